@@ -1,0 +1,77 @@
+//! Why a call of a plugin did not do what was asked: the domain form of `error` in `wit/types.wit`.
+
+use crate::permissions::Permission;
+
+/// The answer to a call that did not work out. Never a trap: the plugin goes on and may do something else.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The owner did not grant it.
+    #[error("not granted: {permission}{}", scope.as_deref().map(|scope| format!(" for {scope}")).unwrap_or_default())]
+    Denied {
+        /// What is missing.
+        permission: Permission,
+        /// What it would have to cover.
+        scope: Option<String>,
+        /// What the owner writes to allow it.
+        hint: String,
+    },
+    /// An argument is not what it should be.
+    #[error("invalid {argument}: {reason}")]
+    Invalid {
+        /// The argument's name as the contract spells it.
+        argument: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The thing of this name does not exist.
+    #[error("not found: {0}")]
+    NotFound(String),
+    /// It is too early: the promise of this name has to come first.
+    #[error("not ready: wait for {0}")]
+    NotReady(&'static str),
+    /// The host or the server cannot do that.
+    #[error("unsupported: {0}")]
+    Unsupported(String),
+    /// The other side answered with an error (RFC 6120, section 8.3).
+    #[error("{0}")]
+    Stanza(Box<StanzaError>),
+    /// The promise was rejected, for this reason.
+    #[error("rejected: {0}")]
+    Rejected(String),
+    /// No answer came in time.
+    #[error("timed out")]
+    TimedOut,
+    /// There is no connection to the server.
+    #[error("offline")]
+    Offline,
+    /// What the call waited for has ended.
+    #[error("stopped")]
+    Stopped,
+    /// A limit of this plugin is used up.
+    #[error("over limit: {0}")]
+    OverLimit(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl CallError {
+    /// An argument that is wrong, and why.
+    pub fn invalid(argument: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Invalid { argument: argument.into(), reason: reason.into() }
+    }
+}
+
+/// What another entity answered instead of a result (RFC 6120, section 8.3).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{condition}{}", text.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
+pub struct StanzaError {
+    /// The defined condition, such as `item-not-found`; open, since servers invent some.
+    pub condition: String,
+    /// `auth`, `cancel`, `continue`, `modify` or `wait`.
+    pub kind: String,
+    /// The entity's own words.
+    pub text: Option<String>,
+    /// The whole error as XML.
+    pub xml: String,
+}

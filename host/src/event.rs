@@ -1,0 +1,55 @@
+//! What happens in the house: the domain form of `event` and `payload` in `wit/`.
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+use jiff::Timestamp;
+
+use crate::session::{Chat, Contact, Occupant, Room, Status};
+use crate::stanza::{Invite, Message};
+
+/// An event's name: one of the host's (the table in `permissions/`), or a plugin's own.
+pub type EventName = Arc<str>;
+
+/// Something that happened, on its way to whoever listens.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Its name.
+    pub name: EventName,
+    /// When.
+    pub at: Timestamp,
+    /// What it carries.
+    pub payload: Payload,
+}
+
+/// What an event carries. The same closed set as in the contract; large records are shared, not copied.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub enum Payload {
+    None,
+    Text(String),
+    Status(Status),
+    Stanza(String),
+    Contact(Arc<Contact>),
+    Chat(Arc<Chat>),
+    Message(Arc<Message>),
+    Room(Arc<Room>),
+    Occupant(Arc<Occupant>),
+    Feature { var: String, entity: Jid },
+    Invite(Arc<Invite>),
+    Command { name: String, args: Vec<String>, message: Arc<Message> },
+    Json(String),
+}
+
+/// Whom or what an event is about, for filters and scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// Nobody in particular.
+    None,
+    /// A person.
+    Jid(&'a Jid),
+    /// A contact.
+    Contact(&'a BareJid),
+    /// A room.
+    Room(&'a BareJid),
+}

@@ -1,0 +1,9 @@
+//! parlor: a bot house for XMPP.
+
+pub mod error;
+pub mod event;
+pub mod permissions;
+pub mod plugins;
+pub mod session;
+pub mod stanza;
+pub mod xmpp;

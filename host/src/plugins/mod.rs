@@ -1,0 +1,13 @@
+//! What plugins are, which may run, and running them.
+
+use std::fmt;
+
+/// One plugin on one account, for as long as it runs. Never used twice in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstanceId(pub(crate) u64);
+
+impl fmt::Display for InstanceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

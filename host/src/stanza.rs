@@ -1,0 +1,471 @@
+//! Stanzas as the house speaks of them: plain data, without the types of any XMPP library.
+//!
+//! `xmpp/` makes [`Incoming`] of what the server sends and stanzas of [`Outgoing`]; everything above knows only these.
+
+use std::fmt;
+
+use jid::{BareJid, Jid};
+use jiff::Timestamp;
+
+use crate::error::StanzaError;
+use crate::xmpp::RawStanza;
+
+/// What came over the stream, as far as it may be believed.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A message, carbons unwrapped (XEP-0280).
+    Message(Box<Message>),
+    /// A presence of any type.
+    Presence(Box<Presence>),
+    /// Somebody asks something of this account, and is owed an answer.
+    Request(Request),
+    /// An answer to something that this account asked.
+    Answer(Answer),
+    /// Not believed, for this reason; counted, and nothing else.
+    Refused(&'static str),
+}
+
+/// The `type` of a message (RFC 6121, section 5.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the RFC's own")]
+pub enum MessageKind {
+    Chat,
+    Normal,
+    Headline,
+    Groupchat,
+    Error,
+}
+
+impl MessageKind {
+    /// As the attribute spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Normal => "normal",
+            Self::Headline => "headline",
+            Self::Groupchat => "groupchat",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for MessageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a message reached this client when it was not sent to it (XEP-0280).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carbon {
+    /// Another client of this account received it.
+    Received,
+    /// Another client of this account sent it.
+    Sent,
+}
+
+/// A message as it came. Fields as in `message` of `wit/types.wit`.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The id that the author's client gave it.
+    pub id: Option<String>,
+    /// The archive's id, only where the archive's own entity says it (XEP-0359, section 5).
+    pub stanza_id: Option<String>,
+    /// The author's id that survives rewriting.
+    pub origin_id: Option<String>,
+    /// The conversation: the other side's bare JID or the room's; `session` makes it an occupant's for private messages in rooms.
+    pub chat: Jid,
+    /// The sender; the own bare JID where the stanza names none (RFC 6120, section 8.1.2.1).
+    pub from: Jid,
+    /// The recipient.
+    pub to: Jid,
+    /// The occupant's nickname, for a groupchat message from one.
+    pub nick: Option<String>,
+    /// Its type.
+    pub kind: MessageKind,
+    /// The text.
+    pub body: Option<String>,
+    /// The subject.
+    pub subject: Option<String>,
+    /// The thread.
+    pub thread: Option<String>,
+    /// When it was sent (XEP-0203), else when it came.
+    pub at: Timestamp,
+    /// It was stored on the way.
+    pub delayed: bool,
+    /// It is a copy.
+    pub carbon: Option<Carbon>,
+    /// This account wrote it; `session` also sets it for its echoes in rooms.
+    pub own: bool,
+    /// What it carries beside its text.
+    pub extensions: Option<Box<Extensions>>,
+    /// For the kind `error`: which.
+    pub error: Option<Box<StanzaError>>,
+    /// An invitation to a room that it carries (XEP-0045, section 7.8; XEP-0249).
+    pub invite: Option<Box<Invite>>,
+    /// The stanza itself, for those who may see XML.
+    pub raw: RawStanza,
+}
+
+/// What a message carries beside its text. Fields as in `extensions` of `wit/types.wit`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Extensions {
+    pub reply: Option<ReplyTo>,
+    pub replace: Option<String>,
+    pub reactions: Option<Reactions>,
+    pub receipt_requested: bool,
+    pub receipt: Option<String>,
+    pub marker: Option<String>,
+    pub marked: Option<String>,
+    pub chat_state: Option<String>,
+}
+
+/// The message that another one replies to (XEP-0461).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct ReplyTo {
+    pub id: String,
+    pub to: Option<Jid>,
+}
+
+/// Reactions to a message (XEP-0444).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Reactions {
+    pub id: String,
+    pub emojis: Vec<String>,
+}
+
+/// An invitation to a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Invite {
+    pub room: BareJid,
+    pub from: Jid,
+    pub reason: Option<String>,
+    pub password: Option<String>,
+}
+
+/// What a message to be sent says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Draft {
+    pub body: Option<String>,
+    pub subject: Option<String>,
+    pub thread: Option<String>,
+    pub extensions: Option<Box<Extensions>>,
+}
+
+/// The `<show/>` of a presence (RFC 6121, section 4.7.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the RFC's own")]
+pub enum Show {
+    Away,
+    Chat,
+    Dnd,
+    Xa,
+}
+
+impl Show {
+    /// As the element spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Away => "away",
+            Self::Chat => "chat",
+            Self::Dnd => "dnd",
+            Self::Xa => "xa",
+        }
+    }
+}
+
+/// The `type` of a presence (RFC 6121, section 4.7.1); [`PresenceKind::Available`] is its absence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the RFC's own")]
+pub enum PresenceKind {
+    Available,
+    Unavailable,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Probe,
+    Error(Box<StanzaError>),
+}
+
+/// A presence as it came.
+#[derive(Debug, Clone)]
+pub struct Presence {
+    /// The sender; the own bare JID where the stanza names none.
+    pub from: Jid,
+    /// Its type.
+    pub kind: PresenceKind,
+    /// `<show/>`.
+    pub show: Option<Show>,
+    /// `<status/>`, the one without language first.
+    pub status: Option<String>,
+    /// `<priority/>`.
+    pub priority: i8,
+    /// When it was sent, if it was stored on the way (XEP-0203).
+    pub delay: Option<Timestamp>,
+    /// What a room says of an occupant (XEP-0045, `muc#user`).
+    pub muc: Option<Box<MucUser>>,
+}
+
+/// What a room says of an occupant, or of what happened to it (XEP-0045, `muc#user`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MucUser {
+    /// `none`, `outcast`, `member`, `admin` or `owner`.
+    pub affiliation: String,
+    /// `none`, `visitor`, `participant` or `moderator`.
+    pub role: String,
+    /// The real JID, where the room shows it.
+    pub jid: Option<Jid>,
+    /// The new nickname, with status 303.
+    pub nick: Option<String>,
+    /// Why it was kicked, banned or the room destroyed.
+    pub reason: Option<String>,
+    /// Status codes, such as 110 for oneself.
+    pub status: Vec<u16>,
+    /// The room is gone; where people were sent to, if anywhere.
+    pub destroyed: Option<Option<BareJid>>,
+}
+
+/// Somebody asks something of this account.
+#[derive(Debug)]
+pub struct Request {
+    /// Who asks; none = the own server or account.
+    pub from: Option<Jid>,
+    /// The id to answer with.
+    pub id: String,
+    /// What is asked.
+    pub query: Query,
+}
+
+/// What may be asked of this account.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Query {
+    /// XEP-0199.
+    Ping,
+    /// XEP-0030, `disco#info`, perhaps of a node.
+    DiscoInfo {
+        /// The node.
+        node: Option<String>,
+    },
+    /// XEP-0030, `disco#items`.
+    DiscoItems {
+        /// The node.
+        node: Option<String>,
+    },
+    /// XEP-0092.
+    Version,
+    /// XEP-0202.
+    Time,
+    /// The roster changed (RFC 6121, section 2.1.6). Only ever from the own account: `decode` sees to it.
+    RosterPush {
+        /// The roster's new version.
+        version: Option<String>,
+        /// What changed.
+        item: RosterItem,
+    },
+    /// Anything else.
+    Other,
+}
+
+/// One entry of the roster (RFC 6121, section 2.1.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RosterItem {
+    /// Who.
+    pub jid: BareJid,
+    /// The name given.
+    pub name: Option<String>,
+    /// `none`, `to`, `from`, `both`, or `remove` in a push.
+    pub subscription: String,
+    /// A request to this contact is pending.
+    pub ask: bool,
+    /// Groups.
+    pub groups: Vec<String>,
+}
+
+/// An answer to something that this account asked.
+#[derive(Debug)]
+pub struct Answer {
+    /// Who answers; none = the own server or account.
+    pub from: Option<Jid>,
+    /// The id of the question.
+    pub id: String,
+    /// The result, or the error.
+    pub outcome: Result<Body, Box<StanzaError>>,
+    /// The stanza itself.
+    pub raw: RawStanza,
+}
+
+/// What a result carries, where the house understands it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// The roster.
+    Roster {
+        /// Its version (RFC 6121, section 2.6).
+        version: Option<String>,
+        /// Its entries.
+        items: Vec<RosterItem>,
+    },
+    /// `disco#info` (XEP-0030).
+    Disco(Disco),
+    /// Anything else.
+    Other,
+}
+
+/// What an entity says of itself (XEP-0030, section 3).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Disco {
+    /// What it is.
+    pub identities: Vec<Identity>,
+    /// What it can do.
+    pub features: Vec<String>,
+}
+
+/// One thing that an entity is (XEP-0030, section 3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the XEP's own")]
+pub struct Identity {
+    pub category: String,
+    pub kind: String,
+    pub name: Option<String>,
+    pub lang: Option<String>,
+}
+
+/// What this account sends. `xmpp/encode` makes a stanza of it; it never writes a `from`.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// A message.
+    Message {
+        /// To whom.
+        to: Jid,
+        /// Its type.
+        kind: MessageKind,
+        /// Its id, also used as origin-id.
+        id: String,
+        /// What it says.
+        draft: Draft,
+    },
+    /// A presence.
+    Presence(PresenceOut),
+    /// A question; the answer comes as [`Answer`] with the same id.
+    Ask {
+        /// To whom; none = the own account.
+        to: Option<Jid>,
+        /// The id.
+        id: String,
+        /// What is asked.
+        ask: Ask,
+    },
+    /// The answer to a [`Request`].
+    Reply {
+        /// To whom.
+        to: Option<Jid>,
+        /// The id of the request.
+        id: String,
+        /// The answer.
+        reply: Reply,
+    },
+    /// A stanza that a plugin wrote, checked and written anew.
+    Raw(RawStanza),
+}
+
+/// A presence to be sent.
+#[derive(Debug, Clone, Default)]
+pub struct PresenceOut {
+    /// To whom; none = everybody who may see it.
+    pub to: Option<Jid>,
+    /// Its type; none = available.
+    pub kind: PresenceOutKind,
+    /// `<show/>`.
+    pub show: Option<Show>,
+    /// `<status/>`.
+    pub status: Option<String>,
+    /// `<priority/>`, always written on available presence to everybody.
+    pub priority: Option<i8>,
+    /// It enters a room (XEP-0045, section 7.2).
+    pub join: Option<RoomJoin>,
+}
+
+/// The `type` of a presence to be sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the RFC's own")]
+pub enum PresenceOutKind {
+    #[default]
+    Available,
+    Unavailable,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+}
+
+/// How a room is entered (XEP-0045, sections 7.2.5 and 7.2.15).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RoomJoin {
+    /// The room's password.
+    pub password: Option<String>,
+    /// How many messages of history to ask for.
+    pub history: Option<u32>,
+}
+
+/// What this account asks of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// The roster, with the version that is known (RFC 6121, section 2.1.3).
+    Roster {
+        /// The known version.
+        version: Option<String>,
+    },
+    /// XEP-0030.
+    DiscoInfo {
+        /// Of a node.
+        node: Option<String>,
+    },
+    /// XEP-0199.
+    Ping,
+    /// Turn carbons on (XEP-0280).
+    EnableCarbons,
+    /// Fetch a room's configuration form (XEP-0045, section 10.2).
+    RoomConfig,
+    /// Submit a room's configuration; no fields = an instant room (XEP-0045, section 10.1.2).
+    ConfigureRoom {
+        /// Fields with their full names and values.
+        fields: Vec<(String, Vec<String>)>,
+    },
+}
+
+/// How this account answers a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// An empty result.
+    Done,
+    /// `disco#info`.
+    Disco {
+        /// The node that was asked for.
+        node: Option<String>,
+        /// What this account says of itself.
+        disco: Disco,
+    },
+    /// `disco#items`, always empty.
+    NoItems {
+        /// The node that was asked for.
+        node: Option<String>,
+    },
+    /// XEP-0092.
+    Version,
+    /// XEP-0202.
+    Time(Timestamp),
+    /// An error (RFC 6120, section 8.3.3).
+    Refuse {
+        /// `auth`, `cancel`, `modify` or `wait`.
+        kind: &'static str,
+        /// The defined condition.
+        condition: &'static str,
+    },
+}
