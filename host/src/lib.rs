@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod event;
+pub mod nearest;
 pub mod permissions;
 pub mod plugins;
 pub mod session;

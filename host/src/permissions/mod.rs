@@ -1,40 +1,15 @@
 //! Who may do and see what. Pure: no I/O, no async, no WIT and no stanza types.
+//!
+//! [`Permission`] is what an owner can grant, [`Scope`] what one grant covers, [`Grants`] all of one plugin. [`CALLS`] and
+//! [`EVENTS`] say which permission each call and each event needs; everything else in the house asks them. What is not
+//! granted is not allowed.
 
-use std::fmt;
+mod grants;
+mod permission;
+mod scope;
+mod table;
 
-/// What an owner can grant. The names are those of `plugins.toml` and of a manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "described in one place, `Permission::describe`")]
-pub enum Permission {
-    ArchiveRead,
-    ChatsRead,
-    ChatsWrite,
-    ContactsRead,
-    ContactsWrite,
-    DiscoOwn,
-    DiscoRead,
-    MessagesRead,
-    MessagesSend,
-    RoomsConfigure,
-    RoomsJoin,
-    RoomsModerate,
-    RoomsRead,
-    RoomsSend,
-    SessionControl,
-    SettingsRead,
-    SettingsWrite,
-    StanzaRead,
-    StanzaSend,
-    StatusRead,
-    StatusWrite,
-    Storage,
-    TokensRead,
-    VcardRead,
-    VcardWrite,
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stub")
-    }
-}
+pub use grants::{Grants, GrantsError, Missing, Target, denial};
+pub use permission::{Permission, Risk, ScopeKind, UnknownPermission};
+pub use scope::{BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope};
+pub use table::{CALLS, Call, EVENTS, EventRule, call, event};

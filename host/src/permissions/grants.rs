@@ -1,0 +1,268 @@
+//! What one plugin was granted, and the two questions that the house asks of it: may it see this, may it do that.
+//!
+//! Both are asked for each event and each call, so they neither allocate nor log.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jid::{BareJid, Jid};
+use toml::{Table, Value};
+
+use super::permission::{Permission, ScopeKind, UnknownPermission};
+use super::scope::{BadScope, Scope};
+use super::table;
+use crate::error::CallError;
+use crate::event::{Event, Payload};
+
+/// Whom or what a call is about.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    /// Nobody in particular, or everybody: of what has a scope, only `*` covers it.
+    None,
+    /// A person, an occupant, or a room where messages are meant.
+    Jid(&'a Jid),
+    /// A room.
+    Room(&'a BareJid),
+    /// A raw stanza.
+    Stanza {
+        /// `message`, `presence` or `iq`.
+        kind: &'a str,
+        /// Its recipient, if it names one.
+        to: Option<&'a Jid>,
+    },
+}
+
+/// What one plugin was granted. Nothing, to begin with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grants(BTreeMap<Permission, Scope>);
+
+/// Why a table is no list of grants. Each error names the permission.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GrantsError {
+    /// There is no such permission.
+    #[error(transparent)]
+    Unknown(#[from] UnknownPermission),
+    /// It has a scope, and none was given.
+    #[error("{permission:?} needs to know for what: write {example}", permission = permission.as_str(), example = example(*permission))]
+    NeedsScope {
+        /// Which permission.
+        permission: Permission,
+    },
+    /// Its scope is none.
+    #[error("{permission:?}: {reason}", permission = permission.as_str())]
+    BadScope {
+        /// Which permission.
+        permission: Permission,
+        /// What is wrong.
+        reason: BadScope,
+    },
+    /// Recipients are listed for what is read.
+    #[error(
+        "\"stanza.read\" is granted by kind, not by recipient: write [\"message\"], or grant \"messages.read\" instead"
+    )]
+    ReadsByKind,
+    /// It is neither true, false nor a list of strings.
+    #[error("{permission:?} is {found}: write {example}", permission = permission.as_str(), example = example(*permission))]
+    WrongType {
+        /// Which permission.
+        permission: Permission,
+        /// What was found.
+        found: &'static str,
+    },
+}
+
+impl GrantsError {
+    /// The key in the table that is wrong.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Unknown(unknown) => &unknown.name,
+            Self::NeedsScope { permission }
+            | Self::BadScope { permission, .. }
+            | Self::WrongType { permission, .. } => permission.as_str(),
+            Self::ReadsByKind => Permission::StanzaRead.as_str(),
+        }
+    }
+}
+
+/// Something that a plugin asks for and was not granted at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Missing {
+    /// Which permission.
+    pub permission: Permission,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.permission.fmt(f)
+    }
+}
+
+impl Grants {
+    /// Reads `[plugin.<id>.grants]`: `"contacts.read" = true`, `"messages.send" = ["*"]`, `false` = not granted.
+    pub fn from_table(table: &Table) -> Result<Self, GrantsError> {
+        let mut grants = Self::default();
+        for (name, value) in table {
+            let permission: Permission = name.parse()?;
+            match value {
+                Value::Boolean(false) => {}
+                Value::Boolean(true) => match permission.scope_kind() {
+                    kind @ (ScopeKind::None | ScopeKind::Quota) => {
+                        grants.0.insert(permission, Scope::whole(kind));
+                    }
+                    ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
+                        return Err(GrantsError::NeedsScope { permission });
+                    }
+                },
+                Value::Array(entries) => {
+                    let entries = entries
+                        .iter()
+                        .map(|entry| {
+                            entry.as_str().ok_or(GrantsError::WrongType {
+                                permission,
+                                found: "a list of other things than strings",
+                            })
+                        })
+                        .collect::<Result<Vec<_>, _>>()?;
+                    grants.grant(permission, &entries)?;
+                }
+                other => return Err(GrantsError::WrongType { permission, found: a(other) }),
+            }
+        }
+        Ok(grants)
+    }
+
+    /// What [`Grants::from_table`] reads, again.
+    pub fn to_table(&self) -> Table {
+        self.iter().map(|(permission, scope)| (permission.to_string(), scope_value(scope))).collect()
+    }
+
+    /// Grants a permission, in place of what was granted of it before. No entries: whole, if it has no scope.
+    pub fn grant<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantsError> {
+        let scope = match (permission.scope_kind(), entries) {
+            (kind @ ScopeKind::None, []) => Scope::whole(kind),
+            (kind, entries) => {
+                Scope::parse(kind, entries).map_err(|reason| GrantsError::BadScope { permission, reason })?
+            }
+        };
+        if permission == Permission::StanzaRead && scope.names_recipients() {
+            return Err(GrantsError::ReadsByKind);
+        }
+        self.0.insert(permission, scope);
+        Ok(())
+    }
+
+    /// Takes a permission back. Whether it was granted.
+    pub fn revoke(&mut self, permission: Permission) -> bool {
+        self.0.remove(&permission).is_some()
+    }
+
+    /// Every permission there is, each whole: for what the owner trusts as himself.
+    pub fn all() -> Self {
+        Self(Permission::ALL.iter().map(|&permission| (permission, Scope::whole(permission.scope_kind()))).collect())
+    }
+
+    /// Whether the permission is granted at all, for whatever it covers.
+    pub fn has(&self, permission: Permission) -> bool {
+        self.0.contains_key(&permission)
+    }
+
+    /// What the grant of this permission covers.
+    pub fn scope(&self, permission: Permission) -> Option<&Scope> {
+        self.0.get(&permission)
+    }
+
+    /// All that is granted, ordered by name.
+    pub fn iter(&self) -> impl Iterator<Item = (Permission, &Scope)> {
+        self.0.iter().map(|(&permission, scope)| (permission, scope))
+    }
+
+    /// Whether nothing is granted.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the plugin may use this permission on this target.
+    pub fn may_do(&self, permission: Permission, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        self.scope(permission).is_some_and(|scope| scope.covers(target, is_contact))
+    }
+
+    /// Whether the plugin may see this event. What the host has no rule for is a plugin's own, and free.
+    pub fn may_see(&self, event: &Event, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        let Some(rule) = table::event(&event.name) else { return true };
+        let Some(permission) = rule.permission else { return true };
+        let Some(scope) = self.scope(permission) else { return false };
+        match &event.payload {
+            // An event about nobody in particular, such as `roomsAutoJoined`, tells nothing of what a scope leaves out.
+            Payload::None => scope.kind() != ScopeKind::Stanzas,
+            Payload::Message(message) => scope.covers(Target::Jid(&message.chat), is_contact),
+            Payload::Room(room) => scope.covers(Target::Room(&room.jid), is_contact),
+            Payload::Occupant(occupant) => scope.covers(Target::Room(&occupant.room), is_contact),
+            Payload::Invite(invite) => scope.covers(Target::Room(&invite.room), is_contact),
+            Payload::Contact(contact) => scope.covers(Target::Jid(&contact.jid), is_contact),
+            Payload::Chat(chat) => scope.covers(Target::Jid(&chat.jid), is_contact),
+            Payload::Stanza(xml) => scope.covers(Target::Stanza { kind: stanza_kind(xml), to: None }, is_contact),
+            Payload::Command { message, .. } => scope.covers(Target::Jid(&message.chat), is_contact),
+            // Whom these are about cannot be told, so that of a scope only `*` covers them.
+            Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => {
+                scope.covers(Target::None, is_contact)
+            }
+        }
+    }
+
+    /// What `wanted` names and these grants lack altogether. Scopes are the owner's to choose, and not compared.
+    pub fn covers(&self, wanted: &Self) -> Vec<Missing> {
+        wanted.0.keys().filter(|&&permission| !self.has(permission)).map(|&permission| Missing { permission }).collect()
+    }
+}
+
+/// The answer to a call that needs a grant which is not there, with the line that would allow it.
+pub fn denial(plugin: &str, permission: Permission, scope: Option<String>) -> CallError {
+    let value = match (permission.scope_kind(), &scope) {
+        (ScopeKind::None, _) => "true".to_owned(),
+        // A JSON string is also a TOML string, and stays on its line.
+        (_, Some(scope)) => format!("[{}]", serde_json::Value::from(scope.as_str())),
+        (_, None) => example(permission).to_owned(),
+    };
+    let hint = format!("in plugins.toml, under [plugin.{plugin}.grants]: \"{permission}\" = {value}");
+    CallError::Denied { permission, scope, hint }
+}
+
+/// What could be written for a permission.
+fn example(permission: Permission) -> &'static str {
+    match permission.scope_kind() {
+        ScopeKind::None => "true",
+        ScopeKind::Jids | ScopeKind::Rooms => "[\"*\"]",
+        ScopeKind::Stanzas => "[\"message\"]",
+        ScopeKind::Quota => "[\"16 MiB\"]",
+    }
+}
+
+fn scope_value(scope: &Scope) -> Value {
+    match scope.kind() {
+        ScopeKind::None => Value::Boolean(true),
+        ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas | ScopeKind::Quota => {
+            Value::Array(scope.entries().into_iter().map(Value::String).collect())
+        }
+    }
+}
+
+/// The name of the stanza's element, which the host wrote itself without prefix or declaration.
+fn stanza_kind(xml: &str) -> &str {
+    let name = xml.strip_prefix('<').unwrap_or_default();
+    let end = name.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>')).unwrap_or(name.len());
+    &name[..end]
+}
+
+fn a(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a string",
+        Value::Integer(_) | Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,387 @@
+use std::cell::Cell;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use super::*;
+use crate::session::{Contact, Occupant};
+use crate::stanza::Invite;
+
+fn grants(toml: &str) -> Grants {
+    Grants::from_table(&toml.parse().unwrap()).unwrap()
+}
+
+fn refused(toml: &str) -> String {
+    Grants::from_table(&toml.parse().unwrap()).unwrap_err().to_string()
+}
+
+fn jid(text: &str) -> Jid {
+    Jid::new(text).unwrap()
+}
+
+fn bare(text: &str) -> BareJid {
+    BareJid::new(text).unwrap()
+}
+
+fn nobody(_: &BareJid) -> bool {
+    false
+}
+
+fn may_send(grants: &Grants, to: &str) -> bool {
+    grants.may_do(Permission::MessagesSend, Target::Jid(&jid(to)), &|contact| contact.as_str() == "nurse@example.org")
+}
+
+fn happened(name: &str, payload: Payload) -> Event {
+    Event { name: name.into(), at: Timestamp::UNIX_EPOCH, payload }
+}
+
+#[test]
+fn nothing_is_granted_to_begin_with() {
+    let none = Grants::default();
+    for &permission in Permission::ALL {
+        assert!(!none.may_do(permission, Target::None, &|_| true), "{permission}");
+        assert!(
+            Grants::all().may_do(permission, Target::None, &nobody) || permission.scope_kind() == ScopeKind::Stanzas
+        );
+    }
+}
+
+#[test]
+fn a_bare_jid_covers_its_resources_and_a_full_one_only_itself() {
+    let bare = grants(r#""messages.send" = ["Juliet@Example.org"]"#);
+    assert!(may_send(&bare, "juliet@example.org"));
+    assert!(may_send(&bare, "juliet@example.org/balcony"));
+    assert!(!may_send(&bare, "juliet@example.org.evil.example"));
+    assert!(!may_send(&bare, "romeo@example.org"));
+    assert!(!may_send(&bare, "example.org"));
+    let full = grants(r#""messages.send" = ["juliet@example.org/balcony"]"#);
+    assert!(may_send(&full, "juliet@example.org/balcony"));
+    assert!(!may_send(&full, "juliet@example.org/Balcony"));
+    assert!(!may_send(&full, "juliet@example.org"));
+}
+
+#[test]
+fn a_domain_covers_its_accounts_and_not_itself() {
+    let domain = grants(r#""messages.send" = ["@EXAMPLE.org"]"#);
+    assert!(may_send(&domain, "juliet@example.org/balcony"));
+    assert!(!may_send(&domain, "example.org"));
+    assert!(!may_send(&domain, "juliet@sub.example.org"));
+    assert!(!may_send(&domain, "juliet@evilexample.org"));
+    let server = grants(r#""messages.send" = ["example.org"]"#);
+    assert!(may_send(&server, "example.org"));
+    assert!(!may_send(&server, "juliet@example.org"));
+}
+
+#[test]
+fn contacts_covers_whoever_is_in_the_roster_now() {
+    let contacts = grants(r#""messages.send" = ["contacts"]"#);
+    assert!(may_send(&contacts, "nurse@example.org/kitchen"));
+    assert!(may_send(&contacts, "nurse@example.org"));
+    assert!(!may_send(&contacts, "tybalt@example.org"));
+}
+
+#[test]
+fn the_roster_is_asked_only_when_nothing_else_covers() {
+    let both = grants(r#""messages.send" = ["contacts", "*"]"#);
+    let asked = Cell::new(false);
+    let roster = |_: &BareJid| asked.replace(true);
+    assert!(both.may_do(Permission::MessagesSend, Target::Jid(&jid("a@b/c")), &roster));
+    assert!(!asked.get());
+}
+
+#[test]
+fn no_target_is_covered_only_by_everybody() {
+    let one = grants("\"messages.send\" = [\"a@example.org\"]\n\"rooms.read\" = [\"*\"]");
+    assert!(!one.may_do(Permission::MessagesSend, Target::None, &|_| true));
+    assert!(one.may_do(Permission::RoomsRead, Target::None, &nobody));
+}
+
+#[test]
+fn rooms_are_covered_by_address_and_service() {
+    let some = grants(r#""rooms.join" = ["Lobby@conference.example.org", "@open.example.org"]"#);
+    let may = |room| some.may_do(Permission::RoomsJoin, Target::Room(&bare(room)), &|_| true);
+    assert!(may("lobby@conference.example.org"));
+    assert!(may("any@open.example.org"));
+    assert!(!may("staff@conference.example.org"));
+    assert!(!some.may_do(Permission::RoomsSend, Target::Room(&bare("lobby@conference.example.org")), &|_| true));
+}
+
+#[test]
+fn raw_stanzas_are_covered_by_kind_and_recipient() {
+    let some = grants(r#""stanza.send" = ["message:juliet@example.org", "iq", "presence:contacts"]"#);
+    let may = |kind, to: Option<&str>| {
+        let to = to.map(jid);
+        some.may_do(Permission::StanzaSend, Target::Stanza { kind, to: to.as_ref() }, &|_| false)
+    };
+    assert!(may("message", Some("juliet@example.org/balcony")));
+    assert!(!may("message", Some("romeo@example.org")));
+    assert!(!may("message", None), "a message without recipient goes to the own account");
+    assert!(may("iq", None));
+    assert!(may("iq", Some("anybody@example.net")));
+    assert!(!may("presence", Some("juliet@example.org")));
+    assert!(!may("stream:error", None));
+    assert!(!may("", None));
+    assert!(!some.may_do(Permission::StanzaSend, Target::Jid(&jid("juliet@example.org")), &|_| true));
+    assert!(!some.may_do(Permission::StanzaSend, Target::None, &|_| true));
+}
+
+#[test]
+fn events_are_seen_by_grant_and_scope() {
+    let some = grants(
+        r#"
+        "contacts.read" = true
+        "rooms.read" = ["lobby@conference.example.org"]
+        "stanza.read" = ["presence"]
+        "#,
+    );
+    let sees = |name, payload| some.may_see(&happened(name, payload), &nobody);
+    let occupant = |room| {
+        Payload::Occupant(Arc::new(Occupant {
+            room: bare(room),
+            nick: "juliet".into(),
+            role: "participant".into(),
+            affiliation: "none".into(),
+            jid: None,
+            show: None,
+            status: None,
+            own: false,
+            previous_nick: None,
+            left: None,
+            reason: None,
+        }))
+    };
+    let invite = |room| {
+        let from = jid("juliet@example.org/balcony");
+        Payload::Invite(Arc::new(Invite { room: bare(room), from, reason: None, password: None }))
+    };
+    let contact = Payload::Contact(Arc::new(Contact {
+        jid: bare("nurse@example.org"),
+        fullname: "Nurse".into(),
+        subscription: "both".into(),
+        ask: false,
+        requesting: false,
+        groups: Vec::new(),
+        resources: Vec::new(),
+    }));
+
+    assert!(sees("connected", Payload::None), "free");
+    assert!(sees("somebody-elses", Payload::Json("1".into())), "what a plugin fires is free");
+    assert!(sees("contactRequest", contact.clone()));
+    assert!(sees("rosterPush", Payload::Stanza("<iq/>".into())));
+    assert!(sees("occupantJoined", occupant("lobby@conference.example.org")));
+    assert!(!sees("occupantJoined", occupant("staff@conference.example.org")));
+    assert!(sees("roomInviteReceived", invite("lobby@conference.example.org")));
+    assert!(!sees("roomInviteReceived", invite("staff@conference.example.org")));
+    assert!(sees("roomsAutoJoined", Payload::None), "it names no room");
+    assert!(!sees("roomLeft", Payload::Json("{}".into())), "nobody can tell which room");
+    assert!(sees("send", Payload::Stanza("<presence xmlns='jabber:client'/>".into())));
+    assert!(!sees("send", Payload::Stanza("<presence-like/>".into())));
+    assert!(!sees("send", Payload::Stanza("<iq type='get'/>".into())));
+    assert!(!sees("send", Payload::Stanza(" <presence/>".into())));
+    assert!(!sees("send", Payload::None));
+    assert!(!sees("statusChanged", Payload::None), "not granted");
+    assert!(!Grants::default().may_see(&happened("contactRequest", contact), &|_| true));
+}
+
+#[test]
+fn true_and_false_are_for_what_has_no_scope() {
+    let some = grants("\"contacts.read\" = true\n\"messages.send\" = false\nstorage = true");
+    assert!(some.has(Permission::ContactsRead));
+    assert!(!some.has(Permission::MessagesSend));
+    assert_eq!(some.scope(Permission::Storage).unwrap().quota(), Some(super::super::DEFAULT_QUOTA));
+    assert_eq!(grants("storage = [\"2 MiB\"]").scope(Permission::Storage).unwrap().quota(), Some(2 << 20));
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_what_to_write() {
+    for (toml, error) in [
+        (r#""mesages.send" = ["*"]"#, r#"unknown permission "mesages.send", did you mean "messages.send"?"#),
+        (r#""messages.send" = true"#, r#""messages.send" needs to know for what: write ["*"]"#),
+        (r#""messages.send" = "*""#, r#""messages.send" is a string: write ["*"]"#),
+        (r#""messages.send" = [1]"#, r#""messages.send" is a list of other things than strings: write ["*"]"#),
+        (
+            r#""messages.send" = []"#,
+            r#""messages.send": an empty list covers nothing: write false, or leave the line out"#,
+        ),
+        (r#""contacts.read" = ["*"]"#, r#""contacts.read": there is nothing to list: write true"#),
+        (r#""contacts.read" = 1"#, r#""contacts.read" is a number: write true"#),
+        (
+            r#""rooms.join" = ["contacts"]"#,
+            r#""rooms.join": "contacts" are people, not rooms: write "*", "lobby@conference.example.org" or "@conference.example.org""#,
+        ),
+        (
+            r#""rooms.join" = ["lobby@conference.example.org/bot"]"#,
+            r#""rooms.join": "lobby@conference.example.org/bot" is an occupant, not a room: write "lobby@conference.example.org""#,
+        ),
+        (
+            r#""stanza.send" = ["*"]"#,
+            r#""stanza.send": "*" is no kind of stanza: write "message", "presence" or "iq", each that is meant"#,
+        ),
+        (
+            r#""stanza.read" = ["message:juliet@example.org"]"#,
+            r#""stanza.read" is granted by kind, not by recipient: write ["message"], or grant "messages.read" instead"#,
+        ),
+        (r#"storage = ["lots"]"#, r#""storage": "lots" is no size: write one, such as ["16 MiB"]"#),
+        (
+            r#"storage = ["99999999999 GiB"]"#,
+            r#""storage": "99999999999 GiB" is no size: write one, such as ["16 MiB"]"#,
+        ),
+    ] {
+        assert_eq!(refused(toml), error);
+    }
+    assert!(refused(r#""messages.send" = ["a@b@c"]"#).starts_with(r#""messages.send": "a@b@c" is no address ("#));
+    let many: Vec<_> = (0..1_001).map(|n| format!("user{n}@example.org")).collect();
+    assert!(Grants::default().grant(Permission::MessagesSend, &many).is_err());
+}
+
+#[test]
+fn admission_names_what_is_lacking_altogether() {
+    let held = grants("\"contacts.read\" = true\n\"messages.send\" = [\"a@example.org\"]");
+    let wanted = grants("\"contacts.read\" = true\n\"messages.send\" = [\"*\"]\n\"vcard.read\" = true");
+    let missing = held.covers(&wanted);
+    assert_eq!(missing, [Missing { permission: Permission::VcardRead }]);
+    assert_eq!(missing[0].to_string(), "vcard.read");
+    assert_eq!(wanted.covers(&held), []);
+}
+
+#[test]
+fn a_denial_says_the_line_that_would_allow_it() {
+    let hint = |permission, scope: Option<&str>| match denial("echo", permission, scope.map(str::to_owned)) {
+        CallError::Denied { hint, .. } => hint,
+        other => panic!("{other}"),
+    };
+    assert_eq!(
+        hint(Permission::MessagesSend, Some("juliet@example.org")),
+        r#"in plugins.toml, under [plugin.echo.grants]: "messages.send" = ["juliet@example.org"]"#
+    );
+    assert_eq!(
+        hint(Permission::ContactsRead, None),
+        r#"in plugins.toml, under [plugin.echo.grants]: "contacts.read" = true"#
+    );
+    assert_eq!(
+        denial("echo", Permission::MessagesSend, Some("juliet@example.org".into())).to_string(),
+        "not granted: messages.send for juliet@example.org"
+    );
+    for &permission in Permission::ALL {
+        let line = hint(permission, None);
+        let line = line.split_once(": ").unwrap().1;
+        assert!(grants(line).has(permission), "{line} can be pasted");
+    }
+    let odd = "juliet@example.org/\"bal\\cony\"";
+    let line = hint(Permission::MessagesSend, Some(odd));
+    assert!(may_send(&grants(line.split_once(": ").unwrap().1), odd), "{line} can be pasted");
+}
+
+// What an independent and slow reader of the rules says of one entry. Addresses here are lower-case ASCII, so that
+// comparing strings is comparing addresses.
+fn slowly_covers(entry: &str, to: &str, contacts: &[String]) -> bool {
+    let bare = to.split('/').next().unwrap().to_owned();
+    if entry == "*" {
+        return true;
+    }
+    if entry == "contacts" {
+        return contacts.contains(&bare);
+    }
+    if entry.starts_with('@') {
+        return bare.contains('@') && bare.ends_with(entry);
+    }
+    entry == to || entry == bare
+}
+
+fn address() -> impl Strategy<Value = String> {
+    (prop::option::of("[ab]{1,2}"), "(a|b|ab)\\.(ex|x)", prop::option::of("[rs]")).prop_map(
+        |(node, domain, resource)| {
+            let node = node.map(|node| format!("{node}@")).unwrap_or_default();
+            let resource = resource.map(|resource| format!("/{resource}")).unwrap_or_default();
+            format!("{node}{domain}{resource}")
+        },
+    )
+}
+
+fn entry() -> impl Strategy<Value = String> {
+    prop_oneof![1 => Just("*".to_owned()), 2 => Just("contacts".to_owned()), 4 => "@(a|b|ab)\\.(ex|x)", 8 => address()]
+}
+
+fn stanza_entry() -> impl Strategy<Value = String> {
+    ("message|presence|iq", prop::option::of(entry())).prop_map(|(kind, to)| match to {
+        Some(to) => format!("{kind}:{to}"),
+        None => kind,
+    })
+}
+
+fn some_permission(kind: ScopeKind) -> Permission {
+    *Permission::ALL.iter().find(|permission| permission.scope_kind() == kind).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn exactly_what_an_entry_covers_is_allowed(
+        entries in prop::collection::vec(entry(), 1..4),
+        to in address(),
+        contacts in prop::collection::vec(address().prop_map(|jid| jid.split('/').next().unwrap().to_owned()), 0..3),
+    ) {
+        let mut grants = Grants::default();
+        grants.grant(Permission::MessagesSend, &entries).unwrap();
+        let is_contact = |jid: &BareJid| contacts.iter().any(|contact| contact == jid.as_str());
+        let expected = entries.iter().any(|entry| slowly_covers(entry, &to, &contacts));
+        prop_assert_eq!(grants.may_do(Permission::MessagesSend, Target::Jid(&jid(&to)), &is_contact), expected);
+        for &other in Permission::ALL.iter().filter(|&&other| other != Permission::MessagesSend) {
+            prop_assert!(!grants.may_do(other, Target::Jid(&jid(&to)), &|_| true));
+        }
+    }
+
+    #[test]
+    fn exactly_what_a_stanza_entry_covers_is_allowed(
+        entries in prop::collection::vec(stanza_entry(), 1..4),
+        kind in "message|presence|iq|other",
+        to in prop::option::of(address()),
+    ) {
+        let mut grants = Grants::default();
+        grants.grant(Permission::StanzaSend, &entries).unwrap();
+        let expected = entries.iter().any(|entry| {
+            let (of, pattern) = entry.split_once(':').unwrap_or((entry, "*"));
+            of == kind && match &to {
+                None => pattern == "*",
+                Some(to) => slowly_covers(pattern, to, &[]),
+            }
+        });
+        let to = to.as_deref().map(jid);
+        prop_assert_eq!(
+            grants.may_do(Permission::StanzaSend, Target::Stanza { kind: &kind, to: to.as_ref() }, &nobody),
+            expected
+        );
+    }
+
+    #[test]
+    fn what_was_parsed_is_written_and_parsed_to_the_same(
+        people in prop::collection::vec(entry(), 1..4),
+        rooms in prop::collection::vec(prop_oneof!["\\*", "@(a|b)\\.ex", "[a-z]{1,3}@(a|b)\\.ex"], 1..4),
+        stanzas in prop::collection::vec(stanza_entry(), 1..4),
+        quota in any::<u64>(),
+    ) {
+        let mut grants = Grants::default();
+        grants.grant(Permission::MessagesSend, &people).unwrap();
+        grants.grant(Permission::RoomsJoin, &rooms).unwrap();
+        grants.grant(Permission::StanzaSend, &stanzas).unwrap();
+        grants.grant(Permission::Storage, &[quota.to_string()]).unwrap();
+        grants.grant::<&str>(Permission::ContactsRead, &[]).unwrap();
+        let text = grants.to_table().to_string();
+        prop_assert_eq!(Grants::from_table(&text.parse().unwrap()).unwrap(), grants);
+    }
+
+    #[test]
+    fn hostile_entries_are_refused_or_round_trip(text in ".{0,40}", kind in prop::sample::select(vec![
+        ScopeKind::Jids, ScopeKind::Rooms, ScopeKind::Stanzas, ScopeKind::Quota,
+    ])) {
+        if let Ok(scope) = Scope::parse(kind, &[&text]) {
+            let written = scope.entries();
+            let again = Scope::parse(kind, &written);
+            prop_assert!(again.is_ok(), "{text:?} was written as {written:?}");
+            let mut grants = Grants::default();
+            let _ = grants.grant(some_permission(kind), &written);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What an owner can grant, by name. What a grant covers is in `scope`, what needs it in `table`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::nearest::{nearest, suggestion};
+
+/// How much harm a plugin can do that holds a permission and means ill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Risk {
+    /// It learns or changes little that matters.
+    Low,
+    /// It learns what people write or whom they know, or speaks in the account's name.
+    Medium,
+    /// It can do whatever the account can, or cut it off.
+    High,
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        })
+    }
+}
+
+/// What kind of thing the scope of a permission lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ScopeKind {
+    /// Nothing: it is granted or not.
+    None,
+    /// People, domains, contacts; rooms too, where messages are meant.
+    Jids,
+    /// Rooms.
+    Rooms,
+    /// Kinds of stanzas, perhaps with recipients.
+    Stanzas,
+    /// How much.
+    Quota,
+}
+
+/// The one list of permissions: enum, names, risks, scopes and words are made from it, so that none can lack one.
+macro_rules! permissions {
+    ($($variant:ident = $name:literal, $risk:ident, $scope:ident, $words:literal;)*) => {
+        /// What an owner can grant. The names are those of `plugins.toml` and of a manifest.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Permission {
+            $(#[doc = $words] $variant,)*
+        }
+
+        impl Permission {
+            /// Every permission there is, ordered by name.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// Its name, such as `messages.send`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// One sentence that tells an owner what a plugin does with it.
+            pub fn describe(self) -> &'static str {
+                match self { $(Self::$variant => $words),* }
+            }
+
+            /// How much harm it can do.
+            pub fn risk(self) -> Risk {
+                match self { $(Self::$variant => Risk::$risk),* }
+            }
+
+            /// What its scope lists.
+            pub fn scope_kind(self) -> ScopeKind {
+                match self { $(Self::$variant => ScopeKind::$scope),* }
+            }
+        }
+    };
+}
+
+permissions! {
+    ArchiveRead = "archive.read", Medium, Jids, "Reads old messages from the server's archive.";
+    ChatsRead = "chats.read", Low, None, "Sees which private chats are open.";
+    ChatsWrite = "chats.write", Low, None, "Opens and closes private chats, and changes how they are shown.";
+    ContactsRead = "contacts.read", Medium, None, "Sees the contact list, and who is online.";
+    ContactsWrite = "contacts.write", Medium, None, "Adds, renames and removes contacts, and answers their requests.";
+    DiscoOwn = "disco.own", Low, None, "Tells others what this account can do.";
+    DiscoRead = "disco.read", Low, None, "Asks servers and people what they can do.";
+    MessagesRead = "messages.read", Medium, Jids, "Reads messages as they come.";
+    MessagesSend = "messages.send", Medium, Jids, "Sends private messages in this account's name.";
+    RoomsConfigure = "rooms.configure", Medium, Rooms, "Configures and destroys rooms.";
+    RoomsJoin = "rooms.join", Low, Rooms, "Enters and leaves rooms.";
+    RoomsModerate = "rooms.moderate", Medium, Rooms, "Invites, kicks and bans people, gives them rights, and sets a room's subject.";
+    RoomsRead = "rooms.read", Low, Rooms, "Sees rooms, who is in them, and invitations to them.";
+    RoomsSend = "rooms.send", Medium, Rooms, "Speaks in rooms in this account's name.";
+    SessionControl = "session.control", High, None, "Logs this account in and out, and disconnects it.";
+    SettingsRead = "settings.read", Low, None, "Reads the host's settings, without its secrets.";
+    SettingsWrite = "settings.write", Medium, None, "Changes those of the host's settings that are not the operator's alone.";
+    StanzaRead = "stanza.read", High, Stanzas, "Reads raw stanzas, with all that they carry.";
+    StanzaSend = "stanza.send", High, Stanzas, "Sends raw stanzas: whatever this account may do, it may do.";
+    StatusRead = "status.read", Low, None, "Sees this account's own status.";
+    StatusWrite = "status.write", Low, None, "Sets this account's own status.";
+    Storage = "storage", Low, Quota, "Keeps data of its own on this machine.";
+    TokensRead = "tokens.read", High, None, "Reads the tokens of a BOSH session, with which the session can be taken over.";
+    VcardRead = "vcard.read", Low, None, "Fetches the visiting cards of people.";
+    VcardWrite = "vcard.write", Medium, None, "Changes this account's own visiting card.";
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A permission that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown permission {name:?}{}", suggestion(nearest.map(Permission::as_str)))]
+pub struct UnknownPermission {
+    /// What was written, cut to a length that can be shown.
+    pub name: String,
+    /// What was probably meant.
+    pub nearest: Option<Permission>,
+}
+
+impl FromStr for Permission {
+    type Err = UnknownPermission;
+
+    fn from_str(name: &str) -> Result<Self, UnknownPermission> {
+        let find = |name: &str| Self::ALL.iter().copied().find(|permission| permission.as_str() == name);
+        find(name).ok_or_else(|| UnknownPermission {
+            name: name.chars().take(64).collect(),
+            nearest: nearest(name, Self::ALL.iter().map(|permission| permission.as_str())).and_then(find),
+        })
+    }
+}
+
+impl Serialize for Permission {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Permission {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_ordered_and_parse_back() {
+        assert!(Permission::ALL.is_sorted_by(|a, b| a.as_str() < b.as_str() && a < b));
+        for &permission in Permission::ALL {
+            assert_eq!(permission.as_str().parse(), Ok(permission));
+            let json = serde_json::to_string(&permission).unwrap();
+            assert_eq!(serde_json::from_str::<Permission>(&json).unwrap(), permission);
+            assert!(permission.describe().ends_with('.'), "{permission} is described by a sentence");
+        }
+    }
+
+    #[test]
+    fn what_hands_over_the_account_is_marked_high() {
+        let high: Vec<_> = Permission::ALL.iter().filter(|permission| permission.risk() == Risk::High).collect();
+        assert_eq!(
+            high,
+            [&Permission::SessionControl, &Permission::StanzaRead, &Permission::StanzaSend, &Permission::TokensRead]
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_nearest_known() {
+        let error = "message.send".parse::<Permission>().unwrap_err();
+        assert_eq!(error.to_string(), "unknown permission \"message.send\", did you mean \"messages.send\"?");
+        assert_eq!("fly".parse::<Permission>().unwrap_err().to_string(), "unknown permission \"fly\"");
+        assert!("Messages.Send".parse::<Permission>().is_err(), "names are matched exactly");
+    }
+}

@@ -1,0 +1,331 @@
+//! What one grant covers: parsed once from the strings that an owner wrote, then asked for each event and call.
+//!
+//! It knows addresses and kinds of stanzas, not permissions, events or calls.
+
+use std::fmt;
+
+use jid::{BareJid, DomainPart, FullJid, Jid};
+
+use super::grants::Target;
+use super::permission::ScopeKind;
+
+/// How many entries one scope may list: each is looked at for each event.
+pub const MOST_ENTRIES: usize = 1_000;
+
+/// What `storage = true` grants, in bytes.
+pub const DEFAULT_QUOTA: u64 = 16 * MIB;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// What a grant covers. Never empty: what covers nothing is not granted.
+///
+/// People (`messages.*`, `archive.read`): `*` is everybody; `contacts` whoever is in the roster;
+/// `juliet@example.org` that account with all its resources; `juliet@example.org/balcony` that resource alone;
+/// `@example.org` every account of that domain; `example.org` the domain's own address, that is, the server.
+///
+/// Rooms (`rooms.*`): `*`, `lobby@conference.example.org`, `@conference.example.org`.
+///
+/// Stanzas: `message`, `presence`, `iq`, each for every recipient; for `stanza.send` also with recipients as above, such as
+/// `message:juliet@example.org` or `iq:@example.org`. A stanza without recipient is covered by a kind alone.
+///
+/// A quota: `16 MiB`, `512 KiB`, `1 GiB`, or bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope(Inner);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Inner {
+    Whole,
+    Jids(Box<[Pattern]>),
+    Rooms(Box<[Pattern]>),
+    Stanzas(Box<[StanzaPattern]>),
+    Quota(u64),
+}
+
+/// Whom one entry covers. Addresses are normalised (RFC 7622) when it is parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    Everybody,
+    Contacts,
+    Account(BareJid),
+    Resource(FullJid),
+    Domain(DomainPart),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct StanzaPattern {
+    kind: StanzaKind,
+    to: Pattern,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StanzaKind {
+    Message,
+    Presence,
+    Iq,
+}
+
+/// Why a list is not a scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadScope {
+    /// It covers nothing.
+    #[error("an empty list covers nothing: write false, or leave the line out")]
+    Empty,
+    /// It is too long.
+    #[error("{0} entries are too many: write at most {MOST_ENTRIES}, or a domain such as \"@example.org\"")]
+    TooMany(usize),
+    /// The permission has none.
+    #[error("there is nothing to list: write true")]
+    NotScoped,
+    /// An entry is no address.
+    #[error("{entry:?} is no address ({reason}): write {expected}")]
+    NoAddress {
+        /// The entry.
+        entry: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What could be written.
+        expected: &'static str,
+    },
+    /// An entry is an address with a resource where rooms are listed.
+    #[error("{entry:?} is an occupant, not a room: write {room:?}")]
+    Occupant {
+        /// The entry.
+        entry: String,
+        /// The room that it is in.
+        room: String,
+    },
+    /// Contacts are no rooms.
+    #[error("\"contacts\" are people, not rooms: write {ROOM_ENTRIES}")]
+    ContactsAreNoRooms,
+    /// An entry is no kind of stanza.
+    #[error("{0:?} is no kind of stanza: write \"message\", \"presence\" or \"iq\", each that is meant")]
+    NoStanzaKind(String),
+    /// An entry is no size.
+    #[error("{0:?} is no size: write one, such as [\"16 MiB\"]")]
+    NoSize(String),
+    /// There are two sizes.
+    #[error("{0:?} is a second size: write one, such as [\"16 MiB\"]")]
+    SecondSize(String),
+}
+
+const JID_ENTRIES: &str = "\"*\", \"contacts\", \"juliet@example.org\" or \"@example.org\"";
+const ROOM_ENTRIES: &str = "\"*\", \"lobby@conference.example.org\" or \"@conference.example.org\"";
+
+impl Scope {
+    /// The scope of a permission that is granted whole: one without scope, or everybody, every room, every kind.
+    pub fn whole(kind: ScopeKind) -> Self {
+        Self(match kind {
+            ScopeKind::None => Inner::Whole,
+            ScopeKind::Jids => Inner::Jids(Box::new([Pattern::Everybody])),
+            ScopeKind::Rooms => Inner::Rooms(Box::new([Pattern::Everybody])),
+            ScopeKind::Stanzas => Inner::Stanzas(
+                [StanzaKind::Message, StanzaKind::Presence, StanzaKind::Iq]
+                    .map(|kind| StanzaPattern { kind, to: Pattern::Everybody })
+                    .into(),
+            ),
+            ScopeKind::Quota => Inner::Quota(DEFAULT_QUOTA),
+        })
+    }
+
+    /// Reads what an owner wrote.
+    pub fn parse<S: AsRef<str>>(kind: ScopeKind, entries: &[S]) -> Result<Self, BadScope> {
+        match (kind, entries) {
+            (ScopeKind::None, _) => return Err(BadScope::NotScoped),
+            (_, []) => return Err(BadScope::Empty),
+            (_, entries) if entries.len() > MOST_ENTRIES => return Err(BadScope::TooMany(entries.len())),
+            _ => {}
+        }
+        if let (ScopeKind::Quota, [_, second, ..]) = (kind, entries) {
+            return Err(BadScope::SecondSize(second.as_ref().chars().take(64).collect()));
+        }
+        let mut entries = entries.iter().map(AsRef::as_ref);
+        Ok(Self(match kind {
+            ScopeKind::None => Inner::Whole,
+            ScopeKind::Jids => {
+                Inner::Jids(entries.map(|entry| Pattern::parse(entry, JID_ENTRIES)).collect::<Result<_, _>>()?)
+            }
+            ScopeKind::Rooms => Inner::Rooms(entries.map(Pattern::parse_room).collect::<Result<_, _>>()?),
+            ScopeKind::Stanzas => Inner::Stanzas(entries.map(StanzaPattern::parse).collect::<Result<_, _>>()?),
+            ScopeKind::Quota => Inner::Quota(entries.next().map_or(Err(BadScope::Empty), parse_size)?),
+        }))
+    }
+
+    /// What was parsed, as strings that parse to the same; none for a permission without scope.
+    pub fn entries(&self) -> Vec<String> {
+        match &self.0 {
+            Inner::Whole => Vec::new(),
+            Inner::Jids(patterns) | Inner::Rooms(patterns) => patterns.iter().map(ToString::to_string).collect(),
+            Inner::Stanzas(patterns) => patterns.iter().map(ToString::to_string).collect(),
+            Inner::Quota(bytes) => vec![size(*bytes)],
+        }
+    }
+
+    /// What kind of thing it lists.
+    pub fn kind(&self) -> ScopeKind {
+        match self.0 {
+            Inner::Whole => ScopeKind::None,
+            Inner::Jids(_) => ScopeKind::Jids,
+            Inner::Rooms(_) => ScopeKind::Rooms,
+            Inner::Stanzas(_) => ScopeKind::Stanzas,
+            Inner::Quota(_) => ScopeKind::Quota,
+        }
+    }
+
+    /// How many bytes it grants, if it is a quota.
+    pub fn quota(&self) -> Option<u64> {
+        match self.0 {
+            Inner::Quota(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// Whether it names recipients, as only the scope of what is sent can.
+    pub(super) fn names_recipients(&self) -> bool {
+        matches!(&self.0, Inner::Stanzas(patterns) if patterns.iter().any(|pattern| pattern.to != Pattern::Everybody))
+    }
+
+    /// Whether it covers this target. A target of the wrong kind is not covered, and no target only by `*`.
+    ///
+    /// It does not allocate, but to ask whether a full JID is a contact's, once no other entry covered it.
+    pub fn covers(&self, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        match (&self.0, target) {
+            (Inner::Whole | Inner::Quota(_), _) => true,
+            (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::None) => patterns.contains(&Pattern::Everybody),
+            (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Jid(jid)) => covered(patterns, jid, is_contact),
+            (Inner::Jids(patterns) | Inner::Rooms(patterns), Target::Room(room)) => covered(patterns, room, is_contact),
+            (Inner::Jids(_) | Inner::Rooms(_), Target::Stanza { .. })
+            | (Inner::Stanzas(_), Target::None | Target::Jid(_) | Target::Room(_)) => false,
+            (Inner::Stanzas(patterns), Target::Stanza { kind, to }) => {
+                let Some(kind) = StanzaKind::parse(kind) else { return false };
+                let mut of_kind = patterns.iter().filter(|pattern| pattern.kind == kind);
+                match to {
+                    None => of_kind.any(|pattern| pattern.to == Pattern::Everybody),
+                    Some(jid) => of_kind.any(|pattern| pattern.to.covers(jid, is_contact)),
+                }
+            }
+        }
+    }
+}
+
+/// Whether any of the patterns covers the address. The roster is asked last, since that is the dear one.
+fn covered(patterns: &[Pattern], jid: &Jid, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+    patterns.iter().any(|pattern| *pattern != Pattern::Contacts && pattern.covers(jid, is_contact))
+        || (patterns.contains(&Pattern::Contacts) && Pattern::Contacts.covers(jid, is_contact))
+}
+
+impl Pattern {
+    fn parse(entry: &str, expected: &'static str) -> Result<Self, BadScope> {
+        let no_address = |error: jid::Error| BadScope::NoAddress {
+            entry: entry.chars().take(128).collect(),
+            reason: error.to_string(),
+            expected,
+        };
+        match entry {
+            "*" => Ok(Self::Everybody),
+            "contacts" => Ok(Self::Contacts),
+            _ => match entry.strip_prefix('@') {
+                Some(domain) => domain.parse().map(Self::Domain).map_err(no_address),
+                None => match Jid::new(entry).map_err(no_address)?.try_into_full() {
+                    Ok(full) => Ok(Self::Resource(full)),
+                    Err(bare) => Ok(Self::Account(bare)),
+                },
+            },
+        }
+    }
+
+    fn parse_room(entry: &str) -> Result<Self, BadScope> {
+        match Self::parse(entry, ROOM_ENTRIES)? {
+            Self::Contacts => Err(BadScope::ContactsAreNoRooms),
+            Self::Resource(full) => {
+                Err(BadScope::Occupant { entry: full.to_string(), room: full.to_bare().to_string() })
+            }
+            pattern => Ok(pattern),
+        }
+    }
+
+    fn covers(&self, jid: &Jid, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::Contacts => match jid.try_as_full() {
+                Ok(full) => is_contact(&full.to_bare()),
+                Err(bare) => is_contact(bare),
+            },
+            Self::Account(bare) => jid.domain() == bare.domain() && jid.node() == bare.node(),
+            Self::Resource(full) => jid == full,
+            // The domain's own address is the server, which is more than one account more: it has to be named.
+            Self::Domain(domain) => jid.node().is_some() && jid.domain().as_str() == domain.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everybody => f.write_str("*"),
+            Self::Contacts => f.write_str("contacts"),
+            Self::Account(jid) => jid.fmt(f),
+            Self::Resource(jid) => jid.fmt(f),
+            Self::Domain(domain) => write!(f, "@{domain}"),
+        }
+    }
+}
+
+impl StanzaPattern {
+    fn parse(entry: &str) -> Result<Self, BadScope> {
+        let (kind, to) = match entry.split_once(':') {
+            Some((kind, to)) => (kind, Pattern::parse(to, JID_ENTRIES)?),
+            None => (entry, Pattern::Everybody),
+        };
+        let kind = StanzaKind::parse(kind).ok_or_else(|| BadScope::NoStanzaKind(kind.chars().take(64).collect()))?;
+        Ok(Self { kind, to })
+    }
+}
+
+impl fmt::Display for StanzaPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            StanzaKind::Message => "message",
+            StanzaKind::Presence => "presence",
+            StanzaKind::Iq => "iq",
+        };
+        match &self.to {
+            Pattern::Everybody => f.write_str(kind),
+            to => write!(f, "{kind}:{to}"),
+        }
+    }
+}
+
+impl StanzaKind {
+    fn parse(kind: &str) -> Option<Self> {
+        match kind {
+            "message" => Some(Self::Message),
+            "presence" => Some(Self::Presence),
+            "iq" => Some(Self::Iq),
+            _ => None,
+        }
+    }
+}
+
+fn parse_size(entry: &str) -> Result<u64, BadScope> {
+    let digits = entry.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = entry.split_at(digits);
+    let factor = match unit.trim_start_matches(' ') {
+        "" | "B" => Some(1),
+        "KiB" => Some(KIB),
+        "MiB" => Some(MIB),
+        "GiB" => Some(GIB),
+        _ => None,
+    };
+    let bytes = factor.zip(number.parse().ok()).and_then(|(factor, number): (u64, u64)| number.checked_mul(factor));
+    bytes.ok_or_else(|| BadScope::NoSize(entry.chars().take(64).collect()))
+}
+
+fn size(bytes: u64) -> String {
+    match [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")].iter().find(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit))
+    {
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+        None => bytes.to_string(),
+    }
+}

@@ -1,0 +1,344 @@
+//! The table: which permission each call and each event needs. Admission, router, calls, docs and tests are made from it.
+//!
+//! Rows for groupings whose contract is not written yet stand here already, so that a plugin asks for them by the name that
+//! they will have.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::Permission::{self, *};
+
+/// What one call needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The grouping, as the interface in `wit/` is called.
+    pub grouping: &'static str,
+    /// The function, as in `wit/`.
+    pub function: &'static str,
+    /// What it needs; none = it is free.
+    pub permission: Option<Permission>,
+}
+
+/// What one of the host's events needs, and what it carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventRule {
+    /// Its name, which no plugin may fire.
+    pub name: &'static str,
+    /// The case of `payload` in `wit/types.wit` that it carries.
+    pub payload: &'static str,
+    /// What it needs; none = it is free.
+    pub permission: Option<Permission>,
+    /// There is a promise of the same name.
+    pub promise: bool,
+}
+
+const fn free(grouping: &'static str, function: &'static str) -> Call {
+    Call { grouping, function, permission: None }
+}
+
+const fn needs(permission: Permission, grouping: &'static str, function: &'static str) -> Call {
+    Call { grouping, function, permission: Some(permission) }
+}
+
+/// Every call of the contract, those of later groupings too.
+pub const CALLS: &[Call] = &[
+    free("api", "emit"),
+    needs(StanzaSend, "api", "send"),
+    needs(StanzaSend, "api", "send-iq"),
+    // What a promise carries needs what the event of its name needs.
+    free("api", "wait-until"),
+    needs(ArchiveRead, "archive", "query"),
+    needs(ArchiveRead, "archive", "query-all"),
+    // These two only reckon: the query that they give is asked with `query`.
+    free("archive", "next"),
+    free("archive", "previous"),
+    needs(ChatsRead, "chats", "get"),
+    needs(ChatsRead, "chats", "get-many"),
+    needs(ChatsRead, "chats", "get-all"),
+    needs(ChatsWrite, "chats", "open"),
+    needs(ChatsWrite, "chats", "open-many"),
+    needs(ChatsWrite, "chats", "close"),
+    needs(ChatsWrite, "chats", "close-many"),
+    needs(ChatsWrite, "chats", "focus"),
+    needs(ChatsWrite, "chats", "show"),
+    needs(ChatsWrite, "chats", "maximize"),
+    needs(ChatsWrite, "chats", "minimize"),
+    needs(ChatsRead, "chats", "get-attribute"),
+    needs(ChatsWrite, "chats", "set-attribute"),
+    // Declared unsupported, whoever asks.
+    free("chats", "initiate-otr"),
+    free("chats", "end-otr"),
+    needs(MessagesSend, "chats", "send"),
+    needs(ChatsRead, "chatviews", "get"),
+    needs(ChatsRead, "chatviews", "get-many"),
+    free("commands", "add"),
+    free("commands", "remove"),
+    free("connection", "connected"),
+    needs(SessionControl, "connection", "disconnect"),
+    needs(ContactsRead, "contacts", "get"),
+    needs(ContactsRead, "contacts", "get-many"),
+    needs(ContactsRead, "contacts", "get-all"),
+    needs(ContactsWrite, "contacts", "add"),
+    needs(ContactsWrite, "contacts", "remove"),
+    needs(ContactsWrite, "contacts", "rename"),
+    needs(ContactsWrite, "contacts", "set-groups"),
+    needs(ContactsWrite, "contacts", "accept"),
+    needs(ContactsWrite, "contacts", "deny"),
+    needs(DiscoOwn, "disco", "own-features-add"),
+    needs(DiscoOwn, "disco", "own-features-get"),
+    needs(DiscoOwn, "disco", "own-identities-add"),
+    needs(DiscoOwn, "disco", "own-identities-get"),
+    needs(DiscoOwn, "disco", "own-identities-clear"),
+    needs(DiscoRead, "disco", "get-identity"),
+    needs(DiscoRead, "disco", "supports"),
+    // Subscribing is free; an event that needs a grant is refused by its own row below.
+    free("listen", "on"),
+    free("listen", "once"),
+    free("listen", "not"),
+    free("log", "write"),
+    free("promises", "add"),
+    free("promises", "add-all"),
+    free("promises", "reject"),
+    needs(RoomsRead, "rooms", "get"),
+    needs(RoomsRead, "rooms", "get-many"),
+    needs(RoomsRead, "rooms", "get-all"),
+    needs(RoomsRead, "rooms", "occupants"),
+    // With fields for a room that it creates, `open` needs `rooms.configure` as well.
+    needs(RoomsJoin, "rooms", "open"),
+    needs(RoomsJoin, "rooms", "open-many"),
+    needs(RoomsJoin, "rooms", "close"),
+    needs(RoomsJoin, "rooms", "close-many"),
+    needs(RoomsSend, "rooms", "send"),
+    needs(RoomsJoin, "rooms", "focus"),
+    needs(RoomsJoin, "rooms", "show"),
+    needs(RoomsJoin, "rooms", "maximize"),
+    needs(RoomsJoin, "rooms", "minimize"),
+    needs(RoomsRead, "rooms", "get-attribute"),
+    needs(RoomsJoin, "rooms", "set-attribute"),
+    needs(RoomsModerate, "rooms", "set-subject"),
+    needs(RoomsModerate, "rooms", "set-role"),
+    needs(RoomsModerate, "rooms", "set-affiliation"),
+    needs(RoomsModerate, "rooms", "affiliations"),
+    needs(RoomsModerate, "rooms", "invite"),
+    needs(RoomsModerate, "rooms", "kick"),
+    needs(RoomsModerate, "rooms", "ban"),
+    needs(RoomsConfigure, "rooms", "configure"),
+    needs(RoomsConfigure, "rooms", "destroy"),
+    // A plugin's own settings are free; for the host's, `settings.read` and `settings.write` are asked by key.
+    free("settings", "get"),
+    free("settings", "set"),
+    free("settings", "set-many"),
+    free("settings", "update"),
+    needs(Storage, "storage", "get"),
+    needs(Storage, "storage", "set"),
+    needs(Storage, "storage", "delete"),
+    needs(Storage, "storage", "list"),
+    needs(Storage, "storage", "compare-and-set"),
+    free("timers", "sleep"),
+    free("timers", "after"),
+    free("timers", "every"),
+    free("timers", "cancel"),
+    needs(TokensRead, "tokens", "get"),
+    free("user", "jid"),
+    free("user", "bare-jid"),
+    needs(StatusRead, "user", "get-status"),
+    needs(StatusWrite, "user", "set-status"),
+    needs(StatusWrite, "user", "set-status-message"),
+    needs(SessionControl, "user", "login"),
+    needs(SessionControl, "user", "logout"),
+    needs(VcardRead, "vcard", "get"),
+    needs(VcardRead, "vcard", "update"),
+    needs(VcardWrite, "vcard", "set"),
+];
+
+const fn open(name: &'static str, payload: &'static str) -> EventRule {
+    EventRule { name, payload, permission: None, promise: false }
+}
+
+const fn shown(permission: Permission, name: &'static str, payload: &'static str) -> EventRule {
+    EventRule { name, payload, permission: Some(permission), promise: false }
+}
+
+impl EventRule {
+    /// The same, with a promise.
+    const fn promised(self) -> Self {
+        Self { promise: true, ..self }
+    }
+}
+
+/// Every event of the host. No plugin may fire one of these names.
+pub const EVENTS: &[EventRule] = &[
+    open("connectionInitialized", "none").promised(),
+    open("connected", "none").promised(),
+    open("reconnected", "none"),
+    open("will-reconnect", "none"),
+    open("reconnecting", "none"),
+    open("disconnected", "none"),
+    open("logout", "none"),
+    open("initialized", "none").promised(),
+    open("pluginsInitialized", "none").promised(),
+    open("statusInitialized", "none").promised(),
+    open("connfeedback", "status"),
+    open("discoInitialized", "none").promised(),
+    open("lagged", "json"),
+    // These three go only to the plugin whose settings, command or timer it is.
+    open("settingsChanged", "json"),
+    open("command", "command"),
+    open("timer", "none"),
+    shown(StatusRead, "statusChanged", "status"),
+    shown(StatusRead, "statusMessageChanged", "status"),
+    shown(ContactsRead, "roster", "none").promised(),
+    shown(ContactsRead, "cachedRoster", "none").promised(),
+    shown(ContactsRead, "rosterInitialized", "none").promised(),
+    shown(ContactsRead, "rosterGroupsFetched", "none").promised(),
+    shown(ContactsRead, "rosterContactsFetched", "none").promised(),
+    shown(ContactsRead, "rosterPush", "stanza"),
+    shown(ContactsRead, "contactRequest", "contact"),
+    shown(ContactsRead, "contactRemoved", "contact"),
+    shown(ContactsRead, "contactPresenceChanged", "contact"),
+    shown(ContactsRead, "contactStatusChanged", "contact"),
+    shown(ContactsRead, "contactStatusMessageChanged", "contact"),
+    shown(ContactsRead, "vcardUpdated", "contact"),
+    shown(MessagesRead, "message", "message"),
+    shown(MessagesRead, "messageAdded", "message"),
+    shown(MessagesRead, "messageSend", "message"),
+    shown(MessagesRead, "messageNotification", "message"),
+    shown(MessagesRead, "messageError", "message"),
+    shown(ChatsRead, "chatBoxesInitialized", "none").promised(),
+    shown(ChatsRead, "chatBoxesFetched", "none").promised(),
+    shown(ChatsRead, "chatBoxInitialized", "chat"),
+    shown(ChatsRead, "chatBoxOpened", "chat"),
+    shown(ChatsRead, "chatBoxClosed", "chat"),
+    shown(ChatsRead, "chatBoxFocused", "chat"),
+    shown(ChatsRead, "chatBoxMinimized", "chat"),
+    shown(ChatsRead, "chatBoxMaximized", "chat"),
+    shown(ChatsRead, "chatBoxToggled", "chat"),
+    shown(ChatsRead, "privateChatsAutoJoined", "none").promised(),
+    shown(RoomsRead, "chatRoomOpened", "room"),
+    shown(RoomsRead, "roomInviteSent", "invite"),
+    shown(RoomsRead, "roomInviteReceived", "invite"),
+    shown(RoomsRead, "roomsAutoJoined", "none").promised(),
+    shown(RoomsRead, "roomsPanelRendered", "none").promised(),
+    shown(RoomsRead, "bookmarksInitialized", "none").promised(),
+    shown(RoomsRead, "configurationNeeded", "room"),
+    shown(RoomsRead, "occupantJoined", "occupant"),
+    shown(RoomsRead, "occupantLeft", "occupant"),
+    shown(RoomsRead, "occupantChanged", "occupant"),
+    shown(RoomsRead, "roomSubjectChanged", "room"),
+    shown(RoomsRead, "roomLeft", "room"),
+    shown(DiscoRead, "serviceDiscovered", "feature"),
+    shown(DiscoRead, "discoExtensionFieldDiscovered", "json"),
+    shown(StanzaRead, "send", "stanza"),
+];
+
+/// The row of a call; none = there is no such call.
+pub fn call(grouping: &str, function: &str) -> Option<&'static Call> {
+    static INDEX: LazyLock<HashMap<(&str, &str), &Call>> =
+        LazyLock::new(|| CALLS.iter().map(|call| ((call.grouping, call.function), call)).collect());
+    INDEX.get(&(grouping, function)).copied()
+}
+
+/// The rule of an event; none = it is not one of the host's.
+pub fn event(name: &str) -> Option<&'static EventRule> {
+    static INDEX: LazyLock<HashMap<&str, &EventRule>> =
+        LazyLock::new(|| EVENTS.iter().map(|rule| (rule.name, rule)).collect());
+    INDEX.get(name).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// `(interface, function)` of every function in a WIT file, by reading lines: `name: func(` or `name: async func(`.
+    fn functions(text: &str) -> Vec<(String, String)> {
+        let mut interface = None;
+        let mut found = Vec::new();
+        for line in text.lines().map(str::trim) {
+            if let Some(rest) = line.strip_prefix("interface ") {
+                interface = rest.split_whitespace().next().map(str::to_owned);
+            } else if let (Some((name, rest)), Some(interface)) = (line.split_once(':'), &interface)
+                && !name.starts_with('/')
+                && (rest.trim_start().starts_with("func(") || rest.trim_start().starts_with("async func("))
+            {
+                found.push((interface.clone(), name.trim_start_matches('%').to_owned()));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn each_function_of_the_contract_has_exactly_one_row() {
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+        let mut counted = 0;
+        for file in std::fs::read_dir(wit).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            assert_eq!(text.matches(" func(").count() + text.matches(":func(").count(), functions(&text).len());
+            for (grouping, function) in functions(&text).into_iter().filter(|(grouping, _)| grouping != "guest") {
+                let rows = CALLS.iter().filter(|call| call.grouping == grouping && call.function == function).count();
+                assert_eq!(rows, 1, "rows of {grouping}.{function}");
+                counted += 1;
+            }
+        }
+        assert!(counted > 40, "the contract was read: {counted} functions");
+    }
+
+    #[test]
+    fn the_contract_mentions_each_permission_that_its_calls_need() {
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+        for file in std::fs::read_dir(wit).unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            for (grouping, function) in functions(&text) {
+                let Some(needed) = call(&grouping, &function).and_then(|call| call.permission) else { continue };
+                assert!(
+                    text.contains(&format!("`{needed}`")),
+                    "the contract of {grouping}.{function} does not mention {needed}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let events: BTreeSet<_> = EVENTS.iter().map(|rule| rule.name).collect();
+        assert_eq!(events.len(), EVENTS.len());
+        let calls: BTreeSet<_> = CALLS.iter().map(|call| (call.grouping, call.function)).collect();
+        assert_eq!(calls.len(), CALLS.len());
+    }
+
+    #[test]
+    fn the_seventeen_promises_are_there() {
+        let promises: Vec<_> = EVENTS.iter().filter(|rule| rule.promise).map(|rule| rule.name).collect();
+        assert_eq!(promises.len(), 17, "{promises:?}");
+    }
+
+    #[test]
+    fn payloads_are_cases_of_the_contract() {
+        let types = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/types.wit")).unwrap();
+        let payload = types.split("variant payload {").nth(1).unwrap();
+        for rule in EVENTS {
+            let case = |end| payload.contains(&format!("\n    {}{end}", rule.payload));
+            assert!(case("(") || case(","), "{} carries {}", rule.name, rule.payload);
+        }
+    }
+
+    #[test]
+    fn every_permission_guards_something() {
+        for &permission in Permission::ALL {
+            let guards = CALLS.iter().any(|call| call.permission == Some(permission))
+                || EVENTS.iter().any(|rule| rule.permission == Some(permission));
+            // The host's own settings are asked for by key, in the calls that are free for a plugin's own.
+            assert!(guards || matches!(permission, SettingsRead | SettingsWrite), "{permission} guards nothing");
+        }
+    }
+
+    #[test]
+    fn looking_up_finds_the_row() {
+        assert_eq!(call("chats", "send").unwrap().permission, Some(MessagesSend));
+        assert_eq!(call("chats", "fly"), None);
+        assert_eq!(event("message").unwrap().permission, Some(MessagesRead));
+        assert_eq!(event("my-own"), None);
+    }
+}
