@@ -1,5 +1,7 @@
 //! parlor: a bot house for XMPP.
 
+pub mod cli;
+pub mod config;
 pub mod error;
 pub mod event;
 pub mod nearest;

@@ -38,7 +38,7 @@ pub struct Grants(BTreeMap<Permission, Scope>);
 
 /// Why a table is no list of grants. Each error names the permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GrantsError {
+pub enum GrantError {
     /// There is no such permission.
     #[error(transparent)]
     Unknown(#[from] UnknownPermission),
@@ -71,7 +71,7 @@ pub enum GrantsError {
     },
 }
 
-impl GrantsError {
+impl GrantError {
     /// The key in the table that is wrong.
     pub fn key(&self) -> &str {
         match self {
@@ -99,7 +99,7 @@ impl fmt::Display for Missing {
 
 impl Grants {
     /// Reads `[plugin.<id>.grants]`: `"contacts.read" = true`, `"messages.send" = ["*"]`, `false` = not granted.
-    pub fn from_table(table: &Table) -> Result<Self, GrantsError> {
+    pub fn from_table(table: &Table) -> Result<Self, GrantError> {
         let mut grants = Self::default();
         for (name, value) in table {
             let permission: Permission = name.parse()?;
@@ -110,14 +110,14 @@ impl Grants {
                         grants.0.insert(permission, Scope::whole(kind));
                     }
                     ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
-                        return Err(GrantsError::NeedsScope { permission });
+                        return Err(GrantError::NeedsScope { permission });
                     }
                 },
                 Value::Array(entries) => {
                     let entries = entries
                         .iter()
                         .map(|entry| {
-                            entry.as_str().ok_or(GrantsError::WrongType {
+                            entry.as_str().ok_or(GrantError::WrongType {
                                 permission,
                                 found: "a list of other things than strings",
                             })
@@ -125,7 +125,7 @@ impl Grants {
                         .collect::<Result<Vec<_>, _>>()?;
                     grants.grant(permission, &entries)?;
                 }
-                other => return Err(GrantsError::WrongType { permission, found: a(other) }),
+                other => return Err(GrantError::WrongType { permission, found: a(other) }),
             }
         }
         Ok(grants)
@@ -137,15 +137,15 @@ impl Grants {
     }
 
     /// Grants a permission, in place of what was granted of it before. No entries: whole, if it has no scope.
-    pub fn grant<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantsError> {
+    pub fn grant<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantError> {
         let scope = match (permission.scope_kind(), entries) {
             (kind @ ScopeKind::None, []) => Scope::whole(kind),
             (kind, entries) => {
-                Scope::parse(kind, entries).map_err(|reason| GrantsError::BadScope { permission, reason })?
+                Scope::parse(kind, entries).map_err(|reason| GrantError::BadScope { permission, reason })?
             }
         };
         if permission == Permission::StanzaRead && scope.names_recipients() {
-            return Err(GrantsError::ReadsByKind);
+            return Err(GrantError::ReadsByKind);
         }
         self.0.insert(permission, scope);
         Ok(())
@@ -167,7 +167,7 @@ impl Grants {
     }
 
     /// What the grant of this permission covers.
-    pub fn scope(&self, permission: Permission) -> Option<&Scope> {
+    pub fn get(&self, permission: Permission) -> Option<&Scope> {
         self.0.get(&permission)
     }
 
@@ -183,14 +183,14 @@ impl Grants {
 
     /// Whether the plugin may use this permission on this target.
     pub fn may_do(&self, permission: Permission, target: Target<'_>, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
-        self.scope(permission).is_some_and(|scope| scope.covers(target, is_contact))
+        self.get(permission).is_some_and(|scope| scope.covers(target, is_contact))
     }
 
     /// Whether the plugin may see this event. What the host has no rule for is a plugin's own, and free.
     pub fn may_see(&self, event: &Event, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
         let Some(rule) = table::event(&event.name) else { return true };
         let Some(permission) = rule.permission else { return true };
-        let Some(scope) = self.scope(permission) else { return false };
+        let Some(scope) = self.get(permission) else { return false };
         match &event.payload {
             // An event about nobody in particular, such as `roomsAutoJoined`, tells nothing of what a scope leaves out.
             Payload::None => scope.kind() != ScopeKind::Stanzas,
@@ -212,6 +212,13 @@ impl Grants {
     /// What `wanted` names and these grants lack altogether. Scopes are the owner's to choose, and not compared.
     pub fn covers(&self, wanted: &Self) -> Vec<Missing> {
         wanted.0.keys().filter(|&&permission| !self.has(permission)).map(|&permission| Missing { permission }).collect()
+    }
+}
+
+/// A part of what was granted, taken from [`Grants::iter`]. A scope of another permission's kind grants nothing.
+impl FromIterator<(Permission, Scope)> for Grants {
+    fn from_iter<I: IntoIterator<Item = (Permission, Scope)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().filter(|(permission, scope)| scope.kind() == permission.scope_kind()).collect())
     }
 }
 

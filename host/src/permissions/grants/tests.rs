@@ -189,8 +189,8 @@ fn true_and_false_are_for_what_has_no_scope() {
     let some = grants("\"contacts.read\" = true\n\"messages.send\" = false\nstorage = true");
     assert!(some.has(Permission::ContactsRead));
     assert!(!some.has(Permission::MessagesSend));
-    assert_eq!(some.scope(Permission::Storage).unwrap().quota(), Some(super::super::DEFAULT_QUOTA));
-    assert_eq!(grants("storage = [\"2 MiB\"]").scope(Permission::Storage).unwrap().quota(), Some(2 << 20));
+    assert_eq!(some.get(Permission::Storage).unwrap().quota(), Some(super::super::DEFAULT_QUOTA));
+    assert_eq!(grants("storage = [\"2 MiB\"]").get(Permission::Storage).unwrap().quota(), Some(2 << 20));
 }
 
 #[test]

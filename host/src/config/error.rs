@@ -1,0 +1,231 @@
+//! Why a configuration cannot be used: where it is wrong, what is wrong, and what to write instead.
+//!
+//! No error repeats a value that may be a secret, nor the line that it stands on.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::account::AccountName;
+use super::settings::SettingError;
+use crate::nearest::suggestion;
+
+/// A place in a file that a person wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// The character in that line, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A file.
+    File(Place),
+    /// A flag, as it is typed, such as `--log`.
+    Flag(&'static str),
+    /// A variable of the environment.
+    Environment(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(place) => place.fmt(f),
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Environment(variable) => f.write_str(variable),
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There is no file.
+    #[error("there is no configuration file {file}: `parlor init` writes one", file = .0.display())]
+    Absent(PathBuf),
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {file}", file = file.display())]
+    Unreadable {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is larger than any configuration.
+    #[error("the configuration file {file} has more than {most} bytes: is it the right file?", file = file.display())]
+    TooLarge {
+        /// Which.
+        file: PathBuf,
+        /// How many it may have.
+        most: u64,
+    },
+    /// It is not TOML.
+    #[error("{at}: {reason}")]
+    Syntax {
+        /// Where.
+        at: Place,
+        /// What the parser says.
+        reason: String,
+    },
+    /// A key or table that does not exist.
+    #[error("{at}: unknown key {key:?} {within}{}", suggestion(*nearest))]
+    Unknown {
+        /// Where.
+        at: Place,
+        /// What was written.
+        key: String,
+        /// `in [account.main]`, or `at the top of the file`.
+        within: String,
+        /// What was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// A value of another type than it must have.
+    #[error("{at}: {key} must be {expected}, not {found}")]
+    WrongType {
+        /// Where.
+        at: Place,
+        /// Of which key.
+        key: String,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// An account's name is none.
+    #[error("{at}: {name:?} cannot name an account: write 1 to 32 of a-z, 0-9, - and _, such as [account.main]")]
+    BadAccountName {
+        /// Where.
+        at: Place,
+        /// What was written.
+        name: String,
+    },
+    /// No account is configured.
+    #[error("{file}: there is no account: write [account.main] with a jid and a password_file", file = .0.display())]
+    NoAccount(PathBuf),
+    /// An account has no JID.
+    #[error("{at}: the account {account} has no jid: write one, such as jid = \"bot@example.org\"")]
+    NoJid {
+        /// Where.
+        at: Place,
+        /// Which account.
+        account: AccountName,
+    },
+    /// A JID is none, or not an account's.
+    #[error("{at}: {jid:?} is not the JID of an account ({reason}): write one, such as \"bot@example.org\"")]
+    BadJid {
+        /// Where.
+        at: Place,
+        /// What was written.
+        jid: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Two accounts would push each other off the server.
+    #[error("{at}: the accounts {first} and {second} have the same full JID: give one of them another resource")]
+    SameJid {
+        /// Where the second is.
+        at: Place,
+        /// One.
+        first: AccountName,
+        /// The other.
+        second: AccountName,
+    },
+    /// Nothing says where the password is.
+    #[error(
+        "{at}: the account {account} has no password: write password_file, password_command or password_env, or set {variable}"
+    )]
+    NoPassword {
+        /// Where.
+        at: Place,
+        /// Which account.
+        account: AccountName,
+        /// The variable of the environment that would do.
+        variable: String,
+    },
+    /// Two things say where the password is.
+    #[error("{at}: {second} stands beside {first}: keep one of them")]
+    TwoPasswords {
+        /// Where the second is.
+        at: Place,
+        /// One.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// The password itself is in the file.
+    #[error(
+        "{at}: a password does not belong into this file: write it into a file of its own, readable by you alone, and \
+         password_file = \"FILE\" here (or password_command, or password_env)"
+    )]
+    LiteralPassword {
+        /// Where.
+        at: Place,
+    },
+    /// A server is none.
+    #[error("{at}: {server:?} is no server ({reason}): write a host, or host:port, such as \"xmpp.example.org:5222\"")]
+    BadServer {
+        /// Where.
+        at: Place,
+        /// What was written.
+        server: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A mode of TLS that does not exist.
+    #[error(
+        "{at}: tls = {found:?} does not exist: write \"starttls\" or \"direct\"; there is no connection without TLS"
+    )]
+    BadTls {
+        /// Where.
+        at: Place,
+        /// What was written.
+        found: String,
+    },
+    /// The certificates to trust are not there.
+    #[error("{at}: ca_file names {file}, which is no file that can be read ({source}): put the server's certificate there, as PEM", file = file.display())]
+    NoCaFile {
+        /// Where.
+        at: Place,
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What to log cannot be understood.
+    #[error("{origin}: {log:?} does not say what to log: write a level such as \"info\", or \"info,parlor=debug\"")]
+    BadLog {
+        /// Where it stands.
+        origin: Origin,
+        /// What was written.
+        log: String,
+    },
+    /// A setting of the host has a wrong value.
+    #[error("{origin}: {reason}")]
+    Setting {
+        /// Where it stands.
+        origin: Origin,
+        /// What is wrong.
+        reason: SettingError,
+    },
+    /// A setting's value is not JSON.
+    #[error("{origin}: the value of {key:?} is not JSON ({reason}): write true, 5, '\"text\"' or '[\"a\",\"b\"]'")]
+    NotJson {
+        /// Where it stands.
+        origin: Origin,
+        /// Which.
+        key: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}

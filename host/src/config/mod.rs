@@ -1,0 +1,210 @@
+//! What the operator wrote: `parlor.toml`, the environment and flags, as types. It reads files and writes none.
+//!
+//! Flags win over the environment, and that over the file. Secrets are here as references: the folder `xmpp` reads the
+//! values when it needs them. What a plugin may is not here, but in the policy file.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tracing_subscriber::EnvFilter;
+
+mod account;
+mod document;
+mod error;
+mod settings;
+
+pub use account::{AccountConfig, AccountName, BadAccountName, BadEndpoint, Endpoint, PasswordSource, TlsMode};
+pub use error::{ConfigError, Origin, Place};
+pub use settings::{
+    Archiving, Authentication, AutoJoin, Effective, Role, SETTINGS, SettingError, SettingKind, SettingRule, Settings,
+    setting,
+};
+
+use document::{Document, Section, Written};
+
+/// How large a configuration file may be, in bytes.
+const LARGEST_FILE: u64 = 1 << 20;
+
+/// What the operator wrote.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file that it came from.
+    pub path: PathBuf,
+    /// The folder for components, cache, storage and the control socket.
+    pub data: PathBuf,
+    /// The policy file: which plugins there are, and what each may.
+    pub plugins: PathBuf,
+    /// What to log, as a filter of `tracing`.
+    pub log: String,
+    /// Settings of the host, before those of an account.
+    pub settings: Settings,
+    /// Its accounts; one at least.
+    pub accounts: BTreeMap<AccountName, AccountConfig>,
+    /// What is not wrong, but should be put right: one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// What wins over the file.
+#[derive(Debug, Clone)]
+pub struct Overrides {
+    /// `--data`.
+    pub data: Option<PathBuf>,
+    /// `--plugins`.
+    pub plugins: Option<PathBuf>,
+    /// `--log`.
+    pub log: Option<String>,
+    /// `--set KEY=JSON`, for every account. What is not JSON is taken as text where the setting is one.
+    pub settings: Vec<(String, String)>,
+    /// Reads a variable of the environment: `PARLOR_DATA`, `PARLOR_PLUGINS`, `PARLOR_LOG`, `PARLOR_SETTING_<KEY>`,
+    /// `PARLOR_PASSWORD_<ACCOUNT>`.
+    pub environment: fn(&str) -> Option<String>,
+}
+
+impl Default for Overrides {
+    /// No flags, and the environment of this process.
+    fn default() -> Self {
+        Self {
+            data: None,
+            plugins: None,
+            log: None,
+            settings: Vec::new(),
+            environment: |name| std::env::var(name).ok().filter(|value| !value.is_empty()),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file. Paths in it are relative to its folder; those of flags and environment are not.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let text = read(path)?;
+        let document = Document { file: path, text: &text };
+        let table = document.parse()?;
+        let top = Section::top(document, &table);
+        top.allow_only(&["account", "data", "log", "plugins", "settings"])?;
+
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let variable = |name: &str| (overrides.environment)(name).filter(|value| !value.is_empty());
+        let place = |flag: &Option<PathBuf>, variable_name, key, default| -> Result<PathBuf, ConfigError> {
+            let written = top.text(key)?.map_or(default, |written| written.value);
+            let chosen = flag.clone().or_else(|| variable(variable_name).map(PathBuf::from));
+            Ok(chosen.unwrap_or_else(|| folder.join(written)))
+        };
+        let data = place(&overrides.data, "PARLOR_DATA", "data", "data")?;
+        let plugins = place(&overrides.plugins, "PARLOR_PLUGINS", "plugins", "plugins.toml")?;
+        let log = log(overrides, top.text("log")?)?;
+
+        let over = settings_over_the_file(overrides)?;
+        let base = with_section(Settings::default(), top.section("settings")?.as_ref())?;
+        let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
+        for (name, section) in top.section("account")?.map_or(Ok(Vec::new()), |section| section.sections())? {
+            let account = account(&name, &section, folder, overrides, &base, &over)?;
+            if let Some(twin) = accounts.values().find(|other| other.jid.is_full() && other.jid == account.jid) {
+                let (first, second) = (twin.name.clone(), account.name);
+                return Err(ConfigError::SameJid { at: section.at, first, second });
+            }
+            accounts.insert(account.name.clone(), account);
+        }
+        if accounts.is_empty() {
+            return Err(ConfigError::NoAccount(path.to_owned()));
+        }
+        let warnings = accounts.values().flat_map(AccountConfig::warnings).collect();
+        Ok(Self { path: path.to_owned(), data, plugins, log, settings: with_all(base, &over)?, accounts, warnings })
+    }
+}
+
+/// A setting from elsewhere than the file.
+type Over = (Origin, String, Value);
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { file: path.to_owned(), source };
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ConfigError::Absent(path.to_owned())),
+        Err(error) => return Err(unreadable(error)),
+    };
+    let mut text = String::new();
+    file.take(LARGEST_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > LARGEST_FILE {
+        return Err(ConfigError::TooLarge { file: path.to_owned(), most: LARGEST_FILE });
+    }
+    Ok(text)
+}
+
+fn log(overrides: &Overrides, written: Option<Written<&str>>) -> Result<String, ConfigError> {
+    let variable = (overrides.environment)("PARLOR_LOG").filter(|value| !value.is_empty());
+    let (origin, log) = match (&overrides.log, variable, written) {
+        (Some(flag), _, _) => (Origin::Flag("--log"), flag.clone()),
+        (None, Some(variable), _) => (Origin::Environment("PARLOR_LOG".to_owned()), variable),
+        (None, None, Some(Written { value, at })) => (Origin::File(at), value.to_owned()),
+        (None, None, None) => return Ok("info".to_owned()),
+    };
+    match EnvFilter::builder().parse(&log) {
+        Ok(_) => Ok(log),
+        Err(_) => Err(ConfigError::BadLog { origin, log: log.chars().take(128).collect() }),
+    }
+}
+
+fn account(
+    name: &Written<&str>,
+    section: &Section<'_>,
+    folder: &Path,
+    overrides: &Overrides,
+    base: &Settings,
+    over: &[Over],
+) -> Result<AccountConfig, ConfigError> {
+    let parsed = name.value.parse().map_err(|_: BadAccountName| ConfigError::BadAccountName {
+        at: name.at.clone(),
+        name: name.value.chars().take(64).collect(),
+    })?;
+    let settings = with_all(with_section(base.clone(), section.section("settings")?.as_ref())?, over)?;
+    AccountConfig::read(parsed, section, folder, overrides.environment, settings)
+}
+
+fn with_section(mut settings: Settings, section: Option<&Section<'_>>) -> Result<Settings, ConfigError> {
+    for (key, Written { value, at }) in section.map_or(Ok(Vec::new()), Section::json)? {
+        let wrong = |reason| ConfigError::Setting { origin: Origin::File(at), reason };
+        settings = settings.with(key, value).map_err(wrong)?;
+    }
+    Ok(settings)
+}
+
+fn with_all(mut settings: Settings, over: &[Over]) -> Result<Settings, ConfigError> {
+    for (origin, key, value) in over {
+        let wrong = |reason| ConfigError::Setting { origin: origin.clone(), reason };
+        settings = settings.with(key, value.clone()).map_err(wrong)?;
+    }
+    Ok(settings)
+}
+
+/// Settings of the environment, and after them those of flags, so that flags win.
+fn settings_over_the_file(overrides: &Overrides) -> Result<Vec<Over>, ConfigError> {
+    let variables = SETTINGS.iter().filter_map(|rule| {
+        let variable = format!("PARLOR_SETTING_{}", rule.key.to_ascii_uppercase());
+        let value = (overrides.environment)(&variable)?;
+        Some((Origin::Environment(variable), rule.key, value))
+    });
+    let flags = overrides.settings.iter().map(|(key, value)| (Origin::Flag("--set"), key.as_str(), value.clone()));
+    variables
+        .chain(flags)
+        .map(|(origin, key, text)| match serde_json::from_str(&text) {
+            Ok(value) => Ok((origin, key.to_owned(), value)),
+            Err(_) if is_text(key) => Ok((origin, key.to_owned(), Value::String(text))),
+            Err(error) => Err(ConfigError::NotJson {
+                origin,
+                key: key.chars().take(64).collect(),
+                reason: if error.is_eof() { "it ends too early" } else { "it cannot be parsed" },
+            }),
+        })
+        .collect()
+}
+
+/// Whether a value without quotes can only be meant as text.
+fn is_text(key: &str) -> bool {
+    setting(key).is_some_and(|rule| matches!(rule.kind, SettingKind::Text | SettingKind::Choice(_)))
+}
+
+#[cfg(test)]
+mod tests;

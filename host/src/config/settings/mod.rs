@@ -1,0 +1,414 @@
+//! The settings of one account: what was given, over the host's defaults. Values, no files and no flags.
+//!
+//! Keys that the host does not know are kept, since a plugin may claim them.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
+
+use jid::BareJid;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
+pub use table::{Role, SETTINGS, SettingKind, SettingRule, setting};
+
+use crate::nearest;
+
+mod table;
+
+/// How many settings may be given for one account.
+const MOST_SETTINGS: usize = 1_000;
+/// How long a key may be, in bytes.
+const LONGEST_KEY: usize = 128;
+
+/// The settings of one account. Cheap to clone; a change makes new ones.
+#[derive(Debug, Clone)]
+pub struct Settings(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    given: BTreeMap<String, Value>,
+    effective: Effective,
+}
+
+/// What has an effect, with its type. Reach it through [`Settings`], as `settings.nickname`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[expect(missing_docs, reason = "the keys are described in the table, and in the handbook")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, with the name that owners know")]
+pub struct Effective {
+    pub allow_bookmarks: bool,
+    pub allow_contact_requests: bool,
+    pub allow_muc: bool,
+    pub allow_non_roster_messaging: bool,
+    pub archived_messages_limit: u32,
+    pub archived_messages_page_size: u32,
+    pub authentication: Authentication,
+    pub auto_join_on_invite: bool,
+    #[serde(deserialize_with = "bare_jids")]
+    pub auto_join_private_chats: Vec<BareJid>,
+    pub auto_join_rooms: Vec<AutoJoin>,
+    pub auto_login: bool,
+    pub auto_reconnect: bool,
+    pub auto_subscribe: bool,
+    pub blacklisted_plugins: Vec<String>,
+    pub bosh_service_url: Option<String>,
+    pub command_prefix: String,
+    pub credentials_url: Option<String>,
+    /// In seconds.
+    pub csi_waiting_time: u32,
+    pub debug: bool,
+    /// `online`, `chat`, `away`, `dnd`, `xa`, `offline` or `unavailable`.
+    pub default_state: String,
+    pub expose_rid_and_sid: bool,
+    pub keepalive: bool,
+    pub message_archiving: Option<Archiving>,
+    /// In milliseconds.
+    pub message_archiving_timeout: u32,
+    pub message_carbons: bool,
+    pub muc_history_max_stanzas: Option<u32>,
+    pub muc_instant_rooms: bool,
+    pub muc_nickname_from_jid: bool,
+    pub nickname: Option<String>,
+    /// In seconds; 0 = never.
+    pub ping_interval: u32,
+    prebind: bool,
+    pub prebind_url: Option<String>,
+    pub priority: i8,
+    pub strict_plugin_dependencies: bool,
+    pub websocket_url: Option<String>,
+    pub whitelisted_plugins: Vec<String>,
+}
+
+/// How an account proves who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Authentication {
+    /// With a password.
+    Login,
+    /// With a certificate.
+    External,
+    /// Not at all.
+    Anonymous,
+    /// With a session that somebody else opened.
+    Prebind,
+}
+
+/// What the server's archive is asked to keep (XEP-0313, preferences).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Archiving {
+    /// Nothing.
+    Never,
+    /// Everything.
+    Always,
+    /// What contacts write.
+    Roster,
+}
+
+/// A room that is entered on connecting.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "WrittenRoom")]
+pub struct AutoJoin {
+    /// Which.
+    pub jid: BareJid,
+    /// The nickname there; none = the account's.
+    pub nick: Option<String>,
+}
+
+/// Why a setting cannot have a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// The host knows the key, and the value is not what it may be.
+    #[error("the setting {key:?} {reason}")]
+    Wrong {
+        /// The key.
+        key: String,
+        /// What it must be.
+        reason: String,
+    },
+    /// It belongs to the account itself.
+    #[error("{key:?} is no setting to be written here: write {instead} under [account.<name>]")]
+    OfAccount {
+        /// The key.
+        key: &'static str,
+        /// What to write.
+        instead: &'static str,
+    },
+    /// The key is empty or too long.
+    #[error("a setting's key has 1 to {LONGEST_KEY} bytes, not {0}")]
+    BadKey(usize),
+    /// There are too many.
+    #[error("an account has {MOST_SETTINGS} settings at most")]
+    TooMany,
+}
+
+impl Settings {
+    /// The value that holds now: what was given, else the default. None: no such setting, none given, or a secret.
+    pub fn get(&self, key: &str) -> Option<Value> {
+        let rule = setting(key);
+        if rule.is_some_and(|rule| rule.role == Role::Secret) {
+            return None;
+        }
+        match self.0.given.get(key) {
+            Some(given) => Some(given.clone()).filter(|value| !value.is_null()),
+            None => rule?.default_value(),
+        }
+    }
+
+    /// The same with one changed. Whether whoever asks may change it is asked elsewhere; see [`Settings::operator_only`].
+    ///
+    /// A value of null takes a setting back to none, where its default is none.
+    pub fn with(&self, key: &str, value: Value) -> Result<Self, SettingError> {
+        Self::check(key, &value)?;
+        let mut given = self.0.given.clone();
+        given.insert(key.to_owned(), value);
+        Self::new(given, key)
+    }
+
+    /// Whether this value may be given for this key.
+    pub fn check(key: &str, value: &Value) -> Result<(), SettingError> {
+        match key {
+            "jid" => return Err(SettingError::OfAccount { key: "jid", instead: "jid" }),
+            "password" => return Err(SettingError::OfAccount { key: "password", instead: "password_file" }),
+            _ if key.is_empty() || key.len() > LONGEST_KEY => return Err(SettingError::BadKey(key.len())),
+            _ => {}
+        }
+        setting(key)
+            .map_or(Ok(()), |rule| rule.check(value))
+            .map_err(|reason| SettingError::Wrong { key: key.to_owned(), reason })
+    }
+
+    fn new(given: BTreeMap<String, Value>, key: &str) -> Result<Self, SettingError> {
+        if given.len() > MOST_SETTINGS {
+            return Err(SettingError::TooMany);
+        }
+        let all = SETTINGS.iter().map(|rule| {
+            let value = given.get(rule.key).cloned().or_else(|| rule.default_value()).unwrap_or(Value::Null);
+            (rule.key.to_owned(), value)
+        });
+        let mut effective: Effective = serde_json::from_value(Value::Object(all.collect()))
+            .map_err(|error| SettingError::Wrong { key: key.to_owned(), reason: format!("does not fit: {error}") })?;
+        if effective.prebind {
+            effective.authentication = Authentication::Prebind;
+        }
+        Ok(Self(Arc::new(Inner { given, effective })))
+    }
+
+    /// Whether the host has a setting of this key.
+    pub fn is_known(key: &str) -> bool {
+        setting(key).is_some()
+    }
+
+    /// Whether no plugin may change it, whatever it was granted: what decides about connection, credentials, policy and
+    /// exposure, and every address of a service.
+    pub fn operator_only(key: &str) -> bool {
+        // Case is folded, so that no other spelling passes where something else reads the key without case.
+        let key = key.to_ascii_lowercase();
+        key.ends_with("_url") || setting(&key).is_some_and(|rule| matches!(rule.role, Role::Operator | Role::Secret))
+    }
+
+    /// The known key that is nearest to this one.
+    pub fn nearest(key: &str) -> Option<&'static str> {
+        nearest::nearest(key, SETTINGS.iter().map(|rule| rule.key))
+    }
+
+    /// What was given and the host does not know, each with the nearest known key: for a plugin to claim, or a warning.
+    pub fn unknown(&self) -> impl Iterator<Item = (&str, Option<&'static str>)> {
+        self.0.given.keys().filter(|key| !Self::is_known(key)).map(|key| (key.as_str(), Self::nearest(key)))
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        static DEFAULT: LazyLock<Settings> = LazyLock::new(|| {
+            Settings::new(BTreeMap::new(), "").expect("a test reads the table's defaults into the typed settings")
+        });
+        DEFAULT.clone()
+    }
+}
+
+impl Deref for Settings {
+    type Target = Effective;
+
+    fn deref(&self) -> &Effective {
+        &self.0.effective
+    }
+}
+
+impl PartialEq for Settings {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.given == other.0.given
+    }
+}
+
+impl Eq for Settings {}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenRoom {
+    Jid(String),
+    Room { jid: String, nick: Option<String> },
+}
+
+impl TryFrom<WrittenRoom> for AutoJoin {
+    type Error = jid::Error;
+
+    fn try_from(written: WrittenRoom) -> Result<Self, jid::Error> {
+        let (jid, nick) = match written {
+            WrittenRoom::Jid(jid) => (jid, None),
+            WrittenRoom::Room { jid, nick } => (jid, nick),
+        };
+        Ok(Self { jid: BareJid::new(&jid)?, nick })
+    }
+}
+
+fn bare_jids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BareJid>, D::Error> {
+    let written = Vec::<String>::deserialize(deserializer)?;
+    written.iter().map(|jid| BareJid::new(jid)).collect::<Result<_, _>>().map_err(de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn defaults_are_those_of_the_table() {
+        let settings = Settings::default();
+        assert_eq!(settings.ping_interval, 180);
+        assert_eq!(settings.default_state, "online");
+        assert!(settings.auto_login && settings.allow_muc && !settings.allow_non_roster_messaging);
+        assert_eq!(settings.get("ping_interval"), Some(json!(180)));
+        assert_eq!(settings.get("play_sounds"), Some(json!(false)));
+        assert_eq!(settings.get("nickname"), None);
+        assert_eq!(settings.get("nobody-knows"), None);
+    }
+
+    #[test]
+    fn what_is_given_wins_and_earlier_holders_do_not_change() {
+        let before = Settings::default();
+        let after = before.with("nickname", json!("bot")).unwrap().with("priority", json!(-5)).unwrap();
+        assert_eq!((after.nickname.as_deref(), after.priority), (Some("bot"), -5));
+        assert_eq!((before.nickname.as_deref(), before.priority), (None, 0));
+        assert_eq!(after.with("nickname", Value::Null).unwrap().nickname, None);
+        assert_ne!(before, after);
+    }
+
+    #[test]
+    fn rooms_are_jids_or_tables() {
+        let rooms = json!(["Lobby@conference.example.org", { "jid": "den@conference.example.org", "nick": "bot" }]);
+        let settings = Settings::default().with("auto_join_rooms", rooms).unwrap();
+        let room =
+            |jid, nick: Option<&str>| AutoJoin { jid: BareJid::new(jid).unwrap(), nick: nick.map(str::to_owned) };
+        assert_eq!(
+            settings.auto_join_rooms,
+            [room("lobby@conference.example.org", None), room("den@conference.example.org", Some("bot"))]
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_by_name() {
+        let refused = |key, value| Settings::default().with(key, value).unwrap_err().to_string();
+        for (key, value, error) in [
+            ("allow_muc", json!("yes"), "the setting \"allow_muc\" must be true or false, not a string"),
+            ("priority", json!(128), "the setting \"priority\" must be a whole number from -128 to 127, not 128"),
+            ("priority", json!(1.5), "the setting \"priority\" must be a whole number from -128 to 127, not 1.5"),
+            (
+                "ping_interval",
+                json!(null),
+                "the setting \"ping_interval\" must be a whole number from 0 to 4294967295, not nothing",
+            ),
+            (
+                "message_archiving",
+                json!("sometimes"),
+                "the setting \"message_archiving\" must be one of \"never\", \"always\", \"roster\"",
+            ),
+            ("nickname", json!(7), "the setting \"nickname\" must be a string, not a number"),
+            ("auto_join_rooms", json!("a@b"), "the setting \"auto_join_rooms\" must be a list, not a string"),
+            (
+                "auto_join_rooms",
+                json!(["a@b/c"]),
+                "the setting \"auto_join_rooms\" lists \"a@b/c\", which has a resource: write \"a@b\"",
+            ),
+            (
+                "auto_join_rooms",
+                json!([{ "jid": "a@b", "nickname": "c" }]),
+                "the setting \"auto_join_rooms\" has a room with the unknown key \"nickname\": write { jid = \"…\", nick = \"…\" }",
+            ),
+            ("whitelisted_plugins", json!([1]), "the setting \"whitelisted_plugins\" must list strings, not a number"),
+            (
+                "password",
+                json!("x"),
+                "\"password\" is no setting to be written here: write password_file under [account.<name>]",
+            ),
+        ] {
+            assert_eq!(refused(key, value), error);
+        }
+    }
+
+    #[test]
+    fn secrets_do_not_read_back() {
+        let settings = Settings::default().with("credentials_url", json!("https://example.org/canary")).unwrap();
+        assert_eq!(settings.get("credentials_url"), None);
+        for key in ["password", "sid", "rid", "prebind_url"] {
+            assert_eq!(settings.get(key), None);
+        }
+    }
+
+    #[test]
+    fn the_operators_keys_are_told_from_others_in_any_case() {
+        for key in ["jid", "BOSH_service_url", "any_url", "expose_rid_and_sid", "Debug"] {
+            assert!(Settings::operator_only(key), "{key}");
+        }
+        for key in ["nickname", "auto_join_rooms", "play_sounds", "greeting"] {
+            assert!(!Settings::operator_only(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn the_older_form_of_prebind_still_counts() {
+        let settings = Settings::default().with("prebind", json!(true)).unwrap();
+        assert_eq!(settings.authentication, Authentication::Prebind);
+    }
+
+    #[test]
+    fn unknown_keys_are_kept_and_named_with_the_nearest() {
+        let settings =
+            Settings::default().with("nicknam", json!("x")).unwrap().with("greeting", json!({"a": [1]})).unwrap();
+        assert_eq!(settings.unknown().collect::<Vec<_>>(), [("greeting", None), ("nicknam", Some("nickname"))]);
+        assert_eq!(settings.get("greeting"), Some(json!({"a": [1]})));
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+            "[a-z]{1,3}@[a-z]{1,3}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(2, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("jid|nick|x", inner, 0..3)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        /// What the check lets through always fits the typed settings, so that the two cannot part.
+        #[test]
+        fn what_passes_the_check_fits(rule in prop::sample::select(SETTINGS), value in any_value()) {
+            if rule.check(&value).is_ok() && !matches!(rule.key, "jid" | "password") {
+                let settings = Settings::default().with(rule.key, value.clone());
+                prop_assert!(settings.is_ok(), "{:?}", settings);
+            }
+        }
+    }
+}

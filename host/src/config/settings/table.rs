@@ -1,0 +1,264 @@
+//! The table of the host's settings: key, type, default, and who may change it. Docs and checks are made from it.
+
+use jid::BareJid;
+use serde_json::Value;
+
+/// One setting of the host.
+#[derive(Debug, Clone, Copy)]
+pub struct SettingRule {
+    /// Its key.
+    pub key: &'static str,
+    /// What its value may be.
+    pub kind: SettingKind,
+    /// Its default, as JSON; `null` = none.
+    pub default: &'static str,
+    /// Who may change it, and what it is for.
+    pub role: Role,
+}
+
+/// Who may change a setting, and what it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It has an effect, and a plugin that holds `settings.write` may change it.
+    Effect,
+    /// It decides about connection, credentials, policy or exposure, and is the operator's alone.
+    Operator,
+    /// The same, and nobody reads its value back.
+    Secret,
+    /// Kept for a front end; the host does nothing with it.
+    Data,
+}
+
+/// What a setting's value may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingKind {
+    /// True or false.
+    Flag,
+    /// A string.
+    Text,
+    /// A whole number in these bounds, both included.
+    Number(i64, i64),
+    /// One of these strings.
+    Choice(&'static [&'static str]),
+    /// A list of bare JIDs.
+    Jids,
+    /// A list of rooms: bare JIDs, or `{jid, nick}`.
+    Rooms,
+    /// A list of strings.
+    Names,
+    /// Any JSON.
+    Any,
+}
+
+/// How many rooms, JIDs or names a list may hold.
+const MOST_IN_A_LIST: usize = 1_000;
+/// How long a text may be, in bytes.
+const LONGEST_TEXT: usize = 4_096;
+
+const U32: SettingKind = SettingKind::Number(0, u32::MAX as i64);
+
+const fn rule(role: Role, key: &'static str, kind: SettingKind, default: &'static str) -> SettingRule {
+    SettingRule { key, kind, default, role }
+}
+
+/// Every setting of the host, ordered by key.
+pub const SETTINGS: &[SettingRule] = {
+    use Role::{Data, Effect, Operator, Secret};
+    use SettingKind::{Any, Choice, Flag, Jids, Names, Number, Rooms, Text};
+    &[
+        rule(Effect, "allow_bookmarks", Flag, "true"),
+        rule(Effect, "allow_contact_requests", Flag, "true"),
+        rule(Effect, "allow_muc", Flag, "true"),
+        rule(Effect, "allow_non_roster_messaging", Flag, "false"),
+        rule(Data, "allow_otr", Flag, "true"),
+        // How many messages `archive.query` gives at most when no `max` is asked for.
+        rule(Effect, "archived_messages_limit", Number(1, 100_000), "1000"),
+        rule(Effect, "archived_messages_page_size", Number(1, 1_000), "50"),
+        rule(Operator, "authentication", Choice(&["login", "external", "anonymous", "prebind"]), "\"login\""),
+        rule(Effect, "auto_join_on_invite", Flag, "false"),
+        rule(Effect, "auto_join_private_chats", Jids, "[]"),
+        rule(Effect, "auto_join_rooms", Rooms, "[]"),
+        rule(Data, "auto_list_rooms", Flag, "false"),
+        rule(Operator, "auto_login", Flag, "true"),
+        rule(Operator, "auto_reconnect", Flag, "true"),
+        rule(Effect, "auto_subscribe", Flag, "false"),
+        rule(Operator, "blacklisted_plugins", Names, "[]"),
+        rule(Operator, "bosh_service_url", Text, "null"),
+        // What a message begins with that is read as a command.
+        rule(Effect, "command_prefix", Text, "\"!\""),
+        // Whoever fetches it is given credentials.
+        rule(Secret, "credentials_url", Text, "null"),
+        // In seconds.
+        rule(Effect, "csi_waiting_time", U32, "0"),
+        rule(Operator, "debug", Flag, "false"),
+        rule(Effect, "default_state", Choice(STATES), "\"online\""),
+        rule(Operator, "expose_rid_and_sid", Flag, "false"),
+        rule(Data, "hide_muc_server", Flag, "false"),
+        rule(Data, "hide_offline_users", Flag, "false"),
+        rule(Data, "i18n", Any, "null"),
+        rule(Operator, "jid", Text, "null"),
+        rule(Operator, "keepalive", Flag, "true"),
+        rule(Effect, "message_archiving", Choice(&["never", "always", "roster"]), "null"),
+        // In milliseconds.
+        rule(Effect, "message_archiving_timeout", U32, "20000"),
+        rule(Effect, "message_carbons", Flag, "true"),
+        rule(Effect, "muc_history_max_stanzas", U32, "null"),
+        rule(Effect, "muc_instant_rooms", Flag, "true"),
+        rule(Effect, "muc_nickname_from_jid", Flag, "false"),
+        rule(Effect, "nickname", Text, "null"),
+        rule(Secret, "password", Text, "null"),
+        // In seconds; 0 = never.
+        rule(Operator, "ping_interval", U32, "180"),
+        rule(Data, "play_sounds", Flag, "false"),
+        // The older form of authentication = "prebind".
+        rule(Operator, "prebind", Flag, "false"),
+        // Whoever fetches it is given a session.
+        rule(Secret, "prebind_url", Text, "null"),
+        rule(Effect, "priority", Number(-128, 127), "0"),
+        rule(Secret, "rid", Text, "null"),
+        rule(Data, "roster_groups", Flag, "false"),
+        rule(Data, "show_controlbox_by_default", Flag, "false"),
+        rule(Secret, "sid", Text, "null"),
+        rule(Operator, "strict_plugin_dependencies", Flag, "false"),
+        rule(Operator, "websocket_url", Text, "null"),
+        rule(Operator, "whitelisted_plugins", Names, "[]"),
+    ]
+};
+
+const STATES: &[&str] = &["online", "chat", "away", "dnd", "xa", "offline", "unavailable"];
+
+/// The rule of a key; none = the host has no such setting.
+pub fn setting(key: &str) -> Option<&'static SettingRule> {
+    SETTINGS.binary_search_by_key(&key, |rule| rule.key).ok().map(|index| &SETTINGS[index])
+}
+
+impl SettingRule {
+    /// Its default; none where it has none.
+    pub fn default_value(&self) -> Option<Value> {
+        serde_json::from_str(self.default).ok().filter(|value: &Value| !value.is_null())
+    }
+
+    /// Whether this is a value for it. What was none may be none again.
+    ///
+    /// The reason never repeats a value, but for what is no address: settings may be secret.
+    pub fn check(&self, value: &Value) -> Result<(), String> {
+        if value.is_null() && self.default == "null" {
+            return Ok(());
+        }
+        match (self.kind, value) {
+            (SettingKind::Any, _) | (SettingKind::Flag, Value::Bool(_)) => Ok(()),
+            (SettingKind::Flag, other) => Err(format!("must be true or false, not {}", a(other))),
+            (SettingKind::Text, Value::String(text)) => text_fits(text),
+            (SettingKind::Text, other) => Err(format!("must be a string, not {}", a(other))),
+            (SettingKind::Number(least, most), Value::Number(number)) => match number.as_i64() {
+                Some(number) if (least..=most).contains(&number) => Ok(()),
+                _ => Err(format!("must be a whole number from {least} to {most}, not {number}")),
+            },
+            (SettingKind::Number(least, most), other) => {
+                Err(format!("must be a whole number from {least} to {most}, not {}", a(other)))
+            }
+            (SettingKind::Choice(known), value) => match value.as_str() {
+                Some(text) if known.contains(&text) => Ok(()),
+                _ => Err(format!("must be one of \"{}\"", known.join("\", \""))),
+            },
+            (SettingKind::Jids | SettingKind::Rooms | SettingKind::Names, Value::Array(list)) => {
+                if list.len() > MOST_IN_A_LIST {
+                    return Err(format!("has {} entries, and may have {MOST_IN_A_LIST}", list.len()));
+                }
+                list.iter().try_for_each(|entry| self.kind.check_entry(entry))
+            }
+            (SettingKind::Jids | SettingKind::Rooms | SettingKind::Names, other) => {
+                Err(format!("must be a list, not {}", a(other)))
+            }
+        }
+    }
+}
+
+impl SettingKind {
+    fn check_entry(self, entry: &Value) -> Result<(), String> {
+        match (self, entry) {
+            (Self::Jids | Self::Rooms, Value::String(jid)) => bare_jid(jid),
+            (Self::Rooms, Value::Object(room)) => {
+                if let Some(other) = room.keys().find(|key| !matches!(key.as_str(), "jid" | "nick")) {
+                    return Err(format!(
+                        "has a room with the unknown key {other:?}: write {{ jid = \"…\", nick = \"…\" }}"
+                    ));
+                }
+                match (room.get("jid"), room.get("nick")) {
+                    (Some(Value::String(jid)), None | Some(Value::Null)) => bare_jid(jid),
+                    (Some(Value::String(jid)), Some(Value::String(nick))) => {
+                        text_fits(nick)?;
+                        bare_jid(jid)
+                    }
+                    _ => Err("has a room that is not { jid = \"…\", nick = \"…\" }".to_owned()),
+                }
+            }
+            (Self::Names, Value::String(name)) => text_fits(name),
+            (Self::Rooms, other) => Err(format!("must list rooms, each a JID or {{ jid, nick }}, not {}", a(other))),
+            (Self::Jids, other) => Err(format!("must list JIDs, not {}", a(other))),
+            (_, other) => Err(format!("must list strings, not {}", a(other))),
+        }
+    }
+}
+
+fn bare_jid(text: &str) -> Result<(), String> {
+    let shown: String = text.chars().take(128).collect();
+    match jid::Jid::new(text).map(jid::Jid::try_into_full) {
+        Ok(Err(BareJid { .. })) => Ok(()),
+        Ok(Ok(full)) => Err(format!("lists {shown:?}, which has a resource: write {:?}", full.to_bare().as_str())),
+        Err(error) => Err(format!("lists {shown:?}, which is no JID: {error}")),
+    }
+}
+
+fn text_fits(text: &str) -> Result<(), String> {
+    if text.len() > LONGEST_TEXT {
+        return Err(format!("has a text of {} bytes, and may have {LONGEST_TEXT}", text.len()));
+    }
+    Ok(())
+}
+
+fn a(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_ordered_and_its_defaults_fit() {
+        assert!(SETTINGS.is_sorted_by(|a, b| a.key < b.key));
+        for rule in SETTINGS {
+            let default = serde_json::from_str(rule.default).unwrap();
+            assert_eq!(rule.check(&default), Ok(()), "{}", rule.key);
+            assert_eq!(setting(rule.key).unwrap().key, rule.key);
+        }
+    }
+
+    #[test]
+    fn connection_credentials_policy_and_exposure_are_the_operators() {
+        for key in [
+            "authentication",
+            "bosh_service_url",
+            "websocket_url",
+            "credentials_url",
+            "prebind_url",
+            "jid",
+            "password",
+            "whitelisted_plugins",
+            "blacklisted_plugins",
+            "expose_rid_and_sid",
+            "strict_plugin_dependencies",
+            "debug",
+        ] {
+            assert!(matches!(setting(key).unwrap().role, Role::Operator | Role::Secret), "{key}");
+        }
+    }
+}

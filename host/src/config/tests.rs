@@ -1,0 +1,347 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use proptest::prelude::*;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+
+const MINIMAL: &str = "[account.main]\njid = \"bot@example.org\"\npassword_file = \"bot.password\"\n";
+
+fn folder(toml: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    fs::write(&path, toml).unwrap();
+    let password = folder.path().join("bot.password");
+    fs::write(&password, "canary\n").unwrap();
+    fs::set_permissions(&password, PermissionsExt::from_mode(0o600)).unwrap();
+    (folder, path)
+}
+
+fn quiet() -> Overrides {
+    Overrides { environment: |_| None, ..Overrides::default() }
+}
+
+fn load(toml: &str) -> Result<Config, ConfigError> {
+    let (_folder, path) = folder(toml);
+    Config::load(&path, &quiet())
+}
+
+/// The error without the name of the temporary folder.
+fn refused(toml: &str) -> String {
+    let (folder, path) = folder(toml);
+    let error = Config::load(&path, &quiet()).unwrap_err().to_string();
+    error.replace(&format!("{}/", folder.path().display()), "")
+}
+
+fn main_of(config: &Config) -> &AccountConfig {
+    &config.accounts[&"main".parse().unwrap()]
+}
+
+#[test]
+fn little_is_enough() {
+    let (folder, path) = folder(MINIMAL);
+    let config = Config::load(&path, &quiet()).unwrap();
+    assert_eq!(config.data, folder.path().join("data"));
+    assert_eq!(config.plugins, folder.path().join("plugins.toml"));
+    assert_eq!(config.log, "info");
+    assert_eq!(config.warnings, [""; 0]);
+    let main = main_of(&config);
+    assert_eq!(main.password, PasswordSource::File(folder.path().join("bot.password")));
+    assert_eq!((main.tls, main.allow_plain, &main.server, &main.ca_file), (TlsMode::StartTls, false, &None, &None));
+    assert_eq!(main.settings, Settings::default());
+}
+
+#[test]
+fn everything_is_read() {
+    let (folder, path) = folder(
+        r#"
+        data = "/var/lib/parlor"
+        plugins = "policy.toml"
+        log = "warn,parlor=debug"
+        [account.main]
+        jid = "Bot@Example.org/house"
+        password_command = "pass show bot"
+        server = "127.0.0.1:5222"
+        tls = "direct"
+        ca_file = "ca.pem"
+        allow_plain = true
+        [account.main.settings]
+        nickname = "main"
+        [account.second]
+        jid = "bot@example.net"
+        password_env = "SECOND"
+        [settings]
+        auto_join_rooms = ["room@conference.example.org"]
+        nickname = "bot"
+        greeting = { words = ["hello", 1, 1.5, true, 2026-01-01] }
+        "#,
+    );
+    fs::write(folder.path().join("ca.pem"), "").unwrap();
+    let config = Config::load(&path, &quiet()).unwrap();
+    assert_eq!(config.data, Path::new("/var/lib/parlor"));
+    assert_eq!(config.plugins, folder.path().join("policy.toml"));
+    let main = main_of(&config);
+    assert_eq!(main.jid.as_str(), "bot@example.org/house");
+    assert_eq!(main.password, PasswordSource::Command("pass show bot".into()));
+    assert_eq!(main.server, Some(Endpoint { host: "127.0.0.1".into(), port: Some(5222) }));
+    assert_eq!((main.tls, main.allow_plain), (TlsMode::Direct, true));
+    assert_eq!(main.settings.nickname.as_deref(), Some("main"));
+    assert_eq!(main.settings.auto_join_rooms.len(), 1);
+    let second = &config.accounts[&"second".parse().unwrap()];
+    assert_eq!(second.password, PasswordSource::Environment("SECOND".into()));
+    assert_eq!(second.settings.nickname.as_deref(), Some("bot"));
+    assert_eq!(second.settings.get("greeting"), Some(json!({ "words": ["hello", 1, 1.5, true, "2026-01-01"] })));
+    assert_eq!(second.settings.unknown().collect::<Vec<_>>(), [("greeting", None)]);
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let toml = format!(
+        "data = \"file\"\nlog = \"warn\"\n{MINIMAL}[account.main.settings]\nnickname = \"file\"\npriority = 1\nauto_subscribe = true\n"
+    );
+    let (folder, path) = folder(&toml);
+    let mut overrides = Overrides {
+        environment: |name| match name {
+            "PARLOR_DATA" => Some("environment".into()),
+            "PARLOR_LOG" => Some("debug".into()),
+            "PARLOR_SETTING_NICKNAME" => Some("environment".into()),
+            "PARLOR_SETTING_PRIORITY" => Some("2".into()),
+            _ => None,
+        },
+        ..Overrides::default()
+    };
+    let config = Config::load(&path, &overrides).unwrap();
+    assert_eq!((config.data.as_path(), config.log.as_str()), (Path::new("environment"), "debug"));
+    assert_eq!(config.plugins, folder.path().join("plugins.toml"));
+    let settings = &main_of(&config).settings;
+    assert_eq!(
+        (settings.nickname.as_deref(), settings.priority, settings.auto_subscribe),
+        (Some("environment"), 2, true)
+    );
+
+    overrides.data = Some("flag".into());
+    overrides.plugins = Some("flag.toml".into());
+    overrides.log = Some("error".into());
+    overrides.settings = vec![("nickname".into(), "\"flag\"".into()), ("mine".into(), "[1]".into())];
+    let config = Config::load(&path, &overrides).unwrap();
+    assert_eq!((config.data.as_path(), config.log.as_str()), (Path::new("flag"), "error"));
+    assert_eq!(config.plugins, Path::new("flag.toml"));
+    let settings = &main_of(&config).settings;
+    assert_eq!((settings.nickname.as_deref(), settings.priority), (Some("flag"), 2));
+    assert_eq!(settings.get("mine"), Some(json!([1])));
+    assert_eq!(config.settings.nickname.as_deref(), Some("flag"));
+}
+
+#[test]
+fn a_wrong_flag_or_variable_is_named() {
+    let (_folder, path) = folder(MINIMAL);
+    let set = |key: &str, value: &str| {
+        let overrides = Overrides { settings: vec![(key.into(), value.into())], ..quiet() };
+        Config::load(&path, &overrides).unwrap_err().to_string()
+    };
+    assert_eq!(
+        set("priority", "high"),
+        "--set: the value of \"priority\" is not JSON (it cannot be parsed): write true, 5, '\"text\"' or '[\"a\",\"b\"]'"
+    );
+    assert_eq!(
+        set("priority", "true"),
+        "--set: the setting \"priority\" must be a whole number from -128 to 127, not true or false"
+    );
+    let variable = Overrides {
+        environment: |name| (name == "PARLOR_SETTING_DEFAULT_STATE").then(|| "asleep".to_owned()),
+        ..quiet()
+    };
+    assert_eq!(
+        Config::load(&path, &variable).unwrap_err().to_string(),
+        "PARLOR_SETTING_DEFAULT_STATE: the setting \"default_state\" must be one of \"online\", \"chat\", \"away\", \"dnd\", \"xa\", \"offline\", \"unavailable\""
+    );
+    let log = Overrides { log: Some("parlor=loud".into()), ..quiet() };
+    assert_eq!(
+        Config::load(&path, &log).unwrap_err().to_string(),
+        "--log: \"parlor=loud\" does not say what to log: write a level such as \"info\", or \"info,parlor=debug\""
+    );
+}
+
+#[test]
+fn a_missing_file_says_how_to_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("parlor.toml");
+    let error = Config::load(&path, &quiet()).unwrap_err().to_string();
+    assert_eq!(error, format!("there is no configuration file {}: `parlor init` writes one", path.display()));
+    assert!(matches!(Config::load(folder.path(), &quiet()), Err(ConfigError::Unreadable { .. })));
+}
+
+#[test]
+fn a_file_that_is_too_large_is_not_read() {
+    let error = load(&"# much\n".repeat(200_000)).unwrap_err();
+    assert!(matches!(error, ConfigError::TooLarge { .. }), "{error}");
+}
+
+#[test]
+fn errors_say_where_what_and_what_to_write() {
+    for (toml, error) in [
+        ("", "parlor.toml: there is no account: write [account.main] with a jid and a password_file"),
+        ("[account]", "parlor.toml: there is no account: write [account.main] with a jid and a password_file"),
+        (
+            "[acount.main]\njid = \"a@b\"",
+            "parlor.toml:1:2: unknown key \"acount\" at the top of the file, did you mean \"account\"?",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\npasword_file = \"x\"",
+            "parlor.toml:3:1: unknown key \"pasword_file\" in [account.main], did you mean \"password_file\"?",
+        ),
+        ("[account]\njid = \"a@b\"", "parlor.toml:2:7: account.jid must be a table, not a string"),
+        (
+            "[account.Main]\njid = \"a@b\"",
+            "parlor.toml:1:10: \"Main\" cannot name an account: write 1 to 32 of a-z, 0-9, - and _, such as [account.main]",
+        ),
+        (
+            "[account.main]\npassword_env = \"X\"",
+            "parlor.toml:1:1: the account main has no jid: write one, such as jid = \"bot@example.org\"",
+        ),
+        (
+            "[account.main]\njid = \"example.org\"",
+            "parlor.toml:2:7: \"example.org\" is not the JID of an account (it has no part before an @): write one, such as \"bot@example.org\"",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"",
+            "parlor.toml:1:1: the account main has no password: write password_file, password_command or password_env, or set PARLOR_PASSWORD_MAIN",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\npassword_file = \"y\"",
+            "parlor.toml:3:1: password_env stands beside password_file: keep one of them",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\npassword = \"canary\"",
+            "parlor.toml:3:1: a password does not belong into this file: write it into a file of its own, readable by you alone, and password_file = \"FILE\" here (or password_command, or password_env)",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\nserver = \"host:x\"",
+            "parlor.toml:4:10: \"host:x\" is no server (the port is not a number from 1 to 65535): write a host, or host:port, such as \"xmpp.example.org:5222\"",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\ntls = \"none\"",
+            "parlor.toml:4:7: tls = \"none\" does not exist: write \"starttls\" or \"direct\"; there is no connection without TLS",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\nca_file = \"absent.pem\"",
+            "parlor.toml:4:11: ca_file names absent.pem, which is no file that can be read (No such file or directory (os error 2)): put the server's certificate there, as PEM",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\nallow_plain = \"yes\"",
+            "parlor.toml:4:15: account.main.allow_plain must be true or false, not a string",
+        ),
+        ("log = 3", "parlor.toml:1:7: log must be a string, not a number"),
+        ("data = \"\"", "parlor.toml:1:8: data must be a string, not an empty one"),
+        (
+            "log = \"parlor=loud\"",
+            "parlor.toml:1:7: \"parlor=loud\" does not say what to log: write a level such as \"info\", or \"info,parlor=debug\"",
+        ),
+        ("settings = 1", "parlor.toml:1:12: settings must be a table, not a number"),
+        (
+            "[settings]\n  priority = \"high\"",
+            "parlor.toml:2:14: the setting \"priority\" must be a whole number from -128 to 127, not a string",
+        ),
+        (
+            "[settings]\npassword = \"canary\"",
+            "parlor.toml:2:12: \"password\" is no setting to be written here: write password_file under [account.<name>]",
+        ),
+        (
+            "[settings]\nx = inf",
+            "parlor.toml:2:5: settings.x must be a value that JSON has, not a number that is too large or none",
+        ),
+        (
+            "[account.a]\njid = \"a@b/c\"\npassword_env = \"X\"\n[account.b]\njid = \"A@b/c\"\npassword_env = \"X\"",
+            "parlor.toml:4:1: the accounts a and b have the same full JID: give one of them another resource",
+        ),
+    ] {
+        assert_eq!(refused(toml), error);
+    }
+}
+
+#[test]
+fn a_syntax_error_does_not_repeat_the_line() {
+    for toml in [
+        "[account.main]\npassword = canary",
+        "[account.main]\npassword_command = \"canary",
+        "[account.main]\npassword_env = \"a\"\npassword_env = \"canary\"",
+        "canary",
+    ] {
+        let (_folder, path) = folder(toml);
+        let error = Config::load(&path, &quiet()).unwrap_err();
+        assert!(matches!(error, ConfigError::Syntax { .. }), "{error}");
+        assert!(!format!("{error} {error:?}").contains("canary"), "{error:?}");
+    }
+    assert!(refused("[account.main]\njid = bot").starts_with("parlor.toml:2:7: "));
+}
+
+#[test]
+fn a_password_of_the_environment_serves_where_the_file_names_none() {
+    let (_folder, path) = folder("[account.my-bot]\njid = \"a@b\"\n");
+    let overrides =
+        Overrides { environment: |name| (name == "PARLOR_PASSWORD_MY_BOT").then(|| "canary".to_owned()), ..quiet() };
+    let config = Config::load(&path, &overrides).unwrap();
+    let account = config.accounts.values().next().unwrap();
+    assert_eq!(account.password, PasswordSource::Environment("PARLOR_PASSWORD_MY_BOT".into()));
+    assert!(!format!("{config:?}").contains("canary"));
+}
+
+#[test]
+fn a_password_file_that_others_can_read_is_warned_about() {
+    let (folder, path) = folder(MINIMAL);
+    let password = folder.path().join("bot.password");
+    fs::set_permissions(&password, PermissionsExt::from_mode(0o640)).unwrap();
+    let config = Config::load(&path, &quiet()).unwrap();
+    assert_eq!(
+        config.warnings,
+        [format!("others on this machine may read the password: chmod 600 {}", password.display())]
+    );
+    fs::remove_file(&password).unwrap();
+    let warnings = Config::load(&path, &quiet()).unwrap().warnings;
+    assert!(warnings[0].contains("cannot be read yet"), "{warnings:?}");
+}
+
+#[test]
+fn account_names_are_plain() {
+    for name in ["main", "a", "0", "my-bot_2", &"a".repeat(32)] {
+        assert!(name.parse::<AccountName>().is_ok(), "{name}");
+    }
+    for name in ["", "-a", "_a", "Main", "mäin", "a b", "../x", "a/b", &"a".repeat(33)] {
+        assert!(name.parse::<AccountName>().is_err(), "{name}");
+    }
+}
+
+#[test]
+fn endpoints_have_a_host_and_perhaps_a_port() {
+    let endpoint = |host: &str, port| Ok(Endpoint { host: host.to_owned(), port });
+    for (text, expected) in [
+        ("example.org", endpoint("example.org", None)),
+        ("example.org:5223", endpoint("example.org", Some(5223))),
+        ("127.0.0.1:1", endpoint("127.0.0.1", Some(1))),
+        ("[::1]:5222", endpoint("::1", Some(5222))),
+        ("[::1]", endpoint("::1", None)),
+        ("::1", endpoint("::1", None)),
+    ] {
+        assert_eq!(text.parse(), expected, "{text}");
+    }
+    for text in ["", ":5222", "a:0", "a:65536", "a:", "a b", "[::1", "[x]:1", "[::1]5222", "xmpp://a", "a:1:2"] {
+        assert!(text.parse::<Endpoint>().is_err(), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_accepted_or_refused_and_never_more(text in "[\\[\\]a-c.=\"\n {},#0-9é]{0,60}") {
+        let (_folder, path) = folder(&text);
+        let _ = Config::load(&path, &quiet());
+    }
+
+    #[test]
+    fn endpoints_are_written_as_they_are_read(text in "(\\[::1\\]|[a-c.]{1,5}|10\\.0\\.0\\.1)(:[0-9]{1,5})?") {
+        if let Ok(endpoint) = text.parse::<Endpoint>() {
+            prop_assert_eq!(endpoint.to_string().parse(), Ok(endpoint));
+        }
+    }
+}
