@@ -144,9 +144,14 @@ mod tests {
         let main = config.accounts.values().next().unwrap();
         assert_eq!(main.settings.nickname.as_deref(), Some("bot"));
         assert!(main.server.is_some() && main.ca_file.is_some());
-        let policy: String =
-            PLUGINS.lines().skip(2).map(|line| format!("{}\n", line.trim_start_matches(['#', ' ']))).collect();
-        let policy: toml::Table = policy.parse().unwrap();
+        let lines: Vec<_> = PLUGINS.lines().skip(2).map(|line| line.trim_start_matches(['#', ' '])).collect();
+        let policy: toml::Table = lines
+            .join(
+                "
+",
+            )
+            .parse()
+            .unwrap();
         let grants = policy["plugin"]["echo"]["grants"].as_table().unwrap();
         assert!(crate::permissions::Grants::from_table(grants).is_ok());
     }

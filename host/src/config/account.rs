@@ -218,17 +218,14 @@ fn password(
         };
         found = Some((key, source));
     }
-    match found {
-        Some((_, source)) => Ok(source),
-        None => {
-            let variable = name.password_variable();
-            if environment(&variable).is_some() {
-                Ok(PasswordSource::Environment(variable))
-            } else {
-                Err(ConfigError::NoPassword { at: section.at.clone(), account: name.clone(), variable })
-            }
-        }
+    if let Some((_, source)) = found {
+        return Ok(source);
     }
+    let variable = name.password_variable();
+    if environment(&variable).is_none() {
+        return Err(ConfigError::NoPassword { at: section.at.clone(), account: name.clone(), variable });
+    }
+    Ok(PasswordSource::Environment(variable))
 }
 
 fn readable(file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {

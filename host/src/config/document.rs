@@ -79,10 +79,17 @@ impl<'a> Section<'a> {
 
     pub(super) fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {
         let found = self.value(key, DeValue::as_table, "a table")?;
-        Ok(found.map(|Written { value: table, at }| {
-            let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
-            Section { document: self.document, path, at, table }
+        Ok(found.map(|Written { value: table, at }| Section {
+            document: self.document,
+            path: self.path_of(key),
+            at,
+            table,
         }))
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        let key: String = key.chars().take(64).collect();
+        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
     }
 
     /// Where this key stands, if it does.
@@ -108,7 +115,7 @@ impl<'a> Section<'a> {
                 Some(value) => Ok((key.as_ref(), Written { value, at })),
                 None => Err(ConfigError::WrongType {
                     at,
-                    key: key.chars().take(64).collect(),
+                    key: self.path_of(key),
                     expected: "a value that JSON has",
                     found: "a number that is too large or none",
                 }),
@@ -127,7 +134,7 @@ impl<'a> Section<'a> {
         let at = self.document.place(value.span().start);
         match read(value.get_ref()) {
             Some(value) => Ok(Some(Written { value, at })),
-            None => Err(ConfigError::WrongType { at, key: key.to_owned(), expected, found: a(value.get_ref()) }),
+            None => Err(ConfigError::WrongType { at, key: self.path_of(key), expected, found: a(value.get_ref()) }),
         }
     }
 }

@@ -104,9 +104,8 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     let (folder, path) = folder(&toml);
     let mut overrides = Overrides {
         environment: |name| match name {
-            "PARLOR_DATA" => Some("environment".into()),
+            "PARLOR_DATA" | "PARLOR_SETTING_NICKNAME" => Some("environment".into()),
             "PARLOR_LOG" => Some("debug".into()),
-            "PARLOR_SETTING_NICKNAME" => Some("environment".into()),
             "PARLOR_SETTING_PRIORITY" => Some("2".into()),
             _ => None,
         },

@@ -194,14 +194,15 @@ impl Grants {
         match &event.payload {
             // An event about nobody in particular, such as `roomsAutoJoined`, tells nothing of what a scope leaves out.
             Payload::None => scope.kind() != ScopeKind::Stanzas,
-            Payload::Message(message) => scope.covers(Target::Jid(&message.chat), is_contact),
+            Payload::Message(message) | Payload::Command { message, .. } => {
+                scope.covers(Target::Jid(&message.chat), is_contact)
+            }
             Payload::Room(room) => scope.covers(Target::Room(&room.jid), is_contact),
             Payload::Occupant(occupant) => scope.covers(Target::Room(&occupant.room), is_contact),
             Payload::Invite(invite) => scope.covers(Target::Room(&invite.room), is_contact),
             Payload::Contact(contact) => scope.covers(Target::Jid(&contact.jid), is_contact),
             Payload::Chat(chat) => scope.covers(Target::Jid(&chat.jid), is_contact),
             Payload::Stanza(xml) => scope.covers(Target::Stanza { kind: stanza_kind(xml), to: None }, is_contact),
-            Payload::Command { message, .. } => scope.covers(Target::Jid(&message.chat), is_contact),
             // Whom these are about cannot be told, so that of a scope only `*` covers them.
             Payload::Text(_) | Payload::Status(_) | Payload::Feature { .. } | Payload::Json(_) => {
                 scope.covers(Target::None, is_contact)

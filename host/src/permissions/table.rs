@@ -6,7 +6,11 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::Permission::{self, *};
+use super::Permission::{
+    self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, MessagesRead,
+    MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, StanzaRead,
+    StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
+};
 
 /// What one call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -330,7 +334,10 @@ mod tests {
             let guards = CALLS.iter().any(|call| call.permission == Some(permission))
                 || EVENTS.iter().any(|rule| rule.permission == Some(permission));
             // The host's own settings are asked for by key, in the calls that are free for a plugin's own.
-            assert!(guards || matches!(permission, SettingsRead | SettingsWrite), "{permission} guards nothing");
+            assert!(
+                guards || matches!(permission, Permission::SettingsRead | Permission::SettingsWrite),
+                "{permission} guards nothing"
+            );
         }
     }
 
