@@ -11,7 +11,10 @@ use super::{
     manifest::Manifest,
     policy::{Entry, SettingValues},
 };
-use crate::permissions::{GrantError, Grants, Permission, table};
+use crate::{
+    nearest::nearest,
+    permissions::{Grants, Permission, table},
+};
 
 /// A plugin that may run, with all that an instance of it needs to know.
 #[derive(Debug, Clone)]
@@ -89,14 +92,6 @@ pub enum Refusal {
         id: PluginId,
         /// Each permission with its line.
         lacking: Vec<Lacking>,
-    },
-    /// What was granted cannot be read.
-    #[error("under [plugin.{id}.grants] in plugins.toml: {error}")]
-    Grant {
-        /// Which plugin.
-        id: PluginId,
-        /// What is wrong.
-        error: GrantError,
     },
     /// The plugin has no such setting.
     #[error("{id} has no setting `{}`{}", name.escape_debug(), hint(nearest.as_deref()))]
@@ -203,32 +198,30 @@ fn declared(id: &PluginId, examined: &Examined) -> Result<(), Refusal> {
 
 /// What was granted and asked for.
 fn granted(id: &PluginId, entry: &Entry, manifest: &Manifest, warnings: &mut Vec<String>) -> Result<Grants, Refusal> {
-    let read =
-        |table: &toml::Table| Grants::from_table(table).map_err(|error| Refusal::Grant { id: id.clone(), error });
-    let all = read(&entry.grants)?;
     let lacking: Vec<_> = manifest
         .permissions
         .iter()
-        .filter(|(permission, request)| !request.optional && all.get(**permission).is_none())
+        .filter(|(permission, request)| !request.optional && !entry.grants.has(**permission))
         .map(|(permission, request)| Lacking { permission: *permission, line: request.line(*permission) })
         .collect();
     if !lacking.is_empty() {
         return Err(Refusal::NotGranted { id: id.clone(), lacking });
     }
-    for (permission, _) in all.iter().filter(|(permission, _)| !manifest.permissions.contains_key(permission)) {
+    let mut grants = entry.grants.clone();
+    for (permission, _) in entry.grants.iter().filter(|(permission, _)| !manifest.permissions.contains_key(permission))
+    {
+        grants.revoke(permission);
         warnings
             .push(format!("{id} does not ask for {permission}, so it does not get it although plugins.toml grants it"));
     }
-    let mut asked = entry.grants.clone();
-    asked.retain(|name, _| manifest.permissions.keys().any(|permission| permission.as_str() == name));
-    read(&asked)
+    Ok(grants)
 }
 
 fn settings(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(), Refusal> {
     for (name, value) in &entry.settings.0 {
         let Some(setting) = manifest.settings.get(name) else {
             let known = manifest.settings.keys().map(String::as_str);
-            let nearest = super::document::nearest(name, known).map(str::to_owned);
+            let nearest = nearest(name, known).map(str::to_owned);
             return Err(Refusal::UnknownSetting { id: id.clone(), name: name.clone(), nearest });
         };
         setting.check(value).map_err(|why| Refusal::Setting { id: id.clone(), name: name.clone(), why })?;

@@ -3,12 +3,15 @@
 //! Time and stack are bounded whatever the bytes are: nothing here recurses, and what the parser itself would recurse
 //! into is counted first. Nothing is compiled, no grant is looked at; that is for `engine` and `admission`.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use semver::Version;
 use wasmparser::{
-    ComponentExternalKind, Encoding, FuncValidatorAllocations, Parser, Payload, ValidPayload, Validator, WasmFeatures,
-    component_types::ComponentEntityType, types::Types,
+    ComponentExternalKind, CompositeInnerType, Encoding, FuncValidatorAllocations, Parser, Payload, ValidPayload,
+    Validator, WasmFeatures, component_types::ComponentEntityType, types::Types,
 };
 
 use super::{
@@ -25,16 +28,20 @@ const MAX_DEPTH: usize = 8;
 const MAX_PARTS: usize = 200;
 /// The most sections, all parts together.
 const MAX_SECTIONS: usize = 20_000;
-/// The most functions with code. `CPython` with its libraries has about 30,000.
+/// The most functions with code. `CPython` has 14,000 of them, and 1,400 types.
 const MAX_FUNCTIONS: u32 = 40_000;
 /// The most types of core modules.
 const MAX_TYPES: u32 = 20_000;
 /// The most bytes of one function, since its compilation takes more than linear time.
 const MAX_FUNCTION_BYTES: usize = 1024 * 1024;
+/// The most parameters and results of a function. A jump table is checked in time of its length times this.
+const MAX_ARITY: usize = 128;
 /// The most bytes in which a component describes types.
-const MAX_TYPE_BYTES: usize = 1024 * 1024;
+const MAX_TYPE_BYTES: usize = 256 * 1024;
 /// The most component or instance types that can be nested in one section of types.
 const MAX_TYPE_DEPTH: usize = 500;
+/// How long a file may take to be checked, for what no count foresees. `CPython`, which is 20 MB, takes about a second.
+const BUDGET: Duration = Duration::from_secs(20);
 /// The most imports and exports of the whole.
 const MAX_NAMES: u32 = 1_000;
 
@@ -110,6 +117,9 @@ pub enum ComponentError {
         /// The most there may be.
         most: usize,
     },
+    /// It keeps the checks busy for longer than any honest file does.
+    #[error("the file was not checked within {} s, which no honest file takes", _0.as_secs())]
+    TooSlow(Duration),
     /// The author's declaration is missing.
     #[error("the file has no manifest; build it with `parlor plugin build`, which embeds plugin.toml")]
     NoManifest,
@@ -167,7 +177,7 @@ fn is_served(version: &Version) -> bool {
 pub fn examine(bytes: &[u8]) -> Result<Examined, ComponentError> {
     recognise(bytes)?;
     let mut found = Found::default();
-    let types = walk(bytes, &mut found)?;
+    let types = walk(bytes, &mut found, BUDGET)?;
     let manifest = found.manifest.ok_or(ComponentError::NoManifest)?;
     let manifest = Manifest::parse(std::str::from_utf8(manifest).map_err(|_| ComponentError::ManifestNotText)?)?;
     if !is_served(&manifest.api) {
@@ -231,7 +241,8 @@ fn at_most(count: usize, most: usize, what: &'static str) -> Result<(), Componen
 }
 
 /// Validates the whole file and collects what the outermost component says about itself.
-fn walk<'b>(bytes: &'b [u8], found: &mut Found<'b>) -> Result<Types, ComponentError> {
+fn walk<'b>(bytes: &'b [u8], found: &mut Found<'b>, budget: Duration) -> Result<Types, ComponentError> {
+    let begin = Instant::now();
     let mut validator = Validator::new_with_features(features());
     let mut allocations = FuncValidatorAllocations::default();
     let mut parser = Parser::new(0);
@@ -249,6 +260,9 @@ fn walk<'b>(bytes: &'b [u8], found: &mut Found<'b>) -> Result<Types, ComponentEr
                 return Err(ComponentError::Malformed { offset: bytes.len(), reason: "unexpected end".to_owned() });
             }
         };
+        if begin.elapsed() >= budget {
+            return Err(ComponentError::TooSlow(budget));
+        }
         found.count(&payload, bytes)?;
         if around.is_empty() {
             found.collect(&payload)?;
@@ -282,9 +296,20 @@ impl<'b> Found<'b> {
             }
             Payload::CodeSectionStart { count, .. } => self.functions = self.functions.saturating_add(*count),
             Payload::FunctionSection(section) => {
-                at_most(section.count() as usize, MAX_FUNCTIONS as usize, "functions")?
+                at_most(section.count() as usize, MAX_FUNCTIONS as usize, "functions")?;
             }
-            Payload::TypeSection(section) => self.types = self.types.saturating_add(section.count()),
+            Payload::TypeSection(section) => {
+                self.types = self.types.saturating_add(section.count());
+                at_most(self.types as usize, MAX_TYPES as usize, "types")?;
+                for group in section.clone() {
+                    for subtype in group.map_err(|error| malformed(&error))?.types() {
+                        if let CompositeInnerType::Func(function) = &subtype.composite_type.inner {
+                            let arity = function.params().len() + function.results().len();
+                            at_most(arity, MAX_ARITY, "parameters and results of one function")?;
+                        }
+                    }
+                }
+            }
             Payload::CoreTypeSection(section) => {
                 self.types = self.types.saturating_add(section.count());
                 self.type_bytes = self.type_bytes.saturating_add(section.range().len());
@@ -316,7 +341,8 @@ impl<'b> Found<'b> {
     fn collect(&mut self, payload: &Payload<'b>) -> Result<(), ComponentError> {
         match payload {
             Payload::CustomSection(section) if section.name() == SECTION => {
-                if self.manifest.replace(section.data()).is_some() {
+                let earlier = self.manifest.replace(section.data());
+                if earlier.is_some() {
                     return Err(ComponentError::SeveralManifests);
                 }
             }

@@ -10,6 +10,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use crate::nearest::nearest;
+
 /// What is wrong with a TOML text, and where; line and column count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: {message}")]
@@ -32,16 +34,6 @@ impl DocumentError {
             message: message.into(),
         }
     }
-}
-
-/// The known name that is nearest to one that nobody knows.
-pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().div_ceil(3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 /// A TOML text with the places of its parts.
@@ -319,12 +311,6 @@ mod tests {
         assert_eq!(error.to_string(), "2:1: unknown key `plugin.suorce`; did you mean `source`?");
         let error = section.allow(&["enabled"]).unwrap_err();
         assert_eq!(error.message, "unknown key `plugin.suorce`; known are enabled");
-    }
-
-    #[test]
-    fn the_nearest_name_is_near() {
-        assert_eq!(nearest("digset", ["digest", "source"]), Some("digest"));
-        assert_eq!(nearest("zebra", ["digest", "source"]), None);
     }
 
     #[test]

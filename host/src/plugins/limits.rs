@@ -4,10 +4,8 @@
 
 use std::time::Duration;
 
-use super::{
-    document::nearest,
-    quantity::{self, Bytes},
-};
+use super::quantity::{self, Bytes};
+use crate::nearest::nearest;
 
 /// The stack of a plugin's code. It belongs to the engine and is the same for all plugins.
 pub const WASM_STACK: Bytes = Bytes::kib(512);
@@ -202,9 +200,9 @@ limits! {
     /// How much of one core, over time.
     cpu_share: f64 = 0.25, 0.001 => 1.0;
     /// CPU time that may be used at once before the share is enforced.
-    cpu_burst: Duration = Duration::from_millis(100), Duration::from_millis(1) => Duration::from_secs(60);
+    cpu_burst: Duration = Duration::from_millis(100), Duration::from_millis(1) => Duration::from_mins(1);
     /// CPU time of its own without ever waiting, after which it is ended.
-    cpu_slice: Duration = Duration::from_secs(1), Duration::from_millis(10) => Duration::from_secs(60);
+    cpu_slice: Duration = Duration::from_secs(1), Duration::from_millis(10) => Duration::from_mins(1);
     /// Subscriptions to events.
     subscriptions: u32 = 256, 1 => 65_536;
     /// Promises of its own.
@@ -220,11 +218,11 @@ limits! {
     /// Stanzas that it may send at once.
     messages_burst: u32 = 50, 1 => 10_000;
     /// Time of its own that `initialize` may take.
-    initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_secs(600);
+    initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(10);
     /// Time that a handler may take, waiting included; `none` = as long as it likes.
-    handler: Option<Duration> = None, Some(Duration::from_millis(100)) => Some(Duration::from_secs(86_400));
+    handler: Option<Duration> = None, Some(Duration::from_millis(100)) => Some(Duration::from_hours(24));
     /// Time that `stop` may take.
-    stop: Duration = Duration::from_secs(2), Duration::ZERO => Duration::from_secs(60);
+    stop: Duration = Duration::from_secs(2), Duration::ZERO => Duration::from_mins(1);
 }
 
 impl Limits {

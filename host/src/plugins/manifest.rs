@@ -11,7 +11,7 @@ use super::{
     id::PluginId,
     setting::Setting,
 };
-use crate::permissions::{Grants, Permission};
+use crate::permissions::{Grants, Permission, table};
 
 /// The custom section of a component that holds the manifest.
 pub const SECTION: &str = "parlor:manifest";
@@ -208,6 +208,9 @@ fn names(node: &Node<'_>) -> Result<Vec<String>, DocumentError> {
             return Err(
                 node.error(format!("a name in `{}` has 1 to {MAX_NAME} bytes and no control characters", node.key()))
             );
+        }
+        if table::event(name).is_some() {
+            return Err(node.error(format!("`{name}` is the host's own name; choose another")));
         }
         if names[..index].contains(name) {
             return Err(node.error(format!("`{}` is in the list twice", name.escape_debug())));

@@ -131,7 +131,7 @@ pub fn plan(candidates: &[Candidate], strict: Strictness) -> Plan {
         }
         let (mut after, mut warned) = (BTreeSet::new(), Vec::new());
         for edge in edges {
-            match graph.usable(edge, &refused) {
+            match usable(edge, &refused) {
                 // Only an optional dependency can still close a circle; it gives way.
                 Ok(target) if edge.optional && graph.path(target, id, &refused).is_some() => {
                     warned.push(Warned { chain: vec![(*id).clone(), target.clone()], why: Missing::Mutual });
@@ -216,7 +216,7 @@ impl<'c> Graph<'c> {
     fn cycles(&self) -> BTreeMap<PluginId, Refused> {
         let mut refused = BTreeMap::new();
         for id in self.edges.keys() {
-            let shortest = self.search(id, id, |id| self.needs(id).collect());
+            let shortest = search(id, id, |id| self.needs(id).collect());
             if let Some(chain) = shortest {
                 refused.insert((*id).clone(), Refused::Cycle { chain });
             }
@@ -229,8 +229,7 @@ impl<'c> Graph<'c> {
         loop {
             let mut more = BTreeMap::new();
             for (id, edges) in self.edges.iter().filter(|(id, _)| !refused.contains_key(**id)) {
-                let missing =
-                    edges.iter().filter(|edge| !edge.optional).find_map(|edge| self.usable(edge, refused).err());
+                let missing = edges.iter().filter(|edge| !edge.optional).find_map(|edge| usable(edge, refused).err());
                 if let Some((mut chain, why)) = missing {
                     chain.insert(0, (*id).clone());
                     more.insert((*id).clone(), Refused::Missing { chain, why });
@@ -243,59 +242,57 @@ impl<'c> Graph<'c> {
         }
     }
 
-    /// The plugin at the end of an edge; or the chain from there to what is missing, and why it is.
-    fn usable(
-        &self,
-        edge: &Edge<'c>,
-        refused: &BTreeMap<PluginId, Refused>,
-    ) -> Result<&'c PluginId, (Vec<PluginId>, Missing)> {
-        let target = edge.target.clone().map_err(|why| (vec![edge.name.clone()], why))?;
-        match refused.get(target) {
-            None => Ok(target),
-            Some(Refused::Missing { chain, why }) => Err((chain.clone(), why.clone())),
-            Some(Refused::Cycle { .. }) => Err((vec![target.clone()], Missing::Cycle)),
-        }
-    }
-
     /// A way from one plugin to another over all dependencies of plugins that start.
     fn path(&self, from: &'c PluginId, to: &PluginId, refused: &BTreeMap<PluginId, Refused>) -> Option<Vec<PluginId>> {
         if from == to {
             return Some(vec![from.clone()]);
         }
-        self.search(from, to, |id| {
+        search(from, to, |id| {
             let edges = self.edges.get(id).map(Vec::as_slice).unwrap_or_default();
-            edges.iter().filter_map(|edge| self.usable(edge, refused).ok()).collect()
+            edges.iter().filter_map(|edge| usable(edge, refused).ok()).collect()
         })
     }
+}
 
-    /// The shortest way of at least one step.
-    fn search(
-        &self,
-        from: &'c PluginId,
-        to: &PluginId,
-        next: impl Fn(&PluginId) -> Vec<&'c PluginId>,
-    ) -> Option<Vec<PluginId>> {
-        let mut came: BTreeMap<&PluginId, &PluginId> = BTreeMap::new();
-        let mut queue = VecDeque::from([from]);
-        while let Some(id) = queue.pop_front() {
-            for target in next(id) {
-                if target == to {
-                    let mut chain = vec![to.clone(), id.clone()];
-                    let mut step = id;
-                    while step != from {
-                        step = came[step];
-                        chain.push(step.clone());
-                    }
-                    chain.reverse();
-                    return Some(chain);
+/// The shortest way of at least one step.
+fn search<'c>(
+    from: &'c PluginId,
+    to: &PluginId,
+    next: impl Fn(&PluginId) -> Vec<&'c PluginId>,
+) -> Option<Vec<PluginId>> {
+    let mut came: BTreeMap<&PluginId, &PluginId> = BTreeMap::new();
+    let mut queue = VecDeque::from([from]);
+    while let Some(id) = queue.pop_front() {
+        for target in next(id) {
+            if target == to {
+                let mut chain = vec![to.clone(), id.clone()];
+                let mut step = id;
+                while step != from {
+                    step = came[step];
+                    chain.push(step.clone());
                 }
-                if target != from && !came.contains_key(target) {
-                    came.insert(target, id);
-                    queue.push_back(target);
-                }
+                chain.reverse();
+                return Some(chain);
+            }
+            if target != from && !came.contains_key(target) {
+                came.insert(target, id);
+                queue.push_back(target);
             }
         }
-        None
+    }
+    None
+}
+
+/// The plugin at the end of an edge; or the chain from there to what is missing, and why it is.
+fn usable<'c>(
+    edge: &Edge<'c>,
+    refused: &BTreeMap<PluginId, Refused>,
+) -> Result<&'c PluginId, (Vec<PluginId>, Missing)> {
+    let target = edge.target.clone().map_err(|why| (vec![edge.name.clone()], why))?;
+    match refused.get(target) {
+        None => Ok(target),
+        Some(Refused::Missing { chain, why }) => Err((chain.clone(), why.clone())),
+        Some(Refused::Cycle { .. }) => Err((vec![target.clone()], Missing::Cycle)),
     }
 }
 
@@ -304,7 +301,9 @@ fn sequence(waits: BTreeMap<&PluginId, (BTreeSet<&PluginId>, Vec<Warned>)>) -> V
     let mut open: BTreeMap<&PluginId, usize> = waits.iter().map(|(id, (after, _))| (*id, after.len())).collect();
     let mut waiting: BTreeMap<&PluginId, Vec<&PluginId>> = BTreeMap::new();
     for (id, (after, _)) in &waits {
-        after.iter().for_each(|first| waiting.entry(*first).or_default().push(*id));
+        for first in after {
+            waiting.entry(*first).or_default().push(*id);
+        }
     }
     let mut ready: BTreeSet<&PluginId> = open.iter().filter(|(_, count)| **count == 0).map(|(id, _)| *id).collect();
     let mut starts = Vec::with_capacity(waits.len());

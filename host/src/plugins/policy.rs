@@ -46,8 +46,8 @@ pub struct Entry {
     pub accounts: Option<Vec<AccountName>>,
     /// Whether it may run at all.
     pub enabled: bool,
-    /// What it is granted, each with its scope, as it is written.
-    pub grants: toml::Table,
+    /// What it is granted.
+    pub grants: Grants,
     /// How much of the machine it may use.
     pub limits: Limits,
     /// Values for its own settings.
@@ -161,17 +161,17 @@ fn accounts(section: &Section<'_>) -> Result<Option<Vec<AccountName>>, DocumentE
     Ok(Some(accounts))
 }
 
-fn grants(section: &Section<'_>) -> Result<toml::Table, DocumentError> {
-    let mut grants = toml::Table::new();
-    let Some(granted) = section.section("grants")? else { return Ok(grants) };
+fn grants(section: &Section<'_>) -> Result<Grants, DocumentError> {
+    let mut table = toml::Table::new();
+    let Some(granted) = section.section("grants")? else { return Ok(Grants::default()) };
     for node in granted.entries() {
         let value = node.value()?;
         // One at a time, so that the complaint has the line of the grant that is wrong.
         let single = toml::Table::from_iter([(node.key().to_owned(), value.clone())]);
         Grants::from_table(&single).map_err(|error| node.error(error))?;
-        grants.insert(node.key().to_owned(), value);
+        table.insert(node.key().to_owned(), value);
     }
-    Ok(grants)
+    Grants::from_table(&table).map_err(|error| granted.error(error))
 }
 
 fn limits(section: &Section<'_>) -> Result<Limits, DocumentError> {
@@ -239,7 +239,7 @@ enabled = false
         assert_eq!(echo.source, Path::new("/etc/parlor/plugins/echo.wasm"));
         assert_eq!((echo.digest, echo.enabled), (Digest::of(b"echo"), true));
         assert_eq!(echo.accounts.as_deref(), Some(&["main".parse().unwrap()][..]));
-        assert_eq!(echo.grants.len(), 2);
+        assert_eq!(echo.grants.iter().count(), 2);
         assert_eq!(echo.limits.memory, Bytes::mib(32));
         assert_eq!(echo.settings.0["greeting"], json!("Hello"));
         let snoop = &policy.plugins["snoop"];

@@ -86,7 +86,7 @@ mod tests {
         assert_eq!("32 MiB".parse(), Ok(Bytes::mib(32)));
         assert_eq!("1KiB".parse(), Ok(Bytes(1024)));
         assert_eq!(duration("1500 ms").unwrap(), Duration::from_millis(1500));
-        assert_eq!(duration("2 min").unwrap(), Duration::from_secs(120));
+        assert_eq!(duration("2 min").unwrap(), Duration::from_mins(2));
         assert_eq!(show_duration(Duration::from_millis(1500)), "1500 ms");
         assert_eq!(Bytes(0).to_string(), "0 B");
     }

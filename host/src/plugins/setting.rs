@@ -7,9 +7,10 @@ use std::fmt;
 use serde_json::Value;
 
 use super::{
-    document::{DocumentError, Section, nearest},
+    document::{DocumentError, Section},
     quantity,
 };
+use crate::nearest::nearest;
 
 /// The most bytes that a text in a setting has.
 const MAX_TEXT: usize = 16 * 1024;

@@ -1,7 +1,5 @@
 //! Files as `parlor plugin build` makes them, and as somebody who means harm makes them.
 
-use std::time::{Duration, Instant};
-
 use super::*;
 
 const MANIFEST: &str =
@@ -223,10 +221,7 @@ fn the_host_finds_what_it_calls() {
     let plain = "(func $f (canon lift (core func $i \"start\")))";
     let lift = "(func $f async (canon lift (core func $i \"start\") async (callback (core func $i \"callback\"))))";
     assert!(GUEST_EXPORT.contains(lift));
-    assert!(
-        without(&format!("{lift}"), &plain.replace("(canon", "(result u32) (canon"))
-            .contains("no async function `initialize`")
-    );
+    assert!(without(lift, &plain.replace("(canon", "(result u32) (canon")).contains("no async function `initialize`"));
 }
 
 #[test]
@@ -296,6 +291,35 @@ fn one_giant_function_is_refused() {
 }
 
 #[test]
+fn jump_tables_that_take_long_to_check_are_refused() {
+    let results = 1_000;
+    let types = [&[1, 0x60, 0][..], &leb(results), &vec![0x7f; results]].concat();
+    assert_eq!(
+        refused_soon(&raw_component(&[raw_section(1, &raw_module(&[raw_section(1, &types)]))])),
+        ComponentError::TooMany { what: "parameters and results of one function", most: MAX_ARITY }
+    );
+    // As bad as it may be: a table of many labels, each with as many results as are let through.
+    let targets = 100_000;
+    let types = [&[1, 0x60, 0][..], &leb(MAX_ARITY), &[0x7f; MAX_ARITY]].concat();
+    let values = [0x41, 0].repeat(MAX_ARITY + 1);
+    let body = [&[0][..], &values, &[0x0e], &leb(targets), &vec![0; targets + 1], &[0x0b]].concat();
+    let module = raw_module(&[
+        raw_section(1, &types),
+        raw_section(3, &[1, 0]),
+        raw_section(10, &[&[1][..], &leb(body.len()), &body].concat()),
+    ]);
+    let begin = Instant::now();
+    assert_eq!(examine(&raw_component(&[raw_section(1, &module)])), Err(ComponentError::NoManifest));
+    assert!(begin.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn whatever_else_takes_long_runs_out_of_its_time() {
+    let slow = walk(&plugin(""), &mut Found::default(), Duration::ZERO);
+    assert_eq!(slow.map(drop), Err(ComponentError::TooSlow(Duration::ZERO)));
+}
+
+#[test]
 fn blocks_inside_blocks_without_end_take_no_stack() {
     let levels = 300_000;
     let body = [&[0][..], &[0x02, 0x40].repeat(levels), &vec![0x0b; levels + 1]].concat();
@@ -309,7 +333,8 @@ fn blocks_inside_blocks_without_end_take_no_stack() {
 
 #[test]
 fn types_that_grow_by_doubling_are_refused() {
-    let doubling: String = (1..60).map(|n| format!("(type $t{n} (tuple $t{0} $t{0}))", n - 1)).collect();
+    let doubling: Vec<_> = (1..60).map(|n| format!("(type $t{n} (tuple $t{0} $t{0}))", n - 1)).collect();
+    let doubling = doubling.concat();
     let bytes = wat(&format!("(component (type $t0 (tuple u8 u8)) {doubling})"));
     assert!(matches!(refused_soon(&bytes), ComponentError::Malformed { .. }));
 }

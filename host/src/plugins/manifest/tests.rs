@@ -101,6 +101,7 @@ fn names_and_versions_are_strict() {
     assert!(refusal(&but("logger =", "Logger =")).contains("write `logger`"));
     assert!(refusal(&but("settings.greeting", "settings.Greeting")).contains("setting's name"));
     assert!(refusal(&but("[\"ready\"]", "[\"ready\", \"ready\"]")).contains("twice"));
+    assert!(refusal(&but("[\"ready\"]", "[\"connected\"]")).contains("`connected` is the host's own name"));
     assert!(refusal(&but("[\"ready\"]", "[\"\"]")).contains("1 to 128 bytes"));
 }
 
@@ -114,9 +115,10 @@ fn a_default_fits_its_schema() {
 
 #[test]
 fn counts_and_sizes_are_bounded() {
-    let many: String = (0..65).map(|n| format!("p{n} = \"*\"\n")).collect();
+    let many = (0..65).map(|n| format!("p{n} = \"*\"\n")).collect::<Vec<_>>().concat();
     assert!(refusal(&but("logger = \"^0.2\"\n", &many)).contains("more than 64 entries"));
-    let many: String = (0..65).map(|n| format!("[settings.s{n}]\ntype = \"string\"\ndescription = \"x\"\n")).collect();
+    let setting = |n| format!("[settings.s{n}]\ntype = \"string\"\ndescription = \"x\"\n");
+    let many = (0..65).map(setting).collect::<Vec<_>>().concat();
     assert!(refusal(&but("[provides]", &format!("{many}[provides]"))).contains("more than 64 entries"));
     assert_eq!(Manifest::parse(&" ".repeat(MAX_BYTES + 1)), Err(ManifestError::TooLong(MAX_BYTES + 1)));
     assert!(refusal(&"[".repeat(MAX_BYTES)).starts_with("in the manifest, 1:"));

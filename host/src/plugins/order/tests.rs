@@ -197,12 +197,12 @@ proptest! {
             let start = &made.starts[here];
             for (name, wanted) in &candidate.dependencies {
                 // No plugin starts before its dependency, and whatever it goes without it was warned about.
-                match position(index(name)).filter(|there| *there < here) {
-                    Some(there) => prop_assert!(start.after.contains(&made.starts[there].id) || start.warned.iter().any(|w| w.why == Missing::Mutual)),
-                    None => {
-                        prop_assert!(lenient || wanted.optional);
-                        prop_assert!(!start.warned.is_empty());
-                    }
+                if let Some(there) = position(index(name)).filter(|there| *there < here) {
+                    let gave_way = start.warned.iter().any(|warned| warned.why == Missing::Mutual);
+                    prop_assert!(gave_way || start.after.contains(&made.starts[there].id));
+                } else {
+                    prop_assert!(lenient || wanted.optional);
+                    prop_assert!(!start.warned.is_empty());
                 }
             }
         }
