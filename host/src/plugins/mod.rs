@@ -1,5 +1,16 @@
 //! What plugins are, which may run, and running them.
 
+pub mod admission;
+pub mod component;
+mod document;
+pub mod id;
+pub mod limits;
+pub mod manifest;
+pub mod order;
+pub mod policy;
+pub mod quantity;
+pub mod setting;
+
 use std::fmt;
 
 /// One plugin on one account, for as long as it runs. Never used twice in a process.

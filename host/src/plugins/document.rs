@@ -1,0 +1,326 @@
+//! Reading a TOML file by hand, so that every complaint names its line, its key and the nearest known key.
+//!
+//! It knows nothing about plugins: `manifest` and `policy` say which keys there are. No message repeats a value, since
+//! a value may be a secret.
+
+use std::{fmt, ops::Range, str::FromStr};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use crate::nearest::nearest;
+
+/// What is wrong with a TOML text, and where; line and column count from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{line}:{column}: {message}")]
+pub struct DocumentError {
+    /// The line.
+    pub line: usize,
+    /// The character in that line.
+    pub column: usize,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+impl DocumentError {
+    fn at(text: &str, offset: usize, message: impl Into<String>) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
+            column: before[start..].chars().count() + 1,
+            message: message.into(),
+        }
+    }
+}
+
+/// A TOML text with the places of its parts.
+pub(super) struct Document<'t> {
+    text: &'t str,
+    root: Spanned<DeTable<'t>>,
+}
+
+impl<'t> Document<'t> {
+    pub(super) fn parse(text: &'t str) -> Result<Self, DocumentError> {
+        match DeTable::parse(text) {
+            Ok(root) => Ok(Self { text, root }),
+            Err(error) => {
+                let offset = error.span().map_or(0, |span| span.start);
+                let message = match error.message() {
+                    "duplicate key" => written_twice(text, error.span()),
+                    other => other.to_owned(),
+                };
+                Err(DocumentError::at(text, offset, message))
+            }
+        }
+    }
+
+    pub(super) fn root(&self) -> Section<'_> {
+        Section { text: self.text, path: String::new(), span: self.root.span(), table: self.root.get_ref() }
+    }
+}
+
+/// The sentence for a key that is there twice, with the line of the first one where that is a table's header.
+fn written_twice(text: &str, span: Option<Range<usize>>) -> String {
+    let span = span.unwrap_or_default();
+    let key = text.get(span.clone()).unwrap_or_default();
+    let before = text.get(..span.start).unwrap_or_default();
+    let (before, _) = text.split_at(before.rfind('\n').map_or(0, |newline| newline + 1));
+    let header = text[before.len()..].lines().next().unwrap_or_default();
+    let first = first_header(before, header)
+        .map(|offset| format!("; the first is in line {}", DocumentError::at(text, offset, "").line))
+        .unwrap_or_default();
+    format!("`{}` is there twice{first}", key.escape_debug())
+}
+
+/// Where the table that `header` opens was opened before it.
+fn first_header(before: &str, header: &str) -> Option<usize> {
+    if !header.trim_start().starts_with('[') {
+        return None;
+    }
+    let (header, before) = (DeTable::parse(header).ok()?, DeTable::parse(before).ok()?);
+    let (mut path, mut table, mut found) = (header.get_ref(), before.get_ref(), None);
+    while let Some((key, inner)) = path.iter().next() {
+        let (first, value) = table.iter().find(|(candidate, _)| candidate.get_ref() == key.get_ref())?;
+        found = Some(first.span().start);
+        match (inner.get_ref().as_table(), value.get_ref().as_table()) {
+            (Some(inner), Some(value)) => (path, table) = (inner, value),
+            _ => break,
+        }
+    }
+    found
+}
+
+/// One table.
+#[derive(Clone)]
+pub(super) struct Section<'d> {
+    text: &'d str,
+    path: String,
+    span: Range<usize>,
+    table: &'d DeTable<'d>,
+}
+
+/// One value, with the path that leads to it.
+pub(super) struct Node<'d> {
+    text: &'d str,
+    path: String,
+    key: &'d str,
+    /// The place of the key.
+    span: Range<usize>,
+    value: &'d DeValue<'d>,
+}
+
+impl<'d> Section<'d> {
+    /// An error about this table.
+    pub(super) fn error(&self, message: impl fmt::Display) -> DocumentError {
+        DocumentError::at(self.text, self.span.start, message.to_string())
+    }
+
+    /// Refuses every key that is not one of these.
+    pub(super) fn allow(&self, known: &[&str]) -> Result<(), DocumentError> {
+        match self.entries().find(|node| !known.contains(&node.key)) {
+            None => Ok(()),
+            Some(node) => Err(node.error(match nearest(node.key, known.iter().copied()) {
+                Some(near) => format!("unknown key `{}`; did you mean `{near}`?", node.path.escape_debug()),
+                None => format!("unknown key `{}`; known are {}", node.path.escape_debug(), known.join(", ")),
+            })),
+        }
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = Node<'d>> + use<'_, 'd> {
+        let mut nodes: Vec<_> = self
+            .table
+            .iter()
+            .map(|(key, value)| Node {
+                text: self.text,
+                path: if self.path.is_empty() {
+                    key.get_ref().to_string()
+                } else {
+                    format!("{}.{}", self.path, key.get_ref())
+                },
+                key: key.get_ref(),
+                span: key.span(),
+                value: value.get_ref(),
+            })
+            .collect();
+        // In the order of the file, so that the first mistake is the one that is named.
+        nodes.sort_by_key(|node| node.span.start);
+        nodes.into_iter()
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<Node<'d>> {
+        self.entries().find(|node| node.key == key)
+    }
+
+    pub(super) fn require(&self, key: &str, remedy: &str) -> Result<Node<'d>, DocumentError> {
+        self.get(key).ok_or_else(|| {
+            let place =
+                if self.path.is_empty() { String::new() } else { format!("[{}] has ", self.path.escape_debug()) };
+            self.error(format!("{place}no `{key}`; {remedy}"))
+        })
+    }
+
+    /// The table of this name, if it is there.
+    pub(super) fn section(&self, key: &str) -> Result<Option<Section<'d>>, DocumentError> {
+        self.get(key).map(|node| node.section()).transpose()
+    }
+}
+
+impl<'d> Node<'d> {
+    pub(super) fn key(&self) -> &'d str {
+        self.key
+    }
+
+    /// An error about this value.
+    pub(super) fn error(&self, message: impl fmt::Display) -> DocumentError {
+        DocumentError::at(self.text, self.span.start, message.to_string())
+    }
+
+    fn wants(&self, what: &str) -> DocumentError {
+        self.error(format!("`{}` has to be {what}", self.path.escape_debug()))
+    }
+
+    pub(super) fn string(&self) -> Result<&'d str, DocumentError> {
+        self.value.as_str().ok_or_else(|| self.wants("a text in quotes"))
+    }
+
+    /// A text of at most so many bytes that says something.
+    pub(super) fn sentence(&self, most: usize) -> Result<String, DocumentError> {
+        let text = self.string()?.trim();
+        match text.len() {
+            0 => Err(self.wants("a text that is not empty")),
+            length if length > most => Err(self.wants(&format!("at most {most} bytes long, not {length}"))),
+            _ => Ok(text.to_owned()),
+        }
+    }
+
+    /// A text that means something to `T`.
+    pub(super) fn parse<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
+        self.string()?.parse().map_err(|error| self.error(format!("`{}`: {error}", self.path.escape_debug())))
+    }
+
+    /// The key itself, which means something to `T`.
+    pub(super) fn parse_key<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
+        self.key.parse().map_err(|error| self.error(error))
+    }
+
+    pub(super) fn boolean(&self) -> Result<bool, DocumentError> {
+        self.value.as_bool().ok_or_else(|| self.wants("true or false"))
+    }
+
+    /// A list of at most so many texts.
+    pub(super) fn strings(&self, most: usize) -> Result<Vec<&'d str>, DocumentError> {
+        let array = self.value.as_array().ok_or_else(|| self.wants("a list of texts"))?;
+        if array.len() > most {
+            return Err(self.wants(&format!("a list of at most {most}, not {}", array.len())));
+        }
+        array.iter().map(|item| item.get_ref().as_str().ok_or_else(|| self.wants("a list of texts"))).collect()
+    }
+
+    pub(super) fn section(&self) -> Result<Section<'d>, DocumentError> {
+        match self.value.as_table() {
+            Some(table) => Ok(Section { text: self.text, path: self.path.clone(), span: self.span.clone(), table }),
+            None => Err(self.wants("a table")),
+        }
+    }
+
+    /// This table, or none if it is a value of another shape.
+    pub(super) fn as_section(&self) -> Option<Section<'d>> {
+        self.section().ok()
+    }
+
+    pub(super) fn value(&self) -> Result<toml::Value, DocumentError> {
+        owned(self.value).ok_or_else(|| self.wants("made of numbers that fit into 64 bits"))
+    }
+
+    /// The value as JSON, which has no dates.
+    pub(super) fn json(&self) -> Result<serde_json::Value, DocumentError> {
+        json(self.value).ok_or_else(|| self.wants("a text, a number, true, false, or a list or table of those"))
+    }
+}
+
+/// The TOML reader bounds the depth of a value, and with it this recursion.
+fn owned(value: &DeValue<'_>) -> Option<toml::Value> {
+    Some(match value {
+        DeValue::String(text) => toml::Value::String(text.to_string()),
+        DeValue::Integer(number) => toml::Value::Integer(i64::from_str_radix(number.as_str(), number.radix()).ok()?),
+        DeValue::Float(number) => toml::Value::Float(number.as_str().parse().ok()?),
+        DeValue::Boolean(boolean) => toml::Value::Boolean(*boolean),
+        DeValue::Datetime(datetime) => toml::Value::Datetime(*datetime),
+        DeValue::Array(array) => {
+            toml::Value::Array(array.iter().map(|item| owned(item.get_ref())).collect::<Option<_>>()?)
+        }
+        DeValue::Table(table) => toml::Value::Table(
+            table
+                .iter()
+                .map(|(key, item)| Some((key.get_ref().to_string(), owned(item.get_ref())?)))
+                .collect::<Option<_>>()?,
+        ),
+    })
+}
+
+/// See `owned` for the depth.
+fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
+    use serde_json::Value;
+    Some(match value {
+        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::Integer(number) => Value::from(i64::from_str_radix(number.as_str(), number.radix()).ok()?),
+        DeValue::Float(number) => Value::Number(serde_json::Number::from_f64(number.as_str().parse().ok()?)?),
+        DeValue::Boolean(boolean) => Value::Bool(*boolean),
+        DeValue::Datetime(_) => return None,
+        DeValue::Array(array) => Value::Array(array.iter().map(|item| json(item.get_ref())).collect::<Option<_>>()?),
+        DeValue::Table(table) => Value::Object(
+            table
+                .iter()
+                .map(|(key, item)| Some((key.get_ref().to_string(), json(item.get_ref())?)))
+                .collect::<Option<_>>()?,
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Document::parse(text).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_table_that_is_there_twice_is_named_with_both_lines() {
+        assert_eq!(
+            refusal("[plugin.echo]\na = 1\n\n[plugin.echo]\n"),
+            "4:9: `echo` is there twice; the first is in line 1"
+        );
+        assert_eq!(refusal("[x]\na = 1\na = 2\n"), "3:1: `a` is there twice");
+    }
+
+    #[test]
+    fn broken_text_names_its_line() {
+        assert!(refusal("a = 1\nb = \n").starts_with("2:"), "{}", refusal("a = 1\nb = \n"));
+        assert!(refusal(&"[".repeat(100_000)).starts_with("1:"));
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let document = Document::parse("[plugin]\nsuorce = 1\n").unwrap();
+        let section = document.root().section("plugin").unwrap().unwrap();
+        let error = section.allow(&["source", "digest"]).unwrap_err();
+        assert_eq!(error.to_string(), "2:1: unknown key `plugin.suorce`; did you mean `source`?");
+        let error = section.allow(&["enabled"]).unwrap_err();
+        assert_eq!(error.message, "unknown key `plugin.suorce`; known are enabled");
+    }
+
+    #[test]
+    fn values_become_json_but_dates_do_not() {
+        let document =
+            Document::parse("a = [1, 0x10, 2.5, true, \"x\"]\nb = { c = 1 }\nd = 2024-01-01\ne = nan\n").unwrap();
+        let root = document.root();
+        assert_eq!(root.get("a").unwrap().json().unwrap(), serde_json::json!([1, 16, 2.5, true, "x"]));
+        assert_eq!(root.get("b").unwrap().json().unwrap(), serde_json::json!({ "c": 1 }));
+        assert!(root.get("d").unwrap().json().is_err());
+        assert!(root.get("e").unwrap().json().is_err());
+    }
+}

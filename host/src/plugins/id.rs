@@ -1,0 +1,269 @@
+//! What a plugin is called and which bytes it is: the owner's id, and the digest of a file.
+//!
+//! Both are parsed once, at the edge, and are safe in a path, in a log line and in a terminal afterwards. An id is the
+//! owner's choice; the name that an author wrote into the file is for people and decides nothing.
+
+use std::{borrow::Borrow, fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+/// The owner's name for a plugin: 1 to 64 of `a-z 0-9 _ -`, the first one a letter or a digit.
+///
+/// Nothing else is let in, so that `../x`, `Echo` beside `echo`, or a Cyrillic twin of `echo` cannot be an id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PluginId(Box<str>);
+
+/// Why a text is not the id of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PluginIdError {
+    /// No characters at all.
+    #[error("a plugin's id is empty; use 1 to {} of a-z, 0-9, _ and -", PluginId::MAX_LEN)]
+    Empty,
+    /// More characters than an id may have.
+    #[error("a plugin's id has {0} bytes, at most {max} are allowed", max = PluginId::MAX_LEN)]
+    TooLong(usize),
+    /// A character that no id has.
+    #[error("`{}` cannot be a plugin's id: {found:?} is not one of a-z, 0-9, _ and -{}", id.escape_debug(), lower(id))]
+    Character {
+        /// What was written.
+        id: String,
+        /// The first character that is wrong.
+        found: char,
+    },
+    /// It begins with a sign, and would look like a flag or a hidden file.
+    #[error("`{0}` cannot be a plugin's id: it has to begin with a letter or a digit")]
+    Start(String),
+    /// A name that the host keeps for itself.
+    #[error("`{0}` cannot be a plugin's id: the host keeps that name for itself; choose another")]
+    Reserved(String),
+}
+
+/// The hint for ids that are right but for their capitals.
+fn lower(id: &str) -> String {
+    let lower = id.to_ascii_lowercase();
+    if lower != id && lower.parse::<PluginId>().is_ok() { format!("; write `{lower}`") } else { String::new() }
+}
+
+/// Names that mean something to the host or to its command line.
+const RESERVED: [&str; 8] = ["all", "any", "host", "none", "parlor", "plugin", "self", "system"];
+
+impl PluginId {
+    /// The most bytes that an id has.
+    pub const MAX_LEN: usize = 64;
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PluginId {
+    type Err = PluginIdError;
+
+    fn from_str(id: &str) -> Result<Self, PluginIdError> {
+        // The length comes first, so that no error repeats a megabyte.
+        if id.len() > Self::MAX_LEN {
+            return Err(PluginIdError::TooLong(id.len()));
+        }
+        let Some(first) = id.chars().next() else { return Err(PluginIdError::Empty) };
+        if let Some(found) = id.chars().find(|c| !matches!(c, 'a'..='z' | '0'..='9' | '_' | '-')) {
+            return Err(PluginIdError::Character { id: id.to_owned(), found });
+        }
+        if !first.is_ascii_alphanumeric() {
+            return Err(PluginIdError::Start(id.to_owned()));
+        }
+        if RESERVED.contains(&id) {
+            return Err(PluginIdError::Reserved(id.to_owned()));
+        }
+        Ok(Self(id.into()))
+    }
+}
+
+impl fmt::Display for PluginId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl AsRef<str> for PluginId {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for PluginId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for PluginId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for PluginId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Which bytes a file has: their SHA-256, written `sha256:` and 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+/// Why a text is not a digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DigestError {
+    /// It does not begin with the name of the algorithm.
+    #[error("a digest begins with `sha256:`; `parlor plugin inspect FILE` prints it")]
+    Algorithm,
+    /// Too few or too many digits.
+    #[error("a digest has 64 digits after `sha256:`, this one has {0}; `parlor plugin inspect FILE` prints it")]
+    Length(usize),
+    /// Something that is no lower-case hexadecimal digit.
+    #[error("{0:?} is not a digit of a digest; only 0-9 and lower-case a-f are")]
+    Character(char),
+}
+
+impl Digest {
+    const PREFIX: &str = "sha256:";
+
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The 64 digits without the algorithm's name, for the name of a file.
+    pub fn to_hex(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// The first 12 digits, enough for people to tell two apart.
+    pub fn short(&self) -> String {
+        hex::encode(&self.0[..6])
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let digits = text.strip_prefix(Self::PREFIX).ok_or(DigestError::Algorithm)?;
+        if let Some(found) = digits.chars().find(|c| !matches!(c, '0'..='9' | 'a'..='f')) {
+            return Err(DigestError::Character(found));
+        }
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).map_err(|_| DigestError::Length(digits.len()))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, self.to_hex())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(text: &str) -> Result<PluginId, PluginIdError> {
+        text.parse()
+    }
+
+    #[test]
+    fn plain_names_are_ids() {
+        for name in ["echo", "e", "0", "greeter-2", "room_log", &"a".repeat(64)] {
+            assert_eq!(id(name).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn paths_capitals_twins_and_flags_are_refused() {
+        for name in
+            ["../x", "a/b", "a\\b", ".", "..", "a.b", "Echo", "еcho", "ｅcho", "echo\0", "echo\n", " echo", "e\u{301}"]
+        {
+            assert!(matches!(id(name), Err(PluginIdError::Character { .. })), "{name:?}");
+        }
+        assert_eq!(id(""), Err(PluginIdError::Empty));
+        assert_eq!(id("-rf"), Err(PluginIdError::Start("-rf".into())));
+        assert_eq!(id("_x"), Err(PluginIdError::Start("_x".into())));
+        assert_eq!(id("host"), Err(PluginIdError::Reserved("host".into())));
+        assert_eq!(id("parlor"), Err(PluginIdError::Reserved("parlor".into())));
+        assert_eq!(id(&"a".repeat(65)), Err(PluginIdError::TooLong(65)));
+    }
+
+    #[test]
+    fn an_error_names_the_lower_case_form_and_shows_control_characters_harmlessly() {
+        assert!(id("Echo").unwrap_err().to_string().ends_with("; write `echo`"));
+        assert!(!id("a\x1b[31m").unwrap_err().to_string().contains('\x1b'));
+    }
+
+    #[test]
+    fn a_digest_is_what_sha256sum_prints() {
+        let text = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of(b"abc").to_string(), text);
+        assert_eq!(text.parse(), Ok(Digest::of(b"abc")));
+        assert_eq!(Digest::of(b"abc").short(), "ba7816bf8f01");
+        assert_eq!(serde_json::from_str::<Digest>(&format!("\"{text}\"")).unwrap(), Digest::of(b"abc"));
+    }
+
+    #[test]
+    fn a_digest_is_strict() {
+        let good = Digest::of(b"").to_string();
+        assert_eq!(good.to_uppercase().parse::<Digest>(), Err(DigestError::Algorithm));
+        assert_eq!(good[7..].parse::<Digest>(), Err(DigestError::Algorithm));
+        assert_eq!(good[..70].parse::<Digest>(), Err(DigestError::Length(63)));
+        assert_eq!(format!("{good}0").parse::<Digest>(), Err(DigestError::Length(65)));
+        assert_eq!(format!("{} ", &good[..70]).parse::<Digest>(), Err(DigestError::Character(' ')));
+        assert_eq!(format!("{}A", &good[..70]).parse::<Digest>(), Err(DigestError::Character('A')));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_an_id_is_safe_everywhere(text in "\\PC{0,70}") {
+            if let Ok(id) = id(&text) {
+                prop_assert!(id.as_str().bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-'));
+                prop_assert!((1..=64).contains(&id.as_str().len()));
+            }
+        }
+
+        #[test]
+        fn ids_and_digests_survive_writing_and_reading(text in "[a-z0-9][a-z0-9_-]{0,63}", bytes: Vec<u8>) {
+            if let Ok(id) = id(&text) {
+                prop_assert_eq!(id.to_string().parse(), Ok(id));
+            }
+            let digest = Digest::of(&bytes);
+            prop_assert_eq!(digest.to_string().parse(), Ok(digest));
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! How much of the machine one plugin may use on one account: one table, with defaults and bounds.
+//!
+//! It only says the numbers; `instance`, `watchdog` and the API enforce them.
+
+use std::time::Duration;
+
+use super::quantity::{self, Bytes};
+use crate::nearest::nearest;
+
+/// The stack of a plugin's code. It belongs to the engine and is the same for all plugins.
+pub const WASM_STACK: Bytes = Bytes::kib(512);
+
+/// A kind of quantity that a limit is measured in.
+trait Amount: Sized + PartialOrd {
+    /// What an owner writes.
+    const WANTS: &str;
+    fn read(value: &toml::Value) -> Option<Self>;
+    fn show(&self) -> String;
+}
+
+impl Amount for Bytes {
+    const WANTS: &str = "a size such as \"32 MiB\"";
+    fn read(value: &toml::Value) -> Option<Self> {
+        value.as_str()?.parse().ok()
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Amount for u32 {
+    const WANTS: &str = "a whole number";
+    fn read(value: &toml::Value) -> Option<Self> {
+        // A negative or huge number is a number out of the range, not something else: it becomes the nearest one.
+        value.as_integer().map(|number| Self::try_from(number.clamp(0, i64::from(Self::MAX))).unwrap_or(Self::MAX))
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Amount for Duration {
+    const WANTS: &str = "a time such as \"500 ms\" or \"10 s\"";
+    fn read(value: &toml::Value) -> Option<Self> {
+        quantity::duration(value.as_str()?).ok()
+    }
+    fn show(&self) -> String {
+        quantity::show_duration(*self)
+    }
+}
+
+impl Amount for Option<Duration> {
+    const WANTS: &str = "a time such as \"10 s\", or \"none\"";
+    fn read(value: &toml::Value) -> Option<Self> {
+        if value.as_str()? == "none" { Some(None) } else { Duration::read(value).map(Some) }
+    }
+    fn show(&self) -> String {
+        self.map_or_else(|| "none".to_owned(), |duration| duration.show())
+    }
+}
+
+impl Amount for f64 {
+    const WANTS: &str = "a part of one core such as 0.25";
+    #[expect(clippy::cast_precision_loss, reason = "a whole number is only right if it is as small as 1")]
+    fn read(value: &toml::Value) -> Option<Self> {
+        value.as_float().or_else(|| value.as_integer().map(|number| number as Self)).filter(|share| !share.is_nan())
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// One limit, for documentation and for people who ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its key in `[plugin.X.limits]`.
+    pub name: &'static str,
+    /// What it bounds.
+    pub about: String,
+    /// What holds when the owner says nothing.
+    pub default: String,
+    /// The least that may be written.
+    pub least: String,
+    /// The most that may be written.
+    pub most: String,
+}
+
+/// Why an owner's limit is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LimitError {
+    /// There is no limit of this name.
+    #[error("unknown limit `{}`; {}", name.escape_debug(), nearest.map_or_else(|| format!("known are {}", Limits::NAMES.join(", ")), |near| format!("did you mean `{near}`?")))]
+    Unknown {
+        /// What was written.
+        name: String,
+        /// The nearest name that there is.
+        nearest: Option<&'static str>,
+    },
+    /// The value is not even of the right kind.
+    #[error("the limit `{name}` has to be {wants}")]
+    Shape {
+        /// Which limit.
+        name: &'static str,
+        /// What to write.
+        wants: &'static str,
+    },
+    /// The value is below or above what is allowed.
+    #[error("the limit `{name}` has to be from {least} to {most}, not {got}")]
+    Range {
+        /// Which limit.
+        name: &'static str,
+        /// The least that is allowed.
+        least: String,
+        /// The most that is allowed.
+        most: String,
+        /// What was written.
+        got: String,
+    },
+}
+
+fn read<T: Amount>(name: &'static str, value: &toml::Value, least: &T, most: &T, free: &T) -> Result<T, LimitError> {
+    let amount = T::read(value).ok_or(LimitError::Shape { name, wants: T::WANTS })?;
+    if amount == *free || (*least <= amount && amount <= *most) {
+        Ok(amount)
+    } else {
+        Err(LimitError::Range { name, least: least.show(), most: most.show(), got: amount.show() })
+    }
+}
+
+fn show<T: Amount>(amount: &T) -> String {
+    amount.show()
+}
+
+/// The table: each line is a field, its default and its bounds.
+macro_rules! limits {
+    ($($(#[doc = $about:literal])+ $name:ident: $amount:ty = $default:expr, $least:expr => $most:expr;)+) => {
+        /// How much of the machine one plugin may use on one account.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Limits {
+            $($(#[doc = $about])+ pub $name: $amount,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// The names of all limits.
+            pub const NAMES: &[&str] = &[$(stringify!($name),)+];
+
+            /// Changes one limit; the value is what stands in the owner's file.
+            pub fn set(&mut self, name: &str, value: &toml::Value) -> Result<(), LimitError> {
+                match name {
+                    $(stringify!($name) => {
+                        self.$name = read::<$amount>(stringify!($name), value, &$least, &$most, &$default)?;
+                    })+
+                    _ => {
+                        let nearest = nearest(name, Self::NAMES.iter().copied());
+                        return Err(LimitError::Unknown { name: name.to_owned(), nearest });
+                    }
+                }
+                Ok(())
+            }
+
+            /// The whole table, in the order of the struct.
+            pub fn table() -> Vec<Row> {
+                vec![$(Row {
+                    name: stringify!($name),
+                    about: [$($about,)+].concat().trim().to_owned(),
+                    default: show::<$amount>(&$default),
+                    least: show::<$amount>(&$least),
+                    most: show::<$amount>(&$most),
+                },)+]
+            }
+        }
+    };
+}
+
+limits! {
+    /// Linear memory, all memories together.
+    memory: Bytes = Bytes::mib(64), Bytes::kib(64) => Bytes::mib(4095);
+    /// Linear memories.
+    memories: u32 = 4, 1 => 100;
+    /// Tables.
+    tables: u32 = 20, 1 => 1_000;
+    /// Elements of each table.
+    table_elements: u32 = 100_000, 0 => 10_000_000;
+    /// Core instances inside the component.
+    instances: u32 = 30, 1 => 1_000;
+    /// Handles to resources, subtasks, futures and streams at once.
+    handles: u32 = 4_096, 16 => 1_000_000;
+    /// What one call may carry across the boundary.
+    hostcall_bytes: Bytes = Bytes::mib(1), Bytes::kib(16) => Bytes::mib(64);
+    /// Handlers that have begun and not returned.
+    handlers: u32 = 32, 1 => 1_024;
+    /// Events that wait for a handler; what comes on top is counted as lost.
+    mailbox: u32 = 256, 1 => 65_536;
+    /// How much of one core, over time.
+    cpu_share: f64 = 0.25, 0.001 => 1.0;
+    /// CPU time that may be used at once before the share is enforced.
+    cpu_burst: Duration = Duration::from_millis(100), Duration::from_millis(1) => Duration::from_mins(1);
+    /// CPU time of its own without ever waiting, after which it is ended.
+    cpu_slice: Duration = Duration::from_secs(1), Duration::from_millis(10) => Duration::from_mins(1);
+    /// Subscriptions to events.
+    subscriptions: u32 = 256, 1 => 65_536;
+    /// Promises of its own.
+    promises: u32 = 64, 0 => 4_096;
+    /// Timers.
+    timers: u32 = 64, 0 => 4_096;
+    /// Calls that wait for an answer.
+    open_calls: u32 = 256, 1 => 65_536;
+    /// Lines in the log, each second.
+    log_lines_per_second: u32 = 50, 0 => 10_000;
+    /// Stanzas that it sends, each second, over time.
+    messages_per_second: u32 = 10, 0 => 10_000;
+    /// Stanzas that it may send at once.
+    messages_burst: u32 = 50, 1 => 10_000;
+    /// Time of its own that `initialize` may take.
+    initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(10);
+    /// Time that a handler may take, waiting included; `none` = as long as it likes.
+    handler: Option<Duration> = None, Some(Duration::from_millis(100)) => Some(Duration::from_hours(24));
+    /// Time that `stop` may take.
+    stop: Duration = Duration::from_secs(2), Duration::ZERO => Duration::from_mins(1);
+}
+
+impl Limits {
+    /// The defaults, changed by what stands in `[plugin.X.limits]`.
+    pub fn from_table(table: &toml::Table) -> Result<Self, LimitError> {
+        let mut limits = Self::default();
+        table.iter().try_for_each(|(name, value)| limits.set(name, value))?;
+        Ok(limits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Limits, String> {
+        Limits::from_table(&text.parse().unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_owner_changes_what_he_names_and_nothing_else() {
+        let limits = read("memory = \"32 MiB\"\ncpu_share = 0.1\nhandler = \"5 s\"\nmailbox = 8\n").unwrap();
+        let expected = Limits {
+            memory: Bytes::mib(32),
+            cpu_share: 0.1,
+            handler: Some(Duration::from_secs(5)),
+            mailbox: 8,
+            ..Limits::default()
+        };
+        assert_eq!(limits, expected);
+        assert_eq!(read("cpu_share = 1\nhandler = \"none\"\n").unwrap().cpu_share.to_bits(), 1f64.to_bits());
+    }
+
+    #[test]
+    fn a_refusal_names_the_limit_and_its_range() {
+        assert_eq!(
+            read("memory = \"8 GiB\"").unwrap_err(),
+            "the limit `memory` has to be from 64 KiB to 4095 MiB, not 8 GiB"
+        );
+        assert_eq!(read("cpu_share = 1.5").unwrap_err(), "the limit `cpu_share` has to be from 0.001 to 1, not 1.5");
+        assert_eq!(read("cpu_share = 0").unwrap_err(), "the limit `cpu_share` has to be from 0.001 to 1, not 0");
+        assert_eq!(read("mailbox = -1").unwrap_err(), "the limit `mailbox` has to be from 1 to 65536, not 0");
+        assert_eq!(
+            read("handler = \"1 ms\"").unwrap_err(),
+            "the limit `handler` has to be from 100 ms to 1 d, not 1 ms"
+        );
+        assert_eq!(read("stop = \"2 h\"").unwrap_err(), "the limit `stop` has to be from 0 ms to 1 min, not 2 h");
+        assert_eq!(read("memory = 64").unwrap_err(), "the limit `memory` has to be a size such as \"32 MiB\"");
+        assert_eq!(
+            read("cpu_share = nan").unwrap_err(),
+            "the limit `cpu_share` has to be a part of one core such as 0.25"
+        );
+        assert_eq!(read("cpu_share = inf").unwrap_err(), "the limit `cpu_share` has to be from 0.001 to 1, not inf");
+        assert_eq!(
+            read("stop = \"none\"").unwrap_err(),
+            "the limit `stop` has to be a time such as \"500 ms\" or \"10 s\""
+        );
+        assert_eq!(read("memroy = 64").unwrap_err(), "unknown limit `memroy`; did you mean `memory`?");
+    }
+
+    #[test]
+    fn every_default_and_every_bound_can_be_written() {
+        for row in Limits::table() {
+            assert!(!row.about.is_empty());
+            for text in [row.default, row.least, row.most] {
+                let plain = format!("{} = {text}", row.name).parse::<toml::Table>();
+                let table = plain.unwrap_or_else(|_| format!("{} = {text:?}", row.name).parse().unwrap());
+                Limits::from_table(&table).unwrap();
+            }
+        }
+        assert_eq!(Limits::table().len(), Limits::NAMES.len());
+    }
+}

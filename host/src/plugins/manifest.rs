@@ -1,0 +1,223 @@
+//! What a plugin's author declares: the TOML in the section `parlor:manifest` of a component.
+//!
+//! It is a claim and nothing more: `component` compares it with the imports, `admission` with what the owner granted.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use semver::{Version, VersionReq};
+
+use super::{
+    document::{Document, DocumentError, Node, Section},
+    id::PluginId,
+    setting::Setting,
+};
+use crate::permissions::{Grants, Permission, table};
+
+/// The custom section of a component that holds the manifest.
+pub const SECTION: &str = "parlor:manifest";
+
+/// The most bytes that a manifest has.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// The most entries of each list and table.
+const MAX_ENTRIES: usize = 64;
+/// The most bytes of a reason.
+const MAX_REASON: usize = 500;
+/// The most bytes of a setting's name.
+const MAX_SETTING_NAME: usize = 64;
+/// The most bytes of an event's or a promise's name, as `emit` and `promises.add` have it.
+const MAX_NAME: usize = 128;
+
+/// What a plugin's author declares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Manifest {
+    /// The author's name for it, for people; what counts is the owner's id.
+    pub name: PluginId,
+    /// Which version this is.
+    pub version: Version,
+    /// The version of the contract that it was built against.
+    pub api: Version,
+    /// What it does, in one sentence.
+    pub description: String,
+    /// Who wrote it.
+    pub authors: Vec<String>,
+    /// Under which terms, an SPDX expression.
+    pub license: Option<String>,
+    /// What it asks for.
+    pub permissions: BTreeMap<Permission, Request>,
+    /// The plugins that it works with, by their id or name.
+    pub dependencies: BTreeMap<PluginId, Dependency>,
+    /// Its own settings.
+    pub settings: BTreeMap<String, Setting>,
+    /// The events that it fires.
+    pub events: Vec<String>,
+    /// The promises that it adds.
+    pub promises: Vec<String>,
+}
+
+/// A permission that a plugin asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// How far it would like it to reach, written as in `plugins.toml`; `true` where there is no scope.
+    pub scope: toml::Value,
+    /// Why, in the author's words.
+    pub reason: String,
+    /// It runs without it too.
+    pub optional: bool,
+}
+
+impl Request {
+    /// The line of `plugins.toml` that grants just this.
+    pub fn line(&self, permission: Permission) -> String {
+        format!("\"{}\" = {}", permission.as_str(), self.scope)
+    }
+}
+
+/// Another plugin that this one works with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// Which versions of it will do.
+    pub version: VersionReq,
+    /// It runs without it too.
+    pub optional: bool,
+}
+
+/// Why a text is not a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ManifestError {
+    /// It is too long to be read at all.
+    #[error("the manifest has {0} bytes, at most {MAX_BYTES} are read")]
+    TooLong(usize),
+    /// Something in it is wrong.
+    #[error("in the manifest, {0}")]
+    Invalid(#[from] DocumentError),
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        if text.len() > MAX_BYTES {
+            return Err(ManifestError::TooLong(text.len()));
+        }
+        Ok(Self::read(&Document::parse(text)?.root())?)
+    }
+
+    fn read(root: &Section<'_>) -> Result<Self, DocumentError> {
+        root.allow(&["plugin", "permissions", "dependencies", "settings", "provides"])?;
+        let plugin = root.require("plugin", "a manifest begins with [plugin]")?.section()?;
+        plugin.allow(&["name", "version", "api", "description", "authors", "license"])?;
+        let authors = match plugin.get("authors") {
+            None => Vec::new(),
+            Some(node) => node.strings(MAX_ENTRIES)?.into_iter().map(str::to_owned).collect(),
+        };
+        let provides = root.section("provides")?;
+        if let Some(provides) = &provides {
+            provides.allow(&["events", "promises"])?;
+        }
+        let names =
+            |key| provides.as_ref().and_then(|provides| provides.get(key)).map_or(Ok(Vec::new()), |node| names(&node));
+        Ok(Self {
+            name: plugin.require("name", "write the plugin's name")?.parse()?,
+            version: plugin.require("version", "write a semantic version such as \"0.1.0\"")?.parse()?,
+            api: plugin.require("api", "write the version of the contract that it was built against")?.parse()?,
+            description: plugin.require("description", "say in one sentence what it does")?.sentence(1000)?,
+            authors,
+            license: plugin.get("license").map(|node| node.sentence(200)).transpose()?,
+            permissions: each(root, "permissions", |node| Ok((node.parse_key()?, request(node)?)))?,
+            dependencies: each(root, "dependencies", |node| Ok((node.parse_key()?, dependency(node)?)))?,
+            settings: each(root, "settings", |node| Ok((setting_name(node)?, Setting::read(&node.section()?)?)))?,
+            events: names("events")?,
+            promises: names("promises")?,
+        })
+    }
+}
+
+impl FromStr for Manifest {
+    type Err = ManifestError;
+
+    fn from_str(text: &str) -> Result<Self, ManifestError> {
+        Self::parse(text)
+    }
+}
+
+/// A table with a bounded number of entries.
+fn each<K: Ord, V>(
+    root: &Section<'_>,
+    key: &str,
+    read: impl Fn(&Node<'_>) -> Result<(K, V), DocumentError>,
+) -> Result<BTreeMap<K, V>, DocumentError> {
+    let Some(section) = root.section(key)? else { return Ok(BTreeMap::new()) };
+    let mut entries = BTreeMap::new();
+    for (index, node) in section.entries().enumerate() {
+        if index == MAX_ENTRIES {
+            return Err(node.error(format!("[{key}] has more than {MAX_ENTRIES} entries")));
+        }
+        let (key, value) = read(&node)?;
+        entries.insert(key, value);
+    }
+    Ok(entries)
+}
+
+fn request(node: &Node<'_>) -> Result<Request, DocumentError> {
+    let section = node.section().map_err(|_| {
+        node.error(format!("`{}` has to be a table with a reason: {{ scope = [\"*\"], reason = \"…\" }}", node.key()))
+    })?;
+    section.allow(&["scope", "reason", "optional"])?;
+    let reason = section.require("reason", "say to the owner why the plugin needs it")?.sentence(MAX_REASON)?;
+    let scope = section.get("scope").map_or(Ok(toml::Value::Boolean(true)), |scope| scope.value())?;
+    if scope == toml::Value::Boolean(false) {
+        return Err(node.error("a permission that is not asked for is left out"));
+    }
+    // The owner's file has the same language, so its reader says whether such a line can be granted.
+    Grants::from_table(&toml::Table::from_iter([(node.key().to_owned(), scope.clone())]))
+        .map_err(|error| node.error(error))?;
+    Ok(Request { scope, reason, optional: section.get("optional").map_or(Ok(false), |node| node.boolean())? })
+}
+
+fn dependency(node: &Node<'_>) -> Result<Dependency, DocumentError> {
+    match node.as_section() {
+        None => Ok(Dependency { version: node.parse()?, optional: false }),
+        Some(section) => {
+            section.allow(&["version", "optional"])?;
+            Ok(Dependency {
+                version: section.require("version", "write a range such as \"^0.1\", or \"*\"")?.parse()?,
+                optional: section.get("optional").map_or(Ok(false), |node| node.boolean())?,
+            })
+        }
+    }
+}
+
+fn setting_name(node: &Node<'_>) -> Result<String, DocumentError> {
+    let name = node.key();
+    let fits = name.len() <= MAX_SETTING_NAME
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '_'));
+    if !fits {
+        return Err(node.error(format!(
+            "`{}` cannot be a setting's name: 1 to {MAX_SETTING_NAME} of a-z, 0-9 and _, the first one a letter",
+            name.escape_debug()
+        )));
+    }
+    Ok(name.to_owned())
+}
+
+fn names(node: &Node<'_>) -> Result<Vec<String>, DocumentError> {
+    let names: Vec<String> = node.strings(MAX_ENTRIES)?.into_iter().map(str::to_owned).collect();
+    for (index, name) in names.iter().enumerate() {
+        if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            return Err(
+                node.error(format!("a name in `{}` has 1 to {MAX_NAME} bytes and no control characters", node.key()))
+            );
+        }
+        if table::event(name).is_some() {
+            return Err(node.error(format!("`{name}` is the host's own name; choose another")));
+        }
+        if names[..index].contains(name) {
+            return Err(node.error(format!("`{}` is in the list twice", name.escape_debug())));
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests;

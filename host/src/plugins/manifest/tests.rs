@@ -1,0 +1,135 @@
+//! Manifests as authors write them, and as they get them wrong.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::{super::setting::SettingKind, *};
+
+const WHOLE: &str = r#"
+[plugin]
+name = "echo"
+version = "0.1.0"
+api = "0.1.0"
+description = "Says what it hears"
+authors = ["Juliet"]
+license = "MIT"
+[permissions]
+"messages.read" = { scope = ["*"], reason = "to hear what people say" }
+"rooms.send" = { scope = ["*"], reason = "to answer in rooms", optional = true }
+[dependencies]
+greeter = { version = "^0.1", optional = true }
+logger = "^0.2"
+[settings.greeting]
+type = "choice"
+default = "Welcome"
+description = "How to greet"
+choices = ["Welcome", "Hello"]
+[settings.key]
+type = "secret"
+description = "For the service"
+[provides]
+events = ["greeted"]
+promises = ["ready"]
+"#;
+
+fn refusal(text: &str) -> String {
+    Manifest::parse(text).unwrap_err().to_string()
+}
+
+/// The manifest above with one text in the place of another.
+fn but(from: &str, to: &str) -> String {
+    assert!(WHOLE.contains(from));
+    WHOLE.replace(from, to)
+}
+
+#[test]
+fn a_whole_manifest_is_read() {
+    let manifest = Manifest::parse(WHOLE).unwrap();
+    assert_eq!(manifest.name.as_str(), "echo");
+    assert_eq!(manifest.version, Version::new(0, 1, 0));
+    assert_eq!(manifest.license.as_deref(), Some("MIT"));
+    let read = &manifest.permissions[&Permission::MessagesRead];
+    assert_eq!((read.reason.as_str(), read.optional), ("to hear what people say", false));
+    assert_eq!(read.line(Permission::MessagesRead), r#""messages.read" = ["*"]"#);
+    assert!(manifest.permissions[&Permission::RoomsSend].optional);
+    assert!(manifest.dependencies["greeter"].optional);
+    assert!(manifest.dependencies["logger"].version.matches(&Version::new(0, 2, 7)));
+    assert_eq!(manifest.settings["greeting"].default, Some(json!("Welcome")));
+    assert_eq!(manifest.settings["key"].kind, SettingKind::Secret);
+    assert_eq!(
+        (manifest.events.as_slice(), manifest.promises.as_slice()),
+        (&["greeted".to_owned()][..], &["ready".to_owned()][..])
+    );
+}
+
+#[test]
+fn only_the_plugin_itself_is_required() {
+    let manifest =
+        Manifest::parse("[plugin]\nname = \"a\"\nversion = \"1.0.0\"\napi = \"0.1.0\"\ndescription = \"x\"\n").unwrap();
+    assert!(manifest.permissions.is_empty() && manifest.settings.is_empty() && manifest.license.is_none());
+    assert_eq!(refusal(""), "in the manifest, 1:1: no `plugin`; a manifest begins with [plugin]");
+    assert_eq!(
+        refusal("[plugin]\nname = \"a\"\n"),
+        "in the manifest, 1:2: [plugin] has no `version`; write a semantic version such as \"0.1.0\""
+    );
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    assert!(refusal(&but("authors", "autors")).ends_with("unknown key `plugin.autors`; did you mean `authors`?"));
+    assert!(refusal(&but("[provides]", "[provide]")).ends_with("did you mean `provides`?"));
+    assert!(refusal(&but("optional = true }\n[dep", "optinal = true }\n[dep")).contains("did you mean `optional`?"));
+    assert!(refusal(&but("\"secret\"", "\"sercet\"")).contains("did you mean `secret`?"));
+}
+
+#[test]
+fn every_permission_needs_a_reason() {
+    assert!(refusal(&but(", reason = \"to hear what people say\"", "")).contains("no `reason`; say to the owner why"));
+    assert!(refusal(&but("to hear what people say", "  ")).contains("not empty"));
+    assert!(refusal(&but("to hear what people say", &"x".repeat(501))).contains("at most 500 bytes"));
+    assert!(
+        refusal(&but("{ scope = [\"*\"], reason = \"to hear what people say\" }", "true")).contains("with a reason")
+    );
+    assert!(refusal(&but("messages.read", "messages.reed")).starts_with("in the manifest, 10:1: "));
+}
+
+#[test]
+fn names_and_versions_are_strict() {
+    assert!(refusal(&but("name = \"echo\"", "name = \"../echo\"")).contains("plugin.name"));
+    assert!(refusal(&but("version = \"0.1.0\"", "version = \"0.1\"")).contains("plugin.version"));
+    assert!(refusal(&but("\"^0.2\"", "\"^^\"")).contains("dependencies.logger"));
+    assert!(refusal(&but("logger =", "Logger =")).contains("write `logger`"));
+    assert!(refusal(&but("settings.greeting", "settings.Greeting")).contains("setting's name"));
+    assert!(refusal(&but("[\"ready\"]", "[\"ready\", \"ready\"]")).contains("twice"));
+    assert!(refusal(&but("[\"ready\"]", "[\"connected\"]")).contains("`connected` is the host's own name"));
+    assert!(refusal(&but("[\"ready\"]", "[\"\"]")).contains("1 to 128 bytes"));
+}
+
+#[test]
+fn a_default_fits_its_schema() {
+    assert!(refusal(&but("default = \"Welcome\"", "default = \"Go away\"")).contains("one of Welcome, Hello"));
+    assert!(refusal(&but("default = \"Welcome\"", "default = 1979-05-27")).contains("settings.greeting.default"));
+    assert!(refusal(&but("type = \"choice\"", "type = \"string\"")).contains("only a setting of the type choice"));
+    assert!(refusal(&but("type = \"secret\"", "type = \"secret\"\ndefault = \"x\"")).contains("no default"));
+}
+
+#[test]
+fn counts_and_sizes_are_bounded() {
+    let many = (0..65).map(|n| format!("p{n} = \"*\"\n")).collect::<Vec<_>>().concat();
+    assert!(refusal(&but("logger = \"^0.2\"\n", &many)).contains("more than 64 entries"));
+    let setting = |n| format!("[settings.s{n}]\ntype = \"string\"\ndescription = \"x\"\n");
+    let many = (0..65).map(setting).collect::<Vec<_>>().concat();
+    assert!(refusal(&but("[provides]", &format!("{many}[provides]"))).contains("more than 64 entries"));
+    assert_eq!(Manifest::parse(&" ".repeat(MAX_BYTES + 1)), Err(ManifestError::TooLong(MAX_BYTES + 1)));
+    assert!(refusal(&"[".repeat(MAX_BYTES)).starts_with("in the manifest, 1:"));
+    assert!(Manifest::parse(&"a.".repeat(MAX_BYTES / 2)).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_reader_fall_over(text in "\\PC{0,200}", cut in 0..WHOLE.len(), insert in "[\\[\\]{}=\",.a\n]{0,5}") {
+        let _ = Manifest::parse(&text);
+        let (before, after) = WHOLE.split_at(cut);
+        let _ = Manifest::parse(&format!("{before}{insert}{after}"));
+    }
+}

@@ -1,0 +1,306 @@
+//! The owner's decisions: `plugins.toml`, read whole or not at all.
+//!
+//! It says what the owner wrote and judges nothing; `admission` compares it with what a file really is.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use semver::Version;
+use serde_json::Value;
+
+use super::{
+    document::{Document, DocumentError, Section},
+    id::{Digest, PluginId},
+    limits::Limits,
+};
+use crate::{config::AccountName, permissions::Grants};
+
+/// The most bytes of a policy that are read.
+const MAX_BYTES: u64 = 1024 * 1024;
+/// The most plugins in one policy.
+const MAX_PLUGINS: usize = 1000;
+/// The most accounts of one plugin.
+const MAX_ACCOUNTS: usize = 1000;
+
+/// The owner's decisions about all plugins.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Policy {
+    /// What is written about each.
+    pub plugins: BTreeMap<PluginId, Entry>,
+}
+
+/// The owner's decisions about one plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Where the file is; a relative path was taken from the folder of the policy.
+    pub source: PathBuf,
+    /// Which bytes may run.
+    pub digest: Digest,
+    /// The version that the owner believes it is, for people.
+    pub version: Option<Version>,
+    /// On which accounts it runs; none = on all of them.
+    pub accounts: Option<Vec<AccountName>>,
+    /// Whether it may run at all.
+    pub enabled: bool,
+    /// What it is granted.
+    pub grants: Grants,
+    /// How much of the machine it may use.
+    pub limits: Limits,
+    /// Values for its own settings.
+    pub settings: SettingValues,
+}
+
+/// Values of a plugin's own settings. Some may be secrets, so that only the names can be shown.
+#[derive(Clone, PartialEq, Default)]
+pub struct SettingValues(pub BTreeMap<String, Value>);
+
+impl fmt::Debug for SettingValues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Why a policy is not used. The policy that is in force goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// The file is there and cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The file is no policy by its size alone.
+    #[error("{} has more than {MAX_BYTES} bytes, which no policy has", path.display())]
+    TooLong {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// Something in it is wrong.
+    #[error("{}:{error}", path.display())]
+    Invalid {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        error: DocumentError,
+    },
+}
+
+impl Policy {
+    /// Reads the owner's file; a file that is not there is a policy that allows nothing.
+    pub fn load(path: &Path) -> Result<Self, PolicyError> {
+        let read = |source| PolicyError::Read { path: path.to_owned(), source };
+        let file = match fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(read(error)),
+        };
+        let mut text = String::new();
+        file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(read)?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(PolicyError::TooLong { path: path.to_owned() });
+        }
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, folder).map_err(|error| PolicyError::Invalid { path: path.to_owned(), error })
+    }
+
+    /// Reads a policy whose relative paths begin at `folder`.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, DocumentError> {
+        let document = Document::parse(text)?;
+        let root = document.root();
+        root.allow(&["plugin"])?;
+        let mut policy = Self::default();
+        let Some(plugins) = root.section("plugin")? else { return Ok(policy) };
+        for (index, node) in plugins.entries().enumerate() {
+            if index == MAX_PLUGINS {
+                return Err(node.error(format!("there are more than {MAX_PLUGINS} plugins")));
+            }
+            policy.plugins.insert(node.parse_key()?, entry(&node.section()?, folder)?);
+        }
+        Ok(policy)
+    }
+}
+
+fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
+    section.allow(&["source", "digest", "version", "accounts", "enabled", "grants", "limits", "settings"])?;
+    let source = section.require("source", "write the path of the plugin's file")?;
+    if source.string()?.is_empty() {
+        return Err(source.error("`source` is empty; write the path of the plugin's file"));
+    }
+    let digest = section.require("digest", "`parlor plugin inspect FILE` prints it")?;
+    Ok(Entry {
+        source: folder.join(source.string()?),
+        digest: digest.parse()?,
+        version: section.get("version").map(|node| node.parse()).transpose()?,
+        accounts: accounts(section)?,
+        enabled: section.get("enabled").map_or(Ok(true), |node| node.boolean())?,
+        grants: grants(section)?,
+        limits: limits(section)?,
+        settings: settings(section)?,
+    })
+}
+
+fn accounts(section: &Section<'_>) -> Result<Option<Vec<AccountName>>, DocumentError> {
+    let Some(node) = section.get("accounts") else { return Ok(None) };
+    let mut accounts = Vec::new();
+    for name in node.strings(MAX_ACCOUNTS)? {
+        let account: AccountName = name.parse().map_err(|error| node.error(error))?;
+        if accounts.contains(&account) {
+            return Err(node.error(format!("the account `{account}` is in the list twice")));
+        }
+        accounts.push(account);
+    }
+    if accounts.is_empty() {
+        return Err(node.error("`accounts` is empty; leave it out for every account, or write `enabled = false`"));
+    }
+    Ok(Some(accounts))
+}
+
+fn grants(section: &Section<'_>) -> Result<Grants, DocumentError> {
+    let mut table = toml::Table::new();
+    let Some(granted) = section.section("grants")? else { return Ok(Grants::default()) };
+    for node in granted.entries() {
+        let value = node.value()?;
+        // One at a time, so that the complaint has the line of the grant that is wrong.
+        let single = toml::Table::from_iter([(node.key().to_owned(), value.clone())]);
+        Grants::from_table(&single).map_err(|error| node.error(error))?;
+        table.insert(node.key().to_owned(), value);
+    }
+    Grants::from_table(&table).map_err(|error| granted.error(error))
+}
+
+fn limits(section: &Section<'_>) -> Result<Limits, DocumentError> {
+    let mut limits = Limits::default();
+    if let Some(written) = section.section("limits")? {
+        for node in written.entries() {
+            limits.set(node.key(), &node.value()?).map_err(|error| node.error(error))?;
+        }
+    }
+    Ok(limits)
+}
+
+fn settings(section: &Section<'_>) -> Result<SettingValues, DocumentError> {
+    let Some(values) = section.section("settings")? else { return Ok(SettingValues::default()) };
+    let values = values.entries().map(|node| Ok((node.key().to_owned(), node.json()?)));
+    values.collect::<Result<_, _>>().map(SettingValues)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{super::quantity::Bytes, *};
+
+    fn whole() -> String {
+        format!(
+            r#"# who may run
+[plugin.echo]
+source = "plugins/echo.wasm"
+digest = "{}"
+version = "0.1.0"
+accounts = ["main"]
+[plugin.echo.grants]
+"messages.read" = ["*"]
+"contacts.read" = true
+[plugin.echo.limits]
+memory = "32 MiB"
+[plugin.echo.settings]
+greeting = "Hello"
+key = "s3cr3t-canary"
+[plugin.snoop]
+source = "/srv/snoop.wasm"
+digest = "{}"
+enabled = false
+"#,
+            Digest::of(b"echo"),
+            Digest::of(b"snoop")
+        )
+    }
+
+    fn parse(text: &str) -> Result<Policy, DocumentError> {
+        Policy::parse(text, Path::new("/etc/parlor"))
+    }
+
+    fn refusal(from: &str, to: &str) -> String {
+        assert!(whole().contains(from));
+        parse(&whole().replacen(from, to, 1)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_whole_policy_is_read() {
+        let policy = parse(&whole()).unwrap();
+        let echo = &policy.plugins["echo"];
+        assert_eq!(echo.source, Path::new("/etc/parlor/plugins/echo.wasm"));
+        assert_eq!((echo.digest, echo.enabled), (Digest::of(b"echo"), true));
+        assert_eq!(echo.accounts.as_deref(), Some(&["main".parse().unwrap()][..]));
+        assert_eq!(echo.grants.iter().count(), 2);
+        assert_eq!(echo.limits.memory, Bytes::mib(32));
+        assert_eq!(echo.settings.0["greeting"], json!("Hello"));
+        let snoop = &policy.plugins["snoop"];
+        assert_eq!((snoop.source.as_path(), snoop.enabled), (Path::new("/srv/snoop.wasm"), false));
+        assert_eq!(snoop.accounts, None);
+    }
+
+    #[test]
+    fn no_file_allows_nothing_and_a_broken_one_names_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plugins.toml");
+        assert_eq!(Policy::load(&path).unwrap(), Policy::default());
+        fs::write(&path, whole()).unwrap();
+        assert_eq!(Policy::load(&path).unwrap().plugins["echo"].source, folder.path().join("plugins/echo.wasm"));
+        fs::write(&path, &whole()[..40]).unwrap();
+        assert!(Policy::load(&path).unwrap_err().to_string().contains("plugins.toml:3:"));
+        fs::write(&path, " ".repeat(1024 * 1024 + 1)).unwrap();
+        assert!(matches!(Policy::load(&path), Err(PolicyError::TooLong { .. })));
+        fs::write(&path, [0xff]).unwrap();
+        assert!(matches!(Policy::load(&path), Err(PolicyError::Read { .. })));
+    }
+
+    #[test]
+    fn every_mistake_names_its_line() {
+        assert_eq!(refusal("digest", "digset"), "4:1: unknown key `plugin.echo.digset`; did you mean `digest`?");
+        assert_eq!(refusal("[plugin.echo]", "[plugins.echo]"), "2:2: unknown key `plugins`; did you mean `plugin`?");
+        assert_eq!(refusal("[plugin.snoop]", "[plugin.echo]"), "15:9: `echo` is there twice; the first is in line 2");
+        assert!(
+            refusal("[plugin.snoop]", "[plugin.\"../snoop\"]").starts_with("15:9: `../snoop` cannot be a plugin's id")
+        );
+        assert!(
+            refusal("memory = \"32 MiB\"", "memory = \"1 B\"")
+                .starts_with("11:1: the limit `memory` has to be from 64 KiB")
+        );
+        assert!(refusal("messages.read", "messages.reed").starts_with("8:1: "));
+        assert!(refusal("sha256:", "sha1:").starts_with("4:1: `plugin.echo.digest`: a digest begins with `sha256:`"));
+        assert!(refusal("\"main\"", "\"main\", \"main\"").contains("`main` is in the list twice"));
+        assert!(refusal("\"main\"", "").contains("`accounts` is empty"));
+        assert!(
+            refusal("enabled = false", "enabled = \"no\"").ends_with("`plugin.snoop.enabled` has to be true or false")
+        );
+        assert!(
+            refusal("source = \"plugins/echo.wasm\"\n", "")
+                .ends_with("[plugin.echo] has no `source`; write the path of the plugin's file")
+        );
+    }
+
+    #[test]
+    fn the_value_of_a_setting_is_never_shown() {
+        let policy = parse(&whole()).unwrap();
+        assert!(!format!("{policy:?}").contains("canary"));
+        assert!(!refusal("\"s3cr3t-canary\"", "\"s3cr3t-canary").contains("canary"));
+        assert!(!refusal("key = \"s3cr3t-canary\"", "key = { a = \"s3cr3t-canary\", a = 1 }").contains("canary"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_half_written_policy_is_an_error_or_a_shorter_policy(cut in 0_usize..300) {
+            if let Ok(policy) = parse(&whole()[..cut]) {
+                prop_assert!(policy.plugins.len() <= 2);
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The typed schema of a plugin's own settings.
+//!
+//! A refusal says what a value has to be and never what it was: the value may be a secret.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::{
+    document::{DocumentError, Section},
+    quantity,
+};
+use crate::nearest::nearest;
+
+/// The most bytes that a text in a setting has.
+const MAX_TEXT: usize = 16 * 1024;
+/// The most items of a list.
+const MAX_ITEMS: usize = 1024;
+/// The most choices of a choice.
+const MAX_CHOICES: usize = 64;
+
+/// One setting that a plugin's author declared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    /// What a value has to be.
+    pub kind: SettingKind,
+    /// The value when nobody gives one; a value of this setting's own kind.
+    pub default: Option<Value>,
+    /// What it is for, in the author's words.
+    pub description: String,
+}
+
+/// What a value has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettingKind {
+    /// A text.
+    String,
+    /// A number, whole or not.
+    Number,
+    /// True or false.
+    Boolean,
+    /// One of these texts.
+    Choice(Vec<String>),
+    /// A list of texts.
+    List,
+    /// An address (RFC 7622).
+    Jid,
+    /// A span of time: a whole number of seconds, or a text such as `10 s`.
+    Duration,
+    /// A text that no log, error or other plugin may show.
+    Secret,
+}
+
+const KINDS: [&str; 8] = ["string", "number", "boolean", "choice", "list", "jid", "duration", "secret"];
+
+impl fmt::Display for SettingKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+            Self::Choice(_) => "choice",
+            Self::List => "list",
+            Self::Jid => "jid",
+            Self::Duration => "duration",
+            Self::Secret => "secret",
+        })
+    }
+}
+
+impl Setting {
+    /// Whether a value is what the schema asks for; else what it has to be.
+    pub fn check(&self, value: &Value) -> Result<(), String> {
+        let text = |what: &str| match value.as_str() {
+            None => Err(format!("it has to be {what}")),
+            Some(text) if text.len() > MAX_TEXT => Err(format!("it may have at most {MAX_TEXT} bytes")),
+            Some(text) => Ok(text),
+        };
+        match &self.kind {
+            SettingKind::String | SettingKind::Secret => text("a text").map(drop),
+            SettingKind::Number if value.is_number() => Ok(()),
+            SettingKind::Number => Err("it has to be a number".to_owned()),
+            SettingKind::Boolean if value.is_boolean() => Ok(()),
+            SettingKind::Boolean => Err("it has to be true or false".to_owned()),
+            SettingKind::Choice(choices) => match value.as_str() {
+                Some(choice) if choices.iter().any(|known| known == choice) => Ok(()),
+                _ => Err(format!("it has to be one of {}", choices.join(", "))),
+            },
+            SettingKind::List => match value.as_array() {
+                Some(items) if items.len() > MAX_ITEMS => Err(format!("it may have at most {MAX_ITEMS} items")),
+                Some(items) if items.iter().all(|item| item.as_str().is_some_and(|text| text.len() <= MAX_TEXT)) => {
+                    Ok(())
+                }
+                _ => Err("it has to be a list of texts".to_owned()),
+            },
+            SettingKind::Jid => match text("an address such as \"user@example.org\"")?.parse::<jid::Jid>() {
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("it has to be an address such as \"user@example.org\": {error}")),
+            },
+            SettingKind::Duration => match value {
+                Value::Number(seconds) if seconds.is_u64() => Ok(()),
+                Value::String(text) => quantity::duration(text).map(drop).map_err(|error| error.to_string()),
+                _ => Err("it has to be a whole number of seconds, or a text such as \"10 s\"".to_owned()),
+            },
+        }
+    }
+
+    /// Reads `[settings.NAME]` of a manifest.
+    pub(super) fn read(section: &Section<'_>) -> Result<Self, DocumentError> {
+        section.allow(&["type", "default", "description", "choices"])?;
+        let node = section.require("type", &format!("write one of {}", KINDS.join(", ")))?;
+        let kind = match node.string()? {
+            "string" => SettingKind::String,
+            "number" => SettingKind::Number,
+            "boolean" => SettingKind::Boolean,
+            "choice" => {
+                let choices = section.require("choices", "list the texts that may be chosen")?;
+                let list: Vec<String> = choices.strings(MAX_CHOICES)?.into_iter().map(str::to_owned).collect();
+                if list.is_empty() {
+                    return Err(choices.error("a choice needs at least one text to choose"));
+                }
+                SettingKind::Choice(list)
+            }
+            "list" => SettingKind::List,
+            "jid" => SettingKind::Jid,
+            "duration" => SettingKind::Duration,
+            "secret" => SettingKind::Secret,
+            other => {
+                return Err(node.error(match nearest(other, KINDS) {
+                    Some(near) => format!("unknown type of setting `{}`; did you mean `{near}`?", other.escape_debug()),
+                    None => {
+                        format!("unknown type of setting `{}`; known are {}", other.escape_debug(), KINDS.join(", "))
+                    }
+                }));
+            }
+        };
+        if let (Some(choices), false) = (section.get("choices"), matches!(kind, SettingKind::Choice(_))) {
+            return Err(choices.error(format!("only a setting of the type choice has `choices`, this one is a {kind}")));
+        }
+        let description = section.require("description", "say what it is for")?.sentence(1000)?;
+        let mut setting = Self { kind, default: None, description };
+        if let Some(node) = section.get("default") {
+            if setting.kind == SettingKind::Secret {
+                return Err(node.error("a secret has no default: everybody who has the file could read it"));
+            }
+            let default = node.json()?;
+            setting
+                .check(&default)
+                .map_err(|why| node.error(format!("the default does not fit the type {}: {why}", setting.kind)))?;
+            setting.default = Some(default);
+        }
+        Ok(setting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(kind: SettingKind) -> Setting {
+        Setting { kind, default: None, description: String::new() }
+    }
+
+    #[test]
+    fn each_kind_takes_its_own_values_and_no_others() {
+        let all = [
+            json!("Hi"),
+            json!(1.5),
+            json!(true),
+            json!("red"),
+            json!(["a", "b"]),
+            json!("a@b.c"),
+            json!("10 s"),
+            json!(10),
+            json!(null),
+            json!({}),
+        ];
+        let fits = |kind: SettingKind| -> Vec<usize> {
+            let setting = of(kind);
+            (0..all.len()).filter(|index| setting.check(&all[*index]).is_ok()).collect()
+        };
+        assert_eq!(fits(SettingKind::String), [0, 3, 5, 6]);
+        assert_eq!(fits(SettingKind::Secret), [0, 3, 5, 6]);
+        assert_eq!(fits(SettingKind::Number), [1, 7]);
+        assert_eq!(fits(SettingKind::Boolean), [2]);
+        assert_eq!(fits(SettingKind::Choice(vec!["red".into(), "blue".into()])), [3]);
+        assert_eq!(fits(SettingKind::List), [4]);
+        assert_eq!(fits(SettingKind::Duration), [6, 7]);
+        assert!(of(SettingKind::Jid).check(&json!("a@b.c")).is_ok());
+        assert!(of(SettingKind::Jid).check(&json!("a@@b c")).is_err());
+        assert!(of(SettingKind::Jid).check(&json!(1)).is_err());
+    }
+
+    #[test]
+    fn a_refusal_never_repeats_the_value() {
+        let canary = "s3cr3t-canary";
+        for kind in [
+            SettingKind::Number,
+            SettingKind::Boolean,
+            SettingKind::List,
+            SettingKind::Duration,
+            SettingKind::Choice(vec!["a".into()]),
+        ] {
+            assert!(!of(kind).check(&json!(canary)).unwrap_err().contains(canary));
+        }
+        let long = json!(format!("{canary}{}", "x".repeat(MAX_TEXT)));
+        assert!(!of(SettingKind::Secret).check(&long).unwrap_err().contains(canary));
+    }
+
+    #[test]
+    fn texts_and_lists_are_bounded() {
+        assert!(of(SettingKind::String).check(&json!("x".repeat(MAX_TEXT + 1))).is_err());
+        assert!(of(SettingKind::List).check(&json!(vec!["x"; MAX_ITEMS + 1])).is_err());
+    }
+}
