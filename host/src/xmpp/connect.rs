@@ -5,7 +5,6 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use ::sasl::common::Credentials;
@@ -18,8 +17,8 @@ use tokio_xmpp::connect::AsyncReadAndWrite;
 use tokio_xmpp::error::{AuthError, Error as StreamFailure};
 use tokio_xmpp::stanzastream::Connection;
 use tokio_xmpp::xmlstream::{
-    PendingFeaturesRecv, ReadError, RecvFeaturesError, StreamHeader, Timeouts, XmppStream, XmppStreamElement,
-    initiate_stream,
+    FallibleStreamElement, PendingFeaturesRecv, ReadError, RecvFeaturesError, StreamHeader, Timeouts, XmppStream,
+    XmppStreamElement, initiate_stream,
 };
 use xmpp_parsers::ns;
 use xmpp_parsers::sasl::DefinedCondition as SaslCondition;
@@ -30,192 +29,20 @@ use xmpp_parsers::stream_features::StreamFeatures;
 
 use super::cut::Cutter;
 use super::link::LinkSettings;
-use super::password::{Password, PasswordError};
+use super::password::Password;
 use super::sasl::{Offer, choose};
 use super::srv::{Server, servers};
 use super::tls::secure;
 use crate::config::TlsMode;
 
+mod error;
+
+pub use error::{CertificateFault, ConnectError};
+
 /// How long all of it may take, the password apart.
 const LIMIT: Duration = Duration::from_secs(30);
 /// How long one address may take, so that a dead one leaves time for the next.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
-
-/// Why there is no connection.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// The account's JID names no user.
-    #[error("the account's jid {jid} has nothing before an @; write it as user@domain")]
-    NoUser {
-        /// The JID.
-        jid: Jid,
-    },
-    /// There is no password.
-    #[error(transparent)]
-    Password(#[from] PasswordError),
-    /// DNS does not know it.
-    #[error(
-        "{host} is not known to DNS ({cause}); check the account's domain, or name the server in the configuration"
-    )]
-    UnknownHost {
-        /// Which name.
-        host: String,
-        /// What DNS said.
-        cause: String,
-    },
-    /// Nothing listens there.
-    #[error("{address} refuses connections; check that the server runs and listens on that port")]
-    Refused {
-        /// Which address.
-        address: String,
-    },
-    /// It cannot be reached.
-    #[error("{address} cannot be reached ({cause}); check the network and the firewall")]
-    Unreachable {
-        /// Which address.
-        address: String,
-        /// What the system said.
-        cause: String,
-    },
-    /// It took too long.
-    #[error("{domain} did not finish the log-in within {} s; check the network and the server's load", LIMIT.as_secs())]
-    TimedOut {
-        /// Whose server.
-        domain: String,
-    },
-    /// The server offers no TLS.
-    #[error("{domain} offers no STARTTLS, and nothing is sent unencrypted; turn TLS on there, or use direct TLS")]
-    NoTls {
-        /// Whose server.
-        domain: String,
-    },
-    /// TLS failed for another reason than the certificate.
-    #[error("TLS failed ({cause}); check that tls is the mode which this port speaks")]
-    Tls {
-        /// What went wrong.
-        cause: String,
-    },
-    /// The certificate is not good.
-    #[error("the certificate of {domain} {fault}")]
-    Certificate {
-        /// Whose server.
-        domain: String,
-        /// What is wrong with it.
-        fault: CertificateFault,
-    },
-    /// The file of trusted certificates cannot be used.
-    #[error("ca_file {} cannot be used: {cause}", path.display())]
-    CaFile {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        cause: String,
-    },
-    /// The system trusts nobody.
-    #[error("this system has no trusted certificates; install its ca-certificates, or name a ca_file")]
-    NoTrustedCertificates,
-    /// The server takes no mechanism that this end would use.
-    #[error("the server offers no acceptable way to log in (it offers: {}){}", offered.join(", "),
-        if *plain_is_offered { "; allow_plain = true would let it see the password itself" } else { "; SCRAM-SHA-1 or SCRAM-SHA-256 is needed" })]
-    NoMechanism {
-        /// What it offers.
-        offered: Vec<String>,
-        /// PLAIN is among it, and not allowed.
-        plain_is_offered: bool,
-    },
-    /// Wrong user or password.
-    #[error("the server refused the password of {jid}; check the jid and where its password comes from")]
-    NotAuthorized {
-        /// Whose.
-        jid: Jid,
-    },
-    /// The account is disabled.
-    #[error("the account {jid} is disabled; ask who runs its server")]
-    AccountDisabled {
-        /// Which.
-        jid: Jid,
-    },
-    /// The log-in was refused for another reason.
-    #[error("the server refused the log-in: {condition}")]
-    LoginRefused {
-        /// The condition (RFC 6120, section 6.5).
-        condition: String,
-        /// Trying again may help.
-        temporary: bool,
-    },
-    /// The server does not serve this domain.
-    #[error("the server does not serve {domain}; check the account's domain and the server that is named for it")]
-    HostUnknown {
-        /// Which domain.
-        domain: String,
-    },
-    /// The server ended the stream.
-    #[error("the server ended the stream: {condition}{}", text.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
-    Stream {
-        /// The condition (RFC 6120, section 4.9.3).
-        condition: String,
-        /// Its own words.
-        text: Option<String>,
-    },
-    /// What answers there is not an XMPP server.
-    #[error("what answers there does not speak XMPP as expected ({cause}); check host and port")]
-    NotXmpp {
-        /// What was wrong.
-        cause: String,
-    },
-    /// The server hung up in the middle.
-    #[error("the server hung up during the log-in; its log may say why")]
-    HungUp,
-}
-
-impl ConnectError {
-    /// Whether trying again without a change by somebody is pointless, or even harmful: servers lock accounts out.
-    pub fn is_final(&self) -> bool {
-        match self {
-            Self::NoUser { .. }
-            | Self::Password(_)
-            | Self::NoTls { .. }
-            | Self::Certificate { .. }
-            | Self::CaFile { .. }
-            | Self::NoTrustedCertificates
-            | Self::NoMechanism { .. }
-            | Self::NotAuthorized { .. }
-            | Self::AccountDisabled { .. }
-            | Self::HostUnknown { .. } => true,
-            Self::LoginRefused { temporary, .. } => !temporary,
-            Self::UnknownHost { .. }
-            | Self::Refused { .. }
-            | Self::Unreachable { .. }
-            | Self::TimedOut { .. }
-            | Self::Tls { .. }
-            | Self::Stream { .. }
-            | Self::NotXmpp { .. }
-            | Self::HungUp => false,
-        }
-    }
-}
-
-/// What is wrong with a certificate.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateFault {
-    /// Nobody who is trusted signed it.
-    #[error("is not signed by anybody who is trusted; if it is your own, name it or its authority as ca_file")]
-    Untrusted,
-    /// It is too old.
-    #[error("has expired; renew it on the server")]
-    Expired,
-    /// It is too young, or the clock is wrong.
-    #[error("is not valid yet; check this machine's clock")]
-    NotValidYet,
-    /// It is somebody else's.
-    #[error("is for another name; the server needs one for the account's domain")]
-    WrongName,
-    /// Anything else.
-    #[error(
-        "is not acceptable ({0}); it must be an end-entity certificate that a trusted authority or ca_file vouches for"
-    )]
-    Other(String),
-}
 
 /// Connects and logs in as `jid`, whose resource will be asked for. The password is read anew, and wiped at the end.
 pub(super) async fn log_in(settings: &LinkSettings, jid: &Jid, cutter: &Cutter) -> Result<Connection, ConnectError> {
@@ -333,7 +160,7 @@ async fn start_tls(tcp: TcpStream, domain: &str, timeouts: Timeouts) -> Result<T
     }
     send(&mut stream, &XmppStreamElement::Starttls(StartTls::Request(Request))).await?;
     loop {
-        match stream.next().await.map(|element| element.and_then(|element| element.into_read_error())) {
+        match stream.next().await.map(|element| element.and_then(FallibleStreamElement::into_read_error)) {
             // Whatever came after this in plain is thrown away with the buffer: nobody vouches for it.
             Some(Ok(XmppStreamElement::Starttls(StartTls::Proceed(_)))) => return Ok(stream.into_inner().into_inner()),
             Some(Ok(XmppStreamElement::Starttls(StartTls::Failure(_)))) => {
@@ -407,4 +234,37 @@ fn io_failure(error: &io::Error) -> ConnectError {
 /// What a server says ends up in logs and terminals: short, and nothing but text.
 fn printable(text: &str) -> String {
     text.chars().take(200).map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xmpp::peer::jid;
+
+    #[test]
+    fn what_a_server_refuses_is_told_apart() {
+        let login = |condition| login_failure(StreamFailure::Auth(AuthError::Fail(condition)), &jid("bot@house"));
+        assert!(matches!(login(SaslCondition::NotAuthorized), ConnectError::NotAuthorized { .. }));
+        assert!(matches!(login(SaslCondition::AccountDisabled), ConnectError::AccountDisabled { .. }));
+        let expired = login(SaslCondition::CredentialsExpired);
+        assert!(expired.is_final() && expired.to_string().contains("credentials-expired"), "{expired}");
+        assert!(!login(SaslCondition::TemporaryAuthFailure).is_final());
+    }
+
+    #[test]
+    fn a_stream_error_is_final_only_where_the_domain_is_wrong() {
+        let error = |condition| stream_failure(&StreamError::new(condition, "en", "so\u{1b}rry"), "house");
+        assert_eq!(error(DefinedCondition::HostUnknown), ConnectError::HostUnknown { domain: "house".to_owned() });
+        assert!(error(DefinedCondition::HostUnknown).is_final());
+        let down = error(DefinedCondition::SystemShutdown);
+        assert!(!down.is_final());
+        assert_eq!(down.to_string(), "the server ended the stream: system-shutdown (so rry)");
+    }
+
+    #[test]
+    fn domains_are_spelled_as_dns_does() {
+        assert_eq!(ascii("bücher.example").unwrap(), "xn--bcher-kva.example");
+        assert_eq!(ascii("[::1]").unwrap(), "::1");
+        assert!(matches!(ascii("xn--a"), Err(ConnectError::UnknownHost { .. })));
+    }
 }

@@ -1,5 +1,6 @@
 //! From [`Outgoing`] to stanzas. Pure; writes no `from`, and no text that could end the stream.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jid::Jid;
@@ -157,20 +158,19 @@ fn join_element(join: RoomJoin) -> Muc {
 }
 
 fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
-    let get = |payload: Element| Iq::Get { from: None, to: to.clone(), id: id.clone(), payload };
-    let set = |payload: Element| Iq::Set { from: None, to: to.clone(), id: id.clone(), payload };
-    match ask {
+    let (is_set, payload) = match ask {
         Ask::Roster { version } => {
-            get(Element::builder("query", ns::ROSTER).attr(name("ver"), version.map(clean)).build())
+            (false, Element::builder("query", ns::ROSTER).attr(name("ver"), version.map(clean)).build())
         }
         Ask::DiscoInfo { node } => {
-            get(Element::builder("query", ns::DISCO_INFO).attr(name("node"), node.map(clean)).build())
+            (false, Element::builder("query", ns::DISCO_INFO).attr(name("node"), node.map(clean)).build())
         }
-        Ask::Ping => get(Element::bare("ping", ns::PING)),
-        Ask::EnableCarbons => set(Element::bare("enable", ns::CARBONS)),
-        Ask::RoomConfig => get(Element::bare("query", MUC_OWNER)),
-        Ask::ConfigureRoom { fields } => set(Element::builder("query", MUC_OWNER).append(room_form(fields)).build()),
-    }
+        Ask::Ping => (false, Element::bare("ping", ns::PING)),
+        Ask::EnableCarbons => (true, Element::bare("enable", ns::CARBONS)),
+        Ask::RoomConfig => (false, Element::bare("query", MUC_OWNER)),
+        Ask::ConfigureRoom { fields } => (true, Element::builder("query", MUC_OWNER).append(room_form(fields)).build()),
+    };
+    if is_set { Iq::Set { from: None, to, id, payload } } else { Iq::Get { from: None, to, id, payload } }
 }
 
 /// A filled-in room configuration (XEP-0045, section 10.2); empty for an instant room (section 10.1.2).
@@ -246,7 +246,7 @@ fn refusal(to: Option<Jid>, id: String, kind: &'static str, condition: &'static 
         type_: ErrorType::Cancel,
         by: None,
         defined_condition: DefinedCondition::ServiceUnavailable,
-        texts: Default::default(),
+        texts: BTreeMap::new(),
         other: None,
     });
     Iq::Error { from: None, to, id, error, payload: None }

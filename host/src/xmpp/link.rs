@@ -129,11 +129,16 @@ impl Link {
             let Some(stream) = &mut self.stream else { return LinkEvent::Closed };
             let event = tokio::select! {
                 biased;
-                Some(report) = self.reports.recv() => match report {
-                    Report::Retrying { after, why } => return LinkEvent::Retrying { after, why },
-                    Report::Failed(why) => {
+                report = self.reports.recv() => match report {
+                    Some(Report::Retrying { after, why }) => return LinkEvent::Retrying { after, why },
+                    Some(Report::Failed(why)) => {
                         self.end();
                         return LinkEvent::Failed(why);
+                    }
+                    // Nobody is left who would log in.
+                    None => {
+                        self.end();
+                        return LinkEvent::Closed;
                     }
                 },
                 event = stream.next() => event,
@@ -199,9 +204,10 @@ impl Link {
         let Some(stream) = &self.stream else { return };
         // The library panics when its worker is gone; `next` sees that too, and starts another.
         let sending = AssertUnwindSafe(stream.send(Box::new(encode(outgoing))));
-        match sending.catch_unwind().await {
-            Ok(token) => self.queued.push_back(token),
-            Err(_) => tracing::warn!("a stanza was lost with the stream's worker"),
+        if let Ok(token) = sending.catch_unwind().await {
+            self.queued.push_back(token);
+        } else {
+            tracing::warn!("a stanza was lost with the stream's worker");
         }
     }
 

@@ -17,7 +17,7 @@ mod sasl;
 mod srv;
 mod tls;
 
-pub use connect::ConnectError;
+pub use connect::{CertificateFault, ConnectError};
 pub use link::{Link, LinkEvent, LinkSettings};
 pub use password::PasswordError;
 pub use raw::{RawStanza, is_sendable};

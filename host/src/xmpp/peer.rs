@@ -111,7 +111,7 @@ impl Peer {
             tls: self.manners.tls,
             ca_file: Some(self.folder.path().join("ca.pem")),
             allow_plain: false,
-            ping_interval: Duration::from_secs(60),
+            ping_interval: Duration::from_mins(1),
         }
     }
 
@@ -124,7 +124,7 @@ impl Peer {
 
     /// A client, through everything up to a bound or resumed session; none when it goes away on the way.
     pub(super) async fn accept(&self) -> Option<Session> {
-        let mut session = self.accept_unbound().await?;
+        let mut session = Box::pin(self.accept_unbound()).await?;
         loop {
             match session.next().await? {
                 XmppStreamElement::Stanza(Stanza::Iq(iq)) => {
@@ -179,8 +179,10 @@ impl Peer {
                 }
                 Ok(Step::Success(_, data)) => break XmppStreamElement::Sasl(Sasl::Success(Success { data })),
                 Err(_) => {
-                    let failure =
-                        Failure { defined_condition: DefinedCondition::NotAuthorized, texts: Default::default() };
+                    let failure = Failure {
+                        defined_condition: DefinedCondition::NotAuthorized,
+                        texts: std::collections::BTreeMap::new(),
+                    };
                     stream.send(&XmppStreamElement::Sasl(Sasl::Failure(failure))).await.ok()?;
                     return None;
                 }

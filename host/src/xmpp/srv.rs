@@ -1,7 +1,7 @@
 //! Where an account's server listens: SRV records (RFC 6120, section 3.2; XEP-0368), else the domain itself.
 
-use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 
 use crate::config::{Endpoint, TlsMode};
 
@@ -53,7 +53,7 @@ impl Record {
 
 /// No answer and no records are the same: the domain itself is tried.
 async fn look_up(name: &str) -> Vec<Record> {
-    let resolver = match TokioResolver::builder_tokio().and_then(|builder| builder.build()) {
+    let resolver = match TokioResolver::builder_tokio().and_then(ResolverBuilder::build) {
         Ok(resolver) => resolver,
         Err(error) => {
             tracing::debug!(%error, "no resolver for SRV records");

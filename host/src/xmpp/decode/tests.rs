@@ -145,6 +145,8 @@ fn a_stanza_id_counts_only_from_the_archives_own_entity() {
     assert_eq!((chat.stanza_id.as_deref(), chat.origin_id.as_deref()), (Some("mine"), Some("origin")));
     let room = message("from='room@muc/n' type='groupchat'", ids);
     assert_eq!(room.stanza_id.as_deref(), Some("rooms"));
+    let shouted = message("type='chat'", "<stanza-id xmlns='urn:xmpp:sid:0' by='Me@HOUSE' id='1'/>");
+    assert_eq!(shouted.stanza_id.as_deref(), Some("1"));
     let forged =
         message("from='friend@far/x' type='chat'", "<stanza-id xmlns='urn:xmpp:sid:0' by='friend@far' id='1'/>");
     assert_eq!(forged.stanza_id, None);

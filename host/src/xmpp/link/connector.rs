@@ -1,7 +1,9 @@
 //! The task that logs in whenever the stream wants a connection.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use jid::FullJid;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -78,7 +80,12 @@ async fn run(
                 break;
             }
             pace.began(Instant::now());
-            match log_in(&settings, &jid, &cutter).await {
+            // A panic here, over something a server said, must not end the account: without this task the stream would
+            // be handed one dead connection after the other.
+            let outcome = AssertUnwindSafe(log_in(&settings, &jid, &cutter)).catch_unwind().await;
+            let outcome =
+                outcome.unwrap_or_else(|_| Err(ConnectError::NotXmpp { cause: "the log-in broke over it".to_owned() }));
+            match outcome {
                 Ok(connection) => {
                     pace.delivered(Instant::now());
                     slot.deliver(connection);

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 const MIN_INTERVAL: Duration = Duration::from_secs(2);
 /// The first and the longest back-off.
 const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// A connection that lived this long was a good one.
 const STABLE: Duration = Duration::from_secs(10);
 
