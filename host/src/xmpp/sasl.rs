@@ -60,44 +60,35 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<(BTreeSet<String>, ChannelBindi
 mod tests {
     use super::*;
 
-    fn pick(
-        mechanisms: &[&str],
-        names_exporter: bool,
-        tls13: bool,
-        allow_plain: bool,
-    ) -> Option<(String, &'static str)> {
+    /// The mechanisms that may be used and the gs2 flag of the binding, or a dash where there are none.
+    fn pick(mechanisms: &[&str], names_exporter: bool, tls13: bool, allow_plain: bool) -> String {
         let mechanisms = mechanisms.iter().map(|name| (*name).to_owned()).collect();
         let exporter = tls13.then(|| vec![7; 32]);
-        let (allowed, binding) =
-            choose(Offer { mechanisms: &mechanisms, names_exporter, exporter, allow_plain }).ok()?;
-        let binding = match binding {
-            ChannelBinding::None => "n",
-            ChannelBinding::Unsupported => "y",
-            ChannelBinding::TlsUnique(_) | ChannelBinding::TlsExporter(_) => "p",
-        };
-        Some((allowed.into_iter().collect::<Vec<_>>().join(" "), binding))
-    }
-
-    fn picked(names: &str, binding: &'static str) -> Option<(String, &'static str)> {
-        Some((names.to_owned(), binding))
+        match choose(Offer { mechanisms: &mechanisms, names_exporter, exporter, allow_plain }) {
+            Err(_) => "-".to_owned(),
+            Ok((allowed, binding)) => {
+                let flag = char::from(binding.header()[0]);
+                format!("{} {flag}", allowed.into_iter().collect::<Vec<_>>().join(" "))
+            }
+        }
     }
 
     #[test]
     fn plain_is_never_fallen_back_to() {
-        assert_eq!(pick(&["PLAIN", "SCRAM-SHA-1"], false, true, true), picked("SCRAM-SHA-1", "y"));
-        assert_eq!(pick(&["PLAIN"], false, true, false), None);
-        assert_eq!(pick(&["PLAIN"], false, true, true), picked("PLAIN", "n"));
-        assert_eq!(pick(&["ANONYMOUS", "EXTERNAL", "DIGEST-MD5"], true, true, true), None);
+        assert_eq!(pick(&["PLAIN", "SCRAM-SHA-1"], false, true, true), "SCRAM-SHA-1 y");
+        assert_eq!(pick(&["PLAIN"], false, true, false), "-");
+        assert_eq!(pick(&["PLAIN"], false, true, true), "PLAIN n");
+        assert_eq!(pick(&["ANONYMOUS", "EXTERNAL", "DIGEST-MD5"], true, true, true), "-");
     }
 
     #[test]
     fn a_channel_is_bound_only_where_both_ends_can() {
         let all = ["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];
-        assert_eq!(pick(&all, true, true, true), picked("SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS", "p"));
-        assert_eq!(pick(&all, false, true, true), picked("SCRAM-SHA-1 SCRAM-SHA-256", "n"));
-        assert_eq!(pick(&all, true, false, true), picked("SCRAM-SHA-1 SCRAM-SHA-256", "n"));
-        assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], false, true, false), picked("SCRAM-SHA-256-PLUS", "p"));
-        assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], false, false, false), None);
+        assert_eq!(pick(&all, true, true, true), "SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS p");
+        assert_eq!(pick(&all, false, true, true), "SCRAM-SHA-1 SCRAM-SHA-256 n");
+        assert_eq!(pick(&all, true, false, true), "SCRAM-SHA-1 SCRAM-SHA-256 n");
+        assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], false, true, false), "SCRAM-SHA-256-PLUS p");
+        assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], false, false, false), "-");
     }
 
     #[test]
