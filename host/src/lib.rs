@@ -4,7 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod event;
-pub mod nearest;
+mod nearest;
 pub mod permissions;
 pub mod plugins;
 pub mod session;

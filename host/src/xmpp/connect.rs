@@ -1,0 +1,270 @@
+//! One connection, from nothing to a stream that is logged in and not yet bound.
+//!
+//! Everything here either works or says in one typed sentence what its reader can do. When to try again is for `link`.
+
+use std::borrow::Cow;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ::sasl::common::Credentials;
+use futures_util::{SinkExt, StreamExt};
+use jid::Jid;
+use minidom::Element;
+use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
+use tokio::net::TcpStream;
+use tokio_xmpp::connect::AsyncReadAndWrite;
+use tokio_xmpp::error::{AuthError, Error as StreamFailure};
+use tokio_xmpp::stanzastream::Connection;
+use tokio_xmpp::xmlstream::{
+    FallibleStreamElement, PendingFeaturesRecv, ReadError, RecvFeaturesError, StreamHeader, Timeouts, XmppStream,
+    XmppStreamElement, initiate_stream,
+};
+use xmpp_parsers::ns;
+use xmpp_parsers::sasl::DefinedCondition as SaslCondition;
+use xmpp_parsers::sasl_cb;
+use xmpp_parsers::starttls::{Nonza as StartTls, Request};
+use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
+use xmpp_parsers::stream_features::StreamFeatures;
+
+use super::cut::Cutter;
+use super::link::LinkSettings;
+use super::password::Password;
+use super::sasl::{Offer, choose};
+use super::srv::{Server, servers};
+use super::tls::secure;
+use crate::config::TlsMode;
+
+mod error;
+
+pub use error::{CertificateFault, ConnectError};
+
+/// How long all of it may take, the password apart.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long one address may take, so that a dead one leaves time for the next.
+const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
+
+/// Connects and logs in as `jid`, whose resource will be asked for. The password is read anew, and wiped at the end.
+pub(super) async fn log_in(settings: &LinkSettings, jid: &Jid, cutter: &Cutter) -> Result<Connection, ConnectError> {
+    let user = jid.node().ok_or_else(|| ConnectError::NoUser { jid: jid.clone() })?.as_str().to_owned();
+    let password = Password::read(&settings.password).await?;
+    let domain = jid.domain().as_str();
+    let attempt = async {
+        let (pending, exporter) = open(settings, domain, cutter).await?;
+        let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+        let names_exporter =
+            features.sasl_cb.as_ref().is_some_and(|offer| offer.types.contains(&sasl_cb::Type::TlsExporter));
+        let (mechanisms, binding) = choose(Offer {
+            mechanisms: &features.sasl_mechanisms,
+            names_exporter,
+            exporter,
+            allow_plain: settings.allow_plain,
+        })?;
+        let credentials =
+            Credentials::default().with_username(user).with_password(password.expose()).with_channel_binding(binding);
+        let stream = tokio_xmpp::client_login(stream, mechanisms, credentials)
+            .await
+            .map_err(|error| login_failure(error, jid))?;
+        let pending = stream.send_header(header(domain)).await.map_err(|error| io_failure(&error))?;
+        let (features, stream): (StreamFeatures, XmppStream<_>) =
+            pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+        if !features.can_bind() {
+            // The library would panic over such a stream.
+            return Err(ConnectError::NotXmpp { cause: "it offers no resource binding".to_owned() });
+        }
+        Ok(Connection { stream: stream.box_stream(), features, identity: jid.clone() })
+    };
+    tokio::time::timeout(LIMIT, attempt)
+        .await
+        .unwrap_or_else(|_| Err(ConnectError::TimedOut { domain: domain.to_owned() }))
+}
+
+type Transport = Box<dyn AsyncReadAndWrite>;
+
+/// A stream inside TLS, and what a log-in can be bound to.
+async fn open(
+    settings: &LinkSettings,
+    domain: &str,
+    cutter: &Cutter,
+) -> Result<(PendingFeaturesRecv<Transport>, Option<Vec<u8>>), ConnectError> {
+    let ascii = ascii(domain)?;
+    let tcp = reach(&ascii, settings).await?;
+    let timeouts = settings.timeouts();
+    let tcp = match settings.tls {
+        TlsMode::Direct => tcp,
+        TlsMode::StartTls => start_tls(tcp, domain, timeouts).await?,
+    };
+    let secured = secure(tcp, &ascii, settings.tls, settings.ca_file.as_deref()).await?;
+    let transport: Transport = Box::new(cutter.guard(BufStream::new(secured.stream)));
+    let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts)
+        .await
+        .map_err(|error| io_failure(&error))?;
+    Ok((pending, secured.exporter))
+}
+
+/// A domain as DNS and certificates spell it; literal addresses without their brackets.
+fn ascii(domain: &str) -> Result<String, ConnectError> {
+    let bare = domain.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<std::net::IpAddr>().is_ok() {
+        return Ok(bare.to_owned());
+    }
+    idna::domain_to_ascii(domain)
+        .map_err(|error| ConnectError::UnknownHost { host: domain.to_owned(), cause: error.to_string() })
+}
+
+/// A TCP connection to the first server that takes one; else why the last did not.
+async fn reach(domain: &str, settings: &LinkSettings) -> Result<TcpStream, ConnectError> {
+    let mut last =
+        ConnectError::UnknownHost { host: domain.to_owned(), cause: "it says that it has no XMPP service".to_owned() };
+    for server in servers(domain, settings.server.as_ref(), settings.tls).await {
+        let addresses: Vec<SocketAddr> = match tokio::net::lookup_host((server.host.as_str(), server.port)).await {
+            Ok(addresses) => addresses.collect(),
+            Err(error) => {
+                last = ConnectError::UnknownHost { host: server.host.clone(), cause: error.to_string() };
+                continue;
+            }
+        };
+        for address in addresses {
+            match reach_address(address, &server).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+    }
+    Err(last)
+}
+
+async fn reach_address(address: SocketAddr, server: &Server) -> Result<TcpStream, ConnectError> {
+    let named = || format!("{}:{} ({address})", server.host, server.port);
+    let unreachable = |error: io::Error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => ConnectError::Refused { address: named() },
+        _ => ConnectError::Unreachable { address: named(), cause: error.to_string() },
+    };
+    let stream = tokio::time::timeout(ADDRESS_LIMIT, TcpStream::connect(address))
+        .await
+        .map_err(|_| ConnectError::Unreachable { address: named(), cause: "no answer".to_owned() })?
+        .map_err(unreachable)?;
+    // Without this, Nagle's algorithm on both ends costs 40 ms a round trip.
+    stream.set_nodelay(true).map_err(unreachable)?;
+    Ok(stream)
+}
+
+/// Says nothing but STARTTLS on a plain stream, and gives the socket back for the handshake.
+async fn start_tls(tcp: TcpStream, domain: &str, timeouts: Timeouts) -> Result<TcpStream, ConnectError> {
+    let pending = initiate_stream(BufStream::new(tcp), ns::JABBER_CLIENT, header(domain), timeouts)
+        .await
+        .map_err(|error| io_failure(&error))?;
+    let (features, mut stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+    if !features.can_starttls() {
+        return Err(ConnectError::NoTls { domain: domain.to_owned() });
+    }
+    send(&mut stream, &XmppStreamElement::Starttls(StartTls::Request(Request))).await?;
+    loop {
+        match stream.next().await.map(|element| element.and_then(FallibleStreamElement::into_read_error)) {
+            // Whatever came after this in plain is thrown away with the buffer: nobody vouches for it.
+            Some(Ok(XmppStreamElement::Starttls(StartTls::Proceed(_)))) => return Ok(stream.into_inner().into_inner()),
+            Some(Ok(XmppStreamElement::Starttls(StartTls::Failure(_)))) => {
+                return Err(ConnectError::Tls { cause: "the server declined STARTTLS".to_owned() });
+            }
+            Some(Ok(XmppStreamElement::StreamError(error))) => return Err(stream_failure(&error.0, domain)),
+            Some(Ok(_)) => return Err(ConnectError::NotXmpp { cause: "no answer to STARTTLS".to_owned() }),
+            Some(Err(ReadError::SoftTimeout)) => {}
+            Some(Err(ReadError::HardError(error))) => return Err(io_failure(&error)),
+            Some(Err(ReadError::ParseError(error))) => return Err(ConnectError::NotXmpp { cause: error.to_string() }),
+            Some(Err(ReadError::StreamFooterReceived)) | None => return Err(ConnectError::HungUp),
+        }
+    }
+}
+
+async fn send<Io: AsyncBufRead + AsyncWrite + Unpin>(
+    stream: &mut XmppStream<Io>,
+    element: &XmppStreamElement,
+) -> Result<(), ConnectError> {
+    stream.send(element).await.map_err(|error| io_failure(&error))
+}
+
+fn header(domain: &str) -> StreamHeader<'_> {
+    StreamHeader { to: Some(Cow::Borrowed(domain)), from: None, id: None }
+}
+
+fn features_failure(error: RecvFeaturesError, domain: &str) -> ConnectError {
+    match error {
+        RecvFeaturesError::Io(error) => io_failure(&error),
+        RecvFeaturesError::StreamError(error) => stream_failure(&error.0, domain),
+    }
+}
+
+fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
+    if matches!(error.condition, DefinedCondition::HostUnknown | DefinedCondition::HostGone) {
+        return ConnectError::HostUnknown { domain: domain.to_owned() };
+    }
+    ConnectError::Stream {
+        condition: error.condition.to_string(),
+        text: error.get_best_text(Vec::new()).map(|(_, text)| printable(text)),
+    }
+}
+
+fn login_failure(error: StreamFailure, jid: &Jid) -> ConnectError {
+    match error {
+        StreamFailure::Auth(AuthError::Fail(condition)) => match condition {
+            SaslCondition::NotAuthorized => ConnectError::NotAuthorized { jid: jid.clone() },
+            SaslCondition::AccountDisabled => ConnectError::AccountDisabled { jid: jid.clone() },
+            other => ConnectError::LoginRefused {
+                temporary: matches!(other, SaslCondition::TemporaryAuthFailure | SaslCondition::Aborted),
+                condition: Element::from(other).name().to_owned(),
+            },
+        },
+        // The mechanism's own check failed: the server could not prove that it knows the password either.
+        StreamFailure::Auth(other) => ConnectError::LoginRefused { condition: other.to_string(), temporary: false },
+        StreamFailure::StreamError(error) => stream_failure(&error.0, jid.domain().as_str()),
+        StreamFailure::Io(error) => io_failure(&error),
+        StreamFailure::Disconnected => ConnectError::HungUp,
+        other => ConnectError::NotXmpp { cause: other.to_string() },
+    }
+}
+
+fn io_failure(error: &io::Error) -> ConnectError {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    match error.kind() {
+        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => ConnectError::HungUp,
+        _ => ConnectError::NotXmpp { cause: printable(&error.to_string()) },
+    }
+}
+
+/// What a server says ends up in logs and terminals: short, and nothing but text.
+fn printable(text: &str) -> String {
+    text.chars().take(200).map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xmpp::peer::jid;
+
+    #[test]
+    fn what_a_server_refuses_is_told_apart() {
+        let login = |condition| login_failure(StreamFailure::Auth(AuthError::Fail(condition)), &jid("bot@house"));
+        assert!(matches!(login(SaslCondition::NotAuthorized), ConnectError::NotAuthorized { .. }));
+        assert!(matches!(login(SaslCondition::AccountDisabled), ConnectError::AccountDisabled { .. }));
+        let expired = login(SaslCondition::CredentialsExpired);
+        assert!(expired.is_final() && expired.to_string().contains("credentials-expired"), "{expired}");
+        assert!(!login(SaslCondition::TemporaryAuthFailure).is_final());
+    }
+
+    #[test]
+    fn a_stream_error_is_final_only_where_the_domain_is_wrong() {
+        let error = |condition| stream_failure(&StreamError::new(condition, "en", "so\u{1b}rry"), "house");
+        assert_eq!(error(DefinedCondition::HostUnknown), ConnectError::HostUnknown { domain: "house".to_owned() });
+        assert!(error(DefinedCondition::HostUnknown).is_final());
+        let down = error(DefinedCondition::SystemShutdown);
+        assert!(!down.is_final());
+        assert_eq!(down.to_string(), "the server ended the stream: system-shutdown (so rry)");
+    }
+
+    #[test]
+    fn domains_are_spelled_as_dns_does() {
+        assert_eq!(ascii("bücher.example").unwrap(), "xn--bcher-kva.example");
+        assert_eq!(ascii("[::1]").unwrap(), "::1");
+        assert!(matches!(ascii("xn--a"), Err(ConnectError::UnknownHost { .. })));
+    }
+}

@@ -1,0 +1,184 @@
+//! Why there is no connection: typed for the house, one sentence with a remedy for its reader.
+
+use std::path::PathBuf;
+
+use jid::Jid;
+
+use super::LIMIT;
+use crate::xmpp::password::PasswordError;
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The account's JID names no user.
+    #[error("the account's jid {jid} has nothing before an @; write it as user@domain")]
+    NoUser {
+        /// The JID.
+        jid: Jid,
+    },
+    /// There is no password.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// DNS does not know it.
+    #[error(
+        "{host} is not known to DNS ({cause}); check the account's domain, or name the server in the configuration"
+    )]
+    UnknownHost {
+        /// Which name.
+        host: String,
+        /// What DNS said.
+        cause: String,
+    },
+    /// Nothing listens there.
+    #[error("{address} refuses connections; check that the server runs and listens on that port")]
+    Refused {
+        /// Which address.
+        address: String,
+    },
+    /// It cannot be reached.
+    #[error("{address} cannot be reached ({cause}); check the network and the firewall")]
+    Unreachable {
+        /// Which address.
+        address: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// It took too long.
+    #[error("{domain} did not finish the log-in within {} s; check the network and the server's load", LIMIT.as_secs())]
+    TimedOut {
+        /// Whose server.
+        domain: String,
+    },
+    /// The server offers no TLS.
+    #[error("{domain} offers no STARTTLS, and nothing is sent unencrypted; turn TLS on there, or use direct TLS")]
+    NoTls {
+        /// Whose server.
+        domain: String,
+    },
+    /// TLS failed for another reason than the certificate.
+    #[error("TLS failed ({cause}); check that tls is the mode which this port speaks")]
+    Tls {
+        /// What went wrong.
+        cause: String,
+    },
+    /// The certificate is not good.
+    #[error("the certificate of {domain} {fault}")]
+    Certificate {
+        /// Whose server.
+        domain: String,
+        /// What is wrong with it.
+        fault: CertificateFault,
+    },
+    /// The file of trusted certificates cannot be used.
+    #[error("ca_file {} cannot be used: {cause}", path.display())]
+    CaFile {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// The system trusts nobody.
+    #[error("this system has no trusted certificates; install its ca-certificates, or name a ca_file")]
+    NoTrustedCertificates,
+    /// The server takes no mechanism that this end would use.
+    #[error("the server offers no acceptable way to log in (it offers: {}){}", offered.join(", "),
+        if *plain_is_offered { "; allow_plain = true would let it see the password itself" } else { "; SCRAM-SHA-1 or SCRAM-SHA-256 is needed" })]
+    NoMechanism {
+        /// What it offers.
+        offered: Vec<String>,
+        /// PLAIN is among it, and not allowed.
+        plain_is_offered: bool,
+    },
+    /// Wrong user or password.
+    #[error("the server refused the password of {jid}; check the jid and where its password comes from")]
+    NotAuthorized {
+        /// Whose.
+        jid: Jid,
+    },
+    /// The account is disabled.
+    #[error("the account {jid} is disabled; ask who runs its server")]
+    AccountDisabled {
+        /// Which.
+        jid: Jid,
+    },
+    /// The log-in was refused for another reason.
+    #[error("the server refused the log-in: {condition}")]
+    LoginRefused {
+        /// The condition (RFC 6120, section 6.5).
+        condition: String,
+        /// Trying again may help.
+        temporary: bool,
+    },
+    /// The server does not serve this domain.
+    #[error("the server does not serve {domain}; check the account's domain and the server that is named for it")]
+    HostUnknown {
+        /// Which domain.
+        domain: String,
+    },
+    /// The server ended the stream.
+    #[error("the server ended the stream: {condition}{}", text.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    Stream {
+        /// The condition (RFC 6120, section 4.9.3).
+        condition: String,
+        /// Its own words.
+        text: Option<String>,
+    },
+    /// What answers there is not an XMPP server.
+    #[error("what answers there does not speak XMPP as expected ({cause}); check host and port")]
+    NotXmpp {
+        /// What was wrong.
+        cause: String,
+    },
+    /// The server hung up in the middle.
+    #[error("the server hung up during the log-in; its log may say why")]
+    HungUp,
+}
+
+impl ConnectError {
+    /// Whether trying again without a change by somebody is pointless, or even harmful: servers lock accounts out.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::NoUser { .. }
+            | Self::Password(_)
+            | Self::NoTls { .. }
+            | Self::Certificate { .. }
+            | Self::CaFile { .. }
+            | Self::NoTrustedCertificates
+            | Self::NoMechanism { .. }
+            | Self::NotAuthorized { .. }
+            | Self::AccountDisabled { .. }
+            | Self::HostUnknown { .. } => true,
+            Self::LoginRefused { temporary, .. } => !temporary,
+            Self::UnknownHost { .. }
+            | Self::Refused { .. }
+            | Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::Tls { .. }
+            | Self::Stream { .. }
+            | Self::NotXmpp { .. }
+            | Self::HungUp => false,
+        }
+    }
+}
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateFault {
+    /// Nobody who is trusted signed it.
+    #[error("is not signed by anybody who is trusted; if it is your own, name it or its authority as ca_file")]
+    Untrusted,
+    /// It is too old.
+    #[error("has expired; renew it on the server")]
+    Expired,
+    /// It is too young, or the clock is wrong.
+    #[error("is not valid yet; check this machine's clock")]
+    NotValidYet,
+    /// It is somebody else's.
+    #[error("is for another name; the server needs one for the account's domain")]
+    WrongName,
+    /// Anything else.
+    #[error(
+        "is not acceptable ({0}); it must be an end-entity certificate that a trusted authority or ca_file vouches for"
+    )]
+    Other(String),
+}
