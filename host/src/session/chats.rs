@@ -55,11 +55,11 @@ impl Chats {
 
 impl Session {
     pub(super) fn open_chat(&mut self, jid: BareJid, answer: Answer<Arc<Chat>>, turn: &mut Turn<'_>) {
-        if self.promises.is_resolved("chatBoxesFetched") {
+        if self.promises.is_resolved("chatBoxesFetched") && self.is_live() {
             let result = self.chat_with(jid, turn);
             return turn.answer(answer, result);
         }
-        if self.is_over() {
+        if self.is_over() || self.promises.is_resolved("chatBoxesFetched") {
             return turn.answer(answer, Err(CallError::Offline));
         }
         if self.chats.pending.len() >= MAX_PENDING {

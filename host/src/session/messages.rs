@@ -18,6 +18,8 @@ use crate::stanza::{Draft, Extensions, Message, MessageKind, Outgoing};
 pub(super) const REMEMBERED: usize = 4_096;
 /// How long a body may be, in bytes.
 const MAX_BODY: usize = 64 * 1_024;
+/// How much of a room's subject is kept, in bytes.
+const MAX_SUBJECT: usize = 4_096;
 /// How long an id, a thread or an emoji may be, in bytes.
 const MAX_ID: usize = 1_024;
 /// How many reactions one message may carry.
@@ -136,6 +138,7 @@ impl Session {
 
     fn subject_set(&mut self, message: &Message, turn: &mut Turn<'_>) {
         let subject = message.subject.as_deref().filter(|subject| !subject.is_empty());
+        let subject = subject.map(|subject| &subject[..subject.floor_char_boundary(MAX_SUBJECT)]);
         let Some(room) = self.rooms.shown.get_mut(&message.chat) else { return };
         if room.subject.as_deref() == subject {
             return;

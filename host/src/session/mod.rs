@@ -183,7 +183,8 @@ impl Session {
                     self.give_up_auto_joins();
                     self.auto_joined(turn);
                 }
-                deadlines::Late::RosterAgain => self.ask_roster(turn),
+                deadlines::Late::RosterAgain if self.promises.is_rejected("roster") => self.ask_roster(turn),
+                deadlines::Late::RosterAgain => {}
             }
         }
     }

@@ -150,6 +150,8 @@ impl Session {
                 contact.requesting = true;
                 Arc::new(contact.clone())
             }),
+            // Without a roster there is nowhere to keep the request, yet somebody may answer it.
+            None if self.roster.contacts.is_none() => Some(Arc::new(Contact::stranger(from))),
             None => self.roster.add_stranger(&from),
         };
         match contact {

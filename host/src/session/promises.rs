@@ -67,6 +67,10 @@ impl Promises {
         self.by_name.get(name).is_some_and(Promise::is_pending)
     }
 
+    pub(super) fn is_rejected(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|promise| matches!(promise.state, State::Rejected(_)))
+    }
+
     /// The first payload stays; a rejection is overruled by what came after all.
     pub(super) fn resolve(&mut self, name: &str, payload: &Payload, out: &mut Vec<Effect>) {
         let Some(promise) = self.by_name.get_mut(name) else { return };

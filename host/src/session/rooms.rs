@@ -192,19 +192,20 @@ impl Session {
         if !self.rooms.has(jid) {
             self.make_room_for_room()?;
         }
-        let leavers = self.rooms.memberships.remove(jid).map(|old| {
+        let mut joiners = Vec::new();
+        if let Some(old) = self.rooms.memberships.remove(jid) {
             old.deadline.into_iter().for_each(|key| self.deadlines.cancel(key));
-            old.leavers
-        });
-        for leaver in leavers.into_iter().flatten() {
-            turn.answer(leaver, Ok(()));
+            joiners = old.joiners;
+            for leaver in old.leavers {
+                turn.answer(leaver, Ok(()));
+            }
         }
         let membership = Membership {
             stage: Stage::Outside { wanted: true },
             reason,
             join: wish.join,
             configure: wish.configure,
-            joiners: Vec::new(),
+            joiners,
             leavers: Vec::new(),
             farewell_due,
             deadline: None,

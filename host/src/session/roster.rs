@@ -51,7 +51,7 @@ impl Contact {
     }
 
     /// Somebody who is not in the roster, and would like to see our presence.
-    fn stranger(jid: BareJid) -> Self {
+    pub(super) fn stranger(jid: BareJid) -> Self {
         Self {
             fullname: jid.to_string(),
             jid,
