@@ -176,11 +176,10 @@ impl Session {
     fn may_send(&self, to: &Jid, kind: MessageKind, draft: &Draft) -> Result<(), CallError> {
         check_draft(draft)?;
         match kind {
-            MessageKind::Chat => {}
             MessageKind::Groupchat if to.is_full() => {
                 return Err(CallError::invalid("jid", "is an occupant's; a room has a bare JID"));
             }
-            MessageKind::Groupchat => {}
+            MessageKind::Chat | MessageKind::Groupchat => {}
             MessageKind::Normal | MessageKind::Headline | MessageKind::Error => {
                 return Err(CallError::invalid("kind", format!("{kind} is neither chat nor groupchat")));
             }

@@ -147,7 +147,7 @@ impl Session {
                 turn.answer(answer, result);
             }
             Command::OpenRoom { jid, nick, join, configure, answer } => {
-                self.open_room(jid, rooms::Wish { nick, join, configure }, answer, turn);
+                self.open_room(&jid, rooms::Wish { nick, join, configure }, answer, turn);
             }
             Command::CloseRoom { jid, answer } => self.close_room(&jid, answer, turn),
             Command::SetStatus { value, message, answer } => {
@@ -155,7 +155,7 @@ impl Session {
                 turn.answer(answer, result);
             }
             Command::Emit { by, name, payload, answer } => {
-                let result = self.emit(by, name, payload, turn);
+                let result = self.emit(by, &name, payload, turn);
                 turn.answer(answer, result);
             }
             // An instance that ended meanwhile would leave promises behind that nobody takes away.
@@ -247,7 +247,10 @@ impl Session {
 
     /// Fires one of the host's events, and resolves the promise of its name.
     fn fire(&mut self, name: &'static str, payload: Payload, turn: &mut Turn<'_>) {
-        turn.fire_named(self.names.get(name), payload.clone());
-        self.promises.resolve(name, &payload, turn.out);
+        let resolves = self.promises.is_unresolved(name).then(|| payload.clone());
+        turn.fire_named(self.names.get(name), payload);
+        if let Some(payload) = resolves {
+            self.promises.resolve(name, payload, turn.out);
+        }
     }
 }

@@ -63,20 +63,20 @@ fn why_left(muc: &MucUser) -> &'static str {
 
 impl Session {
     /// A presence from a room that is open, or from somebody in it.
-    pub(super) fn room_presence(&mut self, room: BareJid, presence: Presence, turn: &mut Turn<'_>) {
-        let Some(stage) = self.rooms.stage(&room) else { return };
+    pub(super) fn room_presence(&mut self, room: &BareJid, presence: Presence, turn: &mut Turn<'_>) {
+        let Some(stage) = self.rooms.stage(room) else { return };
         match presence.kind {
             PresenceKind::Error(error) => match stage {
-                Stage::Entering => self.not_entered(&room, &CallError::Stanza(error), turn),
-                Stage::Leaving => self.left(&room, turn),
+                Stage::Entering => self.not_entered(room, &CallError::Stanza(error), turn),
+                Stage::Leaving => self.left(room, turn),
                 // A change of status that was refused, for instance: we are where we were.
                 Stage::Outside { .. } | Stage::Configuring | Stage::Inside => {}
             },
             PresenceKind::Available if !matches!(stage, Stage::Outside { .. }) => {
-                self.occupant_here(&room, stage, presence, turn);
+                self.occupant_here(room, stage, presence, turn);
             }
             PresenceKind::Unavailable if !matches!(stage, Stage::Outside { .. }) => {
-                self.occupant_gone(&room, stage, &presence, turn);
+                self.occupant_gone(room, stage, &presence, turn);
             }
             _ => self.ignored += 1,
         }
@@ -178,7 +178,7 @@ impl Session {
                 // A server takes an account that hides out of its rooms; nobody else wanted that.
                 let wanted = why == "left" && self.status.value.is_hidden();
                 self.own_occupant_left(jid, why, muc, turn);
-                self.room_configured(jid, Err(CallError::Stopped), turn);
+                self.room_configured(jid, &Err(CallError::Stopped), turn);
                 self.outside(jid, Stage::Outside { wanted }, turn);
             }
             Stage::Outside { .. } => {}

@@ -55,7 +55,7 @@ impl Session {
     pub(super) fn presence(&mut self, presence: Presence, turn: &mut Turn<'_>) {
         let bare = presence.from.to_bare();
         if self.rooms.has(&bare) {
-            return self.room_presence(bare, presence, turn);
+            return self.room_presence(&bare, presence, turn);
         }
         if bare == self.own.to_bare() {
             // The own clients are not contacts of ours, and nobody subscribes to himself.

@@ -67,19 +67,24 @@ impl Promises {
         self.by_name.get(name).is_some_and(Promise::is_pending)
     }
 
+    /// There is such a promise, and it has not come true.
+    pub(super) fn is_unresolved(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|promise| !matches!(promise.state, State::Resolved(_)))
+    }
+
     pub(super) fn is_rejected(&self, name: &str) -> bool {
         self.by_name.get(name).is_some_and(|promise| matches!(promise.state, State::Rejected(_)))
     }
 
     /// The first payload stays; a rejection is overruled by what came after all.
-    pub(super) fn resolve(&mut self, name: &str, payload: &Payload, out: &mut Vec<Effect>) {
+    pub(super) fn resolve(&mut self, name: &str, payload: Payload, out: &mut Vec<Effect>) {
         let Some(promise) = self.by_name.get_mut(name) else { return };
         if matches!(promise.state, State::Resolved(_)) {
             return;
         }
-        promise.state = State::Resolved(payload.clone());
         self.waiters -= promise.waiters.len();
         out.extend(promise.waiters.drain(..).map(|answer| Effect::Answer(Due::new(answer, Ok(payload.clone())))));
+        promise.state = State::Resolved(payload);
     }
 
     /// Nothing happens where it is resolved already.
@@ -210,21 +215,24 @@ impl Session {
     pub(super) fn emit(
         &mut self,
         by: InstanceId,
-        name: EventName,
+        name: &EventName,
         payload: Payload,
         turn: &mut Turn<'_>,
     ) -> Result<(), CallError> {
-        check_name(&name)?;
-        if self.names.is_reserved(&name) {
-            return Err(reserved(&name));
+        check_name(name)?;
+        if self.names.is_reserved(name) {
+            return Err(reserved(name));
         }
-        if let Some(promise) = self.promises.by_name.get(&name)
+        if let Some(promise) = self.promises.by_name.get(name)
             && promise.owner != Owner::Plugin(by)
         {
-            return Err(not_owner(&name, promise.owner));
+            return Err(not_owner(name, promise.owner));
         }
-        turn.fire_named(name.clone(), payload.clone());
-        self.promises.resolve(&name, &payload, turn.out);
+        let resolves = self.promises.is_unresolved(name).then(|| payload.clone());
+        turn.fire_named(name.clone(), payload);
+        if let Some(payload) = resolves {
+            self.promises.resolve(name, payload, turn.out);
+        }
         Ok(())
     }
 

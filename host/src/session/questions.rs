@@ -161,7 +161,7 @@ impl Session {
             Waiting::Carbons => {}
             Waiting::RoomConfigured(room) => {
                 let result = answer.outcome.map(|_| ()).map_err(CallError::Stanza);
-                self.room_configured(&room, result, turn);
+                self.room_configured(&room, &result, turn);
             }
             Waiting::Plugin(asker) => {
                 turn.answer(asker, answer.outcome.map(|_| answer.raw).map_err(CallError::Stanza));
@@ -177,7 +177,7 @@ impl Session {
                 self.ask_roster_again();
             }
             Waiting::ServerDisco | Waiting::Carbons => {}
-            Waiting::RoomConfigured(room) => self.room_configured(&room, Err(CallError::TimedOut), turn),
+            Waiting::RoomConfigured(room) => self.room_configured(&room, &Err(CallError::TimedOut), turn),
             Waiting::Plugin(asker) => turn.answer(asker, Err(CallError::TimedOut)),
         }
     }

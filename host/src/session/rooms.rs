@@ -159,14 +159,14 @@ pub(super) struct Wish {
 }
 
 impl Session {
-    pub(super) fn open_room(&mut self, jid: BareJid, wish: Wish, answer: Answer<Arc<Room>>, turn: &mut Turn<'_>) {
-        if let Err(error) = self.try_open(&jid, wish, Reason::Asked, turn) {
+    pub(super) fn open_room(&mut self, jid: &BareJid, wish: Wish, answer: Answer<Arc<Room>>, turn: &mut Turn<'_>) {
+        if let Err(error) = self.try_open(jid, wish, Reason::Asked, turn) {
             return turn.answer(answer, Err(error));
         }
-        let Some(membership) = self.rooms.memberships.get_mut(&jid) else { return };
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         match membership.stage {
             Stage::Inside => {
-                let room = self.rooms.shown.get(&jid).map(Arc::clone);
+                let room = self.rooms.shown.get(jid).map(Arc::clone);
                 turn.answer(answer, room.ok_or_else(|| CallError::NotFound(jid.to_string())));
             }
             _ if membership.joiners.len() >= MAX_WAITERS => {
@@ -323,21 +323,21 @@ impl Session {
         membership.farewell_due = false;
         membership.stage = Stage::Inside;
         let fields = match (created, membership.configure.take()) {
-            (false, _) => return self.settled_in(jid, Ok(()), turn),
+            (false, _) => return self.settled_in(jid, &Ok(()), turn),
             (true, Some(fields)) => fields.into_iter().map(|(name, values)| (full_field_name(name), values)).collect(),
             (true, None) if self.settings.muc_instant_rooms => Vec::new(),
             (true, None) => {
                 if let Some(room) = self.rooms.shown.get(jid).map(Arc::clone) {
                     self.fire("configurationNeeded", Payload::Room(room), turn);
                 }
-                return self.settled_in(jid, Ok(()), turn);
+                return self.settled_in(jid, &Ok(()), turn);
             }
         };
         membership.stage = Stage::Configuring;
         self.ask_room_configuration(jid.clone(), fields, turn);
     }
 
-    pub(super) fn room_configured(&mut self, jid: &BareJid, result: Result<(), CallError>, turn: &mut Turn<'_>) {
+    pub(super) fn room_configured(&mut self, jid: &BareJid, result: &Result<(), CallError>, turn: &mut Turn<'_>) {
         if let Some(membership) = self.rooms.memberships.get_mut(jid)
             && membership.stage == Stage::Configuring
         {
@@ -347,7 +347,7 @@ impl Session {
     }
 
     /// Tells everybody who waited. An error here is one of the configuration: we are in nevertheless.
-    fn settled_in(&mut self, jid: &BareJid, result: Result<(), CallError>, turn: &mut Turn<'_>) {
+    fn settled_in(&mut self, jid: &BareJid, result: &Result<(), CallError>, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let Some(room) = self.rooms.shown.get(jid).map(Arc::clone) else { return };
         let again = std::mem::replace(&mut membership.reason, Reason::Asked) == Reason::Again;

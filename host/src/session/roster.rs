@@ -19,7 +19,7 @@ pub(super) const MAX_CONTACTS: usize = 50_000;
 /// How many strangers may ask to be let in at once.
 pub(super) const MAX_REQUESTS: usize = 1_000;
 /// When the roster is asked for again after no answer came.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
+const ASK_AGAIN: Duration = Duration::from_mins(1);
 /// The promises that a roster resolves, in the order of their events.
 pub(super) const ROSTER_PROMISES: [&str; 3] = ["roster", "rosterGroupsFetched", "rosterContactsFetched"];
 

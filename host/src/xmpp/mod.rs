@@ -13,6 +13,7 @@ pub struct RawStanza(Arc<Stanza>);
 impl RawStanza {
     /// From XML.
     #[cfg(test)]
+    #[expect(clippy::missing_panics_doc, reason = "for tests")]
     pub fn from_xml(xml: &str) -> Self {
         use xmpp_parsers::{message::Message, presence::Presence};
         let element: minidom::Element = xml.parse().expect("XML");
@@ -59,7 +60,7 @@ impl RawStanza {
             },
         };
         match &mut stanza {
-            Stanza::Iq(iq) => *iq.id_mut() = id.to_owned(),
+            Stanza::Iq(iq) => id.clone_into(iq.id_mut()),
             Stanza::Message(message) => message.id = Some(xmpp_parsers::message::Id(id.to_owned())),
             Stanza::Presence(presence) => presence.id = Some(id.to_owned()),
         }

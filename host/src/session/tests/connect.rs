@@ -243,7 +243,7 @@ fn a_clock_that_is_set_back_stretches_no_wait() {
     let mut desk = Desk::connected(Settings::default());
     let mut opened = desk.open_room(None);
     desk.wait(20);
-    desk.now -= Duration::from_secs(3_600);
+    desk.now -= Duration::from_hours(1);
     desk.wait(0);
     assert!(got(&mut opened).is_none());
     desk.wait(10);

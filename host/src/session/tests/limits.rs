@@ -1,6 +1,7 @@
 //! Everything is bounded.
 
 use super::*;
+use crate::session::{chats, occupants, presence, rooms, roster};
 
 #[test]
 fn chats_make_room_for_new_ones() {
@@ -33,7 +34,7 @@ fn a_contact_has_so_many_clients() {
 fn strangers_cannot_fill_the_roster() {
     let mut desk = Desk::connected(Settings::default());
     for number in 0..roster::MAX_REQUESTS + 5 {
-        desk.presence(super::presence(&format!("s{number}@example.net"), PresenceKind::Subscribe));
+        desk.presence(presence(&format!("s{number}@example.net"), PresenceKind::Subscribe));
     }
     assert_eq!(desk.session.snapshot().contacts.unwrap().len(), roster::MAX_REQUESTS + 2);
     assert_eq!(desk.count("contactRequest"), roster::MAX_REQUESTS);

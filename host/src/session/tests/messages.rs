@@ -1,6 +1,7 @@
 //! Messages in and out.
 
 use super::*;
+use crate::session::messages;
 use crate::stanza::{Draft, Extensions, Invite};
 
 fn send(desk: &mut Desk, to: &str, kind: MessageKind, draft: Draft) -> Result<String, CallError> {

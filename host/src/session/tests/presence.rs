@@ -9,7 +9,7 @@ fn romeo(desk: &Desk) -> Arc<Contact> {
 
 fn client(name: &str, priority: i8, show: Option<Show>, status: Option<&str>) -> Presence {
     let status = status.map(str::to_owned);
-    Presence { priority, show, status, ..presence(&format!("{ROMEO}/{name}"), PresenceKind::Available) }
+    Presence { show, status, priority, ..presence(&format!("{ROMEO}/{name}"), PresenceKind::Available) }
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn since_says_when_the_state_began() {
     let mut desk = Desk::connected(Settings::default());
     let start = desk.now;
     desk.presence(client("a", 0, None, None));
-    desk.now += Duration::from_secs(60);
+    desk.now += Duration::from_mins(1);
     desk.presence(client("a", 0, None, None));
     assert_eq!(romeo(&desk).resources[0].since, start);
     desk.presence(Presence { delay: Some(start), ..client("a", 0, Some(Show::Away), None) });

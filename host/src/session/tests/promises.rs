@@ -1,6 +1,7 @@
 //! Promises and the events of plugins.
 
 use super::*;
+use crate::session::promises;
 
 const ONE: InstanceId = InstanceId(1);
 const TWO: InstanceId = InstanceId(2);

@@ -1,6 +1,7 @@
 //! Questions, and whose answers count.
 
 use super::*;
+use crate::session::questions;
 use crate::stanza::Reply;
 
 fn send_iq(desk: &mut Desk, to: Option<&str>) -> (Receiver<Result<RawStanza, CallError>>, String) {

@@ -134,12 +134,12 @@ fn who_comes_goes_and_changes_is_told() {
     desk.presence(occupant("romeo", PresenceKind::Available, &[]));
     assert!(desk.lines().is_empty(), "nothing new");
     desk.presence(with_muc(occupant("romeo", PresenceKind::Available, &[]), |muc| {
-        "moderator".clone_into(&mut muc.role)
+        "moderator".clone_into(&mut muc.role);
     }));
     assert_eq!(last_occupant(&desk, "occupantChanged").role, "moderator");
     desk.forget();
     desk.presence(with_muc(occupant("romeo", PresenceKind::Unavailable, &[303]), |muc| {
-        muc.nick = Some("r".to_owned())
+        muc.nick = Some("r".to_owned());
     }));
     let renamed = last_occupant(&desk, "occupantChanged");
     assert_eq!((renamed.nick.as_str(), renamed.previous_nick.as_deref()), ("r", Some("romeo")));
@@ -161,7 +161,7 @@ fn our_own_new_nickname_is_known() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
     desk.presence(with_muc(occupant("bot", PresenceKind::Unavailable, &[110, 303]), |muc| {
-        muc.nick = Some("bot2".to_owned())
+        muc.nick = Some("bot2".to_owned());
     }));
     desk.presence(occupant("bot2", PresenceKind::Available, &[110]));
     assert!(room(&desk).joined);

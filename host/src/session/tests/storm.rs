@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::session::{messages, questions, rooms};
 use crate::stanza::{Draft, Invite, RoomJoin};
 
 /// One thing that happens.
@@ -133,7 +134,7 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
         Step::Back(seconds) => desk.now -= Duration::from_secs(u64::from(seconds)),
         Step::Presence(from, kind, status) => {
             let nick = status.contains(&303).then(|| "other".to_owned());
-            let muc = (kind < 200).then(|| Box::new(MucUser { status, nick, ..MucUser::default() }));
+            let muc = (kind < 200).then(|| Box::new(MucUser { nick, status, ..MucUser::default() }));
             desk.presence(Presence { muc, ..presence(address(from), presence_kind(kind)) });
         }
         Step::Message(from, kind, id) => {
