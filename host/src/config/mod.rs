@@ -51,3 +51,42 @@ impl Default for Settings {
         }
     }
 }
+
+impl Settings {
+    /// The same with another value.
+    #[expect(clippy::needless_pass_by_value, reason = "stub")]
+    pub fn with(&self, key: &str, value: serde_json::Value) -> Result<Self, String> {
+        let mut new = self.clone();
+        let wrong = || format!("{key} cannot be {value}");
+        let jid = |value: &serde_json::Value| BareJid::new(value.as_str().unwrap_or_default()).map_err(|_| wrong());
+        let text = || value.as_str().map(str::to_owned).ok_or_else(wrong);
+        let truth = || value.as_bool().ok_or_else(wrong);
+        let list = || value.as_array().ok_or_else(wrong);
+        match key {
+            "allow_contact_requests" => new.allow_contact_requests = truth()?,
+            "allow_muc" => new.allow_muc = truth()?,
+            "allow_non_roster_messaging" => new.allow_non_roster_messaging = truth()?,
+            "auto_join_on_invite" => new.auto_join_on_invite = truth()?,
+            "auto_subscribe" => new.auto_subscribe = truth()?,
+            "default_state" => new.default_state = text()?,
+            "muc_instant_rooms" => new.muc_instant_rooms = truth()?,
+            "muc_nickname_from_jid" => new.muc_nickname_from_jid = truth()?,
+            "nickname" => new.nickname = Some(text()?),
+            "priority" => {
+                new.priority = value.as_i64().and_then(|value| value.try_into().ok()).ok_or_else(wrong)?;
+            }
+            "auto_join_private_chats" => {
+                new.auto_join_private_chats = list()?.iter().map(jid).collect::<Result<_, _>>()?;
+            }
+            "auto_join_rooms" => {
+                let room = |value: &serde_json::Value| {
+                    let nick = value["nick"].as_str().map(str::to_owned);
+                    jid(&value["jid"]).map(|jid| AutoJoin { jid, nick })
+                };
+                new.auto_join_rooms = list()?.iter().map(room).collect::<Result<_, _>>()?;
+            }
+            _ => return Err(wrong()),
+        }
+        Ok(new)
+    }
+}

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use jid::Jid;
 use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::Message;
+use xmpp_parsers::presence::Presence;
 use xmpp_parsers::stanza::Stanza;
+
+use crate::error::CallError;
 
 /// A whole stanza, opaque to everything above this folder. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -12,16 +16,14 @@ pub struct RawStanza(Arc<Stanza>);
 
 impl RawStanza {
     /// From XML.
-    #[cfg(test)]
-    #[expect(clippy::missing_panics_doc, reason = "for tests")]
-    pub fn from_xml(xml: &str) -> Self {
-        use xmpp_parsers::{message::Message, presence::Presence};
-        let element: minidom::Element = xml.parse().expect("XML");
-        Self(Arc::new(match element.name() {
-            "iq" => Stanza::Iq(Iq::try_from(element).expect("an IQ")),
-            "presence" => Stanza::Presence(Presence::try_from(element).expect("a presence")),
-            _ => Stanza::Message(Message::try_from(element).expect("a message")),
-        }))
+    pub fn parse(xml: &str, _own: &Jid) -> Result<Self, CallError> {
+        let invalid = |_| CallError::invalid("stanza", "is none");
+        let element: minidom::Element = xml.parse().map_err(|_| CallError::invalid("stanza", "is no XML"))?;
+        Ok(Self(Arc::new(match element.name() {
+            "iq" => Stanza::Iq(Iq::try_from(element).map_err(invalid)?),
+            "presence" => Stanza::Presence(Presence::try_from(element).map_err(invalid)?),
+            _ => Stanza::Message(Message::try_from(element).map_err(invalid)?),
+        })))
     }
 
     /// As XML.

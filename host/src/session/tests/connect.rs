@@ -1,5 +1,7 @@
 //! From the first log-in to the last good-bye.
 
+use serde_json::json;
+
 use super::*;
 
 const BEFORE_ROSTER: [&str; 8] = [
@@ -213,12 +215,8 @@ fn a_closed_stream_keeps_promises_and_a_log_out_does_not() {
 
 #[test]
 fn automatic_joins_hold_up_the_end_for_half_a_minute_at_most() {
-    let room = crate::config::AutoJoin { jid: bare(ROOM), nick: Some("Bot".to_owned()) };
-    let settings = Settings {
-        auto_join_rooms: vec![room],
-        auto_join_private_chats: vec![bare("nurse@example.org")],
-        ..Settings::default()
-    };
+    let room = json!([{ "jid": ROOM, "nick": "Bot" }]);
+    let settings = settings(&[("auto_join_rooms", room), ("auto_join_private_chats", json!(["nurse@example.org"]))]);
     let last = ["roomsAutoJoined", "chatBoxInitialized", "chatBoxOpened", "privateChatsAutoJoined", "initialized"];
     let mut desk = Desk::connected(settings.clone());
     assert!(

@@ -5,7 +5,7 @@ use crate::session::{chats, occupants, presence, rooms, roster};
 
 #[test]
 fn chats_make_room_for_new_ones() {
-    let mut desk = Desk::connected(Settings { allow_non_roster_messaging: true, ..Settings::default() });
+    let mut desk = Desk::connected(settings(&[("allow_non_roster_messaging", true.into())]));
     for number in 0..=chats::MAX_OPEN {
         desk.now += Duration::from_secs(1);
         let at = desk.now;

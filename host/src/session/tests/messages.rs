@@ -97,7 +97,7 @@ fn a_rooms_messages_are_told_from_entering_on() {
 
 #[test]
 fn an_occupant_who_writes_to_us_alone_is_a_conversation_of_its_own() {
-    let mut desk = Desk::connected(Settings { allow_non_roster_messaging: true, ..Settings::default() });
+    let mut desk = Desk::connected(settings(&[("allow_non_roster_messaging", true.into())]));
     desk.in_room();
     desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Chat, "psst"));
     assert_eq!(desk.lines(), ["message"], "and opens no chat");
@@ -176,13 +176,13 @@ fn an_invitation_is_told_and_followed_where_the_setting_says_so() {
     assert_eq!(desk.lines(), ["roomInviteReceived"]);
     desk.message(Message { own: true, ..invite() });
     assert!(desk.lines().is_empty(), "we invited somebody ourselves");
-    desk.session.settings_changed(Settings { auto_join_on_invite: true, ..Settings::default() });
+    desk.session.settings_changed(settings(&[("auto_join_on_invite", true.into())]));
     desk.message(invite());
     assert_eq!(desk.lines(), ["roomInviteReceived", "> available to room@muc.example.org/bot entering"]);
     assert!(
         matches!(desk.sent.last(), Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) if join.password.as_deref() == Some("p"))
     );
-    desk.session.settings_changed(Settings { allow_muc: false, ..Settings::default() });
+    desk.session.settings_changed(settings(&[("allow_muc", false.into())]));
     desk.message(invite());
     assert!(desk.lines().is_empty());
 }

@@ -1,5 +1,4 @@
 //! The session through its public functions: what comes in, what follows.
-#![expect(clippy::unwrap_used, reason = "in a test the panic is the failure")]
 
 mod chats;
 mod connect;
@@ -41,7 +40,12 @@ fn bare(text: &str) -> BareJid {
 }
 
 fn raw(xml: &str) -> RawStanza {
-    RawStanza::from_xml(xml)
+    RawStanza::parse(xml, &jid("bot@example.org")).unwrap()
+}
+
+/// The settings, but for these.
+fn settings(values: &[(&str, serde_json::Value)]) -> Settings {
+    values.iter().fold(Settings::default(), |settings, (key, value)| settings.with(key, value.clone()).unwrap())
 }
 
 fn some_raw() -> RawStanza {
@@ -190,8 +194,7 @@ impl Desk {
     }
 
     fn answer(&mut self, from: Option<&str>, id: String, outcome: Result<Body, Box<StanzaError>>) {
-        let raw = raw(&format!("<iq xmlns='jabber:client' type='result' id='{id}'/>"));
-        self.hear(Incoming::Answer(stanza::Answer { from: from.map(jid), id, outcome, raw }));
+        self.hear(Incoming::Answer(stanza::Answer { from: from.map(jid), id, outcome, raw: some_raw() }));
     }
 
     fn roster(&mut self, items: Vec<RosterItem>) {

@@ -101,11 +101,11 @@ fn requests_are_told_answered_or_refused_as_the_settings_say() {
     desk.presence(subscribe());
     assert_eq!(desk.lines(), ["> subscribed to paris@example.org"]);
 
-    let mut desk = Desk::connected(Settings { allow_contact_requests: false, ..Settings::default() });
+    let mut desk = Desk::connected(settings(&[("allow_contact_requests", false.into())]));
     desk.presence(subscribe());
     assert_eq!(desk.lines(), ["> unsubscribed to paris@example.org"]);
 
-    let mut desk = Desk::connected(Settings { auto_subscribe: true, ..Settings::default() });
+    let mut desk = Desk::connected(settings(&[("auto_subscribe", true.into())]));
     desk.presence(subscribe());
     assert_eq!(desk.lines(), ["> subscribed to paris@example.org", "> subscribe to paris@example.org"]);
     desk.presence(presence(ROMEO, PresenceKind::Subscribe));

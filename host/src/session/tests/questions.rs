@@ -79,7 +79,7 @@ fn a_question_ends_with_its_answer_an_error_or_in_time() {
 fn only_requests_are_sent_and_only_so_many() {
     let mut desk = Desk::connected(Settings::default());
     let (answer, mut receiver) = Answer::channel();
-    desk.command(Command::SendIq { iq: raw("<iq xmlns='jabber:client' type='result' id='x'/>"), answer });
+    desk.command(Command::SendIq { iq: some_raw(), answer });
     assert!(matches!(got(&mut receiver), Some(Err(CallError::Invalid { argument, .. })) if argument == "iq"));
     let open: Vec<_> = (0..questions::MAX_OUTSTANDING).map(|_| send_iq(&mut desk, None)).collect();
     assert!(matches!(got(&mut send_iq(&mut desk, None).0), Some(Err(CallError::OverLimit(_)))));

@@ -48,11 +48,10 @@ fn who_opens_a_room_is_told_when_we_are_in() {
 
 #[test]
 fn the_nickname_is_the_given_the_settings_or_the_accounts() {
-    let nickname = Some("Host".to_owned());
-    let from_jid = Settings { nickname: nickname.clone(), muc_nickname_from_jid: true, ..Settings::default() };
+    let from_jid = settings(&[("nickname", "Host".into()), ("muc_nickname_from_jid", true.into())]);
     for (settings, given, expected) in [
-        (Settings { nickname: nickname.clone(), ..Settings::default() }, Some("given"), "given"),
-        (Settings { nickname, ..Settings::default() }, None, "Host"),
+        (settings(&[("nickname", "Host".into())]), Some("given"), "given"),
+        (settings(&[("nickname", "Host".into())]), None, "Host"),
         (from_jid, None, "bot"),
         (Settings::default(), None, "bot"),
     ] {
@@ -82,7 +81,7 @@ fn a_room_that_lets_nobody_in_says_why() {
     assert_eq!(desk.lines(), ["> unavailable to room@muc.example.org/bot"], "in case it let us in after all");
     assert!(desk.session.snapshot().rooms.is_empty());
 
-    let mut desk = Desk::connected(Settings { allow_muc: false, ..Settings::default() });
+    let mut desk = Desk::connected(settings(&[("allow_muc", false.into())]));
     assert!(matches!(got(&mut desk.open_room(None)), Some(Err(CallError::Unsupported(_)))));
     let mut desk = Desk::new(Settings::default());
     assert_eq!(got(&mut desk.open_room(None)).unwrap().unwrap_err(), CallError::Offline);
@@ -92,7 +91,7 @@ fn a_room_that_lets_nobody_in_says_why() {
 fn a_room_that_we_create_is_configured_first() {
     let fields = vec![("persistentroom".to_owned(), vec!["1".to_owned()])];
     let full = vec![("muc#roomconfig_persistentroom".to_owned(), vec!["1".to_owned()])];
-    let slow = Settings { muc_instant_rooms: false, ..Settings::default() };
+    let slow = settings(&[("muc_instant_rooms", false.into())]);
     for (settings, configure, expected) in [
         (Settings::default(), None, Some(Vec::new())),
         (slow.clone(), Some(fields), Some(full)),

@@ -20,7 +20,7 @@ fn each_value_is_the_presence_that_the_api_says() {
         ("offline", "> unavailable priority 0"),
         ("unavailable", "> unavailable priority 0"),
     ] {
-        let mut desk = Desk::connected(Settings { default_state: "xa".to_owned(), ..Settings::default() });
+        let mut desk = Desk::connected(settings(&[("default_state", "xa".into())]));
         set(&mut desk, Some(value), None).unwrap();
         assert_eq!(desk.lines()[0], expected);
         assert_eq!(desk.count("statusChanged"), usize::from(value != "xa"));
@@ -48,7 +48,7 @@ fn the_message_is_kept_until_another_one_comes() {
 
 #[test]
 fn what_is_set_before_connecting_is_sent_then() {
-    let mut desk = Desk::new(Settings { priority: 7, ..Settings::default() });
+    let mut desk = Desk::new(settings(&[("priority", 7.into())]));
     set(&mut desk, Some("away"), Some("soon")).unwrap();
     assert_eq!(desk.lines(), ["statusChanged", "statusMessageChanged"]);
     desk.run(Session::plugins_initialized);
@@ -61,7 +61,7 @@ fn what_is_set_before_connecting_is_sent_then() {
 
 #[test]
 fn a_hidden_account_says_nothing_on_connecting() {
-    let mut desk = Desk::new(Settings { default_state: "offline".to_owned(), ..Settings::default() });
+    let mut desk = Desk::new(settings(&[("default_state", "offline".into())]));
     desk.run(Session::plugins_initialized);
     desk.bind();
     desk.roster(Vec::new());

@@ -1,6 +1,7 @@
 //! Whatever comes in whatever order: nothing panics, nothing grows without end, nobody waits for ever.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 use crate::session::{messages, questions, rooms};
@@ -208,13 +209,11 @@ proptest! {
 
     #[test]
     fn nothing_breaks_grows_or_hangs(steps in prop::collection::vec(step(), 0..120)) {
-        let auto = crate::config::AutoJoin { jid: bare("hall@muc.example.org"), nick: None };
-        let settings = Settings {
-            auto_join_rooms: vec![auto],
-            auto_join_on_invite: true,
-            allow_non_roster_messaging: true,
-            ..Settings::default()
-        };
+        let settings = settings(&[
+            ("auto_join_rooms", json!([{ "jid": "hall@muc.example.org" }])),
+            ("auto_join_on_invite", true.into()),
+            ("allow_non_roster_messaging", true.into()),
+        ]);
         let mut desk = Desk::new(settings);
         let mut open = Open::default();
         desk.run(Session::plugins_initialized);
