@@ -15,6 +15,9 @@ pub enum CallError {
         /// What the owner writes to allow it.
         hint: String,
     },
+    /// It belongs to another plugin; no grant would change that.
+    #[error("{0} belongs to another plugin")]
+    NotOwner(String),
     /// An argument is not what it should be.
     #[error("invalid {argument}: {reason}")]
     Invalid {

@@ -3,289 +3,254 @@
 //! [`Session`] is fed with what came over the stream, what plugins want and what time it is; it changes its state and
 //! says what follows as [`Effect`]s, in order. Readers never touch it: they hold a [`Snapshot`].
 
-use std::sync::Arc;
+mod chats;
+mod command;
+mod deadlines;
+mod effect;
+mod lifecycle;
+mod messages;
+mod names;
+mod occupants;
+mod presence;
+mod promises;
+mod questions;
+mod rooms;
+mod roster;
+mod snapshot;
+mod status;
+#[cfg(test)]
+mod tests;
 
-use imbl::OrdMap;
-use jid::{BareJid, Jid};
+use std::collections::BTreeSet;
+
+use jid::Jid;
 use jiff::Timestamp;
-use tokio::sync::oneshot;
 
+use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
 use crate::plugins::InstanceId;
-use crate::stanza::{Draft, MessageKind, Outgoing, RoomJoin, Show};
-use crate::xmpp::RawStanza;
+use crate::stanza::{Incoming, Outgoing};
 
-/// A roster entry with what presence says of it. Fields as in `contact` of `wit/types.wit`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Contact {
-    pub jid: BareJid,
-    pub fullname: String,
-    pub subscription: String,
-    pub ask: bool,
-    pub requesting: bool,
-    pub groups: Vec<String>,
-    /// Connected clients, the one that is spoken to first at the front.
-    pub resources: Vec<ContactResource>,
+pub use chats::Chat;
+pub use command::{Answer, Command};
+pub use effect::{Due, Effect, Sent};
+pub use occupants::Occupant;
+pub use presence::ContactResource;
+pub use rooms::Room;
+pub use roster::Contact;
+pub use snapshot::Snapshot;
+pub use status::{Status, StatusValue};
+
+/// All that one account knows, and the rules by which it changes.
+#[derive(Debug)]
+pub struct Session {
+    /// The bound full JID; before the first log-in, the configured one.
+    own: Jid,
+    settings: Settings,
+    link: lifecycle::Link,
+    deadlines: deadlines::Deadlines,
+    status: Status,
+    /// The connect order of this stream has got as far as the first presence.
+    announced: bool,
+    roster: roster::Roster,
+    chats: chats::Chats,
+    rooms: rooms::Rooms,
+    promises: promises::Promises,
+    questions: questions::Questions,
+    seen: messages::Seen,
+    /// Features of the own server that were told.
+    features: BTreeSet<String>,
+    names: names::Names,
+    /// Kept apart from `names`, for the hot path.
+    message_event: EventName,
+    /// Readers should get a new snapshot.
+    changed: bool,
+    ignored: u64,
 }
 
-/// One connected client of a contact. Fields as in `resource` of `wit/types.wit`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct ContactResource {
-    pub name: String,
-    pub priority: i8,
-    pub show: Option<Show>,
-    pub status: Option<String>,
-    pub since: Timestamp,
+/// One call of the session: what time it is, and where what follows is put down.
+struct Turn<'a> {
+    now: Timestamp,
+    out: &'a mut Vec<Effect>,
 }
 
-impl Contact {
-    /// `online`, `offline`, `busy`, `away` or `xa`, of the highest resource (API row 65).
-    pub fn chat_status(&self) -> &'static str {
-        match self.resources.first().map(|resource| resource.show) {
-            None => "offline",
-            Some(None | Some(Show::Chat)) => "online",
-            Some(Some(Show::Dnd)) => "busy",
-            Some(Some(Show::Away)) => "away",
-            Some(Some(Show::Xa)) => "xa",
+impl Turn<'_> {
+    fn send(&mut self, stanza: Outgoing) {
+        self.out.push(Effect::Send(stanza));
+    }
+
+    fn answer<T: Send + 'static>(&mut self, answer: Answer<T>, result: Result<T, CallError>) {
+        self.out.push(Effect::Answer(Due::new(answer, result)));
+    }
+
+    fn fire_named(&mut self, name: EventName, payload: Payload) {
+        self.out.push(Effect::Fire(Event { name, at: self.now, payload }));
+    }
+}
+
+impl Session {
+    /// An account that has not connected yet.
+    pub fn new(own: Jid, settings: Settings) -> Self {
+        let names = names::Names::new();
+        let value = settings.default_state.parse().unwrap_or(StatusValue::Online);
+        Self {
+            own,
+            settings,
+            link: lifecycle::Link::Starting,
+            deadlines: deadlines::Deadlines::default(),
+            status: Status { value, message: String::new() },
+            announced: false,
+            roster: roster::Roster::default(),
+            chats: chats::Chats::default(),
+            rooms: rooms::Rooms::default(),
+            promises: promises::Promises::new(&names),
+            questions: questions::Questions::default(),
+            seen: messages::Seen::new(),
+            features: BTreeSet::new(),
+            message_event: names.get("message"),
+            names,
+            changed: true,
+            ignored: 0,
         }
     }
-}
 
-/// An open private chat. Fields as in `chat` of `wit/types.wit`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Chat {
-    pub jid: BareJid,
-    pub fullname: String,
-    pub opened: Timestamp,
-    pub minimized: bool,
-    pub last_active: Option<Timestamp>,
-}
-
-/// A room. Fields as in `room` of `wit/types.wit`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Room {
-    pub jid: BareJid,
-    pub nick: String,
-    pub joined: bool,
-    pub subject: Option<String>,
-    pub role: String,
-    pub affiliation: String,
-    pub minimized: bool,
-    /// By nickname; ourselves included.
-    pub occupants: OrdMap<String, Arc<Occupant>>,
-}
-
-/// Somebody in a room. Fields as in `occupant` of `wit/types.wit`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Occupant {
-    pub room: BareJid,
-    pub nick: String,
-    pub role: String,
-    pub affiliation: String,
-    pub jid: Option<Jid>,
-    pub show: Option<Show>,
-    pub status: Option<String>,
-    pub own: bool,
-    pub previous_nick: Option<String>,
-    pub left: Option<&'static str>,
-    pub reason: Option<String>,
-}
-
-/// The own status (API rows 57–61).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
-    /// Which.
-    pub value: StatusValue,
-    /// Its text; may be empty.
-    pub message: String,
-}
-
-/// What the own status can be (API row 58).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are the API's own")]
-pub enum StatusValue {
-    Online,
-    Chat,
-    Away,
-    Dnd,
-    Xa,
-    Offline,
-    Unavailable,
-}
-
-/// What readers see, as of one moment. Cloning it copies a few pointers.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// The bound full JID; before the first log-in, the configured one.
-    pub jid: Jid,
-    /// There is a connection with a bound resource.
-    pub connected: bool,
-    /// The own status.
-    pub status: Status,
-    /// The roster; none until it has come.
-    pub contacts: Option<OrdMap<BareJid, Arc<Contact>>>,
-    /// Open chats.
-    pub chats: OrdMap<BareJid, Arc<Chat>>,
-    /// Rooms that were opened.
-    pub rooms: OrdMap<BareJid, Arc<Room>>,
-}
-
-/// Where the answer to a [`Command`] goes. Dropping it answers `stopped`; whoever asked may be gone, which is fine.
-#[derive(Debug)]
-pub struct Answer<T>(oneshot::Sender<Result<T, CallError>>);
-
-impl<T> Answer<T> {
-    /// An answer to be given, and where it arrives.
-    pub fn channel() -> (Self, oneshot::Receiver<Result<T, CallError>>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self(sender), receiver)
+    /// Something came over the stream.
+    pub fn incoming(&mut self, incoming: Incoming, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        if !self.is_live() {
+            self.ignored += 1;
+            return;
+        }
+        match incoming {
+            Incoming::Message(message) => self.message(message, turn),
+            Incoming::Presence(presence) => self.presence(*presence, turn),
+            Incoming::Request(request) => self.requested(request, turn),
+            Incoming::Answer(answer) => self.answered(answer, turn),
+            Incoming::Refused(_) => self.ignored += 1,
+        }
     }
 
-    /// Gives it.
-    pub fn give(self, result: Result<T, CallError>) {
-        // The asker may have been ended meanwhile; nobody is owed anything then.
-        let _ = self.0.send(result);
+    /// A plugin wants something, and may.
+    pub fn command(&mut self, command: Command, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        match command {
+            Command::SendMessage { to, kind, draft, answer } => self.send_message(to, kind, *draft, answer, turn),
+            Command::SendRaw { answer, .. } if !self.is_live() => turn.answer(answer, Err(CallError::Offline)),
+            Command::SendRaw { stanza, answer } => {
+                turn.out.push(Effect::SendFor(Outgoing::Raw(stanza), Sent::Raw(answer)));
+            }
+            Command::SendIq { iq, answer } => self.send_iq(iq, answer, turn),
+            Command::OpenChat { jid, answer } => self.open_chat(jid, answer, turn),
+            Command::CloseChat { jid, answer } => {
+                let result = self.close_chat(&jid, turn);
+                turn.answer(answer, result);
+            }
+            Command::OpenRoom { jid, nick, join, configure, answer } => {
+                self.open_room(&jid, rooms::Wish { nick, join, configure }, answer, turn);
+            }
+            Command::CloseRoom { jid, answer } => self.close_room(&jid, answer, turn),
+            Command::SetStatus { value, message, answer } => {
+                let result = self.set_status(value, message, turn);
+                turn.answer(answer, result);
+            }
+            Command::Emit { by, name, payload, answer } => {
+                let result = self.emit(by, &name, payload, turn);
+                turn.answer(answer, result);
+            }
+            // An instance that ended meanwhile would leave promises behind that nobody takes away.
+            Command::AddPromises { answer, .. } if answer.is_abandoned() => {}
+            Command::AddPromises { by, names, answer } => {
+                let result = self.add_promises(by, &names);
+                turn.answer(answer, result);
+            }
+            Command::RejectPromise { by, name, reason, answer } => {
+                let result = self.reject_promise(by, &name, reason, turn);
+                turn.answer(answer, result);
+            }
+            Command::WaitUntil { name, answer } => self.wait_until(&name, answer, turn),
+        }
     }
 
-    /// Whether nobody waits any more.
-    pub fn is_abandoned(&self) -> bool {
-        self.0.is_closed()
+    /// Time has passed: whatever has waited long enough is ended.
+    pub fn tick(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        while let Some(late) = self.deadlines.pop() {
+            match late {
+                deadlines::Late::Question(id) => self.question_late(&id, turn),
+                deadlines::Late::Room(jid) => self.room_late(&jid, turn),
+                deadlines::Late::AutoJoins => {
+                    self.give_up_auto_joins();
+                    self.auto_joined(turn);
+                }
+                deadlines::Late::RosterAgain if self.promises.is_rejected("roster") => self.ask_roster(turn),
+                deadlines::Late::RosterAgain => {}
+            }
+        }
     }
-}
 
-/// What a plugin wants, after its grants were checked.
-#[derive(Debug)]
-pub enum Command {
-    /// Say something in a chat (`Chat`), or in a room (`Groupchat`). Gives the id.
-    SendMessage {
-        /// To whom.
-        to: Jid,
-        /// `Chat` or `Groupchat`.
-        kind: MessageKind,
-        /// What.
-        draft: Box<Draft>,
-        /// The answer.
-        answer: Answer<String>,
-    },
-    /// Send a stanza as it is.
-    SendRaw {
-        /// The stanza.
-        stanza: RawStanza,
-        /// The answer.
-        answer: Answer<()>,
-    },
-    /// Send an IQ get or set, and wait for its result. The id is set here.
-    SendIq {
-        /// The IQ.
-        iq: RawStanza,
-        /// The answer: the whole result.
-        answer: Answer<RawStanza>,
-    },
-    /// API row 76.
-    OpenChat {
-        /// With whom.
-        jid: BareJid,
-        /// The answer.
-        answer: Answer<Arc<Chat>>,
-    },
-    /// API row 78.
-    CloseChat {
-        /// With whom.
-        jid: BareJid,
-        /// The answer.
-        answer: Answer<()>,
-    },
-    /// API row 97.
-    OpenRoom {
-        /// Which.
-        jid: BareJid,
-        /// The nickname asked for.
-        nick: Option<String>,
-        /// Password and history.
-        join: RoomJoin,
-        /// Configuration of a room that this creates; none = instant, as the setting `muc_instant_rooms` says.
-        configure: Option<Vec<(String, Vec<String>)>>,
-        /// The answer.
-        answer: Answer<Arc<Room>>,
-    },
-    /// API row 105.
-    CloseRoom {
-        /// Which.
-        jid: BareJid,
-        /// The answer.
-        answer: Answer<()>,
-    },
-    /// API rows 58–61. None keeps what is there.
-    SetStatus {
-        /// The value.
-        value: Option<StatusValue>,
-        /// The text.
-        message: Option<String>,
-        /// The answer.
-        answer: Answer<()>,
-    },
-    /// API row 8.
-    Emit {
-        /// Who.
-        by: InstanceId,
-        /// The event, and perhaps promise.
-        name: EventName,
-        /// What it carries.
-        payload: Payload,
-        /// The answer.
-        answer: Answer<()>,
-    },
-    /// API rows 14 and 15.
-    AddPromises {
-        /// Who.
-        by: InstanceId,
-        /// All of them or none.
-        names: Vec<EventName>,
-        /// The answer.
-        answer: Answer<()>,
-    },
-    /// API row 16.
-    RejectPromise {
-        /// Who.
-        by: InstanceId,
-        /// Which.
-        name: EventName,
-        /// Why.
-        reason: String,
-        /// The answer.
-        answer: Answer<()>,
-    },
-    /// API row 13.
-    WaitUntil {
-        /// The promise.
-        name: EventName,
-        /// The answer.
-        answer: Answer<Payload>,
-    },
-}
+    /// When [`tick`](Self::tick) is due; none: when something else happens.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.next()
+    }
 
-/// What follows from something that happened, in order.
-#[derive(Debug)]
-pub enum Effect {
-    /// Send this.
-    Send(Outgoing),
-    /// Send this, and give the answer when it is queued on the stream.
-    SendFor(Outgoing, Sent),
-    /// Tell whoever listens.
-    Fire(Event),
-}
+    /// A plugin ended: what it owned and waited for goes with it.
+    ///
+    /// Its calls are known by their receivers being gone, so drop those first.
+    pub fn instance_gone(&mut self, instance: InstanceId, effects: &mut Vec<Effect>) {
+        self.promises.instance_gone(instance, effects);
+        self.questions.forget_abandoned(&mut self.deadlines);
+        self.chats.forget_abandoned();
+        self.rooms.forget_abandoned();
+    }
 
-/// What to answer when a stanza was queued.
-#[derive(Debug)]
-pub enum Sent {
-    /// The message's id.
-    Message(String, Answer<String>),
-    /// Nothing but that it was.
-    Raw(Answer<()>),
+    /// What readers should see now.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            jid: self.own.clone(),
+            connected: self.link == lifecycle::Link::Up,
+            status: self.status.clone(),
+            contacts: self.roster.contacts.clone(),
+            chats: self.chats.open.clone(),
+            rooms: self.rooms.shown.clone(),
+        }
+    }
+
+    /// Whether readers should get a new [`snapshot`](Self::snapshot), since this was last asked.
+    pub fn changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// How many stanzas were not believed, came twice or were more than is kept.
+    pub fn ignored(&self) -> u64 {
+        self.ignored
+    }
+
+    /// The settings are these now. What is done already stays.
+    pub fn settings_changed(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    fn turn<'a>(&mut self, now: Timestamp, out: &'a mut Vec<Effect>) -> Turn<'a> {
+        self.deadlines.advance(now);
+        Turn { now, out }
+    }
+
+    /// Whether what is sent reaches the server, now or when the stream is resumed.
+    fn is_live(&self) -> bool {
+        matches!(self.link, lifecycle::Link::Up | lifecycle::Link::Suspended)
+    }
+
+    fn is_over(&self) -> bool {
+        self.link == lifecycle::Link::Over
+    }
+
+    /// Fires one of the host's events, and resolves the promise of its name.
+    fn fire(&mut self, name: &'static str, payload: Payload, turn: &mut Turn<'_>) {
+        let resolves = self.promises.is_unresolved(name).then(|| payload.clone());
+        turn.fire_named(self.names.get(name), payload);
+        if let Some(payload) = resolves {
+            self.promises.resolve(name, payload, turn.out);
+        }
+    }
 }

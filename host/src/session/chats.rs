@@ -1,0 +1,144 @@
+//! Open private chats (API rows 73–82).
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use jid::BareJid;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::error::CallError;
+use crate::event::Payload;
+use crate::session::{Answer, Session, Turn};
+
+/// How many chats are open at once; the one that was idle longest makes room.
+pub(super) const MAX_OPEN: usize = 1_024;
+/// How many calls may wait for chats to be ready.
+pub(super) const MAX_PENDING: usize = 1_024;
+/// How exactly `last_active` is kept, so that a lively chat costs no new snapshot with each message.
+const ACTIVITY_STEP: SignedDuration = SignedDuration::from_mins(1);
+
+/// An open private chat. Fields as in `chat` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Chat {
+    pub jid: BareJid,
+    pub fullname: String,
+    pub opened: Timestamp,
+    pub minimized: bool,
+    /// Exact to a minute.
+    pub last_active: Option<Timestamp>,
+}
+
+/// The chats of an account.
+#[derive(Debug, Default)]
+pub(super) struct Chats {
+    pub(super) open: OrdMap<BareJid, Arc<Chat>>,
+    pending: Vec<(BareJid, Answer<Arc<Chat>>)>,
+}
+
+impl Chats {
+    pub(super) fn forget_abandoned(&mut self) {
+        self.pending.retain(|(_, answer)| !answer.is_abandoned());
+    }
+
+    pub(super) fn end_waits(&mut self, turn: &mut Turn<'_>) {
+        for (_, answer) in self.pending.drain(..) {
+            turn.answer(answer, Err(CallError::Offline));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+}
+
+impl Session {
+    pub(super) fn open_chat(&mut self, jid: BareJid, answer: Answer<Arc<Chat>>, turn: &mut Turn<'_>) {
+        if self.promises.is_resolved("chatBoxesFetched") && self.is_live() {
+            let result = self.chat_with(jid, turn);
+            return turn.answer(answer, result);
+        }
+        if self.is_over() || self.promises.is_resolved("chatBoxesFetched") {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        if self.chats.pending.len() >= MAX_PENDING {
+            self.chats.forget_abandoned();
+        }
+        if self.chats.pending.len() >= MAX_PENDING {
+            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_PENDING} calls wait for chats"))));
+        }
+        self.chats.pending.push((jid, answer));
+    }
+
+    /// Chats are ready: whoever was too early gets its answer.
+    pub(super) fn chats_ready(&mut self, turn: &mut Turn<'_>) {
+        for (jid, answer) in std::mem::take(&mut self.chats.pending) {
+            let result = self.chat_with(jid, turn);
+            turn.answer(answer, result);
+        }
+    }
+
+    fn chat_with(&mut self, jid: BareJid, turn: &mut Turn<'_>) -> Result<Arc<Chat>, CallError> {
+        if let Some(chat) = self.chats.open.get(&jid) {
+            return Ok(Arc::clone(chat));
+        }
+        if !self.settings.allow_non_roster_messaging && !self.roster.has(&jid) {
+            return Err(match self.roster.contacts {
+                None => CallError::NotReady("rosterContactsFetched"),
+                Some(_) => CallError::NotFound(format!(
+                    "{jid} in the roster; add it, or set allow_non_roster_messaging to true"
+                )),
+            });
+        }
+        Ok(self.start_chat(jid, None, turn))
+    }
+
+    pub(super) fn start_chat(
+        &mut self,
+        jid: BareJid,
+        last_active: Option<Timestamp>,
+        turn: &mut Turn<'_>,
+    ) -> Arc<Chat> {
+        if let Some(chat) = self.chats.open.get(&jid) {
+            return Arc::clone(chat);
+        }
+        if self.chats.open.len() >= MAX_OPEN {
+            let idle = self.chats.open.values().min_by_key(|chat| chat.last_active.unwrap_or(chat.opened));
+            if let Some(idle) = idle.map(|chat| chat.jid.clone()) {
+                self.end_chat(&idle, turn);
+            }
+        }
+        let fullname = self.roster.get(&jid).map_or_else(|| jid.to_string(), |contact| contact.fullname.clone());
+        let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, minimized: false, last_active });
+        self.chats.open.insert(jid, Arc::clone(&chat));
+        self.changed = true;
+        self.fire("chatBoxInitialized", Payload::Chat(Arc::clone(&chat)), turn);
+        self.fire("chatBoxOpened", Payload::Chat(Arc::clone(&chat)), turn);
+        chat
+    }
+
+    /// Something was said in a chat that is open; `false`: it is not.
+    pub(super) fn chat_active(&mut self, jid: &jid::Jid, at: Timestamp) -> bool {
+        let Some(chat) = self.chats.open.get(jid) else { return false };
+        if chat.last_active.is_some_and(|before| at.duration_since(before) < ACTIVITY_STEP) {
+            return true;
+        }
+        if let Some(chat) = self.chats.open.get_mut(jid) {
+            Arc::make_mut(chat).last_active = Some(at);
+            self.changed = true;
+        }
+        true
+    }
+
+    pub(super) fn close_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        if self.end_chat(jid, turn) { Ok(()) } else { Err(CallError::NotFound(format!("an open chat with {jid}"))) }
+    }
+
+    fn end_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> bool {
+        let Some(chat) = self.chats.open.remove(jid) else { return false };
+        self.changed = true;
+        self.fire("chatBoxClosed", Payload::Chat(chat), turn);
+        true
+    }
+}

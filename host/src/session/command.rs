@@ -1,0 +1,147 @@
+//! What plugins want of an account, and where the answers go.
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+use tokio::sync::oneshot;
+
+use crate::error::CallError;
+use crate::event::{EventName, Payload};
+use crate::plugins::InstanceId;
+use crate::session::{Chat, Room, StatusValue};
+use crate::stanza::{Draft, MessageKind, RoomJoin};
+use crate::xmpp::RawStanza;
+
+/// Where the answer to a [`Command`] goes. Dropping it answers `stopped`; whoever asked may be gone, which is fine.
+#[derive(Debug)]
+pub struct Answer<T>(oneshot::Sender<Result<T, CallError>>);
+
+impl<T> Answer<T> {
+    /// An answer to be given, and where it arrives.
+    pub fn channel() -> (Self, oneshot::Receiver<Result<T, CallError>>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    /// Gives it.
+    pub fn give(self, result: Result<T, CallError>) {
+        // The asker may have been ended meanwhile; nobody is owed anything then.
+        let _ = self.0.send(result);
+    }
+
+    /// Whether nobody waits any more.
+    pub fn is_abandoned(&self) -> bool {
+        self.0.is_closed()
+    }
+}
+
+/// What a plugin wants, after its grants were checked.
+#[derive(Debug)]
+pub enum Command {
+    /// Say something in a chat (`Chat`), or in a room (`Groupchat`). Gives the id.
+    SendMessage {
+        /// To whom.
+        to: Jid,
+        /// `Chat` or `Groupchat`.
+        kind: MessageKind,
+        /// What.
+        draft: Box<Draft>,
+        /// The answer.
+        answer: Answer<String>,
+    },
+    /// Send a stanza as it is.
+    SendRaw {
+        /// The stanza.
+        stanza: RawStanza,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// Send an IQ get or set, and wait for its result. The id is set here.
+    SendIq {
+        /// The IQ.
+        iq: RawStanza,
+        /// The answer: the whole result.
+        answer: Answer<RawStanza>,
+    },
+    /// API row 76.
+    OpenChat {
+        /// With whom.
+        jid: BareJid,
+        /// The answer.
+        answer: Answer<Arc<Chat>>,
+    },
+    /// API row 78.
+    CloseChat {
+        /// With whom.
+        jid: BareJid,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API row 97.
+    OpenRoom {
+        /// Which.
+        jid: BareJid,
+        /// The nickname asked for.
+        nick: Option<String>,
+        /// Password and history.
+        join: RoomJoin,
+        /// Configuration of a room that this creates; none = instant, as the setting `muc_instant_rooms` says.
+        configure: Option<Vec<(String, Vec<String>)>>,
+        /// The answer.
+        answer: Answer<Arc<Room>>,
+    },
+    /// API row 105.
+    CloseRoom {
+        /// Which.
+        jid: BareJid,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API rows 58–61. None keeps what is there.
+    SetStatus {
+        /// The value.
+        value: Option<StatusValue>,
+        /// The text.
+        message: Option<String>,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API row 8.
+    Emit {
+        /// Who.
+        by: InstanceId,
+        /// The event, and perhaps promise.
+        name: EventName,
+        /// What it carries.
+        payload: Payload,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API rows 14 and 15.
+    AddPromises {
+        /// Who.
+        by: InstanceId,
+        /// All of them or none.
+        names: Vec<EventName>,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API row 16.
+    RejectPromise {
+        /// Who.
+        by: InstanceId,
+        /// Which.
+        name: EventName,
+        /// Why.
+        reason: String,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API row 13.
+    WaitUntil {
+        /// The promise.
+        name: EventName,
+        /// The answer.
+        answer: Answer<Payload>,
+    },
+}

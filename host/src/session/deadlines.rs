@@ -1,0 +1,79 @@
+//! When something has waited long enough. Measured in time that only moves forward.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jid::BareJid;
+use jiff::Timestamp;
+
+/// What to do when a dead-line passes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Late {
+    /// The question of this id got no answer.
+    Question(String),
+    /// Entering or leaving this room took too long.
+    Room(BareJid),
+    /// The automatic joins have had their time.
+    AutoJoins,
+    /// The roster is asked for once more.
+    RosterAgain,
+}
+
+/// Names one dead-line, so that it can be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct DeadlineKey(Duration, u64);
+
+/// All dead-lines of an account.
+///
+/// Callers speak of the time of day. A clock that is set back would stretch every wait, so that what counts here is the sum
+/// of the steps forward.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    wall: Option<Timestamp>,
+    elapsed: Duration,
+    numbers: u64,
+    waiting: BTreeMap<DeadlineKey, Late>,
+}
+
+impl Deadlines {
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        if let Some(before) = self.wall.replace(now) {
+            let step = now.duration_since(before);
+            if step.is_positive() {
+                self.elapsed += step.unsigned_abs();
+            }
+        }
+    }
+
+    pub(super) fn set(&mut self, after: Duration, late: Late) -> DeadlineKey {
+        self.numbers += 1;
+        let key = DeadlineKey(self.elapsed + after, self.numbers);
+        self.waiting.insert(key, late);
+        key
+    }
+
+    pub(super) fn cancel(&mut self, key: DeadlineKey) {
+        self.waiting.remove(&key);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Takes one that has passed.
+    pub(super) fn pop(&mut self) -> Option<Late> {
+        let entry = self.waiting.first_entry()?;
+        (entry.key().0 <= self.elapsed).then(|| entry.remove())
+    }
+
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        let (key, _) = self.waiting.first_key_value()?;
+        let rest = key.0.saturating_sub(self.elapsed);
+        Some(self.wall?.checked_add(rest).unwrap_or(Timestamp::MAX))
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+}

@@ -1,0 +1,220 @@
+//! From the first log-in to the last good-bye: which events come when, and what a lost stream takes with it.
+//!
+//! The order on connecting is API.md's. It waits for two things, each with a dead-line: the roster, and the automatic joins.
+
+use jid::{FullJid, Jid};
+use jiff::Timestamp;
+
+use crate::event::Payload;
+use crate::session::names;
+use crate::session::rooms::GiveUp;
+use crate::session::roster::ROSTER_PROMISES;
+use crate::session::{Effect, Session, Status, StatusValue, Turn};
+
+/// How many features of the own server are told.
+const MAX_FEATURES: usize = 512;
+
+/// What there is of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    /// None yet; it is being tried.
+    Starting,
+    /// A stream with a bound resource.
+    Up,
+    /// The stream was cut and may be resumed; what is sent is queued.
+    Suspended,
+    /// None, and nobody tries.
+    Over,
+}
+
+impl Session {
+    /// Every plugin had its turn to initialize; the log-in comes next.
+    pub fn plugins_initialized(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        self.fire(names::PLUGINS_INITIALIZED, Payload::None, turn);
+        self.fire("connectionInitialized", Payload::None, turn);
+    }
+
+    /// A new stream is up. Where one was there before, it could not be resumed, and everything is built up anew.
+    pub fn bound(&mut self, jid: FullJid, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        if self.link != Link::Over {
+            self.stream_gone(GiveUp::No, turn);
+        }
+        self.own = Jid::from(jid);
+        self.link = Link::Up;
+        self.changed = true;
+        if self.promises.is_pending("connectionInitialized") {
+            self.fire("connectionInitialized", Payload::None, turn);
+        }
+        if self.promises.is_resolved("connected") {
+            self.promises.rearm(&ROSTER_PROMISES);
+            self.fire("reconnected", Payload::None, turn);
+        } else {
+            self.fire("connected", Payload::None, turn);
+        }
+        self.feedback(self.status.value, self.status.message.clone(), turn);
+        self.fire_once("statusInitialized", turn);
+        self.ask_server(turn);
+        self.fire_once("discoInitialized", turn);
+        self.fire_once("rosterInitialized", turn);
+        self.ask_roster(turn);
+    }
+
+    /// The roster has come, or will not: go on.
+    pub(super) fn roster_settled(&mut self, turn: &mut Turn<'_>) {
+        if self.announced {
+            return;
+        }
+        self.announce_first(turn);
+        if !self.promises.is_resolved("chatBoxesFetched") {
+            self.fire("chatBoxesInitialized", Payload::None, turn);
+            self.fire("chatBoxesFetched", Payload::None, turn);
+        }
+        self.chats_ready(turn);
+        self.fire_once("bookmarksInitialized", turn);
+        self.fire_once("roomsPanelRendered", turn);
+        self.enter_wanted_rooms(turn);
+        if !self.promises.is_resolved("roomsAutoJoined") {
+            self.auto_join(turn);
+            if self.auto_joins_ended() {
+                self.auto_joined(turn);
+            }
+        }
+    }
+
+    /// Every automatic join has ended, one way or the other.
+    pub(super) fn auto_joined(&mut self, turn: &mut Turn<'_>) {
+        if self.promises.is_resolved("roomsAutoJoined") {
+            return;
+        }
+        self.fire("roomsAutoJoined", Payload::None, turn);
+        for jid in self.settings.auto_join_private_chats.clone() {
+            self.start_chat(jid, None, turn);
+        }
+        self.fire("privateChatsAutoJoined", Payload::None, turn);
+        self.fire("initialized", Payload::None, turn);
+    }
+
+    pub(super) fn server_features(&mut self, features: Vec<String>, turn: &mut Turn<'_>) {
+        let entity = Jid::from(jid::BareJid::from_parts(None, self.own.domain()));
+        for var in features {
+            if self.features.len() >= MAX_FEATURES {
+                self.ignored += 1;
+                return;
+            }
+            if self.features.insert(var.clone()) {
+                self.fire("serviceDiscovered", Payload::Feature { var, entity: entity.clone() }, turn);
+            }
+        }
+    }
+
+    /// The stream was cut; the link tries to resume it. Until then what is sent is queued.
+    pub fn suspended(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        if self.link != Link::Up {
+            return;
+        }
+        self.link = Link::Suspended;
+        self.changed = true;
+        self.fire("disconnected", Payload::None, turn);
+        self.fire("will-reconnect", Payload::None, turn);
+        self.feedback(StatusValue::Offline, "the connection was cut".to_owned(), turn);
+    }
+
+    /// The stream goes on where it was cut; nothing was lost.
+    pub fn resumed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        if self.link != Link::Suspended {
+            return;
+        }
+        self.link = Link::Up;
+        self.changed = true;
+        self.fire("reconnected", Payload::None, turn);
+        self.feedback(self.status.value, self.status.message.clone(), turn);
+    }
+
+    /// An attempt to connect failed; the next one comes after this long.
+    pub fn retrying(&mut self, after: std::time::Duration, why: &str, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        if self.link == Link::Over {
+            // Somebody tries again, so that what others wait for may come after all.
+            self.link = Link::Starting;
+        }
+        if self.promises.is_resolved("connected") {
+            self.fire("reconnecting", Payload::None, turn);
+        }
+        self.feedback(StatusValue::Offline, format!("{why}; trying again in {} s", after.as_secs()), turn);
+    }
+
+    /// The connection is gone for good, for this reason; nobody tries again.
+    ///
+    /// The host's promises are fresh again afterwards, and whoever waited for one gets `stopped`.
+    pub fn lost(&mut self, reason: &str, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        self.end_session(reason, turn);
+        self.forget_session(turn);
+    }
+
+    /// The stream was closed as asked (API row 52). Promises that came true stay so.
+    pub fn closed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        self.end_session("", turn);
+        self.promises.end_host_waits(turn.out);
+    }
+
+    /// The account logged out (API row 56): as [`closed`](Self::closed), and everything that was known is forgotten.
+    pub fn logged_out(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        self.end_session("", turn);
+        self.forget_session(turn);
+        self.chats.open = imbl::OrdMap::new();
+        self.rooms.forget_all();
+        self.features.clear();
+        self.fire("logout", Payload::None, turn);
+    }
+
+    fn end_session(&mut self, reason: &str, turn: &mut Turn<'_>) {
+        let was_up = self.link == Link::Up;
+        self.link = Link::Over;
+        self.changed = true;
+        self.stream_gone(GiveUp::Yes, turn);
+        self.chats.end_waits(turn);
+        if was_up {
+            self.fire("disconnected", Payload::None, turn);
+        }
+        self.feedback(StatusValue::Offline, reason.to_owned(), turn);
+    }
+
+    /// Ends what only the old stream could have answered, and forgets what only it could have kept true.
+    fn stream_gone(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
+        self.announced = false;
+        self.questions.end(&mut self.deadlines, turn);
+        self.rooms_cut(give_up, turn);
+        self.forget_presence(turn);
+        if give_up == GiveUp::Yes {
+            self.give_up_auto_joins();
+            self.deadlines.clear();
+        }
+    }
+
+    /// API row 34.
+    fn forget_session(&mut self, turn: &mut Turn<'_>) {
+        self.roster.clear();
+        self.promises.end_host_waits(turn.out);
+        let fresh: Vec<&str> =
+            names::PROMISES.iter().copied().filter(|name| *name != names::PLUGINS_INITIALIZED).collect();
+        self.promises.rearm(&fresh);
+    }
+
+    /// Fires an event of the connect order unless a former stream got as far already.
+    fn fire_once(&mut self, name: &'static str, turn: &mut Turn<'_>) {
+        if !self.promises.is_resolved(name) {
+            self.fire(name, Payload::None, turn);
+        }
+    }
+
+    fn feedback(&mut self, value: StatusValue, message: String, turn: &mut Turn<'_>) {
+        self.fire("connfeedback", Payload::Status(Status { value, message }), turn);
+    }
+}

@@ -1,0 +1,209 @@
+//! Who is in a room, as the room tells (XEP-0045, sections 7.2 to 7.6 and 9).
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+
+use crate::error::CallError;
+use crate::event::Payload;
+use crate::session::presence::kept_status;
+use crate::session::rooms::Stage;
+use crate::session::{Room, Session, Turn};
+use crate::stanza::{MucUser, Presence, PresenceKind, Show};
+
+/// How many occupants of one room are kept.
+pub(super) const MAX_OCCUPANTS: usize = 20_000;
+/// How long a nickname may be, in bytes (RFC 7622, section 3.4).
+const MAX_NICK: usize = 1_023;
+
+// What a room's status codes say (XEP-0045, section 15.6).
+const OURSELVES: u16 = 110;
+const CREATED: u16 = 201;
+const BANNED: u16 = 301;
+const RENAMED: u16 = 303;
+const KICKED: u16 = 307;
+const NOT_A_MEMBER: u16 = 321;
+const MEMBERS_ONLY: u16 = 322;
+const SHUTDOWN: u16 = 332;
+
+/// Somebody in a room. Fields as in `occupant` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Occupant {
+    pub room: BareJid,
+    pub nick: String,
+    pub role: String,
+    pub affiliation: String,
+    pub jid: Option<Jid>,
+    pub show: Option<Show>,
+    pub status: Option<String>,
+    pub own: bool,
+    pub previous_nick: Option<String>,
+    pub left: Option<&'static str>,
+    pub reason: Option<String>,
+}
+
+/// Why somebody left, in the words of the contract.
+fn why_left(muc: &MucUser) -> &'static str {
+    let has = |code| muc.status.contains(&code);
+    if muc.destroyed.is_some() {
+        "destroyed"
+    } else if has(BANNED) {
+        "banned"
+    } else if has(KICKED) {
+        "kicked"
+    } else if has(NOT_A_MEMBER) || has(MEMBERS_ONLY) {
+        "members-only"
+    } else if has(SHUTDOWN) {
+        "shutdown"
+    } else {
+        "left"
+    }
+}
+
+impl Session {
+    /// A presence from a room that is open, or from somebody in it.
+    pub(super) fn room_presence(&mut self, room: &BareJid, presence: Presence, turn: &mut Turn<'_>) {
+        let Some(stage) = self.rooms.stage(room) else { return };
+        match presence.kind {
+            PresenceKind::Error(error) => match stage {
+                Stage::Entering => self.not_entered(room, &CallError::Stanza(error), turn),
+                Stage::Leaving => self.left(room, turn),
+                // A change of status that was refused, for instance: we are where we were.
+                Stage::Outside { .. } | Stage::Configuring | Stage::Inside => {}
+            },
+            PresenceKind::Available if !matches!(stage, Stage::Outside { .. }) => {
+                self.occupant_here(room, stage, presence, turn);
+            }
+            PresenceKind::Unavailable if !matches!(stage, Stage::Outside { .. }) => {
+                self.occupant_gone(room, stage, &presence, turn);
+            }
+            _ => self.ignored += 1,
+        }
+    }
+
+    fn occupant_here(&mut self, jid: &BareJid, stage: Stage, presence: Presence, turn: &mut Turn<'_>) {
+        let (Some(nick), Some(muc)) = (presence.from.resource(), presence.muc) else {
+            self.ignored += 1;
+            return;
+        };
+        let ourselves = muc.status.contains(&OURSELVES);
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
+        if room.occupants.len() >= MAX_OCCUPANTS && !ourselves && !room.occupants.contains_key(nick.as_str()) {
+            self.ignored += 1;
+            return;
+        }
+        let occupant = Arc::new(Occupant {
+            room: jid.clone(),
+            nick: nick.to_string(),
+            role: muc.role,
+            affiliation: muc.affiliation,
+            jid: muc.jid,
+            show: presence.show,
+            status: kept_status(presence.status),
+            own: ourselves || (stage == Stage::Inside && room.nick == nick.as_str()),
+            previous_nick: None,
+            left: None,
+            reason: None,
+        });
+        let room = Arc::make_mut(room);
+        if ourselves {
+            room.nick.clone_from(&occupant.nick);
+            room.role.clone_from(&occupant.role);
+            room.affiliation.clone_from(&occupant.affiliation);
+            room.joined = !matches!(stage, Stage::Leaving);
+        }
+        let before = room.occupants.insert(occupant.nick.clone(), Arc::clone(&occupant));
+        self.changed = true;
+        if ourselves && stage == Stage::Entering {
+            return self.entered(jid, muc.status.contains(&CREATED), turn);
+        }
+        if !matches!(stage, Stage::Inside | Stage::Configuring) {
+            // Who was there before us is not news.
+            return;
+        }
+        match before {
+            None => self.fire("occupantJoined", Payload::Occupant(occupant), turn),
+            Some(before) if before != occupant => self.fire("occupantChanged", Payload::Occupant(occupant), turn),
+            Some(_) => {}
+        }
+    }
+
+    fn occupant_gone(&mut self, jid: &BareJid, stage: Stage, presence: &Presence, turn: &mut Turn<'_>) {
+        let no_muc = MucUser::default();
+        let muc = presence.muc.as_deref().unwrap_or(&no_muc);
+        let Some(nick) = presence.from.resource().map(jid::ResourceRef::as_str) else {
+            self.ignored += 1;
+            return;
+        };
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
+        let ourselves = muc.status.contains(&OURSELVES) || room.nick == nick;
+        if let Some(new) = muc.nick.as_deref().filter(|_| muc.status.contains(&RENAMED)) {
+            if new.is_empty() || new.len() > MAX_NICK {
+                self.ignored += 1;
+                return;
+            }
+            let renamed = rename(Arc::make_mut(room), nick, new, ourselves);
+            self.changed = true;
+            if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
+                self.fire("occupantChanged", Payload::Occupant(occupant), turn);
+            }
+            return;
+        }
+        if ourselves {
+            return self.we_are_out(jid, stage, muc, turn);
+        }
+        let Some(occupant) = Arc::make_mut(room).occupants.remove(nick) else { return };
+        self.changed = true;
+        if matches!(stage, Stage::Inside | Stage::Configuring) {
+            let mut occupant = Arc::unwrap_or_clone(occupant);
+            occupant.left = Some(why_left(muc));
+            occupant.reason.clone_from(&muc.reason);
+            self.fire("occupantLeft", Payload::Occupant(Arc::new(occupant)), turn);
+        }
+    }
+
+    fn we_are_out(&mut self, jid: &BareJid, stage: Stage, muc: &MucUser, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.membership(jid) else { return };
+        let why = why_left(muc);
+        match stage {
+            Stage::Leaving => self.left(jid, turn),
+            Stage::Entering if std::mem::take(&mut membership.farewell_due) => {}
+            Stage::Entering => {
+                let reason = muc.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                let error = CallError::Other(format!("the room {jid} let nobody in ({why}){reason}"));
+                self.not_entered(jid, &error, turn);
+            }
+            Stage::Configuring | Stage::Inside => {
+                // A server takes an account that hides out of its rooms; nobody else wanted that.
+                let wanted = why == "left" && self.status.value.is_hidden();
+                self.own_occupant_left(jid, why, muc, turn);
+                self.room_configured(jid, &Err(CallError::Stopped), turn);
+                self.outside(jid, Stage::Outside { wanted }, turn);
+            }
+            Stage::Outside { .. } => {}
+        }
+    }
+
+    /// Says of ourselves what would be said of others, so that a plugin learns why.
+    fn own_occupant_left(&mut self, jid: &BareJid, why: &'static str, muc: &MucUser, turn: &mut Turn<'_>) {
+        let Some(room) = self.rooms.shown.get(jid) else { return };
+        let Some(own) = room.occupants.get(&room.nick) else { return };
+        let mut own = Occupant::clone(own);
+        own.left = Some(why);
+        own.reason.clone_from(&muc.reason);
+        self.fire("occupantLeft", Payload::Occupant(Arc::new(own)), turn);
+    }
+}
+
+/// Moves an occupant to a new nickname, and gives it as an event tells it.
+fn rename(room: &mut Room, old: &str, new: &str, ourselves: bool) -> Option<Arc<Occupant>> {
+    if ourselves {
+        new.clone_into(&mut room.nick);
+    }
+    let mut occupant = Arc::unwrap_or_clone(room.occupants.remove(old)?);
+    new.clone_into(&mut occupant.nick);
+    room.occupants.insert(new.to_owned(), Arc::new(occupant.clone()));
+    occupant.previous_nick = Some(old.to_owned());
+    Some(Arc::new(occupant))
+}

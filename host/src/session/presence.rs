@@ -1,0 +1,181 @@
+//! What presence says of contacts, and requests to see ours (RFC 6121, sections 3 and 4).
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+use jiff::Timestamp;
+
+use crate::event::Payload;
+use crate::session::roster::Contact;
+use crate::session::{Session, Turn};
+use crate::stanza::{Outgoing, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};
+
+/// How many clients of one contact are kept.
+pub(super) const MAX_RESOURCES: usize = 64;
+/// How much of a status text is kept, in bytes: it stays in memory for as long as its author is online.
+const MAX_STATUS: usize = 1_024;
+
+/// One connected client of a contact. Fields as in `resource` of `wit/types.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct ContactResource {
+    pub name: String,
+    pub priority: i8,
+    pub show: Option<Show>,
+    pub status: Option<String>,
+    pub since: Timestamp,
+}
+
+/// A status text as it is kept.
+pub(super) fn kept_status(status: Option<String>) -> Option<String> {
+    status.filter(|status| !status.is_empty()).map(|mut status| {
+        status.truncate(status.floor_char_boundary(MAX_STATUS));
+        status
+    })
+}
+
+impl Contact {
+    /// Takes over what one client says. The highest priority is spoken to first, among equals the newest.
+    fn client_came(&mut self, mut client: ContactResource) {
+        if let Some(at) = self.resources.iter().position(|known| known.name == client.name) {
+            let known = self.resources.remove(at);
+            let same = known.show == client.show && known.status == client.status && known.priority == client.priority;
+            if same {
+                client.since = known.since;
+            }
+        }
+        let at =
+            self.resources.partition_point(|known| (known.priority, known.since) > (client.priority, client.since));
+        self.resources.insert(at, client);
+        self.resources.truncate(MAX_RESOURCES);
+    }
+}
+
+impl Session {
+    pub(super) fn presence(&mut self, presence: Presence, turn: &mut Turn<'_>) {
+        let bare = presence.from.to_bare();
+        if self.rooms.has(&bare) {
+            return self.room_presence(&bare, presence, turn);
+        }
+        if bare == self.own.to_bare() {
+            // The own clients are not contacts of ours, and nobody subscribes to himself.
+            return;
+        }
+        match presence.kind {
+            PresenceKind::Available => {
+                let client = ContactResource {
+                    name: presence.from.resource().map(ToString::to_string).unwrap_or_default(),
+                    priority: presence.priority,
+                    show: presence.show,
+                    status: kept_status(presence.status),
+                    since: presence.delay.unwrap_or(turn.now).min(turn.now),
+                };
+                self.update_presence(&bare, turn, |contact| contact.client_came(client));
+            }
+            PresenceKind::Unavailable => match presence.from.resource() {
+                Some(name) => self.update_presence(&bare, turn, |contact| {
+                    contact.resources.retain(|client| client.name != name.as_str());
+                }),
+                None => self.update_presence(&bare, turn, |contact| contact.resources.clear()),
+            },
+            PresenceKind::Subscribe => self.subscription_asked(bare, turn),
+            PresenceKind::Unsubscribe => self.subscription_withdrawn(&bare, turn),
+            // What these mean for the roster comes as a roster push; a probe is the server's to answer.
+            PresenceKind::Subscribed | PresenceKind::Unsubscribed | PresenceKind::Probe | PresenceKind::Error(_) => {}
+        }
+    }
+
+    fn update_presence(&mut self, jid: &BareJid, turn: &mut Turn<'_>, update: impl FnOnce(&mut Contact)) {
+        let Some(before) = self.roster.get(jid).map(Arc::clone) else {
+            self.ignored += 1;
+            return;
+        };
+        let mut contact = Contact::clone(&before);
+        update(&mut contact);
+        if contact == *before {
+            return;
+        }
+        let contact = Arc::new(contact);
+        if let Some(contacts) = &mut self.roster.contacts {
+            contacts.insert(jid.clone(), Arc::clone(&contact));
+        }
+        self.changed = true;
+        self.fire_presence(&before, &contact, turn);
+    }
+
+    fn fire_presence(&mut self, before: &Contact, contact: &Arc<Contact>, turn: &mut Turn<'_>) {
+        if before.chat_status() != contact.chat_status() {
+            self.fire("contactPresenceChanged", Payload::Contact(Arc::clone(contact)), turn);
+            self.fire("contactStatusChanged", Payload::Contact(Arc::clone(contact)), turn);
+        }
+        if before.status() != contact.status() {
+            self.fire("contactStatusMessageChanged", Payload::Contact(Arc::clone(contact)), turn);
+        }
+    }
+
+    /// Nobody is known to be online any more: the stream that told us is gone.
+    pub(super) fn forget_presence(&mut self, turn: &mut Turn<'_>) {
+        let online: Vec<BareJid> = self
+            .roster
+            .contacts
+            .iter()
+            .flat_map(|contacts| contacts.values())
+            .filter(|contact| !contact.resources.is_empty())
+            .map(|contact| contact.jid.clone())
+            .collect();
+        for jid in online {
+            self.update_presence(&jid, turn, |contact| contact.resources.clear());
+        }
+    }
+
+    fn subscription_asked(&mut self, from: BareJid, turn: &mut Turn<'_>) {
+        let known = self.roster.get(&from).map(Arc::clone);
+        if self.settings.auto_subscribe || known.as_ref().is_some_and(|contact| contact.sees_us()) {
+            let ours = known
+                .as_ref()
+                .is_some_and(|contact| contact.ask || matches!(contact.subscription.as_str(), "to" | "both"));
+            send_presence(&from, PresenceOutKind::Subscribed, turn);
+            if self.settings.auto_subscribe && !ours {
+                send_presence(&from, PresenceOutKind::Subscribe, turn);
+            }
+            return;
+        }
+        if !self.settings.allow_contact_requests {
+            return send_presence(&from, PresenceOutKind::Unsubscribed, turn);
+        }
+        let contact = match known {
+            // A request that is pending is repeated by the server at will.
+            Some(contact) if contact.requesting => None,
+            Some(_) => self.roster.get_mut(&from).map(|contact| {
+                contact.requesting = true;
+                Arc::new(contact.clone())
+            }),
+            // Without a roster there is nowhere to keep the request, yet somebody may answer it.
+            None if self.roster.contacts.is_none() => Some(Arc::new(Contact::stranger(from))),
+            None => self.roster.add_stranger(&from),
+        };
+        match contact {
+            Some(contact) => {
+                self.changed = true;
+                self.fire("contactRequest", Payload::Contact(contact), turn);
+            }
+            None => self.ignored += 1,
+        }
+    }
+
+    fn subscription_withdrawn(&mut self, from: &BareJid, turn: &mut Turn<'_>) {
+        if let Some(contact) = self.roster.remove_stranger(from) {
+            self.changed = true;
+            self.fire("contactRemoved", Payload::Contact(contact), turn);
+        } else if self.roster.get(from).is_some_and(|contact| contact.requesting)
+            && let Some(contact) = self.roster.get_mut(from)
+        {
+            contact.requesting = false;
+            self.changed = true;
+        }
+    }
+}
+
+fn send_presence(to: &BareJid, kind: PresenceOutKind, turn: &mut Turn<'_>) {
+    turn.send(Outgoing::Presence(PresenceOut { to: Some(Jid::from(to.clone())), kind, ..PresenceOut::default() }));
+}

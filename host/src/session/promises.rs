@@ -1,0 +1,282 @@
+//! Promises: names that come true once, and who waits for them (API rows 13–34).
+
+use std::collections::HashMap;
+
+use crate::error::CallError;
+use crate::event::{EventName, Payload};
+use crate::plugins::InstanceId;
+use crate::session::effect::{Due, Effect};
+use crate::session::names::{self, Names};
+use crate::session::{Answer, Session, Turn};
+
+/// How many promises one plugin may own.
+pub(super) const MAX_OWNED: usize = 64;
+/// How many calls may wait in all.
+pub(super) const MAX_WAITERS: usize = 4_096;
+/// How long an event's or promise's name may be, in bytes.
+pub(super) const MAX_NAME: usize = 128;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    Host,
+    Plugin(InstanceId),
+}
+
+#[derive(Debug)]
+enum State {
+    Pending,
+    Resolved(Payload),
+    Rejected(CallError),
+}
+
+#[derive(Debug)]
+struct Promise {
+    owner: Owner,
+    state: State,
+    waiters: Vec<Answer<Payload>>,
+}
+
+impl Promise {
+    fn new(owner: Owner) -> Self {
+        Self { owner, state: State::Pending, waiters: Vec::new() }
+    }
+
+    fn is_pending(&self) -> bool {
+        matches!(self.state, State::Pending)
+    }
+}
+
+/// Every promise of an account.
+#[derive(Debug)]
+pub(super) struct Promises {
+    by_name: HashMap<EventName, Promise>,
+    waiters: usize,
+}
+
+impl Promises {
+    pub(super) fn new(names: &Names) -> Self {
+        let by_name = names::PROMISES.iter().map(|name| (names.get(name), Promise::new(Owner::Host))).collect();
+        Self { by_name, waiters: 0 }
+    }
+
+    pub(super) fn is_resolved(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|promise| matches!(promise.state, State::Resolved(_)))
+    }
+
+    pub(super) fn is_pending(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(Promise::is_pending)
+    }
+
+    /// There is such a promise, and it has not come true.
+    pub(super) fn is_unresolved(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|promise| !matches!(promise.state, State::Resolved(_)))
+    }
+
+    pub(super) fn is_rejected(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|promise| matches!(promise.state, State::Rejected(_)))
+    }
+
+    /// The first payload stays; a rejection is overruled by what came after all.
+    pub(super) fn resolve(&mut self, name: &str, payload: Payload, out: &mut Vec<Effect>) {
+        let Some(promise) = self.by_name.get_mut(name) else { return };
+        if matches!(promise.state, State::Resolved(_)) {
+            return;
+        }
+        self.waiters -= promise.waiters.len();
+        out.extend(promise.waiters.drain(..).map(|answer| Effect::Answer(Due::new(answer, Ok(payload.clone())))));
+        promise.state = State::Resolved(payload);
+    }
+
+    /// Nothing happens where it is resolved already.
+    pub(super) fn reject(&mut self, name: &str, error: CallError, out: &mut Vec<Effect>) {
+        let Some(promise) = self.by_name.get_mut(name) else { return };
+        if matches!(promise.state, State::Resolved(_)) {
+            return;
+        }
+        self.waiters -= promise.waiters.len();
+        out.extend(promise.waiters.drain(..).map(|answer| Effect::Answer(Due::new(answer, Err(error.clone())))));
+        promise.state = State::Rejected(error);
+    }
+
+    /// Makes these promises of the host fresh again; who waits goes on waiting.
+    pub(super) fn rearm(&mut self, names: &[&str]) {
+        for name in names {
+            if let Some(promise) = self.by_name.get_mut(*name) {
+                promise.state = State::Pending;
+            }
+        }
+    }
+
+    /// Ends every wait for a promise of the host that has not come.
+    pub(super) fn end_host_waits(&mut self, out: &mut Vec<Effect>) {
+        for promise in self.by_name.values_mut().filter(|promise| promise.owner == Owner::Host) {
+            self.waiters -= promise.waiters.len();
+            let waiters = promise.waiters.drain(..);
+            out.extend(waiters.map(|answer| Effect::Answer(Due::new(answer, Err(CallError::Stopped)))));
+        }
+    }
+
+    fn add(&mut self, by: InstanceId, names: &[EventName]) -> Result<(), CallError> {
+        let mut fresh = Vec::with_capacity(names.len().min(MAX_OWNED));
+        for name in names {
+            match self.by_name.get(name).map(|promise| promise.owner) {
+                Some(owner) if owner != Owner::Plugin(by) => return Err(not_owner(name, owner)),
+                Some(_) => {}
+                None if fresh.contains(&name) => {}
+                None => fresh.push(name),
+            }
+            if fresh.len() > MAX_OWNED {
+                break;
+            }
+        }
+        let owned = self.by_name.values().filter(|promise| promise.owner == Owner::Plugin(by)).count();
+        if owned + fresh.len() > MAX_OWNED {
+            return Err(CallError::OverLimit(format!("a plugin may own {MAX_OWNED} promises")));
+        }
+        for name in names {
+            // Whoever waits already waits for the fresh one.
+            self.by_name.entry(name.clone()).or_insert_with(|| Promise::new(Owner::Plugin(by))).state = State::Pending;
+        }
+        Ok(())
+    }
+
+    /// `None`: the answer is kept until the promise settles.
+    fn wait(&mut self, name: &str, answer: Answer<Payload>, session_over: bool) -> Option<Due> {
+        if self.waiters >= MAX_WAITERS {
+            self.forget_abandoned();
+        }
+        let Some(promise) = self.by_name.get_mut(name) else {
+            return Some(Due::new(answer, Err(CallError::NotFound(format!("the promise {name}")))));
+        };
+        let result = match &promise.state {
+            State::Resolved(payload) => Ok(payload.clone()),
+            State::Rejected(error) => Err(error.clone()),
+            State::Pending if session_over && promise.owner == Owner::Host => Err(CallError::Stopped),
+            State::Pending if self.waiters >= MAX_WAITERS => {
+                Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for promises")))
+            }
+            State::Pending => {
+                promise.waiters.push(answer);
+                self.waiters += 1;
+                return None;
+            }
+        };
+        Some(Due::new(answer, result))
+    }
+
+    fn forget_abandoned(&mut self) {
+        for promise in self.by_name.values_mut() {
+            promise.waiters.retain(|answer| !answer.is_abandoned());
+        }
+        self.waiters = self.by_name.values().map(|promise| promise.waiters.len()).sum();
+    }
+
+    /// Takes away what a plugin owned and what it waited for.
+    pub(super) fn instance_gone(&mut self, gone: InstanceId, out: &mut Vec<Effect>) {
+        let orphaned = self.by_name.extract_if(|_, promise| promise.owner == Owner::Plugin(gone));
+        for (_, promise) in orphaned {
+            let waiters = promise.waiters.into_iter();
+            out.extend(waiters.map(|answer| Effect::Answer(Due::new(answer, Err(CallError::Stopped)))));
+        }
+        self.forget_abandoned();
+    }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.by_name.len(), self.waiters)
+    }
+}
+
+fn not_owner(name: &str, owner: Owner) -> CallError {
+    match owner {
+        Owner::Host => reserved(name),
+        Owner::Plugin(_) => CallError::NotOwner(format!("the promise {name}")),
+    }
+}
+
+fn reserved(name: &str) -> CallError {
+    CallError::invalid("name", format!("{name} is one of the host's own names; choose another"))
+}
+
+fn check_name(name: &str) -> Result<(), CallError> {
+    if name.is_empty() {
+        return Err(CallError::invalid("name", "is empty"));
+    }
+    if name.len() > MAX_NAME {
+        return Err(CallError::invalid("name", format!("has {} bytes; at most {MAX_NAME} are allowed", name.len())));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(CallError::invalid("name", "contains control characters"));
+    }
+    Ok(())
+}
+
+impl Session {
+    pub(super) fn emit(
+        &mut self,
+        by: InstanceId,
+        name: &EventName,
+        payload: Payload,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        check_name(name)?;
+        if self.names.is_reserved(name) {
+            return Err(reserved(name));
+        }
+        if let Some(promise) = self.promises.by_name.get(name)
+            && promise.owner != Owner::Plugin(by)
+        {
+            return Err(not_owner(name, promise.owner));
+        }
+        let resolves = self.promises.is_unresolved(name).then(|| payload.clone());
+        turn.fire_named(name.clone(), payload);
+        if let Some(payload) = resolves {
+            self.promises.resolve(name, payload, turn.out);
+        }
+        Ok(())
+    }
+
+    pub(super) fn add_promises(&mut self, by: InstanceId, names: &[EventName]) -> Result<(), CallError> {
+        if names.is_empty() {
+            return Err(CallError::invalid("names", "is empty"));
+        }
+        for name in names {
+            check_name(name)?;
+            if self.names.is_reserved(name) {
+                return Err(reserved(name));
+            }
+        }
+        self.promises.add(by, names)
+    }
+
+    pub(super) fn reject_promise(
+        &mut self,
+        by: InstanceId,
+        name: &EventName,
+        reason: String,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        if self.names.is_reserved(name) {
+            return Err(reserved(name));
+        }
+        let Some(promise) = self.promises.by_name.get(name) else {
+            return Err(CallError::NotFound(format!("the promise {name}")));
+        };
+        if promise.owner != Owner::Plugin(by) {
+            return Err(not_owner(name, promise.owner));
+        }
+        if !promise.is_pending() {
+            return Err(CallError::invalid(
+                "name",
+                format!("{name} is settled already; add it again to make it fresh"),
+            ));
+        }
+        self.promises.reject(name, CallError::Rejected(reason), turn.out);
+        Ok(())
+    }
+
+    pub(super) fn wait_until(&mut self, name: &EventName, answer: Answer<Payload>, turn: &mut Turn<'_>) {
+        let over = self.is_over();
+        turn.out.extend(self.promises.wait(name, answer, over).map(Effect::Answer));
+    }
+}

@@ -1,0 +1,25 @@
+//! What readers see of an account, without asking its task.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use jid::{BareJid, Jid};
+
+use crate::session::{Chat, Contact, Room, Status};
+
+/// What readers see, as of one moment. Cloning it copies a few pointers.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The bound full JID; before the first log-in, the configured one.
+    pub jid: Jid,
+    /// There is a connection with a bound resource.
+    pub connected: bool,
+    /// The own status.
+    pub status: Status,
+    /// The roster; none until it has come.
+    pub contacts: Option<OrdMap<BareJid, Arc<Contact>>>,
+    /// Open chats.
+    pub chats: OrdMap<BareJid, Arc<Chat>>,
+    /// Rooms that were opened.
+    pub rooms: OrdMap<BareJid, Arc<Room>>,
+}

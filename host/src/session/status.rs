@@ -1,0 +1,153 @@
+//! The own status: what it is, and telling others (API rows 57–61).
+
+use std::fmt;
+use std::str::FromStr;
+
+use jid::Jid;
+
+use crate::error::CallError;
+use crate::event::Payload;
+use crate::session::messages::check_text;
+use crate::session::{Session, Turn};
+use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind, Show};
+
+/// How long a status text may be, in bytes.
+const MAX_MESSAGE: usize = 4_096;
+
+/// The own status (API rows 57–61).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Which.
+    pub value: StatusValue,
+    /// Its text; may be empty.
+    pub message: String,
+}
+
+/// What the own status can be (API row 58).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the API's own")]
+pub enum StatusValue {
+    Online,
+    Chat,
+    Away,
+    Dnd,
+    Xa,
+    Offline,
+    Unavailable,
+}
+
+impl StatusValue {
+    /// As the API spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Chat => "chat",
+            Self::Away => "away",
+            Self::Dnd => "dnd",
+            Self::Xa => "xa",
+            Self::Offline => "offline",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// Nobody sees the account, although its stream stays.
+    pub fn is_hidden(self) -> bool {
+        matches!(self, Self::Offline | Self::Unavailable)
+    }
+
+    fn show(self) -> Option<Show> {
+        match self {
+            Self::Chat => Some(Show::Chat),
+            Self::Away => Some(Show::Away),
+            Self::Dnd => Some(Show::Dnd),
+            Self::Xa => Some(Show::Xa),
+            Self::Online | Self::Offline | Self::Unavailable => None,
+        }
+    }
+}
+
+impl fmt::Display for StatusValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for StatusValue {
+    type Err = CallError;
+
+    fn from_str(value: &str) -> Result<Self, CallError> {
+        [Self::Online, Self::Chat, Self::Away, Self::Dnd, Self::Xa, Self::Offline, Self::Unavailable]
+            .into_iter()
+            .find(|status| status.as_str() == value)
+            .ok_or_else(|| {
+                let reason = "is none of online, chat, away, dnd, xa, offline and unavailable";
+                CallError::invalid("value", format!("{value:.32} {reason}"))
+            })
+    }
+}
+
+impl Session {
+    pub(super) fn set_status(
+        &mut self,
+        value: Option<StatusValue>,
+        message: Option<String>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        if let Some(message) = &message {
+            check_text("message", message, MAX_MESSAGE)?;
+        }
+        let before = self.status.clone();
+        self.status.value = value.unwrap_or(before.value);
+        self.status.message = message.unwrap_or_else(|| before.message.clone());
+        if self.status != before {
+            self.changed = true;
+        }
+        if self.announced && self.is_live() {
+            self.announce(turn);
+            if before.value.is_hidden() && !self.status.value.is_hidden() {
+                self.enter_wanted_rooms(turn);
+            }
+        }
+        if self.status.value != before.value {
+            self.fire("statusChanged", Payload::Status(self.status.clone()), turn);
+        }
+        if self.status.message != before.message {
+            self.fire("statusMessageChanged", Payload::Status(self.status.clone()), turn);
+        }
+        Ok(())
+    }
+
+    /// The first presence on a stream. A hidden account says nothing: nobody has seen it yet.
+    pub(super) fn announce_first(&mut self, turn: &mut Turn<'_>) {
+        self.announced = true;
+        if !self.status.value.is_hidden() {
+            turn.send(Outgoing::Presence(self.presence_to(None)));
+        }
+    }
+
+    fn announce(&mut self, turn: &mut Turn<'_>) {
+        turn.send(Outgoing::Presence(self.presence_to(None)));
+        if self.status.value.is_hidden() {
+            // The server tells the rooms by itself (RFC 6121, section 4.6.3).
+            return;
+        }
+        let occupied: Vec<Jid> = self.rooms.occupied().collect();
+        for occupant in occupied {
+            turn.send(Outgoing::Presence(self.presence_to(Some(occupant))));
+        }
+    }
+
+    /// The own status as presence; without an address, for everybody who may see it.
+    pub(super) fn presence_to(&self, to: Option<Jid>) -> PresenceOut {
+        let hidden = self.status.value.is_hidden();
+        let kind = if hidden { PresenceOutKind::Unavailable } else { PresenceOutKind::Available };
+        PresenceOut {
+            priority: to.is_none().then_some(self.settings.priority),
+            to,
+            kind,
+            show: self.status.value.show(),
+            status: Some(self.status.message.clone()).filter(|message| !message.is_empty()),
+            join: None,
+        }
+    }
+}

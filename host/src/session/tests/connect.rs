@@ -1,0 +1,249 @@
+//! From the first log-in to the last good-bye.
+
+use serde_json::json;
+
+use super::*;
+
+const BEFORE_ROSTER: [&str; 8] = [
+    "connected",
+    "connfeedback",
+    "statusInitialized",
+    "> ask disco",
+    "> ask carbons",
+    "discoInitialized",
+    "rosterInitialized",
+    "> ask roster",
+];
+
+const AFTER_ROSTER: [&str; 8] = [
+    "> available priority 0",
+    "chatBoxesInitialized",
+    "chatBoxesFetched",
+    "bookmarksInitialized",
+    "roomsPanelRendered",
+    "roomsAutoJoined",
+    "privateChatsAutoJoined",
+    "initialized",
+];
+
+#[test]
+fn events_come_in_the_order_of_the_api() {
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    assert_eq!(desk.lines(), ["pluginsInitialized", "connectionInitialized"]);
+    assert!(!desk.session.snapshot().connected);
+    desk.bind();
+    assert_eq!(desk.lines(), BEFORE_ROSTER);
+    assert!(desk.session.snapshot().connected);
+    assert_eq!(desk.session.snapshot().jid, jid("bot@example.org/house"));
+    assert!(desk.session.snapshot().contacts.is_none());
+    desk.roster(vec![item(ROMEO, "both")]);
+    let lines = desk.lines();
+    assert_eq!(lines[..3], ["roster", "rosterGroupsFetched", "rosterContactsFetched"]);
+    assert_eq!(lines[3..], AFTER_ROSTER);
+    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), 1);
+}
+
+#[test]
+fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
+    for time_out in [false, true] {
+        let mut desk = Desk::new(Settings::default());
+        desk.run(Session::plugins_initialized);
+        desk.bind();
+        let mut waiting = desk.wait_until("rosterContactsFetched");
+        desk.forget();
+        if time_out {
+            desk.wait(20);
+        } else {
+            let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
+            desk.answer(None, id, Err(stanza_error("service-unavailable")));
+        }
+        assert_eq!(desk.lines(), AFTER_ROSTER);
+        assert!(matches!(got(&mut waiting), Some(Err(CallError::Rejected(_)))));
+        assert!(desk.session.snapshot().contacts.is_none(), "an empty roster would be a lie");
+        let mut cached = desk.wait_until("cachedRoster");
+        assert!(matches!(got(&mut cached), Some(Err(CallError::Rejected(_)))));
+        desk.wait(60);
+        if time_out {
+            // It may have been a moment of weakness.
+            assert_eq!(desk.lines(), ["> ask roster"]);
+            desk.roster(vec![item(ROMEO, "both")]);
+            assert_eq!(desk.lines(), ["roster", "rosterGroupsFetched", "rosterContactsFetched"]);
+            assert!(matches!(got(&mut desk.wait_until("roster")), Some(Ok(Payload::None))));
+        } else {
+            assert!(desk.lines().is_empty());
+        }
+    }
+}
+
+#[test]
+fn every_promise_of_the_host_comes_true_on_connecting() {
+    let mut desk = Desk::new(Settings::default());
+    let mut waiting: Vec<_> = names::PROMISES.iter().map(|name| (*name, desk.wait_until(name))).collect();
+    assert!(waiting.iter_mut().all(|(_, receiver)| got(receiver).is_none()));
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    desk.roster(Vec::new());
+    for (name, receiver) in &mut waiting {
+        let result = got(receiver);
+        match *name {
+            "cachedRoster" => assert!(matches!(result, Some(Err(CallError::Unsupported(_)))), "{result:?}"),
+            _ => assert!(matches!(result, Some(Ok(_))), "{name}: {result:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_server_says_what_it_can_once() {
+    let mut desk = Desk::connected(Settings::default());
+    for expected in [2, 2] {
+        let id = desk.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
+        let features = vec!["urn:a".to_owned(), "urn:b".to_owned()];
+        let disco = stanza::Disco { identities: Vec::new(), features };
+        desk.answer(Some("example.org"), id, Ok(Body::Disco(disco)));
+        assert_eq!(desk.count("serviceDiscovered"), expected);
+        desk.bind();
+    }
+}
+
+#[test]
+fn a_stream_that_is_resumed_loses_nothing() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
+    desk.forget();
+    desk.run(Session::suspended);
+    assert_eq!(desk.lines(), ["disconnected", "will-reconnect", "connfeedback"]);
+    assert!(!desk.session.snapshot().connected);
+    desk.run(|session, now, effects| session.retrying(Duration::from_secs(4), "connection refused", now, effects));
+    assert_eq!(desk.lines(), ["reconnecting", "connfeedback"]);
+    let (answer, mut sent) = Answer::channel();
+    let draft = Box::new(stanza::Draft { body: Some("hi".to_owned()), ..stanza::Draft::default() });
+    desk.command(Command::SendMessage { to: jid(ROMEO), kind: MessageKind::Chat, draft, answer });
+    assert!(matches!(got(&mut sent), Some(Ok(_))), "it is queued");
+    desk.forget();
+    desk.run(Session::resumed);
+    assert_eq!(desk.lines(), ["reconnected", "connfeedback"]);
+    let snapshot = desk.session.snapshot();
+    assert!(snapshot.connected && snapshot.rooms[&bare(ROOM)].joined);
+    assert_eq!(snapshot.contacts.unwrap()[&bare(ROMEO)].chat_status(), "online");
+}
+
+#[test]
+fn a_stream_that_could_not_be_resumed_is_built_up_anew() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
+    desk.run(Session::suspended);
+    let (answer, mut iq) = Answer::channel();
+    desk.command(Command::SendIq {
+        iq: raw("<iq xmlns='jabber:client' type='get' id='x'><ping xmlns='urn:xmpp:ping'/></iq>"),
+        answer,
+    });
+    desk.forget();
+    desk.bind();
+    assert_eq!(got(&mut iq).unwrap().unwrap_err(), CallError::Offline);
+    assert_eq!(
+        desk.lines(),
+        [
+            "contactPresenceChanged",
+            "contactStatusChanged",
+            "reconnected",
+            "connfeedback",
+            "> ask disco",
+            "> ask carbons",
+            "> ask roster"
+        ]
+    );
+    let mut early = desk.wait_until("roster");
+    assert!(got(&mut early).is_none(), "a new roster is on its way");
+    assert!(desk.session.snapshot().contacts.is_some(), "the old one still serves");
+    assert!(!desk.session.snapshot().rooms[&bare(ROOM)].joined);
+    desk.roster(vec![item(ROMEO, "both")]);
+    assert!(got(&mut early).unwrap().is_ok());
+    assert_eq!(
+        desk.lines(),
+        [
+            "roster",
+            "rosterGroupsFetched",
+            "rosterContactsFetched",
+            "> available priority 0",
+            "> available to room@muc.example.org/bot entering"
+        ]
+    );
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(desk.lines().is_empty(), "nobody was told that we were out");
+    assert!(desk.session.snapshot().rooms[&bare(ROOM)].joined);
+}
+
+#[test]
+fn a_lost_session_ends_every_wait_and_makes_promises_fresh() {
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    let mut waiting = desk.wait_until("connected");
+    desk.run(|session, now, effects| session.lost("not authorized", now, effects));
+    assert_eq!(got(&mut waiting).unwrap().unwrap_err(), CallError::Stopped);
+    assert_eq!(got(&mut desk.wait_until("initialized")).unwrap().unwrap_err(), CallError::Stopped);
+    assert!(got(&mut desk.wait_until("pluginsInitialized")).unwrap().is_ok());
+
+    let mut desk = Desk::connected(Settings::default());
+    desk.run(|session, now, effects| session.lost("conflict", now, effects));
+    assert_eq!(desk.lines(), ["disconnected", "connfeedback"]);
+    assert!(desk.session.snapshot().contacts.is_none());
+    assert!(desk.session.next_deadline().is_none());
+    desk.bind();
+    assert_eq!(desk.lines()[..2], ["connectionInitialized", "connected"]);
+    desk.roster(Vec::new());
+    assert!(got(&mut desk.wait_until("initialized")).unwrap().is_ok());
+}
+
+#[test]
+fn a_closed_stream_keeps_promises_and_a_log_out_does_not() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.run(Session::closed);
+    assert_eq!(desk.lines(), ["disconnected", "connfeedback"]);
+    assert!(got(&mut desk.wait_until("roster")).unwrap().is_ok());
+    assert!(desk.session.snapshot().contacts.is_some());
+    desk.bind();
+    assert!(desk.lines().contains(&"reconnected".to_owned()));
+    desk.in_room();
+    desk.run(Session::logged_out);
+    assert_eq!(desk.lines().last().unwrap(), "logout");
+    assert!(desk.session.snapshot().contacts.is_none() && desk.session.snapshot().rooms.is_empty());
+    assert_eq!(got(&mut desk.wait_until("roster")).unwrap().unwrap_err(), CallError::Stopped);
+}
+
+#[test]
+fn automatic_joins_hold_up_the_end_for_half_a_minute_at_most() {
+    let room = json!([{ "jid": ROOM, "nick": "Bot" }]);
+    let settings = settings(&[("auto_join_rooms", room), ("auto_join_private_chats", json!(["nurse@example.org"]))]);
+    let last = ["roomsAutoJoined", "chatBoxInitialized", "chatBoxOpened", "privateChatsAutoJoined", "initialized"];
+    let mut desk = Desk::connected(settings.clone());
+    assert!(
+        matches!(desk.sent.last(), Some(Outgoing::Presence(PresenceOut { to: Some(to), .. })) if to.as_str() == "room@muc.example.org/Bot")
+    );
+    desk.presence(occupant("Bot", PresenceKind::Available, &[110]));
+    assert_eq!(desk.lines()[1..], last);
+
+    let mut desk = Desk::connected(settings.clone());
+    desk.presence(presence(&format!("{ROOM}/Bot"), PresenceKind::Error(stanza_error("forbidden"))));
+    assert_eq!(desk.lines(), last);
+
+    let mut desk = Desk::connected(settings);
+    assert_eq!(desk.session.next_deadline(), Some(desk.now + Duration::from_secs(30)));
+    desk.wait(30);
+    let lines = desk.lines();
+    assert!(last.iter().all(|name| lines.iter().any(|line| line == name)), "{lines:?}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_stretches_no_wait() {
+    let mut desk = Desk::connected(Settings::default());
+    let mut opened = desk.open_room(None);
+    desk.wait(20);
+    desk.now -= Duration::from_hours(1);
+    desk.wait(0);
+    assert!(got(&mut opened).is_none());
+    desk.wait(10);
+    assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::TimedOut);
+}

@@ -1,0 +1,73 @@
+//! Everything is bounded.
+
+use super::*;
+use crate::session::{chats, occupants, presence, rooms, roster};
+
+#[test]
+fn chats_make_room_for_new_ones() {
+    let mut desk = Desk::connected(settings(&[("allow_non_roster_messaging", true.into())]));
+    for number in 0..=chats::MAX_OPEN {
+        desk.now += Duration::from_secs(1);
+        let at = desk.now;
+        desk.message(Message { at, ..message(&format!("p{number}@example.org"), MessageKind::Chat, "hi") });
+    }
+    let open = desk.session.snapshot().chats;
+    assert_eq!(open.len(), chats::MAX_OPEN);
+    assert!(!open.contains_key(&bare("p0@example.org")), "the one that was idle longest");
+    assert_eq!(desk.count("chatBoxClosed"), 1);
+}
+
+#[test]
+fn a_contact_has_so_many_clients() {
+    let mut desk = Desk::connected(Settings::default());
+    for number in 0..100 {
+        desk.presence(presence(&format!("{ROMEO}/c{number}"), PresenceKind::Available));
+    }
+    let status = Some("x".repeat(5_000));
+    desk.presence(Presence { status, ..presence(&format!("{ROMEO}/long"), PresenceKind::Available) });
+    let romeo = &desk.session.snapshot().contacts.unwrap()[&bare(ROMEO)];
+    assert_eq!(romeo.resources.len(), presence::MAX_RESOURCES);
+    assert_eq!(romeo.status().unwrap().len(), 1_024);
+}
+
+#[test]
+fn strangers_cannot_fill_the_roster() {
+    let mut desk = Desk::connected(Settings::default());
+    for number in 0..roster::MAX_REQUESTS + 5 {
+        desk.presence(presence(&format!("s{number}@example.net"), PresenceKind::Subscribe));
+    }
+    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), roster::MAX_REQUESTS + 2);
+    assert_eq!(desk.count("contactRequest"), roster::MAX_REQUESTS);
+    assert_eq!(desk.session.ignored(), 5);
+}
+
+#[test]
+fn a_roster_is_cut_where_it_is_too_long() {
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    desk.roster((0..=roster::MAX_CONTACTS).map(|number| item(&format!("c{number}@example.org"), "both")).collect());
+    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), roster::MAX_CONTACTS);
+    desk.push(item("one-more@example.org", "both"));
+    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), roster::MAX_CONTACTS);
+}
+
+#[test]
+fn rooms_and_occupants_are_so_many() {
+    let mut desk = Desk::connected(Settings::default());
+    let open = |desk: &mut Desk, number: usize| {
+        let (answer, receiver) = Answer::channel();
+        let (jid, join) = (bare(&format!("r{number}@muc.example.org")), stanza::RoomJoin::default());
+        desk.command(Command::OpenRoom { jid, nick: None, join, configure: None, answer });
+        receiver
+    };
+    let opened: Vec<_> = (0..rooms::MAX_ROOMS).map(|number| open(&mut desk, number)).collect();
+    assert!(matches!(got(&mut open(&mut desk, rooms::MAX_ROOMS)), Some(Err(CallError::OverLimit(_)))));
+    drop(opened);
+    desk.wait(30);
+    desk.in_room();
+    for number in 0..occupants::MAX_OCCUPANTS {
+        desk.presence(occupant(&format!("o{number}"), PresenceKind::Available, &[]));
+    }
+    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants.len(), occupants::MAX_OCCUPANTS);
+}

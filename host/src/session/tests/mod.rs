@@ -1,0 +1,273 @@
+//! The session through its public functions: what comes in, what follows.
+
+mod chats;
+mod connect;
+mod limits;
+mod messages;
+mod presence;
+mod promises;
+mod questions;
+mod rooms;
+mod status;
+mod storm;
+
+use std::time::Duration;
+
+use jid::{BareJid, FullJid, Jid};
+use jiff::Timestamp;
+use tokio::sync::oneshot::Receiver;
+use tokio::sync::oneshot::error::TryRecvError;
+
+use std::sync::Arc;
+
+use super::*;
+use crate::error::StanzaError;
+use crate::stanza::{
+    self, Ask, Body, Message, MessageKind, MucUser, Outgoing, Presence, PresenceKind, PresenceOut, PresenceOutKind,
+    Query, Request, RosterItem,
+};
+use crate::xmpp::RawStanza;
+
+const ROOM: &str = "room@muc.example.org";
+const ROMEO: &str = "romeo@example.org";
+
+fn jid(text: &str) -> Jid {
+    Jid::new(text).unwrap()
+}
+
+fn bare(text: &str) -> BareJid {
+    BareJid::new(text).unwrap()
+}
+
+fn raw(xml: &str) -> RawStanza {
+    RawStanza::parse(xml, &jid("bot@example.org")).unwrap()
+}
+
+/// The settings, but for these.
+fn settings(values: &[(&str, serde_json::Value)]) -> Settings {
+    values.iter().fold(Settings::default(), |settings, (key, value)| settings.with(key, value.clone()).unwrap())
+}
+
+fn some_raw() -> RawStanza {
+    raw("<message xmlns='jabber:client'/>")
+}
+
+#[expect(clippy::unnecessary_box_returns, reason = "stanzas carry it boxed")]
+fn stanza_error(condition: &str) -> Box<StanzaError> {
+    Box::new(StanzaError { condition: condition.to_owned(), kind: "cancel".to_owned(), text: None, xml: String::new() })
+}
+
+fn item(jid: &str, subscription: &str) -> RosterItem {
+    RosterItem { jid: bare(jid), name: None, subscription: subscription.to_owned(), ask: false, groups: Vec::new() }
+}
+
+fn presence(from: &str, kind: PresenceKind) -> Presence {
+    Presence { from: jid(from), kind, show: None, status: None, priority: 0, delay: None, muc: None }
+}
+
+fn occupant(nick: &str, kind: PresenceKind, status: &[u16]) -> Presence {
+    let muc = MucUser {
+        affiliation: "member".to_owned(),
+        role: "participant".to_owned(),
+        status: status.to_vec(),
+        ..MucUser::default()
+    };
+    Presence { muc: Some(Box::new(muc)), ..presence(&format!("{ROOM}/{nick}"), kind) }
+}
+
+fn message(from: &str, kind: MessageKind, body: &str) -> Message {
+    let from = jid(from);
+    Message {
+        id: None,
+        stanza_id: None,
+        origin_id: None,
+        chat: from.to_bare().into(),
+        nick: (kind == MessageKind::Groupchat).then(|| from.resource().map(ToString::to_string)).flatten(),
+        from,
+        to: jid("bot@example.org"),
+        kind,
+        body: Some(body.to_owned()),
+        subject: None,
+        thread: None,
+        at: Timestamp::UNIX_EPOCH,
+        delayed: false,
+        carbon: None,
+        own: false,
+        extensions: None,
+        error: None,
+        invite: None,
+        raw: some_raw(),
+    }
+}
+
+/// What came of an answer so far.
+fn got<T>(receiver: &mut Receiver<Result<T, CallError>>) -> Option<Result<T, CallError>> {
+    match receiver.try_recv() {
+        Ok(result) => Some(result),
+        Err(TryRecvError::Empty) => None,
+        Err(TryRecvError::Closed) => Some(Err(CallError::Stopped)),
+    }
+}
+
+/// A session at work: effects are carried out, and kept as one line each.
+struct Desk {
+    session: Session,
+    now: Timestamp,
+    lines: Vec<String>,
+    events: Vec<Event>,
+    sent: Vec<Outgoing>,
+}
+
+impl Desk {
+    fn new(settings: Settings) -> Self {
+        let session = Session::new(jid("bot@example.org"), settings);
+        let now = "2026-11-20T06:24:00Z".parse().unwrap();
+        Self { session, now, lines: Vec::new(), events: Vec::new(), sent: Vec::new() }
+    }
+
+    /// Connected, with Romeo and Juliet in the roster.
+    fn connected(settings: Settings) -> Self {
+        let mut desk = Self::new(settings);
+        desk.run(Session::plugins_initialized);
+        desk.bind();
+        desk.roster(vec![item(ROMEO, "both"), item("juliet@example.org", "both")]);
+        desk.forget();
+        desk
+    }
+
+    fn run(&mut self, step: impl FnOnce(&mut Session, Timestamp, &mut Vec<Effect>)) {
+        let mut effects = Vec::new();
+        step(&mut self.session, self.now, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Send(stanza) => {
+                    self.lines.push(line(&stanza));
+                    self.sent.push(stanza);
+                }
+                Effect::SendFor(stanza, sent) => {
+                    self.lines.push(line(&stanza));
+                    self.sent.push(stanza);
+                    sent.queued();
+                }
+                Effect::Fire(event) => {
+                    self.lines.push(event.name.to_string());
+                    self.events.push(event);
+                }
+                Effect::Answer(due) => due.give(),
+            }
+        }
+    }
+
+    fn bind(&mut self) {
+        let own = FullJid::new("bot@example.org/house").unwrap();
+        self.run(|session, now, effects| session.bound(own, now, effects));
+    }
+
+    fn command(&mut self, command: Command) {
+        self.run(|session, now, effects| session.command(command, now, effects));
+    }
+
+    fn hear(&mut self, incoming: Incoming) {
+        self.run(|session, now, effects| session.incoming(incoming, now, effects));
+    }
+
+    fn presence(&mut self, presence: Presence) {
+        self.hear(Incoming::Presence(Box::new(presence)));
+    }
+
+    fn message(&mut self, message: Message) {
+        self.hear(Incoming::Message(Box::new(message)));
+    }
+
+    fn push(&mut self, item: RosterItem) {
+        let query = Query::RosterPush { version: None, item };
+        self.hear(Incoming::Request(Request { from: None, id: "push".to_owned(), query }));
+    }
+
+    /// The id of the last question that asked this.
+    fn asked(&self, is: impl Fn(&Ask) -> bool) -> String {
+        let question = self.sent.iter().rev().find_map(|stanza| match stanza {
+            Outgoing::Ask { id, ask, .. } if is(ask) => Some(id.clone()),
+            _ => None,
+        });
+        question.expect("it was asked")
+    }
+
+    fn answer(&mut self, from: Option<&str>, id: String, outcome: Result<Body, Box<StanzaError>>) {
+        self.hear(Incoming::Answer(stanza::Answer { from: from.map(jid), id, outcome, raw: some_raw() }));
+    }
+
+    fn roster(&mut self, items: Vec<RosterItem>) {
+        let id = self.asked(|ask| matches!(ask, Ask::Roster { .. }));
+        self.answer(None, id, Ok(Body::Roster { version: None, items }));
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+        self.run(Session::tick);
+    }
+
+    fn lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
+    }
+
+    fn forget(&mut self) {
+        self.lines.clear();
+        self.events.clear();
+    }
+
+    fn last(&self, name: &str) -> &Payload {
+        &self.events.iter().rev().find(|event| &*event.name == name).expect("it was fired").payload
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.events.iter().filter(|event| &*event.name == name).count()
+    }
+
+    fn open_room(&mut self, nick: Option<&str>) -> Receiver<Result<Arc<Room>, CallError>> {
+        let (answer, receiver) = Answer::channel();
+        let (nick, join) = (nick.map(str::to_owned), stanza::RoomJoin::default());
+        self.command(Command::OpenRoom { jid: bare(ROOM), nick, join, configure: None, answer });
+        receiver
+    }
+
+    /// In the room, beside Juliet.
+    fn in_room(&mut self) {
+        let mut opened = self.open_room(None);
+        self.presence(occupant("juliet", PresenceKind::Available, &[]));
+        self.presence(occupant("bot", PresenceKind::Available, &[110]));
+        assert!(got(&mut opened).unwrap().unwrap().joined);
+        self.forget();
+    }
+
+    fn wait_until(&mut self, name: &str) -> Receiver<Result<Payload, CallError>> {
+        let (answer, receiver) = Answer::channel();
+        self.command(Command::WaitUntil { name: name.into(), answer });
+        receiver
+    }
+}
+
+/// A stanza in a few words.
+fn line(stanza: &Outgoing) -> String {
+    match stanza {
+        Outgoing::Message { to, kind, .. } => format!("> {kind} to {to}"),
+        Outgoing::Presence(PresenceOut { to, kind, show, status, priority, join }) => {
+            let mut words = vec![match kind {
+                PresenceOutKind::Available => "> available".to_owned(),
+                other => format!("> {other:?}").to_lowercase(),
+            }];
+            words.extend(show.map(|show| show.as_str().to_owned()));
+            words.extend(status.as_ref().map(|status| format!("'{status}'")));
+            words.extend(priority.map(|priority| format!("priority {priority}")));
+            words.extend(to.as_ref().map(|to| format!("to {to}")));
+            words.extend(join.as_ref().map(|_| "entering".to_owned()));
+            words.join(" ")
+        }
+        Outgoing::Ask { ask: Ask::Roster { .. }, .. } => "> ask roster".to_owned(),
+        Outgoing::Ask { ask: Ask::DiscoInfo { .. }, .. } => "> ask disco".to_owned(),
+        Outgoing::Ask { ask: Ask::EnableCarbons, .. } => "> ask carbons".to_owned(),
+        Outgoing::Ask { ask, .. } => format!("> ask {ask:?}"),
+        Outgoing::Reply { reply, .. } => format!("> reply {reply:?}"),
+        Outgoing::Raw(_) => "> raw".to_owned(),
+    }
+}

@@ -1,0 +1,132 @@
+//! Contacts, their presence and their requests.
+
+use super::*;
+use crate::stanza::Show;
+
+fn romeo(desk: &Desk) -> Arc<Contact> {
+    Arc::clone(&desk.session.snapshot().contacts.unwrap()[&bare(ROMEO)])
+}
+
+fn client(name: &str, priority: i8, show: Option<Show>, status: Option<&str>) -> Presence {
+    let status = status.map(str::to_owned);
+    Presence { show, status, priority, ..presence(&format!("{ROMEO}/{name}"), PresenceKind::Available) }
+}
+
+#[test]
+fn the_highest_priority_speaks_for_a_contact_and_ties_go_to_the_newest() {
+    let mut desk = Desk::connected(Settings::default());
+    let both = ["contactPresenceChanged", "contactStatusChanged"];
+    let all = ["contactPresenceChanged", "contactStatusChanged", "contactStatusMessageChanged"];
+    let gone = |name: &str| presence(&format!("{ROMEO}/{name}"), PresenceKind::Unavailable);
+    for (step, chat_status, status, first, events) in [
+        (client("a", 0, None, None), "online", None, Some("a"), &both[..]),
+        (client("a", 0, None, None), "online", None, Some("a"), &[]),
+        (client("b", 0, Some(Show::Dnd), Some("busy")), "busy", Some("busy"), Some("b"), &all[..]),
+        (client("c", -1, None, Some("low")), "busy", Some("busy"), Some("b"), &[]),
+        (client("a", 5, Some(Show::Away), Some("busy")), "away", Some("busy"), Some("a"), &both[..]),
+        (client("a", 5, Some(Show::Xa), None), "xa", None, Some("a"), &all[..]),
+        (client("a", 5, Some(Show::Chat), None), "online", None, Some("a"), &both[..]),
+        (gone("a"), "busy", Some("busy"), Some("b"), &all[..]),
+        (gone("nobody"), "busy", Some("busy"), Some("b"), &[]),
+        (presence(ROMEO, PresenceKind::Unavailable), "offline", None, None, &all[..]),
+    ] {
+        desk.now += Duration::from_secs(1);
+        desk.presence(step);
+        let contact = romeo(&desk);
+        assert_eq!(contact.chat_status(), chat_status);
+        assert_eq!(contact.status(), status);
+        assert_eq!(contact.resources.first().map(|client| client.name.as_str()), first);
+        assert_eq!(desk.lines(), events);
+    }
+}
+
+#[test]
+fn since_says_when_the_state_began() {
+    let mut desk = Desk::connected(Settings::default());
+    let start = desk.now;
+    desk.presence(client("a", 0, None, None));
+    desk.now += Duration::from_mins(1);
+    desk.presence(client("a", 0, None, None));
+    assert_eq!(romeo(&desk).resources[0].since, start);
+    desk.presence(Presence { delay: Some(start), ..client("a", 0, Some(Show::Away), None) });
+    assert_eq!(romeo(&desk).resources[0].since, start);
+    desk.presence(client("a", 0, Some(Show::Dnd), None));
+    assert_eq!(romeo(&desk).resources[0].since, desk.now);
+}
+
+#[test]
+fn presence_of_strangers_and_of_ourselves_is_nobodys() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.presence(presence("tybalt@example.org/x", PresenceKind::Available));
+    desk.presence(presence("bot@example.org/other", PresenceKind::Available));
+    assert!(desk.lines().is_empty());
+    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), 2);
+}
+
+#[test]
+fn a_roster_push_is_applied_and_answered() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.presence(client("a", 0, None, None));
+    desk.forget();
+    desk.push(RosterItem { name: Some("Romeo".to_owned()), ..item(ROMEO, "to") });
+    assert_eq!(desk.lines(), ["rosterPush", "> reply Done"]);
+    assert_eq!((romeo(&desk).fullname.as_str(), romeo(&desk).subscription.as_str()), ("Romeo", "to"));
+    assert_eq!(romeo(&desk).chat_status(), "online", "a new name takes nobody offline");
+    desk.push(item("nurse@example.org", "none"));
+    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), 3);
+    desk.forget();
+    desk.push(item(ROMEO, "remove"));
+    assert_eq!(desk.lines(), ["rosterPush", "contactRemoved", "> reply Done"]);
+    assert!(!desk.session.snapshot().contacts.unwrap().contains_key(&bare(ROMEO)));
+    desk.push(item(ROMEO, "remove"));
+    assert_eq!(desk.lines(), ["> reply Done"]);
+}
+
+#[test]
+fn requests_are_told_answered_or_refused_as_the_settings_say() {
+    let subscribe = || presence("paris@example.org", PresenceKind::Subscribe);
+    let mut desk = Desk::connected(Settings::default());
+    desk.presence(subscribe());
+    desk.presence(subscribe());
+    assert_eq!(desk.lines(), ["contactRequest"], "the server repeats requests");
+    let asking = |desk: &Desk| desk.session.snapshot().contacts.unwrap().get(&bare("paris@example.org")).cloned();
+    assert!(asking(&desk).unwrap().requesting);
+    desk.presence(presence("paris@example.org", PresenceKind::Unsubscribe));
+    assert!(asking(&desk).is_none());
+    assert_eq!(desk.lines(), ["contactRemoved"]);
+    desk.presence(subscribe());
+    desk.push(item("paris@example.org", "from"));
+    assert!(!asking(&desk).unwrap().requesting, "let in");
+    desk.forget();
+    desk.presence(subscribe());
+    assert_eq!(desk.lines(), ["> subscribed to paris@example.org"]);
+
+    let mut desk = Desk::connected(settings(&[("allow_contact_requests", false.into())]));
+    desk.presence(subscribe());
+    assert_eq!(desk.lines(), ["> unsubscribed to paris@example.org"]);
+
+    let mut desk = Desk::connected(settings(&[("auto_subscribe", true.into())]));
+    desk.presence(subscribe());
+    assert_eq!(desk.lines(), ["> subscribed to paris@example.org", "> subscribe to paris@example.org"]);
+    desk.presence(presence(ROMEO, PresenceKind::Subscribe));
+    assert_eq!(desk.lines(), ["> subscribed to romeo@example.org"], "he sees us both ways already");
+}
+
+#[test]
+fn a_stranger_who_asks_is_no_contact_to_chat_with() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.presence(presence("paris@example.org", PresenceKind::Subscribe));
+    desk.message(message("paris@example.org/x", MessageKind::Chat, "let me in"));
+    assert_eq!(desk.lines(), ["contactRequest", "message"]);
+}
+
+#[test]
+fn a_new_roster_keeps_who_is_online_and_who_asks() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.presence(presence("paris@example.org", PresenceKind::Subscribe));
+    desk.bind();
+    desk.roster(vec![item("nurse@example.org", "both")]);
+    let contacts = desk.session.snapshot().contacts.unwrap();
+    let known: Vec<_> = contacts.keys().map(ToString::to_string).collect();
+    assert_eq!(known, ["nurse@example.org", "paris@example.org"]);
+}

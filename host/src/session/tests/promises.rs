@@ -1,0 +1,109 @@
+//! Promises and the events of plugins.
+
+use super::*;
+use crate::session::promises;
+
+const ONE: InstanceId = InstanceId(1);
+const TWO: InstanceId = InstanceId(2);
+
+fn add(desk: &mut Desk, by: InstanceId, names: &[&str]) -> Result<(), CallError> {
+    let (answer, mut receiver) = Answer::channel();
+    desk.command(Command::AddPromises { by, names: names.iter().map(|name| EventName::from(*name)).collect(), answer });
+    got(&mut receiver).unwrap()
+}
+
+fn emit(desk: &mut Desk, by: InstanceId, name: &str) -> Result<(), CallError> {
+    let (answer, mut receiver) = Answer::channel();
+    let payload = Payload::Json("1".to_owned());
+    desk.command(Command::Emit { by, name: name.into(), payload, answer });
+    got(&mut receiver).unwrap()
+}
+
+fn reject(desk: &mut Desk, by: InstanceId, name: &str) -> Result<(), CallError> {
+    let (answer, mut receiver) = Answer::channel();
+    desk.command(Command::RejectPromise { by, name: name.into(), reason: "no luck".to_owned(), answer });
+    got(&mut receiver).unwrap()
+}
+
+fn is_json(result: Option<Result<Payload, CallError>>) -> bool {
+    matches!(result, Some(Ok(Payload::Json(json))) if json == "1")
+}
+
+#[test]
+fn who_waits_gets_the_payload_early_or_late() {
+    let mut desk = Desk::new(Settings::default());
+    assert!(matches!(got(&mut desk.wait_until("ready")), Some(Err(CallError::NotFound(_)))));
+    add(&mut desk, ONE, &["ready"]).unwrap();
+    let mut early = desk.wait_until("ready");
+    assert!(got(&mut early).is_none());
+    emit(&mut desk, ONE, "ready").unwrap();
+    assert!(is_json(got(&mut early)) && is_json(got(&mut desk.wait_until("ready"))));
+    assert_eq!(desk.lines(), ["ready"]);
+    add(&mut desk, ONE, &["ready"]).unwrap();
+    assert!(got(&mut desk.wait_until("ready")).is_none(), "it is fresh");
+}
+
+#[test]
+fn what_a_promise_refuses() {
+    let mut desk = Desk::new(Settings::default());
+    let long = "x".repeat(129);
+    add(&mut desk, ONE, &["mine"]).unwrap();
+    assert!(matches!(add(&mut desk, TWO, &["theirs", "mine"]), Err(CallError::NotOwner(_))));
+    assert!(matches!(got(&mut desk.wait_until("theirs")), Some(Err(CallError::NotFound(_)))), "all or none");
+    assert!(matches!(emit(&mut desk, TWO, "mine"), Err(CallError::NotOwner(_))));
+    assert!(matches!(reject(&mut desk, TWO, "mine"), Err(CallError::NotOwner(_))));
+    assert!(matches!(reject(&mut desk, ONE, "nothing"), Err(CallError::NotFound(_))));
+    for name in ["roster", "message", "lagged", "", &long, "a\nb"] {
+        for result in [add(&mut desk, ONE, &[name]), emit(&mut desk, ONE, name)] {
+            assert!(matches!(result, Err(CallError::Invalid { argument, .. }) if argument == "name"), "{name}");
+        }
+    }
+    assert!(matches!(reject(&mut desk, ONE, "roster"), Err(CallError::Invalid { .. })));
+    assert!(matches!(add(&mut desk, ONE, &[]), Err(CallError::Invalid { .. })));
+    assert!(desk.lines().is_empty(), "nothing was fired");
+    emit(&mut desk, TWO, "anything-else").unwrap();
+    assert_eq!(desk.lines(), ["anything-else"]);
+}
+
+#[test]
+fn a_rejection_reaches_everybody() {
+    let mut desk = Desk::new(Settings::default());
+    add(&mut desk, ONE, &["ready"]).unwrap();
+    let mut early = desk.wait_until("ready");
+    reject(&mut desk, ONE, "ready").unwrap();
+    for result in [got(&mut early), got(&mut desk.wait_until("ready"))] {
+        assert_eq!(result.unwrap().unwrap_err(), CallError::Rejected("no luck".to_owned()));
+    }
+    assert!(matches!(reject(&mut desk, ONE, "ready"), Err(CallError::Invalid { .. })), "it is settled");
+}
+
+#[test]
+fn an_instance_that_ends_takes_its_promises_along() {
+    let mut desk = Desk::connected(Settings::default());
+    add(&mut desk, ONE, &["ready", "resolved"]).unwrap();
+    add(&mut desk, TWO, &["other"]).unwrap();
+    emit(&mut desk, ONE, "resolved").unwrap();
+    let (mut waiting, mut other) = (desk.wait_until("ready"), desk.wait_until("other"));
+    desk.run(|session, _, effects| session.instance_gone(ONE, effects));
+    assert_eq!(got(&mut waiting).unwrap().unwrap_err(), CallError::Stopped);
+    assert!(got(&mut other).is_none());
+    assert!(matches!(got(&mut desk.wait_until("resolved")), Some(Err(CallError::NotFound(_)))));
+    add(&mut desk, TWO, &["ready"]).unwrap();
+    desk.run(|session, now, effects| session.lost("gone", now, effects));
+    assert!(got(&mut other).is_none(), "a plugin's own promise outlives the session");
+}
+
+#[test]
+fn a_plugin_owns_so_many_and_so_many_may_wait() {
+    let mut desk = Desk::new(Settings::default());
+    let names: Vec<String> = (0..65).map(|number| format!("promise{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert!(matches!(add(&mut desk, ONE, &names), Err(CallError::OverLimit(_))));
+    add(&mut desk, ONE, &names[..64]).unwrap();
+    add(&mut desk, ONE, &names[..64]).unwrap();
+    assert!(matches!(add(&mut desk, ONE, &names[64..]), Err(CallError::OverLimit(_))));
+    let waiting: Vec<_> = (0..promises::MAX_WAITERS).map(|_| desk.wait_until("promise0")).collect();
+    assert!(matches!(got(&mut desk.wait_until("promise0")), Some(Err(CallError::OverLimit(_)))));
+    drop(waiting);
+    assert!(got(&mut desk.wait_until("promise0")).is_none(), "those who left make room");
+}

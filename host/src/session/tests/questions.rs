@@ -1,0 +1,116 @@
+//! Questions, and whose answers count.
+
+use super::*;
+use crate::session::questions;
+use crate::stanza::Reply;
+
+fn send_iq(desk: &mut Desk, to: Option<&str>) -> (Receiver<Result<RawStanza, CallError>>, String) {
+    let to = to.map(|to| format!("to='{to}'")).unwrap_or_default();
+    let iq = raw(&format!("<iq xmlns='jabber:client' type='get' id='guess' {to}><ping xmlns='urn:xmpp:ping'/></iq>"));
+    let (answer, receiver) = Answer::channel();
+    desk.command(Command::SendIq { iq, answer });
+    let id = match desk.sent.last() {
+        Some(Outgoing::Raw(iq)) => {
+            let xml = iq.to_xml();
+            let (_, rest) = xml.split_once("id=").unwrap();
+            rest[1..].split(['"', '\'']).next().unwrap().to_owned()
+        }
+        _ => String::new(),
+    };
+    (receiver, id)
+}
+
+#[test]
+fn an_answer_counts_only_from_whom_was_asked() {
+    let own = [None, Some("bot@example.org"), Some("bot@example.org/house")];
+    for (to, counts, ignored) in [
+        (
+            Some("a@example.org/x"),
+            &[Some("a@example.org/x")][..],
+            &[None, Some("a@example.org"), Some("example.org")][..],
+        ),
+        (Some("example.org"), &[Some("example.org")], &[Some("bot@example.org"), Some("evil.example")]),
+        (Some("bot@example.org"), &own, &[Some("example.org"), Some("bot@example.org/other")]),
+        (
+            None,
+            &[None, Some("bot@example.org"), Some("bot@example.org/house"), Some("example.org")],
+            &[Some("evil.example"), Some("bot@example.org/other")],
+        ),
+    ] {
+        for from in counts {
+            let mut desk = Desk::connected(Settings::default());
+            let (mut receiver, id) = send_iq(&mut desk, to);
+            assert_eq!(id.len(), 16, "the host chooses the id");
+            desk.answer(*from, id, Ok(Body::Other));
+            assert!(got(&mut receiver).unwrap().is_ok(), "{to:?} {from:?}");
+        }
+        for from in ignored {
+            let mut desk = Desk::connected(Settings::default());
+            let (mut receiver, id) = send_iq(&mut desk, to);
+            desk.answer(*from, id, Ok(Body::Other));
+            desk.answer(*from, "guess".to_owned(), Ok(Body::Other));
+            assert!(got(&mut receiver).is_none(), "{to:?} {from:?}");
+            assert_eq!(desk.session.ignored(), 2);
+        }
+    }
+}
+
+#[test]
+fn a_question_ends_with_its_answer_an_error_or_in_time() {
+    let mut desk = Desk::connected(Settings::default());
+    let (mut receiver, id) = send_iq(&mut desk, Some("a@example.org"));
+    desk.answer(Some("a@example.org"), id.clone(), Err(stanza_error("forbidden")));
+    assert!(matches!(got(&mut receiver), Some(Err(CallError::Stanza(error))) if error.condition == "forbidden"));
+    desk.answer(Some("a@example.org"), id, Ok(Body::Other));
+    assert_eq!(desk.session.ignored(), 1, "answered once");
+    let (mut receiver, _) = send_iq(&mut desk, None);
+    desk.wait(29);
+    assert!(got(&mut receiver).is_none());
+    desk.wait(1);
+    assert_eq!(got(&mut receiver).unwrap().unwrap_err(), CallError::TimedOut);
+    let (mut receiver, _) = send_iq(&mut desk, None);
+    desk.run(|session, now, effects| session.lost("gone", now, effects));
+    assert_eq!(got(&mut receiver).unwrap().unwrap_err(), CallError::Offline);
+    let (mut receiver, _) = send_iq(&mut desk, None);
+    assert_eq!(got(&mut receiver).unwrap().unwrap_err(), CallError::Offline);
+}
+
+#[test]
+fn only_requests_are_sent_and_only_so_many() {
+    let mut desk = Desk::connected(Settings::default());
+    let (answer, mut receiver) = Answer::channel();
+    desk.command(Command::SendIq { iq: some_raw(), answer });
+    assert!(matches!(got(&mut receiver), Some(Err(CallError::Invalid { argument, .. })) if argument == "iq"));
+    let open: Vec<_> = (0..questions::MAX_OUTSTANDING).map(|_| send_iq(&mut desk, None)).collect();
+    assert!(matches!(got(&mut send_iq(&mut desk, None).0), Some(Err(CallError::OverLimit(_)))));
+    drop(open);
+    assert!(got(&mut send_iq(&mut desk, None).0).is_none());
+}
+
+#[test]
+fn every_request_is_answered() {
+    let mut desk = Desk::connected(Settings::default());
+    let ask = |desk: &mut Desk, query| {
+        let from = Some(jid("a@example.org/x"));
+        desk.hear(Incoming::Request(Request { from: from.clone(), id: "q".to_owned(), query }));
+        match desk.sent.pop() {
+            Some(Outgoing::Reply { to, id, reply }) if to == from && id == "q" => reply,
+            other => panic!("no reply but {other:?}"),
+        }
+    };
+    let node = Some("n".to_owned());
+    assert_eq!(ask(&mut desk, Query::Ping), Reply::Done);
+    assert_eq!(ask(&mut desk, Query::Version), Reply::Version);
+    assert_eq!(ask(&mut desk, Query::Time), Reply::Time(desk.now));
+    assert_eq!(ask(&mut desk, Query::DiscoItems { node: node.clone() }), Reply::NoItems { node: node.clone() });
+    let refuse = |condition| Reply::Refuse { kind: "cancel", condition };
+    assert_eq!(ask(&mut desk, Query::DiscoInfo { node }), refuse("item-not-found"));
+    assert_eq!(ask(&mut desk, Query::Other), refuse("service-unavailable"));
+    match ask(&mut desk, Query::DiscoInfo { node: None }) {
+        Reply::Disco { node: None, disco } => {
+            assert_eq!((disco.identities[0].category.as_str(), disco.identities[0].kind.as_str()), ("client", "bot"));
+            assert!(disco.features.contains(&"urn:xmpp:ping".to_owned()));
+        }
+        other => panic!("{other:?}"),
+    }
+}
