@@ -1,5 +1,7 @@
 //! What plugins are, which may run, and running them.
 
+pub mod build;
+
 use std::fmt;
 
 /// One plugin on one account, for as long as it runs. Never used twice in a process.
