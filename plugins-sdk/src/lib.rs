@@ -36,6 +36,7 @@
 //! plugin, and starts it anew after a while.
 
 #[doc(hidden)]
+#[expect(clippy::pedantic, reason = "generated code, which nobody edits or reads")]
 pub mod bindings;
 
 pub mod api;
@@ -64,6 +65,7 @@ pub use serde_json::{Value, json};
 ///
 /// `start` runs before the account logs in, so that a plugin that subscribes there misses nothing. An error refuses the
 /// start, and the host says why.
+#[rustfmt::skip]
 #[macro_export]
 macro_rules! plugin {
     ($start:path) => {
@@ -84,7 +86,12 @@ macro_rules! plugin {
                 }
             }
 
-    $crate::bindings::export!(Plugin with_types_in $crate::bindings);
+            // Elsewhere the crate is only checked and tested, and linkers refuse the names of the component model.
+            #[cfg(target_arch = "wasm32")]
+            $crate::bindings::export!(Plugin with_types_in $crate::bindings);
+
+            #[cfg(not(target_arch = "wasm32"))]
+            const _: () = $crate::runtime::check::<Plugin>();
         };
     };
 }

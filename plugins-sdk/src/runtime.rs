@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::error::Result;
 use crate::listen::Event;
 use crate::log::{Level, write};
@@ -58,6 +59,10 @@ pub(crate) fn forget(subscription: u64) {
     // Dropped outside of the borrow: what a closure holds may itself end subscriptions when it goes.
     let _ended = HANDLERS.with_borrow_mut(|handlers| handlers.remove(&subscription));
 }
+
+/// Where nothing is exported, this counts as the use of a plugin's code.
+#[doc(hidden)]
+pub const fn check<P: Guest>() {}
 
 #[doc(hidden)]
 pub async fn initialize(start: impl Future<Output = Result<()>>) -> Result<(), String> {
@@ -112,3 +117,6 @@ fn report(what: &str, result: Result<()>) {
         write(Level::Error, &format!("{what}: {error}"));
     }
 }
+
+#[cfg(test)]
+mod tests;

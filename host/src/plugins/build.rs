@@ -150,7 +150,7 @@ fn componentize(module: &[u8], manifest: &str, project: &Project) -> Result<Vec<
     let mut component = ComponentEncoder::default()
         .validate(true)
         .module(module)
-        .and_then(|encoder| encoder.encode())
+        .and_then(ComponentEncoder::encode)
         .map_err(|error| format!("{error:#}"))?;
     for (name, text) in project.metadata() {
         section(&mut component, name, text);

@@ -98,7 +98,7 @@ impl Deed {
                 Ok("it came".to_owned())
             }
             Self::Sleep => {
-                timers::sleep(Duration::from_secs(3600)).await;
+                timers::sleep(Duration::from_hours(1)).await;
                 Ok("slept".to_owned())
             }
             Self::SleepStorm => loop {
@@ -129,7 +129,7 @@ impl Deed {
                 Ok("it was taken".to_owned())
             }
             Self::ManyTimers => {
-                Ok(until_refused("timers", || timers::after(Duration::from_secs(3600), || async { Ok(()) })))
+                Ok(until_refused("timers", || timers::after(Duration::from_hours(1), || async { Ok(()) })))
             }
             Self::ManySubscriptions => {
                 Ok(until_refused("subscriptions", || on("unruly").run(|_: Event| async { Ok(()) })))
@@ -145,7 +145,7 @@ impl Deed {
             Self::Handles => {
                 for _ in 0..100_000 {
                     spawn(async {
-                        timers::sleep(Duration::from_secs(3600)).await;
+                        timers::sleep(Duration::from_hours(1)).await;
                         Ok(())
                     });
                 }
