@@ -1,1 +1,30 @@
-//! A plugin.
+//! Says what others say: in chats everything, in rooms what begins with a prefix.
+
+use parlor_sdk::prelude::*;
+
+parlor_sdk::plugin!(start);
+
+async fn start() -> Result<()> {
+    let prefix = settings::get_or("room_prefix", "echo ".to_owned())?;
+
+    on("message").kind("chat").run(|message: Message| async move {
+        if let Some(body) = &message.body {
+            chats::reply(&message, body).await?;
+        }
+        Ok(())
+    })?;
+
+    // The host compares the prefix, so that the rest of a busy room does not even wake this plugin.
+    on("message").kind("groupchat").prefix(&prefix).run(move |message: Message| {
+        let prefix = prefix.clone();
+        async move {
+            match message.body.as_deref().and_then(|body| body.strip_prefix(&prefix)) {
+                Some(rest) if !rest.is_empty() => rooms::reply(&message, rest).await.map(drop),
+                _ => Ok(()),
+            }
+        }
+    })?;
+
+    info!("ready to echo");
+    Ok(())
+}

@@ -1,3 +1,4 @@
-//! The command line: one file per command. It calls the library, and decides nothing itself.
+//! The command line: arguments become calls into the library. One file for each command.
 
 pub mod init;
+pub mod plugin;

@@ -1,6 +1,7 @@
 //! What plugins are, which may run, and running them.
 
 pub mod admission;
+pub mod build;
 pub mod component;
 mod document;
 pub mod id;

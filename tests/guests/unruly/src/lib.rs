@@ -1,1 +1,103 @@
-//! A plugin.
+//! A plugin that misbehaves to order, for the suite.
+//!
+//! Its setting `behaviour` names what it does unasked: a [`Deed`], done once it has started; `<deed>-on-event`, done at
+//! each message; `initialize-…`, done instead of starting; or `stop-…`, done when it is told to stop. Whatever the setting
+//! is, the chat message `do <deed>` has it done at once, and `do ping` shows that it still lives.
+
+mod deed;
+
+use std::cell::Cell;
+
+use parlor_sdk::prelude::*;
+
+use deed::Deed;
+
+parlor_sdk::plugin!(start);
+
+thread_local! {
+    // How many messages this instance has seen: a fresh one begins anew.
+    static SEEN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// What the setting says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Behaviour {
+    Good,
+    Initialize(Deed),
+    Started(Deed),
+    OnEvent(Deed),
+    Stop(Deed),
+}
+
+impl Behaviour {
+    fn parse(name: &str) -> Result<Self> {
+        Ok(match name {
+            "" => Self::Good,
+            "initialize-fails" => Self::Initialize(Deed::Fail),
+            "initialize-traps" => Self::Initialize(Deed::Trap),
+            "initialize-spins" => Self::Initialize(Deed::Spin),
+            "initialize-never-returns" => Self::Initialize(Deed::WaitForEver),
+            "initialize-sleeps" => Self::Initialize(Deed::Sleep),
+            "stop-traps" => Self::Stop(Deed::Trap),
+            "stop-spins" => Self::Stop(Deed::Spin),
+            "stop-never-returns" => Self::Stop(Deed::WaitForEver),
+            name => match name.strip_suffix("-on-event") {
+                Some(deed) => Self::OnEvent(deed.parse()?),
+                None => Self::Started(name.parse()?),
+            },
+        })
+    }
+}
+
+async fn start() -> Result<()> {
+    let behaviour = Behaviour::parse(&settings::get_or("behaviour", String::new())?)?;
+    if let Behaviour::Initialize(deed) = behaviour {
+        deed.commit().await?;
+    }
+    if let Behaviour::Stop(deed) = behaviour {
+        on_stop(move || async move { deed.commit().await.map(drop) });
+    }
+    // Some tests grant nothing at all.
+    match on("message").run(move |message| handle(behaviour, message)) {
+        Ok(_) => {}
+        Err(error) if error.is_denied() => info!("nobody can tell it anything: {error}"),
+        Err(error) => return Err(error),
+    }
+    if let Behaviour::Started(deed) = behaviour {
+        spawn(async move {
+            info!("{deed:?}: {}", deed.commit().await?);
+            Ok(())
+        });
+    }
+    info!("ready to misbehave: {behaviour:?}");
+    Ok(())
+}
+
+async fn handle(behaviour: Behaviour, message: Message) -> Result<()> {
+    SEEN.set(SEEN.get() + 1);
+    if let Behaviour::OnEvent(deed) = behaviour {
+        deed.commit().await?;
+    }
+    let Some(order) = message.body.as_deref().and_then(|body| body.strip_prefix("do ")) else { return Ok(()) };
+    let answer = match order {
+        "ping" => "pong".to_owned(),
+        "seen" => format!("seen {}", SEEN.get()),
+        "flood-messages" => flood_messages(&message).await,
+        order => match order.parse::<Deed>() {
+            Ok(deed) => deed.commit().await?,
+            Err(error) => error.to_string(),
+        },
+    };
+    chats::reply(&message, answer).await?;
+    Ok(())
+}
+
+/// More messages than any limit lets through at once.
+async fn flood_messages(to: &Message) -> String {
+    for sent in 0..10_000_u32 {
+        if let Err(error) = chats::reply(to, format!("flood {sent}")).await {
+            return format!("flood-messages ended after {sent}: {error}");
+        }
+    }
+    "flood-messages was not stopped".to_owned()
+}

@@ -1,0 +1,82 @@
+//! `parlor plugin`: what the author of a plugin needs.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use crate::plugins::build::{self, Built};
+
+/// What can be done with a plugin.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Build a Rust plugin's folder into the one file that can be installed
+    Build(BuildArgs),
+}
+
+impl PluginCommand {
+    /// Does it.
+    pub fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Build(arguments) => arguments.run(),
+        }
+    }
+}
+
+/// What to build, and how to say that it was.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// The plugin's folder, with Cargo.toml and plugin.toml
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// The file to write [default: target/plugins/<package>.wasm]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Say what was built as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl BuildArgs {
+    /// Builds it, and says what came out.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let built = build::build(&build::Request { folder: self.folder.clone(), output: self.output.clone() })?;
+        let text = if self.json { serde_json::to_string(&built)? } else { report(&built) };
+        writeln!(io::stdout().lock(), "{text}").context("standard output")
+    }
+}
+
+fn report(built: &Built) -> String {
+    format!("{}\n  size    {} bytes\n  digest  {}", built.file.display(), built.size, built.digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Cli {
+        #[command(subcommand)]
+        command: PluginCommand,
+    }
+
+    #[test]
+    fn the_folder_is_the_present_one_unless_named() {
+        let Cli { command: PluginCommand::Build(arguments) } = Cli::parse_from(["plugin", "build"]);
+        assert_eq!(arguments.folder, PathBuf::from("."));
+        let Cli { command: PluginCommand::Build(arguments) } =
+            Cli::parse_from(["plugin", "build", "echo", "-o", "echo.wasm", "--json"]);
+        assert_eq!(arguments.folder, PathBuf::from("echo"));
+        assert_eq!(arguments.output, Some(PathBuf::from("echo.wasm")));
+        assert!(arguments.json);
+    }
+
+    #[test]
+    fn the_report_shows_file_size_and_digest() {
+        let built = Built { file: PathBuf::from("echo.wasm"), size: 12, digest: "sha256:00".to_owned() };
+        assert_eq!(report(&built), "echo.wasm\n  size    12 bytes\n  digest  sha256:00");
+    }
+}

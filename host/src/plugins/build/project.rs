@@ -1,0 +1,252 @@
+//! What cargo knows of a plugin's folder: package, library, profile, and where things go.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use super::toolchain::{TARGET, Toolchain};
+use super::{BuildError, environment};
+
+/// The profile that parlor's own workspace, and whoever copies it, has for plugins.
+const PROFILE: &str = "plugin";
+
+/// The package in a plugin's folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Project {
+    /// The package's name.
+    pub(super) package: String,
+    /// The library's name, as its file is called.
+    library: String,
+    /// The workspace's folder.
+    root: PathBuf,
+    /// Its `target/`.
+    target: PathBuf,
+    /// How to compile.
+    pub(super) profile: Profile,
+    version: String,
+    description: String,
+    authors: String,
+    license: String,
+    repository: String,
+}
+
+/// How to compile: for size where the workspace says how, else as cargo does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// `[profile.plugin]` of the workspace.
+    Plugin,
+    /// Cargo's own.
+    Release,
+}
+
+impl Profile {
+    /// For `cargo build`.
+    pub(super) fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Plugin => &["--profile", PROFILE],
+            Self::Release => &["--release"],
+        }
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Plugin => PROFILE,
+            Self::Release => "release",
+        }
+    }
+}
+
+/// The part of `cargo metadata` that matters here.
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_root: PathBuf,
+    target_directory: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    manifest_path: PathBuf,
+    targets: Vec<Target>,
+    #[serde(default)]
+    authors: Vec<String>,
+    description: Option<String>,
+    license: Option<String>,
+    repository: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+    crate_types: Vec<String>,
+}
+
+impl Project {
+    /// Asks cargo.
+    pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
+        let mut cargo = Command::new("cargo");
+        environment::forget_outer_cargo(&mut cargo);
+        let output = cargo
+            .current_dir(folder)
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .output()
+            .map_err(|error| BuildError::Run { program: "cargo", error })?;
+        let unreadable = |reason: String| BuildError::Project { folder: folder.to_owned(), reason };
+        if !output.status.success() {
+            return Err(unreadable(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        }
+        let metadata: Metadata =
+            serde_json::from_slice(&output.stdout).map_err(|error| unreadable(error.to_string()))?;
+        let manifest = fs::canonicalize(folder.join("Cargo.toml")).map_err(|error| unreadable(error.to_string()))?;
+        Self::of(metadata, &manifest, folder)
+    }
+
+    fn of(metadata: Metadata, manifest: &Path, folder: &Path) -> Result<Self, BuildError> {
+        let Some(package) = metadata.packages.into_iter().find(|package| package.manifest_path == manifest) else {
+            let reason = "it is a workspace; name the folder of one plugin in it".to_owned();
+            return Err(BuildError::Project { folder: folder.to_owned(), reason });
+        };
+        let library = package.targets.into_iter().find(|target| target.crate_types.iter().any(|kind| kind == "cdylib"));
+        let Some(library) = library else {
+            return Err(BuildError::NotCdylib { package: package.name });
+        };
+        Ok(Self {
+            library: library.name.replace('-', "_"),
+            profile: profile_of(&metadata.workspace_root),
+            root: metadata.workspace_root,
+            target: metadata.target_directory,
+            version: package.version,
+            description: package.description.unwrap_or_default(),
+            authors: package.authors.join(", "),
+            license: package.license.unwrap_or_default(),
+            repository: package.repository.unwrap_or_default(),
+            package: package.name,
+        })
+    }
+
+    /// Where cargo compiles: one folder for all plugins of a workspace, apart from what is built for this machine.
+    pub(super) fn target_directory(&self) -> PathBuf {
+        self.target.join("plugins-build")
+    }
+
+    /// The core module, once it is compiled.
+    pub(super) fn module(&self) -> PathBuf {
+        let folder = self.target_directory().join(TARGET).join(self.profile.folder());
+        folder.join(&self.library).with_extension("wasm")
+    }
+
+    /// Where the component goes when nobody says.
+    pub(super) fn default_output(&self) -> PathBuf {
+        self.target.join("plugins").join(format!("{}.wasm", self.package))
+    }
+
+    /// The custom sections that registries and tools read, with what they hold.
+    pub(super) fn metadata(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("version", &self.version),
+            ("authors", &self.authors),
+            ("description", &self.description),
+            ("licenses", &self.license),
+            ("source", &self.repository),
+        ]
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(name, text)| (name, text.as_str()))
+    }
+
+    /// A setting of cargo that keeps this machine's paths out of the component, where panics would name them. Whoever
+    /// builds the same source with the same compiler elsewhere gets the same bytes, and so the same digest.
+    pub(super) fn anonymous_paths(&self, toolchain: &Toolchain) -> String {
+        // The last prefix that fits wins, so the widest comes first.
+        let mut prefixes = Vec::new();
+        if let Some(home) = cargo_home() {
+            prefixes.push((home, "/cargo"));
+        }
+        prefixes.push((toolchain.sysroot.clone(), "/rust"));
+        prefixes.push((self.root.clone(), "/plugin"));
+        let flags: Vec<toml::Value> = prefixes
+            .into_iter()
+            .filter_map(|(path, name)| Some(format!("--remap-path-prefix={}={name}", path.to_str()?).into()))
+            .collect();
+        format!("target.{TARGET}.rustflags={}", toml::Value::Array(flags))
+    }
+}
+
+fn profile_of(root: &Path) -> Profile {
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
+    let has_own = manifest.parse::<toml::Table>().is_ok_and(|manifest| {
+        manifest.get("profile").and_then(|profiles| profiles.get(PROFILE)).is_some_and(toml::Value::is_table)
+    });
+    if has_own { Profile::Plugin } else { Profile::Release }
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(crate_type: &str, root: &Path) -> Metadata {
+        serde_json::from_value(serde_json::json!({
+            "packages": [{
+                "name": "my-echo",
+                "version": "1.2.3",
+                "manifest_path": "/ws/my-echo/Cargo.toml",
+                "targets": [{ "name": "my-echo", "crate_types": [crate_type] }],
+                "authors": ["A", "B"],
+                "description": null,
+                "license": "MIT",
+                "repository": null,
+            }],
+            "workspace_root": root,
+            "target_directory": "/ws/target",
+        }))
+        .expect("metadata")
+    }
+
+    fn project(root: &Path) -> Result<Project, BuildError> {
+        Project::of(metadata("cdylib", root), Path::new("/ws/my-echo/Cargo.toml"), Path::new("my-echo"))
+    }
+
+    #[test]
+    fn the_module_is_looked_for_where_cargo_puts_it() {
+        let project = project(Path::new("/nowhere")).expect("a plugin");
+        let module = project.module();
+        assert_eq!(module, Path::new("/ws/target/plugins-build/wasm32-unknown-unknown/release/my_echo.wasm"));
+        assert_eq!(project.default_output(), Path::new("/ws/target/plugins/my-echo.wasm"));
+    }
+
+    #[test]
+    fn the_workspace_s_own_profile_is_used_where_there_is_one() {
+        let root = tempfile::tempdir().expect("a folder");
+        assert_eq!(project(root.path()).expect("a plugin").profile, Profile::Release);
+        fs::write(root.path().join("Cargo.toml"), "[profile.plugin]\ninherits = \"release\"\n").expect("written");
+        assert_eq!(project(root.path()).expect("a plugin").profile, Profile::Plugin);
+    }
+
+    #[test]
+    fn only_metadata_that_says_something_is_embedded() {
+        let project = project(Path::new("/nowhere")).expect("a plugin");
+        let sections: Vec<_> = project.metadata().collect();
+        assert_eq!(sections, [("version", "1.2.3"), ("authors", "A, B"), ("licenses", "MIT")]);
+    }
+
+    #[test]
+    fn a_library_that_is_no_cdylib_is_named() {
+        let found =
+            Project::of(metadata("lib", Path::new("/ws")), Path::new("/ws/my-echo/Cargo.toml"), Path::new("my-echo"));
+        assert!(matches!(found, Err(BuildError::NotCdylib { package }) if package == "my-echo"));
+    }
+
+    #[test]
+    fn a_workspace_is_not_a_plugin() {
+        let found = Project::of(metadata("cdylib", Path::new("/ws")), Path::new("/ws/Cargo.toml"), Path::new("."));
+        assert!(matches!(found, Err(BuildError::Project { .. })));
+    }
+}

@@ -1,0 +1,63 @@
+//! Everything but the compiler itself; the suite builds real plugins.
+
+use super::*;
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("written");
+    }
+    folder
+}
+
+fn build_in(folder: &tempfile::TempDir) -> Result<Built, BuildError> {
+    build(&Request { folder: folder.path().to_owned(), output: None })
+}
+
+#[test]
+fn a_folder_without_cargo_toml_is_not_a_plugin() {
+    let error = build_in(&folder(&[])).expect_err("refused");
+    assert!(matches!(error, BuildError::NotAPlugin(_)), "{error}");
+}
+
+#[test]
+fn a_folder_without_manifest_is_told_what_to_write() {
+    let error = build_in(&folder(&[("Cargo.toml", "")])).expect_err("refused");
+    assert!(matches!(error, BuildError::NoManifest(_)), "{error}");
+    assert!(error.to_string().contains("has no plugin.toml; write one"));
+}
+
+#[test]
+fn a_broken_manifest_is_refused_before_anything_is_compiled() {
+    let error = build_in(&folder(&[("Cargo.toml", ""), ("plugin.toml", "[plugin")])).expect_err("refused");
+    assert!(matches!(error, BuildError::Manifest { .. }), "{error}");
+}
+
+#[test]
+fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+    let folder = folder(&[("echo.wasm", "old")]);
+    let file = folder.path().join("echo.wasm");
+    write_atomically(&file, b"new").expect("written");
+    assert_eq!(fs::read(&file).expect("read"), b"new");
+    assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
+}
+
+#[test]
+fn a_write_that_fails_leaves_the_target_and_no_rest() {
+    let folder = folder(&[]);
+    let file = folder.path().join("echo.wasm");
+    fs::create_dir(&file).expect("made");
+    write_atomically(&file, b"new").expect_err("a folder is in the way");
+    assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
+}
+
+#[test]
+fn a_section_is_appended_as_a_parser_reads_it() {
+    let mut component = wat::parse_str("(component)").expect("a component");
+    section(&mut component, SECTION, "[plugin]\n");
+    let found = wasmparser::Parser::new(0).parse_all(&component).find_map(|part| match part.expect("valid") {
+        wasmparser::Payload::CustomSection(custom) if custom.name() == SECTION => Some(custom.data().to_vec()),
+        _ => None,
+    });
+    assert_eq!(found.as_deref(), Some(b"[plugin]\n".as_slice()));
+}

@@ -1,0 +1,188 @@
+//! Finding a Rust compiler on this machine that can make WebAssembly.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{BuildError, environment};
+
+/// What plugins are compiled for: WebAssembly without an operating system.
+pub(super) const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Where Debian and its relatives put the compiler of the system.
+const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
+
+/// A compiler that can make WebAssembly, and what it needs for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Toolchain {
+    /// Which; none = the one that cargo would take anyway.
+    rustc: Option<PathBuf>,
+    /// Its folder.
+    pub(super) sysroot: PathBuf,
+    /// Where the standard library for the target comes from.
+    library: StandardLibrary,
+}
+
+/// Where the standard library for the target comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum StandardLibrary {
+    /// It is installed.
+    Installed,
+    /// Its source is; cargo compiles it along, once for all plugins of a workspace.
+    Compiled {
+        /// Links WebAssembly, where the compiler brings nothing for that; none = it does.
+        linker: Option<PathBuf>,
+    },
+}
+
+/// A compiler, and the folder that it takes its libraries from.
+#[derive(Debug, Clone)]
+struct Compiler {
+    rustc: Option<PathBuf>,
+    sysroot: PathBuf,
+}
+
+impl Toolchain {
+    /// The best that there is for the plugin in `folder`: the compiler that is in use there, else the system's; with the
+    /// target's library installed, else with its source.
+    pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
+        let compilers: Vec<Compiler> = [None, Some(PathBuf::from(SYSTEM_RUSTC))]
+            .into_iter()
+            .filter_map(|rustc| Compiler::ask(rustc, folder))
+            .collect();
+        let search_path = env::var_os("PATH").unwrap_or_default();
+        let folders: Vec<PathBuf> = env::split_paths(&search_path).collect();
+        choose(&compilers, &folders).ok_or(BuildError::NoTarget)
+    }
+
+    /// Makes cargo use it.
+    pub(super) fn apply(&self, cargo: &mut Command) {
+        if let Some(rustc) = &self.rustc {
+            cargo.env("RUSTC", rustc);
+        }
+        if let StandardLibrary::Compiled { linker } = &self.library {
+            // A released compiler also can, but has to be told that one means it.
+            cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=std,panic_abort");
+            if let Some(linker) = linker {
+                cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
+            }
+        }
+    }
+}
+
+impl Compiler {
+    /// None: it is not there, or does not run.
+    fn ask(rustc: Option<PathBuf>, folder: &Path) -> Option<Self> {
+        let mut command = Command::new(rustc.as_deref().unwrap_or(Path::new("rustc")));
+        environment::forget_outer_cargo(&mut command);
+        let output = command.current_dir(folder).args(["--print", "sysroot"]).output().ok()?;
+        let sysroot = String::from_utf8(output.stdout).ok()?;
+        (output.status.success() && !sysroot.trim().is_empty())
+            .then(|| Self { rustc, sysroot: PathBuf::from(sysroot.trim()) })
+    }
+
+    fn rustlib(&self) -> PathBuf {
+        self.sysroot.join("lib/rustlib")
+    }
+
+    fn has_library(&self) -> bool {
+        self.rustlib().join(TARGET).join("lib").is_dir()
+    }
+
+    fn has_source(&self) -> bool {
+        self.rustlib().join("src/rust/library/std/Cargo.toml").is_file()
+    }
+
+    /// The linker that a toolchain of rustup brings along.
+    fn linker(&self) -> Option<PathBuf> {
+        let hosts = fs::read_dir(self.rustlib()).ok()?;
+        hosts.flatten().map(|host| host.path().join("bin/rust-lld")).find(|linker| linker.is_file())
+    }
+}
+
+fn choose(compilers: &[Compiler], search_path: &[PathBuf]) -> Option<Toolchain> {
+    if let Some(compiler) = compilers.iter().find(|compiler| compiler.has_library()) {
+        return Some(compiler.with(StandardLibrary::Installed));
+    }
+    let compiler = compilers.iter().find(|compiler| compiler.has_source())?;
+    if compiler.linker().is_some() {
+        return Some(compiler.with(StandardLibrary::Compiled { linker: None }));
+    }
+    let borrowed = compilers.iter().find_map(Compiler::linker);
+    let on_path = || search_path.iter().map(|folder| folder.join("wasm-ld")).find(|linker| linker.is_file());
+    let linker = borrowed.or_else(on_path)?;
+    Some(compiler.with(StandardLibrary::Compiled { linker: Some(linker) }))
+}
+
+impl Compiler {
+    fn with(&self, library: StandardLibrary) -> Toolchain {
+        Toolchain { rustc: self.rustc.clone(), sysroot: self.sysroot.clone(), library }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Machine(tempfile::TempDir);
+
+    impl Machine {
+        fn new(files: &[&str]) -> Self {
+            let machine = Self(tempfile::tempdir().expect("a folder"));
+            for file in files {
+                let path = machine.0.path().join(file);
+                fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+                fs::write(path, "").expect("written");
+            }
+            machine
+        }
+
+        fn choose(&self) -> Option<Toolchain> {
+            let path = |name: &str| self.0.path().join(name);
+            let compilers = [
+                Compiler { rustc: None, sysroot: path("rustup") },
+                Compiler { rustc: Some(path("usr/bin/rustc")), sysroot: path("usr") },
+            ];
+            choose(&compilers, &[path("bin"), path("usr/bin")])
+        }
+    }
+
+    const RUSTUP_TARGET: &str = "rustup/lib/rustlib/wasm32-unknown-unknown/lib/libstd.rlib";
+    const RUSTUP_LINKER: &str = "rustup/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld";
+    const RUSTUP_SOURCE: &str = "rustup/lib/rustlib/src/rust/library/std/Cargo.toml";
+    const SYSTEM_SOURCE: &str = "usr/lib/rustlib/src/rust/library/std/Cargo.toml";
+
+    #[test]
+    fn an_installed_target_is_preferred_and_needs_nothing_else() {
+        let found = Machine::new(&[RUSTUP_TARGET, SYSTEM_SOURCE, RUSTUP_LINKER]).choose().expect("found");
+        assert_eq!((found.rustc, found.library), (None, StandardLibrary::Installed));
+    }
+
+    #[test]
+    fn the_system_s_source_borrows_the_linker_of_rustup() {
+        let machine = Machine::new(&[SYSTEM_SOURCE, RUSTUP_LINKER]);
+        let found = machine.choose().expect("found");
+        assert_eq!(found.rustc, Some(machine.0.path().join("usr/bin/rustc")));
+        assert_eq!(found.library, StandardLibrary::Compiled { linker: Some(machine.0.path().join(RUSTUP_LINKER)) });
+    }
+
+    #[test]
+    fn the_system_s_source_takes_a_linker_from_the_search_path() {
+        let machine = Machine::new(&[SYSTEM_SOURCE, "usr/bin/wasm-ld"]);
+        let found = machine.choose().expect("found");
+        assert_eq!(found.library, StandardLibrary::Compiled { linker: Some(machine.0.path().join("usr/bin/wasm-ld")) });
+    }
+
+    #[test]
+    fn rustup_s_own_source_brings_its_linker() {
+        let found = Machine::new(&[RUSTUP_SOURCE, RUSTUP_LINKER]).choose().expect("found");
+        assert_eq!((found.rustc, found.library), (None, StandardLibrary::Compiled { linker: None }));
+    }
+
+    #[test]
+    fn without_target_and_source_or_without_linker_there_is_none() {
+        assert_eq!(Machine::new(&[RUSTUP_LINKER]).choose(), None);
+        assert_eq!(Machine::new(&[SYSTEM_SOURCE]).choose(), None);
+    }
+}

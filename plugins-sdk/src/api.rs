@@ -1,0 +1,60 @@
+//! The top level: events of one's own, raw stanzas, waiting for a promise.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::bindings::parlor::plugin::api;
+use crate::error::{Error, Result};
+use crate::types::Payload;
+
+/// Fires the event `name` for every plugin that listens to it, and resolves the promise of the same name. Free.
+///
+/// The payload is what `serde` makes JSON of; `()` is none.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # async fn example() -> Result<()> {
+/// emit("greeted", json!({ "nick": "juliet" })).await?;
+/// emit("ready", ()).await?;
+/// # Ok(()) }
+/// ```
+pub async fn emit(name: impl AsRef<str>, payload: impl Serialize) -> Result<()> {
+    let payload = match serde_json::to_value(payload)? {
+        Value::Null => None,
+        value => Some(value.to_string()),
+    };
+    api::emit(name.as_ref().to_owned(), payload).await.map_err(Error::from)
+}
+
+/// Waits until the promise `name` is resolved, and gives its payload; at once if it already is.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # async fn example() -> Result<()> {
+/// wait_until("rosterContactsFetched").await?;
+/// let friends = contacts::get_all()?;
+/// # Ok(()) }
+/// ```
+pub async fn wait_until(promise: impl AsRef<str>) -> Result<Payload> {
+    api::wait_until(promise.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Sends one message, presence or IQ, best made with [`stanza`](crate::stanza). Needs `stanza.send`.
+pub async fn send(stanza: impl fmt::Display) -> Result<()> {
+    api::send(stanza.to_string()).await.map_err(Error::from)
+}
+
+/// Sends one IQ of the type get or set, and gives the whole answer as XML. Needs `stanza.send` for `iq`.
+///
+/// ```no_run
+/// # use parlor_sdk::{prelude::*, stanza::{self, Element, IqKind, ns}};
+/// # async fn example() -> Result<()> {
+/// let ping = stanza::iq(IqKind::Get).to("example.org").child(Element::new("ping").ns(ns::PING));
+/// let pong = api::send_iq(ping).await?;
+/// # Ok(()) }
+/// ```
+pub async fn send_iq(iq: impl fmt::Display) -> Result<String> {
+    api::send_iq(iq.to_string()).await.map_err(Error::from)
+}

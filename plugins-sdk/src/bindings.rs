@@ -1,0 +1,19 @@
+//! What `wit-bindgen` makes of the contract in `wit/`: the only place in the crate with unsafe code, none of it by hand.
+//!
+//! Plugins use the modules beside it; only [`plugin!`](crate::plugin) reaches in here.
+
+wit_bindgen::generate!({
+    path: "../wit",
+    world: "plugin",
+    // A plugin has no other part that could offer these names, and no need to depend on `wit-bindgen` itself.
+    pub_export_macro: true,
+    generate_unused_types: true,
+    default_bindings_module: "parlor_sdk::bindings",
+    additional_derives: [PartialEq],
+    additional_type_attributes: {
+        "parlor:plugin/types@0.1.0/outgoing": [#[derive(Default)]],
+        "parlor:plugin/types@0.1.0/extensions": [#[derive(Default)]],
+        "parlor:plugin/listen@0.1.0/filter": [#[derive(Default)]],
+        "parlor:plugin/rooms@0.1.0/attributes": [#[derive(Default)]],
+    },
+});

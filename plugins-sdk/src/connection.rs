@@ -1,0 +1,21 @@
+//! The connection to the server.
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! if !connection::connected() {
+//!     info!("nobody hears us yet");
+//! }
+//! ```
+
+use crate::bindings::parlor::plugin::connection;
+use crate::error::{Error, Result};
+
+/// Whether there is one, with a bound resource. Free.
+pub fn connected() -> bool {
+    connection::connected()
+}
+
+/// Ends the stream cleanly, and does not connect again. Needs `session.control`.
+pub async fn disconnect() -> Result<()> {
+    connection::disconnect().await.map_err(Error::from)
+}

@@ -1,0 +1,206 @@
+//! Why a call did not do what was asked, as an error that `?` carries and people can read.
+
+use std::fmt;
+
+use crate::bindings::parlor::plugin::types as wit;
+use crate::types::StanzaError;
+
+/// The result of a call to the host, and of everything in a plugin that calls it.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call did not do what was asked. Nothing was sent unless the case says so.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # async fn example() -> Result<()> {
+/// match chats::send("juliet@example.org", "hello").await {
+///     Ok(_) => info!("sent"),
+///     Err(Error::Offline) => info!("later, then"),
+///     Err(error) if error.is_denied() => warn!("ask the owner: {}", error.hint().unwrap_or_default()),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The owner did not grant it.
+    Denied {
+        /// The permission, such as `messages.send`.
+        permission: String,
+        /// What it would have to cover, such as a JID.
+        scope: Option<String>,
+        /// What the owner writes to allow it.
+        hint: String,
+    },
+    /// An argument is not what it should be.
+    Invalid {
+        /// The argument's name as the contract spells it.
+        argument: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The thing of this name does not exist.
+    NotFound(String),
+    /// It is too early: wait for the promise of this name first.
+    NotReady(String),
+    /// The host, or the server, cannot do that.
+    Unsupported(String),
+    /// It was sent, and the other side answered with an error.
+    Stanza(Box<StanzaError>),
+    /// The promise was rejected, for this reason.
+    Rejected(String),
+    /// It was sent, and no answer came in time.
+    TimedOut,
+    /// There is no connection to the server.
+    Offline,
+    /// What the call waited for has ended: its plugin, or the session.
+    Stopped,
+    /// A limit of this plugin is used up.
+    OverLimit(String),
+    /// Anything else, a plugin's own errors among them.
+    Other(String),
+}
+
+impl Error {
+    /// An error of the plugin's own.
+    pub fn other(reason: impl fmt::Display) -> Self {
+        Self::Other(reason.to_string())
+    }
+
+    /// An argument that is wrong, and why.
+    pub fn invalid(argument: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self::Invalid { argument: argument.into(), reason: reason.to_string() }
+    }
+
+    /// Whether the owner's grant is what is missing.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied { .. })
+    }
+
+    /// Whether the same call may well work later.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::NotReady(_) | Self::TimedOut | Self::Offline => true,
+            Self::Stanza(error) => error.kind == "wait",
+            _ => false,
+        }
+    }
+
+    /// What the owner would have to write, where that is what is missing.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Denied { hint, .. } => Some(hint),
+            _ => None,
+        }
+    }
+
+    /// The condition that the other side answered, such as `item-not-found` (RFC 6120, section 8.3.3).
+    pub fn condition(&self) -> Option<&str> {
+        match self {
+            Self::Stanza(error) => Some(&error.condition),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied { permission, scope: Some(scope), .. } => write!(f, "not granted: {permission} for {scope}"),
+            Self::Denied { permission, scope: None, .. } => write!(f, "not granted: {permission}"),
+            Self::Invalid { argument, reason } => write!(f, "invalid {argument}: {reason}"),
+            Self::NotFound(what) => write!(f, "not found: {what}"),
+            Self::NotReady(promise) => write!(f, "not ready: wait for {promise}"),
+            Self::Unsupported(what) => write!(f, "unsupported: {what}"),
+            Self::Stanza(error) => match &error.text {
+                Some(text) => write!(f, "{}: {text}", error.condition),
+                None => f.write_str(&error.condition),
+            },
+            Self::Rejected(reason) => write!(f, "rejected: {reason}"),
+            Self::TimedOut => f.write_str("timed out"),
+            Self::Offline => f.write_str("offline"),
+            Self::Stopped => f.write_str("stopped"),
+            Self::OverLimit(limit) => write!(f, "over limit: {limit}"),
+            Self::Other(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<wit::Error> for Error {
+    fn from(error: wit::Error) -> Self {
+        match error {
+            wit::Error::Denied(wit::Denial { permission, scope, hint }) => Self::Denied { permission, scope, hint },
+            wit::Error::Invalid(wit::BadArgument { name, reason }) => Self::Invalid { argument: name, reason },
+            wit::Error::NotFound(what) => Self::NotFound(what),
+            wit::Error::NotReady(promise) => Self::NotReady(promise),
+            wit::Error::Unsupported(what) => Self::Unsupported(what),
+            wit::Error::Stanza(error) => Self::Stanza(Box::new(error)),
+            wit::Error::Rejected(reason) => Self::Rejected(reason),
+            wit::Error::TimedOut => Self::TimedOut,
+            wit::Error::Offline => Self::Offline,
+            wit::Error::Stopped => Self::Stopped,
+            wit::Error::OverLimit(limit) => Self::OverLimit(limit),
+            wit::Error::Other(reason) => Self::Other(reason),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Other(format!("JSON: {error}"))
+    }
+}
+
+impl From<String> for Error {
+    fn from(reason: String) -> Self {
+        Self::Other(reason)
+    }
+}
+
+impl From<&str> for Error {
+    fn from(reason: &str) -> Self {
+        Self::Other(reason.to_owned())
+    }
+}
+
+impl From<Box<dyn std::error::Error>> for Error {
+    fn from(error: Box<dyn std::error::Error>) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_reads_as_a_sentence_and_keeps_its_hint() {
+        let error = Error::from(wit::Error::Denied(wit::Denial {
+            permission: "rooms.send".into(),
+            scope: Some("hall@example.org".into()),
+            hint: "write it".into(),
+        }));
+        assert_eq!(error.to_string(), "not granted: rooms.send for hall@example.org");
+        assert!(error.is_denied());
+        assert_eq!(error.hint(), Some("write it"));
+    }
+
+    #[test]
+    fn a_stanza_error_gives_its_condition_and_is_temporary_when_it_says_wait() {
+        let answer = |kind: &str| {
+            Error::from(wit::Error::Stanza(StanzaError {
+                condition: "resource-constraint".into(),
+                kind: kind.into(),
+                text: Some("full".into()),
+                xml: String::new(),
+            }))
+        };
+        assert_eq!(answer("wait").condition(), Some("resource-constraint"));
+        assert_eq!(answer("wait").to_string(), "resource-constraint: full");
+        assert!(answer("wait").is_temporary());
+        assert!(!answer("cancel").is_temporary());
+    }
+}

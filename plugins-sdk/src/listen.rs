@@ -1,0 +1,206 @@
+//! Subscribing to events. What a filter leaves out never wakes the plugin.
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! # async fn example() -> Result<()> {
+//! let orders = on("message").kind("chat").prefix("!").run(|message: Message| async move {
+//!     info!("{} orders something", message.from);
+//!     Ok(())
+//! })?;
+//! on("occupantJoined").room("hall@rooms.example.org").run(|occupant: Occupant| async move {
+//!     rooms::send(&occupant.room, format!("Welcome, {}!", occupant.nick)).await?;
+//!     Ok(())
+//! })?;
+//! on("connected").once(move |_: Event| async move { orders.end() })?;
+//! # Ok(()) }
+//! ```
+
+use std::future::Future;
+use std::rc::Rc;
+
+use serde::de::DeserializeOwned;
+
+use crate::bindings::parlor::plugin::listen::{self, Filter};
+use crate::error::{Error, Result};
+use crate::runtime::{self, Handler, Work};
+use crate::types::{Chat, Command, Contact, Feature, Invite, Message, Occupant, Payload, Room, Status};
+
+pub use crate::bindings::parlor::plugin::listen::Event;
+
+/// Begins a subscription to the event of this name, without own messages and history: see [`Listen`].
+pub fn on(name: impl Into<String>) -> Listen {
+    Listen { name: name.into(), filter: Filter::default() }
+}
+
+/// Subscribes to every message that is news and not our own. Needs `messages.read`.
+pub fn on_message<W>(closure: impl Fn(Message) -> W + 'static) -> Result<Subscription>
+where
+    W: Future<Output = Result<()>> + 'static,
+{
+    on("message").run(closure)
+}
+
+/// A subscription in the making. All that is asked of an event must hold; one without such a field does not match.
+#[derive(Debug, Clone)]
+#[must_use = "a subscription begins with `run` or `once`"]
+pub struct Listen {
+    name: String,
+    filter: Filter,
+}
+
+impl Listen {
+    /// Only from this sender, occupant or contact: a bare JID also stands for its full ones.
+    pub fn from(mut self, jid: impl AsRef<str>) -> Self {
+        self.filter.from = Some(jid.as_ref().to_owned());
+        self
+    }
+
+    /// Only in this room.
+    pub fn room(mut self, jid: impl AsRef<str>) -> Self {
+        self.filter.room = Some(jid.as_ref().to_owned());
+        self
+    }
+
+    /// Only messages of this kind: `chat`, `normal`, `headline`, `groupchat` or `error`.
+    pub fn kind(mut self, kind: impl Into<String>) -> Self {
+        self.filter.kind = Some(kind.into());
+        self
+    }
+
+    /// Only messages whose body begins like this, byte for byte.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.filter.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Also what this account wrote itself.
+    pub fn with_own(mut self) -> Self {
+        self.filter.own = true;
+        self
+    }
+
+    /// Also history: messages that were stored on the way, and a room's backlog. Do not answer those.
+    pub fn with_delayed(mut self) -> Self {
+        self.filter.delayed = true;
+        self
+    }
+
+    /// With the whole stanza in [`Message::xml`]. Needs `stanza.read`.
+    pub fn with_xml(mut self) -> Self {
+        self.filter.xml = true;
+        self
+    }
+
+    /// Runs `closure` for each event. What it takes says what is wanted of the event: see [`FromEvent`].
+    ///
+    /// Closures may overlap while they wait. An error is written to the host's log, and the plugin goes on.
+    pub fn run<T, W>(self, closure: impl Fn(T) -> W + 'static) -> Result<Subscription>
+    where
+        T: FromEvent,
+        W: Future<Output = Result<()>> + 'static,
+    {
+        let id = listen::on(&self.name, self.filter())?;
+        let handler = move |event| match T::from_event(event) {
+            Ok(wanted) => Box::pin(closure(wanted)) as Work,
+            Err(error) => Box::pin(async { Err(error) }),
+        };
+        runtime::handle(id, Handler::Always(Rc::new(handler)));
+        Ok(Subscription(id))
+    }
+
+    /// Runs `closure` for the next event only.
+    pub fn once<T, W>(self, closure: impl FnOnce(T) -> W + 'static) -> Result<Subscription>
+    where
+        T: FromEvent,
+        W: Future<Output = Result<()>> + 'static,
+    {
+        let id = listen::once(&self.name, self.filter())?;
+        let handler = move |event| match T::from_event(event) {
+            Ok(wanted) => Box::pin(closure(wanted)) as Work,
+            Err(error) => Box::pin(async { Err(error) }),
+        };
+        runtime::handle(id, Handler::Once(Box::new(handler)));
+        Ok(Subscription(id))
+    }
+
+    fn filter(&self) -> Option<&Filter> {
+        (self.filter != Filter::default()).then_some(&self.filter)
+    }
+}
+
+/// A subscription that runs. It goes on when this is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subscription(u64);
+
+impl Subscription {
+    /// Ends it. [`Error::NotFound`]: it has ended.
+    pub fn end(self) -> Result<()> {
+        runtime::forget(self.0);
+        listen::not(self.0).map_err(Error::from)
+    }
+}
+
+/// What a handler can take: the whole [`Event`], what it carries ([`Message`], [`Occupant`] …, [`Payload`]), or with
+/// [`Json`] any type that `serde` reads.
+pub trait FromEvent: Sized {
+    /// Takes it out. An error, when the event carries something else.
+    fn from_event(event: Event) -> Result<Self>;
+}
+
+impl FromEvent for Event {
+    fn from_event(event: Event) -> Result<Self> {
+        Ok(event)
+    }
+}
+
+impl FromEvent for Payload {
+    fn from_event(event: Event) -> Result<Self> {
+        Ok(event.payload)
+    }
+}
+
+/// The payload of another plugin's event, read by `serde`.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # fn example() -> Result<()> {
+/// on("greeted").run(|Json(nick): Json<String>| async move {
+///     info!("somebody greeted {nick}");
+///     Ok(())
+/// })?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromEvent for Json<T> {
+    fn from_event(event: Event) -> Result<Self> {
+        Ok(Self(event.payload.json()?))
+    }
+}
+
+macro_rules! from_payload {
+    ($($case:ident => $wanted:ty),+ $(,)?) => {
+        $(impl FromEvent for $wanted {
+            fn from_event(event: Event) -> Result<Self> {
+                match event.payload {
+                    Payload::$case(wanted) => Ok(wanted),
+                    other => Err(Error::other(format_args!("it carries {}, not {}", other.shape(), stringify!($wanted)))),
+                }
+            }
+        })+
+    };
+}
+
+from_payload!(
+    Text => String,
+    Status => Status,
+    Contact => Contact,
+    Chat => Chat,
+    Message => Message,
+    Room => Room,
+    Occupant => Occupant,
+    Feature => Feature,
+    Invite => Invite,
+    Command => Command,
+);

@@ -1,0 +1,29 @@
+//! Promises that other plugins wait for with [`wait_until`](crate::api::wait_until). Free for every plugin.
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! # async fn example() -> Result<()> {
+//! promises::add("libraryOpen").await?;
+//! // … and once it is:
+//! emit("libraryOpen", json!({ "books": 12 })).await?;
+//! # Ok(()) }
+//! ```
+
+use crate::bindings::parlor::plugin::promises;
+use crate::error::{Error, Result};
+use crate::types::owned;
+
+/// Adds a promise. The first plugin to add a name owns it; when the owner adds it again, it is fresh again.
+pub async fn add(name: impl AsRef<str>) -> Result<()> {
+    promises::add(name.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Adds all of them, or none.
+pub async fn add_all(names: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
+    promises::add_all(owned(names)).await.map_err(Error::from)
+}
+
+/// Rejects a promise of one's own: whoever waits for it gets [`Error::Rejected`].
+pub async fn reject(name: impl AsRef<str>, reason: impl AsRef<str>) -> Result<()> {
+    promises::reject(name.as_ref().to_owned(), reason.as_ref().to_owned()).await.map_err(Error::from)
+}

@@ -1,0 +1,122 @@
+//! What runs inside a plugin between the host's calls and the author's closures: who handles which subscription.
+//!
+//! It imports `log.write` and nothing else of the host, so that it adds no permission to any plugin.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use crate::bindings::exports::parlor::plugin::guest::Guest;
+use crate::error::Result;
+use crate::listen::Event;
+use crate::log::{Level, write};
+
+/// What an event sets going.
+pub(crate) type Work = Pin<Box<dyn Future<Output = Result<()>>>>;
+
+/// Who handles a subscription or timer.
+pub(crate) enum Handler {
+    /// Each event of it.
+    Always(Rc<dyn Fn(Event) -> Work>),
+    /// The next one.
+    Once(Box<dyn FnOnce(Event) -> Work>),
+}
+
+thread_local! {
+    // A component has one thread, so this is the plugin's own table; ids are never used twice.
+    static HANDLERS: RefCell<BTreeMap<u64, Handler>> = const { RefCell::new(BTreeMap::new()) };
+    static AT_STOP: RefCell<Vec<Box<dyn FnOnce() -> Work>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Runs `closure` when the host stops the plugin: the moment to say good-bye. The host waits two seconds at most.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// on_stop(|| async {
+///     info!("good-bye");
+///     Ok(())
+/// });
+/// ```
+pub fn on_stop<W: Future<Output = Result<()>> + 'static>(closure: impl FnOnce() -> W + 'static) {
+    AT_STOP.with_borrow_mut(|closures| closures.push(Box::new(|| Box::pin(closure()))));
+}
+
+/// Lets `work` go on by itself, beyond the handler that started it. Its error is written to the log.
+pub fn spawn(work: impl Future<Output = Result<()>> + 'static) {
+    wit_bindgen::spawn_local(async { report("a task", work.await) });
+}
+
+/// Remembers who handles a subscription.
+pub(crate) fn handle(subscription: u64, handler: Handler) {
+    HANDLERS.with_borrow_mut(|handlers| handlers.insert(subscription, handler));
+}
+
+/// Forgets who handles a subscription.
+pub(crate) fn forget(subscription: u64) {
+    // Dropped outside of the borrow: what a closure holds may itself end subscriptions when it goes.
+    let _ended = HANDLERS.with_borrow_mut(|handlers| handlers.remove(&subscription));
+}
+
+/// Where nothing is exported, this counts as the use of a plugin's code.
+#[doc(hidden)]
+pub const fn check<P: Guest>() {}
+
+#[doc(hidden)]
+pub async fn initialize(start: impl Future<Output = Result<()>>) -> Result<(), String> {
+    std::panic::set_hook(Box::new(|panic| write(Level::Fatal, &panic.to_string())));
+    start.await.map_err(|error| error.to_string())
+}
+
+#[doc(hidden)]
+pub async fn dispatch(event: Event) {
+    let name = event.name.clone();
+    let mut work: Vec<Work> = event.subscriptions.iter().filter_map(|id| begin(*id, &event)).collect();
+    drop(event);
+    // Several subscriptions to one event overlap like several events do.
+    poll_fn(|context| {
+        work.retain_mut(|work| match work.as_mut().poll(context) {
+            Poll::Ready(result) => {
+                report(&name, result);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if work.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+#[doc(hidden)]
+pub async fn stop() {
+    for closure in AT_STOP.take() {
+        report("stop", closure().await);
+    }
+}
+
+/// Calls the handler of this subscription. None: it ended while the event was on its way.
+fn begin(subscription: u64, event: &Event) -> Option<Work> {
+    let always = HANDLERS.with_borrow_mut(|handlers| match handlers.get(&subscription)? {
+        Handler::Always(handler) => Some(Ok(Rc::clone(handler))),
+        Handler::Once(_) => match handlers.remove(&subscription)? {
+            Handler::Once(handler) => Some(Err(handler)),
+            Handler::Always(handler) => Some(Ok(handler)),
+        },
+    })?;
+    // Outside of the borrow, since the closure may subscribe to more.
+    Some(match always {
+        Ok(handler) => handler(event.clone()),
+        Err(handler) => handler(event.clone()),
+    })
+}
+
+fn report(what: &str, result: Result<()>) {
+    if let Err(error) = result {
+        write(Level::Error, &format!("{what}: {error}"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! Settings, as anything that `serde` reads from JSON. A plugin's own are free; the host's need `settings.read`.
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! # async fn example() -> Result<()> {
+//! let greeting = settings::get_or("greeting", "Hello".to_owned())?;
+//! let limit: Option<u32> = settings::get("limit")?;
+//! settings::set("limit", 12).await?;
+//! # Ok(()) }
+//! ```
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bindings::parlor::plugin::settings;
+use crate::error::{Error, Result};
+
+/// The value of a setting. None: no such setting, or a secret of somebody else's.
+///
+/// [`Error::Invalid`] with the key as its argument: the value is not a `T`.
+pub fn get<T: DeserializeOwned>(key: impl AsRef<str>) -> Result<Option<T>> {
+    let key = key.as_ref();
+    match settings::get(key)? {
+        None => Ok(None),
+        Some(json) => serde_json::from_str(&json).map_err(|error| Error::invalid(key, error)),
+    }
+}
+
+/// The value of a setting, or `default` where there is none.
+pub fn get_or<T: DeserializeOwned>(key: impl AsRef<str>, default: T) -> Result<T> {
+    Ok(get(key)?.unwrap_or(default))
+}
+
+/// Changes an own setting for this account, until the process ends.
+pub async fn set(key: impl AsRef<str>, value: impl Serialize) -> Result<()> {
+    settings::set(key.as_ref().to_owned(), serde_json::to_string(&value)?).await.map_err(Error::from)
+}
+
+/// Changes several, or none.
+pub async fn set_many(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> Result<()> {
+    settings::set_many(written(values)?).await.map_err(Error::from)
+}
+
+/// Adds settings, and new defaults for those that are there; what the owner or [`set`] gave goes on to win.
+pub async fn update(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> Result<()> {
+    settings::update(written(values)?).await.map_err(Error::from)
+}
+
+fn written(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> Result<Vec<(String, String)>> {
+    values.into_iter().map(|(key, value)| Ok((key.as_ref().to_owned(), serde_json::to_string(&value)?))).collect()
+}

@@ -1,0 +1,77 @@
+//! Waiting, and being woken. Free for every plugin; at most 64 timers at once.
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! # async fn example() -> Result<()> {
+//! timers::sleep(Duration::from_millis(500)).await;
+//!
+//! let tick = timers::every(Duration::from_secs(60), || async {
+//!     info!("another minute");
+//!     Ok(())
+//! })?;
+//! timers::after(Duration::from_secs(600), move || async move { tick.cancel() })?;
+//! # Ok(()) }
+//! ```
+
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::bindings::parlor::plugin::timers;
+use crate::error::{Error, Result};
+use crate::runtime::{self, Handler};
+
+/// Waits. Other events of this plugin are handled meanwhile.
+pub async fn sleep(duration: Duration) {
+    timers::sleep(milliseconds(duration)).await;
+}
+
+/// Runs `closure` once, after `duration`.
+pub fn after<W>(duration: Duration, closure: impl FnOnce() -> W + 'static) -> Result<Timer>
+where
+    W: Future<Output = Result<()>> + 'static,
+{
+    let timer = timers::after(milliseconds(duration))?;
+    runtime::handle(timer, Handler::Once(Box::new(move |_| Box::pin(closure()))));
+    Ok(Timer(timer))
+}
+
+/// Runs `closure` again and again. A period is at least 10 ms.
+pub fn every<W>(period: Duration, closure: impl Fn() -> W + 'static) -> Result<Timer>
+where
+    W: Future<Output = Result<()>> + 'static,
+{
+    let timer = timers::every(milliseconds(period))?;
+    runtime::handle(timer, Handler::Always(Rc::new(move |_| Box::pin(closure()))));
+    Ok(Timer(timer))
+}
+
+/// A timer that was set. It goes on when this is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timer(u64);
+
+impl Timer {
+    /// Ends it. [`Error::NotFound`]: it has fired.
+    pub fn cancel(self) -> Result<()> {
+        runtime::forget(self.0);
+        timers::cancel(self.0).map_err(Error::from)
+    }
+}
+
+/// Rounded up, so that nobody is woken too early.
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_millisecond_counts_as_a_whole_one() {
+        assert_eq!(milliseconds(Duration::ZERO), 0);
+        assert_eq!(milliseconds(Duration::from_nanos(1)), 1);
+        assert_eq!(milliseconds(Duration::from_millis(7)), 7);
+        assert_eq!(milliseconds(Duration::MAX), u64::MAX);
+    }
+}

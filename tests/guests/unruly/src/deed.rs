@@ -1,0 +1,204 @@
+//! What the unruly plugin can do. Each deed ends in an error, in a trap, never, or with a line that says how far it got.
+
+use std::hint::black_box;
+use std::str::FromStr;
+
+use parlor_sdk::prelude::*;
+
+/// Nobody ever resolves it.
+const NEVER: &str = "unrulyNever";
+
+/// One way to misbehave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// `fail`: returns an error.
+    Fail,
+    /// `trap`: a panic.
+    Trap,
+    /// `spin`: loops without end and without a call.
+    Spin,
+    /// `recursion`: until the stack is full.
+    Recursion,
+    /// `grow-memory`: takes memory until it gets none, and keeps it.
+    GrowMemory,
+    /// `copy-memory`: moves 16 MiB to and fro without end.
+    CopyMemory,
+    /// `wait-for-ever`: waits for a promise that never comes.
+    WaitForEver,
+    /// `sleep`: waits for an hour.
+    Sleep,
+    /// `sleep-storm`: waits for nothing, again and again.
+    SleepStorm,
+    /// `flood-calls`: instant calls without end.
+    FloodCalls,
+    /// `flood-emit`: events without end, which it hears itself.
+    FloodEmit,
+    /// `flood-log`: ten thousand lines.
+    FloodLog,
+    /// `odd-log`: a line with control characters, and one that is too long.
+    OddLog,
+    /// `big-argument`: a text of 32 MiB across the boundary.
+    BigArgument,
+    /// `many-timers`: until it gets no more.
+    ManyTimers,
+    /// `many-subscriptions`: until it gets no more.
+    ManySubscriptions,
+    /// `many-promises`: until it gets no more.
+    ManyPromises,
+    /// `open-calls`: a hundred thousand calls that wait at once.
+    OpenCalls,
+    /// `handles`: a hundred thousand waits at once.
+    Handles,
+}
+
+impl FromStr for Deed {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Ok(match name {
+            "fail" => Self::Fail,
+            "trap" => Self::Trap,
+            "spin" => Self::Spin,
+            "recursion" => Self::Recursion,
+            "grow-memory" => Self::GrowMemory,
+            "copy-memory" => Self::CopyMemory,
+            "wait-for-ever" => Self::WaitForEver,
+            "sleep" => Self::Sleep,
+            "sleep-storm" => Self::SleepStorm,
+            "flood-calls" => Self::FloodCalls,
+            "flood-emit" => Self::FloodEmit,
+            "flood-log" => Self::FloodLog,
+            "odd-log" => Self::OddLog,
+            "big-argument" => Self::BigArgument,
+            "many-timers" => Self::ManyTimers,
+            "many-subscriptions" => Self::ManySubscriptions,
+            "many-promises" => Self::ManyPromises,
+            "open-calls" => Self::OpenCalls,
+            "handles" => Self::Handles,
+            other => return Err(Error::invalid("behaviour", format_args!("nobody knows {other}"))),
+        })
+    }
+}
+
+impl Deed {
+    /// Does it.
+    pub(crate) async fn commit(self) -> Result<String> {
+        match self {
+            Self::Fail => Err("failed to order".into()),
+            Self::Trap => panic!("trapped to order"),
+            Self::Spin => loop {
+                black_box(());
+            },
+            Self::Recursion => Ok(format!("came back from {}", recurse(1))),
+            Self::GrowMemory => Ok(grow()),
+            Self::CopyMemory => copy(),
+            Self::WaitForEver => {
+                promises::add(NEVER).await?;
+                wait_until(NEVER).await?;
+                Ok("it came".to_owned())
+            }
+            Self::Sleep => {
+                timers::sleep(Duration::from_hours(1)).await;
+                Ok("slept".to_owned())
+            }
+            Self::SleepStorm => loop {
+                timers::sleep(Duration::ZERO).await;
+            },
+            Self::FloodCalls => loop {
+                black_box(connection::connected());
+            },
+            Self::FloodEmit => {
+                on("unruly").run(|_: Event| async { emit("unruly", ()).await })?;
+                loop {
+                    emit("unruly", ()).await?;
+                }
+            }
+            Self::FloodLog => {
+                for line in 0..10_000_u32 {
+                    info!("flood {line}");
+                }
+                Ok("wrote 10000 lines".to_owned())
+            }
+            Self::OddLog => {
+                info!("red \u{1b}[31m and\nERROR forged=true a second line \u{202e}\0");
+                info!("{}", "long ".repeat(10_000));
+                Ok("wrote odd lines".to_owned())
+            }
+            Self::BigArgument => {
+                settings::set("behaviour", "x".repeat(32 << 20)).await?;
+                Ok("it was taken".to_owned())
+            }
+            Self::ManyTimers => {
+                Ok(until_refused("timers", || timers::after(Duration::from_hours(1), || async { Ok(()) })))
+            }
+            Self::ManySubscriptions => {
+                Ok(until_refused("subscriptions", || on("unruly").run(|_: Event| async { Ok(()) })))
+            }
+            Self::ManyPromises => many_promises().await,
+            Self::OpenCalls => {
+                promises::add(NEVER).await?;
+                for _ in 0..100_000 {
+                    spawn(async { wait_until(NEVER).await.map(drop) });
+                }
+                Ok("called 100000 times".to_owned())
+            }
+            Self::Handles => {
+                for _ in 0..100_000 {
+                    spawn(async {
+                        timers::sleep(Duration::from_hours(1)).await;
+                        Ok(())
+                    });
+                }
+                Ok("waits 100000 times".to_owned())
+            }
+        }
+    }
+}
+
+/// Not a tail call, and so deep that no stack holds it.
+fn recurse(depth: u64) -> u64 {
+    if black_box(depth) == u64::MAX { depth } else { recurse(depth + 1) ^ black_box(depth) }
+}
+
+fn grow() -> String {
+    const CHUNK: usize = 1 << 20;
+    let mut held: Vec<Vec<u8>> = Vec::new();
+    loop {
+        let mut chunk = Vec::new();
+        if chunk.try_reserve_exact(CHUNK).is_err() {
+            break;
+        }
+        chunk.resize(CHUNK, 1);
+        held.push(chunk);
+    }
+    let got = held.len();
+    // Kept on purpose: the plugin goes on at its limit.
+    std::mem::forget(held);
+    format!("got {got} MiB")
+}
+
+fn copy() -> ! {
+    let mut memory = vec![1_u8; 16 << 20];
+    loop {
+        memory.copy_within(0..8 << 20, 8 << 20);
+        black_box(&memory);
+    }
+}
+
+fn until_refused<T>(what: &str, mut one: impl FnMut() -> Result<T>) -> String {
+    for count in 0..100_000_u32 {
+        if let Err(error) = one() {
+            return format!("got {count} {what}: {error}");
+        }
+    }
+    format!("got 100000 {what}")
+}
+
+async fn many_promises() -> Result<String> {
+    for count in 0..100_000_u32 {
+        if let Err(error) = promises::add(format!("unruly{count}")).await {
+            return Ok(format!("got {count} promises: {error}"));
+        }
+    }
+    Ok("got 100000 promises".to_owned())
+}
