@@ -35,7 +35,8 @@ const KEPT: usize = 100_000;
 
 /// A logged-in client.
 pub struct Client {
-    stream: XmppStream<Transport>,
+    /// Boxed: it is large, and lives in futures that move.
+    stream: Box<XmppStream<Transport>>,
     jid: FullJid,
     /// What came, from the log-in on, for checks at the end.
     received: Vec<Stanza>,
@@ -76,7 +77,8 @@ impl Client {
         let (_, stream) = stream.send_header(header).await?.recv_features().await?;
         // Replaced by what the server says, before anyone sees it.
         let jid = account.jid.with_resource_str(resource).context("a bad resource")?;
-        let mut client = Self { stream, jid, received: Vec::new(), unclaimed: VecDeque::new(), sent: 0 };
+        let mut client =
+            Self { stream: Box::new(stream), jid, received: Vec::new(), unclaimed: VecDeque::new(), sent: 0 };
         let bind = BindQuery::new(Some(resource.to_owned()));
         client.send(Iq::from_set("bind", bind)).await?;
         client.jid = client

@@ -149,6 +149,26 @@ impl Host {
         self.process.log().wait(&what, &mut self.seen, limit, pick).await
     }
 
+    /// Waits until the log, from its start on, has so many lines with this message and these fields; gives the last of them.
+    ///
+    /// For what may happen in any order: count before, then wait for one more.
+    pub async fn wait_count(
+        &self,
+        message: &str,
+        fields: &[(&str, &str)],
+        count: usize,
+        limit: Duration,
+    ) -> Result<Line> {
+        let what = format!("{count} times the log line \"{message}\" {fields:?}");
+        let mut found = 0;
+        let pick = |text: &str| {
+            let line = Line::parse(text).filter(|line| line.is(message, fields))?;
+            found += 1;
+            (found == count).then_some(line)
+        };
+        self.process.log().wait(&what, &mut Mark::default(), limit, pick).await
+    }
+
     /// All lines with this message and these fields, from the start on.
     pub fn lines(&self, message: &str, fields: &[(&str, &str)]) -> Vec<Line> {
         let lines = self.process.log().all();

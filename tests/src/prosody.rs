@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -123,6 +124,11 @@ impl Prosody {
     /// What a client of the harness connects with.
     pub fn connector(&self) -> Result<Connector> {
         Connector::new(self.ports.direct, &self.certificate.der).context("the certificate cannot be trusted")
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Its log.

@@ -39,7 +39,7 @@ enum Task {
   cargo xtask demo --keep
   cargo xtask demo --json | jq .step
 
-Ends with 0 only when every step was seen. Nothing is left behind, by Ctrl-C neither.")]
+Ends with 0 only when every step was seen. Nothing is left behind, not even after Ctrl-C.")]
     Demo {
         /// Leave it running at the end, and say how to join with an ordinary client
         #[arg(long)]
