@@ -248,6 +248,12 @@ impl Client {
         &self.received
     }
 
+    /// Forgets all that came: for those who receive a great many and look at none twice.
+    pub fn forget(&mut self) {
+        self.received.clear();
+        self.unclaimed.clear();
+    }
+
     /// All that came since the log-in, as XML: for what must appear nowhere.
     pub fn received_xml(&self) -> Vec<String> {
         self.received.iter().map(|stanza| String::from(&Element::from(stanza))).collect()

@@ -94,6 +94,11 @@ impl Home {
         self.folder.write(name, content)
     }
 
+    /// The file with the password of an account that was added under this name.
+    pub fn password_file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.password"))
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
