@@ -49,6 +49,15 @@ pub struct Ports {
     pub http: u16,
 }
 
+/// What the server archives of chats, unless an account says otherwise (XEP-0313).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Archive {
+    /// Every message.
+    Everything,
+    /// Nothing: for measuring, since an archive that grows makes each message dearer than the one before.
+    Nothing,
+}
+
 /// Somebody who can log in.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -61,22 +70,27 @@ pub struct Account {
 impl Prosody {
     /// Starts one and returns when it accepts connections.
     pub async fn start() -> Result<Self> {
+        Self::start_with(Archive::Everything).await
+    }
+
+    /// Starts one that archives what it is told to.
+    pub async fn start_with(archive: Archive) -> Result<Self> {
         let mut tried = 0;
         loop {
             tried += 1;
-            match Self::try_start().await {
+            match Self::try_start(archive).await {
                 Err(error) if tried < TRIES && error.is::<PortTaken>() => {}
                 result => return result.context("Prosody did not start"),
             }
         }
     }
 
-    async fn try_start() -> Result<Self> {
+    async fn try_start(archive: Archive) -> Result<Self> {
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
         let ports = Ports { starttls: ports::free()?, direct: ports::free()?, http: ports::free()? };
         std::fs::create_dir(folder.join("data")).context("cannot make the data folder")?;
-        let config = folder.write("prosody.cfg.lua", config(&folder, &certificate, ports))?;
+        let config = folder.write("prosody.cfg.lua", config(&folder, &certificate, ports, archive))?;
         let mut command = Command::new("prosody");
         command.arg("--config").arg(config).arg("-F").current_dir(folder.path()).env("LC_ALL", "C.UTF-8");
         let process = Process::start("prosody", command)
@@ -187,7 +201,9 @@ impl std::error::Error for PortTaken {}
 
 /// Storage in memory where nothing has to last, since its files make it twenty times slower; no limits; Nagle's
 /// algorithm off, which would measure itself.
-fn config(folder: &Folder, certificate: &Certificate, Ports { starttls, direct, http }: Ports) -> String {
+fn config(folder: &Folder, certificate: &Certificate, ports: Ports, archive: Archive) -> String {
+    let Ports { starttls, direct, http } = ports;
+    let archived = archive == Archive::Everything;
     let data = lua(&folder.join("data").display().to_string());
     let cert = lua(&certificate.certificate_file.display().to_string());
     let key = lua(&certificate.key_file.display().to_string());
@@ -218,6 +234,7 @@ consider_bosh_secure = true
 consider_websocket_secure = true
 authentication = "internal_plain"
 storage = {{ archive = "memory", muc_log = "memory", offline = "memory", pep = "memory" }}
+default_archive_policy = {archived}
 smacks_hibernation_time = 60
 
 VirtualHost "{DOMAIN}"

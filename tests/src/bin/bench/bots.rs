@@ -14,7 +14,7 @@ use parlor_tests::peer::{Peer, Session, somebody};
 use parlor_tests::plugins;
 use parlor_tests::policy::Policy;
 use parlor_tests::process::Process;
-use parlor_tests::prosody::{Account, Prosody};
+use parlor_tests::prosody::{Account, Archive, Prosody};
 use tokio::time::timeout;
 use tokio_xmpp::Stanza;
 
@@ -76,7 +76,7 @@ impl Stage {
     pub(crate) async fn set() -> Result<Self> {
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
-        let prosody = Prosody::start().await?;
+        let prosody = Prosody::start_with(Archive::Nothing).await?;
         let scripted = Pairing {
             side: Side::Scripted,
             plugin: scripted(&certificate, plugin).await?,

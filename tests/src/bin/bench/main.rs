@@ -10,7 +10,7 @@ mod measure;
 mod table;
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -25,11 +25,13 @@ struct Arguments {
     /// The table as one JSON object.
     #[arg(long)]
     json: bool,
-    /// How often each pair takes its turn.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=50))]
+    /// How often each pair takes its turn, as long as there is time.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
 }
 
+/// After this much time no further round begins: on a slow or busy machine fewer have to do.
+const ROUNDS: Duration = Duration::from_secs(100);
 /// The whole of it takes less, or something hangs.
 const LIMIT: Duration = Duration::from_secs(170);
 
@@ -71,7 +73,12 @@ async fn bench(arguments: &Arguments) -> Result<()> {
             measure::warm_up(bot).await?;
         }
     }
+    let begin = Instant::now();
     for round in 1..=arguments.rounds {
+        if begin.elapsed() > ROUNDS {
+            eprintln!("no time for more");
+            break;
+        }
         eprintln!("round {round} of {}", arguments.rounds);
         for Pairing { side, plugin, native } in &mut stage.pairings {
             // Who begins changes each time: the second may find the machine warmer.

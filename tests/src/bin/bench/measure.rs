@@ -9,9 +9,9 @@ use parlor_tests::usage;
 use crate::bots::Bot;
 
 /// One at a time, so many.
-const ALONE: u64 = 1_000;
+const ALONE: u64 = 500;
 /// With many in flight, so many.
-const TOGETHER: u64 = 5_000;
+const TOGETHER: u64 = 2_000;
 /// So many in flight.
 const IN_FLIGHT: u64 = 100;
 /// Before anything counts, so many.
