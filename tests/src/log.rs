@@ -109,6 +109,19 @@ impl Log {
         }
     }
 
+    /// Waits until the process closed its outputs, which it does when it ends.
+    pub async fn ended(&self) {
+        loop {
+            let news = self.0.news.notified();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            if self.lines().open == 0 {
+                return;
+            }
+            news.await;
+        }
+    }
+
     /// The last lines, indented, for an error.
     pub fn tail(&self) -> String {
         let lines = self.lines();

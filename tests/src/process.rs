@@ -146,8 +146,9 @@ fn die_with_parent(command: &mut Command) {
     }
 }
 
+/// Tells a process something, of which the caller knows that it is the one that it means.
 #[expect(unsafe_code, reason = "the standard library sends no other signal than SIGKILL")]
-fn send(process: u32, signal: Signal) -> io::Result<()> {
+pub fn send(process: u32, signal: Signal) -> io::Result<()> {
     let number = match signal {
         Signal::Reload => libc::SIGHUP,
         Signal::Interrupt => libc::SIGINT,
@@ -155,16 +156,31 @@ fn send(process: u32, signal: Signal) -> io::Result<()> {
         Signal::Kill => libc::SIGKILL,
     };
     let process = libc::pid_t::try_from(process).expect("process ids are positive numbers of this type");
-    // SAFETY: a system call on plain numbers. The child was not waited for yet by anyone else, so the id is still its own.
+    // SAFETY: a system call on plain numbers.
     if unsafe { libc::kill(process, number) } == -1 {
         return Err(io::Error::last_os_error());
     }
     Ok(())
 }
 
-/// Whether a process of this id exists.
+/// Whether a process of this id runs. One that has ended and was not yet collected by its parent does not: inside a container
+/// nobody may ever collect the children of what was killed.
 pub fn exists(process: u32) -> bool {
-    std::path::Path::new("/proc").join(process.to_string()).exists()
+    stat(process).is_some_and(|fields| !fields.starts_with('Z'))
+}
+
+/// The processes of which this one is the parent.
+pub fn children(parent: u32) -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return vec![] };
+    let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let parent = parent.to_string();
+    ids.filter(|id| stat(*id).is_some_and(|fields| fields.split(' ').nth(1) == Some(parent.as_str()))).collect()
+}
+
+/// What the kernel says of a process, from its state on: the name before may contain anything.
+fn stat(process: u32) -> Option<String> {
+    let line = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    line.rsplit_once(") ").map(|(_, fields)| fields.to_owned())
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod steps;
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Parser;
 
 use crate::interrupt::{Interrupt, Interrupted};
@@ -49,7 +50,17 @@ async fn show(arguments: &Arguments, report: &mut Report) -> anyhow::Result<()> 
     let mut interrupt = Interrupt::new()?;
     // An interruption drops what is going on, and with it the stage: its processes end, its folders go.
     let mut stage = Box::pin(interrupt.or(Stage::set(report))).await?;
-    let shown = interrupt.or(steps::converse(&mut stage, report)).await;
+    let (host, server) = (stage.host.log().clone(), stage.prosody.log().clone());
+    let shown = interrupt
+        .or(async {
+            // Whatever a step waits for, it does not come any more when one of these is gone.
+            tokio::select! {
+                shown = steps::converse(&mut stage, report) => shown,
+                () = host.ended() => bail!("`parlor run` ended in the middle\n{}", host.tail()),
+                () = server.ended() => bail!("the server ended in the middle\n{}", server.tail()),
+            }
+        })
+        .await;
     if let Err(error) = shown {
         if !error.is::<Interrupted>() {
             stage.keep_logs();

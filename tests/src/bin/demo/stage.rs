@@ -39,7 +39,7 @@ impl Stage {
     pub(crate) async fn set(report: &mut Report) -> Result<Self> {
         let mut server = None;
         report
-            .step("a real Prosody starts, with a certificate and accounts of its own", async {
+            .step("a real Prosody starts, with a certificate of its own", async {
                 let prosody = Prosody::start().await?;
                 let detail = format!("127.0.0.1:{}", prosody.ports().starttls);
                 server = Some(prosody);

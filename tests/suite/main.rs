@@ -1,0 +1,3 @@
+//! The suite: the host from outside, against real servers. One binary, one module for each grouping and concern.
+
+mod demo;
