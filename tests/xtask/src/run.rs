@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(crate) enum Output {
     /// It goes where ours goes: cargo shows its own progress.
     Shown,
-    /// It is kept, and shown only when the program fails.
+    /// It is kept, and part of the error when the program fails.
     Kept,
 }
 
@@ -45,9 +45,9 @@ pub(crate) fn run_within(title: &str, command: &mut Command, output: Output, lim
     let kept: Vec<u8> = kept.into_iter().flatten().flat_map(|thread| thread.join().unwrap_or_default()).collect();
     let status = status?;
     if !status.success() {
-        // A closed standard error is no reason to say something else than what failed.
-        let _ = std::io::stderr().write_all(&kept);
-        bail!("{title} failed: {} ended with {status}", program.display());
+        let kept = String::from_utf8_lossy(&kept);
+        let separator = if kept.is_empty() { "" } else { "\n" };
+        bail!("{title} failed: {} ended with {status}{separator}{}", program.display(), kept.trim_end());
     }
     Ok(())
 }
@@ -222,8 +222,9 @@ mod tests {
 
     #[test]
     fn a_failure_names_what_failed() {
-        let error = run("counting", Command::new("sh").args(["-c", "exit 3"]), Output::Kept).unwrap_err();
-        assert_eq!(error.to_string(), "counting failed: sh ended with exit status: 3");
+        let error =
+            run("counting", Command::new("sh").args(["-c", "echo one, two; exit 3"]), Output::Kept).unwrap_err();
+        assert_eq!(error.to_string(), "counting failed: sh ended with exit status: 3\none, two");
     }
 
     #[test]
