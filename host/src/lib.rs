@@ -1,5 +1,6 @@
 //! parlor: a bot house for XMPP.
 
+pub mod config;
 pub mod error;
 pub mod event;
 pub mod permissions;

@@ -1,0 +1,191 @@
+//! From stanzas to [`Incoming`]: what the wire says, as far as RFC 6120, RFC 6121 and the XEPs say that it may be believed.
+//!
+//! Pure. Never panics, whatever comes. Refuses carbons and roster pushes that are not from the own account, and archive
+//! results that nobody asked for; everything else is decided above.
+
+use std::sync::Arc;
+
+use jid::{BareJid, FullJid, Jid};
+use jiff::Timestamp;
+use minidom::Element;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::{Lang, Message as WireMessage, MessageType};
+use xmpp_parsers::ns;
+use xmpp_parsers::presence::{Presence as WirePresence, Show as WireShow, Type};
+use xmpp_parsers::stanza::Stanza;
+
+use super::raw::RawStanza;
+use crate::error::StanzaError;
+use crate::stanza::{Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, Show};
+
+mod extensions;
+mod iq;
+mod muc;
+
+/// What a stanza says, for the account that is bound as `own`, at `now`.
+pub(super) fn decode(stanza: Stanza, own: &FullJid, now: Timestamp) -> Incoming {
+    match stanza {
+        Stanza::Message(message) => decode_message(message, own, now),
+        Stanza::Presence(presence) => Incoming::Presence(Box::new(decode_presence(presence, own))),
+        Stanza::Iq(Iq::Get { from, id, payload, .. }) => iq::request(from, id, &payload),
+        Stanza::Iq(Iq::Set { from, id, payload, .. }) => iq::order(from, id, payload, own),
+        Stanza::Iq(answer) => iq::answer(answer),
+    }
+}
+
+/// Whether this sender is the own account itself (RFC 6120, section 8.1.2.1: no sender means the account).
+fn is_own_account(from: Option<&Jid>, own: &FullJid) -> bool {
+    from.is_none_or(|from| from.is_bare() && is_same_bare(from, own))
+}
+
+/// Compares two addresses without their resources, and without building either.
+fn is_same_bare(one: &Jid, other: &Jid) -> bool {
+    one.node() == other.node() && one.domain() == other.domain()
+}
+
+fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> Incoming {
+    if message.payloads.iter().any(|payload| payload.name() == "result" && payload.ns().starts_with("urn:xmpp:mam:")) {
+        return Incoming::Refused("an archive result that nobody asked for");
+    }
+    let Some((at, carbon)) = find_carbon(&message) else {
+        return Incoming::Message(Box::new(read_message(message, None, None, own, now)));
+    };
+    if !is_own_account(message.from.as_ref(), own) {
+        return Incoming::Refused("a carbon that is not from the own account");
+    }
+    let mut wrapper = message.payloads.swap_remove(at);
+    let Some(mut forwarded) = wrapper.remove_child("forwarded", ns::FORWARD) else {
+        return Incoming::Refused("a carbon without a message");
+    };
+    let stamp = forwarded.get_child("delay", ns::DELAY).and_then(extensions::stamp);
+    let inner = forwarded.remove_child("message", ns::DEFAULT_NS).map(WireMessage::try_from);
+    match inner {
+        Some(Ok(inner)) if inner.type_ == MessageType::Groupchat => {
+            Incoming::Refused("a carbon of a groupchat message")
+        }
+        Some(Ok(inner)) => Incoming::Message(Box::new(read_message(inner, Some(carbon), stamp, own, now))),
+        Some(Err(_)) | None => Incoming::Refused("a carbon without a message"),
+    }
+}
+
+/// Where in the payloads a carbon is (XEP-0280, section 8), and which.
+fn find_carbon(message: &WireMessage) -> Option<(usize, Carbon)> {
+    message.payloads.iter().enumerate().find_map(|(at, payload)| {
+        let carbon = match payload.name() {
+            "received" => Carbon::Received,
+            "sent" => Carbon::Sent,
+            _ => return None,
+        };
+        payload.has_ns(ns::CARBONS).then_some((at, carbon))
+    })
+}
+
+fn read_message(
+    message: WireMessage,
+    carbon: Option<Carbon>,
+    forwarded_at: Option<Timestamp>,
+    own: &FullJid,
+    now: Timestamp,
+) -> Message {
+    let account = || Jid::from(own.to_bare());
+    let from = message.from.clone().unwrap_or_else(account);
+    let to = message.to.clone().unwrap_or_else(account);
+    let kind = match message.type_ {
+        MessageType::Chat => MessageKind::Chat,
+        MessageType::Normal => MessageKind::Normal,
+        MessageType::Headline => MessageKind::Headline,
+        MessageType::Groupchat => MessageKind::Groupchat,
+        MessageType::Error => MessageKind::Error,
+    };
+    let is_own = is_same_bare(&from, own);
+    let found = extensions::read(&message.payloads, kind, &from, own);
+    let other = if is_own && kind != MessageKind::Groupchat { &to } else { &from };
+    Message {
+        id: message.id.as_ref().map(|id| id.0.clone()),
+        stanza_id: found.stanza_id,
+        origin_id: found.origin_id,
+        chat: if other.is_bare() { other.clone() } else { other.to_bare().into() },
+        nick: match kind {
+            MessageKind::Groupchat => from.resource().map(|nick| nick.as_str().to_owned()),
+            _ => None,
+        },
+        kind,
+        body: best(&message.bodies),
+        subject: best(&message.subjects),
+        thread: message.thread.as_ref().map(|thread| thread.id.clone()),
+        at: found.delay.or(forwarded_at).unwrap_or(now),
+        delayed: found.delay.is_some(),
+        carbon,
+        own: is_own,
+        extensions: found.extensions,
+        error: found.error.filter(|_| kind == MessageKind::Error),
+        invite: found.invite,
+        from,
+        to,
+        raw: RawStanza(Arc::new(Stanza::Message(message))),
+    }
+}
+
+/// The text without a language, else the first.
+fn best(texts: &std::collections::BTreeMap<Lang, String>) -> Option<String> {
+    texts.get("").or_else(|| texts.values().next()).cloned()
+}
+
+fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
+    let payload = |name: &str, namespace: &str| presence.payloads.iter().find(|payload| payload.is(name, namespace));
+    let kind = match presence.type_ {
+        Type::None => PresenceKind::Available,
+        Type::Unavailable => PresenceKind::Unavailable,
+        Type::Subscribe => PresenceKind::Subscribe,
+        Type::Subscribed => PresenceKind::Subscribed,
+        Type::Unsubscribe => PresenceKind::Unsubscribe,
+        Type::Unsubscribed => PresenceKind::Unsubscribed,
+        Type::Probe => PresenceKind::Probe,
+        Type::Error => PresenceKind::Error(Box::new(match payload("error", ns::DEFAULT_NS) {
+            Some(error) => stanza_error(error),
+            None => stanza_error(&Element::bare("error", ns::DEFAULT_NS)),
+        })),
+    };
+    Presence {
+        kind,
+        show: presence.show.as_ref().map(|show| match show {
+            WireShow::Away => Show::Away,
+            WireShow::Chat => Show::Chat,
+            WireShow::Dnd => Show::Dnd,
+            WireShow::Xa => Show::Xa,
+        }),
+        status: best(&presence.statuses),
+        priority: presence.priority.0,
+        delay: payload("delay", ns::DELAY).and_then(extensions::stamp),
+        muc: payload("x", ns::MUC_USER).map(|x| Box::new(muc::occupant(x))),
+        from: presence.from.unwrap_or_else(|| own.to_bare().into()),
+    }
+}
+
+/// What an `<error/>` says. It need not be well made: an odd one is still an answer.
+fn stanza_error(error: &Element) -> StanzaError {
+    let defined = |child: &&Element| child.has_ns(ns::XMPP_STANZAS);
+    StanzaError {
+        condition: error
+            .children()
+            .filter(defined)
+            .find(|child| child.name() != "text")
+            .map_or_else(|| "undefined-condition".to_owned(), |child| child.name().to_owned()),
+        kind: error.attr("type").unwrap_or("cancel").to_owned(),
+        text: error.children().filter(defined).find(|child| child.name() == "text").map(Element::text),
+        xml: String::from(error),
+    }
+}
+
+/// An attribute that holds a JID.
+fn jid_attribute(element: &Element, name: &str) -> Option<Jid> {
+    element.attr(name).and_then(|jid| Jid::new(jid).ok())
+}
+
+/// An attribute that holds a bare JID; a resource is cut.
+fn bare_jid_attribute(element: &Element, name: &str) -> Option<BareJid> {
+    jid_attribute(element, name).map(Jid::into_bare)
+}
+
+#[cfg(test)]
+mod tests;

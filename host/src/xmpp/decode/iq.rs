@@ -1,0 +1,112 @@
+//! IQs: what others ask of this account, and what they answer. Every get and set comes out as something to answer.
+
+use std::sync::Arc;
+
+use jid::{FullJid, Jid};
+use minidom::Element;
+use minidom::rxml::Namespace;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+use xmpp_parsers::roster::{Ask, Item, Roster, Subscription};
+use xmpp_parsers::stanza::Stanza;
+
+use super::{is_own_account, stanza_error};
+use crate::stanza::{Answer, Body, Disco, Identity, Incoming, Query, Request, RosterItem};
+use crate::xmpp::raw::RawStanza;
+
+/// A get.
+pub(super) fn request(from: Option<Jid>, id: String, payload: &Element) -> Incoming {
+    let node = || payload.attr("node").map(str::to_owned);
+    let query = match payload.name() {
+        "ping" if payload.has_ns(ns::PING) => Query::Ping,
+        "query" if payload.has_ns(ns::DISCO_INFO) => Query::DiscoInfo { node: node() },
+        "query" if payload.has_ns(ns::DISCO_ITEMS) => Query::DiscoItems { node: node() },
+        "query" if payload.has_ns(ns::VERSION) => Query::Version,
+        "time" if payload.has_ns(ns::TIME) => Query::Time,
+        _ => Query::Other,
+    };
+    Incoming::Request(Request { from, id, query })
+}
+
+/// A set.
+pub(super) fn order(from: Option<Jid>, id: String, payload: Element, own: &FullJid) -> Incoming {
+    if !payload.is("query", ns::ROSTER) {
+        return Incoming::Request(Request { from, id, query: Query::Other });
+    }
+    // RFC 6121, section 2.1.6: a push from anybody but the account itself must be ignored.
+    if !is_own_account(from.as_ref(), own) {
+        return Incoming::Refused("a roster push that is not from the own account");
+    }
+    let query = match Roster::try_from(payload) {
+        Ok(Roster { ver, items }) => match <[Item; 1]>::try_from(items) {
+            Ok([item]) => Query::RosterPush { version: ver, item: roster_item(item) },
+            // A push has exactly one item; anything else is answered with an error above.
+            Err(_) => Query::Other,
+        },
+        Err(_) => Query::Other,
+    };
+    Incoming::Request(Request { from, id, query })
+}
+
+/// A result or an error.
+pub(super) fn answer(iq: Iq) -> Incoming {
+    let outcome = match &iq {
+        Iq::Error { error, .. } => Err(Box::new(stanza_error(&Element::from(error.clone())))),
+        Iq::Result { payload: None, .. } => Ok(Body::Empty),
+        Iq::Result { payload: Some(payload), .. } => Ok(body(payload)),
+        Iq::Get { .. } | Iq::Set { .. } => return Incoming::Refused("a request where an answer was expected"),
+    };
+    Incoming::Answer(Answer {
+        from: iq.from().cloned(),
+        id: iq.id().to_owned(),
+        outcome,
+        raw: RawStanza(Arc::new(Stanza::Iq(iq))),
+    })
+}
+
+fn body(payload: &Element) -> Body {
+    if payload.is("query", ns::ROSTER) {
+        // One broken entry must not cost the whole roster.
+        let items = payload.children().filter_map(|item| Item::try_from(item.clone()).ok()).map(roster_item);
+        return Body::Roster { version: payload.attr("ver").map(str::to_owned), items: items.collect() };
+    }
+    if payload.is("query", ns::DISCO_INFO) {
+        return Body::Disco(disco(payload));
+    }
+    Body::Other
+}
+
+fn roster_item(item: Item) -> RosterItem {
+    RosterItem {
+        jid: item.jid,
+        name: item.name,
+        subscription: match item.subscription {
+            Subscription::None => "none",
+            Subscription::From => "from",
+            Subscription::To => "to",
+            Subscription::Both => "both",
+            Subscription::Remove => "remove",
+        }
+        .to_owned(),
+        ask: item.ask == Ask::Subscribe,
+        groups: item.groups.into_iter().map(|group| group.0).collect(),
+    }
+}
+
+/// Walked by hand, so that one odd form among the extensions does not hide what an entity can do.
+fn disco(payload: &Element) -> Disco {
+    let children = |name: &'static str| payload.children().filter(move |child| child.is(name, ns::DISCO_INFO));
+    Disco {
+        identities: children("identity")
+            .filter_map(|identity| {
+                Some(Identity {
+                    category: identity.attr("category")?.to_owned(),
+                    kind: identity.attr("type")?.to_owned(),
+                    name: identity.attr("name").map(str::to_owned),
+                    lang: identity.attr_ns(&Namespace::XML, "lang").map(str::to_owned),
+                })
+            })
+            .collect(),
+        features: children("feature").filter_map(|feature| feature.attr("var").map(str::to_owned)).collect(),
+    }
+}

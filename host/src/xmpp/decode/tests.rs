@@ -1,0 +1,400 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::stanza::{Body, Disco, Query, Request, RosterItem};
+use crate::xmpp::peer::jid;
+
+fn own() -> FullJid {
+    "me@house/here".parse().unwrap()
+}
+
+fn now() -> Timestamp {
+    "2024-05-06T07:08:09Z".parse().unwrap()
+}
+
+fn read(xml: &str) -> Incoming {
+    let element: Element = xml.parse().unwrap();
+    decode(Stanza::try_from(element).unwrap(), &own(), now())
+}
+
+fn message(attributes: &str, content: &str) -> Message {
+    match read(&format!("<message xmlns='jabber:client' {attributes}>{content}</message>")) {
+        Incoming::Message(message) => *message,
+        other => panic!("expected a message, found {other:?}"),
+    }
+}
+
+fn presence(attributes: &str, content: &str) -> Presence {
+    match read(&format!("<presence xmlns='jabber:client' {attributes}>{content}</presence>")) {
+        Incoming::Presence(presence) => *presence,
+        other => panic!("expected a presence, found {other:?}"),
+    }
+}
+
+fn iq(attributes: &str, content: &str) -> Incoming {
+    read(&format!("<iq xmlns='jabber:client' id='1' {attributes}>{content}</iq>"))
+}
+
+fn carbon(from: &str, which: &str, inner: &str) -> Incoming {
+    read(&format!(
+        "<message xmlns='jabber:client' {from}><{which} xmlns='urn:xmpp:carbons:2'><forwarded \
+         xmlns='urn:xmpp:forward:0'>{inner}</forwarded></{which}></message>"
+    ))
+}
+
+const INNER: &str =
+    "<message xmlns='jabber:client' from='me@house/phone' to='friend@far/x' type='chat'><body>hi</body></message>";
+
+#[test]
+fn a_plain_message() {
+    let message = message("from='friend@far/x' to='me@house/here' type='chat' id='7'", "<body>hi</body>");
+    assert_eq!(message.chat, jid("friend@far"));
+    assert_eq!((message.from, message.to), (jid("friend@far/x"), jid("me@house/here")));
+    assert_eq!((message.id.as_deref(), message.body.as_deref()), (Some("7"), Some("hi")));
+    assert_eq!((message.at, message.delayed, message.own), (now(), false, false));
+    assert!(message.extensions.is_none() && message.carbon.is_none() && message.nick.is_none());
+    assert!(message.raw.to_xml().contains("friend@far/x"));
+}
+
+#[test]
+fn no_sender_is_the_own_account() {
+    let message = message("", "<body>hi</body>");
+    assert_eq!((message.from, message.to, message.own), (jid("me@house"), jid("me@house"), true));
+    assert_eq!(message.kind, MessageKind::Normal);
+    assert_eq!(presence("", "").from, jid("me@house"));
+}
+
+#[test]
+fn a_groupchat_message_belongs_to_its_room() {
+    let message = message("from='room@muc/Nick' to='me@house/here' type='groupchat'", "<subject>s</subject>");
+    assert_eq!((message.chat, message.nick.as_deref(), message.own), (jid("room@muc"), Some("Nick"), false));
+    assert_eq!((message.subject.as_deref(), message.body), (Some("s"), None));
+}
+
+#[test]
+fn the_text_without_a_language_is_taken_first() {
+    let both = message("", "<body xml:lang='de'>hallo</body><body>hello</body>");
+    assert_eq!(both.body.as_deref(), Some("hello"));
+    assert_eq!(message("", "<body xml:lang='de'>hallo</body>").body.as_deref(), Some("hallo"));
+}
+
+#[test]
+fn carbons_count_only_from_the_own_bare_jid() {
+    for from in ["from='me@house'", ""] {
+        let Incoming::Message(sent) = carbon(from, "sent", INNER) else { panic!("{from}") };
+        assert_eq!((sent.carbon, sent.own, sent.chat), (Some(Carbon::Sent), true, jid("friend@far")));
+        assert!(!sent.raw.to_xml().contains("carbons"));
+    }
+    let inner = "<message xmlns='jabber:client' from='friend@far/x' to='me@house/phone'><body>hi</body></message>";
+    let Incoming::Message(received) = carbon("from='me@house'", "received", inner) else { panic!("a carbon") };
+    assert_eq!((received.carbon, received.own, received.chat), (Some(Carbon::Received), false, jid("friend@far")));
+    for from in ["mallory@evil", "me@house/here", "house", "me@evil", "room@muc/me@house"] {
+        for which in ["sent", "received"] {
+            let outcome = carbon(&format!("from='{from}'"), which, INNER);
+            assert!(matches!(outcome, Incoming::Refused(_)), "{from}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn a_carbon_holds_one_message_and_not_a_rooms() {
+    assert!(matches!(carbon("", "sent", ""), Incoming::Refused(_)));
+    assert!(matches!(carbon("", "sent", "<presence xmlns='jabber:client'/>"), Incoming::Refused(_)));
+    assert!(matches!(carbon("", "sent", "<message xmlns='urn:x'/>"), Incoming::Refused(_)));
+    let groupchat = "<message xmlns='jabber:client' type='groupchat' from='r@muc/n'/>";
+    assert!(matches!(carbon("", "sent", groupchat), Incoming::Refused(_)));
+}
+
+#[test]
+fn only_the_outermost_carbon_is_unwrapped() {
+    let nested = format!(
+        "<message xmlns='jabber:client' from='mallory@evil' to='me@house'><sent xmlns='urn:xmpp:carbons:2'><forwarded \
+         xmlns='urn:xmpp:forward:0'>{INNER}</forwarded></sent></message>"
+    );
+    let Incoming::Message(message) = carbon("", "received", &nested) else { panic!("a carbon") };
+    assert_eq!((message.from, message.body, message.own), (jid("mallory@evil"), None, false));
+    let forwarded = format!("<forwarded xmlns='urn:xmpp:forward:0'>{INNER}</forwarded>");
+    let quoted = self::message("from='mallory@evil'", &forwarded);
+    assert_eq!((quoted.from, quoted.body), (jid("mallory@evil"), None));
+}
+
+#[test]
+fn archive_results_are_refused() {
+    let result = format!(
+        "<message xmlns='jabber:client' from='me@house'><result xmlns='urn:xmpp:mam:2' id='1'><forwarded \
+         xmlns='urn:xmpp:forward:0'>{INNER}</forwarded></result></message>"
+    );
+    assert!(matches!(read(&result), Incoming::Refused(_)));
+}
+
+#[test]
+fn a_delayed_message_is_history() {
+    let message = message("from='a@b'", "<delay xmlns='urn:xmpp:delay' stamp='2020-01-02T03:04:05Z'/>");
+    assert!(message.delayed);
+    assert_eq!(message.at, "2020-01-02T03:04:05Z".parse().unwrap());
+    let odd = self::message("from='a@b'", "<delay xmlns='urn:xmpp:delay' stamp='yesterday'/>");
+    assert_eq!((odd.delayed, odd.at), (false, now()));
+}
+
+#[test]
+fn a_stanza_id_counts_only_from_the_archives_own_entity() {
+    let ids = "<stanza-id xmlns='urn:xmpp:sid:0' by='mallory@evil' id='bad'/><stanza-id xmlns='urn:xmpp:sid:0' \
+               by='me@house' id='mine'/><stanza-id xmlns='urn:xmpp:sid:0' by='room@muc' id='rooms'/><origin-id \
+               xmlns='urn:xmpp:sid:0' id='origin'/>";
+    let chat = message("from='friend@far/x' type='chat'", ids);
+    assert_eq!((chat.stanza_id.as_deref(), chat.origin_id.as_deref()), (Some("mine"), Some("origin")));
+    let room = message("from='room@muc/n' type='groupchat'", ids);
+    assert_eq!(room.stanza_id.as_deref(), Some("rooms"));
+    let forged =
+        message("from='friend@far/x' type='chat'", "<stanza-id xmlns='urn:xmpp:sid:0' by='friend@far' id='1'/>");
+    assert_eq!(forged.stanza_id, None);
+}
+
+#[test]
+fn extensions() {
+    let message = message(
+        "from='a@b'",
+        "<reply xmlns='urn:xmpp:reply:0' id='r' to='x@y'/><replace xmlns='urn:xmpp:message-correct:0' id='old'/>\
+         <reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👍</reaction><other/></reactions><request \
+         xmlns='urn:xmpp:receipts'/><received xmlns='urn:xmpp:receipts' id='got'/><displayed \
+         xmlns='urn:xmpp:chat-markers:0' id='seen'/><composing xmlns='http://jabber.org/protocol/chatstates'/>",
+    );
+    let found = message.extensions.unwrap();
+    assert_eq!(found.reply.as_ref().map(|reply| (reply.id.as_str(), reply.to.clone())), Some(("r", Some(jid("x@y")))));
+    assert_eq!(found.replace.as_deref(), Some("old"));
+    assert_eq!(found.reactions.unwrap().emojis, ["👍"]);
+    assert_eq!((found.receipt_requested, found.receipt.as_deref()), (true, Some("got")));
+    assert_eq!((found.marker.as_deref(), found.marked.as_deref()), (Some("displayed"), Some("seen")));
+    assert_eq!(found.chat_state.as_deref(), Some("composing"));
+    let elsewhere = self::message("from='a@b'", "<active xmlns='urn:x'/><markable xmlns='urn:xmpp:chat-markers:0'/>");
+    assert!(elsewhere.extensions.is_none());
+}
+
+#[test]
+fn errors_keep_odd_conditions() {
+    let message = message(
+        "from='a@b' type='error'",
+        "<error type='modify'><text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>no</text><very-odd \
+         xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
+    );
+    let error = message.error.unwrap();
+    assert_eq!(
+        (error.condition.as_str(), error.kind.as_str(), error.text.as_deref()),
+        ("very-odd", "modify", Some("no"))
+    );
+    assert!(error.xml.contains("very-odd"));
+    let PresenceKind::Error(error) = presence("from='r@muc/n' type='error'", "").kind else { panic!("an error") };
+    assert_eq!(error.condition, "undefined-condition");
+    assert!(self::message("from='a@b'", "<error type='cancel'/>").error.is_none());
+}
+
+#[test]
+fn invitations_come_from_the_room_or_the_inviter() {
+    let mediated = "<x xmlns='http://jabber.org/protocol/muc#user'><invite from='friend@far/x'><reason>tea</reason>\
+                    </invite><password>p</password></x>";
+    let invite = message("from='room@muc'", mediated).invite.unwrap();
+    assert_eq!((invite.room.as_str(), invite.from), ("room@muc", jid("friend@far/x")));
+    assert_eq!((invite.reason.as_deref(), invite.password.as_deref()), (Some("tea"), Some("p")));
+    assert!(message("from='mallory@evil/x'", mediated).invite.is_none());
+    assert!(message("from='room@muc' type='groupchat'", mediated).invite.is_none());
+    let direct = message("from='friend@far/x'", "<x xmlns='jabber:x:conference' jid='room@muc' reason='tea'/>");
+    let invite = direct.invite.unwrap();
+    assert_eq!((invite.room.as_str(), invite.from), ("room@muc", jid("friend@far/x")));
+    assert!(message("from='friend@far/x'", "<x xmlns='jabber:x:conference' jid='@@'/>").invite.is_none());
+}
+
+#[test]
+fn presences() {
+    let away = presence("from='a@b/c'", "<show>xa</show><status>out</status><priority>-5</priority>");
+    assert_eq!((away.show, away.status.as_deref(), away.priority), (Some(Show::Xa), Some("out"), -5));
+    assert_eq!((away.kind, away.muc), (PresenceKind::Available, None));
+    assert_eq!(presence("type='subscribe'", "").kind, PresenceKind::Subscribe);
+}
+
+#[test]
+fn occupants() {
+    let user = |content: &str| {
+        let x = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{content}</x>");
+        *presence("from='room@muc/n'", &x).muc.unwrap()
+    };
+    let kicked = user(
+        "<item affiliation='member' role='none' jid='a@b/c' nick='new'><actor nick='boss'/><reason>rude</reason></item>\
+         <status code='110'/><status code='307'/><status code='many'/>",
+    );
+    assert_eq!((kicked.affiliation.as_str(), kicked.role.as_str()), ("member", "none"));
+    assert_eq!(
+        (kicked.jid, kicked.nick.as_deref(), kicked.reason.as_deref()),
+        (Some(jid("a@b/c")), Some("new"), Some("rude"))
+    );
+    assert_eq!((kicked.status, kicked.destroyed), (vec![110, 307], None));
+    let destroyed = user("<item/><destroy jid='other@muc'><reason>over</reason></destroy>");
+    assert_eq!((destroyed.affiliation.as_str(), destroyed.reason.as_deref()), ("none", Some("over")));
+    assert_eq!(destroyed.destroyed, Some(Some("other@muc".parse().unwrap())));
+    assert_eq!(user("<destroy/>").destroyed, Some(None));
+}
+
+#[test]
+fn every_question_is_owed_an_answer() {
+    let query = |attributes: &str, content: &str| match iq(attributes, content) {
+        Incoming::Request(request) => request.query,
+        other => panic!("expected a request, found {other:?}"),
+    };
+    assert_eq!(query("type='get' from='a@b'", "<ping xmlns='urn:xmpp:ping'/>"), Query::Ping);
+    assert_eq!(
+        query("type='get'", "<query xmlns='http://jabber.org/protocol/disco#info' node='n'/>"),
+        Query::DiscoInfo { node: Some("n".to_owned()) }
+    );
+    assert_eq!(
+        query("type='get'", "<query xmlns='http://jabber.org/protocol/disco#items'/>"),
+        Query::DiscoItems { node: None }
+    );
+    assert_eq!(query("type='get'", "<query xmlns='jabber:iq:version'/>"), Query::Version);
+    assert_eq!(query("type='get'", "<time xmlns='urn:xmpp:time'/>"), Query::Time);
+    assert_eq!(query("type='get'", "<query xmlns='jabber:iq:roster'/>"), Query::Other);
+    assert_eq!(query("type='set'", "<ping xmlns='urn:xmpp:ping'/>"), Query::Other);
+    assert_eq!(query("type='get'", "<x xmlns='urn:x'/>"), Query::Other);
+}
+
+#[test]
+fn roster_pushes_count_only_from_the_own_account() {
+    let push = |from: &str, items: &str| {
+        iq(&format!("type='set' {from}"), &format!("<query xmlns='jabber:iq:roster' ver='9'>{items}</query>"))
+    };
+    let item = "<item jid='friend@far' name='F' subscription='from' ask='subscribe'><group>g</group></item>";
+    for from in ["", "from='me@house'"] {
+        let Incoming::Request(request) = push(from, item) else { panic!("a push") };
+        let expected = RosterItem {
+            jid: "friend@far".parse().unwrap(),
+            name: Some("F".to_owned()),
+            subscription: "from".to_owned(),
+            ask: true,
+            groups: vec!["g".to_owned()],
+        };
+        assert_eq!(request.query, Query::RosterPush { version: Some("9".to_owned()), item: expected });
+    }
+    for from in ["mallory@evil", "house", "me@house/other", "me@evil"] {
+        assert!(matches!(push(&format!("from='{from}'"), item), Incoming::Refused(_)), "{from}");
+    }
+    for odd in ["", "<item/>", "<item jid='a@b'/><item jid='c@d'/>"] {
+        assert!(matches!(push("", odd), Incoming::Request(Request { query: Query::Other, .. })), "{odd}");
+    }
+}
+
+#[test]
+fn answers_say_what_the_house_understands_and_keep_the_rest() {
+    let answer = |attributes: &str, content: &str| match iq(attributes, content) {
+        Incoming::Answer(answer) => answer,
+        other => panic!("expected an answer, found {other:?}"),
+    };
+    assert_eq!(answer("type='result'", "").outcome, Ok(Body::Empty));
+    let roster = "<query xmlns='jabber:iq:roster' ver='3'><item jid='a@b'/><item jid='@@'/></query>";
+    let Ok(Body::Roster { version, items }) = answer("type='result'", roster).outcome else { panic!("a roster") };
+    assert_eq!((version.as_deref(), items.len()), (Some("3"), 1));
+    let disco = "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='server' type='im' \
+                 xml:lang='en'/><feature var='urn:x'/><odd/></query>";
+    let Ok(Body::Disco(Disco { identities, features })) = answer("type='result'", disco).outcome else { panic!() };
+    assert_eq!((identities[0].kind.as_str(), identities[0].lang.as_deref()), ("im", Some("en")));
+    assert_eq!(features, ["urn:x"]);
+    let other = answer("type='result' from='a@b'", "<vCard xmlns='vcard-temp'/>");
+    assert_eq!((other.outcome, other.from), (Ok(Body::Other), Some(jid("a@b"))));
+    assert!(other.raw.to_xml().contains("vCard"));
+    let error = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    let error = answer("type='error'", error).outcome.unwrap_err();
+    assert_eq!((error.condition.as_str(), error.kind.as_str()), ("item-not-found", "cancel"));
+}
+
+fn any_jid() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "",
+        "me@house",
+        "me@house/here",
+        "house",
+        "mallory@evil/x",
+        "room@muc/Nick",
+        "@@",
+        "me@evil",
+    ])
+    .prop_map(str::to_owned)
+}
+
+fn any_element() -> impl Strategy<Value = String> {
+    let name = prop::sample::select(vec![
+        "sent",
+        "received",
+        "result",
+        "forwarded",
+        "message",
+        "x",
+        "invite",
+        "item",
+        "status",
+        "destroy",
+        "delay",
+        "error",
+        "stanza-id",
+        "query",
+        "reply",
+        "reactions",
+        "reaction",
+        "displayed",
+        "composing",
+        "text",
+        "ping",
+        "reason",
+    ]);
+    let namespace = prop::sample::select(vec![
+        "urn:xmpp:carbons:2",
+        "urn:xmpp:forward:0",
+        "jabber:client",
+        "urn:xmpp:mam:2",
+        "urn:xmpp:sid:0",
+        "urn:xmpp:delay",
+        "http://jabber.org/protocol/muc#user",
+        "jabber:x:conference",
+        "jabber:iq:roster",
+        "urn:xmpp:receipts",
+        "urn:xmpp:reactions:0",
+        "urn:ietf:params:xml:ns:xmpp-stanzas",
+        "http://jabber.org/protocol/disco#info",
+    ]);
+    let attribute = prop::sample::select(vec!["jid", "from", "by", "id", "code", "stamp", "type", "node"]);
+    let leaf = "[a-z0-9]{0,4}".prop_map(|text| text);
+    leaf.prop_recursive(5, 24, 3, move |inner| {
+        (name.clone(), namespace.clone(), attribute.clone(), any_jid(), prop::collection::vec(inner, 0..3)).prop_map(
+            |(name, namespace, attribute, value, children)| {
+                format!("<{name} xmlns='{namespace}' {attribute}='{value}'>{}</{name}>", children.concat())
+            },
+        )
+    })
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_it_panic_and_nobody_speaks_for_the_account(
+        stanza in prop::sample::select(vec!["message", "presence", "iq"]),
+        kind in prop::sample::select(vec!["", "chat", "groupchat", "error", "headline", "get", "set", "result", "subscribe"]),
+        from in any_jid(),
+        content in prop::collection::vec(any_element(), 0..4),
+    ) {
+        let from_attribute = if from.is_empty() { String::new() } else { format!("from='{from}'") };
+        let kind = if kind.is_empty() { String::new() } else { format!("type='{kind}'") };
+        let xml = format!("<{stanza} xmlns='jabber:client' id='1' {kind} {from_attribute}>{}</{stanza}>", content.concat());
+        let parsed = xml.parse::<Element>().ok().and_then(|element| Stanza::try_from(element).ok());
+        prop_assume!(parsed.is_some());
+        let trusted = from.is_empty() || from == "me@house";
+        match decode(parsed.unwrap(), &own(), now()) {
+            Incoming::Message(message) => {
+                prop_assert!(trusted || message.carbon.is_none());
+                let sender = jid(if from.is_empty() { "me@house" } else { &from });
+                prop_assert!(message.carbon.is_some() || message.from == sender);
+                prop_assert_eq!(message.chat.resource(), None);
+                let _ = message.raw.to_xml();
+            }
+            Incoming::Request(request) => {
+                let is_push = matches!(request.query, Query::RosterPush { .. });
+                prop_assert!(trusted || !is_push);
+            }
+            Incoming::Presence(_) | Incoming::Answer(_) | Incoming::Refused(_) => {}
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! From [`Outgoing`] to stanzas. Pure; writes no `from`, and no text that could end the stream.
+
+use std::sync::Arc;
+
+use jid::Jid;
+use minidom::Element;
+use minidom::rxml::NcName;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::{Id, Lang, Message, MessageType, Thread};
+use xmpp_parsers::muc::Muc;
+use xmpp_parsers::muc::muc::History;
+use xmpp_parsers::ns;
+use xmpp_parsers::presence::{Presence, Priority, Show as WireShow, Type};
+use xmpp_parsers::stanza::Stanza;
+
+use super::raw::is_forbidden;
+use crate::stanza::{
+    Ask, Disco, Draft, Extensions, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply, RoomJoin, Show,
+};
+
+pub(super) const REPLY: &str = "urn:xmpp:reply:0";
+pub(super) const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+
+/// The stanza that says it.
+pub(super) fn encode(outgoing: Outgoing) -> Stanza {
+    match outgoing {
+        Outgoing::Message { to, kind, id, draft } => Stanza::Message(message(to, kind, id, draft)),
+        Outgoing::Presence(out) => Stanza::Presence(presence(out)),
+        Outgoing::Ask { to, id, ask } => Stanza::Iq(question(to, id, ask)),
+        Outgoing::Reply { to, id, reply } => Stanza::Iq(answer(to, id, reply)),
+        Outgoing::Raw(raw) => Arc::try_unwrap(raw.0).unwrap_or_else(|shared| copy(&shared)),
+    }
+}
+
+/// A copy of a stanza; the library's type has none.
+pub(super) fn copy(stanza: &Stanza) -> Stanza {
+    match stanza {
+        Stanza::Message(message) => Stanza::Message(message.clone()),
+        Stanza::Presence(presence) => Stanza::Presence(presence.clone()),
+        Stanza::Iq(iq) => Stanza::Iq(iq.clone()),
+    }
+}
+
+/// The stanza as an element.
+pub(super) fn element(stanza: &Stanza) -> Element {
+    match stanza {
+        Stanza::Message(message) => message.clone().into(),
+        Stanza::Presence(presence) => presence.clone().into(),
+        Stanza::Iq(iq) => iq.clone().into(),
+    }
+}
+
+/// An attribute's name that is written in this folder.
+pub(super) fn name(name: &'static str) -> NcName {
+    NcName::try_from(name).expect("attribute names in this folder are valid")
+}
+
+/// Text that XML can carry: what it cannot is replaced, since one such character would make the whole stanza vanish.
+fn clean(text: String) -> String {
+    if text.chars().any(is_forbidden) { text.replace(is_forbidden, "\u{fffd}") } else { text }
+}
+
+fn message(to: Jid, kind: MessageKind, id: String, draft: Draft) -> Message {
+    let mut message = Message::new_with_type(
+        match kind {
+            MessageKind::Chat => MessageType::Chat,
+            MessageKind::Normal => MessageType::Normal,
+            MessageKind::Headline => MessageType::Headline,
+            MessageKind::Groupchat => MessageType::Groupchat,
+            MessageKind::Error => MessageType::Error,
+        },
+        to,
+    );
+    message.id = Some(Id(clean(id)));
+    message.bodies.extend(draft.body.map(|body| (Lang::new(), clean(body))));
+    message.subjects.extend(draft.subject.map(|subject| (Lang::new(), clean(subject))));
+    message.thread = draft.thread.map(|id| Thread { parent: None, id: clean(id) });
+    if let Some(extensions) = draft.extensions {
+        message.payloads = extension_elements(*extensions);
+    }
+    message
+}
+
+fn extension_elements(extensions: Extensions) -> Vec<Element> {
+    let Extensions { reply, replace, reactions, receipt_requested, receipt, marker, marked, chat_state } = extensions;
+    let mut elements = Vec::new();
+    if let Some(reply) = reply {
+        elements.push(with_id("reply", REPLY, reply.id).attr(name("to"), reply.to.map(|to| to.to_string())).build());
+    }
+    if let Some(id) = replace {
+        elements.push(with_id("replace", ns::MESSAGE_CORRECT, id).build());
+    }
+    if let Some(reactions) = reactions {
+        let emojis = reactions.emojis.into_iter().map(|emoji| text("reaction", ns::REACTIONS, emoji));
+        elements.push(with_id("reactions", ns::REACTIONS, reactions.id).append_all(emojis).build());
+    }
+    if receipt_requested {
+        elements.push(Element::bare("request", ns::RECEIPTS));
+    }
+    if let Some(id) = receipt {
+        elements.push(with_id("received", ns::RECEIPTS, id).build());
+    }
+    // Element names cannot be taken from outside: only those that the standards know are written.
+    if let (Some(marker), Some(id)) = (marker, marked)
+        && let Some(marker) = known(&["received", "displayed", "acknowledged"], &marker)
+    {
+        elements.push(with_id(marker, ns::DISPLAYED_MARKERS, id).build());
+    }
+    if let Some(state) = chat_state
+        && let Some(state) = known(&["active", "composing", "paused", "inactive", "gone"], &state)
+    {
+        elements.push(Element::bare(state, ns::CHATSTATES));
+    }
+    elements
+}
+
+fn known(names: &[&'static str], wanted: &str) -> Option<&'static str> {
+    names.iter().copied().find(|name| *name == wanted)
+}
+
+fn with_id(element: &'static str, namespace: &'static str, id: String) -> minidom::ElementBuilder {
+    Element::builder(element, namespace).attr(name("id"), clean(id))
+}
+
+fn text(element: &'static str, namespace: &'static str, text: String) -> Element {
+    Element::builder(element, namespace).append(clean(text)).build()
+}
+
+fn presence(out: PresenceOut) -> Presence {
+    let mut presence = Presence::new(match out.kind {
+        PresenceOutKind::Available => Type::None,
+        PresenceOutKind::Unavailable => Type::Unavailable,
+        PresenceOutKind::Subscribe => Type::Subscribe,
+        PresenceOutKind::Subscribed => Type::Subscribed,
+        PresenceOutKind::Unsubscribe => Type::Unsubscribe,
+        PresenceOutKind::Unsubscribed => Type::Unsubscribed,
+    });
+    presence.to = out.to;
+    presence.show = out.show.map(|show| match show {
+        Show::Away => WireShow::Away,
+        Show::Chat => WireShow::Chat,
+        Show::Dnd => WireShow::Dnd,
+        Show::Xa => WireShow::Xa,
+    });
+    presence.statuses.extend(out.status.map(|status| (Lang::new(), clean(status))));
+    // The library writes a priority on every presence, zero where none is set.
+    presence.priority = Priority(out.priority.unwrap_or(0));
+    presence.payloads.extend(out.join.map(|join| join_element(join).into()));
+    presence
+}
+
+fn join_element(join: RoomJoin) -> Muc {
+    Muc {
+        password: join.password.map(clean),
+        history: join.history.map(|stanzas| History::new().with_maxstanzas(stanzas)),
+    }
+}
+
+fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
+    let get = |payload: Element| Iq::Get { from: None, to: to.clone(), id: id.clone(), payload };
+    let set = |payload: Element| Iq::Set { from: None, to: to.clone(), id: id.clone(), payload };
+    match ask {
+        Ask::Roster { version } => {
+            get(Element::builder("query", ns::ROSTER).attr(name("ver"), version.map(clean)).build())
+        }
+        Ask::DiscoInfo { node } => {
+            get(Element::builder("query", ns::DISCO_INFO).attr(name("node"), node.map(clean)).build())
+        }
+        Ask::Ping => get(Element::bare("ping", ns::PING)),
+        Ask::EnableCarbons => set(Element::bare("enable", ns::CARBONS)),
+        Ask::RoomConfig => get(Element::bare("query", MUC_OWNER)),
+        Ask::ConfigureRoom { fields } => set(Element::builder("query", MUC_OWNER).append(room_form(fields)).build()),
+    }
+}
+
+/// A filled-in room configuration (XEP-0045, section 10.2); empty for an instant room (section 10.1.2).
+fn room_form(fields: Vec<(String, Vec<String>)>) -> Element {
+    let form = Element::builder("x", ns::DATA_FORMS).attr(name("type"), "submit");
+    if fields.is_empty() {
+        return form.build();
+    }
+    let kind = ("FORM_TYPE".to_owned(), vec!["http://jabber.org/protocol/muc#roomconfig".to_owned()]);
+    let fields = std::iter::once(kind).chain(fields).map(|(var, values)| {
+        let kind = (var == "FORM_TYPE").then_some("hidden");
+        Element::builder("field", ns::DATA_FORMS)
+            .attr(name("var"), clean(var))
+            .attr(name("type"), kind)
+            .append_all(values.into_iter().map(|value| text("value", ns::DATA_FORMS, value)))
+            .build()
+    });
+    form.append_all(fields).build()
+}
+
+fn answer(to: Option<Jid>, id: String, reply: Reply) -> Iq {
+    let payload = match reply {
+        Reply::Refuse { kind, condition } => return refusal(to, id, kind, condition),
+        Reply::Done => None,
+        Reply::Disco { node, disco } => Some(disco_element(node, disco)),
+        Reply::NoItems { node } => {
+            Some(Element::builder("query", ns::DISCO_ITEMS).attr(name("node"), node.map(clean)).build())
+        }
+        Reply::Version => Some(
+            Element::builder("query", ns::VERSION)
+                .append(text("name", ns::VERSION, "parlor".to_owned()))
+                .append(text("version", ns::VERSION, env!("CARGO_PKG_VERSION").to_owned()))
+                .build(),
+        ),
+        Reply::Time(now) => Some(
+            Element::builder("time", ns::TIME)
+                .append(text("tzo", ns::TIME, "+00:00".to_owned()))
+                .append(text("utc", ns::TIME, now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()))
+                .build(),
+        ),
+    };
+    Iq::Result { from: None, to, id, payload }
+}
+
+fn disco_element(node: Option<String>, disco: Disco) -> Element {
+    let identities = disco.identities.into_iter().map(|identity| {
+        Element::builder("identity", ns::DISCO_INFO)
+            .attr(name("category"), clean(identity.category))
+            .attr(name("type"), clean(identity.kind))
+            .attr(name("name"), identity.name.map(clean))
+            .attr_ns(minidom::rxml::Namespace::XML, name("lang"), identity.lang.map(clean))
+            .build()
+    });
+    let features = disco
+        .features
+        .into_iter()
+        .map(|var| Element::builder("feature", ns::DISCO_INFO).attr(name("var"), clean(var)).build());
+    Element::builder("query", ns::DISCO_INFO)
+        .attr(name("node"), node.map(clean))
+        .append_all(identities)
+        .append_all(features)
+        .build()
+}
+
+fn refusal(to: Option<Jid>, id: String, kind: &'static str, condition: &'static str) -> Iq {
+    use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
+    let error = Element::builder("error", ns::DEFAULT_NS)
+        .attr(name("type"), kind)
+        .append(Element::bare(condition, ns::XMPP_STANZAS))
+        .build();
+    // The caller names a defined condition; were it to name another, the asker is still owed an answer.
+    let error = StanzaError::try_from(error).unwrap_or_else(|_| StanzaError {
+        type_: ErrorType::Cancel,
+        by: None,
+        defined_condition: DefinedCondition::ServiceUnavailable,
+        texts: Default::default(),
+        other: None,
+    });
+    Iq::Error { from: None, to, id, error, payload: None }
+}
+
+#[cfg(test)]
+mod tests;

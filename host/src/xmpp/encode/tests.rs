@@ -1,0 +1,168 @@
+use super::*;
+use crate::error::CallError;
+use crate::stanza::{Identity, Reactions, ReplyTo};
+use crate::xmpp::RawStanza;
+use crate::xmpp::peer::jid;
+
+fn xml(outgoing: Outgoing) -> String {
+    String::from(&element(&encode(outgoing)))
+}
+
+fn asked(ask: Ask) -> String {
+    xml(Outgoing::Ask { to: Some(jid("a@b")), id: "1".to_owned(), ask })
+}
+
+fn replied(reply: Reply) -> String {
+    xml(Outgoing::Reply { to: Some(jid("a@b/c")), id: "1".to_owned(), reply })
+}
+
+/// Compared as trees, since the order of attributes is the library's.
+fn same(found: &str, expected: &str) {
+    let read = |xml: &str| xml.parse::<Element>().unwrap();
+    assert_eq!(read(found), read(expected), "{found}");
+}
+
+#[test]
+fn a_message_carries_what_the_draft_says() {
+    let extensions = Extensions {
+        reply: Some(ReplyTo { id: "r".to_owned(), to: Some(jid("x@y")) }),
+        replace: Some("old".to_owned()),
+        reactions: Some(Reactions { id: "m".to_owned(), emojis: vec!["👍".to_owned()] }),
+        receipt_requested: true,
+        receipt: Some("got".to_owned()),
+        marker: Some("displayed".to_owned()),
+        marked: Some("seen".to_owned()),
+        chat_state: Some("active".to_owned()),
+    };
+    let draft = Draft {
+        body: Some("1 < 2".to_owned()),
+        subject: Some("s".to_owned()),
+        thread: Some("t".to_owned()),
+        extensions: Some(Box::new(extensions)),
+    };
+    let out = Outgoing::Message { to: jid("room@b"), kind: MessageKind::Groupchat, id: "id".to_owned(), draft };
+    same(
+        &xml(out),
+        "<message xmlns='jabber:client' to='room@b' type='groupchat' id='id'><body>1 &lt; 2</body><subject>s</subject>\
+         <thread>t</thread><reply xmlns='urn:xmpp:reply:0' id='r' to='x@y'/><replace \
+         xmlns='urn:xmpp:message-correct:0' id='old'/><reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👍\
+         </reaction></reactions><request xmlns='urn:xmpp:receipts'/><received xmlns='urn:xmpp:receipts' id='got'/>\
+         <displayed xmlns='urn:xmpp:chat-markers:0' id='seen'/><active \
+         xmlns='http://jabber.org/protocol/chatstates'/></message>",
+    );
+}
+
+#[test]
+fn what_xml_cannot_carry_does_not_make_the_stanza_vanish() {
+    let extensions = Extensions {
+        chat_state: Some("x><evil/".to_owned()),
+        marker: Some("evil".to_owned()),
+        marked: Some("1".to_owned()),
+        ..Extensions::default()
+    };
+    let draft =
+        Draft { body: Some("a\u{0}b\u{1b}".to_owned()), extensions: Some(Box::new(extensions)), ..Draft::default() };
+    let out = Outgoing::Message { to: jid("a@b"), kind: MessageKind::Chat, id: "id".to_owned(), draft };
+    let xml = xml(out);
+    assert!(xml.contains("a\u{fffd}b\u{fffd}") && !xml.contains("evil"), "{xml}");
+}
+
+#[test]
+fn presences() {
+    let away = PresenceOut {
+        show: Some(Show::Away),
+        status: Some("out".to_owned()),
+        priority: Some(-1),
+        ..PresenceOut::default()
+    };
+    same(
+        &xml(Outgoing::Presence(away)),
+        "<presence xmlns='jabber:client'><show>away</show><status>out</status><priority>-1</priority></presence>",
+    );
+    let join = PresenceOut {
+        to: Some(jid("room@b/nick")),
+        join: Some(RoomJoin { password: Some("p".to_owned()), history: Some(0) }),
+        ..PresenceOut::default()
+    };
+    let found = xml(Outgoing::Presence(join));
+    assert!(found.contains("<password>p</password>") && found.contains("maxstanzas"), "{found}");
+    let gone = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
+    assert!(xml(Outgoing::Presence(gone)).contains("unavailable"));
+}
+
+#[test]
+fn questions() {
+    same(
+        &asked(Ask::Roster { version: Some("v".to_owned()) }),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='get'><query xmlns='jabber:iq:roster' ver='v'/></iq>",
+    );
+    same(
+        &asked(Ask::DiscoInfo { node: None }),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='get'><query \
+         xmlns='http://jabber.org/protocol/disco#info'/></iq>",
+    );
+    same(
+        &asked(Ask::EnableCarbons),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='set'><enable xmlns='urn:xmpp:carbons:2'/></iq>",
+    );
+    assert!(asked(Ask::Ping).contains("urn:xmpp:ping"));
+    same(
+        &asked(Ask::RoomConfig),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='get'><query \
+         xmlns='http://jabber.org/protocol/muc#owner'/></iq>",
+    );
+    same(
+        &asked(Ask::ConfigureRoom { fields: Vec::new() }),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='set'><query xmlns='http://jabber.org/protocol/muc#owner'><x \
+         xmlns='jabber:x:data' type='submit'/></query></iq>",
+    );
+    same(
+        &asked(Ask::ConfigureRoom {
+            fields: vec![("muc#roomconfig_x".to_owned(), vec!["1".to_owned(), "2".to_owned()])],
+        }),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='set'><query xmlns='http://jabber.org/protocol/muc#owner'><x \
+         xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>\
+         http://jabber.org/protocol/muc#roomconfig</value></field><field var='muc#roomconfig_x'><value>1</value><value>2\
+         </value></field></x></query></iq>",
+    );
+}
+
+#[test]
+fn answers() {
+    same(&replied(Reply::Done), "<iq xmlns='jabber:client' to='a@b/c' id='1' type='result'/>");
+    let disco = Disco {
+        identities: vec![Identity {
+            category: "client".to_owned(),
+            kind: "bot".to_owned(),
+            name: Some("parlor".to_owned()),
+            lang: Some("en".to_owned()),
+        }],
+        features: vec!["urn:xmpp:ping".to_owned()],
+    };
+    same(
+        &replied(Reply::Disco { node: Some("n".to_owned()), disco }),
+        "<iq xmlns='jabber:client' to='a@b/c' id='1' type='result'><query \
+         xmlns='http://jabber.org/protocol/disco#info' node='n'><identity category='client' type='bot' name='parlor' \
+         xml:lang='en'/><feature var='urn:xmpp:ping'/></query></iq>",
+    );
+    assert!(replied(Reply::NoItems { node: None }).contains("disco#items"));
+    let version = replied(Reply::Version);
+    assert!(version.contains("<name>parlor</name>") && !version.contains("<os"), "{version}");
+    let time = replied(Reply::Time("2024-02-29T12:00:00.5Z".parse().unwrap()));
+    assert!(time.contains("<utc>2024-02-29T12:00:00Z</utc>") && time.contains("<tzo>+00:00</tzo>"), "{time}");
+    same(
+        &replied(Reply::Refuse { kind: "cancel", condition: "service-unavailable" }),
+        "<iq xmlns='jabber:client' to='a@b/c' id='1' type='error'><error type='cancel'><service-unavailable \
+         xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
+    );
+    assert!(replied(Reply::Refuse { kind: "odd", condition: "odd" }).contains("service-unavailable"));
+}
+
+#[test]
+fn a_raw_stanza_goes_out_as_it_is_shared_or_not() -> Result<(), CallError> {
+    let raw = RawStanza::parse("<message to='a@b'><body>hi</body></message>", &jid("me@b"))?;
+    let before = raw.to_xml();
+    assert_eq!(xml(Outgoing::Raw(raw.clone())), before);
+    assert_eq!(xml(Outgoing::Raw(raw)), before);
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! The task that logs in whenever the stream wants a connection.
+
+use std::time::Duration;
+
+use jid::FullJid;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::LinkSettings;
+use super::pace::Pace;
+use super::slot::Slot;
+use crate::xmpp::connect::{ConnectError, log_in};
+use crate::xmpp::cut::Cutter;
+
+/// What the connector has to say.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// A log-in failed; the next one comes after this long.
+    Retrying { after: Duration, why: ConnectError },
+    /// A log-in failed for good.
+    Failed(ConnectError),
+}
+
+/// The task, ended when this is dropped.
+pub(super) struct Connector {
+    task: AbortHandle,
+    wanted: FullJid,
+}
+
+impl Connector {
+    pub(super) fn spawn(
+        settings: LinkSettings,
+        cutter: Cutter,
+        slots: mpsc::Receiver<Slot>,
+        reports: mpsc::Sender<Report>,
+    ) -> Self {
+        let wanted = settings.jid.clone().try_into_full().unwrap_or_else(|bare| {
+            bare.with_resource_str(&format!("parlor-{:08x}", rand::random::<u32>()))
+                .expect("a short ASCII word is a resource")
+        });
+        let task = tokio::spawn(run(settings, wanted.clone(), cutter, slots, reports)).abort_handle();
+        Self { task, wanted }
+    }
+
+    /// The full JID that is asked for.
+    pub(super) fn wanted(&self) -> &FullJid {
+        &self.wanted
+    }
+
+    /// Ends it, also in the middle of a log-in.
+    pub(super) fn abort(&self) {
+        self.task.abort();
+    }
+}
+
+impl Drop for Connector {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+async fn run(
+    settings: LinkSettings,
+    wanted: FullJid,
+    cutter: Cutter,
+    mut slots: mpsc::Receiver<Slot>,
+    reports: mpsc::Sender<Report>,
+) {
+    let jid = wanted.into();
+    let mut pace = Pace::default();
+    while let Some(slot) = slots.recv().await {
+        pace.wanted(Instant::now());
+        let mut after = pace.wait(Instant::now(), rand::random());
+        loop {
+            tokio::time::sleep(after).await;
+            if slot.is_abandoned() {
+                break;
+            }
+            pace.began(Instant::now());
+            match log_in(&settings, &jid, &cutter).await {
+                Ok(connection) => {
+                    pace.delivered(Instant::now());
+                    slot.deliver(connection);
+                    break;
+                }
+                Err(why) if why.is_final() => {
+                    // The slot is kept until the link has dropped its stream and ends this task; given back earlier, the
+                    // stream would only ask for another connection.
+                    if reports.send(Report::Failed(why)).await.is_ok() {
+                        std::future::pending::<()>().await;
+                    }
+                    return;
+                }
+                Err(why) => {
+                    pace.failed();
+                    after = pace.wait(Instant::now(), rand::random());
+                    if reports.send(Report::Retrying { after, why }).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The account's password, from where the owner keeps it to the log-in, and nowhere else.
+//!
+//! The value can be read only inside this folder, prints as nothing, and is wiped when dropped. It is read anew for each
+//! log-in, so a changed password needs no restart and none is kept while the connection stands.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use zeroize::Zeroizing;
+
+use crate::config::PasswordSource;
+
+/// How long a password command may take.
+const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+/// More than any password, less than a disk image given by mistake.
+const MAX_BYTES: u64 = 64 * 1024;
+/// How much of a failed command's complaint is repeated, in characters.
+const MAX_COMPLAINT: usize = 200;
+
+/// A password. Prints as nothing and is wiped when dropped.
+pub(super) struct Password(Zeroizing<String>);
+
+impl Password {
+    /// Reads it from where the owner keeps it.
+    pub(super) async fn read(source: &PasswordSource) -> Result<Self, PasswordError> {
+        match source {
+            PasswordSource::File(path) => read_file(path).await,
+            PasswordSource::Command(command) => read_command(command).await,
+            PasswordSource::Environment(name) => read_environment(name),
+        }
+    }
+
+    /// The value, for the log-in alone.
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The first line of what was read, without its end.
+    fn first_line(bytes: &[u8], origin: &Origin) -> Result<Self, PasswordError> {
+        let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match std::str::from_utf8(line) {
+            Err(_) => Err(PasswordError::NotText { origin: origin.clone() }),
+            Ok("") => Err(PasswordError::Empty { origin: origin.clone() }),
+            Ok(line) => Ok(Self(Zeroizing::new(line.to_owned()))),
+        }
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(hidden)")
+    }
+}
+
+impl fmt::Display for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// Where a password was looked for, as messages name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A file.
+    File(PathBuf),
+    /// `password_command`; the command itself is not repeated, since it may hold a secret.
+    Command,
+    /// An environment variable.
+    Environment(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the password file {}", path.display()),
+            Self::Command => f.write_str("password_command"),
+            Self::Environment(name) => write!(f, "the environment variable {name}"),
+        }
+    }
+}
+
+/// Why there is no password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// The file or variable does not exist.
+    #[error("{origin} does not exist; create it or correct its name")]
+    Missing {
+        /// Where it was looked for.
+        origin: Origin,
+    },
+    /// It is there and holds nothing.
+    #[error("{origin} gave an empty password; its first line must be the password")]
+    Empty {
+        /// Where it was looked for.
+        origin: Origin,
+    },
+    /// It is not UTF-8.
+    #[error("{origin} gave something that is not UTF-8 text; its first line must be the password")]
+    NotText {
+        /// Where it was looked for.
+        origin: Origin,
+    },
+    /// It cannot be read.
+    #[error("{origin} cannot be read ({cause}); check its owner and mode")]
+    Unreadable {
+        /// Where it was looked for.
+        origin: Origin,
+        /// What the system said.
+        cause: String,
+    },
+    /// The command said no.
+    #[error("password_command ended with {status}{}; run it by hand to see why", complaint.as_deref().map(|line| format!(" and said \"{line}\"")).unwrap_or_default())]
+    CommandFailed {
+        /// Its exit status.
+        status: String,
+        /// The first line of what it complained.
+        complaint: Option<String>,
+    },
+    /// The command did not end.
+    #[error("password_command did not end within {} s; it must not ask anybody", COMMAND_LIMIT.as_secs())]
+    CommandTimedOut,
+}
+
+async fn read_file(path: &Path) -> Result<Password, PasswordError> {
+    let origin = Origin::File(path.to_owned());
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => PasswordError::Missing { origin: origin.clone() },
+        _ => PasswordError::Unreadable { origin: origin.clone(), cause: error.to_string() },
+    };
+    let mut file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+    let bytes = read_bounded(&mut file).await.map_err(unreadable)?;
+    Password::first_line(&bytes, &origin)
+}
+
+async fn read_command(command: &str) -> Result<Password, PasswordError> {
+    let unreadable =
+        |error: std::io::Error| PasswordError::Unreadable { origin: Origin::Command, cause: error.to_string() };
+    let mut child = tokio::process::Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(unreadable)?;
+    let mut stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+    let mut stderr = child.stderr.take().expect("stderr was asked to be a pipe");
+    // Both pipes are read to a bound and then closed, so a chatty command ends by itself instead of waiting for a reader.
+    let outcome = tokio::time::timeout(COMMAND_LIMIT, async {
+        let (output, complaint) = tokio::join!(
+            async {
+                let bytes = read_bounded(&mut stdout).await;
+                drop(stdout);
+                bytes
+            },
+            async {
+                let bytes = read_bounded(&mut stderr).await;
+                drop(stderr);
+                bytes
+            }
+        );
+        Ok::<_, std::io::Error>((output?, complaint?, child.wait().await?))
+    })
+    .await;
+    let (output, complaint, status) = match outcome {
+        Err(_) => return Err(PasswordError::CommandTimedOut),
+        Ok(read) => read.map_err(unreadable)?,
+    };
+    if !status.success() {
+        return Err(PasswordError::CommandFailed {
+            status: status.to_string(),
+            complaint: first_complaint(&complaint),
+        });
+    }
+    Password::first_line(&output, &Origin::Command)
+}
+
+fn read_environment(name: &str) -> Result<Password, PasswordError> {
+    let origin = Origin::Environment(name.to_owned());
+    let value = std::env::var_os(name).ok_or_else(|| PasswordError::Missing { origin: origin.clone() })?;
+    let value = Zeroizing::new(value.into_encoded_bytes());
+    Password::first_line(&value, &origin)
+}
+
+/// Reads up to the bound. The buffer is made once, since growing would leave unwiped copies behind.
+async fn read_bounded(from: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(MAX_BYTES).expect("64 KiB fit") + 1));
+    from.take(MAX_BYTES).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+/// One printable line of what a command complained.
+fn first_complaint(bytes: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(bytes);
+    let line: String = text.lines().find(|line| !line.trim().is_empty())?.trim().chars().take(MAX_COMPLAINT).collect();
+    Some(line.replace(char::is_control, " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read_text(text: &[u8]) -> Result<String, PasswordError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        std::fs::write(&path, text).unwrap();
+        Password::read(&PasswordSource::File(path)).await.map(|password| password.expose().to_owned())
+    }
+
+    async fn run(command: &str) -> Result<String, PasswordError> {
+        let source = PasswordSource::Command(command.to_owned());
+        Password::read(&source).await.map(|password| password.expose().to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_file_gives_its_first_line_and_only_the_line_end_is_cut() {
+        assert_eq!(read_text(b" two words \r\nsecond line\n").await.unwrap(), " two words ");
+        assert_eq!(read_text("pässword".as_bytes()).await.unwrap(), "pässword");
+    }
+
+    #[tokio::test]
+    async fn a_file_without_a_password_is_named() {
+        let missing = Password::read(&PasswordSource::File("/nowhere/password".into())).await.unwrap_err();
+        assert!(matches!(missing, PasswordError::Missing { .. }));
+        assert!(missing.to_string().contains("/nowhere/password"));
+        assert!(matches!(read_text(b"\nsecret\n").await, Err(PasswordError::Empty { .. })));
+        assert!(matches!(read_text(b"").await, Err(PasswordError::Empty { .. })));
+        assert!(matches!(read_text(b"\xff\xfe").await, Err(PasswordError::NotText { .. })));
+        assert!(matches!(
+            Password::read(&PasswordSource::File("/".into())).await,
+            Err(PasswordError::Unreadable { .. })
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_command_gives_its_first_line() {
+        assert_eq!(run("printf 'secret\\nmore'").await.unwrap(), "secret");
+        assert_eq!(run("true").await, Err(PasswordError::Empty { origin: Origin::Command }));
+    }
+
+    #[tokio::test]
+    async fn a_failed_command_says_its_status_and_one_line() {
+        let error = run("echo secret; printf 'no\\033 store\\nsecond\\n' >&2; exit 3").await.unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("exit status: 3") && text.contains("no  store"), "{text}");
+        assert!(!text.contains("second") && !text.contains("secret") && !text.contains('\u{1b}'), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_does_not_end_is_ended() {
+        assert_eq!(run("exec sleep 1000").await, Err(PasswordError::CommandTimedOut));
+    }
+
+    #[tokio::test]
+    async fn an_unset_variable_is_named() {
+        let error = Password::read(&PasswordSource::Environment("PARLOR_NEVER_SET".to_owned())).await.unwrap_err();
+        assert!(error.to_string().contains("PARLOR_NEVER_SET"));
+        assert!(Password::read(&PasswordSource::Environment("PATH".to_owned())).await.is_ok());
+    }
+
+    #[test]
+    fn a_password_prints_as_nothing() {
+        let password = Password(Zeroizing::new("canary".to_owned()));
+        assert!(!format!("{password:?} {password} {password:#?}").contains("canary"));
+    }
+}

@@ -1,0 +1,291 @@
+//! A scripted server over loopback, for tests: TLS, SCRAM, bind, XEP-0198, and then whatever the test says.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use ::sasl::common::scram::Sha256;
+use ::sasl::common::{ChannelBinding, Identity};
+use ::sasl::secret::Pbkdf2Sha256;
+use ::sasl::server::mechanisms::Scram;
+use ::sasl::server::{Mechanism, Provider, ProviderError, Response as Step, Validator, ValidatorError};
+use futures_util::{SinkExt, StreamExt};
+use jid::{FullJid, Jid};
+use minidom::Element;
+use rustls_pki_types::PrivateKeyDer;
+use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::{ServerConfig, crypto::ring};
+use tokio_rustls::server::TlsStream;
+use tokio_xmpp::xmlstream::{AcceptedStream, StreamHeader, Timeouts, XmppStream, XmppStreamElement, accept_stream};
+use xmpp_parsers::bind::{BindFeature, BindQuery, BindResponse};
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+use xmpp_parsers::sasl::{Auth, Challenge, DefinedCondition, Failure, Nonza as Sasl, Response, Success};
+use xmpp_parsers::sm::{A, Enabled, Nonza as Sm, Resumed, StreamId, StreamManagement};
+use xmpp_parsers::stanza::Stanza;
+use xmpp_parsers::starttls::{Nonza as Tls, Proceed, StartTls};
+use xmpp_parsers::stream_features::StreamFeatures;
+
+use super::link::LinkSettings;
+use crate::config::{Endpoint, PasswordSource, TlsMode};
+
+/// What the server offers and knows.
+#[derive(Debug, Clone)]
+pub(super) struct Manners {
+    pub(super) starttls: bool,
+    pub(super) tls: TlsMode,
+    pub(super) mechanisms: &'static [&'static str],
+    pub(super) password: &'static str,
+    pub(super) resumption: bool,
+    pub(super) certificate_for: &'static str,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            starttls: true,
+            tls: TlsMode::StartTls,
+            mechanisms: &["SCRAM-SHA-256", "PLAIN"],
+            password: "secret",
+            resumption: true,
+            certificate_for: "localhost",
+        }
+    }
+}
+
+/// A server that listens.
+pub(super) struct Peer {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    manners: Manners,
+    folder: tempfile::TempDir,
+    /// Stanzas of the resumable session that were taken in.
+    handled: Arc<AtomicU32>,
+}
+
+/// A client that is logged in.
+pub(super) struct Session {
+    stream: XmppStream<Secure>,
+    handled: Arc<AtomicU32>,
+    pub(super) jid: Option<FullJid>,
+    pub(super) resumed: bool,
+}
+
+type Secure = BufStream<TlsStream<TcpStream>>;
+
+impl Peer {
+    pub(super) async fn start(manners: Manners) -> Self {
+        let made = rcgen::generate_simple_self_signed([manners.certificate_for.to_owned()]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("password"), "secret\n").unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        Self {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            manners,
+            folder,
+            handled: Arc::default(),
+        }
+    }
+
+    /// Settings that lead here and know the password.
+    pub(super) fn settings(&self) -> LinkSettings {
+        LinkSettings {
+            jid: "bot@localhost/here".parse().unwrap(),
+            password: PasswordSource::File(self.folder.path().join("password")),
+            server: Some(Endpoint {
+                host: "127.0.0.1".to_owned(),
+                port: Some(self.listener.local_addr().unwrap().port()),
+            }),
+            tls: self.manners.tls,
+            ca_file: Some(self.folder.path().join("ca.pem")),
+            allow_plain: false,
+            ping_interval: Duration::from_secs(60),
+        }
+    }
+
+    /// A connection, with nothing said yet.
+    pub(super) async fn accept_socket(&self) -> TcpStream {
+        let (socket, _) = self.listener.accept().await.unwrap();
+        socket.set_nodelay(true).unwrap();
+        socket
+    }
+
+    /// A client, through everything up to a bound or resumed session; none when it goes away on the way.
+    pub(super) async fn accept(&self) -> Option<Session> {
+        let mut session = self.accept_unbound().await?;
+        loop {
+            match session.next().await? {
+                XmppStreamElement::Stanza(Stanza::Iq(iq)) => {
+                    let Iq::Set { id, payload, .. } = iq else { panic!("expected a bind, found {iq:?}") };
+                    let resource = BindQuery::try_from(payload).unwrap().resource.expect("a resource is asked for");
+                    let jid: FullJid = format!("bot@localhost/{resource}").parse().unwrap();
+                    session.send_stanza(Iq::from_result(id, Some(BindResponse { jid: jid.clone() })).into()).await;
+                    session.jid = Some(jid);
+                    if !self.manners.resumption {
+                        return Some(session);
+                    }
+                }
+                XmppStreamElement::SM(Sm::Enable(_)) => {
+                    self.handled.store(0, Ordering::SeqCst);
+                    let enabled =
+                        Enabled { id: Some(StreamId("one".to_owned())), location: None, max: None, resume: true };
+                    session.send(&XmppStreamElement::SM(Sm::Enabled(enabled))).await;
+                    return Some(session);
+                }
+                XmppStreamElement::SM(Sm::Resume(resume)) => {
+                    let resumed = Resumed { h: self.handled.load(Ordering::SeqCst), previd: resume.previd };
+                    session.send(&XmppStreamElement::SM(Sm::Resumed(resumed))).await;
+                    session.resumed = true;
+                    return Some(session);
+                }
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+    }
+
+    /// A client that is logged in and was told nothing since.
+    pub(super) async fn accept_unbound(&self) -> Option<Session> {
+        let mut socket = self.accept_socket().await;
+        if self.manners.tls == TlsMode::StartTls {
+            socket = self.starttls(socket).await?;
+        }
+        let secure = BufStream::new(self.acceptor.accept(socket).await.ok()?);
+        let accepted = accept_stream(secure, ns::JABBER_CLIENT, Timeouts::tight()).await.ok()?;
+        let mechanisms: BTreeSet<String> = self.manners.mechanisms.iter().map(|name| (*name).to_owned()).collect();
+        let features = StreamFeatures { sasl_mechanisms: mechanisms, ..StreamFeatures::default() };
+        let mut stream = answer(accepted, &features).await?;
+        let mut scram =
+            Scram::<Sha256, Account>::new(Account { password: self.manners.password }, ChannelBinding::None);
+        let success = loop {
+            let data = match stream.next().await?.ok()?.into_read_error().ok()? {
+                XmppStreamElement::Sasl(Sasl::Auth(Auth { data, .. }) | Sasl::Response(Response { data })) => data,
+                other => panic!("expected SASL, found {other:?}"),
+            };
+            match scram.respond(&data) {
+                Ok(Step::Proceed(data)) => {
+                    stream.send(&XmppStreamElement::Sasl(Sasl::Challenge(Challenge { data }))).await.ok()?;
+                }
+                Ok(Step::Success(_, data)) => break XmppStreamElement::Sasl(Sasl::Success(Success { data })),
+                Err(_) => {
+                    let failure =
+                        Failure { defined_condition: DefinedCondition::NotAuthorized, texts: Default::default() };
+                    stream.send(&XmppStreamElement::Sasl(Sasl::Failure(failure))).await.ok()?;
+                    return None;
+                }
+            }
+        };
+        let accepted = stream.accept_reset(&success).await.ok()?;
+        let features = StreamFeatures {
+            bind: Some(BindFeature { required: true }),
+            stream_management: self.manners.resumption.then_some(StreamManagement { optional: false }),
+            ..StreamFeatures::default()
+        };
+        let stream = answer(accepted, &features).await?;
+        Some(Session { stream, handled: Arc::clone(&self.handled), jid: None, resumed: false })
+    }
+
+    async fn starttls(&self, socket: TcpStream) -> Option<TcpStream> {
+        let accepted = accept_stream(BufStream::new(socket), ns::JABBER_CLIENT, Timeouts::tight()).await.ok()?;
+        let features = StreamFeatures {
+            starttls: self.manners.starttls.then_some(StartTls { required: true }),
+            ..StreamFeatures::default()
+        };
+        let mut stream = answer(accepted, &features).await?;
+        stream.next().await?.ok()?;
+        stream.send(&XmppStreamElement::Starttls(Tls::Proceed(Proceed))).await.ok()?;
+        Some(stream.into_inner().into_inner())
+    }
+}
+
+async fn answer<Io: AsyncBufRead + AsyncWrite + Unpin>(
+    accepted: AcceptedStream<Io>,
+    features: &StreamFeatures,
+) -> Option<XmppStream<Io>> {
+    let header = StreamHeader { from: Some(Cow::Borrowed("localhost")), to: None, id: Some(Cow::Borrowed("peer")) };
+    accepted.send_header(header).await.ok()?.send_features(features).await.ok()
+}
+
+impl Session {
+    async fn next(&mut self) -> Option<XmppStreamElement> {
+        self.stream.next().await?.ok()?.into_read_error().ok()
+    }
+
+    async fn send(&mut self, element: &XmppStreamElement) {
+        self.stream.send(element).await.unwrap();
+    }
+
+    async fn send_stanza(&mut self, stanza: Stanza) {
+        self.send(&XmppStreamElement::Stanza(stanza)).await;
+    }
+
+    /// Sends a stanza that is written as XML.
+    pub(super) async fn say(&mut self, xml: &str) {
+        let element: Element = xml.parse().unwrap();
+        self.send_stanza(Stanza::try_from(element).unwrap()).await;
+    }
+
+    /// The next stanza, and nothing else; acknowledges what it takes in. None when the client closed the stream.
+    pub(super) async fn hear(&mut self) -> Option<Stanza> {
+        loop {
+            match self.next().await? {
+                XmppStreamElement::Stanza(stanza) => {
+                    self.handled.fetch_add(1, Ordering::SeqCst);
+                    return Some(stanza);
+                }
+                XmppStreamElement::SM(Sm::Req(_)) => {
+                    let handled = A { h: self.handled.load(Ordering::SeqCst) };
+                    self.send(&XmppStreamElement::SM(Sm::Ack(handled))).await;
+                }
+                XmppStreamElement::SM(_) => {}
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+    }
+
+    /// The text of the next message.
+    pub(super) async fn hear_body(&mut self) -> String {
+        match self.hear().await {
+            Some(Stanza::Message(message)) => message.bodies.into_values().next().unwrap(),
+            other => panic!("expected a message, found {other:?}"),
+        }
+    }
+
+    /// Closes the stream as a server does that goes down.
+    pub(super) async fn goodbye(mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+}
+
+struct Account {
+    password: &'static str,
+}
+
+impl Validator<Pbkdf2Sha256> for Account {
+    fn validate(&self, _identity: &Identity, _value: &Pbkdf2Sha256) -> Result<(), ValidatorError> {
+        Err(ValidatorError::AuthenticationFailed)
+    }
+}
+
+impl Provider<Pbkdf2Sha256> for Account {
+    fn provide(&self, identity: &Identity) -> Result<Pbkdf2Sha256, ProviderError> {
+        assert_eq!(identity, &Identity::Username("bot".to_owned()));
+        Pbkdf2Sha256::derive(self.password, b"salt", 64).map_err(ProviderError::DeriveError)
+    }
+}
+
+/// A JID of the tests.
+pub(super) fn jid(text: &str) -> Jid {
+    text.parse().unwrap()
+}

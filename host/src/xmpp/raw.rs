@@ -1,0 +1,223 @@
+//! Whole stanzas: those that came, for who may see XML, and those that plugins write, for sending.
+//!
+//! What a plugin wrote is never passed on as bytes: it is parsed under limits, checked, made into typed stanzas and written
+//! anew. So nothing that ends the stream, opens another stanza or speaks for somebody else can get through.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jid::Jid;
+use minidom::Element;
+use minidom::rxml;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+use xmpp_parsers::stanza::Stanza;
+
+use super::encode;
+use crate::error::CallError;
+
+/// The longest stanza that a plugin may hand in, in bytes.
+const MAX_BYTES: usize = 256 * 1024;
+/// The longest that it may become when written anew; servers end the whole stream at 256 KiB.
+const MAX_WRITTEN_BYTES: usize = 252 * 1024;
+/// How deep elements may nest. Trees are dropped recursively, so this also bounds the host's stack.
+const MAX_DEPTH: usize = 64;
+/// How many elements a stanza may have.
+const MAX_ELEMENTS: usize = 4096;
+/// How many attributes an element may have.
+const MAX_ATTRIBUTES: usize = 64;
+
+/// A whole stanza, opaque to everything above this folder. Cheap to clone; prints as its kind alone, so that no log shows
+/// what somebody wrote.
+#[derive(Clone)]
+pub struct RawStanza(pub(super) Arc<Stanza>);
+
+impl fmt::Debug for RawStanza {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RawStanza({})", self.kind())
+    }
+}
+
+impl RawStanza {
+    /// Reads what a plugin wants to `send`: one message, presence or IQ request, in the name of `own` or of nobody.
+    ///
+    /// `own` is the account's JID; a `from` that names it, bare or full, is left out, since the server stamps the full JID.
+    /// An IQ needs an id. Results and errors are refused: answering is the host's.
+    pub fn parse(xml: &str, own: &Jid) -> Result<Self, CallError> {
+        let mut element = read(xml)?;
+        check_sender(&mut element, own)?;
+        Self::from_element(element)
+    }
+
+    /// Reads what a plugin wants to `send-iq`: an IQ get or set. Its id does not matter, see [`RawStanza::with_id`].
+    pub fn parse_request(xml: &str, own: &Jid) -> Result<Self, CallError> {
+        let mut element = read(xml)?;
+        if element.name() != "iq" {
+            return Err(invalid(format!("only an iq is answered, not a {}; use send", element.name())));
+        }
+        check_sender(&mut element, own)?;
+        if element.attr("id").is_none() {
+            element.attrs_mut().insert(rxml::Namespace::NONE, encode::name("id"), "unset".to_owned());
+        }
+        Self::from_element(element)
+    }
+
+    fn from_element(element: Element) -> Result<Self, CallError> {
+        let kind = element.attr("type").unwrap_or_default().to_owned();
+        if element.name() == "iq" {
+            match kind.as_str() {
+                "get" | "set" if element.attr("id").is_none_or(str::is_empty) => {
+                    return Err(invalid("an iq needs an id"));
+                }
+                "get" | "set" if element.children().count() != 1 => {
+                    return Err(invalid("an iq asks with exactly one element"));
+                }
+                "get" | "set" => {}
+                "result" | "error" => {
+                    return Err(invalid(format!("an iq of type {kind} is an answer; only the host answers")));
+                }
+                _ => return Err(invalid("an iq needs the type get or set")),
+            }
+        }
+        let stanza = Stanza::try_from(element).map_err(|error| invalid(format!("not a valid stanza: {error}")))?;
+        let stanza = Self(Arc::new(stanza));
+        if stanza.to_xml().len() > MAX_WRITTEN_BYTES {
+            return Err(invalid(format!("written out, it is longer than {MAX_WRITTEN_BYTES} bytes")));
+        }
+        Ok(stanza)
+    }
+
+    /// The stanza as XML.
+    pub fn to_xml(&self) -> String {
+        String::from(&encode::element(&self.0))
+    }
+
+    /// `message`, `presence` or `iq`.
+    pub fn kind(&self) -> &'static str {
+        match *self.0 {
+            Stanza::Message(_) => "message",
+            Stanza::Presence(_) => "presence",
+            Stanza::Iq(_) => "iq",
+        }
+    }
+
+    /// The recipient; none = the own account, or everybody for a presence.
+    pub fn to(&self) -> Option<Jid> {
+        match &*self.0 {
+            Stanza::Message(message) => message.to.clone(),
+            Stanza::Presence(presence) => presence.to.clone(),
+            Stanza::Iq(iq) => iq.to().cloned(),
+        }
+    }
+
+    /// The id, where there is one.
+    pub fn id(&self) -> Option<&str> {
+        match &*self.0 {
+            Stanza::Message(message) => message.id.as_ref().map(|id| id.0.as_str()),
+            Stanza::Presence(presence) => presence.id.as_deref(),
+            Stanza::Iq(iq) => Some(iq.id()),
+        }
+    }
+
+    /// Whether it is an IQ get or set, which is owed an answer.
+    pub fn is_request(&self) -> bool {
+        matches!(&*self.0, Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }))
+    }
+
+    /// The same stanza under another id.
+    #[must_use]
+    pub fn with_id(&self, id: &str) -> Self {
+        let mut stanza = encode::copy(&self.0);
+        match &mut stanza {
+            Stanza::Message(message) => message.id = Some(xmpp_parsers::message::Id(id.to_owned())),
+            Stanza::Presence(presence) => presence.id = Some(id.to_owned()),
+            Stanza::Iq(iq) => id.clone_into(iq.id_mut()),
+        }
+        Self(Arc::new(stanza))
+    }
+}
+
+/// Whether XML can carry this text at all, and no control character hides in it.
+pub fn is_sendable(text: &str) -> bool {
+    !text.chars().any(is_forbidden)
+}
+
+/// Characters that XML 1.0 has no place for, and control characters that only confuse who reads.
+pub(super) fn is_forbidden(character: char) -> bool {
+    matches!(character, '\u{fffe}' | '\u{ffff}') || (character.is_control() && !matches!(character, '\t' | '\n' | '\r'))
+}
+
+fn invalid(reason: impl Into<String>) -> CallError {
+    CallError::invalid("stanza", reason)
+}
+
+/// One element, within the limits, of a kind and namespace that may be sent.
+fn read(xml: &str) -> Result<Element, CallError> {
+    if xml.len() > MAX_BYTES {
+        return Err(invalid(format!("{} bytes are more than {MAX_BYTES}", xml.len())));
+    }
+    let xml = xml.trim_matches([' ', '\t', '\r', '\n']);
+    check_shape(xml)?;
+    // The second pass builds the tree; the first has shown that it is neither too deep nor followed by anything.
+    let element = Element::from_reader_with_prefixes(xml.as_bytes(), ns::JABBER_CLIENT.to_owned())
+        .map_err(|error| invalid(format!("not well-formed: {error}")))?;
+    if !element.has_ns(ns::JABBER_CLIENT) || !matches!(element.name(), "message" | "presence" | "iq") {
+        return Err(invalid(format!(
+            "expected a message, presence or iq in {}, found {} in {}",
+            ns::JABBER_CLIENT,
+            element.name(),
+            element.ns()
+        )));
+    }
+    Ok(element)
+}
+
+/// Reads through the document without building anything of it.
+fn check_shape(xml: &str) -> Result<(), CallError> {
+    let mut depth = 0_usize;
+    let mut elements = 0_usize;
+    let mut reader = rxml::Reader::new(xml.as_bytes());
+    loop {
+        let event = reader.read().map_err(|error| invalid(format!("not well-formed: {error}")))?;
+        match event {
+            None => break,
+            Some(rxml::Event::XmlDeclaration(..)) => return Err(invalid("an XML declaration belongs to a stream")),
+            Some(rxml::Event::StartElement(_, _, attributes)) => {
+                depth += 1;
+                elements += 1;
+                if depth > MAX_DEPTH {
+                    return Err(invalid(format!("nested deeper than {MAX_DEPTH} elements")));
+                }
+                if elements > MAX_ELEMENTS {
+                    return Err(invalid(format!("more than {MAX_ELEMENTS} elements")));
+                }
+                if attributes.len() > MAX_ATTRIBUTES {
+                    return Err(invalid(format!("more than {MAX_ATTRIBUTES} attributes on an element")));
+                }
+                if attributes.iter().any(|(_, value)| !is_sendable(value)) {
+                    return Err(invalid("a control character in an attribute"));
+                }
+            }
+            Some(rxml::Event::EndElement(_)) => depth = depth.saturating_sub(1),
+            Some(rxml::Event::Text(_, text)) if !is_sendable(&text) => {
+                return Err(invalid("a control character in the text"));
+            }
+            Some(rxml::Event::Text(..)) => {}
+        }
+    }
+    if elements == 0 { Err(invalid("there is no element")) } else { Ok(()) }
+}
+
+/// Takes the sender off, if it is the account itself.
+fn check_sender(element: &mut Element, own: &Jid) -> Result<(), CallError> {
+    let Some(from) = element.attr("from") else { return Ok(()) };
+    let sender = Jid::new(from).map_err(|error| CallError::invalid("from", format!("not a JID: {error}")))?;
+    if sender != *own && sender != own.to_bare() {
+        return Err(CallError::invalid("from", format!("this account is {own}; leave it out")));
+    }
+    element.attrs_mut().remove(&rxml::Namespace::NONE, "from");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::xmpp::peer::jid;
+
+fn parse(xml: &str) -> Result<RawStanza, CallError> {
+    RawStanza::parse(xml, &jid("bot@house/here"))
+}
+
+fn refused(xml: &str) -> String {
+    match parse(xml) {
+        Err(CallError::Invalid { argument, reason }) => format!("{argument}: {reason}"),
+        other => panic!("{xml:.100} gave {other:?}"),
+    }
+}
+
+#[test]
+fn one_stanza_is_read_and_written_anew() {
+    let stanza =
+        parse(" <message to='a@b'  type=\"chat\"><body>1 &lt; 2</body><x xmlns='urn:x' y='z'/></message>\n").unwrap();
+    assert_eq!((stanza.kind(), stanza.to(), stanza.is_request()), ("message", Some(jid("a@b")), false));
+    let xml = stanza.to_xml();
+    assert!(xml.contains("1 &lt; 2") && xml.contains("urn:x"), "{xml}");
+    assert_eq!(parse(&xml).unwrap().to_xml(), xml);
+    let iq = parse("<iq type='get' id='1' xmlns='jabber:client'><ping xmlns='urn:xmpp:ping'/></iq>").unwrap();
+    assert!(iq.is_request() && iq.to().is_none() && iq.kind() == "iq");
+    assert_eq!(iq.with_id("2").id(), Some("2"));
+    assert_eq!(iq.id(), Some("1"));
+    assert_eq!(parse("<presence/>").unwrap().kind(), "presence");
+}
+
+#[test]
+fn the_sender_is_this_account_or_nobody() {
+    for from in ["", "from='bot@house'", "from='bot@house/here'", "from='BOT@House/here'"] {
+        let stanza = parse(&format!("<message {from} to='a@b'/>")).unwrap();
+        assert!(!stanza.to_xml().contains("from"), "{from}");
+    }
+    for from in ["alice@house", "bot@house/there", "house", "@", ""] {
+        assert!(refused(&format!("<message from='{from}'/>")).starts_with("from: "), "{from}");
+    }
+}
+
+#[test]
+fn only_requests_have_a_place_and_they_need_an_id() {
+    for iq in
+        ["type='result' id='1'", "type='error' id='1'", "type='odd' id='1'", "id='1'", "type='get'", "type='set' id=''"]
+    {
+        refused(&format!("<iq {iq}><ping xmlns='urn:xmpp:ping'/></iq>"));
+    }
+    refused("<iq type='get' id='1'/>");
+    refused("<iq type='get' id='1'><a xmlns='urn:a'/><b xmlns='urn:b'/></iq>");
+    let own = jid("bot@house/here");
+    let ask = |xml: &str| RawStanza::parse_request(xml, &own);
+    assert!(ask("<iq type='get'><ping xmlns='urn:xmpp:ping'/></iq>").unwrap().is_request());
+    assert!(ask("<iq type='result' id='1'/>").is_err());
+    assert!(ask("<message to='a@b'/>").is_err());
+}
+
+#[test]
+fn nothing_gets_to_the_stream_itself() {
+    for xml in [
+        "",
+        " ",
+        "hello",
+        "</stream:stream>",
+        "<message/></stream:stream>",
+        "<message/><message/>",
+        "<message/>text",
+        "<message>",
+        "</message><message>",
+        "<stream:stream xmlns:stream='http://etherx.jabber.org/streams'/>",
+        "<message xmlns='jabber:server'/>",
+        "<message xmlns=''/>",
+        "<x:message xmlns:x='urn:x'/>",
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+        "<r xmlns='urn:xmpp:sm:3'/>",
+        "<?xml version='1.0'?><message/>",
+        "<!DOCTYPE message [<!ENTITY a 'aaa'>]><message><body>&a;</body></message>",
+        "<message><body>&a;</body></message>",
+        "<message><!-- hidden --></message>",
+        "<message><?php evil ?></message>",
+        "<message><body>\u{0}</body></message>",
+        "<message><body>&#0;</body></message>",
+        "<message><body>\u{1b}[2J</body></message>",
+        "<message><body>&#x85;</body></message>",
+        "<message id='&#x7f;'/>",
+        "<message to='@@'/>",
+    ] {
+        refused(xml);
+    }
+}
+
+#[test]
+fn bombs_are_refused_before_they_are_built() {
+    refused(&format!("<message><body>{}</body></message>", "x".repeat(MAX_BYTES)));
+    // Grows past the limit only when written: each of these becomes four bytes.
+    refused(&format!("<message><body>{}</body></message>", ">".repeat(MAX_BYTES / 3)));
+    refused(&format!("<message>{}{}</message>", "<x xmlns='urn:x'>".repeat(70), "</x>".repeat(70)));
+    refused(&format!("<message>{}</message>", "<x xmlns='urn:x'/>".repeat(MAX_ELEMENTS)));
+    let attributes: String = (0..=MAX_ATTRIBUTES).map(|n| format!(" a{n}=''")).collect();
+    refused(&format!("<message><x xmlns='urn:x'{attributes}/></message>"));
+    refused(&"<a>".repeat(50_000));
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_read_can_be_read_again(xml in "<(message|presence|iq)( (to|from|id|type|xmlns)='[a-z@/:&;#0-9]{0,9}'){0,3}>(<(body|x|error) ?(xmlns='u')?>[a-z<>&;\u{0}-\u{ff}]{0,9}</(body|x|error)>){0,3}</(message|presence|iq)>") {
+        if let Ok(stanza) = parse(&xml) {
+            prop_assert_eq!(parse(&stanza.to_xml()).unwrap().to_xml(), stanza.to_xml());
+        }
+    }
+
+    #[test]
+    fn nothing_makes_it_panic(xml in "\\PC{0,60}") {
+        let _ = parse(&xml);
+    }
+}

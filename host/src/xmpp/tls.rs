@@ -1,0 +1,95 @@
+//! TLS of a connection: which certificates are trusted, and for which name.
+//!
+//! The name is always that of the account's domain, never that of the host which DNS led to (RFC 6120, section 13.7.2).
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, Error as TlsError, ProtocolVersion, RootCertStore, crypto::ring,
+};
+
+use super::connect::{CertificateFault, ConnectError};
+use crate::config::TlsMode;
+
+/// A TLS stream, and what a log-in can bind to it (RFC 9266), from TLS 1.3 on.
+pub(super) struct Secured<S> {
+    pub(super) stream: TlsStream<S>,
+    pub(super) exporter: Option<Vec<u8>>,
+}
+
+/// Begins TLS with the server of `domain`, trusting the system's certificates or exactly those of `ca_file`.
+pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    domain: &str,
+    mode: TlsMode,
+    ca_file: Option<&Path>,
+) -> Result<Secured<S>, ConnectError> {
+    let name = ServerName::try_from(domain.to_owned())
+        .map_err(|_| ConnectError::UnknownHost { host: domain.to_owned(), cause: "not a host name".to_owned() })?;
+    let ca_file = ca_file.map(Path::to_owned);
+    // Certificates are read from disk, and anew each time, so that a renewed file needs no restart.
+    let roots = tokio::task::spawn_blocking(move || roots(ca_file))
+        .await
+        .map_err(|error| ConnectError::Tls { cause: error.to_string() })??;
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConnectError::Tls { cause: error.to_string() })?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    if mode == TlsMode::Direct {
+        config.alpn_protocols = vec![b"xmpp-client".to_vec()];
+    }
+    let stream =
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| explain(&error, domain))?;
+    let (_, session) = stream.get_ref();
+    let exporter = match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => {
+            session.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", None).ok()
+        }
+        _ => None,
+    };
+    Ok(Secured { stream, exporter })
+}
+
+fn roots(ca_file: Option<PathBuf>) -> Result<RootCertStore, ConnectError> {
+    let mut roots = RootCertStore::empty();
+    let Some(path) = ca_file else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return if roots.is_empty() { Err(ConnectError::NoTrustedCertificates) } else { Ok(roots) };
+    };
+    let broken = |cause: String| ConnectError::CaFile { path: path.clone(), cause };
+    for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| broken(error.to_string()))? {
+        let certificate = certificate.map_err(|error| broken(error.to_string()))?;
+        roots.add(certificate).map_err(|error| broken(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(broken("there is no certificate in it".to_owned())) } else { Ok(roots) }
+}
+
+/// A failed handshake, in terms of what its reader can do about it.
+fn explain(error: &io::Error, domain: &str) -> ConnectError {
+    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) else {
+        return ConnectError::Tls { cause: error.to_string() };
+    };
+    let fault = match tls {
+        TlsError::InvalidCertificate(fault) => match fault {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateFault::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                CertificateFault::NotValidYet
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                CertificateFault::WrongName
+            }
+            CertificateError::UnknownIssuer => CertificateFault::Untrusted,
+            other => CertificateFault::Other(other.to_string()),
+        },
+        other => return ConnectError::Tls { cause: other.to_string() },
+    };
+    ConnectError::Certificate { domain: domain.to_owned(), fault }
+}
