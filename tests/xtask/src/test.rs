@@ -19,7 +19,7 @@ const STEPS: &[Step] = &[
     ("doc tests", || cargo("doc tests", &["test", "--workspace", "--doc"], Output::Shown)),
     ("host", build::programs),
     ("plugins", build::plugins),
-    ("suite", || cargo("the suite", &["test", "--package", "parlor-tests", "--test", "suite"], Output::Shown)),
+    ("suite", || cargo("the suite", &["test", "--workspace", "--test", "suite"], Output::Shown)),
 ];
 
 #[expect(clippy::print_stderr, reason = "a command shows what it does")]

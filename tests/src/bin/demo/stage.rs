@@ -1,5 +1,5 @@
 //! What the demo plays on: the server, the host with its three plugins, and two people with clients.
-#![expect(clippy::print_stdout, reason = "an invitation is printed")]
+#![expect(clippy::print_stderr, reason = "an invitation is printed, beside what programs read")]
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -92,7 +92,7 @@ impl Stage {
     /// Says how an ordinary client joins.
     pub(crate) fn invite(&self) {
         let ports = self.prosody.ports();
-        println!(
+        eprintln!(
             "
 The house runs on. Join it with an ordinary client (Gajim, Dino, Profanity …):
   account      {visitor}
@@ -114,7 +114,6 @@ Its files are in {home}. Ctrl-C ends it and removes everything.",
     }
 
     /// Keeps the logs of a demo that failed.
-    #[expect(clippy::print_stderr, reason = "said beside the error")]
     pub(crate) fn keep_logs(&self) {
         let folder = plugins::target().join("demo-logs");
         let saved = std::fs::create_dir_all(&folder)
