@@ -1,1 +1,20 @@
-//! Harness.
+//! What the suite, the demo and the bench stand on: a real server, a real client, the host as a user starts it.
+//!
+//! Each part is a handle that cleans up after itself: processes end with it and also when this process is killed, ports
+//! are free ones of the loopback interface, files live in a temporary folder. Every wait has a deadline, and an error that
+//! says what was waited for and shows the last lines of the log. Nothing here looks into the host: it is driven from
+//! outside, by its command line, its files, its log and its XMPP stream.
+
+pub mod certificate;
+pub mod client;
+pub mod connector;
+pub mod folder;
+pub mod host;
+pub mod log;
+pub mod peer;
+pub mod plugins;
+pub mod policy;
+pub mod ports;
+pub mod process;
+pub mod prosody;
+pub mod usage;

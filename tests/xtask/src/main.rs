@@ -1,2 +1,109 @@
-//! Tasks.
-fn main() {}
+//! `cargo xtask`: the project's own commands, for a machine that has nothing but Rust.
+//!
+//! It is small, so that it builds in seconds, and only starts other programs: apt, cargo, and what cargo built. What they
+//! do is theirs; here is the order, the progress, and an end that says whether all of it worked.
+
+mod build;
+mod run;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::run::Interrupted;
+
+/// parlor's own commands
+///
+/// On Debian and Ubuntu, as root, they install what is missing; elsewhere they say what to install.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", arg_required_else_help = true, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+const EXAMPLES: &str = "Examples:
+  cargo xtask demo          watch the house at work, on a server of its own
+  cargo xtask demo --keep   the same, and join in with a client of yours
+  cargo xtask test          everything that has to pass
+  cargo xtask bench --json  what a plugin costs beside a native bot, for a script";
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Show the house at work: a real server, three plugins from files, a client that talks to them
+    #[command(after_help = "Examples:
+  cargo xtask demo
+  cargo xtask demo --keep
+  cargo xtask demo --json | jq .step
+
+Ends with 0 only when every step was seen. Nothing is left behind, not even after Ctrl-C.")]
+    Demo {
+        /// Leave it running at the end, and say how to join with an ordinary client
+        #[arg(long)]
+        keep: bool,
+        /// One JSON object for each step, on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Format, lints, unit tests, doc tests, and the suite against a real server
+    #[command(after_help = "Example:
+  cargo xtask test
+
+Stops at the first step that fails. Ends with 0 only when all of them passed.")]
+    Test,
+    /// Measure the echo plugin beside the same bot without a plugin host
+    #[command(after_help = "Examples:
+  cargo xtask bench
+  cargo xtask bench --json > bench.json
+
+Takes less than three minutes. Close what else is running; compare ratios, not times.")]
+    Bench {
+        /// The table as one JSON object, on standard output
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[expect(clippy::print_stderr, reason = "a command says why it failed")]
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    run::heed_signals();
+    let done = match arguments.task {
+        Task::Demo { keep, json } => demo(keep, json),
+        Task::Test => test::run_all(),
+        Task::Bench { json } => bench(json),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            error.downcast_ref::<Interrupted>().map_or(ExitCode::FAILURE, Interrupted::exit_code)
+        }
+    }
+}
+
+fn demo(keep: bool, json: bool) -> anyhow::Result<()> {
+    setup::prepare()?;
+    build::everything()?;
+    let flags = [("--keep", keep), ("--json", json)];
+    Err(run::replace_by(&workspace::program("demo"), flags.iter().filter(|(_, on)| *on).map(|(name, _)| *name)))
+}
+
+fn bench(json: bool) -> anyhow::Result<()> {
+    setup::prepare()?;
+    build::everything()?;
+    Err(run::replace_by(&workspace::program("bench"), json.then_some("--json")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,103 @@
+//! What a plugin costs: the echo plugin in the host, beside the same bot without a plugin host on the same connector.
+//!
+//! Both bots run as processes of their own, against Prosody and against a scripted peer that costs next to nothing. They
+//! take turns in one run, so that what else the machine does hits both; a ratio is of two neighbours in time, and the
+//! table shows medians. The numbers are the program's; nobody edits them.
+
+mod bots;
+mod calls;
+mod measure;
+mod table;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::bots::{Pairing, Stage};
+use crate::measure::Round;
+use crate::table::Table;
+
+/// Measure the echo plugin beside the same bot without a plugin host.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The table as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// How often each pair takes its turn, as long as there is time.
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=50))]
+    rounds: u32,
+}
+
+/// After this much time no further round begins: on a slow or busy machine fewer have to do.
+const ROUNDS: Duration = Duration::from_secs(100);
+/// The whole of it takes less, or something hangs.
+const LIMIT: Duration = Duration::from_secs(170);
+
+#[tokio::main]
+#[expect(clippy::print_stderr, reason = "a command says why it failed")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(error) => {
+            eprintln!("error: cannot listen to signals: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    // What is dropped ends its processes and removes its folders.
+    let done = tokio::select! {
+        done = tokio::time::timeout(LIMIT, Box::pin(bench(&arguments))) => {
+            done.with_context(|| format!("not done within {LIMIT:?}")).flatten()
+        }
+        _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
+        _ = terminate.recv() => return ExitCode::from(143),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is printed, progress beside it")]
+async fn bench(arguments: &Arguments) -> Result<()> {
+    let mut stage = Stage::set().await?;
+    let mut table = Table::default();
+    // Everything is paged in, compiled and connected before anything counts.
+    for pairing in &mut stage.pairings {
+        for bot in [&mut pairing.plugin, &mut pairing.native] {
+            measure::warm_up(bot).await?;
+        }
+    }
+    let begin = Instant::now();
+    for round in 1..=arguments.rounds {
+        if begin.elapsed() > ROUNDS {
+            eprintln!("no time for more");
+            break;
+        }
+        eprintln!("round {round} of {}", arguments.rounds);
+        for Pairing { side, plugin, native } in &mut stage.pairings {
+            // Who begins changes each time: the second may find the machine warmer.
+            let (plugin, native) = if round % 2 == 0 {
+                let plugin = Round::run(plugin).await?;
+                (plugin, Round::run(native).await?)
+            } else {
+                let native = Round::run(native).await?;
+                (Round::run(plugin).await?, native)
+            };
+            table.add(*side, plugin, native);
+        }
+    }
+    drop(stage);
+    let calls = calls::rows().context("cannot measure calls between host and guest")?;
+    if arguments.json {
+        println!("{}", table.to_json(&calls));
+    } else {
+        println!("{}", table.to_text(&calls));
+    }
+    Ok(())
+}

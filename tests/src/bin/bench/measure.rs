@@ -1,0 +1,114 @@
+//! One turn of one bot: messages one at a time, then many in flight.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use parlor_tests::usage;
+
+use crate::bots::Bot;
+
+/// One at a time, so many.
+const ALONE: u64 = 500;
+/// With many in flight, so many.
+const TOGETHER: u64 = 2_000;
+/// So many in flight.
+const IN_FLIGHT: u64 = 100;
+/// Before anything counts, so many.
+const WARM_UP: u64 = 500;
+
+/// What one turn showed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Round {
+    /// Half of the answers came within this.
+    pub(crate) p50: Duration,
+    /// 99 of 100 came within this.
+    pub(crate) p99: Duration,
+    /// CPU time of the bot's process for each message, one at a time.
+    pub(crate) cpu_alone: Duration,
+    /// The same with many in flight.
+    pub(crate) cpu_together: Duration,
+    /// Messages a second with many in flight.
+    pub(crate) rate: f64,
+    /// Memory of the bot's process afterwards.
+    pub(crate) resident_kib: u64,
+}
+
+impl Round {
+    /// Lets a bot take its turn.
+    pub(crate) async fn run(bot: &mut Bot) -> Result<Self> {
+        let process = bot.process();
+        let before = usage::cpu(process)?;
+        let mut trips = alone(bot, ALONE).await?;
+        let cpu_alone = each(usage::cpu(process)?.saturating_sub(before), ALONE);
+        trips.sort_unstable();
+
+        let before = usage::cpu(process)?;
+        let begin = Instant::now();
+        together(bot, TOGETHER).await?;
+        let rate = f64::from(u32::try_from(TOGETHER).expect("a small number")) / begin.elapsed().as_secs_f64();
+        let cpu_together = each(usage::cpu(process)?.saturating_sub(before), TOGETHER);
+        let resident_kib = usage::resident_kib(process)?;
+        Ok(Self { p50: share(&trips, 50), p99: share(&trips, 99), cpu_alone, cpu_together, rate, resident_kib })
+    }
+}
+
+/// Lets a bot answer until what is done once is done.
+pub(crate) async fn warm_up(bot: &mut Bot) -> Result<()> {
+    alone(bot, WARM_UP).await?;
+    together(bot, WARM_UP).await
+}
+
+async fn alone(bot: &mut Bot, count: u64) -> Result<Vec<Duration>> {
+    let mut trips = Vec::new();
+    for number in 0..count {
+        let begin = Instant::now();
+        bot.say(number).await?;
+        let heard = bot.hear().await?;
+        trips.push(begin.elapsed());
+        ensure!(heard == number, "the answer to {number} was {heard}");
+    }
+    bot.forget();
+    Ok(trips)
+}
+
+/// Each message is answered once; the order is the bot's.
+async fn together(bot: &mut Bot, count: u64) -> Result<()> {
+    let mut open = HashSet::new();
+    let mut said = 0;
+    let mut heard = 0;
+    while heard < count {
+        while said < count && said - heard < IN_FLIGHT {
+            bot.say(said).await?;
+            open.insert(said);
+            said += 1;
+        }
+        let number = bot.hear().await?;
+        ensure!(open.remove(&number), "an answer that nobody waits for: {number}");
+        heard += 1;
+    }
+    bot.forget();
+    Ok(())
+}
+
+fn each(time: Duration, count: u64) -> Duration {
+    time / u32::try_from(count).expect("a small number")
+}
+
+/// The time within which so many of a hundred came, of sorted times.
+fn share(sorted: &[Duration], percent: usize) -> Duration {
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_of_the_sorted_times() {
+        let times: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
+        assert_eq!(share(&times, 50), Duration::from_millis(51));
+        assert_eq!(share(&times, 99), Duration::from_millis(100));
+        assert_eq!(share(&times[..1], 99), Duration::from_millis(1));
+    }
+}

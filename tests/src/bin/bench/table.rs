@@ -1,0 +1,194 @@
+//! From rounds to the table: medians, and ratios of neighbours first.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::bots::Side;
+use crate::calls::Row;
+use crate::measure::Round;
+
+/// All rounds of all pairs.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pairs: Vec<(Side, Round, Round)>,
+}
+
+/// A quantity that is compared.
+struct Quantity {
+    /// As people read it.
+    name: &'static str,
+    /// As programs read it, with its unit.
+    key: &'static str,
+    unit: &'static str,
+    of: fn(&Round) -> f64,
+    /// At most this many times the native bot's against the scripted peer, where something is expected.
+    expected: Option<f64>,
+}
+
+const QUANTITIES: &[Quantity] = &[
+    Quantity { name: "round trip p50", key: "p50_us", unit: "µs", of: |r| micros(r.p50), expected: Some(1.3) },
+    Quantity { name: "round trip p99", key: "p99_us", unit: "µs", of: |r| micros(r.p99), expected: None },
+    Quantity {
+        name: "CPU a message, one at a time",
+        key: "cpu_alone_us",
+        unit: "µs",
+        of: |r| micros(r.cpu_alone),
+        expected: Some(2.0),
+    },
+    Quantity {
+        name: "CPU a message, 100 in flight",
+        key: "cpu_together_us",
+        unit: "µs",
+        of: |r| micros(r.cpu_together),
+        expected: Some(2.0),
+    },
+    Quantity { name: "messages a second", key: "messages_per_second", unit: "/s", of: |r| r.rate, expected: None },
+    Quantity { name: "memory", key: "resident_mib", unit: "MiB", of: |r| mib(r.resident_kib), expected: None },
+];
+
+/// Medians of one quantity on one side.
+struct Medians {
+    ratio: f64,
+    plugin: f64,
+    native: f64,
+}
+
+impl Table {
+    /// One more turn of both.
+    pub(crate) fn add(&mut self, side: Side, plugin: Round, native: Round) {
+        self.pairs.push((side, plugin, native));
+    }
+
+    /// For people.
+    pub(crate) fn to_text(&self, calls: &[Row]) -> String {
+        let mut text = String::from("the echo bot: a plugin in parlor beside native on the same connector, medians\n");
+        for side in self.sides() {
+            let name = side.name();
+            // Writing to a string cannot fail, here and below.
+            let _ =
+                writeln!(text, "\n{:<30} {:>9} {:>12} {:>12}", format!("against {name}"), "ratio", "plugin", "native");
+            for quantity in QUANTITIES {
+                let Medians { ratio, plugin, native } = self.medians(side, quantity);
+                let Quantity { name, unit, expected, .. } = quantity;
+                let verdict = match expected {
+                    Some(most) if side == Side::Scripted && ratio <= *most => format!("  ✓ at most {most}×"),
+                    Some(most) if side == Side::Scripted => format!("  ✗ expected: at most {most}×"),
+                    _ => String::new(),
+                };
+                let (plugin, native) = (format!("{plugin:.1} {unit}"), format!("{native:.1} {unit}"));
+                let _ = writeln!(text, "{name:<30} {ratio:>8.2}× {plugin:>12} {native:>12}{verdict}");
+            }
+        }
+        if !calls.is_empty() {
+            let _ = writeln!(text, "\n{:<30} {:>9} {:>12} {:>12}", "calls", "ratio", "parlor", "bare");
+            for Row { name, parlor, bare } in calls {
+                let (ratio, parlor, bare) = (parlor / bare, format!("{parlor:.0} ns"), format!("{bare:.0} ns"));
+                let _ = writeln!(text, "{name:<30} {ratio:>8.2}× {parlor:>12} {bare:>12}");
+            }
+        }
+        text
+    }
+
+    /// For programs.
+    pub(crate) fn to_json(&self, calls: &[Row]) -> Value {
+        let mut sides = Map::new();
+        for side in self.sides() {
+            let mut quantities = Map::new();
+            for quantity in QUANTITIES {
+                let Medians { ratio, plugin, native } = self.medians(side, quantity);
+                let row = json!({ "ratio": ratio, "plugin": plugin, "native": native });
+                quantities.insert(quantity.key.to_owned(), row);
+            }
+            sides.insert(side.name().replace(' ', "_").to_lowercase(), quantities.into());
+        }
+        let calls: Vec<Value> = calls
+            .iter()
+            .map(|Row { name, parlor, bare }| {
+                json!({ "call": name, "ratio": parlor / bare, "parlor_ns": parlor, "bare_ns": bare })
+            })
+            .collect();
+        let sides_measured = self.sides().len().max(1);
+        json!({ "rounds": self.pairs.len() / sides_measured, "against": sides, "calls": calls })
+    }
+
+    fn sides(&self) -> Vec<Side> {
+        let mut sides: Vec<Side> = self.pairs.iter().map(|(side, ..)| *side).collect();
+        sides.sort_unstable();
+        sides.dedup();
+        sides
+    }
+
+    fn medians(&self, side: Side, quantity: &Quantity) -> Medians {
+        let pairs: Vec<(f64, f64)> = self
+            .pairs
+            .iter()
+            .filter(|(at, ..)| *at == side)
+            .map(|(_, plugin, native)| ((quantity.of)(plugin), (quantity.of)(native)))
+            .collect();
+        Medians {
+            ratio: median(pairs.iter().map(|(plugin, native)| plugin / native)),
+            plugin: median(pairs.iter().map(|(plugin, _)| *plugin)),
+            native: median(pairs.iter().map(|(_, native)| *native)),
+        }
+    }
+}
+
+/// The middle one; of an even number, the upper of the two. Not a number where there is none.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a process has less memory than 2^52 KiB")]
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(p50: u64, rate: f64) -> Round {
+        Round {
+            p50: Duration::from_micros(p50),
+            p99: Duration::from_micros(2 * p50),
+            cpu_alone: Duration::from_micros(50),
+            cpu_together: Duration::from_micros(10),
+            rate,
+            resident_kib: 2048,
+        }
+    }
+
+    #[test]
+    fn ratios_are_of_neighbours_and_what_is_too_much_is_marked() {
+        let mut table = Table::default();
+        // The second round was slow for both: as a ratio it is like the others.
+        for (plugin, native) in [(200, 100), (2000, 1000), (210, 100)] {
+            table.add(Side::Scripted, round(plugin, 1e4), round(native, 2e4));
+        }
+        let json = table.to_json(&[Row { name: "guest → host", parlor: 300.0, bare: 200.0 }]);
+        assert_eq!(json["rounds"], 3);
+        assert_eq!(json["against"]["scripted_peer"]["p50_us"]["ratio"], 2.0);
+        assert_eq!(json["against"]["scripted_peer"]["messages_per_second"]["ratio"], 0.5);
+        assert_eq!(json["calls"][0]["ratio"], 1.5);
+        let text = table.to_text(&[]);
+        assert!(
+            text.contains(
+                "round trip p50                     2.00×     210.0 µs     100.0 µs  ✗ expected: at most 1.3×"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("CPU a message, 100 in flight       1.00×      10.0 µs      10.0 µs  ✓ at most 2×"),
+            "{text}"
+        );
+        assert!(!text.contains("Prosody"), "{text}");
+    }
+}

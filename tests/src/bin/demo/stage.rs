@@ -1,0 +1,184 @@
+//! What the demo plays on: the server, the host with its three plugins, and two people with clients.
+#![expect(clippy::print_stderr, reason = "an invitation is printed, beside what programs read")]
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use jid::BareJid;
+use parlor_tests::client::Client;
+use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::plugins;
+use parlor_tests::policy::Policy;
+use parlor_tests::process::exists;
+use parlor_tests::prosody::{Account, Prosody, ROOMS};
+use tokio::net::TcpStream;
+
+use crate::report::Report;
+
+/// How long anything ordinary may take.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// All that the demo needs. Dropping it ends and removes it, clients first, the server last.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) juliet: Client,
+    pub(crate) romeo: Client,
+    pub(crate) host: Host,
+    pub(crate) home: Home,
+    pub(crate) policy: Policy,
+    pub(crate) prosody: Prosody,
+    pub(crate) bot: Account,
+    pub(crate) visitor: Account,
+    pub(crate) room: BareJid,
+}
+
+impl Stage {
+    /// Starts the server and the host, and logs the clients in.
+    pub(crate) async fn set(report: &mut Report) -> Result<Self> {
+        let mut server = None;
+        report
+            .step("a real Prosody starts, with a certificate of its own", async {
+                let prosody = Prosody::start().await?;
+                let detail = format!("127.0.0.1:{}", prosody.ports().starttls);
+                server = Some(prosody);
+                Ok(detail)
+            })
+            .await?;
+        let prosody = server.expect("the step succeeded");
+        let bot = prosody.add_account("bot")?;
+        let visitor = prosody.add_account("visitor")?;
+        let connector = prosody.connector()?;
+        let juliet_account = prosody.add_account("juliet")?;
+        let mut juliet = Client::login(&connector, &juliet_account, "balcony").await?;
+        let mut romeo = Client::login(&connector, &prosody.add_account("romeo")?, "garden").await?;
+        juliet.available().await?;
+        romeo.available().await?;
+        let room = BareJid::new(&format!("verona@{ROOMS}")).context("a bad room address")?;
+        juliet.join(&room, "juliet", SOON).await?;
+        juliet.unlock(&room, SOON).await?;
+
+        let mut home = Home::new()?;
+        home.add_account("main", &bot, Server::StartTls(prosody.ports().starttls, prosody.certificate()))?;
+        home.set("auto_join_rooms", vec![room.to_string()])?;
+        let policy = policy(&home, &juliet_account.jid)?;
+        home.set_policy(&policy)?;
+        let host = home.start()?;
+        report
+            .step("`parlor run` logs in", async {
+                let line = host.wait_count("account connected", &[("account", "main")], 1, SOON).await?;
+                Ok(line.get("jid"))
+            })
+            .await?;
+        report
+            .step("three plugins from files run, each by its digest", async {
+                for plugin in policy.plugin.keys() {
+                    host.wait_count("plugin running", &[("plugin", plugin)], 1, SOON).await?;
+                }
+                Ok(policy.plugin.keys().cloned().collect::<Vec<_>>().join(", "))
+            })
+            .await?;
+        let occupant = format!("{room}/bot");
+        juliet
+            .wait_for("the bot in the room", SOON, |stanza| match stanza {
+                tokio_xmpp::Stanza::Presence(presence) => (presence.from.as_ref()?.as_str() == occupant).then_some(()),
+                _ => None,
+            })
+            .await?;
+        Ok(Self { juliet, romeo, host, home, policy, prosody, bot, visitor, room })
+    }
+
+    /// Says how an ordinary client joins.
+    pub(crate) fn invite(&self) {
+        let ports = self.prosody.ports();
+        eprintln!(
+            "
+The house runs on. Join it with an ordinary client (Gajim, Dino, Profanity …):
+  account      {visitor}
+  password     {password}
+  server       127.0.0.1, port {starttls} (STARTTLS) or {direct} (direct TLS)
+  certificate  made for this demo, signed by nobody: let the client trust it; it is {certificate}
+  talk to      {bot}, or in the room {room}: echo hello
+  Profanity    /connect {visitor} server 127.0.0.1 port {starttls} tls trust
+Its files are in {home}. Ctrl-C ends it and removes everything.",
+            visitor = self.visitor.jid,
+            password = self.visitor.password,
+            starttls = ports.starttls,
+            direct = ports.direct,
+            certificate = self.prosody.certificate().certificate_file.display(),
+            bot = self.bot.jid,
+            room = self.room,
+            home = self.home.path().display(),
+        );
+    }
+
+    /// Keeps the logs of a demo that failed.
+    pub(crate) fn keep_logs(&self) {
+        let folder = plugins::target().join("demo-logs");
+        let saved = std::fs::create_dir_all(&folder)
+            .and_then(|()| self.host.log().save(&folder.join("parlor.log")))
+            .and_then(|()| self.prosody.log().save(&folder.join("prosody.log")));
+        match saved {
+            Ok(()) => eprintln!("logs are kept in {}", folder.display()),
+            Err(error) => eprintln!("logs cannot be kept in {}: {error}", folder.display()),
+        }
+    }
+
+    /// What must be gone afterwards.
+    pub(crate) fn traces(&self) -> Traces {
+        let ports = self.prosody.ports();
+        Traces {
+            processes: vec![self.host.id(), self.prosody.id()],
+            ports: vec![ports.starttls, ports.direct, ports.http],
+            folders: vec![self.home.path().to_owned(), self.prosody.path().to_owned()],
+        }
+    }
+}
+
+/// What the owner allows: the plugins that behave what they need, and snoop to hear and answer one person.
+fn policy(home: &Home, juliet: &BareJid) -> Result<Policy> {
+    let echo = home
+        .install("echo", &plugins::built("echo")?)?
+        .grant("messages.read", &["*"])
+        .grant("messages.send", &["*"])
+        .grant("rooms.send", &["*"]);
+    let greeter = home
+        .install("greeter", &plugins::built("greeter")?)?
+        .grant("messages.read", &["*"])
+        .grant("messages.send", &["*"])
+        .grant("rooms.read", &["*"])
+        .grant("rooms.send", &["*"]);
+    let snoop = home
+        .install("snoop", &plugins::built("snoop")?)?
+        .grant("messages.read", &[juliet.as_str()])
+        .grant("messages.send", &[juliet.as_str()]);
+    Ok(Policy::default().with("echo", echo).with("greeter", greeter).with("snoop", snoop))
+}
+
+/// Processes, ports and folders of a stage.
+#[derive(Debug)]
+pub(crate) struct Traces {
+    processes: Vec<u32>,
+    ports: Vec<u16>,
+    folders: Vec<PathBuf>,
+}
+
+impl Traces {
+    /// Checks that all of it is gone.
+    pub(crate) async fn gone(&self) -> Result<String> {
+        for process in &self.processes {
+            ensure!(!exists(*process), "process {process} is still there");
+        }
+        for port in &self.ports {
+            if TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await.is_ok() {
+                bail!("port {port} is still open");
+            }
+        }
+        for folder in &self.folders {
+            ensure!(!folder.exists(), "{} is still there", folder.display());
+        }
+        let Self { processes, ports, folders } = self;
+        Ok(format!("{} processes, {} ports, {} folders", processes.len(), ports.len(), folders.len()))
+    }
+}

@@ -1,0 +1,85 @@
+//! The echo bot without a plugin host, on the host's own connector: what `cargo xtask bench` compares the plugin with.
+//!
+//! It answers each chat message with its body, and every question as RFC 6120 demands; nothing else.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use jid::Jid;
+use parlor::config::{Endpoint, PasswordSource, TlsMode};
+use parlor::stanza::{Draft, Incoming, Message, MessageKind, Outgoing, PresenceOut, Query, Reply};
+use parlor::xmpp::{Link, LinkEvent, LinkSettings};
+
+/// Answer each chat message with its body.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The account.
+    #[arg(long)]
+    jid: Jid,
+    /// Its password.
+    #[arg(long)]
+    password_file: PathBuf,
+    /// The server's port on 127.0.0.1.
+    #[arg(long)]
+    port: u16,
+    /// Direct TLS instead of STARTTLS.
+    #[arg(long)]
+    direct: bool,
+    /// The certificate to trust.
+    #[arg(long)]
+    ca_file: PathBuf,
+    /// PLAIN will do.
+    #[arg(long)]
+    allow_plain: bool,
+}
+
+#[tokio::main]
+#[expect(clippy::print_stdout, reason = "it talks to the program that started it")]
+async fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let mut link = Link::start(LinkSettings {
+        jid: arguments.jid,
+        password: PasswordSource::File(arguments.password_file),
+        server: Some(Endpoint { host: "127.0.0.1".to_owned(), port: Some(arguments.port) }),
+        tls: if arguments.direct { TlsMode::Direct } else { TlsMode::StartTls },
+        ca_file: Some(arguments.ca_file),
+        allow_plain: arguments.allow_plain,
+        ping_interval: Duration::from_mins(3),
+    });
+    let mut sent = 0_u64;
+    loop {
+        match link.next().await {
+            LinkEvent::Bound { .. } => {
+                link.send(Outgoing::Presence(PresenceOut::default())).await;
+                println!("connected");
+            }
+            LinkEvent::Stanza(Incoming::Message(message)) => {
+                if let Some(answer) = echo(*message, &mut sent) {
+                    link.send(answer).await;
+                }
+            }
+            LinkEvent::Stanza(Incoming::Request(request)) => {
+                let reply = match request.query {
+                    Query::Ping => Reply::Done,
+                    _ => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
+                };
+                link.send(Outgoing::Reply { to: request.from, id: request.id, reply }).await;
+            }
+            LinkEvent::Failed(error) => bail!("{error}"),
+            LinkEvent::Closed => bail!("the stream is closed"),
+            LinkEvent::Stanza(_) | LinkEvent::Suspended | LinkEvent::Resumed | LinkEvent::Retrying { .. } => {}
+        }
+    }
+}
+
+fn echo(message: Message, sent: &mut u64) -> Option<Outgoing> {
+    if message.kind != MessageKind::Chat || message.own || message.delayed {
+        return None;
+    }
+    let body = message.body?;
+    *sent += 1;
+    let draft = Draft { body: Some(body), ..Draft::default() };
+    Some(Outgoing::Message { to: message.from, kind: MessageKind::Chat, id: format!("echo-{sent}"), draft })
+}

@@ -1,0 +1,52 @@
+//! The certificate of a test server: made anew each time, trusted by nobody but the clients that are given it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use rcgen::{CertificateParams, CertifiedKey, DnType, IsCa, KeyPair};
+use tokio_xmpp::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use crate::folder::Folder;
+
+/// The names that it stands for.
+const NAMES: [&str; 3] = ["localhost", "conference.localhost", "127.0.0.1"];
+
+/// A self-signed certificate with its key, on disk as PEM and at hand as DER.
+#[derive(Debug)]
+pub struct Certificate {
+    /// The certificate, PEM.
+    pub certificate_file: PathBuf,
+    /// Its private key, PEM.
+    pub key_file: PathBuf,
+    /// The certificate.
+    pub der: CertificateDer<'static>,
+    key: Vec<u8>,
+}
+
+impl Certificate {
+    /// Makes one and writes `cert.pem` and `key.pem` into the folder.
+    pub fn make(folder: &Folder) -> Result<Self> {
+        let CertifiedKey { cert, signing_key } = generate().context("cannot make a certificate")?;
+        Ok(Self {
+            certificate_file: folder.write("cert.pem", cert.pem())?,
+            key_file: folder.write("key.pem", signing_key.serialize_pem())?,
+            der: cert.der().clone(),
+            key: signing_key.serialize_der(),
+        })
+    }
+
+    /// Its private key.
+    pub fn key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()))
+    }
+}
+
+fn generate() -> Result<CertifiedKey<KeyPair>, rcgen::Error> {
+    let mut params = CertificateParams::new(NAMES.map(String::from))?;
+    params.distinguished_name.push(DnType::CommonName, "localhost");
+    // Said outright: rustls refuses a server certificate that may sign others.
+    params.is_ca = IsCa::ExplicitNoCa;
+    let signing_key = KeyPair::generate()?;
+    let cert = params.self_signed(&signing_key)?;
+    Ok(CertifiedKey { cert, signing_key })
+}

@@ -1,0 +1,124 @@
+//! A temporary folder that goes away with this process, also when the process is killed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+/// Waits until its input ends, which it does when the owner is gone, however; then removes the folder. It tries more than
+/// once, since processes that end at the same moment may still write there.
+const SWEEP: &str = r#"
+trap '' INT TERM HUP
+read -r _
+for _ in 1 2 3 4 5; do
+    rm -rf -- "$1" 2>/dev/null
+    [ -e "$1" ] || break
+    sleep 0.2
+done
+"#;
+
+/// The folder. Dropping it removes it with all that is in it.
+#[derive(Debug)]
+pub struct Folder {
+    /// None only while it is dropped.
+    dir: Option<TempDir>,
+    sweeper: Child,
+}
+
+impl Folder {
+    /// A new, empty one that only this user can look into.
+    pub fn new() -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("parlor-").tempdir().context("cannot make a temporary folder")?;
+        let sweeper = sweeper(dir.path()).context("cannot start sh, which removes the temporary folder")?;
+        Ok(Self { dir: Some(dir), sweeper })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.dir.as_ref().expect("there until it is dropped").path()
+    }
+
+    /// Where something in it is.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// Writes a file in it that only this user can read, and gives its path. Folders on the way are made.
+    ///
+    /// It is whole or not there at all: written beside, then moved.
+    pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> Result<PathBuf> {
+        let path = self.join(name);
+        write_private(&path, content.as_ref()).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed now the sweeper tries again.
+        drop(self.dir.take());
+        drop(self.sweeper.stdin.take());
+        let _ = self.sweeper.wait();
+    }
+}
+
+/// Not tied to this process's death like other children: it is what comes after it.
+fn sweeper(folder: &Path) -> io::Result<Child> {
+    use std::os::unix::process::CommandExt as _;
+    Command::new("sh")
+        .args(["-c", SWEEP, "parlor-sweeper"])
+        .arg(folder)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+}
+
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    use std::io::Write as _;
+    let folder = path.parent().expect("a file in a folder has a parent");
+    std::fs::create_dir_all(folder)?;
+    // Temporary files are created with mode 0600.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(content)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn it_goes_with_what_is_in_it() {
+        let folder = Folder::new().unwrap();
+        let path = folder.path().to_owned();
+        let file = folder.write("a/secret", "x").unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let sweeper = folder.sweeper.id();
+        drop(folder);
+        assert!(!path.exists());
+        assert!(!crate::process::exists(sweeper));
+    }
+
+    #[test]
+    fn it_is_swept_when_the_owner_cannot() {
+        let mut folder = Folder::new().unwrap();
+        let path = folder.path().to_owned();
+        folder.write("file", "x").unwrap();
+        // As if this process had been killed: the pipe closes, and nobody removes anything.
+        drop(folder.sweeper.stdin.take());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while path.exists() {
+            assert!(Instant::now() < deadline, "{} is still there", path.display());
+            std::thread::yield_now();
+        }
+    }
+}

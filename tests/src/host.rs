@@ -1,0 +1,292 @@
+//! `parlor run` as a user starts it: its files, its process, its log.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Map, Value};
+use toml::Table;
+
+use crate::certificate::Certificate;
+use crate::folder::Folder;
+use crate::log::{Log, Mark};
+use crate::plugins::{self, Built};
+use crate::policy::{Entry, Policy};
+use crate::process::{Process, Signal};
+use crate::prosody::Account;
+
+/// The folder of one host: `parlor.toml`, `plugins.toml`, password files, plugin files, data.
+#[derive(Debug)]
+pub struct Home {
+    folder: Folder,
+    config: Table,
+}
+
+/// How an account reaches its server.
+#[derive(Debug, Clone, Copy)]
+pub enum Server<'a> {
+    /// STARTTLS on this port of 127.0.0.1.
+    StartTls(u16, &'a Certificate),
+    /// Direct TLS on this port of 127.0.0.1.
+    Direct(u16, &'a Certificate),
+    /// Direct TLS to a server that offers nothing better than PLAIN.
+    Plain(u16, &'a Certificate),
+}
+
+impl Home {
+    /// An empty one: a host that has no account yet.
+    pub fn new() -> Result<Self> {
+        let home = Self { folder: Folder::new()?, config: Table::new() };
+        home.set_policy(&Policy::default())?;
+        Ok(home)
+    }
+
+    /// Adds an account with its password in a file that only its owner can read.
+    pub fn add_account(&mut self, name: &str, account: &Account, server: Server<'_>) -> Result<()> {
+        let password_file = format!("{name}.password");
+        self.folder.write(&password_file, format!("{}\n", account.password))?;
+        let (port, tls, certificate) = match server {
+            Server::StartTls(port, certificate) => (port, "starttls", certificate),
+            Server::Direct(port, certificate) | Server::Plain(port, certificate) => (port, "direct", certificate),
+        };
+        let mut table = Table::new();
+        table.insert("jid".into(), account.jid.to_string().into());
+        table.insert("password_file".into(), password_file.into());
+        table.insert("server".into(), format!("127.0.0.1:{port}").into());
+        table.insert("tls".into(), tls.into());
+        table.insert("ca_file".into(), certificate.certificate_file.display().to_string().into());
+        table.insert("allow_plain".into(), matches!(server, Server::Plain(..)).into());
+        self.table("account").insert(name.to_owned(), table.into());
+        self.write_config()
+    }
+
+    /// Sets one of the host's settings.
+    pub fn set(&mut self, key: &str, value: impl Into<toml::Value>) -> Result<()> {
+        self.table("settings").insert(key.to_owned(), value.into());
+        self.write_config()
+    }
+
+    /// Copies a plugin file to where this host looks, and gives an entry for it without any grant.
+    pub fn install(&self, id: &str, plugin: &Built) -> Result<Entry> {
+        let source = format!("plugins/{id}.wasm");
+        self.replace(
+            id,
+            &std::fs::read(&plugin.file).with_context(|| format!("cannot read {}", plugin.file.display()))?,
+        )?;
+        Ok(Entry::new(source, plugin.digest.clone()))
+    }
+
+    /// Puts other bytes into a plugin's file, as somebody might who should not.
+    pub fn replace(&self, id: &str, bytes: &[u8]) -> Result<()> {
+        self.folder.write(format!("plugins/{id}.wasm"), bytes).map(drop)
+    }
+
+    /// Writes the policy. A host that runs reads it after [`Host::reload`].
+    pub fn set_policy(&self, policy: &Policy) -> Result<()> {
+        self.folder.write("plugins.toml", policy.to_toml()?).map(drop)
+    }
+
+    /// Writes any file, for instance a broken `parlor.toml`.
+    pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
+        self.folder.write(name, content)
+    }
+
+    /// The file with the password of an account that was added under this name.
+    pub fn password_file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.password"))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `parlor` with these arguments, in this folder, with no setting from the environment.
+    pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<Command> {
+        let mut command = Command::new(plugins::program("parlor")?);
+        command.args(arguments).current_dir(self.path());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("PARLOR_") {
+                command.env_remove(name);
+            }
+        }
+        Ok(command)
+    }
+
+    /// Starts `parlor run`; it is not waited for.
+    pub fn start(&self) -> Result<Host> {
+        let command = self.command(["run", "--config", "parlor.toml", "--log-format", "json"])?;
+        Ok(Host { process: Process::start("parlor", command)?, seen: Mark::default() })
+    }
+
+    fn table(&mut self, name: &str) -> &mut Table {
+        let table = self.config.entry(name).or_insert_with(|| Table::new().into());
+        table.as_table_mut().expect("only tables are put at the top")
+    }
+
+    fn write_config(&self) -> Result<()> {
+        let text = toml::to_string(&self.config).context("cannot write a configuration as TOML")?;
+        self.folder.write("parlor.toml", text).map(drop)
+    }
+}
+
+/// A running `parlor run`. Dropping it kills it.
+#[derive(Debug)]
+pub struct Host {
+    process: Process,
+    /// Up to where its log was read by [`wait`](Self::wait).
+    seen: Mark,
+}
+
+impl Host {
+    /// Waits for the next line of the log with this message and these fields.
+    ///
+    /// Waits go forward: a line before one that was waited for is not found any more.
+    pub async fn wait(&mut self, message: &str, fields: &[(&str, &str)], limit: Duration) -> Result<Line> {
+        let mut what = format!("the log line \"{message}\"");
+        for (name, value) in fields {
+            what = format!("{what} {name}={value}");
+        }
+        let pick = |text: &str| Line::parse(text).filter(|line| line.is(message, fields));
+        self.process.log().wait(&what, &mut self.seen, limit, pick).await
+    }
+
+    /// Waits until the log, from its start on, has so many lines with this message and these fields; gives the last of them.
+    ///
+    /// For what may happen in any order: count before, then wait for one more.
+    pub async fn wait_count(
+        &self,
+        message: &str,
+        fields: &[(&str, &str)],
+        count: usize,
+        limit: Duration,
+    ) -> Result<Line> {
+        let what = format!("{count} times the log line \"{message}\" {fields:?}");
+        let mut found = 0;
+        let pick = |text: &str| {
+            let line = Line::parse(text).filter(|line| line.is(message, fields))?;
+            found += 1;
+            (found == count).then_some(line)
+        };
+        self.process.log().wait(&what, &mut Mark::default(), limit, pick).await
+    }
+
+    /// All lines with this message and these fields, from the start on.
+    pub fn lines(&self, message: &str, fields: &[(&str, &str)]) -> Vec<Line> {
+        let lines = self.process.log().all();
+        lines.iter().filter_map(|text| Line::parse(text)).filter(|line| line.is(message, fields)).collect()
+    }
+
+    /// Lets it read its policy again.
+    pub fn reload(&self) -> Result<()> {
+        self.process.signal(Signal::Reload)
+    }
+
+    /// Tells it something.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
+    /// Stops it as `kill` does, and gives how it ended.
+    pub async fn stop(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.process.signal(Signal::Terminate)?;
+        self.process.wait(limit).await
+    }
+
+    /// Waits until it ended by itself.
+    pub async fn ended(&mut self, limit: Duration) -> Result<ExitStatus> {
+        self.process.wait(limit).await
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Its log.
+    pub fn log(&self) -> &Log {
+        self.process.log()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            crate::log::keep("parlor", self.process.log());
+        }
+    }
+}
+
+/// A line of the host's log.
+#[derive(Debug, Clone)]
+pub struct Line(Map<String, Value>);
+
+impl Line {
+    fn parse(text: &str) -> Option<Self> {
+        match serde_json::from_str(text).ok()? {
+            Value::Object(mut line) => match line.remove("fields") {
+                Some(Value::Object(fields)) => Some(Self(fields)),
+                _ => Some(Self(line)),
+            },
+            _ => None,
+        }
+    }
+
+    fn is(&self, message: &str, fields: &[(&str, &str)]) -> bool {
+        self.get("message") == message && fields.iter().all(|(name, value)| self.get(name) == *value)
+    }
+
+    /// A field's text; empty if there is none.
+    pub fn get(&self, field: &str) -> String {
+        match self.0.get(field) {
+            None => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Value::Object(self.0.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use jid::BareJid;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_known_by_its_message_and_fields() {
+        let text = r#"{"level":"INFO","fields":{"message":"plugin running","plugin":"echo","n":3},"target":"parlor"}"#;
+        let line = Line::parse(text).unwrap();
+        assert!(line.is("plugin running", &[("plugin", "echo"), ("n", "3")]));
+        assert!(!line.is("plugin running", &[("plugin", "greeter")]));
+        assert!(!line.is("plugin ended", &[]));
+        assert!(Line::parse("not json").is_none());
+    }
+
+    #[test]
+    fn a_home_has_what_a_user_would_write() {
+        let mut home = Home::new().unwrap();
+        let certificate = Certificate::make(&home.folder).unwrap();
+        let account = Account { jid: BareJid::new("bot@localhost").unwrap(), password: "secret".into() };
+        home.add_account("main", &account, Server::StartTls(5222, &certificate)).unwrap();
+        home.set("auto_join_rooms", vec!["room@conference.localhost"]).unwrap();
+        let text = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+        let config: Table = text.parse().unwrap();
+        assert_eq!(config["account"]["main"]["jid"].as_str(), Some("bot@localhost"));
+        assert_eq!(config["settings"]["auto_join_rooms"][0].as_str(), Some("room@conference.localhost"));
+        let password = home.path().join("main.password");
+        assert_eq!(std::fs::read_to_string(&password).unwrap(), "secret\n");
+        assert_eq!(password.metadata().unwrap().permissions().mode() & 0o077, 0);
+        assert!(!text.contains("secret"));
+    }
+}

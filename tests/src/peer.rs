@@ -1,0 +1,191 @@
+//! A scripted server: the cheapest other side that a client can talk to, for measuring the client alone.
+//!
+//! It is TLS from the first byte, takes any password by PLAIN, and answers what a client asks with the least that is an
+//! answer. It knows one client at a time.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::{SinkExt as _, StreamExt as _};
+use jid::{BareJid, FullJid, Jid};
+use tokio::io::BufStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_xmpp::Stanza;
+use tokio_xmpp::rustls::ServerConfig;
+use tokio_xmpp::xmlstream::{ReadError, StreamHeader, Timeouts, XmppStream, XmppStreamElement, accept_stream};
+use xmpp_parsers::bind::{BindFeature, BindQuery, BindResponse};
+use xmpp_parsers::disco::DiscoInfoResult;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::{Lang, Message};
+use xmpp_parsers::minidom::Element;
+use xmpp_parsers::ns;
+use xmpp_parsers::presence::{Presence, Type as PresenceType};
+use xmpp_parsers::sasl::{Nonza, Success};
+use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
+use xmpp_parsers::stream_features::StreamFeatures;
+
+use crate::certificate::Certificate;
+use crate::prosody::DOMAIN;
+
+/// A port on which a client is expected.
+pub struct Peer {
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    port: u16,
+}
+
+impl Peer {
+    /// Listens on a free port of the loopback interface.
+    pub async fn listen(certificate: &Certificate) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
+        let port = listener.local_addr()?.port();
+        let tls = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der.clone()], certificate.key())
+            .context("the certificate and its key do not work")?;
+        Ok(Self { listener, tls: TlsAcceptor::from(Arc::new(tls)), port })
+    }
+
+    /// Where.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Waits for a client, logs it in, and answers what it asks until it sends its presence.
+    pub async fn accept(&self, limit: Duration) -> Result<Session> {
+        timeout(limit, self.accept_unbounded()).await.with_context(|| format!("no client within {limit:?}")).flatten()
+    }
+
+    async fn accept_unbounded(&self) -> Result<Session> {
+        let (stream, _) = self.listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let stream = BufStream::new(self.tls.accept(stream).await.context("the client refused TLS")?);
+        let stream = accept_stream(stream, ns::JABBER_CLIENT, Timeouts::default()).await?;
+        let features = StreamFeatures { sasl_mechanisms: ["PLAIN".to_owned()].into(), ..StreamFeatures::default() };
+        let mut stream = stream.send_header(header("1")).await?.send_features(&features).await?;
+        let first = next(&mut stream).await?;
+        ensure!(
+            matches!(first, XmppStreamElement::Sasl(Nonza::Auth(_))),
+            "the client does not log in, but says {first:?}"
+        );
+        let success = XmppStreamElement::Sasl(Nonza::Success(Success { data: vec![] }));
+        let stream = stream.accept_reset(&success).await?;
+        let features = StreamFeatures { bind: Some(BindFeature { required: true }), ..StreamFeatures::default() };
+        let stream = stream.send_header(header("2")).await?.send_features(&features).await?;
+        let jid = FullJid::new(&format!("bot@{DOMAIN}/parlor")).expect("an address");
+        let mut session = Session { stream, jid };
+        session.until_available().await?;
+        Ok(session)
+    }
+}
+
+/// A client that logged in.
+pub struct Session {
+    stream: XmppStream<BufStream<TlsStream<TcpStream>>>,
+    jid: FullJid,
+}
+
+impl Session {
+    /// What the client is called.
+    pub fn jid(&self) -> &FullJid {
+        &self.jid
+    }
+
+    /// Sends a stanza to the client.
+    pub async fn send(&mut self, stanza: impl Into<Stanza>) -> Result<()> {
+        let element = XmppStreamElement::Stanza(stanza.into());
+        self.stream.send(&element).await.context("the stream to the client broke")
+    }
+
+    /// Sends a chat message of somebody to the client.
+    pub async fn say(&mut self, from: &FullJid, id: u64, body: &str) -> Result<()> {
+        let mut message = Message::chat(Jid::from(self.jid.clone())).with_body(Lang::default(), body.to_owned());
+        message.from = Some(from.clone().into());
+        message.id = Some(xmpp_parsers::message::Id(id.to_string()));
+        self.send(message).await
+    }
+
+    /// The next stanza of the client that is not a question; questions are answered on the way.
+    pub async fn next(&mut self) -> Result<Stanza> {
+        loop {
+            match next(&mut self.stream).await? {
+                XmppStreamElement::Stanza(Stanza::Iq(
+                    Iq::Get { to, id, payload, .. } | Iq::Set { to, id, payload, .. },
+                )) => {
+                    let answer = self.answer(to, id, payload);
+                    self.send(answer).await?;
+                }
+                XmppStreamElement::Stanza(stanza) => return Ok(stanza),
+                // Stream management was not offered; a client that tries nevertheless gets no answer.
+                _ => {}
+            }
+        }
+    }
+
+    async fn until_available(&mut self) -> Result<()> {
+        loop {
+            if let Stanza::Presence(Presence { type_: PresenceType::None, to: None, .. }) = self.next().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The least that is an answer.
+    fn answer(&mut self, to: Option<Jid>, id: String, payload: Element) -> Iq {
+        let result = |payload| Iq::Result { from: to.clone(), to: None, id: id.clone(), payload };
+        if let Ok(bind) = BindQuery::try_from(payload.clone()) {
+            if let Some(jid) = bind.resource.and_then(|resource| self.jid.to_bare().with_resource_str(&resource).ok()) {
+                self.jid = jid;
+            }
+            return result(Some(BindResponse { jid: self.jid.clone() }.into()));
+        }
+        if payload.is("query", ns::ROSTER) && payload.children().next().is_none() {
+            return result(Some(payload));
+        }
+        if payload.is("query", ns::DISCO_INFO) {
+            let disco = DiscoInfoResult {
+                node: None,
+                identities: vec![],
+                features: std::collections::BTreeSet::new(),
+                extensions: vec![],
+            };
+            return result(Some(disco.into()));
+        }
+        if payload.is("ping", ns::PING) {
+            return result(None);
+        }
+        let error = StanzaError::new(ErrorType::Cancel, DefinedCondition::ServiceUnavailable, "en", "");
+        Iq::Error { from: to, to: None, id, payload: None, error }
+    }
+}
+
+/// Somebody whom the scripted server speaks for.
+pub fn somebody() -> FullJid {
+    BareJid::new(&format!("juliet@{DOMAIN}")).expect("an address").with_resource_str("balcony").expect("a resource")
+}
+
+fn header(id: &'static str) -> StreamHeader<'static> {
+    StreamHeader { from: Some(DOMAIN.into()), to: None, id: Some(id.into()) }
+}
+
+async fn next(stream: &mut XmppStream<BufStream<TlsStream<TcpStream>>>) -> Result<XmppStreamElement> {
+    loop {
+        let element = match stream.next().await {
+            Some(Ok(element)) => element.into_read_error(),
+            Some(Err(error)) => Err(error),
+            None => bail!("the client closed the stream"),
+        };
+        match element {
+            Ok(element) => return Ok(element),
+            Err(ReadError::SoftTimeout) => {}
+            Err(ReadError::HardError(error)) => return Err(error).context("the stream to the client broke"),
+            Err(ReadError::ParseError(error)) => bail!("the client sent what cannot be read: {error}"),
+            Err(ReadError::StreamFooterReceived) => bail!("the client closed the stream"),
+        }
+    }
+}

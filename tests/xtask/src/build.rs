@@ -1,0 +1,43 @@
+//! Building the host, the programs of the tests, and the plugins.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::run::{Output, run};
+use crate::workspace;
+
+/// The host, the tests' programs and the plugins.
+#[expect(clippy::print_stderr, reason = "a command shows what it does")]
+pub(crate) fn everything() -> Result<()> {
+    eprintln!("building (the first time takes some minutes)");
+    programs()?;
+    plugins()
+}
+
+/// The host and the tests' programs.
+///
+/// Always the whole workspace: cargo unites the features of what it builds together, and a part of the workspace has other
+/// features than the whole, for which wasmtime would be compiled a second time.
+pub(crate) fn programs() -> Result<()> {
+    run("building the host", &mut workspace::cargo(["build", "--workspace", "--bins"]), Output::Shown)
+}
+
+/// Every plugin of the workspace, by the host's own command, as their authors build them.
+pub(crate) fn plugins() -> Result<()> {
+    let target = workspace::plugins();
+    std::fs::create_dir_all(&target).with_context(|| format!("cannot make {}", target.display()))?;
+    for folder in workspace::plugin_folders()? {
+        plugin(&folder, &target)?;
+    }
+    Ok(())
+}
+
+fn plugin(folder: &Path, target: &Path) -> Result<()> {
+    let name = folder.file_name().expect("a folder that was listed has a name");
+    let file = target.join(name).with_extension("wasm");
+    let mut command = Command::new(workspace::program("parlor"));
+    command.args(["plugin", "build"]).arg(folder).arg("-o").arg(file).current_dir(workspace::root());
+    run(&format!("building the plugin {}", name.display()), &mut command, Output::Kept)
+}

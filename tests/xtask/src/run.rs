@@ -1,0 +1,237 @@
+//! Running other programs: their output, progress while they are silent, signals, and their end.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// How often a child is looked at; also how soon a signal is heeded.
+const LOOK: Duration = Duration::from_millis(50);
+/// Where no terminal shows progress, a line says so often that something still goes on.
+const QUIET: Duration = Duration::from_secs(30);
+/// A child that was told to stop gets so long.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What to do with a program's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// It goes where ours goes: cargo shows its own progress.
+    Shown,
+    /// It is kept, and part of the error when the program fails.
+    Kept,
+}
+
+/// Runs a program to its end; its failure is an error. `title` says what it does.
+pub(crate) fn run(title: &str, command: &mut Command, output: Output) -> Result<()> {
+    run_within(title, command, output, Duration::MAX)
+}
+
+/// Runs a program that is ended when it takes too long, which is an error.
+pub(crate) fn run_within(title: &str, command: &mut Command, output: Output, limit: Duration) -> Result<()> {
+    command.stdin(Stdio::null());
+    if output == Output::Kept {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
+    let program = command.get_program().to_os_string();
+    let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+    let kept = [child.stdout.take().map(keep), child.stderr.take().map(keep)];
+    let status = watch(title, &mut child, output, limit);
+    let kept: Vec<u8> = kept.into_iter().flatten().flat_map(|thread| thread.join().unwrap_or_default()).collect();
+    let status = status?;
+    if !status.success() {
+        let kept = String::from_utf8_lossy(&kept);
+        let separator = if kept.is_empty() { "" } else { "\n" };
+        bail!("{title} failed: {} ended with {status}{separator}{}", program.display(), kept.trim_end());
+    }
+    Ok(())
+}
+
+/// Replaces this program by another one, so that signals reach it and its exit code is ours. Returns only why it could not.
+pub(crate) fn replace_by<A: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Item = A>) -> anyhow::Error {
+    use std::os::unix::process::CommandExt as _;
+    let error = Command::new(program).args(arguments).exec();
+    anyhow::Error::new(error).context(format!("cannot start {}", program.display()))
+}
+
+/// Reads an output to its end, so that the child never waits for us.
+fn keep(mut output: impl std::io::Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        // What was read until an error is all that there is.
+        let _ = output.read_to_end(&mut text);
+        text
+    })
+}
+
+/// Waits for the end of a child, shows that time passes, and passes signals on.
+fn watch(title: &str, child: &mut Child, output: Output, limit: Duration) -> Result<ExitStatus> {
+    let start = Instant::now();
+    let mut progress = Progress::new(title, output);
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        let signal = SIGNAL.load(Ordering::Relaxed);
+        if signal != 0 {
+            stop(child, signal);
+            return Err(Interrupted(signal).into());
+        }
+        if start.elapsed() >= limit {
+            stop(child, libc::SIGTERM);
+            bail!("{title}: not done within {limit:?}");
+        }
+        progress.show(start.elapsed());
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn stop(child: &mut Child, signal: i32) {
+    send(child.id(), signal);
+    let start = Instant::now();
+    while start.elapsed() < GRACE {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(LOOK);
+    }
+    // It may have ended just now; then there is nothing to kill.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// Shows that time passes: a line that counts the seconds on a terminal, else a new line now and then.
+struct Progress<'a> {
+    title: &'a str,
+    way: Way,
+    next: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// The child draws its own progress.
+    None,
+    /// One line, written over and over.
+    Live,
+    /// A line now and then.
+    Lines,
+}
+
+impl<'a> Progress<'a> {
+    fn new(title: &'a str, output: Output) -> Self {
+        let way = match (std::io::stderr().is_terminal(), output) {
+            (true, Output::Shown) => Way::None,
+            (true, Output::Kept) => Way::Live,
+            (false, _) => Way::Lines,
+        };
+        let next = if way == Way::Live { Duration::from_millis(500) } else { QUIET };
+        Self { title, way, next }
+    }
+
+    fn show(&mut self, elapsed: Duration) {
+        if self.way == Way::None || elapsed < self.next {
+            return;
+        }
+        // Progress that cannot be shown is no reason to stop.
+        let mut to = std::io::stderr();
+        if self.way == Way::Live {
+            self.next = elapsed + Duration::from_millis(200);
+            let _ = write!(to, "\r  … {} {}\x1b[K", self.title, clock(elapsed));
+        } else {
+            self.next = elapsed + QUIET;
+            let _ = writeln!(to, "  … {} {}", self.title, clock(elapsed));
+        }
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if self.way == Way::Live {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// A duration as a person reads it.
+pub(crate) fn clock(time: Duration) -> String {
+    match time.as_secs() {
+        0..10 => format!("{:.1} s", time.as_secs_f64()),
+        seconds @ 10..60 => format!("{seconds} s"),
+        seconds => format!("{} min {:02} s", seconds / 60, seconds % 60),
+    }
+}
+
+/// Somebody wants this program to stop.
+#[derive(Debug)]
+pub(crate) struct Interrupted(i32);
+
+impl Interrupted {
+    /// As a shell expects it of a program that a signal ended.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(u8::try_from(128 + self.0).unwrap_or(1))
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// The signal that came, or 0.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn note(signal: i32) {
+    SIGNAL.store(signal, Ordering::Relaxed);
+}
+
+/// Lets SIGINT and SIGTERM end this program in order: what it changed for the time of a step is put back.
+#[expect(unsafe_code, reason = "the standard library handles no signals")]
+pub(crate) fn heed_signals() {
+    let handler = note as extern "C" fn(i32) as libc::sighandler_t;
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: the handler only stores a number in an atomic, which a signal handler may do.
+        unsafe { libc::signal(signal, handler) };
+    }
+}
+
+#[expect(unsafe_code, reason = "the standard library sends no other signal than SIGKILL")]
+fn send(process: u32, signal: i32) {
+    let process = libc::pid_t::try_from(process).expect("process ids are positive numbers of this type");
+    // SAFETY: a system call on plain numbers; the child was not waited for, so its id is still its own.
+    unsafe { libc::kill(process, signal) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_well() {
+        assert_eq!(clock(Duration::from_millis(1234)), "1.2 s");
+        assert_eq!(clock(Duration::from_secs(59)), "59 s");
+        assert_eq!(clock(Duration::from_secs(605)), "10 min 05 s");
+    }
+
+    #[test]
+    fn a_failure_names_what_failed() {
+        let error =
+            run("counting", Command::new("sh").args(["-c", "echo one, two; exit 3"]), Output::Kept).unwrap_err();
+        assert_eq!(error.to_string(), "counting failed: sh ended with exit status: 3\none, two");
+    }
+
+    #[test]
+    fn what_takes_too_long_is_ended() {
+        let mut command = Command::new("sleep");
+        let limit = Duration::from_millis(100);
+        let error = run_within("waiting", command.arg("1000"), Output::Kept, limit).unwrap_err();
+        assert_eq!(error.to_string(), "waiting: not done within 100ms");
+    }
+}

@@ -1,0 +1,292 @@
+//! What has to be on the machine: Prosody, and a Rust compiler that makes WebAssembly.
+//!
+//! On Debian and Ubuntu, as root, what is missing is installed. Elsewhere nothing is touched: an error says what to do.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::{Interrupted, Output, clock, run, run_within};
+use crate::workspace;
+
+/// The server of demo and tests, with the Lua modules that it needs for TLS, many connections and storage.
+const SERVER: &[&str] = &["prosody", "prosody-modules", "lua-sec", "lua-event", "lua-dbi-sqlite3", "lua-unbound"];
+/// Debian's compiler with the sources of the standard library, where rustup cannot get the target.
+const COMPILER: &[&str] = &["rustc-web", "rust-web-src"];
+/// What plugins are compiled for.
+const TARGET: &str = "wasm32-unknown-unknown";
+/// Without a network, rustup tries for minutes.
+const RUSTUP: Duration = Duration::from_mins(1);
+
+/// Sees to it that everything is there.
+pub(crate) fn prepare() -> Result<()> {
+    let system = System::detect();
+    let server = missing_server(system);
+    let compiler = !compiles_wasm(system);
+    if server.is_empty() && !compiler {
+        return Ok(());
+    }
+    let System::Debian { root: true } = system else {
+        bail!("{}", advice(system, &server, compiler));
+    };
+    if !server.is_empty() {
+        install(&server)?;
+    }
+    if compiler {
+        install_compiler()?;
+    }
+    Ok(())
+}
+
+/// What kind of machine this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum System {
+    /// Debian, Ubuntu, or made from them.
+    Debian { root: bool },
+    /// Anything else.
+    Other,
+}
+
+impl System {
+    fn detect() -> Self {
+        let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+        if !is_debian(&release) || find("apt-get").is_none() {
+            return Self::Other;
+        }
+        // The owner of this process's own entry is its effective user.
+        let root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+        Self::Debian { root }
+    }
+}
+
+/// Whether `os-release` speaks of Debian or of something made from it.
+fn is_debian(release: &str) -> bool {
+    release
+        .lines()
+        .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")))
+        .flat_map(|value| value.trim_matches('"').split_whitespace())
+        .any(|id| id == "debian" || id == "ubuntu")
+}
+
+/// What the user has to do.
+fn advice(system: System, server: &[&str], compiler: bool) -> String {
+    let apt = |packages: &[&str]| format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
+    let debian = system != System::Other;
+    let mut lines = vec!["something is missing on this machine".to_owned()];
+    if !server.is_empty() {
+        lines.push(if debian {
+            format!("  run as root: {}", apt(server))
+        } else {
+            "  install Prosody 0.12 or newer (https://prosody.im/download) with the Lua modules luasec, luaevent, \
+             luadbi-sqlite3 and luaunbound, so that `prosody` is in the PATH"
+                .to_owned()
+        });
+    }
+    if compiler {
+        lines.push(format!("  run: rustup target add {TARGET}"));
+        if debian {
+            lines.push(format!("  or, where rustup cannot reach its server, as root: {}", apt(COMPILER)));
+        }
+    }
+    lines.push("  then run this again".to_owned());
+    lines.join("\n")
+}
+
+/// The packages of the server that are missing. Where there are no packages, one name stands for them all.
+fn missing_server(system: System) -> Vec<&'static str> {
+    match system {
+        System::Debian { .. } => SERVER.iter().copied().filter(|package| !is_installed(package)).collect(),
+        System::Other if find("prosody").is_some() => vec![],
+        System::Other => vec!["prosody"],
+    }
+}
+
+fn compiles_wasm(system: System) -> bool {
+    has_target() || (system != System::Other && COMPILER.iter().all(|package| is_installed(package)))
+}
+
+/// Whether the compiler of this workspace has the standard library for plugins.
+fn has_target() -> bool {
+    let mut command = Command::new("rustc");
+    command.args(["--print", "target-libdir", "--target", TARGET]).current_dir(workspace::root()).stderr(Stdio::null());
+    command.output().is_ok_and(|output| {
+        output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
+    })
+}
+
+#[expect(clippy::print_stderr, reason = "a command shows what it does")]
+fn install_compiler() -> Result<()> {
+    if find("rustup").is_some() {
+        let mut command = Command::new("rustup");
+        command.args(["target", "add", TARGET]).current_dir(workspace::root()).env("RUSTUP_MAX_RETRIES", "0");
+        let begin = Instant::now();
+        match run_within(&format!("rustup target add {TARGET}"), &mut command, Output::Kept, RUSTUP) {
+            Ok(()) if has_target() => {
+                eprintln!("  ✓ rustup target add {TARGET} {}", clock(begin.elapsed()));
+                return Ok(());
+            }
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            _ => eprintln!("  rustup cannot get {TARGET} here; Debian's compiler will do"),
+        }
+    }
+    install(COMPILER)
+}
+
+/// Installs packages without starting what they bring.
+#[expect(clippy::print_stderr, reason = "a command shows what it does")]
+fn install(packages: &[&str]) -> Result<()> {
+    let begin = Instant::now();
+    let fresh_server = packages.contains(&"prosody");
+    let quiet = NoServices::ensure().context("cannot keep packages from starting services")?;
+    let before = system_servers();
+    let title = format!("installing {}", packages.join(" "));
+    if let Err(error) = apt_install(&title, packages) {
+        if error.is::<Interrupted>() {
+            return Err(error);
+        }
+        // The lists of packages are missing or out of date on a fresh machine.
+        run("apt-get update", &mut apt(&["update"]), Output::Kept)?;
+        apt_install(&title, packages)?;
+    }
+    drop(quiet);
+    if fresh_server {
+        leave_no_server(&before)?;
+    }
+    eprintln!("  ✓ {title} {}", clock(begin.elapsed()));
+    Ok(())
+}
+
+fn apt_install(title: &str, packages: &[&str]) -> Result<()> {
+    let mut command = apt(&["install", "-y", "--no-install-recommends"]);
+    run(title, command.args(packages), Output::Kept)
+}
+
+fn apt(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    // Somebody else's installation may hold the lock for a while.
+    command.args(["-qq", "-o", "DPkg::Lock::Timeout=120"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+/// The package made a system service of the server that starts at boot and opens ports to the world. Nobody asked for it.
+fn leave_no_server(before: &[u32]) -> Result<()> {
+    let steps: &[&[&str]] = if Path::new("/run/systemd/system").is_dir() {
+        &[&["systemctl", "disable", "--now", "prosody.service"]]
+    } else {
+        &[&["service", "prosody", "stop"], &["update-rc.d", "prosody", "disable"]]
+    };
+    for step in steps {
+        // Where there is no such service there is nothing to stop.
+        let _ = Command::new(step[0]).args(&step[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+    let started: Vec<String> =
+        system_servers().into_iter().filter(|id| !before.contains(id)).map(|id| id.to_string()).collect();
+    if !started.is_empty() {
+        bail!("the package started a Prosody of its own that does not stop; end it by: kill {}", started.join(" "));
+    }
+    Ok(())
+}
+
+/// Processes of a Prosody that runs with the system's configuration.
+fn system_servers() -> Vec<u32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return vec![] };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let id = entry.file_name().to_str()?.parse().ok()?;
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            is_system_server(&String::from_utf8_lossy(&line)).then_some(id)
+        })
+        .collect()
+}
+
+/// Whether a command line, its parts ended by NUL, is that of a Prosody without a configuration of ours.
+fn is_system_server(line: &str) -> bool {
+    let mut parts = line.split('\0').take(2);
+    parts.any(|part| part == "prosody" || part.ends_with("/prosody")) && !line.contains("--config")
+}
+
+/// While it lives, packages start no services (the policy that Debian provides for that).
+#[derive(Debug)]
+struct NoServices {
+    /// The file that this wrote; none if there was a policy before, which is respected.
+    written: Option<PathBuf>,
+}
+
+impl NoServices {
+    const FILE: &str = "/usr/sbin/policy-rc.d";
+    const TEXT: &str = "#!/bin/sh\n# by `cargo xtask`, for the time of one installation; may be removed\nexit 101\n";
+
+    fn ensure() -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = PathBuf::from(Self::FILE);
+        match std::fs::read_to_string(&file) {
+            // One that was left behind when this was killed is ours to remove.
+            Ok(text) if text != Self::TEXT => return Ok(Self { written: None }),
+            _ => {}
+        }
+        std::fs::write(&file, Self::TEXT).with_context(|| format!("cannot write {}", file.display()))?;
+        let written = Self { written: Some(file) };
+        std::fs::set_permissions(Self::FILE, std::fs::Permissions::from_mode(0o755))?;
+        Ok(written)
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if let Some(file) = &self.written {
+            // If it is gone already, that is what was wanted.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+}
+
+/// Whether a package is installed.
+fn is_installed(package: &str) -> bool {
+    let mut command = Command::new("dpkg-query");
+    command.args(["--show", "--showformat=${db:Status-Status}", package]).stderr(Stdio::null());
+    command.output().is_ok_and(|output| output.stdout == b"installed")
+}
+
+/// A program in the PATH.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths::<OsStr>(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debian_and_its_children_are_known() {
+        assert!(is_debian("NAME=\"Debian GNU/Linux\"\nID=debian\n"));
+        assert!(is_debian("ID=ubuntu\nID_LIKE=debian\n"));
+        assert!(is_debian("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"));
+        assert!(!is_debian("ID=fedora\n"));
+        assert!(!is_debian("NAME=debian\n"));
+        assert!(!is_debian(""));
+    }
+
+    #[test]
+    fn advice_is_what_to_type() {
+        let text = advice(System::Debian { root: false }, &["prosody", "lua-sec"], true);
+        assert!(text.contains("apt-get install -y --no-install-recommends prosody lua-sec\n"), "{text}");
+        assert!(text.contains("rustup target add wasm32-unknown-unknown\n"), "{text}");
+        assert!(text.contains("rustc-web rust-web-src\n"), "{text}");
+        let text = advice(System::Other, &["prosody"], false);
+        assert!(text.contains("Prosody 0.12") && !text.contains("apt-get") && !text.contains("rustup"), "{text}");
+    }
+
+    #[test]
+    fn only_a_server_with_the_systems_configuration_is_the_systems() {
+        assert!(is_system_server("lua5.4\0/usr/bin/prosody\0-F\0"));
+        assert!(is_system_server("/usr/bin/prosody\0"));
+        assert!(!is_system_server("lua5.4\0/usr/bin/prosody\0--config\0x/prosody.cfg.lua\0"));
+        assert!(!is_system_server("less\0-N\0prosody\0"));
+    }
+}

@@ -1,0 +1,45 @@
+//! `cargo xtask test`: everything that has to pass, in the order of what fails soonest.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::run::{Output, clock, run};
+use crate::{build, setup, workspace};
+
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("set-up", setup::prepare),
+    ("formatting", || cargo("formatting", &["fmt", "--all", "--check"], Output::Kept)),
+    ("lints", || {
+        cargo("lints", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], Output::Shown)
+    }),
+    ("unit tests", || cargo("unit tests", &["test", "--workspace", "--lib", "--bins"], Output::Shown)),
+    ("doc tests", || cargo("doc tests", &["test", "--workspace", "--doc"], Output::Shown)),
+    ("host", build::programs),
+    ("plugins", build::plugins),
+    ("suite", || cargo("the suite", &["test", "--workspace", "--test", "suite"], Output::Shown)),
+];
+
+#[expect(clippy::print_stderr, reason = "a command shows what it does")]
+pub(crate) fn run_all() -> Result<()> {
+    let start = Instant::now();
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    for (name, step) in STEPS {
+        eprintln!("── {name}");
+        let begin = Instant::now();
+        step().with_context(|| format!("{name} ✗ after {}", clock(begin.elapsed())))?;
+        times.push((name, begin.elapsed()));
+        eprintln!("   ✓ {name} {}", clock(begin.elapsed()));
+    }
+    eprintln!("\nall passed in {}", clock(start.elapsed()));
+    for (name, time) in times {
+        eprintln!("  ✓ {name:<12} {:>12}", clock(time));
+    }
+    Ok(())
+}
+
+fn cargo(title: &str, arguments: &[&str], output: Output) -> Result<()> {
+    run(title, &mut workspace::cargo(arguments.iter().copied()), output)
+}

@@ -1,0 +1,59 @@
+//! Where things lie in this workspace.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// The workspace's root.
+pub(crate) fn root() -> PathBuf {
+    // Cargo says where this package lies now; without cargo it still lies where it was built.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let root = Path::new(&package).ancestors().nth(2).expect("this package lies two folders deep");
+    root.to_owned()
+}
+
+/// A program that cargo built with the profile that this one was built with.
+pub(crate) fn program(name: &str) -> PathBuf {
+    profile().join(name)
+}
+
+/// Where built plugins go.
+pub(crate) fn plugins() -> PathBuf {
+    profile().parent().expect("a profile's folder lies in the target folder").join("plugins")
+}
+
+fn profile() -> PathBuf {
+    let program = std::env::current_exe().expect("a program knows where it lies");
+    program.parent().expect("a program lies in a folder").to_owned()
+}
+
+/// The folders of all plugins in this workspace: the examples, and the guests of the suite.
+pub(crate) fn plugin_folders() -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for group in ["example-plugins", "tests/guests"] {
+        let group = root().join(group);
+        let entries = std::fs::read_dir(&group).with_context(|| format!("cannot read {}", group.display()))?;
+        for entry in entries {
+            let folder = entry.with_context(|| format!("cannot read {}", group.display()))?.path();
+            if folder.join("plugin.toml").is_file() {
+                folders.push(folder);
+            }
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+/// Cargo in the workspace's root, without what the cargo that started this program said about this program.
+pub(crate) fn cargo<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(arguments).current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO_BIN_NAME" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
