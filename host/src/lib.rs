@@ -1,12 +1,17 @@
-//! parlor: a bot house for XMPP.
+#![doc = include_str!("../README.md")]
 
+pub mod account;
+mod api;
+mod bindings;
 pub mod cli;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod host;
 mod nearest;
 pub mod permissions;
 pub mod plugins;
+pub mod router;
 pub mod session;
 pub mod stanza;
 pub mod xmpp;

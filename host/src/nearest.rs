@@ -4,7 +4,7 @@
 const LONGEST: usize = 64;
 
 /// The known name that `name` was probably meant to be; none when nothing is close enough to be a slip of the keys.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.len() > LONGEST {
         return None;
     }
@@ -18,7 +18,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
 }
 
 /// `: did you mean "…"?` for the end of an error, or nothing.
-pub fn suggestion(nearest: Option<&str>) -> String {
+pub(crate) fn suggestion(nearest: Option<&str>) -> String {
     nearest.map(|name| format!(", did you mean \"{name}\"?")).unwrap_or_default()
 }
 

@@ -56,6 +56,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::plugins::id::Digest;
 
     #[derive(Debug, Parser)]
     struct Cli {
@@ -76,7 +77,8 @@ mod tests {
 
     #[test]
     fn the_report_shows_file_size_and_digest() {
-        let built = Built { file: PathBuf::from("echo.wasm"), size: 12, digest: "sha256:00".to_owned() };
-        assert_eq!(report(&built), "echo.wasm\n  size    12 bytes\n  digest  sha256:00");
+        let built = Built { file: PathBuf::from("echo.wasm"), size: 12, digest: Digest::of(b"") };
+        let digest = format!("sha256:e3b0c442{}", &built.digest.to_hex()[8..]);
+        assert_eq!(report(&built), format!("echo.wasm\n  size    12 bytes\n  digest  {digest}"));
     }
 }

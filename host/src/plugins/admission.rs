@@ -185,15 +185,20 @@ pub fn may_run(id: &PluginId, entry: &Entry, whitelist: &[String], blacklist: &[
 
 /// The manifest asks for what the imports need; so an owner who reads it knows all.
 fn declared(id: &PluginId, examined: &Examined) -> Result<(), Refusal> {
-    let undeclared: Vec<_> = examined
+    let undeclared = undeclared(examined);
+    if undeclared.is_empty() { Ok(()) } else { Err(Refusal::Undeclared { id: id.clone(), undeclared }) }
+}
+
+/// The calls that a component imports although its manifest does not ask for what they need.
+pub fn undeclared(examined: &Examined) -> Vec<(Import, Permission)> {
+    examined
         .imports
         .iter()
         .filter_map(|import| {
             let permission = table::call(&import.grouping, &import.function)?.permission?;
             (!examined.manifest.permissions.contains_key(&permission)).then(|| (import.clone(), permission))
         })
-        .collect();
-    if undeclared.is_empty() { Ok(()) } else { Err(Refusal::Undeclared { id: id.clone(), undeclared }) }
+        .collect()
 }
 
 /// What was granted and asked for.

@@ -13,18 +13,18 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use sha2::{Digest as _, Sha256};
 use wasm_encoder::{ComponentSection as _, CustomSection};
 use wit_component::ComponentEncoder;
 
 use self::project::Project;
 use self::toolchain::{TARGET, Toolchain};
+use super::admission::undeclared;
+use super::component::examine;
+use super::id::Digest;
+use super::manifest::{Manifest, SECTION};
 
 /// The manifest's name in a plugin's folder.
 const MANIFEST: &str = "plugin.toml";
-
-/// The custom section of a component that holds the manifest.
-const SECTION: &str = "parlor:manifest";
 
 /// What is to be built, and where it goes.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ pub struct Built {
     /// Its size in bytes.
     pub size: u64,
     /// `sha256:` and the digest of its bytes in lower-case hex, as `plugins.toml` names it.
-    pub digest: String,
+    pub digest: Digest,
 }
 
 /// Why there is no component.
@@ -94,8 +94,7 @@ pub fn build(request: &Request) -> Result<Built, BuildError> {
 
     let file = request.output.clone().unwrap_or_else(|| project.default_output());
     write_atomically(&file, &component).map_err(|error| BuildError::File { path: file.clone(), error })?;
-    let digest = format!("sha256:{}", hex::encode(Sha256::digest(&component)));
-    Ok(Built { file, size: component.len() as u64, digest })
+    Ok(Built { file, size: component.len() as u64, digest: Digest::of(&component) })
 }
 
 fn read_manifest(folder: &Path) -> Result<String, BuildError> {
@@ -111,15 +110,25 @@ fn read_manifest(folder: &Path) -> Result<String, BuildError> {
     Ok(text)
 }
 
-/// The one place where the manifest is checked, before the slow part. Merge: `Manifest::parse`.
+/// The manifest as a host would read it, before the slow part.
 fn check_manifest(text: &str) -> Result<(), String> {
-    toml::from_str::<toml::Table>(text).map(drop).map_err(|error| error.to_string())
+    Manifest::parse(text).map(drop).map_err(|error| error.to_string())
 }
 
-/// The one place where the finished component is checked as a host will check it. Merge: `component::examine`.
-#[expect(clippy::unnecessary_wraps, reason = "the check is written elsewhere, and can fail")]
-fn check_component(_component: &[u8]) -> Result<(), String> {
-    Ok(())
+/// The component as a host would examine and admit it: nobody ships what no host would run.
+fn check_component(component: &[u8]) -> Result<(), String> {
+    let examined = examine(component).map_err(|error| error.to_string())?;
+    let undeclared: Vec<_> = undeclared(&examined)
+        .into_iter()
+        .map(|(import, permission)| format!("{}.{} needs {permission}", import.grouping, import.function))
+        .collect();
+    if undeclared.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{MANIFEST} does not declare what its calls need: {}; add it under [permissions] with a reason",
+        undeclared.join(", ")
+    ))
 }
 
 /// Runs cargo, and gives the core module that it made.

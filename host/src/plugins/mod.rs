@@ -4,19 +4,43 @@ pub mod admission;
 pub mod build;
 pub mod component;
 mod document;
+mod engine;
 pub mod id;
+mod instance;
 pub mod limits;
 pub mod manifest;
 pub mod order;
 pub mod policy;
 pub mod quantity;
+mod rate;
 pub mod setting;
+mod settings;
+pub(crate) mod store;
+mod supervisor;
+mod timers;
+mod watchdog;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+pub use admission::Admitted;
+pub use engine::{Engine, EngineError};
+pub use id::PluginId;
+pub use instance::Instance;
+pub(crate) use instance::{Context, Grouping, OpenCall};
+pub use supervisor::{Dependency, State, Supervised};
+pub(crate) use timers::SHORTEST_PERIOD;
 
 /// One plugin on one account, for as long as it runs. Never used twice in a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InstanceId(pub(crate) u64);
+
+impl InstanceId {
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Relaxed))
+    }
+}
 
 impl fmt::Display for InstanceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

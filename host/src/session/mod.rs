@@ -140,7 +140,7 @@ impl Session {
             Command::SendRaw { stanza, answer } => {
                 turn.out.push(Effect::SendFor(Outgoing::Raw(stanza), Sent::Raw(answer)));
             }
-            Command::SendIq { iq, answer } => self.send_iq(iq, answer, turn),
+            Command::SendIq { iq, answer } => self.send_iq(&iq, answer, turn),
             Command::OpenChat { jid, answer } => self.open_chat(jid, answer, turn),
             Command::CloseChat { jid, answer } => {
                 let result = self.close_chat(&jid, turn);

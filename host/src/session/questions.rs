@@ -123,7 +123,7 @@ impl Session {
         self.ask(to, Ask::ConfigureRoom { fields }, Waiting::RoomConfigured(room), PATIENCE, turn);
     }
 
-    pub(super) fn send_iq(&mut self, iq: RawStanza, answer: Answer<RawStanza>, turn: &mut Turn<'_>) {
+    pub(super) fn send_iq(&mut self, iq: &RawStanza, answer: Answer<RawStanza>, turn: &mut Turn<'_>) {
         if !self.is_live() {
             return turn.answer(answer, Err(CallError::Offline));
         }

@@ -126,22 +126,36 @@ impl Link {
     /// Waits for what happens next. Cancel-safe. After the end, gives [`LinkEvent::Closed`] at once, each time.
     pub async fn next(&mut self) -> LinkEvent {
         loop {
-            let Some(stream) = &mut self.stream else { return LinkEvent::Closed };
+            if let Some(event) = self.event_or_room(false).await {
+                return event;
+            }
+        }
+    }
+
+    /// As [`Link::next`], but returns none as soon as [`Link::has_room`].
+    pub async fn next_or_room(&mut self) -> Option<LinkEvent> {
+        self.event_or_room(true).await
+    }
+
+    async fn event_or_room(&mut self, room: bool) -> Option<LinkEvent> {
+        loop {
+            let Some(stream) = &mut self.stream else { return Some(LinkEvent::Closed) };
             let event = tokio::select! {
                 biased;
                 report = self.reports.recv() => match report {
-                    Some(Report::Retrying { after, why }) => return LinkEvent::Retrying { after, why },
+                    Some(Report::Retrying { after, why }) => return Some(LinkEvent::Retrying { after, why }),
                     Some(Report::Failed(why)) => {
                         self.end();
-                        return LinkEvent::Failed(why);
+                        return Some(LinkEvent::Failed(why));
                     }
                     // Nobody is left who would log in.
                     None => {
                         self.end();
-                        return LinkEvent::Closed;
+                        return Some(LinkEvent::Closed);
                     }
                 },
                 event = stream.next() => event,
+                () = room_in(&mut self.queued), if room => return None,
             };
             match event {
                 Some(Event::Stream(StreamEvent::Reset { bound_jid, .. })) => {
@@ -149,20 +163,20 @@ impl Link {
                     let jid = bound_jid.try_into_full().ok().unwrap_or_else(|| self.connector.wanted().clone());
                     self.own = Some(jid.clone());
                     self.online = true;
-                    return LinkEvent::Bound { jid };
+                    return Some(LinkEvent::Bound { jid });
                 }
                 Some(Event::Stream(StreamEvent::Resumed)) => {
                     self.online = true;
-                    return LinkEvent::Resumed;
+                    return Some(LinkEvent::Resumed);
                 }
                 Some(Event::Stream(StreamEvent::Suspended)) => {
                     if std::mem::take(&mut self.online) {
-                        return LinkEvent::Suspended;
+                        return Some(LinkEvent::Suspended);
                     }
                 }
                 Some(Event::Stanza(stanza)) => {
                     if let Some(incoming) = self.read(stanza) {
-                        return LinkEvent::Stanza(incoming);
+                        return Some(LinkEvent::Stanza(incoming));
                     }
                 }
                 None => {
@@ -170,7 +184,7 @@ impl Link {
                     tracing::warn!("the stream's worker ended by itself; starting another");
                     self.restart();
                     if std::mem::take(&mut self.online) {
-                        return LinkEvent::Suspended;
+                        return Some(LinkEvent::Suspended);
                     }
                 }
             }
@@ -179,23 +193,12 @@ impl Link {
 
     /// Whether [`Link::send`] returns at once.
     pub fn has_room(&mut self) -> bool {
-        while self.queued.front().is_some_and(|token| token.state() != StanzaStage::Queued) {
-            self.queued.pop_front();
-        }
-        // What the stream holds is at most what we count: it forgets a stanza before its token says so.
-        self.queued.len() < QUEUE
+        has_room_in(&mut self.queued)
     }
 
     /// Waits until [`Link::has_room`]. Cancel-safe.
     pub async fn wait_room(&mut self) {
-        while !self.has_room() {
-            if let Some(oldest) = self.queued.front_mut() {
-                // None = the stream gave the stanza up, which leaves room as well.
-                if oldest.wait_for(StanzaStage::Sent).await.is_none() {
-                    self.queued.pop_front();
-                }
-            }
-        }
+        room_in(&mut self.queued).await;
     }
 
     /// Queues a stanza on the stream, and returns once it is there. After the end, it goes nowhere.
@@ -251,6 +254,25 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+fn has_room_in(queued: &mut VecDeque<StanzaToken>) -> bool {
+    while queued.front().is_some_and(|token| token.state() != StanzaStage::Queued) {
+        queued.pop_front();
+    }
+    // What the stream holds is at most what we count: it forgets a stanza before its token says so.
+    queued.len() < QUEUE
+}
+
+async fn room_in(queued: &mut VecDeque<StanzaToken>) {
+    while !has_room_in(queued) {
+        if let Some(oldest) = queued.front_mut() {
+            // None = the stream gave the stanza up, which leaves room as well.
+            if oldest.wait_for(StanzaStage::Sent).await.is_none() {
+                queued.pop_front();
+            }
+        }
     }
 }
 

@@ -138,7 +138,7 @@ async fn spin(stage: &mut Stage) -> Result<String> {
 async fn swap(stage: &mut Stage) -> Result<String> {
     let plugin = [("plugin", "greeter")];
     let (ended, refused) =
-        (count(&stage.host, "plugin ended", "greeter"), count(&stage.host, "plugin refused", "greeter"));
+        (count(&stage.host, "plugin stopped", "greeter"), count(&stage.host, "plugin refused", "greeter"));
     let runs = count(&stage.host, "plugin running", "greeter");
     let file = stage.home.path().join("plugins/greeter.wasm");
     let approved = std::fs::read(&file).context("cannot read greeter's file")?;
@@ -149,7 +149,7 @@ async fn swap(stage: &mut Stage) -> Result<String> {
     let line = stage.host.wait_count("plugin refused", &plugin, refused + 1, SOON).await?;
     let reason = line.get("reason");
     ensure!(reason.contains("digest"), "it was refused for another reason: {reason}");
-    stage.host.wait_count("plugin ended", &plugin, ended + 1, SOON).await?;
+    stage.host.wait_count("plugin stopped", &plugin, ended + 1, SOON).await?;
     let answers = answers_of_greeter(stage);
     echo(stage, "await").await?;
     stage.juliet.catch_up(SOON).await?;
@@ -168,10 +168,10 @@ fn answers_of_greeter(stage: &Stage) -> usize {
 
 async fn remove_and_add(stage: &mut Stage) -> Result<String> {
     let plugin = [("plugin", "echo")];
-    let (ended, runs) = (count(&stage.host, "plugin ended", "echo"), count(&stage.host, "plugin running", "echo"));
+    let (ended, runs) = (count(&stage.host, "plugin stopped", "echo"), count(&stage.host, "plugin running", "echo"));
     stage.home.set_policy(&stage.policy.clone().without("echo"))?;
     stage.host.reload()?;
-    stage.host.wait_count("plugin ended", &plugin, ended + 1, SOON).await?;
+    stage.host.wait_count("plugin stopped", &plugin, ended + 1, SOON).await?;
     let unheard = "Wherefore art thou?";
     stage.juliet.chat(stage.bot.jid.clone(), unheard).await?;
     // Another plugin's answer tells that the account lives and that the message before went by.

@@ -1,0 +1,405 @@
+//! One account: one task that owns its link and its session, and gives events to the router.
+//!
+//! [`Shared`] is what everybody else holds: plugins read the snapshot without a hop and send commands here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use jid::{BareJid, Jid};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::config::{AccountConfig, AccountName, Settings};
+use crate::error::CallError;
+use crate::plugins::InstanceId;
+use crate::router::Router;
+use crate::session::{Answer, Command, Effect, Sent, Session, Snapshot};
+use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
+use crate::xmpp::{ConnectError, Link, LinkEvent, LinkSettings};
+
+/// How many commands of plugins may wait for the account's task; further ones wait to be put in.
+const COMMANDS: usize = 256;
+
+/// How many stanzas may wait for the link. Plugins are stopped long before; what a server provokes by its own
+/// questions while it takes nothing in is dropped beyond this.
+const OUTBOX: usize = 4_096;
+
+/// What plugins and the host hold of an account.
+#[derive(Debug)]
+pub struct Shared {
+    /// Its name in the configuration.
+    pub name: AccountName,
+    /// Its bare JID.
+    pub own: BareJid,
+    /// Who listens to what.
+    pub router: Router,
+    snapshot: ArcSwap<Snapshot>,
+    settings: ArcSwap<Settings>,
+    requests: mpsc::Sender<Request>,
+    connection: watch::Receiver<Connection>,
+}
+
+/// How an account stands with its server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Connection {
+    /// It was not asked to log in, or has logged out.
+    Offline,
+    /// It tries for the first time.
+    Connecting,
+    /// It is bound to this full JID.
+    Connected(Jid),
+    /// It was cut, or could not be reached, and is tried again.
+    Retrying(String),
+    /// It will not be tried again.
+    Failed(String),
+}
+
+#[derive(Debug)]
+enum Request {
+    Command(Command),
+    PluginsInitialized { done: oneshot::Sender<()> },
+    Connect,
+    Disconnect(Answer<()>),
+    Forget { instance: InstanceId, done: oneshot::Sender<()> },
+    Stop { done: oneshot::Sender<()> },
+}
+
+impl Shared {
+    /// What is known now. A short read without a lock.
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// The host's settings for this account.
+    pub fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    /// How it stands with its server, now and from now on.
+    pub fn connection(&self) -> watch::Receiver<Connection> {
+        self.connection.clone()
+    }
+
+    /// Asks the session for something and waits for the answer. Waits first while too many commands are under way.
+    pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
+        let (answer, arrives) = Answer::channel();
+        self.request(Request::Command(command(answer))).await?;
+        arrives.await.unwrap_or(Err(CallError::Stopped))
+    }
+
+    /// Ends the stream cleanly; it is not connected again.
+    pub async fn disconnect(&self) -> Result<(), CallError> {
+        let (answer, arrives) = Answer::channel();
+        self.request(Request::Disconnect(answer)).await?;
+        arrives.await.unwrap_or(Err(CallError::Stopped))
+    }
+
+    /// Takes away everything that was registered under an instance.
+    pub async fn forget(&self, instance: InstanceId) {
+        self.router.forget(instance);
+        self.tell(|done| Request::Forget { instance, done }).await;
+    }
+
+    /// Says that every plugin was given its chance to listen.
+    pub(crate) async fn plugins_initialized(&self) {
+        self.tell(|done| Request::PluginsInitialized { done }).await;
+    }
+
+    /// Logs in.
+    pub(crate) async fn connect(&self) {
+        // An account that has stopped needs no connection.
+        let _ = self.request(Request::Connect).await;
+    }
+
+    async fn request(&self, request: Request) -> Result<(), CallError> {
+        self.requests.send(request).await.map_err(|_| CallError::Stopped)
+    }
+
+    /// Asks for something that has no answer but that it was done.
+    async fn tell(&self, request: impl FnOnce(oneshot::Sender<()>) -> Request) {
+        let (done, was_done) = oneshot::channel();
+        if self.request(request(done)).await.is_ok() {
+            // An account that ends meanwhile has done it, too.
+            let _ = was_done.await;
+        }
+    }
+}
+
+/// An account and its task.
+pub struct Account {
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl Account {
+    /// Starts the task. It logs in when it is told to.
+    pub fn start(config: AccountConfig) -> Self {
+        let (requests, receiver) = mpsc::channel(COMMANDS);
+        let (connection, connection_receiver) = watch::channel(Connection::Offline);
+        let session = Session::new(config.jid.clone(), config.settings.clone());
+        let shared = Arc::new(Shared {
+            name: config.name.clone(),
+            own: config.jid.to_bare(),
+            router: Router::default(),
+            snapshot: ArcSwap::from_pointee(session.snapshot()),
+            settings: ArcSwap::from_pointee(config.settings.clone()),
+            requests,
+            connection: connection_receiver,
+        });
+        let worker = Worker {
+            shared: Arc::clone(&shared),
+            config,
+            session,
+            link: None,
+            connection,
+            requests: receiver,
+            outbox: VecDeque::new(),
+            effects: Vec::new(),
+        };
+        Self { shared, task: tokio::spawn(worker.run()) }
+    }
+
+    /// What others hold of it.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Says good-bye to the server and ends the task.
+    pub async fn stop(self) {
+        self.shared.tell(|done| Request::Stop { done }).await;
+        if let Err(error) = self.task.await {
+            tracing::error!(account = %self.shared.name, %error, "the task of an account failed");
+        }
+    }
+}
+
+/// The account's task.
+struct Worker {
+    shared: Arc<Shared>,
+    config: AccountConfig,
+    session: Session,
+    link: Option<Link>,
+    connection: watch::Sender<Connection>,
+    requests: mpsc::Receiver<Request>,
+    /// What the link had no room for.
+    outbox: VecDeque<(Outgoing, Option<Sent>)>,
+    /// What follows from what was just handled; kept to spare an allocation for each stanza.
+    effects: Vec<Effect>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        loop {
+            let deadline = self.session.next_deadline();
+            let has_room = self.has_room();
+            tokio::select! {
+                next = next_on_link(&mut self.link, !has_room) => match next {
+                    Next::Event(event) => self.on_link(event),
+                    Next::Room => {}
+                },
+                request = self.requests.recv(), if has_room => match request {
+                    Some(Request::Stop { done }) => {
+                        self.close().await;
+                        self.apply().await;
+                        // Whoever asked may have been ended; the account ends all the same.
+                        let _ = done.send(());
+                        return;
+                    }
+                    Some(request) => self.on_request(request).await,
+                    None => {
+                        self.close().await;
+                        return;
+                    }
+                },
+                () = until(deadline) => self.session.tick(Timestamp::now(), &mut self.effects),
+            }
+            self.apply().await;
+        }
+    }
+
+    async fn on_request(&mut self, request: Request) {
+        let now = Timestamp::now();
+        match request {
+            Request::Command(command) => self.session.command(command, now, &mut self.effects),
+            Request::PluginsInitialized { done } => {
+                self.session.plugins_initialized(now, &mut self.effects);
+                self.apply().await;
+                let _ = done.send(());
+            }
+            Request::Connect => self.connect(),
+            Request::Disconnect(answer) => {
+                self.close().await;
+                self.apply().await;
+                answer.give(Ok(()));
+            }
+            Request::Forget { instance, done } => {
+                self.session.instance_gone(instance, &mut self.effects);
+                self.apply().await;
+                let _ = done.send(());
+            }
+            Request::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
+        }
+    }
+
+    fn connect(&mut self) {
+        if self.link.is_some() {
+            return;
+        }
+        let config = &self.config;
+        self.link = Some(Link::start(LinkSettings {
+            jid: config.jid.clone(),
+            password: config.password.clone(),
+            server: config.server.clone(),
+            tls: config.tls,
+            ca_file: config.ca_file.clone(),
+            allow_plain: config.allow_plain,
+            ping_interval: Duration::from_secs(u64::from(config.settings.ping_interval)),
+        }));
+        self.connection.send_replace(Connection::Connecting);
+    }
+
+    fn on_link(&mut self, event: LinkEvent) {
+        let now = Timestamp::now();
+        let account = &self.shared.name;
+        match event {
+            LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
+            LinkEvent::Bound { jid } => {
+                tracing::info!(%account, %jid, "account connected");
+                self.connection.send_replace(Connection::Connected(jid.clone().into()));
+                self.session.bound(jid, now, &mut self.effects);
+            }
+            LinkEvent::Suspended => {
+                tracing::warn!(%account, "connection lost, reconnecting");
+                self.connection.send_replace(Connection::Retrying("connection lost".into()));
+                self.session.suspended(now, &mut self.effects);
+            }
+            LinkEvent::Resumed => {
+                tracing::info!(%account, "connection resumed");
+                self.connection.send_replace(Connection::Connected(self.shared.snapshot().jid.clone()));
+                self.session.resumed(now, &mut self.effects);
+            }
+            LinkEvent::Retrying { after, why } => {
+                tracing::warn!(%account, reason = %why, after_ms = after.as_millis(), "cannot connect, trying again");
+                self.connection.send_replace(Connection::Retrying(why.to_string()));
+                self.session.retrying(after, &why.to_string(), now, &mut self.effects);
+            }
+            LinkEvent::Failed(error) => {
+                tracing::error!(%account, reason = %error, "account failed");
+                self.fail(&error);
+            }
+            LinkEvent::Closed => {
+                tracing::info!(%account, "connection closed");
+                self.link = None;
+                self.connection.send_replace(Connection::Offline);
+                self.session.closed(now, &mut self.effects);
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &ConnectError) {
+        self.link = None;
+        self.session.lost(&error.to_string(), Timestamp::now(), &mut self.effects);
+        self.connection.send_replace(Connection::Failed(error.to_string()));
+    }
+
+    /// Says good-bye to the server, if there is a stream.
+    async fn close(&mut self) {
+        let Some(mut link) = self.link.take() else { return };
+        if self.shared.snapshot().connected {
+            let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
+            link.send(Outgoing::Presence(presence)).await;
+        }
+        link.close().await;
+        self.connection.send_replace(Connection::Offline);
+        self.session.closed(Timestamp::now(), &mut self.effects);
+    }
+
+    /// Does what follows from what was handled, in order. What readers see is published before anybody is told.
+    async fn apply(&mut self) {
+        if self.session.changed() {
+            self.shared.snapshot.store(Arc::new(self.session.snapshot()));
+        }
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Fire(event) => {
+                    let snapshot = self.shared.snapshot.load();
+                    let is_contact =
+                        |jid: &BareJid| snapshot.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid));
+                    self.shared.router.route(event, &is_contact);
+                }
+                Effect::Answer(due) => due.give(),
+                Effect::Send(outgoing) => self.put_out(outgoing, None),
+                Effect::SendFor(outgoing, sent) => self.put_out(outgoing, Some(sent)),
+            }
+        }
+        // Its capacity is used again.
+        self.effects = effects;
+        self.flush().await;
+    }
+
+    fn put_out(&mut self, outgoing: Outgoing, sent: Option<Sent>) {
+        if self.link.is_some() && self.outbox.len() < OUTBOX {
+            self.outbox.push_back((outgoing, sent));
+        } else if let Some(sent) = sent {
+            sent.failed(CallError::Offline);
+        }
+    }
+
+    /// Hands to the link what it has room for. It never waits: an account that waits hears of no failure.
+    async fn flush(&mut self) {
+        match &mut self.link {
+            Some(link) => {
+                while link.has_room()
+                    && let Some((outgoing, sent)) = self.outbox.pop_front()
+                {
+                    link.send(outgoing).await;
+                    if let Some(sent) = sent {
+                        sent.queued();
+                    }
+                }
+            }
+            None => {
+                for (_, sent) in self.outbox.drain(..) {
+                    if let Some(sent) = sent {
+                        sent.failed(CallError::Offline);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether plugins may ask for more.
+    fn has_room(&mut self) -> bool {
+        self.outbox.is_empty() && self.link.as_mut().is_none_or(Link::has_room)
+    }
+}
+
+/// What a link wakes its account for.
+enum Next {
+    Event(LinkEvent),
+    /// Its queue has room again.
+    Room,
+}
+
+/// The next thing on the link, or never while there is none.
+async fn next_on_link(link: &mut Option<Link>, full: bool) -> Next {
+    match link {
+        Some(link) if !full => Next::Event(link.next().await),
+        Some(link) => link.next_or_room().await.map_or(Next::Room, Next::Event),
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Timestamp>) {
+    match deadline {
+        Some(at) => {
+            let wait = at.duration_since(Timestamp::now());
+            tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,111 @@
+//! `api`: events of a plugin's own, raw stanzas, waiting for promises.
+
+use wasmtime::component::Accessor;
+
+use super::{answer, caller, pace, types};
+use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
+use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
+use crate::error::CallError;
+use crate::event::{EventName, Payload};
+use crate::permissions::{Permission, Target};
+use crate::plugins::{Context, Grouping, Instance};
+use crate::session::Command;
+use crate::xmpp::RawStanza;
+
+/// The longest JSON that an event of a plugin's can carry.
+const MAX_JSON: usize = 256 << 10;
+/// The longest name of an event or promise.
+pub(super) const MAX_NAME: usize = 128;
+
+impl Host for Context {}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn emit(accessor: &Accessor<T, Self>, name: String, payload: Option<String>) -> Result<(), Error> {
+        answer(emit(accessor, &name, payload).await)
+    }
+
+    async fn send(accessor: &Accessor<T, Self>, stanza: String) -> Result<(), Error> {
+        answer(send(accessor, &stanza).await)
+    }
+
+    async fn send_iq(accessor: &Accessor<T, Self>, iq: String) -> Result<String, Error> {
+        answer(send_iq(accessor, &iq).await)
+    }
+
+    async fn wait_until(accessor: &Accessor<T, Self>, promise: String) -> Result<WitPayload, Error> {
+        answer(wait_until(accessor, &promise).await)
+    }
+}
+
+/// A name that may be an event's or a promise's.
+pub(super) fn name(argument: &str, text: &str) -> Result<EventName, CallError> {
+    if text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control) {
+        return Err(CallError::invalid(
+            argument,
+            format!("a name of 1 to {MAX_NAME} bytes without control characters"),
+        ));
+    }
+    Ok(EventName::from(text))
+}
+
+async fn emit<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    event: &str,
+    payload: Option<String>,
+) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor)?;
+    let name = name("name", event)?;
+    let payload = match payload {
+        None => Payload::None,
+        Some(json) => {
+            super::text("payload", &json, MAX_JSON)?;
+            serde_json::from_str::<serde::de::IgnoredAny>(&json)
+                .map_err(|error| CallError::invalid("payload", format!("not JSON: {error}")))?;
+            Payload::Json(json)
+        }
+    };
+    let by = instance.id;
+    instance.account.ask(|answer| Command::Emit { by, name, payload, answer }).await
+}
+
+fn stanza(
+    instance: &Instance,
+    xml: &str,
+    read: fn(&str, &jid::Jid) -> Result<RawStanza, CallError>,
+) -> Result<RawStanza, CallError> {
+    let stanza = read(xml, &instance.account.snapshot().jid)?;
+    let to = stanza.to();
+    instance.require(Permission::StanzaSend, Target::Stanza { kind: stanza.kind(), to: to.as_ref() })?;
+    Ok(stanza)
+}
+
+async fn send<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor)?;
+    let stanza = stanza(&instance, xml, RawStanza::parse)?;
+    pace(&instance).await?;
+    instance.account.ask(|answer| Command::SendRaw { stanza, answer }).await
+}
+
+async fn send_iq<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) -> Result<String, CallError> {
+    let (instance, _open) = caller(accessor)?;
+    let iq = stanza(&instance, xml, RawStanza::parse_request)?;
+    pace(&instance).await?;
+    let _waits = instance.waits_for_session();
+    let result = instance.account.ask(|answer| Command::SendIq { iq, answer }).await?;
+    Ok(result.to_xml())
+}
+
+async fn wait_until<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    promise: &str,
+) -> Result<WitPayload, CallError> {
+    let (instance, _open) = caller(accessor)?;
+    let name = name("promise", promise)?;
+    // What an event may show only with a grant, its promise may not show without.
+    if let Some(permission) = crate::permissions::table::event(promise).and_then(|event| event.permission) {
+        instance.require(permission, Target::None)?;
+    }
+    let _waits = instance.waits_for_session();
+    let payload = instance.account.ask(|answer| Command::WaitUntil { name, answer }).await?;
+    Ok(types::payload(&payload, false))
+}

@@ -1,0 +1,98 @@
+//! `chats`: private chats.
+
+use futures_util::future::join_all;
+use wasmtime::component::Accessor;
+
+use super::types::draft;
+use super::{answer, bare_jid, bounded, caller, jid, pace};
+use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
+use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
+use crate::error::CallError;
+use crate::permissions::{Permission, Target};
+use crate::plugins::{Context, Grouping, Instance};
+use crate::session::Command;
+use crate::stanza::MessageKind;
+
+impl Host for Context {
+    fn get(&mut self, jid: String) -> Result<Option<WitChat>, Error> {
+        answer(get(&self.instance, "jid", &[jid]).map(|mut found| found.pop().flatten()))
+    }
+
+    fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitChat>>, Error> {
+        answer(get(&self.instance, "jids", &jids))
+    }
+
+    fn get_all(&mut self) -> Result<Vec<WitChat>, Error> {
+        self.instance.require(Permission::ChatsRead, Target::None)?;
+        Ok(self.instance.account.snapshot().chats.values().map(|chat| (&**chat).into()).collect())
+    }
+}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn open(accessor: &Accessor<T, Self>, jid: String) -> Result<WitChat, Error> {
+        let (instance, _open) = caller(accessor)?;
+        instance.require(Permission::ChatsWrite, Target::None)?;
+        answer(open(&instance, "jid", &jid).await)
+    }
+
+    async fn open_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<WitChat, Error>>, Error> {
+        let (instance, _open) = caller(accessor)?;
+        instance.require(Permission::ChatsWrite, Target::None)?;
+        if bounded("jids", &jids)?.is_empty() {
+            return answer(Err(CallError::invalid("jids", "at least one")));
+        }
+        let opened = join_all(jids.iter().map(|jid| open(&instance, "jids", jid))).await;
+        Ok(opened.into_iter().map(answer).collect())
+    }
+
+    async fn close(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        let (instance, _open) = caller(accessor)?;
+        instance.require(Permission::ChatsWrite, Target::None)?;
+        answer(close(&instance, "jid", &jid).await)
+    }
+
+    async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
+        let (instance, _open) = caller(accessor)?;
+        instance.require(Permission::ChatsWrite, Target::None)?;
+        let closed = join_all(bounded("jids", &jids)?.iter().map(|jid| close(&instance, "jids", jid))).await;
+        Ok(closed.into_iter().map(answer).collect())
+    }
+
+    async fn send(accessor: &Accessor<T, Self>, jid: String, message: Outgoing) -> Result<String, Error> {
+        answer(send(accessor, &jid, message).await)
+    }
+}
+
+fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Option<WitChat>>, CallError> {
+    instance.require(Permission::ChatsRead, Target::None)?;
+    let snapshot = instance.account.snapshot();
+    bounded(argument, jids)?
+        .iter()
+        .map(|text| Ok(snapshot.chats.get(&bare_jid(argument, text)?).map(|chat| (&**chat).into())))
+        .collect()
+}
+
+async fn open(instance: &std::sync::Arc<Instance>, argument: &str, text: &str) -> Result<WitChat, CallError> {
+    let jid = bare_jid(argument, text)?;
+    let _waits = instance.waits_for_session();
+    let chat = instance.account.ask(|answer| Command::OpenChat { jid, answer }).await?;
+    Ok((&*chat).into())
+}
+
+async fn close(instance: &Instance, argument: &str, text: &str) -> Result<(), CallError> {
+    let jid = bare_jid(argument, text)?;
+    instance.account.ask(|answer| Command::CloseChat { jid, answer }).await
+}
+
+async fn send<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    text: &str,
+    message: Outgoing,
+) -> Result<String, CallError> {
+    let (instance, _open) = caller(accessor)?;
+    let to = jid("jid", text)?;
+    let draft = Box::new(draft(message)?);
+    instance.require(Permission::MessagesSend, Target::Jid(&to))?;
+    pace(&instance).await?;
+    instance.account.ask(|answer| Command::SendMessage { to, kind: MessageKind::Chat, draft, answer }).await
+}

@@ -1,0 +1,86 @@
+//! The private API as plugins call it: one file for each grouping of `wit/`, under the same name.
+//!
+//! Each call parses its arguments, asks the grants, and then reads the account's snapshot or sends it a command.
+//! A plugin's mistake is an error value; nothing here traps.
+
+#[expect(clippy::module_inception, reason = "each grouping is one file of its own name, and this one is called api")]
+mod api;
+mod chats;
+mod connection;
+mod contacts;
+pub(crate) mod listen;
+mod log;
+mod promises;
+mod rooms;
+mod settings;
+mod timers;
+mod types;
+mod user;
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+use wasmtime::component::Accessor;
+
+use crate::bindings::parlor::plugin::types::Error;
+use crate::error::CallError;
+use crate::plugins::{Grouping, Instance, OpenCall};
+
+/// The instance that calls, with the call counted as open.
+fn caller<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<(Arc<Instance>, OpenCall), CallError> {
+    let instance = accessor.with(|mut access| Arc::clone(&access.get().instance));
+    let open = instance.open_call()?;
+    Ok((instance, open))
+}
+
+/// An address that a plugin gave.
+fn jid(argument: &str, text: &str) -> Result<Jid, CallError> {
+    // The longest address that RFC 7622 allows; the parser need not see more.
+    const LONGEST: usize = 3 * 1023 + 2;
+    if text.len() > LONGEST {
+        return Err(CallError::invalid(argument, format!("longer than {LONGEST} bytes")));
+    }
+    Jid::new(text).map_err(|error| CallError::invalid(argument, format!("not a JID: {error}")))
+}
+
+/// An address whose resource does not matter.
+fn bare_jid(argument: &str, text: &str) -> Result<BareJid, CallError> {
+    jid(argument, text).map(|jid| jid.to_bare())
+}
+
+/// A list of a plugin's, of a length that the host is willing to work through.
+fn bounded<'a, T>(argument: &str, list: &'a [T]) -> Result<&'a [T], CallError> {
+    const LONGEST: usize = 1_000;
+    if list.len() > LONGEST {
+        return Err(CallError::invalid(argument, format!("more than {LONGEST} of them")));
+    }
+    Ok(list)
+}
+
+/// A text of a plugin's, of a length that the host is willing to carry.
+fn text<'a>(argument: &str, text: &'a str, longest: usize) -> Result<&'a str, CallError> {
+    if text.len() > longest {
+        return Err(CallError::invalid(argument, format!("longer than {longest} bytes")));
+    }
+    Ok(text)
+}
+
+/// Waits until the plugin may send another stanza; a flood is slowed down first, and then refused.
+async fn pace(instance: &Instance) -> Result<(), CallError> {
+    const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+    let mut patience = PATIENCE;
+    while let Err(wait) = instance.outgoing.take() {
+        if wait > patience {
+            let limit = instance.limits.messages_per_second;
+            return Err(CallError::OverLimit(format!("{limit} stanzas a second")));
+        }
+        patience -= wait;
+        tokio::time::sleep(wait).await;
+    }
+    Ok(())
+}
+
+/// The answer of a call as the contract spells it.
+fn answer<R>(result: Result<R, CallError>) -> Result<R, Error> {
+    result.map_err(Error::from)
+}

@@ -1,0 +1,51 @@
+//! `promises`: a plugin's own, for others to wait for.
+
+use wasmtime::component::Accessor;
+
+use super::api::name;
+use super::{answer, bounded, caller, text};
+use crate::bindings::parlor::plugin::promises::{Host, HostWithStore};
+use crate::bindings::parlor::plugin::types::Error;
+use crate::error::CallError;
+use crate::plugins::{Context, Grouping};
+use crate::session::Command;
+
+impl Host for Context {}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn add(accessor: &Accessor<T, Self>, name: String) -> Result<(), Error> {
+        answer(add(accessor, "name", &[name]).await)
+    }
+
+    async fn add_all(accessor: &Accessor<T, Self>, names: Vec<String>) -> Result<(), Error> {
+        answer(add(accessor, "names", &names).await)
+    }
+
+    async fn reject(accessor: &Accessor<T, Self>, name: String, reason: String) -> Result<(), Error> {
+        answer(reject(accessor, &name, &reason).await)
+    }
+}
+
+async fn add<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    argument: &str,
+    names: &[String],
+) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor)?;
+    let names = bounded(argument, names)?.iter().map(|text| name(argument, text)).collect::<Result<_, _>>()?;
+    let by = instance.id;
+    instance.account.ask(|answer| Command::AddPromises { by, names, answer }).await
+}
+
+async fn reject<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    promise: &str,
+    reason: &str,
+) -> Result<(), CallError> {
+    const MAX_REASON: usize = 4 << 10;
+    let (instance, _open) = caller(accessor)?;
+    let name = name("name", promise)?;
+    let reason = text("reason", reason, MAX_REASON)?.to_owned();
+    let by = instance.id;
+    instance.account.ask(|answer| Command::RejectPromise { by, name, reason, answer }).await
+}

@@ -1,0 +1,58 @@
+//! `timers`: waiting, and being woken.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use wasmtime::component::Accessor;
+
+use super::{answer, caller};
+use crate::bindings::parlor::plugin::timers::{Host, HostWithStore};
+use crate::bindings::parlor::plugin::types::Error;
+use crate::error::CallError;
+use crate::plugins::{Context, Grouping, Instance, SHORTEST_PERIOD};
+use crate::router::SubscriptionId;
+
+/// The longest sleep: a day. What is longer is cut, so that no sum of times can overflow.
+const LONGEST_SLEEP: Duration = Duration::from_hours(24);
+
+impl Host for Context {
+    fn after(&mut self, milliseconds: u64) -> Result<u64, Error> {
+        answer(set(&self.instance, Duration::from_millis(milliseconds), false))
+    }
+
+    fn every(&mut self, milliseconds: u64) -> Result<u64, Error> {
+        let period = Duration::from_millis(milliseconds);
+        answer(if period < SHORTEST_PERIOD {
+            Err(CallError::invalid("milliseconds", format!("a period of at least {} ms", SHORTEST_PERIOD.as_millis())))
+        } else {
+            set(&self.instance, period, true)
+        })
+    }
+
+    fn cancel(&mut self, timer: u64) -> Result<(), Error> {
+        let was_set = self.instance.with_timers(|timers| timers.cancel(SubscriptionId(timer)));
+        answer(was_set.then_some(()).ok_or_else(|| CallError::NotFound(format!("timer {timer}"))))
+    }
+}
+
+fn set(instance: &Instance, after: Duration, repeats: bool) -> Result<u64, CallError> {
+    let limit = instance.limits.timers;
+    instance.with_timers(|timers| {
+        if timers.len() >= limit as usize {
+            return Err(CallError::OverLimit(format!("{limit} timers")));
+        }
+        Ok(timers.set(Instant::now(), after, repeats).0)
+    })
+}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn sleep(accessor: &Accessor<T, Self>, milliseconds: u64) {
+        // The contract gives no error here; one call too many waits like the others.
+        let _open = caller(accessor);
+        if milliseconds == 0 {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(Duration::from_millis(milliseconds).min(LONGEST_SLEEP)).await;
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! `types`: from the house's records to those of the contract, and back.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+
+use super::jid;
+use crate::bindings::parlor::plugin::types as wit;
+use crate::error::{CallError, StanzaError};
+use crate::event::Payload;
+use crate::plugins::Context;
+use crate::session::{Chat, Contact, Occupant, Room, Status};
+use crate::stanza::{Carbon, Draft, Extensions, Invite, Message, Reactions, ReplyTo, Show};
+
+impl wit::Host for Context {}
+
+/// A point in time as XEP-0082 writes it.
+pub(super) fn date_time(at: Timestamp) -> String {
+    // To the millisecond: what servers write.
+    format!("{at:.3}")
+}
+
+impl From<CallError> for wit::Error {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Denied { permission, scope, hint } => {
+                Self::Denied(wit::Denial { permission: permission.to_string(), scope, hint })
+            }
+            CallError::NotOwner(what) => Self::Denied(wit::Denial {
+                permission: "owner".to_owned(),
+                hint: "no grant helps: only the plugin that added it may".to_owned(),
+                scope: Some(what),
+            }),
+            CallError::Invalid { argument, reason } => Self::Invalid(wit::BadArgument { name: argument, reason }),
+            CallError::NotFound(what) => Self::NotFound(what),
+            CallError::NotReady(promise) => Self::NotReady(promise.to_owned()),
+            CallError::Unsupported(what) => Self::Unsupported(what),
+            CallError::Stanza(error) => Self::Stanza((*error).into()),
+            CallError::Rejected(reason) => Self::Rejected(reason),
+            CallError::TimedOut => Self::TimedOut,
+            CallError::Offline => Self::Offline,
+            CallError::Stopped => Self::Stopped,
+            CallError::OverLimit(what) => Self::OverLimit(what),
+            CallError::Other(what) => Self::Other(what),
+        }
+    }
+}
+
+impl From<StanzaError> for wit::StanzaError {
+    fn from(StanzaError { condition, kind, text, xml }: StanzaError) -> Self {
+        Self { condition, kind, text, xml }
+    }
+}
+
+fn show(show: Show) -> String {
+    show.as_str().to_owned()
+}
+
+impl From<&Contact> for wit::Contact {
+    fn from(contact: &Contact) -> Self {
+        let jid = contact.jid.to_string();
+        Self {
+            user_id: contact.jid.node().map_or_else(|| jid.clone(), ToString::to_string),
+            jid,
+            fullname: contact.fullname.clone(),
+            subscription: contact.subscription.clone(),
+            ask: contact.ask.then(|| "subscribe".to_owned()),
+            requesting: contact.requesting,
+            groups: contact.groups.clone(),
+            chat_status: contact.chat_status().to_owned(),
+            status: contact.resources.first().and_then(|resource| resource.status.clone()),
+            resources: contact
+                .resources
+                .iter()
+                .map(|resource| wit::Resource {
+                    name: resource.name.clone(),
+                    priority: resource.priority,
+                    show: resource.show.map(show),
+                    status: resource.status.clone(),
+                    since: date_time(resource.since),
+                })
+                .collect(),
+            image: None,
+            image_type: None,
+            url: None,
+            vcard_updated: None,
+        }
+    }
+}
+
+impl From<&Chat> for wit::Chat {
+    fn from(chat: &Chat) -> Self {
+        Self {
+            jid: chat.jid.to_string(),
+            fullname: chat.fullname.clone(),
+            opened: date_time(chat.opened),
+            minimized: chat.minimized,
+            last_active: chat.last_active.map(date_time),
+        }
+    }
+}
+
+impl From<&Room> for wit::Room {
+    fn from(room: &Room) -> Self {
+        Self {
+            jid: room.jid.to_string(),
+            nick: room.nick.clone(),
+            joined: room.joined,
+            subject: room.subject.clone(),
+            role: room.role.clone(),
+            affiliation: room.affiliation.clone(),
+            occupants: u32::try_from(room.occupants.len()).unwrap_or(u32::MAX),
+            minimized: room.minimized,
+        }
+    }
+}
+
+impl From<&Occupant> for wit::Occupant {
+    fn from(occupant: &Occupant) -> Self {
+        Self {
+            room: occupant.room.to_string(),
+            nick: occupant.nick.clone(),
+            role: occupant.role.clone(),
+            affiliation: occupant.affiliation.clone(),
+            jid: occupant.jid.as_ref().map(ToString::to_string),
+            show: occupant.show.map(show),
+            status: occupant.status.clone(),
+            own: occupant.own,
+            previous_nick: occupant.previous_nick.clone(),
+            left: occupant.left.map(str::to_owned),
+            reason: occupant.reason.clone(),
+        }
+    }
+}
+
+impl From<&Invite> for wit::Invite {
+    fn from(invite: &Invite) -> Self {
+        Self {
+            room: invite.room.to_string(),
+            from: invite.from.to_string(),
+            reason: invite.reason.clone(),
+            password: invite.password.clone(),
+        }
+    }
+}
+
+impl From<&Status> for wit::Status {
+    fn from(status: &Status) -> Self {
+        Self { value: status.value.as_str().to_owned(), message: status.message.clone() }
+    }
+}
+
+impl From<&Extensions> for wit::Extensions {
+    fn from(extensions: &Extensions) -> Self {
+        Self {
+            reply: extensions
+                .reply
+                .as_ref()
+                .map(|reply| wit::Reply { id: reply.id.clone(), to: reply.to.as_ref().map(ToString::to_string) }),
+            replace: extensions.replace.clone(),
+            reactions: extensions
+                .reactions
+                .as_ref()
+                .map(|reactions| wit::Reactions { id: reactions.id.clone(), emojis: reactions.emojis.clone() }),
+            receipt_requested: extensions.receipt_requested,
+            receipt: extensions.receipt.clone(),
+            marker: extensions.marker.clone(),
+            marked: extensions.marked.clone(),
+            chat_state: extensions.chat_state.clone(),
+        }
+    }
+}
+
+/// A message; its XML only where that was asked for and granted.
+pub(super) fn message(message: &Message, xml: bool) -> wit::Message {
+    wit::Message {
+        id: message.id.clone(),
+        stanza_id: message.stanza_id.clone(),
+        origin_id: message.origin_id.clone(),
+        chat: message.chat.to_string(),
+        from: message.from.to_string(),
+        to: message.to.to_string(),
+        nick: message.nick.clone(),
+        kind: message.kind.as_str().to_owned(),
+        body: message.body.clone(),
+        subject: message.subject.clone(),
+        thread: message.thread.clone(),
+        at: date_time(message.at),
+        delayed: message.delayed,
+        carbon: message.carbon.map(|carbon| {
+            match carbon {
+                Carbon::Received => "received",
+                Carbon::Sent => "sent",
+            }
+            .to_owned()
+        }),
+        own: message.own,
+        extensions: message.extensions.as_deref().map(Into::into),
+        xml: xml.then(|| message.raw.to_xml()),
+    }
+}
+
+/// What an event carries.
+pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
+    match payload {
+        Payload::None => wit::Payload::None,
+        Payload::Text(text) => wit::Payload::Text(text.clone()),
+        Payload::Status(status) => wit::Payload::Status(status.into()),
+        Payload::Stanza(xml) => wit::Payload::Stanza(xml.clone()),
+        Payload::Contact(contact) => wit::Payload::Contact((&**contact).into()),
+        Payload::Chat(chat) => wit::Payload::Chat((&**chat).into()),
+        Payload::Message(one) => wit::Payload::Message(message(one, xml)),
+        Payload::Room(room) => wit::Payload::Room((&**room).into()),
+        Payload::Occupant(occupant) => wit::Payload::Occupant((&**occupant).into()),
+        Payload::Feature { var, entity } => {
+            wit::Payload::Feature(wit::Feature { var: var.clone(), entity: entity.to_string() })
+        }
+        Payload::Invite(invite) => wit::Payload::Invite((&**invite).into()),
+        Payload::Command { name, args, message: carried } => wit::Payload::Command(wit::Command {
+            name: name.clone(),
+            args: args.clone(),
+            message: message(carried, xml),
+        }),
+        Payload::Json(json) => wit::Payload::Json(json.clone()),
+    }
+}
+
+/// The longest list of reactions to one message.
+const MAX_EMOJIS: usize = 64;
+/// The longest id of a message.
+const MAX_ID: usize = 1024;
+
+/// A message that a plugin wants to send.
+pub(super) fn draft(outgoing: wit::Outgoing) -> Result<Draft, CallError> {
+    let wit::Outgoing { body, subject, thread, extensions: carried } = outgoing;
+    let extensions = carried.map(extensions).transpose()?.map(Box::new);
+    if let Some(thread) = &thread {
+        super::text("message.thread", thread, MAX_ID)?;
+    }
+    Ok(Draft { body, subject, thread, extensions })
+}
+
+fn extensions(carried: wit::Extensions) -> Result<Extensions, CallError> {
+    const MARKERS: [&str; 3] = ["received", "displayed", "acknowledged"];
+    const STATES: [&str; 5] = ["active", "composing", "paused", "inactive", "gone"];
+    for (argument, id) in [
+        ("message.replace", &carried.replace),
+        ("message.receipt", &carried.receipt),
+        ("message.marked", &carried.marked),
+    ] {
+        if let Some(id) = id {
+            super::text(argument, id, MAX_ID)?;
+        }
+    }
+    if carried.marker.is_some() != carried.marked.is_some() {
+        return Err(CallError::invalid("message.marker", "a marker and the id that it marks belong together"));
+    }
+    one_of("message.marker", carried.marker.as_deref(), &MARKERS)?;
+    one_of("message.chat-state", carried.chat_state.as_deref(), &STATES)?;
+    let reply = match carried.reply {
+        None => None,
+        Some(reply) => Some(ReplyTo {
+            id: super::text("message.reply.id", &reply.id, MAX_ID)?.to_owned(),
+            to: reply.to.map(|to| jid("message.reply.to", &to)).transpose()?,
+        }),
+    };
+    let reactions = match carried.reactions {
+        None => None,
+        Some(reactions) => {
+            super::text("message.reactions.id", &reactions.id, MAX_ID)?;
+            if reactions.emojis.len() > MAX_EMOJIS {
+                return Err(CallError::invalid("message.reactions.emojis", format!("more than {MAX_EMOJIS}")));
+            }
+            let distinct: HashSet<&String> = reactions.emojis.iter().collect();
+            if distinct.len() != reactions.emojis.len()
+                || reactions.emojis.iter().any(|one| one.is_empty() || one.len() > 64)
+            {
+                return Err(CallError::invalid("message.reactions.emojis", "each one emoji, and none twice"));
+            }
+            Some(Reactions { id: reactions.id, emojis: reactions.emojis })
+        }
+    };
+    Ok(Extensions {
+        reply,
+        replace: carried.replace,
+        reactions,
+        receipt_requested: carried.receipt_requested,
+        receipt: carried.receipt,
+        marker: carried.marker,
+        marked: carried.marked,
+        chat_state: carried.chat_state,
+    })
+}
+
+fn one_of(argument: &str, value: Option<&str>, known: &[&str]) -> Result<(), CallError> {
+    match value {
+        Some(value) if !known.contains(&value) => {
+            Err(CallError::invalid(argument, format!("must be one of {}", known.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}

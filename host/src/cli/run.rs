@@ -1,0 +1,154 @@
+//! `parlor run`: the house stands until it is told to stop.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, Overrides};
+use crate::host::Host;
+
+/// What `parlor run` takes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Signals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the policy again, without dropping a connection\n\nExit codes: 0 stopped as asked, 1 failed, 2 wrong usage"
+)]
+pub struct Run {
+    /// The configuration.
+    #[arg(long, default_value = "parlor.toml", env = "PARLOR_CONFIG")]
+    config: PathBuf,
+    /// The folder for what the host keeps, instead of the configuration's `data`.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// The policy, instead of the configuration's `plugins`.
+    #[arg(long)]
+    plugins: Option<PathBuf>,
+    /// What to log, such as `info` or `parlor=debug`, instead of the configuration's `log`.
+    #[arg(long)]
+    log: Option<String>,
+    /// How to log.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// A setting over the file's, as KEY=JSON; may be given several times.
+    #[arg(long = "set", value_name = "KEY=JSON")]
+    settings: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Run {
+    /// Runs until a signal, or until every account has failed.
+    pub fn execute(self) -> anyhow::Result<()> {
+        let mut settings = Vec::new();
+        for pair in self.settings {
+            let (key, json) = pair.split_once('=').with_context(|| format!("--set {pair}: must be KEY=JSON"))?;
+            settings.push((key.to_owned(), json.to_owned()));
+        }
+        let overrides =
+            Overrides { data: self.data, plugins: self.plugins, log: self.log, settings, ..Overrides::default() };
+        let config = Config::load(&self.config, &overrides)?;
+        start_log(&config.log, self.log_format)?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .thread_name("parlor")
+            .enable_all()
+            // Guests may take whole slices; timers and newcomers must not wait for 61 of them.
+            .event_interval(1)
+            .global_queue_interval(1)
+            .build()
+            .context("the runtime cannot start")?;
+        let result = runtime.block_on(stand(config));
+        // A name look-up that hangs must not hold up the end.
+        runtime.shutdown_background();
+        result
+    }
+}
+
+async fn stand(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let host = tokio::select! {
+        host = Host::start(config) => host?,
+        () = signals.stop() => return Ok(()),
+    };
+    let failure = loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop => break None,
+                Asked::Reload => if let Err(error) = host.reload().await {
+                    tracing::error!(reason = %error, "the policy was not read; nothing has changed");
+                },
+            },
+            reasons = host.all_failed() => break Some(reasons),
+        }
+    };
+    tokio::select! {
+        () = host.stop() => {}
+        () = signals.stop() => bail!("ended at once, on a second signal"),
+    }
+    match failure {
+        None => {
+            tracing::info!("stopped cleanly");
+            Ok(())
+        }
+        Some(reasons) => {
+            let reasons: Vec<_> =
+                reasons.into_iter().map(|(name, reason)| format!("account {name}: {reason}")).collect();
+            bail!("{}", reasons.join("\n"))
+        }
+    }
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+enum Asked {
+    Stop,
+    Reload,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("signals cannot be listened to");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.hang_up.recv() => Asked::Reload,
+        }
+    }
+
+    /// The next request to stop; others are not heard meanwhile.
+    async fn stop(&mut self) {
+        while !matches!(self.next().await, Asked::Stop) {}
+    }
+}
+
+fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).with_context(|| format!("log: {filter:?} is not a filter; try `info`"))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

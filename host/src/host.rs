@@ -1,0 +1,426 @@
+//! The house: its accounts, its plugins, and what the owner does with them while they run.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fs4::FileExt;
+use futures_util::future::{join_all, select_all};
+use tokio::sync::{Mutex, watch};
+
+use crate::account::{Account, Connection, Shared};
+use crate::config::{AccountName, Config};
+use crate::plugins::order::{self, Candidate, Strictness};
+use crate::plugins::policy::{Entry, Policy, PolicyError};
+use crate::plugins::store::{self, Loaded, Unfit};
+use crate::plugins::{Admitted, Engine, EngineError, PluginId, State, Supervised};
+
+/// How long plugins may hold up the log-in (API row 7).
+const INITIALIZE: Duration = Duration::from_secs(10);
+
+/// A running house.
+pub struct Host {
+    config: Config,
+    engine: Arc<Engine>,
+    accounts: BTreeMap<AccountName, Account>,
+    plugins: Mutex<BTreeMap<PluginId, Plugin>>,
+    /// Held for as long as the house stands: one house for each data folder.
+    _lock: File,
+}
+
+/// Something that the policy names.
+struct Plugin {
+    entry: Entry,
+    standing: Standing,
+}
+
+enum Standing {
+    /// It may not run, and why.
+    Refused(String),
+    /// It runs, or tries to, on these accounts.
+    Admitted { admitted: Arc<Admitted>, on: BTreeMap<AccountName, Supervised> },
+}
+
+/// Why the house does not stand.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be made or written to.
+    #[error("the data folder {path} cannot be used: {source}", path = path.display())]
+    Data {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another host has it.
+    #[error("another parlor runs with the data folder {}; stop it first, or give this one its own with --data", .0.display())]
+    Busy(PathBuf),
+    /// The policy cannot be read.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The engine cannot start.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// Why a plugin was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddError {
+    /// The id is taken.
+    #[error("there is a plugin {id} already, from {running}; {refused} was not added", running = running.display(), refused = refused.display())]
+    Taken {
+        /// The id.
+        id: PluginId,
+        /// Where the running one comes from.
+        running: PathBuf,
+        /// Where the new one comes from.
+        refused: PathBuf,
+    },
+    /// It may not run; one sentence.
+    #[error("plugin {id} is refused: {reason}")]
+    Refused {
+        /// The id.
+        id: PluginId,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Where one plugin stands on one account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginStatus {
+    /// The plugin.
+    pub id: PluginId,
+    /// The account; none where the plugin may not run at all.
+    pub account: Option<AccountName>,
+    /// Where it stands; a refusal is [`State::Refused`].
+    pub state: State,
+    /// How many events it has handled since it last started.
+    pub handled: u64,
+    /// How many of its calls were denied since then.
+    pub denials: u64,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+impl Host {
+    /// Builds the house: starts the accounts' tasks and the plugins, gives each plugin its chance to listen, and then
+    /// logs in (API row 7). It returns when the log-ins have begun.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let lock = lock(&config.data)?;
+        let policy = Policy::load(&config.plugins)?;
+        let engine = Arc::new(Engine::start()?);
+        let accounts = config.accounts.values().map(|one| (one.name.clone(), Account::start(one.clone()))).collect();
+        let host = Self { config, engine, accounts, plugins: Mutex::default(), _lock: lock };
+        host.add_all(policy.plugins).await;
+        let settling = async {
+            let plugins = host.plugins.lock().await;
+            join_all(plugins.values().flat_map(Plugin::supervised).map(Supervised::settled)).await;
+        };
+        if tokio::time::timeout(INITIALIZE, settling).await.is_err() {
+            tracing::warn!(
+                "some plugins took longer than {} s to initialize; logging in without them",
+                INITIALIZE.as_secs()
+            );
+        }
+        for account in host.accounts.values() {
+            account.shared().plugins_initialized().await;
+            host.warn_of_unknown_settings(account.shared()).await;
+            if account.shared().settings().auto_login {
+                account.shared().connect().await;
+            }
+        }
+        Ok(host)
+    }
+
+    /// Adds a plugin while the house stands (API row 2). It returns when the plugin's `initialize` has returned or
+    /// failed, or waits for the session.
+    pub async fn add_plugin(&self, id: PluginId, entry: Entry) -> Result<(), AddError> {
+        if let Some(running) = self.plugins.lock().await.get(&id) {
+            return Err(AddError::Taken { id, running: running.entry.source.clone(), refused: entry.source });
+        }
+        self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
+        let plugins = self.plugins.lock().await;
+        match plugins.get(&id).map(|plugin| &plugin.standing) {
+            Some(Standing::Refused(reason)) => Err(AddError::Refused { id, reason: reason.clone() }),
+            Some(Standing::Admitted { on, .. }) => {
+                join_all(on.values().map(Supervised::settled)).await;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Removes a plugin while the house stands (API row 3): everything that lived for it is gone when this returns.
+    /// False: there was none of this id.
+    pub async fn remove_plugin(&self, id: &PluginId) -> bool {
+        let Some(plugin) = self.plugins.lock().await.remove(id) else { return false };
+        plugin.stop().await;
+        tracing::info!(plugin = %id, "plugin removed");
+        true
+    }
+
+    /// Reads the policy again and does what it says now, without touching the connections. A policy that cannot be
+    /// read changes nothing.
+    pub async fn reload(&self) -> Result<(), PolicyError> {
+        let policy = Policy::load(&self.config.plugins)?;
+        let mut leaving = Vec::new();
+        let mut coming = BTreeMap::new();
+        {
+            let plugins = self.plugins.lock().await;
+            for (id, plugin) in &*plugins {
+                // Bytes that somebody changed since they were approved run nothing, not even on.
+                let stays = policy.plugins.get(id) == Some(&plugin.entry)
+                    && match &plugin.standing {
+                        Standing::Admitted { .. } => store::is_unchanged(&plugin.entry),
+                        Standing::Refused(_) => false,
+                    };
+                if !stays {
+                    leaving.push(id.clone());
+                }
+            }
+            for (id, entry) in policy.plugins {
+                if !plugins.contains_key(&id) || leaving.contains(&id) {
+                    coming.insert(id, entry);
+                }
+            }
+        }
+        for id in leaving {
+            self.remove_plugin(&id).await;
+        }
+        self.add_all(coming).await;
+        tracing::info!(policy = %self.config.plugins.display(), "policy read again");
+        Ok(())
+    }
+
+    /// Where every plugin stands.
+    pub async fn status(&self) -> Vec<PluginStatus> {
+        let plugins = self.plugins.lock().await;
+        let mut all = Vec::new();
+        for (id, plugin) in &*plugins {
+            match &plugin.standing {
+                Standing::Refused(reason) => all.push(PluginStatus {
+                    id: id.clone(),
+                    account: None,
+                    state: State::Refused(reason.clone()),
+                    handled: 0,
+                    denials: 0,
+                    restarts: 0,
+                }),
+                Standing::Admitted { on, .. } => all.extend(on.iter().map(|(account, supervised)| {
+                    let instance = supervised.instance();
+                    let count = |counter: fn(&crate::plugins::Instance) -> &std::sync::atomic::AtomicU64| {
+                        instance.as_ref().map_or(0, |one| counter(one).load(std::sync::atomic::Ordering::Relaxed))
+                    };
+                    PluginStatus {
+                        id: id.clone(),
+                        account: Some(account.clone()),
+                        state: supervised.state().borrow().clone(),
+                        handled: count(|one| &one.handled),
+                        denials: count(|one| &one.denials),
+                        restarts: supervised.restarts(),
+                    }
+                })),
+            }
+        }
+        all
+    }
+
+    /// An account of the house.
+    pub fn account(&self, name: &AccountName) -> Option<&Arc<Shared>> {
+        self.accounts.get(name).map(Account::shared)
+    }
+
+    /// Waits until every account has failed for good, and gives each one's reason. A house with one live account
+    /// stands.
+    pub async fn all_failed(&self) -> Vec<(AccountName, String)> {
+        let mut reasons = Vec::new();
+        let mut waiting: Vec<_> = self
+            .accounts
+            .iter()
+            .map(|(name, account)| Box::pin(failed(name.clone(), account.shared().connection())))
+            .collect();
+        while !waiting.is_empty() {
+            let (reason, _, rest) = select_all(waiting).await;
+            reasons.push(reason);
+            waiting = rest;
+        }
+        reasons
+    }
+
+    /// Lets every plugin say good-bye, then every account, and ends.
+    pub async fn stop(self) {
+        let plugins = std::mem::take(&mut *self.plugins.lock().await);
+        join_all(plugins.into_values().map(Plugin::stop)).await;
+        join_all(self.accounts.into_values().map(Account::stop)).await;
+    }
+
+    /// Examines, admits, orders and starts what the policy names.
+    async fn add_all(&self, entries: BTreeMap<PluginId, Entry>) {
+        let mut loaded = BTreeMap::new();
+        for (id, entry) in entries {
+            let result = self.load(&id, &entry).await;
+            loaded.insert(id, (entry, result));
+        }
+        let mut plugins = self.plugins.lock().await;
+        let running = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
+            Standing::Admitted { admitted, .. } => Some(candidate(id, admitted)),
+            Standing::Refused(_) => None,
+        });
+        let new = loaded.iter().map(|(id, (_, result))| match result {
+            Ok(one) => candidate(id, &one.admitted),
+            Err(unfit) => missing(id, unfit),
+        });
+        let candidates: Vec<_> = running.chain(new).collect();
+        let strictness =
+            if self.config.settings.strict_plugin_dependencies { Strictness::Strict } else { Strictness::Lenient };
+        let mut plan = order::plan(&candidates, strictness);
+        for start in &plan.starts {
+            // Those that run already have had their turn.
+            let Some((entry, Ok(one))) = loaded.get(&start.id) else { continue };
+            for warning in &start.warned {
+                tracing::warn!(plugin = %start.id, reason = %warning, "plugin starts without a dependency");
+            }
+            let on = self.start_on_accounts(entry, one, start, strictness, &plugins);
+            let standing = Standing::Admitted { admitted: Arc::clone(&one.admitted), on };
+            plugins.insert(start.id.clone(), Plugin { entry: entry.clone(), standing });
+        }
+        for (id, (entry, result)) in loaded {
+            let reason = match (result, plan.refused.remove(&id)) {
+                (Err(unfit), _) => unfit.to_string(),
+                (Ok(_), Some(refused)) => refused.to_string(),
+                (Ok(_), None) => continue,
+            };
+            tracing::error!(plugin = %id, %reason, "plugin refused");
+            plugins.insert(id, Plugin { entry, standing: Standing::Refused(reason) });
+        }
+    }
+
+    async fn load(&self, id: &PluginId, entry: &Entry) -> Result<Loaded, Unfit> {
+        if let Some(unknown) = entry.accounts.iter().flatten().find(|account| !self.accounts.contains_key(*account)) {
+            return Err(Unfit::UnknownAccount(unknown.clone()));
+        }
+        store::load(id, entry, &self.config.settings, &self.engine).await
+    }
+
+    fn start_on_accounts(
+        &self,
+        entry: &Entry,
+        loaded: &Loaded,
+        start: &order::Start,
+        strictness: Strictness,
+        plugins: &BTreeMap<PluginId, Plugin>,
+    ) -> BTreeMap<AccountName, Supervised> {
+        let chosen = |name: &AccountName| entry.accounts.as_ref().is_none_or(|accounts| accounts.contains(name));
+        let declared = &loaded.admitted.manifest.dependencies;
+        let accounts = self.accounts.iter().filter(|(name, _)| chosen(name));
+        accounts
+            .map(|(name, account)| {
+                let after = start
+                    .after
+                    .iter()
+                    .filter_map(|dependency| match &plugins.get(dependency)?.standing {
+                        Standing::Admitted { admitted, on } => {
+                            let optional = [dependency, &admitted.manifest.name]
+                                .iter()
+                                .find_map(|name| declared.get(*name))
+                                .is_some_and(|dependency| dependency.optional);
+                            Some(on.get(name)?.as_dependency(strictness == Strictness::Strict && !optional))
+                        }
+                        Standing::Refused(_) => None,
+                    })
+                    .collect();
+                let supervised = Supervised::start(
+                    Arc::clone(&loaded.admitted),
+                    Arc::clone(&loaded.compiled),
+                    Arc::clone(&self.engine),
+                    Arc::clone(account.shared()),
+                    after,
+                );
+                (name.clone(), supervised)
+            })
+            .collect()
+    }
+
+    async fn warn_of_unknown_settings(&self, account: &Shared) {
+        let plugins = self.plugins.lock().await;
+        let claimed = |key: &str| {
+            plugins.values().any(|plugin| match &plugin.standing {
+                Standing::Admitted { admitted, .. } => admitted.manifest.settings.contains_key(key),
+                Standing::Refused(_) => false,
+            })
+        };
+        for (key, nearest) in account.settings().unknown() {
+            if !claimed(key) {
+                tracing::warn!(account = %account.name, setting = %key, nearest, "unknown setting, kept for plugins");
+            }
+        }
+    }
+}
+
+impl Plugin {
+    fn supervised(&self) -> impl Iterator<Item = &Supervised> {
+        match &self.standing {
+            Standing::Refused(_) => None,
+            Standing::Admitted { on, .. } => Some(on.values()),
+        }
+        .into_iter()
+        .flatten()
+    }
+
+    async fn stop(self) {
+        if let Standing::Admitted { on, .. } = self.standing {
+            join_all(on.into_values().map(Supervised::stop)).await;
+        }
+    }
+}
+
+fn candidate(id: &PluginId, admitted: &Admitted) -> Candidate {
+    Candidate {
+        id: id.clone(),
+        name: admitted.manifest.name.clone(),
+        version: admitted.manifest.version.clone(),
+        dependencies: admitted.manifest.dependencies.clone(),
+        unusable: None,
+    }
+}
+
+/// A plugin that may not run, so that those who depend on it can say why.
+fn missing(id: &PluginId, unfit: &Unfit) -> Candidate {
+    Candidate {
+        id: id.clone(),
+        name: id.clone(),
+        version: semver::Version::new(0, 0, 0),
+        dependencies: BTreeMap::new(),
+        unusable: Some(unfit.to_string()),
+    }
+}
+
+async fn failed(name: AccountName, mut connection: watch::Receiver<Connection>) -> (AccountName, String) {
+    let failed = connection.wait_for(|connection| matches!(connection, Connection::Failed(_))).await;
+    if let Ok(Connection::Failed(reason)) = failed.as_deref() {
+        return (name, reason.clone());
+    }
+    drop(failed);
+    // The account was stopped, so the house is being torn down and nobody waits for its failure.
+    std::future::pending().await
+}
+
+/// Makes the data folder, readable by its owner alone, and locks it.
+fn lock(data: &Path) -> Result<File, StartError> {
+    let unusable = |source| StartError::Data { path: data.to_owned(), source };
+    let mut folder = std::fs::DirBuilder::new();
+    folder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.create(data).map_err(unusable)?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(data.join("parlor.lock")).map_err(unusable)?;
+    match FileExt::try_lock(&file) {
+        Ok(()) => Ok(file),
+        Err(fs4::TryLockError::WouldBlock) => Err(StartError::Busy(data.to_owned())),
+        Err(fs4::TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}

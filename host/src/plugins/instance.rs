@@ -1,0 +1,383 @@
+//! One plugin on one account while it runs: one Store, one task, one mailbox.
+//!
+//! [`Instance`] is what the host's calls see of it; [`Context`] is what lives inside its Store. Dropping the future of
+//! [`run`] ends it, and nothing else holds a piece of it.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::StreamExt;
+use futures_util::future::FutureExt;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use wasmtime::component::{HasData, ResourceTable};
+use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::InstanceId;
+use super::admission::Admitted;
+use super::engine::{Compiled, Engine};
+use super::id::PluginId;
+use super::limits::Limits;
+use super::rate::Bucket;
+use super::settings::OwnSettings;
+use super::timers::Timers;
+use super::watchdog::{self, Allowance, Overrun};
+use crate::account;
+use crate::api;
+use crate::error::CallError;
+use crate::event::{Event, EventName, Payload};
+use crate::permissions::{Permission, Target, denial};
+use crate::router::{Mail, Mailbox};
+
+/// What the host's calls see of a running plugin.
+pub struct Instance {
+    /// Its number.
+    pub id: InstanceId,
+    /// The owner's name for the plugin.
+    pub plugin: PluginId,
+    /// The account that it runs for.
+    pub account: Arc<account::Shared>,
+    /// Where events for it go, and what it may see and do.
+    pub mailbox: Arc<Mailbox>,
+    /// What it may use.
+    pub limits: Limits,
+    /// Its own settings.
+    pub settings: OwnSettings,
+    /// The CPU time it used.
+    pub cpu: Arc<watchdog::Account>,
+    /// How many events it has handled.
+    pub handled: AtomicU64,
+    /// How many calls were denied.
+    pub denials: AtomicU64,
+    /// Messages and other stanzas that it sends.
+    pub outgoing: Bucket,
+    /// Lines that it logs.
+    pub log_lines: Bucket,
+    /// Lines that were dropped since one was last written.
+    pub log_dropped: AtomicU64,
+    /// Calls that have not returned.
+    open_calls: AtomicUsize,
+    /// Calls that wait for the session: their time is not held against the plugin.
+    waits: watch::Sender<usize>,
+    timers: Mutex<Timers>,
+    timers_changed: Notify,
+}
+
+impl Instance {
+    /// A new one, and the end of its mailbox that [`run`] reads.
+    pub fn new(admitted: &Admitted, account: Arc<account::Shared>) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
+        let id = InstanceId::next();
+        let limits = admitted.limits.clone();
+        let (mailbox, receiver) = Mailbox::new(id, limits.mailbox as usize, Arc::new(admitted.grants.clone()));
+        let instance = Self {
+            id,
+            plugin: admitted.id.clone(),
+            account,
+            mailbox,
+            settings: OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()),
+            cpu: Arc::default(),
+            handled: AtomicU64::new(0),
+            denials: AtomicU64::new(0),
+            outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
+            log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
+            log_dropped: AtomicU64::new(0),
+            open_calls: AtomicUsize::new(0),
+            waits: watch::Sender::new(0),
+            timers: Mutex::default(),
+            timers_changed: Notify::new(),
+            limits,
+        };
+        (Arc::new(instance), receiver)
+    }
+
+    /// Whether its grants cover this; else the denial, counted and logged.
+    pub fn require(&self, permission: Permission, target: Target<'_>) -> Result<(), CallError> {
+        let contacts = self.account.snapshot();
+        let is_contact = |jid: &jid::BareJid| contacts.contacts.as_ref().is_some_and(|all| all.contains_key(jid));
+        if self.mailbox.grants().load().may_do(permission, target, &is_contact) {
+            return Ok(());
+        }
+        let scope = match target {
+            Target::None => None,
+            Target::Jid(jid) => Some(jid.to_string()),
+            Target::Room(room) => Some(room.to_string()),
+            Target::Stanza { kind, to: None } => Some(kind.to_owned()),
+            Target::Stanza { kind, to: Some(to) } => Some(format!("{kind}:{to}")),
+        };
+        Err(self.deny(permission, scope))
+    }
+
+    /// The denial of something, counted and logged.
+    pub fn deny(&self, permission: Permission, scope: Option<String>) -> CallError {
+        self.denials.fetch_add(1, Relaxed);
+        tracing::info!(
+            plugin = %self.plugin, account = %self.account.name, %permission, scope = scope.as_deref(),
+            "call denied"
+        );
+        denial(self.plugin.as_str(), permission, scope)
+    }
+
+    /// Counts a call as open until the guard is dropped.
+    pub fn open_call(self: &Arc<Self>) -> Result<OpenCall, CallError> {
+        let open = self.open_calls.fetch_add(1, Relaxed);
+        let guard = OpenCall(Arc::clone(self));
+        if open >= self.limits.open_calls as usize {
+            return Err(CallError::OverLimit(format!("{} open calls", self.limits.open_calls)));
+        }
+        Ok(guard)
+    }
+
+    /// Counts a call as waiting for the session until the guard is dropped.
+    pub fn waits_for_session(self: &Arc<Self>) -> SessionWait {
+        self.waits.send_modify(|waits| *waits += 1);
+        SessionWait(Arc::clone(self))
+    }
+
+    /// How many calls wait for the session.
+    pub fn waits(&self) -> watch::Receiver<usize> {
+        self.waits.subscribe()
+    }
+
+    /// Its timers. Held only for a moment, and never by the connection.
+    fn timers(&self) -> MutexGuard<'_, Timers> {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads or changes its timers.
+    pub fn with_timers<R>(&self, change: impl FnOnce(&mut Timers) -> R) -> R {
+        let result = change(&mut self.timers());
+        self.timers_changed.notify_one();
+        result
+    }
+}
+
+/// A call that has not returned.
+pub struct OpenCall(Arc<Instance>);
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.0.open_calls.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A call that waits for the session.
+pub struct SessionWait(Arc<Instance>);
+
+impl Drop for SessionWait {
+    fn drop(&mut self) {
+        self.0.waits.send_modify(|waits| *waits -= 1);
+    }
+}
+
+/// What lives inside an instance's Store.
+pub(crate) struct Context {
+    pub(crate) instance: Arc<Instance>,
+    limits: StoreLimits,
+    table: ResourceTable,
+    /// An empty one: no environment, files or sockets.
+    wasi: WasiCtx,
+}
+
+impl WasiView for Context {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// How the groupings reach their data in a Store.
+pub(crate) struct Grouping;
+
+impl HasData for Grouping {
+    type Data<'a> = &'a mut Context;
+}
+
+/// How an instance's life came to its end.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It was asked to stop, and did.
+    Stopped,
+    /// Its `initialize` said no, in its own words.
+    Declined(String),
+    /// It trapped, or hit a limit.
+    Failed {
+        /// One sentence.
+        why: String,
+        /// wasmtime's whole account of it, with the guest's backtrace.
+        detail: String,
+    },
+}
+
+/// What an instance needs to run.
+pub(super) struct Start {
+    /// Its handle.
+    pub instance: Arc<Instance>,
+    /// Its code.
+    pub compiled: Arc<Compiled>,
+    /// The engine that compiled it.
+    pub engine: Arc<Engine>,
+    /// Its end of the mailbox.
+    pub mailbox: mpsc::Receiver<Box<Mail>>,
+    /// Told when `initialize` has returned.
+    pub initialized: oneshot::Sender<()>,
+    /// Asks it to stop.
+    pub stop: oneshot::Receiver<()>,
+}
+
+/// Runs an instance from its first call to its last.
+pub(super) async fn run(start: Start) -> Ended {
+    let limits = start.instance.limits.clone();
+    match live(start).await {
+        Ok(ended) => ended,
+        Err(error) => Ended::Failed { why: reason(&error, &limits), detail: format!("{error:?}") },
+    }
+}
+
+async fn live(start: Start) -> wasmtime::Result<Ended> {
+    let Start { instance, compiled, engine, mailbox, initialized, stop } = start;
+    let mut store = store(&engine, &instance);
+    let plugin = compiled.pre.instantiate_async(&mut store).await?;
+    let guest = plugin.parlor_plugin_guest();
+    store
+        .run_concurrent(async |accessor| {
+            let (mut mailbox, mut stop) = (mailbox, stop);
+            let mut initialize = pin!(guest.call_initialize(accessor).fuse());
+            let mut initialized = Some(initialized);
+            let mut handlers = FuturesUnordered::new();
+            let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
+            let mut due = None;
+            loop {
+                tokio::select! {
+                    biased;
+                    result = &mut initialize => {
+                        if let Err(words) = result? {
+                            return Ok(Ended::Declined(words));
+                        }
+                        if let Some(initialized) = initialized.take() {
+                            // Whoever started us may have given up meanwhile, and then stops us.
+                            let _ = initialized.send(());
+                        }
+                    }
+                    Some(result) = handlers.next(), if !handlers.is_empty() => {
+                        let result: wasmtime::Result<()> = result;
+                        result?;
+                        instance.handled.fetch_add(1, Relaxed);
+                    }
+                    _ = &mut stop => break,
+                    () = &mut timer, if due.is_some() => {
+                        fire_timers(&instance);
+                        due = next_due(&instance, timer.as_mut());
+                    }
+                    () = instance.timers_changed.notified() => due = next_due(&instance, timer.as_mut()),
+                    mail = mailbox.recv(), if handlers.len() < instance.limits.handlers as usize => {
+                        let Some(mail) = mail else { break };
+                        announce_lost(&instance);
+                        handlers.push(guest.call_handle_event(accessor, api::listen::event(&instance, &mail)));
+                    }
+                }
+            }
+            // Handlers in flight may finish while it says good-bye; the supervisor's dead-line bounds both.
+            mailbox.close();
+            let mut goodbye = pin!(guest.call_stop(accessor).fuse());
+            loop {
+                tokio::select! {
+                    biased;
+                    result = &mut goodbye => {
+                        result?;
+                        return Ok(Ended::Stopped);
+                    }
+                    Some(result) = handlers.next(), if !handlers.is_empty() => result?,
+                }
+            }
+        })
+        .await?
+}
+
+fn fire_timers(instance: &Instance) {
+    let now = tokio::time::Instant::now();
+    loop {
+        let Some(id) = instance.timers().take_due(now) else { return };
+        let event = Event { name: EventName::from("timer"), at: Timestamp::now(), payload: Payload::None };
+        instance.mailbox.deliver(Mail { event: Arc::new(event), subscriptions: vec![id], xml: false });
+    }
+}
+
+fn next_due(instance: &Instance, timer: std::pin::Pin<&mut tokio::time::Sleep>) -> Option<tokio::time::Instant> {
+    let due = instance.timers().next_due();
+    if let Some(at) = due {
+        timer.reset(at);
+    }
+    due
+}
+
+/// Tells the plugin how many events its full mailbox lost, if it listens to `lagged`.
+fn announce_lost(instance: &Instance) {
+    let lost = instance.mailbox.take_lost();
+    if lost > 0 {
+        tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
+        let payload = Payload::Json(format!("{{\"lost\":{lost}}}"));
+        let event = Event { name: EventName::from("lagged"), at: Timestamp::now(), payload };
+        instance.account.router.tell(instance.id, event);
+    }
+}
+
+fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
+    let limits = &instance.limits;
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(limits.handles as usize);
+    let context = Context {
+        instance: Arc::clone(instance),
+        limits: StoreLimitsBuilder::new()
+            .memory_size(limits.memory.as_usize())
+            .table_elements(limits.table_elements as usize)
+            .instances(limits.instances as usize)
+            .tables(limits.tables as usize)
+            .memories(limits.memories as usize)
+            // A guest that cannot grow would abort anyway, with a less telling reason.
+            .trap_on_grow_failure(true)
+            .build(),
+        table,
+        wasi: WasiCtx::builder().build(),
+    };
+    let mut store = Store::new(engine.wasmtime(), context);
+    store.limiter(|context| &mut context.limits);
+    store.set_hostcall_fuel(limits.hostcall_bytes.as_usize());
+    store.set_max_component_handles(limits.handles as usize);
+    if let Some(table) = store.concurrent_resource_table() {
+        table.set_max_capacity(limits.handles as usize);
+    }
+    let (cpu, allowance) = (Arc::clone(&instance.cpu), allowance(limits));
+    store.epoch_deadline_callback(move |_| watchdog::on_epoch(&cpu, allowance).map_err(wasmtime::Error::new));
+    store.set_epoch_deadline(1);
+    store
+}
+
+/// What an instance of these limits may compute.
+pub(super) fn allowance(limits: &Limits) -> Allowance {
+    Allowance { share: limits.cpu_share, burst: limits.cpu_burst, slice: limits.cpu_slice }
+}
+
+/// One sentence for the owner.
+fn reason(error: &wasmtime::Error, limits: &Limits) -> String {
+    if let Some(overrun) = error.downcast_ref::<Overrun>() {
+        return overrun.to_string();
+    }
+    if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
+        return match trap {
+            wasmtime::Trap::StackOverflow => "it used up its stack".into(),
+            wasmtime::Trap::UnreachableCodeReached => "it panicked or aborted".into(),
+            trap => format!("it trapped: {trap}"),
+        };
+    }
+    let words = format!("{error:#}");
+    if words.contains("growing memory") {
+        return format!("it wanted more memory than its limit of {}", limits.memory);
+    }
+    if words.contains("growing table") {
+        return format!("it wanted more table elements than its limit of {}", limits.table_elements);
+    }
+    // The guest's names may contain anything; a status line is one line.
+    words.chars().map(|one| if one.is_control() { ' ' } else { one }).take(300).collect()
+}

@@ -1,0 +1,61 @@
+//! A token bucket: so many a second, and a burst on top.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Counts what a plugin does against what it may do. Only the plugin's own thread asks it.
+#[derive(Debug)]
+pub struct Bucket {
+    rate: f64,
+    burst: f64,
+    level: Mutex<(f64, Instant)>,
+}
+
+impl Bucket {
+    /// `rate` a second, and up to `burst` at once. It begins full.
+    pub fn new(rate: f64, burst: f64) -> Self {
+        let burst = burst.max(1.0);
+        Self { rate: rate.max(0.001), burst, level: Mutex::new((burst, Instant::now())) }
+    }
+
+    /// Takes one. `Err` says how long to wait until there is one again; then nothing was taken.
+    pub fn take(&self) -> Result<(), Duration> {
+        self.take_at(Instant::now())
+    }
+
+    fn take_at(&self, now: Instant) -> Result<(), Duration> {
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tokens, at) = *level;
+        let tokens = (tokens + now.saturating_duration_since(at).as_secs_f64() * self.rate).min(self.burst);
+        if tokens >= 1.0 {
+            *level = (tokens - 1.0, now);
+            Ok(())
+        } else {
+            *level = (tokens, now);
+            Err(Duration::from_secs_f64((1.0 - tokens) / self.rate))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate_counts() {
+        let bucket = Bucket::new(10.0, 3.0);
+        let start = Instant::now();
+        assert_eq!((0..5).filter(|_| bucket.take_at(start).is_ok()).count(), 3);
+        let wait = bucket.take_at(start).unwrap_err();
+        assert!(wait > Duration::from_millis(90) && wait <= Duration::from_millis(100), "{wait:?}");
+        assert!(bucket.take_at(start + Duration::from_millis(100)).is_ok());
+        assert!(bucket.take_at(start + Duration::from_millis(100)).is_err());
+    }
+
+    #[test]
+    fn waiting_long_gives_no_more_than_the_burst() {
+        let bucket = Bucket::new(10.0, 2.0);
+        let later = Instant::now() + Duration::from_hours(1);
+        assert_eq!((0..9).filter(|_| bucket.take_at(later).is_ok()).count(), 2);
+    }
+}

@@ -1,0 +1,475 @@
+//! The life of one plugin on one account: started, watched, ended, started again.
+//!
+//! The supervisor owns the instance's task and is the only one to end it. Whatever was registered under an instance is
+//! taken away here when it is gone.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::admission::Admitted;
+use super::engine::{Compiled, Engine};
+use super::id::PluginId;
+use super::instance::{self, Ended, Instance, Start};
+use super::watchdog::{Metered, Step};
+use crate::account;
+
+/// How long an instance must run for its earlier failures to be forgotten.
+const HEALTHY: Duration = Duration::from_mins(1);
+/// After so many failures in a row nobody but the owner starts it again.
+const MAX_FAILURES: u32 = 5;
+/// The first pause after a failure; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Where a plugin on one account stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It starts when this plugin runs, which it depends on.
+    Waiting(PluginId),
+    /// Its `initialize` has not returned.
+    Starting,
+    /// It handles events.
+    Running,
+    /// It says good-bye.
+    Stopping,
+    /// It was asked to stop, and is gone.
+    Stopped,
+    /// Its own `initialize` said no, with these words.
+    Refused(String),
+    /// It failed, and starts again after the pause.
+    BackingOff {
+        /// One sentence.
+        why: String,
+        /// How long the pause is.
+        pause: Duration,
+    },
+    /// It failed too often; the owner decides.
+    Quarantined(String),
+}
+
+impl State {
+    /// Whether its `initialize` is not waited for any more.
+    pub fn is_settled(&self) -> bool {
+        !matches!(self, Self::Waiting(_) | Self::Starting)
+    }
+
+    /// Whether it will never run again by itself.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Stopped | Self::Refused(_) | Self::Quarantined(_))
+    }
+}
+
+/// A plugin on one account, supervised.
+pub struct Supervised {
+    shared: Arc<Shared>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// A plugin that another one is started after.
+#[derive(Clone)]
+pub struct Dependency {
+    /// Without it the other one does not start.
+    pub required: bool,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    admitted: Arc<Admitted>,
+    compiled: Arc<Compiled>,
+    engine: Arc<Engine>,
+    account: Arc<account::Shared>,
+    /// What it is started after.
+    after: Vec<Dependency>,
+    state: watch::Sender<State>,
+    /// The one that runs now.
+    instance: ArcSwapOption<Instance>,
+    restarts: std::sync::atomic::AtomicU64,
+}
+
+impl Supervised {
+    /// Starts it.
+    pub fn start(
+        admitted: Arc<Admitted>,
+        compiled: Arc<Compiled>,
+        engine: Arc<Engine>,
+        account: Arc<account::Shared>,
+        after: Vec<Dependency>,
+    ) -> Self {
+        let shared = Arc::new(Shared {
+            admitted,
+            compiled,
+            engine,
+            account,
+            after,
+            state: watch::Sender::new(State::Starting),
+            instance: ArcSwapOption::empty(),
+            restarts: std::sync::atomic::AtomicU64::new(0),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(supervise(Arc::clone(&shared), stopped));
+        Self { shared, stop, task }
+    }
+
+    /// What it was admitted as.
+    pub fn admitted(&self) -> &Arc<Admitted> {
+        &self.shared.admitted
+    }
+
+    /// Where it stands, now and from now on.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.shared.state.subscribe()
+    }
+
+    /// The instance that runs now.
+    pub fn instance(&self) -> Option<Arc<Instance>> {
+        self.shared.instance.load_full()
+    }
+
+    /// How often it was started again.
+    pub fn restarts(&self) -> u64 {
+        self.shared.restarts.load(Relaxed)
+    }
+
+    /// This one, for another that is to be started after it.
+    pub fn as_dependency(&self, required: bool) -> Dependency {
+        Dependency { required, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Waits until its `initialize` has returned or failed, or waits itself for the session (API row 7).
+    pub async fn settled(&self) {
+        self.shared.settled().await;
+    }
+
+    /// Lets it say good-bye, and waits until it is gone.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            tracing::error!(plugin = %self.shared.admitted.id, %error, "the supervisor of a plugin failed");
+        }
+    }
+}
+
+impl Shared {
+    async fn settled(&self) {
+        let mut state = self.state.subscribe();
+        loop {
+            let now = state.borrow_and_update().clone();
+            if now.is_settled() {
+                return;
+            }
+            tokio::select! {
+                () = self.waits_for_session(&now) => return,
+                changed = state.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Returns once this plugin, or one that it waits for, waits for the session.
+    async fn waits_for_session(&self, state: &State) {
+        match state {
+            State::Waiting(on) => {
+                let dependency = self.after.iter().find(|one| one.shared.admitted.id == *on);
+                let Some(dependency) = dependency else { return };
+                Box::pin(dependency.shared.settled()).await;
+                if dependency.shared.state.borrow().is_settled() {
+                    // It runs or failed: this one starts or is refused at once, and its own state changes.
+                    std::future::pending::<()>().await;
+                }
+            }
+            _ => match self.instance.load_full() {
+                Some(instance) => {
+                    // The sender lives in the instance, which this holds.
+                    let _ = instance.waits().wait_for(|waits| *waits > 0).await;
+                }
+                None => std::future::pending().await,
+            },
+        }
+    }
+}
+
+/// Waits for what a plugin depends on. `Err`: it is not to start, and the sentence says why.
+async fn dependencies(shared: &Shared) -> Result<(), String> {
+    for dependency in &shared.after {
+        let on = &dependency.shared.admitted.id;
+        let mut state = dependency.shared.state.subscribe();
+        loop {
+            let now = state.borrow_and_update().clone();
+            let trouble = match now {
+                State::Running | State::Stopping => break,
+                State::Waiting(_) | State::Starting => {
+                    shared.state.send_replace(State::Waiting(on.clone()));
+                    if state.changed().await.is_ok() {
+                        continue;
+                    }
+                    "is gone".to_owned()
+                }
+                State::Stopped => "has stopped".to_owned(),
+                State::Refused(why) | State::BackingOff { why, .. } | State::Quarantined(why) => {
+                    format!("failed: {why}")
+                }
+            };
+            if dependency.required {
+                return Err(format!("it depends on {on}, which {trouble}"));
+            }
+            tracing::warn!(
+                plugin = %shared.admitted.id, account = %shared.account.name, dependency = %on, trouble,
+                "plugin starts without a dependency"
+            );
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    let (plugin, account) = (shared.admitted.id.clone(), shared.account.name.clone());
+    let ready = tokio::select! {
+        ready = dependencies(&shared) => ready,
+        _ = stopped.wait_for(|stopped| *stopped) => {
+            shared.state.send_replace(State::Stopped);
+            return;
+        }
+    };
+    if let Err(reason) = ready {
+        tracing::error!(%plugin, %account, %reason, "plugin refused");
+        shared.state.send_replace(State::Refused(reason));
+        return;
+    }
+    let mut failures = 0;
+    loop {
+        shared.state.send_replace(State::Starting);
+        let began = Instant::now();
+        let ended = live_once(&shared, &mut stopped).await;
+        shared.instance.store(None);
+        if began.elapsed() >= HEALTHY {
+            failures = 0;
+        }
+        let why = match ended {
+            Ended::Stopped => {
+                tracing::info!(%plugin, %account, "plugin stopped");
+                shared.state.send_replace(State::Stopped);
+                return;
+            }
+            Ended::Declined(words) => {
+                let words: String = words.chars().filter(|one| !one.is_control()).take(300).collect();
+                tracing::warn!(%plugin, %account, reason = %words, "plugin declined to start");
+                shared.state.send_replace(State::Refused(words));
+                return;
+            }
+            Ended::Failed { why, detail } => {
+                failures += 1;
+                tracing::warn!(%plugin, %account, reason = %why, failures, "plugin ended");
+                tracing::debug!(%plugin, %account, detail, "how it ended");
+                why
+            }
+        };
+        if failures >= MAX_FAILURES {
+            tracing::error!(%plugin, %account, reason = %why, failures, "plugin quarantined");
+            shared.state.send_replace(State::Quarantined(why));
+            return;
+        }
+        let pause = FIRST_PAUSE * 2_u32.pow(failures - 1);
+        // Plugins that failed together do not come back together.
+        let pause = pause.mul_f64(rand::random_range(0.75..1.25));
+        shared.state.send_replace(State::BackingOff { why, pause });
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => {
+                shared.state.send_replace(State::Stopped);
+                return;
+            }
+        }
+        shared.restarts.fetch_add(1, Relaxed);
+    }
+}
+
+/// One instance from start to end, and everything of it taken away.
+async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) -> Ended {
+    let (instance, mailbox) = Instance::new(&shared.admitted, Arc::clone(&shared.account));
+    shared.instance.store(Some(Arc::clone(&instance)));
+    let (initialized_sender, initialized) = oneshot::channel();
+    let (stop_sender, stop) = oneshot::channel();
+    let (alive, gone) = oneshot::channel::<()>();
+    let start = Start {
+        instance: Arc::clone(&instance),
+        compiled: Arc::clone(&shared.compiled),
+        engine: Arc::clone(&shared.engine),
+        mailbox,
+        initialized: initialized_sender,
+        stop,
+    };
+    let life = async move {
+        // Declared first, so dropped last: when it is gone, so is the Store.
+        let _alive = alive;
+        instance::run(start).await
+    };
+    let allowance = instance::allowance(&instance.limits);
+    let metered = Metered::new(life, Arc::clone(&instance.cpu), allowance, shared.engine.ticker());
+    let mut life =
+        Life(tokio::spawn(on_both(metered, Handle::current(), Arc::clone(&shared.engine), Arc::clone(&instance))));
+    let ended = watch_over(shared, &instance, &mut life, initialized, stop_sender, stopped).await;
+    // Ended first, then forgotten: a guest that still ran could register something after it was forgotten.
+    drop(life);
+    let _ = gone.await;
+    shared.account.forget(instance.id).await;
+    ended
+}
+
+/// The task of an instance; ends with it.
+struct Life(JoinHandle<Ended>);
+
+impl Life {
+    async fn outcome(&mut self) -> Ended {
+        match (&mut self.0).await {
+            Ok(ended) => ended,
+            Err(error) => Ended::Failed {
+                why: "the host failed while it served a call; please report this".into(),
+                detail: error.to_string(),
+            },
+        }
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Polls an instance on the runtime where its account says that it belongs.
+async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine>, instance: Arc<Instance>) -> Ended {
+    loop {
+        let runtime = if instance.cpu.in_yard() { engine.yard().handle() } else { &beside };
+        let mut stay = AbortOnDrop(runtime.spawn(async move { ((&mut metered).await, metered) }));
+        match (&mut stay.0).await {
+            Ok((Step::Done(ended), _)) => return ended,
+            Ok((Step::Move, moving)) => {
+                metered = moving;
+                tracing::debug!(plugin = %instance.plugin, in_yard = instance.cpu.in_yard(), "plugin moved");
+            }
+            Err(error) => {
+                return Ended::Failed {
+                    why: "the host failed while it served a call; please report this".into(),
+                    detail: error.to_string(),
+                };
+            }
+        }
+    }
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Holds an instance to its dead-lines until it has ended.
+async fn watch_over(
+    shared: &Shared,
+    instance: &Instance,
+    life: &mut Life,
+    initialized: oneshot::Receiver<()>,
+    stop: oneshot::Sender<()>,
+    stopped: &mut watch::Receiver<bool>,
+) -> Ended {
+    let limit = instance.limits.initialize;
+    tokio::select! {
+        biased;
+        ended = life.outcome() => return ended,
+        started = within_own_time(initialized, instance.waits(), limit) => {
+            if !started {
+                let why = format!("its initialize did not return within {} s", limit.as_secs());
+                return Ended::Failed { why, detail: String::new() };
+            }
+            tracing::info!(plugin = %instance.plugin, account = %shared.account.name, "plugin running");
+            shared.state.send_replace(State::Running);
+        }
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+    tokio::select! {
+        biased;
+        ended = life.outcome() => return ended,
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+    shared.state.send_replace(State::Stopping);
+    // An instance that is already gone does not hear it, and `outcome` says so at once.
+    let _ = stop.send(());
+    match tokio::time::timeout(instance.limits.stop, life.outcome()).await {
+        Ok(Ended::Failed { why, .. }) => {
+            tracing::warn!(plugin = %instance.plugin, account = %shared.account.name, reason = %why, "plugin failed while stopping");
+        }
+        Ok(Ended::Stopped | Ended::Declined(_)) => {}
+        Err(_) => {
+            tracing::warn!(
+                plugin = %instance.plugin, account = %shared.account.name,
+                "plugin did not stop within {} s and was ended", instance.limits.stop.as_secs()
+            );
+        }
+    }
+    Ended::Stopped
+}
+
+/// Waits for `done` for as long as `limit`, not counting the time during which the plugin waits for the session.
+async fn within_own_time(mut done: oneshot::Receiver<()>, mut waits: watch::Receiver<usize>, limit: Duration) -> bool {
+    let mut left = limit;
+    loop {
+        let waiting = *waits.borrow_and_update() > 0;
+        let began = tokio::time::Instant::now();
+        tokio::select! {
+            biased;
+            started = &mut done => match started {
+                Ok(()) => return true,
+                // The instance has ended; its outcome says how.
+                Err(_) => std::future::pending().await,
+            },
+            changed = waits.changed() => if changed.is_err() { std::future::pending().await },
+            () = tokio::time::sleep(left), if !waiting => return false,
+        }
+        if !waiting {
+            left = left.saturating_sub(began.elapsed());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_that_a_plugin_waits_for_the_session_is_not_held_against_it() {
+        let (done, receiver) = oneshot::channel();
+        let waits = watch::Sender::new(1);
+        let limit = Duration::from_secs(10);
+        let own_time = tokio::spawn(within_own_time(receiver, waits.subscribe(), limit));
+        tokio::time::sleep(Duration::from_hours(1)).await;
+        assert!(!own_time.is_finished());
+        waits.send_replace(0);
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert!(!own_time.is_finished());
+        done.send(()).unwrap();
+        assert!(own_time.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_initialize_that_takes_too_long_of_its_own_time_fails() {
+        let (_done, receiver) = oneshot::channel();
+        let waits = watch::Sender::new(0);
+        let own_time = tokio::spawn(within_own_time(receiver, waits.subscribe(), Duration::from_secs(10)));
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        // A call in between starts no new allowance.
+        waits.send_replace(1);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        waits.send_replace(0);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(own_time.is_finished());
+        assert!(!own_time.await.unwrap());
+    }
+}

@@ -1,0 +1,431 @@
+//! What keeps a busy plugin from hurting its neighbours: the ticker, the CPU account, the kill rule and the yard.
+//!
+//! Every instance runs inside a [`Metered`] future. It charges the CPU time of each poll to the instance's
+//! [`Account`], and says `Step::Move` when the instance should go to the yard or come back. The epoch callback
+//! ([`on_epoch`]) runs inside the guest on every tick and ends a guest that never waits.
+//! The rules were measured (FACTS, "CPU accounts"): only the thread's CPU clock is fair, yielding at every tick is not,
+//! and a runtime under `SCHED_IDLE` is what protects the neighbours.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
+use wasmtime::{Engine, UpdateDeadline};
+
+/// How long a guest computes before it lets others on its runtime have a turn.
+const SLICE: Duration = Duration::from_millis(1);
+/// How often the epoch advances while guests compute.
+const TICK: Duration = Duration::from_millis(1);
+/// What a poll costs beyond its CPU time, so that a storm of empty waits is billed as well.
+const POLL_COST: Duration = Duration::from_nanos(500);
+
+/// The CPU account of one instance: written by [`Metered`], read by the epoch callback and by status pages.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// All CPU time so far, in nanoseconds.
+    used: AtomicU64,
+    /// The thread's CPU clock when the running poll began.
+    poll_began: AtomicU64,
+    /// CPU time since the last poll that ended because the guest waited.
+    unbroken: AtomicU64,
+    /// The running poll will end because a tick said so, not because the guest waits.
+    interrupted: AtomicBool,
+    /// It is in the yard now.
+    in_yard: AtomicBool,
+}
+
+impl Account {
+    /// All CPU time that the instance has used.
+    pub fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Relaxed))
+    }
+
+    /// Whether the instance runs in the yard, because it has used more than its share.
+    pub fn in_yard(&self) -> bool {
+        self.in_yard.load(Relaxed)
+    }
+}
+
+/// How much CPU time an instance may use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowance {
+    /// Its lasting share of one core, from 0 to 1.
+    pub share: f64,
+    /// What it may use at once beyond that.
+    pub burst: Duration,
+    /// How long it may compute without waiting for anything before it is ended.
+    pub slice: Duration,
+}
+
+/// Says what a guest does at a tick. Called by wasmtime inside the guest.
+pub(super) fn on_epoch(account: &Account, allowance: Allowance) -> Result<UpdateDeadline, Overrun> {
+    let here = thread_cpu().saturating_sub(account.poll_began.load(Relaxed));
+    if account.unbroken.load(Relaxed) + here > nanos(allowance.slice) {
+        return Err(Overrun(allowance.slice));
+    }
+    if here < nanos(SLICE) {
+        return Ok(UpdateDeadline::Continue(1));
+    }
+    account.interrupted.store(true, Relaxed);
+    Ok(UpdateDeadline::Yield(1))
+}
+
+/// A guest computed for too long without waiting for anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it computed for {} ms without a pause", .0.as_millis())]
+pub(super) struct Overrun(Duration);
+
+/// How a [`Metered`] future ends a stay on a runtime.
+#[derive(Debug)]
+pub(super) enum Step<R> {
+    /// The instance has ended.
+    Done(R),
+    /// It should go on on the other runtime: in the yard if its account says so, else beside the connection.
+    Move,
+}
+
+/// An instance's whole life, with every poll on its account.
+///
+/// Dropping it ends the instance.
+pub(super) struct Metered<R> {
+    inner: Pin<Box<dyn Future<Output = R> + Send>>,
+    account: Arc<Account>,
+    allowance: Allowance,
+    ticker: Ticker,
+    /// What may still be used, in nanoseconds; below zero it is overdrawn.
+    balance: i64,
+    settled_at: Instant,
+    /// Closed while the account is overdrawn.
+    gate: Option<Pin<Box<Sleep>>>,
+}
+
+impl<R> Metered<R> {
+    /// Puts `inner` on the account.
+    pub(super) fn new(
+        inner: impl Future<Output = R> + Send + 'static,
+        account: Arc<Account>,
+        allowance: Allowance,
+        ticker: Ticker,
+    ) -> Self {
+        Self {
+            inner: Box::pin(inner),
+            account,
+            allowance,
+            ticker,
+            balance: signed(allowance.burst),
+            settled_at: Instant::now(),
+            gate: None,
+        }
+    }
+
+    /// Charges what a poll used, and credits the share of the time that went by.
+    fn settle(&mut self, used: u64) {
+        let now = Instant::now();
+        let earned = now.duration_since(self.settled_at).mul_f64(self.allowance.share);
+        self.settled_at = now;
+        let used = i64::try_from(used).unwrap_or(i64::MAX).saturating_add(signed(POLL_COST));
+        self.balance =
+            self.balance.saturating_add(signed(earned)).min(signed(self.allowance.burst)).saturating_sub(used);
+    }
+
+    /// Until when the overdraft is paid off.
+    fn debt(&self) -> Duration {
+        Duration::from_nanos(self.balance.unsigned_abs()).div_f64(self.allowance.share.max(0.001))
+    }
+}
+
+impl<R> Future for Metered<R> {
+    type Output = Step<R>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Step<R>> {
+        let this = self.get_mut();
+        if let Some(gate) = this.gate.as_mut() {
+            if gate.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            this.gate = None;
+        }
+        let account = &this.account;
+        let began = thread_cpu();
+        account.poll_began.store(began, Relaxed);
+        account.interrupted.store(false, Relaxed);
+        let polled = {
+            let _awake = this.ticker.awake();
+            this.inner.as_mut().poll(context)
+        };
+        let used = thread_cpu().saturating_sub(began);
+        account.used.fetch_add(used, Relaxed);
+        if account.interrupted.load(Relaxed) {
+            account.unbroken.fetch_add(used, Relaxed);
+        } else {
+            account.unbroken.store(0, Relaxed);
+        }
+        if let Poll::Ready(result) = polled {
+            return Poll::Ready(Step::Done(result));
+        }
+        this.settle(used);
+        let in_yard = this.account.in_yard();
+        if this.balance < 0 {
+            if !in_yard {
+                this.account.in_yard.store(true, Relaxed);
+                return Poll::Ready(Step::Move);
+            }
+            let mut gate = Box::pin(tokio::time::sleep(this.debt()));
+            // Polled once so that its timer is armed; the inner future's own wakers stay as they are.
+            if gate.as_mut().poll(context).is_pending() {
+                this.gate = Some(gate);
+            } else {
+                context.waker().wake_by_ref();
+            }
+        } else if in_yard && this.balance >= signed(this.allowance.burst) / 2 {
+            this.account.in_yard.store(false, Relaxed);
+            return Poll::Ready(Step::Move);
+        }
+        Poll::Pending
+    }
+}
+
+/// Advances the epoch every millisecond while guests compute, and sleeps while none does.
+#[derive(Debug, Clone)]
+pub(super) struct Ticker {
+    shared: Arc<TickerShared>,
+}
+
+#[derive(Debug)]
+struct TickerShared {
+    /// How many polls are going on.
+    awake: AtomicU64,
+    /// Whether the thread is parked; guarded so that no wake-up is lost.
+    parked: Mutex<bool>,
+    wake: Condvar,
+    /// Read without the lock on the way of every poll.
+    is_parked: AtomicBool,
+    stopped: AtomicBool,
+}
+
+impl Ticker {
+    /// Starts the thread. It ends when `stop` is called.
+    pub(super) fn start(engine: &Engine) -> std::io::Result<Self> {
+        let shared = Arc::new(TickerShared {
+            awake: AtomicU64::new(0),
+            parked: Mutex::new(false),
+            wake: Condvar::new(),
+            is_parked: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+        });
+        let (engine, ticking) = (engine.clone(), Arc::clone(&shared));
+        std::thread::Builder::new().name("parlor-ticker".into()).spawn(move || ticking.run(&engine))?;
+        Ok(Self { shared })
+    }
+
+    /// Stops the thread. Guests that compute are not interrupted any more: end them first.
+    pub(super) fn stop(&self) {
+        self.shared.stopped.store(true, Relaxed);
+        self.shared.unpark();
+    }
+
+    /// Keeps the ticker going while the guard lives.
+    fn awake(&self) -> Awake<'_> {
+        let shared = &*self.shared;
+        shared.awake.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        if shared.is_parked.load(std::sync::atomic::Ordering::SeqCst) {
+            shared.unpark();
+        }
+        Awake(shared)
+    }
+}
+
+struct Awake<'a>(&'a TickerShared);
+
+impl Drop for Awake<'_> {
+    fn drop(&mut self) {
+        self.0.awake.fetch_sub(1, Relaxed);
+    }
+}
+
+impl TickerShared {
+    fn run(&self, engine: &Engine) {
+        // A poll of a few microseconds needs no tick; parking after a quiet spell keeps an idle house at no cost,
+        // and staying up between closely spaced polls spares them the wake-up.
+        const QUIET_TICKS: u32 = 50;
+        let mut quiet = 0;
+        while !self.stopped.load(Relaxed) {
+            std::thread::sleep(TICK);
+            engine.increment_epoch();
+            quiet = if self.awake.load(Relaxed) == 0 { quiet + 1 } else { 0 };
+            if quiet >= QUIET_TICKS {
+                self.park();
+                quiet = 0;
+            }
+        }
+    }
+
+    fn park(&self) {
+        let mut parked = self.parked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *parked = true;
+        self.is_parked.store(true, std::sync::atomic::Ordering::SeqCst);
+        // A poll that began before `is_parked` was visible shows in `awake`.
+        while *parked && self.awake.load(std::sync::atomic::Ordering::SeqCst) == 0 && !self.stopped.load(Relaxed) {
+            parked = self.wake.wait(parked).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        *parked = false;
+        self.is_parked.store(false, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    fn unpark(&self) {
+        let mut parked = self.parked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *parked = false;
+        self.wake.notify_one();
+    }
+}
+
+/// The runtime for instances that have overdrawn their account: one thread that runs only when nobody else wants to.
+#[derive(Debug)]
+pub(super) struct Yard(Option<tokio::runtime::Runtime>);
+
+impl Yard {
+    /// Starts its thread.
+    pub(super) fn start() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("parlor-yard")
+            .enable_all()
+            // Guests take whole slices here; timers and newcomers must not wait for 61 of them.
+            .event_interval(1)
+            .global_queue_interval(1)
+            .on_thread_start(step_back)
+            .build()?;
+        Ok(Self(Some(runtime)))
+    }
+
+    /// Where to spawn.
+    pub(super) fn handle(&self) -> &tokio::runtime::Handle {
+        self.0.as_ref().expect("taken only on drop").handle()
+    }
+}
+
+impl Drop for Yard {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // A plain drop would block, and panics inside another runtime.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Lets the calling thread run only when no other thread wants to.
+#[expect(unsafe_code, reason = "the scheduling class of a thread has no safe interface")]
+fn step_back() {
+    // SAFETY: an all-zero `sched_param` is valid, it outlives the call, and 0 names the calling thread.
+    let failed = unsafe {
+        let parameters: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) != 0
+    };
+    if failed {
+        tracing::warn!(error = %std::io::Error::last_os_error(), "the yard runs at normal priority");
+    }
+}
+
+/// The CPU time that this thread has used, in nanoseconds.
+#[expect(unsafe_code, reason = "the CPU clock of a thread has no safe interface")]
+fn thread_cpu() -> u64 {
+    // SAFETY: an all-zero `timespec` is valid and outlives the call, and the clock exists on every Linux.
+    let time = unsafe {
+        let mut time: libc::timespec = std::mem::zeroed();
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
+        time
+    };
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn signed(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticker() -> Ticker {
+        Ticker::start(&Engine::default()).unwrap()
+    }
+
+    fn burn(time: Duration) {
+        let began = thread_cpu();
+        while thread_cpu() - began < nanos(time) {
+            std::hint::spin_loop();
+        }
+    }
+
+    const SMALL: Allowance = Allowance { share: 0.1, burst: Duration::from_millis(2), slice: Duration::from_millis(5) };
+
+    #[tokio::test]
+    async fn a_guest_that_overdraws_is_moved_to_the_yard_and_comes_back() {
+        let account = Arc::new(Account::default());
+        let inner = async {
+            burn(Duration::from_millis(4));
+            tokio::task::yield_now().await;
+            // Waits until it has earned its way back.
+            loop {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let ticker = ticker();
+        let mut metered = Metered::<()>::new(inner, Arc::clone(&account), SMALL, ticker.clone());
+        assert!(matches!((&mut metered).await, Step::Move));
+        assert!(account.in_yard());
+        assert!(matches!((&mut metered).await, Step::Move));
+        assert!(!account.in_yard());
+        assert!(account.used() >= Duration::from_millis(4));
+        ticker.stop();
+    }
+
+    #[test]
+    fn a_guest_that_never_waits_is_ended_by_its_own_cpu_time_alone() {
+        let account = Account::default();
+        account.poll_began.store(thread_cpu(), Relaxed);
+        // Long idle beforehand counts for nothing: only CPU time of the poll does.
+        assert!(matches!(on_epoch(&account, SMALL), Ok(UpdateDeadline::Continue(1))));
+        burn(Duration::from_millis(2));
+        assert!(matches!(on_epoch(&account, SMALL), Ok(UpdateDeadline::Yield(1))));
+        account.unbroken.store(nanos(Duration::from_millis(4)), Relaxed);
+        assert!(on_epoch(&account, SMALL).is_err());
+    }
+
+    #[tokio::test]
+    async fn waiting_breaks_the_run_that_the_kill_rule_counts() {
+        let account = Arc::new(Account::default());
+        account.unbroken.store(nanos(Duration::from_millis(4)), Relaxed);
+        let ticker = ticker();
+        let metered = Metered::new(async {}, Arc::clone(&account), SMALL, ticker.clone());
+        assert!(matches!(metered.await, Step::Done(())));
+        assert_eq!(account.unbroken.load(Relaxed), 0);
+        ticker.stop();
+    }
+
+    #[test]
+    fn the_ticker_parks_when_nothing_runs_and_wakes_for_a_poll() {
+        let ticker = ticker();
+        let parked = |want: bool| {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while ticker.shared.is_parked.load(Relaxed) != want {
+                assert!(Instant::now() < deadline, "the ticker did not reach parked = {want}");
+                std::thread::yield_now();
+            }
+        };
+        parked(true);
+        let awake = ticker.awake();
+        parked(false);
+        drop(awake);
+        parked(true);
+        ticker.stop();
+    }
+}

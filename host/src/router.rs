@@ -1,0 +1,304 @@
+//! From an event to the mailboxes of the subscriptions that match it and may see it. An index, not a scan.
+//!
+//! The account's task reads the index without a lock; plugins change it by putting a new one in its place.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use arc_swap::ArcSwap;
+use jid::{BareJid, Jid};
+use tokio::sync::mpsc;
+
+use crate::event::{Event, EventName, Payload};
+use crate::permissions::Grants;
+use crate::plugins::InstanceId;
+use crate::stanza::{Message, MessageKind};
+
+/// Names one subscription or timer. Never used twice in a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriptionId(pub u64);
+
+impl SubscriptionId {
+    /// A new one.
+    pub fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Relaxed))
+    }
+}
+
+/// What a subscription leaves out. Every field that is given must match; see `filter` in `wit/listen.wit`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Filter {
+    pub from: Option<Jid>,
+    pub room: Option<BareJid>,
+    pub kind: Option<MessageKind>,
+    pub prefix: Option<String>,
+    pub own: bool,
+    pub delayed: bool,
+    pub xml: bool,
+}
+
+impl Filter {
+    fn matches(&self, payload: &Payload) -> bool {
+        match payload {
+            Payload::Message(message) | Payload::Command { message, .. } => self.matches_message(message),
+            Payload::Occupant(occupant) => {
+                self.is_free_of_message_fields()
+                    && self.room.as_ref().is_none_or(|room| *room == occupant.room)
+                    && self.from.as_ref().is_none_or(|from| {
+                        occupant.jid.as_ref().is_some_and(|jid| covers(from, jid))
+                            || from.resource().is_some_and(|nick| nick.as_str() == occupant.nick)
+                                && from.to_bare() == occupant.room
+                    })
+            }
+            Payload::Room(room) => {
+                self.is_free_of_message_fields()
+                    && self.from.is_none()
+                    && self.room.as_ref().is_none_or(|wanted| *wanted == room.jid)
+            }
+            Payload::Invite(invite) => {
+                self.is_free_of_message_fields()
+                    && self.room.as_ref().is_none_or(|room| *room == invite.room)
+                    && self.from.as_ref().is_none_or(|from| covers(from, &invite.from))
+            }
+            Payload::Contact(contact) => self.matches_person(&contact.jid),
+            Payload::Chat(chat) => self.matches_person(&chat.jid),
+            Payload::None
+            | Payload::Text(_)
+            | Payload::Status(_)
+            | Payload::Stanza(_)
+            | Payload::Feature { .. }
+            | Payload::Json(_) => self.from.is_none() && self.room.is_none() && self.is_free_of_message_fields(),
+        }
+    }
+
+    fn matches_message(&self, message: &Message) -> bool {
+        (self.own || !message.own)
+            && (self.delayed || !message.delayed)
+            && self.kind.is_none_or(|kind| kind == message.kind)
+            && self.from.as_ref().is_none_or(|from| covers(from, &message.from))
+            && self
+                .room
+                .as_ref()
+                .is_none_or(|room| message.kind == MessageKind::Groupchat && message.chat.to_bare() == *room)
+            && self
+                .prefix
+                .as_ref()
+                .is_none_or(|prefix| message.body.as_ref().is_some_and(|body| body.starts_with(prefix.as_str())))
+    }
+
+    fn matches_person(&self, jid: &BareJid) -> bool {
+        self.is_free_of_message_fields()
+            && self.room.is_none()
+            && self.from.as_ref().is_none_or(|from| from.to_bare() == *jid)
+    }
+
+    fn is_free_of_message_fields(&self) -> bool {
+        self.kind.is_none() && self.prefix.is_none()
+    }
+}
+
+/// Whether an address that was asked for stands for another: a bare one also for its full ones.
+fn covers(wanted: &Jid, jid: &Jid) -> bool {
+    wanted == jid || (wanted.is_bare() && wanted.to_bare() == jid.to_bare())
+}
+
+/// Something for a plugin to handle.
+#[derive(Debug)]
+pub struct Mail {
+    /// What happened; shared by all who hear of it.
+    pub event: Arc<Event>,
+    /// Which subscriptions of the plugin matched.
+    pub subscriptions: Vec<SubscriptionId>,
+    /// One of them asked for the XML.
+    pub xml: bool,
+}
+
+/// The host's end of one instance's mailbox. It is bounded: what does not fit is counted, never waited for.
+#[derive(Debug)]
+pub struct Mailbox {
+    instance: InstanceId,
+    // Boxed, since the channel allocates its slots in blocks of 32.
+    sender: mpsc::Sender<Box<Mail>>,
+    lost: AtomicU64,
+    grants: ArcSwap<Grants>,
+}
+
+impl Mailbox {
+    /// A mailbox for `capacity` events, and the end that the instance reads.
+    pub fn new(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
+        let (sender, receiver) = mpsc::channel(capacity.max(1));
+        (Arc::new(Self { instance, sender, lost: AtomicU64::new(0), grants: ArcSwap::new(grants) }), receiver)
+    }
+
+    /// What the plugin may see and do; a change counts from the next event and call on.
+    pub fn grants(&self) -> &ArcSwap<Grants> {
+        &self.grants
+    }
+
+    /// Puts it in, or counts it as lost.
+    pub fn deliver(&self, mail: Mail) {
+        if self.sender.try_send(Box::new(mail)).is_err() {
+            self.lost.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// How many were lost since this was last asked.
+    pub fn take_lost(&self) -> u64 {
+        // Read first: a write to a shared line for each event would cost more than the event.
+        if self.lost.load(Relaxed) == 0 { 0 } else { self.lost.swap(0, Relaxed) }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Subscription {
+    id: SubscriptionId,
+    filter: Filter,
+    /// For one that ends with its first event: whether that has come.
+    once: Option<Arc<AtomicBool>>,
+}
+
+/// One instance's subscriptions to one event.
+#[derive(Debug, Clone)]
+struct Listener {
+    mailbox: Arc<Mailbox>,
+    subscriptions: Vec<Subscription>,
+}
+
+type Index = imbl::HashMap<EventName, Arc<Vec<Listener>>>;
+
+/// Who listens to what, on one account.
+#[derive(Debug, Default)]
+pub struct Router {
+    index: ArcSwap<Index>,
+}
+
+impl Router {
+    /// Adds a subscription of the mailbox's instance.
+    pub fn subscribe(&self, mailbox: &Arc<Mailbox>, name: &str, filter: Filter, once: bool) -> SubscriptionId {
+        let id = SubscriptionId::next();
+        let subscription = Subscription { id, filter, once: once.then(Arc::default) };
+        self.index.rcu(|index| {
+            let mut listeners = index.get(name).map(|listeners| listeners.to_vec()).unwrap_or_default();
+            match listeners.iter_mut().find(|listener| listener.mailbox.instance == mailbox.instance) {
+                Some(listener) => listener.subscriptions.push(subscription.clone()),
+                None => {
+                    listeners
+                        .push(Listener { mailbox: Arc::clone(mailbox), subscriptions: vec![subscription.clone()] });
+                }
+            }
+            index.update(EventName::from(name), Arc::new(listeners))
+        });
+        id
+    }
+
+    /// Ends one subscription of an instance. False: it has no such subscription.
+    pub fn unsubscribe(&self, instance: InstanceId, id: SubscriptionId) -> bool {
+        let mut found = false;
+        self.index.rcu(|index| {
+            found = false;
+            retain(index, |of, subscription| {
+                let ends = of == instance && subscription.id == id;
+                found |= ends;
+                !ends
+            })
+        });
+        found
+    }
+
+    /// Ends all subscriptions of an instance that is gone.
+    pub fn forget(&self, instance: InstanceId) {
+        self.index.rcu(|index| retain(index, |of, _| of != instance));
+    }
+
+    /// How many subscriptions an instance has.
+    pub fn count(&self, instance: InstanceId) -> usize {
+        let index = self.index.load();
+        index
+            .values()
+            .flat_map(|listeners| listeners.iter())
+            .filter(|listener| listener.mailbox.instance == instance)
+            .map(|listener| listener.subscriptions.len())
+            .sum()
+    }
+
+    /// Gives an event to everybody who listens and may see it.
+    pub fn route(&self, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
+        let index = self.index.load();
+        let Some(listeners) = index.get(&*event.name) else { return };
+        let event = Arc::new(event);
+        let mut over = Vec::new();
+        for listener in listeners.iter() {
+            let mut subscriptions = Vec::new();
+            let mut xml = false;
+            for subscription in &listener.subscriptions {
+                if !subscription.filter.matches(&event.payload) {
+                    continue;
+                }
+                if !listener.mailbox.grants.load().may_see(&event, is_contact) {
+                    break;
+                }
+                if let Some(done) = &subscription.once {
+                    if done.swap(true, Relaxed) {
+                        continue;
+                    }
+                    over.push((listener.mailbox.instance, subscription.id));
+                }
+                xml |= subscription.filter.xml;
+                subscriptions.push(subscription.id);
+            }
+            if !subscriptions.is_empty() {
+                listener.mailbox.deliver(Mail { event: Arc::clone(&event), subscriptions, xml });
+            }
+        }
+        for (instance, id) in over {
+            self.unsubscribe(instance, id);
+        }
+    }
+
+    /// Gives an event to one instance, if it listens.
+    pub fn tell(&self, instance: InstanceId, event: Event) {
+        let index = self.index.load();
+        let listener = index
+            .get(&*event.name)
+            .and_then(|listeners| listeners.iter().find(|listener| listener.mailbox.instance == instance));
+        if let Some(listener) = listener {
+            let subscriptions = listener.subscriptions.iter().map(|subscription| subscription.id).collect();
+            listener.mailbox.deliver(Mail { event: Arc::new(event), subscriptions, xml: false });
+        }
+    }
+
+    /// Which names somebody listens to, with how many subscriptions each.
+    pub fn names(&self) -> HashMap<EventName, usize> {
+        let index = self.index.load();
+        index
+            .iter()
+            .map(|(name, listeners)| (name.clone(), listeners.iter().map(|one| one.subscriptions.len()).sum()))
+            .collect()
+    }
+}
+
+fn retain(index: &Index, mut keep: impl FnMut(InstanceId, &Subscription) -> bool) -> Index {
+    let mut new = index.clone();
+    for (name, listeners) in index {
+        let kept: Vec<Listener> = listeners
+            .iter()
+            .filter_map(|listener| {
+                let instance = listener.mailbox.instance;
+                let subscriptions: Vec<_> =
+                    listener.subscriptions.iter().filter(|one| keep(instance, one)).cloned().collect();
+                (!subscriptions.is_empty()).then(|| Listener { mailbox: Arc::clone(&listener.mailbox), subscriptions })
+            })
+            .collect();
+        let before: usize = listeners.iter().map(|listener| listener.subscriptions.len()).sum();
+        let after: usize = kept.iter().map(|listener| listener.subscriptions.len()).sum();
+        if kept.is_empty() {
+            new.remove(name);
+        } else if before != after {
+            new.insert(name.clone(), Arc::new(kept));
+        }
+    }
+    new
+}
