@@ -44,6 +44,8 @@ pub mod chats;
 pub mod connection;
 pub mod contacts;
 mod error;
+#[doc(hidden)]
+pub mod export;
 pub mod listen;
 pub mod log;
 pub mod prelude;
@@ -88,7 +90,7 @@ macro_rules! plugin {
 
             // Elsewhere the crate is only checked and tested, and linkers refuse the names of the component model.
             #[cfg(target_arch = "wasm32")]
-            $crate::bindings::export!(Plugin with_types_in $crate::bindings);
+            $crate::bindings::export!(Plugin with_types_in $crate::export);
 
             #[cfg(not(target_arch = "wasm32"))]
             const _: () = $crate::runtime::check::<Plugin>();
