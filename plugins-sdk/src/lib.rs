@@ -35,6 +35,11 @@
 //! `.await`. A handler's error is written to the host's log, and the plugin goes on. A panic is a bug: the host ends the
 //! plugin, and starts it anew after a while.
 
+/// The plugin in ten lines of the project's README is compiled, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 #[doc(hidden)]
 #[expect(clippy::pedantic, reason = "generated code, which nobody edits or reads")]
 pub mod bindings;
