@@ -123,6 +123,8 @@ pub enum Command {
         by: InstanceId,
         /// All of them or none.
         names: Vec<EventName>,
+        /// How many it may own in all.
+        most: usize,
         /// The answer.
         answer: Answer<()>,
     },
