@@ -147,3 +147,23 @@ pub enum Command {
         answer: Answer<Payload>,
     },
 }
+
+impl Command {
+    /// Whether nobody waits for the answer any more: the call was given up, or its plugin has ended.
+    pub fn is_abandoned(&self) -> bool {
+        match self {
+            Self::SendMessage { answer, .. } => answer.is_abandoned(),
+            Self::SendIq { answer, .. } => answer.is_abandoned(),
+            Self::OpenChat { answer, .. } => answer.is_abandoned(),
+            Self::OpenRoom { answer, .. } => answer.is_abandoned(),
+            Self::WaitUntil { answer, .. } => answer.is_abandoned(),
+            Self::SendRaw { answer, .. }
+            | Self::CloseChat { answer, .. }
+            | Self::CloseRoom { answer, .. }
+            | Self::SetStatus { answer, .. }
+            | Self::Emit { answer, .. }
+            | Self::AddPromises { answer, .. }
+            | Self::RejectPromise { answer, .. } => answer.is_abandoned(),
+        }
+    }
+}
