@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::account::{Account, Connection, Shared};
 use crate::config::{AccountName, Config};
+use crate::harmless::harmless;
 use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::{Entry, Policy, PolicyError};
 use crate::plugins::store::{self, Loaded, Unfit};
@@ -19,6 +20,9 @@ use crate::plugins::{Admitted, Engine, EngineError, PluginId, State, Supervised}
 
 /// How long plugins may hold up the log-in (API row 7).
 const INITIALIZE: Duration = Duration::from_secs(10);
+
+/// How long the reason of a refusal may be, in bytes.
+const LONGEST_REASON: usize = 4 << 10;
 
 /// A running house.
 pub struct Host {
@@ -293,6 +297,8 @@ impl Host {
                 (Ok(_), Some(refused)) => refused.to_string(),
                 (Ok(_), None) => continue,
             };
+            // It may repeat names that stand in the file.
+            let reason = harmless(&reason, LONGEST_REASON);
             tracing::error!(plugin = %id, %reason, "plugin refused");
             plugins.insert(id, Plugin { entry, standing: Standing::Refused(reason) });
         }

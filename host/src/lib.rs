@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod error;
 pub mod event;
+mod harmless;
 pub mod host;
 mod nearest;
 pub mod permissions;

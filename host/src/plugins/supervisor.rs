@@ -257,7 +257,6 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
                 return;
             }
             Ended::Declined(words) => {
-                let words: String = words.chars().filter(|one| !one.is_control()).take(300).collect();
                 tracing::warn!(%plugin, %account, reason = %words, "plugin declined to start");
                 shared.state.send_replace(State::Refused(words));
                 return;
