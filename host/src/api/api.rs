@@ -2,7 +2,7 @@
 
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, pace, types};
+use super::{answer, caller, may_hear, pace, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
 use crate::error::CallError;
@@ -102,9 +102,7 @@ async fn wait_until<T: Send + 'static>(
     let (instance, _open) = caller(accessor)?;
     let name = name("promise", promise)?;
     // What an event may show only with a grant, its promise may not show without.
-    if let Some(permission) = crate::permissions::table::event(promise).and_then(|event| event.permission) {
-        instance.require(permission, Target::None)?;
-    }
+    may_hear(&instance, promise)?;
     let _waits = instance.waits_for_session();
     let payload = instance.account.ask(|answer| Command::WaitUntil { name, answer }).await?;
     Ok(types::payload(&payload, false))
