@@ -6,7 +6,7 @@ use super::{answer, caller, may_hear, pace, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
 use crate::error::CallError;
-use crate::event::{EventName, Payload};
+use crate::event::{self, EventName, Payload};
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::Command;
@@ -14,8 +14,6 @@ use crate::xmpp::RawStanza;
 
 /// The longest JSON that an event of a plugin's can carry.
 const MAX_JSON: usize = 256 << 10;
-/// The longest name of an event or promise.
-pub(super) const MAX_NAME: usize = 128;
 
 impl Host for Context {}
 
@@ -39,12 +37,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
 /// A name that may be an event's or a promise's.
 pub(super) fn name(argument: &str, text: &str) -> Result<EventName, CallError> {
-    if text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control) {
-        return Err(CallError::invalid(
-            argument,
-            format!("a name of 1 to {MAX_NAME} bytes without control characters"),
-        ));
-    }
+    event::check_name(text).map_err(|reason| CallError::invalid(argument, reason))?;
     Ok(EventName::from(text))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::CallError;
-use crate::event::{EventName, Payload};
+use crate::event::{self, EventName, Payload};
 use crate::plugins::InstanceId;
 use crate::session::effect::{Due, Effect};
 use crate::session::names::{self, Names};
@@ -11,8 +11,6 @@ use crate::session::{Answer, Session, Turn};
 
 /// How many calls may wait in all.
 pub(super) const MAX_WAITERS: usize = 4_096;
-/// How long an event's or promise's name may be, in bytes.
-pub(super) const MAX_NAME: usize = 128;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
@@ -53,7 +51,7 @@ pub(super) struct Promises {
 
 impl Promises {
     pub(super) fn new(names: &Names) -> Self {
-        let by_name = names::PROMISES.iter().map(|name| (names.get(name), Promise::new(Owner::Host))).collect();
+        let by_name = names::promises().map(|name| (names.get(name), Promise::new(Owner::Host))).collect();
         Self { by_name, waiters: 0 }
     }
 
@@ -197,16 +195,7 @@ fn reserved(name: &str) -> CallError {
 }
 
 fn check_name(name: &str) -> Result<(), CallError> {
-    if name.is_empty() {
-        return Err(CallError::invalid("name", "is empty"));
-    }
-    if name.len() > MAX_NAME {
-        return Err(CallError::invalid("name", format!("has {} bytes; at most {MAX_NAME} are allowed", name.len())));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(CallError::invalid("name", "contains control characters"));
-    }
-    Ok(())
+    event::check_name(name).map_err(|reason| CallError::invalid("name", reason))
 }
 
 impl Session {
