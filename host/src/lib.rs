@@ -5,6 +5,7 @@ mod api;
 mod bindings;
 pub mod cli;
 pub mod config;
+mod document;
 pub mod error;
 pub mod event;
 mod harmless;

@@ -1,35 +1,33 @@
-//! A TOML file as sections that know where each of their values stands, and which keys they may have.
+//! What the sections of `parlor.toml` may have, and the errors of a configuration for what they may not. Reading and places
+//! are those of [`crate::document`].
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
-use toml::Spanned;
-use toml::de::{DeString, DeTable, DeValue};
+use serde_json::Value;
+use toml::de::DeValue;
 
 use super::error::{ConfigError, Place};
+use crate::document::{self, Node, Position};
 use crate::nearest::nearest;
 
-/// The text of a file, to tell where in it something stands.
-#[derive(Debug, Clone, Copy)]
+/// A configuration that was read.
 pub(super) struct Document<'a> {
-    pub(super) file: &'a Path,
-    pub(super) text: &'a str,
+    file: &'a Path,
+    read: document::Document<'a>,
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn parse(self) -> Result<DeTable<'a>, ConfigError> {
-        DeTable::parse(self.text).map(Spanned::into_inner).map_err(|error| ConfigError::Syntax {
-            at: self.place(error.span().map_or(0, |span| span.start)),
-            // The message alone: what the parser shows with it is the line, and a password may stand there.
-            reason: error.message().lines().next().unwrap_or("this is not TOML").to_owned(),
-        })
+    pub(super) fn parse(file: &'a Path, text: &'a str) -> Result<Self, ConfigError> {
+        let read = document::Document::parse(text).map_err(|error| ConfigError::Syntax {
+            at: Place { file: file.to_owned(), line: error.line, column: error.column },
+            reason: error.message,
+        })?;
+        Ok(Self { file, read })
     }
 
-    pub(super) fn place(self, offset: usize) -> Place {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        Place { file: self.file.to_owned(), line, column }
+    pub(super) fn top(&self) -> Section<'_> {
+        let at = Place { file: self.file.to_owned(), line: 1, column: 1 };
+        Section { file: self.file, path: String::new(), at, section: self.read.root() }
     }
 }
 
@@ -41,29 +39,24 @@ pub(super) struct Written<T> {
 }
 
 /// One table of the file.
-#[derive(Debug)]
 pub(super) struct Section<'a> {
-    document: Document<'a>,
-    /// Its path, such as `account.main`; empty at the top.
+    file: &'a Path,
+    /// Its path, such as `account.main`, short enough to be shown; empty at the top.
     path: String,
     /// Where it begins.
     pub(super) at: Place,
-    table: &'a DeTable<'a>,
+    section: document::Section<'a>,
 }
 
 impl<'a> Section<'a> {
-    pub(super) fn top(document: Document<'a>, table: &'a DeTable<'a>) -> Self {
-        Self { document, path: String::new(), at: document.place(0), table }
-    }
-
     /// Refuses every key but these.
     pub(super) fn allow_only(&self, known: &[&'static str]) -> Result<(), ConfigError> {
-        let Some(key) = self.table.keys().find(|key| !known.contains(&key.get_ref().as_ref())) else { return Ok(()) };
+        let Some(node) = self.section.entries().find(|node| !known.contains(&node.key())) else { return Ok(()) };
         Err(ConfigError::Unknown {
-            at: self.document.place(key.span().start),
-            key: key.get_ref().chars().take(64).collect(),
+            at: self.place(node.position()),
+            key: node.key().chars().take(64).collect(),
             within: if self.path.is_empty() { "at the top of the file".into() } else { format!("in [{}]", self.path) },
-            nearest: nearest(key.get_ref(), known.iter().copied())
+            nearest: nearest(node.key(), known.iter().copied())
                 .and_then(|name| known.iter().copied().find(|&known| known == name)),
         })
     }
@@ -78,50 +71,50 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {
-        let found = self.value(key, DeValue::as_table, "a table")?;
-        Ok(found.map(|Written { value: table, at }| Section {
-            document: self.document,
-            path: self.path_of(key),
-            at,
-            table,
-        }))
-    }
-
-    fn path_of(&self, key: &str) -> String {
-        let key: String = key.chars().take(64).collect();
-        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
-    }
-
-    /// Where this key stands, if it does.
-    pub(super) fn place_of(&self, key: &str) -> Option<Place> {
-        self.table.get_key_value(key).map(|(key, _)| self.document.place(key.span().start))
+        self.section.get(key).map(|node| self.inner(&node)).transpose()
     }
 
     /// All that is in it, each of which must be a table, with its name.
     pub(super) fn sections(&self) -> Result<Vec<(Written<&'a str>, Section<'a>)>, ConfigError> {
-        let one = |key: &'a Spanned<DeString<'a>>| {
-            let name = Written { value: key.get_ref().as_ref(), at: self.document.place(key.span().start) };
-            Ok(self.section(name.value)?.map(|section| (name, section)))
+        let one = |node: Node<'a>| {
+            let name = Written { value: node.key(), at: self.place(node.position()) };
+            Ok((name, self.inner(&node)?))
         };
-        self.table.keys().filter_map(|key| one(key).transpose()).collect()
+        self.section.entries().map(one).collect()
+    }
+
+    /// Where this key stands, if it does.
+    pub(super) fn place_of(&self, key: &str) -> Option<Place> {
+        self.section.get(key).map(|node| self.place(node.position()))
     }
 
     /// All values, as JSON.
     pub(super) fn json(&self) -> Result<Vec<(&'a str, Written<Value>)>, ConfigError> {
-        let one = |(key, value): (&'a Spanned<DeString<'a>>, &Spanned<DeValue<'_>>)| {
-            let key = key.get_ref();
-            let at = self.document.place(value.span().start);
-            match json(value.get_ref()) {
-                Some(value) => Ok((key.as_ref(), Written { value, at })),
+        let one = |node: Node<'a>| {
+            let at = self.place(node.value_position());
+            match document::json(node.written(), |date| Some(Value::from(date.to_string()))) {
+                Some(value) => Ok((node.key(), Written { value, at })),
                 None => Err(ConfigError::WrongType {
                     at,
-                    key: self.path_of(key),
+                    key: self.path_of(node.key()),
                     expected: "a value that JSON has",
                     found: "a number that is too large or none",
                 }),
             }
         };
-        self.table.iter().map(one).collect()
+        self.section.entries().map(one).collect()
+    }
+
+    fn inner(&self, node: &Node<'a>) -> Result<Section<'a>, ConfigError> {
+        match node.as_section() {
+            Some(section) => Ok(Section {
+                file: self.file,
+                path: self.path_of(node.key()),
+                at: self.place(node.value_position()),
+                section,
+            }),
+            None => Err(self.wrong(node, "a table")),
+        }
     }
 
     fn value<T>(
@@ -130,31 +123,26 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
         expected: &'static str,
     ) -> Result<Option<Written<T>>, ConfigError> {
-        let Some(value) = self.table.get(key) else { return Ok(None) };
-        let at = self.document.place(value.span().start);
-        match read(value.get_ref()) {
-            Some(value) => Ok(Some(Written { value, at })),
-            None => Err(ConfigError::WrongType { at, key: self.path_of(key), expected, found: a(value.get_ref()) }),
+        let Some(node) = self.section.get(key) else { return Ok(None) };
+        match read(node.written()) {
+            Some(value) => Ok(Some(Written { value, at: self.place(node.value_position()) })),
+            None => Err(self.wrong(&node, expected)),
         }
     }
-}
 
-/// As JSON; none where a number has no JSON form.
-fn json(value: &DeValue<'_>) -> Option<Value> {
-    Some(match value {
-        DeValue::String(text) => Value::from(text.as_ref()),
-        DeValue::Integer(number) => Value::from(i64::from_str_radix(number.as_str(), number.radix()).ok()?),
-        DeValue::Float(number) => Value::Number(serde_json::Number::from_f64(number.as_str().parse().ok()?)?),
-        DeValue::Boolean(flag) => Value::from(*flag),
-        DeValue::Datetime(date) => Value::from(date.to_string()),
-        DeValue::Array(list) => Value::Array(list.iter().map(|entry| json(entry.get_ref())).collect::<Option<_>>()?),
-        DeValue::Table(table) => Value::Object(
-            table
-                .iter()
-                .map(|(key, value)| Some((key.get_ref().as_ref().to_owned(), json(value.get_ref())?)))
-                .collect::<Option<Map<_, _>>>()?,
-        ),
-    })
+    fn wrong(&self, node: &Node<'_>, expected: &'static str) -> ConfigError {
+        let at = self.place(node.value_position());
+        ConfigError::WrongType { at, key: self.path_of(node.key()), expected, found: a(node.written()) }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        let key: String = key.chars().take(64).collect();
+        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
+    }
+
+    fn place(&self, Position { line, column }: Position) -> Place {
+        Place { file: self.file.to_owned(), line, column }
+    }
 }
 
 fn a(value: &DeValue<'_>) -> &'static str {

@@ -80,9 +80,8 @@ impl Config {
     /// Reads a configuration file. Paths in it are relative to its folder; those of flags and environment are not.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
         let text = read(path)?;
-        let document = Document { file: path, text: &text };
-        let table = document.parse()?;
-        let top = Section::top(document, &table);
+        let document = Document::parse(path, &text)?;
+        let top = document.top();
         top.allow_only(&["account", "data", "log", "plugins", "settings"])?;
 
         let folder = path.parent().unwrap_or(Path::new(""));

@@ -4,7 +4,6 @@ pub mod admission;
 pub mod build;
 mod ceiling;
 pub mod component;
-mod document;
 mod engine;
 pub mod id;
 mod instance;

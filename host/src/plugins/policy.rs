@@ -13,11 +13,14 @@ use semver::Version;
 use serde_json::Value;
 
 use super::{
-    document::{Document, DocumentError, Section},
     id::{Digest, PluginId},
     limits::Limits,
 };
-use crate::{config::AccountName, permissions::Grants};
+use crate::{
+    config::AccountName,
+    document::{Document, DocumentError, Section},
+    permissions::Grants,
+};
 
 /// The most bytes of a policy that are read.
 const MAX_BYTES: u64 = 1024 * 1024;

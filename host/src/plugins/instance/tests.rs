@@ -3,6 +3,7 @@ use crate::config::{AccountConfig, PasswordSource, Settings, TlsMode};
 use crate::permissions::Grants;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
+use crate::plugins::policy::SettingValues;
 
 const MANIFEST: &str =
     "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
@@ -25,7 +26,7 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
         manifest: Arc::new(Manifest::parse(MANIFEST).unwrap()),
         grants: Grants::from_table(&grants.parse().unwrap()).unwrap(),
         limits,
-        settings: Default::default(),
+        settings: SettingValues::default(),
         wasi: false,
         warnings: Vec::new(),
     };
