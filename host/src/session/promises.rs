@@ -74,24 +74,22 @@ impl Promises {
 
     /// The first payload stays; a rejection is overruled by what came after all.
     pub(super) fn resolve(&mut self, name: &str, payload: Payload, out: &mut Vec<Effect>) {
-        let Some(promise) = self.by_name.get_mut(name) else { return };
-        if matches!(promise.state, State::Resolved(_)) {
-            return;
-        }
-        self.waiters -= promise.waiters.len();
-        out.extend(promise.waiters.drain(..).map(|answer| Effect::Answer(Due::new(answer, Ok(payload.clone())))));
-        promise.state = State::Resolved(payload);
+        self.settle(name, Ok(payload), out);
     }
 
     /// Nothing happens where it is resolved already.
     pub(super) fn reject(&mut self, name: &str, error: CallError, out: &mut Vec<Effect>) {
+        self.settle(name, Err(error), out);
+    }
+
+    fn settle(&mut self, name: &str, result: Result<Payload, CallError>, out: &mut Vec<Effect>) {
         let Some(promise) = self.by_name.get_mut(name) else { return };
         if matches!(promise.state, State::Resolved(_)) {
             return;
         }
         self.waiters -= promise.waiters.len();
-        out.extend(promise.waiters.drain(..).map(|answer| Effect::Answer(Due::new(answer, Err(error.clone())))));
-        promise.state = State::Rejected(error);
+        out.extend(promise.waiters.drain(..).map(|answer| Effect::Answer(Due::new(answer, result.clone()))));
+        promise.state = result.map_or_else(State::Rejected, State::Resolved);
     }
 
     /// Makes these promises of the host fresh again; who waits goes on waiting.
