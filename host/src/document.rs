@@ -3,6 +3,9 @@
 //! The configuration, a policy and a manifest are all read with it; they say which keys there are. No message repeats a
 //! value, nor the line that it stands on, since a value may be a secret.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 use std::{fmt, ops::Range, str::FromStr};
 
 use toml::{
@@ -12,6 +15,26 @@ use toml::{
 };
 
 use crate::nearest::nearest;
+
+/// Why a file that should hold a TOML text cannot be read.
+pub(crate) enum ReadError {
+    Unreadable(io::Error),
+    /// It is longer than asked for.
+    TooLong,
+}
+
+/// The text of a file of at most so many bytes; none where there is no file.
+pub(crate) fn read(path: &Path, most: u64) -> Result<Option<String>, ReadError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ReadError::Unreadable(error)),
+    };
+    let mut text = String::new();
+    // One more than allowed, so that a file that is too long is seen to be.
+    file.take(most + 1).read_to_string(&mut text).map_err(ReadError::Unreadable)?;
+    if text.len() as u64 > most { Err(ReadError::TooLong) } else { Ok(Some(text)) }
+}
 
 /// What is wrong with a TOML text, and where; line and column count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -27,7 +27,7 @@ impl<'a> Document<'a> {
 
     pub(super) fn top(&self) -> Section<'_> {
         let at = Place { file: self.file.to_owned(), line: 1, column: 1 };
-        Section { file: self.file, path: String::new(), at, section: self.read.root() }
+        Section { file: self.file, path: String::new(), at, read: self.read.root() }
     }
 }
 
@@ -45,13 +45,13 @@ pub(super) struct Section<'a> {
     path: String,
     /// Where it begins.
     pub(super) at: Place,
-    section: document::Section<'a>,
+    read: document::Section<'a>,
 }
 
 impl<'a> Section<'a> {
     /// Refuses every key but these.
     pub(super) fn allow_only(&self, known: &[&'static str]) -> Result<(), ConfigError> {
-        let Some(node) = self.section.entries().find(|node| !known.contains(&node.key())) else { return Ok(()) };
+        let Some(node) = self.read.entries().find(|node| !known.contains(&node.key())) else { return Ok(()) };
         Err(ConfigError::Unknown {
             at: self.place(node.position()),
             key: node.key().chars().take(64).collect(),
@@ -71,7 +71,7 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {
-        self.section.get(key).map(|node| self.inner(&node)).transpose()
+        self.read.get(key).map(|node| self.inner(&node)).transpose()
     }
 
     /// All that is in it, each of which must be a table, with its name.
@@ -80,12 +80,12 @@ impl<'a> Section<'a> {
             let name = Written { value: node.key(), at: self.place(node.position()) };
             Ok((name, self.inner(&node)?))
         };
-        self.section.entries().map(one).collect()
+        self.read.entries().map(one).collect()
     }
 
     /// Where this key stands, if it does.
     pub(super) fn place_of(&self, key: &str) -> Option<Place> {
-        self.section.get(key).map(|node| self.place(node.position()))
+        self.read.get(key).map(|node| self.place(node.position()))
     }
 
     /// All values, as JSON.
@@ -102,16 +102,16 @@ impl<'a> Section<'a> {
                 }),
             }
         };
-        self.section.entries().map(one).collect()
+        self.read.entries().map(one).collect()
     }
 
     fn inner(&self, node: &Node<'a>) -> Result<Section<'a>, ConfigError> {
         match node.as_section() {
-            Some(section) => Ok(Section {
+            Some(read) => Ok(Section {
                 file: self.file,
                 path: self.path_of(node.key()),
                 at: self.place(node.value_position()),
-                section,
+                read,
             }),
             None => Err(self.wrong(node, "a table")),
         }
@@ -123,7 +123,7 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
         expected: &'static str,
     ) -> Result<Option<Written<T>>, ConfigError> {
-        let Some(node) = self.section.get(key) else { return Ok(None) };
+        let Some(node) = self.read.get(key) else { return Ok(None) };
         match read(node.written()) {
             Some(value) => Ok(Some(Written { value, at: self.place(node.value_position()) })),
             None => Err(self.wrong(&node, expected)),
