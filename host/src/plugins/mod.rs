@@ -38,7 +38,8 @@ pub(crate) use timers::SHORTEST_PERIOD;
 pub struct InstanceId(pub(crate) u64);
 
 impl InstanceId {
-    pub(crate) fn next() -> Self {
+    /// A new one.
+    pub fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Relaxed))
     }
