@@ -8,8 +8,8 @@ use std::str::FromStr;
 use jid::{DomainPart, Jid};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::document::{Section, Written};
 use super::error::{ConfigError, Place};
+use super::sections::{Section, Written};
 use super::settings::Settings;
 
 /// The name that the owner gives to an account. Letters, digits, `-` and `_`, so that it may name files and variables.

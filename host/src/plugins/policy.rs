@@ -4,8 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
-    io::{self, Read},
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -13,11 +12,14 @@ use semver::Version;
 use serde_json::Value;
 
 use super::{
-    document::{Document, DocumentError, Section},
     id::{Digest, PluginId},
     limits::Limits,
 };
-use crate::{config::AccountName, permissions::Grants};
+use crate::{
+    config::AccountName,
+    document::{self, Document, DocumentError, ReadError, Section},
+    permissions::Grants,
+};
 
 /// The most bytes of a policy that are read.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -94,17 +96,12 @@ pub enum PolicyError {
 impl Policy {
     /// Reads the owner's file; a file that is not there is a policy that allows nothing.
     pub fn load(path: &Path) -> Result<Self, PolicyError> {
-        let read = |source| PolicyError::Read { path: path.to_owned(), source };
-        let file = match fs::File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(read(error)),
+        let text = match document::read(path, MAX_BYTES) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Ok(Self::default()),
+            Err(ReadError::Unreadable(source)) => return Err(PolicyError::Read { path: path.to_owned(), source }),
+            Err(ReadError::TooLong) => return Err(PolicyError::TooLong { path: path.to_owned() }),
         };
-        let mut text = String::new();
-        file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(read)?;
-        if text.len() as u64 > MAX_BYTES {
-            return Err(PolicyError::TooLong { path: path.to_owned() });
-        }
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, folder).map_err(|error| PolicyError::Invalid { path: path.to_owned(), error })
     }
@@ -192,6 +189,8 @@ fn settings(section: &Section<'_>) -> Result<SettingValues, DocumentError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -1,5 +1,6 @@
 //! From an entry of the policy to code that is ready to run: read, examined, admitted, compiled.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,9 +81,14 @@ pub(crate) async fn load(
     loading.await.unwrap_or_else(|error| Err(Unfit::Compiler(error.to_string())))
 }
 
-/// Whether the file is still the one that the owner approved.
-pub(crate) fn is_unchanged(entry: &Entry) -> bool {
-    read(&entry.source).is_ok_and(|bytes| Digest::of(&bytes) == entry.digest)
+/// Which of these files are still those that the owner approved. Reading takes long and runs off the runtime.
+pub(crate) async fn unchanged(entries: BTreeMap<PluginId, Entry>) -> BTreeSet<PluginId> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let is_unchanged = |entry: &Entry| read(&entry.source).is_ok_and(|bytes| Digest::of(&bytes) == entry.digest);
+        entries.into_iter().filter(|(_, entry)| is_unchanged(entry)).map(|(id, _)| id).collect()
+    });
+    // What could not be read counts as changed, and is looked at anew.
+    reading.await.unwrap_or_default()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
