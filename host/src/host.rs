@@ -26,6 +26,8 @@ pub struct Host {
     engine: Arc<Engine>,
     accounts: BTreeMap<AccountName, Account>,
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
+    /// Held by whoever adds or removes: between looking and doing, loading takes long, and what was seen has to hold.
+    changing: Mutex<()>,
     /// Held for as long as the house stands: one house for each data folder.
     _lock: File,
 }
@@ -109,11 +111,13 @@ impl Host {
     /// Builds the house: starts the accounts' tasks and the plugins, gives each plugin its chance to listen, and then
     /// logs in (API row 7). It returns when the log-ins have begun.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let lock = lock(&config.data)?;
+        // First what needs no trace on disk: a policy that cannot be read leaves none.
         let policy = Policy::load(&config.plugins)?;
+        let lock = lock(&config.data)?;
         let engine = Arc::new(Engine::start()?);
         let accounts = config.accounts.values().map(|one| (one.name.clone(), Account::start(one.clone()))).collect();
-        let host = Self { config, engine, accounts, plugins: Mutex::default(), _lock: lock };
+        let host =
+            Self { config, engine, accounts, plugins: Mutex::default(), changing: Mutex::default(), _lock: lock };
         host.add_all(policy.plugins).await;
         let settling = async {
             let plugins = host.plugins.lock().await;
@@ -138,24 +142,30 @@ impl Host {
     /// Adds a plugin while the house stands (API row 2). It returns when the plugin's `initialize` has returned or
     /// failed, or waits for the session.
     pub async fn add_plugin(&self, id: PluginId, entry: Entry) -> Result<(), AddError> {
+        let changing = self.changing.lock().await;
         if let Some(running) = self.plugins.lock().await.get(&id) {
             return Err(AddError::Taken { id, running: running.entry.source.clone(), refused: entry.source });
         }
         self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
-        let plugins = self.plugins.lock().await;
-        match plugins.get(&id).map(|plugin| &plugin.standing) {
-            Some(Standing::Refused(reason)) => Err(AddError::Refused { id, reason: reason.clone() }),
-            Some(Standing::Admitted { on, .. }) => {
-                join_all(on.values().map(Supervised::settled)).await;
-                Ok(())
-            }
-            None => Ok(()),
-        }
+        let settling = match self.plugins.lock().await.get(&id).map(|plugin| &plugin.standing) {
+            Some(Standing::Refused(reason)) => return Err(AddError::Refused { id, reason: reason.clone() }),
+            Some(Standing::Admitted { on, .. }) => join_all(on.values().map(Supervised::settled)),
+            None => return Ok(()),
+        };
+        // It may take long, and may be removed meanwhile.
+        drop(changing);
+        settling.await;
+        Ok(())
     }
 
     /// Removes a plugin while the house stands (API row 3): everything that lived for it is gone when this returns.
     /// False: there was none of this id.
     pub async fn remove_plugin(&self, id: &PluginId) -> bool {
+        let _changing = self.changing.lock().await;
+        self.take_out(id).await
+    }
+
+    async fn take_out(&self, id: &PluginId) -> bool {
         let Some(plugin) = self.plugins.lock().await.remove(id) else { return false };
         plugin.stop().await;
         tracing::info!(plugin = %id, "plugin removed");
@@ -165,6 +175,7 @@ impl Host {
     /// Reads the policy again and does what it says now, without touching the connections. A policy that cannot be
     /// read changes nothing.
     pub async fn reload(&self) -> Result<(), PolicyError> {
+        let _changing = self.changing.lock().await;
         let policy = Policy::load(&self.config.plugins)?;
         let mut leaving = Vec::new();
         let mut coming = BTreeMap::new();
@@ -188,7 +199,7 @@ impl Host {
             }
         }
         for id in leaving {
-            self.remove_plugin(&id).await;
+            self.take_out(&id).await;
         }
         self.add_all(coming).await;
         tracing::info!(policy = %self.config.plugins.display(), "policy read again");

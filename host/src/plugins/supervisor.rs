@@ -142,8 +142,9 @@ impl Supervised {
     }
 
     /// Waits until its `initialize` has returned or failed, or waits itself for the session (API row 7).
-    pub async fn settled(&self) {
-        self.shared.settled().await;
+    pub fn settled(&self) -> impl Future<Output = ()> + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move { shared.settled().await }
     }
 
     /// Lets it say good-bye, and waits until it is gone.
