@@ -244,7 +244,6 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     }
     let mut failures = 0;
     loop {
-        shared.state.send_replace(State::Starting);
         let began = Instant::now();
         let ended = live_once(&shared, &mut stopped).await;
         shared.instance.store(None);
@@ -294,6 +293,8 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) -> Ended {
     let (instance, mailbox) = Instance::new(&shared.admitted, Arc::clone(&shared.account));
     shared.instance.store(Some(Arc::clone(&instance)));
+    // In this order: whoever hears that it starts finds the instance that may come to wait for the session.
+    shared.state.send_replace(State::Starting);
     let (initialized_sender, initialized) = oneshot::channel();
     let (stop_sender, stop) = oneshot::channel();
     let (alive, gone) = oneshot::channel::<()>();
