@@ -57,7 +57,7 @@ impl<'a> Section<'a> {
     }
 
     /// Refuses every key but these.
-    pub(super) fn allow_only(&self, known: &[&'static str]) -> Result<(), ConfigError> {
+    pub(super) fn allow_only(&self, known: &'static [&'static str]) -> Result<(), ConfigError> {
         let Some(key) = self.table.keys().find(|key| !known.contains(&key.get_ref().as_ref())) else { return Ok(()) };
         Err(ConfigError::Unknown {
             at: self.document.place(key.span().start),
@@ -65,6 +65,7 @@ impl<'a> Section<'a> {
             within: if self.path.is_empty() { "at the top of the file".into() } else { format!("in [{}]", self.path) },
             nearest: nearest(key.get_ref(), known.iter().copied())
                 .and_then(|name| known.iter().copied().find(|&known| known == name)),
+            known,
         })
     }
 
