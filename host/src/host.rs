@@ -49,12 +49,12 @@ enum Standing {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder cannot be made or written to.
-    #[error("the data folder {path} cannot be used: {source}", path = path.display())]
+    #[error("the data folder {path} cannot be used ({cause}): make it writable, or name another with --data", path = path.display())]
     Data {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Another host has it.
     #[error("another parlor runs with the data folder {}; stop it first, or give this one its own with --data", .0.display())]
@@ -311,7 +311,8 @@ impl Host {
 
     async fn load(&self, id: &PluginId, entry: &Entry) -> Result<Loaded, Unfit> {
         if let Some(unknown) = entry.accounts.iter().flatten().find(|account| !self.accounts.contains_key(*account)) {
-            return Err(Unfit::UnknownAccount(unknown.clone()));
+            let known = self.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
+            return Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known });
         }
         store::load(id, entry, &self.config.settings, &self.engine).await
     }
@@ -421,7 +422,7 @@ async fn failed(name: AccountName, mut connection: watch::Receiver<Connection>) 
 
 /// Makes the data folder, readable by its owner alone, and locks it.
 fn lock(data: &Path) -> Result<File, StartError> {
-    let unusable = |source| StartError::Data { path: data.to_owned(), source };
+    let unusable = |cause| StartError::Data { path: data.to_owned(), cause };
     let mut folder = std::fs::DirBuilder::new();
     folder.recursive(true);
     #[cfg(unix)]

@@ -68,12 +68,12 @@ impl fmt::Debug for SettingValues {
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// The file is there and cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {} ({cause}); it has to be a text file that you can read", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is no policy by its size alone.
     #[error("{} has more than {MAX_BYTES} bytes, which no policy has", path.display())]
@@ -94,7 +94,7 @@ pub enum PolicyError {
 impl Policy {
     /// Reads the owner's file; a file that is not there is a policy that allows nothing.
     pub fn load(path: &Path) -> Result<Self, PolicyError> {
-        let read = |source| PolicyError::Read { path: path.to_owned(), source };
+        let read = |cause| PolicyError::Read { path: path.to_owned(), cause };
         let file = match fs::File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -266,7 +266,10 @@ enabled = false
     fn every_mistake_names_its_line() {
         assert_eq!(refusal("digest", "digset"), "4:1: unknown key `plugin.echo.digset`; did you mean `digest`?");
         assert_eq!(refusal("[plugin.echo]", "[plugins.echo]"), "2:2: unknown key `plugins`; did you mean `plugin`?");
-        assert_eq!(refusal("[plugin.snoop]", "[plugin.echo]"), "15:9: `echo` is there twice; the first is in line 2");
+        assert_eq!(
+            refusal("[plugin.snoop]", "[plugin.echo]"),
+            "15:9: `echo` is there twice; the first is in line 2; keep one of them, or rename one"
+        );
         assert!(
             refusal("[plugin.snoop]", "[plugin.\"../snoop\"]").starts_with("15:9: `../snoop` cannot be a plugin's id")
         );
