@@ -200,8 +200,8 @@ fn errors_say_where_what_and_what_to_write() {
             "parlor.toml:3:1: unknown key \"pasword_file\" in [account.main], did you mean \"password_file\"?",
         ),
         (
-            "[accounting]\nx = 1",
-            "parlor.toml:1:2: unknown key \"accounting\" at the top of the file: known are account, data, log, plugins, settings",
+            "[theme]\nx = 1",
+            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings",
         ),
         ("[account]\njid = \"a@b\"", "parlor.toml:2:7: account.jid must be a table, not a string"),
         (
