@@ -110,7 +110,7 @@ fn written_twice(text: &str, span: Option<Range<usize>>) -> String {
     let first = first_header(before, header)
         .map(|offset| format!("; the first is in line {}", Position::of(text, offset).line))
         .unwrap_or_default();
-    format!("`{}` is there twice{first}", key.escape_debug())
+    format!("`{}` is there twice{first}; keep one of them, or rename one", key.escape_debug())
 }
 
 /// Where the table that `header` opens was opened before it.
@@ -352,9 +352,9 @@ mod tests {
     fn a_table_that_is_there_twice_is_named_with_both_lines() {
         assert_eq!(
             refusal("[plugin.echo]\na = 1\n\n[plugin.echo]\n"),
-            "4:9: `echo` is there twice; the first is in line 1"
+            "4:9: `echo` is there twice; the first is in line 1; keep one of them, or rename one"
         );
-        assert_eq!(refusal("[x]\na = 1\na = 2\n"), "3:1: `a` is there twice");
+        assert_eq!(refusal("[x]\na = 1\na = 2\n"), "3:1: `a` is there twice; keep one of them, or rename one");
     }
 
     #[test]

@@ -54,12 +54,12 @@ enum Standing {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder cannot be made or written to.
-    #[error("the data folder {path} cannot be used: {source}", path = path.display())]
+    #[error("the data folder {path} cannot be used ({cause}): make it writable, or name another with --data", path = path.display())]
     Data {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Another host has it.
     #[error("another parlor runs with the data folder {}; stop it first, or give this one its own with --data", .0.display())]
@@ -116,8 +116,9 @@ impl Host {
     /// Builds the house: starts the accounts' tasks and the plugins, gives each plugin its chance to listen, and then
     /// logs in (API row 7). It returns when the log-ins have begun.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let lock = lock(&config.data)?;
+        // First what needs no trace on disk: a policy that cannot be read leaves none.
         let policy = Policy::load(&config.plugins)?;
+        let lock = lock(&config.data)?;
         let engine = Arc::new(Engine::start()?);
         let accounts = config.accounts.values().map(|one| (one.name.clone(), Account::start(one.clone()))).collect();
         let host =
@@ -149,12 +150,13 @@ impl Host {
             return Err(AddError::Taken { id, running: running.entry.source.clone(), refused: entry.source });
         }
         self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
-        drop(changing);
         let settling = match self.plugins.lock().await.get(&id).map(|plugin| &plugin.standing) {
             Some(Standing::Refused(reason)) => return Err(AddError::Refused { id, reason: reason.clone() }),
             Some(Standing::Admitted { on, .. }) => join_all(on.values().map(Supervised::settled)),
             None => return Ok(()),
         };
+        // It may take long, and may be removed meanwhile.
+        drop(changing);
         settling.await;
         Ok(())
     }
@@ -176,8 +178,8 @@ impl Host {
     /// Reads the policy again and does what it says now, without touching the connections. A policy that cannot be
     /// read changes nothing.
     pub async fn reload(&self) -> Result<(), PolicyError> {
-        let policy = Policy::load(&self.config.plugins)?;
         let _changing = self.changing.lock().await;
+        let policy = Policy::load(&self.config.plugins)?;
         let running: BTreeMap<_, _> = {
             let plugins = self.plugins.lock().await;
             plugins
@@ -309,7 +311,8 @@ impl Host {
 
     async fn load(&self, id: &PluginId, entry: &Entry) -> Result<Loaded, Unfit> {
         if let Some(unknown) = entry.accounts.iter().flatten().find(|account| !self.accounts.contains_key(*account)) {
-            return Err(Unfit::UnknownAccount(unknown.clone()));
+            let known = self.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
+            return Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known });
         }
         store::load(id, entry, &self.config.settings, &self.engine).await
     }
@@ -423,7 +426,7 @@ async fn failed(name: AccountName, mut connection: watch::Receiver<Connection>) 
 
 /// Makes the data folder, readable by its owner alone, and locks it.
 fn lock(data: &Path) -> Result<File, StartError> {
-    let unusable = |source| StartError::Data { path: data.to_owned(), source };
+    let unusable = |cause| StartError::Data { path: data.to_owned(), cause };
     let mut folder = std::fs::DirBuilder::new();
     folder.recursive(true);
     #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! `parlor run`: the house stands until it is told to stop.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -38,8 +39,8 @@ pub struct Run {
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
     /// A setting over the file's, as KEY=JSON; may be given several times.
-    #[arg(long = "set", value_name = "KEY=JSON")]
-    settings: Vec<String>,
+    #[arg(long = "set", value_name = "KEY=JSON", value_parser = pair)]
+    settings: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -53,13 +54,13 @@ enum LogFormat {
 impl Run {
     /// Runs until a signal, or until every account has failed.
     pub fn execute(self) -> anyhow::Result<()> {
-        let mut settings = Vec::new();
-        for pair in self.settings {
-            let (key, json) = pair.split_once('=').with_context(|| format!("--set {pair}: must be KEY=JSON"))?;
-            settings.push((key.to_owned(), json.to_owned()));
-        }
-        let overrides =
-            Overrides { data: self.data, plugins: self.plugins, log: self.log, settings, ..Overrides::default() };
+        let overrides = Overrides {
+            data: self.data,
+            plugins: self.plugins,
+            log: self.log,
+            settings: self.settings,
+            ..Overrides::default()
+        };
         let config = Config::load(&self.config, &overrides)?;
         start_log(&config.log, self.log_format)?;
         for warning in &config.warnings {
@@ -77,6 +78,12 @@ impl Run {
         runtime.shutdown_background();
         result
     }
+}
+
+/// `KEY=JSON`, taken apart.
+fn pair(text: &str) -> Result<(String, String), &'static str> {
+    let (key, json) = text.split_once('=').ok_or("write KEY=JSON, such as nickname=\"bot\" or priority=5")?;
+    Ok((key.to_owned(), json.to_owned()))
 }
 
 async fn stand(config: Config) -> anyhow::Result<()> {
@@ -152,7 +159,8 @@ fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log: {filter:?} is not a filter; try `info`"))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        LogFormat::Text => log.with_target(false).init(),
+        // Colours are for eyes: in a file or a journal they would be in the way.
+        LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
     Ok(())

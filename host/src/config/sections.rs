@@ -50,7 +50,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// Refuses every key but these.
-    pub(super) fn allow_only(&self, known: &[&'static str]) -> Result<(), ConfigError> {
+    pub(super) fn allow_only(&self, known: &'static [&'static str]) -> Result<(), ConfigError> {
         let Some(node) = self.read.entries().find(|node| !known.contains(&node.key())) else { return Ok(()) };
         Err(ConfigError::Unknown {
             at: self.place(node.position()),
@@ -58,6 +58,7 @@ impl<'a> Section<'a> {
             within: if self.path.is_empty() { "at the top of the file".into() } else { format!("in [{}]", self.path) },
             nearest: nearest(node.key(), known.iter().copied())
                 .and_then(|name| known.iter().copied().find(|&known| known == name)),
+            known,
         })
     }
 

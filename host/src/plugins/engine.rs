@@ -44,7 +44,7 @@ pub enum EngineError {
     #[error("the WebAssembly engine cannot start: {0:#}")]
     Wasmtime(wasmtime::Error),
     /// A thread could not be started.
-    #[error("a thread of the WebAssembly engine cannot start: {0}")]
+    #[error("a thread of the WebAssembly engine cannot start")]
     Thread(#[from] std::io::Error),
 }
 

@@ -70,12 +70,12 @@ impl fmt::Debug for SettingValues {
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// The file is there and cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {} ({cause}); it has to be a text file that you can read", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is no policy by its size alone.
     #[error("{} has more than {MAX_BYTES} bytes, which no policy has", path.display())]
@@ -99,7 +99,7 @@ impl Policy {
         let text = match document::read(path, MAX_BYTES) {
             Ok(Some(text)) => text,
             Ok(None) => return Ok(Self::default()),
-            Err(ReadError::Unreadable(source)) => return Err(PolicyError::Read { path: path.to_owned(), source }),
+            Err(ReadError::Unreadable(source)) => return Err(PolicyError::Read { path: path.to_owned(), cause: source }),
             Err(ReadError::TooLong) => return Err(PolicyError::TooLong { path: path.to_owned() }),
         };
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -265,7 +265,10 @@ enabled = false
     fn every_mistake_names_its_line() {
         assert_eq!(refusal("digest", "digset"), "4:1: unknown key `plugin.echo.digset`; did you mean `digest`?");
         assert_eq!(refusal("[plugin.echo]", "[plugins.echo]"), "2:2: unknown key `plugins`; did you mean `plugin`?");
-        assert_eq!(refusal("[plugin.snoop]", "[plugin.echo]"), "15:9: `echo` is there twice; the first is in line 2");
+        assert_eq!(
+            refusal("[plugin.snoop]", "[plugin.echo]"),
+            "15:9: `echo` is there twice; the first is in line 2; keep one of them, or rename one"
+        );
         assert!(
             refusal("[plugin.snoop]", "[plugin.\"../snoop\"]").starts_with("15:9: `../snoop` cannot be a plugin's id")
         );

@@ -24,7 +24,7 @@ pub(crate) struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unfit {
     /// The file cannot be read.
-    #[error("{path} cannot be read: {source}; check `source` in the policy", path = path.display())]
+    #[error("{path} cannot be read ({source}); put the plugin's file there, or correct its `source` in plugins.toml", path = path.display())]
     File {
         /// Which.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) enum Unfit {
         source: std::io::Error,
     },
     /// The file is not a plugin for this host.
-    #[error("{path} {source}", path = path.display())]
+    #[error("{path}: {source}", path = path.display())]
     Component {
         /// Which.
         path: PathBuf,
@@ -43,8 +43,17 @@ pub(crate) enum Unfit {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The policy names an account that is not configured.
-    #[error("it is to run on the account {0}, which the configuration does not have")]
-    UnknownAccount(AccountName),
+    #[error(
+        "plugins.toml wants it on the account {account}, which parlor.toml does not have; name one of {known} in `accounts` under [plugin.{id}], or add [account.{account}]"
+    )]
+    UnknownAccount {
+        /// Which plugin.
+        id: PluginId,
+        /// The account that it is to run on.
+        account: AccountName,
+        /// Those that there are.
+        known: String,
+    },
     /// It does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),

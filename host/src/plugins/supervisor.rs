@@ -15,6 +15,7 @@ use super::admission::Admitted;
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::instance::{self, Ended, Instance, Start};
+use super::quantity::show_duration;
 use super::watchdog::{Metered, Step};
 use crate::account;
 
@@ -246,7 +247,6 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     }
     let mut failures = 0;
     loop {
-        shared.state.send_replace(State::Starting);
         let began = Instant::now();
         let ended = live_once(&shared, &mut stopped).await;
         shared.instance.send_replace(None);
@@ -272,7 +272,10 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
             }
         };
         if failures >= MAX_FAILURES {
-            tracing::error!(%plugin, %account, reason = %why, failures, "plugin quarantined");
+            tracing::error!(
+                %plugin, %account, reason = %why, failures,
+                remedy = "change its entry in plugins.toml and reload, or start parlor again", "plugin quarantined"
+            );
             shared.state.send_replace(State::Quarantined(why));
             return;
         }
@@ -295,6 +298,8 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) -> Ended {
     let (instance, mailbox) = Instance::new(&shared.admitted, Arc::clone(&shared.account));
     shared.instance.send_replace(Some(Arc::clone(&instance)));
+    // In this order: whoever hears that it starts finds the instance that may come to wait for the session.
+    shared.state.send_replace(State::Starting);
     let (initialized_sender, initialized) = oneshot::channel();
     let (stop_sender, stop) = oneshot::channel();
     let (alive, gone) = oneshot::channel::<()>();
@@ -383,18 +388,30 @@ async fn watch_over(
     stopped: &mut watch::Receiver<bool>,
 ) -> Ended {
     let limit = instance.limits.initialize;
-    tokio::select! {
-        biased;
-        ended = life.outcome() => return ended,
-        started = within_own_time(initialized, instance.waits(), limit) => {
-            if !started {
-                let why = format!("its initialize did not return within {} s", limit.as_secs());
-                return Ended::Failed { why, detail: String::new() };
+    let mut started = std::pin::pin!(within_own_time(initialized, instance.waits(), limit));
+    let mut slow = std::pin::pin!(tokio::time::sleep(limit));
+    loop {
+        tokio::select! {
+            biased;
+            ended = life.outcome() => return ended,
+            started = &mut started => {
+                if !started {
+                    let why = format!("its initialize did not return within {}", show_duration(limit));
+                    return Ended::Failed { why, detail: String::new() };
+                }
+                tracing::info!(plugin = %instance.plugin, account = %shared.account.name, "plugin running");
+                shared.state.send_replace(State::Running);
+                break;
             }
-            tracing::info!(plugin = %instance.plugin, account = %shared.account.name, "plugin running");
-            shared.state.send_replace(State::Running);
+            // What it waits for may never come, and no dead-line says so.
+            () = &mut slow, if !slow.is_elapsed() => if *instance.waits().borrow() > 0 {
+                tracing::warn!(
+                    plugin = %instance.plugin, account = %shared.account.name,
+                    "plugin has not started: its initialize waits for the connection or for another plugin"
+                );
+            },
+            _ = stopped.wait_for(|stopped| *stopped) => break,
         }
-        _ = stopped.wait_for(|stopped| *stopped) => {}
     }
     tokio::select! {
         biased;
