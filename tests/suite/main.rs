@@ -2,3 +2,4 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so in one word")]
 
 mod demo;
+mod secrets;
