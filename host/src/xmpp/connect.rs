@@ -7,21 +7,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ::sasl::common::Credentials;
 use futures_util::{SinkExt, StreamExt};
 use jid::Jid;
-use minidom::Element;
 use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
 use tokio::net::TcpStream;
 use tokio_xmpp::connect::AsyncReadAndWrite;
-use tokio_xmpp::error::{AuthError, Error as StreamFailure};
 use tokio_xmpp::stanzastream::Connection;
 use tokio_xmpp::xmlstream::{
     FallibleStreamElement, PendingFeaturesRecv, ReadError, RecvFeaturesError, StreamHeader, Timeouts, XmppStream,
     XmppStreamElement, initiate_stream,
 };
 use xmpp_parsers::ns;
-use xmpp_parsers::sasl::DefinedCondition as SaslCondition;
 use xmpp_parsers::sasl_cb;
 use xmpp_parsers::starttls::{Nonza as StartTls, Request};
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
@@ -30,7 +26,7 @@ use xmpp_parsers::stream_features::StreamFeatures;
 use super::cut::Cutter;
 use super::link::LinkSettings;
 use super::password::Password;
-use super::sasl::{Offer, choose};
+use super::sasl::{Offer, authenticate, choose};
 use super::srv::{Server, servers};
 use super::tls::secure;
 use crate::config::TlsMode;
@@ -46,7 +42,9 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
 
 /// Connects and logs in as `jid`, whose resource will be asked for. The password is read anew, and wiped at the end.
 pub(super) async fn log_in(settings: &LinkSettings, jid: &Jid, cutter: &Cutter) -> Result<Connection, ConnectError> {
-    let user = jid.node().ok_or_else(|| ConnectError::NoUser { jid: jid.clone() })?.as_str().to_owned();
+    if jid.node().is_none() {
+        return Err(ConnectError::NoUser { jid: jid.clone() });
+    }
     let password = Password::read(&settings.password).await?;
     let domain = jid.domain().as_str();
     let attempt = async {
@@ -54,17 +52,13 @@ pub(super) async fn log_in(settings: &LinkSettings, jid: &Jid, cutter: &Cutter) 
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
         let names_exporter =
             features.sasl_cb.as_ref().is_some_and(|offer| offer.types.contains(&sasl_cb::Type::TlsExporter));
-        let (mechanisms, binding) = choose(Offer {
+        let (mechanism, binding) = choose(Offer {
             mechanisms: &features.sasl_mechanisms,
             names_exporter,
             exporter,
             allow_plain: settings.allow_plain,
         })?;
-        let credentials =
-            Credentials::default().with_username(user).with_password(password.expose()).with_channel_binding(binding);
-        let stream = tokio_xmpp::client_login(stream, mechanisms, credentials)
-            .await
-            .map_err(|error| login_failure(error, jid))?;
+        let stream = authenticate(stream, mechanism, binding, jid, &password).await?;
         let pending = stream.send_header(header(domain)).await.map_err(|error| io_failure(&error))?;
         let (features, stream): (StreamFeatures, XmppStream<_>) =
             pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
@@ -170,7 +164,9 @@ async fn start_tls(tcp: TcpStream, domain: &str, timeouts: Timeouts) -> Result<T
             Some(Ok(_)) => return Err(ConnectError::NotXmpp { cause: "no answer to STARTTLS".to_owned() }),
             Some(Err(ReadError::SoftTimeout)) => {}
             Some(Err(ReadError::HardError(error))) => return Err(io_failure(&error)),
-            Some(Err(ReadError::ParseError(error))) => return Err(ConnectError::NotXmpp { cause: error.to_string() }),
+            Some(Err(ReadError::ParseError(error))) => {
+                return Err(ConnectError::NotXmpp { cause: printable(&error.to_string()) });
+            }
             Some(Err(ReadError::StreamFooterReceived)) | None => return Err(ConnectError::HungUp),
         }
     }
@@ -194,7 +190,7 @@ fn features_failure(error: RecvFeaturesError, domain: &str) -> ConnectError {
     }
 }
 
-fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
+pub(super) fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
     if matches!(error.condition, DefinedCondition::HostUnknown | DefinedCondition::HostGone) {
         return ConnectError::HostUnknown { domain: domain.to_owned() };
     }
@@ -204,26 +200,7 @@ fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
     }
 }
 
-fn login_failure(error: StreamFailure, jid: &Jid) -> ConnectError {
-    match error {
-        StreamFailure::Auth(AuthError::Fail(condition)) => match condition {
-            SaslCondition::NotAuthorized => ConnectError::NotAuthorized { jid: jid.clone() },
-            SaslCondition::AccountDisabled => ConnectError::AccountDisabled { jid: jid.clone() },
-            other => ConnectError::LoginRefused {
-                temporary: matches!(other, SaslCondition::TemporaryAuthFailure | SaslCondition::Aborted),
-                condition: Element::from(other).name().to_owned(),
-            },
-        },
-        // The mechanism's own check failed: the server could not prove that it knows the password either.
-        StreamFailure::Auth(other) => ConnectError::LoginRefused { condition: other.to_string(), temporary: false },
-        StreamFailure::StreamError(error) => stream_failure(&error.0, jid.domain().as_str()),
-        StreamFailure::Io(error) => io_failure(&error),
-        StreamFailure::Disconnected => ConnectError::HungUp,
-        other => ConnectError::NotXmpp { cause: other.to_string() },
-    }
-}
-
-fn io_failure(error: &io::Error) -> ConnectError {
+pub(super) fn io_failure(error: &io::Error) -> ConnectError {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     match error.kind() {
         UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => ConnectError::HungUp,
@@ -232,24 +209,13 @@ fn io_failure(error: &io::Error) -> ConnectError {
 }
 
 /// What a server says ends up in logs and terminals: short, and nothing but text.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().take(200).map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::xmpp::peer::jid;
-
-    #[test]
-    fn what_a_server_refuses_is_told_apart() {
-        let login = |condition| login_failure(StreamFailure::Auth(AuthError::Fail(condition)), &jid("bot@house"));
-        assert!(matches!(login(SaslCondition::NotAuthorized), ConnectError::NotAuthorized { .. }));
-        assert!(matches!(login(SaslCondition::AccountDisabled), ConnectError::AccountDisabled { .. }));
-        let expired = login(SaslCondition::CredentialsExpired);
-        assert!(expired.is_final() && expired.to_string().contains("credentials-expired"), "{expired}");
-        assert!(!login(SaslCondition::TemporaryAuthFailure).is_final());
-    }
 
     #[test]
     fn a_stream_error_is_final_only_where_the_domain_is_wrong() {

@@ -109,6 +109,24 @@ pub enum ConnectError {
         /// Trying again may help.
         temporary: bool,
     },
+    /// The server did not prove who it is.
+    #[error(
+        "what answers for {domain} did not prove that it knows the account's password ({cause}); somebody may be in between"
+    )]
+    ServerUnproven {
+        /// Whose server.
+        domain: String,
+        /// What was missing or wrong.
+        cause: &'static str,
+    },
+    /// The server wants the password hashed in a way that is not safe, or not affordable.
+    #[error(
+        "the server's log-in challenge is not acceptable: {cause}; ask who runs it to set the account's password anew"
+    )]
+    BadChallenge {
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The server does not serve this domain.
     #[error("the server does not serve {domain}; check the account's domain and the server that is named for it")]
     HostUnknown {
@@ -147,6 +165,8 @@ impl ConnectError {
             | Self::NoMechanism { .. }
             | Self::NotAuthorized { .. }
             | Self::AccountDisabled { .. }
+            | Self::ServerUnproven { .. }
+            | Self::BadChallenge { .. }
             | Self::HostUnknown { .. } => true,
             Self::LoginRefused { temporary, .. } => !temporary,
             Self::UnknownHost { .. }

@@ -297,3 +297,5 @@ async fn closing_ends_also_while_connecting_and_with_a_silent_server() {
     assert!(began.elapsed() < Duration::from_secs(8));
     no_task_is_left().await;
 }
+
+mod hostile;
