@@ -24,6 +24,7 @@ use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 use xmpp_parsers::stream_features::StreamFeatures;
 
 use super::cut::Cutter;
+use super::intake::{Ending, Intake};
 use super::link::LinkSettings;
 use super::password::Password;
 use super::sasl::{Offer, authenticate, choose};
@@ -40,15 +41,21 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How long one address may take, so that a dead one leaves time for the next.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
 
-/// Connects and logs in as `jid`, whose resource will be asked for. The password is read anew, and wiped at the end.
-pub(super) async fn log_in(settings: &LinkSettings, jid: &Jid, cutter: &Cutter) -> Result<Connection, ConnectError> {
+/// Connects and logs in as `jid`, whose resource will be asked for. The password is read anew, and wiped at the end. What
+/// ends the connection later on is found in the second of what is given.
+pub(super) async fn log_in(
+    settings: &LinkSettings,
+    jid: &Jid,
+    cutter: &Cutter,
+) -> Result<(Connection, Ending), ConnectError> {
     if jid.node().is_none() {
         return Err(ConnectError::NoUser { jid: jid.clone() });
     }
     let password = Password::read(&settings.password).await?;
     let domain = jid.domain().as_str();
+    let ending = Ending::default();
     let attempt = async {
-        let (pending, exporter) = open(settings, domain, cutter).await?;
+        let (pending, exporter) = open(settings, domain, cutter, &ending).await?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
         let names_exporter =
             features.sasl_cb.as_ref().is_some_and(|offer| offer.types.contains(&sasl_cb::Type::TlsExporter));
@@ -66,7 +73,7 @@ pub(super) async fn log_in(settings: &LinkSettings, jid: &Jid, cutter: &Cutter) 
             // The library would panic over such a stream.
             return Err(ConnectError::NotXmpp { cause: "it offers no resource binding".to_owned() });
         }
-        Ok(Connection { stream: stream.box_stream(), features, identity: jid.clone() })
+        Ok((Connection { stream: stream.box_stream(), features, identity: jid.clone() }, ending.clone()))
     };
     tokio::time::timeout(LIMIT, attempt)
         .await
@@ -80,6 +87,7 @@ async fn open(
     settings: &LinkSettings,
     domain: &str,
     cutter: &Cutter,
+    ending: &Ending,
 ) -> Result<(PendingFeaturesRecv<Transport>, Option<Vec<u8>>), ConnectError> {
     let ascii = ascii(domain)?;
     let tcp = reach(&ascii, settings).await?;
@@ -89,7 +97,8 @@ async fn open(
         TlsMode::StartTls => start_tls(tcp, domain, timeouts).await?,
     };
     let secured = secure(tcp, &ascii, settings.tls, settings.ca_file.as_deref()).await?;
-    let transport: Transport = Box::new(cutter.guard(BufStream::new(secured.stream)));
+    let intake = Intake::new(BufStream::new(secured.stream), ending.clone(), timeouts.response_timeout);
+    let transport: Transport = Box::new(cutter.guard(intake));
     let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts)
         .await
         .map_err(|error| io_failure(&error))?;
@@ -145,7 +154,9 @@ async fn reach_address(address: SocketAddr, server: &Server) -> Result<TcpStream
 
 /// Says nothing but STARTTLS on a plain stream, and gives the socket back for the handshake.
 async fn start_tls(tcp: TcpStream, domain: &str, timeouts: Timeouts) -> Result<TcpStream, ConnectError> {
-    let pending = initiate_stream(BufStream::new(tcp), ns::JABBER_CLIENT, header(domain), timeouts)
+    // Anybody on the way can write here, so the limits count all the more.
+    let intake = Intake::new(BufStream::new(tcp), Ending::default(), timeouts.response_timeout);
+    let pending = initiate_stream(intake, ns::JABBER_CLIENT, header(domain), timeouts)
         .await
         .map_err(|error| io_failure(&error))?;
     let (features, mut stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
@@ -156,7 +167,10 @@ async fn start_tls(tcp: TcpStream, domain: &str, timeouts: Timeouts) -> Result<T
     loop {
         match stream.next().await.map(|element| element.and_then(FallibleStreamElement::into_read_error)) {
             // Whatever came after this in plain is thrown away with the buffer: nobody vouches for it.
-            Some(Ok(XmppStreamElement::Starttls(StartTls::Proceed(_)))) => return Ok(stream.into_inner().into_inner()),
+            Some(Ok(XmppStreamElement::Starttls(StartTls::Proceed(_)))) => {
+                let transport = stream.into_inner().into_inner().ok_or(ConnectError::HungUp)?;
+                return Ok(transport.into_inner());
+            }
             Some(Ok(XmppStreamElement::Starttls(StartTls::Failure(_)))) => {
                 return Err(ConnectError::Tls { cause: "the server declined STARTTLS".to_owned() });
             }

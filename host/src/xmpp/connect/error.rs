@@ -127,6 +127,14 @@ pub enum ConnectError {
         /// What is wrong with it.
         cause: String,
     },
+    /// Somebody else logs in with the same full JID, again and again.
+    #[error(
+        "another client is logged in as {jid} and both threw each other out; end it, or give this account a resource of its own"
+    )]
+    Conflict {
+        /// The full JID.
+        jid: Jid,
+    },
     /// The server does not serve this domain.
     #[error("the server does not serve {domain}; check the account's domain and the server that is named for it")]
     HostUnknown {
@@ -167,6 +175,7 @@ impl ConnectError {
             | Self::AccountDisabled { .. }
             | Self::ServerUnproven { .. }
             | Self::BadChallenge { .. }
+            | Self::Conflict { .. }
             | Self::HostUnknown { .. } => true,
             Self::LoginRefused { temporary, .. } => !temporary,
             Self::UnknownHost { .. }
