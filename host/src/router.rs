@@ -138,11 +138,13 @@ impl Mailbox {
         &self.grants
     }
 
-    /// Puts it in, or counts it as lost.
-    pub fn deliver(&self, mail: Mail) {
-        if self.sender.try_send(Box::new(mail)).is_err() {
+    /// Puts it in, or counts it as lost. Whether it is in.
+    pub fn deliver(&self, mail: Mail) -> bool {
+        let is_in = self.sender.try_send(Box::new(mail)).is_ok();
+        if !is_in {
             self.lost.fetch_add(1, Relaxed);
         }
+        is_in
     }
 
     /// How many were lost since this was last asked.
@@ -226,11 +228,21 @@ impl Router {
 
     /// Gives an event to everybody who listens and may see it.
     pub fn route(&self, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
+        self.give(event, None, is_contact);
+    }
+
+    /// Gives an event to one instance, if it listens.
+    pub fn tell(&self, instance: InstanceId, event: Event) {
+        self.give(event, Some(instance), &|_| false);
+    }
+
+    fn give(&self, event: Event, only: Option<InstanceId>, is_contact: &dyn Fn(&BareJid) -> bool) {
         let index = self.index.load();
         let Some(listeners) = index.get(&*event.name) else { return };
         let event = Arc::new(event);
         let mut over = Vec::new();
-        for listener in listeners.iter() {
+        for listener in listeners.iter().filter(|one| only.is_none_or(|only| one.mailbox.instance == only)) {
+            let before = over.len();
             let mut subscriptions = Vec::new();
             let mut xml = false;
             for subscription in &listener.subscriptions {
@@ -244,29 +256,25 @@ impl Router {
                     if done.swap(true, Relaxed) {
                         continue;
                     }
-                    over.push((listener.mailbox.instance, subscription.id));
+                    over.push((listener.mailbox.instance, subscription));
                 }
                 xml |= subscription.filter.xml;
                 subscriptions.push(subscription.id);
             }
-            if !subscriptions.is_empty() {
-                listener.mailbox.deliver(Mail { event: Arc::clone(&event), subscriptions, xml });
+            if subscriptions.is_empty() {
+                continue;
+            }
+            if !listener.mailbox.deliver(Mail { event: Arc::clone(&event), subscriptions, xml }) {
+                // Who waits for the first event has not had it yet.
+                for (_, subscription) in over.drain(before..) {
+                    if let Some(done) = &subscription.once {
+                        done.store(false, Relaxed);
+                    }
+                }
             }
         }
-        for (instance, id) in over {
-            self.unsubscribe(instance, id);
-        }
-    }
-
-    /// Gives an event to one instance, if it listens.
-    pub fn tell(&self, instance: InstanceId, event: Event) {
-        let index = self.index.load();
-        let listener = index
-            .get(&*event.name)
-            .and_then(|listeners| listeners.iter().find(|listener| listener.mailbox.instance == instance));
-        if let Some(listener) = listener {
-            let subscriptions = listener.subscriptions.iter().map(|subscription| subscription.id).collect();
-            listener.mailbox.deliver(Mail { event: Arc::new(event), subscriptions, xml: false });
+        for (instance, subscription) in over {
+            self.unsubscribe(instance, subscription.id);
         }
     }
 
@@ -302,3 +310,6 @@ fn retain(index: &Index, mut keep: impl FnMut(InstanceId, &Subscription) -> bool
     }
     new
 }
+
+#[cfg(test)]
+mod tests;

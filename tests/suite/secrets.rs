@@ -46,6 +46,7 @@ async fn everything_that_is_logged(log: &str) -> Vec<String> {
     while session.next().await.is_ok() {}
     drop(session);
     host.wait(SOON).await.unwrap();
+    tokio::time::timeout(SOON, host.log().ended()).await.unwrap();
     host.log().all()
 }
 

@@ -6,21 +6,24 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::FutureExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use wasmtime::Store;
 use wasmtime::component::{HasData, ResourceTable};
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::InstanceId;
 use super::admission::Admitted;
+use super::ceiling::{Ceiling, Exceeded};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::limits::Limits;
+use super::quantity;
 use super::rate::Bucket;
 use super::settings::OwnSettings;
 use super::timers::Timers;
@@ -29,8 +32,12 @@ use crate::account;
 use crate::api;
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
+use crate::harmless::harmless;
 use crate::permissions::{Permission, Target, denial};
 use crate::router::{Mail, Mailbox};
+
+/// How much of a guest's own words a status shows, in bytes.
+const LONGEST_REASON: usize = 300;
 
 /// What the host's calls see of a running plugin.
 pub struct Instance {
@@ -54,10 +61,10 @@ pub struct Instance {
     pub denials: AtomicU64,
     /// Messages and other stanzas that it sends.
     pub outgoing: Bucket,
-    /// Lines that it logs.
-    pub log_lines: Bucket,
+    /// Lines that it logs, and that the host logs because of what it does.
+    log_lines: Bucket,
     /// Lines that were dropped since one was last written.
-    pub log_dropped: AtomicU64,
+    log_dropped: AtomicU64,
     /// Calls that have not returned.
     open_calls: AtomicUsize,
     /// Calls that wait for the session: their time is not held against the plugin.
@@ -113,11 +120,29 @@ impl Instance {
     /// The denial of something, counted and logged.
     pub fn deny(&self, permission: Permission, scope: Option<String>) -> CallError {
         self.denials.fetch_add(1, Relaxed);
-        tracing::info!(
-            plugin = %self.plugin, account = %self.account.name, %permission, scope = scope.as_deref(),
-            "call denied"
-        );
+        if self.may_log() {
+            tracing::info!(
+                plugin = %self.plugin, account = %self.account.name, %permission, scope = scope.as_deref(),
+                "call denied"
+            );
+        }
         denial(self.plugin.as_str(), permission, scope)
+    }
+
+    /// Whether one more line about it may go into the log, so that no plugin fills the disk. A line that may not is
+    /// counted, and the count is logged before the next one.
+    pub fn may_log(&self) -> bool {
+        if self.log_lines.take().is_err() {
+            self.log_dropped.fetch_add(1, Relaxed);
+            return false;
+        }
+        let dropped = self.log_dropped.swap(0, Relaxed);
+        if dropped > 0 {
+            tracing::warn!(
+                target: "plugin", plugin = %self.plugin, account = %self.account.name, dropped, "log lines dropped"
+            );
+        }
+        true
     }
 
     /// Counts a call as open until the guard is dropped.
@@ -175,7 +200,7 @@ impl Drop for SessionWait {
 /// What lives inside an instance's Store.
 pub(crate) struct Context {
     pub(crate) instance: Arc<Instance>,
-    limits: StoreLimits,
+    ceiling: Ceiling,
     table: ResourceTable,
     /// An empty one: no environment, files or sockets.
     wasi: WasiCtx,
@@ -228,10 +253,9 @@ pub(super) struct Start {
 
 /// Runs an instance from its first call to its last.
 pub(super) async fn run(start: Start) -> Ended {
-    let limits = start.instance.limits.clone();
     match live(start).await {
         Ok(ended) => ended,
-        Err(error) => Ended::Failed { why: reason(&error, &limits), detail: format!("{error:?}") },
+        Err(error) => Ended::Failed { why: reason(&error), detail: format!("{error:?}") },
     }
 }
 
@@ -253,7 +277,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     biased;
                     result = &mut initialize => {
                         if let Err(words) = result? {
-                            return Ok(Ended::Declined(words));
+                            return Ok(Ended::Declined(harmless(&words, LONGEST_REASON)));
                         }
                         if let Some(initialized) = initialized.take() {
                             // Whoever started us may have given up meanwhile, and then stops us.
@@ -274,7 +298,8 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     mail = mailbox.recv(), if handlers.len() < instance.limits.handlers as usize => {
                         let Some(mail) = mail else { break };
                         announce_lost(&instance);
-                        handlers.push(guest.call_handle_event(accessor, api::listen::event(&instance, &mail)));
+                        let handler = guest.call_handle_event(accessor, api::listen::event(&instance, &mail));
+                        handlers.push(within(instance.limits.handler, handler));
                     }
                 }
             }
@@ -293,6 +318,22 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             }
         })
         .await?
+}
+
+/// A handler that took longer than its owner allows.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler did not return within {}", quantity::show_duration(*.0))]
+struct SlowHandler(Duration);
+
+/// A handler, for as long as it may take. One that computes all that time is ended by the watchdog instead.
+async fn within(limit: Option<Duration>, handler: impl Future<Output = wasmtime::Result<()>>) -> wasmtime::Result<()> {
+    match limit {
+        None => handler.await,
+        Some(limit) => match tokio::time::timeout(limit, handler).await {
+            Ok(result) => result,
+            Err(_) => Err(SlowHandler(limit).into()),
+        },
+    }
 }
 
 fn fire_timers(instance: &Instance) {
@@ -316,7 +357,9 @@ fn next_due(instance: &Instance, timer: std::pin::Pin<&mut tokio::time::Sleep>) 
 fn announce_lost(instance: &Instance) {
     let lost = instance.mailbox.take_lost();
     if lost > 0 {
-        tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
+        if instance.may_log() {
+            tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
+        }
         let payload = Payload::Json(format!("{{\"lost\":{lost}}}"));
         let event = Event { name: EventName::from("lagged"), at: Timestamp::now(), payload };
         instance.account.router.tell(instance.id, event);
@@ -329,20 +372,13 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
     table.set_max_capacity(limits.handles as usize);
     let context = Context {
         instance: Arc::clone(instance),
-        limits: StoreLimitsBuilder::new()
-            .memory_size(limits.memory.as_usize())
-            .table_elements(limits.table_elements as usize)
-            .instances(limits.instances as usize)
-            .tables(limits.tables as usize)
-            .memories(limits.memories as usize)
-            // A guest that cannot grow would abort anyway, with a less telling reason.
-            .trap_on_grow_failure(true)
-            .build(),
+        ceiling: Ceiling::new(limits),
         table,
-        wasi: WasiCtx::builder().build(),
+        // What it asks for at once is made in the host's memory first.
+        wasi: WasiCtx::builder().max_random_size(limits.hostcall_bytes.as_usize() as u64).build(),
     };
     let mut store = Store::new(engine.wasmtime(), context);
-    store.limiter(|context| &mut context.limits);
+    store.limiter(|context| &mut context.ceiling);
     store.set_hostcall_fuel(limits.hostcall_bytes.as_usize());
     store.set_max_component_handles(limits.handles as usize);
     if let Some(table) = store.concurrent_resource_table() {
@@ -360,9 +396,15 @@ pub(super) fn allowance(limits: &Limits) -> Allowance {
 }
 
 /// One sentence for the owner.
-fn reason(error: &wasmtime::Error, limits: &Limits) -> String {
+fn reason(error: &wasmtime::Error) -> String {
     if let Some(overrun) = error.downcast_ref::<Overrun>() {
         return overrun.to_string();
+    }
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return exceeded.to_string();
+    }
+    if let Some(slow) = error.downcast_ref::<SlowHandler>() {
+        return slow.to_string();
     }
     if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
         return match trap {
@@ -371,13 +413,8 @@ fn reason(error: &wasmtime::Error, limits: &Limits) -> String {
             trap => format!("it trapped: {trap}"),
         };
     }
-    let words = format!("{error:#}");
-    if words.contains("growing memory") {
-        return format!("it wanted more memory than its limit of {}", limits.memory);
-    }
-    if words.contains("growing table") {
-        return format!("it wanted more table elements than its limit of {}", limits.table_elements);
-    }
-    // The guest's names may contain anything; a status line is one line.
-    words.chars().map(|one| if one.is_control() { ' ' } else { one }).take(300).collect()
+    harmless(&format!("{error:#}"), LONGEST_REASON)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

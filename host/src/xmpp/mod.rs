@@ -12,7 +12,7 @@ mod intake;
 mod link;
 mod password;
 #[cfg(test)]
-mod peer;
+pub(crate) mod peer;
 mod raw;
 mod sasl;
 mod srv;
