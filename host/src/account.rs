@@ -286,9 +286,9 @@ impl Worker {
                 self.connection.send_replace(Connection::Connected(jid.clone().into()));
                 self.session.bound(jid, now, &mut self.effects);
             }
-            LinkEvent::Suspended => {
-                tracing::warn!(%account, "connection lost, reconnecting");
-                self.connection.send_replace(Connection::Retrying("connection lost".into()));
+            LinkEvent::Suspended { why } => {
+                tracing::warn!(%account, reason = %why, "connection lost, reconnecting");
+                self.connection.send_replace(Connection::Retrying(why.to_string()));
                 self.session.suspended(now, &mut self.effects);
             }
             LinkEvent::Resumed => {

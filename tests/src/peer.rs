@@ -1,7 +1,7 @@
 //! A scripted server: the cheapest other side that a client can talk to, for measuring the client alone.
 //!
 //! It is TLS from the first byte, takes any password by PLAIN, and answers what a client asks with the least that is an
-//! answer. It knows one client at a time.
+//! answer. It knows one client at a time. The host's own tests have another, `host/src/xmpp/peer.rs`, which says why.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

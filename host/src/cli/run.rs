@@ -6,7 +6,11 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{Config, Overrides};
 use crate::host::Host;
@@ -32,7 +36,8 @@ pub struct Run {
     /// The policy, instead of the configuration's `plugins`.
     #[arg(long)]
     plugins: Option<PathBuf>,
-    /// What to log, such as `info` or `parlor=debug`, instead of the configuration's `log`.
+    /// What to log, such as `info` or `parlor=debug`, instead of the configuration's `log`. Libraries that see the
+    /// stream never log below `info`, since they would show it.
     #[arg(long)]
     log: Option<String>,
     /// How to log.
@@ -155,13 +160,27 @@ impl Signals {
     }
 }
 
+/// Libraries that see the stream before and after it is encrypted. Below `info` they write it out, log-in and messages
+/// included.
+const SEE_THE_STREAM: [&str; 8] =
+    ["tokio_xmpp", "xmpp_parsers", "xso", "rxml", "minidom", "sasl", "rustls", "tokio_rustls"];
+
 fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log: {filter:?} is not a filter; try `info`"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
+    // Beside the owner's filter, not a part of it: no directive, however exact, opens what this closes.
+    let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !sees_the_stream(event.target()));
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = match format {
         // Colours are for eyes: in a file or a journal they would be in the way.
-        LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
+        LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(cap).with(log).init();
     Ok(())
+}
+
+fn sees_the_stream(target: &str) -> bool {
+    let library = target.split("::").next().unwrap_or(target);
+    // hickory comes in several parts.
+    SEE_THE_STREAM.contains(&library) || library.starts_with("hickory_")
 }

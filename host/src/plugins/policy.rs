@@ -99,7 +99,9 @@ impl Policy {
         let text = match document::read(path, MAX_BYTES) {
             Ok(Some(text)) => text,
             Ok(None) => return Ok(Self::default()),
-            Err(ReadError::Unreadable(source)) => return Err(PolicyError::Read { path: path.to_owned(), cause: source }),
+            Err(ReadError::Unreadable(source)) => {
+                return Err(PolicyError::Read { path: path.to_owned(), cause: source });
+            }
             Err(ReadError::TooLong) => return Err(PolicyError::TooLong { path: path.to_owned() }),
         };
         let folder = path.parent().unwrap_or(Path::new(""));

@@ -7,30 +7,27 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ::sasl::common::Credentials;
 use futures_util::{SinkExt, StreamExt};
 use jid::Jid;
-use minidom::Element;
 use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
 use tokio::net::TcpStream;
 use tokio_xmpp::connect::AsyncReadAndWrite;
-use tokio_xmpp::error::{AuthError, Error as StreamFailure};
 use tokio_xmpp::stanzastream::Connection;
 use tokio_xmpp::xmlstream::{
     FallibleStreamElement, PendingFeaturesRecv, ReadError, RecvFeaturesError, StreamHeader, Timeouts, XmppStream,
     XmppStreamElement, initiate_stream,
 };
 use xmpp_parsers::ns;
-use xmpp_parsers::sasl::DefinedCondition as SaslCondition;
 use xmpp_parsers::sasl_cb;
 use xmpp_parsers::starttls::{Nonza as StartTls, Request};
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 use xmpp_parsers::stream_features::StreamFeatures;
 
 use super::cut::Cutter;
+use super::intake::{Ending, Intake};
 use super::link::LinkSettings;
 use super::password::Password;
-use super::sasl::{Offer, choose};
+use super::sasl::{Offer, authenticate, choose};
 use super::srv::{Server, servers};
 use super::tls::secure;
 use crate::config::TlsMode;
@@ -44,27 +41,31 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How long one address may take, so that a dead one leaves time for the next.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
 
-/// Connects and logs in as `jid`, whose resource will be asked for. The password is read anew, and wiped at the end.
-pub(super) async fn log_in(settings: &LinkSettings, jid: &Jid, cutter: &Cutter) -> Result<Connection, ConnectError> {
-    let user = jid.node().ok_or_else(|| ConnectError::NoUser { jid: jid.clone() })?.as_str().to_owned();
+/// Connects and logs in as `jid`, whose resource will be asked for. The password is read anew, and wiped at the end. What
+/// ends the connection later on is found in the second of what is given.
+pub(super) async fn log_in(
+    settings: &LinkSettings,
+    jid: &Jid,
+    cutter: &Cutter,
+) -> Result<(Connection, Ending), ConnectError> {
+    if jid.node().is_none() {
+        return Err(ConnectError::NoUser { jid: jid.clone() });
+    }
     let password = Password::read(&settings.password).await?;
     let domain = jid.domain().as_str();
+    let ending = Ending::default();
     let attempt = async {
-        let (pending, exporter) = open(settings, domain, cutter).await?;
+        let (pending, exporter) = open(settings, domain, cutter, &ending).await?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
         let names_exporter =
             features.sasl_cb.as_ref().is_some_and(|offer| offer.types.contains(&sasl_cb::Type::TlsExporter));
-        let (mechanisms, binding) = choose(Offer {
+        let (mechanism, binding) = choose(Offer {
             mechanisms: &features.sasl_mechanisms,
             names_exporter,
             exporter,
             allow_plain: settings.allow_plain,
         })?;
-        let credentials =
-            Credentials::default().with_username(user).with_password(password.expose()).with_channel_binding(binding);
-        let stream = tokio_xmpp::client_login(stream, mechanisms, credentials)
-            .await
-            .map_err(|error| login_failure(error, jid))?;
+        let stream = authenticate(stream, mechanism, binding, jid, &password).await?;
         let pending = stream.send_header(header(domain)).await.map_err(|error| io_failure(&error))?;
         let (features, stream): (StreamFeatures, XmppStream<_>) =
             pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
@@ -72,7 +73,7 @@ pub(super) async fn log_in(settings: &LinkSettings, jid: &Jid, cutter: &Cutter) 
             // The library would panic over such a stream.
             return Err(ConnectError::NotXmpp { cause: "it offers no resource binding".to_owned() });
         }
-        Ok(Connection { stream: stream.box_stream(), features, identity: jid.clone() })
+        Ok((Connection { stream: stream.box_stream(), features, identity: jid.clone() }, ending.clone()))
     };
     tokio::time::timeout(LIMIT, attempt)
         .await
@@ -86,6 +87,7 @@ async fn open(
     settings: &LinkSettings,
     domain: &str,
     cutter: &Cutter,
+    ending: &Ending,
 ) -> Result<(PendingFeaturesRecv<Transport>, Option<Vec<u8>>), ConnectError> {
     let ascii = ascii(domain)?;
     let tcp = reach(&ascii, settings).await?;
@@ -95,7 +97,8 @@ async fn open(
         TlsMode::StartTls => start_tls(tcp, domain, timeouts).await?,
     };
     let secured = secure(tcp, &ascii, settings.tls, settings.ca_file.as_deref()).await?;
-    let transport: Transport = Box::new(cutter.guard(BufStream::new(secured.stream)));
+    let intake = Intake::new(BufStream::new(secured.stream), ending.clone(), timeouts.response_timeout);
+    let transport: Transport = Box::new(cutter.guard(intake));
     let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts)
         .await
         .map_err(|error| io_failure(&error))?;
@@ -154,7 +157,9 @@ async fn reach_address(address: SocketAddr, server: &Server) -> Result<TcpStream
 
 /// Says nothing but STARTTLS on a plain stream, and gives the socket back for the handshake.
 async fn start_tls(tcp: TcpStream, domain: &str, timeouts: Timeouts) -> Result<TcpStream, ConnectError> {
-    let pending = initiate_stream(BufStream::new(tcp), ns::JABBER_CLIENT, header(domain), timeouts)
+    // Anybody on the way can write here, so the limits count all the more.
+    let intake = Intake::new(BufStream::new(tcp), Ending::default(), timeouts.response_timeout);
+    let pending = initiate_stream(intake, ns::JABBER_CLIENT, header(domain), timeouts)
         .await
         .map_err(|error| io_failure(&error))?;
     let (features, mut stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
@@ -165,7 +170,10 @@ async fn start_tls(tcp: TcpStream, domain: &str, timeouts: Timeouts) -> Result<T
     loop {
         match stream.next().await.map(|element| element.and_then(FallibleStreamElement::into_read_error)) {
             // Whatever came after this in plain is thrown away with the buffer: nobody vouches for it.
-            Some(Ok(XmppStreamElement::Starttls(StartTls::Proceed(_)))) => return Ok(stream.into_inner().into_inner()),
+            Some(Ok(XmppStreamElement::Starttls(StartTls::Proceed(_)))) => {
+                let transport = stream.into_inner().into_inner().ok_or(ConnectError::HungUp)?;
+                return Ok(transport.into_inner());
+            }
             Some(Ok(XmppStreamElement::Starttls(StartTls::Failure(_)))) => {
                 return Err(ConnectError::Tls { cause: "the server declined STARTTLS".to_owned() });
             }
@@ -173,7 +181,9 @@ async fn start_tls(tcp: TcpStream, domain: &str, timeouts: Timeouts) -> Result<T
             Some(Ok(_)) => return Err(ConnectError::NotXmpp { cause: "no answer to STARTTLS".to_owned() }),
             Some(Err(ReadError::SoftTimeout)) => {}
             Some(Err(ReadError::HardError(error))) => return Err(io_failure(&error)),
-            Some(Err(ReadError::ParseError(error))) => return Err(ConnectError::NotXmpp { cause: error.to_string() }),
+            Some(Err(ReadError::ParseError(error))) => {
+                return Err(ConnectError::NotXmpp { cause: printable(&error.to_string()) });
+            }
             Some(Err(ReadError::StreamFooterReceived)) | None => return Err(ConnectError::HungUp),
         }
     }
@@ -197,7 +207,7 @@ fn features_failure(error: RecvFeaturesError, domain: &str) -> ConnectError {
     }
 }
 
-fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
+pub(super) fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
     if matches!(error.condition, DefinedCondition::HostUnknown | DefinedCondition::HostGone) {
         return ConnectError::HostUnknown { domain: domain.to_owned() };
     }
@@ -207,26 +217,7 @@ fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
     }
 }
 
-fn login_failure(error: StreamFailure, jid: &Jid) -> ConnectError {
-    match error {
-        StreamFailure::Auth(AuthError::Fail(condition)) => match condition {
-            SaslCondition::NotAuthorized => ConnectError::NotAuthorized { jid: jid.clone() },
-            SaslCondition::AccountDisabled => ConnectError::AccountDisabled { jid: jid.clone() },
-            other => ConnectError::LoginRefused {
-                temporary: matches!(other, SaslCondition::TemporaryAuthFailure | SaslCondition::Aborted),
-                condition: Element::from(other).name().to_owned(),
-            },
-        },
-        // The mechanism's own check failed: the server could not prove that it knows the password either.
-        StreamFailure::Auth(other) => ConnectError::LoginRefused { condition: other.to_string(), temporary: false },
-        StreamFailure::StreamError(error) => stream_failure(&error.0, jid.domain().as_str()),
-        StreamFailure::Io(error) => io_failure(&error),
-        StreamFailure::Disconnected => ConnectError::HungUp,
-        other => ConnectError::NotXmpp { cause: other.to_string() },
-    }
-}
-
-fn io_failure(error: &io::Error) -> ConnectError {
+pub(super) fn io_failure(error: &io::Error) -> ConnectError {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     match error.kind() {
         UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => ConnectError::HungUp,
@@ -235,24 +226,13 @@ fn io_failure(error: &io::Error) -> ConnectError {
 }
 
 /// What a server says ends up in logs and terminals: short, and nothing but text.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().take(200).map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::xmpp::peer::jid;
-
-    #[test]
-    fn what_a_server_refuses_is_told_apart() {
-        let login = |condition| login_failure(StreamFailure::Auth(AuthError::Fail(condition)), &jid("bot@house"));
-        assert!(matches!(login(SaslCondition::NotAuthorized), ConnectError::NotAuthorized { .. }));
-        assert!(matches!(login(SaslCondition::AccountDisabled), ConnectError::AccountDisabled { .. }));
-        let expired = login(SaslCondition::CredentialsExpired);
-        assert!(expired.is_final() && expired.to_string().contains("credentials-expired"), "{expired}");
-        assert!(!login(SaslCondition::TemporaryAuthFailure).is_final());
-    }
 
     #[test]
     fn a_stream_error_is_final_only_where_the_domain_is_wrong() {

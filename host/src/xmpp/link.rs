@@ -12,6 +12,7 @@ use futures_util::{FutureExt, StreamExt};
 use jid::{FullJid, Jid};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_xmpp::stanzastream::{Event, StanzaStage, StanzaStream, StanzaToken, StreamEvent};
 use tokio_xmpp::xmlstream::Timeouts;
 use xmpp_parsers::iq::Iq;
@@ -23,6 +24,7 @@ use super::connect::ConnectError;
 use super::cut::Cutter;
 use super::decode::decode;
 use super::encode::encode;
+use super::intake::Lost;
 use crate::config::{Endpoint, PasswordSource, TlsMode};
 use crate::stanza::{Incoming, Outgoing};
 
@@ -36,6 +38,8 @@ const QUEUE: usize = 64;
 const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
 /// How long closing may take before the connection is cut.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// Two conflicts within this time are a fight, which goes on until somebody gives in.
+const CONFLICT_SPAN: Duration = Duration::from_mins(1);
 /// Ids of the library's own pings, which nobody else awaits.
 const PROBE_PREFIX: &str = "xmpp-rs-stanzastream-liveness-probe";
 
@@ -74,7 +78,10 @@ pub enum LinkEvent {
         jid: FullJid,
     },
     /// The connection is lost; a new one is being made.
-    Suspended,
+    Suspended {
+        /// Why, as far as this end knows.
+        why: Lost,
+    },
     /// There is a connection again, and nothing was lost (XEP-0198).
     Resumed,
     /// A log-in failed, and will be tried again.
@@ -108,6 +115,8 @@ pub struct Link {
     own: Option<FullJid>,
     /// Between `Bound` or `Resumed` and `Suspended`.
     online: bool,
+    /// When somebody else took our full JID last.
+    conflict: Option<Instant>,
     /// Stanzas that may not have left the queue. The library does not say how full it is; its tokens do.
     queued: VecDeque<StanzaToken>,
 }
@@ -120,7 +129,17 @@ impl Link {
         let cutter = Cutter::default();
         let connector = Connector::spawn(settings, cutter.clone(), wanted, report);
         let stream = Some(new_stream(&slots));
-        Self { stream, connector, reports, slots, cutter, own: None, online: false, queued: VecDeque::new() }
+        Self {
+            stream,
+            connector,
+            reports,
+            slots,
+            cutter,
+            own: None,
+            online: false,
+            conflict: None,
+            queued: VecDeque::new(),
+        }
     }
 
     /// Waits for what happens next. Cancel-safe. After the end, gives [`LinkEvent::Closed`] at once, each time.
@@ -170,8 +189,14 @@ impl Link {
                     return Some(LinkEvent::Resumed);
                 }
                 Some(Event::Stream(StreamEvent::Suspended)) => {
+                    let why = self.connector.lost();
+                    if why.is_conflict() && self.is_second_conflict() {
+                        self.end();
+                        let jid = self.own.clone().unwrap_or_else(|| self.connector.wanted().clone()).into();
+                        return Some(LinkEvent::Failed(ConnectError::Conflict { jid }));
+                    }
                     if std::mem::take(&mut self.online) {
-                        return Some(LinkEvent::Suspended);
+                        return Some(LinkEvent::Suspended { why });
                     }
                 }
                 Some(Event::Stanza(stanza)) => {
@@ -184,7 +209,7 @@ impl Link {
                     tracing::warn!("the stream's worker ended by itself; starting another");
                     self.restart();
                     if std::mem::take(&mut self.online) {
-                        return Some(LinkEvent::Suspended);
+                        return Some(LinkEvent::Suspended { why: Lost::Unknown });
                     }
                 }
             }
@@ -234,6 +259,11 @@ impl Link {
         // Before the first bind there is no session that could receive anything.
         let own = self.own.as_ref()?;
         Some(decode(stanza, own, Timestamp::now()))
+    }
+
+    fn is_second_conflict(&mut self) -> bool {
+        let now = Instant::now();
+        self.conflict.replace(now).is_some_and(|first| now - first <= CONFLICT_SPAN)
     }
 
     /// Ends for good: first the stream, so that its worker does not ask for another connection.

@@ -8,6 +8,7 @@ mod connect;
 mod cut;
 mod decode;
 mod encode;
+mod intake;
 mod link;
 mod password;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod srv;
 mod tls;
 
 pub use connect::{CertificateFault, ConnectError};
+pub use intake::Lost;
 pub use link::{Link, LinkEvent, LinkSettings};
 pub use password::PasswordError;
 pub use raw::{RawStanza, is_sendable};

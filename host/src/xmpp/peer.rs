@@ -1,9 +1,17 @@
 //! A scripted server over loopback, for tests: TLS, SCRAM, bind, XEP-0198, and then whatever the test says.
+//!
+//! `tests/src/peer.rs` is another, and stays one: this one is hostile where a test wants it (forged proofs, raw bytes,
+//! resumption) and hands out the link's private settings; that one measures, from a package that sees nothing of the host
+//! but its public door. One for both would need that door widened, or the host's tests built on a package that is built on
+//! the host.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ::sasl::common::scram::Sha256;
@@ -15,7 +23,7 @@ use futures_util::{SinkExt, StreamExt};
 use jid::{FullJid, Jid};
 use minidom::Element;
 use rustls_pki_types::PrivateKeyDer;
-use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto::ring};
@@ -42,6 +50,10 @@ pub(crate) struct Manners {
     pub(super) password: &'static str,
     pub(super) resumption: bool,
     pub(super) certificate_for: &'static str,
+    /// What becomes of SCRAM's challenge, and of the proof at its end, on the way out.
+    pub(super) challenge: fn(String) -> String,
+    pub(super) proof: fn(String) -> String,
+    pub(super) proves: Proves,
 }
 
 impl Default for Manners {
@@ -53,8 +65,22 @@ impl Default for Manners {
             password: "secret",
             resumption: true,
             certificate_for: "localhost",
+            challenge: std::convert::identity,
+            proof: std::convert::identity,
+            proves: Proves::AtTheEnd,
         }
     }
+}
+
+/// When the server proves that it knows the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proves {
+    /// With its success.
+    AtTheEnd,
+    /// In a challenge of its own, before an empty success.
+    Early,
+    /// Not at all: it says success to whatever comes first.
+    Never,
 }
 
 /// A server that listens.
@@ -70,12 +96,45 @@ pub(crate) struct Peer {
 /// A client that is logged in.
 pub(crate) struct Session {
     stream: XmppStream<Secure>,
+    bytes: Arc<Mutex<Vec<u8>>>,
     handled: Arc<AtomicU32>,
     pub(super) jid: Option<FullJid>,
     pub(super) resumed: bool,
 }
 
-type Secure = BufStream<TlsStream<TcpStream>>;
+type Secure = BufStream<Door>;
+
+/// A transport into which a test can put bytes past the library.
+struct Door {
+    inner: TlsStream<TcpStream>,
+    bytes: Arc<Mutex<Vec<u8>>>,
+}
+
+impl AsyncRead for Door {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Door {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let mut bytes = this.bytes.lock().unwrap();
+        while !bytes.is_empty() {
+            let amount = ready!(Pin::new(&mut this.inner).poll_write(cx, &bytes))?;
+            bytes.drain(..amount);
+        }
+        Pin::new(&mut this.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
 
 impl Peer {
     pub(crate) async fn start(manners: Manners) -> Self {
@@ -161,23 +220,39 @@ impl Peer {
         if self.manners.tls == TlsMode::StartTls {
             socket = self.starttls(socket).await?;
         }
-        let secure = BufStream::new(self.acceptor.accept(socket).await.ok()?);
+        let bytes = Arc::default();
+        let inner = self.acceptor.accept(socket).await.ok()?;
+        let secure = BufStream::new(Door { inner, bytes: Arc::clone(&bytes) });
         let accepted = accept_stream(secure, ns::JABBER_CLIENT, Timeouts::tight()).await.ok()?;
         let mechanisms: BTreeSet<String> = self.manners.mechanisms.iter().map(|name| (*name).to_owned()).collect();
         let features = StreamFeatures { sasl_mechanisms: mechanisms, ..StreamFeatures::default() };
         let mut stream = answer(accepted, &features).await?;
         let mut scram =
             Scram::<Sha256, Account>::new(Account { password: self.manners.password }, ChannelBinding::None);
+        let twist = |data: Vec<u8>, how: fn(String) -> String| how(String::from_utf8(data).unwrap()).into_bytes();
+        let challenge = |data| XmppStreamElement::Sasl(Sasl::Challenge(Challenge { data }));
+        let success = |data| XmppStreamElement::Sasl(Sasl::Success(Success { data }));
         let success = loop {
             let data = match stream.next().await?.ok()?.into_read_error().ok()? {
                 XmppStreamElement::Sasl(Sasl::Auth(Auth { data, .. }) | Sasl::Response(Response { data })) => data,
                 other => panic!("expected SASL, found {other:?}"),
             };
+            if self.manners.proves == Proves::Never {
+                break success(Vec::new());
+            }
             match scram.respond(&data) {
                 Ok(Step::Proceed(data)) => {
-                    stream.send(&XmppStreamElement::Sasl(Sasl::Challenge(Challenge { data }))).await.ok()?;
+                    stream.send(&challenge(twist(data, self.manners.challenge))).await.ok()?;
                 }
-                Ok(Step::Success(_, data)) => break XmppStreamElement::Sasl(Sasl::Success(Success { data })),
+                Ok(Step::Success(_, data)) => {
+                    let proof = twist(data, self.manners.proof);
+                    if self.manners.proves == Proves::AtTheEnd {
+                        break success(proof);
+                    }
+                    stream.send(&challenge(proof)).await.ok()?;
+                    stream.next().await?.ok()?;
+                    break success(Vec::new());
+                }
                 Err(_) => {
                     let failure = Failure {
                         defined_condition: DefinedCondition::NotAuthorized,
@@ -195,7 +270,7 @@ impl Peer {
             ..StreamFeatures::default()
         };
         let stream = answer(accepted, &features).await?;
-        Some(Session { stream, handled: Arc::clone(&self.handled), jid: None, resumed: false })
+        Some(Session { stream, bytes, handled: Arc::clone(&self.handled), jid: None, resumed: false })
     }
 
     async fn starttls(&self, socket: TcpStream) -> Option<TcpStream> {
@@ -236,6 +311,13 @@ impl Session {
     pub(super) async fn say(&mut self, xml: &str) {
         let element: Element = xml.parse().unwrap();
         self.send_stanza(Stanza::try_from(element).unwrap()).await;
+    }
+
+    /// Sends these very bytes.
+    pub(super) async fn say_raw(&mut self, bytes: &str) {
+        self.bytes.lock().unwrap().extend_from_slice(bytes.as_bytes());
+        // A client that has heard enough may be gone in the middle of it.
+        let _ = SinkExt::<&XmppStreamElement>::flush(&mut self.stream).await;
     }
 
     /// The next stanza, and nothing else; acknowledges what it takes in. None when the client closed the stream.
@@ -294,7 +376,7 @@ impl Validator<Pbkdf2Sha256> for Account {
 impl Provider<Pbkdf2Sha256> for Account {
     fn provide(&self, identity: &Identity) -> Result<Pbkdf2Sha256, ProviderError> {
         assert_eq!(identity, &Identity::Username("bot".to_owned()));
-        Pbkdf2Sha256::derive(self.password, b"salt", 64).map_err(ProviderError::DeriveError)
+        Pbkdf2Sha256::derive(self.password, b"salt", 4096).map_err(ProviderError::DeriveError)
     }
 }
 

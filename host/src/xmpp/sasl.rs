@@ -1,12 +1,19 @@
-//! Which SASL mechanisms a log-in may use. Pure.
+//! Which SASL mechanism a log-in uses, and the log-in itself.
 //!
-//! The library takes the best of what it is allowed, so what is left out here cannot be fallen back to.
+//! One mechanism is chosen, and there is no falling back from it. The server has to prove that it knows the password, too.
 
 use std::collections::BTreeSet;
 
 use sasl::common::ChannelBinding;
 
-use super::connect::ConnectError;
+use super::connect::{ConnectError, printable};
+
+mod exchange;
+
+pub(super) use exchange::authenticate;
+
+/// How many of the mechanisms that a server offers an error names.
+const MAX_NAMED: usize = 16;
 
 /// What the server offers, and what this end can do.
 pub(super) struct Offer<'a> {
@@ -20,39 +27,47 @@ pub(super) struct Offer<'a> {
     pub(super) allow_plain: bool,
 }
 
-/// The mechanisms that may be used, and the channel that they are bound to.
-pub(super) fn choose(offer: Offer<'_>) -> Result<(BTreeSet<String>, ChannelBinding), ConnectError> {
+/// A mechanism that this end speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mechanism {
+    ScramSha256,
+    ScramSha1,
+    Plain,
+}
+
+/// The mechanism to use, and the channel that it is bound to.
+pub(super) fn choose(offer: Offer<'_>) -> Result<(Mechanism, ChannelBinding), ConnectError> {
     let Offer { mechanisms, names_exporter, exporter, allow_plain } = offer;
-    let offered = |wanted: &[&str]| -> BTreeSet<String> {
-        wanted.iter().filter(|name| mechanisms.contains(**name)).map(|name| (*name).to_owned()).collect()
+    let offered = |sha256: &str, sha1: &str| match () {
+        () if mechanisms.contains(sha256) => Some(Mechanism::ScramSha256),
+        () if mechanisms.contains(sha1) => Some(Mechanism::ScramSha1),
+        () => None,
     };
-    let bound = offered(&["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"]);
-    let unbound = offered(&["SCRAM-SHA-256", "SCRAM-SHA-1"]);
-    let server_can_bind = !bound.is_empty();
+    let bound = offered("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS");
+    let unbound = offered("SCRAM-SHA-256", "SCRAM-SHA-1");
     // A server that offers -PLUS without naming its bindings may know only tls-unique, which TLS 1.3 has not. It is
     // tried where nothing else is left.
-    if let Some(exporter) = &exporter
-        && server_can_bind
-        && (names_exporter || unbound.is_empty())
+    if let (Some(exporter), Some(bound)) = (&exporter, bound)
+        && (names_exporter || unbound.is_none())
     {
         return Ok((bound, ChannelBinding::TlsExporter(exporter.clone())));
     }
-    if !unbound.is_empty() {
+    if let Some(unbound) = unbound {
         // RFC 5802, section 6: "y" says that we could have bound, so that a server which offered -PLUS notices when
         // somebody struck it from the list.
         let binding = match exporter {
-            Some(_) if !server_can_bind => ChannelBinding::Unsupported,
+            Some(_) if bound.is_none() => ChannelBinding::Unsupported,
             _ => ChannelBinding::None,
         };
         return Ok((unbound, binding));
     }
-    let plain = offered(&["PLAIN"]);
-    if allow_plain && !plain.is_empty() {
-        return Ok((plain, ChannelBinding::None));
+    let plain_is_offered = mechanisms.contains("PLAIN");
+    if allow_plain && plain_is_offered {
+        return Ok((Mechanism::Plain, ChannelBinding::None));
     }
     Err(ConnectError::NoMechanism {
-        offered: mechanisms.iter().cloned().collect(),
-        plain_is_offered: !plain.is_empty(),
+        offered: mechanisms.iter().take(MAX_NAMED).map(|name| printable(name)).collect(),
+        plain_is_offered,
     })
 }
 
@@ -60,44 +75,41 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<(BTreeSet<String>, ChannelBindi
 mod tests {
     use super::*;
 
-    /// The mechanisms that may be used and the gs2 flag of the binding, or a dash where there are none.
+    /// The mechanism that is used and the gs2 flag of the binding, or a dash where there are none.
     fn pick(mechanisms: &[&str], names_exporter: bool, tls13: bool, allow_plain: bool) -> String {
         let mechanisms = mechanisms.iter().map(|name| (*name).to_owned()).collect();
         let exporter = tls13.then(|| vec![7; 32]);
         match choose(Offer { mechanisms: &mechanisms, names_exporter, exporter, allow_plain }) {
             Err(_) => "-".to_owned(),
-            Ok((allowed, binding)) => {
-                let flag = char::from(binding.header()[0]);
-                format!("{} {flag}", allowed.into_iter().collect::<Vec<_>>().join(" "))
-            }
+            Ok((mechanism, binding)) => format!("{mechanism:?} {}", char::from(binding.header()[0])),
         }
     }
 
     #[test]
     fn plain_is_never_fallen_back_to() {
-        assert_eq!(pick(&["PLAIN", "SCRAM-SHA-1"], false, true, true), "SCRAM-SHA-1 y");
+        assert_eq!(pick(&["PLAIN", "SCRAM-SHA-1"], false, true, true), "ScramSha1 y");
         assert_eq!(pick(&["PLAIN"], false, true, false), "-");
-        assert_eq!(pick(&["PLAIN"], false, true, true), "PLAIN n");
+        assert_eq!(pick(&["PLAIN"], false, true, true), "Plain n");
         assert_eq!(pick(&["ANONYMOUS", "EXTERNAL", "DIGEST-MD5"], true, true, true), "-");
     }
 
     #[test]
     fn a_channel_is_bound_only_where_both_ends_can() {
         let all = ["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];
-        assert_eq!(pick(&all, true, true, true), "SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS p");
-        assert_eq!(pick(&all, false, true, true), "SCRAM-SHA-1 SCRAM-SHA-256 n");
-        assert_eq!(pick(&all, true, false, true), "SCRAM-SHA-1 SCRAM-SHA-256 n");
-        assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], false, true, false), "SCRAM-SHA-256-PLUS p");
+        assert_eq!(pick(&all, true, true, true), "ScramSha256 p");
+        assert_eq!(pick(&all, false, true, true), "ScramSha256 n");
+        assert_eq!(pick(&all, true, false, true), "ScramSha256 n");
+        assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], false, true, false), "ScramSha256 p");
         assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], false, false, false), "-");
     }
 
     #[test]
     fn the_error_names_what_was_offered_and_the_setting() {
-        let mechanisms = BTreeSet::from(["PLAIN".to_owned(), "X-TOKEN".to_owned()]);
+        let mechanisms = BTreeSet::from(["PLAIN".to_owned(), "X-TOKEN\nERROR forged line".to_owned()]);
         let offer = Offer { mechanisms: &mechanisms, names_exporter: false, exporter: None, allow_plain: false };
         let error = choose(offer).unwrap_err();
         assert!(error.is_final());
         let text = error.to_string();
-        assert!(text.contains("X-TOKEN") && text.contains("allow_plain"), "{text}");
+        assert!(text.contains("X-TOKEN ERROR") && text.contains("allow_plain"), "{text}");
     }
 }

@@ -69,7 +69,7 @@ async fn main() -> Result<()> {
             }
             LinkEvent::Failed(error) => bail!("{error}"),
             LinkEvent::Closed => bail!("the stream is closed"),
-            LinkEvent::Stanza(_) | LinkEvent::Suspended | LinkEvent::Resumed | LinkEvent::Retrying { .. } => {}
+            LinkEvent::Stanza(_) | LinkEvent::Suspended { .. } | LinkEvent::Resumed | LinkEvent::Retrying { .. } => {}
         }
     }
 }

@@ -111,6 +111,32 @@ pub enum ConnectError {
         /// Trying again may help.
         temporary: bool,
     },
+    /// The server did not prove who it is.
+    #[error(
+        "what answers for {domain} did not prove that it knows the account's password ({cause}); somebody may be in between"
+    )]
+    ServerUnproven {
+        /// Whose server.
+        domain: String,
+        /// What was missing or wrong.
+        cause: &'static str,
+    },
+    /// The server wants the password hashed in a way that is not safe, or not affordable.
+    #[error(
+        "the server's log-in challenge is not acceptable: {cause}; ask who runs it to set the account's password anew"
+    )]
+    BadChallenge {
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Somebody else logs in with the same full JID, again and again.
+    #[error(
+        "another client is logged in as {jid} and both threw each other out; end it, or give this account a resource of its own"
+    )]
+    Conflict {
+        /// The full JID.
+        jid: Jid,
+    },
     /// The server does not serve this domain.
     #[error("the server does not serve {domain}; check the account's domain and the server that is named for it")]
     HostUnknown {
@@ -149,6 +175,9 @@ impl ConnectError {
             | Self::NoMechanism { .. }
             | Self::NotAuthorized { .. }
             | Self::AccountDisabled { .. }
+            | Self::ServerUnproven { .. }
+            | Self::BadChallenge { .. }
+            | Self::Conflict { .. }
             | Self::HostUnknown { .. } => true,
             Self::LoginRefused { temporary, .. } => !temporary,
             Self::UnknownHost { .. }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use jid::FullJid;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -14,6 +14,7 @@ use super::pace::Pace;
 use super::slot::Slot;
 use crate::xmpp::connect::{ConnectError, log_in};
 use crate::xmpp::cut::Cutter;
+use crate::xmpp::intake::{Ending, Lost};
 
 /// What the connector has to say.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(super) enum Report {
 pub(super) struct Connector {
     task: AbortHandle,
     wanted: FullJid,
+    /// Of the connection that was delivered last.
+    ending: watch::Receiver<Ending>,
 }
 
 impl Connector {
@@ -41,8 +44,14 @@ impl Connector {
             bare.with_resource_str(&format!("parlor-{:08x}", rand::random::<u32>()))
                 .expect("a short ASCII word is a resource")
         });
-        let task = tokio::spawn(run(settings, wanted.clone(), cutter, slots, reports)).abort_handle();
-        Self { task, wanted }
+        let (current, ending) = watch::channel(Ending::default());
+        let task = tokio::spawn(run(settings, wanted.clone(), cutter, slots, reports, current)).abort_handle();
+        Self { task, wanted, ending }
+    }
+
+    /// Why the last connection is over.
+    pub(super) fn lost(&self) -> Lost {
+        self.ending.borrow().reason().unwrap_or(Lost::Unknown)
     }
 
     /// The full JID that is asked for.
@@ -68,6 +77,7 @@ async fn run(
     cutter: Cutter,
     mut slots: mpsc::Receiver<Slot>,
     reports: mpsc::Sender<Report>,
+    current: watch::Sender<Ending>,
 ) {
     let jid = wanted.into();
     let mut pace = Pace::default();
@@ -86,8 +96,12 @@ async fn run(
             let outcome =
                 outcome.unwrap_or_else(|_| Err(ConnectError::NotXmpp { cause: "the log-in broke over it".to_owned() }));
             match outcome {
-                Ok(connection) => {
+                Ok((mut connection, ending)) => {
                     pace.delivered(Instant::now());
+                    // A resumed session would bring again what the last connection broke over, for ever.
+                    if current.send_replace(ending).reason().is_some_and(|why| why.would_recur()) {
+                        connection.features.stream_management = None;
+                    }
                     slot.deliver(connection);
                     break;
                 }

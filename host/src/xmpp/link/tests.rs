@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use tokio::runtime::Handle;
 
 use super::*;
@@ -196,7 +194,7 @@ async fn a_cut_connection_is_resumed_without_loss_and_not_at_once() {
     let (mut link, session) = pair(&peer).await;
     let began = Instant::now();
     drop(session);
-    assert!(matches!(link.next().await, LinkEvent::Suspended));
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     link.send(message("said meanwhile")).await;
     let (event, session) = tokio::join!(link.next(), peer.accept());
     assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
@@ -211,7 +209,7 @@ async fn a_server_that_goes_down_is_come_back_to() {
     let peer = Peer::start(Manners { resumption: false, ..Manners::default() }).await;
     let (mut link, session) = pair(&peer).await;
     let (event, ()) = tokio::join!(link.next(), session.goodbye());
-    assert!(matches!(event, LinkEvent::Suspended), "{event:?}");
+    assert!(matches!(event, LinkEvent::Suspended { .. }), "{event:?}");
     let (event, _session) = tokio::join!(link.next(), peer.accept());
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
@@ -221,7 +219,7 @@ async fn room_is_said_before_the_queue_is_full() {
     let peer = peer().await;
     let (mut link, session) = pair(&peer).await;
     drop(session);
-    assert!(matches!(link.next().await, LinkEvent::Suspended));
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     let mut sent = 0;
     while link.has_room() {
         link.send(message("x")).now_or_never().expect("there was room");
@@ -277,7 +275,7 @@ async fn a_dropped_link_leaves_no_task_wherever_it_was() {
     // Between two connections.
     let (mut link, session) = pair(&peer).await;
     drop(session);
-    assert!(matches!(link.next().await, LinkEvent::Suspended));
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     drop(link);
     no_task_is_left().await;
 }
@@ -297,3 +295,5 @@ async fn closing_ends_also_while_connecting_and_with_a_silent_server() {
     assert!(began.elapsed() < Duration::from_secs(8));
     no_task_is_left().await;
 }
+
+mod hostile;

@@ -1,0 +1,190 @@
+//! What stands between the socket and the library's parser.
+//!
+//! The library bounds neither the size nor the depth of a stanza, gives up the stream over an attribute of 8 KiB, and
+//! throws away without a word what is not as its types want it. So each stanza is held here until it is whole: one that is
+//! over the limits never reaches the parser, and one that it would drop is mended, so that who asked hears an answer and
+//! who asks gets one. The number of stanzas stays the same, since both ends count them (XEP-0198).
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+
+use self::sieve::Sieve;
+
+mod lost;
+mod mend;
+mod sieve;
+
+pub use lost::Lost;
+
+/// A buffer that grew past this for one large stanza is given back.
+const KEEP: usize = 64 * 1024;
+
+/// How one connection ended, as far as it is known. Shared by who sees it and who wants to know.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ending(Arc<Mutex<Option<Lost>>>);
+
+impl Ending {
+    /// Why, if it has ended.
+    pub(super) fn reason(&self) -> Option<Lost> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The first reason is the cause, and later ones follow from it.
+    fn note(&self, why: Lost) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+    }
+}
+
+/// A transport that hands on only whole elements, within the limits.
+pub(super) struct Intake<T> {
+    /// None once it was taken out.
+    inner: Option<T>,
+    sieve: Sieve,
+    /// What may be read, and how much of it was.
+    ready: Vec<u8>,
+    taken: usize,
+    broken: Option<Lost>,
+    ending: Ending,
+    /// When something came last, and how long silence may last before the library gives up.
+    heard: Instant,
+    patience: Duration,
+}
+
+impl<T> Intake<T> {
+    pub(super) fn new(inner: T, ending: Ending, patience: Duration) -> Self {
+        Self {
+            inner: Some(inner),
+            sieve: Sieve::default(),
+            ready: Vec::new(),
+            taken: 0,
+            broken: None,
+            ending,
+            heard: Instant::now(),
+            patience,
+        }
+    }
+
+    /// The transport itself; what was read of it and not handed on is lost.
+    pub(super) fn into_inner(mut self) -> Option<T> {
+        self.inner.take()
+    }
+
+    fn inner(&mut self) -> io::Result<&mut T> {
+        self.inner.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    fn noted<R>(&self, result: io::Result<R>) -> io::Result<R> {
+        if let Err(error) = &result {
+            self.ending.note(Lost::Cut { cause: Some(error.to_string()) });
+        }
+        result
+    }
+}
+
+impl<T> Drop for Intake<T> {
+    fn drop(&mut self) {
+        // The library left a connection that was alive: it waited too long, or did not understand.
+        if self.inner.is_some() {
+            let silent = self.heard.elapsed() >= self.patience;
+            self.ending.note(if silent { Lost::TimedOut } else { Lost::Unreadable });
+        }
+    }
+}
+
+impl<T: AsyncBufRead + Unpin> AsyncRead for Intake<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let bytes = ready!(self.as_mut().poll_fill_buf(cx))?;
+        let amount = bytes.len().min(buf.remaining());
+        buf.put_slice(&bytes[..amount]);
+        self.consume(amount);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        while this.taken == this.ready.len() {
+            if let Some(why) = &this.broken {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why.to_string())));
+            }
+            this.ready.clear();
+            this.ready.shrink_to(KEEP);
+            this.taken = 0;
+            let inner = Pin::new(this.inner.as_mut().ok_or(io::ErrorKind::NotConnected)?);
+            let bytes = match ready!(inner.poll_fill_buf(cx)) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    this.ending.note(Lost::Cut { cause: Some(error.to_string()) });
+                    return Poll::Ready(Err(error));
+                }
+            };
+            if bytes.is_empty() {
+                this.ending.note(Lost::Cut { cause: None });
+                return Poll::Ready(Ok(&[]));
+            }
+            let amount = bytes.len();
+            if let Err(why) = this.sieve.push(bytes, &mut this.ready) {
+                this.ending.note(why.clone());
+                this.broken = Some(why);
+            }
+            if let Some(why) = this.sieve.farewell() {
+                this.ending.note(why);
+            }
+            Pin::new(this.inner()?).consume(amount);
+            this.heard = Instant::now();
+        }
+        Poll::Ready(Ok(&this.ready[this.taken..]))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, amount: usize) {
+        self.taken = self.ready.len().min(self.taken + amount);
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Intake<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = ready!(Pin::new(self.inner()?).poll_write(cx, buf));
+        Poll::Ready(self.noted(result))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = ready!(Pin::new(self.inner()?).poll_flush(cx));
+        Poll::Ready(self.noted(result))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = ready!(Pin::new(self.inner()?).poll_shutdown(cx));
+        Poll::Ready(self.noted(result))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Why a connection was left that stood, if this much silence is too much.
+    fn left_after(patience: Duration) -> Option<Lost> {
+        let ending = Ending::default();
+        drop(Intake::new(tokio::io::empty(), ending.clone(), patience));
+        ending.reason()
+    }
+
+    #[test]
+    fn silence_is_told_from_what_cannot_be_read() {
+        assert_eq!(left_after(Duration::ZERO), Some(Lost::TimedOut));
+        assert_eq!(left_after(Duration::from_hours(1)), Some(Lost::Unreadable));
+    }
+
+    #[test]
+    fn a_transport_that_was_taken_out_has_not_ended() {
+        let ending = Ending::default();
+        assert!(Intake::new((), ending.clone(), Duration::ZERO).into_inner().is_some());
+        assert_eq!(ending.reason(), None);
+    }
+}

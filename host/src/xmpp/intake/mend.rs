@@ -1,0 +1,234 @@
+//! What the library would drop, made into what it takes. Pure.
+//!
+//! As little as possible is changed: the sender stays, and so does all that can be read. What cannot be repaired is left as
+//! it is, and the library then drops it, but counts it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minidom::rxml::Namespace;
+use minidom::{Element, Node};
+use xmpp_parsers::ns;
+use xmpp_parsers::stanza::Stanza;
+use xmpp_parsers::stanza_error::StanzaError;
+
+use super::lost::Lost;
+use super::sieve::MAX_TOKEN;
+use crate::xmpp::connect::printable;
+use crate::xmpp::encode::name;
+
+/// Stands for what somebody asked and nobody can read: it is answered like every question of an unknown kind.
+const UNREADABLE: &str = "urn:parlor:unreadable";
+
+/// Whether a stanza with this start tag and so many children may be one that the library refuses.
+pub(super) fn is_odd(head: &[u8], children: usize) -> bool {
+    let kind = attributes(head).find(|(name, _)| *name == b"type").map(|(_, value)| unquoted(value));
+    match super::sieve::name(head) {
+        b"iq" => match kind {
+            Some(b"get" | b"set") => children == 0,
+            // Anything may be in it, and it may be as large as a roster.
+            Some(b"result") => false,
+            _ => true,
+        },
+        b"message" => kind.is_some_and(|kind| !is_message_type(kind)),
+        // Much of a presence can be wrong, and there are few of them.
+        _ => true,
+    }
+}
+
+fn is_message_type(kind: &[u8]) -> bool {
+    matches!(kind, b"chat" | b"groupchat" | b"headline" | b"normal" | b"error")
+}
+
+/// The stanza as the library takes it; none where it does so already, or where nothing helps.
+pub(super) fn mend(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut element = parse(bytes)?;
+    if Stanza::try_from(element.clone()).is_ok() {
+        return None;
+    }
+    keep_elements_alone(&mut element);
+    match element.name() {
+        "message" => mend_message(&mut element),
+        "presence" => mend_presence(&mut element),
+        _ => mend_iq(&mut element),
+    }
+    Stanza::try_from(element.clone()).ok()?;
+    Some(String::from(&element).into_bytes())
+}
+
+/// What stands for a stanza over the limits, of which nothing but the start tag is looked at.
+pub(super) fn replacement(head: &[u8], why: &str) -> Vec<u8> {
+    let kept = |wanted: &[u8]| {
+        let mut found = attributes(head).filter(|(name, value)| *name == wanted && value.len() <= MAX_TOKEN);
+        found.next().map(|(_, value)| value)
+    };
+    let mut made = b"<".to_vec();
+    let kind = super::sieve::name(head);
+    made.extend_from_slice(kind);
+    let mut copy = |wanted: &[&[u8]]| {
+        for (name, value) in wanted.iter().filter_map(|name| Some((*name, kept(name)?))) {
+            made.extend_from_slice(&[b" ", name, b"="].concat());
+            made.extend_from_slice(value);
+        }
+    };
+    let rest = match (kind, kept(b"type").map(unquoted)) {
+        (b"iq", Some(b"get" | b"set")) => {
+            copy(&[b"from", b"to", b"id", b"type"]);
+            format!("><unreadable xmlns='{UNREADABLE}'/></iq>")
+        }
+        (b"iq", Some(b"result" | b"error")) => {
+            copy(&[b"from", b"to", b"id"]);
+            format!(
+                " type='error'><error type='cancel'><undefined-condition xmlns='{0}'/><text xmlns='{0}'>the answer was \
+                 not read: {why}</text></error></iq>",
+                ns::XMPP_STANZAS
+            )
+        }
+        // Who leaves has left, whatever else was said.
+        (b"presence", Some(b"unavailable")) => {
+            copy(&[b"from", b"to", b"type"]);
+            "/>".to_owned()
+        }
+        // The library knows no such type, and so drops it.
+        _ => " type='unreadable'/>".to_owned(),
+    };
+    made.extend_from_slice(rest.as_bytes());
+    made
+}
+
+/// Why the server ends the stream.
+pub(super) fn stream_error(bytes: &[u8]) -> Lost {
+    let Some(element) = parse(bytes).filter(|element| element.is("error", ns::STREAM)) else { return Lost::Closed };
+    let said = |child: &&Element| child.has_ns(ns::XMPP_STREAMS);
+    let condition = element.children().filter(said).find(|child| child.name() != "text");
+    Lost::Stream {
+        condition: printable(condition.map_or("undefined-condition", Element::name)),
+        text: element.get_child("text", ns::XMPP_STREAMS).map(|text| printable(&text.text())),
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Element> {
+    // What a stream's header declares in practice.
+    let prefixes = [(None, ns::JABBER_CLIENT), (Some("stream"), ns::STREAM)];
+    let owned = prefixes.map(|(prefix, namespace)| (prefix.map(str::to_owned), namespace.to_owned()));
+    let prefixes: BTreeMap<Option<String>, String> = owned.into();
+    Element::from_reader_with_prefixes(bytes, prefixes).ok()
+}
+
+/// Text right below a stanza means nothing, and makes the library drop it.
+fn keep_elements_alone(element: &mut Element) {
+    let nodes = element.take_nodes();
+    for node in nodes {
+        if let Node::Element(child) = node {
+            element.append_child(child);
+        }
+    }
+}
+
+/// Keeps the children that `keep` says.
+fn retain(element: &mut Element, mut keep: impl FnMut(&Element) -> bool) {
+    for node in element.take_nodes() {
+        if let Node::Element(child) = node
+            && keep(&child)
+        {
+            element.append_child(child);
+        }
+    }
+}
+
+fn own(child: &Element) -> bool {
+    child.has_ns(ns::JABBER_CLIENT)
+}
+
+/// The first of what may be there once; texts may be there once for each language.
+fn first_of_each() -> impl FnMut(&Element) -> bool {
+    let mut met = BTreeSet::new();
+    move |child| {
+        !own(child) || !matches!(child.name(), "thread" | "show" | "priority") || met.insert(child.name().to_owned())
+    }
+}
+
+fn mend_message(message: &mut Element) {
+    if message.attr("type").is_some_and(|kind| !is_message_type(kind.as_bytes())) {
+        // RFC 6121, section 5.2.2: a type that is not understood means normal.
+        message.attrs_mut().remove(&Namespace::NONE, "type");
+    }
+    retain(message, first_of_each());
+}
+
+fn mend_presence(presence: &mut Element) {
+    let mut first = first_of_each();
+    retain(presence, |child| {
+        first(child)
+            && match child.name() {
+                "show" if own(child) => matches!(child.text().as_str(), "away" | "chat" | "dnd" | "xa"),
+                "priority" if own(child) => child.text().parse::<i8>().is_ok(),
+                _ => true,
+            }
+    });
+}
+
+fn mend_iq(iq: &mut Element) {
+    match iq.attr("type") {
+        Some("get" | "set") => {
+            iq.take_nodes();
+            iq.append_child(Element::bare("unreadable", UNREADABLE));
+        }
+        Some("error") => {
+            let is_error = |child: &Element| child.name() == "error" && own(child);
+            let error = mend_error(iq.children().find(|child| is_error(child)));
+            let request = iq.children().find(|child| !is_error(child)).cloned();
+            iq.take_nodes();
+            if let Some(request) = request {
+                iq.append_child(request);
+            }
+            iq.append_child(error);
+        }
+        _ => {}
+    }
+}
+
+/// An error that says what can be read of this one.
+fn mend_error(error: Option<&Element>) -> Element {
+    let said = |child: &&Element| child.has_ns(ns::XMPP_STANZAS);
+    let condition =
+        error.and_then(|error| error.children().filter(said).find(|child| child.name() != "text")).map(Element::name);
+    let text = error.and_then(|error| error.get_child("text", ns::XMPP_STANZAS)).map(Element::text);
+    let kind = error.and_then(|error| error.attr("type"));
+    let kind = kind.filter(|kind| matches!(*kind, "auth" | "cancel" | "continue" | "modify" | "wait"));
+    let build = |condition: &str, text: Option<String>| {
+        let text = text.map(|text| Element::builder("text", ns::XMPP_STANZAS).append(text).build());
+        Element::builder("error", ns::JABBER_CLIENT)
+            .attr(name("type"), kind.unwrap_or("cancel"))
+            .append(Element::bare(condition, ns::XMPP_STANZAS))
+            .append_all(text)
+            .build()
+    };
+    let known = condition.map(|condition| build(condition, text.clone()));
+    if let Some(known) = known
+        && StanzaError::try_from(known.clone()).is_ok()
+    {
+        return known;
+    }
+    let text = text.or_else(|| condition.map(str::to_owned));
+    build("undefined-condition", text)
+}
+
+/// The attributes of a start tag, their values with their quotes.
+fn attributes(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut rest = &head[head.len().min(1 + super::sieve::name(head).len())..];
+    std::iter::from_fn(move || {
+        let equals = rest.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (rest[..equals].trim_ascii(), rest[equals + 1..].trim_ascii_start());
+        let quote = *value.first()?;
+        let end = value.iter().skip(1).position(|byte| *byte == quote)? + 2;
+        rest = &value[end..];
+        Some((name, &value[..end]))
+    })
+}
+
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.get(1..value.len() - 1).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+use super::*;
+use crate::xmpp::intake::sieve::Sieve;
+
+/// What the library makes of a stanza; none where it takes nothing.
+fn mended(xml: &str) -> Option<String> {
+    let (mut sieve, mut out) = (Sieve::default(), Vec::new());
+    sieve.push(b"<stream:stream>", &mut out).unwrap();
+    out.clear();
+    sieve.push(xml.as_bytes(), &mut out).unwrap();
+    let stanza = Stanza::try_from(parse(&out)?).ok()?;
+    let element: Element = match stanza {
+        Stanza::Message(message) => message.into(),
+        Stanza::Presence(presence) => presence.into(),
+        Stanza::Iq(iq) => iq.into(),
+    };
+    Some(String::from(&element))
+}
+
+#[test]
+fn a_good_stanza_is_left_as_it_is() {
+    for xml in [
+        "<message from='a@b/c' type='chat'><body>hi</body><body xml:lang='de'>hallo</body></message>",
+        "<presence from='a@b/c'><show>away</show><priority>-3</priority></presence>",
+        "<iq from='a@b/c' id='1' type='error'><error type='wait'><conflict \
+         xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
+    ] {
+        assert_eq!(mend(xml.as_bytes()), None);
+        assert!(mended(xml).is_some());
+    }
+}
+
+#[test]
+fn an_error_stays_an_answer_however_odd_it_is() {
+    let stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
+    for (error, wanted) in [
+        (String::new(), "undefined-condition"),
+        ("<error/>".to_owned(), "undefined-condition"),
+        (format!("<error type='odd'><item-not-found {stanzas}/></error>"), "item-not-found"),
+        (format!("<error type='cancel'><teapot {stanzas}/></error>"), ">teapot<"),
+        (format!("<error type='cancel'><teapot {stanzas}/><text {stanzas}>short and stout</text></error>"), "stout"),
+        (format!("<error type='cancel'><gone {stanzas}/><a xmlns='u:a'/><b xmlns='u:b'/></error>"), "gone"),
+        (format!("<x xmlns='u:x'/><y xmlns='u:y'/><error type='wait'><conflict {stanzas}/></error>"), "conflict"),
+    ] {
+        let xml = mended(&format!("<iq from='a@b' id='7' type='error'>{error}</iq>"));
+        let xml = xml.unwrap_or_else(|| panic!("{error} was not mended"));
+        assert!(xml.contains(wanted) && xml.contains("id='7'") && xml.contains("from='a@b'"), "{xml}");
+    }
+}
+
+#[test]
+fn a_question_that_cannot_be_read_stays_a_question() {
+    for payload in ["", "text"] {
+        let xml = mended(&format!("<iq from='a@b' id='7' type='get'>{payload}</iq>"));
+        let xml = xml.unwrap_or_else(|| panic!("{payload} was not mended"));
+        assert!(xml.contains(UNREADABLE) && xml.contains("id='7'") && xml.contains("type='get'"), "{xml}");
+    }
+    // Without an id there is nothing to answer to.
+    assert_eq!(mended("<iq from='a@b' type='get'/>"), None);
+    let both = mended("<iq from='a@b' id='7' type='get'>text<a xmlns='u:a'/></iq>").unwrap();
+    assert!(both.contains(UNREADABLE), "{both}");
+    assert!(mended("<iq from='a@b' id='7' type='result'>text<a xmlns='u:a'/></iq>").unwrap().contains("u:a"));
+}
+
+#[test]
+fn a_message_keeps_what_came_first() {
+    let xml = mended(
+        "<message from='a@b' type='odd'>stray<body>one</body><body xml:lang='de'>drei</body><thread>1</thread>\
+         <thread>2</thread><body xmlns='u:x'/></message>",
+    )
+    .unwrap();
+    assert!(xml.contains("one") && xml.contains("drei") && xml.contains("u:x"), "{xml}");
+    for lost in ["stray", "<thread>2", "odd"] {
+        assert!(!xml.contains(lost), "{lost}: {xml}");
+    }
+}
+
+#[test]
+fn a_presence_is_not_lost_over_a_detail() {
+    for detail in
+        ["<show>odd</show>", "<show/>", "<priority>200</priority>", "<show>dnd</show><show>xa</show>", "stray"]
+    {
+        let xml = mended(&format!(
+            "<presence from='r@m/n' type='unavailable'>{detail}<x xmlns='http://jabber.org/protocol/muc#user'/></presence>"
+        ));
+        let xml = xml.unwrap_or_else(|| panic!("{detail} was not mended"));
+        assert!(xml.contains("muc#user") && xml.contains("type='unavailable'"), "{xml}");
+    }
+}

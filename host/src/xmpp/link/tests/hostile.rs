@@ -1,0 +1,171 @@
+//! What a hostile server, or a hostile peer behind an honest one, may try.
+
+use super::*;
+use crate::xmpp::intake::Lost;
+use crate::xmpp::peer::Proves;
+
+const STREAM_ERRORS: &str = "xmlns='urn:ietf:params:xml:ns:xmpp-streams'";
+
+async fn refused(manners: Manners) -> ConnectError {
+    let peer = Peer::start(manners).await;
+    match outcome(&peer, peer.settings()).await {
+        LinkEvent::Failed(error) => error,
+        other => panic!("the log-in was to fail: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_server_has_to_prove_that_it_knows_the_password() {
+    let forged =
+        Manners { proof: |_| "v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned(), ..Manners::default() };
+    let early = Manners { proves: Proves::Early, ..forged.clone() };
+    let silent = Manners { proof: |_| String::new(), ..Manners::default() };
+    let careless = Manners { proves: Proves::Never, ..Manners::default() };
+    for manners in [forged, early, silent, careless] {
+        let error = refused(manners).await;
+        assert!(matches!(error, ConnectError::ServerUnproven { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_proof_may_come_before_the_success() {
+    let peer = Peer::start(Manners { proves: Proves::Early, ..Manners::default() }).await;
+    pair(&peer).await;
+}
+
+#[tokio::test]
+async fn a_challenge_that_is_weak_or_endless_is_refused_before_it_is_computed() {
+    let began = Instant::now();
+    for challenge in [
+        (|text| text.replace("i=4096", "i=4000000000")) as fn(String) -> String,
+        |text| text.replace("i=4096", "i=64"),
+        |text| text.replace("i=4096", "i=4096,i=4000000000"),
+        |text| text.replacen("r=", "r=A", 1),
+        |text| format!("m=x,{text}"),
+    ] {
+        let error = refused(Manners { challenge, ..Manners::default() }).await;
+        assert!(matches!(error, ConnectError::BadChallenge { .. }), "{error}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn a_stanza_that_the_library_would_drop_is_heard() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    session.say_raw("<iq type='error' id='q1' from='a@b'/>").await;
+    let Incoming::Answer(answer) = incoming(&mut link).await else { panic!("an answer was sent") };
+    assert_eq!((answer.id.as_str(), answer.outcome.unwrap_err().condition.as_str()), ("q1", "undefined-condition"));
+    session.say_raw("<iq type='get' id='q2' from='a@b'>what?</iq>").await;
+    let Incoming::Request(request) = incoming(&mut link).await else { panic!("a request was sent") };
+    assert_eq!((request.id.as_str(), request.query), ("q2", Query::Other));
+    session.say_raw("<message from='a@b' type='odd'>stray<body>one</body></message>").await;
+    let Incoming::Message(message) = incoming(&mut link).await else { panic!("a message was sent") };
+    assert_eq!(message.body.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn a_long_message_comes_whole() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    let body = "y".repeat(1_000_000);
+    let said = format!("<message from='a@b'><body>{body}</body></message>");
+    let (incoming, ()) = tokio::join!(incoming(&mut link), session.say_raw(&said));
+    let Incoming::Message(message) = incoming else { panic!("a message was sent") };
+    assert!(message.body.as_deref() == Some(&body), "it was changed on the way");
+}
+
+#[tokio::test]
+async fn bombs_are_dropped_and_the_stream_goes_on() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    let bombs = [
+        format!("<message from='m@evil'>{}{}</message>", "<x>".repeat(50_000), "</x>".repeat(50_000)),
+        format!("<message from='m@evil' id='{}'/>", "y".repeat(9000)),
+        format!("<message from='m@evil'>{}</message>", "<x/>".repeat(200_000)),
+        format!("<presence from='m@evil'><x a='{}'/></presence>", "y".repeat(100_000)),
+        "<message from='@@'><body>from nobody</body></message>".to_owned(),
+    ];
+    for bomb in bombs {
+        session.say_raw(&bomb).await;
+        session.say_raw("<message from='a@b'><body>still here</body></message>").await;
+        let Incoming::Message(message) = incoming(&mut link).await else { panic!("a message was sent") };
+        assert_eq!(message.body.as_deref(), Some("still here"));
+    }
+    // The stream counted them all, so that what was sent meanwhile is not asked for again.
+    drop(session);
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+}
+
+#[tokio::test]
+async fn an_endless_stanza_ends_the_connection_and_is_not_resumed_into() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    let flood = async {
+        session.say_raw("<message from='a@b'><body>").await;
+        session.say_raw(&"y".repeat(11 * 1024 * 1024)).await;
+    };
+    let (event, ()) = tokio::join!(link.next(), flood);
+    let LinkEvent::Suspended { why: why @ Lost::TooLarge { .. } } = event else { panic!("{event:?}") };
+    assert!(why.to_string().contains("10485760 bytes"), "{why}");
+    drop(session);
+    comes_back_anew(&peer, &mut link).await;
+}
+
+/// The next session is a new one, and one that cannot be resumed, since the peer waits for that in vain.
+async fn comes_back_anew(peer: &Peer, link: &mut Link) {
+    let event = tokio::select! {
+        event = link.next() => event,
+        session = peer.accept() => panic!("resumed: {}", session.is_some_and(|session| session.resumed)),
+    };
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+}
+
+#[tokio::test]
+async fn xml_that_cannot_be_read_is_not_resumed_into() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    session.say_raw("<message from='a@b'><body>&nbsp;</body></message>").await;
+    let event = link.next().await;
+    assert!(matches!(event, LinkEvent::Suspended { why: Lost::Unreadable }), "{event:?}");
+    drop(session);
+    comes_back_anew(&peer, &mut link).await;
+}
+
+#[tokio::test]
+async fn a_lost_connection_says_why() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    session.say_raw(&format!("<stream:error><system-shutdown {STREAM_ERRORS}/></stream:error></stream:stream>")).await;
+    let LinkEvent::Suspended { why } = link.next().await else { panic!("the stream was ended") };
+    assert_eq!(why, Lost::Stream { condition: "system-shutdown".to_owned(), text: None });
+    drop(session);
+
+    let (event, session) = tokio::join!(link.next(), peer.accept());
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    let (event, ()) = tokio::join!(link.next(), session.unwrap().goodbye());
+    assert!(matches!(event, LinkEvent::Suspended { why: Lost::Closed }), "{event:?}");
+
+    let (_, session) = tokio::join!(link.next(), peer.accept());
+    drop(session);
+    let event = link.next().await;
+    assert!(matches!(event, LinkEvent::Suspended { why: Lost::Cut { .. } }), "{event:?}");
+}
+
+#[tokio::test]
+async fn a_second_conflict_within_a_minute_is_the_end() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    let conflict = format!("<stream:error><conflict {STREAM_ERRORS}/></stream:error></stream:stream>");
+    session.say_raw(&conflict).await;
+    let event = link.next().await;
+    assert!(matches!(&event, LinkEvent::Suspended { why } if why.is_conflict()), "{event:?}");
+    drop(session);
+    let (event, session) = tokio::join!(link.next(), peer.accept());
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    session.unwrap().say_raw(&conflict).await;
+    let LinkEvent::Failed(error) = link.next().await else { panic!("the account was to fail") };
+    assert!(matches!(&error, ConnectError::Conflict { jid } if jid.as_str() == "bot@localhost/here"), "{error}");
+    assert!(matches!(link.next().await, LinkEvent::Closed));
+    no_task_is_left().await;
+}
