@@ -102,7 +102,8 @@ impl House {
             folder.path().join("plugins.toml"),
             format!(
                 "[plugin.meter]\nsource = {:?}\ndigest = \"{}\"\n[plugin.meter.limits]\n{limits}",
-                plugin.file, plugin.digest
+                plugin.file.display().to_string(),
+                plugin.digest
             ),
         )?;
         let host = Host::start(Config::load(&file, &Overrides::default())?).await?;

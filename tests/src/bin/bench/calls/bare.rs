@@ -8,7 +8,6 @@ use wasmtime::{Config, Engine, Store};
 
 use super::{Call, Kind, order};
 
-#[expect(clippy::pedantic, reason = "generated")]
 mod bindings {
     wasmtime::component::bindgen!({ path: "../wit", world: "plugin" });
 }
