@@ -33,8 +33,8 @@ async fn add<T: Send + 'static>(
 ) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor)?;
     let names = bounded(argument, names)?.iter().map(|text| name(argument, text)).collect::<Result<_, _>>()?;
-    let by = instance.id;
-    instance.account.ask(|answer| Command::AddPromises { by, names, answer }).await
+    let (by, most) = (instance.id, instance.limits.promises);
+    instance.account.ask(|answer| Command::AddPromises { by, names, most, answer }).await
 }
 
 async fn reject<T: Send + 'static>(

@@ -123,6 +123,8 @@ pub enum Command {
         by: InstanceId,
         /// All of them or none.
         names: Vec<EventName>,
+        /// How many it may own.
+        most: u32,
         /// The answer.
         answer: Answer<()>,
     },

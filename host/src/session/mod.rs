@@ -160,8 +160,8 @@ impl Session {
             }
             // An instance that ended meanwhile would leave promises behind that nobody takes away.
             Command::AddPromises { answer, .. } if answer.is_abandoned() => {}
-            Command::AddPromises { by, names, answer } => {
-                let result = self.add_promises(by, &names);
+            Command::AddPromises { by, names, most, answer } => {
+                let result = self.add_promises(by, &names, most);
                 turn.answer(answer, result);
             }
             Command::RejectPromise { by, name, reason, answer } => {

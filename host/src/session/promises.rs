@@ -9,8 +9,6 @@ use crate::session::effect::{Due, Effect};
 use crate::session::names::{self, Names};
 use crate::session::{Answer, Session, Turn};
 
-/// How many promises one plugin may own.
-pub(super) const MAX_OWNED: usize = 64;
 /// How many calls may wait in all.
 pub(super) const MAX_WAITERS: usize = 4_096;
 /// How long an event's or promise's name may be, in bytes.
@@ -116,8 +114,9 @@ impl Promises {
         }
     }
 
-    fn add(&mut self, by: InstanceId, names: &[EventName]) -> Result<(), CallError> {
-        let mut fresh = Vec::with_capacity(names.len().min(MAX_OWNED));
+    fn add(&mut self, by: InstanceId, names: &[EventName], most: u32) -> Result<(), CallError> {
+        let most = most as usize;
+        let mut fresh = Vec::with_capacity(names.len().min(most));
         for name in names {
             match self.by_name.get(name).map(|promise| promise.owner) {
                 Some(owner) if owner != Owner::Plugin(by) => return Err(not_owner(name, owner)),
@@ -125,13 +124,13 @@ impl Promises {
                 None if fresh.contains(&name) => {}
                 None => fresh.push(name),
             }
-            if fresh.len() > MAX_OWNED {
+            if fresh.len() > most {
                 break;
             }
         }
         let owned = self.by_name.values().filter(|promise| promise.owner == Owner::Plugin(by)).count();
-        if owned + fresh.len() > MAX_OWNED {
-            return Err(CallError::OverLimit(format!("a plugin may own {MAX_OWNED} promises")));
+        if owned + fresh.len() > most {
+            return Err(CallError::OverLimit(format!("{most} promises")));
         }
         for name in names {
             // Whoever waits already waits for the fresh one.
@@ -236,7 +235,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn add_promises(&mut self, by: InstanceId, names: &[EventName]) -> Result<(), CallError> {
+    pub(super) fn add_promises(&mut self, by: InstanceId, names: &[EventName], most: u32) -> Result<(), CallError> {
         if names.is_empty() {
             return Err(CallError::invalid("names", "is empty"));
         }
@@ -246,7 +245,7 @@ impl Session {
                 return Err(reserved(name));
             }
         }
-        self.promises.add(by, names)
+        self.promises.add(by, names, most)
     }
 
     pub(super) fn reject_promise(

@@ -8,7 +8,8 @@ const TWO: InstanceId = InstanceId(2);
 
 fn add(desk: &mut Desk, by: InstanceId, names: &[&str]) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
-    desk.command(Command::AddPromises { by, names: names.iter().map(|name| EventName::from(*name)).collect(), answer });
+    let names = names.iter().map(|name| EventName::from(*name)).collect();
+    desk.command(Command::AddPromises { by, names, most: 64, answer });
     got(&mut receiver).unwrap()
 }
 

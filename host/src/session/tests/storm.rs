@@ -189,7 +189,7 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
         }
         Step::Promise(by, name) => {
             let names = vec![promise(name)];
-            desk.command(Command::AddPromises { by: instance(by), names, answer: open.answer() });
+            desk.command(Command::AddPromises { by: instance(by), names, most: 64, answer: open.answer() });
         }
         Step::Emit(by, name) => {
             let (by, name, payload) = (instance(by), promise(name), Payload::None);
