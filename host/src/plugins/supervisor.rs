@@ -16,6 +16,7 @@ use super::admission::Admitted;
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::instance::{self, Ended, Instance, Start};
+use super::quantity::show_duration;
 use super::watchdog::{Metered, Step};
 use crate::account;
 
@@ -386,7 +387,7 @@ async fn watch_over(
         ended = life.outcome() => return ended,
         started = within_own_time(initialized, instance.waits(), limit) => {
             if !started {
-                let why = format!("its initialize did not return within {} s", limit.as_secs());
+                let why = format!("its initialize did not return within {}", show_duration(limit));
                 return Ended::Failed { why, detail: String::new() };
             }
             tracing::info!(plugin = %instance.plugin, account = %shared.account.name, "plugin running");
@@ -410,7 +411,7 @@ async fn watch_over(
         Err(_) => {
             tracing::warn!(
                 plugin = %instance.plugin, account = %shared.account.name,
-                "plugin did not stop within {} s and was ended", instance.limits.stop.as_secs()
+                "plugin did not stop within {} and was ended", show_duration(instance.limits.stop)
             );
         }
     }
