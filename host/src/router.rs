@@ -258,16 +258,15 @@ impl Router {
         }
     }
 
-    /// Gives an event to one instance, if it listens.
-    pub fn tell(&self, instance: InstanceId, event: Event) {
+    /// An event for one instance alone, if it listens.
+    pub fn mail(&self, instance: InstanceId, event: Event) -> Option<Mail> {
         let index = self.index.load();
-        let listener = index
-            .get(&*event.name)
-            .and_then(|listeners| listeners.iter().find(|listener| listener.mailbox.instance == instance));
-        if let Some(listener) = listener {
-            let subscriptions = listener.subscriptions.iter().map(|subscription| subscription.id).collect();
-            listener.mailbox.deliver(Mail { event: Arc::new(event), subscriptions, xml: false });
+        let listener = index.get(&*event.name)?.iter().find(|listener| listener.mailbox.instance == instance)?;
+        let subscriptions = listener.subscriptions.iter().map(|subscription| subscription.id).collect();
+        for over in listener.subscriptions.iter().filter(|subscription| subscription.once.is_some()) {
+            self.unsubscribe(instance, over.id);
         }
+        Some(Mail { event: Arc::new(event), subscriptions, xml: false })
     }
 
     /// Which names somebody listens to, with how many subscriptions each.

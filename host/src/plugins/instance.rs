@@ -6,14 +6,15 @@
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::future::FutureExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use wasmtime::Store;
 use wasmtime::component::{HasData, ResourceTable};
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::InstanceId;
@@ -21,7 +22,9 @@ use super::admission::Admitted;
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::limits::Limits;
+use super::quantity::show_duration;
 use super::rate::Bucket;
+use super::ration::{Exceeded, Ration};
 use super::settings::OwnSettings;
 use super::timers::Timers;
 use super::watchdog::{self, Allowance, Overrun};
@@ -175,7 +178,7 @@ impl Drop for SessionWait {
 /// What lives inside an instance's Store.
 pub(crate) struct Context {
     pub(crate) instance: Arc<Instance>,
-    limits: StoreLimits,
+    ration: Ration,
     table: ResourceTable,
     /// An empty one: no environment, files or sockets.
     wasi: WasiCtx,
@@ -228,10 +231,9 @@ pub(super) struct Start {
 
 /// Runs an instance from its first call to its last.
 pub(super) async fn run(start: Start) -> Ended {
-    let limits = start.instance.limits.clone();
     match live(start).await {
         Ok(ended) => ended,
-        Err(error) => Ended::Failed { why: reason(&error, &limits), detail: format!("{error:?}") },
+        Err(error) => Ended::Failed { why: reason(&error), detail: format!("{error:?}") },
     }
 }
 
@@ -246,6 +248,8 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             let mut initialize = pin!(guest.call_initialize(accessor).fuse());
             let mut initialized = Some(initialized);
             let mut handlers = FuturesUnordered::new();
+            // What came after events that were lost, while the plugin is told of the loss.
+            let mut held = None;
             let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
             let mut due = None;
             loop {
@@ -271,10 +275,17 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         due = next_due(&instance, timer.as_mut());
                     }
                     () = instance.timers_changed.notified() => due = next_due(&instance, timer.as_mut()),
-                    mail = mailbox.recv(), if handlers.len() < instance.limits.handlers as usize => {
+                    mail = next_mail(&mut held, &mut mailbox), if handlers.len() < instance.limits.handlers as usize => {
                         let Some(mail) = mail else { break };
-                        announce_lost(&instance);
-                        handlers.push(guest.call_handle_event(accessor, api::listen::event(&instance, &mail)));
+                        let mail = match announce_lost(&instance) {
+                            Some(lagged) => {
+                                held = Some(mail);
+                                Box::new(lagged)
+                            }
+                            None => mail,
+                        };
+                        let event = api::listen::event(&instance, &mail);
+                        handlers.push(in_time(guest.call_handle_event(accessor, event), instance.limits.handler));
                     }
                 }
             }
@@ -312,15 +323,40 @@ fn next_due(instance: &Instance, timer: std::pin::Pin<&mut tokio::time::Sleep>) 
     due
 }
 
-/// Tells the plugin how many events its full mailbox lost, if it listens to `lagged`.
-fn announce_lost(instance: &Instance) {
-    let lost = instance.mailbox.take_lost();
-    if lost > 0 {
-        tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
-        let payload = Payload::Json(format!("{{\"lost\":{lost}}}"));
-        let event = Event { name: EventName::from("lagged"), at: Timestamp::now(), payload };
-        instance.account.router.tell(instance.id, event);
+async fn next_mail(held: &mut Option<Box<Mail>>, mailbox: &mut mpsc::Receiver<Box<Mail>>) -> Option<Box<Mail>> {
+    match held.take() {
+        Some(mail) => Some(mail),
+        None => mailbox.recv().await,
     }
+}
+
+/// A handler, ended with its whole instance when it takes too long: a call into a guest cannot be ended by itself.
+async fn in_time(handler: impl Future<Output = wasmtime::Result<()>>, limit: Option<Duration>) -> wasmtime::Result<()> {
+    match limit {
+        Some(limit) => match tokio::time::timeout(limit, handler).await {
+            Ok(result) => result,
+            Err(_) => Err(wasmtime::Error::new(Late(limit))),
+        },
+        None => handler.await,
+    }
+}
+
+/// A handler took longer than the owner allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a handler did not return within {}", show_duration(*.0))]
+struct Late(Duration);
+
+/// What tells the plugin how many events its full mailbox lost, if it listens to `lagged`. It does not go through the
+/// mailbox, which may be full again by now.
+fn announce_lost(instance: &Instance) -> Option<Mail> {
+    let lost = instance.mailbox.take_lost();
+    if lost == 0 {
+        return None;
+    }
+    tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
+    let payload = Payload::Json(format!("{{\"lost\":{lost}}}"));
+    let event = Event { name: EventName::from("lagged"), at: Timestamp::now(), payload };
+    instance.account.router.mail(instance.id, event)
 }
 
 fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
@@ -329,20 +365,12 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
     table.set_max_capacity(limits.handles as usize);
     let context = Context {
         instance: Arc::clone(instance),
-        limits: StoreLimitsBuilder::new()
-            .memory_size(limits.memory.as_usize())
-            .table_elements(limits.table_elements as usize)
-            .instances(limits.instances as usize)
-            .tables(limits.tables as usize)
-            .memories(limits.memories as usize)
-            // A guest that cannot grow would abort anyway, with a less telling reason.
-            .trap_on_grow_failure(true)
-            .build(),
+        ration: Ration::new(limits),
         table,
         wasi: WasiCtx::builder().build(),
     };
     let mut store = Store::new(engine.wasmtime(), context);
-    store.limiter(|context| &mut context.limits);
+    store.limiter(|context| &mut context.ration);
     store.set_hostcall_fuel(limits.hostcall_bytes.as_usize());
     store.set_max_component_handles(limits.handles as usize);
     if let Some(table) = store.concurrent_resource_table() {
@@ -360,9 +388,14 @@ pub(super) fn allowance(limits: &Limits) -> Allowance {
 }
 
 /// One sentence for the owner.
-fn reason(error: &wasmtime::Error, limits: &Limits) -> String {
-    if let Some(overrun) = error.downcast_ref::<Overrun>() {
-        return overrun.to_string();
+fn reason(error: &wasmtime::Error) -> String {
+    let own = [
+        error.downcast_ref::<Overrun>().map(ToString::to_string),
+        error.downcast_ref::<Exceeded>().map(ToString::to_string),
+        error.downcast_ref::<Late>().map(ToString::to_string),
+    ];
+    if let Some(words) = own.into_iter().flatten().next() {
+        return words;
     }
     if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
         return match trap {
@@ -372,12 +405,6 @@ fn reason(error: &wasmtime::Error, limits: &Limits) -> String {
         };
     }
     let words = format!("{error:#}");
-    if words.contains("growing memory") {
-        return format!("it wanted more memory than its limit of {}", limits.memory);
-    }
-    if words.contains("growing table") {
-        return format!("it wanted more table elements than its limit of {}", limits.table_elements);
-    }
     // The guest's names may contain anything; a status line is one line.
     words.chars().map(|one| if one.is_control() { ' ' } else { one }).take(300).collect()
 }

@@ -13,6 +13,7 @@ pub mod order;
 pub mod policy;
 pub mod quantity;
 mod rate;
+mod ration;
 pub mod setting;
 mod settings;
 pub(crate) mod store;
@@ -36,7 +37,8 @@ pub(crate) use timers::SHORTEST_PERIOD;
 pub struct InstanceId(pub(crate) u64);
 
 impl InstanceId {
-    pub(crate) fn next() -> Self {
+    /// A new one: for an instance, or for whoever else registers something under a name of its own.
+    pub fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Relaxed))
     }
