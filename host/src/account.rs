@@ -23,6 +23,9 @@ use crate::xmpp::{ConnectError, Link, LinkEvent, LinkSettings};
 /// How many commands of plugins may wait for the account's task; further ones wait to be put in.
 const COMMANDS: usize = 256;
 
+/// How many orders of the host may wait for the account's task.
+const ORDERS: usize = 64;
+
 /// How many stanzas may wait for the link. Plugins are stopped long before; what a server provokes by its own
 /// questions while it takes nothing in is dropped beyond this.
 const OUTBOX: usize = 4_096;
@@ -38,7 +41,8 @@ pub struct Shared {
     pub router: Router,
     snapshot: ArcSwap<Snapshot>,
     settings: ArcSwap<Settings>,
-    requests: mpsc::Sender<Request>,
+    commands: mpsc::Sender<Command>,
+    orders: mpsc::Sender<Order>,
     connection: watch::Receiver<Connection>,
 }
 
@@ -57,9 +61,10 @@ pub enum Connection {
     Failed(String),
 }
 
+/// What the account does however full its link is: a server that takes nothing in must not hold up the end of a plugin,
+/// nor that of the house.
 #[derive(Debug)]
-enum Request {
-    Command(Command),
+enum Order {
     PluginsInitialized { done: oneshot::Sender<()> },
     Connect,
     Disconnect(Answer<()>),
@@ -86,42 +91,48 @@ impl Shared {
     /// Asks the session for something and waits for the answer. Waits first while too many commands are under way.
     pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
         let (answer, arrives) = Answer::channel();
-        self.request(Request::Command(command(answer))).await?;
+        self.commands.send(command(answer)).await.map_err(|_| CallError::Stopped)?;
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 
     /// Ends the stream cleanly; it is not connected again.
     pub async fn disconnect(&self) -> Result<(), CallError> {
         let (answer, arrives) = Answer::channel();
-        self.request(Request::Disconnect(answer)).await?;
+        self.order(Order::Disconnect(answer)).await?;
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 
     /// Takes away everything that was registered under an instance.
     pub async fn forget(&self, instance: InstanceId) {
         self.router.forget(instance);
-        self.tell(|done| Request::Forget { instance, done }).await;
+        self.tell(|done| Order::Forget { instance, done }).await;
     }
 
     /// Says that every plugin was given its chance to listen.
     pub(crate) async fn plugins_initialized(&self) {
-        self.tell(|done| Request::PluginsInitialized { done }).await;
+        self.tell(|done| Order::PluginsInitialized { done }).await;
     }
 
     /// Logs in.
     pub(crate) async fn connect(&self) {
         // An account that has stopped needs no connection.
-        let _ = self.request(Request::Connect).await;
+        let _ = self.order(Order::Connect).await;
     }
 
-    async fn request(&self, request: Request) -> Result<(), CallError> {
-        self.requests.send(request).await.map_err(|_| CallError::Stopped)
+    /// As if the session had got so far.
+    #[cfg(test)]
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    async fn order(&self, order: Order) -> Result<(), CallError> {
+        self.orders.send(order).await.map_err(|_| CallError::Stopped)
     }
 
     /// Asks for something that has no answer but that it was done.
-    async fn tell(&self, request: impl FnOnce(oneshot::Sender<()>) -> Request) {
+    async fn tell(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) {
         let (done, was_done) = oneshot::channel();
-        if self.request(request(done)).await.is_ok() {
+        if self.order(order(done)).await.is_ok() {
             // An account that ends meanwhile has done it, too.
             let _ = was_done.await;
         }
@@ -137,7 +148,8 @@ pub struct Account {
 impl Account {
     /// Starts the task. It logs in when it is told to.
     pub fn start(config: AccountConfig) -> Self {
-        let (requests, receiver) = mpsc::channel(COMMANDS);
+        let (commands, command_receiver) = mpsc::channel(COMMANDS);
+        let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (connection, connection_receiver) = watch::channel(Connection::Offline);
         let session = Session::new(config.jid.clone(), config.settings.clone());
         let shared = Arc::new(Shared {
@@ -146,7 +158,8 @@ impl Account {
             router: Router::default(),
             snapshot: ArcSwap::from_pointee(session.snapshot()),
             settings: ArcSwap::from_pointee(config.settings.clone()),
-            requests,
+            commands,
+            orders,
             connection: connection_receiver,
         });
         let worker = Worker {
@@ -155,7 +168,8 @@ impl Account {
             session,
             link: None,
             connection,
-            requests: receiver,
+            commands: command_receiver,
+            orders: order_receiver,
             outbox: VecDeque::new(),
             effects: Vec::new(),
         };
@@ -169,7 +183,7 @@ impl Account {
 
     /// Says good-bye to the server and ends the task.
     pub async fn stop(self) {
-        self.shared.tell(|done| Request::Stop { done }).await;
+        self.shared.tell(|done| Order::Stop { done }).await;
         if let Err(error) = self.task.await {
             tracing::error!(account = %self.shared.name, %error, "the task of an account failed");
         }
@@ -183,7 +197,8 @@ struct Worker {
     session: Session,
     link: Option<Link>,
     connection: watch::Sender<Connection>,
-    requests: mpsc::Receiver<Request>,
+    commands: mpsc::Receiver<Command>,
+    orders: mpsc::Receiver<Order>,
     /// What the link had no room for.
     outbox: VecDeque<(Outgoing, Option<Sent>)>,
     /// What follows from what was just handled; kept to spare an allocation for each stanza.
@@ -200,47 +215,47 @@ impl Worker {
                     Next::Event(event) => self.on_link(event),
                     Next::Room => {}
                 },
-                request = self.requests.recv(), if has_room => match request {
-                    Some(Request::Stop { done }) => {
+                // `Shared`, which this task holds too, keeps both channels open.
+                Some(order) = self.orders.recv() => match order {
+                    Order::Stop { done } => {
                         self.close().await;
                         self.apply().await;
                         // Whoever asked may have been ended; the account ends all the same.
                         let _ = done.send(());
                         return;
                     }
-                    Some(request) => self.on_request(request).await,
-                    None => {
-                        self.close().await;
-                        return;
-                    }
+                    order => self.on_order(order).await,
                 },
+                Some(command) = self.commands.recv(), if has_room => {
+                    self.session.command(command, Timestamp::now(), &mut self.effects);
+                }
                 () = until(deadline) => self.session.tick(Timestamp::now(), &mut self.effects),
             }
             self.apply().await;
         }
     }
 
-    async fn on_request(&mut self, request: Request) {
-        let now = Timestamp::now();
-        match request {
-            Request::Command(command) => self.session.command(command, now, &mut self.effects),
-            Request::PluginsInitialized { done } => {
-                self.session.plugins_initialized(now, &mut self.effects);
+    async fn on_order(&mut self, order: Order) {
+        match order {
+            Order::PluginsInitialized { done } => {
+                self.session.plugins_initialized(Timestamp::now(), &mut self.effects);
                 self.apply().await;
                 let _ = done.send(());
             }
-            Request::Connect => self.connect(),
-            Request::Disconnect(answer) => {
+            Order::Connect => self.connect(),
+            // The plugin that wanted it is gone, and leaves the connection to the others.
+            Order::Disconnect(answer) if answer.is_abandoned() => {}
+            Order::Disconnect(answer) => {
                 self.close().await;
                 self.apply().await;
                 answer.give(Ok(()));
             }
-            Request::Forget { instance, done } => {
+            Order::Forget { instance, done } => {
                 self.session.instance_gone(instance, &mut self.effects);
                 self.apply().await;
                 let _ = done.send(());
             }
-            Request::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
+            Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
         }
     }
 
@@ -308,7 +323,8 @@ impl Worker {
     /// Says good-bye to the server, if there is a stream.
     async fn close(&mut self) {
         let Some(mut link) = self.link.take() else { return };
-        if self.shared.snapshot().connected {
+        // Where there is no room the server takes nothing in, and the end of the stream has to say it.
+        if self.shared.snapshot().connected && link.has_room() {
             let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
             link.send(Outgoing::Presence(presence)).await;
         }
@@ -403,3 +419,6 @@ async fn until(deadline: Option<Timestamp>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,17 @@ use crate::stanza::{Invite, Message};
 /// An event's name: one of the host's (the table in `permissions/`), or a plugin's own.
 pub type EventName = Arc<str>;
 
+/// How long the name of an event or promise may be, in bytes.
+const LONGEST_NAME: usize = 128;
+
+/// Whether this may name an event or a promise; else what such a name is.
+pub fn check_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+        return Err(format!("a name has 1 to {LONGEST_NAME} bytes and no control characters"));
+    }
+    Ok(())
+}
+
 /// Something that happened, on its way to whoever listens.
 #[derive(Debug, Clone)]
 pub struct Event {

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::account::{Account, Connection, Shared};
 use crate::config::{AccountName, Config};
+use crate::harmless::harmless;
 use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::{Entry, Policy, PolicyError};
 use crate::plugins::store::{self, Loaded, Unfit};
@@ -20,12 +21,18 @@ use crate::plugins::{Admitted, Engine, EngineError, Instance, PluginId, State, S
 /// How long plugins may hold up the log-in (API row 7).
 const INITIALIZE: Duration = Duration::from_secs(10);
 
+/// How long the reason of a refusal may be, in bytes.
+const LONGEST_REASON: usize = 4 << 10;
+
 /// A running house.
 pub struct Host {
     config: Config,
     engine: Arc<Engine>,
     accounts: BTreeMap<AccountName, Account>,
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
+    /// Held while plugins are added, removed or looked through, so that no two changes see the same state and undo each
+    /// other. `plugins` itself is held for moments only.
+    changing: Mutex<()>,
     /// Held for as long as the house stands: one house for each data folder.
     _lock: File,
 }
@@ -47,12 +54,12 @@ enum Standing {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder cannot be made or written to.
-    #[error("the data folder {path} cannot be used: {source}", path = path.display())]
+    #[error("the data folder {path} cannot be used ({cause}): make it writable, or name another with --data", path = path.display())]
     Data {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Another host has it.
     #[error("another parlor runs with the data folder {}; stop it first, or give this one its own with --data", .0.display())]
@@ -109,16 +116,16 @@ impl Host {
     /// Builds the house: starts the accounts' tasks and the plugins, gives each plugin its chance to listen, and then
     /// logs in (API row 7). It returns when the log-ins have begun.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let lock = lock(&config.data)?;
+        // First what needs no trace on disk: a policy that cannot be read leaves none.
         let policy = Policy::load(&config.plugins)?;
+        let lock = lock(&config.data)?;
         let engine = Arc::new(Engine::start()?);
         let accounts = config.accounts.values().map(|one| (one.name.clone(), Account::start(one.clone()))).collect();
-        let host = Self { config, engine, accounts, plugins: Mutex::default(), _lock: lock };
+        let host =
+            Self { config, engine, accounts, plugins: Mutex::default(), changing: Mutex::default(), _lock: lock };
         host.add_all(policy.plugins).await;
-        let settling = async {
-            let plugins = host.plugins.lock().await;
-            join_all(plugins.values().flat_map(Plugin::supervised).map(Supervised::settled)).await;
-        };
+        let settling =
+            join_all(host.plugins.lock().await.values().flat_map(Plugin::supervised).map(Supervised::settled));
         if tokio::time::timeout(INITIALIZE, settling).await.is_err() {
             tracing::warn!(
                 "some plugins took longer than {} s to initialize; logging in without them",
@@ -138,24 +145,30 @@ impl Host {
     /// Adds a plugin while the house stands (API row 2). It returns when the plugin's `initialize` has returned or
     /// failed, or waits for the session.
     pub async fn add_plugin(&self, id: PluginId, entry: Entry) -> Result<(), AddError> {
+        let changing = self.changing.lock().await;
         if let Some(running) = self.plugins.lock().await.get(&id) {
             return Err(AddError::Taken { id, running: running.entry.source.clone(), refused: entry.source });
         }
         self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
-        let plugins = self.plugins.lock().await;
-        match plugins.get(&id).map(|plugin| &plugin.standing) {
-            Some(Standing::Refused(reason)) => Err(AddError::Refused { id, reason: reason.clone() }),
-            Some(Standing::Admitted { on, .. }) => {
-                join_all(on.values().map(Supervised::settled)).await;
-                Ok(())
-            }
-            None => Ok(()),
-        }
+        let settling = match self.plugins.lock().await.get(&id).map(|plugin| &plugin.standing) {
+            Some(Standing::Refused(reason)) => return Err(AddError::Refused { id, reason: reason.clone() }),
+            Some(Standing::Admitted { on, .. }) => join_all(on.values().map(Supervised::settled)),
+            None => return Ok(()),
+        };
+        // It may take long, and may be removed meanwhile.
+        drop(changing);
+        settling.await;
+        Ok(())
     }
 
     /// Removes a plugin while the house stands (API row 3): everything that lived for it is gone when this returns.
     /// False: there was none of this id.
     pub async fn remove_plugin(&self, id: &PluginId) -> bool {
+        let _changing = self.changing.lock().await;
+        self.take_out(id).await
+    }
+
+    async fn take_out(&self, id: &PluginId) -> bool {
         let Some(plugin) = self.plugins.lock().await.remove(id) else { return false };
         plugin.stop().await;
         tracing::info!(plugin = %id, "plugin removed");
@@ -165,30 +178,26 @@ impl Host {
     /// Reads the policy again and does what it says now, without touching the connections. A policy that cannot be
     /// read changes nothing.
     pub async fn reload(&self) -> Result<(), PolicyError> {
+        let _changing = self.changing.lock().await;
         let policy = Policy::load(&self.config.plugins)?;
-        let mut leaving = Vec::new();
-        let mut coming = BTreeMap::new();
-        {
+        let running: BTreeMap<_, _> = {
             let plugins = self.plugins.lock().await;
-            for (id, plugin) in &*plugins {
-                // Bytes that somebody changed since they were approved run nothing, not even on.
-                let stays = policy.plugins.get(id) == Some(&plugin.entry)
-                    && match &plugin.standing {
-                        Standing::Admitted { .. } => store::is_unchanged(&plugin.entry),
-                        Standing::Refused(_) => false,
-                    };
-                if !stays {
-                    leaving.push(id.clone());
-                }
-            }
-            for (id, entry) in policy.plugins {
-                if !plugins.contains_key(&id) || leaving.contains(&id) {
-                    coming.insert(id, entry);
-                }
-            }
-        }
+            plugins
+                .iter()
+                .map(|(id, plugin)| (id.clone(), plugin.is_admitted().then(|| plugin.entry.clone())))
+                .collect()
+        };
+        let same = running
+            .iter()
+            .filter_map(|(id, entry)| Some((id.clone(), entry.clone()?)))
+            .filter(|(id, entry)| policy.plugins.get(id) == Some(entry))
+            .collect();
+        // Bytes that somebody changed since they were approved run nothing, not even on.
+        let staying = store::unchanged(same).await;
+        let leaving: Vec<_> = running.into_keys().filter(|id| !staying.contains(id)).collect();
+        let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
         for id in leaving {
-            self.remove_plugin(&id).await;
+            self.take_out(&id).await;
         }
         self.add_all(coming).await;
         tracing::info!(policy = %self.config.plugins.display(), "policy read again");
@@ -301,6 +310,8 @@ impl Host {
                 (Ok(_), Some(refused)) => refused.to_string(),
                 (Ok(_), None) => continue,
             };
+            // It may repeat names that stand in the file.
+            let reason = harmless(&reason, LONGEST_REASON);
             tracing::error!(plugin = %id, %reason, "plugin refused");
             plugins.insert(id, Plugin { entry, standing: Standing::Refused(reason) });
         }
@@ -308,7 +319,8 @@ impl Host {
 
     async fn load(&self, id: &PluginId, entry: &Entry) -> Result<Loaded, Unfit> {
         if let Some(unknown) = entry.accounts.iter().flatten().find(|account| !self.accounts.contains_key(*account)) {
-            return Err(Unfit::UnknownAccount(unknown.clone()));
+            let known = self.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
+            return Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known });
         }
         store::load(id, entry, &self.config.settings, &self.engine).await
     }
@@ -369,6 +381,10 @@ impl Host {
 }
 
 impl Plugin {
+    fn is_admitted(&self) -> bool {
+        matches!(self.standing, Standing::Admitted { .. })
+    }
+
     fn supervised(&self) -> impl Iterator<Item = &Supervised> {
         match &self.standing {
             Standing::Refused(_) => None,
@@ -418,7 +434,7 @@ async fn failed(name: AccountName, mut connection: watch::Receiver<Connection>) 
 
 /// Makes the data folder, readable by its owner alone, and locks it.
 fn lock(data: &Path) -> Result<File, StartError> {
-    let unusable = |source| StartError::Data { path: data.to_owned(), source };
+    let unusable = |cause| StartError::Data { path: data.to_owned(), cause };
     let mut folder = std::fs::DirBuilder::new();
     folder.recursive(true);
     #[cfg(unix)]
@@ -430,5 +446,38 @@ fn lock(data: &Path) -> Result<File, StartError> {
         Ok(()) => Ok(file),
         Err(fs4::TryLockError::WouldBlock) => Err(StartError::Busy(data.to_owned())),
         Err(fs4::TryLockError::Error(source)) => Err(unusable(source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Overrides;
+
+    /// A house that does not log in, in a folder of its own.
+    async fn house(folder: &Path) -> Host {
+        let path = folder.join("parlor.toml");
+        let text =
+            "[settings]\nauto_login = false\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
+        std::fs::write(&path, text).unwrap();
+        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+        Host::start(Config::load(&path, &overrides).unwrap()).await.unwrap()
+    }
+
+    fn entry(folder: &Path, name: &str) -> (PluginId, Entry) {
+        let digest = crate::plugins::id::Digest::of(b"");
+        let text = format!("[plugin.echo]\nsource = \"{name}\"\ndigest = \"{digest}\"\n");
+        Policy::parse(&text, folder).unwrap().plugins.into_iter().next().unwrap()
+    }
+
+    #[tokio::test]
+    async fn of_two_plugins_that_come_at_once_under_one_id_one_is_refused_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = house(folder.path()).await;
+        let ((id, one), (_, two)) = (entry(folder.path(), "one.wasm"), entry(folder.path(), "two.wasm"));
+        let (first, second) = tokio::join!(house.add_plugin(id.clone(), one), house.add_plugin(id, two));
+        assert!(matches!(first, Err(AddError::Refused { .. })), "{first:?}");
+        assert!(matches!(second, Err(AddError::Taken { .. })), "{second:?}");
+        house.stop().await;
     }
 }

@@ -138,11 +138,13 @@ impl Mailbox {
         &self.grants
     }
 
-    /// Puts it in, or counts it as lost.
-    pub fn deliver(&self, mail: Mail) {
-        if self.sender.try_send(Box::new(mail)).is_err() {
+    /// Puts it in, or counts it as lost. Whether it is in.
+    pub fn deliver(&self, mail: Mail) -> bool {
+        let is_in = self.sender.try_send(Box::new(mail)).is_ok();
+        if !is_in {
             self.lost.fetch_add(1, Relaxed);
         }
+        is_in
     }
 
     /// How many were lost since this was last asked.
@@ -226,11 +228,33 @@ impl Router {
 
     /// Gives an event to everybody who listens and may see it.
     pub fn route(&self, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
+        self.give(event, None, is_contact, Mailbox::deliver);
+    }
+
+    /// An event for one instance alone, if it listens. It is handed over here and not put into the mailbox, where there
+    /// may be no room for it.
+    pub fn mail_for(&self, instance: InstanceId, event: Event) -> Option<Mail> {
+        let mut found = None;
+        self.give(event, Some(instance), &|_| false, |_, mail| {
+            found = Some(mail);
+            true
+        });
+        found
+    }
+
+    fn give(
+        &self,
+        event: Event,
+        only: Option<InstanceId>,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+        mut deliver: impl FnMut(&Mailbox, Mail) -> bool,
+    ) {
         let index = self.index.load();
         let Some(listeners) = index.get(&*event.name) else { return };
         let event = Arc::new(event);
         let mut over = Vec::new();
-        for listener in listeners.iter() {
+        for listener in listeners.iter().filter(|one| only.is_none_or(|only| one.mailbox.instance == only)) {
+            let before = over.len();
             let mut subscriptions = Vec::new();
             let mut xml = false;
             for subscription in &listener.subscriptions {
@@ -244,29 +268,26 @@ impl Router {
                     if done.swap(true, Relaxed) {
                         continue;
                     }
-                    over.push((listener.mailbox.instance, subscription.id));
+                    over.push((listener.mailbox.instance, subscription));
                 }
                 xml |= subscription.filter.xml;
                 subscriptions.push(subscription.id);
             }
-            if !subscriptions.is_empty() {
-                listener.mailbox.deliver(Mail { event: Arc::clone(&event), subscriptions, xml });
+            if subscriptions.is_empty() {
+                continue;
+            }
+            if !deliver(&listener.mailbox, Mail { event: Arc::clone(&event), subscriptions, xml }) {
+                // Who waits for the first event has not had it yet.
+                for (_, subscription) in over.drain(before..) {
+                    if let Some(done) = &subscription.once {
+                        done.store(false, Relaxed);
+                    }
+                }
             }
         }
-        for (instance, id) in over {
-            self.unsubscribe(instance, id);
+        for (instance, subscription) in over {
+            self.unsubscribe(instance, subscription.id);
         }
-    }
-
-    /// An event for one instance alone, if it listens.
-    pub fn mail(&self, instance: InstanceId, event: Event) -> Option<Mail> {
-        let index = self.index.load();
-        let listener = index.get(&*event.name)?.iter().find(|listener| listener.mailbox.instance == instance)?;
-        let subscriptions = listener.subscriptions.iter().map(|subscription| subscription.id).collect();
-        for over in listener.subscriptions.iter().filter(|subscription| subscription.once.is_some()) {
-            self.unsubscribe(instance, over.id);
-        }
-        Some(Mail { event: Arc::new(event), subscriptions, xml: false })
     }
 
     /// Which names somebody listens to, with how many subscriptions each.
@@ -301,3 +322,6 @@ fn retain(index: &Index, mut keep: impl FnMut(InstanceId, &Subscription) -> bool
     }
     new
 }
+
+#[cfg(test)]
+mod tests;

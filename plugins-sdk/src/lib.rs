@@ -35,6 +35,11 @@
 //! `.await`. A handler's error is written to the host's log, and the plugin goes on. A panic is a bug: the host ends the
 //! plugin, and starts it anew after a while.
 
+/// The plugin in ten lines of the project's README is compiled, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 #[doc(hidden)]
 #[expect(clippy::pedantic, reason = "generated code, which nobody edits or reads")]
 pub mod bindings;
@@ -44,6 +49,8 @@ pub mod chats;
 pub mod connection;
 pub mod contacts;
 mod error;
+#[doc(hidden)]
+pub mod export;
 pub mod listen;
 pub mod log;
 pub mod prelude;
@@ -88,7 +95,7 @@ macro_rules! plugin {
 
             // Elsewhere the crate is only checked and tested, and linkers refuse the names of the component model.
             #[cfg(target_arch = "wasm32")]
-            $crate::bindings::export!(Plugin with_types_in $crate::bindings);
+            $crate::bindings::export!(Plugin with_types_in $crate::export);
 
             #[cfg(not(target_arch = "wasm32"))]
             const _: () = $crate::runtime::check::<Plugin>();

@@ -71,12 +71,13 @@ impl Home {
 
     /// Copies a plugin file to where this host looks, and gives an entry for it without any grant.
     pub fn install(&self, id: &str, plugin: &Built) -> Result<Entry> {
-        let source = format!("plugins/{id}.wasm");
-        self.replace(
-            id,
-            &std::fs::read(&plugin.file).with_context(|| format!("cannot read {}", plugin.file.display()))?,
-        )?;
-        Ok(Entry::new(source, plugin.digest.clone()))
+        self.install_bytes(id, &plugin.bytes()?)
+    }
+
+    /// Writes a plugin file of these bytes, and gives an entry for it without any grant.
+    pub fn install_bytes(&self, id: &str, bytes: &[u8]) -> Result<Entry> {
+        self.replace(id, bytes)?;
+        Ok(Entry::new(format!("plugins/{id}.wasm"), plugins::digest_of(bytes)))
     }
 
     /// Puts other bytes into a plugin's file, as somebody might who should not.

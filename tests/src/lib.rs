@@ -7,6 +7,7 @@
 
 pub mod certificate;
 pub mod client;
+pub mod component;
 pub mod connector;
 pub mod folder;
 pub mod host;

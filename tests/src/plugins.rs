@@ -14,6 +14,13 @@ pub struct Built {
     pub digest: String,
 }
 
+impl Built {
+    /// What is in the file.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        std::fs::read(&self.file).with_context(|| format!("cannot read {}", self.file.display()))
+    }
+}
+
 /// The plugin of this name, from `example-plugins/` or `tests/guests/`.
 pub fn built(name: &str) -> Result<Built> {
     let file = target().join("plugins").join(name).with_extension("wasm");
@@ -26,7 +33,12 @@ pub fn built(name: &str) -> Result<Built> {
 /// The digest of a file as a policy names it.
 pub fn digest(file: &Path) -> Result<String> {
     let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(format!("sha256:{}", hex::encode(Sha256::digest(bytes))))
+    Ok(digest_of(&bytes))
+}
+
+/// The digest of these bytes as a policy names it.
+pub fn digest_of(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
 }
 
 /// A program of this workspace, such as `parlor`: the one that was built with this one.

@@ -109,7 +109,6 @@ async fn who_asks_who_comes_and_who_is_removed_is_told() {
     let iq = |item: &str| json!({ "iq": format!("<iq type='set'><query xmlns='jabber:iq:roster'><item jid='{jid}'{item}/></query></iq>") });
     house.call(FULL, "api.send-iq", iq(" name='Paris'")).await.ok();
     let push = house.heard(FULL, pushed).await["payload"]["stanza"].clone();
-    eprintln!("{push:?}");
     assert!(push.as_str().unwrap().contains("Paris"), "{push}");
     house.call(FULL, "api.send-iq", iq(" subscription='remove'")).await.ok();
     assert_eq!(house.heard(FULL, removed).await["payload"]["contact"]["jid"], jid);

@@ -150,10 +150,8 @@ impl Plan {
 
     /// Adds a plugin from bytes that a test made.
     pub(crate) fn bytes(mut self, id: &str, bytes: &[u8], entry: impl FnOnce(Entry) -> Entry) -> Self {
-        self.home.replace(id, bytes).unwrap();
-        let source = format!("plugins/{id}.wasm");
-        let digest = plugins::digest(&self.home.path().join(&source)).unwrap();
-        self.policy = self.policy.with(id, entry(Entry::new(source, digest)));
+        let installed = self.home.install_bytes(id, bytes).unwrap();
+        self.policy = self.policy.with(id, entry(installed));
         self
     }
 

@@ -331,7 +331,7 @@ async fn failures() {
 
 /// A house with a good plugin, and the same plugin with more core modules in it.
 async fn with_modules(modules: &[&str], limit: impl FnOnce(Entry) -> Entry) -> House {
-    let mut bytes = std::fs::read(plugins::built("caller").unwrap().file).unwrap();
+    let mut bytes = plugins::built("caller").unwrap().bytes().unwrap();
     for module in modules {
         graft(&mut bytes, &wat::parse_str(module).unwrap());
     }

@@ -22,7 +22,9 @@ mod user;
 
 // What holds across them.
 mod accounts;
+mod bad_input;
 mod demo;
 mod gone;
 mod limits;
+mod plugins;
 mod tidy;

@@ -237,7 +237,6 @@ async fn an_invitation_is_told() {
     message.payloads.push(x);
     juliet.send(message).await.unwrap();
     juliet.catch_up(SOON).await.unwrap();
-    eprintln!("{:?}", juliet.received_xml());
     let invite = house.heard(FULL, full).await["payload"]["invite"].clone();
     assert_eq!((&invite["room"], &invite["reason"]), (&json!(room.to_string()), &json!("come over")));
     assert!(invite["from"].as_str().unwrap().starts_with(juliet.jid().to_bare().as_str()), "{invite}");

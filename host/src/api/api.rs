@@ -2,11 +2,11 @@
 
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, pace, types};
+use super::{answer, caller, may_hear, pace, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
 use crate::error::CallError;
-use crate::event::{EventName, Payload};
+use crate::event::{self, EventName, Payload};
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::Command;
@@ -14,8 +14,6 @@ use crate::xmpp::RawStanza;
 
 /// The longest JSON that an event of a plugin's can carry.
 const MAX_JSON: usize = 256 << 10;
-/// The longest name of an event or promise.
-pub(super) const MAX_NAME: usize = 128;
 
 impl Host for Context {}
 
@@ -39,12 +37,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
 /// A name that may be an event's or a promise's.
 pub(super) fn name(argument: &str, text: &str) -> Result<EventName, CallError> {
-    if text.is_empty() || text.len() > MAX_NAME || text.chars().any(char::is_control) {
-        return Err(CallError::invalid(
-            argument,
-            format!("a name of 1 to {MAX_NAME} bytes without control characters"),
-        ));
-    }
+    event::check_name(text).map_err(|reason| CallError::invalid(argument, reason))?;
     Ok(EventName::from(text))
 }
 
@@ -102,9 +95,7 @@ async fn wait_until<T: Send + 'static>(
     let (instance, _open) = caller(accessor)?;
     let name = name("promise", promise)?;
     // What an event may show only with a grant, its promise may not show without.
-    if let Some(permission) = crate::permissions::table::event(promise).and_then(|event| event.permission) {
-        instance.require(permission, Target::None)?;
-    }
+    may_hear(&instance, promise)?;
     let _waits = instance.waits_for_session();
     let payload = instance.account.ask(|answer| Command::WaitUntil { name, answer }).await?;
     Ok(types::payload(&payload, false))

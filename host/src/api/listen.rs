@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{answer, bare_jid, jid, text, types};
+use super::{answer, bare_jid, jid, may_hear, text, types};
 use crate::bindings::parlor::plugin::listen::{Event, Filter as WitFilter, Host};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
-use crate::permissions::{Permission, Target, table};
+use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Instance};
 use crate::router::{Filter, Mail, SubscriptionId};
 use crate::stanza::MessageKind;
+
+/// What a filter with `xml` asks for.
+const WHOLE_MESSAGES: Target<'static> = Target::Stanza { kind: "message", to: None };
 
 impl Host for Context {
     fn on(&mut self, name: String, filter: Option<WitFilter>) -> Result<u64, Error> {
@@ -30,13 +33,9 @@ impl Host for Context {
 fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, once: bool) -> Result<u64, CallError> {
     let name = super::api::name("name", event)?;
     let filter = filter.map(parse_filter).transpose()?.unwrap_or_default();
-    if let Some(permission) = table::event(event).and_then(|event| event.permission)
-        && instance.mailbox.grants().load().get(permission).is_none()
-    {
-        return Err(instance.deny(permission, None));
-    }
-    if filter.xml && instance.mailbox.grants().load().get(Permission::StanzaRead).is_none() {
-        return Err(instance.deny(Permission::StanzaRead, None));
+    may_hear(instance, event)?;
+    if filter.xml {
+        instance.require(Permission::StanzaRead, WHOLE_MESSAGES)?;
     }
     let router = &instance.account.router;
     if router.count(instance.id) >= instance.limits.subscriptions as usize {
@@ -74,13 +73,56 @@ fn parse_filter(filter: WitFilter) -> Result<Filter, CallError> {
 
 /// A piece of mail as the plugin gets it.
 pub(crate) fn event(instance: &Instance, mail: &Mail) -> Event {
-    // The grant may have been taken back since the subscription was made.
-    let xml =
-        mail.xml && instance.require(Permission::StanzaRead, Target::Stanza { kind: "message", to: None }).is_ok();
+    // The grant may have been taken back since the subscription was made. That is no call that could be denied.
+    let xml = mail.xml && instance.mailbox.grants().load().may_do(Permission::StanzaRead, WHOLE_MESSAGES, &|_| false);
     Event {
         name: mail.event.name.to_string(),
         at: types::date_time(mail.event.at),
         subscriptions: mail.subscriptions.iter().map(|id| id.0).collect(),
         payload: types::payload(&mail.event.payload, xml),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::*;
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+
+    fn xml() -> WitFilter {
+        WitFilter { from: None, room: None, kind: None, prefix: None, own: false, delayed: false, xml: true }
+    }
+
+    #[tokio::test]
+    async fn whole_messages_need_the_grant_for_messages_and_not_for_other_stanzas() {
+        let grants = "\"messages.read\" = [\"*\"]\n\"stanza.read\" = ";
+        let (instance, _mailbox) = disconnected_instance(&format!("{grants}[\"iq\"]"), Limits::default());
+        let denied = subscribe(&instance, "message", Some(xml()), false).unwrap_err();
+        assert!(matches!(denied, CallError::Denied { permission: Permission::StanzaRead, .. }), "{denied}");
+        let (instance, _mailbox) = disconnected_instance(&format!("{grants}[\"message\"]"), Limits::default());
+        subscribe(&instance, "message", Some(xml()), false).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_grant_taken_back_hides_the_xml_and_denies_no_call() {
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        let happened = crate::event::Event {
+            name: "message".into(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            payload: crate::event::Payload::None,
+        };
+        event(&instance, &Mail { event: Arc::new(happened), subscriptions: Vec::new(), xml: true });
+        assert_eq!(instance.denials.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn an_event_and_its_promise_need_some_of_the_grant_and_not_all_of_it() {
+        let (instance, _mailbox) = disconnected_instance("\"rooms.read\" = [\"a@muc.example.org\"]", Limits::default());
+        assert_eq!(may_hear(&instance, "roomsAutoJoined"), Ok(()));
+        assert!(matches!(may_hear(&instance, "roster"), Err(CallError::Denied { .. })));
+        assert_eq!(may_hear(&instance, "connected"), Ok(()));
+        assert_eq!(may_hear(&instance, "somebodys-own"), Ok(()));
     }
 }

@@ -24,6 +24,7 @@ use wasmtime::component::Accessor;
 
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
+use crate::permissions::table;
 use crate::plugins::{Grouping, Instance, OpenCall};
 
 /// The instance that calls, with the call counted as open.
@@ -31,6 +32,14 @@ fn caller<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<(Arc<In
     let instance = accessor.with(|mut access| Arc::clone(&access.get().instance));
     let open = instance.open_call()?;
     Ok((instance, open))
+}
+
+/// Whether the plugin may hear of this event, or of the promise of its name, at all; what it sees of it the router asks.
+fn may_hear(instance: &Instance, name: &str) -> Result<(), CallError> {
+    match table::event(name).and_then(|event| event.permission) {
+        Some(permission) if !instance.mailbox.grants().load().has(permission) => Err(instance.deny(permission, None)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// An address that a plugin gave.

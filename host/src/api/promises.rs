@@ -33,7 +33,7 @@ async fn add<T: Send + 'static>(
 ) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor)?;
     let names = bounded(argument, names)?.iter().map(|text| name(argument, text)).collect::<Result<_, _>>()?;
-    let (by, most) = (instance.id, instance.limits.promises);
+    let (by, most) = (instance.id, instance.limits.promises as usize);
     instance.account.ask(|answer| Command::AddPromises { by, names, most, answer }).await
 }
 

@@ -13,7 +13,7 @@ use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Out
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::Command;
+use crate::session::{Command, Room};
 use crate::stanza::{MessageKind, RoomJoin};
 
 /// Fields of a room's configuration, each with its values.
@@ -34,7 +34,8 @@ impl Host for Context {
     }
 
     fn get_all(&mut self) -> Result<Vec<WitRoom>, Error> {
-        answer(readable(&self.instance))
+        let rooms = answer(covered(&self.instance, Permission::RoomsRead))?;
+        Ok(rooms.iter().map(|room| (&**room).into()).collect())
     }
 
     fn occupants(&mut self, jid: String) -> Result<Vec<WitOccupant>, Error> {
@@ -68,7 +69,8 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
         let (instance, _open) = caller(accessor)?;
         let all: Vec<_> = if bounded("jids", &jids)?.is_empty() {
-            instance.account.snapshot().rooms.keys().cloned().map(Ok).collect()
+            // Denials for the others would name rooms that the plugin may not know of.
+            covered(&instance, Permission::RoomsJoin)?.into_iter().map(|room| Ok(room.jid.clone())).collect()
         } else {
             jids.iter().map(|jid| bare_jid("jids", jid)).collect()
         };
@@ -93,15 +95,14 @@ fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Optio
         .collect()
 }
 
-/// All rooms that the grant covers; none at all where there is no such grant.
-fn readable(instance: &Instance) -> Result<Vec<WitRoom>, CallError> {
+/// All open rooms that this grant covers; an error where there is no such grant.
+fn covered(instance: &Instance, permission: Permission) -> Result<Vec<Arc<Room>>, CallError> {
     let grants = instance.mailbox.grants().load();
-    if grants.get(Permission::RoomsRead).is_none() {
-        return Err(instance.deny(Permission::RoomsRead, None));
+    if !grants.has(permission) {
+        return Err(instance.deny(permission, None));
     }
-    let covered = |jid: &BareJid| grants.may_do(Permission::RoomsRead, Target::Room(jid), &|_| false);
-    let snapshot = instance.account.snapshot();
-    Ok(snapshot.rooms.iter().filter(|(jid, _)| covered(jid)).map(|(_, room)| (&**room).into()).collect())
+    let is_covered = |room: &Room| grants.may_do(permission, Target::Room(&room.jid), &|_| false);
+    Ok(instance.account.snapshot().rooms.values().filter(|room| is_covered(room)).cloned().collect())
 }
 
 fn occupants(instance: &Instance, text: &str) -> Result<Vec<WitOccupant>, CallError> {
@@ -177,4 +178,30 @@ async fn send<T: Send + 'static>(
     pace(&instance).await?;
     let to = jid.into();
     instance.account.ask(|answer| Command::SendMessage { to, kind: MessageKind::Groupchat, draft, answer }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+    use crate::session::{Session, Snapshot};
+
+    #[tokio::test]
+    async fn all_rooms_are_all_that_the_grant_covers() {
+        let (instance, _mailbox) =
+            disconnected_instance("\"rooms.join\" = [\"mine@muc.example.org\"]", Limits::default());
+        let room = |jid: &str| {
+            let jid: BareJid = jid.parse().unwrap();
+            (jid.clone(), Arc::new(Room::new(jid, "bot".to_owned())))
+        };
+        let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
+        let rooms = [room("mine@muc.example.org"), room("secret@muc.example.org")].into_iter().collect();
+        instance.account.publish(Snapshot { rooms, ..snapshot });
+        let found = covered(&instance, Permission::RoomsJoin).unwrap();
+        assert_eq!(found.iter().map(|room| room.jid.as_str()).collect::<Vec<_>>(), ["mine@muc.example.org"]);
+        let denied = covered(&instance, Permission::RoomsRead).unwrap_err();
+        assert!(matches!(denied, CallError::Denied { scope: None, .. }), "{denied:?}");
+    }
 }

@@ -52,11 +52,22 @@ fn set<T: Send + 'static>(
 ) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor)?;
     let values = parse(argument, values)?;
-    if let Some(key) = values.keys().find(|key| Settings::is_known(key)) {
-        // Row 119: whatever the grant, these are the operator's; the others come with `settings.write`.
-        return Err(instance.deny(Permission::SettingsWrite, Some(key.clone())));
-    }
+    values.keys().filter(|key| Settings::is_known(key)).try_for_each(|key| may_set(&instance, key))?;
     instance.settings.set(values)
+}
+
+/// Whether a plugin may change this setting of the host's.
+fn may_set(instance: &Instance, key: &str) -> Result<(), CallError> {
+    if Settings::operator_only(key) {
+        // API row 119: whatever the grant.
+        let hint = format!("no grant helps: {key} is the operator's, in parlor.toml");
+        return match instance.deny(Permission::SettingsWrite, Some(key.to_owned())) {
+            CallError::Denied { permission, scope, .. } => Err(CallError::Denied { permission, scope, hint }),
+            other => Err(other),
+        };
+    }
+    instance.require(Permission::SettingsWrite, Target::None)?;
+    Err(CallError::Unsupported(format!("changing the host's setting {key} while it runs")))
 }
 
 fn update<T: Send + 'static>(accessor: &Accessor<T, Grouping>, values: &[(String, String)]) -> Result<(), CallError> {
@@ -73,4 +84,29 @@ fn parse(argument: &str, values: &[(String, String)]) -> Result<BTreeMap<String,
             Ok((key.clone(), value))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+
+    #[tokio::test]
+    async fn the_operators_settings_are_denied_without_a_hint_that_cannot_help() {
+        let (instance, _mailbox) = disconnected_instance("\"settings.write\" = true", Limits::default());
+        for key in ["auto_login", "whitelisted_plugins", "credentials_url", "expose_rid_and_sid"] {
+            let Err(CallError::Denied { hint, .. }) = may_set(&instance, key) else { panic!("{key} was not denied") };
+            assert_eq!(hint, format!("no grant helps: {key} is the operator's, in parlor.toml"));
+        }
+    }
+
+    #[tokio::test]
+    async fn other_settings_of_the_host_need_the_grant() {
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        let Err(CallError::Denied { hint, .. }) = may_set(&instance, "nickname") else { panic!("it was not denied") };
+        assert!(hint.ends_with("\"settings.write\" = true"), "{hint}");
+        let (instance, _mailbox) = disconnected_instance("\"settings.write\" = true", Limits::default());
+        assert!(matches!(may_set(&instance, "nickname"), Err(CallError::Unsupported(_))));
+    }
 }

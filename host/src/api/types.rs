@@ -1,7 +1,5 @@
 //! `types`: from the house's records to those of the contract, and back.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 
 use super::jid;
@@ -225,78 +223,28 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
     }
 }
 
-/// The longest list of reactions to one message.
-const MAX_EMOJIS: usize = 64;
-/// The longest id of a message.
-const MAX_ID: usize = 1024;
-
-/// A message that a plugin wants to send.
+/// A message that a plugin wants to send. What it may hold the session checks, as for all messages.
 pub(super) fn draft(outgoing: wit::Outgoing) -> Result<Draft, CallError> {
     let wit::Outgoing { body, subject, thread, extensions: carried } = outgoing;
     let extensions = carried.map(extensions).transpose()?.map(Box::new);
-    if let Some(thread) = &thread {
-        super::text("message.thread", thread, MAX_ID)?;
-    }
     Ok(Draft { body, subject, thread, extensions })
 }
 
 fn extensions(carried: wit::Extensions) -> Result<Extensions, CallError> {
-    const MARKERS: [&str; 3] = ["received", "displayed", "acknowledged"];
-    const STATES: [&str; 5] = ["active", "composing", "paused", "inactive", "gone"];
-    for (argument, id) in [
-        ("message.replace", &carried.replace),
-        ("message.receipt", &carried.receipt),
-        ("message.marked", &carried.marked),
-    ] {
-        if let Some(id) = id {
-            super::text(argument, id, MAX_ID)?;
-        }
-    }
-    if carried.marker.is_some() != carried.marked.is_some() {
-        return Err(CallError::invalid("message.marker", "a marker and the id that it marks belong together"));
-    }
-    one_of("message.marker", carried.marker.as_deref(), &MARKERS)?;
-    one_of("message.chat-state", carried.chat_state.as_deref(), &STATES)?;
     let reply = match carried.reply {
         None => None,
-        Some(reply) => Some(ReplyTo {
-            id: super::text("message.reply.id", &reply.id, MAX_ID)?.to_owned(),
-            to: reply.to.map(|to| jid("message.reply.to", &to)).transpose()?,
-        }),
-    };
-    let reactions = match carried.reactions {
-        None => None,
-        Some(reactions) => {
-            super::text("message.reactions.id", &reactions.id, MAX_ID)?;
-            if reactions.emojis.len() > MAX_EMOJIS {
-                return Err(CallError::invalid("message.reactions.emojis", format!("more than {MAX_EMOJIS}")));
-            }
-            let distinct: HashSet<&String> = reactions.emojis.iter().collect();
-            if distinct.len() != reactions.emojis.len()
-                || reactions.emojis.iter().any(|one| one.is_empty() || one.len() > 64)
-            {
-                return Err(CallError::invalid("message.reactions.emojis", "each one emoji, and none twice"));
-            }
-            Some(Reactions { id: reactions.id, emojis: reactions.emojis })
+        Some(wit::Reply { id, to }) => {
+            Some(ReplyTo { id, to: to.map(|to| jid("message.extensions.reply.to", &to)).transpose()? })
         }
     };
     Ok(Extensions {
         reply,
         replace: carried.replace,
-        reactions,
+        reactions: carried.reactions.map(|wit::Reactions { id, emojis }| Reactions { id, emojis }),
         receipt_requested: carried.receipt_requested,
         receipt: carried.receipt,
         marker: carried.marker,
         marked: carried.marked,
         chat_state: carried.chat_state,
     })
-}
-
-fn one_of(argument: &str, value: Option<&str>, known: &[&str]) -> Result<(), CallError> {
-    match value {
-        Some(value) if !known.contains(&value) => {
-            Err(CallError::invalid(argument, format!("must be one of {}", known.join(", "))))
-        }
-        _ => Ok(()),
-    }
 }

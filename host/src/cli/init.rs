@@ -139,6 +139,7 @@ mod tests {
         let text: Vec<_> = lines.filter(without).collect();
         fs::write(&path, text.join("\n")).unwrap();
         fs::write(folder.path().join("ca.pem"), "").unwrap();
+        fs::write(folder.path().join("bot.password"), "").unwrap();
         let config = Config::load(&path, &overrides()).unwrap();
         assert_eq!(config.settings.auto_join_rooms.len(), 2);
         let main = config.accounts.values().next().unwrap();

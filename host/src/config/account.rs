@@ -1,6 +1,7 @@
 //! One account: who it is, where its password is found, how its server is reached. References to secrets, never values.
 
 use std::fmt;
+use std::io;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -8,8 +9,8 @@ use std::str::FromStr;
 use jid::{DomainPart, Jid};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::document::{Section, Written};
 use super::error::{ConfigError, Place};
+use super::sections::{Section, Written};
 use super::settings::Settings;
 
 /// The name that the owner gives to an account. Letters, digits, `-` and `_`, so that it may name files and variables.
@@ -205,10 +206,10 @@ fn password(
     folder: &Path,
     environment: fn(&str) -> Option<String>,
 ) -> Result<PasswordSource, ConfigError> {
-    let mut found: Option<(&'static str, PasswordSource)> = None;
+    let mut found: Option<(&'static str, PasswordSource, Place)> = None;
     for key in ["password_file", "password_command", "password_env"] {
-        let Some(Written { value, .. }) = section.text(key)? else { continue };
-        if let (Some((first, _)), Some(at)) = (&found, section.place_of(key)) {
+        let Some(Written { value, at }) = section.text(key)? else { continue };
+        if let (Some((first, ..)), Some(at)) = (&found, section.place_of(key)) {
             return Err(ConfigError::TwoPasswords { at, first, second: key });
         }
         let source = match key {
@@ -216,10 +217,12 @@ fn password(
             "password_command" => PasswordSource::Command(value.to_owned()),
             _ => PasswordSource::Environment(value.to_owned()),
         };
-        found = Some((key, source));
+        found = Some((key, source, at));
     }
-    if let Some((_, source)) = found {
-        return Ok(source);
+    match found {
+        Some((_, PasswordSource::File(file), at)) => return Ok(PasswordSource::File(present(file, at)?)),
+        Some((_, source, _)) => return Ok(source),
+        None => {}
     }
     let variable = name.password_variable();
     if environment(&variable).is_none() {
@@ -228,25 +231,32 @@ fn password(
     Ok(PasswordSource::Environment(variable))
 }
 
+/// The file is only looked at, not opened: it may be a pipe that gives its password once.
+fn present(file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
+    match std::fs::metadata(&file) {
+        Ok(metadata) if metadata.is_dir() => {
+            Err(ConfigError::NoPasswordFile { at, file, cause: io::ErrorKind::IsADirectory.into() })
+        }
+        Ok(_) => Ok(file),
+        Err(cause) => Err(ConfigError::NoPasswordFile { at, file, cause }),
+    }
+}
+
 fn readable(file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
     let opened = std::fs::File::open(&file).and_then(|open| open.metadata());
     match opened {
         Ok(metadata) if metadata.is_file() => Ok(file),
-        Ok(_) => Err(ConfigError::NoCaFile { at, file, source: std::io::ErrorKind::IsADirectory.into() }),
-        Err(source) => Err(ConfigError::NoCaFile { at, file, source }),
+        Ok(_) => Err(ConfigError::NoCaFile { at, file, cause: io::ErrorKind::IsADirectory.into() }),
+        Err(cause) => Err(ConfigError::NoCaFile { at, file, cause }),
     }
 }
 
 fn file_warning(file: &Path) -> Option<String> {
     use std::os::unix::fs::PermissionsExt;
 
-    match std::fs::metadata(file) {
-        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
-            Some(format!("others on this machine may read the password: chmod 600 {}", file.display()))
-        }
-        Ok(_) => None,
-        Err(error) => Some(format!("the password file {} cannot be read yet: {error}", file.display())),
-    }
+    let metadata = std::fs::metadata(file).ok()?;
+    (metadata.permissions().mode() & 0o077 != 0)
+        .then(|| format!("others on this machine may read the password: chmod 600 {}", file.display()))
 }
 
 /// Why a text is no endpoint.

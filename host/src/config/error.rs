@@ -1,10 +1,11 @@
 //! Why a configuration cannot be used: where it is wrong, what is wrong, and what to write instead.
 //!
+//! A cause that stands in the middle of a sentence is no `source`, which whoever prints the chain would say again.
 //! No error repeats a value that may be a secret, nor the line that it stands on.
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::account::AccountName;
 use super::settings::SettingError;
@@ -48,11 +49,24 @@ impl fmt::Display for Origin {
     }
 }
 
+/// The flag with which `parlor init` writes this file; none for the one that it writes anyway.
+fn init_flag(file: &Path) -> String {
+    if file == Path::new("parlor.toml") { String::new() } else { format!(" --config {}", file.display()) }
+}
+
+/// What may stand there: the nearest name, else all.
+fn known_instead(nearest: Option<&str>, known: &[&str]) -> String {
+    match nearest {
+        Some(_) => suggestion(nearest),
+        None => format!(": known are {}", known.join(", ")),
+    }
+}
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// There is no file.
-    #[error("there is no configuration file {file}: `parlor init` writes one", file = .0.display())]
+    #[error("there is no configuration file {file}: `parlor init{to}` writes one, which you then fill in", file = .0.display(), to = init_flag(.0))]
     Absent(PathBuf),
     /// The file cannot be read.
     #[error("cannot read the configuration file {file}", file = file.display())]
@@ -79,7 +93,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// A key or table that does not exist.
-    #[error("{at}: unknown key {key:?} {within}{}", suggestion(*nearest))]
+    #[error("{at}: unknown key {key:?} {within}{}", known_instead(*nearest, known))]
     Unknown {
         /// Where.
         at: Place,
@@ -89,6 +103,8 @@ pub enum ConfigError {
         within: String,
         /// What was probably meant.
         nearest: Option<&'static str>,
+        /// All that may stand there.
+        known: &'static [&'static str],
     },
     /// A value of another type than it must have.
     #[error("{at}: {key} must be {expected}, not {found}")]
@@ -153,6 +169,16 @@ pub enum ConfigError {
         /// The variable of the environment that would do.
         variable: String,
     },
+    /// The file with the password is not there.
+    #[error("{at}: password_file names {file}, which cannot be found ({cause}): write the password into its first line, readable by you alone (umask 077)", file = file.display())]
+    NoPasswordFile {
+        /// Where.
+        at: Place,
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        cause: io::Error,
+    },
     /// Two things say where the password is.
     #[error("{at}: {second} stands beside {first}: keep one of them")]
     TwoPasswords {
@@ -193,14 +219,14 @@ pub enum ConfigError {
         found: String,
     },
     /// The certificates to trust are not there.
-    #[error("{at}: ca_file names {file}, which is no file that can be read ({source}): put the server's certificate there, as PEM", file = file.display())]
+    #[error("{at}: ca_file names {file}, which is no file that can be read ({cause}): put the server's certificate there, as PEM", file = file.display())]
     NoCaFile {
         /// Where.
         at: Place,
         /// Which file.
         file: PathBuf,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
     /// What to log cannot be understood.
     #[error("{origin}: {log:?} does not say what to log: write a level such as \"info\", or \"info,parlor=debug\"")]

@@ -4,16 +4,14 @@
 //! values when it needs them. What a plugin may is not here, but in the policy file.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
 mod account;
-mod document;
 mod error;
+mod sections;
 mod settings;
 
 pub use account::{AccountConfig, AccountName, BadAccountName, BadEndpoint, Endpoint, PasswordSource, TlsMode};
@@ -23,7 +21,8 @@ pub use settings::{
     setting,
 };
 
-use document::{Document, Section, Written};
+use crate::document::{self, ReadError};
+use sections::{Document, Section, Written};
 
 /// How large a configuration file may be, in bytes.
 const LARGEST_FILE: u64 = 1 << 20;
@@ -80,9 +79,8 @@ impl Config {
     /// Reads a configuration file. Paths in it are relative to its folder; those of flags and environment are not.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
         let text = read(path)?;
-        let document = Document { file: path, text: &text };
-        let table = document.parse()?;
-        let top = Section::top(document, &table);
+        let document = Document::parse(path, &text)?;
+        let top = document.top();
         top.allow_only(&["account", "data", "log", "plugins", "settings"])?;
 
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -119,18 +117,12 @@ impl Config {
 type Over = (Origin, String, Value);
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable { file: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ConfigError::Absent(path.to_owned())),
-        Err(error) => return Err(unreadable(error)),
-    };
-    let mut text = String::new();
-    file.take(LARGEST_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > LARGEST_FILE {
-        return Err(ConfigError::TooLarge { file: path.to_owned(), most: LARGEST_FILE });
+    match document::read(path, LARGEST_FILE) {
+        Ok(Some(text)) => Ok(text),
+        Ok(None) => Err(ConfigError::Absent(path.to_owned())),
+        Err(ReadError::Unreadable(source)) => Err(ConfigError::Unreadable { file: path.to_owned(), source }),
+        Err(ReadError::TooLong) => Err(ConfigError::TooLarge { file: path.to_owned(), most: LARGEST_FILE }),
     }
-    Ok(text)
 }
 
 fn log(overrides: &Overrides, written: Option<Written<&str>>) -> Result<String, ConfigError> {

@@ -168,7 +168,15 @@ fn a_missing_file_says_how_to_get_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("parlor.toml");
     let error = Config::load(&path, &quiet()).unwrap_err().to_string();
-    assert_eq!(error, format!("there is no configuration file {}: `parlor init` writes one", path.display()));
+    let path = path.display();
+    assert_eq!(
+        error,
+        format!(
+            "there is no configuration file {path}: `parlor init --config {path}` writes one, which you then fill in"
+        )
+    );
+    let usual = Config::load(Path::new("parlor.toml"), &quiet()).unwrap_err().to_string();
+    assert!(usual.contains("`parlor init` writes one"), "{usual}");
     assert!(matches!(Config::load(folder.path(), &quiet()), Err(ConfigError::Unreadable { .. })));
 }
 
@@ -190,6 +198,10 @@ fn errors_say_where_what_and_what_to_write() {
         (
             "[account.main]\njid = \"a@b\"\npasword_file = \"x\"",
             "parlor.toml:3:1: unknown key \"pasword_file\" in [account.main], did you mean \"password_file\"?",
+        ),
+        (
+            "[theme]\nx = 1",
+            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings",
         ),
         ("[account]\njid = \"a@b\"", "parlor.toml:2:7: account.jid must be a table, not a string"),
         (
@@ -297,9 +309,20 @@ fn a_password_file_that_others_can_read_is_warned_about() {
         config.warnings,
         [format!("others on this machine may read the password: chmod 600 {}", password.display())]
     );
+}
+
+#[test]
+fn a_password_file_that_is_not_there_is_named_with_its_line() {
+    let (folder, path) = folder(MINIMAL);
+    let password = folder.path().join("bot.password");
     fs::remove_file(&password).unwrap();
-    let warnings = Config::load(&path, &quiet()).unwrap().warnings;
-    assert!(warnings[0].contains("cannot be read yet"), "{warnings:?}");
+    for _ in 0..2 {
+        let error = Config::load(&path, &quiet()).unwrap_err().to_string();
+        let named = format!("password_file names {}, which cannot be found", password.display());
+        assert!(error.contains(&named) && error.contains("parlor.toml:3:"), "{error}");
+        // A folder of that name will not do either.
+        let _ = fs::create_dir(&password);
+    }
 }
 
 #[test]

@@ -318,6 +318,12 @@ mod tests {
         assert_eq!(promises.len(), 17, "{promises:?}");
     }
 
+    /// So that whoever may hear of the event at all may wait for it, whatever the scope.
+    #[test]
+    fn no_promise_of_the_host_carries_anything_that_a_scope_could_leave_out() {
+        assert!(EVENTS.iter().filter(|rule| rule.promise).all(|rule| rule.payload == "none"));
+    }
+
     #[test]
     fn payloads_are_cases_of_the_contract() {
         let types = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/types.wit")).unwrap();

@@ -84,7 +84,7 @@ pub struct Import {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ComponentError {
     /// Nothing in it.
-    #[error("the file is empty")]
+    #[error("the file is empty; copy or build it again")]
     Empty,
     /// It is larger than any plugin may be.
     #[error("the file has {0} bytes, a plugin may have at most {MAX_BYTES}")]
@@ -166,7 +166,11 @@ fn served() -> String {
 }
 
 fn remedy(wanted: &Version) -> &'static str {
-    if SERVED.iter().all(|served| served < wanted) { "update the host" } else { "build the plugin anew" }
+    if SERVED.iter().all(|served| served < wanted) {
+        "update parlor, or build the plugin with an older SDK"
+    } else {
+        "build the plugin anew, with the present SDK"
+    }
 }
 
 fn is_served(version: &Version) -> bool {
@@ -181,7 +185,7 @@ pub fn examine(bytes: &[u8]) -> Result<Examined, ComponentError> {
     let manifest = found.manifest.ok_or(ComponentError::NoManifest)?;
     let manifest = Manifest::parse(std::str::from_utf8(manifest).map_err(|_| ComponentError::ManifestNotText)?)?;
     if !is_served(&manifest.api) {
-        return Err(ComponentError::Version { what: "the manifest's plugin".to_owned(), wanted: manifest.api });
+        return Err(ComponentError::Version { what: "the plugin".to_owned(), wanted: manifest.api });
     }
     let (mut imports, mut wasi) = (Vec::new(), false);
     for name in &found.imports {

@@ -11,7 +11,7 @@ use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::id::Digest;
 use super::instance::{Context, Grouping};
-use super::limits::WASM_STACK;
+use super::limits::{MAX_TABLE_ELEMENTS, WASM_STACK};
 use super::watchdog::{Ticker, Yard};
 use crate::bindings::{Plugin, PluginPre};
 
@@ -19,6 +19,7 @@ use crate::bindings::{Plugin, PluginPre};
 pub(super) const MAX_INSTANCES: u32 = 1_000;
 /// The largest linear memory that a limit can allow: all that 32 bits reach.
 pub(super) const MAX_MEMORY: usize = 4 << 30;
+
 /// Everything that instances of all accounts share.
 pub struct Engine {
     wasmtime: wasmtime::Engine,
@@ -43,7 +44,7 @@ pub enum EngineError {
     #[error("the WebAssembly engine cannot start: {0:#}")]
     Wasmtime(wasmtime::Error),
     /// A thread could not be started.
-    #[error("a thread of the WebAssembly engine cannot start: {0}")]
+    #[error("a thread of the WebAssembly engine cannot start")]
     Thread(#[from] std::io::Error),
 }
 
@@ -151,9 +152,35 @@ fn pooled() -> Config {
         // Each store keeps one stack, and handlers that are interrupted need more.
         .total_stacks(MAX_INSTANCES * 4)
         .max_memory_size(MAX_MEMORY)
-        .table_elements(100_000)
+        .table_elements(MAX_TABLE_ELEMENTS as usize)
         .max_unused_warm_slots(64);
     let mut config = base();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::{Instance, Module, Store};
+
+    use super::*;
+    use crate::plugins::ceiling::Ceiling;
+    use crate::plugins::limits::Limits;
+
+    /// What an owner may allow, the pool has room for.
+    #[tokio::test]
+    async fn the_largest_tables_and_memories_that_limits_allow_are_there() {
+        let engine = wasmtime::Engine::new(&pooled()).unwrap();
+        let text = format!("(module (table {MAX_TABLE_ELEMENTS} funcref) (memory 65520))");
+        let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+        let mut limits = Limits::default();
+        for (name, most) in
+            [("table_elements", toml::Value::Integer(MAX_TABLE_ELEMENTS.into())), ("memory", "4095 MiB".into())]
+        {
+            limits.set(name, &most).unwrap();
+        }
+        let mut store = Store::new(&engine, Ceiling::new(&limits));
+        store.limiter(|ceiling| ceiling);
+        Instance::new_async(&mut store, &module, &[]).await.unwrap();
+    }
 }

@@ -19,12 +19,12 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::InstanceId;
 use super::admission::Admitted;
+use super::ceiling::{Ceiling, Exceeded};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::limits::Limits;
-use super::quantity::show_duration;
+use super::quantity;
 use super::rate::Bucket;
-use super::ration::{Exceeded, Ration};
 use super::settings::OwnSettings;
 use super::timers::Timers;
 use super::watchdog::{self, Allowance, Overrun};
@@ -32,8 +32,12 @@ use crate::account;
 use crate::api;
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
+use crate::harmless::harmless;
 use crate::permissions::{Permission, Target, denial};
 use crate::router::{Mail, Mailbox};
+
+/// How much of a guest's own words a status shows, in bytes.
+const LONGEST_REASON: usize = 300;
 
 /// What the host's calls see of a running plugin.
 pub struct Instance {
@@ -57,10 +61,10 @@ pub struct Instance {
     pub denials: AtomicU64,
     /// Messages and other stanzas that it sends.
     pub outgoing: Bucket,
-    /// Lines that it logs.
-    pub log_lines: Bucket,
+    /// Lines that it logs, and that the host logs because of what it does.
+    log_lines: Bucket,
     /// Lines that were dropped since one was last written.
-    pub log_dropped: AtomicU64,
+    log_dropped: AtomicU64,
     /// Calls that have not returned.
     open_calls: AtomicUsize,
     /// Calls that wait for the session: their time is not held against the plugin.
@@ -116,11 +120,29 @@ impl Instance {
     /// The denial of something, counted and logged.
     pub fn deny(&self, permission: Permission, scope: Option<String>) -> CallError {
         self.denials.fetch_add(1, Relaxed);
-        tracing::info!(
-            plugin = %self.plugin, account = %self.account.name, %permission, scope = scope.as_deref(),
-            "call denied"
-        );
+        if self.may_log() {
+            tracing::info!(
+                plugin = %self.plugin, account = %self.account.name, %permission, scope = scope.as_deref(),
+                "call denied"
+            );
+        }
         denial(self.plugin.as_str(), permission, scope)
+    }
+
+    /// Whether one more line about it may go into the log, so that no plugin fills the disk. A line that may not is
+    /// counted, and the count is logged before the next one.
+    pub fn may_log(&self) -> bool {
+        if self.log_lines.take().is_err() {
+            self.log_dropped.fetch_add(1, Relaxed);
+            return false;
+        }
+        let dropped = self.log_dropped.swap(0, Relaxed);
+        if dropped > 0 {
+            tracing::warn!(
+                target: "plugin", plugin = %self.plugin, account = %self.account.name, dropped, "log lines dropped"
+            );
+        }
+        true
     }
 
     /// Counts a call as open until the guard is dropped.
@@ -178,7 +200,7 @@ impl Drop for SessionWait {
 /// What lives inside an instance's Store.
 pub(crate) struct Context {
     pub(crate) instance: Arc<Instance>,
-    ration: Ration,
+    ceiling: Ceiling,
     table: ResourceTable,
     /// An empty one: no environment, files or sockets.
     wasi: WasiCtx,
@@ -248,7 +270,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             let mut initialize = pin!(guest.call_initialize(accessor).fuse());
             let mut initialized = Some(initialized);
             let mut handlers = FuturesUnordered::new();
-            // What came after events that were lost, while the plugin is told of the loss.
+            // What comes after events that were lost, while the plugin is told of the loss.
             let mut held = None;
             let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
             let mut due = None;
@@ -257,7 +279,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     biased;
                     result = &mut initialize => {
                         if let Err(words) = result? {
-                            return Ok(Ended::Declined(words));
+                            return Ok(Ended::Declined(harmless(&words, LONGEST_REASON)));
                         }
                         if let Some(initialized) = initialized.take() {
                             // Whoever started us may have given up meanwhile, and then stops us.
@@ -277,15 +299,15 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     () = instance.timers_changed.notified() => due = next_due(&instance, timer.as_mut()),
                     mail = next_mail(&mut held, &mut mailbox), if handlers.len() < instance.limits.handlers as usize => {
                         let Some(mail) = mail else { break };
-                        let mail = match announce_lost(&instance) {
+                        let mail = match loss(&instance) {
                             Some(lagged) => {
                                 held = Some(mail);
                                 Box::new(lagged)
                             }
                             None => mail,
                         };
-                        let event = api::listen::event(&instance, &mail);
-                        handlers.push(in_time(guest.call_handle_event(accessor, event), instance.limits.handler));
+                        let handler = guest.call_handle_event(accessor, api::listen::event(&instance, &mail));
+                        handlers.push(within(instance.limits.handler, handler));
                     }
                 }
             }
@@ -304,6 +326,22 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             }
         })
         .await?
+}
+
+/// A handler that took longer than its owner allows.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler did not return within {}", quantity::show_duration(*.0))]
+struct SlowHandler(Duration);
+
+/// A handler, for as long as it may take. One that computes all that time is ended by the watchdog instead.
+async fn within(limit: Option<Duration>, handler: impl Future<Output = wasmtime::Result<()>>) -> wasmtime::Result<()> {
+    match limit {
+        None => handler.await,
+        Some(limit) => match tokio::time::timeout(limit, handler).await {
+            Ok(result) => result,
+            Err(_) => Err(SlowHandler(limit).into()),
+        },
+    }
 }
 
 fn fire_timers(instance: &Instance) {
@@ -330,33 +368,19 @@ async fn next_mail(held: &mut Option<Box<Mail>>, mailbox: &mut mpsc::Receiver<Bo
     }
 }
 
-/// A handler, ended with its whole instance when it takes too long: a call into a guest cannot be ended by itself.
-async fn in_time(handler: impl Future<Output = wasmtime::Result<()>>, limit: Option<Duration>) -> wasmtime::Result<()> {
-    match limit {
-        Some(limit) => match tokio::time::timeout(limit, handler).await {
-            Ok(result) => result,
-            Err(_) => Err(wasmtime::Error::new(Late(limit))),
-        },
-        None => handler.await,
-    }
-}
-
-/// A handler took longer than the owner allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a handler did not return within {}", show_duration(*.0))]
-struct Late(Duration);
-
-/// What tells the plugin how many events its full mailbox lost, if it listens to `lagged`. It does not go through the
-/// mailbox, which may be full again by now.
-fn announce_lost(instance: &Instance) -> Option<Mail> {
+/// What tells the plugin how many events its full mailbox lost, if it did and the plugin listens to `lagged`. It does not
+/// go through the mailbox, which others may have filled again: then the count would be lost as well.
+fn loss(instance: &Instance) -> Option<Mail> {
     let lost = instance.mailbox.take_lost();
     if lost == 0 {
         return None;
     }
-    tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
+    if instance.may_log() {
+        tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
+    }
     let payload = Payload::Json(format!("{{\"lost\":{lost}}}"));
     let event = Event { name: EventName::from("lagged"), at: Timestamp::now(), payload };
-    instance.account.router.mail(instance.id, event)
+    instance.account.router.mail_for(instance.id, event)
 }
 
 fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
@@ -365,12 +389,13 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
     table.set_max_capacity(limits.handles as usize);
     let context = Context {
         instance: Arc::clone(instance),
-        ration: Ration::new(limits),
+        ceiling: Ceiling::new(limits),
         table,
-        wasi: WasiCtx::builder().build(),
+        // What it asks for at once is made in the host's memory first.
+        wasi: WasiCtx::builder().max_random_size(limits.hostcall_bytes.as_usize() as u64).build(),
     };
     let mut store = Store::new(engine.wasmtime(), context);
-    store.limiter(|context| &mut context.ration);
+    store.limiter(|context| &mut context.ceiling);
     store.set_hostcall_fuel(limits.hostcall_bytes.as_usize());
     store.set_max_component_handles(limits.handles as usize);
     if let Some(table) = store.concurrent_resource_table() {
@@ -389,13 +414,14 @@ pub(super) fn allowance(limits: &Limits) -> Allowance {
 
 /// One sentence for the owner.
 fn reason(error: &wasmtime::Error) -> String {
-    let own = [
-        error.downcast_ref::<Overrun>().map(ToString::to_string),
-        error.downcast_ref::<Exceeded>().map(ToString::to_string),
-        error.downcast_ref::<Late>().map(ToString::to_string),
-    ];
-    if let Some(words) = own.into_iter().flatten().next() {
-        return words;
+    if let Some(overrun) = error.downcast_ref::<Overrun>() {
+        return overrun.to_string();
+    }
+    if let Some(exceeded) = error.downcast_ref::<Exceeded>() {
+        return exceeded.to_string();
+    }
+    if let Some(slow) = error.downcast_ref::<SlowHandler>() {
+        return slow.to_string();
     }
     if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
         return match trap {
@@ -404,7 +430,8 @@ fn reason(error: &wasmtime::Error) -> String {
             trap => format!("it trapped: {trap}"),
         };
     }
-    let words = format!("{error:#}");
-    // The guest's names may contain anything; a status line is one line.
-    words.chars().map(|one| if one.is_control() { ' ' } else { one }).take(300).collect()
+    harmless(&format!("{error:#}"), LONGEST_REASON)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

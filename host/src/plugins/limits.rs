@@ -10,6 +10,9 @@ use crate::nearest::nearest;
 /// The stack of a plugin's code. It belongs to the engine and is the same for all plugins.
 pub const WASM_STACK: Bytes = Bytes::kib(512);
 
+/// The most elements that a table can have: each instance has room for them in the engine's pool of address space.
+pub const MAX_TABLE_ELEMENTS: u32 = 1_000_000;
+
 /// A kind of quantity that a limit is measured in.
 trait Amount: Sized + PartialOrd {
     /// What an owner writes.
@@ -186,7 +189,7 @@ limits! {
     /// Tables.
     tables: u32 = 20, 1 => 1_000;
     /// Elements of each table.
-    table_elements: u32 = 100_000, 0 => 10_000_000;
+    table_elements: u32 = 100_000, 0 => MAX_TABLE_ELEMENTS;
     /// Core instances inside the component.
     instances: u32 = 30, 1 => 1_000;
     /// Handles to resources, subtasks, futures and streams at once.

@@ -6,11 +6,9 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use semver::{Version, VersionReq};
 
-use super::{
-    document::{Document, DocumentError, Node, Section},
-    id::PluginId,
-    setting::Setting,
-};
+use super::{id::PluginId, setting::Setting};
+use crate::document::{Document, DocumentError, Node, Section};
+use crate::event;
 use crate::permissions::{Grants, Permission, table};
 
 /// The custom section of a component that holds the manifest.
@@ -25,8 +23,6 @@ const MAX_ENTRIES: usize = 64;
 const MAX_REASON: usize = 500;
 /// The most bytes of a setting's name.
 const MAX_SETTING_NAME: usize = 64;
-/// The most bytes of an event's or a promise's name, as `emit` and `promises.add` have it.
-const MAX_NAME: usize = 128;
 
 /// What a plugin's author declares.
 #[derive(Debug, Clone, PartialEq)]
@@ -204,11 +200,7 @@ fn setting_name(node: &Node<'_>) -> Result<String, DocumentError> {
 fn names(node: &Node<'_>) -> Result<Vec<String>, DocumentError> {
     let names: Vec<String> = node.strings(MAX_ENTRIES)?.into_iter().map(str::to_owned).collect();
     for (index, name) in names.iter().enumerate() {
-        if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
-            return Err(
-                node.error(format!("a name in `{}` has 1 to {MAX_NAME} bytes and no control characters", node.key()))
-            );
-        }
+        event::check_name(name).map_err(|reason| node.error(format!("in `{}`, {reason}", node.key())))?;
         if table::event(name).is_some() {
             return Err(node.error(format!("`{name}` is the host's own name; choose another")));
         }

@@ -2,8 +2,8 @@
 
 pub mod admission;
 pub mod build;
+mod ceiling;
 pub mod component;
-mod document;
 mod engine;
 pub mod id;
 mod instance;
@@ -13,7 +13,6 @@ pub mod order;
 pub mod policy;
 pub mod quantity;
 mod rate;
-mod ration;
 pub mod setting;
 mod settings;
 pub(crate) mod store;
@@ -28,6 +27,8 @@ pub use admission::Admitted;
 pub use engine::{Engine, EngineError};
 pub use id::PluginId;
 pub use instance::Instance;
+#[cfg(test)]
+pub(crate) use instance::tests::instance as disconnected_instance;
 pub(crate) use instance::{Context, Grouping, OpenCall};
 pub use supervisor::{Dependency, State, Supervised};
 pub(crate) use timers::SHORTEST_PERIOD;
@@ -37,7 +38,7 @@ pub(crate) use timers::SHORTEST_PERIOD;
 pub struct InstanceId(pub(crate) u64);
 
 impl InstanceId {
-    /// A new one: for an instance, or for whoever else registers something under a name of its own.
+    /// A new one.
     pub fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Relaxed))

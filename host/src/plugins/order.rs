@@ -58,7 +58,7 @@ pub struct Warned {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It waits for itself.
-    #[error("its dependencies form a circle: {}", arrows(chain))]
+    #[error("its dependencies form a circle: {}; take one of them out of plugins.toml", arrows(chain))]
     Cycle {
         /// From the plugin back to itself.
         chain: Vec<PluginId>,

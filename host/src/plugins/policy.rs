@@ -4,8 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
-    io::{self, Read},
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -13,11 +12,14 @@ use semver::Version;
 use serde_json::Value;
 
 use super::{
-    document::{Document, DocumentError, Section},
     id::{Digest, PluginId},
     limits::Limits,
 };
-use crate::{config::AccountName, permissions::Grants};
+use crate::{
+    config::AccountName,
+    document::{self, Document, DocumentError, ReadError, Section},
+    permissions::Grants,
+};
 
 /// The most bytes of a policy that are read.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -68,12 +70,12 @@ impl fmt::Debug for SettingValues {
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// The file is there and cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {} ({cause}); it has to be a text file that you can read", path.display())]
     Read {
         /// Which file.
         path: PathBuf,
         /// Why not.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is no policy by its size alone.
     #[error("{} has more than {MAX_BYTES} bytes, which no policy has", path.display())]
@@ -94,17 +96,14 @@ pub enum PolicyError {
 impl Policy {
     /// Reads the owner's file; a file that is not there is a policy that allows nothing.
     pub fn load(path: &Path) -> Result<Self, PolicyError> {
-        let read = |source| PolicyError::Read { path: path.to_owned(), source };
-        let file = match fs::File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(read(error)),
+        let text = match document::read(path, MAX_BYTES) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Ok(Self::default()),
+            Err(ReadError::Unreadable(source)) => {
+                return Err(PolicyError::Read { path: path.to_owned(), cause: source });
+            }
+            Err(ReadError::TooLong) => return Err(PolicyError::TooLong { path: path.to_owned() }),
         };
-        let mut text = String::new();
-        file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(read)?;
-        if text.len() as u64 > MAX_BYTES {
-            return Err(PolicyError::TooLong { path: path.to_owned() });
-        }
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, folder).map_err(|error| PolicyError::Invalid { path: path.to_owned(), error })
     }
@@ -192,6 +191,8 @@ fn settings(section: &Section<'_>) -> Result<SettingValues, DocumentError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -266,7 +267,10 @@ enabled = false
     fn every_mistake_names_its_line() {
         assert_eq!(refusal("digest", "digset"), "4:1: unknown key `plugin.echo.digset`; did you mean `digest`?");
         assert_eq!(refusal("[plugin.echo]", "[plugins.echo]"), "2:2: unknown key `plugins`; did you mean `plugin`?");
-        assert_eq!(refusal("[plugin.snoop]", "[plugin.echo]"), "15:9: `echo` is there twice; the first is in line 2");
+        assert_eq!(
+            refusal("[plugin.snoop]", "[plugin.echo]"),
+            "15:9: `echo` is there twice; the first is in line 2; keep one of them, or rename one"
+        );
         assert!(
             refusal("[plugin.snoop]", "[plugin.\"../snoop\"]").starts_with("15:9: `../snoop` cannot be a plugin's id")
         );

@@ -12,9 +12,8 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// `rate` a second, and up to `burst` at once. It begins full.
+    /// `rate` a second, and up to `burst` at once. It begins full. A burst below one lets nothing through.
     pub fn new(rate: f64, burst: f64) -> Self {
-        let burst = burst.max(1.0);
         Self { rate: rate.max(0.001), burst, level: Mutex::new((burst, Instant::now())) }
     }
 
@@ -50,6 +49,12 @@ mod tests {
         assert!(wait > Duration::from_millis(90) && wait <= Duration::from_millis(100), "{wait:?}");
         assert!(bucket.take_at(start + Duration::from_millis(100)).is_ok());
         assert!(bucket.take_at(start + Duration::from_millis(100)).is_err());
+    }
+
+    #[test]
+    fn none_a_second_are_none() {
+        let bucket = Bucket::new(0.0, 0.0);
+        assert!(bucket.take_at(Instant::now() + Duration::from_hours(24)).is_err());
     }
 
     #[test]

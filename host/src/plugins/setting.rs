@@ -6,10 +6,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{
-    document::{DocumentError, Section},
-    quantity,
-};
+use super::quantity;
+use crate::document::{DocumentError, Section};
 use crate::nearest::nearest;
 
 /// The most bytes that a text in a setting has.

@@ -1,5 +1,6 @@
 //! From an entry of the policy to code that is ready to run: read, examined, admitted, compiled.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ pub(crate) struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unfit {
     /// The file cannot be read.
-    #[error("{path} cannot be read: {source}; check `source` in the policy", path = path.display())]
+    #[error("{path} cannot be read ({source}); put the plugin's file there, or correct its `source` in plugins.toml", path = path.display())]
     File {
         /// Which.
         path: PathBuf,
@@ -31,7 +32,7 @@ pub(crate) enum Unfit {
         source: std::io::Error,
     },
     /// The file is not a plugin for this host.
-    #[error("{path} {source}", path = path.display())]
+    #[error("{path}: {source}", path = path.display())]
     Component {
         /// Which.
         path: PathBuf,
@@ -42,8 +43,17 @@ pub(crate) enum Unfit {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The policy names an account that is not configured.
-    #[error("it is to run on the account {0}, which the configuration does not have")]
-    UnknownAccount(AccountName),
+    #[error(
+        "plugins.toml wants it on the account {account}, which parlor.toml does not have; name one of {known} in `accounts` under [plugin.{id}], or add [account.{account}]"
+    )]
+    UnknownAccount {
+        /// Which plugin.
+        id: PluginId,
+        /// The account that it is to run on.
+        account: AccountName,
+        /// Those that there are.
+        known: String,
+    },
     /// It does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
@@ -80,9 +90,14 @@ pub(crate) async fn load(
     loading.await.unwrap_or_else(|error| Err(Unfit::Compiler(error.to_string())))
 }
 
-/// Whether the file is still the one that the owner approved.
-pub(crate) fn is_unchanged(entry: &Entry) -> bool {
-    read(&entry.source).is_ok_and(|bytes| Digest::of(&bytes) == entry.digest)
+/// Which of these files are still those that the owner approved. Reading takes long and runs off the runtime.
+pub(crate) async fn unchanged(entries: BTreeMap<PluginId, Entry>) -> BTreeSet<PluginId> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let is_unchanged = |entry: &Entry| read(&entry.source).is_ok_and(|bytes| Digest::of(&bytes) == entry.digest);
+        entries.into_iter().filter(|(_, entry)| is_unchanged(entry)).map(|(id, _)| id).collect()
+    });
+    // What could not be read counts as changed, and is looked at anew.
+    reading.await.unwrap_or_default()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Unfit> {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -89,7 +88,7 @@ struct Shared {
     after: Vec<Dependency>,
     state: watch::Sender<State>,
     /// The one that runs now.
-    instance: ArcSwapOption<Instance>,
+    instance: watch::Sender<Option<Arc<Instance>>>,
     restarts: std::sync::atomic::AtomicU64,
 }
 
@@ -109,7 +108,7 @@ impl Supervised {
             account,
             after,
             state: watch::Sender::new(State::Starting),
-            instance: ArcSwapOption::empty(),
+            instance: watch::Sender::new(None),
             restarts: std::sync::atomic::AtomicU64::new(0),
         });
         let (stop, stopped) = watch::channel(false);
@@ -129,7 +128,7 @@ impl Supervised {
 
     /// The instance that runs now.
     pub fn instance(&self) -> Option<Arc<Instance>> {
-        self.shared.instance.load_full()
+        self.shared.instance.borrow().clone()
     }
 
     /// How often it was started again.
@@ -143,8 +142,9 @@ impl Supervised {
     }
 
     /// Waits until its `initialize` has returned or failed, or waits itself for the session (API row 7).
-    pub async fn settled(&self) {
-        self.shared.settled().await;
+    pub fn settled(&self) -> impl Future<Output = ()> + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move { shared.settled().await }
     }
 
     /// Lets it say good-bye, and waits until it is gone.
@@ -183,14 +183,17 @@ impl Shared {
                     std::future::pending::<()>().await;
                 }
             }
-            _ => match self.instance.load_full() {
-                Some(instance) => {
-                    // The sender lives in the instance, which this holds.
-                    let _ = instance.waits().wait_for(|waits| *waits > 0).await;
-                }
-                None => std::future::pending().await,
-            },
+            _ => some_call_waits(self.instance.subscribe()).await,
         }
+    }
+}
+
+/// Returns once a call of the instance waits for the session. The instance may still have to come.
+async fn some_call_waits(mut instance: watch::Receiver<Option<Arc<Instance>>>) {
+    let found = instance.wait_for(Option::is_some).await.ok().and_then(|instance| instance.clone());
+    if let Some(instance) = found {
+        // The sender lives in the instance, which this holds.
+        let _ = instance.waits().wait_for(|waits| *waits > 0).await;
     }
 }
 
@@ -244,10 +247,9 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     }
     let mut failures = 0;
     loop {
-        shared.state.send_replace(State::Starting);
         let began = Instant::now();
         let ended = live_once(&shared, &mut stopped).await;
-        shared.instance.store(None);
+        shared.instance.send_replace(None);
         if began.elapsed() >= HEALTHY {
             failures = 0;
         }
@@ -258,7 +260,6 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
                 return;
             }
             Ended::Declined(words) => {
-                let words: String = words.chars().filter(|one| !one.is_control()).take(300).collect();
                 tracing::warn!(%plugin, %account, reason = %words, "plugin declined to start");
                 shared.state.send_replace(State::Refused(words));
                 return;
@@ -271,7 +272,10 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
             }
         };
         if failures >= MAX_FAILURES {
-            tracing::error!(%plugin, %account, reason = %why, failures, "plugin quarantined");
+            tracing::error!(
+                %plugin, %account, reason = %why, failures,
+                remedy = "change its entry in plugins.toml and reload, or start parlor again", "plugin quarantined"
+            );
             shared.state.send_replace(State::Quarantined(why));
             return;
         }
@@ -293,7 +297,9 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
 /// One instance from start to end, and everything of it taken away.
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) -> Ended {
     let (instance, mailbox) = Instance::new(&shared.admitted, Arc::clone(&shared.account));
-    shared.instance.store(Some(Arc::clone(&instance)));
+    shared.instance.send_replace(Some(Arc::clone(&instance)));
+    // In this order: whoever hears that it starts finds the instance that may come to wait for the session.
+    shared.state.send_replace(State::Starting);
     let (initialized_sender, initialized) = oneshot::channel();
     let (stop_sender, stop) = oneshot::channel();
     let (alive, gone) = oneshot::channel::<()>();
@@ -382,18 +388,30 @@ async fn watch_over(
     stopped: &mut watch::Receiver<bool>,
 ) -> Ended {
     let limit = instance.limits.initialize;
-    tokio::select! {
-        biased;
-        ended = life.outcome() => return ended,
-        started = within_own_time(initialized, instance.waits(), limit) => {
-            if !started {
-                let why = format!("its initialize did not return within {}", show_duration(limit));
-                return Ended::Failed { why, detail: String::new() };
+    let mut started = std::pin::pin!(within_own_time(initialized, instance.waits(), limit));
+    let mut slow = std::pin::pin!(tokio::time::sleep(limit));
+    loop {
+        tokio::select! {
+            biased;
+            ended = life.outcome() => return ended,
+            started = &mut started => {
+                if !started {
+                    let why = format!("its initialize did not return within {}", show_duration(limit));
+                    return Ended::Failed { why, detail: String::new() };
+                }
+                tracing::info!(plugin = %instance.plugin, account = %shared.account.name, "plugin running");
+                shared.state.send_replace(State::Running);
+                break;
             }
-            tracing::info!(plugin = %instance.plugin, account = %shared.account.name, "plugin running");
-            shared.state.send_replace(State::Running);
+            // What it waits for may never come, and no dead-line says so.
+            () = &mut slow, if !slow.is_elapsed() => if *instance.waits().borrow() > 0 {
+                tracing::warn!(
+                    plugin = %instance.plugin, account = %shared.account.name,
+                    "plugin has not started: its initialize waits for the connection or for another plugin"
+                );
+            },
+            _ = stopped.wait_for(|stopped| *stopped) => break,
         }
-        _ = stopped.wait_for(|stopped| *stopped) => {}
     }
     tokio::select! {
         biased;
@@ -442,7 +460,25 @@ async fn within_own_time(mut done: oneshot::Receiver<()>, mut waits: watch::Rece
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
+
     use super::*;
+    use crate::plugins::limits::Limits;
+
+    /// The supervisor says `Starting` before there is an instance; whoever settles then must not miss it.
+    #[tokio::test]
+    async fn an_instance_that_comes_late_is_seen_to_wait() {
+        let current = watch::Sender::new(None);
+        let mut waiting = pin!(some_call_waits(current.subscribe()));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let (instance, _mailbox) = instance::tests::instance("", Limits::default());
+        current.send_replace(Some(Arc::clone(&instance)));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let _call = instance.waits_for_session();
+        assert!(waiting.now_or_never().is_some());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn time_that_a_plugin_waits_for_the_session_is_not_held_against_it() {

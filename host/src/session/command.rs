@@ -123,8 +123,8 @@ pub enum Command {
         by: InstanceId,
         /// All of them or none.
         names: Vec<EventName>,
-        /// How many it may own.
-        most: u32,
+        /// How many it may own in all.
+        most: usize,
         /// The answer.
         answer: Answer<()>,
     },
@@ -146,4 +146,24 @@ pub enum Command {
         /// The answer.
         answer: Answer<Payload>,
     },
+}
+
+impl Command {
+    /// Whether nobody waits for the answer any more: the call was given up, or its plugin has ended.
+    pub fn is_abandoned(&self) -> bool {
+        match self {
+            Self::SendMessage { answer, .. } => answer.is_abandoned(),
+            Self::SendIq { answer, .. } => answer.is_abandoned(),
+            Self::OpenChat { answer, .. } => answer.is_abandoned(),
+            Self::OpenRoom { answer, .. } => answer.is_abandoned(),
+            Self::WaitUntil { answer, .. } => answer.is_abandoned(),
+            Self::SendRaw { answer, .. }
+            | Self::CloseChat { answer, .. }
+            | Self::CloseRoom { answer, .. }
+            | Self::SetStatus { answer, .. }
+            | Self::Emit { answer, .. }
+            | Self::AddPromises { answer, .. }
+            | Self::RejectPromise { answer, .. } => answer.is_abandoned(),
+        }
+    }
 }

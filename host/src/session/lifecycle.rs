@@ -202,8 +202,7 @@ impl Session {
     fn forget_session(&mut self, turn: &mut Turn<'_>) {
         self.roster.clear();
         self.promises.end_host_waits(turn.out);
-        let fresh: Vec<&str> =
-            names::PROMISES.iter().copied().filter(|name| *name != names::PLUGINS_INITIALIZED).collect();
+        let fresh: Vec<&str> = names::promises().filter(|name| *name != names::PLUGINS_INITIALIZED).collect();
         self.promises.rearm(&fresh);
     }
 

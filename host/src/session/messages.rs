@@ -20,8 +20,10 @@ pub(super) const REMEMBERED: usize = 4_096;
 const MAX_BODY: usize = 64 * 1_024;
 /// How much of a room's subject is kept, in bytes.
 const MAX_SUBJECT: usize = 4_096;
-/// How long an id, a thread or an emoji may be, in bytes.
+/// How long an id or a thread may be, in bytes.
 const MAX_ID: usize = 1_024;
+/// How long an emoji may be, in bytes: some are made of a dozen characters.
+const MAX_EMOJI: usize = 64;
 /// How many reactions one message may carry.
 const MAX_EMOJIS: usize = 64;
 
@@ -227,8 +229,12 @@ fn check_extensions(extensions: &Extensions) -> Result<(), CallError> {
         let reason = format!("has {} entries; at most {MAX_EMOJIS} are allowed", emojis.len());
         return Err(CallError::invalid("message.extensions.reactions.emojis", reason));
     }
-    for emoji in emojis {
-        check_text("message.extensions.reactions.emojis", emoji, MAX_ID)?;
+    for (index, emoji) in emojis.iter().enumerate() {
+        check_text("message.extensions.reactions.emojis", emoji, MAX_EMOJI)?;
+        if emoji.is_empty() || emojis[..index].contains(emoji) {
+            let reason = "has an empty text, or one that is there twice";
+            return Err(CallError::invalid("message.extensions.reactions.emojis", reason));
+        }
     }
     if let Some(state) = &extensions.chat_state {
         one_of("message.extensions.chat-state", state, &["active", "composing", "paused", "inactive", "gone"])?;

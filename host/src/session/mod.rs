@@ -131,8 +131,12 @@ impl Session {
         }
     }
 
-    /// A plugin wants something, and may.
+    /// A plugin wants something, and may. What nobody waits for any more is left undone: its plugin may be gone, and
+    /// would leave behind what nobody takes away.
     pub fn command(&mut self, command: Command, now: Timestamp, effects: &mut Vec<Effect>) {
+        if command.is_abandoned() {
+            return;
+        }
         let turn = &mut self.turn(now, effects);
         match command {
             Command::SendMessage { to, kind, draft, answer } => self.send_message(to, kind, *draft, answer, turn),
@@ -158,8 +162,6 @@ impl Session {
                 let result = self.emit(by, &name, payload, turn);
                 turn.answer(answer, result);
             }
-            // An instance that ended meanwhile would leave promises behind that nobody takes away.
-            Command::AddPromises { answer, .. } if answer.is_abandoned() => {}
             Command::AddPromises { by, names, most, answer } => {
                 let result = self.add_promises(by, &names, most);
                 turn.answer(answer, result);

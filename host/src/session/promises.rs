@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::CallError;
-use crate::event::{EventName, Payload};
+use crate::event::{self, EventName, Payload};
 use crate::plugins::InstanceId;
 use crate::session::effect::{Due, Effect};
 use crate::session::names::{self, Names};
@@ -11,8 +11,6 @@ use crate::session::{Answer, Session, Turn};
 
 /// How many calls may wait in all.
 pub(super) const MAX_WAITERS: usize = 4_096;
-/// How long an event's or promise's name may be, in bytes.
-pub(super) const MAX_NAME: usize = 128;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
@@ -53,7 +51,7 @@ pub(super) struct Promises {
 
 impl Promises {
     pub(super) fn new(names: &Names) -> Self {
-        let by_name = names::PROMISES.iter().map(|name| (names.get(name), Promise::new(Owner::Host))).collect();
+        let by_name = names::promises().map(|name| (names.get(name), Promise::new(Owner::Host))).collect();
         Self { by_name, waiters: 0 }
     }
 
@@ -76,24 +74,22 @@ impl Promises {
 
     /// The first payload stays; a rejection is overruled by what came after all.
     pub(super) fn resolve(&mut self, name: &str, payload: Payload, out: &mut Vec<Effect>) {
-        let Some(promise) = self.by_name.get_mut(name) else { return };
-        if matches!(promise.state, State::Resolved(_)) {
-            return;
-        }
-        self.waiters -= promise.waiters.len();
-        out.extend(promise.waiters.drain(..).map(|answer| Effect::Answer(Due::new(answer, Ok(payload.clone())))));
-        promise.state = State::Resolved(payload);
+        self.settle(name, Ok(payload), out);
     }
 
     /// Nothing happens where it is resolved already.
     pub(super) fn reject(&mut self, name: &str, error: CallError, out: &mut Vec<Effect>) {
+        self.settle(name, Err(error), out);
+    }
+
+    fn settle(&mut self, name: &str, result: Result<Payload, CallError>, out: &mut Vec<Effect>) {
         let Some(promise) = self.by_name.get_mut(name) else { return };
         if matches!(promise.state, State::Resolved(_)) {
             return;
         }
         self.waiters -= promise.waiters.len();
-        out.extend(promise.waiters.drain(..).map(|answer| Effect::Answer(Due::new(answer, Err(error.clone())))));
-        promise.state = State::Rejected(error);
+        out.extend(promise.waiters.drain(..).map(|answer| Effect::Answer(Due::new(answer, result.clone()))));
+        promise.state = result.map_or_else(State::Rejected, State::Resolved);
     }
 
     /// Makes these promises of the host fresh again; who waits goes on waiting.
@@ -114,8 +110,7 @@ impl Promises {
         }
     }
 
-    fn add(&mut self, by: InstanceId, names: &[EventName], most: u32) -> Result<(), CallError> {
-        let most = most as usize;
+    fn add(&mut self, by: InstanceId, names: &[EventName], most: usize) -> Result<(), CallError> {
         let mut fresh = Vec::with_capacity(names.len().min(most));
         for name in names {
             match self.by_name.get(name).map(|promise| promise.owner) {
@@ -198,16 +193,7 @@ fn reserved(name: &str) -> CallError {
 }
 
 fn check_name(name: &str) -> Result<(), CallError> {
-    if name.is_empty() {
-        return Err(CallError::invalid("name", "is empty"));
-    }
-    if name.len() > MAX_NAME {
-        return Err(CallError::invalid("name", format!("has {} bytes; at most {MAX_NAME} are allowed", name.len())));
-    }
-    if name.chars().any(char::is_control) {
-        return Err(CallError::invalid("name", "contains control characters"));
-    }
-    Ok(())
+    event::check_name(name).map_err(|reason| CallError::invalid("name", reason))
 }
 
 impl Session {
@@ -235,7 +221,7 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn add_promises(&mut self, by: InstanceId, names: &[EventName], most: u32) -> Result<(), CallError> {
+    pub(super) fn add_promises(&mut self, by: InstanceId, names: &[EventName], most: usize) -> Result<(), CallError> {
         if names.is_empty() {
             return Err(CallError::invalid("names", "is empty"));
         }

@@ -42,7 +42,7 @@ pub struct Room {
 }
 
 impl Room {
-    fn new(jid: BareJid, nick: String) -> Self {
+    pub(crate) fn new(jid: BareJid, nick: String) -> Self {
         Self {
             jid,
             nick,

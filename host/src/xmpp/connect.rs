@@ -135,7 +135,10 @@ async fn reach(domain: &str, settings: &LinkSettings) -> Result<TcpStream, Conne
 }
 
 async fn reach_address(address: SocketAddr, server: &Server) -> Result<TcpStream, ConnectError> {
-    let named = || format!("{}:{} ({address})", server.host, server.port);
+    let named = || match server.host.parse::<std::net::IpAddr>() {
+        Ok(_) => address.to_string(),
+        Err(_) => format!("{}:{} ({address})", server.host, server.port),
+    };
     let unreachable = |error: io::Error| match error.kind() {
         io::ErrorKind::ConnectionRefused => ConnectError::Refused { address: named() },
         _ => ConnectError::Unreachable { address: named(), cause: error.to_string() },

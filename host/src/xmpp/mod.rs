@@ -11,7 +11,7 @@ mod encode;
 mod link;
 mod password;
 #[cfg(test)]
-mod peer;
+pub(crate) mod peer;
 mod raw;
 mod sasl;
 mod srv;

@@ -35,7 +35,7 @@ use crate::config::{Endpoint, PasswordSource, TlsMode};
 
 /// What the server offers and knows.
 #[derive(Debug, Clone)]
-pub(super) struct Manners {
+pub(crate) struct Manners {
     pub(super) starttls: bool,
     pub(super) tls: TlsMode,
     pub(super) mechanisms: &'static [&'static str],
@@ -58,7 +58,7 @@ impl Default for Manners {
 }
 
 /// A server that listens.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     manners: Manners,
@@ -68,7 +68,7 @@ pub(super) struct Peer {
 }
 
 /// A client that is logged in.
-pub(super) struct Session {
+pub(crate) struct Session {
     stream: XmppStream<Secure>,
     handled: Arc<AtomicU32>,
     pub(super) jid: Option<FullJid>,
@@ -78,7 +78,7 @@ pub(super) struct Session {
 type Secure = BufStream<TlsStream<TcpStream>>;
 
 impl Peer {
-    pub(super) async fn start(manners: Manners) -> Self {
+    pub(crate) async fn start(manners: Manners) -> Self {
         let made = rcgen::generate_simple_self_signed([manners.certificate_for.to_owned()]).unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
@@ -100,7 +100,7 @@ impl Peer {
     }
 
     /// Settings that lead here and know the password.
-    pub(super) fn settings(&self) -> LinkSettings {
+    pub(crate) fn settings(&self) -> LinkSettings {
         LinkSettings {
             jid: "bot@localhost/here".parse().unwrap(),
             password: PasswordSource::File(self.folder.path().join("password")),
@@ -123,7 +123,7 @@ impl Peer {
     }
 
     /// A client, through everything up to a bound or resumed session; none when it goes away on the way.
-    pub(super) async fn accept(&self) -> Option<Session> {
+    pub(crate) async fn accept(&self) -> Option<Session> {
         let mut session = Box::pin(self.accept_unbound()).await?;
         loop {
             match session.next().await? {
@@ -262,6 +262,17 @@ impl Session {
             Some(Stanza::Message(message)) => message.bodies.into_values().next().unwrap(),
             other => panic!("expected a message, found {other:?}"),
         }
+    }
+
+    /// The texts of all messages up to this one; what else comes does not count.
+    pub(crate) async fn bodies_until(&mut self, last: &str) -> Vec<String> {
+        let mut bodies = Vec::new();
+        while bodies.last().is_none_or(|body| body != last) {
+            if let Stanza::Message(message) = self.hear().await.unwrap() {
+                bodies.extend(message.bodies.into_values());
+            }
+        }
+        bodies
     }
 
     /// Closes the stream as a server does that goes down.

@@ -86,7 +86,8 @@ fn explain(error: &io::Error, domain: &str) -> ConnectError {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 CertificateFault::WrongName
             }
-            CertificateError::UnknownIssuer => CertificateFault::Untrusted,
+            // One with the name of a trusted authority, but another's signature: often the same server's older one.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => CertificateFault::Untrusted,
             other => CertificateFault::Other(other.to_string()),
         },
         other => return ConnectError::Tls { cause: other.to_string() },

@@ -165,10 +165,10 @@ fn only_served_versions_of_the_contract() {
     assert_eq!(built("0.1.7"), Ok(()));
     assert_eq!(
         built("0.2.0").unwrap_err(),
-        "the manifest's plugin is built against version 0.2.0 of the contract, this host serves 0.1.x; update the host"
+        "the plugin is built against version 0.2.0 of the contract, this host serves 0.1.x; update parlor, or build the plugin with an older SDK"
     );
-    assert!(built("1.0.0").unwrap_err().ends_with("update the host"));
-    assert!(built("0.0.9").unwrap_err().ends_with("build the plugin anew"));
+    assert!(built("1.0.0").unwrap_err().ends_with("update parlor, or build the plugin with an older SDK"));
+    assert!(built("0.0.9").unwrap_err().ends_with("build the plugin anew, with the present SDK"));
     assert!(built("0.1.0-rc.1").is_err());
     let import =
         |name: &str| refusal(&plugin(&format!("(import \"{name}\" (instance (export \"send\" (func async))))")));

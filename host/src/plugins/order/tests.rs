@@ -96,14 +96,20 @@ fn a_wrong_version_is_missing_and_so_is_what_failed() {
     assert!(!plan.refused.contains_key("d"));
 }
 
+fn circle(plan: &Plan, id: &str) -> String {
+    let sentence = plan.refused[id].to_string();
+    let chain = sentence.strip_prefix("its dependencies form a circle: ").unwrap();
+    chain.strip_suffix("; take one of them out of plugins.toml").unwrap().to_owned()
+}
+
 #[test]
 fn a_circle_is_refused_with_its_chain_strict_or_not() {
     for plan in [strict(&["a: b", "b: c", "c: a", "x"]), lenient(&["a: b", "b: c", "c: a", "x"])] {
         assert_eq!(starts(&plan), ["x"]);
-        assert_eq!(plan.refused["b"].to_string(), "its dependencies form a circle: b → c → a → b");
+        assert_eq!(circle(&plan, "b"), "b → c → a → b");
         assert_eq!(plan.refused.len(), 3);
     }
-    assert_eq!(lenient(&["a: a"]).refused["a"].to_string(), "its dependencies form a circle: a → a");
+    assert_eq!(circle(&lenient(&["a: a"]), "a"), "a → a");
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
 #[test]
 fn every_promise_of_the_host_comes_true_on_connecting() {
     let mut desk = Desk::new(Settings::default());
-    let mut waiting: Vec<_> = names::PROMISES.iter().map(|name| (*name, desk.wait_until(name))).collect();
+    let mut waiting: Vec<_> = names::promises().map(|name| (name, desk.wait_until(name))).collect();
     assert!(waiting.iter_mut().all(|(_, receiver)| got(receiver).is_none()));
     desk.run(Session::plugins_initialized);
     desk.bind();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::session::messages;
-use crate::stanza::{Draft, Extensions, Invite};
+use crate::stanza::{Draft, Extensions, Invite, Reactions};
 
 fn send(desk: &mut Desk, to: &str, kind: MessageKind, draft: Draft) -> Result<String, CallError> {
     let (answer, mut receiver) = Answer::channel();
@@ -26,6 +26,10 @@ fn what_is_sent_is_checked_first() {
     let mut desk = Desk::connected(Settings::default());
     let extended = |extensions| Draft { extensions: Some(Box::new(extensions)), ..Draft::default() };
     let some = |text: &str| Some(text.to_owned());
+    let reacting = |emojis: &[&str]| {
+        let emojis = emojis.iter().map(|&emoji| emoji.to_owned()).collect();
+        extended(Extensions { reactions: Some(Reactions { id: "1".to_owned(), emojis }), ..Extensions::default() })
+    };
     for (draft, argument) in [
         (Draft::default(), "message"),
         (extended(Extensions::default()), "message"),
@@ -37,6 +41,9 @@ fn what_is_sent_is_checked_first() {
             extended(Extensions { chat_state: some("dancing"), ..Extensions::default() }),
             "message.extensions.chat-state",
         ),
+        (reacting(&["👍", "👍"]), "message.extensions.reactions.emojis"),
+        (reacting(&[""]), "message.extensions.reactions.emojis"),
+        (reacting(&[&"x".repeat(65)]), "message.extensions.reactions.emojis"),
         (extended(Extensions { marker: some("displayed"), ..Extensions::default() }), "message.extensions.marker"),
     ] {
         match send(&mut desk, ROMEO, MessageKind::Chat, draft) {

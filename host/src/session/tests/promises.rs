@@ -5,11 +5,13 @@ use crate::session::promises;
 
 const ONE: InstanceId = InstanceId(1);
 const TWO: InstanceId = InstanceId(2);
+/// How many promises each may own.
+const MOST: usize = 64;
 
 fn add(desk: &mut Desk, by: InstanceId, names: &[&str]) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
     let names = names.iter().map(|name| EventName::from(*name)).collect();
-    desk.command(Command::AddPromises { by, names, most: 64, answer });
+    desk.command(Command::AddPromises { by, names, most: MOST, answer });
     got(&mut receiver).unwrap()
 }
 
@@ -107,4 +109,16 @@ fn a_plugin_owns_so_many_and_so_many_may_wait() {
     assert!(matches!(got(&mut desk.wait_until("promise0")), Some(Err(CallError::OverLimit(_)))));
     drop(waiting);
     assert!(got(&mut desk.wait_until("promise0")).is_none(), "those who left make room");
+}
+
+#[test]
+fn a_plugin_owns_as_many_as_it_is_allowed_and_no_more() {
+    let mut desk = Desk::new(Settings::default());
+    for (allowed, wanted, result) in [(0, 1, false), (1, 1, true), (100, 100, true), (100, 101, false)] {
+        let (answer, mut receiver) = Answer::channel();
+        let by = InstanceId(100 + allowed as u64 + wanted);
+        let names = (0..wanted).map(|number| EventName::from(format!("{allowed} {wanted} {number}"))).collect();
+        desk.command(Command::AddPromises { by, names, most: allowed, answer });
+        assert_eq!(got(&mut receiver).unwrap().is_ok(), result, "{wanted} of {allowed}");
+    }
 }

@@ -235,7 +235,7 @@ proptest! {
         }
         prop_assert!(open.0.iter_mut().all(|answered| answered()), "somebody waits for ever");
         prop_assert_eq!(desk.session.rooms.waiters() + desk.session.chats.pending() + desk.session.questions.len(), 0);
-        prop_assert_eq!(desk.session.promises.sizes(), (names::PROMISES.len(), 0));
+        prop_assert_eq!(desk.session.promises.sizes(), (names::promises().count(), 0));
         prop_assert!(desk.session.next_deadline().is_none());
     }
 }

@@ -21,7 +21,7 @@ pub enum ConnectError {
     Password(#[from] PasswordError),
     /// DNS does not know it.
     #[error(
-        "{host} is not known to DNS ({cause}); check the account's domain, or name the server in the configuration"
+        "{host} is not known to DNS ({cause}); check the account's domain, or say where its server is with `server` in parlor.toml"
     )]
     UnknownHost {
         /// Which name.
@@ -30,7 +30,9 @@ pub enum ConnectError {
         cause: String,
     },
     /// Nothing listens there.
-    #[error("{address} refuses connections; check that the server runs and listens on that port")]
+    #[error(
+        "{address} refuses connections; check that the server runs, and that `server` in parlor.toml names its port"
+    )]
     Refused {
         /// Which address.
         address: String,
@@ -90,13 +92,13 @@ pub enum ConnectError {
         plain_is_offered: bool,
     },
     /// Wrong user or password.
-    #[error("the server refused the password of {jid}; check the jid and where its password comes from")]
+    #[error("the server refused the password of {}; check the jid and where its password comes from", jid.to_bare())]
     NotAuthorized {
         /// Whose.
         jid: Jid,
     },
     /// The account is disabled.
-    #[error("the account {jid} is disabled; ask who runs its server")]
+    #[error("the account {} is disabled; ask who runs its server", jid.to_bare())]
     AccountDisabled {
         /// Which.
         jid: Jid,
@@ -165,7 +167,9 @@ impl ConnectError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateFault {
     /// Nobody who is trusted signed it.
-    #[error("is not signed by anybody who is trusted; if it is your own, name it or its authority as ca_file")]
+    #[error(
+        "is not signed by anybody who is trusted; if it is your own, name it or its authority as `ca_file` in parlor.toml"
+    )]
     Untrusted,
     /// It is too old.
     #[error("has expired; renew it on the server")]

@@ -27,6 +27,10 @@ pub(crate) enum Deed {
     WaitForEver,
     /// `sleep`: waits for an hour.
     Sleep,
+    /// `nap`: waits for a second.
+    Nap,
+    /// `wait-for-roster`: waits for what comes only with a log-in.
+    WaitForRoster,
     /// `sleep-storm`: waits for nothing, again and again.
     SleepStorm,
     /// `flood-calls`: instant calls without end.
@@ -64,6 +68,8 @@ impl FromStr for Deed {
             "copy-memory" => Self::CopyMemory,
             "wait-for-ever" => Self::WaitForEver,
             "sleep" => Self::Sleep,
+            "nap" => Self::Nap,
+            "wait-for-roster" => Self::WaitForRoster,
             "sleep-storm" => Self::SleepStorm,
             "flood-calls" => Self::FloodCalls,
             "flood-emit" => Self::FloodEmit,
@@ -100,6 +106,14 @@ impl Deed {
             Self::Sleep => {
                 timers::sleep(Duration::from_hours(1)).await;
                 Ok("slept".to_owned())
+            }
+            Self::Nap => {
+                timers::sleep(Duration::from_secs(1)).await;
+                Ok("napped".to_owned())
+            }
+            Self::WaitForRoster => {
+                wait_until("roster").await?;
+                Ok("it came".to_owned())
             }
             Self::SleepStorm => loop {
                 timers::sleep(Duration::ZERO).await;

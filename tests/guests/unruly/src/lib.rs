@@ -1,7 +1,8 @@
 //! A plugin that misbehaves to order, for the suite.
 //!
 //! Its setting `behaviour` names what it does unasked: a [`Deed`], done once it has started; `<deed>-on-event`, done at
-//! each message; `initialize-…`, done instead of starting; or `stop-…`, done when it is told to stop. Whatever the setting
+//! each message; `initialize-…`, done before it starts; or `stop-…`, done when it is told to stop. The setting `watches` has
+//! it write down what it sees of a log-in. Whatever the setting
 //! is, the chat message `do <deed>` has it done at once, and `do ping` shows that it still lives.
 
 mod deed;
@@ -26,6 +27,7 @@ enum Behaviour {
     Initialize(Deed),
     Started(Deed),
     OnEvent(Deed),
+    Watch,
     Stop(Deed),
 }
 
@@ -38,6 +40,9 @@ impl Behaviour {
             "initialize-spins" => Self::Initialize(Deed::Spin),
             "initialize-never-returns" => Self::Initialize(Deed::WaitForEver),
             "initialize-sleeps" => Self::Initialize(Deed::Sleep),
+            "initialize-naps" => Self::Initialize(Deed::Nap),
+            "initialize-waits-for-roster" => Self::Initialize(Deed::WaitForRoster),
+            "watches" => Self::Watch,
             "stop-traps" => Self::Stop(Deed::Trap),
             "stop-spins" => Self::Stop(Deed::Spin),
             "stop-never-returns" => Self::Stop(Deed::WaitForEver),
@@ -53,6 +58,14 @@ async fn start() -> Result<()> {
     let behaviour = Behaviour::parse(&settings::get_or("behaviour", String::new())?)?;
     if let Behaviour::Initialize(deed) = behaviour {
         deed.commit().await?;
+    }
+    if behaviour == Behaviour::Watch {
+        for name in ["pluginsInitialized", "connectionInitialized", "connected", "initialized"] {
+            on(name).run(move |_: Event| async move {
+                info!("saw {name}");
+                Ok(())
+            })?;
+        }
     }
     if let Behaviour::Stop(deed) = behaviour {
         on_stop(move || async move { deed.commit().await.map(drop) });

@@ -28,6 +28,9 @@ struct Arguments {
     /// How often each pair takes its turn, as long as there is time.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
+    /// Only the calls between host and guest; takes a few seconds.
+    #[arg(long)]
+    calls: bool,
 }
 
 /// After this much time no further round begins: on a slow or busy machine fewer have to do.
@@ -63,10 +66,25 @@ async fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is printed, progress beside it")]
+#[expect(clippy::print_stdout, reason = "the table is what was asked for")]
 async fn bench(arguments: &Arguments) -> Result<()> {
-    let mut stage = Stage::set().await?;
     let mut table = Table::default();
+    if !arguments.calls {
+        bots(arguments.rounds, &mut table).await?;
+    }
+    let calls = calls::rows().await.context("cannot measure calls between host and guest")?;
+    if arguments.json {
+        println!("{}", table.to_json(&calls));
+    } else {
+        println!("{}", table.to_text(&calls));
+    }
+    Ok(())
+}
+
+/// Both bots, by turns, against both servers.
+#[expect(clippy::print_stderr, reason = "progress beside the table")]
+async fn bots(rounds: u32, table: &mut Table) -> Result<()> {
+    let mut stage = Stage::set().await?;
     // Everything is paged in, compiled and connected before anything counts.
     for pairing in &mut stage.pairings {
         for bot in [&mut pairing.plugin, &mut pairing.native] {
@@ -74,12 +92,12 @@ async fn bench(arguments: &Arguments) -> Result<()> {
         }
     }
     let begin = Instant::now();
-    for round in 1..=arguments.rounds {
+    for round in 1..=rounds {
         if begin.elapsed() > ROUNDS {
             eprintln!("no time for more");
             break;
         }
-        eprintln!("round {round} of {}", arguments.rounds);
+        eprintln!("round {round} of {rounds}");
         for Pairing { side, plugin, native } in &mut stage.pairings {
             // Who begins changes each time: the second may find the machine warmer.
             let (plugin, native) = if round % 2 == 0 {
@@ -91,13 +109,6 @@ async fn bench(arguments: &Arguments) -> Result<()> {
             };
             table.add(*side, plugin, native);
         }
-    }
-    drop(stage);
-    let calls = calls::rows().context("cannot measure calls between host and guest")?;
-    if arguments.json {
-        println!("{}", table.to_json(&calls));
-    } else {
-        println!("{}", table.to_text(&calls));
     }
     Ok(())
 }

@@ -1,16 +1,40 @@
 //! Reading a TOML file by hand, so that every complaint names its line, its key and the nearest known key.
 //!
-//! It knows nothing about plugins: `manifest` and `policy` say which keys there are. No message repeats a value, since
-//! a value may be a secret.
+//! The configuration, a policy and a manifest are all read with it; they say which keys there are. No message repeats a
+//! value, nor the line that it stands on, since a value may be a secret.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 use std::{fmt, ops::Range, str::FromStr};
 
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
+    value::Datetime,
 };
 
 use crate::nearest::nearest;
+
+/// Why a file that should hold a TOML text cannot be read.
+pub(crate) enum ReadError {
+    Unreadable(io::Error),
+    /// It is longer than asked for.
+    TooLong,
+}
+
+/// The text of a file of at most so many bytes; none where there is no file.
+pub(crate) fn read(path: &Path, most: u64) -> Result<Option<String>, ReadError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(ReadError::Unreadable(error)),
+    };
+    let mut text = String::new();
+    // One more than allowed, so that a file that is too long is seen to be.
+    file.take(most + 1).read_to_string(&mut text).map_err(ReadError::Unreadable)?;
+    if text.len() as u64 > most { Err(ReadError::TooLong) } else { Ok(Some(text)) }
+}
 
 /// What is wrong with a TOML text, and where; line and column count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,40 +48,54 @@ pub struct DocumentError {
     pub message: String,
 }
 
-impl DocumentError {
-    fn at(text: &str, offset: usize, message: impl Into<String>) -> Self {
+/// A line, and the character in that line, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+impl Position {
+    fn of(text: &str, offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Self {
             line: before.bytes().filter(|byte| *byte == b'\n').count() + 1,
             column: before[start..].chars().count() + 1,
-            message: message.into(),
         }
     }
 }
 
+impl DocumentError {
+    fn at(text: &str, offset: usize, message: impl Into<String>) -> Self {
+        let Position { line, column } = Position::of(text, offset);
+        Self { line, column, message: message.into() }
+    }
+}
+
 /// A TOML text with the places of its parts.
-pub(super) struct Document<'t> {
+pub(crate) struct Document<'t> {
     text: &'t str,
     root: Spanned<DeTable<'t>>,
 }
 
 impl<'t> Document<'t> {
-    pub(super) fn parse(text: &'t str) -> Result<Self, DocumentError> {
+    pub(crate) fn parse(text: &'t str) -> Result<Self, DocumentError> {
         match DeTable::parse(text) {
             Ok(root) => Ok(Self { text, root }),
             Err(error) => {
                 let offset = error.span().map_or(0, |span| span.start);
                 let message = match error.message() {
                     "duplicate key" => written_twice(text, error.span()),
-                    other => other.to_owned(),
+                    // The first line alone: what the parser may show with it is a line of the file.
+                    other => other.lines().next().unwrap_or("this is not TOML").to_owned(),
                 };
                 Err(DocumentError::at(text, offset, message))
             }
         }
     }
 
-    pub(super) fn root(&self) -> Section<'_> {
+    pub(crate) fn root(&self) -> Section<'_> {
         Section { text: self.text, path: String::new(), span: self.root.span(), table: self.root.get_ref() }
     }
 }
@@ -70,9 +108,9 @@ fn written_twice(text: &str, span: Option<Range<usize>>) -> String {
     let (before, _) = text.split_at(before.rfind('\n').map_or(0, |newline| newline + 1));
     let header = text[before.len()..].lines().next().unwrap_or_default();
     let first = first_header(before, header)
-        .map(|offset| format!("; the first is in line {}", DocumentError::at(text, offset, "").line))
+        .map(|offset| format!("; the first is in line {}", Position::of(text, offset).line))
         .unwrap_or_default();
-    format!("`{}` is there twice{first}", key.escape_debug())
+    format!("`{}` is there twice{first}; keep one of them, or rename one", key.escape_debug())
 }
 
 /// Where the table that `header` opens was opened before it.
@@ -95,7 +133,7 @@ fn first_header(before: &str, header: &str) -> Option<usize> {
 
 /// One table.
 #[derive(Clone)]
-pub(super) struct Section<'d> {
+pub(crate) struct Section<'d> {
     text: &'d str,
     path: String,
     span: Range<usize>,
@@ -103,23 +141,24 @@ pub(super) struct Section<'d> {
 }
 
 /// One value, with the path that leads to it.
-pub(super) struct Node<'d> {
+pub(crate) struct Node<'d> {
     text: &'d str,
     path: String,
     key: &'d str,
     /// The place of the key.
     span: Range<usize>,
+    value_span: Range<usize>,
     value: &'d DeValue<'d>,
 }
 
 impl<'d> Section<'d> {
     /// An error about this table.
-    pub(super) fn error(&self, message: impl fmt::Display) -> DocumentError {
+    pub(crate) fn error(&self, message: impl fmt::Display) -> DocumentError {
         DocumentError::at(self.text, self.span.start, message.to_string())
     }
 
     /// Refuses every key that is not one of these.
-    pub(super) fn allow(&self, known: &[&str]) -> Result<(), DocumentError> {
+    pub(crate) fn allow(&self, known: &[&str]) -> Result<(), DocumentError> {
         match self.entries().find(|node| !known.contains(&node.key)) {
             None => Ok(()),
             Some(node) => Err(node.error(match nearest(node.key, known.iter().copied()) {
@@ -129,7 +168,7 @@ impl<'d> Section<'d> {
         }
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = Node<'d>> + use<'_, 'd> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Node<'d>> + use<'_, 'd> {
         let mut nodes: Vec<_> = self
             .table
             .iter()
@@ -142,6 +181,7 @@ impl<'d> Section<'d> {
                 },
                 key: key.get_ref(),
                 span: key.span(),
+                value_span: value.span(),
                 value: value.get_ref(),
             })
             .collect();
@@ -150,11 +190,11 @@ impl<'d> Section<'d> {
         nodes.into_iter()
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<Node<'d>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Node<'d>> {
         self.entries().find(|node| node.key == key)
     }
 
-    pub(super) fn require(&self, key: &str, remedy: &str) -> Result<Node<'d>, DocumentError> {
+    pub(crate) fn require(&self, key: &str, remedy: &str) -> Result<Node<'d>, DocumentError> {
         self.get(key).ok_or_else(|| {
             let place =
                 if self.path.is_empty() { String::new() } else { format!("[{}] has ", self.path.escape_debug()) };
@@ -163,18 +203,33 @@ impl<'d> Section<'d> {
     }
 
     /// The table of this name, if it is there.
-    pub(super) fn section(&self, key: &str) -> Result<Option<Section<'d>>, DocumentError> {
+    pub(crate) fn section(&self, key: &str) -> Result<Option<Section<'d>>, DocumentError> {
         self.get(key).map(|node| node.section()).transpose()
     }
 }
 
 impl<'d> Node<'d> {
-    pub(super) fn key(&self) -> &'d str {
+    pub(crate) fn key(&self) -> &'d str {
         self.key
     }
 
+    /// Where its key stands.
+    pub(crate) fn position(&self) -> Position {
+        Position::of(self.text, self.span.start)
+    }
+
+    /// Where it stands itself.
+    pub(crate) fn value_position(&self) -> Position {
+        Position::of(self.text, self.value_span.start)
+    }
+
+    /// It as it was written.
+    pub(crate) fn written(&self) -> &'d DeValue<'d> {
+        self.value
+    }
+
     /// An error about this value.
-    pub(super) fn error(&self, message: impl fmt::Display) -> DocumentError {
+    pub(crate) fn error(&self, message: impl fmt::Display) -> DocumentError {
         DocumentError::at(self.text, self.span.start, message.to_string())
     }
 
@@ -182,12 +237,12 @@ impl<'d> Node<'d> {
         self.error(format!("`{}` has to be {what}", self.path.escape_debug()))
     }
 
-    pub(super) fn string(&self) -> Result<&'d str, DocumentError> {
+    pub(crate) fn string(&self) -> Result<&'d str, DocumentError> {
         self.value.as_str().ok_or_else(|| self.wants("a text in quotes"))
     }
 
     /// A text of at most so many bytes that says something.
-    pub(super) fn sentence(&self, most: usize) -> Result<String, DocumentError> {
+    pub(crate) fn sentence(&self, most: usize) -> Result<String, DocumentError> {
         let text = self.string()?.trim();
         match text.len() {
             0 => Err(self.wants("a text that is not empty")),
@@ -197,21 +252,21 @@ impl<'d> Node<'d> {
     }
 
     /// A text that means something to `T`.
-    pub(super) fn parse<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
+    pub(crate) fn parse<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
         self.string()?.parse().map_err(|error| self.error(format!("`{}`: {error}", self.path.escape_debug())))
     }
 
     /// The key itself, which means something to `T`.
-    pub(super) fn parse_key<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
+    pub(crate) fn parse_key<T: FromStr<Err: fmt::Display>>(&self) -> Result<T, DocumentError> {
         self.key.parse().map_err(|error| self.error(error))
     }
 
-    pub(super) fn boolean(&self) -> Result<bool, DocumentError> {
+    pub(crate) fn boolean(&self) -> Result<bool, DocumentError> {
         self.value.as_bool().ok_or_else(|| self.wants("true or false"))
     }
 
     /// A list of at most so many texts.
-    pub(super) fn strings(&self, most: usize) -> Result<Vec<&'d str>, DocumentError> {
+    pub(crate) fn strings(&self, most: usize) -> Result<Vec<&'d str>, DocumentError> {
         let array = self.value.as_array().ok_or_else(|| self.wants("a list of texts"))?;
         if array.len() > most {
             return Err(self.wants(&format!("a list of at most {most}, not {}", array.len())));
@@ -219,7 +274,7 @@ impl<'d> Node<'d> {
         array.iter().map(|item| item.get_ref().as_str().ok_or_else(|| self.wants("a list of texts"))).collect()
     }
 
-    pub(super) fn section(&self) -> Result<Section<'d>, DocumentError> {
+    pub(crate) fn section(&self) -> Result<Section<'d>, DocumentError> {
         match self.value.as_table() {
             Some(table) => Ok(Section { text: self.text, path: self.path.clone(), span: self.span.clone(), table }),
             None => Err(self.wants("a table")),
@@ -227,17 +282,18 @@ impl<'d> Node<'d> {
     }
 
     /// This table, or none if it is a value of another shape.
-    pub(super) fn as_section(&self) -> Option<Section<'d>> {
+    pub(crate) fn as_section(&self) -> Option<Section<'d>> {
         self.section().ok()
     }
 
-    pub(super) fn value(&self) -> Result<toml::Value, DocumentError> {
+    pub(crate) fn value(&self) -> Result<toml::Value, DocumentError> {
         owned(self.value).ok_or_else(|| self.wants("made of numbers that fit into 64 bits"))
     }
 
     /// The value as JSON, which has no dates.
-    pub(super) fn json(&self) -> Result<serde_json::Value, DocumentError> {
-        json(self.value).ok_or_else(|| self.wants("a text, a number, true, false, or a list or table of those"))
+    pub(crate) fn json(&self) -> Result<serde_json::Value, DocumentError> {
+        json(self.value, |_| None)
+            .ok_or_else(|| self.wants("a text, a number, true, false, or a list or table of those"))
     }
 }
 
@@ -261,20 +317,24 @@ fn owned(value: &DeValue<'_>) -> Option<toml::Value> {
     })
 }
 
+/// As JSON, which has no dates: `date` says what becomes of one. None where a number has no JSON form.
+///
 /// See `owned` for the depth.
-fn json(value: &DeValue<'_>) -> Option<serde_json::Value> {
+pub(crate) fn json(value: &DeValue<'_>, date: fn(&Datetime) -> Option<serde_json::Value>) -> Option<serde_json::Value> {
     use serde_json::Value;
     Some(match value {
-        DeValue::String(text) => Value::String(text.to_string()),
+        DeValue::String(text) => Value::from(text.as_ref()),
         DeValue::Integer(number) => Value::from(i64::from_str_radix(number.as_str(), number.radix()).ok()?),
         DeValue::Float(number) => Value::Number(serde_json::Number::from_f64(number.as_str().parse().ok()?)?),
-        DeValue::Boolean(boolean) => Value::Bool(*boolean),
-        DeValue::Datetime(_) => return None,
-        DeValue::Array(array) => Value::Array(array.iter().map(|item| json(item.get_ref())).collect::<Option<_>>()?),
+        DeValue::Boolean(flag) => Value::from(*flag),
+        DeValue::Datetime(when) => date(when)?,
+        DeValue::Array(list) => {
+            Value::Array(list.iter().map(|item| json(item.get_ref(), date)).collect::<Option<_>>()?)
+        }
         DeValue::Table(table) => Value::Object(
             table
                 .iter()
-                .map(|(key, item)| Some((key.get_ref().to_string(), json(item.get_ref())?)))
+                .map(|(key, item)| Some((key.get_ref().to_string(), json(item.get_ref(), date)?)))
                 .collect::<Option<_>>()?,
         ),
     })
@@ -292,9 +352,9 @@ mod tests {
     fn a_table_that_is_there_twice_is_named_with_both_lines() {
         assert_eq!(
             refusal("[plugin.echo]\na = 1\n\n[plugin.echo]\n"),
-            "4:9: `echo` is there twice; the first is in line 1"
+            "4:9: `echo` is there twice; the first is in line 1; keep one of them, or rename one"
         );
-        assert_eq!(refusal("[x]\na = 1\na = 2\n"), "3:1: `a` is there twice");
+        assert_eq!(refusal("[x]\na = 1\na = 2\n"), "3:1: `a` is there twice; keep one of them, or rename one");
     }
 
     #[test]

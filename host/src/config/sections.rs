@@ -1,0 +1,159 @@
+//! What the sections of `parlor.toml` may have, and the errors of a configuration for what they may not. Reading and places
+//! are those of [`crate::document`].
+
+use std::path::Path;
+
+use serde_json::Value;
+use toml::de::DeValue;
+
+use super::error::{ConfigError, Place};
+use crate::document::{self, Node, Position};
+use crate::nearest::nearest;
+
+/// A configuration that was read.
+pub(super) struct Document<'a> {
+    file: &'a Path,
+    read: document::Document<'a>,
+}
+
+impl<'a> Document<'a> {
+    pub(super) fn parse(file: &'a Path, text: &'a str) -> Result<Self, ConfigError> {
+        let read = document::Document::parse(text).map_err(|error| ConfigError::Syntax {
+            at: Place { file: file.to_owned(), line: error.line, column: error.column },
+            reason: error.message,
+        })?;
+        Ok(Self { file, read })
+    }
+
+    pub(super) fn top(&self) -> Section<'_> {
+        let at = Place { file: self.file.to_owned(), line: 1, column: 1 };
+        Section { file: self.file, path: String::new(), at, read: self.read.root() }
+    }
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Written<T> {
+    pub(super) value: T,
+    pub(super) at: Place,
+}
+
+/// One table of the file.
+pub(super) struct Section<'a> {
+    file: &'a Path,
+    /// Its path, such as `account.main`, short enough to be shown; empty at the top.
+    path: String,
+    /// Where it begins.
+    pub(super) at: Place,
+    read: document::Section<'a>,
+}
+
+impl<'a> Section<'a> {
+    /// Refuses every key but these.
+    pub(super) fn allow_only(&self, known: &'static [&'static str]) -> Result<(), ConfigError> {
+        let Some(node) = self.read.entries().find(|node| !known.contains(&node.key())) else { return Ok(()) };
+        Err(ConfigError::Unknown {
+            at: self.place(node.position()),
+            key: node.key().chars().take(64).collect(),
+            within: if self.path.is_empty() { "at the top of the file".into() } else { format!("in [{}]", self.path) },
+            nearest: nearest(node.key(), known.iter().copied())
+                .and_then(|name| known.iter().copied().find(|&known| known == name)),
+            known,
+        })
+    }
+
+    /// A string that is not empty.
+    pub(super) fn text(&self, key: &str) -> Result<Option<Written<&'a str>>, ConfigError> {
+        self.value(key, |value| value.as_str().filter(|text| !text.is_empty()), "a string")
+    }
+
+    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
+        Ok(self.value(key, DeValue::as_bool, "true or false")?.map(|written| written.value))
+    }
+
+    pub(super) fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {
+        self.read.get(key).map(|node| self.inner(&node)).transpose()
+    }
+
+    /// All that is in it, each of which must be a table, with its name.
+    pub(super) fn sections(&self) -> Result<Vec<(Written<&'a str>, Section<'a>)>, ConfigError> {
+        let one = |node: Node<'a>| {
+            let name = Written { value: node.key(), at: self.place(node.position()) };
+            Ok((name, self.inner(&node)?))
+        };
+        self.read.entries().map(one).collect()
+    }
+
+    /// Where this key stands, if it does.
+    pub(super) fn place_of(&self, key: &str) -> Option<Place> {
+        self.read.get(key).map(|node| self.place(node.position()))
+    }
+
+    /// All values, as JSON.
+    pub(super) fn json(&self) -> Result<Vec<(&'a str, Written<Value>)>, ConfigError> {
+        let one = |node: Node<'a>| {
+            let at = self.place(node.value_position());
+            match document::json(node.written(), |date| Some(Value::from(date.to_string()))) {
+                Some(value) => Ok((node.key(), Written { value, at })),
+                None => Err(ConfigError::WrongType {
+                    at,
+                    key: self.path_of(node.key()),
+                    expected: "a value that JSON has",
+                    found: "a number that is too large or none",
+                }),
+            }
+        };
+        self.read.entries().map(one).collect()
+    }
+
+    fn inner(&self, node: &Node<'a>) -> Result<Section<'a>, ConfigError> {
+        match node.as_section() {
+            Some(read) => Ok(Section {
+                file: self.file,
+                path: self.path_of(node.key()),
+                at: self.place(node.value_position()),
+                read,
+            }),
+            None => Err(self.wrong(node, "a table")),
+        }
+    }
+
+    fn value<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&'a DeValue<'a>) -> Option<T>,
+        expected: &'static str,
+    ) -> Result<Option<Written<T>>, ConfigError> {
+        let Some(node) = self.read.get(key) else { return Ok(None) };
+        match read(node.written()) {
+            Some(value) => Ok(Some(Written { value, at: self.place(node.value_position()) })),
+            None => Err(self.wrong(&node, expected)),
+        }
+    }
+
+    fn wrong(&self, node: &Node<'_>, expected: &'static str) -> ConfigError {
+        let at = self.place(node.value_position());
+        ConfigError::WrongType { at, key: self.path_of(node.key()), expected, found: a(node.written()) }
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        let key: String = key.chars().take(64).collect();
+        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
+    }
+
+    fn place(&self, Position { line, column }: Position) -> Place {
+        Place { file: self.file.to_owned(), line, column }
+    }
+}
+
+fn a(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(text) if text.is_empty() => "an empty one",
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

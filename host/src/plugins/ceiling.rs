@@ -1,0 +1,133 @@
+//! What the code of one instance may take of the engine: memory, tables, instances.
+//!
+//! A guest that wants more is ended: it could only abort, with a less telling reason.
+
+use wasmtime::ResourceLimiter;
+
+use super::limits::Limits;
+use super::quantity::Bytes;
+
+/// The ceiling of one Store. It never gives anything back before the Store itself is gone.
+#[derive(Debug)]
+pub(super) struct Ceiling {
+    memory: Bytes,
+    table_elements: usize,
+    instances: usize,
+    tables: usize,
+    memories: usize,
+    /// Bytes of all its memories together.
+    taken: usize,
+}
+
+/// What a guest wanted too much of.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Exceeded {
+    #[error("it wanted more memory than its limit of {0}")]
+    Memory(Bytes),
+    #[error("it wanted more memory than it declares itself, or than the machine has")]
+    MemoryGrowth,
+    #[error("it wanted more table elements than its limit of {0}")]
+    Table(usize),
+    #[error("it wanted more table elements than it declares itself")]
+    TableGrowth,
+}
+
+impl Ceiling {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            memory: limits.memory,
+            table_elements: limits.table_elements as usize,
+            instances: limits.instances as usize,
+            tables: limits.tables as usize,
+            memories: limits.memories as usize,
+            taken: 0,
+        }
+    }
+}
+
+impl ResourceLimiter for Ceiling {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let taken = self.taken.saturating_add(desired.saturating_sub(current));
+        if taken > self.memory.as_usize() {
+            return Err(Exceeded::Memory(self.memory).into());
+        }
+        self.taken = taken;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(error.context(Exceeded::MemoryGrowth))
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > self.table_elements {
+            return Err(Exceeded::Table(self.table_elements).into());
+        }
+        Ok(true)
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        Err(error.context(Exceeded::TableGrowth))
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.tables
+    }
+
+    fn memories(&self) -> usize {
+        self.memories
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::{Engine, Instance, Module, Store};
+
+    use super::*;
+
+    /// What becomes of a module under these limits once it has run its function `go`.
+    fn run(text: &str, limits: &Limits) -> Result<(), String> {
+        let engine = Engine::default();
+        let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+        let mut store = Store::new(&engine, Ceiling::new(limits));
+        store.limiter(|ceiling| ceiling);
+        let ran = Instance::new(&mut store, &module, &[])
+            .and_then(|instance| instance.get_typed_func::<(), ()>(&mut store, "go")?.call(&mut store, ()));
+        ran.map_err(|error| error.downcast_ref::<Exceeded>().expect("a reason of ours").to_string())
+    }
+
+    #[test]
+    fn all_memories_together_keep_to_the_limit() {
+        // 64 KiB a page.
+        let limits = Limits { memory: Bytes::mib(1), ..Limits::default() };
+        let grow = |first: u32, second: u32| {
+            format!(
+                "(module (memory $a 1) (memory $b 1) (func (export \"go\")
+                    (drop (memory.grow $a (i32.const {first}))) (drop (memory.grow $b (i32.const {second})))))"
+            )
+        };
+        assert_eq!(run(&grow(7, 7), &limits), Ok(()));
+        assert_eq!(run(&grow(7, 8), &limits).unwrap_err(), "it wanted more memory than its limit of 1 MiB");
+        let born_too_large = "(module (memory 9) (memory 8) (func (export \"go\")))";
+        assert_eq!(run(born_too_large, &limits).unwrap_err(), "it wanted more memory than its limit of 1 MiB");
+    }
+
+    #[test]
+    fn what_grows_beyond_its_own_declaration_is_ended_as_well() {
+        let grow = "(module (memory 1 2) (func (export \"go\") (drop (memory.grow (i32.const 2)))))";
+        let reason = run(grow, &Limits::default()).unwrap_err();
+        assert_eq!(reason, "it wanted more memory than it declares itself, or than the machine has");
+    }
+
+    #[test]
+    fn each_table_keeps_to_the_limit() {
+        let limits = Limits { table_elements: 10, ..Limits::default() };
+        let table = |elements: u32| format!("(module (table {elements} funcref) (func (export \"go\")))");
+        assert_eq!(run(&table(10), &limits), Ok(()));
+        assert_eq!(run(&table(11), &limits).unwrap_err(), "it wanted more table elements than its limit of 10");
+    }
+}

@@ -1,0 +1,83 @@
+use super::*;
+use crate::config::{AccountConfig, PasswordSource, Settings, TlsMode};
+use crate::permissions::Grants;
+use crate::plugins::id::Digest;
+use crate::plugins::manifest::Manifest;
+use crate::plugins::policy::SettingValues;
+use crate::router::Filter;
+
+const MANIFEST: &str =
+    "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
+
+/// An instance of an account that is never connected, with the grants of this TOML. Needs a runtime.
+pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Receiver<Box<Mail>>) {
+    let account = AccountConfig {
+        name: "main".parse().unwrap(),
+        jid: "bot@example.org/house".parse().unwrap(),
+        password: PasswordSource::Environment("NONE".to_owned()),
+        server: None,
+        tls: TlsMode::Direct,
+        ca_file: None,
+        allow_plain: false,
+        settings: Settings::default(),
+    };
+    let admitted = Admitted {
+        id: "echo".parse().unwrap(),
+        digest: Digest::of(b""),
+        manifest: Arc::new(Manifest::parse(MANIFEST).unwrap()),
+        grants: Grants::from_table(&grants.parse().unwrap()).unwrap(),
+        limits,
+        settings: SettingValues::default(),
+        wasi: false,
+        warnings: Vec::new(),
+    };
+    Instance::new(&admitted, Arc::clone(account::Account::start(account).shared()))
+}
+
+#[tokio::test]
+async fn what_a_plugin_makes_the_host_log_is_counted_as_its_own_lines() {
+    let (instance, _mailbox) = instance("", Limits { log_lines_per_second: 3, ..Limits::default() });
+    for _ in 0..100 {
+        instance.deny(Permission::ContactsRead, None);
+    }
+    assert_eq!(instance.denials.load(Relaxed), 100);
+    // The bucket fills while the loop runs; a slow machine gives it a few more.
+    assert!(instance.log_dropped.load(Relaxed) > 50, "{} lines were dropped", instance.log_dropped.load(Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_has_its_time_and_no_more() {
+    let second = Some(Duration::from_secs(1));
+    let of = |time| async move {
+        tokio::time::sleep(time).await;
+        Ok(())
+    };
+    assert!(within(second, of(Duration::from_millis(900))).await.is_ok());
+    assert!(within(None, of(Duration::from_hours(1))).await.is_ok());
+    let error = within(second, of(Duration::from_hours(1))).await.unwrap_err();
+    assert_eq!(reason(&error), "a handler did not return within 1 s");
+}
+
+#[tokio::test]
+async fn a_loss_is_told_with_its_whole_count_although_the_mailbox_is_full() {
+    let (instance, _mailbox) = instance("", Limits { mailbox: 2, ..Limits::default() });
+    let router = &instance.account.router;
+    for name in ["tick", "lagged"] {
+        router.subscribe(&instance.mailbox, name, Filter::default(), false);
+    }
+    assert!(loss(&instance).is_none());
+    for _ in 0..7 {
+        let event = Event { name: "tick".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        router.route(event, &|_| false);
+    }
+    let mail = loss(&instance).unwrap();
+    assert!(matches!(&mail.event.payload, Payload::Json(json) if json == "{\"lost\":5}"), "{mail:?}");
+    assert!(loss(&instance).is_none());
+}
+
+#[test]
+fn a_reason_is_one_line_whatever_the_guest_is_called() {
+    let error = wasmtime::Error::msg(format!("unknown import `a\n\u{1b}[2J{}`", "x".repeat(9_999)));
+    let reason = reason(&error);
+    assert!(reason.len() < LONGEST_REASON + 8 && !reason.contains(char::is_control), "{reason}");
+}

@@ -1,0 +1,105 @@
+use jiff::Timestamp;
+
+use super::*;
+
+fn mailbox(capacity: usize) -> (Arc<Mailbox>, mpsc::Receiver<Box<Mail>>) {
+    Mailbox::new(InstanceId::next(), capacity, Arc::default())
+}
+
+fn event(name: &str) -> Event {
+    Event { name: name.into(), at: Timestamp::UNIX_EPOCH, payload: Payload::Json("1".to_owned()) }
+}
+
+fn route(router: &Router, name: &str) {
+    router.route(event(name), &|_| false);
+}
+
+/// The subscriptions of each piece of mail that has come.
+fn heard(receiver: &mut mpsc::Receiver<Box<Mail>>) -> Vec<Vec<SubscriptionId>> {
+    std::iter::from_fn(|| receiver.try_recv().ok()).map(|mail| mail.subscriptions).collect()
+}
+
+#[test]
+fn once_is_over_with_the_first_event_and_on_is_not() {
+    let router = Router::default();
+    let (mailbox, mut receiver) = mailbox(8);
+    let once = router.subscribe(&mailbox, "tick", Filter::default(), true);
+    let on = router.subscribe(&mailbox, "tick", Filter::default(), false);
+    route(&router, "tick");
+    route(&router, "tick");
+    assert_eq!(heard(&mut receiver), [vec![once, on], vec![on]]);
+    assert!(!router.unsubscribe(mailbox.instance, once));
+}
+
+#[test]
+fn once_waits_on_when_its_event_was_lost() {
+    let router = Router::default();
+    let (mailbox, mut receiver) = mailbox(1);
+    router.subscribe(&mailbox, "noise", Filter::default(), false);
+    let once = router.subscribe(&mailbox, "tick", Filter::default(), true);
+    route(&router, "noise");
+    route(&router, "tick");
+    assert_eq!(mailbox.take_lost(), 1);
+    assert_eq!(heard(&mut receiver).len(), 1);
+    route(&router, "tick");
+    assert_eq!(heard(&mut receiver), [[once]]);
+    assert_eq!(router.count(mailbox.instance), 1);
+}
+
+#[test]
+fn once_hears_one_event_however_many_threads_route() {
+    let router = Router::default();
+    let (mailbox, mut receiver) = mailbox(1_000);
+    let once = router.subscribe(&mailbox, "tick", Filter::default(), true);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..50).for_each(|_| route(&router, "tick")));
+        }
+    });
+    assert_eq!(heard(&mut receiver), [[once]]);
+}
+
+#[test]
+fn what_is_for_one_instance_keeps_to_its_filters_and_to_once() {
+    let router = Router::default();
+    let (mine, mut my_mail) = mailbox(1);
+    let (other, mut other_mail) = mailbox(8);
+    let once = router.subscribe(&mine, "lagged", Filter::default(), true);
+    let prefix = Some("x".to_owned());
+    router.subscribe(&mine, "lagged", Filter { prefix, ..Filter::default() }, false);
+    router.subscribe(&other, "lagged", Filter::default(), false);
+    assert_eq!(router.mail_for(mine.instance, event("lagged")).unwrap().subscriptions, [once]);
+    assert!(router.mail_for(mine.instance, event("lagged")).is_none());
+    assert!(heard(&mut my_mail).is_empty(), "it needs no room in the mailbox");
+    assert!(heard(&mut other_mail).is_empty());
+}
+
+#[test]
+fn an_event_that_needs_a_grant_reaches_nobody_without_it() {
+    let router = Router::default();
+    let (mailbox, mut receiver) = mailbox(8);
+    router.subscribe(&mailbox, "rosterInitialized", Filter::default(), false);
+    let event = Event { payload: Payload::None, ..event("rosterInitialized") };
+    router.route(event.clone(), &|_| false);
+    assert!(heard(&mut receiver).is_empty());
+    let mut grants = Grants::default();
+    grants.grant::<&str>(crate::permissions::Permission::ContactsRead, &[]).unwrap();
+    mailbox.grants().store(Arc::new(grants));
+    router.route(event, &|_| false);
+    assert_eq!(heard(&mut receiver).len(), 1);
+}
+
+#[test]
+fn forgetting_an_instance_takes_all_its_subscriptions_and_nobody_elses() {
+    let router = Router::default();
+    let (gone, mut gone_mail) = mailbox(8);
+    let (stays, mut mail) = mailbox(8);
+    for name in ["one", "two"] {
+        router.subscribe(&gone, name, Filter::default(), false);
+        router.subscribe(&stays, name, Filter::default(), false);
+    }
+    router.forget(gone.instance);
+    route(&router, "one");
+    route(&router, "two");
+    assert_eq!((router.count(gone.instance), heard(&mut gone_mail).len(), heard(&mut mail).len()), (0, 0, 2));
+}

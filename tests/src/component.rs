@@ -1,0 +1,99 @@
+//! A built plugin with another manifest: for plugins that nobody would build, such as two that wait for each other.
+
+use anyhow::{Context, Result, ensure};
+
+/// The section in which `parlor plugin build` puts the manifest.
+const SECTION: &[u8] = b"parlor:manifest";
+/// What a component begins with.
+const HEADER: usize = 8;
+
+/// The same component with a manifest that `edit` makes of the present one.
+pub fn with_manifest(component: &[u8], edit: impl FnOnce(&str) -> String) -> Result<Vec<u8>> {
+    let mut out = component.get(..HEADER).context("shorter than a component's header")?.to_vec();
+    let mut rest = &component[HEADER..];
+    let mut manifest = None;
+    while let Some((id, after)) = rest.split_first() {
+        let (length, content) = number(after)?;
+        ensure!(length <= content.len(), "a section that is longer than the file");
+        let (content, after) = content.split_at(length);
+        match (id, custom(content)) {
+            (0, Some((SECTION, text))) => manifest = Some(std::str::from_utf8(text).context("the manifest")?),
+            _ => out.extend_from_slice(&rest[..rest.len() - after.len()]),
+        }
+        rest = after;
+    }
+    let text = edit(manifest.context("a component without a manifest")?);
+    let mut content = Vec::new();
+    put_number(&mut content, SECTION.len());
+    content.extend_from_slice(SECTION);
+    content.extend_from_slice(text.as_bytes());
+    out.push(0);
+    put_number(&mut out, content.len());
+    out.extend_from_slice(&content);
+    Ok(out)
+}
+
+/// The same bytes with one text in place of another that is as long, wherever it stands.
+pub fn with_text(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len(), "sections say how long they are");
+    let mut bytes = bytes.to_vec();
+    for start in 0..=bytes.len().saturating_sub(from.len()) {
+        if bytes[start..].starts_with(from.as_bytes()) {
+            bytes[start..start + to.len()].copy_from_slice(to.as_bytes());
+        }
+    }
+    bytes
+}
+
+/// The name and the content of a custom section.
+fn custom(content: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = number(content).ok()?;
+    rest.split_at_checked(length)
+}
+
+/// LEB128, as the binary format has its lengths.
+fn number(bytes: &[u8]) -> Result<(usize, &[u8])> {
+    let mut value = 0;
+    for (index, byte) in bytes.iter().enumerate().take(5) {
+        value |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Ok((value, &bytes[index + 1..]));
+        }
+    }
+    anyhow::bail!("a length that does not end")
+}
+
+fn put_number(out: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        out.push(u8::try_from(value & 0x7f).expect("seven bits") | 0x80);
+        value >>= 7;
+    }
+    out.push(u8::try_from(value).expect("seven bits"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_manifest_changes() {
+        let head = b"\0asm\x0d\0\x01\0";
+        let other = b"\0\x05\x04nameX";
+        let component = |text: &str| {
+            let mut bytes = [&head[..], b"\0", &[u8::try_from(16 + text.len()).unwrap(), 15], SECTION].concat();
+            bytes.extend_from_slice(text.as_bytes());
+            bytes
+        };
+        let before = [component("old").as_slice(), &other[..5]].concat();
+        assert!(with_manifest(&before, str::to_owned).is_err(), "a section that is cut short");
+        let other = b"\0\x06\x04nameX";
+        let before = [component("old").as_slice(), other].concat();
+        let after = with_manifest(&before, |old| format!("{old} and new")).unwrap();
+        assert_eq!(after, [&head[..], other, &component("old and new")[8..]].concat());
+    }
+
+    #[test]
+    fn a_text_is_replaced_wherever_it_stands() {
+        assert_eq!(with_text(b"a@1 b@1", "@1", "@2"), b"a@2 b@2");
+    }
+}

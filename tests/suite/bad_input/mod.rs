@@ -1,0 +1,86 @@
+//! What users get wrong: each mistake ends in its exit code and one sentence that says what to do, leaves nothing
+//! half-done, and takes nobody else along.
+
+mod config;
+mod login;
+mod plugins;
+
+use std::time::Duration;
+
+use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::log::Mark;
+use parlor_tests::policy::Entry;
+use parlor_tests::process::Process;
+use parlor_tests::prosody::{Account, Prosody};
+
+/// How long anything here may take. Much less is usual.
+const SOON: Duration = Duration::from_secs(30);
+
+/// How a `parlor` ended that was left alone.
+struct End {
+    code: Option<i32>,
+    /// All that it wrote.
+    lines: Vec<String>,
+}
+
+impl End {
+    /// Runs `parlor` with these arguments until it ends.
+    async fn of(home: &Home, arguments: &[&str]) -> Self {
+        let mut process = Process::start("parlor", home.command(arguments).unwrap()).unwrap();
+        let status = process.wait(SOON).await.unwrap();
+        tokio::time::timeout(SOON, process.log().ended()).await.unwrap();
+        Self { code: status.code(), lines: process.log().all() }
+    }
+
+    /// The sentence that a `parlor` which failed leaves its user with.
+    fn sentence(&self) -> String {
+        let lines = &self.lines;
+        assert_eq!(self.code, Some(1), "{lines:#?}");
+        let said: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix("parlor: ")).collect();
+        let [sentence] = said[..] else { panic!("not one sentence: {lines:#?}") };
+        assert!(lines.last().unwrap().ends_with(sentence), "not the last word: {lines:#?}");
+        assert!(lines.iter().all(|line| !line.contains("panicked")), "{lines:#?}");
+        sentence.to_owned()
+    }
+}
+
+/// What `parlor run` says that fails before it does anything.
+async fn refused_early(home: &Home) -> String {
+    let end = End::of(home, &["run"]).await;
+    let sentence = end.sentence();
+    assert_eq!(end.lines.len(), 1, "it did something before it failed: {:#?}", end.lines);
+    assert!(!home.path().join("data").exists(), "it left a data folder: {sentence}");
+    sentence
+}
+
+/// What a running host says that then fails.
+async fn failed(host: &mut Host) -> String {
+    let code = host.ended(SOON).await.unwrap().code();
+    tokio::time::timeout(SOON, host.log().ended()).await.unwrap();
+    End { code, lines: host.log().all() }.sentence()
+}
+
+/// A server, and a host's folder with an account on it.
+async fn house() -> (Prosody, Home, Account) {
+    let prosody = Prosody::start().await.unwrap();
+    let account = prosody.fresh_account("bot").unwrap();
+    let mut home = Home::new().unwrap();
+    home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
+    (prosody, home, account)
+}
+
+/// The plugin that does no harm, and goes on while others fail.
+fn echo(home: &Home) -> Entry {
+    let echo = home.install("echo", &parlor_tests::plugins::built("echo").unwrap()).unwrap();
+    echo.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"])
+}
+
+/// The one reason that a log line of this plugin gives, wherever in the log it stands.
+async fn reason(host: &Host, message: &str, plugin: &str) -> String {
+    host.wait_count(message, &[("plugin", plugin)], 1, SOON).await.unwrap().get("reason")
+}
+
+/// Waits until a text stands in the log.
+async fn says(host: &Host, text: &str) {
+    host.log().wait(text, &mut Mark::default(), SOON, |line| line.contains(text).then_some(())).await.unwrap();
+}

@@ -1,0 +1,321 @@
+//! Plugins come and go through the library: rows 2 to 7 of the private API.
+
+use std::path::Path;
+use std::time::Duration;
+
+use parlor::account::Connection;
+use parlor::config::{Config, Overrides};
+use parlor::host::{AddError, Host};
+use parlor::plugins::policy::Entry as Decided;
+use parlor::plugins::{PluginId, State};
+use parlor_tests::client::Client;
+use parlor_tests::component::with_manifest;
+use parlor_tests::host::{Home, Server};
+use parlor_tests::plugins::built;
+use parlor_tests::policy::{Entry, Policy};
+use parlor_tests::prosody::{Account, Prosody};
+use tokio::time::{Instant, timeout};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A server, a host's folder, its account.
+struct House {
+    prosody: Prosody,
+    home: Home,
+    bot: Account,
+}
+
+impl House {
+    async fn new() -> Self {
+        let prosody = Prosody::start().await.unwrap();
+        let bot = prosody.fresh_account("bot").unwrap();
+        let mut home = Home::new().unwrap();
+        home.add_account("main", &bot, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
+        Self { prosody, home, bot }
+    }
+
+    /// The host in this process, as another program would embed it.
+    async fn start(&self, policy: &Policy) -> Host {
+        self.home.set_policy(policy).unwrap();
+        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+        let config = Config::load(&self.home.path().join("parlor.toml"), &overrides).unwrap();
+        timeout(SOON, Host::start(config)).await.unwrap().unwrap()
+    }
+
+    fn echo(&self, id: &str) -> Entry {
+        let entry = self.home.install(id, &built("echo").unwrap()).unwrap();
+        entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"])
+    }
+
+    fn unruly(&self, id: &str, behaviour: &str) -> Entry {
+        self.home.install(id, &built("unruly").unwrap()).unwrap().set("behaviour", behaviour)
+    }
+
+    /// The same, working with others: lines of `[dependencies]`.
+    fn needing(&self, id: &str, behaviour: &str, dependencies: &str) -> Entry {
+        let unruly = built("unruly").unwrap().bytes().unwrap();
+        let bytes = with_manifest(&unruly, |manifest| format!("{manifest}\n[dependencies]\n{dependencies}\n"));
+        self.home.install_bytes(id, &bytes.unwrap()).unwrap().set("behaviour", behaviour)
+    }
+
+    /// An entry as the library takes it.
+    fn decided(&self, id: &str, entry: Entry) -> (PluginId, Decided) {
+        decided(self.home.path(), id, entry)
+    }
+}
+
+fn decided(folder: &Path, id: &str, entry: Entry) -> (PluginId, Decided) {
+    let text = Policy::default().with(id, entry).to_toml().unwrap();
+    let mut policy = parlor::plugins::policy::Policy::parse(&text, folder).unwrap();
+    policy.plugins.pop_first().unwrap()
+}
+
+/// Where a plugin stands on the only account.
+async fn state(host: &Host, id: &str) -> Option<State> {
+    host.status().await.into_iter().find(|one| one.id.as_str() == id).map(|one| one.state)
+}
+
+async fn until_running(host: &Host, id: &str) {
+    let deadline = Instant::now() + SOON;
+    while state(host, id).await != Some(State::Running) {
+        assert!(Instant::now() < deadline, "{id} does not run: {:?}", state(host, id).await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn until_connected(host: &Host) -> String {
+    let mut connection = host.account(&"main".parse().unwrap()).unwrap().connection();
+    let is_connected = |connection: &Connection| matches!(connection, Connection::Connected(_));
+    let connected = timeout(SOON, connection.wait_for(is_connected)).await.unwrap().unwrap();
+    format!("{:?}", *connected)
+}
+
+fn refusal(result: Result<(), AddError>) -> String {
+    match result {
+        Err(AddError::Refused { reason, .. }) => reason,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugins_are_added_and_removed_while_the_stream_stays_up() {
+    let house = House::new().await;
+    let host = house.start(&Policy::default()).await;
+    let jid = until_connected(&host).await;
+    let mut changes = host.account(&"main".parse().unwrap()).unwrap().connection();
+    changes.mark_unchanged();
+    let account = house.prosody.fresh_account("juliet").unwrap();
+    let mut juliet = Client::login(&house.prosody.connector().unwrap(), &account, "balcony").await.unwrap();
+    juliet.available().await.unwrap();
+
+    for round in 0..3 {
+        let (id, entry) = house.decided("echo", house.echo("echo"));
+        timeout(SOON, host.add_plugin(id.clone(), entry)).await.unwrap().unwrap();
+        assert_eq!(state(&host, "echo").await, Some(State::Running));
+        let heard = format!("heard {round}");
+        juliet.chat(house.bot.jid.clone(), &heard).await.unwrap();
+        juliet.wait_body(&house.bot.jid, &heard, SOON).await.unwrap();
+        assert!(timeout(SOON, host.remove_plugin(&id)).await.unwrap());
+        assert!(!host.remove_plugin(&id).await, "it was there twice");
+        assert_eq!(state(&host, "echo").await, None);
+        let unheard = format!("unheard {round}");
+        juliet.chat(house.bot.jid.clone(), &unheard).await.unwrap();
+    }
+    juliet.catch_up(SOON).await.unwrap();
+    let answers = juliet.received_xml().iter().filter(|stanza| stanza.contains("unheard")).count();
+    assert_eq!(answers, 0);
+    assert!(!changes.has_changed().unwrap());
+    assert_eq!(until_connected(&host).await, jid);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_twice_is_refused_with_both_sources_even_when_both_come_at_once() {
+    let house = House::new().await;
+    let host = house.start(&Policy::default()).await;
+    let (id, first) = house.decided("twin", house.unruly("first", ""));
+    let (_, second) = house.decided("twin", house.unruly("second", ""));
+    let sources = [first.source.clone(), second.source.clone()];
+    let (one, other) = tokio::join!(
+        timeout(SOON, host.add_plugin(id.clone(), first)),
+        timeout(SOON, host.add_plugin(id.clone(), second.clone()))
+    );
+    let (one, other) = (one.unwrap(), other.unwrap());
+    let refused = match (one, other) {
+        (Ok(()), Err(refused)) | (Err(refused), Ok(())) => refused,
+        both => panic!("not exactly one was added: {both:?}"),
+    };
+    let sentence = refused.to_string();
+    assert!(matches!(refused, AddError::Taken { .. }), "{sentence}");
+    for source in &sources {
+        assert!(sentence.contains(&source.display().to_string()), "{sentence}");
+    }
+    assert_eq!(host.status().await.len(), 1);
+    assert_eq!(state(&host, "twin").await, Some(State::Running));
+
+    let again = host.add_plugin(id.clone(), second.clone()).await.unwrap_err();
+    assert!(matches!(again, AddError::Taken { .. }), "{again}");
+    // Once it is gone, its id is free.
+    assert!(host.remove_plugin(&id).await);
+    host.add_plugin(id, second).await.unwrap();
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_takes_long_to_start_can_be_removed_meanwhile() {
+    let house = House::new().await;
+    let host = house.start(&Policy::default()).await;
+    let slow = house.unruly("slow", "initialize-sleeps").limit("initialize", "5 min");
+    let (id, entry) = house.decided("slow", slow);
+    let removing = async {
+        let deadline = Instant::now() + SOON;
+        while state(&host, "slow").await != Some(State::Starting) {
+            assert!(Instant::now() < deadline, "it does not start");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(host.remove_plugin(&id).await);
+    };
+    let (added, ()) =
+        timeout(SOON, async { tokio::join!(host.add_plugin(id.clone(), entry), removing) }).await.unwrap();
+    added.unwrap();
+    assert_eq!(host.status().await, []);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_decide_who_may_run_and_the_black_one_wins() {
+    let mut house = House::new().await;
+    house.home.set("whitelisted_plugins", vec!["white", "both"]).unwrap();
+    house.home.set("blacklisted_plugins", vec!["black", "both"]).unwrap();
+    let host = house.start(&Policy::default()).await;
+    for (id, sentence) in [
+        ("black", "black is among the `blacklisted_plugins`; remove it there to let it run"),
+        ("both", "both is among the `blacklisted_plugins`; remove it there to let it run"),
+        ("other", "other is not among the `whitelisted_plugins`; add it there to let it run"),
+    ] {
+        let (plugin, entry) = house.decided(id, house.unruly(id, ""));
+        assert_eq!(refusal(host.add_plugin(plugin, entry).await), sentence);
+        assert_eq!(state(&host, id).await, Some(State::Refused(sentence.to_owned())));
+    }
+    let mut off = house.unruly("white", "");
+    off.enabled = false;
+    let (id, entry) = house.decided("white", off);
+    assert_eq!(
+        refusal(host.add_plugin(id.clone(), entry).await),
+        "white is disabled; `enabled = true` under [plugin.white] in plugins.toml lets it run"
+    );
+    assert!(host.remove_plugin(&id).await);
+    let (id, entry) = house.decided("white", house.unruly("white", ""));
+    host.add_plugin(id, entry).await.unwrap();
+    assert_eq!(state(&host, "white").await, Some(State::Running));
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_its_dependencies_a_plugin_starts_unless_the_owner_is_strict() {
+    for strict in [false, true] {
+        let mut house = House::new().await;
+        house.home.set("strict_plugin_dependencies", strict).unwrap();
+        let policy = Policy::default()
+            .with("base", house.unruly("base", ""))
+            .with("broken", house.unruly("broken", "initialize-fails"))
+            .with("off", house.unruly("off", ""))
+            .with("content", house.needing("content", "", "base = \"^0.1\""))
+            .with("easy", house.needing("easy", "", "nobody = { version = \"*\", optional = true }"))
+            .with("alone", house.needing("alone", "", "nobody = \"*\""))
+            .with("above", house.needing("above", "", "alone = \"*\""))
+            .with("ahead", house.needing("ahead", "", "base = \"^0.2\""))
+            .with("unlucky", house.needing("unlucky", "", "broken = \"*\""))
+            .with("barred", house.needing("barred", "", "off = \"*\""));
+        let mut policy = policy;
+        policy.plugin.get_mut("off").unwrap().enabled = false;
+        let host = house.start(&policy).await;
+        for id in ["base", "content", "easy"] {
+            assert_eq!(state(&host, id).await, Some(State::Running), "{id}, strict = {strict}");
+        }
+        for (id, sentence) in [
+            ("alone", "it needs nobody: nobody is not there; add it, or set `strict_plugin_dependencies = false`"),
+            (
+                "above",
+                "it needs alone → nobody: nobody is not there; add it, or set `strict_plugin_dependencies = false`",
+            ),
+            ("ahead", "it needs base: base is there in version 0.1.0, but ^0.2 is needed"),
+            ("unlucky", "it depends on broken, which failed: failed to order"),
+            (
+                "barred",
+                "it needs off: off does not run: off is disabled; `enabled = true` under [plugin.off] in plugins.toml \
+                 lets it run",
+            ),
+        ] {
+            let expected = if strict { State::Refused(sentence.to_owned()) } else { State::Running };
+            assert_eq!(state(&host, id).await, Some(expected), "{id}, strict = {strict}");
+        }
+        host.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_in_comes_after_every_initialize() {
+    let house = House::new().await;
+    // By the command line: its log tells the order.
+    house
+        .home
+        .set_policy(
+            &Policy::default()
+                .with("slow", house.unruly("slow", "initialize-naps"))
+                .with("after", house.needing("after", "", "slow = \"*\""))
+                .with("broken", house.unruly("broken", "initialize-fails"))
+                .with("watcher", house.unruly("watcher", "watches")),
+        )
+        .unwrap();
+    let mut host = house.home.start().unwrap();
+    // Waits go forward, so each line comes after the one before it.
+    host.wait("plugin running", &[("plugin", "slow")], SOON).await.unwrap();
+    host.wait("plugin running", &[("plugin", "after")], SOON).await.unwrap();
+    host.wait("account connected", &[], SOON).await.unwrap();
+    host.wait_count("saw initialized", &[("plugin", "watcher")], 1, SOON).await.unwrap();
+    let seen: Vec<_> = host
+        .log()
+        .all()
+        .iter()
+        .filter_map(|line| {
+            let (_, name) = line.split_once("\"saw ")?;
+            Some(name.split('"').next()?.to_owned())
+        })
+        .collect();
+    assert_eq!(seen, ["pluginsInitialized", "connectionInitialized", "connected", "initialized"]);
+    assert!(host.stop(SOON).await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_waits_for_the_roster_in_its_initialize_holds_up_nobody() {
+    let house = House::new().await;
+    let waiting = house.unruly("waiting", "initialize-waits-for-roster").grant_whole("contacts.read");
+    let policy = Policy::default()
+        .with("waiting", waiting)
+        // One that waits for the one that waits, and one that does not know of them.
+        .with("after", house.needing("after", "", "waiting = \"*\""))
+        .with("other", house.unruly("other", ""));
+    let begin = Instant::now();
+    let host = house.start(&policy).await;
+    until_connected(&host).await;
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(8), "the log-in took {took:?}");
+    for id in ["waiting", "after", "other"] {
+        until_running(&host, id).await;
+    }
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_plugin_delays_the_log_in_beyond_ten_seconds() {
+    let house = House::new().await;
+    let slow = house.unruly("slow", "initialize-sleeps").limit("initialize", "5 min");
+    let begin = Instant::now();
+    let host = house.start(&Policy::default().with("slow", slow)).await;
+    until_connected(&host).await;
+    let took = begin.elapsed();
+    assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(20), "the log-in took {took:?}");
+    assert_eq!(state(&host, "slow").await, Some(State::Starting));
+    host.stop().await;
+}
