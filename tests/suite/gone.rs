@@ -29,9 +29,12 @@ async fn settled(house: &House) -> u64 {
     house.order(FULL, "deed.wait-until", json!({ "promise": "never", "times": 20 })).await;
     house.order(FULL, "timers.sleep", json!({ "milliseconds": 3_600_000 })).await;
     house.order(FULL, "api.send-iq", json!({ "iq": "<iq type='get' to='localhost'><x xmlns='slow'/></iq>" })).await;
-    house.instance(FULL).await.waits().wait_for(|waits| *waits >= 20).await.unwrap();
     let order = house.order(BARE, "api.wait-until", json!({ "promise": "mine" })).await;
-    house.instance(BARE).await.waits().wait_for(|waits| *waits == 1).await.unwrap();
+    // What a plugin answers now comes after what it was told to do before.
+    for plugin in [FULL, BARE] {
+        house.call(plugin, "user.jid", Value::Null).await.ok();
+    }
+    assert!(*house.instance(FULL).await.waits().borrow() >= 20);
     order
 }
 
@@ -137,7 +140,9 @@ async fn two_hundred_lives_leave_the_process_as_it_was() {
         }
     }
     let (base, end) = (base.unwrap(), footprint(host.id()));
-    assert_eq!((end.0, end.1), (base.0, base.1), "open files and threads");
+    assert_eq!(end.0, base.0, "open files");
+    // Files are read on threads that the runtime keeps for a while.
+    assert!(end.1 <= base.1 + 4, "{} threads, {} before", end.1, base.1);
     assert!(end.2 <= base.2 + (8 << 10), "{} KiB, {} KiB before", end.2, base.2);
     assert_eq!(host.lines("plugin removed", &[]).len(), 200);
     host.signal(Signal::Terminate).unwrap();

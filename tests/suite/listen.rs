@@ -104,8 +104,21 @@ async fn xml_needs_a_grant_of_its_own() {
     let reads = |entry: parlor_tests::policy::Entry| entry.grant("messages.read", &["*"]);
     let house = Plan::offline().caller("reader", reads).start().await;
     house.call("reader", "listen.on", json!({ "name": "message" })).await.ok();
-    house.call("reader", "listen.on", json!({ "name": "message", "xml": true })).await.denied("stanza.read", None);
+    house
+        .call("reader", "listen.on", json!({ "name": "message", "xml": true }))
+        .await
+        .denied("stanza.read", Some("message"));
 }
+
+/// What a plugin without any grant hears of connecting.
+const FREE: [&str; 6] = [
+    "pluginsInitialized",
+    "connectionInitialized",
+    "connected",
+    "statusInitialized",
+    "discoInitialized",
+    "initialized",
+];
 
 /// The order of API.md, as far as this version fires it. None of them waits for a plugin.
 #[tokio::test(flavor = "multi_thread")]
@@ -137,19 +150,12 @@ async fn events_of_connecting_come_in_their_order() {
         });
     }
     let house = plan.start().await;
-    // Order 0 is what the plugin listens to by its setting, before the log-in.
-    let names =
-        |events: Vec<Value>| events.iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
-    assert_eq!(names(house.heard_so_far(FULL, 0).await), order);
-    let free = [
-        "pluginsInitialized",
-        "connectionInitialized",
-        "connected",
-        "statusInitialized",
-        "discoInitialized",
-        "initialized",
-    ];
-    assert_eq!(names(house.heard_so_far(NARROW, 0).await), free);
+    for (plugin, expected) in [(FULL, &order[..]), (NARROW, &FREE)] {
+        let noted = house.call(plugin, "deed.noted", Value::Null).await.ok();
+        let names: Vec<_> = noted.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected, "{plugin}");
+        assert!(noted.as_array().unwrap().iter().all(|one| one["payload"] == "none"), "{noted}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,11 +167,17 @@ async fn what_the_server_can_do_is_told_to_who_may_know() {
         .start()
         .await;
     house.call(BARE, "listen.on", json!({ "name": "serviceDiscovered" })).await.denied("disco.read", None);
+    let begun = std::time::Instant::now();
     loop {
-        let feature = house.heard(FULL, 0).await["payload"]["feature"].clone();
-        assert_eq!(feature["entity"], "localhost");
-        if feature["var"] == "http://jabber.org/protocol/disco#info" {
+        let noted = house.call(FULL, "deed.noted", Value::Null).await.ok();
+        let feature = |one: &Value| {
+            let feature = &one["payload"]["feature"];
+            assert_eq!(feature["entity"], "localhost", "{one}");
+            feature["var"] == "http://jabber.org/protocol/disco#info"
+        };
+        if noted.as_array().unwrap().iter().any(feature) {
             return;
         }
+        assert!(begun.elapsed() < SOON, "{noted}");
     }
 }

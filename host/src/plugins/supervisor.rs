@@ -358,7 +358,7 @@ async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine
             Ok((Step::Done(ended), _)) => return ended,
             Ok((Step::Move, moving)) => {
                 metered = moving;
-                tracing::debug!(plugin = %instance.plugin, in_yard = instance.cpu.in_yard(), "plugin moved");
+                tracing::debug!(plugin = %instance.plugin, account = %instance.account.name, in_yard = instance.cpu.in_yard(), "plugin moved");
             }
             Err(error) => {
                 return Ended::Failed {

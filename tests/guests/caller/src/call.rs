@@ -11,7 +11,7 @@ use parlor_sdk::types::{Extensions, Reactions, Reply};
 use serde::de::DeserializeOwned;
 
 use crate::json::{chat, contact, each, event, occupant, option, payload, room, status};
-use crate::{SET, Set, heard};
+use crate::{NOTED, SET, Set, heard};
 
 /// Calls it. `n` is the order's number, for what goes on afterwards.
 pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
@@ -297,6 +297,7 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
             let sends = (0..times).map(|number| chats::send(&jid, format!("{number}"))).collect();
             Ok(counted(all(sends).await))
         }
+        "noted" => Ok(NOTED.with_borrow(Clone::clone).into()),
         "panic" => panic!("told to"),
         // Waits so often at once, and never comes back.
         "sleep" => {

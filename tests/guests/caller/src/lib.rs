@@ -34,6 +34,8 @@ enum Set {
 }
 
 thread_local! {
+    /// What it heard by its setting `listens`, from before anybody could be told.
+    static NOTED: RefCell<Vec<Value>> = const { RefCell::new(Vec::new()) };
     static NAME: RefCell<String> = const { RefCell::new(String::new()) };
     /// By the number of the order that set it.
     static SET: RefCell<BTreeMap<u64, Set>> = const { RefCell::new(BTreeMap::new()) };
@@ -44,7 +46,11 @@ async fn start() -> Result<()> {
     on(format!("{name}.order")).run(|Json(order): Json<Order>| obey(order))?;
     NAME.set(name);
     for name in settings::get_or("listens", String::new())?.split(',').filter(|name| !name.is_empty()) {
-        match on(name).run(|one: Event| heard(0, json::event(&one))) {
+        let note = |one: Event| async move {
+            NOTED.with_borrow_mut(|noted| noted.push(json::event(&one)));
+            Ok(())
+        };
+        match on(name).run(note) {
             Err(error) if error.is_denied() => info!("not told of {name}: {error}"),
             other => other.map(drop)?,
         }
