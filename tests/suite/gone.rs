@@ -122,9 +122,11 @@ async fn two_hundred_lives_leave_the_process_as_it_was() {
     let mut home = Home::new().unwrap();
     let account = prosody.fresh_account("bot").unwrap();
     home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
-    let built = plugins::built("caller").unwrap();
+    let built = plugins::built("unruly").unwrap();
     let keeps = Policy::default().with("keeper", home.install("keeper", &built).unwrap());
-    let both = keeps.clone().with("guest", home.install("guest", &built).unwrap());
+    // Each life leaves timers behind that fire much later.
+    let guest = home.install("guest", &built).unwrap().set("behaviour", "many-timers");
+    let both = keeps.clone().with("guest", guest);
     home.set_policy(&keeps).unwrap();
     let mut host = home.start().unwrap();
     host.wait("account connected", &[], SOON).await.unwrap();

@@ -59,7 +59,6 @@ async fn memories() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tables() {
     let house = with_modules(&["(module (table 1 funcref))"; 4], |entry| entry.limit("tables", 4)).await;
-    eprintln!("{:?}", house.host.status().await);
     let line = house.logged("plugin ended", &[("plugin", "grafted")]).await;
     assert!(line.get("reason").contains("table count too high"), "{line:?}");
     house.call(BARE, "user.jid", Value::Null).await.ok();

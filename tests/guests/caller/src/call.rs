@@ -215,10 +215,8 @@ fn outgoing(args: &Value) -> Result<Outgoing> {
 
 fn extensions(args: &Value) -> Result<Extensions> {
     let reply = arg::<Option<String>>(args, "reply")?.map(|id| Reply { id, to: None });
-    let reactions = match arg::<Option<(String, Vec<String>)>>(args, "reactions")? {
-        Some((id, emojis)) => Some(Reactions { id, emojis }),
-        None => None,
-    };
+    let reactions = arg::<Option<(String, Vec<String>)>>(args, "reactions")?;
+    let reactions = reactions.map(|(id, emojis)| Reactions { id, emojis });
     Ok(Extensions {
         reply,
         replace: arg(args, "replace")?,
