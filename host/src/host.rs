@@ -16,7 +16,7 @@ use crate::harmless::harmless;
 use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::{Entry, Policy, PolicyError};
 use crate::plugins::store::{self, Loaded, Unfit};
-use crate::plugins::{Admitted, Engine, EngineError, PluginId, State, Supervised};
+use crate::plugins::{Admitted, Engine, EngineError, Instance, PluginId, State, Supervised};
 
 /// How long plugins may hold up the log-in (API row 7).
 const INITIALIZE: Duration = Duration::from_secs(10);
@@ -220,7 +220,7 @@ impl Host {
                 }),
                 Standing::Admitted { on, .. } => all.extend(on.iter().map(|(account, supervised)| {
                     let instance = supervised.instance();
-                    let count = |counter: fn(&crate::plugins::Instance) -> &std::sync::atomic::AtomicU64| {
+                    let count = |counter: fn(&Instance) -> &std::sync::atomic::AtomicU64| {
                         instance.as_ref().map_or(0, |one| counter(one).load(std::sync::atomic::Ordering::Relaxed))
                     };
                     PluginStatus {
@@ -240,6 +240,14 @@ impl Host {
     /// An account of the house.
     pub fn account(&self, name: &AccountName) -> Option<&Arc<Shared>> {
         self.accounts.get(name).map(Account::shared)
+    }
+
+    /// What runs of a plugin on an account right now.
+    pub async fn instance(&self, id: &PluginId, account: &AccountName) -> Option<Arc<Instance>> {
+        match &self.plugins.lock().await.get(id)?.standing {
+            Standing::Refused(_) => None,
+            Standing::Admitted { on, .. } => on.get(account)?.instance(),
+        }
     }
 
     /// Waits until every account has failed for good, and gives each one's reason. A house with one live account

@@ -228,15 +228,27 @@ impl Router {
 
     /// Gives an event to everybody who listens and may see it.
     pub fn route(&self, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
-        self.give(event, None, is_contact);
+        self.give(event, None, is_contact, Mailbox::deliver);
     }
 
-    /// Gives an event to one instance, if it listens.
-    pub fn tell(&self, instance: InstanceId, event: Event) {
-        self.give(event, Some(instance), &|_| false);
+    /// An event for one instance alone, if it listens. It is handed over here and not put into the mailbox, where there
+    /// may be no room for it.
+    pub fn mail_for(&self, instance: InstanceId, event: Event) -> Option<Mail> {
+        let mut found = None;
+        self.give(event, Some(instance), &|_| false, |_, mail| {
+            found = Some(mail);
+            true
+        });
+        found
     }
 
-    fn give(&self, event: Event, only: Option<InstanceId>, is_contact: &dyn Fn(&BareJid) -> bool) {
+    fn give(
+        &self,
+        event: Event,
+        only: Option<InstanceId>,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+        mut deliver: impl FnMut(&Mailbox, Mail) -> bool,
+    ) {
         let index = self.index.load();
         let Some(listeners) = index.get(&*event.name) else { return };
         let event = Arc::new(event);
@@ -264,7 +276,7 @@ impl Router {
             if subscriptions.is_empty() {
                 continue;
             }
-            if !listener.mailbox.deliver(Mail { event: Arc::clone(&event), subscriptions, xml }) {
+            if !deliver(&listener.mailbox, Mail { event: Arc::clone(&event), subscriptions, xml }) {
                 // Who waits for the first event has not had it yet.
                 for (_, subscription) in over.drain(before..) {
                     if let Some(done) = &subscription.once {

@@ -267,6 +267,8 @@ pub enum Query {
         version: Option<String>,
         /// What changed.
         item: RosterItem,
+        /// The whole stanza, for plugins.
+        xml: String,
     },
     /// Anything else.
     Other,

@@ -1,7 +1,31 @@
-//! The suite: the host from outside, against real servers. One binary, one module for each grouping and concern.
+//! The suite: the host against a real server, in this process where that sees more, and as a process where that matters.
+//! One binary, one module for each grouping and concern.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so in one word")]
 
+// What the tests stand on.
+mod answer;
+mod house;
+mod trace;
+
+// The groupings of `wit/`, under the same names.
+mod api;
+mod chats;
+mod connection;
+mod contacts;
+mod listen;
+mod log;
+mod promises;
+mod rooms;
+mod settings;
+mod timers;
+mod user;
+
+// What holds across them.
+mod accounts;
 mod bad_input;
 mod demo;
+mod gone;
+mod limits;
 mod plugins;
 mod secrets;
+mod tidy;

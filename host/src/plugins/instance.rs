@@ -270,6 +270,8 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             let mut initialize = pin!(guest.call_initialize(accessor).fuse());
             let mut initialized = Some(initialized);
             let mut handlers = FuturesUnordered::new();
+            // What comes after events that were lost, while the plugin is told of the loss.
+            let mut held = None;
             let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
             let mut due = None;
             loop {
@@ -295,9 +297,15 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         due = next_due(&instance, timer.as_mut());
                     }
                     () = instance.timers_changed.notified() => due = next_due(&instance, timer.as_mut()),
-                    mail = mailbox.recv(), if handlers.len() < instance.limits.handlers as usize => {
+                    mail = next_mail(&mut held, &mut mailbox), if handlers.len() < instance.limits.handlers as usize => {
                         let Some(mail) = mail else { break };
-                        announce_lost(&instance);
+                        let mail = match loss(&instance) {
+                            Some(lagged) => {
+                                held = Some(mail);
+                                Box::new(lagged)
+                            }
+                            None => mail,
+                        };
                         let handler = guest.call_handle_event(accessor, api::listen::event(&instance, &mail));
                         handlers.push(within(instance.limits.handler, handler));
                     }
@@ -353,17 +361,26 @@ fn next_due(instance: &Instance, timer: std::pin::Pin<&mut tokio::time::Sleep>) 
     due
 }
 
-/// Tells the plugin how many events its full mailbox lost, if it listens to `lagged`.
-fn announce_lost(instance: &Instance) {
-    let lost = instance.mailbox.take_lost();
-    if lost > 0 {
-        if instance.may_log() {
-            tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
-        }
-        let payload = Payload::Json(format!("{{\"lost\":{lost}}}"));
-        let event = Event { name: EventName::from("lagged"), at: Timestamp::now(), payload };
-        instance.account.router.tell(instance.id, event);
+async fn next_mail(held: &mut Option<Box<Mail>>, mailbox: &mut mpsc::Receiver<Box<Mail>>) -> Option<Box<Mail>> {
+    match held.take() {
+        Some(mail) => Some(mail),
+        None => mailbox.recv().await,
     }
+}
+
+/// What tells the plugin how many events its full mailbox lost, if it did and the plugin listens to `lagged`. It does not
+/// go through the mailbox, which others may have filled again: then the count would be lost as well.
+fn loss(instance: &Instance) -> Option<Mail> {
+    let lost = instance.mailbox.take_lost();
+    if lost == 0 {
+        return None;
+    }
+    if instance.may_log() {
+        tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
+    }
+    let payload = Payload::Json(format!("{{\"lost\":{lost}}}"));
+    let event = Event { name: EventName::from("lagged"), at: Timestamp::now(), payload };
+    instance.account.router.mail_for(instance.id, event)
 }
 
 fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {

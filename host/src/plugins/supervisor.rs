@@ -358,7 +358,7 @@ async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine
             Ok((Step::Done(ended), _)) => return ended,
             Ok((Step::Move, moving)) => {
                 metered = moving;
-                tracing::debug!(plugin = %instance.plugin, in_yard = instance.cpu.in_yard(), "plugin moved");
+                tracing::debug!(plugin = %instance.plugin, account = %instance.account.name, in_yard = instance.cpu.in_yard(), "plugin moved");
             }
             Err(error) => {
                 return Ended::Failed {
@@ -429,7 +429,7 @@ async fn watch_over(
         Err(_) => {
             tracing::warn!(
                 plugin = %instance.plugin, account = %shared.account.name,
-                "plugin did not stop within {} s and was ended", instance.limits.stop.as_secs()
+                "plugin did not stop within {} and was ended", show_duration(instance.limits.stop)
             );
         }
     }

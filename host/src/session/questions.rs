@@ -191,8 +191,8 @@ impl Session {
             Query::DiscoItems { node } => Reply::NoItems { node },
             Query::Version => Reply::Version,
             Query::Time => Reply::Time(turn.now),
-            Query::RosterPush { item, .. } => {
-                self.roster_push(item, turn);
+            Query::RosterPush { item, xml, .. } => {
+                self.roster_push(item, xml, turn);
                 Reply::Done
             }
             Query::Other => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },

@@ -191,7 +191,7 @@ impl Session {
     }
 
     /// Applies what the own server says of one entry. `decode` has checked who sent it.
-    pub(super) fn roster_push(&mut self, item: RosterItem, turn: &mut Turn<'_>) {
+    pub(super) fn roster_push(&mut self, item: RosterItem, xml: String, turn: &mut Turn<'_>) {
         let Some(contacts) = &mut self.roster.contacts else {
             // The roster that is on its way has this change already.
             return;
@@ -200,7 +200,7 @@ impl Session {
             let Some(contact) = contacts.remove(&item.jid) else { return };
             self.roster.strangers.remove(&item.jid);
             self.changed = true;
-            self.fire("rosterPush", Payload::Contact(Arc::clone(&contact)), turn);
+            self.fire("rosterPush", Payload::Stanza(xml), turn);
             self.fire("contactRemoved", Payload::Contact(contact), turn);
             return;
         }
@@ -217,6 +217,6 @@ impl Session {
         contacts.insert(contact.jid.clone(), Arc::clone(&contact));
         self.roster.strangers.remove(&contact.jid);
         self.changed = true;
-        self.fire("rosterPush", Payload::Contact(contact), turn);
+        self.fire("rosterPush", Payload::Stanza(xml), turn);
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn decode(stanza: Stanza, own: &FullJid, now: Timestamp) -> Incoming 
         Stanza::Message(message) => decode_message(message, own, now),
         Stanza::Presence(presence) => Incoming::Presence(Box::new(decode_presence(presence, own))),
         Stanza::Iq(Iq::Get { from, id, payload, .. }) => iq::request(from, id, &payload),
-        Stanza::Iq(Iq::Set { from, id, payload, .. }) => iq::order(from, id, payload, own),
+        Stanza::Iq(Iq::Set { from, to, id, payload }) => iq::order(from, to, id, payload, own),
         Stanza::Iq(answer) => iq::answer(answer),
     }
 }

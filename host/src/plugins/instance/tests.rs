@@ -4,6 +4,7 @@ use crate::permissions::Grants;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
+use crate::router::Filter;
 
 const MANIFEST: &str =
     "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
@@ -55,6 +56,23 @@ async fn a_handler_has_its_time_and_no_more() {
     assert!(within(None, of(Duration::from_hours(1))).await.is_ok());
     let error = within(second, of(Duration::from_hours(1))).await.unwrap_err();
     assert_eq!(reason(&error), "a handler did not return within 1 s");
+}
+
+#[tokio::test]
+async fn a_loss_is_told_with_its_whole_count_although_the_mailbox_is_full() {
+    let (instance, _mailbox) = instance("", Limits { mailbox: 2, ..Limits::default() });
+    let router = &instance.account.router;
+    for name in ["tick", "lagged"] {
+        router.subscribe(&instance.mailbox, name, Filter::default(), false);
+    }
+    assert!(loss(&instance).is_none());
+    for _ in 0..7 {
+        let event = Event { name: "tick".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        router.route(event, &|_| false);
+    }
+    let mail = loss(&instance).unwrap();
+    assert!(matches!(&mail.event.payload, Payload::Json(json) if json == "{\"lost\":5}"), "{mail:?}");
+    assert!(loss(&instance).is_none());
 }
 
 #[test]

@@ -100,6 +100,25 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
     }
 }
 
+/// The payload's case as the contract calls it.
+fn case(payload: &Payload) -> &'static str {
+    match payload {
+        Payload::None => "none",
+        Payload::Text(_) => "text",
+        Payload::Status(_) => "status",
+        Payload::Stanza(_) => "stanza",
+        Payload::Contact(_) => "contact",
+        Payload::Chat(_) => "chat",
+        Payload::Message(_) => "message",
+        Payload::Room(_) => "room",
+        Payload::Occupant(_) => "occupant",
+        Payload::Feature { .. } => "feature",
+        Payload::Invite(_) => "invite",
+        Payload::Command { .. } => "command",
+        Payload::Json(_) => "json",
+    }
+}
+
 /// What came of an answer so far.
 fn got<T>(receiver: &mut Receiver<Result<T, CallError>>) -> Option<Result<T, CallError>> {
     match receiver.try_recv() {
@@ -150,6 +169,9 @@ impl Desk {
                     sent.queued();
                 }
                 Effect::Fire(event) => {
+                    if let Some(rule) = table::event(&event.name) {
+                        assert_eq!(case(&event.payload), rule.payload, "what {} carries", event.name);
+                    }
                     self.lines.push(event.name.to_string());
                     self.events.push(event);
                 }
@@ -180,7 +202,7 @@ impl Desk {
     }
 
     fn push(&mut self, item: RosterItem) {
-        let query = Query::RosterPush { version: None, item };
+        let query = Query::RosterPush { version: None, item, xml: "<iq/>".to_owned() };
         self.hear(Incoming::Request(Request { from: None, id: "push".to_owned(), query }));
     }
 

@@ -29,7 +29,7 @@ pub(super) fn request(from: Option<Jid>, id: String, payload: &Element) -> Incom
 }
 
 /// A set.
-pub(super) fn order(from: Option<Jid>, id: String, payload: Element, own: &FullJid) -> Incoming {
+pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Element, own: &FullJid) -> Incoming {
     if !payload.is("query", ns::ROSTER) {
         return Incoming::Request(Request { from, id, query: Query::Other });
     }
@@ -37,9 +37,13 @@ pub(super) fn order(from: Option<Jid>, id: String, payload: Element, own: &FullJ
     if !is_own_account(from.as_ref(), own) {
         return Incoming::Refused("a roster push that is not from the own account");
     }
+    let stanza = Stanza::Iq(Iq::Set { from: from.clone(), to, id: id.clone(), payload: payload.clone() });
     let query = match Roster::try_from(payload) {
         Ok(Roster { ver, items }) => match <[Item; 1]>::try_from(items) {
-            Ok([item]) => Query::RosterPush { version: ver, item: roster_item(item) },
+            Ok([item]) => {
+                let xml = RawStanza(Arc::new(stanza)).to_xml();
+                Query::RosterPush { version: ver, item: roster_item(item), xml }
+            }
             // A push has exactly one item; anything else is answered with an error above.
             Err(_) => Query::Other,
         },

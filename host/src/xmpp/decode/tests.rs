@@ -272,7 +272,9 @@ fn roster_pushes_count_only_from_the_own_account() {
             ask: true,
             groups: vec!["g".to_owned()],
         };
-        assert_eq!(request.query, Query::RosterPush { version: Some("9".to_owned()), item: expected });
+        let Query::RosterPush { version, item, xml } = request.query else { panic!("a push") };
+        assert_eq!((version.as_deref(), item), (Some("9"), expected));
+        assert!(xml.starts_with("<iq") && xml.contains("friend@far") && xml.contains("<group>g</group>"), "{xml}");
     }
     for from in ["mallory@evil", "house", "me@house/other", "me@evil"] {
         assert!(matches!(push(&format!("from='{from}'"), item), Incoming::Refused(_)), "{from}");

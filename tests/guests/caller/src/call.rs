@@ -1,0 +1,338 @@
+//! From the name of a call and its JSON arguments to the call, and back to JSON.
+
+use std::future::{Future, poll_fn};
+use std::hint::black_box;
+use std::task::Poll;
+
+use parlor_sdk::listen::Listen;
+use parlor_sdk::log::{self, Level};
+use parlor_sdk::prelude::*;
+use parlor_sdk::types::{Extensions, Reactions, Reply};
+use serde::de::DeserializeOwned;
+
+use crate::json::{chat, contact, each, event, occupant, option, payload, room, status};
+use crate::{NOTED, SET, Set, heard};
+
+/// Calls it. `n` is the order's number, for what goes on afterwards.
+pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
+    let (grouping, function) = name.split_once('.').ok_or_else(|| unknown(name))?;
+    match grouping {
+        "api" => call_api(function, args).await,
+        "chats" => call_chats(function, args).await,
+        "connection" => call_connection(function).await,
+        "contacts" => call_contacts(function, args),
+        "listen" => call_listen(n, function, args),
+        "log" => call_log(function, args),
+        "promises" => call_promises(function, args).await,
+        "rooms" => call_rooms(function, args).await,
+        "settings" => call_settings(function, args).await,
+        "timers" => call_timers(n, function, args).await,
+        "user" => call_user(function, args).await,
+        "deed" => deed(n, function, args).await,
+        _ => Err(unknown(name)),
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::other(format_args!("no such call: {name}"))
+}
+
+/// An argument; one that is not given reads as `null`.
+fn arg<T: DeserializeOwned>(args: &Value, name: &str) -> Result<T> {
+    T::deserialize(args.get(name).unwrap_or(&Value::Null))
+        .map_err(|error| Error::other(format_args!("{name}: {error}")))
+}
+
+fn text(args: &Value, name: &str) -> Result<String> {
+    arg(args, name)
+}
+
+fn texts(args: &Value, name: &str) -> Result<Vec<String>> {
+    arg(args, name)
+}
+
+async fn call_api(function: &str, args: &Value) -> Result<Value> {
+    match function {
+        "emit" => emit(text(args, "name")?, arg::<Value>(args, "payload")?).await.map(Value::from),
+        "send" => api::send(text(args, "stanza")?).await.map(Value::from),
+        "send-iq" => api::send_iq(text(args, "iq")?).await.map(Value::from),
+        "wait-until" => wait_until(text(args, "promise")?).await.map(|one| payload(&one)),
+        _ => Err(unknown(function)),
+    }
+}
+
+async fn call_chats(function: &str, args: &Value) -> Result<Value> {
+    Ok(match function {
+        "get" => option(chats::get(text(args, "jid")?)?, chat),
+        "get-many" => chats::get_many(texts(args, "jids")?)?.into_iter().map(|one| option(one, chat)).collect(),
+        "get-all" => chats::get_all()?.iter().map(chat).collect(),
+        "open" => chat(&chats::open(text(args, "jid")?).await?),
+        "open-many" => each(chats::open_many(texts(args, "jids")?).await?, |one| chat(&one)),
+        "close" => chats::close(text(args, "jid")?).await.map(Value::from)?,
+        "close-many" => each(chats::close_many(texts(args, "jids")?).await?, Value::from),
+        "send" => chats::send(text(args, "jid")?, outgoing(args)?).await.map(Value::from)?,
+        _ => return Err(unknown(function)),
+    })
+}
+
+async fn call_connection(function: &str) -> Result<Value> {
+    match function {
+        "connected" => Ok(connection::connected().into()),
+        "disconnect" => connection::disconnect().await.map(Value::from),
+        _ => Err(unknown(function)),
+    }
+}
+
+fn call_contacts(function: &str, args: &Value) -> Result<Value> {
+    Ok(match function {
+        "get" => option(contacts::get(text(args, "jid")?)?, contact),
+        "get-many" => contacts::get_many(texts(args, "jids")?)?.into_iter().map(|one| option(one, contact)).collect(),
+        "get-all" => contacts::get_all()?.iter().map(contact).collect(),
+        _ => return Err(unknown(function)),
+    })
+}
+
+fn call_listen(n: u64, function: &str, args: &Value) -> Result<Value> {
+    let subscription = match function {
+        "on" => filtered(args)?.run(move |one: Event| heard(n, event(&one)))?,
+        "once" => filtered(args)?.once(move |one: Event| heard(n, event(&one)))?,
+        // Hears, and does not come back until the promise is settled.
+        "on-and-wait" => {
+            let promise = text(args, "promise")?;
+            filtered(args)?.run(move |one: Event| {
+                let promise = promise.clone();
+                async move {
+                    heard(n, event(&one)).await?;
+                    wait_until(promise).await.map(drop)
+                }
+            })?
+        }
+        "not" => return end(arg(args, "order")?).map(Value::from),
+        _ => return Err(unknown(function)),
+    };
+    SET.with_borrow_mut(|set| set.insert(n, Set::Subscription(subscription)));
+    Ok(Value::Null)
+}
+
+/// Ends what that order set; it stays known, so that a second end is the host's to refuse.
+fn end(order: u64) -> Result<()> {
+    match SET.with_borrow(|set| set.get(&order).copied()) {
+        Some(Set::Subscription(subscription)) => subscription.end(),
+        Some(Set::Timer(timer)) => timer.cancel(),
+        None => Err(Error::other(format_args!("order {order} set nothing"))),
+    }
+}
+
+fn filtered(args: &Value) -> Result<Listen> {
+    let mut listen = on(text(args, "name")?);
+    if let Some(from) = arg::<Option<String>>(args, "from")? {
+        listen = listen.from(from);
+    }
+    if let Some(room) = arg::<Option<String>>(args, "room")? {
+        listen = listen.room(room);
+    }
+    if let Some(kind) = arg::<Option<String>>(args, "kind")? {
+        listen = listen.kind(kind);
+    }
+    if let Some(prefix) = arg::<Option<String>>(args, "prefix")? {
+        listen = listen.prefix(prefix);
+    }
+    let wants = |name| arg::<Option<bool>>(args, name).map(Option::unwrap_or_default);
+    if wants("own")? {
+        listen = listen.with_own();
+    }
+    if wants("delayed")? {
+        listen = listen.with_delayed();
+    }
+    if wants("xml")? {
+        listen = listen.with_xml();
+    }
+    Ok(listen)
+}
+
+fn call_log(function: &str, args: &Value) -> Result<Value> {
+    let level = match text(args, "level")?.as_str() {
+        "debug" => Level::Debug,
+        "info" => Level::Info,
+        "warn" => Level::Warn,
+        "error" => Level::Error,
+        "fatal" => Level::Fatal,
+        other => return Err(unknown(other)),
+    };
+    if function != "write" {
+        return Err(unknown(function));
+    }
+    for _ in 0..arg::<Option<u32>>(args, "times")?.unwrap_or(1) {
+        log::write(level, &text(args, "message")?);
+    }
+    Ok(Value::Null)
+}
+
+async fn call_promises(function: &str, args: &Value) -> Result<Value> {
+    match function {
+        "add" => promises::add(text(args, "name")?).await.map(Value::from),
+        "add-all" => promises::add_all(texts(args, "names")?).await.map(Value::from),
+        "reject" => promises::reject(text(args, "name")?, text(args, "reason")?).await.map(Value::from),
+        _ => Err(unknown(function)),
+    }
+}
+
+async fn call_rooms(function: &str, args: &Value) -> Result<Value> {
+    Ok(match function {
+        "get" => option(rooms::get(text(args, "jid")?)?, room),
+        "get-many" => rooms::get_many(texts(args, "jids")?)?.into_iter().map(|one| option(one, room)).collect(),
+        "get-all" => rooms::get_all()?.iter().map(room).collect(),
+        "open" => room(&rooms::open(text(args, "jid")?, attributes(args)?).await?),
+        "open-many" => each(rooms::open_many(texts(args, "jids")?, attributes(args)?).await?, |one| room(&one)),
+        "close" => rooms::close(text(args, "jid")?).await.map(Value::from)?,
+        "close-many" => each(rooms::close_many(texts(args, "jids")?).await?, Value::from),
+        "send" => rooms::send(text(args, "jid")?, outgoing(args)?).await.map(Value::from)?,
+        "occupants" => rooms::occupants(text(args, "jid")?)?.iter().map(occupant).collect(),
+        _ => return Err(unknown(function)),
+    })
+}
+
+fn attributes(args: &Value) -> Result<rooms::Attributes> {
+    Ok(rooms::Attributes {
+        nick: arg(args, "nick")?,
+        password: arg(args, "password")?,
+        history: arg(args, "history")?,
+        auto_configure: arg::<Option<bool>>(args, "auto-configure")?.unwrap_or_default(),
+        roomconfig: arg::<Option<Vec<_>>>(args, "roomconfig")?.unwrap_or_default(),
+    })
+}
+
+/// A message from `body`, `subject`, `thread` and what its `extensions` can be.
+fn outgoing(args: &Value) -> Result<Outgoing> {
+    let carried = args.get("extensions").map(extensions).transpose()?;
+    Ok(Outgoing {
+        body: arg(args, "body")?,
+        subject: arg(args, "subject")?,
+        thread: arg(args, "thread")?,
+        extensions: carried,
+    })
+}
+
+fn extensions(args: &Value) -> Result<Extensions> {
+    let reply = arg::<Option<String>>(args, "reply")?.map(|id| Reply { id, to: None });
+    let reactions = arg::<Option<(String, Vec<String>)>>(args, "reactions")?;
+    let reactions = reactions.map(|(id, emojis)| Reactions { id, emojis });
+    Ok(Extensions {
+        reply,
+        replace: arg(args, "replace")?,
+        reactions,
+        receipt_requested: arg::<Option<bool>>(args, "receipt-requested")?.unwrap_or_default(),
+        receipt: arg(args, "receipt")?,
+        marker: arg(args, "marker")?,
+        marked: arg(args, "marked")?,
+        chat_state: arg(args, "chat-state")?,
+    })
+}
+
+async fn call_settings(function: &str, args: &Value) -> Result<Value> {
+    match function {
+        "get" => Ok(settings::get::<Value>(text(args, "key")?)?.map_or(Value::Null, |value| json!({ "value": value }))),
+        "set" => settings::set(text(args, "key")?, arg::<Value>(args, "value")?).await.map(Value::from),
+        "set-many" => settings::set_many(arg::<Vec<(String, Value)>>(args, "values")?).await.map(Value::from),
+        "update" => settings::update(arg::<Vec<(String, Value)>>(args, "values")?).await.map(Value::from),
+        _ => Err(unknown(function)),
+    }
+}
+
+async fn call_timers(n: u64, function: &str, args: &Value) -> Result<Value> {
+    let time = || arg(args, "milliseconds").map(Duration::from_millis);
+    let fired = move || heard(n, json!({ "name": "timer" }));
+    let timer = match function {
+        "sleep" => {
+            timers::sleep(time()?).await;
+            return Ok(Value::Null);
+        }
+        "after" => timers::after(time()?, fired)?,
+        "every" => timers::every(time()?, fired)?,
+        "cancel" => return end(arg(args, "order")?).map(Value::from),
+        _ => return Err(unknown(function)),
+    };
+    SET.with_borrow_mut(|set| set.insert(n, Set::Timer(timer)));
+    Ok(Value::Null)
+}
+
+async fn call_user(function: &str, args: &Value) -> Result<Value> {
+    match function {
+        "jid" => Ok(user::jid().into()),
+        "bare-jid" => Ok(user::bare_jid().into()),
+        "get-status" => Ok(status(&user::get_status()?)),
+        "set-status" => {
+            let message = arg::<Option<String>>(args, "message")?;
+            user::set_status(text(args, "value")?, message.as_deref()).await.map(Value::from)
+        }
+        "set-status-message" => user::set_status_message(text(args, "message")?).await.map(Value::from),
+        _ => Err(unknown(function)),
+    }
+}
+
+/// More than one call, for limits.
+async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
+    let times = arg::<Option<u32>>(args, "times")?.unwrap_or(1);
+    match function {
+        // Waits for the promise so often at once; gives how often each outcome was had.
+        "wait-until" => {
+            let promise = text(args, "promise")?;
+            Ok(counted(all((0..times).map(|_| wait_until(&promise)).collect()).await))
+        }
+        // Computes and waits by turns.
+        "work" => {
+            for round in 0..times {
+                for step in 0..2_000_000_u64 {
+                    black_box(step ^ u64::from(round));
+                }
+                timers::sleep(Duration::ZERO).await;
+            }
+            Ok(n.into())
+        }
+        // Sends so many messages at once; gives how many went out, and why the others did not.
+        "send" => {
+            let jid = text(args, "jid")?;
+            let sends = (0..times).map(|number| chats::send(&jid, format!("{number}"))).collect();
+            Ok(counted(all(sends).await))
+        }
+        "noted" => Ok(NOTED.with_borrow(Clone::clone).into()),
+        "panic" => panic!("told to"),
+        // Waits so often at once, and never comes back.
+        "sleep" => {
+            let sleeps = (0..times).map(|_| async {
+                timers::sleep(Duration::from_hours(1)).await;
+                Ok(())
+            });
+            Ok(counted(all(sleeps.collect()).await))
+        }
+        _ => Err(unknown(function)),
+    }
+}
+
+/// How many came, how many did not, and the first reason.
+fn counted<T>(outcomes: Vec<Result<T>>) -> Value {
+    let total = outcomes.len();
+    let mut errors: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();
+    let failed = errors.len();
+    let error = errors.drain(..).next();
+    json!({ "came": total - failed, "failed": failed, "error": option(error, crate::json::error) })
+}
+
+/// Polls all of them until each has come.
+async fn all<T>(waits: Vec<impl Future<Output = Result<T>>>) -> Vec<Result<T>> {
+    let mut waits: Vec<_> = waits.into_iter().map(|wait| (Box::pin(wait), None)).collect();
+    poll_fn(|context| {
+        let mut pending = false;
+        for (wait, outcome) in &mut waits {
+            if outcome.is_none() {
+                match wait.as_mut().poll(context) {
+                    Poll::Ready(result) => *outcome = Some(result),
+                    Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending { Poll::Pending } else { Poll::Ready(()) }
+    })
+    .await;
+    waits.into_iter().filter_map(|(_, outcome)| outcome).collect()
+}

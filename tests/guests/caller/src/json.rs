@@ -1,0 +1,125 @@
+//! Records, payloads and errors as JSON, field by field as the contract names them.
+
+use parlor_sdk::prelude::*;
+use parlor_sdk::types::{Chat, Status};
+
+/// The typed error: its case, and what it carries.
+pub(crate) fn error(error: &Error) -> Value {
+    match error {
+        Error::Denied { permission, scope, hint } => {
+            json!({ "case": "denied", "permission": permission, "scope": scope, "hint": hint })
+        }
+        Error::Invalid { argument, reason } => json!({ "case": "invalid", "argument": argument, "reason": reason }),
+        Error::NotFound(what) => json!({ "case": "not-found", "what": what }),
+        Error::NotReady(promise) => json!({ "case": "not-ready", "what": promise }),
+        Error::Unsupported(what) => json!({ "case": "unsupported", "what": what }),
+        Error::Stanza(one) => {
+            json!({ "case": "stanza", "condition": one.condition, "kind": one.kind, "text": one.text, "xml": one.xml })
+        }
+        Error::Rejected(reason) => json!({ "case": "rejected", "what": reason }),
+        Error::TimedOut => json!({ "case": "timed-out" }),
+        Error::Offline => json!({ "case": "offline" }),
+        Error::Stopped => json!({ "case": "stopped" }),
+        Error::OverLimit(limit) => json!({ "case": "over-limit", "what": limit }),
+        other => json!({ "case": "other", "what": other.to_string() }),
+    }
+}
+
+/// `null`, or the record.
+pub(crate) fn option<T>(one: Option<T>, show: impl Fn(&T) -> Value) -> Value {
+    one.map_or(Value::Null, |one| show(&one))
+}
+
+/// Each result as `{ok}` or `{err}`.
+pub(crate) fn each<T>(results: Vec<Result<T>>, show: impl Fn(T) -> Value) -> Value {
+    let results = results.into_iter().map(|result| match result {
+        Ok(value) => json!({ "ok": show(value) }),
+        Err(one) => json!({ "err": error(&one) }),
+    });
+    results.collect()
+}
+
+/// The name, and what it carries.
+pub(crate) fn event(event: &Event) -> Value {
+    json!({ "name": event.name, "payload": payload(&event.payload) })
+}
+
+/// `{case: value}`; `"none"` where nothing is carried.
+pub(crate) fn payload(payload: &Payload) -> Value {
+    match payload {
+        Payload::None => "none".into(),
+        Payload::Text(text) => json!({ "text": text }),
+        Payload::Status(one) => json!({ "status": status(one) }),
+        Payload::Stanza(xml) => json!({ "stanza": xml }),
+        Payload::Contact(one) => json!({ "contact": contact(one) }),
+        Payload::Chat(one) => json!({ "chat": chat(one) }),
+        Payload::Message(one) => json!({ "message": message(one) }),
+        Payload::Room(one) => json!({ "room": room(one) }),
+        Payload::Occupant(one) => json!({ "occupant": occupant(one) }),
+        Payload::Feature(one) => json!({ "feature": { "var": one.var, "entity": one.entity } }),
+        Payload::Invite(one) => {
+            json!({ "invite": { "room": one.room, "from": one.from, "reason": one.reason, "password": one.password } })
+        }
+        Payload::Command(one) => {
+            json!({ "command": { "name": one.name, "args": one.args, "message": message(&one.message) } })
+        }
+        Payload::Json(_) => json!({ "json": payload.json::<Value>().unwrap_or_default() }),
+    }
+}
+
+pub(crate) fn status(status: &Status) -> Value {
+    json!({ "value": status.value, "message": status.message })
+}
+
+pub(crate) fn chat(chat: &Chat) -> Value {
+    json!({
+        "jid": chat.jid, "fullname": chat.fullname, "opened": chat.opened, "minimized": chat.minimized,
+        "last-active": chat.last_active,
+    })
+}
+
+pub(crate) fn contact(contact: &Contact) -> Value {
+    let resources = contact.resources.iter().map(|one| {
+        json!({
+            "name": one.name, "priority": one.priority, "show": one.show, "status": one.status, "since": one.since,
+        })
+    });
+    json!({
+        "jid": contact.jid, "fullname": contact.fullname, "user-id": contact.user_id,
+        "subscription": contact.subscription, "ask": contact.ask, "requesting": contact.requesting,
+        "groups": contact.groups, "chat-status": contact.chat_status, "status": contact.status,
+        "resources": resources.collect::<Value>(),
+    })
+}
+
+pub(crate) fn room(room: &Room) -> Value {
+    json!({
+        "jid": room.jid, "nick": room.nick, "joined": room.joined, "subject": room.subject, "role": room.role,
+        "affiliation": room.affiliation, "occupants": room.occupants, "minimized": room.minimized,
+    })
+}
+
+pub(crate) fn occupant(occupant: &Occupant) -> Value {
+    json!({
+        "room": occupant.room, "nick": occupant.nick, "role": occupant.role, "affiliation": occupant.affiliation,
+        "jid": occupant.jid, "show": occupant.show, "status": occupant.status, "own": occupant.own,
+        "previous-nick": occupant.previous_nick, "left": occupant.left, "reason": occupant.reason,
+    })
+}
+
+fn message(message: &Message) -> Value {
+    let extensions = message.extensions.as_ref().map(|one| {
+        json!({
+            "reply": one.reply.as_ref().map(|reply| &reply.id), "replace": one.replace,
+            "reactions": one.reactions.as_ref().map(|one| (&one.id, &one.emojis)),
+            "receipt-requested": one.receipt_requested, "receipt": one.receipt, "marker": one.marker,
+            "marked": one.marked, "chat-state": one.chat_state,
+        })
+    });
+    json!({
+        "id": message.id, "stanza-id": message.stanza_id, "chat": message.chat, "from": message.from, "to": message.to,
+        "nick": message.nick, "kind": message.kind, "body": message.body, "subject": message.subject,
+        "thread": message.thread, "delayed": message.delayed, "carbon": message.carbon, "own": message.own,
+        "extensions": extensions, "xml": message.xml,
+    })
+}

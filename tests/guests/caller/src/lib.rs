@@ -1,0 +1,77 @@
+//! A plugin that does what it is told, for the suite: one order, one call, one answer.
+//!
+//! The event `NAME.order` names a call and its arguments. What came of it goes out as `NAME.done`, under the order's number:
+//! the result or the typed error, as JSON. What it hears by subscriptions and timers that it was told to set goes out as
+//! `NAME.heard`, under the number of the order that set them. `NAME` is its setting `name`.
+
+mod call;
+mod json;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use parlor_sdk::prelude::*;
+use serde::Deserialize;
+
+parlor_sdk::plugin!(start);
+
+/// What it is told.
+#[derive(Debug, Deserialize)]
+struct Order {
+    /// The answer carries it, too.
+    n: u64,
+    /// What to call, such as `chats.open`.
+    call: String,
+    /// With what.
+    args: Value,
+}
+
+/// Something that goes on after the order was answered.
+#[derive(Debug, Clone, Copy)]
+enum Set {
+    Subscription(listen::Subscription),
+    Timer(timers::Timer),
+}
+
+thread_local! {
+    /// What it heard by its setting `listens`, from before anybody could be told.
+    static NOTED: RefCell<Vec<Value>> = const { RefCell::new(Vec::new()) };
+    static NAME: RefCell<String> = const { RefCell::new(String::new()) };
+    /// By the number of the order that set it.
+    static SET: RefCell<BTreeMap<u64, Set>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+async fn start() -> Result<()> {
+    let name: String = settings::get_or("name", "caller".to_owned())?;
+    on(format!("{name}.order")).run(|Json(order): Json<Order>| obey(order))?;
+    NAME.set(name);
+    for name in settings::get_or("listens", String::new())?.split(',').filter(|name| !name.is_empty()) {
+        let note = |one: Event| async move {
+            NOTED.with_borrow_mut(|noted| noted.push(json::event(&one)));
+            Ok(())
+        };
+        match on(name).run(note) {
+            Err(error) if error.is_denied() => info!("not told of {name}: {error}"),
+            other => other.map(drop)?,
+        }
+    }
+    Ok(())
+}
+
+async fn obey(order: Order) -> Result<()> {
+    let result = call::call(order.n, &order.call, &order.args).await;
+    let answer = match result {
+        Ok(value) => json!({ "n": order.n, "ok": value }),
+        Err(error) => json!({ "n": order.n, "err": json::error(&error) }),
+    };
+    emit(own("done"), answer).await
+}
+
+/// Says what it heard by what the order of this number set.
+async fn heard(n: u64, event: Value) -> Result<()> {
+    emit(own("heard"), json!({ "n": n, "event": event })).await
+}
+
+fn own(what: &str) -> String {
+    NAME.with_borrow(|name| format!("{name}.{what}"))
+}

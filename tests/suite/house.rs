@@ -1,0 +1,474 @@
+//! A house in this process: accounts of its own on the suite's one Prosody, and plugins that do what a test tells them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use parlor::account::{Connection, Shared};
+use parlor::config::{AccountName, Config, Overrides};
+use parlor::event::{Event, Payload};
+use parlor::host::Host;
+use parlor::permissions::{Grants, Permission, ScopeKind};
+use parlor::plugins::{Instance, InstanceId, PluginId, State};
+use parlor::router::{Filter, Mailbox};
+use parlor::session::Command;
+use parlor_tests::client::Client;
+use parlor_tests::host::{Home, Server};
+use parlor_tests::policy::{Entry, Policy};
+use parlor_tests::prosody::{Account, DOMAIN, Prosody};
+use parlor_tests::{certificate::Certificate, folder::Folder, plugins};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, OnceCell};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::answer::Answer;
+use crate::trace::{self, Line};
+
+/// How long anything may take that happens at once on an idle machine.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// The plugin that has every grant there is.
+pub(crate) const FULL: &str = "full";
+/// The same plugin without any.
+pub(crate) const BARE: &str = "bare";
+/// The same plugin with every grant, whose scopes fit nobody that a test meets.
+pub(crate) const NARROW: &str = "narrow";
+
+/// The one server of the suite.
+pub(crate) async fn prosody() -> &'static Prosody {
+    static PROSODY: OnceCell<Prosody> = OnceCell::const_new();
+    PROSODY.get_or_init(async || Prosody::start().await.unwrap()).await
+}
+
+/// Somebody else, logged in and available.
+pub(crate) async fn friend(prefix: &str) -> Client {
+    let prosody = prosody().await;
+    client(&prosody.fresh_account(prefix).unwrap()).await
+}
+
+/// A client of an account that may be the house's own.
+pub(crate) async fn client(account: &Account) -> Client {
+    let mut client = Client::login(&prosody().await.connector().unwrap(), account, "suite").await.unwrap();
+    client.available().await.unwrap();
+    client
+}
+
+/// With every grant there is.
+pub(crate) fn granted(entry: Entry) -> Entry {
+    with_scopes(entry, "*")
+}
+
+/// With every grant there is, for nobody.
+fn narrowly_granted(entry: Entry) -> Entry {
+    with_scopes(entry, "nobody@nowhere.invalid")
+}
+
+fn with_scopes(entry: Entry, jids: &str) -> Entry {
+    Permission::ALL.iter().filter(|permission| is_asked_for(**permission)).fold(entry, |entry, permission| {
+        let name = permission.as_str();
+        match (permission.scope_kind(), jids) {
+            (ScopeKind::Jids | ScopeKind::Rooms, jids) => entry.grant(name, &[jids]),
+            (ScopeKind::Stanzas, "*") => entry.grant(name, &["message", "presence", "iq"]),
+            (ScopeKind::Stanzas, _) if *permission == Permission::StanzaRead => entry.grant(name, &["presence"]),
+            (ScopeKind::Stanzas, jids) => entry.grant(name, &[&format!("message:{jids}")]),
+            (ScopeKind::None | ScopeKind::Quota, _) => entry.grant_whole(name),
+        }
+    })
+}
+
+/// Whether the manifest of `caller` names it; the others belong to groupings that are still to come.
+fn is_asked_for(permission: Permission) -> bool {
+    static MANIFEST: &str = include_str!("../guests/caller/plugin.toml");
+    MANIFEST.contains(&format!("\"{permission}\""))
+}
+
+/// A house that is not built yet.
+pub(crate) struct Plan {
+    home: Home,
+    policy: Policy,
+    accounts: Vec<(String, Account)>,
+    connects: bool,
+    /// What the configuration points to, beside the home.
+    beside: Option<Folder>,
+}
+
+impl Plan {
+    /// With one account, called as returned by [`House::name`], that logs in.
+    pub(crate) async fn new() -> Self {
+        let mut plan = Self::empty(true);
+        plan.account().await;
+        plan
+    }
+
+    /// With one account that never logs in: for what needs no server.
+    pub(crate) fn offline() -> Self {
+        let mut plan = Self::empty(false);
+        let (name, folder) = (unique(), Folder::new().unwrap());
+        let certificate = Certificate::make(&folder).unwrap();
+        let account = Account { jid: format!("{name}@{DOMAIN}").parse().unwrap(), password: "none".to_owned() };
+        plan.home.add_account(&name, &account, Server::StartTls(1, &certificate)).unwrap();
+        plan.home.set("auto_login", false).unwrap();
+        plan.accounts.push((name, account));
+        plan.beside = Some(folder);
+        plan
+    }
+
+    fn empty(connects: bool) -> Self {
+        trace::start();
+        Self { home: Home::new().unwrap(), policy: Policy::default(), accounts: Vec::new(), connects, beside: None }
+    }
+
+    /// Adds an account.
+    pub(crate) async fn account(&mut self) {
+        let prosody = prosody().await;
+        let name = unique();
+        let account = prosody.add_account(&name).unwrap();
+        let server = Server::StartTls(prosody.ports().starttls, prosody.certificate());
+        self.home.add_account(&name, &account, server).unwrap();
+        self.accounts.push((name, account));
+    }
+
+    /// Sets one of the host's settings.
+    pub(crate) fn set(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
+        self.home.set(key, value).unwrap();
+        self
+    }
+
+    /// Adds a caller that is told what to do under its id.
+    pub(crate) fn caller(self, id: &str, entry: impl FnOnce(Entry) -> Entry) -> Self {
+        self.plugin(id, "caller", |new| entry(new.set("name", id)))
+    }
+
+    /// Adds any plugin that was built.
+    pub(crate) fn plugin(mut self, id: &str, file: &str, entry: impl FnOnce(Entry) -> Entry) -> Self {
+        let installed = self.home.install(id, &plugins::built(file).unwrap()).unwrap();
+        self.policy = self.policy.with(id, entry(installed));
+        self
+    }
+
+    /// Adds a plugin from bytes that a test made.
+    pub(crate) fn bytes(mut self, id: &str, bytes: &[u8], entry: impl FnOnce(Entry) -> Entry) -> Self {
+        let installed = self.home.install_bytes(id, bytes).unwrap();
+        self.policy = self.policy.with(id, entry(installed));
+        self
+    }
+
+    /// Adds [`FULL`], [`BARE`] and [`NARROW`].
+    pub(crate) fn three(self) -> Self {
+        self.caller(FULL, granted).caller(BARE, |entry| entry).caller(NARROW, narrowly_granted)
+    }
+
+    /// Builds it; its accounts are connected and ready when this returns.
+    pub(crate) async fn start(self) -> House {
+        self.home.set_policy(&self.policy).unwrap();
+        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+        let config = Config::load(&self.home.path().join("parlor.toml"), &overrides).unwrap();
+        let host = Host::start(config).await.unwrap();
+        let ears = self.accounts.iter().map(|(name, _)| {
+            let shared = Arc::clone(host.account(&name.parse().unwrap()).unwrap());
+            Ears::open(shared, self.policy.plugin.keys())
+        });
+        let ears = ears.collect();
+        let house =
+            House { host, home: self.home, policy: self.policy, accounts: self.accounts, ears, _beside: self.beside };
+        if self.connects {
+            for at in 0..house.accounts.len() {
+                house.ready(at).await;
+            }
+        }
+        house
+    }
+}
+
+fn unique() -> String {
+    format!("bot{:016x}", rand::random::<u64>())
+}
+
+/// A running house. Dropping it ends its plugins and accounts without a good-bye.
+pub(crate) struct House {
+    pub(crate) host: Host,
+    pub(crate) home: Home,
+    pub(crate) policy: Policy,
+    /// Each with its name in the configuration.
+    pub(crate) accounts: Vec<(String, Account)>,
+    ears: Vec<Ears>,
+    _beside: Option<Folder>,
+}
+
+impl House {
+    /// The name of its first account.
+    pub(crate) fn name(&self) -> &str {
+        &self.accounts[0].0
+    }
+
+    /// Its first account.
+    pub(crate) fn account(&self) -> &Account {
+        &self.accounts[0].1
+    }
+
+    /// What plugins hold of its first account.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.ears[0].shared
+    }
+
+    /// The ears on its first account.
+    pub(crate) fn ears(&self) -> &Ears {
+        &self.ears[0]
+    }
+
+    /// Calls something from inside a plugin on the first account, and waits for what comes of it.
+    pub(crate) async fn call(&self, plugin: &str, call: &str, args: Value) -> Answer {
+        self.call_on(0, plugin, call, args).await
+    }
+
+    /// The same on the account of this index.
+    pub(crate) async fn call_on(&self, at: usize, plugin: &str, call: &str, args: Value) -> Answer {
+        let n = self.order_on(at, plugin, call, args).await;
+        self.answer_on(at, plugin, call, n).await
+    }
+
+    /// Tells a plugin to call something, without waiting; gives the order's number.
+    pub(crate) async fn order(&self, plugin: &str, call: &str, args: Value) -> u64 {
+        self.order_on(0, plugin, call, args).await
+    }
+
+    async fn order_on(&self, at: usize, plugin: &str, call: &str, args: Value) -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let n = NEXT.fetch_add(1, Relaxed);
+        self.ears[at].emit(&format!("{plugin}.order"), &json!({ "n": n, "call": call, "args": args })).await;
+        n
+    }
+
+    /// Waits for the answer to an order.
+    pub(crate) async fn answer(&self, plugin: &str, call: &str, n: u64) -> Answer {
+        self.answer_on(0, plugin, call, n).await
+    }
+
+    async fn answer_on(&self, at: usize, plugin: &str, call: &str, n: u64) -> Answer {
+        let answer =
+            self.ears[at].hear(&format!("{plugin}.done"), &format!("{call} by {plugin}"), |it| it["n"] == n).await;
+        Answer::read(&format!("{call} by {plugin}"), &answer)
+    }
+
+    /// Lets a plugin listen to an event; gives the order's number, under which it tells what it heard.
+    pub(crate) async fn listen(&self, plugin: &str, name: &str) -> u64 {
+        self.listen_with(plugin, json!({ "name": name })).await
+    }
+
+    /// The same with a filter beside the name.
+    pub(crate) async fn listen_with(&self, plugin: &str, args: Value) -> u64 {
+        self.listen_on(0, plugin, args).await
+    }
+
+    /// The same on the account of this index.
+    pub(crate) async fn listen_on(&self, at: usize, plugin: &str, args: Value) -> u64 {
+        let n = self.order_on(at, plugin, "listen.on", args.clone()).await;
+        self.answer_on(at, plugin, &format!("listen.on {args}"), n).await.ok();
+        n
+    }
+
+    /// The next event that a plugin heard by this order's subscription.
+    pub(crate) async fn heard(&self, plugin: &str, n: u64) -> Value {
+        self.heard_on(0, plugin, n).await
+    }
+
+    /// The same on the account of this index.
+    pub(crate) async fn heard_on(&self, at: usize, plugin: &str, n: u64) -> Value {
+        let mut it =
+            self.ears[at].hear(&format!("{plugin}.heard"), &format!("what {plugin} hears"), |it| it["n"] == n).await;
+        it["event"].take()
+    }
+
+    /// What a plugin heard by this order's subscription and nobody has asked for yet.
+    ///
+    /// Everything that was routed before is in it: the plugin first carries out an order that comes after that.
+    pub(crate) async fn heard_so_far(&self, plugin: &str, n: u64) -> Vec<Value> {
+        self.heard_so_far_on(0, plugin, n).await
+    }
+
+    /// The same on the account of this index.
+    pub(crate) async fn heard_so_far_on(&self, at: usize, plugin: &str, n: u64) -> Vec<Value> {
+        self.call_on(at, plugin, "user.jid", Value::Null).await.ok();
+        let (name, mut found) = (format!("{plugin}.heard"), Vec::new());
+        while let Some(mut it) = self.ears[at].take(&name, |it| it["n"] == n) {
+            found.push(it["event"].take());
+        }
+        found
+    }
+
+    /// Waits for a line of the log about the first account.
+    pub(crate) async fn logged(&self, message: &str, fields: &[(&str, &str)]) -> Line {
+        let what = format!("the log line {message:?} {fields:?}");
+        trace::wait(&what, self.name(), SOON, |line| line.is(message, fields).then(|| line.clone())).await
+    }
+
+    /// What runs of a plugin on the first account.
+    pub(crate) async fn instance(&self, plugin: &str) -> Arc<Instance> {
+        self.host.instance(&id(plugin), &self.account_name()).await.unwrap()
+    }
+
+    /// Where a plugin stands on the first account.
+    pub(crate) async fn state(&self, plugin: &str) -> State {
+        let (id, account) = (id(plugin), self.account_name());
+        let status = self.host.status().await;
+        let found = status.into_iter().find(|one| one.id == id && one.account.as_ref().is_none_or(|on| *on == account));
+        found.unwrap().state
+    }
+
+    fn account_name(&self) -> AccountName {
+        self.name().parse().unwrap()
+    }
+
+    /// Waits until an account has logged in and is done with all that follows.
+    async fn ready(&self, at: usize) {
+        let Ears { shared, .. } = &self.ears[at];
+        let mut connection = shared.connection();
+        let up = connection.wait_for(|one| matches!(one, Connection::Connected(_) | Connection::Failed(_)));
+        let up = timeout(SOON, up).await.unwrap_or_else(|_| panic!("no log-in\n{}", trace::tail(self.name())));
+        assert!(matches!(*up.unwrap(), Connection::Connected(_)), "{}", trace::tail(self.name()));
+        let initialized = shared.ask(|answer| Command::WaitUntil { name: "initialized".into(), answer });
+        timeout(SOON, initialized).await.unwrap().unwrap();
+    }
+
+    /// Stops it as a user would.
+    pub(crate) async fn stop(self) {
+        self.host.stop().await;
+    }
+}
+
+pub(crate) fn id(plugin: &str) -> PluginId {
+    plugin.parse().unwrap()
+}
+
+/// What the harness hears and says on one account, in the way of a plugin with every grant.
+pub(crate) struct Ears {
+    /// As whom.
+    pub(crate) id: InstanceId,
+    shared: Arc<Shared>,
+    heard: Arc<Heard>,
+    reader: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Heard {
+    events: Mutex<VecDeque<(String, Value)>>,
+    news: Notify,
+}
+
+impl Ears {
+    /// Listens to what the callers answer.
+    fn open<'a>(shared: Arc<Shared>, callers: impl Iterator<Item = &'a String>) -> Self {
+        let id = InstanceId::next();
+        let (mailbox, mut receiver) = Mailbox::new(id, 10_000, Arc::new(Grants::all()));
+        for caller in callers {
+            for what in ["done", "heard"] {
+                shared.router.subscribe(&mailbox, &format!("{caller}.{what}"), Filter::default(), false);
+            }
+        }
+        let heard = Arc::<Heard>::default();
+        let events = Arc::clone(&heard);
+        let reader = tokio::spawn(async move {
+            while let Some(mail) = receiver.recv().await {
+                let Event { name, payload, .. } = &*mail.event;
+                if let Payload::Json(json) = payload {
+                    let value = serde_json::from_str(json).unwrap();
+                    events.events.lock().unwrap().push_back((name.to_string(), value));
+                    events.news.notify_waiters();
+                }
+            }
+        });
+        Self { id, shared, heard, reader }
+    }
+
+    /// Fires an event, as a plugin does.
+    pub(crate) async fn emit(&self, name: &str, payload: &Value) {
+        let (by, payload) = (self.id, Payload::Json(payload.to_string()));
+        self.shared.ask(|answer| Command::Emit { by, name: name.into(), payload, answer }).await.unwrap();
+    }
+
+    /// Adds a promise, as a plugin does.
+    pub(crate) async fn promise(&self, name: &str) {
+        let (by, names) = (self.id, vec![name.into()]);
+        self.shared.ask(|answer| Command::AddPromises { by, names, most: 1_000, answer }).await.unwrap();
+    }
+
+    /// Whether an order was not answered yet.
+    pub(crate) fn nothing_from(&self, plugin: &str, n: u64) -> bool {
+        self.take(&format!("{plugin}.done"), |it| it["n"] == n).is_none()
+    }
+
+    /// Whether a plugin told nothing more of what it heard by this order's subscription.
+    pub(crate) fn heard_nothing(&self, plugin: &str, n: u64) -> bool {
+        self.take(&format!("{plugin}.heard"), |it| it["n"] == n).is_none()
+    }
+
+    fn take(&self, name: &str, mut wanted: impl FnMut(&Value) -> bool) -> Option<Value> {
+        let mut events = self.heard.events.lock().unwrap();
+        let at = events.iter().position(|(other, value)| other == name && wanted(value))?;
+        events.remove(at).map(|(_, value)| value)
+    }
+
+    async fn hear(&self, name: &str, what: &str, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+        let hear = async {
+            loop {
+                let news = self.heard.news.notified();
+                tokio::pin!(news);
+                // Registered before the events are read, so that one that comes in between wakes this.
+                news.as_mut().enable();
+                if let Some(value) = self.take(name, &mut wanted) {
+                    return value;
+                }
+                news.await;
+            }
+        };
+        match timeout(SOON, hear).await {
+            Ok(value) => value,
+            Err(_) => panic!("nothing came within {SOON:?} of {what}\n{}", trace::tail(self.shared.name.as_str())),
+        }
+    }
+}
+
+impl Drop for Ears {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// Waits until a plugin on the first account runs.
+pub(crate) async fn running(house: &House, plugin: &str) {
+    let wait = async {
+        // After a failure the state lags behind; the instance is taken away first.
+        let account = house.account_name();
+        while house.host.instance(&id(plugin), &account).await.is_none() || house.state(plugin).await != State::Running
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    if timeout(SOON, wait).await.is_err() {
+        panic!("{plugin} does not run\n{}", trace::tail(house.name()));
+    }
+}
+
+/// A call with its arguments, and the grant and scope that it lacks.
+pub(crate) type Refused<'a> = (&'a str, Value, &'a str, Option<&'a str>);
+
+/// Each call is denied to who has no grant, and to who has one for somebody else.
+pub(crate) async fn refuses(house: &House, calls: &[Refused<'_>]) {
+    for (call, args, permission, scope) in calls {
+        house.call(BARE, call, args.clone()).await.denied(permission, *scope);
+        if permission.parse::<Permission>().unwrap().scope_kind() != ScopeKind::None {
+            house.call(NARROW, call, args.clone()).await.denied(permission, *scope);
+        }
+    }
+}
+
+/// No subscription to these events without the grant.
+pub(crate) async fn refuses_to_tell(house: &House, permission: &str, events: &[&str]) {
+    for event in events {
+        for how in ["listen.on", "listen.once"] {
+            house.call(BARE, how, json!({ "name": event })).await.denied(permission, None);
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! Each limit of a plugin bites, at the number that the owner wrote, and nobody else feels it.
+
+use std::time::{Duration, Instant};
+
+use parlor::plugins::State;
+use parlor_tests::plugins;
+use parlor_tests::policy::Entry;
+use serde_json::{Value, json};
+use wasm_encoder::{ComponentSection as _, ComponentSectionId, InstanceSection, RawSection};
+use wasmparser::{Parser, Payload};
+
+use crate::house::{BARE, FULL, House, Plan, SOON, friend, granted, running};
+use crate::trace;
+
+/// A house that needs no server, with a good plugin and a bad one.
+async fn with_unruly(behaviour: &str, limit: impl FnOnce(Entry) -> Entry) -> House {
+    let plan = Plan::offline().caller(BARE, |entry| entry);
+    plan.plugin("unruly", "unruly", |entry| limit(entry.set("behaviour", behaviour))).start().await
+}
+
+/// The bad one is ended for this reason, and the good one lives.
+async fn ends(house: House, reason: &str) {
+    let line = house.logged("plugin ended", &[("plugin", "unruly")]).await;
+    assert_eq!(line.get("reason"), reason);
+    house.call(BARE, "user.jid", Value::Null).await.ok();
+    house.stop().await;
+}
+
+/// What the bad one says of its deed.
+async fn says(house: &House, line: &str) {
+    house.logged(line, &[("plugin", "unruly")]).await;
+    assert_eq!(house.state("unruly").await, State::Running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory() {
+    let house = with_unruly("grow-memory", |entry| entry.limit("memory", "4 MiB")).await;
+    ends(house, "it wanted more memory than its limit of 4 MiB").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_of_all_memories_together() {
+    let more = r#"(module (memory 48) (func $start (drop (memory.grow (i32.const 1)))) (start $start))"#;
+    let fits = with_modules(&[more], |entry| entry.limit("memory", "8 MiB")).await;
+    assert_eq!(fits.state("grafted").await, State::Running);
+    let house = with_modules(&[more, more, more], |entry| entry.limit("memory", "8 MiB")).await;
+    grafted_ends(&house, "it wanted more memory than its limit of 8 MiB").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memories() {
+    let memory = "(module (memory 1))";
+    let fits = with_modules(&[memory], |entry| entry.limit("memories", 2)).await;
+    assert_eq!(fits.state("grafted").await, State::Running);
+    let house = with_modules(&[memory, memory], |entry| entry.limit("memories", 2)).await;
+    grafted_ends(&house, "resource limit exceeded: memory count too high at 3").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables() {
+    let house = with_modules(&["(module (table 1 funcref))"; 4], |entry| entry.limit("tables", 4)).await;
+    let line = house.logged("plugin ended", &[("plugin", "grafted")]).await;
+    assert!(line.get("reason").contains("table count too high"), "{line:?}");
+    house.call(BARE, "user.jid", Value::Null).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn table_elements() {
+    let table =
+        "(module (table 500 funcref) (func $start (drop (table.grow (ref.null func) (i32.const 1)))) (start $start))";
+    let fits = with_modules(&[table], |entry| entry.limit("table_elements", 501)).await;
+    assert_eq!(fits.state("grafted").await, State::Running);
+    let house = with_modules(&[table], |entry| entry.limit("table_elements", 500)).await;
+    grafted_ends(&house, "it wanted more table elements than its limit of 500").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn core_instances() {
+    let house = with_modules(&["(module)"; 20], |entry| entry.limit("instances", 20)).await;
+    let line = house.logged("plugin ended", &[("plugin", "grafted")]).await;
+    assert!(line.get("reason").contains("instance count too high"), "{line:?}");
+    let fits = with_modules(&["(module)"; 20], |entry| entry).await;
+    assert_eq!(fits.state("grafted").await, State::Running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handles() {
+    let house = with_unruly("handles", |entry| entry.limit("handles", 64)).await;
+    let line = house.logged("plugin ended", &[("plugin", "unruly")]).await;
+    assert_ne!(line.get("reason"), "", "{line:?}");
+    house.call(BARE, "user.jid", Value::Null).await.ok();
+
+    let few = |entry: Entry| entry.limit("handles", 64);
+    let house = Plan::offline().caller(FULL, few).start().await;
+    let asleep = house.order(FULL, "deed.sleep", json!({ "times": 20 })).await;
+    house.call(FULL, "user.jid", Value::Null).await.ok();
+    assert!(house.ears().nothing_from(FULL, asleep));
+    house.order(FULL, "deed.sleep", json!({ "times": 100 })).await;
+    house.logged("plugin ended", &[("plugin", FULL)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostcall_bytes() {
+    let house = with_unruly("big-argument", |entry| entry.limit("memory", "128 MiB")).await;
+    let line = house.logged("plugin ended", &[("plugin", "unruly")]).await;
+    assert_ne!(line.get("reason"), "", "{line:?}");
+
+    let house = Plan::offline().caller(FULL, |entry| entry.limit("hostcall_bytes", "64 KiB")).start().await;
+    let emit = |length: usize| json!({ "name": "big", "payload": "x".repeat(length) });
+    house.call(FULL, "api.emit", emit(30 << 10)).await.ok();
+    house.order(FULL, "log.write", json!({ "level": "info", "message": "x".repeat(60 << 10), "times": 2 })).await;
+    house.call(FULL, "user.jid", Value::Null).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recursion() {
+    ends(with_unruly("recursion", |entry| entry).await, "it used up its stack").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cpu_without_a_pause() {
+    for behaviour in ["spin", "copy-memory", "flood-calls"] {
+        let house = with_unruly(behaviour, |entry| entry.limit("cpu_slice", "50 ms")).await;
+        ends(house, "it computed for 50 ms without a pause").await;
+    }
+}
+
+/// A busy plugin that waits now and then goes to the yard, and comes back when it has become quiet.
+#[tokio::test(flavor = "multi_thread")]
+async fn cpu_share() {
+    let plan = Plan::offline().caller(BARE, |entry| entry);
+    let busy = |entry: Entry| entry.limit("cpu_burst", "10 ms").limit("cpu_share", 0.2);
+    let house = plan.caller(FULL, busy).start().await;
+    let instance = house.instance(FULL).await;
+    let began = Instant::now();
+    let work = house.order(FULL, "deed.work", json!({ "times": 200 })).await;
+    house.logged("plugin moved", &[("plugin", FULL), ("in_yard", "true")]).await;
+    house.call(BARE, "user.jid", Value::Null).await.ok();
+    house.answer(FULL, "deed.work", work).await.ok();
+    let (used, wall) = (instance.cpu.used(), began.elapsed());
+    assert!(used > Duration::from_millis(20), "{used:?} is no work");
+    assert!(
+        used <= wall.mul_f64(0.2) + Duration::from_millis(20),
+        "{used:?} of CPU in {wall:?} is more than its share"
+    );
+    // It is looked at whenever it is woken.
+    while instance.cpu.in_yard() {
+        assert!(began.elapsed() < wall + SOON, "it does not come back");
+        house.call(FULL, "user.jid", Value::Null).await.ok();
+    }
+    house.logged("plugin moved", &[("plugin", FULL), ("in_yard", "false")]).await;
+    house.call(FULL, "user.jid", Value::Null).await.ok();
+    assert_eq!(house.state(FULL).await, State::Running);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_in_flight() {
+    let plan = Plan::offline().caller(BARE, |entry| entry);
+    let house = plan.caller(FULL, |entry| entry.limit("handlers", 2)).start().await;
+    house.ears().promise("go").await;
+    let slow = house.order(FULL, "listen.on-and-wait", json!({ "name": "work", "promise": "go" })).await;
+    house.answer(FULL, "listen.on-and-wait", slow).await.ok();
+    for number in 1..=3 {
+        house.ears().emit("work", &json!(number)).await;
+    }
+    for number in 1..=2 {
+        assert_eq!(house.heard(FULL, slow).await["payload"]["json"], number);
+    }
+    for _ in 0..20 {
+        house.call(BARE, "user.jid", Value::Null).await.ok();
+    }
+    assert!(house.ears().heard_nothing(FULL, slow), "a third handler began");
+    house.ears().emit("go", &Value::Null).await;
+    assert_eq!(house.heard(FULL, slow).await["payload"]["json"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mailbox_and_what_it_lost_is_told() {
+    let house = Plan::offline().caller(FULL, |entry| entry.limit("handlers", 1).limit("mailbox", 4)).start().await;
+    let lagged = house.listen(FULL, "lagged").await;
+    for lost in [10, 3] {
+        house.ears().promise("go").await;
+        let slow = house.order(FULL, "listen.on-and-wait", json!({ "name": "work", "promise": "go" })).await;
+        house.answer(FULL, "listen.on-and-wait", slow).await.ok();
+        house.ears().emit("work", &json!("first")).await;
+        house.heard(FULL, slow).await;
+        // One is being handled; four wait; the others are lost.
+        for number in 0..4 + lost {
+            house.ears().emit("work", &json!(number)).await;
+        }
+        house.ears().emit("go", &Value::Null).await;
+        assert_eq!(house.heard(FULL, lagged).await["payload"], json!({ "json": { "lost": lost } }));
+        for number in 0..4 {
+            assert_eq!(house.heard(FULL, slow).await["payload"]["json"], number);
+        }
+        house.call(FULL, "listen.not", json!({ "order": slow })).await.ok();
+        assert!(house.heard_so_far(FULL, slow).await.is_empty());
+        assert!(house.heard_so_far(FULL, lagged).await.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscriptions() {
+    let house = with_unruly("many-subscriptions", |entry| entry.limit("subscriptions", 5)).await;
+    says(&house, "ManySubscriptions: got 5 subscriptions: over limit: 5 subscriptions").await;
+    let instance = house.instance("unruly").await;
+    assert_eq!(house.shared().router.count(instance.id), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn promises() {
+    let house = with_unruly("many-promises", |entry| entry.limit("promises", 3)).await;
+    says(&house, "ManyPromises: got 3 promises: over limit: 3 promises").await;
+    let house = with_unruly("many-promises", |entry| entry.limit("promises", 100)).await;
+    says(&house, "ManyPromises: got 100 promises: over limit: 100 promises").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timers() {
+    let house = with_unruly("many-timers", |entry| entry.limit("timers", 7)).await;
+    says(&house, "ManyTimers: got 7 timers: over limit: 7 timers").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_calls() {
+    let house = Plan::offline().caller(FULL, |entry| entry.limit("open_calls", 8)).start().await;
+    house.ears().promise("go").await;
+    let waits = house.order(FULL, "deed.wait-until", json!({ "promise": "go", "times": 13 })).await;
+    house.instance(FULL).await.waits().wait_for(|waits| *waits == 8).await.unwrap();
+    house.ears().emit("go", &Value::Null).await;
+    let outcome = house.answer(FULL, "deed.wait-until", waits).await.ok();
+    assert_eq!((&outcome["came"], &outcome["failed"]), (&json!(8), &json!(5)), "{outcome}");
+    assert_eq!(outcome["error"], json!({ "case": "over-limit", "what": "8 open calls" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn log_lines_a_second() {
+    let house = Plan::offline().caller(FULL, |entry| entry.limit("log_lines_per_second", 5)).start().await;
+    let flood = json!({ "level": "info", "message": "flood", "times": 1_000 });
+    house.call(FULL, "log.write", flood).await.ok();
+    // The next line that there is room for says how many were dropped.
+    let dropped = loop {
+        house.call(FULL, "log.write", json!({ "level": "info", "message": "after" })).await.ok();
+        let lines = trace::with("account", house.name());
+        if lines.iter().any(|line| line.get("message") == "after") {
+            break lines;
+        }
+    };
+    let written = dropped.iter().filter(|line| line.get("message") == "flood").count();
+    assert!((5..=10).contains(&written), "{written} lines at once");
+    let told: usize = dropped.iter().map(|line| line.get("dropped").parse().unwrap_or(0)).sum();
+    assert!(told >= 1_000 - written, "{told} of {} were told", 1_000 - written);
+}
+
+/// A flood is slowed down first, and refused when that is not enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_a_second() {
+    let slow = |entry: Entry| granted(entry).limit("messages_per_second", 4).limit("messages_burst", 2);
+    let house = Plan::new().await.caller(FULL, slow).start().await;
+    let mut friend = friend("friend").await;
+    let jid = friend.jid().to_bare();
+    let began = Instant::now();
+    let three = house.call(FULL, "deed.send", json!({ "jid": jid.to_string(), "times": 3 })).await.ok();
+    assert_eq!(three["came"], 3, "{three}");
+    assert!(began.elapsed() >= Duration::from_millis(200), "the third was not slowed down: {:?}", began.elapsed());
+    let many = house.call(FULL, "deed.send", json!({ "jid": jid.to_string(), "times": 30 })).await.ok();
+    let (came, failed) = (many["came"].as_u64().unwrap(), many["failed"].as_u64().unwrap());
+    assert!(came + failed == 30 && (2..=14).contains(&came), "{many}");
+    assert_eq!(many["error"], json!({ "case": "over-limit", "what": "4 stanzas a second" }));
+    house.call(FULL, "api.send", json!({ "stanza": format!("<message to='{jid}'><body>end</body></message>") })).await;
+    friend.catch_up(SOON).await.unwrap();
+    let arrived = friend.received_xml().iter().filter(|xml| xml.starts_with("<message")).count();
+    assert!((came + 3..=came + 4).contains(&(arrived as u64)), "{arrived} arrived of {came} + 3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_to_initialize() {
+    let house = with_unruly("initialize-sleeps", |entry| entry.limit("initialize", "100 ms")).await;
+    ends(house, "its initialize did not return within 100 ms").await;
+    let house = with_unruly("initialize-spins", |entry| entry.limit("cpu_slice", "50 ms")).await;
+    ends(house, "it computed for 50 ms without a pause").await;
+}
+
+/// Row 7: dead-lines stand still while a plugin waits for the session, and nobody waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_promise_is_not_held_against_it() {
+    let house = with_unruly("initialize-never-returns", |entry| entry.limit("initialize", "100 ms")).await;
+    let timer = house.order(BARE, "timers.sleep", json!({ "milliseconds": 300 })).await;
+    house.answer(BARE, "timers.sleep", timer).await.ok();
+    assert_eq!(house.state("unruly").await, State::Starting);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_to_stop() {
+    for (behaviour, message) in [
+        ("stop-never-returns", "plugin did not stop within 100 ms and was ended"),
+        ("stop-spins", "plugin did not stop within 100 ms and was ended"),
+        ("stop-traps", "plugin failed while stopping"),
+    ] {
+        let house = with_unruly(behaviour, |entry| entry.limit("stop", "100 ms")).await;
+        let name = house.name().to_owned();
+        let began = Instant::now();
+        house.stop().await;
+        assert!(began.elapsed() < Duration::from_secs(5), "{behaviour}: {:?}", began.elapsed());
+        assert!(trace::with("account", &name).iter().any(|line| line.is(message, &[])), "{}", trace::tail(&name));
+    }
+}
+
+/// The time of a handler counts with its waits, and all of the plugin is ended with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn time_of_a_handler() {
+    let plan = Plan::offline().caller(BARE, |entry| entry);
+    let house = plan.caller(FULL, |entry| entry.limit("handler", "200 ms")).start().await;
+    house.call(FULL, "timers.sleep", json!({ "milliseconds": 20 })).await.ok();
+    let began = Instant::now();
+    house.order(FULL, "timers.sleep", json!({ "milliseconds": 60_000 })).await;
+    let line = house.logged("plugin ended", &[("plugin", FULL)]).await;
+    assert_eq!(line.get("reason"), "a handler did not return within 200 ms");
+    assert!(began.elapsed() >= Duration::from_millis(200));
+    house.call(BARE, "timers.sleep", json!({ "milliseconds": 300 })).await.ok();
+    running(&house, FULL).await;
+}
+
+/// A plugin that fails again and again rests in between, and then stays where it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn failures() {
+    let house = with_unruly("trap", |entry| entry).await;
+    let line = house.logged("plugin quarantined", &[("plugin", "unruly")]).await;
+    assert_eq!((line.get("failures"), line.get("reason")), ("5", "it panicked or aborted"));
+    assert_eq!(house.state("unruly").await, State::Quarantined("it panicked or aborted".to_owned()));
+    house.call(BARE, "user.jid", Value::Null).await.ok();
+}
+
+/// A house with a good plugin, and the same plugin with more core modules in it.
+async fn with_modules(modules: &[&str], limit: impl FnOnce(Entry) -> Entry) -> House {
+    let mut bytes = plugins::built("caller").unwrap().bytes().unwrap();
+    for module in modules {
+        graft(&mut bytes, &wat::parse_str(module).unwrap());
+    }
+    let plan = Plan::offline().caller(BARE, |entry| entry);
+    plan.bytes("grafted", &bytes, |entry| limit(entry.set("name", "grafted"))).start().await
+}
+
+async fn grafted_ends(house: &House, reason: &str) {
+    let line = house.logged("plugin ended", &[("plugin", "grafted")]).await;
+    assert_eq!(line.get("reason"), reason);
+    house.call(BARE, "user.jid", Value::Null).await.ok();
+}
+
+/// Puts a core module into a component, and an instance of it.
+fn graft(component: &mut Vec<u8>, module: &[u8]) {
+    let mut depth = 0;
+    let mut index = 0;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.unwrap() {
+            Payload::ModuleSection { .. } => {
+                index += u32::from(depth == 0);
+                depth += 1;
+            }
+            Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            _ => {}
+        }
+    }
+    RawSection { id: ComponentSectionId::CoreModule.into(), data: module }.append_to_component(component);
+    let mut instances = InstanceSection::new();
+    instances.instantiate::<_, &str>(index, []);
+    instances.append_to_component(component);
+}

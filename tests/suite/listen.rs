@@ -1,0 +1,183 @@
+//! `listen`: subscriptions and filters (API rows 122–124), and the order in which events come.
+
+use serde_json::{Value, json};
+
+use crate::house::{BARE, FULL, NARROW, Plan, SOON, client, friend, granted};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_hears_all_once_hears_one_and_not_ends_it() {
+    let house = Plan::offline().three().start().await;
+    let on = house.listen(BARE, "tick").await;
+    let once = house.order(BARE, "listen.once", json!({ "name": "tick" })).await;
+    house.answer(BARE, "listen.once", once).await.ok();
+    for number in 1..=3 {
+        house.ears().emit("tick", &json!(number)).await;
+    }
+    let payloads = |events: Vec<Value>| events.iter().map(|event| event["payload"]["json"].clone()).collect::<Vec<_>>();
+    assert_eq!(payloads(house.heard_so_far(BARE, on).await), [1, 2, 3]);
+    assert_eq!(payloads(house.heard_so_far(BARE, once).await), [1]);
+    house.call(BARE, "listen.not", json!({ "order": on })).await.ok();
+    house.ears().emit("tick", &json!(4)).await;
+    assert!(house.heard_so_far(BARE, on).await.is_empty());
+    house.call(BARE, "listen.not", json!({ "order": on })).await.fails("not-found");
+    house.call(BARE, "listen.not", json!({ "order": once })).await.fails("not-found");
+    house.call(BARE, "listen.on", json!({ "name": "" })).await.invalid("name");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_ends_anothers_subscription() {
+    let house = Plan::offline().three().start().await;
+    let mine = house.listen(BARE, "tick").await;
+    let shared = house.shared();
+    let (id, other) = (house.instance(BARE).await.id, house.instance(FULL).await.id);
+    let before = shared.router.count(id);
+    // All numbers that were ever given out.
+    let newest = parlor::router::SubscriptionId::next().0;
+    assert!((0..newest).all(|number| {
+        !shared.router.unsubscribe(other, parlor::router::SubscriptionId(number)) || shared.router.count(id) == before
+    }));
+    house.ears().emit("tick", &json!(1)).await;
+    house.heard(BARE, mine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_host_matches_filters() {
+    let house = Plan::new().await.caller(FULL, granted).start().await;
+    let (mut juliet, mut romeo) = (friend("juliet").await, friend("romeo").await);
+    let (bot, jid) = (house.account().jid.clone(), juliet.jid().to_bare().to_string());
+    let filters = [
+        ("all", json!({ "name": "message" })),
+        ("from", json!({ "name": "message", "from": jid })),
+        ("full", json!({ "name": "message", "from": juliet.jid().to_string() })),
+        ("prefix", json!({ "name": "message", "prefix": "!" })),
+        ("kind", json!({ "name": "message", "kind": "headline" })),
+        ("room", json!({ "name": "message", "room": "room@conference.localhost" })),
+    ];
+    let mut numbers = Vec::new();
+    for (name, filter) in filters {
+        numbers.push((name, house.listen_with(FULL, filter).await));
+    }
+    let end = house.listen_with(FULL, json!({ "name": "message", "prefix": "the end" })).await;
+    juliet.chat(bot.clone(), "hello").await.unwrap();
+    juliet.chat(bot.clone(), "!help").await.unwrap();
+    juliet.catch_up(SOON).await.unwrap();
+    romeo.chat(bot.clone(), "!go").await.unwrap();
+    romeo.chat(bot, "the end").await.unwrap();
+    house.heard(FULL, end).await;
+    for (name, n) in numbers {
+        let events = house.heard_so_far(FULL, n).await;
+        let bodies: Vec<_> = events.iter().map(|event| event["payload"]["message"]["body"].as_str().unwrap()).collect();
+        let expected: &[&str] = match name {
+            "all" => &["hello", "!help", "!go", "the end"],
+            "from" | "full" => &["hello", "!help"],
+            "prefix" => &["!help", "!go"],
+            _ => &[],
+        };
+        assert_eq!(bodies, expected, "{name}");
+    }
+    let on = |filter: Value| house.call(FULL, "listen.on", filter);
+    on(json!({ "name": "message", "kind": "loud" })).await.invalid("filter.kind");
+    on(json!({ "name": "message", "from": "@@" })).await.invalid("filter.from");
+    on(json!({ "name": "message", "room": "@@" })).await.invalid("filter.room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_messages_and_xml_come_to_who_asks_and_may() {
+    let house = Plan::new().await.three().start().await;
+    let friend = friend("friend").await;
+    let jid = friend.jid().to_bare().to_string();
+    let plain = house.listen(FULL, "message").await;
+    let own = house.listen_with(FULL, json!({ "name": "message", "own": true, "xml": true })).await;
+    // Another client of the account writes: the host gets a copy (XEP-0280).
+    let mut other = client(house.account()).await;
+    other.chat(friend.jid().to_bare(), "from my telephone").await.unwrap();
+    let copy = house.heard(FULL, own).await["payload"]["message"].clone();
+    assert_eq!((&copy["own"], &copy["carbon"], &copy["chat"]), (&json!(true), &json!("sent"), &json!(jid)));
+    assert!(copy["xml"].as_str().unwrap().contains("from my telephone"), "{copy}");
+    assert!(house.heard_so_far(FULL, plain).await.is_empty());
+    let xml = json!({ "name": "message", "xml": true });
+    house.call(BARE, "listen.on", xml).await.denied("messages.read", None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn xml_needs_a_grant_of_its_own() {
+    let reads = |entry: parlor_tests::policy::Entry| entry.grant("messages.read", &["*"]);
+    let house = Plan::offline().caller("reader", reads).start().await;
+    house.call("reader", "listen.on", json!({ "name": "message" })).await.ok();
+    house
+        .call("reader", "listen.on", json!({ "name": "message", "xml": true }))
+        .await
+        .denied("stanza.read", Some("message"));
+}
+
+/// What a plugin without any grant hears of connecting.
+const FREE: [&str; 6] = [
+    "pluginsInitialized",
+    "connectionInitialized",
+    "connected",
+    "statusInitialized",
+    "discoInitialized",
+    "initialized",
+];
+
+/// The order of API.md, as far as this version fires it. None of them waits for a plugin.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_connecting_come_in_their_order() {
+    let order = [
+        "pluginsInitialized",
+        "connectionInitialized",
+        "connected",
+        "statusInitialized",
+        "discoInitialized",
+        "rosterInitialized",
+        "roster",
+        "rosterGroupsFetched",
+        "rosterContactsFetched",
+        "chatBoxesInitialized",
+        "chatBoxesFetched",
+        "bookmarksInitialized",
+        "roomsPanelRendered",
+        "roomsAutoJoined",
+        "privateChatsAutoJoined",
+        "initialized",
+    ];
+    let mut plan = Plan::new().await;
+    for (id, entry) in [(FULL, true), (NARROW, false)] {
+        let names = order.join(",");
+        plan = plan.caller(id, |new| {
+            let new = new.set("listens", names);
+            if entry { granted(new) } else { new }
+        });
+    }
+    let house = plan.start().await;
+    for (plugin, expected) in [(FULL, &order[..]), (NARROW, &FREE)] {
+        let noted = house.call(plugin, "deed.noted", Value::Null).await.ok();
+        let names: Vec<_> = noted.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected, "{plugin}");
+        assert!(noted.as_array().unwrap().iter().all(|one| one["payload"] == "none"), "{noted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_can_do_is_told_to_who_may_know() {
+    let house = Plan::new()
+        .await
+        .caller(FULL, |new| granted(new.set("listens", "serviceDiscovered")))
+        .caller(BARE, |new| new)
+        .start()
+        .await;
+    house.call(BARE, "listen.on", json!({ "name": "serviceDiscovered" })).await.denied("disco.read", None);
+    let begun = std::time::Instant::now();
+    loop {
+        let noted = house.call(FULL, "deed.noted", Value::Null).await.ok();
+        let feature = |one: &Value| {
+            let feature = &one["payload"]["feature"];
+            assert_eq!(feature["entity"], "localhost", "{one}");
+            feature["var"] == "http://jabber.org/protocol/disco#info"
+        };
+        if noted.as_array().unwrap().iter().any(feature) {
+            return;
+        }
+        assert!(begun.elapsed() < SOON, "{noted}");
+    }
+}

@@ -1,0 +1,167 @@
+//! The rules that the sources keep, checked by reading them: who names what, and how files look.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The workspace's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A file of Rust, with its path from the root.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// What is not a test: up to the tests at the end of the file.
+    fn product(&self) -> &str {
+        self.text.split("#[cfg(test)]\nmod ").next().unwrap()
+    }
+
+    fn is_test(&self) -> bool {
+        let parts: BTreeSet<_> = self.path.split(['/', '.']).collect();
+        parts.contains("tests") || parts.contains("suite") || self.path.ends_with("xmpp/peer.rs")
+    }
+
+    /// Lines of the product without comments, with their numbers.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.product().lines().enumerate();
+        lines.map(|(number, line)| (number + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}
+
+/// Every file of Rust below these folders.
+fn sources(folders: &[&str]) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut open: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let path = path.strip_prefix(root()).unwrap().display().to_string();
+                found.push(Source { path, text });
+            }
+        }
+    }
+    assert!(found.len() > 10, "the sources were read: {}", found.len());
+    found
+}
+
+const ALL: &[&str] = &["host/src", "plugins-sdk/src", "example-plugins", "tests"];
+
+/// Lines that name one of these words where nobody may, or only files that `may` lets through.
+fn named(folders: &[&str], words: &[&str], may: impl Fn(&str) -> bool) -> Vec<String> {
+    let sources = sources(folders);
+    let elsewhere = sources.iter().filter(|source| !source.is_test() && !may(&source.path));
+    elsewhere
+        .flat_map(|source| {
+            let lines = source.code().filter(|(_, line)| words.iter().any(|word| line.contains(word)));
+            lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim()))
+        })
+        .collect()
+}
+
+#[track_caller]
+fn nobody(lines: &[String], rule: &str) {
+    assert!(lines.is_empty(), "{rule}:\n{}", lines.join("\n"));
+}
+
+#[test]
+fn only_xmpp_names_stanza_types_and_sockets() {
+    let words = ["tokio_xmpp", "xmpp_parsers", "minidom", "sasl::", "tokio_rustls", "TcpStream"];
+    let may = |path: &str| path.starts_with("host/src/xmpp");
+    nobody(&named(&["host/src"], &words, may), "only host/src/xmpp/ may name them");
+    assert!(!named(&["host/src"], &words, |_| false).is_empty(), "the words are those that the sources use");
+}
+
+#[test]
+fn only_the_api_and_what_runs_guests_name_the_bindings() {
+    let may = |path: &str| {
+        path.starts_with("host/src/api/")
+            || ["host/src/bindings.rs", "host/src/plugins/instance.rs", "host/src/plugins/engine.rs"].contains(&path)
+    };
+    nobody(&named(&["host/src"], &["bindings::"], may), "only api/, instance and engine may name them");
+    assert!(!named(&["host/src"], &["bindings::"], |_| false).is_empty(), "the word is the one that the sources use");
+}
+
+#[test]
+fn only_password_opens_passwords() {
+    let may = |path: &str| path.starts_with("host/src/xmpp/") || path == "host/src/lib.rs";
+    nobody(&named(&["host/src"], &["Password::", "xmpp::password", "zeroize"], may), "only host/src/xmpp/ may");
+}
+
+#[test]
+fn nothing_unwraps_or_is_left_to_do_outside_of_tests() {
+    let words = [".unwrap()", "todo!(", "unimplemented!(", "dbg!("];
+    nobody(&named(ALL, &words, |_| false), "an error says more, an `expect` states the invariant");
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let long: Vec<_> = sources(ALL)
+        .iter()
+        .filter(|source| !source.is_test())
+        .map(|source| (source.product().lines().count(), &source.path))
+        .filter(|(lines, _)| *lines > 600)
+        .map(|(lines, path)| format!("{path}: {lines} lines"))
+        .collect();
+    nobody(&long, "more than 600 lines are two files");
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    let silent: Vec<_> = sources(ALL)
+        .iter()
+        .filter(|source| !source.text.starts_with("//!") && !source.text.starts_with("#![doc = include_str!"))
+        .filter(|source| !source.path.ends_with("/tests.rs"))
+        .map(|source| source.path.clone())
+        .collect();
+    nobody(&silent, "a module opens with `//!`");
+}
+
+#[test]
+fn a_grouping_is_one_file_of_its_name_everywhere() {
+    let world = std::fs::read_to_string(root().join("wit/world.wit")).unwrap();
+    let groupings: Vec<_> =
+        world.lines().filter_map(|line| line.trim().strip_prefix("import ")?.strip_suffix(';')).collect();
+    assert!(groupings.len() >= 11, "{groupings:?}");
+    for grouping in groupings {
+        let name = grouping.replace('-', "_");
+        for file in [
+            format!("wit/{grouping}.wit"),
+            format!("host/src/api/{name}.rs"),
+            format!("plugins-sdk/src/{name}.rs"),
+            format!("tests/suite/{name}.rs"),
+        ] {
+            assert!(root().join(&file).is_file(), "{grouping} has no {file}");
+        }
+    }
+}
+
+/// What is called in `wit/` is called in the suite, by a plugin.
+#[test]
+fn every_call_of_the_contract_is_made_by_a_test() {
+    let suite: String = sources(&["tests/suite"]).into_iter().map(|source| source.text).collect();
+    let mut calls = 0;
+    for entry in std::fs::read_dir(root().join("wit")).unwrap() {
+        let path = entry.unwrap().path();
+        let grouping = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if ["types", "guest", "world"].contains(&grouping.as_str()) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for line in
+            text.lines().map(str::trim).filter(|line| line.contains(": func(") || line.contains(": async func("))
+        {
+            let call = format!("{grouping}.{}", line.split(':').next().unwrap().trim_start_matches('%'));
+            assert!(suite.contains(&format!("\"{call}\"")), "no test calls {call}");
+            calls += 1;
+        }
+    }
+    assert!(calls > 40, "the contract was read: {calls} calls");
+}

@@ -1,0 +1,110 @@
+//! What houses in this process write to the log, for tests that wait for a line.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Write as _};
+use std::sync::{LazyLock, Mutex, Once};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// One line.
+#[derive(Debug, Clone)]
+pub(crate) struct Line {
+    /// How important.
+    pub(crate) level: Level,
+    /// `plugin` where a plugin wrote it.
+    pub(crate) target: String,
+    /// What it says, under `message`, and its fields.
+    pub(crate) fields: BTreeMap<&'static str, String>,
+}
+
+impl Line {
+    /// The field's text; empty if there is none.
+    pub(crate) fn get(&self, field: &str) -> &str {
+        self.fields.get(field).map_or("", String::as_str)
+    }
+
+    pub(crate) fn is(&self, message: &str, fields: &[(&str, &str)]) -> bool {
+        self.get("message") == message && fields.iter().all(|(name, value)| self.get(name) == *value)
+    }
+}
+
+static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
+static NEWS: LazyLock<Notify> = LazyLock::new(Notify::new);
+
+/// Keeps lines from now on. All houses of the process share them: their accounts' names tell them apart.
+pub(crate) fn start() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let wanted = Targets::new().with_target("parlor", LevelFilter::DEBUG).with_target("plugin", LevelFilter::DEBUG);
+        tracing_subscriber::registry().with(Keep.with_filter(wanted)).init();
+    });
+}
+
+/// All lines with this field so far.
+pub(crate) fn with(field: &str, value: &str) -> Vec<Line> {
+    LINES.lock().unwrap().iter().filter(|line| line.get(field) == value).cloned().collect()
+}
+
+/// Waits for a line of this account of which `pick` makes something, from the first on.
+pub(crate) async fn wait<T>(what: &str, account: &str, limit: Duration, mut pick: impl FnMut(&Line) -> Option<T>) -> T {
+    let look = async {
+        loop {
+            let news = NEWS.notified();
+            tokio::pin!(news);
+            // Registered before the lines are read, so that one that comes in between wakes this.
+            news.as_mut().enable();
+            if let Some(found) = with("account", account).iter().find_map(&mut pick) {
+                return found;
+            }
+            news.await;
+        }
+    };
+    match timeout(limit, look).await {
+        Ok(found) => found,
+        Err(_) => panic!("not seen within {limit:?}: {what}\n{}", tail(account)),
+    }
+}
+
+/// The last lines of an account, for a failure.
+pub(crate) fn tail(account: &str) -> String {
+    let mut text = "last lines of its log:".to_owned();
+    let lines = with("account", account);
+    for line in &lines[lines.len().saturating_sub(15)..] {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n    {} {} {:?}", line.level, line.target, line.fields);
+    }
+    text
+}
+
+struct Keep;
+
+impl<S: Subscriber> Layer<S> for Keep {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields(BTreeMap::new());
+        event.record(&mut fields);
+        let metadata = event.metadata();
+        let line = Line { level: *metadata.level(), target: metadata.target().to_owned(), fields: fields.0 };
+        LINES.lock().unwrap().push(line);
+        NEWS.notify_waiters();
+    }
+}
+
+struct Fields(BTreeMap<&'static str, String>);
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+}
