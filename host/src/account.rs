@@ -211,10 +211,11 @@ impl Worker {
             let deadline = self.session.next_deadline();
             let has_room = self.has_room();
             tokio::select! {
-                next = next_on_link(&mut self.link, !has_room) => match next {
-                    Next::Event(event) => self.on_link(event),
-                    Next::Room => {}
-                },
+                next = next_on_link(&mut self.link, !has_room) => {
+                    if let Some(event) = next {
+                        self.on_link(event);
+                    }
+                }
                 // `Shared`, which this task holds too, keeps both channels open.
                 Some(order) = self.orders.recv() => match order {
                     Order::Stop { done } => {
@@ -394,18 +395,11 @@ impl Worker {
     }
 }
 
-/// What a link wakes its account for.
-enum Next {
-    Event(LinkEvent),
-    /// Its queue has room again.
-    Room,
-}
-
-/// The next thing on the link, or never while there is none.
-async fn next_on_link(link: &mut Option<Link>, full: bool) -> Next {
+/// What happens next on the link, or never while there is none. None: a full one has room again.
+async fn next_on_link(link: &mut Option<Link>, full: bool) -> Option<LinkEvent> {
     match link {
-        Some(link) if !full => Next::Event(link.next().await),
-        Some(link) => link.next_or_room().await.map_or(Next::Room, Next::Event),
+        Some(link) if !full => Some(link.next().await),
+        Some(link) => link.next_or_room().await,
         None => std::future::pending().await,
     }
 }

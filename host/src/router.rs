@@ -147,6 +147,11 @@ impl Mailbox {
         is_in
     }
 
+    /// Whether the next one fits.
+    pub fn has_room(&self) -> bool {
+        self.sender.capacity() > 0
+    }
+
     /// How many were lost since this was last asked.
     pub fn take_lost(&self) -> u64 {
         // Read first: a write to a shared line for each event would cost more than the event.

@@ -423,10 +423,8 @@ impl Ears {
                 news.await;
             }
         };
-        match timeout(SOON, hear).await {
-            Ok(value) => value,
-            Err(_) => panic!("nothing came within {SOON:?} of {what}\n{}", trace::tail(self.shared.name.as_str())),
-        }
+        let late = |_| panic!("nothing came within {SOON:?} of {what}\n{}", trace::tail(self.shared.name.as_str()));
+        timeout(SOON, hear).await.unwrap_or_else(late)
     }
 }
 
@@ -446,9 +444,7 @@ pub(crate) async fn running(house: &House, plugin: &str) {
             tokio::task::yield_now().await;
         }
     };
-    if timeout(SOON, wait).await.is_err() {
-        panic!("{plugin} does not run\n{}", trace::tail(house.name()));
-    }
+    assert!(timeout(SOON, wait).await.is_ok(), "{plugin} does not run\n{}", trace::tail(house.name()));
 }
 
 /// A call with its arguments, and the grant and scope that it lacks.

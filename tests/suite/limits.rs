@@ -40,7 +40,7 @@ async fn memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_of_all_memories_together() {
-    let more = r#"(module (memory 48) (func $start (drop (memory.grow (i32.const 1)))) (start $start))"#;
+    let more = "(module (memory 48) (func $start (drop (memory.grow (i32.const 1)))) (start $start))";
     let fits = with_modules(&[more], |entry| entry.limit("memory", "8 MiB")).await;
     assert_eq!(fits.state("grafted").await, State::Running);
     let house = with_modules(&[more, more, more], |entry| entry.limit("memory", "8 MiB")).await;
@@ -367,4 +367,23 @@ fn graft(component: &mut Vec<u8>, module: &[u8]) {
     let mut instances = InstanceSection::new();
     instances.instantiate::<_, &str>(index, []);
     instances.append_to_component(component);
+}
+
+/// The bindings keep the block of each event's fields, 312 bytes, unless the SDK frees it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_needs_no_more_memory_for_many_events_than_for_few() {
+    const EVENTS: u64 = 20_000;
+    let entry = |entry: Entry| entry.limit("memory", "2 MiB").limit("mailbox", 32_768).limit("cpu_share", 1.0);
+    let house = Plan::offline().plugin("meter", "meter", entry).start().await;
+    let meter = house.instance("meter").await;
+    for _ in 0..EVENTS {
+        house.ears().emit("tick", &Value::Null).await;
+    }
+    let began = Instant::now();
+    while meter.handled.load(std::sync::atomic::Ordering::Relaxed) < EVENTS {
+        assert_eq!(house.state("meter").await, State::Running);
+        assert!(began.elapsed() < SOON, "not handled within {SOON:?}");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(house.state("meter").await, State::Running);
 }

@@ -67,10 +67,7 @@ pub(crate) async fn wait<T>(what: &str, account: &str, limit: Duration, mut pick
             news.await;
         }
     };
-    match timeout(limit, look).await {
-        Ok(found) => found,
-        Err(_) => panic!("not seen within {limit:?}: {what}\n{}", tail(account)),
-    }
+    timeout(limit, look).await.unwrap_or_else(|_| panic!("not seen within {limit:?}: {what}\n{}", tail(account)))
 }
 
 /// The last lines of an account, for a failure.

@@ -57,6 +57,7 @@ async fn emit<T: Send + 'static>(
             Payload::Json(json)
         }
     };
+    super::slow_down(&instance.emitted, || format!("{} events a second", instance.limits.events_per_second)).await?;
     let by = instance.id;
     instance.account.ask(|answer| Command::Emit { by, name, payload, answer }).await
 }

@@ -25,7 +25,7 @@ use wasmtime::component::Accessor;
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
 use crate::permissions::table;
-use crate::plugins::{Grouping, Instance, OpenCall};
+use crate::plugins::{Bucket, Grouping, Instance, OpenCall};
 
 /// The instance that calls, with the call counted as open.
 fn caller<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<(Arc<Instance>, OpenCall), CallError> {
@@ -74,14 +74,18 @@ fn text<'a>(argument: &str, text: &'a str, longest: usize) -> Result<&'a str, Ca
     Ok(text)
 }
 
-/// Waits until the plugin may send another stanza; a flood is slowed down first, and then refused.
+/// Waits until the plugin may send another stanza.
 async fn pace(instance: &Instance) -> Result<(), CallError> {
+    slow_down(&instance.outgoing, || format!("{} stanzas a second", instance.limits.messages_per_second)).await
+}
+
+/// Waits until there is another one in the bucket: a flood is slowed down first, and then refused.
+async fn slow_down(bucket: &Bucket, limit: impl Fn() -> String) -> Result<(), CallError> {
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
     let mut patience = PATIENCE;
-    while let Err(wait) = instance.outgoing.take() {
+    while let Err(wait) = bucket.take() {
         if wait > patience {
-            let limit = instance.limits.messages_per_second;
-            return Err(CallError::OverLimit(format!("{limit} stanzas a second")));
+            return Err(CallError::OverLimit(limit()));
         }
         patience -= wait;
         tokio::time::sleep(wait).await;

@@ -61,6 +61,8 @@ pub struct Instance {
     pub denials: AtomicU64,
     /// Messages and other stanzas that it sends.
     pub outgoing: Bucket,
+    /// Events that it emits.
+    pub emitted: Bucket,
     /// Lines that it logs, and that the host logs because of what it does.
     log_lines: Bucket,
     /// Lines that were dropped since one was last written.
@@ -88,6 +90,7 @@ impl Instance {
             cpu: Arc::default(),
             handled: AtomicU64::new(0),
             denials: AtomicU64::new(0),
+            emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
             outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
             log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
             log_dropped: AtomicU64::new(0),
@@ -344,9 +347,13 @@ async fn within(limit: Option<Duration>, handler: impl Future<Output = wasmtime:
     }
 }
 
+/// How long a timer that is due waits before it looks again whether the mailbox has room.
+const RETRY: Duration = Duration::from_millis(5);
+
 fn fire_timers(instance: &Instance) {
     let now = tokio::time::Instant::now();
-    loop {
+    // What finds the mailbox full stays due: a timer that fires once is not lost, one that repeats leaves ticks out.
+    while instance.mailbox.has_room() {
         let Some(id) = instance.timers().take_due(now) else { return };
         let event = Event { name: EventName::from("timer"), at: Timestamp::now(), payload: Payload::None };
         instance.mailbox.deliver(Mail { event: Arc::new(event), subscriptions: vec![id], xml: false });
@@ -356,7 +363,9 @@ fn fire_timers(instance: &Instance) {
 fn next_due(instance: &Instance, timer: std::pin::Pin<&mut tokio::time::Sleep>) -> Option<tokio::time::Instant> {
     let due = instance.timers().next_due();
     if let Some(at) = due {
-        timer.reset(at);
+        // A timer that is overdue waits for the mailbox; looking at once would be a loop without end.
+        let wait = if instance.mailbox.has_room() { Duration::ZERO } else { RETRY };
+        timer.reset(at.max(tokio::time::Instant::now() + wait));
     }
     due
 }

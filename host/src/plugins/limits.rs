@@ -217,9 +217,11 @@ limits! {
     /// Lines in the log, each second.
     log_lines_per_second: u32 = 50, 0 => 10_000;
     /// Stanzas that it sends, each second, over time.
-    messages_per_second: u32 = 10, 0 => 10_000;
+    messages_per_second: u32 = 10, 0 => 1_000_000;
     /// Stanzas that it may send at once.
-    messages_burst: u32 = 50, 1 => 10_000;
+    messages_burst: u32 = 50, 1 => 1_000_000;
+    /// Events of its own that it fires, each second; as many at once.
+    events_per_second: u32 = 500, 1 => 1_000_000;
     /// Time of its own that `initialize` may take.
     initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(10);
     /// Time that a handler may take, waiting included; `none` = as long as it likes.

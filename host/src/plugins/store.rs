@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -102,7 +103,8 @@ pub(crate) async fn unchanged(entries: BTreeMap<PluginId, Entry>) -> BTreeSet<Pl
 
 fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
     let unreadable = |source| Unfit::File { path: path.to_owned(), source };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // Opening a pipe would wait for somebody to write into it.
+    let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
     if !file.metadata().map_err(unreadable)?.is_file() {
         return Err(unreadable(std::io::Error::other("it is not a file")));
     }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::error::StanzaError;
+use crate::permissions::table;
 use crate::stanza::{
     self, Ask, Body, Message, MessageKind, MucUser, Outgoing, Presence, PresenceKind, PresenceOut, PresenceOutKind,
     Query, Request, RosterItem,

@@ -124,7 +124,7 @@ fn plugin(home: &mut Home, account: &Account, server: Server<'_>) -> Result<Prog
         .grant("messages.send", &["*"])
         .grant("rooms.send", &["*"])
         .limit("messages_per_second", 10_000)
-        .limit("messages_burst", 10_000)
+        .limit("messages_burst", 1_000_000)
         .limit("cpu_share", 1.0)
         .limit("cpu_burst", "60 s");
     home.set_policy(&Policy::default().with("echo", echo))?;
