@@ -14,6 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{Config, Overrides};
 use crate::host::Host;
+use crate::xmpp;
 
 /// How many turns tasks take before timers, sockets and newcomers are looked at.
 ///
@@ -160,15 +161,10 @@ impl Signals {
     }
 }
 
-/// Libraries that see the stream before and after it is encrypted. Below `info` they write it out, log-in and messages
-/// included.
-const SEE_THE_STREAM: [&str; 8] =
-    ["tokio_xmpp", "xmpp_parsers", "xso", "rxml", "minidom", "sasl", "rustls", "tokio_rustls"];
-
 fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log: {filter:?} is not a filter; try `info`"))?;
     // Beside the owner's filter, not a part of it: no directive, however exact, opens what this closes.
-    let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !sees_the_stream(event.target()));
+    let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !xmpp::sees_the_stream(event.target()));
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let log = match format {
         // Colours are for eyes: in a file or a journal they would be in the way.
@@ -177,10 +173,4 @@ fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     };
     tracing_subscriber::registry().with(filter).with(cap).with(log).init();
     Ok(())
-}
-
-fn sees_the_stream(target: &str) -> bool {
-    let library = target.split("::").next().unwrap_or(target);
-    // hickory comes in several parts.
-    SEE_THE_STREAM.contains(&library) || library.starts_with("hickory_")
 }

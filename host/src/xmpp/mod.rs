@@ -23,3 +23,13 @@ pub use intake::Lost;
 pub use link::{Link, LinkEvent, LinkSettings};
 pub use password::PasswordError;
 pub use raw::{RawStanza, is_sendable};
+
+/// Whether what logs under this target sees the stream before or after it is encrypted. Below `info` such libraries write
+/// it out, log-in and messages included.
+pub(crate) fn sees_the_stream(target: &str) -> bool {
+    const LIBRARIES: [&str; 8] =
+        ["tokio_xmpp", "xmpp_parsers", "xso", "rxml", "minidom", "sasl", "rustls", "tokio_rustls"];
+    let library = target.split("::").next().unwrap_or(target);
+    // hickory comes in several parts.
+    LIBRARIES.contains(&library) || library.starts_with("hickory_")
+}
