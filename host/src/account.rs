@@ -12,13 +12,13 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::{AccountConfig, AccountName, Settings};
+use crate::config::{AccountConfig, AccountName, LinkSettings, Settings};
 use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::router::Router;
 use crate::session::{Answer, Command, Effect, Sent, Session, Snapshot};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
-use crate::xmpp::{ConnectError, Link, LinkEvent, LinkSettings};
+use crate::xmpp::{ConnectError, Link, LinkEvent};
 
 /// How many commands of plugins may wait for the account's task; further ones wait to be put in.
 const COMMANDS: usize = 256;
@@ -151,20 +151,20 @@ impl Account {
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (connection, connection_receiver) = watch::channel(Connection::Offline);
-        let session = Session::new(config.jid.clone(), config.settings.clone());
+        let session = Session::new(config.link.jid.clone(), config.settings.clone());
         let shared = Arc::new(Shared {
             name: config.name.clone(),
-            own: config.jid.to_bare(),
+            own: config.link.jid.to_bare(),
             router: Router::default(),
             snapshot: ArcSwap::from_pointee(session.snapshot()),
-            settings: ArcSwap::from_pointee(config.settings.clone()),
+            settings: ArcSwap::from_pointee(config.settings),
             commands,
             orders,
             connection: connection_receiver,
         });
         let worker = Worker {
             shared: Arc::clone(&shared),
-            config,
+            settings: config.link,
             session,
             link: None,
             connection,
@@ -193,7 +193,7 @@ impl Account {
 /// The account's task.
 struct Worker {
     shared: Arc<Shared>,
-    config: AccountConfig,
+    settings: LinkSettings,
     session: Session,
     link: Option<Link>,
     connection: watch::Sender<Connection>,
@@ -264,16 +264,7 @@ impl Worker {
         if self.link.is_some() {
             return;
         }
-        let config = &self.config;
-        self.link = Some(Link::start(LinkSettings {
-            jid: config.jid.clone(),
-            password: config.password.clone(),
-            server: config.server.clone(),
-            tls: config.tls,
-            ca_file: config.ca_file.clone(),
-            allow_plain: config.allow_plain,
-            ping_interval: Duration::from_secs(u64::from(config.settings.ping_interval)),
-        }));
+        self.link = Some(Link::start(self.settings.clone()));
         self.connection.send_replace(Connection::Connecting);
     }
 

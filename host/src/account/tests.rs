@@ -11,15 +11,9 @@ async fn soon<R>(what: &str, waiting: impl Future<Output = R>) -> R {
 
 /// An account that is connected to the peer, and the peer's end.
 async fn connected(peer: &Peer) -> (Account, PeerSession) {
-    let link = peer.settings();
     let account = Account::start(AccountConfig {
         name: "main".parse().unwrap(),
-        jid: link.jid,
-        password: link.password,
-        server: link.server,
-        tls: link.tls,
-        ca_file: link.ca_file,
-        allow_plain: link.allow_plain,
+        link: peer.settings(),
         settings: Settings::default(),
     });
     account.shared().connect().await;

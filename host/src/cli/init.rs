@@ -120,7 +120,7 @@ mod tests {
         fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let config = Config::load(&path, &overrides()).unwrap();
         assert_eq!(config.warnings, [""; 0]);
-        assert_eq!(config.accounts.values().next().unwrap().jid.as_str(), "bot@example.org/house");
+        assert_eq!(config.accounts.values().next().unwrap().link.jid.as_str(), "bot@example.org/house");
         assert_eq!(config.plugins, written[1]);
     }
 
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(config.settings.auto_join_rooms.len(), 2);
         let main = config.accounts.values().next().unwrap();
         assert_eq!(main.settings.nickname.as_deref(), Some("bot"));
-        assert!(main.server.is_some() && main.ca_file.is_some());
+        assert!(main.link.server.is_some() && main.link.ca_file.is_some());
         let lines: Vec<_> = PLUGINS.lines().skip(2).map(|line| line.trim_start_matches(['#', ' '])).collect();
         let policy: toml::Table = lines
             .join(

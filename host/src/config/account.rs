@@ -1,16 +1,15 @@
-//! One account: who it is, where its password is found, how its server is reached. References to secrets, never values.
+//! One account: its name, its link, its settings.
 
 use std::fmt;
-use std::io;
-use std::net::Ipv6Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
-use jid::{DomainPart, Jid};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::error::{ConfigError, Place};
-use super::sections::{Section, Written};
+use super::error::ConfigError;
+use super::link::LinkSettings;
+use super::sections::Section;
 use super::settings::Settings;
 
 /// The name that the owner gives to an account. Letters, digits, `-` and `_`, so that it may name files and variables.
@@ -73,53 +72,13 @@ impl<'de> Deserialize<'de> for AccountName {
     }
 }
 
-/// Where a password is found. It is read elsewhere, when it is needed, and kept nowhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PasswordSource {
-    /// The first line of this file.
-    File(PathBuf),
-    /// What this command line prints.
-    Command(String),
-    /// The value of this variable of the environment.
-    Environment(String),
-}
-
-/// Where a server is reached, in place of what the DNS says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// A host name or address; an IPv6 address without brackets.
-    pub host: String,
-    /// The port; none = the usual one of the mode of TLS.
-    pub port: Option<u16>,
-}
-
-/// When TLS begins. There is no connection without it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TlsMode {
-    /// After a first exchange in the clear (RFC 6120, section 5).
-    #[default]
-    StartTls,
-    /// At once (XEP-0368).
-    Direct,
-}
-
 /// One account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountConfig {
     /// Its name.
     pub name: AccountName,
-    /// Its JID, perhaps with the resource to ask for.
-    pub jid: Jid,
-    /// Where its password is found.
-    pub password: PasswordSource,
-    /// Where its server is; none = as the DNS says (SRV).
-    pub server: Option<Endpoint>,
-    /// When TLS begins.
-    pub tls: TlsMode,
-    /// Certificates to trust in place of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// Whether the password may be sent as it is (SASL PLAIN), inside of TLS.
-    pub allow_plain: bool,
+    /// Who it is, and how its server is reached.
+    pub link: LinkSettings,
     /// Its settings.
     pub settings: Settings,
 }
@@ -149,160 +108,13 @@ impl AccountConfig {
             return Err(ConfigError::LiteralPassword { at });
         }
         section.allow_only(KEYS)?;
-        let Some(jid) = section.text("jid")? else {
-            return Err(ConfigError::NoJid { at: section.at.clone(), account: name });
-        };
-        let server = match section.text("server")? {
-            Some(Written { value, at }) => Some(value.parse().map_err(|BadEndpoint(reason)| {
-                ConfigError::BadServer { at, server: value.chars().take(128).collect(), reason }
-            })?),
-            None => None,
-        };
-        let tls = match section.text("tls")? {
-            None => TlsMode::default(),
-            Some(Written { value: "starttls", .. }) => TlsMode::StartTls,
-            Some(Written { value: "direct", .. }) => TlsMode::Direct,
-            Some(Written { value, at }) => {
-                return Err(ConfigError::BadTls { at, found: value.chars().take(64).collect() });
-            }
-        };
-        let ca_file = match section.text("ca_file")? {
-            Some(Written { value, at }) => Some(readable(folder.join(value), at)?),
-            None => None,
-        };
-        Ok(Self {
-            jid: account_jid(jid)?,
-            password: password(&name, section, folder, environment)?,
-            server,
-            tls,
-            ca_file,
-            allow_plain: section.flag("allow_plain")?.unwrap_or(false),
-            settings,
-            name,
-        })
+        let ping_interval = Duration::from_secs(u64::from(settings.ping_interval));
+        let link = LinkSettings::read(&name, section, folder, environment, ping_interval)?;
+        Ok(Self { name, link, settings })
     }
 
     /// What is not wrong, but should be put right.
     pub(super) fn warnings(&self) -> Vec<String> {
-        match &self.password {
-            PasswordSource::File(file) => file_warning(file).into_iter().collect(),
-            PasswordSource::Command(_) | PasswordSource::Environment(_) => Vec::new(),
-        }
-    }
-}
-
-fn account_jid(Written { value, at }: Written<&str>) -> Result<Jid, ConfigError> {
-    let bad = |reason: String, at| ConfigError::BadJid { at, jid: value.chars().take(128).collect(), reason };
-    match Jid::new(value) {
-        Ok(jid) if jid.node().is_some() => Ok(jid),
-        Ok(_) => Err(bad("it has no part before an @".to_owned(), at)),
-        Err(error) => Err(bad(error.to_string(), at)),
-    }
-}
-
-fn password(
-    name: &AccountName,
-    section: &Section<'_>,
-    folder: &Path,
-    environment: fn(&str) -> Option<String>,
-) -> Result<PasswordSource, ConfigError> {
-    let mut found: Option<(&'static str, PasswordSource, Place)> = None;
-    for key in ["password_file", "password_command", "password_env"] {
-        let Some(Written { value, at }) = section.text(key)? else { continue };
-        if let (Some((first, ..)), Some(at)) = (&found, section.place_of(key)) {
-            return Err(ConfigError::TwoPasswords { at, first, second: key });
-        }
-        let source = match key {
-            "password_file" => PasswordSource::File(folder.join(value)),
-            "password_command" => PasswordSource::Command(value.to_owned()),
-            _ => PasswordSource::Environment(value.to_owned()),
-        };
-        found = Some((key, source, at));
-    }
-    match found {
-        Some((_, PasswordSource::File(file), at)) => return Ok(PasswordSource::File(present(file, at)?)),
-        Some((_, source, _)) => return Ok(source),
-        None => {}
-    }
-    let variable = name.password_variable();
-    if environment(&variable).is_none() {
-        return Err(ConfigError::NoPassword { at: section.at.clone(), account: name.clone(), variable });
-    }
-    Ok(PasswordSource::Environment(variable))
-}
-
-/// The file is only looked at, not opened: it may be a pipe that gives its password once.
-fn present(file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
-    match std::fs::metadata(&file) {
-        Ok(metadata) if metadata.is_dir() => {
-            Err(ConfigError::NoPasswordFile { at, file, cause: io::ErrorKind::IsADirectory.into() })
-        }
-        Ok(_) => Ok(file),
-        Err(cause) => Err(ConfigError::NoPasswordFile { at, file, cause }),
-    }
-}
-
-fn readable(file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
-    let opened = std::fs::File::open(&file).and_then(|open| open.metadata());
-    match opened {
-        Ok(metadata) if metadata.is_file() => Ok(file),
-        Ok(_) => Err(ConfigError::NoCaFile { at, file, cause: io::ErrorKind::IsADirectory.into() }),
-        Err(cause) => Err(ConfigError::NoCaFile { at, file, cause }),
-    }
-}
-
-fn file_warning(file: &Path) -> Option<String> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let metadata = std::fs::metadata(file).ok()?;
-    (metadata.permissions().mode() & 0o077 != 0)
-        .then(|| format!("others on this machine may read the password: chmod 600 {}", file.display()))
-}
-
-/// Why a text is no endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadEndpoint(&'static str);
-
-impl FromStr for Endpoint {
-    type Err = BadEndpoint;
-
-    fn from_str(text: &str) -> Result<Self, BadEndpoint> {
-        let (host, port) = match text.strip_prefix('[') {
-            Some(rest) => {
-                let (host, rest) = rest.split_once(']').ok_or(BadEndpoint("a ] is missing"))?;
-                host.parse::<Ipv6Addr>().map_err(|_| BadEndpoint("what is in brackets is no IPv6 address"))?;
-                match rest {
-                    "" => (host, None),
-                    rest => (host, Some(rest.strip_prefix(':').ok_or(BadEndpoint("after ] comes :port"))?)),
-                }
-            }
-            None if text.parse::<Ipv6Addr>().is_ok() => (text, None),
-            None => {
-                let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-                DomainPart::new(host)
-                    .map_err(|_| BadEndpoint("the host has a character or length that no host has"))?;
-                (host, port)
-            }
-        };
-        let port = match port {
-            None => None,
-            Some(port) => match port.parse() {
-                Ok(0) | Err(_) => return Err(BadEndpoint("the port is not a number from 1 to 65535")),
-                Ok(port) => Some(port),
-            },
-        };
-        Ok(Self { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.host.contains(':'), self.port) {
-            (true, Some(port)) => write!(f, "[{}]:{port}", self.host),
-            (true, None) => write!(f, "[{}]", self.host),
-            (false, Some(port)) => write!(f, "{}:{port}", self.host),
-            (false, None) => f.write_str(&self.host),
-        }
+        self.link.warnings()
     }
 }

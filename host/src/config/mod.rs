@@ -11,11 +11,13 @@ use tracing_subscriber::EnvFilter;
 
 mod account;
 mod error;
+mod link;
 mod sections;
 mod settings;
 
-pub use account::{AccountConfig, AccountName, BadAccountName, BadEndpoint, Endpoint, PasswordSource, TlsMode};
+pub use account::{AccountConfig, AccountName, BadAccountName};
 pub use error::{ConfigError, Origin, Place};
+pub use link::{BadEndpoint, Endpoint, LinkSettings, PasswordSource, TlsMode};
 pub use settings::{
     Archiving, Authentication, AutoJoin, Effective, Role, SETTINGS, SettingError, SettingKind, SettingRule, Settings,
     setting,
@@ -99,7 +101,9 @@ impl Config {
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
         for (name, section) in top.section("account")?.map_or(Ok(Vec::new()), |section| section.sections())? {
             let account = account(&name, &section, folder, overrides, &base, &over)?;
-            if let Some(twin) = accounts.values().find(|other| other.jid.is_full() && other.jid == account.jid) {
+            if let Some(twin) =
+                accounts.values().find(|other| other.link.jid.is_full() && other.link.jid == account.link.jid)
+            {
                 let (first, second) = (twin.name.clone(), account.name);
                 return Err(ConfigError::SameJid { at: section.at, first, second });
             }

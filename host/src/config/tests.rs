@@ -48,8 +48,11 @@ fn little_is_enough() {
     assert_eq!(config.log, "info");
     assert_eq!(config.warnings, [""; 0]);
     let main = main_of(&config);
-    assert_eq!(main.password, PasswordSource::File(folder.path().join("bot.password")));
-    assert_eq!((main.tls, main.allow_plain, &main.server, &main.ca_file), (TlsMode::StartTls, false, &None, &None));
+    assert_eq!(main.link.password, PasswordSource::File(folder.path().join("bot.password")));
+    assert_eq!(
+        (main.link.tls, main.link.allow_plain, &main.link.server, &main.link.ca_file),
+        (TlsMode::StartTls, false, &None, &None)
+    );
     assert_eq!(main.settings, Settings::default());
 }
 
@@ -83,14 +86,14 @@ fn everything_is_read() {
     assert_eq!(config.data, Path::new("/var/lib/parlor"));
     assert_eq!(config.plugins, folder.path().join("policy.toml"));
     let main = main_of(&config);
-    assert_eq!(main.jid.as_str(), "bot@example.org/house");
-    assert_eq!(main.password, PasswordSource::Command("pass show bot".into()));
-    assert_eq!(main.server, Some(Endpoint { host: "127.0.0.1".into(), port: Some(5222) }));
-    assert_eq!((main.tls, main.allow_plain), (TlsMode::Direct, true));
+    assert_eq!(main.link.jid.as_str(), "bot@example.org/house");
+    assert_eq!(main.link.password, PasswordSource::Command("pass show bot".into()));
+    assert_eq!(main.link.server, Some(Endpoint { host: "127.0.0.1".into(), port: Some(5222) }));
+    assert_eq!((main.link.tls, main.link.allow_plain), (TlsMode::Direct, true));
     assert_eq!(main.settings.nickname.as_deref(), Some("main"));
     assert_eq!(main.settings.auto_join_rooms.len(), 1);
     let second = &config.accounts[&"second".parse().unwrap()];
-    assert_eq!(second.password, PasswordSource::Environment("SECOND".into()));
+    assert_eq!(second.link.password, PasswordSource::Environment("SECOND".into()));
     assert_eq!(second.settings.nickname.as_deref(), Some("bot"));
     assert_eq!(second.settings.get("greeting"), Some(json!({ "words": ["hello", 1, 1.5, true, "2026-01-01"] })));
     assert_eq!(second.settings.unknown().collect::<Vec<_>>(), [("greeting", None)]);
@@ -295,7 +298,7 @@ fn a_password_of_the_environment_serves_where_the_file_names_none() {
         Overrides { environment: |name| (name == "PARLOR_PASSWORD_MY_BOT").then(|| "canary".to_owned()), ..quiet() };
     let config = Config::load(&path, &overrides).unwrap();
     let account = config.accounts.values().next().unwrap();
-    assert_eq!(account.password, PasswordSource::Environment("PARLOR_PASSWORD_MY_BOT".into()));
+    assert_eq!(account.link.password, PasswordSource::Environment("PARLOR_PASSWORD_MY_BOT".into()));
     assert!(!format!("{config:?}").contains("canary"));
 }
 

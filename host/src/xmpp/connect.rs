@@ -25,12 +25,11 @@ use xmpp_parsers::stream_features::StreamFeatures;
 
 use super::cut::Cutter;
 use super::intake::{Ending, Intake};
-use super::link::LinkSettings;
 use super::password::Password;
 use super::sasl::{Offer, authenticate, choose};
 use super::srv::{Server, servers};
 use super::tls::secure;
-use crate::config::TlsMode;
+use crate::config::{LinkSettings, TlsMode};
 
 mod error;
 

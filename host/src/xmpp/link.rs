@@ -5,11 +5,10 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use jid::{FullJid, Jid};
+use jid::FullJid;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -25,7 +24,7 @@ use super::cut::Cutter;
 use super::decode::decode;
 use super::encode::encode;
 use super::intake::Lost;
-use crate::config::{Endpoint, PasswordSource, TlsMode};
+use crate::config::LinkSettings;
 use crate::stanza::{Incoming, Outgoing};
 
 mod connector;
@@ -42,26 +41,6 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 const CONFLICT_SPAN: Duration = Duration::from_mins(1);
 /// Ids of the library's own pings, which nobody else awaits.
 const PROBE_PREFIX: &str = "xmpp-rs-stanzastream-liveness-probe";
-
-/// What a link needs to know.
-#[derive(Debug, Clone)]
-pub struct LinkSettings {
-    /// The account. Without a resource, `parlor-` and eight random hex digits are asked for, the same ones on each
-    /// reconnect, so that the server replaces a dead session of ours instead of keeping it beside the new one.
-    pub jid: Jid,
-    /// Where its password comes from.
-    pub password: PasswordSource,
-    /// Its server; none = what DNS says.
-    pub server: Option<Endpoint>,
-    /// How TLS begins.
-    pub tls: TlsMode,
-    /// The only certificates that are trusted; none = the system's.
-    pub ca_file: Option<PathBuf>,
-    /// PLAIN may be used where the server offers nothing better.
-    pub allow_plain: bool,
-    /// After this much silence the server is asked whether it is still there.
-    pub ping_interval: Duration,
-}
 
 impl LinkSettings {
     pub(super) fn timeouts(&self) -> Timeouts {

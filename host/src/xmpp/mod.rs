@@ -20,7 +20,7 @@ mod tls;
 
 pub use connect::{CertificateFault, ConnectError};
 pub use intake::Lost;
-pub use link::{Link, LinkEvent, LinkSettings};
+pub use link::{Link, LinkEvent};
 pub use password::PasswordError;
 pub use raw::{RawStanza, is_sendable};
 

@@ -38,8 +38,7 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::starttls::{Nonza as Tls, Proceed, StartTls};
 use xmpp_parsers::stream_features::StreamFeatures;
 
-use super::link::LinkSettings;
-use crate::config::{Endpoint, PasswordSource, TlsMode};
+use crate::config::{Endpoint, LinkSettings, PasswordSource, TlsMode};
 
 /// What the server offers and knows.
 #[derive(Debug, Clone)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Parser;
 use jid::Jid;
-use parlor::config::{Endpoint, PasswordSource, TlsMode};
+use parlor::config::{Endpoint, LinkSettings, PasswordSource, TlsMode};
 use parlor::stanza::{Draft, Incoming, Message, MessageKind, Outgoing, PresenceOut, Query, Reply};
-use parlor::xmpp::{Link, LinkEvent, LinkSettings};
+use parlor::xmpp::{Link, LinkEvent};
 
 /// Answer each chat message with its body.
 #[derive(Debug, Parser)]

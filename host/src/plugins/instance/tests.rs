@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{AccountConfig, PasswordSource, Settings, TlsMode};
+use crate::config::{AccountConfig, LinkSettings, PasswordSource, Settings, TlsMode};
 use crate::permissions::Grants;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
@@ -13,12 +13,15 @@ const MANIFEST: &str =
 pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Receiver<Box<Mail>>) {
     let account = AccountConfig {
         name: "main".parse().unwrap(),
-        jid: "bot@example.org/house".parse().unwrap(),
-        password: PasswordSource::Environment("NONE".to_owned()),
-        server: None,
-        tls: TlsMode::Direct,
-        ca_file: None,
-        allow_plain: false,
+        link: LinkSettings {
+            jid: "bot@example.org/house".parse().unwrap(),
+            password: PasswordSource::Environment("NONE".to_owned()),
+            server: None,
+            tls: TlsMode::Direct,
+            ca_file: None,
+            allow_plain: false,
+            ping_interval: Duration::from_mins(3),
+        },
         settings: Settings::default(),
     };
     let admitted = Admitted {

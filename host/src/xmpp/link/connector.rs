@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::LinkSettings;
 use super::pace::Pace;
 use super::slot::Slot;
+use crate::config::LinkSettings;
 use crate::xmpp::connect::{ConnectError, log_in};
 use crate::xmpp::cut::Cutter;
 use crate::xmpp::intake::{Ending, Lost};

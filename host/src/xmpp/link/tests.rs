@@ -1,6 +1,7 @@
 use tokio::runtime::Handle;
 
 use super::*;
+use crate::config::{PasswordSource, TlsMode};
 use crate::stanza::{Draft, MessageKind, Query};
 use crate::xmpp::connect::CertificateFault;
 use crate::xmpp::peer::{Manners, Peer, Session, jid};
