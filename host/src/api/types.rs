@@ -92,7 +92,7 @@ impl From<&Chat> for wit::Chat {
             jid: chat.jid.to_string(),
             fullname: chat.fullname.clone(),
             opened: date_time(chat.opened),
-            minimized: chat.minimized,
+            minimized: chat.view.minimized,
             last_active: chat.last_active.map(date_time),
         }
     }
@@ -108,7 +108,7 @@ impl From<&Room> for wit::Room {
             role: room.role.clone(),
             affiliation: room.affiliation.clone(),
             occupants: u32::try_from(room.occupants.len()).unwrap_or(u32::MAX),
-            minimized: room.minimized,
+            minimized: room.view.minimized,
         }
     }
 }

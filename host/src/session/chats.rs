@@ -1,4 +1,4 @@
-//! Open private chats (API rows 73–82).
+//! Open private chats (API rows 73–86).
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::error::CallError;
 use crate::event::Payload;
-use crate::session::{Answer, Session, Turn};
+use crate::session::{Answer, Attribute, Session, Turn, View, ViewChange};
 
 /// How many chats are open at once; the one that was idle longest makes room.
 pub(super) const MAX_OPEN: usize = 1_024;
@@ -24,7 +24,7 @@ pub struct Chat {
     pub jid: BareJid,
     pub fullname: String,
     pub opened: Timestamp,
-    pub minimized: bool,
+    pub view: View,
     /// Exact to a minute.
     pub last_active: Option<Timestamp>,
 }
@@ -91,13 +91,14 @@ impl Session {
                 )),
             });
         }
-        Ok(self.start_chat(jid, None, turn))
+        Ok(self.start_chat(jid, None, View::new(true), turn))
     }
 
     pub(super) fn start_chat(
         &mut self,
         jid: BareJid,
         last_active: Option<Timestamp>,
+        view: View,
         turn: &mut Turn<'_>,
     ) -> Arc<Chat> {
         if let Some(chat) = self.chats.open.get(&jid) {
@@ -110,7 +111,7 @@ impl Session {
             }
         }
         let fullname = self.roster.get(&jid).map_or_else(|| jid.to_string(), |contact| contact.fullname.clone());
-        let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, minimized: false, last_active });
+        let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, view, last_active });
         self.chats.open.insert(jid, Arc::clone(&chat));
         self.changed = true;
         self.fire("chatBoxInitialized", Payload::Chat(Arc::clone(&chat)), turn);
@@ -131,14 +132,53 @@ impl Session {
         true
     }
 
+    /// API rows 79–82. Being shown and having the focus are told each time, since a front end may have moved on by itself;
+    /// being small or not, where it changed.
+    pub(super) fn change_chat_view(
+        &mut self,
+        jid: &BareJid,
+        change: ViewChange,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        let chat = self.chats.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
+        let before = Arc::clone(chat);
+        let toggled = Arc::make_mut(chat).view.change(change);
+        let chat = Arc::clone(chat);
+        self.changed |= chat != before;
+        self.move_focus(jid, Some(change));
+        let mut tell = |name| self.fire(name, Payload::Chat(Arc::clone(&chat)), turn);
+        if toggled {
+            tell(if chat.view.minimized { "chatBoxMinimized" } else { "chatBoxMaximized" });
+            tell("chatBoxToggled");
+        }
+        match change {
+            ViewChange::Focus => tell("chatBoxFocused"),
+            ViewChange::Show => tell("chatBoxOpened"),
+            ViewChange::Maximize | ViewChange::Minimize => {}
+        }
+        Ok(())
+    }
+
+    /// API rows 84–86.
+    pub(super) fn set_chat_attribute(&mut self, jid: &BareJid, attribute: &Attribute) -> Result<(), CallError> {
+        let chat = self.chats.open.get_mut(jid).ok_or_else(|| not_open(jid))?;
+        self.changed |= Arc::make_mut(chat).view.set_attribute(attribute)?;
+        Ok(())
+    }
+
     pub(super) fn close_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> Result<(), CallError> {
-        if self.end_chat(jid, turn) { Ok(()) } else { Err(CallError::NotFound(format!("an open chat with {jid}"))) }
+        if self.end_chat(jid, turn) { Ok(()) } else { Err(not_open(jid)) }
     }
 
     fn end_chat(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> bool {
         let Some(chat) = self.chats.open.remove(jid) else { return false };
         self.changed = true;
+        self.move_focus(jid, None);
         self.fire("chatBoxClosed", Payload::Chat(chat), turn);
         true
     }
+}
+
+fn not_open(jid: &BareJid) -> CallError {
+    CallError::NotFound(format!("an open chat with {jid}"))
 }

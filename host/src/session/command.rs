@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
 use crate::plugins::InstanceId;
-use crate::session::{Chat, Room, StatusValue};
+use crate::session::{Attribute, Chat, Room, StatusValue, ViewChange};
 use crate::stanza::{Draft, MessageKind, RoomJoin};
 use crate::xmpp::RawStanza;
 
@@ -74,6 +74,24 @@ pub enum Command {
     CloseChat {
         /// With whom.
         jid: BareJid,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API rows 79–82.
+    ChangeChatView {
+        /// With whom.
+        jid: BareJid,
+        /// How.
+        change: ViewChange,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API row 84.
+    SetChatAttribute {
+        /// With whom.
+        jid: BareJid,
+        /// What.
+        attribute: Attribute,
         /// The answer.
         answer: Answer<()>,
     },
@@ -159,6 +177,8 @@ impl Command {
             Self::WaitUntil { answer, .. } => answer.is_abandoned(),
             Self::SendRaw { answer, .. }
             | Self::CloseChat { answer, .. }
+            | Self::ChangeChatView { answer, .. }
+            | Self::SetChatAttribute { answer, .. }
             | Self::CloseRoom { answer, .. }
             | Self::SetStatus { answer, .. }
             | Self::Emit { answer, .. }

@@ -9,7 +9,7 @@ use crate::event::Payload;
 use crate::session::names;
 use crate::session::rooms::GiveUp;
 use crate::session::roster::ROSTER_PROMISES;
-use crate::session::{Effect, Session, Status, StatusValue, Turn};
+use crate::session::{Effect, Session, Status, StatusValue, Turn, View};
 
 /// How many features of the own server are told.
 const MAX_FEATURES: usize = 512;
@@ -90,7 +90,7 @@ impl Session {
         }
         self.fire("roomsAutoJoined", Payload::None, turn);
         for jid in self.settings.auto_join_private_chats.clone() {
-            self.start_chat(jid, None, turn);
+            self.start_chat(jid, None, View::new(false), turn);
         }
         self.fire("privateChatsAutoJoined", Payload::None, turn);
         self.fire("initialized", Payload::None, turn);
@@ -170,6 +170,7 @@ impl Session {
         self.forget_session(turn);
         self.chats.open = imbl::OrdMap::new();
         self.rooms.forget_all();
+        self.focus = None;
         self.features.clear();
         self.fire("logout", Payload::None, turn);
     }

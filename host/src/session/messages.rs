@@ -11,7 +11,7 @@ use crate::event::Payload;
 use crate::session::effect::{Effect, Sent};
 use crate::session::questions::random_id;
 use crate::session::rooms::Stage;
-use crate::session::{Answer, Session, Turn};
+use crate::session::{Answer, Session, Turn, View};
 use crate::stanza::{Draft, Extensions, Message, MessageKind, Outgoing};
 
 /// How many archive ids are remembered, so that nothing is told twice.
@@ -113,7 +113,7 @@ impl Session {
         }
         let other = message.chat.to_bare();
         if other != self.own.to_bare() && (self.settings.allow_non_roster_messaging || self.roster.has(&other)) {
-            self.start_chat(other, Some(at), turn);
+            self.start_chat(other, Some(at), View::new(false), turn);
         }
     }
 

@@ -20,10 +20,11 @@ mod snapshot;
 mod status;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::collections::BTreeSet;
 
-use jid::Jid;
+use jid::{BareJid, Jid};
 use jiff::Timestamp;
 
 use crate::config::Settings;
@@ -41,6 +42,7 @@ pub use rooms::Room;
 pub use roster::Contact;
 pub use snapshot::Snapshot;
 pub use status::{Status, StatusValue};
+pub use view::{Attribute, View, ViewChange};
 
 /// All that one account knows, and the rules by which it changes.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub struct Session {
     roster: roster::Roster,
     chats: chats::Chats,
     rooms: rooms::Rooms,
+    /// The open chat or room that a person types into.
+    focus: Option<BareJid>,
     promises: promises::Promises,
     questions: questions::Questions,
     seen: messages::Seen,
@@ -104,6 +108,7 @@ impl Session {
             roster: roster::Roster::default(),
             chats: chats::Chats::default(),
             rooms: rooms::Rooms::default(),
+            focus: None,
             promises: promises::Promises::new(&names),
             questions: questions::Questions::default(),
             seen: messages::Seen::new(),
@@ -148,6 +153,14 @@ impl Session {
             Command::OpenChat { jid, answer } => self.open_chat(jid, answer, turn),
             Command::CloseChat { jid, answer } => {
                 let result = self.close_chat(&jid, turn);
+                turn.answer(answer, result);
+            }
+            Command::ChangeChatView { jid, change, answer } => {
+                let result = self.change_chat_view(&jid, change, turn);
+                turn.answer(answer, result);
+            }
+            Command::SetChatAttribute { jid, attribute, answer } => {
+                let result = self.set_chat_attribute(&jid, &attribute);
                 turn.answer(answer, result);
             }
             Command::OpenRoom { jid, nick, join, configure, answer } => {
@@ -215,6 +228,7 @@ impl Session {
             contacts: self.roster.contacts.clone(),
             chats: self.chats.open.clone(),
             rooms: self.rooms.shown.clone(),
+            focus: self.focus.clone(),
         }
     }
 

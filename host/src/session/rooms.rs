@@ -12,7 +12,7 @@ use jid::{BareJid, FullJid, Jid};
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::deadlines::{DeadlineKey, Late};
-use crate::session::{Answer, Occupant, Session, Turn};
+use crate::session::{Answer, Occupant, Session, Turn, View};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind, RoomJoin};
 
 /// How many rooms an account may have open.
@@ -36,7 +36,8 @@ pub struct Room {
     pub subject: Option<String>,
     pub role: String,
     pub affiliation: String,
-    pub minimized: bool,
+    /// How a front end should show it.
+    pub view: View,
     /// By nickname; ourselves included.
     pub occupants: OrdMap<String, Arc<Occupant>>,
 }
@@ -50,7 +51,7 @@ impl Room {
             subject: None,
             role: "none".to_owned(),
             affiliation: "none".to_owned(),
-            minimized: false,
+            view: View::new(true),
             occupants: OrdMap::new(),
         }
     }
@@ -268,6 +269,7 @@ impl Session {
             membership.deadline.into_iter().for_each(|key| self.deadlines.cancel(key));
         }
         self.changed = true;
+        self.move_focus(jid, None);
         self.rooms.shown.remove(jid)
     }
 

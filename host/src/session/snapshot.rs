@@ -22,4 +22,6 @@ pub struct Snapshot {
     pub chats: OrdMap<BareJid, Arc<Chat>>,
     /// Rooms that were opened.
     pub rooms: OrdMap<BareJid, Arc<Room>>,
+    /// The open chat or room that a person types into, of a front end that follows.
+    pub focus: Option<BareJid>,
 }

@@ -88,3 +88,67 @@ fn a_lively_chat_changes_nothing_for_readers() {
     assert!(desk.session.changed());
     assert_eq!(desk.session.snapshot().chats[&bare(ROMEO)].last_active, Some(desk.now));
 }
+
+fn change(desk: &mut Desk, with: &str, change: ViewChange) -> Result<(), CallError> {
+    let (answer, mut receiver) = Answer::channel();
+    desk.command(Command::ChangeChatView { jid: bare(with), change, answer });
+    got(&mut receiver).unwrap()
+}
+
+fn set(desk: &mut Desk, with: &str, name: &str, value: &str) -> Result<(), CallError> {
+    let (answer, mut receiver) = Answer::channel();
+    let attribute = Attribute::parse(name, value).unwrap();
+    desk.command(Command::SetChatAttribute { jid: bare(with), attribute, answer });
+    got(&mut receiver).unwrap()
+}
+
+/// Rows 79-82. Events chatBoxFocused, chatBoxMinimized, chatBoxMaximized, chatBoxToggled.
+#[test]
+fn a_front_end_is_told_how_to_show_a_chat() {
+    let mut desk = Desk::connected(Settings::default());
+    assert!(matches!(change(&mut desk, ROMEO, ViewChange::Focus), Err(CallError::NotFound(_))));
+    desk.message(message("romeo@example.org/orchard", MessageKind::Chat, "hi"));
+    open(&mut desk, "juliet@example.org");
+    desk.forget();
+    let view = |desk: &Desk| desk.session.snapshot().chats[&bare(ROMEO)].view.clone();
+    assert!(!view(&desk).shown, "it opened by itself");
+    for (what, events) in [
+        (ViewChange::Maximize, &[][..]),
+        (ViewChange::Minimize, &["chatBoxMinimized", "chatBoxToggled"]),
+        (ViewChange::Minimize, &[]),
+        (ViewChange::Maximize, &["chatBoxMaximized", "chatBoxToggled"]),
+        (ViewChange::Show, &["chatBoxOpened"]),
+        (ViewChange::Minimize, &["chatBoxMinimized", "chatBoxToggled"]),
+        (ViewChange::Focus, &["chatBoxMaximized", "chatBoxToggled", "chatBoxFocused"]),
+        (ViewChange::Focus, &["chatBoxFocused"]),
+    ] {
+        change(&mut desk, ROMEO, what).unwrap();
+        assert_eq!(desk.lines(), events, "{what:?}");
+    }
+    assert!(view(&desk).shown && !view(&desk).minimized);
+    assert_eq!(desk.session.snapshot().focus, Some(bare(ROMEO)));
+    change(&mut desk, "juliet@example.org", ViewChange::Focus).unwrap();
+    assert_eq!(desk.session.snapshot().focus, Some(bare("juliet@example.org")), "one at most has it");
+    change(&mut desk, ROMEO, ViewChange::Minimize).unwrap();
+    assert!(desk.session.snapshot().focus.is_some());
+    close(&mut desk, "juliet@example.org");
+    assert_eq!(desk.session.snapshot().focus, None);
+}
+
+/// Rows 83-86.
+#[test]
+fn a_chat_keeps_what_is_set_until_it_is_closed() {
+    let mut desk = Desk::connected(Settings::default());
+    assert!(matches!(set(&mut desk, ROMEO, "height", "1"), Err(CallError::NotFound(_))));
+    open(&mut desk, ROMEO);
+    desk.session.changed();
+    set(&mut desk, ROMEO, "height", "250").unwrap();
+    assert!(desk.session.changed());
+    set(&mut desk, ROMEO, "height", "250").unwrap();
+    assert!(!desk.session.changed(), "it is the same");
+    let chat = Arc::clone(&desk.session.snapshot().chats[&bare(ROMEO)]);
+    assert_eq!(chat.view.attribute("height").map(|json| &**json), Some("250"));
+    close(&mut desk, ROMEO);
+    open(&mut desk, ROMEO);
+    assert_eq!(desk.session.snapshot().chats[&bare(ROMEO)].view, View::new(true));
+}

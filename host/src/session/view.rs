@@ -1,0 +1,234 @@
+//! How a front end should show an open chat or room: kept here, so that whoever draws it can follow (API rows 79–86).
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use jid::BareJid;
+use serde_json::Value;
+
+use crate::error::CallError;
+use crate::session::Session;
+
+/// How many attributes one chat or room may have.
+const MAX_ATTRIBUTES: usize = 64;
+/// How much the attributes of one chat or room may take in all, names and JSON texts together, in bytes.
+const MAX_ATTRIBUTES_BYTES: usize = 16 * 1_024;
+/// How long the name of an attribute may be, in bytes.
+const MAX_NAME: usize = 128;
+/// What has calls of its own, and would have no effect as an attribute.
+const NOT_ATTRIBUTES: [&str; 5] = ["focused", "fullname", "jid", "minimized", "shown"];
+
+/// What a front end should do with an open chat or room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViewChange {
+    /// API row 79: what a person types goes there; it is shown, and not small.
+    Focus,
+    /// API row 80: it is shown, and not small.
+    Show,
+    /// API row 81: no longer small.
+    Maximize,
+    /// API row 82: small, and without the focus.
+    Minimize,
+}
+
+/// How a front end should show an open chat or room. Which of them has the focus is the [`Snapshot`]'s to say, since one
+/// at most has it.
+///
+/// [`Snapshot`]: crate::session::Snapshot
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    /// It is small.
+    pub minimized: bool,
+    /// Somebody asked to see it; `false` for what opened by itself, such as by a message that came.
+    pub shown: bool,
+    attributes: OrdMap<Arc<str>, Arc<str>>,
+    /// What the attributes take.
+    bytes: usize,
+}
+
+impl View {
+    /// The view of something that was just opened; `shown`: since somebody asked to see it.
+    pub(crate) fn new(shown: bool) -> Self {
+        Self { shown, ..Self::default() }
+    }
+
+    /// Changes it; `true`: it was small and is not any more, or the other way round.
+    pub(super) fn change(&mut self, change: ViewChange) -> bool {
+        let minimized = change == ViewChange::Minimize;
+        self.shown |= matches!(change, ViewChange::Focus | ViewChange::Show);
+        std::mem::replace(&mut self.minimized, minimized) != minimized
+    }
+
+    /// The JSON text of an attribute; none = nobody set it.
+    pub fn attribute(&self, name: &str) -> Option<&Arc<str>> {
+        self.attributes.get(name)
+    }
+
+    /// All attributes, ordered by name.
+    pub fn attributes(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        self.attributes.iter()
+    }
+
+    /// Sets an attribute to a JSON text; `null` takes it away. `true`: something changed.
+    pub(super) fn set_attribute(&mut self, attribute: &Attribute) -> Result<bool, CallError> {
+        let Attribute { name, value } = attribute;
+        let size = |value: &Arc<str>| name.len() + value.len();
+        let before = self.attributes.get(name);
+        if before == value.as_ref() {
+            return Ok(false);
+        }
+        let bytes = self.bytes - before.map_or(0, size) + value.as_ref().map_or(0, size);
+        let number = self.attributes.len() + usize::from(value.is_some()) - usize::from(before.is_some());
+        // What takes less or as much as before is let through in any case.
+        if number > self.attributes.len() && number > MAX_ATTRIBUTES {
+            return Err(CallError::OverLimit(format!("{MAX_ATTRIBUTES} attributes; set one to null to take it away")));
+        }
+        if bytes > self.bytes && bytes > MAX_ATTRIBUTES_BYTES {
+            return Err(CallError::OverLimit(format!("{MAX_ATTRIBUTES_BYTES} bytes of attributes")));
+        }
+        self.bytes = bytes;
+        match value {
+            Some(value) => self.attributes.insert(Arc::clone(name), Arc::clone(value)),
+            None => self.attributes.remove(name),
+        };
+        Ok(true)
+    }
+}
+
+/// An attribute that a plugin wants to set, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    name: Arc<str>,
+    value: Option<Arc<str>>,
+}
+
+impl Attribute {
+    /// Reads a name and a JSON text; the text `null` takes the attribute away.
+    ///
+    /// `height` is a number that is not negative, `url` a text, any other anything.
+    pub fn parse(name: &str, value: &str) -> Result<Self, CallError> {
+        Self::check_name(name)?;
+        let invalid = |reason: String| CallError::invalid("value", reason);
+        if value.len() > MAX_ATTRIBUTES_BYTES {
+            return Err(invalid(format!("has {} bytes; at most {MAX_ATTRIBUTES_BYTES} are allowed", value.len())));
+        }
+        let read: Value = serde_json::from_str(value).map_err(|error| invalid(format!("not JSON: {error}")))?;
+        let fits = match name {
+            "height" => read.as_f64().is_some_and(|height| height >= 0.0),
+            "url" => read.is_string(),
+            _ => true,
+        };
+        if read.is_null() {
+            return Ok(Self { name: name.into(), value: None });
+        }
+        if !fits {
+            let expected = if name == "height" { "a number that is not negative" } else { "a text" };
+            return Err(invalid(format!("is not what {name} is: {expected}")));
+        }
+        // Kept as it was written: reading a large number may have rounded it.
+        Ok(Self { name: name.into(), value: Some(value.trim().into()) })
+    }
+
+    /// Whether this may be an attribute's name.
+    pub fn check_name(name: &str) -> Result<(), CallError> {
+        if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            let reason = format!("a name has 1 to {MAX_NAME} bytes and no control characters");
+            return Err(CallError::invalid("name", reason));
+        }
+        if NOT_ATTRIBUTES.contains(&name) {
+            return Err(CallError::invalid("name", format!("{name} is no attribute: it has calls of its own")));
+        }
+        Ok(())
+    }
+}
+
+impl Session {
+    /// Keeps the focus in step with a change of this chat's or room's view, or with its end (`None`).
+    pub(super) fn move_focus(&mut self, jid: &BareJid, change: Option<ViewChange>) {
+        let focus = match change {
+            Some(ViewChange::Focus) => Some(jid.clone()),
+            Some(ViewChange::Minimize) | None if self.focus.as_ref() == Some(jid) => None,
+            Some(ViewChange::Show | ViewChange::Maximize | ViewChange::Minimize) | None => return,
+        };
+        self.changed |= focus != self.focus;
+        self.focus = focus;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(view: &mut View, name: &str, value: &str) -> Result<bool, CallError> {
+        view.set_attribute(&Attribute::parse(name, value)?)
+    }
+
+    fn invalid(result: Result<impl std::fmt::Debug, CallError>) -> String {
+        match result {
+            Err(CallError::Invalid { argument, .. }) => argument,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn attributes_are_kept_as_they_were_set() {
+        let mut view = View::default();
+        assert_eq!(set(&mut view, "height", "250"), Ok(true));
+        assert_eq!(set(&mut view, "url", "\"https://example.org\""), Ok(true));
+        assert_eq!(set(&mut view, "mine", " {\"a\":[1,null]} "), Ok(true));
+        assert_eq!(set(&mut view, "mine", "{\"a\":[1,null]}"), Ok(false), "it is the same");
+        assert_eq!(view.attribute("mine").map(|json| &**json), Some("{\"a\":[1,null]}"));
+        assert_eq!(view.attributes().map(|(name, _)| &**name).collect::<Vec<_>>(), ["height", "mine", "url"]);
+        assert_eq!(set(&mut view, "mine", "null"), Ok(true));
+        assert_eq!(set(&mut view, "mine", "null"), Ok(false));
+        assert_eq!((view.attribute("mine"), view.attribute("other")), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_attribute_is_refused() {
+        let mut view = View::default();
+        for name in ["", "a\nb", &"x".repeat(129), "minimized", "jid"] {
+            assert_eq!(invalid(set(&mut view, name, "1")), "name", "{name}");
+        }
+        for (name, value) in [
+            ("height", "-1"),
+            ("height", "\"250\""),
+            ("url", "1"),
+            ("mine", "nonsense"),
+            ("mine", ""),
+            ("mine", &"x".repeat(1 << 20)),
+        ] {
+            assert_eq!(invalid(set(&mut view, name, value)), "value", "{name} {value:.10}");
+        }
+        assert_eq!(view, View::default());
+    }
+
+    #[test]
+    fn attributes_are_so_many_and_take_so_much() {
+        let mut view = View::default();
+        for number in 0..MAX_ATTRIBUTES {
+            assert_eq!(set(&mut view, &format!("a{number}"), "1"), Ok(true));
+        }
+        assert!(matches!(set(&mut view, "more", "1"), Err(CallError::OverLimit(_))));
+        assert_eq!(set(&mut view, "a0", "2"), Ok(true), "one that is there may change");
+        assert_eq!(set(&mut view, "a0", "null"), Ok(true));
+        let long = format!("\"{}\"", "x".repeat(MAX_ATTRIBUTES_BYTES - 100));
+        assert!(matches!(set(&mut view, "long", &long), Err(CallError::OverLimit(_))));
+        let mut view = View::default();
+        assert_eq!(set(&mut view, "long", &long), Ok(true));
+        assert!(matches!(set(&mut view, "more", &long), Err(CallError::OverLimit(_))));
+        assert_eq!(set(&mut view, "long", "null"), Ok(true));
+        assert_eq!(view, View::default());
+    }
+
+    #[test]
+    fn views_change() {
+        let mut view = View::new(false);
+        assert!(!view.change(ViewChange::Maximize) && !view.shown);
+        assert!(view.change(ViewChange::Minimize) && view.minimized);
+        assert!(!view.change(ViewChange::Minimize));
+        assert!(view.change(ViewChange::Focus) && !view.minimized && view.shown);
+        assert!(!view.change(ViewChange::Show));
+        assert!(view.change(ViewChange::Minimize) && view.shown);
+    }
+}
