@@ -18,6 +18,7 @@ use crate::plugins::InstanceId;
 use crate::router::Router;
 use crate::session::{Answer, Command, Effect, Sent, Session, Snapshot};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
+use crate::store::{KeptRoster, RosterKeeper, Store};
 use crate::xmpp::{ConnectError, Link, LinkEvent};
 
 /// How many commands of plugins may wait for the account's task; further ones wait to be put in.
@@ -147,7 +148,7 @@ pub struct Account {
 
 impl Account {
     /// Starts the task. It logs in when it is told to.
-    pub fn start(config: AccountConfig) -> Self {
+    pub fn start(config: AccountConfig, store: Store) -> Self {
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (connection, connection_receiver) = watch::channel(Connection::Offline);
@@ -165,6 +166,7 @@ impl Account {
         let worker = Worker {
             shared: Arc::clone(&shared),
             settings: config.link,
+            roster: RosterKeeper::new(store, &shared.own),
             session,
             link: None,
             connection,
@@ -195,6 +197,8 @@ struct Worker {
     shared: Arc<Shared>,
     settings: LinkSettings,
     session: Session,
+    /// Where the roster is kept for later processes.
+    roster: RosterKeeper,
     link: Option<Link>,
     connection: watch::Sender<Connection>,
     commands: mpsc::Receiver<Command>,
@@ -207,6 +211,9 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self) {
+        if let Some(KeptRoster { version, items }) = self.roster.load().await {
+            self.session.roster_kept(version, items);
+        }
         loop {
             let deadline = self.session.next_deadline();
             let has_room = self.has_room();
@@ -273,10 +280,10 @@ impl Worker {
         let account = &self.shared.name;
         match event {
             LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
-            LinkEvent::Bound { jid } => {
+            LinkEvent::Bound { jid, offers } => {
                 tracing::info!(%account, %jid, "account connected");
                 self.connection.send_replace(Connection::Connected(jid.clone().into()));
-                self.session.bound(jid, now, &mut self.effects);
+                self.session.bound(jid, offers, now, &mut self.effects);
             }
             LinkEvent::Suspended { why } => {
                 tracing::warn!(%account, reason = %why, "connection lost, reconnecting");
@@ -340,6 +347,7 @@ impl Worker {
                     self.shared.router.route(event, &is_contact);
                 }
                 Effect::Answer(due) => due.give(),
+                Effect::Keep(change) => self.roster.keep(change),
                 Effect::Send(outgoing) => self.put_out(outgoing, None),
                 Effect::SendFor(outgoing, sent) => self.put_out(outgoing, Some(sent)),
             }

@@ -17,6 +17,7 @@ use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::{Entry, Policy, PolicyError};
 use crate::plugins::store::{self, Loaded, Unfit};
 use crate::plugins::{Admitted, Engine, EngineError, Instance, PluginId, State, Supervised};
+use crate::store::Store;
 
 /// How long plugins may hold up the log-in (API row 7).
 const INITIALIZE: Duration = Duration::from_secs(10);
@@ -28,6 +29,8 @@ const LONGEST_REASON: usize = 4 << 10;
 pub struct Host {
     config: Config,
     engine: Arc<Engine>,
+    /// What outlives the process.
+    store: Store,
     accounts: BTreeMap<AccountName, Account>,
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
     /// Held while plugins are added, removed or looked through, so that no two changes see the same state and undo each
@@ -120,9 +123,18 @@ impl Host {
         let policy = Policy::load(&config.plugins)?;
         let lock = lock(&config.data)?;
         let engine = Arc::new(Engine::start()?);
-        let accounts = config.accounts.values().map(|one| (one.name.clone(), Account::start(one.clone()))).collect();
-        let host =
-            Self { config, engine, accounts, plugins: Mutex::default(), changing: Mutex::default(), _lock: lock };
+        let store = Store::open(&config.data);
+        let accounts = config.accounts.values();
+        let accounts = accounts.map(|one| (one.name.clone(), Account::start(one.clone(), store.clone()))).collect();
+        let host = Self {
+            config,
+            engine,
+            store,
+            accounts,
+            plugins: Mutex::default(),
+            changing: Mutex::default(),
+            _lock: lock,
+        };
         host.add_all(policy.plugins).await;
         let settling =
             join_all(host.plugins.lock().await.values().flat_map(Plugin::supervised).map(Supervised::settled));
@@ -272,6 +284,7 @@ impl Host {
         let plugins = std::mem::take(&mut *self.plugins.lock().await);
         join_all(plugins.into_values().map(Plugin::stop)).await;
         join_all(self.accounts.into_values().map(Account::stop)).await;
+        self.store.close().await;
     }
 
     /// Examines, admits, orders and starts what the policy names.

@@ -16,4 +16,5 @@ pub mod plugins;
 pub mod router;
 pub mod session;
 pub mod stanza;
+pub mod store;
 pub mod xmpp;

@@ -270,6 +270,8 @@ pub enum Query {
         /// The whole stanza, for plugins.
         xml: String,
     },
+    /// A roster push without exactly one entry.
+    BadRosterPush,
     /// Anything else.
     Other,
 }
@@ -285,8 +287,20 @@ pub struct RosterItem {
     pub subscription: String,
     /// A request to this contact is pending.
     pub ask: bool,
-    /// Groups.
+    /// Groups, each once.
     pub groups: Vec<String>,
+}
+
+impl RosterItem {
+    /// How long the names of a contact and of a group may be, in bytes.
+    pub const LONGEST_NAME: usize = 1_023;
+}
+
+/// What the server offers with a new stream, as far as it matters above the stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// It gives rosters versions, and sends only what has changed since one (RFC 6121, section 2.6.1).
+    pub roster_versions: bool,
 }
 
 /// An answer to something that this account asked.
@@ -421,9 +435,12 @@ pub struct RoomJoin {
 pub enum Ask {
     /// The roster, with the version that is known (RFC 6121, section 2.1.3).
     Roster {
-        /// The known version.
+        /// The known version; empty = none yet. None at all where the server did not offer versions.
         version: Option<String>,
     },
+    /// Put an entry into the roster, or in the place of the one that is there; with the subscription `remove`, take it out
+    /// (RFC 6121, sections 2.3 to 2.5). What else it says of subscriptions is the server's to decide, and not sent.
+    SetRoster(RosterItem),
     /// XEP-0030.
     DiscoInfo {
         /// Of a node.

@@ -1,12 +1,26 @@
-//! The roster (RFC 6121). Needs `contacts.read`.
+//! The roster (RFC 6121): reading it needs `contacts.read`, changing it `contacts.write`.
 //!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;
 //! # async fn example() -> Result<()> {
 //! wait_until("rosterContactsFetched").await?;
 //! let awake = contacts::get_all()?.into_iter().filter(|contact| contact.chat_status == "online").count();
+//! info!("{awake} of them are awake");
+//!
+//! let juliet = contacts::add("juliet@example.org", Some("Juliet")).await?;
+//! contacts::set_groups(&juliet.jid, ["Verona", "Capulet"]).await?;
+//!
+//! on("contactRequest").run(|event: Event| async move {
+//!     if let Payload::Contact(contact) = event.payload {
+//!         contacts::accept(&contact.jid).await?;
+//!     }
+//!     Ok(())
+//! })?;
 //! # Ok(()) }
 //! ```
+//!
+//! Until the roster has come, every call answers [`Error::NotReady`]. A call that changes something returns when the server
+//! has answered: a [`get`] that follows sees the change.
 
 use crate::bindings::parlor::plugin::contacts;
 use crate::error::{Error, Result};
@@ -27,4 +41,37 @@ pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<O
 /// All, ordered by JID.
 pub fn get_all() -> Result<Vec<Contact>> {
     contacts::get_all().map_err(Error::from)
+}
+
+/// Puts somebody into the roster, and asks to see their presence.
+///
+/// Without a full name the JID serves as one. A contact that is there already keeps its groups, and its name where none is
+/// given.
+pub async fn add(jid: impl AsRef<str>, fullname: Option<&str>) -> Result<Contact> {
+    contacts::add(jid.as_ref().to_owned(), fullname.map(str::to_owned)).await.map_err(Error::from)
+}
+
+/// Takes a contact out of the roster, and ends both subscriptions.
+pub async fn remove(jid: impl AsRef<str>) -> Result<()> {
+    contacts::remove(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Gives a contact another name; an empty one stands for the JID.
+pub async fn rename(jid: impl AsRef<str>, fullname: impl AsRef<str>) -> Result<()> {
+    contacts::rename(jid.as_ref().to_owned(), fullname.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Puts a contact into these groups and no others.
+pub async fn set_groups(jid: impl AsRef<str>, groups: impl IntoIterator<Item = impl AsRef<str>>) -> Result<()> {
+    contacts::set_groups(jid.as_ref().to_owned(), owned(groups)).await.map_err(Error::from)
+}
+
+/// Lets somebody see our presence who asks to. To see theirs in turn, [`add`] them.
+pub async fn accept(jid: impl AsRef<str>) -> Result<()> {
+    contacts::accept(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Refuses somebody who asks to see our presence.
+pub async fn deny(jid: impl AsRef<str>) -> Result<()> {
+    contacts::deny(jid.as_ref().to_owned()).await.map_err(Error::from)
 }

@@ -1,6 +1,7 @@
 //! The records that several groupings share and that events carry, with a few helpers.
 
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::bindings::parlor::plugin::types as wit;
 use crate::error::{Error, Result};
@@ -32,6 +33,37 @@ impl Message {
     pub fn is_error(&self) -> bool {
         self.kind == "error"
     }
+}
+
+impl Contact {
+    /// One attribute by its name, as the API's older programs ask for it: `fullname`, `chat_status`, `groups` and so on.
+    /// Lists come as JSON. None: it has no such attribute, or no value for it.
+    pub fn get(&self, name: &str) -> Option<Value> {
+        let text = |text: &Option<String>| text.as_deref().map(Value::from);
+        match name {
+            "jid" | "id" => Some(self.jid.as_str().into()),
+            "fullname" => Some(self.fullname.as_str().into()),
+            "user_id" => Some(self.user_id.as_str().into()),
+            "subscription" => Some(self.subscription.as_str().into()),
+            "ask" => text(&self.ask),
+            "requesting" => Some(self.requesting.into()),
+            "groups" => Some(self.groups.clone().into()),
+            "chat_status" => Some(self.chat_status.as_str().into()),
+            "status" => text(&self.status),
+            "resources" => Some(self.resources.iter().map(resource).collect()),
+            "image" => text(&self.image),
+            "image_type" => text(&self.image_type),
+            "url" => text(&self.url),
+            "vcard_updated" => text(&self.vcard_updated),
+            _ => None,
+        }
+    }
+}
+
+fn resource(one: &Resource) -> Value {
+    json!({
+        "name": one.name, "priority": one.priority, "show": one.show, "status": one.status, "since": one.since,
+    })
 }
 
 impl Outgoing {

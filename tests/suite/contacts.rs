@@ -1,10 +1,16 @@
-//! `contacts`: the roster (API rows 62–65).
+//! `contacts`: the roster (API rows 62–68).
+#![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use parlor_tests::client::Client;
+use parlor_tests::prosody::DOMAIN;
 use serde_json::{Value, json};
-use xmpp_parsers::presence::{Presence, Show};
+use tokio_xmpp::Stanza;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::minidom::Element;
+use xmpp_parsers::ns;
+use xmpp_parsers::presence::{Presence, Show, Type};
 
-use crate::house::{FULL, House, NARROW, Plan, friend, refuses, refuses_to_tell};
+use crate::house::{FULL, House, NARROW, Plan, SOON, client, friend, granted, refuses, refuses_to_tell};
 
 /// A house and somebody in its roster, both sides subscribed.
 async fn house_with_contact() -> (House, Client) {
@@ -30,6 +36,7 @@ async fn house_with_contact() -> (House, Client) {
     (house, friend)
 }
 
+/// Rows 62-65.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_contact_is_given_with_its_attributes() {
     let (house, mut friend) = house_with_contact().await;
@@ -67,6 +74,9 @@ async fn a_contact_is_given_with_its_attributes() {
     house.call(FULL, "contacts.get", json!({ "jid": "" })).await.invalid("jid");
 }
 
+/// Rows 62-68.
+/// Events roster, rosterInitialized, rosterGroupsFetched, rosterContactsFetched, cachedRoster, rosterPush, contactRequest,
+/// Events contactRemoved, contactPresenceChanged, contactStatusChanged, contactStatusMessageChanged, vcardUpdated.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_roster_is_nobodys_without_the_grant() {
     let house = Plan::new().await.three().start().await;
@@ -77,6 +87,12 @@ async fn the_roster_is_nobodys_without_the_grant() {
             ("contacts.get", json!({ "jid": jid }), "contacts.read", None),
             ("contacts.get-many", json!({ "jids": [jid] }), "contacts.read", None),
             ("contacts.get-all", Value::Null, "contacts.read", None),
+            ("contacts.add", json!({ "jid": jid }), "contacts.write", None),
+            ("contacts.remove", json!({ "jid": jid }), "contacts.write", None),
+            ("contacts.rename", json!({ "jid": jid, "fullname": "J" }), "contacts.write", None),
+            ("contacts.set-groups", json!({ "jid": jid, "groups": ["g"] }), "contacts.write", None),
+            ("contacts.accept", json!({ "jid": jid }), "contacts.write", None),
+            ("contacts.deny", json!({ "jid": jid }), "contacts.write", None),
         ],
     )
     .await;
@@ -85,16 +101,19 @@ async fn the_roster_is_nobodys_without_the_grant() {
         "rosterInitialized",
         "rosterGroupsFetched",
         "rosterContactsFetched",
+        "cachedRoster",
         "rosterPush",
         "contactRequest",
         "contactRemoved",
         "contactPresenceChanged",
         "contactStatusChanged",
         "contactStatusMessageChanged",
+        "vcardUpdated",
     ];
     refuses_to_tell(&house, "contacts.read", &events).await;
 }
 
+/// Events contactRequest, contactRemoved, rosterPush.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_who_comes_and_who_is_removed_is_told() {
     let house = Plan::new().await.three().start().await;
@@ -114,6 +133,7 @@ async fn who_asks_who_comes_and_who_is_removed_is_told() {
     assert_eq!(house.heard(FULL, removed).await["payload"]["contact"]["jid"], jid);
 }
 
+/// Events contactPresenceChanged, contactStatusChanged, contactStatusMessageChanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn presence_is_told_under_both_names_and_the_text_under_its_own() {
     let (house, mut friend) = house_with_contact().await;
@@ -136,4 +156,197 @@ async fn presence_is_told_under_both_names_and_the_text_under_its_own() {
     }
     // Who may not read messages may still know of contacts: the grants are apart.
     house.call(NARROW, "contacts.get-all", Value::Null).await.ok();
+}
+
+/// Somebody who has asked for the roster: servers tell only those what becomes of a request (RFC 6121, section 3.1.5).
+async fn interested(prefix: &str) -> Client {
+    let mut friend = friend(prefix).await;
+    let query = Element::builder("query", ns::ROSTER).build();
+    friend.ask(Iq::Get { from: None, to: None, id: String::new(), payload: query }, SOON).await.unwrap();
+    friend
+}
+
+/// The contact as the plugin reads it.
+async fn contact(house: &House, jid: &str) -> Value {
+    house.call(FULL, "contacts.get", json!({ "jid": jid })).await.ok()
+}
+
+/// Rows 66-68, 128.
+#[tokio::test(flavor = "multi_thread")]
+async fn contacts_are_added_changed_and_removed_and_the_next_read_shows_it() {
+    let house = Plan::new().await.three().start().await;
+    let mut friend = friend("friend").await;
+    let jid = friend.jid().to_bare().to_string();
+    let added = house.call(FULL, "contacts.add", json!({ "jid": format!("{jid}/suite") })).await.ok();
+    assert_eq!((&added["jid"], &added["fullname"], &added["groups"]), (&json!(jid), &json!(jid), &json!([])));
+    assert_eq!(contact(&house, &jid).await["ask"], "subscribe");
+    let wanted = format!("{}/", house.account().jid);
+    friend
+        .wait_for("the request", SOON, |stanza| match stanza {
+            Stanza::Presence(one) if one.type_ == Type::Subscribe => {
+                wanted.starts_with(one.from.as_ref()?.as_str()).then_some(())
+            }
+            _ => None,
+        })
+        .await
+        .unwrap();
+
+    let name = "Jülïet 👩‍🚀 \u{4e2d}\u{6587} <&'\">";
+    house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": name })).await.ok();
+    assert_eq!(contact(&house, &jid).await["fullname"], name);
+    let groups = json!(["Verona", "Capulet & Sons", "Verona"]);
+    house.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": groups })).await.ok();
+    let mut shown: Vec<String> = serde_json::from_value(contact(&house, &jid).await["groups"].clone()).unwrap();
+    shown.sort();
+    assert_eq!(shown, ["Capulet & Sons", "Verona"]);
+    let again = house.call(FULL, "contacts.add", json!({ "jid": jid, "fullname": "Juliet" })).await.ok();
+    assert_eq!((&again["fullname"], again["groups"].as_array().unwrap().len()), (&json!("Juliet"), 2));
+    house.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "fullname" })).await.is("Juliet");
+    house.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "image" })).await.is(Value::Null);
+
+    // The server has it, too: what another client of the account fetches.
+    let mut other = client(house.account()).await;
+    let query = Element::builder("query", ns::ROSTER).build();
+    let asked = Iq::Get { from: None, to: None, id: "roster".to_owned(), payload: query };
+    let answer = String::from(&other.ask(asked, SOON).await.unwrap().unwrap());
+    assert!(answer.contains("Juliet") && answer.contains("Capulet"), "{answer}");
+
+    let removed = house.listen(FULL, "contactRemoved").await;
+    house.call(FULL, "contacts.remove", json!({ "jid": jid })).await.ok();
+    assert_eq!(contact(&house, &jid).await, Value::Null);
+    assert_eq!(house.heard(FULL, removed).await["payload"]["contact"]["jid"], jid);
+    assert!(house.heard_so_far(FULL, removed).await.is_empty(), "told once");
+    for call in ["contacts.remove", "contacts.accept", "contacts.deny"] {
+        house.call(FULL, call, json!({ "jid": jid })).await.fails("not-found");
+    }
+    house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": "x" })).await.fails("not-found");
+    house.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": ["x"] })).await.fails("not-found");
+}
+
+/// Rows 66-68. Bad input.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_contact_is_refused_by_the_argument_that_is_wrong() {
+    let house = Plan::new().await.three().start().await;
+    let own = house.account().jid.to_string();
+    let (long, control) = ("x".repeat(1 << 19), "a\u{1}b");
+    for jid in ["", "@", "a b@c", &long, control] {
+        for call in ["get", "add", "remove", "accept", "deny"] {
+            house.call(FULL, &format!("contacts.{call}"), json!({ "jid": jid })).await.invalid("jid");
+        }
+        house.call(FULL, "contacts.get-many", json!({ "jids": [jid] })).await.invalid("jids");
+        house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": "x" })).await.invalid("jid");
+        house.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": [] })).await.invalid("jid");
+    }
+    house.call(FULL, "contacts.add", json!({ "jid": own })).await.invalid("jid");
+    let jid = format!("juliet@{DOMAIN}");
+    for name in [&long[..2_000], control] {
+        house.call(FULL, "contacts.add", json!({ "jid": jid, "fullname": name })).await.invalid("fullname");
+        house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": name })).await.invalid("fullname");
+        house.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": [name] })).await.invalid("groups");
+    }
+    house.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": [""] })).await.invalid("groups");
+    assert_eq!(house.call(FULL, "contacts.get-all", Value::Null).await.ok(), json!([]));
+
+    // Before the first log-in there is no roster, which is not the same as an empty one.
+    let house = Plan::offline().three().start().await;
+    for call in ["contacts.get", "contacts.get-all"] {
+        let error = house.call(FULL, call, json!({ "jid": jid })).await.fails("not-ready");
+        assert_eq!(error["what"], "rosterContactsFetched");
+    }
+    house.call(FULL, "contacts.get-many", json!({ "jids": [jid] })).await.fails("not-ready");
+    house.call(FULL, "contacts.add", json!({ "jid": jid })).await.fails("offline");
+}
+
+/// Row 68. Events contactRequest.
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_are_accepted_and_denied() {
+    let house = Plan::new().await.three().start().await;
+    let requested = house.listen(FULL, "contactRequest").await;
+    let (mut welcome, mut unwelcome) = (interested("welcome").await, interested("unwelcome").await);
+    for (friend, call, reply) in
+        [(&mut welcome, "contacts.accept", Type::Subscribed), (&mut unwelcome, "contacts.deny", Type::Unsubscribed)]
+    {
+        let jid = friend.jid().to_bare().to_string();
+        friend.send(Presence::subscribe().with_to(house.account().jid.clone())).await.unwrap();
+        let asking = house.heard(FULL, requested).await["payload"]["contact"].clone();
+        assert_eq!((&asking["jid"], &asking["requesting"]), (&json!(jid), &json!(true)));
+        house.call(FULL, call, json!({ "jid": jid })).await.ok();
+        let shown = contact(&house, &jid).await;
+        match reply {
+            Type::Subscribed => {
+                assert_eq!((&shown["subscription"], &shown["requesting"]), (&json!("from"), &json!(false)));
+            }
+            _ => assert_eq!(shown, Value::Null),
+        }
+        let answered = |stanza: &Stanza| match stanza {
+            Stanza::Presence(one) if one.type_ == reply => Some(()),
+            _ => None,
+        };
+        friend.wait_for("the answer", SOON, answered).await.unwrap();
+    }
+}
+
+/// Settings allow_contact_requests.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_requests_are_not_allowed_nobody_hears_of_them() {
+    let house = Plan::new().await.set("allow_contact_requests", false).three().start().await;
+    let requested = house.listen(FULL, "contactRequest").await;
+    let mut stranger = interested("stranger").await;
+    stranger.send(Presence::subscribe().with_to(house.account().jid.clone())).await.unwrap();
+    let denied = |stanza: &Stanza| match stanza {
+        Stanza::Presence(one) if one.type_ == Type::Unsubscribed => Some(()),
+        _ => None,
+    };
+    stranger.wait_for("the denial", SOON, denied).await.unwrap();
+    assert!(house.heard_so_far(FULL, requested).await.is_empty());
+    assert_eq!(house.call(FULL, "contacts.get-all", Value::Null).await.ok(), json!([]));
+}
+
+/// Settings auto_subscribe.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_is_let_in_and_asked_in_turn_where_that_is_set() {
+    let house = Plan::new().await.set("auto_subscribe", true).three().start().await;
+    let pushed = house.listen(FULL, "rosterPush").await;
+    let mut stranger = interested("stranger").await;
+    let jid = stranger.jid().to_bare().to_string();
+    stranger.send(Presence::subscribe().with_to(house.account().jid.clone())).await.unwrap();
+    let asks = |stanza: &Stanza| match stanza {
+        Stanza::Presence(one) if one.type_ == Type::Subscribe => Some(()),
+        _ => None,
+    };
+    stranger.wait_for("the request in turn", SOON, asks).await.unwrap();
+    stranger.send(Presence::subscribed().with_to(house.account().jid.clone())).await.unwrap();
+    while contact(&house, &jid).await["subscription"] != "both" {
+        house.heard(FULL, pushed).await;
+    }
+}
+
+/// Rows 17, 21-24. Events cachedRoster, roster, rosterInitialized, rosterGroupsFetched, rosterContactsFetched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_roster_is_kept_across_restarts() {
+    let names = ["rosterInitialized", "cachedRoster", "roster", "rosterGroupsFetched", "rosterContactsFetched"];
+    let house = Plan::new().await.caller(FULL, |new| granted(new).set("listens", names.join(","))).start().await;
+    let error = house.call(FULL, "api.wait-until", json!({ "promise": "cachedRoster" })).await.fails("unsupported");
+    assert!(error["what"].as_str().unwrap().contains("roster"), "{error}");
+    let jid = format!("juliet@{DOMAIN}");
+    let pushed = house.listen(FULL, "rosterPush").await;
+    house.call(FULL, "contacts.add", json!({ "jid": jid, "fullname": "Juliet" })).await.ok();
+    // Until the server has said all of it: a server need not tell what has changed since, and Prosody does not.
+    while !house.heard(FULL, pushed).await["payload"]["stanza"].as_str().unwrap().contains("ask=") {}
+    let house = house.restart().await;
+    for promise in names {
+        house.call(FULL, "api.wait-until", json!({ "promise": promise })).await.is("none");
+    }
+    assert_eq!(contact(&house, &jid).await["fullname"], "Juliet");
+    let noted = house.call(FULL, "deed.noted", Value::Null).await.ok();
+    let noted: Vec<&Value> = noted.as_array().unwrap().iter().map(|event| &event["name"]).collect();
+    assert_eq!(noted, names, "in this order");
+
+    // A file that nobody can read costs a fetch, and nothing else.
+    let file = house.home.path().join("data/parlor.db");
+    assert!(file.is_file());
+    house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": "J." })).await.ok();
+    let house = house.restart_after(|| std::fs::write(&file, "no database at all".repeat(1_000)).unwrap()).await;
+    house.call(FULL, "api.wait-until", json!({ "promise": "cachedRoster" })).await.fails("unsupported");
+    assert_eq!(contact(&house, &jid).await["fullname"], "J.");
 }

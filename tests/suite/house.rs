@@ -163,14 +163,7 @@ impl Plan {
     /// Builds it; its accounts are connected and ready when this returns.
     pub(crate) async fn start(self) -> House {
         self.home.set_policy(&self.policy).unwrap();
-        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
-        let config = Config::load(&self.home.path().join("parlor.toml"), &overrides).unwrap();
-        let host = Host::start(config).await.unwrap();
-        let ears = self.accounts.iter().map(|(name, _)| {
-            let shared = Arc::clone(host.account(&name.parse().unwrap()).unwrap());
-            Ears::open(shared, self.policy.plugin.keys())
-        });
-        let ears = ears.collect();
+        let (host, ears) = open(&self.home, &self.policy, &self.accounts).await;
         let house =
             House { host, home: self.home, policy: self.policy, accounts: self.accounts, ears, _beside: self.beside };
         if self.connects {
@@ -180,6 +173,19 @@ impl Plan {
         }
         house
     }
+}
+
+/// Starts what stands in a home, with ears on each of its accounts.
+async fn open(home: &Home, policy: &Policy, accounts: &[(String, Account)]) -> (Host, Vec<Ears>) {
+    let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+    let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
+    let host = Host::start(config).await.unwrap();
+    let ears = accounts.iter().map(|(name, _)| {
+        let shared = Arc::clone(host.account(&name.parse().unwrap()).unwrap());
+        Ears::open(shared, policy.plugin.keys())
+    });
+    let ears = ears.collect();
+    (host, ears)
 }
 
 fn unique() -> String {
@@ -330,6 +336,24 @@ impl House {
         assert!(matches!(*up.unwrap(), Connection::Connected(_)), "{}", trace::tail(self.name()));
         let initialized = shared.ask(|answer| Command::WaitUntil { name: "initialized".into(), answer });
         timeout(SOON, initialized).await.unwrap().unwrap();
+    }
+
+    /// Stops it, and starts what stands in its home again; its accounts are connected and ready when this returns.
+    pub(crate) async fn restart(self) -> Self {
+        self.restart_after(|| {}).await
+    }
+
+    /// The same, with something that happens in between.
+    pub(crate) async fn restart_after(self, meanwhile: impl FnOnce()) -> Self {
+        self.host.stop().await;
+        drop(self.ears);
+        meanwhile();
+        let (host, ears) = open(&self.home, &self.policy, &self.accounts).await;
+        let house = Self { host, ears, ..self };
+        for at in 0..house.accounts.len() {
+            house.ready(at).await;
+        }
+        house
     }
 
     /// Stops it as a user would.

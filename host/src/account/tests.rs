@@ -11,11 +11,8 @@ async fn soon<R>(what: &str, waiting: impl Future<Output = R>) -> R {
 
 /// An account that is connected to the peer, and the peer's end.
 async fn connected(peer: &Peer) -> (Account, PeerSession) {
-    let account = Account::start(AccountConfig {
-        name: "main".parse().unwrap(),
-        link: peer.settings(),
-        settings: Settings::default(),
-    });
+    let config = AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), settings: Settings::default() };
+    let account = Account::start(config, Store::in_memory());
     account.shared().connect().await;
     let session = soon("the log-in", peer.accept()).await.unwrap();
     until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;

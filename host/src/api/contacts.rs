@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
-use jid::BareJid;
+use wasmtime::component::Accessor;
 
-use super::{answer, bare_jid, bounded};
-use crate::bindings::parlor::plugin::contacts::Host;
+use super::{answer, bare_jid, bounded, caller, pace};
+use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
-use crate::plugins::{Context, Instance};
-use crate::session::Contact;
+use crate::plugins::{Context, Grouping, Instance};
+use crate::session::{Command, ContactWish, Contacts};
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitContact>, Error> {
@@ -27,9 +26,39 @@ impl Host for Context {
     }
 }
 
-fn roster(instance: &Instance) -> Result<OrdMap<BareJid, Arc<Contact>>, CallError> {
-    instance.require(Permission::ContactsRead, Target::None)?;
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn add(accessor: &Accessor<T, Self>, jid: String, fullname: Option<String>) -> Result<WitContact, Error> {
+        answer(add(accessor, &jid, fullname).await)
+    }
+
+    async fn remove(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change(accessor, &jid, ContactWish::Remove).await.map(drop))
+    }
+
+    async fn rename(accessor: &Accessor<T, Self>, jid: String, fullname: String) -> Result<(), Error> {
+        answer(change(accessor, &jid, ContactWish::Rename(fullname)).await.map(drop))
+    }
+
+    async fn set_groups(accessor: &Accessor<T, Self>, jid: String, groups: Vec<String>) -> Result<(), Error> {
+        answer(change(accessor, &jid, ContactWish::SetGroups(groups)).await.map(drop))
+    }
+
+    async fn accept(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change(accessor, &jid, ContactWish::Accept).await.map(drop))
+    }
+
+    async fn deny(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change(accessor, &jid, ContactWish::Deny).await.map(drop))
+    }
+}
+
+fn known(instance: &Instance) -> Result<Contacts, CallError> {
     instance.account.snapshot().contacts.clone().ok_or(CallError::NotReady("rosterContactsFetched"))
+}
+
+fn roster(instance: &Instance) -> Result<Contacts, CallError> {
+    instance.require(Permission::ContactsRead, Target::None)?;
+    known(instance)
 }
 
 fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Option<WitContact>>, CallError> {
@@ -38,4 +67,32 @@ fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Optio
         .iter()
         .map(|text| Ok(roster.get(&bare_jid(argument, text)?).map(|contact| (&**contact).into())))
         .collect()
+}
+
+async fn add<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    jid: &str,
+    fullname: Option<String>,
+) -> Result<WitContact, CallError> {
+    let instance = change(accessor, jid, ContactWish::Add { fullname }).await?;
+    // No more is shown than what the plugin made itself, so that reading needs no grant here. Somebody else may have taken
+    // it out since.
+    let contact = known(&instance)?.get(&bare_jid("jid", jid)?).map(|contact| (&**contact).into());
+    contact.ok_or_else(|| CallError::NotFound(format!("{jid} in the roster")))
+}
+
+/// Does something with a contact. Gives who asked.
+async fn change<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    jid: &str,
+    wish: ContactWish,
+) -> Result<Arc<Instance>, CallError> {
+    let (instance, _open) = caller(accessor)?;
+    let jid = bare_jid("jid", jid)?;
+    wish.check()?;
+    instance.require(Permission::ContactsWrite, Target::None)?;
+    pace(&instance).await?;
+    let _waits = instance.waits_for_session();
+    instance.account.ask(|answer| Command::Contact { jid, wish, answer }).await?;
+    Ok(instance)
 }

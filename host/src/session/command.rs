@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
 use crate::plugins::InstanceId;
-use crate::session::{Attribute, Chat, Room, StatusValue, ViewChange};
+use crate::session::{Attribute, Chat, ContactWish, Room, StatusValue, ViewChange};
 use crate::stanza::{Draft, MessageKind, RoomJoin};
 use crate::xmpp::RawStanza;
 
@@ -115,6 +115,15 @@ pub enum Command {
         /// The answer.
         answer: Answer<()>,
     },
+    /// API rows 66–68.
+    Contact {
+        /// Whom it is about.
+        jid: BareJid,
+        /// What is wanted.
+        wish: ContactWish,
+        /// The answer.
+        answer: Answer<()>,
+    },
     /// API rows 58–61. None keeps what is there.
     SetStatus {
         /// The value.
@@ -180,6 +189,7 @@ impl Command {
             | Self::ChangeChatView { answer, .. }
             | Self::SetChatAttribute { answer, .. }
             | Self::CloseRoom { answer, .. }
+            | Self::Contact { answer, .. }
             | Self::SetStatus { answer, .. }
             | Self::Emit { answer, .. }
             | Self::AddPromises { answer, .. }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::CallError;
 use crate::event::Event;
-use crate::session::Answer;
+use crate::session::{Answer, KeepRoster};
 use crate::stanza::Outgoing;
 
 /// What follows from something that happened, in order.
@@ -20,6 +20,8 @@ pub enum Effect {
     Fire(Event),
     /// Give this answer.
     Answer(Due),
+    /// Keep this of the roster for later.
+    Keep(KeepRoster),
 }
 
 /// What to answer when a stanza was queued.

@@ -10,6 +10,7 @@ use crate::session::names;
 use crate::session::rooms::GiveUp;
 use crate::session::roster::ROSTER_PROMISES;
 use crate::session::{Effect, Session, Status, StatusValue, Turn, View};
+use crate::stanza::Offers;
 
 /// How many features of the own server are told.
 const MAX_FEATURES: usize = 512;
@@ -36,12 +37,13 @@ impl Session {
     }
 
     /// A new stream is up. Where one was there before, it could not be resumed, and everything is built up anew.
-    pub fn bound(&mut self, jid: FullJid, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub fn bound(&mut self, jid: FullJid, offers: Offers, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         if self.link != Link::Over {
             self.stream_gone(GiveUp::No, turn);
         }
         self.own = Jid::from(jid);
+        self.roster.versions_offered = offers.roster_versions;
         self.link = Link::Up;
         self.changed = true;
         if self.promises.is_pending("connectionInitialized") {
@@ -201,7 +203,7 @@ impl Session {
 
     /// API row 34.
     fn forget_session(&mut self, turn: &mut Turn<'_>) {
-        self.roster.clear();
+        self.roster.end();
         self.promises.end_host_waits(turn.out);
         let fresh: Vec<&str> = names::promises().filter(|name| *name != names::PLUGINS_INITIALIZED).collect();
         self.promises.rearm(&fresh);

@@ -5,6 +5,7 @@
 
 mod chats;
 mod command;
+mod contacts;
 mod deadlines;
 mod effect;
 mod lifecycle;
@@ -35,11 +36,12 @@ use crate::stanza::{Incoming, Outgoing};
 
 pub use chats::Chat;
 pub use command::{Answer, Command};
+pub use contacts::ContactWish;
 pub use effect::{Due, Effect, Sent};
 pub use occupants::Occupant;
 pub use presence::ContactResource;
 pub use rooms::Room;
-pub use roster::Contact;
+pub use roster::{Contact, Contacts, KeepRoster};
 pub use snapshot::Snapshot;
 pub use status::{Status, StatusValue};
 pub use view::{Attribute, View, ViewChange};
@@ -167,6 +169,7 @@ impl Session {
                 self.open_room(&jid, rooms::Wish { nick, join, configure }, answer, turn);
             }
             Command::CloseRoom { jid, answer } => self.close_room(&jid, answer, turn),
+            Command::Contact { jid, wish, answer } => self.wish_contact(jid, wish, answer, turn),
             Command::SetStatus { value, message, answer } => {
                 let result = self.set_status(value, message, turn);
                 turn.answer(answer, result);

@@ -79,13 +79,13 @@ impl Session {
                 None => self.update_presence(&bare, turn, |contact| contact.resources.clear()),
             },
             PresenceKind::Subscribe => self.subscription_asked(bare, turn),
-            PresenceKind::Unsubscribe => self.subscription_withdrawn(&bare, turn),
+            PresenceKind::Unsubscribe => self.request_is_over(&bare, turn),
             // What these mean for the roster comes as a roster push; a probe is the server's to answer.
             PresenceKind::Subscribed | PresenceKind::Unsubscribed | PresenceKind::Probe | PresenceKind::Error(_) => {}
         }
     }
 
-    fn update_presence(&mut self, jid: &BareJid, turn: &mut Turn<'_>, update: impl FnOnce(&mut Contact)) {
+    pub(super) fn update_presence(&mut self, jid: &BareJid, turn: &mut Turn<'_>, update: impl FnOnce(&mut Contact)) {
         let Some(before) = self.roster.get(jid).map(Arc::clone) else {
             self.ignored += 1;
             return;
@@ -130,18 +130,18 @@ impl Session {
 
     fn subscription_asked(&mut self, from: BareJid, turn: &mut Turn<'_>) {
         let known = self.roster.get(&from).map(Arc::clone);
-        if self.settings.auto_subscribe || known.as_ref().is_some_and(|contact| contact.sees_us()) {
-            let ours = known
-                .as_ref()
-                .is_some_and(|contact| contact.ask || matches!(contact.subscription.as_str(), "to" | "both"));
-            send_presence(&from, PresenceOutKind::Subscribed, turn);
-            if self.settings.auto_subscribe && !ours {
-                send_presence(&from, PresenceOutKind::Subscribe, turn);
-            }
-            return;
+        if known.as_ref().is_some_and(|contact| contact.sees_us()) {
+            return send_presence(&from, PresenceOutKind::Subscribed, turn);
         }
         if !self.settings.allow_contact_requests {
             return send_presence(&from, PresenceOutKind::Unsubscribed, turn);
+        }
+        if self.settings.auto_subscribe {
+            send_presence(&from, PresenceOutKind::Subscribed, turn);
+            if !known.as_ref().is_some_and(|contact| contact.ask || contact.is_seen()) {
+                send_presence(&from, PresenceOutKind::Subscribe, turn);
+            }
+            return;
         }
         let contact = match known {
             // A request that is pending is repeated by the server at will.
@@ -160,18 +160,6 @@ impl Session {
                 self.fire("contactRequest", Payload::Contact(contact), turn);
             }
             None => self.ignored += 1,
-        }
-    }
-
-    fn subscription_withdrawn(&mut self, from: &BareJid, turn: &mut Turn<'_>) {
-        if let Some(contact) = self.roster.remove_stranger(from) {
-            self.changed = true;
-            self.fire("contactRemoved", Payload::Contact(contact), turn);
-        } else if self.roster.get(from).is_some_and(|contact| contact.requesting)
-            && let Some(contact) = self.roster.get_mut(from)
-        {
-            contact.requesting = false;
-            self.changed = true;
         }
     }
 }

@@ -7,7 +7,7 @@ use jid::{BareJid, Jid};
 
 use crate::error::CallError;
 use crate::session::deadlines::{DeadlineKey, Deadlines, Late};
-use crate::session::{Answer, Session, Turn};
+use crate::session::{Answer, Session, Turn, contacts};
 use crate::stanza::{self, Ask, Body, Outgoing, Query, Request};
 use crate::stanza::{Disco, Identity, Reply};
 use crate::xmpp::RawStanza;
@@ -21,8 +21,12 @@ pub(super) const ROSTER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What to do with an answer.
 #[derive(Debug)]
-enum Waiting {
-    Roster,
+pub(super) enum Waiting {
+    /// The roster; `versioned` where an empty answer says that what is known still holds.
+    Roster {
+        versioned: bool,
+    },
+    Contact(contacts::Pending),
     ServerDisco,
     Carbons,
     RoomConfigured(BareJid),
@@ -34,6 +38,17 @@ struct Question {
     to: Option<Jid>,
     waiting: Waiting,
     deadline: DeadlineKey,
+}
+
+impl Waiting {
+    /// Whether a plugin waited for it, and does not any more.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Contact(pending) => pending.answer.is_abandoned(),
+            Self::Plugin(answer) => answer.is_abandoned(),
+            Self::Roster { .. } | Self::ServerDisco | Self::Carbons | Self::RoomConfigured(_) => false,
+        }
+    }
 }
 
 /// Everything that was asked and not answered yet.
@@ -58,20 +73,43 @@ impl Questions {
     pub(super) fn end(&mut self, deadlines: &mut Deadlines, turn: &mut Turn<'_>) {
         for (_, question) in self.0.drain() {
             deadlines.cancel(question.deadline);
-            if let Waiting::Plugin(answer) = question.waiting {
-                turn.answer(answer, Err(CallError::Offline));
+            match question.waiting {
+                Waiting::Plugin(answer) => turn.answer(answer, Err(CallError::Offline)),
+                Waiting::Contact(pending) => turn.answer(pending.answer, Err(CallError::Offline)),
+                Waiting::Roster { .. } | Waiting::ServerDisco | Waiting::Carbons | Waiting::RoomConfigured(_) => {}
             }
         }
     }
 
     pub(super) fn forget_abandoned(&mut self, deadlines: &mut Deadlines) {
         self.0.retain(|_, question| {
-            let keep = !matches!(&question.waiting, Waiting::Plugin(answer) if answer.is_abandoned());
+            let keep = !question.waiting.is_abandoned();
             if !keep {
                 deadlines.cancel(question.deadline);
             }
             keep
         });
+    }
+
+    /// Takes the wishes about this contact of which `settles` says that they are fulfilled.
+    pub(super) fn take_contacts(
+        &mut self,
+        jid: &BareJid,
+        deadlines: &mut Deadlines,
+        mut settles: impl FnMut(&mut contacts::Pending) -> bool,
+    ) -> Vec<contacts::Pending> {
+        let settled = self.0.extract_if(|_, question| match &mut question.waiting {
+            Waiting::Contact(pending) => pending.jid == *jid && settles(pending),
+            _ => false,
+        });
+        let settled = settled.filter_map(|(_, question)| {
+            deadlines.cancel(question.deadline);
+            match question.waiting {
+                Waiting::Contact(pending) => Some(pending),
+                _ => None,
+            }
+        });
+        settled.collect()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -102,7 +140,50 @@ impl Session {
     }
 
     pub(super) fn ask_roster(&mut self, turn: &mut Turn<'_>) {
-        self.ask(None, Ask::Roster { version: None }, Waiting::Roster, ROSTER_PATIENCE, turn);
+        let version = self.roster.known_version();
+        let versioned = version.as_ref().is_some_and(|version| !version.is_empty());
+        self.ask(None, Ask::Roster { version }, Waiting::Roster { versioned }, ROSTER_PATIENCE, turn);
+    }
+
+    /// Asks for a plugin, unless too many questions of plugins are open.
+    pub(super) fn ask_for_plugin(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, turn: &mut Turn<'_>) {
+        if let Some(waiting) = self.admit(waiting, turn) {
+            self.ask(to, ask, waiting, PATIENCE, turn);
+        }
+    }
+
+    /// Waits for a push that nothing else announces. False: too many wait already.
+    pub(super) fn wait_for_push(&mut self, waiting: Waiting, turn: &mut Turn<'_>) -> bool {
+        let Some(waiting) = self.admit(waiting, turn) else { return false };
+        // Its id is never sent, so that nobody can answer.
+        self.questions.add(None, waiting, PATIENCE, &mut self.deadlines);
+        true
+    }
+
+    fn admit(&mut self, waiting: Waiting, turn: &mut Turn<'_>) -> Option<Waiting> {
+        if self.questions.len() >= MAX_OUTSTANDING {
+            self.questions.forget_abandoned(&mut self.deadlines);
+        }
+        if self.questions.len() < MAX_OUTSTANDING {
+            return Some(waiting);
+        }
+        let error = CallError::OverLimit(format!("{MAX_OUTSTANDING} IQs wait for answers"));
+        self.question_failed(waiting, error, turn);
+        None
+    }
+
+    /// Nobody will answer any more, for this reason.
+    fn question_failed(&mut self, waiting: Waiting, error: CallError, turn: &mut Turn<'_>) {
+        match waiting {
+            Waiting::Roster { .. } => {
+                self.roster_failed("the server gave no answer in time", turn);
+                self.ask_roster_again();
+            }
+            Waiting::ServerDisco | Waiting::Carbons => {}
+            Waiting::RoomConfigured(room) => self.room_configured(&room, &Err(error), turn),
+            Waiting::Contact(pending) => turn.answer(pending.answer, Err(error)),
+            Waiting::Plugin(asker) => turn.answer(asker, Err(error)),
+        }
     }
 
     pub(super) fn ask_server(&mut self, turn: &mut Turn<'_>) {
@@ -130,13 +211,8 @@ impl Session {
         if !iq.is_request() {
             return turn.answer(answer, Err(CallError::invalid("iq", "is not an IQ of the type get or set")));
         }
-        if self.questions.len() >= MAX_OUTSTANDING {
-            self.questions.forget_abandoned(&mut self.deadlines);
-        }
-        if self.questions.len() >= MAX_OUTSTANDING {
-            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_OUTSTANDING} IQs wait for answers"))));
-        }
-        let id = self.questions.add(iq.to(), Waiting::Plugin(answer), PATIENCE, &mut self.deadlines);
+        let Some(waiting) = self.admit(Waiting::Plugin(answer), turn) else { return };
+        let id = self.questions.add(iq.to(), waiting, PATIENCE, &mut self.deadlines);
         turn.send(Outgoing::Raw(iq.with_id(&id)));
     }
 
@@ -147,8 +223,9 @@ impl Session {
         };
         self.deadlines.cancel(question.deadline);
         match question.waiting {
-            Waiting::Roster => match answer.outcome {
-                Ok(Body::Roster { items, .. }) => self.roster_came(items, turn),
+            Waiting::Roster { versioned } => match answer.outcome {
+                Ok(Body::Roster { version, items }) => self.roster_came(version, items, turn),
+                Ok(Body::Empty) if versioned => self.roster_is_current(turn),
                 Ok(_) => self.roster_failed("the server's answer was no roster", turn),
                 Err(error) => self.roster_failed(&error.to_string(), turn),
             },
@@ -163,6 +240,7 @@ impl Session {
                 let result = answer.outcome.map(|_| ()).map_err(CallError::Stanza);
                 self.room_configured(&room, &result, turn);
             }
+            Waiting::Contact(pending) => self.contact_answered(pending, answer.outcome.map(drop), turn),
             Waiting::Plugin(asker) => {
                 turn.answer(asker, answer.outcome.map(|_| answer.raw).map_err(CallError::Stanza));
             }
@@ -171,15 +249,7 @@ impl Session {
 
     pub(super) fn question_late(&mut self, id: &str, turn: &mut Turn<'_>) {
         let Some(question) = self.questions.0.remove(id) else { return };
-        match question.waiting {
-            Waiting::Roster => {
-                self.roster_failed("the server gave no answer in time", turn);
-                self.ask_roster_again();
-            }
-            Waiting::ServerDisco | Waiting::Carbons => {}
-            Waiting::RoomConfigured(room) => self.room_configured(&room, &Err(CallError::TimedOut), turn),
-            Waiting::Plugin(asker) => turn.answer(asker, Err(CallError::TimedOut)),
-        }
+        self.question_failed(question.waiting, CallError::TimedOut, turn);
     }
 
     /// Answers what somebody asks of this account. Every request is owed an answer (RFC 6120, section 8.2.3).
@@ -191,10 +261,11 @@ impl Session {
             Query::DiscoItems { node } => Reply::NoItems { node },
             Query::Version => Reply::Version,
             Query::Time => Reply::Time(turn.now),
-            Query::RosterPush { item, xml, .. } => {
-                self.roster_push(item, xml, turn);
+            Query::RosterPush { version, item, xml } => {
+                self.roster_push(version, item, xml, turn);
                 Reply::Done
             }
+            Query::BadRosterPush => Reply::Refuse { kind: "modify", condition: "bad-request" },
             Query::Other => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
         };
         turn.send(Outgoing::Reply { to: request.from, id: request.id, reply });

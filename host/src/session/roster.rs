@@ -1,4 +1,7 @@
 //! The roster: who is in it, and keeping it as the server says (RFC 6121, section 2).
+//!
+//! Where the server gives it a version, what is known is kept across log-outs and restarts, and only what has changed since
+//! comes again (section 2.6).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +14,7 @@ use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::deadlines::Late;
 use crate::session::presence::ContactResource;
-use crate::session::{Session, Turn};
+use crate::session::{Effect, Session, Turn};
 use crate::stanza::{RosterItem, Show};
 
 /// How many contacts are kept.
@@ -20,8 +23,13 @@ pub(super) const MAX_CONTACTS: usize = 50_000;
 pub(super) const MAX_REQUESTS: usize = 1_000;
 /// When the roster is asked for again after no answer came.
 const ASK_AGAIN: Duration = Duration::from_mins(1);
+/// How long the name of a version may be, in bytes; a longer one is not kept.
+const MAX_VERSION: usize = 1_024;
 /// The promises that a roster resolves, in the order of their events.
-pub(super) const ROSTER_PROMISES: [&str; 3] = ["roster", "rosterGroupsFetched", "rosterContactsFetched"];
+const FETCHED: [&str; 3] = ["roster", "rosterGroupsFetched", "rosterContactsFetched"];
+/// The promises that are settled anew with each stream that could not be resumed.
+pub(super) const ROSTER_PROMISES: [&str; 4] =
+    ["cachedRoster", "roster", "rosterGroupsFetched", "rosterContactsFetched"];
 
 /// A roster entry with what presence says of it. Fields as in `contact` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +46,8 @@ pub struct Contact {
 }
 
 impl Contact {
-    fn new(item: RosterItem) -> Self {
+    /// As the roster has it; nobody is known to be online yet.
+    pub fn new(item: RosterItem) -> Self {
         Self {
             fullname: item.name.filter(|name| !name.is_empty()).unwrap_or_else(|| item.jid.to_string()),
             jid: item.jid,
@@ -47,6 +56,17 @@ impl Contact {
             requesting: false,
             groups: item.groups,
             resources: Vec::new(),
+        }
+    }
+
+    /// As the roster has it, again.
+    pub fn to_item(&self) -> RosterItem {
+        RosterItem {
+            jid: self.jid.clone(),
+            name: Some(self.fullname.clone()).filter(|name| name != self.jid.as_str()),
+            subscription: self.subscription.clone(),
+            ask: self.ask,
+            groups: self.groups.clone(),
         }
     }
 
@@ -83,15 +103,68 @@ impl Contact {
     pub(super) fn sees_us(&self) -> bool {
         matches!(self.subscription.as_str(), "from" | "both")
     }
+
+    /// Whether we may see its presence.
+    pub(super) fn is_seen(&self) -> bool {
+        matches!(self.subscription.as_str(), "to" | "both")
+    }
+
+    /// Takes over what presence said of the contact that this replaces.
+    fn with_presence_of(mut self, known: &Self) -> Self {
+        self.resources.clone_from(&known.resources);
+        self.requesting = known.requesting && !self.sees_us();
+        self
+    }
+}
+
+/// All contacts by address. Persistent: a snapshot of it costs a pointer.
+pub type Contacts = OrdMap<BareJid, Arc<Contact>>;
+
+/// What is to be kept of the roster for later streams. The account's task has it written; see `store/`.
+#[derive(Debug, Clone)]
+pub enum KeepRoster {
+    /// All of it, under this version.
+    Whole {
+        /// The server's name for this state.
+        version: String,
+        /// The contacts, without those who only ask to be.
+        contacts: Contacts,
+    },
+    /// Nothing: this server gives no versions.
+    Nothing,
+    /// An entry is new, or different.
+    Changed {
+        /// The version that this leads to, if the server named one.
+        version: Option<String>,
+        /// The entry.
+        contact: Arc<Contact>,
+    },
+    /// An entry is gone.
+    Removed {
+        /// The version that this leads to, if the server named one.
+        version: Option<String>,
+        /// Whose.
+        jid: BareJid,
+    },
 }
 
 /// The contacts, and the requests of those who are none.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     /// None until the roster has come.
-    pub(super) contacts: Option<OrdMap<BareJid, Arc<Contact>>>,
+    pub(super) contacts: Option<Contacts>,
     /// Who asks without being in the roster: bounded on their own, since strangers cost nothing to make up.
     strangers: HashSet<BareJid>,
+    /// Whom this account has asked to see, of which the server's push has not come yet: an earlier push, still on its way, must
+    /// not undo what was seen to be done (API row 128).
+    asked: HashSet<BareJid>,
+    /// The server's name for the state of `contacts`, where it gives one.
+    version: Option<String>,
+    /// What was known at the end of an earlier session, with its version. It is nobody's to see before the server has said
+    /// that it still holds.
+    kept: Option<(String, Contacts)>,
+    /// Whether this stream's server gives rosters versions.
+    pub(super) versions_offered: bool,
 }
 
 impl Roster {
@@ -106,6 +179,11 @@ impl Roster {
     /// Whether somebody is in the roster, and not only asking.
     pub(super) fn has(&self, jid: &BareJid) -> bool {
         self.get(jid).is_some() && !self.strangers.contains(jid)
+    }
+
+    /// Whether there is no room for one more.
+    pub(super) fn is_full(&self) -> bool {
+        self.contacts.as_ref().is_some_and(|contacts| contacts.len() - self.strangers.len() >= MAX_CONTACTS)
     }
 
     /// Adds somebody who asks. None: too many do.
@@ -127,32 +205,96 @@ impl Roster {
         self.contacts.as_mut()?.remove(jid)
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
+    /// This account asks to see somebody's presence.
+    pub(super) fn ask(&mut self, jid: &BareJid) {
+        if let Some(contact) = self.get_mut(jid) {
+            contact.ask = true;
+            self.asked.insert(jid.clone());
+        }
     }
 
-    fn replace(&mut self, items: Vec<RosterItem>) -> usize {
+    /// Puts in an entry of the roster, in the place of what was known of it; presence that was told stays.
+    fn put(&mut self, item: RosterItem) -> Option<Arc<Contact>> {
+        let contacts = self.contacts.as_mut()?;
+        let mut contact = Contact::new(item);
+        if contact.ask || contact.is_seen() {
+            self.asked.remove(&contact.jid);
+        } else if self.asked.contains(&contact.jid) {
+            contact.ask = true;
+        }
+        if let Some(known) = contacts.get(&contact.jid) {
+            contact = contact.with_presence_of(known);
+        }
+        let contact = Arc::new(contact);
+        contacts.insert(contact.jid.clone(), Arc::clone(&contact));
+        self.strangers.remove(&contact.jid);
+        Some(contact)
+    }
+
+    /// Ends the session: what was known is kept for the next one, if the server has a name for it.
+    pub(super) fn end(&mut self) {
+        let ended = std::mem::take(self);
+        self.kept = match (ended.version, ended.contacts) {
+            (Some(version), Some(mut contacts)) => {
+                for stranger in &ended.strangers {
+                    contacts.remove(stranger);
+                }
+                let asking: Vec<BareJid> =
+                    contacts.values().filter(|one| one.requesting).map(|one| one.jid.clone()).collect();
+                for jid in asking {
+                    if let Some(contact) = contacts.get_mut(&jid) {
+                        // The server repeats what is still open.
+                        Arc::make_mut(contact).requesting = false;
+                    }
+                }
+                Some((version, contacts))
+            }
+            (None, _) | (_, None) => ended.kept,
+        };
+    }
+
+    /// The version to ask the server with: that of what is known, empty where nothing is, none where it gives none.
+    pub(super) fn known_version(&self) -> Option<String> {
+        if !self.versions_offered {
+            return None;
+        }
+        let known = match &self.contacts {
+            Some(_) => self.version.as_ref(),
+            None => self.kept.as_ref().map(|(version, _)| version),
+        };
+        Some(known.cloned().unwrap_or_default())
+    }
+
+    /// Takes the whole roster as it came. What is to be kept of it, and how many entries were left out.
+    fn replace(&mut self, version: Option<String>, items: Vec<RosterItem>) -> (KeepRoster, usize) {
         let before = self.contacts.take().unwrap_or_default();
+        self.asked.clear();
         let mut left_out = 0;
         let mut contacts = OrdMap::new();
-        for item in items.into_iter().filter(|item| item.subscription != "remove") {
-            if contacts.len() >= MAX_CONTACTS {
+        for item in items {
+            if contacts.len() >= MAX_CONTACTS && !contacts.contains_key(&item.jid) {
                 left_out += 1;
                 continue;
             }
             let mut contact = Contact::new(item);
             if let Some(known) = before.get(&contact.jid) {
-                contact.resources.clone_from(&known.resources);
-                contact.requesting = known.requesting && !contact.sees_us();
+                contact = contact.with_presence_of(known);
             }
             contacts.insert(contact.jid.clone(), Arc::new(contact));
         }
+        // What is not whole cannot be brought up to date by what has changed.
+        self.version = version.filter(|_| left_out == 0);
+        self.kept = None;
+        let keep = match &self.version {
+            Some(version) => KeepRoster::Whole { version: version.clone(), contacts: contacts.clone() },
+            None => KeepRoster::Nothing,
+        };
         self.strangers.retain(|jid| {
             let known = before.get(jid).filter(|_| !contacts.contains_key(jid));
             known.is_some_and(|contact| contacts.insert(jid.clone(), Arc::clone(contact)).is_none())
         });
         self.contacts = Some(contacts);
-        left_out
+        (keep, left_out)
     }
 
     #[cfg(test)]
@@ -161,17 +303,53 @@ impl Roster {
     }
 }
 
+/// A version as it is kept. An empty one is no version: it is how a client asks that has none.
+fn kept_version(version: Option<String>) -> Option<String> {
+    version.filter(|version| !version.is_empty() && version.len() <= MAX_VERSION)
+}
+
 impl Session {
-    pub(super) fn roster_came(&mut self, items: Vec<RosterItem>, turn: &mut Turn<'_>) {
-        let left_out = self.roster.replace(items);
+    /// What was kept of the roster when the last process ended. Before the first log-in.
+    pub fn roster_kept(&mut self, version: String, items: Vec<RosterItem>) {
+        let contacts = items.into_iter().map(|item| (item.jid.clone(), Arc::new(Contact::new(item)))).collect();
+        self.roster.kept = kept_version(Some(version)).map(|version| (version, contacts));
+    }
+
+    /// The whole roster came.
+    pub(super) fn roster_came(&mut self, version: Option<String>, items: Vec<RosterItem>, turn: &mut Turn<'_>) {
+        let (keep, left_out) = self.roster.replace(kept_version(version), items);
+        turn.out.push(Effect::Keep(keep));
         self.ignored += left_out as u64;
         self.changed = true;
-        for name in ROSTER_PROMISES {
+        let error = if self.roster.versions_offered {
+            "what was known of the roster was out of date, or nothing was"
+        } else {
+            "the server gives its roster no versions (RFC 6121, section 2.6), so that none is kept"
+        };
+        self.roster_fetched(Err(CallError::Unsupported(error.to_owned())), turn);
+    }
+
+    /// The server said that what was known still holds; what has changed since comes as pushes (RFC 6121, section 2.6.3).
+    pub(super) fn roster_is_current(&mut self, turn: &mut Turn<'_>) {
+        if self.roster.contacts.is_none()
+            && let Some((version, contacts)) = self.roster.kept.take()
+        {
+            self.roster.version = Some(version);
+            self.roster.contacts = Some(contacts);
+        }
+        self.changed = true;
+        self.roster_fetched(Ok(()), turn);
+    }
+
+    fn roster_fetched(&mut self, cached: Result<(), CallError>, turn: &mut Turn<'_>) {
+        if cached.is_ok() {
+            self.fire("cachedRoster", Payload::None, turn);
+        }
+        for name in FETCHED {
             self.fire(name, Payload::None, turn);
-            if name == "roster" {
-                let error = CallError::Unsupported("the roster is not kept across connections".to_owned());
-                self.promises.reject("cachedRoster", error, turn.out);
-            }
+        }
+        if let Err(error) = cached {
+            self.promises.reject("cachedRoster", error, turn.out);
         }
         self.roster_settled(turn);
     }
@@ -180,7 +358,7 @@ impl Session {
     /// shown an empty roster, and everything else goes on.
     pub(super) fn roster_failed(&mut self, why: &str, turn: &mut Turn<'_>) {
         let error = CallError::Rejected(format!("the roster could not be fetched: {why}"));
-        for name in ROSTER_PROMISES.into_iter().chain(["cachedRoster"]) {
+        for name in ROSTER_PROMISES {
             self.promises.reject(name, error.clone(), turn.out);
         }
         self.roster_settled(turn);
@@ -191,32 +369,67 @@ impl Session {
     }
 
     /// Applies what the own server says of one entry. `decode` has checked who sent it.
-    pub(super) fn roster_push(&mut self, item: RosterItem, xml: String, turn: &mut Turn<'_>) {
-        let Some(contacts) = &mut self.roster.contacts else {
+    pub(super) fn roster_push(&mut self, version: Option<String>, item: RosterItem, xml: String, turn: &mut Turn<'_>) {
+        if self.roster.contacts.is_none() {
             // The roster that is on its way has this change already.
             return;
-        };
+        }
+        let jid = item.jid.clone();
+        let version = kept_version(version);
+        if self.roster.version.is_some() && version.is_some() {
+            self.roster.version.clone_from(&version);
+        }
         if item.subscription == "remove" {
-            let Some(contact) = contacts.remove(&item.jid) else { return };
-            self.roster.strangers.remove(&item.jid);
-            self.changed = true;
-            self.fire("rosterPush", Payload::Stanza(xml), turn);
-            self.fire("contactRemoved", Payload::Contact(contact), turn);
+            let removed = self.remove_contact(&jid, version, turn);
+            self.contact_pushed(&jid, turn);
+            if let Some(contact) = removed {
+                self.fire("rosterPush", Payload::Stanza(xml), turn);
+                self.fire("contactRemoved", Payload::Contact(contact), turn);
+            }
             return;
         }
-        if contacts.len() >= MAX_CONTACTS && !contacts.contains_key(&item.jid) {
+        if self.roster.is_full() && !self.roster.has(&jid) {
+            // From here on the version would speak of more than is known.
+            if self.roster.version.take().is_some() {
+                turn.out.push(Effect::Keep(KeepRoster::Nothing));
+            }
             self.ignored += 1;
             return;
         }
-        let mut contact = Contact::new(item);
-        if let Some(known) = contacts.get(&contact.jid) {
-            contact.resources.clone_from(&known.resources);
-            contact.requesting = known.requesting && !contact.sees_us();
-        }
-        let contact = Arc::new(contact);
-        contacts.insert(contact.jid.clone(), Arc::clone(&contact));
-        self.roster.strangers.remove(&contact.jid);
-        self.changed = true;
+        let before = self.roster.get(&jid).map(Arc::clone);
+        self.put_contact(item, version, turn);
         self.fire("rosterPush", Payload::Stanza(xml), turn);
+        let was_seen = before.is_some_and(|before| before.is_seen());
+        if was_seen && self.roster.get(&jid).is_some_and(|now| !now.is_seen()) {
+            // Nobody tells us any more whether this contact is there (RFC 6121, section 3.3).
+            self.update_presence(&jid, turn, |contact| contact.resources.clear());
+        }
+        self.contact_pushed(&jid, turn);
+    }
+
+    /// Puts an entry in, for readers and for later sessions.
+    pub(super) fn put_contact(&mut self, item: RosterItem, version: Option<String>, turn: &mut Turn<'_>) {
+        let Some(contact) = self.roster.put(item) else { return };
+        self.changed = true;
+        if self.roster.version.is_some() {
+            turn.out.push(Effect::Keep(KeepRoster::Changed { version, contact }));
+        }
+    }
+
+    /// Takes an entry out. None: there was none.
+    pub(super) fn remove_contact(
+        &mut self,
+        jid: &BareJid,
+        version: Option<String>,
+        turn: &mut Turn<'_>,
+    ) -> Option<Arc<Contact>> {
+        let contact = self.roster.contacts.as_mut()?.remove(jid);
+        self.roster.strangers.remove(jid);
+        self.roster.asked.remove(jid);
+        if self.roster.version.is_some() {
+            turn.out.push(Effect::Keep(KeepRoster::Removed { version, jid: jid.clone() }));
+        }
+        self.changed |= contact.is_some();
+        contact
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use jid::{BareJid, Jid};
 
-use crate::session::{Chat, Contact, Room, Status};
+use crate::session::{Chat, Contacts, Room, Status};
 
 /// What readers see, as of one moment. Cloning it copies a few pointers.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Snapshot {
     /// The own status.
     pub status: Status,
     /// The roster; none until it has come.
-    pub contacts: Option<OrdMap<BareJid, Arc<Contact>>>,
+    pub contacts: Option<Contacts>,
     /// Open chats.
     pub chats: OrdMap<BareJid, Arc<Chat>>,
     /// Rooms that were opened.

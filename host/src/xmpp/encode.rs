@@ -16,7 +16,8 @@ use xmpp_parsers::stanza::Stanza;
 
 use super::raw::is_forbidden;
 use crate::stanza::{
-    Ask, Disco, Draft, Extensions, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply, RoomJoin, Show,
+    Ask, Disco, Draft, Extensions, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply, RoomJoin, RosterItem,
+    Show,
 };
 
 pub(super) const REPLY: &str = "urn:xmpp:reply:0";
@@ -162,6 +163,7 @@ fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
         Ask::Roster { version } => {
             (false, Element::builder("query", ns::ROSTER).attr(name("ver"), version.map(clean)).build())
         }
+        Ask::SetRoster(item) => (true, Element::builder("query", ns::ROSTER).append(roster_item(item)).build()),
         Ask::DiscoInfo { node } => {
             (false, Element::builder("query", ns::DISCO_INFO).attr(name("node"), node.map(clean)).build())
         }
@@ -171,6 +173,16 @@ fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
         Ask::ConfigureRoom { fields } => (true, Element::builder("query", MUC_OWNER).append(room_form(fields)).build()),
     };
     if is_set { Iq::Set { from: None, to, id, payload } } else { Iq::Get { from: None, to, id, payload } }
+}
+
+/// An entry as a client may set it (RFC 6121, section 2.1.2): without subscription, unless it is to go.
+fn roster_item(item: RosterItem) -> Element {
+    let entry = Element::builder("item", ns::ROSTER).attr(name("jid"), item.jid.to_string());
+    if item.subscription == "remove" {
+        return entry.attr(name("subscription"), "remove").build();
+    }
+    let groups = item.groups.into_iter().map(|group| text("group", ns::ROSTER, group));
+    entry.attr(name("name"), item.name.map(clean)).append_all(groups).build()
 }
 
 /// A filled-in room configuration (XEP-0045, section 10.2); empty for an instant room (section 10.1.2).

@@ -16,6 +16,7 @@ use tokio_xmpp::stanzastream::{Event, StanzaStage, StanzaStream, StanzaToken, St
 use tokio_xmpp::xmlstream::Timeouts;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::stanza::Stanza;
+use xmpp_parsers::stream_features::StreamFeatures;
 
 use self::connector::{Connector, Report};
 use self::slot::Slot;
@@ -25,7 +26,7 @@ use super::decode::decode;
 use super::encode::encode;
 use super::intake::Lost;
 use crate::config::LinkSettings;
-use crate::stanza::{Incoming, Outgoing};
+use crate::stanza::{Incoming, Offers, Outgoing};
 
 mod connector;
 mod pace;
@@ -55,6 +56,8 @@ pub enum LinkEvent {
     Bound {
         /// The full JID that the server gave.
         jid: FullJid,
+        /// What the server offers.
+        offers: Offers,
     },
     /// The connection is lost; a new one is being made.
     Suspended {
@@ -156,12 +159,12 @@ impl Link {
                 () = room_in(&mut self.queued), if room => return None,
             };
             match event {
-                Some(Event::Stream(StreamEvent::Reset { bound_jid, .. })) => {
+                Some(Event::Stream(StreamEvent::Reset { bound_jid, features })) => {
                     // A server that binds no resource breaks RFC 6120, section 7; the configured one serves then.
                     let jid = bound_jid.try_into_full().ok().unwrap_or_else(|| self.connector.wanted().clone());
                     self.own = Some(jid.clone());
                     self.online = true;
-                    return Some(LinkEvent::Bound { jid });
+                    return Some(LinkEvent::Bound { jid, offers: offers(&features) });
                 }
                 Some(Event::Stream(StreamEvent::Resumed)) => {
                     self.online = true;
@@ -264,6 +267,11 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// What of the features of a stream matters above it.
+fn offers(features: &StreamFeatures) -> Offers {
+    Offers { roster_versions: features.others.iter().any(|feature| feature.is("ver", "urn:xmpp:features:rosterver")) }
 }
 
 fn has_room_in(queued: &mut VecDeque<StanzaToken>) -> bool {

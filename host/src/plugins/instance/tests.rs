@@ -34,7 +34,7 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
         wasi: false,
         warnings: Vec::new(),
     };
-    Instance::new(&admitted, Arc::clone(account::Account::start(account).shared()))
+    Instance::new(&admitted, Arc::clone(account::Account::start(account, crate::store::Store::in_memory()).shared()))
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod chats;
 mod connect;
+mod contacts;
 mod limits;
 mod messages;
 mod presence;
@@ -24,8 +25,8 @@ use super::*;
 use crate::error::StanzaError;
 use crate::permissions::table;
 use crate::stanza::{
-    self, Ask, Body, Message, MessageKind, MucUser, Outgoing, Presence, PresenceKind, PresenceOut, PresenceOutKind,
-    Query, Request, RosterItem,
+    self, Ask, Body, Message, MessageKind, MucUser, Offers, Outgoing, Presence, PresenceKind, PresenceOut,
+    PresenceOutKind, Query, Request, RosterItem,
 };
 use crate::xmpp::RawStanza;
 
@@ -136,13 +137,14 @@ struct Desk {
     lines: Vec<String>,
     events: Vec<Event>,
     sent: Vec<Outgoing>,
+    kept: Vec<KeepRoster>,
 }
 
 impl Desk {
     fn new(settings: Settings) -> Self {
         let session = Session::new(jid("bot@example.org"), settings);
         let now = "2026-11-20T06:24:00Z".parse().unwrap();
-        Self { session, now, lines: Vec::new(), events: Vec::new(), sent: Vec::new() }
+        Self { session, now, lines: Vec::new(), events: Vec::new(), sent: Vec::new(), kept: Vec::new() }
     }
 
     /// Connected, with Romeo and Juliet in the roster.
@@ -177,13 +179,14 @@ impl Desk {
                     self.events.push(event);
                 }
                 Effect::Answer(due) => due.give(),
+                Effect::Keep(change) => self.kept.push(change),
             }
         }
     }
 
     fn bind(&mut self) {
         let own = FullJid::new("bot@example.org/house").unwrap();
-        self.run(|session, now, effects| session.bound(own, now, effects));
+        self.run(|session, now, effects| session.bound(own, Offers::default(), now, effects));
     }
 
     fn command(&mut self, command: Command) {

@@ -7,12 +7,14 @@ use minidom::Element;
 use minidom::rxml::Namespace;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
-use xmpp_parsers::roster::{Ask, Item, Roster, Subscription};
 use xmpp_parsers::stanza::Stanza;
 
-use super::{is_own_account, stanza_error};
+use super::{bare_jid_attribute, is_own_account, stanza_error};
 use crate::stanza::{Answer, Body, Disco, Identity, Incoming, Query, Request, RosterItem};
 use crate::xmpp::raw::RawStanza;
+
+/// How many groups of one contact are looked at.
+const MAX_GROUPS: usize = 64;
 
 /// A get.
 pub(super) fn request(from: Option<Jid>, id: String, payload: &Element) -> Incoming {
@@ -37,18 +39,18 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
     if !is_own_account(from.as_ref(), own) {
         return Incoming::Refused("a roster push that is not from the own account");
     }
-    let stanza = Stanza::Iq(Iq::Set { from: from.clone(), to, id: id.clone(), payload: payload.clone() });
-    let query = match Roster::try_from(payload) {
-        Ok(Roster { ver, items }) => match <[Item; 1]>::try_from(items) {
-            Ok([item]) => {
-                let xml = RawStanza(Arc::new(stanza)).to_xml();
-                Query::RosterPush { version: ver, item: roster_item(item), xml }
-            }
-            // A push has exactly one item; anything else is answered with an error above.
-            Err(_) => Query::Other,
-        },
-        Err(_) => Query::Other,
+    let version = payload.attr("ver").map(str::to_owned);
+    let mut items = payload.children().filter(|child| child.is("item", ns::ROSTER));
+    let item = match (items.next(), items.next()) {
+        (Some(item), None) => roster_item(item, Place::Push),
+        // A push has exactly one item; anything else is answered with an error.
+        (None | Some(_), _) => None,
     };
+    let Some(item) = item else {
+        return Incoming::Request(Request { from, id, query: Query::BadRosterPush });
+    };
+    let stanza = Stanza::Iq(Iq::Set { from: from.clone(), to, id: id.clone(), payload });
+    let query = Query::RosterPush { version, item, xml: RawStanza(Arc::new(stanza)).to_xml() };
     Incoming::Request(Request { from, id, query })
 }
 
@@ -71,8 +73,9 @@ pub(super) fn answer(iq: Iq) -> Incoming {
 fn body(payload: &Element) -> Body {
     if payload.is("query", ns::ROSTER) {
         // One broken entry must not cost the whole roster.
-        let items = payload.children().filter_map(|item| Item::try_from(item.clone()).ok()).map(roster_item);
-        return Body::Roster { version: payload.attr("ver").map(str::to_owned), items: items.collect() };
+        let items = payload.children().filter(|child| child.is("item", ns::ROSTER));
+        let items = items.filter_map(|item| roster_item(item, Place::Result)).collect();
+        return Body::Roster { version: payload.attr("ver").map(str::to_owned), items };
     }
     if payload.is("query", ns::DISCO_INFO) {
         return Body::Disco(disco(payload));
@@ -80,21 +83,41 @@ fn body(payload: &Element) -> Body {
     Body::Other
 }
 
-fn roster_item(item: Item) -> RosterItem {
-    RosterItem {
-        jid: item.jid,
-        name: item.name,
-        subscription: match item.subscription {
-            Subscription::None => "none",
-            Subscription::From => "from",
-            Subscription::To => "to",
-            Subscription::Both => "both",
-            Subscription::Remove => "remove",
+/// Where an entry of the roster stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Push,
+    Result,
+}
+
+/// One entry (RFC 6121, section 2.1.2). Walked by hand: values that nobody knows are ignored, as the RFC says, and not the
+/// entry. None: it has no address.
+fn roster_item(item: &Element, place: Place) -> Option<RosterItem> {
+    let subscription = match item.attr("subscription") {
+        Some(known @ ("to" | "from" | "both")) => known,
+        Some("remove") if place == Place::Push => "remove",
+        Some(_) | None => "none",
+    };
+    let mut groups: Vec<String> = Vec::new();
+    for group in item.children().filter(|child| child.is("group", ns::ROSTER)).take(MAX_GROUPS) {
+        let name = kept(group.text());
+        if !name.is_empty() && !groups.contains(&name) {
+            groups.push(name);
         }
-        .to_owned(),
-        ask: item.ask == Ask::Subscribe,
-        groups: item.groups.into_iter().map(|group| group.0).collect(),
     }
+    Some(RosterItem {
+        jid: bare_jid_attribute(item, "jid")?,
+        name: item.attr("name").map(|name| kept(name.to_owned())),
+        subscription: subscription.to_owned(),
+        ask: item.attr("ask") == Some("subscribe"),
+        groups,
+    })
+}
+
+/// As much of a name as is kept.
+fn kept(mut name: String) -> String {
+    name.truncate(name.floor_char_boundary(RosterItem::LONGEST_NAME));
+    name
 }
 
 /// Walked by hand, so that one odd form among the extensions does not hide what an entity can do.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::stanza::{Body, Disco, Query, Request, RosterItem};
+use crate::stanza::{Answer, Body, Disco, Query, Request, RosterItem};
 use crate::xmpp::peer::jid;
 
 fn own() -> FullJid {
@@ -279,9 +279,35 @@ fn roster_pushes_count_only_from_the_own_account() {
     for from in ["mallory@evil", "house", "me@house/other", "me@evil"] {
         assert!(matches!(push(&format!("from='{from}'"), item), Incoming::Refused(_)), "{from}");
     }
-    for odd in ["", "<item/>", "<item jid='a@b'/><item jid='c@d'/>"] {
-        assert!(matches!(push("", odd), Incoming::Request(Request { query: Query::Other, .. })), "{odd}");
+    for odd in ["", "<item/>", "<item jid='@@'/>", "<item jid='a@b'/><item jid='c@d'/>"] {
+        assert!(matches!(push("", odd), Incoming::Request(Request { query: Query::BadRosterPush, .. })), "{odd}");
     }
+}
+
+/// RFC 6121, section 2.1.2: what nobody knows is ignored, and the entry is not.
+#[test]
+fn an_odd_entry_of_a_roster_is_read_as_far_as_it_goes() {
+    let read = |item: &str| {
+        let roster = format!("<query xmlns='jabber:iq:roster'>{item}</query>");
+        match iq("type='result'", &roster) {
+            Incoming::Answer(Answer { outcome: Ok(Body::Roster { version: None, mut items }), .. }) => items.pop(),
+            other => panic!("expected a roster, found {other:?}"),
+        }
+    };
+    let long = "é".repeat(1_000);
+    for (item, subscription, groups) in [
+        ("<item jid='a@b/c'/>", "none", 0),
+        ("<item jid='a@b' subscription='sideways' ask='unsubscribe' approved='maybe' odd=''/>", "none", 0),
+        ("<item jid='a@b' subscription='remove'/>", "none", 0),
+        ("<item jid='a@b'><group>x</group><group/><group>x</group><group>y</group><odd/></item>", "none", 2),
+        (&format!("<item jid='a@b' name='{long}'>{}</item>", "<group>x</group><group>y</group>".repeat(99)), "none", 2),
+    ] {
+        let read = read(item).unwrap();
+        assert_eq!((read.jid.as_str(), read.subscription.as_str(), read.ask), ("a@b", subscription, false), "{item}");
+        assert_eq!(read.groups.len(), groups);
+        assert!(read.name.is_none_or(|name| name.len() == 1_022), "cut between characters");
+    }
+    assert_eq!(read("<item name='nobody'/>"), None);
 }
 
 #[test]

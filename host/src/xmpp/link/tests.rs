@@ -89,7 +89,7 @@ async fn without_a_resource_one_of_our_own_is_asked_for() {
     let peer = peer().await;
     let mut link = Link::start(LinkSettings { jid: jid("bot@localhost"), ..peer.settings() });
     let (event, _session) = tokio::join!(link.next(), peer.accept());
-    let LinkEvent::Bound { jid } = event else { panic!("{event:?}") };
+    let LinkEvent::Bound { jid, .. } = event else { panic!("{event:?}") };
     let resource = jid.resource().as_str().strip_prefix("parlor-").unwrap();
     assert!(resource.len() == 8 && resource.chars().all(|digit| digit.is_ascii_hexdigit()), "{resource}");
 }

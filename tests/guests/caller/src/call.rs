@@ -1,5 +1,9 @@
 //! From the name of a call and its JSON arguments to the call, and back to JSON.
 
+mod connection;
+mod contacts;
+mod user;
+
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
 use std::task::Poll;
@@ -10,7 +14,7 @@ use parlor_sdk::prelude::*;
 use parlor_sdk::types::{Extensions, Reactions, Reply};
 use serde::de::DeserializeOwned;
 
-use crate::json::{chat, contact, each, event, occupant, option, payload, room, status};
+use crate::json::{chat, each, event, occupant, option, payload, room};
 use crate::{NOTED, SET, Set, heard};
 
 /// Calls it. `n` is the order's number, for what goes on afterwards.
@@ -19,15 +23,15 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
     match grouping {
         "api" => call_api(function, args).await,
         "chats" => call_chats(function, args).await,
-        "connection" => call_connection(function).await,
-        "contacts" => call_contacts(function, args),
+        "connection" => connection::call(function).await,
+        "contacts" => contacts::call(function, args).await,
         "listen" => call_listen(n, function, args),
         "log" => call_log(function, args),
         "promises" => call_promises(function, args).await,
         "rooms" => call_rooms(function, args).await,
         "settings" => call_settings(function, args).await,
         "timers" => call_timers(n, function, args).await,
-        "user" => call_user(function, args).await,
+        "user" => user::call(function, args).await,
         "deed" => deed(n, function, args).await,
         _ => Err(unknown(name)),
     }
@@ -71,23 +75,6 @@ async fn call_chats(function: &str, args: &Value) -> Result<Value> {
         "close" => chats::close(text(args, "jid")?).await.map(Value::from)?,
         "close-many" => each(chats::close_many(texts(args, "jids")?).await?, Value::from),
         "send" => chats::send(text(args, "jid")?, outgoing(args)?).await.map(Value::from)?,
-        _ => return Err(unknown(function)),
-    })
-}
-
-async fn call_connection(function: &str) -> Result<Value> {
-    match function {
-        "connected" => Ok(connection::connected().into()),
-        "disconnect" => connection::disconnect().await.map(Value::from),
-        _ => Err(unknown(function)),
-    }
-}
-
-fn call_contacts(function: &str, args: &Value) -> Result<Value> {
-    Ok(match function {
-        "get" => option(contacts::get(text(args, "jid")?)?, contact),
-        "get-many" => contacts::get_many(texts(args, "jids")?)?.into_iter().map(|one| option(one, contact)).collect(),
-        "get-all" => contacts::get_all()?.iter().map(contact).collect(),
         _ => return Err(unknown(function)),
     })
 }
@@ -254,20 +241,6 @@ async fn call_timers(n: u64, function: &str, args: &Value) -> Result<Value> {
     };
     SET.with_borrow_mut(|set| set.insert(n, Set::Timer(timer)));
     Ok(Value::Null)
-}
-
-async fn call_user(function: &str, args: &Value) -> Result<Value> {
-    match function {
-        "jid" => Ok(user::jid().into()),
-        "bare-jid" => Ok(user::bare_jid().into()),
-        "get-status" => Ok(status(&user::get_status()?)),
-        "set-status" => {
-            let message = arg::<Option<String>>(args, "message")?;
-            user::set_status(text(args, "value")?, message.as_deref()).await.map(Value::from)
-        }
-        "set-status-message" => user::set_status_message(text(args, "message")?).await.map(Value::from),
-        _ => Err(unknown(function)),
-    }
 }
 
 /// More than one call, for limits.

@@ -1,0 +1,223 @@
+//! What plugins do with contacts (API rows 66–68): each call returns when the server has answered and readers see the effect.
+
+use jid::{BareJid, Jid};
+
+use crate::error::{CallError, StanzaError};
+use crate::event::Payload;
+use crate::session::messages::check_text;
+use crate::session::questions::Waiting;
+use crate::session::{Answer, Effect, Sent, Session, Turn};
+use crate::stanza::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterItem};
+
+/// How many groups one contact may be put into.
+const MAX_GROUPS: usize = 64;
+
+/// What a plugin wants with a contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContactWish {
+    /// Into the roster, under this name if one is given; and to see its presence.
+    Add {
+        /// The name.
+        fullname: Option<String>,
+    },
+    /// Out of the roster, with both subscriptions.
+    Remove,
+    /// Under another name; empty = under its address.
+    Rename(String),
+    /// Into these groups and no others.
+    SetGroups(Vec<String>),
+    /// It asked to see our presence, and may.
+    Accept,
+    /// It asked to see our presence, and may not.
+    Deny,
+}
+
+impl ContactWish {
+    /// Whether it can be carried out at all, as far as it says itself.
+    pub fn check(&self) -> Result<(), CallError> {
+        match self {
+            Self::Add { fullname: Some(name) } | Self::Rename(name) => {
+                check_text("fullname", name, RosterItem::LONGEST_NAME)
+            }
+            Self::SetGroups(groups) => check_groups(groups),
+            Self::Add { fullname: None } | Self::Remove | Self::Accept | Self::Deny => Ok(()),
+        }
+    }
+}
+
+/// A wish that the server has yet to answer.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) jid: BareJid,
+    /// What was asked for; none where the answer is a push: nobody answers a presence.
+    item: Option<RosterItem>,
+    /// To be asked for its presence once it is in the roster.
+    subscribe: bool,
+    /// A push told of this contact meanwhile, so that nothing is left to be applied.
+    pushed: bool,
+    pub(super) answer: Answer<()>,
+}
+
+impl Session {
+    pub(super) fn wish_contact(&mut self, jid: BareJid, wish: ContactWish, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if let Err(error) = wish.check() {
+            return turn.answer(answer, Err(error));
+        }
+        if !self.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        if self.roster.contacts.is_none() {
+            return turn.answer(answer, Err(CallError::NotReady("rosterContactsFetched")));
+        }
+        match wish {
+            ContactWish::Accept | ContactWish::Deny => self.answer_request(jid, &wish, answer, turn),
+            ContactWish::Add { .. } | ContactWish::Remove | ContactWish::Rename(_) | ContactWish::SetGroups(_) => {
+                match self.wanted_item(&jid, wish) {
+                    Ok((item, subscribe)) => {
+                        let pending = Pending { jid, item: Some(item.clone()), subscribe, pushed: false, answer };
+                        self.ask_for_plugin(None, Ask::SetRoster(item), Waiting::Contact(pending), turn);
+                    }
+                    Err(error) => turn.answer(answer, Err(error)),
+                }
+            }
+        }
+    }
+
+    /// The entry that the wish leads to, and whether to ask for presence afterwards.
+    fn wanted_item(&self, jid: &BareJid, wish: ContactWish) -> Result<(RosterItem, bool), CallError> {
+        let known = self.roster.get(jid).filter(|_| self.roster.has(jid)).map(|contact| contact.to_item());
+        if let ContactWish::Add { fullname } = wish {
+            if *jid == self.own.to_bare() {
+                return Err(CallError::invalid("jid", "is this account itself"));
+            }
+            if known.is_none() && self.roster.is_full() {
+                return Err(CallError::OverLimit("the roster is full".to_owned()));
+            }
+            let is_seen = known.as_ref().is_some_and(|item| matches!(item.subscription.as_str(), "to" | "both"));
+            let mut item = known.unwrap_or_else(|| RosterItem {
+                jid: jid.clone(),
+                name: None,
+                subscription: "none".to_owned(),
+                ask: false,
+                groups: Vec::new(),
+            });
+            if let Some(name) = fullname {
+                item.name = Some(name).filter(|name| !name.is_empty());
+            }
+            return Ok((item, !is_seen));
+        }
+        let mut item = known.ok_or_else(|| CallError::NotFound(format!("{jid} in the roster")))?;
+        match wish {
+            ContactWish::Remove => "remove".clone_into(&mut item.subscription),
+            ContactWish::Rename(name) => item.name = Some(name).filter(|name| !name.is_empty()),
+            ContactWish::SetGroups(groups) => item.groups = each_once(groups),
+            ContactWish::Add { .. } | ContactWish::Accept | ContactWish::Deny => {}
+        }
+        Ok((item, false))
+    }
+
+    fn answer_request(&mut self, jid: BareJid, wish: &ContactWish, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if !self.roster.get(&jid).is_some_and(|contact| contact.requesting) {
+            return turn.answer(answer, Err(CallError::NotFound(format!("a request of {jid}"))));
+        }
+        let to = Some(Jid::from(jid.clone()));
+        if *wish == ContactWish::Accept {
+            let pending = Pending { jid, item: None, subscribe: false, pushed: false, answer };
+            let kind = PresenceOutKind::Subscribed;
+            if self.wait_for_push(Waiting::Contact(pending), turn) {
+                turn.send(Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() }));
+            }
+            return;
+        }
+        let kind = PresenceOutKind::Unsubscribed;
+        let denial = Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() });
+        self.request_is_over(&jid, turn);
+        // To a denial the server says nothing.
+        turn.out.push(Effect::SendFor(denial, Sent::Raw(answer)));
+    }
+
+    /// Nobody asks any more.
+    pub(super) fn request_is_over(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        if let Some(contact) = self.roster.remove_stranger(jid) {
+            self.changed = true;
+            self.fire("contactRemoved", Payload::Contact(contact), turn);
+        } else if self.roster.get(jid).is_some_and(|contact| contact.requesting)
+            && let Some(contact) = self.roster.get_mut(jid)
+        {
+            contact.requesting = false;
+            self.changed = true;
+        }
+    }
+
+    /// The server answered.
+    pub(super) fn contact_answered(
+        &mut self,
+        pending: Pending,
+        outcome: Result<(), Box<StanzaError>>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Pending { jid, item, subscribe, pushed, answer } = pending;
+        if let Err(error) = outcome {
+            return turn.answer(answer, Err(CallError::Stanza(error)));
+        }
+        // The push may come after the answer; whoever reads after the call has to see it all the same (API row 128).
+        match item.filter(|_| !pushed) {
+            Some(item) if item.subscription == "remove" => {
+                if let Some(contact) = self.remove_contact(&jid, None, turn) {
+                    self.fire("contactRemoved", Payload::Contact(contact), turn);
+                }
+            }
+            Some(item) => {
+                // What became of the subscription meanwhile is not this answer's to say.
+                let known = self.roster.get(&jid).map(|contact| (contact.subscription.clone(), contact.ask));
+                let (subscription, ask) = known.unwrap_or((item.subscription, item.ask));
+                self.put_contact(RosterItem { subscription, ask, ..item }, None, turn);
+            }
+            None => {}
+        }
+        if subscribe {
+            let to = Some(Jid::from(jid.clone()));
+            let kind = PresenceOutKind::Subscribe;
+            turn.send(Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() }));
+            self.roster.ask(&jid);
+            self.changed = true;
+        }
+        turn.answer(answer, Ok(()));
+    }
+
+    /// A push told of this contact: for some that is the answer, for others it says what the answer would.
+    pub(super) fn contact_pushed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let sees_us = self.roster.get(jid).is_some_and(|contact| contact.sees_us());
+        let settled = self.questions.take_contacts(jid, &mut self.deadlines, |pending| {
+            pending.pushed = true;
+            pending.item.is_none() && sees_us
+        });
+        for pending in settled {
+            turn.answer(pending.answer, Ok(()));
+        }
+    }
+}
+
+fn check_groups(groups: &[String]) -> Result<(), CallError> {
+    if groups.len() > MAX_GROUPS {
+        return Err(CallError::invalid("groups", format!("more than {MAX_GROUPS} of them")));
+    }
+    for group in groups {
+        check_text("groups", group, RosterItem::LONGEST_NAME)?;
+        if group.is_empty() {
+            return Err(CallError::invalid("groups", "one of them is empty"));
+        }
+    }
+    Ok(())
+}
+
+/// A server refuses what is named twice (RFC 6121, section 2.3.3).
+fn each_once(groups: Vec<String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::with_capacity(groups.len());
+    for group in groups {
+        if !kept.contains(&group) {
+            kept.push(group);
+        }
+    }
+    kept
+}

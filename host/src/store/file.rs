@@ -1,0 +1,118 @@
+//! Opening the file: whose it is, what is in it, and what becomes of one that cannot be used.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::{Health, roster};
+
+/// Says in the file's header that it is ours: "prlr".
+const APPLICATION: i32 = 0x7072_6c72;
+/// The version of the tables. One that is newer was written by a newer parlor.
+const VERSION: i32 = 1;
+/// How long a reader from outside, such as a backup, may hold up a write.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many files may have been set aside.
+const ASIDE: u32 = 1_000;
+
+/// Why a file is not used.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("it is not one of parlor's")]
+    Foreign,
+    #[error("it was written by a newer parlor (version {0} of its tables, this one knows {VERSION})")]
+    Newer(i32),
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Opens the file, a fresh one if need be, one in memory if nothing else works.
+pub(super) fn open(path: &Path) -> Connection {
+    match try_open(path) {
+        Ok(connection) => return connection,
+        Err(why) => set_aside(path, &why.to_string()),
+    }
+    try_open(path).unwrap_or_else(|error| {
+        tracing::warn!(path = %path.display(), %error, "the store cannot be written; what it keeps is lost at the end");
+        in_memory()
+    })
+}
+
+/// A store that is gone with the process.
+pub(super) fn in_memory() -> Connection {
+    let connection = Connection::open_in_memory().expect("SQLite opens a database in memory");
+    make_tables(&connection).expect("tables can be made in an empty database");
+    connection
+}
+
+fn try_open(path: &Path) -> Result<Connection, Unfit> {
+    // Made here, so that nobody but the owner ever reads it; SQLite gives its other files the same mode.
+    let mut made = OpenOptions::new();
+    made.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    drop(made.open(path)?);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    // The folder may be reached over a symbolic link; the file itself may not be one.
+    let connection = Connection::open_with_flags(path.canonicalize()?, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (number("application_id")?, number("user_version")?) {
+        (APPLICATION, version) if version > VERSION => return Err(Unfit::Newer(version)),
+        (APPLICATION, _) => {}
+        (0, 0) if objects == 0 => {}
+        _ => return Err(Unfit::Foreign),
+    }
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    // A process that is killed loses nothing that was committed; only a machine that loses power may lose the last moments.
+    connection.pragma_update(None, "synchronous", "normal")?;
+    make_tables(&connection)?;
+    connection.pragma_update(None, "application_id", APPLICATION)?;
+    connection.pragma_update(None, "user_version", VERSION)?;
+    Ok(connection)
+}
+
+fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(roster::TABLES)
+}
+
+/// Moves a file that cannot be used out of the way, with what `SQLite` keeps beside it.
+pub(super) fn set_aside(path: &Path, why: &str) {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let free = (1..ASIDE).map(|number| beside(&format!(".broken-{number}"))).find(|aside| !aside.exists());
+    let aside = free.unwrap_or_else(|| beside(".broken-1"));
+    let moved = std::fs::rename(path, &aside);
+    for suffix in ["-wal", "-shm"] {
+        // They mean nothing without the file, and would be taken for the new one's.
+        let _ = std::fs::remove_file(beside(suffix));
+    }
+    match moved {
+        Ok(()) => tracing::warn!(
+            path = %path.display(), aside = %aside.display(), reason = why,
+            "the store could not be used, and was begun anew"
+        ),
+        Err(error) => tracing::warn!(
+            path = %path.display(), reason = why, %error, "the store cannot be used, and not be moved out of the way"
+        ),
+    }
+}
+
+/// Whether what a job met says that the file is broken.
+pub(super) fn health<T>(result: &rusqlite::Result<T>) -> Health {
+    match result {
+        Err(error)
+            if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) =>
+        {
+            Health::Broken
+        }
+        Ok(_) | Err(_) => Health::Fine,
+    }
+}

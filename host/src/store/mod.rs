@@ -1,0 +1,140 @@
+//! The one file on disk that holds what outlives the process: caches now, what plugins store later on.
+//!
+//! [`Store`] is a handle on the thread that owns the file: the only writer, so that nobody waits for a lock of `SQLite`, and
+//! a thread of its own, so that a slow disk holds up no connection. Each table has a file of its own here, which is also
+//! where its statements are. Only this folder names `rusqlite`.
+//!
+//! A file that is broken, somebody else's or of a newer version is set aside under a new name and begun anew: what is in it
+//! is worth less than a house that stands.
+
+mod file;
+mod roster;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use roster::{KeptRoster, RosterKeeper};
+
+/// How many jobs may wait for the thread.
+const JOBS: usize = 1_024;
+
+/// The name of the file in the data folder.
+const FILE: &str = "parlor.db";
+
+/// What the thread is asked to do. It gets the file, and says whether that turned out to be broken.
+type Job = Box<dyn FnOnce(&mut Connection) -> Health + Send>;
+
+/// How the file fared in a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Fine,
+    Broken,
+}
+
+/// Why something was not stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file could not be read or written.
+    #[error("{path} cannot be used ({cause}); check the disk and the file's owner and mode", path = path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What `SQLite` said.
+        cause: rusqlite::Error,
+    },
+    /// The thread has ended.
+    #[error("the store has ended")]
+    Ended,
+}
+
+/// A handle on the file. Cheap to clone; the thread ends with the last one.
+#[derive(Debug, Clone)]
+pub struct Store {
+    jobs: mpsc::Sender<Job>,
+    path: PathBuf,
+    /// Closes when the thread has ended, and the file is closed.
+    ended: watch::Receiver<()>,
+}
+
+impl Store {
+    /// Opens the file in this folder, or makes one. It never fails: what cannot be opened is set aside, and where nothing
+    /// can be opened at all, what is stored lives in memory alone. The log says so.
+    pub fn open(folder: &Path) -> Self {
+        let path = folder.join(FILE);
+        let connection = file::open(&path);
+        Self::serve(connection, path)
+    }
+
+    /// One that forgets everything at its end.
+    #[cfg(test)]
+    pub fn in_memory() -> Self {
+        Self::serve(file::in_memory(), PathBuf::new())
+    }
+
+    fn serve(mut connection: Connection, path: PathBuf) -> Self {
+        let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS);
+        let file = path.clone();
+        let (alive, ended) = watch::channel(());
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            while let Some(job) = waiting.blocking_recv() {
+                if job(&mut connection) == Health::Broken {
+                    // Closed first, so that nothing holds the file when it is set aside.
+                    drop(connection);
+                    file::set_aside(&file, "it turned out to be broken");
+                    connection = file::open(&file);
+                }
+            }
+            drop(connection);
+            drop(alive);
+        });
+        if let Err(error) = thread {
+            tracing::error!(%error, "the store's thread cannot be started; nothing is kept on disk");
+        }
+        Self { jobs, path, ended }
+    }
+
+    /// Does something with the file, and waits for it.
+    async fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let (answer, arrives) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            let result = job(connection);
+            let health = file::health(&result);
+            // Whoever asked may be gone; it is done all the same.
+            let _ = answer.send(result);
+            health
+        });
+        self.jobs.send(job).await.map_err(|_| StoreError::Ended)?;
+        let result = arrives.await.map_err(|_| StoreError::Ended)?;
+        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+    }
+
+    /// Has something done with the file, without waiting for it. False: the thread is too far behind, and it will not be
+    /// done.
+    fn put(&self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) -> bool {
+        let path = self.path.clone();
+        let job: Job = Box::new(move |connection| {
+            let result = job(connection);
+            if let Err(error) = &result {
+                tracing::warn!(path = %path.display(), %error, "something could not be written to the store");
+            }
+            file::health(&result)
+        });
+        self.jobs.try_send(job).is_ok()
+    }
+
+    /// Waits until everything that was put before is in the file, and the file is closed. Other handles have to be gone.
+    pub async fn close(self) {
+        let Self { jobs, path: _, mut ended } = self;
+        drop(jobs);
+        // Nothing is ever said there but that it is over.
+        let _ = ended.changed().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+use std::sync::Arc;
+
+use jid::BareJid;
+
+use super::*;
+use crate::session::{Contact, KeepRoster};
+use crate::stanza::RosterItem;
+
+fn bare(text: &str) -> BareJid {
+    BareJid::new(text).unwrap()
+}
+
+fn item(jid: &str, groups: &[&str]) -> RosterItem {
+    RosterItem {
+        jid: bare(jid),
+        name: Some("Zoë 🐎".to_owned()),
+        subscription: "both".to_owned(),
+        ask: true,
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+    }
+}
+
+fn contact(item: RosterItem) -> Arc<Contact> {
+    Arc::new(Contact::new(item))
+}
+
+fn whole(version: &str, items: &[RosterItem]) -> KeepRoster {
+    let contacts = items.iter().map(|item| (item.jid.clone(), contact(item.clone()))).collect();
+    KeepRoster::Whole { version: version.to_owned(), contacts }
+}
+
+fn keeper(store: &Store) -> RosterKeeper {
+    RosterKeeper::new(store.clone(), &bare("bot@example.org"))
+}
+
+async fn loaded(store: &Store) -> Option<(String, Vec<RosterItem>)> {
+    keeper(store).load().await.map(|kept| (kept.version, kept.items))
+}
+
+/// Everything that was put before is done.
+async fn settled(store: &Store) {
+    store.run(|_| Ok(())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_roster_is_there_again_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path());
+    assert_eq!(loaded(&store).await, None);
+    let (romeo, juliet) = (item("romeo@example.org", &["a\"b", "c"]), item("juliet@example.org", &[]));
+    keeper(&store).keep(whole("v1", &[romeo.clone(), juliet.clone()]));
+    store.close().await;
+    let store = Store::open(folder.path());
+    assert_eq!(loaded(&store).await, Some(("v1".to_owned(), vec![juliet.clone(), romeo.clone()])));
+
+    let renamed = RosterItem { name: None, ask: false, ..romeo };
+    keeper(&store).keep(KeepRoster::Changed { version: Some("v2".to_owned()), contact: contact(renamed.clone()) });
+    keeper(&store).keep(KeepRoster::Removed { version: None, jid: juliet.jid });
+    assert_eq!(loaded(&store).await, Some(("v2".to_owned(), vec![renamed])));
+    let another = RosterKeeper::new(store.clone(), &bare("other@example.org"));
+    assert!(another.load().await.is_none(), "each account has its own");
+    keeper(&store).keep(KeepRoster::Nothing);
+    assert_eq!(loaded(&store).await, None);
+}
+
+/// So that a flood of pushes costs one row each, and nothing that falls behind ever mixes two versions.
+#[tokio::test]
+async fn what_is_on_disk_was_one_state_of_the_server_even_when_the_disk_is_too_slow() {
+    let store = Store::in_memory();
+    let mut keeper = keeper(&store);
+    keeper.keep(whole("v1", &[item("romeo@example.org", &[])]));
+    settled(&store).await;
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    assert!(store.put(move |_| {
+        let _ = held.recv();
+        Ok(())
+    }));
+    for number in 0..JOBS + 10 {
+        let contact = contact(item(&format!("c{number}@example.org"), &[]));
+        keeper.keep(KeepRoster::Changed { version: Some(format!("p{number}")), contact });
+    }
+    drop(release);
+    settled(&store).await;
+    let late = contact(item("late@example.org", &[]));
+    keeper.keep(KeepRoster::Changed { version: Some("late".to_owned()), contact: late });
+    let (version, items) = loaded(&store).await.unwrap();
+    let last: usize = version.strip_prefix('p').unwrap().parse().unwrap();
+    assert_eq!(items.len(), last + 2, "every push up to the version, and none after it");
+    keeper.keep(whole("again", &[item("late@example.org", &[])]));
+    assert_eq!(loaded(&store).await.unwrap().0, "again");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_store_is_set_aside() {
+    let foreign = |path: &Path| {
+        Connection::open(path)
+            .unwrap()
+            .execute_batch("CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)")
+            .unwrap();
+    };
+    let newer = |path: &Path| {
+        Connection::open(path)
+            .unwrap()
+            .execute_batch("PRAGMA application_id = 1886547058; PRAGMA user_version = 99")
+            .unwrap();
+    };
+    let garbage = |path: &Path| std::fs::write(path, "x".repeat(10_000)).unwrap();
+    let link = |path: &Path| std::os::unix::fs::symlink("/nowhere/else", path).unwrap();
+    let breakers: [&dyn Fn(&Path); 4] = [&foreign, &newer, &garbage, &link];
+    for breaks in breakers {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        breaks(&path);
+        let store = Store::open(folder.path());
+        keeper(&store).keep(whole("v1", &[item("romeo@example.org", &[])]));
+        assert_eq!(loaded(&store).await.unwrap().0, "v1");
+        assert!(path.with_file_name("parlor.db.broken-1").symlink_metadata().is_ok(), "nothing is thrown away");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_breaks_meanwhile_is_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let items: Vec<_> = (0..500).map(|number| item(&format!("c{number}@example.org"), &["group"])).collect();
+    let store = Store::open(folder.path());
+    keeper(&store).keep(whole("v1", &items));
+    store.run(|file| file.pragma_update_and_check(None, "wal_checkpoint", "truncate", |_| Ok(()))).await.unwrap();
+    store.close().await;
+    let path = folder.path().join(FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let length = bytes.len();
+    // The header and the schema stay; the rows do not.
+    bytes[8_192..length].fill(0xaa);
+    std::fs::write(&path, bytes).unwrap();
+    let store = Store::open(folder.path());
+    assert_eq!(loaded(&store).await, None);
+    keeper(&store).keep(whole("v2", &items));
+    assert_eq!(loaded(&store).await.unwrap().0, "v2");
+}
+
+#[tokio::test]
+async fn rows_that_nobody_wrote_are_not_believed() {
+    let store = Store::in_memory();
+    for (column, value) in [("jid", "@"), ("groups", "no json"), ("subscription", "remove")] {
+        keeper(&store).keep(whole("v1", &[item("romeo@example.org", &[])]));
+        assert!(loaded(&store).await.is_some());
+        store.run(move |file| file.execute(&format!("UPDATE roster_item SET {column} = '{value}'"), [])).await.unwrap();
+        assert_eq!(loaded(&store).await, None, "{column}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_reads_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path());
+    keeper(&store).keep(whole("v1", &[]));
+    settled(&store).await;
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", entry.path());
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_costs_the_cache_alone() {
+    let store = Store::open(Path::new("/nowhere/at/all"));
+    keeper(&store).keep(whole("v1", &[]));
+    assert_eq!(loaded(&store).await.unwrap().0, "v1");
+}

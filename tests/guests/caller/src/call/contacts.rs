@@ -1,0 +1,31 @@
+//! `contacts`.
+
+use parlor_sdk::contacts;
+use parlor_sdk::prelude::*;
+
+use super::{arg, text, texts, unknown};
+use crate::json::{contact, option};
+
+pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
+    Ok(match function {
+        "get" => option(contacts::get(text(args, "jid")?)?, contact),
+        "get-many" => contacts::get_many(texts(args, "jids")?)?.into_iter().map(|one| option(one, contact)).collect(),
+        "get-all" => contacts::get_all()?.iter().map(contact).collect(),
+        // So many may be more than an answer can carry.
+        "count-all" => contacts::get_all()?.len().into(),
+        "get-attribute" => {
+            let found = contacts::get(text(args, "jid")?)?;
+            found.and_then(|one| one.get(&text(args, "name").ok()?)).into()
+        }
+        "add" => {
+            let fullname = arg::<Option<String>>(args, "fullname")?;
+            contact(&contacts::add(text(args, "jid")?, fullname.as_deref()).await?)
+        }
+        "remove" => contacts::remove(text(args, "jid")?).await.map(Value::from)?,
+        "rename" => contacts::rename(text(args, "jid")?, text(args, "fullname")?).await.map(Value::from)?,
+        "set-groups" => contacts::set_groups(text(args, "jid")?, texts(args, "groups")?).await.map(Value::from)?,
+        "accept" => contacts::accept(text(args, "jid")?).await.map(Value::from)?,
+        "deny" => contacts::deny(text(args, "jid")?).await.map(Value::from)?,
+        _ => return Err(unknown(function)),
+    })
+}
