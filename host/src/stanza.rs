@@ -2,6 +2,8 @@
 //!
 //! `xmpp/` makes [`Incoming`] of what the server sends and stanzas of [`Outgoing`]; everything above knows only these.
 
+mod archive;
+
 use std::fmt;
 
 use jid::{BareJid, Jid};
@@ -10,6 +12,8 @@ use jiff::Timestamp;
 use crate::error::StanzaError;
 use crate::xmpp::RawStanza;
 
+pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
+
 /// What came over the stream, as far as it may be believed.
 #[derive(Debug)]
 pub enum Incoming {
@@ -17,6 +21,8 @@ pub enum Incoming {
     Message(Box<Message>),
     /// A presence of any type.
     Presence(Box<Presence>),
+    /// One message of an archive (XEP-0313). The session knows whether it was asked for.
+    Archived(Box<ArchiveResult>),
     /// Somebody asks something of this account, and is owed an answer.
     Request(Request),
     /// An answer to something that this account asked.
@@ -330,6 +336,10 @@ pub enum Body {
     },
     /// `disco#info` (XEP-0030).
     Disco(Disco),
+    /// The end of a page of an archive (XEP-0313).
+    ArchiveFin(ArchiveFin),
+    /// What the archive keeps (XEP-0441).
+    ArchivePreferences(ArchivePreferences),
     /// Anything else.
     Other,
 }
@@ -450,6 +460,12 @@ pub enum Ask {
     Ping,
     /// Turn carbons on (XEP-0280).
     EnableCarbons,
+    /// A page of an archive (XEP-0313, section 4).
+    Archive(Box<ArchiveQuery>),
+    /// What the archive keeps (XEP-0441).
+    ArchivePreferences,
+    /// Change that.
+    SetArchivePreferences(ArchivePreferences),
     /// Fetch a room's configuration form (XEP-0045, section 10.2).
     RoomConfig,
     /// Submit a room's configuration; no fields = an instant room (XEP-0045, section 10.1.2).

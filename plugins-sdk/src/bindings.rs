@@ -14,6 +14,7 @@ wit_bindgen::generate!({
         "parlor:plugin/types@0.1.0/outgoing": [#[derive(Default)]],
         "parlor:plugin/types@0.1.0/extensions": [#[derive(Default)]],
         "parlor:plugin/listen@0.1.0/filter": [#[derive(Default)]],
+        "parlor:plugin/archive@0.1.0/options": [#[derive(Default)]],
         "parlor:plugin/rooms@0.1.0/attributes": [#[derive(Default)]],
     },
 });

@@ -45,6 +45,7 @@ struct Readme;
 pub mod bindings;
 
 pub mod api;
+pub mod archive;
 pub mod chats;
 pub mod connection;
 pub mod contacts;
@@ -65,6 +66,8 @@ pub mod types;
 pub mod user;
 
 pub use error::{Error, Result};
+/// Points in time, of the version that [`archive::Options::start`] takes.
+pub use jiff;
 pub use runtime::{on_stop, spawn};
 pub use serde_json::{Value, json};
 

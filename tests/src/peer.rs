@@ -3,8 +3,10 @@
 //! It is TLS from the first byte, takes any password by PLAIN, and answers what a client asks with the least that is an
 //! answer. It knows one client at a time. The host's own tests have another, `host/src/xmpp/peer.rs`, which says why.
 
+pub mod archive;
+
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -37,6 +39,7 @@ pub struct Peer {
     listener: TcpListener,
     tls: TlsAcceptor,
     port: u16,
+    archive: Option<Arc<Mutex<archive::Script>>>,
 }
 
 impl Peer {
@@ -48,7 +51,14 @@ impl Peer {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der.clone()], certificate.key())
             .context("the certificate and its key do not work")?;
-        Ok(Self { listener, tls: TlsAcceptor::from(Arc::new(tls)), port })
+        Ok(Self { listener, tls: TlsAcceptor::from(Arc::new(tls)), port, archive: None })
+    }
+
+    /// With an archive of messages, for the account and for rooms of the domain `rooms.localhost`.
+    #[must_use]
+    pub fn with_archive(mut self, script: archive::Script) -> Self {
+        self.archive = Some(Arc::new(Mutex::new(script)));
+        self
     }
 
     /// Where.
@@ -78,7 +88,7 @@ impl Peer {
         let features = StreamFeatures { bind: Some(BindFeature { required: true }), ..StreamFeatures::default() };
         let stream = stream.send_header(header("2")).await?.send_features(&features).await?;
         let jid = FullJid::new(&format!("bot@{DOMAIN}/parlor")).expect("an address");
-        let mut session = Session { stream, jid };
+        let mut session = Session { stream, jid, archive: self.archive.clone() };
         session.until_available().await?;
         Ok(session)
     }
@@ -88,6 +98,7 @@ impl Peer {
 pub struct Session {
     stream: XmppStream<BufStream<TlsStream<TcpStream>>>,
     jid: FullJid,
+    archive: Option<Arc<Mutex<archive::Script>>>,
 }
 
 impl Session {
@@ -117,6 +128,15 @@ impl Session {
                 XmppStreamElement::Stanza(Stanza::Iq(
                     Iq::Get { to, id, payload, .. } | Iq::Set { to, id, payload, .. },
                 )) => {
+                    if let Some(archive) = &self.archive
+                        && let Some(asked) = archive::Asked::read(to.as_ref(), &id, &payload, &self.jid)
+                    {
+                        let stanzas = (archive.lock().expect("no script panics"))(&asked);
+                        for stanza in stanzas {
+                            self.send(Stanza::try_from(stanza)?).await?;
+                        }
+                        continue;
+                    }
                     let answer = self.answer(to, id, payload);
                     self.send(answer).await?;
                 }
@@ -146,6 +166,11 @@ impl Session {
         }
         if payload.is("query", ns::ROSTER) && payload.children().next().is_none() {
             return result(Some(payload));
+        }
+        if let (Some(_), Some(to), true) = (&self.archive, &to, payload.is("query", ns::DISCO_INFO)) {
+            let is_room = archive::is_room(&to.to_bare());
+            let category = if is_room { "conference" } else { "account" };
+            return result(Some(archive::disco(category, is_room || to.to_bare() == self.jid.to_bare())));
         }
         if payload.is("query", ns::DISCO_INFO) {
             let disco = DiscoInfoResult {

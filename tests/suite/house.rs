@@ -15,6 +15,8 @@ use parlor::router::{Filter, Mailbox};
 use parlor::session::Command;
 use parlor_tests::client::Client;
 use parlor_tests::host::{Home, Server};
+use parlor_tests::peer::Peer;
+use parlor_tests::peer::archive::Script;
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::prosody::{Account, DOMAIN, Prosody};
 use parlor_tests::{certificate::Certificate, folder::Folder, plugins};
@@ -92,6 +94,37 @@ pub(crate) struct Plan {
     connects: bool,
     /// What the configuration points to, beside the home.
     beside: Option<Folder>,
+    peer: Option<ScriptedServer>,
+}
+
+/// A server that does what a script says, for one client after the other.
+struct ScriptedServer {
+    task: JoinHandle<()>,
+    cut: Arc<Notify>,
+}
+
+impl ScriptedServer {
+    fn start(peer: Peer) -> Self {
+        let cut = Arc::<Notify>::default();
+        let is_cut = Arc::clone(&cut);
+        let task = tokio::spawn(async move {
+            loop {
+                let Ok(mut session) = peer.accept(SOON).await else { continue };
+                tokio::select! {
+                    () = is_cut.notified() => {}
+                    // It ends with the stream.
+                    () = async { while session.next().await.is_ok() {} } => {}
+                }
+            }
+        });
+        Self { task, cut }
+    }
+}
+
+impl Drop for ScriptedServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Plan {
@@ -99,6 +132,32 @@ impl Plan {
     pub(crate) async fn new() -> Self {
         let mut plan = Self::empty(true);
         plan.account().await;
+        plan
+    }
+
+    /// With one account on a server that does what a script says. Ends with the house.
+    pub(crate) async fn scripted(script: Script) -> Self {
+        Self::on_a_script(Some(script)).await
+    }
+
+    /// The same where the server has no archive.
+    pub(crate) async fn scripted_without_archive() -> Self {
+        Self::on_a_script(None).await
+    }
+
+    async fn on_a_script(script: Option<Script>) -> Self {
+        let mut plan = Self::empty(true);
+        let (name, folder) = (unique(), Folder::new().unwrap());
+        let certificate = Certificate::make(&folder).unwrap();
+        let mut peer = Peer::listen(&certificate).await.unwrap();
+        if let Some(script) = script {
+            peer = peer.with_archive(script);
+        }
+        let account = Account { jid: format!("bot@{DOMAIN}").parse().unwrap(), password: "any".to_owned() };
+        plan.home.add_account(&name, &account, Server::Plain(peer.port(), &certificate)).unwrap();
+        plan.accounts.push((name, account));
+        plan.beside = Some(folder);
+        plan.peer = Some(ScriptedServer::start(peer));
         plan
     }
 
@@ -117,7 +176,8 @@ impl Plan {
 
     fn empty(connects: bool) -> Self {
         trace::start();
-        Self { home: Home::new().unwrap(), policy: Policy::default(), accounts: Vec::new(), connects, beside: None }
+        let (home, policy) = (Home::new().unwrap(), Policy::default());
+        Self { home, policy, accounts: Vec::new(), connects, beside: None, peer: None }
     }
 
     /// Adds an account.
@@ -164,8 +224,15 @@ impl Plan {
     pub(crate) async fn start(self) -> House {
         self.home.set_policy(&self.policy).unwrap();
         let (host, ears) = open(&self.home, &self.policy, &self.accounts).await;
-        let house =
-            House { host, home: self.home, policy: self.policy, accounts: self.accounts, ears, _beside: self.beside };
+        let house = House {
+            host,
+            home: self.home,
+            policy: self.policy,
+            accounts: self.accounts,
+            ears,
+            _beside: self.beside,
+            peer: self.peer,
+        };
         if self.connects {
             for at in 0..house.accounts.len() {
                 house.ready(at).await;
@@ -201,6 +268,7 @@ pub(crate) struct House {
     pub(crate) accounts: Vec<(String, Account)>,
     ears: Vec<Ears>,
     _beside: Option<Folder>,
+    peer: Option<ScriptedServer>,
 }
 
 impl House {
@@ -217,6 +285,11 @@ impl House {
     /// What plugins hold of its first account.
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.ears[0].shared
+    }
+
+    /// Cuts the connection to a scripted server.
+    pub(crate) fn cut(&self) {
+        self.peer.as_ref().unwrap().cut.notify_one();
     }
 
     /// The ears on its first account.

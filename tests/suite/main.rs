@@ -9,6 +9,7 @@ mod trace;
 
 // The groupings of `wit/`, under the same names.
 mod api;
+mod archive;
 mod chats;
 mod connection;
 mod contacts;

@@ -12,7 +12,7 @@ use crate::router::{Filter, Mail, SubscriptionId};
 use crate::stanza::MessageKind;
 
 /// What a filter with `xml` asks for.
-const WHOLE_MESSAGES: Target<'static> = Target::Stanza { kind: "message", to: None };
+pub(super) const WHOLE_MESSAGES: Target<'static> = Target::Stanza { kind: "message", to: None };
 
 impl Host for Context {
     fn on(&mut self, name: String, filter: Option<WitFilter>) -> Result<u64, Error> {

@@ -5,6 +5,7 @@
 
 #[expect(clippy::module_inception, reason = "each grouping is one file of its own name, and this one is called api")]
 mod api;
+mod archive;
 mod chats;
 mod connection;
 mod contacts;

@@ -69,6 +69,8 @@ pub struct Instance {
     log_dropped: AtomicU64,
     /// Calls that have not returned.
     open_calls: AtomicUsize,
+    /// Queries of archives and streams of them that have not ended.
+    archive_queries: AtomicUsize,
     /// Calls that wait for the session: their time is not held against the plugin.
     waits: watch::Sender<usize>,
     timers: Mutex<Timers>,
@@ -95,6 +97,7 @@ impl Instance {
             log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
             log_dropped: AtomicU64::new(0),
             open_calls: AtomicUsize::new(0),
+            archive_queries: AtomicUsize::new(0),
             waits: watch::Sender::new(0),
             timers: Mutex::default(),
             timers_changed: Notify::new(),
@@ -158,6 +161,21 @@ impl Instance {
         Ok(guard)
     }
 
+    /// Counts a query of an archive, or a stream of one, until the guard is dropped.
+    pub fn archive_query(self: &Arc<Self>) -> Result<OpenArchiveQuery, CallError> {
+        let open = self.archive_queries.fetch_add(1, Relaxed);
+        let guard = OpenArchiveQuery(Arc::clone(self));
+        if open >= self.limits.archive_queries as usize {
+            return Err(CallError::OverLimit(format!("{} queries of archives at once", self.limits.archive_queries)));
+        }
+        Ok(guard)
+    }
+
+    /// How many queries of archives and streams of them have not ended.
+    pub fn open_archive_queries(&self) -> usize {
+        self.archive_queries.load(Relaxed)
+    }
+
     /// Counts a call as waiting for the session until the guard is dropped.
     pub fn waits_for_session(self: &Arc<Self>) -> SessionWait {
         self.waits.send_modify(|waits| *waits += 1);
@@ -188,6 +206,15 @@ pub struct OpenCall(Arc<Instance>);
 impl Drop for OpenCall {
     fn drop(&mut self) {
         self.0.open_calls.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A query of an archive, or a stream of one, that has not ended.
+pub struct OpenArchiveQuery(Arc<Instance>);
+
+impl Drop for OpenArchiveQuery {
+    fn drop(&mut self) {
+        self.0.archive_queries.fetch_sub(1, Relaxed);
     }
 }
 

@@ -214,6 +214,8 @@ limits! {
     timers: u32 = 64, 0 => 4_096;
     /// Calls that wait for an answer.
     open_calls: u32 = 256, 1 => 65_536;
+    /// Queries of archives, and streams of them, at once.
+    archive_queries: u32 = 8, 0 => 1_024;
     /// Lines in the log, each second.
     log_lines_per_second: u32 = 50, 0 => 10_000;
     /// Stanzas that it sends, each second, over time.

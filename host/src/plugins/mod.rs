@@ -29,7 +29,7 @@ pub use id::PluginId;
 pub use instance::Instance;
 #[cfg(test)]
 pub(crate) use instance::tests::instance as disconnected_instance;
-pub(crate) use instance::{Context, Grouping, OpenCall};
+pub(crate) use instance::{Context, Grouping, OpenArchiveQuery, OpenCall};
 pub(crate) use rate::Bucket;
 pub use supervisor::{Dependency, State, Supervised};
 pub(crate) use timers::SHORTEST_PERIOD;

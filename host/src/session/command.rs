@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
 use crate::plugins::InstanceId;
-use crate::session::{Attribute, Chat, ContactWish, Room, StatusValue, ViewChange};
-use crate::stanza::{Draft, MessageKind, RoomJoin};
+use crate::session::{ArchivePage, Attribute, Chat, ContactWish, Room, StatusValue, ViewChange};
+use crate::stanza::{ArchiveQuery, Draft, MessageKind, RoomJoin};
 use crate::xmpp::RawStanza;
 
 /// Where the answer to a [`Command`] goes. Dropping it answers `stopped`; whoever asked may be gone, which is fine.
@@ -62,6 +62,13 @@ pub enum Command {
         iq: RawStanza,
         /// The answer: the whole result.
         answer: Answer<RawStanza>,
+    },
+    /// One page of an archive (API row 39).
+    QueryArchive {
+        /// What is asked for.
+        query: Box<ArchiveQuery>,
+        /// The answer.
+        answer: Answer<ArchivePage>,
     },
     /// API row 76.
     OpenChat {
@@ -181,6 +188,7 @@ impl Command {
         match self {
             Self::SendMessage { answer, .. } => answer.is_abandoned(),
             Self::SendIq { answer, .. } => answer.is_abandoned(),
+            Self::QueryArchive { answer, .. } => answer.is_abandoned(),
             Self::OpenChat { answer, .. } => answer.is_abandoned(),
             Self::OpenRoom { answer, .. } => answer.is_abandoned(),
             Self::WaitUntil { answer, .. } => answer.is_abandoned(),

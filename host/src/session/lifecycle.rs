@@ -12,8 +12,8 @@ use crate::session::roster::ROSTER_PROMISES;
 use crate::session::{Effect, Session, Status, StatusValue, Turn, View};
 use crate::stanza::Offers;
 
-/// How many features of the own server are told.
-const MAX_FEATURES: usize = 512;
+/// How many features of servers, of the own account and of rooms are told.
+const MAX_FEATURES: usize = 2_048;
 
 /// What there is of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,14 +98,14 @@ impl Session {
         self.fire("initialized", Payload::None, turn);
     }
 
-    pub(super) fn server_features(&mut self, features: Vec<String>, turn: &mut Turn<'_>) {
-        let entity = Jid::from(jid::BareJid::from_parts(None, self.own.domain()));
+    /// Tells what an entity can do, each of it once.
+    pub(super) fn discovered(&mut self, entity: &Jid, features: Vec<String>, turn: &mut Turn<'_>) {
         for var in features {
             if self.features.len() >= MAX_FEATURES {
                 self.ignored += 1;
                 return;
             }
-            if self.features.insert(var.clone()) {
+            if self.features.insert((entity.clone(), var.clone())) {
                 self.fire("serviceDiscovered", Payload::Feature { var, entity: entity.clone() }, turn);
             }
         }
@@ -174,6 +174,7 @@ impl Session {
         self.rooms.forget_all();
         self.focus = None;
         self.features.clear();
+        self.archives.forget();
         self.fire("logout", Payload::None, turn);
     }
 
@@ -193,6 +194,7 @@ impl Session {
     fn stream_gone(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
         self.announced = false;
         self.questions.end(&mut self.deadlines, turn);
+        self.archives.end(turn);
         self.rooms_cut(give_up, turn);
         self.forget_presence(turn);
         if give_up == GiveUp::Yes {

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use jid::Jid;
+use jid::{BareJid, Jid};
 
 use crate::error::CallError;
 use crate::event::Payload;
@@ -41,12 +41,21 @@ impl Seen {
         Self { hasher: RandomState::new(), known, order }
     }
 
+    fn hash(&self, room: Option<&Jid>, id: &str) -> u64 {
+        self.hasher.hash_one((room, id))
+    }
+
+    /// Whether a message with this archive id came, from the account's archive or a room's.
+    pub(super) fn knows(&self, room: Option<&BareJid>, id: &str) -> bool {
+        self.known.contains(&self.hash(room.map(|room| &**room), id))
+    }
+
     /// Notes a message; `false`: it was there before.
     fn note(&mut self, message: &Message) -> bool {
         let Some(id) = &message.stanza_id else { return true };
         // The account's archive and a room's number their messages each for itself.
         let room = (message.kind == MessageKind::Groupchat).then_some(&message.chat);
-        let hash = self.hasher.hash_one((room, id));
+        let hash = self.hash(room, id);
         if !self.known.insert(hash) {
             return false;
         }

@@ -3,6 +3,7 @@
 //! [`Session`] is fed with what came over the stream, what plugins want and what time it is; it changes its state and
 //! says what follows as [`Effect`]s, in order. Readers never touch it: they hold a [`Snapshot`].
 
+mod archive;
 mod chats;
 mod command;
 mod contacts;
@@ -34,6 +35,7 @@ use crate::event::{Event, EventName, Payload};
 use crate::plugins::InstanceId;
 use crate::stanza::{Incoming, Outgoing};
 
+pub use archive::{ArchivePage, Archived, Pager};
 pub use chats::Chat;
 pub use command::{Answer, Command};
 pub use contacts::ContactWish;
@@ -65,8 +67,9 @@ pub struct Session {
     promises: promises::Promises,
     questions: questions::Questions,
     seen: messages::Seen,
-    /// Features of the own server that were told.
-    features: BTreeSet<String>,
+    archives: archive::Archives,
+    /// Features that were told, with whose they are.
+    features: BTreeSet<(Jid, String)>,
     names: names::Names,
     /// Kept apart from `names`, for the hot path.
     message_event: EventName,
@@ -114,6 +117,7 @@ impl Session {
             promises: promises::Promises::new(&names),
             questions: questions::Questions::default(),
             seen: messages::Seen::new(),
+            archives: archive::Archives::new(),
             features: BTreeSet::new(),
             message_event: names.get("message"),
             names,
@@ -132,6 +136,7 @@ impl Session {
         match incoming {
             Incoming::Message(message) => self.message(message, turn),
             Incoming::Presence(presence) => self.presence(*presence, turn),
+            Incoming::Archived(result) => self.archived(*result),
             Incoming::Request(request) => self.requested(request, turn),
             Incoming::Answer(answer) => self.answered(answer, turn),
             Incoming::Refused(_) => self.ignored += 1,
@@ -152,6 +157,7 @@ impl Session {
                 turn.out.push(Effect::SendFor(Outgoing::Raw(stanza), Sent::Raw(answer)));
             }
             Command::SendIq { iq, answer } => self.send_iq(&iq, answer, turn),
+            Command::QueryArchive { query, answer } => self.query_archive(*query, answer, turn),
             Command::OpenChat { jid, answer } => self.open_chat(jid, answer, turn),
             Command::CloseChat { jid, answer } => {
                 let result = self.close_chat(&jid, turn);
@@ -218,6 +224,7 @@ impl Session {
     pub fn instance_gone(&mut self, instance: InstanceId, effects: &mut Vec<Effect>) {
         self.promises.instance_gone(instance, effects);
         self.questions.forget_abandoned(&mut self.deadlines);
+        self.archives.forget_abandoned();
         self.chats.forget_abandoned();
         self.rooms.forget_abandoned();
     }

@@ -28,6 +28,13 @@ pub(super) enum Waiting {
     },
     Contact(contacts::Pending),
     ServerDisco,
+    AccountDisco,
+    /// A page of an archive, by the query's id.
+    Archive(String),
+    /// Whether this is a room, and has an archive.
+    ArchiveEntity(BareJid),
+    ArchivePreferences,
+    ArchivePreferencesSet,
     Carbons,
     RoomConfigured(BareJid),
     Plugin(Answer<RawStanza>),
@@ -46,7 +53,16 @@ impl Waiting {
         match self {
             Self::Contact(pending) => pending.answer.is_abandoned(),
             Self::Plugin(answer) => answer.is_abandoned(),
-            Self::Roster { .. } | Self::ServerDisco | Self::Carbons | Self::RoomConfigured(_) => false,
+            // Whoever waits for an archive waits in `archive`.
+            Self::Roster { .. }
+            | Self::ServerDisco
+            | Self::AccountDisco
+            | Self::Archive(_)
+            | Self::ArchiveEntity(_)
+            | Self::ArchivePreferences
+            | Self::ArchivePreferencesSet
+            | Self::Carbons
+            | Self::RoomConfigured(_) => false,
         }
     }
 }
@@ -76,7 +92,15 @@ impl Questions {
             match question.waiting {
                 Waiting::Plugin(answer) => turn.answer(answer, Err(CallError::Offline)),
                 Waiting::Contact(pending) => turn.answer(pending.answer, Err(CallError::Offline)),
-                Waiting::Roster { .. } | Waiting::ServerDisco | Waiting::Carbons | Waiting::RoomConfigured(_) => {}
+                Waiting::Roster { .. }
+                | Waiting::ServerDisco
+                | Waiting::AccountDisco
+                | Waiting::Archive(_)
+                | Waiting::ArchiveEntity(_)
+                | Waiting::ArchivePreferences
+                | Waiting::ArchivePreferencesSet
+                | Waiting::Carbons
+                | Waiting::RoomConfigured(_) => {}
             }
         }
     }
@@ -134,7 +158,7 @@ fn counts(to: Option<&Jid>, from: Option<&Jid>, own: &Jid) -> bool {
 }
 
 impl Session {
-    fn ask(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, patience: Duration, turn: &mut Turn<'_>) {
+    pub(super) fn ask(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, patience: Duration, turn: &mut Turn<'_>) {
         let id = self.questions.add(to.clone(), waiting, patience, &mut self.deadlines);
         turn.send(Outgoing::Ask { to, id, ask });
     }
@@ -179,7 +203,13 @@ impl Session {
                 self.roster_failed("the server gave no answer in time", turn);
                 self.ask_roster_again();
             }
-            Waiting::ServerDisco | Waiting::Carbons => {}
+            Waiting::Archive(queryid) => self.archive_failed(&queryid, error, turn),
+            Waiting::ArchiveEntity(jid) => self.entity_answered(&jid, Err(error), turn),
+            Waiting::ServerDisco
+            | Waiting::AccountDisco
+            | Waiting::Carbons
+            | Waiting::ArchivePreferences
+            | Waiting::ArchivePreferencesSet => {}
             Waiting::RoomConfigured(room) => self.room_configured(&room, &Err(error), turn),
             Waiting::Contact(pending) => turn.answer(pending.answer, Err(error)),
             Waiting::Plugin(asker) => turn.answer(asker, Err(error)),
@@ -189,6 +219,7 @@ impl Session {
     pub(super) fn ask_server(&mut self, turn: &mut Turn<'_>) {
         let server = Jid::from(BareJid::from_parts(None, self.own.domain()));
         self.ask(Some(server), Ask::DiscoInfo { node: None }, Waiting::ServerDisco, PATIENCE, turn);
+        self.ask_account(turn);
         if self.settings.message_carbons {
             self.ask(None, Ask::EnableCarbons, Waiting::Carbons, PATIENCE, turn);
         }
@@ -231,11 +262,31 @@ impl Session {
             },
             Waiting::ServerDisco => {
                 if let Ok(Body::Disco(disco)) = answer.outcome {
-                    self.server_features(disco.features, turn);
+                    let server = Jid::from(BareJid::from_parts(None, self.own.domain()));
+                    self.discovered(&server, disco.features, turn);
                 }
             }
-            // A server without carbons loses nothing else by it.
-            Waiting::Carbons => {}
+            Waiting::AccountDisco => {
+                if let Ok(Body::Disco(disco)) = answer.outcome {
+                    self.account_answered(disco, turn);
+                }
+            }
+            Waiting::Archive(queryid) => self.archive_answered(&queryid, answer.outcome, turn),
+            Waiting::ArchiveEntity(jid) => {
+                let outcome = match answer.outcome {
+                    Ok(Body::Disco(disco)) => Ok(disco),
+                    Ok(_) => Err(CallError::Other(format!("the answer of {jid} does not say what it is"))),
+                    Err(error) => Err(CallError::Stanza(error)),
+                };
+                self.entity_answered(&jid, outcome, turn);
+            }
+            Waiting::ArchivePreferences => {
+                if let Ok(Body::ArchivePreferences(preferences)) = answer.outcome {
+                    self.archive_preferences_came(preferences, turn);
+                }
+            }
+            // A server without carbons loses nothing else by it, and one that archives as it likes goes on to do so.
+            Waiting::Carbons | Waiting::ArchivePreferencesSet => {}
             Waiting::RoomConfigured(room) => {
                 let result = answer.outcome.map(|_| ()).map_err(CallError::Stanza);
                 self.room_configured(&room, &result, turn);

@@ -1,7 +1,7 @@
 //! From stanzas to [`Incoming`]: what the wire says, as far as RFC 6120, RFC 6121 and the XEPs say that it may be believed.
 //!
-//! Pure. Never panics, whatever comes. Refuses carbons and roster pushes that are not from the own account, and archive
-//! results that nobody asked for; everything else is decided above.
+//! Pure. Never panics, whatever comes. Refuses carbons and roster pushes that are not from the own account; everything else
+//! is decided above.
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use super::raw::RawStanza;
 use crate::error::StanzaError;
 use crate::stanza::{Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, Show};
 
+mod archive;
 mod extensions;
 mod iq;
 mod muc;
@@ -44,8 +45,8 @@ fn is_same_bare(one: &Jid, other: &Jid) -> bool {
 }
 
 fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> Incoming {
-    if message.payloads.iter().any(|payload| payload.name() == "result" && payload.ns().starts_with("urn:xmpp:mam:")) {
-        return Incoming::Refused("an archive result that nobody asked for");
+    if let Some(at) = archive::find(&message) {
+        return archive::result(message, at, own, now);
     }
     let Some((at, carbon)) = find_carbon(&message) else {
         return Incoming::Message(Box::new(read_message(message, None, None, own, now)));

@@ -1,5 +1,7 @@
 //! From [`Outgoing`] to stanzas. Pure; writes no `from`, and no text that could end the stream.
 
+mod archive;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,8 +18,8 @@ use xmpp_parsers::stanza::Stanza;
 
 use super::raw::is_forbidden;
 use crate::stanza::{
-    Ask, Disco, Draft, Extensions, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply, RoomJoin, RosterItem,
-    Show,
+    Ask, Disco, Draft, Extensions, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply, RoomJoin,
+    RosterItem, Show,
 };
 
 pub(super) const REPLY: &str = "urn:xmpp:reply:0";
@@ -168,6 +170,9 @@ fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
             (false, Element::builder("query", ns::DISCO_INFO).attr(name("node"), node.map(clean)).build())
         }
         Ask::Ping => (false, Element::bare("ping", ns::PING)),
+        Ask::Archive(query) => (true, archive::query(*query)),
+        Ask::ArchivePreferences => (false, Element::bare("prefs", MAM)),
+        Ask::SetArchivePreferences(preferences) => (true, archive::preferences(preferences)),
         Ask::EnableCarbons => (true, Element::bare("enable", ns::CARBONS)),
         Ask::RoomConfig => (false, Element::bare("query", MUC_OWNER)),
         Ask::ConfigureRoom { fields } => (true, Element::builder("query", MUC_OWNER).append(room_form(fields)).build()),

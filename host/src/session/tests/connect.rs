@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::*;
 
-const BEFORE_ROSTER: [&str; 8] = [
+const BEFORE_ROSTER: [&str; 9] = [
     "connected",
     "connfeedback",
     "statusInitialized",
+    "> ask disco",
     "> ask disco",
     "> ask carbons",
     "discoInitialized",
@@ -97,7 +98,7 @@ fn every_promise_of_the_host_comes_true_on_connecting() {
 fn the_server_says_what_it_can_once() {
     let mut desk = Desk::connected(Settings::default());
     for expected in [2, 2] {
-        let id = desk.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
+        let id = desk.asked_of("example.org", |ask| matches!(ask, Ask::DiscoInfo { .. }));
         let features = vec!["urn:a".to_owned(), "urn:b".to_owned()];
         let disco = stanza::Disco { identities: Vec::new(), features };
         desk.answer(Some("example.org"), id, Ok(Body::Disco(disco)));
@@ -150,6 +151,7 @@ fn a_stream_that_could_not_be_resumed_is_built_up_anew() {
             "contactStatusChanged",
             "reconnected",
             "connfeedback",
+            "> ask disco",
             "> ask disco",
             "> ask carbons",
             "> ask roster"

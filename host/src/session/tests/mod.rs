@@ -1,5 +1,6 @@
 //! The session through its public functions: what comes in, what follows.
 
+mod archive;
 mod chats;
 mod connect;
 mod contacts;
@@ -214,6 +215,15 @@ impl Desk {
     fn asked(&self, is: impl Fn(&Ask) -> bool) -> String {
         let question = self.sent.iter().rev().find_map(|stanza| match stanza {
             Outgoing::Ask { id, ask, .. } if is(ask) => Some(id.clone()),
+            _ => None,
+        });
+        question.expect("it was asked")
+    }
+
+    /// The id of the last question that asked this of somebody.
+    fn asked_of(&self, who: &str, is: impl Fn(&Ask) -> bool) -> String {
+        let question = self.sent.iter().rev().find_map(|stanza| match stanza {
+            Outgoing::Ask { to: Some(to), id, ask } if *to == jid(who) && is(ask) => Some(id.clone()),
             _ => None,
         });
         question.expect("it was asked")

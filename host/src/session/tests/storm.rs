@@ -223,7 +223,7 @@ proptest! {
             prop_assert!(session.rooms.is_consistent());
             prop_assert!(session.seen.len() <= messages::REMEMBERED);
             prop_assert!(session.roster.strangers() <= roster::MAX_REQUESTS);
-            prop_assert!(session.questions.len() <= questions::MAX_OUTSTANDING + rooms::MAX_ROOMS + 3);
+            prop_assert!(session.questions.len() <= questions::MAX_OUTSTANDING + rooms::MAX_ROOMS + 4);
             prop_assert!(session.deadlines.len() <= session.questions.len() + session.snapshot().rooms.len() + 8);
             for room in session.snapshot().rooms.values() {
                 prop_assert!(!room.joined || session.snapshot().connected || session.is_live());

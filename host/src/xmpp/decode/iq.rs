@@ -9,8 +9,8 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
-use super::{bare_jid_attribute, is_own_account, stanza_error};
-use crate::stanza::{Answer, Body, Disco, Identity, Incoming, Query, Request, RosterItem};
+use super::{archive, bare_jid_attribute, is_own_account, stanza_error};
+use crate::stanza::{Answer, Body, Disco, Identity, Incoming, MAM, Query, Request, RosterItem};
 use crate::xmpp::raw::RawStanza;
 
 /// How many groups of one contact are looked at.
@@ -79,6 +79,12 @@ fn body(payload: &Element) -> Body {
     }
     if payload.is("query", ns::DISCO_INFO) {
         return Body::Disco(disco(payload));
+    }
+    if payload.is("fin", MAM) {
+        return Body::ArchiveFin(archive::fin(payload));
+    }
+    if payload.is("prefs", MAM) {
+        return Body::ArchivePreferences(archive::preferences(payload));
     }
     Body::Other
 }

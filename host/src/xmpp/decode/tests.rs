@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::stanza::{Answer, Body, Disco, Query, Request, RosterItem};
+use crate::stanza::{Answer, ArchiveFin, Body, Disco, Query, Request, RosterItem};
 use crate::xmpp::peer::jid;
 
 fn own() -> FullJid {
@@ -118,13 +118,107 @@ fn only_the_outermost_carbon_is_unwrapped() {
     assert_eq!((quoted.from, quoted.body), (jid("mallory@evil"), None));
 }
 
+fn archived(from: &str, result: &str, content: &str) -> Incoming {
+    read(&format!(
+        "<message xmlns='jabber:client' {from}><result {result}>{content}</result><body>outside</body></message>"
+    ))
+}
+
+fn forwarded(content: &str) -> String {
+    format!("<forwarded xmlns='urn:xmpp:forward:0'>{content}</forwarded>")
+}
+
+const RESULT: &str = "xmlns='urn:xmpp:mam:2' id='28' queryid='q1'";
+const STAMP: &str = "<delay xmlns='urn:xmpp:delay' stamp='2020-01-02T03:04:05Z'/>";
+
+/// Rows 44.
 #[test]
-fn archive_results_are_refused() {
-    let result = format!(
-        "<message xmlns='jabber:client' from='me@house'><result xmlns='urn:xmpp:mam:2' id='1'><forwarded \
-         xmlns='urn:xmpp:forward:0'>{INNER}</forwarded></result></message>"
+fn a_result_of_an_archive_is_history_with_the_archives_id() {
+    let Incoming::Archived(result) = archived("from='me@house'", RESULT, &forwarded(&format!("{STAMP}{INNER}"))) else {
+        panic!("a result was sent")
+    };
+    assert_eq!((result.from, result.queryid.as_deref(), &*result.id), (jid("me@house"), Some("q1"), "28"));
+    let at = "2020-01-02T03:04:05Z".parse().unwrap();
+    let message = result.message.unwrap();
+    assert_eq!((result.stamp, message.at, message.delayed), (Some(at), at, true));
+    assert_eq!((message.stanza_id.as_deref(), message.body.as_deref()), (Some("28"), Some("hi")));
+    assert_eq!((message.chat, message.own, message.carbon), (jid("friend@far"), true, None));
+    let xml = message.raw.to_xml();
+    assert!(xml.contains("<body>hi") && !xml.contains("outside"), "the message that was archived: {xml}");
+    assert!(result.weight > xml.len());
+    let Incoming::Archived(result) = archived("", RESULT, &forwarded(INNER)) else { panic!("a result was sent") };
+    assert_eq!((result.from, result.stamp), (jid("me@house"), None), "no sender is the own account, no stamp is none");
+}
+
+#[test]
+fn a_result_without_a_message_that_can_be_read_is_still_one() {
+    for content in [
+        String::new(),
+        forwarded(""),
+        forwarded("<message xmlns='urn:else'/>"),
+        forwarded("<presence xmlns='jabber:client' from='a@b'/>"),
+        forwarded("<message xmlns='jabber:client' from='@@'/>"),
+        format!("<forwarded xmlns='urn:xmpp:forward:1'>{INNER}</forwarded>"),
+        INNER.to_owned(),
+    ] {
+        let Incoming::Archived(result) = archived("", RESULT, &content) else { panic!("{content}") };
+        assert!(result.message.is_none(), "{content}");
+    }
+    let old = "xmlns='urn:xmpp:mam:0' id='28' queryid='q1'";
+    let long = format!("xmlns='urn:xmpp:mam:2' queryid='q1' id='{}'", "x".repeat(1_025));
+    for odd in [old, &long, "xmlns='urn:xmpp:mam:2' queryid='q1'", "xmlns='urn:xmpp:mam:2' queryid='q1' id=''"] {
+        assert!(matches!(archived("", odd, &forwarded(INNER)), Incoming::Refused(_)), "{odd}");
+    }
+}
+
+/// A message of an OMEMO client, a reaction, and one that claims to be a room's invitation.
+#[test]
+fn what_is_archived_need_not_have_a_text_and_is_not_followed() {
+    let inner =
+        |content: &str| format!("<message xmlns='jabber:client' from='friend@far/x' to='me@house'>{content}</message>");
+    for content in [
+        "<encrypted xmlns='eu.siacs.conversations.axolotl'><payload>AAAA</payload></encrypted>",
+        "<x xmlns='jabber:x:conference' jid='room@muc'/>",
+        "<result xmlns='urn:xmpp:mam:2' id='1'/>",
+    ] {
+        let Incoming::Archived(result) = archived("", RESULT, &forwarded(&inner(content))) else { panic!("{content}") };
+        let message = result.message.unwrap();
+        assert!(message.body.is_none() && message.invite.is_none(), "{content}");
+    }
+}
+
+/// Rows 43.
+#[test]
+fn the_end_of_a_page_says_what_the_archive_knows_of_it() {
+    let fin = |attributes: &str, set: &str| {
+        let set = format!(
+            "<fin xmlns='urn:xmpp:mam:2' {attributes}><set xmlns='http://jabber.org/protocol/rsm'>{set}</set></fin>"
+        );
+        match iq("type='result'", &set) {
+            Incoming::Answer(Answer { outcome: Ok(Body::ArchiveFin(fin)), .. }) => fin,
+            other => panic!("expected the end of a page, found {other:?}"),
+        }
+    };
+    assert_eq!(
+        fin("complete='true'", "<first index='7'>a</first><last>b</last><count>12</count>"),
+        ArchiveFin { complete: true, first: Some("a".into()), index: Some(7), last: Some("b".into()), count: Some(12) }
     );
-    assert!(matches!(read(&result), Incoming::Refused(_)));
+    assert!(fin("complete='1'", "").complete);
+    let long = format!("<first index='-1'>{}</first><last/><count>many</count>", "x".repeat(1_025));
+    assert_eq!(fin("complete='yes'", &long), ArchiveFin::default());
+    let none = iq("type='result'", "<fin xmlns='urn:xmpp:mam:2'/>");
+    assert!(matches!(none, Incoming::Answer(Answer { outcome: Ok(Body::ArchiveFin(_)), .. })));
+}
+
+#[test]
+fn preferences_are_read_with_their_lists() {
+    let prefs =
+        "<prefs xmlns='urn:xmpp:mam:2' default='roster'><always><jid>a@b</jid><jid>@@</jid></always><never/></prefs>";
+    let Incoming::Answer(Answer { outcome: Ok(Body::ArchivePreferences(found)), .. }) = iq("type='result'", prefs)
+    else {
+        panic!("preferences were sent")
+    };
+    assert_eq!((&*found.default, found.always, found.never), ("roster", vec![jid("a@b")], vec![]));
 }
 
 #[test]
@@ -423,6 +517,10 @@ proptest! {
             Incoming::Request(request) => {
                 let is_push = matches!(request.query, Query::RosterPush { .. });
                 prop_assert!(trusted || !is_push);
+            }
+            // Who sent it is kept, for the session to compare with whom it asked.
+            Incoming::Archived(result) => {
+                prop_assert_eq!(result.from, jid(if from.is_empty() { "me@house" } else { &from }));
             }
             Incoming::Presence(_) | Incoming::Answer(_) | Incoming::Refused(_) => {}
         }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::CallError;
-use crate::stanza::{Identity, Reactions, ReplyTo};
+use crate::stanza::{ArchivePreferences, ArchiveQuery, Cursor, Identity, Reactions, ReplyTo};
 use crate::xmpp::RawStanza;
 use crate::xmpp::peer::jid;
 
@@ -165,4 +165,57 @@ fn a_raw_stanza_goes_out_as_it_is_shared_or_not() -> Result<(), CallError> {
     assert_eq!(xml(Outgoing::Raw(raw.clone())), before);
     assert_eq!(xml(Outgoing::Raw(raw)), before);
     Ok(())
+}
+
+/// Rows 37-43.
+#[test]
+fn a_page_is_asked_for_as_the_standard_says() {
+    let query = |query: ArchiveQuery| asked(Ask::Archive(Box::new(query)));
+    let iq = |form: &str, set: &str| {
+        format!(
+            "<iq xmlns='jabber:client' type='set' to='a@b' id='1'><query xmlns='urn:xmpp:mam:2' queryid='q'>{form}<set \
+             xmlns='http://jabber.org/protocol/rsm'>{set}</set></query></iq>"
+        )
+    };
+    let plain = ArchiveQuery { queryid: "q".to_owned(), max: 50, ..ArchiveQuery::default() };
+    same(&query(plain.clone()), &iq("", "<max>50</max>"));
+    let filtered = ArchiveQuery {
+        with: Some(jid("juliet@b")),
+        start: Some("2010-06-07T02:00:00+02:00".parse().unwrap()),
+        end: Some("2010-07-07T13:23:54Z".parse().unwrap()),
+        cursor: Cursor::Before(String::new()),
+        ..plain.clone()
+    };
+    let field = |var: &str, value: &str| format!("<field var='{var}'><value>{value}</value></field>");
+    let form = format!(
+        "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value>\
+         </field>{}{}{}</x>",
+        field("with", "juliet@b"),
+        field("start", "2010-06-07T00:00:00Z"),
+        field("end", "2010-07-07T13:23:54Z")
+    );
+    same(&query(filtered), &iq(&form, "<max>50</max><before/>"));
+    for (cursor, place) in [
+        (Cursor::Before("<1>".to_owned()), "<before>&lt;1&gt;</before>"),
+        (Cursor::After("2".to_owned()), "<after>2</after>"),
+        (Cursor::Index(3), "<index>3</index>"),
+    ] {
+        let place = format!("<max>50</max>{place}");
+        same(&query(ArchiveQuery { cursor, ..plain.clone() }), &iq("", &place));
+    }
+}
+
+/// Settings `message_archiving`.
+#[test]
+fn preferences_are_written_with_both_lists() {
+    let preferences = ArchivePreferences { default: "never".to_owned(), always: vec![jid("a@b")], never: Vec::new() };
+    same(
+        &asked(Ask::SetArchivePreferences(preferences)),
+        "<iq xmlns='jabber:client' type='set' to='a@b' id='1'><prefs xmlns='urn:xmpp:mam:2' default='never'><always>\
+         <jid>a@b</jid></always><never/></prefs></iq>",
+    );
+    same(
+        &asked(Ask::ArchivePreferences),
+        "<iq xmlns='jabber:client' type='get' to='a@b' id='1'><prefs xmlns='urn:xmpp:mam:2'/></iq>",
+    );
 }

@@ -1,5 +1,6 @@
 //! From the name of a call and its JSON arguments to the call, and back to JSON.
 
+mod archive;
 mod connection;
 mod contacts;
 mod user;
@@ -22,6 +23,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
     let (grouping, function) = name.split_once('.').ok_or_else(|| unknown(name))?;
     match grouping {
         "api" => call_api(function, args).await,
+        "archive" => archive::call(n, function, args).await,
         "chats" => call_chats(function, args).await,
         "connection" => connection::call(function).await,
         "contacts" => contacts::call(function, args).await,

@@ -107,7 +107,7 @@ pub(crate) fn occupant(occupant: &Occupant) -> Value {
     })
 }
 
-fn message(message: &Message) -> Value {
+pub(crate) fn message(message: &Message) -> Value {
     let extensions = message.extensions.as_ref().map(|one| {
         json!({
             "reply": one.reply.as_ref().map(|reply| &reply.id), "replace": one.replace,

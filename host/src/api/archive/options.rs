@@ -1,0 +1,221 @@
+//! What a plugin asks of an archive, parsed once, and what it is told of the page.
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::api::listen::WHOLE_MESSAGES;
+use crate::api::{jid, text};
+use crate::bindings::parlor::plugin::archive::Options;
+use crate::error::CallError;
+use crate::permissions::{Permission, Target};
+use crate::plugins::Instance;
+use crate::stanza::{ArchiveFin, ArchiveQuery, Cursor};
+use crate::xmpp::is_sendable;
+
+/// The longest archive id, in bytes.
+const MAX_ID: usize = 1_024;
+/// The longest point in time, in bytes.
+const MAX_TIME: usize = 64;
+
+/// A query that may be asked.
+pub(super) struct Request {
+    /// Its `max` is not set.
+    pub(super) query: ArchiveQuery,
+    /// How many messages are wanted, if that was said.
+    pub(super) max: Option<u32>,
+    /// The stanzas are wanted, too, and may be seen.
+    pub(super) xml: bool,
+    /// How many messages one answer may have, and how many one page of the server.
+    pub(super) limit: u32,
+    pub(super) page: u32,
+    asked: Options,
+}
+
+/// How much one query gives.
+pub(super) enum Size {
+    /// So many at most, whatever else there is.
+    OnePage(u32),
+    /// Everything, in pages of that size; past the limit it is too much.
+    All { page: u32, limit: u32 },
+}
+
+impl Request {
+    /// Parses what a plugin asks, and asks the grants.
+    pub(super) fn read(instance: &Instance, options: Options) -> Result<Self, CallError> {
+        let with = options.with.as_deref().map(|with| jid("with", with)).transpose()?;
+        let start = options.start.as_deref().map(|start| time("start", start)).transpose()?;
+        let end = options.end.as_deref().map(|end| time("end", end)).transpose()?;
+        let cursor = cursor(&options)?;
+        instance.require(Permission::ArchiveRead, with.as_ref().map_or(Target::None, Target::Jid))?;
+        if options.xml {
+            instance.require(Permission::StanzaRead, WHOLE_MESSAGES)?;
+        }
+        let is_answered = options.first.is_some() || options.last.is_some() || options.complete.is_some();
+        let max = options.max.or(options.count.filter(|_| !is_answered));
+        let settings = instance.account.settings();
+        Ok(Self {
+            query: ArchiveQuery { with, start, end, cursor, ..ArchiveQuery::default() },
+            max,
+            xml: options.xml,
+            limit: settings.archived_messages_limit,
+            page: settings.archived_messages_page_size,
+            asked: Options { max, ..options },
+        })
+    }
+
+    /// How much `query` gives.
+    pub(super) fn page_size(&self) -> Result<Size, CallError> {
+        match self.max {
+            Some(max) if max > self.limit => {
+                Err(CallError::OverLimit(format!("{max} messages at once are more than {}; use query-all", self.limit)))
+            }
+            Some(max) => Ok(Size::OnePage(max)),
+            None => Ok(Size::All { page: self.page, limit: self.limit }),
+        }
+    }
+
+    /// What was asked, with what the archive says of the page.
+    pub(super) fn answered(self, fin: ArchiveFin) -> Options {
+        Options {
+            index: fin.index,
+            first: fin.first,
+            last: fin.last,
+            count: fin.count,
+            complete: Some(fin.complete),
+            ..self.asked
+        }
+    }
+}
+
+/// The query for a page beside one that was answered.
+pub(super) fn turned(rsm: Options, max: u32, before: Option<String>, after: Option<String>) -> Options {
+    Options { max: Some(max), before, after, index: None, first: None, last: None, count: None, complete: None, ..rsm }
+}
+
+fn cursor(options: &Options) -> Result<Cursor, CallError> {
+    for (argument, id) in [("before", &options.before), ("after", &options.after)] {
+        if let Some(id) = id {
+            text(argument, id, MAX_ID)?;
+            if !is_sendable(id) {
+                return Err(CallError::invalid(argument, "has a control character, which no archive id has"));
+            }
+        }
+    }
+    let is_answered = options.first.is_some() || options.last.is_some() || options.complete.is_some();
+    match (&options.before, &options.after, options.index) {
+        (Some(_), Some(_), _) => Err(CallError::invalid("after", "give before or after, not both")),
+        (Some(_), None, Some(_)) | (None, Some(_), Some(_)) if !is_answered => {
+            Err(CallError::invalid("index", "not together with before or after"))
+        }
+        (None, Some(after), _) if after.is_empty() => {
+            Err(CallError::invalid("after", "is empty; leave it out to begin with the oldest message"))
+        }
+        (Some(before), None, _) => Ok(Cursor::Before(before.clone())),
+        (None, Some(after), _) => Ok(Cursor::After(after.clone())),
+        (None, None, Some(index)) if index > 0 => Ok(Cursor::Index(index)),
+        (None, None, _) => Ok(Cursor::Start),
+    }
+}
+
+/// A point in time as ISO 8601 writes it; without an offset it is UTC.
+fn time(argument: &str, written: &str) -> Result<Timestamp, CallError> {
+    const EXPECTED: &str = "write it as ISO 8601 does, such as 2026-11-20T06:24:00Z";
+    let written = text(argument, written, MAX_TIME)?;
+    let time = written.parse::<Timestamp>().or_else(|error| {
+        // A date alone is the day's beginning.
+        written.parse::<DateTime>().and_then(|local| TimeZone::UTC.to_timestamp(local)).map_err(|_| error)
+    });
+    let time = time.map_err(|error| CallError::invalid(argument, format!("{error}; {EXPECTED}")))?;
+    // XEP-0082 has four digits for a year, and no sign.
+    if time.strftime("%Y").to_string().starts_with('-') {
+        return Err(CallError::invalid(argument, format!("is before the year 0; {EXPECTED}")));
+    }
+    Ok(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        Options {
+            with: None,
+            start: None,
+            end: None,
+            max: None,
+            before: None,
+            after: None,
+            index: None,
+            xml: false,
+            first: None,
+            last: None,
+            count: None,
+            complete: None,
+        }
+    }
+
+    /// Rows 38.
+    #[test]
+    fn times_are_iso_8601_with_any_offset() {
+        let utc = |text: &str| time("start", text).map(|time| time.to_string()).unwrap();
+        for (written, read) in [
+            ("2010-06-07T00:00:00Z", "2010-06-07T00:00:00Z"),
+            ("2010-06-07T02:00:00+02:00", "2010-06-07T00:00:00Z"),
+            ("2010-06-06T18:30:00-05:30", "2010-06-07T00:00:00Z"),
+            ("2010-06-07T00:00:00.25Z", "2010-06-07T00:00:00.25Z"),
+            ("20100607T000000Z", "2010-06-07T00:00:00Z"),
+            ("2010-06-07", "2010-06-07T00:00:00Z"),
+            ("2010-06-07T00:00:00", "2010-06-07T00:00:00Z"),
+        ] {
+            assert_eq!(utc(written), read, "{written}");
+        }
+        for bad in ["", "yesterday", "2010-13-07T00:00:00Z", "2010-06-07T00:00:00Zed", "not a real date", "-0044-03-15"]
+        {
+            let error = time("start", bad).unwrap_err();
+            assert!(matches!(&error, CallError::Invalid { argument, .. } if argument == "start"), "{bad}: {error}");
+        }
+        assert!(matches!(time("end", &"2".repeat(65)), Err(CallError::Invalid { argument, .. }) if argument == "end"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_written_as_a_time_is_one_or_is_refused_by_name(written in "[0-9TZ:+. -]{0,30}|\\PC{0,70}") {
+            match time("start", &written) {
+                Ok(read) => proptest::prop_assert_eq!(read.to_string().parse::<Timestamp>().unwrap(), read),
+                Err(CallError::Invalid { argument, .. }) => proptest::prop_assert_eq!(argument, "start"),
+                Err(error) => proptest::prop_assert!(false, "{}", error),
+            }
+        }
+    }
+
+    /// Rows 40-43.
+    #[test]
+    fn what_was_answered_is_ignored_in_a_request() {
+        let rsm = Options {
+            after: Some("a".to_owned()),
+            index: Some(7),
+            first: Some("b".to_owned()),
+            last: Some("c".to_owned()),
+            count: Some(9),
+            complete: Some(false),
+            ..options()
+        };
+        assert_eq!(cursor(&rsm).unwrap(), Cursor::After("a".to_owned()));
+        let asked = Options { after: Some("a".to_owned()), index: Some(7), ..options() };
+        assert!(matches!(cursor(&asked), Err(CallError::Invalid { argument, .. }) if argument == "index"));
+        let both = Options { before: Some(String::new()), ..asked };
+        assert!(matches!(cursor(&both), Err(CallError::Invalid { argument, .. }) if argument == "after"));
+        assert_eq!(cursor(&Options { index: Some(7), ..options() }).unwrap(), Cursor::Index(7));
+        assert_eq!(
+            cursor(&Options { before: Some(String::new()), ..options() }).unwrap(),
+            Cursor::Before(String::new())
+        );
+        for (before, after) in [(Some("\u{1}"), None), (None, Some("\u{1}")), (None, Some(""))] {
+            let odd = Options { before: before.map(str::to_owned), after: after.map(str::to_owned), ..options() };
+            assert!(matches!(cursor(&odd), Err(CallError::Invalid { .. })), "{before:?} {after:?}");
+        }
+        let long = Options { after: Some("x".repeat(MAX_ID + 1)), ..options() };
+        assert!(matches!(cursor(&long), Err(CallError::Invalid { argument, .. }) if argument == "after"));
+    }
+}

@@ -1,0 +1,193 @@
+//! `query-all`: an archive as a stream that is filled as it is read.
+//!
+//! One page at a time is in memory. The next one is asked for when the guest reads and nothing is left of it. What ends the
+//! stream goes into its future.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Polling, Poll};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Destination, StreamProducer, StreamResult, VecBuffer};
+
+use super::options::Request;
+use super::{archived_message, ask, collect, first_page};
+use crate::bindings::parlor::plugin::archive::ArchivedMessage;
+use crate::bindings::parlor::plugin::types::Error;
+use crate::error::CallError;
+use crate::plugins::{Instance, OpenArchiveQuery};
+use crate::session::{ArchivePage, Pager};
+use crate::stanza::{ArchiveQuery, Cursor};
+
+/// The end of a stream that the host writes to.
+pub(super) struct Pages {
+    instance: Arc<Instance>,
+    pager: Pager,
+    /// The stream ends right before this message.
+    until: Option<String>,
+    xml: bool,
+    /// What came and was not read.
+    ready: Vec<ArchivedMessage>,
+    asking: Option<BoxFuture<'static, Result<ArchivePage, CallError>>>,
+    /// None once it has ended.
+    ended: Option<oneshot::Sender<Result<(), Error>>>,
+    _query: OpenArchiveQuery,
+}
+
+impl Pages {
+    /// Asks for the first page: what is wrong with the query shows here.
+    pub(super) async fn begin(
+        instance: &Arc<Instance>,
+        request: &Request,
+        guard: OpenArchiveQuery,
+    ) -> Result<Self, CallError> {
+        let mut query = request.query.clone();
+        let mut until = None;
+        if let Cursor::Before(id) = &query.cursor {
+            if let Some(max) = request.max {
+                return Self::last_before(instance, request, max, guard).await;
+            }
+            // A stream runs forwards, up to there.
+            if !id.is_empty() {
+                first_page(instance, ArchiveQuery { max: 1, ..query.clone() }).await?;
+                until = Some(id.clone());
+            }
+            query.cursor = Cursor::Start;
+        }
+        let mut pager = Pager::new(query, request.page, request.max);
+        let first = match pager.next_page() {
+            Some(first) => Some(first_page(instance, first).await?),
+            None => None,
+        };
+        if let Some(first) = &first {
+            pager.took(first)?;
+        }
+        let mut begun = Self::new(instance, pager, request.xml, guard);
+        begun.until = until;
+        if let Some(first) = first {
+            begun.take(&first);
+        }
+        Ok(begun)
+    }
+
+    /// The last messages before one: they have to be collected, since they are paged backwards and read forwards.
+    async fn last_before(
+        instance: &Arc<Instance>,
+        request: &Request,
+        max: u32,
+        guard: OpenArchiveQuery,
+    ) -> Result<Self, CallError> {
+        if max > request.limit {
+            let reason = format!("the last {max} messages are more than {}; use start, or fewer", request.limit);
+            return Err(CallError::OverLimit(reason));
+        }
+        let page = collect(instance, request.query.clone(), request.page, Some(max), request.limit).await?;
+        let nothing_more = Pager::new(ArchiveQuery::default(), request.page, Some(0));
+        let mut collected = Self::new(instance, nothing_more, request.xml, guard);
+        collected.take(&page);
+        Ok(collected)
+    }
+
+    fn new(instance: &Arc<Instance>, pager: Pager, xml: bool, guard: OpenArchiveQuery) -> Self {
+        Self {
+            instance: Arc::clone(instance),
+            pager,
+            until: None,
+            xml,
+            ready: Vec::new(),
+            asking: None,
+            ended: None,
+            _query: guard,
+        }
+    }
+
+    /// The stream's writing end, and the future's.
+    pub(super) fn producers(
+        mut self,
+    ) -> (Self, impl Future<Output = wasmtime::Result<Result<(), Error>>> + Send + 'static) {
+        let (ended, ends) = oneshot::channel();
+        self.ended = Some(ended);
+        // Dropped without a word: the guest stopped reading.
+        (self, async { Ok(ends.await.unwrap_or(Err(Error::Stopped))) })
+    }
+
+    /// Makes a page ready to be read.
+    fn take(&mut self, page: &ArchivePage) {
+        let until = self.until.as_deref();
+        let wanted = page.messages.iter().take_while(|one| until != Some(one.id.as_str()));
+        self.ready = wanted.map(|one| archived_message(one, self.xml)).collect();
+        if self.ready.len() < page.messages.len() {
+            self.pager = Pager::new(ArchiveQuery::default(), 1, Some(0));
+        }
+    }
+
+    fn end(&mut self, how: Result<(), CallError>) {
+        if let Some(ended) = self.ended.take() {
+            // Nobody may want to know.
+            let _ = ended.send(how.map_err(Error::from));
+        }
+    }
+
+    /// Asks for the next page; none: there is none.
+    fn next_page(&mut self) -> Option<BoxFuture<'static, Result<ArchivePage, CallError>>> {
+        let query = self.pager.next_page()?;
+        let instance = Arc::clone(&self.instance);
+        Some(Box::pin(async move {
+            let _waits = instance.waits_for_session();
+            ask(&instance, query).await
+        }))
+    }
+
+    /// Waits until something is ready to be read. False: the stream has ended.
+    fn poll_ready(&mut self, polling: &mut Polling<'_>) -> Poll<bool> {
+        while self.ready.is_empty() {
+            if self.asking.is_none() {
+                self.asking = self.next_page();
+            }
+            let Some(asking) = &mut self.asking else {
+                self.end(Ok(()));
+                return Poll::Ready(false);
+            };
+            let came = std::task::ready!(asking.as_mut().poll(polling));
+            self.asking = None;
+            match came.and_then(|page| self.pager.took(&page).map(|()| page)) {
+                Ok(page) => self.take(&page),
+                Err(error) => {
+                    self.end(Err(error));
+                    return Poll::Ready(false);
+                }
+            }
+        }
+        Poll::Ready(true)
+    }
+}
+
+impl<D> StreamProducer<D> for Pages {
+    type Item = ArchivedMessage;
+    type Buffer = VecBuffer<ArchivedMessage>;
+
+    fn poll_produce<'a>(
+        self: Pin<&mut Self>,
+        polling: &mut Polling<'_>,
+        mut store: StoreContextMut<'a, D>,
+        mut destination: Destination<'a, Self::Item, Self::Buffer>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        let pages = self.get_mut();
+        match pages.poll_ready(polling) {
+            Poll::Ready(true) => {
+                // A read of nothing only waits for this; what it does not take must stay here.
+                if destination.remaining(&mut store) != Some(0) {
+                    destination.set_buffer(std::mem::take(&mut pages.ready).into());
+                }
+                Poll::Ready(Ok(StreamResult::Completed))
+            }
+            Poll::Ready(false) => Poll::Ready(Ok(StreamResult::Dropped)),
+            // The page that was asked for is kept for the next read.
+            Poll::Pending if finish => Poll::Ready(Ok(StreamResult::Cancelled)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! Archives of messages: which entities have one, the pages that are asked of them, and whose results are believed
+//! (XEP-0313).
+//!
+//! A page is one question. Its results come before its answer, in the order of the stream; they count only from whom was
+//! asked, with the id of a query that runs (API.md, last rules).
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use jid::{BareJid, Jid};
+use jiff::Timestamp;
+
+use crate::config::Archiving;
+use crate::error::{CallError, StanzaError};
+use crate::session::questions::{PATIENCE, Waiting, random_id};
+use crate::session::{Answer, Session, Turn};
+use crate::stanza::{
+    ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Ask, Body, Cursor, Disco, MAM, Message, MessageKind,
+};
+
+mod pager;
+
+pub use pager::Pager;
+
+/// What a plugin hears where there is no archive, or none is known.
+const NO_ARCHIVE: &str = "This server does not support XEP-0313, Message Archive Management";
+/// How many pages may be asked for at once, for all plugins together.
+pub(super) const MAX_RUNNING: usize = 256;
+/// How much of one page is kept, by the weight of its results. One result is kept in any case.
+pub(super) const MAX_WEIGHT: usize = 4 << 20;
+/// Of how many entities is remembered what they are.
+pub(super) const MAX_ENTITIES: usize = 512;
+/// How many archive ids are remembered as such.
+pub(super) const MAX_UIDS: usize = 4_096;
+/// How long somebody may take to say whether it is a room.
+const ENTITY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// One message of an archive.
+#[derive(Debug)]
+pub struct Archived {
+    /// The archive's id.
+    pub id: String,
+    /// When it was archived; none = the server does not say.
+    pub stamp: Option<Timestamp>,
+    /// The message.
+    pub message: Box<Message>,
+    /// About how many bytes of memory it takes.
+    pub weight: usize,
+}
+
+/// One page of an archive, from the oldest message to the newest.
+#[derive(Debug)]
+pub struct ArchivePage {
+    /// The messages.
+    pub messages: VecDeque<Archived>,
+    /// What the archive says of the page; where it sent more than was asked for, what is true of the part that was kept.
+    pub fin: ArchiveFin,
+    /// It is a room's archive, not the account's.
+    pub of_room: bool,
+    /// The id that the page comes after or before was known to be one of this archive.
+    pub cursor_known: bool,
+}
+
+/// Whether an entity has an archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Support {
+    Unknown,
+    No,
+    Yes,
+}
+
+/// Somebody who may be a room.
+#[derive(Debug)]
+enum Entity {
+    /// It was asked; these queries wait for the answer.
+    Asked(Vec<Pending>),
+    /// What is said with them is in the own archive.
+    Person,
+    Room(Support),
+}
+
+#[derive(Debug)]
+struct Pending {
+    query: ArchiveQuery,
+    answer: Answer<ArchivePage>,
+}
+
+/// A page that was asked for.
+#[derive(Debug)]
+struct Running {
+    /// Whom: the own bare JID, or the room's.
+    archive: BareJid,
+    of_room: bool,
+    query: ArchiveQuery,
+    kept: VecDeque<Archived>,
+    weight: usize,
+    /// More came than was asked for, or than is kept.
+    cut: bool,
+    cursor_known: bool,
+    answer: Answer<ArchivePage>,
+}
+
+/// What is known of archives, and asked of them.
+#[derive(Debug)]
+pub(super) struct Archives {
+    own: Support,
+    entities: HashMap<BareJid, Entity>,
+    /// By the query's id.
+    running: HashMap<String, Running>,
+    uids: Uids,
+}
+
+/// The archive ids that came last, as hashes that nobody outside can aim at.
+#[derive(Debug, Default)]
+struct Uids {
+    hasher: RandomState,
+    known: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Uids {
+    fn hash(&self, archive: &BareJid, id: &str) -> u64 {
+        self.hasher.hash_one((archive, id))
+    }
+
+    fn note(&mut self, archive: &BareJid, id: &str) {
+        let hash = self.hash(archive, id);
+        if !self.known.insert(hash) {
+            return;
+        }
+        if self.order.len() >= MAX_UIDS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.order.push_back(hash);
+    }
+
+    fn knows(&self, archive: &BareJid, id: &str) -> bool {
+        self.known.contains(&self.hash(archive, id))
+    }
+}
+
+impl Archives {
+    pub(super) fn new() -> Self {
+        Self { own: Support::Unknown, entities: HashMap::new(), running: HashMap::new(), uids: Uids::default() }
+    }
+
+    /// Ends what only the old stream could have answered. What the account's server can do is kept: it is learnt anew, and
+    /// nobody would be told a second time.
+    pub(super) fn end(&mut self, turn: &mut Turn<'_>) {
+        for (_, running) in self.running.drain() {
+            turn.answer(running.answer, Err(CallError::Offline));
+        }
+        for (_, entity) in self.entities.drain() {
+            if let Entity::Asked(waiting) = entity {
+                for pending in waiting {
+                    turn.answer(pending.answer, Err(CallError::Offline));
+                }
+            }
+        }
+    }
+
+    /// Another account may be on another server.
+    pub(super) fn forget(&mut self) {
+        self.own = Support::Unknown;
+        self.uids = Uids::default();
+    }
+
+    pub(super) fn forget_abandoned(&mut self) {
+        self.running.retain(|_, running| !running.answer.is_abandoned());
+        for entity in self.entities.values_mut() {
+            if let Entity::Asked(waiting) = entity {
+                waiting.retain(|pending| !pending.answer.is_abandoned());
+            }
+        }
+    }
+
+    /// How many pages were asked for, and how many queries wait to be asked.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let waiting = |entity: &Entity| if let Entity::Asked(waiting) = entity { waiting.len() } else { 0 };
+        self.running.len() + self.entities.values().map(waiting).sum::<usize>()
+    }
+
+    /// Makes room for what another entity is.
+    fn has_room_for_entity(&mut self) -> bool {
+        if self.entities.len() >= MAX_ENTITIES {
+            self.entities.retain(|_, entity| matches!(entity, Entity::Asked(_)));
+        }
+        self.entities.len() < MAX_ENTITIES
+    }
+}
+
+impl Running {
+    fn new(archive: BareJid, of_room: bool, query: ArchiveQuery, known: bool, answer: Answer<ArchivePage>) -> Self {
+        let kept = VecDeque::new();
+        Self { archive, of_room, query, kept, weight: 0, cut: false, cursor_known: known, answer }
+    }
+
+    /// Keeps a result, as far as it was asked for and there is room: of a page that is paged backwards the newest, else the
+    /// oldest. Whether it was kept.
+    fn keep(&mut self, archived: Archived) -> bool {
+        let most = self.query.max as usize;
+        if let Cursor::Before(_) = self.query.cursor {
+            self.weight += archived.weight;
+            self.kept.push_back(archived);
+            while self.kept.len() > most || (self.weight > MAX_WEIGHT && self.kept.len() > 1) {
+                self.cut = true;
+                self.weight -= self.kept.pop_front().map_or(0, |oldest| oldest.weight);
+            }
+            return !self.kept.is_empty();
+        }
+        let is_too_much = self.weight + archived.weight > MAX_WEIGHT && !self.kept.is_empty();
+        if self.cut || self.kept.len() >= most || is_too_much {
+            self.cut = true;
+            return false;
+        }
+        self.weight += archived.weight;
+        self.kept.push_back(archived);
+        true
+    }
+
+    /// Whether a message is one of those that were asked for: a server that gives others shows what was not granted.
+    fn wants(&self, message: &Message) -> bool {
+        if self.of_room {
+            return message.from.to_bare() == self.archive;
+        }
+        let Some(with) = &self.query.with else { return true };
+        let other = if message.own { &message.to } else { &message.from };
+        if with.is_full() { other == with } else { other.to_bare() == *with }
+    }
+
+    /// What comes of it, for whom.
+    fn end(self, outcome: Result<Body, Box<StanzaError>>) -> (Answer<ArchivePage>, Result<ArchivePage, CallError>) {
+        let Self { of_room, query, kept, cut, cursor_known, answer, .. } = self;
+        let result = match outcome {
+            Ok(Body::ArchiveFin(fin)) if is_at_the_wrong_index(&query.cursor, &fin, kept.is_empty()) => {
+                Err(cannot_begin_at_an_index())
+            }
+            Ok(Body::ArchiveFin(mut fin)) => {
+                if cut {
+                    // What the archive says of its page is not true of the part that was kept.
+                    fin.complete = false;
+                    fin.index = fin.index.filter(|_| !matches!(query.cursor, Cursor::Before(_)));
+                    fin.first = None;
+                    fin.last = None;
+                }
+                fin.first = fin.first.or_else(|| kept.front().map(|first| first.id.clone()));
+                fin.last = fin.last.or_else(|| kept.back().map(|last| last.id.clone()));
+                Ok(ArchivePage { messages: kept, fin, of_room, cursor_known })
+            }
+            Ok(_) => Err(CallError::Other("the archive's answer does not say where the page ends".to_owned())),
+            Err(error) => Err(refused(&query, error)),
+        };
+        (answer, result)
+    }
+}
+
+/// Servers that cannot begin at an index give their first page instead.
+fn is_at_the_wrong_index(cursor: &Cursor, fin: &ArchiveFin, is_empty: bool) -> bool {
+    match (cursor, fin.index) {
+        (Cursor::Index(asked), Some(given)) => *asked != given,
+        (Cursor::Index(_), None) => !is_empty,
+        (Cursor::Start | Cursor::After(_) | Cursor::Before(_), _) => false,
+    }
+}
+
+fn cannot_begin_at_an_index() -> CallError {
+    CallError::Unsupported("this archive cannot begin at an index".to_owned())
+}
+
+fn unsupported() -> CallError {
+    CallError::Unsupported(NO_ARCHIVE.to_owned())
+}
+
+/// What an archive's error means for a plugin that asked this.
+fn refused(query: &ArchiveQuery, error: Box<StanzaError>) -> CallError {
+    match &query.cursor {
+        Cursor::After(id) | Cursor::Before(id) if error.condition == "item-not-found" && !id.is_empty() => {
+            CallError::NotFound(format!("a message with the archive id {id}"))
+        }
+        Cursor::Index(_) if error.condition == "feature-not-implemented" => cannot_begin_at_an_index(),
+        Cursor::Start | Cursor::After(_) | Cursor::Before(_) | Cursor::Index(_) => CallError::Stanza(error),
+    }
+}
+
+impl Session {
+    /// Asks for one page; a room's archive of the room.
+    pub(super) fn query_archive(&mut self, query: ArchiveQuery, answer: Answer<ArchivePage>, turn: &mut Turn<'_>) {
+        if !self.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        let Some(other) = self.may_be_room(query.with.as_ref()) else {
+            return self.ask_archive(None, query, answer, turn);
+        };
+        match self.archives.entities.get_mut(&other) {
+            Some(Entity::Person) => self.ask_archive(None, query, answer, turn),
+            Some(Entity::Room(Support::Yes)) => self.ask_archive(Some(other), query, answer, turn),
+            Some(Entity::Room(_)) => turn.answer(answer, Err(unsupported())),
+            Some(Entity::Asked(waiting)) if waiting.len() < MAX_RUNNING => waiting.push(Pending { query, answer }),
+            Some(Entity::Asked(_)) => turn.answer(answer, Err(too_many())),
+            None => self.ask_entity(other, Pending { query, answer }, turn),
+        }
+    }
+
+    /// Asks somebody whether it is a room; the query waits for the answer.
+    fn ask_entity(&mut self, other: BareJid, waits: Pending, turn: &mut Turn<'_>) {
+        if !self.archives.has_room_for_entity() {
+            return turn.answer(waits.answer, Err(too_many()));
+        }
+        self.archives.entities.insert(other.clone(), Entity::Asked(vec![waits]));
+        let to = Some(Jid::from(other.clone()));
+        self.ask(to, Ask::DiscoInfo { node: None }, Waiting::ArchiveEntity(other), ENTITY_PATIENCE, turn);
+    }
+
+    /// The address, if it may be a room's. Contacts, the own domain and occupants of rooms are none.
+    fn may_be_room(&self, with: Option<&Jid>) -> Option<BareJid> {
+        let with = with?.clone().try_into_full().err()?;
+        let is_person = with.node().is_none() || with.domain() == self.own.domain() || self.roster.has(&with);
+        (self.rooms.has(&with) || !is_person).then_some(with)
+    }
+
+    fn ask_archive(
+        &mut self,
+        room: Option<BareJid>,
+        mut query: ArchiveQuery,
+        answer: Answer<ArchivePage>,
+        turn: &mut Turn<'_>,
+    ) {
+        if room.is_none() && self.archives.own != Support::Yes {
+            return turn.answer(answer, Err(unsupported()));
+        }
+        if self.archives.running.len() >= MAX_RUNNING {
+            self.archives.forget_abandoned();
+        }
+        if self.archives.running.len() >= MAX_RUNNING {
+            return turn.answer(answer, Err(too_many()));
+        }
+        query.queryid = random_id();
+        let to = room.clone().map(Jid::from);
+        let of_room = room.is_some();
+        let archive = room.unwrap_or_else(|| self.own.to_bare());
+        let known = match &query.cursor {
+            Cursor::After(id) | Cursor::Before(id) => self.knows_uid(&archive, of_room, id),
+            Cursor::Start | Cursor::Index(_) => true,
+        };
+        let mut asked = query.clone();
+        asked.with = asked.with.filter(|_| !of_room);
+        let id = query.queryid.clone();
+        self.archives.running.insert(id.clone(), Running::new(archive, of_room, query, known, answer));
+        let patience = Duration::from_millis(self.settings.message_archiving_timeout.into());
+        self.ask(to, Ask::Archive(Box::new(asked)), Waiting::Archive(id), patience, turn);
+    }
+
+    /// Whether this id came from that archive, with a page or with a message of these days.
+    fn knows_uid(&self, archive: &BareJid, of_room: bool, id: &str) -> bool {
+        self.archives.uids.knows(archive, id) || self.seen.knows(of_room.then_some(archive), id)
+    }
+
+    /// A result came. It counts only while its query runs, and only from whom was asked.
+    pub(super) fn archived(&mut self, result: ArchiveResult) {
+        let ArchiveResult { from, queryid, id, stamp, message, author, weight } = result;
+        let running = queryid.and_then(|queryid| self.archives.running.get_mut(&queryid));
+        let Some(running) = running.filter(|running| running.archive == from) else {
+            self.ignored += 1;
+            return;
+        };
+        let Some(mut message) = message.filter(|message| running.wants(message)) else {
+            self.ignored += 1;
+            return;
+        };
+        if running.of_room {
+            let nick = self.rooms.shown.get(&running.archive).map(|room| room.nick.as_str());
+            message.own = match author {
+                Some(author) => author.to_bare() == self.own.to_bare(),
+                None => message.nick.is_some() && message.nick.as_deref() == nick,
+            };
+        } else if message.kind != MessageKind::Groupchat && self.rooms.has(&message.chat) {
+            message.chat = if message.own { message.to.clone() } else { message.from.clone() };
+        }
+        if !running.keep(Archived { id, stamp, message, weight }) {
+            self.ignored += 1;
+        }
+    }
+
+    /// The answer to a page; what comes of it afterwards was not asked for.
+    pub(super) fn archive_answered(
+        &mut self,
+        queryid: &str,
+        outcome: Result<Body, Box<StanzaError>>,
+        turn: &mut Turn<'_>,
+    ) {
+        // Its plugin may have ended meanwhile.
+        let Some(running) = self.archives.running.remove(queryid) else { return };
+        for archived in &running.kept {
+            self.archives.uids.note(&running.archive, &archived.id);
+        }
+        let (answer, result) = running.end(outcome);
+        turn.answer(answer, result);
+    }
+
+    /// No answer to a page will come, for this reason.
+    pub(super) fn archive_failed(&mut self, queryid: &str, error: CallError, turn: &mut Turn<'_>) {
+        if let Some(running) = self.archives.running.remove(queryid) {
+            turn.answer(running.answer, Err(error));
+        }
+    }
+
+    /// Somebody said what it is, or will not.
+    pub(super) fn entity_answered(&mut self, other: &BareJid, outcome: Result<Disco, CallError>, turn: &mut Turn<'_>) {
+        let Some(Entity::Asked(waiting)) = self.archives.entities.remove(other) else { return };
+        let is_room = self.rooms.has(other);
+        let entity = match outcome {
+            Ok(disco) => {
+                let is_conference = disco.identities.iter().any(|identity| identity.category == "conference");
+                let has_archive = disco.features.iter().any(|feature| feature == MAM);
+                if is_room || is_conference {
+                    let support = if has_archive { Support::Yes } else { Support::No };
+                    self.archives.entities.insert(other.clone(), Entity::Room(support));
+                    self.discovered(&Jid::from(other.clone()), disco.features, turn);
+                    Some((is_room || is_conference, has_archive))
+                } else {
+                    self.archives.entities.insert(other.clone(), Entity::Person);
+                    Some((false, false))
+                }
+            }
+            // A room that we know and that says nothing of itself: whoever asked hears why.
+            Err(error) if is_room => {
+                for pending in waiting {
+                    turn.answer(pending.answer, Err(error.clone()));
+                }
+                return;
+            }
+            // Servers say nothing of people to strangers.
+            Err(_) => None,
+        };
+        for Pending { query, answer } in waiting {
+            if answer.is_abandoned() {
+                continue;
+            }
+            match entity {
+                Some((true, true)) => self.ask_archive(Some(other.clone()), query, answer, turn),
+                Some((true, false)) => turn.answer(answer, Err(unsupported())),
+                Some((false, _)) | None => self.ask_archive(None, query, answer, turn),
+            }
+        }
+    }
+
+    pub(super) fn ask_account(&mut self, turn: &mut Turn<'_>) {
+        let account = Some(Jid::from(self.own.to_bare()));
+        self.ask(account, Ask::DiscoInfo { node: None }, Waiting::AccountDisco, PATIENCE, turn);
+    }
+
+    /// What the own account can do: its archive is asked of it, and not of the server.
+    pub(super) fn account_answered(&mut self, disco: Disco, turn: &mut Turn<'_>) {
+        let has_archive = disco.features.iter().any(|feature| feature == MAM);
+        self.archives.own = if has_archive { Support::Yes } else { Support::No };
+        let account = Jid::from(self.own.to_bare());
+        self.discovered(&account, disco.features, turn);
+        self.ask_archive_preferences(turn);
+    }
+
+    /// Has the archive keep what the setting `message_archiving` says, where there is one and the server lets us choose.
+    fn ask_archive_preferences(&mut self, turn: &mut Turn<'_>) {
+        if self.archives.own == Support::Yes && self.settings.message_archiving.is_some() {
+            self.ask(None, Ask::ArchivePreferences, Waiting::ArchivePreferences, PATIENCE, turn);
+        }
+    }
+
+    /// Changes what the archive keeps by default, if it is not what the setting says. The lists stay as they are.
+    pub(super) fn archive_preferences_came(&mut self, preferences: ArchivePreferences, turn: &mut Turn<'_>) {
+        let wanted = match self.settings.message_archiving {
+            None => return,
+            Some(Archiving::Never) => "never",
+            Some(Archiving::Always) => "always",
+            Some(Archiving::Roster) => "roster",
+        };
+        if preferences.default != wanted {
+            let changed = ArchivePreferences { default: wanted.to_owned(), ..preferences };
+            self.ask(None, Ask::SetArchivePreferences(changed), Waiting::ArchivePreferencesSet, PATIENCE, turn);
+        }
+    }
+}
+
+fn too_many() -> CallError {
+    CallError::OverLimit(format!("{MAX_RUNNING} pages of archives are being asked for"))
+}
