@@ -2,6 +2,7 @@
 //!
 //! The event `measure` says which call to make, and how often. The event `tick` is for counting events.
 
+use parlor_sdk::archive::Options;
 use parlor_sdk::prelude::*;
 
 parlor_sdk::plugin!(start);
@@ -26,9 +27,39 @@ async fn start() -> Result<()> {
                     timers::sleep(Duration::ZERO).await;
                 }
             }
+            Some(call) if call.starts_with("archive-") => match read(call).await {
+                Ok(done) => emit("meter.done", done).await?,
+                Err(error) => emit("meter.failed", json!(error.to_string())).await?,
+            },
             _ => warn!("no such call: {order}"),
         }
         Ok(())
     })?;
     Ok(())
+}
+
+/// Reads from the archive of the account: a page, the first message of a stream, or all of them.
+async fn read(call: &str) -> Result<Value> {
+    if call == "archive-page" {
+        let page = archive::query(Options::all().max(50)).await?;
+        return Ok(page.messages.len().into());
+    }
+    let before = memory();
+    let mut messages = archive::query_all(Options::all()).await?;
+    let mut count = 0;
+    while messages.next().await?.is_some() {
+        count += 1;
+        if call == "archive-first" {
+            break;
+        }
+    }
+    Ok(json!({ "count": count, "before": before, "after": memory() }))
+}
+
+/// How large the linear memory is, in bytes.
+fn memory() -> usize {
+    #[cfg(target_arch = "wasm32")]
+    return core::arch::wasm32::memory_size(0) << 16;
+    #[cfg(not(target_arch = "wasm32"))]
+    0
 }

@@ -4,6 +4,7 @@
 //! take turns in one run, so that what else the machine does hits both; a ratio is of two neighbours in time, and the
 //! table shows medians. The numbers are the program's; nobody edits them.
 
+mod archive;
 mod bots;
 mod calls;
 mod measure;
@@ -31,6 +32,9 @@ struct Arguments {
     /// Only the calls between host and guest; takes a few seconds.
     #[arg(long)]
     calls: bool,
+    /// Only the archive of messages; takes some ten seconds.
+    #[arg(long, conflicts_with = "calls")]
+    archive: bool,
 }
 
 /// After this much time no further round begins: on a slow or busy machine fewer have to do.
@@ -69,10 +73,17 @@ async fn main() -> ExitCode {
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
 async fn bench(arguments: &Arguments) -> Result<()> {
     let mut table = Table::default();
-    if !arguments.calls {
+    if !arguments.calls && !arguments.archive {
         bots(arguments.rounds, &mut table).await?;
     }
-    let calls = calls::rows().await.context("cannot measure calls between host and guest")?;
+    if !arguments.calls {
+        table.archive = Some(archive::figures().await.context("cannot measure the archive of messages")?);
+    }
+    let calls = if arguments.archive {
+        Vec::new()
+    } else {
+        calls::rows().await.context("cannot measure calls between host and guest")?
+    };
     if arguments.json {
         println!("{}", table.to_json(&calls));
     } else {

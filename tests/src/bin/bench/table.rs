@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use crate::archive::Figures;
 use crate::bots::Side;
 use crate::calls::Row;
 use crate::measure::Round;
@@ -13,7 +14,14 @@ use crate::measure::Round;
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     pairs: Vec<(Side, Round, Round)>,
+    /// The archive of messages, if it was measured.
+    pub(crate) archive: Option<Figures>,
 }
+
+/// How much the memory of host and plugin may each grow while an archive goes through, in MiB.
+const ARCHIVE_MIB: f64 = 8.0;
+/// How many pages' time the first message may take.
+const FIRST: f64 = 1.5;
 
 /// A quantity that is compared.
 struct Quantity {
@@ -63,7 +71,10 @@ impl Table {
 
     /// For people.
     pub(crate) fn to_text(&self, calls: &[Row]) -> String {
-        let mut text = String::from("the echo bot: a plugin in parlor beside native on the same connector, medians\n");
+        let mut text = String::new();
+        if !self.pairs.is_empty() {
+            text.push_str("the echo bot: a plugin in parlor beside native on the same connector, medians\n");
+        }
         for side in self.sides() {
             let name = side.name();
             // Writing to a string cannot fail, here and below.
@@ -80,6 +91,9 @@ impl Table {
                 let (plugin, native) = (format!("{plugin:.1} {unit}"), format!("{native:.1} {unit}"));
                 let _ = writeln!(text, "{name:<30} {ratio:>8.2}× {plugin:>12} {native:>12}{verdict}");
             }
+        }
+        if let Some(archive) = &self.archive {
+            text.push_str(&archive_text(archive));
         }
         if !calls.is_empty() {
             let _ = writeln!(text, "\n{:<30} {:>9} {:>12} {:>12}", "calls", "ratio", "parlor", "bare");
@@ -110,7 +124,14 @@ impl Table {
             })
             .collect();
         let sides_measured = self.sides().len().max(1);
-        json!({ "rounds": self.pairs.len() / sides_measured, "against": sides, "calls": calls })
+        let archive = self.archive.as_ref().map(|archive| {
+            json!({
+                "messages": archive.messages, "messages_per_second": archive.rate, "page_us": archive.page,
+                "first_message_us": archive.first, "host_growth_mib": archive.host_mib,
+                "plugin_growth_mib": archive.plugin_mib,
+            })
+        });
+        json!({ "rounds": self.pairs.len() / sides_measured, "against": sides, "archive": archive, "calls": calls })
     }
 
     fn sides(&self) -> Vec<Side> {
@@ -133,6 +154,35 @@ impl Table {
             native: median(pairs.iter().map(|(_, native)| *native)),
         }
     }
+}
+
+/// The archive of messages, for people.
+fn archive_text(archive: &Figures) -> String {
+    let Figures { messages, rate, page, first, host_mib, plugin_mib } = archive;
+    let verdict =
+        |fits: bool, most: String| format!("  {} {most}", if fits { "✓ at most" } else { "✗ expected: at most" });
+    let mut text = format!("\nan archive of {messages} messages through a plugin\n");
+    let ratio = first / page;
+    let rows = [
+        ("messages a second", format!("{rate:.0} /s"), String::new()),
+        ("one page of 50", format!("{page:.0} µs"), String::new()),
+        ("first message of the stream", format!("{first:.0} µs"), verdict(ratio <= FIRST, format!("{FIRST} pages"))),
+        (
+            "host and peer grew by",
+            format!("{host_mib:.1} MiB"),
+            verdict(*host_mib < ARCHIVE_MIB, format!("{ARCHIVE_MIB} MiB")),
+        ),
+        (
+            "the plugin grew by",
+            format!("{plugin_mib:.1} MiB"),
+            verdict(*plugin_mib < ARCHIVE_MIB, format!("{ARCHIVE_MIB} MiB")),
+        ),
+    ];
+    for (name, value, verdict) in rows {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{name:<30} {value:>12}{verdict}");
+    }
+    text
 }
 
 /// The middle one; of an even number, the upper of the two. Not a number where there is none.
@@ -190,5 +240,17 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("Prosody"), "{text}");
+    }
+
+    #[test]
+    fn what_an_archive_takes_is_told_beside_what_it_may_take() {
+        let archive = Figures { messages: 10, rate: 5.0, page: 100.0, first: 200.0, host_mib: 1.5, plugin_mib: 9.0 };
+        let table = Table { archive: Some(archive), ..Table::default() };
+        assert_eq!(table.to_json(&[])["archive"]["host_growth_mib"], 1.5);
+        let text = table.to_text(&[]);
+        for line in ["200 µs  ✗ expected: at most 1.5 pages", "1.5 MiB  ✓ at most 8 MiB", "9.0 MiB  ✗ expected"]
+        {
+            assert!(text.contains(line), "{text}");
+        }
     }
 }

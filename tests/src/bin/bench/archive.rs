@@ -1,0 +1,205 @@
+//! An archive of 100,000 messages through a plugin: how fast, how soon, and in how much memory.
+//!
+//! The scripted peer makes the archive up as it goes, so that what grows in this process is the host's, or the peer's: both
+//! together have to stay within what the host alone may take. The plugin says how large its own memory is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use jid::BareJid;
+use parlor::account::Shared;
+use parlor::config::{Config, Overrides};
+use parlor::event::{EventName, Payload};
+use parlor::host::Host;
+use parlor::permissions::Grants;
+use parlor::plugins::InstanceId;
+use parlor::router::{Filter, Mail, Mailbox};
+use parlor::session::Command;
+use parlor_tests::certificate::Certificate;
+use parlor_tests::folder::Folder;
+use parlor_tests::host::{Home, Server};
+use parlor_tests::peer::Peer;
+use parlor_tests::peer::archive::{Script, honest};
+use parlor_tests::policy::Policy;
+use parlor_tests::prosody::Account;
+use parlor_tests::{plugins, usage};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::table::median;
+
+/// So many messages.
+const MESSAGES: u64 = 100_000;
+/// Before anything counts, so many.
+const WARM_UP: u64 = 5_000;
+/// How often one page, and the first message of a stream, are waited for; medians count.
+const ROUNDS: usize = 15;
+/// How long anything may take.
+const LIMIT: Duration = Duration::from_mins(1);
+/// How often the memory is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What was measured.
+#[derive(Debug, Clone)]
+pub(crate) struct Figures {
+    /// How many messages came.
+    pub(crate) messages: u64,
+    /// How many in a second.
+    pub(crate) rate: f64,
+    /// Microseconds until a page that was asked for was there.
+    pub(crate) page: f64,
+    /// Microseconds until the first message of a stream was there.
+    pub(crate) first: f64,
+    /// MiB by which this process, host and peer, grew at most.
+    pub(crate) host_mib: f64,
+    /// MiB by which the plugin's linear memory grew.
+    pub(crate) plugin_mib: f64,
+}
+
+/// Measures it. Takes some ten seconds.
+pub(crate) async fn figures() -> Result<Figures> {
+    let mut stage = Stage::set().await?;
+    stage.read_all(WARM_UP).await?;
+    stage.is_large.store(true, Relaxed);
+    let (mut pages, mut firsts) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        pages.push(stage.timed("page").await?);
+        firsts.push(stage.timed("first").await?);
+    }
+    let resident = usage::resident_kib(std::process::id())?;
+    let peak = Arc::new(AtomicU64::new(resident));
+    let watch = tokio::spawn(look(Arc::clone(&peak)));
+    let begin = Instant::now();
+    let (before, after) = stage.read_all(MESSAGES).await?;
+    let took = begin.elapsed();
+    watch.abort();
+    let grown = peak.load(Relaxed).max(usage::resident_kib(std::process::id())?).saturating_sub(resident);
+    stage.host.stop().await;
+    stage.peer.abort();
+    Ok(Figures {
+        messages: MESSAGES,
+        rate: number(MESSAGES) / took.as_secs_f64(),
+        page: median(pages.into_iter()),
+        first: median(firsts.into_iter()),
+        host_mib: number(grown) / 1024.0,
+        plugin_mib: number(after.saturating_sub(before)) / f64::from(1 << 20),
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+fn number(number: u64) -> f64 {
+    number as f64
+}
+
+/// Looks at this process's memory until it is stopped.
+async fn look(peak: Arc<AtomicU64>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if let Ok(now) = usage::resident_kib(std::process::id()) {
+            peak.fetch_max(now, Relaxed);
+        }
+    }
+}
+
+/// A host in this process, a plugin that reads, and a peer that has the archive.
+struct Stage {
+    host: Host,
+    account: Arc<Shared>,
+    peer: tokio::task::JoinHandle<()>,
+    /// What the plugin says.
+    said: mpsc::Receiver<Box<Mail>>,
+    _mailbox: Arc<Mailbox>,
+    is_large: Arc<AtomicBool>,
+    _home: Home,
+    _folder: Folder,
+}
+
+impl Stage {
+    async fn set() -> Result<Self> {
+        let folder = Folder::new()?;
+        let certificate = Certificate::make(&folder)?;
+        let is_large = Arc::new(AtomicBool::new(false));
+        let large = Arc::clone(&is_large);
+        let (mut some, mut all) = (honest(WARM_UP), honest(MESSAGES));
+        let script: Script = Box::new(move |asked| if large.load(Relaxed) { all(asked) } else { some(asked) });
+        let peer = Peer::listen(&certificate).await?.with_archive(script);
+        let account =
+            Account { jid: BareJid::new("bot@localhost").context("a bad address")?, password: "any".to_owned() };
+        let mut home = Home::new()?;
+        home.add_account("main", &account, Server::Plain(peer.port(), &certificate))?;
+        let meter = home
+            .install("meter", &plugins::built("meter")?)?
+            .grant("archive.read", &["*"])
+            .limit("messages_per_second", 10_000)
+            .limit("messages_burst", 1_000_000)
+            .limit("cpu_share", 1.0)
+            .limit("cpu_burst", "60 s");
+        home.set_policy(&Policy::default().with("meter", meter))?;
+        let peer = tokio::spawn(async move {
+            let Ok(mut session) = peer.accept(LIMIT).await else { return };
+            while session.next().await.is_ok() {}
+        });
+        let host = Host::start(Config::load(&home.path().join("parlor.toml"), &Overrides::default())?).await?;
+        let account = Arc::clone(host.account(&"main".parse()?).context("the account is configured")?);
+        let (mailbox, said) = Mailbox::new(InstanceId::next(), 100, Arc::new(Grants::all()));
+        for name in ["meter.done", "meter.failed", "serviceDiscovered"] {
+            account.router.subscribe(&mailbox, name, Filter::default(), false);
+        }
+        let mut stage = Self { host, account, peer, said, _mailbox: mailbox, is_large, _home: home, _folder: folder };
+        stage.knows_the_archive().await?;
+        Ok(stage)
+    }
+
+    /// Waits until the account is known to have an archive.
+    async fn knows_the_archive(&mut self) -> Result<()> {
+        loop {
+            self.emit("archive-page").await?;
+            match self.next().await? {
+                (name, _) if name == "meter.done" => return Ok(()),
+                _ => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    async fn emit(&self, call: &str) -> Result<()> {
+        let (by, name) = (InstanceId::next(), EventName::from("measure"));
+        let payload = Payload::Json(serde_json::json!({ "call": call, "times": 1 }).to_string());
+        Ok(self.account.ask(|answer| Command::Emit { by, name, payload, answer }).await?)
+    }
+
+    async fn next(&mut self) -> Result<(String, Value)> {
+        loop {
+            let mail = timeout(LIMIT, self.said.recv()).await.context("the plugin says nothing")?;
+            let event = mail.context("the mailbox is open")?.event.clone();
+            if let Payload::Json(json) = &event.payload {
+                return Ok((event.name.to_string(), serde_json::from_str(json)?));
+            }
+        }
+    }
+
+    async fn done(&mut self) -> Result<Value> {
+        let (name, value) = self.next().await?;
+        ensure!(name == "meter.done", "the plugin failed: {value}");
+        Ok(value)
+    }
+
+    /// Microseconds that it took until what was asked for was there.
+    async fn timed(&mut self, what: &str) -> Result<f64> {
+        let begin = Instant::now();
+        self.emit(&format!("archive-{what}")).await?;
+        self.done().await?;
+        Ok(begin.elapsed().as_secs_f64() * 1e6)
+    }
+
+    /// Lets the plugin read everything; its linear memory before and after, in bytes.
+    async fn read_all(&mut self, expected: u64) -> Result<(u64, u64)> {
+        self.emit("archive-all").await?;
+        let done = self.done().await?;
+        let bytes = |name: &str| done[name].as_u64().with_context(|| format!("no {name}: {done}"));
+        ensure!(bytes("count")? == expected, "of {expected} messages, {} came", done["count"]);
+        Ok((bytes("before")?, bytes("after")?))
+    }
+}
