@@ -44,6 +44,8 @@ impl Certificate {
 fn generate() -> Result<CertifiedKey<KeyPair>, rcgen::Error> {
     let mut params = CertificateParams::new(NAMES.map(String::from))?;
     params.distinguished_name.push(DnType::CommonName, "localhost");
+    // The library's own default, two thousand years on, is further away than ejabberd can set a timer.
+    params.not_after = rcgen::date_time_ymd(2099, 1, 1);
     // Said outright: rustls refuses a server certificate that may sign others.
     params.is_ca = IsCa::ExplicitNoCa;
     let signing_key = KeyPair::generate()?;

@@ -1,4 +1,4 @@
-//! What has to be on the machine: Prosody, and a Rust compiler that makes WebAssembly.
+//! What has to be on the machine: the servers, and a Rust compiler that makes WebAssembly.
 //!
 //! On Debian and Ubuntu, as root, what is missing is installed. Elsewhere nothing is touched: an error says what to do.
 
@@ -15,6 +15,8 @@ use crate::workspace;
 
 /// The server of demo and tests, with the Lua modules that it needs for TLS, many connections and storage.
 const SERVER: &[&str] = &["prosody", "prosody-modules", "lua-sec", "lua-event", "lua-dbi-sqlite3", "lua-unbound"];
+/// The second server of the suite, with its Erlang libraries.
+const EJABBERD: &[&str] = &["ejabberd"];
 /// Debian's compiler with the sources of the standard library, where rustup cannot get the target.
 const COMPILER: &[&str] = &["rustc-web", "rust-web-src"];
 /// What plugins are compiled for.
@@ -22,10 +24,19 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Without a network, rustup tries for minutes.
 const RUSTUP: Duration = Duration::from_mins(1);
 
+/// Which servers have to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Servers {
+    /// Prosody.
+    One,
+    /// Prosody and ejabberd.
+    Both,
+}
+
 /// Sees to it that everything is there.
-pub(crate) fn prepare() -> Result<()> {
+pub(crate) fn prepare(servers: Servers) -> Result<()> {
     let system = System::detect();
-    let server = missing_server(system);
+    let server = missing_server(system, servers);
     let compiler = !compiles_wasm(system);
     if server.is_empty() && !compiler {
         return Ok(());
@@ -81,9 +92,16 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
         lines.push(if debian {
             format!("  run as root: {}", apt(server))
         } else {
-            "  install Prosody 0.12 or newer (https://prosody.im/download) with the Lua modules luasec, luaevent, \
-             luadbi-sqlite3 and luaunbound, so that `prosody` is in the PATH"
-                .to_owned()
+            let mut line = String::new();
+            if server.contains(&"prosody") {
+                line += "  install Prosody 0.12 or newer (https://prosody.im/download) with the Lua modules luasec, luaevent, \
+                         luadbi-sqlite3 and luaunbound, so that `prosody` is in the PATH";
+            }
+            if server.contains(&"ejabberd") {
+                line += if line.is_empty() { "" } else { "\n" };
+                line += "  install ejabberd 23.01 or newer, so that `ejabberdctl` and `erl` are in the PATH";
+            }
+            line
         });
     }
     if compiler {
@@ -97,11 +115,16 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
 }
 
 /// The packages of the server that are missing. Where there are no packages, one name stands for them all.
-fn missing_server(system: System) -> Vec<&'static str> {
+fn missing_server(system: System, servers: Servers) -> Vec<&'static str> {
+    let second = if servers == Servers::Both { EJABBERD } else { &[] };
     match system {
-        System::Debian { .. } => SERVER.iter().copied().filter(|package| !is_installed(package)).collect(),
-        System::Other if find("prosody").is_some() => vec![],
-        System::Other => vec!["prosody"],
+        System::Debian { .. } => {
+            SERVER.iter().chain(second).copied().filter(|package| !is_installed(package)).collect()
+        }
+        System::Other => {
+            let wanted = ["prosody"].into_iter().chain(second.iter().copied());
+            wanted.filter(|server| find(if *server == "ejabberd" { "ejabberdctl" } else { server }).is_none()).collect()
+        }
     }
 }
 
@@ -140,7 +163,9 @@ fn install_compiler() -> Result<()> {
 #[expect(clippy::print_stderr, reason = "a command shows what it does")]
 fn install(packages: &[&str]) -> Result<()> {
     let begin = Instant::now();
-    let fresh_server = packages.contains(&"prosody");
+    let services: Vec<&str> =
+        SERVICES.iter().filter(|(_, brings)| packages.contains(brings)).map(|(service, _)| *service).collect();
+    let services: Vec<&str> = services.into_iter().filter(|service| !has_service(service)).collect();
     let quiet = NoServices::ensure().context("cannot keep packages from starting services")?;
     let before = system_servers();
     let title = format!("installing {}", packages.join(" "));
@@ -153,8 +178,8 @@ fn install(packages: &[&str]) -> Result<()> {
         apt_install(&title, packages)?;
     }
     drop(quiet);
-    if fresh_server {
-        leave_no_server(&before)?;
+    if !services.is_empty() {
+        leave_no_server(&services, &before)?;
     }
     eprintln!("  ✓ {title} {}", clock(begin.elapsed()));
     Ok(())
@@ -172,26 +197,39 @@ fn apt(arguments: &[&str]) -> Command {
     command
 }
 
-/// The package made a system service of the server that starts at boot and opens ports to the world. Nobody asked for it.
-fn leave_no_server(before: &[u32]) -> Result<()> {
-    let steps: &[&[&str]] = if Path::new("/run/systemd/system").is_dir() {
-        &[&["systemctl", "disable", "--now", "prosody.service"]]
-    } else {
-        &[&["service", "prosody", "stop"], &["update-rc.d", "prosody", "disable"]]
-    };
-    for step in steps {
-        // Where there is no such service there is nothing to stop.
-        let _ = Command::new(step[0]).args(&step[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+/// Services that start at boot and open ports, and which package brings each. Erlang's port mapper comes with ejabberd.
+const SERVICES: &[(&str, &str)] = &[("prosody", "prosody"), ("ejabberd", "ejabberd"), ("epmd", "ejabberd")];
+
+/// Whether the machine has this service already: then somebody wants it.
+fn has_service(service: &str) -> bool {
+    Path::new("/lib/systemd/system").join(format!("{service}.service")).exists()
+        || Path::new("/etc/init.d").join(service).exists()
+}
+
+/// The packages made system services of what they brought, which start at boot and open ports to the world. Nobody asked
+/// for them.
+fn leave_no_server(services: &[&str], before: &[u32]) -> Result<()> {
+    let systemd = Path::new("/run/systemd/system").is_dir();
+    for service in services {
+        let steps: &[&[&str]] = if systemd {
+            &[&["systemctl", "disable", "--now", service]]
+        } else {
+            &[&["service", service, "stop"], &["systemctl", "disable", service], &["update-rc.d", service, "disable"]]
+        };
+        for step in steps {
+            // Where there is no such service there is nothing to stop.
+            let _ = Command::new(step[0]).args(&step[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        }
     }
     let started: Vec<String> =
         system_servers().into_iter().filter(|id| !before.contains(id)).map(|id| id.to_string()).collect();
     if !started.is_empty() {
-        bail!("the package started a Prosody of its own that does not stop; end it by: kill {}", started.join(" "));
+        bail!("the packages started a server of their own that does not stop; end it by: kill {}", started.join(" "));
     }
     Ok(())
 }
 
-/// Processes of a Prosody that runs with the system's configuration.
+/// Processes of a server that runs with the system's configuration.
 fn system_servers() -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return vec![] };
     entries
@@ -204,10 +242,12 @@ fn system_servers() -> Vec<u32> {
         .collect()
 }
 
-/// Whether a command line, its parts ended by NUL, is that of a Prosody without a configuration of ours.
+/// Whether a command line, its parts ended by NUL, is that of a Prosody without a configuration of ours, or of an ejabberd
+/// with a node name, which ours have not.
 fn is_system_server(line: &str) -> bool {
     let mut parts = line.split('\0').take(2);
-    parts.any(|part| part == "prosody" || part.ends_with("/prosody")) && !line.contains("--config")
+    let prosody = parts.any(|part| part == "prosody" || part.ends_with("/prosody")) && !line.contains("--config");
+    prosody || line.contains("\0-sname\0ejabberd") || line.contains("\0-name\0ejabberd")
 }
 
 /// While it lives, packages start no services (the policy that Debian provides for that).
@@ -287,6 +327,8 @@ mod tests {
         assert!(is_system_server("lua5.4\0/usr/bin/prosody\0-F\0"));
         assert!(is_system_server("/usr/bin/prosody\0"));
         assert!(!is_system_server("lua5.4\0/usr/bin/prosody\0--config\0x/prosody.cfg.lua\0"));
+        assert!(is_system_server("/usr/lib/erlang/bin/beam.smp\0--\0-sname\0ejabberd\0-s\0ejabberd\0"));
+        assert!(!is_system_server("/usr/lib/erlang/bin/beam.smp\0--\0-noinput\0-s\0ejabberd\0"));
         assert!(!is_system_server("less\0-N\0prosody\0"));
     }
 }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::run::{Output, clock, run};
+use crate::setup::Servers;
 use crate::{build, setup, workspace};
 
 type Step = (&'static str, fn() -> Result<()>);
 
 const STEPS: &[Step] = &[
-    ("set-up", setup::prepare),
+    ("set-up", || setup::prepare(Servers::Both)),
     ("formatting", || cargo("formatting", &["fmt", "--all", "--check"], Output::Kept)),
     ("lints", || {
         cargo("lints", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], Output::Shown)

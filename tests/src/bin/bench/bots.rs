@@ -15,6 +15,7 @@ use parlor_tests::plugins;
 use parlor_tests::policy::Policy;
 use parlor_tests::process::Process;
 use parlor_tests::prosody::{Account, Archive, Prosody};
+use parlor_tests::server::XmppServer;
 use tokio::time::timeout;
 use tokio_xmpp::Stanza;
 
@@ -42,7 +43,7 @@ impl Side {
 /// Everything that runs. Dropping it ends it: the bots first, then what they talk to.
 pub(crate) struct Stage {
     pub(crate) pairings: Vec<Pairing>,
-    _prosody: Prosody,
+    _prosody: XmppServer,
     _folder: Folder,
 }
 
@@ -103,7 +104,7 @@ async fn scripted(certificate: &Certificate, start: Start) -> Result<Bot> {
     Ok(Bot { program, line: Line::Scripted(Box::new(session)), _home: home })
 }
 
-async fn on_prosody(prosody: &Prosody, start: Start) -> Result<Bot> {
+async fn on_prosody(prosody: &XmppServer, start: Start) -> Result<Bot> {
     let account = prosody.fresh_account("bot")?;
     let mut client = Client::login(&prosody.connector()?, &prosody.fresh_account("juliet")?, "balcony").await?;
     client.available().await?;

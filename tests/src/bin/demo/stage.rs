@@ -13,6 +13,7 @@ use parlor_tests::plugins;
 use parlor_tests::policy::Policy;
 use parlor_tests::process::exists;
 use parlor_tests::prosody::{Account, Prosody, ROOMS};
+use parlor_tests::server::XmppServer;
 use tokio::net::TcpStream;
 
 use crate::report::Report;
@@ -28,7 +29,7 @@ pub(crate) struct Stage {
     pub(crate) host: Host,
     pub(crate) home: Home,
     pub(crate) policy: Policy,
-    pub(crate) prosody: Prosody,
+    pub(crate) prosody: XmppServer,
     pub(crate) bot: Account,
     pub(crate) visitor: Account,
     pub(crate) room: BareJid,

@@ -5,17 +5,24 @@ use crate::client::Client;
 
 const SOON: Duration = Duration::from_secs(10);
 
-#[test]
-fn lua_strings_cannot_break_out() {
-    assert_eq!(lua("a\"b\\c\nd"), r#""a\"b\\c\nd""#);
+#[tokio::test]
+async fn clients_talk_over_prosody_and_it_leaves_nothing_behind() {
+    clients_talk(Software::Prosody).await;
 }
 
+/// Only where it is installed: `cargo xtask test` and `cargo xtask api` see to it.
 #[tokio::test]
-async fn clients_talk_over_it_and_it_leaves_nothing_behind() {
-    let prosody = Prosody::start().await.unwrap();
-    let connector = prosody.connector().unwrap();
-    let juliet = prosody.add_account("juliet").unwrap();
-    let romeo = prosody.fresh_account("romeo").unwrap();
+async fn clients_talk_over_ejabberd_and_it_leaves_nothing_behind() {
+    if Ejabberd::is_installed() {
+        clients_talk(Software::Ejabberd).await;
+    }
+}
+
+async fn clients_talk(software: Software) {
+    let server = software.start().await.unwrap();
+    let connector = server.connector().unwrap();
+    let juliet = server.add_account("juliet").unwrap();
+    let romeo = server.fresh_account("romeo").unwrap();
     let mut at_juliet = Client::login(&connector, &juliet, "balcony").await.unwrap();
     let mut at_romeo = Client::login(&connector, &romeo, "garden").await.unwrap();
     at_juliet.available().await.unwrap();
@@ -25,7 +32,7 @@ async fn clients_talk_over_it_and_it_leaves_nothing_behind() {
     at_romeo.chat(juliet.jid.clone(), "but soft").await.unwrap();
     at_juliet.wait_body(&romeo.jid, "but soft", SOON).await.unwrap();
 
-    let room = prosody.fresh_room();
+    let room = server.fresh_room();
     at_juliet.join(&room, "juliet", SOON).await.unwrap();
     at_juliet.unlock(&room, SOON).await.unwrap();
     at_romeo.join(&room, "romeo", SOON).await.unwrap();
@@ -36,9 +43,16 @@ async fn clients_talk_over_it_and_it_leaves_nothing_behind() {
     at_romeo.close().await.unwrap();
     at_juliet.close().await.unwrap();
 
-    let (id, folder, port) = (prosody.id(), prosody.folder.path().to_owned(), prosody.ports().starttls);
-    drop(prosody);
+    let (id, folder, port) = (server.id(), server.folder.path().to_owned(), server.ports().starttls);
+    let helpers: Vec<u32> = crate::process::children(id);
+    drop(server);
     assert!(!crate::process::exists(id));
+    // What it started itself notices that it is gone.
+    let deadline = Instant::now() + SOON;
+    while let Some(helper) = helpers.iter().find(|id| crate::process::exists(**id)) {
+        assert!(Instant::now() < deadline, "{helper} outlived {software}");
+        tokio::task::yield_now().await;
+    }
     assert!(!Path::new(&folder).exists());
     let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
@@ -46,9 +60,9 @@ async fn clients_talk_over_it_and_it_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_wrong_password_is_an_error_and_not_a_wait() {
-    let prosody = Prosody::start().await.unwrap();
-    let mut account = prosody.add_account("juliet").unwrap();
+    let server = Prosody::start().await.unwrap();
+    let mut account = server.add_account("juliet").unwrap();
     account.password.push('x');
-    let error = Client::login(&prosody.connector().unwrap(), &account, "balcony").await.unwrap_err();
+    let error = Client::login(&server.connector().unwrap(), &account, "balcony").await.unwrap_err();
     assert!(format!("{error:#}").contains("NotAuthorized"), "{error:#}");
 }

@@ -1,0 +1,165 @@
+//! ejabberd: its configuration, and how accounts come into it.
+//!
+//! It runs as a plain Erlang program without a node name, so that neither the port mapper nor a distribution port comes
+//! with it, and nothing of the system's own ejabberd is read or written.
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::certificate::Certificate;
+use crate::folder::Folder;
+use crate::server::{Archive, DOMAIN, Ports, ROOMS, Software, Way, XmppServer};
+
+/// How long adding an account may take; it takes ten milliseconds.
+const ADDED: Duration = Duration::from_secs(20);
+
+/// Starts ejabberd.
+#[derive(Debug, Clone, Copy)]
+pub enum Ejabberd {}
+
+impl Ejabberd {
+    /// Starts one that archives every message, and returns when it accepts connections.
+    pub async fn start() -> Result<XmppServer> {
+        XmppServer::start(&WAY, Archive::Everything).await
+    }
+
+    /// Whether it is there to be started.
+    pub fn is_installed() -> bool {
+        libraries().is_some()
+    }
+}
+
+static WAY: Way = Way {
+    software: Software::Ejabberd,
+    command,
+    port_taken: "Failed to open socket",
+    add_account,
+    install: "`cargo xtask api` installs it on Debian and Ubuntu; elsewhere install ejabberd 23.01 or newer",
+};
+
+fn command(folder: &Folder, certificate: &Certificate, ports: Ports, archive: Archive) -> Result<Command> {
+    let libraries = libraries().context("there is no ejabberd below /usr/lib")?;
+    let pem = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+    let both = pem(&certificate.certificate_file)? + &pem(&certificate.key_file)?;
+    folder.write("both.pem", both)?;
+    let file = folder.write("ejabberd.yml", config(folder, ports, archive))?;
+    let mut command = Command::new("erl");
+    // Schedulers that spin while they wait for work would take the cores from those who have some.
+    command.args(["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-noinput"]);
+    command.args(["-mnesia", "dir", &quoted(&folder.join("data"))]).args(["-s", "ejabberd"]);
+    command.env("ERL_LIBS", libraries).env("HOME", folder.path()).env("ERL_CRASH_DUMP", "/dev/null");
+    command.env("EJABBERD_CONFIG_PATH", file).env("EJABBERD_LOG_PATH", folder.join("ejabberd.log"));
+    Ok(command)
+}
+
+/// The folder that holds `ejabberd-VERSION`, where Debian puts it for its architecture.
+fn libraries() -> Option<PathBuf> {
+    let holds = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).any(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("ejabberd-") && path.join("ebin/ejabberd.app").is_file()
+        })
+    };
+    let entries = std::fs::read_dir("/usr/lib").ok()?;
+    let folders = entries.flatten().map(|entry| entry.path());
+    folders.chain([PathBuf::from("/usr/lib/erlang/lib")]).find(|folder| holds(folder))
+}
+
+/// By the server's HTTP interface, which it opens to this machine alone. Its own command takes a second.
+fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
+    // The name is letters and digits, the password hexadecimal: nothing in them has to be escaped.
+    let body = format!(r#"{{"user":"{name}","host":"{DOMAIN}","password":"{password}"}}"#);
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.ports().http))?;
+    stream.set_read_timeout(Some(ADDED))?;
+    stream.write_all(
+        format!(
+            "POST /api/register HTTP/1.1\r\nHost: {DOMAIN}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .as_bytes(),
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    ensure!(answer.starts_with("HTTP/1.1 200"), "ejabberd refused: {answer}");
+    Ok(())
+}
+
+/// No limits; nothing that asks other hosts; rooms and archives as Prosody has them.
+fn config(folder: &Folder, ports: Ports, archive: Archive) -> String {
+    let Ports { starttls, direct, http } = ports;
+    let (archived, pem) = (if archive == Archive::Everything { "always" } else { "never" }, folder.join("both.pem"));
+    let mut text = format!(
+        r#"hosts: ["{DOMAIN}"]
+loglevel: info
+hide_sensitive_log_data: true
+certfiles: [{pem}]
+auth_method: [mnesia]
+auth_password_format: plain
+auth_use_cache: false
+disable_sasl_mechanisms: ["DIGEST-MD5", "X-OAUTH2", "PLAIN"]
+s2s_access: none
+access_rules: {{everybody: {{allow: all}}}}
+listen:
+"#,
+        pem = quoted(&pem),
+    );
+    for (port, tls) in [(starttls, "starttls_required"), (direct, "tls")] {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "  - {{port: {port}, ip: 127.0.0.1, module: ejabberd_c2s, {tls}: true, max_stanza_size: 1048576}}"
+        );
+    }
+    let _ = write!(
+        text,
+        r"  - port: {http}
+    ip: 127.0.0.1
+    module: ejabberd_http
+    request_handlers: {{/http-bind: mod_bosh, /xmpp-websocket: ejabberd_http_ws, /api: mod_http_api}}
+api_permissions:
+  harness: {{who: {{access: {{allow: {{ip: 127.0.0.1/32}}}}}}, what: [register]}}
+modules:
+  mod_adhoc: {{}}
+  mod_blocking: {{}}
+  mod_bosh: {{}}
+  mod_caps: {{}}
+  mod_carboncopy: {{}}
+  mod_client_state: {{}}
+  mod_disco: {{}}
+  mod_last: {{}}
+  mod_mam: {{default: {archived}, assume_mam_usage: true}}
+  mod_muc:
+    host: {ROOMS}
+    access: everybody
+    access_create: everybody
+    access_persistent: everybody
+    access_mam: everybody
+    access_admin: none
+    default_room_options: {{mam: true}}
+  mod_offline: {{}}
+  mod_ping: {{}}
+  mod_privacy: {{}}
+  mod_private: {{}}
+  mod_pubsub: {{plugins: [flat, pep], last_item_cache: false, max_items_node: 1000}}
+  mod_roster: {{versioning: true}}
+  mod_stream_mgmt: {{max_ack_queue: infinity, resend_on_timeout: true, resume_timeout: 60}}
+  mod_vcard: {{search: false}}
+  mod_vcard_xupdate: {{}}
+  mod_version: {{}}
+"
+    );
+    text
+}
+
+/// A path as Erlang and YAML spell it.
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", path.display().to_string().replace('\\', "\\\\").replace('"', "\\\""))
+}
