@@ -17,7 +17,7 @@ use self::sieve::Sieve;
 
 mod lost;
 mod mend;
-mod sieve;
+pub(super) mod sieve;
 
 pub use lost::Lost;
 

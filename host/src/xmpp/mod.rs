@@ -8,6 +8,8 @@ mod connect;
 mod cut;
 mod decode;
 mod encode;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod intake;
 mod link;
 mod password;

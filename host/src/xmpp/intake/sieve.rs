@@ -40,7 +40,7 @@ enum At {
 
 /// Takes a stream apart.
 #[derive(Debug, Default)]
-pub(super) struct Sieve {
+pub(in crate::xmpp) struct Sieve {
     at: At,
     /// How many elements are open, the stream's own included.
     level: usize,
@@ -74,12 +74,12 @@ struct Seen {
 
 impl Sieve {
     /// What the server said last, where it said goodbye.
-    pub(super) fn farewell(&mut self) -> Option<Lost> {
+    pub(in crate::xmpp) fn farewell(&mut self) -> Option<Lost> {
         self.farewell.take()
     }
 
     /// Takes what came and gives what is whole. After an error nothing more may be pushed.
-    pub(super) fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Lost> {
+    pub(in crate::xmpp) fn push(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Lost> {
         while let Some(&first) = bytes.first() {
             let amount = match self.at {
                 At::Text => {

@@ -1,0 +1,141 @@
+//! The ways in for bytes that somebody hostile chose, without a connection around them: for `tests/fuzz` and for property
+//! tests. Not part of a normal build.
+
+use jid::{FullJid, Jid};
+use jiff::Timestamp;
+use minidom::Element;
+use xmpp_parsers::stanza::Stanza;
+
+use super::decode::decode;
+use super::intake::sieve::Sieve;
+use super::raw::RawStanza;
+
+const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+const OWN: &str = "me@house/parlor";
+
+/// What a server may send after the header of its stream: from bytes to what the session is told. The first byte says how
+/// large the pieces are in which it comes. Gives how many stanzas were understood.
+pub fn from_the_server(bytes: &[u8]) -> usize {
+    let Some((first, bytes)) = bytes.split_first() else { return 0 };
+    let (mut sieve, mut out) = (Sieve::default(), Vec::new());
+    let header = sieve.push(HEADER.as_bytes(), &mut out);
+    debug_assert!(header.is_ok(), "the header is within the limits");
+    for piece in bytes.chunks(usize::from(*first) + 1) {
+        if sieve.push(piece, &mut out).is_err() {
+            break;
+        }
+        let _ = sieve.farewell();
+    }
+    // What was mended or replaced is longer by a fixed amount at most, and no stanza is shorter than four bytes.
+    assert!(out.len() <= HEADER.len() + bytes.len() * 256 + 4096, "{} bytes became {}", bytes.len(), out.len());
+    out.extend_from_slice(b"</stream:stream>");
+    let Ok(stream) = Element::from_reader(out.as_slice()) else { return 0 };
+    let own: FullJid = OWN.parse().expect("it is one");
+    let stanzas = stream.children().filter_map(|child| Stanza::try_from(child.clone()).ok());
+    let told = stanzas.map(|stanza| decode(stanza, &own, Timestamp::UNIX_EPOCH));
+    told.map(|incoming| drop(format!("{incoming:?}"))).count()
+}
+
+/// What a plugin may hand to `api.send` and `api.send-iq`. Whatever is taken is one stanza when it is written out, which
+/// may be read again, and names nobody else as its sender.
+pub fn from_a_plugin(text: &str) -> bool {
+    let own: Jid = OWN.parse().expect("it is one");
+    let taken = [RawStanza::parse(text, &own), RawStanza::parse_request(text, &own)];
+    for stanza in taken.iter().flatten() {
+        let written = stanza.to_xml();
+        let again: Element = written.parse().expect("what is written can be read");
+        assert!(matches!(again.name(), "message" | "presence" | "iq"), "{written}");
+        assert_eq!(again.attr("from"), None, "{written}");
+        assert!(RawStanza::parse(&written, &own).is_ok(), "{written}");
+    }
+    taken.iter().any(Result::is_ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Pieces of which odd stanzas are made: what is put together by chance is nearly one.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "<message",
+            "<presence",
+            "<iq",
+            "</message>",
+            "</presence>",
+            "</iq>",
+            ">",
+            "/>",
+            " type='chat'",
+            " type='get'",
+            " type='set'",
+            " type='error'",
+            " id='1'",
+            " from='me@house'",
+            " from='a@b/c'",
+            " from='@@'",
+            " to='x@y'",
+            " xmlns='jabber:client'",
+            "<body>hi</body>",
+            "<body/>",
+            "<thread>t</thread>",
+            "<![CDATA[",
+            "]]>",
+            "<query xmlns='jabber:iq:roster'><item jid='a@b'/></query>",
+            "<ping xmlns='urn:xmpp:ping'/>",
+            "<!--",
+            "-->",
+            "<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>",
+            "</forwarded></received>",
+            "<x xmlns='http://jabber.org/protocol/muc#user'>",
+            "</x>",
+            "<delay xmlns='urn:xmpp:delay' stamp='x'/>",
+            "<error type='cancel'><gone/></error>",
+            "&lt;",
+            "&#0;",
+            "&bomb;",
+            "<?xml version='1.0'?>",
+            "<!DOCTYPE x>",
+            "\u{0}",
+            "\u{fffe}",
+            "</stream:stream>",
+            "<stream:error/>",
+            "<",
+            "'",
+            "=",
+            " ",
+        ]);
+        prop::collection::vec(prop_oneof![9 => piece.prop_map(str::to_owned), 1 => "\\PC{0,8}"], 0..24)
+            .prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn whatever_a_server_sends_nothing_panics(first: u8, text in pieces()) {
+            from_the_server(&[&[first], text.as_bytes()].concat());
+        }
+
+        #[test]
+        fn whatever_bytes_a_server_sends_nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..256)) {
+            from_the_server(&bytes);
+        }
+
+        #[test]
+        fn whatever_a_plugin_sends_is_one_stanza_or_refused(text in pieces()) {
+            from_a_plugin(&text);
+        }
+    }
+
+    #[test]
+    fn what_is_right_is_understood() {
+        let stanzas = "<message from='a@b'><body>hi</body></message><presence from='a@b/c'/><iq type='get' id='1'>\
+                       <ping xmlns='urn:xmpp:ping'/></iq>";
+        assert_eq!(from_the_server(format!("\u{3}{stanzas}").as_bytes()), 3);
+        assert!(from_a_plugin("<message to='a@b'><body>hi</body></message>"));
+        assert!(!from_a_plugin("<message to='a@b'/><presence/>"));
+    }
+}
