@@ -194,8 +194,9 @@ limits! {
     instances: u32 = 30, 1 => 1_000;
     /// Handles to resources, subtasks, futures and streams at once.
     handles: u32 = 4_096, 16 => 1_000_000;
-    /// What one call may carry across the boundary.
-    hostcall_bytes: Bytes = Bytes::mib(1), Bytes::kib(16) => Bytes::mib(64);
+    /// What one call may carry across the boundary. More ends the plugin, so that what is merely too long for a call, a
+    /// text of a MiB for instance, has to fit: it is answered with an error.
+    hostcall_bytes: Bytes = Bytes::mib(4), Bytes::kib(16) => Bytes::mib(64);
     /// Handlers that have begun and not returned.
     handlers: u32 = 32, 1 => 1_024;
     /// Events that wait for a handler; what comes on top is counted as lost.

@@ -16,6 +16,8 @@ use xmpp_parsers::stanza::Stanza;
 use super::encode;
 use crate::error::CallError;
 
+/// What `send` calls what it takes.
+const ARGUMENT: &str = "stanza";
 /// The longest stanza that a plugin may hand in, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
 /// The longest that it may become when written anew; servers end the whole stream at 256 KiB.
@@ -51,6 +53,13 @@ impl RawStanza {
 
     /// Reads what a plugin wants to `send-iq`: an IQ get or set. Its id does not matter, see [`RawStanza::with_id`].
     pub fn parse_request(xml: &str, own: &Jid) -> Result<Self, CallError> {
+        Self::read_request(xml, own).map_err(|error| match error {
+            CallError::Invalid { argument, reason } if argument == ARGUMENT => CallError::invalid("iq", reason),
+            other => other,
+        })
+    }
+
+    fn read_request(xml: &str, own: &Jid) -> Result<Self, CallError> {
         let mut element = read(xml)?;
         if element.name() != "iq" {
             return Err(invalid(format!("only an iq is answered, not a {}; use send", element.name())));
@@ -148,7 +157,7 @@ pub(super) fn is_forbidden(character: char) -> bool {
 }
 
 fn invalid(reason: impl Into<String>) -> CallError {
-    CallError::invalid("stanza", reason)
+    CallError::invalid(ARGUMENT, reason)
 }
 
 /// One element, within the limits, of a kind and namespace that may be sent.

@@ -3,6 +3,24 @@
 use parlor_sdk::prelude::*;
 use parlor_sdk::types::{Chat, Status};
 
+/// The same, with `{"$repeat": [text, times]}` for what is too long to be told.
+pub(crate) fn expanded(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => match fields.get("$repeat") {
+            Some(Value::Array(parts)) => match parts.as_slice() {
+                [Value::String(text), times] => {
+                    let times = times.as_u64().and_then(|times| usize::try_from(times).ok()).unwrap_or_default();
+                    text.repeat(times).into()
+                }
+                _ => Value::Null,
+            },
+            _ => fields.into_iter().map(|(name, value)| (name, expanded(value))).collect(),
+        },
+        Value::Array(list) => list.into_iter().map(expanded).collect(),
+        other => other,
+    }
+}
+
 /// The typed error: its case, and what it carries.
 pub(crate) fn error(error: &Error) -> Value {
     match error {

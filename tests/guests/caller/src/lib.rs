@@ -59,7 +59,7 @@ async fn start() -> Result<()> {
 }
 
 async fn obey(order: Order) -> Result<()> {
-    let result = call::call(order.n, &order.call, &order.args).await;
+    let result = call::call(order.n, &order.call, &json::expanded(order.args)).await;
     let answer = match result {
         Ok(value) => json!({ "n": order.n, "ok": value }),
         Err(error) => json!({ "n": order.n, "err": json::error(&error) }),
