@@ -8,9 +8,12 @@
 pub mod certificate;
 pub mod client;
 pub mod component;
+pub mod conformance;
 pub mod connector;
+pub mod ejabberd;
 pub mod folder;
 pub mod host;
+pub mod interrupt;
 pub mod log;
 pub mod peer;
 pub mod plugins;
@@ -18,4 +21,5 @@ pub mod policy;
 pub mod ports;
 pub mod process;
 pub mod prosody;
+pub mod server;
 pub mod usage;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::house::{BARE, FULL, NARROW, Plan, SOON, friend, refuses};
 
+/// Rows 8.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_heard_by_every_plugin_that_listens() {
     let house = Plan::offline().three().start().await;
@@ -16,6 +17,7 @@ async fn an_event_is_heard_by_every_plugin_that_listens() {
     assert_eq!(house.heard(BARE, bare).await, json!({ "name": "greeted", "payload": "none" }));
 }
 
+/// Rows 8.
 #[tokio::test(flavor = "multi_thread")]
 async fn emit_refuses_the_hosts_names_and_odd_ones_and_what_is_too_long() {
     let house = Plan::offline().three().start().await;
@@ -29,6 +31,7 @@ async fn emit_refuses_the_hosts_names_and_odd_ones_and_what_is_too_long() {
 }
 
 /// Row 8: a promise's name belongs to who added it.
+/// Rows 8, 14.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_promises_owner_fires_its_name() {
     let house = Plan::offline().three().start().await;
@@ -87,6 +90,7 @@ async fn an_iq_gets_its_answer_or_the_servers_error_whole() {
     house.call(FULL, "api.send-iq", result).await.fails("invalid");
 }
 
+/// Rows 9, 11.
 #[tokio::test(flavor = "multi_thread")]
 async fn stanzas_need_the_grant_for_their_kind_and_recipient() {
     let house = Plan::new().await.three().start().await;

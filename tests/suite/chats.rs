@@ -16,6 +16,7 @@ fn jids(answer: &Value) -> Vec<Option<&str>> {
     answer.as_array().unwrap().iter().map(|chat| chat["jid"].as_str()).collect()
 }
 
+/// Rows 73-75.
 #[tokio::test(flavor = "multi_thread")]
 async fn get_gives_what_is_open_and_opens_nothing() {
     let (house, friend) = open_house().await;
@@ -33,6 +34,7 @@ async fn get_gives_what_is_open_and_opens_nothing() {
 }
 
 /// Row 128: a read that follows a call sees what the call did.
+/// Rows 77, 78.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_are_opened_and_closed_each_with_its_own_result() {
     let (house, friend) = open_house().await;
@@ -50,6 +52,7 @@ async fn several_are_opened_and_closed_each_with_its_own_result() {
 }
 
 /// Row 76.
+/// Settings `allow_non_roster_messaging`.
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_are_not_opened_unless_the_owner_wants_it() {
     let house = Plan::new().await.three().start().await;
@@ -58,6 +61,7 @@ async fn strangers_are_not_opened_unless_the_owner_wants_it() {
     house.call(FULL, "chats.get-all", Value::Null).await.is(json!([]));
 }
 
+/// Rows 73-78, 91.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_read_opened_or_sent_without_the_grant() {
     let (house, mut friend) = open_house().await;
@@ -151,6 +155,8 @@ async fn a_message_carries_what_it_was_given() {
     house.call(FULL, "chats.send", odd).await.fails("invalid");
 }
 
+/// Rows 76, 78.
+/// Events `chatBoxInitialized`, `chatBoxOpened`, `chatBoxClosed`.
 #[tokio::test(flavor = "multi_thread")]
 async fn opening_closing_and_hearing_of_it() {
     let (house, mut friend) = open_house().await;
@@ -172,6 +178,7 @@ async fn opening_closing_and_hearing_of_it() {
     assert_eq!(house.heard(FULL, opened).await["payload"]["chat"]["jid"], jid);
 }
 
+/// Events `message`, `messageError`.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_are_heard_by_who_may_read_them() {
     let (house, mut friend) = open_house().await;

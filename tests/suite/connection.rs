@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::house::{BARE, FULL, Plan, refuses};
 
+/// Rows 51, 52.
+/// Events `disconnected`.
 #[tokio::test(flavor = "multi_thread")]
 async fn connected_is_true_until_somebody_who_may_disconnects() {
     let house = Plan::new().await.three().start().await;
@@ -17,6 +19,7 @@ async fn connected_is_true_until_somebody_who_may_disconnects() {
     assert!(house.heard_so_far(BARE, events.1).await.is_empty(), "nobody connects again");
 }
 
+/// Rows 51.
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_first_log_in_it_is_false() {
     let house = Plan::offline().three().start().await;

@@ -15,7 +15,7 @@ use crate::house::{FULL, House, NARROW, Plan, SOON, client, friend, granted, ref
 /// A house and somebody in its roster, both sides subscribed.
 async fn house_with_contact() -> (House, Client) {
     let house = Plan::new().await.set("auto_subscribe", true).three().start().await;
-    let mut friend = friend("friend").await;
+    let mut friend = interested("friend").await;
     let jid = friend.jid().to_bare();
     let pushed = house.listen(FULL, "rosterPush").await;
     let item = format!("<item jid='{jid}' name='Juliet'><group>Verona</group></item>");
@@ -25,6 +25,12 @@ async fn house_with_contact() -> (House, Client) {
     for kind in ["subscribe", "subscribed"] {
         house.call(FULL, "api.send", json!({ "stanza": format!("<presence type='{kind}' to='{jid}'/>") })).await.ok();
     }
+    // Not before the request is there: a consent that nobody asked for counts for nothing on some servers.
+    let asks = |stanza: &Stanza| match stanza {
+        Stanza::Presence(one) => (one.type_ == Type::Subscribe).then_some(()),
+        _ => None,
+    };
+    friend.wait_for("the request", SOON, asks).await.unwrap();
     friend.befriend(&house.account().jid).await.unwrap();
     loop {
         let contact = house.call(FULL, "contacts.get", json!({ "jid": jid.to_string() })).await.ok();

@@ -49,6 +49,7 @@ async fn nothing_is_left(house: &House, instance: Weak<Instance>, id: InstanceId
     assert!(timeout(SOON, gone).await.is_ok(), "{} hold the instance", instance.strong_count());
 }
 
+/// Rows 3.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_remove_nothing_of_it_is_left_and_the_stream_stays_up() {
     let house = Plan::new().await.three().start().await;
@@ -68,6 +69,7 @@ async fn after_remove_nothing_of_it_is_left_and_the_stream_stays_up() {
     house.call(BARE, "connection.connected", Value::Null).await.is(true);
 }
 
+/// Rows 4.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_trap_a_fresh_instance_begins_anew() {
     let house = Plan::offline().three().start().await;

@@ -14,11 +14,12 @@ use parlor::plugins::{Instance, InstanceId, PluginId, State};
 use parlor::router::{Filter, Mailbox};
 use parlor::session::Command;
 use parlor_tests::client::Client;
+use parlor_tests::conformance::record::{self, Note};
 use parlor_tests::host::{Home, Server};
 use parlor_tests::peer::Peer;
 use parlor_tests::peer::archive::Script;
 use parlor_tests::policy::{Entry, Policy};
-use parlor_tests::prosody::{Account, DOMAIN, Prosody};
+use parlor_tests::server::{Account, DOMAIN, Software, XmppServer};
 use parlor_tests::{certificate::Certificate, folder::Folder, plugins};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, OnceCell};
@@ -38,10 +39,18 @@ pub(crate) const BARE: &str = "bare";
 /// The same plugin with every grant, whose scopes fit nobody that a test meets.
 pub(crate) const NARROW: &str = "narrow";
 
-/// The one server of the suite.
-pub(crate) async fn prosody() -> &'static Prosody {
-    static PROSODY: OnceCell<Prosody> = OnceCell::const_new();
-    PROSODY.get_or_init(async || Prosody::start().await.unwrap()).await
+/// The one server of the suite: Prosody, or the one that the environment names; `cargo xtask api` runs it on both.
+pub(crate) async fn prosody() -> &'static XmppServer {
+    static SERVER: OnceCell<XmppServer> = OnceCell::const_new();
+    SERVER.get_or_init(async || software().start().await.unwrap()).await
+}
+
+/// Which server it is, for tests of what only one of them does.
+pub(crate) fn software() -> Software {
+    match std::env::var("PARLOR_TEST_SERVER") {
+        Ok(name) => Software::named(&name).unwrap(),
+        Err(_) => Software::Prosody,
+    }
 }
 
 /// Somebody else, logged in and available.
@@ -316,6 +325,8 @@ impl House {
     async fn order_on(&self, at: usize, plugin: &str, call: &str, args: Value) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let n = NEXT.fetch_add(1, Relaxed);
+        let promise = args["promise"].as_str().filter(|_| call == "api.wait-until");
+        record::note(&Note::Call(n, promise.map_or_else(|| call.to_owned(), |name| format!("{call}({name})"))));
         self.ears[at].emit(&format!("{plugin}.order"), &json!({ "n": n, "call": call, "args": args })).await;
         n
     }
@@ -328,7 +339,13 @@ impl House {
     async fn answer_on(&self, at: usize, plugin: &str, call: &str, n: u64) -> Answer {
         let answer =
             self.ears[at].hear(&format!("{plugin}.done"), &format!("{call} by {plugin}"), |it| it["n"] == n).await;
-        Answer::read(&format!("{call} by {plugin}"), &answer)
+        let answer = Answer::read(&format!("{call} by {plugin}"), &answer);
+        let outcome = answer.result.as_ref().map_or_else(|error| error["case"].as_str().unwrap_or("?"), |_| "ok");
+        record::note(&Note::Answer(n, outcome.to_owned()));
+        if let (Ok(Value::Array(noted)), "deed.noted") = (&answer.result, call) {
+            noted.iter().for_each(heard);
+        }
+        answer
     }
 
     /// Lets a plugin listen to an event; gives the order's number, under which it tells what it heard.
@@ -357,6 +374,7 @@ impl House {
     pub(crate) async fn heard_on(&self, at: usize, plugin: &str, n: u64) -> Value {
         let mut it =
             self.ears[at].hear(&format!("{plugin}.heard"), &format!("what {plugin} hears"), |it| it["n"] == n).await;
+        heard(&it["event"]);
         it["event"].take()
     }
 
@@ -372,6 +390,7 @@ impl House {
         self.call_on(at, plugin, "user.jid", Value::Null).await.ok();
         let (name, mut found) = (format!("{plugin}.heard"), Vec::new());
         while let Some(mut it) = self.ears[at].take(&name, |it| it["n"] == n) {
+            heard(&it["event"]);
             found.push(it["event"].take());
         }
         found
@@ -432,6 +451,13 @@ impl House {
     /// Stops it as a user would.
     pub(crate) async fn stop(self) {
         self.host.stop().await;
+    }
+}
+
+/// Notes that a plugin heard this event.
+fn heard(event: &Value) {
+    if let Some(name) = event["name"].as_str() {
+        record::note(&Note::Heard(name.to_owned()));
     }
 }
 

@@ -174,6 +174,7 @@ async fn handlers_in_flight() {
     assert_eq!(house.heard(FULL, slow).await["payload"]["json"], 3);
 }
 
+/// Events `lagged`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mailbox_and_what_it_lost_is_told() {
     let house = Plan::offline().caller(FULL, |entry| entry.limit("handlers", 1).limit("mailbox", 4)).start().await;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::house::{BARE, FULL, NARROW, Plan, SOON, client, friend, granted};
 
+/// Rows 122-124.
 #[tokio::test(flavor = "multi_thread")]
 async fn on_hears_all_once_hears_one_and_not_ends_it() {
     let house = Plan::offline().three().start().await;
@@ -24,6 +25,7 @@ async fn on_hears_all_once_hears_one_and_not_ends_it() {
     house.call(BARE, "listen.on", json!({ "name": "" })).await.invalid("name");
 }
 
+/// Rows 124.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_ends_anothers_subscription() {
     let house = Plan::offline().three().start().await;
@@ -40,6 +42,7 @@ async fn nobody_ends_anothers_subscription() {
     house.heard(BARE, mine).await;
 }
 
+/// Rows 122.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_host_matches_filters() {
     let house = Plan::new().await.caller(FULL, granted).start().await;
@@ -121,6 +124,10 @@ const FREE: [&str; 6] = [
 ];
 
 /// The order of API.md, as far as this version fires it. None of them waits for a plugin.
+/// Events `pluginsInitialized`, `connectionInitialized`, `connected`, `statusInitialized`, `discoInitialized`,
+/// `rosterInitialized`, `roster`, `rosterGroupsFetched`, `rosterContactsFetched`, `chatBoxesInitialized`,
+/// `chatBoxesFetched`, `bookmarksInitialized`, `roomsPanelRendered`, `roomsAutoJoined`, `privateChatsAutoJoined`,
+/// `initialized`.
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_connecting_come_in_their_order() {
     let order = [
@@ -158,6 +165,8 @@ async fn events_of_connecting_come_in_their_order() {
     }
 }
 
+/// Rows 50.
+/// Events `serviceDiscovered`.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_server_can_do_is_told_to_who_may_know() {
     let house = Plan::new()

@@ -10,6 +10,7 @@ fn lines(account: &str) -> Vec<Line> {
     trace::with("account", account).into_iter().filter(|line| line.target == "plugin").collect()
 }
 
+/// Rows 12.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_comes_with_its_level_plugin_and_account() {
     let house = Plan::offline().caller(BARE, |entry| entry).start().await;

@@ -23,7 +23,9 @@ mod user;
 
 // What holds across them.
 mod accounts;
+mod bad_arguments;
 mod bad_input;
+mod connected;
 mod demo;
 mod gone;
 mod limits;

@@ -13,21 +13,23 @@ use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Server};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::{Entry, Policy};
-use parlor_tests::prosody::{Account, Prosody};
+use parlor_tests::server::{Account, XmppServer};
 use tokio::time::{Instant, timeout};
+
+use crate::house::software;
 
 const SOON: Duration = Duration::from_secs(30);
 
 /// A server, a host's folder, its account.
 struct House {
-    prosody: Prosody,
+    prosody: XmppServer,
     home: Home,
     bot: Account,
 }
 
 impl House {
     async fn new() -> Self {
-        let prosody = Prosody::start().await.unwrap();
+        let prosody = software().start().await.unwrap();
         let bot = prosody.fresh_account("bot").unwrap();
         let mut home = Home::new().unwrap();
         home.add_account("main", &bot, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
@@ -97,6 +99,7 @@ fn refusal(result: Result<(), AddError>) -> String {
     }
 }
 
+/// Rows 2-4.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plugins_are_added_and_removed_while_the_stream_stays_up() {
     let house = House::new().await;
@@ -129,6 +132,7 @@ async fn plugins_are_added_and_removed_while_the_stream_stays_up() {
     host.stop().await;
 }
 
+/// Rows 2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_id_twice_is_refused_with_both_sources_even_when_both_come_at_once() {
     let house = House::new().await;
@@ -182,6 +186,8 @@ async fn a_plugin_that_takes_long_to_start_can_be_removed_meanwhile() {
     host.stop().await;
 }
 
+/// Rows 5.
+/// Settings `whitelisted_plugins`, `blacklisted_plugins`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_decide_who_may_run_and_the_black_one_wins() {
     let mut house = House::new().await;
@@ -211,6 +217,8 @@ async fn lists_decide_who_may_run_and_the_black_one_wins() {
     host.stop().await;
 }
 
+/// Rows 6.
+/// Settings `strict_plugin_dependencies`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_dependencies_a_plugin_starts_unless_the_owner_is_strict() {
     for strict in [false, true] {
@@ -254,6 +262,7 @@ async fn without_its_dependencies_a_plugin_starts_unless_the_owner_is_strict() {
     }
 }
 
+/// Rows 7.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_in_comes_after_every_initialize() {
     let house = House::new().await;
@@ -307,6 +316,7 @@ async fn a_plugin_that_waits_for_the_roster_in_its_initialize_holds_up_nobody() 
     host.stop().await;
 }
 
+/// Rows 7.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_plugin_delays_the_log_in_beyond_ten_seconds() {
     let house = House::new().await;

@@ -20,6 +20,7 @@ async fn host_of(room: &BareJid) -> Client {
     host
 }
 
+/// Rows 92-94, 97, 105, 108.
 #[tokio::test(flavor = "multi_thread")]
 async fn open_enters_a_room_get_shows_it_and_close_leaves_it() {
     let (house, room) = start().await;
@@ -55,6 +56,7 @@ async fn open_enters_a_room_get_shows_it_and_close_leaves_it() {
 }
 
 /// Rows 95, 98 and 107.
+/// Rows 106.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_are_opened_and_closed_each_with_its_own_result() {
     let (house, room) = start().await;
@@ -130,6 +132,7 @@ async fn what_is_said_is_heard_by_who_may_and_is_in() {
     assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
 }
 
+/// Rows 92-94, 97, 105-107.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_done_or_seen_in_a_room_without_the_grant_for_it() {
     let (house, room) = start().await;
@@ -178,6 +181,7 @@ async fn entering_a_room_needs_another_grant_to_configure_it() {
     house.call("joiner", "rooms.open", json!({ "jid": room })).await.ok();
 }
 
+/// Events `chatRoomOpened`, `roomLeft`, `occupantJoined`, `occupantLeft`, `occupantChanged`, `roomSubjectChanged`.
 #[tokio::test(flavor = "multi_thread")]
 async fn comings_goings_and_subjects_are_told_to_who_may_know() {
     let (house, room) = start().await;
@@ -223,6 +227,7 @@ async fn comings_goings_and_subjects_are_told_to_who_may_know() {
     }
 }
 
+/// Events `roomInviteReceived`.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_is_told() {
     let (house, room) = start().await;

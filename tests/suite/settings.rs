@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::house::{BARE, FULL, Plan, refuses};
 
+/// Rows 116-118.
 #[tokio::test(flavor = "multi_thread")]
 async fn set_wins_over_the_owner_the_owner_over_update_and_update_over_the_default() {
     let plan = Plan::offline().caller("plain", |entry| entry);
@@ -22,6 +23,7 @@ async fn set_wins_over_the_owner_the_owner_over_update_and_update_over_the_defau
     house.call("plain", "settings.get", json!({ "key": "nobody knows it" })).await.is(Value::Null);
 }
 
+/// Rows 118, 119.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_are_set_or_none() {
     let house = Plan::offline().caller(BARE, |entry| entry).start().await;
@@ -38,6 +40,8 @@ async fn several_are_set_or_none() {
     set(many.into()).await.fails("over-limit");
 }
 
+/// Rows 117.
+/// Settings `password`, `sid`, `rid`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hosts_are_read_with_the_grant_and_its_secrets_never() {
     let house = Plan::offline().set("nickname", "Benvolio").set("priority", 5).three().start().await;
@@ -56,7 +60,36 @@ async fn the_hosts_are_read_with_the_grant_and_its_secrets_never() {
     }
 }
 
+/// Settings `allow_otr`, `auto_list_rooms`, `hide_muc_server`, `hide_offline_users`, `i18n`, `play_sounds`,
+/// `roster_groups`, `show_controlbox_by_default`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_front_end_is_told_is_kept_and_read() {
+    let mut plan = Plan::offline();
+    let given = [
+        ("allow_otr", json!(true), json!(false)),
+        ("auto_list_rooms", json!(false), json!(true)),
+        ("hide_muc_server", json!(false), json!(true)),
+        ("hide_offline_users", json!(false), json!(true)),
+        ("i18n", Value::Null, json!("de")),
+        ("play_sounds", json!(false), json!(true)),
+        ("roster_groups", json!(false), json!(true)),
+        ("show_controlbox_by_default", json!(false), json!(true)),
+    ];
+    let house = Plan::offline().three().start().await;
+    for (key, default, other) in &given {
+        let read = house.call(FULL, "settings.get", json!({ "key": key })).await.ok();
+        assert_eq!(read["value"], *default, "{key}: {read}");
+        plan = plan.set(key, toml::Value::try_from(other).unwrap());
+    }
+    let house = plan.three().start().await;
+    for (key, _, other) in given {
+        house.call(FULL, "settings.get", json!({ "key": key })).await.is(json!({ "value": other }));
+    }
+}
+
 /// Row 119.
+/// Rows 118.
+/// Settings `bosh_service_url`, `jid`, `expose_rid_and_sid`, `debug`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_settings_are_denied_whatever_the_grant() {
     let house = Plan::offline().three().start().await;

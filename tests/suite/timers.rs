@@ -6,6 +6,8 @@ use serde_json::json;
 
 use crate::house::{BARE, FULL, Plan};
 
+/// Rows 125.
+/// Events `timer`.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_fires_once_and_only_for_who_set_it() {
     let house = Plan::offline().three().start().await;
@@ -20,6 +22,7 @@ async fn after_fires_once_and_only_for_who_set_it() {
     assert!(house.heard_so_far(FULL, overheard).await.is_empty(), "somebody else's timer");
 }
 
+/// Rows 125.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fires_until_it_is_cancelled() {
     let house = Plan::offline().three().start().await;
@@ -46,6 +49,7 @@ async fn cancelled_ones_do_not_fire() {
     house.call(BARE, "timers.cancel", json!({ "order": timer })).await.fails("not-found");
 }
 
+/// Rows 125.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sleep_holds_up_nobody() {
     let house = Plan::offline().three().start().await;

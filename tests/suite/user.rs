@@ -6,6 +6,7 @@ use xmpp_parsers::presence::{Presence, Show, Type};
 
 use crate::house::{BARE, FULL, NARROW, Plan, SOON, client, refuses, refuses_to_tell};
 
+/// Rows 53.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_knows_for_whom_it_runs() {
     let house = Plan::new().await.three().start().await;
@@ -17,6 +18,9 @@ async fn a_plugin_knows_for_whom_it_runs() {
     offline.call(BARE, "user.jid", Value::Null).await.is(offline.account().jid.to_string());
 }
 
+/// Rows 57-61.
+/// Events `statusChanged`, `statusMessageChanged`.
+/// Settings `priority`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_is_read_set_and_seen() {
     let house = Plan::new().await.set("priority", 3).three().start().await;
@@ -58,6 +62,7 @@ async fn the_status_is_read_set_and_seen() {
     house.call(FULL, "connection.connected", Value::Null).await.is(true);
 }
 
+/// Rows 57, 58, 61.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_is_nobodys_without_the_grant() {
     let house = Plan::new().await.three().start().await;
@@ -77,6 +82,8 @@ async fn the_status_is_nobodys_without_the_grant() {
 }
 
 /// Row 129: kept while there is no connection.
+/// Rows 57.
+/// Settings `default_state`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_is_kept_while_offline() {
     let house = Plan::offline()

@@ -99,6 +99,7 @@ fn everything_is_read() {
     assert_eq!(second.settings.unknown().collect::<Vec<_>>(), [("greeting", None)]);
 }
 
+/// Rows 1.
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let toml = format!(

@@ -102,6 +102,7 @@ async fn what_nobody_knows_is_named_with_its_line_and_the_nearest_that_somebody_
     }
 }
 
+/// Rows 1.
 #[tokio::test]
 async fn an_unknown_setting_is_kept_and_warned_about_with_the_nearest() {
     let (_folder, mut home) = lonely();

@@ -11,7 +11,9 @@ use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::log::Mark;
 use parlor_tests::policy::Entry;
 use parlor_tests::process::Process;
-use parlor_tests::prosody::{Account, Prosody};
+use parlor_tests::server::{Account, XmppServer};
+
+use crate::house::software;
 
 /// How long anything here may take. Much less is usual.
 const SOON: Duration = Duration::from_secs(30);
@@ -61,8 +63,8 @@ async fn failed(host: &mut Host) -> String {
 }
 
 /// A server, and a host's folder with an account on it.
-async fn house() -> (Prosody, Home, Account) {
-    let prosody = Prosody::start().await.unwrap();
+async fn house() -> (XmppServer, Home, Account) {
+    let prosody = software().start().await.unwrap();
     let account = prosody.fresh_account("bot").unwrap();
     let mut home = Home::new().unwrap();
     home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();

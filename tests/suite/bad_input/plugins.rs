@@ -101,6 +101,7 @@ async fn a_plugin_for_another_version_of_the_contract_is_refused_with_both_numbe
     assert!(reason.ends_with(&end), "{reason}");
 }
 
+/// Rows 5.
 #[tokio::test]
 async fn a_file_that_changed_since_it_was_approved_does_not_run() {
     let (_prosody, home, _) = house().await;
@@ -121,6 +122,7 @@ async fn a_file_that_changed_since_it_was_approved_does_not_run() {
     );
 }
 
+/// Rows 2.
 #[tokio::test]
 async fn an_id_that_is_there_twice_is_named_with_both_places() {
     let (_prosody, home, _) = house().await;
@@ -135,6 +137,7 @@ async fn an_id_that_is_there_twice_is_named_with_both_places() {
     );
 }
 
+/// Rows 6.
 #[tokio::test]
 async fn plugins_that_wait_for_each_other_are_refused_with_the_circle() {
     let (_prosody, home, _) = house().await;

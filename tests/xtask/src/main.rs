@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::run::Interrupted;
+use crate::setup::Servers;
 
 /// parlor's own commands
 ///
@@ -29,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask demo          watch the house at work, on a server of its own
   cargo xtask demo --keep   the same, and join in with a client of yours
   cargo xtask test          everything that has to pass
+  cargo xtask api           which of the private API a plugin can use, on two servers
   cargo xtask bench --json  what a plugin costs beside a native bot, for a script";
 
 #[derive(Debug, Subcommand)]
@@ -54,6 +56,26 @@ Ends with 0 only when every step was seen. Nothing is left behind, not even afte
 
 Stops at the first step that fails. Ends with 0 only when all of them passed.")]
     Test,
+    /// Show for each row of the private API whether a plugin can use it, on Prosody and on ejabberd
+    #[command(after_help = "Examples:
+  cargo xtask api
+  cargo xtask api --row 91 --server ejabberd
+  cargo xtask api --json | jq -c 'select(.row)'
+
+Runs the tests that name a row, an event or a setting of tests/conformance.toml, once on each server, and reads what
+the plugin in them called, was answered and heard. Ends with 0 only when nothing is missing but what waits for later.
+Nothing is left behind, not even after Ctrl-C.")]
+    Api {
+        /// Only this row
+        #[arg(long, value_name = "N")]
+        row: Option<u16>,
+        /// Only on this server: prosody or ejabberd
+        #[arg(long)]
+        server: Option<String>,
+        /// One JSON object for each line, on standard output
+        #[arg(long)]
+        json: bool,
+    },
     /// Measure the echo plugin beside the same bot without a plugin host
     #[command(after_help = "Examples:
   cargo xtask bench
@@ -74,6 +96,7 @@ fn main() -> ExitCode {
     let done = match arguments.task {
         Task::Demo { keep, json } => demo(keep, json),
         Task::Test => test::run_all(),
+        Task::Api { row, server, json } => api(row, server, json),
         Task::Bench { json } => bench(json),
     };
     match done {
@@ -86,14 +109,23 @@ fn main() -> ExitCode {
 }
 
 fn demo(keep: bool, json: bool) -> anyhow::Result<()> {
-    setup::prepare()?;
+    setup::prepare(Servers::One)?;
     build::everything()?;
     let flags = [("--keep", keep), ("--json", json)];
     Err(run::replace_by(&workspace::program("demo"), flags.iter().filter(|(_, on)| *on).map(|(name, _)| *name)))
 }
 
+fn api(row: Option<u16>, server: Option<String>, json: bool) -> anyhow::Result<()> {
+    setup::prepare(Servers::Both)?;
+    build::everything()?;
+    let row = row.map(|row| format!("--row={row}"));
+    let server = server.map(|server| format!("--server={server}"));
+    let json = json.then(|| "--json".to_owned());
+    Err(run::replace_by(&workspace::program("api"), [row, server, json].into_iter().flatten()))
+}
+
 fn bench(json: bool) -> anyhow::Result<()> {
-    setup::prepare()?;
+    setup::prepare(Servers::One)?;
     build::everything()?;
     Err(run::replace_by(&workspace::program("bench"), json.then_some("--json")))
 }

@@ -77,6 +77,7 @@ fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
     }
 }
 
+/// Rows 17-33.
 #[test]
 fn every_promise_of_the_host_comes_true_on_connecting() {
     let mut desk = Desk::new(Settings::default());
@@ -199,6 +200,7 @@ fn a_lost_session_ends_every_wait_and_makes_promises_fresh() {
     assert!(got(&mut desk.wait_until("initialized")).unwrap().is_ok());
 }
 
+/// Rows 34.
 #[test]
 fn a_closed_stream_keeps_promises_and_a_log_out_does_not() {
     let mut desk = Desk::connected(Settings::default());

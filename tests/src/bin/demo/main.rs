@@ -3,7 +3,6 @@
 //! `cargo xtask demo` builds everything and runs this. It drives `parlor run` from outside, as a user would: by its files,
 //! signals, log and XMPP. Every step has a deadline; the end is 0 only when every step was seen.
 
-mod interrupt;
 mod report;
 mod stage;
 mod steps;
@@ -12,8 +11,8 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Parser;
+use parlor_tests::interrupt::{Interrupt, Interrupted};
 
-use crate::interrupt::{Interrupt, Interrupted};
 use crate::report::Report;
 use crate::stage::Stage;
 

@@ -9,7 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that ask this program to stop.
 #[derive(Debug)]
-pub(crate) struct Interrupt {
+pub struct Interrupt {
     ctrl_c: Signal,
     terminate: Signal,
     hang_up: Signal,
@@ -17,7 +17,7 @@ pub(crate) struct Interrupt {
 
 impl Interrupt {
     /// From now on they are heeded here, and no longer end the process on the spot.
-    pub(crate) fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let listen = |kind| signal(kind).context("cannot listen to signals");
         Ok(Self {
             ctrl_c: listen(SignalKind::interrupt())?,
@@ -27,7 +27,7 @@ impl Interrupt {
     }
 
     /// Waits for one.
-    pub(crate) async fn came(&mut self) -> Interrupted {
+    pub async fn came(&mut self) -> Interrupted {
         tokio::select! {
             _ = self.ctrl_c.recv() => Interrupted(2),
             _ = self.terminate.recv() => Interrupted(15),
@@ -36,7 +36,7 @@ impl Interrupt {
     }
 
     /// Does the work, or drops it when a signal comes.
-    pub(crate) async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn or<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             interrupted = self.came() => Err(interrupted.into()),
             done = work => done,
@@ -46,11 +46,11 @@ impl Interrupt {
 
 /// A signal came, of this number.
 #[derive(Debug)]
-pub(crate) struct Interrupted(u8);
+pub struct Interrupted(u8);
 
 impl Interrupted {
     /// As a shell expects it of a program that a signal ended.
-    pub(crate) fn exit_code(&self) -> ExitCode {
+    pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(128 + self.0)
     }
 }

@@ -1,0 +1,78 @@
+//! Whether a plugin can use the whole of the private API, on Prosody and on ejabberd: a line for each row, event and setting.
+//!
+//! `cargo xtask api` builds everything and runs this. The rows are those of `tests/conformance.toml`; what shows them are
+//! the tests of the suite that name them, in which a plugin is told from outside what to call. They run once on each
+//! server, and what the plugin called, was answered and heard is read from what they write down. So a test that only says
+//! that it shows something does not count.
+
+mod report;
+mod run;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use parlor_tests::conformance::list::List;
+use parlor_tests::conformance::tests_of::{self, Place, Test};
+use parlor_tests::folder::Folder;
+use parlor_tests::interrupt::{Interrupt, Interrupted};
+use parlor_tests::server::Software;
+
+use crate::report::Report;
+use crate::run::Programs;
+
+/// Show which of the private API a plugin can use, on two real servers.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Only this row.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=129))]
+    row: Option<u16>,
+    /// Only on this server.
+    #[arg(long, value_parser = ["prosody", "ejabberd"])]
+    server: Option<String>,
+    /// One JSON object for each line.
+    #[arg(long)]
+    json: bool,
+}
+
+#[tokio::main]
+#[expect(clippy::print_stderr, reason = "a command says why it failed")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let shown = match Interrupt::new() {
+        // An interruption drops what is going on: processes end, folders go.
+        Ok(mut interrupt) => interrupt.or(show(&arguments)).await,
+        Err(error) => Err(error),
+    };
+    match shown {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            error.downcast_ref::<Interrupted>().map_or(ExitCode::FAILURE, Interrupted::exit_code)
+        }
+    }
+}
+
+/// Runs the tests and shows what follows; whether nothing is missing that has to be there.
+async fn show(arguments: &Arguments) -> Result<bool> {
+    let mut list = List::read()?;
+    let mut tests = tests_of::all()?;
+    if let Some(row) = arguments.row {
+        list.row.retain(|one| one.number == row);
+        list.event.clear();
+        list.setting.clear();
+        tests.retain(|test| test.rows.contains(&row));
+    }
+    let server = arguments.server.as_deref().map(|name| Software::named(name).context("no such server")).transpose()?;
+    let programs = Programs::build().await?;
+    let folder = Folder::new()?;
+    let named = |place| tests.iter().filter(move |test| test.place == place).collect::<Vec<&Test>>();
+    let units = programs.run_units(&named(Place::Host)).await?;
+    let mut runs = Vec::new();
+    for software in Software::ALL.into_iter().filter(|one| server.is_none_or(|only| only == *one)) {
+        runs.push((software, programs.run_suite(&named(Place::Suite), software, &folder).await?));
+    }
+    ensure!(!runs.is_empty(), "no server was asked");
+    Ok(Report { list: &list, tests: &tests, runs: &runs, units: &units }.print(arguments.json))
+}

@@ -1,0 +1,138 @@
+//! The table: rows, events, settings, and the line that sums it up.
+#![expect(clippy::print_stdout, reason = "the table is what was asked for")]
+
+use parlor_tests::conformance::list::{Kind, List};
+use parlor_tests::conformance::tests_of::Test;
+use parlor_tests::conformance::verdict::{self, Run, Verdict};
+use parlor_tests::server::Software;
+use serde_json::json;
+
+/// How many tests a line names; the others are counted.
+const NAMED: usize = 3;
+
+/// What was found out.
+pub(crate) struct Report<'a> {
+    pub(crate) list: &'a List,
+    pub(crate) tests: &'a [Test],
+    pub(crate) runs: &'a [(Software, Run)],
+    pub(crate) units: &'a Run,
+}
+
+/// One line.
+struct Entry<'a> {
+    what: &'static str,
+    number: Option<u16>,
+    name: &'a str,
+    kind: Kind,
+    verdicts: Vec<(Software, Verdict)>,
+    tests: Vec<&'a Test>,
+}
+
+impl Entry<'_> {
+    fn is_good(&self) -> bool {
+        self.verdicts.iter().all(|(_, verdict)| verdict.is_good())
+    }
+}
+
+impl Report<'_> {
+    /// Prints it; whether nothing is missing that has to be there.
+    pub(crate) fn print(&self, json: bool) -> bool {
+        let (rows, events, settings) = (self.rows(), self.events(), self.settings());
+        for (title, entries) in [("rows", &rows), ("events", &events), ("settings", &settings)] {
+            if !json && !entries.is_empty() {
+                println!("{title}");
+            }
+            for entry in entries {
+                println!("{}", if json { to_json(entry) } else { to_text(entry) });
+            }
+        }
+        let good = |entries: &[Entry<'_>]| entries.iter().filter(|entry| entry.is_good()).count();
+        let declared = rows.iter().filter(|entry| entry.kind == Kind::Unsupported && entry.is_good()).count();
+        let shown = good(&rows) - declared;
+        let (of_rows, of_events, of_settings) = (rows.len(), events.len(), settings.len());
+        if json {
+            let sum = json!({
+                "rows": [shown, of_rows], "declared": declared, "events": [good(&events), of_events],
+                "settings": [good(&settings), of_settings],
+            });
+            println!("{sum}");
+        } else {
+            println!(
+                "rows {shown}/{of_rows} · declared {declared} · events {}/{of_events} · settings {}/{of_settings}",
+                good(&events),
+                good(&settings)
+            );
+        }
+        let mut all = rows.iter().chain(&events).chain(&settings);
+        all.all(|entry| entry.is_good() || entry.kind.waits())
+    }
+
+    fn rows(&self) -> Vec<Entry<'_>> {
+        let rows = self.list.row.iter();
+        rows.map(|row| {
+            let tests: Vec<_> = self.tests.iter().filter(|test| test.rows.contains(&row.number)).collect();
+            let of = |software, run| verdict::of_row(row, &tests, software, run, self.units);
+            let verdicts = self.runs.iter().map(|(software, run)| (*software, of(*software, run))).collect();
+            Entry { what: "row", number: Some(row.number), name: &row.name, kind: row.kind, verdicts, tests }
+        })
+        .collect()
+    }
+
+    fn events(&self) -> Vec<Entry<'_>> {
+        let of = |name: &str, tests: &[&Test], run: &Run| verdict::of_event(name, tests, run, self.units);
+        self.named("event", &self.list.event, |test, name| test.events.contains(name), of)
+    }
+
+    fn settings(&self) -> Vec<Entry<'_>> {
+        let of = |_: &str, tests: &[&Test], run: &Run| verdict::of_setting(tests, run, self.units);
+        self.named("setting", &self.list.setting, |test, name| test.settings.contains(name), of)
+    }
+
+    fn named<'a>(
+        &'a self,
+        what: &'static str,
+        names: &'a [String],
+        shows: impl Fn(&Test, &str) -> bool,
+        of: impl Fn(&str, &[&Test], &Run) -> Verdict,
+    ) -> Vec<Entry<'a>> {
+        let names = names.iter();
+        names
+            .map(|name| {
+                let tests: Vec<_> = self.tests.iter().filter(|test| shows(test, name)).collect();
+                let verdicts = self.runs.iter().map(|(software, run)| (*software, of(name, &tests, run))).collect();
+                Entry { what, number: None, name, kind: Kind::Plain, verdicts, tests }
+            })
+            .collect()
+    }
+}
+
+fn to_text(entry: &Entry<'_>) -> String {
+    let number = entry.number.map_or_else(|| "   ".to_owned(), |number| format!("{number:>3}"));
+    let mark = |verdict: &Verdict| match verdict {
+        Verdict::Works if entry.kind == Kind::Unsupported => "declared",
+        Verdict::Works => "✓",
+        Verdict::Cannot(_) => "cannot",
+        Verdict::Missing(_) if entry.kind.waits() => "later",
+        Verdict::Missing(_) => "✗",
+    };
+    let marks = entry.verdicts.iter().map(|(software, verdict)| format!("{software} {:<8}", mark(verdict)));
+    let marks = marks.collect::<Vec<_>>().join(" ");
+    let named = entry.tests.iter().take(NAMED).map(|test| test.name.as_str()).collect::<Vec<_>>().join(", ");
+    let more = entry.tests.len().saturating_sub(NAMED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let mut line = format!("  {number} {:<30} {marks} {named}{more}", entry.name).trim_end().to_owned();
+    for (software, verdict) in &entry.verdicts {
+        if *verdict != Verdict::Works {
+            line = format!("{line}\n        {software} {verdict}");
+        }
+    }
+    line
+}
+
+fn to_json(entry: &Entry<'_>) -> String {
+    let verdicts = entry.verdicts.iter().map(|(software, verdict)| (software.to_string(), verdict.to_string().into()));
+    let verdicts: serde_json::Map<_, serde_json::Value> = verdicts.collect();
+    let tests: Vec<_> = entry.tests.iter().map(|test| test.name.as_str()).collect();
+    let name = entry.number.map_or_else(|| json!(entry.name), |number| json!(number));
+    json!({ entry.what: name, "name": entry.name, "verdicts": verdicts, "tests": tests }).to_string()
+}

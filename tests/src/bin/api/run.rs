@@ -1,0 +1,150 @@
+//! Running the tests that name something, and reading how each ended.
+#![expect(clippy::print_stderr, reason = "progress beside the table")]
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use parlor_tests::conformance::record;
+use parlor_tests::conformance::root;
+use parlor_tests::conformance::tests_of::Test;
+use parlor_tests::conformance::verdict::Run;
+use parlor_tests::folder::Folder;
+use parlor_tests::log::Mark;
+use parlor_tests::process::Process;
+use parlor_tests::server::Software;
+
+/// How long all the tests together may take on one server.
+const LIMIT: Duration = Duration::from_mins(15);
+/// How many of the last words of a failed test are shown.
+const WORDS: usize = 4;
+
+/// The test programs.
+pub(crate) struct Programs {
+    suite: PathBuf,
+    units: PathBuf,
+}
+
+impl Programs {
+    /// Builds them and asks cargo where they are.
+    pub(crate) async fn build() -> Result<Self> {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command
+            .args(["test", "--workspace", "--test", "suite", "--lib", "--no-run", "--message-format", "json"])
+            .current_dir(root())
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit());
+        // What the cargo that started this program said about this program is not said to that one.
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO_BIN_NAME" {
+                command.env_remove(name);
+            }
+        }
+        let mut command = tokio::process::Command::from(command);
+        let output = command.kill_on_drop(true).output().await.context("cannot start cargo")?;
+        ensure!(output.status.success(), "cargo cannot build the tests");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let program = |name: &str| {
+            let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            let mut found = messages.filter(|one| one["target"]["name"] == name && one["executable"].is_string());
+            found.next().and_then(|one| one["executable"].as_str().map(PathBuf::from))
+        };
+        let missing = || "cargo does not say where the tests are";
+        Ok(Self { suite: program("suite").with_context(missing)?, units: program("parlor").with_context(missing)? })
+    }
+
+    /// Runs these tests of the host's library.
+    pub(crate) async fn run_units(&self, tests: &[&Test]) -> Result<Run> {
+        let mut command = Command::new(&self.units);
+        command.current_dir(root().join("host"));
+        run("unit tests", command, tests).await
+    }
+
+    /// Runs these tests of the suite on this server.
+    pub(crate) async fn run_suite(&self, tests: &[&Test], software: Software, folder: &Folder) -> Result<Run> {
+        let record = folder.join(software.as_str());
+        let mut command = Command::new(&self.suite);
+        command.current_dir(root().join("tests"));
+        command.env("PARLOR_TEST_SERVER", software.as_str()).env(record::FILE, &record);
+        let mut run = run(software.as_str(), command, tests).await?;
+        run.seen = record::read(&record)?;
+        Ok(run)
+    }
+}
+
+/// Runs a test program to its end. That tests fail is no error here.
+async fn run(title: &str, mut command: Command, tests: &[&Test]) -> Result<Run> {
+    let mut run = Run::default();
+    if tests.is_empty() {
+        return Ok(run);
+    }
+    command.arg("--exact").args(tests.iter().map(|test| &test.name));
+    let process = Process::start(title, command)?;
+    let live = std::io::stderr().is_terminal();
+    let (mut from, mut done) = (Mark::default(), 0);
+    // The last line but those about failures says how many passed.
+    while !process.log().wait("the next test", &mut from, LIMIT, |line| step(line, &mut run)).await? {
+        done += 1;
+        if live {
+            eprint!("\r\x1b[K  {title}: {done} of {}", tests.len());
+            // Progress that cannot be shown is no reason to stop.
+            let _ = std::io::stderr().flush();
+        } else if done % 20 == 0 {
+            eprintln!("  {title}: {done} of {}", tests.len());
+        }
+    }
+    let clear = if live { "\r\x1b[K" } else { "" };
+    eprintln!("{clear}  {title}: {} passed, {} failed", run.passed.len(), run.failed.len());
+    let log = process.log().all();
+    for name in &run.failed {
+        eprintln!("    ✗ {name}\n{}", last_words(&log, name));
+    }
+    if run.passed.is_empty() && run.failed.is_empty() {
+        bail!("{title}: no test ran\n{}", process.log().tail());
+    }
+    Ok(run)
+}
+
+/// Reads a line of a test program: a test that ended (false), or the end of all (true).
+fn step(line: &str, run: &mut Run) -> Option<bool> {
+    if line.starts_with("test result: ") {
+        return Some(true);
+    }
+    let (name, outcome) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    let list: &mut BTreeSet<String> = match outcome {
+        "ok" => &mut run.passed,
+        _ if outcome.starts_with("FAILED") => &mut run.failed,
+        _ => return None,
+    };
+    list.insert(name.to_owned());
+    Some(false)
+}
+
+/// What a failed test said at its end.
+fn last_words(log: &[String], name: &str) -> String {
+    let section = log.iter().skip_while(|line| **line != format!("---- {name} stdout ----")).skip(1);
+    let lines = section.take_while(|line| !line.starts_with("---- ")).skip_while(|line| !line.contains("panicked at"));
+    lines.take(WORDS).flat_map(|line| ["      ", line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_of_a_test_program_are_read() {
+        let mut run = Run::default();
+        assert_eq!(step("running 3 tests", &mut run), None);
+        assert_eq!(step("test chats::a ... ok", &mut run), Some(false));
+        assert_eq!(step("test chats::b ... FAILED", &mut run), Some(false));
+        assert_eq!(step("test result: FAILED. 1 passed; 1 failed;", &mut run), Some(true));
+        assert_eq!((run.passed.len(), run.failed.len()), (1, 1));
+        let log = ["---- a stdout ----", "noise", "thread 'a' panicked at x:1:", "because", "---- b stdout ----"];
+        let log: Vec<String> = log.iter().map(|&line| line.to_owned()).collect();
+        assert_eq!(last_words(&log, "a"), "      thread 'a' panicked at x:1:\n      because\n");
+    }
+}

@@ -1,0 +1,114 @@
+//! The list that is checked in: `tests/conformance.toml`.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::root;
+
+/// Everything that has to be shown.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct List {
+    /// The rows, in the order of their numbers.
+    pub row: Vec<Row>,
+    /// The host's events.
+    pub event: Vec<String>,
+    /// The host's settings.
+    pub setting: Vec<String>,
+}
+
+/// One statement about the API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// From 1 to 129.
+    pub number: u16,
+    /// What it is about, in a few words.
+    pub name: String,
+    /// How it is shown.
+    #[serde(default)]
+    pub kind: Kind,
+    /// The calls that a plugin has to make: `grouping.function`, or `grouping.function:case` where it ends in this error.
+    #[serde(default)]
+    pub calls: Vec<String>,
+    /// Whether a server takes part.
+    #[serde(default = "yes")]
+    pub server: bool,
+    /// The servers that cannot do it, each with the reason.
+    #[serde(default)]
+    pub cannot: BTreeMap<String, String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How a row is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// From inside a plugin.
+    #[default]
+    Plain,
+    /// Through the library or the command line.
+    Host,
+    /// Not yet: it waits for the transports.
+    Transport,
+    /// Not yet: it waits for the owner's side.
+    Owner,
+    /// Declared: what a plugin is given is the error that says so.
+    Unsupported,
+}
+
+impl Kind {
+    /// Whether nothing is missing yet when it is not shown.
+    pub fn waits(self) -> bool {
+        matches!(self, Self::Transport | Self::Owner)
+    }
+}
+
+impl List {
+    /// Reads it.
+    pub fn read() -> Result<Self> {
+        let path = root().join("tests/conformance.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is not what it should be", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use parlor::config::SETTINGS;
+    use parlor::permissions::{self, EVENTS};
+
+    use super::*;
+
+    #[test]
+    fn the_rows_are_those_of_the_contract() {
+        let list = List::read().unwrap();
+        let numbers: Vec<u16> = list.row.iter().map(|row| row.number).collect();
+        assert_eq!(numbers, (1..=129).collect::<Vec<_>>());
+        assert_eq!(list.row.iter().filter(|row| row.kind == Kind::Unsupported).count(), 2);
+        for row in &list.row {
+            for call in &row.calls {
+                let name = call.split([':', '(']).next().unwrap();
+                let (grouping, function) = name.split_once('.').unwrap();
+                assert!(permissions::call(grouping, function).is_some(), "row {}: there is no {name}", row.number);
+            }
+            assert!(row.cannot.keys().all(|server| crate::server::Software::named(server).is_some()), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn events_and_settings_are_those_of_the_hosts_tables() {
+        let list = List::read().unwrap();
+        let sorted = |names: &[String]| names.iter().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(sorted(&list.event), EVENTS.iter().map(|rule| rule.name.to_owned()).collect());
+        assert_eq!(sorted(&list.setting), SETTINGS.iter().map(|rule| rule.key.to_owned()).collect());
+        assert_eq!((list.event.len(), list.setting.len()), (EVENTS.len(), SETTINGS.len()), "something is there twice");
+    }
+}

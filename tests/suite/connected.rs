@@ -1,0 +1,91 @@
+//! What needs no server, once more on an account that is connected to one: nothing of it is different there.
+
+use serde_json::{Value, json};
+
+use crate::house::{BARE, FULL, NARROW, Plan};
+
+/// Rows 4, 8, 13-16.
+#[tokio::test(flavor = "multi_thread")]
+async fn plugins_tell_each_other_and_wait_for_each_other() {
+    let house = Plan::new().await.three().start().await;
+    let wait = |promise: &str| json!({ "promise": promise });
+    let heard = house.listen(FULL, "ready").await;
+    house.call(BARE, "promises.add", json!({ "name": "ready" })).await.ok();
+    house.call(BARE, "promises.add-all", json!({ "names": ["bread", "wine"] })).await.ok();
+    let early = house.order(FULL, "api.wait-until", wait("ready")).await;
+    house.call(NARROW, "api.emit", json!({ "name": "ready" })).await.fails("denied");
+    house.call(BARE, "api.emit", json!({ "name": "ready", "payload": { "at": 7 } })).await.ok();
+    house.answer(FULL, "api.wait-until", early).await.is(json!({ "json": { "at": 7 } }));
+    house.call(NARROW, "api.wait-until", wait("ready")).await.is(json!({ "json": { "at": 7 } }));
+    assert_eq!(house.heard(FULL, heard).await["payload"], json!({ "json": { "at": 7 } }));
+    house.call(BARE, "promises.reject", json!({ "name": "wine", "reason": "no grapes" })).await.ok();
+    assert_eq!(house.call(FULL, "api.wait-until", wait("wine")).await.fails("rejected")["what"], "no grapes");
+    house.call(FULL, "api.wait-until", wait("nobody added it")).await.fails("not-found");
+}
+
+/// Rows 12, 116-119, 122-125.
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_subscriptions_timers_and_the_log_are_a_plugins_own() {
+    let house = Plan::new().await.set("nickname", "Benvolio").three().start().await;
+    let get = |key: &str| json!({ "key": key });
+    house.call(BARE, "settings.get", get("greeting")).await.is(json!({ "value": "hello" }));
+    house.call(BARE, "settings.update", json!({ "values": [["greeting", "hi"]] })).await.ok();
+    house.call(BARE, "settings.get", get("greeting")).await.is(json!({ "value": "hi" }));
+    house.call(BARE, "settings.set", json!({ "key": "greeting", "value": "ahoy" })).await.ok();
+    house.call(BARE, "settings.set-many", json!({ "values": [["greeting", "good day"], ["more", 2]] })).await.ok();
+    house.call(BARE, "settings.get", get("greeting")).await.is(json!({ "value": "good day" }));
+    house.call(NARROW, "settings.get", get("greeting")).await.is(json!({ "value": "hello" }));
+    house.call(FULL, "settings.get", get("nickname")).await.is(json!({ "value": "Benvolio" }));
+    house.call(BARE, "settings.get", get("nickname")).await.denied("settings.read", None);
+    house.call(FULL, "settings.set", json!({ "key": "password", "value": "x" })).await.fails("denied");
+
+    let on = house.listen(BARE, "tick").await;
+    let once = house.order(BARE, "listen.once", json!({ "name": "tick" })).await;
+    house.answer(BARE, "listen.once", once).await.ok();
+    for number in 1..=2 {
+        house.call(FULL, "api.emit", json!({ "name": "tick", "payload": number })).await.ok();
+    }
+    let counted = (house.heard_so_far(BARE, on).await.len(), house.heard_so_far(BARE, once).await.len());
+    assert_eq!(counted, (2, 1));
+    house.call(BARE, "listen.not", json!({ "order": on })).await.ok();
+    house.call(FULL, "api.emit", json!({ "name": "tick" })).await.ok();
+    assert!(house.heard_so_far(BARE, on).await.is_empty());
+
+    for (call, times) in [("timers.after", 1), ("timers.every", 2)] {
+        let timer = house.order(BARE, call, json!({ "milliseconds": 20 })).await;
+        house.answer(BARE, call, timer).await.ok();
+        for _ in 0..times {
+            assert_eq!(house.heard(BARE, timer).await["name"], "timer");
+        }
+    }
+    house.call(BARE, "timers.sleep", json!({ "milliseconds": 1 })).await.is(Value::Null);
+    house.call(BARE, "log.write", json!({ "level": "info", "message": "that was all" })).await.ok();
+    house.logged("that was all", &[("plugin", BARE)]).await;
+}
+
+/// Row 129.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_disconnecting_what_needs_the_server_is_offline_and_a_status_is_kept() {
+    let house = Plan::new().await.set("allow_non_roster_messaging", true).three().start().await;
+    house.call(FULL, "connection.disconnect", Value::Null).await.ok();
+    let body = json!({ "jid": "juliet@localhost", "body": "hi" });
+    house.call(FULL, "chats.send", body).await.fails("offline");
+    house.call(FULL, "rooms.open", json!({ "jid": "room@conference.localhost" })).await.fails("offline");
+    let stanza = json!({ "stanza": "<message to='juliet@localhost'><body>hi</body></message>" });
+    house.call(FULL, "api.send", stanza).await.fails("offline");
+    house.call(FULL, "user.set-status", json!({ "value": "dnd" })).await.ok();
+    assert_eq!(house.call(FULL, "user.get-status", Value::Null).await.ok()["value"], "dnd");
+}
+
+/// Rows 62-64.
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_roster_is_there_nobody_is_told_that_it_is_empty() {
+    let house = Plan::offline().three().start().await;
+    for (call, args) in [
+        ("contacts.get", json!({ "jid": "juliet@localhost" })),
+        ("contacts.get-many", json!({ "jids": ["juliet@localhost"] })),
+        ("contacts.get-all", Value::Null),
+    ] {
+        assert_eq!(house.call(FULL, call, args).await.fails("not-ready")["what"], "rosterContactsFetched", "{call}");
+    }
+}
