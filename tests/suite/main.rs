@@ -27,6 +27,7 @@ mod bad_arguments;
 mod bad_input;
 mod connected;
 mod demo;
+mod faults;
 mod gone;
 mod limits;
 mod plugins;

@@ -4,8 +4,8 @@
 //! came. `decode` decides what may be believed, `encode` writes, [`RawStanza`] carries XML past the rest of the house.
 //! Nothing here knows of plugins, grants or rosters.
 
+mod bind;
 mod connect;
-mod cut;
 mod decode;
 mod encode;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -22,7 +22,7 @@ mod tls;
 
 pub use connect::{CertificateFault, ConnectError};
 pub use intake::Lost;
-pub use link::{Link, LinkEvent};
+pub use link::{ClientState, Link, LinkEvent};
 pub use password::PasswordError;
 pub use raw::{RawStanza, is_sendable};
 
