@@ -2,9 +2,11 @@
 
 pub mod account;
 mod api;
+mod atomic;
 mod bindings;
 pub mod cli;
 pub mod config;
+pub mod control;
 mod document;
 pub mod error;
 pub mod event;

@@ -30,6 +30,7 @@ mod demo;
 mod faults;
 mod gone;
 mod limits;
+mod owner;
 mod plugins;
 mod secrets;
 mod tidy;

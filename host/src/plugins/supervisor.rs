@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::admission::Admitted;
+use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::instance::{self, Ended, Instance, Start};
@@ -90,6 +91,8 @@ struct Shared {
     /// The one that runs now.
     instance: watch::Sender<Option<Arc<Instance>>>,
     restarts: std::sync::atomic::AtomicU64,
+    /// The last calls that it was denied.
+    denied: Arc<Denials>,
 }
 
 impl Supervised {
@@ -110,6 +113,7 @@ impl Supervised {
             state: watch::Sender::new(State::Starting),
             instance: watch::Sender::new(None),
             restarts: std::sync::atomic::AtomicU64::new(0),
+            denied: Arc::default(),
         });
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(supervise(Arc::clone(&shared), stopped));
@@ -134,6 +138,11 @@ impl Supervised {
     /// How often it was started again.
     pub fn restarts(&self) -> u64 {
         self.shared.restarts.load(Relaxed)
+    }
+
+    /// The last calls that it was denied.
+    pub fn denied(&self) -> Vec<Denial> {
+        self.shared.denied.last()
     }
 
     /// This one, for another that is to be started after it.
@@ -296,7 +305,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
 
 /// One instance from start to end, and everything of it taken away.
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) -> Ended {
-    let (instance, mailbox) = Instance::new(&shared.admitted, Arc::clone(&shared.account));
+    let (instance, mailbox) = Instance::new(&shared.admitted, Arc::clone(&shared.account), Arc::clone(&shared.denied));
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // In this order: whoever hears that it starts finds the instance that may come to wait for the session.
     shared.state.send_replace(State::Starting);
