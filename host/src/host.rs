@@ -253,13 +253,18 @@ impl Host {
                 .map(|(id, plugin)| (id.clone(), plugin.is_admitted().then(|| plugin.entry.clone())))
                 .collect()
         };
-        let same = running
+        let (same, other): (BTreeMap<_, _>, BTreeMap<_, _>) = running
             .iter()
             .filter_map(|(id, entry)| Some((id.clone(), entry.clone()?)))
-            .filter(|(id, entry)| policy.plugins.get(id) == Some(entry))
-            .collect();
+            .partition(|(id, entry)| policy.plugins.get(id) == Some(entry));
         // Bytes that somebody changed since they were approved run nothing, not even on.
-        let staying = store::unchanged(same, &self.components).await;
+        let mut staying = store::unchanged(same, &self.components).await;
+        for (id, old) in other {
+            let Some(new) = policy.plugins.get(&id) else { continue };
+            if old.differs_in_grants_alone(new) && self.decide_anew(&id, new).await {
+                staying.insert(id);
+            }
+        }
         let leaving: Vec<_> = running.into_keys().filter(|id| !staying.contains(id)).collect();
         let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
         for id in leaving {
@@ -268,6 +273,21 @@ impl Host {
         self.add_all(coming).await;
         tracing::info!(policy = %self.config.plugins.display(), "policy read again");
         Ok(())
+    }
+
+    /// Changes what a plugin may while it runs on. False: with that it may not run any more, or nobody knows.
+    async fn decide_anew(&self, id: &PluginId, entry: &Entry) -> bool {
+        let Ok(loaded) = self.load(id, entry).await else { return false };
+        let mut plugins = self.plugins.lock().await;
+        let Some(plugin) = plugins.get_mut(id) else { return false };
+        let Standing::Admitted { admitted, on } = &mut plugin.standing else { return false };
+        for supervised in on.values() {
+            supervised.grant(&loaded.admitted.grants);
+        }
+        *admitted = loaded.admitted;
+        plugin.entry = entry.clone();
+        tracing::info!(plugin = %id, "grants changed");
+        true
     }
 
     /// Where every plugin stands.

@@ -1,24 +1,28 @@
 //! Asking whoever sits at the terminal. Where none does, nobody is asked, and flags have to say it.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Stdin, Stdout, Write as _};
 
 /// A terminal with somebody who can answer.
 #[derive(Debug)]
-pub(super) struct Terminal(());
+pub(super) struct Terminal {
+    input: Stdin,
+    output: Stdout,
+}
 
 impl Terminal {
     /// The terminal, if this command was started from one.
     pub(super) fn open() -> Option<Self> {
-        (io::stdin().is_terminal() && io::stdout().is_terminal()).then_some(Self(()))
+        let (input, output) = (io::stdin(), io::stdout());
+        (input.is_terminal() && output.is_terminal()).then_some(Self { input, output })
     }
 
     /// Asks, and gives the answer without spaces around it; none at the end of the input.
     pub(super) fn ask(&self, question: &str) -> io::Result<Option<String>> {
-        let mut out = io::stdout().lock();
+        let mut out = self.output.lock();
         write!(out, "{question} ")?;
         out.flush()?;
         let mut line = String::new();
-        if io::stdin().lock().read_line(&mut line)? == 0 {
+        if self.input.lock().read_line(&mut line)? == 0 {
             writeln!(out)?;
             return Ok(None);
         }

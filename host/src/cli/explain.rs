@@ -5,7 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::place::{self, Place};
-use super::show::{Mark, marked, print, print_json};
+use super::show::{Mark, Put as _, marked, print, print_json};
 use crate::control::views::{Denied, Plugin};
 use crate::harmless::harmless;
 use crate::nearest::{nearest, suggestion};
@@ -145,20 +145,20 @@ fn show(explanation: &Explanation) -> String {
     let id = &explanation.plugin;
     let mut text = String::new();
     if !explanation.enabled {
-        text.push_str(&format!("{id} is disabled and does nothing\n"));
+        text.put(format_args!("{id} is disabled and does nothing\n"));
     }
     if let Some(trouble) = &explanation.trouble {
-        text.push_str(&format!("what {id} asks for is not known: {trouble}\n"));
+        text.put(format_args!("what {id} asks for is not known: {trouble}\n"));
     }
     if let Some(about) = &explanation.about {
         let verdict = if about.allowed { "yes" } else { "no" };
-        text.push_str(&format!("{}: {verdict}, it {}\n", marked(&about.what, Mark::Bold), about.verdict));
+        text.put(format_args!("{}: {verdict}, it {}\n", marked(&about.what, Mark::Bold), about.verdict));
     } else {
         let (may, may_not): (Vec<_>, Vec<_>) = explanation.permissions.iter().partition(|right| right.is_in_force());
         section(&mut text, &format!("{id} may"), &may);
         section(&mut text, &format!("{id} may not, although it asks or was granted"), &may_not);
         if explanation.permissions.is_empty() {
-            text.push_str(&format!("{id} asks for nothing and may do nothing but what every plugin may\n"));
+            text.put(format_args!("{id} asks for nothing and may do nothing but what every plugin may\n"));
         }
     }
     if !explanation.denied.is_empty() {
@@ -167,7 +167,7 @@ fn show(explanation: &Explanation) -> String {
     for denied in &explanation.denied {
         let scope = denied.scope.as_ref().map(|scope| format!(" for {scope}")).unwrap_or_default();
         let at = denied.at.split('.').next().unwrap_or_default();
-        text.push_str(&format!("  {at}  {}{scope}\n      to allow it, {}\n", denied.permission, denied.hint));
+        text.put(format_args!("  {at}  {}{scope}\n      to allow it, {}\n", denied.permission, denied.hint));
     }
     if !explanation.running {
         text.push_str("\nthe host is stopped, so it cannot say what was denied\n");
@@ -179,7 +179,7 @@ fn section(text: &mut String, title: &str, rights: &[&Right]) {
     if rights.is_empty() {
         return;
     }
-    text.push_str(&format!("{}\n", marked(&format!("{title}:"), Mark::Bold)));
+    text.put(format_args!("{}\n", marked(&format!("{title}:"), Mark::Bold)));
     for right in rights {
         text.push_str(&right_lines(right));
     }
@@ -193,20 +193,20 @@ pub(super) fn right_lines(right: &Right) -> String {
         |entries: &[String]| if entries.is_empty() { String::new() } else { format!(" for {}", entries.join(", ")) };
     match (&right.granted, &right.asked) {
         (Some(entries), None) => {
-            text.push_str(&format!(
+            text.put(format_args!(
                 "      granted{}, but it does not ask for it, so it does not get it\n",
                 scope(entries)
             ));
         }
-        (Some(entries), Some(_)) => text.push_str(&format!("      granted{}\n", scope(entries))),
+        (Some(entries), Some(_)) => text.put(format_args!("      granted{}\n", scope(entries))),
         (None, _) => {}
     }
     if let Some(asked) = &right.asked {
         let optional = if asked.optional { "if it may" } else { "necessarily" };
-        text.push_str(&format!("      asked {optional}{}: “{}”\n", scope(&asked.scope), asked.reason));
+        text.put(format_args!("      asked {optional}{}: “{}”\n", scope(&asked.scope), asked.reason));
     }
     if right.granted.is_none() {
-        text.push_str(&format!("      to allow it: {}\n", right.line));
+        text.put(format_args!("      to allow it: {}\n", right.line));
     }
     text
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 
 use super::Ended;
 use super::place::{self, Place};
-use super::show::{Mark, marked};
+use super::show::{Mark, Put as _, marked};
 use crate::control::views::Line;
 use crate::plugins::PluginId;
 
@@ -64,10 +64,10 @@ impl LogsArgs {
         if let Some(plugin) = &self.plugin {
             // A name that was mistyped would wait for ever.
             host.get::<serde_json::Value>(&format!("/v1/plugins/{plugin}"))?;
-            target.push_str(&format!("&plugin={plugin}"));
+            target.put(format_args!("&plugin={plugin}"));
         }
         if let Some(level) = self.level {
-            target.push_str(&format!("&level={}", level.as_str()));
+            target.put(format_args!("&level={}", level.as_str()));
         }
         for line in host.lines(&target)? {
             let line = line?;
@@ -95,7 +95,7 @@ fn show(line: &Line) -> String {
     };
     let mut text = format!("{} {level} {who}{}", marked(at, Mark::Dim), line.message);
     for (name, value) in line.fields.iter().filter(|(name, _)| !["plugin", "account"].contains(&name.as_str())) {
-        text.push_str(&format!(" {}{value}", marked(&format!("{name}="), Mark::Dim)));
+        text.put(format_args!(" {}{value}", marked(&format!("{name}="), Mark::Dim)));
     }
     text
 }

@@ -1,12 +1,25 @@
 //! What commands print: tables for people, JSON for programs, and colours where eyes are.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::permissions::Risk;
+
+/// Adding what is formatted to a text.
+pub(super) trait Put {
+    /// Puts it at the end.
+    fn put(&mut self, more: fmt::Arguments<'_>);
+}
+
+impl Put for String {
+    fn put(&mut self, more: fmt::Arguments<'_>) {
+        // Writing into a String cannot fail.
+        let _ = self.write_fmt(more);
+    }
+}
 
 /// Prints a text and a line's end.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
@@ -30,8 +43,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     for row in std::iter::once(&head).chain(rows) {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
-            // Writing into a String cannot fail.
-            let _ = write!(line, "{cell:width$}  ");
+            line.put(format_args!("{cell:width$}  "));
         }
         text.push_str(line.trim_end());
         text.push('\n');

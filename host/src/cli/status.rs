@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Ended;
 use super::place::{self, Place};
-use super::show::{Mark, marked, print, print_json, size, span, table};
+use super::show::{Mark, Put as _, marked, print, print_json, size, span, table};
 use crate::config::Config;
 use crate::control::VERSION;
 use crate::control::views::{Account, Plugin, Status};
@@ -29,9 +29,9 @@ impl StatusArgs {
         let config = self.place.load()?;
         let status = of(&config)?;
         if self.json {
-            print_json(&status)?
+            print_json(&status)?;
         } else {
-            print(&screen(&status))?
+            print(&screen(&status))?;
         }
         if status.running {
             return Ok(());
@@ -52,7 +52,7 @@ pub(super) fn of(config: &Config) -> anyhow::Result<Status> {
 fn stopped(config: &Config, policy: &Policy) -> Status {
     let accounts = config.accounts.values().map(|account| Account {
         name: account.name.to_string(),
-        jid: account.jid.to_string(),
+        jid: account.link.jid.to_string(),
         connection: "unknown".to_owned(),
         reason: None,
     });
@@ -88,13 +88,13 @@ fn screen(status: &Status) -> String {
             let title = marked(&format!("parlor {}", host.version), Mark::Bold);
             let mut line = format!("{title}  up {}, process {}, {}\n", span(host.uptime), host.pid, size(host.memory));
             if host.version != VERSION {
-                line.push_str(&format!("this command is of version {VERSION}: restart the host to run that one\n"));
+                line.put(format_args!("this command is of version {VERSION}: restart the host to run that one\n"));
             }
             line
         }
         None => format!("{}\n", marked("stopped", Mark::Bold)),
     };
-    text.push_str(&format!("data {}, policy {}\n\n", status.data.display(), status.policy.display()));
+    text.put(format_args!("data {}, policy {}\n\n", status.data.display(), status.policy.display()));
     let accounts: Vec<_> = status
         .accounts
         .iter()
@@ -124,7 +124,7 @@ pub(super) fn plugins(plugins: &[Plugin]) -> String {
     }
     for (plugin, reason) in reasons {
         let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
-        text.push_str(&format!("{}{on}: {reason}\n", plugin.id));
+        text.put(format_args!("{}{on}: {reason}\n", plugin.id));
     }
     text
 }

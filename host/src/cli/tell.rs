@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::place;
+use super::show::Put as _;
 use crate::config::Config;
 use crate::control::views::{Plugin, Status};
 use crate::plugins::PluginId;
@@ -42,7 +43,7 @@ impl Told {
         for plugin in &self.plugins {
             let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
             let reason = plugin.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            text.push_str(&format!("\n{}{on} is {}{reason}", plugin.id, plugin.state));
+            text.put(format_args!("\n{}{on} is {}{reason}", plugin.id, plugin.state));
         }
         text
     }

@@ -68,11 +68,15 @@ impl Components {
         fs::read(self.versions_of(id)).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()
     }
 
-    /// Notes a version as the newest of a plugin. Of too many the oldest are forgotten, but never `present`.
+    /// Notes a version of a plugin, after the one that it replaces, so that the way back leads there. One that was noted before
+    /// stays where it is. Of too many the oldest are forgotten, but never `present`.
     pub fn note(&self, id: &PluginId, version: Kept, present: Option<&Digest>) -> io::Result<()> {
         let mut all = self.versions(id);
-        all.retain(|kept| kept.digest != version.digest);
-        all.push(version);
+        if all.iter().any(|kept| kept.digest == version.digest) {
+            return Ok(());
+        }
+        let replaced = all.iter().position(|kept| Some(&kept.digest) == present);
+        all.insert(replaced.map_or(all.len(), |at| at + 1), version);
         while all.len() > KEPT {
             let oldest = all.iter().position(|kept| Some(&kept.digest) != present).unwrap_or(0);
             all.remove(oldest);
@@ -140,18 +144,23 @@ mod tests {
         let all: Vec<_> = (0..8).map(|minor| format!("bytes {minor}").into_bytes()).collect();
         for (bytes, minor) in all.iter().zip(0..) {
             store.keep(bytes).unwrap();
-            store.note(&id, kept(bytes, minor), Some(&Digest::of(&all[0]))).unwrap();
+            let before = (minor > 0).then(|| Digest::of(&all[usize::try_from(minor).unwrap() - 1]));
+            store.note(&id, kept(bytes, minor), before.as_ref()).unwrap();
         }
         let minors = |store: &Components| store.versions(&id).iter().map(|kept| kept.version.minor).collect::<Vec<_>>();
-        assert_eq!(minors(&store), [0, 4, 5, 6, 7]);
+        assert_eq!(minors(&store), [3, 4, 5, 6, 7]);
+        // Back at an earlier one, and on from there: the one that was left is not the way back.
+        store.keep(b"new").unwrap();
+        store.note(&id, kept(b"new", 8), Some(&Digest::of(&all[5]))).unwrap();
+        assert_eq!(minors(&store), [4, 5, 8, 6, 7]);
         store.note(&id, kept(&all[4], 4), None).unwrap();
-        assert_eq!(minors(&store), [0, 5, 6, 7, 4]);
+        assert_eq!(minors(&store), [4, 5, 8, 6, 7]);
         store.keep(b"nobody has it").unwrap();
-        store.prune([(id.clone(), Digest::of(&all[0]))]).unwrap();
+        store.prune([(id.clone(), Digest::of(b"new"))]).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("components")).unwrap().count(), 5);
         store.forget(&id).unwrap();
         store.forget(&id).unwrap();
-        store.prune([(id, Digest::of(&all[0]))]).unwrap();
+        store.prune([(id, Digest::of(b"new"))]).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("components")).unwrap().count(), 1);
     }
 }

@@ -264,13 +264,13 @@ impl<'c> Desk<'c> {
         let empty = |value: &Value| value.as_table().is_some_and(Table::is_empty);
         let decided = decision.iter().filter(|(_, value)| !empty(value));
         table.extend(decided.map(|(key, value)| (key.clone(), value.clone())));
-        let entry = self.understood(id, &table)?;
+        let entry = Self::understood(id, &table)?;
         self.may_run(id, &entry, &offer.examined)?;
         Ok(table)
     }
 
     /// An entry as the reader of the policy understands it.
-    fn understood(&self, id: &PluginId, table: &Table) -> Result<Entry, DeskError> {
+    fn understood(id: &PluginId, table: &Table) -> Result<Entry, DeskError> {
         let wrong = |error: String| DeskError::Decision(format!("what was decided about {id} does not fit: {error}"));
         let text = edit("", id.as_str(), &[Change::Add(table.clone())]).map_err(|error| wrong(error.to_string()))?;
         let policy = Policy::parse(&text, Path::new("")).map_err(|error| wrong(error.message))?;
@@ -318,7 +318,7 @@ impl<'c> Desk<'c> {
         ]
         .map(|(key, value)| Change::Set(vec![key.to_owned()], value.into()))
         .into();
-        let (grants, granting) = self.granting(id, offer.manifest(), &entry.grants, more)?;
+        let (grants, granting) = Self::granting(id, offer.manifest(), &entry.grants, more)?;
         changes.extend(granting);
         let new = Entry { digest: offer.examined.digest, version: None, grants, ..entry.clone() };
         self.may_run(id, &new, &offer.examined)?;
@@ -372,7 +372,7 @@ impl<'c> Desk<'c> {
                         || kept.digest.short() == wanted
                 };
                 // Of two builds of one version the newer one is meant.
-                others().filter(is_it).last().ok_or_else(|| DeskError::NoVersion {
+                others().rfind(is_it).ok_or_else(|| DeskError::NoVersion {
                     id: id.clone(),
                     wanted: wanted.chars().take(80).collect(),
                     kept: others().map(|kept| kept.version.to_string()).collect::<Vec<_>>().join(", "),
@@ -414,21 +414,20 @@ impl<'c> Desk<'c> {
         let mut file = PolicyFile::open(&self.config.plugins)?;
         let entry = self.known(file.policy(), id)?.clone();
         let examined = self.look(id, &entry)?;
-        let (_, changes) = self.granting(id, &examined.manifest, &entry.grants, wishes)?;
+        let (_, changes) = Self::granting(id, &examined.manifest, &entry.grants, wishes)?;
         file.change(id, &changes)?;
         Ok(())
     }
 
     /// The grants with more, and the changes that write them down.
     fn granting(
-        &self,
         id: &PluginId,
         manifest: &Manifest,
         present: &Grants,
         wishes: &[Wish],
     ) -> Result<(Grants, Vec<Change>), DeskError> {
         let mut grants = present.clone();
-        let mut changed = std::collections::BTreeSet::new();
+        let mut touched = std::collections::BTreeSet::new();
         for wish in wishes {
             let Some(asked) = manifest.permissions.get(&wish.permission) else {
                 return Err(DeskError::NotAsked { id: id.clone(), permission: wish.permission });
@@ -443,15 +442,15 @@ impl<'c> Desk<'c> {
             let more = wish.scope.clone().unwrap_or_else(|| asked.entries(wish.permission));
             entries.extend(more.into_iter().filter(|entry| !entries.contains(entry)).collect::<Vec<_>>());
             grants.grant(wish.permission, &entries).map_err(|error| DeskError::Decision(error.to_string()))?;
-            changed.insert(wish.permission);
+            touched.insert(wish.permission);
         }
         let table = grants.to_table();
-        let changes = changed.into_iter().filter_map(|permission| {
+        let changes = touched.into_iter().filter_map(|permission| {
             let value = table.get(permission.as_str())?.clone();
             Some(Change::Set(vec!["grants".to_owned(), permission.to_string()], value))
         });
-        let changes = changes.collect();
-        Ok((grants, changes))
+        let written = changes.collect();
+        Ok((grants, written))
     }
 
     /// Takes grants back: whole, or what is listed of them. The permissions that the plugin cannot do without and has not any more.

@@ -59,6 +59,14 @@ pub struct Entry {
     pub settings: SettingValues,
 }
 
+impl Entry {
+    /// Whether all that the two say differently is what the plugin may, and what is for people.
+    pub fn differs_in_grants_alone(&self, other: &Self) -> bool {
+        let Self { source, version, grants, .. } = other.clone();
+        Self { source, version, grants, ..self.clone() } == *other
+    }
+}
+
 /// Values of a plugin's own settings. Some may be secrets, so that only the names can be shown.
 #[derive(Clone, PartialEq, Default)]
 pub struct SettingValues(pub BTreeMap<String, Value>);

@@ -1,6 +1,7 @@
 //! The owner's side: what the command line says of a house and does to it, running and stopped, as a user calls it.
 
 mod control;
+mod plugin;
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use parlor_tests::prosody::Account;
 use crate::house::prosody;
 
 /// How long anything here may take. Much less is usual.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// A host's folder with one account, `main`, on the suite's server.
 async fn home() -> (Home, Account) {

@@ -125,24 +125,20 @@ impl AddArgs {
             print(&inspect::sheet(&offer.examined, &offer.source))?;
             print(&consent::asked(&id, manifest, |_| true))?;
         }
-        match &terminal {
-            Some(terminal) => {
-                if let Err(DeskError::LooksLike { other, .. }) = desk.check_new(&id, self.id.is_some()) {
-                    let question = format!("{id} looks like {other}, which is installed. Go on?");
-                    if !terminal.agrees(&question)? {
-                        return Err(Ended::Declined("nothing was changed".to_owned()).into());
-                    }
+        if let Some(terminal) = &terminal {
+            if let Err(DeskError::LooksLike { other, .. }) = desk.check_new(&id, self.id.is_some()) {
+                let question = format!("{id} looks like {other}, which is installed. Go on?");
+                if !terminal.agrees(&question)? {
+                    return Err(Ended::Declined("nothing was changed".to_owned()).into());
                 }
-                desk.check_new(&id, true)?;
-                let more = consent::ask(terminal, &format!("Install it as {id}"), &id, manifest, undecided)?;
-                wishes.extend(more);
             }
-            None => {
-                desk.check_new(&id, self.id.is_some())?;
-                if !self.wanted.yes {
-                    let sentence = "nobody can be asked here; give --yes, and --grant or --policy for what it needs";
-                    return Err(Ended::Declined(sentence.to_owned()).into());
-                }
+            desk.check_new(&id, true)?;
+            wishes.extend(consent::ask(terminal, &format!("Install it as {id}"), &id, manifest, undecided)?);
+        } else {
+            desk.check_new(&id, self.id.is_some())?;
+            if !self.wanted.yes {
+                let sentence = "nobody can be asked here; give --yes, and --grant or --policy for what it needs";
+                return Err(Ended::Declined(sentence.to_owned()).into());
             }
         }
         for wish in wishes {

@@ -6,6 +6,7 @@ use super::add::{done, done_as_wanted};
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
 use crate::cli::place::Place;
+use crate::cli::show::Put as _;
 use crate::plugins::PluginId;
 use crate::plugins::desk::{Desk, Wish};
 
@@ -121,7 +122,7 @@ impl RevokeArgs {
             return done(&config, id, &sentence, self.json);
         }
         let needed: Vec<_> = needed.iter().map(ToString::to_string).collect();
-        sentence.push_str(&format!("; {id} cannot do without {}, so it does not run any more", needed.join(", ")));
+        sentence.put(format_args!("; {id} cannot do without {}, so it does not run any more", needed.join(", ")));
         // That it is refused now is what was asked for.
         done_as_wanted(&config, id, &sentence, self.json)
     }

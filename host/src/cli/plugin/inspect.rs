@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::consent;
 use crate::cli::place::Place;
-use crate::cli::show::{Mark, marked, print, print_json, size};
+use crate::cli::show::{Mark, Put as _, marked, print, print_json, size};
 use crate::harmless::harmless;
 use crate::permissions::Grants;
 use crate::plugins::PluginId;
@@ -68,7 +68,7 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
     let manifest = &examined.manifest;
     let title = marked(&format!("{} {}", manifest.name, manifest.version), Mark::Bold);
     let mut text = format!("{title}  {}\n", harmless(&manifest.description, LONGEST));
-    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:9} {value}\n"));
+    let mut line = |name: &str, value: &str| text.put(format_args!("  {name:9} {value}\n"));
     line("source", &harmless(source, LONGEST));
     line("digest", &examined.digest.to_string());
     line("size", &size(examined.size as u64));

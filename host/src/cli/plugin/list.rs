@@ -26,13 +26,13 @@ impl ListArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
         let policy = Policy::load(&config.plugins)?;
-        let status = status::of(&config)?;
+        let house = status::of(&config)?;
         let rows: Vec<_> = policy
             .plugins
             .iter()
             .map(|(id, entry)| {
                 let mut states: Vec<_> =
-                    status.plugins.iter().filter(|one| one.id == id.as_str()).map(|one| one.state.clone()).collect();
+                    house.plugins.iter().filter(|one| one.id == id.as_str()).map(|one| one.state.clone()).collect();
                 states.dedup();
                 let accounts = entry.accounts.as_ref().map(|names| names.iter().map(ToString::to_string).collect());
                 (id, entry, states, accounts.unwrap_or_else(|| vec!["all".to_owned()]))
@@ -58,7 +58,7 @@ impl ListArgs {
             .into_iter()
             .map(|(id, entry, states, accounts)| {
                 let version = entry.version.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
-                let state = if status.running { states.join(", ") } else { "host stopped".to_owned() };
+                let state = if house.running { states.join(", ") } else { "host stopped".to_owned() };
                 let enabled = if entry.enabled { "yes" } else { "no" };
                 let (digest, source) = (entry.digest.short(), entry.source.display().to_string());
                 vec![id.to_string(), version, enabled.to_owned(), accounts.join(", "), state, digest, source]

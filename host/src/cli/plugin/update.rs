@@ -10,7 +10,7 @@ use super::{consent, inspect};
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
 use crate::cli::place::Place;
-use crate::cli::show::{print, print_json};
+use crate::cli::show::{Put as _, print, print_json};
 use crate::config::Config;
 use crate::permissions::Permission;
 use crate::plugins::PluginId;
@@ -19,6 +19,7 @@ use crate::plugins::policy::Entry;
 
 /// What is updated, and how.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
     after_help = "The old version goes on until the new one is agreed to. On a terminal it asks; without one, --yes agrees, and what the new\nversion asks for beyond the old one has to be granted by name:\n\n  parlor plugin update echo                      from where it came from\n  parlor plugin update echo new/echo.wasm --yes\n  parlor plugin update --all --check             what could be updated; changes nothing\n  parlor plugin update echo --yes --grant rooms.send\n\nExit codes: 0 updated, or nothing to do, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
 )]
@@ -196,7 +197,7 @@ fn describe(id: &PluginId, was: &str, offer: &Offer, difference: &Difference) ->
         text.push_str(&consent::asked(id, new, |permission| difference.changed.contains(permission)));
     }
     if !difference.gone.is_empty() {
-        text.push_str(&format!("It does not ask any more for {}\n", list(&difference.gone)));
+        text.put(format_args!("It does not ask any more for {}\n", list(&difference.gone)));
     }
     text
 }

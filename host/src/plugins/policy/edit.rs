@@ -3,6 +3,7 @@
 //! The change is made where the parser says that something stands. What comes out is read again and has to mean just what
 //! was wanted; a file that is written in a way that this does not understand is refused and left alone.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use toml::{
@@ -128,7 +129,8 @@ fn add(text: &str, id: &str, entry: &Table) -> String {
 fn block(path: &[&str], table: &Table) -> String {
     let mut text = format!("{}\n", header(path));
     for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
-        text.push_str(&format!("{} = {value}\n", written_key(key)));
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "{} = {value}", written_key(key));
     }
     for (key, value) in table {
         if let Some(inner) = value.as_table().filter(|inner| !inner.is_empty()) {
