@@ -2,6 +2,8 @@
 //!
 //! [`Shared`] is what everybody else holds: plugins read the snapshot without a hop and send commands here.
 
+mod logins;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,27 +11,24 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::config::{AccountConfig, AccountName, LinkSettings, Settings};
+use self::logins::Logins;
+use crate::config::{AccountConfig, AccountName, Authentication, LinkSettings, Settings};
 use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::router::Router;
 use crate::session::{Answer, Command, Effect, Sent, Session, Snapshot};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
 use crate::store::{KeptRoster, RosterKeeper, Store};
-use crate::xmpp::{ClientState, ConnectError, Link, LinkEvent};
+use crate::xmpp::{ConnectError, Link, LinkEvent, LogIn};
+
+pub use logins::Credentials;
 
 /// How many commands of plugins may wait for the account's task; further ones wait to be put in.
 const COMMANDS: usize = 256;
-
-/// How many commands that send something may wait for the link; further ones wait to be put in.
-const SENDING: usize = 256;
-
-/// How many commands are done before the link has its turn again.
-const BATCH: usize = 32;
 
 /// How many orders of the host may wait for the account's task.
 const ORDERS: usize = 64;
@@ -49,9 +48,7 @@ pub struct Shared {
     pub router: Router,
     snapshot: ArcSwap<Snapshot>,
     settings: ArcSwap<Settings>,
-    commands: mpsc::Sender<Asked>,
-    /// One permit for each command that sends something.
-    sending: Arc<Semaphore>,
+    commands: mpsc::Sender<Command>,
     orders: mpsc::Sender<Order>,
     connection: watch::Receiver<Connection>,
 }
@@ -78,16 +75,10 @@ enum Order {
     PluginsInitialized { done: oneshot::Sender<()> },
     Connect,
     Disconnect(Answer<()>),
+    LogIn(Option<Credentials>, Answer<()>),
+    LogOut(Answer<()>),
     Forget { instance: InstanceId, done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },
-}
-
-/// A command on its way. What sends something holds a permit, so that the task may put it aside until there is room on the
-/// link, and go on with what needs none.
-#[derive(Debug)]
-struct Asked {
-    command: Command,
-    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Shared {
@@ -106,25 +97,27 @@ impl Shared {
         self.connection.clone()
     }
 
-    /// Asks the session for something and waits for the answer. Waits first while too many commands are under way; what
-    /// sends something also waits for the link, and holds up nothing else.
+    /// Asks the session for something and waits for the answer. Waits first while too many commands are under way.
     pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
         let (answer, arrives) = Answer::channel();
-        let command = command(answer);
-        let permit = if command.sends() {
-            Some(Arc::clone(&self.sending).acquire_owned().await.map_err(|_| CallError::Stopped)?)
-        } else {
-            None
-        };
-        self.commands.send(Asked { command, _permit: permit }).await.map_err(|_| CallError::Stopped)?;
+        self.commands.send(command(answer)).await.map_err(|_| CallError::Stopped)?;
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 
-    /// Ends the stream cleanly; it is not connected again.
+    /// Ends the stream cleanly; it is not connected again until somebody logs in.
     pub async fn disconnect(&self) -> Result<(), CallError> {
-        let (answer, arrives) = Answer::channel();
-        self.order(Order::Disconnect(answer)).await?;
-        arrives.await.unwrap_or(Err(CallError::Stopped))
+        self.order_and_wait(Order::Disconnect).await
+    }
+
+    /// Logs in, with the configured password or another one, and waits until that is done. Not before every plugin had its
+    /// chance to listen, and never sooner than a while after the last attempt.
+    pub async fn log_in(&self, credentials: Option<Credentials>) -> Result<(), CallError> {
+        self.order_and_wait(|answer| Order::LogIn(credentials, answer)).await
+    }
+
+    /// Disconnects, and forgets what belonged to the session.
+    pub async fn log_out(&self) -> Result<(), CallError> {
+        self.order_and_wait(Order::LogOut).await
     }
 
     /// Takes away everything that was registered under an instance.
@@ -148,6 +141,12 @@ impl Shared {
     #[cfg(test)]
     pub(crate) fn publish(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
+    }
+
+    async fn order_and_wait(&self, order: impl FnOnce(Answer<()>) -> Order) -> Result<(), CallError> {
+        let (answer, arrives) = Answer::channel();
+        self.order(order(answer)).await?;
+        arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 
     async fn order(&self, order: Order) -> Result<(), CallError> {
@@ -184,7 +183,6 @@ impl Account {
             snapshot: ArcSwap::from_pointee(session.snapshot()),
             settings: ArcSwap::from_pointee(config.settings),
             commands,
-            sending: Arc::new(Semaphore::new(SENDING)),
             orders,
             connection: connection_receiver,
         });
@@ -194,12 +192,11 @@ impl Account {
             roster: RosterKeeper::new(store, &shared.own),
             session,
             link: None,
+            logins: Logins::default(),
             connection,
             commands: command_receiver,
             orders: order_receiver,
-            parked: VecDeque::new(),
             outbox: VecDeque::new(),
-            quiet_at: None,
             effects: Vec::new(),
         };
         Self { shared, task: tokio::spawn(worker.run()) }
@@ -219,6 +216,15 @@ impl Account {
     }
 }
 
+/// Why a stream is closed.
+#[derive(Clone, Copy)]
+enum Farewell {
+    /// The session may go on later.
+    Disconnect,
+    /// It is over.
+    LogOut,
+}
+
 /// The account's task.
 struct Worker {
     shared: Arc<Shared>,
@@ -227,15 +233,12 @@ struct Worker {
     /// Where the roster is kept for later processes.
     roster: RosterKeeper,
     link: Option<Link>,
+    logins: Logins,
     connection: watch::Sender<Connection>,
-    commands: mpsc::Receiver<Asked>,
+    commands: mpsc::Receiver<Command>,
     orders: mpsc::Receiver<Order>,
-    /// Commands that wait for room in the link; each holds a permit.
-    parked: VecDeque<Asked>,
     /// What the link had no room for.
     outbox: VecDeque<(Outgoing, Option<Sent>)>,
-    /// When the server is told that nobody looks (XEP-0352); none = never, or it was told.
-    quiet_at: Option<Instant>,
     /// What follows from what was just handled; kept to spare an allocation for each stanza.
     effects: Vec<Effect>,
 }
@@ -246,7 +249,6 @@ impl Worker {
             self.session.roster_kept(version, items);
         }
         loop {
-            self.unpark();
             let deadline = self.session.next_deadline();
             let has_room = self.has_room();
             tokio::select! {
@@ -258,71 +260,20 @@ impl Worker {
                 // `Shared`, which this task holds too, keeps both channels open.
                 Some(order) = self.orders.recv() => match order {
                     Order::Stop { done } => {
-                        self.close().await;
-                        self.apply();
+                        self.close(Farewell::Disconnect).await;
+                        self.apply().await;
                         // Whoever asked may have been ended; the account ends all the same.
                         let _ = done.send(());
                         return;
                     }
                     order => self.on_order(order).await,
                 },
-                Some(asked) = self.commands.recv() => {
-                    self.take(asked);
-                    // What came together is written together.
-                    for _ in 1..BATCH {
-                        let Ok(asked) = self.commands.try_recv() else { break };
-                        self.apply();
-                        self.take(asked);
-                    }
-                }
-                () = quiet(self.quiet_at) => {
-                    self.quiet_at = None;
-                    if let Some(link) = &mut self.link {
-                        link.set_state(ClientState::Inactive);
-                    }
+                Some(command) = self.commands.recv(), if has_room => {
+                    self.session.command(command, Timestamp::now(), &mut self.effects);
                 }
                 () = until(deadline) => self.session.tick(Timestamp::now(), &mut self.effects),
             }
-            self.apply();
-        }
-    }
-
-    /// Does what a plugin asked for, or puts it aside until the link has room for what it sends.
-    fn take(&mut self, asked: Asked) {
-        if asked.command.sends() && !(self.parked.is_empty() && self.has_room()) {
-            self.parked.push_back(asked);
-        } else {
-            self.execute(asked.command);
-        }
-    }
-
-    fn execute(&mut self, command: Command) {
-        if command.sends() {
-            self.note_activity();
-        }
-        self.session.command(command, Timestamp::now(), &mut self.effects);
-    }
-
-    /// Does what was put aside, as far as there is room now.
-    fn unpark(&mut self) {
-        while !self.parked.is_empty()
-            && self.has_room()
-            && let Some(asked) = self.parked.pop_front()
-        {
-            self.execute(asked.command);
-            self.apply();
-        }
-    }
-
-    /// A plugin does something: somebody looks, and for some time to come.
-    fn note_activity(&mut self) {
-        let wait = self.shared.settings.load().csi_waiting_time;
-        if wait == 0 {
-            return;
-        }
-        self.quiet_at = Some(Instant::now() + Duration::from_secs(u64::from(wait)));
-        if let Some(link) = &mut self.link {
-            link.set_state(ClientState::Active);
+            self.apply().await;
         }
     }
 
@@ -330,33 +281,86 @@ impl Worker {
         match order {
             Order::PluginsInitialized { done } => {
                 self.session.plugins_initialized(Timestamp::now(), &mut self.effects);
-                self.apply();
+                self.apply().await;
+                self.logins.open = true;
+                for (credentials, answer) in std::mem::take(&mut self.logins.early) {
+                    self.log_in(credentials, answer);
+                }
                 let _ = done.send(());
             }
-            Order::Connect => self.connect(),
+            Order::Connect if self.link.is_some() => {}
+            Order::Connect => self.connect(None),
             // The plugin that wanted it is gone, and leaves the connection to the others.
-            Order::Disconnect(answer) if answer.is_abandoned() => {}
+            Order::Disconnect(answer) | Order::LogOut(answer) | Order::LogIn(_, answer) if answer.is_abandoned() => {}
             Order::Disconnect(answer) => {
-                self.close().await;
-                self.apply();
+                self.close(Farewell::Disconnect).await;
+                self.apply().await;
                 answer.give(Ok(()));
             }
+            Order::LogOut(answer) => {
+                self.close(Farewell::LogOut).await;
+                self.apply().await;
+                answer.give(Ok(()));
+            }
+            Order::LogIn(credentials, answer) if !self.logins.open => self.logins.early.push((credentials, answer)),
+            Order::LogIn(credentials, answer) => self.log_in(credentials, answer),
             Order::Forget { instance, done } => {
-                self.parked.retain(|asked| !asked.command.is_abandoned());
                 self.session.instance_gone(instance, &mut self.effects);
-                self.apply();
+                self.apply().await;
                 let _ = done.send(());
             }
             Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
         }
     }
 
-    fn connect(&mut self) {
-        if self.link.is_some() {
-            return;
-        }
-        self.link = Some(Link::start(self.settings.clone()));
+    /// Begins to log in; there must be no link.
+    fn connect(&mut self, credentials: Option<Credentials>) {
+        let after = self.logins.begin(Instant::now());
+        let mut settings = self.settings.clone();
+        let password = credentials.map(|Credentials { jid, password }| {
+            if !jid.is_bare() {
+                settings.jid = jid;
+            }
+            password
+        });
+        self.session.connecting();
+        self.logins.of_a_plugin = false;
+        self.link = Some(Link::log_in(settings, LogIn { password, after }));
         self.connection.send_replace(Connection::Connecting);
+    }
+
+    /// A plugin wants to log in (API rows 54 and 55).
+    fn log_in(&mut self, credentials: Option<Credentials>, answer: Answer<()>) {
+        if self.shared.settings().authentication != Authentication::Login {
+            let why = "this account does not log in with a password (see the setting authentication)";
+            return answer.give(Err(CallError::Unsupported(why.to_owned())));
+        }
+        let is_connected = matches!(*self.connection.borrow(), Connection::Connected(_));
+        match (&self.link, credentials) {
+            (Some(_), None) if is_connected => answer.give(Ok(())),
+            (Some(_), None) => self.logins.wait(answer),
+            (Some(_), Some(_)) if is_connected => {
+                let why = "this account is logged in already; log out first".to_owned();
+                answer.give(Err(CallError::Other(why)));
+            }
+            (link, credentials) => {
+                if link.is_some() {
+                    // Another password is tried in the place of the one that is under way.
+                    self.link = None;
+                    self.session.closed(Timestamp::now(), &mut self.effects);
+                    self.answer_logins(Logins::ended, &Err(CallError::Stopped));
+                }
+                self.connect(credentials);
+                self.logins.of_a_plugin = true;
+                self.logins.wait(answer);
+            }
+        }
+    }
+
+    /// Answers who waits for a log-in, after readers can see what became of it.
+    fn answer_logins(&mut self, who: fn(&mut Logins) -> Vec<Answer<()>>, result: &Result<(), CallError>) {
+        let answers = who(&mut self.logins).into_iter();
+        self.effects.extend(answers.map(|answer| Effect::answer(answer, result.clone())));
     }
 
     fn on_link(&mut self, event: LinkEvent) {
@@ -364,28 +368,12 @@ impl Worker {
         let account = &self.shared.name;
         match event {
             LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
-            LinkEvent::Bound { jid, offers, again } => {
-                tracing::info!(%account, %jid, again = again.len(), "account connected");
+            LinkEvent::Bound { jid, offers } => {
+                tracing::info!(%account, %jid, "account connected");
                 self.connection.send_replace(Connection::Connected(jid.clone().into()));
-                // What waits here is younger than what the link had taken; and what the session wanted to say to the old
-                // stream has lost its sense.
-                let waiting = std::mem::take(&mut self.outbox);
                 self.session.bound(jid, offers, now, &mut self.effects);
-                self.session.send_again(again, now, &mut self.effects);
-                self.effects.extend(waiting.into_iter().filter_map(|(outgoing, sent)| match sent {
-                    Some(sent) => Some(Effect::SendFor(outgoing, sent)),
-                    None if outgoing.outlives_its_stream() => Some(Effect::Send(outgoing)),
-                    None => None,
-                }));
-                self.note_activity();
+                self.answer_logins(Logins::succeeded, &Ok(()));
             }
-            LinkEvent::Suspended { why } if !self.shared.settings.load().auto_reconnect => {
-                tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");
-                self.link = None;
-                self.session.lost(&why.to_string(), now, &mut self.effects);
-                self.connection.send_replace(Connection::Failed(why.to_string()));
-            }
-            LinkEvent::Trying => self.session.reconnecting(now, &mut self.effects),
             LinkEvent::Suspended { why } => {
                 tracing::warn!(%account, reason = %why, "connection lost, reconnecting");
                 self.connection.send_replace(Connection::Retrying(why.to_string()));
@@ -400,10 +388,15 @@ impl Worker {
                 tracing::warn!(%account, reason = %why, after_ms = after.as_millis(), "cannot connect, trying again");
                 self.connection.send_replace(Connection::Retrying(why.to_string()));
                 self.session.retrying(after, &why.to_string(), now, &mut self.effects);
+                self.answer_logins(Logins::failed, &Err(logins::failure(&why)));
+            }
+            LinkEvent::Failed(error) if self.logins.of_a_plugin => {
+                tracing::warn!(%account, reason = %error, "a log-in that a plugin asked for failed");
+                self.fail(&error, Connection::Offline);
             }
             LinkEvent::Failed(error) => {
                 tracing::error!(%account, reason = %error, "account failed");
-                self.fail(&error);
+                self.fail(&error, Connection::Failed(error.to_string()));
             }
             LinkEvent::Closed => {
                 tracing::info!(%account, "connection closed");
@@ -414,28 +407,36 @@ impl Worker {
         }
     }
 
-    fn fail(&mut self, error: &ConnectError) {
+    fn fail(&mut self, error: &ConnectError, stands: Connection) {
         self.link = None;
         self.session.lost(&error.to_string(), Timestamp::now(), &mut self.effects);
-        self.connection.send_replace(Connection::Failed(error.to_string()));
+        self.answer_logins(Logins::failed, &Err(logins::failure(error)));
+        self.connection.send_replace(stands);
     }
 
     /// Says good-bye to the server, if there is a stream.
-    async fn close(&mut self) {
-        self.quiet_at = None;
-        let Some(mut link) = self.link.take() else { return };
-        // Where there is no room the server takes nothing in, and the end of the stream has to say it.
-        if self.shared.snapshot().connected && link.has_room() {
-            let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
-            link.send(Outgoing::Presence(presence));
+    async fn close(&mut self, farewell: Farewell) {
+        let link = self.link.take();
+        let ends = link.is_some();
+        if let Some(mut link) = link {
+            // Where there is no room the server takes nothing in, and the end of the stream has to say it.
+            if self.shared.snapshot().connected && link.has_room() {
+                let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
+                link.send(Outgoing::Presence(presence)).await;
+            }
+            link.close().await;
+            self.connection.send_replace(Connection::Offline);
         }
-        link.close().await;
-        self.connection.send_replace(Connection::Offline);
-        self.session.closed(Timestamp::now(), &mut self.effects);
+        match farewell {
+            Farewell::LogOut => self.session.logged_out(Timestamp::now(), &mut self.effects),
+            Farewell::Disconnect if ends => self.session.closed(Timestamp::now(), &mut self.effects),
+            Farewell::Disconnect => {}
+        }
+        self.answer_logins(Logins::ended, &Err(CallError::Stopped));
     }
 
     /// Does what follows from what was handled, in order. What readers see is published before anybody is told.
-    fn apply(&mut self) {
+    async fn apply(&mut self) {
         if self.session.changed() {
             self.shared.snapshot.store(Arc::new(self.session.snapshot()));
         }
@@ -456,7 +457,7 @@ impl Worker {
         }
         // Its capacity is used again.
         self.effects = effects;
-        self.flush();
+        self.flush().await;
     }
 
     fn put_out(&mut self, outgoing: Outgoing, sent: Option<Sent>) {
@@ -468,13 +469,13 @@ impl Worker {
     }
 
     /// Hands to the link what it has room for. It never waits: an account that waits hears of no failure.
-    fn flush(&mut self) {
+    async fn flush(&mut self) {
         match &mut self.link {
             Some(link) => {
                 while link.has_room()
                     && let Some((outgoing, sent)) = self.outbox.pop_front()
                 {
-                    link.send(outgoing);
+                    link.send(outgoing).await;
                     if let Some(sent) = sent {
                         sent.queued();
                     }
@@ -491,15 +492,8 @@ impl Worker {
     }
 
     /// Whether plugins may ask for more.
-    fn has_room(&self) -> bool {
-        self.outbox.is_empty() && self.link.as_ref().is_none_or(Link::has_room)
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // Whoever waits for a permit would wait for ever.
-        self.shared.sending.close();
+    fn has_room(&mut self) -> bool {
+        self.outbox.is_empty() && self.link.as_mut().is_none_or(Link::has_room)
     }
 }
 
@@ -508,13 +502,6 @@ async fn next_on_link(link: &mut Option<Link>, full: bool) -> Option<LinkEvent> 
     match link {
         Some(link) if !full => Some(link.next().await),
         Some(link) => link.next_or_room().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn quiet(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

@@ -9,8 +9,9 @@ use std::fmt;
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
 
+use crate::card::{Avatar, Card, CardChange};
 use crate::error::StanzaError;
-use crate::xmpp::RawStanza;
+use crate::xmpp::{RawStanza, WholeCard};
 
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 
@@ -216,6 +217,8 @@ pub struct Presence {
     pub delay: Option<Timestamp>,
     /// What a room says of an occupant (XEP-0045, `muc#user`).
     pub muc: Option<Box<MucUser>>,
+    /// What it says of the picture on the sender's card (XEP-0153).
+    pub avatar: Option<Avatar>,
 }
 
 /// What a room says of an occupant, or of what happened to it (XEP-0045, `muc#user`).
@@ -340,6 +343,15 @@ pub enum Body {
     ArchiveFin(ArchiveFin),
     /// What the archive keeps (XEP-0441).
     ArchivePreferences(ArchivePreferences),
+    /// A visiting card (XEP-0054).
+    Card {
+        /// What stands on it.
+        card: Box<Card>,
+        /// All of it, for who changes it.
+        whole: WholeCard,
+    },
+    /// A visiting card whose picture is larger than anybody may have.
+    OversizedCard,
     /// Anything else.
     Other,
 }
@@ -401,26 +413,6 @@ pub enum Outgoing {
     Raw(RawStanza),
 }
 
-impl Outgoing {
-    /// Whether it means the same on a stream that follows a lost one. Questions and answers do not: who asked was told that
-    /// the stream is gone, and the server has answered in our place. Nor do presences, but those about subscriptions: on a
-    /// new stream there are new ones.
-    pub fn outlives_its_stream(&self) -> bool {
-        match self {
-            Self::Message { .. } => true,
-            Self::Presence(presence) => match presence.kind {
-                PresenceOutKind::Subscribe
-                | PresenceOutKind::Subscribed
-                | PresenceOutKind::Unsubscribe
-                | PresenceOutKind::Unsubscribed => true,
-                PresenceOutKind::Available | PresenceOutKind::Unavailable => false,
-            },
-            Self::Raw(raw) => raw.outlives_its_stream(),
-            Self::Ask { .. } | Self::Reply { .. } => false,
-        }
-    }
-}
-
 /// A presence to be sent.
 #[derive(Debug, Clone, Default)]
 pub struct PresenceOut {
@@ -436,6 +428,8 @@ pub struct PresenceOut {
     pub priority: Option<i8>,
     /// It enters a room (XEP-0045, section 7.2).
     pub join: Option<RoomJoin>,
+    /// What it says of the picture on the own card (XEP-0153).
+    pub avatar: Option<Avatar>,
 }
 
 /// The `type` of a presence to be sent.
@@ -486,6 +480,15 @@ pub enum Ask {
     ArchivePreferences,
     /// Change that.
     SetArchivePreferences(ArchivePreferences),
+    /// A visiting card (XEP-0054, section 3.1).
+    Card,
+    /// Change the own visiting card (XEP-0054, section 3.2).
+    SetCard {
+        /// What is on it now; none = there is none.
+        whole: Option<WholeCard>,
+        /// What is to change.
+        change: Box<CardChange>,
+    },
     /// Fetch a room's configuration form (XEP-0045, section 10.2).
     RoomConfig,
     /// Submit a room's configuration; no fields = an instant room (XEP-0045, section 10.1.2).

@@ -64,6 +64,7 @@ pub mod stanza;
 pub mod timers;
 pub mod types;
 pub mod user;
+pub mod vcard;
 
 pub use error::{Error, Result};
 /// Points in time, of the version that [`archive::Options::start`] takes.

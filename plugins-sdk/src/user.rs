@@ -39,3 +39,21 @@ pub async fn set_status(value: impl AsRef<str>, message: Option<&str>) -> Result
 pub async fn set_status_message(message: impl AsRef<str>) -> Result<()> {
     user::set_status_message(message.as_ref().to_owned()).await.map_err(Error::from)
 }
+
+/// Logs in with the configured password, and returns when the session has begun. Needs `session.control`.
+///
+/// Where the account is logged in already, nothing happens.
+pub async fn login() -> Result<()> {
+    user::login(None).await.map_err(Error::from)
+}
+
+/// The same with a password of the plugin's own. The JID is the account's, perhaps with the resource to ask for.
+pub async fn login_with(jid: impl AsRef<str>, password: impl AsRef<str>) -> Result<()> {
+    let credentials = user::Credentials { jid: jid.as_ref().to_owned(), password: password.as_ref().to_owned() };
+    user::login(Some(credentials)).await.map_err(Error::from)
+}
+
+/// Disconnects and forgets the session; plugins live on. Needs `session.control`.
+pub async fn logout() -> Result<()> {
+    user::logout().await.map_err(Error::from)
+}

@@ -11,8 +11,6 @@ pub mod component;
 pub mod conformance;
 pub mod connector;
 pub mod ejabberd;
-pub mod endurance;
-pub mod faults;
 pub mod folder;
 pub mod host;
 pub mod interrupt;

@@ -1,5 +1,4 @@
 //! `contacts`: the roster (API rows 62–68).
-#![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use parlor_tests::client::Client;
 use parlor_tests::prosody::DOMAIN;
@@ -81,8 +80,8 @@ async fn a_contact_is_given_with_its_attributes() {
 }
 
 /// Rows 62-68.
-/// Events roster, rosterInitialized, rosterGroupsFetched, rosterContactsFetched, cachedRoster, rosterPush, contactRequest,
-/// Events contactRemoved, contactPresenceChanged, contactStatusChanged, contactStatusMessageChanged, vcardUpdated.
+/// Events `roster`, `rosterInitialized`, `rosterGroupsFetched`, `rosterContactsFetched`, `cachedRoster`, `rosterPush`, `contactRequest`.
+/// Events `contactRemoved`, `contactPresenceChanged`, `contactStatusChanged`, `contactStatusMessageChanged`, `vcardUpdated`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_roster_is_nobodys_without_the_grant() {
     let house = Plan::new().await.three().start().await;
@@ -119,7 +118,7 @@ async fn the_roster_is_nobodys_without_the_grant() {
     refuses_to_tell(&house, "contacts.read", &events).await;
 }
 
-/// Events contactRequest, contactRemoved, rosterPush.
+/// Events `contactRequest`, `contactRemoved`, `rosterPush`.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_who_comes_and_who_is_removed_is_told() {
     let house = Plan::new().await.three().start().await;
@@ -139,7 +138,7 @@ async fn who_asks_who_comes_and_who_is_removed_is_told() {
     assert_eq!(house.heard(FULL, removed).await["payload"]["contact"]["jid"], jid);
 }
 
-/// Events contactPresenceChanged, contactStatusChanged, contactStatusMessageChanged.
+/// Events `contactPresenceChanged`, `contactStatusChanged`, `contactStatusMessageChanged`.
 #[tokio::test(flavor = "multi_thread")]
 async fn presence_is_told_under_both_names_and_the_text_under_its_own() {
     let (house, mut friend) = house_with_contact().await;
@@ -229,7 +228,8 @@ async fn contacts_are_added_changed_and_removed_and_the_next_read_shows_it() {
     house.call(FULL, "contacts.set-groups", json!({ "jid": jid, "groups": ["x"] })).await.fails("not-found");
 }
 
-/// Rows 66-68. Bad input.
+/// Rows 66-68.
+/// Bad input.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_contact_is_refused_by_the_argument_that_is_wrong() {
     let house = Plan::new().await.three().start().await;
@@ -263,7 +263,8 @@ async fn what_is_no_contact_is_refused_by_the_argument_that_is_wrong() {
     house.call(FULL, "contacts.add", json!({ "jid": jid })).await.fails("offline");
 }
 
-/// Row 68. Events contactRequest.
+/// Rows 68.
+/// Events `contactRequest`.
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_accepted_and_denied() {
     let house = Plan::new().await.three().start().await;
@@ -292,7 +293,7 @@ async fn requests_are_accepted_and_denied() {
     }
 }
 
-/// Settings allow_contact_requests.
+/// Settings `allow_contact_requests`.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_requests_are_not_allowed_nobody_hears_of_them() {
     let house = Plan::new().await.set("allow_contact_requests", false).three().start().await;
@@ -308,7 +309,7 @@ async fn where_requests_are_not_allowed_nobody_hears_of_them() {
     assert_eq!(house.call(FULL, "contacts.get-all", Value::Null).await.ok(), json!([]));
 }
 
-/// Settings auto_subscribe.
+/// Settings `auto_subscribe`.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_is_let_in_and_asked_in_turn_where_that_is_set() {
     let house = Plan::new().await.set("auto_subscribe", true).three().start().await;
@@ -327,7 +328,8 @@ async fn who_asks_is_let_in_and_asked_in_turn_where_that_is_set() {
     }
 }
 
-/// Rows 17, 21-24. Events cachedRoster, roster, rosterInitialized, rosterGroupsFetched, rosterContactsFetched.
+/// Rows 17, 21-24.
+/// Events `cachedRoster`, `roster`, `rosterInitialized`, `rosterGroupsFetched`, `rosterContactsFetched`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_roster_is_kept_across_restarts() {
     let names = ["rosterInitialized", "cachedRoster", "roster", "rosterGroupsFetched", "rosterContactsFetched"];

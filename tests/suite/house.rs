@@ -205,6 +205,12 @@ impl Plan {
         self
     }
 
+    /// Its accounts are not connected before a plugin logs in.
+    pub(crate) fn unconnected(mut self) -> Self {
+        self.connects = false;
+        self.set("auto_login", false)
+    }
+
     /// Adds a caller that is told what to do under its id.
     pub(crate) fn caller(self, id: &str, entry: impl FnOnce(Entry) -> Entry) -> Self {
         self.plugin(id, "caller", |new| entry(new.set("name", id)))

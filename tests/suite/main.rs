@@ -20,6 +20,7 @@ mod rooms;
 mod settings;
 mod timers;
 mod user;
+mod vcard;
 
 // What holds across them.
 mod accounts;
@@ -27,10 +28,8 @@ mod bad_arguments;
 mod bad_input;
 mod connected;
 mod demo;
-mod faults;
 mod gone;
 mod limits;
-mod owner;
 mod plugins;
 mod secrets;
 mod tidy;

@@ -90,6 +90,12 @@ fn only_the_api_and_what_runs_guests_name_the_bindings() {
 }
 
 #[test]
+fn only_the_store_names_the_database() {
+    let may = |path: &str| path.starts_with("host/src/store/");
+    nobody(&named(&["host/src"], &["rusqlite"], may), "only host/src/store/ may name it");
+}
+
+#[test]
 fn only_password_opens_passwords() {
     let may = |path: &str| path.starts_with("host/src/xmpp/") || path == "host/src/lib.rs";
     nobody(&named(&["host/src"], &["Password::", "xmpp::password", "zeroize"], may), "only host/src/xmpp/ may");

@@ -1,4 +1,4 @@
-//! `user`: the account that a plugin runs for (API rows 53, 57–61).
+//! `user`: the account that a plugin runs for (API rows 53–61).
 
 use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
@@ -62,7 +62,8 @@ async fn the_status_is_read_set_and_seen() {
     house.call(FULL, "connection.connected", Value::Null).await.is(true);
 }
 
-/// Rows 57, 58, 61.
+/// Rows 57-61.
+/// Events `statusChanged`, `statusMessageChanged`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_status_is_nobodys_without_the_grant() {
     let house = Plan::new().await.three().start().await;
@@ -81,8 +82,8 @@ async fn the_status_is_nobodys_without_the_grant() {
     house.call(FULL, "user.set-status-message", json!({ "message": "x".repeat(5_000) })).await.invalid("message");
 }
 
-/// Row 129: kept while there is no connection.
-/// Rows 57.
+/// Kept while there is no connection.
+/// Rows 57, 129.
 /// Settings `default_state`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_status_is_kept_while_offline() {
@@ -93,4 +94,78 @@ async fn a_status_is_kept_while_offline() {
     house.call(NARROW, "user.get-status", Value::Null).await.is(json!({ "value": "xa", "message": "" }));
     house.call(NARROW, "user.set-status", json!({ "value": "chat", "message": "hi" })).await.ok();
     house.call(NARROW, "user.get-status", Value::Null).await.is(json!({ "value": "chat", "message": "hi" }));
+}
+
+/// Rows 34, 55, 56.
+/// Events `logout`, `disconnected`, `connected`, `statusInitialized`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_out_forgets_the_session_and_a_log_in_begins_another() {
+    let house = Plan::new().await.three().start().await;
+    house.call(FULL, "user.set-status", json!({ "value": "dnd", "message": "reading" })).await.ok();
+    let mut heard = Vec::new();
+    for name in ["disconnected", "logout", "connected", "statusInitialized", "roster", "initialized"] {
+        heard.push((name, house.listen(FULL, name).await));
+    }
+    house.call(FULL, "user.logout", Value::Null).await.ok();
+    house.call(FULL, "connection.connected", Value::Null).await.is(false);
+    house.call(FULL, "user.get-status", Value::Null).await.is(json!({ "value": "online", "message": "" }));
+    house.call(FULL, "contacts.get-all", Value::Null).await.fails("not-ready");
+    house.call(FULL, "api.wait-until", json!({ "promise": "roster" })).await.fails("stopped");
+    house.call(FULL, "api.wait-until", json!({ "promise": "pluginsInitialized" })).await.is("none");
+    // What is set meanwhile is sent on connecting.
+    house.call(FULL, "user.set-status", json!({ "value": "xa" })).await.ok();
+    house.call(FULL, "user.login", Value::Null).await.ok();
+    house.call(FULL, "connection.connected", Value::Null).await.is(true);
+    for promise in ["connected", "roster", "initialized"] {
+        house.call(FULL, "api.wait-until", json!({ "promise": promise })).await.is("none");
+    }
+    for (name, n) in heard {
+        assert_eq!(house.heard(FULL, n).await["name"], name);
+    }
+    house.call(FULL, "user.get-status", Value::Null).await.is(json!({ "value": "xa", "message": "" }));
+    house.call(FULL, "user.login", Value::Null).await.ok();
+    let again = json!({ "jid": house.account().jid.to_string(), "password": house.account().password });
+    house.call(FULL, "user.login", again).await.fails("other");
+}
+
+/// Rows 51, 54.
+/// Settings `auto_login`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_logs_in_with_a_password_of_its_own() {
+    let house = Plan::new().await.unconnected().three().start().await;
+    house.call(FULL, "connection.connected", Value::Null).await.is(false);
+    let jid = house.account().jid.to_string();
+    let with = |jid: &str, password: &str| json!({ "jid": jid, "password": password });
+    for (jid, password, argument) in [
+        ("romeo@localhost", "x", "jid"),
+        ("", "x", "jid"),
+        ("@", "x", "jid"),
+        (&jid, "", "password"),
+        (&jid, "a\0b", "password"),
+        (&jid, &"x".repeat(1 << 18), "password"),
+    ] {
+        house.call(FULL, "user.login", with(jid, password)).await.invalid(argument);
+    }
+    let error = house.call(FULL, "user.login", with(&jid, "wrong")).await.fails("stanza");
+    assert_eq!((&error["condition"], &error["kind"]), (&json!("not-authorized"), &json!("auth")));
+    house.call(FULL, "connection.connected", Value::Null).await.is(false);
+    // The account lives on: the next one counts.
+    house.call(FULL, "user.login", with(&format!("{jid}/mine"), &house.account().password)).await.ok();
+    house.call(FULL, "user.jid", Value::Null).await.is(format!("{jid}/mine"));
+    house.call(FULL, "connection.disconnect", Value::Null).await.ok();
+    house.call(FULL, "contacts.get-all", Value::Null).await.is(json!([]));
+}
+
+/// Rows 54-56.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_logs_in_or_out_without_the_grant() {
+    let house = Plan::new().await.three().start().await;
+    let credentials = json!({ "jid": house.account().jid.to_string(), "password": "x" });
+    let calls = [
+        ("user.login", Value::Null, "session.control", None),
+        ("user.login", credentials, "session.control", None),
+        ("user.logout", Value::Null, "session.control", None),
+    ];
+    refuses(&house, &calls).await;
+    house.call(BARE, "connection.connected", Value::Null).await.is(true);
 }

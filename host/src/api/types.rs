@@ -56,7 +56,12 @@ fn show(show: Show) -> String {
 
 impl From<&Contact> for wit::Contact {
     fn from(contact: &Contact) -> Self {
-        let jid = contact.jid.to_string();
+        let jid = match &contact.occupant {
+            Some(nick) => format!("{}/{nick}", contact.jid),
+            None => contact.jid.to_string(),
+        };
+        let card = contact.card.as_deref();
+        let picture = card.and_then(|known| known.card.picture.as_ref());
         Self {
             user_id: contact.jid.node().map_or_else(|| jid.clone(), ToString::to_string),
             jid,
@@ -78,10 +83,10 @@ impl From<&Contact> for wit::Contact {
                     since: date_time(resource.since),
                 })
                 .collect(),
-            image: None,
-            image_type: None,
-            url: None,
-            vcard_updated: None,
+            image: picture.map(|picture| picture.base64().to_owned()),
+            image_type: card.and_then(|known| known.card.picture_type.clone()),
+            url: card.and_then(|known| known.card.url.clone()),
+            vcard_updated: card.map(|known| date_time(known.updated)),
         }
     }
 }

@@ -2,13 +2,15 @@
 
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, pace, text};
+use super::{answer, caller, jid, pace, text};
+use crate::account::Credentials;
 use crate::bindings::parlor::plugin::types::{Error, Status as WitStatus};
-use crate::bindings::parlor::plugin::user::{Host, HostWithStore};
+use crate::bindings::parlor::plugin::user::{Credentials as WitCredentials, Host, HostWithStore};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping};
 use crate::session::{Command, StatusValue};
+use crate::xmpp::Supplied;
 
 /// The longest status text.
 const MAX_MESSAGE: usize = 4 << 10;
@@ -39,6 +41,47 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn set_status_message(accessor: &Accessor<T, Self>, message: String) -> Result<(), Error> {
         answer(set(accessor, None, Some(message)).await)
     }
+
+    async fn login(accessor: &Accessor<T, Self>, credentials: Option<WitCredentials>) -> Result<(), Error> {
+        // Taken over at once, so that the password is wiped whatever comes of it.
+        let credentials = credentials.map(|WitCredentials { jid, password }| (jid, Supplied::new(password)));
+        answer(login(accessor, credentials).await)
+    }
+
+    async fn logout(accessor: &Accessor<T, Self>) -> Result<(), Error> {
+        answer(logout(accessor).await)
+    }
+}
+
+async fn login<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    credentials: Option<(String, Supplied)>,
+) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor)?;
+    let account = &instance.account;
+    let credentials = match credentials {
+        None => None,
+        Some((text, password)) => {
+            let jid = jid("jid", &text)?;
+            if jid.to_bare() != account.own {
+                return Err(CallError::invalid("jid", format!("is not this account's, which is {}", account.own)));
+            }
+            if !password.is_usable() {
+                return Err(CallError::invalid("password", "must have 1 to 1024 bytes, and no NUL"));
+            }
+            Some(Credentials { jid, password })
+        }
+    };
+    instance.require(Permission::SessionControl, Target::None)?;
+    let _waits = instance.waits_for_session();
+    account.log_in(credentials).await
+}
+
+async fn logout<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor)?;
+    instance.require(Permission::SessionControl, Target::None)?;
+    let _waits = instance.waits_for_session();
+    instance.account.log_out().await
 }
 
 async fn set<T: Send + 'static>(

@@ -103,7 +103,7 @@ permissions! {
     StatusWrite = "status.write", Low, None, "Sets this account's own status.";
     Storage = "storage", Low, Quota, "Keeps data of its own on this machine.";
     TokensRead = "tokens.read", High, None, "Reads the tokens of a BOSH session, with which the session can be taken over.";
-    VcardRead = "vcard.read", Low, None, "Fetches the visiting cards of people.";
+    VcardRead = "vcard.read", Low, Jids, "Fetches the visiting cards of people.";
     VcardWrite = "vcard.write", Medium, None, "Changes this account's own visiting card.";
 }
 

@@ -2,9 +2,6 @@
 //!
 //! A guest that wants more is ended: it could only abort, with a less telling reason.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use wasmtime::ResourceLimiter;
 
 use super::limits::Limits;
@@ -20,8 +17,6 @@ pub(super) struct Ceiling {
     memories: usize,
     /// Bytes of all its memories together.
     taken: usize,
-    /// The same for those who look from outside.
-    shown: Arc<AtomicU64>,
 }
 
 /// What a guest wanted too much of.
@@ -38,8 +33,7 @@ pub(super) enum Exceeded {
 }
 
 impl Ceiling {
-    /// `shown` says from now on how many bytes of memory are taken.
-    pub(super) fn new(limits: &Limits, shown: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self {
             memory: limits.memory,
             table_elements: limits.table_elements as usize,
@@ -47,7 +41,6 @@ impl Ceiling {
             tables: limits.tables as usize,
             memories: limits.memories as usize,
             taken: 0,
-            shown,
         }
     }
 }
@@ -59,7 +52,6 @@ impl ResourceLimiter for Ceiling {
             return Err(Exceeded::Memory(self.memory).into());
         }
         self.taken = taken;
-        self.shown.store(taken as u64, Relaxed);
         Ok(true)
     }
 
@@ -101,7 +93,7 @@ mod tests {
     fn run(text: &str, limits: &Limits) -> Result<(), String> {
         let engine = Engine::default();
         let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
-        let mut store = Store::new(&engine, Ceiling::new(limits, Arc::default()));
+        let mut store = Store::new(&engine, Ceiling::new(limits));
         store.limiter(|ceiling| ceiling);
         let ran = Instance::new(&mut store, &module, &[])
             .and_then(|instance| instance.get_typed_func::<(), ()>(&mut store, "go")?.call(&mut store, ()));

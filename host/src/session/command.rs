@@ -5,10 +5,11 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 use tokio::sync::oneshot;
 
+use crate::card::CardChange;
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
 use crate::plugins::InstanceId;
-use crate::session::{ArchivePage, Attribute, Chat, ContactWish, Room, StatusValue, ViewChange};
+use crate::session::{ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, StatusValue, ViewChange};
 use crate::stanza::{ArchiveQuery, Draft, MessageKind, RoomJoin};
 use crate::xmpp::RawStanza;
 
@@ -131,6 +132,31 @@ pub enum Command {
         /// The answer.
         answer: Answer<()>,
     },
+    /// API rows 69 and 70.
+    GetCard {
+        /// Whose.
+        jid: Jid,
+        /// Ask again, even where it is known.
+        force: bool,
+        /// The answer.
+        answer: Answer<Arc<KnownCard>>,
+    },
+    /// API row 71.
+    SetCard {
+        /// What is to change.
+        change: Box<CardChange>,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API row 72.
+    UpdateCard {
+        /// Whose.
+        jid: Jid,
+        /// Ask again, even where it is known.
+        force: bool,
+        /// The answer.
+        answer: Answer<()>,
+    },
     /// API rows 58–61. None keeps what is there.
     SetStatus {
         /// The value.
@@ -183,28 +209,6 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether doing it sends something, so that it waits while the link takes nothing in. Others never wait for it.
-    pub fn sends(&self) -> bool {
-        match self {
-            Self::SendMessage { .. }
-            | Self::SendRaw { .. }
-            | Self::SendIq { .. }
-            | Self::QueryArchive { .. }
-            | Self::OpenRoom { .. }
-            | Self::CloseRoom { .. }
-            | Self::Contact { .. }
-            | Self::SetStatus { .. } => true,
-            Self::OpenChat { .. }
-            | Self::CloseChat { .. }
-            | Self::ChangeChatView { .. }
-            | Self::SetChatAttribute { .. }
-            | Self::Emit { .. }
-            | Self::AddPromises { .. }
-            | Self::RejectPromise { .. }
-            | Self::WaitUntil { .. } => false,
-        }
-    }
-
     /// Whether nobody waits for the answer any more: the call was given up, or its plugin has ended.
     pub fn is_abandoned(&self) -> bool {
         match self {
@@ -214,12 +218,15 @@ impl Command {
             Self::OpenChat { answer, .. } => answer.is_abandoned(),
             Self::OpenRoom { answer, .. } => answer.is_abandoned(),
             Self::WaitUntil { answer, .. } => answer.is_abandoned(),
+            Self::GetCard { answer, .. } => answer.is_abandoned(),
             Self::SendRaw { answer, .. }
             | Self::CloseChat { answer, .. }
             | Self::ChangeChatView { answer, .. }
             | Self::SetChatAttribute { answer, .. }
             | Self::CloseRoom { answer, .. }
             | Self::Contact { answer, .. }
+            | Self::SetCard { answer, .. }
+            | Self::UpdateCard { answer, .. }
             | Self::SetStatus { answer, .. }
             | Self::Emit { answer, .. }
             | Self::AddPromises { answer, .. }

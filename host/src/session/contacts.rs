@@ -67,7 +67,12 @@ impl Session {
             return turn.answer(answer, Err(CallError::Offline));
         }
         if self.roster.contacts.is_none() {
-            return turn.answer(answer, Err(CallError::NotReady("rosterContactsFetched")));
+            return match (&wish, self.promises.is_rejected("rosterContactsFetched")) {
+                // A server without a roster still passes requests on, and nothing tells what became of them.
+                (ContactWish::Accept, true) => send_verdict(jid, PresenceOutKind::Subscribed, answer, turn),
+                (ContactWish::Deny, true) => send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn),
+                _ => turn.answer(answer, Err(CallError::NotReady("rosterContactsFetched"))),
+            };
         }
         match wish {
             ContactWish::Accept | ContactWish::Deny => self.answer_request(jid, &wish, answer, turn),
@@ -120,8 +125,8 @@ impl Session {
         if !self.roster.get(&jid).is_some_and(|contact| contact.requesting) {
             return turn.answer(answer, Err(CallError::NotFound(format!("a request of {jid}"))));
         }
-        let to = Some(Jid::from(jid.clone()));
         if *wish == ContactWish::Accept {
+            let to = Some(Jid::from(jid.clone()));
             let pending = Pending { jid, item: None, subscribe: false, pushed: false, answer };
             let kind = PresenceOutKind::Subscribed;
             if self.wait_for_push(Waiting::Contact(pending), turn) {
@@ -129,11 +134,9 @@ impl Session {
             }
             return;
         }
-        let kind = PresenceOutKind::Unsubscribed;
-        let denial = Outgoing::Presence(PresenceOut { to, kind, ..PresenceOut::default() });
         self.request_is_over(&jid, turn);
         // To a denial the server says nothing.
-        turn.out.push(Effect::SendFor(denial, Sent::Raw(answer)));
+        send_verdict(jid, PresenceOutKind::Unsubscribed, answer, turn);
     }
 
     /// Nobody asks any more.
@@ -196,6 +199,12 @@ impl Session {
             turn.answer(pending.answer, Ok(()));
         }
     }
+}
+
+/// Lets somebody see our presence, or not; the answer is given when that is queued.
+fn send_verdict(jid: BareJid, kind: PresenceOutKind, answer: Answer<()>, turn: &mut Turn<'_>) {
+    let verdict = PresenceOut { to: Some(Jid::from(jid)), kind, ..PresenceOut::default() };
+    turn.out.push(Effect::SendFor(Outgoing::Presence(verdict), Sent::Raw(answer)));
 }
 
 fn check_groups(groups: &[String]) -> Result<(), CallError> {

@@ -24,6 +24,13 @@ pub enum Effect {
     Keep(KeepRoster),
 }
 
+impl Effect {
+    /// Give this answer, in its turn.
+    pub fn answer<T: Send + 'static>(answer: Answer<T>, result: Result<T, CallError>) -> Self {
+        Self::Answer(Due::new(answer, result))
+    }
+}
+
 /// What to answer when a stanza was queued.
 #[derive(Debug)]
 pub enum Sent {

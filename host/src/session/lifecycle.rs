@@ -6,6 +6,7 @@ use jid::{FullJid, Jid};
 use jiff::Timestamp;
 
 use crate::event::Payload;
+use crate::session::cards::Cards;
 use crate::session::names;
 use crate::session::rooms::GiveUp;
 use crate::session::roster::ROSTER_PROMISES;
@@ -34,6 +35,13 @@ impl Session {
         let turn = &mut self.turn(now, effects);
         self.fire(names::PLUGINS_INITIALIZED, Payload::None, turn);
         self.fire("connectionInitialized", Payload::None, turn);
+    }
+
+    /// Somebody logs in (again), so that what others wait for may come after all.
+    pub fn connecting(&mut self) {
+        if self.link == Link::Over {
+            self.link = Link::Starting;
+        }
     }
 
     /// A new stream is up. Where one was there before, it could not be resumed, and everything is built up anew.
@@ -136,20 +144,12 @@ impl Session {
         self.feedback(self.status.value, self.status.message.clone(), turn);
     }
 
-    /// A connection is being tried for again.
-    pub fn reconnecting(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        let turn = &mut self.turn(now, effects);
-        if self.link == Link::Suspended {
-            self.fire("reconnecting", Payload::None, turn);
-        }
-    }
-
     /// An attempt to connect failed; the next one comes after this long.
     pub fn retrying(&mut self, after: std::time::Duration, why: &str, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
-        if self.link == Link::Over {
-            // Somebody tries again, so that what others wait for may come after all.
-            self.link = Link::Starting;
+        self.connecting();
+        if self.promises.is_resolved("connected") {
+            self.fire("reconnecting", Payload::None, turn);
         }
         self.feedback(StatusValue::Offline, format!("{why}; trying again in {} s", after.as_secs()), turn);
     }
@@ -180,6 +180,7 @@ impl Session {
         self.focus = None;
         self.features.clear();
         self.archives.forget();
+        self.status = Status::initial(&self.settings);
         self.fire("logout", Payload::None, turn);
     }
 
@@ -200,11 +201,11 @@ impl Session {
         self.announced = false;
         self.questions.end(&mut self.deadlines, turn);
         self.archives.end(turn);
+        self.end_changes(turn);
         self.rooms_cut(give_up, turn);
         self.forget_presence(turn);
         if give_up == GiveUp::Yes {
             self.give_up_auto_joins();
-            self.again.clear();
             self.deadlines.clear();
         }
     }
@@ -212,6 +213,7 @@ impl Session {
     /// API row 34.
     fn forget_session(&mut self, turn: &mut Turn<'_>) {
         self.roster.end();
+        self.cards = Cards::default();
         self.promises.end_host_waits(turn.out);
         let fresh: Vec<&str> = names::promises().filter(|name| *name != names::PLUGINS_INITIALIZED).collect();
         self.promises.rearm(&fresh);

@@ -3,8 +3,8 @@
 //! [`Session`] is fed with what came over the stream, what plugins want and what time it is; it changes its state and
 //! says what follows as [`Effect`]s, in order. Readers never touch it: they hold a [`Snapshot`].
 
-mod again;
 mod archive;
+mod cards;
 mod chats;
 mod command;
 mod contacts;
@@ -37,6 +37,7 @@ use crate::plugins::InstanceId;
 use crate::stanza::{Incoming, Outgoing};
 
 pub use archive::{ArchivePage, Archived, Pager};
+pub use cards::KnownCard;
 pub use chats::Chat;
 pub use command::{Answer, Command};
 pub use contacts::ContactWish;
@@ -61,6 +62,7 @@ pub struct Session {
     /// The connect order of this stream has got as far as the first presence.
     announced: bool,
     roster: roster::Roster,
+    cards: cards::Cards,
     chats: chats::Chats,
     rooms: rooms::Rooms,
     /// The open chat or room that a person types into.
@@ -68,7 +70,6 @@ pub struct Session {
     promises: promises::Promises,
     questions: questions::Questions,
     seen: messages::Seen,
-    again: again::Again,
     archives: archive::Archives,
     /// Features that were told, with whose they are.
     features: BTreeSet<(Jid, String)>,
@@ -104,22 +105,22 @@ impl Session {
     /// An account that has not connected yet.
     pub fn new(own: Jid, settings: Settings) -> Self {
         let names = names::Names::new();
-        let value = settings.default_state.parse().unwrap_or(StatusValue::Online);
+        let status = Status::initial(&settings);
         Self {
             own,
             settings,
             link: lifecycle::Link::Starting,
             deadlines: deadlines::Deadlines::default(),
-            status: Status { value, message: String::new() },
+            status,
             announced: false,
             roster: roster::Roster::default(),
+            cards: cards::Cards::default(),
             chats: chats::Chats::default(),
             rooms: rooms::Rooms::default(),
             focus: None,
             promises: promises::Promises::new(&names),
             questions: questions::Questions::default(),
             seen: messages::Seen::new(),
-            again: again::Again::default(),
             archives: archive::Archives::new(),
             features: BTreeSet::new(),
             message_event: names.get("message"),
@@ -178,6 +179,9 @@ impl Session {
                 self.open_room(&jid, rooms::Wish { nick, join, configure }, answer, turn);
             }
             Command::CloseRoom { jid, answer } => self.close_room(&jid, answer, turn),
+            Command::GetCard { jid, force, answer } => self.get_card(&jid, force, answer, turn),
+            Command::UpdateCard { jid, force, answer } => self.update_card(&jid, force, answer, turn),
+            Command::SetCard { change, answer } => self.set_card(change, answer, turn),
             Command::Contact { jid, wish, answer } => self.wish_contact(jid, wish, answer, turn),
             Command::SetStatus { value, message, answer } => {
                 let result = self.set_status(value, message, turn);

@@ -53,6 +53,9 @@ impl Contact {
 
 impl Session {
     pub(super) fn presence(&mut self, presence: Presence, turn: &mut Turn<'_>) {
+        if let (PresenceKind::Available, Some(avatar)) = (&presence.kind, &presence.avatar) {
+            self.avatar_seen(&presence.from, avatar, turn);
+        }
         let bare = presence.from.to_bare();
         if self.rooms.has(&bare) {
             return self.room_presence(&bare, presence, turn);

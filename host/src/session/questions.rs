@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use jid::{BareJid, Jid};
 
+use crate::card::Card;
 use crate::error::CallError;
 use crate::session::deadlines::{DeadlineKey, Deadlines, Late};
-use crate::session::{Answer, Session, Turn, contacts};
+use crate::session::{Answer, Session, Turn, cards, contacts};
 use crate::stanza::{self, Ask, Body, Outgoing, Query, Request};
 use crate::stanza::{Disco, Identity, Reply};
 use crate::xmpp::RawStanza;
@@ -27,6 +28,12 @@ pub(super) enum Waiting {
         versioned: bool,
     },
     Contact(contacts::Pending),
+    /// Somebody's card.
+    Card(Jid, cards::Fetch),
+    /// The own card, to be changed.
+    OwnCard(cards::Change),
+    /// The own card, changed to this.
+    CardSet(cards::Change, Box<Card>),
     ServerDisco,
     AccountDisco,
     /// A page of an archive, by the query's id.
@@ -52,9 +59,13 @@ impl Waiting {
     fn is_abandoned(&self) -> bool {
         match self {
             Self::Contact(pending) => pending.answer.is_abandoned(),
+            Self::Card(_, fetch) => fetch.is_abandoned(),
             Self::Plugin(answer) => answer.is_abandoned(),
-            // Whoever waits for an archive waits in `archive`.
-            Self::Roster { .. }
+            // Whoever waits for an archive waits in `archive`; changes of the card end in their turn, since the next one
+            // waits for it.
+            Self::OwnCard(_)
+            | Self::CardSet(..)
+            | Self::Roster { .. }
             | Self::ServerDisco
             | Self::AccountDisco
             | Self::Archive(_)
@@ -92,6 +103,10 @@ impl Questions {
             match question.waiting {
                 Waiting::Plugin(answer) => turn.answer(answer, Err(CallError::Offline)),
                 Waiting::Contact(pending) => turn.answer(pending.answer, Err(CallError::Offline)),
+                Waiting::Card(_, fetch) => fetch.fail(CallError::Offline, turn),
+                Waiting::OwnCard(change) | Waiting::CardSet(change, _) => {
+                    turn.answer(change.answer, Err(CallError::Offline));
+                }
                 Waiting::Roster { .. }
                 | Waiting::ServerDisco
                 | Waiting::AccountDisco
@@ -212,6 +227,8 @@ impl Session {
             | Waiting::ArchivePreferencesSet => {}
             Waiting::RoomConfigured(room) => self.room_configured(&room, &Err(error), turn),
             Waiting::Contact(pending) => turn.answer(pending.answer, Err(error)),
+            Waiting::Card(_, fetch) => fetch.fail(error, turn),
+            Waiting::OwnCard(change) | Waiting::CardSet(change, _) => self.change_failed(change, error, turn),
             Waiting::Plugin(asker) => turn.answer(asker, Err(error)),
         }
     }
@@ -291,6 +308,9 @@ impl Session {
                 let result = answer.outcome.map(|_| ()).map_err(CallError::Stanza);
                 self.room_configured(&room, &result, turn);
             }
+            Waiting::Card(owner, fetch) => self.card_came(&owner, fetch, answer.outcome, turn),
+            Waiting::OwnCard(change) => self.own_card_came(change, answer.outcome, turn),
+            Waiting::CardSet(change, card) => self.card_was_set(change, *card, answer.outcome, turn),
             Waiting::Contact(pending) => self.contact_answered(pending, answer.outcome.map(drop), turn),
             Waiting::Plugin(asker) => {
                 turn.answer(asker, answer.outcome.map(|_| answer.raw).map_err(CallError::Stanza));

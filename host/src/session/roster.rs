@@ -12,6 +12,7 @@ use jid::BareJid;
 
 use crate::error::CallError;
 use crate::event::Payload;
+use crate::session::cards::KnownCard;
 use crate::session::deadlines::Late;
 use crate::session::presence::ContactResource;
 use crate::session::{Effect, Session, Turn};
@@ -43,6 +44,11 @@ pub struct Contact {
     pub groups: Vec<String>,
     /// Connected clients, the one that is spoken to first at the front.
     pub resources: Vec<ContactResource>,
+    /// Its card, once that was fetched.
+    pub card: Option<Arc<KnownCard>>,
+    /// It is nobody of the roster but the occupant of a room, whose address `jid` is, under this nickname: an event about its
+    /// card says so.
+    pub occupant: Option<String>,
 }
 
 impl Contact {
@@ -56,6 +62,8 @@ impl Contact {
             requesting: false,
             groups: item.groups,
             resources: Vec::new(),
+            card: None,
+            occupant: None,
         }
     }
 
@@ -80,6 +88,8 @@ impl Contact {
             requesting: true,
             groups: Vec::new(),
             resources: Vec::new(),
+            card: None,
+            occupant: None,
         }
     }
 
@@ -112,6 +122,7 @@ impl Contact {
     /// Takes over what presence said of the contact that this replaces.
     fn with_presence_of(mut self, known: &Self) -> Self {
         self.resources.clone_from(&known.resources);
+        self.card.clone_from(&known.card);
         self.requesting = known.requesting && !self.sees_us();
         self
     }
@@ -239,12 +250,13 @@ impl Roster {
                 for stranger in &ended.strangers {
                     contacts.remove(stranger);
                 }
-                let asking: Vec<BareJid> =
-                    contacts.values().filter(|one| one.requesting).map(|one| one.jid.clone()).collect();
-                for jid in asking {
-                    if let Some(contact) = contacts.get_mut(&jid) {
+                let more = contacts.values().filter(|one| one.requesting || one.card.is_some());
+                let more: Vec<BareJid> = more.map(|one| one.jid.clone()).collect();
+                for contact in more {
+                    if let Some(contact) = contacts.get_mut(&contact).map(Arc::make_mut) {
                         // The server repeats what is still open.
-                        Arc::make_mut(contact).requesting = false;
+                        contact.requesting = false;
+                        contact.card = None;
                     }
                 }
                 Some((version, contacts))

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use jid::Jid;
 
+use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::messages::check_text;
@@ -21,6 +22,13 @@ pub struct Status {
     pub value: StatusValue,
     /// Its text; may be empty.
     pub message: String,
+}
+
+impl Status {
+    /// That of an account whose session has not begun.
+    pub(super) fn initial(settings: &Settings) -> Self {
+        Self { value: settings.default_state.parse().unwrap_or(StatusValue::Online), message: String::new() }
+    }
 }
 
 /// What the own status can be (API row 58).
@@ -125,7 +133,7 @@ impl Session {
         }
     }
 
-    fn announce(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn announce(&mut self, turn: &mut Turn<'_>) {
         turn.send(Outgoing::Presence(self.presence_to(None)));
         if self.status.value.is_hidden() {
             // The server tells the rooms by itself (RFC 6121, section 4.6.3).
@@ -148,6 +156,7 @@ impl Session {
             show: self.status.value.show(),
             status: Some(self.status.message.clone()).filter(|message| !message.is_empty()),
             join: None,
+            avatar: (!hidden).then(|| self.own_avatar()),
         }
     }
 }

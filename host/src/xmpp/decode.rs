@@ -14,7 +14,9 @@ use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence as WirePresence, Show as WireShow, Type};
 use xmpp_parsers::stanza::Stanza;
 
+use super::encode::AVATAR;
 use super::raw::RawStanza;
+use crate::card::Avatar;
 use crate::error::StanzaError;
 use crate::stanza::{Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, Show};
 
@@ -158,8 +160,22 @@ fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
         status: best(&presence.statuses),
         priority: presence.priority.0,
         delay: payload("delay", ns::DELAY).and_then(extensions::stamp),
+        avatar: payload("x", AVATAR).and_then(avatar),
         muc: payload("x", ns::MUC_USER).map(|x| Box::new(muc::occupant(x))),
         from: presence.from.unwrap_or_else(|| own.to_bare().into()),
+    }
+}
+
+/// What is said of a picture (XEP-0153, section 3). None: what is no hash.
+fn avatar(update: &Element) -> Option<Avatar> {
+    let Some(photo) = update.get_child("photo", AVATAR) else { return Some(Avatar::Unknown) };
+    let hash = photo.text().trim().to_ascii_lowercase();
+    match hash.as_str() {
+        "" => Some(Avatar::None),
+        hash if hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            Some(Avatar::Hash(hash.to_owned()))
+        }
+        _ => None,
     }
 }
 

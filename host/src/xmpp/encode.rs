@@ -16,7 +16,9 @@ use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Priority, Show as WireShow, Type};
 use xmpp_parsers::stanza::Stanza;
 
+use super::card;
 use super::raw::is_forbidden;
+use crate::card::Avatar;
 use crate::stanza::{
     Ask, Disco, Draft, Extensions, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply, RoomJoin,
     RosterItem, Show,
@@ -24,6 +26,9 @@ use crate::stanza::{
 
 pub(super) const REPLY: &str = "urn:xmpp:reply:0";
 pub(super) const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+
+/// XEP-0153.
+pub(super) const AVATAR: &str = "vcard-temp:x:update";
 
 /// The stanza that says it.
 pub(super) fn encode(outgoing: Outgoing) -> Stanza {
@@ -60,7 +65,7 @@ pub(super) fn name(name: &'static str) -> NcName {
 }
 
 /// Text that XML can carry: what it cannot is replaced, since one such character would make the whole stanza vanish.
-fn clean(text: String) -> String {
+pub(super) fn clean(text: String) -> String {
     if text.chars().any(is_forbidden) { text.replace(is_forbidden, "\u{fffd}") } else { text }
 }
 
@@ -150,7 +155,18 @@ fn presence(out: PresenceOut) -> Presence {
     // The library writes a priority on every presence, zero where none is set.
     presence.priority = Priority(out.priority.unwrap_or(0));
     presence.payloads.extend(out.join.map(|join| join_element(join).into()));
+    presence.payloads.extend(out.avatar.map(avatar));
     presence
+}
+
+/// What is said of the own picture (XEP-0153, section 3): nothing yet, that there is none, or which.
+fn avatar(avatar: Avatar) -> Element {
+    let update = Element::builder("x", AVATAR);
+    match avatar {
+        Avatar::Unknown => update.build(),
+        Avatar::None => update.append(Element::bare("photo", AVATAR)).build(),
+        Avatar::Hash(hash) => update.append(text("photo", AVATAR, hash)).build(),
+    }
 }
 
 fn join_element(join: RoomJoin) -> Muc {
@@ -173,6 +189,8 @@ fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
         Ask::Archive(query) => (true, archive::query(*query)),
         Ask::ArchivePreferences => (false, Element::bare("prefs", MAM)),
         Ask::SetArchivePreferences(preferences) => (true, archive::preferences(preferences)),
+        Ask::Card => (false, Element::bare("vCard", ns::VCARD)),
+        Ask::SetCard { whole, change } => (true, card::changed(whole, *change)),
         Ask::EnableCarbons => (true, Element::bare("enable", ns::CARBONS)),
         Ask::RoomConfig => (false, Element::bare("query", MUC_OWNER)),
         Ask::ConfigureRoom { fields } => (true, Element::builder("query", MUC_OWNER).append(room_form(fields)).build()),

@@ -4,8 +4,9 @@
 //! came. `decode` decides what may be believed, `encode` writes, [`RawStanza`] carries XML past the rest of the house.
 //! Nothing here knows of plugins, grants or rosters.
 
-mod bind;
+mod card;
 mod connect;
+mod cut;
 mod decode;
 mod encode;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -20,10 +21,11 @@ mod sasl;
 mod srv;
 mod tls;
 
+pub use card::WholeCard;
 pub use connect::{CertificateFault, ConnectError};
 pub use intake::Lost;
-pub use link::{ClientState, Link, LinkEvent};
-pub use password::PasswordError;
+pub use link::{Link, LinkEvent, LogIn};
+pub use password::{PasswordError, Supplied};
 pub use raw::{RawStanza, is_sendable};
 
 /// Whether what logs under this target sees the stream before or after it is encrypted. Below `info` such libraries write

@@ -17,6 +17,8 @@ use crate::config::PasswordSource;
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 /// More than any password, less than a disk image given by mistake.
 const MAX_BYTES: u64 = 64 * 1024;
+/// How long a password may be that somebody brings along, in bytes.
+const MAX_SUPPLIED: usize = 1_024;
 /// How much of a failed command's complaint is repeated, in characters.
 const MAX_COMPLAINT: usize = 200;
 
@@ -47,6 +49,29 @@ impl Password {
             Ok("") => Err(PasswordError::Empty { origin: origin.clone() }),
             Ok(line) => Ok(Self(Zeroizing::new(line.to_owned()))),
         }
+    }
+}
+
+/// A password that somebody brings along for one log-in and what follows from it, in place of the configured one. Opaque
+/// outside of this folder, prints as nothing, and is wiped when the link that was given it ends.
+#[derive(Debug)]
+pub struct Supplied(Password);
+
+impl Supplied {
+    /// Takes it over; no copy is left where it came from.
+    pub fn new(password: String) -> Self {
+        Self(Password(Zeroizing::new(password)))
+    }
+
+    /// Whether a server could take it at all: 1 to 1,024 bytes, none of them NUL (RFC 4616, section 2).
+    pub fn is_usable(&self) -> bool {
+        let value = self.0.expose();
+        (1..=MAX_SUPPLIED).contains(&value.len()) && !value.contains('\0')
+    }
+
+    /// The password, for the log-in alone.
+    pub(super) fn password(&self) -> &Password {
+        &self.0
     }
 }
 
@@ -266,5 +291,11 @@ mod tests {
     fn a_password_prints_as_nothing() {
         let password = Password(Zeroizing::new("canary".to_owned()));
         assert!(!format!("{password:?} {password} {password:#?}").contains("canary"));
+        let supplied = Supplied::new("canary".to_owned());
+        assert!(!format!("{supplied:?} {supplied:#?}").contains("canary"));
+        assert!(supplied.is_usable());
+        for odd in ["", "a\0b", &"x".repeat(1_025)] {
+            assert!(!Supplied::new(odd.to_owned()).is_usable());
+        }
     }
 }

@@ -163,6 +163,8 @@ fn events_are_seen_by_grant_and_scope() {
         requesting: false,
         groups: Vec::new(),
         resources: Vec::new(),
+        card: None,
+        occupant: None,
     }));
 
     assert!(sees("connected", Payload::None), "free");
@@ -238,10 +240,10 @@ fn what_is_wrong_is_refused_with_what_to_write() {
 #[test]
 fn admission_names_what_is_lacking_altogether() {
     let held = grants("\"contacts.read\" = true\n\"messages.send\" = [\"a@example.org\"]");
-    let wanted = grants("\"contacts.read\" = true\n\"messages.send\" = [\"*\"]\n\"vcard.read\" = true");
+    let wanted = grants("\"contacts.read\" = true\n\"messages.send\" = [\"*\"]\n\"vcard.write\" = true");
     let missing = held.covers(&wanted);
-    assert_eq!(missing, [Missing { permission: Permission::VcardRead }]);
-    assert_eq!(missing[0].to_string(), "vcard.read");
+    assert_eq!(missing, [Missing { permission: Permission::VcardWrite }]);
+    assert_eq!(missing[0].to_string(), "vcard.write");
     assert_eq!(wanted.covers(&held), []);
 }
 

@@ -34,8 +34,7 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
         wasi: false,
         warnings: Vec::new(),
     };
-    let account = account::Account::start(account, crate::store::Store::in_memory());
-    Instance::new(&admitted, Arc::clone(account.shared()), Arc::default())
+    Instance::new(&admitted, Arc::clone(account::Account::start(account, crate::store::Store::in_memory()).shared()))
 }
 
 #[tokio::test]

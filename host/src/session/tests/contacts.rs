@@ -1,6 +1,4 @@
 //! The roster: versions, pushes, and what plugins do with contacts.
-#![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
-
 use super::*;
 use crate::session::roster::MAX_CONTACTS;
 
@@ -40,7 +38,8 @@ fn contact(desk: &Desk, jid: &str) -> Option<Arc<Contact>> {
     desk.session.snapshot().contacts?.get(&bare(jid)).cloned()
 }
 
-/// Row 17. Events cachedRoster.
+/// Rows 17.
+/// Events `cachedRoster`.
 #[test]
 fn a_roster_that_was_kept_is_used_when_the_server_says_that_it_holds() {
     let mut desk = Desk::new(Settings::default());
@@ -80,7 +79,7 @@ fn a_roster_that_was_kept_is_used_when_the_server_says_that_it_holds() {
     assert!(matches!(desk.kept.last(), Some(KeepRoster::Whole { version, .. }) if version == "v9"));
 }
 
-/// Row 17.
+/// Rows 17.
 #[test]
 fn versions_are_spoken_of_only_to_a_server_that_gives_them() {
     let mut desk = Desk::new(Settings::default());
@@ -329,7 +328,8 @@ fn a_server_that_refuses_is_late_or_goes_away_is_told_to_who_asked() {
     assert_eq!(desk.session.questions.len(), 4, "those of the new stream");
 }
 
-/// Row 68. Events contactRequest, contactRemoved.
+/// Rows 68.
+/// Events `contactRequest`, `contactRemoved`.
 #[test]
 fn a_request_is_accepted_when_the_roster_says_so_and_denied_at_once() {
     let paris = "paris@example.org";
@@ -365,7 +365,25 @@ fn a_request_is_accepted_when_the_roster_says_so_and_denied_at_once() {
     assert_eq!(desk.session.questions.len(), 0);
 }
 
-/// Settings allow_contact_requests, auto_subscribe.
+/// Rows 68.
+#[test]
+fn requests_can_be_answered_on_a_server_without_a_roster() {
+    let mut desk = Desk::new(Settings::default());
+    desk.bind();
+    let early = got(&mut wish(&mut desk, "paris@example.org", ContactWish::Accept));
+    assert_eq!(early, Some(Err(CallError::NotReady("rosterContactsFetched"))));
+    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
+    desk.answer(None, id, Err(stanza_error("service-unavailable")));
+    desk.forget();
+    for (verdict, sent) in [(ContactWish::Accept, "subscribed"), (ContactWish::Deny, "unsubscribed")] {
+        assert_eq!(got(&mut wish(&mut desk, "paris@example.org", verdict)), Some(Ok(())));
+        assert_eq!(desk.lines(), [format!("> {sent} to paris@example.org")]);
+    }
+    let none = got(&mut wish(&mut desk, NURSE, add(None)));
+    assert_eq!(none, Some(Err(CallError::NotReady("rosterContactsFetched"))), "the promise says why");
+}
+
+/// Settings `allow_contact_requests`, `auto_subscribe`.
 #[test]
 fn no_requests_means_none_even_where_everybody_would_be_let_in() {
     let mut desk =

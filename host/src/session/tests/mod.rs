@@ -1,7 +1,7 @@
 //! The session through its public functions: what comes in, what follows.
 
-mod again;
 mod archive;
+mod cards;
 mod chats;
 mod connect;
 mod contacts;
@@ -66,7 +66,7 @@ fn item(jid: &str, subscription: &str) -> RosterItem {
 }
 
 fn presence(from: &str, kind: PresenceKind) -> Presence {
-    Presence { from: jid(from), kind, show: None, status: None, priority: 0, delay: None, muc: None }
+    Presence { from: jid(from), kind, show: None, status: None, priority: 0, delay: None, muc: None, avatar: None }
 }
 
 fn occupant(nick: &str, kind: PresenceKind, status: &[u16]) -> Presence {
@@ -288,7 +288,7 @@ impl Desk {
 fn line(stanza: &Outgoing) -> String {
     match stanza {
         Outgoing::Message { to, kind, .. } => format!("> {kind} to {to}"),
-        Outgoing::Presence(PresenceOut { to, kind, show, status, priority, join }) => {
+        Outgoing::Presence(PresenceOut { to, kind, show, status, priority, join, .. }) => {
             let mut words = vec![match kind {
                 PresenceOutKind::Available => "> available".to_owned(),
                 other => format!("> {other:?}").to_lowercase(),

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::card::CardChange;
 use crate::session::{messages, questions, rooms};
 use crate::stanza::{Draft, Invite, RoomJoin};
 
@@ -30,6 +31,8 @@ enum Step {
     Say(u8, bool),
     Iq,
     Status(u8),
+    Wish(u8, u8),
+    Card(u8, u8),
     Promise(u8, u8),
     Emit(u8, u8),
     Reject(u8, u8),
@@ -60,6 +63,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<u8>(), any::<bool>()).prop_map(|(a, b)| Step::Say(a, b)),
         2 => Just(Step::Iq),
         2 => any::<u8>().prop_map(Step::Status),
+        3 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Wish(a, b)),
+        3 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Card(a, b)),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Promise(a, b)),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Emit(a, b)),
         1 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Reject(a, b)),
@@ -199,8 +204,35 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
             let (by, name, reason) = (instance(by), promise(name), String::new());
             desk.command(Command::RejectPromise { by, name, reason, answer: open.answer() });
         }
+        Step::Wish(who, what) => wish(desk, open, &jid(address(who)), what),
+        Step::Card(who, what) => card(desk, open, jid(address(who)), what),
         Step::Await(name) => desk.command(Command::WaitUntil { name: promise(name), answer: open.answer() }),
         Step::Gone(which) => desk.run(|session, _, out| session.instance_gone(instance(which), out)),
+    }
+}
+
+fn wish(desk: &mut Desk, open: &mut Open, jid: &Jid, what: u8) {
+    let wishes = [
+        ContactWish::Add { fullname: None },
+        ContactWish::Remove,
+        ContactWish::Rename("x".to_owned()),
+        ContactWish::SetGroups(vec!["g".to_owned()]),
+        ContactWish::Accept,
+        ContactWish::Deny,
+    ];
+    let wish = wishes[usize::from(what) % wishes.len()].clone();
+    desk.command(Command::Contact { jid: jid.to_bare(), wish, answer: open.answer() });
+}
+
+fn card(desk: &mut Desk, open: &mut Open, jid: Jid, what: u8) {
+    let force = what > 127;
+    match what % 3 {
+        0 => desk.command(Command::GetCard { jid, force, answer: open.answer() }),
+        1 => desk.command(Command::UpdateCard { jid, force, answer: open.answer() }),
+        _ => {
+            let change = Box::new(CardChange { role: Some("bot".to_owned()), ..CardChange::default() });
+            desk.command(Command::SetCard { change, answer: open.answer() });
+        }
     }
 }
 
@@ -235,6 +267,7 @@ proptest! {
         }
         prop_assert!(open.0.iter_mut().all(|answered| answered()), "somebody waits for ever");
         prop_assert_eq!(desk.session.rooms.waiters() + desk.session.chats.pending() + desk.session.questions.len(), 0);
+        prop_assert_eq!(desk.session.cards.sizes(), (0, 0));
         prop_assert_eq!(desk.session.promises.sizes(), (names::promises().count(), 0));
         prop_assert!(desk.session.next_deadline().is_none());
     }

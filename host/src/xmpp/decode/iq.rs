@@ -11,6 +11,7 @@ use xmpp_parsers::stanza::Stanza;
 
 use super::{archive, bare_jid_attribute, is_own_account, stanza_error};
 use crate::stanza::{Answer, Body, Disco, Identity, Incoming, MAM, Query, Request, RosterItem};
+use crate::xmpp::card;
 use crate::xmpp::raw::RawStanza;
 
 /// How many groups of one contact are looked at.
@@ -85,6 +86,12 @@ fn body(payload: &Element) -> Body {
     }
     if payload.is("prefs", MAM) {
         return Body::ArchivePreferences(archive::preferences(payload));
+    }
+    if payload.is("vCard", ns::VCARD) {
+        return match card::read(payload) {
+            Ok((card, whole)) => Body::Card { card: Box::new(card), whole },
+            Err(_) => Body::OversizedCard,
+        };
     }
     Body::Other
 }

@@ -419,9 +419,11 @@ fn answers_say_what_the_house_understands_and_keep_the_rest() {
     let Ok(Body::Disco(Disco { identities, features })) = answer("type='result'", disco).outcome else { panic!() };
     assert_eq!((identities[0].kind.as_str(), identities[0].lang.as_deref()), ("im", Some("en")));
     assert_eq!(features, ["urn:x"]);
-    let other = answer("type='result' from='a@b'", "<vCard xmlns='vcard-temp'/>");
+    let card = answer("type='result'", "<vCard xmlns='vcard-temp'><FN>x</FN></vCard>");
+    assert!(matches!(card.outcome, Ok(Body::Card { card, .. }) if card.full_name.as_deref() == Some("x")));
+    let other = answer("type='result' from='a@b'", "<unknown xmlns='urn:unknown'/>");
     assert_eq!((other.outcome, other.from), (Ok(Body::Other), Some(jid("a@b"))));
-    assert!(other.raw.to_xml().contains("vCard"));
+    assert!(other.raw.to_xml().contains("unknown"));
     let error = "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
     let error = answer("type='error'", error).outcome.unwrap_err();
     assert_eq!((error.condition.as_str(), error.kind.as_str()), ("item-not-found", "cancel"));

@@ -4,6 +4,7 @@ mod archive;
 mod connection;
 mod contacts;
 mod user;
+mod vcard;
 
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
@@ -34,6 +35,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "settings" => call_settings(function, args).await,
         "timers" => call_timers(n, function, args).await,
         "user" => user::call(function, args).await,
+        "vcard" => vcard::call(function, args).await,
         "deed" => deed(n, function, args).await,
         _ => Err(unknown(name)),
     }

@@ -106,7 +106,8 @@ pub(crate) fn contact(contact: &Contact) -> Value {
         "jid": contact.jid, "fullname": contact.fullname, "user-id": contact.user_id,
         "subscription": contact.subscription, "ask": contact.ask, "requesting": contact.requesting,
         "groups": contact.groups, "chat-status": contact.chat_status, "status": contact.status,
-        "resources": resources.collect::<Value>(),
+        "resources": resources.collect::<Value>(), "image": contact.image, "image-type": contact.image_type,
+        "url": contact.url, "vcard-updated": contact.vcard_updated,
     })
 }
 

@@ -16,6 +16,11 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
             user::set_status(text(args, "value")?, message.as_deref()).await.map(Value::from)
         }
         "set-status-message" => user::set_status_message(text(args, "message")?).await.map(Value::from),
+        "login" => match arg::<Option<String>>(args, "jid")? {
+            None => user::login().await.map(Value::from),
+            Some(jid) => user::login_with(jid, text(args, "password")?).await.map(Value::from),
+        },
+        "logout" => user::logout().await.map(Value::from),
         _ => Err(unknown(function)),
     }
 }

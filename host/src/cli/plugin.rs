@@ -1,12 +1,28 @@
-//! `parlor plugin build`: from a folder with source to the file that can be installed.
+//! `parlor plugin`: what the author of a plugin needs.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::plugins::build::{self, Built};
+
+/// What can be done with a plugin.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Build a Rust plugin's folder into the one file that can be installed
+    Build(BuildArgs),
+}
+
+impl PluginCommand {
+    /// Does it.
+    pub fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Build(arguments) => arguments.run(),
+        }
+    }
+}
 
 /// What to build, and how to say that it was.
 #[derive(Debug, Args)]
@@ -44,15 +60,16 @@ mod tests {
 
     #[derive(Debug, Parser)]
     struct Cli {
-        #[command(flatten)]
-        arguments: BuildArgs,
+        #[command(subcommand)]
+        command: PluginCommand,
     }
 
     #[test]
     fn the_folder_is_the_present_one_unless_named() {
-        let Cli { arguments } = Cli::parse_from(["build"]);
+        let Cli { command: PluginCommand::Build(arguments) } = Cli::parse_from(["plugin", "build"]);
         assert_eq!(arguments.folder, PathBuf::from("."));
-        let Cli { arguments } = Cli::parse_from(["build", "echo", "-o", "echo.wasm", "--json"]);
+        let Cli { command: PluginCommand::Build(arguments) } =
+            Cli::parse_from(["plugin", "build", "echo", "-o", "echo.wasm", "--json"]);
         assert_eq!(arguments.folder, PathBuf::from("echo"));
         assert_eq!(arguments.output, Some(PathBuf::from("echo.wasm")));
         assert!(arguments.json);

@@ -1,0 +1,130 @@
+//! Log-ins that plugins ask for (API rows 54 and 55): who waits for one, how often one may be tried, and what a failure is to
+//! its caller.
+
+use std::time::Duration;
+
+use jid::Jid;
+use tokio::time::Instant;
+
+use crate::error::{CallError, StanzaError};
+use crate::session::Answer;
+use crate::xmpp::{ConnectError, Supplied};
+
+/// The least time between the beginnings of two log-ins; it doubles with each one that fails, since servers lock out who
+/// guesses.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// The most.
+const LONGEST: Duration = Duration::from_mins(1);
+
+/// What a plugin brings along.
+#[derive(Debug)]
+pub struct Credentials {
+    /// As whom: the account's address, perhaps with the resource to ask for.
+    pub jid: Jid,
+    /// Its password.
+    pub password: Supplied,
+}
+
+/// Who waits for the log-in that is under way, and when the next one may begin.
+#[derive(Debug, Default)]
+pub(super) struct Logins {
+    /// Every plugin has had its chance to listen.
+    pub(super) open: bool,
+    /// Asked for before that.
+    pub(super) early: Vec<(Option<Credentials>, Answer<()>)>,
+    /// A plugin began the one that is under way, so that its failure is that plugin's and not the house's.
+    pub(super) of_a_plugin: bool,
+    waiting: Vec<Answer<()>>,
+    began: Option<Instant>,
+    failures: u32,
+}
+
+impl Logins {
+    /// One begins. How long it has to wait.
+    pub(super) fn begin(&mut self, now: Instant) -> Duration {
+        let interval = INTERVAL.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+        let after = self.began.map_or(Duration::ZERO, |began| interval.saturating_sub(now - began));
+        self.began = Some(now + after);
+        after
+    }
+
+    pub(super) fn wait(&mut self, answer: Answer<()>) {
+        self.waiting.retain(|answer| !answer.is_abandoned());
+        self.waiting.push(answer);
+    }
+
+    /// It worked. Who waited for it.
+    pub(super) fn succeeded(&mut self) -> Vec<Answer<()>> {
+        self.failures = 0;
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// It did not.
+    pub(super) fn failed(&mut self) -> Vec<Answer<()>> {
+        self.failures = self.failures.saturating_add(1);
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// It was given up.
+    pub(super) fn ended(&mut self) -> Vec<Answer<()>> {
+        let early = std::mem::take(&mut self.early).into_iter().map(|(_, answer)| answer);
+        std::mem::take(&mut self.waiting).into_iter().chain(early).collect()
+    }
+}
+
+/// Why a log-in failed, for the plugin that asked for it: what the server said, and nothing of this machine.
+pub(super) fn failure(error: &ConnectError) -> CallError {
+    let refused = |condition: &str| {
+        CallError::Stanza(Box::new(StanzaError {
+            condition: condition.to_owned(),
+            kind: "auth".to_owned(),
+            text: Some(error.to_string()),
+            xml: format!("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{condition}/></failure>"),
+        }))
+    };
+    match error {
+        ConnectError::NotAuthorized { .. } => refused("not-authorized"),
+        ConnectError::AccountDisabled { .. } => refused("account-disabled"),
+        ConnectError::TimedOut { .. } => CallError::TimedOut,
+        ConnectError::Password(_) | ConnectError::CaFile { .. } => {
+            CallError::Other("the host lacks what it needs to log in; its log says what".to_owned())
+        }
+        error => CallError::Other(format!("the log-in failed: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_ins_are_never_closer_than_the_interval_and_failures_stretch_it() {
+        let start = Instant::now();
+        let mut logins = Logins::default();
+        assert_eq!(logins.begin(start), Duration::ZERO);
+        assert_eq!(logins.begin(start), INTERVAL);
+        assert_eq!(logins.begin(start + INTERVAL), INTERVAL);
+        let later = start + Duration::from_hours(1);
+        let waits = (0..8).map(|_| {
+            logins.began = Some(later);
+            logins.failed();
+            logins.begin(later).as_secs()
+        });
+        assert_eq!(waits.collect::<Vec<_>>(), [4, 8, 16, 32, 60, 60, 60, 60]);
+        logins.succeeded();
+        logins.began = Some(later);
+        assert_eq!(logins.begin(later), INTERVAL);
+    }
+
+    #[test]
+    fn what_a_plugin_hears_of_a_failure_names_no_file_of_this_machine() {
+        let jid: Jid = "bot@example.org".parse().unwrap();
+        let refused = failure(&ConnectError::NotAuthorized { jid });
+        assert!(
+            matches!(refused, CallError::Stanza(error) if error.condition == "not-authorized" && error.kind == "auth")
+        );
+        let path = "/home/somebody/ca.pem".into();
+        let hidden = failure(&ConnectError::CaFile { path, cause: "no".to_owned() });
+        assert!(!hidden.to_string().contains("somebody"), "{hidden}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Roster and log-in against a peer that says what it must not.
+
+use futures_util::FutureExt;
+
+use super::*;
+use crate::session::ContactWish;
+use crate::xmpp::Supplied;
+
+const ROSTER: &str = "<query xmlns='jabber:iq:roster' ver='v1'><item jid='romeo@far' subscription='both'/></query>";
+
+async fn known(account: &Account) -> Vec<String> {
+    let ready = account.shared().ask(|answer| Command::WaitUntil { name: "rosterContactsFetched".into(), answer });
+    soon("the roster", ready).await.unwrap();
+    account.shared().snapshot().contacts.iter().flat_map(|contacts| contacts.keys()).map(ToString::to_string).collect()
+}
+
+/// What comes before the answer to a ping: by then everything that the peer said before has been seen.
+async fn seen(session: &mut PeerSession) -> Vec<String> {
+    session.say("<iq xmlns='jabber:client' type='get' id='seen'><ping xmlns='urn:xmpp:ping'/></iq>").await;
+    let mut heard = Vec::new();
+    loop {
+        let (xml, id) = soon("an answer", session.hear_xml()).await;
+        if id == "seen" {
+            return heard;
+        }
+        heard.push(xml);
+    }
+}
+
+/// Rules roster push from elsewhere.
+#[tokio::test]
+async fn a_roster_changes_by_the_word_of_the_own_account_alone() {
+    let peer = Peer::start(Manners::default()).await;
+    let (account, mut session) = connected(&peer).await;
+    soon("the presence", session.settle(ROSTER)).await;
+    assert_eq!(known(&account).await, ["romeo@far"]);
+    let push = |from: &str, items: &str| {
+        format!(
+            "<iq xmlns='jabber:client' type='set' id='push' {from}><query xmlns='jabber:iq:roster'>{items}</query></iq>"
+        )
+    };
+    let evil = "<item jid='evil@far' subscription='both'/>";
+    for from in ["from='evil@far'", "from='localhost'", "from='bot@localhost/other'", "from='bot@localhost.far'"] {
+        session.say(&push(from, evil)).await;
+        session.say(&push(from, "<item jid='romeo@far' subscription='remove'/>")).await;
+    }
+    // From the account itself, so that it is owed an answer; and still it is no push.
+    for items in ["", "<item/>", "<item jid='a@far'/><item jid='evil@far'/>"] {
+        session.say(&push("", items)).await;
+    }
+    let heard = seen(&mut session).await;
+    assert_eq!(heard.len(), 3, "{heard:?}");
+    assert!(heard.iter().all(|xml| xml.contains("bad-request")), "{heard:?}");
+    assert_eq!(known(&account).await, ["romeo@far"]);
+    for from in ["", "from='bot@localhost'"] {
+        session.say(&push(from, "<item jid='nurse@far' subscription='to'/>")).await;
+        assert!(seen(&mut session).await[0].contains("result"));
+        assert_eq!(known(&account).await, ["nurse@far", "romeo@far"]);
+        session.say(&push(from, "<item jid='nurse@far' subscription='remove'/>")).await;
+        seen(&mut session).await;
+        assert_eq!(known(&account).await, ["romeo@far"]);
+    }
+    soon("the end of the account", account.stop()).await;
+}
+
+/// Rules IQ replies count from whom was asked.
+#[tokio::test]
+async fn nobody_else_answers_for_the_roster() {
+    let peer = Peer::start(Manners::default()).await;
+    let (account, mut session) = connected(&peer).await;
+    soon("the presence", session.settle(ROSTER)).await;
+    known(&account).await;
+    let shared = Arc::clone(account.shared());
+    let adding = tokio::spawn(async move {
+        let (jid, wish) = ("nurse@far".parse().unwrap(), ContactWish::Add { fullname: None });
+        shared.ask(|answer| Command::Contact { jid, wish, answer }).await
+    });
+    let (asked, id) = soon("the roster set", session.hear_xml()).await;
+    assert!(asked.contains("nurse@far") && !asked.contains("subscription") && !asked.contains("to="), "{asked}");
+    for from in ["evil@far", "nurse@far", "bot@localhost/other"] {
+        session.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}' from='{from}'/>")).await;
+    }
+    assert!(seen(&mut session).await.is_empty(), "nobody is asked for a subscription yet");
+    assert!(!adding.is_finished());
+    session.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'/>")).await;
+    assert!(soon("the request", session.hear_xml()).await.0.contains("subscribe"));
+    assert_eq!(soon("the answer", adding).await.unwrap(), Ok(()));
+    assert_eq!(known(&account).await, ["nurse@far", "romeo@far"]);
+    soon("the end of the account", account.stop()).await;
+}
+
+/// Rows 17.
+#[tokio::test]
+async fn a_server_with_versions_is_asked_for_what_has_changed() {
+    let peer = Peer::start(Manners { roster_versions: true, resumption: false, ..Manners::default() }).await;
+    let (account, mut session) = connected(&peer).await;
+    let asked = soon("the presence", session.settle(ROSTER)).await;
+    assert!(asked.contains("ver=\"\"") || asked.contains("ver=''"), "{asked}");
+    assert_eq!(known(&account).await, ["romeo@far"]);
+    drop(session);
+    let mut session = soon("the connection", peer.accept()).await.unwrap();
+    let asked = soon("the presence", session.settle("")).await;
+    assert!(asked.contains("v1"), "{asked}");
+    assert_eq!(known(&account).await, ["romeo@far"]);
+    soon("the end of the account", account.stop()).await;
+}
+
+fn credentials(password: &str) -> Credentials {
+    Credentials { jid: "bot@localhost/mine".parse().unwrap(), password: Supplied::new(password.to_owned()) }
+}
+
+/// Rows 54, 55.
+#[tokio::test]
+async fn a_log_in_of_a_plugin_that_fails_is_that_plugins_alone() {
+    let peer = Peer::start(Manners { password: "mine", ..Manners::default() }).await;
+    let account = account(&peer);
+    account.shared().plugins_initialized().await;
+    let shared = Arc::clone(account.shared());
+    let first = tokio::spawn(async move { shared.log_in(None).await });
+    assert!(soon("a client", peer.accept()).await.is_none(), "the configured password is another");
+    let refused = soon("an answer", first).await.unwrap();
+    assert!(matches!(refused, Err(CallError::Stanza(error)) if error.condition == "not-authorized"));
+    until_it_is(&account, |connection| *connection == Connection::Offline).await;
+
+    let shared = Arc::clone(account.shared());
+    let second = tokio::spawn(async move { shared.log_in(Some(credentials("mine"))).await });
+    let mut session = soon("the log-in", peer.accept()).await.unwrap();
+    assert_eq!(soon("an answer", second).await.unwrap(), Ok(()));
+    assert_eq!(account.shared().snapshot().jid.as_str(), "bot@localhost/mine");
+    soon("the presence", session.settle(ROSTER)).await;
+    let twice = soon("an answer", account.shared().log_in(Some(credentials("mine")))).await;
+    assert!(matches!(twice, Err(CallError::Other(_))));
+    assert_eq!(soon("an answer", account.shared().log_in(None)).await, Ok(()));
+
+    let shared = Arc::clone(account.shared());
+    let out = tokio::spawn(async move { shared.log_out().await });
+    while soon("the good-bye", session.hear()).await.is_some() {}
+    drop(session);
+    soon("the log-out", out).await.unwrap().unwrap();
+    assert_eq!(*account.shared().connection().borrow(), Connection::Offline);
+    assert!(account.shared().snapshot().contacts.is_none());
+    soon("the end of the account", account.stop()).await;
+}
+
+/// Rows 55.
+/// Nobody misses an event of a session that a plugin begins while others still start.
+#[tokio::test]
+async fn a_log_in_waits_until_every_plugin_can_listen() {
+    let peer = Peer::start(Manners::default()).await;
+    let account = account(&peer);
+    let shared = Arc::clone(account.shared());
+    let early = shared.log_in(None);
+    tokio::pin!(early);
+    // The first poll puts the order in; the second order is done after it.
+    assert!(early.as_mut().now_or_never().is_none());
+    soon("an order", account.shared().forget(InstanceId::next())).await;
+    assert_eq!(*account.shared().connection().borrow(), Connection::Offline);
+    account.shared().plugins_initialized().await;
+    let _session = soon("the log-in", peer.accept()).await.unwrap();
+    assert_eq!(soon("an answer", early).await, Ok(()));
+}

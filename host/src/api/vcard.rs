@@ -1,0 +1,126 @@
+//! `vcard`: visiting cards.
+
+use std::sync::Arc;
+
+use jid::Jid;
+use wasmtime::component::Accessor;
+
+use super::types::date_time;
+use super::{answer, caller, jid, pace};
+use crate::bindings::parlor::plugin::types::Error;
+use crate::bindings::parlor::plugin::vcard::{Card as WitCard, CardData, Host, HostWithStore};
+use crate::card::{CardChange, MAX_FIELD, MAX_PICTURE, Picture, PictureChange};
+use crate::error::CallError;
+use crate::permissions::{Permission, Target};
+use crate::plugins::{Context, Grouping, Instance};
+use crate::session::{Command, KnownCard};
+use crate::xmpp::is_sendable;
+
+impl Host for Context {}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn get(accessor: &Accessor<T, Self>, jid: String, force: bool) -> Result<WitCard, Error> {
+        answer(get(accessor, &jid, force).await.map(|known| (&*known).into()))
+    }
+
+    async fn set(accessor: &Accessor<T, Self>, data: CardData) -> Result<(), Error> {
+        answer(set(accessor, data).await)
+    }
+
+    async fn update(accessor: &Accessor<T, Self>, jid: String, force: bool) -> Result<(), Error> {
+        answer(update(accessor, &jid, force).await)
+    }
+}
+
+impl From<&KnownCard> for WitCard {
+    fn from(KnownCard { card, updated }: &KnownCard) -> Self {
+        Self {
+            fn_: card.full_name.clone(),
+            nickname: card.nickname.clone(),
+            url: card.url.clone(),
+            role: card.role.clone(),
+            email: card.email.clone(),
+            image: card.picture.as_ref().map(|picture| picture.base64().to_owned()),
+            image_type: card.picture_type.clone(),
+            vcard_updated: date_time(*updated),
+        }
+    }
+}
+
+/// Who calls, and whose card is meant, if it may be read.
+async fn reader<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    text: &str,
+) -> Result<(Arc<Instance>, crate::plugins::OpenCall, Jid), CallError> {
+    let (instance, open) = caller(accessor)?;
+    let jid = jid("jid", text)?;
+    instance.require(Permission::VcardRead, Target::Jid(&jid))?;
+    pace(&instance).await?;
+    Ok((instance, open, jid))
+}
+
+async fn get<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    jid: &str,
+    force: bool,
+) -> Result<Arc<KnownCard>, CallError> {
+    let (instance, _open, jid) = reader(accessor, jid).await?;
+    let _waits = instance.waits_for_session();
+    instance.account.ask(|answer| Command::GetCard { jid, force, answer }).await
+}
+
+async fn update<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str, force: bool) -> Result<(), CallError> {
+    let (instance, _open, jid) = reader(accessor, jid).await?;
+    let _waits = instance.waits_for_session();
+    instance.account.ask(|answer| Command::UpdateCard { jid, force, answer }).await
+}
+
+async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor)?;
+    if let Some(text) = &data.jid
+        && jid("jid", text)?.to_bare() != instance.account.own
+    {
+        return Err(CallError::invalid("jid", format!("is not this account's, which is {}", instance.account.own)));
+    }
+    let change = Box::new(change(data)?);
+    instance.require(Permission::VcardWrite, Target::None)?;
+    pace(&instance).await?;
+    let _waits = instance.waits_for_session();
+    instance.account.ask(|answer| Command::SetCard { change, answer }).await
+}
+
+fn change(data: CardData) -> Result<CardChange, CallError> {
+    let CardData { jid: _, fn_, nickname, url, role, email, image, image_type } = data;
+    let picture = match image {
+        None => None,
+        Some(image) if image.is_empty() => Some(PictureChange::Remove),
+        // White space in it does not count, but is not endless either.
+        Some(image) if image.len() > 2 * MAX_PICTURE => {
+            return Err(CallError::invalid("image", format!("has more than {MAX_PICTURE} bytes of base64")));
+        }
+        Some(image) => Some(PictureChange::Set(Picture::read(&image)?)),
+    };
+    let change = CardChange {
+        full_name: field("fn", fn_)?,
+        nickname: field("nickname", nickname)?,
+        url: field("url", url)?,
+        role: field("role", role)?,
+        email: field("email", email)?,
+        picture,
+        picture_type: field("image-type", image_type)?,
+    };
+    if change.is_empty() {
+        return Err(CallError::invalid("data", "names nothing to be changed"));
+    }
+    Ok(change)
+}
+
+fn field(argument: &str, text: Option<String>) -> Result<Option<String>, CallError> {
+    match &text {
+        Some(text) if text.len() > MAX_FIELD => {
+            Err(CallError::invalid(argument, format!("longer than {MAX_FIELD} bytes")))
+        }
+        Some(text) if !is_sendable(text) => Err(CallError::invalid(argument, "holds a control character")),
+        Some(_) | None => Ok(text),
+    }
+}

@@ -1,0 +1,359 @@
+//! Visiting cards (XEP-0054): fetching them, keeping them for a while, changing the own one, and the pictures that presence
+//! names (XEP-0153).
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::{BareJid, Jid};
+use jiff::Timestamp;
+
+use crate::card::{Avatar, Card, CardChange};
+use crate::error::{CallError, StanzaError};
+use crate::event::Payload;
+use crate::session::questions::Waiting;
+use crate::session::roster::Contact;
+use crate::session::{Answer, Session, Turn};
+use crate::stanza::{Ask, Body};
+use crate::xmpp::WholeCard;
+
+/// How many cards are kept.
+pub(super) const MAX_CARDS: usize = 1_000;
+/// How much all of them may weigh, in bytes.
+const MAX_WEIGHT: usize = 16 << 20;
+/// How many changes of the own card may wait for one another.
+const MAX_CHANGES: usize = 64;
+/// How long the own card may become, in bytes: what a stanza can carry.
+const MAX_WHOLE: usize = 240 * 1024;
+/// A card whose picture seems to change more often than this is fetched only when somebody asks for it.
+const REFRESH: Duration = Duration::from_mins(1);
+
+/// A card, and when it was fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownCard {
+    /// What stands on it.
+    pub card: Card,
+    /// When it was fetched.
+    pub updated: Timestamp,
+}
+
+/// Why a card is fetched.
+#[derive(Debug)]
+pub(super) enum Fetch {
+    /// A plugin wants to have it.
+    Get(Answer<Arc<KnownCard>>),
+    /// A plugin wants contacts to show it.
+    Update(Answer<()>),
+    /// Presence named another picture.
+    Refresh,
+}
+
+impl Fetch {
+    pub(super) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Get(answer) => answer.is_abandoned(),
+            Self::Update(answer) => answer.is_abandoned(),
+            Self::Refresh => false,
+        }
+    }
+
+    pub(super) fn fail(self, error: CallError, turn: &mut Turn<'_>) {
+        match self {
+            Self::Get(answer) => turn.answer(answer, Err(error)),
+            Self::Update(answer) => turn.answer(answer, Err(error)),
+            Self::Refresh => {}
+        }
+    }
+}
+
+/// A change of the own card.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) change: Box<CardChange>,
+    pub(super) answer: Answer<()>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    known: Arc<KnownCard>,
+    /// Its place in `ages`.
+    number: u64,
+    /// Presence named another picture since.
+    stale: bool,
+}
+
+/// The cards that are known. Bounded: the one that was fetched first makes room.
+#[derive(Debug, Default)]
+pub(super) struct Cards {
+    entries: HashMap<Jid, Entry>,
+    ages: BTreeMap<u64, Jid>,
+    number: u64,
+    weight: usize,
+    /// Changes of the own card that wait for the one that is under way: each begins with what is on the card then.
+    changes: VecDeque<Change>,
+    /// Whether one is under way.
+    changing: bool,
+}
+
+impl Cards {
+    fn get(&self, jid: &Jid) -> Option<&Arc<KnownCard>> {
+        self.entries.get(jid).map(|entry| &entry.known)
+    }
+
+    fn remove(&mut self, jid: &Jid) {
+        if let Some(entry) = self.entries.remove(jid) {
+            self.ages.remove(&entry.number);
+            self.weight -= entry.known.card.weight();
+        }
+    }
+
+    /// Keeps a card. Whose cards had to make room.
+    fn put(&mut self, jid: Jid, known: Arc<KnownCard>) -> Vec<Jid> {
+        self.remove(&jid);
+        self.number += 1;
+        self.weight += known.card.weight();
+        self.ages.insert(self.number, jid.clone());
+        self.entries.insert(jid, Entry { known, number: self.number, stale: false });
+        let mut gone = Vec::new();
+        while (self.entries.len() > MAX_CARDS || self.weight > MAX_WEIGHT)
+            && let Some((_, oldest)) = self.ages.first_key_value()
+        {
+            let oldest = oldest.clone();
+            self.remove(&oldest);
+            gone.push(oldest);
+        }
+        gone
+    }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> (usize, usize) {
+        (self.entries.len(), self.changes.len())
+    }
+}
+
+impl Session {
+    /// API rows 69 and 70.
+    pub(super) fn get_card(&mut self, jid: &Jid, force: bool, answer: Answer<Arc<KnownCard>>, turn: &mut Turn<'_>) {
+        let owner = self.card_owner(jid);
+        match self.fresh_card(&owner, force) {
+            Some(known) => turn.answer(answer, Ok(known)),
+            None => self.fetch_card(owner, Fetch::Get(answer), turn),
+        }
+    }
+
+    /// API row 72.
+    pub(super) fn update_card(&mut self, jid: &Jid, force: bool, answer: Answer<()>, turn: &mut Turn<'_>) {
+        let owner = self.card_owner(jid);
+        match self.fresh_card(&owner, force) {
+            Some(known) => {
+                self.tell_card(&owner, &known, turn);
+                turn.answer(answer, Ok(()));
+            }
+            None => self.fetch_card(owner, Fetch::Update(answer), turn),
+        }
+    }
+
+    /// API row 71.
+    pub(super) fn set_card(&mut self, change: Box<CardChange>, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if !self.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        self.cards.changes.retain(|change| !change.answer.is_abandoned());
+        if self.cards.changes.len() >= MAX_CHANGES {
+            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_CHANGES} changes of the card wait"))));
+        }
+        self.cards.changes.push_back(Change { change, answer });
+        self.next_change(turn);
+    }
+
+    /// Whose card is meant: an occupant's is asked for by the occupant's address, everybody else's by the bare one.
+    fn card_owner(&self, jid: &Jid) -> Jid {
+        let bare = jid.to_bare();
+        if !jid.is_bare() && self.rooms.has(&bare) { jid.clone() } else { Jid::from(bare) }
+    }
+
+    fn fresh_card(&self, owner: &Jid, force: bool) -> Option<Arc<KnownCard>> {
+        let entry = self.cards.entries.get(owner)?;
+        (!force && !entry.stale).then(|| Arc::clone(&entry.known))
+    }
+
+    fn fetch_card(&mut self, owner: Jid, fetch: Fetch, turn: &mut Turn<'_>) {
+        if !self.is_live() {
+            return fetch.fail(CallError::Offline, turn);
+        }
+        // The own card is asked for without an address (XEP-0054, section 3.1).
+        let to = Some(owner.clone()).filter(|owner| *owner != self.own.to_bare());
+        self.ask_for_plugin(to, Ask::Card, Waiting::Card(owner, fetch), turn);
+    }
+
+    /// Somebody's card came, or did not.
+    pub(super) fn card_came(
+        &mut self,
+        owner: &Jid,
+        fetch: Fetch,
+        outcome: Result<Body, Box<StanzaError>>,
+        turn: &mut Turn<'_>,
+    ) {
+        let card = match read(outcome) {
+            Ok((card, _)) => card,
+            Err(error) => return fetch.fail(error, turn),
+        };
+        let known = self.keep_card(owner, card, turn);
+        match fetch {
+            Fetch::Get(answer) => turn.answer(answer, Ok(known)),
+            Fetch::Update(answer) => turn.answer(answer, Ok(())),
+            Fetch::Refresh => {}
+        }
+    }
+
+    /// Keeps a card that is known to be this now, and tells of it.
+    fn keep_card(&mut self, owner: &Jid, card: Card, turn: &mut Turn<'_>) -> Arc<KnownCard> {
+        let known = Arc::new(KnownCard { card, updated: turn.now });
+        let before = self.own_avatar();
+        for gone in self.cards.put(owner.clone(), Arc::clone(&known)) {
+            self.show_card(&gone.into_bare(), None);
+        }
+        self.tell_card(owner, &known, turn);
+        if self.own_avatar() != before && self.announced && self.is_live() && !self.status.value.is_hidden() {
+            // XEP-0153, section 4.2: whoever sees us learns of the new picture at once.
+            self.announce(turn);
+        }
+        known
+    }
+
+    /// Lets a contact show its card.
+    fn show_card(&mut self, jid: &BareJid, card: Option<&Arc<KnownCard>>) {
+        if let Some(contact) = self.roster.get_mut(jid) {
+            contact.card = card.map(Arc::clone);
+            self.changed = true;
+        }
+    }
+
+    fn tell_card(&mut self, owner: &Jid, known: &Arc<KnownCard>, turn: &mut Turn<'_>) {
+        let bare = owner.to_bare();
+        if owner.is_bare() {
+            self.show_card(&bare, Some(known));
+        }
+        let contact = match self.roster.get(&bare).filter(|_| owner.is_bare()) {
+            Some(contact) => Arc::clone(contact),
+            None => Arc::new(Contact {
+                requesting: false,
+                occupant: owner.resource().map(ToString::to_string),
+                card: Some(Arc::clone(known)),
+                ..Contact::stranger(bare)
+            }),
+        };
+        self.fire("vcardUpdated", Payload::Contact(contact), turn);
+    }
+
+    /// What presence says of the own picture.
+    pub(super) fn own_avatar(&self) -> Avatar {
+        let own = Jid::from(self.own.to_bare());
+        self.cards.get(&own).map_or(Avatar::Unknown, |known| Avatar::of(&known.card))
+    }
+
+    /// Presence says which picture somebody has now. Only cards that somebody wanted are known, and so fetched again.
+    pub(super) fn avatar_seen(&mut self, from: &Jid, avatar: &Avatar, turn: &mut Turn<'_>) {
+        if self.cards.entries.is_empty() || *avatar == Avatar::Unknown {
+            return;
+        }
+        let owner = self.card_owner(from);
+        let Some(entry) = self.cards.entries.get_mut(&owner) else { return };
+        if Avatar::of(&entry.known.card) == *avatar {
+            return;
+        }
+        let first = !std::mem::replace(&mut entry.stale, true);
+        let is_old = turn.now.duration_since(entry.known.updated).unsigned_abs() >= REFRESH;
+        if first && is_old {
+            self.fetch_card(owner, Fetch::Refresh, turn);
+        }
+    }
+
+    /// Begins the next change of the own card, if none is under way.
+    fn next_change(&mut self, turn: &mut Turn<'_>) {
+        if self.cards.changing {
+            return;
+        }
+        self.cards.changes.retain(|change| !change.answer.is_abandoned());
+        if let Some(change) = self.cards.changes.pop_front() {
+            self.cards.changing = true;
+            self.ask_for_plugin(None, Ask::Card, Waiting::OwnCard(change), turn);
+        }
+    }
+
+    /// The own card came, to be changed.
+    pub(super) fn own_card_came(
+        &mut self,
+        change: Change,
+        outcome: Result<Body, Box<StanzaError>>,
+        turn: &mut Turn<'_>,
+    ) {
+        let outcome = match outcome {
+            // XEP-0054, section 3.1: there is none yet.
+            Err(error) if error.condition == "item-not-found" => Ok((Card::default(), None)),
+            // A picture that is too large may be what is to go.
+            outcome => read(outcome),
+        };
+        let (card, whole) = match outcome {
+            Ok(found) => found,
+            Err(error) => return self.change_failed(change, error, turn),
+        };
+        if change.change.needs_picture() && card.picture.is_none() {
+            let error = CallError::invalid("image-type", "there is no image that it could be the type of");
+            return self.change_failed(change, error, turn);
+        }
+        let card = card.changed(&change.change);
+        let rest = whole.as_ref().map_or(0, WholeCard::length);
+        if rest + card.weight() > MAX_WHOLE {
+            let error = CallError::OverLimit(format!("the whole card may have {MAX_WHOLE} bytes"));
+            return self.change_failed(change, error, turn);
+        }
+        let ask = Ask::SetCard { whole, change: change.change.clone() };
+        self.ask_for_plugin(None, ask, Waiting::CardSet(change, Box::new(card)), turn);
+    }
+
+    /// The own card was changed, or not.
+    pub(super) fn card_was_set(
+        &mut self,
+        change: Change,
+        card: Card,
+        outcome: Result<Body, Box<StanzaError>>,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Err(error) = outcome {
+            return self.change_failed(change, CallError::Stanza(error), turn);
+        }
+        self.keep_card(&Jid::from(self.own.to_bare()), card, turn);
+        turn.answer(change.answer, Ok(()));
+        self.cards.changing = false;
+        self.next_change(turn);
+    }
+
+    pub(super) fn change_failed(&mut self, change: Change, error: CallError, turn: &mut Turn<'_>) {
+        turn.answer(change.answer, Err(error));
+        self.cards.changing = false;
+        self.next_change(turn);
+    }
+
+    /// The stream is gone, and the changes with it.
+    pub(super) fn end_changes(&mut self, turn: &mut Turn<'_>) {
+        self.cards.changing = false;
+        for change in self.cards.changes.drain(..) {
+            turn.answer(change.answer, Err(CallError::Offline));
+        }
+    }
+}
+
+/// A card from what was answered. An empty answer is an empty card (XEP-0054, section 3.1).
+fn read(outcome: Result<Body, Box<StanzaError>>) -> Result<(Card, Option<WholeCard>), CallError> {
+    match outcome.map_err(CallError::Stanza)? {
+        Body::Card { card, whole } => Ok((*card, Some(whole))),
+        Body::Empty => Ok((Card::default(), None)),
+        Body::OversizedCard => {
+            Err(CallError::OverLimit(format!("a card's picture may have {} bytes of base64", crate::card::MAX_PICTURE)))
+        }
+        Body::Roster { .. } | Body::Disco(_) | Body::ArchiveFin(_) | Body::ArchivePreferences(_) | Body::Other => {
+            Err(CallError::Other("the answer was no visiting card".to_owned()))
+        }
+    }
+}

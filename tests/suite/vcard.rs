@@ -1,0 +1,144 @@
+//! `vcard`: visiting cards (API rows 69–72).
+
+use parlor_tests::client::Client;
+use serde_json::{Value, json};
+use tokio_xmpp::Stanza;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::minidom::Element;
+
+use crate::house::{BARE, FULL, NARROW, Plan, SOON, client, friend, granted, refuses};
+
+/// "abc", and its SHA-1.
+const IMAGE: &str = "YWJj";
+const HASH: &str = "a9993e364706816aba3e25717850c26c9cd0d89d";
+
+async fn set(client: &mut Client, content: &str) {
+    let payload: Element = format!("<vCard xmlns='vcard-temp'>{content}</vCard>").parse().unwrap();
+    client.ask(Iq::Set { from: None, to: None, id: String::new(), payload }, SOON).await.unwrap();
+}
+
+async fn own(client: &mut Client) -> String {
+    let payload: Element = "<vCard xmlns='vcard-temp'/>".parse().unwrap();
+    let asked = Iq::Get { from: None, to: None, id: String::new(), payload };
+    String::from(&client.ask(asked, SOON).await.unwrap().unwrap())
+}
+
+/// Rows 65, 69, 70, 72.
+/// Events `vcardUpdated`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_is_read_kept_and_shown_by_the_contact() {
+    let house = Plan::new().await.three().start().await;
+    let mut juliet = friend("juliet").await;
+    let jid = juliet.jid().to_bare().to_string();
+    let content = |name: &str| {
+        format!(
+            "<FN>{name}</FN><NICKNAME>jul</NICKNAME><URL>https://example.org/j</URL><ROLE>Daughter</ROLE>\
+             <EMAIL><USERID>j@example.org</USERID></EMAIL><PHOTO><TYPE>image/png</TYPE><BINVAL>{IMAGE}</BINVAL></PHOTO>"
+        )
+    };
+    set(&mut juliet, &content("Juliet Capulet")).await;
+    let card = house.call(FULL, "vcard.get", json!({ "jid": jid })).await.ok();
+    for (field, value) in [
+        ("fn", "Juliet Capulet"),
+        ("nickname", "jul"),
+        ("url", "https://example.org/j"),
+        ("role", "Daughter"),
+        ("email", "j@example.org"),
+        ("image", IMAGE),
+        ("image-type", "image/png"),
+    ] {
+        assert_eq!(card[field], value, "{field}: {card}");
+    }
+    assert!(card["vcard-updated"].as_str().unwrap().ends_with('Z'), "{card}");
+
+    set(&mut juliet, &content("Juliet Montague")).await;
+    let kept = house.call(FULL, "vcard.get", json!({ "jid": format!("{jid}/suite") })).await.ok();
+    assert_eq!(kept, card, "as it was fetched");
+    let fresh = house.call(FULL, "vcard.get", json!({ "jid": jid, "force": true })).await.ok();
+    assert_eq!(fresh["fn"], "Juliet Montague");
+
+    house.call(FULL, "contacts.add", json!({ "jid": jid })).await.ok();
+    let updated = house.listen(FULL, "vcardUpdated").await;
+    house.call(FULL, "vcard.update", json!({ "jid": jid, "force": true })).await.ok();
+    let told = house.heard(FULL, updated).await["payload"]["contact"].clone();
+    let shown = house.call(FULL, "contacts.get", json!({ "jid": jid })).await.ok();
+    for contact in [&told, &shown] {
+        assert_eq!(
+            (&contact["jid"], &contact["image"], &contact["image-type"]),
+            (&json!(jid), &json!(IMAGE), &json!("image/png"))
+        );
+        assert_eq!(contact["url"], "https://example.org/j");
+        assert!(contact["vcard-updated"].is_string(), "{contact}");
+    }
+    house.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "image" })).await.is(IMAGE);
+}
+
+/// Rows 71.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_own_card_is_changed_and_the_rest_stays() {
+    let house = Plan::new().await.three().start().await;
+    let mut other = client(house.account()).await;
+    set(&mut other, "<FN>Old</FN><N><FAMILY>Bot</FAMILY></N>").await;
+    let jid = house.account().jid.to_string();
+    let data =
+        json!({ "jid": jid, "fn": "A <new> & näme 🤖", "nickname": "bot", "image": IMAGE, "image-type": "image/png" });
+    house.call(FULL, "vcard.set", data).await.ok();
+    let card = house.call(FULL, "vcard.get", json!({ "jid": jid, "force": true })).await.ok();
+    assert_eq!(
+        (&card["fn"], &card["nickname"], &card["image"]),
+        (&json!("A <new> & näme 🤖"), &json!("bot"), &json!(IMAGE))
+    );
+    let stored = own(&mut other).await;
+    assert!(stored.contains("<FAMILY>Bot</FAMILY>"), "{stored}");
+    let full = house.shared().snapshot().jid.clone();
+    let with_hash = |stanza: &Stanza| match stanza {
+        Stanza::Presence(one) if one.from.as_ref() == Some(&full) => {
+            one.payloads.iter().any(|payload| String::from(payload).contains(HASH)).then_some(())
+        }
+        _ => None,
+    };
+    other.wait_for("the hash of the picture", SOON, with_hash).await.unwrap();
+    house.call(FULL, "vcard.set", json!({ "nickname": "" })).await.ok();
+    let card = house.call(FULL, "vcard.get", json!({ "jid": jid, "force": true })).await.ok();
+    assert_eq!((&card["nickname"], &card["image"]), (&Value::Null, &json!(IMAGE)));
+}
+
+/// Rows 69-72.
+#[tokio::test(flavor = "multi_thread")]
+async fn cards_are_nobodys_without_the_grant_and_bad_input_names_the_argument() {
+    let house = Plan::new().await.three().start().await;
+    let jid = "juliet@localhost";
+    let scope = Some(jid);
+    refuses(
+        &house,
+        &[
+            ("vcard.get", json!({ "jid": jid }), "vcard.read", scope),
+            ("vcard.update", json!({ "jid": jid }), "vcard.read", scope),
+            ("vcard.set", json!({ "fn": "x" }), "vcard.write", None),
+        ],
+    )
+    .await;
+    house.call(BARE, "listen.on", json!({ "name": "vcardUpdated" })).await.denied("contacts.read", None);
+    let long = "x".repeat(1 << 19);
+    for jid in ["", "@", "a b@c", &long] {
+        house.call(FULL, "vcard.get", json!({ "jid": jid })).await.invalid("jid");
+        house.call(FULL, "vcard.update", json!({ "jid": jid })).await.invalid("jid");
+        house.call(FULL, "vcard.set", json!({ "jid": jid, "fn": "x" })).await.invalid("jid");
+    }
+    house.call(FULL, "vcard.set", json!({ "jid": "juliet@localhost", "fn": "x" })).await.invalid("jid");
+    for field in ["fn", "nickname", "url", "role", "email", "image-type"] {
+        for bad in [&long[..5_000], "a\u{1}b"] {
+            house.call(FULL, "vcard.set", json!({ field: bad })).await.invalid(field);
+        }
+    }
+    for bad in ["no picture!", &"A".repeat(200_000), &long] {
+        house.call(FULL, "vcard.set", json!({ "image": bad })).await.invalid("image");
+    }
+    house.call(FULL, "vcard.set", json!({})).await.invalid("data");
+    house.call(FULL, "vcard.set", json!({ "image-type": "image/png" })).await.invalid("image-type");
+    let error = house.call(FULL, "vcard.get", json!({ "jid": "nobody@elsewhere.invalid" })).await.fails("stanza");
+    assert!(error["condition"].is_string(), "{error}");
+    let house = Plan::offline().caller(FULL, granted).caller(NARROW, |new| new).start().await;
+    house.call(FULL, "vcard.get", json!({ "jid": jid })).await.fails("offline");
+    house.call(FULL, "vcard.set", json!({ "fn": "x" })).await.fails("offline");
+}
