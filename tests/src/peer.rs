@@ -132,9 +132,12 @@ impl Session {
                         && let Some(asked) = archive::Asked::read(to.as_ref(), &id, &payload, &self.jid)
                     {
                         let stanzas = (archive.lock().expect("no script panics"))(&asked);
+                        // Together, as servers send a page.
                         for stanza in stanzas {
-                            self.send(Stanza::try_from(stanza)?).await?;
+                            let element = XmppStreamElement::Stanza(Stanza::try_from(stanza)?);
+                            self.stream.feed(&element).await.context("the stream to the client broke")?;
                         }
+                        futures_util::SinkExt::<&XmppStreamElement>::flush(&mut self.stream).await?;
                         continue;
                     }
                     let answer = self.answer(to, id, payload);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use jid::BareJid;
 use parlor::account::Shared;
 use parlor::config::{Config, Overrides};
@@ -144,6 +144,9 @@ impl Stage {
         });
         let host = Host::start(Config::load(&home.path().join("parlor.toml"), &Overrides::default())?).await?;
         let account = Arc::clone(host.account(&"main".parse()?).context("the account is configured")?);
+        // Plugins listen and the account is connected when this comes.
+        let initialized = account.ask(|answer| Command::WaitUntil { name: "initialized".into(), answer });
+        timeout(LIMIT, initialized).await.context("the account does not get ready")??;
         let (mailbox, said) = Mailbox::new(InstanceId::next(), 100, Arc::new(Grants::all()));
         for name in ["meter.done", "meter.failed", "serviceDiscovered"] {
             account.router.subscribe(&mailbox, name, Filter::default(), false);
@@ -172,7 +175,11 @@ impl Stage {
 
     async fn next(&mut self) -> Result<(String, Value)> {
         loop {
-            let mail = timeout(LIMIT, self.said.recv()).await.context("the plugin says nothing")?;
+            let Ok(mail) = timeout(LIMIT, self.said.recv()).await else {
+                let states: Vec<_> = self.host.status().await.into_iter().map(|one| one.state).collect();
+                let connection = self.account.connection().borrow().clone();
+                bail!("the plugin says nothing: it is {states:?}, and the account {connection:?}");
+            };
             let event = mail.context("the mailbox is open")?.event.clone();
             if let Payload::Json(json) = &event.payload {
                 return Ok((event.name.to_string(), serde_json::from_str(json)?));

@@ -38,7 +38,7 @@ struct Arguments {
 }
 
 /// After this much time no further round begins: on a slow or busy machine fewer have to do.
-const ROUNDS: Duration = Duration::from_secs(100);
+const ROUNDS: Duration = Duration::from_secs(80);
 /// The whole of it takes less, or something hangs.
 const LIMIT: Duration = Duration::from_secs(170);
 
