@@ -96,7 +96,7 @@ async fn everything_is_given_oldest_first_and_with_whom_may_be_said() {
     assert_eq!((&none["messages"], &none["rsm"]["complete"]), (&json!([]), &json!(true)));
 }
 
-/// Rows 38, 40, 41, 42, 45, 46, 47, 48.
+/// Rows 36, 38, 40, 41, 42, 45, 46, 47, 48.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_follow_each_other_both_ways_and_keep_what_was_asked() {
     let (house, friend) = talked(7).await;
@@ -126,6 +126,8 @@ async fn pages_follow_each_other_both_ways_and_keep_what_was_asked() {
         assert!(error["what"].as_str().unwrap().contains("no-such-id"), "{error}");
     }
     house.call(FULL, "archive.query", json!({ "index": 2, "max": 2 })).await.fails("unsupported");
+    let whole = json!({ "count": 7, "first": text(0), "last": text(6), "end": null });
+    house.call(FULL, "archive.query-all", json!({ "with": jid })).await.is(whole);
     let later = json!({ "with": jid, "start": "2100-01-01T00:00:00Z" });
     assert_eq!(house.call(FULL, "archive.query", later).await.ok()["messages"], json!([]));
 }
@@ -398,7 +400,7 @@ fn body(text: &str) -> Element {
         .unwrap()
 }
 
-/// Rows 36, 44.
+/// Rows 36, 44, 48.
 /// Whatever a server sends, each query ends, and with what can be read.
 #[tokio::test(flavor = "multi_thread")]
 async fn odd_archives_end_every_query_in_a_typed_way() {
