@@ -11,7 +11,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, Guard};
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -23,12 +23,18 @@ use crate::router::Router;
 use crate::session::{Answer, Command, Effect, Sent, Session, Snapshot};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
 use crate::store::{KeptRoster, RosterKeeper, Store};
-use crate::xmpp::{ConnectError, Link, LinkEvent, LogIn};
+use crate::xmpp::{ClientState, ConnectError, Link, LinkEvent, LogIn};
 
 pub use logins::Credentials;
 
 /// How many commands of plugins may wait for the account's task; further ones wait to be put in.
 const COMMANDS: usize = 256;
+
+/// How many commands that send something may wait for the link; further ones wait to be put in.
+const SENDING: usize = 256;
+
+/// How many commands are done before the link has its turn again.
+const BATCH: usize = 32;
 
 /// How many orders of the host may wait for the account's task.
 const ORDERS: usize = 64;
@@ -48,7 +54,9 @@ pub struct Shared {
     pub router: Router,
     snapshot: ArcSwap<Snapshot>,
     settings: ArcSwap<Settings>,
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<Asked>,
+    /// One permit for each command that sends something.
+    sending: Arc<Semaphore>,
     orders: mpsc::Sender<Order>,
     connection: watch::Receiver<Connection>,
 }
@@ -81,6 +89,14 @@ enum Order {
     Stop { done: oneshot::Sender<()> },
 }
 
+/// A command on its way. What sends something holds a permit, so that the task may put it aside until there is room on the
+/// link, and go on with what needs none.
+#[derive(Debug)]
+struct Asked {
+    command: Command,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
 impl Shared {
     /// What is known now. A short read without a lock.
     pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
@@ -97,10 +113,17 @@ impl Shared {
         self.connection.clone()
     }
 
-    /// Asks the session for something and waits for the answer. Waits first while too many commands are under way.
+    /// Asks the session for something and waits for the answer. Waits first while too many commands are under way; what
+    /// sends something also waits for the link, and holds up nothing else.
     pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
         let (answer, arrives) = Answer::channel();
-        self.commands.send(command(answer)).await.map_err(|_| CallError::Stopped)?;
+        let command = command(answer);
+        let permit = if command.sends() {
+            Some(Arc::clone(&self.sending).acquire_owned().await.map_err(|_| CallError::Stopped)?)
+        } else {
+            None
+        };
+        self.commands.send(Asked { command, _permit: permit }).await.map_err(|_| CallError::Stopped)?;
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 
@@ -183,6 +206,7 @@ impl Account {
             snapshot: ArcSwap::from_pointee(session.snapshot()),
             settings: ArcSwap::from_pointee(config.settings),
             commands,
+            sending: Arc::new(Semaphore::new(SENDING)),
             orders,
             connection: connection_receiver,
         });
@@ -196,7 +220,9 @@ impl Account {
             connection,
             commands: command_receiver,
             orders: order_receiver,
+            parked: VecDeque::new(),
             outbox: VecDeque::new(),
+            quiet_at: None,
             effects: Vec::new(),
         };
         Self { shared, task: tokio::spawn(worker.run()) }
@@ -235,10 +261,14 @@ struct Worker {
     link: Option<Link>,
     logins: Logins,
     connection: watch::Sender<Connection>,
-    commands: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Asked>,
     orders: mpsc::Receiver<Order>,
+    /// Commands that wait for room in the link; each holds a permit.
+    parked: VecDeque<Asked>,
     /// What the link had no room for.
     outbox: VecDeque<(Outgoing, Option<Sent>)>,
+    /// When the server is told that nobody looks (XEP-0352); none = never, or it was told.
+    quiet_at: Option<Instant>,
     /// What follows from what was just handled; kept to spare an allocation for each stanza.
     effects: Vec<Effect>,
 }
@@ -249,6 +279,7 @@ impl Worker {
             self.session.roster_kept(version, items);
         }
         loop {
+            self.unpark();
             let deadline = self.session.next_deadline();
             let has_room = self.has_room();
             tokio::select! {
@@ -261,19 +292,70 @@ impl Worker {
                 Some(order) = self.orders.recv() => match order {
                     Order::Stop { done } => {
                         self.close(Farewell::Disconnect).await;
-                        self.apply().await;
+                        self.apply();
                         // Whoever asked may have been ended; the account ends all the same.
                         let _ = done.send(());
                         return;
                     }
                     order => self.on_order(order).await,
                 },
-                Some(command) = self.commands.recv(), if has_room => {
-                    self.session.command(command, Timestamp::now(), &mut self.effects);
+                Some(asked) = self.commands.recv() => {
+                    self.take(asked);
+                    // What came together is written together.
+                    for _ in 1..BATCH {
+                        let Ok(asked) = self.commands.try_recv() else { break };
+                        self.apply();
+                        self.take(asked);
+                    }
+                }
+                () = quiet(self.quiet_at) => {
+                    self.quiet_at = None;
+                    if let Some(link) = &mut self.link {
+                        link.set_state(ClientState::Inactive);
+                    }
                 }
                 () = until(deadline) => self.session.tick(Timestamp::now(), &mut self.effects),
             }
-            self.apply().await;
+            self.apply();
+        }
+    }
+
+    /// Does what a plugin asked for, or puts it aside until the link has room for what it sends.
+    fn take(&mut self, asked: Asked) {
+        if asked.command.sends() && !(self.parked.is_empty() && self.has_room()) {
+            self.parked.push_back(asked);
+        } else {
+            self.execute(asked.command);
+        }
+    }
+
+    fn execute(&mut self, command: Command) {
+        if command.sends() {
+            self.note_activity();
+        }
+        self.session.command(command, Timestamp::now(), &mut self.effects);
+    }
+
+    /// Does what was put aside, as far as there is room now.
+    fn unpark(&mut self) {
+        while !self.parked.is_empty()
+            && self.has_room()
+            && let Some(asked) = self.parked.pop_front()
+        {
+            self.execute(asked.command);
+            self.apply();
+        }
+    }
+
+    /// A plugin does something: somebody looks, and for some time to come.
+    fn note_activity(&mut self) {
+        let wait = self.shared.settings.load().csi_waiting_time;
+        if wait == 0 {
+            return;
+        }
+        self.quiet_at = Some(Instant::now() + Duration::from_secs(u64::from(wait)));
+        if let Some(link) = &mut self.link {
+            link.set_state(ClientState::Active);
         }
     }
 
@@ -281,7 +363,7 @@ impl Worker {
         match order {
             Order::PluginsInitialized { done } => {
                 self.session.plugins_initialized(Timestamp::now(), &mut self.effects);
-                self.apply().await;
+                self.apply();
                 self.logins.open = true;
                 for (credentials, answer) in std::mem::take(&mut self.logins.early) {
                     self.log_in(credentials, answer);
@@ -294,19 +376,20 @@ impl Worker {
             Order::Disconnect(answer) | Order::LogOut(answer) | Order::LogIn(_, answer) if answer.is_abandoned() => {}
             Order::Disconnect(answer) => {
                 self.close(Farewell::Disconnect).await;
-                self.apply().await;
+                self.apply();
                 answer.give(Ok(()));
             }
             Order::LogOut(answer) => {
                 self.close(Farewell::LogOut).await;
-                self.apply().await;
+                self.apply();
                 answer.give(Ok(()));
             }
             Order::LogIn(credentials, answer) if !self.logins.open => self.logins.early.push((credentials, answer)),
             Order::LogIn(credentials, answer) => self.log_in(credentials, answer),
             Order::Forget { instance, done } => {
+                self.parked.retain(|asked| !asked.command.is_abandoned());
                 self.session.instance_gone(instance, &mut self.effects);
-                self.apply().await;
+                self.apply();
                 let _ = done.send(());
             }
             Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
@@ -368,12 +451,29 @@ impl Worker {
         let account = &self.shared.name;
         match event {
             LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
-            LinkEvent::Bound { jid, offers } => {
-                tracing::info!(%account, %jid, "account connected");
+            LinkEvent::Bound { jid, offers, again } => {
+                tracing::info!(%account, %jid, again = again.len(), "account connected");
                 self.connection.send_replace(Connection::Connected(jid.clone().into()));
+                // What waits here is younger than what the link had taken; and what the session wanted to say to the old
+                // stream has lost its sense.
+                let waiting = std::mem::take(&mut self.outbox);
                 self.session.bound(jid, offers, now, &mut self.effects);
+                self.session.send_again(again, now, &mut self.effects);
+                self.effects.extend(waiting.into_iter().filter_map(|(outgoing, sent)| match sent {
+                    Some(sent) => Some(Effect::SendFor(outgoing, sent)),
+                    None if outgoing.outlives_its_stream() => Some(Effect::Send(outgoing)),
+                    None => None,
+                }));
                 self.answer_logins(Logins::succeeded, &Ok(()));
+                self.note_activity();
             }
+            LinkEvent::Suspended { why } if !self.shared.settings.load().auto_reconnect => {
+                tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");
+                self.link = None;
+                self.session.lost(&why.to_string(), now, &mut self.effects);
+                self.connection.send_replace(Connection::Failed(why.to_string()));
+            }
+            LinkEvent::Trying => self.session.reconnecting(now, &mut self.effects),
             LinkEvent::Suspended { why } => {
                 tracing::warn!(%account, reason = %why, "connection lost, reconnecting");
                 self.connection.send_replace(Connection::Retrying(why.to_string()));
@@ -416,13 +516,14 @@ impl Worker {
 
     /// Says good-bye to the server, if there is a stream.
     async fn close(&mut self, farewell: Farewell) {
+        self.quiet_at = None;
         let link = self.link.take();
         let ends = link.is_some();
         if let Some(mut link) = link {
             // Where there is no room the server takes nothing in, and the end of the stream has to say it.
             if self.shared.snapshot().connected && link.has_room() {
                 let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
-                link.send(Outgoing::Presence(presence)).await;
+                link.send(Outgoing::Presence(presence));
             }
             link.close().await;
             self.connection.send_replace(Connection::Offline);
@@ -436,7 +537,7 @@ impl Worker {
     }
 
     /// Does what follows from what was handled, in order. What readers see is published before anybody is told.
-    async fn apply(&mut self) {
+    fn apply(&mut self) {
         if self.session.changed() {
             self.shared.snapshot.store(Arc::new(self.session.snapshot()));
         }
@@ -457,7 +558,7 @@ impl Worker {
         }
         // Its capacity is used again.
         self.effects = effects;
-        self.flush().await;
+        self.flush();
     }
 
     fn put_out(&mut self, outgoing: Outgoing, sent: Option<Sent>) {
@@ -469,13 +570,13 @@ impl Worker {
     }
 
     /// Hands to the link what it has room for. It never waits: an account that waits hears of no failure.
-    async fn flush(&mut self) {
+    fn flush(&mut self) {
         match &mut self.link {
             Some(link) => {
                 while link.has_room()
                     && let Some((outgoing, sent)) = self.outbox.pop_front()
                 {
-                    link.send(outgoing).await;
+                    link.send(outgoing);
                     if let Some(sent) = sent {
                         sent.queued();
                     }
@@ -492,8 +593,15 @@ impl Worker {
     }
 
     /// Whether plugins may ask for more.
-    fn has_room(&mut self) -> bool {
-        self.outbox.is_empty() && self.link.as_mut().is_none_or(Link::has_room)
+    fn has_room(&self) -> bool {
+        self.outbox.is_empty() && self.link.as_ref().is_none_or(Link::has_room)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Whoever waits for a permit would wait for ever.
+        self.shared.sending.close();
     }
 }
 
@@ -502,6 +610,13 @@ async fn next_on_link(link: &mut Option<Link>, full: bool) -> Option<LinkEvent> 
     match link {
         Some(link) if !full => Some(link.next().await),
         Some(link) => link.next_or_room().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn quiet(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

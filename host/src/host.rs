@@ -1,22 +1,25 @@
 //! The house: its accounts, its plugins, and what the owner does with them while they run.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fs4::FileExt;
 use futures_util::future::{join_all, select_all};
+use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 
 use crate::account::{Account, Connection, Shared};
+use crate::atomic::make_private_folder;
 use crate::config::{AccountName, Config};
 use crate::harmless::harmless;
+use crate::plugins::components::Components;
+use crate::plugins::id::Digest;
 use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::{Entry, Policy, PolicyError};
 use crate::plugins::store::{self, Loaded, Unfit};
-use crate::plugins::{Admitted, Engine, EngineError, Instance, PluginId, State, Supervised};
+use crate::plugins::{Admitted, Denial, Engine, EngineError, Instance, PluginId, State, Supervised, Usage};
 use crate::store::Store;
 
 /// How long plugins may hold up the log-in (API row 7).
@@ -25,12 +28,21 @@ const INITIALIZE: Duration = Duration::from_secs(10);
 /// How long the reason of a refusal may be, in bytes.
 const LONGEST_REASON: usize = 4 << 10;
 
+/// The file in the data folder that a house holds locked for as long as it stands.
+pub(crate) const LOCK: &str = "parlor.lock";
+
+/// How often, and after which pause, the data folder is asked for again: whoever looks whether a house stands holds the
+/// lock for a moment.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// A running house.
 pub struct Host {
     config: Config,
     engine: Arc<Engine>,
     /// What outlives the process.
     store: Store,
+    components: Components,
     accounts: BTreeMap<AccountName, Account>,
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
     /// Held while plugins are added, removed or looked through, so that no two changes see the same state and undo each
@@ -38,6 +50,7 @@ pub struct Host {
     changing: Mutex<()>,
     /// Held for as long as the house stands: one house for each data folder.
     _lock: File,
+    began: Timestamp,
 }
 
 /// Something that the policy names.
@@ -99,10 +112,18 @@ pub enum AddError {
 }
 
 /// Where one plugin stands on one account.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PluginStatus {
     /// The plugin.
     pub id: PluginId,
+    /// Whether the owner lets it run.
+    pub enabled: bool,
+    /// Its version; none where its file was not read.
+    pub version: Option<semver::Version>,
+    /// Which bytes it may be.
+    pub digest: Digest,
+    /// Where its file comes from.
+    pub source: PathBuf,
     /// The account; none where the plugin may not run at all.
     pub account: Option<AccountName>,
     /// Where it stands; a refusal is [`State::Refused`].
@@ -113,6 +134,10 @@ pub struct PluginStatus {
     pub denials: u64,
     /// How often it was started again.
     pub restarts: u64,
+    /// What the instance that runs now has used.
+    pub usage: Option<Usage>,
+    /// The last calls that it was denied, oldest first.
+    pub denied: Vec<Denial>,
 }
 
 impl Host {
@@ -127,6 +152,7 @@ impl Host {
         let accounts = config.accounts.values();
         let accounts = accounts.map(|one| (one.name.clone(), Account::start(one.clone(), store.clone()))).collect();
         let host = Self {
+            components: Components::new(&config.data),
             config,
             engine,
             store,
@@ -134,6 +160,7 @@ impl Host {
             plugins: Mutex::default(),
             changing: Mutex::default(),
             _lock: lock,
+            began: Timestamp::now(),
         };
         host.add_all(policy.plugins).await;
         let settling =
@@ -180,6 +207,33 @@ impl Host {
         self.take_out(id).await
     }
 
+    /// Ends a plugin on each of its accounts and starts it again, with what the policy said last. False: there was none of
+    /// this id.
+    pub async fn restart_plugin(&self, id: &PluginId) -> bool {
+        let _changing = self.changing.lock().await;
+        let Some(entry) = self.plugins.lock().await.get(id).map(|plugin| plugin.entry.clone()) else { return false };
+        self.take_out(id).await;
+        self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
+        true
+    }
+
+    /// Waits until every plugin runs, has failed, or waits for the session.
+    pub async fn settled(&self) {
+        let settling =
+            join_all(self.plugins.lock().await.values().flat_map(Plugin::supervised).map(Supervised::settled));
+        settling.await;
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Since when it stands.
+    pub fn began(&self) -> Timestamp {
+        self.began
+    }
+
     async fn take_out(&self, id: &PluginId) -> bool {
         let Some(plugin) = self.plugins.lock().await.remove(id) else { return false };
         plugin.stop().await;
@@ -199,13 +253,18 @@ impl Host {
                 .map(|(id, plugin)| (id.clone(), plugin.is_admitted().then(|| plugin.entry.clone())))
                 .collect()
         };
-        let same = running
+        let (same, other): (BTreeMap<_, _>, BTreeMap<_, _>) = running
             .iter()
             .filter_map(|(id, entry)| Some((id.clone(), entry.clone()?)))
-            .filter(|(id, entry)| policy.plugins.get(id) == Some(entry))
-            .collect();
+            .partition(|(id, entry)| policy.plugins.get(id) == Some(entry));
         // Bytes that somebody changed since they were approved run nothing, not even on.
-        let staying = store::unchanged(same).await;
+        let mut staying = store::unchanged(same, &self.components).await;
+        for (id, old) in other {
+            let Some(new) = policy.plugins.get(&id) else { continue };
+            if old.differs_in_grants_alone(new) && self.decide_anew(&id, new).await {
+                staying.insert(id);
+            }
+        }
         let leaving: Vec<_> = running.into_keys().filter(|id| !staying.contains(id)).collect();
         let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
         for id in leaving {
@@ -216,37 +275,64 @@ impl Host {
         Ok(())
     }
 
+    /// Changes what a plugin may while it runs on. False: with that it may not run any more, or nobody knows.
+    async fn decide_anew(&self, id: &PluginId, entry: &Entry) -> bool {
+        let Ok(loaded) = self.load(id, entry).await else { return false };
+        let mut plugins = self.plugins.lock().await;
+        let Some(plugin) = plugins.get_mut(id) else { return false };
+        let Standing::Admitted { admitted, on } = &mut plugin.standing else { return false };
+        for supervised in on.values() {
+            supervised.grant(&loaded.admitted.grants);
+        }
+        *admitted = loaded.admitted;
+        plugin.entry = entry.clone();
+        tracing::info!(plugin = %id, "grants changed");
+        true
+    }
+
     /// Where every plugin stands.
     pub async fn status(&self) -> Vec<PluginStatus> {
         let plugins = self.plugins.lock().await;
         let mut all = Vec::new();
         for (id, plugin) in &*plugins {
+            let entry = &plugin.entry;
+            let refused = |state| PluginStatus {
+                id: id.clone(),
+                enabled: entry.enabled,
+                version: entry.version.clone(),
+                digest: entry.digest,
+                source: entry.source.clone(),
+                account: None,
+                state,
+                handled: 0,
+                denials: 0,
+                restarts: 0,
+                usage: None,
+                denied: Vec::new(),
+            };
             match &plugin.standing {
-                Standing::Refused(reason) => all.push(PluginStatus {
-                    id: id.clone(),
-                    account: None,
-                    state: State::Refused(reason.clone()),
-                    handled: 0,
-                    denials: 0,
-                    restarts: 0,
-                }),
-                Standing::Admitted { on, .. } => all.extend(on.iter().map(|(account, supervised)| {
-                    let instance = supervised.instance();
-                    let count = |counter: fn(&Instance) -> &std::sync::atomic::AtomicU64| {
-                        instance.as_ref().map_or(0, |one| counter(one).load(std::sync::atomic::Ordering::Relaxed))
-                    };
+                Standing::Refused(reason) => all.push(refused(State::Refused(reason.clone()))),
+                Standing::Admitted { admitted, on } => all.extend(on.iter().map(|(account, supervised)| {
+                    let usage = supervised.instance().map(|instance| instance.usage());
                     PluginStatus {
-                        id: id.clone(),
+                        version: Some(admitted.manifest.version.clone()),
                         account: Some(account.clone()),
-                        state: supervised.state().borrow().clone(),
-                        handled: count(|one| &one.handled),
-                        denials: count(|one| &one.denials),
+                        handled: usage.as_ref().map_or(0, |usage| usage.handled),
+                        denials: usage.as_ref().map_or(0, |usage| usage.denials),
                         restarts: supervised.restarts(),
+                        denied: supervised.denied(),
+                        usage,
+                        ..refused(supervised.state().borrow().clone())
                     }
                 })),
             }
         }
         all
+    }
+
+    /// The accounts of the house.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Shared>> {
+        self.accounts.values().map(Account::shared)
     }
 
     /// An account of the house.
@@ -335,7 +421,7 @@ impl Host {
             let known = self.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
             return Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known });
         }
-        store::load(id, entry, &self.config.settings, &self.engine).await
+        store::load(id, entry, &self.config.settings, &self.engine, &self.components).await
     }
 
     fn start_on_accounts(
@@ -448,18 +534,16 @@ async fn failed(name: AccountName, mut connection: watch::Receiver<Connection>) 
 /// Makes the data folder, readable by its owner alone, and locks it.
 fn lock(data: &Path) -> Result<File, StartError> {
     let unusable = |cause| StartError::Data { path: data.to_owned(), cause };
-    let mut folder = std::fs::DirBuilder::new();
-    folder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
-    folder.create(data).map_err(unusable)?;
-    let file =
-        File::options().create(true).truncate(false).write(true).open(data.join("parlor.lock")).map_err(unusable)?;
-    match FileExt::try_lock(&file) {
-        Ok(()) => Ok(file),
-        Err(fs4::TryLockError::WouldBlock) => Err(StartError::Busy(data.to_owned())),
-        Err(fs4::TryLockError::Error(source)) => Err(unusable(source)),
+    make_private_folder(data).map_err(unusable)?;
+    let file = File::options().create(true).truncate(false).write(true).open(data.join(LOCK)).map_err(unusable)?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
     }
+    Err(StartError::Busy(data.to_owned()))
 }
 
 #[cfg(test)]
@@ -478,7 +562,7 @@ mod tests {
     }
 
     fn entry(folder: &Path, name: &str) -> (PluginId, Entry) {
-        let digest = crate::plugins::id::Digest::of(b"");
+        let digest = Digest::of(b"");
         let text = format!("[plugin.echo]\nsource = \"{name}\"\ndigest = \"{digest}\"\n");
         Policy::parse(&text, folder).unwrap().plugins.into_iter().next().unwrap()
     }

@@ -2,10 +2,12 @@
 
 pub mod account;
 mod api;
+mod atomic;
 mod bindings;
 pub mod card;
 pub mod cli;
 pub mod config;
+pub mod control;
 mod document;
 pub mod error;
 pub mod event;

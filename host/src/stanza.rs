@@ -413,6 +413,26 @@ pub enum Outgoing {
     Raw(RawStanza),
 }
 
+impl Outgoing {
+    /// Whether it means the same on a stream that follows a lost one. Questions and answers do not: who asked was told that
+    /// the stream is gone, and the server has answered in our place. Nor do presences, but those about subscriptions: on a
+    /// new stream there are new ones.
+    pub fn outlives_its_stream(&self) -> bool {
+        match self {
+            Self::Message { .. } => true,
+            Self::Presence(presence) => match presence.kind {
+                PresenceOutKind::Subscribe
+                | PresenceOutKind::Subscribed
+                | PresenceOutKind::Unsubscribe
+                | PresenceOutKind::Unsubscribed => true,
+                PresenceOutKind::Available | PresenceOutKind::Unavailable => false,
+            },
+            Self::Raw(raw) => raw.outlives_its_stream(),
+            Self::Ask { .. } | Self::Reply { .. } => false,
+        }
+    }
+}
+
 /// A presence to be sent.
 #[derive(Debug, Clone, Default)]
 pub struct PresenceOut {

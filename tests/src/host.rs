@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fmt;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -117,6 +118,30 @@ impl Home {
         Ok(command)
     }
 
+    /// Runs `parlor` with these arguments until it ends, with no terminal.
+    pub async fn run(&self, arguments: &[&str]) -> Result<Finished> {
+        self.run_with(arguments, "").await
+    }
+
+    /// The same with something to read.
+    pub async fn run_with(&self, arguments: &[&str], input: &str) -> Result<Finished> {
+        let mut command = self.command(arguments)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let (input, what) = (input.to_owned(), arguments.join(" "));
+        let ending = tokio::task::spawn_blocking(move || {
+            let mut child = crate::process::spawn(command)?;
+            // One that does not want to read it has ended already.
+            let _ = child.stdin.take().map(|mut pipe| pipe.write_all(input.as_bytes()));
+            child.wait_with_output()
+        });
+        let output = ending.await?.with_context(|| format!("cannot run parlor {what}"))?;
+        Ok(Finished {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
     /// Starts `parlor run`; it is not waited for.
     pub fn start(&self) -> Result<Host> {
         let command = self.command(["run", "--config", "parlor.toml", "--log-format", "json"])?;
@@ -131,6 +156,24 @@ impl Home {
     fn write_config(&self) -> Result<()> {
         let text = toml::to_string(&self.config).context("cannot write a configuration as TOML")?;
         self.folder.write("parlor.toml", text).map(drop)
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Its exit code; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote.
+    pub stdout: String,
+    /// What it complained of.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// What it wrote, as JSON.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.stdout).with_context(|| format!("not JSON: {self:?}"))
     }
 }
 

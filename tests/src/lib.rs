@@ -11,6 +11,8 @@ pub mod component;
 pub mod conformance;
 pub mod connector;
 pub mod ejabberd;
+pub mod endurance;
+pub mod faults;
 pub mod folder;
 pub mod host;
 pub mod interrupt;

@@ -7,7 +7,12 @@ parlor_sdk::plugin!(start);
 async fn start() -> Result<()> {
     let prefix = settings::get_or("room_prefix", "echo ".to_owned())?;
 
-    on("message").kind("chat").run(|message: Message| async move {
+    let mut chat = on("message").kind("chat");
+    if settings::get_or("answer_late", false)? {
+        // What was said while the connection was cut comes later, and says so.
+        chat = chat.with_delayed();
+    }
+    chat.run(|message: Message| async move {
         if let Some(body) = &message.body {
             chats::reply(&message, body).await?;
         }

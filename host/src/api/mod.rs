@@ -20,6 +20,7 @@ mod user;
 mod vcard;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use jid::{BareJid, Jid};
 use wasmtime::component::Accessor;
@@ -78,7 +79,9 @@ fn text<'a>(argument: &str, text: &'a str, longest: usize) -> Result<&'a str, Ca
 
 /// Waits until the plugin may send another stanza.
 async fn pace(instance: &Instance) -> Result<(), CallError> {
-    slow_down(&instance.outgoing, || format!("{} stanzas a second", instance.limits.messages_per_second)).await
+    slow_down(&instance.outgoing, || format!("{} stanzas a second", instance.limits.messages_per_second)).await?;
+    instance.sent.fetch_add(1, Relaxed);
+    Ok(())
 }
 
 /// Waits until there is another one in the bucket: a flood is slowed down first, and then refused.

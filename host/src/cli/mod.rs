@@ -1,9 +1,17 @@
 //! The command line: arguments become calls into the library. One file for each command.
 
+mod ask;
+pub mod explain;
 pub mod init;
+pub mod logs;
+pub mod place;
 pub mod plugin;
 pub mod run;
+mod show;
+pub mod status;
+mod tell;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -13,7 +21,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  parlor init --jid bot@example.org    write a commented parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init --jid bot@example.org    write a commented parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -26,6 +34,12 @@ enum Command {
     Run(run::Run),
     /// Write a commented configuration.
     Init(Init),
+    /// Show the house: accounts, plugins, what they use.
+    Status(status::StatusArgs),
+    /// Show what the running host said.
+    Logs(logs::LogsArgs),
+    /// Say what a plugin may do, and why something was denied.
+    Explain(explain::ExplainArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -43,7 +57,7 @@ struct Init {
 }
 
 impl Arguments {
-    /// Does what was asked, and says how it went: 0 fine, 1 failed (2, a wrong usage, is clap's).
+    /// Does what was asked, and says how it went: 0 fine, 1 failed (2, a wrong usage, is clap's), others as [`Ended`] says.
     pub fn execute(self) -> ExitCode {
         let result = match self.command {
             Command::Run(run) => run.execute(),
@@ -52,16 +66,45 @@ impl Arguments {
                     say(&format!("wrote {}", file.display()));
                 }
             }),
+            Command::Status(status) => status.run(),
+            Command::Logs(logs) => logs.run(),
+            Command::Explain(explain) => explain.run(),
             Command::Plugin(plugin) => plugin.run(),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
+            // Whoever read what was printed has read enough.
+            Err(error) if error.downcast_ref().is_some_and(is_closed_pipe) => ExitCode::SUCCESS,
             Err(error) => {
                 fail(&format!("{error:#}"));
-                ExitCode::FAILURE
+                error.downcast_ref().map_or(ExitCode::FAILURE, Ended::code)
             }
         }
     }
+}
+
+/// An end of a command that programs can tell from a failure.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    /// The owner said no, or was not there to say yes.
+    #[error("{0}")]
+    Declined(String),
+    /// No host runs with this data folder.
+    #[error("no host runs with the data folder {}; `parlor run` starts one", .0.display())]
+    NotRunning(PathBuf),
+}
+
+impl Ended {
+    fn code(&self) -> ExitCode {
+        match self {
+            Self::Declined(_) => ExitCode::from(3),
+            Self::NotRunning(_) => ExitCode::from(4),
+        }
+    }
+}
+
+fn is_closed_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 #[expect(clippy::print_stdout, reason = "what the command was asked for")]

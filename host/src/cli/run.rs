@@ -1,18 +1,22 @@
 //! `parlor run`: the house stands until it is told to stop.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+use super::place::Place;
 use crate::config::{Config, Overrides};
+use crate::control::lines::Lines;
+use crate::control::server::{Control, House, ORDERS, Order};
 use crate::host::Host;
 use crate::xmpp;
 
@@ -28,15 +32,8 @@ const TURNS: u32 = 8;
     after_help = "Signals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the policy again, without dropping a connection\n\nExit codes: 0 stopped as asked, 1 failed, 2 wrong usage"
 )]
 pub struct Run {
-    /// The configuration.
-    #[arg(long, default_value = "parlor.toml", env = "PARLOR_CONFIG")]
-    config: PathBuf,
-    /// The folder for what the host keeps, instead of the configuration's `data`.
-    #[arg(long)]
-    data: Option<PathBuf>,
-    /// The policy, instead of the configuration's `plugins`.
-    #[arg(long)]
-    plugins: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// What to log, such as `info` or `parlor=debug`, instead of the configuration's `log`. Libraries that see the
     /// stream never log below `info`, since they would show it.
     #[arg(long)]
@@ -60,15 +57,10 @@ enum LogFormat {
 impl Run {
     /// Runs until a signal, or until every account has failed.
     pub fn execute(self) -> anyhow::Result<()> {
-        let overrides = Overrides {
-            data: self.data,
-            plugins: self.plugins,
-            log: self.log,
-            settings: self.settings,
-            ..Overrides::default()
-        };
-        let config = Config::load(&self.config, &overrides)?;
-        start_log(&config.log, self.log_format)?;
+        let overrides = Overrides { log: self.log, settings: self.settings, ..self.place.overrides() };
+        let config = Config::load(&self.place.config, &overrides)?;
+        let lines = Lines::default();
+        start_log(&config.log, self.log_format, lines.clone())?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -79,7 +71,7 @@ impl Run {
             .global_queue_interval(TURNS)
             .build()
             .context("the runtime cannot start")?;
-        let result = runtime.block_on(stand(config));
+        let result = runtime.block_on(stand(config, lines));
         // A name look-up that hangs must not hold up the end.
         runtime.shutdown_background();
         result
@@ -92,23 +84,32 @@ fn pair(text: &str) -> Result<(String, String), &'static str> {
     Ok((key.to_owned(), json.to_owned()))
 }
 
-async fn stand(config: Config) -> anyhow::Result<()> {
+async fn stand(config: Config, lines: Lines) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let host = tokio::select! {
-        host = Host::start(config) => host?,
+        host = Host::start(config) => Arc::new(host?),
         () = signals.stop() => return Ok(()),
     };
+    let (orders, mut ordered) = mpsc::channel(ORDERS);
+    let control = Control::start(House { host: Arc::clone(&host), lines, orders })?;
     let failure = loop {
-        tokio::select! {
+        let order = tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => break None,
-                Asked::Reload => if let Err(error) = host.reload().await {
-                    tracing::error!(reason = %error, "the policy was not read; nothing has changed");
-                },
+                Asked::Reload => None,
             },
+            // The control socket keeps it open.
+            order = ordered.recv() => order,
             reasons = host.all_failed() => break Some(reasons),
+        };
+        tokio::select! {
+            () = carry_out(&host, order) => {}
+            () = signals.stop() => break None,
         }
     };
+    control.stop().await;
+    // With the control socket went whoever else held it.
+    let host = Arc::into_inner(host).context("the host is still in use; please report this")?;
     tokio::select! {
         () = host.stop() => {}
         () = signals.stop() => bail!("ended at once, on a second signal"),
@@ -124,6 +125,23 @@ async fn stand(config: Config) -> anyhow::Result<()> {
             bail!("{}", reasons.join("\n"))
         }
     }
+}
+
+/// Does what somebody ordered over the control socket, or by SIGHUP.
+async fn carry_out(host: &Host, order: Option<Order>) {
+    match order {
+        None => drop(reload(host).await),
+        // Whoever asked may have left meanwhile.
+        Some(Order::Reload(done)) => drop(done.send(reload(host).await)),
+        Some(Order::Restart(id, done)) => drop(done.send(host.restart_plugin(&id).await)),
+    }
+}
+
+async fn reload(host: &Host) -> Result<(), String> {
+    host.reload().await.map_err(|error| {
+        tracing::error!(reason = %error, "the policy was not read; nothing has changed");
+        error.to_string()
+    })
 }
 
 struct Signals {
@@ -161,7 +179,7 @@ impl Signals {
     }
 }
 
-fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
+fn start_log(filter: &str, format: LogFormat, lines: Lines) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log: {filter:?} is not a filter; try `info`"))?;
     // Beside the owner's filter, not a part of it: no directive, however exact, opens what this closes.
     let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !xmpp::sees_the_stream(event.target()));
@@ -171,6 +189,6 @@ fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
         LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
-    tracing_subscriber::registry().with(filter).with(cap).with(log).init();
+    tracing_subscriber::registry().with(filter).with(cap).with(lines).with(log).init();
     Ok(())
 }

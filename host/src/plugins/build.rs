@@ -7,9 +7,8 @@ mod environment;
 mod project;
 mod toolchain;
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -22,6 +21,7 @@ use super::admission::undeclared;
 use super::component::examine;
 use super::id::Digest;
 use super::manifest::{Manifest, SECTION};
+use crate::atomic::{self, Readers};
 
 /// The manifest's name in a plugin's folder.
 const MANIFEST: &str = "plugin.toml";
@@ -93,7 +93,11 @@ pub fn build(request: &Request) -> Result<Built, BuildError> {
     check_component(&component).map_err(|reason| BuildError::Refused { package: project.package.clone(), reason })?;
 
     let file = request.output.clone().unwrap_or_else(|| project.default_output());
-    write_atomically(&file, &component).map_err(|error| BuildError::File { path: file.clone(), error })?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| atomic::write(&file, &component, Readers::Usual))
+        .map_err(|error| BuildError::File { path: file.clone(), error })?;
     Ok(Built { file, size: component.len() as u64, digest: Digest::of(&component) })
 }
 
@@ -170,31 +174,6 @@ fn componentize(module: &[u8], manifest: &str, project: &Project) -> Result<Vec<
 
 fn section(component: &mut Vec<u8>, name: &str, text: &str) {
     CustomSection { name: name.into(), data: text.as_bytes().into() }.append_to_component(component);
-}
-
-/// Writes beside the target and renames, so that a host never sees half of it.
-fn write_atomically(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name =
-        file.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a file's name"))?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{}.tmp", std::process::id()));
-    let temporary = folder.join(hidden);
-
-    let written = (|| {
-        let mut to = File::create(&temporary)?;
-        to.write_all(bytes)?;
-        to.sync_all()?;
-        fs::rename(&temporary, file)?;
-        File::open(folder)?.sync_all()
-    })();
-    if written.is_err() {
-        // The first error is the one to tell; what is left over is a file beside the target.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
 }
 
 #[cfg(test)]

@@ -2,6 +2,9 @@
 //!
 //! A guest that wants more is ended: it could only abort, with a less telling reason.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use wasmtime::ResourceLimiter;
 
 use super::limits::Limits;
@@ -17,6 +20,8 @@ pub(super) struct Ceiling {
     memories: usize,
     /// Bytes of all its memories together.
     taken: usize,
+    /// The same for those who look from outside.
+    shown: Arc<AtomicU64>,
 }
 
 /// What a guest wanted too much of.
@@ -33,7 +38,8 @@ pub(super) enum Exceeded {
 }
 
 impl Ceiling {
-    pub(super) fn new(limits: &Limits) -> Self {
+    /// `shown` says from now on how many bytes of memory are taken.
+    pub(super) fn new(limits: &Limits, shown: Arc<AtomicU64>) -> Self {
         Self {
             memory: limits.memory,
             table_elements: limits.table_elements as usize,
@@ -41,6 +47,7 @@ impl Ceiling {
             tables: limits.tables as usize,
             memories: limits.memories as usize,
             taken: 0,
+            shown,
         }
     }
 }
@@ -52,6 +59,7 @@ impl ResourceLimiter for Ceiling {
             return Err(Exceeded::Memory(self.memory).into());
         }
         self.taken = taken;
+        self.shown.store(taken as u64, Relaxed);
         Ok(true)
     }
 
@@ -93,7 +101,7 @@ mod tests {
     fn run(text: &str, limits: &Limits) -> Result<(), String> {
         let engine = Engine::default();
         let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
-        let mut store = Store::new(&engine, Ceiling::new(limits));
+        let mut store = Store::new(&engine, Ceiling::new(limits, Arc::default()));
         store.limiter(|ceiling| ceiling);
         let ran = Instance::new(&mut store, &module, &[])
             .and_then(|instance| instance.get_typed_func::<(), ()>(&mut store, "go")?.call(&mut store, ()));

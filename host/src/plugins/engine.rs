@@ -179,7 +179,7 @@ mod tests {
         {
             limits.set(name, &most).unwrap();
         }
-        let mut store = Store::new(&engine, Ceiling::new(&limits));
+        let mut store = Store::new(&engine, Ceiling::new(&limits, Arc::default()));
         store.limiter(|ceiling| ceiling);
         Instance::new_async(&mut store, &module, &[]).await.unwrap();
     }

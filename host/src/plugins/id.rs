@@ -58,6 +58,31 @@ impl PluginId {
     }
 }
 
+impl PluginId {
+    /// Whether somebody who reads quickly could take one for the other, though they differ.
+    pub fn looks_like(&self, other: &Self) -> bool {
+        self != other && self.outline() == other.outline()
+    }
+
+    /// What is left of it where signs that look alike are one.
+    fn outline(&self) -> String {
+        let outline: String = self
+            .0
+            .chars()
+            .filter_map(|one| match one {
+                '_' | '-' => None,
+                '0' => Some('o'),
+                '1' | 'i' => Some('l'),
+                '5' => Some('s'),
+                '2' => Some('z'),
+                '8' => Some('b'),
+                other => Some(other),
+            })
+            .collect();
+        outline.replace("rn", "m").replace("vv", "w").replace("cl", "d")
+    }
+}
+
 impl FromStr for PluginId {
     type Err = PluginIdError;
 
@@ -198,6 +223,17 @@ mod tests {
 
     fn id(text: &str) -> Result<PluginId, PluginIdError> {
         text.parse()
+    }
+
+    #[test]
+    fn ids_that_look_alike_are_seen() {
+        let alike = |one: &str, other: &str| id(one).unwrap().looks_like(&id(other).unwrap());
+        for (one, other) in
+            [("echo", "ech0"), ("bill", "bi11"), ("modern", "modem"), ("my-bot", "my_bot"), ("a-b", "ab")]
+        {
+            assert!(alike(one, other) && alike(other, one), "{one} {other}");
+        }
+        assert!(!alike("echo", "echo") && !alike("echo", "greeter"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::InstanceId;
 use super::admission::Admitted;
 use super::ceiling::{Ceiling, Exceeded};
+use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::limits::Limits;
@@ -59,6 +60,14 @@ pub struct Instance {
     pub handled: AtomicU64,
     /// How many calls were denied.
     pub denials: AtomicU64,
+    /// The last of them.
+    denied: Arc<Denials>,
+    /// How many stanzas it sent.
+    pub sent: AtomicU64,
+    /// How many bytes of memory it holds.
+    memory: Arc<AtomicU64>,
+    /// When it started.
+    since: Timestamp,
     /// Messages and other stanzas that it sends.
     pub outgoing: Bucket,
     /// Events that it emits.
@@ -79,7 +88,11 @@ pub struct Instance {
 
 impl Instance {
     /// A new one, and the end of its mailbox that [`run`] reads.
-    pub fn new(admitted: &Admitted, account: Arc<account::Shared>) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
+    pub fn new(
+        admitted: &Admitted,
+        account: Arc<account::Shared>,
+        denied: Arc<Denials>,
+    ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let id = InstanceId::next();
         let limits = admitted.limits.clone();
         let (mailbox, receiver) = Mailbox::new(id, limits.mailbox as usize, Arc::new(admitted.grants.clone()));
@@ -92,6 +105,10 @@ impl Instance {
             cpu: Arc::default(),
             handled: AtomicU64::new(0),
             denials: AtomicU64::new(0),
+            denied,
+            sent: AtomicU64::new(0),
+            memory: Arc::default(),
+            since: Timestamp::now(),
             emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
             outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
             log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
@@ -132,7 +149,31 @@ impl Instance {
                 "call denied"
             );
         }
-        denial(self.plugin.as_str(), permission, scope)
+        let error = denial(self.plugin.as_str(), permission, scope);
+        if let CallError::Denied { permission, scope, hint } = &error {
+            self.denied.put(Denial {
+                at: Timestamp::now(),
+                permission: *permission,
+                scope: scope.clone(),
+                hint: hint.clone(),
+            });
+        }
+        error
+    }
+
+    /// What it has used so far.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            since: self.since,
+            handled: self.handled.load(Relaxed),
+            sent: self.sent.load(Relaxed),
+            denials: self.denials.load(Relaxed),
+            cpu: self.cpu.used(),
+            cpu_limit: self.limits.cpu_share,
+            slowed: self.cpu.in_yard(),
+            memory: self.memory.load(Relaxed),
+            memory_limit: self.limits.memory.0,
+        }
     }
 
     /// Whether one more line about it may go into the log, so that no plugin fills the disk. A line that may not is
@@ -198,6 +239,29 @@ impl Instance {
         self.timers_changed.notify_one();
         result
     }
+}
+
+/// What an instance has used since it started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Usage {
+    /// When it started.
+    pub since: Timestamp,
+    /// Events that it has handled.
+    pub handled: u64,
+    /// Stanzas that it has sent.
+    pub sent: u64,
+    /// Calls that were denied.
+    pub denials: u64,
+    /// CPU time.
+    pub cpu: Duration,
+    /// The share of one core that it may use for long.
+    pub cpu_limit: f64,
+    /// It used more than its share, and runs only when nobody else wants to.
+    pub slowed: bool,
+    /// Bytes of memory that it holds.
+    pub memory: u64,
+    /// Bytes of memory that it may hold.
+    pub memory_limit: u64,
 }
 
 /// A call that has not returned.
@@ -425,7 +489,7 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
     table.set_max_capacity(limits.handles as usize);
     let context = Context {
         instance: Arc::clone(instance),
-        ceiling: Ceiling::new(limits),
+        ceiling: Ceiling::new(limits, Arc::clone(&instance.memory)),
         table,
         // What it asks for at once is made in the host's memory first.
         wasi: WasiCtx::builder().max_random_size(limits.hostcall_bytes.as_usize() as u64).build(),

@@ -9,7 +9,7 @@ use semver::{Version, VersionReq};
 use super::{id::PluginId, setting::Setting};
 use crate::document::{Document, DocumentError, Node, Section};
 use crate::event;
-use crate::permissions::{Grants, Permission, table};
+use crate::permissions::{Grants, Permission, Scope, table};
 
 /// The custom section of a component that holds the manifest.
 pub const SECTION: &str = "parlor:manifest";
@@ -66,6 +66,16 @@ impl Request {
     /// The line of `plugins.toml` that grants just this.
     pub fn line(&self, permission: Permission) -> String {
         format!("\"{}\" = {}", permission.as_str(), self.scope)
+    }
+}
+
+impl Request {
+    /// What it would like to reach, entry by entry; empty where there is no scope.
+    pub fn entries(&self, permission: Permission) -> Vec<String> {
+        let table = toml::Table::from_iter([(permission.to_string(), self.scope.clone())]);
+        // The manifest was read with the same reader.
+        let grants = Grants::from_table(&table).unwrap_or_default();
+        grants.get(permission).map(Scope::entries).unwrap_or_default()
     }
 }
 

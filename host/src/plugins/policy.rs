@@ -2,6 +2,9 @@
 //!
 //! It says what the owner wrote and judges nothing; `admission` compares it with what a file really is.
 
+pub mod edit;
+pub mod file;
+
 use std::{
     collections::BTreeMap,
     fmt, io,
@@ -56,6 +59,14 @@ pub struct Entry {
     pub settings: SettingValues,
 }
 
+impl Entry {
+    /// Whether all that the two say differently is what the plugin may, and what is for people.
+    pub fn differs_in_grants_alone(&self, other: &Self) -> bool {
+        let Self { source, version, grants, .. } = other.clone();
+        Self { source, version, grants, ..self.clone() } == *other
+    }
+}
+
 /// Values of a plugin's own settings. Some may be secrets, so that only the names can be shown.
 #[derive(Clone, PartialEq, Default)]
 pub struct SettingValues(pub BTreeMap<String, Value>);
@@ -96,16 +107,21 @@ pub enum PolicyError {
 impl Policy {
     /// Reads the owner's file; a file that is not there is a policy that allows nothing.
     pub fn load(path: &Path) -> Result<Self, PolicyError> {
-        let text = match document::read(path, MAX_BYTES) {
-            Ok(Some(text)) => text,
-            Ok(None) => return Ok(Self::default()),
-            Err(ReadError::Unreadable(source)) => {
-                return Err(PolicyError::Read { path: path.to_owned(), cause: source });
-            }
-            Err(ReadError::TooLong) => return Err(PolicyError::TooLong { path: path.to_owned() }),
-        };
+        Self::read(path)?.map_or_else(|| Ok(Self::default()), |text| Self::understand(&text, path))
+    }
+
+    /// The text of the owner's file; none where there is no file.
+    fn read(path: &Path) -> Result<Option<String>, PolicyError> {
+        document::read(path, MAX_BYTES).map_err(|error| match error {
+            ReadError::Unreadable(cause) => PolicyError::Read { path: path.to_owned(), cause },
+            ReadError::TooLong => PolicyError::TooLong { path: path.to_owned() },
+        })
+    }
+
+    /// What the text of the file at this path says.
+    fn understand(text: &str, path: &Path) -> Result<Self, PolicyError> {
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::parse(&text, folder).map_err(|error| PolicyError::Invalid { path: path.to_owned(), error })
+        Self::parse(text, folder).map_err(|error| PolicyError::Invalid { path: path.to_owned(), error })
     }
 
     /// Reads a policy whose relative paths begin at `folder`.

@@ -1,4 +1,4 @@
-//! From an entry of the policy to code that is ready to run: read, examined, admitted, compiled.
+//! From an entry of the policy to code that is ready to run: found, examined, admitted, compiled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::admission::{Admitted, Refusal, admit, may_run};
-use super::component::{ComponentError, MAX_BYTES, examine};
+use super::component::{ComponentError, Examined, MAX_BYTES, examine};
+use super::components::Components;
 use super::engine::{CompileError, Compiled, Engine};
 use super::id::{Digest, PluginId};
 use super::policy::Entry;
@@ -23,7 +24,7 @@ pub(crate) struct Loaded {
 
 /// Why a plugin of the policy may not run.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unfit {
+pub enum Unfit {
     /// The file cannot be read.
     #[error("{path} cannot be read ({source}); put the plugin's file there, or correct its `source` in plugins.toml", path = path.display())]
     File {
@@ -69,39 +70,61 @@ pub(crate) async fn load(
     entry: &Entry,
     settings: &Settings,
     engine: &Arc<Engine>,
+    components: &Components,
 ) -> Result<Loaded, Unfit> {
     let (id, entry, settings, engine) = (id.clone(), entry.clone(), settings.clone(), Arc::clone(engine));
+    let components = components.clone();
     let loading = tokio::task::spawn_blocking(move || {
         let (whitelist, blacklist) = (&settings.whitelisted_plugins, &settings.blacklisted_plugins);
         may_run(&id, &entry, whitelist, blacklist)?;
-        let bytes = read(&entry.source)?;
-        let found = Digest::of(&bytes);
-        if found != entry.digest {
-            // Before the file is even looked at: bytes that the owner did not approve are nobody's to parse.
-            return Err(Refusal::DigestChanged { id, approved: entry.digest, found }.into());
-        }
+        let bytes = approved(&id, &entry, &components)?;
         let examined = examine(&bytes).map_err(|source| Unfit::Component { path: entry.source.clone(), source })?;
         let admitted = admit(&id, &entry, &examined, whitelist, blacklist)?;
         for warning in &admitted.warnings {
             tracing::warn!(plugin = %id, "{warning}");
         }
-        let compiled = engine.compile(found, &bytes, admitted.wasi)?;
+        let compiled = engine.compile(entry.digest, &bytes, admitted.wasi)?;
         Ok(Loaded { admitted: Arc::new(admitted), compiled })
     });
     loading.await.unwrap_or_else(|error| Err(Unfit::Compiler(error.to_string())))
 }
 
+/// What is in the file of an entry, looked at and not run; only if it is the one that was approved.
+pub(crate) fn look(id: &PluginId, entry: &Entry, components: &Components) -> Result<Examined, Unfit> {
+    let bytes = approved(id, entry, components)?;
+    examine(&bytes).map_err(|source| Unfit::Component { path: entry.source.clone(), source })
+}
+
 /// Which of these files are still those that the owner approved. Reading takes long and runs off the runtime.
-pub(crate) async fn unchanged(entries: BTreeMap<PluginId, Entry>) -> BTreeSet<PluginId> {
+pub(crate) async fn unchanged(entries: BTreeMap<PluginId, Entry>, components: &Components) -> BTreeSet<PluginId> {
+    let components = components.clone();
     let reading = tokio::task::spawn_blocking(move || {
-        let is_unchanged = |entry: &Entry| read(&entry.source).is_ok_and(|bytes| Digest::of(&bytes) == entry.digest);
-        entries.into_iter().filter(|(_, entry)| is_unchanged(entry)).map(|(id, _)| id).collect()
+        let is_unchanged = |(id, entry): &(PluginId, Entry)| approved(id, entry, &components).is_ok();
+        entries.into_iter().filter(is_unchanged).map(|(id, _)| id).collect()
     });
     // What could not be read counts as changed, and is looked at anew.
     reading.await.unwrap_or_default()
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
+/// The bytes that the owner approved: from the component store, or from where the entry says that they are. Others are
+/// refused before they are even looked at: they are nobody's to parse.
+pub(crate) fn approved(id: &PluginId, entry: &Entry, components: &Components) -> Result<Vec<u8>, Unfit> {
+    if let Ok(bytes) = read(&components.path(&entry.digest))
+        && Digest::of(&bytes) == entry.digest
+    {
+        return Ok(bytes);
+    }
+    let bytes = read(&entry.source)?;
+    let found = Digest::of(&bytes);
+    if found == entry.digest {
+        Ok(bytes)
+    } else {
+        Err(Refusal::DigestChanged { id: id.clone(), approved: entry.digest, found }.into())
+    }
+}
+
+/// What is in a file, up to one byte more than a plugin may have.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
     let unreadable = |source| Unfit::File { path: path.to_owned(), source };
     // Opening a pipe would wait for somebody to write into it.
     let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;

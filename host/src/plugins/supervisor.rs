@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::admission::Admitted;
+use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::instance::{self, Ended, Instance, Start};
 use super::quantity::show_duration;
 use super::watchdog::{Metered, Step};
 use crate::account;
+use crate::permissions::Grants;
 
 /// How long an instance must run for its earlier failures to be forgotten.
 const HEALTHY: Duration = Duration::from_mins(1);
@@ -90,6 +93,10 @@ struct Shared {
     /// The one that runs now.
     instance: watch::Sender<Option<Arc<Instance>>>,
     restarts: std::sync::atomic::AtomicU64,
+    /// The last calls that it was denied.
+    denied: Arc<Denials>,
+    /// What it may see and do: what it was admitted with, or what the owner decided since.
+    grants: ArcSwap<Grants>,
 }
 
 impl Supervised {
@@ -101,6 +108,7 @@ impl Supervised {
         account: Arc<account::Shared>,
         after: Vec<Dependency>,
     ) -> Self {
+        let grants = admitted.grants.clone();
         let shared = Arc::new(Shared {
             admitted,
             compiled,
@@ -110,6 +118,8 @@ impl Supervised {
             state: watch::Sender::new(State::Starting),
             instance: watch::Sender::new(None),
             restarts: std::sync::atomic::AtomicU64::new(0),
+            denied: Arc::default(),
+            grants: ArcSwap::from_pointee(grants),
         });
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(supervise(Arc::clone(&shared), stopped));
@@ -134,6 +144,19 @@ impl Supervised {
     /// How often it was started again.
     pub fn restarts(&self) -> u64 {
         self.shared.restarts.load(Relaxed)
+    }
+
+    /// Lets it see and do this from now on, and no more: from its next event and call.
+    pub fn grant(&self, grants: &Grants) {
+        self.shared.grants.store(Arc::new(grants.clone()));
+        if let Some(instance) = self.instance() {
+            instance.mailbox.grants().store(Arc::new(grants.clone()));
+        }
+    }
+
+    /// The last calls that it was denied.
+    pub fn denied(&self) -> Vec<Denial> {
+        self.shared.denied.last()
     }
 
     /// This one, for another that is to be started after it.
@@ -296,8 +319,10 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
 
 /// One instance from start to end, and everything of it taken away.
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) -> Ended {
-    let (instance, mailbox) = Instance::new(&shared.admitted, Arc::clone(&shared.account));
+    let (instance, mailbox) = Instance::new(&shared.admitted, Arc::clone(&shared.account), Arc::clone(&shared.denied));
     shared.instance.send_replace(Some(Arc::clone(&instance)));
+    // After it can be seen: whoever changes the grants meanwhile has changed either these or those of the instance.
+    instance.mailbox.grants().store(shared.grants.load_full());
     // In this order: whoever hears that it starts finds the instance that may come to wait for the session.
     shared.state.send_replace(State::Starting);
     let (initialized_sender, initialized) = oneshot::channel();

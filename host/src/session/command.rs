@@ -209,6 +209,31 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether doing it sends something, so that it waits while the link takes nothing in. Others never wait for it.
+    pub fn sends(&self) -> bool {
+        match self {
+            Self::SendMessage { .. }
+            | Self::SendRaw { .. }
+            | Self::SendIq { .. }
+            | Self::QueryArchive { .. }
+            | Self::OpenRoom { .. }
+            | Self::CloseRoom { .. }
+            | Self::Contact { .. }
+            | Self::GetCard { .. }
+            | Self::SetCard { .. }
+            | Self::UpdateCard { .. }
+            | Self::SetStatus { .. } => true,
+            Self::OpenChat { .. }
+            | Self::CloseChat { .. }
+            | Self::ChangeChatView { .. }
+            | Self::SetChatAttribute { .. }
+            | Self::Emit { .. }
+            | Self::AddPromises { .. }
+            | Self::RejectPromise { .. }
+            | Self::WaitUntil { .. } => false,
+        }
+    }
+
     /// Whether nobody waits for the answer any more: the call was given up, or its plugin has ended.
     pub fn is_abandoned(&self) -> bool {
         match self {

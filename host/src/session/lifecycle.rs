@@ -144,13 +144,18 @@ impl Session {
         self.feedback(self.status.value, self.status.message.clone(), turn);
     }
 
+    /// A connection is being tried for again.
+    pub fn reconnecting(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        if self.link == Link::Suspended {
+            self.fire("reconnecting", Payload::None, turn);
+        }
+    }
+
     /// An attempt to connect failed; the next one comes after this long.
     pub fn retrying(&mut self, after: std::time::Duration, why: &str, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         self.connecting();
-        if self.promises.is_resolved("connected") {
-            self.fire("reconnecting", Payload::None, turn);
-        }
         self.feedback(StatusValue::Offline, format!("{why}; trying again in {} s", after.as_secs()), turn);
     }
 
@@ -206,6 +211,7 @@ impl Session {
         self.forget_presence(turn);
         if give_up == GiveUp::Yes {
             self.give_up_auto_joins();
+            self.again.clear();
             self.deadlines.clear();
         }
     }

@@ -3,6 +3,7 @@
 //! [`Session`] is fed with what came over the stream, what plugins want and what time it is; it changes its state and
 //! says what follows as [`Effect`]s, in order. Readers never touch it: they hold a [`Snapshot`].
 
+mod again;
 mod archive;
 mod cards;
 mod chats;
@@ -70,6 +71,7 @@ pub struct Session {
     promises: promises::Promises,
     questions: questions::Questions,
     seen: messages::Seen,
+    again: again::Again,
     archives: archive::Archives,
     /// Features that were told, with whose they are.
     features: BTreeSet<(Jid, String)>,
@@ -121,6 +123,7 @@ impl Session {
             promises: promises::Promises::new(&names),
             questions: questions::Questions::default(),
             seen: messages::Seen::new(),
+            again: again::Again::default(),
             archives: archive::Archives::new(),
             features: BTreeSet::new(),
             message_event: names.get("message"),

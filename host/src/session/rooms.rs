@@ -123,6 +123,11 @@ impl Rooms {
         self.memberships.get(jid).map(|membership| membership.stage)
     }
 
+    /// Whether we are about to be in it again.
+    pub(super) fn will_be_entered(&self, jid: &BareJid) -> bool {
+        matches!(self.stage(jid), Some(Stage::Outside { wanted: true } | Stage::Entering))
+    }
+
     /// Our own addresses in the rooms that we are in.
     pub(super) fn occupied(&self) -> impl Iterator<Item = Jid> {
         self.shown

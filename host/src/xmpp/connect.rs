@@ -1,4 +1,4 @@
-//! One connection, from nothing to a stream that is logged in and not yet bound.
+//! One connection, from nothing to a stream that is logged in, and bound or resumed.
 //!
 //! Everything here either works or says in one typed sentence what its reader can do. When to try again is for `link`.
 
@@ -8,11 +8,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use jid::Jid;
+use jid::{FullJid, Jid};
 use tokio::io::{AsyncBufRead, AsyncWrite, BufStream};
 use tokio::net::TcpStream;
 use tokio_xmpp::connect::AsyncReadAndWrite;
-use tokio_xmpp::stanzastream::Connection;
 use tokio_xmpp::xmlstream::{
     FallibleStreamElement, PendingFeaturesRecv, ReadError, RecvFeaturesError, StreamHeader, Timeouts, XmppStream,
     XmppStreamElement, initiate_stream,
@@ -23,13 +22,14 @@ use xmpp_parsers::starttls::{Nonza as StartTls, Request};
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 use xmpp_parsers::stream_features::StreamFeatures;
 
-use super::cut::Cutter;
+use super::bind::{Begun, Previous, begin};
 use super::intake::{Ending, Intake};
 use super::password::{Password, Supplied};
 use super::sasl::{Offer, authenticate, choose};
 use super::srv::{Server, servers};
 use super::tls::secure;
-use crate::config::{LinkSettings, TlsMode};
+use crate::config::{Endpoint, LinkSettings, TlsMode};
+use crate::stanza::Offers;
 
 mod error;
 
@@ -40,14 +40,29 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How long one address may take, so that a dead one leaves time for the next.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
 
-/// Connects and logs in as `jid`, whose resource will be asked for. The password is read anew, and wiped at the end. What
-/// ends the connection later on is found in the second of what is given.
+/// A connection that stanzas may go over.
+pub(super) struct Opened {
+    pub(super) stream: XmppStream<Transport>,
+    /// How it began.
+    pub(super) begun: Begun,
+    /// What of its features matters above it.
+    pub(super) offers: Offers,
+    /// The server wants to know whether anybody looks (XEP-0352).
+    pub(super) hears_state: bool,
+    /// What ends it later on is found here.
+    pub(super) ending: Ending,
+}
+
+/// Connects, to the server that is named `elsewhere` if any, logs in, and goes on with a session or begins one as `wanted`.
+/// The password is read anew, and wiped at the end.
 pub(super) async fn log_in(
     settings: &LinkSettings,
     supplied: Option<&Supplied>,
-    jid: &Jid,
-    cutter: &Cutter,
-) -> Result<(Connection, Ending), ConnectError> {
+    wanted: &FullJid,
+    elsewhere: Option<&Endpoint>,
+    previous: Option<&Previous>,
+) -> Result<Opened, ConnectError> {
+    let jid = &Jid::from(wanted.clone());
     if jid.node().is_none() {
         return Err(ConnectError::NoUser { jid: jid.clone() });
     }
@@ -61,7 +76,7 @@ pub(super) async fn log_in(
     let domain = jid.domain().as_str();
     let ending = Ending::default();
     let attempt = async {
-        let (pending, exporter) = open(settings, domain, cutter, &ending).await?;
+        let (pending, exporter) = open(settings, elsewhere, domain, &ending).await?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
         let names_exporter =
             features.sasl_cb.as_ref().is_some_and(|offer| offer.types.contains(&sasl_cb::Type::TlsExporter));
@@ -73,30 +88,33 @@ pub(super) async fn log_in(
         })?;
         let stream = authenticate(stream, mechanism, binding, jid, password).await?;
         let pending = stream.send_header(header(domain)).await.map_err(|error| io_failure(&error))?;
-        let (features, stream): (StreamFeatures, XmppStream<_>) =
+        let (features, mut stream): (StreamFeatures, XmppStream<_>) =
             pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
         if !features.can_bind() {
-            // The library would panic over such a stream.
             return Err(ConnectError::NotXmpp { cause: "it offers no resource binding".to_owned() });
         }
-        Ok((Connection { stream: stream.box_stream(), features, identity: jid.clone() }, ending.clone()))
+        let begun = begin(&mut stream, &features, wanted, previous).await?;
+        let has = |name, namespace| features.others.iter().any(|feature| feature.is(name, namespace));
+        let offers = Offers { roster_versions: has("ver", "urn:xmpp:features:rosterver") };
+        Ok(Opened { stream, begun, offers, hears_state: has("csi", ns::CSI), ending: ending.clone() })
     };
     tokio::time::timeout(LIMIT, attempt)
         .await
         .unwrap_or_else(|_| Err(ConnectError::TimedOut { domain: domain.to_owned() }))
 }
 
-type Transport = Box<dyn AsyncReadAndWrite>;
+/// Whatever a stream runs over.
+pub(super) type Transport = Box<dyn AsyncReadAndWrite>;
 
 /// A stream inside TLS, and what a log-in can be bound to.
 async fn open(
     settings: &LinkSettings,
+    elsewhere: Option<&Endpoint>,
     domain: &str,
-    cutter: &Cutter,
     ending: &Ending,
 ) -> Result<(PendingFeaturesRecv<Transport>, Option<Vec<u8>>), ConnectError> {
     let ascii = ascii(domain)?;
-    let tcp = reach(&ascii, settings).await?;
+    let tcp = reach(&ascii, settings, elsewhere).await?;
     let timeouts = settings.timeouts();
     let tcp = match settings.tls {
         TlsMode::Direct => tcp,
@@ -104,7 +122,7 @@ async fn open(
     };
     let secured = secure(tcp, &ascii, settings.tls, settings.ca_file.as_deref()).await?;
     let intake = Intake::new(BufStream::new(secured.stream), ending.clone(), timeouts.response_timeout);
-    let transport: Transport = Box::new(cutter.guard(intake));
+    let transport: Transport = Box::new(intake);
     let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts)
         .await
         .map_err(|error| io_failure(&error))?;
@@ -122,10 +140,10 @@ fn ascii(domain: &str) -> Result<String, ConnectError> {
 }
 
 /// A TCP connection to the first server that takes one; else why the last did not.
-async fn reach(domain: &str, settings: &LinkSettings) -> Result<TcpStream, ConnectError> {
+async fn reach(domain: &str, settings: &LinkSettings, elsewhere: Option<&Endpoint>) -> Result<TcpStream, ConnectError> {
     let mut last =
         ConnectError::UnknownHost { host: domain.to_owned(), cause: "it says that it has no XMPP service".to_owned() };
-    for server in servers(domain, settings.server.as_ref(), settings.tls).await {
+    for server in servers(domain, elsewhere.or(settings.server.as_ref()), settings.tls).await {
         let addresses: Vec<SocketAddr> = match tokio::net::lookup_host((server.host.as_str(), server.port)).await {
             Ok(addresses) => addresses.collect(),
             Err(error) => {
@@ -214,8 +232,12 @@ fn features_failure(error: RecvFeaturesError, domain: &str) -> ConnectError {
 }
 
 pub(super) fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
-    if matches!(error.condition, DefinedCondition::HostUnknown | DefinedCondition::HostGone) {
-        return ConnectError::HostUnknown { domain: domain.to_owned() };
+    match &error.condition {
+        DefinedCondition::HostUnknown | DefinedCondition::HostGone => {
+            return ConnectError::HostUnknown { domain: domain.to_owned() };
+        }
+        DefinedCondition::SeeOtherHost(place) => return ConnectError::Elsewhere { place: printable(place) },
+        _ => {}
     }
     ConnectError::Stream {
         condition: error.condition.to_string(),

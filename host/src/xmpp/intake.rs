@@ -35,7 +35,7 @@ impl Ending {
     }
 
     /// The first reason is the cause, and later ones follow from it.
-    fn note(&self, why: Lost) {
+    pub(super) fn note(&self, why: Lost) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
 }

@@ -1,52 +1,55 @@
 //! One account's stream: comes up, comes back after cuts, and says so.
 //!
-//! [`Link`] owns the one unsplit `StanzaStream` and is used by one task; nothing overtakes anything. Logging in is done by
-//! [`Connector`], a task of its own. A link that is dropped leaves no task behind.
+//! [`Link`] owns the stream and is used by one task; nothing overtakes anything. What was written and not acknowledged is
+//! kept, and goes out again: by itself when the session is resumed (XEP-0198), else handed up, for the session above to
+//! decide. Logging in is done by [`Connector`], a task of its own. A link that is dropped leaves no task behind.
 
 use std::collections::VecDeque;
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt};
 use jid::FullJid;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_xmpp::stanzastream::{Event, StanzaStage, StanzaStream, StanzaToken, StreamEvent};
 use tokio_xmpp::xmlstream::Timeouts;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::stanza::Stanza;
-use xmpp_parsers::stream_features::StreamFeatures;
 
-use self::connector::{Connector, Report};
-use self::slot::Slot;
-use super::connect::ConnectError;
-use super::cut::Cutter;
+use self::connector::{Connector, Report, Wanted};
+use self::ledger::Ledger;
+use self::live::{Live, PROBE_PREFIX};
+use super::bind::Begun;
+use super::connect::{ConnectError, Opened};
 use super::decode::decode;
 use super::encode::encode;
 use super::intake::Lost;
+use super::raw::RawStanza;
 use super::password::Supplied;
 use crate::config::LinkSettings;
 use crate::stanza::{Incoming, Offers, Outgoing};
 
 mod connector;
+mod ledger;
+mod live;
 mod pace;
-mod slot;
 
-/// How many stanzas wait for the stream, and how many for the account.
+/// How many stanzas may wait to be written.
 const QUEUE: usize = 64;
-/// How long a server may take to answer once it was asked whether it is still there.
+/// How long a server may take to answer once it was asked whether it is still there, or what it has taken in.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
 /// How long closing may take before the connection is cut.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// Two conflicts within this time are a fight, which goes on until somebody gives in.
 const CONFLICT_SPAN: Duration = Duration::from_mins(1);
-/// Ids of the library's own pings, which nobody else awaits.
-const PROBE_PREFIX: &str = "xmpp-rs-stanzastream-liveness-probe";
+/// The longest silence, where the owner wants nobody to be asked.
+const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 
 impl LinkSettings {
     pub(super) fn timeouts(&self) -> Timeouts {
-        Timeouts { read_timeout: self.ping_interval, response_timeout: RESPONSE_LIMIT }
+        let read_timeout = if self.ping_interval.is_zero() { FOR_EVER } else { self.ping_interval.min(FOR_EVER) };
+        Timeouts { read_timeout, response_timeout: RESPONSE_LIMIT }
     }
 }
 
@@ -68,12 +71,17 @@ pub enum LinkEvent {
         jid: FullJid,
         /// What the server offers.
         offers: Offers,
+        /// What the old session's server has not acknowledged, or was never sent, oldest first: messages, and presences
+        /// that ask for a subscription or answer such. The rest meant something only within the old session.
+        again: Vec<RawStanza>,
     },
     /// The connection is lost; a new one is being made.
     Suspended {
         /// Why, as far as this end knows.
         why: Lost,
     },
+    /// A new connection is being tried for, after one that was lost or failed.
+    Trying,
     /// There is a connection again, and nothing was lost (XEP-0198).
     Resumed,
     /// A log-in failed, and will be tried again.
@@ -91,26 +99,38 @@ pub enum LinkEvent {
     Closed,
 }
 
+/// Whether anybody looks at what comes (XEP-0352).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientState {
+    /// Yes; so it is at the beginning of each stream.
+    #[default]
+    Active,
+    /// No: the server may hold back what can wait.
+    Inactive,
+}
+
 /// One account's stream.
 pub struct Link {
-    /// None once it is over. Declared first: the stream has to be gone before its connector gives back what it holds.
-    stream: Option<StanzaStream>,
-    /// Logs in whenever the stream wants a connection.
+    /// Logs in whenever a connection is wanted.
     connector: Connector,
-    /// What it says.
-    reports: mpsc::Receiver<Report>,
-    /// For a stream that replaces a broken one.
-    slots: mpsc::Sender<Slot>,
-    /// Ends connections that will not end by themselves.
-    cutter: Cutter,
+    stage: Stage,
+    /// What waits to be written.
+    queue: VecDeque<Stanza>,
+    /// What the server has not acknowledged; none where nothing is managed.
+    ledger: Option<Ledger>,
+    /// What came before the stream was ready.
+    early: VecDeque<Stanza>,
     /// Who we are, once bound.
     own: Option<FullJid>,
-    /// Between `Bound` or `Resumed` and `Suspended`.
-    online: bool,
     /// When somebody else took our full JID last.
     conflict: Option<Instant>,
-    /// Stanzas that may not have left the queue. The library does not say how full it is; its tokens do.
-    queued: VecDeque<StanzaToken>,
+    state: ClientState,
+}
+
+enum Stage {
+    Connecting,
+    Live { live: Box<Live>, hears_state: bool },
+    Over,
 }
 
 impl Link {
@@ -121,130 +141,177 @@ impl Link {
 
     /// The same, in the way that somebody wishes.
     pub fn log_in(settings: LinkSettings, wish: LogIn) -> Self {
-        let (slots, wanted) = mpsc::channel(QUEUE);
-        let (report, reports) = mpsc::channel(QUEUE);
-        let cutter = Cutter::default();
-        let connector = Connector::spawn(settings, wish, cutter.clone(), wanted, report);
-        let stream = Some(new_stream(&slots));
         Self {
-            stream,
-            connector,
-            reports,
-            slots,
-            cutter,
+            connector: Connector::spawn(settings, wish),
+            stage: Stage::Connecting,
+            queue: VecDeque::new(),
+            ledger: None,
+            early: VecDeque::new(),
             own: None,
-            online: false,
             conflict: None,
-            queued: VecDeque::new(),
+            state: ClientState::default(),
         }
     }
 
-    /// Waits for what happens next. Cancel-safe. After the end, gives [`LinkEvent::Closed`] at once, each time.
+    /// Waits for what happens next, and writes what is queued. Cancel-safe. After the end, gives [`LinkEvent::Closed`] at
+    /// once, each time.
     pub async fn next(&mut self) -> LinkEvent {
-        loop {
-            if let Some(event) = self.event_or_room(false).await {
-                return event;
-            }
-        }
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// As [`Link::next`], but returns none as soon as [`Link::has_room`].
     pub async fn next_or_room(&mut self) -> Option<LinkEvent> {
-        self.event_or_room(true).await
+        poll_fn(|cx| match self.poll_next(cx) {
+            Poll::Ready(event) => Poll::Ready(Some(event)),
+            Poll::Pending if self.has_room() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
-    async fn event_or_room(&mut self, room: bool) -> Option<LinkEvent> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
         loop {
-            let Some(stream) = &mut self.stream else { return Some(LinkEvent::Closed) };
-            let event = tokio::select! {
-                biased;
-                report = self.reports.recv() => match report {
-                    Some(Report::Retrying { after, why }) => return Some(LinkEvent::Retrying { after, why }),
-                    Some(Report::Failed(why)) => {
-                        self.end();
-                        return Some(LinkEvent::Failed(why));
-                    }
+            let event = match &mut self.stage {
+                Stage::Live { .. } if !self.early.is_empty() => {
+                    self.early.pop_front().and_then(|stanza| self.read(stanza)).map(LinkEvent::Stanza)
+                }
+                Stage::Live { live, .. } => match ready!(live.poll(&mut self.queue, &mut self.ledger, cx)) {
+                    Some(stanza) => self.read(stanza).map(LinkEvent::Stanza),
+                    None => self.lost(),
+                },
+                Stage::Connecting => match ready!(self.connector.reports.poll_recv(cx)) {
+                    Some(Report::Opened(opened)) => self.opened(*opened),
+                    Some(Report::Trying) => Some(LinkEvent::Trying),
+                    Some(Report::Retrying { after, why }) => Some(LinkEvent::Retrying { after, why }),
+                    Some(Report::Failed(why)) => Some(self.fail(why)),
                     // Nobody is left who would log in.
                     None => {
-                        self.end();
-                        return Some(LinkEvent::Closed);
+                        self.stage = Stage::Over;
+                        None
                     }
                 },
-                event = stream.next() => event,
-                () = room_in(&mut self.queued), if room => return None,
+                Stage::Over => Some(LinkEvent::Closed),
             };
-            match event {
-                Some(Event::Stream(StreamEvent::Reset { bound_jid, features })) => {
-                    // A server that binds no resource breaks RFC 6120, section 7; the configured one serves then.
-                    let jid = bound_jid.try_into_full().ok().unwrap_or_else(|| self.connector.wanted().clone());
-                    self.own = Some(jid.clone());
-                    self.online = true;
-                    return Some(LinkEvent::Bound { jid, offers: offers(&features) });
-                }
-                Some(Event::Stream(StreamEvent::Resumed)) => {
-                    self.online = true;
-                    return Some(LinkEvent::Resumed);
-                }
-                Some(Event::Stream(StreamEvent::Suspended)) => {
-                    let why = self.connector.lost();
-                    if why.is_conflict() && self.is_second_conflict() {
-                        self.end();
-                        let jid = self.own.clone().unwrap_or_else(|| self.connector.wanted().clone()).into();
-                        return Some(LinkEvent::Failed(ConnectError::Conflict { jid }));
-                    }
-                    if std::mem::take(&mut self.online) {
-                        return Some(LinkEvent::Suspended { why });
-                    }
-                }
-                Some(Event::Stanza(stanza)) => {
-                    if let Some(incoming) = self.read(stanza) {
-                        return Some(LinkEvent::Stanza(incoming));
-                    }
-                }
-                None => {
-                    // The library's worker broke. What it held is lost; the account is not.
-                    tracing::warn!("the stream's worker ended by itself; starting another");
-                    self.restart();
-                    if std::mem::take(&mut self.online) {
-                        return Some(LinkEvent::Suspended { why: Lost::Unknown });
-                    }
-                }
+            if let Some(event) = event {
+                return Poll::Ready(event);
             }
         }
     }
 
-    /// Whether [`Link::send`] returns at once.
-    pub fn has_room(&mut self) -> bool {
-        has_room_in(&mut self.queued)
+    /// Whether there is room for another stanza. Who sends nevertheless makes the queue longer than it should be.
+    pub fn has_room(&self) -> bool {
+        self.queue.len() < QUEUE
     }
 
-    /// Waits until [`Link::has_room`]. Cancel-safe.
-    pub async fn wait_room(&mut self) {
-        room_in(&mut self.queued).await;
-    }
-
-    /// Queues a stanza on the stream, and returns once it is there. After the end, it goes nowhere.
-    pub async fn send(&mut self, outgoing: Outgoing) {
-        self.wait_room().await;
-        let Some(stream) = &self.stream else { return };
-        // The library panics when its worker is gone; `next` sees that too, and starts another.
-        let sending = AssertUnwindSafe(stream.send(Box::new(encode(outgoing))));
-        if let Ok(token) = sending.catch_unwind().await {
-            self.queued.push_back(token);
-        } else {
-            tracing::warn!("a stanza was lost with the stream's worker");
+    /// Queues a stanza; [`Link::next`] writes it. While there is no connection it waits for one. After the end, it goes
+    /// nowhere.
+    pub fn send(&mut self, outgoing: Outgoing) {
+        if !matches!(self.stage, Stage::Over) {
+            self.queue.push_back(encode(outgoing));
         }
     }
 
-    /// Says goodbye to the server, and ends. Takes at most five seconds.
+    /// Tells the server whether anybody looks, where it wants to know, on this stream and those that follow.
+    pub fn set_state(&mut self, state: ClientState) {
+        if self.state != state {
+            self.state = state;
+            if let Stage::Live { live, hears_state: true } = &mut self.stage {
+                live.say_state(state);
+            }
+        }
+    }
+
+    /// Writes what is queued, says goodbye to the server, and ends. Takes at most five seconds.
     pub async fn close(mut self) {
-        if let Some(stream) = self.stream.take() {
-            // A stream that waits for a connection gets a dead one when the connector goes, and ends over it.
-            self.connector.abort();
-            if tokio::time::timeout(CLOSE_LIMIT, stream.close()).await.is_err() {
-                tracing::debug!("the server did not close the stream in time");
+        if let Stage::Live { live, .. } = std::mem::replace(&mut self.stage, Stage::Over)
+            && tokio::time::timeout(CLOSE_LIMIT, live.close(&mut self.queue, &mut self.ledger)).await.is_err()
+        {
+            tracing::debug!("the server did not close the stream in time");
+        }
+    }
+
+    fn opened(&mut self, opened: Opened) -> Option<LinkEvent> {
+        let Opened { stream, begun, offers, hears_state, ending } = opened;
+        let mut live = Live::new(stream, ending);
+        // Each stream begins active, a resumed one, too (XEP-0352, section 5).
+        if hears_state && self.state != ClientState::Active {
+            live.say_state(self.state);
+        }
+        let event = match begun {
+            Begun::Resumed { handled } => {
+                let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.previous().is_some()) else {
+                    self.want(Lost::Miscounted);
+                    return None;
+                };
+                if ledger.acknowledge(handled).is_err() {
+                    tracing::warn!(handled, "the server resumes a session and miscounts it; beginning another");
+                    ledger.give_up();
+                    self.want(Lost::Miscounted);
+                    return None;
+                }
+                let mut again = ledger.take();
+                again.append(&mut self.queue);
+                self.queue = again;
+                LinkEvent::Resumed
+            }
+            Begun::Anew { jid, managed, handled, early } => {
+                let mut old = self.ledger.take().map(|mut ledger| {
+                    if let Some(handled) = handled {
+                        // A count that cannot be says nothing; then all is sent again.
+                        let _ = ledger.acknowledge(handled);
+                    }
+                    ledger.take()
+                });
+                let again = old.iter_mut().flat_map(|old| old.drain(..)).chain(self.queue.drain(..));
+                let again =
+                    again.map(|stanza| RawStanza(Arc::new(stanza))).filter(RawStanza::outlives_its_stream).collect();
+                self.ledger = managed.map(Ledger::new);
+                self.early = early.into();
+                self.own = Some(jid.clone());
+                LinkEvent::Bound { jid, offers, again }
+            }
+        };
+        self.stage = Stage::Live { live: Box::new(live), hears_state };
+        Some(event)
+    }
+
+    /// The connection is gone.
+    fn lost(&mut self) -> Option<LinkEvent> {
+        let Stage::Live { live, .. } = std::mem::replace(&mut self.stage, Stage::Connecting) else { return None };
+        let why = live.into_reason();
+        let jid = || self.own.clone().unwrap_or_else(|| self.connector.jid.clone());
+        if why.is_revocation() {
+            let error = ConnectError::Revoked { jid: jid(), text: why.text().map(str::to_owned) };
+            return Some(self.fail(error));
+        }
+        if why.is_conflict() {
+            let now = Instant::now();
+            if self.conflict.replace(now).is_some_and(|first| now - first <= CONFLICT_SPAN) {
+                let error = ConnectError::Conflict { jid: jid().into() };
+                return Some(self.fail(error));
             }
         }
+        if !why.may_resume()
+            && let Some(ledger) = &mut self.ledger
+        {
+            ledger.give_up();
+        }
+        self.want(why.clone());
+        Some(LinkEvent::Suspended { why })
+    }
+
+    fn want(&mut self, lost: Lost) {
+        let previous = self.ledger.as_ref().and_then(Ledger::previous);
+        self.connector.want(Wanted { previous, lost: Some(lost) });
+        self.stage = Stage::Connecting;
+    }
+
+    fn fail(&mut self, why: ConnectError) -> LinkEvent {
+        self.stage = Stage::Over;
+        self.connector.end();
+        self.queue.clear();
+        self.ledger = None;
+        LinkEvent::Failed(why)
     }
 
     fn read(&self, stanza: Stanza) -> Option<Incoming> {
@@ -257,62 +324,6 @@ impl Link {
         let own = self.own.as_ref()?;
         Some(decode(stanza, own, Timestamp::now()))
     }
-
-    fn is_second_conflict(&mut self) -> bool {
-        let now = Instant::now();
-        self.conflict.replace(now).is_some_and(|first| now - first <= CONFLICT_SPAN)
-    }
-
-    /// Ends for good: first the stream, so that its worker does not ask for another connection.
-    fn end(&mut self) {
-        self.stream = None;
-        self.online = false;
-        self.queued.clear();
-        self.cutter.cut();
-        self.connector.abort();
-    }
-
-    fn restart(&mut self) {
-        self.queued.clear();
-        self.stream = Some(new_stream(&self.slots));
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-/// What of the features of a stream matters above it.
-fn offers(features: &StreamFeatures) -> Offers {
-    Offers { roster_versions: features.others.iter().any(|feature| feature.is("ver", "urn:xmpp:features:rosterver")) }
-}
-
-fn has_room_in(queued: &mut VecDeque<StanzaToken>) -> bool {
-    while queued.front().is_some_and(|token| token.state() != StanzaStage::Queued) {
-        queued.pop_front();
-    }
-    // What the stream holds is at most what we count: it forgets a stanza before its token says so.
-    queued.len() < QUEUE
-}
-
-async fn room_in(queued: &mut VecDeque<StanzaToken>) {
-    while !has_room_in(queued) {
-        if let Some(oldest) = queued.front_mut() {
-            // None = the stream gave the stanza up, which leaves room as well.
-            if oldest.wait_for(StanzaStage::Sent).await.is_none() {
-                queued.pop_front();
-            }
-        }
-    }
-}
-
-/// A stream that asks for its connections through `slots`.
-fn new_stream(slots: &mpsc::Sender<Slot>) -> StanzaStream {
-    let slots = slots.clone();
-    // A slot that finds no taker is dropped, and then hands the stream a dead connection.
-    StanzaStream::new(Box::new(move |_location, slot| drop(slots.try_send(Slot::new(slot)))), QUEUE)
 }
 
 #[cfg(test)]

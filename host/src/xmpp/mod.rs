@@ -4,9 +4,9 @@
 //! came. `decode` decides what may be believed, `encode` writes, [`RawStanza`] carries XML past the rest of the house.
 //! Nothing here knows of plugins, grants or rosters.
 
+mod bind;
 mod card;
 mod connect;
-mod cut;
 mod decode;
 mod encode;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -24,7 +24,7 @@ mod tls;
 pub use card::WholeCard;
 pub use connect::{CertificateFault, ConnectError};
 pub use intake::Lost;
-pub use link::{Link, LinkEvent, LogIn};
+pub use link::{ClientState, Link, LinkEvent, LogIn};
 pub use password::{PasswordError, Supplied};
 pub use raw::{RawStanza, is_sendable};
 

@@ -25,15 +25,19 @@ use minidom::Element;
 use rustls_pki_types::PrivateKeyDer;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, crypto::ring};
 use tokio_rustls::server::TlsStream;
-use tokio_xmpp::xmlstream::{AcceptedStream, StreamHeader, Timeouts, XmppStream, XmppStreamElement, accept_stream};
+use tokio_xmpp::xmlstream::{
+    AcceptedStream, FallibleStreamElement, ReadError, StreamHeader, Timeouts, XmppStream, XmppStreamElement,
+    accept_stream,
+};
 use xmpp_parsers::bind::{BindFeature, BindQuery, BindResponse};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::sasl::{Auth, Challenge, DefinedCondition, Failure, Nonza as Sasl, Response, Success};
-use xmpp_parsers::sm::{A, Enabled, Nonza as Sm, Resumed, StreamId, StreamManagement};
+use xmpp_parsers::sm::{A, Enabled, Failed as Unknown, Nonza as Sm, Resumed, StreamId, StreamManagement};
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::starttls::{Nonza as Tls, Proceed, StartTls};
 use xmpp_parsers::stream_features::StreamFeatures;
@@ -48,6 +52,10 @@ pub(crate) struct Manners {
     pub(crate) mechanisms: &'static [&'static str],
     pub(crate) password: &'static str,
     pub(crate) resumption: bool,
+    /// What it still knows of a session that is to be resumed.
+    pub(crate) memory: Memory,
+    /// It wants to know whether anybody looks (XEP-0352).
+    pub(crate) client_state: bool,
     /// It gives rosters versions.
     pub(crate) roster_versions: bool,
     pub(crate) certificate_for: &'static str,
@@ -65,6 +73,8 @@ impl Default for Manners {
             mechanisms: &["SCRAM-SHA-256", "PLAIN"],
             password: "secret",
             resumption: true,
+            memory: Memory::Good,
+            client_state: false,
             roster_versions: false,
             certificate_for: "localhost",
             challenge: std::convert::identity,
@@ -72,6 +82,19 @@ impl Default for Manners {
             proves: Proves::AtTheEnd,
         }
     }
+}
+
+/// What a server knows of a session that is to be resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// All of it: the session goes on.
+    Good,
+    /// How many stanzas it took in, and no more.
+    Count,
+    /// Nothing.
+    None,
+    /// It says that it took in more than there was.
+    False,
 }
 
 /// When the server proves that it knows the password.
@@ -99,9 +122,10 @@ pub(crate) struct Peer {
 pub(crate) struct Session {
     stream: XmppStream<Secure>,
     bytes: Arc<Mutex<Vec<u8>>>,
+    said: Arc<Said>,
     handled: Arc<AtomicU32>,
     pub(super) jid: Option<FullJid>,
-    pub(super) resumed: bool,
+    pub(crate) resumed: bool,
 }
 
 type Secure = BufStream<Door>;
@@ -110,12 +134,55 @@ type Secure = BufStream<Door>;
 struct Door {
     inner: TlsStream<TcpStream>,
     bytes: Arc<Mutex<Vec<u8>>>,
+    said: Arc<Said>,
+}
+
+/// All that the client said, and when it says more.
+#[derive(Default)]
+struct Said {
+    bytes: Mutex<Vec<u8>>,
+    more: Notify,
+}
+
+impl Said {
+    /// Forgets all up to this text, if it was said.
+    fn take_up_to(&self, text: &str) -> bool {
+        let mut bytes = self.bytes.lock().unwrap();
+        let at = bytes.windows(text.len()).position(|window| window == text.as_bytes());
+        if let Some(at) = at {
+            bytes.drain(..at + text.len());
+        }
+        at.is_some()
+    }
 }
 
 impl AsyncRead for Door {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            let mut space = vec![0; buf.remaining()];
+            let mut read = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut read))?;
+            this.said.bytes.lock().unwrap().extend_from_slice(read.filled());
+            this.said.more.notify_one();
+            let known = without_client_state(read.filled());
+            if !known.is_empty() || read.filled().is_empty() {
+                buf.put_slice(&known);
+                return Poll::Ready(Ok(()));
+            }
+        }
     }
+}
+
+/// What is left when the elements are gone that the library does not know. They come whole.
+fn without_client_state(bytes: &[u8]) -> Vec<u8> {
+    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    let is_state = text.contains("urn:xmpp:csi:0");
+    while is_state && let Some(start) = text.find("<active ").or_else(|| text.find("<inactive ")) {
+        let end = start + text[start..].find('>').expect("elements come whole") + 1;
+        text.replace_range(start..end, "");
+    }
+    if is_state { text.replace("</active>", "").replace("</inactive>", "").into_bytes() } else { bytes.to_vec() }
 }
 
 impl AsyncWrite for Door {
@@ -176,6 +243,23 @@ impl Peer {
         }
     }
 
+    /// Another server with the same certificate and accounts.
+    pub(super) async fn twin(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            acceptor: self.acceptor.clone(),
+            manners: self.manners.clone(),
+            folder,
+            handled: Arc::default(),
+        }
+    }
+
+    /// Where it listens.
+    pub(super) fn place(&self) -> String {
+        self.listener.local_addr().unwrap().to_string()
+    }
+
     /// A connection, with nothing said yet.
     pub(super) async fn accept_socket(&self) -> TcpStream {
         let (socket, _) = self.listener.accept().await.unwrap();
@@ -205,8 +289,13 @@ impl Peer {
                     session.send(&XmppStreamElement::SM(Sm::Enabled(enabled))).await;
                     return Some(session);
                 }
+                XmppStreamElement::SM(Sm::Resume(_)) if matches!(self.manners.memory, Memory::Count | Memory::None) => {
+                    let h = (self.manners.memory == Memory::Count).then(|| self.handled.load(Ordering::SeqCst));
+                    session.send(&XmppStreamElement::SM(Sm::Failed(Unknown { h, error: None }))).await;
+                }
                 XmppStreamElement::SM(Sm::Resume(resume)) => {
-                    let resumed = Resumed { h: self.handled.load(Ordering::SeqCst), previd: resume.previd };
+                    let more = if self.manners.memory == Memory::False { 1000 } else { 0 };
+                    let resumed = Resumed { h: self.handled.load(Ordering::SeqCst) + more, previd: resume.previd };
                     session.send(&XmppStreamElement::SM(Sm::Resumed(resumed))).await;
                     session.resumed = true;
                     return Some(session);
@@ -222,9 +311,9 @@ impl Peer {
         if self.manners.tls == TlsMode::StartTls {
             socket = self.starttls(socket).await?;
         }
-        let bytes = Arc::default();
+        let (bytes, said) = (Arc::default(), Arc::<Said>::default());
         let inner = self.acceptor.accept(socket).await.ok()?;
-        let secure = BufStream::new(Door { inner, bytes: Arc::clone(&bytes) });
+        let secure = BufStream::new(Door { inner, bytes: Arc::clone(&bytes), said: Arc::clone(&said) });
         let accepted = accept_stream(secure, ns::JABBER_CLIENT, Timeouts::tight()).await.ok()?;
         let mechanisms: BTreeSet<String> = self.manners.mechanisms.iter().map(|name| (*name).to_owned()).collect();
         let features = StreamFeatures { sasl_mechanisms: mechanisms, ..StreamFeatures::default() };
@@ -269,16 +358,17 @@ impl Peer {
         let features = StreamFeatures {
             bind: Some(BindFeature { required: true }),
             stream_management: self.manners.resumption.then_some(StreamManagement { optional: false }),
-            others: self
-                .manners
-                .roster_versions
-                .then(|| Element::bare("ver", "urn:xmpp:features:rosterver"))
-                .into_iter()
-                .collect(),
+            others: [
+                self.manners.client_state.then(|| Element::bare("csi", ns::CSI)),
+                self.manners.roster_versions.then(|| Element::bare("ver", "urn:xmpp:features:rosterver")),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             ..StreamFeatures::default()
         };
         let stream = answer(accepted, &features).await?;
-        Some(Session { stream, bytes, handled: Arc::clone(&self.handled), jid: None, resumed: false })
+        Some(Session { stream, bytes, said, handled: Arc::clone(&self.handled), jid: None, resumed: false })
     }
 
     async fn starttls(&self, socket: TcpStream) -> Option<TcpStream> {
@@ -346,6 +436,25 @@ impl Session {
         }
     }
 
+    /// Waits until the client has said this very text, and forgets it; for what the library does not know.
+    pub(crate) async fn hear_text(&mut self, text: &str) {
+        loop {
+            if self.said.take_up_to(text) {
+                return;
+            }
+            tokio::select! {
+                () = self.said.more.notified() => {}
+                element = self.stream.next() => match element {
+                    Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::Stanza(_)))) => {
+                        self.handled.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Some(Ok(_) | Err(ReadError::SoftTimeout)) => {}
+                    other => panic!("{text} was not said: {other:?}"),
+                }
+            }
+        }
+    }
+
     /// The next stanza as XML, with its id.
     pub(crate) async fn hear_xml(&mut self) -> (String, String) {
         let stanza = self.hear().await.expect("the client stays");
@@ -370,6 +479,41 @@ impl Session {
                 asked = xml;
             }
         }
+    }
+
+    /// Whether the client has said this since it was last waited for.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        self.said.bytes.lock().unwrap().windows(text.len()).any(|window| window == text.as_bytes())
+    }
+
+    /// The condition of the error by which the client ends the stream.
+    pub(super) async fn hear_error(&mut self) -> String {
+        loop {
+            if let XmppStreamElement::StreamError(error) = self.next().await.expect("the client says why") {
+                return error.0.condition.to_string();
+            }
+        }
+    }
+
+    /// Waits until the client asks whether anybody is there, says how it did, and answers.
+    pub(super) async fn hear_question(&mut self) -> &'static str {
+        match self.next().await.expect("the client is there") {
+            XmppStreamElement::SM(Sm::Req(_)) => {
+                let handled = A { h: self.handled.load(Ordering::SeqCst) };
+                self.send(&XmppStreamElement::SM(Sm::Ack(handled))).await;
+                "r"
+            }
+            XmppStreamElement::Stanza(Stanza::Iq(Iq::Get { id, payload, .. })) if payload.is("ping", ns::PING) => {
+                self.send_stanza(Iq::from_result(id, None::<BindResponse>).into()).await;
+                "ping"
+            }
+            other => panic!("unexpected: {other:?}"),
+        }
+    }
+
+    /// As [`Session::hear_question`], without an answer.
+    pub(super) async fn hear_question_only(&mut self) {
+        self.next().await.expect("the client is there");
     }
 
     /// The text of the next message.

@@ -11,6 +11,7 @@ use minidom::Element;
 use minidom::rxml;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
+use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
 
 use super::encode;
@@ -131,6 +132,17 @@ impl RawStanza {
     /// Whether it is an IQ get or set, which is owed an answer.
     pub fn is_request(&self) -> bool {
         matches!(&*self.0, Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }))
+    }
+
+    /// As [`Outgoing::outlives_its_stream`](crate::stanza::Outgoing::outlives_its_stream).
+    pub(crate) fn outlives_its_stream(&self) -> bool {
+        match &*self.0 {
+            Stanza::Message(_) => true,
+            Stanza::Presence(presence) => {
+                matches!(presence.type_, Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed)
+            }
+            Stanza::Iq(_) => false,
+        }
     }
 
     /// The same stanza under another id.

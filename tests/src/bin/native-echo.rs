@@ -52,12 +52,12 @@ async fn main() -> Result<()> {
     loop {
         match link.next().await {
             LinkEvent::Bound { .. } => {
-                link.send(Outgoing::Presence(PresenceOut::default())).await;
+                link.send(Outgoing::Presence(PresenceOut::default()));
                 println!("connected");
             }
             LinkEvent::Stanza(Incoming::Message(message)) => {
                 if let Some(answer) = echo(*message, &mut sent) {
-                    link.send(answer).await;
+                    link.send(answer);
                 }
             }
             LinkEvent::Stanza(Incoming::Request(request)) => {
@@ -65,11 +65,15 @@ async fn main() -> Result<()> {
                     Query::Ping => Reply::Done,
                     _ => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
                 };
-                link.send(Outgoing::Reply { to: request.from, id: request.id, reply }).await;
+                link.send(Outgoing::Reply { to: request.from, id: request.id, reply });
             }
             LinkEvent::Failed(error) => bail!("{error}"),
             LinkEvent::Closed => bail!("the stream is closed"),
-            LinkEvent::Stanza(_) | LinkEvent::Suspended { .. } | LinkEvent::Resumed | LinkEvent::Retrying { .. } => {}
+            LinkEvent::Stanza(_)
+            | LinkEvent::Suspended { .. }
+            | LinkEvent::Trying
+            | LinkEvent::Resumed
+            | LinkEvent::Retrying { .. } => {}
         }
     }
 }

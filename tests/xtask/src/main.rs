@@ -76,6 +76,27 @@ Nothing is left behind, not even after Ctrl-C.")]
         #[arg(long)]
         json: bool,
     },
+    /// Break connections at random under traffic, and count what was lost or came twice
+    #[command(after_help = "Examples:
+  cargo xtask faults
+  cargo xtask faults --cuts 1000 --accounts 24
+  cargo xtask faults --transport tls --seed 7
+
+Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does not end with 0.")]
+    Faults {
+        /// How often a connection breaks, in all
+        #[arg(long, default_value_t = 100)]
+        cuts: u32,
+        /// How many accounts share that
+        #[arg(long, default_value_t = 8)]
+        accounts: u32,
+        /// How connections reach the server: tcp or tls
+        #[arg(long, default_value = "tcp")]
+        transport: String,
+        /// What decides about faults; a new one each time, unless given
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Measure the echo plugin beside the same bot without a plugin host
     #[command(after_help = "Examples:
   cargo xtask bench
@@ -97,6 +118,7 @@ fn main() -> ExitCode {
         Task::Demo { keep, json } => demo(keep, json),
         Task::Test => test::run_all(),
         Task::Api { row, server, json } => api(row, server, json),
+        Task::Faults { cuts, accounts, transport, seed } => faults(cuts, accounts, transport, seed),
         Task::Bench { json } => bench(json),
     };
     match done {
@@ -122,6 +144,23 @@ fn api(row: Option<u16>, server: Option<String>, json: bool) -> anyhow::Result<(
     let server = server.map(|server| format!("--server={server}"));
     let json = json.then(|| "--json".to_owned());
     Err(run::replace_by(&workspace::program("api"), [row, server, json].into_iter().flatten()))
+}
+
+fn faults(cuts: u32, accounts: u32, transport: String, seed: Option<u64>) -> anyhow::Result<()> {
+    setup::prepare(Servers::One)?;
+    build::everything()?;
+    let mut arguments = vec![
+        "--cuts".to_owned(),
+        cuts.to_string(),
+        "--accounts".to_owned(),
+        accounts.to_string(),
+        "--transport".to_owned(),
+        transport,
+    ];
+    if let Some(seed) = seed {
+        arguments.extend(["--seed".to_owned(), seed.to_string()]);
+    }
+    Err(run::replace_by(&workspace::program("faults"), arguments))
 }
 
 fn bench(json: bool) -> anyhow::Result<()> {

@@ -34,24 +34,6 @@ fn a_broken_manifest_is_refused_before_anything_is_compiled() {
 }
 
 #[test]
-fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
-    let folder = folder(&[("echo.wasm", "old")]);
-    let file = folder.path().join("echo.wasm");
-    write_atomically(&file, b"new").expect("written");
-    assert_eq!(fs::read(&file).expect("read"), b"new");
-    assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
-}
-
-#[test]
-fn a_write_that_fails_leaves_the_target_and_no_rest() {
-    let folder = folder(&[]);
-    let file = folder.path().join("echo.wasm");
-    fs::create_dir(&file).expect("made");
-    write_atomically(&file, b"new").expect_err("a folder is in the way");
-    assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
-}
-
-#[test]
 fn a_section_is_appended_as_a_parser_reads_it() {
     let mut component = wat::parse_str("(component)").expect("a component");
     section(&mut component, SECTION, "[plugin]\n");

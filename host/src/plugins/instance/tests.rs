@@ -34,7 +34,8 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
         wasi: false,
         warnings: Vec::new(),
     };
-    Instance::new(&admitted, Arc::clone(account::Account::start(account, crate::store::Store::in_memory()).shared()))
+    let account = account::Account::start(account, crate::store::Store::in_memory());
+    Instance::new(&admitted, Arc::clone(account.shared()), Arc::default())
 }
 
 #[tokio::test]

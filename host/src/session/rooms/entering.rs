@@ -89,6 +89,8 @@ impl Session {
         }
         membership.farewell_due = false;
         membership.stage = Stage::Inside;
+        self.send_to_room_again(jid, turn);
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let fields = match (created, membership.configure.take()) {
             (false, _) => return self.settled_in(jid, &Ok(()), turn),
             (true, Some(fields)) => fields.into_iter().map(|(name, values)| (full_field_name(name), values)).collect(),
@@ -138,6 +140,7 @@ impl Session {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let joiners = std::mem::take(&mut membership.joiners);
         let again = membership.reason == Reason::Again;
+        self.again.forget(jid);
         if again {
             self.outside(jid, Stage::Outside { wanted: false }, turn);
         } else {

@@ -1,5 +1,6 @@
 //! The session through its public functions: what comes in, what follows.
 
+mod again;
 mod archive;
 mod cards;
 mod chats;

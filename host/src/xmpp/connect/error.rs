@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jid::Jid;
+use jid::{FullJid, Jid};
 
 use super::LIMIT;
 use crate::xmpp::password::PasswordError;
@@ -143,6 +143,30 @@ pub enum ConnectError {
         /// Which domain.
         domain: String,
     },
+    /// The server sends us to another one, and that was done once already, or cannot be done.
+    #[error(
+        "the server sends this account to {place}, and that leads nowhere; name the right one as `server` in parlor.toml"
+    )]
+    Elsewhere {
+        /// Where.
+        place: String,
+    },
+    /// The server gave no resource.
+    #[error("the server did not let {jid} in: {condition}")]
+    NotBound {
+        /// What was asked for.
+        jid: FullJid,
+        /// The condition (RFC 6120, section 7.6.2).
+        condition: String,
+    },
+    /// The server no longer lets the account in, which it said in the middle of a session.
+    #[error("the server threw {jid} out as not authorized{}; check its password, and whether the account still exists", text.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    Revoked {
+        /// Who.
+        jid: FullJid,
+        /// Its own words.
+        text: Option<String>,
+    },
     /// The server ended the stream.
     #[error("the server ended the stream: {condition}{}", text.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
     Stream {
@@ -163,6 +187,14 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Where the server wants us to go.
+    pub(in crate::xmpp) fn elsewhere(&self) -> Option<&str> {
+        match self {
+            Self::Elsewhere { place } => Some(place),
+            _ => None,
+        }
+    }
+
     /// Whether trying again without a change by somebody is pointless, or even harmful: servers lock accounts out.
     pub fn is_final(&self) -> bool {
         match self {
@@ -178,6 +210,7 @@ impl ConnectError {
             | Self::ServerUnproven { .. }
             | Self::BadChallenge { .. }
             | Self::Conflict { .. }
+            | Self::Revoked { .. }
             | Self::HostUnknown { .. } => true,
             Self::LoginRefused { temporary, .. } => !temporary,
             Self::UnknownHost { .. }
@@ -186,6 +219,8 @@ impl ConnectError {
             | Self::TimedOut { .. }
             | Self::Tls { .. }
             | Self::Stream { .. }
+            | Self::Elsewhere { .. }
+            | Self::NotBound { .. }
             | Self::NotXmpp { .. }
             | Self::HungUp => false,
         }

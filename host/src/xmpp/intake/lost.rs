@@ -10,6 +10,8 @@ pub enum Lost {
         condition: String,
         /// Its own words.
         text: Option<String>,
+        /// Where it wants us to go instead (`see-other-host`).
+        elsewhere: Option<String>,
     },
     /// The server closed the stream in good order.
     #[error("the server closed the stream")]
@@ -29,6 +31,9 @@ pub enum Lost {
         /// The most that is taken.
         limit: usize,
     },
+    /// It acknowledged stanzas that it was never sent (XEP-0198).
+    #[error("the server acknowledged stanzas that it was never sent")]
+    Miscounted,
     /// What came is no stream of stanzas.
     #[error("the server sent XML that cannot be read")]
     Unreadable,
@@ -38,9 +43,34 @@ pub enum Lost {
 }
 
 impl Lost {
-    /// Whether the same bytes, sent again after a resumption, would end the next connection as well.
-    pub(in crate::xmpp) fn would_recur(&self) -> bool {
-        matches!(self, Self::TooLarge { .. } | Self::Unreadable)
+    /// Whether the session can be gone on with (XEP-0198). A server that ends a stream for a reason has ended its session,
+    /// and the same bytes, sent again after a resumption, would end the next connection as well.
+    pub(in crate::xmpp) fn may_resume(&self) -> bool {
+        match self {
+            Self::Closed | Self::Cut { .. } | Self::TimedOut | Self::Unknown => true,
+            Self::Stream { .. } | Self::TooLarge { .. } | Self::Unreadable | Self::Miscounted => false,
+        }
+    }
+
+    /// Where the server wants us to go.
+    pub(in crate::xmpp) fn elsewhere(&self) -> Option<&str> {
+        match self {
+            Self::Stream { elsewhere, .. } => elsewhere.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The server's own words.
+    pub(in crate::xmpp) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Stream { text, .. } => text.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the server no longer lets this account in.
+    pub(in crate::xmpp) fn is_revocation(&self) -> bool {
+        matches!(self, Self::Stream { condition, .. } if condition == "not-authorized")
     }
 
     /// Whether somebody else took this account's resource.

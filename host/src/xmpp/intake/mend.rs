@@ -103,6 +103,7 @@ pub(super) fn stream_error(bytes: &[u8]) -> Lost {
     Lost::Stream {
         condition: printable(condition.map_or("undefined-condition", Element::name)),
         text: element.get_child("text", ns::XMPP_STREAMS).map(|text| printable(&text.text())),
+        elsewhere: element.get_child("see-other-host", ns::XMPP_STREAMS).map(|place| printable(&place.text())),
     }
 }
 

@@ -1,131 +1,161 @@
-//! The task that logs in whenever the stream wants a connection.
+//! The task that logs in whenever the link wants a connection.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use jid::FullJid;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::LogIn;
 use super::pace::Pace;
-use super::slot::Slot;
-use crate::config::LinkSettings;
-use crate::xmpp::connect::{ConnectError, log_in};
-use crate::xmpp::cut::Cutter;
-use crate::xmpp::intake::{Ending, Lost};
+use crate::config::{Endpoint, LinkSettings};
+use crate::xmpp::bind::Previous;
+use crate::xmpp::connect::{ConnectError, Opened, log_in};
+use crate::xmpp::intake::Lost;
 
 /// What the connector has to say.
-#[derive(Debug)]
 pub(super) enum Report {
+    /// Here is a connection.
+    Opened(Box<Opened>),
+    /// A log-in begins, which is not the first.
+    Trying,
     /// A log-in failed; the next one comes after this long.
     Retrying { after: Duration, why: ConnectError },
-    /// A log-in failed for good.
+    /// A log-in failed for good. Nothing follows.
     Failed(ConnectError),
+}
+
+/// What the link wants: a connection in place of the one that was lost, if there was one.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// The session to go on with.
+    pub(super) previous: Option<Previous>,
+    /// Why the last connection is over.
+    pub(super) lost: Option<Lost>,
 }
 
 /// The task, ended when this is dropped.
 pub(super) struct Connector {
     task: AbortHandle,
-    wanted: FullJid,
-    /// Of the connection that was delivered last.
-    ending: watch::Receiver<Ending>,
+    /// The full JID that is asked for.
+    pub(super) jid: FullJid,
+    wants: mpsc::Sender<Wanted>,
+    /// What it says.
+    pub(super) reports: mpsc::Receiver<Report>,
 }
 
 impl Connector {
-    pub(super) fn spawn(
-        settings: LinkSettings,
-        wish: LogIn,
-        cutter: Cutter,
-        slots: mpsc::Receiver<Slot>,
-        reports: mpsc::Sender<Report>,
-    ) -> Self {
-        let wanted = settings.jid.clone().try_into_full().unwrap_or_else(|bare| {
+    /// Begins to connect.
+    pub(super) fn spawn(settings: LinkSettings, wish: LogIn) -> Self {
+        let jid = settings.jid.clone().try_into_full().unwrap_or_else(|bare| {
             bare.with_resource_str(&format!("parlor-{:08x}", rand::random::<u32>()))
                 .expect("a short ASCII word is a resource")
         });
-        let (current, ending) = watch::channel(Ending::default());
-        let task = tokio::spawn(run(settings, wish, wanted.clone(), cutter, slots, reports, current)).abort_handle();
-        Self { task, wanted, ending }
+        let (wants, wanted) = mpsc::channel(1);
+        let (report, reports) = mpsc::channel(2);
+        let task = tokio::spawn(run(settings, wish, jid.clone(), wanted, report)).abort_handle();
+        let connector = Self { task, jid, wants, reports };
+        connector.want(Wanted { previous: None, lost: None });
+        connector
     }
 
-    /// Why the last connection is over.
-    pub(super) fn lost(&self) -> Lost {
-        self.ending.borrow().reason().unwrap_or(Lost::Unknown)
-    }
-
-    /// The full JID that is asked for.
-    pub(super) fn wanted(&self) -> &FullJid {
-        &self.wanted
+    /// Asks for a connection. The last one must be over.
+    pub(super) fn want(&self, wanted: Wanted) {
+        // It has taken the last wish before it fulfilled it, so there is room; where it has ended, `reports` says so.
+        let _ = self.wants.try_send(wanted);
     }
 
     /// Ends it, also in the middle of a log-in.
-    pub(super) fn abort(&self) {
+    pub(super) fn end(&self) {
         self.task.abort();
     }
 }
 
 impl Drop for Connector {
     fn drop(&mut self) {
-        self.abort();
+        self.end();
     }
 }
 
 async fn run(
     settings: LinkSettings,
     wish: LogIn,
-    wanted: FullJid,
-    cutter: Cutter,
-    mut slots: mpsc::Receiver<Slot>,
+    jid: FullJid,
+    mut wants: mpsc::Receiver<Wanted>,
     reports: mpsc::Sender<Report>,
-    current: watch::Sender<Ending>,
 ) {
-    let jid = wanted.into();
     let mut pace = Pace::default();
-    let mut first = Some(wish.after);
-    while let Some(slot) = slots.recv().await {
-        pace.wanted(Instant::now());
-        let mut after = first.take().unwrap_or_else(|| pace.wait(Instant::now(), rand::random()));
+    // Whether the last connection is one that a server had pointed to.
+    let mut followed = false;
+    let mut is_first = true;
+    let mut first_wait = Some(wish.after);
+    while let Some(Wanted { previous, lost }) = wants.recv().await {
+        pace.wanted(lost.as_ref(), Instant::now());
+        let mut elsewhere = lost.as_ref().and_then(Lost::elsewhere).and_then(|place| follow(place, followed));
+        let mut after = first_wait.take().unwrap_or_else(|| pace.wait(Instant::now(), rand::random()));
         loop {
             tokio::time::sleep(after).await;
-            if slot.is_abandoned() {
-                break;
+            if !is_first && reports.send(Report::Trying).await.is_err() {
+                return;
             }
+            is_first = false;
             pace.began(Instant::now());
-            // A panic here, over something a server said, must not end the account: without this task the stream would
-            // be handed one dead connection after the other.
-            let outcome =
-                AssertUnwindSafe(log_in(&settings, wish.password.as_ref(), &jid, &cutter)).catch_unwind().await;
+            followed = elsewhere.is_some();
+            // A panic here, over something a server said, must not end the account.
+            let server = elsewhere.take();
+            let attempt = log_in(&settings, wish.password.as_ref(), &jid, server.as_ref(), previous.as_ref());
+            let outcome = AssertUnwindSafe(attempt).catch_unwind().await;
             let outcome =
                 outcome.unwrap_or_else(|_| Err(ConnectError::NotXmpp { cause: "the log-in broke over it".to_owned() }));
             match outcome {
-                Ok((mut connection, ending)) => {
+                Ok(opened) => {
                     pace.delivered(Instant::now());
-                    // A resumed session would bring again what the last connection broke over, for ever.
-                    if current.send_replace(ending).reason().is_some_and(|why| why.would_recur()) {
-                        connection.features.stream_management = None;
+                    if reports.send(Report::Opened(Box::new(opened))).await.is_err() {
+                        return;
                     }
-                    slot.deliver(connection);
                     break;
                 }
                 Err(why) if why.is_final() => {
-                    // The slot is kept until the link has dropped its stream and ends this task; given back earlier, the
-                    // stream would only ask for another connection.
-                    if reports.send(Report::Failed(why)).await.is_ok() {
-                        std::future::pending::<()>().await;
-                    }
+                    // Whoever listened may be gone.
+                    let _ = reports.send(Report::Failed(why)).await;
                     return;
                 }
                 Err(why) => {
-                    pace.failed();
+                    elsewhere = why.elsewhere().and_then(|place| follow(place, followed));
+                    if elsewhere.is_some() {
+                        // Being sent on is no failure, and not a reason to wait.
+                        after = Duration::ZERO;
+                        continue;
+                    }
+                    pace.failed(&why);
                     after = pace.wait(Instant::now(), rand::random());
                     if reports.send(Report::Retrying { after, why }).await.is_err() {
                         return;
                     }
                 }
             }
+        }
+    }
+}
+
+/// Where a server says that another one is to be asked (RFC 6120, section 4.9.3.19): it is, once, and under the same checks
+/// of its certificate. One that sends on in its turn is not followed, so that no two can keep us running.
+fn follow(place: &str, followed: bool) -> Option<Endpoint> {
+    if followed {
+        tracing::warn!("a server that we were sent to sends us on; going back to the first one");
+        return None;
+    }
+    match place.trim().parse() {
+        Ok(place) => {
+            tracing::info!(server = %place, "the server sends us to another one");
+            Some(place)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the server sends us to a place that cannot be");
+            None
         }
     }
 }

@@ -4,14 +4,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::xmpp::connect::ConnectError;
+use crate::xmpp::intake::Lost;
+
 /// The least time between two log-ins, whatever became of the first: two clients that share a resource throw each other
 /// out, hundreds of times a second if nothing slows them down.
 const MIN_INTERVAL: Duration = Duration::from_secs(2);
 /// The first and the longest back-off.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(1);
-/// A connection that lived this long was a good one.
+/// A connection that the server ended has to have lived this long, to be a good one.
 const STABLE: Duration = Duration::from_secs(10);
+/// One that the network cut has to have lived this long.
+const USABLE: Duration = Duration::from_secs(1);
+/// A server that goes down is not stormed when it comes back: everybody waits for some part of this.
+const SPREAD: Duration = Duration::from_secs(5);
+/// The least time until a server is bothered again which said that it was too much.
+const PENANCE: Duration = Duration::from_secs(30);
 
 /// Remembers how log-ins went.
 #[derive(Debug, Default)]
@@ -22,25 +31,53 @@ pub(super) struct Pace {
     began: Option<Instant>,
     /// When the last good one was handed on.
     delivered: Option<Instant>,
+    /// What the last connection's end asks for.
+    manner: Manner,
+}
+
+/// How to come back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Manner {
+    /// As soon as may be.
+    #[default]
+    AtOnce,
+    /// Some time within [`SPREAD`].
+    Spread,
+    /// After [`PENANCE`].
+    Slowly,
 }
 
 impl Pace {
     /// How long to wait before a log-in that is wanted at `now`. `random` is in [0, 1).
     pub(super) fn wait(&self, now: Instant, random: f64) -> Duration {
         let interval = self.began.map_or(Duration::ZERO, |began| MIN_INTERVAL.saturating_sub(now - began));
-        if self.failures == 0 {
-            return interval;
-        }
         // Full jitter: a thousand clients that lost the same server do not come back in step.
-        let ceiling = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
-        interval.max(ceiling.mul_f64(random))
+        let back_off = match self.failures {
+            0 => Duration::ZERO,
+            failures => FIRST.saturating_mul(1 << failures.min(10)).min(LONGEST).mul_f64(random),
+        };
+        let manner = match self.manner {
+            Manner::AtOnce => Duration::ZERO,
+            Manner::Spread => SPREAD.mul_f64(random),
+            Manner::Slowly => PENANCE + SPREAD.mul_f64(random),
+        };
+        interval.max(back_off).max(manner)
     }
 
-    /// A connection is wanted: the last one is over, if there was one.
-    pub(super) fn wanted(&mut self, now: Instant) {
+    /// A connection is wanted, since the last one ended like this, if there was one.
+    pub(super) fn wanted(&mut self, lost: Option<&Lost>, now: Instant) {
+        let (manner, least) = match lost {
+            None | Some(Lost::Cut { .. } | Lost::TimedOut) => (Manner::AtOnce, USABLE),
+            Some(Lost::Closed) => (Manner::Spread, STABLE),
+            Some(Lost::Stream { condition, .. }) => (after_condition(condition), STABLE),
+            Some(Lost::TooLarge { .. } | Lost::Unreadable | Lost::Miscounted | Lost::Unknown) => {
+                (Manner::AtOnce, STABLE)
+            }
+        };
+        self.manner = manner;
         match self.delivered.take() {
             None => {}
-            Some(delivered) if now - delivered >= STABLE => self.failures = 0,
+            Some(delivered) if now - delivered >= least => self.failures = 0,
             Some(_) => self.failures = self.failures.saturating_add(1),
         }
     }
@@ -51,13 +88,26 @@ impl Pace {
     }
 
     /// It went wrong.
-    pub(super) fn failed(&mut self) {
+    pub(super) fn failed(&mut self, why: &ConnectError) {
         self.failures = self.failures.saturating_add(1);
+        self.manner = match why {
+            ConnectError::Stream { condition, .. } => after_condition(condition),
+            _ => Manner::AtOnce,
+        };
     }
 
     /// It worked.
     pub(super) fn delivered(&mut self, now: Instant) {
         self.delivered = Some(now);
+    }
+}
+
+/// What a stream error asks for (RFC 6120, section 4.9.3).
+fn after_condition(condition: &str) -> Manner {
+    match condition {
+        "system-shutdown" => Manner::Spread,
+        "policy-violation" | "resource-constraint" => Manner::Slowly,
+        _ => Manner::AtOnce,
     }
 }
 
@@ -80,7 +130,7 @@ mod tests {
         let mut pace = Pace::default();
         pace.began(start);
         pace.delivered(start);
-        pace.wanted(start);
+        pace.wanted(None, start);
         assert_eq!(pace.wait(start, 0.0), MIN_INTERVAL);
         assert_eq!(pace.wait(start + seconds(1), 0.0), seconds(1));
     }
@@ -93,11 +143,15 @@ mod tests {
         let later = start + seconds(10);
         let ceilings: Vec<u64> = (0..8)
             .map(|_| {
-                pace.failed();
+                pace.failed(&ConnectError::HungUp);
                 pace.wait(later, 1.0).as_secs()
             })
             .collect();
         assert_eq!(ceilings, [2, 4, 8, 16, 32, 60, 60, 60]);
+    }
+
+    fn stream_error(condition: &str) -> Lost {
+        Lost::Stream { condition: condition.to_owned(), text: None, elsewhere: None }
     }
 
     #[test]
@@ -105,10 +159,35 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace::default();
         pace.delivered(start);
-        pace.wanted(start + seconds(1));
+        pace.wanted(Some(&stream_error("conflict")), start + seconds(9));
         assert_eq!(pace.wait(start + seconds(9), 1.0), seconds(2));
         pace.delivered(start + seconds(10));
-        pace.wanted(start + seconds(20));
+        pace.wanted(Some(&stream_error("conflict")), start + seconds(20));
         assert_eq!(pace.wait(start + seconds(20), 1.0), Duration::ZERO);
+        // What the network cuts is less suspicious.
+        pace.delivered(start + seconds(20));
+        pace.wanted(Some(&Lost::TimedOut), start + seconds(21));
+        assert_eq!(pace.wait(start + seconds(21), 1.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_server_that_goes_down_is_not_stormed_and_one_that_had_enough_is_left_alone() {
+        let start = Instant::now();
+        let waits = |lost: &Lost, random| {
+            let mut pace = Pace::default();
+            pace.delivered(start);
+            pace.wanted(Some(lost), start + seconds(60));
+            pace.wait(start + seconds(60), random)
+        };
+        for gentle in [stream_error("system-shutdown"), Lost::Closed] {
+            assert_eq!((waits(&gentle, 0.0), waits(&gentle, 1.0)), (Duration::ZERO, seconds(5)));
+        }
+        for stern in ["policy-violation", "resource-constraint"] {
+            assert_eq!(waits(&stream_error(stern), 0.0), seconds(30));
+        }
+        assert_eq!(waits(&stream_error("reset"), 1.0), Duration::ZERO);
+        let mut pace = Pace::default();
+        pace.failed(&ConnectError::Stream { condition: "policy-violation".to_owned(), text: None });
+        assert_eq!(pace.wait(start, 0.0), seconds(30));
     }
 }

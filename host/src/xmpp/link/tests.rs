@@ -1,10 +1,11 @@
+use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 
 use super::*;
 use crate::config::{PasswordSource, TlsMode};
 use crate::stanza::{Draft, MessageKind, Query};
 use crate::xmpp::connect::CertificateFault;
-use crate::xmpp::peer::{Manners, Peer, Session, jid};
+use crate::xmpp::peer::{Manners, Memory, Peer, Session, jid};
 
 /// Waits until no more tasks live than at the start of a test.
 async fn no_task_is_left() {
@@ -34,6 +35,40 @@ async fn pair(peer: &Peer) -> (Link, Session) {
     let (event, session) = tokio::join!(link.next(), peer.accept());
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
     (link, session.unwrap())
+}
+
+/// What happens next, but for attempts.
+async fn next(link: &mut Link) -> LinkEvent {
+    loop {
+        match link.next().await {
+            LinkEvent::Trying => {}
+            event => return event,
+        }
+    }
+}
+
+/// Lets the link work until this is done; nothing may happen on it meanwhile.
+async fn beside<R>(link: &mut Link, work: impl Future<Output = R>) -> R {
+    tokio::select! {
+        biased;
+        result = work => result,
+        event = link.next() => panic!("{event:?}"),
+    }
+}
+
+/// The next connection and what the link makes of it.
+async fn again(link: &mut Link, peer: &Peer) -> (LinkEvent, Session) {
+    let (event, session) = tokio::join!(next(link), peer.accept());
+    (event, session.unwrap())
+}
+
+/// The texts of messages that are handed up to be sent once more.
+fn bodies(again: &[RawStanza]) -> Vec<String> {
+    let body = |stanza: &RawStanza| match &*stanza.0 {
+        Stanza::Message(message) => message.bodies.values().next().unwrap().clone(),
+        other => panic!("only messages go again, not {other:?}"),
+    };
+    again.iter().map(body).collect()
 }
 
 async fn incoming(link: &mut Link) -> Incoming {
@@ -73,11 +108,13 @@ async fn stanzas_go_both_ways_in_order() {
         assert_eq!(session.jid.clone().unwrap().as_str(), "bot@localhost/here");
         for body in ["one", "two", "three"] {
             assert!(link.has_room());
-            link.send(message(body)).await;
+            link.send(message(body));
+        }
+        assert_eq!(beside(&mut link, session.bodies_until("three")).await, ["one", "two", "three"]);
+        for body in ["one", "two", "three"] {
             session.say(&format!("<message xmlns='jabber:client' from='a@b/c'><body>{body}</body></message>")).await;
         }
         for body in ["one", "two", "three"] {
-            assert_eq!(session.hear_body().await, body);
             let Incoming::Message(message) = incoming(&mut link).await else { panic!("a message was sent") };
             assert_eq!(message.body.as_deref(), Some(body));
         }
@@ -196,13 +233,86 @@ async fn a_cut_connection_is_resumed_without_loss_and_not_at_once() {
     let began = Instant::now();
     drop(session);
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
-    link.send(message("said meanwhile")).await;
-    let (event, session) = tokio::join!(link.next(), peer.accept());
+    link.send(message("said meanwhile"));
+    assert!(matches!(link.next().await, LinkEvent::Trying));
+    let (event, mut session) = again(&mut link, &peer).await;
     assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
-    let mut session = session.unwrap();
     assert!(session.resumed);
-    assert_eq!(session.hear_body().await, "said meanwhile");
+    assert_eq!(beside(&mut link, session.hear_body()).await, "said meanwhile");
     assert!(began.elapsed() > Duration::from_millis(1500), "the second log-in came after {:?}", began.elapsed());
+}
+
+/// What was on its way when the connection was cut goes again by itself, once, before what came later.
+#[tokio::test]
+async fn what_the_server_had_not_taken_in_goes_again_after_a_resumption() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    link.send(message("one"));
+    assert_eq!(beside(&mut link, session.hear_body()).await, "one");
+    link.send(message("two"));
+    link.send(message("three"));
+    // They are written, and nobody reads them.
+    beside(&mut link, tokio::time::sleep(Duration::from_millis(50))).await;
+    drop(session);
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    link.send(message("four"));
+    let (event, mut session) = again(&mut link, &peer).await;
+    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    assert_eq!(beside(&mut link, session.bodies_until("four")).await, ["two", "three", "four"]);
+}
+
+/// A server that has forgotten the session, but not its count, gets what it has not seen, and nothing that it has.
+#[tokio::test]
+async fn what_a_forgetful_server_did_not_take_in_is_handed_up() {
+    for (memory, expected) in [(Memory::Count, vec!["two", "three"]), (Memory::None, vec!["one", "two", "three"])] {
+        let peer = Peer::start(Manners { memory, ..Manners::default() }).await;
+        let (mut link, mut session) = pair(&peer).await;
+        link.send(message("one"));
+        // Heard, and not acknowledged: the request comes after it.
+        assert_eq!(beside(&mut link, session.hear_body()).await, "one");
+        link.send(message("two"));
+        link.send(Outgoing::Presence(crate::stanza::PresenceOut::default()));
+        beside(&mut link, tokio::time::sleep(Duration::from_millis(50))).await;
+        drop(session);
+        assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+        link.send(Outgoing::Ask { to: None, id: "q".to_owned(), ask: crate::stanza::Ask::Ping });
+        link.send(message("three"));
+        let (event, mut session) = again(&mut link, &peer).await;
+        assert!(!session.resumed);
+        let LinkEvent::Bound { again, .. } = event else { panic!("{event:?}") };
+        assert_eq!(bodies(&again), expected);
+        // It is the session's to send them; nothing goes by itself.
+        link.send(message("last"));
+        assert_eq!(beside(&mut link, session.bodies_until("last")).await, ["last"]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_resumes_and_miscounts_is_begun_anew_with() {
+    let peer = Peer::start(Manners { memory: Memory::False, ..Manners::default() }).await;
+    let (mut link, session) = pair(&peer).await;
+    drop(session);
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    link.send(message("kept"));
+    let event = tokio::select! {
+        event = next(&mut link) => event,
+        () = async { loop { let _session = peer.accept().await; } } => unreachable!("accepting does not end"),
+    };
+    let LinkEvent::Bound { again, .. } = event else { panic!("{event:?}") };
+    assert_eq!(bodies(&again), ["kept"]);
+}
+
+#[tokio::test]
+async fn a_server_that_acknowledges_what_was_never_sent_is_left() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    session.say_raw("<a xmlns='urn:xmpp:sm:3' h='7'/>").await;
+    let event = link.next().await;
+    assert!(matches!(event, LinkEvent::Suspended { why: Lost::Miscounted }), "{event:?}");
+    assert!(session.hear_error().await.contains("undefined-condition"));
+    drop(session);
+    let (event, session) = again(&mut link, &peer).await;
+    assert!(matches!(event, LinkEvent::Bound { .. }) && !session.resumed, "{event:?}");
 }
 
 #[tokio::test]
@@ -211,27 +321,74 @@ async fn a_server_that_goes_down_is_come_back_to() {
     let (mut link, session) = pair(&peer).await;
     let (event, ()) = tokio::join!(link.next(), session.goodbye());
     assert!(matches!(event, LinkEvent::Suspended { .. }), "{event:?}");
-    let (event, _session) = tokio::join!(link.next(), peer.accept());
+    let (event, _session) = again(&mut link, &peer).await;
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
 
+/// Settings `ping_interval`.
 #[tokio::test]
-async fn room_is_said_before_the_queue_is_full() {
+async fn a_silent_server_is_asked_and_left_when_it_does_not_answer() {
+    for resumption in [true, false] {
+        let peer = Peer::start(Manners { resumption, ..Manners::default() }).await;
+        let settings = LinkSettings { ping_interval: Duration::from_millis(200), ..peer.settings() };
+        let mut link = Link::start(settings);
+        let (event, session) = tokio::join!(link.next(), peer.accept());
+        assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+        let mut session = session.unwrap();
+        // Asked by a request of stream management or by a ping; either is answered, twice.
+        for _ in 0..2 {
+            let asked = beside(&mut link, session.hear_question()).await;
+            assert_eq!(asked, if resumption { "r" } else { "ping" });
+        }
+        // From here on it is silent, and time flies.
+        beside(&mut link, session.hear_question_only()).await;
+        tokio::time::pause();
+        let began = Instant::now();
+        let event = link.next().await;
+        tokio::time::resume();
+        assert!(matches!(event, LinkEvent::Suspended { why: Lost::TimedOut | Lost::Unreadable }), "{event:?}");
+        let silence = began.elapsed();
+        assert!(silence <= RESPONSE_LIMIT + Duration::from_secs(2), "{silence:?}");
+    }
+}
+
+/// Settings `csi_waiting_time`.
+#[tokio::test]
+async fn a_server_that_wants_to_know_hears_whether_anybody_looks() {
+    let peer = Peer::start(Manners { client_state: true, ..Manners::default() }).await;
+    let (mut link, mut session) = pair(&peer).await;
+    link.set_state(ClientState::Inactive);
+    link.set_state(ClientState::Inactive);
+    beside(&mut link, session.hear_text("<inactive xmlns='urn:xmpp:csi:0'")).await;
+    link.set_state(ClientState::Active);
+    beside(&mut link, session.hear_text("<active xmlns='urn:xmpp:csi:0'")).await;
+    link.set_state(ClientState::Inactive);
+    beside(&mut link, session.hear_text("<inactive xmlns='urn:xmpp:csi:0'")).await;
+    drop(session);
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    let (event, mut session) = again(&mut link, &peer).await;
+    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    // A resumed stream begins active.
+    beside(&mut link, session.hear_text("<inactive xmlns='urn:xmpp:csi:0'")).await;
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_there_is_room() {
     let peer = peer().await;
     let (mut link, session) = pair(&peer).await;
     drop(session);
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     let mut sent = 0;
     while link.has_room() {
-        link.send(message("x")).now_or_never().expect("there was room");
+        link.send(message("x"));
         sent += 1;
     }
     assert_eq!(sent, QUEUE);
-    assert!(link.wait_room().now_or_never().is_none());
-    let (event, session) = tokio::join!(link.next(), peer.accept());
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
-    let mut session = session.unwrap();
-    tokio::join!(link.wait_room(), session.hear_body());
+    assert!(matches!(link.next_or_room().await, Some(LinkEvent::Trying)));
+    assert!(link.next_or_room().now_or_never().is_none());
+    let (event, _session) = tokio::join!(link.next_or_room(), peer.accept());
+    assert!(matches!(event, Some(LinkEvent::Resumed)), "{event:?}");
+    assert!(link.next_or_room().await.is_none());
     assert!(link.has_room());
 }
 

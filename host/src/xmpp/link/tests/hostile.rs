@@ -1,7 +1,6 @@
 //! What a hostile server, or a hostile peer behind an honest one, may try.
 
 use super::*;
-use crate::xmpp::intake::Lost;
 use crate::xmpp::peer::Proves;
 
 const STREAM_ERRORS: &str = "xmlns='urn:ietf:params:xml:ns:xmpp-streams'";
@@ -112,13 +111,10 @@ async fn an_endless_stanza_ends_the_connection_and_is_not_resumed_into() {
     comes_back_anew(&peer, &mut link).await;
 }
 
-/// The next session is a new one, and one that cannot be resumed, since the peer waits for that in vain.
+/// The next session is a new one.
 async fn comes_back_anew(peer: &Peer, link: &mut Link) {
-    let event = tokio::select! {
-        event = link.next() => event,
-        session = peer.accept() => panic!("resumed: {}", session.is_some_and(|session| session.resumed)),
-    };
-    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    let (event, session) = again(link, peer).await;
+    assert!(matches!(event, LinkEvent::Bound { .. }) && !session.resumed, "{event:?}");
 }
 
 #[tokio::test]
@@ -138,15 +134,15 @@ async fn a_lost_connection_says_why() {
     let (mut link, mut session) = pair(&peer).await;
     session.say_raw(&format!("<stream:error><system-shutdown {STREAM_ERRORS}/></stream:error></stream:stream>")).await;
     let LinkEvent::Suspended { why } = link.next().await else { panic!("the stream was ended") };
-    assert_eq!(why, Lost::Stream { condition: "system-shutdown".to_owned(), text: None });
+    assert_eq!(why, Lost::Stream { condition: "system-shutdown".to_owned(), text: None, elsewhere: None });
     drop(session);
 
-    let (event, session) = tokio::join!(link.next(), peer.accept());
+    let (event, session) = again(&mut link, &peer).await;
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
-    let (event, ()) = tokio::join!(link.next(), session.unwrap().goodbye());
+    let (event, ()) = tokio::join!(link.next(), session.goodbye());
     assert!(matches!(event, LinkEvent::Suspended { why: Lost::Closed }), "{event:?}");
 
-    let (_, session) = tokio::join!(link.next(), peer.accept());
+    let (_, session) = again(&mut link, &peer).await;
     drop(session);
     let event = link.next().await;
     assert!(matches!(event, LinkEvent::Suspended { why: Lost::Cut { .. } }), "{event:?}");
@@ -161,11 +157,56 @@ async fn a_second_conflict_within_a_minute_is_the_end() {
     let event = link.next().await;
     assert!(matches!(&event, LinkEvent::Suspended { why } if why.is_conflict()), "{event:?}");
     drop(session);
-    let (event, session) = tokio::join!(link.next(), peer.accept());
+    let (event, mut session) = again(&mut link, &peer).await;
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
-    session.unwrap().say_raw(&conflict).await;
+    session.say_raw(&conflict).await;
     let LinkEvent::Failed(error) = link.next().await else { panic!("the account was to fail") };
     assert!(matches!(&error, ConnectError::Conflict { jid } if jid.as_str() == "bot@localhost/here"), "{error}");
     assert!(matches!(link.next().await, LinkEvent::Closed));
     no_task_is_left().await;
+}
+
+fn stream_error(inside: &str) -> String {
+    format!("<stream:error>{inside}</stream:error></stream:stream>").replace("$NS", STREAM_ERRORS)
+}
+
+#[tokio::test]
+async fn an_account_that_is_thrown_out_stays_out_and_says_why() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    session.say_raw(&stream_error("<not-authorized $NS/><text $NS>Account deleted</text>")).await;
+    let LinkEvent::Failed(error) = link.next().await else { panic!("the account was to fail") };
+    assert!(error.is_final() && error.to_string().contains("Account deleted"), "{error}");
+    assert!(matches!(link.next().await, LinkEvent::Closed));
+    no_task_is_left().await;
+}
+
+#[tokio::test]
+async fn where_a_server_sends_us_is_followed_once_and_with_the_same_checks() {
+    // To another server of the same domain, whose certificate is as good.
+    let first = peer().await;
+    let second = first.twin().await;
+    let (mut link, mut session) = pair(&first).await;
+    let place = second.place();
+    session.say_raw(&stream_error(&format!("<see-other-host $NS>{place}</see-other-host>"))).await;
+    let event = link.next().await;
+    assert!(matches!(event, LinkEvent::Suspended { .. }), "{event:?}");
+    let (event, mut session) = again(&mut link, &second).await;
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    // That one sends us on; it is the first one that is asked again.
+    session.say_raw(&stream_error(&format!("<see-other-host $NS>{place}</see-other-host>"))).await;
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    let (event, _session) = again(&mut link, &first).await;
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+
+    // To one that cannot show that it serves this domain.
+    let (first, stranger) = (peer().await, peer().await);
+    let (mut link, mut session) = pair(&first).await;
+    session.say_raw(&stream_error(&format!("<see-other-host $NS>{}</see-other-host>", stranger.place()))).await;
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    let event = tokio::select! {
+        event = next(&mut link) => event,
+        _ = stranger.accept() => next(&mut link).await,
+    };
+    assert!(matches!(event, LinkEvent::Failed(ConnectError::Certificate { .. })), "{event:?}");
 }

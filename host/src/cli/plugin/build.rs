@@ -1,28 +1,12 @@
-//! `parlor plugin`: what the author of a plugin needs.
+//! `parlor plugin build`: from a folder with source to the file that can be installed.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use crate::plugins::build::{self, Built};
-
-/// What can be done with a plugin.
-#[derive(Debug, Subcommand)]
-pub enum PluginCommand {
-    /// Build a Rust plugin's folder into the one file that can be installed
-    Build(BuildArgs),
-}
-
-impl PluginCommand {
-    /// Does it.
-    pub fn run(&self) -> anyhow::Result<()> {
-        match self {
-            Self::Build(arguments) => arguments.run(),
-        }
-    }
-}
 
 /// What to build, and how to say that it was.
 #[derive(Debug, Args)]
@@ -60,16 +44,15 @@ mod tests {
 
     #[derive(Debug, Parser)]
     struct Cli {
-        #[command(subcommand)]
-        command: PluginCommand,
+        #[command(flatten)]
+        arguments: BuildArgs,
     }
 
     #[test]
     fn the_folder_is_the_present_one_unless_named() {
-        let Cli { command: PluginCommand::Build(arguments) } = Cli::parse_from(["plugin", "build"]);
+        let Cli { arguments } = Cli::parse_from(["build"]);
         assert_eq!(arguments.folder, PathBuf::from("."));
-        let Cli { command: PluginCommand::Build(arguments) } =
-            Cli::parse_from(["plugin", "build", "echo", "-o", "echo.wasm", "--json"]);
+        let Cli { arguments } = Cli::parse_from(["build", "echo", "-o", "echo.wasm", "--json"]);
         assert_eq!(arguments.folder, PathBuf::from("echo"));
         assert_eq!(arguments.output, Some(PathBuf::from("echo.wasm")));
         assert!(arguments.json);

@@ -1,0 +1,100 @@
+//! Files that are whole or not there: written beside, made durable, and moved into place.
+//!
+//! Whoever writes a file holds whatever lock keeps others from writing the same one.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// Who may read a file that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Whoever may by the habits of the user.
+    Usual,
+    /// The user alone.
+    Owner,
+    /// Those who may read the file that is there already; the user alone if none is.
+    Same,
+}
+
+/// Writes a file. When this returns it is durable; when the process is killed before that, the file is the old one.
+pub(crate) fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
+    let name =
+        file.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a file's name"))?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    // One name for all, so that what a killed process left behind is written over by the next.
+    hidden.push(".new");
+    let temporary = folder.join(hidden);
+    let permissions = match readers {
+        Readers::Usual => None,
+        Readers::Owner => Some(Permissions::from_mode(0o600)),
+        Readers::Same => Some(fs::metadata(file).map_or(Permissions::from_mode(0o600), |old| old.permissions())),
+    };
+    let written = (|| {
+        // What lies there may be anybody's, with any permissions.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mode = permissions.as_ref().map_or(0o666, |permissions| permissions.mode() & 0o7777);
+        let mut to = File::options().write(true).create_new(true).mode(mode).open(&temporary)?;
+        if let Some(permissions) = permissions {
+            to.set_permissions(permissions)?;
+        }
+        to.write_all(bytes)?;
+        to.sync_all()?;
+        fs::rename(&temporary, file)?;
+        File::open(folder)?.sync_all()
+    })();
+    if written.is_err() {
+        // The first error is the one to tell; what is left over is a file beside the target.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Makes a folder, and those on the way, that only this user can look into.
+pub(crate) fn make_private_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_keeps_its_readers() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.toml");
+        write(&file, b"one", Readers::Same).unwrap();
+        assert_eq!(mode(&file), 0o600);
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        // What a killed process left behind.
+        fs::write(folder.path().join(".x.toml.new"), "half of it, and longer").unwrap();
+        write(&file, b"two", Readers::Same).unwrap();
+        assert_eq!((fs::read_to_string(&file).unwrap().as_str(), mode(&file)), ("two", 0o640));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_the_old_file_and_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x");
+        // A folder cannot be replaced by a file.
+        fs::create_dir(&file).unwrap();
+        fs::write(file.join("inside"), "").unwrap();
+        assert!(write(&file, b"two", Readers::Owner).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let private = folder.path().join("a/b");
+        make_private_folder(&private).unwrap();
+        assert_eq!(mode(&private), 0o700);
+    }
+}

@@ -1,0 +1,41 @@
+//! Asking whoever sits at the terminal. Where none does, nobody is asked, and flags have to say it.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Stdin, Stdout, Write as _};
+
+/// A terminal with somebody who can answer.
+#[derive(Debug)]
+pub(super) struct Terminal {
+    input: Stdin,
+    output: Stdout,
+}
+
+impl Terminal {
+    /// The terminal, if this command was started from one.
+    pub(super) fn open() -> Option<Self> {
+        let (input, output) = (io::stdin(), io::stdout());
+        (input.is_terminal() && output.is_terminal()).then_some(Self { input, output })
+    }
+
+    /// Asks, and gives the answer without spaces around it; none at the end of the input.
+    pub(super) fn ask(&self, question: &str) -> io::Result<Option<String>> {
+        let mut out = self.output.lock();
+        write!(out, "{question} ")?;
+        out.flush()?;
+        let mut line = String::new();
+        if self.input.lock().read_line(&mut line)? == 0 {
+            writeln!(out)?;
+            return Ok(None);
+        }
+        Ok(Some(line.trim().to_owned()))
+    }
+
+    /// Asks a question whose answer is no unless it is yes.
+    pub(super) fn agrees(&self, question: &str) -> io::Result<bool> {
+        Ok(self.ask(&format!("{question} [y/N]"))?.is_some_and(|answer| is_yes(&answer)))
+    }
+}
+
+/// Whether an answer means yes.
+pub(super) fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].contains(&answer.to_ascii_lowercase().as_str())
+}

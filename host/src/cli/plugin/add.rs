@@ -1,0 +1,195 @@
+//! `parlor plugin add`: from a stranger's file to a plugin that runs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::json;
+use toml::{Table, Value};
+
+use super::consent;
+use super::inspect;
+use crate::cli::Ended;
+use crate::cli::ask::Terminal;
+use crate::cli::place::Place;
+use crate::cli::show::{print, print_json};
+use crate::cli::tell;
+use crate::config::{AccountName, Config};
+use crate::permissions::{Grants, Permission};
+use crate::plugins::PluginId;
+use crate::plugins::admission::Refusal;
+use crate::plugins::desk::{Desk, DeskError, Wish, is_honest};
+use crate::plugins::manifest::Manifest;
+
+/// How large a file of decisions may be, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// What is installed, and how.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant 'messages.send=contacts,@example.org'\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+)]
+pub struct AddArgs {
+    /// The plugin's file.
+    source: PathBuf,
+    /// What to call it here; else what its author calls it.
+    #[arg(long)]
+    id: Option<PluginId>,
+    /// An account that it runs on; may be given several times. All of them, if none is named.
+    #[arg(long = "account", value_name = "NAME")]
+    accounts: Vec<AccountName>,
+    #[command(flatten)]
+    wanted: Wanted,
+    /// Install it without letting it run.
+    #[arg(long)]
+    disabled: bool,
+    /// Say what was done as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// How a command hears of the owner's decision where nobody can be asked.
+#[derive(Debug, Args)]
+pub(super) struct Wanted {
+    /// Agree: nothing is asked.
+    #[arg(long, short)]
+    pub(super) yes: bool,
+    /// Grant this, such as `messages.send=contacts,@example.org`; may be given several times.
+    #[arg(long = "grant", value_name = "PERMISSION[=SCOPE,…]", value_parser = wish)]
+    pub(super) grants: Vec<Wish>,
+    /// Grant all that it asks for, as it asks.
+    #[arg(long)]
+    pub(super) grant_all: bool,
+    /// A file with the decision.
+    #[arg(long, value_name = "FILE")]
+    pub(super) policy: Option<PathBuf>,
+}
+
+fn wish(text: &str) -> Result<Wish, String> {
+    text.parse()
+}
+
+impl Wanted {
+    /// The file with the decision, as a table; empty if there is none.
+    fn decision(&self) -> anyhow::Result<Table> {
+        let Some(path) = &self.policy else { return Ok(Table::new()) };
+        let text = match crate::document::read(path, LARGEST) {
+            Ok(Some(text)) => text,
+            Ok(None) => bail!("there is no {}", path.display()),
+            Err(_) => bail!("{} cannot be read as a text of at most {LARGEST} bytes", path.display()),
+        };
+        let table: Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
+        let known = ["accounts", "enabled", "grants", "limits", "settings"];
+        if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
+            bail!("{}: unknown key {key:?}; known are {}", path.display(), known.join(", "));
+        }
+        Ok(table)
+    }
+
+    /// The wishes of the flags; what the plugin does not ask for is refused.
+    pub(super) fn wishes(&self, id: &PluginId, manifest: &Manifest) -> Result<Vec<Wish>, DeskError> {
+        let mut wishes = self.grants.clone();
+        if let Some(unasked) = wishes.iter().find(|wish| !manifest.permissions.contains_key(&wish.permission)) {
+            return Err(DeskError::NotAsked { id: id.clone(), permission: unasked.permission });
+        }
+        if self.grant_all {
+            let named: Vec<_> = wishes.iter().map(|wish| wish.permission).collect();
+            let others = manifest.permissions.keys().filter(|permission| !named.contains(permission));
+            wishes.extend(others.map(|permission| Wish { permission: *permission, scope: None }));
+        }
+        Ok(wishes)
+    }
+}
+
+impl AddArgs {
+    /// Installs it.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load()?;
+        let desk = Desk::new(&config);
+        let offer = desk.offer_file(&self.source)?;
+        let manifest = offer.manifest();
+        let id = self.id.clone().unwrap_or_else(|| manifest.name.clone());
+        is_honest(&id, &offer.examined)?;
+
+        let mut decision = self.wanted.decision()?;
+        let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
+        let mut grants = Grants::from_table(&written)?;
+        let mut wishes = self.wanted.wishes(&id, manifest)?;
+        let terminal = if self.wanted.yes { None } else { Terminal::open() };
+        let undecided = |permission: &Permission| {
+            !grants.has(*permission) && !wishes.iter().any(|wish| wish.permission == *permission)
+        };
+        if !self.json {
+            print(&inspect::sheet(&offer.examined, &offer.source))?;
+            print(&consent::asked(&id, manifest, |_| true))?;
+        }
+        if let Some(terminal) = &terminal {
+            if let Err(DeskError::LooksLike { other, .. }) = desk.check_new(&id, self.id.is_some()) {
+                let question = format!("{id} looks like {other}, which is installed. Go on?");
+                if !terminal.agrees(&question)? {
+                    return Err(Ended::Declined("nothing was changed".to_owned()).into());
+                }
+            }
+            desk.check_new(&id, true)?;
+            wishes.extend(consent::ask(terminal, &format!("Install it as {id}"), &id, manifest, undecided)?);
+        } else {
+            desk.check_new(&id, self.id.is_some())?;
+            if !self.wanted.yes {
+                let sentence = "nobody can be asked here; give --yes, and --grant or --policy for what it needs";
+                return Err(Ended::Declined(sentence.to_owned()).into());
+            }
+        }
+        for wish in wishes {
+            let Some(request) = manifest.permissions.get(&wish.permission) else { continue };
+            let entries = wish.scope.unwrap_or_else(|| request.entries(wish.permission));
+            grants.grant(wish.permission, &entries)?;
+        }
+        decision.insert("grants".to_owned(), grants.to_table().into());
+        if !self.accounts.is_empty() {
+            let names: Vec<_> = self.accounts.iter().map(ToString::to_string).collect();
+            decision.insert("accounts".to_owned(), names.into());
+        }
+        if self.disabled {
+            decision.insert("enabled".to_owned(), false.into());
+        }
+        desk.add(&id, &offer, &decision).map_err(|error| needs_consent(error, &id))?;
+        done(&config, &id, &format!("{id} {} is installed", manifest.version), self.json)
+    }
+}
+
+/// A plugin that lacks a grant is not installed; programs can tell that from a failure.
+pub(super) fn needs_consent(error: DeskError, id: &PluginId) -> anyhow::Error {
+    match error {
+        DeskError::Refused(Refusal::NotGranted { lacking, .. }) => {
+            let flags: Vec<_> = lacking.iter().map(|lacking| format!("--grant {}", lacking.permission)).collect();
+            let sentence = format!("{id} cannot do without what was not granted; to grant it: {}", flags.join(" "));
+            Ended::Declined(sentence).into()
+        }
+        error => error.into(),
+    }
+}
+
+/// Says what was done, and what the host made of it. A plugin that does not run then is a failure.
+pub(super) fn done(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
+    match say(config, id, sentence, as_json)?.trouble() {
+        Some(trouble) => bail!("{sentence}, but {trouble}"),
+        None => Ok(()),
+    }
+}
+
+/// The same where it is no failure if the plugin does not run.
+pub(super) fn done_as_wanted(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
+    say(config, id, sentence, as_json).map(drop)
+}
+
+fn say(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<tell::Told> {
+    let told = tell::tell(config, &[id]).with_context(|| format!("{sentence}, but the host was not told"))?;
+    if as_json {
+        print_json(&json!({ "plugin": id, "done": sentence, "host": told.host, "plugins": told.plugins }))?;
+    } else {
+        print(&format!("{sentence}; {}", told.show()))?;
+    }
+    Ok(told)
+}

@@ -1,0 +1,137 @@
+//! `parlor plugin enable`, `disable`, `remove`, `grant` and `revoke`: decisions about what is installed.
+
+use clap::Args;
+
+use super::add::{done, done_as_wanted};
+use crate::cli::Ended;
+use crate::cli::ask::Terminal;
+use crate::cli::place::Place;
+use crate::cli::show::Put as _;
+use crate::plugins::PluginId;
+use crate::plugins::desk::{Desk, Wish};
+
+/// Which plugin.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin disable echo\n  parlor plugin enable echo\n\nExit codes: 0 done, or nothing to do, 1 failed, 2 wrong usage"
+)]
+pub struct OneArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// Say what was done as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl OneArgs {
+    /// Lets it run, or not.
+    pub fn enable(&self, enabled: bool) -> anyhow::Result<()> {
+        let config = self.place.load()?;
+        let changed = Desk::new(&config).enable(&self.plugin, enabled)?;
+        let state = if enabled { "enabled" } else { "disabled" };
+        let already = if changed { "" } else { " already" };
+        done(&config, &self.plugin, &format!("{} is {state}{already}", self.plugin), self.json)
+    }
+}
+
+/// What is taken out.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin remove echo          asks first, on a terminal\n  parlor plugin remove echo --yes\n\nExit codes: 0 removed, 3 not agreed to, 1 failed, 2 wrong usage"
+)]
+pub struct RemoveArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+impl RemoveArgs {
+    /// Takes it out.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let id = &self.one.plugin;
+        let config = self.one.place.load()?;
+        let desk = Desk::new(&config);
+        desk.entry(id)?;
+        if let (false, Some(terminal)) = (self.yes, Terminal::open())
+            && !terminal.agrees(&format!("Remove {id}, with its grants and its earlier versions?"))?
+        {
+            return Err(Ended::Declined("nothing was changed".to_owned()).into());
+        }
+        desk.remove(id)?;
+        done(&config, id, &format!("{id} is removed"), self.one.json)
+    }
+}
+
+/// What is granted.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin grant echo messages.read                               as it asks\n  parlor plugin grant echo messages.send=juliet@example.org,@example.net    beside what was granted before\n\nIt counts at once, on the running plugin. Exit codes: 0 granted, 1 failed, 2 wrong usage"
+)]
+pub struct GrantArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// What it may.
+    #[arg(required = true, value_name = "PERMISSION[=SCOPE,…]")]
+    grants: Vec<Wish>,
+    /// Say what was done as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl GrantArgs {
+    /// Grants it.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load()?;
+        Desk::new(&config).grant(&self.plugin, &self.grants)?;
+        done(&config, &self.plugin, &format!("{} is granted {}", self.plugin, names(&self.grants)), self.json)
+    }
+}
+
+/// What is taken back.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin revoke echo messages.send                       all of it\n  parlor plugin revoke echo messages.send=juliet@example.org    that one alone\n\nIt counts at once, on the running plugin. A plugin stops when it loses what it cannot do without.\nExit codes: 0 revoked, 1 failed, 2 wrong usage"
+)]
+pub struct RevokeArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// What it may not any more.
+    #[arg(required = true, value_name = "PERMISSION[=SCOPE,…]")]
+    grants: Vec<Wish>,
+    /// Say what was done as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl RevokeArgs {
+    /// Takes it back.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load()?;
+        let needed = Desk::new(&config).revoke(&self.plugin, &self.grants)?;
+        let id = &self.plugin;
+        let mut sentence = format!("{} is not granted to {id} any more", names(&self.grants));
+        if needed.is_empty() {
+            return done(&config, id, &sentence, self.json);
+        }
+        let needed: Vec<_> = needed.iter().map(ToString::to_string).collect();
+        sentence.put(format_args!("; {id} cannot do without {}, so it does not run any more", needed.join(", ")));
+        // That it is refused now is what was asked for.
+        done_as_wanted(&config, id, &sentence, self.json)
+    }
+}
+
+fn names(wishes: &[Wish]) -> String {
+    let name = |wish: &Wish| match &wish.scope {
+        None => wish.permission.to_string(),
+        Some(entries) => format!("{} for {}", wish.permission, entries.join(", ")),
+    };
+    wishes.iter().map(name).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,121 @@
+//! `parlor plugin inspect`: what a plugin is, before or after it was installed.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::consent;
+use crate::cli::place::Place;
+use crate::cli::show::{Mark, Put as _, marked, print, print_json, size};
+use crate::harmless::harmless;
+use crate::permissions::Grants;
+use crate::plugins::PluginId;
+use crate::plugins::component::Examined;
+use crate::plugins::desk::Desk;
+use crate::plugins::rights::rights;
+use crate::plugins::setting::SettingKind;
+
+/// How much of what an author wrote is shown, in bytes.
+const LONGEST: usize = 1_000;
+
+/// What is looked at.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin inspect echo.wasm    a file, before it is installed\n  parlor plugin inspect echo         what is installed under this id\n\nNothing of it is run. Exit codes: 0 shown, 1 it is not fit to run, 2 wrong usage"
+)]
+pub struct InspectArgs {
+    /// The id of a plugin that is installed, or a file.
+    what: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl InspectArgs {
+    /// Shows it.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let is_file = self.what.contains(['/', '.']);
+        // A file can be looked at where no house is.
+        let (examined, source, grants, id) = match self.what.parse::<PluginId>() {
+            Ok(id) if !is_file => {
+                let config = self.place.load()?;
+                let desk = Desk::new(&config);
+                let entry = desk.entry(&id)?;
+                let source = entry.source.display().to_string();
+                (desk.look(&id, &entry)?, source, Some(entry.grants), id)
+            }
+            _ => {
+                let path = Path::new(&self.what);
+                let bytes = crate::plugins::store::read(path)?;
+                let offer = crate::plugins::desk::Offer::of(self.what.clone(), bytes, path)?;
+                let id = offer.manifest().name.clone();
+                (offer.examined, self.what.clone(), None, id)
+            }
+        };
+        if self.json {
+            return print_json(&as_json(&id, &examined, &source, grants.as_ref()));
+        }
+        print(&sheet(&examined, &source))?;
+        print(&consent::asked(&id, &examined.manifest, |_| true))
+    }
+}
+
+/// What a plugin is, for people. What strangers wrote is made harmless.
+pub(super) fn sheet(examined: &Examined, source: &str) -> String {
+    let manifest = &examined.manifest;
+    let title = marked(&format!("{} {}", manifest.name, manifest.version), Mark::Bold);
+    let mut text = format!("{title}  {}\n", harmless(&manifest.description, LONGEST));
+    let mut line = |name: &str, value: &str| text.put(format_args!("  {name:9} {value}\n"));
+    line("source", &harmless(source, LONGEST));
+    line("digest", &examined.digest.to_string());
+    line("size", &size(examined.size as u64));
+    line("contract", &manifest.api.to_string());
+    if !manifest.authors.is_empty() {
+        line("authors", &harmless(&manifest.authors.join(", "), LONGEST));
+    }
+    if let Some(license) = &manifest.license {
+        line("license", &harmless(license, LONGEST));
+    }
+    if examined.wasi {
+        line("WASI", "its language wants one, and gets an empty one");
+    }
+    for (name, dependency) in &manifest.dependencies {
+        let optional = if dependency.optional { ", if it is there" } else { "" };
+        line("needs", &format!("{name} {}{optional}", dependency.version));
+    }
+    for (name, setting) in &manifest.settings {
+        let default = setting.default.as_ref().map(|value| format!(", {value} by default")).unwrap_or_default();
+        let secret = if setting.kind == SettingKind::Secret { ", which reaches the plugin" } else { "" };
+        let what = harmless(&setting.description, LONGEST);
+        line("setting", &format!("{name} ({}{secret}{default}): {what}", setting.kind));
+    }
+    text
+}
+
+fn as_json(id: &PluginId, examined: &Examined, source: &str, grants: Option<&Grants>) -> Value {
+    let manifest = &examined.manifest;
+    let setting = |(name, setting): (&String, &crate::plugins::setting::Setting)| {
+        let description = harmless(&setting.description, LONGEST);
+        json!({ "name": name, "type": setting.kind.to_string(), "default": setting.default, "description": description })
+    };
+    json!({
+        "id": id,
+        "installed": grants.is_some(),
+        "name": manifest.name,
+        "version": manifest.version,
+        "contract": manifest.api,
+        "description": harmless(&manifest.description, LONGEST),
+        "authors": manifest.authors.iter().map(|author| harmless(author, LONGEST)).collect::<Vec<_>>(),
+        "license": manifest.license.as_deref().map(|license| harmless(license, LONGEST)),
+        "source": harmless(source, LONGEST),
+        "digest": examined.digest,
+        "size": examined.size,
+        "wasi": examined.wasi,
+        "permissions": rights(id, Some(manifest), grants.unwrap_or(&Grants::default())),
+        "settings": manifest.settings.iter().map(setting).collect::<Vec<_>>(),
+        "calls": examined.imports.iter().map(|import| format!("{}.{}", import.grouping, import.function)).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,63 @@
+//! `parlor plugin`: what the owner decides about plugins, and what their authors need.
+
+mod add;
+mod build;
+mod consent;
+mod decide;
+mod inspect;
+mod list;
+mod update;
+
+use clap::Subcommand;
+
+/// What can be done with plugins.
+///
+/// What an owner does works on a running host, which applies it at once and keeps its connections, and on a stopped one; the
+/// command says which.
+#[derive(Debug, Subcommand)]
+#[command(
+    after_help = "Exit codes: 0 done, 3 not agreed to, 1 failed, 2 wrong usage. A command that fails has changed nothing, unless it says so."
+)]
+pub enum PluginCommand {
+    /// Install a plugin: show what it is and what it asks for, and ask
+    Add(add::AddArgs),
+    /// Show the plugins that are installed
+    List(list::ListArgs),
+    /// Show what a plugin is and what it asks for, installed or in a file
+    Inspect(inspect::InspectArgs),
+    /// Let a plugin run
+    Enable(decide::OneArgs),
+    /// Keep a plugin from running
+    Disable(decide::OneArgs),
+    /// Take a plugin out
+    Remove(decide::RemoveArgs),
+    /// Allow a plugin more, at once
+    Grant(decide::GrantArgs),
+    /// Take back what a plugin was allowed, at once
+    Revoke(decide::RevokeArgs),
+    /// Change the version of a plugin, after showing what else it asks for
+    Update(update::UpdateArgs),
+    /// Go back to an earlier version
+    Rollback(update::RollbackArgs),
+    /// Build a Rust plugin's folder into the one file that can be installed
+    Build(build::BuildArgs),
+}
+
+impl PluginCommand {
+    /// Does it.
+    pub fn run(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Add(arguments) => arguments.run(),
+            Self::List(arguments) => arguments.run(),
+            Self::Inspect(arguments) => arguments.run(),
+            Self::Enable(arguments) => arguments.enable(true),
+            Self::Disable(arguments) => arguments.enable(false),
+            Self::Remove(arguments) => arguments.run(),
+            Self::Grant(arguments) => arguments.run(),
+            Self::Revoke(arguments) => arguments.run(),
+            Self::Update(arguments) => arguments.run(),
+            Self::Rollback(arguments) => arguments.run(),
+            Self::Build(arguments) => arguments.run(),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! `parlor plugin update` and `rollback`: another version of what is installed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::add::{Wanted, done, needs_consent};
+use super::{consent, inspect};
+use crate::cli::Ended;
+use crate::cli::ask::Terminal;
+use crate::cli::place::Place;
+use crate::cli::show::{Put as _, print, print_json};
+use crate::config::Config;
+use crate::permissions::Permission;
+use crate::plugins::PluginId;
+use crate::plugins::desk::{Desk, Difference, Offer, Older, is_honest};
+use crate::plugins::policy::Entry;
+
+/// What is updated, and how.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[command(
+    after_help = "The old version goes on until the new one is agreed to. On a terminal it asks; without one, --yes agrees, and what the new\nversion asks for beyond the old one has to be granted by name:\n\n  parlor plugin update echo                      from where it came from\n  parlor plugin update echo new/echo.wasm --yes\n  parlor plugin update --all --check             what could be updated; changes nothing\n  parlor plugin update echo --yes --grant rooms.send\n\nExit codes: 0 updated, or nothing to do, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+)]
+pub struct UpdateArgs {
+    /// The plugin.
+    #[arg(required_unless_present = "all")]
+    plugin: Option<PluginId>,
+    /// The new file; else the one that it came from.
+    source: Option<PathBuf>,
+    /// Every plugin.
+    #[arg(long, conflicts_with_all = ["plugin", "source"])]
+    all: bool,
+    /// Only say what would change.
+    #[arg(long)]
+    check: bool,
+    /// Take an older version, too.
+    #[arg(long)]
+    downgrade: bool,
+    #[command(flatten)]
+    wanted: Wanted,
+    /// Say what was done as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl UpdateArgs {
+    /// Updates one, or all.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load()?;
+        let desk = Desk::new(&config);
+        let ids = match &self.plugin {
+            Some(id) => vec![id.clone()],
+            None => desk.policy()?.plugins.into_keys().collect(),
+        };
+        // One that cannot be updated holds up no other; the first failure is the one that is told last.
+        let mut failed = None;
+        for id in ids {
+            if let Err(error) = self.update(&config, &desk, &id) {
+                if !self.all {
+                    return Err(error);
+                }
+                print(&format!("{id}: {error:#}"))?;
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn update(&self, config: &Config, desk: &Desk<'_>, id: &PluginId) -> anyhow::Result<()> {
+        let entry = desk.entry(id)?;
+        let offer = desk.offer_file(self.source.as_deref().unwrap_or(&entry.source))?;
+        let older = if self.downgrade { Older::Wanted } else { Older::Refused };
+        change(
+            config,
+            desk,
+            id,
+            &entry,
+            &offer,
+            &How { older, check: self.check, wanted: &self.wanted, json: self.json },
+        )
+    }
+}
+
+/// To what a plugin goes back.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The last five versions are kept.\n\nExamples:\n  parlor plugin rollback echo               to the version before the present one\n  parlor plugin rollback echo --to 0.1.0\n\nExit codes: 0 done, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+)]
+pub struct RollbackArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// The version, or the digest.
+    #[arg(long, value_name = "VERSION")]
+    to: Option<String>,
+    #[command(flatten)]
+    wanted: Wanted,
+    /// Say what was done as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl RollbackArgs {
+    /// Goes back.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load()?;
+        let desk = Desk::new(&config);
+        let (id, entry) = (&self.plugin, desk.entry(&self.plugin)?);
+        let offer = desk.earlier(id, self.to.as_deref())?;
+        let how = How { older: Older::Wanted, check: false, wanted: &self.wanted, json: self.json };
+        change(&config, &desk, id, &entry, &offer, &how)
+    }
+}
+
+struct How<'a> {
+    older: Older,
+    check: bool,
+    wanted: &'a Wanted,
+    json: bool,
+}
+
+/// Puts an offer in the place of what is installed, if the owner agrees.
+fn change(
+    config: &Config,
+    desk: &Desk<'_>,
+    id: &PluginId,
+    entry: &Entry,
+    offer: &Offer,
+    how: &How<'_>,
+) -> anyhow::Result<()> {
+    let present = desk.look(id, entry).ok();
+    let was = present.as_ref().map(|present| present.manifest.version.clone()).or_else(|| entry.version.clone());
+    let was = was.map_or_else(|| entry.digest.short(), |version| version.to_string());
+    let new = offer.manifest();
+    if offer.examined.digest == entry.digest {
+        if how.json {
+            return print_json(&json!({ "plugin": id, "changed": false, "version": new.version }));
+        }
+        return print(&format!("{id} {was} is the newest there is"));
+    }
+    is_honest(id, &offer.examined)?;
+    desk.fits(id, entry, present.as_ref(), offer, how.older)?;
+    let difference = present.as_ref().map(|present| Difference::between(&present.manifest, new));
+    // Where nobody can say what the old one asked for, all counts as new.
+    let difference = difference
+        .unwrap_or_else(|| Difference { new: new.permissions.keys().copied().collect(), ..Difference::default() });
+    let says = describe(id, &was, offer, &difference);
+    if how.check {
+        if how.json {
+            let names = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+            return print_json(&json!({
+                "plugin": id, "version": was, "new": new.version, "digest": offer.examined.digest,
+                "permissions": { "new": names(&difference.new), "changed": names(&difference.changed), "gone": names(&difference.gone) },
+            }));
+        }
+        return print(&says);
+    }
+    if !how.json {
+        print(&inspect::sheet(&offer.examined, &offer.source))?;
+        print(&says)?;
+    }
+    let mut wishes = how.wanted.wishes(id, new)?;
+    if !how.wanted.yes {
+        let Some(terminal) = Terminal::open() else {
+            let sentence = format!("nobody can be asked here, so {id} {was} goes on; give --yes to agree");
+            return Err(Ended::Declined(sentence).into());
+        };
+        let undecided = |permission: &Permission| {
+            difference.new.contains(permission)
+                && !entry.grants.has(*permission)
+                && !wishes.iter().any(|wish| wish.permission == *permission)
+        };
+        let more = consent::ask(&terminal, &format!("Replace {id} {was} by {}", new.version), id, new, undecided)?;
+        wishes.extend(more);
+    }
+    desk.update(id, offer, &wishes, how.older).map_err(|error| needs_consent(error, id))?;
+    done(config, id, &format!("{id} {was} is replaced by {}", new.version), how.json)
+}
+
+fn describe(id: &PluginId, was: &str, offer: &Offer, difference: &Difference) -> String {
+    let new = offer.manifest();
+    let mut text = format!("{id}: {was} → {}\n", new.version);
+    let list = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if difference.new.is_empty() {
+        text.push_str("It asks for nothing that the present version does not ask for.\n");
+    } else {
+        text.push_str("It asks for more than the present version. ");
+        text.push_str(&consent::asked(id, new, |permission| difference.new.contains(permission)));
+    }
+    if !difference.changed.is_empty() {
+        text.push_str("It asks otherwise than the present version. What was granted stays as it is. ");
+        text.push_str(&consent::asked(id, new, |permission| difference.changed.contains(permission)));
+    }
+    if !difference.gone.is_empty() {
+        text.put(format_args!("It does not ask any more for {}\n", list(&difference.gone)));
+    }
+    text
+}

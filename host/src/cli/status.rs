@@ -1,0 +1,155 @@
+//! `parlor status`: the house on one screen.
+
+use clap::Args;
+
+use super::Ended;
+use super::place::{self, Place};
+use super::show::{Mark, Put as _, marked, print, print_json, size, span, table};
+use crate::config::Config;
+use crate::control::VERSION;
+use crate::control::views::{Account, Plugin, Status};
+use crate::plugins::policy::Policy;
+
+/// What `parlor status` takes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor status           the house on one screen\n  parlor status --json    the same for programs\n\nExit codes: 0 a host runs, 4 none does, 1 failed, 2 wrong usage"
+)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl StatusArgs {
+    /// Asks, and shows the answer; from the files if nobody answers.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load()?;
+        let status = of(&config)?;
+        if self.json {
+            print_json(&status)?;
+        } else {
+            print(&screen(&status))?;
+        }
+        if status.running {
+            return Ok(());
+        }
+        Err(Ended::NotRunning(config.data).into())
+    }
+}
+
+/// The status of the house in this place, whether it stands or not.
+pub(super) fn of(config: &Config) -> anyhow::Result<Status> {
+    match place::host(config)? {
+        Some(host) => Ok(host.get("/v1/status")?),
+        None => Ok(stopped(config, &Policy::load(&config.plugins)?)),
+    }
+}
+
+/// What can be said while nobody runs.
+fn stopped(config: &Config, policy: &Policy) -> Status {
+    let accounts = config.accounts.values().map(|account| Account {
+        name: account.name.to_string(),
+        jid: account.link.jid.to_string(),
+        connection: "unknown".to_owned(),
+        reason: None,
+    });
+    let mut plugins = Vec::new();
+    for (id, entry) in &policy.plugins {
+        let chosen = config.accounts.keys().filter(|name| entry.accounts.as_ref().is_none_or(|all| all.contains(name)));
+        plugins.extend(chosen.map(|account| Plugin {
+            id: id.to_string(),
+            account: Some(account.to_string()),
+            state: if entry.enabled { "unknown" } else { "disabled" }.to_owned(),
+            reason: None,
+            version: entry.version.as_ref().map(ToString::to_string),
+            digest: entry.digest.to_string(),
+            source: entry.source.display().to_string(),
+            usage: None,
+            restarts: 0,
+            denied: Vec::new(),
+        }));
+    }
+    Status {
+        running: false,
+        host: None,
+        data: config.data.clone(),
+        policy: config.plugins.clone(),
+        accounts: accounts.collect(),
+        plugins,
+    }
+}
+
+fn screen(status: &Status) -> String {
+    let mut text = match &status.host {
+        Some(host) => {
+            let title = marked(&format!("parlor {}", host.version), Mark::Bold);
+            let mut line = format!("{title}  up {}, process {}, {}\n", span(host.uptime), host.pid, size(host.memory));
+            if host.version != VERSION {
+                line.put(format_args!("this command is of version {VERSION}: restart the host to run that one\n"));
+            }
+            line
+        }
+        None => format!("{}\n", marked("stopped", Mark::Bold)),
+    };
+    text.put(format_args!("data {}, policy {}\n\n", status.data.display(), status.policy.display()));
+    let accounts: Vec<_> = status
+        .accounts
+        .iter()
+        .map(|one| vec![one.name.clone(), one.jid.clone(), with_reason(&one.connection, one.reason.as_deref())])
+        .collect();
+    text.push_str(&table(&["ACCOUNT", "JID", "CONNECTION"], &accounts));
+    text.push('\n');
+    text.push_str(&plugins(&status.plugins));
+    text
+}
+
+fn with_reason(state: &str, reason: Option<&str>) -> String {
+    reason.map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"))
+}
+
+/// The table of plugins, and below it why some do not run.
+pub(super) fn plugins(plugins: &[Plugin]) -> String {
+    if plugins.is_empty() {
+        return "no plugins; `parlor plugin add FILE` adds one\n".to_owned();
+    }
+    let rows: Vec<_> = plugins.iter().map(row).collect();
+    let head = ["PLUGIN", "VERSION", "ACCOUNT", "STATE", "UP", "EVENTS", "SENT", "CPU", "MEMORY", "DENIED", "RESTARTS"];
+    let mut text = table(&head, &rows);
+    let reasons: Vec<_> = plugins.iter().filter_map(|one| Some((one, one.reason.as_ref()?))).collect();
+    if !reasons.is_empty() {
+        text.push('\n');
+    }
+    for (plugin, reason) in reasons {
+        let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+        text.put(format_args!("{}{on}: {reason}\n", plugin.id));
+    }
+    text
+}
+
+fn row(plugin: &Plugin) -> Vec<String> {
+    let mut cells = vec![
+        plugin.id.clone(),
+        plugin.version.clone().unwrap_or_else(|| "-".to_owned()),
+        plugin.account.clone().unwrap_or_else(|| "-".to_owned()),
+        plugin.state.clone(),
+    ];
+    match &plugin.usage {
+        Some(usage) => {
+            let slowed = if usage.slowed { " slowed" } else { "" };
+            cells.extend([
+                span(usage.uptime),
+                usage.handled.to_string(),
+                usage.sent.to_string(),
+                format!("{:.1}%{slowed}", usage.cpu_share * 100.0),
+                format!("{} of {}", size(usage.memory), size(usage.memory_limit)),
+                usage.denials.to_string(),
+            ]);
+        }
+        None => cells.extend(std::iter::repeat_n("-".to_owned(), 6)),
+    }
+    cells.push(plugin.restarts.to_string());
+    cells
+}

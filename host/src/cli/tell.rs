@@ -1,0 +1,57 @@
+//! Telling the running host that the policy changed, and what came of it.
+
+use serde::Serialize;
+
+use super::place;
+use super::show::Put as _;
+use crate::config::Config;
+use crate::control::views::{Plugin, Status};
+use crate::plugins::PluginId;
+
+/// What became of a change.
+#[derive(Debug, Serialize)]
+pub(super) struct Told {
+    /// `applied`, `stopped` or `elsewhere`.
+    pub(super) host: &'static str,
+    /// Where the plugins stand now that were changed.
+    pub(super) plugins: Vec<Plugin>,
+    #[serde(skip)]
+    sentence: String,
+}
+
+/// Tells the host, if one runs, and gives where these plugins stand then.
+pub(super) fn tell(config: &Config, ids: &[&PluginId]) -> anyhow::Result<Told> {
+    let Some(host) = place::host(config)? else {
+        let sentence = "the host is stopped; it counts when it starts".to_owned();
+        return Ok(Told { host: "stopped", plugins: Vec::new(), sentence });
+    };
+    let before: Status = host.get("/v1/status")?;
+    if before.policy.canonicalize().ok() != config.plugins.canonicalize().ok() {
+        let sentence = format!("the host that runs reads {} instead; nothing changes for it", before.policy.display());
+        return Ok(Told { host: "elsewhere", plugins: Vec::new(), sentence });
+    }
+    let status: Status = host.post("/v1/reload")?;
+    let is_meant = |plugin: &Plugin| ids.iter().any(|id| id.as_str() == plugin.id);
+    let plugins: Vec<_> = status.plugins.into_iter().filter(is_meant).collect();
+    Ok(Told { host: "applied", plugins, sentence: "the running host has applied it".to_owned() })
+}
+
+impl Told {
+    /// It in words.
+    pub(super) fn show(&self) -> String {
+        let mut text = self.sentence.clone();
+        for plugin in &self.plugins {
+            let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+            let reason = plugin.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            text.put(format_args!("\n{}{on} is {}{reason}", plugin.id, plugin.state));
+        }
+        text
+    }
+
+    /// Why a plugin that should run does not, if one does not.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let bad = ["refused", "backing-off", "quarantined"];
+        let plugin = self.plugins.iter().find(|plugin| bad.contains(&plugin.state.as_str()))?;
+        Some(format!("{} does not run: {}", plugin.id, plugin.reason.as_deref().unwrap_or(&plugin.state)))
+    }
+}

@@ -1,0 +1,235 @@
+//! Asking the host that runs, from another process: the command line's side. It waits for the answer.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+
+use super::socket::{self, Address};
+use super::views::{Failure, Line};
+use super::{PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER};
+use crate::host::LOCK;
+
+/// How long a host may take until it listens: it compiles its plugins first.
+const STARTING: Duration = Duration::from_mins(1);
+/// How often it is looked for meanwhile.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How long an answer may take: what is asked for may be a plugin that compiles for long.
+const ANSWER: Duration = Duration::from_mins(5);
+/// How long an answer may be, in bytes.
+const LONGEST: u64 = 64 << 20;
+/// How long a line of an answer's head may be.
+const LONGEST_HEAD: u64 = 16 << 10;
+
+/// The host that runs with a data folder.
+#[derive(Debug)]
+pub struct Client {
+    path: PathBuf,
+}
+
+/// Why a host that runs did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// It has the data folder, and does not listen.
+    #[error(
+        "a host runs with the data folder {}, but nobody answers on its {}: stop that host and start it again",
+        data.display(), socket.display()
+    )]
+    Silent {
+        /// Its data folder.
+        data: PathBuf,
+        /// Its socket.
+        socket: PathBuf,
+    },
+    /// The socket cannot be used.
+    #[error("{} cannot be used ({cause}): only the user that the host runs as may use it", path.display())]
+    Unusable {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// It is a host of another kind.
+    #[error(
+        "the host that runs is parlor {host}, this is parlor {VERSION}, and they do not understand each other: use that \
+         version's command, or stop the host and start this version"
+    )]
+    OtherVersion {
+        /// Its version.
+        host: String,
+    },
+    /// It said no.
+    #[error("{0}")]
+    Refused(String),
+    /// The answer is no answer.
+    #[error("the host answered nonsense ({0}): restart it")]
+    Nonsense(String),
+    /// The connection broke.
+    #[error("the host did not answer ({0}): its log says why")]
+    Broken(#[from] io::Error),
+}
+
+/// The host that runs with this data folder, or none. A host that is just starting is waited for.
+pub fn find(data: &Path) -> Result<Option<Client>, ClientError> {
+    let path = socket::path(data);
+    let until = Instant::now() + STARTING;
+    loop {
+        match connect(&path) {
+            Ok(_) => return Ok(Some(Client { path })),
+            // Nobody listens: nobody is there, or he is not ready yet.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
+            Err(cause) => return Err(ClientError::Unusable { path, cause }),
+        }
+        if !is_taken(data) {
+            return Ok(None);
+        }
+        if Instant::now() >= until {
+            return Err(ClientError::Silent { data: data.to_owned(), socket: path });
+        }
+        std::thread::sleep(AGAIN);
+    }
+}
+
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(Address::of(path)?.path())
+}
+
+/// Whether a host holds the data folder.
+fn is_taken(data: &Path) -> bool {
+    let Ok(file) = File::options().write(true).open(data.join(LOCK)) else { return false };
+    // The lock goes with the file at once; a host that starts just now tries for longer than that.
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+impl Client {
+    /// Asks for something.
+    pub fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
+        self.ask("GET", target)
+    }
+
+    /// Tells it to do something.
+    pub fn post<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
+        self.ask("POST", target)
+    }
+
+    /// The lines that it sends, until it is stopped.
+    pub fn lines(&self, target: &str) -> Result<impl Iterator<Item = Result<Line, ClientError>>, ClientError> {
+        let body = self.send("GET", target)?;
+        body.get_ref().set_read_timeout(None)?;
+        Ok(body.lines().map(|line| {
+            let line = line?;
+            serde_json::from_str(&line).map_err(|error| ClientError::Nonsense(error.to_string()))
+        }))
+    }
+
+    fn ask<T: DeserializeOwned>(&self, method: &str, target: &str) -> Result<T, ClientError> {
+        let mut bytes = Vec::new();
+        self.send(method, target)?.take(LONGEST).read_to_end(&mut bytes)?;
+        serde_json::from_slice(&bytes).map_err(|error| ClientError::Nonsense(error.to_string()))
+    }
+
+    /// Sends a request, and gives the body of the answer if it is what was asked for.
+    fn send(&self, method: &str, target: &str) -> Result<BufReader<UnixStream>, ClientError> {
+        let mut stream = connect(&self.path)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        write!(stream, "{method} {target} HTTP/1.1\r\nhost: parlor\r\nconnection: close\r\n\r\n")?;
+        let mut answer = BufReader::new(stream);
+        let head = head(&mut answer)?;
+        if head.protocol != Some(PROTOCOL) {
+            return Err(ClientError::OtherVersion { host: head.version.unwrap_or_else(|| "of another kind".into()) });
+        }
+        if head.status == 200 {
+            return Ok(answer);
+        }
+        let mut bytes = Vec::new();
+        answer.take(LONGEST).read_to_end(&mut bytes)?;
+        match serde_json::from_slice::<Failure>(&bytes) {
+            Ok(failure) => Err(ClientError::Refused(failure.error)),
+            Err(error) => Err(ClientError::Nonsense(error.to_string())),
+        }
+    }
+}
+
+struct Head {
+    status: u16,
+    version: Option<String>,
+    protocol: Option<u32>,
+}
+
+fn head(answer: &mut BufReader<UnixStream>) -> Result<Head, ClientError> {
+    let mut bytes = Vec::new();
+    let mut limited = answer.take(LONGEST_HEAD);
+    while !bytes.ends_with(b"\r\n\r\n") {
+        if limited.read_until(b'\n', &mut bytes)? == 0 {
+            return Err(ClientError::Nonsense("an answer that ends in its head".to_owned()));
+        }
+    }
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut parsed = httparse::Response::new(&mut headers);
+    parsed.parse(&bytes).map_err(|error| ClientError::Nonsense(error.to_string()))?;
+    let value = |name: &str| {
+        let header = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+        // Whoever answers may be anything: what it says of itself is shown.
+        Some(crate::harmless::harmless(&String::from_utf8_lossy(header.value), 64))
+    };
+    Ok(Head {
+        status: parsed.code.unwrap_or_default(),
+        version: value(VERSION_HEADER),
+        protocol: value(PROTOCOL_HEADER).and_then(|number| number.parse().ok()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// What a client makes of these bytes of an answer.
+    fn asked(answer: &'static [u8]) -> Result<serde_json::Value, ClientError> {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(socket::path(folder.path())).unwrap();
+        std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut asked = [0; 1024];
+                // The first connection only looks whether somebody is there.
+                if stream.read(&mut asked).is_ok_and(|length| length > 0) {
+                    stream.write_all(answer).unwrap();
+                }
+            }
+        });
+        find(folder.path()).unwrap().unwrap().get("/v1/status")
+    }
+
+    #[test]
+    fn a_host_of_another_version_is_told_apart() {
+        let other = asked(b"HTTP/1.1 200 OK\r\nparlor-version: 9.9.9\r\nparlor-control: 2\r\n\r\n{}").unwrap_err();
+        assert!(other.to_string().starts_with("the host that runs is parlor 9.9.9, this is parlor "), "{other}");
+        let stranger = asked(b"HTTP/1.1 200 OK\r\n\r\n{}").unwrap_err();
+        assert!(matches!(stranger, ClientError::OtherVersion { .. }));
+    }
+
+    #[test]
+    fn nonsense_is_named_as_such() {
+        assert!(matches!(asked(b"hello\r\n\r\n"), Err(ClientError::Nonsense(_))));
+        assert!(matches!(asked(b"HTTP/1.1 200 OK\r\n"), Err(ClientError::Nonsense(_))));
+        let cut = asked(b"HTTP/1.1 200 OK\r\nparlor-control: 1\r\n\r\n{\"a\":").unwrap_err();
+        assert!(matches!(cut, ClientError::Nonsense(_)), "{cut}");
+        let refused = asked(b"HTTP/1.1 404 No\r\nparlor-control: 1\r\n\r\n{\"error\":\"there is none\"}").unwrap_err();
+        assert_eq!(refused.to_string(), "there is none");
+    }
+
+    #[test]
+    fn where_nobody_has_the_folder_nobody_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(find(folder.path()).unwrap().is_none());
+        // What a dead host leaves behind: a socket that nobody listens on, and a lock that nobody holds.
+        drop(UnixListener::bind(socket::path(folder.path())).unwrap());
+        std::fs::write(folder.path().join(LOCK), "").unwrap();
+        assert!(find(folder.path()).unwrap().is_none());
+    }
+}

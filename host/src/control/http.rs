@@ -1,0 +1,175 @@
+//! As much of HTTP/1.1 (RFC 9112) as the control socket speaks: one request on a connection, one answer, closed.
+
+use std::collections::BTreeMap;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use super::{PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER};
+
+/// How long the head of a request may be, in bytes.
+const LONGEST_HEAD: usize = 16 << 10;
+/// How long its body may be; no request has one that matters.
+const LONGEST_BODY: usize = 64 << 10;
+/// How many headers it may have.
+const MOST_HEADERS: usize = 64;
+
+/// What somebody asks.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) method: String,
+    /// The path, taken apart at its slashes.
+    pub(super) path: Vec<String>,
+    /// What stands behind the question mark.
+    pub(super) query: BTreeMap<String, String>,
+}
+
+/// What is answered instead of what was asked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) error: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, error: impl Into<String>) -> Self {
+        Self { status, error: error.into() }
+    }
+}
+
+/// Reads a request. None: the other side left before it asked anything.
+pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Request>, Refusal> {
+    let mut bytes = Vec::with_capacity(1 << 10);
+    let head = loop {
+        if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if bytes.len() >= LONGEST_HEAD {
+            return Err(Refusal::new(431, format!("the head of a request has at most {LONGEST_HEAD} bytes")));
+        }
+        // One that leaves in the middle is not there to hear the answer.
+        match stream.read_buf(&mut bytes).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return Ok(None),
+        }
+    };
+    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut parsed = httparse::Request::new(&mut headers);
+    match parsed.parse(&bytes[..head]) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err(Refusal::new(400, "the request ends too early")),
+        Err(error) => return Err(Refusal::new(400, format!("this is not a request: {error}"))),
+    }
+    let mut length = 0;
+    for header in &*parsed.headers {
+        if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            return Err(Refusal::new(501, "a body needs a content-length"));
+        }
+        if header.name.eq_ignore_ascii_case("content-length") {
+            length = std::str::from_utf8(header.value)
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(|| Refusal::new(400, "the content-length is no number"))?;
+        }
+    }
+    if length > LONGEST_BODY {
+        return Err(Refusal::new(413, format!("a body has at most {LONGEST_BODY} bytes")));
+    }
+    let request = request(parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default())?;
+    while bytes.len() < head + length {
+        match stream.read_buf(&mut bytes).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return Ok(None),
+        }
+    }
+    Ok(Some(request))
+}
+
+/// The target of a request, whose parts need no character that would have to be escaped.
+fn request(method: &str, target: &str) -> Result<Request, Refusal> {
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let query: BTreeMap<_, _> = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    if !plain(path) || query.iter().any(|(name, value)| !plain(name) || !plain(value)) {
+        return Err(Refusal::new(400, "a path and its questions are of letters, digits, -, ., _ and ~"));
+    }
+    let path = path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    Ok(Request { method: method.to_owned(), path, query })
+}
+
+/// Writes a whole answer.
+pub(super) async fn answer(stream: &mut (impl AsyncWrite + Unpin), status: u16, json: &[u8]) -> std::io::Result<()> {
+    let length = format!("content-length: {}\r\n", json.len());
+    stream.write_all(head(status, "application/json", &length).as_bytes()).await?;
+    stream.write_all(json).await?;
+    stream.shutdown().await
+}
+
+/// Begins an answer of lines that goes on until the connection is closed.
+pub(super) async fn begin_lines(stream: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+    stream.write_all(head(200, "application/x-ndjson", "").as_bytes()).await
+}
+
+fn head(status: u16, kind: &str, length: &str) -> String {
+    let reason = match status {
+        200 => "OK",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        _ => "Error",
+    };
+    format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: {kind}\r\n{length}cache-control: no-store\r\nconnection: close\r\n\
+         {VERSION_HEADER}: {VERSION}\r\n{PROTOCOL_HEADER}: {PROTOCOL}\r\n\r\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    async fn of(bytes: &[u8]) -> Result<Option<Request>, u16> {
+        read(&mut &*bytes).await.map_err(|refusal| refusal.status)
+    }
+
+    #[tokio::test]
+    async fn a_request_is_taken_apart() {
+        let request = of(b"GET /v1/logs?plugin=echo&follow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap().unwrap();
+        assert_eq!((request.method.as_str(), &request.path[..]), ("GET", &["v1".to_owned(), "logs".to_owned()][..]));
+        assert_eq!(request.query, BTreeMap::from([("plugin".into(), "echo".into()), ("follow".into(), String::new())]));
+        assert!(of(b"POST /v1/reload HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}").await.unwrap().is_some());
+        assert_eq!(of(b"").await, Ok(None));
+        assert_eq!(of(b"GET /v1/status HT").await, Ok(None));
+        assert_eq!(of(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{}").await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_is_refused() {
+        assert_eq!(of(b"hello there\r\n\r\n").await, Err(400));
+        assert_eq!(of(b"GET /%2e%2e/x HTTP/1.1\r\n\r\n").await, Err(400));
+        assert_eq!(of(b"GET /a?b=\xff HTTP/1.1\r\n\r\n").await, Err(400));
+        assert_eq!(of(b"POST / HTTP/1.1\r\nContent-Length: no\r\n\r\n").await, Err(400));
+        assert_eq!(of(b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n").await, Err(413));
+        assert_eq!(of(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n").await, Err(501));
+        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(LONGEST_HEAD));
+        assert_eq!(of(long.as_bytes()).await, Err(431));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(MOST_HEADERS + 1));
+        assert_eq!(of(many.as_bytes()).await, Err(400));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_it(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let _ = runtime.block_on(read(&mut &*bytes));
+        }
+    }
+}

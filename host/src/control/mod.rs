@@ -1,0 +1,35 @@
+//! The control socket: what the command line, and later a web page, asks a running host and tells it.
+//!
+//! HTTP/1.1 over a Unix socket, `control.sock` in the data folder. Only processes of the user that the host runs as, and
+//! root, are heard: the file is 0600 and the kernel says who connects. Every answer closes its connection, and carries
+//! the headers `parlor-version`, the host's, and `parlor-control`, [`PROTOCOL`]: a client that knows another number says so
+//! and asks nothing further. Bodies are JSON; a failure is `{"error": "one sentence"}`.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | [`Status`](views::Status): the house, its accounts, and each plugin on each account |
+//! | `GET /v1/plugins/ID` | [`Plugin`](views::Plugin): one of them, with the last calls that it was denied |
+//! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a [`Line`](views::Line) of JSON for each line of the log; with `follow` it goes on until the client leaves |
+//! | `POST /v1/reload` | reads the policy again, waits until what changed runs or does not, and answers as `status` does |
+//! | `POST /v1/plugins/ID/restart` | ends the plugin on each of its accounts and starts it again |
+//!
+//! Nothing here decides anything: it shows what the house knows, and hands orders to whoever owns it.
+
+pub mod client;
+mod http;
+pub mod lines;
+pub mod server;
+mod show;
+pub mod socket;
+pub mod views;
+
+/// The number of the protocol. It changes when a client that knows the one before would misunderstand.
+pub const PROTOCOL: u32 = 1;
+
+/// The header with the number of the protocol.
+const PROTOCOL_HEADER: &str = "parlor-control";
+/// The header with the host's version.
+const VERSION_HEADER: &str = "parlor-version";
+
+/// The version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,260 @@
+//! The host's end of the control socket: who may connect, and what is answered to what.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::http::{self, Refusal, Request};
+use super::lines::{LEVELS, Lines, Wanted, rank};
+use super::show;
+use super::socket::{self, Address};
+use super::views::Failure;
+use crate::host::Host;
+use crate::plugins::PluginId;
+
+/// How many may be connected at once; further ones wait.
+const CONNECTIONS: usize = 32;
+/// How long a request may take to arrive.
+const REQUEST: Duration = Duration::from_secs(10);
+/// How many orders may wait for the house.
+pub const ORDERS: usize = 16;
+/// How long a change is waited for before the answer says how far it is.
+const SETTLING: Duration = Duration::from_mins(1);
+/// How many lines of the log are given unless asked otherwise.
+const USUAL_LINES: usize = 100;
+
+/// What the house is told to do by whoever may.
+#[derive(Debug)]
+pub enum Order {
+    /// Read the policy again.
+    Reload(oneshot::Sender<Result<(), String>>),
+    /// End this plugin and start it again. False: there is none.
+    Restart(PluginId, oneshot::Sender<bool>),
+}
+
+/// What is shown and told.
+#[derive(Clone)]
+pub struct House {
+    /// What is asked.
+    pub host: Arc<Host>,
+    /// The last lines of the log.
+    pub lines: Lines,
+    /// Where orders go, one after the other.
+    pub orders: mpsc::Sender<Order>,
+}
+
+/// The socket, while it is listened on.
+pub struct Control {
+    task: JoinHandle<()>,
+    path: PathBuf,
+}
+
+/// Why nobody can be listened to.
+#[derive(Debug, thiserror::Error)]
+#[error("the control socket {} cannot be made ({cause}): make its folder writable, or name another with --data", path.display())]
+pub struct ControlError {
+    /// The socket.
+    pub path: PathBuf,
+    /// Why.
+    pub cause: io::Error,
+}
+
+impl Control {
+    /// Listens in the data folder of the house, which holds that folder's lock: whatever lies there under the socket's
+    /// name is of a host that is gone.
+    pub fn start(house: House) -> Result<Self, ControlError> {
+        let path = socket::path(&house.host.config().data);
+        let listener = listen(&path).map_err(|cause| ControlError { path: path.clone(), cause })?;
+        Ok(Self { task: tokio::spawn(accept(listener, house)), path })
+    }
+
+    /// Ends every conversation, and lets go of the house.
+    pub async fn stop(self) {
+        // Who comes now finds no host.
+        let _ = std::fs::remove_file(&self.path);
+        self.task.abort();
+        // Its conversations end with it: they are its own tasks.
+        let _ = self.task.await;
+    }
+}
+
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    // Made beside, closed to others, and moved: at no moment can somebody else connect, nor does a name lie there that
+    // nobody listens on.
+    let new = path.with_extension("sock.new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(Address::of(&new)?.path())?;
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&new, path)?;
+    Ok(listener)
+}
+
+async fn accept(listener: UnixListener, house: House) {
+    let mut conversations = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = conversations.join_next(), if !conversations.is_empty() => {}
+            accepted = listener.accept(), if conversations.len() < CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    conversations.spawn(converse(stream, house.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the control socket did not accept a connection");
+                    // Most likely there are too many open files: a pause gives them time to close.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+}
+
+async fn converse(mut stream: UnixStream, house: House) {
+    let result = match may_ask(&stream) {
+        Err(refusal) => Err(refusal),
+        Ok(()) => match tokio::time::timeout(REQUEST, http::read(&mut stream)).await {
+            Ok(Ok(Some(request))) => serve(&mut stream, &request, &house).await,
+            Ok(Ok(None)) => return,
+            Ok(Err(refusal)) => Err(refusal),
+            Err(_) => Err(Refusal::new(408, format!("no request came within {} s", REQUEST.as_secs()))),
+        },
+    };
+    // Who has left need not be answered.
+    if let Err(refusal) = result {
+        let json = serde_json::to_vec(&Failure { error: refusal.error }).unwrap_or_default();
+        let _ = http::answer(&mut stream, refusal.status, &json).await;
+    }
+}
+
+/// Only the user that the host runs as, and root, may ask.
+#[expect(unsafe_code, reason = "the own user has no safe interface")]
+fn may_ask(stream: &UnixStream) -> Result<(), Refusal> {
+    // SAFETY: it takes nothing, always succeeds and touches no memory.
+    let own = unsafe { libc::geteuid() };
+    let peer = stream.peer_cred().map_err(|error| Refusal::new(403, format!("nobody knows who asks ({error})")))?;
+    if peer.uid() == own || peer.uid() == 0 {
+        return Ok(());
+    }
+    tracing::warn!(user = peer.uid(), process = peer.pid(), "another user was turned away from the control socket");
+    Err(Refusal::new(403, "only the user that the host runs as may ask it"))
+}
+
+async fn serve(stream: &mut UnixStream, request: &Request, house: &House) -> Result<(), Refusal> {
+    let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    let (allowed, known) = match path[..] {
+        ["v1", "status" | "logs"] | ["v1", "plugins", _] => ("GET", true),
+        ["v1", "reload"] | ["v1", "plugins", _, "restart"] => ("POST", true),
+        _ => ("", false),
+    };
+    if !known {
+        return Err(Refusal::new(404, "there is no such thing on the control socket"));
+    }
+    if request.method != allowed {
+        return Err(Refusal::new(405, format!("this is asked for with {allowed}")));
+    }
+    match path[..] {
+        ["v1", "logs"] => return logs(stream, request, house).await,
+        ["v1", "plugins", id] => {
+            let id = plugin(id)?;
+            let found = show::plugin(&house.host, &id).await;
+            if found.is_empty() {
+                return Err(no_plugin(&id));
+            }
+            return json(stream, &found).await;
+        }
+        ["v1", "reload"] => {
+            let (done, was_done) = oneshot::channel();
+            order(house, Order::Reload(done)).await?;
+            let ended = was_done.await.map_err(|_| Refusal::new(409, "the host is being stopped"))?;
+            ended.map_err(|reason| Refusal::new(409, reason))?;
+            settle(house).await;
+        }
+        ["v1", "plugins", id, _] => {
+            let (id, (done, was_done)) = (plugin(id)?, oneshot::channel());
+            order(house, Order::Restart(id.clone(), done)).await?;
+            if !was_done.await.map_err(|_| Refusal::new(409, "the host is being stopped"))? {
+                return Err(no_plugin(&id));
+            }
+            settle(house).await;
+        }
+        _ => {}
+    }
+    json(stream, &show::status(&house.host).await).await
+}
+
+fn plugin(id: &str) -> Result<PluginId, Refusal> {
+    id.parse().map_err(|error| Refusal::new(400, format!("{error}")))
+}
+
+fn no_plugin(id: &PluginId) -> Refusal {
+    Refusal::new(404, format!("there is no plugin {id}; `parlor plugin list` shows those that there are"))
+}
+
+async fn order(house: &House, order: Order) -> Result<(), Refusal> {
+    house.orders.send(order).await.map_err(|_| Refusal::new(409, "the host is being stopped"))
+}
+
+/// Waits until what was started runs, or does not.
+async fn settle(house: &House) {
+    // What takes longer is shown as it is.
+    let _ = tokio::time::timeout(SETTLING, house.host.settled()).await;
+}
+
+async fn json<T: Serialize>(stream: &mut UnixStream, value: &T) -> Result<(), Refusal> {
+    let bytes = serde_json::to_vec(value).map_err(|error| Refusal::new(500, error.to_string()))?;
+    // Who has left need not be answered.
+    let _ = http::answer(stream, 200, &bytes).await;
+    Ok(())
+}
+
+async fn logs(stream: &mut UnixStream, request: &Request, house: &House) -> Result<(), Refusal> {
+    let query = |name: &str| request.query.get(name).map(String::as_str).filter(|value| !value.is_empty());
+    let level = query("level")
+        .map(|level| rank(level).ok_or_else(|| Refusal::new(400, format!("a level is one of {}", LEVELS.join(", ")))))
+        .transpose()?;
+    let wanted = Wanted { plugin: query("plugin").map(plugin).transpose()?.map(|id| id.to_string()), level };
+    let most = query("lines").map_or(Ok(USUAL_LINES), str::parse);
+    let most = most.map_err(|_| Refusal::new(400, "`lines` is a whole number"))?;
+    let follow = query("follow") == Some("true");
+    // What comes between looking and waiting is not missed: the news are asked for first.
+    let mut news = house.lines.news();
+    news.mark_unchanged();
+    let (lines, mut newest) = house.lines.after(0, &wanted);
+    let last = &lines[lines.len().saturating_sub(most)..];
+    if http::begin_lines(stream).await.is_err() || write_lines(stream, last).await.is_err() || !follow {
+        return Ok(());
+    }
+    let mut left = [0; 1];
+    loop {
+        tokio::select! {
+            changed = news.changed() => if changed.is_err() { return Ok(()) },
+            // A client sends nothing further: it only leaves.
+            _ = stream.read(&mut left) => return Ok(()),
+        }
+        let (lines, now) = house.lines.after(newest, &wanted);
+        newest = now;
+        if write_lines(stream, &lines).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn write_lines(stream: &mut UnixStream, lines: &[Arc<super::views::Line>]) -> io::Result<()> {
+    use tokio::io::AsyncWriteExt as _;
+    let mut text = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut text, &**line)?;
+        text.push(b'\n');
+    }
+    stream.write_all(&text).await
+}

@@ -1,0 +1,117 @@
+//! What the house knows, as the control socket shows it.
+
+use jiff::Timestamp;
+
+use super::VERSION;
+use super::views::{Account, Denied, Plugin, Process, Status, Usage};
+use crate::account::{Connection, Shared};
+use crate::harmless::harmless;
+use crate::host::{Host, PluginStatus};
+use crate::plugins::{self, PluginId, State};
+
+/// How much of a reason is shown, in bytes.
+const LONGEST: usize = 4 << 10;
+
+/// The whole house.
+pub(super) async fn status(host: &Host) -> Status {
+    let plugins = host.status().await.iter().map(|one| Plugin { denied: Vec::new(), ..plugin_view(one) }).collect();
+    Status {
+        running: true,
+        host: Some(Process {
+            version: VERSION.to_owned(),
+            pid: std::process::id(),
+            since: host.began().to_string(),
+            uptime: seconds_since(host.began()),
+            memory: resident(),
+        }),
+        data: host.config().data.clone(),
+        policy: host.config().plugins.clone(),
+        accounts: host.accounts().map(|account| account_view(account)).collect(),
+        plugins,
+    }
+}
+
+/// One plugin on each of its accounts, with what it was denied.
+pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
+    host.status().await.iter().filter(|one| one.id == *id).map(plugin_view).collect()
+}
+
+fn account_view(account: &Shared) -> Account {
+    let connection = account.connection().borrow().clone();
+    let own = account.own.to_string();
+    let (jid, connection, reason) = match connection {
+        Connection::Offline => (own, "offline", None),
+        Connection::Connecting => (own, "connecting", None),
+        Connection::Connected(jid) => (jid.to_string(), "connected", None),
+        Connection::Retrying(why) => (own, "retrying", Some(why)),
+        Connection::Failed(why) => (own, "failed", Some(why)),
+    };
+    let reason = reason.map(|reason| harmless(&reason, LONGEST));
+    Account { name: account.name.to_string(), jid, connection: connection.to_owned(), reason }
+}
+
+fn plugin_view(status: &PluginStatus) -> Plugin {
+    let (state, reason) = match &status.state {
+        State::Refused(_) if !status.enabled => ("disabled", None),
+        State::Waiting(on) => ("waiting", Some(format!("it starts when {on} runs"))),
+        State::Starting => ("starting", None),
+        State::Running => ("running", None),
+        State::Stopping => ("stopping", None),
+        State::Stopped => ("stopped", None),
+        State::Refused(why) => ("refused", Some(why.clone())),
+        State::BackingOff { why, .. } => ("backing-off", Some(why.clone())),
+        State::Quarantined(why) => ("quarantined", Some(why.clone())),
+    };
+    Plugin {
+        id: status.id.to_string(),
+        account: status.account.as_ref().map(ToString::to_string),
+        state: state.to_owned(),
+        reason: reason.map(|reason| harmless(&reason, LONGEST)),
+        version: status.version.as_ref().map(ToString::to_string),
+        digest: status.digest.to_string(),
+        source: harmless(&status.source.display().to_string(), LONGEST),
+        usage: status.usage.as_ref().map(usage_view),
+        restarts: status.restarts,
+        denied: status.denied.iter().map(denied_view).collect(),
+    }
+}
+
+fn usage_view(usage: &plugins::Usage) -> Usage {
+    let uptime = Timestamp::now().duration_since(usage.since).as_secs_f64();
+    Usage {
+        since: usage.since.to_string(),
+        uptime: seconds_since(usage.since),
+        handled: usage.handled,
+        sent: usage.sent,
+        denials: usage.denials,
+        cpu_ms: u64::try_from(usage.cpu.as_millis()).unwrap_or(u64::MAX),
+        // Right after the start the time so far says nothing.
+        cpu_share: usage.cpu.as_secs_f64() / uptime.max(1.0),
+        cpu_limit: usage.cpu_limit,
+        slowed: usage.slowed,
+        memory: usage.memory,
+        memory_limit: usage.memory_limit,
+    }
+}
+
+fn denied_view(denial: &plugins::Denial) -> Denied {
+    Denied {
+        at: denial.at.to_string(),
+        permission: denial.permission.to_string(),
+        scope: denial.scope.as_deref().map(|scope| harmless(scope, LONGEST)),
+        hint: harmless(&denial.hint, LONGEST),
+    }
+}
+
+/// Whole seconds, none if the clock was set back.
+fn seconds_since(when: Timestamp) -> u64 {
+    u64::try_from(Timestamp::now().duration_since(when).as_secs()).unwrap_or(0)
+}
+
+/// The memory of this process that is in RAM, in bytes; 0 where the system does not say.
+fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm");
+    let pages = pages.ok().and_then(|line| line.split(' ').nth(1)?.parse::<u64>().ok());
+    // The unit of that file, on every Linux that wasmtime runs on.
+    pages.unwrap_or(0) * 4096
+}

@@ -1,0 +1,148 @@
+//! What goes over the control socket, as JSON. Words of strangers are harmless in all of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The house.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Whether a host runs with this data folder. What is below about a host is left out where none does.
+    pub running: bool,
+    /// The host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Process>,
+    /// The data folder.
+    pub data: PathBuf,
+    /// The policy file.
+    pub policy: PathBuf,
+    /// Its accounts, ordered by name.
+    pub accounts: Vec<Account>,
+    /// Its plugins on their accounts, ordered by id and account.
+    pub plugins: Vec<Plugin>,
+}
+
+/// The process that runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its version of parlor.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it started, RFC 3339.
+    pub since: String,
+    /// For how many seconds it has run.
+    pub uptime: u64,
+    /// How many bytes of memory it holds (resident).
+    pub memory: u64,
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its JID; the full one that it is bound to while it is connected.
+    pub jid: String,
+    /// `offline`, `connecting`, `connected`, `retrying` or `failed`; `unknown` where no host runs.
+    pub connection: String,
+    /// Why it is retried or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A plugin on one account.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plugin {
+    /// The owner's id.
+    pub id: String,
+    /// The account; none where the plugin may not run at all.
+    pub account: Option<String>,
+    /// `running`, `waiting`, `starting`, `stopping`, `stopped`, `refused`, `backing-off`, `quarantined`, `disabled`; `unknown` where no host
+    /// runs.
+    pub state: String,
+    /// Why, where the state has a reason: one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// The digest of its file.
+    pub digest: String,
+    /// Where its file came from.
+    pub source: String,
+    /// What the instance that runs now has used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// How often it was started again by itself.
+    pub restarts: u64,
+    /// The last calls that it was denied, oldest first; only where one plugin was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Denied>,
+}
+
+/// What an instance has used since it started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// When it started, RFC 3339.
+    pub since: String,
+    /// For how many seconds it has run.
+    pub uptime: u64,
+    /// Events that it has handled.
+    pub handled: u64,
+    /// Stanzas that it has sent.
+    pub sent: u64,
+    /// Calls that were denied.
+    pub denials: u64,
+    /// CPU time, in milliseconds.
+    pub cpu_ms: u64,
+    /// Its share of one core over the time that it has run, 1 = a whole one.
+    pub cpu_share: f64,
+    /// The share of one core that it may use for long.
+    pub cpu_limit: f64,
+    /// It used more than its share, and runs only when nobody else wants to.
+    pub slowed: bool,
+    /// How many bytes of memory it holds.
+    pub memory: u64,
+    /// How many it may hold.
+    pub memory_limit: u64,
+}
+
+/// A call that was denied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Denied {
+    /// When, RFC 3339.
+    pub at: String,
+    /// The permission that it would have needed.
+    pub permission: String,
+    /// For whom or what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// How the owner would allow it.
+    pub hint: String,
+}
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// Its number since the host started. A gap means that lines were dropped before anybody read them.
+    pub number: u64,
+    /// When, RFC 3339.
+    pub at: String,
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// Which part of the host; `plugin` where a plugin wrote it.
+    pub target: String,
+    /// What it says.
+    pub message: String,
+    /// Its fields, such as `plugin`, `account` and `reason`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, String>,
+}
+
+/// Why something was not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// One sentence.
+    pub error: String,
+}

@@ -1,0 +1,166 @@
+//! The component store: what was installed, by digest, in the data folder; and which versions each plugin had.
+//!
+//! A file of the store is written before the policy names it, so that a policy never names what is not there. Whoever
+//! changes the store holds the lock of the policy.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use super::id::{Digest, PluginId};
+use crate::atomic::{self, Readers};
+
+/// How many versions of a plugin are kept, the present one counted.
+const KEPT: usize = 5;
+
+/// The store of one data folder.
+#[derive(Debug, Clone)]
+pub struct Components {
+    folder: PathBuf,
+    versions: PathBuf,
+}
+
+/// A version that a plugin has, or had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its number.
+    pub version: Version,
+    /// Its bytes.
+    pub digest: Digest,
+    /// Where they came from.
+    pub source: String,
+    /// When it was installed first, RFC 3339.
+    pub at: String,
+}
+
+impl Components {
+    /// The store in a data folder; nothing is made before something is kept.
+    pub fn new(data: &Path) -> Self {
+        Self { folder: data.join("components"), versions: data.join("versions") }
+    }
+
+    /// Where the component of this digest is, if it is there.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join(digest.to_hex()).with_extension("wasm")
+    }
+
+    /// Keeps a component. When this returns it is durable.
+    pub fn keep(&self, bytes: &[u8]) -> io::Result<()> {
+        let digest = Digest::of(bytes);
+        let path = self.path(&digest);
+        if fs::read(&path).is_ok_and(|kept| Digest::of(&kept) == digest) {
+            return Ok(());
+        }
+        atomic::make_private_folder(&self.folder)?;
+        atomic::write(&path, bytes, Readers::Owner)
+    }
+
+    fn versions_of(&self, id: &PluginId) -> PathBuf {
+        self.versions.join(id.as_str()).with_extension("json")
+    }
+
+    /// The versions that a plugin had, in the order in which they were installed. None of a file that cannot be read.
+    pub fn versions(&self, id: &PluginId) -> Vec<Kept> {
+        fs::read(self.versions_of(id)).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()
+    }
+
+    /// Notes a version of a plugin, after the one that it replaces, so that the way back leads there. One that was noted before
+    /// stays where it is. Of too many the oldest are forgotten, but never `present`.
+    pub fn note(&self, id: &PluginId, version: Kept, present: Option<&Digest>) -> io::Result<()> {
+        let mut all = self.versions(id);
+        if all.iter().any(|kept| kept.digest == version.digest) {
+            return Ok(());
+        }
+        let replaced = all.iter().position(|kept| Some(&kept.digest) == present);
+        all.insert(replaced.map_or(all.len(), |at| at + 1), version);
+        while all.len() > KEPT {
+            let oldest = all.iter().position(|kept| Some(&kept.digest) != present).unwrap_or(0);
+            all.remove(oldest);
+        }
+        atomic::make_private_folder(&self.versions)?;
+        atomic::write(&self.versions_of(id), &serde_json::to_vec_pretty(&all)?, Readers::Owner)
+    }
+
+    /// Forgets the versions of a plugin.
+    pub fn forget(&self, id: &PluginId) -> io::Result<()> {
+        match fs::remove_file(self.versions_of(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Removes every component that no plugin has or had: those of `present` stay, and those in the notes of versions.
+    pub fn prune(&self, present: impl IntoIterator<Item = (PluginId, Digest)>) -> io::Result<()> {
+        let mut used = BTreeSet::new();
+        for (id, digest) in present {
+            used.insert(self.path(&digest));
+            used.extend(self.versions(&id).iter().map(|kept| self.path(&kept.digest)));
+        }
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if !used.contains(&path) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(bytes: &[u8], minor: u64) -> Kept {
+        let (digest, source) = (Digest::of(bytes), "x".to_owned());
+        Kept { version: Version::new(0, minor, 0), digest, source, at: String::new() }
+    }
+
+    #[test]
+    fn what_is_kept_is_found_by_its_digest_and_mended_if_it_was_spoiled() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Components::new(folder.path());
+        store.keep(b"one").unwrap();
+        let path = store.path(&Digest::of(b"one"));
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        fs::write(&path, b"two").unwrap();
+        store.keep(b"one").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
+
+    #[test]
+    fn versions_are_remembered_in_order_and_the_rest_is_pruned() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Components::new(folder.path());
+        let id: PluginId = "echo".parse().unwrap();
+        let all: Vec<_> = (0..8).map(|minor| format!("bytes {minor}").into_bytes()).collect();
+        for (bytes, minor) in all.iter().zip(0..) {
+            store.keep(bytes).unwrap();
+            let before = (minor > 0).then(|| Digest::of(&all[usize::try_from(minor).unwrap() - 1]));
+            store.note(&id, kept(bytes, minor), before.as_ref()).unwrap();
+        }
+        let minors = |store: &Components| store.versions(&id).iter().map(|kept| kept.version.minor).collect::<Vec<_>>();
+        assert_eq!(minors(&store), [3, 4, 5, 6, 7]);
+        // Back at an earlier one, and on from there: the one that was left is not the way back.
+        store.keep(b"new").unwrap();
+        store.note(&id, kept(b"new", 8), Some(&Digest::of(&all[5]))).unwrap();
+        assert_eq!(minors(&store), [4, 5, 8, 6, 7]);
+        store.note(&id, kept(&all[4], 4), None).unwrap();
+        assert_eq!(minors(&store), [4, 5, 8, 6, 7]);
+        store.keep(b"nobody has it").unwrap();
+        store.prune([(id.clone(), Digest::of(b"new"))]).unwrap();
+        assert_eq!(fs::read_dir(folder.path().join("components")).unwrap().count(), 5);
+        store.forget(&id).unwrap();
+        store.forget(&id).unwrap();
+        store.prune([(id, Digest::of(b"new"))]).unwrap();
+        assert_eq!(fs::read_dir(folder.path().join("components")).unwrap().count(), 1);
+    }
+}

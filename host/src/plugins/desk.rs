@@ -1,0 +1,583 @@
+//! The owner's desk: each decision about a plugin, checked as a host would check it, and written down.
+//!
+//! It works on the files alone, whether a host runs or not; whoever calls it tells the host. Everything that can be wrong is
+//! found before anything is written, and the one write that counts, that of `plugins.toml`, is the last: a process that is
+//! killed leaves the old state or the new one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use toml::{Table, Value};
+
+use super::admission::{Refusal, admit, undeclared};
+use super::component::{Examined, examine};
+use super::components::{Components, Kept};
+use super::id::{Digest, PluginId};
+use super::manifest::Manifest;
+use super::policy::edit::{Change, edit};
+use super::policy::file::{EditError, PolicyFile};
+use super::policy::{Entry, Policy, PolicyError};
+use super::store::{self, Unfit};
+use crate::config::{AccountName, Config};
+use crate::nearest::{nearest, suggestion};
+use crate::permissions::{Grants, Permission, ScopeKind};
+
+/// Where decisions are written down.
+#[derive(Debug)]
+pub struct Desk<'c> {
+    config: &'c Config,
+    components: Components,
+}
+
+/// A file that somebody offers, looked at and not run.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// Where it comes from, as `plugins.toml` names it.
+    pub source: String,
+    /// What is in it.
+    pub examined: Examined,
+    bytes: Vec<u8>,
+}
+
+/// A permission, and for whom or what: none = as the plugin asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// Which.
+    pub permission: Permission,
+    /// For whom or what.
+    pub scope: Option<Vec<String>>,
+}
+
+impl std::str::FromStr for Wish {
+    type Err = String;
+
+    /// `messages.send`, or `messages.send=juliet@example.org,@example.net`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, scope) = match text.split_once('=') {
+            None => (text, None),
+            Some((name, entries)) => (name, Some(entries.split(',').map(|entry| entry.trim().to_owned()).collect())),
+        };
+        Ok(Self { permission: name.trim().parse().map_err(|error| format!("{error}"))?, scope })
+    }
+}
+
+/// Why a decision was not written down. Nothing has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The id is taken.
+    #[error(
+        "there is a plugin {id} already; `parlor plugin update {id} FILE` changes its version, --id gives this one another id"
+    )]
+    Taken {
+        /// The id.
+        id: PluginId,
+    },
+    /// The id looks like another one.
+    #[error(
+        "{id} looks like {other}, which is installed, and may be meant to; if it is right, say so with `--id {id}`"
+    )]
+    LooksLike {
+        /// The new id.
+        id: PluginId,
+        /// The one that it looks like.
+        other: PluginId,
+    },
+    /// There is none of this id.
+    #[error("there is no plugin {id} in {}{}", policy.display(), suggestion(near.as_deref()))]
+    Unknown {
+        /// The id.
+        id: PluginId,
+        /// The policy.
+        policy: PathBuf,
+        /// What was probably meant.
+        near: Option<String>,
+    },
+    /// An account that is not configured.
+    #[error("there is no account {account} in {}; known are {known}", config.display())]
+    UnknownAccount {
+        /// Which.
+        account: AccountName,
+        /// The configuration.
+        config: PathBuf,
+        /// Those that there are.
+        known: String,
+    },
+    /// The file is not fit to run.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// The file may not run as it was decided.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The plugin does not ask for it.
+    #[error("{id} does not ask for {permission}, so it would not get it")]
+    NotAsked {
+        /// The plugin.
+        id: PluginId,
+        /// The permission.
+        permission: Permission,
+    },
+    /// It was not granted.
+    #[error("{id} was not granted {what}, so there is nothing to take back")]
+    NotGranted {
+        /// The plugin.
+        id: PluginId,
+        /// The permission, perhaps with what it was to cover.
+        what: String,
+    },
+    /// What was decided is not what `plugins.toml` understands.
+    #[error("{0}")]
+    Decision(String),
+    /// The new file is another plugin.
+    #[error(
+        "{id} is the plugin “{old}” of its author, but this file is “{new}”; remove {id} first, or add this one under an id of its own"
+    )]
+    OtherPlugin {
+        /// The owner's id.
+        id: PluginId,
+        /// The author's name for the present one.
+        old: PluginId,
+        /// The author's name for the new one.
+        new: PluginId,
+    },
+    /// The new file is older.
+    #[error(
+        "{id} has version {present}, this file has {offered}; --downgrade takes it, `parlor plugin rollback {id}` goes back to the version before"
+    )]
+    Older {
+        /// The plugin.
+        id: PluginId,
+        /// What it has.
+        present: semver::Version,
+        /// What is offered.
+        offered: semver::Version,
+    },
+    /// There is no earlier version.
+    #[error("no earlier version of {0} is kept")]
+    NoEarlier(PluginId),
+    /// There is no such version.
+    #[error("{id} has no version {wanted}; kept are {kept}")]
+    NoVersion {
+        /// The plugin.
+        id: PluginId,
+        /// What was asked for.
+        wanted: String,
+        /// Those that are kept.
+        kept: String,
+    },
+    /// The policy cannot be changed.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// The component store cannot be written.
+    #[error("the data folder {} cannot be written ({cause}); nothing has changed", folder.display())]
+    Store {
+        /// The data folder.
+        folder: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+}
+
+impl From<PolicyError> for DeskError {
+    fn from(error: PolicyError) -> Self {
+        Self::Edit(error.into())
+    }
+}
+
+impl Offer {
+    /// Looks at these bytes.
+    pub fn of(source: String, bytes: Vec<u8>, shown: &Path) -> Result<Self, DeskError> {
+        let examined = examine(&bytes).map_err(|cause| Unfit::Component { path: shown.to_owned(), source: cause })?;
+        Ok(Self { source, examined, bytes })
+    }
+
+    /// What its author declares.
+    pub fn manifest(&self) -> &Manifest {
+        &self.examined.manifest
+    }
+}
+
+impl<'c> Desk<'c> {
+    /// The desk of this house.
+    pub fn new(config: &'c Config) -> Self {
+        Self { config, components: Components::new(&config.data) }
+    }
+
+    /// The component store.
+    pub fn components(&self) -> &Components {
+        &self.components
+    }
+
+    /// What was decided so far.
+    pub fn policy(&self) -> Result<Policy, DeskError> {
+        Ok(Policy::load(&self.config.plugins)?)
+    }
+
+    /// The entry of a plugin.
+    pub fn entry(&self, id: &PluginId) -> Result<Entry, DeskError> {
+        self.known(&self.policy()?, id).cloned()
+    }
+
+    /// What is in the file of a plugin that is installed.
+    pub fn look(&self, id: &PluginId, entry: &Entry) -> Result<Examined, DeskError> {
+        Ok(store::look(id, entry, &self.components)?)
+    }
+
+    /// Looks at a file. In `plugins.toml` its path is relative if it lies beside that or below.
+    pub fn offer_file(&self, path: &Path) -> Result<Offer, DeskError> {
+        let bytes = store::read(path)?;
+        let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let folder = self.config.plugins.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize().unwrap_or_default();
+        let source = whole.strip_prefix(&folder).unwrap_or(&whole);
+        let source = source.to_str().ok_or_else(|| {
+            DeskError::Decision(format!(
+                "the path {} cannot be written into plugins.toml: it is not UTF-8",
+                path.display()
+            ))
+        })?;
+        Offer::of(source.to_owned(), bytes, path)
+    }
+
+    /// What could be wrong with a new id, before anybody is asked anything. `sure`: the owner chose the id himself.
+    pub fn check_new(&self, id: &PluginId, sure: bool) -> Result<(), DeskError> {
+        let policy = self.policy()?;
+        if policy.plugins.contains_key(id) {
+            return Err(DeskError::Taken { id: id.clone() });
+        }
+        let alike = policy.plugins.keys().find(|other| other.looks_like(id));
+        match alike {
+            Some(other) if !sure => Err(DeskError::LooksLike { id: id.clone(), other: other.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What would be written down for an offer, checked as a host would check it: whether it may run.
+    ///
+    /// `decision` has the keys of an entry but for what the file itself says: `accounts`, `enabled`, `grants`, `limits`,
+    /// `settings`.
+    pub fn check(&self, id: &PluginId, offer: &Offer, decision: &Table) -> Result<Table, DeskError> {
+        let mut table = Table::new();
+        table.insert("source".into(), offer.source.clone().into());
+        table.insert("digest".into(), offer.examined.digest.to_string().into());
+        table.insert("version".into(), offer.manifest().version.to_string().into());
+        let empty = |value: &Value| value.as_table().is_some_and(Table::is_empty);
+        let decided = decision.iter().filter(|(_, value)| !empty(value));
+        table.extend(decided.map(|(key, value)| (key.clone(), value.clone())));
+        let entry = Self::understood(id, &table)?;
+        self.may_run(id, &entry, &offer.examined)?;
+        Ok(table)
+    }
+
+    /// An entry as the reader of the policy understands it.
+    fn understood(id: &PluginId, table: &Table) -> Result<Entry, DeskError> {
+        let wrong = |error: String| DeskError::Decision(format!("what was decided about {id} does not fit: {error}"));
+        let text = edit("", id.as_str(), &[Change::Add(table.clone())]).map_err(|error| wrong(error.to_string()))?;
+        let policy = Policy::parse(&text, Path::new("")).map_err(|error| wrong(error.message))?;
+        policy.plugins.into_values().next().ok_or_else(|| wrong("it is empty".to_owned()))
+    }
+
+    fn may_run(&self, id: &PluginId, entry: &Entry, examined: &Examined) -> Result<(), DeskError> {
+        if let Some(account) = entry.accounts.iter().flatten().find(|name| !self.config.accounts.contains_key(*name)) {
+            let known = self.config.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
+            let (account, config) = (account.clone(), self.config.path.clone());
+            return Err(DeskError::UnknownAccount { account, config, known });
+        }
+        let settings = &self.config.settings;
+        // One that is disabled has to be fit to be enabled.
+        let entry = Entry { enabled: true, ..entry.clone() };
+        admit(id, &entry, examined, &settings.whitelisted_plugins, &settings.blacklisted_plugins)?;
+        Ok(())
+    }
+
+    /// Installs an offer under a new id.
+    pub fn add(&self, id: &PluginId, offer: &Offer, decision: &Table) -> Result<(), DeskError> {
+        let table = self.check(id, offer, decision)?;
+        let mut file = PolicyFile::open(&self.config.plugins)?;
+        if file.policy().plugins.contains_key(id) {
+            return Err(DeskError::Taken { id: id.clone() });
+        }
+        // What is noted of an earlier plugin of this id is not this one's.
+        self.components.forget(id).map_err(|cause| self.unwritten(cause))?;
+        self.keep(id, offer, None)?;
+        file.change(id, &[Change::Add(table)])?;
+        self.prune(&file);
+        Ok(())
+    }
+
+    /// Changes the version of a plugin: to a newer one, or back. `more` is granted beside what was granted before.
+    pub fn update(&self, id: &PluginId, offer: &Offer, more: &[Wish], older: Older) -> Result<(), DeskError> {
+        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let entry = self.known(file.policy(), id)?.clone();
+        let present = self.look(id, &entry).ok();
+        self.fits(id, &entry, present.as_ref(), offer, older)?;
+        let mut changes: Vec<_> = [
+            ("source", offer.source.clone()),
+            ("digest", offer.examined.digest.to_string()),
+            ("version", offer.manifest().version.to_string()),
+        ]
+        .map(|(key, value)| Change::Set(vec![key.to_owned()], value.into()))
+        .into();
+        let (grants, granting) = Self::granting(id, offer.manifest(), &entry.grants, more)?;
+        changes.extend(granting);
+        let new = Entry { digest: offer.examined.digest, version: None, grants, ..entry.clone() };
+        self.may_run(id, &new, &offer.examined)?;
+        if let Some(present) = present {
+            self.keep_present(id, &entry, &present)?;
+        }
+        self.keep(id, offer, Some(&entry.digest))?;
+        file.change(id, &changes)?;
+        self.prune(&file);
+        Ok(())
+    }
+
+    /// Whether an offer can take the place of what is installed.
+    pub fn fits(
+        &self,
+        id: &PluginId,
+        entry: &Entry,
+        present: Option<&Examined>,
+        offer: &Offer,
+        older: Older,
+    ) -> Result<(), DeskError> {
+        let new = offer.manifest();
+        if let Some(old) = present.map(|present| &present.manifest)
+            && old.name != new.name
+        {
+            return Err(DeskError::OtherPlugin { id: id.clone(), old: old.name.clone(), new: new.name.clone() });
+        }
+        match present.map(|present| &present.manifest.version).or(entry.version.as_ref()) {
+            Some(present) if older == Older::Refused && new.version < *present => {
+                let (present, offered) = (present.clone(), new.version.clone());
+                Err(DeskError::Older { id: id.clone(), present, offered })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The version to which a plugin goes back: the one of this number or digest, or the one before the present one.
+    pub fn earlier(&self, id: &PluginId, wanted: Option<&str>) -> Result<Offer, DeskError> {
+        let entry = self.entry(id)?;
+        let all = self.components.versions(id);
+        let others = || all.iter().filter(|kept| kept.digest != entry.digest);
+        let kept = match wanted {
+            None => {
+                let present = all.iter().position(|kept| kept.digest == entry.digest).unwrap_or(all.len());
+                all[..present].last().ok_or_else(|| DeskError::NoEarlier(id.clone()))?
+            }
+            Some(wanted) => {
+                let is_it = |kept: &&Kept| {
+                    kept.version.to_string() == wanted
+                        || kept.digest.to_string() == wanted
+                        || kept.digest.short() == wanted
+                };
+                // Of two builds of one version the newer one is meant.
+                others().rfind(is_it).ok_or_else(|| DeskError::NoVersion {
+                    id: id.clone(),
+                    wanted: wanted.chars().take(80).collect(),
+                    kept: others().map(|kept| kept.version.to_string()).collect::<Vec<_>>().join(", "),
+                })?
+            }
+        };
+        let path = self.components.path(&kept.digest);
+        let bytes = store::read(&path)?;
+        let found = Digest::of(&bytes);
+        if found != kept.digest {
+            return Err(Refusal::DigestChanged { id: id.clone(), approved: kept.digest, found }.into());
+        }
+        Offer::of(kept.source.clone(), bytes, &path)
+    }
+
+    /// Takes a plugin out.
+    pub fn remove(&self, id: &PluginId) -> Result<(), DeskError> {
+        let mut file = PolicyFile::open(&self.config.plugins)?;
+        self.known(file.policy(), id)?;
+        file.change(id, &[Change::Remove])?;
+        // What is left over of it does nothing, and is removed with the next change.
+        let _ = self.components.forget(id);
+        self.prune(&file);
+        Ok(())
+    }
+
+    /// Lets a plugin run, or not. Whether that is a change.
+    pub fn enable(&self, id: &PluginId, enabled: bool) -> Result<bool, DeskError> {
+        let mut file = PolicyFile::open(&self.config.plugins)?;
+        if self.known(file.policy(), id)?.enabled == enabled {
+            return Ok(false);
+        }
+        file.change(id, &[Change::Set(vec!["enabled".to_owned()], enabled.into())])?;
+        Ok(true)
+    }
+
+    /// Grants more: what is listed comes beside what was granted before.
+    pub fn grant(&self, id: &PluginId, wishes: &[Wish]) -> Result<(), DeskError> {
+        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let entry = self.known(file.policy(), id)?.clone();
+        let examined = self.look(id, &entry)?;
+        let (_, changes) = Self::granting(id, &examined.manifest, &entry.grants, wishes)?;
+        file.change(id, &changes)?;
+        Ok(())
+    }
+
+    /// The grants with more, and the changes that write them down.
+    fn granting(
+        id: &PluginId,
+        manifest: &Manifest,
+        present: &Grants,
+        wishes: &[Wish],
+    ) -> Result<(Grants, Vec<Change>), DeskError> {
+        let mut grants = present.clone();
+        let mut touched = std::collections::BTreeSet::new();
+        for wish in wishes {
+            let Some(asked) = manifest.permissions.get(&wish.permission) else {
+                return Err(DeskError::NotAsked { id: id.clone(), permission: wish.permission });
+            };
+            let mut entries = match wish.permission.scope_kind() {
+                // One size, not one beside another.
+                ScopeKind::None | ScopeKind::Quota => Vec::new(),
+                ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
+                    grants.get(wish.permission).map(crate::permissions::Scope::entries).unwrap_or_default()
+                }
+            };
+            let more = wish.scope.clone().unwrap_or_else(|| asked.entries(wish.permission));
+            entries.extend(more.into_iter().filter(|entry| !entries.contains(entry)).collect::<Vec<_>>());
+            grants.grant(wish.permission, &entries).map_err(|error| DeskError::Decision(error.to_string()))?;
+            touched.insert(wish.permission);
+        }
+        let table = grants.to_table();
+        let changes = touched.into_iter().filter_map(|permission| {
+            let value = table.get(permission.as_str())?.clone();
+            Some(Change::Set(vec!["grants".to_owned(), permission.to_string()], value))
+        });
+        let written = changes.collect();
+        Ok((grants, written))
+    }
+
+    /// Takes grants back: whole, or what is listed of them. The permissions that the plugin cannot do without and has not any more.
+    pub fn revoke(&self, id: &PluginId, wishes: &[Wish]) -> Result<Vec<Permission>, DeskError> {
+        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let entry = self.known(file.policy(), id)?.clone();
+        let mut grants = entry.grants.clone();
+        let mut changes = Vec::new();
+        let mut gone = Vec::new();
+        for wish in wishes {
+            let permission = wish.permission;
+            let missing = |what: String| DeskError::NotGranted { id: id.clone(), what };
+            let Some(scope) = grants.get(permission) else { return Err(missing(permission.to_string())) };
+            let mut left = scope.entries();
+            for entry in wish.scope.iter().flatten() {
+                let at = left.iter().position(|one| one == entry);
+                left.remove(at.ok_or_else(|| missing(format!("{permission} for {entry}")))?);
+            }
+            let keys = vec!["grants".to_owned(), permission.to_string()];
+            if wish.scope.is_none() || left.is_empty() {
+                grants.revoke(permission);
+                gone.push(permission);
+                changes.push(Change::Unset(keys));
+            } else {
+                grants.grant(permission, &left).map_err(|error| DeskError::Decision(error.to_string()))?;
+                changes.push(Change::Set(keys, left.into()));
+            }
+        }
+        file.change(id, &changes)?;
+        let manifest = self.look(id, &entry).ok().map(|examined| examined.manifest);
+        gone.retain(|permission| {
+            let request = manifest.as_ref().and_then(|manifest| manifest.permissions.get(permission));
+            request.is_some_and(|request| !request.optional)
+        });
+        Ok(gone)
+    }
+
+    fn known<'p>(&self, policy: &'p Policy, id: &PluginId) -> Result<&'p Entry, DeskError> {
+        policy.plugins.get(id).ok_or_else(|| DeskError::Unknown {
+            id: id.clone(),
+            policy: self.config.plugins.clone(),
+            near: nearest(id.as_str(), policy.plugins.keys().map(PluginId::as_str)).map(str::to_owned),
+        })
+    }
+
+    /// Puts an offer into the store.
+    fn keep(&self, id: &PluginId, offer: &Offer, present: Option<&Digest>) -> Result<(), DeskError> {
+        let kept = Kept {
+            version: offer.manifest().version.clone(),
+            digest: offer.examined.digest,
+            source: offer.source.clone(),
+            at: Timestamp::now().to_string(),
+        };
+        self.make_data()
+            .and_then(|()| self.components.keep(&offer.bytes))
+            .and_then(|()| self.components.note(id, kept, present))
+            .map_err(|cause| self.unwritten(cause))
+    }
+
+    /// Puts what is installed into the store, so that there is a way back: a file that the owner put there by hand is not in it.
+    fn keep_present(&self, id: &PluginId, entry: &Entry, present: &Examined) -> Result<(), DeskError> {
+        if self.components.versions(id).iter().any(|kept| kept.digest == entry.digest) {
+            return Ok(());
+        }
+        let source = entry.source.display().to_string();
+        let bytes = store::approved(id, entry, &self.components)?;
+        self.keep(id, &Offer { source, examined: present.clone(), bytes }, Some(&entry.digest))
+    }
+
+    fn make_data(&self) -> io::Result<()> {
+        crate::atomic::make_private_folder(&self.config.data)
+    }
+
+    /// Removes what nobody has any more. What cannot be removed now is removed with the next change.
+    fn prune(&self, file: &PolicyFile) {
+        let present = file.policy().plugins.iter().map(|(id, entry)| (id.clone(), entry.digest));
+        if let Err(error) = self.components.prune(present) {
+            tracing::debug!(%error, "the component store was not pruned");
+        }
+    }
+
+    fn unwritten(&self, cause: io::Error) -> DeskError {
+        DeskError::Store { folder: self.config.data.clone(), cause }
+    }
+}
+
+/// What becomes of an offer that is older than what is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Older {
+    /// It is refused: somebody may offer it for what was wrong with it.
+    Refused,
+    /// It is what the owner wants.
+    Wanted,
+}
+
+/// What changes for the owner when an offer takes the place of what is installed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Difference {
+    /// Permissions that were not asked for before.
+    pub new: Vec<Permission>,
+    /// Permissions that are asked for otherwise: for others, or necessarily.
+    pub changed: Vec<Permission>,
+    /// Permissions that are not asked for any more.
+    pub gone: Vec<Permission>,
+}
+
+impl Difference {
+    /// Between what was asked for and what is.
+    pub fn between(old: &Manifest, new: &Manifest) -> Self {
+        let mut difference = Self::default();
+        for (permission, request) in &new.permissions {
+            match old.permissions.get(permission) {
+                None => difference.new.push(*permission),
+                Some(before) if before.scope != request.scope || (before.optional && !request.optional) => {
+                    difference.changed.push(*permission);
+                }
+                Some(_) => {}
+            }
+        }
+        difference.gone =
+            old.permissions.keys().filter(|permission| !new.permissions.contains_key(permission)).copied().collect();
+        difference
+    }
+}
+
+/// Whether a file calls what its manifest does not ask for: then no grant can help.
+pub fn is_honest(id: &PluginId, examined: &Examined) -> Result<(), DeskError> {
+    let undeclared = undeclared(examined);
+    if undeclared.is_empty() { Ok(()) } else { Err(Refusal::Undeclared { id: id.clone(), undeclared }.into()) }
+}

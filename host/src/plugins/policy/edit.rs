@@ -1,0 +1,427 @@
+//! Changing the text of `plugins.toml` so that what people wrote there stays as it is: comments, order, spacing.
+//!
+//! The change is made where the parser says that something stands. What comes out is read again and has to mean just what
+//! was wanted; a file that is written in a way that this does not understand is refused and left alone.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use toml::{
+    Spanned, Table, Value,
+    de::{DeTable, DeValue},
+};
+
+/// A change of the text was not possible.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it is written in a way that no command can change; change it by hand: {0}")]
+pub struct Unchangeable(pub String);
+
+/// One change of one plugin's entry.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// A new entry.
+    Add(Table),
+    /// The entry goes.
+    Remove,
+    /// A value below the entry, under keys of which the last one is its own.
+    Set(Vec<String>, Value),
+    /// The value goes.
+    Unset(Vec<String>),
+}
+
+/// The text with these changes to the entry of a plugin.
+pub fn edit(text: &str, id: &str, changes: &[Change]) -> Result<String, Unchangeable> {
+    let mut text = text.to_owned();
+    for change in changes {
+        let wanted = wanted(&text, id, change)?;
+        let new = apply(&text, id, change).ok_or_else(|| by_hand(id, change))?;
+        let means = new.parse().map_err(|_| by_hand(id, change))?;
+        if without_empty(means) != wanted {
+            return Err(by_hand(id, change));
+        }
+        text = new;
+    }
+    Ok(text)
+}
+
+/// What the text is to mean afterwards.
+fn wanted(text: &str, id: &str, change: &Change) -> Result<Table, Unchangeable> {
+    let mut root: Table = text.parse().map_err(|_| by_hand(id, change))?;
+    if let Change::Remove = change {
+        let plugins = root.get_mut("plugin").and_then(Value::as_table_mut);
+        if let Some(plugins) = plugins {
+            plugins.remove(id);
+        }
+        return Ok(without_empty(root));
+    }
+    let plugins = root.entry("plugin").or_insert_with(|| Table::new().into());
+    let plugins = plugins.as_table_mut().ok_or_else(|| by_hand(id, change))?;
+    match change {
+        Change::Add(entry) => {
+            plugins.insert(id.to_owned(), entry.clone().into());
+        }
+        Change::Set(keys, value) => {
+            let mut table = plugins.get_mut(id).and_then(Value::as_table_mut).ok_or_else(|| by_hand(id, change))?;
+            let (last, above) = keys.split_last().ok_or_else(|| by_hand(id, change))?;
+            for key in above {
+                let inner = table.entry(key.clone()).or_insert_with(|| Table::new().into());
+                table = inner.as_table_mut().ok_or_else(|| by_hand(id, change))?;
+            }
+            table.insert(last.clone(), value.clone());
+        }
+        Change::Unset(keys) => {
+            let (last, above) = keys.split_last().ok_or_else(|| by_hand(id, change))?;
+            let mut table = plugins.get_mut(id).and_then(Value::as_table_mut);
+            for key in above {
+                table = table.and_then(|table| table.get_mut(key)?.as_table_mut());
+            }
+            if let Some(table) = table {
+                table.remove(last);
+            }
+        }
+        Change::Remove => {}
+    }
+    Ok(root)
+}
+
+/// `[plugin]` with nothing in it means the same as none.
+fn without_empty(mut root: Table) -> Table {
+    if root.get("plugin").and_then(Value::as_table).is_some_and(Table::is_empty) {
+        root.remove("plugin");
+    }
+    root
+}
+
+/// What somebody would do by hand instead.
+fn by_hand(id: &str, change: &Change) -> Unchangeable {
+    Unchangeable(match change {
+        Change::Add(_) => format!("add [plugin.{id}]"),
+        Change::Remove => format!("take out [plugin.{id}] with all that is below it"),
+        Change::Set(keys, value) => format!("under [plugin.{id}], write {} = {value}", keys.join(".")),
+        Change::Unset(keys) => format!("under [plugin.{id}], take out {}", keys.join(".")),
+    })
+}
+
+fn apply(text: &str, id: &str, change: &Change) -> Option<String> {
+    match change {
+        Change::Add(entry) => Some(add(text, id, entry)),
+        Change::Remove => remove(text, id),
+        Change::Set(keys, value) => set(text, &path(id, keys), value),
+        Change::Unset(keys) => unset(text, &path(id, keys)),
+    }
+}
+
+fn path<'k>(id: &'k str, keys: &'k [String]) -> Vec<&'k str> {
+    ["plugin", id].into_iter().chain(keys.iter().map(String::as_str)).collect()
+}
+
+/// A new entry, at the end of the file.
+fn add(text: &str, id: &str, entry: &Table) -> String {
+    let mut new = text.trim_end().to_owned();
+    if !new.is_empty() {
+        new.push_str("\n\n");
+    }
+    new.push_str(&block(&["plugin", id], entry));
+    new
+}
+
+/// A table with its header, and after it the tables in it with theirs.
+fn block(path: &[&str], table: &Table) -> String {
+    let mut text = format!("{}\n", header(path));
+    for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "{} = {value}", written_key(key));
+    }
+    for (key, value) in table {
+        if let Some(inner) = value.as_table().filter(|inner| !inner.is_empty()) {
+            let path: Vec<_> = path.iter().copied().chain([key.as_str()]).collect();
+            text.push('\n');
+            text.push_str(&block(&path, inner));
+        }
+    }
+    text
+}
+
+fn header(path: &[&str]) -> String {
+    format!("[{}]", path.iter().map(|key| written_key(key)).collect::<Vec<_>>().join("."))
+}
+
+fn written_key(key: &str) -> String {
+    let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if bare { key.to_owned() } else { Value::from(key).to_string() }
+}
+
+/// A header's line: the keys in it, and where the line is.
+struct Header {
+    keys: Vec<String>,
+    line: Range<usize>,
+}
+
+/// Every line that reads as a header. One inside of a text of several lines does, too; what comes of that is found out
+/// when the result is compared.
+fn headers(text: &str) -> Vec<Header> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let range = start..start + line.len();
+        start = range.end;
+        if !line.trim_start().starts_with('[') {
+            continue;
+        }
+        let Ok(table) = DeTable::parse(line) else { continue };
+        let mut keys = Vec::new();
+        let mut inner = table.get_ref();
+        while let Some((key, value)) = inner.iter().next() {
+            keys.push(key.get_ref().to_string());
+            match value.get_ref().as_table() {
+                Some(table) => inner = table,
+                None => break,
+            }
+        }
+        found.push(Header { keys, line: range });
+    }
+    found
+}
+
+/// Where the section of the header at this index ends: before the next header and the comments that belong to that.
+fn end_of_section(text: &str, headers: &[Header], index: usize) -> usize {
+    let end = headers.get(index + 1).map_or(text.len(), |next| next.line.start);
+    let mut kept = headers[index].line.end;
+    let mut at = kept;
+    for line in text[kept..end].split_inclusive('\n') {
+        at += line.len();
+        if !line.trim().is_empty() && !line.trim_start().starts_with('#') {
+            kept = at;
+        }
+    }
+    kept
+}
+
+fn remove(text: &str, id: &str) -> Option<String> {
+    let headers = headers(text);
+    let is_of_plugin = |header: &Header| header.keys.len() >= 2 && header.keys[0] == "plugin" && header.keys[1] == id;
+    if !headers.iter().any(is_of_plugin) {
+        return unset(text, &["plugin", id]);
+    }
+    let mut new = String::new();
+    let mut from = 0;
+    for (index, header) in headers.iter().enumerate().filter(|(_, header)| is_of_plugin(header)) {
+        new.push_str(&text[from..header.line.start]);
+        // The empty lines before it go with it.
+        new.truncate(new.trim_end().len());
+        if !new.is_empty() {
+            new.push('\n');
+        }
+        from = end_of_section(text, &headers, index);
+    }
+    new.push_str(&text[from..]);
+    Some(new)
+}
+
+/// A value, and the key that it stands under.
+struct Place<'d> {
+    key: Range<usize>,
+    value: &'d Spanned<DeValue<'d>>,
+}
+
+fn find<'d>(root: &'d DeTable<'d>, path: &[&str]) -> Option<Place<'d>> {
+    let (first, rest) = path.split_first()?;
+    let (key, value) = root.iter().find(|(key, _)| key.get_ref() == first)?;
+    if rest.is_empty() { Some(Place { key: key.span(), value }) } else { find(value.get_ref().as_table()?, rest) }
+}
+
+fn is_inline(text: &str, place: &Place<'_>) -> bool {
+    place.value.get_ref().is_table() && text.get(place.value.span()).is_some_and(|value| value.starts_with('{'))
+}
+
+fn set(text: &str, path: &[&str], value: &Value) -> Option<String> {
+    let document = DeTable::parse(text).ok()?;
+    let root = document.get_ref();
+    if let Some(place) = find(root, path) {
+        let span = place.value.span();
+        return Some(format!("{}{value}{}", &text[..span.start], &text[span.end..]));
+    }
+    let (key, above) = path.split_last()?;
+    let line = format!("{} = {value}", written_key(key));
+    let Some(table) = find(root, above) else {
+        // The table is not there either: it goes into an inline one, or gets a header after the plugin's last section.
+        let plugin = find(root, path.get(..2)?)?;
+        if is_inline(text, &plugin) {
+            let inner = Table::from_iter([((*key).to_owned(), value.clone())]);
+            return set(text, above, &Value::Table(inner));
+        }
+        let headers = headers(text);
+        let last =
+            headers.iter().rposition(|header| header.keys.get(..2).is_some_and(|keys| keys == path[..2].to_vec()))?;
+        let end = end_of_section(text, &headers, last);
+        let gap = if text[..end].ends_with('\n') { "\n" } else { "\n\n" };
+        return Some(format!("{}{gap}{}\n{line}\n{}", &text[..end], header(above), &text[end..]));
+    };
+    if is_inline(text, &table) {
+        let span = table.value.span();
+        let inside = text[span.clone()].strip_suffix('}')?.trim_end();
+        let comma = if inside.len() == 1 || inside.ends_with(',') { "" } else { "," };
+        return Some(format!("{}{inside}{comma} {line} }}{}", &text[..span.start], &text[span.end..]));
+    }
+    let headers = headers(text);
+    let index = headers.iter().position(|header| header.keys == above)?;
+    let end = end_of_section(text, &headers, index);
+    let gap = if text[..end].ends_with('\n') { "" } else { "\n" };
+    Some(format!("{}{gap}{line}\n{}", &text[..end], &text[end..]))
+}
+
+fn unset(text: &str, path: &[&str]) -> Option<String> {
+    let document = DeTable::parse(text).ok()?;
+    let Some(place) = find(document.get_ref(), path) else { return Some(text.to_owned()) };
+    let value = place.value.span();
+    let above = find(document.get_ref(), &path[..path.len() - 1]);
+    if above.is_some_and(|above| is_inline(text, &above)) {
+        // With the comma after it, or else with that before it.
+        let (mut start, mut end) = (place.key.start, value.end);
+        let rest = &text[end..];
+        if let Some(after) = rest.trim_start().strip_prefix(',') {
+            end = text.len() - after.trim_start_matches(' ').len();
+        } else if let Some(before) = text[..start].trim_end().strip_suffix(',') {
+            start = before.len();
+        }
+        return Some(format!("{}{}", &text[..start], &text[end..]));
+    }
+    let start = text[..place.key.start].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[value.end..].find('\n').map_or(text.len(), |newline| value.end + newline + 1);
+    Some(format!("{}{}", &text[..start], &text[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &str = r#"# who may run
+
+[plugin.echo] # the good one
+source = "echo.wasm" # as built
+digest = "sha256:00"
+
+# what it may
+[plugin.echo.grants]
+"messages.read" = ["*"]   # all
+"contacts.read" = true
+
+# a stranger
+[plugin.snoop]
+source = "snoop.wasm"
+enabled = true
+"#;
+
+    fn set_to(keys: &[&str], value: impl Into<Value>) -> Change {
+        Change::Set(keys.iter().map(ToString::to_string).collect(), value.into())
+    }
+
+    fn unset_of(keys: &[&str]) -> Change {
+        Change::Unset(keys.iter().map(ToString::to_string).collect())
+    }
+
+    #[track_caller]
+    fn edited(change: Change, id: &str, from: &str, to: &str) {
+        assert_eq!(edit(TEXT, id, &[change]).unwrap(), TEXT.replacen(from, to, 1));
+    }
+
+    #[test]
+    fn a_value_is_replaced_where_it_stands() {
+        edited(set_to(&["digest"], "sha256:11"), "echo", "sha256:00", "sha256:11");
+        edited(set_to(&["grants", "messages.read"], vec!["a@b"]), "echo", r#"["*"]   # all"#, r#"["a@b"]   # all"#);
+        edited(set_to(&["enabled"], false), "snoop", "enabled = true", "enabled = false");
+    }
+
+    #[test]
+    fn a_new_value_comes_at_the_end_of_its_table() {
+        edited(set_to(&["enabled"], false), "echo", "sha256:00\"\n", "sha256:00\"\nenabled = false\n");
+        let read = "\"contacts.read\" = true\n";
+        edited(set_to(&["grants", "storage"], true), "echo", read, &format!("{read}storage = true\n"));
+        let end = "source = \"snoop.wasm\"\nenabled = true\n";
+        let table = "\n[plugin.snoop.grants]\n\"rooms.send\" = [\"*\"]\n";
+        edited(set_to(&["grants", "rooms.send"], vec!["*"]), "snoop", end, &format!("{end}{table}"));
+    }
+
+    #[test]
+    fn what_goes_takes_its_line_along_and_no_other() {
+        edited(unset_of(&["grants", "messages.read"]), "echo", "\"messages.read\" = [\"*\"]   # all\n", "");
+        edited(unset_of(&["nothing"]), "echo", "", "");
+        let new = edit(TEXT, "echo", &[Change::Remove]).unwrap();
+        assert_eq!(
+            new,
+            "# who may run\n\n# what it may\n\n# a stranger\n[plugin.snoop]\nsource = \"snoop.wasm\"\nenabled = true\n"
+        );
+        let new = edit(&new, "snoop", &[Change::Remove]).unwrap();
+        assert_eq!(new, "# who may run\n\n# what it may\n\n# a stranger\n");
+    }
+
+    #[test]
+    fn an_entry_is_added_at_the_end() {
+        let entry: Table = "source = \"x\"\n[grants]\n\"a.b\" = true\n[limits]\n".parse().unwrap();
+        let mut expected = entry.clone();
+        expected.remove("limits");
+        let new = edit(TEXT, "x-1", &[Change::Add(expected)]).unwrap();
+        assert_eq!(new, format!("{TEXT}\n[plugin.x-1]\nsource = \"x\"\n\n[plugin.x-1.grants]\n\"a.b\" = true\n"));
+        assert_eq!(edit("", "y", &[Change::Add("a = 1".parse().unwrap())]).unwrap(), "[plugin.y]\na = 1\n");
+    }
+
+    #[test]
+    fn inline_tables_are_understood() {
+        let text = "[plugin]\necho = { source = \"x\", grants = { a = true } } # short\n";
+        let with = |changes: &[Change]| edit(text, "echo", changes).unwrap();
+        assert_eq!(
+            with(&[set_to(&["enabled"], false)]),
+            "[plugin]\necho = { source = \"x\", grants = { a = true }, enabled = false } # short\n"
+        );
+        assert_eq!(
+            with(&[set_to(&["grants", "b"], true), unset_of(&["grants", "a"])]),
+            "[plugin]\necho = { source = \"x\", grants = { b = true } } # short\n"
+        );
+        assert_eq!(with(&[unset_of(&["source"])]), "[plugin]\necho = { grants = { a = true } } # short\n");
+        assert_eq!(
+            with(&[set_to(&["limits", "m"], 1)]),
+            "[plugin]\necho = { source = \"x\", grants = { a = true }, limits = { m = 1 } } # short\n"
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_and_says_what_to_do() {
+        // A text of several lines in which something looks like a header.
+        let text = "[plugin.echo]\nsource = \"\"\"\n[plugin.echo.grants]\n\"\"\"\n[plugin.echo.grants]\n";
+        match edit(text, "echo", &[set_to(&["grants", "a"], true)]) {
+            Ok(new) => {
+                let table: Table = new.parse().unwrap();
+                assert_eq!(table["plugin"]["echo"]["grants"]["a"], Value::Boolean(true));
+                assert_eq!(table["plugin"]["echo"]["source"].as_str(), Some("[plugin.echo.grants]\n"));
+            }
+            Err(error) => assert!(error.to_string().ends_with("under [plugin.echo], write grants.a = true"), "{error}"),
+        }
+        assert!(edit("[plugin.echo", "echo", &[Change::Remove]).is_err());
+    }
+
+    proptest! {
+        /// Whatever the file looks like: what comes out means what was wanted, or nothing comes out.
+        #[test]
+        fn no_file_is_spoiled(
+            header in prop::sample::select(vec!["[plugin.e]\n", "[plugin]\n[plugin.e] # x\n", "plugin.e.d = 1\n[plugin.f]\n", "[plugin]\ne = { d = 1 }\n"]),
+            body in prop::collection::vec(prop::sample::select(vec![
+                "a = 1\n", "b = [\n 1,\n 2 ]\n", "# note\n", "\n", "[plugin.e.grants]\n", "c = 'x' # [plugin.e]\n", "[plugin.g]\n", "t = \"\"\"\n[plugin.e]\n\"\"\"\n",
+            ]), 0..8),
+            key in prop::sample::select(vec!["a", "enabled", "b"]),
+        ) {
+            let text = format!("{header}{}", body.concat());
+            prop_assume!(text.parse::<Table>().is_ok());
+            for change in [set_to(&[key], 7), set_to(&["grants", key], 7), unset_of(&[key]), unset_of(&["grants", key]), Change::Remove] {
+                if let Ok(new) = edit(&text, "e", std::slice::from_ref(&change)) {
+                    let notes = |text: &str| text.matches("# note").count();
+                    if change != Change::Remove {
+                        prop_assert_eq!(notes(&new), notes(&text));
+                    }
+                    prop_assert!(new.parse::<Table>().is_ok());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! `plugins.toml` while a command changes it: locked against other commands, compared with what was read before it is
+//! replaced, and replaced whole.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::edit::{Change, Unchangeable, edit};
+use super::{Policy, PolicyError};
+use crate::atomic::{self, Readers};
+use crate::plugins::id::PluginId;
+
+/// How long another command may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often it is looked for meanwhile.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Why the policy was not changed. It is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// It cannot be read: then it is not written over either.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// Another command changes it, and does not come to an end.
+    #[error("another command is changing {}; try again when it has ended", .0.display())]
+    Busy(PathBuf),
+    /// Somebody changed it meanwhile.
+    #[error("somebody changed {} at the same moment, so nothing was written; try again", .0.display())]
+    Changed(PathBuf),
+    /// It is written in a way that is not understood.
+    #[error("{}: {cause}", path.display())]
+    Unchangeable {
+        /// Which file.
+        path: PathBuf,
+        /// What to do instead.
+        cause: Unchangeable,
+    },
+    /// The disk is full, or the folder is closed.
+    #[error("{} cannot be written ({cause}); nothing has changed", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+}
+
+/// The policy, locked. Others wait until it is dropped.
+#[derive(Debug)]
+pub struct PolicyFile {
+    /// Where it really is: a link to it stays a link.
+    path: PathBuf,
+    /// Where the owner says that it is; what it names is relative to that.
+    named: PathBuf,
+    /// What it says, as it was read; none where it is not there.
+    text: Option<String>,
+    policy: Policy,
+    _lock: File,
+}
+
+impl PolicyFile {
+    /// Waits for its turn, and reads it.
+    pub fn open(path: &Path) -> Result<Self, EditError> {
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let lock = lock(&real)?;
+        let text = Policy::read(path)?;
+        let policy = match &text {
+            None => Policy::default(),
+            Some(text) => Policy::understand(text, path)?,
+        };
+        Ok(Self { path: real, named: path.to_owned(), text, policy, _lock: lock })
+    }
+
+    /// What it says.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The text after these changes; it is read as a host would read it before it is given.
+    fn changed(&self, id: &PluginId, changes: &[Change]) -> Result<String, EditError> {
+        let text = edit(self.text.as_deref().unwrap_or_default(), id.as_str(), changes)
+            .map_err(|cause| EditError::Unchangeable { path: self.path.clone(), cause })?;
+        Policy::understand(&text, &self.named)?;
+        Ok(text)
+    }
+
+    /// Changes one plugin's entry. When this returns, the change is durable.
+    pub fn change(&mut self, id: &PluginId, changes: &[Change]) -> Result<(), EditError> {
+        let text = self.changed(id, changes)?;
+        if self.text.as_deref() == Some(text.as_str()) {
+            return Ok(());
+        }
+        // Editors know no lock.
+        if Policy::read(&self.path)? != self.text {
+            return Err(EditError::Changed(self.path.clone()));
+        }
+        atomic::write(&self.path, text.as_bytes(), Readers::Same)
+            .map_err(|cause| EditError::Write { path: self.path.clone(), cause })?;
+        self.policy = Policy::understand(&text, &self.named)?;
+        self.text = Some(text);
+        Ok(())
+    }
+}
+
+/// Locks a file beside the policy; the policy itself is replaced, and a lock on it would go with the old one.
+fn lock(policy: &Path) -> Result<File, EditError> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(policy.file_name().unwrap_or_default());
+    name.push(".lock");
+    let path = policy.with_file_name(name);
+    let failed = |cause| EditError::Write { path: path.clone(), cause };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(AGAIN),
+            Err(TryLockError::WouldBlock) => return Err(EditError::Busy(policy.to_owned())),
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::id::Digest;
+
+    fn entry(source: &str) -> Change {
+        let digest = Digest::of(b"");
+        Change::Add(format!("source = \"{source}\"\ndigest = \"{digest}\"\n").parse().unwrap())
+    }
+
+    fn id(id: &str) -> PluginId {
+        id.parse().unwrap()
+    }
+
+    #[test]
+    fn a_change_is_written_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plugins.toml");
+        let mut file = PolicyFile::open(&path).unwrap();
+        file.change(&id("echo"), &[entry("echo.wasm")]).unwrap();
+        assert_eq!(file.policy(), &Policy::load(&path).unwrap());
+        file.change(&id("echo"), &[Change::Set(vec!["enabled".into()], false.into())]).unwrap();
+        assert!(!Policy::load(&path).unwrap().plugins["echo"].enabled);
+        // What no host would read is not written.
+        let error = file.change(&id("echo"), &[Change::Set(vec!["enabled".into()], "no".into())]).unwrap_err();
+        assert!(error.to_string().contains("has to be true or false"), "{error}");
+        assert!(!Policy::load(&path).unwrap().plugins["echo"].enabled);
+    }
+
+    #[test]
+    fn what_somebody_wrote_meanwhile_is_not_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plugins.toml");
+        let mut file = PolicyFile::open(&path).unwrap();
+        file.change(&id("echo"), &[entry("echo.wasm")]).unwrap();
+        let mine = format!("{}# mine\n", fs::read_to_string(&path).unwrap());
+        fs::write(&path, &mine).unwrap();
+        assert!(matches!(file.change(&id("x"), &[entry("x.wasm")]), Err(EditError::Changed(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), mine);
+    }
+
+    #[test]
+    fn a_link_stays_a_link_and_a_broken_file_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real.toml"), folder.path().join("plugins.toml"));
+        fs::write(&real, "# mine\n").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        PolicyFile::open(&link).unwrap().change(&id("echo"), &[entry("echo.wasm")]).unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert!(fs::read_to_string(&real).unwrap().starts_with("# mine\n\n[plugin.echo]\n"));
+        fs::write(&real, "[plugin.echo\n").unwrap();
+        let error = PolicyFile::open(&link).unwrap_err().to_string();
+        assert!(error.contains("plugins.toml:1:"), "{error}");
+    }
+
+    #[test]
+    fn two_at_once_take_turns() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plugins.toml");
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let path = &path;
+                scope.spawn(move || {
+                    let mut file = PolicyFile::open(path).unwrap();
+                    file.change(&id(&format!("p{number}")), &[entry("x.wasm")]).unwrap();
+                });
+            }
+        });
+        assert_eq!(Policy::load(&path).unwrap().plugins.len(), 8);
+    }
+}

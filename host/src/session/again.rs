@@ -1,0 +1,52 @@
+//! What a lost stream took with it on the way out, and is sent once more on the one that follows.
+
+use jid::BareJid;
+use jiff::Timestamp;
+
+use crate::session::{Effect, Session, Turn};
+use crate::stanza::Outgoing;
+use crate::xmpp::RawStanza;
+
+/// How many stanzas may wait for rooms.
+const MAX_WAITING: usize = 1_024;
+
+/// Stanzas for rooms that we are not in again yet: before, the room would refuse them.
+#[derive(Debug, Default)]
+pub(super) struct Again(Vec<(BareJid, RawStanza)>);
+
+impl Again {
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// We are not in this room any more.
+    pub(super) fn forget(&mut self, room: &BareJid) {
+        self.0.retain(|(waits_for, _)| waits_for != room);
+    }
+}
+
+impl Session {
+    /// Sends what the server of a former stream did not acknowledge, after [`bound`](Self::bound); what is for a room, once we
+    /// are in it again.
+    pub fn send_again(&mut self, stanzas: Vec<RawStanza>, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        for stanza in stanzas {
+            match stanza.to() {
+                Some(to) if self.rooms.will_be_entered(&to.to_bare()) => {
+                    if self.again.0.len() < MAX_WAITING {
+                        self.again.0.push((to.to_bare(), stanza));
+                    } else {
+                        self.ignored += 1;
+                    }
+                }
+                Some(_) | None => turn.send(Outgoing::Raw(stanza)),
+            }
+        }
+    }
+
+    /// We are in a room again.
+    pub(super) fn send_to_room_again(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
+        let ready = self.again.0.extract_if(.., |(waits_for, _)| waits_for == room);
+        turn.out.extend(ready.map(|(_, stanza)| Effect::Send(Outgoing::Raw(stanza))));
+    }
+}

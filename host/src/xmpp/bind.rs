@@ -1,0 +1,181 @@
+//! From a stream that is logged in to one that stanzas go over: resumed (XEP-0198, section 5), or bound anew (RFC 6120,
+//! section 7) and then managed, where the server can.
+
+use futures_util::{SinkExt, StreamExt};
+use jid::FullJid;
+use minidom::Element;
+use tokio::io::{AsyncBufRead, AsyncWrite};
+use tokio_xmpp::xmlstream::{FallibleStreamElement, ReadError, StreamElementError, XmppStream, XmppStreamElement};
+use xmpp_parsers::bind::{BindQuery, BindResponse};
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+use xmpp_parsers::sm::{Enable, Enabled, Failed, Nonza as Sm, Resume, StreamId};
+use xmpp_parsers::stanza::Stanza;
+use xmpp_parsers::stream_features::StreamFeatures;
+
+use super::connect::{ConnectError, io_failure, printable, stream_failure};
+
+/// How many stanzas may come before the session is managed.
+const MAX_EARLY: usize = 256;
+
+/// A session that may be gone on with.
+#[derive(Debug, Clone)]
+pub(super) struct Previous {
+    pub(super) id: StreamId,
+    /// How many stanzas of the server's came.
+    pub(super) heard: u32,
+}
+
+/// How a stream begins.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// The old session goes on.
+    Resumed {
+        /// How many stanzas of ours the server took in.
+        handled: u32,
+    },
+    /// There is a new session.
+    Anew {
+        jid: FullJid,
+        /// It is managed.
+        managed: Option<Enabled>,
+        /// How many stanzas of the old session the server took in, where it still knows.
+        handled: Option<u32>,
+        /// What came before the counting began.
+        early: Vec<Stanza>,
+    },
+}
+
+/// Begins, as `wanted` if a resource has to be asked for.
+pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
+    stream: &mut XmppStream<Io>,
+    features: &StreamFeatures,
+    wanted: &FullJid,
+    previous: Option<&Previous>,
+) -> Result<Begun, ConnectError> {
+    let domain = wanted.domain().as_str();
+    let can_manage = features.stream_management.is_some();
+    let mut handled = None;
+    if let Some(previous) = previous.filter(|_| can_manage) {
+        say(stream, XmppStreamElement::SM(Sm::Resume(Resume { h: previous.heard, previd: previous.id.clone() })))
+            .await?;
+        match answer(stream, domain, &mut Vec::new()).await? {
+            Sm::Resumed(resumed) if resumed.previd == previous.id => {
+                return Ok(Begun::Resumed { handled: resumed.h });
+            }
+            Sm::Failed(failed) => handled = failed.h,
+            other => {
+                return Err(unexpected(&format!("a resumption was answered with {}", Element::from(other).name())));
+            }
+        }
+    }
+    let jid = bind(stream, wanted).await?;
+    let mut early = Vec::new();
+    let mut managed = None;
+    if can_manage {
+        say(stream, XmppStreamElement::SM(Sm::Enable(Enable { max: None, resume: true }))).await?;
+        match answer(stream, domain, &mut early).await? {
+            Sm::Enabled(enabled) => managed = Some(enabled),
+            Sm::Failed(_) => tracing::debug!("the server manages no streams after all"),
+            other => return Err(unexpected(&format!("<enable/> was answered with {}", Element::from(other).name()))),
+        }
+    }
+    Ok(Begun::Anew { jid, managed, handled, early })
+}
+
+async fn bind<Io: AsyncBufRead + AsyncWrite + Unpin>(
+    stream: &mut XmppStream<Io>,
+    wanted: &FullJid,
+) -> Result<FullJid, ConnectError> {
+    let asked = format!("bind-{:016x}", rand::random::<u64>());
+    let query = BindQuery::new(Some(wanted.resource().to_string()));
+    say(stream, XmppStreamElement::Stanza(Stanza::Iq(Iq::from_set(asked.clone(), query)))).await?;
+    loop {
+        let element = match hear(stream, wanted.domain().as_str()).await? {
+            Heard::Element(element) => *element,
+            Heard::Odd => continue,
+            Heard::Refused => return Err(unexpected("no answer to the bind")),
+        };
+        match element {
+            XmppStreamElement::Stanza(Stanza::Iq(Iq::Result { id, payload, .. })) if id == asked => {
+                let bound = payload.and_then(|payload| BindResponse::try_from(payload).ok());
+                return Ok(bound.ok_or_else(|| unexpected("its answer to the bind names no full JID"))?.jid);
+            }
+            XmppStreamElement::Stanza(Stanza::Iq(Iq::Error { id, error, .. })) if id == asked => {
+                return Err(ConnectError::NotBound {
+                    jid: wanted.clone(),
+                    condition: Element::from(error.defined_condition).name().to_owned(),
+                });
+            }
+            // Nobody can write to an account that is not bound; whatever it is, it is not for us.
+            XmppStreamElement::Stanza(_) => {}
+            _ => return Err(unexpected("no answer to the bind")),
+        }
+    }
+}
+
+/// The next word about stream management; stanzas that come before are put aside.
+async fn answer<Io: AsyncBufRead + AsyncWrite + Unpin>(
+    stream: &mut XmppStream<Io>,
+    domain: &str,
+    early: &mut Vec<Stanza>,
+) -> Result<Sm, ConnectError> {
+    loop {
+        let element = match hear(stream, domain).await? {
+            Heard::Element(element) => *element,
+            Heard::Odd => continue,
+            Heard::Refused => return Ok(Sm::Failed(Failed { h: None, error: None })),
+        };
+        match element {
+            XmppStreamElement::SM(word) => return Ok(word),
+            XmppStreamElement::Stanza(stanza) if early.len() < MAX_EARLY => early.push(stanza),
+            _ => return Err(unexpected("no answer about stream management")),
+        }
+    }
+}
+
+enum Heard {
+    Element(Box<XmppStreamElement>),
+    /// A refusal of stream management that says more than the library reads.
+    Refused,
+    /// A stanza that the library does not read. It is not counted yet.
+    Odd,
+}
+
+async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
+    stream: &mut XmppStream<Io>,
+    domain: &str,
+) -> Result<Heard, ConnectError> {
+    loop {
+        return match stream.next().await {
+            Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::StreamError(error)))) => {
+                Err(stream_failure(&error.0, domain))
+            }
+            Some(Ok(FallibleStreamElement::Ok(element))) => Ok(Heard::Element(Box::new(element))),
+            Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }))) => Ok(Heard::Odd),
+            Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidNonza { qname, .. })))
+                if qname.0 == ns::SM && qname.1.as_str() == "failed" =>
+            {
+                Ok(Heard::Refused)
+            }
+            Some(
+                Ok(FallibleStreamElement::Err(StreamElementError::InvalidNonza { error, .. }))
+                | Err(ReadError::ParseError(error)),
+            ) => Err(unexpected(&error.to_string())),
+            Some(Err(ReadError::SoftTimeout)) => continue,
+            Some(Err(ReadError::HardError(error))) => Err(io_failure(&error)),
+            Some(Err(ReadError::StreamFooterReceived)) | None => Err(ConnectError::HungUp),
+        };
+    }
+}
+
+async fn say<Io: AsyncBufRead + AsyncWrite + Unpin>(
+    stream: &mut XmppStream<Io>,
+    element: XmppStreamElement,
+) -> Result<(), ConnectError> {
+    stream.send(&element).await.map_err(|error| io_failure(&error))
+}
+
+fn unexpected(cause: &str) -> ConnectError {
+    ConnectError::NotXmpp { cause: printable(cause) }
+}

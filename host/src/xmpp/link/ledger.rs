@@ -1,0 +1,163 @@
+//! What was sent and not yet acknowledged (XEP-0198). Pure.
+
+use std::collections::VecDeque;
+
+use xmpp_parsers::sm::{Enabled, StreamId};
+use xmpp_parsers::stanza::Stanza;
+
+use crate::xmpp::bind::Previous;
+
+/// How many stanzas may be under way without an acknowledgement; more wait.
+pub(super) const WINDOW: usize = 512;
+
+/// The books of one session, which outlive its connections.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// By which the session is resumed; none = it cannot be.
+    id: Option<StreamId>,
+    /// How many stanzas came.
+    heard: u32,
+    /// How many of ours the server has acknowledged. Both ends count modulo 2³².
+    acknowledged: u32,
+    unacknowledged: VecDeque<Stanza>,
+}
+
+/// The server acknowledged more than was ever sent, or took an acknowledgement back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Miscounted {
+    pub(super) handled: u32,
+    pub(super) sent: u32,
+}
+
+impl Ledger {
+    pub(super) fn new(enabled: Enabled) -> Self {
+        Self { id: enabled.id.filter(|_| enabled.resume), heard: 0, acknowledged: 0, unacknowledged: VecDeque::new() }
+    }
+
+    /// A stanza came.
+    pub(super) fn count(&mut self) {
+        self.heard = self.heard.wrapping_add(1);
+    }
+
+    /// How many came.
+    pub(super) fn heard(&self) -> u32 {
+        self.heard
+    }
+
+    /// A stanza was written.
+    pub(super) fn wrote(&mut self, stanza: Stanza) {
+        self.unacknowledged.push_back(stanza);
+    }
+
+    /// Whether more may be written.
+    pub(super) fn has_room(&self) -> bool {
+        self.unacknowledged.len() < WINDOW
+    }
+
+    /// The server says how many it has taken in.
+    pub(super) fn acknowledge(&mut self, handled: u32) -> Result<(), Miscounted> {
+        let open = u32::try_from(self.unacknowledged.len()).unwrap_or(u32::MAX);
+        let done = handled.wrapping_sub(self.acknowledged);
+        if done > open {
+            return Err(Miscounted { handled, sent: self.acknowledged.wrapping_add(open) });
+        }
+        for _ in 0..done {
+            self.unacknowledged.pop_front();
+        }
+        self.acknowledged = handled;
+        Ok(())
+    }
+
+    /// What it takes to resume the session.
+    pub(super) fn previous(&self) -> Option<Previous> {
+        self.id.clone().map(|id| Previous { id, heard: self.heard })
+    }
+
+    /// The session is over at the server's end, or must not be gone on with.
+    pub(super) fn give_up(&mut self) {
+        self.id = None;
+    }
+
+    /// What the server has not acknowledged, oldest first. After it has said how many it took in, these are the ones that
+    /// it has not seen.
+    pub(super) fn take(&mut self) -> VecDeque<Stanza> {
+        std::mem::take(&mut self.unacknowledged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use xmpp_parsers::message::Message;
+
+    use super::*;
+
+    fn ledger() -> Ledger {
+        Ledger::new(Enabled { id: Some(StreamId("one".to_owned())), location: None, max: None, resume: true })
+    }
+
+    fn stanza(id: u32) -> Stanza {
+        let mut message = Message::new(None);
+        message.id = Some(xmpp_parsers::message::Id(id.to_string()));
+        Stanza::Message(message)
+    }
+
+    fn ids(stanzas: VecDeque<Stanza>) -> Vec<u32> {
+        let id = |stanza| match stanza {
+            Stanza::Message(message) => message.id.unwrap().0.parse().unwrap(),
+            other => panic!("only messages were sent, not {other:?}"),
+        };
+        stanzas.into_iter().map(id).collect()
+    }
+
+    #[test]
+    fn a_count_that_cannot_be_is_refused_and_changes_nothing() {
+        let mut ledger = ledger();
+        (0..3).for_each(|id| ledger.wrote(stanza(id)));
+        assert_eq!(ledger.acknowledge(4), Err(Miscounted { handled: 4, sent: 3 }));
+        ledger.acknowledge(2).unwrap();
+        assert_eq!(ledger.acknowledge(1), Err(Miscounted { handled: 1, sent: 3 }));
+        assert_eq!(ids(ledger.take()), [2]);
+    }
+
+    #[test]
+    fn what_cannot_be_resumed_still_knows_what_was_lost() {
+        let mut ledger = ledger();
+        assert!(ledger.previous().is_some());
+        ledger.wrote(stanza(7));
+        ledger.give_up();
+        assert!(ledger.previous().is_none());
+        assert_eq!(ids(ledger.take()), [7]);
+        let id = Some(StreamId("one".to_owned()));
+        assert!(Ledger::new(Enabled { id, location: None, max: None, resume: false }).previous().is_none());
+    }
+
+    proptest! {
+        /// Across any number of cuts, and across the wrap of the counters, each stanza is either acknowledged or still known.
+        #[test]
+        fn nothing_is_forgotten_and_nothing_is_sent_twice_that_arrived(
+            rounds in proptest::collection::vec((0_u32..20, 0_u32..20), 1..20),
+        ) {
+            let mut ledger = ledger();
+            ledger.acknowledged = u32::MAX - 30;
+            let mut taken_in = ledger.acknowledged;
+            let (mut next, mut arrived, mut waiting) = (0, Vec::new(), VecDeque::new());
+            for (written, lost) in rounds {
+                let mut under_way = Vec::new();
+                waiting.extend((0..written).map(|_| { next += 1; next }));
+                for id in waiting.drain(..) {
+                    ledger.wrote(stanza(id));
+                    under_way.push(id);
+                }
+                under_way.truncate(under_way.len().saturating_sub(lost as usize));
+                taken_in = taken_in.wrapping_add(u32::try_from(under_way.len()).unwrap());
+                arrived.extend(under_way);
+                // The connection is cut, and the session resumed.
+                ledger.acknowledge(taken_in).unwrap();
+                waiting.extend(ids(ledger.take()));
+            }
+            arrived.extend(waiting);
+            prop_assert_eq!(arrived, (1..=next).collect::<Vec<_>>());
+        }
+    }
+}

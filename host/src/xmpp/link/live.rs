@@ -1,0 +1,250 @@
+//! One connection while it lives: stanzas out of the queue and up to the link, and the counting of both (XEP-0198).
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_util::{Sink, SinkExt, Stream, StreamExt as _};
+use tokio::time::{Instant, Sleep};
+use tokio_xmpp::xmlstream::{FallibleStreamElement, ReadError, StreamElementError, XmppStream, XmppStreamElement};
+use xmpp_parsers::csi::{Active, Inactive};
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ping::Ping;
+use xmpp_parsers::sm::{A, HandledCountTooHigh, Nonza as Sm, R};
+use xmpp_parsers::stanza::Stanza;
+use xmpp_parsers::stream_error::StreamError;
+
+use super::ledger::{Ledger, Miscounted};
+use super::{ClientState, RESPONSE_LIMIT};
+use crate::xmpp::connect::Transport;
+use crate::xmpp::intake::{Ending, Lost};
+
+/// Ids of this link's own pings, whose answers nobody awaits: that something comes is all.
+pub(super) const PROBE_PREFIX: &str = "parlor-alive-";
+
+/// A connection that is bound or resumed.
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that is owed, independent of the others")]
+pub(super) struct Live {
+    stream: XmppStream<Transport>,
+    ending: Ending,
+    /// How many acknowledgements the server has asked for and not got.
+    acks_due: u32,
+    /// Stanzas were written since the server was last asked what it has taken in.
+    unasked: bool,
+    /// When it was asked; none = it has answered.
+    asked: Option<Instant>,
+    /// Something came since then.
+    heard: bool,
+    /// Looks at `asked` now and then.
+    patience: Pin<Box<Sleep>>,
+    /// There was silence for long enough to ask whether anybody is there.
+    silent: bool,
+    /// What the server is to be told about whether somebody looks (XEP-0352).
+    state: Option<ClientState>,
+    /// Something was written that may not be on the wire.
+    unflushed: bool,
+}
+
+impl Live {
+    /// Takes over a connection. Must be called within a runtime.
+    pub(super) fn new(stream: XmppStream<Transport>, ending: Ending) -> Self {
+        Self {
+            stream,
+            ending,
+            acks_due: 0,
+            unasked: false,
+            asked: None,
+            heard: false,
+            patience: Box::pin(tokio::time::sleep(RESPONSE_LIMIT)),
+            silent: false,
+            state: None,
+            unflushed: false,
+        }
+    }
+
+    /// Tells the server with the next that is written.
+    pub(super) fn say_state(&mut self, state: ClientState) {
+        self.state = Some(state);
+    }
+
+    /// Why the connection is over.
+    pub(super) fn into_reason(self) -> Lost {
+        let Self { stream, ending, .. } = self;
+        // The transport says why it went when it goes.
+        drop(stream);
+        ending.reason().unwrap_or(Lost::Unknown)
+    }
+
+    /// Writes what is queued, and gives the next stanza; none = the connection is over.
+    pub(super) fn poll(
+        &mut self,
+        queue: &mut VecDeque<Stanza>,
+        ledger: &mut Option<Ledger>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Stanza>> {
+        loop {
+            if let Poll::Ready(Err(error)) = self.poll_write(queue, ledger, cx) {
+                self.ending.note(Lost::Cut { cause: Some(error.to_string()) });
+                return Poll::Ready(None);
+            }
+            if self.is_out_of_patience(cx) {
+                self.ending.note(Lost::TimedOut);
+                return Poll::Ready(None);
+            }
+            let item = ready!(Pin::new(&mut self.stream).poll_next(cx));
+            self.heard = true;
+            match item {
+                Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::Stanza(stanza)))) => {
+                    count(ledger);
+                    return Poll::Ready(Some(stanza));
+                }
+                Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
+                    self.asked = None;
+                    if let Some(Err(miscounted)) = ledger.as_mut().map(|ledger| ledger.acknowledge(h)) {
+                        return Poll::Ready(self.protest(miscounted, cx));
+                    }
+                }
+                Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
+                    // A server that asks where nothing is managed is owed nothing.
+                    if ledger.is_some() {
+                        self.acks_due = self.acks_due.saturating_add(1);
+                    }
+                }
+                Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::StreamError(_)))) => return Poll::Ready(None),
+                Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }))) => {
+                    tracing::debug!("a stanza that the library does not read was dropped");
+                    count(ledger);
+                }
+                Some(Err(ReadError::SoftTimeout)) => {
+                    self.heard = false;
+                    self.silent = true;
+                }
+                // An element that does not belong here, or one that is not what it should be.
+                Some(
+                    Ok(
+                        FallibleStreamElement::Ok(_)
+                        | FallibleStreamElement::Err(StreamElementError::InvalidNonza { .. }),
+                    )
+                    | Err(ReadError::ParseError(_)),
+                ) => {
+                    self.ending.note(Lost::Unreadable);
+                    return Poll::Ready(None);
+                }
+                Some(Err(ReadError::HardError(_) | ReadError::StreamFooterReceived)) | None => {
+                    return Poll::Ready(None);
+                }
+            }
+        }
+    }
+
+    /// Writes what there is to write, as far as the transport and the server's acknowledgements let it.
+    fn poll_write(
+        &mut self,
+        queue: &mut VecDeque<Stanza>,
+        ledger: &mut Option<Ledger>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut stream = Pin::new(&mut self.stream);
+        loop {
+            let may_write = ledger.as_ref().is_none_or(Ledger::has_room) && !queue.is_empty();
+            let asks = self.unasked && self.asked.is_none();
+            if !may_write && !asks && !self.silent && self.acks_due == 0 && self.state.is_none() {
+                break;
+            }
+            ready!(Sink::<&Stanza>::poll_ready(stream.as_mut(), cx))?;
+            self.unflushed = true;
+            if let Some(state) = self.state.take() {
+                match state {
+                    ClientState::Active => stream.as_mut().start_send(&Active)?,
+                    ClientState::Inactive => stream.as_mut().start_send(&Inactive)?,
+                }
+            } else if std::mem::take(&mut self.silent) {
+                if ledger.is_some() {
+                    stream.as_mut().start_send(&R)?;
+                    self.asked.get_or_insert_with(Instant::now);
+                } else {
+                    let id = format!("{PROBE_PREFIX}{:016x}", rand::random::<u64>());
+                    stream.as_mut().start_send(&Stanza::Iq(Iq::from_get(id, Ping)))?;
+                }
+            } else if may_write && let Some(stanza) = queue.pop_front() {
+                match stream.as_mut().start_send(&stanza) {
+                    Ok(()) => {
+                        if let Some(ledger) = ledger {
+                            ledger.wrote(stanza);
+                            self.unasked = true;
+                        }
+                    }
+                    // The library has taken back what it wrote of it.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                        tracing::warn!(%error, "a stanza could not be written");
+                    }
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            } else if asks {
+                stream.as_mut().start_send(&R)?;
+                self.unasked = false;
+                self.heard = false;
+                self.asked = Some(Instant::now());
+            } else if let Some(ledger) = ledger {
+                stream.as_mut().start_send(&A { h: ledger.heard() })?;
+                self.acks_due -= 1;
+            }
+        }
+        if self.unflushed {
+            ready!(Sink::<&Stanza>::poll_flush(stream, cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether the server was asked what it has taken in, and neither answered nor said anything else for too long.
+    fn is_out_of_patience(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(asked) = self.asked else { return false };
+        while self.patience.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            let mut end = asked + RESPONSE_LIMIT;
+            if now >= end {
+                if !std::mem::take(&mut self.heard) {
+                    return true;
+                }
+                self.asked = Some(now);
+                end = now + RESPONSE_LIMIT;
+            }
+            self.patience.as_mut().reset(end);
+        }
+        false
+    }
+
+    /// Ends the stream over a count that cannot be, and says so if that can be said at once.
+    fn protest(&mut self, miscounted: Miscounted, cx: &mut Context<'_>) -> Option<Stanza> {
+        let Miscounted { handled, sent } = miscounted;
+        tracing::warn!(handled, sent, "the server acknowledged what was never sent");
+        let error = StreamError::from(HandledCountTooHigh { h: handled, send_count: sent });
+        let mut stream = Pin::new(&mut self.stream);
+        if let Poll::Ready(Ok(())) = Sink::<&StreamError>::poll_ready(stream.as_mut(), cx)
+            && stream.as_mut().start_send(&error).is_ok()
+        {
+            let _ = Sink::<&StreamError>::poll_flush(stream, cx);
+        }
+        self.ending.note(Lost::Miscounted);
+        None
+    }
+
+    /// Writes what is queued, closes the stream and waits for the server to do the same.
+    pub(super) async fn close(mut self, queue: &mut VecDeque<Stanza>, ledger: &mut Option<Ledger>) {
+        let written = std::future::poll_fn(|cx| self.poll_write(queue, ledger, cx)).await;
+        if written.is_err() || self.stream.shutdown().await.is_err() {
+            return;
+        }
+        while let Some(Ok(_) | Err(ReadError::SoftTimeout | ReadError::ParseError(_))) = self.stream.next().await {}
+        // Lets TLS say its own goodbye, where the other end has not gone.
+        let _ = SinkExt::<&Stanza>::close(&mut self.stream).await;
+    }
+}
+
+fn count(ledger: &mut Option<Ledger>) {
+    if let Some(ledger) = ledger {
+        ledger.count();
+    }
+}

@@ -1,0 +1,277 @@
+//! An echo bot behind connections that break at random, and whether every message was answered once.
+//!
+//! Each account has a way of its own to the server, and somebody on a good way who talks to it without a pause. Which fault
+//! comes when is decided by a seed, so that a run can be had again, as far as the machine's own timing lets it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jid::BareJid;
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_xmpp::Stanza;
+
+use crate::client::{Client, body};
+use crate::faults::{Fault, Faults, Way};
+use crate::host::{Home, Host, Server};
+use crate::plugins;
+use crate::policy::Policy;
+use crate::prosody::Prosody;
+
+/// How long the first log-in may take, and how long the last answers.
+const SOON: Duration = Duration::from_mins(1);
+/// After a silence the host has to notice by itself; then it may take so long until all is answered.
+const AFTER_SILENCE: Duration = Duration::from_secs(150);
+/// How long somebody waits for an answer before the next message goes out.
+const PAUSE: Duration = Duration::from_millis(40);
+/// A connection lives at least so long: one that the host has not even made needs no cutting.
+const LEAST_LIFE: Duration = Duration::from_millis(1_500);
+const LONGEST_LIFE: Duration = Duration::from_millis(3_500);
+
+/// What to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// How often a connection breaks, in all.
+    pub cuts: usize,
+    /// How many accounts share that.
+    pub accounts: usize,
+    /// How connections reach the server.
+    pub transport: Transport,
+    /// One connection of each account also falls silent.
+    pub silence: bool,
+    /// What decides about faults.
+    pub seed: u64,
+}
+
+/// How connections reach the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP, and then STARTTLS.
+    StartTls,
+    /// TLS at once.
+    Direct,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How often each fault came.
+    pub faults: BTreeMap<Fault, usize>,
+    /// Messages that were sent.
+    pub sent: usize,
+    /// Messages without an answer.
+    pub lost: usize,
+    /// Answers beyond the first.
+    pub doubled: usize,
+    /// How often a session was gone on with.
+    pub resumed: usize,
+    /// How often one was begun, the first ones not counted.
+    pub anew: usize,
+    /// The longest time from a fault to the next answer.
+    pub longest: Duration,
+}
+
+impl Report {
+    fn add(&mut self, other: Self) {
+        for (fault, count) in other.faults {
+            *self.faults.entry(fault).or_default() += count;
+        }
+        self.sent += other.sent;
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.longest = self.longest.max(other.longest);
+    }
+
+    /// Whether every message was answered, and once.
+    pub fn is_good(&self) -> bool {
+        self.lost == 0 && self.doubled == 0 && self.sent > 0
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "fault      times")?;
+        for (fault, count) in &self.faults {
+            let name = match fault {
+                Fault::Close => "closed",
+                Fault::Reset => "reset",
+                Fault::Silence => "silent",
+            };
+            writeln!(f, "{name:<8} {count:>7}")?;
+        }
+        writeln!(f, "sessions resumed {}, begun anew {}", self.resumed, self.anew)?;
+        writeln!(f, "longest time without an answer {:.1} s", self.longest.as_secs_f64())?;
+        write!(f, "lost {} · doubled {} · of {}", self.lost, self.doubled, self.sent)
+    }
+}
+
+/// Does it, on a Prosody of its own.
+pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> {
+    let prosody = Prosody::start().await?;
+    let mut home = Home::new()?;
+    let mut lines = Vec::new();
+    for number in 0..plan.accounts {
+        let account = prosody.fresh_account("bot")?;
+        let ports = prosody.ports();
+        let server = match plan.transport {
+            Transport::StartTls => ports.starttls,
+            Transport::Direct => ports.direct,
+        };
+        let faults = Faults::before(server).await?;
+        let way = match plan.transport {
+            Transport::StartTls => Server::StartTls(faults.port(), prosody.certificate()),
+            Transport::Direct => Server::Direct(faults.port(), prosody.certificate()),
+        };
+        home.add_account(&format!("bot{number}"), &account, way)?;
+        let mut client = Client::login(&prosody.connector()?, &prosody.fresh_account("juliet")?, "balcony").await?;
+        client.available().await?;
+        lines.push((account.jid, faults, client));
+    }
+    let echo = home
+        .install("echo", &plugins::built("echo")?)?
+        .grant("messages.read", &["*"])
+        .grant("messages.send", &["*"])
+        .grant("rooms.send", &["*"])
+        .limit("messages_per_second", 10_000)
+        .set("answer_late", true);
+    home.set_policy(&Policy::default().with("echo", echo))?;
+    let mut host = home.start()?;
+    host.wait_count("account connected", &[], plan.accounts, SOON).await?;
+    let mut running = JoinSet::new();
+    let (struck, mut strikes) = tokio::sync::mpsc::unbounded_channel();
+    for (number, (bot, faults, client)) in lines.into_iter().enumerate() {
+        let cuts = plan.cuts / plan.accounts + usize::from(number < plan.cuts % plan.accounts);
+        let random = SmallRng::seed_from_u64(plan.seed.wrapping_add(number as u64));
+        running.spawn(Line { bot, faults, client, random, struck: struck.clone(), silence: plan.silence }.run(cuts));
+    }
+    drop(struck);
+    let mut count = 0;
+    while let Some(()) = strikes.recv().await {
+        count += 1;
+        progress(count);
+    }
+    let mut report = Report::default();
+    while let Some(line) = running.join_next().await {
+        report.add(line.context("a line broke")??);
+    }
+    report.resumed = host.lines("connection resumed", &[]).len();
+    report.anew = host.lines("account connected", &[]).len().saturating_sub(plan.accounts);
+    stop(&mut host).await?;
+    Ok(report)
+}
+
+async fn stop(host: &mut Host) -> Result<()> {
+    let status = host.stop(SOON).await?;
+    anyhow::ensure!(status.success(), "the host ended with {status}\n{}", host.log().tail());
+    Ok(())
+}
+
+/// A bot, its way to the server, and who talks to it.
+struct Line {
+    bot: BareJid,
+    faults: Faults,
+    client: Client,
+    random: SmallRng,
+    struck: tokio::sync::mpsc::UnboundedSender<()>,
+    silence: bool,
+}
+
+impl Line {
+    async fn run(mut self, cuts: usize) -> Result<Report> {
+        let mut report = Report::default();
+        let mut answers: Vec<usize> = Vec::new();
+        let mut last_answer = Instant::now();
+        for cut in 0..cuts {
+            let way = self.way();
+            self.faults.set(way);
+            let life = self.random.random_range(LEAST_LIFE..LONGEST_LIFE);
+            self.talk(life, &mut answers, &mut last_answer, &mut report).await?;
+            let fault = match self.random.random_range(0..2) {
+                _ if self.silence && cut + 1 == cuts => Fault::Silence,
+                0 => Fault::Close,
+                _ => Fault::Reset,
+            };
+            // In the middle of something, not between two messages.
+            self.say(&mut answers).await?;
+            self.faults.strike(fault);
+            *report.faults.entry(fault).or_default() += 1;
+            let _ = self.struck.send(());
+        }
+        self.faults.set(Way::default());
+        let patience = if self.silence { AFTER_SILENCE } else { SOON };
+        let end = Instant::now() + patience;
+        while answers.contains(&0) && Instant::now() < end {
+            self.hear(&mut answers, &mut last_answer, &mut report).await?;
+        }
+        // What comes twice comes soon after.
+        let end = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < end {
+            self.hear(&mut answers, &mut last_answer, &mut report).await?;
+        }
+        report.sent = answers.len();
+        report.lost = answers.iter().filter(|count| **count == 0).count();
+        report.doubled = answers.iter().map(|count| count.saturating_sub(1)).sum();
+        Ok(report)
+    }
+
+    /// How the next connection is carried: most as they come, some slowly, some in crumbs, and some end at a byte that
+    /// nobody chose, perhaps in the middle of the log-in.
+    fn way(&mut self) -> Way {
+        match self.random.random_range(0..6) {
+            0 => Way { delay: Duration::from_millis(self.random.random_range(1..20)), ..Way::default() },
+            1 => Way { piece: Some(self.random.random_range(1..64)), ..Way::default() },
+            2 => Way { limit: Some((self.random.random_range(1..20_000), Fault::Reset)), ..Way::default() },
+            _ => Way::default(),
+        }
+    }
+
+    async fn talk(
+        &mut self,
+        time: Duration,
+        answers: &mut Vec<usize>,
+        last: &mut Instant,
+        report: &mut Report,
+    ) -> Result<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.say(answers).await?;
+            self.hear(answers, last, report).await?;
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, answers: &mut Vec<usize>) -> Result<()> {
+        self.client.chat(self.bot.clone(), &format!("message {}", answers.len())).await?;
+        answers.push(0);
+        Ok(())
+    }
+
+    /// Takes in what comes until a moment passes without anything.
+    async fn hear(&mut self, answers: &mut [usize], last: &mut Instant, report: &mut Report) -> Result<()> {
+        let number = |stanza: &Stanza| match stanza {
+            Stanza::Message(message) => body(message)?.strip_prefix("message ")?.parse::<usize>().ok(),
+            _ => None,
+        };
+        loop {
+            let before = self.client.received().len();
+            match self.client.wait_for("an answer", PAUSE, number).await {
+                Ok(number) => {
+                    *answers.get_mut(number).context("an answer to nothing")? += 1;
+                    report.longest = report.longest.max(last.elapsed());
+                    *last = Instant::now();
+                    self.client.forget();
+                }
+                // Something else came, or nothing did.
+                Err(_) if self.client.received().len() > before => self.client.forget(),
+                Err(_) => {
+                    sleep(Duration::ZERO).await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! `parlor status`, `logs` and `explain`, and the socket below them.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+
+use parlor_tests::log::Mark;
+use parlor_tests::plugins::built;
+use parlor_tests::policy::Policy;
+use parlor_tests::process::{Process, Signal};
+
+use super::{SOON, echo, ended, home, juliet, start};
+
+#[tokio::test]
+async fn status_shows_accounts_and_plugins_with_what_they_use() {
+    let (home, bot) = home().await;
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    let mut juliet = juliet().await;
+    juliet.chat(bot.jid.clone(), "hear me").await.unwrap();
+    juliet.wait_body(&bot.jid, "hear me", SOON).await.unwrap();
+
+    let json = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!(json["running"], true);
+    assert_eq!(json["host"]["pid"], host.id());
+    assert_eq!(json["accounts"][0]["connection"], "connected");
+    assert!(json["accounts"][0]["jid"].as_str().unwrap().starts_with(&format!("{}/", bot.jid)), "{json}");
+    let plugin = &json["plugins"][0];
+    assert_eq!(
+        (&plugin["id"], &plugin["account"], &plugin["state"]),
+        (&"echo".into(), &"main".into(), &"running".into())
+    );
+    assert_eq!((&plugin["version"], &plugin["restarts"]), (&"0.1.0".into(), &0.into()));
+    assert_eq!(plugin["usage"]["sent"], 1);
+    assert!(plugin["usage"]["memory"].as_u64().unwrap() >= 64 << 10, "{plugin}");
+    assert!(plugin["usage"]["memory_limit"].as_u64().unwrap() > plugin["usage"]["memory"].as_u64().unwrap());
+
+    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    for word in ["PLUGIN", "echo", "running", "main", "connected", &bot.jid.to_string(), &host.id().to_string()] {
+        assert!(screen.contains(word), "no {word} in\n{screen}");
+    }
+    assert!(!screen.contains('\x1b'), "colours where no terminal is: {screen:?}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_does_not_run_is_shown_with_its_reason() {
+    let (home, _) = home().await;
+    let broken = home.install("broken", &built("unruly").unwrap()).unwrap().set("behaviour", "initialize-fails");
+    let mut off = echo(&home);
+    off.enabled = false;
+    let greedy = home.install("greedy", &built("echo").unwrap()).unwrap();
+    let policy = Policy::default().with("broken", broken).with("off", off).with("greedy", greedy);
+    let _host = start(&home, &policy).await;
+    let json = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    let of = |id: &str| json["plugins"].as_array().unwrap().iter().find(|one| one["id"] == id).unwrap().clone();
+    assert_eq!((&of("broken")["state"], &of("broken")["reason"]), (&"refused".into(), &"failed to order".into()));
+    assert_eq!(of("off")["state"], "disabled");
+    assert_eq!(of("greedy")["state"], "refused");
+    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    assert!(screen.contains("broken on main: failed to order"), "{screen}");
+    assert!(screen.contains("greedy: greedy needs what was not granted"), "{screen}");
+}
+
+#[tokio::test]
+async fn a_stopped_host_is_said_to_be_stopped_and_its_left_over_socket_is_replaced() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
+    let says_so = "no host runs with the data folder data; `parlor run` starts one";
+    for arguments in [&["status"][..], &["logs"], &["logs", "-f", "echo"]] {
+        let finished = ended(home.run(arguments).await.unwrap(), 4);
+        assert_eq!(finished.stderr, format!("parlor: {says_so}\n"));
+    }
+    let json = ended(home.run(&["status", "--json"]).await.unwrap(), 4).json().unwrap();
+    assert_eq!((&json["running"], &json["plugins"][0]["state"]), (&false.into(), &"unknown".into()));
+
+    let mut host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    ended(home.run(&["status"]).await.unwrap(), 0);
+    let socket = home.path().join("data/control.sock");
+    assert_eq!(socket.symlink_metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(home.path().join("data").metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    host.signal(Signal::Kill).unwrap();
+    host.ended(SOON).await.unwrap();
+    assert!(socket.exists(), "it was killed, so it left its socket behind");
+    ended(home.run(&["status"]).await.unwrap(), 4);
+
+    let mut host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    ended(home.run(&["status"]).await.unwrap(), 0);
+    assert!(host.stop(SOON).await.unwrap().success());
+    assert!(!socket.exists(), "it was stopped, so it took its socket along");
+    ended(home.run(&["status"]).await.unwrap(), 4);
+}
+
+#[tokio::test]
+async fn a_data_folder_with_a_long_name_has_a_socket_too() {
+    let (home, _) = home().await;
+    let data = home.path().join("d".repeat(120));
+    let data = data.to_str().unwrap();
+    home.set_policy(&Policy::default()).unwrap();
+    let command = home.command(["run", "--log-format", "json", "--data", data]).unwrap();
+    let process = Process::start("parlor", command).unwrap();
+    process
+        .log()
+        .wait("ready", &mut Mark::default(), SOON, |line| line.contains("account connected").then_some(()))
+        .await
+        .unwrap();
+    ended(home.run(&["status", "--data", data]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn logs_are_shown_by_plugin_and_level_and_followed() {
+    let (home, bot) = home().await;
+    let quiet = home.install("quiet", &built("unruly").unwrap()).unwrap().set("behaviour", "");
+    let host = start(&home, &Policy::default().with("echo", echo(&home)).with("quiet", quiet)).await;
+    let all = ended(home.run(&["logs"]).await.unwrap(), 0).stdout;
+    assert!(all.contains("echo@main plugin running") && all.contains("quiet@main plugin running"), "{all}");
+    let echo_alone = ended(home.run(&["logs", "echo"]).await.unwrap(), 0).stdout;
+    assert!(echo_alone.contains("echo@main plugin running") && !echo_alone.contains("quiet@main"), "{echo_alone}");
+    assert_eq!(ended(home.run(&["logs", "--level", "error"]).await.unwrap(), 0).stdout, "");
+    assert_eq!(ended(home.run(&["logs", "-n", "1"]).await.unwrap(), 0).stdout.lines().count(), 1);
+    let unknown = ended(home.run(&["logs", "-f", "ehco"]).await.unwrap(), 1);
+    assert!(unknown.stderr.starts_with("parlor: there is no plugin ehco"), "{unknown:?}");
+
+    let follow = home.command(["logs", "-f", "--json", "-n", "0", "quiet"]).unwrap();
+    let follow = Process::start("follow", follow).unwrap();
+    // The follower has its first look behind it when another one that came later is served.
+    ended(home.run(&["logs", "-n", "0"]).await.unwrap(), 0);
+    home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
+    host.reload().unwrap();
+    let mut mark = Mark::default();
+    let line =
+        follow.log().wait("its end", &mut mark, SOON, |line| line.contains("plugin stopped").then(|| line.to_owned()));
+    let line: serde_json::Value = serde_json::from_str(&line.await.unwrap()).unwrap();
+    assert_eq!((&line["fields"]["plugin"], &line["level"]), (&"quiet".into(), &"info".into()));
+    assert!(!follow.log().all().iter().any(|line| line.contains(&bot.password)));
+}
+
+#[tokio::test]
+async fn explain_says_what_was_denied_and_what_would_allow_it() {
+    let (home, _) = home().await;
+    let entry = echo(&home).grant("messages.send", &["nobody@nowhere.invalid"]);
+    let host = start(&home, &Policy::default().with("echo", entry)).await;
+    let prosody = crate::house::prosody().await;
+    let account = prosody.fresh_account("romeo").unwrap();
+    let connector = prosody.connector().unwrap();
+    let mut romeo = parlor_tests::client::Client::login(&connector, &account, "garden").await.unwrap();
+    romeo.available().await.unwrap();
+    let bot = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
+    let bot: jid::Jid = bot["accounts"][0]["jid"].as_str().unwrap().parse().unwrap();
+    romeo.chat(bot.to_bare(), "hear me").await.unwrap();
+    host.wait_count("call denied", &[("plugin", "echo")], 1, SOON).await.unwrap();
+
+    let json = ended(home.run(&["explain", "echo", "chats.send", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!((&json["about"]["permission"], &json["about"]["allowed"]), (&"messages.send".into(), &true.into()));
+    let denied = &json["denied"][0];
+    assert_eq!(denied["permission"], "messages.send");
+    assert!(denied["scope"].as_str().unwrap().starts_with(&account.jid.to_string()), "{json}");
+    assert!(denied["hint"].as_str().unwrap().contains("[plugin.echo.grants]"), "{json}");
+
+    let text = ended(home.run(&["explain", "echo"]).await.unwrap(), 0).stdout;
+    for words in ["echo may:", "messages.send", "granted for nobody@nowhere.invalid", "denied lately:"] {
+        assert!(text.contains(words), "no {words} in\n{text}");
+    }
+    let text = ended(home.run(&["explain", "echo", "contacts.get-all"]).await.unwrap(), 0).stdout;
+    assert!(text.starts_with("contacts.get-all: no, it needs contacts.read, which echo does not ask for"), "{text}");
+    let text = ended(home.run(&["explain", "echo", "timers.sleep"]).await.unwrap(), 0).stdout;
+    assert!(text.starts_with("timers.sleep: yes, it needs no permission"), "{text}");
+    let error = ended(home.run(&["explain", "echo", "chats.sned"]).await.unwrap(), 1).stderr;
+    assert!(error.contains("did you mean \"chats.send\"?"), "{error}");
+    let error = ended(home.run(&["explain", "ehco"]).await.unwrap(), 1).stderr;
+    assert!(error.contains("did you mean \"echo\"?"), "{error}");
+}
+
+#[tokio::test]
+async fn the_socket_speaks_http_and_refuses_what_it_does_not_know() {
+    let (home, _) = home().await;
+    let _host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    ended(home.run(&["status"]).await.unwrap(), 0);
+    let ask = |request: &str| {
+        let mut stream = UnixStream::connect(home.path().join("data/control.sock")).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let status = ask("GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(status.starts_with("HTTP/1.1 200 OK\r\n") && status.contains("\r\nparlor-control: 1\r\n"), "{status}");
+    for (request, code) in [
+        ("GET /v1/nothing HTTP/1.1\r\n\r\n", "404"),
+        ("DELETE /v1/status HTTP/1.1\r\n\r\n", "405"),
+        ("GET /v1/reload HTTP/1.1\r\n\r\n", "405"),
+        ("GET /v1/plugins/../x HTTP/1.1\r\n\r\n", "404"),
+        ("GET /v1/plugins/ECHO HTTP/1.1\r\n\r\n", "400"),
+        ("GET /v1/plugins/nobody HTTP/1.1\r\n\r\n", "404"),
+        ("POST /v1/plugins/nobody/restart HTTP/1.1\r\n\r\n", "404"),
+        ("GET /v1/logs?level=loud HTTP/1.1\r\n\r\n", "400"),
+        ("nonsense\r\n\r\n", "400"),
+    ] {
+        let answer = ask(request);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{request:?}: {answer}");
+        assert!(answer.contains("{\"error\":\""), "{answer}");
+    }
+    let restarted = ask("POST /v1/plugins/echo/restart HTTP/1.1\r\n\r\n");
+    assert!(restarted.contains("\"state\":\"running\""), "{restarted}");
+}

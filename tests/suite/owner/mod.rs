@@ -1,0 +1,56 @@
+//! The owner's side: what the command line says of a house and does to it, running and stopped, as a user calls it.
+
+mod control;
+mod plugin;
+
+use std::time::Duration;
+
+use parlor_tests::client::Client;
+use parlor_tests::host::{Finished, Home, Host, Server};
+use parlor_tests::policy::{Entry, Policy};
+use parlor_tests::prosody::Account;
+
+use crate::house::prosody;
+
+/// How long anything here may take. Much less is usual.
+const SOON: Duration = Duration::from_mins(1);
+
+/// A host's folder with one account, `main`, on the suite's server.
+async fn home() -> (Home, Account) {
+    let prosody = prosody().await;
+    let account = prosody.fresh_account("bot").unwrap();
+    let mut home = Home::new().unwrap();
+    home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
+    (home, account)
+}
+
+/// The plugin that answers, with what it needs.
+fn echo(home: &Home) -> Entry {
+    let echo = home.install("echo", &parlor_tests::plugins::built("echo").unwrap()).unwrap();
+    echo.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"])
+}
+
+/// Starts the host of this folder, and returns when it is connected and listens to its owner.
+async fn start(home: &Home, policy: &Policy) -> Host {
+    home.set_policy(policy).unwrap();
+    let host = home.start().unwrap();
+    host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+    host
+}
+
+/// Runs a command that has to end with this code.
+#[track_caller]
+fn ended(finished: Finished, code: i32) -> Finished {
+    assert_eq!(finished.code, Some(code), "{finished:#?}");
+    assert!(!finished.stderr.contains("panicked"), "{finished:#?}");
+    finished
+}
+
+/// Somebody who writes to the bot.
+async fn juliet() -> Client {
+    let prosody = prosody().await;
+    let account = prosody.fresh_account("juliet").unwrap();
+    let mut juliet = Client::login(&prosody.connector().unwrap(), &account, "balcony").await.unwrap();
+    juliet.available().await.unwrap();
+    juliet
+}

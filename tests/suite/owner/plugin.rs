@@ -1,0 +1,341 @@
+//! `parlor plugin`: a stranger's file is installed, changed and taken out, on a running host and on a stopped one.
+
+use parlor_tests::component::with_manifest;
+use parlor_tests::host::{Home, Host};
+use parlor_tests::plugins::{built, digest_of};
+use parlor_tests::policy::Policy;
+use serde_json::Value;
+
+use super::{SOON, ended, home, juliet, start};
+
+/// What echo asks for, by flags.
+const GRANTS: [&str; 3] = ["--grant=messages.read", "--grant=messages.send", "--grant=rooms.send"];
+
+/// A file of echo in this version, with further lines of its manifest.
+fn file(home: &Home, name: &str, version: &str, more: &str) -> String {
+    let edit = |manifest: &str| {
+        let text = manifest.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
+        text.replacen("[permissions]\n", &format!("[permissions]\n{more}\n"), 1)
+    };
+    let bytes = with_manifest(&built("echo").unwrap().bytes().unwrap(), edit).unwrap();
+    let path = home.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn policy(home: &Home) -> String {
+    std::fs::read_to_string(home.path().join("plugins.toml")).unwrap()
+}
+
+fn entry(home: &Home, id: &str) -> toml::Table {
+    let table: toml::Table = policy(home).parse().unwrap();
+    table["plugin"][id].as_table().unwrap().clone()
+}
+
+async fn run(home: &Home, arguments: &[&str], code: i32) -> parlor_tests::host::Finished {
+    ended(home.run(&[&["plugin"], arguments].concat()).await.unwrap(), code)
+}
+
+/// Installs echo with all that it asks for.
+async fn add(home: &Home) {
+    let file = file(home, "echo.wasm", "0.1.0", "");
+    run(home, &[&["add", &file, "--yes"], &GRANTS[..]].concat(), 0).await;
+}
+
+async fn state(home: &Home, id: &str) -> Value {
+    let json = home.run(&["status", "--json"]).await.unwrap().json().unwrap();
+    json["plugins"].as_array().unwrap().iter().find(|one| one["id"] == id).cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_plugin_is_installed_on_a_stopped_host_and_runs_when_it_starts() {
+    let (home, bot) = home().await;
+    home.write("plugins.toml", "# mine\n").unwrap();
+    let file = file(&home, "echo.wasm", "0.1.0", "");
+    let finished = run(&home, &[&["add", &file, "--yes"], &GRANTS[..]].concat(), 0).await;
+    let end = "echo 0.1.0 is installed; the host is stopped; it counts when it starts\n";
+    assert!(finished.stdout.ends_with(end), "{}", finished.stdout);
+    assert!(finished.stdout.contains("messages.send     medium  Sends private messages"), "{}", finished.stdout);
+    let entry = entry(&home, "echo");
+    let digest = digest_of(&std::fs::read(&file).unwrap());
+    assert_eq!((entry["digest"].as_str(), entry["version"].as_str()), (Some(&*digest), Some("0.1.0")));
+    assert_eq!(entry["source"].as_str(), Some("echo.wasm"));
+    assert_eq!(entry["grants"]["messages.read"][0].as_str(), Some("*"));
+    assert!(policy(&home).starts_with("# mine\n\n[plugin.echo]\n"), "{}", policy(&home));
+
+    // What was installed is kept: its source may go, or be changed by whoever.
+    std::fs::write(&file, "something else").unwrap();
+    let host = home.start().unwrap();
+    host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let mut juliet = juliet().await;
+    juliet.chat(bot.jid.clone(), "hear me").await.unwrap();
+    juliet.wait_body(&bot.jid, "hear me", SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plugin_is_installed_changed_and_removed_while_the_stream_stays_up() {
+    let (home, bot) = home().await;
+    let host = start(&home, &Policy::default()).await;
+    let mut juliet = juliet().await;
+    let file = file(&home, "echo.wasm", "0.1.0", "");
+    let added = run(&home, &[&["add", &file, "--yes", "--json", "--account", "main"], &GRANTS[..]].concat(), 0).await;
+    let json = added.json().unwrap();
+    assert_eq!((&json["host"], &json["plugins"][0]["state"]), (&"applied".into(), &"running".into()));
+    juliet.chat(bot.jid.clone(), "one").await.unwrap();
+    juliet.wait_body(&bot.jid, "one", SOON).await.unwrap();
+
+    run(&home, &["disable", "echo"], 0).await;
+    assert_eq!(state(&home, "echo").await["state"], "disabled");
+    assert!(run(&home, &["disable", "echo"], 0).await.stdout.starts_with("echo is disabled already"));
+    run(&home, &["enable", "echo"], 0).await;
+    assert_eq!(state(&home, "echo").await["state"], "running");
+    juliet.chat(bot.jid.clone(), "two").await.unwrap();
+    juliet.wait_body(&bot.jid, "two", SOON).await.unwrap();
+
+    let list = run(&home, &["list", "--json"], 0).await.json().unwrap();
+    assert_eq!(
+        (&list[0]["id"], &list[0]["states"][0], &list[0]["accounts"][0]),
+        (&"echo".into(), &"running".into(), &"main".into())
+    );
+    assert!(run(&home, &["list"], 0).await.stdout.contains("echo    0.1.0    yes      main      running"));
+
+    run(&home, &["remove", "echo", "--yes"], 0).await;
+    assert_eq!(state(&home, "echo").await, Value::Null);
+    assert!(!policy(&home).contains("echo"));
+    assert_eq!(std::fs::read_dir(home.path().join("data/components")).unwrap().count(), 0);
+    assert_eq!(host.lines("account connected", &[]).len(), 1);
+}
+
+#[tokio::test]
+async fn a_grant_and_its_end_count_at_once_on_the_running_plugin() {
+    let (home, bot) = home().await;
+    let host = start(&home, &Policy::default()).await;
+    add(&home).await;
+    let since = state(&home, "echo").await["usage"]["since"].clone();
+    let mut juliet = juliet().await;
+    juliet.chat(bot.jid.clone(), "one").await.unwrap();
+    juliet.wait_body(&bot.jid, "one", SOON).await.unwrap();
+
+    run(&home, &["grant", "echo", "messages.send=nobody@nowhere.invalid"], 0).await;
+    run(&home, &["revoke", "echo", "messages.send=*"], 0).await;
+    assert_eq!(entry(&home, "echo")["grants"]["messages.send"], toml::Value::from(vec!["nobody@nowhere.invalid"]));
+    juliet.chat(bot.jid.clone(), "two").await.unwrap();
+    host.wait_count("call denied", &[("plugin", "echo"), ("permission", "messages.send")], 1, SOON).await.unwrap();
+    run(&home, &["grant", "echo", "messages.send=@localhost"], 0).await;
+    juliet.chat(bot.jid.clone(), "three").await.unwrap();
+    juliet.wait_body(&bot.jid, "three", SOON).await.unwrap();
+    // The very instance that ran before.
+    assert_eq!(state(&home, "echo").await["usage"]["since"], since);
+    assert_eq!(host.lines("plugin running", &[]).len(), 1);
+
+    // Without what it cannot do without it does not run.
+    let revoked = run(&home, &["revoke", "echo", "messages.send"], 0).await;
+    assert!(
+        revoked.stdout.contains("echo cannot do without messages.send, so it does not run any more"),
+        "{revoked:?}"
+    );
+    assert_eq!(state(&home, "echo").await["state"], "refused");
+    let granted = run(&home, &["grant", "echo", "messages.send"], 0).await;
+    assert!(granted.stdout.contains("echo on main is running"), "{granted:?}");
+
+    let unasked = run(&home, &["grant", "echo", "stanza.send"], 1).await;
+    assert!(unasked.stderr.contains("echo does not ask for stanza.send, so it would not get it"), "{unasked:?}");
+    let nothing = run(&home, &["revoke", "echo", "messages.send=a@b.example"], 1).await;
+    assert!(nothing.stderr.contains("was not granted messages.send for a@b.example"), "{nothing:?}");
+    assert_eq!(run(&home, &["grant", "echo", "messages.sned"], 2).await.stdout, "");
+}
+
+#[tokio::test]
+async fn an_update_that_asks_for_more_waits_for_consent_and_can_be_taken_back() {
+    let (home, bot) = home().await;
+    let _host = start(&home, &Policy::default()).await;
+    add(&home).await;
+    let more = "\"contacts.read\" = { reason = \"to know \\u001b[31mwho\" }\n\"status.read\" = { reason = \"to see\", optional = true }";
+    let new = file(&home, "new.wasm", "0.2.0", more);
+    let check = run(&home, &["update", "echo", &new, "--check", "--json"], 0).await.json().unwrap();
+    assert_eq!(check["permissions"]["new"], serde_json::json!(["contacts.read", "status.read"]));
+    let check = run(&home, &["update", "echo", &new, "--check"], 0).await.stdout;
+    assert!(check.contains("echo: 0.1.0 → 0.2.0\n") && check.contains("to know \\u{1b}[31mwho"), "{check}");
+
+    let before = policy(&home);
+    let declined = run(&home, &["update", "echo", &new], 3).await;
+    assert!(declined.stderr.contains("nobody can be asked here, so echo 0.1.0 goes on"), "{declined:?}");
+    let declined = run(&home, &["update", "echo", &new, "--yes"], 3).await;
+    assert!(declined.stderr.contains("to grant it: --grant contacts.read"), "{declined:?}");
+    assert_eq!(policy(&home), before);
+    assert_eq!(state(&home, "echo").await["version"], "0.1.0");
+
+    run(&home, &["update", "echo", &new, "--yes", "--grant", "contacts.read"], 0).await;
+    assert_eq!(
+        (&state(&home, "echo").await["version"], &state(&home, "echo").await["state"]),
+        (&"0.2.0".into(), &"running".into())
+    );
+    assert_eq!(entry(&home, "echo")["source"].as_str(), Some("new.wasm"));
+    assert!(run(&home, &["update", "echo"], 0).await.stdout.contains("is the newest there is"));
+
+    let older = file(&home, "older.wasm", "0.1.9", "");
+    let refused = run(&home, &["update", "echo", &older, "--yes"], 1).await;
+    assert!(refused.stderr.contains("echo has version 0.2.0, this file has 0.1.9"), "{refused:?}");
+    let other = built("greeter").unwrap().file;
+    let refused = run(&home, &["update", "echo", other.to_str().unwrap(), "--yes"], 1).await;
+    assert!(
+        refused.stderr.contains("echo is the plugin “echo” of its author, but this file is “greeter”"),
+        "{refused:?}"
+    );
+
+    std::fs::remove_file(&new).unwrap();
+    run(&home, &["rollback", "echo", "--yes"], 0).await;
+    assert_eq!(state(&home, "echo").await["version"], "0.1.0");
+    assert!(run(&home, &["rollback", "echo", "--yes"], 1).await.stderr.contains("no earlier version of echo is kept"));
+    run(&home, &["rollback", "echo", "--yes", "--to", "0.2.0"], 0).await;
+    assert_eq!(state(&home, "echo").await["version"], "0.2.0");
+    let unknown = run(&home, &["rollback", "echo", "--yes", "--to", "7"], 1).await;
+    assert!(unknown.stderr.contains("echo has no version 7; kept are 0.1.0"), "{unknown:?}");
+    let gone = run(&home, &["update", "echo"], 1).await;
+    assert!(gone.stderr.contains("new.wasm cannot be read"), "{gone:?}");
+    let mut juliet = juliet().await;
+    juliet.chat(bot.jid.clone(), "still here").await.unwrap();
+    juliet.wait_body(&bot.jid, "still here", SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn without_a_terminal_nothing_is_installed_that_was_not_agreed_to() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let before = policy(&home);
+    let file = file(&home, "echo.wasm", "0.1.0", "");
+    let refused = run(&home, &["add", &file], 3).await;
+    assert!(refused.stderr.contains("nobody can be asked here; give --yes"), "{refused:?}");
+    let refused = run(&home, &["add", &file, "--yes", "--grant", "messages.read"], 3).await;
+    let flags = "echo cannot do without what was not granted; to grant it: --grant messages.send --grant rooms.send";
+    assert!(refused.stderr.contains(flags), "{refused:?}");
+    for (arguments, code, words) in [
+        (vec!["add", &file, "--yes", "--grant", "stanza.send"], 1, "echo does not ask for stanza.send"),
+        (vec!["add", &file, "--yes", "--grant-all", "--account", "nobody"], 1, "there is no account nobody"),
+        (vec!["add", &file, "--yes", "--grant-all", "--id", "../x"], 2, "cannot be a plugin's id"),
+        (vec!["add", &file, "--yes", "--grant", "messages.send=@@"], 1, "is no address"),
+        (vec!["add", "nothing.wasm", "--yes"], 1, "nothing.wasm cannot be read"),
+        (vec!["add", "parlor.toml", "--yes"], 1, "the file is not WebAssembly"),
+        (vec!["update", "echo"], 1, "there is no plugin echo in plugins.toml"),
+        (vec!["remove", "echo"], 1, "there is no plugin echo"),
+        (vec!["enable", "echo"], 1, "there is no plugin echo"),
+        (vec!["rollback", "echo"], 1, "there is no plugin echo"),
+        (vec!["inspect", "echo"], 1, "there is no plugin echo"),
+    ] {
+        let refused = run(&home, &arguments, code).await;
+        assert!(refused.stderr.contains(words), "{arguments:?}: {refused:?}");
+    }
+    assert_eq!(policy(&home), before);
+    assert!(!home.path().join("data").exists(), "what was refused left something behind");
+}
+
+#[tokio::test]
+async fn a_policy_file_decides_and_is_checked() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let file = file(&home, "echo.wasm", "0.1.0", "");
+    let grants =
+        "[grants]\n\"messages.read\" = [\"*\"]\n\"messages.send\" = [\"contacts\"]\n\"rooms.send\" = [\"*\"]\n";
+    for (text, words) in [
+        ("grant = 1\n", "unknown key \"grant\""),
+        ("[grants]\n\"messages.send\" = true\n", "needs to know for what"),
+        ("[limits]\nmemory = \"1 B\"\n", "the limit `memory` has to be from 64 KiB"),
+        ("[settings]\nnothing = 1\n", "has no setting `nothing`"),
+        ("[grants\n", "is not TOML"),
+    ] {
+        let text = if text.starts_with("[grants") || text.starts_with("grant =") {
+            text.to_owned()
+        } else {
+            format!("{grants}{text}")
+        };
+        home.write("decision.toml", &text).unwrap();
+        let refused = run(&home, &["add", &file, "--yes", "--policy", "decision.toml"], 1).await;
+        assert!(refused.stderr.contains(words), "{text}: {refused:?}");
+    }
+    home.write("decision.toml", &format!("accounts = [\"main\"]\n{grants}[limits]\nmemory = \"8 MiB\"\n")).unwrap();
+    run(&home, &["add", &file, "--yes", "--policy", "decision.toml", "--id", "parrot", "--disabled"], 0).await;
+    let entry = entry(&home, "parrot");
+    assert_eq!((entry["enabled"].as_bool(), entry["limits"]["memory"].as_str()), (Some(false), Some("8 MiB")));
+    assert_eq!(entry["grants"]["messages.send"][0].as_str(), Some("contacts"));
+    // A twin of it has to be meant.
+    let twin = run(&home, &["add", &file, "--yes", "--grant-all", "--id", "parr0t"], 0).await;
+    assert!(twin.stdout.contains("parr0t 0.1.0 is installed"));
+    let taken = run(&home, &["add", &file, "--yes", "--grant-all", "--id", "parrot"], 1).await;
+    assert!(taken.stderr.contains("there is a plugin parrot already"), "{taken:?}");
+    home.set_policy(&Policy::default().with("ech0", super::echo(&home))).unwrap();
+    let alike = run(&home, &["add", &file, "--yes", "--grant-all"], 1).await;
+    assert!(alike.stderr.contains("echo looks like ech0, which is installed"), "{alike:?}");
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_read_is_not_written_over() {
+    let (home, _) = home().await;
+    let host: Host = start(&home, &Policy::default().with("echo", super::echo(&home))).await;
+    let good = policy(&home);
+    let file = file(&home, "other.wasm", "0.1.0", "");
+    for (text, place) in [
+        (good[..good.len() - 20].to_owned(), "plugins.toml:"),
+        (format!("{good}[plugin.echo]\n"), "`echo` is there twice"),
+        (format!("{good}\n[newer]\nx = 1\n"), "unknown key `newer`"),
+    ] {
+        home.write("plugins.toml", &text).unwrap();
+        for arguments in [
+            &["add", &file, "--id", "other", "--yes", "--grant-all"][..],
+            &["disable", "echo"],
+            &["grant", "echo", "messages.read=a@b.example"],
+            &["remove", "echo", "--yes"],
+            &["list"],
+        ] {
+            let refused = run(&home, arguments, 1).await;
+            assert!(refused.stderr.contains(place), "{arguments:?}: {refused:?}");
+        }
+        assert_eq!(policy(&home), text);
+        // The state that runs stays.
+        assert_eq!(state(&home, "echo").await["state"], "running");
+    }
+    assert_eq!(host.lines("plugin running", &[]).len(), 1);
+}
+
+#[tokio::test]
+async fn two_commands_at_once_and_a_hand_at_the_file_lose_nothing() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let file = file(&home, "echo.wasm", "0.1.0", "");
+    let ids = ["a", "b", "c", "d"];
+    let adding = ids.map(|id| {
+        let (home, file) = (&home, &file);
+        async move { run(home, &["add", file, "--yes", "--grant-all", "--id", id], 0).await }
+    });
+    futures_util::future::join_all(adding).await;
+    for id in ids {
+        assert_eq!(entry(&home, id)["version"].as_str(), Some("0.1.0"));
+    }
+    let mine = policy(&home).replacen("[plugin.b]\n", "# b is mine\n[plugin.b]\n", 1);
+    home.write("plugins.toml", &mine).unwrap();
+    run(&home, &["disable", "a"], 0).await;
+    assert!(policy(&home).contains("# b is mine\n[plugin.b]\n"));
+    run(&home, &["remove", "c", "--yes"], 0).await;
+    assert!(policy(&home).contains("# b is mine\n[plugin.b]\n") && !policy(&home).contains("plugin.c"));
+}
+
+#[tokio::test]
+async fn what_a_file_is_can_be_seen_before_it_is_installed() {
+    let (home, _) = home().await;
+    let file = file(
+        &home,
+        "echo.wasm",
+        "0.1.0",
+        "\"stanza.send\" = { scope = [\"message\"], reason = \"for the sport\", optional = true }",
+    );
+    let sheet = run(&home, &["inspect", &file], 0).await.stdout;
+    let high = sheet.find("stanza.send       high").unwrap();
+    assert!(high < sheet.find("messages.send     medium").unwrap(), "the most harmful comes first: {sheet}");
+    assert!(sheet.contains("asked if it may for message: “for the sport”"), "{sheet}");
+    let json = run(&home, &["inspect", &file, "--json"], 0).await.json().unwrap();
+    assert_eq!((&json["installed"], &json["version"]), (&false.into(), &"0.1.0".into()));
+    assert_eq!(json["digest"], digest_of(&std::fs::read(&file).unwrap()));
+    run(&home, &["add", &file, "--yes", "--grant-all"], 0).await;
+    let json = run(&home, &["inspect", "echo", "--json"], 0).await.json().unwrap();
+    assert_eq!((&json["installed"], &json["permissions"][0]["granted"][0]), (&true.into(), &"message".into()));
+}
