@@ -6,6 +6,7 @@ use jid::{FullJid, Jid};
 use jiff::Timestamp;
 
 use crate::event::Payload;
+use crate::session::messages::Numbering;
 use crate::session::names;
 use crate::session::rooms::GiveUp;
 use crate::session::roster::ROSTER_PROMISES;
@@ -100,6 +101,7 @@ impl Session {
 
     /// Tells what an entity can do, each of it once.
     pub(super) fn discovered(&mut self, entity: &Jid, features: Vec<String>, turn: &mut Turn<'_>) {
+        self.note_numbering(entity, &features);
         for var in features {
             if self.features.len() >= MAX_FEATURES {
                 self.ignored += 1;
@@ -180,6 +182,7 @@ impl Session {
         self.focus = None;
         self.features.clear();
         self.archives.forget();
+        self.numbering = Numbering::default();
         self.fire("logout", Payload::None, turn);
     }
 

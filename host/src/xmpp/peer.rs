@@ -396,8 +396,34 @@ impl Session {
         self.send(&XmppStreamElement::Stanza(stanza)).await;
     }
 
+    /// Answers what a client asks until it sends its presence: disco with these features of each entity, all else with
+    /// nothing.
+    pub(crate) async fn settle(&mut self, features: &[(&str, &str)]) {
+        loop {
+            let (to, id, payload) = match self.hear().await.expect("the client is there") {
+                Stanza::Presence(_) => return,
+                Stanza::Iq(Iq::Get { to, id, payload, .. } | Iq::Set { to, id, payload, .. }) => (to, id, payload),
+                _ => continue,
+            };
+            let payload = match payload.name() {
+                "query" if payload.has_ns(ns::DISCO_INFO) => {
+                    let of = |entity: &str| to.as_ref().is_some_and(|to| to.as_str() == entity);
+                    let features = features.iter().filter(|(entity, _)| of(entity));
+                    let features = features.flat_map(|(_, var)| ["<feature var='", var, "'/>"]).collect::<String>();
+                    format!("<query xmlns='{}'>{features}</query>", ns::DISCO_INFO)
+                }
+                "query" if payload.has_ns(ns::ROSTER) => {
+                    format!("<query xmlns='{}'><item jid='friend@localhost' subscription='both'/></query>", ns::ROSTER)
+                }
+                _ => String::new(),
+            };
+            let from = to.map(|to| format!("from='{to}'")).unwrap_or_default();
+            self.say(&format!("<iq xmlns='jabber:client' {from} type='result' id='{id}'>{payload}</iq>")).await;
+        }
+    }
+
     /// Sends a stanza that is written as XML.
-    pub(super) async fn say(&mut self, xml: &str) {
+    pub(crate) async fn say(&mut self, xml: &str) {
         let element: Element = xml.parse().unwrap();
         self.send_stanza(Stanza::try_from(element).unwrap()).await;
     }
