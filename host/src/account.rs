@@ -18,12 +18,13 @@ use tokio::time::Instant;
 use self::logins::Logins;
 use crate::config::{AccountConfig, AccountName, Authentication, LinkSettings, Settings};
 use crate::error::CallError;
+use crate::event::{Event, Payload};
 use crate::plugins::InstanceId;
 use crate::router::Router;
 use crate::session::{Answer, Command, Effect, Sent, Session, Snapshot};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
 use crate::store::{KeptRoster, RosterKeeper, Store};
-use crate::xmpp::{ClientState, ConnectError, Link, LinkEvent, LogIn};
+use crate::xmpp::{ClientState, ConnectError, Link, LinkEvent, LogIn, RawStanza};
 
 pub use logins::Credentials;
 
@@ -172,6 +173,18 @@ impl Shared {
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 
+    /// Gives an event to whoever listens and may see it.
+    fn route(&self, event: Event) {
+        let snapshot = self.snapshot.load();
+        self.router.route(event, &|jid| is_contact(&snapshot, jid));
+    }
+
+    /// The same, but to this one instance alone.
+    fn route_to(&self, instance: InstanceId, event: Event) {
+        let snapshot = self.snapshot.load();
+        self.router.route_to(instance, event, &|jid| is_contact(&snapshot, jid));
+    }
+
     async fn order(&self, order: Order) -> Result<(), CallError> {
         self.orders.send(order).await.map_err(|_| CallError::Stopped)
     }
@@ -184,6 +197,10 @@ impl Shared {
             let _ = was_done.await;
         }
     }
+}
+
+fn is_contact(snapshot: &Snapshot, jid: &BareJid) -> bool {
+    snapshot.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid))
 }
 
 /// An account and its task.
@@ -523,7 +540,8 @@ impl Worker {
             // Where there is no room the server takes nothing in, and the end of the stream has to say it.
             if self.shared.snapshot().connected && link.has_room() {
                 let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
-                link.send(Outgoing::Presence(presence));
+                let presence = tell_leaving(&self.shared, &mut self.session, Outgoing::Presence(presence));
+                link.send(presence);
             }
             link.close().await;
             self.connection.send_replace(Connection::Offline);
@@ -545,10 +563,7 @@ impl Worker {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Fire(event) => {
-                    let snapshot = self.shared.snapshot.load();
-                    let is_contact =
-                        |jid: &BareJid| snapshot.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid));
-                    self.shared.router.route(event, &is_contact);
+                    self.shared.route(event);
                 }
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.roster.keep(change),
@@ -576,6 +591,7 @@ impl Worker {
                 while link.has_room()
                     && let Some((outgoing, sent)) = self.outbox.pop_front()
                 {
+                    let outgoing = tell_leaving(&self.shared, &mut self.session, outgoing);
                     link.send(outgoing);
                     if let Some(sent) = sent {
                         sent.queued();
@@ -602,6 +618,45 @@ impl Drop for Worker {
     fn drop(&mut self) {
         // Whoever waits for a permit would wait for ever.
         self.shared.sending.close();
+    }
+}
+
+/// Tells whoever listens of a stanza that leaves; costs next to nothing where nobody does.
+fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Outgoing) -> Outgoing {
+    let router = &shared.router;
+    let (hears_stanzas, hears_messages) =
+        (router.hears("send"), router.hears("messageSend") || router.hears("messageAdded"));
+    if !hears_stanzas && !hears_messages {
+        return outgoing;
+    }
+    let now = Timestamp::now();
+    let of = match &outgoing {
+        Outgoing::Private(_, by) => Some(*by),
+        _ => None,
+    };
+    let stanza = RawStanza::of(outgoing);
+    if hears_stanzas {
+        let event = Event { name: "send".into(), at: now, payload: Payload::Stanza(stanza.to_shown_xml()) };
+        match of {
+            Some(instance) => shared.route_to(instance, event),
+            None => shared.route(event),
+        }
+    }
+    if hears_messages
+        && let Ok(own) = shared.snapshot().jid.try_as_full()
+        && let Some(message) = stanza.leaving(own, now)
+    {
+        let mut effects = Vec::new();
+        session.leaving(message, now, &mut effects);
+        for effect in effects {
+            if let Effect::Fire(event) = effect {
+                shared.route(event);
+            }
+        }
+    }
+    match of {
+        Some(instance) => Outgoing::Private(stanza, instance),
+        None => Outgoing::Raw(stanza),
     }
 }
 

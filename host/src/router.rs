@@ -41,9 +41,13 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn matches(&self, payload: &Payload) -> bool {
-        match payload {
-            Payload::Message(message) | Payload::Command { message, .. } => self.matches_message(message),
+    fn matches(&self, event: &Event) -> bool {
+        match &event.payload {
+            // Of the other events that carry messages some are about own ones by their nature.
+            Payload::Message(message) => {
+                (self.own || !message.own || &*event.name != "message") && self.matches_message(message)
+            }
+            Payload::Command { message, .. } => (self.own || !message.own) && self.matches_message(message),
             Payload::Occupant(occupant) => {
                 self.is_free_of_message_fields()
                     && self.room.as_ref().is_none_or(|room| *room == occupant.room)
@@ -75,8 +79,7 @@ impl Filter {
     }
 
     fn matches_message(&self, message: &Message) -> bool {
-        (self.own || !message.own)
-            && (self.delayed || !message.delayed)
+        (self.delayed || !message.delayed)
             && self.kind.is_none_or(|kind| kind == message.kind)
             && self.from.as_ref().is_none_or(|from| covers(from, &message.from))
             && self
@@ -236,6 +239,16 @@ impl Router {
         self.give(event, None, is_contact, Mailbox::deliver);
     }
 
+    /// Gives an event to one instance alone, if it listens and may see it.
+    pub fn route_to(&self, instance: InstanceId, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
+        self.give(event, Some(instance), is_contact, Mailbox::deliver);
+    }
+
+    /// Whether anybody listens to this event.
+    pub fn hears(&self, name: &str) -> bool {
+        self.index.load().contains_key(name)
+    }
+
     /// An event for one instance alone, if it listens. It is handed over here and not put into the mailbox, where there
     /// may be no room for it.
     pub fn mail_for(&self, instance: InstanceId, event: Event) -> Option<Mail> {
@@ -263,7 +276,7 @@ impl Router {
             let mut subscriptions = Vec::new();
             let mut xml = false;
             for subscription in &listener.subscriptions {
-                if !subscription.filter.matches(&event.payload) {
+                if !subscription.filter.matches(&event) {
                     continue;
                 }
                 // The grants are the instance's, so the first subscription that matches asks for all of them.

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::card::{Avatar, Card, CardChange};
 use crate::error::StanzaError;
+use crate::plugins::InstanceId;
 use crate::xmpp::{RawStanza, WholeCard};
 
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
@@ -98,8 +99,10 @@ pub struct Message {
     pub thread: Option<String>,
     /// When it was sent (XEP-0203), else when it came.
     pub at: Timestamp,
-    /// It was stored on the way.
+    /// It was stored on the way, as somebody says whose word counts.
     pub delayed: bool,
+    /// When it was sent, as somebody says whose word does not count; `session` believes it of a room's past.
+    pub claimed_at: Option<Timestamp>,
     /// It is a copy.
     pub carbon: Option<Carbon>,
     /// This account wrote it; `session` also sets it for its echoes in rooms.
@@ -118,14 +121,57 @@ pub struct Message {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]
 pub struct Extensions {
+    pub thread_parent: Option<String>,
     pub reply: Option<ReplyTo>,
+    pub fallback: Vec<Fallback>,
     pub replace: Option<String>,
     pub reactions: Option<Reactions>,
     pub receipt_requested: bool,
     pub receipt: Option<String>,
+    pub markable: bool,
     pub marker: Option<String>,
     pub marked: Option<String>,
     pub chat_state: Option<String>,
+    pub hints: Vec<Hint>,
+}
+
+/// A part of the body for clients that lack something (XEP-0428).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented once, in the contract")]
+pub struct Fallback {
+    pub feature: Option<String>,
+    /// In Unicode code points, the end excluded; none = the whole body.
+    pub part: Option<(u32, u32)>,
+}
+
+/// What servers on the way should do with a message (XEP-0334).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the XEP's own")]
+pub enum Hint {
+    NoCopy,
+    NoPermanentStore,
+    NoStore,
+    Store,
+}
+
+impl Hint {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::NoCopy, Self::NoPermanentStore, Self::NoStore, Self::Store];
+
+    /// As the element is called.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoCopy => "no-copy",
+            Self::NoPermanentStore => "no-permanent-store",
+            Self::NoStore => "no-store",
+            Self::Store => "store",
+        }
+    }
+
+    /// The hint of this name, if there is one.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|hint| hint.as_str() == name)
+    }
 }
 
 /// The message that another one replies to (XEP-0461).
@@ -409,8 +455,10 @@ pub enum Outgoing {
         /// The answer.
         reply: Reply,
     },
-    /// A stanza that a plugin wrote, checked and written anew.
+    /// A message or presence that a plugin wrote, checked and written anew.
     Raw(RawStanza),
+    /// An IQ that a plugin wrote, likewise. No other plugin gets to see it.
+    Private(RawStanza, InstanceId),
 }
 
 impl Outgoing {
@@ -428,7 +476,7 @@ impl Outgoing {
                 PresenceOutKind::Available | PresenceOutKind::Unavailable => false,
             },
             Self::Raw(raw) => raw.outlives_its_stream(),
-            Self::Ask { .. } | Self::Reply { .. } => false,
+            Self::Ask { .. } | Self::Reply { .. } | Self::Private(..) => false,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Private chats. Reading needs `chats.read`, opening and closing `chats.write`, speaking `messages.send`.
+//! Private chats. Reading needs `chats.read`, opening, closing and showing `chats.write`, speaking `messages.send`.
 //!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;
@@ -7,6 +7,22 @@
 //! info!("sent as {id}");
 //! # Ok(()) }
 //! ```
+//!
+//! An open chat has attributes, of which front ends know `height` and `url`:
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! # async fn example() -> Result<()> {
+//! let chat = chats::open("juliet@example.org").await?;
+//! chats::set(&chat.jid, "height", 400).await?;
+//! chats::set(&chat.jid, "mood", json!({ "romantic": true })).await?;
+//! let height: Option<u32> = chats::attribute(&chat.jid, "height")?;
+//! chats::focus(&chat.jid).await?;
+//! # Ok(()) }
+//! ```
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::bindings::parlor::plugin::chats;
 use crate::error::{Error, Result};
@@ -49,9 +65,70 @@ pub async fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Resu
     chats::close_many(owned(jids)).await.map(each).map_err(Error::from)
 }
 
+/// Shows a chat, no longer small, and has what a person types go there.
+pub async fn focus(jid: impl AsRef<str>) -> Result<()> {
+    chats::focus(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Shows a chat, no longer small.
+pub async fn show(jid: impl AsRef<str>) -> Result<()> {
+    chats::show(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Makes a chat large again.
+pub async fn maximize(jid: impl AsRef<str>) -> Result<()> {
+    chats::maximize(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Makes a chat small.
+pub async fn minimize(jid: impl AsRef<str>) -> Result<()> {
+    chats::minimize(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// An attribute of an open chat, read by `serde`; none: nobody set it.
+pub fn attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef<str>) -> Result<Option<T>> {
+    let json = chats::get_attribute(jid.as_ref(), name.as_ref())?;
+    json.map(|json| serde_json::from_str(&json)).transpose().map_err(Error::from)
+}
+
+/// Sets an attribute of an open chat until it is closed, to whatever `serde` makes JSON of; `()` takes it away.
+pub async fn set(jid: impl AsRef<str>, name: impl AsRef<str>, value: impl Serialize) -> Result<()> {
+    let value = serde_json::to_string(&value)?;
+    chats::set_attribute(jid.as_ref().to_owned(), name.as_ref().to_owned(), value).await.map_err(Error::from)
+}
+
+/// Always `unsupported`: there is no off-the-record messaging.
+pub async fn initiate_otr(jid: impl AsRef<str>) -> Result<()> {
+    chats::initiate_otr(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Always `unsupported`: there is no off-the-record messaging.
+pub async fn end_otr(jid: impl AsRef<str>) -> Result<()> {
+    chats::end_otr(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
 /// Sends a message of the kind `chat`, and gives its id once it is queued on the stream.
 pub async fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> Result<String> {
     chats::send(jid.as_ref().to_owned(), message.into()).await.map_err(Error::from)
+}
+
+/// Tells the author of a message that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if one was
+/// sent. It tells the author that somebody is there, so that nothing but a plugin decides to send it.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # fn example() -> Result<()> {
+/// on_message().run(|message: Message| async move { chats::acknowledge(&message).await.map(drop) })?;
+/// # Ok(()) }
+/// ```
+pub async fn acknowledge(message: &Message) -> Result<Option<String>> {
+    let asks = message.extensions.as_ref().is_some_and(|extensions| extensions.receipt_requested);
+    // Everybody in a room would send one, and errors and history are not answered.
+    let may = !message.is_groupchat() && !message.is_error() && !message.own && !message.delayed;
+    match &message.id {
+        Some(id) if asks && may => send(&message.from, Outgoing::receipt(id)).await.map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// Answers somebody in private, in the same chat and thread.

@@ -47,6 +47,7 @@ pub mod bindings;
 pub mod api;
 pub mod archive;
 pub mod chats;
+pub mod chatviews;
 pub mod connection;
 pub mod contacts;
 mod error;

@@ -69,6 +69,8 @@ pub mod ns {
     pub const STANZA_ID: &str = "urn:xmpp:sid:0";
     /// Reactions (XEP-0444).
     pub const REACTIONS: &str = "urn:xmpp:reactions:0";
+    /// Parts of a body for clients that lack something (XEP-0428).
+    pub const FALLBACK: &str = "urn:xmpp:fallback:0";
     /// Replies (XEP-0461).
     pub const REPLY: &str = "urn:xmpp:reply:0";
 }

@@ -5,11 +5,15 @@ use serde_json::{Value, json};
 
 use crate::bindings::parlor::plugin::types as wit;
 use crate::error::{Error, Result};
+use crate::stanza::ns;
 
 pub use wit::{
-    Chat, Command, Contact, Extensions, Feature, Invite, Message, Occupant, Outgoing, Payload, Reactions, Reply,
-    Resource, Room, StanzaError, Status,
+    Chat, Command, Contact, Extensions, Fallback, Feature, Invite, Message, Occupant, Outgoing, Payload, Reactions,
+    Reply, Resource, Room, StanzaError, Status, View,
 };
+
+/// The hint that what has no text is to be kept all the same (XEP-0334).
+const STORE: &str = "store";
 
 impl Message {
     /// Answers where it was said: in the chat or in the room.
@@ -27,6 +31,30 @@ impl Message {
     /// Whether it was said in a room, for everybody.
     pub fn is_groupchat(&self) -> bool {
         self.kind == "groupchat"
+    }
+
+    /// The id by which others know it: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461, section
+    /// 3.1). None: it has none, and cannot be referred to.
+    pub fn reference(&self) -> Option<&str> {
+        if self.is_groupchat() { self.stanza_id.as_deref() } else { self.id.as_deref() }
+    }
+
+    /// The body without what is only there for clients that lack `feature`, such as the quotation of a reply for those
+    /// without `urn:xmpp:reply:0` ([`ns::REPLY`](crate::stanza::ns::REPLY)); empty where there is no body.
+    ///
+    /// ```
+    /// # use parlor_sdk::{prelude::*, stanza::ns};
+    /// # fn example(message: &Message) {
+    /// let said = message.body_without_fallback(ns::REPLY);
+    /// # }
+    /// ```
+    pub fn body_without_fallback(&self, feature: &str) -> String {
+        let parts = self.extensions.iter().flat_map(|extensions| &extensions.fallback);
+        let parts = parts.filter(|part| part.feature.as_deref().is_none_or(|meant| meant == feature));
+        let parts: Vec<(u32, u32)> = parts.map(|part| part.part.unwrap_or((0, u32::MAX))).collect();
+        let is_kept = |at: u32| !parts.iter().any(|(start, end)| (*start..*end).contains(&at));
+        let characters = (0_u32..).zip(self.body.as_deref().unwrap_or_default().chars());
+        characters.filter(|(at, _)| is_kept(*at)).map(|(_, character)| character).collect()
     }
 
     /// Whether it says that a message could not be delivered. Never answer one: the answer may come back the same way.
@@ -96,13 +124,84 @@ impl Outgoing {
     /// As the answer to this message, shown as such by clients that can (XEP-0461).
     #[must_use]
     pub fn replying_to(mut self, message: &Message) -> Self {
-        // In a room everybody knows a message by the room's id, elsewhere by its author's (XEP-0461, section 3.1).
-        let id = if message.is_groupchat() { &message.stanza_id } else { &message.id };
-        if let Some(id) = id {
-            let reply = Reply { id: id.clone(), to: Some(message.from.clone()) };
+        if let Some(id) = message.reference() {
+            let reply = Reply { id: id.to_owned(), to: Some(message.from.clone()) };
             self.extensions.get_or_insert_default().reply = Some(reply);
         }
         self
+    }
+
+    /// As the answer to this message, with what it says before the own words, for clients that show answers as any other
+    /// message (XEP-0461, section 3.2).
+    #[must_use]
+    pub fn quoting(mut self, message: &Message) -> Self {
+        let quoted = message.body_without_fallback(ns::REPLY);
+        let quoted: String = quoted.lines().flat_map(|line| ["> ", line, "\n"]).collect();
+        let length = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
+        let shift = length(&quoted);
+        let extensions = self.extensions.get_or_insert_default();
+        for part in extensions.fallback.iter_mut().filter_map(|fallback| fallback.part.as_mut()) {
+            *part = (part.0.saturating_add(shift), part.1.saturating_add(shift));
+        }
+        extensions.fallback.push(Fallback { feature: Some(ns::REPLY.to_owned()), part: Some((0, shift)) });
+        self.body = Some(quoted + self.body.as_deref().unwrap_or_default());
+        self.replying_to(message)
+    }
+
+    /// Reactions to this message, in place of all earlier ones of this account (XEP-0444); none at all takes them back.
+    ///
+    /// ```no_run
+    /// # use parlor_sdk::prelude::*;
+    /// # async fn example(message: &Message) -> Result<()> {
+    /// message.reply(Outgoing::reacting_to(message, ["👍"])?).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn reacting_to(message: &Message, emojis: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self> {
+        let Some(id) = message.reference() else {
+            return Err(Error::invalid("message", "has no id that a reaction could name"));
+        };
+        let reactions = Reactions { id: id.to_owned(), emojis: owned(emojis) };
+        Ok(Self::carrying(Extensions {
+            reactions: Some(reactions),
+            hints: vec![STORE.to_owned()],
+            ..Extensions::default()
+        }))
+    }
+
+    /// The receipt for the message with this id (XEP-0184). [`chats::acknowledge`](crate::chats::acknowledge) sends one where
+    /// one was asked for.
+    pub fn receipt(id: impl Into<String>) -> Self {
+        let hints = vec![STORE.to_owned()];
+        Self::carrying(Extensions { receipt: Some(id.into()), hints, ..Extensions::default() })
+    }
+
+    /// Says that this message was `displayed`, `received` or `acknowledged` (XEP-0333).
+    pub fn marking(message: &Message, marker: impl Into<String>) -> Result<Self> {
+        let Some(id) = message.reference() else {
+            return Err(Error::invalid("message", "has no id that a marker could name"));
+        };
+        Ok(Self::carrying(Extensions {
+            marker: Some(marker.into()),
+            marked: Some(id.to_owned()),
+            hints: vec![STORE.to_owned()],
+            ..Extensions::default()
+        }))
+    }
+
+    /// Says nothing but `active`, `composing`, `paused`, `inactive` or `gone` (XEP-0085).
+    pub fn chat_state(state: impl Into<String>) -> Self {
+        Self::carrying(Extensions { chat_state: Some(state.into()), ..Extensions::default() })
+    }
+
+    /// Asks for a receipt (XEP-0184), which comes as a message with `receipt`.
+    #[must_use]
+    pub fn with_receipt(mut self) -> Self {
+        self.extensions.get_or_insert_default().receipt_requested = true;
+        self
+    }
+
+    fn carrying(extensions: Extensions) -> Self {
+        Self { extensions: Some(extensions), ..Self::default() }
     }
 
     /// In the thread of the message that it answers, unless it has one. An error is not answered.
@@ -174,3 +273,6 @@ pub(crate) fn owned(names: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<Str
 pub(crate) fn each<T>(results: Vec<std::result::Result<T, wit::Error>>) -> Vec<Result<T>> {
     results.into_iter().map(|result| result.map_err(Error::from)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{BARE, FULL, NARROW, Plan, SOON, friend, refuses};
+use crate::house::{BARE, FULL, NARROW, Plan, SOON, friend, refuses, refuses_to_tell};
 
 /// Rows 8.
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +46,7 @@ async fn only_a_promises_owner_fires_its_name() {
     assert_eq!(house.heard(BARE, heard).await["payload"], json!({ "json": 7 }));
 }
 
-/// Rows 9 and 10.
+/// Rows 9-10.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stanza_goes_out_as_one_stanza_from_this_account() {
     let house = Plan::new().await.three().start().await;
@@ -74,7 +74,7 @@ async fn a_stanza_goes_out_as_one_stanza_from_this_account() {
     assert_eq!(came, 3, "{:?}", friend.received_xml());
 }
 
-/// Row 11.
+/// Rows 11.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_iq_gets_its_answer_or_the_servers_error_whole() {
     let house = Plan::new().await.three().start().await;
@@ -161,4 +161,100 @@ async fn without_a_connection_what_needs_one_says_offline() {
     house.call(FULL, "chats.send", json!({ "jid": "juliet@localhost", "body": "hi" })).await.fails("offline");
     house.call(FULL, "rooms.open", json!({ "jid": "room@conference.localhost" })).await.fails("offline");
     house.call(FULL, "contacts.get-all", Value::Null).await.fails("not-ready");
+}
+
+/// Rows 9-10. Whatever tricks a stanza plays with namespaces, streams and bombs, it is refused before anything is sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_more_or_less_than_one_stanza_is_not_sent() {
+    let house = Plan::new().await.three().start().await;
+    let mut friend = friend("friend").await;
+    let to = friend.jid().to_bare();
+    let deep = format!("<message to='{to}'>{}{}</message>", "<x xmlns='urn:x'>".repeat(70), "</x>".repeat(70));
+    for stanza in [
+        format!("<message to='{to}'/><iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>"),
+        format!("<message to='{to}'/>more"),
+        format!("<message to='{to}'/></stream:stream>"),
+        format!("<?xml version='1.0'?><message to='{to}'/>"),
+        format!("<message to='{to}'><?evil instruction?></message>"),
+        format!("<message to='{to}'><!-- hidden --></message>"),
+        format!("<!DOCTYPE m [<!ENTITY a 'aaaa'>]><message to='{to}'><body>&a;</body></message>"),
+        format!("<message to='{to}'><body>&undefined;</body></message>"),
+        format!("<message xmlns='jabber:server' to='{to}'/>"),
+        format!("<s:message xmlns:s='jabber:server' to='{to}'/>"),
+        format!("<message xmlns='jabber:component:accept' to='{to}'/>"),
+        "<stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:client'/>".to_owned(),
+        "<stream:error xmlns:stream='http://etherx.jabber.org/streams'/>".to_owned(),
+        "<enable xmlns='urn:xmpp:sm:3' resume='true'/>".to_owned(),
+        "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>".to_owned(),
+        format!("<iq to='{to}' type='result' id='1'/>"),
+        format!("<iq to='{to}' type='error' id='1'><error type='cancel'/></iq>"),
+        format!("<iq to='{to}' type='get'><ping xmlns='urn:xmpp:ping'/></iq>"),
+        format!("<iq to='{to}' type='get' id='1'/>"),
+        format!("<message to='{to}'><body>\u{1}</body></message>"),
+        format!("<message to='{to}'><body>{}</body></message>", "x".repeat(1 << 20)),
+        format!("<message to='{to}'><body>{}</body></message>", "&gt;".repeat(66_000)),
+        "<message to='@@'/>".to_owned(),
+        String::new(),
+        deep,
+    ] {
+        house.call(FULL, "api.send", json!({ "stanza": stanza })).await.invalid("stanza");
+    }
+    house.call(FULL, "chats.send", json!({ "jid": to.to_string(), "body": "still here" })).await.ok();
+    friend.wait_body(&house.account().jid, "still here", SOON).await.unwrap();
+    let came = friend.received_xml().iter().filter(|xml| xml.starts_with("<message")).count();
+    assert_eq!(came, 1, "{:?}", friend.received_xml());
+}
+
+/// Rows 9, 11. Whoever may ask people something may not, by that, change what the server keeps for the account.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_own_account_is_asked_only_by_who_may_ask_everybody() {
+    let some =
+        |entry: parlor_tests::policy::Entry| entry.grant("stanza.send", &["iq:@localhost", "message:@localhost"]);
+    let house = Plan::new().await.three().caller("some", some).start().await;
+    let own = house.account().jid.to_string();
+    let roster = |to: &str| {
+        format!("<iq type='set' id='1' {to}><query xmlns='jabber:iq:roster'><item jid='evil@localhost'/></query></iq>")
+    };
+    for to in [String::new(), format!("to='{own}'")] {
+        let stanza = roster(&to);
+        house.call("some", "api.send", json!({ "stanza": stanza })).await.denied("stanza.send", Some("iq"));
+        house.call("some", "api.send-iq", json!({ "iq": stanza })).await.denied("stanza.send", Some("iq"));
+    }
+    house.call(FULL, "contacts.get", json!({ "jid": "evil@localhost" })).await.is(Value::Null);
+    let ping = "<iq type='get' to='nobody-at-all@localhost/x' id='1'><ping xmlns='urn:xmpp:ping'/></iq>";
+    house.call("some", "api.send-iq", json!({ "iq": ping })).await.fails("stanza");
+    house.call(FULL, "api.send-iq", json!({ "iq": roster("") })).await.ok();
+}
+
+/// Events send. Every stanza that leaves is shown to who may see its kind, but no password and no other plugin's questions.
+#[tokio::test(flavor = "multi_thread")]
+async fn stanzas_that_leave_are_shown_without_secrets() {
+    let house = Plan::new().await.three().caller("other", crate::house::granted).start().await;
+    refuses_to_tell(&house, "stanza.read", &["send"]).await;
+    let (full, other, narrow) =
+        (house.listen(FULL, "send").await, house.listen("other", "send").await, house.listen(NARROW, "send").await);
+    let message = "<message to='nobody@localhost' type='chat'><body>hi</body>\
+                   <x xmlns='jabber:x:conference' jid='r@localhost' password='swordfish'/></message>";
+    house.call(FULL, "api.send", json!({ "stanza": message })).await.ok();
+    let ping = "<iq type='get' id='mine' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
+    house.call(FULL, "api.send", json!({ "stanza": ping })).await.ok();
+    let presence = "<presence to='nobody@localhost/x'><x xmlns='http://jabber.org/protocol/muc'>\
+                    <password>swordfish</password></x></presence>";
+    house.call(FULL, "api.send", json!({ "stanza": presence })).await.ok();
+    house.call(FULL, "chats.send", json!({ "jid": "nobody@localhost", "body": "bye" })).await.ok();
+    let shown = async |plugin: &str, ear: u64| -> Vec<String> {
+        let events = house.heard_so_far(plugin, ear).await;
+        let xml = events.iter().map(|event| event["payload"]["stanza"].as_str().unwrap().to_owned());
+        // Answers to what the server asks meanwhile leave as well.
+        xml.filter(|xml| xml.contains("nobody@localhost") || xml.contains("mine")).collect()
+    };
+    let (mine, others, narrows) = (shown(FULL, full).await, shown("other", other).await, shown(NARROW, narrow).await);
+    let kinds = |xml: &[String]| xml.iter().map(|xml| xml[1..3].to_owned()).collect::<Vec<_>>();
+    assert_eq!(kinds(&mine), ["me", "iq", "pr", "me"], "its own question it may see: {mine:?}");
+    assert_eq!(kinds(&others), ["me", "pr", "me"], "{others:?}");
+    assert_eq!(kinds(&narrows), ["pr"], "its grant is for presences: {narrows:?}");
+    for xml in mine.iter().chain(&others).chain(&narrows) {
+        assert!(!xml.contains("swordfish"), "{xml}");
+    }
+    assert!(others[2].contains("bye"), "{others:?}");
 }

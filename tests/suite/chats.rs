@@ -1,11 +1,12 @@
 //! `chats`: private chats (API rows 73–78, 91).
+#![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use parlor_tests::client::Client;
 use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::minidom::Element;
 
-use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, friend, refuses, refuses_to_tell, running};
+use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, client, friend, refuses, refuses_to_tell, running};
 
 async fn open_house() -> (House, Client) {
     let house = Plan::new().await.set("allow_non_roster_messaging", true).three().start().await;
@@ -33,8 +34,7 @@ async fn get_gives_what_is_open_and_opens_nothing() {
     house.call(FULL, "chats.get-many", json!({ "jids": [jid, "@@"] })).await.invalid("jids");
 }
 
-/// Row 128: a read that follows a call sees what the call did.
-/// Rows 77, 78.
+/// Rows 76-78, 128: a read that follows a call sees what the call did.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_are_opened_and_closed_each_with_its_own_result() {
     let (house, friend) = open_house().await;
@@ -107,14 +107,15 @@ async fn a_denials_hint_pasted_into_the_policy_makes_the_call_work() {
     house.call(BARE, "chats.send", json!({ "jid": "else@localhost", "body": "no" })).await.fails("denied");
 }
 
-/// Row 91.
+/// Rows 91.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_carries_what_it_was_given() {
     let (house, mut friend) = open_house().await;
     let jid = friend.jid().to_string();
     let extensions = json!({
-        "reply": "r1", "replace": "r2", "reactions": ["r3", ["👍", "🎉"]], "receipt-requested": true,
-        "chat-state": "active", "marker": "displayed", "marked": "r4",
+        "reply": ["r1", "juliet@localhost"], "fallback": [["urn:xmpp:reply:0", [0, 2]]], "replace": "r2",
+        "reactions": ["r3", ["👍", "🎉"]], "receipt-requested": true, "markable": true, "chat-state": "active",
+        "marker": "displayed", "marked": "r4", "thread-parent": "t0", "hints": ["store"],
     });
     let message =
         json!({ "jid": jid, "body": "hi & bye", "subject": "news", "thread": "t1", "extensions": extensions });
@@ -133,6 +134,12 @@ async fn a_message_carries_what_it_was_given() {
         "news",
         "t1",
         "urn:xmpp:reply:0",
+        "juliet@localhost",
+        "urn:xmpp:fallback:0",
+        "urn:xmpp:sid:0",
+        "urn:xmpp:hints",
+        "markable",
+        "t0",
         "urn:xmpp:message-correct:0",
         "urn:xmpp:reactions:0",
         "👍",
@@ -150,6 +157,26 @@ async fn a_message_carries_what_it_was_given() {
     let long = "x".repeat((64 << 10) + 1);
     house.call(FULL, "chats.send", json!({ "jid": jid, "body": long })).await.invalid("message.body");
     house.call(FULL, "chats.send", json!({ "jid": jid, "body": "a\u{1}" })).await.invalid("message.body");
+    house.call(FULL, "chats.send", json!({ "jid": jid, "body": "" })).await.invalid("message.body");
+    // Twice as much as servers take, once it is escaped: they would end the stream.
+    let ampersands = "&".repeat(64 << 10);
+    house.call(FULL, "chats.send", json!({ "jid": jid, "body": ampersands })).await.invalid("message");
+    for (extensions, argument) in [
+        (json!({ "reply": ["r1", "@@"] }), "reply.to"),
+        (json!({ "reply": "" }), "reply.id"),
+        (json!({ "replace": "a\u{0}" }), "replace"),
+        (json!({ "reactions": ["r", ["👍", "👍"]] }), "reactions.emojis"),
+        (json!({ "reactions": ["", []] }), "reactions.id"),
+        (json!({ "marker": "seen", "marked": "r" }), "marker"),
+        (json!({ "marker": "displayed" }), "marker"),
+        (json!({ "receipt": "r".repeat(1 << 20) }), "receipt"),
+        (json!({ "hints": ["shred"] }), "hints"),
+        (json!({ "fallback": [[null, [0, 99]]] }), "fallback"),
+        (json!({ "thread-parent": "t" }), "thread-parent"),
+    ] {
+        let message = json!({ "jid": jid, "body": "hi", "extensions": extensions });
+        house.call(FULL, "chats.send", message).await.invalid(&format!("message.extensions.{argument}"));
+    }
     house.call(FULL, "chats.send", json!({ "jid": "@@", "body": "hi" })).await.invalid("jid");
     let odd = json!({ "jid": jid, "extensions": { "chat-state": "asleep" } });
     house.call(FULL, "chats.send", odd).await.fails("invalid");
@@ -161,7 +188,19 @@ async fn a_message_carries_what_it_was_given() {
 async fn opening_closing_and_hearing_of_it() {
     let (house, mut friend) = open_house().await;
     let jid = friend.jid().to_bare().to_string();
-    refuses_to_tell(&house, "chats.read", &["chatBoxInitialized", "chatBoxOpened", "chatBoxClosed"]).await;
+    let events = [
+        "chatBoxesInitialized",
+        "chatBoxesFetched",
+        "chatBoxInitialized",
+        "chatBoxOpened",
+        "chatBoxClosed",
+        "chatBoxFocused",
+        "chatBoxMinimized",
+        "chatBoxMaximized",
+        "chatBoxToggled",
+        "privateChatsAutoJoined",
+    ];
+    refuses_to_tell(&house, "chats.read", &events).await;
     let initialized = house.listen(FULL, "chatBoxInitialized").await;
     let opened = house.listen(FULL, "chatBoxOpened").await;
     let closed = house.listen(FULL, "chatBoxClosed").await;
@@ -183,7 +222,8 @@ async fn opening_closing_and_hearing_of_it() {
 async fn messages_are_heard_by_who_may_read_them() {
     let (house, mut friend) = open_house().await;
     let jid = friend.jid().to_bare().to_string();
-    refuses_to_tell(&house, "messages.read", &["message", "messageError"]).await;
+    let events = ["message", "messageAdded", "messageSend", "messageNotification", "messageError"];
+    refuses_to_tell(&house, "messages.read", &events).await;
     let (full, narrow) = (house.listen(FULL, "message").await, house.listen(NARROW, "message").await);
     let id = friend.chat(house.account().jid.clone(), "hello").await.unwrap();
     let message = house.heard(FULL, full).await["payload"]["message"].clone();
@@ -193,8 +233,127 @@ async fn messages_are_heard_by_who_may_read_them() {
     assert!(house.heard_so_far(NARROW, narrow).await.is_empty(), "its grant is for somebody else");
 
     let errors = (house.listen(FULL, "messageError").await, house.listen(NARROW, "messageError").await);
-    house.call(FULL, "chats.send", json!({ "jid": "no-such-user@localhost", "body": "hi" })).await.ok();
+    let sent = house.call(FULL, "chats.send", json!({ "jid": "no-such-user@localhost", "body": "hi" })).await.ok();
     let error = house.heard(FULL, errors.0).await["payload"]["message"].clone();
     assert_eq!((&error["kind"], &error["chat"]), (&json!("error"), &json!("no-such-user@localhost")));
+    assert_eq!(error["id"], sent, "the id of what could not be delivered");
+    assert_eq!(error["error"], "service-unavailable", "{error}");
     assert!(house.heard_so_far(NARROW, errors.1).await.is_empty());
+}
+
+/// Events messageAdded, messageSend, messageNotification.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_and_leaves_is_told_by_more_names_than_one() {
+    let (house, mut friend) = open_house().await;
+    let jid = friend.jid().to_bare().to_string();
+    let mut ears = Vec::new();
+    for name in ["messageAdded", "messageSend", "messageNotification"] {
+        ears.push((house.listen(FULL, name).await, house.listen(NARROW, name).await));
+    }
+    let [added, sent, notified] = ears[..] else { panic!() };
+    let id = friend.chat(house.account().jid.clone(), "hello").await.unwrap();
+    for ear in [added, notified] {
+        let message = house.heard(FULL, ear.0).await["payload"]["message"].clone();
+        assert_eq!((&message["id"], &message["own"]), (&json!(id), &json!(false)), "{message}");
+    }
+    assert!(house.heard_so_far(FULL, sent.0).await.is_empty(), "that was not ours");
+    // It opened a chat, so that the answer is part of one.
+    let id = house.call(FULL, "chats.send", json!({ "jid": jid, "body": "well met" })).await.ok();
+    for ear in [sent, added] {
+        let message = house.heard(FULL, ear.0).await["payload"]["message"].clone();
+        assert_eq!((&message["id"], &message["own"], &message["chat"]), (&id, &json!(true), &json!(jid)), "{message}");
+        assert_eq!((&message["body"], &message["kind"]), (&json!("well met"), &json!("chat")), "{message}");
+        assert_eq!(message["from"], house.shared().snapshot().jid.to_string(), "{message}");
+    }
+    // What is sent as a stanza leaves as well; where no chat is open nothing is added to one.
+    let stanza = "<message to='nobody-here@localhost' type='chat' id='raw-1'><body>hi</body></message>";
+    house.call(FULL, "api.send", json!({ "stanza": stanza })).await.ok();
+    assert_eq!(house.heard(FULL, sent.0).await["payload"]["message"]["id"], "raw-1");
+    assert!(house.heard_so_far(FULL, added.0).await.is_empty());
+    assert!(house.heard_so_far(FULL, notified.0).await.is_empty(), "nobody is notified of what is his own");
+    for ear in ears {
+        assert!(house.heard_so_far(NARROW, ear.1).await.is_empty(), "its grant is for somebody else");
+    }
+    friend.catch_up(SOON).await.unwrap();
+}
+
+/// Settings message_carbons. What other clients of the account send and receive is heard as a copy: what they sent only by
+/// those who want it.
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_are_heard_and_those_of_own_messages_only_if_asked_for() {
+    let (house, mut friend) = open_house().await;
+    let mut phone = client(house.account()).await;
+    let jid = friend.jid().to_bare();
+    let (all, others) =
+        (house.listen_with(FULL, json!({ "name": "message", "own": true })).await, house.listen(FULL, "message").await);
+    // Prosody copies what is for one client alone to the others.
+    friend.chat(phone.jid().clone(), "for the phone").await.unwrap();
+    let received = house.heard(FULL, all).await["payload"]["message"].clone();
+    assert_eq!((&received["body"], &received["carbon"]), (&json!("for the phone"), &json!("received")), "{received}");
+    assert_eq!((&received["own"], &received["chat"]), (&json!(false), &json!(jid.to_string())), "{received}");
+    assert_eq!(house.heard(FULL, others).await["payload"]["message"]["carbon"], "received");
+    phone.chat(jid.clone(), "from the phone").await.unwrap();
+    let sent = house.heard(FULL, all).await["payload"]["message"].clone();
+    assert_eq!((&sent["body"], &sent["carbon"]), (&json!("from the phone"), &json!("sent")), "{sent}");
+    assert_eq!((&sent["own"], &sent["chat"]), (&json!(true), &json!(jid.to_string())), "{sent}");
+    assert!(house.heard_so_far(FULL, others).await.is_empty(), "nobody asked for own ones");
+    friend.wait_body(&house.account().jid, "from the phone", SOON).await.unwrap();
+}
+
+/// Settings message_carbons.
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_no_copies_where_nobody_wants_any() {
+    let house = Plan::new().await.set("message_carbons", false).three().start().await;
+    let mut friend = friend("friend").await;
+    let phone = client(house.account()).await;
+    let heard = house.listen_with(FULL, json!({ "name": "message", "own": true })).await;
+    friend.chat(phone.jid().clone(), "for the phone").await.unwrap();
+    let own = house.shared().snapshot().jid.clone();
+    friend.chat(own, "for the house").await.unwrap();
+    assert_eq!(house.heard(FULL, heard).await["payload"]["message"]["body"], "for the house");
+}
+
+/// Settings auto_join_private_chats. Events privateChatsAutoJoined.
+#[tokio::test(flavor = "multi_thread")]
+async fn chats_of_the_settings_are_open_from_the_start() {
+    let jids = toml::Value::Array(vec!["nurse@localhost".into(), "friar@localhost".into()]);
+    let house = Plan::new().await.set("auto_join_private_chats", jids).three().start().await;
+    house.call(FULL, "api.wait-until", json!({ "promise": "privateChatsAutoJoined" })).await.is("none");
+    let open = house.call(FULL, "chats.get-all", Value::Null).await.ok();
+    assert_eq!(jids_of(&open), ["friar@localhost", "nurse@localhost"]);
+    let view = house.call(FULL, "chatviews.get", json!({ "jid": "nurse@localhost" })).await.ok();
+    assert_eq!(view["shown"], false, "nobody asked to see it");
+}
+
+fn jids_of(chats: &Value) -> Vec<&str> {
+    jids(chats).into_iter().flatten().collect()
+}
+
+/// Rows 91. What one plugin sends another reads field by field.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_typed_message_arrives_as_it_was_sent() {
+    let mut plan = Plan::new().await.set("allow_non_roster_messaging", true);
+    plan.account().await;
+    let house = plan.three().start().await;
+    let to = house.accounts[1].1.jid.to_string();
+    let heard = house.listen_on(1, FULL, json!({ "name": "message" })).await;
+    for (extensions, body) in [
+        (json!({ "reply": ["r1", "juliet@localhost"], "fallback": [["urn:xmpp:reply:0", [0, 5]]] }), Some("> hi\nyes")),
+        (json!({ "replace": "r2" }), Some("better")),
+        (json!({ "reactions": ["r3", ["👍", "👩‍👩‍👧‍👦"]], "hints": ["store"] }), None),
+        (json!({ "reactions": ["r3", []] }), None),
+        (json!({ "receipt-requested": true, "markable": true }), Some("read this")),
+        (json!({ "receipt": "r4" }), None),
+        (json!({ "marker": "displayed", "marked": "r5" }), None),
+        (json!({ "chat-state": "composing" }), None),
+    ] {
+        let message = json!({ "jid": to, "body": body, "thread": "t", "extensions": extensions });
+        let id = house.call(FULL, "chats.send", message).await.ok();
+        let came = house.heard_on(1, FULL, heard).await["payload"]["message"].clone();
+        assert_eq!((&came["id"], &came["origin-id"], &came["body"]), (&id, &id, &json!(body)), "{came}");
+        assert_eq!(came["thread"], "t");
+        for (name, value) in extensions.as_object().unwrap() {
+            assert_eq!(&came["extensions"][name], value, "{name}: {came}");
+        }
+    }
 }

@@ -370,7 +370,7 @@ fn graft(component: &mut Vec<u8>, module: &[u8]) {
     instances.append_to_component(component);
 }
 
-/// The bindings keep the block of each event's fields, 312 bytes, unless the SDK frees it.
+/// The bindings keep the block of each event's fields, 384 bytes, unless the SDK frees it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_needs_no_more_memory_for_many_events_than_for_few() {
     const EVENTS: u64 = 20_000;

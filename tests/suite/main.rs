@@ -11,6 +11,7 @@ mod trace;
 mod api;
 mod archive;
 mod chats;
+mod chatviews;
 mod connection;
 mod contacts;
 mod listen;

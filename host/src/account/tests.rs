@@ -2,6 +2,9 @@ mod contacts;
 
 use super::*;
 use crate::event::Payload;
+use crate::permissions::Grants;
+use crate::router::{Filter, Mail, Mailbox};
+use crate::stanza::Message;
 use crate::xmpp::RawStanza;
 use crate::xmpp::peer::{Manners, Memory, Peer, Session as PeerSession};
 
@@ -39,7 +42,7 @@ async fn until_it_is(account: &Account, state: fn(&Connection) -> bool) {
 async fn send(shared: &Shared, body: &str) -> Result<(), CallError> {
     let xml = format!("<message to='friend@localhost'><body>{body}</body></message>");
     let stanza = RawStanza::parse(&xml, &shared.snapshot().jid).unwrap();
-    shared.ask(|answer| Command::SendRaw { stanza, answer }).await
+    shared.ask(|answer| Command::SendRaw { by: InstanceId::next(), stanza, answer }).await
 }
 
 /// An account whose server has gone away, and whose link has no room: what a plugin sends waits.
@@ -160,7 +163,7 @@ async fn a_question_that_was_cut_ends_and_is_not_asked_again() {
     let xml = "<iq to='friend@localhost/x' type='get' id='q'><query xmlns='urn:example:question'/></iq>";
     let question = tokio::spawn(async move {
         let iq = RawStanza::parse_request(xml, &shared.snapshot().jid).unwrap();
-        shared.ask(|answer| Command::SendIq { iq, answer }).await.map(|answer| answer.to_xml())
+        shared.ask(|answer| Command::SendIq { by: InstanceId::next(), iq, answer }).await.map(|answer| answer.to_xml())
     });
     soon("the question", session.hear_text("urn:example:question")).await;
     drop(session);
@@ -193,5 +196,124 @@ async fn an_account_in_which_nothing_happens_says_so_and_says_when_something_doe
     soon("the silence", session.hear_text("<inactive xmlns='urn:xmpp:csi:0'")).await;
     assert_eq!(soon("room", send(account.shared(), "hi")).await, Ok(()));
     soon("the word", session.hear_text("<active xmlns='urn:xmpp:csi:0'")).await;
+    soon("the end of the account", account.stop()).await;
+}
+
+/// What a plugin hears that may hear everything, each message in a few words.
+struct Ear(mpsc::Receiver<Box<Mail>>);
+
+impl Ear {
+    fn open(account: &Account, names: &[&str]) -> Self {
+        let (mailbox, receiver) = Mailbox::new(InstanceId::next(), 100, Arc::new(Grants::all()));
+        let filter = Filter { own: true, delayed: true, ..Filter::default() };
+        for name in names {
+            account.shared().router.subscribe(&mailbox, name, filter.clone(), false);
+        }
+        Self(receiver)
+    }
+
+    async fn message(&mut self) -> Arc<Message> {
+        let mail = soon("an event", self.0.recv()).await.unwrap();
+        match &mail.event.payload {
+            Payload::Message(message) => Arc::clone(message),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Rules carbon from elsewhere, stanza-id forged, delayed by strangers, absent from.
+#[tokio::test]
+async fn what_may_not_be_believed_is_not_told() {
+    let peer = Peer::start(Manners::default()).await;
+    let (account, mut session) = connected(&peer).await;
+    let announced = [("bot@localhost", "urn:xmpp:sid:0"), ("localhost", "urn:xmpp:carbons:2")];
+    session.settle(&announced).await;
+    let mut ear = Ear::open(&account, &["message"]);
+    let message = |from: &str, id: &str, content: &str| {
+        format!(
+            "<message xmlns='jabber:client' {from} to='bot@localhost/here' type='chat' id='{id}'><body>{id}</body>{content}</message>"
+        )
+    };
+    let carbon = |from: &str, which: &str, inner: &str| {
+        let wrapped = format!(
+            "<{which} xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>{inner}</forwarded></{which}>"
+        );
+        format!("<message xmlns='jabber:client' {from} to='bot@localhost/here'>{wrapped}</message>")
+    };
+    let numbered = |by: &str, id: &str| format!("<stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='{id}'/>");
+    let delayed = |by: &str| format!("<delay xmlns='urn:xmpp:delay' from='{by}' stamp='2020-01-02T03:04:05Z'/>");
+    let friend = "from='friend@localhost/x'";
+
+    for from in ["from='friend@localhost'", "from='localhost'", "from='bot@localhost/here'", "from='bot@evil'"] {
+        let forged = message("from='boss@localhost/x'", "forged", "");
+        session.say(&carbon(from, "received", &forged)).await;
+        let forged = "<message xmlns='jabber:client' from='bot@localhost/phone' to='friend@localhost'><body>forged</body></message>";
+        session.say(&carbon(from, "sent", forged)).await;
+    }
+    session.say(&carbon("from='bot@localhost'", "received", &message(friend, "copied", ""))).await;
+    let copied = ear.message().await;
+    assert_eq!((copied.id.as_deref(), copied.carbon.is_some()), (Some("copied"), true), "{copied:?}");
+    session.say(&carbon("", "received", &message(friend, "absent", ""))).await;
+    assert_eq!(ear.message().await.id.as_deref(), Some("absent"), "no sender is the own account");
+
+    session.say(&message(friend, "one", &numbered("friend@localhost", "n1"))).await;
+    assert_eq!(ear.message().await.stanza_id, None, "nobody numbers for the own archive but itself");
+    for id in ["two", "again"] {
+        session.say(&message(friend, id, &numbered("bot@localhost", "n1"))).await;
+    }
+    let two = ear.message().await;
+    assert_eq!((two.id.as_deref(), two.stanza_id.as_deref()), (Some("two"), Some("n1")));
+
+    session.say(&message(friend, "three", &delayed("friend@localhost"))).await;
+    let three = ear.message().await;
+    assert_eq!((three.id.as_deref(), three.delayed), (Some("three"), false), "what came twice is told once");
+    session.say(&message(friend, "four", &delayed("localhost"))).await;
+    assert!(ear.message().await.delayed);
+
+    session.say(&message("", "five", "")).await;
+    let five = ear.message().await;
+    assert_eq!((five.from.to_string(), five.own), ("bot@localhost".to_owned(), true));
+    soon("the end of the account", account.stop()).await;
+}
+
+/// Rules stanza-id forged: a server that does not say that it numbers messages lets everybody do it.
+#[tokio::test]
+async fn a_server_that_numbers_no_messages_is_not_believed_to() {
+    let peer = Peer::start(Manners::default()).await;
+    let (account, mut session) = connected(&peer).await;
+    session.settle(&[("localhost", "urn:xmpp:sid:0"), ("friend@localhost", "urn:xmpp:sid:0")]).await;
+    let mut ear = Ear::open(&account, &["message"]);
+    for id in ["one", "two"] {
+        let id = format!(
+            "<message xmlns='jabber:client' from='friend@localhost/x' type='chat' id='{id}'><body>hi</body><stanza-id \
+             xmlns='urn:xmpp:sid:0' by='bot@localhost' id='same'/></message>"
+        );
+        session.say(&id).await;
+    }
+    for id in ["one", "two"] {
+        let message = ear.message().await;
+        assert_eq!((message.id.as_deref(), message.stanza_id.as_deref()), (Some(id), None), "neither is dropped");
+    }
+    soon("the end of the account", account.stop()).await;
+}
+
+/// Events send, messageSend: each stanza is shown as it leaves, a plugin's questions to that plugin alone.
+#[tokio::test]
+async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
+    let peer = Peer::start(Manners::default()).await;
+    let (account, mut session) = connected(&peer).await;
+    session.settle(&[]).await;
+    let mut ear = Ear::open(&account, &["send"]);
+    let shared = account.shared();
+    let own = shared.snapshot().jid.clone();
+    let iq = RawStanza::parse("<iq type='get' id='q'><ping xmlns='urn:xmpp:ping'/></iq>", &own).unwrap();
+    shared.ask(|answer| Command::SendRaw { by: InstanceId::next(), stanza: iq, answer }).await.unwrap();
+    send(shared, "one").await.unwrap();
+    send(shared, "two").await.unwrap();
+    for body in ["one", "two"] {
+        let mail = soon("an event", ear.0.recv()).await.unwrap();
+        assert!(matches!(&mail.event.payload, Payload::Stanza(xml) if xml.contains(body)), "{:?}", mail.event);
+    }
+    assert_eq!(soon("both", session.bodies_until("two")).await, ["one", "two"]);
     soon("the end of the account", account.stop()).await;
 }

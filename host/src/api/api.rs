@@ -68,7 +68,9 @@ fn stanza(
     read: fn(&str, &jid::Jid) -> Result<RawStanza, CallError>,
 ) -> Result<RawStanza, CallError> {
     let stanza = read(xml, &instance.account.snapshot().jid)?;
-    let to = stanza.to();
+    // An IQ to the own account does whatever its owner may do there, whether it names the recipient or not.
+    let is_own = |to: &jid::Jid| stanza.kind() == "iq" && *to == instance.account.own;
+    let to = stanza.to().filter(|to| !is_own(to));
     instance.require(Permission::StanzaSend, Target::Stanza { kind: stanza.kind(), to: to.as_ref() })?;
     Ok(stanza)
 }
@@ -77,7 +79,8 @@ async fn send<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) ->
     let (instance, _open) = caller(accessor)?;
     let stanza = stanza(&instance, xml, RawStanza::parse)?;
     pace(&instance).await?;
-    instance.account.ask(|answer| Command::SendRaw { stanza, answer }).await
+    let by = instance.id;
+    instance.account.ask(|answer| Command::SendRaw { by, stanza, answer }).await
 }
 
 async fn send_iq<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) -> Result<String, CallError> {
@@ -85,7 +88,8 @@ async fn send_iq<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str)
     let iq = stanza(&instance, xml, RawStanza::parse_request)?;
     pace(&instance).await?;
     let _waits = instance.waits_for_session();
-    let result = instance.account.ask(|answer| Command::SendIq { iq, answer }).await?;
+    let by = instance.id;
+    let result = instance.account.ask(|answer| Command::SendIq { by, iq, answer }).await?;
     Ok(result.to_xml())
 }
 

@@ -10,7 +10,7 @@ use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::Command;
+use crate::session::{Attribute, Command, ViewChange};
 use crate::stanza::MessageKind;
 
 impl Host for Context {
@@ -20,6 +20,10 @@ impl Host for Context {
 
     fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitChat>>, Error> {
         answer(get(&self.instance, "jids", &jids))
+    }
+
+    fn get_attribute(&mut self, jid: String, name: String) -> Result<Option<String>, Error> {
+        answer(get_attribute(&self.instance, &jid, &name))
     }
 
     fn get_all(&mut self) -> Result<Vec<WitChat>, Error> {
@@ -58,6 +62,39 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         Ok(closed.into_iter().map(answer).collect())
     }
 
+    async fn focus(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change_view(accessor, &jid, ViewChange::Focus).await)
+    }
+
+    async fn show(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change_view(accessor, &jid, ViewChange::Show).await)
+    }
+
+    async fn maximize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change_view(accessor, &jid, ViewChange::Maximize).await)
+    }
+
+    async fn minimize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(change_view(accessor, &jid, ViewChange::Minimize).await)
+    }
+
+    async fn set_attribute(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        name: String,
+        value: String,
+    ) -> Result<(), Error> {
+        answer(set_attribute(accessor, &jid, &name, &value).await)
+    }
+
+    async fn initiate_otr(_: &Accessor<T, Self>, _: String) -> Result<(), Error> {
+        answer(Err(no_otr()))
+    }
+
+    async fn end_otr(_: &Accessor<T, Self>, _: String) -> Result<(), Error> {
+        answer(Err(no_otr()))
+    }
+
     async fn send(accessor: &Accessor<T, Self>, jid: String, message: Outgoing) -> Result<String, Error> {
         answer(send(accessor, &jid, message).await)
     }
@@ -82,6 +119,43 @@ async fn open(instance: &std::sync::Arc<Instance>, argument: &str, text: &str) -
 async fn close(instance: &Instance, argument: &str, text: &str) -> Result<(), CallError> {
     let jid = bare_jid(argument, text)?;
     instance.account.ask(|answer| Command::CloseChat { jid, answer }).await
+}
+
+fn get_attribute(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
+    instance.require(Permission::ChatsRead, Target::None)?;
+    let jid = bare_jid("jid", text)?;
+    Attribute::check_name(name)?;
+    let snapshot = instance.account.snapshot();
+    let chat = snapshot.chats.get(&jid).ok_or_else(|| CallError::NotFound(format!("an open chat with {jid}")))?;
+    Ok(chat.view.attribute(name).map(ToString::to_string))
+}
+
+async fn set_attribute<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    text: &str,
+    name: &str,
+    value: &str,
+) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor)?;
+    instance.require(Permission::ChatsWrite, Target::None)?;
+    let jid = bare_jid("jid", text)?;
+    let attribute = Attribute::parse(name, value)?;
+    instance.account.ask(|answer| Command::SetChatAttribute { jid, attribute, answer }).await
+}
+
+async fn change_view<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    text: &str,
+    change: ViewChange,
+) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor)?;
+    instance.require(Permission::ChatsWrite, Target::None)?;
+    let jid = bare_jid("jid", text)?;
+    instance.account.ask(|answer| Command::ChangeChatView { jid, change, answer }).await
+}
+
+fn no_otr() -> CallError {
+    CallError::Unsupported("off-the-record messaging (OTR)".to_owned())
 }
 
 async fn send<T: Send + 'static>(

@@ -7,6 +7,7 @@
 mod api;
 mod archive;
 mod chats;
+mod chatviews;
 mod connection;
 mod contacts;
 pub(crate) mod listen;
@@ -101,4 +102,36 @@ async fn slow_down(bucket: &Bucket, limit: impl Fn() -> String) -> Result<(), Ca
 /// The answer of a call as the contract spells it.
 fn answer<R>(result: Result<R, CallError>) -> Result<R, Error> {
     result.map_err(Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_address_stays_the_same_however_often_it_is_read(
+            text in "([a-zA-Z0-9äß.é_-]{1,9}@)?[a-zA-Z0-9.-]{1,9}(/[ -~äß👍]{1,9})?|\\PC{0,30}",
+        ) {
+            let Ok(read) = jid("jid", &text) else { return Ok(()) };
+            prop_assert_eq!(&jid("jid", read.as_str()).unwrap(), &read);
+            let bare = bare_jid("jid", &text).unwrap();
+            prop_assert_eq!(&bare, &read.to_bare());
+            prop_assert_eq!(bare_jid("jid", &format!("{bare}/elsewhere")).unwrap(), bare);
+            prop_assert_eq!(read.resource().is_some(), text.contains('/'));
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_names_the_argument() {
+        let long = format!("{}@example.org", "x".repeat(1 << 20));
+        for text in ["", "@", "@@", "a@", "@b", "a b@c", "a@b/", "a@b\n", "a\u{0}@b", "a\u{202e}@b", &long] {
+            match jid("peer", text) {
+                Err(CallError::Invalid { argument, .. }) => assert_eq!(argument, "peer"),
+                other => panic!("{text:.20}: {other:?}"),
+            }
+        }
+    }
 }

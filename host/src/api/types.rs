@@ -1,5 +1,6 @@
 //! `types`: from the house's records to those of the contract, and back.
 
+use jid::BareJid;
 use jiff::Timestamp;
 
 use super::jid;
@@ -7,8 +8,8 @@ use crate::bindings::parlor::plugin::types as wit;
 use crate::error::{CallError, StanzaError};
 use crate::event::Payload;
 use crate::plugins::Context;
-use crate::session::{Chat, Contact, Occupant, Room, Status};
-use crate::stanza::{Carbon, Draft, Extensions, Invite, Message, Reactions, ReplyTo, Show};
+use crate::session::{Chat, Contact, Occupant, Room, Status, View};
+use crate::stanza::{Carbon, Draft, Extensions, Fallback, Hint, Invite, Message, Reactions, ReplyTo, Show};
 
 impl wit::Host for Context {}
 
@@ -103,6 +104,17 @@ impl From<&Chat> for wit::Chat {
     }
 }
 
+/// How to show a chat, which may have the focus.
+pub(super) fn view(jid: &BareJid, view: &View, focus: Option<&BareJid>) -> wit::View {
+    wit::View {
+        jid: jid.to_string(),
+        minimized: view.minimized,
+        shown: view.shown,
+        focused: focus == Some(jid),
+        attributes: view.attributes().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+    }
+}
+
 impl From<&Room> for wit::Room {
     fn from(room: &Room) -> Self {
         Self {
@@ -156,6 +168,14 @@ impl From<&Status> for wit::Status {
 impl From<&Extensions> for wit::Extensions {
     fn from(extensions: &Extensions) -> Self {
         Self {
+            thread_parent: extensions.thread_parent.clone(),
+            fallback: extensions
+                .fallback
+                .iter()
+                .map(|Fallback { feature, part }| wit::Fallback { feature: feature.clone(), part: *part })
+                .collect(),
+            markable: extensions.markable,
+            hints: extensions.hints.iter().map(|hint| hint.as_str().to_owned()).collect(),
             reply: extensions
                 .reply
                 .as_ref()
@@ -199,6 +219,7 @@ pub(super) fn message(message: &Message, xml: bool) -> wit::Message {
         }),
         own: message.own,
         extensions: message.extensions.as_deref().map(Into::into),
+        error: message.error.as_deref().cloned().map(Into::into),
         xml: xml.then(|| message.raw.to_xml()),
     }
 }
@@ -242,7 +263,20 @@ fn extensions(carried: wit::Extensions) -> Result<Extensions, CallError> {
             Some(ReplyTo { id, to: to.map(|to| jid("message.extensions.reply.to", &to)).transpose()? })
         }
     };
+    let hints = super::bounded("message.extensions.hints", &carried.hints)?.iter().map(|name| {
+        let known = Hint::ALL.map(Hint::as_str).join(", ");
+        Hint::named(name)
+            .ok_or_else(|| CallError::invalid("message.extensions.hints", format!("{name:.32} is none of {known}")))
+    });
     Ok(Extensions {
+        thread_parent: carried.thread_parent,
+        fallback: carried
+            .fallback
+            .into_iter()
+            .map(|wit::Fallback { feature, part }| Fallback { feature, part })
+            .collect(),
+        markable: carried.markable,
+        hints: hints.collect::<Result<_, _>>()?,
         reply,
         replace: carried.replace,
         reactions: carried.reactions.map(|wit::Reactions { id, emojis }| Reactions { id, emojis }),
@@ -252,4 +286,21 @@ fn extensions(carried: wit::Extensions) -> Result<Extensions, CallError> {
         marked: carried.marked,
         chat_state: carried.chat_state,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn stamps_are_written_to_the_millisecond_in_utc(at in -62_135_596_800_000_i64..253_402_207_200_000) {
+            let at = Timestamp::from_millisecond(at).unwrap();
+            let text = date_time(at);
+            prop_assert!(text.ends_with('Z') && text.len() == "2026-11-20T06:24:00.000Z".len(), "{}", text);
+            prop_assert_eq!(text.parse::<Timestamp>().unwrap(), at);
+        }
+    }
 }

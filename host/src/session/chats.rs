@@ -55,6 +55,10 @@ impl Chats {
 
 impl Session {
     pub(super) fn open_chat(&mut self, jid: BareJid, answer: Answer<Arc<Chat>>, turn: &mut Turn<'_>) {
+        if self.rooms.has(&jid) {
+            return turn
+                .answer(answer, Err(CallError::invalid("jid", format!("{jid} is a room; it is opened as one"))));
+        }
         if self.promises.is_resolved("chatBoxesFetched") && self.is_live() {
             let result = self.chat_with(jid, turn);
             return turn.answer(answer, result);

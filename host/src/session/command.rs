@@ -52,6 +52,8 @@ pub enum Command {
     },
     /// Send a stanza as it is.
     SendRaw {
+        /// Who.
+        by: InstanceId,
         /// The stanza.
         stanza: RawStanza,
         /// The answer.
@@ -59,6 +61,8 @@ pub enum Command {
     },
     /// Send an IQ get or set, and wait for its result. The id is set here.
     SendIq {
+        /// Who.
+        by: InstanceId,
         /// The IQ.
         iq: RawStanza,
         /// The answer: the whole result.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::event::Payload;
 use crate::session::cards::Cards;
+use crate::session::messages::Numbering;
 use crate::session::names;
 use crate::session::rooms::GiveUp;
 use crate::session::roster::ROSTER_PROMISES;
@@ -108,6 +109,7 @@ impl Session {
 
     /// Tells what an entity can do, each of it once.
     pub(super) fn discovered(&mut self, entity: &Jid, features: Vec<String>, turn: &mut Turn<'_>) {
+        self.note_numbering(entity, &features);
         for var in features {
             if self.features.len() >= MAX_FEATURES {
                 self.ignored += 1;
@@ -186,6 +188,7 @@ impl Session {
         self.features.clear();
         self.archives.forget();
         self.status = Status::initial(&self.settings);
+        self.numbering = Numbering::default();
         self.fire("logout", Payload::None, turn);
     }
 

@@ -5,28 +5,27 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
+use jiff::Timestamp;
 
 use crate::error::CallError;
-use crate::event::Payload;
+use crate::event::{EventName, Payload};
 use crate::session::effect::{Effect, Sent};
+use crate::session::names::Names;
 use crate::session::questions::random_id;
 use crate::session::rooms::Stage;
 use crate::session::{Answer, Session, Turn, View};
-use crate::stanza::{Draft, Extensions, Message, MessageKind, Outgoing};
+use crate::stanza::{Draft, Message, MessageKind, Outgoing};
+
+mod draft;
+mod numbering;
+
+pub(super) use draft::check_text;
+pub(super) use numbering::Numbering;
 
 /// How many archive ids are remembered, so that nothing is told twice.
 pub(super) const REMEMBERED: usize = 4_096;
-/// How long a body may be, in bytes.
-const MAX_BODY: usize = 64 * 1_024;
 /// How much of a room's subject is kept, in bytes.
 const MAX_SUBJECT: usize = 4_096;
-/// How long an id or a thread may be, in bytes.
-const MAX_ID: usize = 1_024;
-/// How long an emoji may be, in bytes: some are made of a dozen characters.
-const MAX_EMOJI: usize = 64;
-/// How many reactions one message may carry.
-const MAX_EMOJIS: usize = 64;
-
 /// The archive ids of the last messages, as hashes that nobody outside can aim at.
 #[derive(Debug)]
 pub(super) struct Seen {
@@ -76,6 +75,7 @@ impl Seen {
 
 impl Session {
     pub(super) fn message(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
+        self.check_number(&mut message);
         if message.kind != MessageKind::Error && !self.seen.note(&message) {
             self.ignored += 1;
             return;
@@ -101,6 +101,7 @@ impl Session {
 
     fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let in_room = self.name_occupant(&mut message);
+        let mut enters = false;
         if let Some(invite) = message.invite.take() {
             if !message.own {
                 self.invited(*invite, turn);
@@ -109,21 +110,26 @@ impl Session {
                 return;
             }
         } else if !in_room && message.body.is_some() && message.kind != MessageKind::Headline {
-            self.said(&message, turn);
+            enters = self.said(&message, turn);
         }
-        self.tell(message, turn);
+        let notifies = message.body.is_some() && is_news(&message);
+        self.tell(message, enters, notifies, turn);
     }
 
-    /// Something was said in a private chat; it opens one with a contact, or where strangers are welcome.
-    fn said(&mut self, message: &Message, turn: &mut Turn<'_>) {
+    /// Something was said in a private chat; it opens one with a contact, or where strangers are welcome. `true`: it is open.
+    fn said(&mut self, message: &Message, turn: &mut Turn<'_>) -> bool {
         let at = message.at.min(turn.now);
-        if self.chat_active(&message.chat, at) || !self.promises.is_resolved("chatBoxesFetched") {
-            return;
+        if self.chat_active(&message.chat, at) {
+            return true;
         }
         let other = message.chat.to_bare();
-        if other != self.own.to_bare() && (self.settings.allow_non_roster_messaging || self.roster.has(&other)) {
+        let opens = self.promises.is_resolved("chatBoxesFetched")
+            && other != self.own.to_bare()
+            && (self.settings.allow_non_roster_messaging || self.roster.has(&other));
+        if opens {
             self.start_chat(other, Some(at), View::new(false), turn);
         }
+        opens
     }
 
     fn groupchat(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
@@ -139,12 +145,17 @@ impl Session {
         if message.nick.as_deref() == Some(room.nick.as_str()) {
             message.own = true;
         }
+        let mentioned = message.body.as_deref().is_some_and(|body| mentions(body, &room.nick));
         // What comes before we are in is the room's past, whatever it is stamped with.
-        message.delayed |= entering;
+        if entering {
+            message.delayed = true;
+            message.at = message.claimed_at.unwrap_or(message.at);
+        }
         if message.body.is_none() && message.subject.is_some() {
             self.subject_set(&message, turn);
         }
-        self.tell(message, turn);
+        let (enters, notifies) = (message.body.is_some(), mentioned && is_news(&message));
+        self.tell(message, enters, notifies, turn);
     }
 
     fn subject_set(&mut self, message: &Message, turn: &mut Turn<'_>) {
@@ -161,8 +172,29 @@ impl Session {
     }
 
     /// The hot path: one allocation, for what all listeners share.
-    fn tell(&self, message: Box<Message>, turn: &mut Turn<'_>) {
-        turn.fire_named(self.message_event.clone(), Payload::Message(Arc::from(message)));
+    fn tell(&self, message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
+        let message = Arc::from(message);
+        turn.fire_named(self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
+        if enters {
+            turn.fire_named(self.message_events.added.clone(), Payload::Message(Arc::clone(&message)));
+        }
+        if notifies {
+            turn.fire_named(self.message_events.notification.clone(), Payload::Message(message));
+        }
+    }
+
+    /// A message of ours leaves, whether a plugin wrote it as a stanza or not.
+    pub fn leaving(&mut self, mut message: Box<Message>, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        let in_room = self.name_occupant(&mut message);
+        // What is said in a room enters it when the room says it to all.
+        let is_chat = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
+        let enters = is_chat && !in_room && message.body.is_some() && self.chats.open.contains_key(&message.chat);
+        let message = Arc::from(message);
+        turn.fire_named(self.names.get("messageSend"), Payload::Message(Arc::clone(&message)));
+        if enters {
+            turn.fire_named(self.message_events.added.clone(), Payload::Message(message));
+        }
     }
 
     pub(super) fn send_message(
@@ -185,10 +217,13 @@ impl Session {
     }
 
     fn may_send(&self, to: &Jid, kind: MessageKind, draft: &Draft) -> Result<(), CallError> {
-        check_draft(draft)?;
+        draft::check(draft)?;
         match kind {
             MessageKind::Groupchat if to.is_full() => {
                 return Err(CallError::invalid("jid", "is an occupant's; a room has a bare JID"));
+            }
+            MessageKind::Chat if to.is_bare() && self.rooms.has(to) => {
+                return Err(CallError::invalid("jid", format!("{to} is a room; what all are to hear is said as such")));
             }
             MessageKind::Chat | MessageKind::Groupchat => {}
             MessageKind::Normal | MessageKind::Headline | MessageKind::Error => {
@@ -208,76 +243,34 @@ impl Session {
     }
 }
 
-fn check_draft(draft: &Draft) -> Result<(), CallError> {
-    let extensions = draft.extensions.as_deref().filter(|extensions| **extensions != Extensions::default());
-    if draft.body.is_none() && draft.subject.is_none() && extensions.is_none() {
-        return Err(CallError::invalid("message", "is empty; give a body, a subject or an extension"));
-    }
-    for (argument, text, limit) in [
-        ("message.body", &draft.body, MAX_BODY),
-        ("message.subject", &draft.subject, MAX_BODY),
-        ("message.thread", &draft.thread, MAX_ID),
-    ] {
-        check_optional(argument, text.as_ref(), limit)?;
-    }
-    extensions.map_or(Ok(()), check_extensions)
+/// The events of the hot path, apart from all other names.
+#[derive(Debug)]
+pub(super) struct MessageEvents {
+    message: EventName,
+    added: EventName,
+    notification: EventName,
 }
 
-fn check_extensions(extensions: &Extensions) -> Result<(), CallError> {
-    for (argument, text) in [
-        ("message.extensions.reply.id", extensions.reply.as_ref().map(|reply| &reply.id)),
-        ("message.extensions.replace", extensions.replace.as_ref()),
-        ("message.extensions.reactions.id", extensions.reactions.as_ref().map(|reactions| &reactions.id)),
-        ("message.extensions.receipt", extensions.receipt.as_ref()),
-        ("message.extensions.marked", extensions.marked.as_ref()),
-    ] {
-        check_optional(argument, text, MAX_ID)?;
-    }
-    let emojis = extensions.reactions.as_ref().map(|reactions| reactions.emojis.as_slice()).unwrap_or_default();
-    if emojis.len() > MAX_EMOJIS {
-        let reason = format!("has {} entries; at most {MAX_EMOJIS} are allowed", emojis.len());
-        return Err(CallError::invalid("message.extensions.reactions.emojis", reason));
-    }
-    for (index, emoji) in emojis.iter().enumerate() {
-        check_text("message.extensions.reactions.emojis", emoji, MAX_EMOJI)?;
-        if emoji.is_empty() || emojis[..index].contains(emoji) {
-            let reason = "has an empty text, or one that is there twice";
-            return Err(CallError::invalid("message.extensions.reactions.emojis", reason));
+impl MessageEvents {
+    pub(super) fn new(names: &Names) -> Self {
+        Self {
+            message: names.get("message"),
+            added: names.get("messageAdded"),
+            notification: names.get("messageNotification"),
         }
     }
-    if let Some(state) = &extensions.chat_state {
-        one_of("message.extensions.chat-state", state, &["active", "composing", "paused", "inactive", "gone"])?;
-    }
-    if let Some(marker) = &extensions.marker {
-        one_of("message.extensions.marker", marker, &["received", "displayed", "acknowledged"])?;
-    }
-    if extensions.marker.is_some() != extensions.marked.is_some() {
-        return Err(CallError::invalid("message.extensions.marker", "and marked are given together, or neither is"));
-    }
-    Ok(())
 }
 
-fn one_of(argument: &str, value: &str, allowed: &[&str]) -> Result<(), CallError> {
-    if allowed.contains(&value) {
-        return Ok(());
-    }
-    Err(CallError::invalid(argument, format!("{value:.32} is none of {}", allowed.join(", "))))
+/// Whether it is worth telling a person: somebody else said it here and now.
+fn is_news(message: &Message) -> bool {
+    !message.own && !message.delayed && message.carbon.is_none()
 }
 
-fn check_optional(argument: &str, text: Option<&String>, limit: usize) -> Result<(), CallError> {
-    text.map_or(Ok(()), |text| check_text(argument, text, limit))
-}
-
-/// Text that XML 1.0 can carry, and not too much of it.
-pub(super) fn check_text(argument: &str, text: &str, limit: usize) -> Result<(), CallError> {
-    if text.len() > limit {
-        return Err(CallError::invalid(argument, format!("has {} bytes; at most {limit} are allowed", text.len())));
-    }
-    let forbidden = |c: char| matches!(c, '\0'..='\x08' | '\x0b' | '\x0c' | '\x0e'..='\x1f' | '\u{fffe}' | '\u{ffff}');
-    match text.chars().find(|c| forbidden(*c)) {
-        Some(c) => {
-            Err(CallError::invalid(argument, format!("contains U+{:04X}, which XML cannot carry", u32::from(c))))
-        }
-        None => Ok(()),
-    }
+/// Whether a text names somebody, as a word of its own.
+fn mentions(text: &str, nick: &str) -> bool {
+    let is_edge = |neighbour: Option<char>| neighbour.is_none_or(|neighbour| !neighbour.is_alphanumeric());
+    !nick.is_empty()
+        && text
+            .match_indices(nick)
+            .any(|(at, _)| is_edge(text[..at].chars().next_back()) && is_edge(text[at + nick.len()..].chars().next()))
 }

@@ -76,8 +76,9 @@ pub struct Session {
     /// Features that were told, with whose they are.
     features: BTreeSet<(Jid, String)>,
     names: names::Names,
+    numbering: messages::Numbering,
     /// Kept apart from `names`, for the hot path.
-    message_event: EventName,
+    message_events: messages::MessageEvents,
     /// Readers should get a new snapshot.
     changed: bool,
     ignored: u64,
@@ -126,7 +127,8 @@ impl Session {
             again: again::Again::default(),
             archives: archive::Archives::new(),
             features: BTreeSet::new(),
-            message_event: names.get("message"),
+            numbering: messages::Numbering::default(),
+            message_events: messages::MessageEvents::new(&names),
             names,
             changed: true,
             ignored: 0,
@@ -159,11 +161,8 @@ impl Session {
         let turn = &mut self.turn(now, effects);
         match command {
             Command::SendMessage { to, kind, draft, answer } => self.send_message(to, kind, *draft, answer, turn),
-            Command::SendRaw { answer, .. } if !self.is_live() => turn.answer(answer, Err(CallError::Offline)),
-            Command::SendRaw { stanza, answer } => {
-                turn.out.push(Effect::SendFor(Outgoing::Raw(stanza), Sent::Raw(answer)));
-            }
-            Command::SendIq { iq, answer } => self.send_iq(&iq, answer, turn),
+            Command::SendRaw { by, stanza, answer } => self.send_raw(by, stanza, answer, turn),
+            Command::SendIq { by, iq, answer } => self.send_iq(by, &iq, answer, turn),
             Command::QueryArchive { query, answer } => self.query_archive(*query, answer, turn),
             Command::OpenChat { jid, answer } => self.open_chat(jid, answer, turn),
             Command::CloseChat { jid, answer } => {

@@ -7,7 +7,9 @@ use jid::{BareJid, Jid};
 
 use crate::card::Card;
 use crate::error::CallError;
+use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Deadlines, Late};
+use crate::session::effect::{Effect, Sent};
 use crate::session::{Answer, Session, Turn, cards, contacts};
 use crate::stanza::{self, Ask, Body, Outgoing, Query, Request};
 use crate::stanza::{Disco, Identity, Reply};
@@ -19,6 +21,9 @@ pub(super) const MAX_OUTSTANDING: usize = 1_024;
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the roster may take, since everything after it waits.
 pub(super) const ROSTER_PATIENCE: Duration = Duration::from_secs(20);
+
+/// The feature of a server that copies messages to all clients of an account.
+const CARBONS: &str = "urn:xmpp:carbons:2";
 
 /// What to do with an answer.
 #[derive(Debug)]
@@ -234,10 +239,15 @@ impl Session {
     }
 
     pub(super) fn ask_server(&mut self, turn: &mut Turn<'_>) {
+        self.ask_account(turn);
         let server = Jid::from(BareJid::from_parts(None, self.own.domain()));
         self.ask(Some(server), Ask::DiscoInfo { node: None }, Waiting::ServerDisco, PATIENCE, turn);
-        self.ask_account(turn);
-        if self.settings.message_carbons {
+    }
+
+    /// Has copies of what other clients of this account send and receive sent here, too, where the server can do that
+    /// (XEP-0280, section 4).
+    pub(super) fn ask_carbons(&mut self, features: &[String], turn: &mut Turn<'_>) {
+        if self.settings.message_carbons && features.iter().any(|feature| feature == CARBONS) {
             self.ask(None, Ask::EnableCarbons, Waiting::Carbons, PATIENCE, turn);
         }
     }
@@ -252,7 +262,25 @@ impl Session {
         self.ask(to, Ask::ConfigureRoom { fields }, Waiting::RoomConfigured(room), PATIENCE, turn);
     }
 
-    pub(super) fn send_iq(&mut self, iq: &RawStanza, answer: Answer<RawStanza>, turn: &mut Turn<'_>) {
+    /// API row 9.
+    pub(super) fn send_raw(&mut self, by: InstanceId, stanza: RawStanza, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if !self.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        let outgoing = if stanza.is_request() {
+            // The answer would be taken for the one to the other question.
+            if stanza.id().is_some_and(|id| self.questions.0.contains_key(id)) {
+                let reason = "the id is that of another question that waits for its answer; choose another";
+                return turn.answer(answer, Err(CallError::invalid("stanza", reason)));
+            }
+            Outgoing::Private(stanza, by)
+        } else {
+            Outgoing::Raw(stanza)
+        };
+        turn.out.push(Effect::SendFor(outgoing, Sent::Raw(answer)));
+    }
+
+    pub(super) fn send_iq(&mut self, by: InstanceId, iq: &RawStanza, answer: Answer<RawStanza>, turn: &mut Turn<'_>) {
         if !self.is_live() {
             return turn.answer(answer, Err(CallError::Offline));
         }
@@ -261,7 +289,7 @@ impl Session {
         }
         let Some(waiting) = self.admit(Waiting::Plugin(answer), turn) else { return };
         let id = self.questions.add(iq.to(), waiting, PATIENCE, &mut self.deadlines);
-        turn.send(Outgoing::Raw(iq.with_id(&id)));
+        turn.send(Outgoing::Private(iq.with_id(&id), by));
     }
 
     pub(super) fn answered(&mut self, answer: stanza::Answer, turn: &mut Turn<'_>) {
@@ -280,6 +308,7 @@ impl Session {
             Waiting::ServerDisco => {
                 if let Ok(Body::Disco(disco)) = answer.outcome {
                     let server = Jid::from(BareJid::from_parts(None, self.own.domain()));
+                    self.ask_carbons(&disco.features, turn);
                     self.discovered(&server, disco.features, turn);
                 }
             }

@@ -56,6 +56,9 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
     if !is_own_account(message.from.as_ref(), own) {
         return Incoming::Refused("a carbon that is not from the own account");
     }
+    if message.type_ == MessageType::Error {
+        return Incoming::Refused("a carbon that came back as an error");
+    }
     let mut wrapper = message.payloads.swap_remove(at);
     let Some(mut forwarded) = wrapper.remove_child("forwarded", ns::FORWARD) else {
         return Incoming::Refused("a carbon without a message");
@@ -66,9 +69,24 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         Some(Ok(inner)) if inner.type_ == MessageType::Groupchat => {
             Incoming::Refused("a carbon of a groupchat message")
         }
+        Some(Ok(inner)) if !is_copy_for(&inner, carbon, own) => {
+            Incoming::Refused("a carbon of what this account neither sent nor received")
+        }
+        Some(Ok(inner)) if archive::find(&inner).is_some() => {
+            Incoming::Refused("an archive result that nobody asked for")
+        }
         Some(Ok(inner)) => Incoming::Message(Box::new(read_message(inner, Some(carbon), stamp, own, now))),
         Some(Err(_)) | None => Incoming::Refused("a carbon without a message"),
     }
+}
+
+/// Whether a message of ours was copied as sent, one to us as received.
+fn is_copy_for(message: &WireMessage, carbon: Carbon, own: &FullJid) -> bool {
+    let ours = match carbon {
+        Carbon::Sent => &message.from,
+        Carbon::Received => &message.to,
+    };
+    ours.as_ref().is_none_or(|ours| is_same_bare(ours, own))
 }
 
 /// Where in the payloads a carbon is (XEP-0280, section 8), and which.
@@ -101,7 +119,12 @@ fn read_message(
         MessageType::Error => MessageKind::Error,
     };
     let is_own = is_same_bare(&from, own);
-    let found = extensions::read(&message.payloads, kind, &from, own);
+    let mut found = extensions::read(&message.payloads, kind, &from, own);
+    if let Some(parent) =
+        message.thread.as_ref().and_then(|thread| thread.parent.clone()).filter(|_| kind != MessageKind::Error)
+    {
+        found.extensions().thread_parent = Some(parent);
+    }
     let other = if is_own && kind != MessageKind::Groupchat { &to } else { &from };
     Message {
         id: message.id.as_ref().map(|id| id.0.clone()),
@@ -118,15 +141,25 @@ fn read_message(
         thread: message.thread.as_ref().map(|thread| thread.id.clone()),
         at: found.delay.or(forwarded_at).unwrap_or(now),
         delayed: found.delay.is_some(),
+        claimed_at: found.claim,
         carbon,
         own: is_own,
         extensions: found.extensions,
-        error: found.error.filter(|_| kind == MessageKind::Error),
+        error: found.error,
         invite: found.invite,
         from,
         to,
         raw: RawStanza(Arc::new(Stanza::Message(message))),
     }
+}
+
+/// A message of ours on its way out, as those hear of it who listen; none where it is no message.
+pub(super) fn leaving(stanza: &Stanza, own: &FullJid, now: Timestamp) -> Option<Message> {
+    let Stanza::Message(message) = stanza else { return None };
+    let message = WireMessage { from: Some(own.clone().into()), ..message.clone() };
+    let message = read_message(message, None, None, own, now);
+    // Nobody has stored it yet, and no invitation is for us.
+    Some(Message { at: now, delayed: false, claimed_at: None, stanza_id: None, own: true, invite: None, ..message })
 }
 
 /// The text without a language, else the first.

@@ -20,11 +20,13 @@ use super::card;
 use super::raw::is_forbidden;
 use crate::card::Avatar;
 use crate::stanza::{
-    Ask, Disco, Draft, Extensions, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply, RoomJoin,
+    Ask, Disco, Draft, Extensions, Fallback, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply, RoomJoin,
     RosterItem, Show,
 };
 
 pub(super) const REPLY: &str = "urn:xmpp:reply:0";
+pub(super) const FALLBACK: &str = "urn:xmpp:fallback:0";
+pub(super) const HINTS: &str = "urn:xmpp:hints";
 pub(super) const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
 
 /// XEP-0153.
@@ -37,7 +39,7 @@ pub(super) fn encode(outgoing: Outgoing) -> Stanza {
         Outgoing::Presence(out) => Stanza::Presence(presence(out)),
         Outgoing::Ask { to, id, ask } => Stanza::Iq(question(to, id, ask)),
         Outgoing::Reply { to, id, reply } => Stanza::Iq(answer(to, id, reply)),
-        Outgoing::Raw(raw) => Arc::try_unwrap(raw.0).unwrap_or_else(|shared| copy(&shared)),
+        Outgoing::Raw(raw) | Outgoing::Private(raw, _) => Arc::try_unwrap(raw.0).unwrap_or_else(|shared| copy(&shared)),
     }
 }
 
@@ -80,19 +82,42 @@ fn message(to: Jid, kind: MessageKind, id: String, draft: Draft) -> Message {
         },
         to,
     );
-    message.id = Some(Id(clean(id)));
+    let id = clean(id);
+    // XEP-0359, section 3.1: the id that rooms and relays must not change; the same, so that nobody has to keep two.
+    message.payloads.push(with_id("origin-id", ns::SID, id.clone()).build());
+    message.id = Some(Id(id));
     message.bodies.extend(draft.body.map(|body| (Lang::new(), clean(body))));
     message.subjects.extend(draft.subject.map(|subject| (Lang::new(), clean(subject))));
-    message.thread = draft.thread.map(|id| Thread { parent: None, id: clean(id) });
-    if let Some(extensions) = draft.extensions {
-        message.payloads = extension_elements(*extensions);
+    let mut extensions = draft.extensions;
+    let parent = extensions.as_mut().and_then(|extensions| extensions.thread_parent.take());
+    message.thread = draft.thread.map(|id| Thread { parent: parent.map(clean), id: clean(id) });
+    if let Some(extensions) = extensions {
+        extension_elements(*extensions, &mut message.payloads);
     }
     message
 }
 
-fn extension_elements(extensions: Extensions) -> Vec<Element> {
-    let Extensions { reply, replace, reactions, receipt_requested, receipt, marker, marked, chat_state } = extensions;
-    let mut elements = Vec::new();
+fn extension_elements(extensions: Extensions, elements: &mut Vec<Element>) {
+    let Extensions {
+        // Written with the thread.
+        thread_parent: _,
+        reply,
+        fallback,
+        replace,
+        reactions,
+        receipt_requested,
+        receipt,
+        markable,
+        marker,
+        marked,
+        chat_state,
+        hints,
+    } = extensions;
+    elements.extend(fallback.into_iter().map(fallback_element));
+    elements.extend(hints.into_iter().map(|hint| Element::bare(hint.as_str(), HINTS)));
+    if markable {
+        elements.push(Element::bare("markable", ns::DISPLAYED_MARKERS));
+    }
     if let Some(reply) = reply {
         elements.push(with_id("reply", REPLY, reply.id).attr(name("to"), reply.to.map(|to| to.to_string())).build());
     }
@@ -120,7 +145,15 @@ fn extension_elements(extensions: Extensions) -> Vec<Element> {
     {
         elements.push(Element::bare(state, ns::CHATSTATES));
     }
-    elements
+}
+
+fn fallback_element(fallback: Fallback) -> Element {
+    let body = Element::builder("body", FALLBACK);
+    let body = match fallback.part {
+        Some((start, end)) => body.attr(name("start"), start.to_string()).attr(name("end"), end.to_string()),
+        None => body,
+    };
+    Element::builder("fallback", FALLBACK).attr(name("for"), fallback.feature.map(clean)).append(body.build()).build()
 }
 
 fn known(names: &[&'static str], wanted: &str) -> Option<&'static str> {

@@ -405,6 +405,32 @@ impl Session {
         self.send(&XmppStreamElement::Stanza(stanza)).await;
     }
 
+    /// Answers what a client asks until it sends its presence: disco with these features of each entity, all else with
+    /// nothing.
+    pub(crate) async fn settle(&mut self, features: &[(&str, &str)]) {
+        loop {
+            let (to, id, payload) = match self.hear().await.expect("the client is there") {
+                Stanza::Presence(_) => return,
+                Stanza::Iq(Iq::Get { to, id, payload, .. } | Iq::Set { to, id, payload, .. }) => (to, id, payload),
+                _ => continue,
+            };
+            let payload = match payload.name() {
+                "query" if payload.has_ns(ns::DISCO_INFO) => {
+                    let of = |entity: &str| to.as_ref().is_some_and(|to| to.as_str() == entity);
+                    let features = features.iter().filter(|(entity, _)| of(entity));
+                    let features = features.flat_map(|(_, var)| ["<feature var='", var, "'/>"]).collect::<String>();
+                    format!("<query xmlns='{}'>{features}</query>", ns::DISCO_INFO)
+                }
+                "query" if payload.has_ns(ns::ROSTER) => {
+                    format!("<query xmlns='{}'><item jid='friend@localhost' subscription='both'/></query>", ns::ROSTER)
+                }
+                _ => String::new(),
+            };
+            let from = to.map(|to| format!("from='{to}'")).unwrap_or_default();
+            self.say(&format!("<iq xmlns='jabber:client' {from} type='result' id='{id}'>{payload}</iq>")).await;
+        }
+    }
+
     /// Sends a stanza that is written as XML.
     pub(crate) async fn say(&mut self, xml: &str) {
         let element: Element = xml.parse().unwrap();
@@ -467,7 +493,7 @@ impl Session {
 
     /// Answers what a client asks on connecting, with this inside of the answer about the roster, until it sends its
     /// presence. Gives the question for the roster.
-    pub(crate) async fn settle(&mut self, roster: &str) -> String {
+    pub(crate) async fn settle_roster(&mut self, roster: &str) -> String {
         let mut asked = String::new();
         loop {
             let (xml, id) = self.hear_xml().await;

@@ -6,16 +6,18 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jid::Jid;
-use minidom::Element;
+use jid::{FullJid, Jid};
+use jiff::Timestamp;
 use minidom::rxml;
+use minidom::{Element, Node};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
 
-use super::encode;
+use super::{decode, encode};
 use crate::error::CallError;
+use crate::stanza::{Message, Outgoing};
 
 /// What `send` calls what it takes.
 const ARGUMENT: &str = "stanza";
@@ -97,6 +99,26 @@ impl RawStanza {
         Ok(stanza)
     }
 
+    /// The very stanza that this becomes on its way out.
+    pub fn of(outgoing: Outgoing) -> Self {
+        match outgoing {
+            Outgoing::Raw(raw) | Outgoing::Private(raw, _) => raw,
+            other => Self(Arc::new(encode::encode(other))),
+        }
+    }
+
+    /// A message that leaves in the name of `own`, as those hear of it who listen; none where it is no message.
+    pub fn leaving(&self, own: &FullJid, now: Timestamp) -> Option<Box<Message>> {
+        decode::leaving(&self.0, own, now).map(Box::new)
+    }
+
+    /// The stanza as XML, without the passwords in it: for those who may see stanzas that leave.
+    pub fn to_shown_xml(&self) -> String {
+        let mut element = encode::element(&self.0);
+        hide_passwords(&mut element);
+        String::from(&element)
+    }
+
     /// The stanza as XML.
     pub fn to_xml(&self) -> String {
         String::from(&encode::element(&self.0))
@@ -158,9 +180,34 @@ impl RawStanza {
     }
 }
 
+/// Takes out what opens something: passwords of rooms and accounts, as elements, attributes and fields of forms.
+fn hide_passwords(element: &mut Element) {
+    element.attrs_mut().remove(&rxml::Namespace::NONE, "password");
+    for node in element.take_nodes() {
+        match node {
+            Node::Element(child) if is_password(&child) => {}
+            Node::Element(mut child) => {
+                hide_passwords(&mut child);
+                element.append_node(Node::Element(child));
+            }
+            text @ Node::Text(_) => element.append_node(text),
+        }
+    }
+}
+
+fn is_password(element: &Element) -> bool {
+    let names = |name: &str| name.ends_with("password") || name.ends_with("roomsecret");
+    element.name() == "password" || (element.name() == "field" && element.attr("var").is_some_and(names))
+}
+
 /// Whether XML can carry this text at all, and no control character hides in it.
 pub fn is_sendable(text: &str) -> bool {
-    !text.chars().any(is_forbidden)
+    text.chars().all(is_sendable_char)
+}
+
+/// Whether XML can carry this character, and it is no control character.
+pub fn is_sendable_char(character: char) -> bool {
+    !is_forbidden(character)
 }
 
 /// Characters that XML 1.0 has no place for, and control characters that only confuse who reads.

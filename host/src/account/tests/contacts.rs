@@ -32,7 +32,7 @@ async fn seen(session: &mut PeerSession) -> Vec<String> {
 async fn a_roster_changes_by_the_word_of_the_own_account_alone() {
     let peer = Peer::start(Manners::default()).await;
     let (account, mut session) = connected(&peer).await;
-    soon("the presence", session.settle(ROSTER)).await;
+    soon("the presence", session.settle_roster(ROSTER)).await;
     assert_eq!(known(&account).await, ["romeo@far"]);
     let push = |from: &str, items: &str| {
         format!(
@@ -68,7 +68,7 @@ async fn a_roster_changes_by_the_word_of_the_own_account_alone() {
 async fn nobody_else_answers_for_the_roster() {
     let peer = Peer::start(Manners::default()).await;
     let (account, mut session) = connected(&peer).await;
-    soon("the presence", session.settle(ROSTER)).await;
+    soon("the presence", session.settle_roster(ROSTER)).await;
     known(&account).await;
     let shared = Arc::clone(account.shared());
     let adding = tokio::spawn(async move {
@@ -94,12 +94,12 @@ async fn nobody_else_answers_for_the_roster() {
 async fn a_server_with_versions_is_asked_for_what_has_changed() {
     let peer = Peer::start(Manners { roster_versions: true, resumption: false, ..Manners::default() }).await;
     let (account, mut session) = connected(&peer).await;
-    let asked = soon("the presence", session.settle(ROSTER)).await;
+    let asked = soon("the presence", session.settle_roster(ROSTER)).await;
     assert!(asked.contains("ver=\"\"") || asked.contains("ver=''"), "{asked}");
     assert_eq!(known(&account).await, ["romeo@far"]);
     drop(session);
     let mut session = soon("the connection", peer.accept()).await.unwrap();
-    let asked = soon("the presence", session.settle("")).await;
+    let asked = soon("the presence", session.settle_roster("")).await;
     assert!(asked.contains("v1"), "{asked}");
     assert_eq!(known(&account).await, ["romeo@far"]);
     soon("the end of the account", account.stop()).await;
@@ -127,7 +127,7 @@ async fn a_log_in_of_a_plugin_that_fails_is_that_plugins_alone() {
     let mut session = soon("the log-in", peer.accept()).await.unwrap();
     assert_eq!(soon("an answer", second).await.unwrap(), Ok(()));
     assert_eq!(account.shared().snapshot().jid.as_str(), "bot@localhost/mine");
-    soon("the presence", session.settle(ROSTER)).await;
+    soon("the presence", session.settle_roster(ROSTER)).await;
     let twice = soon("an answer", account.shared().log_in(Some(credentials("mine")))).await;
     assert!(matches!(twice, Err(CallError::Other(_))));
     assert_eq!(soon("an answer", account.shared().log_in(None)).await, Ok(()));

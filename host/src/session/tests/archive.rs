@@ -22,7 +22,7 @@ fn says(desk: &mut Desk, who: &str, outcome: Result<Disco, Box<StanzaError>>) {
 /// Connected to an account that has an archive.
 fn with_archive() -> Desk {
     let mut desk = Desk::connected(Settings::default());
-    says(&mut desk, OWN, Ok(disco("account", &[MAM])));
+    says(&mut desk, OWN, Ok(disco("account", &[MAM, "urn:xmpp:sid:0"])));
     desk.forget();
     desk
 }

@@ -67,7 +67,7 @@ fn what_a_contact_says_opens_a_chat() {
         let mut desk = Desk::connected(Settings::default());
         desk.message(message(from, kind, "hi"));
         assert_eq!(desk.session.snapshot().chats.len(), usize::from(opens), "{from} {kind}");
-        assert_eq!(desk.events.len(), if opens { 3 } else { 1 });
+        assert_eq!(desk.count("chatBoxOpened"), usize::from(opens));
     }
     let mut desk = Desk::connected(Settings::default());
     desk.message(Message { body: None, ..message("romeo@example.org/orchard", MessageKind::Chat, "") });
@@ -151,4 +151,13 @@ fn a_chat_keeps_what_is_set_until_it_is_closed() {
     close(&mut desk, ROMEO);
     open(&mut desk, ROMEO);
     assert_eq!(desk.session.snapshot().chats[&bare(ROMEO)].view, View::new(true));
+}
+
+/// Rows 76, 78: rooms are opened as such.
+#[test]
+fn a_room_is_no_chat() {
+    let mut desk = Desk::connected(settings(&[("allow_non_roster_messaging", true.into())]));
+    desk.in_room();
+    assert!(matches!(got(&mut open(&mut desk, ROOM)), Some(Err(CallError::Invalid { .. }))));
+    assert!(desk.session.snapshot().chats.is_empty());
 }

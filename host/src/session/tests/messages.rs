@@ -1,8 +1,11 @@
 //! Messages in and out.
+#![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use super::*;
 use crate::session::messages;
-use crate::stanza::{Draft, Extensions, Invite, Reactions};
+use crate::stanza::{Carbon, Draft, Extensions, Fallback, Hint, Invite, Reactions, ReplyTo};
+
+const IDS: &str = "urn:xmpp:sid:0";
 
 fn send(desk: &mut Desk, to: &str, kind: MessageKind, draft: Draft) -> Result<String, CallError> {
     let (answer, mut receiver) = Answer::channel();
@@ -26,6 +29,8 @@ fn what_is_sent_is_checked_first() {
     let mut desk = Desk::connected(Settings::default());
     let extended = |extensions| Draft { extensions: Some(Box::new(extensions)), ..Draft::default() };
     let some = |text: &str| Some(text.to_owned());
+    let beside = |extensions| Draft { extensions: Some(Box::new(extensions)), ..text("👍!") };
+    let part = |start, end| Fallback { feature: None, part: Some((start, end)) };
     let reacting = |emojis: &[&str]| {
         let emojis = emojis.iter().map(|&emoji| emoji.to_owned()).collect();
         extended(Extensions { reactions: Some(Reactions { id: "1".to_owned(), emojis }), ..Extensions::default() })
@@ -41,6 +46,35 @@ fn what_is_sent_is_checked_first() {
             extended(Extensions { chat_state: some("dancing"), ..Extensions::default() }),
             "message.extensions.chat-state",
         ),
+        (text(""), "message.body"),
+        (text("a\u{7f}"), "message.body"),
+        (text("a\u{85}"), "message.body"),
+        // Within 64 KiB, and yet longer than any server takes once it is written.
+        (Draft { subject: some(&"&".repeat(60_000)), ..text("x") }, "message"),
+        (Draft { thread: some(""), ..text("x") }, "message.thread"),
+        (Draft { thread: some(&"x".repeat(1_025)), ..text("x") }, "message.thread"),
+        (Draft { subject: some("a\u{1}"), ..Draft::default() }, "message.subject"),
+        (extended(Extensions { replace: some("1"), ..Extensions::default() }), "message"),
+        (extended(Extensions { receipt_requested: true, markable: true, ..Extensions::default() }), "message"),
+        (extended(Extensions { receipt: some(""), ..Extensions::default() }), "message.extensions.receipt"),
+        (extended(Extensions { receipt: some("a\u{0}"), ..Extensions::default() }), "message.extensions.receipt"),
+        (
+            extended(Extensions { receipt: some("1"), receipt_requested: true, ..Extensions::default() }),
+            "message.extensions.receipt-requested",
+        ),
+        (beside(Extensions { replace: some(""), ..Extensions::default() }), "message.extensions.replace"),
+        (beside(Extensions { thread_parent: some("1"), ..Extensions::default() }), "message.extensions.thread-parent"),
+        (
+            beside(Extensions { hints: vec![Hint::Store, Hint::Store], ..Extensions::default() }),
+            "message.extensions.hints",
+        ),
+        (
+            beside(Extensions { reply: Some(ReplyTo { id: String::new(), to: None }), ..Extensions::default() }),
+            "message.extensions.reply.id",
+        ),
+        (beside(Extensions { fallback: vec![part(0, 3)], ..Extensions::default() }), "message.extensions.fallback"),
+        (beside(Extensions { fallback: vec![part(2, 1)], ..Extensions::default() }), "message.extensions.fallback"),
+        (beside(Extensions { fallback: vec![part(0, 1); 9], ..Extensions::default() }), "message.extensions.fallback"),
         (reacting(&["👍", "👍"]), "message.extensions.reactions.emojis"),
         (reacting(&[""]), "message.extensions.reactions.emojis"),
         (reacting(&[&"x".repeat(65)]), "message.extensions.reactions.emojis"),
@@ -56,6 +90,9 @@ fn what_is_sent_is_checked_first() {
     assert!(matches!(desk.sent.last(), Some(Outgoing::Message { id: sent, .. }) if *sent == id));
     let composing = Extensions { chat_state: some("composing"), ..Extensions::default() };
     assert!(send(&mut desk, ROMEO, MessageKind::Chat, extended(composing)).is_ok());
+    assert!(send(&mut desk, ROMEO, MessageKind::Chat, reacting(&[])).is_ok(), "all are taken back");
+    let quoting = Extensions { fallback: vec![part(0, 2)], ..Extensions::default() };
+    assert!(send(&mut desk, ROMEO, MessageKind::Chat, beside(quoting)).is_ok());
     assert!(matches!(send(&mut desk, ROMEO, MessageKind::Headline, text("x")), Err(CallError::Invalid { .. })));
 }
 
@@ -64,11 +101,11 @@ fn nothing_is_sent_without_a_connection() {
     let mut desk = Desk::new(Settings::default());
     assert_eq!(send(&mut desk, ROMEO, MessageKind::Chat, text("x")).unwrap_err(), CallError::Offline);
     let (answer, mut receiver) = Answer::channel();
-    desk.command(Command::SendRaw { stanza: some_raw(), answer });
+    desk.command(Command::SendRaw { by: InstanceId(1), stanza: some_raw(), answer });
     assert_eq!(got(&mut receiver).unwrap().unwrap_err(), CallError::Offline);
     let mut desk = Desk::connected(Settings::default());
     let (answer, mut receiver) = Answer::channel();
-    desk.command(Command::SendRaw { stanza: some_raw(), answer });
+    desk.command(Command::SendRaw { by: InstanceId(1), stanza: some_raw(), answer });
     assert_eq!(desk.lines(), ["> raw"]);
     assert!(got(&mut receiver).unwrap().is_ok());
 }
@@ -84,6 +121,7 @@ fn a_room_hears_only_from_who_is_in_it() {
     let to_one = send(&mut desk, &format!("{ROOM}/juliet"), MessageKind::Groupchat, text("x"));
     assert!(matches!(to_one, Err(CallError::Invalid { .. })));
     assert!(send(&mut desk, &format!("{ROOM}/juliet"), MessageKind::Chat, text("x")).is_ok());
+    assert!(matches!(send(&mut desk, ROOM, MessageKind::Chat, text("x")), Err(CallError::Invalid { .. })));
 }
 
 #[test]
@@ -107,7 +145,7 @@ fn an_occupant_who_writes_to_us_alone_is_a_conversation_of_its_own() {
     let mut desk = Desk::connected(settings(&[("allow_non_roster_messaging", true.into())]));
     desk.in_room();
     desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Chat, "psst"));
-    assert_eq!(desk.lines(), ["message"], "and opens no chat");
+    assert_eq!(desk.lines(), ["message", "messageNotification"], "and opens no chat");
     assert_eq!(last_message(&desk).chat, jid(&format!("{ROOM}/juliet")));
     let copy = Message {
         own: true,
@@ -142,6 +180,8 @@ fn a_subject_changes_the_room() {
 fn what_the_archive_knows_already_is_not_told_twice() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
+    desk.session.note_numbering(&jid("bot@example.org"), &[IDS.to_owned()]);
+    desk.session.note_numbering(&jid(ROOM), &[IDS.to_owned()]);
     let with = |id: &str, message: Message| Message { stanza_id: Some(id.to_owned()), ..message };
     let private = || message("juliet@example.org/x", MessageKind::Headline, "hi");
     let public = || message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi");
@@ -192,4 +232,181 @@ fn an_invitation_is_told_and_followed_where_the_setting_says_so() {
     desk.session.settings_changed(settings(&[("allow_muc", false.into())]));
     desk.message(invite());
     assert!(desk.lines().is_empty());
+}
+
+/// Rules stanza-id forged.
+#[test]
+fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let private =
+        || Message { stanza_id: Some("1".to_owned()), ..message("juliet@example.org/x", MessageKind::Headline, "hi") };
+    let public = || Message {
+        stanza_id: Some("1".to_owned()),
+        ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi")
+    };
+    let features = |with: bool| if with { vec!["x".to_owned(), IDS.to_owned()] } else { vec!["x".to_owned()] };
+    let mut told = 0;
+    let mut hear = |desk: &mut Desk, message: Message, id: Option<&str>| {
+        desk.message(message);
+        told += 1;
+        assert_eq!(desk.count("message"), told, "nothing is dropped for an id that may be forged");
+        assert_eq!(last_message(desk).stanza_id.as_deref(), id);
+    };
+    hear(&mut desk, private(), None);
+    hear(&mut desk, private(), None);
+    hear(&mut desk, public(), None);
+    // Neither the server nor somebody else speaks for an archive.
+    for entity in
+        ["example.org", "bot@example.org/house", "juliet@example.org", "muc.example.org", "hall@muc.example.org"]
+    {
+        desk.session.note_numbering(&jid(entity), &features(true));
+    }
+    desk.session.note_numbering(&jid("bot@example.org"), &features(false));
+    hear(&mut desk, private(), None);
+    hear(&mut desk, public(), None);
+    desk.session.note_numbering(&jid(ROOM), &features(true));
+    hear(&mut desk, public(), Some("1"));
+    hear(&mut desk, private(), None);
+    desk.session.note_numbering(&jid("bot@example.org"), &features(true));
+    hear(&mut desk, private(), Some("1"));
+    desk.message(private());
+    desk.message(public());
+    assert_eq!(desk.count("message"), 8, "these are known");
+    desk.session.note_numbering(&jid(ROOM), &features(false));
+    hear(&mut desk, public(), None);
+}
+
+/// Events message, messageAdded, messageNotification.
+#[test]
+fn what_is_told_of_a_message_that_comes() {
+    let mut desk = Desk::connected(Settings::default());
+    let chat = |from: &str| message(from, MessageKind::Chat, "hi");
+    let romeo = "romeo@example.org/orchard";
+    let own = || Message { own: true, chat: jid(ROMEO), ..chat("bot@example.org/phone") };
+    desk.message(chat(romeo));
+    desk.forget();
+    let (told, added, noted) = ("message", "messageAdded", "messageNotification");
+    for (message, events) in [
+        (chat(romeo), &[told, added, noted][..]),
+        (message(romeo, MessageKind::Normal, "hi"), &[told, added, noted]),
+        (message(romeo, MessageKind::Headline, "hi"), &[told, noted]),
+        (Message { delayed: true, ..chat(romeo) }, &[told, added]),
+        (Message { body: None, ..chat(romeo) }, &[told]),
+        (Message { carbon: Some(Carbon::Received), ..chat(romeo) }, &[told, added]),
+        (Message { carbon: Some(Carbon::Sent), ..own() }, &[told, added]),
+        (chat("tybalt@example.org/street"), &[told, noted]),
+        (Message { error: Some(stanza_error("gone")), ..message(romeo, MessageKind::Error, "hi") }, &["messageError"]),
+    ] {
+        let (kind, from) = (message.kind, message.from.clone());
+        desk.message(message);
+        assert_eq!(desk.lines(), events, "{kind} from {from}");
+    }
+    desk.in_room();
+    desk.lines();
+    let said = |nick: &str, body: &str| message(&format!("{ROOM}/{nick}"), MessageKind::Groupchat, body);
+    for (body, is_mention) in [
+        ("hi all", false),
+        ("bot", true),
+        ("hi bot, how are you?", true),
+        ("robot", false),
+        ("bots", false),
+        ("bot: a robot", true),
+        ("übot", false),
+        ("(bot)", true),
+    ] {
+        desk.message(said("juliet", body));
+        let events = if is_mention { &[told, added, noted][..] } else { &[told, added] };
+        assert_eq!(desk.lines(), events, "{body}");
+    }
+    desk.message(said("bot", "I am bot"));
+    assert_eq!(desk.lines(), [told, added], "our own echo");
+    desk.message(Message { delayed: true, ..said("juliet", "bot!") });
+    assert_eq!(desk.lines(), [told, added], "history");
+}
+
+/// Events messageSend, messageAdded.
+#[test]
+fn what_is_told_of_a_message_that_leaves() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.message(message("romeo@example.org/orchard", MessageKind::Chat, "hi"));
+    desk.in_room();
+    desk.lines();
+    let leaving = |to: &str, kind, body: Option<&str>| Message {
+        own: true,
+        to: jid(to),
+        chat: jid(to).to_bare().into(),
+        body: body.map(str::to_owned),
+        ..message("bot@example.org/house", kind, "")
+    };
+    let (sent, added) = ("messageSend", "messageAdded");
+    let juliet = format!("{ROOM}/juliet");
+    for (message, events) in [
+        (leaving("romeo@example.org/orchard", MessageKind::Chat, Some("hi")), &[sent, added][..]),
+        (leaving(ROMEO, MessageKind::Chat, None), &[sent]),
+        (leaving("juliet@example.org", MessageKind::Chat, Some("hi")), &[sent]),
+        (leaving(ROOM, MessageKind::Groupchat, Some("hi")), &[sent]),
+        (leaving(&juliet, MessageKind::Chat, Some("psst")), &[sent]),
+    ] {
+        let to = message.to.clone();
+        desk.run(|session, now, effects| session.leaving(Box::new(message), now, effects));
+        assert_eq!(desk.lines(), events, "{to}");
+    }
+    match desk.last(sent) {
+        Payload::Message(message) => assert_eq!(message.chat, jid(&juliet), "a conversation of its own"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Rules delayed by strangers.
+#[test]
+fn a_stamp_whose_author_does_not_count_is_believed_of_a_rooms_past_alone() {
+    let claimed: Timestamp = "2020-01-02T03:04:05Z".parse().unwrap();
+    let mut desk = Desk::connected(Settings::default());
+    let said =
+        || Message { claimed_at: Some(claimed), ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi") };
+    let _opened = desk.open_room(None);
+    desk.message(said());
+    assert!(last_message(&desk).delayed && last_message(&desk).at == claimed);
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    desk.message(said());
+    assert!(!last_message(&desk).delayed && last_message(&desk).at != claimed);
+}
+
+/// Settings message_carbons.
+#[test]
+fn copies_are_asked_for_where_the_server_has_them_and_the_setting_wants_them() {
+    for (wanted, feature, asks) in
+        [(true, "urn:xmpp:carbons:2", true), (true, "urn:xmpp:carbons:1", false), (false, "urn:xmpp:carbons:2", false)]
+    {
+        let mut desk = Desk::new(settings(&[("message_carbons", wanted.into())]));
+        desk.run(Session::plugins_initialized);
+        desk.bind();
+        assert!(!desk.lines().contains(&"> ask carbons".to_owned()), "not before the server has said what it can");
+        let asked = desk.sent.iter().find_map(|stanza| match stanza {
+            Outgoing::Ask { to: Some(to), id, ask: Ask::DiscoInfo { .. } } if to.as_str() == "example.org" => Some(id),
+            _ => None,
+        });
+        let id = asked.unwrap().clone();
+        let disco = stanza::Disco { features: vec![feature.to_owned()], ..stanza::Disco::default() };
+        desk.answer(Some("example.org"), id, Ok(Body::Disco(disco)));
+        assert_eq!(desk.lines().contains(&"> ask carbons".to_owned()), asks, "{wanted} {feature}");
+    }
+}
+
+/// An IQ of a plugin under the id of another question would have its answer taken for the other's.
+#[test]
+fn an_id_that_waits_for_its_answer_is_not_used_again() {
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
+    let mut send = |id: &str| {
+        let (answer, mut receiver) = Answer::channel();
+        let stanza = raw(&format!("<iq type='get' id='{id}'><ping xmlns='urn:xmpp:ping'/></iq>"));
+        desk.command(Command::SendRaw { by: InstanceId(1), stanza, answer });
+        got(&mut receiver).unwrap()
+    };
+    assert!(matches!(send(&id), Err(CallError::Invalid { argument, .. }) if argument == "stanza"));
+    assert!(send("another").is_ok());
 }

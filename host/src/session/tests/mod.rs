@@ -96,6 +96,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         thread: None,
         at: Timestamp::UNIX_EPOCH,
         delayed: false,
+        claimed_at: None,
         carbon: None,
         own: false,
         extensions: None,
@@ -307,5 +308,6 @@ fn line(stanza: &Outgoing) -> String {
         Outgoing::Ask { ask, .. } => format!("> ask {ask:?}"),
         Outgoing::Reply { reply, .. } => format!("> reply {reply:?}"),
         Outgoing::Raw(_) => "> raw".to_owned(),
+        Outgoing::Private(..) => "> private".to_owned(),
     }
 }

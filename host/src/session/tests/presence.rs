@@ -117,7 +117,7 @@ fn a_stranger_who_asks_is_no_contact_to_chat_with() {
     let mut desk = Desk::connected(Settings::default());
     desk.presence(presence("paris@example.org", PresenceKind::Subscribe));
     desk.message(message("paris@example.org/x", MessageKind::Chat, "let me in"));
-    assert_eq!(desk.lines(), ["contactRequest", "message"]);
+    assert_eq!(desk.lines(), ["contactRequest", "message", "messageNotification"]);
 }
 
 #[test]

@@ -8,9 +8,9 @@ fn send_iq(desk: &mut Desk, to: Option<&str>) -> (Receiver<Result<RawStanza, Cal
     let to = to.map(|to| format!("to='{to}'")).unwrap_or_default();
     let iq = raw(&format!("<iq xmlns='jabber:client' type='get' id='guess' {to}><ping xmlns='urn:xmpp:ping'/></iq>"));
     let (answer, receiver) = Answer::channel();
-    desk.command(Command::SendIq { iq, answer });
+    desk.command(Command::SendIq { by: InstanceId(1), iq, answer });
     let id = match desk.sent.last() {
-        Some(Outgoing::Raw(iq)) => {
+        Some(Outgoing::Private(iq, _)) => {
             let xml = iq.to_xml();
             let (_, rest) = xml.split_once("id=").unwrap();
             rest[1..].split(['"', '\'']).next().unwrap().to_owned()
@@ -79,7 +79,7 @@ fn a_question_ends_with_its_answer_an_error_or_in_time() {
 fn only_requests_are_sent_and_only_so_many() {
     let mut desk = Desk::connected(Settings::default());
     let (answer, mut receiver) = Answer::channel();
-    desk.command(Command::SendIq { iq: some_raw(), answer });
+    desk.command(Command::SendIq { by: InstanceId(1), iq: some_raw(), answer });
     assert!(matches!(got(&mut receiver), Some(Err(CallError::Invalid { argument, .. })) if argument == "iq"));
     let open: Vec<_> = (0..questions::MAX_OUTSTANDING).map(|_| send_iq(&mut desk, None)).collect();
     assert!(matches!(got(&mut send_iq(&mut desk, None).0), Some(Err(CallError::OverLimit(_)))));

@@ -185,7 +185,7 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
         }),
         Step::Iq => {
             let iq = raw("<iq xmlns='jabber:client' type='get' id='x'><ping xmlns='urn:xmpp:ping'/></iq>");
-            desk.command(Command::SendIq { iq, answer: open.answer() });
+            desk.command(Command::SendIq { by: InstanceId(1), iq, answer: open.answer() });
         }
         Step::Status(value) => {
             let values = [StatusValue::Online, StatusValue::Away, StatusValue::Offline];
@@ -249,6 +249,7 @@ proptest! {
         let mut desk = Desk::new(settings);
         let mut open = Open::default();
         desk.run(Session::plugins_initialized);
+        desk.session.note_numbering(&jid("bot@example.org"), &["urn:xmpp:sid:0".to_owned()]);
         for step in steps {
             take(&mut desk, &mut open, step);
             let session = &desk.session;

@@ -1,24 +1,31 @@
 //! What a message carries beside its text, in one pass over its payloads: every message of the house comes through here.
 
-use jid::{FullJid, Jid};
+use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
 use xmpp_parsers::ns;
 
 use super::{is_same_bare, jid_attribute, muc, stanza_error};
 use crate::error::StanzaError;
-use crate::stanza::{Extensions, Invite, MessageKind, Reactions, ReplyTo};
-use crate::xmpp::encode::REPLY;
+use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, Reactions, ReplyTo};
+use crate::xmpp::encode::{FALLBACK, HINTS, REPLY};
 
 /// How many reactions of one message are looked at.
 const MAX_REACTIONS: usize = 64;
+/// How long a reaction may be, in bytes; what is longer is no emoji.
+const MAX_REACTION: usize = 64;
+/// How many parts of a body for clients that lack something are looked at.
+const MAX_FALLBACKS: usize = 8;
 
 /// What was found.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) stanza_id: Option<String>,
     pub(super) origin_id: Option<String>,
+    /// When it was sent, as somebody says whose word counts.
     pub(super) delay: Option<Timestamp>,
+    /// When it was sent, as anybody else says.
+    pub(super) claim: Option<Timestamp>,
     pub(super) extensions: Option<Box<Extensions>>,
     pub(super) error: Option<Box<StanzaError>>,
     pub(super) invite: Option<Box<Invite>>,
@@ -26,7 +33,7 @@ pub(super) struct Found {
 
 impl Found {
     /// Allocated only for a message that carries any.
-    fn extensions(&mut self) -> &mut Extensions {
+    pub(super) fn extensions(&mut self) -> &mut Extensions {
         self.extensions.get_or_insert_default()
     }
 }
@@ -34,25 +41,53 @@ impl Found {
 /// Looks at each payload once. Names are compared first, since namespaces share long beginnings.
 pub(super) fn read(payloads: &[Element], kind: MessageKind, from: &Jid, own: &FullJid) -> Found {
     let mut found = Found::default();
+    if kind == MessageKind::Error {
+        // The rest is what was sent and came back; nothing of it is said by anybody (RFC 6120, section 8.3.1).
+        let error = payloads.iter().find(|payload| payload.is("error", ns::DEFAULT_NS));
+        found.error = error.map(|error| Box::new(stanza_error(error)));
+        return found;
+    }
     for payload in payloads {
         match payload.name() {
             "stanza-id" if payload.has_ns(ns::SID) => {
                 // Anybody can write this element; only the archive's own entity means it (XEP-0359, section 5).
                 let archive: &Jid = if kind == MessageKind::Groupchat { from } else { own };
                 if found.stanza_id.is_none() && payload.attr("by").is_some_and(|by| names(by, archive)) {
-                    found.stanza_id = payload.attr("id").map(str::to_owned);
+                    found.stanza_id = id_of(payload);
                 }
             }
-            "origin-id" if payload.has_ns(ns::SID) => found.origin_id = payload.attr("id").map(str::to_owned),
-            "delay" if payload.has_ns(ns::DELAY) => found.delay = found.delay.or_else(|| stamp(payload)),
-            "error" if payload.has_ns(ns::DEFAULT_NS) => found.error = Some(Box::new(stanza_error(payload))),
-            "x" if kind != MessageKind::Error && kind != MessageKind::Groupchat => {
+            "origin-id" if payload.has_ns(ns::SID) => {
+                found.origin_id = found.origin_id.take().or_else(|| id_of(payload));
+            }
+            "delay" if payload.has_ns(ns::DELAY) => {
+                let known = if counts(payload, kind, from, own) { &mut found.delay } else { &mut found.claim };
+                *known = known.or_else(|| stamp(payload));
+            }
+            "x" if kind != MessageKind::Groupchat => {
                 found.invite = found.invite.take().or_else(|| muc::invite(payload, from).map(Box::new));
             }
             _ => read_extension(payload, &mut found),
         }
     }
     found
+}
+
+/// An id; an empty one is none.
+fn id_of(payload: &Element) -> Option<String> {
+    payload.attr("id").filter(|id| !id.is_empty()).map(str::to_owned)
+}
+
+/// Whether who stamped this may say when a message was sent: the own account or server, which stored it, or the room. A
+/// stamp that nobody signed is the own server's, but in a room it may be any occupant's.
+fn counts(delay: &Element, kind: MessageKind, from: &Jid, own: &FullJid) -> bool {
+    match (delay.attr("from"), kind) {
+        (Some(by), MessageKind::Groupchat) => names(by, from),
+        (None, MessageKind::Groupchat) => false,
+        (Some(by), _) => {
+            by == own.domain().as_str() || names(by, own) || names(by, &BareJid::from_parts(None, own.domain()))
+        }
+        (None, _) => true,
+    }
 }
 
 /// Whether this text is the address of `archive` without its resource.
@@ -64,21 +99,32 @@ fn names(by: &str, archive: &Jid) -> bool {
 }
 
 fn read_extension(payload: &Element, found: &mut Found) {
-    let id = || payload.attr("id").map(str::to_owned);
     match payload.name() {
         "reply" if payload.has_ns(REPLY) => {
-            found.extensions().reply = id().map(|id| ReplyTo { id, to: jid_attribute(payload, "to") });
+            if let Some(id) = id_of(payload) {
+                found.extensions().reply = Some(ReplyTo { id, to: jid_attribute(payload, "to") });
+            }
         }
-        "replace" if payload.has_ns(ns::MESSAGE_CORRECT) => found.extensions().replace = id(),
+        "fallback" if payload.has_ns(FALLBACK) => read_fallback(payload, found),
+        "replace" if payload.has_ns(ns::MESSAGE_CORRECT) => {
+            if let Some(id) = id_of(payload) {
+                found.extensions().replace = Some(id);
+            }
+        }
         "reactions" if payload.has_ns(ns::REACTIONS) => {
-            let emojis = payload.children().filter(|child| child.is("reaction", ns::REACTIONS));
-            let emojis = emojis.take(MAX_REACTIONS).map(Element::text).collect();
-            found.extensions().reactions = id().map(|id| Reactions { id, emojis });
+            if let Some(id) = id_of(payload) {
+                found.extensions().reactions = Some(Reactions { id, emojis: reactions(payload) });
+            }
         }
         "request" if payload.has_ns(ns::RECEIPTS) => found.extensions().receipt_requested = true,
-        "received" if payload.has_ns(ns::RECEIPTS) => found.extensions().receipt = id(),
+        "received" if payload.has_ns(ns::RECEIPTS) => {
+            if let Some(id) = id_of(payload) {
+                found.extensions().receipt = Some(id);
+            }
+        }
+        "markable" if payload.has_ns(ns::DISPLAYED_MARKERS) => found.extensions().markable = true,
         marker @ ("received" | "displayed" | "acknowledged") if payload.has_ns(ns::DISPLAYED_MARKERS) => {
-            if let Some(id) = id() {
+            if let Some(id) = id_of(payload) {
                 let extensions = found.extensions();
                 extensions.marker = Some(marker.to_owned());
                 extensions.marked = Some(id);
@@ -87,7 +133,46 @@ fn read_extension(payload: &Element, found: &mut Found) {
         state @ ("active" | "composing" | "paused" | "inactive" | "gone") if payload.has_ns(ns::CHATSTATES) => {
             found.extensions().chat_state = Some(state.to_owned());
         }
+        hint if payload.has_ns(HINTS) => {
+            if let Some(hint) = Hint::named(hint)
+                && !found.extensions().hints.contains(&hint)
+            {
+                found.extensions().hints.push(hint);
+            }
+        }
         _ => {}
+    }
+}
+
+/// A set: who names one twice means it once (XEP-0444, section 3.1).
+fn reactions(payload: &Element) -> Vec<String> {
+    let mut emojis: Vec<String> = Vec::new();
+    for child in payload.children().filter(|child| child.is("reaction", ns::REACTIONS)).take(MAX_REACTIONS) {
+        let emoji = child.text();
+        if !emoji.is_empty() && emoji.len() <= MAX_REACTION && !emojis.contains(&emoji) {
+            emojis.push(emoji);
+        }
+    }
+    emojis
+}
+
+/// Which parts of the body are only there for clients that lack something; all of it where none is named.
+fn read_fallback(payload: &Element, found: &mut Found) {
+    let number = |body: &Element, name: &str| body.attr(name).and_then(|number| number.parse().ok());
+    let part = |body: &Element| match (number(body, "start"), number(body, "end")) {
+        (Some(start), Some(end)) if start <= end => Some(Some((start, end))),
+        (None, None) if body.attr("start").is_none() && body.attr("end").is_none() => Some(None),
+        // Whoever cannot count has said nothing about the body.
+        _ => None,
+    };
+    let feature = payload.attr("for").map(str::to_owned);
+    let all = payload.children().next().is_none().then_some(None);
+    let bodies = payload.children().filter(|child| child.is("body", FALLBACK)).filter_map(part);
+    for part in all.into_iter().chain(bodies) {
+        let fallback = &mut found.extensions().fallback;
+        if fallback.len() < MAX_FALLBACKS {
+            fallback.push(Fallback { feature: feature.clone(), part });
+        }
     }
 }
 

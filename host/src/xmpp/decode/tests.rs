@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::stanza::{Answer, ArchiveFin, Body, Disco, Query, Request, RosterItem};
+use crate::stanza::{Answer, ArchiveFin, Body, Disco, Fallback, Query, Request, RosterItem};
 use crate::xmpp::peer::jid;
 
 fn own() -> FullJid {
@@ -230,6 +230,164 @@ fn a_delayed_message_is_history() {
     assert_eq!((odd.delayed, odd.at), (false, now()));
 }
 
+proptest! {
+    /// Whatever way XEP-0082 lets a moment be written in.
+    #[test]
+    fn stamps_are_read_to_the_moment(
+        at in 0_i64..4_102_444_800_000,
+        offset in -12 * 60..=14 * 60_i64,
+        digits in 0..=6_usize,
+    ) {
+        let at = Timestamp::from_millisecond(at).unwrap();
+        let at = if digits < 3 { Timestamp::from_second(at.as_second()).unwrap() } else { at };
+        let local = at + jiff::SignedDuration::from_mins(offset);
+        let fraction = match digits {
+            0..3 => String::new(),
+            digits => format!(".{:0<digits$}", format!("{:03}", at.subsec_millisecond())),
+        };
+        let (sign, minutes) = if offset < 0 { ('-', -offset) } else { ('+', offset) };
+        let zone = if offset == 0 { "Z".to_owned() } else { format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60) };
+        let stamp = format!("{}{fraction}{zone}", local.strftime("%Y-%m-%dT%H:%M:%S"));
+        let message = message("from='a@b'", &format!("<delay xmlns='urn:xmpp:delay' from='house' stamp='{stamp}'/>"));
+        prop_assert_eq!((message.at, message.delayed), (at, true), "{}", stamp);
+    }
+}
+
+/// Rules delayed by strangers.
+#[test]
+fn only_who_stored_a_message_says_that_it_is_history() {
+    let stamp = "2020-01-02T03:04:05Z";
+    let delayed = |attributes: &str, from: &str| {
+        let delay = format!("<delay xmlns='urn:xmpp:delay' {from} stamp='{stamp}'/>");
+        let message = message(attributes, &delay);
+        assert_eq!(message.at == stamp.parse().unwrap(), message.delayed, "{attributes} {from}");
+        assert_eq!(message.claimed_at.is_some(), !message.delayed);
+        message.delayed
+    };
+    let (chat, room) = ("from='friend@far/x' type='chat'", "from='room@muc/n' type='groupchat'");
+    for from in ["", "from='house'", "from='me@house'", "from='Me@House'"] {
+        assert!(delayed(chat, from), "{from}");
+    }
+    for from in
+        ["from='friend@far/x'", "from='friend@far'", "from='far'", "from='evil'", "from='me@house/here'", "from='@'"]
+    {
+        assert!(!delayed(chat, from), "{from}");
+    }
+    assert!(delayed(room, "from='room@muc'"));
+    // Anybody in the room may have written these.
+    for from in ["", "from='room@muc/n'", "from='muc'", "from='house'", "from='me@house'", "from='other@muc'"] {
+        assert!(!delayed(room, from), "{from}");
+    }
+    let both = "<delay xmlns='urn:xmpp:delay' from='evil' stamp='1999-01-01T00:00:00Z'/><delay xmlns='urn:xmpp:delay' \
+                from='house' stamp='2020-01-02T03:04:05Z'/>";
+    assert_eq!(message(chat, both).at, stamp.parse().unwrap());
+}
+
+/// Rules carbon from elsewhere.
+#[test]
+fn a_copy_is_of_what_this_account_sent_or_received() {
+    let inner = |from: &str, to: &str| {
+        format!("<message xmlns='jabber:client' from='{from}' to='{to}' type='chat'><body>hi</body></message>")
+    };
+    for (which, from, to, counts) in [
+        ("sent", "me@house/phone", "friend@far", true),
+        ("received", "friend@far/x", "me@house", true),
+        ("received", "me@house/phone", "me@house", true),
+        ("sent", "friend@far/x", "me@house", false),
+        ("received", "friend@far/x", "other@house", false),
+        ("sent", "other@house/x", "friend@far", false),
+    ] {
+        let outcome = carbon("from='me@house'", which, &inner(from, to));
+        assert_eq!(matches!(outcome, Incoming::Message(_)), counts, "{which} {from} {to}");
+    }
+    let good = inner("friend@far/x", "me@house");
+    assert!(matches!(carbon("from='me@house' type='error'", "received", &good), Incoming::Refused(_)));
+    let archived =
+        "<message xmlns='jabber:client' from='friend@far' to='me@house'><result xmlns='urn:xmpp:mam:2'/></message>";
+    assert!(matches!(carbon("from='me@house'", "received", archived), Incoming::Refused(_)));
+    // The whole chain has to be there, each link in its own namespace.
+    for wrong in [
+        format!("<received xmlns='urn:xmpp:carbons:2'>{good}</received>"),
+        format!("<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:x'>{good}</forwarded></received>"),
+        format!(
+            "<received xmlns='urn:xmpp:carbons:2'><x xmlns='urn:x'><forwarded xmlns='urn:xmpp:forward:0'>{good}</forwarded></x></received>"
+        ),
+    ] {
+        let outcome = read(&format!("<message xmlns='jabber:client' from='me@house'>{wrong}</message>"));
+        assert!(matches!(outcome, Incoming::Refused(_)), "{wrong}");
+    }
+}
+
+#[test]
+fn reactions_are_a_set() {
+    let read = |content: &str| {
+        let xml = format!("<reactions xmlns='urn:xmpp:reactions:0' id='m'>{content}</reactions>");
+        message("from='a@b'", &xml).extensions.unwrap().reactions.unwrap().emojis
+    };
+    assert_eq!(read("<reaction>👍</reaction><reaction>🎉</reaction><reaction>👍</reaction><reaction/>"), ["👍", "🎉"]);
+    assert!(read("").is_empty(), "all are taken back");
+    assert_eq!(read(&format!("<reaction>{}</reaction><reaction>👍</reaction>", "x".repeat(65))), ["👍"]);
+    assert!(message("from='a@b'", "<reactions xmlns='urn:xmpp:reactions:0'/>").extensions.is_none(), "of nothing");
+}
+
+#[test]
+fn parts_of_a_body_that_are_only_there_for_others() {
+    let read = |content: &str| {
+        let xml = format!("<fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:reply:0'>{content}</fallback>");
+        message("from='a@b'", &xml).extensions.map(|extensions| extensions.fallback).unwrap_or_default()
+    };
+    let fallback = |part| vec![Fallback { feature: Some("urn:xmpp:reply:0".to_owned()), part }];
+    assert_eq!(read("<body start='0' end='7'/>"), fallback(Some((0, 7))));
+    assert_eq!(read("<body/>"), fallback(None));
+    assert_eq!(read(""), fallback(None));
+    for none in ["<subject/>", "<body start='7' end='0'/>", "<body start='0'/>", "<body start='-1' end='x'/>"] {
+        assert!(read(none).is_empty(), "{none}");
+    }
+    assert_eq!(read(&"<body/>".repeat(20)).len(), 8);
+}
+
+#[test]
+fn ids_that_are_empty_are_none() {
+    let found = message(
+        "from='a@b' id='7'",
+        "<reply xmlns='urn:xmpp:reply:0' id=''/><replace xmlns='urn:xmpp:message-correct:0'/><received \
+         xmlns='urn:xmpp:receipts'/><displayed xmlns='urn:xmpp:chat-markers:0' id=''/><origin-id xmlns='urn:xmpp:sid:0' id=''/>",
+    );
+    assert!(found.extensions.is_none() && found.origin_id.is_none());
+}
+
+/// RFC 6120, section 8.3.1: an error carries what was sent, which nobody says once more.
+#[test]
+fn what_an_error_brings_back_is_not_said_again() {
+    let error = message(
+        "from='friend@far' type='error' id='7'",
+        "<body>hi</body><request xmlns='urn:xmpp:receipts'/><active xmlns='http://jabber.org/protocol/chatstates'/>\
+         <delay xmlns='urn:xmpp:delay' stamp='2020-01-02T03:04:05Z'/><x xmlns='jabber:x:conference' jid='room@muc'/>\
+         <error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>",
+    );
+    assert_eq!((error.id.as_deref(), error.chat), (Some("7"), jid("friend@far")));
+    assert!(error.extensions.is_none() && error.invite.is_none() && !error.delayed);
+    assert_eq!(error.error.unwrap().condition, "gone");
+}
+
+#[test]
+fn a_message_on_its_way_out_is_ours_and_news() {
+    let raw = RawStanza::parse(
+        "<message to='friend@far/x' type='chat' id='1'><body>hi</body><delay xmlns='urn:xmpp:delay' \
+         stamp='2020-01-02T03:04:05Z'/><stanza-id xmlns='urn:xmpp:sid:0' by='me@house' id='forged'/></message>",
+        &jid("me@house/here"),
+    );
+    let message = raw.unwrap().leaving(&own(), now()).unwrap();
+    assert_eq!(
+        (&message.from, &message.to, &message.chat),
+        (&jid("me@house/here"), &jid("friend@far/x"), &jid("friend@far"))
+    );
+    assert!(message.own && !message.delayed && message.stanza_id.is_none() && message.at == now());
+    assert_eq!(message.body.as_deref(), Some("hi"));
+    let presence = RawStanza::parse("<presence/>", &jid("me@house/here")).unwrap();
+    assert!(presence.leaving(&own(), now()).is_none());
+}
+
 #[test]
 fn a_stanza_id_counts_only_from_the_archives_own_entity() {
     let ids = "<stanza-id xmlns='urn:xmpp:sid:0' by='mallory@evil' id='bad'/><stanza-id xmlns='urn:xmpp:sid:0' \
@@ -262,7 +420,10 @@ fn extensions() {
     assert_eq!((found.receipt_requested, found.receipt.as_deref()), (true, Some("got")));
     assert_eq!((found.marker.as_deref(), found.marked.as_deref()), (Some("displayed"), Some("seen")));
     assert_eq!(found.chat_state.as_deref(), Some("composing"));
-    let elsewhere = self::message("from='a@b'", "<active xmlns='urn:x'/><markable xmlns='urn:xmpp:chat-markers:0'/>");
+    let elsewhere = self::message(
+        "from='a@b'",
+        "<active xmlns='urn:x'/><store xmlns='urn:x'/><odd xmlns='urn:xmpp:hints'/><fallback xmlns='urn:x'/>",
+    );
     assert!(elsewhere.extensions.is_none());
 }
 

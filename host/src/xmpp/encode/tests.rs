@@ -1,7 +1,11 @@
+use jiff::Timestamp;
+use proptest::prelude::*;
+
 use super::*;
 use crate::error::CallError;
-use crate::stanza::{ArchivePreferences, ArchiveQuery, Cursor, Identity, Reactions, ReplyTo};
+use crate::stanza::{ArchivePreferences, ArchiveQuery, Cursor, Hint, Identity, Incoming, Reactions, ReplyTo};
 use crate::xmpp::RawStanza;
+use crate::xmpp::decode::decode;
 use crate::xmpp::peer::jid;
 
 fn xml(outgoing: Outgoing) -> String {
@@ -25,6 +29,10 @@ fn same(found: &str, expected: &str) {
 #[test]
 fn a_message_carries_what_the_draft_says() {
     let extensions = Extensions {
+        thread_parent: Some("p".to_owned()),
+        fallback: vec![Fallback { feature: Some(REPLY.to_owned()), part: Some((0, 4)) }],
+        markable: true,
+        hints: vec![Hint::Store],
         reply: Some(ReplyTo { id: "r".to_owned(), to: Some(jid("x@y")) }),
         replace: Some("old".to_owned()),
         reactions: Some(Reactions { id: "m".to_owned(), emojis: vec!["👍".to_owned()] }),
@@ -44,7 +52,9 @@ fn a_message_carries_what_the_draft_says() {
     same(
         &xml(out),
         "<message xmlns='jabber:client' to='room@b' type='groupchat' id='id'><body>1 &lt; 2</body><subject>s</subject>\
-         <thread>t</thread><reply xmlns='urn:xmpp:reply:0' id='r' to='x@y'/><replace \
+         <thread parent='p'>t</thread><origin-id xmlns='urn:xmpp:sid:0' id='id'/><fallback xmlns='urn:xmpp:fallback:0' \
+         for='urn:xmpp:reply:0'><body start='0' end='4'/></fallback><store xmlns='urn:xmpp:hints'/><markable \
+         xmlns='urn:xmpp:chat-markers:0'/><reply xmlns='urn:xmpp:reply:0' id='r' to='x@y'/><replace \
          xmlns='urn:xmpp:message-correct:0' id='old'/><reactions xmlns='urn:xmpp:reactions:0' id='m'><reaction>👍\
          </reaction></reactions><request xmlns='urn:xmpp:receipts'/><received xmlns='urn:xmpp:receipts' id='got'/>\
          <displayed xmlns='urn:xmpp:chat-markers:0' id='seen'/><active \
@@ -218,4 +228,82 @@ fn preferences_are_written_with_both_lists() {
         &asked(Ask::ArchivePreferences),
         "<iq xmlns='jabber:client' type='get' to='a@b' id='1'><prefs xmlns='urn:xmpp:mam:2'/></iq>",
     );
+}
+/// What XML can carry, the characters that it escapes among them.
+fn text() -> impl Strategy<Value = String> {
+    let character = prop_oneof![
+        4 => any::<char>().prop_filter("can be sent", |character| !is_forbidden(*character)),
+        1 => prop::sample::select(vec!['<', '>', '&', '"', '\'', ' ', '\t', '\n', '\r', ']']),
+    ];
+    prop::collection::vec(character, 1..20).prop_map(|characters| characters.into_iter().collect())
+}
+
+fn extensions() -> impl Strategy<Value = Extensions> {
+    let id = || prop::option::of(text());
+    let emojis = prop::collection::btree_set(text().prop_filter("is short", |emoji| emoji.len() <= 64), 0..4);
+    let parts = prop::option::of((0..9_u32, 0..9_u32).prop_map(|(start, length)| (start, start + length)));
+    let fallback = prop::collection::vec((id(), parts), 0..4);
+    let hints = prop::sample::subsequence(Hint::ALL.to_vec(), 0..=4);
+    let marker = prop::option::of((prop::sample::select(vec!["received", "displayed", "acknowledged"]), text()));
+    let states = vec!["active", "composing", "paused", "inactive", "gone"];
+    let state = prop::option::of(prop::sample::select(states));
+    let reply = prop::option::of((text(), any::<bool>()));
+    let reactions = prop::option::of((text(), emojis));
+    let flags = (any::<bool>(), any::<bool>());
+    (id(), id(), id(), reply, fallback, reactions, hints, marker, state, flags).prop_map(
+        |(
+            parent,
+            replace,
+            receipt,
+            reply,
+            fallback,
+            reactions,
+            hints,
+            marker,
+            state,
+            (receipt_requested, markable),
+        )| {
+            Extensions {
+                thread_parent: parent,
+                reply: reply.map(|(id, to)| ReplyTo { id, to: to.then(|| jid("x@y/z")) }),
+                fallback: fallback.into_iter().map(|(feature, part)| Fallback { feature, part }).collect(),
+                replace,
+                reactions: reactions.map(|(id, emojis)| Reactions { id, emojis: emojis.into_iter().collect() }),
+                receipt_requested,
+                receipt,
+                markable,
+                marker: marker.as_ref().map(|(marker, _)| (*marker).to_owned()),
+                marked: marker.map(|(_, id)| id),
+                chat_state: state.map(str::to_owned),
+                hints,
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_is_sent_is_what_is_read(
+        groupchat in any::<bool>(),
+        id in text(),
+        body in prop::option::of(text()),
+        subject in prop::option::of(text()),
+        thread in text(),
+        extensions in extensions(),
+    ) {
+        let (kind, to) = if groupchat { (MessageKind::Groupchat, "room@muc") } else { (MessageKind::Chat, "a@b/c") };
+        let draft = Draft { body, subject, thread: Some(thread), extensions: Some(Box::new(extensions)) };
+        let out = Outgoing::Message { to: jid(to), kind, id: id.clone(), draft: draft.clone() };
+        // Read as text, since that is where things get lost.
+        let element: Element = xml(out).parse().unwrap();
+        let own = "me@house/here".parse().unwrap();
+        let Incoming::Message(read) = decode(Stanza::try_from(element).unwrap(), &own, Timestamp::UNIX_EPOCH) else {
+            panic!("a message")
+        };
+        prop_assert_eq!((read.kind, read.to.to_string()), (kind, to.to_owned()));
+        prop_assert_eq!((read.id.as_ref(), read.origin_id.as_ref()), (Some(&id), Some(&id)));
+        let extensions = draft.extensions.filter(|extensions| **extensions != Extensions::default());
+        prop_assert_eq!((read.body, read.subject, read.thread), (draft.body, draft.subject, draft.thread));
+        prop_assert_eq!(read.extensions, extensions);
+    }
 }

@@ -90,6 +90,51 @@ fn nothing_gets_to_the_stream_itself() {
     }
 }
 
+/// However the namespace is written, a stanza is one of `jabber:client`, and goes out as such.
+#[test]
+fn prefixes_change_nothing() {
+    let plain = parse("<message to='a@b'><body>hi</body></message>").unwrap().to_xml();
+    for xml in [
+        "<c:message xmlns:c='jabber:client' to='a@b'><c:body>hi</c:body></c:message>",
+        "<message xmlns='jabber:client' xmlns:x='urn:x' to='a@b'><body>hi</body></message>",
+        "<message xmlns='jabber:client' to='a@b'><c:body xmlns:c='jabber:client'>hi</c:body></message>",
+    ] {
+        assert_eq!(parse(xml).unwrap().to_xml(), plain, "{xml}");
+    }
+    for xml in [
+        "<s:message xmlns:s='jabber:server' to='a@b'/>",
+        "<message xmlns='jabber:component:accept' to='a@b'/>",
+        "<stream:message xmlns:stream='http://etherx.jabber.org/streams'/>",
+        "<c:message to='a@b'/>",
+        "<message xmlns:xml='urn:x'/>",
+        "<c:iq xmlns:c='jabber:client' type='result' id='1'/>",
+        "<c:message xmlns:c='jabber:client' from='admin@house'/>",
+    ] {
+        refused(xml);
+    }
+    // Inside a stanza it is something that others may read or not, and no stanza.
+    let inner = parse("<message to='a@b'><iq xmlns='jabber:client' type='result' id='1'/></message>");
+    assert!(inner.is_ok_and(|stanza| stanza.kind() == "message"));
+    let server = parse("<message to='a@b'><body xmlns='jabber:server'>hi</body></message>").unwrap().to_xml();
+    assert!(server.contains("jabber:server"), "{server}");
+}
+
+#[test]
+fn passwords_are_not_shown() {
+    let shown = |xml: &str| parse(xml).unwrap().to_shown_xml();
+    for xml in [
+        "<presence to='r@muc/n'><x xmlns='http://jabber.org/protocol/muc'><password>secret</password></x></presence>",
+        "<message to='a@b'><x xmlns='jabber:x:conference' jid='r@muc' password='secret'/></message>",
+        "<message to='r@muc'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='a@b'/><password>secret</password></x></message>",
+        "<iq to='r@muc' type='set' id='1'><query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data'><field var='muc#roomconfig_roomsecret'><value>secret</value></field></x></query></iq>",
+    ] {
+        assert!(parse(xml).unwrap().to_xml().contains("secret"));
+        assert!(!shown(xml).contains("secret"), "{}", shown(xml));
+    }
+    let plain = "<message to='a@b'><body>the password is swordfish</body></message>";
+    assert_eq!(shown(plain), parse(plain).unwrap().to_xml());
+}
+
 #[test]
 fn bombs_are_refused_before_they_are_built() {
     refused(&format!("<message><body>{}</body></message>", "x".repeat(MAX_BYTES)));

@@ -1,6 +1,7 @@
 //! From the name of a call and its JSON arguments to the call, and back to JSON.
 
 mod archive;
+mod chats;
 mod connection;
 mod contacts;
 mod user;
@@ -13,10 +14,10 @@ use std::task::Poll;
 use parlor_sdk::listen::Listen;
 use parlor_sdk::log::{self, Level};
 use parlor_sdk::prelude::*;
-use parlor_sdk::types::{Extensions, Reactions, Reply};
+use parlor_sdk::types::{Extensions, Fallback, Reactions, Reply};
 use serde::de::DeserializeOwned;
 
-use crate::json::{chat, each, event, occupant, option, payload, room};
+use crate::json::{each, event, occupant, option, payload, room};
 use crate::{NOTED, SET, Set, heard};
 
 /// Calls it. `n` is the order's number, for what goes on afterwards.
@@ -25,7 +26,8 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
     match grouping {
         "api" => call_api(function, args).await,
         "archive" => archive::call(n, function, args).await,
-        "chats" => call_chats(function, args).await,
+        "chats" => chats::call(function, args).await,
+        "chatviews" => chats::call_views(function, args),
         "connection" => connection::call(function).await,
         "contacts" => contacts::call(function, args).await,
         "listen" => call_listen(n, function, args),
@@ -67,20 +69,6 @@ async fn call_api(function: &str, args: &Value) -> Result<Value> {
         "wait-until" => wait_until(text(args, "promise")?).await.map(|one| payload(&one)),
         _ => Err(unknown(function)),
     }
-}
-
-async fn call_chats(function: &str, args: &Value) -> Result<Value> {
-    Ok(match function {
-        "get" => option(chats::get(text(args, "jid")?)?, chat),
-        "get-many" => chats::get_many(texts(args, "jids")?)?.into_iter().map(|one| option(one, chat)).collect(),
-        "get-all" => chats::get_all()?.iter().map(chat).collect(),
-        "open" => chat(&chats::open(text(args, "jid")?).await?),
-        "open-many" => each(chats::open_many(texts(args, "jids")?).await?, |one| chat(&one)),
-        "close" => chats::close(text(args, "jid")?).await.map(Value::from)?,
-        "close-many" => each(chats::close_many(texts(args, "jids")?).await?, Value::from),
-        "send" => chats::send(text(args, "jid")?, outgoing(args)?).await.map(Value::from)?,
-        _ => return Err(unknown(function)),
-    })
 }
 
 fn call_listen(n: u64, function: &str, args: &Value) -> Result<Value> {
@@ -205,18 +193,27 @@ fn outgoing(args: &Value) -> Result<Outgoing> {
 }
 
 fn extensions(args: &Value) -> Result<Extensions> {
-    let reply = arg::<Option<String>>(args, "reply")?.map(|id| Reply { id, to: None });
+    // An id alone, or with the author.
+    let reply = match args.get("reply") {
+        Some(Value::String(id)) => Some(Reply { id: id.clone(), to: None }),
+        _ => arg::<Option<(String, Option<String>)>>(args, "reply")?.map(|(id, to)| Reply { id, to }),
+    };
     let reactions = arg::<Option<(String, Vec<String>)>>(args, "reactions")?;
     let reactions = reactions.map(|(id, emojis)| Reactions { id, emojis });
+    let fallback = arg::<Option<Vec<(Option<String>, Option<(u32, u32)>)>>>(args, "fallback")?.unwrap_or_default();
     Ok(Extensions {
+        thread_parent: arg(args, "thread-parent")?,
         reply,
+        fallback: fallback.into_iter().map(|(feature, part)| Fallback { feature, part }).collect(),
         replace: arg(args, "replace")?,
         reactions,
         receipt_requested: arg::<Option<bool>>(args, "receipt-requested")?.unwrap_or_default(),
         receipt: arg(args, "receipt")?,
+        markable: arg::<Option<bool>>(args, "markable")?.unwrap_or_default(),
         marker: arg(args, "marker")?,
         marked: arg(args, "marked")?,
         chat_state: arg(args, "chat-state")?,
+        hints: arg::<Option<Vec<String>>>(args, "hints")?.unwrap_or_default(),
     })
 }
 
@@ -269,7 +266,7 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
         // Sends so many messages at once; gives how many went out, and why the others did not.
         "send" => {
             let jid = text(args, "jid")?;
-            let sends = (0..times).map(|number| chats::send(&jid, format!("{number}"))).collect();
+            let sends = (0..times).map(|number| parlor_sdk::chats::send(&jid, format!("{number}"))).collect();
             Ok(counted(all(sends).await))
         }
         "noted" => Ok(NOTED.with_borrow(Clone::clone).into()),

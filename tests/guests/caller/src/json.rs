@@ -1,7 +1,7 @@
 //! Records, payloads and errors as JSON, field by field as the contract names them.
 
 use parlor_sdk::prelude::*;
-use parlor_sdk::types::{Chat, Status};
+use parlor_sdk::types::{Chat, Status, View};
 
 /// The same, with `{"$repeat": [text, times]}` for what is too long to be told.
 pub(crate) fn expanded(value: Value) -> Value {
@@ -96,6 +96,15 @@ pub(crate) fn chat(chat: &Chat) -> Value {
     })
 }
 
+pub(crate) fn view(view: &View) -> Value {
+    let attributes =
+        view.attributes.iter().map(|(name, json)| (name.clone(), json.parse::<Value>().unwrap_or_default()));
+    json!({
+        "jid": view.jid, "minimized": view.minimized, "shown": view.shown, "focused": view.focused,
+        "attributes": attributes.collect::<Value>(),
+    })
+}
+
 pub(crate) fn contact(contact: &Contact) -> Value {
     let resources = contact.resources.iter().map(|one| {
         json!({
@@ -129,16 +138,18 @@ pub(crate) fn occupant(occupant: &Occupant) -> Value {
 pub(crate) fn message(message: &Message) -> Value {
     let extensions = message.extensions.as_ref().map(|one| {
         json!({
-            "reply": one.reply.as_ref().map(|reply| &reply.id), "replace": one.replace,
+            "thread-parent": one.thread_parent, "reply": one.reply.as_ref().map(|reply| (&reply.id, &reply.to)),
+            "fallback": one.fallback.iter().map(|one| json!([one.feature, one.part])).collect::<Value>(),
+            "replace": one.replace, "markable": one.markable, "hints": one.hints,
             "reactions": one.reactions.as_ref().map(|one| (&one.id, &one.emojis)),
             "receipt-requested": one.receipt_requested, "receipt": one.receipt, "marker": one.marker,
             "marked": one.marked, "chat-state": one.chat_state,
         })
     });
     json!({
-        "id": message.id, "stanza-id": message.stanza_id, "chat": message.chat, "from": message.from, "to": message.to,
+        "id": message.id, "stanza-id": message.stanza_id, "origin-id": message.origin_id, "chat": message.chat, "from": message.from, "to": message.to,
         "nick": message.nick, "kind": message.kind, "body": message.body, "subject": message.subject,
         "thread": message.thread, "delayed": message.delayed, "carbon": message.carbon, "own": message.own,
-        "extensions": extensions, "xml": message.xml,
+        "extensions": extensions, "error": message.error.as_ref().map(|one| &one.condition), "xml": message.xml,
     })
 }

@@ -1,0 +1,32 @@
+//! How open private chats should be shown, for a front end that follows. Needs `chats.read`; [`chats`](crate::chats) has the
+//! calls that change it.
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! # fn example() -> Result<()> {
+//! on("chatBoxToggled").run(|event: Event| async move {
+//!     if let Payload::Chat(chat) = &event.payload
+//!         && let Some(view) = chatviews::get(&chat.jid)?
+//!     {
+//!         info!("{} is {}", view.jid, if view.minimized { "small" } else { "large" });
+//!     }
+//!     Ok(())
+//! })?;
+//! # Ok(()) }
+//! ```
+
+use crate::bindings::parlor::plugin::chatviews;
+use crate::error::{Error, Result};
+use crate::types::owned;
+
+pub use crate::types::View;
+
+/// The view of the open private chat with this address; none: not open.
+pub fn get(jid: impl AsRef<str>) -> Result<Option<View>> {
+    chatviews::get(jid.as_ref()).map_err(Error::from)
+}
+
+/// Several, in the same order.
+pub fn get_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Vec<Option<View>>> {
+    chatviews::get_many(&owned(jids)).map_err(Error::from)
+}

@@ -1,0 +1,70 @@
+use super::*;
+
+fn message(kind: &str, body: &str) -> Message {
+    Message {
+        id: Some("author's".to_owned()),
+        stanza_id: Some("archive's".to_owned()),
+        origin_id: None,
+        chat: "juliet@example.org".to_owned(),
+        from: "juliet@example.org/balcony".to_owned(),
+        to: "romeo@example.org".to_owned(),
+        nick: None,
+        kind: kind.to_owned(),
+        body: Some(body.to_owned()),
+        subject: None,
+        thread: None,
+        at: "2026-11-20T06:24:00Z".to_owned(),
+        delayed: false,
+        carbon: None,
+        own: false,
+        extensions: None,
+        error: None,
+        xml: None,
+    }
+}
+
+/// For which feature, and where.
+type Part = (Option<&'static str>, Option<(u32, u32)>);
+
+fn with_fallback(body: &str, parts: &[Part]) -> Message {
+    let fallback = parts.iter().map(|(feature, part)| Fallback { feature: feature.map(str::to_owned), part: *part });
+    let extensions = Extensions { fallback: fallback.collect(), ..Extensions::default() };
+    Message { extensions: Some(extensions), ..message("chat", body) }
+}
+
+#[test]
+fn what_is_there_for_others_is_left_out() {
+    let reply = Some(ns::REPLY);
+    assert_eq!(message("chat", "> hi\nyes").body_without_fallback(ns::REPLY), "> hi\nyes");
+    assert_eq!(with_fallback("> hí\nyes", &[(reply, Some((0, 5)))]).body_without_fallback(ns::REPLY), "yes");
+    assert_eq!(with_fallback("> hi\nyes", &[(None, Some((0, 5)))]).body_without_fallback(ns::REPLY), "yes");
+    assert_eq!(
+        with_fallback("> hi\nyes", &[(Some("urn:x"), Some((0, 5)))]).body_without_fallback(ns::REPLY),
+        "> hi\nyes"
+    );
+    assert_eq!(with_fallback("reacted", &[(reply, None)]).body_without_fallback(ns::REPLY), "");
+    assert_eq!(with_fallback("👍👍", &[(reply, Some((1, 9)))]).body_without_fallback(ns::REPLY), "👍");
+    assert_eq!(Message { body: None, ..message("chat", "") }.body_without_fallback(ns::REPLY), "");
+}
+
+#[test]
+fn a_quotation_is_there_for_those_who_know_no_replies() {
+    let quoted = with_fallback("> earlier\nhi\nthére", &[(Some(ns::REPLY), Some((0, 10)))]);
+    let reply = Outgoing::new("yes").quoting(&quoted);
+    assert_eq!(reply.body.as_deref(), Some("> hi\n> thére\nyes"));
+    let extensions = reply.extensions.unwrap();
+    assert_eq!(extensions.fallback[0].part, Some((0, 13)));
+    assert_eq!(extensions.reply.unwrap().id, "author's");
+}
+
+#[test]
+fn a_message_is_named_by_what_others_know_it_by() {
+    assert_eq!(message("chat", "").reference(), Some("author's"));
+    assert_eq!(message("groupchat", "").reference(), Some("archive's"));
+    let anonymous = Message { stanza_id: None, ..message("groupchat", "") };
+    assert!(Outgoing::reacting_to(&anonymous, ["👍"]).is_err() && Outgoing::marking(&anonymous, "displayed").is_err());
+    assert!(Outgoing::new("hi").replying_to(&anonymous).extensions.is_none());
+    let reactions = Outgoing::reacting_to(&message("groupchat", ""), ["👍"]).unwrap().extensions.unwrap();
+    assert_eq!(reactions.reactions.unwrap().id, "archive's");
+    assert_eq!(reactions.hints, ["store"], "else no archive would keep them");
+}
