@@ -10,7 +10,7 @@ use crate::error::CallError;
 use crate::event::{EventName, Payload};
 use crate::plugins::InstanceId;
 use crate::session::{ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, StatusValue, ViewChange};
-use crate::stanza::{ArchiveQuery, Draft, MessageKind, RoomJoin};
+use crate::stanza::{ArchiveQuery, Disco, Draft, Identity, MessageKind, RoomJoin};
 use crate::xmpp::RawStanza;
 
 /// Where the answer to a [`Command`] goes. Dropping it answers `stopped`; whoever asked may be gone, which is fine.
@@ -199,6 +199,38 @@ pub enum Command {
         /// The answer.
         answer: Answer<()>,
     },
+    /// API row 109. False: it was there.
+    AddFeature {
+        /// Who.
+        by: InstanceId,
+        /// The feature.
+        name: String,
+        /// The answer.
+        answer: Answer<bool>,
+    },
+    /// API row 111. False: it was there.
+    AddIdentity {
+        /// Who.
+        by: InstanceId,
+        /// What this account is.
+        identity: Identity,
+        /// The answer.
+        answer: Answer<bool>,
+    },
+    /// API row 113.
+    ClearIdentities {
+        /// Who.
+        by: InstanceId,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API rows 114 and 115.
+    Discover {
+        /// Who is asked.
+        entity: Jid,
+        /// The answer.
+        answer: Answer<Arc<Disco>>,
+    },
     /// API row 13.
     WaitUntil {
         /// The promise.
@@ -244,6 +276,8 @@ impl Command {
             Self::OpenRoom { answer, .. } => answer.is_abandoned(),
             Self::WaitUntil { answer, .. } => answer.is_abandoned(),
             Self::GetCard { answer, .. } => answer.is_abandoned(),
+            Self::AddFeature { answer, .. } | Self::AddIdentity { answer, .. } => answer.is_abandoned(),
+            Self::Discover { answer, .. } => answer.is_abandoned(),
             Self::SendRaw { answer, .. }
             | Self::CloseChat { answer, .. }
             | Self::ChangeChatView { answer, .. }
@@ -255,6 +289,7 @@ impl Command {
             | Self::SetStatus { answer, .. }
             | Self::Emit { answer, .. }
             | Self::AddPromises { answer, .. }
+            | Self::ClearIdentities { answer, .. }
             | Self::RejectPromise { answer, .. } => answer.is_abandoned(),
         }
     }

@@ -13,9 +13,6 @@ use crate::session::roster::ROSTER_PROMISES;
 use crate::session::{Effect, Session, Status, StatusValue, Turn, View};
 use crate::stanza::Offers;
 
-/// How many features of servers, of the own account and of rooms are told.
-const MAX_FEATURES: usize = 2_048;
-
 /// What there is of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
@@ -106,19 +103,6 @@ impl Session {
         self.fire("initialized", Payload::None, turn);
     }
 
-    /// Tells what an entity can do, each of it once.
-    pub(super) fn discovered(&mut self, entity: &Jid, features: Vec<String>, turn: &mut Turn<'_>) {
-        for var in features {
-            if self.features.len() >= MAX_FEATURES {
-                self.ignored += 1;
-                return;
-            }
-            if self.features.insert((entity.clone(), var.clone())) {
-                self.fire("serviceDiscovered", Payload::Feature { var, entity: entity.clone() }, turn);
-            }
-        }
-    }
-
     /// The stream was cut; the link tries to resume it. Until then what is sent is queued.
     pub fn suspended(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
@@ -183,9 +167,9 @@ impl Session {
         self.chats.open = imbl::OrdMap::new();
         self.rooms.forget_all();
         self.focus = None;
-        self.features.clear();
         self.archives.forget();
         self.status = Status::initial(&self.settings);
+        self.disco.forget();
         self.fire("logout", Payload::None, turn);
     }
 
@@ -207,6 +191,8 @@ impl Session {
         self.questions.end(&mut self.deadlines, turn);
         self.archives.end(turn);
         self.end_changes(turn);
+        self.disco.stream_gone(turn);
+        self.caps_untold();
         self.rooms_cut(give_up, turn);
         self.forget_presence(turn);
         if give_up == GiveUp::Yes {

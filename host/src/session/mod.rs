@@ -10,6 +10,7 @@ mod chats;
 mod command;
 mod contacts;
 mod deadlines;
+mod disco;
 mod effect;
 mod lifecycle;
 mod messages;
@@ -26,7 +27,7 @@ mod status;
 mod tests;
 mod view;
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
@@ -42,6 +43,7 @@ pub use cards::KnownCard;
 pub use chats::Chat;
 pub use command::{Answer, Command};
 pub use contacts::ContactWish;
+pub use disco::KnownDisco;
 pub use effect::{Due, Effect, Sent};
 pub use occupants::Occupant;
 pub use presence::ContactResource;
@@ -73,8 +75,7 @@ pub struct Session {
     seen: messages::Seen,
     again: again::Again,
     archives: archive::Archives,
-    /// Features that were told, with whose they are.
-    features: BTreeSet<(Jid, String)>,
+    disco: disco::Discovery,
     names: names::Names,
     /// Kept apart from `names`, for the hot path.
     message_event: EventName,
@@ -110,7 +111,6 @@ impl Session {
         let status = Status::initial(&settings);
         Self {
             own,
-            settings,
             link: lifecycle::Link::Starting,
             deadlines: deadlines::Deadlines::default(),
             status,
@@ -125,9 +125,10 @@ impl Session {
             seen: messages::Seen::new(),
             again: again::Again::default(),
             archives: archive::Archives::new(),
-            features: BTreeSet::new(),
+            disco: disco::Discovery::new(&settings),
             message_event: names.get("message"),
             names,
+            settings,
             changed: true,
             ignored: 0,
         }
@@ -142,7 +143,10 @@ impl Session {
         }
         match incoming {
             Incoming::Message(message) => self.message(message, turn),
-            Incoming::Presence(presence) => self.presence(*presence, turn),
+            Incoming::Presence(mut presence) => {
+                self.caps_came(&mut presence);
+                self.presence(*presence, turn);
+            }
             Incoming::Archived(result) => self.archived(*result),
             Incoming::Request(request) => self.requested(request, turn),
             Incoming::Answer(answer) => self.answered(answer, turn),
@@ -203,6 +207,19 @@ impl Session {
                 turn.answer(answer, result);
             }
             Command::WaitUntil { name, answer } => self.wait_until(&name, answer, turn),
+            Command::AddFeature { by, name, answer } => {
+                let result = self.add_feature(by, name);
+                turn.answer(answer, result);
+            }
+            Command::AddIdentity { by, identity, answer } => {
+                let result = self.add_identity(by, identity);
+                turn.answer(answer, result);
+            }
+            Command::ClearIdentities { by, answer } => {
+                self.clear_identities(by);
+                turn.answer(answer, Ok(()));
+            }
+            Command::Discover { entity, answer } => self.discover(entity, answer, turn),
         }
     }
 
@@ -219,6 +236,7 @@ impl Session {
                 }
                 deadlines::Late::RosterAgain if self.promises.is_rejected("roster") => self.ask_roster(turn),
                 deadlines::Late::RosterAgain => {}
+                deadlines::Late::Caps => self.caps_due(turn),
             }
         }
     }
@@ -237,6 +255,8 @@ impl Session {
         self.archives.forget_abandoned();
         self.chats.forget_abandoned();
         self.rooms.forget_abandoned();
+        self.disco.forget_abandoned();
+        self.forget_own(instance);
     }
 
     /// What readers should see now.
@@ -249,6 +269,8 @@ impl Session {
             chats: self.chats.open.clone(),
             rooms: self.rooms.shown.clone(),
             focus: self.focus.clone(),
+            own: Arc::clone(&self.disco.own.listed),
+            known: self.disco.known.clone(),
         }
     }
 
@@ -265,6 +287,7 @@ impl Session {
     /// The settings are these now. What is done already stays.
     pub fn settings_changed(&mut self, settings: Settings) {
         self.settings = settings;
+        self.configure_own();
     }
 
     fn turn<'a>(&mut self, now: Timestamp, out: &'a mut Vec<Effect>) -> Turn<'a> {

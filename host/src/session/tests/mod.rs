@@ -6,6 +6,7 @@ mod cards;
 mod chats;
 mod connect;
 mod contacts;
+mod disco;
 mod limits;
 mod messages;
 mod presence;
@@ -67,7 +68,7 @@ fn item(jid: &str, subscription: &str) -> RosterItem {
 }
 
 fn presence(from: &str, kind: PresenceKind) -> Presence {
-    Presence { from: jid(from), kind, show: None, status: None, priority: 0, delay: None, muc: None, avatar: None }
+    Presence { from: jid(from), kind, show: None, status: None, priority: 0, delay: None, muc: None, avatar: None, caps: None }
 }
 
 fn occupant(nick: &str, kind: PresenceKind, status: &[u16]) -> Presence {
@@ -302,7 +303,7 @@ fn line(stanza: &Outgoing) -> String {
             words.join(" ")
         }
         Outgoing::Ask { ask: Ask::Roster { .. }, .. } => "> ask roster".to_owned(),
-        Outgoing::Ask { ask: Ask::DiscoInfo { .. }, .. } => "> ask disco".to_owned(),
+        Outgoing::Ask { to: Some(to), ask: Ask::DiscoInfo { .. }, .. } => format!("> ask disco of {to}"),
         Outgoing::Ask { ask: Ask::EnableCarbons, .. } => "> ask carbons".to_owned(),
         Outgoing::Ask { ask, .. } => format!("> ask {ask:?}"),
         Outgoing::Reply { reply, .. } => format!("> reply {reply:?}"),
