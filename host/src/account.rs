@@ -550,6 +550,7 @@ impl Worker {
                         |jid: &BareJid| snapshot.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid));
                     self.shared.router.route(event, &is_contact);
                 }
+                Effect::FireFor(instance, event) => self.shared.router.route_to(instance, event),
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.roster.keep(change),
                 Effect::Send(outgoing) => self.put_out(outgoing, None),

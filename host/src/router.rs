@@ -236,6 +236,11 @@ impl Router {
         self.give(event, None, is_contact, Mailbox::deliver);
     }
 
+    /// Gives an event to one instance alone, if it listens.
+    pub fn route_to(&self, instance: InstanceId, event: Event) {
+        self.give(event, Some(instance), &|_| false, Mailbox::deliver);
+    }
+
     /// An event for one instance alone, if it listens. It is handed over here and not put into the mailbox, where there
     /// may be no room for it.
     pub fn mail_for(&self, instance: InstanceId, event: Event) -> Option<Mail> {

@@ -47,8 +47,10 @@ pub mod bindings;
 pub mod api;
 pub mod archive;
 pub mod chats;
+pub mod commands;
 pub mod connection;
 pub mod contacts;
+pub mod disco;
 mod error;
 #[doc(hidden)]
 pub mod export;
@@ -62,6 +64,7 @@ pub mod runtime;
 pub mod settings;
 pub mod stanza;
 pub mod timers;
+pub mod tokens;
 pub mod types;
 pub mod user;
 pub mod vcard;

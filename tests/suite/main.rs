@@ -11,14 +11,17 @@ mod trace;
 mod api;
 mod archive;
 mod chats;
+mod commands;
 mod connection;
 mod contacts;
+mod disco;
 mod listen;
 mod log;
 mod promises;
 mod rooms;
 mod settings;
 mod timers;
+mod tokens;
 mod user;
 mod vcard;
 

@@ -7,14 +7,17 @@
 mod api;
 mod archive;
 mod chats;
+mod commands;
 mod connection;
 mod contacts;
+mod disco;
 pub(crate) mod listen;
 mod log;
 mod promises;
 mod rooms;
 mod settings;
 mod timers;
+mod tokens;
 mod types;
 mod user;
 mod vcard;

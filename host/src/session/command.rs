@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 use crate::card::CardChange;
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
-use crate::plugins::InstanceId;
-use crate::session::{ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, StatusValue, ViewChange};
+use crate::plugins::{InstanceId, PluginId};
+use crate::session::{ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, Spoken, StatusValue, ViewChange};
 use crate::stanza::{ArchiveQuery, Disco, Draft, Identity, MessageKind, RoomJoin};
 use crate::xmpp::RawStanza;
 
@@ -224,6 +224,26 @@ pub enum Command {
         /// The answer.
         answer: Answer<()>,
     },
+    /// API row 127.
+    AddCommand {
+        /// Who.
+        by: InstanceId,
+        /// As which plugin.
+        plugin: PluginId,
+        /// What.
+        spoken: Spoken,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API row 127.
+    RemoveCommand {
+        /// Whose.
+        plugin: PluginId,
+        /// Which.
+        name: String,
+        /// The answer.
+        answer: Answer<()>,
+    },
     /// API rows 114 and 115.
     Discover {
         /// Who is asked.
@@ -290,6 +310,8 @@ impl Command {
             | Self::Emit { answer, .. }
             | Self::AddPromises { answer, .. }
             | Self::ClearIdentities { answer, .. }
+            | Self::AddCommand { answer, .. }
+            | Self::RemoveCommand { answer, .. }
             | Self::RejectPromise { answer, .. } => answer.is_abandoned(),
         }
     }

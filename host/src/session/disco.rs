@@ -114,7 +114,7 @@ impl Told {
 
 impl Session {
     /// What an entity can do, as far as that is known now, without asking anybody.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for what the host does by itself where an entity can"))]
+    #[expect(dead_code, reason = "for what the host does by itself where an entity can")]
     pub(super) fn can(&self, entity: &Jid, feature: &str, turn: &Turn<'_>) -> Option<bool> {
         let disco = self.disco.known.of(entity, turn.now)?;
         Some(disco.features.iter().any(|known| known == feature))
@@ -163,7 +163,7 @@ impl Session {
     }
 
     fn ask_disco(&mut self, entity: Jid, turn: &mut Turn<'_>) {
-        let node = self.disco.known.claim(&entity).map(|claim| caps::node(claim));
+        let node = self.disco.known.claim(&entity).map(caps::node);
         self.ask_info(entity, node, turn);
     }
 

@@ -161,8 +161,10 @@ impl Session {
     }
 
     /// The hot path: one allocation, for what all listeners share.
-    fn tell(&self, message: Box<Message>, turn: &mut Turn<'_>) {
-        turn.fire_named(self.message_event.clone(), Payload::Message(Arc::from(message)));
+    fn tell(&mut self, message: Box<Message>, turn: &mut Turn<'_>) {
+        let message = Arc::from(message);
+        turn.fire_named(self.message_event.clone(), Payload::Message(Arc::clone(&message)));
+        self.obey(&message, turn);
     }
 
     pub(super) fn send_message(

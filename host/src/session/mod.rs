@@ -8,6 +8,7 @@ mod archive;
 mod cards;
 mod chats;
 mod command;
+mod commands;
 mod contacts;
 mod deadlines;
 mod disco;
@@ -42,6 +43,7 @@ pub use archive::{ArchivePage, Archived, Pager};
 pub use cards::KnownCard;
 pub use chats::Chat;
 pub use command::{Answer, Command};
+pub use commands::Spoken;
 pub use contacts::ContactWish;
 pub use disco::KnownDisco;
 pub use effect::{Due, Effect, Sent};
@@ -76,6 +78,7 @@ pub struct Session {
     again: again::Again,
     archives: archive::Archives,
     disco: disco::Discovery,
+    commands: commands::Commands,
     names: names::Names,
     /// Kept apart from `names`, for the hot path.
     message_event: EventName,
@@ -126,6 +129,7 @@ impl Session {
             again: again::Again::default(),
             archives: archive::Archives::new(),
             disco: disco::Discovery::new(&settings),
+            commands: commands::Commands::default(),
             message_event: names.get("message"),
             names,
             settings,
@@ -219,6 +223,14 @@ impl Session {
                 self.clear_identities(by);
                 turn.answer(answer, Ok(()));
             }
+            Command::AddCommand { by, plugin, spoken, answer } => {
+                let result = self.add_command(by, plugin, spoken);
+                turn.answer(answer, result);
+            }
+            Command::RemoveCommand { plugin, name, answer } => {
+                let result = self.remove_command(&plugin, &name);
+                turn.answer(answer, result);
+            }
             Command::Discover { entity, answer } => self.discover(entity, answer, turn),
         }
     }
@@ -257,6 +269,7 @@ impl Session {
         self.rooms.forget_abandoned();
         self.disco.forget_abandoned();
         self.forget_own(instance);
+        self.commands.instance_gone(instance);
     }
 
     /// What readers should see now.

@@ -13,8 +13,11 @@ use crate::session::messages::check_text;
 use crate::session::{Session, Turn};
 use crate::stanza::{Caps, Disco, Identity, Reply};
 
+/// The settings under which something can be done.
+type When = fn(&Settings) -> bool;
+
 /// What the host itself can do, each with the settings under which it can. Only what it really does belongs here.
-const HOST_FEATURES: &[(&str, fn(&Settings) -> bool)] = &[
+const HOST_FEATURES: &[(&str, When)] = &[
     ("http://jabber.org/protocol/caps", always),
     ("http://jabber.org/protocol/disco#info", always),
     ("http://jabber.org/protocol/disco#items", always),

@@ -250,6 +250,7 @@ fn rooms_are_told_too_and_a_hidden_account_tells_nobody() {
         matches!(stanza, Outgoing::Presence(PresenceOut { to: Some(_), join: Some(_), caps: Some(_), .. }))
     });
     assert!(entered);
+    desk.sent.clear();
     let one = InstanceId::next();
     desk.add_feature(one, "urn:x").unwrap();
     desk.moment();

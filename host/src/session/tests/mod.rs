@@ -4,6 +4,7 @@ mod again;
 mod archive;
 mod cards;
 mod chats;
+mod commands;
 mod connect;
 mod contacts;
 mod disco;
@@ -180,6 +181,10 @@ impl Desk {
                         assert_eq!(case(&event.payload), rule.payload, "what {} carries", event.name);
                     }
                     self.lines.push(event.name.to_string());
+                    self.events.push(event);
+                }
+                Effect::FireFor(instance, event) => {
+                    self.lines.push(format!("{} for {instance}", event.name));
                     self.events.push(event);
                 }
                 Effect::Answer(due) => due.give(),

@@ -555,7 +555,10 @@ fn forms_in_disco_are_those_that_are_results() {
     assert_eq!(features, ["urn:a"]);
     assert_eq!(forms.len(), 2);
     assert_eq!(forms[0].form_type.as_deref(), Some("urn:f"));
-    assert_eq!((forms[0].fields[1].var.as_str(), &forms[0].fields[1].values[..]), ("a", &["1".into(), String::new()][..]));
+    assert_eq!(
+        (forms[0].fields[1].var.as_str(), &forms[0].fields[1].values[..]),
+        ("a", &["1".into(), String::new()][..])
+    );
     assert_eq!(forms[1].form_type, None, "only a hidden field says what a form is about");
 }
 

@@ -227,7 +227,7 @@ fn presence_carries_what_the_account_can_do() {
     let out = PresenceOut { caps: Some(Arc::new(caps)), ..PresenceOut::default() };
     same(
         &xml(Outgoing::Presence(out)),
-        "<presence xmlns='jabber:client'><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:n' \
+        "<presence xmlns='jabber:client'><priority>0</priority><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:n' \
          ver='v'/></presence>",
     );
     assert!(asked(Ask::DiscoItems).contains("<query xmlns='http://jabber.org/protocol/disco#items'"));

@@ -1,8 +1,10 @@
 //! From the name of a call and its JSON arguments to the call, and back to JSON.
 
 mod archive;
+mod commands;
 mod connection;
 mod contacts;
+mod disco;
 mod user;
 mod vcard;
 
@@ -26,14 +28,17 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "api" => call_api(function, args).await,
         "archive" => archive::call(n, function, args).await,
         "chats" => call_chats(function, args).await,
+        "commands" => commands::call(n, function, args).await,
         "connection" => connection::call(function).await,
         "contacts" => contacts::call(function, args).await,
+        "disco" => disco::call(function, args).await,
         "listen" => call_listen(n, function, args),
         "log" => call_log(function, args),
         "promises" => call_promises(function, args).await,
         "rooms" => call_rooms(function, args).await,
         "settings" => call_settings(function, args).await,
         "timers" => call_timers(n, function, args).await,
+        "tokens" => call_tokens(function, args),
         "user" => user::call(function, args).await,
         "vcard" => vcard::call(function, args).await,
         "deed" => deed(n, function, args).await,
@@ -245,6 +250,13 @@ async fn call_timers(n: u64, function: &str, args: &Value) -> Result<Value> {
     };
     SET.with_borrow_mut(|set| set.insert(n, Set::Timer(timer)));
     Ok(Value::Null)
+}
+
+fn call_tokens(function: &str, args: &Value) -> Result<Value> {
+    match function {
+        "get" => Ok(option(tokens::get(text(args, "name")?)?, |token| token.as_str().into())),
+        _ => Err(unknown(function)),
+    }
 }
 
 /// More than one call, for limits.
