@@ -18,6 +18,9 @@ fn get(instance: &Instance, name: &str) -> Result<Option<String>, CallError> {
     if !matches!(name, "rid" | "sid") {
         return Err(CallError::invalid("name", "is neither rid nor sid"));
     }
-    // Whatever the transport, they are the operator's to expose; no transport of this version has any.
+    if !instance.account.settings().expose_rid_and_sid {
+        return Ok(None);
+    }
+    // No transport of this version has any.
     Ok(None)
 }

@@ -1,8 +1,10 @@
 //! What plugins want of an account, and where the answers go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::card::CardChange;
@@ -34,6 +36,15 @@ impl<T> Answer<T> {
     pub fn is_abandoned(&self) -> bool {
         self.0.is_closed()
     }
+}
+
+/// What a setting that a plugin gives wins over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wins {
+    /// Whatever was given before.
+    Always,
+    /// The default alone.
+    OverDefault,
 }
 
 /// What a plugin wants, after its grants were checked.
@@ -224,6 +235,15 @@ pub enum Command {
         /// The answer.
         answer: Answer<()>,
     },
+    /// API rows 116, 118 and 119, for the host's settings. All of them or none.
+    ChangeSettings {
+        /// The settings.
+        values: BTreeMap<String, Value>,
+        /// What they win over.
+        wins: Wins,
+        /// The answer.
+        answer: Answer<()>,
+    },
     /// API row 127.
     AddCommand {
         /// Who.
@@ -274,6 +294,7 @@ impl Command {
             | Self::GetCard { .. }
             | Self::SetCard { .. }
             | Self::UpdateCard { .. }
+            | Self::Discover { .. }
             | Self::SetStatus { .. } => true,
             Self::OpenChat { .. }
             | Self::CloseChat { .. }
@@ -282,6 +303,12 @@ impl Command {
             | Self::Emit { .. }
             | Self::AddPromises { .. }
             | Self::RejectPromise { .. }
+            | Self::AddFeature { .. }
+            | Self::AddIdentity { .. }
+            | Self::ClearIdentities { .. }
+            | Self::AddCommand { .. }
+            | Self::RemoveCommand { .. }
+            | Self::ChangeSettings { .. }
             | Self::WaitUntil { .. } => false,
         }
     }
@@ -310,6 +337,7 @@ impl Command {
             | Self::Emit { answer, .. }
             | Self::AddPromises { answer, .. }
             | Self::ClearIdentities { answer, .. }
+            | Self::ChangeSettings { answer, .. }
             | Self::AddCommand { answer, .. }
             | Self::RemoveCommand { answer, .. }
             | Self::RejectPromise { answer, .. } => answer.is_abandoned(),

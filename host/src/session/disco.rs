@@ -194,7 +194,7 @@ impl Session {
             turn.answer(answer, Ok(Arc::clone(&disco)));
         }
         self.tell_disco(entity, &disco, turn);
-        if *entity == Jid::from(self.own.to_bare()) {
+        if *entity == self.own.to_bare() {
             self.account_answered(&disco, turn);
         }
         if *entity == self.server() && disco.features.iter().any(|feature| feature == ITEMS) {

@@ -28,10 +28,12 @@ mod status;
 mod tests;
 mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::config::Settings;
 use crate::error::CallError;
@@ -42,7 +44,7 @@ use crate::stanza::{Incoming, Outgoing};
 pub use archive::{ArchivePage, Archived, Pager};
 pub use cards::KnownCard;
 pub use chats::Chat;
-pub use command::{Answer, Command};
+pub use command::{Answer, Command, Wins};
 pub use commands::Spoken;
 pub use contacts::ContactWish;
 pub use disco::KnownDisco;
@@ -223,6 +225,10 @@ impl Session {
                 self.clear_identities(by);
                 turn.answer(answer, Ok(()));
             }
+            Command::ChangeSettings { values, wins, answer } => {
+                let result = self.change_settings(values, wins);
+                turn.answer(answer, result);
+            }
             Command::AddCommand { by, plugin, spoken, answer } => {
                 let result = self.add_command(by, plugin, spoken);
                 turn.answer(answer, result);
@@ -300,7 +306,29 @@ impl Session {
     /// The settings are these now. What is done already stays.
     pub fn settings_changed(&mut self, settings: Settings) {
         self.settings = settings;
+        self.changed = true;
         self.configure_own();
+    }
+
+    /// The settings that hold now.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// API rows 116, 118 and 119: all or none. Whether whoever asks may was asked before.
+    fn change_settings(&mut self, values: BTreeMap<String, Value>, wins: Wins) -> Result<(), CallError> {
+        let mut settings = self.settings.clone();
+        for (key, value) in values {
+            let changed = match wins {
+                Wins::Always => settings.with(&key, value),
+                Wins::OverDefault => settings.with_default(&key, value),
+            };
+            settings = changed.map_err(|error| CallError::invalid("value", error.to_string()))?;
+        }
+        if settings != self.settings {
+            self.settings_changed(settings);
+        }
+        Ok(())
     }
 
     fn turn<'a>(&mut self, now: Timestamp, out: &'a mut Vec<Effect>) -> Turn<'a> {

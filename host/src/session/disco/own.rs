@@ -60,6 +60,8 @@ pub(in crate::session) struct Own {
     shown: Statement,
     /// What the last presence said.
     told: Option<Statement>,
+    /// The priority that it had.
+    priority: Option<i8>,
     gathering: Option<DeadlineKey>,
     /// When a change was last told by a presence of its own.
     last_told: Option<Duration>,
@@ -87,6 +89,7 @@ impl Own {
             listed: Arc::clone(&nothing),
             shown: Statement::new(nothing),
             told: None,
+            priority: None,
             gathering: None,
             last_told: None,
         };
@@ -229,9 +232,10 @@ impl Session {
         }
     }
 
-    /// The settings may say other features than before.
+    /// The settings may say other features than before, or another priority.
     pub(in crate::session) fn configure_own(&mut self) {
-        if self.disco.own.configure(&self.settings) {
+        let is_new = self.disco.own.configure(&self.settings);
+        if is_new || self.disco.own.priority.is_some_and(|told| told != self.settings.priority) {
             self.changed = true;
             self.gather();
         }
@@ -259,7 +263,8 @@ impl Session {
     pub(in crate::session) fn caps_due(&mut self, turn: &mut Turn<'_>) {
         let own = &mut self.disco.own;
         own.gathering = None;
-        let is_told = own.told.as_ref().is_some_and(|told| told.caps == own.shown.caps);
+        let is_told = own.told.as_ref().is_some_and(|told| told.caps == own.shown.caps)
+            && own.priority == Some(self.settings.priority);
         if is_told || !self.announced || !self.is_live() || self.status.value.is_hidden() {
             return;
         }
@@ -271,12 +276,14 @@ impl Session {
     pub(in crate::session) fn caps_told(&mut self) {
         let own = &mut self.disco.own;
         own.told = Some(own.shown.clone());
+        own.priority = Some(self.settings.priority);
     }
 
     /// Nobody has heard anything on the next stream.
     pub(in crate::session) fn caps_untold(&mut self) {
         let own = &mut self.disco.own;
         own.told = None;
+        own.priority = None;
         if let Some(key) = own.gathering.take() {
             self.deadlines.cancel(key);
         }

@@ -59,6 +59,7 @@ fn a_command_goes_to_its_plugin_alone_with_its_arguments_and_its_message() {
     let (echo, other) = (plugin("echo"), plugin("other"));
     desk.add(&echo, "Say").unwrap();
     desk.add(&other, "shout").unwrap();
+    desk.say("hello");
     desk.forget();
     for said in ["!say 'one two' three", "!SAY 'one two' three", "!echo.say 'one two' three"] {
         desk.say(said);
@@ -188,7 +189,7 @@ fn help_is_answered_where_it_was_asked() {
     desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Chat, "!help !say"));
     assert_eq!(desk.answers(), [(format!("chat {ROOM}/juliet"), "Usage: !say WHAT\nSays it".to_owned())]);
     desk.say("!help two.say");
-    assert_eq!(desk.answers()[0].1, "Usage: !say");
+    assert_eq!(desk.answers()[0].1, "Usage: !two.say");
     desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "!help nobody"));
     assert!(desk.answers().is_empty(), "in a room it may be meant for another bot");
     desk.say("!help nobody");

@@ -315,7 +315,7 @@ fn the_server_its_services_and_the_account_are_asked_on_connecting() {
     assert_eq!(desk.count("serviceDiscovered"), 2);
     assert_eq!(desk.count("discoExtensionFieldDiscovered"), 2);
     let Payload::Json(json) = desk.last("discoExtensionFieldDiscovered") else { panic!() };
-    let field: serde_json::Value = serde_json::from_str(json).unwrap();
+    let field: Value = serde_json::from_str(json).unwrap();
     let expected = serde_json::json!({
         "entity": SERVER, "form_type": "urn:f", "var": "abuse", "type": null, "value": "a", "values": ["a", "b"],
     });
@@ -408,7 +408,7 @@ fn a_verified_hash_speaks_for_everybody_who_claims_it() {
     assert!(got(&mut desk.discover(JULIET)).is_none(), "she may come back as something else");
 }
 
-/// Rules poisoned caps.
+/// Rows 114-115. Nobody poisons what is believed of others.
 #[test]
 fn a_hash_that_does_not_fit_speaks_for_nobody_else() {
     let mut desk = Desk::connected(Settings::default());

@@ -51,7 +51,7 @@ fn raw(xml: &str) -> RawStanza {
 }
 
 /// The settings, but for these.
-fn settings(values: &[(&str, serde_json::Value)]) -> Settings {
+fn settings(values: &[(&str, Value)]) -> Settings {
     values.iter().fold(Settings::default(), |settings, (key, value)| settings.with(key, value.clone()).unwrap())
 }
 
@@ -69,7 +69,17 @@ fn item(jid: &str, subscription: &str) -> RosterItem {
 }
 
 fn presence(from: &str, kind: PresenceKind) -> Presence {
-    Presence { from: jid(from), kind, show: None, status: None, priority: 0, delay: None, muc: None, avatar: None, caps: None }
+    Presence {
+        from: jid(from),
+        kind,
+        show: None,
+        status: None,
+        priority: 0,
+        delay: None,
+        muc: None,
+        avatar: None,
+        caps: None,
+    }
 }
 
 fn occupant(nick: &str, kind: PresenceKind, status: &[u16]) -> Presence {
