@@ -10,6 +10,7 @@ pub mod client;
 pub mod component;
 pub mod conformance;
 pub mod connector;
+pub mod docs;
 pub mod ejabberd;
 pub mod endurance;
 pub mod faults;
