@@ -15,6 +15,7 @@ pub mod ejabberd;
 pub mod endurance;
 pub mod faults;
 pub mod folder;
+pub mod front;
 pub mod host;
 pub mod interrupt;
 pub mod log;

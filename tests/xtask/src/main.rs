@@ -90,7 +90,7 @@ Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does
         /// How many accounts share that
         #[arg(long, default_value_t = 8)]
         accounts: u32,
-        /// How connections reach the server: tcp or tls
+        /// How connections reach the server: tcp, tls or ws
         #[arg(long, default_value = "tcp")]
         transport: String,
         /// What decides about faults; a new one each time, unless given

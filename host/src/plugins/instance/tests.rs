@@ -20,6 +20,7 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
             tls: TlsMode::Direct,
             ca_file: None,
             allow_plain: false,
+            websocket: None,
             ping_interval: Duration::from_mins(3),
         },
         settings: Settings::default(),
