@@ -4,7 +4,7 @@
 
 mod logins;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +18,10 @@ use tokio::time::Instant;
 use self::logins::Logins;
 use crate::config::{AccountConfig, AccountName, Authentication, LinkSettings, Settings};
 use crate::error::CallError;
-use crate::event::{Event, Payload};
-use crate::plugins::InstanceId;
-use crate::router::Router;
+use crate::event::{Event, EventName, Payload};
+use crate::harmless::harmless;
+use crate::plugins::{InstanceId, PluginId};
+use crate::router::{Names, Router};
 use crate::session::{Answer, Command, Effect, Sent, Session, Snapshot};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
 use crate::store::{KeptRoster, RosterKeeper, Store};
@@ -55,6 +56,10 @@ pub struct Shared {
     pub router: Router,
     snapshot: ArcSwap<Snapshot>,
     settings: ArcSwap<Settings>,
+    /// Which names of events are known.
+    pub names: Names,
+    /// Settings under `[settings]` that a plugin keeps secret.
+    secrets: ArcSwap<BTreeSet<String>>,
     commands: mpsc::Sender<Asked>,
     /// One permit for each command that sends something.
     sending: Arc<Semaphore>,
@@ -107,6 +112,43 @@ impl Shared {
     /// The host's settings for this account.
     pub fn settings(&self) -> Guard<Arc<Settings>> {
         self.settings.load()
+    }
+
+    /// Whether a plugin keeps a setting of this name secret.
+    pub fn is_secret(&self, key: &str) -> bool {
+        self.secrets.load().contains(key)
+    }
+
+    /// No other plugin reads these under `[settings]`, from now on.
+    pub(crate) fn keep_secret<'a>(&self, keys: impl Iterator<Item = &'a str>) {
+        let keys: Vec<&str> = keys.collect();
+        if !keys.is_empty() {
+            self.secrets.rcu(|known| {
+                let mut known = BTreeSet::clone(known);
+                known.extend(keys.iter().map(|key| (*key).to_owned()));
+                known
+            });
+        }
+    }
+
+    /// Every plugin had its turn: names that nobody declared are warned about, and further ones at once.
+    pub(crate) fn warn_of_unknown_names(&self) {
+        for (name, plugin) in self.names.open() {
+            self.warn_of(&name, &plugin);
+        }
+    }
+
+    /// A plugin listens to this name.
+    pub(crate) fn heard_of(&self, name: &EventName, plugin: &PluginId) {
+        if self.names.asked_for(name, plugin) {
+            self.warn_of(name, plugin);
+        }
+    }
+
+    fn warn_of(&self, name: &str, plugin: &PluginId) {
+        let nearest = self.names.nearest(name);
+        let event = harmless(name, 128);
+        tracing::warn!(account = %self.name, %plugin, event, nearest, "nobody declares the event that a plugin listens to");
     }
 
     /// How it stands with its server, now and from now on.
@@ -222,6 +264,8 @@ impl Account {
             router: Router::default(),
             snapshot: ArcSwap::from_pointee(session.snapshot()),
             settings: ArcSwap::from_pointee(config.settings),
+            names: Names::default(),
+            secrets: ArcSwap::default(),
             commands,
             sending: Arc::new(Semaphore::new(SENDING)),
             orders,
@@ -557,6 +601,10 @@ impl Worker {
     /// Does what follows from what was handled, in order. What readers see is published before anybody is told.
     fn apply(&mut self) {
         if self.session.changed() {
+            let settings = self.session.settings();
+            if **self.shared.settings.load() != *settings {
+                self.shared.settings.store(Arc::new(settings.clone()));
+            }
             self.shared.snapshot.store(Arc::new(self.session.snapshot()));
         }
         let mut effects = std::mem::take(&mut self.effects);
@@ -565,6 +613,7 @@ impl Worker {
                 Effect::Fire(event) => {
                     self.shared.route(event);
                 }
+                Effect::FireFor(instance, event) => self.shared.route_to(instance, event),
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.roster.keep(change),
                 Effect::Send(outgoing) => self.put_out(outgoing, None),

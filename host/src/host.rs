@@ -14,6 +14,7 @@ use crate::account::{Account, Connection, Shared};
 use crate::atomic::make_private_folder;
 use crate::config::{AccountName, Config};
 use crate::harmless::harmless;
+use crate::plugins::admission::settings_fit;
 use crate::plugins::components::Components;
 use crate::plugins::id::Digest;
 use crate::plugins::order::{self, Candidate, Strictness};
@@ -174,6 +175,7 @@ impl Host {
         for account in host.accounts.values() {
             account.shared().plugins_initialized().await;
             host.warn_of_unknown_settings(account.shared()).await;
+            account.shared().warn_of_unknown_names();
             if account.shared().settings().auto_login {
                 account.shared().connect().await;
             }
@@ -247,7 +249,12 @@ impl Host {
         let _changing = self.changing.lock().await;
         let policy = Policy::load(&self.config.plugins)?;
         let running: BTreeMap<_, _> = {
-            let plugins = self.plugins.lock().await;
+            let mut plugins = self.plugins.lock().await;
+            for (id, plugin) in &mut *plugins {
+                if let Some(entry) = policy.plugins.get(id) {
+                    plugin.take_settings(id, entry);
+                }
+            }
             plugins
                 .iter()
                 .map(|(id, plugin)| (id.clone(), plugin.is_admitted().then(|| plugin.entry.clone())))
@@ -467,10 +474,23 @@ impl Host {
         let plugins = self.plugins.lock().await;
         let claimed = |key: &str| {
             plugins.values().any(|plugin| match &plugin.standing {
-                Standing::Admitted { admitted, .. } => admitted.manifest.settings.contains_key(key),
+                Standing::Admitted { admitted, on } => {
+                    let claimed = on.get(&account.name).is_some_and(|supervised| supervised.settings().claims(key));
+                    claimed || admitted.manifest.settings.contains_key(key)
+                }
                 Standing::Refused(_) => false,
             })
         };
+        for (id, plugin) in &*plugins {
+            let Standing::Admitted { on, .. } = &plugin.standing else { continue };
+            let Some(supervised) = on.get(&account.name) else { continue };
+            for (key, _) in account.settings().unknown() {
+                let misfit = account.settings().given(key).and_then(|value| supervised.settings().misfit(key, value));
+                if let Some(reason) = misfit {
+                    tracing::warn!(account = %account.name, plugin = %id, setting = %key, reason, "setting does not fit, and is not used");
+                }
+            }
+        }
         for (key, nearest) in account.settings().unknown() {
             if !claimed(key) {
                 tracing::warn!(account = %account.name, setting = %key, nearest, "unknown setting, kept for plugins");
@@ -491,6 +511,24 @@ impl Plugin {
         }
         .into_iter()
         .flatten()
+    }
+
+    /// Where nothing but its settings is different, a plugin that listens to `settingsChanged` goes on with the new ones.
+    fn take_settings(&mut self, id: &PluginId, entry: &Entry) {
+        let Standing::Admitted { admitted, on } = &self.standing else { return };
+        let rest_is_same = Entry { settings: self.entry.settings.clone(), ..entry.clone() } == self.entry;
+        if !rest_is_same
+            || *entry == self.entry
+            || !on.values().all(Supervised::hears_of_settings)
+            || settings_fit(id, entry, &admitted.manifest).is_err()
+        {
+            return;
+        }
+        for supervised in on.values() {
+            supervised.settings_changed(entry.settings.0.clone());
+        }
+        self.entry = entry.clone();
+        tracing::info!(plugin = %id, "plugin has new settings");
     }
 
     async fn stop(self) {

@@ -2,6 +2,8 @@
 //!
 //! The account's task reads the index without a lock; plugins change it by putting a new one in its place.
 
+mod names;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -14,6 +16,8 @@ use crate::event::{Event, EventName, Payload};
 use crate::permissions::Grants;
 use crate::plugins::InstanceId;
 use crate::stanza::{Message, MessageKind};
+
+pub use names::Names;
 
 /// Names one subscription or timer. Never used twice in a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -232,6 +236,12 @@ impl Router {
             .filter(|listener| listener.mailbox.instance == instance)
             .map(|listener| listener.subscriptions.len())
             .sum()
+    }
+
+    /// Whether an instance listens to this event.
+    pub fn listens(&self, instance: InstanceId, name: &str) -> bool {
+        let index = self.index.load();
+        index.get(name).is_some_and(|listeners| listeners.iter().any(|one| one.mailbox.instance == instance))
     }
 
     /// Gives an event to everybody who listens and may see it.

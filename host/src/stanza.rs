@@ -5,6 +5,7 @@
 mod archive;
 
 use std::fmt;
+use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
@@ -265,6 +266,19 @@ pub struct Presence {
     pub muc: Option<Box<MucUser>>,
     /// What it says of the picture on the sender's card (XEP-0153).
     pub avatar: Option<Avatar>,
+    /// What its sender claims to be able to do (XEP-0115).
+    pub caps: Option<Box<Caps>>,
+}
+
+/// What an entity claims to be able to do, as a hash (XEP-0115, section 4). A claim, until the hash was compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caps {
+    /// How it was hashed, such as `sha-1`.
+    pub hash: String,
+    /// The software.
+    pub node: String,
+    /// The hash.
+    pub ver: String,
 }
 
 /// What a room says of an occupant, or of what happened to it (XEP-0045, `muc#user`).
@@ -398,6 +412,8 @@ pub enum Body {
     },
     /// A visiting card whose picture is larger than anybody may have.
     OversizedCard,
+    /// `disco#items` (XEP-0030): the addresses of those without a node.
+    Items(Vec<Jid>),
     /// Anything else.
     Other,
 }
@@ -409,6 +425,28 @@ pub struct Disco {
     pub identities: Vec<Identity>,
     /// What it can do.
     pub features: Vec<String>,
+    /// What else it says of itself (XEP-0128).
+    pub forms: Vec<Form>,
+}
+
+/// A data form of the type `result` (XEP-0004).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Form {
+    /// What it is about: the value of its hidden field `FORM_TYPE` (XEP-0068).
+    pub form_type: Option<String>,
+    /// The fields that have a name, that one included.
+    pub fields: Vec<Field>,
+}
+
+/// One field of a form.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub var: String,
+    /// Its type, where it says one.
+    pub kind: Option<String>,
+    /// Its values.
+    pub values: Vec<String>,
 }
 
 /// One thing that an entity is (XEP-0030, section 3.1).
@@ -498,6 +536,8 @@ pub struct PresenceOut {
     pub join: Option<RoomJoin>,
     /// What it says of the picture on the own card (XEP-0153).
     pub avatar: Option<Avatar>,
+    /// What this account can do (XEP-0115).
+    pub caps: Option<Arc<Caps>>,
 }
 
 /// The `type` of a presence to be sent.
@@ -538,6 +578,8 @@ pub enum Ask {
         /// Of a node.
         node: Option<String>,
     },
+    /// What entities belong to it (XEP-0030, section 4).
+    DiscoItems,
     /// XEP-0199.
     Ping,
     /// Turn carbons on (XEP-0280).

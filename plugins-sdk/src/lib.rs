@@ -48,8 +48,10 @@ pub mod api;
 pub mod archive;
 pub mod chats;
 pub mod chatviews;
+pub mod commands;
 pub mod connection;
 pub mod contacts;
+pub mod disco;
 mod error;
 #[doc(hidden)]
 pub mod export;
@@ -63,6 +65,7 @@ pub mod runtime;
 pub mod settings;
 pub mod stanza;
 pub mod timers;
+pub mod tokens;
 pub mod types;
 pub mod user;
 pub mod vcard;

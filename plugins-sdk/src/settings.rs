@@ -1,4 +1,5 @@
-//! Settings, as anything that `serde` reads from JSON. A plugin's own are free; the host's need `settings.read`.
+//! Settings, as anything that `serde` reads from JSON. A plugin's own are free; the host's need `settings.read` and
+//! `settings.write`.
 //!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;
@@ -6,6 +7,11 @@
 //! let greeting = settings::get_or("greeting", "Hello".to_owned())?;
 //! let limit: Option<u32> = settings::get("limit")?;
 //! settings::set("limit", 12).await?;
+//! // The owner may change them, too, and a plugin that listens need not be started anew for it.
+//! on("settingsChanged").run(|Json(changed): Json<Value>| async move {
+//!     info!("different now: {changed}");
+//!     Ok(())
+//! })?;
 //! # Ok(()) }
 //! ```
 
@@ -31,7 +37,7 @@ pub fn get_or<T: DeserializeOwned>(key: impl AsRef<str>, default: T) -> Result<T
     Ok(get(key)?.unwrap_or(default))
 }
 
-/// Changes an own setting for this account, until the process ends.
+/// Changes a setting for this account, until the process ends. One of the host's needs `settings.write`.
 pub async fn set(key: impl AsRef<str>, value: impl Serialize) -> Result<()> {
     settings::set(key.as_ref().to_owned(), serde_json::to_string(&value)?).await.map_err(Error::from)
 }
@@ -41,7 +47,7 @@ pub async fn set_many(values: impl IntoIterator<Item = (impl AsRef<str>, impl Se
     settings::set_many(written(values)?).await.map_err(Error::from)
 }
 
-/// Adds settings, and new defaults for those that are there; what the owner or [`set`] gave goes on to win.
+/// Adds settings, and new defaults for those that are there; what the operator, the owner or [`set`] gave goes on to win.
 pub async fn update(values: impl IntoIterator<Item = (impl AsRef<str>, impl Serialize)>) -> Result<()> {
     settings::update(written(values)?).await.map_err(Error::from)
 }

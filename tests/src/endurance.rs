@@ -17,6 +17,7 @@ use tokio_xmpp::Stanza;
 
 use crate::client::{Client, body};
 use crate::faults::{Fault, Faults, Way};
+use crate::front::Front;
 use crate::host::{Home, Host, Server};
 use crate::plugins;
 use crate::policy::Policy;
@@ -54,6 +55,8 @@ pub enum Transport {
     StartTls,
     /// TLS at once.
     Direct,
+    /// WebSocket within TLS.
+    WebSocket,
 }
 
 /// What came of it.
@@ -112,6 +115,7 @@ impl fmt::Display for Report {
 /// Does it, on a Prosody of its own.
 pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> {
     let prosody = Prosody::start().await?;
+    let front = Front::before(prosody.ports().http, prosody.certificate()).await?;
     let mut home = Home::new()?;
     let mut lines = Vec::new();
     for number in 0..plan.accounts {
@@ -120,11 +124,13 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
         let server = match plan.transport {
             Transport::StartTls => ports.starttls,
             Transport::Direct => ports.direct,
+            Transport::WebSocket => front.port(),
         };
         let faults = Faults::before(server).await?;
         let way = match plan.transport {
             Transport::StartTls => Server::StartTls(faults.port(), prosody.certificate()),
             Transport::Direct => Server::Direct(faults.port(), prosody.certificate()),
+            Transport::WebSocket => Server::WebSocket(faults.port(), prosody.certificate()),
         };
         home.add_account(&format!("bot{number}"), &account, way)?;
         let mut client = Client::login(&prosody.connector()?, &prosody.fresh_account("juliet")?, "balcony").await?;
@@ -139,6 +145,8 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
         .limit("messages_per_second", 10_000)
         .set("answer_late", true);
     home.set_policy(&Policy::default().with("echo", echo))?;
+    // Who has nothing to say notices a silence by asking.
+    home.set("ping_interval", 10)?;
     let mut host = home.start()?;
     host.wait_count("account connected", &[], plan.accounts, SOON).await?;
     let mut running = JoinSet::new();

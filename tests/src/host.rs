@@ -33,6 +33,8 @@ pub enum Server<'a> {
     StartTls(u16, &'a Certificate),
     /// Direct TLS on this port of 127.0.0.1.
     Direct(u16, &'a Certificate),
+    /// WebSocket within TLS, on this port of localhost.
+    WebSocket(u16, &'a Certificate),
     /// Direct TLS to a server that offers nothing better than PLAIN.
     Plain(u16, &'a Certificate),
 }
@@ -51,7 +53,9 @@ impl Home {
         self.folder.write(&password_file, format!("{}\n", account.password))?;
         let (port, tls, certificate) = match server {
             Server::StartTls(port, certificate) => (port, "starttls", certificate),
-            Server::Direct(port, certificate) | Server::Plain(port, certificate) => (port, "direct", certificate),
+            Server::Direct(port, certificate)
+            | Server::Plain(port, certificate)
+            | Server::WebSocket(port, certificate) => (port, "direct", certificate),
         };
         let mut table = Table::new();
         table.insert("jid".into(), account.jid.to_string().into());
@@ -60,6 +64,11 @@ impl Home {
         table.insert("tls".into(), tls.into());
         table.insert("ca_file".into(), certificate.certificate_file.display().to_string().into());
         table.insert("allow_plain".into(), matches!(server, Server::Plain(..)).into());
+        if let Server::WebSocket(port, _) = server {
+            let mut settings = Table::new();
+            settings.insert("websocket_url".into(), format!("wss://localhost:{port}/xmpp-websocket").into());
+            table.insert("settings".into(), settings.into());
+        }
         self.table("account").insert(name.to_owned(), table.into());
         self.write_config()
     }

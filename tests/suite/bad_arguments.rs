@@ -22,13 +22,15 @@ enum Kind {
     Text,
     /// One of a few words.
     Word,
+    /// A point in time.
+    Date,
     /// A stanza.
     Stanza,
     /// JSON.
     Json,
 }
 
-use Kind::{EachJid, Jid, Jids, Json, Name, Stanza, Text, Word};
+use Kind::{Date, EachJid, Jid, Jids, Json, Name, Stanza, Text, Word};
 
 /// A MiB of one letter, which the plugin makes itself.
 fn long() -> Value {
@@ -46,6 +48,7 @@ impl Kind {
             Name => vec![json!(""), json!("a\u{1}"), long()],
             Text => vec![json!("a\u{1}"), json!("a\u{fffe}"), long()],
             Word => vec![json!(""), json!("no such word"), json!("a\u{1}"), long()],
+            Date => vec![json!(""), json!("yesterday"), json!("2026-02-30T00:00:00Z"), json!("\u{1}"), long()],
             Stanza => vec![
                 json!(""),
                 json!("<message"),
@@ -73,6 +76,18 @@ fn cases(jid: &str, room: &str) -> Vec<Case> {
         ("api.send", json!({}), &[("stanza", "stanza", Stanza)]),
         ("api.send-iq", json!({}), &[("iq", "iq", Stanza)]),
         ("api.wait-until", json!({}), &[("promise", "promise", Name)]),
+        (
+            "archive.query",
+            json!({}),
+            &[
+                ("with", "with", Jid),
+                ("start", "start", Date),
+                ("end", "end", Date),
+                ("before", "before", Text),
+                ("after", "after", Text),
+            ],
+        ),
+        ("archive.query-all", json!({}), &[("with", "with", Jid), ("start", "start", Date), ("end", "end", Date)]),
         ("chats.get", one.clone(), &[("jid", "jid", Jid)]),
         ("chats.get-many", many.clone(), &[("jids", "jids", Jids)]),
         ("chats.open", one.clone(), &[("jid", "jid", Jid)]),
@@ -91,6 +106,16 @@ fn cases(jid: &str, room: &str) -> Vec<Case> {
         ),
         ("contacts.get", one.clone(), &[("jid", "jid", Jid)]),
         ("contacts.get-many", many, &[("jids", "jids", Jids)]),
+        ("contacts.add", one.clone(), &[("jid", "jid", Jid), ("fullname", "fullname", Text)]),
+        ("contacts.remove", one.clone(), &[("jid", "jid", Jid)]),
+        (
+            "contacts.rename",
+            json!({ "jid": jid, "fullname": "x" }),
+            &[("jid", "jid", Jid), ("fullname", "fullname", Text)],
+        ),
+        ("contacts.set-groups", json!({ "jid": jid, "groups": [] }), &[("jid", "jid", Jid)]),
+        ("contacts.accept", one.clone(), &[("jid", "jid", Jid)]),
+        ("contacts.deny", one, &[("jid", "jid", Jid)]),
         (
             "listen.on",
             json!({ "name": "message" }),
@@ -118,7 +143,7 @@ fn cases(jid: &str, room: &str) -> Vec<Case> {
     ]
 }
 
-/// Rows 9-11, 76-78, 91, 97, 105, 118.
+/// Rows 9-11, 38, 66, 76-78, 91, 97, 105, 118.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_wrong_argument_is_named_and_nothing_is_sent() {
     let house = Plan::new().await.set("allow_non_roster_messaging", true).three().start().await;

@@ -1,8 +1,14 @@
 //! What needs no server, once more on an account that is connected to one: nothing of it is different there.
 
-use serde_json::{Value, json};
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
-use crate::house::{BARE, FULL, NARROW, Plan};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use crate::house::{BARE, FULL, NARROW, Plan, prosody};
 
 /// Rows 4, 8, 13-16.
 #[tokio::test(flavor = "multi_thread")]
@@ -88,4 +94,75 @@ async fn before_the_roster_is_there_nobody_is_told_that_it_is_empty() {
     ] {
         assert_eq!(house.call(FULL, call, args).await.fails("not-ready")["what"], "rosterContactsFetched", "{call}");
     }
+}
+
+/// A port that leads to another one, until it is cut.
+struct Cable {
+    port: u16,
+    open: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    /// The next one who comes is turned away.
+    closed: Arc<AtomicBool>,
+    taker: JoinHandle<()>,
+}
+
+impl Cable {
+    async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let here = listener.local_addr().unwrap().port();
+        let open = Arc::<Mutex<Vec<JoinHandle<()>>>>::default();
+        let connections = Arc::clone(&open);
+        let closed = Arc::<AtomicBool>::default();
+        let turns_away = Arc::clone(&closed);
+        let taker = tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                if turns_away.swap(false, Relaxed) {
+                    continue;
+                }
+                let carry = async move {
+                    let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
+                    // However it ends, both sides are closed.
+                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                };
+                connections.lock().unwrap().push(tokio::spawn(carry));
+            }
+        });
+        Self { port: here, open, closed, taker }
+    }
+
+    /// Cuts what is connected; who comes back gets through the second time.
+    fn cut(&self) {
+        self.closed.store(true, Relaxed);
+        for connection in self.open.lock().unwrap().drain(..) {
+            connection.abort();
+        }
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        self.cut();
+        self.taker.abort();
+    }
+}
+
+/// Events `will-reconnect`, `reconnecting`, `reconnected`, `connfeedback`.
+/// Settings `auto_reconnect`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_and_its_end_are_told() {
+    let cable = Cable::to(prosody().await.ports().starttls).await;
+    let house = Plan::new().await.through(cable.port).await.three().start().await;
+    let names = ["will-reconnect", "reconnecting", "reconnected"];
+    let mut heard = Vec::new();
+    for name in names {
+        heard.push(house.listen(BARE, name).await);
+    }
+    let feedback = house.listen(BARE, "connfeedback").await;
+    cable.cut();
+    for (name, n) in names.iter().zip(heard) {
+        let event = house.heard(BARE, n).await;
+        assert_eq!((&event["name"], &event["payload"]), (&json!(name), &json!("none")));
+    }
+    let status = house.heard(BARE, feedback).await["payload"]["status"].clone();
+    assert!(status["value"].is_string(), "{status}");
+    house.call(BARE, "connection.connected", Value::Null).await.is(true);
 }

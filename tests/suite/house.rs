@@ -199,6 +199,14 @@ impl Plan {
         self.accounts.push((name, account));
     }
 
+    /// Lets the first account reach its server by another port, which leads there.
+    pub(crate) async fn through(mut self, port: u16) -> Self {
+        let (name, account) = &self.accounts[0];
+        let certificate = prosody().await.certificate();
+        self.home.add_account(name, account, Server::StartTls(port, certificate)).unwrap();
+        self
+    }
+
     /// Sets one of the host's settings.
     pub(crate) fn set(mut self, key: &str, value: impl Into<toml::Value>) -> Self {
         self.home.set(key, value).unwrap();

@@ -42,7 +42,8 @@ async fn nobody_ends_anothers_subscription() {
     house.heard(BARE, mine).await;
 }
 
-/// Rows 122.
+/// Row 122.
+/// Events message.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_host_matches_filters() {
     let house = Plan::new().await.caller(FULL, granted).start().await;
@@ -84,6 +85,7 @@ async fn the_host_matches_filters() {
     on(json!({ "name": "message", "room": "@@" })).await.invalid("filter.room");
 }
 
+/// Row 122.
 #[tokio::test(flavor = "multi_thread")]
 async fn own_messages_and_xml_come_to_who_asks_and_may() {
     let house = Plan::new().await.three().start().await;
@@ -189,4 +191,23 @@ async fn what_the_server_can_do_is_told_to_who_may_know() {
         }
         assert!(begun.elapsed() < SOON, "{noted}");
     }
+}
+
+const WARNING: &str = "nobody declares the event that a plugin listens to";
+
+/// Row 122.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_nobody_declares_is_warned_about_with_the_nearest() {
+    let house = Plan::offline().caller(BARE, |new| new.set("listens", "mesage")).start().await;
+    let line = house.logged(WARNING, &[("plugin", BARE), ("event", "mesage")]).await;
+    assert!(line.get("nearest").contains("message"), "{line:?}");
+    for _ in 0..3 {
+        house.listen(BARE, "conected").await;
+    }
+    house.listen(BARE, "connected").await;
+    let line = house.logged(WARNING, &[("event", "conected")]).await;
+    assert!(line.get("nearest").contains("connected"), "{line:?}");
+    let lines = crate::trace::with("account", house.name());
+    let about = |name: &str| lines.iter().filter(|line| line.is(WARNING, &[("event", name)])).count();
+    assert_eq!((about("mesage"), about("conected"), about("connected")), (1, 1, 0));
 }

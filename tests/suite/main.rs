@@ -12,14 +12,17 @@ mod api;
 mod archive;
 mod chats;
 mod chatviews;
+mod commands;
 mod connection;
 mod contacts;
+mod disco;
 mod listen;
 mod log;
 mod promises;
 mod rooms;
 mod settings;
 mod timers;
+mod tokens;
 mod user;
 mod vcard;
 

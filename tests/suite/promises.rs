@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::house::{BARE, FULL, NARROW, Plan};
 
-/// Rows 13, 14.
+/// Rows 8, 13-14.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_gets_the_payload_early_or_late_and_a_second_add_is_fresh() {
     let house = Plan::offline().three().start().await;
@@ -21,7 +21,7 @@ async fn who_waits_gets_the_payload_early_or_late_and_a_second_add_is_fresh() {
     house.answer(FULL, "again", again).await.is("none");
 }
 
-/// Rows 15.
+/// Row 15.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_are_added_or_none() {
     let house = Plan::offline().three().start().await;
@@ -52,7 +52,7 @@ async fn a_rejection_reaches_who_waits_as_a_typed_error() {
     house.call(BARE, "promises.reject", json!({ "name": "other", "reason": "" })).await.fails("not-found");
 }
 
-/// Rows 14.
+/// Rows 13-16.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_hosts_and_anothers_are_nobodys_to_take() {
     let house = Plan::offline().three().start().await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{BARE, FULL, Plan, refuses};
+use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, client, id, refuses, running};
 
 /// Rows 116-118.
 #[tokio::test(flavor = "multi_thread")]
@@ -110,6 +110,7 @@ fn refused_for_good(answer: crate::answer::Answer, key: &str) {
     assert!(error["hint"].as_str().unwrap().starts_with("no grant helps"), "{error}");
 }
 
+/// Row 117.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_of_its_own_comes_to_its_holder_alone() {
     let house = Plan::offline().caller("holder", |new| new.set("token", "canary-7319")).three().start().await;
@@ -117,4 +118,152 @@ async fn a_secret_of_its_own_comes_to_its_holder_alone() {
     house.call(FULL, "settings.get", json!({ "key": "token" })).await.is(Value::Null);
     let lines = crate::trace::with("account", house.name());
     assert!(!format!("{lines:?}").contains("canary-7319"));
+}
+
+/// Rows 118-119.
+/// Settings `nickname`, `play_sounds`, `priority`.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hosts_are_set_with_the_grant_and_hold_at_once() {
+    let house = Plan::new().await.three().start().await;
+    let mut watcher = client(house.account()).await;
+    let set = |key: &str, value: Value| house.call(FULL, "settings.set", json!({ "key": key, "value": value }));
+    for (key, value) in [("nickname", json!("Mercutio")), ("play_sounds", json!(true)), ("priority", json!(7))] {
+        set(key, value.clone()).await.ok();
+        house.call(NARROW, "settings.get", json!({ "key": key })).await.is(json!({ "value": value }));
+    }
+    let bot = house.shared().snapshot().jid.clone();
+    let priority = |stanza: &tokio_xmpp::Stanza| match stanza {
+        tokio_xmpp::Stanza::Presence(one) => (one.from.as_ref() == Some(&bot) && one.priority.0 == 7).then_some(()),
+        _ => None,
+    };
+    watcher.wait_for("presence with the new priority", SOON, priority).await.unwrap();
+    for (key, value) in [
+        ("nickname", json!(7)),
+        ("priority", json!(128)),
+        ("allow_muc", json!("yes")),
+        ("auto_join_rooms", json!(["@@"])),
+        ("default_state", json!("busy")),
+    ] {
+        set(key, value).await.invalid("value");
+    }
+    let many = json!({ "values": [["nickname", "Tybalt"], ["hide_offline_users", true], ["own", 1]] });
+    house.call(FULL, "settings.set-many", many).await.ok();
+    for (key, value) in [("nickname", json!("Tybalt")), ("hide_offline_users", json!(true)), ("own", json!(1))] {
+        house.call(FULL, "settings.get", json!({ "key": key })).await.is(json!({ "value": value }));
+    }
+    // None where one of them does not fit, whosever it is.
+    for broken in [json!(["priority", "x"]), json!(["greeting", 1]), json!(["debug", true]), json!(["", 1])] {
+        let many = json!({ "values": [["nickname", "Paris"], ["own", 2], broken] });
+        house.call(FULL, "settings.set-many", many).await.fails(if broken[0] == "debug" {
+            "denied"
+        } else {
+            "invalid"
+        });
+        house.call(FULL, "settings.get", json!({ "key": "nickname" })).await.is(json!({ "value": "Tybalt" }));
+        house.call(FULL, "settings.get", json!({ "key": "own" })).await.is(json!({ "value": 1 }));
+    }
+    let write = "settings.write";
+    let refused = [("settings.set", json!({ "key": "nickname", "value": "x" }), write, None)];
+    refuses(&house, &refused).await;
+    let refused = [("settings.update", json!({ "values": [["nickname", "x"]] }), write, None)];
+    refuses(&house, &refused).await;
+    let account = house.account().jid.to_string();
+    house.call(FULL, "settings.get", json!({ "key": "jid" })).await.is(json!({ "value": account }));
+}
+
+/// Rows 116-117.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_default_gives_way_to_what_the_operator_wrote() {
+    let house = Plan::offline().set("enable_foo", false).set("nickname", "Given").three().start().await;
+    let update = json!({ "values": [["enable_foo", true], ["enable_bar", true]] });
+    house.call(BARE, "settings.update", update).await.ok();
+    house.call(BARE, "settings.get", json!({ "key": "enable_foo" })).await.is(json!({ "value": false }));
+    house.call(BARE, "settings.get", json!({ "key": "enable_bar" })).await.is(json!({ "value": true }));
+    // Nobody's until somebody claims it.
+    house.call(NARROW, "settings.get", json!({ "key": "enable_foo" })).await.is(json!({ "value": false }));
+    let update = json!({ "values": [["nickname", "Offered"], ["csi_waiting_time", 60]] });
+    house.call(FULL, "settings.update", update).await.ok();
+    house.call(FULL, "settings.get", json!({ "key": "nickname" })).await.is(json!({ "value": "Given" }));
+    house.call(FULL, "settings.get", json!({ "key": "csi_waiting_time" })).await.is(json!({ "value": 60 }));
+    house.call(FULL, "settings.update", json!({ "values": [["priority", "x"]] })).await.invalid("value");
+    refused_for_good(house.call(FULL, "settings.update", json!({ "values": [["debug", true]] })).await, "debug");
+    refused_for_good(house.call(FULL, "settings.update", json!({ "values": [["feed_url", "x"]] })).await, "feed_url");
+}
+
+/// Rows 1, 117.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_plugin_keeps_secret_no_other_has_by_claiming_it() {
+    let house = Plan::offline().set("token", "canary-2210").three().start().await;
+    // All three have the same manifest, in which it is a secret of their own.
+    house.call(BARE, "settings.get", json!({ "key": "token" })).await.is(json!({ "value": "canary-2210" }));
+    let shared = house.shared();
+    assert!(shared.is_secret("token"), "for whoever does not declare it");
+    assert!(!format!("{:?}", crate::trace::with("account", house.name())).contains("canary-2210"));
+}
+
+async fn changed(house: &House, plugin: &str, n: u64) -> Value {
+    house.heard(plugin, n).await["payload"]["json"].clone()
+}
+
+/// Rows 116-118.
+/// Events settingsChanged.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_hears_which_of_its_own_settings_are_different() {
+    let mut house = Plan::offline().caller(BARE, |entry| entry).caller(FULL, |entry| entry).start().await;
+    let n = house.listen(BARE, "settingsChanged").await;
+    let other = house.listen(FULL, "settingsChanged").await;
+    house.call(BARE, "settings.set", json!({ "key": "greeting", "value": "hi" })).await.ok();
+    assert_eq!(changed(&house, BARE, n).await, json!({ "greeting": "hi" }));
+    house.call(BARE, "settings.set", json!({ "key": "greeting", "value": "hi" })).await.ok();
+    house.call(BARE, "settings.update", json!({ "values": [["greeting", "x"], ["new", [1]]] })).await.ok();
+    assert_eq!(changed(&house, BARE, n).await, json!({ "new": [1] }), "what is set goes on to win");
+    // The owner changes nothing but a setting: who listens goes on.
+    let before = house.instance(FULL).await.id;
+    let entry = house.policy.plugin.get(FULL).unwrap().clone().set("greeting", "ahoy");
+    house.policy = std::mem::take(&mut house.policy).with(FULL, entry);
+    house.home.set_policy(&house.policy).unwrap();
+    house.host.reload().await.unwrap();
+    assert_eq!(changed(&house, FULL, other).await, json!({ "greeting": "ahoy" }));
+    assert_eq!(house.instance(FULL).await.id, before);
+    house.call(FULL, "settings.get", json!({ "key": "greeting" })).await.is(json!({ "value": "ahoy" }));
+    assert!(house.heard_so_far(BARE, n).await.is_empty(), "another's are another's");
+    // Who does not listen is started anew, and has them as well.
+    house.call(FULL, "listen.not", json!({ "order": other })).await.ok();
+    let entry = house.policy.plugin.get(FULL).unwrap().clone().set("greeting", "welcome");
+    house.policy = std::mem::take(&mut house.policy).with(FULL, entry);
+    house.home.set_policy(&house.policy).unwrap();
+    house.host.reload().await.unwrap();
+    running(&house, FULL).await;
+    assert_ne!(house.instance(FULL).await.id, before);
+    house.call(FULL, "settings.get", json!({ "key": "greeting" })).await.is(json!({ "value": "welcome" }));
+}
+
+/// Row 118.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_set_outlives_a_failure_of_the_plugin() {
+    let house = Plan::offline().caller(BARE, |entry| entry).start().await;
+    house.call(BARE, "settings.set", json!({ "key": "greeting", "value": "hi" })).await.ok();
+    let before = house.instance(BARE).await.id;
+    house.order(BARE, "deed.panic", Value::Null).await;
+    house.logged("plugin ended", &[("plugin", BARE)]).await;
+    running(&house, BARE).await;
+    assert_ne!(house.instance(BARE).await.id, before);
+    house.call(BARE, "settings.get", json!({ "key": "greeting" })).await.is(json!({ "value": "hi" }));
+    assert!(house.host.remove_plugin(&id(BARE)).await);
+}
+
+/// Row 117.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_setting_of_the_host_reads_as_its_default_and_no_secret_at_all() {
+    let house = Plan::offline().caller(FULL, crate::house::granted).start().await;
+    for rule in parlor::config::SETTINGS {
+        let answer = house.call(FULL, "settings.get", json!({ "key": rule.key })).await;
+        match (rule.role, rule.key) {
+            (parlor::config::Role::Secret, _) => answer.is(Value::Null),
+            (_, "jid") => drop(answer.ok()),
+            // The harness wrote this one.
+            (_, "auto_login") => answer.is(json!({ "value": false })),
+            _ => answer.is(rule.default_value().map_or(Value::Null, |value| json!({ "value": value }))),
+        }
+    }
 }

@@ -40,6 +40,7 @@ async fn every_fires_until_it_is_cancelled() {
     assert!(house.heard_so_far(BARE, timer).await.is_empty(), "it was cancelled");
 }
 
+/// Row 125.
 #[tokio::test(flavor = "multi_thread")]
 async fn cancelled_ones_do_not_fire() {
     let house = Plan::offline().three().start().await;

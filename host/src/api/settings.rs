@@ -1,4 +1,4 @@
-//! `settings`: a plugin's own, and a look at the host's.
+//! `settings`: a plugin's own, and the host's for who may.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use crate::bindings::parlor::plugin::types::Error;
 use crate::config::Settings;
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
-use crate::plugins::{Context, Grouping, Instance};
+use crate::plugins::{Context, Grouping, Instance, Layer};
+use crate::session::{Command, Wins};
 
 impl Host for Context {
     fn get(&mut self, key: String) -> Result<Option<String>, Error> {
@@ -21,61 +22,92 @@ impl Host for Context {
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn set(accessor: &Accessor<T, Self>, key: String, value: String) -> Result<(), Error> {
-        answer(set(accessor, "value", &[(key, value)]))
+        answer(change(accessor, "value", &[(key, value)], Layer::Set).await)
     }
 
     async fn set_many(accessor: &Accessor<T, Self>, values: Vec<(String, String)>) -> Result<(), Error> {
-        answer(set(accessor, "values", &values))
+        answer(change(accessor, "values", &values, Layer::Set).await)
     }
 
     async fn update(accessor: &Accessor<T, Self>, values: Vec<(String, String)>) -> Result<(), Error> {
-        answer(update(accessor, &values))
+        answer(change(accessor, "values", &values, Layer::Offered).await)
     }
 }
 
+type Values = BTreeMap<String, Value>;
+
 fn get(instance: &Instance, key: &str) -> Result<Option<String>, CallError> {
-    if let Some(own) = instance.settings.get(key) {
+    if let Some(own) = instance.settings.get(key, || instance.written(key)) {
         return Ok(Some(own.to_string()));
     }
     let settings = instance.account.settings();
-    if !Settings::is_known(key) && settings.get(key).is_none() {
+    // What another plugin keeps secret is not there for this one.
+    let is_written = settings.given(key).is_some() && !instance.account.is_secret(key);
+    if !Settings::is_known(key) && !is_written {
         return Ok(None);
     }
     instance.require(Permission::SettingsRead, Target::None)?;
+    if key == "jid" {
+        return Ok(Some(Value::from(instance.account.own.as_str()).to_string()));
+    }
     Ok(settings.get(key).map(|value| value.to_string()))
 }
 
-fn set<T: Send + 'static>(
+/// All or none: everything is checked before anything is changed.
+async fn change<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     argument: &str,
     values: &[(String, String)],
+    layer: Layer,
 ) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor)?;
-    let values = parse(argument, values)?;
-    values.keys().filter(|key| Settings::is_known(key)).try_for_each(|key| may_set(&instance, key))?;
-    instance.settings.set(values)
-}
-
-/// Whether a plugin may change this setting of the host's.
-fn may_set(instance: &Instance, key: &str) -> Result<(), CallError> {
-    if Settings::operator_only(key) {
-        // API row 119: whatever the grant.
-        let hint = format!("no grant helps: {key} is the operator's, in parlor.toml");
-        return match instance.deny(Permission::SettingsWrite, Some(key.to_owned())) {
-            CallError::Denied { permission, scope, .. } => Err(CallError::Denied { permission, scope, hint }),
-            other => Err(other),
+    let (own, host) = divide(&instance, parse(argument, values)?)?;
+    instance.settings.check(layer, &own)?;
+    if !host.is_empty() {
+        let wins = match layer {
+            Layer::Set => Wins::Always,
+            Layer::Offered => Wins::OverDefault,
         };
+        let values = host;
+        instance.account.ask(|answer| Command::ChangeSettings { values, wins, answer }).await?;
     }
-    instance.require(Permission::SettingsWrite, Target::None)?;
-    Err(CallError::Unsupported(format!("changing the host's setting {key} while it runs")))
+    let changes = instance.settings.change(layer, own, &|key| instance.written(key))?;
+    instance.tell_changes(&changes);
+    Ok(())
 }
 
-fn update<T: Send + 'static>(accessor: &Accessor<T, Grouping>, values: &[(String, String)]) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
-    instance.settings.offer(parse("values", values)?)
+/// Which of these are the plugin's own, and which are the host's and may be changed by it.
+fn divide(instance: &Instance, values: Values) -> Result<(Values, Values), CallError> {
+    let mut host = Values::new();
+    let mut own = Values::new();
+    for (key, value) in values {
+        if instance.settings.declares(&key) {
+            own.insert(key, value);
+        } else if Settings::operator_only(&key) {
+            return Err(operators(instance, &key));
+        } else if Settings::is_known(&key) {
+            instance.require(Permission::SettingsWrite, Target::None)?;
+            Settings::check(&key, &value).map_err(|error| CallError::invalid("value", error.to_string()))?;
+            host.insert(key, value);
+        } else {
+            own.insert(key, value);
+        }
+    }
+    Ok((own, host))
 }
 
-fn parse(argument: &str, values: &[(String, String)]) -> Result<BTreeMap<String, Value>, CallError> {
+/// The denial of what no grant helps with (API row 119).
+fn operators(instance: &Instance, key: &str) -> CallError {
+    // A key may be as long as a call; what is denied is logged.
+    let shown: String = key.chars().take(128).collect();
+    let hint = format!("no grant helps: {shown} is the operator's, in parlor.toml");
+    match instance.deny(Permission::SettingsWrite, Some(shown)) {
+        CallError::Denied { permission, scope, .. } => CallError::Denied { permission, scope, hint },
+        other => other,
+    }
+}
+
+fn parse(argument: &str, values: &[(String, String)]) -> Result<Values, CallError> {
     bounded(argument, values)?
         .iter()
         .map(|(key, json)| {
@@ -92,21 +124,38 @@ mod tests {
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
 
+    fn divided(instance: &Instance, key: &str, value: Value) -> Result<(Values, Values), CallError> {
+        divide(instance, Values::from([(key.to_owned(), value)]))
+    }
+
+    /// Row 119.
     #[tokio::test]
     async fn the_operators_settings_are_denied_without_a_hint_that_cannot_help() {
         let (instance, _mailbox) = disconnected_instance("\"settings.write\" = true", Limits::default());
-        for key in ["auto_login", "whitelisted_plugins", "credentials_url", "expose_rid_and_sid"] {
-            let Err(CallError::Denied { hint, .. }) = may_set(&instance, key) else { panic!("{key} was not denied") };
+        for key in ["auto_login", "whitelisted_plugins", "credentials_url", "expose_rid_and_sid", "any_URL", "Debug"] {
+            let Err(CallError::Denied { hint, .. }) = divided(&instance, key, Value::Null) else {
+                panic!("{key} was not denied")
+            };
             assert_eq!(hint, format!("no grant helps: {key} is the operator's, in parlor.toml"));
         }
     }
 
+    /// Row 119.
     #[tokio::test]
-    async fn other_settings_of_the_host_need_the_grant() {
+    async fn other_settings_of_the_host_need_the_grant_and_its_types() {
         let (instance, _mailbox) = disconnected_instance("", Limits::default());
-        let Err(CallError::Denied { hint, .. }) = may_set(&instance, "nickname") else { panic!("it was not denied") };
+        let Err(CallError::Denied { hint, .. }) = divided(&instance, "nickname", "x".into()) else {
+            panic!("it was not denied")
+        };
         assert!(hint.ends_with("\"settings.write\" = true"), "{hint}");
         let (instance, _mailbox) = disconnected_instance("\"settings.write\" = true", Limits::default());
-        assert!(matches!(may_set(&instance, "nickname"), Err(CallError::Unsupported(_))));
+        let (own, host) = divided(&instance, "nickname", "x".into()).unwrap();
+        assert!(own.is_empty() && host.contains_key("nickname"));
+        let refused = divided(&instance, "nickname", 7.into());
+        assert!(
+            matches!(refused, Err(CallError::Invalid { argument, reason }) if argument == "value" && reason.contains("must be a string"))
+        );
+        let (own, _) = divided(&instance, "mine", 7.into()).unwrap();
+        assert!(own.contains_key("mine"));
     }
 }

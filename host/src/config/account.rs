@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -108,8 +107,7 @@ impl AccountConfig {
             return Err(ConfigError::LiteralPassword { at });
         }
         section.allow_only(KEYS)?;
-        let ping_interval = Duration::from_secs(u64::from(settings.ping_interval));
-        let link = LinkSettings::read(&name, section, folder, environment, ping_interval)?;
+        let link = LinkSettings::read(&name, section, folder, environment, &settings)?;
         Ok(Self { name, link, settings })
     }
 

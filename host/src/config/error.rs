@@ -208,6 +208,18 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// An address on the web is none, or is not encrypted.
+    #[error("{at}: {key} = {url:?} cannot be used: {reason}")]
+    BadUrl {
+        /// Whose: the account's section.
+        at: Place,
+        /// Which setting.
+        key: &'static str,
+        /// What was written.
+        url: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A mode of TLS that does not exist.
     #[error(
         "{at}: tls = {found:?} does not exist: write \"starttls\" or \"direct\"; there is no connection without TLS"

@@ -12,6 +12,7 @@ use jid::{DomainPart, Jid};
 use super::account::AccountName;
 use super::error::{ConfigError, Place};
 use super::sections::{Section, Written};
+use super::settings::Settings;
 
 /// Where a password is found. It is read elsewhere, when it is needed, and kept nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,46 @@ pub enum TlsMode {
     Direct,
 }
 
+/// Where a server speaks XMPP over the web: a host, a port, a path. Always within TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebUrl {
+    /// The host and its port.
+    pub server: Endpoint,
+    /// The path and what follows it, with the slash that it begins with.
+    pub path: String,
+}
+
+/// Why a text is no such address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadUrl(&'static str);
+
+impl FromStr for WebUrl {
+    type Err = BadUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadUrl> {
+        let rest = match text.split_once("://") {
+            Some(("wss", rest)) => rest,
+            Some(("ws" | "http", _)) => return Err(BadUrl("nothing is sent unencrypted: it has to begin with wss://")),
+            _ => return Err(BadUrl("it has to begin with wss://")),
+        };
+        let (server, path) = rest.find(['/', '?']).map_or((rest, "/"), |at| rest.split_at(at));
+        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'#' | b'\\');
+        if !path.starts_with('/') || !path.bytes().all(plain) {
+            return Err(BadUrl("after the host comes a path of plain characters"));
+        }
+        let mut server: Endpoint = server.parse().map_err(|BadEndpoint(reason)| BadUrl(reason))?;
+        server.port.get_or_insert(443);
+        Ok(Self { server, path: path.to_owned() })
+    }
+}
+
+impl fmt::Display for WebUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "wss://{}{}", self.server, self.path)
+    }
+}
+
 /// What a link needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkSettings {
@@ -59,6 +100,8 @@ pub struct LinkSettings {
     pub ca_file: Option<PathBuf>,
     /// Whether the password may be sent as it is (SASL PLAIN), inside of TLS.
     pub allow_plain: bool,
+    /// XMPP over WebSocket at this address, in place of TCP (the setting `websocket_url`).
+    pub websocket: Option<WebUrl>,
     /// After this much silence the server is asked whether it is still there.
     pub ping_interval: Duration,
 }
@@ -70,7 +113,7 @@ impl LinkSettings {
         section: &Section<'_>,
         folder: &Path,
         environment: fn(&str) -> Option<String>,
-        ping_interval: Duration,
+        settings: &Settings,
     ) -> Result<Self, ConfigError> {
         let Some(jid) = section.text("jid")? else {
             return Err(ConfigError::NoJid { at: section.at.clone(), account: name.clone() });
@@ -93,6 +136,15 @@ impl LinkSettings {
             Some(Written { value, at }) => Some(readable(folder.join(value), at)?),
             None => None,
         };
+        let websocket = match &settings.websocket_url {
+            None => None,
+            Some(url) => Some(url.parse().map_err(|BadUrl(reason)| ConfigError::BadUrl {
+                at: section.at.clone(),
+                key: "websocket_url",
+                url: url.chars().take(128).collect(),
+                reason,
+            })?),
+        };
         Ok(Self {
             jid: account_jid(jid)?,
             password: password(name, section, folder, environment)?,
@@ -100,7 +152,8 @@ impl LinkSettings {
             tls,
             ca_file,
             allow_plain: section.flag("allow_plain")?.unwrap_or(false),
-            ping_interval,
+            websocket,
+            ping_interval: Duration::from_secs(u64::from(settings.ping_interval)),
         })
     }
 
@@ -226,5 +279,33 @@ impl fmt::Display for Endpoint {
             (false, Some(port)) => write!(f, "{}:{port}", self.host),
             (false, None) => f.write_str(&self.host),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Settings `websocket_url`.
+    #[test]
+    fn an_address_on_the_web_is_encrypted_and_plain() {
+        let url: WebUrl = "wss://xmpp.example.org/ws?a=b".parse().unwrap();
+        assert_eq!((url.server.port, url.path.as_str()), (Some(443), "/ws?a=b"));
+        assert_eq!("wss://[::1]:5281".parse::<WebUrl>().unwrap().to_string(), "wss://[::1]:5281/");
+        for bad in [
+            "",
+            "ws://localhost/ws",
+            "https://localhost/",
+            "wss://",
+            "wss:///ws",
+            "wss://user:secret@localhost/",
+            "wss://localhost:0/",
+            "wss://localhost/a b",
+            "wss://localhost/a\r\nHost: other",
+            "wss://localhost/#x",
+        ] {
+            assert!(bad.parse::<WebUrl>().is_err(), "{bad}");
+        }
+        assert!("ws://localhost/ws".parse::<WebUrl>().unwrap_err().to_string().contains("wss://"));
     }
 }

@@ -17,7 +17,7 @@ mod settings;
 
 pub use account::{AccountConfig, AccountName, BadAccountName};
 pub use error::{ConfigError, Origin, Place};
-pub use link::{BadEndpoint, Endpoint, LinkSettings, PasswordSource, TlsMode};
+pub use link::{BadEndpoint, BadUrl, Endpoint, LinkSettings, PasswordSource, TlsMode, WebUrl};
 pub use settings::{
     Archiving, Authentication, AutoJoin, Effective, Role, SETTINGS, SettingError, SettingKind, SettingRule, Settings,
     setting,
@@ -94,10 +94,10 @@ impl Config {
         };
         let data = place(&overrides.data, "PARLOR_DATA", "data", "data")?;
         let plugins = place(&overrides.plugins, "PARLOR_PLUGINS", "plugins", "plugins.toml")?;
-        let log = log(overrides, top.text("log")?)?;
-
         let over = settings_over_the_file(overrides)?;
         let base = with_section(Settings::default(), top.section("settings")?.as_ref())?;
+        let settings = with_all(base.clone(), &over)?;
+        let log = log(overrides, top.text("log")?, &settings)?;
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
         for (name, section) in top.section("account")?.map_or(Ok(Vec::new()), |section| section.sections())? {
             let account = account(&name, &section, folder, overrides, &base, &over)?;
@@ -113,7 +113,7 @@ impl Config {
             return Err(ConfigError::NoAccount(path.to_owned()));
         }
         let warnings = accounts.values().flat_map(AccountConfig::warnings).collect();
-        Ok(Self { path: path.to_owned(), data, plugins, log, settings: with_all(base, &over)?, accounts, warnings })
+        Ok(Self { path: path.to_owned(), data, plugins, log, settings, accounts, warnings })
     }
 }
 
@@ -129,13 +129,14 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     }
 }
 
-fn log(overrides: &Overrides, written: Option<Written<&str>>) -> Result<String, ConfigError> {
+/// What to log: as somebody says, else more where the setting `debug` is on.
+fn log(overrides: &Overrides, written: Option<Written<&str>>, settings: &Settings) -> Result<String, ConfigError> {
     let variable = (overrides.environment)("PARLOR_LOG").filter(|value| !value.is_empty());
     let (origin, log) = match (&overrides.log, variable, written) {
         (Some(flag), _, _) => (Origin::Flag("--log"), flag.clone()),
         (None, Some(variable), _) => (Origin::Environment("PARLOR_LOG".to_owned()), variable),
         (None, None, Some(Written { value, at })) => (Origin::File(at), value.to_owned()),
-        (None, None, None) => return Ok("info".to_owned()),
+        (None, None, None) => return Ok(if settings.debug { "debug" } else { "info" }.to_owned()),
     };
     match EnvFilter::builder().parse(&log) {
         Ok(_) => Ok(log),

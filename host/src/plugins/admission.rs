@@ -152,7 +152,7 @@ pub fn admit(
     declared(id, examined)?;
     let mut warnings = Vec::new();
     let grants = granted(id, entry, manifest, &mut warnings)?;
-    settings(id, entry, manifest)?;
+    settings_fit(id, entry, manifest)?;
     if let Some(version) = entry.version.as_ref().filter(|version| **version != manifest.version) {
         warnings
             .push(format!("plugins.toml says that {id} has version {version}, but the file says {}", manifest.version));
@@ -222,7 +222,8 @@ fn granted(id: &PluginId, entry: &Entry, manifest: &Manifest, warnings: &mut Vec
     Ok(grants)
 }
 
-fn settings(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(), Refusal> {
+/// Whether the owner's values fit the schema.
+pub fn settings_fit(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(), Refusal> {
     for (name, value) in &entry.settings.0 {
         let Some(setting) = manifest.settings.get(name) else {
             let known = manifest.settings.keys().map(String::as_str);

@@ -3,6 +3,7 @@
 //! [`Instance`] is what the host's calls see of it; [`Context`] is what lives inside its Store. Dropping the future of
 //! [`run`] ends it, and nothing else holds a piece of it.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::FutureExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use wasmtime::Store;
 use wasmtime::component::{HasData, ResourceTable};
@@ -31,6 +33,7 @@ use super::timers::Timers;
 use super::watchdog::{self, Allowance, Overrun};
 use crate::account;
 use crate::api;
+use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
 use crate::harmless::harmless;
@@ -53,7 +56,7 @@ pub struct Instance {
     /// What it may use.
     pub limits: Limits,
     /// Its own settings.
-    pub settings: OwnSettings,
+    pub settings: Arc<OwnSettings>,
     /// The CPU time it used.
     pub cpu: Arc<watchdog::Account>,
     /// How many events it has handled.
@@ -90,6 +93,7 @@ impl Instance {
     /// A new one, and the end of its mailbox that [`run`] reads.
     pub fn new(
         admitted: &Admitted,
+        settings: Arc<OwnSettings>,
         account: Arc<account::Shared>,
         denied: Arc<Denials>,
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
@@ -101,7 +105,7 @@ impl Instance {
             plugin: admitted.id.clone(),
             account,
             mailbox,
-            settings: OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()),
+            settings,
             cpu: Arc::default(),
             handled: AtomicU64::new(0),
             denials: AtomicU64::new(0),
@@ -190,6 +194,25 @@ impl Instance {
             );
         }
         true
+    }
+
+    /// What stands under `[settings]` for a name that the host does not have. A name that another plugin keeps secret is
+    /// not to be had by claiming it.
+    pub fn written(&self, key: &str) -> Option<Value> {
+        if Settings::is_known(key) || (self.account.is_secret(key) && !self.settings.declares(key)) {
+            return None;
+        }
+        self.account.settings().given(key).cloned()
+    }
+
+    /// Tells the plugin which of its own settings are different now.
+    pub fn tell_changes(&self, changes: &BTreeMap<String, Option<Value>>) {
+        if changes.is_empty() {
+            return;
+        }
+        let payload = Payload::Json(serde_json::json!(changes).to_string());
+        let event = Event { name: EventName::from("settingsChanged"), at: Timestamp::now(), payload };
+        self.account.router.route_to(self.id, event, &|_| false);
     }
 
     /// Counts a call as open until the guard is dropped.

@@ -36,6 +36,7 @@ pub(crate) use instance::tests::instance as disconnected_instance;
 pub(crate) use instance::{Context, Grouping, OpenArchiveQuery, OpenCall};
 pub use instance::{Instance, Usage};
 pub(crate) use rate::Bucket;
+pub use settings::{Layer, OwnSettings};
 pub use supervisor::{Dependency, State, Supervised};
 pub(crate) use timers::SHORTEST_PERIOD;
 

@@ -1,12 +1,13 @@
-//! A plugin's own settings on one account, in the layers of API row 117.
+//! A plugin's own settings on one account, in the layers of API row 117. They outlive its instances.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use super::manifest::Manifest;
+use super::setting::SettingKind;
 use crate::error::CallError;
 
 /// How many settings a plugin may add beyond its schema.
@@ -16,66 +17,156 @@ const MAX_VALUE: usize = 64 << 10;
 /// How long a name may be.
 const MAX_KEY: usize = 128;
 
-type Values = BTreeMap<String, Value>;
+/// Settings by their names.
+pub(super) type Values = BTreeMap<String, Value>;
 
-/// What wins: what was set, then what the owner wrote, then what the plugin offered as default, then its manifest.
+/// What wins: what was set, then what the owner wrote in the policy, then what stands under `[settings]` of the
+/// configuration, then what the plugin offered as default, then its manifest.
 #[derive(Debug)]
 pub struct OwnSettings {
     manifest: Arc<Manifest>,
-    owner: Values,
     layers: ArcSwap<Layers>,
+    /// Held by whoever writes, for a moment; readers never wait.
+    writing: Mutex<()>,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Layers {
     set: Values,
+    owner: Values,
     offered: Values,
+}
+
+/// Who gives a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// The plugin, for as long as the process lives.
+    Set,
+    /// The plugin, as a default.
+    Offered,
 }
 
 impl OwnSettings {
     /// The schema, and what the owner wrote in the policy: checked at admission.
     pub fn new(manifest: Arc<Manifest>, owner: Values) -> Self {
-        Self { manifest, owner, layers: ArcSwap::default() }
+        let layers = ArcSwap::from_pointee(Layers { owner, ..Layers::default() });
+        Self { manifest, layers, writing: Mutex::default() }
     }
 
-    /// The value that wins.
-    pub fn get(&self, key: &str) -> Option<Value> {
-        let layers = self.layers.load();
-        layers
-            .set
-            .get(key)
-            .or_else(|| self.owner.get(key))
-            .or_else(|| layers.offered.get(key))
-            .cloned()
+    /// The value that wins. `written` is what stands under `[settings]`; it counts where the plugin claims the name.
+    pub fn get(&self, key: &str, written: impl FnOnce() -> Option<Value>) -> Option<Value> {
+        self.winner(&self.layers.load(), key, written)
+    }
+
+    fn winner(&self, layers: &Layers, key: &str, written: impl FnOnce() -> Option<Value>) -> Option<Value> {
+        let fits = |value: &Value| self.manifest.settings.get(key).is_none_or(|setting| setting.check(value).is_ok());
+        if let Some(value) = layers.set.get(key).or_else(|| layers.owner.get(key)) {
+            return Some(value.clone());
+        }
+        let written = if self.claims_in(layers, key) { written().filter(fits) } else { None };
+        written
+            .or_else(|| layers.offered.get(key).cloned())
             .or_else(|| self.manifest.settings.get(key).and_then(|setting| setting.default.clone()))
     }
 
-    /// Changes them, all or none.
-    pub fn set(&self, values: Values) -> Result<(), CallError> {
-        self.change(values, |layers| &mut layers.set)
+    /// Whether its manifest has a setting of this name.
+    pub fn declares(&self, key: &str) -> bool {
+        self.manifest.settings.contains_key(key)
     }
 
-    /// Adds settings and defaults that the owner's words and `set` override, all or none.
-    pub fn offer(&self, values: Values) -> Result<(), CallError> {
-        self.change(values, |layers| &mut layers.offered)
+    /// Whether it has a setting of this name, from its manifest or since.
+    pub fn claims(&self, key: &str) -> bool {
+        self.claims_in(&self.layers.load(), key)
     }
 
-    fn change(&self, values: Values, layer: fn(&mut Layers) -> &mut Values) -> Result<(), CallError> {
+    fn claims_in(&self, layers: &Layers, key: &str) -> bool {
+        self.declares(key) || layers.offered.contains_key(key) || layers.set.contains_key(key)
+    }
+
+    /// What a value that stands under `[settings]` has to be, where its manifest says something else.
+    pub fn misfit(&self, key: &str, value: &Value) -> Option<String> {
+        self.manifest.settings.get(key)?.check(value).err()
+    }
+
+    /// The settings that nobody else may read.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let secret = self.manifest.settings.iter().filter(|(_, setting)| setting.kind == SettingKind::Secret);
+        secret.map(|(key, _)| key.as_str())
+    }
+
+    /// Whether these could be changed.
+    pub fn check(&self, layer: Layer, values: &Values) -> Result<(), CallError> {
+        self.changed(&self.layers.load(), layer, values.clone()).map(drop)
+    }
+
+    /// Changes them, all or none. What is different now, each with the value that wins.
+    pub fn change(
+        &self,
+        layer: Layer,
+        values: Values,
+        written: &dyn Fn(&str) -> Option<Value>,
+    ) -> Result<BTreeMap<String, Option<Value>>, CallError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.layers.load_full();
+        let keys: Vec<String> = values.keys().cloned().collect();
+        let after = self.changed(&before, layer, values)?;
+        Ok(self.replace(&before, after, keys, written))
+    }
+
+    /// The owner wrote others in the policy: checked as at admission.
+    pub fn owner_changed(
+        &self,
+        owner: Values,
+        written: &dyn Fn(&str) -> Option<Value>,
+    ) -> BTreeMap<String, Option<Value>> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.layers.load_full();
+        let keys = before.owner.keys().chain(owner.keys()).cloned().collect();
+        let after = Layers { owner, ..Layers::clone(&before) };
+        self.replace(&before, after, keys, written)
+    }
+
+    /// A new instance begins, which offers its own defaults.
+    pub fn restart(&self) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.layers.load_full();
+        self.layers.store(Arc::new(Layers { offered: Values::new(), ..Layers::clone(&before) }));
+    }
+
+    fn replace(
+        &self,
+        before: &Layers,
+        after: Layers,
+        keys: Vec<String>,
+        written: &dyn Fn(&str) -> Option<Value>,
+    ) -> BTreeMap<String, Option<Value>> {
+        let different = |key: String| {
+            let now = self.winner(&after, &key, || written(&key));
+            (now != self.winner(before, &key, || written(&key))).then_some((key, now))
+        };
+        let changes = keys.into_iter().filter_map(different).collect();
+        self.layers.store(Arc::new(after));
+        changes
+    }
+
+    fn changed(&self, before: &Layers, layer: Layer, values: Values) -> Result<Layers, CallError> {
         for (key, value) in &values {
-            self.check(key, value)?;
+            self.fits(key, value)?;
         }
-        let mut layers = Layers::clone(&self.layers.load());
-        layer(&mut layers).extend(values);
-        let added = layers.set.keys().chain(layers.offered.keys());
-        if added.filter(|key| !self.manifest.settings.contains_key(*key)).count() > MAX_ADDED {
+        let mut after = before.clone();
+        match layer {
+            Layer::Set => &mut after.set,
+            Layer::Offered => &mut after.offered,
+        }
+        .extend(values);
+        let added = after.set.keys().chain(after.offered.keys().filter(|key| !after.set.contains_key(*key)));
+        if added.filter(|key| !self.declares(key)).count() > MAX_ADDED {
             return Err(CallError::OverLimit(format!("{MAX_ADDED} settings beyond the manifest's")));
         }
-        // Only the plugin's own calls write, one at a time, so nothing can be lost between load and store.
-        self.layers.store(Arc::new(layers));
-        Ok(())
+        Ok(after)
     }
 
-    fn check(&self, key: &str, value: &Value) -> Result<(), CallError> {
+    fn fits(&self, key: &str, value: &Value) -> Result<(), CallError> {
         if key.is_empty() || key.len() > MAX_KEY || key.chars().any(char::is_control) {
             return Err(CallError::invalid(
                 "key",
@@ -91,5 +182,91 @@ impl OwnSettings {
             }
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const MANIFEST: &str = "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
+        [settings.greeting]\ntype = \"string\"\ndefault = \"hello\"\ndescription = \"X\"\n\
+        [settings.token]\ntype = \"secret\"\ndescription = \"X\"\n";
+
+    fn values(pairs: &[(&str, Value)]) -> Values {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
+    }
+
+    fn own(owner: &[(&str, Value)]) -> OwnSettings {
+        OwnSettings::new(Arc::new(Manifest::parse(MANIFEST).unwrap()), values(owner))
+    }
+
+    /// What stands under `[settings]`.
+    fn written(key: &str) -> Option<Value> {
+        match key {
+            "greeting" => Some(json!("written")),
+            "added" => Some(json!(1)),
+            "token" => Some(json!(7)),
+            _ => None,
+        }
+    }
+
+    fn nothing(_: &str) -> Option<Value> {
+        None
+    }
+
+    /// Rows 1, 116-117.
+    #[test]
+    fn layers_win_in_the_order_of_the_api() {
+        let one = own(&[]);
+        let get = |one: &OwnSettings, key: &str| one.get(key, || written(key));
+        assert_eq!(one.get("greeting", || None), Some(json!("hello")));
+        one.change(Layer::Offered, values(&[("greeting", json!("offered"))]), &nothing).unwrap();
+        assert_eq!(one.get("greeting", || None), Some(json!("offered")));
+        assert_eq!(get(&one, "greeting"), Some(json!("written")));
+        one.owner_changed(values(&[("greeting", json!("owner"))]), &written);
+        assert_eq!(get(&one, "greeting"), Some(json!("owner")));
+        one.change(Layer::Set, values(&[("greeting", json!("set"))]), &written).unwrap();
+        assert_eq!(get(&one, "greeting"), Some(json!("set")));
+        // Nobody claims it before it is offered.
+        assert_eq!(get(&one, "added"), None);
+        one.change(Layer::Offered, values(&[("added", json!(2))]), &written).unwrap();
+        assert_eq!(get(&one, "added"), Some(json!(1)));
+        assert_eq!(get(&one, "token"), None, "a number is no secret");
+        assert_eq!(one.secrets().collect::<Vec<_>>(), ["token"]);
+    }
+
+    /// Events settingsChanged.
+    #[test]
+    fn what_is_different_is_named_with_the_value_that_wins() {
+        let one = own(&[("greeting", json!("owner"))]);
+        let changes = one.change(Layer::Offered, values(&[("greeting", json!("x")), ("new", json!(1))]), &nothing);
+        assert_eq!(changes.unwrap(), BTreeMap::from([("new".to_owned(), Some(json!(1)))]));
+        let again = one.change(Layer::Offered, values(&[("new", json!(1))]), &nothing).unwrap();
+        assert!(again.is_empty());
+        let changes = one.owner_changed(Values::new(), &nothing);
+        assert_eq!(changes, BTreeMap::from([("greeting".to_owned(), Some(json!("x")))]));
+    }
+
+    #[test]
+    fn what_was_set_outlives_an_instance_and_what_it_offered_does_not() {
+        let one = own(&[]);
+        one.change(Layer::Set, values(&[("a", json!(1))]), &nothing).unwrap();
+        one.change(Layer::Offered, values(&[("b", json!(2))]), &nothing).unwrap();
+        one.restart();
+        assert_eq!((one.get("a", || None), one.get("b", || None)), (Some(json!(1)), None));
+    }
+
+    #[test]
+    fn a_name_that_is_set_and_offered_counts_once() {
+        let one = own(&[]);
+        let many: Vec<(String, Value)> = (0..MAX_ADDED).map(|number| (format!("k{number}"), json!(1))).collect();
+        one.change(Layer::Offered, many.iter().cloned().collect(), &nothing).unwrap();
+        one.change(Layer::Set, many.into_iter().collect(), &nothing).unwrap();
+        let more = one.change(Layer::Set, values(&[("more", json!(1))]), &nothing);
+        assert!(matches!(more, Err(CallError::OverLimit(_))));
+        assert!(matches!(one.check(Layer::Set, &values(&[("token", json!(1))])), Err(CallError::Invalid { .. })));
     }
 }

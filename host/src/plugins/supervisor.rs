@@ -18,6 +18,7 @@ use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::instance::{self, Ended, Instance, Start};
 use super::quantity::show_duration;
+use super::settings::{OwnSettings, Values};
 use super::watchdog::{Metered, Step};
 use crate::account;
 use crate::permissions::Grants;
@@ -84,6 +85,7 @@ pub struct Dependency {
 
 struct Shared {
     admitted: Arc<Admitted>,
+    settings: Arc<OwnSettings>,
     compiled: Arc<Compiled>,
     engine: Arc<Engine>,
     account: Arc<account::Shared>,
@@ -109,8 +111,12 @@ impl Supervised {
         after: Vec<Dependency>,
     ) -> Self {
         let grants = admitted.grants.clone();
+        let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
+        account.keep_secret(settings.secrets());
+        account.names.declare(admitted.manifest.events.iter().chain(&admitted.manifest.promises));
         let shared = Arc::new(Shared {
             admitted,
+            settings,
             compiled,
             engine,
             account,
@@ -129,6 +135,26 @@ impl Supervised {
     /// What it was admitted as.
     pub fn admitted(&self) -> &Arc<Admitted> {
         &self.shared.admitted
+    }
+
+    /// Its own settings.
+    pub fn settings(&self) -> &OwnSettings {
+        &self.shared.settings
+    }
+
+    /// Whether it runs and wants to hear when its settings change.
+    pub fn hears_of_settings(&self) -> bool {
+        self.instance().is_some_and(|one| self.shared.account.router.listens(one.id, "settingsChanged"))
+    }
+
+    /// The owner wrote other settings, which were checked; it goes on with them.
+    pub fn settings_changed(&self, owner: Values) {
+        let Some(instance) = self.instance() else {
+            self.shared.settings.owner_changed(owner, &|_| None);
+            return;
+        };
+        let changes = self.shared.settings.owner_changed(owner, &|key| instance.written(key));
+        instance.tell_changes(&changes);
     }
 
     /// Where it stands, now and from now on.
@@ -319,7 +345,9 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
 
 /// One instance from start to end, and everything of it taken away.
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) -> Ended {
-    let (instance, mailbox) = Instance::new(&shared.admitted, Arc::clone(&shared.account), Arc::clone(&shared.denied));
+    shared.settings.restart();
+    let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
+    let (instance, mailbox) = Instance::new(&shared.admitted, settings, account, Arc::clone(&shared.denied));
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // After it can be seen: whoever changes the grants meanwhile has changed either these or those of the instance.
     instance.mailbox.grants().store(shared.grants.load_full());

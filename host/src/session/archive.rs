@@ -419,7 +419,7 @@ impl Session {
                 if is_room || is_conference {
                     let support = if has_archive { Support::Yes } else { Support::No };
                     self.archives.entities.insert(other.clone(), Entity::Room(support));
-                    self.discovered(&Jid::from(other.clone()), disco.features, turn);
+                    self.disco_came(&Jid::from(other.clone()), None, Ok(disco), turn);
                     Some((is_room || is_conference, has_archive))
                 } else {
                     self.archives.entities.insert(other.clone(), Entity::Person);
@@ -448,17 +448,10 @@ impl Session {
         }
     }
 
-    pub(super) fn ask_account(&mut self, turn: &mut Turn<'_>) {
-        let account = Some(Jid::from(self.own.to_bare()));
-        self.ask(account, Ask::DiscoInfo { node: None }, Waiting::AccountDisco, PATIENCE, turn);
-    }
-
     /// What the own account can do: its archive is asked of it, and not of the server.
-    pub(super) fn account_answered(&mut self, disco: Disco, turn: &mut Turn<'_>) {
+    pub(super) fn account_answered(&mut self, disco: &Disco, turn: &mut Turn<'_>) {
         let has_archive = disco.features.iter().any(|feature| feature == MAM);
         self.archives.own = if has_archive { Support::Yes } else { Support::No };
-        let account = Jid::from(self.own.to_bare());
-        self.discovered(&account, disco.features, turn);
         self.ask_archive_preferences(turn);
     }
 

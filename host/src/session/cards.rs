@@ -352,8 +352,11 @@ fn read(outcome: Result<Body, Box<StanzaError>>) -> Result<(Card, Option<WholeCa
         Body::OversizedCard => {
             Err(CallError::OverLimit(format!("a card's picture may have {} bytes of base64", crate::card::MAX_PICTURE)))
         }
-        Body::Roster { .. } | Body::Disco(_) | Body::ArchiveFin(_) | Body::ArchivePreferences(_) | Body::Other => {
-            Err(CallError::Other("the answer was no visiting card".to_owned()))
-        }
+        Body::Roster { .. }
+        | Body::Disco(_)
+        | Body::Items(_)
+        | Body::ArchiveFin(_)
+        | Body::ArchivePreferences(_)
+        | Body::Other => Err(CallError::Other("the answer was no visiting card".to_owned())),
     }
 }

@@ -1,16 +1,18 @@
 //! What plugins want of an account, and where the answers go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::card::CardChange;
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
-use crate::plugins::InstanceId;
-use crate::session::{ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, StatusValue, ViewChange};
-use crate::stanza::{ArchiveQuery, Draft, MessageKind, RoomJoin};
+use crate::plugins::{InstanceId, PluginId};
+use crate::session::{ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, Spoken, StatusValue, ViewChange};
+use crate::stanza::{ArchiveQuery, Disco, Draft, Identity, MessageKind, RoomJoin};
 use crate::xmpp::RawStanza;
 
 /// Where the answer to a [`Command`] goes. Dropping it answers `stopped`; whoever asked may be gone, which is fine.
@@ -34,6 +36,15 @@ impl<T> Answer<T> {
     pub fn is_abandoned(&self) -> bool {
         self.0.is_closed()
     }
+}
+
+/// What a setting that a plugin gives wins over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wins {
+    /// Whatever was given before.
+    Always,
+    /// The default alone.
+    OverDefault,
 }
 
 /// What a plugin wants, after its grants were checked.
@@ -203,6 +214,67 @@ pub enum Command {
         /// The answer.
         answer: Answer<()>,
     },
+    /// API row 109. False: it was there.
+    AddFeature {
+        /// Who.
+        by: InstanceId,
+        /// The feature.
+        name: String,
+        /// The answer.
+        answer: Answer<bool>,
+    },
+    /// API row 111. False: it was there.
+    AddIdentity {
+        /// Who.
+        by: InstanceId,
+        /// What this account is.
+        identity: Identity,
+        /// The answer.
+        answer: Answer<bool>,
+    },
+    /// API row 113.
+    ClearIdentities {
+        /// Who.
+        by: InstanceId,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API rows 116, 118 and 119, for the host's settings. All of them or none.
+    ChangeSettings {
+        /// The settings.
+        values: BTreeMap<String, Value>,
+        /// What they win over.
+        wins: Wins,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API row 127.
+    AddCommand {
+        /// Who.
+        by: InstanceId,
+        /// As which plugin.
+        plugin: PluginId,
+        /// What.
+        spoken: Spoken,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API row 127.
+    RemoveCommand {
+        /// Whose.
+        plugin: PluginId,
+        /// Which.
+        name: String,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// API rows 114 and 115.
+    Discover {
+        /// Who is asked.
+        entity: Jid,
+        /// The answer.
+        answer: Answer<Arc<Disco>>,
+    },
     /// API row 13.
     WaitUntil {
         /// The promise.
@@ -226,6 +298,7 @@ impl Command {
             | Self::GetCard { .. }
             | Self::SetCard { .. }
             | Self::UpdateCard { .. }
+            | Self::Discover { .. }
             | Self::SetStatus { .. } => true,
             Self::OpenChat { .. }
             | Self::CloseChat { .. }
@@ -234,6 +307,12 @@ impl Command {
             | Self::Emit { .. }
             | Self::AddPromises { .. }
             | Self::RejectPromise { .. }
+            | Self::AddFeature { .. }
+            | Self::AddIdentity { .. }
+            | Self::ClearIdentities { .. }
+            | Self::AddCommand { .. }
+            | Self::RemoveCommand { .. }
+            | Self::ChangeSettings { .. }
             | Self::WaitUntil { .. } => false,
         }
     }
@@ -248,6 +327,8 @@ impl Command {
             Self::OpenRoom { answer, .. } => answer.is_abandoned(),
             Self::WaitUntil { answer, .. } => answer.is_abandoned(),
             Self::GetCard { answer, .. } => answer.is_abandoned(),
+            Self::AddFeature { answer, .. } | Self::AddIdentity { answer, .. } => answer.is_abandoned(),
+            Self::Discover { answer, .. } => answer.is_abandoned(),
             Self::SendRaw { answer, .. }
             | Self::CloseChat { answer, .. }
             | Self::ChangeChatView { answer, .. }
@@ -259,6 +340,10 @@ impl Command {
             | Self::SetStatus { answer, .. }
             | Self::Emit { answer, .. }
             | Self::AddPromises { answer, .. }
+            | Self::ClearIdentities { answer, .. }
+            | Self::ChangeSettings { answer, .. }
+            | Self::AddCommand { answer, .. }
+            | Self::RemoveCommand { answer, .. }
             | Self::RejectPromise { answer, .. } => answer.is_abandoned(),
         }
     }

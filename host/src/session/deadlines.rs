@@ -17,6 +17,8 @@ pub(super) enum Late {
     AutoJoins,
     /// The roster is asked for once more.
     RosterAgain,
+    /// What this account can do has changed, and others are told.
+    Caps,
 }
 
 /// Names one dead-line, so that it can be taken back.
@@ -43,6 +45,11 @@ impl Deadlines {
                 self.elapsed += step.unsigned_abs();
             }
         }
+    }
+
+    /// How much time has passed since the first step.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.elapsed
     }
 
     pub(super) fn set(&mut self, after: Duration, late: Late) -> DeadlineKey {

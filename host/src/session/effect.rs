@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::error::CallError;
 use crate::event::Event;
+use crate::plugins::InstanceId;
 use crate::session::{Answer, KeepRoster};
 use crate::stanza::Outgoing;
 
@@ -18,6 +19,8 @@ pub enum Effect {
     SendFor(Outgoing, Sent),
     /// Tell whoever listens.
     Fire(Event),
+    /// Tell this one alone, if it listens.
+    FireFor(InstanceId, Event),
     /// Give this answer.
     Answer(Due),
     /// Keep this of the roster for later.

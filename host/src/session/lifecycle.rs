@@ -14,9 +14,6 @@ use crate::session::roster::ROSTER_PROMISES;
 use crate::session::{Effect, Session, Status, StatusValue, Turn, View};
 use crate::stanza::Offers;
 
-/// How many features of servers, of the own account and of rooms are told.
-const MAX_FEATURES: usize = 2_048;
-
 /// What there is of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
@@ -107,20 +104,6 @@ impl Session {
         self.fire("initialized", Payload::None, turn);
     }
 
-    /// Tells what an entity can do, each of it once.
-    pub(super) fn discovered(&mut self, entity: &Jid, features: Vec<String>, turn: &mut Turn<'_>) {
-        self.note_numbering(entity, &features);
-        for var in features {
-            if self.features.len() >= MAX_FEATURES {
-                self.ignored += 1;
-                return;
-            }
-            if self.features.insert((entity.clone(), var.clone())) {
-                self.fire("serviceDiscovered", Payload::Feature { var, entity: entity.clone() }, turn);
-            }
-        }
-    }
-
     /// The stream was cut; the link tries to resume it. Until then what is sent is queued.
     pub fn suspended(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
@@ -185,10 +168,10 @@ impl Session {
         self.chats.open = imbl::OrdMap::new();
         self.rooms.forget_all();
         self.focus = None;
-        self.features.clear();
         self.archives.forget();
         self.status = Status::initial(&self.settings);
         self.numbering = Numbering::default();
+        self.disco.forget();
         self.fire("logout", Payload::None, turn);
     }
 
@@ -210,6 +193,8 @@ impl Session {
         self.questions.end(&mut self.deadlines, turn);
         self.archives.end(turn);
         self.end_changes(turn);
+        self.disco.stream_gone(turn);
+        self.caps_untold();
         self.rooms_cut(give_up, turn);
         self.forget_presence(turn);
         if give_up == GiveUp::Yes {

@@ -172,15 +172,16 @@ impl Session {
     }
 
     /// The hot path: one allocation, for what all listeners share.
-    fn tell(&self, message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
+    fn tell(&mut self, message: Box<Message>, enters: bool, notifies: bool, turn: &mut Turn<'_>) {
         let message = Arc::from(message);
         turn.fire_named(self.message_events.message.clone(), Payload::Message(Arc::clone(&message)));
         if enters {
             turn.fire_named(self.message_events.added.clone(), Payload::Message(Arc::clone(&message)));
         }
         if notifies {
-            turn.fire_named(self.message_events.notification.clone(), Payload::Message(message));
+            turn.fire_named(self.message_events.notification.clone(), Payload::Message(Arc::clone(&message)));
         }
+        self.obey(&message, turn);
     }
 
     /// A message of ours leaves, whether a plugin wrote it as a stanza or not.

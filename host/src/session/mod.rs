@@ -8,8 +8,10 @@ mod archive;
 mod cards;
 mod chats;
 mod command;
+mod commands;
 mod contacts;
 mod deadlines;
+mod disco;
 mod effect;
 mod lifecycle;
 mod messages;
@@ -26,10 +28,12 @@ mod status;
 mod tests;
 mod view;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::config::Settings;
 use crate::error::CallError;
@@ -40,8 +44,10 @@ use crate::stanza::{Incoming, Outgoing};
 pub use archive::{ArchivePage, Archived, Pager};
 pub use cards::KnownCard;
 pub use chats::Chat;
-pub use command::{Answer, Command};
+pub use command::{Answer, Command, Wins};
+pub use commands::Spoken;
 pub use contacts::ContactWish;
+pub use disco::KnownDisco;
 pub use effect::{Due, Effect, Sent};
 pub use occupants::Occupant;
 pub use presence::ContactResource;
@@ -73,8 +79,8 @@ pub struct Session {
     seen: messages::Seen,
     again: again::Again,
     archives: archive::Archives,
-    /// Features that were told, with whose they are.
-    features: BTreeSet<(Jid, String)>,
+    disco: disco::Discovery,
+    commands: commands::Commands,
     names: names::Names,
     numbering: messages::Numbering,
     /// Kept apart from `names`, for the hot path.
@@ -111,7 +117,6 @@ impl Session {
         let status = Status::initial(&settings);
         Self {
             own,
-            settings,
             link: lifecycle::Link::Starting,
             deadlines: deadlines::Deadlines::default(),
             status,
@@ -126,10 +131,12 @@ impl Session {
             seen: messages::Seen::new(),
             again: again::Again::default(),
             archives: archive::Archives::new(),
-            features: BTreeSet::new(),
+            disco: disco::Discovery::new(&settings),
+            commands: commands::Commands::default(),
             numbering: messages::Numbering::default(),
             message_events: messages::MessageEvents::new(&names),
             names,
+            settings,
             changed: true,
             ignored: 0,
         }
@@ -144,7 +151,10 @@ impl Session {
         }
         match incoming {
             Incoming::Message(message) => self.message(message, turn),
-            Incoming::Presence(presence) => self.presence(*presence, turn),
+            Incoming::Presence(mut presence) => {
+                self.caps_came(&mut presence);
+                self.presence(*presence, turn);
+            }
             Incoming::Archived(result) => self.archived(*result),
             Incoming::Request(request) => self.requested(request, turn),
             Incoming::Answer(answer) => self.answered(answer, turn),
@@ -202,6 +212,31 @@ impl Session {
                 turn.answer(answer, result);
             }
             Command::WaitUntil { name, answer } => self.wait_until(&name, answer, turn),
+            Command::AddFeature { by, name, answer } => {
+                let result = self.add_feature(by, name);
+                turn.answer(answer, result);
+            }
+            Command::AddIdentity { by, identity, answer } => {
+                let result = self.add_identity(by, identity);
+                turn.answer(answer, result);
+            }
+            Command::ClearIdentities { by, answer } => {
+                self.clear_identities(by);
+                turn.answer(answer, Ok(()));
+            }
+            Command::ChangeSettings { values, wins, answer } => {
+                let result = self.change_settings(values, wins);
+                turn.answer(answer, result);
+            }
+            Command::AddCommand { by, plugin, spoken, answer } => {
+                let result = self.add_command(by, plugin, spoken);
+                turn.answer(answer, result);
+            }
+            Command::RemoveCommand { plugin, name, answer } => {
+                let result = self.remove_command(&plugin, &name);
+                turn.answer(answer, result);
+            }
+            Command::Discover { entity, answer } => self.discover(entity, answer, turn),
         }
     }
 
@@ -218,6 +253,7 @@ impl Session {
                 }
                 deadlines::Late::RosterAgain if self.promises.is_rejected("roster") => self.ask_roster(turn),
                 deadlines::Late::RosterAgain => {}
+                deadlines::Late::Caps => self.caps_due(turn),
             }
         }
     }
@@ -236,6 +272,9 @@ impl Session {
         self.archives.forget_abandoned();
         self.chats.forget_abandoned();
         self.rooms.forget_abandoned();
+        self.disco.forget_abandoned();
+        self.forget_own(instance);
+        self.commands.instance_gone(instance);
     }
 
     /// What readers should see now.
@@ -248,6 +287,8 @@ impl Session {
             chats: self.chats.open.clone(),
             rooms: self.rooms.shown.clone(),
             focus: self.focus.clone(),
+            own: Arc::clone(&self.disco.own.listed),
+            known: self.disco.known.clone(),
         }
     }
 
@@ -264,6 +305,29 @@ impl Session {
     /// The settings are these now. What is done already stays.
     pub fn settings_changed(&mut self, settings: Settings) {
         self.settings = settings;
+        self.changed = true;
+        self.configure_own();
+    }
+
+    /// The settings that hold now.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// API rows 116, 118 and 119: all or none. Whether whoever asks may was asked before.
+    fn change_settings(&mut self, values: BTreeMap<String, Value>, wins: Wins) -> Result<(), CallError> {
+        let mut settings = self.settings.clone();
+        for (key, value) in values {
+            let changed = match wins {
+                Wins::Always => settings.with(&key, value),
+                Wins::OverDefault => settings.with_default(&key, value),
+            };
+            settings = changed.map_err(|error| CallError::invalid("value", error.to_string()))?;
+        }
+        if settings != self.settings {
+            self.settings_changed(settings);
+        }
+        Ok(())
     }
 
     fn turn<'a>(&mut self, now: Timestamp, out: &'a mut Vec<Effect>) -> Turn<'a> {

@@ -11,8 +11,7 @@ use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::session::effect::{Effect, Sent};
 use crate::session::{Answer, Session, Turn, cards, contacts};
-use crate::stanza::{self, Ask, Body, Outgoing, Query, Request};
-use crate::stanza::{Disco, Identity, Reply};
+use crate::stanza::{self, Ask, Body, Outgoing, Query, Reply, Request};
 use crate::xmpp::RawStanza;
 
 /// How many questions of plugins may be open at once.
@@ -39,8 +38,10 @@ pub(super) enum Waiting {
     OwnCard(cards::Change),
     /// The own card, changed to this.
     CardSet(cards::Change, Box<Card>),
-    ServerDisco,
-    AccountDisco,
+    /// `disco#info` of this entity, perhaps of a node.
+    Info(Jid, Option<String>),
+    /// The server's services.
+    Items,
     /// A page of an archive, by the query's id.
     Archive(String),
     /// Whether this is a room, and has an archive.
@@ -66,13 +67,13 @@ impl Waiting {
             Self::Contact(pending) => pending.answer.is_abandoned(),
             Self::Card(_, fetch) => fetch.is_abandoned(),
             Self::Plugin(answer) => answer.is_abandoned(),
-            // Whoever waits for an archive waits in `archive`; changes of the card end in their turn, since the next one
-            // waits for it.
+            // Whoever waits for an archive or for what an entity says waits there; changes of the card end in their turn, since
+            // the next one waits for it.
             Self::OwnCard(_)
             | Self::CardSet(..)
             | Self::Roster { .. }
-            | Self::ServerDisco
-            | Self::AccountDisco
+            | Self::Info(..)
+            | Self::Items
             | Self::Archive(_)
             | Self::ArchiveEntity(_)
             | Self::ArchivePreferences
@@ -112,9 +113,10 @@ impl Questions {
                 Waiting::OwnCard(change) | Waiting::CardSet(change, _) => {
                     turn.answer(change.answer, Err(CallError::Offline));
                 }
+                // Who waits for what an entity says is told by `Discovery::stream_gone`.
                 Waiting::Roster { .. }
-                | Waiting::ServerDisco
-                | Waiting::AccountDisco
+                | Waiting::Info(..)
+                | Waiting::Items
                 | Waiting::Archive(_)
                 | Waiting::ArchiveEntity(_)
                 | Waiting::ArchivePreferences
@@ -223,13 +225,10 @@ impl Session {
                 self.roster_failed("the server gave no answer in time", turn);
                 self.ask_roster_again();
             }
+            Waiting::Info(entity, node) => self.disco_came(&entity, node.as_deref(), Err(error), turn),
             Waiting::Archive(queryid) => self.archive_failed(&queryid, error, turn),
             Waiting::ArchiveEntity(jid) => self.entity_answered(&jid, Err(error), turn),
-            Waiting::ServerDisco
-            | Waiting::AccountDisco
-            | Waiting::Carbons
-            | Waiting::ArchivePreferences
-            | Waiting::ArchivePreferencesSet => {}
+            Waiting::Items | Waiting::Carbons | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
             Waiting::RoomConfigured(room) => self.room_configured(&room, &Err(error), turn),
             Waiting::Contact(pending) => turn.answer(pending.answer, Err(error)),
             Waiting::Card(_, fetch) => fetch.fail(error, turn),
@@ -239,9 +238,7 @@ impl Session {
     }
 
     pub(super) fn ask_server(&mut self, turn: &mut Turn<'_>) {
-        self.ask_account(turn);
-        let server = Jid::from(BareJid::from_parts(None, self.own.domain()));
-        self.ask(Some(server), Ask::DiscoInfo { node: None }, Waiting::ServerDisco, PATIENCE, turn);
+        self.discover_server(turn);
     }
 
     /// Has copies of what other clients of this account send and receive sent here, too, where the server can do that
@@ -250,6 +247,15 @@ impl Session {
         if self.settings.message_carbons && features.iter().any(|feature| feature == CARBONS) {
             self.ask(None, Ask::EnableCarbons, Waiting::Carbons, PATIENCE, turn);
         }
+    }
+
+    pub(super) fn ask_info(&mut self, entity: Jid, node: Option<String>, turn: &mut Turn<'_>) {
+        let waiting = Waiting::Info(entity.clone(), node.clone());
+        self.ask(Some(entity), Ask::DiscoInfo { node }, waiting, PATIENCE, turn);
+    }
+
+    pub(super) fn ask_items(&mut self, entity: Jid, turn: &mut Turn<'_>) {
+        self.ask(Some(entity), Ask::DiscoItems, Waiting::Items, PATIENCE, turn);
     }
 
     pub(super) fn ask_room_configuration(
@@ -305,16 +311,18 @@ impl Session {
                 Ok(_) => self.roster_failed("the server's answer was no roster", turn),
                 Err(error) => self.roster_failed(&error.to_string(), turn),
             },
-            Waiting::ServerDisco => {
-                if let Ok(Body::Disco(disco)) = answer.outcome {
-                    let server = Jid::from(BareJid::from_parts(None, self.own.domain()));
-                    self.ask_carbons(&disco.features, turn);
-                    self.discovered(&server, disco.features, turn);
-                }
+            Waiting::Info(entity, node) => {
+                let result = match answer.outcome {
+                    Ok(Body::Disco(disco)) => Ok(disco),
+                    Ok(_) => Err(CallError::Other(format!("{entity} did not say what it is and can do"))),
+                    Err(error) => Err(CallError::Stanza(error)),
+                };
+                self.disco_came(&entity, node.as_deref(), result, turn);
             }
-            Waiting::AccountDisco => {
-                if let Ok(Body::Disco(disco)) = answer.outcome {
-                    self.account_answered(disco, turn);
+            Waiting::Items => {
+                // A server that does not say has no services for us.
+                if let Ok(Body::Items(items)) = answer.outcome {
+                    self.items_came(items, turn);
                 }
             }
             Waiting::Archive(queryid) => self.archive_answered(&queryid, answer.outcome, turn),
@@ -356,8 +364,10 @@ impl Session {
     pub(super) fn requested(&mut self, request: Request, turn: &mut Turn<'_>) {
         let reply = match request.query {
             Query::Ping => Reply::Done,
-            Query::DiscoInfo { node: None } => Reply::Disco { node: None, disco: own_disco() },
-            Query::DiscoInfo { node: Some(_) } => Reply::Refuse { kind: "cancel", condition: "item-not-found" },
+            Query::DiscoInfo { node } => self.disco.own.answer(node),
+            Query::DiscoItems { node: Some(node) } if !self.disco.own.has_node(&node) => {
+                Reply::Refuse { kind: "cancel", condition: "item-not-found" }
+            }
             Query::DiscoItems { node } => Reply::NoItems { node },
             Query::Version => Reply::Version,
             Query::Time => Reply::Time(turn.now),
@@ -369,24 +379,5 @@ impl Session {
             Query::Other => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
         };
         turn.send(Outgoing::Reply { to: request.from, id: request.id, reply });
-    }
-}
-
-fn own_disco() -> Disco {
-    let features = [
-        "http://jabber.org/protocol/disco#info",
-        "http://jabber.org/protocol/disco#items",
-        "jabber:iq:version",
-        "urn:xmpp:ping",
-        "urn:xmpp:time",
-    ];
-    Disco {
-        identities: vec![Identity {
-            category: "client".to_owned(),
-            kind: "bot".to_owned(),
-            name: Some("parlor".to_owned()),
-            lang: None,
-        }],
-        features: features.map(str::to_owned).to_vec(),
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use jid::{BareJid, Jid};
 
-use crate::session::{Chat, Contacts, Room, Status};
+use crate::session::{Chat, Contacts, KnownDisco, Room, Status};
+use crate::stanza::Disco;
 
 /// What readers see, as of one moment. Cloning it copies a few pointers.
 #[derive(Debug, Clone)]
@@ -24,4 +25,8 @@ pub struct Snapshot {
     pub rooms: OrdMap<BareJid, Arc<Room>>,
     /// The open chat or room that a person types into, of a front end that follows.
     pub focus: Option<BareJid>,
+    /// What this account says of itself.
+    pub own: Arc<Disco>,
+    /// What others said of themselves.
+    pub known: KnownDisco,
 }

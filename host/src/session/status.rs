@@ -129,12 +129,14 @@ impl Session {
     pub(super) fn announce_first(&mut self, turn: &mut Turn<'_>) {
         self.announced = true;
         if !self.status.value.is_hidden() {
+            self.caps_told();
             turn.send(Outgoing::Presence(self.presence_to(None)));
         }
     }
 
     pub(super) fn announce(&mut self, turn: &mut Turn<'_>) {
         turn.send(Outgoing::Presence(self.presence_to(None)));
+        self.caps_told();
         if self.status.value.is_hidden() {
             // The server tells the rooms by itself (RFC 6121, section 4.6.3).
             return;
@@ -157,6 +159,7 @@ impl Session {
             status: Some(self.status.message.clone()).filter(|message| !message.is_empty()),
             join: None,
             avatar: (!hidden).then(|| self.own_avatar()),
+            caps: (!hidden).then(|| self.disco.own.caps()),
         }
     }
 }

@@ -28,7 +28,8 @@ use super::password::{Password, Supplied};
 use super::sasl::{Offer, authenticate, choose};
 use super::srv::{Server, servers};
 use super::tls::secure;
-use crate::config::{Endpoint, LinkSettings, TlsMode};
+use super::websocket;
+use crate::config::{Endpoint, LinkSettings, TlsMode, WebUrl};
 use crate::stanza::Offers;
 
 mod error;
@@ -113,6 +114,9 @@ async fn open(
     domain: &str,
     ending: &Ending,
 ) -> Result<(PendingFeaturesRecv<Transport>, Option<Vec<u8>>), ConnectError> {
+    if let Some(url) = settings.websocket.as_ref().filter(|_| elsewhere.is_none()) {
+        return open_websocket(settings, url, domain, ending).await;
+    }
     let ascii = ascii(domain)?;
     let tcp = reach(&ascii, settings, elsewhere).await?;
     let timeouts = settings.timeouts();
@@ -120,9 +124,32 @@ async fn open(
         TlsMode::Direct => tcp,
         TlsMode::StartTls => start_tls(tcp, domain, timeouts).await?,
     };
-    let secured = secure(tcp, &ascii, settings.tls, settings.ca_file.as_deref()).await?;
+    let protocol: Option<&[u8]> = match settings.tls {
+        TlsMode::Direct => Some(b"xmpp-client"),
+        TlsMode::StartTls => None,
+    };
+    let secured = secure(tcp, &ascii, protocol, settings.ca_file.as_deref()).await?;
     let intake = Intake::new(BufStream::new(secured.stream), ending.clone(), timeouts.response_timeout);
     let transport: Transport = Box::new(intake);
+    let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts)
+        .await
+        .map_err(|error| io_failure(&error))?;
+    Ok((pending, secured.exporter))
+}
+
+/// As [`open`], within a WebSocket. Its certificate is for the host that the owner named.
+async fn open_websocket(
+    settings: &LinkSettings,
+    url: &WebUrl,
+    domain: &str,
+    ending: &Ending,
+) -> Result<(PendingFeaturesRecv<Transport>, Option<Vec<u8>>), ConnectError> {
+    let host = ascii(&url.server.host)?;
+    let tcp = reach(&host, settings, Some(&url.server)).await?;
+    let secured = secure(tcp, &host, Some(b"http/1.1"), settings.ca_file.as_deref()).await?;
+    let timeouts = settings.timeouts();
+    let socket = websocket::open(secured.stream, url).await?;
+    let transport: Transport = Box::new(Intake::new(socket, ending.clone(), timeouts.response_timeout));
     let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts)
         .await
         .map_err(|error| io_failure(&error))?;

@@ -18,7 +18,7 @@ use super::encode::AVATAR;
 use super::raw::RawStanza;
 use crate::card::Avatar;
 use crate::error::StanzaError;
-use crate::stanza::{Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, Show};
+use crate::stanza::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, Show};
 
 mod archive;
 mod extensions;
@@ -195,6 +195,7 @@ fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
         delay: payload("delay", ns::DELAY).and_then(extensions::stamp),
         avatar: payload("x", AVATAR).and_then(avatar),
         muc: payload("x", ns::MUC_USER).map(|x| Box::new(muc::occupant(x))),
+        caps: payload("c", ns::CAPS).and_then(caps).map(Box::new),
         from: presence.from.unwrap_or_else(|| own.to_bare().into()),
     }
 }
@@ -210,6 +211,13 @@ fn avatar(update: &Element) -> Option<Avatar> {
         }
         _ => None,
     }
+}
+
+/// What a presence claims of its sender (XEP-0115, section 4). The older form without `hash` says nothing that could be
+/// compared.
+fn caps(c: &Element) -> Option<Caps> {
+    let attribute = |name: &str| c.attr(name).filter(|value| !value.is_empty()).map(str::to_owned);
+    Some(Caps { hash: attribute("hash")?, node: attribute("node")?, ver: attribute("ver")? })
 }
 
 /// What an `<error/>` says. It need not be well made: an odd one is still an answer.

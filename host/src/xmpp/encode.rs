@@ -20,7 +20,7 @@ use super::card;
 use super::raw::is_forbidden;
 use crate::card::Avatar;
 use crate::stanza::{
-    Ask, Disco, Draft, Extensions, Fallback, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply, RoomJoin,
+    Ask, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply, RoomJoin,
     RosterItem, Show,
 };
 
@@ -189,6 +189,13 @@ fn presence(out: PresenceOut) -> Presence {
     presence.priority = Priority(out.priority.unwrap_or(0));
     presence.payloads.extend(out.join.map(|join| join_element(join).into()));
     presence.payloads.extend(out.avatar.map(avatar));
+    presence.payloads.extend(out.caps.map(|caps| {
+        Element::builder("c", ns::CAPS)
+            .attr(name("hash"), clean(caps.hash.clone()))
+            .attr(name("node"), clean(caps.node.clone()))
+            .attr(name("ver"), clean(caps.ver.clone()))
+            .build()
+    }));
     presence
 }
 
@@ -218,6 +225,7 @@ fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
         Ask::DiscoInfo { node } => {
             (false, Element::builder("query", ns::DISCO_INFO).attr(name("node"), node.map(clean)).build())
         }
+        Ask::DiscoItems => (false, Element::bare("query", ns::DISCO_ITEMS)),
         Ask::Ping => (false, Element::bare("ping", ns::PING)),
         Ask::Archive(query) => (true, archive::query(*query)),
         Ask::ArchivePreferences => (false, Element::bare("prefs", MAM)),
@@ -300,7 +308,19 @@ fn disco_element(node: Option<String>, disco: Disco) -> Element {
         .attr(name("node"), node.map(clean))
         .append_all(identities)
         .append_all(features)
+        .append_all(disco.forms.into_iter().map(result_form))
         .build()
+}
+
+fn result_form(form: Form) -> Element {
+    let fields = form.fields.into_iter().map(|field| {
+        Element::builder("field", ns::DATA_FORMS)
+            .attr(name("var"), clean(field.var))
+            .attr(name("type"), field.kind.map(clean))
+            .append_all(field.values.into_iter().map(|value| text("value", ns::DATA_FORMS, value)))
+            .build()
+    });
+    Element::builder("x", ns::DATA_FORMS).attr(name("type"), "result").append_all(fields).build()
 }
 
 fn refusal(to: Option<Jid>, id: String, kind: &'static str, condition: &'static str) -> Iq {

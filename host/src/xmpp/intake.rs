@@ -19,6 +19,7 @@ mod lost;
 mod mend;
 pub(super) mod sieve;
 
+pub(super) use self::sieve::{Cutter, MAX_BYTES};
 pub use lost::Lost;
 
 /// A buffer that grew past this for one large stanza is given back.

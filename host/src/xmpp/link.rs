@@ -25,8 +25,8 @@ use super::connect::{ConnectError, Opened};
 use super::decode::decode;
 use super::encode::encode;
 use super::intake::Lost;
-use super::raw::RawStanza;
 use super::password::Supplied;
+use super::raw::RawStanza;
 use crate::config::LinkSettings;
 use crate::stanza::{Incoming, Offers, Outgoing};
 

@@ -20,6 +20,7 @@ mod raw;
 mod sasl;
 mod srv;
 mod tls;
+mod websocket;
 
 pub use card::WholeCard;
 pub use connect::{CertificateFault, ConnectError};
@@ -31,8 +32,18 @@ pub use raw::{RawStanza, is_sendable, is_sendable_char};
 /// Whether what logs under this target sees the stream before or after it is encrypted. Below `info` such libraries write
 /// it out, log-in and messages included.
 pub(crate) fn sees_the_stream(target: &str) -> bool {
-    const LIBRARIES: [&str; 8] =
-        ["tokio_xmpp", "xmpp_parsers", "xso", "rxml", "minidom", "sasl", "rustls", "tokio_rustls"];
+    const LIBRARIES: [&str; 10] = [
+        "tokio_tungstenite",
+        "tungstenite",
+        "tokio_xmpp",
+        "xmpp_parsers",
+        "xso",
+        "rxml",
+        "minidom",
+        "sasl",
+        "rustls",
+        "tokio_rustls",
+    ];
     let library = target.split("::").next().unwrap_or(target);
     // hickory comes in several parts.
     LIBRARIES.contains(&library) || library.starts_with("hickory_")

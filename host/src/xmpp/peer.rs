@@ -239,6 +239,7 @@ impl Peer {
             tls: self.manners.tls,
             ca_file: Some(self.folder.path().join("ca.pem")),
             allow_plain: false,
+            websocket: None,
             ping_interval: Duration::from_mins(1),
         }
     }
@@ -303,6 +304,20 @@ impl Peer {
                 other => panic!("unexpected: {other:?}"),
             }
         }
+    }
+
+    /// Answers one request like a web server that knows nothing of XMPP.
+    pub(super) async fn answer_like_a_portal(&self) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = self.acceptor.accept(self.accept_socket().await).await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            request.push(stream.read_u8().await.unwrap());
+        }
+        let page = "<html>Please log in to the network</html>";
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
     }
 
     /// A client that is logged in and was told nothing since.

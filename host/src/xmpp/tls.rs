@@ -16,7 +16,6 @@ use tokio_rustls::rustls::{
 };
 
 use super::connect::{CertificateFault, ConnectError};
-use crate::config::TlsMode;
 
 /// A TLS stream, and what a log-in can bind to it (RFC 9266), from TLS 1.3 on.
 pub(super) struct Secured<S> {
@@ -24,11 +23,11 @@ pub(super) struct Secured<S> {
     pub(super) exporter: Option<Vec<u8>>,
 }
 
-/// Begins TLS with the server of `domain`, trusting the system's certificates or exactly those of `ca_file`.
+/// Begins TLS with the server of `domain`, for this protocol (RFC 7301) if it matters, trusting the system's certificates or exactly those of `ca_file`.
 pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     domain: &str,
-    mode: TlsMode,
+    protocol: Option<&[u8]>,
     ca_file: Option<&Path>,
 ) -> Result<Secured<S>, ConnectError> {
     let name = ServerName::try_from(domain.to_owned())
@@ -43,9 +42,7 @@ pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
         .map_err(|error| ConnectError::Tls { cause: error.to_string() })?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    if mode == TlsMode::Direct {
-        config.alpn_protocols = vec![b"xmpp-client".to_vec()];
-    }
+    config.alpn_protocols = protocol.into_iter().map(<[u8]>::to_vec).collect();
     let stream =
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| explain(&error, domain))?;
     let (_, session) = stream.get_ref();

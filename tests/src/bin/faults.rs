@@ -29,6 +29,8 @@ enum Way {
     Tcp,
     /// TLS at once.
     Tls,
+    /// WebSocket within TLS.
+    Ws,
 }
 
 #[tokio::main]
@@ -55,6 +57,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let transport = match arguments.transport {
         Way::Tcp => Transport::StartTls,
         Way::Tls => Transport::Direct,
+        Way::Ws => Transport::WebSocket,
     };
     eprintln!("seed {seed}");
     let plan =

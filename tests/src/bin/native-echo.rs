@@ -46,6 +46,7 @@ async fn main() -> Result<()> {
         tls: if arguments.direct { TlsMode::Direct } else { TlsMode::StartTls },
         ca_file: Some(arguments.ca_file),
         allow_plain: arguments.allow_plain,
+        websocket: None,
         ping_interval: Duration::from_mins(3),
     });
     let mut sent = 0_u64;

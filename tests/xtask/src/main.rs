@@ -90,13 +90,15 @@ Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does
         /// How many accounts share that
         #[arg(long, default_value_t = 8)]
         accounts: u32,
-        /// How connections reach the server: tcp or tls
+        /// How connections reach the server: tcp, tls or ws
         #[arg(long, default_value = "tcp")]
         transport: String,
         /// What decides about faults; a new one each time, unless given
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Write the pages of docs/ anew, from the contract and the host's tables
+    Docs,
     /// Measure the echo plugin beside the same bot without a plugin host
     #[command(after_help = "Examples:
   cargo xtask bench
@@ -119,6 +121,7 @@ fn main() -> ExitCode {
         Task::Test => test::run_all(),
         Task::Api { row, server, json } => api(row, server, json),
         Task::Faults { cuts, accounts, transport, seed } => faults(cuts, accounts, transport, seed),
+        Task::Docs => docs(),
         Task::Bench { json } => bench(json),
     };
     match done {
@@ -161,6 +164,11 @@ fn faults(cuts: u32, accounts: u32, transport: String, seed: Option<u64>) -> any
         arguments.extend(["--seed".to_owned(), seed.to_string()]);
     }
     Err(run::replace_by(&workspace::program("faults"), arguments))
+}
+
+fn docs() -> anyhow::Result<()> {
+    build::programs()?;
+    Err(run::replace_by(&workspace::program("docs"), None::<&str>))
 }
 
 fn bench(json: bool) -> anyhow::Result<()> {

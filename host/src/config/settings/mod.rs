@@ -28,6 +28,8 @@ pub struct Settings(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     given: BTreeMap<String, Value>,
+    /// What plugins made the default of settings that the host has.
+    defaults: BTreeMap<String, Value>,
     effective: Effective,
 }
 
@@ -149,10 +151,15 @@ impl Settings {
         if rule.is_some_and(|rule| rule.role == Role::Secret) {
             return None;
         }
-        match self.0.given.get(key) {
+        match self.0.given.get(key).or_else(|| self.0.defaults.get(key)) {
             Some(given) => Some(given.clone()).filter(|value| !value.is_null()),
             None => rule?.default_value(),
         }
+    }
+
+    /// What was given for a key, whether the host knows it or not.
+    pub fn given(&self, key: &str) -> Option<&Value> {
+        self.0.given.get(key)
     }
 
     /// The same with one changed. Whether whoever asks may change it is asked elsewhere; see [`Settings::operator_only`].
@@ -162,7 +169,15 @@ impl Settings {
         Self::check(key, &value)?;
         let mut given = self.0.given.clone();
         given.insert(key.to_owned(), value);
-        Self::new(given, key)
+        Self::new(given, self.0.defaults.clone(), key)
+    }
+
+    /// The same with another default for a setting that the host has; what was given goes on to win.
+    pub fn with_default(&self, key: &str, value: Value) -> Result<Self, SettingError> {
+        Self::check(key, &value)?;
+        let mut defaults = self.0.defaults.clone();
+        defaults.insert(key.to_owned(), value);
+        Self::new(self.0.given.clone(), defaults, key)
     }
 
     /// Whether this value may be given for this key.
@@ -178,12 +193,17 @@ impl Settings {
             .map_err(|reason| SettingError::Wrong { key: key.to_owned(), reason })
     }
 
-    fn new(given: BTreeMap<String, Value>, key: &str) -> Result<Self, SettingError> {
-        if given.len() > MOST_SETTINGS {
+    fn new(given: BTreeMap<String, Value>, defaults: BTreeMap<String, Value>, key: &str) -> Result<Self, SettingError> {
+        if given.len() > MOST_SETTINGS || defaults.len() > MOST_SETTINGS {
             return Err(SettingError::TooMany);
         }
         let all = SETTINGS.iter().map(|rule| {
-            let value = given.get(rule.key).cloned().or_else(|| rule.default_value()).unwrap_or(Value::Null);
+            let value = given
+                .get(rule.key)
+                .or_else(|| defaults.get(rule.key))
+                .cloned()
+                .or_else(|| rule.default_value())
+                .unwrap_or(Value::Null);
             (rule.key.to_owned(), value)
         });
         let mut effective: Effective = serde_json::from_value(Value::Object(all.collect()))
@@ -191,7 +211,7 @@ impl Settings {
         if effective.prebind {
             effective.authentication = Authentication::Prebind;
         }
-        Ok(Self(Arc::new(Inner { given, effective })))
+        Ok(Self(Arc::new(Inner { given, defaults, effective })))
     }
 
     /// Whether the host has a setting of this key.
@@ -221,7 +241,8 @@ impl Settings {
 impl Default for Settings {
     fn default() -> Self {
         static DEFAULT: LazyLock<Settings> = LazyLock::new(|| {
-            Settings::new(BTreeMap::new(), "").expect("a test reads the table's defaults into the typed settings")
+            Settings::new(BTreeMap::new(), BTreeMap::new(), "")
+                .expect("a test reads the table's defaults into the typed settings")
         });
         DEFAULT.clone()
     }
@@ -237,7 +258,7 @@ impl Deref for Settings {
 
 impl PartialEq for Settings {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.given == other.0.given
+        Arc::ptr_eq(&self.0, &other.0) || (self.0.given == other.0.given && self.0.defaults == other.0.defaults)
     }
 }
 
@@ -294,6 +315,16 @@ mod tests {
         assert_eq!((before.nickname.as_deref(), before.priority), (None, 0));
         assert_eq!(after.with("nickname", Value::Null).unwrap().nickname, None);
         assert_ne!(before, after);
+    }
+
+    /// Row 116.
+    #[test]
+    fn another_default_gives_way_to_what_is_given() {
+        let settings = Settings::default().with_default("nickname", json!("offered")).unwrap();
+        assert_eq!((settings.nickname.as_deref(), settings.get("nickname")), (Some("offered"), Some(json!("offered"))));
+        let settings = settings.with("nickname", json!("given")).unwrap();
+        assert_eq!(settings.with_default("nickname", json!("again")).unwrap().nickname.as_deref(), Some("given"));
+        assert!(Settings::default().with_default("priority", json!("high")).is_err());
     }
 
     #[test]

@@ -242,6 +242,127 @@ mod tests {
         }
     }
 
+    /// The settings that the API lists, with their defaults.
+    const LISTED: &[(&str, &str)] = &[
+        ("authentication", "\"login\""),
+        ("prebind", "false"),
+        ("auto_login", "true"),
+        ("auto_reconnect", "true"),
+        ("keepalive", "true"),
+        ("jid", "null"),
+        ("password", "null"),
+        ("nickname", "null"),
+        ("bosh_service_url", "null"),
+        ("websocket_url", "null"),
+        ("credentials_url", "null"),
+        ("prebind_url", "null"),
+        ("sid", "null"),
+        ("rid", "null"),
+        ("priority", "0"),
+        ("default_state", "\"online\""),
+        ("csi_waiting_time", "0"),
+        ("ping_interval", "180"),
+        ("allow_non_roster_messaging", "false"),
+        ("allow_contact_requests", "true"),
+        ("auto_subscribe", "false"),
+        ("message_carbons", "true"),
+        ("message_archiving", "null"),
+        ("archived_messages_page_size", "50"),
+        ("message_archiving_timeout", "20000"),
+        ("allow_muc", "true"),
+        ("muc_instant_rooms", "true"),
+        ("auto_join_rooms", "[]"),
+        ("auto_join_private_chats", "[]"),
+        ("auto_join_on_invite", "false"),
+        ("muc_nickname_from_jid", "false"),
+        ("muc_history_max_stanzas", "null"),
+        ("expose_rid_and_sid", "false"),
+        ("strict_plugin_dependencies", "false"),
+        ("whitelisted_plugins", "[]"),
+        ("blacklisted_plugins", "[]"),
+        ("allow_bookmarks", "true"),
+        ("debug", "false"),
+    ];
+
+    /// Those of them that are kept for a front end.
+    const KEPT: &[(&str, &str)] = &[
+        ("allow_otr", "true"),
+        ("auto_list_rooms", "false"),
+        ("hide_muc_server", "false"),
+        ("i18n", "null"),
+        ("show_controlbox_by_default", "false"),
+        ("play_sounds", "false"),
+        ("hide_offline_users", "false"),
+        ("roster_groups", "false"),
+    ];
+
+    /// Those that the API's other words ask for.
+    const ADDED: &[(&str, &str)] = &[("archived_messages_limit", "1000"), ("command_prefix", "\"!\"")];
+
+    /// Nobody reads these yet: what they decide about is still to come.
+    const WITHOUT_EFFECT_YET: &[&str] = &[
+        "allow_bookmarks",
+        "authentication",
+        "auto_reconnect",
+        "bosh_service_url",
+        "credentials_url",
+        "csi_waiting_time",
+        "keepalive",
+        "prebind_url",
+        "rid",
+        "sid",
+        "websocket_url",
+    ];
+
+    #[test]
+    fn the_table_is_what_the_api_lists() {
+        let listed: Vec<_> = LISTED.iter().chain(KEPT).chain(ADDED).collect();
+        for (key, default) in &listed {
+            assert_eq!(setting(key).map(|rule| rule.default), Some(*default), "{key}");
+        }
+        for rule in SETTINGS {
+            assert!(listed.iter().any(|(key, _)| *key == rule.key), "{} is not listed", rule.key);
+            let is_kept = KEPT.iter().any(|(key, _)| *key == rule.key);
+            assert_eq!(rule.role == Role::Data, is_kept, "{}", rule.key);
+        }
+    }
+
+    /// All Rust of the host that is no test, but for the settings themselves.
+    fn product(folder: &std::path::Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() && !matches!(name.as_str(), "tests" | "settings") {
+                product(&path, text);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && name != "tests.rs" {
+                text.push_str(
+                    std::fs::read_to_string(&path).unwrap().split("#[cfg(test)]\nmod tests {").next().unwrap(),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn each_setting_with_an_effect_is_read_somewhere() {
+        let mut text = String::new();
+        product(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
+        let is_read = |key: &str| {
+            let read = format!(".{key}");
+            text.match_indices(&read).any(|(at, _)| {
+                !text[at + read.len()..].starts_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '('))
+            })
+        };
+        for rule in SETTINGS.iter().filter(|rule| rule.role != Role::Data) {
+            // The account's own keys, and the older form of another one, are read where settings are.
+            let elsewhere = matches!(rule.key, "jid" | "password" | "prebind");
+            assert!(
+                elsewhere || WITHOUT_EFFECT_YET.contains(&rule.key) || is_read(rule.key),
+                "nobody reads {}",
+                rule.key
+            );
+        }
+    }
+
     #[test]
     fn connection_credentials_policy_and_exposure_are_the_operators() {
         for key in [

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{AccountConfig, LinkSettings, PasswordSource, Settings, TlsMode};
+use crate::config::{AccountConfig, LinkSettings, PasswordSource, TlsMode};
 use crate::permissions::Grants;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
@@ -20,6 +20,7 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
             tls: TlsMode::Direct,
             ca_file: None,
             allow_plain: false,
+            websocket: None,
             ping_interval: Duration::from_mins(3),
         },
         settings: Settings::default(),
@@ -34,8 +35,9 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
         wasi: false,
         warnings: Vec::new(),
     };
+    let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
     let account = account::Account::start(account, crate::store::Store::in_memory());
-    Instance::new(&admitted, Arc::clone(account.shared()), Arc::default())
+    Instance::new(&admitted, settings, Arc::clone(account.shared()), Arc::default())
 }
 
 #[tokio::test]

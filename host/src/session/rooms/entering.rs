@@ -17,7 +17,7 @@ impl Session {
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
         let presence = if self.status.value.is_hidden() {
-            PresenceOut { to: Some(address.into()), ..PresenceOut::default() }
+            PresenceOut { to: Some(address.into()), caps: Some(self.disco.own.caps()), ..PresenceOut::default() }
         } else {
             self.presence_to(Some(address.into()))
         };

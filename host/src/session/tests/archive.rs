@@ -10,7 +10,11 @@ type Page = Receiver<Result<ArchivePage, CallError>>;
 
 fn disco(category: &str, features: &[&str]) -> Disco {
     let identity = Identity { category: category.to_owned(), kind: "text".to_owned(), name: None, lang: None };
-    Disco { identities: vec![identity], features: features.iter().map(|var| (*var).to_owned()).collect() }
+    Disco {
+        identities: vec![identity],
+        features: features.iter().map(|var| (*var).to_owned()).collect(),
+        forms: Vec::new(),
+    }
 }
 
 /// Answers the last question of what somebody is.

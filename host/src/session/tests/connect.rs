@@ -8,8 +8,8 @@ const BEFORE_ROSTER: [&str; 8] = [
     "connected",
     "connfeedback",
     "statusInitialized",
-    "> ask disco",
-    "> ask disco",
+    "> ask disco of example.org",
+    "> ask disco of bot@example.org",
     "discoInitialized",
     "rosterInitialized",
     "> ask roster",
@@ -95,19 +95,6 @@ fn every_promise_of_the_host_comes_true_on_connecting() {
 }
 
 #[test]
-fn the_server_says_what_it_can_once() {
-    let mut desk = Desk::connected(Settings::default());
-    for expected in [2, 2] {
-        let id = desk.asked_of("example.org", |ask| matches!(ask, Ask::DiscoInfo { .. }));
-        let features = vec!["urn:a".to_owned(), "urn:b".to_owned()];
-        let disco = stanza::Disco { identities: Vec::new(), features };
-        desk.answer(Some("example.org"), id, Ok(Body::Disco(disco)));
-        assert_eq!(desk.count("serviceDiscovered"), expected);
-        desk.bind();
-    }
-}
-
-#[test]
 fn a_stream_that_is_resumed_loses_nothing() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
@@ -154,8 +141,8 @@ fn a_stream_that_could_not_be_resumed_is_built_up_anew() {
             "contactStatusChanged",
             "reconnected",
             "connfeedback",
-            "> ask disco",
-            "> ask disco",
+            "> ask disco of example.org",
+            "> ask disco of bot@example.org",
             "> ask roster"
         ]
     );

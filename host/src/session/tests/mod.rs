@@ -4,8 +4,10 @@ mod again;
 mod archive;
 mod cards;
 mod chats;
+mod commands;
 mod connect;
 mod contacts;
+mod disco;
 mod limits;
 mod messages;
 mod presence;
@@ -49,7 +51,7 @@ fn raw(xml: &str) -> RawStanza {
 }
 
 /// The settings, but for these.
-fn settings(values: &[(&str, serde_json::Value)]) -> Settings {
+fn settings(values: &[(&str, Value)]) -> Settings {
     values.iter().fold(Settings::default(), |settings, (key, value)| settings.with(key, value.clone()).unwrap())
 }
 
@@ -67,7 +69,17 @@ fn item(jid: &str, subscription: &str) -> RosterItem {
 }
 
 fn presence(from: &str, kind: PresenceKind) -> Presence {
-    Presence { from: jid(from), kind, show: None, status: None, priority: 0, delay: None, muc: None, avatar: None }
+    Presence {
+        from: jid(from),
+        kind,
+        show: None,
+        status: None,
+        priority: 0,
+        delay: None,
+        muc: None,
+        avatar: None,
+        caps: None,
+    }
 }
 
 fn occupant(nick: &str, kind: PresenceKind, status: &[u16]) -> Presence {
@@ -180,6 +192,10 @@ impl Desk {
                         assert_eq!(case(&event.payload), rule.payload, "what {} carries", event.name);
                     }
                     self.lines.push(event.name.to_string());
+                    self.events.push(event);
+                }
+                Effect::FireFor(instance, event) => {
+                    self.lines.push(format!("{} for {instance}", event.name));
                     self.events.push(event);
                 }
                 Effect::Answer(due) => due.give(),
@@ -303,7 +319,7 @@ fn line(stanza: &Outgoing) -> String {
             words.join(" ")
         }
         Outgoing::Ask { ask: Ask::Roster { .. }, .. } => "> ask roster".to_owned(),
-        Outgoing::Ask { ask: Ask::DiscoInfo { .. }, .. } => "> ask disco".to_owned(),
+        Outgoing::Ask { to: Some(to), ask: Ask::DiscoInfo { .. }, .. } => format!("> ask disco of {to}"),
         Outgoing::Ask { ask: Ask::EnableCarbons, .. } => "> ask carbons".to_owned(),
         Outgoing::Ask { ask, .. } => format!("> ask {ask:?}"),
         Outgoing::Reply { reply, .. } => format!("> reply {reply:?}"),

@@ -102,8 +102,9 @@ fn every_request_is_answered() {
     assert_eq!(ask(&mut desk, Query::Ping), Reply::Done);
     assert_eq!(ask(&mut desk, Query::Version), Reply::Version);
     assert_eq!(ask(&mut desk, Query::Time), Reply::Time(desk.now));
-    assert_eq!(ask(&mut desk, Query::DiscoItems { node: node.clone() }), Reply::NoItems { node: node.clone() });
+    assert_eq!(ask(&mut desk, Query::DiscoItems { node: None }), Reply::NoItems { node: None });
     let refuse = |condition| Reply::Refuse { kind: "cancel", condition };
+    assert_eq!(ask(&mut desk, Query::DiscoItems { node: node.clone() }), refuse("item-not-found"));
     assert_eq!(ask(&mut desk, Query::DiscoInfo { node }), refuse("item-not-found"));
     assert_eq!(ask(&mut desk, Query::Other), refuse("service-unavailable"));
     match ask(&mut desk, Query::DiscoInfo { node: None }) {

@@ -181,6 +181,14 @@ pub enum ConnectError {
         /// What was wrong.
         cause: String,
     },
+    /// What answers there speaks no XMPP over WebSocket (RFC 7395).
+    #[error("{url} does not speak XMPP over WebSocket ({cause}); check websocket_url")]
+    NoWebSocket {
+        /// Which address.
+        url: String,
+        /// What was wrong.
+        cause: String,
+    },
     /// The server hung up in the middle.
     #[error("the server hung up during the log-in; its log may say why")]
     HungUp,
@@ -222,6 +230,7 @@ impl ConnectError {
             | Self::Elsewhere { .. }
             | Self::NotBound { .. }
             | Self::NotXmpp { .. }
+            | Self::NoWebSocket { .. }
             | Self::HungUp => false,
         }
     }

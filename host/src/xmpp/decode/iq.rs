@@ -9,8 +9,8 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
-use super::{archive, bare_jid_attribute, is_own_account, stanza_error};
-use crate::stanza::{Answer, Body, Disco, Identity, Incoming, MAM, Query, Request, RosterItem};
+use super::{archive, bare_jid_attribute, is_own_account, jid_attribute, stanza_error};
+use crate::stanza::{Answer, Body, Disco, Field, Form, Identity, Incoming, MAM, Query, Request, RosterItem};
 use crate::xmpp::card;
 use crate::xmpp::raw::RawStanza;
 
@@ -93,6 +93,11 @@ fn body(payload: &Element) -> Body {
             Err(_) => Body::OversizedCard,
         };
     }
+    if payload.is("query", ns::DISCO_ITEMS) {
+        // A node belongs to whoever made it; entities of their own have none.
+        let items = payload.children().filter(|item| item.is("item", ns::DISCO_ITEMS) && item.attr("node").is_none());
+        return Body::Items(items.filter_map(|item| jid_attribute(item, "jid")).collect());
+    }
     Body::Other
 }
 
@@ -148,5 +153,29 @@ fn disco(payload: &Element) -> Disco {
             })
             .collect(),
         features: children("feature").filter_map(|feature| feature.attr("var").map(str::to_owned)).collect(),
+        // XEP-0128, section 2: whatever is not a result is no statement about the entity.
+        forms: payload
+            .children()
+            .filter(|form| form.is("x", ns::DATA_FORMS) && form.attr("type") == Some("result"))
+            .map(form)
+            .collect(),
     }
+}
+
+fn form(form: &Element) -> Form {
+    let fields: Vec<Field> = form
+        .children()
+        .filter(|field| field.is("field", ns::DATA_FORMS))
+        .filter_map(|field| {
+            let values = field.children().filter(|value| value.is("value", ns::DATA_FORMS)).map(Element::text);
+            Some(Field {
+                var: field.attr("var")?.to_owned(),
+                kind: field.attr("type").map(str::to_owned),
+                values: values.collect(),
+            })
+        })
+        .collect();
+    // XEP-0068: only a hidden field of this name says what the form is about.
+    let named = fields.iter().find(|field| field.var == "FORM_TYPE" && field.kind.as_deref() == Some("hidden"));
+    Form { form_type: named.and_then(|field| field.values.first().cloned()), fields }
 }

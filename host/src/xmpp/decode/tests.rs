@@ -577,7 +577,7 @@ fn answers_say_what_the_house_understands_and_keep_the_rest() {
     assert_eq!((version.as_deref(), items.len()), (Some("3"), 1));
     let disco = "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='server' type='im' \
                  xml:lang='en'/><feature var='urn:x'/><odd/></query>";
-    let Ok(Body::Disco(Disco { identities, features })) = answer("type='result'", disco).outcome else { panic!() };
+    let Ok(Body::Disco(Disco { identities, features, .. })) = answer("type='result'", disco).outcome else { panic!() };
     assert_eq!((identities[0].kind.as_str(), identities[0].lang.as_deref()), ("im", Some("en")));
     assert_eq!(features, ["urn:x"]);
     let card = answer("type='result'", "<vCard xmlns='vcard-temp'><FN>x</FN></vCard>");
@@ -688,4 +688,45 @@ proptest! {
             Incoming::Presence(_) | Incoming::Answer(_) | Incoming::Refused(_) => {}
         }
     }
+}
+
+#[test]
+fn presence_claims_what_its_sender_can_do() {
+    let c = |attributes: &str| {
+        presence("from='a@b/c'", &format!("<c xmlns='http://jabber.org/protocol/caps' {attributes}/>")).caps
+    };
+    let caps = c("hash='sha-1' node='urn:n' ver='v'").unwrap();
+    assert_eq!((&*caps.hash, &*caps.node, &*caps.ver), ("sha-1", "urn:n", "v"));
+    assert!(c("node='urn:n' ver='v'").is_none(), "the older form");
+    assert!(c("hash='sha-1' node='urn:n' ver=''").is_none());
+    assert!(presence("from='a@b/c'", "").caps.is_none());
+}
+
+#[test]
+fn forms_in_disco_are_those_that_are_results() {
+    let field = "<field var='FORM_TYPE' type='hidden'><value>urn:f</value></field><field var='a'><value>1</value>\
+                 <value/></field><field><value>nameless</value></field>";
+    let disco = format!(
+        "<query xmlns='http://jabber.org/protocol/disco#info'><feature var='urn:a'/><feature/><x \
+         xmlns='jabber:x:data' type='result'>{field}</x><x xmlns='jabber:x:data' type='form'>{field}</x><x \
+         xmlns='jabber:x:data' type='result'><field var='FORM_TYPE'><value>urn:f</value></field></x></query>"
+    );
+    let Incoming::Answer(answer) = iq("type='result'", &disco) else { panic!() };
+    let Ok(Body::Disco(Disco { features, forms, .. })) = answer.outcome else { panic!() };
+    assert_eq!(features, ["urn:a"]);
+    assert_eq!(forms.len(), 2);
+    assert_eq!(forms[0].form_type.as_deref(), Some("urn:f"));
+    assert_eq!(
+        (forms[0].fields[1].var.as_str(), &forms[0].fields[1].values[..]),
+        ("a", &["1".into(), String::new()][..])
+    );
+    assert_eq!(forms[1].form_type, None, "only a hidden field says what a form is about");
+}
+
+#[test]
+fn items_are_those_with_an_address_and_no_node() {
+    let items = "<query xmlns='http://jabber.org/protocol/disco#items'><item jid='muc.b'/><item jid='x.b' node='n'/>\
+                 <item jid='@@'/><item/></query>";
+    let Incoming::Answer(answer) = iq("type='result'", items) else { panic!() };
+    assert_eq!(answer.outcome, Ok(Body::Items(vec![jid("muc.b")])));
 }

@@ -3,7 +3,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::CallError;
-use crate::stanza::{ArchivePreferences, ArchiveQuery, Cursor, Hint, Identity, Incoming, Reactions, ReplyTo};
+use crate::stanza::{
+    ArchivePreferences, ArchiveQuery, Caps, Cursor, Field, Hint, Identity, Incoming, Reactions, ReplyTo,
+};
 use crate::xmpp::RawStanza;
 use crate::xmpp::decode::decode;
 use crate::xmpp::peer::jid;
@@ -148,6 +150,7 @@ fn answers() {
             lang: Some("en".to_owned()),
         }],
         features: vec!["urn:xmpp:ping".to_owned()],
+        forms: Vec::new(),
     };
     same(
         &replied(Reply::Disco { node: Some("n".to_owned()), disco }),
@@ -306,4 +309,25 @@ proptest! {
         prop_assert_eq!((read.body, read.subject, read.thread), (draft.body, draft.subject, draft.thread));
         prop_assert_eq!(read.extensions, extensions);
     }
+}
+
+#[test]
+fn presence_carries_what_the_account_can_do() {
+    let caps = Caps { hash: "sha-1".to_owned(), node: "urn:n".to_owned(), ver: "v".to_owned() };
+    let out = PresenceOut { caps: Some(Arc::new(caps)), ..PresenceOut::default() };
+    same(
+        &xml(Outgoing::Presence(out)),
+        "<presence xmlns='jabber:client'><priority>0</priority><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:n' \
+         ver='v'/></presence>",
+    );
+    assert!(asked(Ask::DiscoItems).contains("<query xmlns='http://jabber.org/protocol/disco#items'"));
+}
+
+#[test]
+fn forms_are_written_as_results() {
+    let field = Field { var: "a".to_owned(), kind: Some("hidden".to_owned()), values: vec!["1 < 2".to_owned()] };
+    let disco = Disco { forms: vec![Form { form_type: None, fields: vec![field] }], ..Disco::default() };
+    assert!(replied(Reply::Disco { node: None, disco }).contains(
+        "<x xmlns='jabber:x:data' type='result'><field type='hidden' var='a'><value>1 &lt; 2</value></field></x>"
+    ));
 }

@@ -6,7 +6,7 @@ use super::lost::Lost;
 use super::mend;
 
 /// The most bytes of one stanza; a roster of 50,000 contacts fits.
-pub(super) const MAX_BYTES: usize = 10 * 1024 * 1024;
+pub(in crate::xmpp) const MAX_BYTES: usize = 10 * 1024 * 1024;
 /// How deep a stanza may nest. Trees are built and dropped recursively, and an overflow of the stack ends the process.
 pub(super) const MAX_DEPTH: usize = 64;
 /// How many elements and how many attributes a stanza may have: each costs hundreds of bytes once it is parsed.
@@ -289,6 +289,28 @@ impl Sieve {
         self.held.shrink_to(super::KEEP);
         self.seen = Seen::default();
         self.at = At::Text;
+    }
+}
+
+/// Cuts what this end writes into its elements, the stream's header and footer included.
+#[derive(Debug, Default)]
+pub(in crate::xmpp) struct Cutter {
+    sieve: Sieve,
+    whole: Vec<u8>,
+}
+
+impl Cutter {
+    /// Takes what was written and gives each element as soon as it is whole.
+    pub(in crate::xmpp) fn cut(&mut self, bytes: &[u8], mut take: impl FnMut(&str)) -> Result<(), Lost> {
+        // An element ends with a tag, and a tag with this byte; most that end with it are not whole yet.
+        for piece in bytes.split_inclusive(|byte| *byte == b'>') {
+            self.sieve.push(piece, &mut self.whole)?;
+            if !self.whole.is_empty() {
+                take(std::str::from_utf8(&self.whole).map_err(|_| Lost::Unreadable)?);
+                self.whole.clear();
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod archive;
 mod chats;
+mod commands;
 mod connection;
 mod contacts;
+mod disco;
 mod user;
 mod vcard;
 
@@ -28,14 +30,17 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "archive" => archive::call(n, function, args).await,
         "chats" => chats::call(function, args).await,
         "chatviews" => chats::call_views(function, args),
+        "commands" => commands::call(n, function, args).await,
         "connection" => connection::call(function).await,
         "contacts" => contacts::call(function, args).await,
+        "disco" => disco::call(function, args).await,
         "listen" => call_listen(n, function, args),
         "log" => call_log(function, args),
         "promises" => call_promises(function, args).await,
         "rooms" => call_rooms(function, args).await,
         "settings" => call_settings(function, args).await,
         "timers" => call_timers(n, function, args).await,
+        "tokens" => call_tokens(function, args),
         "user" => user::call(function, args).await,
         "vcard" => vcard::call(function, args).await,
         "deed" => deed(n, function, args).await,
@@ -242,6 +247,13 @@ async fn call_timers(n: u64, function: &str, args: &Value) -> Result<Value> {
     };
     SET.with_borrow_mut(|set| set.insert(n, Set::Timer(timer)));
     Ok(Value::Null)
+}
+
+fn call_tokens(function: &str, args: &Value) -> Result<Value> {
+    match function {
+        "get" => Ok(option(tokens::get(text(args, "name")?)?, |token| token.as_str().into())),
+        _ => Err(unknown(function)),
+    }
 }
 
 /// More than one call, for limits.

@@ -137,8 +137,10 @@ fn native(home: &mut Home, account: &Account, server: Server<'_>) -> Result<Prog
     home.add_account("main", account, server)?;
     let mut command = Command::new(plugins::program("native-echo")?);
     command.arg("--jid").arg(account.jid.as_str()).arg("--password-file").arg(home.password_file("main"));
-    let (Server::StartTls(port, certificate) | Server::Direct(port, certificate) | Server::Plain(port, certificate)) =
-        server;
+    let (Server::StartTls(port, certificate)
+    | Server::Direct(port, certificate)
+    | Server::Plain(port, certificate)
+    | Server::WebSocket(port, certificate)) = server;
     command.arg("--port").arg(port.to_string()).arg("--ca-file").arg(&certificate.certificate_file);
     if !matches!(server, Server::StartTls(..)) {
         command.arg("--direct");

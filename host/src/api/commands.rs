@@ -1,0 +1,34 @@
+//! `commands`: what people say to a plugin by name.
+
+use wasmtime::component::Accessor;
+
+use super::{answer, caller};
+use crate::bindings::parlor::plugin::commands::{Host, HostWithStore};
+use crate::bindings::parlor::plugin::types::Error;
+use crate::error::CallError;
+use crate::plugins::{Context, Grouping};
+use crate::session::{Command, Spoken};
+
+impl Host for Context {}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn add(accessor: &Accessor<T, Self>, name: String, help: String, usage: String) -> Result<(), Error> {
+        answer(add(accessor, Spoken { name, help, usage }).await)
+    }
+
+    async fn remove(accessor: &Accessor<T, Self>, name: String) -> Result<(), Error> {
+        answer(remove(accessor, name).await)
+    }
+}
+
+async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor)?;
+    let (by, plugin) = (instance.id, instance.plugin.clone());
+    instance.account.ask(|answer| Command::AddCommand { by, plugin, spoken, answer }).await
+}
+
+async fn remove<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: String) -> Result<(), CallError> {
+    let (instance, _open) = caller(accessor)?;
+    let plugin = instance.plugin.clone();
+    instance.account.ask(|answer| Command::RemoveCommand { plugin, name, answer }).await
+}

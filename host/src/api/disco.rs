@@ -1,0 +1,138 @@
+//! `disco`: who can do what, this account included.
+
+use std::sync::Arc;
+
+use jid::Jid;
+use jiff::Timestamp;
+use wasmtime::component::Accessor;
+
+use super::{answer, caller, jid, pace, text};
+use crate::bindings::parlor::plugin::disco::{Host, HostWithStore, Identity as WitIdentity, Support};
+use crate::bindings::parlor::plugin::types::{Error, Feature};
+use crate::error::CallError;
+use crate::permissions::{Permission, Target};
+use crate::plugins::{Context, Grouping, Instance};
+use crate::session::Command;
+use crate::stanza::{Disco, Identity};
+
+/// The longest feature, category or kind that is looked for.
+const LONGEST: usize = 1_024;
+
+impl Host for Context {
+    fn own_features_get(&mut self) -> Result<Vec<String>, Error> {
+        self.instance.require(Permission::DiscoOwn, Target::None)?;
+        Ok(self.instance.account.snapshot().own.features.clone())
+    }
+
+    fn own_identities_get(&mut self) -> Result<Vec<WitIdentity>, Error> {
+        self.instance.require(Permission::DiscoOwn, Target::None)?;
+        Ok(self.instance.account.snapshot().own.identities.iter().map(Into::into).collect())
+    }
+}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn own_features_add(accessor: &Accessor<T, Self>, name: String) -> Result<bool, Error> {
+        answer(own(accessor, |by, answer| Command::AddFeature { by, name, answer }).await)
+    }
+
+    async fn own_identities_add(
+        accessor: &Accessor<T, Self>,
+        category: String,
+        kind: String,
+        name: String,
+        lang: Option<String>,
+    ) -> Result<bool, Error> {
+        let identity = Identity { category, kind, name: Some(name).filter(|name| !name.is_empty()), lang };
+        answer(own(accessor, |by, answer| Command::AddIdentity { by, identity, answer }).await)
+    }
+
+    async fn own_identities_clear(accessor: &Accessor<T, Self>) -> Result<(), Error> {
+        answer(own(accessor, |by, answer| Command::ClearIdentities { by, answer }).await)
+    }
+
+    async fn get_identity(
+        accessor: &Accessor<T, Self>,
+        category: String,
+        kind: String,
+        jid: String,
+    ) -> Result<Option<WitIdentity>, Error> {
+        answer(get_identity(accessor, &category, &kind, &jid).await)
+    }
+
+    async fn supports(accessor: &Accessor<T, Self>, feature: String, jid: String) -> Result<Support, Error> {
+        answer(supports(accessor, feature, &jid).await)
+    }
+}
+
+impl From<&Identity> for WitIdentity {
+    fn from(identity: &Identity) -> Self {
+        Self {
+            category: identity.category.clone(),
+            kind: identity.kind.clone(),
+            name: identity.name.clone(),
+            lang: identity.lang.clone(),
+        }
+    }
+}
+
+/// Something that a plugin says of the account. The session checks what it may say.
+async fn own<T: Send + 'static, R>(
+    accessor: &Accessor<T, Grouping>,
+    command: impl FnOnce(crate::plugins::InstanceId, crate::session::Answer<R>) -> Command,
+) -> Result<R, CallError> {
+    let (instance, _open) = caller(accessor)?;
+    instance.require(Permission::DiscoOwn, Target::None)?;
+    let by = instance.id;
+    instance.account.ask(|answer| command(by, answer)).await
+}
+
+async fn get_identity<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    category: &str,
+    kind: &str,
+    entity: &str,
+) -> Result<Option<WitIdentity>, CallError> {
+    let (instance, _open) = caller(accessor)?;
+    instance.require(Permission::DiscoRead, Target::None)?;
+    for (argument, value) in [("category", category), ("kind", kind)] {
+        looked_for(argument, value)?;
+    }
+    let disco = ask(&instance, jid("jid", entity)?).await?;
+    let found = disco.identities.iter().find(|one| one.category == category && one.kind == kind);
+    Ok(found.map(Into::into))
+}
+
+async fn supports<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    feature: String,
+    entity: &str,
+) -> Result<Support, CallError> {
+    let (instance, _open) = caller(accessor)?;
+    instance.require(Permission::DiscoRead, Target::None)?;
+    looked_for("feature", &feature)?;
+    let entity = jid("jid", entity)?;
+    let disco = ask(&instance, entity.clone()).await?;
+    let supported = disco.features.contains(&feature);
+    Ok(Support { supported, feature: supported.then(|| Feature { var: feature, entity: entity.to_string() }) })
+}
+
+fn looked_for(argument: &str, name: &str) -> Result<(), CallError> {
+    if text(argument, name, LONGEST)?.is_empty() {
+        return Err(CallError::invalid(argument, "is empty"));
+    }
+    match name.chars().find(|c| c.is_control()) {
+        Some(c) => Err(CallError::invalid(argument, format!("contains {c:?}, which nothing is called"))),
+        None => Ok(()),
+    }
+}
+
+/// What an entity says of itself: from the snapshot where it is known, which costs no stanza and no hop.
+async fn ask(instance: &Arc<Instance>, entity: Jid) -> Result<Arc<Disco>, CallError> {
+    let known = instance.account.snapshot().known.of(&entity, Timestamp::now()).cloned();
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    pace(instance).await?;
+    let _waits = instance.waits_for_session();
+    instance.account.ask(|answer| Command::Discover { entity, answer }).await
+}

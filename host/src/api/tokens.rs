@@ -1,0 +1,26 @@
+//! `tokens`: those of a BOSH session.
+
+use super::answer;
+use crate::bindings::parlor::plugin::tokens::Host;
+use crate::bindings::parlor::plugin::types::Error;
+use crate::error::CallError;
+use crate::permissions::{Permission, Target};
+use crate::plugins::{Context, Instance};
+
+impl Host for Context {
+    fn get(&mut self, name: String) -> Result<Option<String>, Error> {
+        answer(get(&self.instance, &name))
+    }
+}
+
+fn get(instance: &Instance, name: &str) -> Result<Option<String>, CallError> {
+    instance.require(Permission::TokensRead, Target::None)?;
+    if !matches!(name, "rid" | "sid") {
+        return Err(CallError::invalid("name", "is neither rid nor sid"));
+    }
+    if !instance.account.settings().expose_rid_and_sid {
+        return Ok(None);
+    }
+    // No transport of this version has any.
+    Ok(None)
+}

@@ -1,0 +1,89 @@
+//! Which names of events somebody fires, so that a plugin that listens to another one can be warned about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::event::EventName;
+use crate::nearest;
+use crate::permissions::{EVENTS, table};
+use crate::plugins::PluginId;
+
+/// How many names that nobody declares are remembered; further ones are not warned about.
+const MAX_ASKED: usize = 1_000;
+
+/// The names that plugins declare in their manifests, and those that plugins listen to.
+#[derive(Debug, Default)]
+pub struct Names(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    declared: BTreeSet<String>,
+    /// With the first plugin that listened.
+    asked: BTreeMap<EventName, PluginId>,
+    /// Every plugin had its turn to declare.
+    is_open: bool,
+}
+
+impl Names {
+    /// Held for a moment, and never by the connection.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A plugin fires these.
+    pub(crate) fn declare<'a>(&self, names: impl Iterator<Item = &'a String>) {
+        self.known().declared.extend(names.cloned());
+    }
+
+    /// A plugin listens to this. Whether that is to be warned about now: nobody declares it, and nobody listened before.
+    pub(crate) fn asked_for(&self, name: &EventName, plugin: &PluginId) -> bool {
+        if table::event(name).is_some() {
+            return false;
+        }
+        let mut known = self.known();
+        if known.asked.len() >= MAX_ASKED || known.asked.contains_key(name) {
+            return false;
+        }
+        known.asked.insert(name.clone(), plugin.clone());
+        known.is_open && !known.declared.contains(&**name)
+    }
+
+    /// Every plugin had its turn. Those that are listened to and that nobody declares.
+    pub(crate) fn open(&self) -> Vec<(EventName, PluginId)> {
+        let mut known = self.known();
+        known.is_open = true;
+        let undeclared = known.asked.iter().filter(|(name, _)| !known.declared.contains(&***name));
+        undeclared.map(|(name, plugin)| (name.clone(), plugin.clone())).collect()
+    }
+
+    /// The known name that is nearest to this one.
+    pub(crate) fn nearest(&self, name: &str) -> Option<String> {
+        let known = self.known();
+        let names = EVENTS.iter().map(|rule| rule.name).chain(known.declared.iter().map(String::as_str));
+        nearest::nearest(name, names).map(str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Row 122.
+    #[test]
+    fn a_name_that_nobody_declares_is_warned_about_once() {
+        let names = Names::default();
+        let plugin: PluginId = "echo".parse().unwrap();
+        let ask = |name: &str| names.asked_for(&name.into(), &plugin);
+        assert!(!ask("mesage") && !ask("message") && !ask("own"), "whoever declares it may come later");
+        names.declare([&"own".to_owned()].into_iter());
+        let open: Vec<_> = names.open().into_iter().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(open, ["mesage"]);
+        assert_eq!(names.nearest("mesage").as_deref(), Some("message"));
+        assert!(!ask("mesage"));
+        assert!(ask("other") && !ask("other"));
+        for number in 0..2 * MAX_ASKED {
+            ask(&number.to_string());
+        }
+        assert_eq!(names.known().asked.len(), MAX_ASKED);
+    }
+}

@@ -1,0 +1,264 @@
+//! Commands: what people say to plugins by name, and `help` (API row 127).
+
+mod words;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::Jid;
+
+use crate::error::CallError;
+use crate::event::{Event, Payload};
+use crate::plugins::{InstanceId, PluginId};
+use crate::session::messages::check_text;
+use crate::session::questions::random_id;
+use crate::session::{Effect, Session, Turn};
+use crate::stanza::{Draft, Message, MessageKind, Outgoing};
+
+/// How many commands a plugin may have.
+pub(super) const MAX_COMMANDS: usize = 64;
+/// How many characters a name may have.
+const MAX_NAME: usize = 32;
+/// How long help and usage may be, in bytes.
+const MAX_HELP: usize = 256;
+/// How many arguments are told apart; the last one holds what is left.
+const MAX_ARGS: usize = 256;
+/// How long an answer of the host may be, in bytes.
+const MAX_ANSWER: usize = 8 << 10;
+/// How many answers the host gives at once, and how long it takes to have another one ready.
+pub(super) const ANSWERS: u32 = 5;
+const ANSWER_EVERY: Duration = Duration::from_secs(2);
+/// The host's own command.
+const HELP: &str = "help";
+
+/// A command as a plugin describes it.
+#[derive(Debug, Clone)]
+pub struct Spoken {
+    /// Its name, with the plugin's id before it or not.
+    pub name: String,
+    /// What it does, in one sentence.
+    pub help: String,
+    /// What follows the name; may be empty.
+    pub usage: String,
+}
+
+#[derive(Debug)]
+struct Registered {
+    owner: InstanceId,
+    help: String,
+    usage: String,
+    /// It also goes by its name alone.
+    is_short: bool,
+}
+
+/// Every command of an account, and how many answers the host may give.
+#[derive(Debug)]
+pub(super) struct Commands {
+    all: BTreeMap<PluginId, BTreeMap<String, Registered>>,
+    answers: u32,
+    /// Since when the next answer has been getting ready.
+    since: Duration,
+}
+
+impl Default for Commands {
+    fn default() -> Self {
+        Self { all: BTreeMap::new(), answers: ANSWERS, since: Duration::ZERO }
+    }
+}
+
+impl Commands {
+    fn find(&self, name: &str) -> Option<(&PluginId, &str, &Registered)> {
+        let (plugin, (name, found)) = match name.split_once('.') {
+            Some((plugin, name)) => {
+                let (plugin, own) = self.all.get_key_value(plugin)?;
+                (plugin, own.get_key_value(name)?)
+            }
+            None => self.all.iter().find_map(|(plugin, own)| {
+                let found = own.get_key_value(name).filter(|(_, found)| found.is_short)?;
+                Some((plugin, found))
+            })?,
+        };
+        Some((plugin, name, found))
+    }
+
+    pub(super) fn instance_gone(&mut self, gone: InstanceId) {
+        self.all.retain(|_, own| {
+            own.retain(|_, one| one.owner != gone);
+            !own.is_empty()
+        });
+    }
+
+    /// Whether the host may answer once more.
+    fn may_answer(&mut self, now: Duration) -> bool {
+        let ready = now.saturating_sub(self.since).as_millis() / ANSWER_EVERY.as_millis();
+        self.answers = ANSWERS.min(self.answers.saturating_add(u32::try_from(ready).unwrap_or(ANSWERS)));
+        if ready > 0 || self.answers == ANSWERS {
+            self.since = now;
+        }
+        let may = self.answers > 0;
+        self.answers = self.answers.saturating_sub(1);
+        may
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.all.values().map(BTreeMap::len).sum()
+    }
+}
+
+/// The name as it is kept, and whether it came without the plugin's id.
+fn parse_name(plugin: &PluginId, name: &str) -> Result<(String, bool), CallError> {
+    let invalid = |reason: String| Err(CallError::invalid("name", reason));
+    if name.len() > PluginId::MAX_LEN + 1 + 4 * MAX_NAME {
+        return invalid(format!("is longer than {MAX_NAME} characters"));
+    }
+    let (short, is_short) = match name.split_once('.') {
+        Some((before, short)) if before == plugin.as_str() => (short, false),
+        Some(_) => return invalid(format!("begins with another id than this plugin's, {plugin}")),
+        None => (name, true),
+    };
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+    if short.is_empty() || short.chars().count() > MAX_NAME || !short.chars().all(fits) {
+        return invalid(format!("is not 1 to {MAX_NAME} letters, digits, - and _"));
+    }
+    Ok((short.to_lowercase(), is_short))
+}
+
+/// One line that the host may say in this plugin's stead.
+fn check_line(argument: &str, text: &str) -> Result<(), CallError> {
+    check_text(argument, text, MAX_HELP)?;
+    match text.chars().find(|c| c.is_control()) {
+        Some(c) => Err(CallError::invalid(argument, format!("contains {c:?}, and is to be one line"))),
+        None => Ok(()),
+    }
+}
+
+impl Session {
+    pub(super) fn add_command(&mut self, by: InstanceId, plugin: PluginId, spoken: Spoken) -> Result<(), CallError> {
+        let (name, is_short) = parse_name(&plugin, &spoken.name)?;
+        check_line("help", &spoken.help)?;
+        check_line("usage", &spoken.usage)?;
+        if is_short && name == HELP {
+            return Err(CallError::NotOwner(format!("the command {HELP} of the host")));
+        }
+        if is_short
+            && let Some((owner, ..)) = self.commands.find(&name)
+            && *owner != plugin
+        {
+            return Err(CallError::NotOwner(format!("the command {name} of the plugin {owner}")));
+        }
+        let own = self.commands.all.entry(plugin).or_default();
+        if own.len() >= MAX_COMMANDS && !own.contains_key(&name) {
+            return Err(CallError::OverLimit(format!("{MAX_COMMANDS} commands")));
+        }
+        own.insert(name, Registered { owner: by, help: spoken.help, usage: spoken.usage, is_short });
+        Ok(())
+    }
+
+    pub(super) fn remove_command(&mut self, plugin: &PluginId, name: &str) -> Result<(), CallError> {
+        let (name, _) = parse_name(plugin, name)?;
+        let found = self.commands.all.get_mut(plugin).and_then(|own| own.remove(&name));
+        self.commands.all.retain(|_, own| !own.is_empty());
+        found.map(drop).ok_or_else(|| CallError::NotFound(format!("the command {name} of {plugin}")))
+    }
+
+    /// Does what a message says, if it is a command that somebody gives now.
+    pub(super) fn obey(&mut self, message: &Arc<Message>, turn: &mut Turn<'_>) {
+        if self.commands.all.is_empty() || !is_spoken(message) {
+            return;
+        }
+        let prefix = self.settings.command_prefix.as_str();
+        let Some(line) = message.body.as_deref().and_then(|body| body.strip_prefix(prefix)) else { return };
+        if prefix.is_empty() {
+            return;
+        }
+        let (word, rest) = line.split_at(line.find(char::is_whitespace).unwrap_or(line.len()));
+        if word.len() > PluginId::MAX_LEN + 1 + 4 * MAX_NAME {
+            return;
+        }
+        let name = word.to_lowercase();
+        if name == HELP {
+            let wanted = words::split(rest, 1).pop();
+            return self.help(message, wanted.as_deref(), turn);
+        }
+        let Some((_, name, found)) = self.commands.find(&name) else { return };
+        let payload = Payload::Command {
+            name: name.to_owned(),
+            args: words::split(rest, MAX_ARGS),
+            message: Arc::clone(message),
+        };
+        let event = Event { name: self.names.get("command"), at: turn.now, payload };
+        turn.out.push(Effect::FireFor(found.owner, event));
+    }
+
+    /// Says which commands there are, or how one is used, where it was asked. In a room a name that nobody here knows may be
+    /// meant for somebody else.
+    fn help(&mut self, message: &Message, wanted: Option<&str>, turn: &mut Turn<'_>) {
+        let in_room = message.kind == MessageKind::Groupchat;
+        let prefix = &self.settings.command_prefix;
+        let text = match wanted {
+            None => self.list(),
+            Some(wanted) => {
+                let name = wanted.strip_prefix(prefix).unwrap_or(wanted).to_lowercase();
+                match self.commands.find(&name) {
+                    Some((_, _, found)) => {
+                        let space = if found.usage.is_empty() { "" } else { " " };
+                        format!("Usage: {prefix}{name}{space}{}\n{}", found.usage, found.help)
+                    }
+                    None if in_room => return,
+                    None => "There is no command of that name.".to_owned(),
+                }
+            }
+        };
+        if !self.commands.may_answer(self.deadlines.elapsed()) {
+            self.ignored += 1;
+            return;
+        }
+        let (to, kind) = if in_room {
+            (Jid::from(message.from.to_bare()), MessageKind::Groupchat)
+        } else {
+            (message.from.clone(), MessageKind::Chat)
+        };
+        let draft = Draft { body: Some(text.trim_end().to_owned()), ..Draft::default() };
+        turn.send(Outgoing::Message { to, kind, id: random_id(), draft });
+    }
+
+    /// All commands, by name. It does not begin with the prefix: another bot would take it for a command.
+    fn list(&self) -> String {
+        let prefix = &self.settings.command_prefix;
+        let mut lines: Vec<String> = Vec::new();
+        for (plugin, own) in &self.commands.all {
+            lines.extend(own.iter().map(|(name, one)| {
+                let full = if one.is_short { String::new() } else { format!("{plugin}.") };
+                let dash = if one.help.is_empty() { "" } else { " – " };
+                format!("{prefix}{full}{name}{dash}{}", one.help)
+            }));
+        }
+        lines.sort();
+        let mut text = "Commands:".to_owned();
+        for (index, line) in lines.iter().enumerate() {
+            if text.len() + line.len() > MAX_ANSWER {
+                // Writing into a String cannot fail.
+                let _ = write!(text, "\n… and {} more", lines.len() - index);
+                break;
+            }
+            text.push('\n');
+            text.push_str(line);
+        }
+        text
+    }
+}
+
+/// Whether somebody says it now, to this account: no history, no copy, no correction of what may have been done already.
+fn is_spoken(message: &Message) -> bool {
+    let is_said = match message.kind {
+        MessageKind::Chat | MessageKind::Normal => true,
+        // What the room says itself is no command.
+        MessageKind::Groupchat => message.nick.is_some(),
+        MessageKind::Headline | MessageKind::Error => false,
+    };
+    let is_correction = message.extensions.as_ref().is_some_and(|extensions| extensions.replace.is_some());
+    is_said && !message.own && !message.delayed && message.carbon.is_none() && !is_correction
+}

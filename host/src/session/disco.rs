@@ -1,0 +1,263 @@
+//! Who can do what: service discovery (XEP-0030) and entity capabilities (XEP-0115), both ways.
+//!
+//! `own` is what this account says of itself, `known` what others said of themselves, `caps` the hash over either. Here is
+//! the asking: the own server, account and services on connecting, and anybody else when a plugin wants to know.
+
+mod caps;
+mod known;
+mod own;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+use serde_json::json;
+
+use crate::config::Settings;
+use crate::error::CallError;
+use crate::event::Payload;
+use crate::session::questions::MAX_OUTSTANDING;
+use crate::session::{Answer, Session, Turn};
+use crate::stanza::{Disco, Presence, PresenceKind};
+
+#[cfg(test)]
+pub(super) use caps::ver;
+pub use known::KnownDisco;
+#[cfg(test)]
+pub(super) use known::{MAX_CLAIMS, MAX_VERIFIED};
+pub(super) use known::{MAX_ENTITIES, MAX_FEATURES};
+pub(super) use own::Own;
+#[cfg(test)]
+pub(super) use own::{GATHER, MAX_OWN};
+
+/// How many of the server's services are asked on connecting.
+pub(super) const MAX_SERVICES: usize = 64;
+/// How many calls may wait for answers.
+const MAX_WAITERS: usize = 1_024;
+/// The feature of an entity that says what others belong to it.
+const ITEMS: &str = "http://jabber.org/protocol/disco#items";
+
+/// All that one account knows of what others can do, and says of itself.
+#[derive(Debug)]
+pub(super) struct Discovery {
+    pub(super) own: Own,
+    pub(super) known: KnownDisco,
+    /// Who waits for the answer of whom.
+    waiting: HashMap<Jid, Vec<Answer<Arc<Disco>>>>,
+    told: Told,
+}
+
+impl Discovery {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { own: Own::new(settings), known: KnownDisco::default(), waiting: HashMap::new(), told: Told::default() }
+    }
+
+    fn waiters(&self) -> usize {
+        self.waiting.values().map(Vec::len).sum()
+    }
+
+    /// Drops calls that nobody waits for.
+    pub(super) fn forget_abandoned(&mut self) {
+        for waiters in self.waiting.values_mut() {
+            waiters.retain(|answer| !answer.is_abandoned());
+        }
+    }
+
+    /// The stream that could have answered is gone, and what was true on it may not be on the next.
+    pub(super) fn stream_gone(&mut self, turn: &mut Turn<'_>) {
+        for answer in self.waiting.drain().flat_map(|(_, waiters)| waiters) {
+            turn.answer(answer, Err(CallError::Offline));
+        }
+        self.known.forget_entities();
+    }
+
+    /// Nobody was told anything.
+    pub(super) fn forget(&mut self) {
+        self.known = KnownDisco::default();
+        self.told = Told::default();
+    }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [usize; 5] {
+        let [entities, claims, verified] = self.known.sizes();
+        [entities, claims, verified, self.waiters(), self.told.by_entity.len()]
+    }
+}
+
+/// What was told of whom, so that nothing is told twice: as hashes that nobody outside can aim at.
+#[derive(Debug, Default)]
+struct Told {
+    hasher: RandomState,
+    by_entity: HashMap<Jid, HashSet<u64>>,
+    order: VecDeque<Jid>,
+}
+
+impl Told {
+    /// Notes something; `false`: it was told before.
+    fn note(&mut self, entity: &Jid, what: (&str, &str)) -> bool {
+        let hash = self.hasher.hash_one(what);
+        if let Some(told) = self.by_entity.get_mut(entity) {
+            // Whoever says more than this is not repeated any further.
+            return told.len() < 4 * MAX_FEATURES && told.insert(hash);
+        }
+        if self.order.len() >= MAX_ENTITIES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_entity.remove(&oldest);
+        }
+        self.order.push_back(entity.clone());
+        self.by_entity.insert(entity.clone(), HashSet::from([hash]));
+        true
+    }
+}
+
+impl Session {
+    /// What an entity can do, as far as that is known now, without asking anybody.
+    #[expect(dead_code, reason = "for what the host does by itself where an entity can")]
+    pub(super) fn can(&self, entity: &Jid, feature: &str, turn: &Turn<'_>) -> Option<bool> {
+        let disco = self.disco.known.of(entity, turn.now)?;
+        Some(disco.features.iter().any(|known| known == feature))
+    }
+
+    /// On a new stream: the server, which then names its services, and the own account.
+    pub(super) fn discover_server(&mut self, turn: &mut Turn<'_>) {
+        for entity in [self.server(), Jid::from(self.own.to_bare())] {
+            self.disco.known.last(&entity);
+            self.disco.waiting.entry(entity.clone()).or_default();
+            self.ask_disco(entity, turn);
+        }
+    }
+
+    fn server(&self) -> Jid {
+        Jid::from(BareJid::from_parts(None, self.own.domain()))
+    }
+
+    /// API rows 114 and 115: asks, unless it is known.
+    pub(super) fn discover(&mut self, entity: Jid, answer: Answer<Arc<Disco>>, turn: &mut Turn<'_>) {
+        if entity == self.own {
+            return turn.answer(answer, Ok(Arc::clone(self.disco.own.disco())));
+        }
+        if let Some(known) = self.disco.known.of(&entity, turn.now) {
+            let known = Arc::clone(known);
+            return turn.answer(answer, Ok(known));
+        }
+        if !self.is_live() {
+            return turn.answer(answer, Err(CallError::Offline));
+        }
+        if self.disco.waiters() >= MAX_WAITERS {
+            self.disco.forget_abandoned();
+        }
+        if self.disco.waiters() >= MAX_WAITERS {
+            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for answers"))));
+        }
+        if let Some(waiters) = self.disco.waiting.get_mut(&entity) {
+            return waiters.push(answer);
+        }
+        if self.questions.len() >= MAX_OUTSTANDING {
+            let limit = format!("{MAX_OUTSTANDING} IQs wait for answers");
+            return turn.answer(answer, Err(CallError::OverLimit(limit)));
+        }
+        self.disco.waiting.insert(entity.clone(), vec![answer]);
+        self.ask_disco(entity, turn);
+    }
+
+    fn ask_disco(&mut self, entity: Jid, turn: &mut Turn<'_>) {
+        let node = self.disco.known.claim(&entity).map(caps::node);
+        self.ask_info(entity, node, turn);
+    }
+
+    /// Somebody said what it is and can do, or why not.
+    pub(super) fn disco_came(
+        &mut self,
+        entity: &Jid,
+        node: Option<&str>,
+        result: Result<Disco, CallError>,
+        turn: &mut Turn<'_>,
+    ) {
+        let disco = match result {
+            Ok(disco) => disco,
+            // It does not know the node of its own presence, or any longer; it is still there itself.
+            Err(CallError::Stanza(error)) if node.is_some() && error.condition == "item-not-found" => {
+                return self.ask_info(entity.clone(), None, turn);
+            }
+            Err(error) => {
+                for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
+                    turn.answer(answer, Err(error.clone()));
+                }
+                return;
+            }
+        };
+        let disco = self.disco.known.add(entity, disco, turn.now);
+        self.changed = true;
+        for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
+            turn.answer(answer, Ok(Arc::clone(&disco)));
+        }
+        self.note_numbering(entity, &disco.features);
+        self.tell_disco(entity, &disco, turn);
+        if *entity == self.own.to_bare() {
+            self.account_answered(&disco, turn);
+        }
+        if *entity == self.server() {
+            self.ask_carbons(&disco.features, turn);
+            if disco.features.iter().any(|feature| feature == ITEMS) {
+                self.ask_items(entity.clone(), turn);
+            }
+        }
+    }
+
+    /// Once for each feature and entity (API row 50), and likewise for each field of a form (XEP-0128).
+    fn tell_disco(&mut self, entity: &Jid, disco: &Disco, turn: &mut Turn<'_>) {
+        for var in &disco.features {
+            if self.disco.told.note(entity, ("", var)) {
+                let payload = Payload::Feature { var: var.clone(), entity: entity.clone() };
+                self.fire("serviceDiscovered", payload, turn);
+            }
+        }
+        for form in &disco.forms {
+            let form_type = form.form_type.as_deref().unwrap_or_default();
+            for field in &form.fields {
+                // A feature has a name as well; the sign keeps the two apart.
+                if self.disco.told.note(entity, (&format!("<{form_type}"), &field.var)) {
+                    let field = json!({
+                        "entity": entity.as_str(), "form_type": form.form_type, "var": field.var, "type": field.kind,
+                        "value": field.values.first(), "values": field.values,
+                    });
+                    self.fire("discoExtensionFieldDiscovered", Payload::Json(field.to_string()), turn);
+                }
+            }
+        }
+    }
+
+    /// The server named its services: each is asked what it is.
+    pub(super) fn items_came(&mut self, items: Vec<Jid>, turn: &mut Turn<'_>) {
+        let known = [self.server(), Jid::from(self.own.to_bare()), self.own.clone()];
+        let mut asked = HashSet::new();
+        for item in items {
+            if asked.len() >= MAX_SERVICES {
+                self.ignored += 1;
+                return;
+            }
+            if known.contains(&item) || !asked.insert(item.clone()) || self.disco.waiting.contains_key(&item) {
+                continue;
+            }
+            self.disco.known.last(&item);
+            self.disco.waiting.insert(item.clone(), Vec::new());
+            self.ask_disco(item, turn);
+        }
+    }
+
+    /// What presence claims of its sender. A claim costs nothing and is worth nothing until it was compared.
+    pub(super) fn caps_came(&mut self, presence: &mut Presence) {
+        let caps = presence.caps.take();
+        if presence.from.is_bare() || presence.from == self.own {
+            return;
+        }
+        let changed = match presence.kind {
+            PresenceKind::Available => self.disco.known.claimed(&presence.from, caps),
+            PresenceKind::Unavailable => self.disco.known.gone(&presence.from),
+            _ => false,
+        };
+        self.changed |= changed;
+    }
+}

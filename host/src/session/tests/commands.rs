@@ -1,0 +1,237 @@
+//! What people say to plugins by name.
+
+use super::*;
+use crate::plugins::PluginId;
+use crate::session::commands::{ANSWERS, MAX_COMMANDS};
+use crate::stanza::{Carbon, Extensions};
+
+const ROMEO_HOME: &str = "romeo@example.org/home";
+
+/// A plugin that can have commands.
+#[derive(Clone)]
+struct Plugin {
+    id: PluginId,
+    instance: InstanceId,
+}
+
+fn plugin(id: &str) -> Plugin {
+    Plugin { id: id.parse().unwrap(), instance: InstanceId::next() }
+}
+
+impl Desk {
+    fn add(&mut self, plugin: &Plugin, name: &str) -> Result<(), CallError> {
+        self.add_with(plugin, name, "Says it", "[WHAT]")
+    }
+
+    fn add_with(&mut self, plugin: &Plugin, name: &str, help: &str, usage: &str) -> Result<(), CallError> {
+        let (answer, mut receiver) = Answer::channel();
+        let spoken = Spoken { name: name.to_owned(), help: help.to_owned(), usage: usage.to_owned() };
+        self.command(Command::AddCommand { by: plugin.instance, plugin: plugin.id.clone(), spoken, answer });
+        got(&mut receiver).unwrap()
+    }
+
+    fn remove(&mut self, plugin: &Plugin, name: &str) -> Result<(), CallError> {
+        let (answer, mut receiver) = Answer::channel();
+        self.command(Command::RemoveCommand { plugin: plugin.id.clone(), name: name.to_owned(), answer });
+        got(&mut receiver).unwrap()
+    }
+
+    fn say(&mut self, body: &str) {
+        self.message(message(ROMEO_HOME, MessageKind::Chat, body));
+    }
+
+    /// What the host answered since this was last asked, with to whom.
+    fn answers(&mut self) -> Vec<(String, String)> {
+        let sent = std::mem::take(&mut self.sent);
+        let answers = sent.into_iter().filter_map(|stanza| match stanza {
+            Outgoing::Message { to, kind, draft, .. } => Some((format!("{kind} {to}"), draft.body.unwrap())),
+            _ => None,
+        });
+        answers.collect()
+    }
+}
+
+/// Row 127.
+/// Events command.
+#[test]
+fn a_command_goes_to_its_plugin_alone_with_its_arguments_and_its_message() {
+    let mut desk = Desk::connected(Settings::default());
+    let (echo, other) = (plugin("echo"), plugin("other"));
+    desk.add(&echo, "Say").unwrap();
+    desk.add(&other, "shout").unwrap();
+    desk.say("hello");
+    desk.forget();
+    for said in ["!say 'one two' three", "!SAY 'one two' three", "!echo.say 'one two' three"] {
+        desk.say(said);
+        assert_eq!(desk.lines(), ["message".to_owned(), format!("command for {}", echo.instance)]);
+        let Payload::Command { name, args, message } = desk.last("command") else { panic!() };
+        assert_eq!((name.as_str(), args.as_slice()), ("say", &["one two".to_owned(), "three".to_owned()][..]));
+        assert_eq!(message.body.as_deref(), Some(said));
+    }
+    for said in ["say", "! say", "!sayx", "!unknown", "!other.say", "x !say", "", "!", "!.", "!echo.", "!.say"] {
+        desk.say(said);
+        assert_eq!(desk.count("command"), 3, "{said:?}");
+    }
+    desk.say(&format!("!{}", "x".repeat(100_000)));
+    assert!(desk.answers().is_empty());
+}
+
+/// Row 127.
+#[test]
+fn what_is_no_news_or_no_message_of_others_is_no_command() {
+    let mut desk = Desk::connected(Settings::default());
+    let echo = plugin("echo");
+    desk.add(&echo, "say").unwrap();
+    desk.in_room();
+    let direct = || message(ROMEO_HOME, MessageKind::Chat, "!say x");
+    let correction = Extensions { replace: Some("old".to_owned()), ..Extensions::default() };
+    let nothing = [
+        Message { delayed: true, ..direct() },
+        Message { carbon: Some(Carbon::Received), ..direct() },
+        Message { carbon: Some(Carbon::Sent), own: true, ..direct() },
+        Message { own: true, ..direct() },
+        Message { extensions: Some(Box::new(correction)), ..direct() },
+        Message { body: None, subject: Some("!say x".to_owned()), ..direct() },
+        message(ROMEO_HOME, MessageKind::Headline, "!say x"),
+        message(ROMEO_HOME, MessageKind::Error, "!say x"),
+        // Our own echo, the room itself, its subject.
+        message(&format!("{ROOM}/bot"), MessageKind::Groupchat, "!say x"),
+        message(ROOM, MessageKind::Groupchat, "!say x"),
+        Message {
+            body: None,
+            subject: Some("!say x".to_owned()),
+            ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "")
+        },
+        message("other@muc.example.org/juliet", MessageKind::Groupchat, "!say x"),
+    ];
+    for (index, one) in nothing.into_iter().enumerate() {
+        let help = Message { body: one.body.as_ref().map(|_| "!help".to_owned()), ..one.clone() };
+        desk.message(one);
+        desk.message(help);
+        assert_eq!(desk.count("command"), 0, "case {index}");
+        assert!(desk.answers().is_empty(), "case {index}");
+    }
+    desk.message(message(ROMEO_HOME, MessageKind::Normal, "!say x"));
+    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "!say x"));
+    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Chat, "!say x"));
+    assert_eq!(desk.count("command"), 3);
+}
+
+/// Row 127.
+#[test]
+fn a_name_is_one_plugins_and_its_full_name_always_works() {
+    let mut desk = Desk::connected(Settings::default());
+    let (one, two) = (plugin("one"), plugin("two"));
+    desk.add(&one, "say").unwrap();
+    desk.add_with(&one, "say", "Says it anew", "").unwrap();
+    let taken = desk.add(&two, "SAY");
+    assert_eq!(taken, Err(CallError::NotOwner("the command say of the plugin one".to_owned())));
+    assert!(matches!(desk.add(&two, "help"), Err(CallError::NotOwner(what)) if what.contains("host")));
+    assert!(matches!(desk.add(&two, "one.say"), Err(CallError::Invalid { argument, .. }) if argument == "name"));
+    desk.add(&two, "two.say").unwrap();
+    desk.forget();
+    let heard = |desk: &mut Desk, said: &str| {
+        desk.say(said);
+        desk.lines().into_iter().find(|line| line.starts_with("command")).unwrap_or_default()
+    };
+    let goes_to = |plugin: &Plugin| format!("command for {}", plugin.instance);
+    assert_eq!(heard(&mut desk, "!say"), goes_to(&one));
+    assert_eq!(heard(&mut desk, "!one.say"), goes_to(&one));
+    assert_eq!(heard(&mut desk, "!two.say"), goes_to(&two));
+    assert!(matches!(desk.remove(&two, "shout"), Err(CallError::NotFound(_))));
+    assert!(matches!(desk.remove(&two, "one.say"), Err(CallError::Invalid { .. })));
+    desk.remove(&one, "say").unwrap();
+    assert_eq!(heard(&mut desk, "!say"), "");
+    desk.add(&two, "say").unwrap();
+    assert_eq!(heard(&mut desk, "!say"), goes_to(&two));
+    desk.run(|session, _, effects| session.instance_gone(two.instance, effects));
+    assert_eq!(heard(&mut desk, "!two.say"), "");
+    assert_eq!(desk.session.commands.len(), 0, "gone with the instance");
+}
+
+/// Row 127.
+#[test]
+fn what_is_added_is_checked_and_bounded() {
+    let mut desk = Desk::connected(Settings::default());
+    let echo = plugin("echo");
+    let long = "x".repeat(33);
+    for name in ["", "a b", "a!", "a.b", "echo.", ".x", "a\n", "a'", &long, &"x".repeat(1 << 20)] {
+        assert!(matches!(desk.add(&echo, name), Err(CallError::Invalid { argument, .. }) if argument == "name"));
+    }
+    for text in ["a\nb", "a\u{1}", &"x".repeat(257)] {
+        let refused = desk.add_with(&echo, "say", text, "");
+        assert!(matches!(refused, Err(CallError::Invalid { argument, .. }) if argument == "help"));
+        let refused = desk.add_with(&echo, "say", "", text);
+        assert!(matches!(refused, Err(CallError::Invalid { argument, .. }) if argument == "usage"));
+    }
+    for number in 0..MAX_COMMANDS {
+        desk.add(&echo, &format!("c{number}")).unwrap();
+    }
+    assert!(matches!(desk.add(&echo, "more"), Err(CallError::OverLimit(_))));
+    desk.add(&echo, "c0").unwrap();
+    desk.add(&plugin("other"), "more").unwrap();
+}
+
+/// Row 127.
+#[test]
+fn help_is_answered_where_it_was_asked() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.say("!help");
+    assert!(desk.answers().is_empty(), "without commands there is nothing to help with");
+    desk.add_with(&plugin("echo"), "say", "Says it", "WHAT").unwrap();
+    desk.add_with(&plugin("two"), "two.say", "", "").unwrap();
+    desk.in_room();
+    let list = "Commands:\n!say – Says it\n!two.say".to_owned();
+    desk.say("!help");
+    assert_eq!(desk.answers(), [(format!("chat {ROMEO_HOME}"), list.clone())]);
+    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "!HELP "));
+    assert_eq!(desk.answers(), [(format!("groupchat {ROOM}"), list)]);
+    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Chat, "!help !say"));
+    assert_eq!(desk.answers(), [(format!("chat {ROOM}/juliet"), "Usage: !say WHAT\nSays it".to_owned())]);
+    desk.say("!help two.say");
+    assert_eq!(desk.answers()[0].1, "Usage: !two.say");
+    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "!help nobody"));
+    assert!(desk.answers().is_empty(), "in a room it may be meant for another bot");
+    desk.say("!help nobody");
+    assert_eq!(desk.answers()[0].1, "There is no command of that name.");
+}
+
+/// Row 127.
+#[test]
+fn help_is_not_given_without_end() {
+    let mut desk = Desk::connected(Settings::default());
+    for number in 0..MAX_COMMANDS {
+        desk.add_with(&plugin(&format!("p{number}")), &format!("c{number}"), &"x".repeat(256), "").unwrap();
+    }
+    for _ in 0..50 {
+        desk.say("!help");
+    }
+    let answers = desk.answers();
+    assert_eq!(answers.len(), ANSWERS as usize);
+    assert!(answers[0].1.len() < 9_000 && answers[0].1.contains("more"), "{}", answers[0].1.len());
+    desk.wait(2);
+    desk.say("!help");
+    desk.say("!help");
+    assert_eq!(desk.answers().len(), 1);
+    desk.wait(3_600);
+    for _ in 0..50 {
+        desk.say("!help");
+    }
+    assert_eq!(desk.answers().len(), ANSWERS as usize);
+}
+
+/// Settings `command_prefix`.
+#[test]
+fn the_prefix_is_the_owners() {
+    let mut desk = Desk::connected(settings(&[("command_prefix", "bot: ".into())]));
+    desk.add(&plugin("echo"), "say").unwrap();
+    desk.say("!say");
+    assert_eq!(desk.count("command"), 0);
+    desk.say("bot: say x");
+    assert_eq!(desk.count("command"), 1);
+    desk.session.settings_changed(settings(&[("command_prefix", "".into())]));
+    desk.say("say");
+    desk.say("help");
+    assert_eq!(desk.count("command"), 1, "without a prefix there are no commands");
+    assert!(desk.answers().is_empty());
+}

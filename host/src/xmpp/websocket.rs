@@ -1,0 +1,269 @@
+//! XMPP over WebSocket (RFC 7395), as a transport that looks like TCP to what is above it.
+//!
+//! Over TCP a stream is one document; over WebSocket each element is a message of its own, and the stream's header and
+//! footer are elements, too. Here one is made of the other, both ways, so that nothing above knows the difference.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_util::{Sink, Stream};
+use minidom::Element;
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use xmpp_parsers::ns;
+
+use super::connect::{ConnectError, printable};
+use super::intake::{Cutter, MAX_BYTES};
+use crate::config::WebUrl;
+
+/// The elements that begin and end a stream (RFC 7395, section 3.3).
+const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
+/// The longest of them.
+const MAX_FRAMING: usize = 16 * 1024;
+
+/// A stream of XMPP within a WebSocket.
+pub(super) struct WebSocket<S> {
+    socket: WebSocketStream<S>,
+    /// What came, as it would have come over TCP, and how much of it was read.
+    ready: Vec<u8>,
+    taken: usize,
+    /// Cuts what is written into elements.
+    cutter: Cutter,
+    /// Elements that the socket has not taken yet.
+    waiting: VecDeque<Message>,
+    over: bool,
+}
+
+/// Begins with the server of this address, over a connection that is encrypted already.
+pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    url: &WebUrl,
+) -> Result<WebSocket<S>, ConnectError> {
+    let refused = |cause: String| ConnectError::NoWebSocket { url: url.to_string(), cause: printable(&cause) };
+    let mut request = url.to_string().into_client_request().map_err(|error| refused(error.to_string()))?;
+    request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("xmpp"));
+    let limits = WebSocketConfig::default().max_message_size(Some(MAX_BYTES)).max_frame_size(Some(MAX_BYTES));
+    let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(limits)).await;
+    let (socket, _) = opened.map_err(|error| match error {
+        Error::Http(response) => refused(format!("it answers {}", response.status())),
+        other => refused(other.to_string()),
+    })?;
+    Ok(WebSocket {
+        socket,
+        ready: Vec::new(),
+        taken: 0,
+        cutter: Cutter::default(),
+        waiting: VecDeque::new(),
+        over: false,
+    })
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.waiting.is_empty() {
+            ready!(Pin::new(&mut self.socket).poll_ready(cx)).map_err(failure)?;
+            if let Some(message) = self.waiting.pop_front() {
+                Pin::new(&mut self.socket).start_send(message).map_err(failure)?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let bytes = ready!(self.as_mut().poll_fill_buf(cx))?;
+        let amount = bytes.len().min(buf.remaining());
+        buf.put_slice(&bytes[..amount]);
+        self.consume(amount);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncBufRead for WebSocket<S> {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        while this.taken == this.ready.len() && !this.over {
+            this.ready.clear();
+            this.taken = 0;
+            match ready!(Pin::new(&mut this.socket).poll_next(cx)) {
+                Some(Ok(Message::Text(text))) => read_frame(text.as_str(), &mut this.ready)?,
+                Some(Ok(Message::Binary(_))) => return Poll::Ready(Err(invalid("a message that is no text"))),
+                // The library answers pings.
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed | Error::AlreadyClosed)) | None => {
+                    this.over = true;
+                }
+                Some(Err(error)) => return Poll::Ready(Err(failure(error))),
+            }
+        }
+        Poll::Ready(Ok(&this.ready[this.taken..]))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, amount: usize) {
+        self.taken = self.ready.len().min(self.taken + amount);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        // What was cut before has to go first, so that no more than one buffer waits here.
+        ready!(this.poll_drain(cx))?;
+        let waiting = &mut this.waiting;
+        this.cutter
+            .cut(buf, |element| waiting.extend(frame(element).map(Message::text)))
+            .map_err(|why| invalid(&why.to_string()))?;
+        if let Poll::Ready(Err(error)) = this.poll_drain(cx) {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_drain(cx))?;
+        Pin::new(&mut this.socket).poll_flush(cx).map_err(failure)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_drain(cx))?;
+        match ready!(Pin::new(&mut this.socket).poll_close(cx)) {
+            Ok(()) | Err(Error::ConnectionClosed | Error::AlreadyClosed) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(failure(error))),
+        }
+    }
+}
+
+/// What a message says, as it would be said over TCP.
+fn read_frame(text: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    if !text.starts_with('<') {
+        return Err(invalid("a message that does not begin with an element"));
+    }
+    if text.len() <= MAX_FRAMING
+        && text.contains(FRAMING)
+        && let Ok(element) = text.parse::<Element>()
+    {
+        if element.is("open", FRAMING) {
+            out.extend_from_slice(
+                b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'",
+            );
+            for name in ["from", "to", "id", "version"] {
+                if let Some(value) = element.attr(name) {
+                    out.extend_from_slice(format!(" {name}='{}'", escaped(value)).as_bytes());
+                }
+            }
+            out.push(b'>');
+            return Ok(());
+        }
+        if element.is("close", FRAMING) {
+            out.extend_from_slice(b"</stream:stream>");
+            return Ok(());
+        }
+    }
+    out.extend_from_slice(text.as_bytes());
+    Ok(())
+}
+
+/// The message that says what was said as over TCP; none where there is nothing to say.
+fn frame(element: &str) -> Option<String> {
+    let element = element.trim();
+    if element.is_empty() || element.starts_with("<?") {
+        return None;
+    }
+    if element.starts_with("</") {
+        return Some(format!("<close xmlns='{FRAMING}'/>"));
+    }
+    let end = element.find(['>', '/', ' ', '\t', '\n']).unwrap_or(element.len());
+    let (name, rest) = element.split_at(end);
+    let attributes = &rest[..rest.find('>').unwrap_or(rest.len())];
+    if name == "<stream:stream" {
+        // What else the header says are namespaces, which have no meaning here.
+        let said = |name: &str| {
+            let value = attributes.split_once(&format!(" {name}="))?.1;
+            let quote = value.chars().next()?;
+            Some(format!(" {name}={quote}{}{quote}", value[1..].split(quote).next()?))
+        };
+        let (to, from) = (said("to").unwrap_or_default(), said("from").unwrap_or_default());
+        return Some(format!("<open xmlns='{FRAMING}'{to}{from} version='1.0'/>"));
+    }
+    // Each message is a document: what the header declares over TCP has to be said here.
+    let default =
+        if attributes.contains(" xmlns=") { String::new() } else { format!(" xmlns='{}'", ns::JABBER_CLIENT) };
+    let is_prefixed = name.starts_with("<stream:") && !attributes.contains(" xmlns:stream=");
+    let prefix = if is_prefixed { format!(" xmlns:stream='{}'", ns::STREAM) } else { String::new() };
+    Some(format!("{name}{default}{prefix}{rest}"))
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('&', "&amp;").replace('<', "&lt;").replace('\'', "&apos;")
+}
+
+fn failure(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        Error::ConnectionClosed | Error::AlreadyClosed => io::ErrorKind::UnexpectedEof.into(),
+        other => invalid(&other.to_string()),
+    }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("over the WebSocket came {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> String {
+        let mut out = Vec::new();
+        read_frame(text, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_frame_of_a_stream_is_made_of_elements_and_back() {
+        let header = "<stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:client' to='a&apos;b' \
+                      version='1.0'>";
+        assert_eq!(
+            frame(header).unwrap(),
+            "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='a&apos;b' version='1.0'/>"
+        );
+        assert_eq!(frame("</stream:stream>").unwrap(), "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>");
+        assert_eq!(frame("<?xml version='1.0'?>"), None);
+        assert_eq!(
+            read("<open xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\" from=\"a&amp;b\" id='&apos;' version='1.0'/>"),
+            "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='a&amp;b' \
+             id='&apos;' version='1.0'>"
+        );
+        assert_eq!(read("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"), "</stream:stream>");
+    }
+
+    #[test]
+    fn each_element_says_its_namespaces() {
+        assert_eq!(
+            frame("<message to='a'><body>x</body></message>").unwrap(),
+            "<message xmlns='jabber:client' to='a'><body>x</body></message>"
+        );
+        assert_eq!(frame("<r xmlns='urn:xmpp:sm:3'/>").unwrap(), "<r xmlns='urn:xmpp:sm:3'/>");
+        let error = frame("<stream:error><reset xmlns='x'/></stream:error>").unwrap();
+        assert!(error.parse::<Element>().unwrap().is("error", ns::STREAM), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_element_is_refused_and_what_speaks_of_framing_is_not_taken_for_it() {
+        assert!(read_frame("<html", &mut Vec::new()).is_ok());
+        assert!(read_frame(" ", &mut Vec::new()).is_err());
+        assert!(read_frame("captive portal", &mut Vec::new()).is_err());
+        let message = "<message><body>urn:ietf:params:xml:ns:xmpp-framing</body></message>";
+        assert_eq!(read(message), message);
+    }
+}

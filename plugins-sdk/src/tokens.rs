@@ -1,0 +1,18 @@
+//! The tokens of a BOSH session. Reading them needs `tokens.read`, and the operator's setting `expose_rid_and_sid`.
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! # fn example() -> Result<()> {
+//! if let (Some(rid), Some(sid)) = (tokens::get("rid")?, tokens::get("sid")?) {
+//!     info!("session {sid} is at request {rid}");
+//! }
+//! # Ok(()) }
+//! ```
+
+use crate::bindings::parlor::plugin::tokens;
+use crate::error::{Error, Result};
+
+/// The token `rid` or `sid`. None: the connection is no BOSH session, or the operator does not expose them.
+pub fn get(name: impl AsRef<str>) -> Result<Option<String>> {
+    tokens::get(name.as_ref()).map_err(Error::from)
+}

@@ -1,0 +1,21 @@
+//! Writes the pages of `docs/`; `cargo xtask docs` builds and runs this.
+
+use anyhow::{Context, Result};
+use parlor_tests::docs;
+
+#[expect(clippy::print_stderr, reason = "a command shows what it does")]
+fn main() -> Result<()> {
+    let mut written = 0;
+    for (name, text) in docs::pages()? {
+        let path = docs::folder().join(name);
+        let folder = path.parent().context("a page lies in a folder")?;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            continue;
+        }
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        written += 1;
+    }
+    eprintln!("  ✓ {written} pages changed in {}", docs::folder().display());
+    Ok(())
+}

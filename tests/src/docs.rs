@@ -1,0 +1,95 @@
+//! The pages in `docs/`, made from the contract, from the host's tables, and from the sentences of `docs/words.toml`.
+
+mod contract;
+mod tables;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::conformance::root;
+
+/// What stands on top of each page.
+const MADE: &str = "<!-- Made by `cargo xtask docs` from wit/ and the host's tables; a change here is lost. -->\n\n";
+
+/// Sentences, by name.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Words {
+    event: BTreeMap<String, String>,
+    setting: BTreeMap<String, String>,
+}
+
+/// All pages, by their path in `docs/`.
+pub fn pages() -> Result<BTreeMap<String, String>> {
+    let words: Words = toml::from_str(&read("docs/words.toml")?).context("docs/words.toml is not what it should be")?;
+    let interfaces = contract::read()?;
+    let mut pages = BTreeMap::from([
+        ("events.md".to_owned(), tables::events(&words.event)?),
+        ("settings.md".to_owned(), tables::settings(&words.setting)?),
+        ("permissions.md".to_owned(), tables::permissions()),
+        ("errors.md".to_owned(), contract::errors(&interfaces)?),
+    ]);
+    for interface in &interfaces {
+        pages.insert(format!("api/{}.md", interface.name), contract::page(interface));
+    }
+    pages.insert("README.md".to_owned(), index(&interfaces));
+    Ok(pages.into_iter().map(|(name, text)| (name, format!("{MADE}{}\n", text.trim_end()))).collect())
+}
+
+/// Where the pages are.
+pub fn folder() -> PathBuf {
+    root().join("docs")
+}
+
+fn read(path: &str) -> Result<String> {
+    std::fs::read_to_string(root().join(path)).with_context(|| format!("cannot read {path}"))
+}
+
+fn index(interfaces: &[contract::Interface]) -> String {
+    let mut text = "# The private API\n\nWhat a plugin can hear, call and be told.\n\n".to_owned();
+    text += "- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
+    text += "- [Errors](errors.md)\n\nThe groupings:\n\n";
+    for interface in interfaces {
+        let first = interface.docs.lines().next().unwrap_or_default();
+        let _ = writeln!(text, "- [{name}](api/{name}.md): {first}", name = interface.name);
+    }
+    text += "\nThe Rust SDK has the same groupings as modules, with examples that are compiled: ";
+    text + "`cargo doc -p parlor-sdk --open`.\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_are_those_that_would_be_made_now() {
+        for (name, text) in pages().unwrap() {
+            let there = std::fs::read_to_string(folder().join(&name)).unwrap_or_default();
+            assert!(there == text, "docs/{name} is not what `cargo xtask docs` makes of the sources now");
+        }
+    }
+
+    #[test]
+    fn every_call_of_the_contract_has_its_place_on_a_page() {
+        let pages = pages().unwrap();
+        for interface in contract::read().unwrap() {
+            let page = &pages[&format!("api/{}.md", interface.name)];
+            for call in parlor::permissions::CALLS.iter().filter(|call| call.grouping == interface.name) {
+                // Calls of groupings that are still to come are in the table already.
+                let there =
+                    read(&format!("wit/{}.wit", interface.name)).unwrap().contains(&format!(" {}:", call.function));
+                assert_eq!(
+                    page.contains(&format!("## {}\n", call.function)),
+                    there,
+                    "{}.{}",
+                    call.grouping,
+                    call.function
+                );
+            }
+        }
+    }
+}

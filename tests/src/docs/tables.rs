@@ -1,0 +1,101 @@
+//! Pages about the host's tables.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result, ensure};
+use parlor::config::{Role, SETTINGS, SettingKind};
+use parlor::permissions::{CALLS, EVENTS, Permission, ScopeKind};
+
+/// The order in which events follow a log-in.
+const ORDER: &str = "pluginsInitialized → connectionInitialized → connected → statusInitialized → discoInitialized → \
+                     rosterInitialized → cachedRoster, where a cache was used → roster → rosterGroupsFetched → \
+                     rosterContactsFetched → chatBoxesInitialized → chatBoxesFetched → bookmarksInitialized → \
+                     roomsPanelRendered → roomsAutoJoined and privateChatsAutoJoined → initialized";
+
+/// Events and promises.
+pub(super) fn events(words: &BTreeMap<String, String>) -> Result<String> {
+    ensure!(words.len() == EVENTS.len(), "docs/words.toml has {} events, the host {}", words.len(), EVENTS.len());
+    let mut text = format!(
+        "# Events and promises\n\nA plugin hears of an event by `listen.on`. What is named after a promise is waited for \
+         with `api.wait-until`, too: who comes late is given it at once. Nobody but the host fires these names; plugins \
+         fire and promise names of their own.\n\nAfter a log-in: {ORDER}. None of them waits for a plugin.\n\n\
+         | event | carries | grant | promise | when |\n|---|---|---|---|---|\n"
+    );
+    for rule in EVENTS {
+        let when = words.get(rule.name).with_context(|| format!("docs/words.toml says nothing of {}", rule.name))?;
+        let grant = rule.permission.map_or_else(|| "none".to_owned(), |permission| format!("`{permission}`"));
+        let promise = if rule.promise { "yes" } else { "" };
+        let _ = writeln!(text, "| `{}` | {} | {grant} | {promise} | {when} |", rule.name, rule.payload);
+    }
+    Ok(text)
+}
+
+/// Settings.
+pub(super) fn settings(words: &BTreeMap<String, String>) -> Result<String> {
+    ensure!(words.len() == SETTINGS.len(), "docs/words.toml has {} settings, the host {}", words.len(), SETTINGS.len());
+    let mut text = "# Settings\n\nThe host's, under `[settings]` in `parlor.toml`, as `PARLOR_SETTING_KEY` in the \
+                    environment, or by `--set KEY=VALUE`; flags win over the environment, and that over the file. A \
+                    plugin with `settings.read` reads them; one with `settings.write` changes those of the role \
+                    *effect* for its account, until the process ends. Those of the *operator* no plugin changes, and a \
+                    *secret* no plugin reads. *Data* is kept for a front end.\n\n\
+                    | setting | value | default | role | what it does |\n|---|---|---|---|---|\n"
+        .to_owned();
+    for rule in SETTINGS {
+        let what = words.get(rule.key).with_context(|| format!("docs/words.toml says nothing of {}", rule.key))?;
+        let role = match rule.role {
+            Role::Effect => "effect",
+            Role::Operator => "operator",
+            Role::Secret => "secret",
+            Role::Data => "data",
+        };
+        let default = if rule.default == "null" { "none".to_owned() } else { format!("`{}`", rule.default) };
+        let _ = writeln!(text, "| `{}` | {} | {default} | {role} | {what} |", rule.key, kind(rule.kind));
+    }
+    Ok(text)
+}
+
+fn kind(kind: SettingKind) -> String {
+    match kind {
+        SettingKind::Flag => "true or false".to_owned(),
+        SettingKind::Text => "text".to_owned(),
+        SettingKind::Number(least, most) => format!("{least} to {most}"),
+        SettingKind::Choice(choices) => choices.join(", "),
+        SettingKind::Jids => "JIDs".to_owned(),
+        SettingKind::Rooms => "rooms".to_owned(),
+        SettingKind::Names => "plugin ids".to_owned(),
+        SettingKind::Any => "any JSON".to_owned(),
+    }
+}
+
+/// Permissions.
+pub(super) fn permissions() -> String {
+    let mut text = "# Permissions\n\nWhat an owner grants, under `[plugin.ID.grants]` in `plugins.toml`. What is not \
+                    granted is not allowed: a call is answered with `denied` and the line that would allow it, and an \
+                    event is not heard.\n\n"
+        .to_owned();
+    for &permission in Permission::ALL {
+        let _ = writeln!(text, "## {permission}\n\n{} Risk: {}.\n", permission.describe(), permission.risk());
+        let scope = match permission.scope_kind() {
+            ScopeKind::None => "Scope: none; it is granted or not.",
+            ScopeKind::Jids => "Scope: JIDs, domains, `contacts`, rooms where messages are meant, or `*`.",
+            ScopeKind::Rooms => "Scope: rooms, their domains, or `*`.",
+            ScopeKind::Stanzas => {
+                "Scope: kinds of stanzas, such as `message`, or with a recipient, such as `message:juliet@example.org`."
+            }
+            ScopeKind::Quota => "Scope: how much.",
+        };
+        let calls = CALLS.iter().filter(|call| call.permission == Some(permission));
+        let calls: Vec<_> = calls.map(|call| format!("`{}.{}`", call.grouping, call.function)).collect();
+        let events = EVENTS.iter().filter(|rule| rule.permission == Some(permission));
+        let events: Vec<_> = events.map(|rule| format!("`{}`", rule.name)).collect();
+        text.push_str(scope);
+        for (title, names) in [("Calls", calls), ("Events", events)] {
+            if !names.is_empty() {
+                let _ = write!(text, "\n\n{title}: {}.", names.join(", "));
+            }
+        }
+        text.push_str("\n\n");
+    }
+    text
+}
