@@ -22,6 +22,7 @@ pub(super) struct Found {
     pub(super) extensions: Option<Box<Extensions>>,
     pub(super) error: Option<Box<StanzaError>>,
     pub(super) invite: Option<Box<Invite>>,
+    pub(super) room_status: Vec<u16>,
 }
 
 impl Found {
@@ -46,8 +47,12 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, from: &Jid, own: &Fu
             "origin-id" if payload.has_ns(ns::SID) => found.origin_id = payload.attr("id").map(str::to_owned),
             "delay" if payload.has_ns(ns::DELAY) => found.delay = found.delay.or_else(|| stamp(payload)),
             "error" if payload.has_ns(ns::DEFAULT_NS) => found.error = Some(Box::new(stanza_error(payload))),
+            // A room that speaks of itself does so under its own address.
+            "x" if kind == MessageKind::Groupchat && from.is_bare() && payload.has_ns(ns::MUC_USER) => {
+                found.room_status = muc::status(payload);
+            }
             "x" if kind != MessageKind::Error && kind != MessageKind::Groupchat => {
-                found.invite = found.invite.take().or_else(|| muc::invite(payload, from).map(Box::new));
+                found.invite = found.invite.take().or_else(|| muc::invite(payload, from, own).map(Box::new));
             }
             _ => read_extension(payload, &mut found),
         }
