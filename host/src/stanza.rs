@@ -3,6 +3,7 @@
 //! `xmpp/` makes [`Incoming`] of what the server sends and stanzas of [`Outgoing`]; everything above knows only these.
 
 mod archive;
+mod rooms;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,10 @@ use crate::plugins::InstanceId;
 use crate::xmpp::{RawStanza, WholeCard};
 
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
+pub use rooms::{
+    Affiliated, Bookmark, BookmarkChange, FormField, History, Invitation, Invite, MAX_AFFILIATED, MAX_BOOKMARKS,
+    MAX_FORM_FIELDS, MucUser, RoomJoin,
+};
 
 /// What came over the stream, as far as it may be believed.
 #[derive(Debug)]
@@ -30,6 +35,8 @@ pub enum Incoming {
     Request(Request),
     /// An answer to something that this account asked.
     Answer(Answer),
+    /// Another client of this account changed bookmarks (XEP-0402). Only ever from the own account: `decode` sees to it.
+    Bookmarks(Vec<BookmarkChange>),
     /// Not believed, for this reason; counted, and nothing else.
     Refused(&'static str),
 }
@@ -114,6 +121,8 @@ pub struct Message {
     pub error: Option<Box<StanzaError>>,
     /// An invitation to a room that it carries (XEP-0045, section 7.8; XEP-0249).
     pub invite: Option<Box<Invite>>,
+    /// Status codes by which a room says what changed about itself (XEP-0045, section 10.2.1).
+    pub room_status: Vec<u16>,
     /// The stanza itself, for those who may see XML.
     pub raw: RawStanza,
 }
@@ -189,16 +198,6 @@ pub struct ReplyTo {
 pub struct Reactions {
     pub id: String,
     pub emojis: Vec<String>,
-}
-
-/// An invitation to a room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Invite {
-    pub room: BareJid,
-    pub from: Jid,
-    pub reason: Option<String>,
-    pub password: Option<String>,
 }
 
 /// What a message to be sent says.
@@ -279,25 +278,6 @@ pub struct Caps {
     pub node: String,
     /// The hash.
     pub ver: String,
-}
-
-/// What a room says of an occupant, or of what happened to it (XEP-0045, `muc#user`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MucUser {
-    /// `none`, `outcast`, `member`, `admin` or `owner`.
-    pub affiliation: String,
-    /// `none`, `visitor`, `participant` or `moderator`.
-    pub role: String,
-    /// The real JID, where the room shows it.
-    pub jid: Option<Jid>,
-    /// The new nickname, with status 303.
-    pub nick: Option<String>,
-    /// Why it was kicked, banned or the room destroyed.
-    pub reason: Option<String>,
-    /// Status codes, such as 110 for oneself.
-    pub status: Vec<u16>,
-    /// The room is gone; where people were sent to, if anywhere.
-    pub destroyed: Option<Option<BareJid>>,
 }
 
 /// Somebody asks something of this account.
@@ -414,6 +394,13 @@ pub enum Body {
     OversizedCard,
     /// `disco#items` (XEP-0030): the addresses of those without a node.
     Items(Vec<Jid>),
+    /// The form by which a room is configured, with [`MAX_FORM_FIELDS`] + 1 fields where it has more
+    /// (XEP-0045, section 10.2).
+    RoomForm(Vec<FormField>),
+    /// Who has an affiliation in a room, [`MAX_AFFILIATED`] at most (XEP-0045, section 9.5).
+    Affiliations(Vec<Affiliated>),
+    /// The bookmarks of the account, [`MAX_BOOKMARKS`] at most (XEP-0402; XEP-0048).
+    Bookmarks(Vec<Bookmark>),
     /// Anything else.
     Other,
 }
@@ -475,6 +462,15 @@ pub enum Outgoing {
     },
     /// A presence.
     Presence(PresenceOut),
+    /// An invitation, or a no to one.
+    Invite {
+        /// To whom: the person, or the room.
+        to: Jid,
+        /// The message's id.
+        id: String,
+        /// What is said.
+        invitation: Invitation,
+    },
     /// A question; the answer comes as [`Answer`] with the same id.
     Ask {
         /// To whom; none = the own account.
@@ -505,7 +501,7 @@ impl Outgoing {
     /// new stream there are new ones.
     pub fn outlives_its_stream(&self) -> bool {
         match self {
-            Self::Message { .. } => true,
+            Self::Message { .. } | Self::Invite { .. } => true,
             Self::Presence(presence) => match presence.kind {
                 PresenceOutKind::Subscribe
                 | PresenceOutKind::Subscribed
@@ -553,15 +549,6 @@ pub enum PresenceOutKind {
     Unsubscribed,
 }
 
-/// How a room is entered (XEP-0045, sections 7.2.5 and 7.2.15).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RoomJoin {
-    /// The room's password.
-    pub password: Option<String>,
-    /// How many messages of history to ask for.
-    pub history: Option<u32>,
-}
-
 /// What this account asks of others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
@@ -606,6 +593,47 @@ pub enum Ask {
         /// Fields with their full names and values.
         fields: Vec<(String, Vec<String>)>,
     },
+    /// Give up making a room (XEP-0045, section 10.1.3).
+    CancelRoomConfig,
+    /// End a room (XEP-0045, section 10.9).
+    DestroyRoom {
+        /// Why.
+        reason: Option<String>,
+        /// Where to go instead.
+        alternative: Option<BareJid>,
+    },
+    /// Give an occupant a role (XEP-0045, sections 8 and 9).
+    SetRole {
+        /// The nickname.
+        nick: String,
+        /// The role.
+        role: &'static str,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Give a person an affiliation (XEP-0045, sections 9 and 10).
+    SetAffiliation {
+        /// Who.
+        user: BareJid,
+        /// The affiliation.
+        affiliation: &'static str,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Who has this affiliation (XEP-0045, section 9.5).
+    Affiliations {
+        /// The affiliation.
+        affiliation: &'static str,
+    },
+    /// The bookmarks of the account: by PEP (XEP-0402), or from where older clients put them (XEP-0048, XEP-0049).
+    Bookmarks {
+        /// From the older place.
+        legacy: bool,
+    },
+    /// Put down a bookmark (XEP-0402).
+    PublishBookmark(Box<Bookmark>),
+    /// Forget a bookmark (XEP-0402).
+    RetractBookmark(BareJid),
 }
 
 /// How this account answers a request.

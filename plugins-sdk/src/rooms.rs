@@ -1,6 +1,7 @@
 //! Rooms with several people (XEP-0045).
 //!
-//! Reading needs `rooms.read`, entering and leaving `rooms.join`, speaking `rooms.send`, each for the room.
+//! Reading needs `rooms.read`, entering, leaving and showing `rooms.join`, speaking `rooms.send`, looking after a room
+//! `rooms.moderate`, changing what it is `rooms.configure`, each for the room.
 //!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;
@@ -9,17 +10,135 @@
 //! rooms::send(&room.jid, "Good evening!").await?;
 //! # Ok(()) }
 //! ```
+//!
+//! A room of one's own, for members only, and a guest:
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! # async fn example() -> Result<()> {
+//! let wish = rooms::nick("Capulet").configured("membersonly", true).configured("roomname", "The ball");
+//! let ball = rooms::open("ball@rooms.example.org", wish).await?;
+//! rooms::invite(&ball.jid, "paris@example.org", rooms::because("You are expected.")).await?;
+//! if let Err(error) = rooms::kick(&ball.jid, "Romeo", Some("not on the list")).await {
+//!     warn!("he stays: {error}");
+//! }
+//! # Ok(()) }
+//! ```
 
 use crate::bindings::parlor::plugin::rooms;
 use crate::error::{Error, Result};
 use crate::types::{Message, Outgoing, each, owned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-pub use crate::bindings::parlor::plugin::rooms::Attributes;
+pub use crate::bindings::parlor::plugin::rooms::{Affiliated, Attributes, Bookmark, ConfigValue, History, Invitation};
 pub use crate::types::{Occupant, Room};
 
 /// Enter as `nick`, and else as the settings say. Without a wish: `rooms::Attributes::default()`.
 pub fn nick(nick: impl Into<String>) -> Attributes {
     Attributes { nick: Some(nick.into()), ..Attributes::default() }
+}
+
+/// An invitation with a reason, by way of the room.
+pub fn because(reason: impl Into<String>) -> Invitation {
+    Invitation { reason: Some(reason.into()), ..Invitation::default() }
+}
+
+impl Attributes {
+    /// With the room's password.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// With so much of the room's past.
+    #[must_use]
+    pub fn history(mut self, history: History) -> Self {
+        self.history = Some(history);
+        self
+    }
+
+    /// With at most so many messages of the room's past.
+    #[must_use]
+    pub fn last(self, messages: u32) -> Self {
+        self.history(History { max_stanzas: Some(messages), ..History::default() })
+    }
+
+    /// With a field of the configuration of a room that this creates, named without `muc#roomconfig_`.
+    #[must_use]
+    pub fn configured(mut self, field: impl Into<String>, value: impl Into<ConfigValue>) -> Self {
+        self.auto_configure = true;
+        self.roomconfig.push((field.into(), value.into()));
+        self
+    }
+
+    /// Large again, where it is minimized.
+    #[must_use]
+    pub fn maximized(mut self) -> Self {
+        self.maximize = true;
+        self
+    }
+
+    /// With the focus, where a chat or room has it.
+    #[must_use]
+    pub fn in_foreground(mut self) -> Self {
+        self.bring_to_foreground = true;
+        self
+    }
+}
+
+impl Invitation {
+    /// Straight to the person, and not by way of the room (XEP-0249).
+    #[must_use]
+    pub fn direct(mut self) -> Self {
+        self.direct = true;
+        self
+    }
+
+    /// Straight to the person, with the room's password.
+    #[must_use]
+    pub fn with_password(mut self, password: impl Into<String>) -> Self {
+        self.direct = true;
+        self.password = Some(password.into());
+        self
+    }
+}
+
+impl From<bool> for ConfigValue {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+impl From<&str> for ConfigValue {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for ConfigValue {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u32> for ConfigValue {
+    fn from(number: u32) -> Self {
+        Self::Text(number.to_string())
+    }
+}
+
+impl From<Vec<String>> for ConfigValue {
+    fn from(texts: Vec<String>) -> Self {
+        Self::Texts(texts)
+    }
+}
+
+impl<const N: usize> From<[&str; N]> for ConfigValue {
+    fn from(texts: [&str; N]) -> Self {
+        Self::Texts(texts.map(str::to_owned).into())
+    }
 }
 
 /// The room, if it was opened.
@@ -37,12 +156,22 @@ pub fn get_all() -> Result<Vec<Room>> {
     rooms::get_all().map_err(Error::from)
 }
 
+/// The room, entered first where it is not open.
+pub async fn get_or_create(jid: impl AsRef<str>, attributes: Attributes) -> Result<Option<Room>> {
+    get_with(jid, attributes, true).await
+}
+
+/// The room; where it is not open and `create` is true, it is entered with these attributes.
+pub async fn get_with(jid: impl AsRef<str>, attributes: Attributes, create: bool) -> Result<Option<Room>> {
+    rooms::get_or_create(jid.as_ref().to_owned(), attributes, create).await.map_err(Error::from)
+}
+
 /// Enters a room, and returns when we are in. [`Error::condition`] says why a room did not let us in.
 pub async fn open(jid: impl AsRef<str>, attributes: Attributes) -> Result<Room> {
     rooms::open(jid.as_ref().to_owned(), attributes).await.map_err(Error::from)
 }
 
-/// Several, each with its own result, in the same order.
+/// Several, each with its own result, in the same order. None given: all open ones.
 pub async fn open_many(
     jids: impl IntoIterator<Item = impl AsRef<str>>,
     attributes: Attributes,
@@ -73,4 +202,120 @@ pub async fn reply(to: &Message, message: impl Into<Outgoing>) -> Result<String>
 /// Who is in the room, ordered by nickname.
 pub fn occupants(jid: impl AsRef<str>) -> Result<Vec<Occupant>> {
     rooms::occupants(jid.as_ref()).map_err(Error::from)
+}
+
+/// Gives the room the focus of a front end that follows.
+pub async fn focus(jid: impl AsRef<str>) -> Result<()> {
+    rooms::focus(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Asks a front end to show the room.
+pub async fn show(jid: impl AsRef<str>) -> Result<()> {
+    rooms::show(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// No longer small.
+pub async fn maximize(jid: impl AsRef<str>) -> Result<()> {
+    rooms::maximize(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Small, and without the focus.
+pub async fn minimize(jid: impl AsRef<str>) -> Result<()> {
+    rooms::minimize(jid.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// What was set for a front end under this name, read by `serde`; none = nobody set it.
+pub fn get_attribute<T: DeserializeOwned>(jid: impl AsRef<str>, name: impl AsRef<str>) -> Result<Option<T>> {
+    match rooms::get_attribute(jid.as_ref(), name.as_ref()).map_err(Error::from)? {
+        Some(json) => Ok(Some(serde_json::from_str(&json)?)),
+        None => Ok(None),
+    }
+}
+
+/// Keeps something for a front end as long as the room is open; what is written as `null` takes it away.
+pub async fn set_attribute(jid: impl AsRef<str>, name: impl Into<String>, value: impl Serialize) -> Result<()> {
+    let value = serde_json::to_string(&value)?;
+    rooms::set_attribute(jid.as_ref().to_owned(), name.into(), value).await.map_err(Error::from)
+}
+
+/// Sets the subject, and returns when the room has taken it; empty = none.
+pub async fn set_subject(jid: impl AsRef<str>, subject: impl Into<String>) -> Result<()> {
+    rooms::set_subject(jid.as_ref().to_owned(), subject.into()).await.map_err(Error::from)
+}
+
+/// Gives an occupant a role: `none`, `visitor`, `participant` or `moderator`.
+pub async fn set_role(
+    jid: impl AsRef<str>,
+    nick: impl Into<String>,
+    role: impl Into<String>,
+    reason: Option<&str>,
+) -> Result<()> {
+    let reason = reason.map(str::to_owned);
+    rooms::set_role(jid.as_ref().to_owned(), nick.into(), role.into(), reason).await.map_err(Error::from)
+}
+
+/// Gives a person an affiliation: `none`, `outcast`, `member`, `admin` or `owner`.
+pub async fn set_affiliation(
+    jid: impl AsRef<str>,
+    user: impl Into<String>,
+    affiliation: impl Into<String>,
+    reason: Option<&str>,
+) -> Result<()> {
+    let reason = reason.map(str::to_owned);
+    rooms::set_affiliation(jid.as_ref().to_owned(), user.into(), affiliation.into(), reason).await.map_err(Error::from)
+}
+
+/// Who has this affiliation: `outcast`, `member`, `admin` or `owner`.
+pub async fn affiliations(jid: impl AsRef<str>, affiliation: impl Into<String>) -> Result<Vec<Affiliated>> {
+    rooms::affiliations(jid.as_ref().to_owned(), affiliation.into()).await.map_err(Error::from)
+}
+
+/// Puts an occupant out; it may come back.
+pub async fn kick(jid: impl AsRef<str>, nick: impl Into<String>, reason: Option<&str>) -> Result<()> {
+    rooms::kick(jid.as_ref().to_owned(), nick.into(), reason.map(str::to_owned)).await.map_err(Error::from)
+}
+
+/// Puts a person out for good.
+pub async fn ban(jid: impl AsRef<str>, user: impl Into<String>, reason: Option<&str>) -> Result<()> {
+    rooms::ban(jid.as_ref().to_owned(), user.into(), reason.map(str::to_owned)).await.map_err(Error::from)
+}
+
+/// Invites somebody. [`because`] makes an invitation; `Invitation::default()` has no reason.
+pub async fn invite(jid: impl AsRef<str>, user: impl Into<String>, invitation: Invitation) -> Result<()> {
+    rooms::invite(jid.as_ref().to_owned(), user.into(), invitation).await.map_err(Error::from)
+}
+
+/// Says no to an invitation that came by way of the room.
+pub async fn decline(jid: impl AsRef<str>, inviter: impl Into<String>, reason: Option<&str>) -> Result<()> {
+    rooms::decline(jid.as_ref().to_owned(), inviter.into(), reason.map(str::to_owned)).await.map_err(Error::from)
+}
+
+/// Changes fields of a room's configuration, named without `muc#roomconfig_`; the others stay as they are.
+pub async fn configure(
+    jid: impl AsRef<str>,
+    fields: impl IntoIterator<Item = (impl Into<String>, impl Into<ConfigValue>)>,
+) -> Result<()> {
+    let fields: Vec<_> = fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    rooms::configure(jid.as_ref().to_owned(), fields).await.map_err(Error::from)
+}
+
+/// Ends a room for good, and may say where to go instead.
+pub async fn destroy(jid: impl AsRef<str>, reason: Option<&str>, alternative: Option<&str>) -> Result<()> {
+    let (reason, alternative) = (reason.map(str::to_owned), alternative.map(str::to_owned));
+    rooms::destroy(jid.as_ref().to_owned(), reason, alternative).await.map_err(Error::from)
+}
+
+/// The bookmarks of this account that the grant covers, ordered by JID.
+pub fn bookmarks() -> Result<Vec<Bookmark>> {
+    rooms::bookmarks().map_err(Error::from)
+}
+
+/// Puts down a room for all clients of the account, or changes what was put down of it.
+pub async fn set_bookmark(bookmark: Bookmark) -> Result<()> {
+    rooms::set_bookmark(bookmark).await.map_err(Error::from)
+}
+
+/// Forgets a bookmark; a room that was entered because of it is left.
+pub async fn remove_bookmark(jid: impl AsRef<str>) -> Result<()> {
+    rooms::remove_bookmark(jid.as_ref().to_owned()).await.map_err(Error::from)
 }

@@ -1,9 +1,11 @@
 //! `rooms`: rooms with several people (API rows 92–108).
+#![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use jid::BareJid;
 use parlor_tests::client::Client;
 use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
+use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
 
 use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, friend, prosody, refuses, refuses_to_tell};
@@ -20,7 +22,7 @@ async fn host_of(room: &BareJid) -> Client {
     host
 }
 
-/// Rows 92-94, 97, 105, 108.
+/// Rows 92-94, 97, 100, 105, 108.
 #[tokio::test(flavor = "multi_thread")]
 async fn open_enters_a_room_get_shows_it_and_close_leaves_it() {
     let (house, room) = start().await;
@@ -33,10 +35,14 @@ async fn open_enters_a_room_get_shows_it_and_close_leaves_it() {
         assert_eq!(opened[field], value, "{opened}");
     }
     assert_eq!((&opened["role"], &opened["affiliation"]), (&json!("participant"), &json!("none")));
-    house.call(FULL, "rooms.get", json!({ "jid": format!("{room}/somebody") })).await.is(opened.clone());
-    house.call(FULL, "rooms.get-all", Value::Null).await.is(json!([opened]));
+    // Addresses are compared as RFC 7622 says.
+    let shouted = format!("{}/somebody", room.to_string().to_uppercase());
+    assert_eq!(house.call(FULL, "rooms.get", json!({ "jid": shouted })).await.ok()["jid"], room.to_string());
+    let all = house.call(FULL, "rooms.get-all", Value::Null).await.ok();
+    assert_eq!((all.as_array().unwrap().len(), &all[0]["jid"]), (1, &json!(room.to_string())));
     let many = json!({ "jids": ["else@conference.localhost", room.to_string()] });
-    house.call(FULL, "rooms.get-many", many).await.is(json!([null, opened]));
+    let many = house.call(FULL, "rooms.get-many", many).await.ok();
+    assert_eq!((&many[0], &many[1]["nick"]), (&Value::Null, &json!("Romeo")));
     let occupants = house.call(FULL, "rooms.occupants", jid.clone()).await.ok();
     let nicks: Vec<_> = occupants.as_array().unwrap().iter().map(|one| (&one["nick"], &one["own"])).collect();
     assert_eq!(nicks, [(&json!("Juliet"), &json!(false)), (&json!("Romeo"), &json!(true))]);
@@ -55,8 +61,7 @@ async fn open_enters_a_room_get_shows_it_and_close_leaves_it() {
     juliet.wait_for("Romeo leaves", SOON, left).await.unwrap();
 }
 
-/// Rows 95, 98 and 107.
-/// Rows 106.
+/// Rows 95, 98, 99, 106, 107.
 #[tokio::test(flavor = "multi_thread")]
 async fn several_are_opened_and_closed_each_with_its_own_result() {
     let (house, room) = start().await;
@@ -66,13 +71,17 @@ async fn several_are_opened_and_closed_each_with_its_own_result() {
     let own = house.account().jid.node().unwrap().to_string();
     assert_eq!((&opened[0]["ok"]["nick"], &opened[2]["ok"]["joined"]), (&json!(own), &json!(true)), "{opened}");
     assert_eq!(opened[1]["err"]["case"], "invalid", "{opened}");
+    let all = house.call(FULL, "rooms.open-many", json!({ "jids": [] })).await.ok();
+    assert_eq!(all.as_array().unwrap().iter().filter(|one| one["ok"]["joined"] == true).count(), 2, "{all}");
+    house.call(NARROW, "rooms.open-many", json!({ "jids": [] })).await.is(json!([]));
+    house.call(BARE, "rooms.open-many", json!({ "jids": [] })).await.denied("rooms.join", None);
     let closed = house.call(FULL, "rooms.close-many", json!({ "jids": [room.to_string(), "@@"] })).await.ok();
     assert_eq!((&closed[0]["ok"], &closed[1]["err"]["case"]), (&Value::Null, &json!("invalid")), "{closed}");
     house.call(FULL, "rooms.close-many", json!({ "jids": [] })).await.is(json!([{ "ok": null }]));
     house.call(FULL, "rooms.get-all", Value::Null).await.is(json!([]));
 }
 
-/// Row 97.
+/// Rows 97, 100.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_room_that_refuses_says_why() {
     let (house, room) = start().await;
@@ -83,7 +92,7 @@ async fn a_room_that_refuses_says_why() {
     house.call(FULL, "rooms.open", json!({ "jid": "@@" })).await.invalid("jid");
 }
 
-/// Rows 101 and 102.
+/// Rows 101, 102.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_room_is_configured_as_asked() {
     let (house, room) = start().await;
@@ -100,6 +109,7 @@ async fn a_new_room_is_configured_as_asked() {
     assert!(stranger.join(&room, "Paris", SOON).await.is_err(), "it is for members");
 }
 
+/// Row 108. Events message.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_is_heard_by_who_may_and_is_in() {
     let (house, room) = start().await;
@@ -132,7 +142,7 @@ async fn what_is_said_is_heard_by_who_may_and_is_in() {
     assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
 }
 
-/// Rows 92-94, 97, 105-107.
+/// Rows 92-99, 105-108.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_done_or_seen_in_a_room_without_the_grant_for_it() {
     let (house, room) = start().await;
@@ -149,7 +159,31 @@ async fn nothing_is_done_or_seen_in_a_room_without_the_grant_for_it() {
             ("rooms.occupants", one.clone(), "rooms.read", text),
             ("rooms.open", one.clone(), "rooms.join", text),
             ("rooms.open", configured, "rooms.join", text),
-            ("rooms.close", one, "rooms.join", text),
+            ("rooms.close", one.clone(), "rooms.join", text),
+            ("rooms.get-or-create", one.clone(), "rooms.read", text),
+            ("rooms.focus", one.clone(), "rooms.join", text),
+            ("rooms.show", one.clone(), "rooms.join", text),
+            ("rooms.maximize", one.clone(), "rooms.join", text),
+            ("rooms.minimize", one.clone(), "rooms.join", text),
+            ("rooms.get-attribute", json!({ "jid": jid, "name": "url" }), "rooms.read", text),
+            ("rooms.set-attribute", json!({ "jid": jid, "name": "url", "value": "x" }), "rooms.join", text),
+            ("rooms.set-subject", json!({ "jid": jid, "subject": "no" }), "rooms.moderate", text),
+            ("rooms.set-role", json!({ "jid": jid, "nick": "Juliet", "role": "none" }), "rooms.moderate", text),
+            ("rooms.kick", json!({ "jid": jid, "nick": "Juliet" }), "rooms.moderate", text),
+            ("rooms.ban", json!({ "jid": jid, "user": "a@b" }), "rooms.moderate", text),
+            (
+                "rooms.set-affiliation",
+                json!({ "jid": jid, "user": "a@b", "affiliation": "member" }),
+                "rooms.moderate",
+                text,
+            ),
+            ("rooms.affiliations", json!({ "jid": jid, "affiliation": "owner" }), "rooms.moderate", text),
+            ("rooms.invite", json!({ "jid": jid, "user": "a@b" }), "rooms.moderate", text),
+            ("rooms.decline", json!({ "jid": jid, "inviter": "a@b" }), "rooms.join", text),
+            ("rooms.configure", json!({ "jid": jid, "fields": [["roomname", "x"]] }), "rooms.configure", text),
+            ("rooms.destroy", one.clone(), "rooms.configure", text),
+            ("rooms.set-bookmark", one.clone(), "rooms.join", text),
+            ("rooms.remove-bookmark", one, "rooms.join", text),
             ("rooms.send", json!({ "jid": jid, "body": "no" }), "rooms.send", text),
         ],
     )
@@ -164,6 +198,8 @@ async fn nothing_is_done_or_seen_in_a_room_without_the_grant_for_it() {
     house.call(BARE, "rooms.close-many", all.clone()).await.denied("rooms.join", None);
     house.call(NARROW, "rooms.close-many", all).await.is(json!([]));
     house.call(BARE, "rooms.get-all", Value::Null).await.denied("rooms.read", None);
+    house.call(BARE, "rooms.bookmarks", Value::Null).await.denied("rooms.read", None);
+    house.call(NARROW, "rooms.bookmarks", Value::Null).await.is(json!([]));
     house.call(NARROW, "rooms.get-all", Value::Null).await.is(json!([]));
     assert_eq!(house.call(FULL, "rooms.get", json!({ "jid": jid })).await.ok()["joined"], true);
     juliet.catch_up(SOON).await.unwrap();
@@ -181,7 +217,7 @@ async fn entering_a_room_needs_another_grant_to_configure_it() {
     house.call("joiner", "rooms.open", json!({ "jid": room })).await.ok();
 }
 
-/// Events `chatRoomOpened`, `roomLeft`, `occupantJoined`, `occupantLeft`, `occupantChanged`, `roomSubjectChanged`.
+/// Events chatRoomOpened, roomLeft, occupantJoined, occupantLeft, occupantChanged, roomSubjectChanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn comings_goings_and_subjects_are_told_to_who_may_know() {
     let (house, room) = start().await;
@@ -227,7 +263,7 @@ async fn comings_goings_and_subjects_are_told_to_who_may_know() {
     }
 }
 
-/// Events `roomInviteReceived`.
+/// Events roomInviteReceived.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_is_told() {
     let (house, room) = start().await;
@@ -250,4 +286,591 @@ async fn an_invitation_is_told() {
     let from = invite["from"].as_str().unwrap();
     assert!(from == format!("{room}/Juliet") || from.starts_with(juliet.jid().to_bare().as_str()), "{invite}");
     assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
+}
+
+/// An order of somebody to a room, which it obeys.
+async fn order(client: &mut Client, room: &BareJid, payload: &str) {
+    let payload: Element = payload.parse().unwrap();
+    client.ask(Iq::Set { from: None, to: Some(room.clone().into()), id: String::new(), payload }, SOON).await.unwrap();
+}
+
+/// Sets fields of a room's configuration as its owner, and leaves the others as they are.
+async fn configure(owner: &mut Client, room: &BareJid, fields: &[(&str, &str)]) {
+    let fields =
+        fields.iter().map(|(name, value)| format!("<field var='muc#roomconfig_{name}'><value>{value}</value></field>"));
+    let payload = format!(
+        "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'><field \
+         var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig</value></field>{}</x></query>",
+        fields.collect::<String>()
+    );
+    order(owner, room, &payload).await;
+}
+
+/// An item of `muc#admin`.
+fn admin(item: &str) -> String {
+    format!("<query xmlns='http://jabber.org/protocol/muc#admin'>{item}</query>")
+}
+
+/// Row 95. Settings nickname, muc_nickname_from_jid.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_nickname_is_the_given_the_bookmarks_the_settings_or_our_own() {
+    let house = Plan::new().await.set("nickname", "Host").three().start().await;
+    let (room, other, third) = (fresh().await, fresh().await, fresh().await);
+    let opened = house.call(FULL, "rooms.open", json!({ "jid": room })).await.ok();
+    assert_eq!(opened["nick"], "Host");
+    let opened = house.call(FULL, "rooms.open", json!({ "jid": other, "nick": "Given" })).await.ok();
+    assert_eq!(opened["nick"], "Given");
+    house.call(FULL, "rooms.set-bookmark", json!({ "jid": third, "nick": "Marked" })).await.ok();
+    assert_eq!(house.call(FULL, "rooms.open", json!({ "jid": third })).await.ok()["nick"], "Marked");
+    let house = Plan::new().await.set("nickname", "Host").set("muc_nickname_from_jid", true).three().start().await;
+    let opened = house.call(FULL, "rooms.open", json!({ "jid": room })).await.ok();
+    assert_eq!(opened["nick"], house.account().jid.node().unwrap().to_string());
+}
+
+async fn fresh() -> String {
+    prosody().await.fresh_room().to_string()
+}
+
+/// Rows 95, 96.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_created_where_that_is_wanted() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    house.call(FULL, "rooms.get-or-create", json!({ "jid": jid, "nick": "Romeo" })).await.is(Value::Null);
+    house.call(FULL, "rooms.get", json!({ "jid": jid })).await.is(Value::Null);
+    let made = json!({ "jid": jid, "nick": "Romeo", "create": true });
+    let room = house.call(FULL, "rooms.get-or-create", made).await.ok();
+    assert_eq!(
+        (&room["nick"], &room["joined"], &room["affiliation"]),
+        (&json!("Romeo"), &json!(true), &json!("owner"))
+    );
+    let again = json!({ "jid": jid, "nick": "Tybalt" });
+    assert_eq!(house.call(FULL, "rooms.get-or-create", again).await.ok()["nick"], "Romeo", "it is there");
+    let reads = |entry: parlor_tests::policy::Entry| entry.grant("rooms.read", &["*"]);
+    let house = Plan::new().await.caller("reader", reads).start().await;
+    house.call("reader", "rooms.get-or-create", json!({ "jid": jid })).await.is(Value::Null);
+    let create = json!({ "jid": jid, "create": true });
+    house.call("reader", "rooms.get-or-create", create).await.denied("rooms.join", Some(&jid));
+}
+
+/// Rows 97, 100.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_kind_of_refusal_has_its_condition() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    let refused = async |args: Value| house.call(FULL, "rooms.open", args).await.fails("stanza")["condition"].clone();
+    let mut juliet = friend("juliet").await;
+    juliet.join(&room, "Juliet", SOON).await.unwrap();
+    assert_eq!(refused(json!({ "jid": jid })).await, "item-not-found", "she has not unlocked it yet");
+    configure(&mut juliet, &room, &[("roomsecret", "open sesame"), ("passwordprotectedroom", "1")]).await;
+    assert_eq!(refused(json!({ "jid": jid })).await, "not-authorized");
+    assert_eq!(refused(json!({ "jid": jid, "password": "wrong" })).await, "not-authorized");
+    let opened = house.call(FULL, "rooms.open", json!({ "jid": jid, "password": "open sesame" })).await.ok();
+    assert_eq!(opened["joined"], true);
+    house.call(FULL, "rooms.close", json!({ "jid": jid })).await.ok();
+    configure(&mut juliet, &room, &[("roomsecret", ""), ("membersonly", "1")]).await;
+    assert_eq!(refused(json!({ "jid": jid })).await, "registration-required");
+    configure(&mut juliet, &room, &[("membersonly", "0")]).await;
+    let bot = house.account().jid.to_string();
+    order(&mut juliet, &room, &admin(&format!("<item affiliation='outcast' jid='{bot}'/>"))).await;
+    assert_eq!(refused(json!({ "jid": jid })).await, "forbidden");
+    house.call(FULL, "rooms.get-all", Value::Null).await.is(json!([]));
+    // A server that talks to no other says so in its own way.
+    assert!(refused(json!({ "jid": "room@nowhere.invalid" })).await.is_string());
+}
+
+/// Rows 101, 102.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rooms_configuration_takes_flags_and_lists_and_keeps_the_rest() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    let fields = json!([
+        ["persistentroom", true],
+        ["publicroom", false],
+        ["roomname", "The hall"],
+        ["presencebroadcast", ["participant", "moderator"]],
+        ["whois", "anyone"],
+    ]);
+    let asked = json!({ "jid": jid, "auto-configure": true, "roomconfig": fields });
+    let opened = house.call(FULL, "rooms.open", asked).await.ok();
+    assert_eq!((&opened["joined"], &opened["affiliation"]), (&json!(true), &json!("owner")));
+    let form = async || {
+        let iq = format!("<iq type='get' to='{room}'><query xmlns='http://jabber.org/protocol/muc#owner'/></iq>");
+        let answer = house.call(FULL, "api.send-iq", json!({ "iq": iq })).await.ok();
+        let answer: Element = answer.as_str().unwrap().parse().unwrap();
+        let query = answer.children().next().unwrap();
+        let form = query.children().next().unwrap().clone();
+        move |name: &str| -> Vec<String> {
+            let name = format!("muc#roomconfig_{name}");
+            let field = form.children().find(|field| field.attr("var") == Some(&*name)).unwrap();
+            field.children().filter(|one| one.name() == "value").map(Element::text).collect()
+        }
+    };
+    let value = form().await;
+    assert_eq!((value("persistentroom"), value("publicroom")), (vec!["1".to_owned()], vec!["0".to_owned()]));
+    assert_eq!((value("roomname"), value("whois")), (vec!["The hall".to_owned()], vec!["anyone".to_owned()]));
+    let mut broadcast = value("presencebroadcast");
+    broadcast.sort();
+    assert_eq!(broadcast, ["moderator", "participant"]);
+
+    let change = json!({ "jid": jid, "fields": [["moderatedroom", true], ["roomdesc", "Comfy"]] });
+    house.call(FULL, "rooms.configure", change).await.ok();
+    let value = form().await;
+    assert_eq!((value("moderatedroom"), value("roomdesc")), (vec!["1".to_owned()], vec!["Comfy".to_owned()]));
+    assert_eq!((value("roomname"), value("persistentroom")), (vec!["The hall".to_owned()], vec!["1".to_owned()]));
+
+    for (fields, argument) in [
+        (json!([["nonsense", true]]), "fields.nonsense"),
+        (json!([["whois", "nobody"]]), "fields.whois"),
+        (json!([["moderatedroom", "perhaps"]]), "fields.moderatedroom"),
+        (json!([]), "fields"),
+    ] {
+        house.call(FULL, "rooms.configure", json!({ "jid": jid, "fields": fields })).await.invalid(argument);
+    }
+    // What cannot be made as it was wanted is not made at all.
+    let other = prosody().await.fresh_room();
+    let asked = json!({ "jid": other.to_string(), "auto-configure": true, "roomconfig": [["nonsense", true]] });
+    house.call(FULL, "rooms.open", asked).await.invalid("attributes.roomconfig.nonsense");
+    let gone = house.call(FULL, "rooms.close", json!({ "jid": other.to_string() })).await;
+    assert!(gone.result.is_ok() || gone.result.as_ref().is_err_and(|error| error["case"] == "not-found"), "{gone:?}");
+    let mut paris = host_of(&other).await;
+    paris.leave(&other, "Juliet").await.unwrap();
+
+    let not_ours = prosody().await.fresh_room();
+    let _juliet = host_of(&not_ours).await;
+    let change = json!({ "jid": not_ours.to_string(), "fields": [["roomname", "mine"]] });
+    assert_eq!(house.call(FULL, "rooms.configure", change).await.fails("stanza")["condition"], "forbidden");
+}
+
+/// Row 101. Events configurationNeeded. Settings muc_instant_rooms.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_room_may_wait_for_somebody_to_configure_it() {
+    let house = Plan::new().await.set("muc_instant_rooms", false).three().start().await;
+    let room = prosody().await.fresh_room();
+    let (full, narrow) =
+        (house.listen(FULL, "configurationNeeded").await, house.listen(NARROW, "configurationNeeded").await);
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string() })).await.ok();
+    assert_eq!(house.heard(FULL, full).await["payload"]["room"]["jid"], room.to_string());
+    assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
+    let mut juliet = friend("juliet").await;
+    assert!(juliet.join(&room, "Juliet", SOON).await.is_err(), "it is locked");
+    let change = json!({ "jid": room.to_string(), "fields": [["roomname", "Mine"]] });
+    house.call(FULL, "rooms.configure", change).await.ok();
+    juliet.join(&room, "Juliet", SOON).await.unwrap();
+}
+
+/// Settings allow_muc.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_may_want_no_rooms_at_all() {
+    let house = Plan::new().await.set("allow_muc", false).three().start().await;
+    let jid = fresh().await;
+    house.call(FULL, "rooms.open", json!({ "jid": jid })).await.fails("unsupported");
+    house.call(FULL, "rooms.kick", json!({ "jid": jid, "nick": "x" })).await.fails("unsupported");
+    house.call(FULL, "rooms.get-all", Value::Null).await.is(json!([]));
+}
+
+/// Row 108. Events roomLeft, occupantLeft, occupantChanged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_looked_after() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    house.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Romeo" })).await.ok();
+    let mut paris = friend("paris").await;
+    let person = paris.jid().to_bare().to_string();
+    paris.join(&room, "Paris", SOON).await.unwrap();
+
+    let changed = house.listen(FULL, "occupantChanged").await;
+    house.call(FULL, "rooms.set-role", json!({ "jid": jid, "nick": "Paris", "role": "visitor" })).await.ok();
+    assert_eq!(house.heard(FULL, changed).await["payload"]["occupant"]["role"], "visitor");
+    let occupants = house.call(FULL, "rooms.occupants", json!({ "jid": jid })).await.ok();
+    let seen = occupants.as_array().unwrap().iter().find(|one| one["nick"] == "Paris").unwrap();
+    assert_eq!(seen["jid"], paris.jid().to_string(), "an owner sees who it is");
+    assert!(seen["occupant-id"].is_string(), "{seen}");
+
+    let member = json!({ "jid": jid, "user": person, "affiliation": "member", "reason": "a friend" });
+    house.call(FULL, "rooms.set-affiliation", member).await.ok();
+    let members = house.call(FULL, "rooms.affiliations", json!({ "jid": jid, "affiliation": "member" })).await.ok();
+    assert_eq!((members.as_array().unwrap().len(), &members[0]["jid"]), (1, &json!(person)));
+    let owners = house.call(FULL, "rooms.affiliations", json!({ "jid": jid, "affiliation": "owner" })).await.ok();
+    assert_eq!(owners[0]["jid"], house.account().jid.to_string());
+
+    for _ in 0..2 {
+        house.call(FULL, "rooms.set-subject", json!({ "jid": jid, "subject": "A plague" })).await.ok();
+    }
+    assert_eq!(house.call(FULL, "rooms.get", json!({ "jid": jid })).await.ok()["subject"], "A plague");
+
+    let gone = house.listen(FULL, "occupantLeft").await;
+    house.call(FULL, "rooms.kick", json!({ "jid": jid, "nick": "Paris", "reason": "rude" })).await.ok();
+    let left = house.heard(FULL, gone).await["payload"]["occupant"].clone();
+    assert_eq!((&left["left"], &left["reason"]), (&json!("kicked"), &json!("rude")));
+    house.call(FULL, "rooms.ban", json!({ "jid": jid, "user": person, "reason": "very rude" })).await.ok();
+    assert!(paris.join(&room, "Stranger", SOON).await.is_err(), "he is banned");
+    let banned = house.call(FULL, "rooms.affiliations", json!({ "jid": jid, "affiliation": "outcast" })).await.ok();
+    assert_eq!(banned[0]["jid"], person);
+
+    let left = house.listen(FULL, "roomLeft").await;
+    let end = json!({ "jid": jid, "reason": "closing time", "alternative": "tavern@conference.localhost" });
+    house.call(FULL, "rooms.destroy", end).await.ok();
+    let room = house.heard(FULL, left).await["payload"]["room"].clone();
+    assert_eq!((&room["left"], &room["reason"]), (&json!("destroyed"), &json!("closing time")));
+    assert_eq!((&room["alternative"], &room["joined"]), (&json!("tavern@conference.localhost"), &json!(false)));
+}
+
+/// Row 108.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_room_does_not_let_us_do_is_an_error_of_its_own() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    let juliet = host_of(&room).await;
+    let person = juliet.jid().to_bare().to_string();
+    house.call(FULL, "rooms.set-subject", json!({ "jid": jid, "subject": "x" })).await.fails("not-found");
+    house.call(FULL, "rooms.open", json!({ "jid": jid })).await.ok();
+    for (call, args) in [
+        ("rooms.kick", json!({ "jid": jid, "nick": "Juliet" })),
+        ("rooms.ban", json!({ "jid": jid, "user": person })),
+        ("rooms.set-role", json!({ "jid": jid, "nick": "Juliet", "role": "visitor" })),
+        ("rooms.set-affiliation", json!({ "jid": jid, "user": person, "affiliation": "none" })),
+        ("rooms.affiliations", json!({ "jid": jid, "affiliation": "owner" })),
+        ("rooms.set-subject", json!({ "jid": jid, "subject": "mine" })),
+        ("rooms.destroy", json!({ "jid": jid })),
+        ("rooms.kick", json!({ "jid": jid, "nick": "nobody" })),
+        ("rooms.kick", json!({ "jid": "no-such@conference.localhost", "nick": "nobody" })),
+    ] {
+        let error = house.call(FULL, call, args.clone()).await.fails("stanza");
+        assert!(error["condition"].is_string(), "{call} {args}: {error}");
+    }
+    assert_eq!(house.call(FULL, "rooms.get", json!({ "jid": jid })).await.ok()["joined"], true);
+}
+
+/// Events roomLeft, occupantLeft.
+#[tokio::test(flavor = "multi_thread")]
+async fn being_put_out_says_why() {
+    let house = Plan::new().await.three().start().await;
+    let left = house.listen(FULL, "roomLeft").await;
+    let bot = house.account().jid.to_string();
+    let destroy = "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy jid='tavern@conference.localhost'><reason>\
+                   over</reason></destroy></query>";
+    let reason = "<reason>over</reason>";
+    for (payload, why) in [
+        (admin(&format!("<item nick='Romeo' role='none'>{reason}</item>")), "kicked"),
+        (admin(&format!("<item affiliation='outcast' jid='{bot}'>{reason}</item>")), "banned"),
+        (destroy.to_owned(), "destroyed"),
+    ] {
+        let room = prosody().await.fresh_room();
+        let mut juliet = host_of(&room).await;
+        house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+        order(&mut juliet, &room, &payload).await;
+        let left = house.heard(FULL, left).await["payload"]["room"].clone();
+        assert_eq!((&left["jid"], &left["left"]), (&json!(room.to_string()), &json!(why)));
+        assert_eq!((&left["reason"], &left["joined"]), (&json!("over"), &json!(false)), "{left}");
+        let known = house.call(FULL, "rooms.get", json!({ "jid": room.to_string() })).await.ok();
+        assert_eq!((&known["left"], &known["occupants"]), (&json!(why), &json!(0)));
+    }
+    let room = prosody().await.fresh_room();
+    let mut juliet = host_of(&room).await;
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    configure(&mut juliet, &room, &[("membersonly", "1")]).await;
+    assert_eq!(house.heard(FULL, left).await["payload"]["room"]["left"], "members-only");
+    order(&mut juliet, &room, &admin(&format!("<item affiliation='member' jid='{bot}'/>"))).await;
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    order(&mut juliet, &room, &admin(&format!("<item affiliation='none' jid='{bot}'/>"))).await;
+    assert_eq!(house.heard(FULL, left).await["payload"]["room"]["left"], "affiliation");
+}
+
+fn muc_user<'a>(stanza: &'a Stanza, child: &str) -> Option<&'a Element> {
+    let Stanza::Message(message) = stanza else { return None };
+    let x = message.payloads.iter().find(|one| one.is("x", "http://jabber.org/protocol/muc#user"))?;
+    x.children().find(|one| one.name() == child)
+}
+
+/// Row 108. Events roomInviteSent.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_invited_both_ways_and_may_be_declined() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    house.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Romeo" })).await.ok();
+    let (full, narrow) = (house.listen(FULL, "roomInviteSent").await, house.listen(NARROW, "roomInviteSent").await);
+    let mut paris = friend("paris").await;
+    let person = paris.jid().to_bare().to_string();
+    let direct = json!({ "jid": jid, "user": person, "reason": "come", "direct": true, "password": "p" });
+    house.call(FULL, "rooms.invite", direct).await.ok();
+    let sent = house.heard(FULL, full).await["payload"]["invite"].clone();
+    assert_eq!((&sent["room"], &sent["to"], &sent["password"]), (&json!(jid), &json!(person), &json!("p")));
+    let invited = |stanza: &Stanza| {
+        let Stanza::Message(message) = stanza else { return None };
+        let x = message.payloads.iter().find(|one| one.is("x", "jabber:x:conference"))?;
+        Some((x.attr("jid")?.to_owned(), x.attr("reason")?.to_owned(), x.attr("password")?.to_owned()))
+    };
+    let found = paris.wait_for("a direct invitation", SOON, invited).await.unwrap();
+    assert_eq!(found, (jid.clone(), "come".to_owned(), "p".to_owned()));
+    house.call(FULL, "rooms.invite", json!({ "jid": jid, "user": person, "reason": "do" })).await.ok();
+    assert_eq!(house.heard(FULL, full).await["payload"]["invite"]["reason"], "do");
+    paris.wait_for("an invitation", SOON, |stanza| muc_user(stanza, "invite").map(drop)).await.unwrap();
+    assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
+
+    // The other way round, and no.
+    let hers = prosody().await.fresh_room();
+    let mut juliet = host_of(&hers).await;
+    let heard = house.listen(FULL, "roomInviteReceived").await;
+    let x = format!(
+        "<x xmlns='http://jabber.org/protocol/muc#user'><invite to='{}'><reason>ball</reason></invite></x>",
+        house.account().jid
+    );
+    let mut message = xmpp_parsers::message::Message::normal(Some(hers.clone().into()));
+    message.payloads.push(x.parse().unwrap());
+    juliet.send(message).await.unwrap();
+    let invite = house.heard(FULL, heard).await["payload"]["invite"].clone();
+    let no = json!({ "jid": invite["room"], "inviter": invite["from"], "reason": "too busy" });
+    house.call(FULL, "rooms.decline", no).await.ok();
+    let declined =
+        |stanza: &Stanza| muc_user(stanza, "decline").map(|no| no.children().map(Element::text).collect::<String>());
+    assert_eq!(juliet.wait_for("a no", SOON, declined).await.unwrap(), "too busy");
+}
+
+/// Events roomInviteReceived, chatRoomOpened. Settings auto_join_on_invite.
+#[tokio::test(flavor = "multi_thread")]
+async fn invitations_are_followed_where_the_owner_wants_it() {
+    let house = Plan::new().await.set("auto_join_on_invite", true).three().start().await;
+    let room = prosody().await.fresh_room();
+    let mut juliet = host_of(&room).await;
+    configure(&mut juliet, &room, &[("roomsecret", "sesame"), ("passwordprotectedroom", "1")]).await;
+    let opened = house.listen(FULL, "chatRoomOpened").await;
+    let x = format!("<x xmlns='jabber:x:conference' jid='{room}' password='sesame' reason='ball'/>");
+    let mut message = xmpp_parsers::message::Message::normal(Some(house.account().jid.clone().into()));
+    message.payloads.push(x.parse().unwrap());
+    juliet.send(message).await.unwrap();
+    assert_eq!(house.heard(FULL, opened).await["payload"]["room"]["jid"], room.to_string());
+}
+
+/// Row 27. Events roomsAutoJoined, roomsPanelRendered, bookmarksInitialized. Settings auto_join_rooms.
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms_of_the_settings_are_entered_on_connecting() {
+    let (room, other) = (prosody().await.fresh_room(), prosody().await.fresh_room());
+    let mut juliet = host_of(&room).await;
+    let rooms = toml::Value::from(vec![
+        toml::Value::from(toml::Table::from_iter([
+            ("jid".to_owned(), toml::Value::from(room.to_string())),
+            ("nick".to_owned(), toml::Value::from("Juliet")),
+        ])),
+        toml::Value::from(other.to_string()),
+    ]);
+    let house = Plan::new().await.set("auto_join_rooms", rooms).three().start().await;
+    for promise in ["roomsAutoJoined", "roomsPanelRendered", "bookmarksInitialized"] {
+        house.call(FULL, "api.wait-until", json!({ "promise": promise })).await.ok();
+        house.call(BARE, "api.wait-until", json!({ "promise": promise })).await.denied("rooms.read", None);
+    }
+    refuses_to_tell(&house, "rooms.read", &["roomsAutoJoined", "roomsPanelRendered", "bookmarksInitialized"]).await;
+    let all = house.call(FULL, "rooms.get-all", Value::Null).await.ok();
+    assert_eq!(all.as_array().unwrap().iter().filter(|room| room["joined"] == true).count(), 2, "{all}");
+    let here = house.call(FULL, "rooms.get", json!({ "jid": room.to_string() })).await.ok();
+    assert_eq!(here["nick"], "Juliet_2", "nobody could be asked for another one");
+    juliet.catch_up(SOON).await.unwrap();
+}
+
+/// Row 100. Settings muc_history_max_stanzas.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rooms_past_comes_as_such_and_as_much_as_was_asked_for() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    let mut juliet = host_of(&room).await;
+    for number in 0..5 {
+        juliet.say(&room, &format!("m{number}")).await.unwrap();
+        juliet.wait_body(&room, &format!("m{number}"), SOON).await.unwrap();
+    }
+    let news = house.listen_with(FULL, json!({ "name": "message", "room": jid })).await;
+    let all = house.listen_with(FULL, json!({ "name": "message", "room": jid, "delayed": true })).await;
+    let past = async |history: Value| {
+        house.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Romeo", "history": history })).await.ok();
+        let mut bodies = Vec::new();
+        loop {
+            let message = house.heard(FULL, all).await["payload"]["message"].clone();
+            assert_eq!(message["delayed"], true, "{message}");
+            if message["body"].is_null() {
+                break;
+            }
+            bodies.push(message["body"].as_str().unwrap().to_owned());
+        }
+        house.call(FULL, "rooms.close", json!({ "jid": jid })).await.ok();
+        bodies
+    };
+    assert_eq!(past(json!({ "max-stanzas": 2 })).await, ["m3", "m4"]);
+    assert_eq!(past(json!({ "max-stanzas": 0 })).await, [""; 0]);
+    assert!(house.heard_so_far(FULL, news).await.is_empty(), "a bot that answers what is new answers nothing of this");
+    house.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Romeo" })).await.ok();
+    juliet.say(&room, "new").await.unwrap();
+    assert_eq!(house.heard(FULL, news).await["payload"]["message"]["body"], "new");
+    let since = json!({ "jid": jid, "history": { "since": "yesterday" } });
+    house.call(FULL, "rooms.open", since).await.invalid("attributes.history.since");
+
+    let house = Plan::new().await.set("muc_history_max_stanzas", 1).three().start().await;
+    let all = house.listen_with(FULL, json!({ "name": "message", "room": jid, "delayed": true })).await;
+    house.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Tybalt" })).await.ok();
+    assert_eq!(house.heard(FULL, all).await["payload"]["message"]["body"], "new");
+    assert_eq!(house.heard(FULL, all).await["payload"]["message"]["body"], Value::Null, "only the subject follows");
+}
+
+/// Row 108.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_says_what_it_is() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    let mut juliet = host_of(&room).await;
+    configure(&mut juliet, &room, &[("roomname", "The hall"), ("whois", "anyone"), ("enablelogging", "0")]).await;
+    house.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Romeo" })).await.ok();
+    // The answer to a question of ours comes after that to the host's own.
+    let ping = format!("<iq type='get' to='{room}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>");
+    house.call(FULL, "api.send-iq", json!({ "iq": ping })).await.ok();
+    let known = house.call(FULL, "rooms.get", json!({ "jid": jid })).await.ok();
+    assert_eq!((&known["name"], &known["shows-jids"]), (&json!("The hall"), &json!(true)), "{known}");
+    assert!(known["features"].as_array().unwrap().contains(&json!("muc_nonanonymous")), "{known}");
+    let occupants = house.call(FULL, "rooms.occupants", json!({ "jid": jid })).await.ok();
+    let seen = occupants.as_array().unwrap().iter().find(|one| one["nick"] == "Juliet").unwrap();
+    assert_eq!(seen["jid"], juliet.jid().to_string());
+}
+
+/// Rows 78-86, 103, 104. Events roomViewChanged.
+#[tokio::test(flavor = "multi_thread")]
+async fn how_a_room_is_shown_is_kept_for_a_front_end() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    refuses_to_tell(&house, "rooms.read", &["roomViewChanged"]).await;
+    let one = json!({ "jid": jid });
+    for call in ["rooms.focus", "rooms.show", "rooms.maximize", "rooms.minimize"] {
+        house.call(FULL, call, one.clone()).await.fails("not-found");
+        house.call(FULL, call, json!({ "jid": "@@" })).await.invalid("jid");
+    }
+    house.call(FULL, "rooms.open", one.clone()).await.ok();
+    let (full, narrow) = (house.listen(FULL, "roomViewChanged").await, house.listen(NARROW, "roomViewChanged").await);
+    for (call, minimized) in
+        [("rooms.minimize", true), ("rooms.maximize", false), ("rooms.minimize", true), ("rooms.focus", false)]
+    {
+        house.call(FULL, call, one.clone()).await.ok();
+        assert_eq!(house.heard(FULL, full).await["payload"]["room"]["minimized"], minimized, "{call}");
+        assert_eq!(house.call(FULL, "rooms.get", one.clone()).await.ok()["minimized"], minimized, "{call}");
+    }
+    house.call(FULL, "rooms.show", one.clone()).await.ok();
+    house.heard(FULL, full).await;
+    house.call(FULL, "rooms.minimize", one.clone()).await.ok();
+    assert_eq!(house.call(FULL, "rooms.open", one.clone()).await.ok()["minimized"], true);
+    assert_eq!(house.call(FULL, "rooms.open", json!({ "jid": jid, "maximize": true })).await.ok()["minimized"], false);
+    house.call(FULL, "rooms.minimize", one.clone()).await.ok();
+    let other = json!({ "jid": fresh().await });
+    house.call(FULL, "rooms.open", other.clone()).await.ok();
+    house.call(FULL, "rooms.focus", other).await.ok();
+    let front = json!({ "jid": jid, "bring-to-foreground": true });
+    assert_eq!(house.call(FULL, "rooms.open", front).await.ok()["minimized"], false);
+    assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
+
+    let named = |name: &str| json!({ "jid": jid, "name": name });
+    house.call(FULL, "rooms.get-attribute", named("height")).await.is(Value::Null);
+    house.call(FULL, "rooms.set-attribute", json!({ "jid": jid, "name": "height", "value": 250 })).await.ok();
+    house.call(FULL, "rooms.get-attribute", named("height")).await.is(json!(250));
+    house
+        .call(FULL, "rooms.set-attribute", json!({ "jid": jid, "name": "height", "value": "tall" }))
+        .await
+        .invalid("value");
+    house.call(FULL, "rooms.set-attribute", json!({ "jid": jid, "name": "", "value": 1 })).await.invalid("name");
+    house.call(FULL, "rooms.set-attribute", json!({ "jid": jid, "name": "height", "value": null })).await.ok();
+    house.call(FULL, "rooms.get-attribute", named("height")).await.is(Value::Null);
+    let nowhere = json!({ "jid": "no@conference.localhost", "name": "height" });
+    house.call(FULL, "rooms.get-attribute", nowhere).await.fails("not-found");
+}
+
+/// Row 32. Settings allow_bookmarks.
+#[tokio::test(flavor = "multi_thread")]
+async fn bookmarks_are_put_down_entered_and_forgotten() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    house.call(FULL, "rooms.bookmarks", Value::Null).await.is(json!([]));
+    let opened = house.listen(FULL, "chatRoomOpened").await;
+    let mark = json!({ "jid": jid, "name": "Hall", "autojoin": true, "nick": "Puck" });
+    house.call(FULL, "rooms.set-bookmark", mark).await.ok();
+    let room = house.heard(FULL, opened).await["payload"]["room"].clone();
+    assert_eq!((&room["jid"], &room["nick"]), (&json!(jid), &json!("Puck")));
+    let kept = json!({ "jid": jid, "name": "Hall", "autojoin": true, "nick": "Puck", "password": null });
+    house.call(FULL, "rooms.bookmarks", Value::Null).await.is(json!([kept]));
+
+    // Another client of the account sees it, and nobody else may.
+    let mut phone = crate::house::client(house.account()).await;
+    let items = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'/></pubsub>";
+    let ask = |to| Iq::Get { from: None, to, id: String::new(), payload: items.parse().unwrap() };
+    let found = phone.ask(ask(None), SOON).await.unwrap().unwrap();
+    assert!(String::from(&found).contains(&jid) && String::from(&found).contains("Puck"));
+    let mut mallory = friend("mallory").await;
+    let theirs = mallory.ask(ask(Some(house.account().jid.clone().into())), SOON).await;
+    assert!(theirs.is_err(), "{theirs:?}");
+
+    let left = house.listen(FULL, "roomLeft").await;
+    house.call(FULL, "rooms.remove-bookmark", json!({ "jid": jid })).await.ok();
+    assert_eq!(house.heard(FULL, left).await["payload"]["room"]["jid"], jid);
+    house.call(FULL, "rooms.bookmarks", Value::Null).await.is(json!([]));
+    house.call(FULL, "rooms.remove-bookmark", json!({ "jid": jid })).await.fails("not-found");
+    house.call(FULL, "rooms.set-bookmark", json!({ "jid": "@@" })).await.invalid("bookmark.jid");
+    house.call(FULL, "rooms.set-bookmark", json!({ "jid": "conference.localhost" })).await.invalid("bookmark.jid");
+    house.call(FULL, "rooms.set-bookmark", json!({ "jid": jid, "nick": "" })).await.invalid("bookmark.nick");
+    let house = Plan::new().await.set("allow_bookmarks", false).three().start().await;
+    house.call(FULL, "rooms.set-bookmark", json!({ "jid": jid })).await.fails("unsupported");
+    house.call(FULL, "rooms.bookmarks", Value::Null).await.fails("not-ready");
+}
+
+/// Rows 92-108.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_meant_is_refused_by_name() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    let long = "x".repeat(100 << 10);
+    let with = |more: Value| {
+        let mut args = json!({ "jid": jid });
+        args.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        args
+    };
+    for (call, more, argument) in [
+        ("rooms.open", json!({ "jid": "conference.localhost" }), "jid"),
+        ("rooms.open", json!({ "jid": "" }), "jid"),
+        ("rooms.open", json!({ "jid": long }), "jid"),
+        ("rooms.open", json!({ "nick": "" }), "attributes.nick"),
+        ("rooms.open", json!({ "nick": "a\u{7}b" }), "attributes.nick"),
+        ("rooms.open", json!({ "nick": long }), "attributes.nick"),
+        ("rooms.open", json!({ "password": "a\u{0}b" }), "attributes.password"),
+        ("rooms.open", json!({ "password": long }), "attributes.password"),
+        ("rooms.open", json!({ "auto-configure": true, "roomconfig": [["", true]] }), "attributes.roomconfig"),
+        ("rooms.open", json!({ "auto-configure": true, "roomconfig": [["a", long]] }), "attributes.roomconfig.a"),
+        ("rooms.open", json!({ "auto-configure": true, "roomconfig": [["a", ["\u{1}"]]] }), "attributes.roomconfig.a"),
+        ("rooms.get-or-create", json!({ "jid": "@@" }), "jid"),
+        ("rooms.get-or-create", json!({ "roomconfig": [["a", true]] }), "attributes.roomconfig"),
+        ("rooms.set-role", json!({ "nick": "", "role": "none" }), "nick"),
+        ("rooms.set-role", json!({ "nick": "x", "role": "king" }), "role"),
+        ("rooms.set-role", json!({ "nick": "x", "role": "none", "reason": "\u{0}" }), "reason"),
+        ("rooms.set-affiliation", json!({ "user": "@@", "affiliation": "none" }), "user"),
+        ("rooms.set-affiliation", json!({ "user": "a@b", "affiliation": "friend" }), "affiliation"),
+        ("rooms.set-affiliation", json!({ "user": "a@b", "affiliation": "none", "reason": long }), "reason"),
+        ("rooms.affiliations", json!({ "affiliation": "none" }), "affiliation"),
+        ("rooms.kick", json!({ "nick": long }), "nick"),
+        ("rooms.kick", json!({ "nick": "x", "reason": long }), "reason"),
+        ("rooms.ban", json!({ "user": "" }), "user"),
+        ("rooms.ban", json!({ "user": "a@b", "reason": "\u{b}" }), "reason"),
+        ("rooms.invite", json!({ "user": "@@" }), "user"),
+        ("rooms.invite", json!({ "user": "a@b", "reason": long }), "invitation.reason"),
+        ("rooms.invite", json!({ "user": "a@b", "password": "p" }), "invitation.password"),
+        ("rooms.decline", json!({ "inviter": "@@" }), "inviter"),
+        ("rooms.decline", json!({ "inviter": "a@b", "reason": long }), "reason"),
+        ("rooms.set-subject", json!({ "subject": long }), "subject"),
+        ("rooms.set-subject", json!({ "subject": "\u{1b}" }), "subject"),
+        ("rooms.configure", json!({ "fields": [["a", "\u{0}"]] }), "fields.a"),
+        ("rooms.destroy", json!({ "alternative": "@@" }), "alternative"),
+        ("rooms.destroy", json!({ "reason": long }), "reason"),
+        ("rooms.remove-bookmark", json!({ "jid": "@@" }), "jid"),
+        ("rooms.set-attribute", json!({ "name": "x", "value": long }), "value"),
+        ("rooms.get-attribute", json!({ "name": "" }), "name"),
+    ] {
+        house.call(FULL, call, with(more)).await.invalid(argument);
+    }
+    let many: Vec<_> = (0..1_001).map(|number| format!("r{number}@conference.localhost")).collect();
+    for call in ["rooms.get-many", "rooms.open-many", "rooms.close-many"] {
+        house.call(FULL, call, json!({ "jids": many })).await.invalid("jids");
+    }
+    let fields: Vec<_> = (0..101).map(|number| json!([format!("f{number}"), true])).collect();
+    let asked = json!({ "jid": jid, "auto-configure": true, "roomconfig": fields });
+    house.call(FULL, "rooms.open", asked).await.invalid("attributes.roomconfig");
+    house.call(FULL, "rooms.get-all", Value::Null).await.is(json!([]));
 }

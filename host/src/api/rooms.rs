@@ -1,28 +1,29 @@
 //! `rooms`: rooms with several people.
 
+mod arguments;
+
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use jid::BareJid;
 use wasmtime::component::Accessor;
 
+use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
 use super::types::draft;
-use super::{answer, bare_jid, bounded, caller, pace, text};
-use crate::bindings::parlor::plugin::rooms::{Attributes, Host, HostWithStore};
+use super::{answer, bare_jid, bounded, caller, jid as full_jid, pace};
+use crate::bindings::parlor::plugin::rooms::{
+    Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
+    Invitation,
+};
 use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Outgoing, Room as WitRoom};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
-use crate::plugins::{Context, Grouping, Instance};
-use crate::session::{Command, Room};
-use crate::stanza::{MessageKind, RoomJoin};
+use crate::plugins::{Context, Grouping, Instance, OpenCall};
+use crate::session::{Answer, Attribute, Command, Room, RoomDeed, ViewChange};
+use crate::stanza::{Ask, Bookmark, MessageKind};
 
-/// Fields of a room's configuration, each with its values.
-type Fields = Vec<(String, Vec<String>)>;
-
-/// How many fields of a room's configuration one call may set.
-const MAX_FIELDS: usize = 100;
-/// The longest nickname, password or field.
-const MAX_TEXT: usize = 4 << 10;
+/// The longest subject, in bytes.
+const MAX_SUBJECT: usize = 4 << 10;
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitRoom>, Error> {
@@ -41,9 +42,27 @@ impl Host for Context {
     fn occupants(&mut self, jid: String) -> Result<Vec<WitOccupant>, Error> {
         answer(occupants(&self.instance, &jid))
     }
+
+    fn get_attribute(&mut self, jid: String, name: String) -> Result<Option<String>, Error> {
+        answer(attribute(&self.instance, &jid, &name))
+    }
+
+    fn bookmarks(&mut self) -> Result<Vec<WitBookmark>, Error> {
+        answer(bookmarks(&self.instance))
+    }
 }
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn get_or_create(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        attributes: Attributes,
+        create: bool,
+    ) -> Result<Option<WitRoom>, Error> {
+        let (instance, _open) = caller(accessor)?;
+        answer(get_or_create(&instance, &jid, &attributes, create).await)
+    }
+
     async fn open(accessor: &Accessor<T, Self>, jid: String, attributes: Attributes) -> Result<WitRoom, Error> {
         let (instance, _open) = caller(accessor)?;
         answer(open(&instance, "jid", &jid, &attributes).await)
@@ -55,8 +74,12 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         attributes: Attributes,
     ) -> Result<Vec<Result<WitRoom, Error>>, Error> {
         let (instance, _open) = caller(accessor)?;
-        let opened =
-            join_all(bounded("jids", &jids)?.iter().map(|jid| open(&instance, "jids", jid, &attributes))).await;
+        if bounded("jids", &jids)?.is_empty() {
+            wish(&attributes)?;
+            let rooms = covered(&instance, Permission::RoomsJoin)?;
+            return Ok(rooms.iter().map(|room| Ok((&**room).into())).collect());
+        }
+        let opened = join_all(jids.iter().map(|jid| open(&instance, "jids", jid, &attributes))).await;
         Ok(opened.into_iter().map(answer).collect())
     }
 
@@ -81,6 +104,217 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn send(accessor: &Accessor<T, Self>, jid: String, message: Outgoing) -> Result<String, Error> {
         answer(send(accessor, &jid, message).await)
     }
+
+    async fn focus(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(view(accessor, &jid, ViewChange::Focus).await)
+    }
+
+    async fn show(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(view(accessor, &jid, ViewChange::Show).await)
+    }
+
+    async fn maximize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(view(accessor, &jid, ViewChange::Maximize).await)
+    }
+
+    async fn minimize(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(view(accessor, &jid, ViewChange::Minimize).await)
+    }
+
+    async fn set_attribute(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        name: String,
+        value: String,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let attribute = Attribute::parse(&name, &value)?;
+        answer(room.show(|answer| RoomDeed::Attribute(attribute, answer)).await)
+    }
+
+    async fn set_subject(accessor: &Accessor<T, Self>, jid: String, subject: String) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        arguments::words("subject", &subject, MAX_SUBJECT)?;
+        answer(room.moderate(|answer| RoomDeed::Subject(subject, answer)).await)
+    }
+
+    async fn set_role(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        nick: String,
+        role: String,
+        reason: Option<String>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let role = self::role(&role)?;
+        answer(room.set_role(nick, role, reason).await)
+    }
+
+    async fn set_affiliation(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        user: String,
+        affiliation: String,
+        reason: Option<String>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let affiliation = self::affiliation(&affiliation)?;
+        answer(room.set_affiliation(&user, affiliation, reason).await)
+    }
+
+    async fn affiliations(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        affiliation: String,
+    ) -> Result<Vec<WitAffiliated>, Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let affiliation = has_affiliation(&affiliation)?;
+        let people = room.moderate(|answer| RoomDeed::Affiliations(affiliation, answer)).await?;
+        Ok(people.into_iter().map(Into::into).collect())
+    }
+
+    async fn kick(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        nick: String,
+        reason: Option<String>,
+    ) -> Result<(), Error> {
+        answer(Caller::new(accessor, &jid)?.set_role(nick, "none", reason).await)
+    }
+
+    async fn ban(accessor: &Accessor<T, Self>, jid: String, user: String, reason: Option<String>) -> Result<(), Error> {
+        answer(Caller::new(accessor, &jid)?.set_affiliation(&user, "outcast", reason).await)
+    }
+
+    async fn invite(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        user: String,
+        invitation: Invitation,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let user = bare_jid("user", &user)?;
+        let Invitation { reason, direct, password } = invitation;
+        optional("invitation.reason", reason.as_ref())?;
+        optional("invitation.password", password.as_ref())?;
+        if !direct && password.is_some() {
+            let reason = "goes with a direct invitation only: a room adds its own";
+            return Err(CallError::invalid("invitation.password", reason).into());
+        }
+        answer(room.moderate(|answer| RoomDeed::Invite { user, direct, reason, password, answer }).await)
+    }
+
+    async fn decline(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        inviter: String,
+        reason: Option<String>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let inviter = full_jid("inviter", &inviter)?;
+        optional("reason", reason.as_ref())?;
+        answer(room.ask(Permission::RoomsJoin, |answer| RoomDeed::Decline { inviter, reason, answer }).await)
+    }
+
+    async fn configure(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        fields: Vec<(String, WitValue)>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        if fields.is_empty() {
+            return Err(CallError::invalid("fields", "at least one").into());
+        }
+        let fields = self::fields("fields", &fields)?;
+        answer(room.ask(Permission::RoomsConfigure, |answer| RoomDeed::Configure(fields, answer)).await)
+    }
+
+    async fn destroy(
+        accessor: &Accessor<T, Self>,
+        jid: String,
+        reason: Option<String>,
+        alternative: Option<String>,
+    ) -> Result<(), Error> {
+        let room = Caller::new(accessor, &jid)?;
+        let alternative = alternative.map(|jid| bare_jid("alternative", &jid)).transpose()?;
+        optional("reason", reason.as_ref())?;
+        let order = Ask::DestroyRoom { reason, alternative };
+        answer(room.ask(Permission::RoomsConfigure, |answer| RoomDeed::Order(order, answer)).await)
+    }
+
+    async fn set_bookmark(accessor: &Accessor<T, Self>, bookmark: WitBookmark) -> Result<(), Error> {
+        let (instance, open) = caller(accessor)?;
+        let bookmark = Box::new(arguments::bookmark(bookmark)?);
+        let room = Caller { jid: bookmark.room.clone(), instance, open };
+        answer(room.ask(Permission::RoomsJoin, |answer| RoomDeed::SetBookmark(bookmark, answer)).await)
+    }
+
+    async fn remove_bookmark(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
+        answer(Caller::new(accessor, &jid)?.ask(Permission::RoomsJoin, RoomDeed::RemoveBookmark).await)
+    }
+}
+
+/// A call about one room.
+struct Caller {
+    instance: Arc<Instance>,
+    jid: BareJid,
+    #[expect(dead_code, reason = "the call is counted as open as long as this is there")]
+    open: OpenCall,
+}
+
+impl Caller {
+    fn new<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str) -> Result<Self, CallError> {
+        let (instance, open) = caller(accessor)?;
+        Ok(Self { instance, jid: bare_jid("jid", jid)?, open })
+    }
+
+    /// Something that sends a stanza.
+    async fn ask<R>(&self, permission: Permission, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
+        self.instance.require(permission, Target::Room(&self.jid))?;
+        pace(&self.instance).await?;
+        let _waits = self.instance.waits_for_session();
+        let jid = self.jid.clone();
+        self.instance.account.ask(|answer| Command::Room { jid, deed: deed(answer) }).await
+    }
+
+    /// The same, for who looks after the room.
+    async fn moderate<R>(&self, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
+        self.ask(Permission::RoomsModerate, deed).await
+    }
+
+    /// Something that only a front end sees.
+    async fn show(&self, deed: impl FnOnce(Answer<()>) -> RoomDeed) -> Result<(), CallError> {
+        self.instance.require(Permission::RoomsJoin, Target::Room(&self.jid))?;
+        let jid = self.jid.clone();
+        self.instance.account.ask(|answer| Command::Room { jid, deed: deed(answer) }).await
+    }
+
+    async fn set_role(&self, nick: String, role: &'static str, reason: Option<String>) -> Result<(), CallError> {
+        self::nick(&self.jid, &nick)?;
+        optional("reason", reason.as_ref())?;
+        let order = Ask::SetRole { nick, role, reason };
+        self.moderate(|answer| RoomDeed::Order(order, answer)).await
+    }
+
+    async fn set_affiliation(
+        &self,
+        user: &str,
+        affiliation: &'static str,
+        reason: Option<String>,
+    ) -> Result<(), CallError> {
+        let user = bare_jid("user", user)?;
+        optional("reason", reason.as_ref())?;
+        let order = Ask::SetAffiliation { user, affiliation, reason };
+        self.moderate(|answer| RoomDeed::Order(order, answer)).await
+    }
+}
+
+async fn view<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    jid: &str,
+    change: ViewChange,
+) -> Result<(), CallError> {
+    Caller::new(accessor, jid)?.show(|answer| RoomDeed::View(change, answer)).await
 }
 
 fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Option<WitRoom>>, CallError> {
@@ -105,12 +339,57 @@ fn covered(instance: &Instance, permission: Permission) -> Result<Vec<Arc<Room>>
     Ok(instance.account.snapshot().rooms.values().filter(|room| is_covered(room)).cloned().collect())
 }
 
-fn occupants(instance: &Instance, text: &str) -> Result<Vec<WitOccupant>, CallError> {
+fn bookmarks(instance: &Instance) -> Result<Vec<WitBookmark>, CallError> {
+    let grants = instance.mailbox.grants().load();
+    if !grants.has(Permission::RoomsRead) {
+        return Err(instance.deny(Permission::RoomsRead, None));
+    }
+    let is_covered = |mark: &Bookmark| grants.may_do(Permission::RoomsRead, Target::Room(&mark.room), &|_| false);
+    let snapshot = instance.account.snapshot();
+    let bookmarks = snapshot.bookmarks.as_ref().ok_or(CallError::NotReady("bookmarksInitialized"))?;
+    Ok(bookmarks.values().filter(|mark| is_covered(mark)).map(|mark| (&**mark).into()).collect())
+}
+
+/// The room as it is known, for who may read it.
+fn known(instance: &Instance, text: &str) -> Result<Arc<Room>, CallError> {
     let jid = bare_jid("jid", text)?;
     instance.require(Permission::RoomsRead, Target::Room(&jid))?;
-    let snapshot = instance.account.snapshot();
-    let room = snapshot.rooms.get(&jid).ok_or_else(|| CallError::NotFound(jid.to_string()))?;
-    Ok(room.occupants.values().map(|occupant| (&**occupant).into()).collect())
+    let room = instance.account.snapshot().rooms.get(&jid).map(Arc::clone);
+    room.ok_or_else(|| CallError::NotFound(jid.to_string()))
+}
+
+fn occupants(instance: &Instance, text: &str) -> Result<Vec<WitOccupant>, CallError> {
+    let room = known(instance, text)?;
+    let has_ids = room.has_occupant_ids();
+    Ok(room
+        .occupants
+        .values()
+        .map(|occupant| {
+            let occupant: WitOccupant = (&**occupant).into();
+            if has_ids { occupant } else { WitOccupant { occupant_id: None, ..occupant } }
+        })
+        .collect())
+}
+
+fn attribute(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
+    Attribute::check_name(name)?;
+    let room = known(instance, text)?;
+    Ok(room.view.attribute(name).map(ToString::to_string))
+}
+
+async fn get_or_create(
+    instance: &Arc<Instance>,
+    jid: &str,
+    attributes: &Attributes,
+    create: bool,
+) -> Result<Option<WitRoom>, CallError> {
+    wish(attributes)?;
+    let found = get(instance, "jid", &[jid.to_owned()])?.pop().flatten();
+    match found {
+        Some(room) if room.joined || !create => Ok(Some(room)),
+        None if !create => Ok(None),
+        _ => open(instance, "jid", jid, attributes).await.map(Some),
+    }
 }
 
 async fn open(
@@ -120,45 +399,15 @@ async fn open(
     attributes: &Attributes,
 ) -> Result<WitRoom, CallError> {
     let jid = bare_jid(argument, jid)?;
-    let configure = configuration(attributes)?;
-    for (argument, value) in [("attributes.nick", &attributes.nick), ("attributes.password", &attributes.password)] {
-        if let Some(value) = value {
-            text(argument, value, MAX_TEXT)?;
-        }
-    }
+    let wish = Box::new(wish(attributes)?);
     instance.require(Permission::RoomsJoin, Target::Room(&jid))?;
     if !attributes.roomconfig.is_empty() {
         instance.require(Permission::RoomsConfigure, Target::Room(&jid))?;
     }
     pace(instance).await?;
     let _waits = instance.waits_for_session();
-    let nick = attributes.nick.clone();
-    let join = RoomJoin { password: attributes.password.clone(), history: attributes.history };
-    let room = instance.account.ask(|answer| Command::OpenRoom { jid, nick, join, configure, answer }).await?;
+    let room = instance.account.ask(|answer| Command::OpenRoom { jid, wish, answer }).await?;
     Ok((&*room).into())
-}
-
-/// The fields with their full names, or none where the room is to be as the server would have it.
-fn configuration(attributes: &Attributes) -> Result<Option<Fields>, CallError> {
-    let fields = &attributes.roomconfig;
-    if !attributes.auto_configure {
-        return if fields.is_empty() {
-            Ok(None)
-        } else {
-            Err(CallError::invalid("attributes.roomconfig", "fields need auto-configure"))
-        };
-    }
-    if fields.len() > MAX_FIELDS {
-        return Err(CallError::invalid("attributes.roomconfig", format!("more than {MAX_FIELDS} fields")));
-    }
-    let mut full = Vec::with_capacity(fields.len());
-    for (name, values) in fields {
-        for value in values.iter().chain([name]) {
-            text("attributes.roomconfig", value, MAX_TEXT)?;
-        }
-        full.push((format!("muc#roomconfig_{name}"), values.clone()));
-    }
-    Ok(Some(full))
 }
 
 async fn close(instance: &Instance, jid: BareJid) -> Result<(), CallError> {

@@ -126,6 +126,13 @@ impl From<&Room> for wit::Room {
             affiliation: room.affiliation.clone(),
             occupants: u32::try_from(room.occupants.len()).unwrap_or(u32::MAX),
             minimized: room.view.minimized,
+            left: room.left.map(str::to_owned),
+            reason: room.reason.clone(),
+            alternative: room.alternative.as_ref().map(ToString::to_string),
+            name: room.about.name.clone(),
+            features: room.about.features.clone(),
+            shows_jids: room.shows_jids,
+            logged: room.logged,
         }
     }
 }
@@ -144,6 +151,7 @@ impl From<&Occupant> for wit::Occupant {
             previous_nick: occupant.previous_nick.clone(),
             left: occupant.left.map(str::to_owned),
             reason: occupant.reason.clone(),
+            occupant_id: occupant.occupant_id.clone(),
         }
     }
 }
@@ -153,6 +161,7 @@ impl From<&Invite> for wit::Invite {
         Self {
             room: invite.room.to_string(),
             from: invite.from.to_string(),
+            to: invite.to.to_string(),
             reason: invite.reason.clone(),
             password: invite.password.clone(),
         }

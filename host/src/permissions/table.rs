@@ -106,6 +106,8 @@ pub const CALLS: &[Call] = &[
     needs(RoomsRead, "rooms", "get"),
     needs(RoomsRead, "rooms", "get-many"),
     needs(RoomsRead, "rooms", "get-all"),
+    // To enter a room, `get-or-create` needs `rooms.join` as well.
+    needs(RoomsRead, "rooms", "get-or-create"),
     needs(RoomsRead, "rooms", "occupants"),
     // With fields for a room that it creates, `open` needs `rooms.configure` as well.
     needs(RoomsJoin, "rooms", "open"),
@@ -126,8 +128,12 @@ pub const CALLS: &[Call] = &[
     needs(RoomsModerate, "rooms", "invite"),
     needs(RoomsModerate, "rooms", "kick"),
     needs(RoomsModerate, "rooms", "ban"),
+    needs(RoomsJoin, "rooms", "decline"),
     needs(RoomsConfigure, "rooms", "configure"),
     needs(RoomsConfigure, "rooms", "destroy"),
+    needs(RoomsRead, "rooms", "bookmarks"),
+    needs(RoomsJoin, "rooms", "set-bookmark"),
+    needs(RoomsJoin, "rooms", "remove-bookmark"),
     // A plugin's own settings are free; for the host's, `settings.read` and `settings.write` are asked by key.
     free("settings", "get"),
     free("settings", "set"),
@@ -230,6 +236,8 @@ pub const EVENTS: &[EventRule] = &[
     shown(RoomsRead, "occupantChanged", "occupant"),
     shown(RoomsRead, "roomSubjectChanged", "room"),
     shown(RoomsRead, "roomLeft", "room"),
+    // Minimized, maximized, shown, or given the focus.
+    shown(RoomsRead, "roomViewChanged", "room"),
     shown(DiscoRead, "serviceDiscovered", "feature"),
     shown(DiscoRead, "discoExtensionFieldDiscovered", "json"),
     shown(StanzaRead, "send", "stanza"),

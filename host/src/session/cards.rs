@@ -357,6 +357,9 @@ fn read(outcome: Result<Body, Box<StanzaError>>) -> Result<(Card, Option<WholeCa
         | Body::Items(_)
         | Body::ArchiveFin(_)
         | Body::ArchivePreferences(_)
+        | Body::RoomForm(_)
+        | Body::Affiliations(_)
+        | Body::Bookmarks(_)
         | Body::Other => Err(CallError::Other("the answer was no visiting card".to_owned())),
     }
 }

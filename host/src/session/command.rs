@@ -11,8 +11,10 @@ use crate::card::CardChange;
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
 use crate::plugins::{InstanceId, PluginId};
-use crate::session::{ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, Spoken, StatusValue, ViewChange};
-use crate::stanza::{ArchiveQuery, Disco, Draft, Identity, MessageKind, RoomJoin};
+use crate::session::{
+    ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, RoomDeed, RoomWish, Spoken, StatusValue, ViewChange,
+};
+use crate::stanza::{ArchiveQuery, Disco, Draft, Identity, MessageKind};
 use crate::xmpp::RawStanza;
 
 /// Where the answer to a [`Command`] goes. Dropping it answers `stopped`; whoever asked may be gone, which is fine.
@@ -122,12 +124,8 @@ pub enum Command {
     OpenRoom {
         /// Which.
         jid: BareJid,
-        /// The nickname asked for.
-        nick: Option<String>,
-        /// Password and history.
-        join: RoomJoin,
-        /// Configuration of a room that this creates; none = instant, as the setting `muc_instant_rooms` says.
-        configure: Option<Vec<(String, Vec<String>)>>,
+        /// How.
+        wish: Box<RoomWish>,
         /// The answer.
         answer: Answer<Arc<Room>>,
     },
@@ -171,6 +169,13 @@ pub enum Command {
         force: bool,
         /// The answer.
         answer: Answer<()>,
+    },
+    /// API row 108.
+    Room {
+        /// Which.
+        jid: BareJid,
+        /// What is wanted of it, with the answer.
+        deed: RoomDeed,
     },
     /// API rows 58–61. None keeps what is there.
     SetStatus {
@@ -314,6 +319,7 @@ impl Command {
             | Self::RemoveCommand { .. }
             | Self::ChangeSettings { .. }
             | Self::WaitUntil { .. } => false,
+            Self::Room { deed, .. } => deed.sends(),
         }
     }
 
@@ -329,6 +335,7 @@ impl Command {
             Self::GetCard { answer, .. } => answer.is_abandoned(),
             Self::AddFeature { answer, .. } | Self::AddIdentity { answer, .. } => answer.is_abandoned(),
             Self::Discover { answer, .. } => answer.is_abandoned(),
+            Self::Room { deed, .. } => deed.is_abandoned(),
             Self::SendRaw { answer, .. }
             | Self::CloseChat { answer, .. }
             | Self::ChangeChatView { answer, .. }

@@ -11,8 +11,10 @@ use jiff::Timestamp;
 pub(super) enum Late {
     /// The question of this id got no answer.
     Question(String),
-    /// Entering or leaving this room took too long.
+    /// What is under way in this room took long enough: entering, leaving, its past, or the wait for another try.
     Room(BareJid),
+    /// This room may have been silent for too long.
+    RoomSilent(BareJid),
     /// The automatic joins have had their time.
     AutoJoins,
     /// The roster is asked for once more.

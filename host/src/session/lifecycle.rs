@@ -80,9 +80,17 @@ impl Session {
             self.fire("chatBoxesFetched", Payload::None, turn);
         }
         self.chats_ready(turn);
+        self.fetch_bookmarks(turn);
+    }
+
+    /// The bookmarks have come, or will not: go on.
+    pub(super) fn bookmarks_settled(&mut self, turn: &mut Turn<'_>) {
         self.fire_once("bookmarksInitialized", turn);
         self.fire_once("roomsPanelRendered", turn);
         self.enter_wanted_rooms(turn);
+        if self.promises.is_resolved("roomsAutoJoined") {
+            self.join_bookmarked(turn);
+        }
         if !self.promises.is_resolved("roomsAutoJoined") {
             self.auto_join(turn);
             if self.auto_joins_ended() {

@@ -51,10 +51,28 @@ impl Seen {
 
     /// Notes a message; `false`: it was there before.
     fn note(&mut self, message: &Message) -> bool {
-        let Some(id) = &message.stanza_id else { return true };
         // The account's archive and a room's number their messages each for itself.
         let room = (message.kind == MessageKind::Groupchat).then_some(&message.chat);
-        let hash = self.hash(room, id);
+        match &message.stanza_id {
+            Some(id) => self.remember(self.hash(room, id)),
+            None if room.is_some() && message.body.is_some() => self.note_words(message),
+            None => true,
+        }
+    }
+
+    /// A room without an archive sends what it said before once more when it is entered again: known by who said what under
+    /// which id, and if that was past already, by when.
+    fn note_words(&mut self, message: &Message) -> bool {
+        let words = (&message.from, &message.id, &message.body);
+        let said = self.hasher.hash_one(words);
+        if !message.delayed {
+            self.remember(said);
+            return true;
+        }
+        !self.known.contains(&said) && self.remember(self.hasher.hash_one((words, message.at)))
+    }
+
+    fn remember(&mut self, hash: u64) -> bool {
         if !self.known.insert(hash) {
             return false;
         }
@@ -76,6 +94,13 @@ impl Seen {
 impl Session {
     pub(super) fn message(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         self.check_number(&mut message);
+        // A room that we are not in has nothing to say to us. What it said is not noted either: it may come again as its past.
+        if message.kind == MessageKind::Groupchat
+            && !self.rooms.stage(&message.chat).is_some_and(|stage| !matches!(stage, Stage::Outside { .. }))
+        {
+            self.ignored += 1;
+            return;
+        }
         if message.kind != MessageKind::Error && !self.seen.note(&message) {
             self.ignored += 1;
             return;
@@ -83,6 +108,7 @@ impl Session {
         match message.kind {
             MessageKind::Groupchat => self.groupchat(message, turn),
             MessageKind::Error => {
+                self.room_refused(&message, turn);
                 self.name_occupant(&mut message);
                 self.fire("messageError", Payload::Message(Arc::from(message)), turn);
             }
@@ -133,25 +159,27 @@ impl Session {
     }
 
     fn groupchat(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
-        let entering = match self.rooms.stage(&message.chat) {
-            // A room that we are not in has nothing to say to us.
-            None | Some(Stage::Outside { .. }) => {
-                self.ignored += 1;
-                return;
-            }
-            Some(stage) => stage == Stage::Entering,
-        };
-        let Some(room) = self.rooms.shown.get(&message.chat) else { return };
+        let jid = message.chat.to_bare();
+        let Some(room) = self.rooms.shown.get(&jid) else { return };
         if message.nick.as_deref() == Some(room.nick.as_str()) {
             message.own = true;
         }
         let mentioned = message.body.as_deref().is_some_and(|body| mentions(body, &room.nick));
-        // What comes before we are in is the room's past, whatever it is stamped with.
-        if entering {
+        self.room_heard(&jid);
+        // With a body or in a thread it is a message like any other (XEP-0045, section 8.1).
+        let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
+        let Some(membership) = self.rooms.membership(&jid) else { return };
+        // What comes before the subject is the room's past, whatever it is stamped with (XEP-0045, section 7.2.15).
+        if membership.past {
             message.delayed = true;
             message.at = message.claimed_at.unwrap_or(message.at);
         }
-        if message.body.is_none() && message.subject.is_some() {
+        membership.past &= !is_subject;
+        membership.said(message.at.min(turn.now));
+        if !message.room_status.is_empty() {
+            self.room_changed(&message, turn);
+        }
+        if is_subject {
             self.subject_set(&message, turn);
         }
         let (enters, notifies) = (message.body.is_some(), mentioned && is_news(&message));

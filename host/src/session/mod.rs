@@ -51,7 +51,7 @@ pub use disco::KnownDisco;
 pub use effect::{Due, Effect, Sent};
 pub use occupants::Occupant;
 pub use presence::ContactResource;
-pub use rooms::Room;
+pub use rooms::{ConfigValue, Room, RoomDeed, RoomWish};
 pub use roster::{Contact, Contacts, KeepRoster};
 pub use snapshot::Snapshot;
 pub use status::{Status, StatusValue};
@@ -158,6 +158,7 @@ impl Session {
             Incoming::Archived(result) => self.archived(*result),
             Incoming::Request(request) => self.requested(request, turn),
             Incoming::Answer(answer) => self.answered(answer, turn),
+            Incoming::Bookmarks(changes) => self.bookmarks_changed(changes, turn),
             Incoming::Refused(_) => self.ignored += 1,
         }
     }
@@ -187,14 +188,13 @@ impl Session {
                 let result = self.set_chat_attribute(&jid, &attribute);
                 turn.answer(answer, result);
             }
-            Command::OpenRoom { jid, nick, join, configure, answer } => {
-                self.open_room(&jid, rooms::Wish { nick, join, configure }, answer, turn);
-            }
+            Command::OpenRoom { jid, wish, answer } => self.open_room(&jid, *wish, answer, turn),
             Command::CloseRoom { jid, answer } => self.close_room(&jid, answer, turn),
             Command::GetCard { jid, force, answer } => self.get_card(&jid, force, answer, turn),
             Command::UpdateCard { jid, force, answer } => self.update_card(&jid, force, answer, turn),
             Command::SetCard { change, answer } => self.set_card(change, answer, turn),
             Command::Contact { jid, wish, answer } => self.wish_contact(jid, wish, answer, turn),
+            Command::Room { jid, deed } => self.room_deed(&jid, deed, turn),
             Command::SetStatus { value, message, answer } => {
                 let result = self.set_status(value, message, turn);
                 turn.answer(answer, result);
@@ -247,6 +247,7 @@ impl Session {
             match late {
                 deadlines::Late::Question(id) => self.question_late(&id, turn),
                 deadlines::Late::Room(jid) => self.room_late(&jid, turn),
+                deadlines::Late::RoomSilent(jid) => self.room_silent(&jid, turn),
                 deadlines::Late::AutoJoins => {
                     self.give_up_auto_joins();
                     self.auto_joined(turn);
@@ -286,6 +287,7 @@ impl Session {
             contacts: self.roster.contacts.clone(),
             chats: self.chats.open.clone(),
             rooms: self.rooms.shown.clone(),
+            bookmarks: self.rooms.bookmarks.clone(),
             focus: self.focus.clone(),
             own: Arc::clone(&self.disco.own.listed),
             known: self.disco.known.clone(),

@@ -7,7 +7,7 @@ use jid::{BareJid, Jid};
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::presence::kept_status;
-use crate::session::rooms::Stage;
+use crate::session::rooms::{Farewell, Stage};
 use crate::session::{Room, Session, Turn};
 use crate::stanza::{MucUser, Presence, PresenceKind, Show};
 
@@ -15,6 +15,10 @@ use crate::stanza::{MucUser, Presence, PresenceKind, Show};
 pub(super) const MAX_OCCUPANTS: usize = 20_000;
 /// How long a nickname may be, in bytes (RFC 7622, section 3.4).
 const MAX_NICK: usize = 1_023;
+/// How long an occupant's id may be to be kept, in bytes (XEP-0421, section 3.1).
+const MAX_OCCUPANT_ID: usize = 128;
+/// How much of a reason is kept, in bytes.
+const MAX_REASON: usize = 4_096;
 
 // What a room's status codes say (XEP-0045, section 15.6).
 const OURSELVES: u16 = 110;
@@ -25,6 +29,9 @@ const KICKED: u16 = 307;
 const NOT_A_MEMBER: u16 = 321;
 const MEMBERS_ONLY: u16 = 322;
 const SHUTDOWN: u16 = 332;
+const TROUBLE: u16 = 333;
+const SHOWS_JIDS: u16 = 100;
+const LOGGED: u16 = 170;
 
 /// Somebody in a room. Fields as in `occupant` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +48,8 @@ pub struct Occupant {
     pub previous_nick: Option<String>,
     pub left: Option<&'static str>,
     pub reason: Option<String>,
+    /// To be shown only where [`Room::has_occupant_ids`].
+    pub occupant_id: Option<String>,
 }
 
 /// Why somebody left, in the words of the contract.
@@ -50,9 +59,14 @@ fn why_left(muc: &MucUser) -> &'static str {
         "destroyed"
     } else if has(BANNED) {
         "banned"
+    } else if has(TROUBLE) {
+        // Comes beside 307, which older clients know.
+        "error"
     } else if has(KICKED) {
         "kicked"
-    } else if has(NOT_A_MEMBER) || has(MEMBERS_ONLY) {
+    } else if has(NOT_A_MEMBER) {
+        "affiliation"
+    } else if has(MEMBERS_ONLY) {
         "members-only"
     } else if has(SHUTDOWN) {
         "shutdown"
@@ -61,16 +75,25 @@ fn why_left(muc: &MucUser) -> &'static str {
     }
 }
 
+fn kept_reason(muc: &MucUser) -> Option<String> {
+    muc.reason.clone().map(|mut reason| {
+        reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        reason
+    })
+}
+
 impl Session {
     /// A presence from a room that is open, or from somebody in it.
     pub(super) fn room_presence(&mut self, room: &BareJid, presence: Presence, turn: &mut Turn<'_>) {
         let Some(stage) = self.rooms.stage(room) else { return };
+        self.room_heard(room);
         match presence.kind {
             PresenceKind::Error(error) => match stage {
                 Stage::Entering => self.not_entered(room, &CallError::Stanza(error), turn),
                 Stage::Leaving => self.left(room, turn),
-                // A change of status that was refused, for instance: we are where we were.
-                Stage::Outside { .. } | Stage::Configuring | Stage::Inside => {}
+                // A change of status that was refused, for instance, by a room that may not know us any more.
+                Stage::Configuring | Stage::Inside => self.ask_whether_inside(room, turn),
+                Stage::Outside { .. } => {}
             },
             PresenceKind::Available if !matches!(stage, Stage::Outside { .. }) => {
                 self.occupant_here(room, stage, presence, turn);
@@ -105,8 +128,12 @@ impl Session {
             previous_nick: None,
             left: None,
             reason: None,
+            occupant_id: muc.occupant_id.filter(|id| !id.is_empty() && id.len() <= MAX_OCCUPANT_ID),
         });
         let room = Arc::make_mut(room);
+        if ourselves && stage == Stage::Entering {
+            room.welcomed(muc.status.contains(&SHOWS_JIDS), muc.status.contains(&LOGGED));
+        }
         if ourselves {
             room.nick.clone_from(&occupant.nick);
             room.role.clone_from(&occupant.role);
@@ -123,8 +150,8 @@ impl Session {
             return;
         }
         match before {
-            None => self.fire("occupantJoined", Payload::Occupant(occupant), turn),
-            Some(before) if before != occupant => self.fire("occupantChanged", Payload::Occupant(occupant), turn),
+            None => self.fire_occupant("occupantJoined", occupant, turn),
+            Some(before) if before != occupant => self.fire_occupant("occupantChanged", occupant, turn),
             Some(_) => {}
         }
     }
@@ -144,9 +171,12 @@ impl Session {
                 return;
             }
             let renamed = rename(Arc::make_mut(room), nick, new, ourselves);
+            if ourselves && let Some(membership) = self.rooms.membership(jid) {
+                membership.is_called(new);
+            }
             self.changed = true;
             if let Some(occupant) = renamed.filter(|_| matches!(stage, Stage::Inside | Stage::Configuring)) {
-                self.fire("occupantChanged", Payload::Occupant(occupant), turn);
+                self.fire_occupant("occupantChanged", occupant, turn);
             }
             return;
         }
@@ -158,8 +188,8 @@ impl Session {
         if matches!(stage, Stage::Inside | Stage::Configuring) {
             let mut occupant = Arc::unwrap_or_clone(occupant);
             occupant.left = Some(why_left(muc));
-            occupant.reason.clone_from(&muc.reason);
-            self.fire("occupantLeft", Payload::Occupant(Arc::new(occupant)), turn);
+            occupant.reason = kept_reason(muc);
+            self.fire_occupant("occupantLeft", Arc::new(occupant), turn);
         }
     }
 
@@ -175,11 +205,22 @@ impl Session {
                 self.not_entered(jid, &error, turn);
             }
             Stage::Configuring | Stage::Inside => {
-                // A server takes an account that hides out of its rooms; nobody else wanted that.
-                let wanted = why == "left" && self.status.value.is_hidden();
+                // A server takes an account that hides out of its rooms, and a service that restarts or has trouble takes
+                // everybody out; nobody wanted that.
+                let hides = why == "left" && self.status.value.is_hidden();
+                let comes_back = hides || matches!(why, "shutdown" | "error");
                 self.own_occupant_left(jid, why, muc, turn);
-                self.room_configured(jid, &Err(CallError::Stopped), turn);
-                self.outside(jid, Stage::Outside { wanted }, turn);
+                let error = CallError::Other(format!("the room {jid} put us out ({why})"));
+                let joiners = self.rooms.take_joiners(jid);
+                let alternative = muc.destroyed.clone().flatten();
+                self.outside(jid, comes_back, Farewell { why, reason: kept_reason(muc), alternative }, turn);
+                if comes_back {
+                    self.comes_back(jid, !hides);
+                }
+                for joiner in joiners {
+                    turn.answer(joiner, Err(error.clone()));
+                }
+                self.auto_join_ended(jid, turn);
             }
             Stage::Outside { .. } => {}
         }
@@ -191,8 +232,19 @@ impl Session {
         let Some(own) = room.occupants.get(&room.nick) else { return };
         let mut own = Occupant::clone(own);
         own.left = Some(why);
-        own.reason.clone_from(&muc.reason);
-        self.fire("occupantLeft", Payload::Occupant(Arc::new(own)), turn);
+        own.reason = kept_reason(muc);
+        self.fire_occupant("occupantLeft", Arc::new(own), turn);
+    }
+}
+
+impl Session {
+    /// Tells something of an occupant, with an id only where it can be believed.
+    pub(super) fn fire_occupant(&mut self, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
+        let has_ids = self.rooms.shown.get(&occupant.room).is_some_and(|room| room.has_occupant_ids());
+        if occupant.occupant_id.is_some() && !has_ids {
+            Arc::make_mut(&mut occupant).occupant_id = None;
+        }
+        self.fire(name, Payload::Occupant(occupant), turn);
     }
 }
 

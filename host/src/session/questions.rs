@@ -10,6 +10,7 @@ use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::session::effect::{Effect, Sent};
+use crate::session::rooms::{BookmarkQuestion, RoomQuestion};
 use crate::session::{Answer, Session, Turn, cards, contacts};
 use crate::stanza::{self, Ask, Body, Outgoing, Query, Reply, Request};
 use crate::xmpp::RawStanza;
@@ -49,7 +50,8 @@ pub(super) enum Waiting {
     ArchivePreferences,
     ArchivePreferencesSet,
     Carbons,
-    RoomConfigured(BareJid),
+    Room(BareJid, RoomQuestion),
+    Bookmarks(BookmarkQuestion),
     Plugin(Answer<RawStanza>),
 }
 
@@ -67,6 +69,8 @@ impl Waiting {
             Self::Contact(pending) => pending.answer.is_abandoned(),
             Self::Card(_, fetch) => fetch.is_abandoned(),
             Self::Plugin(answer) => answer.is_abandoned(),
+            Self::Room(_, question) => question.is_abandoned(),
+            Self::Bookmarks(question) => question.is_abandoned(),
             // Whoever waits for an archive or for what an entity says waits there; changes of the card end in their turn, since
             // the next one waits for it.
             Self::OwnCard(_)
@@ -78,8 +82,7 @@ impl Waiting {
             | Self::ArchiveEntity(_)
             | Self::ArchivePreferences
             | Self::ArchivePreferencesSet
-            | Self::Carbons
-            | Self::RoomConfigured(_) => false,
+            | Self::Carbons => false,
         }
     }
 }
@@ -107,12 +110,14 @@ impl Questions {
         for (_, question) in self.0.drain() {
             deadlines.cancel(question.deadline);
             match question.waiting {
-                Waiting::Plugin(answer) => turn.answer(answer, Err(CallError::Offline)),
+                Waiting::Room(_, question) => question.end(turn),
+                Waiting::Bookmarks(question) => question.end(turn),
                 Waiting::Contact(pending) => turn.answer(pending.answer, Err(CallError::Offline)),
                 Waiting::Card(_, fetch) => fetch.fail(CallError::Offline, turn),
                 Waiting::OwnCard(change) | Waiting::CardSet(change, _) => {
                     turn.answer(change.answer, Err(CallError::Offline));
                 }
+                Waiting::Plugin(answer) => turn.answer(answer, Err(CallError::Offline)),
                 // Who waits for what an entity says is told by `Discovery::stream_gone`.
                 Waiting::Roster { .. }
                 | Waiting::Info(..)
@@ -121,8 +126,7 @@ impl Questions {
                 | Waiting::ArchiveEntity(_)
                 | Waiting::ArchivePreferences
                 | Waiting::ArchivePreferencesSet
-                | Waiting::Carbons
-                | Waiting::RoomConfigured(_) => {}
+                | Waiting::Carbons => {}
             }
         }
     }
@@ -181,8 +185,32 @@ fn counts(to: Option<&Jid>, from: Option<&Jid>, own: &Jid) -> bool {
 
 impl Session {
     pub(super) fn ask(&mut self, to: Option<Jid>, ask: Ask, waiting: Waiting, patience: Duration, turn: &mut Turn<'_>) {
-        let id = self.questions.add(to.clone(), waiting, patience, &mut self.deadlines);
+        let id = self.expect(to.clone(), waiting, patience);
         turn.send(Outgoing::Ask { to, id, ask });
+    }
+
+    /// Something is about to be sent that is answered; gives the id to send it under.
+    pub(super) fn expect(&mut self, to: Option<Jid>, waiting: Waiting, patience: Duration) -> String {
+        self.questions.add(to, waiting, patience, &mut self.deadlines)
+    }
+
+    /// Takes a question that was answered by something else than an IQ.
+    pub(super) fn take_question(&mut self, id: &str, is_meant: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
+        self.questions.0.get(id).filter(|question| is_meant(&question.waiting))?;
+        let question = self.questions.0.remove(id)?;
+        self.deadlines.cancel(question.deadline);
+        Some(question.waiting)
+    }
+
+    /// A plugin may ask only so much at once.
+    pub(super) fn make_room_for_question(&mut self) -> Result<(), CallError> {
+        if self.questions.len() >= MAX_OUTSTANDING {
+            self.questions.forget_abandoned(&mut self.deadlines);
+        }
+        if self.questions.len() >= MAX_OUTSTANDING {
+            return Err(CallError::OverLimit(format!("{MAX_OUTSTANDING} IQs wait for answers")));
+        }
+        Ok(())
     }
 
     pub(super) fn ask_roster(&mut self, turn: &mut Turn<'_>) {
@@ -207,15 +235,13 @@ impl Session {
     }
 
     fn admit(&mut self, waiting: Waiting, turn: &mut Turn<'_>) -> Option<Waiting> {
-        if self.questions.len() >= MAX_OUTSTANDING {
-            self.questions.forget_abandoned(&mut self.deadlines);
+        match self.make_room_for_question() {
+            Ok(()) => Some(waiting),
+            Err(error) => {
+                self.question_failed(waiting, error, turn);
+                None
+            }
         }
-        if self.questions.len() < MAX_OUTSTANDING {
-            return Some(waiting);
-        }
-        let error = CallError::OverLimit(format!("{MAX_OUTSTANDING} IQs wait for answers"));
-        self.question_failed(waiting, error, turn);
-        None
     }
 
     /// Nobody will answer any more, for this reason.
@@ -229,7 +255,8 @@ impl Session {
             Waiting::Archive(queryid) => self.archive_failed(&queryid, error, turn),
             Waiting::ArchiveEntity(jid) => self.entity_answered(&jid, Err(error), turn),
             Waiting::Items | Waiting::Carbons | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
-            Waiting::RoomConfigured(room) => self.room_configured(&room, &Err(error), turn),
+            Waiting::Room(room, asked) => self.room_answered(&room, asked, Err(error), turn),
+            Waiting::Bookmarks(asked) => self.bookmarks_answered(asked, Err(error), turn),
             Waiting::Contact(pending) => turn.answer(pending.answer, Err(error)),
             Waiting::Card(_, fetch) => fetch.fail(error, turn),
             Waiting::OwnCard(change) | Waiting::CardSet(change, _) => self.change_failed(change, error, turn),
@@ -258,16 +285,6 @@ impl Session {
         self.ask(Some(entity), Ask::DiscoItems, Waiting::Items, PATIENCE, turn);
     }
 
-    pub(super) fn ask_room_configuration(
-        &mut self,
-        room: BareJid,
-        fields: Vec<(String, Vec<String>)>,
-        turn: &mut Turn<'_>,
-    ) {
-        let to = Some(Jid::from(room.clone()));
-        self.ask(to, Ask::ConfigureRoom { fields }, Waiting::RoomConfigured(room), PATIENCE, turn);
-    }
-
     /// API row 9.
     pub(super) fn send_raw(&mut self, by: InstanceId, stanza: RawStanza, answer: Answer<()>, turn: &mut Turn<'_>) {
         if !self.is_live() {
@@ -294,7 +311,7 @@ impl Session {
             return turn.answer(answer, Err(CallError::invalid("iq", "is not an IQ of the type get or set")));
         }
         let Some(waiting) = self.admit(Waiting::Plugin(answer), turn) else { return };
-        let id = self.questions.add(iq.to(), waiting, PATIENCE, &mut self.deadlines);
+        let id = self.expect(iq.to(), waiting, PATIENCE);
         turn.send(Outgoing::Private(iq.with_id(&id), by));
     }
 
@@ -341,9 +358,12 @@ impl Session {
             }
             // A server without carbons loses nothing else by it, and one that archives as it likes goes on to do so.
             Waiting::Carbons | Waiting::ArchivePreferencesSet => {}
-            Waiting::RoomConfigured(room) => {
-                let result = answer.outcome.map(|_| ()).map_err(CallError::Stanza);
-                self.room_configured(&room, &result, turn);
+            Waiting::Room(room, asked) => {
+                self.room_heard(&room);
+                self.room_answered(&room, asked, answer.outcome.map_err(CallError::Stanza), turn);
+            }
+            Waiting::Bookmarks(asked) => {
+                self.bookmarks_answered(asked, answer.outcome.map_err(CallError::Stanza), turn);
             }
             Waiting::Card(owner, fetch) => self.card_came(&owner, fetch, answer.outcome, turn),
             Waiting::OwnCard(change) => self.own_card_came(change, answer.outcome, turn),

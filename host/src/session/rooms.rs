@@ -1,6 +1,13 @@
 //! Rooms: entering, leaving and staying in them (XEP-0045; API rows 92–108).
 
+mod bookmarks;
+mod configuring;
+mod deeds;
 mod entering;
+mod invitations;
+mod leaving;
+mod moderating;
+mod staying;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,23 +15,24 @@ use std::time::Duration;
 
 use imbl::OrdMap;
 use jid::{BareJid, FullJid, Jid};
+use jiff::Timestamp;
 
 use crate::error::CallError;
-use crate::event::Payload;
 use crate::session::deadlines::{DeadlineKey, Late};
-use crate::session::{Answer, Occupant, Session, Turn, View};
-use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind, RoomJoin};
+use crate::session::{Answer, Occupant, Session, Turn, View, ViewChange};
+use crate::stanza::{Bookmark, History, RoomJoin};
+
+pub(super) use bookmarks::BookmarkQuestion;
+pub use configuring::ConfigValue;
+pub use deeds::RoomDeed;
+pub(super) use entering::Reason;
+pub(super) use leaving::{Farewell, GiveUp};
+pub(super) use moderating::RoomQuestion;
 
 /// How many rooms an account may have open.
 pub(super) const MAX_ROOMS: usize = 1_000;
 /// How many calls may wait for one room.
 pub(super) const MAX_WAITERS: usize = 1_024;
-/// How many rooms may be on their way to being entered because somebody invited us.
-const MAX_INVITED: usize = 16;
-/// How long entering a room may take.
-const JOIN_PATIENCE: Duration = Duration::from_secs(30);
-/// How long leaving a room may take.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A room. Fields as in `room` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +46,24 @@ pub struct Room {
     pub affiliation: String,
     /// How a front end should show it.
     pub view: View,
+    pub left: Option<&'static str>,
+    pub reason: Option<String>,
+    pub alternative: Option<BareJid>,
+    /// What it says of itself; shared, since every change of a room copies the rest.
+    pub about: Arc<About>,
+    pub shows_jids: bool,
+    pub logged: bool,
     /// By nickname; ourselves included.
     pub occupants: OrdMap<String, Arc<Occupant>>,
+}
+
+/// What a room says of itself (XEP-0045, section 6.4).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// What it calls itself.
+    pub name: Option<String>,
+    /// What it can do and how it is set up.
+    pub features: Vec<String>,
 }
 
 impl Room {
@@ -52,8 +76,19 @@ impl Room {
             role: "none".to_owned(),
             affiliation: "none".to_owned(),
             view: View::new(true),
+            left: None,
+            reason: None,
+            alternative: None,
+            about: Arc::default(),
+            shows_jids: false,
+            logged: false,
             occupants: OrdMap::new(),
         }
+    }
+
+    /// Whether its occupants' ids can be believed: elsewhere everybody may write them (XEP-0421, section 5).
+    pub(crate) fn has_occupant_ids(&self) -> bool {
+        self.about.features.iter().any(|feature| feature == "urn:xmpp:occupant-id:0")
     }
 
     pub(super) fn empty(&mut self) {
@@ -78,12 +113,11 @@ pub(super) enum Stage {
     Leaving,
 }
 
-/// Why a room is entered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reason {
-    Asked,
-    Invited,
-    Again,
+impl Stage {
+    /// We are in it.
+    pub(super) fn is_in(self) -> bool {
+        matches!(self, Self::Inside | Self::Configuring)
+    }
 }
 
 /// What is behind a [`Room`], and nobody's business outside.
@@ -91,13 +125,30 @@ enum Reason {
 pub(super) struct Membership {
     pub(super) stage: Stage,
     reason: Reason,
+    /// It was entered because of a bookmark, and is left with it.
+    bookmarked: bool,
     join: RoomJoin,
-    configure: Option<Vec<(String, Vec<String>)>>,
+    configure: Option<Vec<(String, ConfigValue)>>,
     joiners: Vec<Answer<Arc<Room>>>,
     leavers: Vec<Answer<()>>,
     /// A farewell that an earlier leaving is still owed comes before what answers the new entering.
     pub(super) farewell_due: bool,
+    /// The nickname that was asked for; the room's may have got a suffix.
+    nick: String,
+    /// How often entering it again did not work out.
+    tries: u32,
+    /// What comes now is the room's past: its subject ends it (XEP-0045, section 7.2.15).
+    pub(super) past: bool,
+    /// For entering, leaving, the end of the past and the next try.
     deadline: Option<DeadlineKey>,
+    /// For asking whether we are still in.
+    silence: Option<DeadlineKey>,
+    /// When something last came from the room.
+    heard: Duration,
+    /// Up to when we know what was said.
+    known_until: Option<Timestamp>,
+    /// Who was there before we had to enter again.
+    before: OrdMap<String, Arc<Occupant>>,
 }
 
 /// The rooms of an account.
@@ -108,6 +159,20 @@ pub(super) struct Rooms {
     memberships: HashMap<BareJid, Membership>,
     /// The automatic joins that have not ended.
     auto: HashSet<BareJid>,
+    /// None until they have come.
+    pub(super) bookmarks: Option<OrdMap<BareJid, Arc<Bookmark>>>,
+}
+
+impl Membership {
+    /// We have another nickname now, and keep it.
+    pub(super) fn is_called(&mut self, nick: &str) {
+        nick.clone_into(&mut self.nick);
+    }
+
+    /// Something was said in the room at this time.
+    pub(super) fn said(&mut self, at: Timestamp) {
+        self.known_until = self.known_until.max(Some(at));
+    }
 }
 
 impl Rooms {
@@ -137,6 +202,11 @@ impl Rooms {
             .map(Jid::from)
     }
 
+    /// Whoever waits to get into a room, to be told that it will not happen.
+    pub(super) fn take_joiners(&mut self, jid: &BareJid) -> Vec<Answer<Arc<Room>>> {
+        self.memberships.get_mut(jid).map(|membership| std::mem::take(&mut membership.joiners)).unwrap_or_default()
+    }
+
     pub(super) fn forget_abandoned(&mut self) {
         for membership in self.memberships.values_mut() {
             membership.joiners.retain(|answer| !answer.is_abandoned());
@@ -159,23 +229,40 @@ impl Rooms {
     }
 }
 
-/// How a plugin wants to enter a room.
-pub(super) struct Wish {
-    pub(super) nick: Option<String>,
-    pub(super) join: RoomJoin,
-    pub(super) configure: Option<Vec<(String, Vec<String>)>>,
+/// How somebody wants to enter a room.
+#[derive(Debug, Clone, Default)]
+pub struct RoomWish {
+    /// The nickname asked for.
+    pub nick: Option<String>,
+    /// Password and history.
+    pub join: RoomJoin,
+    /// Configuration of a room that this creates; none = as the setting `muc_instant_rooms` says.
+    pub configure: Option<Vec<(String, ConfigValue)>>,
+    /// It is not to be small.
+    pub maximize: bool,
+    /// It is to have the focus, where something has it.
+    pub bring_to_foreground: bool,
 }
 
 impl Session {
-    pub(super) fn open_room(&mut self, jid: &BareJid, wish: Wish, answer: Answer<Arc<Room>>, turn: &mut Turn<'_>) {
+    pub(super) fn open_room(&mut self, jid: &BareJid, wish: RoomWish, answer: Answer<Arc<Room>>, turn: &mut Turn<'_>) {
+        let (maximize, focus) = (wish.maximize, wish.bring_to_foreground && self.focus.is_some());
         if let Err(error) = self.try_open(jid, wish, Reason::Asked, turn) {
             return turn.answer(answer, Err(error));
         }
+        for change in [(maximize, ViewChange::Maximize), (focus, ViewChange::Focus)] {
+            if change.0 {
+                // It was opened above.
+                let _ = self.change_room_view(jid, change.1, turn);
+            }
+        }
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        // Who asked for it now does not want it to go with a bookmark.
+        membership.bookmarked = false;
         match membership.stage {
             Stage::Inside => {
                 let room = self.rooms.shown.get(jid).map(Arc::clone);
-                turn.answer(answer, room.ok_or_else(|| CallError::NotFound(jid.to_string())));
+                turn.answer(answer, room.ok_or_else(|| not_open(jid)));
             }
             _ if membership.joiners.len() >= MAX_WAITERS => {
                 turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for {jid}"))));
@@ -184,9 +271,18 @@ impl Session {
         }
     }
 
-    fn try_open(&mut self, jid: &BareJid, wish: Wish, reason: Reason, turn: &mut Turn<'_>) -> Result<(), CallError> {
+    fn try_open(
+        &mut self,
+        jid: &BareJid,
+        wish: RoomWish,
+        reason: Reason,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
         if !self.settings.allow_muc {
             return Err(CallError::Unsupported("rooms: the setting allow_muc is false".to_owned()));
+        }
+        if jid.node().is_none() {
+            return Err(CallError::invalid("jid", format!("{jid} is a service, not a room: write name@{jid}")));
         }
         if !self.is_live() {
             return Err(CallError::Offline);
@@ -200,26 +296,40 @@ impl Session {
         if !self.rooms.has(jid) {
             self.make_room_for_room()?;
         }
+        let mut join = wish.join;
+        if join.password.is_none() {
+            join.password = self.bookmark(jid).and_then(|bookmark| bookmark.password.clone());
+        }
+        let max_stanzas = self.settings.muc_history_max_stanzas;
+        join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
         let mut joiners = Vec::new();
         if let Some(old) = self.rooms.memberships.remove(jid) {
-            old.deadline.into_iter().for_each(|key| self.deadlines.cancel(key));
+            self.cancel_deadlines(&old);
             joiners = old.joiners;
             for leaver in old.leavers {
                 turn.answer(leaver, Ok(()));
             }
         }
+        let nick = address.resource().to_string();
         let membership = Membership {
             stage: Stage::Outside { wanted: true },
             reason,
-            join: wish.join,
+            bookmarked: false,
+            join,
             configure: wish.configure,
             joiners,
             leavers: Vec::new(),
             farewell_due,
+            nick: nick.clone(),
+            tries: 0,
+            past: true,
             deadline: None,
+            silence: None,
+            heard: self.deadlines.elapsed(),
+            known_until: None,
+            before: OrdMap::new(),
         };
         self.rooms.memberships.insert(jid.clone(), membership);
-        let nick = address.resource().to_string();
         let room =
             self.rooms.shown.entry(jid.clone()).or_insert_with(|| Arc::new(Room::new(jid.clone(), nick.clone())));
         let room = Arc::make_mut(room);
@@ -230,15 +340,21 @@ impl Session {
         Ok(())
     }
 
-    /// Our address in a room: the nickname asked for, else the setting's, else the node of our JID (API row 95).
+    /// Our address in a room: the nickname asked for, else the bookmark's, else the setting's, else the node of our JID
+    /// (API row 95).
     fn address_in(&self, room: &BareJid, nick: Option<String>) -> Result<FullJid, CallError> {
+        let given = nick.is_some();
         let nick = nick
+            .or_else(|| self.bookmark(room).and_then(|bookmark| bookmark.nick.clone()))
             .or_else(|| self.settings.nickname.clone().filter(|_| !self.settings.muc_nickname_from_jid))
             .or_else(|| self.own.node().map(ToString::to_string))
             .ok_or_else(|| {
                 CallError::invalid("attributes.nick", "is not given, and this account has no name to use instead")
             })?;
-        room.with_resource_str(&nick).map_err(|error| CallError::invalid("attributes.nick", error.to_string()))
+        room.with_resource_str(&nick).map_err(|error| {
+            let whose = if given { "" } else { "from the bookmark or the setting nickname: " };
+            CallError::invalid("attributes.nick", format!("{whose}{error}"))
+        })
     }
 
     /// A room that we were put out of is forgotten when its place is needed.
@@ -253,140 +369,22 @@ impl Session {
         Ok(())
     }
 
-    /// We are no longer in a room, and it stays known.
-    pub(super) fn outside(&mut self, jid: &BareJid, stage: Stage, turn: &mut Turn<'_>) {
-        if let Some(membership) = self.rooms.memberships.get_mut(jid) {
-            membership.stage = stage;
-            if let Some(key) = membership.deadline.take() {
-                self.deadlines.cancel(key);
-            }
-        }
-        if let Some(room) = self.rooms.shown.get_mut(jid) {
-            Arc::make_mut(room).empty();
-            let room = Arc::clone(room);
-            self.changed = true;
-            self.fire("roomLeft", Payload::Room(room), turn);
+    fn cancel_deadlines(&mut self, membership: &Membership) {
+        for key in [membership.deadline, membership.silence].into_iter().flatten() {
+            self.deadlines.cancel(key);
         }
     }
 
-    fn drop_room(&mut self, jid: &BareJid) -> Option<Arc<Room>> {
-        if let Some(membership) = self.rooms.memberships.remove(jid) {
-            membership.deadline.into_iter().for_each(|key| self.deadlines.cancel(key));
-        }
-        self.changed = true;
-        self.move_focus(jid, None);
-        self.rooms.shown.remove(jid)
-    }
-
-    pub(super) fn close_room(&mut self, jid: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
-        let live = self.is_live();
-        let Some(membership) = self.rooms.memberships.get_mut(jid) else {
-            return turn.answer(answer, Err(CallError::NotFound(format!("the open room {jid}"))));
-        };
-        if membership.leavers.len() >= MAX_WAITERS {
-            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for {jid}"))));
-        }
-        let joiners = std::mem::take(&mut membership.joiners);
-        match membership.stage {
-            Stage::Leaving => membership.leavers.push(answer),
-            Stage::Entering | Stage::Configuring | Stage::Inside if live => {
-                membership.leavers.push(answer);
-                membership.stage = Stage::Leaving;
-                let deadline = self.deadlines.set(LEAVE_PATIENCE, Late::Room(jid.clone()));
-                if let Some(old) = membership.deadline.replace(deadline) {
-                    self.deadlines.cancel(old);
-                }
-                self.send_farewell(jid, turn);
-            }
-            _ => {
-                self.drop_room(jid);
-                turn.answer(answer, Ok(()));
-            }
-        }
-        for joiner in joiners {
-            turn.answer(joiner, Err(CallError::Stopped));
-        }
-        self.auto_join_ended(jid, turn);
-    }
-
-    fn send_farewell(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let Some(room) = self.rooms.shown.get(jid) else { return };
-        let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
-        let kind = PresenceOutKind::Unavailable;
-        turn.send(Outgoing::Presence(PresenceOut { to: Some(address.into()), kind, ..PresenceOut::default() }));
-    }
-
-    /// We have left, as asked.
-    pub(super) fn left(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        let leavers = self.rooms.membership(jid).map(|membership| std::mem::take(&mut membership.leavers));
-        if let Some(mut room) = self.drop_room(jid) {
-            Arc::make_mut(&mut room).empty();
-            self.fire("roomLeft", Payload::Room(room), turn);
-        }
-        for leaver in leavers.into_iter().flatten() {
-            turn.answer(leaver, Ok(()));
-        }
-    }
-
-    pub(super) fn room_late(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    /// Replaces the dead-line for what is under way in a room.
+    fn set_room_deadline(&mut self, jid: &BareJid, after: Option<Duration>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        membership.deadline = None;
-        match membership.stage {
-            Stage::Entering => {
-                // The room may have let us in without our hearing of it.
-                self.send_farewell(jid, turn);
-                self.not_entered(jid, &CallError::TimedOut, turn);
-            }
-            Stage::Leaving => self.left(jid, turn),
-            Stage::Outside { .. } | Stage::Configuring | Stage::Inside => {}
-        }
-    }
-
-    /// The stream is gone, and with it our being in rooms. With `give_up`, whoever waits to get in waits no longer.
-    pub(super) fn rooms_cut(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
-        let all: Vec<BareJid> = self.rooms.shown.keys().cloned().collect();
-        for jid in all {
-            let Some(membership) = self.rooms.memberships.get_mut(&jid) else { continue };
-            membership.deadline.take().into_iter().for_each(|key| self.deadlines.cancel(key));
-            membership.farewell_due = false;
-            if give_up == GiveUp::Yes {
-                for joiner in std::mem::take(&mut membership.joiners) {
-                    turn.answer(joiner, Err(CallError::Offline));
-                }
-            }
-            match membership.stage {
-                Stage::Leaving => self.left(&jid, turn),
-                Stage::Entering | Stage::Outside { wanted: true }
-                    if give_up == GiveUp::Yes && membership.reason != Reason::Again =>
-                {
-                    self.drop_room(&jid);
-                    self.rooms.auto.remove(&jid);
-                }
-                Stage::Entering => self.emptied(&jid, Stage::Outside { wanted: true }),
-                Stage::Configuring | Stage::Inside => {
-                    // Nobody is told that we are back in a room when nobody was told that we were out of it.
-                    membership.reason = Reason::Again;
-                    self.emptied(&jid, Stage::Outside { wanted: true });
-                }
-                Stage::Outside { .. } => {}
-            }
-        }
-    }
-
-    fn emptied(&mut self, jid: &BareJid, stage: Stage) {
-        if let Some(membership) = self.rooms.memberships.get_mut(jid) {
-            membership.stage = stage;
-        }
-        if let Some(room) = self.rooms.shown.get_mut(jid) {
-            Arc::make_mut(room).empty();
-            self.changed = true;
+        let deadline = after.map(|after| self.deadlines.set(after, Late::Room(jid.clone())));
+        if let Some(old) = std::mem::replace(&mut membership.deadline, deadline) {
+            self.deadlines.cancel(old);
         }
     }
 }
 
-/// Whether whoever waits to get into a room is told that it will not happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum GiveUp {
-    Yes,
-    No,
+fn not_open(jid: &BareJid) -> CallError {
+    CallError::NotFound(format!("the open room {jid}"))
 }

@@ -6,7 +6,7 @@ use imbl::OrdMap;
 use jid::{BareJid, Jid};
 
 use crate::session::{Chat, Contacts, KnownDisco, Room, Status};
-use crate::stanza::Disco;
+use crate::stanza::{Bookmark, Disco};
 
 /// What readers see, as of one moment. Cloning it copies a few pointers.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub chats: OrdMap<BareJid, Arc<Chat>>,
     /// Rooms that were opened.
     pub rooms: OrdMap<BareJid, Arc<Room>>,
+    /// Rooms that the account has put down; none until they have come.
+    pub bookmarks: Option<OrdMap<BareJid, Arc<Bookmark>>>,
     /// The open chat or room that a person types into, of a front end that follows.
     pub focus: Option<BareJid>,
     /// What this account says of itself.

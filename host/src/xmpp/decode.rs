@@ -21,6 +21,7 @@ use crate::error::StanzaError;
 use crate::stanza::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, Show};
 
 mod archive;
+mod bookmarks;
 mod extensions;
 mod iq;
 mod muc;
@@ -51,6 +52,13 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         return archive::result(message, at, own, now);
     }
     let Some((at, carbon)) = find_carbon(&message) else {
+        // The account's own storage speaks under its bare JID (XEP-0163, section 4.3.1); anybody else could write this, too.
+        if is_own_account(message.from.as_ref(), own)
+            && let Some(event) = message.payloads.iter().find(|payload| payload.is("event", ns::PUBSUB_EVENT))
+            && let Some(changes) = bookmarks::changes(event)
+        {
+            return Incoming::Bookmarks(changes);
+        }
         return Incoming::Message(Box::new(read_message(message, None, None, own, now)));
     };
     if !is_own_account(message.from.as_ref(), own) {
@@ -147,6 +155,7 @@ fn read_message(
         extensions: found.extensions,
         error: found.error,
         invite: found.invite,
+        room_status: found.room_status,
         from,
         to,
         raw: RawStanza(Arc::new(Stanza::Message(message))),
@@ -194,7 +203,7 @@ fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
         priority: presence.priority.0,
         delay: payload("delay", ns::DELAY).and_then(extensions::stamp),
         avatar: payload("x", AVATAR).and_then(avatar),
-        muc: payload("x", ns::MUC_USER).map(|x| Box::new(muc::occupant(x))),
+        muc: payload("x", ns::MUC_USER).map(|x| Box::new(muc::occupant(x, &presence.payloads))),
         caps: payload("c", ns::CAPS).and_then(caps).map(Box::new),
         from: presence.from.unwrap_or_else(|| own.to_bare().into()),
     }

@@ -10,8 +10,6 @@ use minidom::Element;
 use minidom::rxml::NcName;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::{Id, Lang, Message, MessageType, Thread};
-use xmpp_parsers::muc::Muc;
-use xmpp_parsers::muc::muc::History;
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Priority, Show as WireShow, Type};
 use xmpp_parsers::stanza::Stanza;
@@ -20,14 +18,17 @@ use super::card;
 use super::raw::is_forbidden;
 use crate::card::Avatar;
 use crate::stanza::{
-    Ask, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply, RoomJoin,
+    Ask, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply,
     RosterItem, Show,
 };
+
+mod rooms;
 
 pub(super) const REPLY: &str = "urn:xmpp:reply:0";
 pub(super) const FALLBACK: &str = "urn:xmpp:fallback:0";
 pub(super) const HINTS: &str = "urn:xmpp:hints";
 pub(super) const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+pub(super) const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 
 /// XEP-0153.
 pub(super) const AVATAR: &str = "vcard-temp:x:update";
@@ -37,6 +38,7 @@ pub(super) fn encode(outgoing: Outgoing) -> Stanza {
     match outgoing {
         Outgoing::Message { to, kind, id, draft } => Stanza::Message(message(to, kind, id, draft)),
         Outgoing::Presence(out) => Stanza::Presence(presence(out)),
+        Outgoing::Invite { to, id, invitation } => Stanza::Message(rooms::invitation(to, id, invitation)),
         Outgoing::Ask { to, id, ask } => Stanza::Iq(question(to, id, ask)),
         Outgoing::Reply { to, id, reply } => Stanza::Iq(answer(to, id, reply)),
         Outgoing::Raw(raw) | Outgoing::Private(raw, _) => Arc::try_unwrap(raw.0).unwrap_or_else(|shared| copy(&shared)),
@@ -187,7 +189,7 @@ fn presence(out: PresenceOut) -> Presence {
     presence.statuses.extend(out.status.map(|status| (Lang::new(), clean(status))));
     // The library writes a priority on every presence, zero where none is set.
     presence.priority = Priority(out.priority.unwrap_or(0));
-    presence.payloads.extend(out.join.map(|join| join_element(join).into()));
+    presence.payloads.extend(out.join.map(|join| rooms::join(join).into()));
     presence.payloads.extend(out.avatar.map(avatar));
     presence.payloads.extend(out.caps.map(|caps| {
         Element::builder("c", ns::CAPS)
@@ -209,13 +211,6 @@ fn avatar(avatar: Avatar) -> Element {
     }
 }
 
-fn join_element(join: RoomJoin) -> Muc {
-    Muc {
-        password: join.password.map(clean),
-        history: join.history.map(|stanzas| History::new().with_maxstanzas(stanzas)),
-    }
-}
-
 fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
     let (is_set, payload) = match ask {
         Ask::Roster { version } => {
@@ -234,7 +229,17 @@ fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
         Ask::SetCard { whole, change } => (true, card::changed(whole, *change)),
         Ask::EnableCarbons => (true, Element::bare("enable", ns::CARBONS)),
         Ask::RoomConfig => (false, Element::bare("query", MUC_OWNER)),
-        Ask::ConfigureRoom { fields } => (true, Element::builder("query", MUC_OWNER).append(room_form(fields)).build()),
+        Ask::ConfigureRoom { fields } => (true, rooms::configuration(fields)),
+        Ask::CancelRoomConfig => (true, rooms::cancelled_configuration()),
+        Ask::DestroyRoom { reason, alternative } => (true, rooms::destruction(reason, alternative)),
+        Ask::SetRole { nick, role, reason } => (true, rooms::admin_item(Some(("nick", nick)), ("role", role), reason)),
+        Ask::SetAffiliation { user, affiliation, reason } => {
+            (true, rooms::admin_item(Some(("jid", user.to_string())), ("affiliation", affiliation), reason))
+        }
+        Ask::Affiliations { affiliation } => (false, rooms::admin_item(None, ("affiliation", affiliation), None)),
+        Ask::Bookmarks { legacy } => (false, rooms::bookmarks(legacy)),
+        Ask::PublishBookmark(bookmark) => (true, rooms::published(*bookmark)),
+        Ask::RetractBookmark(room) => (true, rooms::retracted(&room)),
     };
     if is_set { Iq::Set { from: None, to, id, payload } } else { Iq::Get { from: None, to, id, payload } }
 }
@@ -247,24 +252,6 @@ fn roster_item(item: RosterItem) -> Element {
     }
     let groups = item.groups.into_iter().map(|group| text("group", ns::ROSTER, group));
     entry.attr(name("name"), item.name.map(clean)).append_all(groups).build()
-}
-
-/// A filled-in room configuration (XEP-0045, section 10.2); empty for an instant room (section 10.1.2).
-fn room_form(fields: Vec<(String, Vec<String>)>) -> Element {
-    let form = Element::builder("x", ns::DATA_FORMS).attr(name("type"), "submit");
-    if fields.is_empty() {
-        return form.build();
-    }
-    let kind = ("FORM_TYPE".to_owned(), vec!["http://jabber.org/protocol/muc#roomconfig".to_owned()]);
-    let fields = std::iter::once(kind).chain(fields).map(|(var, values)| {
-        let kind = (var == "FORM_TYPE").then_some("hidden");
-        Element::builder("field", ns::DATA_FORMS)
-            .attr(name("var"), clean(var))
-            .attr(name("type"), kind)
-            .append_all(values.into_iter().map(|value| text("value", ns::DATA_FORMS, value)))
-            .build()
-    });
-    form.append_all(fields).build()
 }
 
 fn answer(to: Option<Jid>, id: String, reply: Reply) -> Iq {

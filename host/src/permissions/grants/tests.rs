@@ -149,11 +149,12 @@ fn events_are_seen_by_grant_and_scope() {
             previous_nick: None,
             left: None,
             reason: None,
+            occupant_id: None,
         }))
     };
     let invite = |room| {
         let from = jid("juliet@example.org/balcony");
-        Payload::Invite(Arc::new(Invite { room: bare(room), from, reason: None, password: None }))
+        Payload::Invite(Arc::new(Invite { room: bare(room), to: from.clone(), from, reason: None, password: None }))
     };
     let contact = Payload::Contact(Arc::new(Contact {
         jid: bare("nurse@example.org"),

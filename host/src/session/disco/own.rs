@@ -24,6 +24,8 @@ const HOST_FEATURES: &[(&str, When)] = &[
     ("http://jabber.org/protocol/muc", |settings| settings.allow_muc),
     ("jabber:iq:version", always),
     ("jabber:x:conference", |settings| settings.allow_muc),
+    // Other clients' changes of the bookmarks are followed (XEP-0402, section 4).
+    ("urn:xmpp:bookmarks:1+notify", |settings| settings.allow_muc && settings.allow_bookmarks),
     ("urn:xmpp:ping", always),
     ("urn:xmpp:time", always),
 ];

@@ -1,15 +1,45 @@
-//! Getting into rooms: because a plugin asks, the settings say so, somebody invites us, or the stream broke.
+//! Getting into rooms: because a plugin asks, the settings or a bookmark say so, somebody invites us, or the stream broke.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use imbl::OrdMap;
 use jid::BareJid;
+use jiff::SignedDuration;
 
-use super::{JOIN_PATIENCE, MAX_INVITED, Reason, Stage, Wish};
+use super::leaving::Farewell;
+use super::{Membership, Room, RoomQuestion, RoomWish, Stage};
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::deadlines::Late;
-use crate::session::{Session, Turn};
-use crate::stanza::{Invite, Outgoing, PresenceOut, RoomJoin};
+use crate::session::{Occupant, Session, Turn};
+use crate::stanza::{Ask, History, Outgoing, PresenceOut};
+
+/// How long entering a room may take.
+const JOIN_PATIENCE: Duration = Duration::from_secs(30);
+/// How long after our entering a room may take to say what its subject is, before what it says counts as new.
+const PAST_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a room is tried again that does not let us in for a while.
+const MAX_TRIES: u32 = 6;
+/// When a room is entered again whose service had to put everybody out.
+const COME_BACK: Duration = Duration::from_secs(30);
+/// When it is tried for the second time; after that, twice as late each time.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+/// How much earlier than what we know a room's past is asked for: clocks differ, and what comes twice is told once.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
+
+/// Why a room is entered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::session) enum Reason {
+    /// A plugin asked.
+    Asked,
+    /// The settings or a bookmark say so.
+    Automatic,
+    /// Somebody invited us, and the settings say that we come.
+    Invited,
+    /// We were in it before, and never left.
+    Again,
+}
 
 impl Session {
     /// Sends the presence that enters a room which is known.
@@ -21,14 +51,15 @@ impl Session {
         } else {
             self.presence_to(Some(address.into()))
         };
-        let deadline = self.deadlines.set(JOIN_PATIENCE, Late::Room(jid.clone()));
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.stage = Stage::Entering;
-        if let Some(old) = membership.deadline.replace(deadline) {
-            self.deadlines.cancel(old);
-        }
+        membership.past = true;
         let mut join = membership.join.clone();
-        join.history = join.history.or(self.settings.muc_history_max_stanzas);
+        if let Some(until) = membership.known_until {
+            let since = until.checked_sub(CLOCKS_DIFFER).unwrap_or(until);
+            join.history = Some(History { since: Some(since), ..History::default() });
+        }
+        self.set_room_deadline(jid, Some(JOIN_PATIENCE));
         turn.send(Outgoing::Presence(PresenceOut { join: Some(join), ..presence }));
     }
 
@@ -38,22 +69,47 @@ impl Session {
         let mut wanted: Vec<BareJid> = wanted.map(|(jid, _)| jid.clone()).collect();
         wanted.sort();
         for jid in wanted {
+            self.wish_nick_back(&jid);
             self.enter(&jid, turn);
+        }
+    }
+
+    /// The nickname that was asked for is tried again: who had it may be gone by now.
+    pub(super) fn wish_nick_back(&mut self, jid: &BareJid) {
+        let nick = self.rooms.memberships.get(jid).map(|membership| membership.nick.clone());
+        if let (Some(nick), Some(room)) = (nick, self.rooms.shown.get_mut(jid))
+            && room.nick != nick
+        {
+            Arc::make_mut(room).nick = nick;
+            self.changed = true;
         }
     }
 
     /// The automatic joins (API row 27).
     pub(in crate::session) fn auto_join(&mut self, turn: &mut Turn<'_>) {
         for room in self.settings.auto_join_rooms.clone() {
-            let wish = Wish { nick: room.nick, join: RoomJoin::default(), configure: None };
-            if self.try_open(&room.jid, wish, Reason::Asked, turn).is_ok()
-                && self.rooms.stage(&room.jid) == Some(Stage::Entering)
-            {
-                self.rooms.auto.insert(room.jid);
-            }
+            self.enter_by_itself(&room.jid, room.nick, turn);
         }
+        self.join_bookmarked(turn);
+        let stages = self.rooms.memberships.iter();
+        self.rooms.auto = stages.filter(|(_, room)| room.is_automatic_and_open()).map(|(jid, _)| jid.clone()).collect();
         if !self.rooms.auto.is_empty() {
             self.deadlines.set(JOIN_PATIENCE, Late::AutoJoins);
+        }
+    }
+
+    /// Enters a room that nobody waits for; `true`: it was not on its way already.
+    pub(super) fn enter_by_itself(&mut self, jid: &BareJid, nick: Option<String>, turn: &mut Turn<'_>) -> bool {
+        if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
+            return false;
+        }
+        let wish = RoomWish { nick, ..RoomWish::default() };
+        match self.try_open(jid, wish, Reason::Automatic, turn) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(room = %jid, %error, "a room cannot be entered");
+                false
+            }
         }
     }
 
@@ -65,63 +121,57 @@ impl Session {
         self.rooms.auto.clear();
     }
 
-    pub(in crate::session) fn invited(&mut self, invite: Invite, turn: &mut Turn<'_>) {
-        if !self.settings.allow_muc {
-            return;
-        }
-        let wish =
-            Wish { nick: None, join: RoomJoin { password: invite.password.clone(), history: None }, configure: None };
-        let room = invite.room.clone();
-        self.fire("roomInviteReceived", Payload::Invite(Arc::new(invite)), turn);
-        let entering = self.rooms.memberships.values();
-        let entering = entering.filter(|room| room.reason == Reason::Invited && room.stage == Stage::Entering).count();
-        if self.settings.auto_join_on_invite && entering < MAX_INVITED && !self.rooms.has(&room) {
-            // Nobody waits for it: an invitation that leads nowhere is the inviter's loss.
-            let _ = self.try_open(&room, wish, Reason::Invited, turn);
-        }
-    }
-
     /// We are in: the room says so of ourselves (XEP-0045, section 7.2.2).
     pub(in crate::session) fn entered(&mut self, jid: &BareJid, created: bool, turn: &mut Turn<'_>) {
+        self.set_room_deadline(jid, Some(PAST_PATIENCE));
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        if let Some(key) = membership.deadline.take() {
-            self.deadlines.cancel(key);
-        }
         membership.farewell_due = false;
+        membership.tries = 0;
+        membership.known_until.get_or_insert(turn.now);
         membership.stage = Stage::Inside;
+        let before = std::mem::take(&mut membership.before);
+        let configure = membership.configure.take();
+        self.watch(jid);
+        self.ask_about(jid, turn);
+        self.tell_changes_since(jid, &before, turn);
         self.send_to_room_again(jid, turn);
-        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        let fields = match (created, membership.configure.take()) {
-            (false, _) => return self.settled_in(jid, &Ok(()), turn),
-            (true, Some(fields)) => fields.into_iter().map(|(name, values)| (full_field_name(name), values)).collect(),
+        let fields = match (created, configure) {
+            (false, _) => return self.settled_in(jid, turn),
+            (true, Some(fields)) => fields,
             (true, None) if self.settings.muc_instant_rooms => Vec::new(),
             (true, None) => {
                 if let Some(room) = self.rooms.shown.get(jid).map(Arc::clone) {
                     self.fire("configurationNeeded", Payload::Room(room), turn);
                 }
-                return self.settled_in(jid, &Ok(()), turn);
+                return self.settled_in(jid, turn);
             }
         };
-        membership.stage = Stage::Configuring;
-        self.ask_room_configuration(jid.clone(), fields, turn);
+        if let Some(membership) = self.rooms.memberships.get_mut(jid) {
+            membership.stage = Stage::Configuring;
+        }
+        self.configure_new(jid, fields, turn);
     }
 
-    pub(in crate::session) fn room_configured(
-        &mut self,
-        jid: &BareJid,
-        result: &Result<(), CallError>,
-        turn: &mut Turn<'_>,
-    ) {
-        if let Some(membership) = self.rooms.memberships.get_mut(jid)
-            && membership.stage == Stage::Configuring
-        {
-            membership.stage = Stage::Inside;
-            self.settled_in(jid, result, turn);
+    /// Who came and went while we were out without anybody's knowing.
+    fn tell_changes_since(&mut self, jid: &BareJid, before: &OrdMap<String, Arc<Occupant>>, turn: &mut Turn<'_>) {
+        let Some(room) = self.rooms.shown.get(jid).map(Arc::clone).filter(|_| !before.is_empty()) else { return };
+        let is_gone = |occupant: &&Arc<Occupant>| !occupant.own && !room.occupants.contains_key(&occupant.nick);
+        for gone in before.values().filter(is_gone) {
+            let gone = Occupant { left: Some("left"), ..Occupant::clone(gone) };
+            self.fire_occupant("occupantLeft", Arc::new(gone), turn);
+        }
+        for here in room.occupants.values() {
+            match before.get(&here.nick) {
+                _ if here.own => {}
+                None => self.fire_occupant("occupantJoined", Arc::clone(here), turn),
+                Some(known) if known != here => self.fire_occupant("occupantChanged", Arc::clone(here), turn),
+                Some(_) => {}
+            }
         }
     }
 
-    /// Tells everybody who waited. An error here is one of the configuration: we are in nevertheless.
-    fn settled_in(&mut self, jid: &BareJid, result: &Result<(), CallError>, turn: &mut Turn<'_>) {
+    /// Tells everybody who waited.
+    pub(super) fn settled_in(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let Some(room) = self.rooms.shown.get(jid).map(Arc::clone) else { return };
         let again = std::mem::replace(&mut membership.reason, Reason::Asked) == Reason::Again;
@@ -130,20 +180,28 @@ impl Session {
             self.fire("chatRoomOpened", Payload::Room(Arc::clone(&room)), turn);
         }
         for joiner in joiners {
-            turn.answer(joiner, result.clone().map(|()| Arc::clone(&room)));
+            turn.answer(joiner, Ok(Arc::clone(&room)));
         }
         self.auto_join_ended(jid, turn);
     }
 
-    /// Entering did not work out. The room is forgotten, unless we were in it before.
+    /// Entering did not work out. The room is forgotten, unless we were in it before or may try again.
     pub(in crate::session) fn not_entered(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+        if self.try_again(jid, error, turn) {
+            return;
+        }
+        self.again.forget(jid);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let joiners = std::mem::take(&mut membership.joiners);
-        let again = membership.reason == Reason::Again;
-        self.again.forget(jid);
-        if again {
-            self.outside(jid, Stage::Outside { wanted: false }, turn);
+        if membership.reason == Reason::Again {
+            let before = std::mem::take(&mut membership.before);
+            self.tell_changes_since(jid, &before, turn);
+            let farewell = Farewell { why: "refused", reason: Some(error.to_string()), alternative: None };
+            self.outside(jid, false, farewell, turn);
         } else {
+            if membership.reason == Reason::Automatic {
+                tracing::warn!(room = %jid, %error, "a room cannot be entered");
+            }
             self.drop_room(jid);
         }
         for joiner in joiners {
@@ -152,14 +210,96 @@ impl Session {
         self.auto_join_ended(jid, turn);
     }
 
-    pub(super) fn auto_join_ended(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    /// Whether another try is made, or will be. Nobody can be asked for another nickname where nobody asked to enter, and
+    /// ours may be held by what a broken stream left of us; and a service that is down for a moment comes back.
+    fn try_again(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) -> bool {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return false };
+        if membership.reason == Reason::Asked || membership.tries >= MAX_TRIES {
+            return false;
+        }
+        if is_conflict(error) {
+            membership.tries += 1;
+            let nick = format!("{}_{}", membership.nick, membership.tries + 1);
+            let Some(room) = self.rooms.shown.get_mut(jid) else { return false };
+            if room.jid.with_resource_str(&nick).is_err() {
+                return false;
+            }
+            Arc::make_mut(room).nick = nick;
+            self.changed = true;
+            self.enter(jid, turn);
+            return true;
+        }
+        if membership.reason == Reason::Invited || !may_pass(error) {
+            return false;
+        }
+        let wait = TRY_AGAIN * 2_u32.pow(membership.tries);
+        membership.tries += 1;
+        membership.stage = Stage::Outside { wanted: true };
+        let joiners = std::mem::take(&mut membership.joiners);
+        self.set_room_deadline(jid, Some(wait));
+        for joiner in joiners {
+            turn.answer(joiner, Err(error.clone()));
+        }
+        self.auto_join_ended(jid, turn);
+        true
+    }
+
+    /// We are out of a room, and everybody was told; it is entered again by itself, `soon` or when we show ourselves.
+    pub(in crate::session) fn comes_back(&mut self, jid: &BareJid, soon: bool) {
+        if let Some(membership) = self.rooms.memberships.get_mut(jid) {
+            membership.reason = Reason::Automatic;
+        }
+        self.set_room_deadline(jid, soon.then_some(COME_BACK));
+    }
+
+    pub(in crate::session) fn auto_join_ended(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         if self.rooms.auto.remove(jid) && self.rooms.auto.is_empty() {
             self.auto_joined(turn);
         }
     }
+
+    /// The room says what it is and can do; a change of what it is comes as a status code, and is asked for again.
+    pub(super) fn ask_about(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        self.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::About, turn);
+    }
 }
 
-/// API row 102: plugins write `persistentroom`, the form says `muc#roomconfig_persistentroom`.
-fn full_field_name(name: String) -> String {
-    if name.contains('#') { name } else { format!("muc#roomconfig_{name}") }
+impl Membership {
+    fn is_automatic_and_open(&self) -> bool {
+        self.reason == Reason::Automatic && matches!(self.stage, Stage::Entering | Stage::Configuring)
+    }
+}
+
+fn is_conflict(error: &CallError) -> bool {
+    matches!(error, CallError::Stanza(error) if error.condition == "conflict")
+}
+
+/// Whether it may be otherwise in a while.
+fn may_pass(error: &CallError) -> bool {
+    match error {
+        CallError::TimedOut => true,
+        CallError::Stanza(error) => {
+            error.kind == "wait"
+                || [
+                    "internal-server-error",
+                    "remote-server-not-found",
+                    "remote-server-timeout",
+                    "resource-constraint",
+                    "service-unavailable",
+                ]
+                .contains(&error.condition.as_str())
+        }
+        _ => false,
+    }
+}
+
+impl Room {
+    /// We are in it now, and this is what its first word about us says (XEP-0045, section 7.2).
+    pub(in crate::session) fn welcomed(&mut self, shows_jids: bool, logged: bool) {
+        self.left = None;
+        self.reason = None;
+        self.alternative = None;
+        self.shows_jids = shows_jids;
+        self.logged = logged;
+    }
 }

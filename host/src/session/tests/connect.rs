@@ -15,10 +15,11 @@ const BEFORE_ROSTER: [&str; 8] = [
     "> ask roster",
 ];
 
-const AFTER_ROSTER: [&str; 8] = [
+const AFTER_ROSTER: [&str; 9] = [
     "> available priority 0",
     "chatBoxesInitialized",
     "chatBoxesFetched",
+    "> ask bookmarks",
     "bookmarksInitialized",
     "roomsPanelRendered",
     "roomsAutoJoined",
@@ -58,6 +59,7 @@ fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
             let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
             desk.answer(None, id, Err(stanza_error("service-unavailable")));
         }
+        desk.bookmarks(Vec::new());
         assert_eq!(desk.lines(), AFTER_ROSTER);
         assert!(matches!(got(&mut waiting), Some(Err(CallError::Rejected(_)))));
         assert!(desk.session.snapshot().contacts.is_none(), "an empty roster would be a lie");
@@ -159,11 +161,13 @@ fn a_stream_that_could_not_be_resumed_is_built_up_anew() {
             "rosterGroupsFetched",
             "rosterContactsFetched",
             "> available priority 0",
+            "> ask bookmarks",
             "> available to room@muc.example.org/bot entering"
         ]
     );
+    desk.presence(occupant("juliet", PresenceKind::Available, &[]));
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
-    assert!(desk.lines().is_empty(), "nobody was told that we were out");
+    assert_eq!(desk.lines(), ["> ask disco of room@muc.example.org"], "nobody was told that we were out");
     assert!(desk.session.snapshot().rooms[&bare(ROOM)].joined);
 }
 
@@ -215,7 +219,7 @@ fn automatic_joins_hold_up_the_end_for_half_a_minute_at_most() {
         matches!(desk.sent.last(), Some(Outgoing::Presence(PresenceOut { to: Some(to), .. })) if to.as_str() == "room@muc.example.org/Bot")
     );
     desk.presence(occupant("Bot", PresenceKind::Available, &[110]));
-    assert_eq!(desk.lines()[1..], last);
+    assert_eq!(desk.lines()[2..], last);
 
     let mut desk = Desk::connected(settings.clone());
     desk.presence(presence(&format!("{ROOM}/Bot"), PresenceKind::Error(stanza_error("forbidden"))));

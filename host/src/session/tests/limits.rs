@@ -57,8 +57,8 @@ fn rooms_and_occupants_are_so_many() {
     let mut desk = Desk::connected(Settings::default());
     let open = |desk: &mut Desk, number: usize| {
         let (answer, receiver) = Answer::channel();
-        let (jid, join) = (bare(&format!("r{number}@muc.example.org")), stanza::RoomJoin::default());
-        desk.command(Command::OpenRoom { jid, nick: None, join, configure: None, answer });
+        let jid = bare(&format!("r{number}@muc.example.org"));
+        desk.command(Command::OpenRoom { jid, wish: Box::default(), answer });
         receiver
     };
     let opened: Vec<_> = (0..rooms::MAX_ROOMS).map(|number| open(&mut desk, number)).collect();

@@ -135,6 +135,10 @@ fn a_rooms_messages_are_told_from_entering_on() {
     assert!(last_message(&desk).delayed, "before we are in it is history");
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     desk.message(said("juliet"));
+    assert!(last_message(&desk).delayed, "before the subject it is history, too");
+    desk.subject("");
+    assert!(last_message(&desk).delayed, "the subject is no news either");
+    desk.message(said("juliet"));
     assert!(!last_message(&desk).delayed && !last_message(&desk).own);
     desk.message(said("bot"));
     assert!(last_message(&desk).own, "our own echo");
@@ -215,7 +219,8 @@ fn errors_are_told_apart() {
 fn an_invitation_is_told_and_followed_where_the_setting_says_so() {
     let invite = || {
         let from = jid(ROMEO);
-        let invite = Invite { room: bare(ROOM), from, reason: None, password: Some("p".to_owned()) };
+        let invite =
+            Invite { room: bare(ROOM), from, to: jid("bot@example.org"), reason: None, password: Some("p".to_owned()) };
         Message { body: None, invite: Some(Box::new(invite)), ..message(ROMEO, MessageKind::Normal, "") }
     };
     let mut desk = Desk::connected(Settings::default());

@@ -114,6 +114,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         extensions: None,
         error: None,
         invite: None,
+        room_status: Vec::new(),
         raw: some_raw(),
     }
 }
@@ -254,7 +255,20 @@ impl Desk {
 
     fn roster(&mut self, items: Vec<RosterItem>) {
         let id = self.asked(|ask| matches!(ask, Ask::Roster { .. }));
+        let before = self.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
         self.answer(None, id, Ok(Body::Roster { version: None, items }));
+        if self.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. })) > before {
+            self.bookmarks(Vec::new());
+        }
+    }
+
+    fn bookmarks(&mut self, bookmarks: Vec<stanza::Bookmark>) {
+        let id = self.asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
+        self.answer(None, id, Ok(Body::Bookmarks(bookmarks)));
+    }
+
+    fn count_asked(&self, is: impl Fn(&Ask) -> bool) -> usize {
+        self.sent.iter().filter(|stanza| matches!(stanza, Outgoing::Ask { ask, .. } if is(ask))).count()
     }
 
     fn wait(&mut self, seconds: u64) {
@@ -281,8 +295,21 @@ impl Desk {
 
     fn open_room(&mut self, nick: Option<&str>) -> Receiver<Result<Arc<Room>, CallError>> {
         let (answer, receiver) = Answer::channel();
-        let (nick, join) = (nick.map(str::to_owned), stanza::RoomJoin::default());
-        self.command(Command::OpenRoom { jid: bare(ROOM), nick, join, configure: None, answer });
+        let wish = Box::new(RoomWish { nick: nick.map(str::to_owned), ..RoomWish::default() });
+        self.command(Command::OpenRoom { jid: bare(ROOM), wish, answer });
+        receiver
+    }
+
+    /// The room says what its subject is, with which its past ends.
+    fn subject(&mut self, subject: &str) {
+        let subject = Some(subject.to_owned());
+        self.message(Message { subject, body: None, ..message(ROOM, MessageKind::Groupchat, "") });
+    }
+
+    /// Asks something of the room.
+    fn deed<T>(&mut self, deed: impl FnOnce(Answer<T>) -> RoomDeed) -> Receiver<Result<T, CallError>> {
+        let (answer, receiver) = Answer::channel();
+        self.command(Command::Room { jid: bare(ROOM), deed: deed(answer) });
         receiver
     }
 
@@ -292,6 +319,7 @@ impl Desk {
         self.presence(occupant("juliet", PresenceKind::Available, &[]));
         self.presence(occupant("bot", PresenceKind::Available, &[110]));
         assert!(got(&mut opened).unwrap().unwrap().joined);
+        self.subject("");
         self.forget();
     }
 
@@ -320,6 +348,8 @@ fn line(stanza: &Outgoing) -> String {
         }
         Outgoing::Ask { ask: Ask::Roster { .. }, .. } => "> ask roster".to_owned(),
         Outgoing::Ask { to: Some(to), ask: Ask::DiscoInfo { .. }, .. } => format!("> ask disco of {to}"),
+        Outgoing::Ask { ask: Ask::Bookmarks { .. }, .. } => "> ask bookmarks".to_owned(),
+        Outgoing::Invite { to, .. } => format!("> invite to {to}"),
         Outgoing::Ask { ask: Ask::EnableCarbons, .. } => "> ask carbons".to_owned(),
         Outgoing::Ask { ask, .. } => format!("> ask {ask:?}"),
         Outgoing::Reply { reply, .. } => format!("> reply {reply:?}"),

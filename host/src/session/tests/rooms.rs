@@ -1,6 +1,8 @@
 //! Entering, leaving and staying in rooms.
+#![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
 
 use super::*;
+use crate::stanza::BookmarkChange::{AllRemoved, Removed, Set};
 
 fn close(desk: &mut Desk) -> Receiver<Result<(), CallError>> {
     let (answer, receiver) = Answer::channel();
@@ -35,7 +37,7 @@ fn who_opens_a_room_is_told_when_we_are_in() {
     assert!(desk.lines().is_empty(), "who was there before us is not news");
     assert!(got(&mut first).is_none() && !room(&desk).joined);
     desk.presence(occupant("Bot!", PresenceKind::Available, &[110, 210]));
-    assert_eq!(desk.lines(), ["chatRoomOpened"]);
+    assert_eq!(desk.lines(), ["> ask disco of room@muc.example.org", "chatRoomOpened"]);
     for result in [got(&mut first), got(&mut second), got(&mut desk.open_room(None))] {
         let room = result.unwrap().unwrap();
         assert!(room.joined);
@@ -88,43 +90,6 @@ fn a_room_that_lets_nobody_in_says_why() {
 }
 
 #[test]
-fn a_room_that_we_create_is_configured_first() {
-    let fields = vec![("persistentroom".to_owned(), vec!["1".to_owned()])];
-    let full = vec![("muc#roomconfig_persistentroom".to_owned(), vec!["1".to_owned()])];
-    let slow = settings(&[("muc_instant_rooms", false.into())]);
-    for (settings, configure, expected) in [
-        (Settings::default(), None, Some(Vec::new())),
-        (slow.clone(), Some(fields), Some(full)),
-        (slow.clone(), Some(Vec::new()), Some(Vec::new())),
-        (slow, None, None),
-    ] {
-        let mut desk = Desk::connected(settings);
-        let (answer, mut opened) = Answer::channel();
-        let join = stanza::RoomJoin::default();
-        desk.command(Command::OpenRoom { jid: bare(ROOM), nick: None, join, configure, answer });
-        desk.forget();
-        desk.presence(occupant("bot", PresenceKind::Available, &[110, 201]));
-        let Some(expected) = expected else {
-            assert_eq!(desk.lines(), ["configurationNeeded", "chatRoomOpened"]);
-            assert!(got(&mut opened).unwrap().is_ok());
-            continue;
-        };
-        assert!(got(&mut opened).is_none(), "nobody else can enter yet");
-        let id = desk.asked(|ask| *ask == Ask::ConfigureRoom { fields: expected.clone() });
-        desk.answer(Some(ROOM), id, Ok(Body::Empty));
-        assert!(got(&mut opened).unwrap().is_ok());
-        assert_eq!(desk.count("chatRoomOpened"), 1);
-    }
-    let mut desk = Desk::connected(Settings::default());
-    let mut opened = desk.open_room(None);
-    desk.presence(occupant("bot", PresenceKind::Available, &[110, 201]));
-    let id = desk.asked(|ask| matches!(ask, Ask::ConfigureRoom { .. }));
-    desk.answer(Some(ROOM), id, Err(stanza_error("not-acceptable")));
-    assert!(matches!(got(&mut opened), Some(Err(CallError::Stanza(_)))));
-    assert!(room(&desk).joined);
-}
-
-#[test]
 fn who_comes_goes_and_changes_is_told() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
@@ -166,29 +131,40 @@ fn our_own_new_nickname_is_known() {
     assert!(room(&desk).joined);
     assert_eq!(room(&desk).nick, "bot2");
     assert!(last_occupant(&desk, "occupantChanged").own);
+    desk.bind();
+    desk.roster(Vec::new());
+    assert_eq!(desk.lines().last().unwrap(), "> available to room@muc.example.org/bot2 entering", "and kept");
 }
 
 #[test]
 fn being_put_out_is_told_with_the_reason() {
-    for (status, destroyed, why) in [
-        (&[110, 307][..], false, "kicked"),
-        (&[110, 301], false, "banned"),
-        (&[110, 321], false, "members-only"),
-        (&[110, 332], false, "shutdown"),
-        (&[110], true, "destroyed"),
-        (&[], false, "left"),
+    for (status, destroyed, why, comes_back) in [
+        (&[110, 307][..], false, "kicked", false),
+        (&[110, 301], false, "banned", false),
+        (&[110, 321], false, "affiliation", false),
+        (&[110, 322], false, "members-only", false),
+        (&[110, 307, 333], false, "error", true),
+        (&[110, 332], false, "shutdown", true),
+        (&[110], true, "destroyed", false),
+        (&[], false, "left", false),
     ] {
         let mut desk = Desk::connected(Settings::default());
         desk.in_room();
         let gone = occupant("bot", PresenceKind::Unavailable, status);
         desk.presence(with_muc(gone, |muc| muc.destroyed = destroyed.then_some(None)));
         assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
-        assert_eq!(last_occupant(&desk, "occupantLeft").left, Some(why));
+        assert_eq!((last_occupant(&desk, "occupantLeft").left, room(&desk).left), (Some(why), Some(why)));
         assert!(!room(&desk).joined && room(&desk).occupants.is_empty());
+        desk.wait(30);
+        assert_eq!(desk.lines().len(), usize::from(comes_back), "{why}: a service that restarts wanted nothing of us");
         desk.bind();
         desk.roster(Vec::new());
-        assert!(!desk.lines().iter().any(|line| line.contains("entering")), "nobody wants us there");
-        assert!(got(&mut close(&mut desk)).unwrap().is_ok());
+        assert_eq!(desk.lines().iter().any(|line| line.contains("entering")), comes_back, "{why}");
+        let mut closed = close(&mut desk);
+        if comes_back {
+            desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+        }
+        assert!(got(&mut closed).unwrap().is_ok());
         assert!(desk.session.snapshot().rooms.is_empty());
     }
 }
@@ -260,6 +236,706 @@ fn a_room_that_refuses_our_return_is_left() {
     desk.roster(Vec::new());
     desk.forget();
     desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("forbidden"))));
-    assert_eq!(desk.lines(), ["roomLeft"]);
+    assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
     assert!(!room(&desk).joined);
+}
+
+fn configured(
+    desk: &mut Desk,
+    configure: Option<Vec<(String, ConfigValue)>>,
+) -> Receiver<Result<Arc<Room>, CallError>> {
+    let (answer, opened) = Answer::channel();
+    let wish = Box::new(RoomWish { configure, ..RoomWish::default() });
+    desk.command(Command::OpenRoom { jid: bare(ROOM), wish, answer });
+    desk.presence(occupant("bot", PresenceKind::Available, &[110, 201]));
+    opened
+}
+
+fn field(var: &str, kind: &str, values: &[&str], options: &[&str]) -> stanza::FormField {
+    let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    stanza::FormField { var: var.to_owned(), kind: kind.to_owned(), values: texts(values), options: texts(options) }
+}
+
+fn form() -> Vec<stanza::FormField> {
+    vec![
+        field("FORM_TYPE", "hidden", &["http://jabber.org/protocol/muc#roomconfig"], &[]),
+        field("muc#roomconfig_persistentroom", "boolean", &["0"], &[]),
+        field("muc#roomconfig_membersonly", "boolean", &["1"], &[]),
+        field("muc#roomconfig_roomname", "text-single", &["The hall"], &[]),
+        field("muc#roomconfig_presencebroadcast", "list-multi", &["visitor"], &["visitor", "participant", "moderator"]),
+        field("muc#roomconfig_whois", "list-single", &["moderators"], &["moderators", "anyone"]),
+        field("allow_bridges", "boolean", &["true"], &[]),
+    ]
+}
+
+fn text(text: &str) -> ConfigValue {
+    ConfigValue::Text(text.to_owned())
+}
+
+fn texts(texts: &[&str]) -> ConfigValue {
+    ConfigValue::Texts(texts.iter().map(|&text| text.to_owned()).collect())
+}
+
+fn wanted(fields: &[(&str, ConfigValue)]) -> Vec<(String, ConfigValue)> {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+/// What was submitted, by field.
+fn submitted(desk: &Desk) -> BTreeMap<String, Vec<String>> {
+    let fields = desk.sent.iter().rev().find_map(|stanza| match stanza {
+        Outgoing::Ask { ask: Ask::ConfigureRoom { fields }, .. } => Some(fields.iter().cloned().collect()),
+        _ => None,
+    });
+    fields.expect("it was submitted")
+}
+
+/// Settings muc_instant_rooms.
+#[test]
+fn a_room_that_we_create_is_instant_or_waits_for_somebody() {
+    for (instant, configure) in [(true, None), (false, Some(Vec::new()))] {
+        let mut desk = Desk::connected(settings(&[("muc_instant_rooms", instant.into())]));
+        let mut opened = configured(&mut desk, configure);
+        assert!(got(&mut opened).is_none(), "nobody else can enter yet");
+        let id = desk.asked(|ask| *ask == Ask::ConfigureRoom { fields: Vec::new() });
+        desk.answer(Some(ROOM), id, Ok(Body::Empty));
+        assert!(got(&mut opened).unwrap().is_ok());
+        assert_eq!(desk.count("chatRoomOpened"), 1);
+    }
+    let mut desk = Desk::connected(settings(&[("muc_instant_rooms", false.into())]));
+    let mut opened = configured(&mut desk, None);
+    assert_eq!(desk.lines()[2..], ["configurationNeeded", "chatRoomOpened"]);
+    assert!(got(&mut opened).unwrap().is_ok());
+}
+
+/// Row 102.
+#[test]
+fn a_new_room_keeps_what_nobody_named() {
+    let mut desk = Desk::connected(Settings::default());
+    let fields = wanted(&[
+        ("persistentroom", ConfigValue::Flag(true)),
+        ("membersonly", text("false")),
+        ("presencebroadcast", texts(&["participant", "moderator"])),
+        ("whois", texts(&["anyone"])),
+        ("allow_bridges", ConfigValue::Flag(false)),
+    ]);
+    let mut opened = configured(&mut desk, Some(fields));
+    let id = desk.asked(|ask| *ask == Ask::RoomConfig);
+    assert_eq!(desk.count_asked(|ask| matches!(ask, Ask::ConfigureRoom { .. })), 0, "the form comes first");
+    desk.answer(Some(ROOM), id, Ok(Body::RoomForm(form())));
+    let values: Vec<_> =
+        submitted(&desk).into_iter().map(|(name, values)| format!("{name}={}", values.join(","))).collect();
+    assert_eq!(
+        values,
+        [
+            "allow_bridges=0",
+            "muc#roomconfig_membersonly=0",
+            "muc#roomconfig_persistentroom=1",
+            "muc#roomconfig_presencebroadcast=participant,moderator",
+            "muc#roomconfig_roomname=The hall",
+            "muc#roomconfig_whois=anyone",
+        ]
+    );
+    let id = desk.asked(|ask| matches!(ask, Ask::ConfigureRoom { .. }));
+    assert!(got(&mut opened).is_none());
+    desk.answer(Some(ROOM), id, Ok(Body::Empty));
+    assert!(got(&mut opened).unwrap().unwrap().joined);
+}
+
+/// Row 102.
+#[test]
+fn a_field_that_does_not_fit_is_named_and_no_room_is_left_behind() {
+    for (name, value) in [
+        ("nonsense", ConfigValue::Flag(true)),
+        ("persistentroom", text("maybe")),
+        ("persistentroom", texts(&["1", "0"])),
+        ("roomname", texts(&["a", "b"])),
+        ("whois", text("nobody")),
+        ("presencebroadcast", texts(&["visitor", "ghost"])),
+    ] {
+        let mut desk = Desk::connected(Settings::default());
+        let mut opened = configured(&mut desk, Some(wanted(&[(name, value)])));
+        let id = desk.asked(|ask| *ask == Ask::RoomConfig);
+        desk.answer(Some(ROOM), id, Ok(Body::RoomForm(form())));
+        let error = got(&mut opened).unwrap().unwrap_err();
+        let argument = format!("attributes.roomconfig.{name}");
+        assert!(matches!(&error, CallError::Invalid { argument: named, .. } if *named == argument), "{error:?}");
+        assert_eq!(desk.count_asked(|ask| matches!(ask, Ask::ConfigureRoom { .. })), 0);
+        assert_eq!(desk.count_asked(|ask| *ask == Ask::CancelRoomConfig), 1);
+        assert!(desk.lines().contains(&"> unavailable to room@muc.example.org/bot".to_owned()));
+        assert_eq!((desk.count("chatRoomOpened"), room(&desk).joined), (0, true), "until the room has heard it");
+        desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+        assert!(desk.session.snapshot().rooms.is_empty());
+    }
+}
+
+#[test]
+fn a_room_that_cannot_be_configured_says_why() {
+    type Case = (fn() -> Result<Body, Box<StanzaError>>, &'static str);
+    let cases: [Case; 4] = [
+        (|| Err(stanza_error("forbidden")), "forbidden"),
+        (|| Ok(Body::Other), "no form"),
+        (|| Ok(Body::Empty), "no form"),
+        (
+            || Ok(Body::RoomForm((0..=stanza::MAX_FORM_FIELDS).map(|n| field(&n.to_string(), "", &[], &[])).collect())),
+            "more than 512 fields",
+        ),
+    ];
+    for (answer, why) in cases {
+        let mut desk = Desk::connected(Settings::default());
+        let mut opened = configured(&mut desk, Some(wanted(&[("roomname", text("x"))])));
+        let id = desk.asked(|ask| *ask == Ask::RoomConfig);
+        desk.answer(Some(ROOM), id, answer());
+        let error = got(&mut opened).unwrap().unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+
+        let mut desk = Desk::connected(Settings::default());
+        desk.in_room();
+        let mut configured = desk.deed(|answer| RoomDeed::Configure(wanted(&[("roomname", text("x"))]), answer));
+        let id = desk.asked(|ask| *ask == Ask::RoomConfig);
+        desk.answer(Some(ROOM), id, answer());
+        let error = got(&mut configured).unwrap().unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+        assert!(room(&desk).joined, "it was there before");
+    }
+    let mut desk = Desk::connected(Settings::default());
+    let mut opened = configured(&mut desk, Some(wanted(&[("roomname", text("x"))])));
+    desk.wait(31);
+    assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::TimedOut);
+    let mut desk = Desk::connected(Settings::default());
+    let mut opened = configured(&mut desk, None);
+    let id = desk.asked(|ask| matches!(ask, Ask::ConfigureRoom { .. }));
+    desk.answer(Some(ROOM), id, Err(stanza_error("not-acceptable")));
+    assert!(matches!(got(&mut opened), Some(Err(CallError::Stanza(_)))));
+}
+
+/// Rules rooms are rejoined after a reconnect that could not resume.
+#[test]
+fn a_room_is_entered_again_from_where_we_were() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.wait(600);
+    let before = desk.now;
+    desk.message(Message {
+        at: before,
+        id: Some("1".to_owned()),
+        ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi")
+    });
+    desk.bind();
+    desk.roster(Vec::new());
+    let join = desk.sent.iter().rev().find_map(|stanza| match stanza {
+        Outgoing::Presence(PresenceOut { join: Some(join), .. }) => join.history,
+        _ => None,
+    });
+    let since = join.unwrap().since.unwrap();
+    assert!(since < before && before.duration_since(since).as_secs() <= 60, "{since} {before}");
+    desk.forget();
+    // What we know already comes once more, and then what we missed.
+    let past = |id: &str, body: &str| Message {
+        at: before,
+        id: Some(id.to_owned()),
+        delayed: true,
+        ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, body)
+    };
+    desk.presence(occupant("mercutio", PresenceKind::Available, &[]));
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert_eq!(
+        desk.lines(),
+        ["> ask disco of room@muc.example.org", "occupantLeft", "occupantJoined"],
+        "who came and went meanwhile"
+    );
+    desk.message(past("1", "hi"));
+    desk.message(past("2", "hi"));
+    desk.message(past("2", "hi"));
+    assert_eq!(desk.lines(), ["message"]);
+}
+
+#[test]
+fn our_ghost_does_not_keep_us_out() {
+    let conflict = || presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict")));
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.bind();
+    desk.roster(Vec::new());
+    desk.forget();
+    desk.presence(conflict());
+    assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot_2 entering"]);
+    desk.presence(conflict());
+    assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot_3 entering"]);
+    desk.presence(occupant("bot_3", PresenceKind::Available, &[110]));
+    assert_eq!((room(&desk).nick.as_str(), room(&desk).joined), ("bot_3", true));
+    desk.bind();
+    desk.roster(Vec::new());
+    let entering = "> available to room@muc.example.org/bot entering".to_owned();
+    assert!(desk.lines().contains(&entering), "it may be gone by now");
+    for _ in 0..20 {
+        desk.presence(conflict());
+    }
+    assert_eq!(desk.count("roomLeft"), 1, "but not for ever");
+    assert_eq!(room(&desk).left, Some("refused"));
+}
+
+#[test]
+fn a_service_that_is_down_for_a_moment_is_tried_again() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.bind();
+    desk.roster(Vec::new());
+    desk.forget();
+    let down = || presence(ROOM, PresenceKind::Error(stanza_error("remote-server-timeout")));
+    let mut waited = 0;
+    for wait in [10, 20, 40, 80, 160, 320] {
+        desk.presence(down());
+        assert!(desk.lines().is_empty() && !room(&desk).joined);
+        desk.wait(wait);
+        waited += 1;
+        assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"], "{waited}");
+    }
+    desk.presence(down());
+    assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
+}
+
+/// XEP-0410, section 3.
+#[test]
+fn a_silent_room_is_asked_whether_we_are_in() {
+    let bot = &format!("{ROOM}/bot");
+    let ping = |desk: &Desk| desk.asked(|ask| *ask == Ask::Ping);
+    let entering = "> available to room@muc.example.org/bot entering";
+    for (condition, still_in) in [
+        (None, true),
+        (Some("service-unavailable"), true),
+        (Some("feature-not-implemented"), true),
+        (Some("item-not-found"), true),
+        (Some("remote-server-not-found"), true),
+        (Some("remote-server-timeout"), true),
+        (Some("not-acceptable"), false),
+        (Some("not-allowed"), false),
+        (Some("gone"), false),
+    ] {
+        let mut desk = Desk::connected(Settings::default());
+        desk.in_room();
+        desk.wait(10 * 60);
+        desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi"));
+        desk.forget();
+        desk.wait(14 * 60);
+        assert!(desk.lines().is_empty(), "it was not silent");
+        desk.wait(60);
+        assert_eq!(desk.lines(), ["> ask Ping"]);
+        let outcome = condition.map_or(Ok(Body::Empty), |condition| Err(stanza_error(condition)));
+        let id = ping(&desk);
+        desk.answer(Some(ROOM), id.clone(), Ok(Body::Empty));
+        desk.answer(Some("mallory@example.net/x"), id.clone(), Err(stanza_error("not-acceptable")));
+        assert!(desk.lines().is_empty() && room(&desk).joined, "nobody else was asked");
+        desk.answer(Some(bot), id, outcome);
+        assert_eq!(room(&desk).joined, still_in, "{condition:?}");
+        if still_in {
+            desk.wait(16 * 60);
+            assert_eq!(desk.lines(), ["> ask Ping"], "{condition:?}");
+        } else {
+            assert_eq!(desk.lines(), [entering]);
+            desk.presence(occupant("juliet", PresenceKind::Available, &[]));
+            desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+            assert_eq!(desk.lines(), ["> ask disco of room@muc.example.org"], "nobody noticed");
+            assert!(room(&desk).joined);
+        }
+    }
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.wait(15 * 60);
+    desk.forget();
+    desk.wait(30);
+    assert!(desk.lines().is_empty() && room(&desk).joined, "no answer decides nothing");
+    desk.wait(60);
+    assert_eq!(desk.lines(), ["> ask Ping"]);
+}
+
+#[test]
+fn a_room_that_does_not_know_us_is_entered_again() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let bounced = |from: &str| Message {
+        error: Some(stanza_error("not-acceptable")),
+        body: None,
+        ..message(from, MessageKind::Error, "")
+    };
+    desk.message(bounced(&format!("{ROOM}/juliet")));
+    assert_eq!(desk.lines(), ["messageError"], "an occupant is not the room");
+    desk.message(bounced(ROOM));
+    assert_eq!(desk.lines(), ["> ask Ping", "messageError"]);
+    desk.message(bounced(ROOM));
+    assert_eq!(desk.lines(), ["messageError"], "one question at a time");
+    let id = desk.asked(|ask| *ask == Ask::Ping);
+    desk.answer(Some(&format!("{ROOM}/bot")), id, Err(stanza_error("not-acceptable")));
+    assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"]);
+}
+
+#[test]
+fn why_we_are_out_is_in_the_record() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let gone = with_muc(occupant("bot", PresenceKind::Unavailable, &[110]), |muc| {
+        muc.destroyed = Some(Some(bare("hall@muc.example.org")));
+        muc.reason = Some("x".repeat(5_000));
+    });
+    desk.presence(gone);
+    let Payload::Room(left) = desk.last("roomLeft").clone() else { panic!("a room") };
+    assert_eq!((left.left, left.alternative.as_ref()), (Some("destroyed"), Some(&bare("hall@muc.example.org"))));
+    assert_eq!(left.reason.as_ref().unwrap().len(), 4_096);
+    let _opened = desk.open_room(None);
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let room = room(&desk);
+    assert_eq!((room.left, &room.reason, &room.alternative), (None, &None, &None));
+}
+
+#[test]
+fn what_a_room_says_of_itself_is_kept_in_step() {
+    let mut desk = Desk::connected(Settings::default());
+    let _opened = desk.open_room(None);
+    desk.presence(occupant("bot", PresenceKind::Available, &[100, 110, 170]));
+    assert!(room(&desk).shows_jids && room(&desk).logged);
+    let about = |features: &[&str]| {
+        let identity = stanza::Identity {
+            category: "conference".to_owned(),
+            kind: "text".to_owned(),
+            name: Some("The hall".to_owned()),
+            lang: None,
+        };
+        let features = features.iter().map(|&feature| feature.to_owned()).collect();
+        Ok(Body::Disco(stanza::Disco { identities: vec![identity], features, ..stanza::Disco::default() }))
+    };
+    let id = desk.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
+    desk.answer(Some(ROOM), id, about(&["muc_open"]));
+    assert_eq!(room(&desk).about.name.as_deref(), Some("The hall"));
+    assert_eq!(room(&desk).about.features, ["muc_open"]);
+    desk.forget();
+    let notice = |codes: &[u16]| Message {
+        room_status: codes.to_vec(),
+        body: None,
+        ..message(ROOM, MessageKind::Groupchat, "")
+    };
+    desk.message(notice(&[104]));
+    assert_eq!(desk.lines(), ["> ask disco of room@muc.example.org", "message"]);
+    desk.message(notice(&[171, 173]));
+    assert!(!room(&desk).shows_jids && !room(&desk).logged);
+    desk.message(notice(&[170]));
+    desk.message(notice(&[172]));
+    assert!(room(&desk).shows_jids && room(&desk).logged);
+}
+
+/// XEP-0421, section 5.
+#[test]
+fn occupant_ids_are_told_where_the_room_knows_of_them() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let come = |nick: &str| {
+        with_muc(occupant(nick, PresenceKind::Available, &[]), |muc| muc.occupant_id = Some("id1".to_owned()))
+    };
+    desk.presence(come("romeo"));
+    assert_eq!(last_occupant(&desk, "occupantJoined").occupant_id, None, "anybody could have written it");
+    let id = desk.asked(|ask| matches!(ask, Ask::DiscoInfo { .. }));
+    let features = vec!["urn:xmpp:occupant-id:0".to_owned()];
+    desk.answer(Some(ROOM), id, Ok(Body::Disco(stanza::Disco { features, ..stanza::Disco::default() })));
+    desk.presence(come("paris"));
+    assert_eq!(last_occupant(&desk, "occupantJoined").occupant_id.as_deref(), Some("id1"));
+    assert!(room(&desk).has_occupant_ids());
+}
+
+#[test]
+fn a_subject_is_set_when_the_room_says_so() {
+    let mut desk = Desk::connected(Settings::default());
+    assert!(matches!(
+        got(&mut desk.deed(|answer| RoomDeed::Subject("News".to_owned(), answer))),
+        Some(Err(CallError::NotFound(_)))
+    ));
+    desk.in_room();
+    let asked = |desk: &Desk| match &desk.sent[desk.sent.len() - 2..] {
+        [Outgoing::Message { id, .. }, Outgoing::Ask { id: after, ask: Ask::DiscoInfo { .. }, .. }] => {
+            (id.clone(), after.clone())
+        }
+        other => panic!("{other:?}"),
+    };
+    // A room need not repeat a subject that it has already.
+    for told in [true, false] {
+        let mut set = desk.deed(|answer| RoomDeed::Subject("News".to_owned(), answer));
+        let (_, after) = asked(&desk);
+        if told {
+            desk.subject("News");
+        }
+        desk.answer(Some(&format!("{ROOM}/juliet")), after.clone(), Ok(Body::Empty));
+        assert!(got(&mut set).is_none(), "not from the room");
+        let outcome = if told { Ok(Body::Empty) } else { Err(stanza_error("forbidden")) };
+        desk.answer(Some(ROOM), after, outcome);
+        assert_eq!(got(&mut set), Some(Ok(())), "it heard us, and did not refuse");
+        assert_eq!(room(&desk).subject.as_deref(), Some("News"));
+    }
+
+    let mut set = desk.deed(|answer| RoomDeed::Subject("No".to_owned(), answer));
+    let (id, after) = asked(&desk);
+    let id = Some(id);
+    let error = Some(stanza_error("forbidden"));
+    let refused = |from: &str| Message {
+        id: id.clone(),
+        error: error.clone(),
+        body: None,
+        ..message(from, MessageKind::Error, "")
+    };
+    desk.message(refused("mallory@example.net"));
+    desk.message(refused(&format!("{ROOM}/juliet")));
+    assert!(got(&mut set).is_none(), "not from the room");
+    desk.message(refused(ROOM));
+    assert!(matches!(got(&mut set), Some(Err(CallError::Stanza(error))) if error.condition == "forbidden"));
+    desk.answer(Some(ROOM), after, Ok(Body::Empty));
+
+    let mut set = desk.deed(|answer| RoomDeed::Subject("Later".to_owned(), answer));
+    desk.wait(30);
+    assert_eq!(got(&mut set), Some(Err(CallError::TimedOut)));
+}
+
+#[test]
+fn orders_to_rooms_are_answered_by_them_alone() {
+    let order = |answer| RoomDeed::Order(Ask::SetRole { nick: "j".to_owned(), role: "none", reason: None }, answer);
+    let mut desk = Desk::connected(Settings::default());
+    let mut done = desk.deed(order);
+    let id = desk.asked(|ask| matches!(ask, Ask::SetRole { .. }));
+    desk.answer(Some(&format!("{ROOM}/juliet")), id.clone(), Ok(Body::Empty));
+    desk.answer(None, id.clone(), Ok(Body::Empty));
+    assert!(got(&mut done).is_none());
+    desk.answer(Some(ROOM), id.clone(), Err(stanza_error("not-allowed")));
+    assert!(matches!(got(&mut done), Some(Err(CallError::Stanza(_)))));
+    let ignored = desk.session.ignored();
+    desk.answer(Some(ROOM), id, Ok(Body::Empty));
+    assert_eq!(desk.session.ignored(), ignored + 1, "a second answer");
+
+    let mut people = desk.deed(|answer| RoomDeed::Affiliations("owner", answer));
+    let id = desk.asked(|ask| matches!(ask, Ask::Affiliations { .. }));
+    desk.answer(Some(ROOM), id, Ok(Body::Empty));
+    assert!(matches!(got(&mut people), Some(Err(CallError::Other(_)))), "no list");
+    let mut late = desk.deed(order);
+    let mut lost = desk.deed(|answer| RoomDeed::Affiliations("owner", answer));
+    desk.wait(20);
+    desk.run(|session, now, effects| session.lost("gone", now, effects));
+    assert_eq!(got(&mut lost).unwrap().unwrap_err(), CallError::Offline);
+    assert_eq!(got(&mut late), Some(Err(CallError::Offline)));
+    assert_eq!(got(&mut desk.deed(order)), Some(Err(CallError::Offline)));
+    let mut desk = Desk::connected(settings(&[("allow_muc", false.into())]));
+    assert!(matches!(got(&mut desk.deed(order)), Some(Err(CallError::Unsupported(_)))));
+}
+
+#[test]
+fn invitations_of_ours_are_told() {
+    let mut desk = Desk::connected(Settings::default());
+    for (direct, to) in [(true, ROMEO), (false, ROOM)] {
+        let mut sent = desk.deed(|answer| RoomDeed::Invite {
+            user: bare(ROMEO),
+            direct,
+            reason: Some("come".to_owned()),
+            password: None,
+            answer,
+        });
+        assert_eq!(got(&mut sent), Some(Ok(())));
+        assert_eq!(desk.lines(), [format!("> invite to {to}"), "roomInviteSent".to_owned()]);
+        let Payload::Invite(invite) = desk.last("roomInviteSent") else { panic!("an invitation") };
+        assert_eq!((&invite.room, &invite.to, &invite.from), (&bare(ROOM), &jid(ROMEO), &jid("bot@example.org/house")));
+    }
+}
+
+/// Settings auto_join_on_invite.
+#[test]
+fn nobody_is_followed_to_what_is_no_room() {
+    let mut desk = Desk::connected(settings(&[("auto_join_on_invite", true.into())]));
+    for room in [ROMEO, "bot@example.org", "muc.example.org"] {
+        let invite = stanza::Invite {
+            room: bare(room),
+            from: jid("mallory@example.net"),
+            to: jid("bot@example.org"),
+            reason: None,
+            password: None,
+        };
+        let from = "mallory@example.net";
+        desk.message(Message { body: None, invite: Some(Box::new(invite)), ..message(from, MessageKind::Normal, "") });
+        assert!(desk.lines().is_empty(), "{room}");
+    }
+    for number in 0..100 {
+        let invite = stanza::Invite {
+            room: bare(&format!("r{number}@muc.example.org")),
+            from: jid("mallory@example.net"),
+            to: jid("bot@example.org"),
+            reason: None,
+            password: None,
+        };
+        let from = "mallory@example.net";
+        desk.message(Message { body: None, invite: Some(Box::new(invite)), ..message(from, MessageKind::Normal, "") });
+    }
+    assert_eq!(desk.session.snapshot().rooms.len(), 16, "so many at once");
+}
+
+#[test]
+fn what_is_forged_changes_nothing() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.presence(occupant("juliet", PresenceKind::Available, &[110]));
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307]));
+    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi"));
+    assert!(desk.lines().is_empty() && desk.session.snapshot().rooms.is_empty(), "a room that we never entered");
+
+    let mut opened = desk.open_room(None);
+    desk.forget();
+    desk.presence(occupant("bot", PresenceKind::Available, &[]));
+    assert!(got(&mut opened).is_none() && !room(&desk).joined, "somebody may have our name, our ghost for instance");
+    desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Available));
+    assert!(got(&mut opened).is_none() && !room(&desk).joined, "no word of a room");
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(got(&mut opened).unwrap().is_ok());
+    let error = || presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict")));
+    desk.presence(error());
+    desk.presence(error());
+    assert!(room(&desk).joined, "it is too late for that");
+    assert_eq!(desk.count_asked(|ask| *ask == Ask::Ping), 1, "but we ask");
+    desk.presence(presence("mallory@example.net/bot", PresenceKind::Error(stanza_error("forbidden"))));
+    assert!(room(&desk).joined);
+}
+
+/// Rows 79-82. Events roomViewChanged.
+#[test]
+fn how_a_room_is_shown_is_kept_and_told() {
+    let mut desk = Desk::connected(Settings::default());
+    let change = |desk: &mut Desk, change| got(&mut desk.deed(|answer| RoomDeed::View(change, answer))).unwrap();
+    assert!(matches!(change(&mut desk, ViewChange::Show), Err(CallError::NotFound(_))));
+    desk.in_room();
+    for (what, told, minimized, focused) in [
+        (ViewChange::Minimize, true, true, false),
+        (ViewChange::Minimize, false, true, false),
+        (ViewChange::Maximize, true, false, false),
+        (ViewChange::Focus, true, false, true),
+        (ViewChange::Show, true, false, true),
+        (ViewChange::Minimize, true, true, false),
+    ] {
+        desk.forget();
+        assert_eq!(change(&mut desk, what), Ok(()));
+        assert_eq!(desk.count("roomViewChanged"), usize::from(told), "{what:?}");
+        assert_eq!(room(&desk).view.minimized, minimized);
+        assert_eq!(desk.session.snapshot().focus.is_some(), focused);
+    }
+    let open = |desk: &mut Desk, maximize, bring_to_foreground| {
+        let (answer, mut opened) = Answer::channel();
+        let wish = Box::new(RoomWish { maximize, bring_to_foreground, ..RoomWish::default() });
+        desk.command(Command::OpenRoom { jid: bare(ROOM), wish, answer });
+        assert!(got(&mut opened).unwrap().is_ok());
+    };
+    open(&mut desk, false, true);
+    assert!(room(&desk).view.minimized, "nothing has the focus, and nobody asked for more");
+    open(&mut desk, true, false);
+    assert!(!room(&desk).view.minimized);
+}
+
+fn bookmark(autojoin: bool) -> stanza::Bookmark {
+    stanza::Bookmark {
+        room: bare(ROOM),
+        name: None,
+        autojoin,
+        nick: Some("Puck".to_owned()),
+        password: Some("secret".to_owned()),
+        extensions: Some("<extensions xmlns='urn:xmpp:bookmarks:1'/>".to_owned()),
+    }
+}
+
+/// A desk that has just connected, with these bookmarks.
+fn bookmarked(settings: Settings, bookmarks: Vec<stanza::Bookmark>) -> Desk {
+    let mut desk = Desk::new(settings);
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
+    desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    desk.forget();
+    desk.bookmarks(bookmarks);
+    desk
+}
+
+/// Row 32. Events bookmarksInitialized, roomsAutoJoined. Settings allow_bookmarks.
+#[test]
+fn bookmarked_rooms_are_entered_on_connecting() {
+    let mut desk = bookmarked(Settings::default(), vec![bookmark(true)]);
+    assert_eq!(
+        desk.lines(),
+        ["bookmarksInitialized", "roomsPanelRendered", "> available to room@muc.example.org/Puck entering"]
+    );
+    let Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) = desk.sent.last() else { panic!("a presence") };
+    assert_eq!(join.password.as_deref(), Some("secret"));
+    desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
+    assert_eq!(desk.count("roomsAutoJoined"), 1);
+
+    let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
+    assert_eq!(desk.lines()[..3], ["bookmarksInitialized", "roomsPanelRendered", "roomsAutoJoined"]);
+    let _opened = desk.open_room(None);
+    assert_eq!(room(&desk).nick, "Puck", "row 95");
+
+    let mut desk = Desk::new(settings(&[("allow_bookmarks", false.into())]));
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    desk.roster(Vec::new());
+    assert_eq!(desk.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. })), 0);
+    assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
+}
+
+/// Row 32.
+#[test]
+fn a_server_without_bookmarks_holds_up_nothing() {
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
+    desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    let id = desk.asked(|ask| *ask == Ask::Bookmarks { legacy: false });
+    desk.answer(None, id, Err(stanza_error("service-unavailable")));
+    let id = desk.asked(|ask| *ask == Ask::Bookmarks { legacy: true });
+    assert_eq!(desk.count("bookmarksInitialized"), 0, "they may be where they used to be");
+    desk.answer(None, id, Err(stanza_error("service-unavailable")));
+    assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
+    desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    desk.wait(10);
+    assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
+}
+
+#[test]
+fn bookmarks_are_followed_as_other_clients_change_them() {
+    let entering = "> available to room@muc.example.org/Puck entering";
+    let leaving = "> unavailable to room@muc.example.org/Puck";
+    for end in [Set(bookmark(false)), Removed(bare(ROOM)), AllRemoved] {
+        let mut desk = bookmarked(Settings::default(), Vec::new());
+        desk.forget();
+        desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
+        assert_eq!(desk.lines(), [entering]);
+        desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
+        desk.forget();
+        desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
+        assert!(desk.lines().is_empty(), "we are in");
+        desk.hear(Incoming::Bookmarks(vec![end]));
+        assert_eq!(desk.lines(), [leaving]);
+    }
+    let mut desk = bookmarked(Settings::default(), Vec::new());
+    desk.in_room();
+    desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
+    desk.hear(Incoming::Bookmarks(vec![Removed(bare(ROOM))]));
+    assert!(desk.lines().is_empty(), "a plugin opened it");
+}
+
+#[test]
+fn bookmarks_are_put_down_and_forgotten() {
+    let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
+    let mut set = desk.deed(|answer| {
+        RoomDeed::SetBookmark(Box::new(stanza::Bookmark { extensions: None, ..bookmark(true) }), answer)
+    });
+    let id = desk.asked(|ask| *ask == Ask::PublishBookmark(Box::new(bookmark(true))));
+    desk.answer(None, id, Ok(Body::Empty));
+    assert_eq!(got(&mut set), Some(Ok(())));
+    assert!(desk.session.snapshot().bookmarks.unwrap()[&bare(ROOM)].autojoin);
+    assert!(desk.lines().contains(&"> available to room@muc.example.org/Puck entering".to_owned()));
+    let mut removed = desk.deed(RoomDeed::RemoveBookmark);
+    let id = desk.asked(|ask| matches!(ask, Ask::RetractBookmark(_)));
+    desk.answer(None, id, Ok(Body::Empty));
+    assert_eq!(got(&mut removed), Some(Ok(())));
+    assert!(desk.session.snapshot().bookmarks.unwrap().is_empty());
+    assert!(matches!(got(&mut desk.deed(RoomDeed::RemoveBookmark)), Some(Err(CallError::NotFound(_)))));
 }

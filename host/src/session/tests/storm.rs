@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::card::CardChange;
 use crate::session::{messages, questions, rooms};
-use crate::stanza::{Draft, Invite, RoomJoin};
+use crate::stanza::{Bookmark, BookmarkChange, Draft, FormField, Invite};
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
@@ -38,6 +38,8 @@ enum Step {
     Reject(u8, u8),
     Await(u8),
     Gone(u8),
+    Deed(u8, u8),
+    Marks(u8, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -70,6 +72,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Reject(a, b)),
         2 => any::<u8>().prop_map(Step::Await),
         1 => any::<u8>().prop_map(Step::Gone),
+        4 => (any::<u8>(), any::<u8>()).prop_map(|(a, b)| Step::Deed(a, b)),
+        2 => (any::<u8>(), any::<bool>()).prop_map(|(a, b)| Step::Marks(a, b)),
     ]
 }
 
@@ -126,6 +130,24 @@ fn presence_kind(number: u8) -> PresenceKind {
     }
 }
 
+fn deed(what: u8, open: &mut Open) -> RoomDeed {
+    match what % 6 {
+        0 => RoomDeed::Subject("news".to_owned(), open.answer()),
+        1 => RoomDeed::Order(Ask::DestroyRoom { reason: None, alternative: None }, open.answer()),
+        2 => RoomDeed::Affiliations("member", open.answer()),
+        3 => RoomDeed::Configure(vec![("roomname".to_owned(), ConfigValue::Flag(true))], open.answer()),
+        4 => RoomDeed::View(ViewChange::Focus, open.answer()),
+        _ => RoomDeed::RemoveBookmark(open.answer()),
+    }
+}
+
+fn mark(desk: &mut Desk, which: u8, autojoin: bool) {
+    let room = room(which);
+    let set = Bookmark { room, name: None, autojoin, nick: None, password: None, extensions: None };
+    let change = if which < 200 { BookmarkChange::Set(set) } else { BookmarkChange::AllRemoved };
+    desk.hear(Incoming::Bookmarks(vec![change]));
+}
+
 fn take(desk: &mut Desk, open: &mut Open, step: Step) {
     let text = |text: &str| Box::new(Draft { body: Some(text.to_owned()), ..Draft::default() });
     match step {
@@ -146,9 +168,15 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
         Step::Message(from, kind, id) => {
             let kinds = [MessageKind::Chat, MessageKind::Groupchat, MessageKind::Error, MessageKind::Normal];
             let kind = kinds[usize::from(kind) % 4];
-            let invite = id
-                .filter(|id| id % 5 == 0)
-                .map(|id| Box::new(Invite { room: room(id), from: jid(address(from)), reason: None, password: None }));
+            let invite = id.filter(|id| id % 5 == 0).map(|id| {
+                Box::new(Invite {
+                    room: room(id),
+                    from: jid(address(from)),
+                    to: jid("bot@example.org"),
+                    reason: None,
+                    password: None,
+                })
+            });
             let stanza_id = id.map(|id| id.to_string());
             desk.message(Message { stanza_id, invite, ..message(address(from), kind, "hi") });
         }
@@ -158,22 +186,28 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
         }
         Step::Answer(which, from, fine) => {
             let asked = desk.sent.iter().filter_map(|stanza| match stanza {
-                Outgoing::Ask { to, id, ask } => Some((to.clone(), id.clone(), matches!(ask, Ask::Roster { .. }))),
+                Outgoing::Ask { to, id, ask } => Some((to.clone(), id.clone(), ask)),
                 _ => None,
             });
-            let Some((to, id, roster)) = asked.rev().nth(usize::from(which % 4)) else { return };
+            let Some((to, id, ask)) = asked.rev().nth(usize::from(which % 4)) else { return };
             let from = if from < 200 { to.as_ref().map(Jid::as_str) } else { Some(address(from)) };
-            let body =
-                if roster { Body::Roster { version: None, items: vec![item(ROMEO, "both")] } } else { Body::Empty };
+            let field = FormField { var: "muc#roomconfig_roomname".to_owned(), ..FormField::default() };
+            let body = match ask {
+                Ask::Roster { .. } => Body::Roster { version: None, items: vec![item(ROMEO, "both")] },
+                Ask::RoomConfig => Body::RoomForm(vec![field]),
+                Ask::Bookmarks { .. } => Body::Bookmarks(Vec::new()),
+                _ => Body::Empty,
+            };
             desk.answer(from, id, if fine { Ok(body) } else { Err(stanza_error("forbidden")) });
         }
         Step::Open(who) => desk.command(Command::OpenChat { jid: jid(address(who)).to_bare(), answer: open.answer() }),
         Step::Shut(who) => desk.command(Command::CloseChat { jid: jid(address(who)).to_bare(), answer: open.answer() }),
         Step::Enter(which, configure) => desk.command(Command::OpenRoom {
             jid: room(which),
-            nick: None,
-            join: RoomJoin::default(),
-            configure: configure.then(Vec::new),
+            wish: Box::new(RoomWish {
+                configure: configure.then(|| vec![("roomname".to_owned(), ConfigValue::Text("x".to_owned()))]),
+                ..RoomWish::default()
+            }),
             answer: open.answer(),
         }),
         Step::Leave(which) => desk.command(Command::CloseRoom { jid: room(which), answer: open.answer() }),
@@ -207,6 +241,11 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
         Step::Wish(who, what) => wish(desk, open, &jid(address(who)), what),
         Step::Card(who, what) => card(desk, open, jid(address(who)), what),
         Step::Await(name) => desk.command(Command::WaitUntil { name: promise(name), answer: open.answer() }),
+        Step::Deed(which, what) => {
+            let jid = room(which);
+            desk.command(Command::Room { jid, deed: deed(what, open) });
+        }
+        Step::Marks(which, autojoin) => mark(desk, which, autojoin),
         Step::Gone(which) => desk.run(|session, _, out| session.instance_gone(instance(which), out)),
     }
 }
@@ -256,8 +295,8 @@ proptest! {
             prop_assert!(session.rooms.is_consistent());
             prop_assert!(session.seen.len() <= messages::REMEMBERED);
             prop_assert!(session.roster.strangers() <= roster::MAX_REQUESTS);
-            prop_assert!(session.questions.len() <= questions::MAX_OUTSTANDING + rooms::MAX_ROOMS + 4);
-            prop_assert!(session.deadlines.len() <= session.questions.len() + session.snapshot().rooms.len() + 8);
+            prop_assert!(session.questions.len() <= questions::MAX_OUTSTANDING + 3 * rooms::MAX_ROOMS + 4);
+            prop_assert!(session.deadlines.len() <= session.questions.len() + 2 * session.snapshot().rooms.len() + 8);
             for room in session.snapshot().rooms.values() {
                 prop_assert!(!room.joined || session.snapshot().connected || session.is_live());
             }

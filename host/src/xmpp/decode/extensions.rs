@@ -29,6 +29,7 @@ pub(super) struct Found {
     pub(super) extensions: Option<Box<Extensions>>,
     pub(super) error: Option<Box<StanzaError>>,
     pub(super) invite: Option<Box<Invite>>,
+    pub(super) room_status: Vec<u16>,
 }
 
 impl Found {
@@ -63,8 +64,12 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, from: &Jid, own: &Fu
                 let known = if counts(payload, kind, from, own) { &mut found.delay } else { &mut found.claim };
                 *known = known.or_else(|| stamp(payload));
             }
-            "x" if kind != MessageKind::Groupchat => {
-                found.invite = found.invite.take().or_else(|| muc::invite(payload, from).map(Box::new));
+            // A room that speaks of itself does so under its own address.
+            "x" if kind == MessageKind::Groupchat && from.is_bare() && payload.has_ns(ns::MUC_USER) => {
+                found.room_status = muc::status(payload);
+            }
+            "x" if kind != MessageKind::Error && kind != MessageKind::Groupchat => {
+                found.invite = found.invite.take().or_else(|| muc::invite(payload, from, own).map(Box::new));
             }
             _ => read_extension(payload, &mut found),
         }

@@ -9,7 +9,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
-use super::{archive, bare_jid_attribute, is_own_account, jid_attribute, stanza_error};
+use super::{archive, bare_jid_attribute, bookmarks, is_own_account, jid_attribute, muc, stanza_error};
 use crate::stanza::{Answer, Body, Disco, Field, Form, Identity, Incoming, MAM, Query, Request, RosterItem};
 use crate::xmpp::card;
 use crate::xmpp::raw::RawStanza;
@@ -98,7 +98,7 @@ fn body(payload: &Element) -> Body {
         let items = payload.children().filter(|item| item.is("item", ns::DISCO_ITEMS) && item.attr("node").is_none());
         return Body::Items(items.filter_map(|item| jid_attribute(item, "jid")).collect());
     }
-    Body::Other
+    muc::answer(payload).or_else(|| bookmarks::answer(payload)).unwrap_or(Body::Other)
 }
 
 /// Where an entry of the roster stands.

@@ -1,18 +1,22 @@
-//! `muc#user` and direct invitations (XEP-0045, XEP-0249). Walked by hand: the library's types lack half of it.
+//! `muc#user`, `muc#owner`, `muc#admin` and direct invitations (XEP-0045, XEP-0249). Walked by hand: the library's types
+//! lack half of it.
 
-use jid::Jid;
+use jid::{FullJid, Jid};
 use minidom::Element;
 use xmpp_parsers::ns;
 
 use super::{bare_jid_attribute, jid_attribute};
-use crate::stanza::{Invite, MucUser};
+use crate::stanza::{Affiliated, Body, FormField, Invite, MAX_AFFILIATED, MAX_FORM_FIELDS, MucUser};
+use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER};
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
-/// How many status codes of one presence are looked at.
+/// How many status codes of one stanza are looked at.
 const MAX_STATUS: usize = 16;
+/// How many values, and how many options, of one field of a form are looked at.
+const MAX_VALUES: usize = 512;
 
-/// What a room says of an occupant.
-pub(super) fn occupant(x: &Element) -> MucUser {
+/// What a room says of an occupant, in a presence that carries these.
+pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
     let child = |name: &str| x.get_child(name, ns::MUC_USER);
     let item = child("item");
     let destroy = child("destroy");
@@ -23,23 +27,34 @@ pub(super) fn occupant(x: &Element) -> MucUser {
         jid: item.and_then(|item| jid_attribute(item, "jid")),
         nick: attribute("nick"),
         reason: item.and_then(reason).or_else(|| destroy.and_then(reason)),
-        status: x
-            .children()
-            .filter(|child| child.is("status", ns::MUC_USER))
-            .filter_map(|status| status.attr("code")?.parse().ok())
-            .take(MAX_STATUS)
-            .collect(),
+        status: status(x),
         destroyed: destroy.map(|destroy| bare_jid_attribute(destroy, "jid")),
+        occupant_id: payloads
+            .iter()
+            .find(|payload| payload.is("occupant-id", ns::OID))
+            .and_then(|id| id.attr("id"))
+            .map(str::to_owned),
     }
 }
 
+/// The status codes in an `<x/>` of `muc#user`.
+pub(super) fn status(x: &Element) -> Vec<u16> {
+    x.children()
+        .filter(|child| child.is("status", ns::MUC_USER))
+        .filter_map(|status| status.attr("code")?.parse().ok())
+        .take(MAX_STATUS)
+        .collect()
+}
+
 /// The invitation in this payload: sent on by the room (XEP-0045, section 7.8.2), or by the inviter (XEP-0249).
-pub(super) fn invite(x: &Element, from: &Jid) -> Option<Invite> {
+pub(super) fn invite(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
+    let to = || Jid::from(own.to_bare());
     if x.has_ns(DIRECT_INVITE) {
         return Some(Invite {
             room: bare_jid_attribute(x, "jid")?,
             from: from.clone(),
-            reason: x.attr("reason").map(str::to_owned),
+            to: to(),
+            reason: x.attr("reason").filter(|reason| !reason.is_empty()).map(str::to_owned),
             password: x.attr("password").map(str::to_owned),
         });
     }
@@ -51,11 +66,61 @@ pub(super) fn invite(x: &Element, from: &Jid) -> Option<Invite> {
     Some(Invite {
         room: from.to_bare(),
         from: jid_attribute(invite, "from").unwrap_or_else(|| from.clone()),
+        to: to(),
         reason: reason(invite),
         password: x.get_child("password", ns::MUC_USER).map(Element::text),
     })
 }
 
 fn reason(element: &Element) -> Option<String> {
-    element.get_child("reason", ns::MUC_USER).map(Element::text).filter(|reason| !reason.is_empty())
+    let reason = element.children().find(|child| child.name() == "reason" && child.ns() == element.ns());
+    reason.map(Element::text).filter(|reason| !reason.is_empty())
+}
+
+/// What a room answers about itself to who runs it; none: something else.
+pub(super) fn answer(payload: &Element) -> Option<Body> {
+    if payload.is("query", MUC_ADMIN) {
+        return Some(Body::Affiliations(payload.children().filter_map(affiliated).take(MAX_AFFILIATED).collect()));
+    }
+    // A form that was cancelled has nothing to fill in.
+    let form = payload.get_child("x", ns::DATA_FORMS).filter(|_| payload.is("query", MUC_OWNER))?;
+    (form.attr("type") == Some("form"))
+        .then(|| Body::RoomForm(form.children().filter_map(field).take(MAX_FORM_FIELDS + 1).collect()))
+}
+
+fn affiliated(item: &Element) -> Option<Affiliated> {
+    if !item.is("item", MUC_ADMIN) {
+        return None;
+    }
+    Some(Affiliated {
+        jid: bare_jid_attribute(item, "jid")?,
+        affiliation: item.attr("affiliation")?.to_owned(),
+        nick: item.attr("nick").map(str::to_owned),
+        reason: reason(item),
+    })
+}
+
+fn field(field: &Element) -> Option<FormField> {
+    let kind = field.attr("type").unwrap_or("text-single");
+    // A fixed field is words for people, and never sent back (XEP-0004, section 3.3).
+    if !field.is("field", ns::DATA_FORMS) || kind == "fixed" {
+        return None;
+    }
+    let value = |of: &Element| of.get_child("value", ns::DATA_FORMS).map(Element::text);
+    Some(FormField {
+        var: field.attr("var")?.to_owned(),
+        kind: kind.to_owned(),
+        values: field
+            .children()
+            .filter(|child| child.is("value", ns::DATA_FORMS))
+            .map(Element::text)
+            .take(MAX_VALUES)
+            .collect(),
+        options: field
+            .children()
+            .filter(|child| child.is("option", ns::DATA_FORMS))
+            .filter_map(value)
+            .take(MAX_VALUES)
+            .collect(),
+    })
 }

@@ -639,6 +639,9 @@ fn any_element() -> impl Strategy<Value = String> {
         "http://jabber.org/protocol/muc#user",
         "jabber:x:conference",
         "jabber:iq:roster",
+        "urn:xmpp:bookmarks:1",
+        "http://jabber.org/protocol/pubsub#event",
+        "jabber:x:data",
         "urn:xmpp:receipts",
         "urn:xmpp:reactions:0",
         "urn:ietf:params:xml:ns:xmpp-stanzas",
@@ -685,6 +688,7 @@ proptest! {
             Incoming::Archived(result) => {
                 prop_assert_eq!(result.from, jid(if from.is_empty() { "me@house" } else { &from }));
             }
+            Incoming::Bookmarks(_) => prop_assert!(trusted),
             Incoming::Presence(_) | Incoming::Answer(_) | Incoming::Refused(_) => {}
         }
     }
@@ -729,4 +733,128 @@ fn items_are_those_with_an_address_and_no_node() {
                  <item jid='@@'/><item/></query>";
     let Incoming::Answer(answer) = iq("type='result'", items) else { panic!() };
     assert_eq!(answer.outcome, Ok(Body::Items(vec![jid("muc.b")])));
+}
+
+fn body_of(content: &str) -> Body {
+    match iq("type='result' from='r@muc'", content) {
+        Incoming::Answer(answer) => answer.outcome.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_rooms_form_is_read_field_by_field() {
+    let form = |kind: &str, fields: &str| {
+        body_of(&format!(
+            "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='{kind}'>\
+             <title>t</title>{fields}</x></query>"
+        ))
+    };
+    let fields = "<field type='fixed'><value>words</value></field><field var='a'/><field><value>nameless</value></field>\
+                  <field var='b' type='list-multi'><value>1</value><value>2</value><option label='x'><value>1</value>\
+                  </option><option><value>2</value></option></field>";
+    let Body::RoomForm(read) = form("form", fields) else { panic!("a form") };
+    assert_eq!(
+        read.iter().map(|field| (&*field.var, &*field.kind)).collect::<Vec<_>>(),
+        [("a", "text-single"), ("b", "list-multi")]
+    );
+    assert_eq!((read[1].values.join(","), read[1].options.join(",")), ("1,2".to_owned(), "1,2".to_owned()));
+    for kind in ["cancel", "result", "submit", "nonsense"] {
+        assert_eq!(form(kind, fields), Body::Other, "{kind}");
+    }
+    let many = "<field var='f'/>".repeat(10_000);
+    let Body::RoomForm(read) = form("form", &many) else { panic!("a form") };
+    assert_eq!(read.len(), crate::stanza::MAX_FORM_FIELDS + 1);
+    for other in [
+        "<query xmlns='http://jabber.org/protocol/muc#owner'/>",
+        "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='urn:other' type='form'/></query>",
+        "<query xmlns='urn:other'><x xmlns='jabber:x:data' type='form'/></query>",
+    ] {
+        assert_eq!(body_of(other), Body::Other, "{other}");
+    }
+}
+
+#[test]
+fn affiliations_are_read_one_by_one() {
+    let list = body_of(
+        "<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='owner' jid='a@b/c' nick='A'/>\
+         <item affiliation='owner' jid='@@'/><item jid='x@y'/><other/><item affiliation='outcast' jid='x@y'>\
+         <reason>rude</reason></item></query>",
+    );
+    let Body::Affiliations(people) = list else { panic!("{list:?}") };
+    let shown: Vec<_> = people.iter().map(|one| (one.jid.as_str(), &*one.affiliation, one.reason.as_deref())).collect();
+    assert_eq!(shown, [("a@b", "owner", None), ("x@y", "outcast", Some("rude"))]);
+}
+
+#[test]
+fn bookmarks_are_read_from_both_places() {
+    let item = |id: &str, autojoin: &str| {
+        format!(
+            "<item id='{id}'><conference xmlns='urn:xmpp:bookmarks:1' name='R' autojoin='{autojoin}'><nick>Puck</nick>\
+             <extensions><x xmlns='urn:other'/></extensions></conference></item>"
+        )
+    };
+    let items = [item("r@muc", "1"), item("@@", "true"), item("s@muc", "false"), item("t@muc", "true")].concat();
+    let all = body_of(&format!(
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'>{items}<item id='u@muc'/>\
+         </items></pubsub>"
+    ));
+    let Body::Bookmarks(all) = all else { panic!("{all:?}") };
+    let shown: Vec<_> = all.iter().map(|one| (one.room.as_str(), one.autojoin, one.nick.as_deref())).collect();
+    assert_eq!(shown, [("r@muc", true, Some("Puck")), ("s@muc", false, Some("Puck")), ("t@muc", true, Some("Puck"))]);
+    assert!(all[0].extensions.as_ref().unwrap().contains("urn:other"));
+    let old = body_of(
+        "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'><url url='x'/><conference jid='r@muc' \
+         autojoin='true'><nick>Puck</nick><password>p</password></conference></storage></query>",
+    );
+    let Body::Bookmarks(old) = old else { panic!("{old:?}") };
+    assert_eq!((old.len(), old[0].autojoin, old[0].password.as_deref()), (1, true, Some("p")));
+    let other = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:other'/></pubsub>";
+    assert_eq!(body_of(other), Body::Other);
+}
+
+#[test]
+fn only_the_own_account_says_that_bookmarks_changed() {
+    use crate::stanza::BookmarkChange;
+    let notice = |from: &str, content: &str| {
+        read(&format!(
+            "<message xmlns='jabber:client' {from}><event xmlns='http://jabber.org/protocol/pubsub#event'>{content}\
+             </event></message>"
+        ))
+    };
+    let set = "<items node='urn:xmpp:bookmarks:1'><item id='r@muc'><conference xmlns='urn:xmpp:bookmarks:1' \
+               autojoin='true'/></item><retract id='s@muc'/></items>";
+    for from in ["from='me@house'", ""] {
+        let Incoming::Bookmarks(changes) = notice(from, set) else { panic!("bookmarks") };
+        assert!(
+            matches!(&changes[..], [BookmarkChange::Set(set), BookmarkChange::Removed(gone)]
+            if set.autojoin && gone.as_str() == "s@muc"),
+            "{changes:?}"
+        );
+        for end in ["purge", "delete"] {
+            let Incoming::Bookmarks(changes) = notice(from, &format!("<{end} node='urn:xmpp:bookmarks:1'/>")) else {
+                panic!("bookmarks")
+            };
+            assert_eq!(changes, [BookmarkChange::AllRemoved]);
+        }
+        assert!(matches!(notice(from, "<items node='urn:other'/>"), Incoming::Message(_)));
+    }
+    for from in ["mallory@evil", "house", "me@house/other", "r@muc/me@house"] {
+        assert!(matches!(notice(&format!("from='{from}'"), set), Incoming::Message(_)), "{from}");
+    }
+}
+
+#[test]
+fn a_room_speaks_of_itself_under_its_own_address() {
+    let x =
+        "<x xmlns='http://jabber.org/protocol/muc#user'><status code='104'/><status code='x'/><status code='170'/></x>";
+    assert_eq!(message("from='r@muc' type='groupchat'", x).room_status, [104, 170]);
+    assert!(message("from='r@muc/juliet' type='groupchat'", x).room_status.is_empty());
+    assert!(message("from='r@muc'", x).room_status.is_empty());
+    let seen = presence(
+        "from='r@muc/n'",
+        "<x xmlns='http://jabber.org/protocol/muc#user'><item role='visitor'/></x><occupant-id \
+         xmlns='urn:xmpp:occupant-id:0' id='o1'/>",
+    );
+    assert_eq!(seen.muc.unwrap().occupant_id.as_deref(), Some("o1"));
 }

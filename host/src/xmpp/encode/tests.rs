@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::CallError;
 use crate::stanza::{
-    ArchivePreferences, ArchiveQuery, Caps, Cursor, Field, Hint, Identity, Incoming, Reactions, ReplyTo,
+    ArchivePreferences, ArchiveQuery, Bookmark, Caps, Cursor, Field, Hint, History, Identity, Incoming, Invitation,
+    Reactions, ReplyTo, RoomJoin,
 };
 use crate::xmpp::RawStanza;
 use crate::xmpp::decode::decode;
@@ -93,7 +94,10 @@ fn presences() {
     );
     let join = PresenceOut {
         to: Some(jid("room@b/nick")),
-        join: Some(RoomJoin { password: Some("p".to_owned()), history: Some(0) }),
+        join: Some(RoomJoin {
+            password: Some("p".to_owned()),
+            history: Some(History { max_stanzas: Some(0), ..History::default() }),
+        }),
         ..PresenceOut::default()
     };
     let found = xml(Outgoing::Presence(join));
@@ -330,4 +334,119 @@ fn forms_are_written_as_results() {
     assert!(replied(Reply::Disco { node: None, disco }).contains(
         "<x xmlns='jabber:x:data' type='result'><field type='hidden' var='a'><value>1 &lt; 2</value></field></x>"
     ));
+}
+
+#[test]
+fn a_rooms_past_is_asked_for_to_the_second() {
+    let history = History {
+        max_chars: Some(1),
+        max_stanzas: Some(2),
+        seconds: Some(3),
+        since: Some("2026-11-20T06:24:00.987Z".parse().unwrap()),
+    };
+    let join = Some(RoomJoin { password: None, history: Some(history) });
+    let out = xml(Outgoing::Presence(PresenceOut { to: Some(jid("room@b/me")), join, ..PresenceOut::default() }));
+    for part in ["maxchars=", "maxstanzas=", "seconds=", "2026-11-20T06:24:00"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+    assert!(!out.contains("987"), "{out}");
+}
+
+#[test]
+fn what_is_asked_of_rooms() {
+    let owner = "http://jabber.org/protocol/muc#owner";
+    let admin = "http://jabber.org/protocol/muc#admin";
+    let room = |name: &str| jid::BareJid::new(name).unwrap();
+    let because = || Some("so".to_owned());
+    for (ask, kind, payload) in [
+        (
+            Ask::CancelRoomConfig,
+            "set",
+            format!("<query xmlns='{owner}'><x xmlns='jabber:x:data' type='cancel'/></query>"),
+        ),
+        (
+            Ask::DestroyRoom { reason: because(), alternative: Some(room("else@b")) },
+            "set",
+            format!("<query xmlns='{owner}'><destroy jid='else@b'><reason>so</reason></destroy></query>"),
+        ),
+        (
+            Ask::DestroyRoom { reason: None, alternative: None },
+            "set",
+            format!("<query xmlns='{owner}'><destroy/></query>"),
+        ),
+        (
+            Ask::SetRole { nick: "<n>".to_owned(), role: "none", reason: because() },
+            "set",
+            format!("<query xmlns='{admin}'><item nick='&lt;n&gt;' role='none'><reason>so</reason></item></query>"),
+        ),
+        (
+            Ask::SetAffiliation { user: room("x@y"), affiliation: "outcast", reason: None },
+            "set",
+            format!("<query xmlns='{admin}'><item jid='x@y' affiliation='outcast'/></query>"),
+        ),
+        (
+            Ask::Affiliations { affiliation: "member" },
+            "get",
+            format!("<query xmlns='{admin}'><item affiliation='member'/></query>"),
+        ),
+        (
+            Ask::Bookmarks { legacy: false },
+            "get",
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'/></pubsub>"
+                .to_owned(),
+        ),
+        (
+            Ask::Bookmarks { legacy: true },
+            "get",
+            "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query>".to_owned(),
+        ),
+        (
+            Ask::RetractBookmark(room("r@b")),
+            "set",
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><retract node='urn:xmpp:bookmarks:1' notify='true'>\
+             <item id='r@b'/></retract></pubsub>"
+                .to_owned(),
+        ),
+    ] {
+        same(&asked(ask), &format!("<iq xmlns='jabber:client' to='a@b' id='1' type='{kind}'>{payload}</iq>"));
+    }
+}
+
+#[test]
+fn a_bookmark_is_published_for_nobody_else_with_what_others_keep_in_it() {
+    let bookmark = Bookmark {
+        room: jid::BareJid::new("r@b").unwrap(),
+        name: Some("R".to_owned()),
+        autojoin: true,
+        nick: Some("Puck".to_owned()),
+        password: None,
+        extensions: Some("<extensions xmlns='urn:xmpp:bookmarks:1'><x xmlns='urn:other'/></extensions>".to_owned()),
+    };
+    let out = asked(Ask::PublishBookmark(Box::new(bookmark)));
+    for part in ["<nick>Puck</nick>", "urn:other", "pubsub#access_model", "whitelist", "autojoin=", "publish-options"] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
+}
+
+#[test]
+fn invitations_go_to_the_person_or_to_the_room() {
+    let sent = |to: &str, invitation| xml(Outgoing::Invite { to: jid(to), id: "1".to_owned(), invitation });
+    let room = jid::BareJid::new("r@b").unwrap();
+    let reason = || Some("come".to_owned());
+    same(
+        &sent("x@y", Invitation::Direct { room, reason: reason(), password: Some("p".to_owned()) }),
+        "<message xmlns='jabber:client' to='x@y' id='1'><x xmlns='jabber:x:conference' jid='r@b' reason='come' \
+         password='p'/></message>",
+    );
+    let user = jid::BareJid::new("x@y").unwrap();
+    same(
+        &sent("r@b", Invitation::Mediated { user, reason: reason() }),
+        "<message xmlns='jabber:client' to='r@b' id='1'><x xmlns='http://jabber.org/protocol/muc#user'><invite to='x@y'>\
+         <reason>come</reason></invite></x></message>",
+    );
+    same(
+        &sent("r@b", Invitation::Declined { inviter: jid("x@y/z"), reason: None }),
+        "<message xmlns='jabber:client' to='r@b' id='1'><x xmlns='http://jabber.org/protocol/muc#user'><decline \
+         to='x@y/z'/></x></message>",
+    );
 }

@@ -6,6 +6,7 @@ mod commands;
 mod connection;
 mod contacts;
 mod disco;
+mod rooms;
 mod user;
 mod vcard;
 
@@ -19,7 +20,7 @@ use parlor_sdk::prelude::*;
 use parlor_sdk::types::{Extensions, Fallback, Reactions, Reply};
 use serde::de::DeserializeOwned;
 
-use crate::json::{each, event, occupant, option, payload, room};
+use crate::json::{event, option, payload};
 use crate::{NOTED, SET, Set, heard};
 
 /// Calls it. `n` is the order's number, for what goes on afterwards.
@@ -37,7 +38,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "listen" => call_listen(n, function, args),
         "log" => call_log(function, args),
         "promises" => call_promises(function, args).await,
-        "rooms" => call_rooms(function, args).await,
+        "rooms" => rooms::call(function, args).await,
         "settings" => call_settings(function, args).await,
         "timers" => call_timers(n, function, args).await,
         "tokens" => call_tokens(function, args),
@@ -159,31 +160,6 @@ async fn call_promises(function: &str, args: &Value) -> Result<Value> {
         "reject" => promises::reject(text(args, "name")?, text(args, "reason")?).await.map(Value::from),
         _ => Err(unknown(function)),
     }
-}
-
-async fn call_rooms(function: &str, args: &Value) -> Result<Value> {
-    Ok(match function {
-        "get" => option(rooms::get(text(args, "jid")?)?, room),
-        "get-many" => rooms::get_many(texts(args, "jids")?)?.into_iter().map(|one| option(one, room)).collect(),
-        "get-all" => rooms::get_all()?.iter().map(room).collect(),
-        "open" => room(&rooms::open(text(args, "jid")?, attributes(args)?).await?),
-        "open-many" => each(rooms::open_many(texts(args, "jids")?, attributes(args)?).await?, |one| room(&one)),
-        "close" => rooms::close(text(args, "jid")?).await.map(Value::from)?,
-        "close-many" => each(rooms::close_many(texts(args, "jids")?).await?, Value::from),
-        "send" => rooms::send(text(args, "jid")?, outgoing(args)?).await.map(Value::from)?,
-        "occupants" => rooms::occupants(text(args, "jid")?)?.iter().map(occupant).collect(),
-        _ => return Err(unknown(function)),
-    })
-}
-
-fn attributes(args: &Value) -> Result<rooms::Attributes> {
-    Ok(rooms::Attributes {
-        nick: arg(args, "nick")?,
-        password: arg(args, "password")?,
-        history: arg(args, "history")?,
-        auto_configure: arg::<Option<bool>>(args, "auto-configure")?.unwrap_or_default(),
-        roomconfig: arg::<Option<Vec<_>>>(args, "roomconfig")?.unwrap_or_default(),
-    })
 }
 
 /// A message from `body`, `subject`, `thread` and what its `extensions` can be.

@@ -76,7 +76,9 @@ pub(crate) fn payload(payload: &Payload) -> Value {
         Payload::Occupant(one) => json!({ "occupant": occupant(one) }),
         Payload::Feature(one) => json!({ "feature": { "var": one.var, "entity": one.entity } }),
         Payload::Invite(one) => {
-            json!({ "invite": { "room": one.room, "from": one.from, "reason": one.reason, "password": one.password } })
+            json!({ "invite": {
+                "room": one.room, "from": one.from, "to": one.to, "reason": one.reason, "password": one.password,
+            } })
         }
         Payload::Command(one) => {
             json!({ "command": { "name": one.name, "args": one.args, "message": message(&one.message) } })
@@ -123,7 +125,9 @@ pub(crate) fn contact(contact: &Contact) -> Value {
 pub(crate) fn room(room: &Room) -> Value {
     json!({
         "jid": room.jid, "nick": room.nick, "joined": room.joined, "subject": room.subject, "role": room.role,
-        "affiliation": room.affiliation, "occupants": room.occupants, "minimized": room.minimized,
+        "affiliation": room.affiliation, "occupants": room.occupants, "minimized": room.minimized, "left": room.left,
+        "reason": room.reason, "alternative": room.alternative, "name": room.name, "features": room.features,
+        "shows-jids": room.shows_jids, "logged": room.logged,
     })
 }
 
@@ -132,6 +136,7 @@ pub(crate) fn occupant(occupant: &Occupant) -> Value {
         "room": occupant.room, "nick": occupant.nick, "role": occupant.role, "affiliation": occupant.affiliation,
         "jid": occupant.jid, "show": occupant.show, "status": occupant.status, "own": occupant.own,
         "previous-nick": occupant.previous_nick, "left": occupant.left, "reason": occupant.reason,
+        "occupant-id": occupant.occupant_id,
     })
 }
 

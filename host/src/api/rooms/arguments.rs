@@ -1,0 +1,151 @@
+//! What plugins hand in to `rooms`, read once.
+
+use jid::BareJid;
+
+use super::super::{bare_jid, text};
+use crate::bindings::parlor::plugin::rooms::{
+    Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, History as WitHistory,
+};
+use crate::error::CallError;
+use crate::session::{ConfigValue, RoomWish};
+use crate::stanza::{Affiliated, Bookmark, History, RoomJoin};
+use crate::xmpp::is_sendable;
+
+/// How many fields of a room's configuration one call may set.
+const MAX_FIELDS: usize = 100;
+/// How many values one field may have.
+const MAX_VALUES: usize = 1_000;
+/// The longest password, reason, name or field, in bytes.
+const MAX_TEXT: usize = 4 << 10;
+
+/// A text that a stanza can carry as it is.
+pub(super) fn words(argument: &str, words: &str, longest: usize) -> Result<(), CallError> {
+    text(argument, words, longest)?;
+    if !is_sendable(words) {
+        return Err(CallError::invalid(argument, "contains a control character, or what XML cannot carry"));
+    }
+    Ok(())
+}
+
+/// One that may be left out.
+pub(super) fn optional(argument: &str, given: Option<&String>) -> Result<(), CallError> {
+    given.map_or(Ok(()), |given| words(argument, given, MAX_TEXT))
+}
+
+/// A nickname in this room.
+pub(super) fn nick(room: &BareJid, nick: &str) -> Result<(), CallError> {
+    words("nick", nick, MAX_TEXT)?;
+    room.with_resource_str(nick).map(drop).map_err(|error| CallError::invalid("nick", error.to_string()))
+}
+
+/// A role as `set-role` gives it.
+pub(super) fn role(role: &str) -> Result<&'static str, CallError> {
+    one_of("role", role, &["none", "visitor", "participant", "moderator"])
+}
+
+/// An affiliation as `set-affiliation` gives it.
+pub(super) fn affiliation(affiliation: &str) -> Result<&'static str, CallError> {
+    one_of("affiliation", affiliation, &["none", "outcast", "member", "admin", "owner"])
+}
+
+/// An affiliation of which there can be a list.
+pub(super) fn has_affiliation(affiliation: &str) -> Result<&'static str, CallError> {
+    one_of("affiliation", affiliation, &["outcast", "member", "admin", "owner"])
+}
+
+fn one_of(argument: &str, value: &str, known: &[&'static str]) -> Result<&'static str, CallError> {
+    let found = known.iter().copied().find(|one| *one == value);
+    found.ok_or_else(|| CallError::invalid(argument, format!("{value:.32} is none of {}", known.join(", "))))
+}
+
+/// How a room is to be entered.
+pub(super) fn wish(attributes: &Attributes) -> Result<RoomWish, CallError> {
+    let Attributes { nick, password, history, auto_configure, roomconfig, maximize, bring_to_foreground } = attributes;
+    optional("attributes.nick", nick.as_ref())?;
+    optional("attributes.password", password.as_ref())?;
+    if !auto_configure && !roomconfig.is_empty() {
+        return Err(CallError::invalid("attributes.roomconfig", "fields need auto-configure"));
+    }
+    Ok(RoomWish {
+        nick: nick.clone(),
+        join: RoomJoin { password: password.clone(), history: history.as_ref().map(self::history).transpose()? },
+        configure: auto_configure.then(|| fields("attributes.roomconfig", roomconfig)).transpose()?,
+        maximize: *maximize,
+        bring_to_foreground: *bring_to_foreground,
+    })
+}
+
+fn history(history: &WitHistory) -> Result<History, CallError> {
+    let WitHistory { max_chars, max_stanzas, seconds, since } = history;
+    let since = since
+        .as_ref()
+        .map(|since| since.parse().map_err(|error| CallError::invalid("attributes.history.since", format!("{error}"))));
+    Ok(History { max_chars: *max_chars, max_stanzas: *max_stanzas, seconds: *seconds, since: since.transpose()? })
+}
+
+/// Fields of a room's configuration; which there are the room says.
+pub(super) fn fields(argument: &str, fields: &[(String, WitValue)]) -> Result<Vec<(String, ConfigValue)>, CallError> {
+    if fields.len() > MAX_FIELDS {
+        return Err(CallError::invalid(argument, format!("more than {MAX_FIELDS} fields")));
+    }
+    fields.iter().map(|(name, value)| field(argument, name, value)).collect()
+}
+
+fn field(argument: &str, name: &str, value: &WitValue) -> Result<(String, ConfigValue), CallError> {
+    words(argument, name, MAX_TEXT)?;
+    if name.is_empty() {
+        return Err(CallError::invalid(argument, "a field has no name"));
+    }
+    let argument = format!("{argument}.{name}");
+    let value = match value {
+        WitValue::Flag(flag) => ConfigValue::Flag(*flag),
+        WitValue::Text(text) => {
+            words(&argument, text, MAX_TEXT)?;
+            ConfigValue::Text(text.clone())
+        }
+        WitValue::Texts(texts) => {
+            if texts.len() > MAX_VALUES {
+                return Err(CallError::invalid(argument, format!("more than {MAX_VALUES} values")));
+            }
+            texts.iter().try_for_each(|text| words(&argument, text, MAX_TEXT))?;
+            ConfigValue::Texts(texts.clone())
+        }
+    };
+    Ok((name.to_owned(), value))
+}
+
+/// A bookmark to be put down.
+pub(super) fn bookmark(bookmark: WitBookmark) -> Result<Bookmark, CallError> {
+    let WitBookmark { jid, name, autojoin, nick, password } = bookmark;
+    let room = bare_jid("bookmark.jid", &jid)?;
+    if room.node().is_none() {
+        return Err(CallError::invalid("bookmark.jid", format!("{room} is a service, not a room: write name@{room}")));
+    }
+    for (argument, given) in [("bookmark.name", &name), ("bookmark.nick", &nick), ("bookmark.password", &password)] {
+        optional(argument, given.as_ref())?;
+    }
+    if let Some(nick) = &nick {
+        let bad = |error: jid::Error| CallError::invalid("bookmark.nick", error.to_string());
+        room.with_resource_str(nick).map_err(bad)?;
+    }
+    Ok(Bookmark { room, name, autojoin, nick, password, extensions: None })
+}
+
+impl From<&Bookmark> for WitBookmark {
+    fn from(bookmark: &Bookmark) -> Self {
+        Self {
+            jid: bookmark.room.to_string(),
+            name: bookmark.name.clone(),
+            autojoin: bookmark.autojoin,
+            nick: bookmark.nick.clone(),
+            password: bookmark.password.clone(),
+        }
+    }
+}
+
+impl From<Affiliated> for WitAffiliated {
+    fn from(person: Affiliated) -> Self {
+        let Affiliated { jid, affiliation, nick, reason } = person;
+        Self { jid: jid.to_string(), affiliation, nick, reason }
+    }
+}

@@ -1,0 +1,192 @@
+//! Bookmarks: rooms that the account has put down, for all of its clients (XEP-0402).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+use jid::BareJid;
+
+use super::Stage;
+use crate::error::CallError;
+use crate::session::questions::{PATIENCE, Waiting};
+use crate::session::{Answer, Session, Turn};
+use crate::stanza::{Ask, Body, Bookmark, BookmarkChange, MAX_BOOKMARKS};
+
+/// How long the bookmarks may take, since everything after them waits.
+const BOOKMARKS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What became of a question about bookmarks.
+#[derive(Debug)]
+pub(in crate::session) enum BookmarkQuestion {
+    /// Which there are; `legacy`: in the older place.
+    All { legacy: bool },
+    /// To put one down, for a plugin.
+    Set(Box<Bookmark>, Answer<()>),
+    /// To forget one, for a plugin.
+    Remove(BareJid, Answer<()>),
+}
+
+impl BookmarkQuestion {
+    /// Whether a plugin asked that has ended.
+    pub(in crate::session) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::All { .. } => false,
+            Self::Set(_, answer) | Self::Remove(_, answer) => answer.is_abandoned(),
+        }
+    }
+
+    /// The stream is gone.
+    pub(in crate::session) fn end(self, turn: &mut Turn<'_>) {
+        match self {
+            Self::All { .. } => {}
+            Self::Set(_, answer) | Self::Remove(_, answer) => turn.answer(answer, Err(CallError::Offline)),
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn bookmark(&self, room: &BareJid) -> Option<&Arc<Bookmark>> {
+        self.rooms.bookmarks.as_ref()?.get(room)
+    }
+
+    /// Fetches the bookmarks; the connect order goes on when they are there, or will not be.
+    pub(in crate::session) fn fetch_bookmarks(&mut self, turn: &mut Turn<'_>) {
+        if self.settings.allow_muc && self.settings.allow_bookmarks {
+            self.ask_bookmarks(false, turn);
+        } else {
+            self.bookmarks_settled(turn);
+        }
+    }
+
+    fn ask_bookmarks(&mut self, legacy: bool, turn: &mut Turn<'_>) {
+        let waiting = Waiting::Bookmarks(BookmarkQuestion::All { legacy });
+        self.ask(None, Ask::Bookmarks { legacy }, waiting, BOOKMARKS_PATIENCE, turn);
+    }
+
+    pub(in crate::session) fn bookmarks_answered(
+        &mut self,
+        question: BookmarkQuestion,
+        result: Result<Body, CallError>,
+        turn: &mut Turn<'_>,
+    ) {
+        match (question, result) {
+            (BookmarkQuestion::All { .. }, Ok(Body::Bookmarks(all))) => {
+                self.rooms.bookmarks = Some(all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect());
+                self.changed = true;
+                self.leave_what_is_not_bookmarked(turn);
+                self.bookmarks_settled(turn);
+            }
+            // A server that does not keep them like this may keep them as was usual before.
+            (BookmarkQuestion::All { legacy: false }, Err(CallError::Stanza(_))) => self.ask_bookmarks(true, turn),
+            (BookmarkQuestion::All { .. }, _) => self.bookmarks_settled(turn),
+            (BookmarkQuestion::Set(bookmark, answer), Ok(_)) => {
+                self.bookmark_changed(BookmarkChange::Set(*bookmark), turn);
+                turn.answer(answer, Ok(()));
+            }
+            (BookmarkQuestion::Remove(room, answer), Ok(_)) => {
+                self.bookmark_changed(BookmarkChange::Removed(room), turn);
+                turn.answer(answer, Ok(()));
+            }
+            (BookmarkQuestion::Set(_, answer) | BookmarkQuestion::Remove(_, answer), Err(error)) => {
+                turn.answer(answer, Err(error));
+            }
+        }
+    }
+
+    /// The rooms to be entered on connecting, as the bookmarks say.
+    pub(in crate::session) fn join_bookmarked(&mut self, turn: &mut Turn<'_>) {
+        let all = self.rooms.bookmarks.clone().unwrap_or_default();
+        for bookmark in all.values().filter(|bookmark| bookmark.autojoin) {
+            self.enter_bookmarked(bookmark, turn);
+        }
+    }
+
+    fn enter_bookmarked(&mut self, bookmark: &Bookmark, turn: &mut Turn<'_>) {
+        if self.enter_by_itself(&bookmark.room, None, turn)
+            && let Some(membership) = self.rooms.memberships.get_mut(&bookmark.room)
+        {
+            membership.bookmarked = true;
+        }
+    }
+
+    /// Another client of this account changed something. `decode` has checked who says so.
+    pub(in crate::session) fn bookmarks_changed(&mut self, changes: Vec<BookmarkChange>, turn: &mut Turn<'_>) {
+        // What is still on its way has these changes already.
+        if !self.settings.allow_muc || !self.settings.allow_bookmarks || self.rooms.bookmarks.is_none() {
+            return;
+        }
+        for change in changes {
+            self.bookmark_changed(change, turn);
+        }
+    }
+
+    /// What is to be entered is entered, and what was entered for its bookmark is left with it (XEP-0402, section 4.2).
+    fn bookmark_changed(&mut self, change: BookmarkChange, turn: &mut Turn<'_>) {
+        let bookmarks = self.rooms.bookmarks.get_or_insert_with(OrdMap::new);
+        self.changed = true;
+        match change {
+            BookmarkChange::Set(bookmark) => {
+                if bookmarks.len() >= MAX_BOOKMARKS && !bookmarks.contains_key(&bookmark.room) {
+                    self.ignored += 1;
+                    return;
+                }
+                bookmarks.insert(bookmark.room.clone(), Arc::new(bookmark.clone()));
+                if bookmark.autojoin {
+                    self.enter_bookmarked(&bookmark, turn);
+                } else {
+                    self.leave_bookmarked(&bookmark.room, turn);
+                }
+            }
+            BookmarkChange::Removed(room) => {
+                bookmarks.remove(&room);
+                self.leave_bookmarked(&room, turn);
+            }
+            BookmarkChange::AllRemoved => {
+                for room in std::mem::take(bookmarks).keys() {
+                    self.leave_bookmarked(room, turn);
+                }
+            }
+        }
+    }
+
+    /// What was changed while we were away.
+    fn leave_what_is_not_bookmarked(&mut self, turn: &mut Turn<'_>) {
+        let entered = self.rooms.memberships.iter().filter(|(_, membership)| membership.bookmarked);
+        let stays = |jid: &BareJid| self.bookmark(jid).is_some_and(|bookmark| bookmark.autojoin);
+        let over: Vec<BareJid> = entered.map(|(jid, _)| jid).filter(|jid| !stays(jid)).cloned().collect();
+        for jid in over {
+            self.leave_bookmarked(&jid, turn);
+        }
+    }
+
+    fn leave_bookmarked(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.memberships.get(room) else { return };
+        if membership.bookmarked && membership.stage != Stage::Leaving {
+            self.leave(room, None, turn);
+        }
+    }
+
+    pub(super) fn set_bookmark(&mut self, mut bookmark: Bookmark, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if !self.settings.allow_bookmarks {
+            let why = "bookmarks: the setting allow_bookmarks is false".to_owned();
+            return turn.answer(answer, Err(CallError::Unsupported(why)));
+        }
+        let known = self.bookmark(&bookmark.room);
+        let count = self.rooms.bookmarks.as_ref().map_or(0, OrdMap::len);
+        if known.is_none() && count >= MAX_BOOKMARKS {
+            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_BOOKMARKS} bookmarks"))));
+        }
+        bookmark.extensions = known.and_then(|known| known.extensions.clone());
+        let ask = Ask::PublishBookmark(Box::new(bookmark.clone()));
+        let waiting = Waiting::Bookmarks(BookmarkQuestion::Set(Box::new(bookmark), answer));
+        self.ask(None, ask, waiting, PATIENCE, turn);
+    }
+
+    pub(super) fn remove_bookmark(&mut self, room: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if self.bookmark(room).is_none() {
+            return turn.answer(answer, Err(CallError::NotFound(format!("a bookmark of {room}"))));
+        }
+        let waiting = Waiting::Bookmarks(BookmarkQuestion::Remove(room.clone(), answer));
+        self.ask(None, Ask::RetractBookmark(room.clone()), waiting, PATIENCE, turn);
+    }
+}

@@ -1,0 +1,154 @@
+//! Configuring rooms: new ones before anybody else may enter, and others later (XEP-0045, sections 10.1 and 10.2).
+
+use std::collections::HashMap;
+
+use jid::BareJid;
+
+use super::moderating::RoomQuestion;
+use super::{Session, Stage};
+use crate::error::CallError;
+use crate::session::{Answer, Turn};
+use crate::stanza::{Ask, Body, FormField, MAX_FORM_FIELDS};
+
+/// What a field of a room's configuration is set to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigValue {
+    /// Yes or no.
+    Flag(bool),
+    /// One value.
+    Text(String),
+    /// Several.
+    Texts(Vec<String>),
+}
+
+/// Fields with their names as a plugin gave them.
+pub(super) type Wanted = Vec<(String, ConfigValue)>;
+
+impl Session {
+    /// Configures a room that we just made. Nobody else can enter it before that is done.
+    pub(super) fn configure_new(&mut self, jid: &BareJid, wanted: Wanted, turn: &mut Turn<'_>) {
+        if wanted.is_empty() {
+            self.ask_room(jid, Ask::ConfigureRoom { fields: Vec::new() }, RoomQuestion::ConfiguredNew, turn);
+        } else {
+            self.ask_room(jid, Ask::RoomConfig, RoomQuestion::NewForm(wanted), turn);
+        }
+    }
+
+    pub(super) fn new_form_came(
+        &mut self,
+        jid: &BareJid,
+        wanted: Wanted,
+        form: Result<Body, CallError>,
+        turn: &mut Turn<'_>,
+    ) {
+        match filled_in(jid, form, wanted, "attributes.roomconfig") {
+            Ok(fields) => self.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::ConfiguredNew, turn),
+            Err(error) => self.new_room_failed(jid, &error, turn),
+        }
+    }
+
+    /// A room that we made was configured, or could not be.
+    pub(super) fn configured_new(&mut self, jid: &BareJid, result: &Result<(), CallError>, turn: &mut Turn<'_>) {
+        if self.rooms.stage(jid) != Some(Stage::Configuring) {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                if let Some(membership) = self.rooms.membership(jid) {
+                    membership.stage = Stage::Inside;
+                }
+                self.ask_about(jid, turn);
+                self.settled_in(jid, turn);
+            }
+            Err(error) => self.new_room_failed(jid, error, turn),
+        }
+    }
+
+    /// A room that nobody can enter is of no use to anybody: it is given up, and goes with us.
+    pub(in crate::session) fn new_room_failed(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.membership(jid).filter(|room| room.stage == Stage::Configuring) else {
+            return;
+        };
+        let joiners = std::mem::take(&mut membership.joiners);
+        self.ask_room(jid, Ask::CancelRoomConfig, RoomQuestion::GivenUp, turn);
+        self.leave(jid, None, turn);
+        for joiner in joiners {
+            turn.answer(joiner, Err(error.clone()));
+        }
+    }
+
+    pub(super) fn form_came(
+        &mut self,
+        jid: &BareJid,
+        wanted: Wanted,
+        form: Result<Body, CallError>,
+        answer: Answer<()>,
+        turn: &mut Turn<'_>,
+    ) {
+        match filled_in(jid, form, wanted, "fields") {
+            // Whoever asked may have ended meanwhile.
+            Ok(_) if answer.is_abandoned() => {}
+            Ok(fields) => self.ask_room(jid, Ask::ConfigureRoom { fields }, RoomQuestion::Done(answer), turn),
+            Err(error) => turn.answer(answer, Err(error)),
+        }
+    }
+}
+
+/// The form with what is wanted; what nobody named stays as the room says that it is.
+fn filled_in(
+    jid: &BareJid,
+    form: Result<Body, CallError>,
+    wanted: Wanted,
+    argument: &str,
+) -> Result<Vec<(String, Vec<String>)>, CallError> {
+    let Body::RoomForm(form) = form? else {
+        return Err(CallError::Other(format!("{jid} gave no form by which it could be configured")));
+    };
+    if form.len() > MAX_FORM_FIELDS {
+        return Err(CallError::Other(format!("the form of {jid} has more than {MAX_FORM_FIELDS} fields")));
+    }
+    let mut values = HashMap::new();
+    for (name, value) in wanted {
+        let argument = format!("{argument}.{name}");
+        let full = format!("muc#roomconfig_{name}");
+        let field = form.iter().find(|field| field.var == full).or_else(|| form.iter().find(|field| field.var == name));
+        let field = field.ok_or_else(|| CallError::invalid(&*argument, format!("{jid} has no such field")))?;
+        let value = fitting(field, value).map_err(|reason| CallError::invalid(&*argument, reason))?;
+        if values.insert(field.var.clone(), value).is_some() {
+            return Err(CallError::invalid(&*argument, "is there twice"));
+        }
+    }
+    // What a form is comes first, and is written for every form.
+    let fields = form.into_iter().filter(|field| field.var != "FORM_TYPE");
+    Ok(fields.map(|field| (values.remove(&field.var).unwrap_or(field.values), field.var)).map(swapped).collect())
+}
+
+fn swapped<A, B>((a, b): (A, B)) -> (B, A) {
+    (b, a)
+}
+
+/// A value as a field of this type has it (XEP-0004, section 3.3).
+fn fitting(field: &FormField, value: ConfigValue) -> Result<Vec<String>, String> {
+    let multiple = field.kind.ends_with("-multi");
+    let values = match value {
+        ConfigValue::Flag(flag) => vec![if flag { "1" } else { "0" }.to_owned()],
+        ConfigValue::Text(text) if field.kind == "text-multi" => text.lines().map(str::to_owned).collect(),
+        ConfigValue::Text(text) => vec![text],
+        ConfigValue::Texts(texts) if multiple || texts.len() == 1 => texts,
+        ConfigValue::Texts(texts) => {
+            return Err(format!("is of the type {}, and has one value, not {}", field.kind, texts.len()));
+        }
+    };
+    if field.kind == "boolean" {
+        return match values.first().map(String::as_str) {
+            Some("1" | "true") => Ok(vec!["1".to_owned()]),
+            Some("0" | "false") => Ok(vec!["0".to_owned()]),
+            _ => Err("is a boolean: true, false, 1 or 0".to_owned()),
+        };
+    }
+    if !field.options.is_empty() && values.iter().any(|value| !field.options.contains(value)) {
+        let shown = field.options.iter().take(32).map(|option| format!("{option:.64}")).collect::<Vec<_>>();
+        return Err(format!("has a value that is none of {}", shown.join(", ")));
+    }
+    Ok(values)
+}

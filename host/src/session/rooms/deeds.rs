@@ -1,0 +1,181 @@
+//! What plugins want of rooms beside entering and leaving them (API row 108), and rows 79 to 86 for rooms.
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+
+use super::configuring::ConfigValue;
+use super::{RoomQuestion, not_open};
+use crate::error::CallError;
+use crate::event::Payload;
+use crate::session::questions::random_id;
+use crate::session::{Answer, Attribute, Session, Turn, ViewChange};
+use crate::stanza::{Affiliated, Ask, Bookmark, Invitation, Invite, Outgoing};
+
+/// What a plugin wants of a room, after its grants were checked.
+#[derive(Debug)]
+pub enum RoomDeed {
+    /// Show it in another way.
+    View(ViewChange, Answer<()>),
+    /// Keep something for a front end.
+    Attribute(Attribute, Answer<()>),
+    /// Set its subject.
+    Subject(String, Answer<()>),
+    /// Ask it to do something: `SetRole`, `SetAffiliation` or `DestroyRoom`.
+    Order(Ask, Answer<()>),
+    /// Ask who has this affiliation.
+    Affiliations(&'static str, Answer<Vec<Affiliated>>),
+    /// Change fields of its configuration.
+    Configure(Vec<(String, ConfigValue)>, Answer<()>),
+    /// Invite this person.
+    Invite {
+        /// Whom.
+        user: BareJid,
+        /// Straight, not by way of the room.
+        direct: bool,
+        /// Why.
+        reason: Option<String>,
+        /// The room's password.
+        password: Option<String>,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// Say no to an invitation.
+    Decline {
+        /// Who invited.
+        inviter: Jid,
+        /// Why not.
+        reason: Option<String>,
+        /// The answer.
+        answer: Answer<()>,
+    },
+    /// Put it down.
+    SetBookmark(Box<Bookmark>, Answer<()>),
+    /// Forget that it was put down.
+    RemoveBookmark(Answer<()>),
+}
+
+impl RoomDeed {
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::View(_, answer)
+            | Self::Attribute(_, answer)
+            | Self::Subject(_, answer)
+            | Self::Order(_, answer)
+            | Self::Configure(_, answer)
+            | Self::Invite { answer, .. }
+            | Self::Decline { answer, .. }
+            | Self::SetBookmark(_, answer)
+            | Self::RemoveBookmark(answer) => answer.is_abandoned(),
+            Self::Affiliations(_, answer) => answer.is_abandoned(),
+        }
+    }
+
+    fn refuse(self, error: CallError, turn: &mut Turn<'_>) {
+        match self {
+            Self::View(_, answer)
+            | Self::Attribute(_, answer)
+            | Self::Subject(_, answer)
+            | Self::Order(_, answer)
+            | Self::Configure(_, answer)
+            | Self::Invite { answer, .. }
+            | Self::Decline { answer, .. }
+            | Self::SetBookmark(_, answer)
+            | Self::RemoveBookmark(answer) => turn.answer(answer, Err(error)),
+            Self::Affiliations(_, answer) => turn.answer(answer, Err(error)),
+        }
+    }
+
+    /// Whether something is sent for it.
+    pub(crate) fn sends(&self) -> bool {
+        !matches!(self, Self::View(..) | Self::Attribute(..))
+    }
+}
+
+impl Session {
+    pub(in crate::session) fn room_deed(&mut self, jid: &BareJid, deed: RoomDeed, turn: &mut Turn<'_>) {
+        if deed.sends()
+            && let Err(error) = self.may_ask_rooms()
+        {
+            return deed.refuse(error, turn);
+        }
+        match deed {
+            RoomDeed::View(change, answer) => {
+                let result = self.change_room_view(jid, change, turn);
+                turn.answer(answer, result);
+            }
+            RoomDeed::Attribute(attribute, answer) => {
+                let result = self.set_room_attribute(jid, &attribute);
+                turn.answer(answer, result);
+            }
+            RoomDeed::Subject(subject, answer) => self.set_subject(jid, subject, answer, turn),
+            RoomDeed::Order(ask, answer) => self.ask_room(jid, ask, RoomQuestion::Done(answer), turn),
+            RoomDeed::Affiliations(affiliation, answer) => {
+                self.ask_room(jid, Ask::Affiliations { affiliation }, RoomQuestion::Affiliations(answer), turn);
+            }
+            RoomDeed::Configure(fields, answer) => {
+                self.ask_room(jid, Ask::RoomConfig, RoomQuestion::Form(fields, answer), turn);
+            }
+            RoomDeed::Invite { user, direct, reason, password, answer } => {
+                let invite = Invite {
+                    room: jid.clone(),
+                    from: self.own.clone(),
+                    to: user.clone().into(),
+                    reason: reason.clone(),
+                    password: password.clone(),
+                };
+                let (to, invitation) = if direct {
+                    (user.into(), Invitation::Direct { room: jid.clone(), reason, password })
+                } else {
+                    (Jid::from(jid.clone()), Invitation::Mediated { user, reason })
+                };
+                turn.send(Outgoing::Invite { to, id: random_id(), invitation });
+                self.fire("roomInviteSent", Payload::Invite(Arc::new(invite)), turn);
+                turn.answer(answer, Ok(()));
+            }
+            RoomDeed::Decline { inviter, reason, answer } => {
+                let invitation = Invitation::Declined { inviter, reason };
+                turn.send(Outgoing::Invite { to: jid.clone().into(), id: random_id(), invitation });
+                turn.answer(answer, Ok(()));
+            }
+            RoomDeed::SetBookmark(bookmark, answer) => self.set_bookmark(*bookmark, answer, turn),
+            RoomDeed::RemoveBookmark(answer) => self.remove_bookmark(jid, answer, turn),
+        }
+    }
+
+    fn may_ask_rooms(&mut self) -> Result<(), CallError> {
+        if !self.settings.allow_muc {
+            return Err(CallError::Unsupported("rooms: the setting allow_muc is false".to_owned()));
+        }
+        if !self.is_live() {
+            return Err(CallError::Offline);
+        }
+        self.make_room_for_question()
+    }
+
+    pub(super) fn change_room_view(
+        &mut self,
+        jid: &BareJid,
+        change: ViewChange,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        let room = self.rooms.shown.get_mut(jid).ok_or_else(|| not_open(jid))?;
+        let before = Arc::clone(room);
+        let toggled = Arc::make_mut(room).view.change(change);
+        let room = Arc::clone(room);
+        self.changed |= room != before;
+        self.move_focus(jid, Some(change));
+        // Being shown and having the focus are told each time, since a front end may have moved on by itself.
+        if toggled || matches!(change, ViewChange::Focus | ViewChange::Show) {
+            self.fire("roomViewChanged", Payload::Room(room), turn);
+        }
+        Ok(())
+    }
+
+    fn set_room_attribute(&mut self, jid: &BareJid, attribute: &Attribute) -> Result<(), CallError> {
+        let room = self.rooms.shown.get_mut(jid).ok_or_else(|| not_open(jid))?;
+        self.changed |= Arc::make_mut(room).view.set_attribute(attribute)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! Invitations to rooms (XEP-0045, section 7.8; XEP-0249).
+
+use std::sync::Arc;
+
+use super::{Reason, RoomWish, Stage};
+use crate::event::Payload;
+use crate::session::{Session, Turn};
+use crate::stanza::{Invite, RoomJoin};
+
+/// How many rooms may be on their way to being entered because somebody invited us.
+const MAX_INVITED: usize = 16;
+/// How much of a reason is kept, in bytes.
+const MAX_REASON: usize = 4_096;
+
+impl Session {
+    pub(in crate::session) fn invited(&mut self, mut invite: Invite, turn: &mut Turn<'_>) {
+        if !self.settings.allow_muc {
+            return;
+        }
+        // A person is no room, and a service is none either: who says so wants our presence.
+        let is_person = invite.room == self.own.to_bare() || self.roster.has(&invite.room);
+        if is_person || invite.room.node().is_none() {
+            self.ignored += 1;
+            return;
+        }
+        if let Some(reason) = &mut invite.reason {
+            reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        }
+        let join = RoomJoin { password: invite.password.clone(), history: None };
+        let wish = RoomWish { join, ..RoomWish::default() };
+        let room = invite.room.clone();
+        self.fire("roomInviteReceived", Payload::Invite(Arc::new(invite)), turn);
+        let entering = self.rooms.memberships.values();
+        let entering = entering.filter(|room| room.reason == Reason::Invited && room.stage == Stage::Entering).count();
+        let is_open = self.rooms.stage(&room).is_some_and(|stage| stage != Stage::Outside { wanted: false });
+        if self.settings.auto_join_on_invite && entering < MAX_INVITED && !is_open {
+            // Nobody waits for it: an invitation that leads nowhere is the inviter's loss.
+            let _ = self.try_open(&room, wish, Reason::Invited, turn);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Getting out of rooms: as asked, put out by the room, or with the stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::BareJid;
+
+use super::{MAX_WAITERS, Reason, Room, Stage, not_open};
+use crate::error::CallError;
+use crate::event::Payload;
+use crate::session::{Answer, Session, Turn};
+use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
+
+/// How long leaving a room may take.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why we are out of a room, as its record says.
+#[derive(Debug, Default)]
+pub(in crate::session) struct Farewell {
+    pub(in crate::session) why: &'static str,
+    pub(in crate::session) reason: Option<String>,
+    pub(in crate::session) alternative: Option<BareJid>,
+}
+
+/// Whether whoever waits to get into a room is told that it will not happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::session) enum GiveUp {
+    Yes,
+    No,
+}
+
+impl Session {
+    /// We are no longer in a room, and it stays known.
+    pub(in crate::session) fn outside(&mut self, jid: &BareJid, wanted: bool, why: Farewell, turn: &mut Turn<'_>) {
+        if let Some(membership) = self.rooms.memberships.get_mut(jid) {
+            membership.stage = Stage::Outside { wanted };
+            if let Some(key) = membership.silence.take() {
+                self.deadlines.cancel(key);
+            }
+        }
+        self.set_room_deadline(jid, None);
+        if let Some(room) = self.rooms.shown.get_mut(jid) {
+            bid_farewell(Arc::make_mut(room), why);
+            let room = Arc::clone(room);
+            self.changed = true;
+            self.fire("roomLeft", Payload::Room(room), turn);
+        }
+    }
+
+    pub(super) fn drop_room(&mut self, jid: &BareJid) -> Option<Arc<Room>> {
+        if let Some(membership) = self.rooms.memberships.remove(jid) {
+            self.cancel_deadlines(&membership);
+        }
+        self.changed = true;
+        self.move_focus(jid, None);
+        self.rooms.shown.remove(jid)
+    }
+
+    pub(in crate::session) fn close_room(&mut self, jid: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
+        match self.rooms.memberships.get(jid) {
+            None => turn.answer(answer, Err(not_open(jid))),
+            Some(membership) if membership.leavers.len() >= MAX_WAITERS => {
+                turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for {jid}"))));
+            }
+            Some(_) => self.leave(jid, Some(answer), turn),
+        }
+    }
+
+    /// Leaves a room that is known. Whoever waits to get in waits no longer.
+    pub(super) fn leave(&mut self, jid: &BareJid, answer: Option<Answer<()>>, turn: &mut Turn<'_>) {
+        let live = self.is_live();
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        let joiners = std::mem::take(&mut membership.joiners);
+        match membership.stage {
+            Stage::Leaving => membership.leavers.extend(answer),
+            Stage::Entering | Stage::Configuring | Stage::Inside if live => {
+                membership.leavers.extend(answer);
+                membership.stage = Stage::Leaving;
+                self.set_room_deadline(jid, Some(LEAVE_PATIENCE));
+                self.send_farewell(jid, turn);
+            }
+            _ => {
+                self.drop_room(jid);
+                if let Some(answer) = answer {
+                    turn.answer(answer, Ok(()));
+                }
+            }
+        }
+        for joiner in joiners {
+            turn.answer(joiner, Err(CallError::Stopped));
+        }
+        self.auto_join_ended(jid, turn);
+    }
+
+    pub(super) fn send_farewell(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let Some(room) = self.rooms.shown.get(jid) else { return };
+        let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
+        let kind = PresenceOutKind::Unavailable;
+        turn.send(Outgoing::Presence(PresenceOut { to: Some(address.into()), kind, ..PresenceOut::default() }));
+    }
+
+    /// We have left, as asked.
+    pub(in crate::session) fn left(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let leavers = self.rooms.membership(jid).map(|membership| std::mem::take(&mut membership.leavers));
+        if let Some(mut room) = self.drop_room(jid) {
+            bid_farewell(Arc::make_mut(&mut room), Farewell { why: "left", ..Farewell::default() });
+            self.fire("roomLeft", Payload::Room(room), turn);
+        }
+        for leaver in leavers.into_iter().flatten() {
+            turn.answer(leaver, Ok(()));
+        }
+    }
+
+    pub(in crate::session) fn room_late(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let may_enter = self.is_live() && self.announced;
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        membership.deadline = None;
+        match membership.stage {
+            Stage::Entering => {
+                // The room may have let us in without our hearing of it.
+                self.send_farewell(jid, turn);
+                self.not_entered(jid, &CallError::TimedOut, turn);
+            }
+            Stage::Leaving => self.left(jid, turn),
+            // A room that never says what its subject is.
+            Stage::Configuring | Stage::Inside => membership.past = false,
+            Stage::Outside { wanted: true } if may_enter => self.enter(jid, turn),
+            Stage::Outside { .. } => {}
+        }
+    }
+
+    /// The stream is gone, and with it our being in rooms. With `give_up`, whoever waits to get in waits no longer.
+    pub(in crate::session) fn rooms_cut(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
+        let all: Vec<BareJid> = self.rooms.shown.keys().cloned().collect();
+        for jid in all {
+            let Some(membership) = self.rooms.memberships.get_mut(&jid) else { continue };
+            for key in [membership.deadline.take(), membership.silence.take()].into_iter().flatten() {
+                self.deadlines.cancel(key);
+            }
+            membership.farewell_due = false;
+            membership.tries = 0;
+            if give_up == GiveUp::Yes {
+                for joiner in std::mem::take(&mut membership.joiners) {
+                    turn.answer(joiner, Err(CallError::Offline));
+                }
+            }
+            match membership.stage {
+                Stage::Leaving => self.left(&jid, turn),
+                Stage::Entering | Stage::Outside { wanted: true }
+                    if give_up == GiveUp::Yes && membership.reason != Reason::Again =>
+                {
+                    self.drop_room(&jid);
+                    self.rooms.auto.remove(&jid);
+                }
+                Stage::Entering => self.emptied(&jid),
+                Stage::Configuring | Stage::Inside => {
+                    // Nobody is told that we are back in a room when nobody was told that we were out of it.
+                    membership.reason = Reason::Again;
+                    self.emptied(&jid);
+                }
+                Stage::Outside { .. } => {}
+            }
+        }
+    }
+
+    /// We are out of a room without having been told so, and are to enter it again.
+    pub(super) fn emptied(&mut self, jid: &BareJid) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        membership.stage = Stage::Outside { wanted: true };
+        if let Some(room) = self.rooms.shown.get_mut(jid) {
+            let room = Arc::make_mut(room);
+            if room.joined {
+                membership.before = std::mem::take(&mut room.occupants);
+            }
+            room.empty();
+            self.changed = true;
+        }
+    }
+}
+
+fn bid_farewell(room: &mut Room, farewell: Farewell) {
+    room.empty();
+    room.left = Some(farewell.why);
+    room.reason = farewell.reason;
+    room.alternative = farewell.alternative;
+}

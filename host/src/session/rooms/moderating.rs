@@ -1,0 +1,204 @@
+//! What is asked of rooms, and what becomes of the answers: subject, roles, affiliations, end (XEP-0045, sections 8 to 10).
+
+use std::sync::Arc;
+
+use jid::{BareJid, Jid};
+
+use super::configuring::Wanted;
+use super::{About, not_open};
+use crate::error::CallError;
+use crate::session::questions::{PATIENCE, Waiting};
+use crate::session::{Answer, Session, Turn};
+use crate::stanza::{Affiliated, Ask, Body, Draft, Message, MessageKind, Outgoing};
+
+/// How many features of a room are kept.
+const MAX_FEATURES: usize = 128;
+/// How long a feature, and how long a room's name, may be to be kept, in bytes.
+const MAX_TEXT: usize = 1_024;
+
+/// What a room was asked.
+#[derive(Debug)]
+pub(in crate::session) enum RoomQuestion {
+    /// What it is and can do.
+    About,
+    /// Whether we are in it.
+    WhetherInside,
+    /// The form by which a room that we made is configured, and what is wanted.
+    NewForm(Wanted),
+    /// To take the configuration of a room that we made.
+    ConfiguredNew,
+    /// To forget a room that we made.
+    GivenUp,
+    /// The form by which it is configured, and what a plugin wants.
+    Form(Wanted, Answer<()>),
+    /// To do something, for a plugin.
+    Done(Answer<()>),
+    /// Who has an affiliation.
+    Affiliations(Answer<Vec<Affiliated>>),
+    /// To set its subject. No IQ, and where it has it already it may stay silent: an error message says no.
+    Subject(Answer<()>),
+    /// Anything, after it was asked to set its subject under this id. It answers in the order in which it was asked.
+    AfterSubject(String),
+}
+
+impl RoomQuestion {
+    /// Whether a plugin asked that has ended.
+    pub(in crate::session) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => answer.is_abandoned(),
+            Self::Affiliations(answer) => answer.is_abandoned(),
+            Self::About
+            | Self::WhetherInside
+            | Self::NewForm(_)
+            | Self::ConfiguredNew
+            | Self::GivenUp
+            | Self::AfterSubject(_) => false,
+        }
+    }
+
+    /// The stream is gone. What the session asked for itself is forgotten.
+    pub(in crate::session) fn end(self, turn: &mut Turn<'_>) {
+        match self {
+            Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => {
+                turn.answer(answer, Err(CallError::Offline));
+            }
+            Self::Affiliations(answer) => turn.answer(answer, Err(CallError::Offline)),
+            Self::About
+            | Self::WhetherInside
+            | Self::NewForm(_)
+            | Self::ConfiguredNew
+            | Self::GivenUp
+            | Self::AfterSubject(_) => {}
+        }
+    }
+}
+
+impl Session {
+    /// Asks a room.
+    pub(super) fn ask_room(&mut self, jid: &BareJid, ask: Ask, question: RoomQuestion, turn: &mut Turn<'_>) {
+        self.ask_in_room(jid, Jid::from(jid.clone()), ask, question, turn);
+    }
+
+    /// Asks a room, or an address in it.
+    pub(super) fn ask_in_room(
+        &mut self,
+        jid: &BareJid,
+        to: Jid,
+        ask: Ask,
+        question: RoomQuestion,
+        turn: &mut Turn<'_>,
+    ) {
+        self.ask(Some(to), ask, Waiting::Room(jid.clone(), question), PATIENCE, turn);
+    }
+
+    /// What came of a question to a room.
+    pub(in crate::session) fn room_answered(
+        &mut self,
+        jid: &BareJid,
+        question: RoomQuestion,
+        result: Result<Body, CallError>,
+        turn: &mut Turn<'_>,
+    ) {
+        match question {
+            RoomQuestion::About => {
+                if let Ok(Body::Disco(disco)) = result {
+                    let name = disco.identities.into_iter().find(|identity| identity.category == "conference");
+                    let name = name.and_then(|identity| identity.name);
+                    let fits = |text: &String| !text.is_empty() && text.len() <= MAX_TEXT;
+                    let features = disco.features.into_iter().filter(fits).take(MAX_FEATURES).collect();
+                    self.learned_about(jid, About { name: name.filter(fits), features });
+                }
+            }
+            RoomQuestion::WhetherInside => self.told_whether_inside(jid, &result.map(drop), turn),
+            RoomQuestion::NewForm(wanted) => self.new_form_came(jid, wanted, result, turn),
+            RoomQuestion::ConfiguredNew => self.configured_new(jid, &result.map(drop), turn),
+            RoomQuestion::GivenUp => {}
+            RoomQuestion::Form(wanted, answer) => self.form_came(jid, wanted, result, answer, turn),
+            RoomQuestion::Done(answer) | RoomQuestion::Subject(answer) => turn.answer(answer, result.map(drop)),
+            RoomQuestion::AfterSubject(_) if result == Err(CallError::TimedOut) => {}
+            RoomQuestion::AfterSubject(id) => {
+                if let Some(Waiting::Room(_, RoomQuestion::Subject(answer))) = self.take_question(&id, is_subject) {
+                    turn.answer(answer, Ok(()));
+                }
+            }
+            RoomQuestion::Affiliations(answer) => {
+                let result = result.and_then(|body| match body {
+                    Body::Affiliations(people) => Ok(people),
+                    _ => Err(CallError::Other(format!("{jid} gave no list of affiliations"))),
+                });
+                turn.answer(answer, result);
+            }
+        }
+    }
+
+    fn learned_about(&mut self, jid: &BareJid, about: About) {
+        self.note_numbering(&Jid::from(jid.clone()), &about.features);
+        if let Some(room) = self.rooms.shown.get_mut(jid)
+            && *room.about != about
+        {
+            Arc::make_mut(room).about = Arc::new(about);
+            self.changed = true;
+        }
+    }
+
+    pub(super) fn set_subject(&mut self, jid: &BareJid, subject: String, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if !self.rooms.stage(jid).is_some_and(super::Stage::is_in) {
+            return turn.answer(answer, Err(not_open(jid)));
+        }
+        let to = Jid::from(jid.clone());
+        let waiting = Waiting::Room(jid.clone(), RoomQuestion::Subject(answer));
+        let id = self.expect(Some(to.clone()), waiting, PATIENCE);
+        let draft = Draft { subject: Some(subject), ..Draft::default() };
+        turn.send(Outgoing::Message { to, kind: MessageKind::Groupchat, id: id.clone(), draft });
+        self.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::AfterSubject(id), turn);
+    }
+
+    /// A room sends something back to us.
+    pub(in crate::session) fn room_refused(&mut self, message: &Message, turn: &mut Turn<'_>) {
+        let room = message.from.to_bare();
+        let Some(error) = &message.error else { return };
+        if message.from.is_full() || !self.rooms.has(&message.from) {
+            return;
+        }
+        let of_room =
+            |waiting: &Waiting| is_subject(waiting) && matches!(waiting, Waiting::Room(jid, _) if *jid == room);
+        if let Some(id) = &message.id
+            && let Some(Waiting::Room(jid, question)) = self.take_question(id, of_room)
+        {
+            self.room_answered(&jid, question, Err(CallError::Stanza(error.clone())), turn);
+        }
+        if error.condition == "not-acceptable" {
+            // It does not know us (XEP-0045, section 7.4).
+            self.ask_whether_inside(&room, turn);
+        }
+    }
+
+    /// A room says that something about itself changed (XEP-0045, section 10.2.1).
+    pub(in crate::session) fn room_changed(&mut self, message: &Message, turn: &mut Turn<'_>) {
+        let jid = message.chat.to_bare();
+        let Some(room) = self.rooms.shown.get_mut(&jid) else { return };
+        let before = (room.shows_jids, room.logged);
+        let mut after = before;
+        for code in &message.room_status {
+            match code {
+                170 => after.1 = true,
+                171 => after.1 = false,
+                172 => after.0 = true,
+                173 | 174 => after.0 = false,
+                _ => {}
+            }
+        }
+        if after != before {
+            let room = Arc::make_mut(room);
+            (room.shows_jids, room.logged) = after;
+            self.changed = true;
+        }
+        if message.room_status.iter().any(|code| matches!(code, 104 | 170..=174)) {
+            self.ask_about(&jid, turn);
+        }
+    }
+}
+
+fn is_subject(waiting: &Waiting) -> bool {
+    matches!(waiting, Waiting::Room(_, RoomQuestion::Subject(_)))
+}

@@ -1,0 +1,76 @@
+//! Bookmarks (XEP-0402), and where older clients keep them (XEP-0048).
+
+use jid::BareJid;
+use minidom::Element;
+use xmpp_parsers::ns;
+
+use super::bare_jid_attribute;
+use crate::stanza::{Body, Bookmark, BookmarkChange, MAX_BOOKMARKS};
+
+/// The longest extensions of one bookmark that are kept, in bytes.
+const MAX_EXTENSIONS: usize = 16 * 1024;
+/// The longest name, nickname or password that is kept, in bytes.
+const MAX_TEXT: usize = 4 * 1024;
+
+/// All bookmarks, from an answer; none: it is about something else.
+pub(super) fn answer(payload: &Element) -> Option<Body> {
+    let bookmarks = if payload.is("pubsub", ns::PUBSUB) {
+        let items =
+            payload.get_child("items", ns::PUBSUB).filter(|items| items.attr("node") == Some(ns::BOOKMARKS2))?;
+        items.children().filter_map(|one| item(one, ns::PUBSUB)).take(MAX_BOOKMARKS).collect()
+    } else if payload.is("query", ns::PRIVATE) {
+        let storage = payload.get_child("storage", ns::BOOKMARKS)?;
+        storage.children().filter_map(legacy).take(MAX_BOOKMARKS).collect()
+    } else {
+        return None;
+    };
+    Some(Body::Bookmarks(bookmarks))
+}
+
+/// What changed, from a notification of the own account; none: it is about something else.
+pub(super) fn changes(event: &Element) -> Option<Vec<BookmarkChange>> {
+    let about = |child: &&Element| child.attr("node") == Some(ns::BOOKMARKS2);
+    let child = event.children().find(about)?;
+    match child.name() {
+        "purge" | "delete" => Some(vec![BookmarkChange::AllRemoved]),
+        "items" => {
+            let changes = child.children().filter_map(|one| match one.name() {
+                "retract" => BareJid::new(one.attr("id")?).ok().map(BookmarkChange::Removed),
+                _ => item(one, ns::PUBSUB_EVENT).map(BookmarkChange::Set),
+            });
+            Some(changes.take(MAX_BOOKMARKS).collect())
+        }
+        _ => None,
+    }
+}
+
+fn item(item: &Element, namespace: &str) -> Option<Bookmark> {
+    if !item.is("item", namespace) {
+        return None;
+    }
+    let room = BareJid::new(item.attr("id")?).ok()?;
+    let conference = item.get_child("conference", ns::BOOKMARKS2)?;
+    let extensions = conference.get_child("extensions", ns::BOOKMARKS2).map(String::from);
+    Some(Bookmark {
+        extensions: extensions.filter(|xml| xml.len() <= MAX_EXTENSIONS),
+        ..read(room, conference, ns::BOOKMARKS2)
+    })
+}
+
+fn legacy(conference: &Element) -> Option<Bookmark> {
+    let room = bare_jid_attribute(conference, "jid").filter(|_| conference.is("conference", ns::BOOKMARKS))?;
+    Some(read(room, conference, ns::BOOKMARKS))
+}
+
+fn read(room: BareJid, conference: &Element, namespace: &str) -> Bookmark {
+    let kept = |text: String| Some(text).filter(|text| !text.is_empty() && text.len() <= MAX_TEXT);
+    let child = |name: &str| conference.get_child(name, namespace).map(Element::text).and_then(kept);
+    Bookmark {
+        room,
+        name: conference.attr("name").map(str::to_owned).and_then(kept),
+        autojoin: matches!(conference.attr("autojoin").map(str::trim), Some("true" | "1")),
+        nick: child("nick"),
+        password: child("password"),
+        extensions: None,
+    }
+}
