@@ -46,6 +46,7 @@ use crate::config::{Endpoint, LinkSettings, PasswordSource, TlsMode};
 
 /// What the server offers and knows.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that a server may or may not do")]
 pub(crate) struct Manners {
     pub(crate) starttls: bool,
     pub(crate) tls: TlsMode,
