@@ -1,6 +1,7 @@
 mod contacts;
 
 use super::*;
+use crate::config::Settings;
 use crate::event::Payload;
 use crate::permissions::Grants;
 use crate::router::{Filter, Mail, Mailbox};

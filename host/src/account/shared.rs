@@ -1,0 +1,197 @@
+//! What plugins and the host hold of an account.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use jid::{BareJid, Jid};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use super::logins::Credentials;
+use super::{Asked, Order};
+use crate::config::{AccountName, Settings};
+use crate::error::CallError;
+use crate::event::{Event, EventName};
+use crate::harmless::harmless;
+use crate::plugins::{InstanceId, PluginId};
+use crate::router::{Names, Router};
+use crate::session::{Answer, Command, Snapshot};
+
+/// What plugins and the host hold of an account.
+#[derive(Debug)]
+pub struct Shared {
+    /// Its name in the configuration.
+    pub name: AccountName,
+    /// Its bare JID.
+    pub own: BareJid,
+    /// Who listens to what.
+    pub router: Router,
+    pub(super) snapshot: ArcSwap<Snapshot>,
+    pub(super) settings: ArcSwap<Settings>,
+    /// Which names of events are known.
+    pub names: Names,
+    /// Settings under `[settings]` that a plugin keeps secret.
+    pub(super) secrets: ArcSwap<BTreeSet<String>>,
+    pub(super) commands: mpsc::Sender<Asked>,
+    /// One permit for each command that sends something.
+    pub(super) sending: Arc<Semaphore>,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) connection: watch::Receiver<Connection>,
+}
+
+/// How an account stands with its server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Connection {
+    /// It was not asked to log in, or has logged out.
+    Offline,
+    /// It tries for the first time.
+    Connecting,
+    /// It is bound to this full JID.
+    Connected(Jid),
+    /// It was cut, or could not be reached, and is tried again.
+    Retrying(String),
+    /// It will not be tried again.
+    Failed(String),
+}
+
+impl Shared {
+    /// What is known now. A short read without a lock.
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// The host's settings for this account.
+    pub fn settings(&self) -> Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    /// Whether a plugin keeps a setting of this name secret.
+    pub fn is_secret(&self, key: &str) -> bool {
+        self.secrets.load().contains(key)
+    }
+
+    /// No other plugin reads these under `[settings]`, from now on.
+    pub(crate) fn keep_secret<'a>(&self, keys: impl Iterator<Item = &'a str>) {
+        let keys: Vec<&str> = keys.collect();
+        if !keys.is_empty() {
+            self.secrets.rcu(|known| {
+                let mut known = BTreeSet::clone(known);
+                known.extend(keys.iter().map(|key| (*key).to_owned()));
+                known
+            });
+        }
+    }
+
+    /// Every plugin had its turn: names that nobody declared are warned about, and further ones at once.
+    pub(crate) fn warn_of_unknown_names(&self) {
+        for (name, plugin) in self.names.open() {
+            self.warn_of(&name, &plugin);
+        }
+    }
+
+    /// A plugin listens to this name.
+    pub(crate) fn heard_of(&self, name: &EventName, plugin: &PluginId) {
+        if self.names.asked_for(name, plugin) {
+            self.warn_of(name, plugin);
+        }
+    }
+
+    fn warn_of(&self, name: &str, plugin: &PluginId) {
+        let nearest = self.names.nearest(name);
+        let event = harmless(name, 128);
+        tracing::warn!(account = %self.name, %plugin, event, nearest, "nobody declares the event that a plugin listens to");
+    }
+
+    /// How it stands with its server, now and from now on.
+    pub fn connection(&self) -> watch::Receiver<Connection> {
+        self.connection.clone()
+    }
+
+    /// Asks the session for something and waits for the answer. Waits first while too many commands are under way; what
+    /// sends something also waits for the link, and holds up nothing else.
+    pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
+        let (answer, arrives) = Answer::channel();
+        let command = command(answer);
+        let permit = if command.sends() {
+            Some(Arc::clone(&self.sending).acquire_owned().await.map_err(|_| CallError::Stopped)?)
+        } else {
+            None
+        };
+        self.commands.send(Asked { command, _permit: permit }).await.map_err(|_| CallError::Stopped)?;
+        arrives.await.unwrap_or(Err(CallError::Stopped))
+    }
+
+    /// Ends the stream cleanly; it is not connected again until somebody logs in.
+    pub async fn disconnect(&self) -> Result<(), CallError> {
+        self.order_and_wait(Order::Disconnect).await
+    }
+
+    /// Logs in, with the configured password or another one, and waits until that is done. Not before every plugin had its
+    /// chance to listen, and never sooner than a while after the last attempt.
+    pub async fn log_in(&self, credentials: Option<Credentials>) -> Result<(), CallError> {
+        self.order_and_wait(|answer| Order::LogIn(credentials, answer)).await
+    }
+
+    /// Disconnects, and forgets what belonged to the session.
+    pub async fn log_out(&self) -> Result<(), CallError> {
+        self.order_and_wait(Order::LogOut).await
+    }
+
+    /// Takes away everything that was registered under an instance.
+    pub async fn forget(&self, instance: InstanceId) {
+        self.router.forget(instance);
+        self.tell(|done| Order::Forget { instance, done }).await;
+    }
+
+    /// Says that every plugin was given its chance to listen.
+    pub(crate) async fn plugins_initialized(&self) {
+        self.tell(|done| Order::PluginsInitialized { done }).await;
+    }
+
+    /// Logs in.
+    pub(crate) async fn connect(&self) {
+        // An account that has stopped needs no connection.
+        let _ = self.order(Order::Connect).await;
+    }
+
+    /// As if the session had got so far.
+    #[cfg(test)]
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    async fn order_and_wait(&self, order: impl FnOnce(Answer<()>) -> Order) -> Result<(), CallError> {
+        let (answer, arrives) = Answer::channel();
+        self.order(order(answer)).await?;
+        arrives.await.unwrap_or(Err(CallError::Stopped))
+    }
+
+    /// Gives an event to whoever listens and may see it.
+    pub(super) fn route(&self, event: Event) {
+        let snapshot = self.snapshot.load();
+        self.router.route(event, &|jid| is_contact(&snapshot, jid));
+    }
+
+    /// The same, but to this one instance alone.
+    pub(super) fn route_to(&self, instance: InstanceId, event: Event) {
+        let snapshot = self.snapshot.load();
+        self.router.route_to(instance, event, &|jid| is_contact(&snapshot, jid));
+    }
+
+    async fn order(&self, order: Order) -> Result<(), CallError> {
+        self.orders.send(order).await.map_err(|_| CallError::Stopped)
+    }
+
+    /// Asks for something that has no answer but that it was done.
+    pub(super) async fn tell(&self, order: impl FnOnce(oneshot::Sender<()>) -> Order) {
+        let (done, was_done) = oneshot::channel();
+        if self.order(order(done)).await.is_ok() {
+            // An account that ends meanwhile has done it, too.
+            let _ = was_done.await;
+        }
+    }
+}
+
+fn is_contact(snapshot: &Snapshot, jid: &BareJid) -> bool {
+    snapshot.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid))
+}
