@@ -20,7 +20,7 @@ use crate::config::{AccountConfig, Authentication, LinkSettings};
 use crate::error::CallError;
 use crate::event::{Event, Payload};
 use crate::plugins::InstanceId;
-use crate::router::{Names, Router};
+use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, Sent, Session};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
 use crate::store::{KeptRoster, RosterKeeper, Store};
@@ -55,6 +55,8 @@ enum Order {
     LogIn(Option<Credentials>, Answer<()>),
     LogOut(Answer<()>),
     Forget { instance: InstanceId, done: oneshot::Sender<()> },
+    Heir { new: InstanceId, of: InstanceId, done: oneshot::Sender<()> },
+    Swap { old: Option<Arc<Mailbox>>, new: Arc<Mailbox>, done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },
 }
 
@@ -83,6 +85,7 @@ impl Account {
             name: config.name.clone(),
             own: config.link.jid.to_bare(),
             router: Router::default(),
+            data: store.data(),
             snapshot: ArcSwap::from_pointee(session.snapshot()),
             settings: ArcSwap::from_pointee(config.settings),
             names: Names::default(),
@@ -272,6 +275,18 @@ impl Worker {
                 self.parked.retain(|asked| !asked.command.is_abandoned());
                 self.session.instance_gone(instance, &mut self.effects);
                 self.apply();
+                let _ = done.send(());
+            }
+            Order::Heir { new, of, done } => {
+                self.session.instance_heir(new, of);
+                let _ = done.send(());
+            }
+            Order::Swap { old, new, done } => {
+                if let Some(old) = old {
+                    old.shadow(Shadow::On);
+                }
+                new.shadow(Shadow::Off);
+                self.session.instance_inherits(new.instance());
                 let _ = done.send(());
             }
             Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),

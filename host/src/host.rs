@@ -1,5 +1,7 @@
 //! The house: its accounts, its plugins, and what the owner does with them while they run.
 
+mod reload;
+
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -20,7 +22,7 @@ use crate::plugins::id::Digest;
 use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::{Entry, Policy, PolicyError};
 use crate::plugins::store::{self, Loaded, Unfit};
-use crate::plugins::{Admitted, Denial, Engine, EngineError, Instance, PluginId, State, Supervised, Usage};
+use crate::plugins::{Admitted, Denial, Dependency, Engine, EngineError, Instance, PluginId, State, Supervised, Usage};
 use crate::store::Store;
 
 /// How long plugins may hold up the log-in (API row 7).
@@ -58,6 +60,8 @@ pub struct Host {
 struct Plugin {
     entry: Entry,
     standing: Standing,
+    /// Why the version that the policy names has not taken the place of this one.
+    not_replaced: Option<String>,
 }
 
 enum Standing {
@@ -135,6 +139,8 @@ pub struct PluginStatus {
     pub denials: u64,
     /// How often it was started again.
     pub restarts: u64,
+    /// Why another version, which the policy names, has not taken its place.
+    pub not_replaced: Option<String>,
     /// What the instance that runs now has used.
     pub usage: Option<Usage>,
     /// The last calls that it was denied, oldest first.
@@ -243,58 +249,8 @@ impl Host {
         true
     }
 
-    /// Reads the policy again and does what it says now, without touching the connections. A policy that cannot be
-    /// read changes nothing.
-    pub async fn reload(&self) -> Result<(), PolicyError> {
-        let _changing = self.changing.lock().await;
-        let policy = Policy::load(&self.config.plugins)?;
-        let running: BTreeMap<_, _> = {
-            let mut plugins = self.plugins.lock().await;
-            for (id, plugin) in &mut *plugins {
-                if let Some(entry) = policy.plugins.get(id) {
-                    plugin.take_settings(id, entry);
-                }
-            }
-            plugins
-                .iter()
-                .map(|(id, plugin)| (id.clone(), plugin.is_admitted().then(|| plugin.entry.clone())))
-                .collect()
-        };
-        let (same, other): (BTreeMap<_, _>, BTreeMap<_, _>) = running
-            .iter()
-            .filter_map(|(id, entry)| Some((id.clone(), entry.clone()?)))
-            .partition(|(id, entry)| policy.plugins.get(id) == Some(entry));
-        // Bytes that somebody changed since they were approved run nothing, not even on.
-        let mut staying = store::unchanged(same, &self.components).await;
-        for (id, old) in other {
-            let Some(new) = policy.plugins.get(&id) else { continue };
-            if old.differs_in_grants_alone(new) && self.decide_anew(&id, new).await {
-                staying.insert(id);
-            }
-        }
-        let leaving: Vec<_> = running.into_keys().filter(|id| !staying.contains(id)).collect();
-        let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
-        for id in leaving {
-            self.take_out(&id).await;
-        }
-        self.add_all(coming).await;
-        tracing::info!(policy = %self.config.plugins.display(), "policy read again");
-        Ok(())
-    }
-
-    /// Changes what a plugin may while it runs on. False: with that it may not run any more, or nobody knows.
-    async fn decide_anew(&self, id: &PluginId, entry: &Entry) -> bool {
-        let Ok(loaded) = self.load(id, entry).await else { return false };
-        let mut plugins = self.plugins.lock().await;
-        let Some(plugin) = plugins.get_mut(id) else { return false };
-        let Standing::Admitted { admitted, on } = &mut plugin.standing else { return false };
-        for supervised in on.values() {
-            supervised.grant(&loaded.admitted.grants);
-        }
-        *admitted = loaded.admitted;
-        plugin.entry = entry.clone();
-        tracing::info!(plugin = %id, "grants changed");
-        true
+    fn strictness(&self) -> Strictness {
+        if self.config.settings.strict_plugin_dependencies { Strictness::Strict } else { Strictness::Lenient }
     }
 
     /// Where every plugin stands.
@@ -314,6 +270,7 @@ impl Host {
                 handled: 0,
                 denials: 0,
                 restarts: 0,
+                not_replaced: plugin.not_replaced.clone(),
                 usage: None,
                 denied: Vec::new(),
             };
@@ -397,8 +354,7 @@ impl Host {
             Err(unfit) => missing(id, unfit),
         });
         let candidates: Vec<_> = running.chain(new).collect();
-        let strictness =
-            if self.config.settings.strict_plugin_dependencies { Strictness::Strict } else { Strictness::Lenient };
+        let strictness = self.strictness();
         let mut plan = order::plan(&candidates, strictness);
         for start in &plan.starts {
             // Those that run already have had their turn.
@@ -408,7 +364,7 @@ impl Host {
             }
             let on = self.start_on_accounts(entry, one, start, strictness, &plugins);
             let standing = Standing::Admitted { admitted: Arc::clone(&one.admitted), on };
-            plugins.insert(start.id.clone(), Plugin { entry: entry.clone(), standing });
+            plugins.insert(start.id.clone(), Plugin { entry: entry.clone(), standing, not_replaced: None });
         }
         for (id, (entry, result)) in loaded {
             let reason = match (result, plan.refused.remove(&id)) {
@@ -419,7 +375,7 @@ impl Host {
             // It may repeat names that stand in the file.
             let reason = harmless(&reason, LONGEST_REASON);
             tracing::error!(plugin = %id, %reason, "plugin refused");
-            plugins.insert(id, Plugin { entry, standing: Standing::Refused(reason) });
+            plugins.insert(id, Plugin { entry, standing: Standing::Refused(reason), not_replaced: None });
         }
     }
 
@@ -440,24 +396,10 @@ impl Host {
         plugins: &BTreeMap<PluginId, Plugin>,
     ) -> BTreeMap<AccountName, Supervised> {
         let chosen = |name: &AccountName| entry.accounts.as_ref().is_none_or(|accounts| accounts.contains(name));
-        let declared = &loaded.admitted.manifest.dependencies;
         let accounts = self.accounts.iter().filter(|(name, _)| chosen(name));
         accounts
             .map(|(name, account)| {
-                let after = start
-                    .after
-                    .iter()
-                    .filter_map(|dependency| match &plugins.get(dependency)?.standing {
-                        Standing::Admitted { admitted, on } => {
-                            let optional = [dependency, &admitted.manifest.name]
-                                .iter()
-                                .find_map(|name| declared.get(*name))
-                                .is_some_and(|dependency| dependency.optional);
-                            Some(on.get(name)?.as_dependency(strictness == Strictness::Strict && !optional))
-                        }
-                        Standing::Refused(_) => None,
-                    })
-                    .collect();
+                let after = dependencies(loaded, start, strictness, plugins, name);
                 let supervised = Supervised::start(
                     Arc::clone(&loaded.admitted),
                     Arc::clone(&loaded.compiled),
@@ -536,6 +478,28 @@ impl Plugin {
             join_all(on.into_values().map(Supervised::stop)).await;
         }
     }
+}
+
+/// What a plugin is started after on an account.
+fn dependencies(
+    loaded: &Loaded,
+    start: &order::Start,
+    strictness: Strictness,
+    plugins: &BTreeMap<PluginId, Plugin>,
+    account: &AccountName,
+) -> Vec<Dependency> {
+    let declared = &loaded.admitted.manifest.dependencies;
+    let after = start.after.iter().filter_map(|dependency| match &plugins.get(dependency)?.standing {
+        Standing::Admitted { admitted, on } => {
+            let optional = [dependency, &admitted.manifest.name]
+                .iter()
+                .find_map(|name| declared.get(*name))
+                .is_some_and(|dependency| dependency.optional);
+            Some(on.get(account)?.as_dependency(strictness == Strictness::Strict && !optional))
+        }
+        Standing::Refused(_) => None,
+    });
+    after.collect()
 }
 
 fn candidate(id: &PluginId, admitted: &Admitted) -> Candidate {

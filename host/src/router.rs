@@ -131,18 +131,40 @@ pub struct Mailbox {
     sender: mpsc::Sender<Box<Mail>>,
     lost: AtomicU64,
     grants: ArcSwap<Grants>,
+    /// Its instance is to take another one's place, and has not yet: it hears nothing that the other one hears.
+    shadowed: AtomicBool,
 }
 
 impl Mailbox {
     /// A mailbox for `capacity` events, and the end that the instance reads.
     pub fn new(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        (Arc::new(Self { instance, sender, lost: AtomicU64::new(0), grants: ArcSwap::new(grants) }), receiver)
+        (
+            Arc::new(Self {
+                instance,
+                sender,
+                lost: AtomicU64::new(0),
+                grants: ArcSwap::new(grants),
+                shadowed: AtomicBool::new(false),
+            }),
+            receiver,
+        )
     }
 
     /// What the plugin may see and do; a change counts from the next event and call on.
     pub fn grants(&self) -> &ArcSwap<Grants> {
         &self.grants
+    }
+
+    /// Whose it is.
+    pub fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    /// From now on nothing is routed to it, or again what its instance listens to. The account's task alone changes this while
+    /// events are routed, so that of two instances that take turns just one hears each event.
+    pub(crate) fn shadow(&self, shadowed: Shadow) {
+        self.shadowed.store(shadowed == Shadow::On, Relaxed);
     }
 
     /// Puts it in, or counts it as lost. Whether it is in.
@@ -164,6 +186,15 @@ impl Mailbox {
         // Read first: a write to a shared line for each event would cost more than the event.
         if self.lost.load(Relaxed) == 0 { 0 } else { self.lost.swap(0, Relaxed) }
     }
+}
+
+/// Whether a mailbox is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shadow {
+    /// Nothing is routed to it.
+    On,
+    /// It gets what its instance listens to.
+    Off,
 }
 
 #[derive(Debug, Clone)]
@@ -246,7 +277,7 @@ impl Router {
 
     /// Gives an event to everybody who listens and may see it.
     pub fn route(&self, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
-        self.give(event, None, is_contact, Mailbox::deliver);
+        self.give(&Arc::new(event), None, is_contact, Mailbox::deliver);
     }
 
     /// Gives an event to one instance alone, if it listens and may see it.
@@ -262,8 +293,18 @@ impl Router {
     /// An event for one instance alone, if it listens. It is handed over here and not put into the mailbox, where there
     /// may be no room for it.
     pub fn mail_for(&self, instance: InstanceId, event: Event) -> Option<Mail> {
+        self.mail_again(instance, &Arc::new(event), &|_| false)
+    }
+
+    /// The same for an event that was routed to another instance, whose place this one takes.
+    pub(crate) fn mail_again(
+        &self,
+        instance: InstanceId,
+        event: &Arc<Event>,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+    ) -> Option<Mail> {
         let mut found = None;
-        self.give(event, Some(instance), &|_| false, |_, mail| {
+        self.give(event, Some(instance), is_contact, |_, mail| {
             found = Some(mail);
             true
         });
@@ -272,16 +313,19 @@ impl Router {
 
     fn give(
         &self,
-        event: Event,
+        event: &Arc<Event>,
         only: Option<InstanceId>,
         is_contact: &dyn Fn(&BareJid) -> bool,
         mut deliver: impl FnMut(&Mailbox, Mail) -> bool,
     ) {
         let index = self.index.load();
         let Some(listeners) = index.get(&*event.name) else { return };
-        let event = Arc::new(event);
         let mut over = Vec::new();
-        for listener in listeners.iter().filter(|one| only.is_none_or(|only| one.mailbox.instance == only)) {
+        let is_meant = |one: &&Listener| match only {
+            None => !one.mailbox.shadowed.load(Relaxed),
+            Some(only) => one.mailbox.instance == only,
+        };
+        for listener in listeners.iter().filter(is_meant) {
             let before = over.len();
             let mut subscriptions = Vec::new();
             let mut xml = false;
@@ -290,7 +334,7 @@ impl Router {
                     continue;
                 }
                 // The grants are the instance's, so the first subscription that matches asks for all of them.
-                if subscriptions.is_empty() && !listener.mailbox.grants.load().may_see(&event, is_contact) {
+                if subscriptions.is_empty() && !listener.mailbox.grants.load().may_see(event, is_contact) {
                     break;
                 }
                 if let Some(done) = &subscription.once {
@@ -305,7 +349,7 @@ impl Router {
             if subscriptions.is_empty() {
                 continue;
             }
-            if !deliver(&listener.mailbox, Mail { event: Arc::clone(&event), subscriptions, xml }) {
+            if !deliver(&listener.mailbox, Mail { event: Arc::clone(event), subscriptions, xml }) {
                 // Who waits for the first event has not had it yet.
                 for (_, subscription) in over.drain(before..) {
                     if let Some(done) = &subscription.once {

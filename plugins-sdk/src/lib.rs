@@ -64,6 +64,7 @@ pub mod rooms;
 pub mod runtime;
 pub mod settings;
 pub mod stanza;
+pub mod storage;
 pub mod timers;
 pub mod tokens;
 pub mod types;

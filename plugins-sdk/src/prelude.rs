@@ -5,8 +5,8 @@ pub use crate::listen::{Event, Json, on, on_message};
 pub use crate::types::{Command, Contact, Message, Occupant, Outgoing, Payload, Room};
 pub use crate::{Error, Result, Value, json, on_stop, spawn};
 pub use crate::{
-    api, archive, chats, chatviews, commands, connection, contacts, disco, listen, promises, rooms, settings, timers,
-    tokens, user,
+    api, archive, chats, chatviews, commands, connection, contacts, disco, listen, promises, rooms, settings, storage,
+    timers, tokens, user,
 };
 pub use crate::{debug, error, fatal, info, warn};
 pub use std::time::Duration;

@@ -26,4 +26,5 @@ pub mod ports;
 pub mod process;
 pub mod prosody;
 pub mod server;
+pub mod terminal;
 pub mod usage;

@@ -14,8 +14,9 @@ use crate::error::CallError;
 use crate::event::{Event, EventName};
 use crate::harmless::harmless;
 use crate::plugins::{InstanceId, PluginId};
-use crate::router::{Names, Router};
+use crate::router::{Mailbox, Names, Router};
 use crate::session::{Answer, Command, Snapshot};
+use crate::store::PluginData;
 
 /// What plugins and the host hold of an account.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub struct Shared {
     pub own: BareJid,
     /// Who listens to what.
     pub router: Router,
+    pub(super) data: PluginData,
     pub(super) snapshot: ArcSwap<Snapshot>,
     pub(super) settings: ArcSwap<Settings>,
     /// Which names of events are known.
@@ -58,6 +60,11 @@ impl Shared {
     /// What is known now. A short read without a lock.
     pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
         self.snapshot.load()
+    }
+
+    /// What its plugins keep on this machine.
+    pub fn data(&self) -> &PluginData {
+        &self.data
     }
 
     /// The host's settings for this account.
@@ -141,6 +148,16 @@ impl Shared {
     pub async fn forget(&self, instance: InstanceId) {
         self.router.forget(instance);
         self.tell(|done| Order::Forget { instance, done }).await;
+    }
+
+    /// Lets an instance register what another one has registered, whose place it is to take.
+    pub(crate) async fn heir(&self, new: InstanceId, of: InstanceId) {
+        self.tell(|done| Order::Heir { new, of, done }).await;
+    }
+
+    /// Puts one instance in the place of another: between two events, so that each event is heard by just one of them.
+    pub(crate) async fn swap(&self, old: Option<Arc<Mailbox>>, new: Arc<Mailbox>) {
+        self.tell(|done| Order::Swap { old, new, done }).await;
     }
 
     /// Says that every plugin was given its chance to listen.

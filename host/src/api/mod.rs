@@ -17,6 +17,7 @@ mod log;
 mod promises;
 mod rooms;
 mod settings;
+mod storage;
 mod timers;
 mod tokens;
 mod types;

@@ -51,6 +51,14 @@ impl Told {
     /// Why a plugin that should run does not, if one does not.
     pub(super) fn trouble(&self) -> Option<String> {
         let bad = ["refused", "backing-off", "quarantined"];
+        if let Some((plugin, reason)) = self
+            .plugins
+            .iter()
+            .filter(|plugin| plugin.state == "running")
+            .find_map(|one| Some((one, one.reason.as_ref()?)))
+        {
+            return Some(format!("{}: {reason}", plugin.id));
+        }
         let plugin = self.plugins.iter().find(|plugin| bad.contains(&plugin.state.as_str()))?;
         Some(format!("{} does not run: {}", plugin.id, plugin.reason.as_deref().unwrap_or(&plugin.state)))
     }

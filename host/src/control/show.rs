@@ -55,7 +55,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         State::Refused(_) if !status.enabled => ("disabled", None),
         State::Waiting(on) => ("waiting", Some(format!("it starts when {on} runs"))),
         State::Starting => ("starting", None),
-        State::Running => ("running", None),
+        State::Running => ("running", status.not_replaced.clone()),
         State::Stopping => ("stopping", None),
         State::Stopped => ("stopped", None),
         State::Refused(why) => ("refused", Some(why.clone())),

@@ -488,6 +488,29 @@ impl<'c> Desk<'c> {
         Ok(gone)
     }
 
+    /// Sets one of a plugin's own settings, or takes the owner's value back; it has to fit the schema.
+    pub fn set(&self, id: &PluginId, name: &str, value: Option<serde_json::Value>) -> Result<(), DeskError> {
+        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let entry = self.known(file.policy(), id)?.clone();
+        let examined = self.look(id, &entry)?;
+        let mut settings = entry.settings.clone();
+        let keys = vec!["settings".to_owned(), name.to_owned()];
+        let change = match value {
+            None => {
+                settings.0.remove(name);
+                Change::Unset(keys)
+            }
+            Some(value) => {
+                let written = Value::try_from(&value).map_err(|error| DeskError::Decision(error.to_string()))?;
+                settings.0.insert(name.to_owned(), value);
+                Change::Set(keys, written)
+            }
+        };
+        self.may_run(id, &Entry { settings, ..entry }, &examined)?;
+        file.change(id, &[change])?;
+        Ok(())
+    }
+
     fn known<'p>(&self, policy: &'p Policy, id: &PluginId) -> Result<&'p Entry, DeskError> {
         policy.plugins.get(id).ok_or_else(|| DeskError::Unknown {
             id: id.clone(),

@@ -3,7 +3,7 @@
 //! [`Instance`] is what the host's calls see of it; [`Context`] is what lives inside its Store. Dropping the future of
 //! [`run`] ends it, and nothing else holds a piece of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -352,6 +352,18 @@ pub(super) enum Ended {
     },
 }
 
+/// How an instance ends that is asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// At once: handlers that wait are cut off.
+    Now,
+    /// Another one takes its place: handlers in flight come to their end first, so that nobody's message is left half-answered.
+    Handover,
+}
+
+/// Mail that one instance leaves to another, in its order.
+pub(super) type Backlog = Vec<Box<Mail>>;
+
 /// What an instance needs to run.
 pub(super) struct Start {
     /// Its handle.
@@ -365,7 +377,11 @@ pub(super) struct Start {
     /// Told when `initialize` has returned.
     pub initialized: oneshot::Sender<()>,
     /// Asks it to stop.
-    pub stop: oneshot::Receiver<()>,
+    pub stop: oneshot::Receiver<Parting>,
+    /// For one that takes another one's place: what that one has not handled, which comes before all other mail.
+    pub backlog: Option<oneshot::Receiver<Backlog>>,
+    /// Where what it has not handled goes as soon as it is asked to stop.
+    pub rest: oneshot::Sender<Backlog>,
 }
 
 /// Runs an instance from its first call to its last.
@@ -377,7 +393,7 @@ pub(super) async fn run(start: Start) -> Ended {
 }
 
 async fn live(start: Start) -> wasmtime::Result<Ended> {
-    let Start { instance, compiled, engine, mailbox, initialized, stop } = start;
+    let Start { instance, compiled, engine, mailbox, initialized, stop, mut backlog, rest } = start;
     let mut store = store(&engine, &instance);
     let plugin = compiled.pre.instantiate_async(&mut store).await?;
     let guest = plugin.parlor_plugin_guest();
@@ -387,11 +403,12 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             let mut initialize = pin!(guest.call_initialize(accessor).fuse());
             let mut initialized = Some(initialized);
             let mut handlers = FuturesUnordered::new();
-            // What comes after events that were lost, while the plugin is told of the loss.
-            let mut held = None;
+            // What comes before the mailbox: mail that another one left, and what comes after events that were lost, while
+            // the plugin is told of the loss.
+            let mut ahead = VecDeque::new();
             let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
             let mut due = None;
-            loop {
+            let parting = loop {
                 tokio::select! {
                     biased;
                     result = &mut initialize => {
@@ -408,17 +425,18 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         result?;
                         instance.handled.fetch_add(1, Relaxed);
                     }
-                    _ = &mut stop => break,
+                    // Whoever lets go of it wants it to end.
+                    parting = &mut stop => break parting.unwrap_or(Parting::Now),
                     () = &mut timer, if due.is_some() => {
                         fire_timers(&instance);
                         due = next_due(&instance, timer.as_mut());
                     }
                     () = instance.timers_changed.notified() => due = next_due(&instance, timer.as_mut()),
-                    mail = next_mail(&mut held, &mut mailbox), if handlers.len() < instance.limits.handlers as usize => {
-                        let Some(mail) = mail else { break };
+                    mail = next_mail(&mut ahead, &mut backlog, &mut mailbox), if handlers.len() < instance.limits.handlers as usize => {
+                        let Some(mail) = mail else { break Parting::Now };
                         let mail = match loss(&instance) {
                             Some(lagged) => {
-                                held = Some(mail);
+                                ahead.push_front(mail);
                                 Box::new(lagged)
                             }
                             None => mail,
@@ -427,9 +445,21 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         handlers.push(within(instance.limits.handler, handler));
                     }
                 }
-            }
+            };
             // Handlers in flight may finish while it says good-bye; the supervisor's dead-line bounds both.
             mailbox.close();
+            let mut left = Vec::from(ahead);
+            while let Ok(mail) = mailbox.try_recv() {
+                left.push(mail);
+            }
+            // Nobody may want it.
+            let _ = rest.send(left);
+            if parting == Parting::Handover {
+                while let Some(result) = handlers.next().await {
+                    result?;
+                    instance.handled.fetch_add(1, Relaxed);
+                }
+            }
             let mut goodbye = pin!(guest.call_stop(accessor).fuse());
             loop {
                 tokio::select! {
@@ -484,8 +514,17 @@ fn next_due(instance: &Instance, timer: std::pin::Pin<&mut tokio::time::Sleep>) 
     due
 }
 
-async fn next_mail(held: &mut Option<Box<Mail>>, mailbox: &mut mpsc::Receiver<Box<Mail>>) -> Option<Box<Mail>> {
-    match held.take() {
+async fn next_mail(
+    ahead: &mut VecDeque<Box<Mail>>,
+    backlog: &mut Option<oneshot::Receiver<Backlog>>,
+    mailbox: &mut mpsc::Receiver<Box<Mail>>,
+) -> Option<Box<Mail>> {
+    if let Some(left) = backlog {
+        // Whoever should have given it may be gone: then there is none.
+        ahead.extend(left.await.unwrap_or_default());
+        *backlog = None;
+    }
+    match ahead.pop_front() {
         Some(mail) => Some(mail),
         None => mailbox.recv().await,
     }

@@ -37,7 +37,7 @@ pub(crate) use instance::{Context, Grouping, OpenArchiveQuery, OpenCall};
 pub use instance::{Instance, Usage};
 pub(crate) use rate::Bucket;
 pub use settings::{Layer, OwnSettings};
-pub use supervisor::{Dependency, State, Supervised};
+pub use supervisor::{Dependency, State, Succession, Supervised};
 pub(crate) use timers::SHORTEST_PERIOD;
 
 /// One plugin on one account, for as long as it runs. Never used twice in a process.

@@ -3,8 +3,10 @@
 //! The supervisor owns the instance's task and is the only one to end it. Whatever was registered under an instance is
 //! taken away here when it is gone.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+mod succession;
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -12,19 +14,25 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::InstanceId;
 use super::admission::Admitted;
 use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
-use super::instance::{self, Ended, Instance, Start};
+use super::instance::{self, Backlog, Ended, Instance, Parting, Start};
 use super::quantity::show_duration;
 use super::settings::{OwnSettings, Values};
 use super::watchdog::{Metered, Step};
 use crate::account;
 use crate::permissions::Grants;
+use crate::router::Shadow;
+
+pub use succession::Succession;
 
 /// How long an instance must run for its earlier failures to be forgotten.
 const HEALTHY: Duration = Duration::from_mins(1);
+/// How long handlers in flight have to come to their end when another instance takes over.
+const HANDOVER: Duration = Duration::from_secs(10);
 /// After so many failures in a row nobody but the owner starts it again.
 const MAX_FAILURES: u32 = 5;
 /// The first pause after a failure; each further one is twice as long.
@@ -99,6 +107,22 @@ struct Shared {
     denied: Arc<Denials>,
     /// What it may see and do: what it was admitted with, or what the owner decided since.
     grants: ArcSwap<Grants>,
+    /// For one that is to take another one's place.
+    beside: Mutex<Option<Beside>>,
+    /// It was started beside another one, whose place it has not taken yet.
+    is_beside: AtomicBool,
+    /// Another one takes its place.
+    has_heir: AtomicBool,
+    /// Where the instance that runs now leaves what it has not handled, when it is asked to stop.
+    rest: Mutex<Option<oneshot::Receiver<Backlog>>>,
+}
+
+/// How an instance begins that is to take another one's place.
+struct Beside {
+    /// The other one, if it runs.
+    old: Option<InstanceId>,
+    /// What the other one leaves.
+    backlog: oneshot::Receiver<Backlog>,
 }
 
 impl Supervised {
@@ -109,6 +133,34 @@ impl Supervised {
         engine: Arc<Engine>,
         account: Arc<account::Shared>,
         after: Vec<Dependency>,
+    ) -> Self {
+        Self::begin(admitted, compiled, engine, account, after, None)
+    }
+
+    /// Starts it beside another one on the same account, whose place it is to take: it hears nothing until then. If it fails
+    /// before, it is over.
+    pub fn start_beside(
+        old: &Self,
+        admitted: Arc<Admitted>,
+        compiled: Arc<Compiled>,
+        engine: Arc<Engine>,
+        after: Vec<Dependency>,
+    ) -> (Self, Succession) {
+        let account = Arc::clone(&old.shared.account);
+        let (sender, backlog) = oneshot::channel();
+        let beside = Beside { old: old.instance().map(|instance| instance.id), backlog };
+        let new = Self::begin(admitted, compiled, engine, account, after, Some(beside));
+        let succession = Succession { shared: Arc::clone(&new.shared), backlog: sender };
+        (new, succession)
+    }
+
+    fn begin(
+        admitted: Arc<Admitted>,
+        compiled: Arc<Compiled>,
+        engine: Arc<Engine>,
+        account: Arc<account::Shared>,
+        after: Vec<Dependency>,
+        beside: Option<Beside>,
     ) -> Self {
         let grants = admitted.grants.clone();
         let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
@@ -126,6 +178,10 @@ impl Supervised {
             restarts: std::sync::atomic::AtomicU64::new(0),
             denied: Arc::default(),
             grants: ArcSwap::from_pointee(grants),
+            is_beside: AtomicBool::new(beside.is_some()),
+            beside: Mutex::new(beside),
+            rest: Mutex::default(),
+            has_heir: AtomicBool::new(false),
         });
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(supervise(Arc::clone(&shared), stopped));
@@ -317,6 +373,10 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
                 failures += 1;
                 tracing::warn!(%plugin, %account, reason = %why, failures, "plugin ended");
                 tracing::debug!(%plugin, %account, detail, "how it ended");
+                if shared.is_beside.load(Relaxed) {
+                    shared.state.send_replace(State::Quarantined(why));
+                    return;
+                }
                 why
             }
         };
@@ -351,6 +411,19 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) ->
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // After it can be seen: whoever changes the grants meanwhile has changed either these or those of the instance.
     instance.mailbox.grants().store(shared.grants.load_full());
+    let beside = lock(&shared.beside).take();
+    let backlog = match beside {
+        None => None,
+        Some(Beside { old, backlog }) => {
+            instance.mailbox.shadow(Shadow::On);
+            if let Some(old) = old {
+                shared.account.heir(instance.id, old).await;
+            }
+            Some(backlog)
+        }
+    };
+    let (rest_sender, rest) = oneshot::channel();
+    *lock(&shared.rest) = Some(rest);
     // In this order: whoever hears that it starts finds the instance that may come to wait for the session.
     shared.state.send_replace(State::Starting);
     let (initialized_sender, initialized) = oneshot::channel();
@@ -363,6 +436,8 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) ->
         mailbox,
         initialized: initialized_sender,
         stop,
+        backlog,
+        rest: rest_sender,
     };
     let life = async move {
         // Declared first, so dropped last: when it is gone, so is the Store.
@@ -379,6 +454,11 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) ->
     let _ = gone.await;
     shared.account.forget(instance.id).await;
     ended
+}
+
+/// Held for a moment only.
+fn lock<T>(what: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The task of an instance; ends with it.
@@ -437,7 +517,7 @@ async fn watch_over(
     instance: &Instance,
     life: &mut Life,
     initialized: oneshot::Receiver<()>,
-    stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<Parting>,
     stopped: &mut watch::Receiver<bool>,
 ) -> Ended {
     let limit = instance.limits.initialize;
@@ -473,8 +553,13 @@ async fn watch_over(
     }
     shared.state.send_replace(State::Stopping);
     // An instance that is already gone does not hear it, and `outcome` says so at once.
-    let _ = stop.send(());
-    match tokio::time::timeout(instance.limits.stop, life.outcome()).await {
+    let (parting, limit) = if shared.has_heir.load(Relaxed) {
+        (Parting::Handover, instance.limits.stop.max(HANDOVER))
+    } else {
+        (Parting::Now, instance.limits.stop)
+    };
+    let _ = stop.send(parting);
+    match tokio::time::timeout(limit, life.outcome()).await {
         Ok(Ended::Failed { why, .. }) => {
             tracing::warn!(plugin = %instance.plugin, account = %shared.account.name, reason = %why, "plugin failed while stopping");
         }
@@ -482,7 +567,7 @@ async fn watch_over(
         Err(_) => {
             tracing::warn!(
                 plugin = %instance.plugin, account = %shared.account.name,
-                "plugin did not stop within {} and was ended", show_duration(instance.limits.stop)
+                "plugin did not stop within {} and was ended", show_duration(limit)
             );
         }
     }

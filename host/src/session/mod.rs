@@ -278,6 +278,16 @@ impl Session {
         self.commands.instance_gone(instance);
     }
 
+    /// Lets an instance register what another one has registered, whose place it is to take.
+    pub fn instance_heir(&mut self, new: InstanceId, of: InstanceId) {
+        self.promises.heir(new, of);
+    }
+
+    /// Gives what one instance has registered to the one that takes its place.
+    pub fn instance_inherits(&mut self, new: InstanceId) {
+        self.promises.inherit(new);
+    }
+
     /// What readers should see now.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {

@@ -1,6 +1,6 @@
 //! Promises: names that come true once, and who waits for them (API rows 13–34).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::error::CallError;
 use crate::event::{self, EventName, Payload};
@@ -47,12 +47,14 @@ impl Promise {
 pub(super) struct Promises {
     by_name: HashMap<EventName, Promise>,
     waiters: usize,
+    /// Instances that are to take another one's place, with that one.
+    heirs: BTreeMap<InstanceId, InstanceId>,
 }
 
 impl Promises {
     pub(super) fn new(names: &Names) -> Self {
         let by_name = names::promises().map(|name| (names.get(name), Promise::new(Owner::Host))).collect();
-        Self { by_name, waiters: 0 }
+        Self { by_name, waiters: 0, heirs: BTreeMap::new() }
     }
 
     pub(super) fn is_resolved(&self, name: &str) -> bool {
@@ -108,6 +110,24 @@ impl Promises {
             let waiters = promise.waiters.drain(..);
             out.extend(waiters.map(|answer| Effect::Answer(Due::new(answer, Err(CallError::Stopped)))));
         }
+    }
+
+    /// Lets an instance own what another one owns, whose place it is to take.
+    pub(super) fn heir(&mut self, new: InstanceId, of: InstanceId) {
+        self.heirs.insert(new, of);
+    }
+
+    /// Gives all that one instance owns to the one that takes its place.
+    pub(super) fn inherit(&mut self, new: InstanceId) {
+        let Some(old) = self.heirs.remove(&new) else { return };
+        for promise in self.by_name.values_mut().filter(|promise| promise.owner == Owner::Plugin(old)) {
+            promise.owner = Owner::Plugin(new);
+        }
+    }
+
+    /// In whose name an instance owns.
+    fn as_owner(&self, by: InstanceId) -> InstanceId {
+        self.heirs.get(&by).copied().unwrap_or(by)
     }
 
     fn add(&mut self, by: InstanceId, names: &[EventName], most: usize) -> Result<(), CallError> {
@@ -167,6 +187,7 @@ impl Promises {
 
     /// Takes away what a plugin owned and what it waited for.
     pub(super) fn instance_gone(&mut self, gone: InstanceId, out: &mut Vec<Effect>) {
+        self.heirs.retain(|new, old| *new != gone && *old != gone);
         let orphaned = self.by_name.extract_if(|_, promise| promise.owner == Owner::Plugin(gone));
         for (_, promise) in orphaned {
             let waiters = promise.waiters.into_iter();
@@ -205,6 +226,7 @@ impl Session {
         turn: &mut Turn<'_>,
     ) -> Result<(), CallError> {
         check_name(name)?;
+        let by = self.promises.as_owner(by);
         if self.names.is_reserved(name) {
             return Err(reserved(name));
         }
@@ -231,7 +253,7 @@ impl Session {
                 return Err(reserved(name));
             }
         }
-        self.promises.add(by, names, most)
+        self.promises.add(self.promises.as_owner(by), names, most)
     }
 
     pub(super) fn reject_promise(
@@ -247,7 +269,7 @@ impl Session {
         let Some(promise) = self.promises.by_name.get(name) else {
             return Err(CallError::NotFound(format!("the promise {name}")));
         };
-        if promise.owner != Owner::Plugin(by) {
+        if promise.owner != Owner::Plugin(self.promises.as_owner(by)) {
             return Err(not_owner(name, promise.owner));
         }
         if !promise.is_pending() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{Health, roster};
+use super::{Health, data, roster};
 
 /// Says in the file's header that it is ours: "prlr".
 const APPLICATION: i32 = 0x7072_6c72;
@@ -20,7 +20,7 @@ const ASIDE: u32 = 1_000;
 
 /// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
-enum Unfit {
+pub(super) enum Unfit {
     #[error("it is not one of parlor's")]
     Foreign,
     #[error("it was written by a newer parlor (version {0} of its tables, this one knows {VERSION})")]
@@ -43,6 +43,14 @@ pub(super) fn open(path: &Path) -> Connection {
     })
 }
 
+/// A second connection, which only reads, so that no reader waits for a write to reach the disk.
+pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
+
 /// A store that is gone with the process.
 pub(super) fn in_memory() -> Connection {
     let connection = Connection::open_in_memory().expect("SQLite opens a database in memory");
@@ -50,7 +58,7 @@ pub(super) fn in_memory() -> Connection {
     connection
 }
 
-fn try_open(path: &Path) -> Result<Connection, Unfit> {
+pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     // Made here, so that nobody but the owner ever reads it; SQLite gives its other files the same mode.
     let mut made = OpenOptions::new();
     made.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
@@ -77,7 +85,8 @@ fn try_open(path: &Path) -> Result<Connection, Unfit> {
 }
 
 fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(roster::TABLES)
+    connection.execute_batch(roster::TABLES)?;
+    connection.execute_batch(data::TABLES)
 }
 
 /// Moves a file that cannot be used out of the way, with what `SQLite` keeps beside it.

@@ -7,15 +7,25 @@
 //! A file that is broken, somebody else's or of a newer version is set aside under a new name and begun anew: what is in it
 //! is worth less than a house that stands.
 
+mod data;
 mod file;
+mod reader;
 mod roster;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use data::{
+    DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Only, Owner, PluginData, Write, Written, is_key,
+};
 pub use roster::{KeptRoster, RosterKeeper};
+
+use data::Waiting;
+use reader::Reads;
 
 /// How many jobs may wait for the thread.
 const JOBS: usize = 1_024;
@@ -53,6 +63,10 @@ pub enum StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     jobs: mpsc::Sender<Job>,
+    /// The way to the reader; none where only the thread itself sees what is stored.
+    reads: Option<mpsc::Sender<Reads>>,
+    /// What plugins wait for to be written.
+    waiting: Arc<Waiting>,
     path: PathBuf,
     /// Closes when the thread has ended, and the file is closed.
     ended: watch::Receiver<()>,
@@ -64,19 +78,25 @@ impl Store {
     pub fn open(folder: &Path) -> Self {
         let path = folder.join(FILE);
         let connection = file::open(&path);
-        Self::serve(connection, path)
+        // What could not be opened lives in memory, where no second connection sees it.
+        let is_on_disk = connection.path().is_some_and(|path| !path.is_empty());
+        Self::serve(connection, path, is_on_disk)
     }
 
     /// One that forgets everything at its end.
     #[cfg(test)]
     pub fn in_memory() -> Self {
-        Self::serve(file::in_memory(), PathBuf::new())
+        Self::serve(file::in_memory(), PathBuf::new(), false)
     }
 
-    fn serve(mut connection: Connection, path: PathBuf) -> Self {
+    fn serve(mut connection: Connection, path: PathBuf, is_on_disk: bool) -> Self {
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS);
         let file = path.clone();
         let (alive, ended) = watch::channel(());
+        let alive = Arc::new(alive);
+        // Says to the reader that the file is another one.
+        let begun = Arc::new(AtomicU64::new(0));
+        let reads = is_on_disk.then(|| reader::serve(path.clone(), Arc::clone(&begun), Arc::clone(&alive))).flatten();
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
             while let Some(job) = waiting.blocking_recv() {
                 if job(&mut connection) == Health::Broken {
@@ -84,6 +104,7 @@ impl Store {
                     drop(connection);
                     file::set_aside(&file, "it turned out to be broken");
                     connection = file::open(&file);
+                    begun.fetch_add(1, Relaxed);
                 }
             }
             drop(connection);
@@ -92,7 +113,12 @@ impl Store {
         if let Err(error) = thread {
             tracing::error!(%error, "the store's thread cannot be started; nothing is kept on disk");
         }
-        Self { jobs, path, ended }
+        Self { jobs, reads, waiting: Arc::default(), path, ended }
+    }
+
+    /// What plugins keep. It does not keep the thread going.
+    pub fn data(&self) -> PluginData {
+        PluginData::new(self)
     }
 
     /// Does something with the file, and waits for it.
@@ -129,8 +155,8 @@ impl Store {
 
     /// Waits until everything that was put before is in the file, and the file is closed. Other handles have to be gone.
     pub async fn close(self) {
-        let Self { jobs, path: _, mut ended } = self;
-        drop(jobs);
+        let Self { jobs, reads, waiting: _, path: _, mut ended } = self;
+        drop((jobs, reads));
         // Nothing is ever said there but that it is over.
         let _ = ended.changed().await;
     }

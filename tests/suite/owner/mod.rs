@@ -1,7 +1,11 @@
 //! The owner's side: what the command line says of a house and does to it, running and stopped, as a user calls it.
 
+mod ask;
 mod control;
+mod data;
+mod killed;
 mod plugin;
+mod upgrade;
 
 use std::time::Duration;
 
@@ -30,9 +34,14 @@ fn echo(home: &Home) -> Entry {
     echo.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"])
 }
 
-/// Starts the host of this folder, and returns when it is connected and listens to its owner.
+/// Starts the host of this folder with this policy, and returns when it is connected.
 async fn start(home: &Home, policy: &Policy) -> Host {
     home.set_policy(policy).unwrap();
+    start_as_it_is(home).await
+}
+
+/// The same with the policy that is there.
+async fn start_as_it_is(home: &Home) -> Host {
     let host = home.start().unwrap();
     host.wait_count("account connected", &[], 1, SOON).await.unwrap();
     host

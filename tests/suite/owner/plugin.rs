@@ -320,6 +320,39 @@ async fn two_commands_at_once_and_a_hand_at_the_file_lose_nothing() {
 }
 
 #[tokio::test]
+async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let schema = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n[settings.many]\ntype = \"number\"\ndefault = 3\ndescription = \"how many\"\n";
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let bytes = with_manifest(&bytes, |manifest| format!("{manifest}\n{schema}")).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
+    run(&home, &["add", "echo.wasm", "--yes", "--grant-all"], 0).await;
+    run(&home, &["config", "echo", "room_prefix", "say "], 0).await;
+    run(&home, &["config", "echo", "many", "5"], 0).await;
+    let settings = entry(&home, "echo")["settings"].clone();
+    assert_eq!((settings["room_prefix"].as_str(), settings["many"].as_integer()), (Some("say "), Some(5)));
+    for (arguments, words) in [
+        (&["config", "echo", "many", "x"][..], "is not JSON"),
+        (&["config", "echo", "many", "true"], "it has to be a number"),
+        (&["config", "echo", "may", "1"], "has no setting"),
+        (&["config", "echo", "key", "s3cr3t"], "is a secret"),
+    ] {
+        let refused = run(&home, arguments, 1).await;
+        assert!(refused.stderr.contains(words), "{arguments:?}: {refused:?}");
+    }
+    ended(home.run_with(&["plugin", "config", "echo", "key"], "s3cr3t\n").await.unwrap(), 0);
+    assert_eq!(entry(&home, "echo")["settings"]["key"].as_str(), Some("s3cr3t"));
+    for arguments in [&["config", "echo"][..], &["config", "echo", "--json"], &["inspect", "echo"], &["list", "--json"]]
+    {
+        let shown = run(&home, arguments, 0).await.stdout;
+        assert!(!shown.contains("s3cr3t"), "{shown}");
+    }
+    run(&home, &["config", "echo", "--unset", "many"], 0).await;
+    assert!(run(&home, &["config", "echo", "many"], 0).await.stdout.starts_with('3'));
+}
+
+#[tokio::test]
 async fn what_a_file_is_can_be_seen_before_it_is_installed() {
     let (home, _) = home().await;
     let file = file(

@@ -9,6 +9,7 @@ use crate::cli::place::Place;
 use crate::cli::show::Put as _;
 use crate::plugins::PluginId;
 use crate::plugins::desk::{Desk, Wish};
+use crate::store::DataFile;
 
 /// Which plugin.
 #[derive(Debug, Args)]
@@ -39,7 +40,7 @@ impl OneArgs {
 /// What is taken out.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin remove echo          asks first, on a terminal\n  parlor plugin remove echo --yes\n\nExit codes: 0 removed, 3 not agreed to, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin remove echo          asks first, on a terminal\n  parlor plugin remove echo --yes\n  parlor plugin remove echo --yes --with-data\n\nWhat it keeps on this machine stays, unless --with-data says otherwise. Exit codes: 0 removed, 3 not agreed to, 1 failed, 2 wrong usage"
 )]
 pub struct RemoveArgs {
     #[command(flatten)]
@@ -47,6 +48,9 @@ pub struct RemoveArgs {
     /// Do not ask.
     #[arg(long, short)]
     yes: bool,
+    /// Remove what it keeps on this machine, too.
+    #[arg(long)]
+    with_data: bool,
 }
 
 impl RemoveArgs {
@@ -56,13 +60,22 @@ impl RemoveArgs {
         let config = self.one.place.load()?;
         let desk = Desk::new(&config);
         desk.entry(id)?;
+        let data = if self.with_data { ", and all that it keeps" } else { "" };
         if let (false, Some(terminal)) = (self.yes, Terminal::open())
-            && !terminal.agrees(&format!("Remove {id}, with its grants and its earlier versions?"))?
+            && !terminal.agrees(&format!("Remove {id}, with its grants and its earlier versions{data}?"))?
         {
             return Err(Ended::Declined("nothing was changed".to_owned()).into());
         }
         desk.remove(id)?;
-        done(&config, id, &format!("{id} is removed"), self.one.json)
+        if !self.with_data {
+            return done(&config, id, &format!("{id} is removed"), self.one.json);
+        }
+        // After the host has let go of it: what still runs could keep something new.
+        done(&config, id, &format!("{id} is removed, with what it kept"), self.one.json)?;
+        if let Some(mut file) = DataFile::open(&config.data)? {
+            file.forget(id)?;
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod add;
 mod build;
+mod config;
 mod consent;
+mod data;
 mod decide;
 mod inspect;
 mod list;
@@ -39,6 +41,10 @@ pub enum PluginCommand {
     Update(update::UpdateArgs),
     /// Go back to an earlier version
     Rollback(update::RollbackArgs),
+    /// Show and change a plugin's own settings
+    Config(config::ConfigArgs),
+    /// Show, export and import what a plugin keeps on this machine
+    Data(data::DataArgs),
     /// Build a Rust plugin's folder into the one file that can be installed
     Build(build::BuildArgs),
 }
@@ -57,6 +63,8 @@ impl PluginCommand {
             Self::Revoke(arguments) => arguments.run(),
             Self::Update(arguments) => arguments.run(),
             Self::Rollback(arguments) => arguments.run(),
+            Self::Config(arguments) => arguments.run(),
+            Self::Data(arguments) => arguments.run(),
             Self::Build(arguments) => arguments.run(),
         }
     }

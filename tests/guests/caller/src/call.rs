@@ -7,6 +7,7 @@ mod connection;
 mod contacts;
 mod disco;
 mod rooms;
+mod storage;
 mod user;
 mod vcard;
 
@@ -41,6 +42,7 @@ pub(crate) async fn call(n: u64, name: &str, args: &Value) -> Result<Value> {
         "rooms" => rooms::call(function, args).await,
         "settings" => call_settings(function, args).await,
         "timers" => call_timers(n, function, args).await,
+        "storage" => storage::call(function, args).await,
         "tokens" => call_tokens(function, args),
         "user" => user::call(function, args).await,
         "vcard" => vcard::call(function, args).await,

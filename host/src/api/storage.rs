@@ -1,0 +1,140 @@
+//! `storage`: what a plugin keeps on this machine.
+
+use wasmtime::component::Accessor;
+
+use super::{answer, caller};
+use crate::bindings::parlor::plugin::storage::{Host, HostWithStore, Page};
+use crate::bindings::parlor::plugin::types::Error;
+use crate::error::CallError;
+use crate::permissions::{Permission, Scope};
+use crate::plugins::{Context, Grouping, Instance};
+use crate::store::{LONGEST_KEY, LONGEST_VALUE, Only, Owner, StoreError, Write, Written, is_key};
+
+/// How many keys a page may have.
+const LARGEST_PAGE: u32 = 1_000;
+
+impl Host for Context {}
+
+impl<T: Send + 'static> HostWithStore<T> for Grouping {
+    async fn get(accessor: &Accessor<T, Self>, key: String) -> Result<Option<Vec<u8>>, Error> {
+        answer(
+            async {
+                let (instance, _open) = caller(accessor)?;
+                quota(&instance)?;
+                let key = check_key("key", key)?;
+                instance.account.data().get(owner(&instance), key).await.map_err(|error| failed(&error))
+            }
+            .await,
+        )
+    }
+
+    async fn set(accessor: &Accessor<T, Self>, key: String, value: Vec<u8>, expires: Option<u64>) -> Result<(), Error> {
+        answer(change(accessor, key, Some(value), expires, Only::Always).await.map(drop))
+    }
+
+    async fn delete(accessor: &Accessor<T, Self>, key: String) -> Result<bool, Error> {
+        let written = change(accessor, key, None, None, Only::Always).await;
+        answer(written.map(|written| written == Written::Replaced))
+    }
+
+    async fn list(
+        accessor: &Accessor<T, Self>,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Page, Error> {
+        answer(
+            async {
+                let (instance, _open) = caller(accessor)?;
+                quota(&instance)?;
+                let prefix = if prefix.is_empty() { prefix } else { check_key("prefix", prefix)? };
+                let after = after.map(|after| check_key("after", after)).transpose()?;
+                if !(1..=LARGEST_PAGE).contains(&limit) {
+                    return Err(CallError::invalid("limit", format!("1 to {LARGEST_PAGE}")));
+                }
+                let data = instance.account.data();
+                let (keys, more) =
+                    data.keys(owner(&instance), prefix, after, limit as usize).await.map_err(|error| failed(&error))?;
+                let next = if more { keys.last().cloned() } else { None };
+                Ok(Page { keys, next })
+            }
+            .await,
+        )
+    }
+
+    async fn compare_and_set(
+        accessor: &Accessor<T, Self>,
+        key: String,
+        expected: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
+        expires: Option<u64>,
+    ) -> Result<bool, Error> {
+        if expected.as_ref().is_some_and(|expected| expected.len() > LONGEST_VALUE) {
+            return answer(Err(too_long("expected")));
+        }
+        let written = change(accessor, key, value, expires, Only::If(expected)).await;
+        answer(written.map(|written| written != Written::Otherwise))
+    }
+}
+
+async fn change<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    key: String,
+    value: Option<Vec<u8>>,
+    expires: Option<u64>,
+    only: Only,
+) -> Result<Written, CallError> {
+    let (instance, _open) = caller(accessor)?;
+    let quota = quota(&instance)?;
+    let key = check_key("key", key)?;
+    if value.as_ref().is_some_and(|value| value.len() > LONGEST_VALUE) {
+        return Err(too_long("value"));
+    }
+    let expires = expires.map(check_expires).transpose()?;
+    let write = Write { key, value, expires, only };
+    match instance.account.data().write(owner(&instance), quota, write).await.map_err(|error| failed(&error))? {
+        Written::TooMuch => Err(CallError::OverLimit(format!("{quota} bytes of storage"))),
+        written => Ok(written),
+    }
+}
+
+/// How much the plugin may keep.
+fn quota(instance: &Instance) -> Result<u64, CallError> {
+    let quota = instance.mailbox.grants().load().get(Permission::Storage).and_then(Scope::quota);
+    quota.ok_or_else(|| instance.deny(Permission::Storage, None))
+}
+
+fn owner(instance: &Instance) -> Owner {
+    Owner { account: instance.account.own.clone(), plugin: instance.plugin.clone() }
+}
+
+/// A key, if it can be one.
+fn check_key(argument: &str, key: String) -> Result<String, CallError> {
+    if is_key(&key) {
+        return Ok(key);
+    }
+    Err(CallError::invalid(argument, format!("1 to {LONGEST_KEY} bytes without control characters")))
+}
+
+fn too_long(argument: &str) -> CallError {
+    CallError::invalid(argument, format!("longer than {LONGEST_VALUE} bytes"))
+}
+
+/// When something is gone that lasts for so many milliseconds.
+fn check_expires(milliseconds: u64) -> Result<i64, CallError> {
+    if milliseconds == 0 {
+        return Err(CallError::invalid("expires", "1 millisecond at least; `delete` forgets at once"));
+    }
+    let now = jiff::Timestamp::now().as_millisecond();
+    Ok(now.saturating_add(i64::try_from(milliseconds).unwrap_or(i64::MAX)))
+}
+
+fn failed(error: &StoreError) -> CallError {
+    match error {
+        StoreError::Ended => CallError::Stopped,
+        StoreError::File { .. } => {
+            tracing::error!(%error, "what a plugin keeps was not read or written");
+            CallError::Other("the host's disk failed; its log says more".to_owned())
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! `parlor plugin config`: a plugin's own settings, by the schema that its author wrote.
+
+use std::io::{self, IsTerminal as _, Read as _};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::add::done;
+use crate::cli::place::Place;
+use crate::cli::show::{print, print_json, table};
+use crate::harmless::harmless;
+use crate::plugins::PluginId;
+use crate::plugins::desk::Desk;
+use crate::plugins::setting::{Setting, SettingKind};
+
+/// How much of an author's words or of a value is shown, in bytes.
+const SHOWN: usize = 200;
+/// How long a secret may be, in bytes.
+const LONGEST_SECRET: u64 = 16 << 10;
+
+/// What is shown or set.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is read from standard input, so that it\nstands in no list of processes, and is never shown. It counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, 2 wrong usage"
+)]
+pub struct ConfigArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// The setting.
+    setting: Option<String>,
+    /// Its new value.
+    value: Option<String>,
+    /// Take the owner's value back.
+    #[arg(long, value_name = "SETTING", conflicts_with_all = ["setting", "value"])]
+    unset: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl ConfigArgs {
+    /// Shows or sets them.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load()?;
+        let desk = Desk::new(&config);
+        let id = &self.plugin;
+        let entry = desk.entry(id)?;
+        let examined = desk.look(id, &entry)?;
+        let schema = &examined.manifest.settings;
+        if let Some(name) = &self.unset {
+            desk.set(id, name, None)?;
+            return done(&config, id, &format!("{name} of {id} has its default again"), self.json);
+        }
+        let Some(name) = &self.setting else {
+            let shown = |(name, setting): (&String, &Setting)| {
+                (name.clone(), setting.clone(), entry.settings.0.get(name).cloned())
+            };
+            let all: Vec<_> = schema.iter().map(shown).collect();
+            return if self.json { print_json(&as_json(&all)) } else { print(&screen(id, &all)) };
+        };
+        let kind = schema.get(name).map(|setting| &setting.kind);
+        let value = match (kind, &self.value) {
+            (Some(SettingKind::Secret), Some(_)) => {
+                bail!("{name} is a secret: give it on standard input, where nobody else can read it")
+            }
+            (Some(SettingKind::Secret), None) => Value::from(secret(name)?),
+            (_, None) => {
+                let Some(setting) = schema.get(name) else { bail!("{id} has no setting {name:?}") };
+                let value = entry.settings.0.get(name).or(setting.default.as_ref());
+                return print(&value.map_or_else(|| "not set".to_owned(), |value| harmless(&value.to_string(), SHOWN)));
+            }
+            (Some(SettingKind::Number | SettingKind::Boolean | SettingKind::List), Some(text)) => {
+                serde_json::from_str(text).with_context(|| format!("the value of {name} is not JSON"))?
+            }
+            (Some(SettingKind::Duration), Some(text)) => {
+                text.parse::<u64>().map_or_else(|_| Value::from(text.as_str()), Value::from)
+            }
+            (Some(SettingKind::String | SettingKind::Choice(_) | SettingKind::Jid) | None, Some(text)) => {
+                Value::from(text.as_str())
+            }
+        };
+        desk.set(id, name, Some(value))?;
+        done(&config, id, &format!("{name} of {id} is set"), self.json)
+    }
+}
+
+/// A secret from standard input, without the line's end.
+fn secret(name: &str) -> anyhow::Result<String> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        bail!("{name} is a secret: give it on standard input, such as `pass show key | parlor plugin config …`");
+    }
+    let mut text = String::new();
+    input.lock().take(LONGEST_SECRET).read_to_string(&mut text).context("standard input")?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        bail!("there is nothing on standard input");
+    }
+    Ok(text.to_owned())
+}
+
+type Shown = (String, Setting, Option<Value>);
+
+fn screen(id: &PluginId, all: &[Shown]) -> String {
+    if all.is_empty() {
+        return format!("{id} has no settings");
+    }
+    let rows: Vec<_> = all
+        .iter()
+        .map(|(name, setting, value)| {
+            let text = |value: &Value| harmless(&value.to_string(), SHOWN);
+            let value = match (&setting.kind, value) {
+                (_, None) => "-".to_owned(),
+                (SettingKind::Secret, Some(_)) => "(set)".to_owned(),
+                (_, Some(value)) => text(value),
+            };
+            let default = setting.default.as_ref().map_or_else(|| "-".to_owned(), text);
+            vec![name.clone(), setting.kind.to_string(), value, default, harmless(&setting.description, SHOWN)]
+        })
+        .collect();
+    table(&["SETTING", "TYPE", "VALUE", "DEFAULT", "WHAT FOR"], &rows)
+}
+
+fn as_json(all: &[Shown]) -> Vec<Value> {
+    let one = |(name, setting, value): &Shown| {
+        let is_secret = setting.kind == SettingKind::Secret;
+        let shown = if is_secret { None } else { value.as_ref() };
+        json!({
+            "name": name, "type": setting.kind.to_string(), "set": value.is_some(), "value": shown,
+            "default": setting.default, "description": harmless(&setting.description, SHOWN),
+        })
+    };
+    all.iter().map(one).collect()
+}

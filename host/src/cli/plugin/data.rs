@@ -1,0 +1,168 @@
+//! `parlor plugin data`: what a plugin keeps on this machine.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::place::Place;
+use crate::cli::show::{print, size, table};
+use crate::config::{AccountConfig, AccountName, Config};
+use crate::harmless::harmless;
+use crate::permissions::{DEFAULT_QUOTA, Permission, Scope};
+use crate::plugins::PluginId;
+use crate::plugins::desk::Desk;
+use crate::store::{DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Owner, is_key};
+
+/// How much of a value a list shows, in bytes.
+const SHOWN: usize = 60;
+/// The most entries that are imported at once.
+const MOST: usize = 1_000_000;
+
+/// Whose data, and what to do with it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Works beside a running host. An export has one JSON object a line: account, key, `value` (text) or `hex` (other bytes), and `expires`\n(milliseconds of the Unix clock) where there is an end.\n\nExamples:\n  parlor plugin data echo list\n  parlor plugin data echo export > echo.jsonl\n  parlor plugin data echo import echo.jsonl\n\nExit codes: 0 done, 1 failed and nothing imported, 2 wrong usage"
+)]
+pub struct DataArgs {
+    /// The plugin; one that was removed may have left data behind.
+    plugin: PluginId,
+    #[command(subcommand)]
+    what: What,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Show its keys, and how its values begin
+    List,
+    /// Print all of it, one JSON object a line
+    Export,
+    /// Read what was exported, in place of what is there under the same keys: all of it or nothing
+    Import {
+        /// The file; standard input if none is named.
+        file: Option<PathBuf>,
+    },
+}
+
+/// A line of an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    account: AccountName,
+    key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hex: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<i64>,
+}
+
+impl Line {
+    fn new(account: &AccountName, kept: Kept) -> Self {
+        let Kept { key, value, expires } = kept;
+        let (value, hex) = match String::from_utf8(value) {
+            Ok(text) => (Some(text), None),
+            Err(bytes) => (None, Some(hex::encode(bytes.as_bytes()))),
+        };
+        Self { account: account.clone(), key, value, hex, expires }
+    }
+
+    fn kept(self) -> anyhow::Result<Kept> {
+        let value = match (self.value, self.hex) {
+            (Some(text), None) => text.into_bytes(),
+            (None, Some(digits)) => hex::decode(digits).context("`hex` is not hexadecimal")?,
+            _ => bail!("it needs just one of `value` and `hex`"),
+        };
+        if !is_key(&self.key) {
+            bail!("a key has 1 to {LONGEST_KEY} bytes and no control characters");
+        }
+        if value.len() > LONGEST_VALUE {
+            bail!("a value has at most {LONGEST_VALUE} bytes");
+        }
+        Ok(Kept { key: self.key, value, expires: self.expires })
+    }
+}
+
+impl DataArgs {
+    /// Does it.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load()?;
+        match &self.what {
+            What::List => self.list(&config),
+            What::Export => self.export(&config),
+            What::Import { file } => self.import(&config, file.as_ref()),
+        }
+    }
+
+    fn owner(&self, account: &AccountConfig) -> Owner {
+        Owner { account: account.link.jid.to_bare(), plugin: self.plugin.clone() }
+    }
+
+    fn list(&self, config: &Config) -> anyhow::Result<()> {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        if let Some(file) = DataFile::open(&config.data)? {
+            for (name, account) in &config.accounts {
+                let taken: Result<(), anyhow::Error> = file.each(&self.owner(account), |kept| {
+                    bytes += kept.value.len() as u64;
+                    let begins = String::from_utf8_lossy(&kept.value[..kept.value.len().min(SHOWN)]).into_owned();
+                    let key = harmless(&kept.key, 512);
+                    rows.push(vec![name.to_string(), key, size(kept.value.len() as u64), harmless(&begins, SHOWN)]);
+                    Ok(())
+                })?;
+                taken?;
+            }
+        }
+        if rows.is_empty() {
+            return print(&format!("{} keeps nothing", self.plugin));
+        }
+        let total = format!("{} entries, {}", rows.len(), size(bytes));
+        print(&format!("{}{total}", table(&["ACCOUNT", "KEY", "SIZE", "VALUE"], &rows)))
+    }
+
+    fn export(&self, config: &Config) -> anyhow::Result<()> {
+        let Some(file) = DataFile::open(&config.data)? else { return Ok(()) };
+        let mut out = BufWriter::new(io::stdout().lock());
+        for (name, account) in &config.accounts {
+            file.each(&self.owner(account), |kept| {
+                serde_json::to_writer(&mut out, &Line::new(name, kept))?;
+                out.write_all(b"\n")
+            })?
+            .context("standard output")?;
+        }
+        out.flush().context("standard output")
+    }
+
+    fn import(&self, config: &Config, from: Option<&PathBuf>) -> anyhow::Result<()> {
+        let input: Box<dyn io::Read> = match from {
+            Some(path) => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
+            None => Box::new(io::stdin().lock()),
+        };
+        let mut by_account = std::collections::BTreeMap::<AccountName, Vec<Kept>>::new();
+        let mut count = 0;
+        for (index, line) in BufReader::new(input).lines().enumerate() {
+            let at = || format!("line {}; nothing was imported", index + 1);
+            let line: Line = serde_json::from_str(&line.with_context(at)?).with_context(at)?;
+            if !config.accounts.contains_key(&line.account) {
+                bail!("line {}: there is no account {}; nothing was imported", index + 1, line.account);
+            }
+            by_account.entry(line.account.clone()).or_default().push(line.kept().with_context(at)?);
+            count += 1;
+            if count > MOST {
+                bail!("more than {MOST} entries; import them in parts");
+            }
+        }
+        let desk = Desk::new(config);
+        let quota = desk.entry(&self.plugin)?.grants.get(Permission::Storage).and_then(Scope::quota);
+        crate::atomic::make_private_folder(&config.data)?;
+        let mut file = DataFile::create(&config.data)?;
+        let entries = by_account.into_iter().map(|(name, kept)| (self.owner(&config.accounts[&name]), kept));
+        file.import(quota.unwrap_or(DEFAULT_QUOTA), entries.collect())?;
+        print(&format!("{count} entries imported"))
+    }
+}

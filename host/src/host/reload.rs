@@ -1,0 +1,140 @@
+//! What the policy says now, done while the house stands: what came and went, what may do more or less, what is replaced by
+//! another version.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::{Host, LONGEST_REASON, Plugin, Standing, candidate, dependencies};
+use crate::harmless::harmless;
+use crate::plugins::policy::{Entry, Policy, PolicyError};
+use crate::plugins::{PluginId, State, Supervised, order, store};
+
+/// How long a new version of a plugin has until it takes the place of the old one.
+const REPLACE: Duration = Duration::from_secs(30);
+
+impl Host {
+    /// Reads the policy again and does what it says now, without touching the connections. A policy that cannot be
+    /// read changes nothing.
+    pub async fn reload(&self) -> Result<(), PolicyError> {
+        let _changing = self.changing.lock().await;
+        let policy = Policy::load(&self.config.plugins)?;
+        let running: BTreeMap<_, _> = {
+            let mut plugins = self.plugins.lock().await;
+            for (id, plugin) in &mut *plugins {
+                if let Some(entry) = policy.plugins.get(id) {
+                    plugin.take_settings(id, entry);
+                }
+            }
+            plugins
+                .iter()
+                .map(|(id, plugin)| (id.clone(), plugin.is_admitted().then(|| plugin.entry.clone())))
+                .collect()
+        };
+        let (same, other): (BTreeMap<_, _>, BTreeMap<_, _>) = running
+            .iter()
+            .filter_map(|(id, entry)| Some((id.clone(), entry.clone()?)))
+            .partition(|(id, entry)| policy.plugins.get(id) == Some(entry));
+        // Bytes that somebody changed since they were approved run nothing, not even on.
+        let mut staying = store::unchanged(same, &self.components).await;
+        for (id, old) in other {
+            let Some(new) = policy.plugins.get(&id) else { continue };
+            let done = if old.differs_in_grants_alone(new) {
+                self.decide_anew(&id, new).await
+            } else {
+                self.replace(&id, new).await
+            };
+            if done {
+                staying.insert(id);
+            }
+        }
+        let leaving: Vec<_> = running.into_keys().filter(|id| !staying.contains(id)).collect();
+        let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
+        for id in leaving {
+            self.take_out(&id).await;
+        }
+        self.add_all(coming).await;
+        tracing::info!(policy = %self.config.plugins.display(), "policy read again");
+        Ok(())
+    }
+
+    /// Changes what a plugin may while it runs on. False: with that it may not run any more, or nobody knows.
+    async fn decide_anew(&self, id: &PluginId, entry: &Entry) -> bool {
+        let Ok(loaded) = self.load(id, entry).await else { return false };
+        let mut plugins = self.plugins.lock().await;
+        let Some(plugin) = plugins.get_mut(id) else { return false };
+        let Standing::Admitted { admitted, on } = &mut plugin.standing else { return false };
+        for supervised in on.values() {
+            supervised.grant(&loaded.admitted.grants);
+        }
+        *admitted = loaded.admitted;
+        plugin.entry = entry.clone();
+        tracing::info!(plugin = %id, "grants changed");
+        true
+    }
+
+    /// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its `initialize`
+    /// has returned. If it does not get so far, the present one goes on, and the status says why. False: this is no case for
+    /// that, or the new one may not run.
+    async fn replace(&self, id: &PluginId, entry: &Entry) -> bool {
+        let Ok(loaded) = self.load(id, entry).await else { return false };
+        let strictness = self.strictness();
+        let (beside, successions): (BTreeMap<_, _>, BTreeMap<_, _>) = {
+            let plugins = self.plugins.lock().await;
+            let Some(Plugin { entry: old, standing: Standing::Admitted { on, .. }, .. }) = plugins.get(id) else {
+                return false;
+            };
+            if old.accounts != entry.accounts {
+                return false;
+            }
+            let others =
+                plugins.iter().filter(|(other, _)| *other != id).filter_map(|(id, plugin)| match &plugin.standing {
+                    Standing::Admitted { admitted, .. } => Some(candidate(id, admitted)),
+                    Standing::Refused(_) => None,
+                });
+            let candidates: Vec<_> = others.chain([candidate(id, &loaded.admitted)]).collect();
+            let plan = order::plan(&candidates, strictness);
+            let Some(start) = plan.starts.iter().find(|start| start.id == *id) else { return false };
+            let started = on.iter().map(|(account, old)| {
+                let after = dependencies(&loaded, start, strictness, &plugins, account);
+                let (admitted, compiled) = (Arc::clone(&loaded.admitted), Arc::clone(&loaded.compiled));
+                let (new, succession) =
+                    Supervised::start_beside(old, admitted, compiled, Arc::clone(&self.engine), after);
+                ((account.clone(), new), (account.clone(), succession))
+            });
+            started.unzip()
+        };
+        // One that waits for the session may do so for long; the present one serves until then, and after it for good.
+        let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::settled))).await;
+        let trouble = beside.values().find_map(|new| match &*new.state().borrow() {
+            State::Running => None,
+            State::Refused(why) | State::Quarantined(why) => Some(why.clone()),
+            _ => Some(format!("its initialize did not return within {} s", REPLACE.as_secs())),
+        });
+        if let Some(why) = trouble {
+            join_all(beside.into_values().map(Supervised::stop)).await;
+            let version = &loaded.admitted.manifest.version;
+            let why = harmless(&format!("{version} did not start ({why}), so this version goes on"), LONGEST_REASON);
+            tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
+            if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
+                plugin.not_replaced = Some(why);
+            }
+            return true;
+        }
+        let standing = Standing::Admitted { admitted: loaded.admitted, on: beside };
+        let new = Plugin { entry: entry.clone(), standing, not_replaced: None };
+        // Whoever looks meanwhile sees the new one; nobody else changes anything.
+        let old = self.plugins.lock().await.insert(id.clone(), new);
+        if let Some(Plugin { standing: Standing::Admitted { on: mut old, .. }, .. }) = old {
+            for (account, succession) in successions {
+                if let Some(old) = old.remove(&account) {
+                    succession.take_over(old).await;
+                }
+            }
+        }
+        tracing::info!(plugin = %id, "plugin replaced");
+        true
+    }
+}

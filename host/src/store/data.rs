@@ -1,0 +1,632 @@
+//! What plugins keep: keys and values for each plugin and account, with a quota and perhaps an end.
+//!
+//! Writes that wait for the thread at the same time are made durable together, so that many writers pay for one flush of the disk
+//! between them. Each write is acknowledged after that flush, and each either happens as a whole or not at all.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jid::BareJid;
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::reader::Reads;
+use super::{Job, Store, StoreError, file};
+use crate::plugins::PluginId;
+
+/// How long a key may be, in bytes.
+pub const LONGEST_KEY: usize = 512;
+/// How long a value may be, in bytes.
+pub const LONGEST_VALUE: usize = 256 << 10;
+/// What an entry counts beside its key and value.
+const ENTRY: u64 = 64;
+/// How many writes may wait; further ones wait to be put in.
+const WAITING: usize = 2_048;
+/// How many bytes of keys one page has.
+const PAGE: usize = 64 << 10;
+
+pub(super) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS plugin_data (
+    account TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    expires INTEGER,
+    PRIMARY KEY (account, plugin, key)
+) WITHOUT ROWID, STRICT;
+CREATE TABLE IF NOT EXISTS plugin_data_size (
+    account TEXT NOT NULL,
+    plugin TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (account, plugin)
+) WITHOUT ROWID, STRICT;
+";
+
+/// Whether a text can be a key.
+pub fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.len() <= LONGEST_KEY && !text.chars().any(char::is_control)
+}
+
+/// Whose data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The account.
+    pub account: BareJid,
+    /// The plugin.
+    pub plugin: PluginId,
+}
+
+/// A change of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    /// The key.
+    pub key: String,
+    /// Its new value; none = it is deleted.
+    pub value: Option<Vec<u8>>,
+    /// When it is gone again, in milliseconds of the Unix clock.
+    pub expires: Option<i64>,
+    /// Only if this holds.
+    pub only: Only,
+}
+
+/// When a change is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Only {
+    /// Always.
+    Always,
+    /// If the present value is this one; none = if there is none.
+    If(Option<Vec<u8>>),
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It was made; there was such a key before.
+    Replaced,
+    /// It was made; there was none.
+    Fresh,
+    /// The present value is another one.
+    Otherwise,
+    /// It would be more than the quota.
+    TooMuch,
+}
+
+/// An entry as `parlor plugin data` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: Vec<u8>,
+    /// When it is gone, in milliseconds of the Unix clock.
+    pub expires: Option<i64>,
+}
+
+/// The keys of one page, and whether there are more.
+pub(super) type Page = (Vec<String>, bool);
+
+/// What plugins keep. Cheap to clone. It does not keep the store's thread going: when that has ended, nothing is kept.
+#[derive(Debug, Clone)]
+pub struct PluginData {
+    jobs: mpsc::WeakSender<Job>,
+    reads: Option<mpsc::WeakSender<Reads>>,
+    waiting: Arc<Waiting>,
+    path: PathBuf,
+}
+
+/// Writes that wait for the thread.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    writes: Mutex<Vec<Waits>>,
+    room: Arc<Semaphore>,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self { writes: Mutex::default(), room: Arc::new(Semaphore::new(WAITING)) }
+    }
+}
+
+#[derive(Debug)]
+struct Waits {
+    owner: Owner,
+    quota: u64,
+    write: Write,
+    answer: oneshot::Sender<rusqlite::Result<Written>>,
+}
+
+impl PluginData {
+    /// In this store.
+    pub(super) fn new(store: &Store) -> Self {
+        Self {
+            jobs: store.jobs.downgrade(),
+            reads: store.reads.as_ref().map(mpsc::Sender::downgrade),
+            waiting: Arc::clone(&store.waiting),
+            path: store.path.clone(),
+        }
+    }
+
+    /// The value of a key.
+    pub async fn get(&self, owner: Owner, key: String) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(move |file| value(file, &owner, &key, now())).await
+    }
+
+    /// At most so many keys that begin with `prefix`, after this one.
+    pub async fn keys(
+        &self,
+        owner: Owner,
+        prefix: String,
+        after: Option<String>,
+        most: usize,
+    ) -> Result<(Vec<String>, bool), StoreError> {
+        self.read(move |file| keys(file, &owner, &prefix, after.as_deref(), most)).await
+    }
+
+    /// Changes a key, and waits until that is on disk.
+    pub async fn write(&self, owner: Owner, quota: u64, write: Write) -> Result<Written, StoreError> {
+        // Closed never, so this only waits.
+        let _room = self.waiting.room.acquire().await.map_err(|_| StoreError::Ended)?;
+        // The way to the thread comes first: whoever is gone while he waits for it has left nothing behind that nobody
+        // would fetch.
+        let jobs = self.jobs.upgrade().ok_or(StoreError::Ended)?;
+        let slot = jobs.reserve().await.map_err(|_| StoreError::Ended)?;
+        let (answer, arrives) = oneshot::channel();
+        let is_first = {
+            let mut writes = self.waiting.writes.lock().unwrap_or_else(PoisonError::into_inner);
+            writes.push(Waits { owner, quota, write, answer });
+            writes.len() == 1
+        };
+        if is_first {
+            let waiting = Arc::clone(&self.waiting);
+            // Whoever comes until the thread gets to it comes along.
+            slot.send(Box::new(move |file| {
+                let result = waiting.flush(file);
+                if let Err(error) = &result {
+                    tracing::error!(%error, "what plugins keep could not be written");
+                }
+                file::health(&result)
+            }));
+        } else {
+            drop(slot);
+        }
+        drop(jobs);
+        let result = arrives.await.map_err(|_| StoreError::Ended)?;
+        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+    }
+
+    /// Reads something, beside the thread that writes if that is possible.
+    async fn read<R: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<R> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let (answer, arrives) = oneshot::channel();
+        // Whoever asked may be gone when it is answered.
+        if let Some(reads) = &self.reads {
+            let reads = reads.upgrade().ok_or(StoreError::Ended)?;
+            let job: Reads = Box::new(move |file| drop(answer.send(file.and_then(read))));
+            reads.send(job).await.map_err(|_| StoreError::Ended)?;
+        } else {
+            let jobs = self.jobs.upgrade().ok_or(StoreError::Ended)?;
+            let job: Job = Box::new(move |file| {
+                let result = read(file);
+                let health = file::health(&result);
+                drop(answer.send(result));
+                health
+            });
+            jobs.send(job).await.map_err(|_| StoreError::Ended)?;
+        }
+        let result = arrives.await.map_err(|_| StoreError::Ended)?;
+        result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+    }
+}
+
+impl Waiting {
+    /// Makes all that waits durable at once.
+    fn flush(&self, file: &mut Connection) -> rusqlite::Result<()> {
+        let writes = std::mem::take(&mut *self.writes.lock().unwrap_or_else(PoisonError::into_inner));
+        let now = now();
+        // On disk even if the machine loses power, unlike what is only a cache.
+        file.pragma_update(None, "synchronous", "full")?;
+        let result = (|| {
+            let mut change = file.transaction()?;
+            let mut done = Vec::with_capacity(writes.len());
+            for waits in &writes {
+                // One that fails takes no other along.
+                let one = change.savepoint()?;
+                let outcome = write(&one, &waits.owner, waits.quota, &waits.write, now);
+                if outcome.is_ok() {
+                    one.commit()?;
+                }
+                done.push(outcome);
+            }
+            change.commit()?;
+            Ok(done)
+        })();
+        let restored = file.pragma_update(None, "synchronous", "normal");
+        match result {
+            Ok(done) => {
+                for (waits, outcome) in writes.into_iter().zip(done) {
+                    // Whoever asked may be gone; it is done all the same.
+                    let _ = waits.answer.send(outcome);
+                }
+                restored
+            }
+            Err(error) => {
+                let error: rusqlite::Error = error;
+                // Dropped answers say that it was not done.
+                for waits in writes {
+                    let _ = waits.answer.send(Err(again(&error)));
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The same error for each who waited; `SQLite`'s own cannot be copied.
+pub(super) fn again(error: &rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqliteFailure(code, text) => rusqlite::Error::SqliteFailure(*code, text.clone()),
+        other => rusqlite::Error::ToSqlConversionFailure(other.to_string().into()),
+    }
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+fn value(file: &Connection, owner: &Owner, key: &str, now: i64) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut statement = file.prepare(
+        "SELECT value FROM plugin_data
+         WHERE account = ?1 AND plugin = ?2 AND key = ?3 AND (expires IS NULL OR expires > ?4)",
+    )?;
+    statement.query_row(params![owner.account.as_str(), owner.plugin.as_str(), key, now], |row| row.get(0)).optional()
+}
+
+fn keys(file: &Connection, owner: &Owner, prefix: &str, after: Option<&str>, most: usize) -> rusqlite::Result<Page> {
+    let mut statement = file.prepare(
+        "SELECT key FROM plugin_data
+         WHERE account = ?1 AND plugin = ?2 AND key >= ?3 AND key > ?4 AND (expires IS NULL OR expires > ?5)
+         ORDER BY key",
+    )?;
+    let after = after.unwrap_or_default();
+    let mut rows = statement.query(params![owner.account.as_str(), owner.plugin.as_str(), prefix, after, now()])?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let key: String = row.get(0)?;
+        // Keys are ordered by their bytes, so those with the prefix stand together.
+        if !key.starts_with(prefix) {
+            break;
+        }
+        bytes += key.len();
+        if found.len() == most || bytes > PAGE {
+            return Ok((found, true));
+        }
+        found.push(key);
+    }
+    Ok((found, false))
+}
+
+/// Makes one change, if it may be made.
+fn write(file: &Connection, owner: &Owner, quota: u64, write: &Write, now: i64) -> rusqlite::Result<Written> {
+    let whose = (owner.account.as_str(), owner.plugin.as_str());
+    // One that has expired is not there, but still takes up room.
+    let mut statement =
+        file.prepare("SELECT value, expires FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3")?;
+    let present =
+        statement.query_row(params![whose.0, whose.1, write.key], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let taken = present.as_ref().map_or(0, |(value, _): &(Vec<u8>, Option<i64>)| weight(&write.key, value));
+    let present = present.filter(|(_, expires)| expires.is_none_or(|expires| expires > now)).map(|(value, _)| value);
+    if let Only::If(expected) = &write.only
+        && *expected != present
+    {
+        return Ok(Written::Otherwise);
+    }
+    let needed = write.value.as_ref().map_or(0, |value| weight(&write.key, value));
+    let bytes = |file: &Connection| -> rusqlite::Result<i64> {
+        let select = "SELECT bytes FROM plugin_data_size WHERE account = ?1 AND plugin = ?2";
+        Ok(file.prepare(select)?.query_row([whose.0, whose.1], |row| row.get(0)).optional()?.unwrap_or(0))
+    };
+    let quota = i64::try_from(quota).unwrap_or(i64::MAX);
+    let mut after = bytes(file)? - taken + needed;
+    // A quota that was made smaller, or that data from elsewhere went over, still lets a plugin have less.
+    if needed > taken && after > quota {
+        purge(file, owner, now, &write.key)?;
+        after = bytes(file)? - taken + needed;
+        if after > quota {
+            return Ok(Written::TooMuch);
+        }
+    }
+    if let Some(value) = &write.value {
+        let put = "INSERT INTO plugin_data VALUES (?1, ?2, ?3, ?4, ?5)
+                       ON CONFLICT DO UPDATE SET value = ?4, expires = ?5";
+        file.prepare(put)?.execute(params![whose.0, whose.1, write.key, value, write.expires])?;
+    } else {
+        let delete = "DELETE FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3";
+        file.prepare(delete)?.execute(params![whose.0, whose.1, write.key])?;
+    }
+    set_size(file, owner, after)?;
+    Ok(if present.is_some() { Written::Replaced } else { Written::Fresh })
+}
+
+fn weight(key: &str, value: &[u8]) -> i64 {
+    i64::try_from(key.len() as u64 + value.len() as u64 + ENTRY).unwrap_or(i64::MAX)
+}
+
+fn set_size(file: &Connection, owner: &Owner, bytes: i64) -> rusqlite::Result<()> {
+    let put = "INSERT INTO plugin_data_size VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET bytes = ?3";
+    file.prepare(put)?.execute(params![owner.account.as_str(), owner.plugin.as_str(), bytes])?;
+    Ok(())
+}
+
+/// Removes what has expired of one plugin, but for the key that is being written.
+fn purge(file: &Connection, owner: &Owner, now: i64, but: &str) -> rusqlite::Result<()> {
+    let whose = params![owner.account.as_str(), owner.plugin.as_str(), now, but];
+    let gone = "account = ?1 AND plugin = ?2 AND expires <= ?3 AND key <> ?4";
+    let sum = format!(
+        "SELECT coalesce(sum(length(CAST(key AS BLOB)) + length(value) + {ENTRY}), 0) FROM plugin_data WHERE {gone}"
+    );
+    let bytes: i64 = file.query_row(&sum, whose, |row| row.get(0))?;
+    if bytes > 0 {
+        file.execute(&format!("DELETE FROM plugin_data WHERE {gone}"), whose)?;
+        let less = "UPDATE plugin_data_size SET bytes = bytes - ?3 WHERE account = ?1 AND plugin = ?2";
+        file.execute(less, params![owner.account.as_str(), owner.plugin.as_str(), bytes])?;
+    }
+    Ok(())
+}
+
+/// What plugins keep, for `parlor plugin data`: the file itself, beside a host that may be using it.
+#[derive(Debug)]
+pub struct DataFile {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// Why the file was not read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// It cannot be used.
+    #[error("{} cannot be used ({cause})", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// What is imported is more than the plugin may keep.
+    #[error("that is more than the {0} bytes that the plugin may keep; nothing was imported")]
+    TooMuch(u64),
+}
+
+impl DataFile {
+    /// The file in this data folder; none if nothing was ever kept there.
+    pub fn open(data: &Path) -> Result<Option<Self>, DataError> {
+        if data.join(super::FILE).exists() { Self::create(data).map(Some) } else { Ok(None) }
+    }
+
+    /// The file in this data folder, made if need be.
+    pub fn create(data: &Path) -> Result<Self, DataError> {
+        let path = data.join(super::FILE);
+        match file::try_open(&path) {
+            Ok(connection) => Ok(Self { connection, path }),
+            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
+        }
+    }
+
+    fn failed(&self, cause: &rusqlite::Error) -> DataError {
+        DataError::File { path: self.path.clone(), cause: cause.to_string() }
+    }
+
+    /// Gives each entry of a plugin on an account, in the order of their keys; ends with the first that is not taken.
+    pub fn each<E>(&self, owner: &Owner, with: impl FnMut(Kept) -> Result<(), E>) -> Result<Result<(), E>, DataError> {
+        each(&self.connection, owner, with).map_err(|cause| self.failed(&cause))
+    }
+
+    /// Writes entries, all or none, in place of those of the same keys.
+    pub fn import(&mut self, quota: u64, entries: Vec<(Owner, Vec<Kept>)>) -> Result<(), DataError> {
+        let written = import(&mut self.connection, quota, entries).map_err(|cause| self.failed(&cause))?;
+        if written == Written::TooMuch { Err(DataError::TooMuch(quota)) } else { Ok(()) }
+    }
+
+    /// Forgets all that a plugin keeps, on every account.
+    pub fn forget(&mut self, plugin: &PluginId) -> Result<(), DataError> {
+        forget(&mut self.connection, plugin).map_err(|cause| self.failed(&cause))
+    }
+}
+
+fn each<E>(
+    file: &Connection,
+    owner: &Owner,
+    mut with: impl FnMut(Kept) -> Result<(), E>,
+) -> rusqlite::Result<Result<(), E>> {
+    let mut statement = file.prepare(
+        "SELECT key, value, expires FROM plugin_data
+         WHERE account = ?1 AND plugin = ?2 AND (expires IS NULL OR expires > ?3) ORDER BY key",
+    )?;
+    let mut rows = statement.query(params![owner.account.as_str(), owner.plugin.as_str(), now()])?;
+    while let Some(row) = rows.next()? {
+        if let Err(error) = with(Kept { key: row.get(0)?, value: row.get(1)?, expires: row.get(2)? }) {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn import(file: &mut Connection, quota: u64, entries: Vec<(Owner, Vec<Kept>)>) -> rusqlite::Result<Written> {
+    let change = file.transaction()?;
+    for (owner, kept) in entries {
+        for Kept { key, value, expires } in kept {
+            let one = Write { key, value: Some(value), expires, only: Only::Always };
+            if write(&change, &owner, quota, &one, now())? == Written::TooMuch {
+                return Ok(Written::TooMuch);
+            }
+        }
+    }
+    change.commit()?;
+    Ok(Written::Fresh)
+}
+
+fn forget(file: &mut Connection, plugin: &PluginId) -> rusqlite::Result<()> {
+    let change = file.transaction()?;
+    change.execute("DELETE FROM plugin_data WHERE plugin = ?1", [plugin.as_str()])?;
+    change.execute("DELETE FROM plugin_data_size WHERE plugin = ?1", [plugin.as_str()])?;
+    change.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn owner(plugin: &str) -> Owner {
+        Owner { account: "bot@example.org".parse().unwrap(), plugin: plugin.parse().unwrap() }
+    }
+
+    fn put(key: &str, value: &[u8]) -> Write {
+        Write { key: key.to_owned(), value: Some(value.to_vec()), expires: None, only: Only::Always }
+    }
+
+    /// The store has to live for as long as what is in it is used.
+    fn data() -> (Store, PluginData) {
+        let store = Store::in_memory();
+        let data = store.data();
+        (store, data)
+    }
+
+    async fn get(data: &PluginData, key: &str) -> Option<Vec<u8>> {
+        data.get(owner("a"), key.to_owned()).await.unwrap()
+    }
+
+    async fn write(data: &PluginData, write: Write) -> Written {
+        data.write(owner("a"), MIB, write).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_read_and_belongs_to_one_plugin_and_account() {
+        let (_store, data) = data();
+        assert_eq!(write(&data, put("k", b"one")).await, Written::Fresh);
+        assert_eq!(write(&data, put("k", b"two")).await, Written::Replaced);
+        assert_eq!(get(&data, "k").await.as_deref(), Some(&b"two"[..]));
+        assert_eq!(data.get(owner("b"), "k".into()).await.unwrap(), None);
+        let elsewhere = Owner { account: "other@example.org".parse().unwrap(), ..owner("a") };
+        assert_eq!(data.get(elsewhere, "k".into()).await.unwrap(), None);
+        let delete = || Write { value: None, ..put("k", b"") };
+        assert_eq!(write(&data, delete()).await, Written::Replaced);
+        assert_eq!(write(&data, delete()).await, Written::Fresh);
+        assert_eq!(get(&data, "k").await, None);
+    }
+
+    #[tokio::test]
+    async fn a_swap_happens_only_if_nobody_was_faster() {
+        let (_store, data) = data();
+        let swap = |expected: Option<&[u8]>, value: &[u8]| Write {
+            only: Only::If(expected.map(<[u8]>::to_vec)),
+            ..put("k", value)
+        };
+        assert_eq!(write(&data, swap(Some(b"x"), b"1")).await, Written::Otherwise);
+        assert_eq!(write(&data, swap(None, b"1")).await, Written::Fresh);
+        assert_eq!(write(&data, swap(None, b"2")).await, Written::Otherwise);
+        assert_eq!(write(&data, swap(Some(b"1"), b"2")).await, Written::Replaced);
+        // Of many at once just one wins.
+        let all = join_all((0..50_u8).map(|one| write(&data, swap(Some(b"2"), &[one])))).await;
+        assert_eq!(all.iter().filter(|one| **one == Written::Replaced).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_has_expired_is_not_there_and_makes_room() {
+        let (_store, data) = data();
+        let until = |expires| Write { expires: Some(expires), ..put("old", &[0; 600]) };
+        write(&data, until(now() + 3_600_000)).await;
+        assert!(get(&data, "old").await.is_some());
+        write(&data, until(now() - 1)).await;
+        assert_eq!(get(&data, "old").await, None);
+        assert_eq!(data.keys(owner("a"), String::new(), None, 10).await.unwrap(), (vec![], false));
+        let small = |write| data.write(owner("a"), 1_000, write);
+        assert_eq!(small(put("new", &[0; 600])).await.unwrap(), Written::Fresh);
+        assert_eq!(small(put("more", &[0; 600])).await.unwrap(), Written::TooMuch);
+        // An expired one counts as none for whoever compares.
+        write(&data, until(now() - 1)).await;
+        let swap = Write { only: Only::If(None), ..put("old", b"") };
+        assert_eq!(write(&data, swap).await, Written::Fresh);
+    }
+
+    #[tokio::test]
+    async fn pages_follow_one_another() {
+        let (_store, data) = data();
+        for number in 0..25 {
+            write(&data, put(&format!("p/{number:02}"), b"")).await;
+        }
+        write(&data, put("o", b"")).await;
+        write(&data, put("p0", b"")).await;
+        let mut after = None;
+        let mut all = Vec::new();
+        loop {
+            let (keys, more) = data.keys(owner("a"), "p/".into(), after, 10).await.unwrap();
+            all.extend(keys);
+            if !more {
+                break;
+            }
+            after = all.last().cloned();
+        }
+        assert_eq!(all, (0..25).map(|number| format!("p/{number:02}")).collect::<Vec<_>>());
+        assert_eq!(data.keys(owner("a"), "p/9".into(), None, 10).await.unwrap(), (vec![], false));
+    }
+
+    #[tokio::test]
+    async fn what_was_acknowledged_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path());
+        let data = store.data();
+        let all = join_all((0..500).map(|number| write(&data, put(&format!("{number}"), b"x")))).await;
+        assert!(all.iter().all(|one| *one == Written::Fresh));
+        assert!(get(&data, "499").await.is_some());
+        drop(data);
+        store.close().await;
+        let store = Store::open(folder.path());
+        let data = store.data();
+        assert_eq!(data.keys(owner("a"), String::new(), None, 1_000).await.unwrap().0.len(), 500);
+    }
+
+    #[tokio::test]
+    async fn whoever_is_gone_holds_up_nobody() {
+        let (_store, data) = data();
+        for number in 0..100 {
+            let writing = write(&data, put(&format!("{number}"), b"x"));
+            // Polled once or not at all, and dropped.
+            let _ = tokio::time::timeout(std::time::Duration::ZERO, writing).await;
+        }
+        assert_eq!(write(&data, put("last", b"x")).await, Written::Fresh);
+    }
+
+    proptest! {
+        /// The size that is kept is that of what is there, whatever was done.
+        #[test]
+        fn the_size_is_right(steps in prop::collection::vec((0..4_usize, 0..200_usize, prop::option::of(-1..2_i64), any::<bool>()), 1..40)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let (_store, data) = data();
+                for (key, length, expires, delete) in steps {
+                    let one = Write {
+                        key: "ü".repeat(key + 1),
+                        value: (!delete).then(|| vec![0; length]),
+                        expires: expires.map(|hours| now() + hours * 3_600_000),
+                        only: Only::Always,
+                    };
+                    data.write(owner("a"), 500, one).await.unwrap();
+                }
+                let (kept, noted): (i64, i64) = data.read(|file| {
+                    let sum = format!("SELECT coalesce(sum(length(CAST(key AS BLOB)) + length(value) + {ENTRY}), 0) FROM plugin_data");
+                    let noted = "SELECT coalesce(sum(bytes), 0) FROM plugin_data_size";
+                    Ok((file.query_row(&sum, [], |row| row.get(0))?, file.query_row(noted, [], |row| row.get(0))?))
+                }).await.unwrap();
+                assert_eq!(kept, noted);
+                assert!(kept <= 500);
+            });
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Data that the plugin keeps on the host's machine, for each account by itself. Needs `storage`.
+//!
+//! ```no_run
+//! # use parlor_sdk::prelude::*;
+//! # use std::time::Duration;
+//! # async fn example() -> Result<()> {
+//! storage::set("greeted/juliet@example.org", &true).await?;
+//! let greeted: Option<bool> = storage::get("greeted/juliet@example.org").await?;
+//! storage::set_for("cooldown", &json!({ "by": "romeo" }), Duration::from_secs(60)).await?;
+//! for key in storage::keys("greeted/").await? {
+//!     storage::delete(key).await?;
+//! }
+//! # Ok(()) }
+//! ```
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bindings::parlor::plugin::storage;
+use crate::error::{Error, Result};
+
+pub use crate::bindings::parlor::plugin::storage::Page;
+
+/// The value of a key, as JSON. None: there is none, or it has expired.
+///
+/// [`Error::Invalid`] with the key as its argument: what is kept is not a `T`.
+pub async fn get<T: DeserializeOwned>(key: impl AsRef<str>) -> Result<Option<T>> {
+    let key = key.as_ref();
+    match get_bytes(key).await? {
+        None => Ok(None),
+        Some(json) => serde_json::from_slice(&json).map(Some).map_err(|error| Error::invalid(key, error)),
+    }
+}
+
+/// Keeps a value as JSON. When this returns it is on disk.
+pub async fn set(key: impl AsRef<str>, value: &impl Serialize) -> Result<()> {
+    set_bytes(key, serde_json::to_vec(value)?, None).await
+}
+
+/// Keeps a value as JSON for so long.
+pub async fn set_for(key: impl AsRef<str>, value: &impl Serialize, time: Duration) -> Result<()> {
+    set_bytes(key, serde_json::to_vec(value)?, Some(time)).await
+}
+
+/// The bytes that are kept under a key.
+pub async fn get_bytes(key: impl AsRef<str>) -> Result<Option<Vec<u8>>> {
+    storage::get(key.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// Keeps bytes, perhaps only for so long.
+pub async fn set_bytes(key: impl AsRef<str>, value: impl Into<Vec<u8>>, time: Option<Duration>) -> Result<()> {
+    storage::set(key.as_ref().to_owned(), value.into(), time.map(milliseconds)).await.map_err(Error::from)
+}
+
+/// Forgets a key. False: there was none.
+pub async fn delete(key: impl AsRef<str>) -> Result<bool> {
+    storage::delete(key.as_ref().to_owned()).await.map_err(Error::from)
+}
+
+/// All keys that begin with a prefix, in order.
+pub async fn keys(prefix: impl AsRef<str>) -> Result<Vec<String>> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = list(prefix.as_ref(), after, 1_000).await?;
+        all.extend(page.keys);
+        match page.next {
+            None => return Ok(all),
+            next => after = next,
+        }
+    }
+}
+
+/// At most `limit` keys that begin with a prefix, after one of them.
+pub async fn list(prefix: impl AsRef<str>, after: Option<String>, limit: u32) -> Result<Page> {
+    storage::list(prefix.as_ref().to_owned(), after, limit).await.map_err(Error::from)
+}
+
+/// Puts a value in the place of another, only if that is still the present one; `expected` none = if there is none, `value`
+/// none = it is deleted. False: somebody was faster, and nothing has changed.
+pub async fn compare_and_set(
+    key: impl AsRef<str>,
+    expected: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    time: Option<Duration>,
+) -> Result<bool> {
+    let key = key.as_ref().to_owned();
+    storage::compare_and_set(key, expected, value, time.map(milliseconds)).await.map_err(Error::from)
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

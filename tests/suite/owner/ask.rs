@@ -1,0 +1,109 @@
+//! What is asked on a terminal, and what becomes of the answers.
+
+use parlor_tests::component::with_manifest;
+use parlor_tests::host::Home;
+use parlor_tests::plugins::built;
+use parlor_tests::policy::Policy;
+use parlor_tests::terminal::Terminal;
+
+use super::{SOON, home};
+
+/// Echo, which would also like to send what it wants.
+fn greedy(home: &Home) {
+    let more =
+        "[permissions]\n\"stanza.send\" = { scope = [\"message\"], reason = \"for \\u001b[2Jfun\", optional = true }\n";
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let bytes = with_manifest(&bytes, |manifest| manifest.replacen("[permissions]\n", more, 1)).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
+}
+
+fn at_terminal(home: &Home, arguments: &[&str]) -> Terminal {
+    Terminal::start(home.command(arguments).unwrap()).unwrap()
+}
+
+fn grants(home: &Home) -> Option<toml::Table> {
+    let text = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    table.get("plugin")?.get("echo")?.get("grants")?.as_table().cloned()
+}
+
+async fn prepared() -> Home {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    greedy(&home);
+    home
+}
+
+#[tokio::test]
+async fn yes_grants_all_but_asks_again_for_what_is_of_high_risk() {
+    let home = prepared().await;
+    let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm"]);
+    // In red, before the others, and without the author's control characters.
+    terminal.sees("\x1b[31mhigh", SOON).unwrap();
+    terminal.sees("“for \\u{1b}[2Jfun”", SOON).unwrap();
+    terminal.sees("\x1b[33mmedium", SOON).unwrap();
+    terminal.sees("Install it as echo, and grant all of that?", SOON).unwrap();
+    terminal.types("y").unwrap();
+    terminal.sees("is of high risk", SOON).unwrap();
+    terminal.types("").unwrap();
+    terminal.sees("echo 0.1.0 is installed; the host is stopped", SOON).unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(!screen.contains("\x1b[2J"), "{screen:?}");
+    let grants = grants(&home).unwrap();
+    assert!(grants.contains_key("messages.send") && !grants.contains_key("stanza.send"), "{grants:?}");
+}
+
+#[tokio::test]
+async fn each_can_be_decided_by_itself_and_for_whom() {
+    let home = prepared().await;
+    let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm"]);
+    terminal.sees("[N]o:", SOON).unwrap();
+    terminal.types("e").unwrap();
+    terminal.sees("Grant stanza.send for message?", SOON).unwrap();
+    terminal.types("n").unwrap();
+    terminal.sees("Grant messages.read for *?", SOON).unwrap();
+    terminal.types("y").unwrap();
+    terminal.sees("Grant messages.send for *?", SOON).unwrap();
+    terminal.types("contacts, @example.org").unwrap();
+    terminal.sees("Grant rooms.send for *?", SOON).unwrap();
+    terminal.types("y").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(0), "{screen}");
+    assert_eq!(grants(&home).unwrap()["messages.send"], toml::Value::from(vec!["contacts", "@example.org"]));
+}
+
+#[tokio::test]
+async fn whoever_says_no_or_nothing_has_changed_nothing() {
+    for answers in [&["n"][..], &[""], &["maybe"], &["e", "n", "n"], &["e", "n", "not an address @@"]] {
+        let home = prepared().await;
+        let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm"]);
+        terminal.sees("[N]o:", SOON).unwrap();
+        for answer in answers {
+            terminal.types(answer).unwrap();
+        }
+        // The end of the input is a no, too.
+        terminal.types("\x04").unwrap();
+        let (code, screen) = terminal.ended(SOON).unwrap();
+        assert!([Some(1), Some(3)].contains(&code), "{answers:?}: {code:?}\n{screen}");
+        assert_eq!(grants(&home), None, "{answers:?}");
+        assert!(!home.path().join("data").exists(), "{answers:?}");
+    }
+}
+
+#[tokio::test]
+async fn removing_asks_first() {
+    let home = prepared().await;
+    let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm", "--yes", "--grant-all"]);
+    assert_eq!(terminal.ended(SOON).unwrap().0, Some(0));
+    let mut terminal = at_terminal(&home, &["plugin", "remove", "echo"]);
+    terminal.sees("Remove echo, with its grants and its earlier versions? [y/N]", SOON).unwrap();
+    terminal.types("").unwrap();
+    assert_eq!(terminal.ended(SOON).unwrap().0, Some(3));
+    assert!(grants(&home).is_some());
+    let mut terminal = at_terminal(&home, &["plugin", "remove", "echo"]);
+    terminal.sees("[y/N]", SOON).unwrap();
+    terminal.types("y").unwrap();
+    assert_eq!(terminal.ended(SOON).unwrap().0, Some(0));
+    assert_eq!(grants(&home), None);
+}

@@ -1,0 +1,69 @@
+//! `parlor plugin data`: what a plugin keeps is listed, exported and imported, beside a running host and without one.
+
+use parlor_tests::component::with_manifest;
+use parlor_tests::host::Home;
+use parlor_tests::plugins::built;
+use parlor_tests::policy::Policy;
+
+use super::{ended, home};
+
+/// Echo as one that may keep something.
+async fn prepared() -> Home {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let more = "[permissions]\nstorage = { reason = \"to remember\" }\n";
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let bytes = with_manifest(&bytes, |manifest| manifest.replacen("[permissions]\n", more, 1)).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
+    let add = ["plugin", "add", "echo.wasm", "--yes", "--grant-all", "--grant", "storage=1 KiB"];
+    ended(home.run(&add).await.unwrap(), 0);
+    home
+}
+
+const LINES: &str = "{\"account\":\"main\",\"key\":\"a\",\"value\":\"text \\u001b[31m\"}\n{\"account\":\"main\",\"key\":\"b\",\"hex\":\"ff00\"}\n{\"account\":\"main\",\"key\":\"c\",\"value\":\"x\",\"expires\":99999999999999}\n";
+
+#[tokio::test]
+async fn what_is_imported_is_listed_and_exported_again() {
+    let home = prepared().await;
+    assert!(
+        ended(home.run(&["plugin", "data", "echo", "list"]).await.unwrap(), 0).stdout.contains("echo keeps nothing")
+    );
+    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, "");
+    let imported = home.run_with(&["plugin", "data", "echo", "import"], LINES).await.unwrap();
+    assert!(ended(imported, 0).stdout.contains("3 entries imported"));
+    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, LINES);
+    let list = ended(home.run(&["plugin", "data", "echo", "list"]).await.unwrap(), 0).stdout;
+    assert!(list.contains("text \\u{1b}[31m") && list.contains("3 entries"), "{list}");
+    let _host = super::start_as_it_is(&home).await;
+    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, LINES);
+    home.write("more.jsonl", "{\"account\":\"main\",\"key\":\"d\",\"value\":\"\"}\n").unwrap();
+    ended(home.run(&["plugin", "data", "echo", "import", "more.jsonl"]).await.unwrap(), 0);
+    // What a plugin that was removed has kept stays, unless it is to go.
+    ended(home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap(), 0);
+    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 4);
+    ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);
+    ended(home.run(&["plugin", "remove", "echo", "--yes", "--with-data"]).await.unwrap(), 0);
+    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, "");
+}
+
+#[tokio::test]
+async fn what_cannot_be_imported_is_not_imported_by_half() {
+    let home = prepared().await;
+    let first = "{\"account\":\"main\",\"key\":\"first\",\"value\":\"x\"}\n";
+    for (line, words) in [
+        ("nonsense", "line 2; nothing was imported"),
+        ("{\"account\":\"nobody\",\"key\":\"k\",\"value\":\"x\"}", "there is no account nobody"),
+        ("{\"account\":\"main\",\"key\":\"\",\"value\":\"x\"}", "line 2; nothing was imported"),
+        ("{\"account\":\"main\",\"key\":\"k\"}", "just one of `value` and `hex`"),
+        ("{\"account\":\"main\",\"key\":\"k\",\"hex\":\"f\"}", "not hexadecimal"),
+        (
+            &format!("{{\"account\":\"main\",\"key\":\"k\",\"value\":\"{}\"}}", "x".repeat(2_000)),
+            "more than the 1024 bytes",
+        ),
+    ] {
+        let refused = home.run_with(&["plugin", "data", "echo", "import"], &format!("{first}{line}\n")).await.unwrap();
+        let refused = ended(refused, 1);
+        assert!(refused.stderr.contains(words), "{line}: {refused:?}");
+        assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, "");
+    }
+}

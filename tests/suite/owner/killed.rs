@@ -1,0 +1,104 @@
+//! SIGKILL at random points: the old state or the new one, never half of one.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use parlor_tests::component::with_manifest;
+use parlor_tests::host::Home;
+use parlor_tests::plugins::{built, digest_of};
+use parlor_tests::policy::Policy;
+use tokio::task::spawn_blocking;
+
+use super::{ended, home};
+
+/// How often each command is killed.
+const TIMES: u32 = 70;
+
+/// Runs a command and kills it after so long, or lets it end. Whether it ended by itself.
+async fn killed(home: &Home, arguments: &[&str], after: Duration) -> bool {
+    let mut command = home.command(arguments).unwrap();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(after);
+        let ended = child.try_wait().unwrap().is_some();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        ended
+    })
+    .await
+    .unwrap()
+}
+
+/// How long a command takes when nobody kills it.
+async fn time(home: &Home, arguments: &[&str]) -> Duration {
+    let began = Instant::now();
+    ended(home.run(arguments).await.unwrap(), 0);
+    began.elapsed()
+}
+
+fn entry(home: &Home, id: &str) -> Option<toml::Value> {
+    let text = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    let table: toml::Table = text.parse().expect("a policy that can be read");
+    table.get("plugin")?.get(id).cloned()
+}
+
+/// What the policy names is in the store, whole.
+fn is_whole(home: &Home, id: &str) {
+    let Some(entry) = entry(home, id) else { return };
+    let digest = entry["digest"].as_str().unwrap();
+    let file = home.path().join("data/components").join(&digest["sha256:".len()..]).with_extension("wasm");
+    let bytes = std::fs::read(&file).expect("what the policy names is in the store");
+    assert_eq!(digest_of(&bytes), digest);
+    assert!(entry["grants"].as_table().unwrap().contains_key("messages.send"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_killed_leaves_the_old_state_or_the_new_one() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let echo = built("echo").unwrap().bytes().unwrap();
+    let version = |version: &str| {
+        let edit = |text: &str| text.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
+        let path = home.path().join(format!("{version}.wasm"));
+        std::fs::write(&path, with_manifest(&echo, edit).unwrap()).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (one, two) = (version("0.1.0"), version("0.2.0"));
+    let add = ["plugin", "add", &one, "--yes", "--grant-all"];
+    let update = ["plugin", "update", "echo", &two, "--yes"];
+    let back = ["plugin", "update", "echo", &one, "--yes", "--downgrade"];
+    let remove = ["plugin", "remove", "echo", "--yes"];
+    let takes = time(&home, &add).await.max(time(&home, &update).await);
+    let (mut done, mut undone) = (0, 0);
+    for _ in 0..TIMES {
+        ended(home.run(&remove).await.unwrap(), 0);
+        let moment = || takes.mul_f64(rand::random_range(0.0..1.1));
+        killed(&home, &add, moment()).await;
+        is_whole(&home, "echo");
+        if entry(&home, "echo").is_none() {
+            undone += 1;
+            ended(home.run(&add).await.unwrap(), 0);
+        }
+        killed(&home, &update, moment()).await;
+        is_whole(&home, "echo");
+        match entry(&home, "echo").unwrap()["version"].as_str().unwrap() {
+            "0.2.0" => done += 1,
+            "0.1.0" => undone += 1,
+            other => panic!("{other} was never installed"),
+        }
+        // Whatever was left behind, the next command works.
+        let finished = home.run(&back).await.unwrap();
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        killed(&home, &remove, moment()).await;
+        is_whole(&home, "echo");
+        if entry(&home, "echo").is_none() {
+            done += 1;
+            ended(home.run(&add).await.unwrap(), 0);
+        }
+    }
+    assert!(done > 0 && undone > 0, "no moment was in the middle: {done} done, {undone} undone");
+    let beside: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    ended(home.run(&remove).await.unwrap(), 0);
+    assert_eq!(std::fs::read_dir(home.path().join("data/components")).unwrap().count(), 0, "{beside:?}");
+}

@@ -1,0 +1,97 @@
+//! Another version takes over while messages come: none is lost, none is answered twice, and one that fails changes nothing.
+
+use std::collections::BTreeMap;
+
+use parlor_tests::component::with_manifest;
+use parlor_tests::host::Home;
+use parlor_tests::plugins::built;
+use parlor_tests::policy::{Entry, Policy};
+
+use super::{SOON, ended, home, juliet, start};
+
+/// How many messages are written while versions change, five hundred a second.
+const MESSAGES: usize = 3_000;
+/// How long lies between two of them.
+const PERIOD: std::time::Duration = std::time::Duration::from_millis(2);
+
+fn version(home: &Home, version: &str) -> String {
+    let edit = |text: &str| text.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
+    let path = home.path().join(format!("{version}.wasm"));
+    std::fs::write(&path, with_manifest(&built("echo").unwrap().bytes().unwrap(), edit).unwrap()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_under_load_loses_no_message_and_answers_none_twice() {
+    let (home, bot) = home().await;
+    let host = start(&home, &Policy::default()).await;
+    let one = version(&home, "0.1.0");
+    let versions: Vec<_> = ["0.2.0", "0.3.0", "0.4.0"].map(|number| version(&home, number)).into();
+    let roomy = "[grants]\n\"messages.read\" = [\"*\"]\n\"messages.send\" = [\"*\"]\n\"rooms.send\" = [\"*\"]\n[limits]\nmailbox = 4096\nmessages_per_second = 10000\nmessages_burst = 10000\n";
+    home.write("roomy.toml", roomy).unwrap();
+    ended(home.run(&["plugin", "add", &one, "--yes", "--policy", "roomy.toml"]).await.unwrap(), 0);
+    let mut juliet = juliet().await;
+    let mut sent = 0;
+    let upgrading = async {
+        for file in &versions {
+            let finished = home.run(&["plugin", "update", "echo", file, "--yes", "--json"]).await.unwrap();
+            let json = ended(finished, 0).json().unwrap();
+            assert_eq!(json["plugins"][0]["state"], "running");
+        }
+    };
+    let writing = async {
+        let mut clock = tokio::time::interval(PERIOD);
+        while sent < MESSAGES {
+            clock.tick().await;
+            juliet.chat(bot.jid.clone(), &format!("message {sent}")).await.unwrap();
+            sent += 1;
+        }
+    };
+    tokio::join!(upgrading, writing);
+    juliet.chat(bot.jid.clone(), "the end").await.unwrap();
+    juliet.wait_body(&bot.jid, "the end", SOON).await.unwrap();
+    juliet.catch_up(SOON).await.unwrap();
+    let mut answers = BTreeMap::<String, usize>::new();
+    for stanza in juliet.received_xml() {
+        if let Some(at) = stanza.find(">message ") {
+            let text: String = stanza[at + 1..].chars().take_while(|one| *one != '<').collect();
+            *answers.entry(text).or_default() += 1;
+        }
+    }
+    let twice: Vec<_> = answers.iter().filter(|(_, times)| **times != 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+    let lost: Vec<_> = (0..MESSAGES).filter(|number| !answers.contains_key(&format!("message {number}"))).collect();
+    assert!(lost.is_empty(), "{} lost: {:?}", lost.len(), &lost[..lost.len().min(10)]);
+    assert!(host.lines("mailbox full, events lost", &[]).is_empty());
+    assert_eq!(host.lines("plugin replaced", &[("plugin", "echo")]).len(), 3);
+    assert_eq!(host.lines("account connected", &[]).len(), 1);
+}
+
+fn unruly(home: &Home, behaviour: &str) -> Entry {
+    home.install("echo", &built("unruly").unwrap()).unwrap().set("behaviour", behaviour).limit("initialize", "1 s")
+}
+
+#[tokio::test]
+async fn a_version_that_does_not_start_changes_nothing() {
+    let (home, _) = home().await;
+    let quiet = unruly(&home, "");
+    let host = start(&home, &Policy::default().with("echo", quiet)).await;
+    let before = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    for (round, behaviour) in ["initialize-fails", "initialize-traps", "initialize-sleeps"].into_iter().enumerate() {
+        home.set_policy(&Policy::default().with("echo", unruly(&home, behaviour))).unwrap();
+        host.reload().unwrap();
+        host.wait_count("plugin not replaced", &[("plugin", "echo")], round + 1, SOON).await.unwrap();
+        let now = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+        let of = |status: &serde_json::Value, key: &str| status["plugins"][0][key].clone();
+        assert_eq!(
+            (of(&now, "state"), &now["plugins"][0]["usage"]["since"]),
+            ("running".into(), &before["plugins"][0]["usage"]["since"])
+        );
+        assert!(of(&now, "reason").as_str().unwrap().ends_with("so this version goes on"), "{now}");
+    }
+    home.set_policy(&Policy::default().with("echo", unruly(&home, "").limit("mailbox", 7))).unwrap();
+    host.reload().unwrap();
+    host.wait_count("plugin replaced", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let now = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!(now["plugins"][0]["reason"], serde_json::Value::Null);
+}
