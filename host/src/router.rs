@@ -282,7 +282,7 @@ impl Router {
 
     /// Gives an event to one instance alone, if it listens and may see it.
     pub fn route_to(&self, instance: InstanceId, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
-        self.give(event, Some(instance), is_contact, Mailbox::deliver);
+        self.give(&Arc::new(event), Some(instance), is_contact, Mailbox::deliver);
     }
 
     /// Whether anybody listens to this event.

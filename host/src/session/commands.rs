@@ -60,11 +60,21 @@ pub(super) struct Commands {
     answers: u32,
     /// Since when the next answer has been getting ready.
     since: Duration,
+    /// What an instance that is to take another one's place has put in the place of that one's.
+    displaced: Vec<Displaced>,
+}
+
+#[derive(Debug)]
+struct Displaced {
+    by: InstanceId,
+    plugin: PluginId,
+    name: String,
+    was: Registered,
 }
 
 impl Default for Commands {
     fn default() -> Self {
-        Self { all: BTreeMap::new(), answers: ANSWERS, since: Duration::ZERO }
+        Self { all: BTreeMap::new(), answers: ANSWERS, since: Duration::ZERO, displaced: Vec::new() }
     }
 }
 
@@ -88,6 +98,16 @@ impl Commands {
             own.retain(|_, one| one.owner != gone);
             !own.is_empty()
         });
+        self.displaced.retain(|one| one.was.owner != gone);
+        // It never took the other one's place, which goes on.
+        for back in self.displaced.extract_if(.., |one| one.by == gone) {
+            self.all.entry(back.plugin).or_default().entry(back.name).or_insert(back.was);
+        }
+    }
+
+    /// What an instance has displaced is its own for good.
+    pub(super) fn inherit(&mut self, new: InstanceId) {
+        self.displaced.retain(|one| one.by != new);
     }
 
     /// Whether the host may answer once more.
@@ -149,11 +169,18 @@ impl Session {
         {
             return Err(CallError::NotOwner(format!("the command {name} of the plugin {owner}")));
         }
-        let own = self.commands.all.entry(plugin).or_default();
+        let is_heir = self.promises.is_heir(by);
+        let own = self.commands.all.entry(plugin.clone()).or_default();
         if own.len() >= MAX_COMMANDS && !own.contains_key(&name) {
             return Err(CallError::OverLimit(format!("{MAX_COMMANDS} commands")));
         }
-        own.insert(name, Registered { owner: by, help: spoken.help, usage: spoken.usage, is_short });
+        let new = Registered { owner: by, help: spoken.help, usage: spoken.usage, is_short };
+        if let Some(was) = own.insert(name.clone(), new)
+            && is_heir
+            && was.owner != by
+        {
+            self.commands.displaced.push(Displaced { by, plugin, name, was });
+        }
         Ok(())
     }
 

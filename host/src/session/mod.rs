@@ -286,6 +286,7 @@ impl Session {
     /// Gives what one instance has registered to the one that takes its place.
     pub fn instance_inherits(&mut self, new: InstanceId) {
         self.promises.inherit(new);
+        self.commands.inherit(new);
     }
 
     /// What readers should see now.

@@ -125,6 +125,11 @@ impl Promises {
         }
     }
 
+    /// Whether an instance is to take another one's place, and has not yet.
+    pub(super) fn is_heir(&self, new: InstanceId) -> bool {
+        self.heirs.contains_key(&new)
+    }
+
     /// In whose name an instance owns.
     fn as_owner(&self, by: InstanceId) -> InstanceId {
         self.heirs.get(&by).copied().unwrap_or(by)
