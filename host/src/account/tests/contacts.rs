@@ -34,6 +34,8 @@ async fn a_roster_changes_by_the_word_of_the_own_account_alone() {
     let (account, mut session) = connected(&peer).await;
     soon("the presence", session.settle_roster(ROSTER)).await;
     assert_eq!(known(&account).await, ["romeo@far"]);
+    // The bookmarks are asked for next.
+    seen(&mut session).await;
     let push = |from: &str, items: &str| {
         format!(
             "<iq xmlns='jabber:client' type='set' id='push' {from}><query xmlns='jabber:iq:roster'>{items}</query></iq>"
@@ -70,6 +72,7 @@ async fn nobody_else_answers_for_the_roster() {
     let (account, mut session) = connected(&peer).await;
     soon("the presence", session.settle_roster(ROSTER)).await;
     known(&account).await;
+    seen(&mut session).await;
     let shared = Arc::clone(account.shared());
     let adding = tokio::spawn(async move {
         let (jid, wish) = ("nurse@far".parse().unwrap(), ContactWish::Add { fullname: None });
