@@ -63,7 +63,8 @@ fn a_command_goes_to_its_plugin_alone_with_its_arguments_and_its_message() {
     desk.forget();
     for said in ["!say 'one two' three", "!SAY 'one two' three", "!echo.say 'one two' three"] {
         desk.say(said);
-        assert_eq!(desk.lines(), ["message".to_owned(), format!("command for {}", echo.instance)]);
+        let told = format!("command for {}", echo.instance);
+        assert_eq!(desk.lines(), ["message", "messageAdded", "messageNotification", &*told]);
         let Payload::Command { name, args, message } = desk.last("command") else { panic!() };
         assert_eq!((name.as_str(), args.as_slice()), ("say", &["one two".to_owned(), "three".to_owned()][..]));
         assert_eq!(message.body.as_deref(), Some(said));

@@ -446,7 +446,7 @@ fn a_room_is_entered_again_from_where_we_were() {
     desk.message(past("1", "hi"));
     desk.message(past("2", "hi"));
     desk.message(past("2", "hi"));
-    assert_eq!(desk.lines(), ["message"]);
+    assert_eq!(desk.count("message"), 1);
 }
 
 #[test]
