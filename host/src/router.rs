@@ -330,7 +330,7 @@ impl Router {
             let mut subscriptions = Vec::new();
             let mut xml = false;
             for subscription in &listener.subscriptions {
-                if !subscription.filter.matches(&event) {
+                if !subscription.filter.matches(event) {
                     continue;
                 }
                 // The grants are the instance's, so the first subscription that matches asks for all of them.

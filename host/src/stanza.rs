@@ -3,9 +3,9 @@
 //! `xmpp/` makes [`Incoming`] of what the server sends and stanzas of [`Outgoing`]; everything above knows only these.
 
 mod archive;
+mod message;
 mod rooms;
 
-use std::fmt;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -17,6 +17,7 @@ use crate::plugins::InstanceId;
 use crate::xmpp::{RawStanza, WholeCard};
 
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
+pub use message::{Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, Reactions, ReplyTo};
 pub use rooms::{
     Affiliated, Bookmark, BookmarkChange, FormField, History, Invitation, Invite, MAX_AFFILIATED, MAX_BOOKMARKS,
     MAX_FORM_FIELDS, MucUser, RoomJoin,
@@ -39,175 +40,6 @@ pub enum Incoming {
     Bookmarks(Vec<BookmarkChange>),
     /// Not believed, for this reason; counted, and nothing else.
     Refused(&'static str),
-}
-
-/// The `type` of a message (RFC 6121, section 5.2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are the RFC's own")]
-pub enum MessageKind {
-    Chat,
-    Normal,
-    Headline,
-    Groupchat,
-    Error,
-}
-
-impl MessageKind {
-    /// As the attribute spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Normal => "normal",
-            Self::Headline => "headline",
-            Self::Groupchat => "groupchat",
-            Self::Error => "error",
-        }
-    }
-}
-
-impl fmt::Display for MessageKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How a message reached this client when it was not sent to it (XEP-0280).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Carbon {
-    /// Another client of this account received it.
-    Received,
-    /// Another client of this account sent it.
-    Sent,
-}
-
-/// A message as it came. Fields as in `message` of `wit/types.wit`.
-#[derive(Debug, Clone)]
-pub struct Message {
-    /// The id that the author's client gave it.
-    pub id: Option<String>,
-    /// The archive's id, only where the archive's own entity says it (XEP-0359, section 5).
-    pub stanza_id: Option<String>,
-    /// The author's id that survives rewriting.
-    pub origin_id: Option<String>,
-    /// The conversation: the other side's bare JID or the room's; `session` makes it an occupant's for private messages in rooms.
-    pub chat: Jid,
-    /// The sender; the own bare JID where the stanza names none (RFC 6120, section 8.1.2.1).
-    pub from: Jid,
-    /// The recipient.
-    pub to: Jid,
-    /// The occupant's nickname, for a groupchat message from one.
-    pub nick: Option<String>,
-    /// Its type.
-    pub kind: MessageKind,
-    /// The text.
-    pub body: Option<String>,
-    /// The subject.
-    pub subject: Option<String>,
-    /// The thread.
-    pub thread: Option<String>,
-    /// When it was sent (XEP-0203), else when it came.
-    pub at: Timestamp,
-    /// It was stored on the way, as somebody says whose word counts.
-    pub delayed: bool,
-    /// When it was sent, as somebody says whose word does not count; `session` believes it of a room's past.
-    pub claimed_at: Option<Timestamp>,
-    /// It is a copy.
-    pub carbon: Option<Carbon>,
-    /// This account wrote it; `session` also sets it for its echoes in rooms.
-    pub own: bool,
-    /// What it carries beside its text.
-    pub extensions: Option<Box<Extensions>>,
-    /// For the kind `error`: which.
-    pub error: Option<Box<StanzaError>>,
-    /// An invitation to a room that it carries (XEP-0045, section 7.8; XEP-0249).
-    pub invite: Option<Box<Invite>>,
-    /// Status codes by which a room says what changed about itself (XEP-0045, section 10.2.1).
-    pub room_status: Vec<u16>,
-    /// The stanza itself, for those who may see XML.
-    pub raw: RawStanza,
-}
-
-/// What a message carries beside its text. Fields as in `extensions` of `wit/types.wit`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Extensions {
-    pub thread_parent: Option<String>,
-    pub reply: Option<ReplyTo>,
-    pub fallback: Vec<Fallback>,
-    pub replace: Option<String>,
-    pub reactions: Option<Reactions>,
-    pub receipt_requested: bool,
-    pub receipt: Option<String>,
-    pub markable: bool,
-    pub marker: Option<String>,
-    pub marked: Option<String>,
-    pub chat_state: Option<String>,
-    pub hints: Vec<Hint>,
-}
-
-/// A part of the body for clients that lack something (XEP-0428).
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Fallback {
-    pub feature: Option<String>,
-    /// In Unicode code points, the end excluded; none = the whole body.
-    pub part: Option<(u32, u32)>,
-}
-
-/// What servers on the way should do with a message (XEP-0334).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names are the XEP's own")]
-pub enum Hint {
-    NoCopy,
-    NoPermanentStore,
-    NoStore,
-    Store,
-}
-
-impl Hint {
-    /// Every one.
-    pub const ALL: [Self; 4] = [Self::NoCopy, Self::NoPermanentStore, Self::NoStore, Self::Store];
-
-    /// As the element is called.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoCopy => "no-copy",
-            Self::NoPermanentStore => "no-permanent-store",
-            Self::NoStore => "no-store",
-            Self::Store => "store",
-        }
-    }
-
-    /// The hint of this name, if there is one.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|hint| hint.as_str() == name)
-    }
-}
-
-/// The message that another one replies to (XEP-0461).
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct ReplyTo {
-    pub id: String,
-    pub to: Option<Jid>,
-}
-
-/// Reactions to a message (XEP-0444).
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Reactions {
-    pub id: String,
-    pub emojis: Vec<String>,
-}
-
-/// What a message to be sent says.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Draft {
-    pub body: Option<String>,
-    pub subject: Option<String>,
-    pub thread: Option<String>,
-    pub extensions: Option<Box<Extensions>>,
 }
 
 /// The `<show/>` of a presence (RFC 6121, section 4.7.2.1).
