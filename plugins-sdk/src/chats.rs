@@ -118,7 +118,7 @@ pub async fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> Result<
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
 /// # fn example() -> Result<()> {
-/// on_message().run(|message: Message| async move { chats::acknowledge(&message).await.map(drop) })?;
+/// on_message(|message| async move { chats::acknowledge(&message).await.map(drop) })?;
 /// # Ok(()) }
 /// ```
 pub async fn acknowledge(message: &Message) -> Result<Option<String>> {
