@@ -24,6 +24,7 @@ mod types;
 mod user;
 mod vcard;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -57,7 +58,19 @@ fn jid(argument: &str, text: &str) -> Result<Jid, CallError> {
     if text.len() > LONGEST {
         return Err(CallError::invalid(argument, format!("longer than {LONGEST} bytes")));
     }
-    Jid::new(text).map_err(|error| CallError::invalid(argument, format!("not a JID: {error}")))
+    // A final dot is no part of a domain (RFC 7622, section 3.2), whatever the parser makes of it.
+    let address = text.find('/').unwrap_or(text.len());
+    let text = match text[..address].strip_suffix('.') {
+        Some(without) if without.ends_with('.') => {
+            return Err(CallError::invalid(argument, "not a JID: its domain ends in an empty label"));
+        }
+        Some(without) => Cow::Owned(format!("{without}{}", &text[address..])),
+        None => Cow::Borrowed(text),
+    };
+    let read = |text: &str| Jid::new(text).map_err(|error| CallError::invalid(argument, format!("not a JID: {error}")));
+    let jid = read(&text)?;
+    // The parser folds some letters before it takes their ornaments away, so that its result is not yet what it reads in it.
+    if text.is_ascii() { Ok(jid) } else { read(jid.as_str()) }
 }
 
 /// An address whose resource does not matter.
@@ -126,6 +139,14 @@ mod tests {
             prop_assert_eq!(bare_jid("jid", &format!("{bare}/elsewhere")).unwrap(), bare);
             prop_assert_eq!(read.resource().is_some(), text.contains('/'));
         }
+    }
+
+    #[test]
+    fn the_final_dot_of_a_domain_is_no_part_of_it() {
+        for (text, meant) in [("a@b.", "a@b"), ("a@b", "a@b"), ("a@b./c", "a@b/c"), ("b.", "b")] {
+            assert_eq!(jid("jid", text).unwrap().as_str(), meant, "{text}");
+        }
+        assert!(jid("jid", "a@b..").is_err());
     }
 
     #[test]
