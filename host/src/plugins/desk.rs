@@ -4,8 +4,10 @@
 //! found before anything is written, and the one write that counts, that of `plugins.toml`, is the last: a process that is
 //! killed leaves the old state or the new one.
 
+mod error;
+
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 use toml::{Table, Value};
@@ -16,12 +18,14 @@ use super::components::{Components, Kept};
 use super::id::{Digest, PluginId};
 use super::manifest::Manifest;
 use super::policy::edit::{Change, edit};
-use super::policy::file::{EditError, PolicyFile};
-use super::policy::{Entry, Policy, PolicyError};
+use super::policy::file::PolicyFile;
+use super::policy::{Entry, Policy};
 use super::store::{self, Unfit};
 use crate::config::{AccountName, Config};
-use crate::nearest::{nearest, suggestion};
+use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission, ScopeKind};
+
+pub use error::DeskError;
 
 /// Where decisions are written down.
 #[derive(Debug)]
@@ -59,128 +63,6 @@ impl std::str::FromStr for Wish {
             Some((name, entries)) => (name, Some(entries.split(',').map(|entry| entry.trim().to_owned()).collect())),
         };
         Ok(Self { permission: name.trim().parse().map_err(|error| format!("{error}"))?, scope })
-    }
-}
-
-/// Why a decision was not written down. Nothing has changed.
-#[derive(Debug, thiserror::Error)]
-pub enum DeskError {
-    /// The id is taken.
-    #[error(
-        "there is a plugin {id} already; `parlor plugin update {id} FILE` changes its version, --id gives this one another id"
-    )]
-    Taken {
-        /// The id.
-        id: PluginId,
-    },
-    /// The id looks like another one.
-    #[error(
-        "{id} looks like {other}, which is installed, and may be meant to; if it is right, say so with `--id {id}`"
-    )]
-    LooksLike {
-        /// The new id.
-        id: PluginId,
-        /// The one that it looks like.
-        other: PluginId,
-    },
-    /// There is none of this id.
-    #[error("there is no plugin {id} in {}{}", policy.display(), suggestion(near.as_deref()))]
-    Unknown {
-        /// The id.
-        id: PluginId,
-        /// The policy.
-        policy: PathBuf,
-        /// What was probably meant.
-        near: Option<String>,
-    },
-    /// An account that is not configured.
-    #[error("there is no account {account} in {}; known are {known}", config.display())]
-    UnknownAccount {
-        /// Which.
-        account: AccountName,
-        /// The configuration.
-        config: PathBuf,
-        /// Those that there are.
-        known: String,
-    },
-    /// The file is not fit to run.
-    #[error(transparent)]
-    Unfit(#[from] Unfit),
-    /// The file may not run as it was decided.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The plugin does not ask for it.
-    #[error("{id} does not ask for {permission}, so it would not get it")]
-    NotAsked {
-        /// The plugin.
-        id: PluginId,
-        /// The permission.
-        permission: Permission,
-    },
-    /// It was not granted.
-    #[error("{id} was not granted {what}, so there is nothing to take back")]
-    NotGranted {
-        /// The plugin.
-        id: PluginId,
-        /// The permission, perhaps with what it was to cover.
-        what: String,
-    },
-    /// What was decided is not what `plugins.toml` understands.
-    #[error("{0}")]
-    Decision(String),
-    /// The new file is another plugin.
-    #[error(
-        "{id} is the plugin “{old}” of its author, but this file is “{new}”; remove {id} first, or add this one under an id of its own"
-    )]
-    OtherPlugin {
-        /// The owner's id.
-        id: PluginId,
-        /// The author's name for the present one.
-        old: PluginId,
-        /// The author's name for the new one.
-        new: PluginId,
-    },
-    /// The new file is older.
-    #[error(
-        "{id} has version {present}, this file has {offered}; --downgrade takes it, `parlor plugin rollback {id}` goes back to the version before"
-    )]
-    Older {
-        /// The plugin.
-        id: PluginId,
-        /// What it has.
-        present: semver::Version,
-        /// What is offered.
-        offered: semver::Version,
-    },
-    /// There is no earlier version.
-    #[error("no earlier version of {0} is kept")]
-    NoEarlier(PluginId),
-    /// There is no such version.
-    #[error("{id} has no version {wanted}; kept are {kept}")]
-    NoVersion {
-        /// The plugin.
-        id: PluginId,
-        /// What was asked for.
-        wanted: String,
-        /// Those that are kept.
-        kept: String,
-    },
-    /// The policy cannot be changed.
-    #[error(transparent)]
-    Edit(#[from] EditError),
-    /// The component store cannot be written.
-    #[error("the data folder {} cannot be written ({cause}); nothing has changed", folder.display())]
-    Store {
-        /// The data folder.
-        folder: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-}
-
-impl From<PolicyError> for DeskError {
-    fn from(error: PolicyError) -> Self {
-        Self::Edit(error.into())
     }
 }
 
