@@ -152,6 +152,8 @@ async fn a_plugin_logs_in_with_a_password_of_its_own() {
     // The account lives on: the next one counts.
     house.call(FULL, "user.login", with(&format!("{jid}/mine"), &house.account().password)).await.ok();
     house.call(FULL, "user.jid", Value::Null).await.is(format!("{jid}/mine"));
+    // A log-in is done before the roster has come.
+    house.call(FULL, "api.wait-until", json!({ "promise": "rosterContactsFetched" })).await.is("none");
     house.call(FULL, "connection.disconnect", Value::Null).await.ok();
     house.call(FULL, "contacts.get-all", Value::Null).await.is(json!([]));
 }
