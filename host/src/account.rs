@@ -6,6 +6,7 @@ mod logins;
 mod shared;
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use self::logins::Logins;
 use crate::config::{AccountConfig, Authentication, LinkSettings};
@@ -37,6 +38,9 @@ const SENDING: usize = 256;
 
 /// How many commands are done before the link has its turn again.
 const BATCH: usize = 32;
+
+/// Where a dead-line is further away than a timer can count, it is looked at again after this long.
+const FAR: Duration = Duration::from_hours(24);
 
 /// How many orders of the host may wait for the account's task.
 const ORDERS: usize = 64;
@@ -163,9 +167,10 @@ impl Worker {
         if let Some(KeptRoster { version, items }) = self.roster.load().await {
             self.session.roster_kept(version, items);
         }
+        let mut alarm = Alarm::new();
         loop {
             self.unpark();
-            let deadline = self.session.next_deadline();
+            alarm.set(self.session.next_deadline());
             let has_room = self.has_room();
             tokio::select! {
                 next = next_on_link(&mut self.link, !has_room) => {
@@ -199,7 +204,7 @@ impl Worker {
                         link.set_state(ClientState::Inactive);
                     }
                 }
-                () = until(deadline) => self.session.tick(Timestamp::now(), &mut self.effects),
+                () = alarm.ring() => self.session.tick(Timestamp::now(), &mut self.effects),
             }
             self.apply();
         }
@@ -561,13 +566,38 @@ async fn quiet(at: Option<Instant>) {
     }
 }
 
-async fn until(deadline: Option<Timestamp>) {
-    match deadline {
-        Some(at) => {
-            let wait = at.duration_since(Timestamp::now());
-            tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+/// Rings when the session's next dead-line passes. One timer for all of them, touched only when that changes: a timer made
+/// anew for each message wakes the thread that waits for the next one.
+struct Alarm {
+    at: Option<Timestamp>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Alarm {
+    fn new() -> Self {
+        Self { at: None, timer: Box::pin(tokio::time::sleep(Duration::ZERO)) }
+    }
+
+    fn set(&mut self, at: Option<Timestamp>) {
+        if self.at == at {
+            return;
         }
-        None => std::future::pending().await,
+        self.at = at;
+        if let Some(at) = at {
+            let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+            let now = Instant::now();
+            // Dead-lines may lie beyond what a timer can count.
+            self.timer.as_mut().reset(now.checked_add(wait).unwrap_or(now + FAR));
+        }
+    }
+
+    /// Cancel-safe. Where it rings a little early, setting it again has it ring once more.
+    async fn ring(&mut self) {
+        if self.at.is_none() {
+            return std::future::pending().await;
+        }
+        self.timer.as_mut().await;
+        self.at = None;
     }
 }
 
