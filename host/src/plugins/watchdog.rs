@@ -8,11 +8,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use futures_util::task::AtomicWaker;
 use tokio::time::Sleep;
 use wasmtime::{Engine, UpdateDeadline};
 
@@ -22,6 +24,8 @@ const SLICE: Duration = Duration::from_millis(1);
 const TICK: Duration = Duration::from_millis(1);
 /// What a poll costs beyond its CPU time, so that a storm of empty waits is billed as well.
 const POLL_COST: Duration = Duration::from_nanos(500);
+/// How often an instance that woke itself goes on at once, before others on its runtime have a turn.
+const TURNS: u32 = 8;
 
 /// The CPU account of one instance: written by [`Metered`], read by the epoch callback and by status pages.
 #[derive(Debug, Default)]
@@ -101,6 +105,9 @@ pub(super) struct Metered<R> {
     settled_at: Instant,
     /// Closed while the account is overdrawn.
     gate: Option<Pin<Box<Sleep>>>,
+    wakes: Arc<Wakes>,
+    /// `wakes`, as futures want it.
+    waker: Waker,
 }
 
 impl<R> Metered<R> {
@@ -111,8 +118,11 @@ impl<R> Metered<R> {
         allowance: Allowance,
         ticker: Ticker,
     ) -> Self {
+        let wakes = Arc::new(Wakes::default());
         Self {
             inner: Box::pin(inner),
+            waker: Waker::from(Arc::clone(&wakes)),
+            wakes,
             account,
             allowance,
             ticker,
@@ -122,12 +132,30 @@ impl<R> Metered<R> {
         }
     }
 
-    /// Charges what a poll used, and credits the share of the time that went by.
-    fn settle(&mut self, used: u64) {
+    /// Polls the instance until it waits for somebody else, or others should have a turn. Also says how many polls it took.
+    fn turns(&mut self) -> (Poll<R>, u32) {
+        let mut context = Context::from_waker(&self.waker);
+        let _awake = self.ticker.awake();
+        self.wakes.begin();
+        let mut turn = 1;
+        loop {
+            let polled = self.inner.as_mut().poll(&mut context);
+            let is_over = polled.is_ready() || turn == TURNS || self.account.interrupted.load(Relaxed);
+            if is_over || !self.wakes.again() {
+                return (polled, turn);
+            }
+            // It came to a pause, if only for itself.
+            self.account.unbroken.store(0, Relaxed);
+            turn += 1;
+        }
+    }
+
+    /// Charges what some polls used, and credits the share of the time that went by.
+    fn settle(&mut self, used: u64, polls: u32) {
         let now = Instant::now();
         let earned = now.duration_since(self.settled_at).mul_f64(self.allowance.share);
         self.settled_at = now;
-        let used = i64::try_from(used).unwrap_or(i64::MAX).saturating_add(signed(POLL_COST));
+        let used = i64::try_from(used).unwrap_or(i64::MAX).saturating_add(signed(POLL_COST * polls));
         self.balance =
             self.balance.saturating_add(signed(earned)).min(signed(self.allowance.burst)).saturating_sub(used);
     }
@@ -149,15 +177,13 @@ impl<R> Future for Metered<R> {
             }
             this.gate = None;
         }
-        let account = &this.account;
+        this.wakes.task.register(context.waker());
         let began = thread_cpu();
-        account.poll_began.store(began, Relaxed);
-        account.interrupted.store(false, Relaxed);
-        let polled = {
-            let _awake = this.ticker.awake();
-            this.inner.as_mut().poll(context)
-        };
+        this.account.poll_began.store(began, Relaxed);
+        this.account.interrupted.store(false, Relaxed);
+        let (polled, polls) = this.turns();
         let used = thread_cpu().saturating_sub(began);
+        let account = &this.account;
         account.used.fetch_add(used, Relaxed);
         if account.interrupted.load(Relaxed) {
             account.unbroken.fetch_add(used, Relaxed);
@@ -167,7 +193,7 @@ impl<R> Future for Metered<R> {
         if let Poll::Ready(result) = polled {
             return Poll::Ready(Step::Done(result));
         }
-        this.settle(used);
+        this.settle(used, polls);
         let in_yard = this.account.in_yard();
         if this.balance < 0 {
             if !in_yard {
@@ -185,7 +211,52 @@ impl<R> Future for Metered<R> {
             this.account.in_yard.store(false, Relaxed);
             return Poll::Ready(Step::Move);
         }
+        if this.wakes.pause() {
+            context.waker().wake_by_ref();
+        }
         Poll::Pending
+    }
+}
+
+/// The waker of an instance's futures. A call that wakes its own instance in mid-poll, as most do, is kept for the end of that
+/// poll: a task that a runtime has to take up again is offered to all its threads, and one of them wakes up for nothing.
+#[derive(Debug, Default)]
+struct Wakes {
+    /// [`Self::POLLING`], [`Self::WOKEN`], both or none.
+    state: AtomicU8,
+    /// The task that polls the instance.
+    task: AtomicWaker,
+}
+
+impl Wakes {
+    const POLLING: u8 = 1;
+    const WOKEN: u8 = 2;
+
+    /// A poll begins, which answers all earlier wake-ups.
+    fn begin(&self) {
+        self.state.swap(Self::POLLING, AcqRel);
+    }
+
+    /// Whether there was a wake-up in mid-poll, which the next one answers.
+    fn again(&self) -> bool {
+        self.state.compare_exchange(Self::POLLING | Self::WOKEN, Self::POLLING, AcqRel, Acquire).is_ok()
+    }
+
+    /// No poll goes on. Whether a wake-up is left to be answered.
+    fn pause(&self) -> bool {
+        self.state.swap(0, AcqRel) & Self::WOKEN != 0
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.state.fetch_or(Self::WOKEN, AcqRel) == 0 {
+            self.task.wake();
+        }
     }
 }
 
@@ -408,6 +479,72 @@ mod tests {
         let metered = Metered::new(async {}, Arc::clone(&account), SMALL, ticker.clone());
         assert!(matches!(metered.await, Step::Done(())));
         assert_eq!(account.unbroken.load(Relaxed), 0);
+        ticker.stop();
+    }
+
+    /// Wakes itself so many times, and counts how often it was polled.
+    async fn restless(wakes: u32, polls: &AtomicU64) {
+        for _ in 0..wakes {
+            polls.fetch_add(1, Relaxed);
+            let mut woken = false;
+            std::future::poll_fn(|context| {
+                if std::mem::replace(&mut woken, true) {
+                    return Poll::Ready(());
+                }
+                context.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+        }
+    }
+
+    #[derive(Default)]
+    struct Rung(AtomicU64);
+
+    impl Wake for Rung {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_wakes_itself_goes_on_at_once_and_lets_others_have_a_turn_in_the_end() {
+        let (ticker, polls, rung) = (ticker(), Arc::new(AtomicU64::new(0)), Arc::new(Rung::default()));
+        let waker = Waker::from(Arc::clone(&rung));
+        let mut context = Context::from_waker(&waker);
+
+        let counted = Arc::clone(&polls);
+        let life = async move { restless(3, &counted).await };
+        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone());
+        assert!(Pin::new(&mut metered).poll(&mut context).is_ready());
+        assert_eq!((polls.load(Relaxed), rung.0.load(Relaxed)), (3, 0), "it went on without its runtime");
+
+        let counted = Arc::clone(&polls);
+        let life = async move { restless(u32::MAX, &counted).await };
+        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone());
+        assert!(Pin::new(&mut metered).poll(&mut context).is_pending());
+        assert_eq!((polls.load(Relaxed), rung.0.load(Relaxed)), (3 + u64::from(TURNS), 1), "its runtime has to come back");
+        ticker.stop();
+    }
+
+    #[test]
+    fn a_wake_up_between_two_polls_reaches_the_runtime_once() {
+        let (ticker, rung) = (ticker(), Arc::new(Rung::default()));
+        let waker = Waker::from(Arc::clone(&rung));
+        let kept = Arc::new(Mutex::new(None::<Waker>));
+        let keep = Arc::clone(&kept);
+        let life = std::future::poll_fn(move |context| {
+            *keep.lock().unwrap() = Some(context.waker().clone());
+            Poll::<()>::Pending
+        });
+        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone());
+        for rings in 1..=3 {
+            assert!(Pin::new(&mut metered).poll(&mut Context::from_waker(&waker)).is_pending());
+            let inner = kept.lock().unwrap().clone().unwrap();
+            inner.wake_by_ref();
+            inner.wake();
+            assert_eq!(rung.0.load(Relaxed), rings);
+        }
         ticker.stop();
     }
 
