@@ -274,6 +274,22 @@ async fn messages_a_second() {
     assert!((came + 3..=came + 4).contains(&(arrived as u64)), "{arrived} arrived of {came} + 3");
 }
 
+/// The same for events: what is fired is heard, and no more than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_a_second() {
+    let plan = Plan::offline().caller(BARE, |entry| entry);
+    let house = plan.caller(FULL, |entry| entry.limit("events_per_second", 20)).start().await;
+    let heard = house.listen(BARE, "flood").await;
+    let many = house.call(FULL, "deed.emit", json!({ "name": "flood", "times": 200 })).await.ok();
+    let (came, failed) = (many["came"].as_u64().unwrap(), many["failed"].as_u64().unwrap());
+    assert!(came + failed == 200 && (20..=62).contains(&came), "{many}");
+    assert_eq!(many["error"], json!({ "case": "over-limit", "what": "20 events a second" }));
+    for _ in 0..came {
+        house.heard(BARE, heard).await;
+    }
+    assert!(house.heard_so_far(BARE, heard).await.is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn time_to_initialize() {
     let house = with_unruly("initialize-sleeps", |entry| entry.limit("initialize", "100 ms")).await;

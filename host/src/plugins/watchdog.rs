@@ -523,7 +523,11 @@ mod tests {
         let life = async move { restless(u32::MAX, &counted).await };
         let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone());
         assert!(Pin::new(&mut metered).poll(&mut context).is_pending());
-        assert_eq!((polls.load(Relaxed), rung.0.load(Relaxed)), (3 + u64::from(TURNS), 1), "its runtime has to come back");
+        assert_eq!(
+            (polls.load(Relaxed), rung.0.load(Relaxed)),
+            (3 + u64::from(TURNS), 1),
+            "its runtime has to come back"
+        );
         ticker.stop();
     }
 

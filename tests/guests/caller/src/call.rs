@@ -259,6 +259,11 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
             let sends = (0..times).map(|number| parlor_sdk::chats::send(&jid, format!("{number}"))).collect();
             Ok(counted(all(sends).await))
         }
+        // Fires so many events at once; gives how many were fired, and why the others were not.
+        "emit" => {
+            let name = text(args, "name")?;
+            Ok(counted(all((0..times).map(|number| emit(&name, number)).collect()).await))
+        }
         "noted" => Ok(NOTED.with_borrow(Clone::clone).into()),
         "panic" => panic!("told to"),
         // Waits so often at once, and never comes back.
