@@ -97,13 +97,22 @@ impl<T> Drop for Intake<T> {
     }
 }
 
+/// Reads by way of what a transport has in its buffer.
+pub(super) fn read_buffered<T: AsyncBufRead>(
+    mut transport: Pin<&mut T>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let bytes = ready!(transport.as_mut().poll_fill_buf(cx))?;
+    let amount = bytes.len().min(buf.remaining());
+    buf.put_slice(&bytes[..amount]);
+    transport.consume(amount);
+    Poll::Ready(Ok(()))
+}
+
 impl<T: AsyncBufRead + Unpin> AsyncRead for Intake<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let bytes = ready!(self.as_mut().poll_fill_buf(cx))?;
-        let amount = bytes.len().min(buf.remaining());
-        buf.put_slice(&bytes[..amount]);
-        self.consume(amount);
-        Poll::Ready(Ok(()))
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        read_buffered(self, cx, buf)
     }
 }
 

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use xmpp_parsers::ns;
 
 use super::connect::{ConnectError, printable};
-use super::intake::{Cutter, MAX_BYTES};
+use super::intake::{Cutter, MAX_BYTES, read_buffered};
 use crate::config::WebUrl;
 
 /// The elements that begin and end a stream (RFC 7395, section 3.3).
@@ -78,12 +78,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let bytes = ready!(self.as_mut().poll_fill_buf(cx))?;
-        let amount = bytes.len().min(buf.remaining());
-        buf.put_slice(&bytes[..amount]);
-        self.consume(amount);
-        Poll::Ready(Ok(()))
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        read_buffered(self, cx, buf)
     }
 }
 
