@@ -253,6 +253,11 @@ impl Session {
         if presence.from.is_bare() || presence.from == self.own {
             return;
         }
+        // Strangers cost nothing to make up, and would leave no room for those who matter.
+        let bare = presence.from.to_bare();
+        if !(self.roster.has(&bare) || self.rooms.has(&bare) || bare == self.own.to_bare()) {
+            return;
+        }
         let changed = match presence.kind {
             PresenceKind::Available => self.disco.known.claimed(&presence.from, caps),
             PresenceKind::Unavailable => self.disco.known.gone(&presence.from),

@@ -13,6 +13,10 @@ use crate::stanza::{MucUser, Presence, PresenceKind, Show};
 
 /// How many occupants of one room are kept.
 pub(super) const MAX_OCCUPANTS: usize = 20_000;
+/// How many occupants of all rooms together are kept: whoever invites us to a hundred rooms also says who is in them.
+pub(super) const MAX_ALL_OCCUPANTS: usize = 100_000;
+/// How many a room has room for whatever others have.
+pub(super) const OWN_SHARE: usize = 64;
 /// How long a nickname may be, in bytes (RFC 7622, section 3.4).
 const MAX_NICK: usize = 1_023;
 /// How long an occupant's id may be to be kept, in bytes (XEP-0421, section 3.1).
@@ -111,11 +115,12 @@ impl Session {
             return;
         };
         let ourselves = muc.status.contains(&OURSELVES);
-        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
-        if room.occupants.len() >= MAX_OCCUPANTS && !ourselves && !room.occupants.contains_key(nick.as_str()) {
+        let Some(room) = self.rooms.shown.get(jid) else { return };
+        if !ourselves && !room.occupants.contains_key(nick.as_str()) && !self.has_room_for_occupant(room) {
             self.ignored += 1;
             return;
         }
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         let occupant = Arc::new(Occupant {
             room: jid.clone(),
             nick: nick.to_string(),
@@ -154,6 +159,12 @@ impl Session {
             Some(before) if before != occupant => self.fire_occupant("occupantChanged", occupant, turn),
             Some(_) => {}
         }
+    }
+
+    fn has_room_for_occupant(&self, room: &Room) -> bool {
+        let here = room.occupants.len();
+        let everywhere = || self.rooms.shown.values().map(|room| room.occupants.len()).sum::<usize>();
+        here < OWN_SHARE || (here < MAX_OCCUPANTS && everywhere() < MAX_ALL_OCCUPANTS)
     }
 
     fn occupant_gone(&mut self, jid: &BareJid, stage: Stage, presence: &Presence, turn: &mut Turn<'_>) {

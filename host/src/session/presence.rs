@@ -89,7 +89,8 @@ impl Session {
     }
 
     pub(super) fn update_presence(&mut self, jid: &BareJid, turn: &mut Turn<'_>, update: impl FnOnce(&mut Contact)) {
-        let Some(before) = self.roster.get(jid).map(Arc::clone) else {
+        // Whoever only asks to be let in has not been, and could be a thousand people with many clients each.
+        let Some(before) = self.roster.get(jid).filter(|_| self.roster.has(jid)).map(Arc::clone) else {
             self.ignored += 1;
             return;
         };

@@ -460,13 +460,14 @@ fn what_others_say_is_bounded() {
     }
     assert!(desk.session.snapshot().known.of(&jid(SERVER), desk.now).is_some(), "the server is not pushed out");
     for number in 0..MAX_CLAIMS + 10 {
-        desk.presence(claiming(&format!("c@example.org/{number}"), "x"));
+        desk.presence(claiming(&format!("romeo@example.org/{number}"), "x"));
+        desk.presence(claiming(&format!("s{number}@example.net/x"), "x"));
     }
     let [entities, claims, _, waiters, told] = desk.session.disco.sizes();
     assert!(entities <= MAX_ENTITIES + MAX_SERVICES + 2, "{entities}");
     assert_eq!((claims, waiters, told), (MAX_CLAIMS, 0, MAX_ENTITIES));
     let long = "v".repeat(300);
-    desk.presence(claiming("c@example.org/0", &long));
+    desk.presence(claiming("romeo@example.org/0", &long));
     assert_eq!(desk.session.disco.sizes()[1], MAX_CLAIMS - 1, "a claim of that length is none");
 }
 
@@ -474,7 +475,7 @@ fn what_others_say_is_bounded() {
 fn hashes_are_so_many_too() {
     let mut desk = Desk::connected(Settings::default());
     for number in 0..MAX_VERIFIED + 10 {
-        let (disco, entity) = (features(&[&format!("urn:{number}")]), format!("c@example.org/{number}"));
+        let (disco, entity) = (features(&[&format!("urn:{number}")]), format!("romeo@example.org/{number}"));
         let ver = crate::session::disco::ver(&disco);
         desk.presence(claiming(&entity, &ver));
         drop(desk.discover(&entity));

@@ -42,6 +42,21 @@ fn strangers_cannot_fill_the_roster() {
 }
 
 #[test]
+fn strangers_who_ask_are_not_kept_with_their_clients() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.presence(presence("paris@example.net", PresenceKind::Subscribe));
+    for number in 0..presence::MAX_RESOURCES {
+        let status = Some("x".repeat(1_000));
+        desk.presence(Presence {
+            status,
+            ..presence(&format!("paris@example.net/c{number}"), PresenceKind::Available)
+        });
+    }
+    let paris = &desk.session.snapshot().contacts.unwrap()[&bare("paris@example.net")];
+    assert!(paris.requesting && paris.resources.is_empty(), "{paris:?}");
+}
+
+#[test]
 fn a_roster_is_cut_where_it_is_too_long() {
     let mut desk = Desk::new(Settings::default());
     desk.run(Session::plugins_initialized);
@@ -70,4 +85,30 @@ fn rooms_and_occupants_are_so_many() {
         desk.presence(occupant(&format!("o{number}"), PresenceKind::Available, &[]));
     }
     assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants.len(), occupants::MAX_OCCUPANTS);
+}
+
+#[test]
+fn all_rooms_together_have_so_many_occupants_and_each_room_some() {
+    let mut desk = Desk::connected(Settings::default());
+    let room = |number: usize| format!("r{number}@muc.example.org");
+    let enter = |desk: &mut Desk, number: usize| {
+        let (answer, receiver) = Answer::channel();
+        desk.command(Command::OpenRoom { jid: bare(&room(number)), wish: Box::default(), answer });
+        let from = jid(&format!("{}/bot", room(number)));
+        desk.presence(Presence { from, ..occupant("bot", PresenceKind::Available, &[110]) });
+        drop(receiver);
+    };
+    let full = occupants::MAX_ALL_OCCUPANTS / occupants::MAX_OCCUPANTS;
+    for number in 0..=full {
+        enter(&mut desk, number);
+        for nick in 0..occupants::MAX_OCCUPANTS {
+            let from = jid(&format!("{}/o{nick}", room(number)));
+            desk.presence(Presence { from, ..occupant("o", PresenceKind::Available, &[]) });
+        }
+        desk.forget();
+    }
+    let rooms = desk.session.snapshot().rooms;
+    let counts: Vec<_> = rooms.values().map(|room| room.occupants.len()).collect();
+    assert!(counts[..full].iter().all(|count| *count == occupants::MAX_OCCUPANTS), "{counts:?}");
+    assert_eq!(counts[full], occupants::OWN_SHARE, "{counts:?}");
 }

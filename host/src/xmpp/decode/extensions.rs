@@ -181,7 +181,8 @@ fn read_fallback(payload: &Element, found: &mut Found) {
     }
 }
 
-/// When it was sent (XEP-0203).
+/// When it was sent (XEP-0203). XEP-0082 has four digits for a year, and so nothing before the year 0.
 pub(super) fn stamp(delay: &Element) -> Option<Timestamp> {
-    delay.attr("stamp")?.parse().ok()
+    const YEAR_0: i64 = -62_167_219_200;
+    delay.attr("stamp")?.parse().ok().filter(|at: &Timestamp| at.as_second() >= YEAR_0)
 }

@@ -14,6 +14,9 @@ const DIRECT_INVITE: &str = "jabber:x:conference";
 const MAX_STATUS: usize = 16;
 /// How many values, and how many options, of one field of a form are looked at.
 const MAX_VALUES: usize = 512;
+/// What roles and affiliations there are (XEP-0045, sections 5.1 and 5.2), the one first that stands for what is no such word.
+const ROLES: [&str; 4] = ["none", "visitor", "participant", "moderator"];
+const AFFILIATIONS: [&str; 5] = ["none", "outcast", "member", "admin", "owner"];
 
 /// What a room says of an occupant, in a presence that carries these.
 pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
@@ -22,8 +25,8 @@ pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
     let destroy = child("destroy");
     let attribute = |name: &str| item.and_then(|item| item.attr(name)).map(str::to_owned);
     MucUser {
-        affiliation: attribute("affiliation").unwrap_or_else(|| "none".to_owned()),
-        role: attribute("role").unwrap_or_else(|| "none".to_owned()),
+        affiliation: word(item, "affiliation", &AFFILIATIONS),
+        role: word(item, "role", &ROLES),
         jid: item.and_then(|item| jid_attribute(item, "jid")),
         nick: attribute("nick"),
         reason: item.and_then(reason).or_else(|| destroy.and_then(reason)),
@@ -35,6 +38,12 @@ pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
             .and_then(|id| id.attr("id"))
             .map(str::to_owned),
     }
+}
+
+/// One of these words; occupants are many, and what they are kept with is no place for a room's prose.
+fn word(item: Option<&Element>, name: &str, words: &[&str]) -> String {
+    let said = item.and_then(|item| item.attr(name)).filter(|said| words.contains(said));
+    said.unwrap_or(words[0]).to_owned()
 }
 
 /// The status codes in an `<x/>` of `muc#user`.
@@ -94,7 +103,7 @@ fn affiliated(item: &Element) -> Option<Affiliated> {
     }
     Some(Affiliated {
         jid: bare_jid_attribute(item, "jid")?,
-        affiliation: item.attr("affiliation")?.to_owned(),
+        affiliation: item.attr("affiliation").filter(|said| AFFILIATIONS.contains(said))?.to_owned(),
         nick: item.attr("nick").map(str::to_owned),
         reason: reason(item),
     })
