@@ -9,6 +9,7 @@ use xmpp_parsers::stanza::Stanza;
 use super::decode::decode;
 use super::intake::sieve::Sieve;
 use super::raw::RawStanza;
+use crate::stanza::Incoming;
 
 const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
 const OWN: &str = "me@house/parlor";
@@ -17,10 +18,17 @@ const OWN: &str = "me@house/parlor";
 /// large the pieces are in which it comes. Gives how many stanzas were understood.
 pub fn from_the_server(bytes: &[u8]) -> usize {
     let Some((first, bytes)) = bytes.split_first() else { return 0 };
+    let own: FullJid = OWN.parse().expect("it is one");
+    let told = told(bytes, usize::from(*first) + 1, &own, Timestamp::UNIX_EPOCH);
+    told.into_iter().map(|incoming| drop(format!("{incoming:?}"))).count()
+}
+
+/// What the session is told of bytes that came in pieces of this size.
+pub(crate) fn told(bytes: &[u8], piece: usize, own: &FullJid, now: Timestamp) -> Vec<Incoming> {
     let (mut sieve, mut out) = (Sieve::default(), Vec::new());
     let header = sieve.push(HEADER.as_bytes(), &mut out);
     debug_assert!(header.is_ok(), "the header is within the limits");
-    for piece in bytes.chunks(usize::from(*first) + 1) {
+    for piece in bytes.chunks(piece) {
         if sieve.push(piece, &mut out).is_err() {
             break;
         }
@@ -29,11 +37,9 @@ pub fn from_the_server(bytes: &[u8]) -> usize {
     // What was mended or replaced is longer by a fixed amount at most, and no stanza is shorter than four bytes.
     assert!(out.len() <= HEADER.len() + bytes.len() * 256 + 4096, "{} bytes became {}", bytes.len(), out.len());
     out.extend_from_slice(b"</stream:stream>");
-    let Ok(stream) = Element::from_reader(out.as_slice()) else { return 0 };
-    let own: FullJid = OWN.parse().expect("it is one");
+    let Ok(stream) = Element::from_reader(out.as_slice()) else { return Vec::new() };
     let stanzas = stream.children().filter_map(|child| Stanza::try_from(child.clone()).ok());
-    let told = stanzas.map(|stanza| decode(stanza, &own, Timestamp::UNIX_EPOCH));
-    told.map(|incoming| drop(format!("{incoming:?}"))).count()
+    stanzas.map(|stanza| decode(stanza, own, now)).collect()
 }
 
 /// What a plugin may hand to `api.send` and `api.send-iq`. Whatever is taken is one stanza when it is written out, which

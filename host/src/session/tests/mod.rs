@@ -1,6 +1,7 @@
 //! The session through its public functions: what comes in, what follows.
 
 mod again;
+mod answers;
 mod archive;
 mod cards;
 mod chats;
@@ -216,6 +217,15 @@ impl Desk {
 
     fn hear(&mut self, incoming: Incoming) {
         self.run(|session, now, effects| session.incoming(incoming, now, effects));
+    }
+
+    /// Stanzas as they come over the wire.
+    fn hear_xml(&mut self, xml: &str) {
+        let own = FullJid::new("bot@example.org/house").unwrap();
+        let told = crate::xmpp::fuzz::told(xml.as_bytes(), xml.len().max(1), &own, self.now);
+        for incoming in told {
+            self.hear(incoming);
+        }
     }
 
     fn presence(&mut self, presence: Presence) {
