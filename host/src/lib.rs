@@ -11,6 +11,8 @@ pub mod control;
 mod document;
 pub mod error;
 pub mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod harmless;
 pub mod host;
 mod nearest;

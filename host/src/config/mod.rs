@@ -80,8 +80,12 @@ impl Default for Overrides {
 impl Config {
     /// Reads a configuration file. Paths in it are relative to its folder; those of flags and environment are not.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
-        let text = read(path)?;
-        let document = Document::parse(path, &text)?;
+        Self::parse(path, &read(path)?, overrides)
+    }
+
+    /// What the text of the file at this path says.
+    pub(crate) fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let document = Document::parse(path, text)?;
         let top = document.top();
         top.allow_only(&["account", "data", "log", "plugins", "settings"])?;
 

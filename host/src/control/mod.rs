@@ -23,6 +23,19 @@ mod show;
 pub mod socket;
 pub mod views;
 
+/// Whether bytes are a request, for who tries all kinds of them; else why not.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn reads(mut bytes: &[u8]) -> Result<(), String> {
+    use futures_util::FutureExt as _;
+    // Bytes that are there already are waited for by nobody.
+    let request = http::read(&mut bytes).now_or_never().expect("it waits for nothing but the bytes");
+    match request {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err("it ends too early".to_owned()),
+        Err(refusal) => Err(refusal.error),
+    }
+}
+
 /// The number of the protocol. It changes when a client that knows the one before would misunderstand.
 pub const PROTOCOL: u32 = 1;
 

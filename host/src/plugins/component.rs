@@ -435,3 +435,5 @@ fn guest(types: &Types, exports: &[&str]) -> Result<(), ComponentError> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::seeds;

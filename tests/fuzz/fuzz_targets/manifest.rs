@@ -1,0 +1,6 @@
+//! What an author declares.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &str| {
+    let _ = parlor::fuzz::a_manifest(input);
+});
