@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::CallError;
 use crate::stanza::{
-    ArchivePreferences, ArchiveQuery, Bookmark, Caps, Cursor, Field, Hint, History, Identity, Incoming, Invitation,
-    Reactions, ReplyTo, RoomJoin,
+    ArchivePreferences, ArchiveQuery, Body, Bookmark, Caps, Cursor, Field, FormField, Hint, History, Identity,
+    Incoming, Invitation, Reactions, ReplyTo, RoomJoin, RosterItem,
 };
 use crate::xmpp::RawStanza;
 use crate::xmpp::decode::decode;
@@ -312,6 +312,112 @@ proptest! {
         let extensions = draft.extensions.filter(|extensions| **extensions != Extensions::default());
         prop_assert_eq!((read.body, read.subject, read.thread), (draft.body, draft.subject, draft.thread));
         prop_assert_eq!(read.extensions, extensions);
+    }
+}
+
+/// What is asked as somebody else reads it: through text, since that is where things get lost.
+fn asked_as_read(ask: Ask) -> Element {
+    let iq: Element = asked(ask).parse().unwrap();
+    iq.children().next().unwrap().clone()
+}
+
+/// The answer to it, as this account understands it.
+fn answered(payload: &str) -> Body {
+    let iq = format!("<iq xmlns='jabber:client' type='result' id='1' from='a@b'>{payload}</iq>");
+    let stanza = Stanza::try_from(iq.parse::<Element>().unwrap()).unwrap();
+    match decode(stanza, &"me@house/here".parse().unwrap(), Timestamp::UNIX_EPOCH) {
+        Incoming::Answer(answer) => answer.outcome.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn texts(most: usize) -> impl Strategy<Value = Vec<String>> {
+    prop::collection::vec(text(), 0..most)
+}
+
+proptest! {
+    /// XEP-0004 both ways: a form that is submitted has the fields that were filled in.
+    #[test]
+    fn a_form_that_is_submitted_has_these_fields(
+        fields in prop::collection::vec((text().prop_filter("is its own", |var| var != "FORM_TYPE"), texts(4)), 1..6),
+    ) {
+        let query = asked_as_read(Ask::ConfigureRoom { fields: fields.clone() });
+        let form = query.get_child("x", ns::DATA_FORMS).unwrap();
+        prop_assert_eq!(form.attr("type"), Some("submit"));
+        let read: Vec<(String, Vec<String>)> = form
+            .children()
+            .map(|field| (field.attr("var").unwrap().to_owned(), field.children().map(Element::text).collect()))
+            .collect();
+        let (kind, read) = read.split_first().unwrap();
+        prop_assert_eq!(kind.0.as_str(), "FORM_TYPE");
+        prop_assert_eq!(read, fields);
+    }
+
+    /// And one that is to be filled in is read as it was meant, whatever kinds of fields there are.
+    #[test]
+    fn a_form_to_fill_in_is_read_with_its_fields(
+        fields in prop::collection::vec((text(), prop::option::of(text()), texts(4), texts(4)), 0..6),
+    ) {
+        let value = |value: &String| Element::builder("value", ns::DATA_FORMS).append(value.as_str()).build();
+        let option = |one: &String| Element::builder("option", ns::DATA_FORMS).append(value(one)).build();
+        let form = |kind: &'static str| {
+            let fields = fields.iter().map(|(var, kind, values, options)| {
+                Element::builder("field", ns::DATA_FORMS)
+                    .attr(name("var"), var.as_str())
+                    .attr(name("type"), kind.as_deref())
+                    .append_all(values.iter().map(value))
+                    .append_all(options.iter().map(option))
+                    .build()
+            });
+            Element::builder("x", ns::DATA_FORMS).attr(name("type"), kind).append_all(fields).build()
+        };
+        let query = |namespace: &'static str, form| String::from(&Element::builder("query", namespace).append(form).build());
+        let expected: Vec<FormField> = fields
+            .iter()
+            .filter(|(_, kind, ..)| kind.as_deref() != Some("fixed"))
+            .map(|(var, kind, values, options)| FormField {
+                var: var.clone(),
+                kind: kind.clone().unwrap_or_else(|| "text-single".to_owned()),
+                values: values.clone(),
+                options: options.clone(),
+            })
+            .collect();
+        prop_assert_eq!(answered(&query(MUC_OWNER, form("form"))), Body::RoomForm(expected));
+        let Body::Disco(disco) = answered(&query(ns::DISCO_INFO, form("result"))) else { panic!("no disco") };
+        let expected: Vec<Field> = fields
+            .iter()
+            .map(|(var, kind, values, _)| Field { var: var.clone(), kind: kind.clone(), values: values.clone() })
+            .collect();
+        prop_assert_eq!(&disco.forms[0].fields, &expected);
+    }
+
+    #[test]
+    fn a_bookmark_is_read_as_it_was_put_down(
+        called in prop::option::of(text()),
+        autojoin: bool,
+        nick in prop::option::of(text()),
+        password in prop::option::of(text()),
+    ) {
+        let room = "room@muc.example.org".parse().unwrap();
+        let bookmark = Bookmark { room, name: called, autojoin, nick, password, extensions: None };
+        let pubsub = asked_as_read(Ask::PublishBookmark(Box::new(bookmark.clone())));
+        let item = pubsub.get_child("publish", ns::PUBSUB).unwrap().children().next().unwrap();
+        let items = Element::builder("items", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2).append(item.clone());
+        let pubsub = Element::builder("pubsub", ns::PUBSUB).append(items).build();
+        prop_assert_eq!(answered(&String::from(&pubsub)), Body::Bookmarks(vec![bookmark]));
+    }
+
+    #[test]
+    fn a_contact_is_read_as_it_was_put_in(name in prop::option::of(text()), groups in prop::collection::btree_set(text(), 0..5)) {
+        let item = RosterItem {
+            jid: "juliet@example.org".parse().unwrap(),
+            name,
+            subscription: "none".to_owned(),
+            ask: false,
+            groups: groups.into_iter().collect(),
+        };
+        let query = asked_as_read(Ask::SetRoster(item.clone()));
+        prop_assert_eq!(answered(&String::from(&query)), Body::Roster { version: None, items: vec![item] });
     }
 }
 
