@@ -157,7 +157,7 @@ impl CardChange {
 
 impl From<BadPicture> for CallError {
     fn from(why: BadPicture) -> Self {
-        Self::invalid("image", why.to_string())
+        Self::invalid("data.image", why.to_string())
     }
 }
 

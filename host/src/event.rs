@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::session::{Chat, Contact, Occupant, Room, Status};
 use crate::stanza::{Invite, Message};
+use crate::xmpp::is_one_line;
 
 /// An event's name: one of the host's (the table in `permissions/`), or a plugin's own.
 pub type EventName = Arc<str>;
@@ -16,7 +17,7 @@ const LONGEST_NAME: usize = 128;
 
 /// Whether this may name an event or a promise; else what such a name is.
 pub fn check_name(name: &str) -> Result<(), String> {
-    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+    if name.is_empty() || name.len() > LONGEST_NAME || !is_one_line(name) {
         return Err(format!("a name has 1 to {LONGEST_NAME} bytes and no control characters"));
     }
     Ok(())

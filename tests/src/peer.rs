@@ -40,7 +40,11 @@ pub struct Peer {
     tls: TlsAcceptor,
     port: u16,
     archive: Option<Arc<Mutex<archive::Script>>>,
+    said: Option<Said>,
 }
+
+/// Every stanza that clients have sent, in order.
+pub type Said = Arc<Mutex<Vec<String>>>;
 
 impl Peer {
     /// Listens on a free port of the loopback interface.
@@ -51,13 +55,20 @@ impl Peer {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der.clone()], certificate.key())
             .context("the certificate and its key do not work")?;
-        Ok(Self { listener, tls: TlsAcceptor::from(Arc::new(tls)), port, archive: None })
+        Ok(Self { listener, tls: TlsAcceptor::from(Arc::new(tls)), port, archive: None, said: None })
     }
 
     /// With an archive of messages, for the account and for rooms of the domain `rooms.localhost`.
     #[must_use]
     pub fn with_archive(mut self, script: archive::Script) -> Self {
         self.archive = Some(Arc::new(Mutex::new(script)));
+        self
+    }
+
+    /// Keeps what clients send where it can be read.
+    #[must_use]
+    pub fn keeping(mut self, said: Said) -> Self {
+        self.said = Some(said);
         self
     }
 
@@ -88,7 +99,7 @@ impl Peer {
         let features = StreamFeatures { bind: Some(BindFeature { required: true }), ..StreamFeatures::default() };
         let stream = stream.send_header(header("2")).await?.send_features(&features).await?;
         let jid = FullJid::new(&format!("bot@{DOMAIN}/parlor")).expect("an address");
-        let mut session = Session { stream, jid, archive: self.archive.clone() };
+        let mut session = Session { stream, jid, archive: self.archive.clone(), said: self.said.clone() };
         session.until_available().await?;
         Ok(session)
     }
@@ -99,6 +110,7 @@ pub struct Session {
     stream: XmppStream<BufStream<TlsStream<TcpStream>>>,
     jid: FullJid,
     archive: Option<Arc<Mutex<archive::Script>>>,
+    said: Option<Said>,
 }
 
 impl Session {
@@ -124,7 +136,16 @@ impl Session {
     /// The next stanza of the client that is not a question; questions are answered on the way.
     pub async fn next(&mut self) -> Result<Stanza> {
         loop {
-            match next(&mut self.stream).await? {
+            let element = next(&mut self.stream).await?;
+            let element = match (&self.said, element) {
+                (Some(said), XmppStreamElement::Stanza(stanza)) => {
+                    let element = Element::from(stanza);
+                    said.lock().expect("nobody panics while it is locked").push(String::from(&element));
+                    XmppStreamElement::Stanza(Stanza::try_from(element)?)
+                }
+                (_, element) => element,
+            };
+            match element {
                 XmppStreamElement::Stanza(Stanza::Iq(
                     Iq::Get { to, id, payload, .. } | Iq::Set { to, id, payload, .. },
                 )) => {

@@ -59,8 +59,8 @@ async fn a_stanza_goes_out_as_one_stanza_from_this_account() {
         friend.wait_body(&house.account().jid, "a < b", SOON).await.unwrap();
     }
     for (stanza, argument) in [
-        (format!("<message to='{to}' from='admin@localhost'/>"), "from"),
-        (format!("<message to='{to}' from='{}/other'/>", house.account().jid), "from"),
+        (format!("<message to='{to}' from='admin@localhost'/>"), "stanza"),
+        (format!("<message to='{to}' from='{}/other'/>", house.account().jid), "stanza"),
         (format!("<message to='{to}'/><message to='{to}'/>"), "stanza"),
         ("</stream:stream>".to_owned(), "stanza"),
         ("<message".to_owned(), "stanza"),

@@ -219,10 +219,11 @@ async fn bad_arguments_are_named() {
     ];
     for call in ["archive.query", "archive.query-all"] {
         for (argument, value) in &bad {
-            house.call(FULL, call, json!({ *argument: value })).await.invalid(argument);
+            let answer = house.call(FULL, call, json!({ *argument: value })).await;
+            answer.invalid(&format!("options.{argument}"));
         }
-        house.call(FULL, call, json!({ "before": "a", "after": "b" })).await.invalid("after");
-        house.call(FULL, call, json!({ "before": "a", "index": 1 })).await.invalid("index");
+        house.call(FULL, call, json!({ "before": "a", "after": "b" })).await.invalid("options.after");
+        house.call(FULL, call, json!({ "before": "a", "index": 1 })).await.invalid("options.index");
         house.call(FULL, call, json!({})).await.fails("offline");
     }
 }

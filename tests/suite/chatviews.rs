@@ -94,7 +94,10 @@ async fn attributes_are_kept_while_a_chat_is_open() {
     }
     let long = "x".repeat(1 << 20);
     for raw in ["", "{", "nonsense", &format!("\"{long}\"")] {
-        house.call(FULL, "chats.set-attribute", json!({ "jid": jid, "name": "m", "raw": raw })).await.invalid("value");
+        house
+            .call(FULL, "chats.set-attribute", json!({ "jid": jid, "name": "m", "value": { "$raw": raw } }))
+            .await
+            .invalid("value");
     }
     house.call(FULL, "chats.set-attribute", json!({ "jid": long, "name": "m", "value": 1 })).await.invalid("jid");
     house.call(FULL, "chats.get-attribute", json!({ "jid": "@@", "name": "m" })).await.invalid("jid");

@@ -16,8 +16,8 @@ use parlor::session::Command;
 use parlor_tests::client::Client;
 use parlor_tests::conformance::record::{self, Note};
 use parlor_tests::host::{Home, Server};
-use parlor_tests::peer::Peer;
 use parlor_tests::peer::archive::Script;
+use parlor_tests::peer::{Peer, Said};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::server::{Account, DOMAIN, Software, XmppServer};
 use parlor_tests::{certificate::Certificate, folder::Folder, plugins};
@@ -110,11 +110,13 @@ pub(crate) struct Plan {
 struct ScriptedServer {
     task: JoinHandle<()>,
     cut: Arc<Notify>,
+    said: Said,
 }
 
 impl ScriptedServer {
     fn start(peer: Peer) -> Self {
-        let cut = Arc::<Notify>::default();
+        let (cut, said) = (Arc::<Notify>::default(), Said::default());
+        let peer = peer.keeping(Arc::clone(&said));
         let is_cut = Arc::clone(&cut);
         let task = tokio::spawn(async move {
             loop {
@@ -126,7 +128,7 @@ impl ScriptedServer {
                 }
             }
         });
-        Self { task, cut }
+        Self { task, cut, said }
     }
 }
 
@@ -313,6 +315,16 @@ impl House {
     /// Cuts the connection to a scripted server.
     pub(crate) fn cut(&self) {
         self.peer.as_ref().unwrap().cut.notify_one();
+    }
+
+    /// Every stanza that the first account has sent to a scripted server.
+    pub(crate) async fn said(&self) -> Vec<String> {
+        // What it answers comes after all that was sent before.
+        let ping = "<iq type='get' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
+        self.call(FULL, "api.send-iq", json!({ "iq": ping })).await.ok();
+        let mut said = self.peer.as_ref().unwrap().said.lock().unwrap().clone();
+        assert!(said.pop().is_some_and(|last| last.contains("urn:xmpp:ping")));
+        said
     }
 
     /// The ears on its first account.

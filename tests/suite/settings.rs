@@ -28,7 +28,7 @@ async fn set_wins_over_the_owner_the_owner_over_update_and_update_over_the_defau
 async fn several_are_set_or_none() {
     let house = Plan::offline().caller(BARE, |entry| entry).start().await;
     let set = |values: Value| house.call(BARE, "settings.set-many", json!({ "values": values }));
-    set(json!([["one", 1], ["greeting", 2]])).await.invalid("value");
+    set(json!([["one", 1], ["greeting", 2]])).await.invalid("values");
     house.call(BARE, "settings.get", json!({ "key": "one" })).await.is(Value::Null);
     set(json!([["one", 1], ["greeting", "two"]])).await.ok();
     house.call(BARE, "settings.get", json!({ "key": "one" })).await.is(json!({ "value": 1 }));
@@ -185,7 +185,7 @@ async fn a_new_default_gives_way_to_what_the_operator_wrote() {
     house.call(FULL, "settings.update", update).await.ok();
     house.call(FULL, "settings.get", json!({ "key": "nickname" })).await.is(json!({ "value": "Given" }));
     house.call(FULL, "settings.get", json!({ "key": "csi_waiting_time" })).await.is(json!({ "value": 60 }));
-    house.call(FULL, "settings.update", json!({ "values": [["priority", "x"]] })).await.invalid("value");
+    house.call(FULL, "settings.update", json!({ "values": [["priority", "x"]] })).await.invalid("values");
     refused_for_good(house.call(FULL, "settings.update", json!({ "values": [["debug", true]] })).await, "debug");
     refused_for_good(house.call(FULL, "settings.update", json!({ "values": [["feed_url", "x"]] })).await, "feed_url");
 }

@@ -137,12 +137,12 @@ async fn a_plugin_logs_in_with_a_password_of_its_own() {
     let jid = house.account().jid.to_string();
     let with = |jid: &str, password: &str| json!({ "jid": jid, "password": password });
     for (jid, password, argument) in [
-        ("romeo@localhost", "x", "jid"),
-        ("", "x", "jid"),
-        ("@", "x", "jid"),
-        (&jid, "", "password"),
-        (&jid, "a\0b", "password"),
-        (&jid, &"x".repeat(1 << 18), "password"),
+        ("romeo@localhost", "x", "credentials.jid"),
+        ("", "x", "credentials.jid"),
+        ("@", "x", "credentials.jid"),
+        (&jid, "", "credentials.password"),
+        (&jid, "a\0b", "credentials.password"),
+        (&jid, &"x".repeat(1 << 18), "credentials.password"),
     ] {
         house.call(FULL, "user.login", with(jid, password)).await.invalid(argument);
     }

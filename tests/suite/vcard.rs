@@ -123,19 +123,19 @@ async fn cards_are_nobodys_without_the_grant_and_bad_input_names_the_argument() 
     for jid in ["", "@", "a b@c", &long] {
         house.call(FULL, "vcard.get", json!({ "jid": jid })).await.invalid("jid");
         house.call(FULL, "vcard.update", json!({ "jid": jid })).await.invalid("jid");
-        house.call(FULL, "vcard.set", json!({ "jid": jid, "fn": "x" })).await.invalid("jid");
+        house.call(FULL, "vcard.set", json!({ "jid": jid, "fn": "x" })).await.invalid("data.jid");
     }
-    house.call(FULL, "vcard.set", json!({ "jid": "juliet@localhost", "fn": "x" })).await.invalid("jid");
+    house.call(FULL, "vcard.set", json!({ "jid": "juliet@localhost", "fn": "x" })).await.invalid("data.jid");
     for field in ["fn", "nickname", "url", "role", "email", "image-type"] {
         for bad in [&long[..5_000], "a\u{1}b"] {
-            house.call(FULL, "vcard.set", json!({ field: bad })).await.invalid(field);
+            house.call(FULL, "vcard.set", json!({ field: bad })).await.invalid(&format!("data.{field}"));
         }
     }
     for bad in ["no picture!", &"A".repeat(200_000), &long] {
-        house.call(FULL, "vcard.set", json!({ "image": bad })).await.invalid("image");
+        house.call(FULL, "vcard.set", json!({ "image": bad })).await.invalid("data.image");
     }
     house.call(FULL, "vcard.set", json!({})).await.invalid("data");
-    house.call(FULL, "vcard.set", json!({ "image-type": "image/png" })).await.invalid("image-type");
+    house.call(FULL, "vcard.set", json!({ "image-type": "image/png" })).await.invalid("data.image-type");
     let error = house.call(FULL, "vcard.get", json!({ "jid": "nobody@elsewhere.invalid" })).await.fails("stanza");
     assert!(error["condition"].is_string(), "{error}");
     let house = Plan::offline().caller(FULL, granted).caller(NARROW, |new| new).start().await;

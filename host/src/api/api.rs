@@ -1,5 +1,8 @@
 //! `api`: events of a plugin's own, raw stanzas, waiting for promises.
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, may_hear, pace, types};
@@ -14,6 +17,57 @@ use crate::xmpp::RawStanza;
 
 /// The longest JSON that an event of a plugin's can carry.
 const MAX_JSON: usize = 256 << 10;
+
+/// JSON that everybody can read who listens: no unpaired surrogates, and not too deep. Nothing of it is kept.
+struct Readable;
+
+impl<'de> Deserialize<'de> for Readable {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Readable {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
+        while fields.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
 
 impl Host for Context {}
 
@@ -52,7 +106,7 @@ async fn emit<T: Send + 'static>(
         None => Payload::None,
         Some(json) => {
             super::text("payload", &json, MAX_JSON)?;
-            serde_json::from_str::<serde::de::IgnoredAny>(&json)
+            serde_json::from_str::<Readable>(&json)
                 .map_err(|error| CallError::invalid("payload", format!("not JSON: {error}")))?;
             Payload::Json(json)
         }

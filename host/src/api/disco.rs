@@ -14,6 +14,7 @@ use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::Command;
 use crate::stanza::{Disco, Identity};
+use crate::xmpp::is_one_line;
 
 /// The longest feature, category or kind that is looked for.
 const LONGEST: usize = 1_024;
@@ -120,10 +121,10 @@ fn looked_for(argument: &str, name: &str) -> Result<(), CallError> {
     if text(argument, name, LONGEST)?.is_empty() {
         return Err(CallError::invalid(argument, "is empty"));
     }
-    match name.chars().find(|c| c.is_control()) {
-        Some(c) => Err(CallError::invalid(argument, format!("contains {c:?}, which nothing is called"))),
-        None => Ok(()),
+    if !is_one_line(name) {
+        return Err(CallError::invalid(argument, "contains a control character, and nothing is called by one"));
     }
+    Ok(())
 }
 
 /// What an entity says of itself: from the snapshot where it is known, which costs no stanza and no hop.

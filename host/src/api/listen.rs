@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{answer, bare_jid, jid, may_hear, text, types};
+use super::{answer, bare_jid, jid, may_hear, types, words};
 use crate::bindings::parlor::plugin::listen::{Event, Filter as WitFilter, Host};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
@@ -64,7 +64,7 @@ fn parse_filter(filter: WitFilter) -> Result<Filter, CallError> {
         kind,
         prefix: filter
             .prefix
-            .map(|prefix| text("filter.prefix", &prefix, MAX_PREFIX).map(str::to_owned))
+            .map(|prefix| words("filter.prefix", &prefix, MAX_PREFIX).map(str::to_owned))
             .transpose()?,
         own: filter.own,
         delayed: filter.delayed,

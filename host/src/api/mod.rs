@@ -29,12 +29,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use jid::{BareJid, Jid};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use wasmtime::component::Accessor;
 
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
 use crate::permissions::table;
 use crate::plugins::{Bucket, Grouping, Instance, OpenCall};
+use crate::xmpp::is_sendable;
 
 /// The instance that calls, with the call counted as open.
 fn caller<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<(Arc<Instance>, OpenCall), CallError> {
@@ -78,6 +82,24 @@ fn bare_jid(argument: &str, text: &str) -> Result<BareJid, CallError> {
     jid(argument, text).map(|jid| jid.to_bare())
 }
 
+/// A point in time as ISO 8601 writes it; without an offset it is UTC.
+fn time(argument: &str, written: &str) -> Result<Timestamp, CallError> {
+    /// The longest, in bytes.
+    const LONGEST: usize = 64;
+    const EXPECTED: &str = "write it as ISO 8601 does, such as 2026-11-20T06:24:00Z";
+    let written = text(argument, written, LONGEST)?;
+    let time = written.parse::<Timestamp>().or_else(|error| {
+        // A date alone is the day's beginning.
+        written.parse::<DateTime>().and_then(|local| TimeZone::UTC.to_timestamp(local)).map_err(|_| error)
+    });
+    let time = time.map_err(|error| CallError::invalid(argument, format!("{error}; {EXPECTED}")))?;
+    // XEP-0082 has four digits for a year, and no sign.
+    if time.strftime("%Y").to_string().starts_with('-') {
+        return Err(CallError::invalid(argument, format!("is before the year 0; {EXPECTED}")));
+    }
+    Ok(time)
+}
+
 /// A list of a plugin's, of a length that the host is willing to work through.
 fn bounded<'a, T>(argument: &str, list: &'a [T]) -> Result<&'a [T], CallError> {
     const LONGEST: usize = 1_000;
@@ -93,6 +115,23 @@ fn text<'a>(argument: &str, text: &'a str, longest: usize) -> Result<&'a str, Ca
         return Err(CallError::invalid(argument, format!("longer than {longest} bytes")));
     }
     Ok(text)
+}
+
+/// A text that a stanza can carry as it is.
+fn words<'a>(argument: &str, words: &'a str, longest: usize) -> Result<&'a str, CallError> {
+    text(argument, words, longest)?;
+    if !is_sendable(words) {
+        return Err(CallError::invalid(argument, "contains a control character, or what XML cannot carry"));
+    }
+    Ok(words)
+}
+
+/// The same error of a call that has another name for the argument.
+fn renamed(error: CallError, argument: &str) -> CallError {
+    match error {
+        CallError::Invalid { reason, .. } => CallError::invalid(argument, reason),
+        other => other,
+    }
 }
 
 /// Waits until the plugin may send another stanza.
@@ -138,6 +177,30 @@ mod tests {
             prop_assert_eq!(&bare, &read.to_bare());
             prop_assert_eq!(bare_jid("jid", &format!("{bare}/elsewhere")).unwrap(), bare);
             prop_assert_eq!(read.resource().is_some(), text.contains('/'));
+        }
+    }
+
+    proptest! {
+        /// RFC 7622, sections 3.2 to 3.4: capitals count in resources alone.
+        #[test]
+        fn addresses_are_the_same_whatever_the_capitals_but_for_resources(
+            node in "[a-zäéß0-9._-]{1,9}",
+            domain in "[a-z0-9]{1,9}(\\.[a-z]{2,5})?",
+            resource in "[a-z]{1,9}",
+        ) {
+            let read = |text: String| jid("jid", &text).unwrap();
+            let one = read(format!("{node}@{domain}/{resource}"));
+            let capital: String = node.chars().map(|c| if c == 'ß' { c } else { c.to_uppercase().next().unwrap() }).collect();
+            prop_assert_eq!(&read(format!("{capital}@{}/{resource}", domain.to_uppercase())), &one);
+            prop_assert_ne!(&read(format!("{node}@{domain}/{}", resource.to_uppercase())), &one);
+            prop_assert_eq!(read(format!("{node}@{domain}")), Jid::from(one.to_bare()));
+        }
+
+        /// A point in time that the house writes is one that it takes.
+        #[test]
+        fn stamps_that_are_given_are_taken(at in -62_135_596_800_000_i64..253_402_207_200_000) {
+            let at = Timestamp::from_millisecond(at).unwrap();
+            prop_assert_eq!(time("start", &types::date_time(at)), Ok(at));
         }
     }
 

@@ -3,7 +3,7 @@
 use wasmtime::component::Accessor;
 
 use super::api::name;
-use super::{answer, bounded, caller, text};
+use super::{answer, bounded, caller, renamed, words};
 use crate::bindings::parlor::plugin::promises::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
@@ -34,7 +34,8 @@ async fn add<T: Send + 'static>(
     let (instance, _open) = caller(accessor)?;
     let names = bounded(argument, names)?.iter().map(|text| name(argument, text)).collect::<Result<_, _>>()?;
     let (by, most) = (instance.id, instance.limits.promises as usize);
-    instance.account.ask(|answer| Command::AddPromises { by, names, most, answer }).await
+    let added = instance.account.ask(|answer| Command::AddPromises { by, names, most, answer }).await;
+    added.map_err(|error| renamed(error, argument))
 }
 
 async fn reject<T: Send + 'static>(
@@ -45,7 +46,7 @@ async fn reject<T: Send + 'static>(
     const MAX_REASON: usize = 4 << 10;
     let (instance, _open) = caller(accessor)?;
     let name = name("name", promise)?;
-    let reason = text("reason", reason, MAX_REASON)?.to_owned();
+    let reason = words("reason", reason, MAX_REASON)?.to_owned();
     let by = instance.id;
     instance.account.ask(|answer| Command::RejectPromise { by, name, reason, answer }).await
 }

@@ -10,7 +10,7 @@ use wasmtime::component::Accessor;
 
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
 use super::types::draft;
-use super::{answer, bare_jid, bounded, caller, jid as full_jid, pace};
+use super::{answer, bare_jid, bounded, caller, jid as full_jid, pace, words};
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
     Invitation,
@@ -134,7 +134,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
     async fn set_subject(accessor: &Accessor<T, Self>, jid: String, subject: String) -> Result<(), Error> {
         let room = Caller::new(accessor, &jid)?;
-        arguments::words("subject", &subject, MAX_SUBJECT)?;
+        words("subject", &subject, MAX_SUBJECT)?;
         answer(room.moderate(|answer| RoomDeed::Subject(subject, answer)).await)
     }
 

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wasmtime::component::Accessor;
 
-use super::{answer, bounded, caller};
+use super::{answer, bounded, caller, renamed};
 use crate::bindings::parlor::plugin::settings::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::config::Settings;
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
-use crate::plugins::{Context, Grouping, Instance, Layer};
+use crate::plugins::{Context, Grouping, Instance, Layer, OwnSettings};
 use crate::session::{Command, Wins};
 
 impl Host for Context {
@@ -37,6 +37,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 type Values = BTreeMap<String, Value>;
 
 fn get(instance: &Instance, key: &str) -> Result<Option<String>, CallError> {
+    OwnSettings::check_key(key)?;
     if let Some(own) = instance.settings.get(key, || instance.written(key)) {
         return Ok(Some(own.to_string()));
     }
@@ -61,7 +62,18 @@ async fn change<T: Send + 'static>(
     layer: Layer,
 ) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor)?;
-    let (own, host) = divide(&instance, parse(argument, values)?)?;
+    let changed = change_all(&instance, argument, values, layer).await;
+    // Of several it is the list that is wrong.
+    changed.map_err(|error| if argument == "value" { error } else { renamed(error, argument) })
+}
+
+async fn change_all(
+    instance: &Instance,
+    argument: &str,
+    values: &[(String, String)],
+    layer: Layer,
+) -> Result<(), CallError> {
+    let (own, host) = divide(instance, parse(argument, values)?)?;
     instance.settings.check(layer, &own)?;
     if !host.is_empty() {
         let wins = match layer {
@@ -111,6 +123,7 @@ fn parse(argument: &str, values: &[(String, String)]) -> Result<Values, CallErro
     bounded(argument, values)?
         .iter()
         .map(|(key, json)| {
+            OwnSettings::check_key(key)?;
             let value = serde_json::from_str(json)
                 .map_err(|error| CallError::invalid(argument, format!("{key}: not JSON: {error}")))?;
             Ok((key.clone(), value))

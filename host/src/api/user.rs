@@ -62,12 +62,15 @@ async fn login<T: Send + 'static>(
     let credentials = match credentials {
         None => None,
         Some((text, password)) => {
-            let jid = jid("jid", &text)?;
+            let jid = jid("credentials.jid", &text)?;
             if jid.to_bare() != account.own {
-                return Err(CallError::invalid("jid", format!("is not this account's, which is {}", account.own)));
+                return Err(CallError::invalid(
+                    "credentials.jid",
+                    format!("is not this account's, which is {}", account.own),
+                ));
             }
             if !password.is_usable() {
-                return Err(CallError::invalid("password", "must have 1 to 1024 bytes, and no NUL"));
+                return Err(CallError::invalid("credentials.password", "must have 1 to 1024 bytes, and no NUL"));
             }
             Some(Credentials { jid, password })
         }

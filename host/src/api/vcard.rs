@@ -6,7 +6,7 @@ use jid::Jid;
 use wasmtime::component::Accessor;
 
 use super::types::date_time;
-use super::{answer, caller, jid, pace};
+use super::{answer, caller, jid, pace, words};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::bindings::parlor::plugin::vcard::{Card as WitCard, CardData, Host, HostWithStore};
 use crate::card::{CardChange, MAX_FIELD, MAX_PICTURE, Picture, PictureChange};
@@ -14,7 +14,6 @@ use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{Command, KnownCard};
-use crate::xmpp::is_sendable;
 
 impl Host for Context {}
 
@@ -78,9 +77,12 @@ async fn update<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str, 
 async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor)?;
     if let Some(text) = &data.jid
-        && jid("jid", text)?.to_bare() != instance.account.own
+        && jid("data.jid", text)?.to_bare() != instance.account.own
     {
-        return Err(CallError::invalid("jid", format!("is not this account's, which is {}", instance.account.own)));
+        return Err(CallError::invalid(
+            "data.jid",
+            format!("is not this account's, which is {}", instance.account.own),
+        ));
     }
     let change = Box::new(change(data)?);
     instance.require(Permission::VcardWrite, Target::None)?;
@@ -96,18 +98,18 @@ fn change(data: CardData) -> Result<CardChange, CallError> {
         Some(image) if image.is_empty() => Some(PictureChange::Remove),
         // White space in it does not count, but is not endless either.
         Some(image) if image.len() > 2 * MAX_PICTURE => {
-            return Err(CallError::invalid("image", format!("has more than {MAX_PICTURE} bytes of base64")));
+            return Err(CallError::invalid("data.image", format!("has more than {MAX_PICTURE} bytes of base64")));
         }
         Some(image) => Some(PictureChange::Set(Picture::read(&image)?)),
     };
     let change = CardChange {
-        full_name: field("fn", fn_)?,
-        nickname: field("nickname", nickname)?,
-        url: field("url", url)?,
-        role: field("role", role)?,
-        email: field("email", email)?,
+        full_name: field("data.fn", fn_)?,
+        nickname: field("data.nickname", nickname)?,
+        url: field("data.url", url)?,
+        role: field("data.role", role)?,
+        email: field("data.email", email)?,
         picture,
-        picture_type: field("image-type", image_type)?,
+        picture_type: field("data.image-type", image_type)?,
     };
     if change.is_empty() {
         return Err(CallError::invalid("data", "names nothing to be changed"));
@@ -116,11 +118,6 @@ fn change(data: CardData) -> Result<CardChange, CallError> {
 }
 
 fn field(argument: &str, text: Option<String>) -> Result<Option<String>, CallError> {
-    match &text {
-        Some(text) if text.len() > MAX_FIELD => {
-            Err(CallError::invalid(argument, format!("longer than {MAX_FIELD} bytes")))
-        }
-        Some(text) if !is_sendable(text) => Err(CallError::invalid(argument, "holds a control character")),
-        Some(_) | None => Ok(text),
-    }
+    text.as_deref().map(|text| words(argument, text, MAX_FIELD)).transpose()?;
+    Ok(text)
 }

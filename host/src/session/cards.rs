@@ -299,7 +299,7 @@ impl Session {
             Err(error) => return self.change_failed(change, error, turn),
         };
         if change.change.needs_picture() && card.picture.is_none() {
-            let error = CallError::invalid("image-type", "there is no image that it could be the type of");
+            let error = CallError::invalid("data.image-type", "there is no image that it could be the type of");
             return self.change_failed(change, error, turn);
         }
         let card = card.changed(&change.change);

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::error::CallError;
 use crate::session::Session;
+use crate::xmpp::is_one_line;
 
 /// How many attributes one chat or room may have.
 const MAX_ATTRIBUTES: usize = 64;
@@ -131,7 +132,7 @@ impl Attribute {
 
     /// Whether this may be an attribute's name.
     pub fn check_name(name: &str) -> Result<(), CallError> {
-        if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        if name.is_empty() || name.len() > MAX_NAME || !is_one_line(name) {
             let reason = format!("a name has 1 to {MAX_NAME} bytes and no control characters");
             return Err(CallError::invalid("name", reason));
         }

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use super::reader::Reads;
 use super::{Job, Store, StoreError, file};
 use crate::plugins::PluginId;
+use crate::xmpp::is_one_line;
 
 /// How long a key may be, in bytes.
 pub const LONGEST_KEY: usize = 512;
@@ -45,7 +46,7 @@ CREATE TABLE IF NOT EXISTS plugin_data_size (
 
 /// Whether a text can be a key.
 pub fn is_key(text: &str) -> bool {
-    !text.is_empty() && text.len() <= LONGEST_KEY && !text.chars().any(char::is_control)
+    !text.is_empty() && text.len() <= LONGEST_KEY && is_one_line(text)
 }
 
 /// Whose data.

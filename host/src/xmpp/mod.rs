@@ -27,7 +27,7 @@ pub use connect::{CertificateFault, ConnectError};
 pub use intake::Lost;
 pub use link::{ClientState, Link, LinkEvent, LogIn};
 pub use password::{PasswordError, Supplied};
-pub use raw::{RawStanza, is_sendable, is_sendable_char};
+pub use raw::{RawStanza, is_one_line, is_sendable, is_sendable_char};
 
 /// Whether what logs under this target sees the stream before or after it is encrypted. Below `info` such libraries write
 /// it out, log-in and messages included.

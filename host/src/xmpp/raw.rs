@@ -210,6 +210,11 @@ pub fn is_sendable_char(character: char) -> bool {
     !is_forbidden(character)
 }
 
+/// Whether XML can carry this text, and it is one line: what names are.
+pub fn is_one_line(text: &str) -> bool {
+    text.chars().all(|character| is_sendable_char(character) && !character.is_control())
+}
+
 /// Characters that XML 1.0 has no place for, and control characters that only confuse who reads.
 pub(super) fn is_forbidden(character: char) -> bool {
     matches!(character, '\u{fffe}' | '\u{ffff}') || (character.is_control() && !matches!(character, '\t' | '\n' | '\r'))
@@ -279,9 +284,9 @@ fn check_shape(xml: &str) -> Result<(), CallError> {
 /// Takes the sender off, if it is the account itself.
 fn check_sender(element: &mut Element, own: &Jid) -> Result<(), CallError> {
     let Some(from) = element.attr("from") else { return Ok(()) };
-    let sender = Jid::new(from).map_err(|error| CallError::invalid("from", format!("not a JID: {error}")))?;
+    let sender = Jid::new(from).map_err(|error| invalid(format!("its from is not a JID: {error}")))?;
     if sender != *own && sender != own.to_bare() {
-        return Err(CallError::invalid("from", format!("this account is {own}; leave it out")));
+        return Err(invalid(format!("its from is somebody else; this account is {own}: leave it out")));
     }
     element.attrs_mut().remove(&rxml::Namespace::NONE, "from");
     Ok(())

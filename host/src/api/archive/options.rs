@@ -1,11 +1,7 @@
 //! What a plugin asks of an archive, parsed once, and what it is told of the page.
 
-use jiff::Timestamp;
-use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
-
 use crate::api::listen::WHOLE_MESSAGES;
-use crate::api::{jid, text};
+use crate::api::{jid, text, time};
 use crate::bindings::parlor::plugin::archive::Options;
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
@@ -15,8 +11,6 @@ use crate::xmpp::is_sendable;
 
 /// The longest archive id, in bytes.
 const MAX_ID: usize = 1_024;
-/// The longest point in time, in bytes.
-const MAX_TIME: usize = 64;
 
 /// A query that may be asked.
 pub(super) struct Request {
@@ -43,9 +37,9 @@ pub(super) enum Size {
 impl Request {
     /// Parses what a plugin asks, and asks the grants.
     pub(super) fn read(instance: &Instance, options: Options) -> Result<Self, CallError> {
-        let with = options.with.as_deref().map(|with| jid("with", with)).transpose()?;
-        let start = options.start.as_deref().map(|start| time("start", start)).transpose()?;
-        let end = options.end.as_deref().map(|end| time("end", end)).transpose()?;
+        let with = options.with.as_deref().map(|with| jid("options.with", with)).transpose()?;
+        let start = options.start.as_deref().map(|start| time("options.start", start)).transpose()?;
+        let end = options.end.as_deref().map(|end| time("options.end", end)).transpose()?;
         let cursor = cursor(&options)?;
         instance.require(Permission::ArchiveRead, with.as_ref().map_or(Target::None, Target::Jid))?;
         if options.xml {
@@ -94,7 +88,7 @@ pub(super) fn turned(rsm: Options, max: u32, before: Option<String>, after: Opti
 }
 
 fn cursor(options: &Options) -> Result<Cursor, CallError> {
-    for (argument, id) in [("before", &options.before), ("after", &options.after)] {
+    for (argument, id) in [("options.before", &options.before), ("options.after", &options.after)] {
         if let Some(id) = id {
             text(argument, id, MAX_ID)?;
             if !is_sendable(id) {
@@ -104,12 +98,12 @@ fn cursor(options: &Options) -> Result<Cursor, CallError> {
     }
     let is_answered = options.first.is_some() || options.last.is_some() || options.complete.is_some();
     match (&options.before, &options.after, options.index) {
-        (Some(_), Some(_), _) => Err(CallError::invalid("after", "give before or after, not both")),
+        (Some(_), Some(_), _) => Err(CallError::invalid("options.after", "give before or after, not both")),
         (Some(_), None, Some(_)) | (None, Some(_), Some(_)) if !is_answered => {
-            Err(CallError::invalid("index", "not together with before or after"))
+            Err(CallError::invalid("options.index", "not together with before or after"))
         }
         (None, Some(after), _) if after.is_empty() => {
-            Err(CallError::invalid("after", "is empty; leave it out to begin with the oldest message"))
+            Err(CallError::invalid("options.after", "is empty; leave it out to begin with the oldest message"))
         }
         (Some(before), None, _) => Ok(Cursor::Before(before.clone())),
         (None, Some(after), _) => Ok(Cursor::After(after.clone())),
@@ -118,24 +112,10 @@ fn cursor(options: &Options) -> Result<Cursor, CallError> {
     }
 }
 
-/// A point in time as ISO 8601 writes it; without an offset it is UTC.
-fn time(argument: &str, written: &str) -> Result<Timestamp, CallError> {
-    const EXPECTED: &str = "write it as ISO 8601 does, such as 2026-11-20T06:24:00Z";
-    let written = text(argument, written, MAX_TIME)?;
-    let time = written.parse::<Timestamp>().or_else(|error| {
-        // A date alone is the day's beginning.
-        written.parse::<DateTime>().and_then(|local| TimeZone::UTC.to_timestamp(local)).map_err(|_| error)
-    });
-    let time = time.map_err(|error| CallError::invalid(argument, format!("{error}; {EXPECTED}")))?;
-    // XEP-0082 has four digits for a year, and no sign.
-    if time.strftime("%Y").to_string().starts_with('-') {
-        return Err(CallError::invalid(argument, format!("is before the year 0; {EXPECTED}")));
-    }
-    Ok(time)
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     fn options() -> Options {
@@ -203,9 +183,9 @@ mod tests {
         };
         assert_eq!(cursor(&rsm).unwrap(), Cursor::After("a".to_owned()));
         let asked = Options { after: Some("a".to_owned()), index: Some(7), ..options() };
-        assert!(matches!(cursor(&asked), Err(CallError::Invalid { argument, .. }) if argument == "index"));
+        assert!(matches!(cursor(&asked), Err(CallError::Invalid { argument, .. }) if argument == "options.index"));
         let both = Options { before: Some(String::new()), ..asked };
-        assert!(matches!(cursor(&both), Err(CallError::Invalid { argument, .. }) if argument == "after"));
+        assert!(matches!(cursor(&both), Err(CallError::Invalid { argument, .. }) if argument == "options.after"));
         assert_eq!(cursor(&Options { index: Some(7), ..options() }).unwrap(), Cursor::Index(7));
         assert_eq!(
             cursor(&Options { before: Some(String::new()), ..options() }).unwrap(),
@@ -216,6 +196,6 @@ mod tests {
             assert!(matches!(cursor(&odd), Err(CallError::Invalid { .. })), "{before:?} {after:?}");
         }
         let long = Options { after: Some("x".repeat(MAX_ID + 1)), ..options() };
-        assert!(matches!(cursor(&long), Err(CallError::Invalid { argument, .. }) if argument == "after"));
+        assert!(matches!(cursor(&long), Err(CallError::Invalid { argument, .. }) if argument == "options.after"));
     }
 }

@@ -2,14 +2,13 @@
 
 use jid::BareJid;
 
-use super::super::{bare_jid, text};
+use super::super::{bare_jid, time, words};
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, History as WitHistory,
 };
 use crate::error::CallError;
 use crate::session::{ConfigValue, RoomWish};
 use crate::stanza::{Affiliated, Bookmark, History, RoomJoin};
-use crate::xmpp::is_sendable;
 
 /// How many fields of a room's configuration one call may set.
 const MAX_FIELDS: usize = 100;
@@ -18,18 +17,9 @@ const MAX_VALUES: usize = 1_000;
 /// The longest password, reason, name or field, in bytes.
 const MAX_TEXT: usize = 4 << 10;
 
-/// A text that a stanza can carry as it is.
-pub(super) fn words(argument: &str, words: &str, longest: usize) -> Result<(), CallError> {
-    text(argument, words, longest)?;
-    if !is_sendable(words) {
-        return Err(CallError::invalid(argument, "contains a control character, or what XML cannot carry"));
-    }
-    Ok(())
-}
-
 /// One that may be left out.
 pub(super) fn optional(argument: &str, given: Option<&String>) -> Result<(), CallError> {
-    given.map_or(Ok(()), |given| words(argument, given, MAX_TEXT))
+    given.map_or(Ok(()), |given| words(argument, given, MAX_TEXT).map(drop))
 }
 
 /// A nickname in this room.
@@ -77,10 +67,8 @@ pub(super) fn wish(attributes: &Attributes) -> Result<RoomWish, CallError> {
 
 fn history(history: &WitHistory) -> Result<History, CallError> {
     let WitHistory { max_chars, max_stanzas, seconds, since } = history;
-    let since = since
-        .as_ref()
-        .map(|since| since.parse().map_err(|error| CallError::invalid("attributes.history.since", format!("{error}"))));
-    Ok(History { max_chars: *max_chars, max_stanzas: *max_stanzas, seconds: *seconds, since: since.transpose()? })
+    let since = since.as_deref().map(|since| time("attributes.history.since", since)).transpose()?;
+    Ok(History { max_chars: *max_chars, max_stanzas: *max_stanzas, seconds: *seconds, since })
 }
 
 /// Fields of a room's configuration; which there are the room says.
@@ -107,7 +95,7 @@ fn field(argument: &str, name: &str, value: &WitValue) -> Result<(String, Config
             if texts.len() > MAX_VALUES {
                 return Err(CallError::invalid(argument, format!("more than {MAX_VALUES} values")));
             }
-            texts.iter().try_for_each(|text| words(&argument, text, MAX_TEXT))?;
+            texts.iter().try_for_each(|text| words(&argument, text, MAX_TEXT).map(drop))?;
             ConfigValue::Texts(texts.clone())
         }
     };

@@ -208,7 +208,9 @@ fn a_change_that_fails_holds_up_no_other() {
     desk.answer(None, id, Err(stanza_error("forbidden")));
     assert!(matches!(got(&mut first), Some(Err(CallError::Stanza(_)))));
     come(&mut desk, card("Old", None));
-    assert!(matches!(got(&mut second), Some(Err(CallError::Invalid { argument, .. })) if argument == "image-type"));
+    assert!(
+        matches!(got(&mut second), Some(Err(CallError::Invalid { argument, .. })) if argument == "data.image-type")
+    );
     let id = asked(&desk, is_get).1;
     desk.answer(None, id, Err(stanza_error("item-not-found")));
     assert!(matches!(desk.sent.last(), Some(Outgoing::Ask { ask: Ask::SetCard { whole: None, .. }, .. })));

@@ -36,7 +36,7 @@ fn the_sender_is_this_account_or_nobody() {
         assert!(!stanza.to_xml().contains("from"), "{from}");
     }
     for from in ["alice@house", "bot@house/there", "house", "@", ""] {
-        assert!(refused(&format!("<message from='{from}'/>")).starts_with("from: "), "{from}");
+        assert!(refused(&format!("<message from='{from}'/>")).starts_with("stanza: its from "), "{from}");
     }
 }
 

@@ -15,6 +15,7 @@ use std::future::{Future, poll_fn};
 use std::hint::black_box;
 use std::task::Poll;
 
+use parlor_sdk::bindings::parlor::plugin;
 use parlor_sdk::listen::Listen;
 use parlor_sdk::log::{self, Level};
 use parlor_sdk::prelude::*;
@@ -55,6 +56,22 @@ fn unknown(name: &str) -> Error {
     Error::other(format_args!("no such call: {name}"))
 }
 
+/// What is to be told as JSON, and is none: a text that the SDK would never write.
+fn raw_json(value: &Value) -> Option<String> {
+    value.get("$raw").and_then(Value::as_str).map(str::to_owned)
+}
+
+/// JSON as it is written, or as `{"$raw": …}` says.
+fn json_text(value: &Value) -> String {
+    raw_json(value).unwrap_or_else(|| value.to_string())
+}
+
+/// Settings with what they are set to.
+fn settings_of(args: &Value) -> Result<Vec<(String, String)>> {
+    let values = arg::<Vec<(String, Value)>>(args, "values")?;
+    Ok(values.into_iter().map(|(key, value)| (key, json_text(&value))).collect())
+}
+
 /// An argument; one that is not given reads as `null`.
 fn arg<T: DeserializeOwned>(args: &Value, name: &str) -> Result<T> {
     T::deserialize(args.get(name).unwrap_or(&Value::Null))
@@ -71,7 +88,13 @@ fn texts(args: &Value, name: &str) -> Result<Vec<String>> {
 
 async fn call_api(function: &str, args: &Value) -> Result<Value> {
     match function {
-        "emit" => emit(text(args, "name")?, arg::<Value>(args, "payload")?).await.map(Value::from),
+        "emit" => {
+            let (name, payload) = (text(args, "name")?, arg::<Value>(args, "payload")?);
+            match raw_json(&payload) {
+                Some(raw) => plugin::api::emit(name, Some(raw)).await.map_err(Error::from).map(Value::from),
+                None => emit(name, payload).await.map(Value::from),
+            }
+        }
         "send" => api::send(text(args, "stanza")?).await.map(Value::from),
         "send-iq" => api::send_iq(text(args, "iq")?).await.map(Value::from),
         "wait-until" => wait_until(text(args, "promise")?).await.map(|one| payload(&one)),
@@ -93,6 +116,10 @@ fn call_listen(n: u64, function: &str, args: &Value) -> Result<Value> {
                     wait_until(promise).await.map(drop)
                 }
             })?
+        }
+        // By the number that the host knows it by.
+        "not" if args.get("subscription").is_some() => {
+            return plugin::listen::not(arg(args, "subscription")?).map_err(Error::from).map(Value::from);
         }
         "not" => return end(arg(args, "order")?).map(Value::from),
         _ => return Err(unknown(function)),
@@ -176,12 +203,16 @@ fn outgoing(args: &Value) -> Result<Outgoing> {
 }
 
 fn extensions(args: &Value) -> Result<Extensions> {
-    // An id alone, or with the author.
+    // An id alone, or with the author; or by their names.
     let reply = match args.get("reply") {
         Some(Value::String(id)) => Some(Reply { id: id.clone(), to: None }),
+        Some(named @ Value::Object(_)) => Some(Reply { id: text(named, "id")?, to: arg(named, "to")? }),
         _ => arg::<Option<(String, Option<String>)>>(args, "reply")?.map(|(id, to)| Reply { id, to }),
     };
-    let reactions = arg::<Option<(String, Vec<String>)>>(args, "reactions")?;
+    let reactions = match args.get("reactions") {
+        Some(named @ Value::Object(_)) => Some((text(named, "id")?, texts(named, "emojis")?)),
+        _ => arg::<Option<(String, Vec<String>)>>(args, "reactions")?,
+    };
     let reactions = reactions.map(|(id, emojis)| Reactions { id, emojis });
     let fallback = arg::<Option<Vec<(Option<String>, Option<(u32, u32)>)>>>(args, "fallback")?.unwrap_or_default();
     Ok(Extensions {
@@ -203,9 +234,15 @@ fn extensions(args: &Value) -> Result<Extensions> {
 async fn call_settings(function: &str, args: &Value) -> Result<Value> {
     match function {
         "get" => Ok(settings::get::<Value>(text(args, "key")?)?.map_or(Value::Null, |value| json!({ "value": value }))),
-        "set" => settings::set(text(args, "key")?, arg::<Value>(args, "value")?).await.map(Value::from),
-        "set-many" => settings::set_many(arg::<Vec<(String, Value)>>(args, "values")?).await.map(Value::from),
-        "update" => settings::update(arg::<Vec<(String, Value)>>(args, "values")?).await.map(Value::from),
+        "set" => {
+            let (key, value) = (text(args, "key")?, arg::<Value>(args, "value")?);
+            match raw_json(&value) {
+                Some(raw) => plugin::settings::set(key, raw).await.map_err(Error::from).map(Value::from),
+                None => settings::set(key, value).await.map(Value::from),
+            }
+        }
+        "set-many" => plugin::settings::set_many(settings_of(args)?).await.map_err(Error::from).map(Value::from),
+        "update" => plugin::settings::update(settings_of(args)?).await.map_err(Error::from).map(Value::from),
         _ => Err(unknown(function)),
     }
 }
@@ -220,6 +257,9 @@ async fn call_timers(n: u64, function: &str, args: &Value) -> Result<Value> {
         }
         "after" => timers::after(time()?, fired)?,
         "every" => timers::every(time()?, fired)?,
+        "cancel" if args.get("timer").is_some() => {
+            return plugin::timers::cancel(arg(args, "timer")?).map_err(Error::from).map(Value::from);
+        }
         "cancel" => return end(arg(args, "order")?).map(Value::from),
         _ => return Err(unknown(function)),
     };

@@ -1,8 +1,9 @@
 //! `chats` and `chatviews`.
 
+use parlor_sdk::bindings::parlor::plugin;
 use parlor_sdk::prelude::*;
 
-use super::{arg, outgoing, text, texts, unknown};
+use super::{arg, outgoing, raw_json, text, texts, unknown};
 use crate::json::{chat, each, option, view};
 
 pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
@@ -20,11 +21,10 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         "minimize" => chats::minimize(text(args, "jid")?).await.map(Value::from)?,
         "get-attribute" => chats::attribute::<Value>(text(args, "jid")?, text(args, "name")?)?.into(),
         "set-attribute" => {
-            let (jid, name) = (text(args, "jid")?, text(args, "name")?);
-            match arg::<Option<String>>(args, "raw")? {
-                // What the SDK never writes.
-                Some(raw) => parlor_sdk::bindings::parlor::plugin::chats::set_attribute(jid, name, raw).await?.into(),
-                None => chats::set(jid, name, arg::<Value>(args, "value")?).await.map(Value::from)?,
+            let (jid, name, value) = (text(args, "jid")?, text(args, "name")?, arg::<Value>(args, "value")?);
+            match raw_json(&value) {
+                Some(raw) => plugin::chats::set_attribute(jid, name, raw).await?.into(),
+                None => chats::set(jid, name, value).await.map(Value::from)?,
             }
         }
         "initiate-otr" => chats::initiate_otr(text(args, "jid")?).await.map(Value::from)?,

@@ -1,9 +1,10 @@
 //! The calls of `rooms`.
 
+use parlor_sdk::bindings::parlor::plugin;
 use parlor_sdk::prelude::*;
 use parlor_sdk::rooms::{Attributes, Bookmark, ConfigValue, History, Invitation};
 
-use super::{arg, outgoing, text, texts, unknown};
+use super::{arg, outgoing, raw_json, text, texts, unknown};
 use crate::json::{each, occupant, option, room};
 
 pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
@@ -30,7 +31,11 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         "minimize" => rooms::minimize(jid()?).await.map(Value::from)?,
         "get-attribute" => rooms::get_attribute::<Value>(jid()?, text(args, "name")?)?.unwrap_or_default(),
         "set-attribute" => {
-            rooms::set_attribute(jid()?, text(args, "name")?, arg::<Value>(args, "value")?).await.map(Value::from)?
+            let (name, value) = (text(args, "name")?, arg::<Value>(args, "value")?);
+            match raw_json(&value) {
+                Some(raw) => plugin::rooms::set_attribute(jid()?, name, raw).await?.into(),
+                None => rooms::set_attribute(jid()?, name, value).await.map(Value::from)?,
+            }
         }
         "set-subject" => rooms::set_subject(jid()?, text(args, "subject")?).await.map(Value::from)?,
         "set-role" => {

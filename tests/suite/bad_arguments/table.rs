@@ -1,0 +1,428 @@
+//! Every call with arguments that work, and for each argument what is wrong for it.
+
+use serde_json::{Value, json};
+
+/// What kind of thing an argument is, and so what is wrong for it.
+pub(super) enum Kind {
+    /// An address.
+    Jid,
+    /// Several of them.
+    Jids,
+    /// A name that must be there.
+    Name,
+    /// A text that may be empty.
+    Text,
+    /// An id, which is there or is left out.
+    Id,
+    /// One of a few words.
+    Word,
+    /// A point in time.
+    Date,
+    /// A stanza.
+    Stanza,
+    /// JSON.
+    Json,
+    /// Names with JSON.
+    Settings,
+    /// Fields of a room's configuration.
+    Fields,
+    /// Several names.
+    Names,
+    /// A picture.
+    Base64,
+    /// A password.
+    Password,
+    /// These values.
+    These(Vec<Value>),
+    /// Nobody knows this one: `not-found`, and not `invalid`.
+    Unknown(Value),
+    /// Too much at once: `over-limit`, and not `invalid`.
+    TooMuch(Value),
+    /// The whole call is `unsupported`.
+    Unsupported,
+    /// Whatever it is, it is right, or the answer to another question.
+    Anything,
+}
+
+pub(super) use Kind::{
+    Anything, Base64, Date, Fields, Id, Jid, Jids, Json, Name, Names, Password, Settings, Stanza, Text, These, TooMuch,
+    Unknown, Unsupported, Word,
+};
+
+/// A MiB of one letter, which the plugin makes itself.
+fn long() -> Value {
+    json!({ "$repeat": ["x", 1 << 20] })
+}
+
+/// Texts that neither XML nor a line can carry.
+fn unfit() -> [Value; 4] {
+    ["a\u{1}", "a\u{0}", "a\u{fffe}", "a\u{ffff}"].map(Value::from)
+}
+
+/// A text that is no JSON, or none that everybody reads.
+fn no_json() -> Vec<Value> {
+    let deep = "[".repeat(10_000);
+    let raw = ["", "{", "'x'", "1 2", "\"\u{1}\"", r#""\ud800""#, r#"{"\udc00":1}"#, "nul", "\u{fffe}", &deep];
+    raw.iter().map(|raw| json!({ "$raw": raw })).chain([long()]).collect()
+}
+
+impl Kind {
+    pub(super) fn wrong(&self) -> Vec<Value> {
+        let jids = || {
+            let odd = ["", "@@", "a@", "@b", "a b@localhost", "a@localhost/", "a@b..", "a\u{202e}@b"].map(Value::from);
+            let unfit = ["\u{0}", "\u{1}", "\u{fffe}", "\u{ffff}"].map(|one| format!("a{one}@localhost").into());
+            let all: Vec<Value> = odd.into_iter().chain(unfit).chain([long()]).collect();
+            all
+        };
+        let names = || [json!("")].into_iter().chain(unfit()).chain([long()]);
+        match self {
+            Jid => jids(),
+            Jids => jids().into_iter().map(|one| json!([one])).chain([vec![json!("a@b"); 1_001].into()]).collect(),
+            Name | Id => names().collect(),
+            Text => unfit().into_iter().chain([long()]).collect(),
+            Word => names().chain([json!("no such word")]).collect(),
+            Date => names().chain(["yesterday", "2026-02-30T00:00:00Z", "-0044-03-15"].map(Value::from)).collect(),
+            Stanza => [
+                "",
+                "<message",
+                "<message/><message/>",
+                "<message><body>\u{1}</body></message>",
+                "<message><body>\u{0}</body></message>",
+                "<message id='\u{fffe}'/>",
+                "<message><body>&#xffff;</body></message>",
+                "<message from='@@'/>",
+                "<message from='boss@localhost'/>",
+                "<message to='@@'/>",
+                "<iq type='result' id='1'/>",
+                "<iq type='get' id='1'/>",
+                "<x xmlns='y'/>",
+                "</stream:stream>",
+            ]
+            .into_iter()
+            .map(Value::from)
+            .chain([long()])
+            .collect(),
+            Json => no_json(),
+            Settings => names()
+                .map(|key| json!([["mine", 1], [key, 1]]))
+                .chain(no_json().into_iter().map(|value| json!([["mine", value]])))
+                .chain([vec![json!(["mine", 1]); 1_001].into()])
+                .collect(),
+            Fields => names()
+                .map(|name| json!([[name, true]]))
+                .chain(unfit().map(|text| json!([["roomname", text]])))
+                .chain(unfit().map(|text| json!([["roomname", [text]]])))
+                .chain([json!([["roomname", long()]]), json!([["roomname", vec!["x"; 1_001]]])])
+                .chain([vec![json!(["roomname", "x"]); 101].into()])
+                .collect(),
+            Names => names().map(|name| json!(["fine", name])).chain([vec![json!("x"); 1_001].into()]).collect(),
+            Base64 => unfit().into_iter().chain([json!("%%%"), json!("YQ"), long()]).collect(),
+            Password => vec![json!(""), json!("a\u{0}b"), long()],
+            These(values) => values.clone(),
+            Unknown(value) | TooMuch(value) => vec![value.clone()],
+            Unsupported => vec![json!("friend@localhost"), json!("@@")],
+            Anything => Vec::new(),
+        }
+    }
+
+    /// The case of error that has to come.
+    pub(super) fn case(&self) -> &'static str {
+        match self {
+            Unknown(_) => "not-found",
+            TooMuch(_) => "over-limit",
+            Unsupported => "unsupported",
+            _ => "invalid",
+        }
+    }
+}
+
+/// A call that works but for the argument that is made wrong, and its arguments by their paths in the contract. The plugin
+/// is told an argument by what follows the name of the record that it is in.
+pub(super) type Case = (&'static str, Value, Vec<(&'static str, Kind)>);
+
+pub(super) fn cases(jid: &str, room: &str) -> Vec<Case> {
+    let mut cases = plain(jid);
+    cases.extend(private(jid));
+    cases.extend(in_rooms(jid, room));
+    cases
+}
+
+/// Of the groupings that are about nobody in particular.
+fn plain(jid: &str) -> Vec<Case> {
+    let filter = || {
+        vec![
+            ("name", Name),
+            ("filter.from", Jid),
+            ("filter.room", Jid),
+            ("filter.kind", Word),
+            // An empty one is how everything begins.
+            ("filter.prefix", Text),
+        ]
+    };
+    let options = || {
+        vec![
+            ("options.with", Jid),
+            ("options.start", Date),
+            ("options.end", Date),
+            ("options.max", Anything),
+            // Empty: from the newest on.
+            ("options.before", Text),
+            ("options.after", Id),
+            ("options.index", Anything),
+            // Answers, which are ignored in a request.
+            ("options.first", Anything),
+            ("options.last", Anything),
+            ("options.count", Anything),
+        ]
+    };
+    let mut query = options();
+    query[3] = ("options.max", TooMuch(json!(u32::MAX)));
+    vec![
+        ("api.emit", json!({ "name": "mine" }), vec![("name", Name), ("payload", Json)]),
+        ("api.send", json!({}), vec![("stanza", Stanza)]),
+        ("api.send-iq", json!({}), vec![("iq", Stanza)]),
+        ("api.wait-until", json!({}), vec![("promise", Name)]),
+        ("archive.query", json!({}), query),
+        ("archive.query-all", json!({}), options()),
+        ("commands.add", json!({ "name": "x" }), vec![("name", Word), ("help", line()), ("usage", line())]),
+        ("commands.remove", json!({}), vec![("name", Word), ("name", Unknown(json!("nosuch")))]),
+        ("disco.own-features-add", json!({}), vec![("name", Name)]),
+        (
+            "disco.own-identities-add",
+            json!({ "category": "client", "kind": "bot", "name": "x" }),
+            vec![("category", Name), ("kind", Name), ("name", Text), ("lang", Name)],
+        ),
+        (
+            "disco.get-identity",
+            json!({ "category": "client", "kind": "bot", "jid": jid }),
+            vec![("category", Name), ("kind", Name), ("jid", Jid)],
+        ),
+        ("disco.supports", json!({ "feature": "x", "jid": jid }), vec![("feature", Name), ("jid", Jid)]),
+        ("listen.on", json!({ "name": "message" }), filter()),
+        ("listen.once", json!({ "name": "message" }), filter()),
+        ("listen.not", json!({}), vec![("subscription", Unknown(json!(u64::MAX)))]),
+        ("promises.add", json!({}), vec![("name", Name)]),
+        ("promises.add-all", json!({}), vec![("names", Names)]),
+        ("promises.reject", json!({ "name": "mine", "reason": "x" }), vec![("name", Name), ("reason", Text)]),
+        ("settings.get", json!({}), vec![("key", Name)]),
+        ("settings.set", json!({ "key": "mine", "value": 1 }), vec![("key", Name), ("value", Json)]),
+        ("settings.set-many", json!({}), vec![("values", Settings)]),
+        ("settings.update", json!({}), vec![("values", Settings)]),
+        ("storage.get", json!({}), vec![("key", Name)]),
+        (
+            "storage.set",
+            json!({ "key": "k", "value": "v" }),
+            vec![("key", Name), ("value", These(vec![long()])), ("expires", These(vec![json!(0)]))],
+        ),
+        ("storage.delete", json!({}), vec![("key", Name)]),
+        (
+            "storage.list",
+            json!({ "prefix": "", "limit": 1 }),
+            // Every key begins with an empty one.
+            vec![("prefix", Text), ("after", Name), ("limit", These(vec![json!(0), json!(1_001), json!(u32::MAX)]))],
+        ),
+        (
+            "storage.compare-and-set",
+            json!({ "key": "k", "value": "v" }),
+            vec![
+                ("key", Name),
+                ("expected", These(vec![long()])),
+                ("value", These(vec![long()])),
+                ("expires", These(vec![json!(0)])),
+            ],
+        ),
+        // A year is the longest, and what is longer is taken as that.
+        ("timers.after", json!({}), vec![("milliseconds", Anything)]),
+        ("timers.every", json!({}), vec![("milliseconds", These(vec![json!(0), json!(9)]))]),
+        ("timers.cancel", json!({}), vec![("timer", Unknown(json!(u64::MAX)))]),
+        ("tokens.get", json!({}), vec![("name", Word)]),
+        ("user.set-status", json!({ "value": "away" }), vec![("value", Word), ("message", Text)]),
+        ("user.set-status-message", json!({}), vec![("message", Text)]),
+        (
+            "user.login",
+            // The account that the scripted server has.
+            json!({ "jid": "bot@localhost", "password": "x" }),
+            vec![
+                ("credentials.jid", Jid),
+                ("credentials.jid", These(vec![json!(jid)])),
+                ("credentials.password", Password),
+            ],
+        ),
+    ]
+}
+
+/// One line of help.
+fn line() -> Kind {
+    These(unfit().into_iter().chain([json!("a\nb"), json!("x".repeat(257)), long()]).collect())
+}
+
+/// Of chats, contacts and cards.
+fn private(jid: &str) -> Vec<Case> {
+    let one = json!({ "jid": jid });
+    let many = json!({ "jids": [jid] });
+    let mut cases = vec![
+        ("chats.get", one.clone(), vec![("jid", Jid)]),
+        ("chats.get-many", many.clone(), vec![("jids", Jids)]),
+        ("chats.open", one.clone(), vec![("jid", Jid)]),
+        ("chats.open-many", many.clone(), vec![("jids", Jids)]),
+        ("chats.close", one.clone(), vec![("jid", Jid)]),
+        ("chats.close-many", many.clone(), vec![("jids", Jids)]),
+        ("chats.focus", one.clone(), vec![("jid", Jid)]),
+        ("chats.show", one.clone(), vec![("jid", Jid)]),
+        ("chats.maximize", one.clone(), vec![("jid", Jid)]),
+        ("chats.minimize", one.clone(), vec![("jid", Jid)]),
+        ("chats.get-attribute", json!({ "jid": jid, "name": "x" }), vec![("jid", Jid), ("name", Name)]),
+        (
+            "chats.set-attribute",
+            json!({ "jid": jid, "name": "x", "value": 1 }),
+            vec![("jid", Jid), ("name", Name), ("value", Json)],
+        ),
+        ("chats.initiate-otr", json!({}), vec![("jid", Unsupported)]),
+        ("chats.end-otr", json!({}), vec![("jid", Unsupported)]),
+        ("chats.send", message(jid), message_arguments()),
+        ("chatviews.get", one.clone(), vec![("jid", Jid)]),
+        ("chatviews.get-many", many.clone(), vec![("jids", Jids)]),
+        ("contacts.get", one.clone(), vec![("jid", Jid)]),
+        ("contacts.get-many", many, vec![("jids", Jids)]),
+        ("contacts.add", one.clone(), vec![("jid", Jid), ("fullname", Text)]),
+        ("contacts.remove", one.clone(), vec![("jid", Jid)]),
+        ("contacts.rename", json!({ "jid": jid, "fullname": "x" }), vec![("jid", Jid), ("fullname", Text)]),
+        ("contacts.set-groups", json!({ "jid": jid, "groups": [] }), vec![("jid", Jid), ("groups", Names)]),
+        ("contacts.accept", one.clone(), vec![("jid", Jid)]),
+        ("contacts.deny", one.clone(), vec![("jid", Jid)]),
+        ("vcard.get", one.clone(), vec![("jid", Jid)]),
+        ("vcard.update", one, vec![("jid", Jid)]),
+    ];
+    let card = ["data.fn", "data.nickname", "data.url", "data.role", "data.email", "data.image-type"];
+    let card = card.into_iter().map(|field| (field, Text));
+    let rest = [("data.jid", Jid), ("data.jid", These(vec![json!(jid)])), ("data.image", Base64)];
+    cases.push(("vcard.set", json!({ "fn": "x" }), card.chain(rest).collect()));
+    // Nothing at all is wrong, too.
+    cases.push(("vcard.set", json!({}), vec![("data", These(vec![json!({})]))]));
+    cases
+}
+
+/// A message that may be sent, and carries of everything something.
+fn message(jid: &str) -> Value {
+    json!({
+        "jid": jid, "body": "no", "subject": "no", "thread": "t",
+        "extensions": {
+            "thread-parent": "p", "reply": { "id": "r", "to": jid }, "fallback": [["urn:x", [0, 1]]], "replace": "o",
+            "reactions": { "id": "e", "emojis": ["x"] }, "receipt": "g", "marker": "displayed", "marked": "m",
+            "chat-state": "active", "hints": ["store"],
+        },
+    })
+}
+
+fn message_arguments() -> Vec<(&'static str, Kind)> {
+    let parts = [json!([["\u{1}", null]]), json!([["", null]]), json!([[long(), null]]), json!([["x", [2, 1]]])];
+    let parts = parts.into_iter().chain([json!([["x", [0, 3]]]), vec![json!(["x", null]); 9].into()]).collect();
+    let emojis = unfit().into_iter().chain([json!(""), long()]).map(|one| json!([one]));
+    let emojis = emojis.chain([json!(["a", "a"]), (0..65).map(|n| n.to_string()).collect()]).collect();
+    let hints = unfit().into_iter().chain([json!(""), json!("x"), long()]).map(|one| json!([one]));
+    vec![
+        ("jid", Jid),
+        ("message", These(vec![json!({})])),
+        ("message.body", Name),
+        ("message.subject", Text),
+        ("message.thread", Id),
+        ("message.extensions.thread-parent", Id),
+        ("message.extensions.reply.id", Id),
+        ("message.extensions.reply.to", Jid),
+        ("message.extensions.fallback", These(parts)),
+        ("message.extensions.replace", Id),
+        ("message.extensions.reactions.id", Id),
+        ("message.extensions.reactions.emojis", These(emojis)),
+        ("message.extensions.receipt", Id),
+        ("message.extensions.marker", Word),
+        ("message.extensions.marked", Id),
+        ("message.extensions.chat-state", Word),
+        ("message.extensions.hints", These(hints.chain([json!(["store", "store"])]).collect())),
+    ]
+}
+
+fn in_rooms(jid: &str, room: &str) -> Vec<Case> {
+    let one = json!({ "jid": room });
+    let many = json!({ "jids": [room] });
+    let attributes = |first: (&'static str, Kind)| {
+        vec![
+            first,
+            ("attributes.nick", Name),
+            ("attributes.password", Text),
+            // Each a count that means what it says.
+            ("attributes.history.max-chars", Anything),
+            ("attributes.history.max-stanzas", Anything),
+            ("attributes.history.seconds", Anything),
+            ("attributes.history.since", Date),
+            ("attributes.roomconfig", Fields),
+        ]
+    };
+    let user = json!({ "jid": room, "user": jid, "affiliation": "member" });
+    vec![
+        ("rooms.get", one.clone(), vec![("jid", Jid)]),
+        ("rooms.get-many", many.clone(), vec![("jids", Jids)]),
+        (
+            "rooms.get-or-create",
+            json!({ "jid": room, "create": true, "auto-configure": true }),
+            attributes(("jid", Jid)),
+        ),
+        ("rooms.open", json!({ "jid": room, "auto-configure": true }), attributes(("jid", Jid))),
+        ("rooms.open-many", json!({ "jids": [room], "auto-configure": true }), attributes(("jids", Jids))),
+        ("rooms.close", one.clone(), vec![("jid", Jid)]),
+        ("rooms.close-many", many, vec![("jids", Jids)]),
+        ("rooms.send", message(room), message_arguments()),
+        ("rooms.occupants", one.clone(), vec![("jid", Jid)]),
+        ("rooms.focus", one.clone(), vec![("jid", Jid)]),
+        ("rooms.show", one.clone(), vec![("jid", Jid)]),
+        ("rooms.maximize", one.clone(), vec![("jid", Jid)]),
+        ("rooms.minimize", one.clone(), vec![("jid", Jid)]),
+        ("rooms.get-attribute", json!({ "jid": room, "name": "x" }), vec![("jid", Jid), ("name", Name)]),
+        (
+            "rooms.set-attribute",
+            json!({ "jid": room, "name": "x", "value": 1 }),
+            vec![("jid", Jid), ("name", Name), ("value", Json)],
+        ),
+        ("rooms.set-subject", json!({ "jid": room, "subject": "x" }), vec![("jid", Jid), ("subject", Text)]),
+        (
+            "rooms.set-role",
+            json!({ "jid": room, "nick": "x", "role": "visitor" }),
+            vec![("jid", Jid), ("nick", Name), ("role", Word), ("reason", Text)],
+        ),
+        (
+            "rooms.set-affiliation",
+            user.clone(),
+            vec![("jid", Jid), ("user", Jid), ("affiliation", Word), ("reason", Text)],
+        ),
+        ("rooms.affiliations", user.clone(), vec![("jid", Jid), ("affiliation", Word)]),
+        ("rooms.kick", json!({ "jid": room, "nick": "x" }), vec![("jid", Jid), ("nick", Name), ("reason", Text)]),
+        ("rooms.ban", user.clone(), vec![("jid", Jid), ("user", Jid), ("reason", Text)]),
+        (
+            "rooms.invite",
+            json!({ "jid": room, "user": jid, "direct": true }),
+            vec![("jid", Jid), ("user", Jid), ("invitation.reason", Text), ("invitation.password", Text)],
+        ),
+        (
+            "rooms.decline",
+            json!({ "jid": room, "inviter": jid }),
+            vec![("jid", Jid), ("inviter", Jid), ("reason", Text)],
+        ),
+        (
+            "rooms.configure",
+            json!({ "jid": room, "fields": [["roomname", "x"]] }),
+            vec![("jid", Jid), ("fields", Fields), ("fields", These(vec![json!([])]))],
+        ),
+        ("rooms.destroy", one.clone(), vec![("jid", Jid), ("reason", Text), ("alternative", Jid)]),
+        (
+            "rooms.set-bookmark",
+            one.clone(),
+            vec![
+                ("bookmark.jid", Jid),
+                ("bookmark.jid", These(vec![json!("conference.localhost")])),
+                ("bookmark.name", Text),
+                ("bookmark.nick", Name),
+                ("bookmark.password", Text),
+            ],
+        ),
+        ("rooms.remove-bookmark", one, vec![("jid", Jid)]),
+    ]
+}
