@@ -249,6 +249,15 @@ impl Worker {
         }
     }
 
+    /// The setting has changed: what was told the server under the other one may not hold.
+    fn wait_otherwise(&mut self) {
+        self.quiet_at = None;
+        if let Some(link) = &mut self.link {
+            link.set_state(ClientState::Active);
+        }
+        self.note_activity();
+    }
+
     async fn on_order(&mut self, order: Order) {
         match order {
             Order::PluginsInitialized { done } => {
@@ -261,7 +270,14 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::Connect if self.link.is_some() => {}
-            Order::Connect => self.connect(None),
+            Order::Connect => match self.cannot_log_in() {
+                None => self.connect(None),
+                Some(why) => {
+                    tracing::error!(account = %self.shared.name, reason = why, "account failed");
+                    self.session.lost(why, Timestamp::now(), &mut self.effects);
+                    self.connection.send_replace(Connection::Failed(why.to_owned()));
+                }
+            },
             // The plugin that wanted it is gone, and leaves the connection to the others.
             Order::Disconnect(answer) | Order::LogOut(answer) | Order::LogIn(_, answer) if answer.is_abandoned() => {}
             Order::Disconnect(answer) => {
@@ -314,10 +330,25 @@ impl Worker {
         self.connection.send_replace(Connection::Connecting);
     }
 
+    /// Why nobody can log in, if so it is.
+    fn cannot_log_in(&self) -> Option<&'static str> {
+        match self.shared.settings().authentication {
+            Authentication::Login => None,
+            Authentication::External => {
+                Some("the setting authentication is external, which is not there yet; set it to login")
+            }
+            Authentication::Anonymous => {
+                Some("the setting authentication is anonymous, which is not there yet; set it to login")
+            }
+            Authentication::Prebind => {
+                Some("the setting authentication is prebind, which is not there yet; set it to login")
+            }
+        }
+    }
+
     /// A plugin wants to log in (API rows 54 and 55).
     fn log_in(&mut self, credentials: Option<Credentials>, answer: Answer<()>) {
-        if self.shared.settings().authentication != Authentication::Login {
-            let why = "this account does not log in with a password (see the setting authentication)";
+        if let Some(why) = self.cannot_log_in() {
             return answer.give(Err(CallError::Unsupported(why.to_owned())));
         }
         let is_connected = matches!(*self.connection.borrow(), Connection::Connected(_));
@@ -443,8 +474,13 @@ impl Worker {
     fn apply(&mut self) {
         if self.session.changed() {
             let settings = self.session.settings();
-            if **self.shared.settings.load() != *settings {
+            let before = self.shared.settings.load_full();
+            if *before != *settings {
+                let waits_otherwise = before.csi_waiting_time != settings.csi_waiting_time;
                 self.shared.settings.store(Arc::new(settings.clone()));
+                if waits_otherwise {
+                    self.wait_otherwise();
+                }
             }
             self.shared.snapshot.store(Arc::new(self.session.snapshot()));
         }

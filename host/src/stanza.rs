@@ -403,6 +403,8 @@ pub enum Ask {
     Ping,
     /// Turn carbons on (XEP-0280).
     EnableCarbons,
+    /// Turn carbons off (XEP-0280).
+    DisableCarbons,
     /// A page of an archive (XEP-0313, section 4).
     Archive(Box<ArchiveQuery>),
     /// What the archive keeps (XEP-0441).

@@ -371,7 +371,7 @@ async fn a_plugin_has_so_many_streams_and_nothing_is_left_of_one_that_it_drops()
 }
 
 /// Rows 36.
-/// Rules An archive result counts.
+/// Rules archive-result.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_forge_is_not_in_the_page() {
     let script: Script = Box::new(|asked| {

@@ -351,8 +351,13 @@ impl House {
     async fn order_on(&self, at: usize, plugin: &str, call: &str, args: Value) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let n = NEXT.fetch_add(1, Relaxed);
-        let promise = args["promise"].as_str().filter(|_| call == "api.wait-until");
-        record::note(&Note::Call(n, promise.map_or_else(|| call.to_owned(), |name| format!("{call}({name})"))));
+        let about = match call {
+            "api.wait-until" => args["promise"].as_str(),
+            "listen.on" => args["name"].as_str(),
+            "settings.get" | "settings.set" => args["key"].as_str(),
+            _ => None,
+        };
+        record::note(&Note::Call(n, about.map_or_else(|| call.to_owned(), |about| format!("{call}({about})"))));
         self.ears[at].emit(&format!("{plugin}.order"), &json!({ "n": n, "call": call, "args": args })).await;
         n
     }
@@ -483,7 +488,13 @@ impl House {
 /// Notes that a plugin heard this event.
 fn heard(event: &Value) {
     if let Some(name) = event["name"].as_str() {
-        record::note(&Note::Heard(name.to_owned()));
+        let case = match &event["payload"] {
+            Value::Object(payload) => payload.keys().next().map_or("?", String::as_str),
+            Value::String(case) => case,
+            // A timer of a plugin's own is told without any.
+            _ => "none",
+        };
+        record::note(&Note::Heard(name.to_owned(), case.to_owned()));
     }
 }
 

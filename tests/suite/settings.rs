@@ -1,5 +1,6 @@
 //! `settings`: a plugin's own, and a look at the host's (API rows 116–119).
 
+use parlor::config::{Role, SETTINGS, SettingKind, SettingRule};
 use serde_json::{Value, json};
 
 use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, client, id, refuses, running};
@@ -87,20 +88,127 @@ async fn what_a_front_end_is_told_is_kept_and_read() {
     }
 }
 
-/// Row 119.
-/// Rows 118.
-/// Settings `bosh_service_url`, `jid`, `expose_rid_and_sid`, `debug`.
+/// Rows 118-119.
+/// Settings `auto_login`, `authentication`, `bosh_service_url`, `credentials_url`, `debug`, `expose_rid_and_sid`, `jid`,
+/// `prebind`, `prebind_url`, `websocket_url`.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_settings_are_denied_whatever_the_grant() {
     let house = Plan::offline().three().start().await;
     for plugin in [BARE, FULL] {
-        for key in ["whitelisted_plugins", "bosh_service_url", "password", "jid", "expose_rid_and_sid", "debug"] {
-            refused_for_good(house.call(plugin, "settings.set", json!({ "key": key, "value": "x" })).await, key);
+        for rule in SETTINGS.iter().filter(|rule| matches!(rule.role, Role::Operator | Role::Secret)) {
+            let set = json!({ "key": rule.key, "value": other_value(rule) });
+            refused_for_good(house.call(plugin, "settings.set", set).await, rule.key);
         }
         let mixed = json!({ "values": [["own", 1], ["password", "x"]] });
         refused_for_good(house.call(plugin, "settings.set-many", mixed).await, "password");
         house.call(plugin, "settings.get", json!({ "key": "own" })).await.is(Value::Null);
     }
+}
+
+/// A value that a setting may have and has not by itself.
+fn other_value(rule: &SettingRule) -> Value {
+    match rule.kind {
+        SettingKind::Flag => (rule.default != "true").into(),
+        SettingKind::Text => "x".into(),
+        SettingKind::Number(_, most) => most.min(7).into(),
+        SettingKind::Choice(choices) => choices.last().copied().into(),
+        SettingKind::Jids | SettingKind::Rooms => json!(["hall@rooms.localhost"]),
+        SettingKind::Names => json!(["name"]),
+        SettingKind::Any => json!({ "any": [1] }),
+    }
+}
+
+/// Rows 117-118.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_other_setting_of_the_host_is_set_at_run_time_and_read_back() {
+    let house = Plan::offline().three().start().await;
+    for rule in SETTINGS.iter().filter(|rule| matches!(rule.role, Role::Effect | Role::Data)) {
+        let (key, value) = (rule.key, other_value(rule));
+        house.call(FULL, "settings.set", json!({ "key": key, "value": value })).await.ok();
+        house.call(NARROW, "settings.get", json!({ "key": key })).await.is(json!({ "value": value }));
+    }
+}
+
+/// Row 118: what is set takes effect at once.
+/// Settings `allow_muc`, `allow_non_roster_messaging`, `auto_join_private_chats`, `auto_join_rooms`, `message_archiving`,
+/// `message_carbons`, `muc_nickname_from_jid`, `nickname`.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_takes_effect_at_once() {
+    let house = Plan::new().await.three().start().await;
+    let set = async |key: &str, value: Value| {
+        house.call(FULL, "settings.set", json!({ "key": key, "value": value })).await.ok();
+        // What follows of it has then reached the server.
+        ask(&house, "<ping xmlns='urn:xmpp:ping'/>").await;
+    };
+    let mut friend = crate::house::friend("friend").await;
+    let jid = friend.jid().to_bare().to_string();
+
+    house.call(FULL, "chats.open", json!({ "jid": jid })).await.fails("not-found");
+    set("allow_non_roster_messaging", true.into()).await;
+    house.call(FULL, "chats.open", json!({ "jid": jid })).await.ok();
+    set("auto_join_private_chats", json!(["nurse@localhost"])).await;
+    assert_eq!(house.call(FULL, "chats.get", json!({ "jid": "nurse@localhost" })).await.ok()["jid"], "nurse@localhost");
+
+    let (heard, mut phone) =
+        (house.listen_with(FULL, json!({ "name": "message", "own": true })).await, client(house.account()).await);
+    let from = friend.jid().to_bare();
+    let mut copied = async |body: &str| {
+        friend.chat(phone.jid().clone(), body).await.unwrap();
+        // Copies are made before the message itself is given out.
+        phone.wait_body(&from, body, SOON).await.unwrap();
+        ask(&house, "<ping xmlns='urn:xmpp:ping'/>").await;
+        house.heard_so_far(FULL, heard).await.iter().any(|event| event["payload"]["message"]["body"] == body)
+    };
+    assert!(copied("one").await);
+    set("message_carbons", false.into()).await;
+    assert!(!copied("two").await, "nobody wants copies any more");
+    set("message_carbons", true.into()).await;
+    assert!(copied("three").await);
+
+    for kept in ["never", "roster", "always"] {
+        set("message_archiving", kept.into()).await;
+        // The host asks the server first what it keeps.
+        let mut asked = String::new();
+        for _ in 0..50 {
+            asked = ask(&house, "<prefs xmlns='urn:xmpp:mam:2'/>").await.replace('\'', "\"");
+            if asked.contains(&format!("default=\"{kept}\"")) {
+                break;
+            }
+        }
+        assert!(asked.contains(&format!("default=\"{kept}\"")), "{kept}: {asked}");
+    }
+
+    let opened = house.listen(FULL, "chatRoomOpened").await;
+    let server = crate::house::prosody().await;
+    let [first, second, third] = [(); 3].map(|()| server.fresh_room().to_string());
+    set("nickname", "Mercutio".into()).await;
+    set("auto_join_rooms", json!([first])).await;
+    let room = house.heard(FULL, opened).await["payload"]["room"].clone();
+    assert_eq!((&room["jid"], &room["nick"]), (&json!(first), &json!("Mercutio")), "{room}");
+    set("muc_nickname_from_jid", true.into()).await;
+    let room = house.call(FULL, "rooms.open", json!({ "jid": second })).await.ok();
+    assert_eq!(room["nick"], house.account().jid.node().unwrap().as_str(), "{room}");
+    set("allow_muc", false.into()).await;
+    house.call(FULL, "rooms.open", json!({ "jid": third })).await.fails("unsupported");
+}
+/// What the server answers to a question of a plugin's own, after everything that was said before it.
+async fn ask(house: &House, question: &str) -> String {
+    let to = if question.starts_with("<ping") { "to='localhost'" } else { "" };
+    let iq = json!({ "iq": format!("<iq type='get' id='1' {to}>{question}</iq>") });
+    house.call(FULL, "api.send-iq", iq).await.ok().as_str().unwrap().to_owned()
+}
+
+/// Row 55: an account that is not to log in with a password does not.
+/// Settings `authentication`, `default_state`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_way_to_log_in_that_is_not_there_is_said_to_be_none() {
+    let house = Plan::offline().set("authentication", "external").three().start().await;
+    let error = house.call(FULL, "user.login", Value::Null).await.fails("unsupported");
+    assert!(error["what"].as_str().unwrap().contains("authentication is external"), "{error}");
+    house.call(FULL, "settings.get", json!({ "key": "authentication" })).await.is(json!({ "value": "external" }));
+    // The status of an account that has none yet is the default, whichever that is now.
+    house.call(FULL, "settings.set", json!({ "key": "default_state", "value": "xa" })).await.ok();
+    assert_eq!(house.call(FULL, "user.get-status", Value::Null).await.ok()["value"], "xa");
 }
 
 #[track_caller]
@@ -256,10 +364,10 @@ async fn what_was_set_outlives_a_failure_of_the_plugin() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_setting_of_the_host_reads_as_its_default_and_no_secret_at_all() {
     let house = Plan::offline().caller(FULL, crate::house::granted).start().await;
-    for rule in parlor::config::SETTINGS {
+    for rule in SETTINGS {
         let answer = house.call(FULL, "settings.get", json!({ "key": rule.key })).await;
         match (rule.role, rule.key) {
-            (parlor::config::Role::Secret, _) => answer.is(Value::Null),
+            (Role::Secret, _) => answer.is(Value::Null),
             (_, "jid") => drop(answer.ok()),
             // The harness wrote this one.
             (_, "auto_login") => answer.is(json!({ "value": false })),

@@ -1,10 +1,13 @@
 mod contacts;
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::config::Settings;
 use crate::event::Payload;
 use crate::permissions::Grants;
 use crate::router::{Filter, Mail, Mailbox};
+use crate::session::Wins;
 use crate::stanza::Message;
 use crate::xmpp::RawStanza;
 use crate::xmpp::peer::{Manners, Memory, Peer, Session as PeerSession};
@@ -222,7 +225,7 @@ impl Ear {
     }
 }
 
-/// Rules carbon from elsewhere, stanza-id forged, delayed by strangers, absent from.
+/// Rules absent-from, carbon, delayed, duplicate.
 #[tokio::test]
 async fn what_may_not_be_believed_is_not_told() {
     let peer = Peer::start(Manners::default()).await;
@@ -277,7 +280,7 @@ async fn what_may_not_be_believed_is_not_told() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Rules stanza-id forged: a server that does not say that it numbers messages lets everybody do it.
+/// Rules duplicate: a server that does not say that it numbers messages lets everybody do it.
 #[tokio::test]
 async fn a_server_that_numbers_no_messages_is_not_believed_to() {
     let peer = Peer::start(Manners::default()).await;
@@ -317,4 +320,99 @@ async fn what_leaves_is_told_in_the_order_in_which_it_leaves() {
     }
     assert_eq!(soon("both", session.bodies_until("two")).await, ["one", "two"]);
     soon("the end of the account", account.stop()).await;
+}
+
+/// Rules rejoin. A room is entered again on a session that begins anew, and not on one that goes on.
+#[tokio::test]
+async fn rooms_are_entered_again_where_the_session_was_lost() {
+    const ROOM: &str = "hall@rooms.localhost";
+    for memory in [Memory::None, Memory::Good] {
+        let peer = Peer::start(Manners { memory, ..Manners::default() }).await;
+        let (account, mut session) = connected(&peer).await;
+        session.settle(&[]).await;
+        let shared = Arc::clone(account.shared());
+        let opening = tokio::spawn(async move {
+            let (jid, wish) = (ROOM.parse().unwrap(), Box::default());
+            shared.ask(|answer| Command::OpenRoom { jid, wish, answer }).await
+        });
+        soon("the entrance", until_said(&mut session, "to=\"hall@rooms.localhost/bot\"")).await;
+        let occupant = |nick: &str, status: &str| {
+            format!(
+                "<presence xmlns='jabber:client' from='{ROOM}/{nick}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+                 <item affiliation='member' role='participant'/>{status}</x></presence>"
+            )
+        };
+        // Who only says so has not let us in.
+        session.say(&occupant("bot", "<status code='110'/>").replace(ROOM, "hall@evil.localhost")).await;
+        session.say(&occupant("juliet", "")).await;
+        session.say(&occupant("bot", "<status code='110'/>")).await;
+        let room = soon("the room", opening).await.unwrap().unwrap();
+        assert_eq!((room.jid.as_str(), room.joined), (ROOM, true));
+        drop(session);
+        let mut session = soon("the connection", peer.accept()).await.unwrap();
+        assert_eq!(session.resumed, memory == Memory::Good);
+        if session.resumed {
+            until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;
+            soon("a message", send(account.shared(), "still here")).await.unwrap();
+            soon("it", session.bodies_until("still here")).await;
+            assert!(!session.has_said("hall@rooms.localhost/bot"), "we are in");
+            assert!(account.shared().snapshot().rooms.values().all(|room| room.joined));
+        } else {
+            soon("the entrance", until_said(&mut session, "to=\"hall@rooms.localhost/bot\"")).await;
+        }
+        soon("the end of the account", account.stop()).await;
+    }
+}
+
+/// Answers every question with nothing until a presence says this.
+async fn until_said(session: &mut PeerSession, text: &str) {
+    loop {
+        let (xml, id) = session.hear_xml().await;
+        if xml.starts_with("<presence") && xml.replace('\'', "\"").contains(text) {
+            return;
+        }
+        if !id.is_empty() {
+            session.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'/>")).await;
+        }
+    }
+}
+
+/// Settings `csi_waiting_time`: also where it is set while the account is connected.
+#[tokio::test]
+async fn how_long_nobody_may_look_can_be_changed() {
+    let peer = Peer::start(Manners { client_state: true, ..Manners::default() }).await;
+    let (account, mut session) = connected(&peer).await;
+    let set = async |seconds: u32| {
+        let values = BTreeMap::from([("csi_waiting_time".to_owned(), seconds.into())]);
+        let set = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
+        account.shared().ask(set).await.unwrap();
+    };
+    set(1).await;
+    soon("the silence", session.hear_text("<inactive xmlns='urn:xmpp:csi:0'")).await;
+    set(0).await;
+    soon("the word", session.hear_text("<active xmlns='urn:xmpp:csi:0'")).await;
+    soon("the end of the account", account.stop()).await;
+}
+
+/// Settings `authentication`: what is not there yet is said, and no password is given to anybody in its place.
+#[tokio::test]
+async fn nobody_logs_in_by_password_who_is_to_do_it_otherwise() {
+    let peer = Peer::start(Manners::default()).await;
+    for (key, value) in [
+        ("authentication", "external".into()),
+        ("authentication", "anonymous".into()),
+        ("authentication", "prebind".into()),
+        ("prebind", true.into()),
+    ] {
+        let settings = Settings::default().with(key, value).unwrap();
+        let config = AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), settings };
+        let account = Account::start(config, Store::in_memory());
+        account.shared().connect().await;
+        until_it_is(
+            &account,
+            |connection| matches!(connection, Connection::Failed(why) if why.contains("not there yet")),
+        )
+        .await;
+        soon("the end of the account", account.stop()).await;
+    }
 }

@@ -456,7 +456,7 @@ impl Session {
     }
 
     /// Has the archive keep what the setting `message_archiving` says, where there is one and the server lets us choose.
-    fn ask_archive_preferences(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn ask_archive_preferences(&mut self, turn: &mut Turn<'_>) {
         if self.archives.own == Support::Yes && self.settings.message_archiving.is_some() {
             self.ask(None, Ask::ArchivePreferences, Waiting::ArchivePreferences, PATIENCE, turn);
         }

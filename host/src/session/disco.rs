@@ -114,7 +114,6 @@ impl Told {
 
 impl Session {
     /// What an entity can do, as far as that is known now, without asking anybody.
-    #[expect(dead_code, reason = "for what the host does by itself where an entity can")]
     pub(super) fn can(&self, entity: &Jid, feature: &str, turn: &Turn<'_>) -> Option<bool> {
         let disco = self.disco.known.of(entity, turn.now)?;
         Some(disco.features.iter().any(|known| known == feature))
@@ -129,7 +128,7 @@ impl Session {
         }
     }
 
-    fn server(&self) -> Jid {
+    pub(super) fn server(&self) -> Jid {
         Jid::from(BareJid::from_parts(None, self.own.domain()))
     }
 

@@ -22,18 +22,17 @@ mod promises;
 mod questions;
 mod rooms;
 mod roster;
+mod settings;
 mod snapshot;
 mod status;
 #[cfg(test)]
 mod tests;
 mod view;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::config::Settings;
 use crate::error::CallError;
@@ -225,7 +224,7 @@ impl Session {
                 turn.answer(answer, Ok(()));
             }
             Command::ChangeSettings { values, wins, answer } => {
-                let result = self.change_settings(values, wins);
+                let result = self.change_settings(values, wins, turn);
                 turn.answer(answer, result);
             }
             Command::AddCommand { by, plugin, spoken, answer } => {
@@ -313,34 +312,6 @@ impl Session {
     /// How many stanzas were not believed, came twice or were more than is kept.
     pub fn ignored(&self) -> u64 {
         self.ignored
-    }
-
-    /// The settings are these now. What is done already stays.
-    pub fn settings_changed(&mut self, settings: Settings) {
-        self.settings = settings;
-        self.changed = true;
-        self.configure_own();
-    }
-
-    /// The settings that hold now.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// API rows 116, 118 and 119: all or none. Whether whoever asks may was asked before.
-    fn change_settings(&mut self, values: BTreeMap<String, Value>, wins: Wins) -> Result<(), CallError> {
-        let mut settings = self.settings.clone();
-        for (key, value) in values {
-            let changed = match wins {
-                Wins::Always => settings.with(&key, value),
-                Wins::OverDefault => settings.with_default(&key, value),
-            };
-            settings = changed.map_err(|error| CallError::invalid("value", error.to_string()))?;
-        }
-        if settings != self.settings {
-            self.settings_changed(settings);
-        }
-        Ok(())
     }
 
     fn turn<'a>(&mut self, now: Timestamp, out: &'a mut Vec<Effect>) -> Turn<'a> {

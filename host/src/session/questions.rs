@@ -276,6 +276,15 @@ impl Session {
         }
     }
 
+    /// The setting is another one than on connecting (XEP-0280, section 5). A server that has not said yet what it can do
+    /// is asked when it has.
+    pub(super) fn switch_carbons(&mut self, turn: &mut Turn<'_>) {
+        if self.can(&self.server(), CARBONS, turn) == Some(true) {
+            let ask = if self.settings.message_carbons { Ask::EnableCarbons } else { Ask::DisableCarbons };
+            self.ask(None, ask, Waiting::Carbons, PATIENCE, turn);
+        }
+    }
+
     pub(super) fn ask_info(&mut self, entity: Jid, node: Option<String>, turn: &mut Turn<'_>) {
         let waiting = Waiting::Info(entity.clone(), node.clone());
         self.ask(Some(entity), Ask::DiscoInfo { node }, waiting, PATIENCE, turn);

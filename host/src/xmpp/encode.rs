@@ -228,6 +228,7 @@ fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
         Ask::Card => (false, Element::bare("vCard", ns::VCARD)),
         Ask::SetCard { whole, change } => (true, card::changed(whole, *change)),
         Ask::EnableCarbons => (true, Element::bare("enable", ns::CARBONS)),
+        Ask::DisableCarbons => (true, Element::bare("disable", ns::CARBONS)),
         Ask::RoomConfig => (false, Element::bare("query", MUC_OWNER)),
         Ask::ConfigureRoom { fields } => (true, rooms::configuration(fields)),
         Ask::CancelRoomConfig => (true, rooms::cancelled_configuration()),

@@ -17,6 +17,20 @@ pub struct List {
     pub event: Vec<String>,
     /// The host's settings.
     pub setting: Vec<String>,
+    /// Settings whose effect waits for BOSH and prebind. They do not count as missing until then.
+    pub setting_of_transport: Vec<String>,
+    /// What the host keeps to, whatever a plugin or a server does.
+    pub rule: Vec<Rule>,
+}
+
+/// A rule that the host keeps.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// One word, by which tests name it.
+    pub name: String,
+    /// The rule.
+    pub text: String,
 }
 
 /// One statement about the API.
@@ -56,8 +70,6 @@ pub enum Kind {
     Host,
     /// Not yet: it waits for the transports.
     Transport,
-    /// Not yet: it waits for the owner's side.
-    Owner,
     /// Declared: what a plugin is given is the error that says so.
     Unsupported,
 }
@@ -65,7 +77,7 @@ pub enum Kind {
 impl Kind {
     /// Whether nothing is missing yet when it is not shown.
     pub fn waits(self) -> bool {
-        matches!(self, Self::Transport | Self::Owner)
+        self == Self::Transport
     }
 }
 
@@ -110,5 +122,6 @@ mod tests {
         assert_eq!(sorted(&list.event), EVENTS.iter().map(|rule| rule.name.to_owned()).collect());
         assert_eq!(sorted(&list.setting), SETTINGS.iter().map(|rule| rule.key.to_owned()).collect());
         assert_eq!((list.event.len(), list.setting.len()), (EVENTS.len(), SETTINGS.len()), "something is there twice");
+        assert!(list.setting_of_transport.iter().all(|name| list.setting.contains(name)));
     }
 }

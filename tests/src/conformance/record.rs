@@ -25,8 +25,8 @@ pub enum Note {
     Call(u64, String),
     /// What came of the order of this number: `ok`, or the case of the error.
     Answer(u64, String),
-    /// A plugin heard an event of this name.
-    Heard(String),
+    /// A plugin heard an event of this name, with a payload of this case.
+    Heard(String, String),
 }
 
 impl Note {
@@ -52,10 +52,11 @@ pub fn note(note: &Note) {
 pub struct Seen {
     /// The servers that it has accounts on.
     pub servers: BTreeSet<String>,
-    /// `grouping.function` for what a plugin called with success, `grouping.function:case` for what ended in an error.
+    /// `grouping.function` for what a plugin called with success, `grouping.function:case` for what ended in an error; where
+    /// an argument counts, once more as `grouping.function(argument)`.
     pub calls: BTreeSet<String>,
-    /// What a plugin heard.
-    pub events: BTreeSet<String>,
+    /// What a plugin heard, with the cases of the payloads.
+    pub events: BTreeSet<(String, String)>,
 }
 
 /// Reads what was written, by the names of the tests.
@@ -72,12 +73,12 @@ pub fn read(file: &Path) -> Result<BTreeMap<String, Seen>> {
         let of = seen.entry(name.clone()).or_default();
         match seen_there {
             Note::Server(server) => drop(of.servers.insert(server)),
-            Note::Heard(event) => drop(of.events.insert(event)),
+            Note::Heard(event, payload) => drop(of.events.insert((event, payload))),
             Note::Call(number, call) => drop(open.insert((name, number), call)),
             Note::Answer(number, outcome) => {
                 let Some(call) = open.get(&(name, number)) else { continue };
                 of.calls.insert(if outcome == "ok" { call.clone() } else { format!("{call}:{outcome}") });
-                // A promise was waited for, whichever.
+                // Whatever it was about.
                 if let Some((call, _)) = call.split_once('(') {
                     of.calls.insert(if outcome == "ok" { call.to_owned() } else { format!("{call}:{outcome}") });
                 }
@@ -100,7 +101,7 @@ mod tests {
             ("b", Note::Call(2, "chats.open".into())),
             ("a", Note::Answer(1, "ok".into())),
             ("b", Note::Answer(2, "invalid".into())),
-            ("b", Note::Heard("message".into())),
+            ("b", Note::Heard("message".into(), "message".into())),
         ];
         let text: String = lines.iter().map(|line| serde_json::to_string(line).unwrap() + "\n").collect();
         std::fs::write(file.path(), text).unwrap();
@@ -111,6 +112,6 @@ mod tests {
             (names(&seen["a"].servers), names(&seen["b"].calls)),
             ("prosody".into(), "chats.open:invalid".into())
         );
-        assert_eq!(names(&seen["b"].events), "message");
+        assert_eq!(seen["b"].events.iter().collect::<Vec<_>>(), [&("message".into(), "message".into())]);
     }
 }

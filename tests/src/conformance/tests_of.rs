@@ -1,4 +1,4 @@
-//! Which tests show what: read from the lines `Rows …`, `Events …` and `Settings …` in the comments of the tests.
+//! Which tests show what: read from the lines `Rows …`, `Events …`, `Settings …` and `Rules …` in the comments of the tests.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ pub struct Test {
     pub events: BTreeSet<String>,
     /// The settings.
     pub settings: BTreeSet<String>,
+    /// The rules.
+    pub rules: BTreeSet<String>,
 }
 
 /// Where a test runs.
@@ -111,7 +113,8 @@ fn in_file(module: &[String], place: Place, text: &str) -> Result<Vec<Test>> {
 
 impl Test {
     fn read(name: &str, place: Place, comment: &[&str]) -> Result<Option<Self>> {
-        let (mut rows, mut events, mut settings) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut rows = BTreeSet::new();
+        let [mut events, mut settings, mut rules] = [const { BTreeSet::new() }; 3];
         // A list is a sentence of its own; it ends with a full stop, or with a colon and prose behind.
         let text = comment.join(" ").replace('`', "");
         for sentence in text.split(['.', ':']).map(str::trim) {
@@ -129,11 +132,12 @@ impl Test {
                 }
                 "Events" | "Event" if !is_prose => events.extend(parts.map(str::to_owned)),
                 "Settings" | "Setting" if !is_prose => settings.extend(parts.map(str::to_owned)),
+                "Rules" | "Rule" if !is_prose => rules.extend(parts.map(str::to_owned)),
                 _ => {}
             }
         }
-        let shows = !(rows.is_empty() && events.is_empty() && settings.is_empty());
-        Ok(shows.then(|| Self { name: name.to_owned(), place, rows, events, settings }))
+        let shows = !(rows.is_empty() && [&events, &settings, &rules].into_iter().all(BTreeSet::is_empty));
+        Ok(shows.then(|| Self { name: name.to_owned(), place, rows, events, settings, rules }))
     }
 }
 
@@ -170,6 +174,7 @@ mod inner {
     fn third() {}
 }
 /// Row 128: a read sees it.
+/// Rules carbon and delayed.
 #[test]
 fn fourth() {}
 ";
@@ -179,7 +184,7 @@ fn fourth() {}
         assert_eq!(found[0].rows, BTreeSet::from([1, 2, 3, 9, 12]));
         assert_eq!(found[0].events.iter().collect::<Vec<_>>(), ["message", "messageSend", "roster", "rosterPush"]);
         assert_eq!(found[1].settings.iter().collect::<Vec<_>>(), ["default_state", "priority"]);
-        assert_eq!(found[2].rows, BTreeSet::from([128]));
+        assert_eq!((&found[2].rows, found[2].rules.len()), (&BTreeSet::from([128]), 2));
         assert!(in_file(&[], Place::Suite, "/// Rows seven.\n#[test]\nfn odd() {}").is_err());
     }
 
@@ -202,6 +207,9 @@ fn fourth() {}
             }
             for setting in &test.settings {
                 assert!(list.setting.contains(setting), "{} names the setting {setting}", test.name);
+            }
+            for rule in &test.rules {
+                assert!(list.rule.iter().any(|one| one.name == *rule), "{} names the rule {rule}", test.name);
             }
         }
     }

@@ -1,7 +1,10 @@
-//! What follows for a row, an event or a setting from the tests that name it and what was seen of them on one server.
+//! What follows for a row, an event, a setting or a rule from the tests that name it and what was seen on one server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+use parlor::config::{self, Role};
+use parlor::permissions;
 
 use super::list::{Kind, Row};
 use super::record::Seen;
@@ -17,6 +20,13 @@ pub struct Run {
     pub failed: BTreeSet<String>,
     /// What was seen, by test.
     pub seen: BTreeMap<String, Seen>,
+}
+
+impl Run {
+    /// Whether any test saw this call end like this.
+    fn saw(&self, call: &str) -> bool {
+        self.seen.values().any(|seen| seen.calls.contains(call))
+    }
 }
 
 /// What one server has to say about one thing.
@@ -63,25 +73,54 @@ pub fn of_row(row: &Row, tests: &[&Test], software: Software, run: &Run, units: 
     let calls: &[String] = if row.kind == Kind::Host { &[] } else { &row.calls };
     match calls.iter().find(|call| !seen().any(|seen| seen.calls.contains(*call))) {
         Some(call) => Verdict::Missing(format!("none of its tests saw {call}")),
+        None if row.kind.waits() => Verdict::Missing("the rest waits for the transports".to_owned()),
         None => Verdict::Works,
     }
 }
 
-/// Of an event.
+/// Of an event: heard with its payload and with no other, and refused to who has not the grant.
 pub fn of_event(event: &str, tests: &[&Test], run: &Run, units: &Run) -> Verdict {
     if let Some(missing) = unproven(tests, run, units) {
         return missing;
     }
-    let seen = tests.iter().filter_map(|test| run.seen.get(&test.name));
-    if seen.into_iter().any(|seen| seen.events.contains(event)) {
-        Verdict::Works
-    } else {
-        Verdict::Missing("no plugin heard it in any of its tests".to_owned())
+    let Some(rule) = permissions::event(event) else {
+        return Verdict::Missing("the host has no such event".to_owned());
+    };
+    let is_heard = |seen: &Seen| seen.events.contains(&(event.to_owned(), rule.payload.to_owned()));
+    if !tests.iter().filter_map(|test| run.seen.get(&test.name)).any(is_heard) {
+        return Verdict::Missing(format!("no plugin heard it with {} in any of its tests", rule.payload));
+    }
+    let mut heard = run.seen.values().flat_map(|seen| &seen.events);
+    if let Some((_, payload)) = heard.find(|(name, payload)| name == event && payload != rule.payload) {
+        return Verdict::Missing(format!("a plugin heard it with {payload} in place of {}", rule.payload));
+    }
+    if rule.permission.is_some() && !run.saw(&format!("listen.on({event}):denied")) {
+        return Verdict::Missing("no plugin without the grant was refused it".to_owned());
+    }
+    Verdict::Works
+}
+
+/// Of a setting: read by a plugin, and set by one, or refused where it is the operator's.
+pub fn of_setting(setting: &str, waits: bool, tests: &[&Test], run: &Run, units: &Run) -> Verdict {
+    if let Some(missing) = unproven(tests, run, units) {
+        return missing;
+    }
+    let Some(rule) = config::setting(setting) else {
+        return Verdict::Missing("the host has no such setting".to_owned());
+    };
+    let set = match rule.role {
+        Role::Effect | Role::Data => format!("settings.set({setting})"),
+        Role::Operator | Role::Secret => format!("settings.set({setting}):denied"),
+    };
+    match [format!("settings.get({setting})"), set].iter().find(|call| !run.saw(call)) {
+        Some(call) => Verdict::Missing(format!("no test saw {call}")),
+        None if waits => Verdict::Missing("its effect waits for the transports".to_owned()),
+        None => Verdict::Works,
     }
 }
 
-/// Of a setting.
-pub fn of_setting(tests: &[&Test], run: &Run, units: &Run) -> Verdict {
+/// Of a rule: its tests pass.
+pub fn of_rule(tests: &[&Test], run: &Run, units: &Run) -> Verdict {
     unproven(tests, run, units).unwrap_or(Verdict::Works)
 }
 
@@ -112,7 +151,8 @@ mod tests {
 
     fn test(name: &str, place: Place) -> Test {
         let rows = BTreeSet::from([1]);
-        Test { name: name.into(), place, rows, events: BTreeSet::new(), settings: BTreeSet::new() }
+        let [events, settings, rules] = [const { BTreeSet::new() }; 3];
+        Test { name: name.into(), place, rows, events, settings, rules }
     }
 
     fn run(passed: &[&str], seen: &Seen) -> Run {
@@ -121,9 +161,10 @@ mod tests {
         Run { passed, failed: BTreeSet::new(), seen }
     }
 
-    fn seen(servers: &[&str], calls: &[&str], events: &[&str]) -> Seen {
+    fn seen(servers: &[&str], calls: &[&str], events: &[(&str, &str)]) -> Seen {
         let set = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        Seen { servers: set(servers), calls: set(calls), events: set(events) }
+        let events = events.iter().map(|&(name, payload)| (name.to_owned(), payload.to_owned())).collect();
+        Seen { servers: set(servers), calls: set(calls), events }
     }
 
     #[test]
@@ -146,18 +187,42 @@ mod tests {
     }
 
     #[test]
-    fn an_event_has_to_be_heard() {
-        let (one, none) = (test("a", Place::Suite), Run::default());
-        let heard = |events| of_event("message", &[&one], &run(&["a"], &seen(&[], &[], events)), &none);
-        assert_eq!(heard(&["message"]), Verdict::Works);
-        assert!(!heard(&["roster"]).is_good());
+    fn what_waits_for_the_transports_does_not_work_yet() {
+        let one = test("a", Place::Suite);
+        let good = run(&["a"], &seen(&["prosody"], &[], &[]));
+        let of = |row: &Row| of_row(row, &[&one], Software::Prosody, &good, &Run::default());
+        assert_eq!(of(&row("")), Verdict::Works);
+        assert!(!of(&row("kind = \"transport\"")).is_good());
     }
 
     #[test]
-    fn a_unit_test_shows_what_needs_no_server() {
+    fn an_event_has_to_be_heard_with_its_payload_and_refused() {
+        let (one, none) = (test("a", Place::Suite), Run::default());
+        let heard = |calls: &[&str], events: &[(&str, &str)]| {
+            of_event("message", &[&one], &run(&["a"], &seen(&[], calls, events)), &none).is_good()
+        };
+        let refused = ["listen.on(message):denied"];
+        assert!(heard(&refused, &[("message", "message")]));
+        assert!(!heard(&refused, &[("roster", "none")]));
+        assert!(!heard(&refused, &[("message", "none")]));
+        assert!(!heard(&refused, &[("message", "message"), ("message", "none")]));
+        assert!(!heard(&["listen.on(message)"], &[("message", "message")]));
+    }
+
+    #[test]
+    fn a_setting_has_to_be_read_and_set_or_refused() {
         let (one, none) = (test("a", Place::Host), Run::default());
         let units = run(&["a"], &Seen::default());
-        assert_eq!(of_setting(&[&one], &none, &units), Verdict::Works);
-        assert!(!of_setting(&[&one], &none, &none).is_good());
+        let of = |setting, calls: &[&str], units| {
+            of_setting(setting, false, &[&one], &run(&["other"], &seen(&[], calls, &[])), units).is_good()
+        };
+        assert!(of("nickname", &["settings.get(nickname)", "settings.set(nickname)"], &units));
+        assert!(!of("nickname", &["settings.get(nickname)", "settings.set(nickname)"], &none));
+        assert!(!of("nickname", &["settings.get(nickname)", "settings.set(nickname):denied"], &units));
+        assert!(!of("nickname", &["settings.set(nickname)"], &units));
+        assert!(of("debug", &["settings.get(debug)", "settings.set(debug):denied"], &units));
+        assert!(!of("debug", &["settings.get(debug)", "settings.set(debug)"], &units));
+        assert!(of_rule(&[&one], &none, &units).is_good());
+        assert!(!of_rule(&[], &none, &units).is_good());
     }
 }

@@ -62,7 +62,7 @@ Stops at the first step that fails. Ends with 0 only when all of them passed.")]
   cargo xtask api --row 91 --server ejabberd
   cargo xtask api --json | jq -c 'select(.row)'
 
-Runs the tests that name a row, an event or a setting of tests/conformance.toml, once on each server, and reads what
+Runs the tests that name a row, an event, a setting or a rule of tests/conformance.toml, once on each server, and reads what
 the plugin in them called, was answered and heard. Ends with 0 only when nothing is missing but what waits for later.
 Nothing is left behind, not even after Ctrl-C.")]
     Api {

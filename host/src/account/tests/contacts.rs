@@ -27,7 +27,7 @@ async fn seen(session: &mut PeerSession) -> Vec<String> {
     }
 }
 
-/// Rules roster push from elsewhere.
+/// Rules roster-push.
 #[tokio::test]
 async fn a_roster_changes_by_the_word_of_the_own_account_alone() {
     let peer = Peer::start(Manners::default()).await;
@@ -65,7 +65,7 @@ async fn a_roster_changes_by_the_word_of_the_own_account_alone() {
     soon("the end of the account", account.stop()).await;
 }
 
-/// Rules IQ replies count from whom was asked.
+/// Rules iq-reply.
 #[tokio::test]
 async fn nobody_else_answers_for_the_roster() {
     let peer = Peer::start(Manners::default()).await;
@@ -161,4 +161,37 @@ async fn a_log_in_waits_until_every_plugin_can_listen() {
     account.shared().plugins_initialized().await;
     let _session = soon("the log-in", peer.accept()).await.unwrap();
     assert_eq!(soon("an answer", early).await, Ok(()));
+}
+
+/// Rules priority.
+#[tokio::test]
+async fn the_client_of_the_highest_priority_speaks_for_a_contact() {
+    let peer = Peer::start(Manners::default()).await;
+    let (account, mut session) = connected(&peer).await;
+    soon("the presence", session.settle_roster(ROSTER)).await;
+    known(&account).await;
+    let status = || {
+        let contacts = account.shared().snapshot().contacts.clone().unwrap();
+        let romeo = contacts.get(&"romeo@far".parse::<jid::BareJid>().unwrap()).unwrap();
+        romeo.resources.first().map(|first| (first.name.clone(), first.status.clone().unwrap_or_default()))
+    };
+    let speaks = |who: &str, what: &str| Some((who.to_owned(), what.to_owned()));
+    for (from, priority, says, expected) in [
+        ("romeo@far/a", 1, "one", speaks("a", "one")),
+        ("romeo@far/b", 5, "two", speaks("b", "two")),
+        ("romeo@far/a", 4, "three", speaks("b", "two")),
+        // Nobody else speaks for him, however loudly.
+        ("evil@far/a", 127, "forged", speaks("b", "two")),
+        ("romeo@far.evil/a", 127, "forged", speaks("b", "two")),
+        ("romeo@far/c", 5, "four", speaks("c", "four")),
+        ("romeo@far/d", -1, "five", speaks("c", "four")),
+    ] {
+        let presence = format!(
+            "<presence xmlns='jabber:client' from='{from}'><status>{says}</status><priority>{priority}</priority></presence>"
+        );
+        session.say(&presence).await;
+        seen(&mut session).await;
+        assert_eq!(status(), expected, "{presence}");
+    }
+    soon("the end of the account", account.stop()).await;
 }

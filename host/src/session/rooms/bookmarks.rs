@@ -58,6 +58,14 @@ impl Session {
         }
     }
 
+    /// They are not to be looked at any longer. Where we are we stay, as if a plugin had entered.
+    pub(in crate::session) fn forget_bookmarks(&mut self) {
+        self.rooms.bookmarks = None;
+        for membership in self.rooms.memberships.values_mut() {
+            membership.bookmarked = false;
+        }
+    }
+
     fn ask_bookmarks(&mut self, legacy: bool, turn: &mut Turn<'_>) {
         let waiting = Waiting::Bookmarks(BookmarkQuestion::All { legacy });
         self.ask(None, Ask::Bookmarks { legacy }, waiting, BOOKMARKS_PATIENCE, turn);
@@ -69,8 +77,9 @@ impl Session {
         result: Result<Body, CallError>,
         turn: &mut Turn<'_>,
     ) {
+        let wanted = self.settings.allow_muc && self.settings.allow_bookmarks;
         match (question, result) {
-            (BookmarkQuestion::All { .. }, Ok(Body::Bookmarks(all))) => {
+            (BookmarkQuestion::All { .. }, Ok(Body::Bookmarks(all))) if wanted => {
                 self.rooms.bookmarks = Some(all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect());
                 self.changed = true;
                 self.leave_what_is_not_bookmarked(turn);

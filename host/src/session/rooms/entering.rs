@@ -99,7 +99,12 @@ impl Session {
     }
 
     /// Enters a room that nobody waits for; `true`: it was not on its way already.
-    pub(super) fn enter_by_itself(&mut self, jid: &BareJid, nick: Option<String>, turn: &mut Turn<'_>) -> bool {
+    pub(in crate::session) fn enter_by_itself(
+        &mut self,
+        jid: &BareJid,
+        nick: Option<String>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
         if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
             return false;
         }

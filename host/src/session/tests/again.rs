@@ -25,7 +25,7 @@ fn lost(desk: &mut Desk, room: &str) {
     });
 }
 
-/// Rules rooms rejoined after a reconnect that could not resume.
+/// Rules rejoin.
 #[test]
 fn it_goes_again_and_what_is_for_a_room_once_we_are_in_it() {
     let mut desk = Desk::connected(Settings::default());

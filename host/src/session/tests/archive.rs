@@ -109,7 +109,7 @@ fn an_archive_is_asked_once_the_account_said_that_it_has_one() {
     assert!(got(&mut query(&mut desk, of(None, 5, Cursor::Start))).is_none(), "nobody tells a second time");
 }
 
-/// Rules An archive result counts.
+/// Rules archive-result.
 #[test]
 fn a_result_counts_only_from_whom_was_asked_and_while_its_query_runs() {
     let mut desk = with_archive();

@@ -23,7 +23,7 @@ fn a_chat_opens_with_contacts_and_with_strangers_where_the_setting_says_so() {
     assert_eq!(got(&mut open(&mut desk, ROMEO)).unwrap().unwrap(), chat);
     assert!(desk.lines().is_empty(), "it was open");
     assert!(matches!(got(&mut open(&mut desk, "tybalt@example.org")), Some(Err(CallError::NotFound(_)))));
-    desk.session.settings_changed(settings(&[("allow_non_roster_messaging", true.into())]));
+    desk.set(&[("allow_non_roster_messaging", true.into())]).unwrap();
     assert!(got(&mut open(&mut desk, "tybalt@example.org")).unwrap().is_ok());
 }
 

@@ -230,7 +230,7 @@ fn the_prefix_is_the_owners() {
     assert_eq!(desk.count("command"), 0);
     desk.say("bot: say x");
     assert_eq!(desk.count("command"), 1);
-    desk.session.settings_changed(settings(&[("command_prefix", "".into())]));
+    desk.set(&[("command_prefix", "".into())]).unwrap();
     desk.say("say");
     desk.say("help");
     assert_eq!(desk.count("command"), 1, "without a prefix there are no commands");

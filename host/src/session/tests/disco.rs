@@ -292,7 +292,7 @@ fn settings_say_what_the_host_can_do() {
     let muc = "http://jabber.org/protocol/muc".to_owned();
     assert!(desk.disco().features.contains(&muc));
     desk.told_caps();
-    desk.run(|session, _, _| session.settings_changed(settings(&[("allow_muc", false.into())])));
+    desk.set(&[("allow_muc", false.into())]).unwrap();
     assert!(!desk.disco().features.contains(&muc));
     desk.moment();
     assert_eq!(desk.told_caps().len(), 1);

@@ -228,18 +228,18 @@ fn an_invitation_is_told_and_followed_where_the_setting_says_so() {
     assert_eq!(desk.lines(), ["roomInviteReceived"]);
     desk.message(Message { own: true, ..invite() });
     assert!(desk.lines().is_empty(), "we invited somebody ourselves");
-    desk.session.settings_changed(settings(&[("auto_join_on_invite", true.into())]));
+    desk.set(&[("auto_join_on_invite", true.into())]).unwrap();
     desk.message(invite());
     assert_eq!(desk.lines(), ["roomInviteReceived", "> available to room@muc.example.org/bot entering"]);
     assert!(
         matches!(desk.sent.last(), Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) if join.password.as_deref() == Some("p"))
     );
-    desk.session.settings_changed(settings(&[("allow_muc", false.into())]));
+    desk.set(&[("allow_muc", false.into())]).unwrap();
     desk.message(invite());
     assert!(desk.lines().is_empty());
 }
 
-/// Rules stanza-id forged.
+/// Rules duplicate.
 #[test]
 fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
     let mut desk = Desk::connected(Settings::default());
@@ -363,7 +363,7 @@ fn what_is_told_of_a_message_that_leaves() {
     }
 }
 
-/// Rules delayed by strangers.
+/// Rules delayed.
 #[test]
 fn a_stamp_whose_author_does_not_count_is_believed_of_a_rooms_past_alone() {
     let claimed: Timestamp = "2020-01-02T03:04:05Z".parse().unwrap();

@@ -15,13 +15,16 @@ mod presence;
 mod promises;
 mod questions;
 mod rooms;
+mod settings;
 mod status;
 mod storm;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::oneshot::Receiver;
 use tokio::sync::oneshot::error::TryRecvError;
 
@@ -290,6 +293,14 @@ impl Desk {
         std::mem::take(&mut self.lines)
     }
 
+    /// A plugin that may changes settings of the host.
+    fn set(&mut self, values: &[(&str, Value)]) -> Result<(), CallError> {
+        let values = values.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let (answer, mut receiver) = Answer::channel();
+        self.command(Command::ChangeSettings { values, wins: Wins::Always, answer });
+        got(&mut receiver).expect("an answer at once")
+    }
+
     fn forget(&mut self) {
         self.lines.clear();
         self.events.clear();
@@ -361,6 +372,7 @@ fn line(stanza: &Outgoing) -> String {
         Outgoing::Ask { ask: Ask::Bookmarks { .. }, .. } => "> ask bookmarks".to_owned(),
         Outgoing::Invite { to, .. } => format!("> invite to {to}"),
         Outgoing::Ask { ask: Ask::EnableCarbons, .. } => "> ask carbons".to_owned(),
+        Outgoing::Ask { ask: Ask::DisableCarbons, .. } => "> ask no carbons".to_owned(),
         Outgoing::Ask { ask, .. } => format!("> ask {ask:?}"),
         Outgoing::Reply { reply, .. } => format!("> reply {reply:?}"),
         Outgoing::Raw(_) => "> raw".to_owned(),

@@ -12,6 +12,7 @@ fn client(name: &str, priority: i8, show: Option<Show>, status: Option<&str>) ->
     Presence { show, status, priority, ..presence(&format!("{ROMEO}/{name}"), PresenceKind::Available) }
 }
 
+/// Rules priority.
 #[test]
 fn the_highest_priority_speaks_for_a_contact_and_ties_go_to_the_newest() {
     let mut desk = Desk::connected(Settings::default());

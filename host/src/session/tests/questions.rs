@@ -20,6 +20,7 @@ fn send_iq(desk: &mut Desk, to: Option<&str>) -> (Receiver<Result<RawStanza, Cal
     (receiver, id)
 }
 
+/// Rules iq-reply.
 #[test]
 fn an_answer_counts_only_from_whom_was_asked() {
     let own = [None, Some("bot@example.org"), Some("bot@example.org/house")];

@@ -408,7 +408,7 @@ fn a_room_that_cannot_be_configured_says_why() {
     assert!(matches!(got(&mut opened), Some(Err(CallError::Stanza(_)))));
 }
 
-/// Rules rooms are rejoined after a reconnect that could not resume.
+/// Rules rejoin.
 #[test]
 fn a_room_is_entered_again_from_where_we_were() {
     let mut desk = Desk::connected(Settings::default());

@@ -56,6 +56,7 @@ fn a_plain_message() {
     assert!(message.raw.to_xml().contains("friend@far/x"));
 }
 
+/// Rules absent-from.
 #[test]
 fn no_sender_is_the_own_account() {
     let message = message("", "<body>hi</body>");
@@ -78,6 +79,7 @@ fn the_text_without_a_language_is_taken_first() {
     assert_eq!(message("", "<body xml:lang='de'>hallo</body>").body.as_deref(), Some("hallo"));
 }
 
+/// Rules carbon.
 #[test]
 fn carbons_count_only_from_the_own_bare_jid() {
     for from in ["from='me@house'", ""] {
@@ -253,7 +255,7 @@ proptest! {
     }
 }
 
-/// Rules delayed by strangers.
+/// Rules delayed.
 #[test]
 fn only_who_stored_a_message_says_that_it_is_history() {
     let stamp = "2020-01-02T03:04:05Z";
@@ -283,7 +285,7 @@ fn only_who_stored_a_message_says_that_it_is_history() {
     assert_eq!(message(chat, both).at, stamp.parse().unwrap());
 }
 
-/// Rules carbon from elsewhere.
+/// Rules carbon.
 #[test]
 fn a_copy_is_of_what_this_account_sent_or_received() {
     let inner = |from: &str, to: &str| {
@@ -388,6 +390,7 @@ fn a_message_on_its_way_out_is_ours_and_news() {
     assert!(presence.leaving(&own(), now()).is_none());
 }
 
+/// Rules duplicate.
 #[test]
 fn a_stanza_id_counts_only_from_the_archives_own_entity() {
     let ids = "<stanza-id xmlns='urn:xmpp:sid:0' by='mallory@evil' id='bad'/><stanza-id xmlns='urn:xmpp:sid:0' \
@@ -512,6 +515,7 @@ fn every_question_is_owed_an_answer() {
     assert_eq!(query("type='get'", "<x xmlns='urn:x'/>"), Query::Other);
 }
 
+/// Rules roster-push.
 #[test]
 fn roster_pushes_count_only_from_the_own_account() {
     let push = |from: &str, items: &str| {

@@ -121,6 +121,10 @@ fn questions() {
         &asked(Ask::EnableCarbons),
         "<iq xmlns='jabber:client' to='a@b' id='1' type='set'><enable xmlns='urn:xmpp:carbons:2'/></iq>",
     );
+    same(
+        &asked(Ask::DisableCarbons),
+        "<iq xmlns='jabber:client' to='a@b' id='1' type='set'><disable xmlns='urn:xmpp:carbons:2'/></iq>",
+    );
     assert!(asked(Ask::Ping).contains("urn:xmpp:ping"));
     same(
         &asked(Ask::RoomConfig),

@@ -1,4 +1,5 @@
-//! Whether a plugin can use the whole of the private API, on Prosody and on ejabberd: a line for each row, event and setting.
+//! Whether a plugin can use the whole of the private API, on Prosody and on ejabberd: a line for each row, event,
+//! setting and rule.
 //!
 //! `cargo xtask api` builds everything and runs this. The rows are those of `tests/conformance.toml`; what shows them are
 //! the tests of the suite that name them, in which a plugin is told from outside what to call. They run once on each
@@ -62,6 +63,7 @@ async fn show(arguments: &Arguments) -> Result<bool> {
         list.row.retain(|one| one.number == row);
         list.event.clear();
         list.setting.clear();
+        list.rule.clear();
         tests.retain(|test| test.rows.contains(&row));
     }
     let server = arguments.server.as_deref().map(|name| Software::named(name).context("no such server")).transpose()?;

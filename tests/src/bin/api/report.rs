@@ -1,5 +1,7 @@
-//! The table: rows, events, settings, and the line that sums it up.
+//! The table: rows, events, settings, rules, and the line that sums it up.
 #![expect(clippy::print_stdout, reason = "the table is what was asked for")]
+
+use std::collections::BTreeSet;
 
 use parlor_tests::conformance::list::{Kind, List};
 use parlor_tests::conformance::tests_of::Test;
@@ -37,8 +39,8 @@ impl Entry<'_> {
 impl Report<'_> {
     /// Prints it; whether nothing is missing that has to be there.
     pub(crate) fn print(&self, json: bool) -> bool {
-        let (rows, events, settings) = (self.rows(), self.events(), self.settings());
-        for (title, entries) in [("rows", &rows), ("events", &events), ("settings", &settings)] {
+        let (rows, events, settings, rules) = (self.rows(), self.events(), self.settings(), self.rules());
+        for (title, entries) in [("rows", &rows), ("events", &events), ("settings", &settings), ("rules", &rules)] {
             if !json && !entries.is_empty() {
                 println!("{title}");
             }
@@ -49,21 +51,22 @@ impl Report<'_> {
         let good = |entries: &[Entry<'_>]| entries.iter().filter(|entry| entry.is_good()).count();
         let declared = rows.iter().filter(|entry| entry.kind == Kind::Unsupported && entry.is_good()).count();
         let shown = good(&rows) - declared;
-        let (of_rows, of_events, of_settings) = (rows.len(), events.len(), settings.len());
+        let (of_rows, of_events, of_settings, of_rules) = (rows.len(), events.len(), settings.len(), rules.len());
         if json {
             let sum = json!({
                 "rows": [shown, of_rows], "declared": declared, "events": [good(&events), of_events],
-                "settings": [good(&settings), of_settings],
+                "settings": [good(&settings), of_settings], "rules": [good(&rules), of_rules],
             });
             println!("{sum}");
         } else {
             println!(
-                "rows {shown}/{of_rows} · declared {declared} · events {}/{of_events} · settings {}/{of_settings}",
+                "rows {shown}/{of_rows} · declared {declared} · events {}/{of_events} · settings {}/{of_settings} · rules {}/{of_rules}",
                 good(&events),
-                good(&settings)
+                good(&settings),
+                good(&rules)
             );
         }
-        let mut all = rows.iter().chain(&events).chain(&settings);
+        let mut all = rows.iter().chain(&events).chain(&settings).chain(&rules);
         all.all(|entry| entry.is_good() || entry.kind.waits())
     }
 
@@ -80,27 +83,41 @@ impl Report<'_> {
 
     fn events(&self) -> Vec<Entry<'_>> {
         let of = |name: &str, tests: &[&Test], run: &Run| verdict::of_event(name, tests, run, self.units);
-        self.named("event", &self.list.event, |test, name| test.events.contains(name), of)
+        let names = self.list.event.iter().map(|name| (name.as_str(), Kind::Plain));
+        self.named("event", names, |test| &test.events, of)
     }
 
     fn settings(&self) -> Vec<Entry<'_>> {
-        let of = |_: &str, tests: &[&Test], run: &Run| verdict::of_setting(tests, run, self.units);
-        self.named("setting", &self.list.setting, |test, name| test.settings.contains(name), of)
+        let waits = |name: &str| self.list.setting_of_transport.iter().any(|one| one == name);
+        let of =
+            |name: &str, tests: &[&Test], run: &Run| verdict::of_setting(name, waits(name), tests, run, self.units);
+        let kind = |name: &str| if waits(name) { Kind::Transport } else { Kind::Plain };
+        let names = self.list.setting.iter().map(|name| (name.as_str(), kind(name)));
+        self.named("setting", names, |test| &test.settings, of)
+    }
+
+    fn rules(&self) -> Vec<Entry<'_>> {
+        let of = |_: &str, tests: &[&Test], run: &Run| verdict::of_rule(tests, run, self.units);
+        let names = self.list.rule.iter().map(|rule| (rule.name.as_str(), Kind::Plain));
+        let mut entries = self.named("rule", names, |test| &test.rules, of);
+        for (entry, rule) in entries.iter_mut().zip(&self.list.rule) {
+            entry.name = &rule.text;
+        }
+        entries
     }
 
     fn named<'a>(
         &'a self,
         what: &'static str,
-        names: &'a [String],
-        shows: impl Fn(&Test, &str) -> bool,
+        names: impl Iterator<Item = (&'a str, Kind)>,
+        shown: impl Fn(&Test) -> &BTreeSet<String>,
         of: impl Fn(&str, &[&Test], &Run) -> Verdict,
     ) -> Vec<Entry<'a>> {
-        let names = names.iter();
         names
-            .map(|name| {
-                let tests: Vec<_> = self.tests.iter().filter(|test| shows(test, name)).collect();
+            .map(|(name, kind)| {
+                let tests: Vec<_> = self.tests.iter().filter(|test| shown(test).contains(name)).collect();
                 let verdicts = self.runs.iter().map(|(software, run)| (*software, of(name, &tests, run))).collect();
-                Entry { what, number: None, name, kind: Kind::Plain, verdicts, tests }
+                Entry { what, number: None, name, kind, verdicts, tests }
             })
             .collect()
     }

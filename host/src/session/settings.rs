@@ -1,0 +1,83 @@
+//! Settings that change while the account lives (API rows 116, 118 and 119): what follows at once.
+//!
+//! Most are read whenever they count. Those about something that was begun already, on this stream or before it, have
+//! their consequences here.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Session, Status, Turn, View, Wins};
+use crate::config::Settings;
+use crate::error::CallError;
+
+impl Session {
+    /// The settings that hold now.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// All or none. Whether whoever asks may was asked before.
+    pub(super) fn change_settings(
+        &mut self,
+        values: BTreeMap<String, Value>,
+        wins: Wins,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CallError> {
+        let mut settings = self.settings.clone();
+        for (key, value) in values {
+            let changed = match wins {
+                Wins::Always => settings.with(&key, value),
+                Wins::OverDefault => settings.with_default(&key, value),
+            };
+            settings = changed.map_err(|error| CallError::invalid("value", error.to_string()))?;
+        }
+        if settings != self.settings {
+            self.settings_changed(settings, turn);
+        }
+        Ok(())
+    }
+
+    fn settings_changed(&mut self, settings: Settings, turn: &mut Turn<'_>) {
+        let before = std::mem::replace(&mut self.settings, settings);
+        self.changed = true;
+        self.configure_own();
+        // Nobody has said anything else yet, and nobody was told.
+        if before.default_state != self.settings.default_state
+            && !self.promises.is_resolved("statusInitialized")
+            && self.status == Status::initial(&before)
+        {
+            self.status = Status::initial(&self.settings);
+        }
+        // What comes below is looked at when its place in the order of connecting comes.
+        if !self.is_live() || !self.announced {
+            return;
+        }
+        if before.message_carbons != self.settings.message_carbons {
+            self.switch_carbons(turn);
+        }
+        if before.message_archiving != self.settings.message_archiving {
+            self.ask_archive_preferences(turn);
+        }
+        let bookmarked = |settings: &Settings| settings.allow_muc && settings.allow_bookmarks;
+        match (bookmarked(&before), bookmarked(&self.settings)) {
+            (false, true) => self.fetch_bookmarks(turn),
+            (true, false) => self.forget_bookmarks(),
+            _ => {}
+        }
+        if self.promises.is_resolved("roomsAutoJoined") {
+            if self.settings.allow_muc {
+                for room in self.settings.auto_join_rooms.clone() {
+                    if !before.auto_join_rooms.contains(&room) || !before.allow_muc {
+                        self.enter_by_itself(&room.jid, room.nick, turn);
+                    }
+                }
+            }
+            for jid in self.settings.auto_join_private_chats.clone() {
+                if !before.auto_join_private_chats.contains(&jid) {
+                    self.start_chat(jid, None, View::new(false), turn);
+                }
+            }
+        }
+    }
+}
