@@ -465,7 +465,17 @@ pub enum Ask {
         legacy: bool,
     },
     /// Put down a bookmark (XEP-0402).
-    PublishBookmark(Box<Bookmark>),
+    PublishBookmark {
+        /// Which.
+        bookmark: Box<Bookmark>,
+        /// With no other options than every server knows: how many there may be is then the server's to say.
+        plain: bool,
+    },
+    /// Have the place of the bookmarks keep as many as there are, for nobody else (XEP-0060, sections 8.1.3 and 8.2).
+    PrepareBookmarks {
+        /// It is not there yet.
+        create: bool,
+    },
     /// Forget a bookmark (XEP-0402).
     RetractBookmark(BareJid),
 }

@@ -74,6 +74,44 @@ async fn a_stanza_goes_out_as_one_stanza_from_this_account() {
     assert_eq!(came, 3, "{:?}", friend.received_xml());
 }
 
+/// Row 10. Whichever of its own addresses a plugin writes, or none: it arrives under the full JID.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_stanza_arrives_under_the_full_jid() {
+    let house = Plan::new().await.three().start().await;
+    let mut friend = friend("friend").await;
+    let (full, to) = (house.shared().snapshot().jid.clone(), friend.jid().to_bare());
+    for from in [String::new(), format!("from='{full}'"), format!("from='{}'", full.to_bare())] {
+        let stanza = format!("<message to='{to}' {from}><body>hi</body></message>");
+        house.call(FULL, "api.send", json!({ "stanza": stanza })).await.ok();
+        let sender = |stanza: &tokio_xmpp::Stanza| match stanza {
+            tokio_xmpp::Stanza::Message(message) => message.from.clone(),
+            _ => None,
+        };
+        assert_eq!(friend.wait_for("a message", SOON, sender).await.unwrap(), full);
+    }
+}
+
+/// Row 12. What a plugin builds arrives as it was meant, whatever is in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn stanzas_are_built_without_writing_xml() {
+    let house = Plan::new().await.three().start().await;
+    let mut friend = friend("friend").await;
+    let to = friend.jid().to_bare();
+    let body = "</body><evil xmlns='urn:x' a=\"b\"/> &amp; 'both' \"kinds\" <![CDATA[ ]]> 中文 👩‍🚀";
+    let id = "'/><id a='";
+    house.call(FULL, "deed.build", json!({ "jid": to.to_string(), "id": id, "body": body })).await.ok();
+    friend.wait_body(&house.account().jid, body, SOON).await.unwrap();
+    let came = friend.received().iter().find_map(|stanza| match stanza {
+        tokio_xmpp::Stanza::Message(message) => Some(message),
+        _ => None,
+    });
+    let came = came.unwrap();
+    assert_eq!(came.id.as_ref().map(|id| id.0.as_str()), Some(id));
+    assert!(came.payloads.iter().any(|one| one.is("attention", "urn:xmpp:attention:0")), "{came:?}");
+    assert!(!came.payloads.iter().any(|one| one.name() == "evil"), "{came:?}");
+    house.call(FULL, "log.write", json!({ "level": "fatal", "message": "built" })).await.ok();
+}
+
 /// Rows 11.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_iq_gets_its_answer_or_the_servers_error_whole() {

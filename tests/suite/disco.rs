@@ -94,6 +94,28 @@ async fn own_identities_are_added_and_cleared() {
     assert_eq!(identities.iter().map(|one| one.attr("type")).collect::<Vec<_>>(), [Some("bot")]);
 }
 
+/// Events discoExtensionFieldDiscovered: what a room says of itself beyond its features.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_of_a_form_is_told_once_with_its_values() {
+    let house = Plan::new().await.three().start().await;
+    let heard = house.listen(FULL, "discoExtensionFieldDiscovered").await;
+    let room = crate::house::prosody().await.fresh_room().to_string();
+    house.call(FULL, "rooms.open", json!({ "jid": room, "nick": "Romeo" })).await.ok();
+    for _ in 0..2 {
+        let asked = json!({ "feature": "http://jabber.org/protocol/muc", "jid": room });
+        assert_eq!(house.call(FULL, "disco.supports", asked).await.ok()["supported"], true);
+    }
+    let fields = house.heard_so_far(FULL, heard).await;
+    let of = |var: &str| {
+        let fields = fields.iter().map(|event| &event["payload"]["json"]);
+        fields.filter(|field| field["entity"] == room && field["var"] == var).cloned().collect::<Vec<_>>()
+    };
+    let occupants = of("muc#roominfo_occupants");
+    assert_eq!(occupants.len(), 1, "{fields:?}");
+    assert_eq!(occupants[0]["form_type"], "http://jabber.org/protocol/muc#roominfo");
+    assert_eq!((&occupants[0]["value"], &occupants[0]["values"]), (&json!("1"), &json!(["1"])));
+}
+
 /// Rows 109, 111.
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_names_are_refused_by_name() {

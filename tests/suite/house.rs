@@ -63,6 +63,8 @@ pub(crate) async fn friend(prefix: &str) -> Client {
 pub(crate) async fn client(account: &Account) -> Client {
     let mut client = Client::login(&prosody().await.connector().unwrap(), account, "suite").await.unwrap();
     client.available().await.unwrap();
+    // Until the server knows of it, what is sent to the account may be put aside.
+    client.catch_up(SOON).await.unwrap();
     client
 }
 

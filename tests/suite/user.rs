@@ -62,6 +62,35 @@ async fn the_status_is_read_set_and_seen() {
     house.call(FULL, "connection.connected", Value::Null).await.is(true);
 }
 
+/// Row 58. Each value as others see it, with the priority always.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_status_is_seen_as_what_it_is() {
+    let house = Plan::new().await.three().start().await;
+    let sent = house.listen(FULL, "send").await;
+    for (value, shows) in [
+        ("away", "<show>away</show>"),
+        ("dnd", "<show>dnd</show>"),
+        ("xa", "<show>xa</show>"),
+        ("chat", "<show>chat</show>"),
+        ("unavailable", "type=\"unavailable\""),
+        ("online", ""),
+        ("offline", "type=\"unavailable\""),
+    ] {
+        house.call(FULL, "user.set-status", json!({ "value": value, "message": "kept" })).await.ok();
+        let told = loop {
+            let told = house.heard(FULL, sent).await["payload"]["stanza"].as_str().unwrap().replace('\'', "\"");
+            if told.starts_with("<presence") && !told.contains(" to=") {
+                break told;
+            }
+        };
+        assert!(told.contains(shows) && told.contains("<priority>0</priority>"), "{value}: {told}");
+        assert!(told.contains("<status>kept</status>"), "{value}: {told}");
+        assert_eq!(told.contains("<show>"), shows.contains("<show>"), "{value}: {told}");
+        assert_eq!(told.contains("unavailable"), shows.contains("unavailable"), "{value}: {told}");
+        house.call(FULL, "connection.connected", Value::Null).await.is(true);
+    }
+}
+
 /// Rows 57-61.
 /// Events `statusChanged`, `statusMessageChanged`.
 #[tokio::test(flavor = "multi_thread")]
@@ -102,6 +131,8 @@ async fn a_status_is_kept_while_offline() {
 async fn a_log_out_forgets_the_session_and_a_log_in_begins_another() {
     let house = Plan::new().await.three().start().await;
     house.call(FULL, "user.set-status", json!({ "value": "dnd", "message": "reading" })).await.ok();
+    house.call(BARE, "promises.add", json!({ "name": "own" })).await.ok();
+    house.call(BARE, "api.emit", json!({ "name": "own", "payload": 7 })).await.ok();
     let mut heard = Vec::new();
     for name in ["disconnected", "logout", "connected", "statusInitialized", "roster", "initialized"] {
         heard.push((name, house.listen(FULL, name).await));
@@ -112,6 +143,7 @@ async fn a_log_out_forgets_the_session_and_a_log_in_begins_another() {
     house.call(FULL, "contacts.get-all", Value::Null).await.fails("not-ready");
     house.call(FULL, "api.wait-until", json!({ "promise": "roster" })).await.fails("stopped");
     house.call(FULL, "api.wait-until", json!({ "promise": "pluginsInitialized" })).await.is("none");
+    house.call(FULL, "api.wait-until", json!({ "promise": "own" })).await.is(json!({ "json": 7 }));
     // What is set meanwhile is sent on connecting.
     house.call(FULL, "user.set-status", json!({ "value": "xa" })).await.ok();
     house.call(FULL, "user.login", Value::Null).await.ok();

@@ -73,6 +73,26 @@ async fn a_card_is_read_kept_and_shown_by_the_contact() {
     house.call(FULL, "contacts.get-attribute", json!({ "jid": jid, "name": "image" })).await.is(IMAGE);
 }
 
+/// Rows 69, 72. An occupant is named by room and nickname, and a chat with somebody who is no contact is told as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn occupants_and_strangers_have_cards_too() {
+    let house = Plan::new().await.three().start().await;
+    let mut juliet = friend("juliet").await;
+    set(&mut juliet, "<FN>Juliet Capulet</FN><URL>https://example.org/j</URL>").await;
+    let room = crate::house::prosody().await.fresh_room();
+    juliet.join(&room, "Juliet", SOON).await.unwrap();
+    juliet.unlock(&room, SOON).await.unwrap();
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    let updated = house.listen(FULL, "vcardUpdated").await;
+    for jid in [format!("{room}/Juliet"), juliet.jid().to_bare().to_string()] {
+        assert_eq!(house.call(FULL, "vcard.get", json!({ "jid": jid })).await.ok()["fn"], "Juliet Capulet");
+        house.heard_so_far(FULL, updated).await;
+        house.call(FULL, "vcard.update", json!({ "jid": jid, "force": true })).await.ok();
+        let told = house.heard(FULL, updated).await["payload"]["contact"].clone();
+        assert_eq!((&told["jid"], &told["url"]), (&json!(jid), &json!("https://example.org/j")), "{told}");
+    }
+}
+
 /// Rows 71.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_own_card_is_changed_and_the_rest_stays() {

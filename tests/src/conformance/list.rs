@@ -53,6 +53,9 @@ pub struct Row {
     /// The servers that cannot do it, each with the reason.
     #[serde(default)]
     pub cannot: BTreeMap<String, String>,
+    /// The servers that cannot do a part of it, each with which.
+    #[serde(default)]
+    pub but: BTreeMap<String, String>,
 }
 
 fn yes() -> bool {
@@ -111,7 +114,10 @@ mod tests {
                 let (grouping, function) = name.split_once('.').unwrap();
                 assert!(permissions::call(grouping, function).is_some(), "row {}: there is no {name}", row.number);
             }
-            assert!(row.cannot.keys().all(|server| crate::server::Software::named(server).is_some()), "{row:?}");
+            assert!(
+                row.cannot.keys().chain(row.but.keys()).all(|server| crate::server::Software::named(server).is_some()),
+                "{row:?}"
+            );
         }
     }
 

@@ -21,9 +21,25 @@ pub(in crate::session) enum BookmarkQuestion {
     /// Which there are; `legacy`: in the older place.
     All { legacy: bool },
     /// To put one down, for a plugin.
-    Set(Box<Bookmark>, Answer<()>),
+    Set { bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()> },
     /// To forget one, for a plugin.
     Remove(BareJid, Answer<()>),
+}
+
+/// How far the putting down of a bookmark has come.
+///
+/// It is published with what its place has to be like. A server that does not know all of that is first asked to make the
+/// place so: else it may be one that holds a single bookmark, and forgets the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::session) enum Publishing {
+    /// At once.
+    AtOnce,
+    /// Its place is made ready.
+    Preparing,
+    /// Its place is made.
+    Creating,
+    /// In a place that is ready.
+    Prepared,
 }
 
 impl BookmarkQuestion {
@@ -31,7 +47,7 @@ impl BookmarkQuestion {
     pub(in crate::session) fn is_abandoned(&self) -> bool {
         match self {
             Self::All { .. } => false,
-            Self::Set(_, answer) | Self::Remove(_, answer) => answer.is_abandoned(),
+            Self::Set { answer, .. } | Self::Remove(_, answer) => answer.is_abandoned(),
         }
     }
 
@@ -39,7 +55,7 @@ impl BookmarkQuestion {
     pub(in crate::session) fn end(self, turn: &mut Turn<'_>) {
         match self {
             Self::All { .. } => {}
-            Self::Set(_, answer) | Self::Remove(_, answer) => turn.answer(answer, Err(CallError::Offline)),
+            Self::Set { answer, .. } | Self::Remove(_, answer) => turn.answer(answer, Err(CallError::Offline)),
         }
     }
 }
@@ -88,7 +104,10 @@ impl Session {
             // A server that does not keep them like this may keep them as was usual before.
             (BookmarkQuestion::All { legacy: false }, Err(CallError::Stanza(_))) => self.ask_bookmarks(true, turn),
             (BookmarkQuestion::All { .. }, _) => self.bookmarks_settled(turn),
-            (BookmarkQuestion::Set(bookmark, answer), Ok(_)) => {
+            (BookmarkQuestion::Set { bookmark, step: Publishing::Preparing | Publishing::Creating, answer }, Ok(_)) => {
+                self.publish_bookmark(bookmark, Publishing::Prepared, answer, turn);
+            }
+            (BookmarkQuestion::Set { bookmark, answer, .. }, Ok(_)) => {
                 self.bookmark_changed(BookmarkChange::Set(*bookmark), turn);
                 turn.answer(answer, Ok(()));
             }
@@ -96,7 +115,16 @@ impl Session {
                 self.bookmark_changed(BookmarkChange::Removed(room), turn);
                 turn.answer(answer, Ok(()));
             }
-            (BookmarkQuestion::Set(_, answer) | BookmarkQuestion::Remove(_, answer), Err(error)) => {
+            (BookmarkQuestion::Set { bookmark, step: Publishing::AtOnce, answer }, Err(CallError::Stanza(_))) => {
+                self.publish_bookmark(bookmark, Publishing::Preparing, answer, turn);
+            }
+            (
+                BookmarkQuestion::Set { bookmark, step: Publishing::Preparing, answer },
+                Err(CallError::Stanza(error)),
+            ) if error.condition == "item-not-found" => {
+                self.publish_bookmark(bookmark, Publishing::Creating, answer, turn);
+            }
+            (BookmarkQuestion::Set { answer, .. } | BookmarkQuestion::Remove(_, answer), Err(error)) => {
                 turn.answer(answer, Err(error));
             }
         }
@@ -186,8 +214,17 @@ impl Session {
             return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_BOOKMARKS} bookmarks"))));
         }
         bookmark.extensions = known.and_then(|known| known.extensions.clone());
-        let ask = Ask::PublishBookmark(Box::new(bookmark.clone()));
-        let waiting = Waiting::Bookmarks(BookmarkQuestion::Set(Box::new(bookmark), answer));
+        self.publish_bookmark(Box::new(bookmark), Publishing::AtOnce, answer, turn);
+    }
+
+    fn publish_bookmark(&mut self, bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()>, turn: &mut Turn<'_>) {
+        let ask = match step {
+            Publishing::AtOnce => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: false },
+            Publishing::Preparing => Ask::PrepareBookmarks { create: false },
+            Publishing::Creating => Ask::PrepareBookmarks { create: true },
+            Publishing::Prepared => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: true },
+        };
+        let waiting = Waiting::Bookmarks(BookmarkQuestion::Set { bookmark, step, answer });
         self.ask(None, ask, waiting, PATIENCE, turn);
     }
 

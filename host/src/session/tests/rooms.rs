@@ -927,7 +927,15 @@ fn bookmarks_are_put_down_and_forgotten() {
     let mut set = desk.deed(|answer| {
         RoomDeed::SetBookmark(Box::new(stanza::Bookmark { extensions: None, ..bookmark(true) }), answer)
     });
-    let id = desk.asked(|ask| *ask == Ask::PublishBookmark(Box::new(bookmark(true))));
+    let publish = |plain| Ask::PublishBookmark { bookmark: Box::new(bookmark(true)), plain };
+    // A server that does not know what the place has to be like is asked to make it so first.
+    let id = desk.asked(|ask| *ask == publish(false));
+    desk.answer(None, id, Err(stanza_error("resource-constraint")));
+    let id = desk.asked(|ask| *ask == Ask::PrepareBookmarks { create: false });
+    desk.answer(None, id, Err(stanza_error("item-not-found")));
+    let id = desk.asked(|ask| *ask == Ask::PrepareBookmarks { create: true });
+    desk.answer(None, id, Ok(Body::Empty));
+    let id = desk.asked(|ask| *ask == publish(true));
     desk.answer(None, id, Ok(Body::Empty));
     assert_eq!(got(&mut set), Some(Ok(())));
     assert!(desk.session.snapshot().bookmarks.unwrap()[&bare(ROOM)].autojoin);

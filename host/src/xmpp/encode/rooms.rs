@@ -13,7 +13,19 @@ use crate::stanza::{Bookmark, History, Invitation, RoomJoin};
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
 const ROOM_CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
+const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+
+/// As XEP-0402, section 3, has them.
+const OPTIONS: [(&str, &str); 4] = [
+    ("pubsub#persist_items", "true"),
+    ("pubsub#max_items", "max"),
+    ("pubsub#send_last_published_item", "never"),
+    ("pubsub#access_model", "whitelist"),
+];
+/// What every server knows that keeps bookmarks: that they stay, and that nobody else sees them.
+const KNOWN_OPTIONS: [&str; 2] = ["pubsub#persist_items", "pubsub#access_model"];
 
 pub(super) fn join(join: RoomJoin) -> Muc {
     Muc { password: join.password.map(clean), history: join.history.map(history) }
@@ -112,7 +124,7 @@ pub(super) fn bookmarks(legacy: bool) -> Element {
 }
 
 /// Published so that nobody but the account ever sees it (XEP-0402, section 3; XEP-0223).
-pub(super) fn published(bookmark: Bookmark) -> Element {
+pub(super) fn published(bookmark: Bookmark, plain: bool) -> Element {
     let Bookmark { room, name: called, autojoin, nick, password, extensions } = bookmark;
     let conference = Element::builder("conference", ns::BOOKMARKS2)
         .attr(name("name"), called.map(clean))
@@ -123,15 +135,22 @@ pub(super) fn published(bookmark: Bookmark) -> Element {
         .append_all(extensions.and_then(|xml| xml.parse::<Element>().ok()));
     let item = Element::builder("item", ns::PUBSUB).attr(name("id"), room.to_string()).append(conference);
     let publish = Element::builder("publish", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2).append(item);
-    let options = [
-        ("pubsub#persist_items", "true"),
-        ("pubsub#max_items", "max"),
-        ("pubsub#send_last_published_item", "never"),
-        ("pubsub#access_model", "whitelist"),
-    ];
-    let options = options.map(|(var, value)| (var.to_owned(), vec![value.to_owned()]));
-    let options = Element::builder("publish-options", ns::PUBSUB).append(submitted_as(PUBLISH_OPTIONS, options.into()));
+    let options = OPTIONS.into_iter().filter(|(var, _)| !plain || KNOWN_OPTIONS.contains(var));
+    let options = options.map(|(var, value)| (var.to_owned(), vec![value.to_owned()])).collect();
+    let options = Element::builder("publish-options", ns::PUBSUB).append(submitted_as(PUBLISH_OPTIONS, options));
     Element::builder("pubsub", ns::PUBSUB).append(publish).append(options).build()
+}
+
+pub(super) fn prepared(create: bool) -> Element {
+    let options = OPTIONS.into_iter().map(|(var, value)| (var.to_owned(), vec![value.to_owned()])).collect();
+    let form = submitted_as(NODE_CONFIG, options);
+    if create {
+        let create = Element::builder("create", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2);
+        let configure = Element::builder("configure", ns::PUBSUB).append(form);
+        return Element::builder("pubsub", ns::PUBSUB).append(create).append(configure).build();
+    }
+    let configure = Element::builder("configure", PUBSUB_OWNER).attr(name("node"), ns::BOOKMARKS2).append(form);
+    Element::builder("pubsub", PUBSUB_OWNER).append(configure).build()
 }
 
 /// Asks that the account's other clients are told, too (XEP-0060, section 7.2.2.1).

@@ -532,7 +532,13 @@ fn a_bookmark_is_published_for_nobody_else_with_what_others_keep_in_it() {
         password: None,
         extensions: Some("<extensions xmlns='urn:xmpp:bookmarks:1'><x xmlns='urn:other'/></extensions>".to_owned()),
     };
-    let out = asked(Ask::PublishBookmark(Box::new(bookmark)));
+    for (create, child) in [(true, "<create "), (false, "<configure node=")] {
+        let prepared = asked(Ask::PrepareBookmarks { create }).replace('\'', "\"");
+        assert!(prepared.contains(child) && prepared.contains("max_items"), "{prepared}");
+    }
+    let plain = asked(Ask::PublishBookmark { bookmark: Box::new(bookmark.clone()), plain: true });
+    assert!(!plain.contains("max_items") && plain.contains("whitelist"), "{plain}");
+    let out = asked(Ask::PublishBookmark { bookmark: Box::new(bookmark), plain: false });
     for part in ["<nick>Puck</nick>", "urn:other", "pubsub#access_model", "whitelist", "autojoin=", "publish-options"] {
         assert!(out.contains(part), "{part}: {out}");
     }

@@ -19,6 +19,7 @@ use parlor_sdk::bindings::parlor::plugin;
 use parlor_sdk::listen::Listen;
 use parlor_sdk::log::{self, Level};
 use parlor_sdk::prelude::*;
+use parlor_sdk::stanza::{self, Element, ns};
 use parlor_sdk::types::{Extensions, Fallback, Reactions, Reply};
 use serde::de::DeserializeOwned;
 
@@ -303,6 +304,12 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
         "emit" => {
             let name = text(args, "name")?;
             Ok(counted(all((0..times).map(|number| emit(&name, number)).collect()).await))
+        }
+        // Sends what the builder of stanzas makes of these texts.
+        "build" => {
+            let body = Element::new("body").text(text(args, "body")?);
+            let message = stanza::message().to(text(args, "jid")?).attr("type", "chat").attr("id", text(args, "id")?);
+            api::send(message.child(Element::new("attention").ns(ns::ATTENTION)).child(body)).await.map(Value::from)
         }
         "noted" => Ok(NOTED.with_borrow(Clone::clone).into()),
         "panic" => panic!("told to"),

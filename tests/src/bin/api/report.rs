@@ -28,6 +28,8 @@ struct Entry<'a> {
     kind: Kind,
     verdicts: Vec<(Software, Verdict)>,
     tests: Vec<&'a Test>,
+    /// What one server cannot do of it.
+    but: Vec<(&'a str, &'a str)>,
 }
 
 impl Entry<'_> {
@@ -76,7 +78,8 @@ impl Report<'_> {
             let tests: Vec<_> = self.tests.iter().filter(|test| test.rows.contains(&row.number)).collect();
             let of = |software, run| verdict::of_row(row, &tests, software, run, self.units);
             let verdicts = self.runs.iter().map(|(software, run)| (*software, of(*software, run))).collect();
-            Entry { what: "row", number: Some(row.number), name: &row.name, kind: row.kind, verdicts, tests }
+            let but = row.but.iter().map(|(server, why)| (server.as_str(), why.as_str())).collect();
+            Entry { what: "row", number: Some(row.number), name: &row.name, kind: row.kind, verdicts, tests, but }
         })
         .collect()
     }
@@ -117,7 +120,7 @@ impl Report<'_> {
             .map(|(name, kind)| {
                 let tests: Vec<_> = self.tests.iter().filter(|test| shown(test).contains(name)).collect();
                 let verdicts = self.runs.iter().map(|(software, run)| (*software, of(name, &tests, run))).collect();
-                Entry { what, number: None, name, kind, verdicts, tests }
+                Entry { what, number: None, name, kind, verdicts, tests, but: Vec::new() }
             })
             .collect()
     }
@@ -142,6 +145,9 @@ fn to_text(entry: &Entry<'_>) -> String {
         if *verdict != Verdict::Works {
             line = format!("{line}\n        {software} {verdict}");
         }
+        for (_, why) in entry.but.iter().filter(|(server, _)| *server == software.as_str()) {
+            line = format!("{line}\n        {software} but: {why}");
+        }
     }
     line
 }
@@ -151,5 +157,6 @@ fn to_json(entry: &Entry<'_>) -> String {
     let verdicts: serde_json::Map<_, serde_json::Value> = verdicts.collect();
     let tests: Vec<_> = entry.tests.iter().map(|test| test.name.as_str()).collect();
     let name = entry.number.map_or_else(|| json!(entry.name), |number| json!(number));
-    json!({ entry.what: name, "name": entry.name, "verdicts": verdicts, "tests": tests }).to_string()
+    let but: serde_json::Map<_, _> = entry.but.iter().map(|(server, why)| ((*server).to_owned(), json!(why))).collect();
+    json!({ entry.what: name, "name": entry.name, "verdicts": verdicts, "but": but, "tests": tests }).to_string()
 }
