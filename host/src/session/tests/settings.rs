@@ -13,7 +13,7 @@ fn can(desk: &mut Desk, who: &str, feature: &str) {
     desk.forget();
 }
 
-/// Settings message_carbons.
+/// Settings `message_carbons`.
 #[test]
 fn copies_are_switched_on_and_off_where_the_server_has_them() {
     let mut desk = Desk::connected(Settings::default());
@@ -33,7 +33,7 @@ fn copies_are_switched_on_and_off_where_the_server_has_them() {
     assert!(desk.lines().is_empty(), "it has none");
 }
 
-/// Settings message_archiving.
+/// Settings `message_archiving`.
 #[test]
 fn the_archive_is_told_what_it_is_to_keep() {
     let mut desk = Desk::connected(Settings::default());
@@ -54,7 +54,7 @@ fn the_archive_is_told_what_it_is_to_keep() {
     assert!(desk.lines().is_empty(), "whatever the archive keeps now is right");
 }
 
-/// Settings allow_bookmarks, allow_muc.
+/// Settings `allow_bookmarks`, `allow_muc`.
 #[test]
 fn bookmarks_are_fetched_and_forgotten() {
     for key in ["allow_bookmarks", "allow_muc"] {
@@ -86,7 +86,7 @@ fn bookmarks_are_fetched_and_forgotten() {
     }
 }
 
-/// Settings auto_join_rooms, auto_join_private_chats, nickname.
+/// Settings `auto_join_rooms`, `auto_join_private_chats`, `nickname`.
 #[test]
 fn rooms_and_chats_that_are_added_are_entered() {
     let mut desk = Desk::connected(Settings::default());
@@ -109,7 +109,7 @@ fn rooms_and_chats_that_are_added_are_entered() {
     assert!(desk.lines().is_empty(), "where we are we stay");
 }
 
-/// Settings default_state.
+/// Settings `default_state`.
 #[test]
 fn the_first_status_is_the_default_until_somebody_says_another() {
     let status = |desk: &Desk| desk.session.snapshot().status.value.as_str();
@@ -127,7 +127,7 @@ fn the_first_status_is_the_default_until_somebody_says_another() {
     assert_eq!(status(&desk), "away", "a new session begins with it");
 }
 
-/// Settings priority.
+/// Settings `priority`.
 #[test]
 fn nothing_changes_where_something_does_not_fit() {
     let mut desk = Desk::connected(Settings::default());
