@@ -404,7 +404,7 @@ proptest! {
     ) {
         let room = "room@muc.example.org".parse().unwrap();
         let bookmark = Bookmark { room, name: called, autojoin, nick, password, extensions: None };
-        let pubsub = asked_as_read(Ask::PublishBookmark(Box::new(bookmark.clone())));
+        let pubsub = asked_as_read(Ask::PublishBookmark { bookmark: Box::new(bookmark.clone()), plain: false });
         let item = pubsub.get_child("publish", ns::PUBSUB).unwrap().children().next().unwrap();
         let items = Element::builder("items", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2).append(item.clone());
         let pubsub = Element::builder("pubsub", ns::PUBSUB).append(items).build();
