@@ -53,6 +53,26 @@ pub enum Payload {
     Json(String),
 }
 
+impl Payload {
+    /// About how many bytes of memory it takes that nobody else holds.
+    pub fn weight(&self) -> usize {
+        /// What a record takes that is bounded where it is made.
+        const RECORD: usize = 1 << 10;
+        match self {
+            Self::Text(text) | Self::Stanza(text) | Self::Json(text) => RECORD + text.len(),
+            Self::Message(message) | Self::Command { message, .. } => RECORD + message.raw.weight(),
+            Self::None => 0,
+            Self::Status(_)
+            | Self::Contact(_)
+            | Self::Chat(_)
+            | Self::Room(_)
+            | Self::Occupant(_)
+            | Self::Feature { .. }
+            | Self::Invite(_) => RECORD,
+        }
+    }
+}
+
 /// Whom or what an event is about, for filters and scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject<'a> {

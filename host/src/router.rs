@@ -6,7 +6,7 @@ mod names;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use jid::{BareJid, Jid};
@@ -112,6 +112,12 @@ fn covers(wanted: &Jid, jid: &Jid) -> bool {
     wanted == jid || (wanted.is_bare() && wanted.to_bare() == jid.to_bare())
 }
 
+/// How much may wait in one mailbox, in bytes of memory: a message of many empty elements takes fifty times what it was on
+/// the wire, so that a number of events alone bounds nothing.
+const MAX_WAITING: usize = 32 << 20;
+/// So many that wait are not weighed: a plugin that keeps up costs no more than it has to.
+const UNWEIGHED: usize = 4;
+
 /// Something for a plugin to handle.
 #[derive(Debug)]
 pub struct Mail {
@@ -121,6 +127,37 @@ pub struct Mail {
     pub subscriptions: Vec<SubscriptionId>,
     /// One of them asked for the XML.
     pub xml: bool,
+    /// What it takes in the mailbox that it waits in.
+    weight: Option<Weight>,
+}
+
+impl Mail {
+    /// Something that waits nowhere yet.
+    pub fn new(event: Arc<Event>, subscriptions: Vec<SubscriptionId>, xml: bool) -> Self {
+        Self { event, subscriptions, xml, weight: None }
+    }
+}
+
+/// What one piece of mail takes; given back when it is gone.
+#[derive(Debug)]
+struct Weight {
+    of: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Weight {
+    /// None: it is too much.
+    fn put(of: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let one = Self { of: Arc::clone(of), bytes };
+        let before = of.fetch_add(bytes, Relaxed);
+        (before.saturating_add(bytes) <= MAX_WAITING).then_some(one)
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        self.of.fetch_sub(self.bytes, Relaxed);
+    }
 }
 
 /// The host's end of one instance's mailbox. It is bounded: what does not fit is counted, never waited for.
@@ -129,6 +166,8 @@ pub struct Mailbox {
     instance: InstanceId,
     // Boxed, since the channel allocates its slots in blocks of 32.
     sender: mpsc::Sender<Box<Mail>>,
+    /// The weight of what waits.
+    waiting: Arc<AtomicUsize>,
     lost: AtomicU64,
     grants: ArcSwap<Grants>,
     /// Its instance is to take another one's place, and has not yet: it hears nothing that the other one hears.
@@ -143,6 +182,7 @@ impl Mailbox {
             Arc::new(Self {
                 instance,
                 sender,
+                waiting: Arc::default(),
                 lost: AtomicU64::new(0),
                 grants: ArcSwap::new(grants),
                 shadowed: AtomicBool::new(false),
@@ -168,12 +208,23 @@ impl Mailbox {
     }
 
     /// Puts it in, or counts it as lost. Whether it is in.
-    pub fn deliver(&self, mail: Mail) -> bool {
-        let is_in = self.sender.try_send(Box::new(mail)).is_ok();
+    pub fn deliver(&self, mut mail: Mail) -> bool {
+        let is_in = self.weigh(&mut mail) && self.sender.try_send(Box::new(mail)).is_ok();
         if !is_in {
             self.lost.fetch_add(1, Relaxed);
         }
         is_in
+    }
+
+    /// False: all that waits would take too much.
+    fn weigh(&self, mail: &mut Mail) -> bool {
+        if self.sender.max_capacity() - self.sender.capacity() < UNWEIGHED {
+            return true;
+        }
+        // What carries nothing, such as a timer's event, is never too much.
+        let bytes = mail.event.payload.weight();
+        mail.weight = if bytes == 0 { None } else { Weight::put(&self.waiting, bytes) };
+        bytes == 0 || mail.weight.is_some()
     }
 
     /// Whether the next one fits.
@@ -349,7 +400,7 @@ impl Router {
             if subscriptions.is_empty() {
                 continue;
             }
-            if !deliver(&listener.mailbox, Mail { event: Arc::clone(event), subscriptions, xml }) {
+            if !deliver(&listener.mailbox, Mail::new(Arc::clone(event), subscriptions, xml)) {
                 // Who waits for the first event has not had it yet.
                 for (_, subscription) in over.drain(before..) {
                     if let Some(done) = &subscription.once {

@@ -114,7 +114,7 @@ mod tests {
             at: jiff::Timestamp::UNIX_EPOCH,
             payload: crate::event::Payload::None,
         };
-        event(&instance, &Mail { event: Arc::new(happened), subscriptions: Vec::new(), xml: true });
+        event(&instance, &Mail::new(Arc::new(happened), Vec::new(), true));
         assert_eq!(instance.denials.load(Relaxed), 0);
     }
 

@@ -500,7 +500,7 @@ fn fire_timers(instance: &Instance) {
     while instance.mailbox.has_room() {
         let Some(id) = instance.timers().take_due(now) else { return };
         let event = Event { name: EventName::from("timer"), at: Timestamp::now(), payload: Payload::None };
-        instance.mailbox.deliver(Mail { event: Arc::new(event), subscriptions: vec![id], xml: false });
+        instance.mailbox.deliver(Mail::new(Arc::new(event), vec![id], false));
     }
 }
 

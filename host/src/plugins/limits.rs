@@ -199,7 +199,7 @@ limits! {
     hostcall_bytes: Bytes = Bytes::mib(4), Bytes::kib(16) => Bytes::mib(64);
     /// Handlers that have begun and not returned.
     handlers: u32 = 32, 1 => 1_024;
-    /// Events that wait for a handler; what comes on top is counted as lost.
+    /// Events that wait for a handler, in 32 MiB at most; what comes on top is counted as lost.
     mailbox: u32 = 256, 1 => 65_536;
     /// How much of one core, over time.
     cpu_share: f64 = 0.25, 0.001 => 1.0;

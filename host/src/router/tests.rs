@@ -103,3 +103,27 @@ fn forgetting_an_instance_takes_all_its_subscriptions_and_nobody_elses() {
     route(&router, "two");
     assert_eq!((router.count(gone.instance), heard(&mut gone_mail).len(), heard(&mut mail).len()), (0, 0, 2));
 }
+
+#[test]
+fn a_mailbox_holds_so_much_however_few_events_that_is() {
+    const HEAVY: usize = 1 << 20;
+    let router = Router::default();
+    let (slow, mut slow_mail) = mailbox(1_000);
+    let (other, mut other_mail) = mailbox(1_000);
+    for mailbox in [&slow, &other] {
+        router.subscribe(mailbox, "tick", Filter::default(), false);
+    }
+    let heavy = || Event { payload: Payload::Json("x".repeat(HEAVY)), ..event("tick") };
+    let mut taken = 0;
+    for _ in 0..100 {
+        router.route(heavy(), &|_| false);
+        taken += heard(&mut other_mail).len();
+    }
+    assert_eq!((taken, other.take_lost()), (100, 0), "who keeps up misses nothing");
+    let waits = heard(&mut slow_mail).len();
+    assert!((MAX_WAITING / HEAVY / 2..=MAX_WAITING / HEAVY + UNWEIGHED).contains(&waits), "{waits}");
+    assert_eq!(slow.take_lost(), 100 - waits as u64);
+    assert_eq!(slow.waiting.load(Relaxed), 0, "what was read weighs nothing");
+    router.route(heavy(), &|_| false);
+    assert_eq!(heard(&mut slow_mail).len(), 1);
+}

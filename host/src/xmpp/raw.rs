@@ -31,6 +31,8 @@ const MAX_DEPTH: usize = 64;
 const MAX_ELEMENTS: usize = 4096;
 /// How many attributes an element may have.
 const MAX_ATTRIBUTES: usize = 64;
+/// What a node of a parsed stanza takes beside its text.
+const NODE: usize = 200;
 
 /// A whole stanza, opaque to everything above this folder. Cheap to clone; prints as its kind alone, so that no log shows
 /// what somebody wrote.
@@ -124,6 +126,21 @@ impl RawStanza {
         String::from(&encode::element(&self.0))
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        let (texts, payloads): (usize, &[Element]) = match &*self.0 {
+            Stanza::Message(message) => {
+                let texts = message.bodies.values().chain(message.subjects.values()).map(String::len);
+                // The text that counts is held twice.
+                (2 * texts.sum::<usize>(), &message.payloads)
+            }
+            Stanza::Presence(presence) => (presence.statuses.values().map(String::len).sum(), &presence.payloads),
+            Stanza::Iq(Iq::Get { payload, .. } | Iq::Set { payload, .. }) => (0, std::slice::from_ref(payload)),
+            Stanza::Iq(Iq::Result { payload, .. } | Iq::Error { payload, .. }) => (0, payload.as_slice()),
+        };
+        NODE + texts + payloads.iter().map(weight).sum::<usize>()
+    }
+
     /// `message`, `presence` or `iq`.
     pub fn kind(&self) -> &'static str {
         match *self.0 {
@@ -178,6 +195,13 @@ impl RawStanza {
         }
         Self(Arc::new(stanza))
     }
+}
+
+/// About how many bytes an element takes in memory. Depth is bounded where stanzas come in.
+pub(super) fn weight(element: &Element) -> usize {
+    let text: usize = element.texts().map(str::len).sum();
+    let attributes: usize = element.attrs().iter().map(|(_, value)| value.len() + NODE / 2).sum();
+    NODE + text + attributes + element.children().map(weight).sum::<usize>()
 }
 
 /// Takes out what opens something: passwords of rooms and accounts, as elements, attributes and fields of forms.

@@ -10,13 +10,12 @@ use xmpp_parsers::ns;
 
 use super::{extensions, jid_attribute, read_message};
 use crate::stanza::{ArchiveFin, ArchivePreferences, ArchiveResult, Incoming, MAM};
+use crate::xmpp::raw::weight;
 
 /// The longest archive id that is dealt with, in bytes.
 pub(super) const MAX_ID: usize = 1_024;
 /// How many JIDs of a list of preferences are looked at.
 const MAX_JIDS: usize = 10_000;
-/// What a node of a parsed stanza takes beside its text.
-const NODE: usize = 200;
 
 /// Where in the payloads of a message a result of an archive is, of whichever version.
 pub(super) fn find(message: &WireMessage) -> Option<usize> {
@@ -59,13 +58,6 @@ pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Ti
 fn real_author(message: &WireMessage) -> Option<Jid> {
     let user = message.payloads.iter().find(|payload| payload.is("x", ns::MUC_USER))?;
     jid_attribute(user.get_child("item", ns::MUC_USER)?, "jid")
-}
-
-/// About how many bytes an element takes in memory. Depth is bounded where stanzas come in.
-fn weight(element: &Element) -> usize {
-    let text: usize = element.texts().map(str::len).sum();
-    let attributes: usize = element.attrs().iter().map(|(_, value)| value.len() + NODE / 2).sum();
-    NODE + text + attributes + element.children().map(weight).sum::<usize>()
 }
 
 /// The end of a page (XEP-0313, section 4.1).
