@@ -41,7 +41,22 @@ pub struct Peer {
     port: u16,
     archive: Option<Arc<Mutex<archive::Script>>>,
     said: Option<Said>,
+    answers: Answers,
 }
+
+/// What somebody is asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Under which id.
+    pub id: String,
+    /// Who; none = the account.
+    pub to: Option<Jid>,
+    /// What.
+    pub payload: Element,
+}
+
+/// What is sent to whoever asks, in the place of the least that is an answer. None: that.
+pub type Answers = Arc<Mutex<Option<Box<dyn FnMut(&Question) -> Vec<Element> + Send>>>>;
 
 /// Every stanza that clients have sent, in order.
 pub type Said = Arc<Mutex<Vec<String>>>;
@@ -55,7 +70,14 @@ impl Peer {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der.clone()], certificate.key())
             .context("the certificate and its key do not work")?;
-        Ok(Self { listener, tls: TlsAcceptor::from(Arc::new(tls)), port, archive: None, said: None })
+        Ok(Self {
+            listener,
+            tls: TlsAcceptor::from(Arc::new(tls)),
+            port,
+            archive: None,
+            said: None,
+            answers: Answers::default(),
+        })
     }
 
     /// With an archive of messages, for the account and for rooms of the domain `rooms.localhost`.
@@ -69,6 +91,13 @@ impl Peer {
     #[must_use]
     pub fn keeping(mut self, said: Said) -> Self {
         self.said = Some(said);
+        self
+    }
+
+    /// Lets a test answer, for as long as it has something there to answer with.
+    #[must_use]
+    pub fn answering(mut self, answers: Answers) -> Self {
+        self.answers = answers;
         self
     }
 
@@ -99,7 +128,13 @@ impl Peer {
         let features = StreamFeatures { bind: Some(BindFeature { required: true }), ..StreamFeatures::default() };
         let stream = stream.send_header(header("2")).await?.send_features(&features).await?;
         let jid = FullJid::new(&format!("bot@{DOMAIN}/parlor")).expect("an address");
-        let mut session = Session { stream, jid, archive: self.archive.clone(), said: self.said.clone() };
+        let mut session = Session {
+            stream,
+            jid,
+            archive: self.archive.clone(),
+            said: self.said.clone(),
+            answers: Arc::clone(&self.answers),
+        };
         session.until_available().await?;
         Ok(session)
     }
@@ -111,6 +146,7 @@ pub struct Session {
     jid: FullJid,
     archive: Option<Arc<Mutex<archive::Script>>>,
     said: Option<Said>,
+    answers: Answers,
 }
 
 impl Session {
@@ -149,6 +185,15 @@ impl Session {
                 XmppStreamElement::Stanza(Stanza::Iq(
                     Iq::Get { to, id, payload, .. } | Iq::Set { to, id, payload, .. },
                 )) => {
+                    let question = Question { id: id.clone(), to: to.clone(), payload: payload.clone() };
+                    let answer =
+                        self.answers.lock().expect("no script panics").as_mut().map(|answer| answer(&question));
+                    if let Some(stanzas) = answer {
+                        for stanza in stanzas {
+                            self.send(Stanza::try_from(stanza)?).await?;
+                        }
+                        continue;
+                    }
                     if let Some(archive) = &self.archive
                         && let Some(asked) = archive::Asked::read(to.as_ref(), &id, &payload, &self.jid)
                     {

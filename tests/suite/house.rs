@@ -17,7 +17,7 @@ use parlor_tests::client::Client;
 use parlor_tests::conformance::record::{self, Note};
 use parlor_tests::host::{Home, Server};
 use parlor_tests::peer::archive::Script;
-use parlor_tests::peer::{Peer, Said};
+use parlor_tests::peer::{Answers, Peer, Question, Said};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::server::{Account, DOMAIN, Software, XmppServer};
 use parlor_tests::{certificate::Certificate, folder::Folder, plugins};
@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use xmpp_parsers::minidom::Element;
 
 use crate::answer::Answer;
 use crate::trace::{self, Line};
@@ -113,12 +114,14 @@ struct ScriptedServer {
     task: JoinHandle<()>,
     cut: Arc<Notify>,
     said: Said,
+    answers: Answers,
 }
 
 impl ScriptedServer {
     fn start(peer: Peer) -> Self {
         let (cut, said) = (Arc::<Notify>::default(), Said::default());
-        let peer = peer.keeping(Arc::clone(&said));
+        let answers = Answers::default();
+        let peer = peer.keeping(Arc::clone(&said)).answering(Arc::clone(&answers));
         let is_cut = Arc::clone(&cut);
         let task = tokio::spawn(async move {
             loop {
@@ -130,7 +133,7 @@ impl ScriptedServer {
                 }
             }
         });
-        Self { task, cut, said }
+        Self { task, cut, said, answers }
     }
 }
 
@@ -317,6 +320,11 @@ impl House {
     /// Cuts the connection to a scripted server.
     pub(crate) fn cut(&self) {
         self.peer.as_ref().unwrap().cut.notify_one();
+    }
+
+    /// Has a scripted server answer like this from now on.
+    pub(crate) fn answers(&self, answer: impl FnMut(&Question) -> Vec<Element> + Send + 'static) {
+        *self.peer.as_ref().unwrap().answers.lock().unwrap() = Some(Box::new(answer));
     }
 
     /// Every stanza that the first account has sent to a scripted server.

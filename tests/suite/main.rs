@@ -29,6 +29,7 @@ mod vcard;
 
 // What holds across them.
 mod accounts;
+mod bad_answers;
 mod bad_arguments;
 mod bad_input;
 mod connected;

@@ -1,0 +1,134 @@
+//! Bad answers to each call that asks somebody: an error, nonsense, what somebody else says, and the same twice. The call
+//! ends with a typed error, or with what can be believed, and nothing of it is left.
+//!
+//! What is late or never comes, `host/src/session/tests/answers.rs` tries on a clock of its own.
+
+use jid::Jid;
+use parlor_tests::peer::{Question, archive};
+use serde_json::{Value, json};
+use xmpp_parsers::minidom::Element;
+
+use crate::house::{FULL, House, Plan};
+
+const FRIEND: &str = "friend@elsewhere.example";
+const ROOM: &str = "room@rooms.localhost";
+
+/// Calls with their arguments, and whether anything counts as a yes: an order has no other answer.
+fn calls() -> Vec<(&'static str, Value, bool)> {
+    let user = json!({ "jid": ROOM, "user": FRIEND, "affiliation": "member" });
+    let nick = json!({ "jid": ROOM, "nick": "juliet", "role": "visitor" });
+    let iq = format!("<iq type='get' to='{FRIEND}'><x xmlns='urn:x'/></iq>");
+    vec![
+        ("api.send-iq", json!({ "iq": iq }), true),
+        ("archive.query", json!({ "max": 5 }), false),
+        ("archive.query", json!({}), false),
+        ("archive.query", json!({ "with": ROOM }), false),
+        ("archive.query-all", json!({}), false),
+        ("disco.get-identity", json!({ "category": "client", "kind": "bot", "jid": FRIEND }), false),
+        ("disco.supports", json!({ "feature": "urn:x", "jid": FRIEND }), false),
+        ("vcard.get", json!({ "jid": FRIEND, "force": true }), false),
+        ("vcard.update", json!({ "jid": FRIEND, "force": true }), false),
+        ("vcard.set", json!({ "fn": "Bot" }), false),
+        ("contacts.add", json!({ "jid": FRIEND }), true),
+        ("contacts.rename", json!({ "jid": FRIEND, "fullname": "x" }), true),
+        ("contacts.set-groups", json!({ "jid": FRIEND, "groups": ["x"] }), true),
+        ("contacts.remove", json!({ "jid": FRIEND }), true),
+        ("rooms.set-role", nick.clone(), true),
+        ("rooms.kick", nick, true),
+        ("rooms.set-affiliation", user.clone(), true),
+        ("rooms.ban", user.clone(), true),
+        ("rooms.affiliations", user, false),
+        ("rooms.configure", json!({ "jid": ROOM, "fields": [["roomname", "x"]] }), false),
+        ("rooms.destroy", json!({ "jid": ROOM }), true),
+        ("rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false }), true),
+        ("rooms.remove-bookmark", json!({ "jid": ROOM }), true),
+    ]
+}
+
+fn answer(question: &Question, kind: &str, from: Option<&str>, content: &str) -> Element {
+    let from = from.map(|from| format!("from='{from}'")).unwrap_or_default();
+    let iq = format!("<iq xmlns='jabber:client' type='{kind}' id='{}' {from}>{content}</iq>", question.id);
+    iq.parse().unwrap()
+}
+
+fn result(question: &Question, content: &str) -> Element {
+    answer(question, "result", question.to.as_ref().map(Jid::as_str), content)
+}
+
+fn error(question: &Question) -> Element {
+    let error = "<error type='cancel'><forbidden xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    answer(question, "error", question.to.as_ref().map(Jid::as_str), error)
+}
+
+async fn house() -> House {
+    Plan::scripted(archive::honest(3)).await.set("allow_non_roster_messaging", true).three().start().await
+}
+
+/// No call waits any more.
+async fn nothing_waits(house: &House) {
+    let instance = house.instance(FULL).await;
+    assert_eq!((*instance.waits().borrow(), instance.open_archive_queries()), (0, 0));
+}
+
+/// An error that is told as such; what asks for many pages tells it at the end.
+fn told(call: &str, answered: Result<Value, Value>) -> Result<Value, Value> {
+    match answered {
+        Ok(all) if call == "archive.query-all" && !all["end"].is_null() => Err(all["end"].clone()),
+        other => other,
+    }
+}
+
+/// Rows 11, 38, 47, 66-68, 70-72, 108, 114, 115.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_is_told_with_its_condition() {
+    let house = house().await;
+    // To be changed and forgotten.
+    house.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.fails("stanza");
+    house.answers(|question| vec![result(question, "")]);
+    house.call(FULL, "contacts.add", json!({ "jid": FRIEND })).await.ok();
+    house.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.ok();
+    house.answers(|question| vec![error(question)]);
+    for (call, args, _) in calls() {
+        let outcome = told(call, house.call(FULL, call, args.clone()).await.result);
+        let Err(error) = outcome else { panic!("{call} {args}: {outcome:?}") };
+        assert_eq!((&error["case"], &error["condition"]), (&json!("stanza"), &json!("forbidden")), "{call}: {error}");
+    }
+    nothing_waits(&house).await;
+}
+
+/// Rows 11, 38, 47, 66-68, 70-72, 108, 114, 115.
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_is_no_answer() {
+    let house = house().await;
+    house.answers(|question| vec![result(question, "<query xmlns='urn:nonsense'><item/></query>")]);
+    for (call, args, is_order) in calls() {
+        let outcome = told(call, house.call(FULL, call, args.clone()).await.result);
+        assert_eq!(outcome.is_ok(), is_order, "{call} {args}: {outcome:?}");
+        if let Err(error) = outcome {
+            let known = ["other", "unsupported", "stanza"];
+            assert!(known.contains(&error["case"].as_str().unwrap()), "{call} {args}: {error}");
+        }
+    }
+    nothing_waits(&house).await;
+}
+
+/// Rows 11, 38, 47, 66-68, 70-72, 108, 114, 115. Rules iq reply from elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_else_answers_nothing_and_nobody_answers_twice() {
+    let house = house().await;
+    house.answers(|question| vec![result(question, "")]);
+    house.call(FULL, "contacts.add", json!({ "jid": FRIEND })).await.ok();
+    house.call(FULL, "rooms.set-bookmark", json!({ "jid": ROOM, "autojoin": false })).await.ok();
+    house.answers(|question| {
+        let forged = ["evil@elsewhere.example/x", "elsewhere.example", "bot@localhost/other"];
+        let forged = forged.map(|from| answer(question, "result", Some(from), ""));
+        // Twice, and then as if it were a yes after all.
+        forged.into_iter().chain([error(question), error(question), result(question, "")]).collect()
+    });
+    for (call, args, _) in calls() {
+        let outcome = told(call, house.call(FULL, call, args.clone()).await.result);
+        let Err(error) = outcome else { panic!("{call} {args}: {outcome:?}") };
+        assert_eq!(error["condition"], "forbidden", "{call}: {error}");
+    }
+    nothing_waits(&house).await;
+}
