@@ -431,6 +431,28 @@ fn extensions() {
 }
 
 #[test]
+fn roles_and_affiliations_are_words_of_the_xep_or_none() {
+    let long = "x".repeat(7_000);
+    for (said, read) in [("moderator", "moderator"), ("Moderator", "none"), ("", "none"), (&long, "none")] {
+        let x =
+            format!("<x xmlns='http://jabber.org/protocol/muc#user'><item role='{said}' affiliation='{said}'/></x>");
+        let muc = presence("from='r@muc/n'", &x).muc.unwrap();
+        assert_eq!((muc.role.as_str(), muc.affiliation.as_str()), (read, "none"), "{said:.20}");
+    }
+    let owner =
+        presence("from='r@muc/n'", "<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='owner'/></x>");
+    assert_eq!(owner.muc.unwrap().affiliation, "owner");
+}
+
+#[test]
+fn a_stamp_of_which_xep_0082_has_no_way_of_writing_is_none() {
+    for (stamp, delayed) in [("0000-01-01T00:00:00Z", true), ("-000044-03-15T00:00:00Z", false)] {
+        let message = message("from='a@b'", &format!("<delay xmlns='urn:xmpp:delay' stamp='{stamp}'/>"));
+        assert_eq!(message.delayed, delayed, "{stamp}");
+    }
+}
+
+#[test]
 fn errors_keep_odd_conditions() {
     let message = message(
         "from='a@b' type='error'",
