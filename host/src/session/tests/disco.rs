@@ -472,6 +472,20 @@ fn what_others_say_is_bounded() {
 }
 
 #[test]
+fn what_strangers_claim_takes_nobodys_room() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.presence(claiming("stranger@example.net/x", VER));
+    assert_eq!(desk.session.disco.sizes()[1], 0);
+    for (number, entity) in
+        ["romeo@example.org/x", "bot@example.org/other", "room@muc.example.org/juliet"].iter().enumerate()
+    {
+        desk.presence(claiming(entity, VER));
+        assert_eq!(desk.session.disco.sizes()[1], number + 1, "{entity}");
+    }
+}
+
+#[test]
 fn hashes_are_so_many_too() {
     let mut desk = Desk::connected(Settings::default());
     for number in 0..MAX_VERIFIED + 10 {
