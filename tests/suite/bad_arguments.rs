@@ -55,6 +55,39 @@ async fn each_wrong_argument_is_named_and_nothing_is_sent() {
     assert_eq!(after[before.len() + pings..], [] as [String; 0]);
 }
 
+/// Rows 74, 77-79, 81-86, 105. What is well written and names nothing that there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_knows_is_not_found_and_nothing_is_sent() {
+    let house = Plan::scripted(archive::honest(3)).await.three().start().await;
+    let before = house.said().await;
+    let chat = json!({ "jid": FRIEND, "name": "x", "value": 1, "fullname": "x", "groups": [] });
+    let room = json!({ "jid": ROOM, "name": "x", "value": 1, "body": "hi", "subject": "x" });
+    let of = |grouping: &str, calls: &[&str], args: &Value| {
+        calls.iter().map(|call| (format!("{grouping}.{call}"), args.clone())).collect::<Vec<_>>()
+    };
+    let views = ["close", "focus", "show", "maximize", "minimize", "get-attribute", "set-attribute"];
+    let contacts = ["remove", "rename", "set-groups", "accept", "deny"];
+    let more = ["occupants", "send", "set-subject", "remove-bookmark"];
+    let mut calls = of("chats", &views, &chat);
+    calls.extend(of("contacts", &contacts, &chat));
+    calls.extend(of("rooms", &views, &room));
+    calls.extend(of("rooms", &more, &room));
+    calls.push(("api.wait-until".to_owned(), json!({ "promise": "nosuch" })));
+    calls.push(("promises.reject".to_owned(), json!({ "name": "nosuch", "reason": "x" })));
+    calls.push(("commands.remove".to_owned(), json!({ "name": "nosuch" })));
+    for (call, args) in calls {
+        let error = house.call(FULL, &call, args).await.fails("not-found");
+        let what = error["what"].as_str().unwrap();
+        assert!([FRIEND, ROOM, "nosuch"].iter().any(|name| what.contains(name)), "{call}: {error}");
+    }
+    for call in ["chats.close-many", "rooms.close-many"] {
+        let jid = if call.starts_with("chats") { FRIEND } else { ROOM };
+        let each = house.call(FULL, call, json!({ "jids": [jid] })).await.ok();
+        assert_eq!(each[0]["err"]["case"], "not-found", "{call}: {each}");
+    }
+    assert_eq!(house.said().await[before.len() + 1..], [] as [String; 0]);
+}
+
 /// What is wrong with the answer to a call with a wrong argument.
 async fn fault(house: &House, call: &str, path: &str, kind: &Kind, args: Value) -> Option<String> {
     let shown = format!("{call} {path} {}", short(&args));
