@@ -2,6 +2,8 @@
 //!
 //! The order on connecting is API.md's. It waits for two things, each with a dead-line: the roster, and the automatic joins.
 
+use std::time::Duration;
+
 use jid::{FullJid, Jid};
 use jiff::Timestamp;
 
@@ -9,6 +11,7 @@ use crate::event::Payload;
 use crate::session::cards::Cards;
 use crate::session::messages::Numbering;
 use crate::session::names;
+use crate::session::presence::PRESENCE_PATIENCE;
 use crate::session::rooms::GiveUp;
 use crate::session::roster::ROSTER_PROMISES;
 use crate::session::{Effect, Session, Status, StatusValue, Turn, View};
@@ -75,6 +78,9 @@ impl Session {
             return;
         }
         self.announce_first(turn);
+        // Who hides is told of nobody.
+        let hides = self.status.value.is_hidden();
+        self.await_presence(Some(if hides { Duration::ZERO } else { PRESENCE_PATIENCE }));
         if !self.promises.is_resolved("chatBoxesFetched") {
             self.fire("chatBoxesInitialized", Payload::None, turn);
             self.fire("chatBoxesFetched", Payload::None, turn);
@@ -133,6 +139,7 @@ impl Session {
         }
         self.link = Link::Up;
         self.changed = true;
+        self.await_presence(self.announced.then_some(PRESENCE_PATIENCE));
         self.fire("reconnected", Payload::None, turn);
         self.feedback(self.status.value, self.status.message.clone(), turn);
     }
@@ -146,7 +153,7 @@ impl Session {
     }
 
     /// An attempt to connect failed; the next one comes after this long.
-    pub fn retrying(&mut self, after: std::time::Duration, why: &str, now: Timestamp, effects: &mut Vec<Effect>) {
+    pub fn retrying(&mut self, after: Duration, why: &str, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
         self.connecting();
         self.feedback(StatusValue::Offline, format!("{why}; trying again in {} s", after.as_secs()), turn);
@@ -204,8 +211,10 @@ impl Session {
         self.disco.stream_gone(turn);
         self.caps_untold();
         self.rooms_cut(give_up, turn);
-        self.forget_presence(turn);
-        if give_up == GiveUp::Yes {
+        if give_up == GiveUp::No {
+            self.doubt_presence();
+        } else {
+            self.forget_presence(turn);
             self.give_up_auto_joins();
             self.again.clear();
             self.deadlines.clear();

@@ -1,17 +1,23 @@
 //! What presence says of contacts, and requests to see ours (RFC 6121, sections 3 and 4).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
 
 use crate::event::Payload;
+use crate::session::deadlines::{DeadlineKey, Late};
+use crate::session::lifecycle::Link;
 use crate::session::roster::Contact;
 use crate::session::{Session, Turn};
 use crate::stanza::{Outgoing, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};
 
 /// How many clients of one contact are kept.
 pub(super) const MAX_RESOURCES: usize = 64;
+/// How long whoever was online before a cut may take to be heard of again.
+pub(super) const PRESENCE_PATIENCE: Duration = Duration::from_secs(10);
 /// How much of a status text is kept, in bytes: it stays in memory for as long as its author is online.
 const MAX_STATUS: usize = 1_024;
 
@@ -32,6 +38,26 @@ pub(super) fn kept_status(status: Option<String>) -> Option<String> {
         status.truncate(status.floor_char_boundary(MAX_STATUS));
         status
     })
+}
+
+/// Who was online on a stream that is gone, by contact and client, and has not been heard of since.
+#[derive(Debug, Default)]
+pub(super) struct Doubts {
+    of: BTreeMap<BareJid, BTreeSet<String>>,
+    deadline: Option<DeadlineKey>,
+}
+
+impl Doubts {
+    /// This client is there.
+    fn confirm(&mut self, jid: &BareJid, client: &str) {
+        // Of a stream that is some seconds old nothing is in doubt.
+        if let Some(clients) = self.of.get_mut(jid)
+            && clients.remove(client)
+            && clients.is_empty()
+        {
+            self.of.remove(jid);
+        }
+    }
 }
 
 impl Contact {
@@ -73,6 +99,7 @@ impl Session {
                     status: kept_status(presence.status),
                     since: presence.delay.unwrap_or(turn.now).min(turn.now),
                 };
+                self.roster.doubts.confirm(&bare, &client.name);
                 self.update_presence(&bare, turn, |contact| contact.client_came(client));
             }
             PresenceKind::Unavailable => match presence.from.resource() {
@@ -117,8 +144,48 @@ impl Session {
         }
     }
 
+    /// The stream that told who is online is gone, and the next one tells it again. Until then nobody is told that
+    /// everybody went, only to hear that they are back.
+    pub(super) fn doubt_presence(&mut self) {
+        let contacts = self.roster.contacts.iter().flat_map(|contacts| contacts.values());
+        let online = contacts.filter(|contact| !contact.resources.is_empty());
+        let clients = |contact: &Contact| contact.resources.iter().map(|client| client.name.clone()).collect();
+        self.roster.doubts.of = online.map(|contact| (contact.jid.clone(), clients(contact))).collect();
+        self.await_presence(None);
+    }
+
+    /// Our presence is sent, to which the server answers with that of the contacts (RFC 6121, section 4.2.2).
+    pub(super) fn await_presence(&mut self, patience: Option<Duration>) {
+        let patience = patience.filter(|_| !self.roster.doubts.of.is_empty());
+        let deadline = patience.map(|patience| self.deadlines.set(patience, Late::Doubts));
+        if let Some(old) = std::mem::replace(&mut self.roster.doubts.deadline, deadline) {
+            self.deadlines.cancel(old);
+        }
+    }
+
+    /// Whoever would have been heard of by now is offline.
+    pub(super) fn doubts_end(&mut self, turn: &mut Turn<'_>) {
+        // What has come meanwhile may wait at the other end of a stream that is cut.
+        if self.link == Link::Suspended {
+            return;
+        }
+        for (jid, clients) in std::mem::take(&mut self.roster.doubts.of) {
+            if self.roster.get(&jid).is_some() {
+                let is_there = |client: &ContactResource| !clients.contains(&client.name);
+                self.update_presence(&jid, turn, |contact| contact.resources.retain(is_there));
+            }
+        }
+    }
+
+    /// A contact that was known is none any more, and nobody says whether it is there.
+    pub(super) fn went_offline(&mut self, before: &Contact, turn: &mut Turn<'_>) {
+        let after = Contact { resources: Vec::new(), ..before.clone() };
+        self.fire_presence(before, &Arc::new(after), turn);
+    }
+
     /// Nobody is known to be online any more: the stream that told us is gone.
     pub(super) fn forget_presence(&mut self, turn: &mut Turn<'_>) {
+        self.roster.doubts = Doubts::default();
         let online: Vec<BareJid> = self
             .roster
             .contacts

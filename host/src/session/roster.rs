@@ -14,7 +14,7 @@ use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::cards::KnownCard;
 use crate::session::deadlines::Late;
-use crate::session::presence::ContactResource;
+use crate::session::presence::{ContactResource, Doubts};
 use crate::session::{Effect, Session, Turn};
 use crate::stanza::{RosterItem, Show};
 
@@ -174,6 +174,8 @@ pub(super) struct Roster {
     /// What was known at the end of an earlier session, with its version. It is nobody's to see before the server has said
     /// that it still holds.
     kept: Option<(String, Contacts)>,
+    /// Who was online on the former stream, as far as this one has not told it again.
+    pub(super) doubts: Doubts,
     /// Whether this stream's server gives rosters versions.
     pub(super) versions_offered: bool,
 }
@@ -329,10 +331,18 @@ impl Session {
 
     /// The whole roster came.
     pub(super) fn roster_came(&mut self, version: Option<String>, items: Vec<RosterItem>, turn: &mut Turn<'_>) {
+        let before = self.roster.contacts.clone();
         let (keep, left_out) = self.roster.replace(kept_version(version), items);
         turn.out.push(Effect::Keep(keep));
         self.ignored += left_out as u64;
         self.changed = true;
+        // Another client took them out while we were away.
+        for gone in before.iter().flat_map(OrdMap::values) {
+            if self.roster.get(&gone.jid).is_none() {
+                self.went_offline(gone, turn);
+                self.fire("contactRemoved", Payload::Contact(Arc::clone(gone)), turn);
+            }
+        }
         let error = if self.roster.versions_offered {
             "what was known of the roster was out of date, or nothing was"
         } else {

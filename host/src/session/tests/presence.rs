@@ -64,6 +64,93 @@ fn presence_of_strangers_and_of_ourselves_is_nobodys() {
     assert_eq!(desk.session.snapshot().contacts.unwrap().len(), 2);
 }
 
+/// Events contactPresenceChanged, contactStatusMessageChanged.
+#[test]
+fn after_a_cut_only_what_became_different_is_told() {
+    let who = |name: &str| format!("{name}@example.org/home");
+    let all = ["same", "away", "gone", "less", "unsubscribed"];
+    let roster = |names: &[&str]| names.iter().map(|name| item(&format!("{name}@example.org"), "both")).collect();
+    let mut desk = Desk::connected(Settings::default());
+    desk.run(Session::suspended);
+    desk.bind();
+    desk.roster(roster(&all));
+    for name in all {
+        desk.presence(presence(&who(name), PresenceKind::Available));
+    }
+    desk.presence(Presence { priority: 5, ..presence("less@example.org/work", PresenceKind::Available) });
+    let status = |desk: &Desk, name: &str| {
+        let contacts = desk.session.snapshot().contacts.unwrap();
+        contacts.get(&bare(&format!("{name}@example.org"))).map(|contact| contact.chat_status())
+    };
+    // The whole way up, and twice: the second stream is cut before anybody was heard of.
+    for _ in 0..2 {
+        desk.run(Session::suspended);
+        desk.forget();
+        desk.bind();
+        desk.roster(roster(&all[..4]));
+    }
+    assert_eq!(desk.count("contactPresenceChanged"), 0, "{:?}", desk.lines);
+    assert_eq!(status(&desk, "same"), Some("online"), "what was known serves until something else is known");
+    assert_eq!(status(&desk, "unsubscribed"), None);
+    desk.forget();
+    desk.presence(presence(&who("same"), PresenceKind::Available));
+    assert!(desk.lines().is_empty());
+    desk.presence(Presence { show: Some(Show::Away), ..presence(&who("away"), PresenceKind::Available) });
+    assert_eq!(desk.lines(), ["contactPresenceChanged", "contactStatusChanged"]);
+    desk.presence(presence(&who("less"), PresenceKind::Available));
+    // A cut that is mended does not cost anybody time.
+    desk.wait(9);
+    desk.run(Session::suspended);
+    desk.wait(600);
+    desk.run(Session::resumed);
+    desk.forget();
+    desk.wait(9);
+    assert_eq!((desk.lines(), status(&desk, "gone")), (Vec::new(), Some("online")));
+    desk.wait(1);
+    assert_eq!(desk.lines(), ["contactPresenceChanged", "contactStatusChanged"]);
+    let statuses = ["same", "away", "gone", "less"].map(|name| status(&desk, name).unwrap());
+    assert_eq!(statuses, ["online", "away", "offline", "online"]);
+    let contacts = desk.session.snapshot().contacts.unwrap();
+    assert_eq!(contacts[&bare("less@example.org")].resources.len(), 1, "one of its clients is gone");
+}
+
+/// Events contactPresenceChanged, contactRemoved.
+#[test]
+fn who_was_taken_out_of_the_roster_meanwhile_is_told_as_gone() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
+    desk.run(Session::suspended);
+    desk.bind();
+    desk.forget();
+    desk.roster(vec![item("juliet@example.org", "both")]);
+    assert_eq!(
+        desk.lines()[..4],
+        ["contactPresenceChanged", "contactStatusChanged", "contactRemoved", "roster"].map(str::to_owned)
+    );
+    desk.wait(60);
+    assert_eq!(desk.count("contactPresenceChanged"), 1);
+}
+
+/// Events contactPresenceChanged.
+#[test]
+fn who_hides_knows_of_nobody_and_an_end_is_told_at_once() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
+    let (answer, _set) = Answer::channel();
+    desk.command(Command::SetStatus { value: Some(StatusValue::Offline), message: None, answer });
+    desk.run(Session::suspended);
+    desk.forget();
+    desk.bind();
+    desk.roster(vec![item(ROMEO, "both")]);
+    desk.wait(0);
+    assert_eq!(desk.count("contactPresenceChanged"), 1);
+    let mut desk = Desk::connected(Settings::default());
+    desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
+    desk.forget();
+    desk.run(Session::closed);
+    assert_eq!(desk.count("contactPresenceChanged"), 1);
+}
+
 #[test]
 fn a_roster_push_is_applied_and_answered() {
     let mut desk = Desk::connected(Settings::default());
