@@ -29,8 +29,8 @@ const NO_ARCHIVE: &str = "This server does not support XEP-0313, Message Archive
 pub(super) const MAX_RUNNING: usize = 256;
 /// How much of one page is kept, by the weight of its results. One result is kept in any case.
 pub(super) const MAX_WEIGHT: usize = 4 << 20;
-/// Of how many entities is remembered what they are.
-pub(super) const MAX_ENTITIES: usize = 512;
+/// How many addresses may be asked at once whether they are rooms.
+pub(super) const MAX_ASKED: usize = 512;
 /// How many archive ids are remembered as such.
 pub(super) const MAX_UIDS: usize = 4_096;
 /// How long somebody may take to say whether it is a room.
@@ -70,14 +70,14 @@ enum Support {
     Yes,
 }
 
-/// Somebody who may be a room.
-#[derive(Debug)]
-enum Entity {
-    /// It was asked; these queries wait for the answer.
-    Asked(Vec<Pending>),
-    /// What is said with them is in the own archive.
-    Person,
-    Room(Support),
+/// Where what was said with somebody is archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// With the own account: it was said with a person.
+    Account,
+    Room,
+    /// It is a room that archives nothing.
+    Nowhere,
 }
 
 #[derive(Debug)]
@@ -105,7 +105,8 @@ struct Running {
 #[derive(Debug)]
 pub(super) struct Archives {
     own: Support,
-    entities: HashMap<BareJid, Entity>,
+    /// Queries that wait until somebody has said whether it is a room.
+    waiting: HashMap<BareJid, Vec<Pending>>,
     /// By the query's id.
     running: HashMap<String, Running>,
     uids: Uids,
@@ -144,7 +145,7 @@ impl Uids {
 
 impl Archives {
     pub(super) fn new() -> Self {
-        Self { own: Support::Unknown, entities: HashMap::new(), running: HashMap::new(), uids: Uids::default() }
+        Self { own: Support::Unknown, waiting: HashMap::new(), running: HashMap::new(), uids: Uids::default() }
     }
 
     /// Ends what only the old stream could have answered. What the account's server can do is kept: it is learnt anew, and
@@ -153,12 +154,8 @@ impl Archives {
         for (_, running) in self.running.drain() {
             turn.answer(running.answer, Err(CallError::Offline));
         }
-        for (_, entity) in self.entities.drain() {
-            if let Entity::Asked(waiting) = entity {
-                for pending in waiting {
-                    turn.answer(pending.answer, Err(CallError::Offline));
-                }
-            }
+        for pending in self.waiting.drain().flat_map(|(_, waiting)| waiting) {
+            turn.answer(pending.answer, Err(CallError::Offline));
         }
     }
 
@@ -170,26 +167,15 @@ impl Archives {
 
     pub(super) fn forget_abandoned(&mut self) {
         self.running.retain(|_, running| !running.answer.is_abandoned());
-        for entity in self.entities.values_mut() {
-            if let Entity::Asked(waiting) = entity {
-                waiting.retain(|pending| !pending.answer.is_abandoned());
-            }
+        for waiting in self.waiting.values_mut() {
+            waiting.retain(|pending| !pending.answer.is_abandoned());
         }
     }
 
     /// How many pages were asked for, and how many queries wait to be asked.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        let waiting = |entity: &Entity| if let Entity::Asked(waiting) = entity { waiting.len() } else { 0 };
-        self.running.len() + self.entities.values().map(waiting).sum::<usize>()
-    }
-
-    /// Makes room for what another entity is.
-    fn has_room_for_entity(&mut self) -> bool {
-        if self.entities.len() >= MAX_ENTITIES {
-            self.entities.retain(|_, entity| matches!(entity, Entity::Asked(_)));
-        }
-        self.entities.len() < MAX_ENTITIES
+        self.running.len() + self.waiting.values().map(Vec::len).sum::<usize>()
     }
 }
 
@@ -295,24 +281,46 @@ impl Session {
         let Some(other) = self.may_be_room(query.with.as_ref()) else {
             return self.ask_archive(None, query, answer, turn);
         };
-        match self.archives.entities.get_mut(&other) {
-            Some(Entity::Person) => self.ask_archive(None, query, answer, turn),
-            Some(Entity::Room(Support::Yes)) => self.ask_archive(Some(other), query, answer, turn),
-            Some(Entity::Room(_)) => turn.answer(answer, Err(unsupported())),
-            Some(Entity::Asked(waiting)) if waiting.len() < MAX_RUNNING => waiting.push(Pending { query, answer }),
-            Some(Entity::Asked(_)) => turn.answer(answer, Err(too_many())),
-            None => self.ask_entity(other, Pending { query, answer }, turn),
+        if let Some(waiting) = self.archives.waiting.get_mut(&other) {
+            if waiting.len() >= MAX_RUNNING {
+                return turn.answer(answer, Err(too_many()));
+            }
+            return waiting.push(Pending { query, answer });
+        }
+        match self.archived_at(&other, turn) {
+            Some(place) => self.ask_at(place, other, query, answer, turn),
+            None if self.archives.waiting.len() >= MAX_ASKED => turn.answer(answer, Err(too_many())),
+            None => {
+                self.archives.waiting.insert(other.clone(), vec![Pending { query, answer }]);
+                self.learn(Jid::from(other), ENTITY_PATIENCE, turn);
+            }
         }
     }
 
-    /// Asks somebody whether it is a room; the query waits for the answer.
-    fn ask_entity(&mut self, other: BareJid, waits: Pending, turn: &mut Turn<'_>) {
-        if !self.archives.has_room_for_entity() {
-            return turn.answer(waits.answer, Err(too_many()));
+    /// Where what was said with this address is archived, as far as it has told what it is.
+    fn archived_at(&self, other: &Jid, turn: &Turn<'_>) -> Option<Place> {
+        let known = self.disco.known.of(other, turn.now)?;
+        let is_room = self.rooms.has(other) || known.identities.iter().any(|one| one.category == "conference");
+        match (is_room, self.can(other, MAM, turn)?) {
+            (false, _) => Some(Place::Account),
+            (true, true) => Some(Place::Room),
+            (true, false) => Some(Place::Nowhere),
         }
-        self.archives.entities.insert(other.clone(), Entity::Asked(vec![waits]));
-        let to = Some(Jid::from(other.clone()));
-        self.ask(to, Ask::DiscoInfo { node: None }, Waiting::ArchiveEntity(other), ENTITY_PATIENCE, turn);
+    }
+
+    fn ask_at(
+        &mut self,
+        place: Place,
+        other: BareJid,
+        query: ArchiveQuery,
+        answer: Answer<ArchivePage>,
+        turn: &mut Turn<'_>,
+    ) {
+        match place {
+            Place::Account => self.ask_archive(None, query, answer, turn),
+            Place::Room => self.ask_archive(Some(other), query, answer, turn),
+            Place::Nowhere => turn.answer(answer, Err(unsupported())),
+        }
     }
 
     /// The address, if it may be a room's. Contacts, the own domain and occupants of rooms are none.
@@ -409,42 +417,22 @@ impl Session {
     }
 
     /// Somebody said what it is, or will not.
-    pub(super) fn entity_answered(&mut self, other: &BareJid, outcome: Result<Disco, CallError>, turn: &mut Turn<'_>) {
-        let Some(Entity::Asked(waiting)) = self.archives.entities.remove(other) else { return };
-        let is_room = self.rooms.has(other);
-        let entity = match outcome {
-            Ok(disco) => {
-                let is_conference = disco.identities.iter().any(|identity| identity.category == "conference");
-                let has_archive = disco.features.iter().any(|feature| feature == MAM);
-                if is_room || is_conference {
-                    let support = if has_archive { Support::Yes } else { Support::No };
-                    self.archives.entities.insert(other.clone(), Entity::Room(support));
-                    self.disco_came(&Jid::from(other.clone()), None, Ok(disco), turn);
-                    Some((is_room || is_conference, has_archive))
-                } else {
-                    self.archives.entities.insert(other.clone(), Entity::Person);
-                    Some((false, false))
-                }
-            }
+    pub(super) fn entity_answered(&mut self, entity: &Jid, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
+        let Some((other, waiting)) = self.archives.waiting.remove_entry(entity) else { return };
+        let place = match outcome {
+            Ok(()) => self.archived_at(&other, turn).unwrap_or(Place::Account),
             // A room that we know and that says nothing of itself: whoever asked hears why.
-            Err(error) if is_room => {
+            Err(error) if self.rooms.has(&other) => {
                 for pending in waiting {
                     turn.answer(pending.answer, Err(error.clone()));
                 }
                 return;
             }
             // Servers say nothing of people to strangers.
-            Err(_) => None,
+            Err(_) => Place::Account,
         };
-        for Pending { query, answer } in waiting {
-            if answer.is_abandoned() {
-                continue;
-            }
-            match entity {
-                Some((true, true)) => self.ask_archive(Some(other.clone()), query, answer, turn),
-                Some((true, false)) => turn.answer(answer, Err(unsupported())),
-                Some((false, _)) | None => self.ask_archive(None, query, answer, turn),
-            }
+        for Pending { query, answer } in waiting.into_iter().filter(|pending| !pending.answer.is_abandoned()) {
+            self.ask_at(place, other.clone(), query, answer, turn);
         }
     }
 

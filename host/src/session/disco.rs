@@ -10,6 +10,7 @@ mod own;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jid::{BareJid, Jid};
 use serde_json::json;
@@ -17,7 +18,7 @@ use serde_json::json;
 use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::Payload;
-use crate::session::questions::MAX_OUTSTANDING;
+use crate::session::questions::{MAX_OUTSTANDING, PATIENCE};
 use crate::session::{Answer, Session, Turn};
 use crate::stanza::{Disco, Presence, PresenceKind};
 
@@ -123,8 +124,16 @@ impl Session {
     pub(super) fn discover_server(&mut self, turn: &mut Turn<'_>) {
         for entity in [self.server(), Jid::from(self.own.to_bare())] {
             self.disco.known.last(&entity);
-            self.disco.waiting.entry(entity.clone()).or_default();
-            self.ask_disco(entity, turn);
+            self.learn(entity, PATIENCE, turn);
+        }
+    }
+
+    /// Asks an entity what it is and can do, unless it was asked already and is yet to answer.
+    pub(super) fn learn(&mut self, entity: Jid, patience: Duration, turn: &mut Turn<'_>) {
+        if !self.disco.waiting.contains_key(&entity) {
+            self.disco.waiting.insert(entity.clone(), Vec::new());
+            let node = self.disco.known.claim(&entity).map(caps::node);
+            self.ask_info(entity, node, patience, turn);
         }
     }
 
@@ -157,13 +166,8 @@ impl Session {
             let limit = format!("{MAX_OUTSTANDING} IQs wait for answers");
             return turn.answer(answer, Err(CallError::OverLimit(limit)));
         }
-        self.disco.waiting.insert(entity.clone(), vec![answer]);
-        self.ask_disco(entity, turn);
-    }
-
-    fn ask_disco(&mut self, entity: Jid, turn: &mut Turn<'_>) {
-        let node = self.disco.known.claim(&entity).map(caps::node);
-        self.ask_info(entity, node, turn);
+        self.learn(entity.clone(), PATIENCE, turn);
+        self.disco.waiting.entry(entity).or_default().push(answer);
     }
 
     /// Somebody said what it is and can do, or why not.
@@ -178,13 +182,13 @@ impl Session {
             Ok(disco) => disco,
             // It does not know the node of its own presence, or any longer; it is still there itself.
             Err(CallError::Stanza(error)) if node.is_some() && error.condition == "item-not-found" => {
-                return self.ask_info(entity.clone(), None, turn);
+                return self.ask_info(entity.clone(), None, PATIENCE, turn);
             }
             Err(error) => {
                 for answer in self.disco.waiting.remove(entity).into_iter().flatten() {
                     turn.answer(answer, Err(error.clone()));
                 }
-                return;
+                return self.entity_answered(entity, Err(&error), turn);
             }
         };
         let disco = self.disco.known.add(entity, disco, turn.now);
@@ -193,7 +197,9 @@ impl Session {
             turn.answer(answer, Ok(Arc::clone(&disco)));
         }
         self.note_numbering(entity, &disco.features);
+        self.learned_about(entity, &disco);
         self.tell_disco(entity, &disco, turn);
+        self.entity_answered(entity, Ok(()), turn);
         if *entity == self.own.to_bare() {
             self.account_answered(&disco, turn);
         }
@@ -237,12 +243,11 @@ impl Session {
                 self.ignored += 1;
                 return;
             }
-            if known.contains(&item) || !asked.insert(item.clone()) || self.disco.waiting.contains_key(&item) {
+            if known.contains(&item) || !asked.insert(item.clone()) {
                 continue;
             }
             self.disco.known.last(&item);
-            self.disco.waiting.insert(item.clone(), Vec::new());
-            self.ask_disco(item, turn);
+            self.learn(item, PATIENCE, turn);
         }
     }
 

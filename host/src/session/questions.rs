@@ -45,8 +45,6 @@ pub(super) enum Waiting {
     Items,
     /// A page of an archive, by the query's id.
     Archive(String),
-    /// Whether this is a room, and has an archive.
-    ArchiveEntity(BareJid),
     ArchivePreferences,
     ArchivePreferencesSet,
     Carbons,
@@ -79,7 +77,6 @@ impl Waiting {
             | Self::Info(..)
             | Self::Items
             | Self::Archive(_)
-            | Self::ArchiveEntity(_)
             | Self::ArchivePreferences
             | Self::ArchivePreferencesSet
             | Self::Carbons => false,
@@ -118,12 +115,11 @@ impl Questions {
                     turn.answer(change.answer, Err(CallError::Offline));
                 }
                 Waiting::Plugin(answer) => turn.answer(answer, Err(CallError::Offline)),
-                // Who waits for what an entity says is told by `Discovery::stream_gone`.
+                // Who waits for what an entity says is told by `Discovery::stream_gone` and `Archives::end`.
                 Waiting::Roster { .. }
                 | Waiting::Info(..)
                 | Waiting::Items
                 | Waiting::Archive(_)
-                | Waiting::ArchiveEntity(_)
                 | Waiting::ArchivePreferences
                 | Waiting::ArchivePreferencesSet
                 | Waiting::Carbons => {}
@@ -253,7 +249,6 @@ impl Session {
             }
             Waiting::Info(entity, node) => self.disco_came(&entity, node.as_deref(), Err(error), turn),
             Waiting::Archive(queryid) => self.archive_failed(&queryid, error, turn),
-            Waiting::ArchiveEntity(jid) => self.entity_answered(&jid, Err(error), turn),
             Waiting::Items | Waiting::Carbons | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
             Waiting::Room(room, asked) => self.room_answered(&room, asked, Err(error), turn),
             Waiting::Bookmarks(asked) => self.bookmarks_answered(asked, Err(error), turn),
@@ -285,9 +280,9 @@ impl Session {
         }
     }
 
-    pub(super) fn ask_info(&mut self, entity: Jid, node: Option<String>, turn: &mut Turn<'_>) {
+    pub(super) fn ask_info(&mut self, entity: Jid, node: Option<String>, patience: Duration, turn: &mut Turn<'_>) {
         let waiting = Waiting::Info(entity.clone(), node.clone());
-        self.ask(Some(entity), Ask::DiscoInfo { node }, waiting, PATIENCE, turn);
+        self.ask(Some(entity), Ask::DiscoInfo { node }, waiting, patience, turn);
     }
 
     pub(super) fn ask_items(&mut self, entity: Jid, turn: &mut Turn<'_>) {
@@ -352,14 +347,6 @@ impl Session {
                 }
             }
             Waiting::Archive(queryid) => self.archive_answered(&queryid, answer.outcome, turn),
-            Waiting::ArchiveEntity(jid) => {
-                let outcome = match answer.outcome {
-                    Ok(Body::Disco(disco)) => Ok(disco),
-                    Ok(_) => Err(CallError::Other(format!("the answer of {jid} does not say what it is"))),
-                    Err(error) => Err(CallError::Stanza(error)),
-                };
-                self.entity_answered(&jid, outcome, turn);
-            }
             Waiting::ArchivePreferences => {
                 if let Ok(Body::ArchivePreferences(preferences)) = answer.outcome {
                     self.archive_preferences_came(preferences, turn);

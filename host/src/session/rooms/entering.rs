@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::OrdMap;
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use jiff::SignedDuration;
 
 use super::leaving::Farewell;
-use super::{Membership, Room, RoomQuestion, RoomWish, Stage};
+use super::{Membership, Room, RoomWish, Stage};
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::deadlines::Late;
+use crate::session::questions::PATIENCE;
 use crate::session::{Occupant, Session, Turn};
-use crate::stanza::{Ask, History, Outgoing, PresenceOut};
+use crate::stanza::{History, Outgoing, PresenceOut};
 
 /// How long entering a room may take.
 const JOIN_PATIENCE: Duration = Duration::from_secs(30);
@@ -265,7 +266,7 @@ impl Session {
 
     /// The room says what it is and can do; a change of what it is comes as a status code, and is asked for again.
     pub(super) fn ask_about(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
-        self.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::About, turn);
+        self.learn(Jid::from(jid.clone()), PATIENCE, turn);
     }
 }
 

@@ -9,7 +9,7 @@ use super::{About, not_open};
 use crate::error::CallError;
 use crate::session::questions::{PATIENCE, Waiting};
 use crate::session::{Answer, Session, Turn};
-use crate::stanza::{Affiliated, Ask, Body, Draft, Message, MessageKind, Outgoing};
+use crate::stanza::{Affiliated, Ask, Body, Disco, Draft, Message, MessageKind, Outgoing};
 
 /// How many features of a room are kept.
 const MAX_FEATURES: usize = 128;
@@ -19,8 +19,6 @@ const MAX_TEXT: usize = 1_024;
 /// What a room was asked.
 #[derive(Debug)]
 pub(in crate::session) enum RoomQuestion {
-    /// What it is and can do.
-    About,
     /// Whether we are in it.
     WhetherInside,
     /// The form by which a room that we made is configured, and what is wanted.
@@ -47,12 +45,9 @@ impl RoomQuestion {
         match self {
             Self::Form(_, answer) | Self::Done(answer) | Self::Subject(answer) => answer.is_abandoned(),
             Self::Affiliations(answer) => answer.is_abandoned(),
-            Self::About
-            | Self::WhetherInside
-            | Self::NewForm(_)
-            | Self::ConfiguredNew
-            | Self::GivenUp
-            | Self::AfterSubject(_) => false,
+            Self::WhetherInside | Self::NewForm(_) | Self::ConfiguredNew | Self::GivenUp | Self::AfterSubject(_) => {
+                false
+            }
         }
     }
 
@@ -63,12 +58,7 @@ impl RoomQuestion {
                 turn.answer(answer, Err(CallError::Offline));
             }
             Self::Affiliations(answer) => turn.answer(answer, Err(CallError::Offline)),
-            Self::About
-            | Self::WhetherInside
-            | Self::NewForm(_)
-            | Self::ConfiguredNew
-            | Self::GivenUp
-            | Self::AfterSubject(_) => {}
+            Self::WhetherInside | Self::NewForm(_) | Self::ConfiguredNew | Self::GivenUp | Self::AfterSubject(_) => {}
         }
     }
 }
@@ -100,15 +90,6 @@ impl Session {
         turn: &mut Turn<'_>,
     ) {
         match question {
-            RoomQuestion::About => {
-                if let Ok(Body::Disco(disco)) = result {
-                    let name = disco.identities.into_iter().find(|identity| identity.category == "conference");
-                    let name = name.and_then(|identity| identity.name);
-                    let fits = |text: &String| !text.is_empty() && text.len() <= MAX_TEXT;
-                    let features = disco.features.into_iter().filter(fits).take(MAX_FEATURES).collect();
-                    self.learned_about(jid, About { name: name.filter(fits), features });
-                }
-            }
             RoomQuestion::WhetherInside => self.told_whether_inside(jid, &result.map(drop), turn),
             RoomQuestion::NewForm(wanted) => self.new_form_came(jid, wanted, result, turn),
             RoomQuestion::ConfiguredNew => self.configured_new(jid, &result.map(drop), turn),
@@ -131,11 +112,16 @@ impl Session {
         }
     }
 
-    fn learned_about(&mut self, jid: &BareJid, about: About) {
-        self.note_numbering(&Jid::from(jid.clone()), &about.features);
-        if let Some(room) = self.rooms.shown.get_mut(jid)
-            && *room.about != about
-        {
+    /// Somebody said what it is and can do: it may be a room that is open.
+    pub(in crate::session) fn learned_about(&mut self, entity: &Jid, disco: &Disco) {
+        let Some(room) = self.rooms.shown.get_mut(entity) else { return };
+        let fits = |text: &&String| !text.is_empty() && text.len() <= MAX_TEXT;
+        let itself = disco.identities.iter().find(|identity| identity.category == "conference");
+        let about = About {
+            name: itself.and_then(|identity| identity.name.as_ref()).filter(fits).cloned(),
+            features: disco.features.iter().filter(fits).take(MAX_FEATURES).cloned().collect(),
+        };
+        if *room.about != about {
             Arc::make_mut(room).about = Arc::new(about);
             self.changed = true;
         }

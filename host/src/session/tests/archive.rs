@@ -1,7 +1,7 @@
 //! Archives: what is asked of whom, and which results are believed.
 
 use super::*;
-use crate::session::archive::{MAX_ENTITIES, MAX_RUNNING, MAX_WEIGHT};
+use crate::session::archive::{MAX_ASKED, MAX_RUNNING, MAX_WEIGHT};
 use crate::stanza::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, Disco, Identity, MAM};
 
 const OWN: &str = "bot@example.org";
@@ -317,6 +317,40 @@ fn a_page_ends_with_its_answer_in_time_or_with_the_stream() {
     assert_eq!(got(&mut query(&mut desk, of(None, 5, Cursor::Start))).unwrap().unwrap_err(), CallError::Offline);
 }
 
+/// Rows 37, 115.
+/// Events serviceDiscovered.
+#[test]
+fn whoever_wants_to_know_what_a_room_can_do_asks_it_once() {
+    let mut desk = with_archive();
+    let _opened = desk.open_room(None);
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let mut page = query(&mut desk, of(Some(ROOM), 5, Cursor::Start));
+    let (answer, mut told) = Answer::channel();
+    desk.command(Command::Discover { entity: jid(ROOM), answer });
+    let questions = |desk: &Desk| {
+        let of_room = |stanza: &&Outgoing| matches!(stanza, Outgoing::Ask { to: Some(to), ask: Ask::DiscoInfo { .. }, .. } if *to == jid(ROOM));
+        desk.sent.iter().filter(of_room).count()
+    };
+    assert_eq!(questions(&desk), 1);
+    assert!(got(&mut page).is_none() && got(&mut told).is_none());
+    says(&mut desk, ROOM, Ok(disco("conference", &[MAM])));
+    assert!(got(&mut told).unwrap().is_ok());
+    assert_eq!(asked_page(&desk).0, Some(jid(ROOM)), "the query goes on to the room");
+    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].about.features, [MAM]);
+    assert_eq!(desk.count("serviceDiscovered"), 1);
+    desk.wait(600);
+    let _page = query(&mut desk, of(Some(ROOM), 5, Cursor::Start));
+    let (answer, mut told) = Answer::channel();
+    desk.command(Command::Discover { entity: jid(ROOM), answer });
+    assert!(got(&mut told).unwrap().is_ok());
+    assert_eq!(questions(&desk), 1, "what it said counts for an hour");
+    desk.message(Message { body: None, room_status: vec![104], ..message(ROOM, MessageKind::Groupchat, "") });
+    assert_eq!(questions(&desk), 2, "something about it changed");
+    says(&mut desk, ROOM, Ok(disco("conference", &[])));
+    let refused = got(&mut query(&mut desk, of(Some(ROOM), 5, Cursor::Start)));
+    assert!(matches!(refused, Some(Err(CallError::Unsupported(_)))), "{refused:?}");
+}
+
 #[test]
 fn queries_and_entities_are_bounded_and_nothing_is_left_of_who_is_gone() {
     let mut desk = with_archive();
@@ -326,10 +360,9 @@ fn queries_and_entities_are_bounded_and_nothing_is_left_of_who_is_gone() {
     drop(open);
     let mut page = query(&mut desk, of(None, 5, Cursor::Start));
     assert!(got(&mut page).is_none());
-    let strangers: Vec<_> = (0..=MAX_ENTITIES)
-        .map(|n| query(&mut desk, of(Some(&format!("s{n}@example.net")), 5, Cursor::Start)))
-        .collect();
-    assert_eq!(desk.session.archives.len(), MAX_ENTITIES + 1, "and the page before");
+    let strangers: Vec<_> =
+        (0..=MAX_ASKED).map(|n| query(&mut desk, of(Some(&format!("s{n}@example.net")), 5, Cursor::Start))).collect();
+    assert_eq!(desk.session.archives.len(), MAX_ASKED + 1, "and the page before");
     drop((page, strangers));
     desk.run(|session, _, effects| session.instance_gone(InstanceId::next(), effects));
     assert_eq!(desk.session.archives.len(), 0);
