@@ -54,9 +54,11 @@ impl Seen {
         // The account's archive and a room's number their messages each for itself.
         let room = (message.kind == MessageKind::Groupchat).then_some(&message.chat);
         match &message.stanza_id {
-            Some(id) => self.remember(self.hash(room, id)),
+            Some(id) if !self.remember(self.hash(room, id)) => false,
+            // It may have come before the room said that it numbers what is said.
+            Some(_) if room.is_some() && message.delayed && message.body.is_some() => !self.knows_words(message),
             None if room.is_some() && message.body.is_some() => self.note_words(message),
-            None => true,
+            Some(_) | None => true,
         }
     }
 
@@ -70,6 +72,13 @@ impl Seen {
             return true;
         }
         !self.known.contains(&said) && self.remember(self.hasher.hash_one((words, message.at)))
+    }
+
+    fn knows_words(&self, message: &Message) -> bool {
+        let words = (&message.from, &message.id, &message.body);
+        [self.hasher.hash_one(words), self.hasher.hash_one((words, message.at))]
+            .iter()
+            .any(|it| self.known.contains(it))
     }
 
     fn remember(&mut self, hash: u64) -> bool {

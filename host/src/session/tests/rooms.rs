@@ -449,6 +449,36 @@ fn a_room_is_entered_again_from_where_we_were() {
     assert_eq!(desk.count("message"), 1);
 }
 
+/// Rules duplicates by stanza-id.
+#[test]
+fn a_rooms_past_is_told_once_though_its_numbers_did_not_count_at_first() {
+    let mut desk = Desk::connected(Settings::default());
+    let at = desk.now;
+    let past = || Message {
+        at,
+        id: Some("1".to_owned()),
+        stanza_id: Some("n1".to_owned()),
+        delayed: true,
+        ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi")
+    };
+    let _opened = desk.open_room(None);
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    desk.message(past());
+    desk.subject("");
+    assert_eq!(desk.count("message"), 2, "and the subject");
+    let id = desk.asked_of(ROOM, |ask| matches!(ask, Ask::DiscoInfo { .. }));
+    let features = vec!["urn:xmpp:sid:0".to_owned()];
+    desk.answer(Some(ROOM), id, Ok(Body::Disco(stanza::Disco { features, ..stanza::Disco::default() })));
+    desk.bind();
+    desk.roster(Vec::new());
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    desk.forget();
+    desk.message(past());
+    assert_eq!(desk.count("message"), 0, "it came before");
+    desk.message(Message { id: Some("2".to_owned()), stanza_id: Some("n2".to_owned()), ..past() });
+    assert_eq!(desk.count("message"), 1);
+}
+
 #[test]
 fn our_ghost_does_not_keep_us_out() {
     let conflict = || presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict")));
