@@ -30,6 +30,8 @@ use crate::prosody::Account;
 
 /// How long a log-in may take.
 const LOGIN: Duration = Duration::from_secs(20);
+/// A server with nothing to say is no fault: how long to wait for something is what each test says.
+const PATIENT: Timeouts = Timeouts { read_timeout: Duration::from_hours(1), response_timeout: Duration::from_hours(1) };
 /// So many stanzas are kept; more is an error, since no test expects as many.
 const KEPT: usize = 100_000;
 
@@ -63,7 +65,7 @@ impl Client {
 
     async fn login_unbounded(connector: &Connector, account: &Account, resource: &str) -> Result<Self> {
         let jid = Jid::from(account.jid.clone());
-        let (stream, binding) = connector.connect(&jid, ns::JABBER_CLIENT, Timeouts::tight()).await?;
+        let (stream, binding) = connector.connect(&jid, ns::JABBER_CLIENT, PATIENT).await?;
         let (features, stream) = stream.recv_features().await?;
         let node = account.jid.node().context("an account's address has a name before the @")?;
         let credentials = Credentials::default()
@@ -212,6 +214,21 @@ impl Client {
         }
     }
 
+    /// The next stanza, where one comes within the limit; those that nobody waited for come first.
+    pub async fn next(&mut self, limit: Duration) -> Result<Option<&Stanza>> {
+        let index = match self.unclaimed.pop_front() {
+            Some(index) => index,
+            None => match timeout(limit, self.read()).await {
+                Ok(read) => {
+                    read?;
+                    self.unclaimed.pop_back().expect("one was just read")
+                }
+                Err(_) => return Ok(None),
+            },
+        };
+        Ok(Some(&self.received[index]))
+    }
+
     /// Waits for a message from this bare address, occupants included, with this body.
     pub async fn wait_body(&mut self, from: &BareJid, body: &str, limit: Duration) -> Result<()> {
         self.wait_text(&format!("a message from {from}: {body}"), from, limit, |text| (text == body).then_some(()))
@@ -311,4 +328,21 @@ impl Client {
 /// The text of a message.
 pub fn body(message: &Message) -> Option<&str> {
     message.get_best_body(vec![]).map(|(_, body)| body.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prosody::Prosody;
+
+    #[tokio::test]
+    async fn a_server_that_has_nothing_to_say_is_waited_for() {
+        let prosody = Prosody::start().await.unwrap();
+        let account = prosody.fresh_account("juliet").unwrap();
+        let mut client = Client::login(&prosody.connector().unwrap(), &account, "balcony").await.unwrap();
+        tokio::time::pause();
+        assert!(client.next(Duration::from_mins(5)).await.unwrap().is_none());
+        tokio::time::resume();
+        client.catch_up(LOGIN).await.unwrap();
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -12,8 +13,9 @@ use jid::BareJid;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_xmpp::Stanza;
+use xmpp_parsers::message::MessageType;
 
 use crate::client::{Client, body};
 use crate::faults::{Fault, Faults, Way};
@@ -27,6 +29,9 @@ use crate::prosody::Prosody;
 const SOON: Duration = Duration::from_mins(1);
 /// After a silence the host has to notice by itself; then it may take so long until all is answered.
 const AFTER_SILENCE: Duration = Duration::from_secs(150);
+/// How many messages may be without an answer. Behind a connection that is away for long, more would be lost by rules that
+/// are not on trial here: Prosody keeps 500 stanzas for a session that may be resumed, and a plugin's mailbox holds 256.
+const MOST_OPEN: usize = 200;
 /// How long somebody waits for an answer before the next message goes out.
 const PAUSE: Duration = Duration::from_millis(40);
 /// A connection lives at least so long: one that the host has not even made needs no cutting.
@@ -68,6 +73,10 @@ pub struct Report {
     pub sent: usize,
     /// Messages without an answer.
     pub lost: usize,
+    /// Messages that the server itself sent back.
+    pub refused: usize,
+    /// Which messages to whom had no answer.
+    pub unanswered: Vec<(BareJid, RangeInclusive<usize>)>,
     /// Answers beyond the first.
     pub doubled: usize,
     /// How often a session was gone on with.
@@ -85,13 +94,15 @@ impl Report {
         }
         self.sent += other.sent;
         self.lost += other.lost;
+        self.refused += other.refused;
+        self.unanswered.extend(other.unanswered);
         self.doubled += other.doubled;
         self.longest = self.longest.max(other.longest);
     }
 
     /// Whether every message was answered, and once.
     pub fn is_good(&self) -> bool {
-        self.lost == 0 && self.doubled == 0 && self.sent > 0
+        self.lost == 0 && self.refused == 0 && self.doubled == 0 && self.sent > 0
     }
 }
 
@@ -108,7 +119,10 @@ impl fmt::Display for Report {
         }
         writeln!(f, "sessions resumed {}, begun anew {}", self.resumed, self.anew)?;
         writeln!(f, "longest time without an answer {:.1} s", self.longest.as_secs_f64())?;
-        write!(f, "lost {} · doubled {} · of {}", self.lost, self.doubled, self.sent)
+        for (bot, range) in &self.unanswered {
+            writeln!(f, "{bot} did not answer {} to {}", range.start(), range.end())?;
+        }
+        write!(f, "lost {} · sent back {} · doubled {} · of {}", self.lost, self.refused, self.doubled, self.sent)
     }
 }
 
@@ -168,6 +182,10 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     }
     report.resumed = host.lines("connection resumed", &[]).len();
     report.anew = host.lines("account connected", &[]).len().saturating_sub(plan.accounts);
+    if !report.is_good() {
+        crate::log::keep("parlor", host.log());
+        crate::log::keep("prosody", prosody.log());
+    }
     stop(&mut host).await?;
     Ok(report)
 }
@@ -191,20 +209,20 @@ struct Line {
 impl Line {
     async fn run(mut self, cuts: usize) -> Result<Report> {
         let mut report = Report::default();
-        let mut answers: Vec<usize> = Vec::new();
+        let mut said: Vec<Said> = Vec::new();
         let mut last_answer = Instant::now();
         for cut in 0..cuts {
             let way = self.way();
             self.faults.set(way);
             let life = self.random.random_range(LEAST_LIFE..LONGEST_LIFE);
-            self.talk(life, &mut answers, &mut last_answer, &mut report).await?;
+            self.talk(life, &mut said, &mut last_answer, &mut report).await?;
             let fault = match self.random.random_range(0..2) {
                 _ if self.silence && cut + 1 == cuts => Fault::Silence,
                 0 => Fault::Close,
                 _ => Fault::Reset,
             };
             // In the middle of something, not between two messages.
-            self.say(&mut answers).await?;
+            self.say(&mut said).await?;
             self.faults.strike(fault);
             *report.faults.entry(fault).or_default() += 1;
             let _ = self.struck.send(());
@@ -212,17 +230,21 @@ impl Line {
         self.faults.set(Way::default());
         let patience = if self.silence { AFTER_SILENCE } else { SOON };
         let end = Instant::now() + patience;
-        while answers.contains(&0) && Instant::now() < end {
-            self.hear(&mut answers, &mut last_answer, &mut report).await?;
+        while said.iter().any(Said::is_open) && Instant::now() < end {
+            self.hear(&mut said, &mut last_answer, &mut report).await?;
         }
         // What comes twice comes soon after.
         let end = Instant::now() + Duration::from_secs(2);
         while Instant::now() < end {
-            self.hear(&mut answers, &mut last_answer, &mut report).await?;
+            self.hear(&mut said, &mut last_answer, &mut report).await?;
         }
-        report.sent = answers.len();
-        report.lost = answers.iter().filter(|count| **count == 0).count();
-        report.doubled = answers.iter().map(|count| count.saturating_sub(1)).sum();
+        report.sent = said.len();
+        report.lost = said.iter().filter(|one| one.is_open()).count();
+        report.refused = said.iter().filter(|one| one.answers == 0 && one.refused).count();
+        report.doubled = said.iter().map(|one| one.answers.saturating_sub(1)).sum();
+        let unanswered = said.iter().enumerate().filter(|(_, one)| one.answers == 0);
+        report.unanswered =
+            ranges(unanswered.map(|(number, _)| number)).into_iter().map(|range| (self.bot.clone(), range)).collect();
         Ok(report)
     }
 
@@ -240,46 +262,76 @@ impl Line {
     async fn talk(
         &mut self,
         time: Duration,
-        answers: &mut Vec<usize>,
+        said: &mut Vec<Said>,
         last: &mut Instant,
         report: &mut Report,
     ) -> Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end {
-            self.say(answers).await?;
-            self.hear(answers, last, report).await?;
+            if said.iter().filter(|one| one.is_open()).count() < MOST_OPEN {
+                self.say(said).await?;
+            }
+            self.hear(said, last, report).await?;
         }
         Ok(())
     }
 
-    async fn say(&mut self, answers: &mut Vec<usize>) -> Result<()> {
-        self.client.chat(self.bot.clone(), &format!("message {}", answers.len())).await?;
-        answers.push(0);
+    async fn say(&mut self, said: &mut Vec<Said>) -> Result<()> {
+        let id = self.client.chat(self.bot.clone(), &format!("message {}", said.len())).await?;
+        said.push(Said { id, at: Instant::now(), answers: 0, refused: false });
         Ok(())
     }
 
     /// Takes in what comes until a moment passes without anything.
-    async fn hear(&mut self, answers: &mut [usize], last: &mut Instant, report: &mut Report) -> Result<()> {
-        let number = |stanza: &Stanza| match stanza {
-            Stanza::Message(message) => body(message)?.strip_prefix("message ")?.parse::<usize>().ok(),
-            _ => None,
-        };
-        loop {
-            let before = self.client.received().len();
-            match self.client.wait_for("an answer", PAUSE, number).await {
-                Ok(number) => {
-                    *answers.get_mut(number).context("an answer to nothing")? += 1;
+    async fn hear(&mut self, said: &mut [Said], last: &mut Instant, report: &mut Report) -> Result<()> {
+        while let Some(heard) = self.client.next(PAUSE).await? {
+            match heard {
+                Stanza::Message(message) if message.type_ == MessageType::Error => {
+                    let id = message.id.as_ref().map(|id| &id.0);
+                    if let Some(one) = said.iter_mut().find(|one| Some(&one.id) == id) {
+                        one.refused = true;
+                    }
+                }
+                Stanza::Message(message) => {
+                    let number = body(message).and_then(|body| body.strip_prefix("message "));
+                    let number: usize =
+                        number.and_then(|number| number.parse().ok()).context("an answer to nothing")?;
+                    said.get_mut(number).context("an answer to nothing")?.answers += 1;
                     report.longest = report.longest.max(last.elapsed());
                     *last = Instant::now();
-                    self.client.forget();
                 }
-                // Something else came, or nothing did.
-                Err(_) if self.client.received().len() > before => self.client.forget(),
-                Err(_) => {
-                    sleep(Duration::ZERO).await;
-                    return Ok(());
-                }
+                Stanza::Presence(_) | Stanza::Iq(_) => {}
             }
         }
+        self.client.forget();
+        Ok(())
+    }
+}
+
+/// Numbers in order, as few ranges.
+fn ranges(numbers: impl Iterator<Item = usize>) -> Vec<RangeInclusive<usize>> {
+    let mut found: Vec<RangeInclusive<usize>> = Vec::new();
+    for number in numbers {
+        match found.last_mut() {
+            Some(last) if last.end() + 1 == number => *last = *last.start()..=number,
+            Some(_) | None => found.push(number..=number),
+        }
+    }
+    found
+}
+
+/// A message that was sent to the bot.
+struct Said {
+    id: String,
+    at: Instant,
+    answers: usize,
+    /// The server sent it back: whoever said it knows that the bot has not heard it.
+    refused: bool,
+}
+
+impl Said {
+    /// Nothing is known of it.
+    fn is_open(&self) -> bool {
+        self.answers == 0 && !self.refused
     }
 }

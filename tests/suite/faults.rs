@@ -1,6 +1,15 @@
 //! Connections that break under traffic: nothing is lost, and nothing comes twice.
 
+use std::time::Duration;
+
+use parlor_tests::client::Client;
 use parlor_tests::endurance::{Plan, Transport, run};
+use parlor_tests::faults::{Fault, Faults, Way};
+use parlor_tests::host::{Home, Server};
+use parlor_tests::plugins;
+use parlor_tests::policy::Policy;
+
+use crate::house::prosody;
 
 /// Settings `auto_reconnect`, `websocket_url`.
 #[tokio::test(flavor = "multi_thread")]
@@ -10,4 +19,44 @@ async fn connections_that_break_lose_nothing_and_double_nothing() {
         let report = run(plan, |_| ()).await.unwrap();
         assert!(report.is_good() && report.resumed > 0, "{report}");
     }
+}
+
+/// What a server kept for a session comes all at once, right behind its word that the session goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_behind_a_cut_comes_when_it_is_over() {
+    const WAITING: usize = 200;
+    const SOON: Duration = Duration::from_secs(60);
+    let prosody = prosody().await;
+    let bot = prosody.fresh_account("bot").unwrap();
+    let faults = Faults::before(prosody.ports().direct).await.unwrap();
+    let mut home = Home::new().unwrap();
+    home.add_account("bot", &bot, Server::Direct(faults.port(), prosody.certificate())).unwrap();
+    let echo = home.install("echo", &plugins::built("echo").unwrap()).unwrap();
+    let echo = echo
+        .grant("messages.read", &["*"])
+        .grant("messages.send", &["*"])
+        .grant("rooms.send", &["*"])
+        .limit("messages_per_second", 10_000)
+        .set("answer_late", true);
+    home.set_policy(&Policy::default().with("echo", echo)).unwrap();
+    let mut host = home.start().unwrap();
+    host.wait("account connected", &[], SOON).await.unwrap();
+    let juliet = prosody.fresh_account("juliet").unwrap();
+    let mut juliet = Client::login(&prosody.connector().unwrap(), &juliet, "balcony").await.unwrap();
+    juliet.available().await.unwrap();
+    juliet.chat(bot.jid.clone(), "first").await.unwrap();
+    juliet.wait_body(&bot.jid, "first", SOON).await.unwrap();
+    // Nobody gets through.
+    faults.set(Way { limit: Some((1, Fault::Reset)), ..Way::default() });
+    faults.strike(Fault::Reset);
+    for number in 0..WAITING {
+        juliet.chat(bot.jid.clone(), &format!("message {number}")).await.unwrap();
+    }
+    juliet.catch_up(SOON).await.unwrap();
+    faults.set(Way::default());
+    for number in 0..WAITING {
+        juliet.wait_body(&bot.jid, &format!("message {number}"), SOON).await.unwrap();
+    }
+    assert_eq!(host.lines("connection resumed", &[]).len(), 1);
+    assert!(host.stop(SOON).await.unwrap().success());
 }
