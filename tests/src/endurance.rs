@@ -278,7 +278,7 @@ impl Line {
 
     async fn say(&mut self, said: &mut Vec<Said>) -> Result<()> {
         let id = self.client.chat(self.bot.clone(), &format!("message {}", said.len())).await?;
-        said.push(Said { id, at: Instant::now(), answers: 0, refused: false });
+        said.push(Said { id, answers: 0, refused: false });
         Ok(())
     }
 
@@ -323,7 +323,6 @@ fn ranges(numbers: impl Iterator<Item = usize>) -> Vec<RangeInclusive<usize>> {
 /// A message that was sent to the bot.
 struct Said {
     id: String,
-    at: Instant,
     answers: usize,
     /// The server sent it back: whoever said it knows that the bot has not heard it.
     refused: bool,

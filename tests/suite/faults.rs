@@ -53,10 +53,16 @@ async fn what_waited_behind_a_cut_comes_when_it_is_over() {
         juliet.chat(bot.jid.clone(), &format!("message {number}")).await.unwrap();
     }
     juliet.catch_up(SOON).await.unwrap();
+    // Then somebody does, but not for long: some of it comes, and is answered.
+    let before = faults.accepted();
+    faults.set(Way { limit: Some((40_000, Fault::Reset)), ..Way::default() });
+    while faults.accepted() < before + 3 {
+        tokio::task::yield_now().await;
+    }
     faults.set(Way::default());
     for number in 0..WAITING {
         juliet.wait_body(&bot.jid, &format!("message {number}"), SOON).await.unwrap();
     }
-    assert_eq!(host.lines("connection resumed", &[]).len(), 1);
+    assert!(host.lines("connection resumed", &[]).len() > 1);
     assert!(host.stop(SOON).await.unwrap().success());
 }
