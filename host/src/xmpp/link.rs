@@ -39,6 +39,11 @@ mod pace;
 const QUEUE: usize = 64;
 /// How long a server may take to answer once it was asked whether it is still there, or what it has taken in.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(30);
+/// How long it may say other things instead, before it counts as deaf.
+const ACK_LIMIT: Duration = Duration::from_mins(2);
+/// After so many resumed connections in a row on which it acknowledged nothing, the session is given up. Prosody 0.12 goes on
+/// with the parser of the first connection: cut within a stanza, it resumes the session and understands nothing from then on.
+const DEAF: u32 = 2;
 /// How long closing may take before the connection is cut.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// Two conflicts within this time are a fight, which goes on until somebody gives in.
@@ -122,6 +127,8 @@ pub struct Link {
     early: VecDeque<Stanza>,
     /// Who we are, once bound.
     own: Option<FullJid>,
+    /// How many resumed connections in a row the server has acknowledged nothing on.
+    deaf: u32,
     /// When somebody else took our full JID last.
     conflict: Option<Instant>,
     state: ClientState,
@@ -129,7 +136,7 @@ pub struct Link {
 
 enum Stage {
     Connecting,
-    Live { live: Box<Live>, hears_state: bool },
+    Live { live: Box<Live>, hears_state: bool, resumed: bool },
     Over,
 }
 
@@ -148,6 +155,7 @@ impl Link {
             ledger: None,
             early: VecDeque::new(),
             own: None,
+            deaf: 0,
             conflict: None,
             state: ClientState::default(),
         }
@@ -215,7 +223,7 @@ impl Link {
     pub fn set_state(&mut self, state: ClientState) {
         if self.state != state {
             self.state = state;
-            if let Stage::Live { live, hears_state: true } = &mut self.stage {
+            if let Stage::Live { live, hears_state: true, .. } = &mut self.stage {
                 live.say_state(state);
             }
         }
@@ -237,17 +245,30 @@ impl Link {
         if hears_state && self.state != ClientState::Active {
             live.say_state(self.state);
         }
+        let resumed = matches!(begun, Begun::Resumed { .. });
         let event = match begun {
             Begun::Resumed { handled } => {
                 let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.previous().is_some()) else {
                     self.want(Lost::Miscounted);
                     return None;
                 };
-                if ledger.acknowledge(handled).is_err() {
-                    tracing::warn!(handled, "the server resumes a session and miscounts it; beginning another");
-                    ledger.give_up();
-                    self.want(Lost::Miscounted);
-                    return None;
+                match ledger.acknowledge(handled) {
+                    Err(_) => {
+                        tracing::warn!(handled, "the server resumes a session and miscounts it; beginning another");
+                        ledger.give_up();
+                        self.want(Lost::Miscounted);
+                        return None;
+                    }
+                    // By this count everything before is settled, and what is sent again was not taken in.
+                    Ok(0) if self.deaf >= DEAF => {
+                        tracing::warn!("the server resumes a session and takes nothing in; beginning another");
+                        ledger.give_up();
+                        self.deaf = 0;
+                        self.want(Lost::Deaf);
+                        return None;
+                    }
+                    Ok(0) => {}
+                    Ok(_) => self.deaf = 0,
                 }
                 let mut again = ledger.take();
                 again.append(&mut self.queue);
@@ -271,14 +292,17 @@ impl Link {
                 LinkEvent::Bound { jid, offers, again }
             }
         };
-        self.stage = Stage::Live { live: Box::new(live), hears_state };
+        self.stage = Stage::Live { live: Box::new(live), hears_state, resumed };
         Some(event)
     }
 
     /// The connection is gone.
     fn lost(&mut self) -> Option<LinkEvent> {
-        let Stage::Live { live, .. } = std::mem::replace(&mut self.stage, Stage::Connecting) else { return None };
+        let stage = std::mem::replace(&mut self.stage, Stage::Connecting);
+        let Stage::Live { live, resumed, .. } = stage else { return None };
+        let is_ignored = resumed && live.is_ignored();
         let why = live.into_reason();
+        self.deaf = if is_ignored && matches!(why, Lost::TimedOut | Lost::Deaf) { self.deaf + 1 } else { 0 };
         let jid = || self.own.clone().unwrap_or_else(|| self.connector.jid.clone());
         if why.is_revocation() {
             let error = ConnectError::Revoked { jid: jid(), text: why.text().map(str::to_owned) };

@@ -25,6 +25,9 @@ pub enum Lost {
     /// The server fell silent.
     #[error("the server did not answer any more")]
     TimedOut,
+    /// The server says all sorts of things, but not that it takes anything in (XEP-0198).
+    #[error("the server did not acknowledge anything any more")]
+    Deaf,
     /// A stanza was longer than anybody may send.
     #[error("the server sent a stanza of more than {limit} bytes")]
     TooLarge {
@@ -47,7 +50,7 @@ impl Lost {
     /// and the same bytes, sent again after a resumption, would end the next connection as well.
     pub(in crate::xmpp) fn may_resume(&self) -> bool {
         match self {
-            Self::Closed | Self::Cut { .. } | Self::TimedOut | Self::Unknown => true,
+            Self::Closed | Self::Cut { .. } | Self::TimedOut | Self::Deaf | Self::Unknown => true,
             Self::Stream { .. } | Self::TooLarge { .. } | Self::Unreadable | Self::Miscounted => false,
         }
     }

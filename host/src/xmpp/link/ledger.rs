@@ -54,8 +54,8 @@ impl Ledger {
         self.unacknowledged.len() < WINDOW
     }
 
-    /// The server says how many it has taken in.
-    pub(super) fn acknowledge(&mut self, handled: u32) -> Result<(), Miscounted> {
+    /// The server says how many it has taken in. Gives how many of these are new.
+    pub(super) fn acknowledge(&mut self, handled: u32) -> Result<u32, Miscounted> {
         let open = u32::try_from(self.unacknowledged.len()).unwrap_or(u32::MAX);
         let done = handled.wrapping_sub(self.acknowledged);
         if done > open {
@@ -65,7 +65,7 @@ impl Ledger {
             self.unacknowledged.pop_front();
         }
         self.acknowledged = handled;
-        Ok(())
+        Ok(done)
     }
 
     /// What it takes to resume the session.

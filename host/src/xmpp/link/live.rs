@@ -16,7 +16,7 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stream_error::StreamError;
 
 use super::ledger::{Ledger, Miscounted};
-use super::{ClientState, RESPONSE_LIMIT};
+use super::{ACK_LIMIT, ClientState, RESPONSE_LIMIT};
 use crate::xmpp::connect::Transport;
 use crate::xmpp::intake::{Ending, Lost};
 
@@ -32,8 +32,10 @@ pub(super) struct Live {
     acks_due: u32,
     /// Stanzas were written since the server was last asked what it has taken in.
     unasked: bool,
-    /// When it was asked; none = it has answered.
-    asked: Option<Instant>,
+    /// Since when it owes an answer; none = it has answered.
+    asked: Option<Asked>,
+    /// It has acknowledged something on this connection.
+    acknowledged: bool,
     /// Something came since then.
     heard: bool,
     /// Looks at `asked` now and then.
@@ -46,6 +48,20 @@ pub(super) struct Live {
     unflushed: bool,
 }
 
+/// When the server was asked what it has taken in.
+struct Asked {
+    first: Instant,
+    /// When it was looked last whether anything came since.
+    checked: Instant,
+}
+
+impl Asked {
+    fn now() -> Self {
+        let now = Instant::now();
+        Self { first: now, checked: now }
+    }
+}
+
 impl Live {
     /// Takes over a connection. Must be called within a runtime.
     pub(super) fn new(stream: XmppStream<Transport>, ending: Ending) -> Self {
@@ -55,6 +71,7 @@ impl Live {
             acks_due: 0,
             unasked: false,
             asked: None,
+            acknowledged: false,
             heard: false,
             patience: Box::pin(tokio::time::sleep(RESPONSE_LIMIT)),
             silent: false,
@@ -76,6 +93,11 @@ impl Live {
         ending.reason().unwrap_or(Lost::Unknown)
     }
 
+    /// Whether the server was asked what it has taken in, and has never said on this connection.
+    pub(super) fn is_ignored(&self) -> bool {
+        self.asked.is_some() && !self.acknowledged
+    }
+
     /// Writes what is queued, and gives the next stanza; none = the connection is over.
     pub(super) fn poll(
         &mut self,
@@ -88,8 +110,8 @@ impl Live {
                 self.ending.note(Lost::Cut { cause: Some(error.to_string()) });
                 return Poll::Ready(None);
             }
-            if self.is_out_of_patience(cx) {
-                self.ending.note(Lost::TimedOut);
+            if let Some(why) = self.out_of_patience(cx) {
+                self.ending.note(why);
                 return Poll::Ready(None);
             }
             let item = ready!(Pin::new(&mut self.stream).poll_next(cx));
@@ -101,6 +123,7 @@ impl Live {
                 }
                 Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
                     self.asked = None;
+                    self.acknowledged = true;
                     if let Some(Err(miscounted)) = ledger.as_mut().map(|ledger| ledger.acknowledge(h)) {
                         return Poll::Ready(self.protest(miscounted, cx));
                     }
@@ -162,7 +185,7 @@ impl Live {
             } else if std::mem::take(&mut self.silent) {
                 if ledger.is_some() {
                     stream.as_mut().start_send(&R)?;
-                    self.asked.get_or_insert_with(Instant::now);
+                    self.asked.get_or_insert_with(Asked::now);
                 } else {
                     let id = format!("{PROBE_PREFIX}{:016x}", rand::random::<u64>());
                     stream.as_mut().start_send(&Stanza::Iq(Iq::from_get(id, Ping)))?;
@@ -185,7 +208,7 @@ impl Live {
                 stream.as_mut().start_send(&R)?;
                 self.unasked = false;
                 self.heard = false;
-                self.asked = Some(Instant::now());
+                self.asked = Some(Asked::now());
             } else if let Some(ledger) = ledger {
                 stream.as_mut().start_send(&A { h: ledger.heard() })?;
                 self.acks_due -= 1;
@@ -198,22 +221,25 @@ impl Live {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether the server was asked what it has taken in, and neither answered nor said anything else for too long.
-    fn is_out_of_patience(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(asked) = self.asked else { return false };
+    /// Why the server is left that was asked what it has taken in: it said nothing at all for too long, or no end of other
+    /// things. An acknowledgement may be late behind much else, but not for ever.
+    fn out_of_patience(&mut self, cx: &mut Context<'_>) -> Option<Lost> {
+        let asked = self.asked.as_mut()?;
+        let last = asked.first + ACK_LIMIT;
         while self.patience.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let mut end = asked + RESPONSE_LIMIT;
-            if now >= end {
-                if !std::mem::take(&mut self.heard) {
-                    return true;
-                }
-                self.asked = Some(now);
-                end = now + RESPONSE_LIMIT;
+            if now >= last {
+                return Some(if self.heard { Lost::Deaf } else { Lost::TimedOut });
             }
-            self.patience.as_mut().reset(end);
+            if now >= asked.checked + RESPONSE_LIMIT {
+                if !std::mem::take(&mut self.heard) {
+                    return Some(Lost::TimedOut);
+                }
+                asked.checked = now;
+            }
+            self.patience.as_mut().reset(last.min(asked.checked + RESPONSE_LIMIT));
         }
-        false
+        None
     }
 
     /// Ends the stream over a count that cannot be, and says so if that can be said at once.

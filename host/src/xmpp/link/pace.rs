@@ -67,7 +67,7 @@ impl Pace {
     /// A connection is wanted, since the last one ended like this, if there was one.
     pub(super) fn wanted(&mut self, lost: Option<&Lost>, now: Instant) {
         let (manner, least) = match lost {
-            None | Some(Lost::Cut { .. } | Lost::TimedOut) => (Manner::AtOnce, USABLE),
+            None | Some(Lost::Cut { .. } | Lost::TimedOut | Lost::Deaf) => (Manner::AtOnce, USABLE),
             Some(Lost::Closed) => (Manner::Spread, STABLE),
             Some(Lost::Stream { condition, .. }) => (after_condition(condition), STABLE),
             Some(Lost::TooLarge { .. } | Lost::Unreadable | Lost::Miscounted | Lost::Unknown) => {

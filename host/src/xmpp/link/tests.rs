@@ -302,6 +302,59 @@ async fn a_server_that_resumes_and_miscounts_is_begun_anew_with() {
     assert_eq!(bodies(&again), ["kept"]);
 }
 
+/// Prosody 0.12.3 does so with a session whose first connection was cut within a stanza.
+#[tokio::test]
+async fn a_session_that_is_resumed_and_deaf_is_begun_anew_and_nothing_is_lost() {
+    let peer = peer().await;
+    let (mut link, session) = pair(&peer).await;
+    link.send(message("kept"));
+    drop(session);
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    for _ in 0..DEAF {
+        let (event, _session) = again(&mut link, &peer).await;
+        assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+        // Nobody reads what is said, and time flies.
+        tokio::time::pause();
+        let event = link.next().await;
+        tokio::time::resume();
+        assert!(matches!(event, LinkEvent::Suspended { why: Lost::TimedOut }), "{event:?}");
+    }
+    let serve = async {
+        loop {
+            let session = peer.accept().await.unwrap();
+            if !session.resumed {
+                return session;
+            }
+        }
+    };
+    let (event, mut session) = tokio::join!(next(&mut link), serve);
+    let LinkEvent::Bound { again, .. } = event else { panic!("{event:?}") };
+    assert_eq!(bodies(&again), ["kept"]);
+    link.send(message("last"));
+    assert_eq!(beside(&mut link, session.bodies_until("last")).await, ["last"]);
+}
+
+#[tokio::test]
+async fn a_server_that_talks_and_acknowledges_nothing_is_left() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    link.send(message("unheard"));
+    beside(&mut link, session.hear_question_only()).await;
+    tokio::time::pause();
+    let began = Instant::now();
+    let why = loop {
+        session.say("<message xmlns='jabber:client' from='a@b/c'><body>hi</body></message>").await;
+        match link.next().await {
+            LinkEvent::Stanza(_) => tokio::time::advance(Duration::from_secs(10)).await,
+            LinkEvent::Suspended { why } => break why,
+            other => panic!("{other:?}"),
+        }
+    };
+    tokio::time::resume();
+    assert_eq!(why, Lost::Deaf);
+    assert!(began.elapsed() <= ACK_LIMIT + RESPONSE_LIMIT, "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn a_server_that_acknowledges_what_was_never_sent_is_left() {
     let peer = peer().await;
