@@ -25,7 +25,7 @@ async fn connections_that_break_lose_nothing_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waited_behind_a_cut_comes_when_it_is_over() {
     const WAITING: usize = 200;
-    const SOON: Duration = Duration::from_secs(60);
+    const SOON: Duration = Duration::from_mins(1);
     let prosody = prosody().await;
     let bot = prosody.fresh_account("bot").unwrap();
     let faults = Faults::before(prosody.ports().direct).await.unwrap();
