@@ -203,7 +203,7 @@ pub(crate) fn heed_signals() {
 }
 
 #[expect(unsafe_code, reason = "the standard library sends no other signal than SIGKILL")]
-fn send(process: u32, signal: i32) {
+pub(crate) fn send(process: u32, signal: i32) {
     let process = libc::pid_t::try_from(process).expect("process ids are positive numbers of this type");
     // SAFETY: a system call on plain numbers; the child was not waited for, so its id is still its own.
     unsafe { libc::kill(process, signal) };

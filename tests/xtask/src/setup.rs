@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{Interrupted, Output, clock, run, run_within};
+use crate::run::{Interrupted, Output, clock, run, run_within, send};
 use crate::workspace;
 
 /// The server of demo and tests, with the Lua modules that it needs for TLS, many connections and storage.
@@ -23,6 +23,8 @@ const COMPILER: &[&str] = &["rustc-web", "rust-web-src"];
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Without a network, rustup tries for minutes.
 const RUSTUP: Duration = Duration::from_mins(1);
+/// How long a daemon may take to end.
+const ENDING: Duration = Duration::from_secs(5);
 
 /// Which servers have to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +169,7 @@ fn install(packages: &[&str]) -> Result<()> {
         SERVICES.iter().filter(|(_, brings)| packages.contains(brings)).map(|(service, _)| *service).collect();
     let services: Vec<&str> = services.into_iter().filter(|service| !has_service(service)).collect();
     let quiet = NoServices::ensure().context("cannot keep packages from starting services")?;
-    let before = system_servers();
+    let before = processes(is_system_server);
     let title = format!("installing {}", packages.join(" "));
     if let Err(error) = apt_install(&title, packages) {
         if error.is::<Interrupted>() {
@@ -221,23 +223,40 @@ fn leave_no_server(services: &[&str], before: &[u32]) -> Result<()> {
             let _ = Command::new(step[0]).args(&step[1..]).stdout(Stdio::null()).stderr(Stdio::null()).status();
         }
     }
-    let started: Vec<String> =
-        system_servers().into_iter().filter(|id| !before.contains(id)).map(|id| id.to_string()).collect();
+    let new = || processes(is_system_server).into_iter().filter(|id| !before.contains(id));
+    // Erlang's port mapper is started by whoever needs it first, as a daemon of no service, and stays for good.
+    for id in processes(is_port_mapper).into_iter().filter(|id| new().any(|one| one == *id)) {
+        end(id)?;
+    }
+    let started: Vec<String> = new().map(|id| id.to_string()).collect();
     if !started.is_empty() {
         bail!("the packages started a server of their own that does not stop; end it by: kill {}", started.join(" "));
     }
     Ok(())
 }
 
-/// Processes of a server that runs with the system's configuration.
-fn system_servers() -> Vec<u32> {
+/// Ends a process, and waits until it is gone.
+fn end(id: u32) -> Result<()> {
+    send(id, libc::SIGTERM);
+    let until = Instant::now() + ENDING;
+    while Path::new("/proc").join(id.to_string()).exists() {
+        if Instant::now() >= until {
+            bail!("Erlang's port mapper, which came with ejabberd, does not stop; end it by: kill {id}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// Processes with such a command line.
+fn processes(is_meant: fn(&str) -> bool) -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return vec![] };
     entries
         .flatten()
         .filter_map(|entry| {
             let id = entry.file_name().to_str()?.parse().ok()?;
             let line = std::fs::read(entry.path().join("cmdline")).ok()?;
-            is_system_server(&String::from_utf8_lossy(&line)).then_some(id)
+            is_meant(&String::from_utf8_lossy(&line)).then_some(id)
         })
         .collect()
 }
@@ -247,7 +266,13 @@ fn system_servers() -> Vec<u32> {
 fn is_system_server(line: &str) -> bool {
     let mut parts = line.split('\0').take(2);
     let prosody = parts.any(|part| part == "prosody" || part.ends_with("/prosody")) && !line.contains("--config");
-    prosody || line.contains("\0-sname\0ejabberd") || line.contains("\0-name\0ejabberd")
+    prosody || line.contains("\0-sname\0ejabberd") || line.contains("\0-name\0ejabberd") || is_port_mapper(line)
+}
+
+/// Whether a command line is that of Erlang's port mapper, as nodes start it.
+fn is_port_mapper(line: &str) -> bool {
+    let program = line.split('\0').next().unwrap_or_default();
+    (program == "epmd" || program.ends_with("/epmd")) && line.contains("\0-daemon")
 }
 
 /// While it lives, packages start no services (the policy that Debian provides for that).
@@ -329,6 +354,8 @@ mod tests {
         assert!(!is_system_server("lua5.4\0/usr/bin/prosody\0--config\0x/prosody.cfg.lua\0"));
         assert!(is_system_server("/usr/lib/erlang/bin/beam.smp\0--\0-sname\0ejabberd\0-s\0ejabberd\0"));
         assert!(!is_system_server("/usr/lib/erlang/bin/beam.smp\0--\0-noinput\0-s\0ejabberd\0"));
+        assert!(is_system_server("/usr/bin/epmd\0-daemon\0") && is_port_mapper("epmd\0-daemon\0"));
+        assert!(!is_port_mapper("epmd\0-names\0") && !is_port_mapper("less\0-daemon\0epmd\0"));
         assert!(!is_system_server("less\0-N\0prosody\0"));
     }
 }
