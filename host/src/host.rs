@@ -20,7 +20,8 @@ use crate::plugins::admission::settings_fit;
 use crate::plugins::components::Components;
 use crate::plugins::id::Digest;
 use crate::plugins::order::{self, Candidate, Strictness};
-use crate::plugins::policy::{Entry, Policy, PolicyError};
+use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
+use crate::plugins::source::Source;
 use crate::plugins::store::{self, Loaded, Unfit};
 use crate::plugins::{Admitted, Denial, Dependency, Engine, EngineError, Instance, PluginId, State, Supervised, Usage};
 use crate::store::Store;
@@ -97,14 +98,14 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 pub enum AddError {
     /// The id is taken.
-    #[error("there is a plugin {id} already, from {running}; {refused} was not added", running = running.display(), refused = refused.display())]
+    #[error("there is a plugin {id} already, from {running}; {refused} was not added")]
     Taken {
         /// The id.
         id: PluginId,
         /// Where the running one comes from.
-        running: PathBuf,
+        running: Source,
         /// Where the new one comes from.
-        refused: PathBuf,
+        refused: Source,
     },
     /// It may not run; one sentence.
     #[error("plugin {id} is refused: {reason}")]
@@ -128,7 +129,7 @@ pub struct PluginStatus {
     /// Which bytes it may be.
     pub digest: Digest,
     /// Where its file comes from.
-    pub source: PathBuf,
+    pub source: Source,
     /// The account; none where the plugin may not run at all.
     pub account: Option<AccountName>,
     /// Where it stands; a refusal is [`State::Refused`].
@@ -456,21 +457,24 @@ impl Plugin {
     }
 
     /// Where nothing but its settings is different, a plugin that listens to `settingsChanged` goes on with the new ones.
-    fn take_settings(&mut self, id: &PluginId, entry: &Entry) {
-        let Standing::Admitted { admitted, on } = &self.standing else { return };
+    /// `values` are those of the entry with its secrets. False: they are different, and it has to be started anew for them.
+    fn take_settings(&mut self, id: &PluginId, entry: &Entry, values: SettingValues) -> bool {
+        let Standing::Admitted { admitted, on } = &mut self.standing else { return true };
         let rest_is_same = Entry { settings: self.entry.settings.clone(), ..entry.clone() } == self.entry;
-        if !rest_is_same
-            || *entry == self.entry
-            || !on.values().all(Supervised::hears_of_settings)
-            || settings_fit(id, entry, &admitted.manifest).is_err()
-        {
-            return;
+        let changed = admitted.settings != values;
+        if !rest_is_same || (!changed && *entry == self.entry) {
+            return true;
+        }
+        if !on.values().all(Supervised::hears_of_settings) || settings_fit(id, entry, &admitted.manifest).is_err() {
+            return !changed;
         }
         for supervised in on.values() {
-            supervised.settings_changed(entry.settings.0.clone());
+            supervised.settings_changed(values.0.clone());
         }
+        *admitted = Arc::new(Admitted { settings: values, ..Admitted::clone(admitted) });
         self.entry = entry.clone();
         tracing::info!(plugin = %id, "plugin has new settings");
+        true
     }
 
     async fn stop(self) {

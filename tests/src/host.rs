@@ -24,6 +24,7 @@ use crate::prosody::Account;
 pub struct Home {
     folder: Folder,
     config: Table,
+    environment: Vec<(String, String)>,
 }
 
 /// How an account reaches its server.
@@ -42,7 +43,7 @@ pub enum Server<'a> {
 impl Home {
     /// An empty one: a host that has no account yet.
     pub fn new() -> Result<Self> {
-        let home = Self { folder: Folder::new()?, config: Table::new() };
+        let home = Self { folder: Folder::new()?, config: Table::new(), environment: Vec::new() };
         home.set_policy(&Policy::default())?;
         Ok(home)
     }
@@ -124,7 +125,13 @@ impl Home {
                 command.env_remove(name);
             }
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
+    }
+
+    /// Sets a variable for every command from now on.
+    pub fn set_environment(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Runs `parlor` with these arguments until it ends, with no terminal.

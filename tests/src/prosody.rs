@@ -75,13 +75,14 @@ ssl = {{ certificate = {cert}, key = {key} }}
 c2s_direct_tls_ssl = {{ certificate = {cert}, key = {key} }}
 modules_enabled = {{
   "disco", "roster", "saslauth", "tls", "carbons", "pep", "private", "blocklist", "bookmarks", "smacks", "vcard4",
-  "vcard_legacy", "ping", "register", "mam", "csi_simple", "bosh", "websocket", "posix", "offline",
+  "vcard_legacy", "ping", "time", "register", "mam", "csi_simple", "bosh", "websocket", "posix", "offline",
 }}
 modules_disabled = {{ "s2s" }}
 c2s_require_encryption = true
 consider_bosh_secure = true
 consider_websocket_secure = true
 authentication = "internal_plain"
+allow_registration = true
 storage = {{ archive = "memory", muc_log = "memory", offline = "memory", pep = "memory" }}
 default_archive_policy = {archived}
 smacks_hibernation_time = 60

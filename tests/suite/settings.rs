@@ -218,10 +218,16 @@ fn refused_for_good(answer: crate::answer::Answer, key: &str) {
     assert!(error["hint"].as_str().unwrap().starts_with("no grant helps"), "{error}");
 }
 
+/// A reference to what a command prints.
+fn command(command: &str) -> toml::Table {
+    toml::Table::from_iter([("command".to_owned(), command.into())])
+}
+
 /// Row 117.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_of_its_own_comes_to_its_holder_alone() {
-    let house = Plan::offline().caller("holder", |new| new.set("token", "canary-7319")).three().start().await;
+    let house =
+        Plan::offline().caller("holder", |new| new.set("token", command("echo canary-7319"))).three().start().await;
     house.call("holder", "settings.get", json!({ "key": "token" })).await.is(json!({ "value": "canary-7319" }));
     house.call(FULL, "settings.get", json!({ "key": "token" })).await.is(Value::Null);
     let lines = crate::trace::with("account", house.name());

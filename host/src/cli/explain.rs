@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::place::{self, Place};
 use super::show::{Mark, Put as _, marked, print, print_json};
+use crate::control::client::ClientError;
 use crate::control::views::{Denied, Plugin};
 use crate::harmless::harmless;
 use crate::nearest::{nearest, suggestion};
@@ -77,9 +78,11 @@ impl ExplainArgs {
         let host = place::host(&config)?;
         let running = host.is_some();
         let mut denied = Vec::new();
-        // What is in the policy and not in the house has denied nothing.
-        if let Some(Ok(plugins)) = host.map(|host| host.get::<Vec<Plugin>>(&format!("/v1/plugins/{}", self.plugin))) {
-            denied = plugins.into_iter().flat_map(|plugin| plugin.denied).collect();
+        match host.map(|host| host.get::<Vec<Plugin>>(&format!("/v1/plugins/{}", self.plugin))) {
+            Some(Ok(plugins)) => denied = plugins.into_iter().flat_map(|plugin| plugin.denied).collect(),
+            // What is in the policy and not in the house has denied nothing.
+            Some(Err(ClientError::Refused(_))) | None => {}
+            Some(Err(error)) => return Err(error.into()),
         }
         let about = self.call.as_deref().map(|what| about(&self.plugin, what, entry, manifest)).transpose()?;
         if let Some(permission) = about.as_ref().and_then(|about| about.permission) {

@@ -1,42 +1,298 @@
-//! `parlor init`: a first configuration to fill in. It writes two files, and never over one that is there.
+//! `parlor init`: a first configuration. It asks, or takes flags; it tests what it writes, and never writes over a file that is
+//! there. A password goes into a file of its own, or stays where it is.
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
 use jid::Jid;
+use toml::Value;
+
+use super::ask::Terminal;
+use super::doctor::feature_lines;
+use super::show::print;
+use super::wait_for;
+use crate::atomic::make_private_folder;
+use crate::config::{Config, Endpoint, LinkSettings, Overrides};
+use crate::xmpp::{ConnectError, probe, random_password, register};
 
 /// The file beside `parlor.toml` that says which plugins there are.
 const POLICY: &str = "plugins.toml";
+/// The file beside it with the password, where nobody says otherwise.
+const PASSWORD: &str = "bot.password";
+/// How long a password on standard input may be, in bytes.
+const LONGEST_PASSWORD: u64 = 1024;
+/// How often somebody is asked again for what is no JID.
+const ASKED: usize = 3;
 
-/// Writes a commented `parlor.toml` at this path, and beside it an empty `plugins.toml` unless one is there.
+/// What `parlor init` takes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "On a terminal it asks for what no flag says. With an account and a password it logs in once, shows what the server can do,\nand writes nothing if that fails; with neither it writes a file to fill in.\n\nExamples:\n  parlor init                                            asks\n  parlor init --jid bot@example.org --register           makes the account, too, with a password of its own\n  pass show bot | parlor init --jid bot@example.org --password-stdin\n  parlor init --jid bot@example.org --password-command 'pass show bot' --server localhost:5222\n\nExit codes: 0 written, 1 failed and nothing was written, 2 wrong usage"
+)]
+pub struct InitArgs {
+    /// The configuration to write; it must not be there yet.
+    #[arg(long, default_value = "parlor.toml")]
+    config: PathBuf,
+    /// The account's address.
+    #[arg(long)]
+    jid: Option<String>,
+    /// The file with the account's password, in its first line.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// The command that prints the account's password.
+    #[arg(long, value_name = "COMMAND", conflicts_with = "password_file")]
+    password_command: Option<String>,
+    /// Read the account's password from standard input, and keep it in a file that only you can read.
+    #[arg(long, conflicts_with_all = ["password_file", "password_command"])]
+    password_stdin: bool,
+    /// Where the server is, HOST:PORT, if the DNS does not say.
+    #[arg(long, value_name = "HOST:PORT", value_parser = endpoint)]
+    server: Option<Endpoint>,
+    /// When TLS begins.
+    #[arg(long, value_enum)]
+    tls: Option<Tls>,
+    /// Trust these certificates in place of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Make the account first, where the server lets anybody (XEP-0077).
+    #[arg(long)]
+    register: bool,
+    /// Write it without logging in.
+    #[arg(long, conflicts_with = "register")]
+    offline: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "lower")]
+enum Tls {
+    /// After a first exchange in the clear.
+    StartTls,
+    /// At once.
+    Direct,
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+/// Where the password is.
+enum Given {
+    /// In a file or a command of the owner's: a line of the configuration.
+    Line(&'static str, String),
+    /// Here; it goes into a file of its own.
+    Text(String),
+}
+
+impl InitArgs {
+    /// Asks, tests and writes.
+    pub fn run(&self) -> anyhow::Result<()> {
+        is_free(&self.config)?;
+        let terminal = Terminal::open().filter(|_| !self.password_stdin);
+        let Some(jid) = self.account(terminal.as_ref())? else { return say_written(&init(&self.config, None)?) };
+        let folder = self.config.parent().unwrap_or(Path::new(""));
+        let Some(password) = self.password(terminal.as_ref(), &folder.join(PASSWORD))? else {
+            return say_written(&init(&self.config, Some(&jid))?);
+        };
+        if !folder.as_os_str().is_empty() {
+            make_private_folder(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
+        let made = match &password {
+            Given::Text(text) => Some(new_secret(&folder.join(PASSWORD), text)?),
+            Given::Line(..) => None,
+        };
+        let draft = self.config.with_file_name(".parlor.toml.draft");
+        let tested = self.test(&draft, &jid, &password, terminal.as_ref());
+        let written = tested.and_then(|()| {
+            // Unlike a rename it does not replace what came to be there meanwhile.
+            fs::hard_link(&draft, &self.config).with_context(|| format!("cannot write {}", self.config.display()))
+        });
+        let _ = fs::remove_file(&draft);
+        if let Err(error) = written {
+            // An account that was made needs its password; what was only tried does not.
+            if let Some(made) = made.filter(|_| !self.register) {
+                let _ = fs::remove_file(made);
+            }
+            return Err(error);
+        }
+        let mut written = vec![self.config.clone()];
+        written.extend(made);
+        written.extend(policy(folder)?);
+        say_written(&written)
+    }
+
+    /// Whose account; none where nobody says.
+    fn account(&self, terminal: Option<&Terminal>) -> anyhow::Result<Option<String>> {
+        if let Some(jid) = &self.jid {
+            return account_jid(jid).map(Some);
+        }
+        let Some(terminal) = terminal else { return Ok(None) };
+        for _ in 0..ASKED {
+            let Some(answer) = terminal.ask("The account's address, such as bot@example.org:")? else { break };
+            match account_jid(&answer) {
+                Ok(jid) => return Ok(Some(jid)),
+                Err(error) => print(&format!("{error}"))?,
+            }
+        }
+        bail!("without an account there is nothing to write")
+    }
+
+    fn password(&self, terminal: Option<&Terminal>, usual: &Path) -> anyhow::Result<Option<Given>> {
+        if let Some(file) = &self.password_file {
+            let file = file.canonicalize().with_context(|| format!("the password file {}", file.display()))?;
+            return Ok(Some(Given::Line("password_file", file.display().to_string())));
+        }
+        if let Some(command) = &self.password_command {
+            return Ok(Some(Given::Line("password_command", command.clone())));
+        }
+        if usual.exists() {
+            return Ok(Some(Given::Line("password_file", PASSWORD.to_owned())));
+        }
+        let given = if self.password_stdin {
+            let mut text = String::new();
+            std::io::stdin().take(LONGEST_PASSWORD).read_to_string(&mut text).context("standard input")?;
+            Some(text.lines().next().unwrap_or_default().to_owned())
+        } else if let Some(terminal) = terminal {
+            let also = if self.register { " (nothing: one is made up)" } else { "" };
+            Some(terminal.ask_hidden(&format!("Its password{also}:"))?.unwrap_or_default())
+        } else {
+            None
+        };
+        match given {
+            Some(text) if !text.is_empty() => Ok(Some(Given::Text(text))),
+            _ if self.register => Ok(Some(Given::Text(random_password()))),
+            Some(_) => bail!("the password is empty"),
+            None => Ok(None),
+        }
+    }
+
+    /// Writes the draft, and logs in with what it says.
+    fn test(&self, draft: &Path, jid: &str, password: &Given, terminal: Option<&Terminal>) -> anyhow::Result<()> {
+        let text = self.text(jid, password)?;
+        let _ = fs::remove_file(draft);
+        write_new(draft, &text)?;
+        if self.offline {
+            return Ok(());
+        }
+        let config = Config::load(draft, &Overrides::default())?;
+        let account = config.accounts.into_values().next().context("the configuration has no account")?;
+        let link = account.link;
+        if self.register {
+            enroll(&link)?;
+        }
+        let looked = match wait_for(probe(&link))? {
+            Err(ConnectError::NotAuthorized { .. })
+                if !self.register
+                    && terminal.is_some_and(|terminal| {
+                        terminal.agrees(&format!("{jid} is refused. Register it there now?")).unwrap_or(false)
+                    }) =>
+            {
+                enroll(&link)?;
+                wait_for(probe(&link))?
+            }
+            looked => looked,
+        };
+        let looked = looked.with_context(|| {
+            let or = "; put it right, or write it untested with --offline";
+            format!("{jid} cannot log in, so nothing was written{}", if self.register { "" } else { or })
+        })?;
+        print(&format!("{jid} logs in. Its server has:\n{}", feature_lines(&looked.features)))
+    }
+
+    fn text(&self, jid: &str, password: &Given) -> anyhow::Result<String> {
+        let mut text = CONFIG.replace("JID", &quoted(jid));
+        let mut put = |from: &str, to: String| {
+            debug_assert!(text.contains(from), "{from}");
+            text = text.replacen(from, &to, 1);
+        };
+        match password {
+            Given::Line(key, value) if *key == "password_command" => {
+                put("password_file = \"bot.password\"\n", String::new());
+                put("# password_command = \"pass show bot\"", format!("{key} = {}", quoted(value)));
+            }
+            Given::Line(_, value) => put("\"bot.password\"", quoted(value)),
+            Given::Text(_) => {}
+        }
+        if let Some(server) = &self.server {
+            put("# server = \"xmpp.example.org:5222\"", format!("server = {}", quoted(&server.to_string())));
+        }
+        if let Some(tls) = self.tls {
+            let mode = match tls {
+                Tls::StartTls => "starttls",
+                Tls::Direct => "direct",
+            };
+            put("# tls = \"starttls\"  ", format!("tls = {}  ", quoted(mode)));
+        }
+        if let Some(file) = &self.ca_file {
+            let file = file.canonicalize().with_context(|| format!("the certificates in {}", file.display()))?;
+            put("# ca_file = \"ca.pem\"  ", format!("ca_file = {}  ", quoted(&file.display().to_string())));
+        }
+        Ok(text)
+    }
+}
+
+fn enroll(link: &LinkSettings) -> anyhow::Result<()> {
+    wait_for(register(link))?.context("nothing was written")?;
+    print(&format!("{} is registered", link.jid.to_bare()))
+}
+
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+fn say_written(files: &[PathBuf]) -> anyhow::Result<()> {
+    let lines: Vec<_> = files.iter().map(|file| format!("wrote {}", file.display())).collect();
+    print(&lines.join("\n"))
+}
+
+fn account_jid(jid: &str) -> anyhow::Result<String> {
+    match Jid::new(jid) {
+        Ok(parsed) if parsed.node().is_some() => Ok(parsed.to_string()),
+        Ok(_) => bail!("{jid:?} is not the JID of an account: write one, such as bot@example.org"),
+        Err(error) => bail!("{jid:?} is no JID ({error}): write one, such as bot@example.org"),
+    }
+}
+
+fn is_free(path: &Path) -> anyhow::Result<()> {
+    if path.exists() {
+        bail!("{} is there already: move it away, or name another file", path.display());
+    }
+    Ok(())
+}
+
+/// Writes a commented `parlor.toml` to fill in at this path, and beside it an empty `plugins.toml` unless one is there.
 ///
 /// Gives the files that it wrote. What is left to do is in their comments: the JID, if none is given, and the password.
 pub fn init(path: &Path, jid: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
-    let jid = match jid {
-        Some(jid) => match Jid::new(jid) {
-            Ok(parsed) if parsed.node().is_some() => parsed.to_string(),
-            Ok(_) => bail!("{jid:?} is not the JID of an account: write one, such as bot@example.org"),
-            Err(error) => bail!("{jid:?} is no JID ({error}): write one, such as bot@example.org"),
-        },
-        None => "bot@example.org".to_owned(),
-    };
+    let jid = jid.map_or_else(|| Ok("bot@example.org".to_owned()), account_jid)?;
+    is_free(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     if !folder.as_os_str().is_empty() {
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
-    // A JSON string is also a TOML string.
-    let config = CONFIG.replace("JID", &serde_json::Value::from(jid).to_string());
-    if !write_new(path, &config)? {
-        bail!("{} is there already: move it away, or name another file", path.display());
+    if !write_new(path, &CONFIG.replace("JID", &quoted(&jid)))? {
+        is_free(path)?;
     }
     let mut written = vec![path.to_owned()];
-    let policy = folder.join(POLICY);
-    if write_new(&policy, PLUGINS)? {
-        written.push(policy);
-    }
+    written.extend(policy(folder)?);
     Ok(written)
+}
+
+/// Writes an empty policy unless one is there.
+fn policy(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+    let policy = folder.join(POLICY);
+    Ok(write_new(&policy, PLUGINS)?.then_some(policy))
+}
+
+/// Writes a file that is not there yet and that only this user can read.
+fn new_secret(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = written.and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all()));
+    written.with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path.to_owned())
 }
 
 /// Writes a file that is not there yet; false if it is.
@@ -85,6 +341,12 @@ password_file = "bot.password"
 "#;
 
 const PLUGINS: &str = r#"# Which plugins there are, and what each may do. What is not granted here is not allowed.
+#
+# require_signature = true   # install nothing that none of these keys signed (minisign)
+#
+# [key.alice]
+# public = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3"   # the second line of alice's minisign.pub
+# until = 2030-12-31                                                     # the last day on which it counts
 #
 # [plugin.echo]
 # source = "plugins/echo.wasm"

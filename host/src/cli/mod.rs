@@ -1,9 +1,11 @@
 //! The command line: arguments become calls into the library. One file for each command.
 
 mod ask;
+pub mod doctor;
 pub mod explain;
 pub mod init;
 pub mod logs;
+pub mod manual;
 pub mod place;
 pub mod plugin;
 pub mod run;
@@ -15,13 +17,14 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 /// A bot house for XMPP: plugins that strangers wrote, held to what you granted.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  parlor init --jid bot@example.org    write a commented parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -32,28 +35,23 @@ pub struct Arguments {
 enum Command {
     /// Log in and run the plugins that the policy allows.
     Run(run::Run),
-    /// Write a commented configuration.
-    Init(Init),
+    /// Write a configuration, after testing the log-in.
+    Init(init::InitArgs),
     /// Show the house: accounts, plugins, what they use.
     Status(status::StatusArgs),
     /// Show what the running host said.
     Logs(logs::LogsArgs),
     /// Say what a plugin may do, and why something was denied.
     Explain(explain::ExplainArgs),
+    /// Look for what is wrong, and say what to do about it.
+    Doctor(doctor::DoctorArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
-}
-
-/// Where `parlor init` writes.
-#[derive(Debug, clap::Args)]
-struct Init {
-    /// The configuration to write; it must not be there yet.
-    #[arg(long, default_value = "parlor.toml")]
-    config: PathBuf,
-    /// The account's address.
-    #[arg(long)]
-    jid: Option<String>,
+    /// Print what a shell needs to complete commands.
+    Completions(manual::CompletionsArgs),
+    /// Print a manual page, or write all of them.
+    Man(manual::ManArgs),
 }
 
 impl Arguments {
@@ -61,15 +59,14 @@ impl Arguments {
     pub fn execute(self) -> ExitCode {
         let result = match self.command {
             Command::Run(run) => run.execute(),
-            Command::Init(Init { config, jid }) => init::init(&config, jid.as_deref()).map(|written| {
-                for file in written {
-                    say(&format!("wrote {}", file.display()));
-                }
-            }),
+            Command::Init(init) => init.run(),
             Command::Status(status) => status.run(),
             Command::Logs(logs) => logs.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::Plugin(plugin) => plugin.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,
@@ -92,6 +89,9 @@ enum Ended {
     /// No host runs with this data folder.
     #[error("no host runs with the data folder {}; `parlor run` starts one", .0.display())]
     NotRunning(PathBuf),
+    /// Something is broken.
+    #[error("broken: {0}")]
+    Broken(usize),
 }
 
 impl Ended {
@@ -99,6 +99,7 @@ impl Ended {
         match self {
             Self::Declined(_) => ExitCode::from(3),
             Self::NotRunning(_) => ExitCode::from(4),
+            Self::Broken(_) => ExitCode::from(5),
         }
     }
 }
@@ -107,9 +108,14 @@ fn is_closed_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
-#[expect(clippy::print_stdout, reason = "what the command was asked for")]
-fn say(message: &str) {
-    println!("{message}");
+/// Waits for something that needs a runtime.
+fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("the runtime cannot start")?;
+    let value = runtime.block_on(future);
+    // A name look-up that hangs must not hold up the end.
+    runtime.shutdown_background();
+    Ok(value)
 }
 
 #[expect(clippy::print_stderr, reason = "the last word to whoever typed the command")]

@@ -1,6 +1,8 @@
 //! `parlor run`: the house stands until it is told to stop.
 
+use std::fmt;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -9,15 +11,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::format::{Format, Full, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use super::place::Place;
-use crate::config::{Config, Overrides};
+use crate::config::{AccountName, Config, Overrides};
 use crate::control::lines::Lines;
+use crate::control::metrics::Metrics;
 use crate::control::server::{Control, House, ORDERS, Order};
 use crate::host::Host;
+use crate::systemd::Notifier;
 use crate::xmpp;
 
 /// How many turns tasks take before timers, sockets and newcomers are looked at.
@@ -41,6 +48,9 @@ pub struct Run {
     /// How to log.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    /// Serve metrics for Prometheus and a health check there, such as 127.0.0.1:9100; loopback alone.
+    #[arg(long, value_name = "ADDRESS:PORT", env = "PARLOR_METRICS")]
+    metrics: Option<SocketAddr>,
     /// A setting over the file's, as KEY=JSON; may be given several times.
     #[arg(long = "set", value_name = "KEY=JSON", value_parser = pair)]
     settings: Vec<(String, String)>,
@@ -52,6 +62,8 @@ enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// Lines for the journal of systemd, which knows the time itself and reads the level from the line's start.
+    Journal,
 }
 
 impl Run {
@@ -71,7 +83,7 @@ impl Run {
             .global_queue_interval(TURNS)
             .build()
             .context("the runtime cannot start")?;
-        let result = runtime.block_on(stand(config, lines));
+        let result = runtime.block_on(stand(config, lines, self.metrics));
         // A name look-up that hangs must not hold up the end.
         runtime.shutdown_background();
         result
@@ -84,7 +96,8 @@ fn pair(text: &str) -> Result<(String, String), &'static str> {
     Ok((key.to_owned(), json.to_owned()))
 }
 
-async fn stand(config: Config, lines: Lines) -> anyhow::Result<()> {
+async fn stand(config: Config, lines: Lines, metrics: Option<SocketAddr>) -> anyhow::Result<()> {
+    let manager = Notifier::of(|name| std::env::var_os(name));
     let mut signals = Signals::listen()?;
     let host = tokio::select! {
         host = Host::start(config) => Arc::new(host?),
@@ -92,23 +105,22 @@ async fn stand(config: Config, lines: Lines) -> anyhow::Result<()> {
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);
     let control = Control::start(House { host: Arc::clone(&host), lines, orders })?;
-    let failure = loop {
-        let order = tokio::select! {
-            asked = signals.next() => match asked {
-                Asked::Stop => break None,
-                Asked::Reload => None,
-            },
-            // The control socket keeps it open.
-            order = ordered.recv() => order,
-            reasons = host.all_failed() => break Some(reasons),
-        };
-        tokio::select! {
-            () = carry_out(&host, order) => {}
-            () = signals.stop() => break None,
-        }
+    let metrics = match metrics {
+        Some(address) => Some(Metrics::start(address, Arc::clone(&host)).await?),
+        None => None,
     };
+    manager.ready();
+    let failure = tokio::select! {
+        failure = serve(&host, &mut ordered, &mut signals, &manager) => failure,
+        // It never ends.
+        () = manager.keep_watchdog(&host) => None,
+    };
+    manager.stopping();
     control.stop().await;
-    // With the control socket went whoever else held it.
+    if let Some(metrics) = metrics {
+        metrics.stop().await;
+    }
+    // With these went whoever else held it.
     let host = Arc::into_inner(host).context("the host is still in use; please report this")?;
     tokio::select! {
         () = host.stop() => {}
@@ -123,6 +135,33 @@ async fn stand(config: Config, lines: Lines) -> anyhow::Result<()> {
             let reasons: Vec<_> =
                 reasons.into_iter().map(|(name, reason)| format!("account {name}: {reason}")).collect();
             bail!("{}", reasons.join("\n"))
+        }
+    }
+}
+
+/// Does what it is told, until it is told to stop, or every account has failed: then it gives why.
+async fn serve(
+    host: &Host,
+    ordered: &mut mpsc::Receiver<Order>,
+    signals: &mut Signals,
+    manager: &Notifier,
+) -> Option<Vec<(AccountName, String)>> {
+    loop {
+        let order = tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop => return None,
+                Asked::Reload => None,
+            },
+            // The control socket keeps it open.
+            order = ordered.recv() => order,
+            reasons = host.all_failed() => return Some(reasons),
+        };
+        if order.is_none() {
+            manager.reloading();
+        }
+        tokio::select! {
+            () = carry_out(host, order) => manager.ready(),
+            () = signals.stop() => return None,
         }
     }
 }
@@ -142,6 +181,31 @@ async fn reload(host: &Host) -> Result<(), String> {
         tracing::error!(reason = %error, "the policy was not read; nothing has changed");
         error.to_string()
     })
+}
+
+/// A line with its level before it, as the journal reads it (sd-daemon(3)).
+struct Journal(Format<Full, ()>);
+
+impl<S, N> FormatEvent<S, N> for Journal
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let level = match *event.metadata().level() {
+            tracing::Level::ERROR => 3,
+            tracing::Level::WARN => 4,
+            tracing::Level::INFO => 6,
+            tracing::Level::DEBUG | tracing::Level::TRACE => 7,
+        };
+        write!(writer, "<{level}>")?;
+        self.0.format_event(context, writer, event)
+    }
 }
 
 struct Signals {
@@ -187,6 +251,9 @@ fn start_log(filter: &str, format: LogFormat, lines: Lines) -> anyhow::Result<()
     let log = match format {
         // Colours are for eyes: in a file or a journal they would be in the way.
         LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Journal => {
+            log.event_format(Journal(Format::default().with_target(false).with_ansi(false).without_time())).boxed()
+        }
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry().with(filter).with(cap).with(lines).with(log).init();

@@ -66,7 +66,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
             reason: None,
             version: entry.version.as_ref().map(ToString::to_string),
             digest: entry.digest.to_string(),
-            source: entry.source.display().to_string(),
+            source: entry.source.to_string(),
             usage: None,
             restarts: 0,
             denied: Vec::new(),

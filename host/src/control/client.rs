@@ -135,7 +135,8 @@ impl Client {
     fn send(&self, method: &str, target: &str) -> Result<BufReader<UnixStream>, ClientError> {
         let mut stream = connect(&self.path)?;
         stream.set_read_timeout(Some(ANSWER))?;
-        write!(stream, "{method} {target} HTTP/1.1\r\nhost: parlor\r\nconnection: close\r\n\r\n")?;
+        let request = format!("{method} {target} HTTP/1.1\r\nhost: parlor\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
         let mut answer = BufReader::new(stream);
         let head = head(&mut answer)?;
         if head.protocol != Some(PROTOCOL) {

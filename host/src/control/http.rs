@@ -21,6 +21,8 @@ pub(super) struct Request {
     pub(super) path: Vec<String>,
     /// What stands behind the question mark.
     pub(super) query: BTreeMap<String, String>,
+    /// By which name it was asked.
+    pub(super) host: Option<String>,
 }
 
 /// What is answered instead of what was asked.
@@ -60,9 +62,13 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
         Err(error) => return Err(Refusal::new(400, format!("this is not a request: {error}"))),
     }
     let mut length = 0;
+    let mut host = None;
     for header in &*parsed.headers {
         if header.name.eq_ignore_ascii_case("transfer-encoding") {
             return Err(Refusal::new(501, "a body needs a content-length"));
+        }
+        if header.name.eq_ignore_ascii_case("host") {
+            host = std::str::from_utf8(header.value).ok().map(str::to_owned);
         }
         if header.name.eq_ignore_ascii_case("content-length") {
             length = std::str::from_utf8(header.value)
@@ -74,7 +80,8 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option
     if length > LONGEST_BODY {
         return Err(Refusal::new(413, format!("a body has at most {LONGEST_BODY} bytes")));
     }
-    let request = request(parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default())?;
+    let mut request = request(parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default())?;
+    request.host = host;
     while bytes.len() < head + length {
         match stream.read_buf(&mut bytes).await {
             Ok(1..) => {}
@@ -94,7 +101,7 @@ fn request(method: &str, target: &str) -> Result<Request, Refusal> {
         return Err(Refusal::new(400, "a path and its questions are of letters, digits, -, ., _ and ~"));
     }
     let path = path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    Ok(Request { method: method.to_owned(), path, query })
+    Ok(Request { method: method.to_owned(), path, query, host: None })
 }
 
 /// Writes a whole answer.
@@ -102,6 +109,18 @@ pub(super) async fn answer(stream: &mut (impl AsyncWrite + Unpin), status: u16, 
     let length = format!("content-length: {}\r\n", json.len());
     stream.write_all(head(status, "application/json", &length).as_bytes()).await?;
     stream.write_all(json).await?;
+    stream.shutdown().await
+}
+
+/// Writes a whole answer of plain text, as collectors of metrics read it.
+pub(super) async fn answer_text(
+    stream: &mut (impl AsyncWrite + Unpin),
+    status: u16,
+    text: &str,
+) -> std::io::Result<()> {
+    let length = format!("content-length: {}\r\n", text.len());
+    stream.write_all(head(status, "text/plain; version=0.0.4; charset=utf-8", &length).as_bytes()).await?;
+    stream.write_all(text.as_bytes()).await?;
     stream.shutdown().await
 }
 
@@ -122,6 +141,7 @@ fn head(status: u16, kind: &str, length: &str) -> String {
         413 => "Content Too Large",
         431 => "Request Header Fields Too Large",
         501 => "Not Implemented",
+        503 => "Service Unavailable",
         _ => "Error",
     };
     format!(

@@ -18,6 +18,7 @@
 pub mod client;
 mod http;
 pub mod lines;
+pub mod metrics;
 pub mod server;
 mod show;
 pub mod socket;

@@ -24,6 +24,9 @@ use crate::plugins::PluginId;
 const CONNECTIONS: usize = 32;
 /// How long a request may take to arrive.
 const REQUEST: Duration = Duration::from_secs(10);
+/// How much of a request that was refused is read for that, in bytes, and for how long.
+const UNREAD: u64 = 64 << 10;
+const LEAVING: Duration = Duration::from_secs(1);
 /// How many orders may wait for the house.
 pub const ORDERS: usize = 16;
 /// How long a change is waited for before the answer says how far it is.
@@ -133,6 +136,9 @@ async fn converse(mut stream: UnixStream, house: House) {
     if let Err(refusal) = result {
         let json = serde_json::to_vec(&Failure { error: refusal.error }).unwrap_or_default();
         let _ = http::answer(&mut stream, refusal.status, &json).await;
+        // What was sent and not read would take the answer away from whoever sent it.
+        let (mut rest, mut nowhere) = (stream.take(UNREAD), tokio::io::sink());
+        let _ = tokio::time::timeout(LEAVING, tokio::io::copy(&mut rest, &mut nowhere)).await;
     }
 }
 

@@ -69,7 +69,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         reason: reason.map(|reason| harmless(&reason, LONGEST)),
         version: status.version.as_ref().map(ToString::to_string),
         digest: status.digest.to_string(),
-        source: harmless(&status.source.display().to_string(), LONGEST),
+        source: harmless(&status.source.to_string(), LONGEST),
         usage: status.usage.as_ref().map(usage_view),
         restarts: status.restarts,
         denied: status.denied.iter().map(denied_view).collect(),

@@ -1,7 +1,7 @@
 //! What the policy says now, done while the house stands: what came and went, what may do more or less, what is replaced by
 //! another version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use futures_util::future::join_all;
 
 use super::{Host, LONGEST_REASON, Plugin, Standing, candidate, dependencies};
 use crate::harmless::harmless;
-use crate::plugins::policy::{Entry, Policy, PolicyError};
-use crate::plugins::{PluginId, State, Supervised, order, store};
+use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
+use crate::plugins::{PluginId, State, Supervised, order, secret, store};
 
 /// How long a new version of a plugin has until it takes the place of the old one.
 const REPLACE: Duration = Duration::from_secs(30);
@@ -21,11 +21,15 @@ impl Host {
     pub async fn reload(&self) -> Result<(), PolicyError> {
         let _changing = self.changing.lock().await;
         let policy = Policy::load(&self.config.plugins)?;
+        let mut values = self.opened(&policy).await;
+        let mut outdated = BTreeSet::new();
         let running: BTreeMap<_, _> = {
             let mut plugins = self.plugins.lock().await;
             for (id, plugin) in &mut *plugins {
-                if let Some(entry) = policy.plugins.get(id) {
-                    plugin.take_settings(id, entry);
+                if let (Some(entry), Some(values)) = (policy.plugins.get(id), values.remove(id))
+                    && !plugin.take_settings(id, entry, values)
+                {
+                    outdated.insert(id.clone());
                 }
             }
             plugins
@@ -36,12 +40,12 @@ impl Host {
         let (same, other): (BTreeMap<_, _>, BTreeMap<_, _>) = running
             .iter()
             .filter_map(|(id, entry)| Some((id.clone(), entry.clone()?)))
-            .partition(|(id, entry)| policy.plugins.get(id) == Some(entry));
+            .partition(|(id, entry)| policy.plugins.get(id) == Some(entry) && !outdated.contains(id));
         // Bytes that somebody changed since they were approved run nothing, not even on.
         let mut staying = store::unchanged(same, &self.components).await;
         for (id, old) in other {
             let Some(new) = policy.plugins.get(&id) else { continue };
-            let done = if old.differs_in_grants_alone(new) {
+            let done = if old.differs_in_grants_alone(new) && !outdated.contains(&id) {
                 self.decide_anew(&id, new).await
             } else {
                 self.replace(&id, new).await
@@ -58,6 +62,30 @@ impl Host {
         self.add_all(coming).await;
         tracing::info!(policy = %self.config.plugins.display(), "policy read again");
         Ok(())
+    }
+
+    /// The values of the settings of those that run, with their secrets. Of one whose secret is not to be had now there are
+    /// none: it goes on with what it has.
+    async fn opened(&self, policy: &Policy) -> BTreeMap<PluginId, SettingValues> {
+        let manifests: Vec<_> = {
+            let plugins = self.plugins.lock().await;
+            let admitted = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
+                Standing::Admitted { admitted, .. } => Some((id.clone(), Arc::clone(&admitted.manifest))),
+                Standing::Refused(_) => None,
+            });
+            admitted.collect()
+        };
+        let mut all = BTreeMap::new();
+        for (id, manifest) in manifests {
+            let Some(entry) = policy.plugins.get(&id) else { continue };
+            match secret::opened(&entry.settings, &manifest).await {
+                Ok(values) => drop(all.insert(id, values)),
+                Err((setting, error)) => {
+                    tracing::warn!(plugin = %id, setting, %error, "the secret is not to be had; the one before counts on");
+                }
+            }
+        }
+        all
     }
 
     /// Changes what a plugin may while it runs on. False: with that it may not run any more, or nobody knows.

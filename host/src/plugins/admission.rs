@@ -10,6 +10,8 @@ use super::{
     limits::Limits,
     manifest::Manifest,
     policy::{Entry, SettingValues},
+    secret::SecretSource,
+    setting::SettingKind,
 };
 use crate::{
     nearest::nearest,
@@ -29,7 +31,7 @@ pub struct Admitted {
     pub grants: Grants,
     /// How much of the machine it may use.
     pub limits: Limits,
-    /// The owner's values for its settings; each fits its schema.
+    /// The owner's values for its settings; each fits its schema. Secrets are references until the plugin is loaded.
     pub settings: SettingValues,
     /// Whether it gets an empty WASI.
     pub wasi: bool,
@@ -230,7 +232,12 @@ pub fn settings_fit(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result
             let nearest = nearest(name, known).map(str::to_owned);
             return Err(Refusal::UnknownSetting { id: id.clone(), name: name.clone(), nearest });
         };
-        setting.check(value).map_err(|why| Refusal::Setting { id: id.clone(), name: name.clone(), why })?;
+        // What it refers to is read when it is needed.
+        let checked = match setting.kind {
+            SettingKind::Secret => SecretSource::read(value).map(drop).map_err(str::to_owned),
+            _ => setting.check(value),
+        };
+        checked.map_err(|why| Refusal::Setting { id: id.clone(), name: name.clone(), why })?;
     }
     Ok(())
 }

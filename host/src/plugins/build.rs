@@ -46,6 +46,11 @@ pub struct Built {
     pub digest: Digest,
 }
 
+/// Why nothing can be built here, in one sentence; none if it can.
+pub fn toolchain_problem() -> Option<String> {
+    Toolchain::find(Path::new(".")).err().map(|error| error.to_string())
+}
+
 /// Why there is no component.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its case is")]

@@ -12,6 +12,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::id::{Digest, PluginId};
+use super::signature::KeyName;
 use crate::atomic::{self, Readers};
 
 /// How many versions of a plugin are kept, the present one counted.
@@ -33,6 +34,9 @@ pub struct Kept {
     pub digest: Digest,
     /// Where they came from.
     pub source: String,
+    /// Who signed them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<KeyName>,
     /// When it was installed first, RFC 3339.
     pub at: String,
 }
@@ -121,7 +125,7 @@ mod tests {
 
     fn kept(bytes: &[u8], minor: u64) -> Kept {
         let (digest, source) = (Digest::of(bytes), "x".to_owned());
-        Kept { version: Version::new(0, minor, 0), digest, source, at: String::new() }
+        Kept { version: Version::new(0, minor, 0), digest, source, signer: None, at: String::new() }
     }
 
     #[test]

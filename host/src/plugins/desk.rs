@@ -8,6 +8,7 @@ mod error;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use toml::{Table, Value};
@@ -20,8 +21,12 @@ use super::manifest::Manifest;
 use super::policy::edit::{Change, edit};
 use super::policy::file::PolicyFile;
 use super::policy::{Entry, Policy};
+use super::secret::{SecretSource, Secrets};
+use super::signature::{self, KeyName, Signer};
+use super::source::Source;
 use super::store::{self, Unfit};
 use crate::config::{AccountName, Config};
+use crate::https::Url;
 use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission, ScopeKind};
 
@@ -32,6 +37,7 @@ pub use error::DeskError;
 pub struct Desk<'c> {
     config: &'c Config,
     components: Components,
+    secrets: Secrets,
 }
 
 /// A file that somebody offers, looked at and not run.
@@ -41,7 +47,22 @@ pub struct Offer {
     pub source: String,
     /// What is in it.
     pub examined: Examined,
+    /// Who signed it, of those that the owner trusts.
+    pub signer: Option<KeyName>,
+    /// What the signer wrote beside; harmless.
+    pub comment: Option<String>,
+    /// Whereto one was sent on the way here.
+    pub redirects: Vec<Url>,
     bytes: Vec<u8>,
+}
+
+/// What the owner says of a file before it is there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expected {
+    /// Which bytes it has to be.
+    pub digest: Option<Digest>,
+    /// Its signature is not looked at.
+    pub unsigned: bool,
 }
 
 /// A permission, and for whom or what: none = as the plugin asks for it.
@@ -68,9 +89,9 @@ impl std::str::FromStr for Wish {
 
 impl Offer {
     /// Looks at these bytes.
-    pub fn of(source: String, bytes: Vec<u8>, shown: &Path) -> Result<Self, DeskError> {
-        let examined = examine(&bytes).map_err(|cause| Unfit::Component { path: shown.to_owned(), source: cause })?;
-        Ok(Self { source, examined, bytes })
+    pub fn of(source: String, bytes: Vec<u8>) -> Result<Self, DeskError> {
+        let examined = examine(&bytes).map_err(|cause| Unfit::component(&source, cause))?;
+        Ok(Self { source, examined, signer: None, comment: None, redirects: Vec::new(), bytes })
     }
 
     /// What its author declares.
@@ -82,7 +103,7 @@ impl Offer {
 impl<'c> Desk<'c> {
     /// The desk of this house.
     pub fn new(config: &'c Config) -> Self {
-        Self { config, components: Components::new(&config.data) }
+        Self { config, components: Components::new(&config.data), secrets: Secrets::new(&config.data) }
     }
 
     /// The component store.
@@ -105,20 +126,45 @@ impl<'c> Desk<'c> {
         Ok(store::look(id, entry, &self.components)?)
     }
 
-    /// Looks at a file. In `plugins.toml` its path is relative if it lies beside that or below.
-    pub fn offer_file(&self, path: &Path) -> Result<Offer, DeskError> {
-        let bytes = store::read(path)?;
+    /// Fetches a file from where it is, looks at it, and finds who signed it.
+    pub fn offer(&self, source: &Source, expected: Expected) -> Result<Offer, DeskError> {
+        let fetched = source.fetch()?;
+        let found = Digest::of(&fetched.bytes);
+        if let Some(wanted) = expected.digest.filter(|wanted| *wanted != found) {
+            return Err(DeskError::OtherBytes { from: source.clone(), found, wanted });
+        }
+        // Not even examined before it is known who answers for it.
+        let signature = if expected.unsigned { None } else { source.signature()? };
+        let signer = signature.map(|signature| self.signer(source, &fetched.bytes, &signature)).transpose()?;
+        if signer.is_none() && self.policy()?.require_signature {
+            return Err(DeskError::Unsigned { from: source.clone(), policy: self.config.plugins.clone() });
+        }
+        let name = match source {
+            Source::File(path) => self.named(path)?,
+            Source::Web(_) | Source::Registry(_) => source.to_string(),
+        };
+        let (signer, comment) = signer.map(|signer| (signer.key, signer.comment)).unzip();
+        Ok(Offer { signer, comment, redirects: fetched.redirects, ..Offer::of(name, fetched.bytes)? })
+    }
+
+    fn signer(&self, source: &Source, bytes: &[u8], signature: &str) -> Result<Signer, DeskError> {
+        let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let signer = signature::verify(bytes, signature, &self.policy()?.keys, today);
+        signer.map_err(|cause| DeskError::Signature { from: source.clone(), cause })
+    }
+
+    /// A file's path for `plugins.toml`: relative if it lies beside that or below.
+    fn named(&self, path: &Path) -> Result<String, DeskError> {
         let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let folder = self.config.plugins.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new(".")).canonicalize().unwrap_or_default();
         let source = whole.strip_prefix(&folder).unwrap_or(&whole);
-        let source = source.to_str().ok_or_else(|| {
+        source.to_str().map(str::to_owned).ok_or_else(|| {
             DeskError::Decision(format!(
                 "the path {} cannot be written into plugins.toml: it is not UTF-8",
                 path.display()
             ))
-        })?;
-        Offer::of(source.to_owned(), bytes, path)
+        })
     }
 
     /// What could be wrong with a new id, before anybody is asked anything. `sure`: the owner chose the id himself.
@@ -143,6 +189,9 @@ impl<'c> Desk<'c> {
         table.insert("source".into(), offer.source.clone().into());
         table.insert("digest".into(), offer.examined.digest.to_string().into());
         table.insert("version".into(), offer.manifest().version.to_string().into());
+        if let Some(signer) = &offer.signer {
+            table.insert("signer".into(), signer.to_string().into());
+        }
         let empty = |value: &Value| value.as_table().is_some_and(Table::is_empty);
         let decided = decision.iter().filter(|(_, value)| !empty(value));
         table.extend(decided.map(|(key, value)| (key.clone(), value.clone())));
@@ -157,6 +206,13 @@ impl<'c> Desk<'c> {
         let text = edit("", id.as_str(), &[Change::Add(table.clone())]).map_err(|error| wrong(error.to_string()))?;
         let policy = Policy::parse(&text, Path::new("")).map_err(|error| wrong(error.message))?;
         policy.plugins.into_values().next().ok_or_else(|| wrong("it is empty".to_owned()))
+    }
+
+    /// Whether a plugin of the policy may run, and what it says of itself.
+    pub fn fit(&self, id: &PluginId, entry: &Entry) -> Result<Arc<Manifest>, DeskError> {
+        let examined = self.look(id, entry)?;
+        self.may_run(id, entry, &examined)?;
+        Ok(examined.manifest)
     }
 
     fn may_run(&self, id: &PluginId, entry: &Entry, examined: &Examined) -> Result<(), DeskError> {
@@ -200,6 +256,11 @@ impl<'c> Desk<'c> {
         ]
         .map(|(key, value)| Change::Set(vec![key.to_owned()], value.into()))
         .into();
+        let key = vec!["signer".to_owned()];
+        changes.push(match &offer.signer {
+            Some(signer) => Change::Set(key, signer.to_string().into()),
+            None => Change::Unset(key),
+        });
         let (grants, granting) = Self::granting(id, offer.manifest(), &entry.grants, more)?;
         changes.extend(granting);
         let new = Entry { digest: offer.examined.digest, version: None, grants, ..entry.clone() };
@@ -228,10 +289,24 @@ impl<'c> Desk<'c> {
         {
             return Err(DeskError::OtherPlugin { id: id.clone(), old: old.name.clone(), new: new.name.clone() });
         }
+        if let (Some(was), Older::Refused) = (&entry.signer, older)
+            && offer.signer.is_none()
+        {
+            return Err(DeskError::NotSignedAgain { id: id.clone(), was: was.clone() });
+        }
         match present.map(|present| &present.manifest.version).or(entry.version.as_ref()) {
             Some(present) if older == Older::Refused && new.version < *present => {
                 let (present, offered) = (present.clone(), new.version.clone());
                 Err(DeskError::Older { id: id.clone(), present, offered })
+            }
+            // Whoever builds plugins changes files on this machine all day; what others publish has one content a version.
+            Some(present)
+                if older == Older::Refused
+                    && new.version == *present
+                    && offer.examined.digest != entry.digest
+                    && offer.source.contains("://") =>
+            {
+                Err(DeskError::SameVersion { id: id.clone(), version: present.clone(), from: offer.source.clone() })
             }
             _ => Ok(()),
         }
@@ -267,7 +342,7 @@ impl<'c> Desk<'c> {
         if found != kept.digest {
             return Err(Refusal::DigestChanged { id: id.clone(), approved: kept.digest, found }.into());
         }
-        Offer::of(kept.source.clone(), bytes, &path)
+        Ok(Offer { signer: kept.signer.clone(), ..Offer::of(kept.source.clone(), bytes)? })
     }
 
     /// Takes a plugin out.
@@ -277,6 +352,7 @@ impl<'c> Desk<'c> {
         file.change(id, &[Change::Remove])?;
         // What is left over of it does nothing, and is removed with the next change.
         let _ = self.components.forget(id);
+        let _ = self.secrets.forget(id, None);
         self.prune(&file);
         Ok(())
     }
@@ -388,9 +464,27 @@ impl<'c> Desk<'c> {
                 Change::Set(keys, written)
             }
         };
+        let is_gone = matches!(change, Change::Unset(_));
         self.may_run(id, &Entry { settings, ..entry }, &examined)?;
         file.change(id, &[change])?;
+        if is_gone {
+            // What is left over nobody refers to.
+            let _ = self.secrets.forget(id, Some(name));
+        }
         Ok(())
+    }
+
+    /// Keeps a secret of a plugin in a file of the data folder that only this user can read, and refers to it.
+    pub fn keep_secret(&self, id: &PluginId, name: &str, text: &str) -> Result<(), DeskError> {
+        // What cannot be set is not written down either.
+        let policy = self.policy()?;
+        let entry = self.known(&policy, id)?;
+        if !self.look(id, entry)?.manifest.settings.contains_key(name) {
+            return self.set(id, name, Some(serde_json::Value::Null));
+        }
+        let path = self.make_data().and_then(|()| self.secrets.keep(id, name, text));
+        let path = path.map_err(|cause| self.unwritten(cause))?;
+        self.set(id, name, Some(SecretSource::File(path).written()))
     }
 
     fn known<'p>(&self, policy: &'p Policy, id: &PluginId) -> Result<&'p Entry, DeskError> {
@@ -407,6 +501,7 @@ impl<'c> Desk<'c> {
             version: offer.manifest().version.clone(),
             digest: offer.examined.digest,
             source: offer.source.clone(),
+            signer: offer.signer.clone(),
             at: Timestamp::now().to_string(),
         };
         self.make_data()
@@ -420,9 +515,17 @@ impl<'c> Desk<'c> {
         if self.components.versions(id).iter().any(|kept| kept.digest == entry.digest) {
             return Ok(());
         }
-        let source = entry.source.display().to_string();
+        let source = entry.source.to_string();
         let bytes = store::approved(id, entry, &self.components)?;
-        self.keep(id, &Offer { source, examined: present.clone(), bytes }, Some(&entry.digest))
+        let offer = Offer {
+            source,
+            examined: present.clone(),
+            signer: entry.signer.clone(),
+            comment: None,
+            redirects: Vec::new(),
+            bytes,
+        };
+        self.keep(id, &offer, Some(&entry.digest))
     }
 
     fn make_data(&self) -> io::Result<()> {

@@ -45,6 +45,9 @@ fn lower(id: &str) -> String {
     if lower != id && lower.parse::<PluginId>().is_ok() { format!("; write `{lower}`") } else { String::new() }
 }
 
+/// Shorter ids differ by one sign because there are so few.
+const SHORTEST_SLIP: usize = 3;
+
 /// Names that mean something to the host or to its command line.
 const RESERVED: [&str; 8] = ["all", "any", "host", "none", "parlor", "plugin", "self", "system"];
 
@@ -59,9 +62,17 @@ impl PluginId {
 }
 
 impl PluginId {
-    /// Whether somebody who reads quickly could take one for the other, though they differ.
+    /// Whether somebody who reads quickly could take one for the other, though they differ: by signs that look alike, or by
+    /// one slip of the keys. Numbers are read with care: `bot1` is not taken for `bot2`.
     pub fn looks_like(&self, other: &Self) -> bool {
-        self != other && self.outline() == other.outline()
+        if self == other {
+            return false;
+        }
+        let letters = |id: &Self| id.0.trim_end_matches(|one: char| one.is_ascii_digit()).to_owned();
+        let is_slip = self.0.len().min(other.0.len()) >= SHORTEST_SLIP
+            && letters(self) != letters(other)
+            && strsim::damerau_levenshtein(&self.0, &other.0) == 1;
+        is_slip || self.outline() == other.outline()
     }
 
     /// What is left of it where signs that look alike are one.
@@ -228,12 +239,18 @@ mod tests {
     #[test]
     fn ids_that_look_alike_are_seen() {
         let alike = |one: &str, other: &str| id(one).unwrap().looks_like(&id(other).unwrap());
-        for (one, other) in
-            [("echo", "ech0"), ("bill", "bi11"), ("modern", "modem"), ("my-bot", "my_bot"), ("a-b", "ab")]
-        {
+        for (one, other) in [
+            ("echo", "ech0"),
+            ("bill", "bi11"),
+            ("modern", "modem"),
+            ("my-bot", "my_bot"),
+            ("a-b", "ab"),
+            ("echo", "ehco"),
+            ("echo", "eco"),
+        ] {
             assert!(alike(one, other) && alike(other, one), "{one} {other}");
         }
-        assert!(!alike("echo", "echo") && !alike("echo", "greeter"));
+        assert!(!alike("echo", "echo") && !alike("echo", "greeter") && !alike("bot1", "bot2") && !alike("a", "b"));
     }
 
     #[test]

@@ -17,6 +17,9 @@ use serde_json::Value;
 use super::{
     id::{Digest, PluginId},
     limits::Limits,
+    secret::SecretSource,
+    signature::{KeyName, Keys, TrustedKey},
+    source::Source,
 };
 use crate::{
     config::AccountName,
@@ -28,6 +31,8 @@ use crate::{
 const MAX_BYTES: u64 = 1024 * 1024;
 /// The most plugins in one policy.
 const MAX_PLUGINS: usize = 1000;
+/// The most keys in one policy.
+const MAX_KEYS: usize = 1000;
 /// The most accounts of one plugin.
 const MAX_ACCOUNTS: usize = 1000;
 
@@ -36,17 +41,23 @@ const MAX_ACCOUNTS: usize = 1000;
 pub struct Policy {
     /// What is written about each.
     pub plugins: BTreeMap<PluginId, Entry>,
+    /// Whose signatures count.
+    pub keys: Keys,
+    /// Whether nothing is installed that nobody of them signed.
+    pub require_signature: bool,
 }
 
 /// The owner's decisions about one plugin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// Where the file is; a relative path was taken from the folder of the policy.
-    pub source: PathBuf,
+    /// Where the file comes from; a relative path was taken from the folder of the policy.
+    pub source: Source,
     /// Which bytes may run.
     pub digest: Digest,
     /// The version that the owner believes it is, for people.
     pub version: Option<Version>,
+    /// Who signed it when it was installed.
+    pub signer: Option<KeyName>,
     /// On which accounts it runs; none = on all of them.
     pub accounts: Option<Vec<AccountName>>,
     /// Whether it may run at all.
@@ -62,12 +73,12 @@ pub struct Entry {
 impl Entry {
     /// Whether all that the two say differently is what the plugin may, and what is for people.
     pub fn differs_in_grants_alone(&self, other: &Self) -> bool {
-        let Self { source, version, grants, .. } = other.clone();
-        Self { source, version, grants, ..self.clone() } == *other
+        let Self { source, version, signer, grants, .. } = other.clone();
+        Self { source, version, signer, grants, ..self.clone() } == *other
     }
 }
 
-/// Values of a plugin's own settings. Some may be secrets, so that only the names can be shown.
+/// Values of a plugin's own settings. Somebody may have written a secret where none belongs, so that only the names can be shown.
 #[derive(Clone, PartialEq, Default)]
 pub struct SettingValues(pub BTreeMap<String, Value>);
 
@@ -128,8 +139,17 @@ impl Policy {
     pub fn parse(text: &str, folder: &Path) -> Result<Self, DocumentError> {
         let document = Document::parse(text)?;
         let root = document.root();
-        root.allow(&["plugin"])?;
-        let mut policy = Self::default();
+        root.allow(&["key", "plugin", "require_signature"])?;
+        let require_signature = root.get("require_signature").map_or(Ok(false), |node| node.boolean())?;
+        let mut policy = Self { require_signature, ..Self::default() };
+        if let Some(keys) = root.section("key")? {
+            for (index, node) in keys.entries().enumerate() {
+                if index == MAX_KEYS {
+                    return Err(node.error(format!("there are more than {MAX_KEYS} keys")));
+                }
+                policy.keys.insert(node.parse_key()?, TrustedKey::read(&node.section()?)?);
+            }
+        }
         let Some(plugins) = root.section("plugin")? else { return Ok(policy) };
         for (index, node) in plugins.entries().enumerate() {
             if index == MAX_PLUGINS {
@@ -142,21 +162,22 @@ impl Policy {
 }
 
 fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
-    section.allow(&["source", "digest", "version", "accounts", "enabled", "grants", "limits", "settings"])?;
-    let source = section.require("source", "write the path of the plugin's file")?;
+    section.allow(&["source", "digest", "version", "signer", "accounts", "enabled", "grants", "limits", "settings"])?;
+    let source = section.require("source", "write the path or the address of the plugin's file")?;
     if source.string()?.is_empty() {
-        return Err(source.error("`source` is empty; write the path of the plugin's file"));
+        return Err(source.error("`source` is empty; write the path or the address of the plugin's file"));
     }
     let digest = section.require("digest", "`parlor plugin inspect FILE` prints it")?;
     Ok(Entry {
-        source: folder.join(source.string()?),
+        source: Source::parse(source.string()?, folder).map_err(|error| source.error(error))?,
         digest: digest.parse()?,
         version: section.get("version").map(|node| node.parse()).transpose()?,
+        signer: section.get("signer").map(|node| node.parse()).transpose()?,
         accounts: accounts(section)?,
         enabled: section.get("enabled").map_or(Ok(true), |node| node.boolean())?,
         grants: grants(section)?,
         limits: limits(section)?,
-        settings: settings(section)?,
+        settings: settings(section, folder)?,
     })
 }
 
@@ -199,9 +220,9 @@ fn limits(section: &Section<'_>) -> Result<Limits, DocumentError> {
     Ok(limits)
 }
 
-fn settings(section: &Section<'_>) -> Result<SettingValues, DocumentError> {
+fn settings(section: &Section<'_>, folder: &Path) -> Result<SettingValues, DocumentError> {
     let Some(values) = section.section("settings")? else { return Ok(SettingValues::default()) };
-    let values = values.entries().map(|node| Ok((node.key().to_owned(), node.json()?)));
+    let values = values.entries().map(|node| Ok((node.key().to_owned(), SecretSource::below(node.json()?, folder))));
     values.collect::<Result<_, _>>().map(SettingValues)
 }
 
@@ -253,14 +274,14 @@ enabled = false
     fn a_whole_policy_is_read() {
         let policy = parse(&whole()).unwrap();
         let echo = &policy.plugins["echo"];
-        assert_eq!(echo.source, Path::new("/etc/parlor/plugins/echo.wasm"));
+        assert_eq!(echo.source, Source::File("/etc/parlor/plugins/echo.wasm".into()));
         assert_eq!((echo.digest, echo.enabled), (Digest::of(b"echo"), true));
         assert_eq!(echo.accounts.as_deref(), Some(&["main".parse().unwrap()][..]));
         assert_eq!(echo.grants.iter().count(), 2);
         assert_eq!(echo.limits.memory, Bytes::mib(32));
         assert_eq!(echo.settings.0["greeting"], json!("Hello"));
         let snoop = &policy.plugins["snoop"];
-        assert_eq!((snoop.source.as_path(), snoop.enabled), (Path::new("/srv/snoop.wasm"), false));
+        assert_eq!((&snoop.source, snoop.enabled), (&Source::File("/srv/snoop.wasm".into()), false));
         assert_eq!(snoop.accounts, None);
     }
 
@@ -270,7 +291,10 @@ enabled = false
         let path = folder.path().join("plugins.toml");
         assert_eq!(Policy::load(&path).unwrap(), Policy::default());
         fs::write(&path, whole()).unwrap();
-        assert_eq!(Policy::load(&path).unwrap().plugins["echo"].source, folder.path().join("plugins/echo.wasm"));
+        assert_eq!(
+            Policy::load(&path).unwrap().plugins["echo"].source,
+            Source::File(folder.path().join("plugins/echo.wasm"))
+        );
         fs::write(&path, &whole()[..40]).unwrap();
         assert!(Policy::load(&path).unwrap_err().to_string().contains("plugins.toml:3:"));
         fs::write(&path, " ".repeat(1024 * 1024 + 1)).unwrap();
@@ -283,6 +307,10 @@ enabled = false
     fn every_mistake_names_its_line() {
         assert_eq!(refusal("digest", "digset"), "4:1: unknown key `plugin.echo.digset`; did you mean `digest`?");
         assert_eq!(refusal("[plugin.echo]", "[plugins.echo]"), "2:2: unknown key `plugins`; did you mean `plugin`?");
+        assert!(
+            refusal("plugins/echo.wasm", "http://x/echo.wasm")
+                .starts_with("3:1: \"http://x/echo.wasm\" is not an address")
+        );
         assert_eq!(
             refusal("[plugin.snoop]", "[plugin.echo]"),
             "15:9: `echo` is there twice; the first is in line 2; keep one of them, or rename one"
@@ -303,7 +331,7 @@ enabled = false
         );
         assert!(
             refusal("source = \"plugins/echo.wasm\"\n", "")
-                .ends_with("[plugin.echo] has no `source`; write the path of the plugin's file")
+                .ends_with("[plugin.echo] has no `source`; write the path or the address of the plugin's file")
         );
     }
 

@@ -11,7 +11,7 @@ use crate::document::{DocumentError, Section};
 use crate::nearest::nearest;
 
 /// The most bytes that a text in a setting has.
-const MAX_TEXT: usize = 16 * 1024;
+pub(super) const MAX_TEXT: usize = 16 * 1024;
 /// The most items of a list.
 const MAX_ITEMS: usize = 1024;
 /// The most choices of a choice.

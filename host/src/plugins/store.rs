@@ -12,6 +12,8 @@ use super::components::Components;
 use super::engine::{CompileError, Compiled, Engine};
 use super::id::{Digest, PluginId};
 use super::policy::Entry;
+use super::secret::{self, SecretError};
+use super::source::Source;
 use crate::config::{AccountName, Settings};
 
 /// A plugin that may run.
@@ -33,11 +35,21 @@ pub enum Unfit {
         /// Why.
         source: std::io::Error,
     },
+    /// What was downloaded once is not in the component store any more.
+    #[error(
+        "what was installed from {from} is not in the component store any more; `parlor plugin update {id}` gets it again"
+    )]
+    Lost {
+        /// Which plugin.
+        id: PluginId,
+        /// Where it came from.
+        from: Source,
+    },
     /// The file is not a plugin for this host.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("{from}: {source}")]
     Component {
         /// Which.
-        path: PathBuf,
+        from: String,
         /// Why.
         source: ComponentError,
     },
@@ -56,12 +68,29 @@ pub enum Unfit {
         /// Those that there are.
         known: String,
     },
+    /// A secret of its own cannot be had.
+    #[error("the secret {name} of {id} is not to be had: {cause}; `parlor plugin config {id} {name}` keeps another")]
+    Secret {
+        /// Which plugin.
+        id: PluginId,
+        /// Which setting.
+        name: String,
+        /// Why.
+        cause: SecretError,
+    },
     /// It does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// The host failed while it compiled.
     #[error("the compiler failed: {0}")]
     Compiler(String),
+}
+
+impl Unfit {
+    /// What came from there is no plugin for this host.
+    pub(crate) fn component(from: &impl ToString, source: ComponentError) -> Self {
+        Self::Component { from: from.to_string(), source }
+    }
 }
 
 /// Reads, examines, admits and compiles what an entry names. Compiling takes long and runs off the runtime.
@@ -78,21 +107,25 @@ pub(crate) async fn load(
         let (whitelist, blacklist) = (&settings.whitelisted_plugins, &settings.blacklisted_plugins);
         may_run(&id, &entry, whitelist, blacklist)?;
         let bytes = approved(&id, &entry, &components)?;
-        let examined = examine(&bytes).map_err(|source| Unfit::Component { path: entry.source.clone(), source })?;
+        let examined = examine(&bytes).map_err(|cause| Unfit::component(&entry.source, cause))?;
         let admitted = admit(&id, &entry, &examined, whitelist, blacklist)?;
         for warning in &admitted.warnings {
             tracing::warn!(plugin = %id, "{warning}");
         }
         let compiled = engine.compile(entry.digest, &bytes, admitted.wasi)?;
-        Ok(Loaded { admitted: Arc::new(admitted), compiled })
+        Ok((admitted, compiled))
     });
-    loading.await.unwrap_or_else(|error| Err(Unfit::Compiler(error.to_string())))
+    let loaded = loading.await.unwrap_or_else(|error| Err(Unfit::Compiler(error.to_string())));
+    let (mut admitted, compiled) = loaded?;
+    let opened = secret::opened(&admitted.settings, &admitted.manifest).await;
+    admitted.settings = opened.map_err(|(name, cause)| Unfit::Secret { id: admitted.id.clone(), name, cause })?;
+    Ok(Loaded { admitted: Arc::new(admitted), compiled })
 }
 
 /// What is in the file of an entry, looked at and not run; only if it is the one that was approved.
 pub(crate) fn look(id: &PluginId, entry: &Entry, components: &Components) -> Result<Examined, Unfit> {
     let bytes = approved(id, entry, components)?;
-    examine(&bytes).map_err(|source| Unfit::Component { path: entry.source.clone(), source })
+    examine(&bytes).map_err(|cause| Unfit::component(&entry.source, cause))
 }
 
 /// Which of these files are still those that the owner approved. Reading takes long and runs off the runtime.
@@ -114,7 +147,11 @@ pub(crate) fn approved(id: &PluginId, entry: &Entry, components: &Components) ->
     {
         return Ok(bytes);
     }
-    let bytes = read(&entry.source)?;
+    // Nothing is downloaded but when the owner says so.
+    let Source::File(path) = &entry.source else {
+        return Err(Unfit::Lost { id: id.clone(), from: entry.source.clone() });
+    };
+    let bytes = read(path)?;
     let found = Digest::of(&bytes);
     if found == entry.digest {
         Ok(bytes)

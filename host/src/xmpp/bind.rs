@@ -134,7 +134,7 @@ async fn answer<Io: AsyncBufRead + AsyncWrite + Unpin>(
     }
 }
 
-enum Heard {
+pub(super) enum Heard {
     Element(Box<XmppStreamElement>),
     /// A refusal of stream management that says more than the library reads.
     Refused,
@@ -142,7 +142,7 @@ enum Heard {
     Odd,
 }
 
-async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
+pub(super) async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
     stream: &mut XmppStream<Io>,
     domain: &str,
 ) -> Result<Heard, ConnectError> {
@@ -169,7 +169,7 @@ async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn say<Io: AsyncBufRead + AsyncWrite + Unpin>(
+pub(super) async fn say<Io: AsyncBufRead + AsyncWrite + Unpin>(
     stream: &mut XmppStream<Io>,
     element: XmppStreamElement,
 ) -> Result<(), ConnectError> {

@@ -108,7 +108,7 @@ pub(super) async fn log_in(
 pub(super) type Transport = Box<dyn AsyncReadAndWrite>;
 
 /// A stream inside TLS, and what a log-in can be bound to.
-async fn open(
+pub(super) async fn open(
     settings: &LinkSettings,
     elsewhere: Option<&Endpoint>,
     domain: &str,
@@ -251,7 +251,7 @@ fn header(domain: &str) -> StreamHeader<'_> {
     StreamHeader { to: Some(Cow::Borrowed(domain)), from: None, id: None }
 }
 
-fn features_failure(error: RecvFeaturesError, domain: &str) -> ConnectError {
+pub(super) fn features_failure(error: RecvFeaturesError, domain: &str) -> ConnectError {
     match error {
         RecvFeaturesError::Io(error) => io_failure(&error),
         RecvFeaturesError::StreamError(error) => stream_failure(&error.0, domain),

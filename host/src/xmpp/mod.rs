@@ -16,6 +16,7 @@ mod link;
 mod password;
 #[cfg(test)]
 pub(crate) mod peer;
+mod probe;
 mod raw;
 mod sasl;
 mod srv;
@@ -27,7 +28,9 @@ pub use connect::{CertificateFault, ConnectError};
 pub use intake::Lost;
 pub use link::{ClientState, Link, LinkEvent, LogIn};
 pub use password::{PasswordError, Supplied};
+pub use probe::{Feature, Probe, RegisterError, probe, random_password, register};
 pub use raw::{RawStanza, is_one_line, is_sendable, is_sendable_char};
+pub(crate) use tls::client_config;
 
 /// Whether what logs under this target sees the stream before or after it is encrypted. Below `info` such libraries write
 /// it out, log-in and messages included.

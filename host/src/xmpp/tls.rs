@@ -34,14 +34,9 @@ pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
         .map_err(|_| ConnectError::UnknownHost { host: domain.to_owned(), cause: "not a host name".to_owned() })?;
     let ca_file = ca_file.map(Path::to_owned);
     // Certificates are read from disk, and anew each time, so that a renewed file needs no restart.
-    let roots = tokio::task::spawn_blocking(move || roots(ca_file))
+    let mut config = tokio::task::spawn_blocking(move || client_config(ca_file))
         .await
         .map_err(|error| ConnectError::Tls { cause: error.to_string() })??;
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConnectError::Tls { cause: error.to_string() })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
     config.alpn_protocols = protocol.into_iter().map(<[u8]>::to_vec).collect();
     let stream =
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| explain(&error, domain))?;
@@ -53,6 +48,15 @@ pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
         _ => None,
     };
     Ok(Secured { stream, exporter })
+}
+
+/// How this end speaks TLS to anybody, trusting the system's certificates or exactly those of `ca_file`.
+pub(crate) fn client_config(ca_file: Option<PathBuf>) -> Result<ClientConfig, ConnectError> {
+    Ok(ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ConnectError::Tls { cause: error.to_string() })?
+        .with_root_certificates(roots(ca_file)?)
+        .with_no_client_auth())
 }
 
 fn roots(ca_file: Option<PathBuf>) -> Result<RootCertStore, ConnectError> {

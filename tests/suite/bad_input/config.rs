@@ -30,7 +30,7 @@ async fn a_wrong_command_line_ends_with_2_and_says_what_is_right() {
         (&["rum"], "a similar subcommand exists: 'run'"),
         (&["run", "--confg", "x"], "a similar argument exists: '--config'"),
         (&["run", "--set", "nickname"], "write KEY=JSON"),
-        (&["run", "--log-format", "xml"], "[possible values: text, json]"),
+        (&["run", "--log-format", "xml"], "[possible values: text, json, journal]"),
         (&["init", "--jid"], "a value is required"),
     ] {
         let end = End::of(&home, arguments).await;

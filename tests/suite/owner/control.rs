@@ -119,13 +119,13 @@ async fn logs_are_shown_by_plugin_and_level_and_followed() {
     let unknown = ended(home.run(&["logs", "-f", "ehco"]).await.unwrap(), 1);
     assert!(unknown.stderr.starts_with("parlor: there is no plugin ehco"), "{unknown:?}");
 
-    let follow = home.command(["logs", "-f", "--json", "-n", "0", "quiet"]).unwrap();
+    let follow = home.command(["logs", "-f", "--json", "quiet"]).unwrap();
     let follow = Process::start("follow", follow).unwrap();
-    // The follower has its first look behind it when another one that came later is served.
-    ended(home.run(&["logs", "-n", "0"]).await.unwrap(), 0);
+    let mut mark = Mark::default();
+    let first = |line: &str| line.contains("plugin running").then_some(());
+    follow.log().wait("what was there before", &mut mark, SOON, first).await.unwrap();
     home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
     host.reload().unwrap();
-    let mut mark = Mark::default();
     let line =
         follow.log().wait("its end", &mut mark, SOON, |line| line.contains("plugin stopped").then(|| line.to_owned()));
     let line: serde_json::Value = serde_json::from_str(&line.await.unwrap()).unwrap();

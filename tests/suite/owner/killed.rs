@@ -7,6 +7,8 @@ use parlor_tests::component::with_manifest;
 use parlor_tests::host::Home;
 use parlor_tests::plugins::{built, digest_of};
 use parlor_tests::policy::Policy;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::spawn_blocking;
 
 use super::{ended, home};
@@ -35,6 +37,14 @@ async fn time(home: &Home, arguments: &[&str]) -> Duration {
     let began = Instant::now();
     ended(home.run(arguments).await.unwrap(), 0);
     began.elapsed()
+}
+
+/// The random moments of a run; `PARLOR_SEED` gives the same ones again.
+#[expect(clippy::print_stdout, reason = "shown with a test that fails")]
+fn moments() -> StdRng {
+    let seed = std::env::var("PARLOR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+    println!("PARLOR_SEED={seed}");
+    StdRng::seed_from_u64(seed)
 }
 
 fn entry(home: &Home, id: &str) -> Option<toml::Value> {
@@ -70,10 +80,11 @@ async fn a_command_that_is_killed_leaves_the_old_state_or_the_new_one() {
     let back = ["plugin", "update", "echo", &one, "--yes", "--downgrade"];
     let remove = ["plugin", "remove", "echo", "--yes"];
     let takes = time(&home, &add).await.max(time(&home, &update).await);
+    let mut random = moments();
     let (mut done, mut undone) = (0, 0);
     for _ in 0..TIMES {
         ended(home.run(&remove).await.unwrap(), 0);
-        let moment = || takes.mul_f64(rand::random_range(0.0..1.1));
+        let mut moment = || takes.mul_f64(random.random_range(0.0..1.1));
         killed(&home, &add, moment()).await;
         is_whole(&home, "echo");
         if entry(&home, "echo").is_none() {
@@ -101,4 +112,45 @@ async fn a_command_that_is_killed_leaves_the_old_state_or_the_new_one() {
     let beside: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     ended(home.run(&remove).await.unwrap(), 0);
     assert_eq!(std::fs::read_dir(home.path().join("data/components")).unwrap().count(), 0, "{beside:?}");
+}
+
+/// How often an import is killed.
+const IMPORTS: u32 = 40;
+/// How many entries an import has.
+const ENTRIES: usize = 200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_that_is_killed_has_all_of_a_change_or_nothing_of_it() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let storage = "[permissions]\nstorage = { reason = \"to remember\" }\n";
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let bytes = with_manifest(&bytes, |manifest| manifest.replacen("[permissions]\n", storage, 1)).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
+    ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);
+    let write = |round: u32| {
+        let line = |key: usize| format!("{{\"account\":\"main\",\"key\":\"k{key}\",\"value\":\"{round}\"}}\n");
+        let lines: Vec<_> = (0..ENTRIES).map(line).collect();
+        home.write("round.jsonl", &lines.concat()).unwrap();
+    };
+    let import = ["plugin", "data", "echo", "import", "round.jsonl"];
+    write(0);
+    let takes = time(&home, &import).await;
+    let mut random = moments();
+    let (mut now, mut undone) = (0, 0);
+    for round in 1..=IMPORTS {
+        write(round);
+        let ended_by_itself = killed(&home, &import, takes.mul_f64(random.random_range(0.0..1.1))).await;
+        let export = ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout;
+        let values: std::collections::BTreeSet<_> = export
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["value"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!((export.lines().count(), values.len()), (ENTRIES, 1), "round {round}: {values:?}");
+        let found: u32 = values.first().unwrap().parse().unwrap();
+        assert!(found == round || (found == now && !ended_by_itself), "round {round}: {found} after {now}");
+        undone += u32::from(found == now);
+        now = found;
+    }
+    assert!(undone > 0 && undone < IMPORTS, "no moment was in the middle: {undone} undone");
 }

@@ -3,8 +3,12 @@
 mod ask;
 mod control;
 mod data;
+mod hostile;
 mod killed;
 mod plugin;
+mod service;
+mod setup;
+mod sources;
 mod upgrade;
 
 use std::time::Duration;

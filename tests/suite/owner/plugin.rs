@@ -1,5 +1,7 @@
 //! `parlor plugin`: a stranger's file is installed, changed and taken out, on a running host and on a stopped one.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Host};
 use parlor_tests::plugins::{built, digest_of};
@@ -341,13 +343,33 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
         let refused = run(&home, arguments, 1).await;
         assert!(refused.stderr.contains(words), "{arguments:?}: {refused:?}");
     }
+    assert!(run(&home, &["inspect", "echo"], 0).await.stdout.contains("secret    key (absent)"));
     ended(home.run_with(&["plugin", "config", "echo", "key"], "s3cr3t\n").await.unwrap(), 0);
-    assert_eq!(entry(&home, "echo")["settings"]["key"].as_str(), Some("s3cr3t"));
+    let kept = home.path().join("data/secrets/echo/key").canonicalize().unwrap();
+    assert_eq!(entry(&home, "echo")["settings"]["key"]["file"].as_str(), kept.to_str());
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t");
+    assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let inspected = run(&home, &["inspect", "echo"], 0).await.stdout;
+    assert!(inspected.contains(&format!("secret    key (present, in {})", kept.display())), "{inspected}");
     for arguments in [&["config", "echo"][..], &["config", "echo", "--json"], &["inspect", "echo"], &["list", "--json"]]
     {
         let shown = run(&home, arguments, 0).await.stdout;
         assert!(!shown.contains("s3cr3t"), "{shown}");
     }
+    assert!(!policy(&home).contains("s3cr3t"));
+    run(&home, &["config", "echo", "--unset", "key"], 0).await;
+    assert!(!kept.exists());
+    run(&home, &["config", "echo", "key", "--command", "echo s3cr3t"], 0).await;
+    assert_eq!(entry(&home, "echo")["settings"]["key"]["command"].as_str(), Some("echo s3cr3t"));
+    assert!(run(&home, &["config", "echo"], 0).await.stdout.contains("(from a command)"));
+    let literal = policy(&home).replace("{ command = \"echo s3cr3t\" }", "\"s3cr3t\"");
+    home.write("plugins.toml", &literal).unwrap();
+    let refused = run(&home, &["config", "echo", "many", "6"], 1).await;
+    assert!(
+        refused.stderr.contains("a secret is not written here") && !refused.stderr.contains("s3cr3t"),
+        "{refused:?}"
+    );
+    run(&home, &["config", "echo", "--unset", "key"], 0).await;
     run(&home, &["config", "echo", "--unset", "many"], 0).await;
     assert!(run(&home, &["config", "echo", "many"], 0).await.stdout.starts_with('3'));
 }

@@ -1,6 +1,6 @@
 //! `parlor plugin add`: from a stranger's file to a plugin that runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -18,8 +18,10 @@ use crate::config::{AccountName, Config};
 use crate::permissions::{Grants, Permission};
 use crate::plugins::PluginId;
 use crate::plugins::admission::Refusal;
-use crate::plugins::desk::{Desk, DeskError, Wish, is_honest};
+use crate::plugins::desk::{Desk, DeskError, Expected, Wish, is_honest};
+use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
+use crate::plugins::source::{Source, SourceError};
 
 /// How large a file of decisions may be, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -27,11 +29,12 @@ const LARGEST: u64 = 1 << 20;
 /// What is installed, and how.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant 'messages.send=contacts,@example.org'\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+    after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant 'messages.send=contacts,@example.org'\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n\nA signature lies beside the file, as echo.wasm.minisig (minisign). It has to be of a key that plugins.toml trusts, under\n[key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
 )]
 pub struct AddArgs {
-    /// The plugin's file.
-    source: PathBuf,
+    /// The plugin: a file, an address that begins with https://, or a registry's reference that begins with oci://.
+    #[arg(value_parser = source)]
+    source: Source,
     /// What to call it here; else what its author calls it.
     #[arg(long)]
     id: Option<PluginId>,
@@ -40,6 +43,8 @@ pub struct AddArgs {
     accounts: Vec<AccountName>,
     #[command(flatten)]
     wanted: Wanted,
+    #[command(flatten)]
+    origin: Origin,
     /// Install it without letting it run.
     #[arg(long)]
     disabled: bool,
@@ -65,6 +70,28 @@ pub(super) struct Wanted {
     /// A file with the decision.
     #[arg(long, value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
+}
+
+/// What the owner says of the file before it is there.
+#[derive(Debug, Args)]
+pub(super) struct Origin {
+    /// Refuse it unless it has this digest, `sha256:…`.
+    #[arg(long)]
+    digest: Option<Digest>,
+    /// Do not look at its signature: it counts as signed by nobody.
+    #[arg(long)]
+    unsigned: bool,
+}
+
+impl Origin {
+    pub(super) fn expected(&self) -> Expected {
+        Expected { digest: self.digest, unsigned: self.unsigned }
+    }
+}
+
+/// A source as a user gives it: relative to where he is.
+pub(super) fn source(text: &str) -> Result<Source, SourceError> {
+    Source::parse(text, Path::new(""))
 }
 
 fn wish(text: &str) -> Result<Wish, String> {
@@ -108,7 +135,7 @@ impl AddArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
         let desk = Desk::new(&config);
-        let offer = desk.offer_file(&self.source)?;
+        let offer = desk.offer(&self.source, self.origin.expected())?;
         let manifest = offer.manifest();
         let id = self.id.clone().unwrap_or_else(|| manifest.name.clone());
         is_honest(&id, &offer.examined)?;
@@ -122,7 +149,7 @@ impl AddArgs {
             !grants.has(*permission) && !wishes.iter().any(|wish| wish.permission == *permission)
         };
         if !self.json {
-            print(&inspect::sheet(&offer.examined, &offer.source))?;
+            print(&inspect::offered(&offer))?;
             print(&consent::asked(&id, manifest, |_| true))?;
         }
         if let Some(terminal) = &terminal {

@@ -1,6 +1,7 @@
 //! `parlor plugin config`: a plugin's own settings, by the schema that its author wrote.
 
 use std::io::{self, IsTerminal as _, Read as _};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -12,6 +13,7 @@ use crate::cli::show::{print, print_json, table};
 use crate::harmless::harmless;
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
+use crate::plugins::secret::SecretSource;
 use crate::plugins::setting::{Setting, SettingKind};
 
 /// How much of an author's words or of a value is shown, in bytes.
@@ -22,7 +24,7 @@ const LONGEST_SECRET: u64 = 16 << 10;
 /// What is shown or set.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is read from standard input, so that it\nstands in no list of processes, and is never shown. It counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, 2 wrong usage"
+    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is read from standard input, so that it\nstands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or\n--command say, and is never shown. It counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, 2 wrong usage"
 )]
 pub struct ConfigArgs {
     /// The plugin.
@@ -31,6 +33,12 @@ pub struct ConfigArgs {
     setting: Option<String>,
     /// Its new value.
     value: Option<String>,
+    /// The file that holds the secret; only its owner may be able to read it.
+    #[arg(long, value_name = "FILE", requires = "setting", conflicts_with = "value")]
+    file: Option<PathBuf>,
+    /// The command that prints the secret.
+    #[arg(long, value_name = "COMMAND", requires = "setting", conflicts_with_all = ["value", "file"])]
+    command: Option<String>,
     /// Take the owner's value back.
     #[arg(long, value_name = "SETTING", conflicts_with_all = ["setting", "value"])]
     unset: Option<String>,
@@ -62,11 +70,30 @@ impl ConfigArgs {
             return if self.json { print_json(&as_json(&all)) } else { print(&screen(id, &all)) };
         };
         let kind = schema.get(name).map(|setting| &setting.kind);
+        let source = match (&self.file, &self.command) {
+            (Some(file), _) => {
+                Some(SecretSource::File(file.canonicalize().with_context(|| format!("{}", file.display()))?))
+            }
+            (None, Some(command)) => Some(SecretSource::Command(command.clone())),
+            (None, None) => None,
+        };
         let value = match (kind, &self.value) {
             (Some(SettingKind::Secret), Some(_)) => {
                 bail!("{name} is a secret: give it on standard input, where nobody else can read it")
             }
-            (Some(SettingKind::Secret), None) => Value::from(secret(name)?),
+            (Some(SettingKind::Secret), None) => {
+                let Some(source) = source else {
+                    desk.keep_secret(id, name, &secret(name)?)?;
+                    return done(
+                        &config,
+                        id,
+                        &format!("{name} of {id} is kept, where only you can read it"),
+                        self.json,
+                    );
+                };
+                source.written()
+            }
+            (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
             (_, None) => {
                 let Some(setting) = schema.get(name) else { bail!("{id} has no setting {name:?}") };
                 let value = entry.settings.0.get(name).or(setting.default.as_ref());
@@ -114,7 +141,7 @@ fn screen(id: &PluginId, all: &[Shown]) -> String {
             let text = |value: &Value| harmless(&value.to_string(), SHOWN);
             let value = match (&setting.kind, value) {
                 (_, None) => "-".to_owned(),
-                (SettingKind::Secret, Some(_)) => "(set)".to_owned(),
+                (SettingKind::Secret, Some(value)) => kept(value),
                 (_, Some(value)) => text(value),
             };
             let default = setting.default.as_ref().map_or_else(|| "-".to_owned(), text);
@@ -122,6 +149,16 @@ fn screen(id: &PluginId, all: &[Shown]) -> String {
         })
         .collect();
     table(&["SETTING", "TYPE", "VALUE", "DEFAULT", "WHAT FOR"], &rows)
+}
+
+/// Where a secret is, for people; never what it is, nor a command, which may hold another.
+pub(super) fn kept(reference: &Value) -> String {
+    match SecretSource::read(reference) {
+        Ok(SecretSource::File(path)) if path.is_file() => format!("(present, in {})", path.display()),
+        Ok(SecretSource::File(path)) => format!("(absent: there is no {})", path.display()),
+        Ok(SecretSource::Command(_)) => "(from a command)".to_owned(),
+        Err(_) => "(no reference)".to_owned(),
+    }
 }
 
 fn as_json(all: &[Shown]) -> Vec<Value> {

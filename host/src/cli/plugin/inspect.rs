@@ -1,7 +1,5 @@
 //! `parlor plugin inspect`: what a plugin is, before or after it was installed.
 
-use std::path::Path;
-
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -12,7 +10,8 @@ use crate::harmless::harmless;
 use crate::permissions::Grants;
 use crate::plugins::PluginId;
 use crate::plugins::component::Examined;
-use crate::plugins::desk::Desk;
+use crate::plugins::desk::{Desk, Offer};
+use crate::plugins::policy::SettingValues;
 use crate::plugins::rights::rights;
 use crate::plugins::setting::SettingKind;
 
@@ -22,10 +21,10 @@ const LONGEST: usize = 1_000;
 /// What is looked at.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin inspect echo.wasm    a file, before it is installed\n  parlor plugin inspect echo         what is installed under this id\n\nNothing of it is run. Exit codes: 0 shown, 1 it is not fit to run, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin inspect echo.wasm    a file, before it is installed\n  parlor plugin inspect https://example.org/echo.wasm\n  parlor plugin inspect echo         what is installed under this id\n\nNothing of it is run. Exit codes: 0 shown, 1 it is not fit to run, 2 wrong usage"
 )]
 pub struct InspectArgs {
-    /// The id of a plugin that is installed, or a file.
+    /// The id of a plugin that is installed, or a source as for `add`.
     what: String,
     /// Print JSON.
     #[arg(long)]
@@ -39,28 +38,49 @@ impl InspectArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let is_file = self.what.contains(['/', '.']);
         // A file can be looked at where no house is.
-        let (examined, source, grants, id) = match self.what.parse::<PluginId>() {
+        let (examined, source, grants, id, signer, values) = match self.what.parse::<PluginId>() {
             Ok(id) if !is_file => {
                 let config = self.place.load()?;
                 let desk = Desk::new(&config);
                 let entry = desk.entry(&id)?;
-                let source = entry.source.display().to_string();
-                (desk.look(&id, &entry)?, source, Some(entry.grants), id)
+                let source = entry.source.to_string();
+                (desk.look(&id, &entry)?, source, Some(entry.grants), id, entry.signer, Some(entry.settings))
             }
             _ => {
-                let path = Path::new(&self.what);
-                let bytes = crate::plugins::store::read(path)?;
-                let offer = crate::plugins::desk::Offer::of(self.what.clone(), bytes, path)?;
+                // Whose signatures count is for a house to say.
+                let offer = Offer::of(self.what.clone(), super::add::source(&self.what)?.fetch()?.bytes)?;
                 let id = offer.manifest().name.clone();
-                (offer.examined, self.what.clone(), None, id)
+                (offer.examined, self.what.clone(), None, id, None, None)
             }
         };
         if self.json {
-            return print_json(&as_json(&id, &examined, &source, grants.as_ref()));
+            let signer = signer.as_ref().map(ToString::to_string);
+            return print_json(&as_json(&id, &examined, &source, grants.as_ref(), signer.as_deref(), values.as_ref()));
         }
         print(&sheet(&examined, &source))?;
+        for (name, _) in examined.manifest.settings.iter().filter(|(_, one)| one.kind == SettingKind::Secret) {
+            if let Some(values) = &values {
+                let where_ = values.0.get(name).map_or_else(|| "(absent)".to_owned(), super::config::kept);
+                print(&format!("  {:9} {name} {}", "secret", harmless(&where_, LONGEST)))?;
+            }
+        }
+        if let Some(signer) = signer {
+            print(&format!("  {:9} {signer}", "signed by"))?;
+        }
         print(&consent::asked(&id, &examined.manifest, |_| true))
     }
+}
+
+/// What is offered, for people, with how it came and who answers for it.
+pub(super) fn offered(offer: &Offer) -> String {
+    let mut text = sheet(&offer.examined, &offer.source);
+    for url in &offer.redirects {
+        text.put(format_args!("  {:9} {}\n", "led to", harmless(&url.to_string(), LONGEST)));
+    }
+    let comment = offer.comment.as_ref().map(|comment| format!(", who says “{comment}”")).unwrap_or_default();
+    let signer = offer.signer.as_ref().map_or_else(|| "nobody whom you trust".to_owned(), ToString::to_string);
+    text.put(format_args!("  {:9} {signer}{comment}\n", "signed by"));
+    text
 }
 
 /// What a plugin is, for people. What strangers wrote is made harmless.
@@ -95,11 +115,22 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
     text
 }
 
-fn as_json(id: &PluginId, examined: &Examined, source: &str, grants: Option<&Grants>) -> Value {
+fn as_json(
+    id: &PluginId,
+    examined: &Examined,
+    source: &str,
+    grants: Option<&Grants>,
+    signer: Option<&str>,
+    values: Option<&SettingValues>,
+) -> Value {
     let manifest = &examined.manifest;
     let setting = |(name, setting): (&String, &crate::plugins::setting::Setting)| {
         let description = harmless(&setting.description, LONGEST);
-        json!({ "name": name, "type": setting.kind.to_string(), "default": setting.default, "description": description })
+        let is_set = values.is_some_and(|values| values.0.contains_key(name));
+        json!({
+            "name": name, "type": setting.kind.to_string(), "default": setting.default, "set": is_set,
+            "description": description,
+        })
     };
     json!({
         "id": id,
@@ -111,6 +142,7 @@ fn as_json(id: &PluginId, examined: &Examined, source: &str, grants: Option<&Gra
         "authors": manifest.authors.iter().map(|author| harmless(author, LONGEST)).collect::<Vec<_>>(),
         "license": manifest.license.as_deref().map(|license| harmless(license, LONGEST)),
         "source": harmless(source, LONGEST),
+        "signer": signer,
         "digest": examined.digest,
         "size": examined.size,
         "wasi": examined.wasi,

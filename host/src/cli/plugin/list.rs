@@ -44,7 +44,7 @@ impl ListArgs {
                 .map(|(id, entry, states, _)| {
                     json!({
                         "id": id, "version": entry.version, "enabled": entry.enabled, "accounts": entry.accounts,
-                        "states": states, "source": entry.source, "digest": entry.digest,
+                        "states": states, "source": entry.source, "digest": entry.digest, "signer": entry.signer,
                         "grants": entry.grants.to_table(),
                     })
                 })
@@ -60,7 +60,7 @@ impl ListArgs {
                 let version = entry.version.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
                 let state = if house.running { states.join(", ") } else { "host stopped".to_owned() };
                 let enabled = if entry.enabled { "yes" } else { "no" };
-                let (digest, source) = (entry.digest.short(), entry.source.display().to_string());
+                let (digest, source) = (entry.digest.short(), entry.source.to_string());
                 vec![id.to_string(), version, enabled.to_owned(), accounts.join(", "), state, digest, source]
             })
             .collect();

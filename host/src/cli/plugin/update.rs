@@ -1,11 +1,9 @@
 //! `parlor plugin update` and `rollback`: another version of what is installed.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::json;
 
-use super::add::{Wanted, done, needs_consent};
+use super::add::{Origin, Wanted, done, needs_consent, source};
 use super::{consent, inspect};
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
@@ -16,6 +14,7 @@ use crate::permissions::Permission;
 use crate::plugins::PluginId;
 use crate::plugins::desk::{Desk, Difference, Offer, Older, is_honest};
 use crate::plugins::policy::Entry;
+use crate::plugins::source::Source;
 
 /// What is updated, and how.
 #[derive(Debug, Args)]
@@ -27,19 +26,22 @@ pub struct UpdateArgs {
     /// The plugin.
     #[arg(required_unless_present = "all")]
     plugin: Option<PluginId>,
-    /// The new file; else the one that it came from.
-    source: Option<PathBuf>,
+    /// The new one, as for `add`; else from where it came.
+    #[arg(value_parser = source)]
+    source: Option<Source>,
     /// Every plugin.
     #[arg(long, conflicts_with_all = ["plugin", "source"])]
     all: bool,
     /// Only say what would change.
     #[arg(long)]
     check: bool,
-    /// Take an older version, too.
+    /// Take an older version, another build of the same one, or one without the signature that it had, too.
     #[arg(long)]
     downgrade: bool,
     #[command(flatten)]
     wanted: Wanted,
+    #[command(flatten)]
+    origin: Origin,
     /// Say what was done as JSON.
     #[arg(long)]
     json: bool,
@@ -72,7 +74,7 @@ impl UpdateArgs {
 
     fn update(&self, config: &Config, desk: &Desk<'_>, id: &PluginId) -> anyhow::Result<()> {
         let entry = desk.entry(id)?;
-        let offer = desk.offer_file(self.source.as_deref().unwrap_or(&entry.source))?;
+        let offer = desk.offer(self.source.as_ref().unwrap_or(&entry.source), self.origin.expected())?;
         let older = if self.downgrade { Older::Wanted } else { Older::Refused };
         change(
             config,
@@ -161,7 +163,7 @@ fn change(
         return print(&says);
     }
     if !how.json {
-        print(&inspect::sheet(&offer.examined, &offer.source))?;
+        print(&inspect::offered(offer))?;
         print(&says)?;
     }
     let mut wishes = how.wanted.wishes(id, new)?;

@@ -7,9 +7,11 @@ use crate::config::AccountName;
 use crate::nearest::suggestion;
 use crate::permissions::Permission;
 use crate::plugins::admission::Refusal;
-use crate::plugins::id::PluginId;
+use crate::plugins::id::{Digest, PluginId};
 use crate::plugins::policy::PolicyError;
 use crate::plugins::policy::file::EditError;
+use crate::plugins::signature::{KeyName, SignatureError};
+use crate::plugins::source::{DownloadError, Source};
 use crate::plugins::store::Unfit;
 
 /// Why a decision was not written down. Nothing has changed.
@@ -52,6 +54,57 @@ pub enum DeskError {
         config: PathBuf,
         /// Those that there are.
         known: String,
+    },
+    /// It did not come.
+    #[error(transparent)]
+    Download(Box<DownloadError>),
+    /// It is not what was meant.
+    #[error("{from} has the digest {found}, but {wanted} was asked for; it was changed, or it is another file")]
+    OtherBytes {
+        /// Where it comes from.
+        from: Source,
+        /// What it is.
+        found: Digest,
+        /// What it should be.
+        wanted: Digest,
+    },
+    /// Its signature does not count.
+    #[error("{from}: {cause}")]
+    Signature {
+        /// Where it comes from.
+        from: Source,
+        /// Why not.
+        cause: SignatureError,
+    },
+    /// Nobody signed it, and somebody has to.
+    #[error(
+        "{from} is not signed by anybody whom you trust, and {} says `require_signature = true`; a signature lies beside it as {from}.minisig", policy.display()
+    )]
+    Unsigned {
+        /// Where it comes from.
+        from: Source,
+        /// Where it is required.
+        policy: PathBuf,
+    },
+    /// The present one was signed, and the new one is not.
+    #[error("{id} was signed by {was}, and what is offered now is not signed; --downgrade takes it nevertheless")]
+    NotSignedAgain {
+        /// The plugin.
+        id: PluginId,
+        /// Who signed the present one.
+        was: KeyName,
+    },
+    /// The same version is something else now.
+    #[error(
+        "{from} is still version {version} of {id}, but other bytes than those that were installed: who publishes it changed it under the same name; --downgrade takes it nevertheless"
+    )]
+    SameVersion {
+        /// The plugin.
+        id: PluginId,
+        /// Which version.
+        version: semver::Version,
+        /// Where it comes from.
+        from: String,
     },
     /// The file is not fit to run.
     #[error(transparent)]
@@ -126,6 +179,12 @@ pub enum DeskError {
         /// Why.
         cause: io::Error,
     },
+}
+
+impl From<DownloadError> for DeskError {
+    fn from(error: DownloadError) -> Self {
+        Self::Download(Box::new(error))
+    }
 }
 
 impl From<PolicyError> for DeskError {

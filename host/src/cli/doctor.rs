@@ -1,0 +1,313 @@
+//! `parlor doctor`: what is wrong with a house, and what to do about it. It changes nothing.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::place::Place;
+use super::show::{Mark, Put as _, marked, print, print_json, size};
+use super::{Ended, status, wait_for};
+use crate::config::{AccountConfig, Config};
+use crate::control::views::Status;
+use crate::harmless::harmless;
+use crate::plugins::build::toolchain_problem;
+use crate::plugins::desk::Desk;
+use crate::plugins::policy::Policy;
+use crate::plugins::secret;
+use crate::xmpp::{Feature, probe};
+
+/// How far two clocks may be apart, in seconds.
+const CLOCKS: i64 = 60;
+/// With less room than this the disk is soon full, in bytes.
+const LITTLE_ROOM: u64 = 1 << 30;
+/// With less room than this nothing works any more.
+const NO_ROOM: u64 = 16 << 20;
+/// How much of a reason is shown, in bytes.
+const LONGEST: usize = 1_000;
+
+/// What `parlor doctor` takes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It logs in once for each account, under a resource of its own, so that a host that runs stays connected.\n\nExamples:\n  parlor doctor\n  parlor doctor --json      the same for programs\n\nExit codes: 0 nothing is broken, 5 something is, 1 it could not look, 2 wrong usage"
+)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Do not connect to any server.
+    #[arg(long)]
+    offline: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Fine,
+    Warning,
+    Broken,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// What was looked at.
+    check: String,
+    state: State,
+    says: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Findings {
+    findings: Vec<Finding>,
+}
+
+impl Findings {
+    fn fine(&mut self, check: &str, says: impl Into<String>) {
+        self.put(check, State::Fine, &says.into(), None);
+    }
+
+    fn warn(&mut self, check: &str, says: impl Into<String>, remedy: &str) {
+        self.put(check, State::Warning, &says.into(), Some(remedy));
+    }
+
+    fn broken(&mut self, check: &str, says: impl Into<String>, remedy: &str) {
+        self.put(check, State::Broken, &says.into(), Some(remedy));
+    }
+
+    fn put(&mut self, check: &str, state: State, says: &str, remedy: Option<&str>) {
+        let says = harmless(says, LONGEST);
+        self.findings.push(Finding { check: check.to_owned(), state, says, remedy: remedy.map(str::to_owned) });
+    }
+}
+
+impl DoctorArgs {
+    /// Looks, and says what it found.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let mut findings = Findings::default();
+        match self.place.load() {
+            Err(error) => findings.broken("configuration", format!("{error:#}"), "correct the file at that place"),
+            Ok(config) => self.look(&config, &mut findings)?,
+        }
+        match toolchain_problem() {
+            None => findings.fine("toolchain", "plugins in Rust can be built here"),
+            Some(problem) => {
+                findings.warn(
+                    "toolchain",
+                    problem,
+                    "nothing, unless you build plugins here: only `parlor plugin build` needs it",
+                );
+            }
+        }
+        let broken = findings.findings.iter().filter(|one| one.state == State::Broken).count();
+        if self.json {
+            print_json(&findings)?;
+        } else {
+            print(&screen(&findings))?;
+        }
+        match broken {
+            0 => Ok(()),
+            one_or_more => Err(Ended::Broken(one_or_more).into()),
+        }
+    }
+
+    fn look(&self, config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
+        let accounts = config.accounts.len();
+        findings.fine("configuration", format!("{} is in order; accounts: {accounts}", config.path.display()));
+        for warning in &config.warnings {
+            findings.warn("configuration", warning.clone(), "do as it says");
+        }
+        files(config, findings);
+        policy(config, findings)?;
+        match status::of(config) {
+            Ok(status) => host(&status, findings),
+            Err(error) => findings.broken("host", format!("{error:#}"), "stop that host and start this version"),
+        }
+        disk(&config.data, findings);
+        if self.offline {
+            return Ok(());
+        }
+        for account in config.accounts.values() {
+            connection(account, findings)?;
+        }
+        Ok(())
+    }
+}
+
+/// Who may read and write what decides about everything else.
+fn files(config: &Config, findings: &mut Findings) {
+    let count = findings.findings.len();
+    for path in [&config.path, &config.plugins] {
+        let Ok(found) = path.metadata() else { continue };
+        if found.permissions().mode() & 0o022 != 0 {
+            let says = format!("others on this machine may write {}, and decide what plugins may do", path.display());
+            findings.broken("files", says, &format!("chmod go-w {}", path.display()));
+        }
+    }
+    if let Ok(found) = config.data.metadata() {
+        if found.permissions().mode() & 0o077 != 0 {
+            let says = format!("others on this machine may look into the data folder {}", config.data.display());
+            findings.broken("files", says, &format!("chmod 700 {}", config.data.display()));
+        }
+        if let Ok(own) = Path::new("/proc/self").metadata()
+            && own.uid() != 0
+            && own.uid() != found.uid()
+        {
+            let says = format!("the data folder {} belongs to another user", config.data.display());
+            findings.broken("files", says, "run this as the user that the host runs as");
+        }
+    }
+    if findings.findings.len() == count {
+        findings.fine("files", "only who may can read and write them");
+    }
+}
+
+fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
+    let policy = match Policy::load(&config.plugins) {
+        Ok(policy) => policy,
+        Err(error) => {
+            findings.broken(
+                "policy",
+                error.to_string(),
+                "correct the file at that place; a host that runs goes on as it was",
+            );
+            return Ok(());
+        }
+    };
+    findings.fine("policy", format!("{} is in order; plugins: {}", config.plugins.display(), policy.plugins.len()));
+    let desk = Desk::new(config);
+    for (id, entry) in &policy.plugins {
+        let check = format!("plugin {id}");
+        let manifest = match desk.fit(id, entry) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                findings.broken(&check, error.to_string(), "do as it says, or `parlor plugin disable` it");
+                continue;
+            }
+        };
+        match wait_for(secret::opened(&entry.settings, &manifest))? {
+            Ok(_) => findings.fine(&check, "it may run"),
+            Err((setting, error)) => {
+                let says = format!("its secret {setting} is not to be had: {error}");
+                findings.broken(&check, says, &format!("`parlor plugin config {id} {setting}` keeps another"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn host(status: &Status, findings: &mut Findings) {
+    let Some(host) = &status.host else {
+        return findings.fine("host", "none runs; `parlor run` starts one");
+    };
+    findings.fine("host", format!("parlor {} runs, process {}", host.version, host.pid));
+    for account in status.accounts.iter().filter(|account| account.connection != "connected") {
+        let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let says = format!("the host's account {} is {}{reason}", account.name, account.connection);
+        findings.warn("host", says, "see below what a log-in says now; `parlor logs` says what happened");
+    }
+    for plugin in status.plugins.iter().filter(|one| ["backing-off", "quarantined"].contains(&one.state.as_str())) {
+        let reason = plugin.reason.as_deref().unwrap_or("nobody knows why");
+        let says = format!("{} is {}: {reason}", plugin.id, plugin.state);
+        findings.broken(
+            "host",
+            says,
+            &format!("`parlor logs {0}` says more, `parlor plugin rollback {0}` goes back", plugin.id),
+        );
+    }
+}
+
+/// How much room there is where the host writes.
+fn disk(data: &Path, findings: &mut Findings) {
+    let there = data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    match room(there) {
+        Err(error) => findings.warn("disk", format!("{}: {error}", there.display()), "look by hand: df"),
+        Ok(room) => {
+            let says = format!("{} free at {}", size(room), there.display());
+            match room {
+                0..NO_ROOM => findings.broken("disk", says, "make room: nothing can be stored or installed"),
+                NO_ROOM..LITTLE_ROOM => findings.warn("disk", says, "make room"),
+                _ => findings.fine("disk", says),
+            }
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "the standard library does not know how full a disk is")]
+fn room(folder: &Path) -> std::io::Result<u64> {
+    let path = CString::new(folder.as_os_str().as_bytes())?;
+    // SAFETY: plain numbers, for which zeros are values.
+    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: both point to what lives until it returns, the path ends with a NUL.
+    if unsafe { libc::statvfs(path.as_ptr(), &raw mut found) } == -1 {
+        return Err(std::io::Error::last_os_error());
+    }
+    Ok(found.f_bavail * found.f_frsize)
+}
+
+fn connection(account: &AccountConfig, findings: &mut Findings) -> anyhow::Result<()> {
+    let check = format!("account {}", account.name);
+    match wait_for(probe(&account.link))? {
+        Err(error) => {
+            findings.broken(&check, error.to_string(), "do as it says; `parlor run` tries it again by itself");
+        }
+        Ok(looked) => {
+            findings.fine(&check, format!("{} logs in over TLS", account.link.jid.to_bare()));
+            for feature in looked.features {
+                if feature.present {
+                    findings.fine(&check, format!("the server has {}", feature.name));
+                } else {
+                    let says = format!("the server has no {}: {}", feature.name, feature.without);
+                    findings.warn(&check, says, "turn it on there, if you need it");
+                }
+            }
+            match looked.clock {
+                None => findings.fine("clock", "the server does not say what time it has"),
+                Some(apart) if apart.abs() > CLOCKS => {
+                    let says = format!("this clock and the server's are {} s apart", apart.abs());
+                    findings.warn("clock", says, "set this machine's clock by NTP");
+                }
+                Some(_) => findings.fine("clock", "it agrees with the server's"),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a server can do, one line each.
+pub(super) fn feature_lines(features: &[Feature]) -> String {
+    let mut text = String::new();
+    for feature in features {
+        if feature.present {
+            text.put(format_args!("  yes  {}\n", feature.name));
+        } else {
+            text.put(format_args!("  no   {}: {}\n", feature.name, feature.without));
+        }
+    }
+    text
+}
+
+fn screen(findings: &Findings) -> String {
+    let width = findings.findings.iter().map(|one| one.check.chars().count()).max().unwrap_or(0);
+    let mut text = String::new();
+    for one in &findings.findings {
+        let state = match one.state {
+            State::Fine => marked("fine   ", Mark::Dim),
+            State::Warning => marked("warning", Mark::Yellow),
+            State::Broken => marked("broken ", Mark::Red),
+        };
+        text.put(format_args!("{state}  {:width$}  {}\n", one.check, one.says));
+        if let Some(remedy) = &one.remedy {
+            text.put(format_args!("{:9}{:width$}  → {remedy}\n", "", ""));
+        }
+    }
+    text
+}

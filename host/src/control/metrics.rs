@@ -1,0 +1,205 @@
+//! Metrics and health over HTTP, on request and on loopback alone: what the control socket shows, for machines that collect it.
+//!
+//! `GET /metrics` gives Prometheus' text format, version 0.0.4; `GET /health` answers 200 while all is well and 503 with one
+//! line for each thing that is not. No names of people, rooms or messages are in it.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::http::{self, Refusal};
+use super::show;
+use super::views::Status;
+use crate::host::Host;
+
+/// How many may ask at once; further ones wait.
+const CONNECTIONS: usize = 8;
+/// How long a request and its answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is listened on.
+pub struct Metrics {
+    task: JoinHandle<()>,
+}
+
+/// Why nobody can be listened to.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// Others than this machine could ask.
+    #[error(
+        "metrics are served on loopback alone, and {0} is not: write 127.0.0.1:PORT, and let a proxy that asks who is there stand before it"
+    )]
+    Open(SocketAddr),
+    /// The port cannot be had.
+    #[error("metrics cannot be served on {address} ({cause}): name another port with --metrics")]
+    Taken {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+}
+
+impl Metrics {
+    /// Listens there.
+    pub async fn start(address: SocketAddr, host: Arc<Host>) -> Result<Self, MetricsError> {
+        if !address.ip().is_loopback() {
+            return Err(MetricsError::Open(address));
+        }
+        let listener = TcpListener::bind(address).await.map_err(|cause| MetricsError::Taken { address, cause })?;
+        let at = listener.local_addr().unwrap_or(address);
+        tracing::info!(%at, "metrics are served");
+        Ok(Self { task: tokio::spawn(accept(listener, host)) })
+    }
+
+    /// Ends every conversation, and lets go of the house.
+    pub async fn stop(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+async fn accept(listener: TcpListener, host: Arc<Host>) {
+    let mut conversations = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = conversations.join_next(), if !conversations.is_empty() => {}
+            accepted = listener.accept(), if conversations.len() < CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    let host = Arc::clone(&host);
+                    conversations.spawn(async move { tokio::time::timeout(PATIENCE, converse(stream, &host)).await });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "metrics: a connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+}
+
+async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &Host) {
+    let (status, text) = match http::read(&mut stream).await {
+        Ok(None) => return,
+        Ok(Some(request)) => answer(&request, host).await.unwrap_or_else(|refusal| refused(&refusal)),
+        Err(refusal) => refused(&refusal),
+    };
+    // Who has left need not be answered.
+    let _ = http::answer_text(&mut stream, status, &text).await;
+}
+
+fn refused(refusal: &Refusal) -> (u16, String) {
+    (refusal.status, format!("{}\n", refusal.error))
+}
+
+async fn answer(request: &http::Request, host: &Host) -> Result<(u16, String), Refusal> {
+    // A page of the web that a browser on this machine shows has a name of its own, wherever that name leads.
+    if !request.host.as_deref().is_some_and(is_local) {
+        return Err(Refusal::new(403, "this is asked for by the address of this machine"));
+    }
+    if request.method != "GET" {
+        return Err(Refusal::new(405, "this is asked for with GET"));
+    }
+    let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+    let status = show::status(host).await;
+    match path[..] {
+        ["metrics"] => Ok((200, metrics(&status))),
+        ["health"] => {
+            let ills = ills(&status);
+            Ok(if ills.is_empty() { (200, "ok\n".to_owned()) } else { (503, ills) })
+        }
+        _ => Err(Refusal::new(404, "there are /metrics and /health")),
+    }
+}
+
+/// Whether a name, perhaps with a port, is one of loopback.
+fn is_local(host: &str) -> bool {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(name, _)| name);
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// What is not well, one line each.
+fn ills(status: &Status) -> String {
+    let mut text = String::new();
+    for account in status.accounts.iter().filter(|one| ["retrying", "failed"].contains(&one.connection.as_str())) {
+        let _ = writeln!(text, "account {} is {}", account.name, account.connection);
+    }
+    for plugin in
+        status.plugins.iter().filter(|one| ["backing-off", "quarantined", "refused"].contains(&one.state.as_str()))
+    {
+        let _ = writeln!(text, "plugin {} is {}", plugin.id, plugin.state);
+    }
+    text
+}
+
+/// Everything that is counted. Names are of a-z, 0-9, _ and -, which need no escaping.
+fn metrics(status: &Status) -> String {
+    let mut text = String::new();
+    let mut put = |name: &str, kind: &str, help: &str, values: Vec<(String, f64)>| {
+        if values.is_empty() {
+            return;
+        }
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "# HELP parlor_{name} {help}\n# TYPE parlor_{name} {kind}");
+        for (labels, value) in values {
+            let _ = writeln!(text, "parlor_{name}{labels} {value}");
+        }
+    };
+    if let Some(host) = &status.host {
+        let version = format!("{{version=\"{}\"}}", host.version);
+        put("info", "gauge", "The version that runs.", vec![(version, 1.0)]);
+        put("uptime_seconds", "gauge", "How long the host has run.", vec![(String::new(), number(host.uptime))]);
+        put("resident_memory_bytes", "gauge", "Memory of the host in RAM.", vec![(String::new(), number(host.memory))]);
+    }
+    let accounts = status
+        .accounts
+        .iter()
+        .map(|one| (format!("{{account=\"{}\"}}", one.name), f64::from(u8::from(one.connection == "connected"))));
+    put("account_connected", "gauge", "Whether the account is connected.", accounts.collect());
+    let labels = |one: &super::views::Plugin| {
+        let account = one.account.as_deref().unwrap_or_default();
+        format!("{{plugin=\"{}\",account=\"{account}\"}}", one.id)
+    };
+    let running = status.plugins.iter().map(|one| (labels(one), f64::from(u8::from(one.state == "running"))));
+    put("plugin_running", "gauge", "Whether the plugin runs.", running.collect());
+    let restarts = status.plugins.iter().map(|one| (labels(one), number(one.restarts)));
+    put("plugin_restarts_total", "counter", "How often it was started again by itself.", restarts.collect());
+    let mut usage = |name: &str, kind: &str, help: &str, value: fn(&super::views::Usage) -> f64| {
+        let used = status.plugins.iter().filter_map(|one| Some((labels(one), value(one.usage.as_ref()?))));
+        put(name, kind, help, used.collect());
+    };
+    usage("plugin_events_total", "counter", "Events that the instance has handled.", |used| number(used.handled));
+    usage("plugin_sent_total", "counter", "Stanzas that it has sent.", |used| number(used.sent));
+    usage("plugin_denials_total", "counter", "Calls that it was denied.", |used| number(used.denials));
+    usage("plugin_cpu_seconds_total", "counter", "CPU time that it has used.", |used| number(used.cpu_ms) / 1e3);
+    usage("plugin_memory_bytes", "gauge", "Memory that it holds.", |used| number(used.memory));
+    usage("plugin_memory_limit_bytes", "gauge", "Memory that it may hold.", |used| number(used.memory_limit));
+    text
+}
+
+#[expect(clippy::cast_precision_loss, reason = "the format has no other numbers")]
+fn number(value: u64) -> f64 {
+    value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_local() {
+        for name in ["localhost", "localhost:9100", "127.0.0.1:1", "[::1]:9100", "127.1.2.3"] {
+            assert!(is_local(name), "{name}");
+        }
+        for name in ["evil.example", "evil.example:9100", "192.168.0.1", "", "localhost.evil.example"] {
+            assert!(!is_local(name), "{name}");
+        }
+    }
+}

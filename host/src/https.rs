@@ -1,0 +1,236 @@
+//! Downloads: HTTP/1.1 (RFC 9112) inside of TLS, bounded in bytes, time and redirects. It knows of no plugin.
+//!
+//! It trusts what the connections to XMPP servers trust: the system's certificates, or those of the file that the variable
+//! `SSL_CERT_FILE` names. Proxies are not spoken to.
+
+mod body;
+mod url;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls_pki_types::ServerName;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::harmless::harmless;
+use crate::xmpp::client_config;
+use body::Wire;
+pub use url::{Url, UrlError};
+
+/// How long one download may take, redirects counted.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// How long a connection may take to come about.
+const CONNECTING: Duration = Duration::from_secs(20);
+/// How often somebody may be sent elsewhere.
+const REDIRECTS: usize = 5;
+/// How many headers an answer may have.
+const MOST_HEADERS: usize = 100;
+/// How much of a server's words is shown, in bytes.
+const SHOWN: usize = 200;
+
+/// Why there is no download.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The address is none, or not of the web.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// Nobody answers there.
+    #[error("{host} cannot be reached ({cause}); check the address and the network")]
+    Unreachable {
+        /// Whose.
+        host: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// It is not proven to be who it says.
+    #[error("there is no safe connection to {host} ({cause}); nothing is downloaded without TLS")]
+    Tls {
+        /// Whose.
+        host: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// It takes too long.
+    #[error("{url} did not come within {} s; try again later", PATIENCE.as_secs())]
+    TimedOut {
+        /// What.
+        url: Url,
+    },
+    /// It sends us elsewhere, again and again.
+    #[error("{url} leads elsewhere more than {REDIRECTS} times; give the address that it leads to")]
+    TooManyRedirects {
+        /// What was asked for.
+        url: Url,
+    },
+    /// It sends us where nobody should go.
+    #[error("{url} leads to {to}, which is not followed: {cause}")]
+    BadRedirect {
+        /// Who sends us.
+        url: Url,
+        /// Whereto.
+        to: String,
+        /// Why not.
+        cause: UrlError,
+    },
+    /// There is more of it than may be.
+    #[error("{url} has more than {most} bytes, which is more than is taken")]
+    TooLarge {
+        /// What.
+        url: Url,
+        /// How much may be.
+        most: usize,
+    },
+    /// It is compressed although it was asked for as it is: what becomes of it when it is unpacked is not bounded.
+    #[error("{url} comes compressed ({encoding}), which is not taken; it has to be served as it is")]
+    Compressed {
+        /// What.
+        url: Url,
+        /// How.
+        encoding: String,
+    },
+    /// It is not there, or was not given.
+    #[error("{url} is not to be had: the server says {status} {reason}")]
+    Status {
+        /// What.
+        url: Url,
+        /// What the server said (RFC 9110, section 15).
+        status: u16,
+        /// The same in words.
+        reason: String,
+    },
+    /// The answer broke off, or is none.
+    #[error("{url} did not come whole ({cause}); try again")]
+    Broken {
+        /// What.
+        url: Url,
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+/// What a server answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its status (RFC 9110, section 15); never a redirect.
+    pub status: u16,
+    /// The status in words.
+    pub reason: String,
+    /// Its headers, the names in small letters.
+    pub headers: Vec<(String, String)>,
+    /// What was asked for; empty unless the status is 200.
+    pub body: Vec<u8>,
+    /// Where it came from, after what led there.
+    pub from: Url,
+    /// Whereto one was sent, in order.
+    pub redirects: Vec<Url>,
+}
+
+impl Answer {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// This, if it is what was asked for.
+    pub fn ok(self) -> Result<Self, FetchError> {
+        match self.status {
+            200 => Ok(self),
+            status => Err(FetchError::Status { url: self.from, status, reason: self.reason }),
+        }
+    }
+}
+
+/// Asks for something of at most so many bytes, and waits for it.
+///
+/// The headers are for the server of this address alone: whoever it leads to does not get them.
+pub fn get(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer, FetchError> {
+    let late = || FetchError::TimedOut { url: url.clone() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|cause| FetchError::Unreachable { host: url.host().to_owned(), cause })?;
+    let answer = runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, follow(url, headers, most)).await.unwrap_or_else(|_| Err(late()))
+    });
+    // A name look-up that hangs must not hold up the end.
+    runtime.shutdown_background();
+    answer
+}
+
+async fn follow(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer, FetchError> {
+    let mut redirects: Vec<Url> = Vec::new();
+    loop {
+        let here = redirects.last().unwrap_or(url);
+        let own = if here.same_server(url) { headers } else { &[] };
+        let answer = ask(here, own, most).await?;
+        let (301 | 302 | 303 | 307 | 308, Some(to)) = (answer.status, answer.header("location")) else {
+            return Ok(Answer { redirects, ..answer });
+        };
+        if redirects.len() == REDIRECTS {
+            return Err(FetchError::TooManyRedirects { url: url.clone() });
+        }
+        let bad = |cause| FetchError::BadRedirect { url: here.clone(), to: harmless(to, SHOWN), cause };
+        let next = here.to(to).map_err(bad)?;
+        redirects.push(next);
+    }
+}
+
+/// One request, one answer.
+async fn ask(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer, FetchError> {
+    let mut stream = connect(url).await?;
+    let broken = |cause: String| FetchError::Broken { url: url.clone(), cause };
+    let mut request = format!(
+        "GET {} HTTP/1.1\r\nhost: {}\r\nuser-agent: parlor/{}\r\naccept-encoding: identity\r\nconnection: close\r\n",
+        url.path(),
+        url.authority(),
+        env!("CARGO_PKG_VERSION")
+    );
+    for (name, value) in headers {
+        for part in [name, ": ", value, "\r\n"] {
+            request.push_str(part);
+        }
+    }
+    request.push_str("\r\n");
+    stream.write_all(request.as_bytes()).await.map_err(|error| broken(error.to_string()))?;
+    let mut wire = Wire::new(stream);
+    let head = wire.head().await.map_err(broken)?;
+    let mut answer = Answer {
+        status: head.status,
+        reason: harmless(&head.reason, SHOWN),
+        headers: head.headers,
+        body: Vec::new(),
+        from: url.clone(),
+        redirects: Vec::new(),
+    };
+    if answer.status != 200 {
+        return Ok(answer);
+    }
+    if let Some(encoding) = answer.header("content-encoding").filter(|one| !one.eq_ignore_ascii_case("identity")) {
+        return Err(FetchError::Compressed { url: url.clone(), encoding: harmless(encoding, SHOWN) });
+    }
+    let length = answer.header("content-length").map(str::parse).transpose();
+    let length = length.map_err(|_| broken("its length is no number".to_owned()))?;
+    let body = match answer.header("transfer-encoding") {
+        Some(coding) if coding.eq_ignore_ascii_case("chunked") => wire.chunks(most).await,
+        Some(coding) => {
+            return Err(FetchError::Compressed { url: url.clone(), encoding: harmless(coding, SHOWN) });
+        }
+        None => wire.rest(length, most).await,
+    };
+    answer.body = body.map_err(broken)?.ok_or_else(|| FetchError::TooLarge { url: url.clone(), most })?;
+    Ok(answer)
+}
+
+async fn connect(url: &Url) -> Result<TlsStream<TcpStream>, FetchError> {
+    let host = || url.authority();
+    let connecting = tokio::time::timeout(CONNECTING, TcpStream::connect((url.host(), url.port()))).await;
+    let stream = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let stream = stream.map_err(|cause| FetchError::Unreachable { host: host(), cause })?;
+    let unsafe_ = |cause: String| FetchError::Tls { host: host(), cause };
+    let name = ServerName::try_from(url.host().to_owned()).map_err(|error| unsafe_(error.to_string()))?;
+    let mut config = client_config(None).map_err(|error| unsafe_(error.to_string()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| unsafe_(error.to_string()))
+}

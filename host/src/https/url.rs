@@ -1,0 +1,147 @@
+//! Addresses of the web, as far as anything is fetched from there.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::config::{BadEndpoint, Endpoint};
+
+/// How long an address may be, in bytes.
+const LONGEST: usize = 2048;
+/// The port of the web.
+const PORT: u16 = 443;
+
+/// `https://host[:port]/path[?query]`. There is no other scheme, and no user in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    server: Endpoint,
+    /// With the slash that it begins with, and the query.
+    path: String,
+}
+
+/// Why a text is no such address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// It is of another scheme.
+    #[error("it has to begin with https://: nothing is downloaded without TLS")]
+    Scheme,
+    /// There is no such host.
+    #[error("its host is none: {0}")]
+    Host(BadEndpoint),
+    /// It has signs that would have to be escaped.
+    #[error("behind the host it has to be of plain characters, others as %XX, and at most {LONGEST} bytes long")]
+    Path,
+}
+
+impl FromStr for Url {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let rest = text.strip_prefix("https://").ok_or(UrlError::Scheme)?;
+        if rest.len() > LONGEST {
+            return Err(UrlError::Path);
+        }
+        // What stands behind # is not sent.
+        let rest = rest.split('#').next().unwrap_or(rest);
+        let (server, path) = rest.find(['/', '?']).map_or((rest, "/"), |at| rest.split_at(at));
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        if !path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\')) {
+            return Err(UrlError::Path);
+        }
+        let server: Endpoint = server.parse().map_err(UrlError::Host)?;
+        Ok(Self { server, path: format!("{slash}{path}") })
+    }
+}
+
+impl Url {
+    /// The host's name or address.
+    pub fn host(&self) -> &str {
+        &self.server.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.server.port.unwrap_or(PORT)
+    }
+
+    /// The host, and its port where it is not the usual one, as the header `host` wants it.
+    pub fn authority(&self) -> String {
+        Endpoint { port: self.server.port.filter(|port| *port != PORT), ..self.server.clone() }.to_string()
+    }
+
+    /// The path with the query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether both are on the same server.
+    pub fn same_server(&self, other: &Self) -> bool {
+        self.host() == other.host() && self.port() == other.port()
+    }
+
+    /// What lies beside it under the same name and a further ending.
+    #[must_use]
+    pub fn with_ending(&self, ending: &str) -> Self {
+        let (path, query) = self.path.split_at(self.path.find('?').unwrap_or(self.path.len()));
+        Self { path: format!("{path}{ending}{query}"), ..self.clone() }
+    }
+
+    /// Where a reference leads from here (RFC 3986, section 4.2).
+    pub fn to(&self, reference: &str) -> Result<Self, UrlError> {
+        if let Some(rest) = reference.strip_prefix("//") {
+            return format!("https://{rest}").parse();
+        }
+        // A scheme comes before the first slash.
+        if reference.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':')) {
+            return reference.parse();
+        }
+        let folder = if reference.starts_with('/') {
+            ""
+        } else {
+            let path = self.path.split('?').next().unwrap_or_default();
+            &path[..=path.rfind('/').unwrap_or(0)]
+        };
+        format!("https://{}{folder}{reference}", self.server).parse()
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}{}", self.authority(), self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn only_https_is_an_address() {
+        assert_eq!(url("https://example.org").to_string(), "https://example.org/");
+        assert_eq!(url("https://example.org:443/a?b=c#d").to_string(), "https://example.org/a?b=c");
+        assert_eq!(url("https://[::1]:8443?x").to_string(), "https://[::1]:8443/?x");
+        for bad in ["http://example.org/", "ftp://x/", "https://", "https:///a", "https://u:p@x/", "https://x:0/", "x"]
+        {
+            assert!(bad.parse::<Url>().is_err(), "{bad}");
+        }
+        for bad in ["https://x/a b", "https://x/\r\nhost: y", "https://x/ü"] {
+            assert_eq!(bad.parse::<Url>(), Err(UrlError::Path), "{bad}");
+        }
+    }
+
+    #[test]
+    fn references_lead_where_they_say() {
+        let here = url("https://example.org:8443/a/b?c");
+        let to = |reference: &str| here.to(reference).map(|url| url.to_string()).ok();
+        assert_eq!(to("https://other.example/x").as_deref(), Some("https://other.example/x"));
+        assert_eq!(to("//other.example/x").as_deref(), Some("https://other.example/x"));
+        assert_eq!(to("/x?y").as_deref(), Some("https://example.org:8443/x?y"));
+        assert_eq!(to("x").as_deref(), Some("https://example.org:8443/a/x"));
+        assert_eq!(to("http://example.org/x"), None);
+        assert_eq!(to("file:///etc/passwd"), None);
+        assert_eq!(here.with_ending(".minisig").path(), "/a/b.minisig?c");
+    }
+}

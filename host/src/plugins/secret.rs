@@ -1,0 +1,243 @@
+//! Secret settings: where the owner keeps one, and reading it for the one plugin whose own schema declares it.
+//!
+//! A policy holds a reference, never the value. The value goes from its file or command to the plugin's settings on this
+//! host, and nowhere else: no error here repeats it, nor the command, which may hold another.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+use super::id::PluginId;
+use super::manifest::Manifest;
+use super::policy::SettingValues;
+use super::setting::{MAX_TEXT, SettingKind};
+use crate::atomic::{self, Readers};
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What an owner does instead of writing a secret down.
+const INSTEAD: &str =
+    "a secret is not written here: write { file = \"…\" } with a file that only you can read, or { command = \"…\" }";
+
+/// Where the owner keeps a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In this file, which only its owner can read.
+    File(PathBuf),
+    /// What this command line prints.
+    Command(String),
+}
+
+/// Why a secret cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file cannot be read.
+    #[error("{} cannot be read ({cause})", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Others may read the file.
+    #[error("others on this machine may read it: chmod 600 {}", .0.display())]
+    Open(PathBuf),
+    /// The command did not give it.
+    #[error("its command {0}")]
+    Command(String),
+    /// What came is no secret.
+    #[error("what is kept there is {0}")]
+    Unfit(&'static str),
+}
+
+impl SecretSource {
+    /// Reads a reference of a policy: what it has to be, if it is none.
+    pub fn read(value: &Value) -> Result<Self, &'static str> {
+        let one = value.as_object().filter(|table| table.len() == 1).ok_or(INSTEAD)?;
+        let text = |key: &str| one.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        match (text("file"), text("command")) {
+            (Some(file), None) => Ok(Self::File(file.into())),
+            (None, Some(command)) => Ok(Self::Command(command.to_owned())),
+            _ => Err(INSTEAD),
+        }
+    }
+
+    /// The reference as a policy has it.
+    pub fn written(&self) -> Value {
+        match self {
+            Self::File(path) => json!({ "file": path }),
+            Self::Command(command) => json!({ "command": command }),
+        }
+    }
+
+    /// The reference with its file's path from this folder on, where it is a relative one.
+    pub(super) fn below(value: Value, folder: &Path) -> Value {
+        match Self::read(&value) {
+            Ok(Self::File(path)) => Self::File(folder.join(path)).written(),
+            Ok(Self::Command(_)) | Err(_) => value,
+        }
+    }
+
+    /// The value, without the line's end.
+    pub async fn open(&self) -> Result<String, SecretError> {
+        let bytes = match self {
+            Self::File(path) => {
+                let unreadable = |cause| SecretError::File { path: path.clone(), cause };
+                let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
+                let found = file.metadata().await.map_err(unreadable)?;
+                if found.permissions().mode() & 0o077 != 0 {
+                    return Err(SecretError::Open(path.clone()));
+                }
+                bounded(file).await.map_err(unreadable)?
+            }
+            Self::Command(command) => {
+                let late = || SecretError::Command(format!("did not end within {} s", PATIENCE.as_secs()));
+                tokio::time::timeout(PATIENCE, run(command)).await.map_err(|_| late())??
+            }
+        };
+        let text = String::from_utf8(bytes).map_err(|_| SecretError::Unfit("no text"))?;
+        let text = text.trim_end_matches(['\r', '\n']);
+        match text.len() {
+            0 => Err(SecretError::Unfit("empty")),
+            1..=MAX_TEXT => Ok(text.to_owned()),
+            _ => Err(SecretError::Unfit("too long for a secret")),
+        }
+    }
+}
+
+async fn run(command: &str) -> Result<Vec<u8>, SecretError> {
+    let failed = |error: io::Error| SecretError::Command(format!("cannot be run ({error})"));
+    let mut child = tokio::process::Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let output = child.stdout.take().expect("stdout was asked to be a pipe");
+    let bytes = bounded(output).await.map_err(failed)?;
+    let status = child.wait().await.map_err(failed)?;
+    if status.success() { Ok(bytes) } else { Err(SecretError::Command(format!("ended with {status}"))) }
+}
+
+async fn bounded(reader: impl AsyncRead + Unpin) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // Room for a line's end, and for one more, so that what is too long is seen to be.
+    reader.take(MAX_TEXT as u64 + 3).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+/// The owner's values with the secrets that the schema declares in place of their references. The name is that of the
+/// setting whose secret cannot be had.
+pub(crate) async fn opened(
+    values: &SettingValues,
+    manifest: &Manifest,
+) -> Result<SettingValues, (String, SecretError)> {
+    let mut opened = values.clone();
+    for (name, value) in &mut opened.0 {
+        let declared = manifest.settings.get(name).is_some_and(|setting| setting.kind == SettingKind::Secret);
+        // What is neither was refused at admission.
+        let Ok(source) = SecretSource::read(value) else { continue };
+        if declared {
+            *value = source.open().await.map_err(|error| (name.clone(), error))?.into();
+        }
+    }
+    Ok(opened)
+}
+
+/// The files of secrets that owners handed to the command line.
+#[derive(Debug)]
+pub struct Secrets {
+    folder: PathBuf,
+}
+
+impl Secrets {
+    /// Those of a data folder.
+    pub fn new(data: &Path) -> Self {
+        Self { folder: data.join("secrets") }
+    }
+
+    /// Keeps one in a file that only this user can read. When this returns it is durable.
+    pub fn keep(&self, id: &PluginId, name: &str, text: &str) -> io::Result<PathBuf> {
+        let folder = self.folder.join(id.as_str());
+        atomic::make_private_folder(&folder)?;
+        let path = folder.join(name);
+        atomic::write(&path, text.as_bytes(), Readers::Owner)?;
+        path.canonicalize()
+    }
+
+    /// Removes what was kept of a setting, or of all of a plugin.
+    pub fn forget(&self, id: &PluginId, name: Option<&str>) -> io::Result<()> {
+        let folder = self.folder.join(id.as_str());
+        let removed = match name {
+            Some(name) => std::fs::remove_file(folder.join(name)),
+            None => std::fs::remove_dir_all(folder),
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_secret_comes_from_a_closed_file_or_a_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "s3cr3t\n").unwrap();
+        let file = SecretSource::read(&json!({ "file": path })).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(file.open().await, Err(SecretError::Open(_))));
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(file.open().await.unwrap(), "s3cr3t");
+        let command = |text: &str| SecretSource::Command(text.to_owned());
+        assert_eq!(command("echo s3cr3t").open().await.unwrap(), "s3cr3t");
+        for bad in ["true", "printf '\\377'", "head -c 20000 /dev/zero | tr '\\0' x", "echo s3cr3t; false"] {
+            let error = command(bad).open().await.unwrap_err().to_string();
+            assert!(!error.contains("s3cr3t"), "{error}");
+        }
+        assert!(SecretSource::File(folder.path().join("none")).open().await.is_err());
+    }
+
+    #[test]
+    fn a_reference_is_a_file_or_a_command_and_nothing_else() {
+        for bad in [
+            json!("s3cr3t"),
+            json!({}),
+            json!({ "file": 1 }),
+            json!({ "file": "a", "command": "b" }),
+            json!({ "x": "y" }),
+        ] {
+            assert!(!SecretSource::read(&bad).unwrap_err().contains("s3cr3t"));
+        }
+        let below = |value: Value| SecretSource::below(value, Path::new("/etc/parlor"));
+        assert_eq!(below(json!({ "file": "key" })), json!({ "file": "/etc/parlor/key" }));
+        assert_eq!(below(json!("text")), json!("text"));
+    }
+
+    #[test]
+    fn what_is_kept_is_closed_and_goes() {
+        let data = tempfile::tempdir().unwrap();
+        let (secrets, id) = (Secrets::new(data.path()), "echo".parse().unwrap());
+        let path = secrets.keep(&id, "key", "s3cr3t").unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        secrets.forget(&id, Some("key")).unwrap();
+        assert!(!path.exists());
+        secrets.keep(&id, "key", "s3cr3t").unwrap();
+        secrets.forget(&id, None).unwrap();
+        secrets.forget(&id, None).unwrap();
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,190 @@
+//! Who signed a plugin: detached signatures of minisign (Ed25519) over the whole file, and the keys that the owner trusts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::civil::Date;
+use minisign_verify::{PublicKey, Signature};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::document::{DocumentError, Section};
+use crate::harmless::harmless;
+
+/// How much of a signer's comment is shown, in bytes.
+const LONGEST_COMMENT: usize = 500;
+
+/// The owner's name for somebody's key: 1 to 64 of `a-z 0-9 _ -`, the first one a letter or a digit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyName(Box<str>);
+
+/// A key that the owner trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedKey {
+    public: PublicKey,
+    /// The last day on which it counts.
+    until: Option<Date>,
+}
+
+/// The keys that the owner trusts.
+pub type Keys = BTreeMap<KeyName, TrustedKey>;
+
+/// Who signed a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// The owner's name for the key.
+    pub key: KeyName,
+    /// What the signer wrote beside, and signed, too; harmless.
+    pub comment: String,
+}
+
+/// Why a signature does not count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureError {
+    /// It is none.
+    #[error("the signature beside it is none that minisign makes; ask who offers the plugin for the right one")]
+    Malformed,
+    /// Nobody that the owner trusts.
+    #[error(
+        "it is signed by the key {0}, which plugins.toml does not trust; if you know whose it is, add it there as [key.NAME], or install it with --unsigned as if nobody had signed it"
+    )]
+    UnknownKey(String),
+    /// A key that does not count any more.
+    #[error(
+        "it is signed by the key of {name}, which counted until {until}; ask for one that is signed anew, or correct `until` under [key.{name}] in plugins.toml"
+    )]
+    Expired {
+        /// Whose key.
+        name: KeyName,
+        /// The last day on which it counted.
+        until: Date,
+    },
+    /// The signature belongs to another file, or was made with another key.
+    #[error(
+        "its signature says that it is by {0}, and is not: the file or the signature was changed on the way; do not install it"
+    )]
+    Wrong(KeyName),
+}
+
+/// Finds who signed these bytes. `today` is the day on which that has to count, in UTC.
+pub fn verify(bytes: &[u8], signature: &str, keys: &Keys, today: Date) -> Result<Signer, SignatureError> {
+    let id = key_id(signature).ok_or(SignatureError::Malformed)?;
+    let signature = Signature::decode(signature).map_err(|_| SignatureError::Malformed)?;
+    for (name, key) in keys {
+        match key.public.verify(bytes, &signature, true) {
+            Ok(()) => {}
+            Err(minisign_verify::Error::UnexpectedKeyId) => continue,
+            Err(_) => return Err(SignatureError::Wrong(name.clone())),
+        }
+        if let Some(until) = key.until.filter(|until| *until < today) {
+            return Err(SignatureError::Expired { name: name.clone(), until });
+        }
+        let comment = harmless(signature.trusted_comment(), LONGEST_COMMENT);
+        return Ok(Signer { key: name.clone(), comment });
+    }
+    Err(SignatureError::UnknownKey(id))
+}
+
+/// The id of the key that a signature names, as minisign prints it.
+fn key_id(signature: &str) -> Option<String> {
+    let bytes = BASE64_STANDARD.decode(signature.lines().nth(1)?).ok()?;
+    let id: [u8; 8] = bytes.get(2..10)?.try_into().ok()?;
+    Some(format!("{:016X}", u64::from_le_bytes(id)))
+}
+
+impl TrustedKey {
+    /// Reads `[key.NAME]` of a policy.
+    pub(super) fn read(section: &Section<'_>) -> Result<Self, DocumentError> {
+        section.allow(&["public", "until"])?;
+        let public = section.require("public", "write the second line of the signer's minisign.pub")?;
+        let text = public.string()?;
+        let public = PublicKey::from_base64(text.trim()).map_err(|_| {
+            public.error("`public` is not a key of minisign; write the second line of the signer's minisign.pub")
+        })?;
+        let until = section.get("until").map(|node| {
+            let wrong = || node.error("`until` has to be a day, such as 2030-12-31");
+            let toml::Value::Datetime(written) = node.value()? else { return Err(wrong()) };
+            written.to_string().parse::<Date>().map_err(|_| wrong())
+        });
+        Ok(Self { public, until: until.transpose()? })
+    }
+}
+
+impl FromStr for KeyName {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let plain = |one: u8| matches!(one, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        let starts = name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric());
+        if name.len() > 64 || !starts || !name.bytes().all(plain) {
+            return Err("a key's name is 1 to 64 of a-z, 0-9, _ and -, the first one a letter or a digit");
+        }
+        Ok(Self(name.into()))
+    }
+}
+
+impl fmt::Display for KeyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl Serialize for KeyName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of minisign's own documentation: the text `test`, signed.
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    const SIGNATURE: &str = "untrusted comment: signature from minisign secret key\nRUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=\ntrusted comment: timestamp:1633700835\tfile:test\tprehashed\nwLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJAgAooBQ==";
+
+    fn keys(text: &str) -> Result<Keys, DocumentError> {
+        Ok(crate::plugins::policy::Policy::parse(text, std::path::Path::new(""))?.keys)
+    }
+
+    fn day(text: &str) -> Date {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_signature_counts_for_its_bytes_and_its_key_up_to_its_day() {
+        let known = keys(&format!("[key.jedi]\npublic = \"{KEY}\"\nuntil = 2030-12-31\n")).unwrap();
+        let of = |bytes: &[u8], today: &str| verify(bytes, SIGNATURE, &known, day(today));
+        let signer = of(b"test", "2030-12-31").unwrap();
+        assert_eq!(signer.key.to_string(), "jedi");
+        assert!(signer.comment.starts_with("timestamp:1633700835") && !signer.comment.contains('\t'), "{signer:?}");
+        assert!(matches!(of(b"Test", "2026-01-01"), Err(SignatureError::Wrong(_))));
+        assert!(matches!(of(b"test", "2031-01-01"), Err(SignatureError::Expired { .. })));
+        let unknown = verify(b"test", SIGNATURE, &Keys::new(), day("2026-01-01"));
+        assert_eq!(unknown, Err(SignatureError::UnknownKey("E7620F1842B4E81F".to_owned())));
+        // The comment is signed, too.
+        let forged = SIGNATURE.replace("file:test", "file:best");
+        assert!(matches!(verify(b"test", &forged, &known, day("2026-01-01")), Err(SignatureError::Wrong(_))));
+        for broken in ["", "x", "a\nb\nc\nd", &SIGNATURE[..150]] {
+            assert_eq!(verify(b"test", broken, &known, day("2026-01-01")), Err(SignatureError::Malformed));
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_none_names_its_line() {
+        let error = |text: &str| keys(text).unwrap_err().to_string();
+        assert!(error("[key.a]\npublic = \"x\"\n").starts_with("2:1: `public` is not a key of minisign"));
+        assert!(error("[key.a]\n").contains("[key.a] has no `public`"));
+        assert!(error("[key.A]\npublic = \"x\"\n").starts_with("1:6: a key's name is"));
+        let text = format!("[key.a]\npublic = \"{KEY}\"\nuntil = \"soon\"\n");
+        assert!(error(&text).starts_with("3:1: `until` has to be a day"));
+    }
+}

@@ -1,0 +1,173 @@
+//! Where plugins come from: a file, an address of the web, a registry. What comes from there is bytes, judged elsewhere.
+
+mod oci;
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::{Serialize, Serializer};
+
+use super::component::MAX_BYTES;
+use super::store::{self, Unfit};
+use crate::https::{self, FetchError, Url, UrlError};
+
+pub use oci::{OciError, Reference, ReferenceError};
+
+/// The ending of a detached signature, as minisign names it.
+const SIGNATURE: &str = ".minisig";
+/// How long a signature may be, in bytes.
+const LONGEST_SIGNATURE: usize = 16 << 10;
+
+/// Where a plugin's file comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file on this machine.
+    File(PathBuf),
+    /// An address of the web.
+    Web(Url),
+    /// An artifact of a registry (OCI distribution).
+    Registry(Box<Reference>),
+}
+
+/// Why a text names no source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// Its address is none.
+    #[error("{0:?} is not an address that a plugin can come from: {1}")]
+    Url(String, UrlError),
+    /// Its reference is none.
+    #[error("{0:?} is not a reference of a registry: {1}")]
+    Reference(String, ReferenceError),
+}
+
+/// Why nothing came.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] Unfit),
+    /// The download failed.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The registry did not give it.
+    #[error(transparent)]
+    Registry(#[from] OciError),
+    /// The signature beside it cannot be read.
+    #[error("the signature {path} cannot be read: {cause}", path = path.display())]
+    Signature {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+}
+
+/// What came.
+#[derive(Debug, Clone)]
+pub struct Downloaded {
+    /// The whole file.
+    pub bytes: Vec<u8>,
+    /// Whereto one was sent on the way, in order.
+    pub redirects: Vec<Url>,
+}
+
+impl Source {
+    /// Reads a source; a relative path begins at `folder`.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, SourceError> {
+        let shown = || text.chars().take(200).collect::<String>();
+        if let Some(reference) = text.strip_prefix("oci://") {
+            let reference: Reference = reference.parse().map_err(|error| SourceError::Reference(shown(), error))?;
+            return Ok(Self::Registry(Box::new(reference)));
+        }
+        // `http://`, too, so that its refusal says why.
+        if text.contains("://") {
+            return text.parse().map(Self::Web).map_err(|error| SourceError::Url(shown(), error));
+        }
+        Ok(Self::File(folder.join(text)))
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_file(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
+    /// Fetches the file.
+    pub fn fetch(&self) -> Result<Downloaded, DownloadError> {
+        match self {
+            Self::File(path) => Ok(Downloaded { bytes: store::read(path)?, redirects: Vec::new() }),
+            Self::Web(url) => {
+                let answer = https::get(url, &[], MAX_BYTES)?.ok()?;
+                Ok(Downloaded { bytes: answer.body, redirects: answer.redirects })
+            }
+            Self::Registry(reference) => Ok(Downloaded { bytes: oci::pull(reference)?, redirects: Vec::new() }),
+        }
+    }
+
+    /// Fetches the detached signature that lies beside the file, if one does.
+    pub fn signature(&self) -> Result<Option<String>, DownloadError> {
+        match self {
+            Self::File(path) => beside(path),
+            Self::Web(url) => {
+                let answer = https::get(&url.with_ending(SIGNATURE), &[], LONGEST_SIGNATURE)?;
+                match answer.status {
+                    // Whoever keeps a signature back could as well cut it off: what follows from none is the owner's rule.
+                    403 | 404 | 410 => Ok(None),
+                    _ => Ok(Some(String::from_utf8_lossy(&answer.ok()?.body).into_owned())),
+                }
+            }
+            Self::Registry(_) => Ok(None),
+        }
+    }
+}
+
+/// The signature beside a file.
+fn beside(path: &Path) -> Result<Option<String>, DownloadError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(SIGNATURE);
+    let path = PathBuf::from(name);
+    match std::fs::metadata(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Ok(found) if found.is_file() && found.len() > LONGEST_SIGNATURE as u64 => {
+            let cause = format!("it has more than {LONGEST_SIGNATURE} bytes, which no signature has");
+            return Err(DownloadError::Signature { path, cause });
+        }
+        Ok(_) | Err(_) => {}
+    }
+    let bytes = store::read(&path).map_err(|error| DownloadError::Signature { path, cause: error.to_string() })?;
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Web(url) => url.fmt(f),
+            Self::Registry(reference) => write!(f, "oci://{reference}"),
+        }
+    }
+}
+
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_a_file_an_address_or_a_reference() {
+        let of = |text: &str| Source::parse(text, Path::new("/etc/parlor"));
+        assert_eq!(of("a/b.wasm"), Ok(Source::File("/etc/parlor/a/b.wasm".into())));
+        assert_eq!(of("/a/b.wasm"), Ok(Source::File("/a/b.wasm".into())));
+        for text in ["https://example.org/x.wasm", "oci://example.org/a/b:1"] {
+            assert_eq!(of(text).unwrap().to_string(), text);
+        }
+        let error = of("http://example.org/x.wasm").unwrap_err().to_string();
+        assert!(error.contains("nothing is downloaded without TLS"), "{error}");
+        assert!(of("oci://example.org").is_err() && of("ftp://example.org/x").is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! What the service manager is told: ready, still alive, reading the policy again, stopping (`sd_notify(3)`).
+//!
+//! Where no `NOTIFY_SOCKET` is set, nobody is told anything. Watchdog pings stand for a house that still answers, not only for a
+//! process that still runs.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::Duration;
+
+use crate::host::Host;
+
+/// Where the service manager listens.
+#[derive(Debug)]
+pub struct Notifier {
+    to: Option<(UnixDatagram, SocketAddr)>,
+    watchdog: Option<Duration>,
+}
+
+impl Notifier {
+    /// As the environment says. `variable` reads it.
+    pub fn of(variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let to = variable("NOTIFY_SOCKET").filter(|name| !name.is_empty()).and_then(|name| {
+            let address = match name.as_bytes() {
+                [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+                path => SocketAddr::from_pathname(std::path::Path::new(std::ffi::OsStr::from_bytes(path))),
+            };
+            let opened = address.and_then(|address| Ok((UnixDatagram::unbound()?, address)));
+            opened.map_err(|error| tracing::warn!(%error, "the service manager cannot be told anything")).ok()
+        });
+        let number = |name: &str| variable(name)?.to_str()?.parse::<u64>().ok();
+        let is_meant = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
+        let watchdog = number("WATCHDOG_USEC").filter(|period| is_meant && *period > 0).map(Duration::from_micros);
+        Self { to, watchdog }
+    }
+
+    /// Accounts and plugins had their first turn.
+    pub fn ready(&self) {
+        self.tell("READY=1");
+    }
+
+    /// The policy is read again; [`ready`](Self::ready) says when that is done.
+    pub fn reloading(&self) {
+        let now = monotonic();
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
+    }
+
+    /// It was told to stop.
+    pub fn stopping(&self) {
+        self.tell("STOPPING=1");
+    }
+
+    /// Tells the watchdog that the house is alive, for as long as it is: it has to answer between two pings. Never ends.
+    pub async fn keep_watchdog(&self, host: &Host) {
+        let Some(period) = self.watchdog.filter(|_| self.to.is_some()) else { return std::future::pending().await };
+        // Half of it, as the manual wants.
+        let mut tick = tokio::time::interval(period / 2);
+        loop {
+            tick.tick().await;
+            host.status().await;
+            self.tell("WATCHDOG=1");
+        }
+    }
+
+    fn tell(&self, state: &str) {
+        let Some((socket, to)) = &self.to else { return };
+        // It is never waited for: a service manager that does not read is not the house's to wait for.
+        let told = socket.set_nonblocking(true).and_then(|()| socket.send_to_addr(state.as_bytes(), to));
+        if let Err(error) = told {
+            tracing::debug!(%error, state, "the service manager did not hear");
+        }
+    }
+}
+
+/// Microseconds of the clock that the service manager compares with.
+#[expect(unsafe_code, reason = "the standard library keeps that clock's numbers to itself")]
+fn monotonic() -> i64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: it writes to what lives until it returns.
+    if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) } == -1 {
+        let error = io::Error::last_os_error();
+        tracing::debug!(%error, "no monotonic clock");
+    }
+    now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
+}

@@ -1,0 +1,207 @@
+//! One connection to look at a server: whether the log-in works, what the server can do, what time it has; and making an account
+//! in-band where the server lets anybody (XEP-0077). It leaves at once, and becomes nobody's session.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::SinkExt;
+use jid::{FullJid, Jid};
+use jiff::Timestamp;
+use minidom::Element;
+use tokio::io::{AsyncBufRead, AsyncWrite};
+use tokio_xmpp::xmlstream::{XmppStream, XmppStreamElement};
+use xmpp_parsers::disco::DiscoInfoQuery;
+use xmpp_parsers::ibr::LegacyQuery;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+use xmpp_parsers::stanza::Stanza;
+use xmpp_parsers::stream_features::StreamFeatures;
+use xmpp_parsers::time::TimeQuery;
+
+use super::bind::{Begun, Heard, hear, say};
+use super::connect::{ConnectError, features_failure, log_in, open, printable};
+use super::intake::Ending;
+use super::password::Password;
+use crate::config::LinkSettings;
+
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How many stanzas may come before an answer.
+const MOST_BEFORE: usize = 256;
+/// How long a password is that is made here, in random bytes: 128 bits.
+const RANDOM: usize = 16;
+
+/// What a server was seen to be able to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What the log-in was bound to.
+    pub jid: FullJid,
+    /// What matters to plugins, and whether it is there.
+    pub features: Vec<Feature>,
+    /// How far the server's clock is before this one's, in seconds; none where it does not say.
+    pub clock: Option<i64>,
+}
+
+/// Something that a server can do, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Feature {
+    /// What it is called.
+    pub name: &'static str,
+    /// What does not work without it.
+    pub without: &'static str,
+    /// Whether the server has it.
+    pub present: bool,
+}
+
+/// Why there is no new account.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The server cannot even be asked.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server makes no accounts in-band.
+    #[error("{0} lets nobody register this way; ask who runs it for an account")]
+    NotOffered(String),
+    /// It wants to know more than a name and a password.
+    #[error(
+        "{domain} wants more than a name and a password ({asked}); register there as it says, and run this again without --register"
+    )]
+    WantsMore {
+        /// Whose server.
+        domain: String,
+        /// What it asks for.
+        asked: String,
+    },
+    /// It said no.
+    #[error("{domain} made no account: {}", if *taken { "the name is taken".to_owned() } else { condition.clone() })]
+    Refused {
+        /// Whose server.
+        domain: String,
+        /// The condition (RFC 6120, section 8.3.3).
+        condition: String,
+        /// Somebody has that name.
+        taken: bool,
+    },
+}
+
+/// Logs in beside whoever is logged in, looks, and leaves.
+pub async fn probe(settings: &LinkSettings) -> Result<Probe, ConnectError> {
+    let wanted = settings.jid.to_bare().with_resource_str(&format!("parlor-look-{:08x}", rand::random::<u32>()));
+    let wanted = wanted.map_err(|_| ConnectError::NoUser { jid: settings.jid.clone() })?;
+    let opened = log_in(settings, None, &wanted, None, None).await?;
+    let mut stream = opened.stream;
+    let (jid, managed) = match opened.begun {
+        Begun::Anew { jid, managed, .. } => (jid, managed.is_some()),
+        Begun::Resumed { .. } => (wanted.clone(), true),
+    };
+    let server = Jid::from(jid.to_bare().domain().to_owned());
+    let info = |to: Jid| Iq::from_get(String::new(), DiscoInfoQuery { node: None }).with_to(to);
+    let of_server = ask(&mut stream, info(server.clone())).await?.map_or_else(|_| BTreeSet::new(), features);
+    let of_account = ask(&mut stream, info(jid.to_bare().into())).await?.map_or_else(|_| BTreeSet::new(), features);
+    let time = ask(&mut stream, Iq::from_get(String::new(), TimeQuery).with_to(server)).await?;
+    let clock = time.ok().flatten().and_then(|time| {
+        let at: Timestamp = time.get_child("utc", ns::TIME)?.text().parse().ok()?;
+        Some(at.as_second() - Timestamp::now().as_second())
+    });
+    // Who leaves need not be answered.
+    let _ = tokio::time::timeout(ANSWER, SinkExt::<&XmppStreamElement>::close(&mut stream)).await;
+    let server_has = |feature: &str| of_server.contains(feature);
+    let account_has = |feature: &str| of_account.contains(feature);
+    let feature = |name, without, present| Feature { name, without, present };
+    let features = vec![
+        feature("archive (XEP-0313)", "plugins cannot read what was said before", account_has(ns::MAM)),
+        feature("carbons (XEP-0280)", "what other clients of the account send is not seen", server_has(ns::CARBONS)),
+        feature("blocking (XEP-0191)", "nobody can be blocked", server_has(ns::BLOCKING)),
+        feature("bookmarks (XEP-0402)", "rooms are joined from `auto_join_rooms` alone", account_has(BOOKMARKS)),
+        feature("personal eventing (XEP-0163)", "there are no avatars and no bookmarks", account_has(PEP)),
+        feature("stream management (XEP-0198)", "messages can be lost when the connection is cut", managed),
+        feature("roster versions (RFC 6121)", "the whole roster comes at each log-in", opened.offers.roster_versions),
+        feature("client state (XEP-0352)", "presence that nobody looks at is sent, too", opened.hears_state),
+    ];
+    Ok(Probe { jid, features, clock })
+}
+
+/// What says that bookmarks are kept where clients look for them.
+const BOOKMARKS: &str = "urn:xmpp:bookmarks:1#compat";
+/// The identity of an account with personal eventing.
+const PEP: &str = "pubsub/pep";
+
+/// The features that an answer names, and the identities, as `category/type`.
+fn features(info: Option<Element>) -> BTreeSet<String> {
+    let Some(info) = info else { return BTreeSet::new() };
+    let one = |child: &Element| match child.name() {
+        "feature" => child.attr("var").map(str::to_owned),
+        "identity" => Some(format!("{}/{}", child.attr("category")?, child.attr("type")?)),
+        _ => None,
+    };
+    info.children().filter_map(one).collect()
+}
+
+/// Makes the account of these settings, with the password that they name.
+pub async fn register(settings: &LinkSettings) -> Result<(), RegisterError> {
+    let jid = &settings.jid;
+    let Some(user) = jid.node() else { return Err(ConnectError::NoUser { jid: jid.clone() }.into()) };
+    let domain = jid.domain().as_str();
+    let password = Password::read(&settings.password).await.map_err(ConnectError::from)?;
+    let (pending, _) = open(settings, None, domain, &Ending::default()).await?;
+    let (_features, mut stream): (StreamFeatures, XmppStream<_>) =
+        pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+    let server = Jid::from(jid.domain().to_owned());
+    // Not every server that does it says so among its features: the question is what counts.
+    let payload = Element::bare("query", ns::REGISTER);
+    let question = Iq::Get { from: None, to: Some(server.clone()), id: String::new(), payload };
+    let asked = ask(&mut stream, question).await?;
+    let Ok(Some(form)) = asked else { return Err(RegisterError::NotOffered(domain.to_owned())) };
+    let further: Vec<_> = form.children().map(Element::name).filter(|name| !KNOWN.contains(name)).collect();
+    if !further.is_empty() || !form.has_child("username", ns::REGISTER) {
+        return Err(RegisterError::WantsMore { domain: domain.to_owned(), asked: printable(&further.join(", ")) });
+    }
+    let query = LegacyQuery {
+        username: Some(user.to_string()),
+        password: Some(password.expose().to_owned()),
+        ..LegacyQuery::default()
+    };
+    let made = ask(&mut stream, Iq::from_set(String::new(), query).with_to(server)).await?;
+    let _ = tokio::time::timeout(ANSWER, SinkExt::<&XmppStreamElement>::close(&mut stream)).await;
+    made.map(drop).map_err(|condition| RegisterError::Refused {
+        domain: domain.to_owned(),
+        taken: condition == "conflict",
+        condition,
+    })
+}
+
+/// What a form for a name and a password may consist of; `x` says the same once more (XEP-0077, section 4).
+const KNOWN: [&str; 5] = ["instructions", "username", "password", "registered", "x"];
+
+/// A password that nobody can guess.
+pub fn random_password() -> String {
+    hex::encode(rand::random::<[u8; RANDOM]>())
+}
+
+/// Asks, and gives the payload of the answer, or the condition of the error. Whatever comes meanwhile is of no interest.
+async fn ask<Io: AsyncBufRead + AsyncWrite + Unpin>(
+    stream: &mut XmppStream<Io>,
+    mut iq: Iq,
+) -> Result<Result<Option<Element>, String>, ConnectError> {
+    let asked = format!("look-{:016x}", rand::random::<u64>());
+    iq.id_mut().clone_from(&asked);
+    let to = iq.to().map(|to| to.domain().to_owned());
+    say(stream, XmppStreamElement::Stanza(Stanza::Iq(iq))).await?;
+    let late = || ConnectError::TimedOut { domain: to.as_ref().map(ToString::to_string).unwrap_or_default() };
+    let answer = async {
+        for _ in 0..MOST_BEFORE {
+            let Heard::Element(element) = hear(stream, "").await? else { continue };
+            match *element {
+                XmppStreamElement::Stanza(Stanza::Iq(Iq::Result { id, payload, .. })) if id == asked => {
+                    return Ok(Ok(payload));
+                }
+                XmppStreamElement::Stanza(Stanza::Iq(Iq::Error { id, error, .. })) if id == asked => {
+                    return Ok(Err(Element::from(error.defined_condition).name().to_owned()));
+                }
+                _ => {}
+            }
+        }
+        Err(ConnectError::NotXmpp { cause: "it does not answer what it is asked".to_owned() })
+    };
+    tokio::time::timeout(ANSWER, answer).await.map_err(|_| late())?
+}

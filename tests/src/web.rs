@@ -1,0 +1,129 @@
+//! A server of the web, on loopback and within TLS, that answers each path with the bytes that it was given for it.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_xmpp::rustls::ServerConfig;
+
+use crate::certificate::Certificate;
+use crate::folder::Folder;
+
+/// The server. Dropping it ends it.
+#[derive(Debug)]
+pub struct Web {
+    port: u16,
+    state: Arc<Mutex<State>>,
+    task: JoinHandle<()>,
+    certificate: Certificate,
+    _folder: Folder,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whole answers by the target of the request.
+    answers: BTreeMap<String, Vec<u8>>,
+    /// The heads of all requests.
+    requests: Vec<String>,
+}
+
+impl Web {
+    /// Listens on a free port, with a certificate of its own.
+    pub async fn start() -> Result<Self> {
+        let folder = Folder::new()?;
+        let certificate = Certificate::make(&folder)?;
+        let tls = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der.clone()], certificate.key())
+            .context("the certificate and its key do not work")?;
+        let tls = TlsAcceptor::from(Arc::new(tls));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("cannot listen on 127.0.0.1")?;
+        let port = listener.local_addr()?.port();
+        let state = Arc::<Mutex<State>>::default();
+        let shared = Arc::clone(&state);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // Who leaves in the middle, or does not trust the certificate, is of no interest here.
+                let _ = answer(stream, &tls, &shared).await;
+            }
+        });
+        Ok(Self { port, state, task, certificate, _folder: folder })
+    }
+
+    /// The certificate, for whoever is to trust it.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The address of a path, which begins with a slash.
+    pub fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.host())
+    }
+
+    /// The host and its port.
+    pub fn host(&self) -> String {
+        format!("localhost:{}", self.port)
+    }
+
+    /// Serves these bytes there.
+    pub fn put(&self, path: &str, bytes: impl AsRef<[u8]>) {
+        let bytes = bytes.as_ref();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", bytes.len());
+        self.put_raw(path, [head.as_bytes(), bytes].concat());
+    }
+
+    /// Answers there with these very bytes, head and all, and hangs up.
+    pub fn put_raw(&self, path: &str, bytes: impl Into<Vec<u8>>) {
+        self.state().answers.insert(path.to_owned(), bytes.into());
+    }
+
+    /// Sends everybody elsewhere from there.
+    pub fn redirect(&self, path: &str, to: &str) {
+        self.put_raw(path, format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"));
+    }
+
+    /// Nothing is there any more.
+    pub fn remove(&self, path: &str) {
+        self.state().answers.remove(path);
+    }
+
+    /// The heads of the requests so far.
+    pub fn requests(&self) -> Vec<String> {
+        self.state().requests.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(stream: TcpStream, tls: &TlsAcceptor, state: &Mutex<State>) -> std::io::Result<()> {
+    let mut stream = tls.accept(stream).await?;
+    let mut head = Vec::new();
+    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let found = {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.requests.push(head);
+        state.answers.get(&target).cloned()
+    };
+    let bytes = found.unwrap_or_else(|| b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec());
+    stream.write_all(&bytes).await?;
+    stream.shutdown().await
+}

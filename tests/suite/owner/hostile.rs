@@ -1,0 +1,207 @@
+//! What an owner's machine may do to a house: files that are broken or newer, a full disk, other users, other versions.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use parlor_tests::component::with_manifest;
+use parlor_tests::host::Home;
+use parlor_tests::plugins::{built, program};
+use parlor_tests::policy::Policy;
+
+use super::{SOON, echo, ended, home, juliet, start};
+
+fn policy(home: &Home) -> String {
+    std::fs::read_to_string(home.path().join("plugins.toml")).unwrap()
+}
+
+async fn state(home: &Home) -> String {
+    let json = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    json["plugins"][0]["state"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn a_policy_that_is_broken_or_newer_changes_nothing_and_names_its_place() {
+    let (home, bot) = home().await;
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let good = policy(&home);
+    let half = &good[..good.len() / 2];
+    let lines = |text: &str| text.lines().count();
+    for (text, place) in [
+        (format!("{good}\n[plugin.new\n"), format!("plugins.toml:{}:", lines(&good) + 2)),
+        (half.to_owned(), "plugins.toml:".to_owned()),
+        (format!("version = 2\n{good}"), "plugins.toml:1:1: unknown key `version`".to_owned()),
+        (
+            good.replace("enabled = true", "enabled = true\nsandbox = \"v2\""),
+            "unknown key `plugin.echo.sandbox`".to_owned(),
+        ),
+        (format!("{good}\u{0}"), "plugins.toml:".to_owned()),
+    ] {
+        home.write("plugins.toml", &text).unwrap();
+        for arguments in
+            [&["plugin", "disable", "echo"][..], &["plugin", "grant", "echo", "messages.read"], &["plugin", "list"]]
+        {
+            let refused = ended(home.run(arguments).await.unwrap(), 1);
+            assert!(refused.stderr.contains(&place), "no {place:?} in {refused:?}");
+        }
+        assert_eq!(policy(&home), text, "a command wrote over it");
+        let before = host.lines("the policy was not read; nothing has changed", &[]).len();
+        host.reload().unwrap();
+        let told = "the policy was not read; nothing has changed";
+        let line = host.wait_count(told, &[], before + 1, SOON).await.unwrap();
+        assert!(line.get("reason").contains(&place), "{line}");
+        assert_eq!(state(&home).await, "running");
+    }
+    home.write("plugins.toml", &good).unwrap();
+    ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
+    ended(home.run(&["plugin", "enable", "echo"]).await.unwrap(), 0);
+    let mut juliet = juliet().await;
+    juliet.chat(bot.jid.clone(), "still there").await.unwrap();
+    juliet.wait_body(&bot.jid, "still there", SOON).await.unwrap();
+    assert_eq!(host.lines("account connected", &[]).len(), 1);
+}
+
+/// A command whose files may have so many bytes and no more: it is told so as it is told of a full disk.
+#[expect(unsafe_code, reason = "only the child itself can be bounded, between fork and exec")]
+fn bounded(mut command: Command, bytes: u64) -> Command {
+    // SAFETY: the closure makes two system calls and touches no memory or lock.
+    unsafe {
+        command.pre_exec(move || {
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+            if libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) == -1 {
+                return Err(std::io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+    command
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_leaves_the_old_state() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let before = policy(&home);
+    let storage = "[permissions]\nstorage = { reason = \"to remember\" }\n";
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let bytes = with_manifest(&bytes, |manifest| manifest.replacen("[permissions]\n", storage, 1)).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), &bytes).unwrap();
+    let add = ["plugin", "add", "echo.wasm", "--yes", "--grant-all"];
+    // No room for the component, and none for the policy that names it.
+    for room in [100_000, 10] {
+        let output = bounded(home.command(add).unwrap(), room).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("cannot be written"), "{output:?}");
+        assert_eq!(policy(&home), before);
+        assert_eq!(files(&home.path().join("data/components")), [""; 0]);
+    }
+    ended(home.run(&add).await.unwrap(), 0);
+    let installed = policy(&home);
+    let output = bounded(home.command(["plugin", "disable", "echo"]).unwrap(), 10).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("plugins.toml cannot be written"), "{output:?}");
+    assert_eq!(policy(&home), installed);
+
+    let one = "{\"account\":\"main\",\"key\":\"a\",\"value\":\"1\"}\n";
+    ended(home.run_with(&["plugin", "data", "echo", "import"], one).await.unwrap(), 0);
+    let value = "x".repeat(4_000);
+    let line = |number| format!("{{\"account\":\"main\",\"key\":\"k{number}\",\"value\":\"{value}\"}}");
+    let big: Vec<_> = (0..200).map(line).collect();
+    home.write("big.jsonl", &big.join("\n")).unwrap();
+    let import = home.command(["plugin", "data", "echo", "import", "big.jsonl"]).unwrap();
+    let output = bounded(import, 300_000).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, one);
+    // With room again everything works as if nothing had been.
+    ended(home.run(&["plugin", "data", "echo", "import", "big.jsonl"]).await.unwrap(), 0);
+    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 201);
+}
+
+/// Nobody, as every system calls it.
+const NOBODY: u32 = 65_534;
+
+fn open_to_all(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn another_user_is_turned_away_from_the_socket_even_if_it_is_open() {
+    // Only root can be somebody else.
+    if std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own)).unwrap() != 0 {
+        return;
+    }
+    let (home, _) = home().await;
+    // Somewhere where others can read it.
+    let certificate = crate::house::prosody().await.certificate().certificate_file.clone();
+    std::fs::copy(&certificate, home.path().join("ca.pem")).unwrap();
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    home.write("parlor.toml", &config.replace(certificate.to_str().unwrap(), "ca.pem")).unwrap();
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    let as_nobody = |arguments: &[&str]| {
+        let mut command = home.command(arguments).unwrap();
+        command.uid(NOBODY).gid(NOBODY);
+        command.output()
+    };
+    // The program has to be somewhere where anybody can run it.
+    let Ok(_) = Command::new(program("parlor").unwrap()).arg("--version").uid(NOBODY).gid(NOBODY).output() else {
+        return;
+    };
+    open_to_all(home.path(), 0o755);
+    for file in ["parlor.toml", "plugins.toml", "ca.pem"] {
+        open_to_all(&home.path().join(file), 0o644);
+    }
+    let data = home.path().join("data");
+    open_to_all(&data, 0o755);
+    let closed = as_nobody(&["status"]).unwrap();
+    let words = String::from_utf8_lossy(&closed.stderr).into_owned();
+    assert!(words.contains("only the user that the host runs as may use it"), "{words}");
+    open_to_all(&data.join("control.sock"), 0o666);
+    for arguments in [&["status"][..], &["logs"]] {
+        let refused = as_nobody(arguments).unwrap();
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        assert!(words.contains("only the user that the host runs as may ask it"), "{words}");
+    }
+    host.wait_count("another user was turned away from the control socket", &[("user", "65534")], 2, SOON)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_host_of_another_version_is_named_and_nothing_is_asked_of_it() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
+    std::fs::create_dir(home.path().join("data")).unwrap();
+    let listener = UnixListener::bind(home.path().join("data/control.sock")).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut asked) = (stream.unwrap(), [0; 4096]);
+            // The first connection only looks whether somebody is there.
+            if stream.read(&mut asked).is_ok_and(|length| length > 0) {
+                let answer = b"HTTP/1.1 200 OK\r\nparlor-version: 9.9.9\r\nparlor-control: 2\r\n\r\n{}";
+                stream.write_all(answer).unwrap();
+            }
+        }
+    });
+    let says = "the host that runs is parlor 9.9.9, this is parlor";
+    for arguments in [&["status"][..], &["logs"], &["explain", "echo"], &["plugin", "list"]] {
+        let refused = ended(home.run(arguments).await.unwrap(), 1);
+        assert!(refused.stderr.contains(says), "{arguments:?}: {refused:?}");
+    }
+    // The files are the owner's all the same; that the host does not know of it is a failure, and said.
+    let disabled = ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 1);
+    assert!(
+        disabled.stderr.contains("echo is disabled, but the host was not told") && disabled.stderr.contains(says),
+        "{disabled:?}"
+    );
+    assert!(policy(&home).contains("enabled = false"));
+}

@@ -1,0 +1,194 @@
+//! `parlor init` and `parlor doctor`: a house is set up, and looked over. And the words of shells and manuals.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use parlor_tests::host::Home;
+use parlor_tests::policy::Policy;
+use parlor_tests::ports;
+use parlor_tests::terminal::Terminal;
+use serde_json::Value;
+
+use super::{SOON, echo, ended, home, start};
+use crate::house::prosody;
+
+/// An empty folder, and flags that lead to the suite's server.
+async fn empty() -> (Home, Vec<String>) {
+    let home = Home::new().unwrap();
+    std::fs::remove_file(home.path().join("plugins.toml")).unwrap();
+    let prosody = prosody().await;
+    let ca_file = prosody.certificate().certificate_file.display().to_string();
+    let server = format!("127.0.0.1:{}", prosody.ports().starttls);
+    (home, ["--server", &server, "--tls", "starttls", "--ca-file", &ca_file].map(str::to_owned).into())
+}
+
+fn with<'a>(first: &[&'a str], flags: &'a [String]) -> Vec<&'a str> {
+    first.iter().copied().chain(flags.iter().map(String::as_str)).collect()
+}
+
+fn names(home: &Home) -> Vec<String> {
+    let entries = std::fs::read_dir(home.path()).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn fresh_name() -> String {
+    format!("new{:08x}", rand::random::<u32>())
+}
+
+#[tokio::test]
+async fn an_account_is_tested_before_anything_is_written() {
+    let (home, flags) = empty().await;
+    let account = prosody().await.fresh_account("bot").unwrap();
+    let jid = account.jid.to_string();
+    let arguments = with(&["init", "--jid", &jid, "--password-stdin"], &flags);
+    let wrong = ended(home.run_with(&arguments, "wrong\n").await.unwrap(), 1);
+    assert!(wrong.stderr.contains("cannot log in, so nothing was written"), "{wrong:?}");
+    assert!(wrong.stderr.contains("refused the password"), "{wrong:?}");
+    assert_eq!(names(&home), [""; 0]);
+    let nobody = with(&["init", "--jid", &jid, "--password-stdin"], &flags[2..]);
+    let closed = format!("127.0.0.1:{}", ports::free().unwrap());
+    let nobody: Vec<_> = nobody.into_iter().chain(["--server", &closed]).collect();
+    let nobody = ended(home.run_with(&nobody, "x\n").await.unwrap(), 1);
+    assert!(nobody.stderr.contains("refuses connections"), "{nobody:?}");
+    assert_eq!(names(&home), [""; 0]);
+
+    let good = ended(home.run_with(&arguments, &format!("{}\n", account.password)).await.unwrap(), 0);
+    for words in [
+        format!("{jid} logs in. Its server has:\n"),
+        "  yes  archive (XEP-0313)\n".to_owned(),
+        "  yes  carbons (XEP-0280)\n".to_owned(),
+        "  yes  stream management (XEP-0198)\n".to_owned(),
+        "wrote parlor.toml\nwrote bot.password\nwrote plugins.toml\n".to_owned(),
+    ] {
+        assert!(good.stdout.contains(&words), "no {words:?} in {}", good.stdout);
+    }
+    assert_eq!(names(&home), ["bot.password", "parlor.toml", "plugins.toml"]);
+    let text = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    assert!(!text.contains(&account.password) && text.contains("password_file = \"bot.password\""), "{text}");
+    assert_eq!(home.path().join("bot.password").metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let again = ended(home.run_with(&arguments, "x\n").await.unwrap(), 1);
+    assert!(again.stderr.contains("parlor.toml is there already"), "{again:?}");
+    // And a host runs with it.
+    let host = home.start().unwrap();
+    host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_account_is_made_where_the_server_lets_anybody() {
+    let (home, flags) = empty().await;
+    let jid = format!("{}@localhost", fresh_name());
+    let made = ended(home.run(&with(&["init", "--jid", &jid, "--register"], &flags)).await.unwrap(), 0);
+    assert!(made.stdout.starts_with(&format!("{jid} is registered\n{jid} logs in.")), "{made:?}");
+    let password = std::fs::read_to_string(home.path().join("bot.password")).unwrap();
+    assert_eq!(password.trim_end().len(), 32);
+    let (other, flags) = empty().await;
+    let taken = ended(other.run(&with(&["init", "--jid", &jid, "--register"], &flags)).await.unwrap(), 1);
+    assert!(taken.stderr.contains("localhost made no account: the name is taken"), "{taken:?}");
+    assert!(!other.path().join("parlor.toml").exists());
+}
+
+#[tokio::test]
+async fn somebody_at_a_terminal_is_asked_and_the_password_is_not_shown() {
+    let (home, flags) = empty().await;
+    let name = fresh_name();
+    let mut terminal = Terminal::start(home.command(with(&["init"], &flags)).unwrap()).unwrap();
+    terminal.sees("The account's address", SOON).unwrap();
+    terminal.types("localhost").unwrap();
+    terminal.sees("is not the JID of an account", SOON).unwrap();
+    terminal.types(&format!("{name}@localhost")).unwrap();
+    terminal.sees("Its password:", SOON).unwrap();
+    terminal.types("open sesame 7").unwrap();
+    terminal.sees("is refused. Register it there now? [y/N]", SOON).unwrap();
+    terminal.types("y").unwrap();
+    terminal.sees("is registered", SOON).unwrap();
+    terminal.sees("wrote parlor.toml", SOON).unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(!screen.contains("sesame"), "{screen}");
+    assert_eq!(std::fs::read_to_string(home.path().join("bot.password")).unwrap(), "open sesame 7\n");
+}
+
+fn finding<'f>(json: &'f Value, check: &str, state: &str) -> &'f Value {
+    let all = json["findings"].as_array().unwrap();
+    all.iter()
+        .find(|one| one["check"] == check && one["state"] == state)
+        .unwrap_or_else(|| panic!("no {check} that is {state}: {json:#}"))
+}
+
+#[tokio::test]
+async fn a_house_in_order_is_found_to_be_and_stays_connected() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    let fine = ended(home.run(&["doctor", "--json"]).await.unwrap(), 0).json().unwrap();
+    for check in ["configuration", "files", "policy", "plugin echo", "host", "disk", "account main", "clock"] {
+        finding(&fine, check, "fine");
+    }
+    assert!(!fine.to_string().contains("\"broken\""), "{fine:#}");
+    let text = ended(home.run(&["doctor"]).await.unwrap(), 0).stdout;
+    assert!(text.contains("fine     account main   the server has archive (XEP-0313)\n"), "{text}");
+    assert_eq!(host.lines("account connected", &[]).len(), 1);
+    assert_eq!(host.lines("connection lost", &[]).len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_broken_is_named_with_its_remedy() {
+    let (home, _) = home().await;
+    let secret = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n";
+    let bytes = parlor_tests::plugins::built("echo").unwrap().bytes().unwrap();
+    let bytes = parlor_tests::component::with_manifest(&bytes, |text| format!("{text}\n{secret}")).unwrap();
+    let entry = |id: &str| {
+        let entry = home.install_bytes(id, &bytes).unwrap();
+        entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"])
+    };
+    let key = toml::Table::from_iter([("file".to_owned(), "no.key".into())]);
+    let policy = Policy::default().with("greedy", home.install_bytes("greedy", &bytes).unwrap());
+    home.set_policy(&policy.with("swapped", entry("swapped")).with("keyless", entry("keyless").set("key", key)))
+        .unwrap();
+    home.replace("swapped", b"something else").unwrap();
+    std::fs::set_permissions(home.path().join("plugins.toml"), std::fs::Permissions::from_mode(0o666)).unwrap();
+    std::fs::create_dir(home.path().join("data")).unwrap();
+    std::fs::set_permissions(home.path().join("data"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(home.path().join("main.password"), "wrong\n").unwrap();
+    std::fs::set_permissions(home.path().join("main.password"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let finished = ended(home.run(&["doctor", "--json"]).await.unwrap(), 5);
+    assert!(finished.stderr.starts_with("parlor: broken: "), "{finished:?}");
+    let json = finished.json().unwrap();
+    for (check, state, words) in [
+        ("configuration", "warning", "others on this machine may read the password"),
+        ("files", "broken", "others on this machine may write"),
+        ("plugin greedy", "broken", "needs what was not granted"),
+        ("plugin swapped", "broken", "someone changed the file"),
+        ("plugin keyless", "broken", "its secret key is not to be had"),
+        ("host", "fine", "none runs"),
+        ("account main", "broken", "refused the password"),
+    ] {
+        let found = finding(&json, check, state);
+        assert!(found["says"].as_str().unwrap().contains(words), "{found}");
+        assert!(state == "fine" || found["remedy"].is_string(), "{found}");
+    }
+    assert!(json.to_string().contains("chmod 700 data"), "{json:#}");
+    home.write("plugins.toml", "[plugin.echo\n").unwrap();
+    let json = ended(home.run(&["doctor", "--json", "--offline"]).await.unwrap(), 5).json().unwrap();
+    assert!(finding(&json, "policy", "broken")["says"].as_str().unwrap().contains("plugins.toml:1:"), "{json:#}");
+    home.write("parlor.toml", "[account.main]\n").unwrap();
+    let json = ended(home.run(&["doctor", "--json"]).await.unwrap(), 5).json().unwrap();
+    assert!(finding(&json, "configuration", "broken")["says"].as_str().unwrap().contains("parlor.toml:1:"), "{json:#}");
+}
+
+#[tokio::test]
+async fn shells_and_manuals_know_every_command() {
+    let home = Home::new().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let text = ended(home.run(&["completions", shell]).await.unwrap(), 0).stdout;
+        assert!(text.contains("rollback") && text.contains("grant-all"), "{shell}: {text}");
+    }
+    let page = ended(home.run(&["man", "plugin", "add"]).await.unwrap(), 0).stdout;
+    assert!(page.starts_with(".ie \\n(.g .ds Aq") && page.contains("grant\\-all"), "{page}");
+    let unknown = ended(home.run(&["man", "plugni"]).await.unwrap(), 1);
+    assert!(unknown.stderr.contains("parlor has no command \"plugni\""), "{unknown:?}");
+    ended(home.run(&["man", "--to", "man1"]).await.unwrap(), 0);
+    let pages: Vec<_> = std::fs::read_dir(home.path().join("man1")).unwrap().collect();
+    assert!(pages.len() > 20, "{} pages", pages.len());
+    assert!(home.path().join("man1/parlor-plugin-add.1").exists(), "{pages:?}");
+}

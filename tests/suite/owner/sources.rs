@@ -1,0 +1,261 @@
+//! Where plugins come from, and who answers for them: files, the web, registries, signatures.
+
+use parlor_tests::component::with_manifest;
+use parlor_tests::host::{Finished, Home};
+use parlor_tests::minisign::Key;
+use parlor_tests::plugins::{built, digest_of};
+use parlor_tests::web::Web;
+
+use super::{SOON, ended, home, start};
+
+/// A house that trusts a server of the web.
+async fn web() -> (Home, Web) {
+    let (mut home, _) = home().await;
+    let web = Web::start().await.unwrap();
+    home.set_environment("SSL_CERT_FILE", web.certificate().certificate_file.to_str().unwrap());
+    (home, web)
+}
+
+/// Echo in this version.
+fn version(version: &str) -> Vec<u8> {
+    let edit = |text: &str| text.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
+    with_manifest(&built("echo").unwrap().bytes().unwrap(), edit).unwrap()
+}
+
+async fn run(home: &Home, arguments: &[&str], code: i32) -> Finished {
+    ended(home.run(&[&["plugin"], arguments].concat()).await.unwrap(), code)
+}
+
+async fn add(home: &Home, source: &str, code: i32) -> Finished {
+    run(home, &["add", source, "--yes", "--grant-all"], code).await
+}
+
+fn policy(home: &Home) -> String {
+    std::fs::read_to_string(home.path().join("plugins.toml")).unwrap()
+}
+
+#[track_caller]
+fn says(finished: &Finished, words: &str) {
+    assert!(finished.stderr.contains(words), "no {words:?} in {}", finished.stderr);
+}
+
+#[tokio::test]
+async fn a_plugin_of_the_web_is_installed_updated_and_outlives_its_source() {
+    let (home, web) = web().await;
+    let host = start(&home, &parlor_tests::policy::Policy::default()).await;
+    web.put("/files/echo.wasm?a=b", version("0.1.0"));
+    web.redirect("/latest", "files/moved");
+    web.redirect("/files/moved", &web.url("/files/echo.wasm?a=b"));
+    let added = add(&home, &web.url("/latest"), 0).await;
+    for words in [
+        format!("led to    {}\n", web.url("/files/moved")),
+        format!("led to    {}\n", web.url("/files/echo.wasm?a=b")),
+        "signed by nobody whom you trust\n".to_owned(),
+        "echo on main is running".to_owned(),
+    ] {
+        assert!(added.stdout.contains(&words), "no {words:?} in {}", added.stdout);
+    }
+    assert!(policy(&home).contains(&format!("source = \"{}\"", web.url("/latest"))), "{}", policy(&home));
+    assert!(web.requests().iter().all(|request| request.contains("accept-encoding: identity\r\n")));
+
+    // Other bytes under the same version are not taken for an update.
+    web.put("/files/echo.wasm?a=b", [version("0.1.0"), b"\0\x02\x01x".to_vec()].concat());
+    says(&run(&home, &["update", "echo", "--yes"], 1).await, "is still version 0.1.0 of echo, but other bytes");
+    web.put("/files/echo.wasm?a=b", version("0.2.0"));
+    assert!(run(&home, &["update", "--all", "--check"], 0).await.stdout.contains("echo: 0.1.0 → 0.2.0"));
+    let wanted = format!("--digest={}", digest_of(&version("0.3.0")));
+    says(&run(&home, &["update", "echo", "--yes", &wanted], 1).await, "was asked for; it was changed");
+    run(&home, &["update", "echo", "--yes"], 0).await;
+
+    web.remove("/files/echo.wasm?a=b");
+    let gone = run(&home, &["update", "echo", "--yes"], 1).await;
+    says(&gone, "/files/echo.wasm?a=b is not to be had: the server says 404 Not Found");
+    // It runs on, and again, without its source.
+    drop(host);
+    let host = home.start().unwrap();
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    assert!(run(&home, &["list"], 0).await.stdout.contains("echo    0.2.0    yes      all       running"));
+    run(&home, &["rollback", "echo", "--yes"], 0).await;
+    assert!(run(&home, &["inspect", "echo"], 0).await.stdout.contains("echo 0.1.0"));
+    let store = home.path().join("data/components");
+    for entry in std::fs::read_dir(store).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    says(&run(&home, &["inspect", "echo"], 1).await, "is not in the component store any more");
+}
+
+#[tokio::test]
+async fn what_a_server_of_the_web_may_try_ends_in_one_sentence() {
+    let (home, web) = web().await;
+    let before = policy(&home);
+    web.redirect("/round", "/round");
+    web.redirect("/clear", "http://example.org/echo.wasm");
+    web.redirect("/file", "file:///etc/passwd");
+    let ok = "HTTP/1.1 200 OK\r\n";
+    web.put_raw("/huge", format!("{ok}content-length: 99999999999\r\n\r\nx"));
+    web.put_raw("/zipped", format!("{ok}content-encoding: gzip\r\ncontent-length: 1\r\n\r\nx"));
+    web.put_raw("/coded", format!("{ok}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"));
+    web.put_raw("/cut", format!("{ok}content-length: 10\r\n\r\nabc"));
+    web.put_raw("/chunk", format!("{ok}transfer-encoding: chunked\r\n\r\nfffffffff\r\nabc"));
+    web.put_raw("/nonsense", "hello\r\n\r\n");
+    web.put_raw("/angry", "HTTP/1.1 500 No\r\n\r\n");
+    web.put("/page", "<html>");
+    for (path, words) in [
+        ("/round", "leads elsewhere more than 5 times"),
+        ("/clear", "leads to http://example.org/echo.wasm, which is not followed: it has to begin with https://"),
+        ("/file", "leads to file:///etc/passwd, which is not followed"),
+        ("/huge", "has more than 67108864 bytes"),
+        ("/zipped", "comes compressed (gzip), which is not taken"),
+        ("/coded", "comes compressed (gzip, chunked)"),
+        ("/cut", "did not come whole (it ends too early)"),
+        ("/chunk", "has more than 67108864 bytes"),
+        ("/nonsense", "did not come whole (it is no HTTP"),
+        ("/angry", "the server says 500 No"),
+        ("/page", "the file is not WebAssembly"),
+        ("/nothing", "the server says 404 Not Found"),
+    ] {
+        let refused = add(&home, &web.url(path), 1).await;
+        says(&refused, words);
+        assert!(!refused.stderr.contains('\x1b'), "{refused:?}");
+    }
+    says(&add(&home, "http://localhost/echo.wasm", 2).await, "nothing is downloaded without TLS");
+    let stranger = Web::start().await.unwrap();
+    stranger.put("/echo.wasm", version("0.1.0"));
+    says(&add(&home, &stranger.url("/echo.wasm"), 1).await, "there is no safe connection to localhost");
+    drop(web);
+    drop(stranger);
+    assert_eq!(policy(&home), before);
+    assert!(!home.path().join("data").exists());
+}
+
+#[tokio::test]
+async fn a_signature_counts_only_of_a_trusted_key_for_these_very_bytes() {
+    let (home, web) = web().await;
+    let (alice, old, mallory) = (Key::new(), Key::new(), Key::new());
+    let policy_text = format!(
+        "require_signature = true\n\n[key.alice]\npublic = \"{}\"\n\n[key.old]\npublic = \"{}\"\nuntil = 2020-12-31\n",
+        alice.public(),
+        old.public()
+    );
+    home.write("plugins.toml", &policy_text).unwrap();
+    let one = version("0.1.0");
+    home.install_bytes("echo", &one).unwrap();
+    let sign = |signature: &str| home.write("plugins/echo.wasm.minisig", signature).unwrap();
+    says(&add(&home, "plugins/echo.wasm", 1).await, "is not signed by anybody whom you trust");
+    for (signature, words) in [
+        (
+            mallory.sign(&one, "me"),
+            format!("it is signed by the key {}, which plugins.toml does not trust", mallory.id()),
+        ),
+        (old.sign(&one, "me"), "the key of old, which counted until 2020-12-31".to_owned()),
+        (alice.sign(b"something else", "me"), "says that it is by alice, and is not".to_owned()),
+        (
+            alice.sign(&one, "me").replace("comment: me", "comment: you"),
+            "says that it is by alice, and is not".to_owned(),
+        ),
+        ("nonsense".to_owned(), "is none that minisign makes".to_owned()),
+        ("x".repeat(20_000), "which no signature has".to_owned()),
+    ] {
+        sign(&signature);
+        says(&add(&home, "plugins/echo.wasm", 1).await, &words);
+    }
+    let unsigned = run(&home, &["add", "plugins/echo.wasm", "--yes", "--grant-all", "--unsigned"], 1).await;
+    says(&unsigned, "is not signed by anybody whom you trust");
+    assert_eq!(policy(&home), policy_text);
+
+    sign(&alice.sign(&one, "echo\x1b[2J 0.1.0"));
+    let added = add(&home, "plugins/echo.wasm", 0).await;
+    assert!(added.stdout.contains("signed by alice, who says “echo\\u{1b}[2J 0.1.0”"), "{}", added.stdout);
+    assert!(policy(&home).contains("signer = \"alice\"") && policy(&home).starts_with(&policy_text));
+    assert!(run(&home, &["inspect", "echo"], 0).await.stdout.contains("signed by alice"));
+
+    // Without the rule, too, one that was signed stays signed.
+    home.write("plugins.toml", &policy(&home).replace("require_signature = true\n", "")).unwrap();
+    let two = version("0.2.0");
+    web.put("/echo.wasm", &two);
+    says(&run(&home, &["update", "echo", &web.url("/echo.wasm"), "--yes"], 1).await, "echo was signed by alice");
+    web.put("/echo.wasm.minisig", alice.sign(&two, "two"));
+    run(&home, &["update", "echo", &web.url("/echo.wasm"), "--yes"], 0).await;
+    run(&home, &["rollback", "echo", "--yes"], 0).await;
+    assert!(policy(&home).contains("signer = \"alice\""));
+    let three = version("0.3.0");
+    web.put("/echo.wasm", &three);
+    run(&home, &["update", "echo", &web.url("/echo.wasm"), "--yes", "--unsigned", "--downgrade"], 0).await;
+    assert!(!policy(&home).contains("signer"));
+}
+
+#[tokio::test]
+async fn names_that_look_alike_are_named_both() {
+    let (home, _) = home().await;
+    home.install_bytes("echo", &version("0.1.0")).unwrap();
+    add(&home, "plugins/echo.wasm", 0).await;
+    for near in ["ech0", "ecko", "echoo", "eho", "e-cho"] {
+        let bytes =
+            with_manifest(&version("0.1.0"), |text| text.replacen("name = \"echo\"", &format!("name = \"{near}\""), 1));
+        home.install_bytes(near, &bytes.unwrap()).unwrap();
+        let refused = add(&home, &format!("plugins/{near}.wasm"), 1).await;
+        says(&refused, &format!("{near} looks like echo, which is installed"));
+        says(&refused, &format!("`--id {near}`"));
+    }
+    run(&home, &["add", "plugins/ech0.wasm", "--yes", "--grant-all", "--id", "ech0"], 0).await;
+}
+
+#[tokio::test]
+async fn a_component_is_pulled_from_a_registry_and_held_to_its_digests() {
+    let (home, web) = web().await;
+    let echo = version("0.1.0");
+    let digest = digest_of(&echo);
+    let manifest = |layers: &str| {
+        format!(
+            "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":{{}},\"layers\":[{layers}]}}"
+        )
+    };
+    let layer = |kind: &str, digest: &str, size: usize| {
+        format!("{{\"mediaType\":\"{kind}\",\"digest\":\"{digest}\",\"size\":{size}}}")
+    };
+    let whole = manifest(&layer("application/wasm", &digest, echo.len()));
+    let (base, blobs) = ("/v2/plugins/echo/manifests", "/v2/plugins/echo/blobs");
+    web.put(&format!("{base}/0.1.0"), &whole);
+    web.put(&format!("{base}/{}", digest_of(whole.as_bytes())), &whole);
+    web.put(&format!("{blobs}/{digest}"), &echo);
+    let reference = |what: &str| format!("oci://{}/plugins/echo{what}", web.host());
+    add(&home, &reference(":0.1.0"), 0).await;
+    assert!(policy(&home).contains(&format!("source = \"{}\"", reference(":0.1.0"))));
+    run(&home, &["remove", "echo", "--yes"], 0).await;
+    add(&home, &reference(&format!("@{}", digest_of(whole.as_bytes()))), 0).await;
+    run(&home, &["remove", "echo", "--yes"], 0).await;
+
+    // The tag moves: what was pinned is not that any more.
+    let zeros = format!("sha256:{}", "0".repeat(64));
+    web.put(&format!("{base}/{zeros}"), &whole);
+    says(
+        &add(&home, &reference(&format!(":0.1.0@{zeros}")), 1).await,
+        "was asked for; whoever runs the registry changed it",
+    );
+    web.put(&format!("{blobs}/{digest}"), version("6.6.6"));
+    says(&add(&home, &reference(":0.1.0"), 1).await, "whoever runs the registry changed it");
+    let two = format!("{0},{0}", layer("application/wasm", &digest, 1));
+    for (text, words) in [
+        (manifest(&two), "has not just one layer of the type application/wasm"),
+        (manifest(&layer("application/tar", &digest, 1)), "has not just one layer"),
+        (manifest(&layer("application/wasm", "md5:x", 1)), "a digest begins with `sha256:`"),
+        (manifest(&layer("application/wasm", &digest, 1 << 40)), "has more than 67108864 bytes"),
+        ("{}".to_owned(), "has not just one layer"),
+        ("<html>".to_owned(), "its manifest cannot be read"),
+        (whole.replace("image.manifest", "image.index"), "its manifest is of the type"),
+    ] {
+        web.put(&format!("{base}/bad"), text);
+        says(&add(&home, &reference(":bad"), 1).await, words);
+    }
+    // One that asks who is there, and gives everybody a token.
+    let challenge = format!("Bearer realm=\"{}\",service=\"registry\",scope=\"x\"", web.url("/token"));
+    web.put_raw(&format!("{base}/private"), format!("HTTP/1.1 401 No\r\nwww-authenticate: {challenge}\r\n\r\n"));
+    says(&add(&home, &reference(":private"), 1).await, "to nobody without a log-in");
+    web.put("/token?scope=repository:plugins/echo:pull&service=registry", "{\"token\":\"t0k3n\"}");
+    says(&add(&home, &reference(":private"), 1).await, "to nobody without a log-in");
+    assert!(web.requests().last().unwrap().contains("authorization: Bearer t0k3n\r\n"));
+    assert!(!policy(&home).contains("[plugin.echo"));
+    for bad in ["oci://", "oci://localhost", "oci://localhost/UPPER", "oci://localhost/a@sha256:1"] {
+        says(&add(&home, bad, 2).await, "is not a reference of a registry");
+    }
+}
