@@ -30,6 +30,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask demo          watch the house at work, on a server of its own
   cargo xtask demo --keep   the same, and join in with a client of yours
   cargo xtask test          everything that has to pass
+  cargo xtask operate       the owner's side, from init to remove
   cargo xtask api           which of the private API a plugin can use, on two servers
   cargo xtask bench --json  what a plugin costs beside a native bot, for a script";
 
@@ -97,6 +98,17 @@ Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Go through all that an owner does: set up, install from everywhere, change under load, break, mend, take down
+    #[command(after_help = "Examples:
+  cargo xtask operate
+  cargo xtask operate --screens     what each command showed goes into docs/screens.md
+
+A line for each step, and last `operated N/N`. Ends with 0 only when every step was seen.")]
+    Operate {
+        /// Write what each command showed into docs/screens.md
+        #[arg(long)]
+        screens: bool,
+    },
     /// Write the pages of docs/ anew, from the contract and the host's tables
     Docs,
     /// Measure the echo plugin beside the same bot without a plugin host
@@ -121,6 +133,7 @@ fn main() -> ExitCode {
         Task::Test => test::run_all(),
         Task::Api { row, server, json } => api(row, server, json),
         Task::Faults { cuts, accounts, transport, seed } => faults(cuts, accounts, transport, seed),
+        Task::Operate { screens } => operate(screens),
         Task::Docs => docs(),
         Task::Bench { json } => bench(json),
     };
@@ -164,6 +177,12 @@ fn faults(cuts: u32, accounts: u32, transport: String, seed: Option<u64>) -> any
         arguments.extend(["--seed".to_owned(), seed.to_string()]);
     }
     Err(run::replace_by(&workspace::program("faults"), arguments))
+}
+
+fn operate(screens: bool) -> anyhow::Result<()> {
+    setup::prepare(Servers::One)?;
+    build::everything()?;
+    Err(run::replace_by(&workspace::program("operate"), screens.then_some("--screens")))
 }
 
 fn docs() -> anyhow::Result<()> {

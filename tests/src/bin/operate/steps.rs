@@ -1,0 +1,386 @@
+//! What an owner does, one step after the other.
+
+use std::pin::Pin;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use parlor_tests::minisign::Key;
+use parlor_tests::plugins::digest_of;
+use parlor_tests::process::Signal;
+use parlor_tests::terminal::Terminal;
+
+use crate::story::{SOON, Story, says};
+
+type Work<'s> = Pin<Box<dyn Future<Output = Result<String>> + 's>>;
+
+type Step = fn(&mut Story) -> Work<'_>;
+
+/// Every step, by its name.
+pub(crate) const ALL: &[(&str, Step)] = &[
+    ("init makes an account, tests it, and writes the configuration", |story| Box::pin(init(story))),
+    ("doctor finds nothing broken", |story| Box::pin(doctor(story))),
+    ("run connects", |story| Box::pin(run(story))),
+    ("add from a file asks at a terminal, high risk by itself", |story| Box::pin(add_file(story))),
+    ("what was installed answers", |story| Box::pin(answers(story))),
+    ("add from the web: redirects shown, the signer named", |story| Box::pin(add_web(story))),
+    ("what is unsigned, forged, swapped or compressed is refused", |story| Box::pin(refusals(story))),
+    ("add from a registry, held to its digests", |story| Box::pin(add_registry(story))),
+    ("status, list, inspect, explain and logs show it", |story| Box::pin(screens(story))),
+    ("grant and revoke count at once on the running plugin", |story| Box::pin(grants(story))),
+    ("a secret is kept where only its owner can read it", |story| Box::pin(secret(story))),
+    ("an update that asks for more waits for consent", |story| Box::pin(update(story))),
+    ("three upgrades under 500 messages a second: none lost or doubled", |story| Box::pin(load(story))),
+    ("rollback goes back", |story| Box::pin(rollback(story))),
+    ("a broken plugins.toml changes nothing, by line and column", |story| Box::pin(broken(story))),
+    ("two commands at once lose nothing", |story| Box::pin(two(story))),
+    ("commands killed at random leave the old state or the new", |story| Box::pin(killed(story))),
+    ("data is exported and imported", |story| Box::pin(data(story))),
+    ("metrics and health are served on loopback", |story| Box::pin(metrics(story))),
+    ("a killed host leaves a socket behind, and the next one starts", |story| Box::pin(again(story))),
+    ("remove takes plugin, store and data along", |story| Box::pin(remove(story))),
+    ("shells and manuals know the commands", |story| Box::pin(manuals(story))),
+    ("stop is clean", |story| Box::pin(stop(story))),
+];
+
+/// What echo asks for, by flags.
+const YES: [&str; 2] = ["--yes", "--grant-all"];
+/// How many messages are written during upgrades, and how long lies between two.
+const MESSAGES: usize = 1_500;
+const PERIOD: Duration = Duration::from_millis(2);
+/// How many commands are killed.
+const KILLED: usize = 15;
+
+async fn init(story: &mut Story) -> Result<String> {
+    let server = format!("127.0.0.1:{}", story.prosody.ports().starttls);
+    std::fs::copy(&story.prosody.certificate().certificate_file, story.home.path().join("ca.pem"))?;
+    let arguments =
+        ["init", "--jid", "bot@localhost", "--register", "--server", server.as_str(), "--ca-file", "ca.pem"];
+    let text = story.show("init", &arguments, 0).await?;
+    says(&text, "bot@localhost is registered\nbot@localhost logs in.")?;
+    let password = std::fs::read_to_string(story.home.path().join("bot.password"))?;
+    let config = std::fs::read_to_string(story.home.path().join("parlor.toml"))?;
+    ensure!(!config.contains(password.trim()), "the password is in the configuration");
+    Ok("bot@localhost".to_owned())
+}
+
+async fn doctor(story: &mut Story) -> Result<String> {
+    let text = story.show("doctor", &["doctor"], 0).await?;
+    Ok(format!("{} findings", text.lines().filter(|line| !line.starts_with("  ")).count()))
+}
+
+async fn run(story: &mut Story) -> Result<String> {
+    story.start().await?;
+    Ok(format!("process {}", story.host()?.id()))
+}
+
+async fn add_file(story: &mut Story) -> Result<String> {
+    let sharp = "\"stanza.send\" = { scope = [\"message\"], reason = \"for the sport\", optional = true }\n";
+    std::fs::write(story.home.path().join("echo.wasm"), Story::echo("0.1.0", sharp)?)?;
+    let arguments = ["plugin", "add", "echo.wasm"];
+    let command = story.home.command(arguments)?;
+    let talk = move || -> Result<(Option<i32>, String)> {
+        let mut terminal = Terminal::start(command)?;
+        terminal.sees("Install it as echo, and grant all of that?", SOON)?;
+        terminal.types("y")?;
+        terminal.sees("is of high risk", SOON)?;
+        terminal.types("n")?;
+        terminal.ended(SOON)
+    };
+    let (code, screen) = tokio::task::spawn_blocking(talk).await??;
+    ensure!(code == Some(0), "{screen}");
+    story.screens.keep("add, at a terminal", &arguments, &screen, story.home.path());
+    ensure!(!story.policy()?.contains("stanza.send"), "what was declined was granted");
+    story.state("echo").await
+}
+
+async fn answers(story: &mut Story) -> Result<String> {
+    story.talk("hear me").await?;
+    Ok("hear me".to_owned())
+}
+
+async fn add_web(story: &mut Story) -> Result<String> {
+    let bytes = Story::echo("0.1.0", "")?;
+    let key = format!("require_signature = true\n\n[key.alice]\npublic = \"{}\"\n\n", story.alice.public());
+    story.home.write("plugins.toml", &format!("{key}{}", story.policy()?))?;
+    story.web.put("/echo-0.1.0.wasm", &bytes);
+    story.web.put("/echo.wasm.minisig", story.alice.sign(&bytes, "echo 0.1.0, by alice"));
+    story.web.redirect("/echo.wasm", "/echo-0.1.0.wasm");
+    let url = story.web.url("/echo.wasm");
+    let text = story.show("add, from the web", &["plugin", "add", &url, "--id", "parrot", YES[0], YES[1]], 0).await?;
+    says(&text, "led to")?;
+    says(&text, "signed by alice, who says “echo 0.1.0, by alice”")?;
+    says(&text, "parrot on main is running")?;
+    Ok("signed by alice".to_owned())
+}
+
+async fn refusals(story: &mut Story) -> Result<String> {
+    let bytes = Story::echo("0.1.0", "")?;
+    let before = story.policy()?;
+    let mallory = Key::new();
+    story.web.put("/unsigned", &bytes);
+    story.web.put("/stranger", &bytes);
+    story.web.put("/stranger.minisig", mallory.sign(&bytes, "trust me"));
+    story.web.put("/forged", &bytes);
+    story.web.put("/forged.minisig", story.alice.sign(b"something else", "trust me"));
+    story.web.put_raw("/zipped", "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1\r\n\r\nx");
+    story.web.redirect("/clear", "http://localhost/echo.wasm");
+    let cases = [
+        ("/unsigned", "is not signed by anybody whom you trust"),
+        ("/stranger", "which plugins.toml does not trust"),
+        ("/forged", "says that it is by alice, and is not"),
+        ("/zipped", "comes compressed"),
+        ("/clear", "is not followed"),
+        ("/nothing", "404 Not Found"),
+    ];
+    for (path, words) in cases {
+        let url = story.web.url(path);
+        says(&story.run(&["plugin", "add", &url, "--id", "other", YES[0], YES[1]], 1).await?.stderr, words)?;
+    }
+    let (url, digest) = (story.web.url("/unsigned"), format!("--digest={}", digest_of(b"other")));
+    says(&story.run(&["plugin", "add", &url, &digest, "--id", "other", YES[0]], 1).await?.stderr, "was asked for")?;
+    ensure!(story.policy()? == before, "a refusal changed the policy");
+    Ok(format!("{} refusals", cases.len() + 1))
+}
+
+async fn add_registry(story: &mut Story) -> Result<String> {
+    let bytes = Story::echo("0.1.0", "")?;
+    let digest = digest_of(&bytes);
+    let manifest = format!(
+        "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"layers\":[{{\"mediaType\":\"application/wasm\",\"digest\":\"{digest}\",\"size\":{}}}]}}",
+        bytes.len()
+    );
+    story.web.put("/v2/plugins/echo/manifests/0.1.0", &manifest);
+    story.web.put(&format!("/v2/plugins/echo/blobs/{digest}"), &bytes);
+    story.home.write("plugins.toml", &story.policy()?.replace("require_signature = true\n", ""))?;
+    let reference = format!("oci://{}/plugins/echo:0.1.0", story.web.host());
+    let add = ["plugin", "add", reference.as_str(), "--id", "mynah", YES[0], YES[1]];
+    story.run(&add, 0).await?;
+    story.web.put(&format!("/v2/plugins/echo/blobs/{digest}"), b"other");
+    says(&story.run(&["plugin", "update", "mynah"], 1).await?.stderr, "whoever runs the registry changed it")?;
+    for id in ["mynah", "parrot"] {
+        story.run(&["plugin", "remove", id, "--yes"], 0).await?;
+    }
+    Ok(reference)
+}
+
+async fn screens(story: &mut Story) -> Result<String> {
+    says(&story.show("status", &["status"], 0).await?, "connected")?;
+    says(&story.show("plugin list", &["plugin", "list"], 0).await?, "running")?;
+    says(&story.show("plugin inspect", &["plugin", "inspect", "echo"], 0).await?, "It asks for:")?;
+    says(&story.show("explain", &["explain", "echo"], 0).await?, "echo may:")?;
+    says(&story.show("explain a call", &["explain", "echo", "rooms.send"], 0).await?, "rooms.send: ")?;
+    says(&story.show("logs", &["logs", "echo", "-n", "5"], 0).await?, "plugin running")?;
+    Ok("six screens".to_owned())
+}
+
+async fn grants(story: &mut Story) -> Result<String> {
+    story.show("grant", &["plugin", "grant", "echo", "messages.send=nobody@nowhere.invalid"], 0).await?;
+    story.show("revoke", &["plugin", "revoke", "echo", "messages.send=*"], 0).await?;
+    story.juliet.chat(story.bot.clone(), "denied").await?;
+    story.host()?.wait_count("call denied", &[("plugin", "echo")], 1, SOON).await?;
+    story.run(&["plugin", "grant", "echo", "messages.send=*"], 0).await?;
+    story.talk("allowed").await?;
+    ensure!(story.host()?.lines("plugin running", &[("plugin", "echo")]).len() == 1, "it was started again");
+    Ok("one denial, one instance".to_owned())
+}
+
+async fn secret(story: &mut Story) -> Result<String> {
+    let schema = "[settings.key]\ntype = \"secret\"\ndescription = \"the key of the service\"\n";
+    let bytes = parlor_tests::component::with_manifest(&Story::echo("0.1.1", "")?, |text| format!("{text}\n{schema}"))?;
+    std::fs::write(story.home.path().join("keyed.wasm"), bytes)?;
+    story.run(&["plugin", "update", "echo", "keyed.wasm", "--yes"], 0).await?;
+    story.run_with(&["plugin", "config", "echo", "key"], "canary-5120\n", 0).await?;
+    let screen = story.show("config", &["plugin", "config", "echo"], 0).await?;
+    says(&screen, "(present, in ")?;
+    let all = [screen, story.policy()?, story.run(&["logs", "-n", "1000"], 0).await?.stdout];
+    ensure!(!all.iter().any(|text| text.contains("canary-5120")), "the secret was shown");
+    // The next version has no such setting.
+    story.run(&["plugin", "config", "echo", "--unset", "key"], 0).await?;
+    Ok("present, and not shown".to_owned())
+}
+
+async fn update(story: &mut Story) -> Result<String> {
+    let more = "\"contacts.read\" = { reason = \"to know who is who\" }\n";
+    std::fs::write(story.home.path().join("new.wasm"), Story::echo("0.2.0", more)?)?;
+    story.show("update --check", &["plugin", "update", "echo", "new.wasm", "--check"], 0).await?;
+    let declined = story.show("update, without consent", &["plugin", "update", "echo", "new.wasm", "--yes"], 3).await?;
+    says(&declined, "--grant contacts.read")?;
+    story.talk("the old one goes on").await?;
+    let agreed = ["plugin", "update", "echo", "new.wasm", "--yes", "--grant", "contacts.read"];
+    says(&story.show("update", &agreed, 0).await?, "is replaced by 0.2.0")?;
+    Ok("0.1.1 → 0.2.0".to_owned())
+}
+
+async fn load(story: &mut Story) -> Result<String> {
+    let roomy = "\n[plugin.echo.limits]\nmailbox = 4096\nmessages_per_second = 10000\nmessages_burst = 10000\n";
+    story.home.write("plugins.toml", &format!("{}{roomy}", story.policy()?))?;
+    story.host()?.reload()?;
+    let replaced = story.host()?.lines("plugin replaced", &[("plugin", "echo")]).len();
+    story.host()?.wait_count("plugin replaced", &[("plugin", "echo")], replaced.max(1), SOON).await?;
+    let more = "\"contacts.read\" = { reason = \"to know who is who\" }\n";
+    let mut files = Vec::new();
+    for version in ["0.3.0", "0.4.0", "0.5.0"] {
+        let file = format!("{version}.wasm");
+        std::fs::write(story.home.path().join(&file), Story::echo(version, more)?)?;
+        files.push(file);
+    }
+    let (home, juliet, bot) = (&story.home, &mut story.juliet, &story.bot);
+    let upgrading = async {
+        for file in &files {
+            let finished = home.run(&["plugin", "update", "echo", file, "--yes"]).await?;
+            ensure!(finished.code == Some(0), "{finished:#?}");
+        }
+        anyhow::Ok(())
+    };
+    let writing = async {
+        let mut clock = tokio::time::interval(PERIOD);
+        for number in 0..MESSAGES {
+            clock.tick().await;
+            juliet.chat(bot.clone(), &format!("load {number}")).await?;
+        }
+        anyhow::Ok(())
+    };
+    let (upgraded, written) = tokio::join!(upgrading, writing);
+    upgraded?;
+    written?;
+    story.talk("the end").await?;
+    story.juliet.catch_up(SOON).await?;
+    let answers = story.answers("load ");
+    let doubled = answers.values().filter(|times| **times > 1).count();
+    let lost = MESSAGES - answers.len();
+    let lagged = story.host()?.lines("mailbox full, events lost", &[]).len();
+    ensure!(lost == 0 && doubled == 0 && lagged == 0, "lost {lost}, doubled {doubled}, lagged {lagged} of {MESSAGES}");
+    ensure!(story.host()?.lines("account connected", &[]).len() == 1, "the connection was dropped");
+    Ok(format!("{MESSAGES} messages, lagged 0"))
+}
+
+async fn rollback(story: &mut Story) -> Result<String> {
+    says(&story.show("rollback", &["plugin", "rollback", "echo", "--yes"], 0).await?, "0.5.0 is replaced by 0.4.0")?;
+    story.talk("the one before").await?;
+    Ok("0.5.0 → 0.4.0".to_owned())
+}
+
+async fn broken(story: &mut Story) -> Result<String> {
+    let good = story.policy()?;
+    story.home.write("plugins.toml", &format!("{good}\n[plugin.half\n"))?;
+    let place = format!("plugins.toml:{}:", good.lines().count() + 2);
+    says(&story.show("a broken plugins.toml", &["plugin", "disable", "echo"], 1).await?, &place)?;
+    story.host()?.reload()?;
+    story.host()?.wait_count("the policy was not read; nothing has changed", &[], 1, SOON).await?;
+    story.talk("all as before").await?;
+    story.home.write("plugins.toml", &good)?;
+    Ok(place)
+}
+
+async fn two(story: &mut Story) -> Result<String> {
+    let file = "0.3.0.wasm";
+    let left = ["plugin", "add", file, "--id", "left", YES[0], YES[1], "--disabled"];
+    let right = ["plugin", "add", file, "--id", "right", YES[0], YES[1], "--disabled"];
+    let (one, two) = tokio::join!(story.home.run(&left), story.home.run(&right));
+    ensure!(one?.code == Some(0) && two?.code == Some(0), "one of two was not added");
+    let list = story.run(&["plugin", "list"], 0).await?.stdout;
+    says(&list, "left")?;
+    says(&list, "right")?;
+    for id in ["left", "right"] {
+        story.run(&["plugin", "remove", id, "--yes"], 0).await?;
+    }
+    Ok("both are there".to_owned())
+}
+
+async fn killed(story: &mut Story) -> Result<String> {
+    let (mut done, mut undone) = (0, 0);
+    for round in 0..KILLED {
+        let mut command = story.home.command(["plugin", "add", "0.3.0.wasm", "--id", "brief", YES[0], YES[1]])?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let after = Duration::from_millis(rand::random_range(0..120));
+        tokio::task::spawn_blocking(move || {
+            let mut child = command.spawn()?;
+            std::thread::sleep(after);
+            child.kill()?;
+            child.wait()
+        })
+        .await??;
+        let policy: toml::Table = story.policy()?.parse().with_context(|| format!("the policy after round {round}"))?;
+        match policy["plugin"].get("brief") {
+            None => undone += 1,
+            Some(entry) => {
+                let digest = entry["digest"].as_str().unwrap_or_default().trim_start_matches("sha256:");
+                let kept = story.home.path().join("data/components").join(digest).with_extension("wasm");
+                ensure!(kept.is_file(), "the policy names what is not in the store");
+                story.run(&["plugin", "remove", "brief", "--yes"], 0).await?;
+                done += 1;
+            }
+        }
+    }
+    Ok(format!("{done} done, {undone} undone"))
+}
+
+async fn data(story: &mut Story) -> Result<String> {
+    let line = "{\"account\":\"main\",\"key\":\"a\",\"value\":\"kept\"}\n";
+    story.run_with(&["plugin", "data", "echo", "import"], line, 0).await?;
+    story.show("data list", &["plugin", "data", "echo", "list"], 0).await?;
+    ensure!(story.run(&["plugin", "data", "echo", "export"], 0).await?.stdout == line, "it is not what was imported");
+    Ok("one entry".to_owned())
+}
+
+async fn metrics(story: &mut Story) -> Result<String> {
+    story.host.take().context("no host")?.stop(SOON).await?;
+    let port = parlor_tests::ports::free()?;
+    story.home.set_environment("PARLOR_METRICS", &format!("127.0.0.1:{port}"));
+    story.start().await?;
+    story.host()?.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await?;
+    story.run(&["status"], 0).await?;
+    let ask = move |path: &'static str| -> Result<String> {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    says(&tokio::task::spawn_blocking(move || ask("/metrics")).await??, "parlor_plugin_running{plugin=\"echo\"")?;
+    says(&tokio::task::spawn_blocking(move || ask("/health")).await??, "\r\n\r\nok\n")?;
+    Ok("healthy".to_owned())
+}
+
+async fn again(story: &mut Story) -> Result<String> {
+    let mut host = story.host.take().context("no host")?;
+    host.signal(Signal::Kill)?;
+    host.ended(SOON).await?;
+    ensure!(story.home.path().join("data/control.sock").exists(), "it left no socket behind");
+    story.show("status, of a house that is down", &["status"], 4).await?;
+    story.start().await?;
+    // What is sent to the account alone may go to the session of the one that was killed, which the server keeps for a while.
+    let line = story.host()?.wait_count("account connected", &[], 1, SOON).await?;
+    let full: jid::Jid = line.get("jid").parse().context("the bound JID")?;
+    story.juliet.chat(full, "up again").await?;
+    story.juliet.wait_body(&story.bot, "up again", SOON).await?;
+    Ok("up again".to_owned())
+}
+
+async fn remove(story: &mut Story) -> Result<String> {
+    let text = story.show("remove", &["plugin", "remove", "echo", "--yes", "--with-data"], 0).await?;
+    says(&text, "is removed")?;
+    for folder in ["data/components", "data/secrets"] {
+        let left = std::fs::read_dir(story.home.path().join(folder)).map_or(0, Iterator::count);
+        ensure!(left == 0, "{left} left in {folder}");
+    }
+    Ok("nothing left".to_owned())
+}
+
+async fn manuals(story: &mut Story) -> Result<String> {
+    says(&story.run(&["completions", "bash"], 0).await?.stdout, "rollback")?;
+    story.run(&["man", "--to", "man1"], 0).await?;
+    let pages = std::fs::read_dir(story.home.path().join("man1"))?.count();
+    ensure!(pages > 20, "only {pages} pages");
+    Ok(format!("{pages} pages"))
+}
+
+async fn stop(story: &mut Story) -> Result<String> {
+    let mut host = story.host.take().context("no host")?;
+    let ended = host.stop(SOON).await?;
+    ensure!(ended.success(), "{ended}");
+    ensure!(!story.home.path().join("data/control.sock").exists(), "it left its socket behind");
+    Ok("0".to_owned())
+}
