@@ -2,11 +2,12 @@
 //!
 //! [`Shared`] is what everybody else holds: plugins read the snapshot without a hop and send commands here.
 
+mod alarm;
+mod leaving;
 mod logins;
 mod shared;
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,10 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use self::alarm::Alarm;
+use self::leaving::Farewell;
 use self::logins::Logins;
 use crate::config::{AccountConfig, Authentication, LinkSettings};
 use crate::error::CallError;
@@ -23,9 +26,9 @@ use crate::event::{Event, Payload};
 use crate::plugins::InstanceId;
 use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, Sent, Session};
-use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
-use crate::store::{KeptRoster, RosterKeeper, Store};
-use crate::xmpp::{ClientState, ConnectError, Link, LinkEvent, LogIn, RawStanza};
+use crate::stanza::Outgoing;
+use crate::store::{KeptRoster, RosterKeeper, SessionKeeper, Store};
+use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, RawStanza};
 
 pub use logins::Credentials;
 pub use shared::{Connection, Shared};
@@ -38,9 +41,6 @@ const SENDING: usize = 256;
 
 /// How many commands are done before the link has its turn again.
 const BATCH: usize = 32;
-
-/// Where a dead-line is further away than a timer can count, it is looked at again after this long.
-const FAR: Duration = Duration::from_hours(24);
 
 /// How many orders of the host may wait for the account's task.
 const ORDERS: usize = 64;
@@ -102,7 +102,9 @@ impl Account {
         let worker = Worker {
             shared: Arc::clone(&shared),
             settings: config.link,
-            roster: RosterKeeper::new(store, &shared.own),
+            roster: RosterKeeper::new(store.clone(), &shared.own),
+            sessions: SessionKeeper::new(store, &shared.own),
+            left: None,
             session,
             link: None,
             logins: Logins::default(),
@@ -131,15 +133,6 @@ impl Account {
     }
 }
 
-/// Why a stream is closed.
-#[derive(Clone, Copy)]
-enum Farewell {
-    /// The session may go on later.
-    Disconnect,
-    /// It is over.
-    LogOut,
-}
-
 /// The account's task.
 struct Worker {
     shared: Arc<Shared>,
@@ -147,6 +140,10 @@ struct Worker {
     session: Session,
     /// Where the roster is kept for later processes.
     roster: RosterKeeper,
+    /// Where the session with the server is kept for the next process.
+    sessions: SessionKeeper,
+    /// What the last process left, until the first log-in.
+    left: Option<Left>,
     link: Option<Link>,
     logins: Logins,
     connection: watch::Sender<Connection>,
@@ -167,6 +164,7 @@ impl Worker {
         if let Some(KeptRoster { version, items }) = self.roster.load().await {
             self.session.roster_kept(version, items);
         }
+        self.left = self.sessions.take().await;
         let mut alarm = Alarm::new();
         loop {
             self.unpark();
@@ -181,7 +179,7 @@ impl Worker {
                 // `Shared`, which this task holds too, keeps both channels open.
                 Some(order) = self.orders.recv() => match order {
                     Order::Stop { done } => {
-                        self.close(Farewell::Disconnect).await;
+                        self.close(Farewell::Stop).await;
                         self.apply();
                         // Whoever asked may have been ended; the account ends all the same.
                         let _ = done.send(());
@@ -318,6 +316,9 @@ impl Worker {
     fn connect(&mut self, credentials: Option<Credentials>) {
         let after = self.logins.begin(Instant::now());
         let mut settings = self.settings.clone();
+        let fits = |left: &Left| settings.jid.is_bare() || settings.jid == left.jid;
+        let may_go_on = credentials.is_none() && self.shared.settings().keepalive;
+        let left = self.left.take().filter(|left| may_go_on && fits(left));
         let password = credentials.map(|Credentials { jid, password }| {
             if !jid.is_bare() {
                 settings.jid = jid;
@@ -326,7 +327,7 @@ impl Worker {
         });
         self.session.connecting();
         self.logins.of_a_plugin = false;
-        self.link = Some(Link::log_in(settings, LogIn { password, after }));
+        self.link = Some(Link::log_in(settings, LogIn { password, after, left }));
         self.connection.send_replace(Connection::Connecting);
     }
 
@@ -384,13 +385,16 @@ impl Worker {
         let account = &self.shared.name;
         match event {
             LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
-            LinkEvent::Bound { jid, offers, again } => {
-                tracing::info!(%account, %jid, again = again.len(), "account connected");
+            LinkEvent::Bound { jid, offers, taken_up, again } => {
+                tracing::info!(%account, %jid, taken_up, again = again.len(), "account connected");
                 self.connection.send_replace(Connection::Connected(jid.clone().into()));
                 // What waits here is younger than what the link had taken; and what the session wanted to say to the old
                 // stream has lost its sense.
                 let waiting = std::mem::take(&mut self.outbox);
                 self.session.bound(jid, offers, now, &mut self.effects);
+                if taken_up {
+                    self.session.taken_up(now, &mut self.effects);
+                }
                 self.session.send_again(again, now, &mut self.effects);
                 self.effects.extend(waiting.into_iter().filter_map(|(outgoing, sent)| match sent {
                     Some(sent) => Some(Effect::SendFor(outgoing, sent)),
@@ -445,29 +449,6 @@ impl Worker {
         self.session.lost(&error.to_string(), Timestamp::now(), &mut self.effects);
         self.answer_logins(Logins::failed, &Err(logins::failure(error)));
         self.connection.send_replace(stands);
-    }
-
-    /// Says good-bye to the server, if there is a stream.
-    async fn close(&mut self, farewell: Farewell) {
-        self.quiet_at = None;
-        let link = self.link.take();
-        let ends = link.is_some();
-        if let Some(mut link) = link {
-            // Where there is no room the server takes nothing in, and the end of the stream has to say it.
-            if self.shared.snapshot().connected && link.has_room() {
-                let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
-                let presence = tell_leaving(&self.shared, &mut self.session, Outgoing::Presence(presence));
-                link.send(presence);
-            }
-            link.close().await;
-            self.connection.send_replace(Connection::Offline);
-        }
-        match farewell {
-            Farewell::LogOut => self.session.logged_out(Timestamp::now(), &mut self.effects),
-            Farewell::Disconnect if ends => self.session.closed(Timestamp::now(), &mut self.effects),
-            Farewell::Disconnect => {}
-        }
-        self.answer_logins(Logins::ended, &Err(CallError::Stopped));
     }
 
     /// Does what follows from what was handled, in order. What readers see is published before anybody is told.
@@ -599,41 +580,6 @@ async fn quiet(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Rings when the session's next dead-line passes. One timer for all of them, touched only when that changes: a timer made
-/// anew for each message wakes the thread that waits for the next one.
-struct Alarm {
-    at: Option<Timestamp>,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl Alarm {
-    fn new() -> Self {
-        Self { at: None, timer: Box::pin(tokio::time::sleep(Duration::ZERO)) }
-    }
-
-    fn set(&mut self, at: Option<Timestamp>) {
-        if self.at == at {
-            return;
-        }
-        self.at = at;
-        if let Some(at) = at {
-            let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
-            let now = Instant::now();
-            // Dead-lines may lie beyond what a timer can count.
-            self.timer.as_mut().reset(now.checked_add(wait).unwrap_or(now + FAR));
-        }
-    }
-
-    /// Cancel-safe. Where it rings a little early, setting it again has it ring once more.
-    async fn ring(&mut self) {
-        if self.at.is_none() {
-            return std::future::pending().await;
-        }
-        self.timer.as_mut().await;
-        self.at = None;
     }
 }
 

@@ -145,6 +145,30 @@ impl Drop for Cable {
     }
 }
 
+/// Settings `keepalive`: a house that stops leaves its session to the next one, which has the same full JID, whatever it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_gone_on_with_after_a_restart() {
+    for keepalive in [true, false] {
+        let house = Plan::new().await.set("keepalive", keepalive).three().start().await;
+        let before = house.call(BARE, "user.jid", Value::Null).await.ok();
+        let mut contact = crate::house::friend("friend").await;
+        let house = house.restart().await;
+        house.logged("account connected", &[("taken_up", if keepalive { "true" } else { "false" })]).await;
+        let after = house.call(BARE, "user.jid", Value::Null).await.ok();
+        assert_eq!(before == after, keepalive, "{before} {after}");
+        house.call(FULL, "settings.get", json!({ "key": "keepalive" })).await.is(json!({ "value": keepalive }));
+        // Everything works on it.
+        let jid = contact.jid().to_bare();
+        house.call(FULL, "chats.send", json!({ "jid": jid.to_string(), "body": "again" })).await.ok();
+        contact.wait_body(&house.account().jid, "again", crate::house::SOON).await.unwrap();
+        let heard = house.listen(FULL, "message").await;
+        contact.chat(house.account().jid.clone(), "hello").await.unwrap();
+        assert_eq!(house.heard(FULL, heard).await["payload"]["message"]["body"], "hello");
+        let room = prosody().await.fresh_room().to_string();
+        assert_eq!(house.call(FULL, "rooms.open", json!({ "jid": room })).await.ok()["joined"], true);
+    }
+}
+
 /// Events `will-reconnect`, `reconnecting`, `reconnected`, `connfeedback`.
 /// Settings `auto_reconnect`.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
 mod contacts;
+mod leaving;
 
 use std::collections::BTreeMap;
 

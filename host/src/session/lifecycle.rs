@@ -15,7 +15,7 @@ use crate::session::presence::PRESENCE_PATIENCE;
 use crate::session::rooms::GiveUp;
 use crate::session::roster::ROSTER_PROMISES;
 use crate::session::{Effect, Session, Status, StatusValue, Turn, View};
-use crate::stanza::Offers;
+use crate::stanza::{Offers, Outgoing, PresenceOut, PresenceOutKind};
 
 /// What there is of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +72,19 @@ impl Session {
         self.ask_roster(turn);
     }
 
+    /// The stream that was [`bound`](Self::bound) just now is one that a former process left, and which the server took for
+    /// cut: it goes on with it, and says what came meanwhile.
+    ///
+    /// Nobody can know here what that process knew. So the server is told that we are gone: it then tells of everybody's
+    /// presence once more when we come, and rooms let us enter anew.
+    pub fn taken_up(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        if !self.announced {
+            self.held = Some(Vec::new());
+        }
+        turn.send(Outgoing::Presence(PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() }));
+    }
+
     /// The roster has come, or will not: go on.
     pub(super) fn roster_settled(&mut self, turn: &mut Turn<'_>) {
         if self.announced {
@@ -81,6 +94,9 @@ impl Session {
         // Who hides is told of nobody.
         let hides = self.status.value.is_hidden();
         self.await_presence(Some(if hides { Duration::ZERO } else { PRESENCE_PATIENCE }));
+        for held in self.held.take().into_iter().flatten() {
+            self.take_in(held, turn);
+        }
         if !self.promises.is_resolved("chatBoxesFetched") {
             self.fire("chatBoxesInitialized", Payload::None, turn);
             self.fire("chatBoxesFetched", Payload::None, turn);
@@ -205,6 +221,9 @@ impl Session {
     /// Ends what only the old stream could have answered, and forgets what only it could have kept true.
     fn stream_gone(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
         self.announced = false;
+        for held in self.held.take().into_iter().flatten() {
+            self.take_in(held, turn);
+        }
         self.questions.end(&mut self.deadlines, turn);
         self.archives.end(turn);
         self.end_changes(turn);

@@ -56,6 +56,9 @@ pub use snapshot::Snapshot;
 pub use status::{Status, StatusValue};
 pub use view::{Attribute, View, ViewChange};
 
+/// How much is held until the roster is there; what is more is told without it.
+const MAX_HELD: usize = 4_096;
+
 /// All that one account knows, and the rules by which it changes.
 #[derive(Debug)]
 pub struct Session {
@@ -75,6 +78,8 @@ pub struct Session {
     focus: Option<BareJid>,
     promises: promises::Promises,
     questions: questions::Questions,
+    /// What came for a session that a former process left, until the roster says from whom.
+    held: Option<Vec<Incoming>>,
     seen: messages::Seen,
     again: again::Again,
     archives: archive::Archives,
@@ -127,6 +132,7 @@ impl Session {
             focus: None,
             promises: promises::Promises::new(&names),
             questions: questions::Questions::default(),
+            held: None,
             seen: messages::Seen::new(),
             again: again::Again::default(),
             archives: archive::Archives::new(),
@@ -148,6 +154,15 @@ impl Session {
             self.ignored += 1;
             return;
         }
+        match &mut self.held {
+            Some(held) if held.len() < MAX_HELD && matches!(incoming, Incoming::Message(_) | Incoming::Presence(_)) => {
+                held.push(incoming);
+            }
+            _ => self.take_in(incoming, turn),
+        }
+    }
+
+    fn take_in(&mut self, incoming: Incoming, turn: &mut Turn<'_>) {
         match incoming {
             Incoming::Message(message) => self.message(message, turn),
             Incoming::Presence(mut presence) => {

@@ -11,6 +11,7 @@ mod data;
 mod file;
 mod reader;
 mod roster;
+mod session;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub use data::{
     DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Only, Owner, PluginData, Write, Written, is_key,
 };
 pub use roster::{KeptRoster, RosterKeeper};
+pub use session::SessionKeeper;
 
 use data::Waiting;
 use reader::Reads;

@@ -65,17 +65,35 @@ pub struct LogIn {
     pub password: Option<Supplied>,
     /// Not before this much time has passed.
     pub after: Duration,
+    /// On the session that a former process left, where the server still has it.
+    pub left: Option<Left>,
+}
+
+/// A session that was left without a good-bye, with nothing under way, and what it takes to go on with it (XEP-0198).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Whose it is.
+    pub jid: FullJid,
+    /// The server's name for it.
+    pub id: String,
+    /// How many stanzas came.
+    pub heard: u32,
+    /// How many of ours the server has taken in.
+    pub acknowledged: u32,
 }
 
 /// What happens on a link.
 #[derive(Debug)]
 pub enum LinkEvent {
-    /// A new session; whatever the server knew of an old one is gone.
+    /// A session that is new to this process; whatever it knew of an old one is gone.
     Bound {
         /// The full JID that the server gave.
         jid: FullJid,
         /// What the server offers.
         offers: Offers,
+        /// It is not new to the server, which goes on with what a former process left: who we are present for, and what
+        /// came since then.
+        taken_up: bool,
         /// What the old session's server has not acknowledged, or was never sent, oldest first: messages, and presences
         /// that ask for a subscription or answer such. The rest meant something only within the old session.
         again: Vec<RawStanza>,
@@ -129,6 +147,8 @@ pub struct Link {
     own: Option<FullJid>,
     /// How many resumed connections in a row the server has acknowledged nothing on.
     deaf: u32,
+    /// Nobody was told that we are bound.
+    is_new: bool,
     /// When somebody else took our full JID last.
     conflict: Option<Instant>,
     state: ClientState,
@@ -148,14 +168,16 @@ impl Link {
 
     /// The same, in the way that somebody wishes.
     pub fn log_in(settings: LinkSettings, wish: LogIn) -> Self {
+        let left = wish.left.clone();
         Self {
             connector: Connector::spawn(settings, wish),
             stage: Stage::Connecting,
             queue: VecDeque::new(),
-            ledger: None,
+            ledger: left.as_ref().map(Ledger::taken_up),
             early: VecDeque::new(),
-            own: None,
             deaf: 0,
+            own: left.map(|left| left.jid),
+            is_new: true,
             conflict: None,
             state: ClientState::default(),
         }
@@ -238,6 +260,24 @@ impl Link {
         }
     }
 
+    /// Whether the session could be gone on with by a later process.
+    pub fn can_be_left(&self) -> bool {
+        matches!(self.stage, Stage::Live { .. })
+            && self.early.is_empty()
+            && self.ledger.as_ref().is_some_and(|ledger| ledger.previous().is_some())
+    }
+
+    /// Writes what is queued and ends without a good-bye: the server keeps the session for a while. Takes at most five
+    /// seconds. None: there is nothing to go on with.
+    pub async fn leave(mut self) -> Option<Left> {
+        let Stage::Live { live, .. } = std::mem::replace(&mut self.stage, Stage::Over) else { return None };
+        let leaving = tokio::time::timeout(CLOSE_LIMIT, live.leave(&mut self.queue, &mut self.ledger));
+        if !leaving.await.unwrap_or(false) {
+            return None;
+        }
+        self.ledger?.left(self.own?)
+    }
+
     fn opened(&mut self, opened: Opened) -> Option<LinkEvent> {
         let Opened { stream, begun, offers, hears_state, ending } = opened;
         let mut live = Live::new(stream, ending);
@@ -273,7 +313,10 @@ impl Link {
                 let mut again = ledger.take();
                 again.append(&mut self.queue);
                 self.queue = again;
-                LinkEvent::Resumed
+                match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
+                    Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new() },
+                    None => LinkEvent::Resumed,
+                }
             }
             Begun::Anew { jid, managed, handled, early } => {
                 let mut old = self.ledger.take().map(|mut ledger| {
@@ -289,7 +332,8 @@ impl Link {
                 self.ledger = managed.map(Ledger::new);
                 self.early = early.into();
                 self.own = Some(jid.clone());
-                LinkEvent::Bound { jid, offers, again }
+                self.is_new = false;
+                LinkEvent::Bound { jid, offers, taken_up: false, again }
             }
         };
         self.stage = Stage::Live { live: Box::new(live), hears_state, resumed };

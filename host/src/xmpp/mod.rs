@@ -26,7 +26,7 @@ mod websocket;
 pub use card::WholeCard;
 pub use connect::{CertificateFault, ConnectError};
 pub use intake::Lost;
-pub use link::{ClientState, Link, LinkEvent, LogIn};
+pub use link::{ClientState, Left, Link, LinkEvent, LogIn};
 pub use password::{PasswordError, Supplied};
 pub use probe::{Feature, Probe, RegisterError, probe, random_password, register};
 pub use raw::{RawStanza, is_one_line, is_sendable, is_sendable_char};

@@ -307,7 +307,6 @@ mod tests {
         "bosh_service_url",
         "credentials_url",
         "csi_waiting_time",
-        "keepalive",
         "prebind_url",
         "rid",
         "sid",

@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::LogIn;
+use super::ledger::Ledger;
 use super::pace::Pace;
 use crate::config::{Endpoint, LinkSettings};
 use crate::xmpp::bind::Previous;
@@ -50,15 +51,17 @@ pub(super) struct Connector {
 impl Connector {
     /// Begins to connect.
     pub(super) fn spawn(settings: LinkSettings, wish: LogIn) -> Self {
-        let jid = settings.jid.clone().try_into_full().unwrap_or_else(|bare| {
+        let configured = wish.left.as_ref().map_or_else(|| settings.jid.clone(), |left| left.jid.clone().into());
+        let jid = configured.try_into_full().unwrap_or_else(|bare| {
             bare.with_resource_str(&format!("parlor-{:08x}", rand::random::<u32>()))
                 .expect("a short ASCII word is a resource")
         });
+        let previous = wish.left.as_ref().and_then(|left| Ledger::taken_up(left).previous());
         let (wants, wanted) = mpsc::channel(1);
         let (report, reports) = mpsc::channel(2);
         let task = tokio::spawn(run(settings, wish, jid.clone(), wanted, report)).abort_handle();
         let connector = Self { task, jid, wants, reports };
-        connector.want(Wanted { previous: None, lost: None });
+        connector.want(Wanted { previous, lost: None });
         connector
     }
 

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
+use jid::FullJid;
 use xmpp_parsers::sm::{Enabled, StreamId};
 use xmpp_parsers::stanza::Stanza;
 
+use super::Left;
 use crate::xmpp::bind::Previous;
 
 /// How many stanzas may be under way without an acknowledgement; more wait.
@@ -32,6 +34,27 @@ pub(super) struct Miscounted {
 impl Ledger {
     pub(super) fn new(enabled: Enabled) -> Self {
         Self { id: enabled.id.filter(|_| enabled.resume), heard: 0, acknowledged: 0, unacknowledged: VecDeque::new() }
+    }
+
+    /// Of a session that a former process left.
+    pub(super) fn taken_up(left: &Left) -> Self {
+        Self {
+            id: Some(StreamId(left.id.clone())),
+            heard: left.heard,
+            acknowledged: left.acknowledged,
+            unacknowledged: VecDeque::new(),
+        }
+    }
+
+    /// What a later process has to know; none while something is under way, or where the session cannot be resumed.
+    pub(super) fn left(&self, jid: FullJid) -> Option<Left> {
+        let id = self.id.clone().filter(|_| self.is_settled())?;
+        Some(Left { jid, id: id.0, heard: self.heard, acknowledged: self.acknowledged })
+    }
+
+    /// Whether the server has taken in all that was written.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unacknowledged.is_empty()
     }
 
     /// A stanza came.
@@ -130,6 +153,25 @@ mod tests {
         assert_eq!(ids(ledger.take()), [7]);
         let id = Some(StreamId("one".to_owned()));
         assert!(Ledger::new(Enabled { id, location: None, max: None, resume: false }).previous().is_none());
+    }
+
+    #[test]
+    fn a_session_is_left_only_when_nothing_is_under_way() {
+        let jid = FullJid::new("bot@localhost/here").unwrap();
+        let mut ledger = ledger();
+        ledger.count();
+        ledger.wrote(stanza(1));
+        assert!(ledger.left(jid.clone()).is_none());
+        ledger.acknowledge(1).unwrap();
+        let left = ledger.left(jid.clone()).unwrap();
+        assert_eq!((left.id.as_str(), left.heard, left.acknowledged), ("one", 1, 1));
+        let mut taken_up = Ledger::taken_up(&left);
+        assert_eq!(taken_up.previous().map(|previous| previous.heard), Some(1));
+        taken_up.wrote(stanza(2));
+        assert_eq!(taken_up.acknowledge(0), Err(Miscounted { handled: 0, sent: 2 }));
+        taken_up.acknowledge(2).unwrap();
+        taken_up.give_up();
+        assert!(taken_up.left(jid).is_none());
     }
 
     proptest! {

@@ -257,6 +257,42 @@ impl Live {
         None
     }
 
+    /// Writes what is queued, waits until the server has taken it in, and goes without a word, so that the session may be
+    /// gone on with. What comes meanwhile is not counted: the server says it once more. False: it did not work out.
+    pub(super) async fn leave(mut self, queue: &mut VecDeque<Stanza>, ledger: &mut Option<Ledger>) -> bool {
+        std::future::poll_fn(|cx| {
+            loop {
+                let written = self.poll_write(queue, ledger, cx);
+                let is_settled = ledger.as_ref().is_some_and(Ledger::is_settled);
+                match written {
+                    Poll::Ready(Err(_)) => return Poll::Ready(false),
+                    Poll::Ready(Ok(())) if queue.is_empty() && is_settled => return Poll::Ready(true),
+                    Poll::Ready(Ok(())) | Poll::Pending => {}
+                }
+                match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
+                    Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
+                        self.asked = None;
+                        if ledger.as_mut().is_none_or(|ledger| ledger.acknowledge(h).is_err()) {
+                            return Poll::Ready(false);
+                        }
+                    }
+                    Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {
+                        self.acks_due = self.acks_due.saturating_add(1);
+                    }
+                    Some(
+                        Ok(
+                            FallibleStreamElement::Ok(XmppStreamElement::Stanza(_))
+                            | FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }),
+                        )
+                        | Err(ReadError::SoftTimeout),
+                    ) => {}
+                    Some(Ok(_) | Err(_)) | None => return Poll::Ready(false),
+                }
+            }
+        })
+        .await
+    }
+
     /// Writes what is queued, closes the stream and waits for the server to do the same.
     pub(super) async fn close(mut self, queue: &mut VecDeque<Stanza>, ledger: &mut Option<Ledger>) {
         let written = std::future::poll_fn(|cx| self.poll_write(queue, ledger, cx)).await;

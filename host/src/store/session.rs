@@ -1,0 +1,63 @@
+//! The session with the server that the last process left, so that this one may go on with it (XEP-0198).
+
+use jid::{BareJid, FullJid};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::Store;
+use crate::xmpp::Left;
+
+pub(super) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS session (
+    account TEXT NOT NULL PRIMARY KEY,
+    jid TEXT NOT NULL,
+    id TEXT NOT NULL,
+    heard INTEGER NOT NULL,
+    acknowledged INTEGER NOT NULL
+) WITHOUT ROWID, STRICT;
+";
+
+/// Keeps the session of one account from one process to the next.
+#[derive(Debug)]
+pub struct SessionKeeper {
+    store: Store,
+    account: String,
+}
+
+impl SessionKeeper {
+    /// For this account.
+    pub fn new(store: Store, account: &BareJid) -> Self {
+        Self { store, account: account.to_string() }
+    }
+
+    /// Takes out what was kept: a session is gone on with once, or never.
+    pub async fn take(&self) -> Option<Left> {
+        let account = self.account.clone();
+        match self.store.run(move |file| take(file, &account)).await {
+            Ok(left) => left,
+            Err(error) => {
+                tracing::warn!(account = %self.account, %error, "the session of before cannot be read; it is not gone on with");
+                None
+            }
+        }
+    }
+
+    /// Keeps it. It does not wait.
+    pub fn keep(&self, left: Left) {
+        let account = self.account.clone();
+        self.store.put(move |file| {
+            let Left { jid, id, heard, acknowledged } = left;
+            let insert = "INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4, ?5)";
+            file.execute(insert, params![account, jid.as_str(), id, heard, acknowledged]).map(drop)
+        });
+    }
+}
+
+fn take(file: &mut Connection, account: &str) -> rusqlite::Result<Option<Left>> {
+    let taken = "DELETE FROM session WHERE account = ?1 RETURNING jid, id, heard, acknowledged";
+    let row =
+        file.query_row(taken, [account], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+    // Nobody but another program writes an address that is none.
+    Ok(row.optional()?.and_then(|(jid, id, heard, acknowledged)| {
+        Some(Left { jid: FullJid::new(&jid).ok()?, id, heard, acknowledged })
+    }))
+}
