@@ -1,5 +1,7 @@
 //! Going on with the session that a former process left.
 
+use std::pin::Pin;
+
 use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
 
@@ -12,15 +14,20 @@ fn start(peer: &Peer, store: &Store, keepalive: bool) -> Account {
 }
 
 /// Stops the account; whether it said good-bye.
-async fn stop(account: Account, mut session: PeerSession) -> bool {
-    let heard = async move {
+fn stop(account: Account, session: PeerSession) -> Pin<Box<dyn Future<Output = bool>>> {
+    Box::pin(stopped(account, session))
+}
+
+async fn stopped(account: Account, mut session: PeerSession) -> bool {
+    let heard = Box::pin(async move {
         let mut said = false;
         while let Some(stanza) = session.hear().await {
             said |= matches!(stanza, Stanza::Presence(presence) if presence.type_ == Type::Unavailable);
         }
         said
-    };
-    let ((), said) = soon("the end of the account", async { tokio::join!(account.stop(), heard) }).await;
+    });
+    let both = Box::pin(async { tokio::join!(account.stop(), heard) });
+    let ((), said) = soon("the end of the account", both).await;
     said
 }
 
