@@ -33,6 +33,7 @@ mod bad_answers;
 mod bad_arguments;
 mod bad_input;
 mod connected;
+mod cut;
 mod demo;
 mod faults;
 mod gone;

@@ -828,6 +828,93 @@ async fn bookmarks_are_put_down_entered_and_forgotten() {
     house.call(FULL, "rooms.bookmarks", Value::Null).await.fails("not-ready");
 }
 
+/// Row 32. Events chatRoomOpened, roomLeft.
+#[tokio::test(flavor = "multi_thread")]
+async fn bookmarks_that_other_clients_change_are_followed() {
+    let (house, room) = start().await;
+    let jid = room.to_string();
+    let (opened, left) = (house.listen(FULL, "chatRoomOpened").await, house.listen(FULL, "roomLeft").await);
+    let mut phone = crate::house::client(house.account()).await;
+    let mut change = async |what: &str| {
+        let pubsub = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{what}</pubsub>");
+        let set = Iq::Set { from: None, to: None, id: String::new(), payload: pubsub.parse().unwrap() };
+        phone.ask(set, SOON).await.unwrap();
+    };
+    let node = "node='urn:xmpp:bookmarks:1'";
+    let publish = |autojoin: bool| {
+        format!(
+            "<publish {node}><item id='{jid}'><conference xmlns='urn:xmpp:bookmarks:1' name='Hall' \
+             autojoin='{autojoin}'><nick>Puck</nick></conference></item></publish>"
+        )
+    };
+    let retract = format!("<retract {node} notify='true'><item id='{jid}'/></retract>");
+    for over in [publish(false), retract] {
+        change(&publish(true)).await;
+        let entered = house.heard(FULL, opened).await["payload"]["room"].clone();
+        assert_eq!((&entered["jid"], &entered["nick"]), (&json!(jid), &json!("Puck")));
+        change(&over).await;
+        assert_eq!(house.heard(FULL, left).await["payload"]["room"]["jid"], jid);
+    }
+    house.call(FULL, "rooms.bookmarks", Value::Null).await.is(json!([]));
+}
+
+/// Rows 91, 108. Events message.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_in_a_room_carries_more_than_its_text() {
+    let (house, room) = start().await;
+    let mut juliet = host_of(&room).await;
+    let jid = room.to_string();
+    house.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Romeo" })).await.ok();
+    let heard = house.listen_with(FULL, json!({ "name": "message", "room": jid })).await;
+    let whom = format!("{jid}/Juliet");
+    let cases = [
+        (
+            json!({ "reply": ["r1", whom] }),
+            Some("yes"),
+            format!("<reply xmlns='urn:xmpp:reply:0' id='r1' to='{whom}'/>"),
+        ),
+        (json!({ "replace": "r2" }), Some("no"), "<replace xmlns='urn:xmpp:message-correct:0' id='r2'/>".to_owned()),
+        (
+            json!({ "reactions": ["r3", ["👍"]] }),
+            None,
+            "<reactions xmlns='urn:xmpp:reactions:0' id='r3'><reaction>👍</reaction></reactions>".to_owned(),
+        ),
+        (
+            json!({ "marker": "displayed", "marked": "r4" }),
+            None,
+            "<displayed xmlns='urn:xmpp:chat-markers:0' id='r4'/>".to_owned(),
+        ),
+        (
+            json!({ "chat-state": "composing" }),
+            None,
+            "<composing xmlns='http://jabber.org/protocol/chatstates'/>".to_owned(),
+        ),
+    ];
+    for (extensions, body, xml) in cases {
+        let payload: Element = xml.parse().unwrap();
+        let said = json!({ "jid": jid, "body": body, "extensions": extensions });
+        let id = house.call(FULL, "rooms.send", said).await.ok();
+        let came = |stanza: &Stanza| match stanza {
+            Stanza::Message(one) if one.id.as_ref().map(|id| &*id.0) == id.as_str() => Some(one.payloads.clone()),
+            _ => None,
+        };
+        let came = juliet.wait_for("what was said", SOON, came).await.unwrap();
+        assert!(came.contains(&payload), "{payload:?} is not among {came:?}");
+
+        let mut message = xmpp_parsers::message::Message::groupchat(Some(room.clone().into()));
+        if let Some(body) = body {
+            message = message.with_body(xmpp_parsers::message::Lang::default(), body.to_owned());
+        }
+        message.payloads.push(payload);
+        juliet.send(message).await.unwrap();
+        let told = house.heard(FULL, heard).await["payload"]["message"].clone();
+        assert_eq!((&told["nick"], &told["body"]), (&json!("Juliet"), &json!(body)), "{told}");
+        for (name, value) in extensions.as_object().unwrap() {
+            assert_eq!(told["extensions"][name], *value, "{told}");
+        }
+    }
+}
+
 /// Rows 92-108.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_meant_is_refused_by_name() {

@@ -1,6 +1,7 @@
 //! Roster and log-in against a peer that says what it must not.
 
 use futures_util::FutureExt;
+use jid::BareJid;
 
 use super::*;
 use crate::session::ContactWish;
@@ -108,6 +109,54 @@ async fn a_server_with_versions_is_asked_for_what_has_changed() {
     soon("the end of the account", account.stop()).await;
 }
 
+/// Ten thousand contacts, and all of them online: whoever wants something meanwhile gets it, and after a cut only what has
+/// changed comes again, and is told.
+/// Rows 17, 62-64.
+#[tokio::test]
+async fn ten_thousand_contacts_hold_up_nobody() {
+    const MANY: usize = 10_000;
+    let peer = Peer::start(Manners { roster_versions: true, memory: Memory::None, ..Manners::default() }).await;
+    let (account, mut session) = connected(&peer).await;
+    let items: Vec<_> = (0..MANY).map(|n| format!("<item jid='c{n}@far' subscription='both'/>")).collect();
+    let items = items.concat();
+    let roster = format!("<query xmlns='jabber:iq:roster' ver='v1'>{items}</query>");
+    soon("the presence", session.settle_roster(&roster)).await;
+    assert_eq!(known(&account).await.len(), MANY);
+    let shared = Arc::clone(account.shared());
+    let online = |jid: &str| {
+        let contacts = shared.snapshot().contacts.clone().unwrap();
+        contacts[&BareJid::new(jid).unwrap()].chat_status() == "online"
+    };
+    let come = async |session: &mut PeerSession| {
+        for n in 0..MANY {
+            session.say(&format!("<presence xmlns='jabber:client' from='c{n}@far/x'/>")).await;
+        }
+    };
+    let others = async {
+        let (by, mut answered) = (InstanceId::next(), 0);
+        while !online(&format!("c{}@far", MANY - 1)) {
+            let call = shared.ask(|answer| Command::Emit { by, name: "done".into(), payload: Payload::None, answer });
+            assert_eq!(soon("an answer", call).await, Ok(()));
+            answered += 1;
+        }
+        answered
+    };
+    let ((), answered) = tokio::join!(come(&mut session), others);
+    assert!(answered > 10, "only {answered} calls were answered meanwhile");
+    assert!((0..MANY).all(|n| online(&format!("c{n}@far"))));
+
+    let mut changes = Ear::open(&account, &["contactPresenceChanged", "contactRemoved"]);
+    drop(session);
+    let mut session = soon("the connection", peer.accept()).await.unwrap();
+    let asked = soon("the presence", session.settle_roster("")).await;
+    assert!(asked.contains("'v1'") || asked.contains("\"v1\""), "{asked}");
+    come(&mut session).await;
+    seen(&mut session).await;
+    assert!(changes.0.try_recv().is_err(), "nothing became different");
+    assert!((0..MANY).all(|n| online(&format!("c{n}@far"))));
+    soon("the end of the account", account.stop()).await;
+}
+
 fn credentials(password: &str) -> Credentials {
     Credentials { jid: "bot@localhost/mine".parse().unwrap(), password: Supplied::new(password.to_owned()) }
 }
@@ -172,7 +221,7 @@ async fn the_client_of_the_highest_priority_speaks_for_a_contact() {
     known(&account).await;
     let status = || {
         let contacts = account.shared().snapshot().contacts.clone().unwrap();
-        let romeo = contacts.get(&"romeo@far".parse::<jid::BareJid>().unwrap()).unwrap();
+        let romeo = contacts.get(&"romeo@far".parse::<BareJid>().unwrap()).unwrap();
         romeo.resources.first().map(|first| (first.name.clone(), first.status.clone().unwrap_or_default()))
     };
     let speaks = |who: &str, what: &str| Some((who.to_owned(), what.to_owned()));

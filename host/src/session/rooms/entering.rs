@@ -167,7 +167,8 @@ impl Session {
             self.fire_occupant("occupantLeft", Arc::new(gone), turn);
         }
         for here in room.occupants.values() {
-            match before.get(&here.nick) {
+            // Who has the nickname that was ours is somebody else.
+            match before.get(&here.nick).filter(|known| !known.own) {
                 _ if here.own => {}
                 None => self.fire_occupant("occupantJoined", Arc::clone(here), turn),
                 Some(known) if known != here => self.fire_occupant("occupantChanged", Arc::clone(here), turn),
