@@ -1,6 +1,9 @@
-//! A built plugin with another manifest: for plugins that nobody would build, such as two that wait for each other.
+//! A built plugin with another manifest or more modules: for plugins that nobody would build, such as two that wait for
+//! each other.
 
 use anyhow::{Context, Result, ensure};
+use wasm_encoder::{ComponentSection as _, ComponentSectionId, InstanceSection, RawSection};
+use wasmparser::{Parser, Payload};
 
 /// The section in which `parlor plugin build` puts the manifest.
 const SECTION: &[u8] = b"parlor:manifest";
@@ -43,6 +46,28 @@ pub fn with_text(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Puts a core module into a component, and an instance of it.
+pub fn graft(component: &mut Vec<u8>, module: &[u8]) -> Result<()> {
+    let mut depth = 0;
+    let mut index = 0;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.context("a component that can be read")? {
+            Payload::ModuleSection { .. } => {
+                index += u32::from(depth == 0);
+                depth += 1;
+            }
+            Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth -= 1,
+            _ => {}
+        }
+    }
+    RawSection { id: ComponentSectionId::CoreModule.into(), data: module }.append_to_component(component);
+    let mut instances = InstanceSection::new();
+    instances.instantiate::<_, &str>(index, []);
+    instances.append_to_component(component);
+    Ok(())
 }
 
 /// The name and the content of a custom section.

@@ -160,7 +160,12 @@ impl Home {
 
     /// Starts `parlor run`; it is not waited for.
     pub fn start(&self) -> Result<Host> {
-        let command = self.command(["run", "--config", "parlor.toml", "--log-format", "json"])?;
+        self.start_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(&self, more: &[&str]) -> Result<Host> {
+        let command = self.command([&["run", "--config", "parlor.toml", "--log-format", "json"], more].concat())?;
         Ok(Host { process: Process::start("parlor", command)?, seen: Mark::default() })
     }
 

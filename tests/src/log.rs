@@ -151,7 +151,7 @@ impl Log {
 
 /// Keeps the log of something whose test failed, and says where.
 #[expect(clippy::print_stderr, reason = "a failing test shows what it printed")]
-pub(crate) fn keep(name: &str, log: &Log) {
+pub fn keep(name: &str, log: &Log) {
     let folder = crate::plugins::target().join("test-logs");
     let file = folder.join(format!("{name}-{:08x}.log", rand::random::<u32>()));
     match std::fs::create_dir_all(&folder).and_then(|()| log.save(&file)) {

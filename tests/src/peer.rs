@@ -4,6 +4,7 @@
 //! answer. It knows one client at a time. The host's own tests have another, `host/src/xmpp/peer.rs`, which says why.
 
 pub mod archive;
+pub mod tap;
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -13,10 +14,9 @@ use anyhow::{Context, Result, bail, ensure};
 use futures_util::{SinkExt as _, StreamExt as _};
 use jid::{BareJid, FullJid, Jid};
 use tokio::io::BufStream;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_xmpp::Stanza;
 use tokio_xmpp::rustls::ServerConfig;
 use tokio_xmpp::xmlstream::{ReadError, StreamHeader, Timeouts, XmppStream, XmppStreamElement, accept_stream};
@@ -33,6 +33,7 @@ use xmpp_parsers::stream_features::StreamFeatures;
 
 use crate::certificate::Certificate;
 use crate::prosody::DOMAIN;
+use tap::{Tap, Tapped};
 
 /// A port on which a client is expected.
 pub struct Peer {
@@ -114,7 +115,9 @@ impl Peer {
     async fn accept_unbounded(&self) -> Result<Session> {
         let (stream, _) = self.listener.accept().await?;
         stream.set_nodelay(true)?;
-        let stream = BufStream::new(self.tls.accept(stream).await.context("the client refused TLS")?);
+        let stream = self.tls.accept(stream).await.context("the client refused TLS")?;
+        let tap = Tap::default();
+        let stream = BufStream::new(Tapped { stream, tap: tap.clone() });
         let stream = accept_stream(stream, ns::JABBER_CLIENT, Timeouts::default()).await?;
         let features = StreamFeatures { sasl_mechanisms: ["PLAIN".to_owned()].into(), ..StreamFeatures::default() };
         let mut stream = stream.send_header(header("1")).await?.send_features(&features).await?;
@@ -134,6 +137,7 @@ impl Peer {
             archive: self.archive.clone(),
             said: self.said.clone(),
             answers: Arc::clone(&self.answers),
+            tap,
         };
         session.until_available().await?;
         Ok(session)
@@ -142,11 +146,12 @@ impl Peer {
 
 /// A client that logged in.
 pub struct Session {
-    stream: XmppStream<BufStream<TlsStream<TcpStream>>>,
+    stream: XmppStream<BufStream<Tapped>>,
     jid: FullJid,
     archive: Option<Arc<Mutex<archive::Script>>>,
     said: Option<Said>,
     answers: Answers,
+    tap: Tap,
 }
 
 impl Session {
@@ -169,51 +174,69 @@ impl Session {
         self.send(message).await
     }
 
+    /// Writes bytes as they are, such as stanzas that no honest server would send.
+    pub async fn raw(&mut self, bytes: &[u8]) -> Result<()> {
+        self.tap.say(bytes);
+        futures_util::SinkExt::<&XmppStreamElement>::flush(&mut self.stream)
+            .await
+            .context("the stream to the client broke")
+    }
+
+    /// What went over the connection.
+    pub fn tap(&self) -> &Tap {
+        &self.tap
+    }
+
     /// The next stanza of the client that is not a question; questions are answered on the way.
     pub async fn next(&mut self) -> Result<Stanza> {
         loop {
-            let element = next(&mut self.stream).await?;
-            let element = match (&self.said, element) {
-                (Some(said), XmppStreamElement::Stanza(stanza)) => {
-                    let element = Element::from(stanza);
-                    said.lock().expect("nobody panics while it is locked").push(String::from(&element));
-                    XmppStreamElement::Stanza(Stanza::try_from(element)?)
-                }
-                (_, element) => element,
-            };
-            match element {
-                XmppStreamElement::Stanza(Stanza::Iq(
-                    Iq::Get { to, id, payload, .. } | Iq::Set { to, id, payload, .. },
-                )) => {
-                    let question = Question { id: id.clone(), to: to.clone(), payload: payload.clone() };
-                    let answer =
-                        self.answers.lock().expect("no script panics").as_mut().map(|answer| answer(&question));
-                    if let Some(stanzas) = answer {
-                        for stanza in stanzas {
-                            self.send(Stanza::try_from(stanza)?).await?;
-                        }
-                        continue;
-                    }
-                    if let Some(archive) = &self.archive
-                        && let Some(asked) = archive::Asked::read(to.as_ref(), &id, &payload, &self.jid)
-                    {
-                        let stanzas = (archive.lock().expect("no script panics"))(&asked);
-                        // Together, as servers send a page.
-                        for stanza in stanzas {
-                            let element = XmppStreamElement::Stanza(Stanza::try_from(stanza)?);
-                            self.stream.feed(&element).await.context("the stream to the client broke")?;
-                        }
-                        futures_util::SinkExt::<&XmppStreamElement>::flush(&mut self.stream).await?;
-                        continue;
-                    }
-                    let answer = self.answer(to, id, payload);
-                    self.send(answer).await?;
-                }
-                XmppStreamElement::Stanza(stanza) => return Ok(stanza),
-                // Stream management was not offered; a client that tries nevertheless gets no answer.
-                _ => {}
+            let stanza = self.read().await?;
+            if let Some(stanza) = self.answer_or_give(stanza).await? {
+                return Ok(stanza);
             }
         }
+    }
+
+    /// The next stanza of the client; nothing is answered. A caller that gives up waiting loses nothing.
+    pub async fn read(&mut self) -> Result<Stanza> {
+        loop {
+            // Stream management was not offered; a client that tries nevertheless gets no answer.
+            let XmppStreamElement::Stanza(stanza) = next(&mut self.stream).await? else { continue };
+            let Some(said) = &self.said else { return Ok(stanza) };
+            let element = Element::from(stanza);
+            said.lock().expect("nobody panics while it is locked").push(String::from(&element));
+            return Ok(Stanza::try_from(element)?);
+        }
+    }
+
+    /// Answers a question, or gives the stanza back that is none.
+    pub async fn answer_or_give(&mut self, stanza: Stanza) -> Result<Option<Stanza>> {
+        let Stanza::Iq(Iq::Get { to, id, payload, .. } | Iq::Set { to, id, payload, .. }) = stanza else {
+            return Ok(Some(stanza));
+        };
+        let question = Question { id: id.clone(), to: to.clone(), payload: payload.clone() };
+        let answer = self.answers.lock().expect("no script panics").as_mut().map(|answer| answer(&question));
+        if let Some(stanzas) = answer {
+            for stanza in stanzas {
+                self.send(Stanza::try_from(stanza)?).await?;
+            }
+            return Ok(None);
+        }
+        if let Some(archive) = &self.archive
+            && let Some(asked) = archive::Asked::read(to.as_ref(), &id, &payload, &self.jid)
+        {
+            let stanzas = (archive.lock().expect("no script panics"))(&asked);
+            // Together, as servers send a page.
+            for stanza in stanzas {
+                let element = XmppStreamElement::Stanza(Stanza::try_from(stanza)?);
+                self.stream.feed(&element).await.context("the stream to the client broke")?;
+            }
+            futures_util::SinkExt::<&XmppStreamElement>::flush(&mut self.stream).await?;
+            return Ok(None);
+        }
+        let answer = self.answer(to, id, payload);
+        self.send(answer).await?;
+        Ok(None)
     }
 
     async fn until_available(&mut self) -> Result<()> {
@@ -267,7 +290,7 @@ fn header(id: &'static str) -> StreamHeader<'static> {
     StreamHeader { from: Some(DOMAIN.into()), to: None, id: Some(id.into()) }
 }
 
-async fn next(stream: &mut XmppStream<BufStream<TlsStream<TcpStream>>>) -> Result<XmppStreamElement> {
+async fn next(stream: &mut XmppStream<BufStream<Tapped>>) -> Result<XmppStreamElement> {
     loop {
         let element = match stream.next().await {
             Some(Ok(element)) => element.into_read_error(),

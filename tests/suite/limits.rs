@@ -3,11 +3,10 @@
 use std::time::{Duration, Instant};
 
 use parlor::plugins::State;
+use parlor_tests::component::graft;
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
-use wasm_encoder::{ComponentSection as _, ComponentSectionId, InstanceSection, RawSection};
-use wasmparser::{Parser, Payload};
 
 use crate::house::{BARE, FULL, House, Plan, SOON, friend, granted, running};
 use crate::trace;
@@ -353,7 +352,7 @@ async fn failures() {
 async fn with_modules(modules: &[&str], limit: impl FnOnce(Entry) -> Entry) -> House {
     let mut bytes = plugins::built("caller").unwrap().bytes().unwrap();
     for module in modules {
-        graft(&mut bytes, &wat::parse_str(module).unwrap());
+        graft(&mut bytes, &wat::parse_str(module).unwrap()).unwrap();
     }
     let plan = Plan::offline().caller(BARE, |entry| entry);
     plan.bytes("grafted", &bytes, |entry| limit(entry.set("name", "grafted"))).start().await
@@ -363,27 +362,6 @@ async fn grafted_ends(house: &House, reason: &str) {
     let line = house.logged("plugin ended", &[("plugin", "grafted")]).await;
     assert_eq!(line.get("reason"), reason);
     house.call(BARE, "user.jid", Value::Null).await.ok();
-}
-
-/// Puts a core module into a component, and an instance of it.
-fn graft(component: &mut Vec<u8>, module: &[u8]) {
-    let mut depth = 0;
-    let mut index = 0;
-    for payload in Parser::new(0).parse_all(component) {
-        match payload.unwrap() {
-            Payload::ModuleSection { .. } => {
-                index += u32::from(depth == 0);
-                depth += 1;
-            }
-            Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth -= 1,
-            _ => {}
-        }
-    }
-    RawSection { id: ComponentSectionId::CoreModule.into(), data: module }.append_to_component(component);
-    let mut instances = InstanceSection::new();
-    instances.instantiate::<_, &str>(index, []);
-    instances.append_to_component(component);
 }
 
 /// The bindings keep the block of each event's fields, 384 bytes, unless the SDK frees it.

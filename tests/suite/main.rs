@@ -29,6 +29,7 @@ mod vcard;
 
 // What holds across them.
 mod accounts;
+mod attack;
 mod bad_answers;
 mod bad_arguments;
 mod bad_input;

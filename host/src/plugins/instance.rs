@@ -592,7 +592,8 @@ fn reason(error: &wasmtime::Error) -> String {
             trap => format!("it trapped: {trap}"),
         };
     }
-    harmless(&format!("{error:#}"), LONGEST_REASON)
+    // Where it happened, which comes before, is for the detail.
+    harmless(&error.root_cause().to_string(), LONGEST_REASON)
 }
 
 #[cfg(test)]

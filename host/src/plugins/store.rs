@@ -165,11 +165,17 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
     let unreadable = |source| Unfit::File { path: path.to_owned(), source };
     // Opening a pipe would wait for somebody to write into it.
     let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
-    if !file.metadata().map_err(unreadable)?.is_file() {
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
         return Err(unreadable(std::io::Error::other("it is not a file")));
     }
+    // Said before its digest is compared: of a part of a file that would only be another one.
+    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    if size > MAX_BYTES {
+        return Err(Unfit::Component { path: path.to_owned(), source: ComponentError::TooLarge(size) });
+    }
     let mut bytes = Vec::new();
-    // One more than allowed, so that a file that is too large is seen to be.
+    // One more than allowed, so that a file that grows meanwhile is seen to.
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }

@@ -31,6 +31,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask demo --keep   the same, and join in with a client of yours
   cargo xtask test          everything that has to pass
   cargo xtask operate       the owner's side, from init to remove
+  cargo xtask attack        what a hostile plugin or peer may try, tried
   cargo xtask api           which of the private API a plugin can use, on two servers
   cargo xtask bench --json  what a plugin costs beside a native bot, for a script";
 
@@ -109,6 +110,29 @@ A line for each step, and last `operated N/N`. Ends with 0 only when every step 
         #[arg(long)]
         screens: bool,
     },
+    /// Try on a real host what a hostile plugin, peer or package may try
+    #[command(after_help = "Examples:
+  cargo xtask attack
+  cargo xtask attack --case 50 --case 65
+  cargo xtask attack --quick --json | jq -c 'select(.outcome == \"escaped\")'
+
+A line for each case: how it ended, how long 99 of 100 of a good neighbour's answers took before, during and after, and
+the host's memory before and after. The last line counts the contained ones; what does not apply is not among them.
+Ends with 0 only when no case escaped. Nothing is left behind, not even after Ctrl-C. SECURITY.md has the table.")]
+    Attack {
+        /// Only this case; may be given several times
+        #[arg(long, value_name = "N")]
+        case: Vec<u8>,
+        /// Only some of each heading, in less than a minute
+        #[arg(long)]
+        quick: bool,
+        /// Only list the cases
+        #[arg(long)]
+        list: bool,
+        /// One JSON object for each line, on standard output
+        #[arg(long)]
+        json: bool,
+    },
     /// Write the pages of docs/ anew, from the contract and the host's tables
     Docs,
     /// Measure the echo plugin beside the same bot without a plugin host
@@ -134,6 +158,9 @@ fn main() -> ExitCode {
         Task::Api { row, server, json } => api(row, server, json),
         Task::Faults { cuts, accounts, transport, seed } => faults(cuts, accounts, transport, seed),
         Task::Operate { screens } => operate(screens),
+        Task::Attack { case, quick, list, json } => {
+            attack(&case, [("--quick", quick), ("--list", list), ("--json", json)])
+        }
         Task::Docs => docs(),
         Task::Bench { json } => bench(json),
     };
@@ -183,6 +210,14 @@ fn operate(screens: bool) -> anyhow::Result<()> {
     setup::prepare(Servers::One)?;
     build::everything()?;
     Err(run::replace_by(&workspace::program("operate"), screens.then_some("--screens")))
+}
+
+fn attack(cases: &[u8], flags: [(&'static str, bool); 3]) -> anyhow::Result<()> {
+    setup::prepare(Servers::One)?;
+    build::everything()?;
+    let cases = cases.iter().map(|case| format!("--case={case}"));
+    let flags = flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
+    Err(run::replace_by(&workspace::program("attack"), cases.chain(flags)))
 }
 
 fn docs() -> anyhow::Result<()> {

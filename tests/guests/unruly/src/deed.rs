@@ -5,8 +5,13 @@ use std::str::FromStr;
 
 use parlor_sdk::prelude::*;
 
+use crate::wicked;
+
 /// Nobody ever resolves it.
 const NEVER: &str = "unrulyNever";
+
+/// The word that it leaves behind.
+const MARK: &str = "left-by-an-earlier-life/";
 
 /// One way to misbehave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +58,28 @@ pub(crate) enum Deed {
     OpenCalls,
     /// `handles`: a hundred thousand waits at once.
     Handles,
+    /// `trap-in-flight`: a panic while the host holds calls, timers and a promise for it.
+    TrapInFlight,
+    /// `unread-streams`: opens streams of the archive and reads none of them.
+    UnreadStreams,
+    /// `fill-memory`: fills 16 MiB without end.
+    FillMemory,
+    /// `arm-realloc`: its allocator does not return from where the host puts a text of 77,777 bytes.
+    ArmRealloc,
+    /// `bad-utf8`: a text that is none, across the boundary.
+    BadUtf8,
+    /// `gigabyte`: a text of 1 GiB that it does not have.
+    Gigabyte,
+    /// `out-of-range`: a text outside of its memory.
+    OutOfRange,
+    /// `misaligned`: a list at an odd address.
+    Misaligned,
+    /// `aliased-list`: a list whose 100,000 texts are all the same 64 KiB.
+    AliasedList,
+    /// `mark-memory`: writes a word all over the memory that it gets.
+    MarkMemory,
+    /// `search-memory`: looks for what others left in the memory that it gets.
+    SearchMemory,
 }
 
 impl FromStr for Deed {
@@ -81,6 +108,17 @@ impl FromStr for Deed {
             "many-promises" => Self::ManyPromises,
             "open-calls" => Self::OpenCalls,
             "handles" => Self::Handles,
+            "trap-in-flight" => Self::TrapInFlight,
+            "unread-streams" => Self::UnreadStreams,
+            "fill-memory" => Self::FillMemory,
+            "arm-realloc" => Self::ArmRealloc,
+            "bad-utf8" => Self::BadUtf8,
+            "gigabyte" => Self::Gigabyte,
+            "out-of-range" => Self::OutOfRange,
+            "misaligned" => Self::Misaligned,
+            "aliased-list" => Self::AliasedList,
+            "mark-memory" => Self::MarkMemory,
+            "search-memory" => Self::SearchMemory,
             other => return Err(Error::invalid("behaviour", format_args!("nobody knows {other}"))),
         })
     }
@@ -165,8 +203,55 @@ impl Deed {
                 }
                 Ok("waits 100000 times".to_owned())
             }
+            Self::TrapInFlight => trap_in_flight().await,
+            Self::UnreadStreams => unread_streams().await,
+            Self::FillMemory => wicked::fill(),
+            Self::ArmRealloc => {
+                wicked::arm();
+                Ok("armed".to_owned())
+            }
+            Self::BadUtf8 => Ok(wicked::bad_utf8()),
+            Self::Gigabyte => Ok(wicked::gigabyte()),
+            Self::OutOfRange => Ok(wicked::out_of_range()),
+            Self::Misaligned => wicked::misaligned(),
+            Self::AliasedList => wicked::aliased(100_000).await,
+            Self::MarkMemory => Ok(wicked::mark(MARK)),
+            Self::SearchMemory => Ok(wicked::search()),
         }
     }
+}
+
+/// Everything at once that the host keeps for a plugin, and then a trap.
+async fn trap_in_flight() -> Result<String> {
+    promises::add(NEVER).await?;
+    timers::every(Duration::from_millis(10), || async { Ok(()) })?;
+    on("connected").run(|_: Event| async { Ok(()) })?;
+    for _ in 0..50 {
+        spawn(async { wait_until(NEVER).await.map(drop) });
+        spawn(async {
+            timers::sleep(Duration::from_hours(1)).await;
+            Ok(())
+        });
+    }
+    // They begin before the next line runs.
+    timers::sleep(Duration::from_millis(1)).await;
+    panic!("trapped in flight")
+}
+
+async fn unread_streams() -> Result<String> {
+    let mut held = Vec::new();
+    for count in 0..1_000 {
+        match archive::query_all(archive::Options::default()).await {
+            Ok(stream) => held.push(stream),
+            Err(error) => {
+                // Kept on purpose: nobody reads them, and nobody closes them.
+                std::mem::forget(held);
+                return Ok(format!("got {count} streams: {error}"));
+            }
+        }
+    }
+    std::mem::forget(held);
+    Ok("got 1000 streams".to_owned())
 }
 
 /// Not a tail call, and so deep that no stack holds it.

@@ -6,6 +6,7 @@
 //! is, the chat message `do <deed>` has it done at once, and `do ping` shows that it still lives.
 
 mod deed;
+mod wicked;
 
 use std::cell::Cell;
 

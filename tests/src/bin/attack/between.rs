@@ -1,0 +1,167 @@
+//! Between plugins: one that wants what belongs to another.
+
+use anyhow::{Result, ensure};
+use parlor_tests::policy::Entry;
+use serde_json::{Value, json};
+
+use crate::case::{Case, case};
+use crate::cpu::remove;
+use crate::report::short;
+use crate::stage::{JULIET, Plan, SOON};
+use crate::trial::Trial;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(67, "emitting the host's own event names", reserved_names),
+        case!(68, "resolving another's promise", foreign_promise),
+        case!(69, "another's storage, settings, mailbox and logs", foreign_data),
+        case!(70, "a plugin with more rights made to act", confused_deputy),
+        case!(71, "data of the previous plugin in a reused slot", reused_slot),
+    ]
+}
+
+/// Names that are the host's alone: plugins believe what comes under them.
+const RESERVED: [&str; 11] = [
+    "message",
+    "connected",
+    "disconnected",
+    "initialized",
+    "command",
+    "timer",
+    "lagged",
+    "settingsChanged",
+    "rosterContactsFetched",
+    "serviceDiscovered",
+    "pluginsInitialized",
+];
+
+async fn reserved_names(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.caller(|entry| entry)?).await?;
+    for name in RESERVED {
+        stage.refused("api.emit", &json!({ "name": name, "payload": { "forged": true } }), "invalid").await?;
+    }
+    stage.during().await?;
+    Ok("invalid, all of them".to_owned())
+}
+
+/// A second plugin of the same kind, whose orders come as events, so that mallory cannot speak to it.
+fn victim(entry: Entry) -> Entry {
+    entry.set("name", "victim").set("token", "canary-token-of-victim").set("greeting", "canary-greeting-of-victim")
+}
+
+fn with_victim(change: impl FnOnce(Entry) -> Entry) -> Result<Plan> {
+    let plan = Plan::new()?.caller(change)?;
+    let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
+    Ok(plan.with("victim", victim(entry).grant_whole("storage")))
+}
+
+/// An order to the victim, whose emitting it accepts from everybody: it stands for a plugin that works.
+fn order(n: u64, call: &str, args: &Value) -> Value {
+    json!({ "name": "victim.order", "payload": { "n": n, "call": call, "args": args } })
+}
+
+async fn foreign_promise(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(with_victim(|entry| entry)?).await?;
+    let add = order(1, "promises.add", &json!({ "name": "victimReady" }));
+    stage.call("api.emit", &add).await?;
+    // The victim has to have it first.
+    loop {
+        let answer = stage.call("api.emit", &json!({ "name": "victimReady", "payload": 1 })).await?;
+        if answer["err"]["case"] == "denied" {
+            break;
+        }
+        ensure!(answer.get("ok").is_some(), "{}", short(&answer));
+    }
+    stage.refused("promises.reject", &json!({ "name": "victimReady", "reason": "evil" }), "denied").await?;
+    stage.refused("promises.add", &json!({ "name": "victimReady" }), "denied").await?;
+    stage.refused("api.emit", &json!({ "name": "connected" }), "invalid").await?;
+    stage.during().await?;
+    Ok("denied: emit, reject and add".to_owned())
+}
+
+async fn foreign_data(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(with_victim(|entry| entry.grant_whole("storage").grant_whole("settings.read"))?).await?;
+    let set = json!({ "key": "secret", "value": "canary-stored-by-victim" });
+    stage.call("api.emit", &order(1, "storage.set", &set)).await?;
+    stage.open_storage().await?;
+    let mut seen = Vec::new();
+    for key in ["secret", "victim/secret", "../victim/secret", "victim\u{1f}secret", "%", "victim.secret"] {
+        seen.push(stage.call("storage.get", &json!({ "key": key })).await?);
+        seen.push(stage.call("storage.list", &json!({ "prefix": key, "limit": 1000 })).await?);
+        seen.push(stage.call("storage.keys", &json!({ "prefix": key })).await?);
+    }
+    seen.push(stage.call("storage.keys", &json!({ "prefix": "" })).await?);
+    for key in ["token", "greeting", "victim.token", "victim/token", "plugin.victim.settings.token", "settings.token"] {
+        seen.push(stage.call("settings.get", &json!({ "key": key })).await?);
+    }
+    // Claiming a name does not give its value.
+    seen.push(stage.call("settings.update", &json!({ "values": [["victim.token", "mine"]] })).await?);
+    seen.push(stage.call("settings.get", &json!({ "key": "victim.token" })).await?);
+    for (call, args) in
+        [("listen.on", json!({ "name": "victim.done" })), ("listen.on", json!({ "name": "message", "from": JULIET }))]
+    {
+        seen.push(stage.call(call, &args).await?);
+    }
+    stage.during().await?;
+    let text = serde_json::to_string(&seen)?;
+    ensure!(!text.contains("canary"), "{text}");
+    let heard = stage.messages();
+    ensure!(
+        heard
+            .iter()
+            .all(|(to, body)| to.starts_with(JULIET) || (!body.contains("canary") && !body.contains("\"message "))),
+        "it heard what was said to another: {heard:?}"
+    );
+    Ok("nothing of another's storage, settings or messages".to_owned())
+}
+
+async fn confused_deputy(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.caller(|entry| entry)?).await?;
+    // Echo may write to juliet. What makes it write is a message of hers, and nothing else may look like one.
+    let forged = json!({ "from": JULIET, "body": "forged", "kind": "chat", "text": "forged" });
+    for name in ["message", "command", "messageSend", "chatBoxOpened", "send"] {
+        let answer = stage.call("api.emit", &json!({ "name": name, "payload": forged })).await?;
+        ensure!(answer["err"]["case"] == "invalid" || answer.get("ok").is_some(), "{name}: {}", short(&answer));
+    }
+    // The host's own deeds for everybody: commands and their help answer who asked, not who is named.
+    for (name, case) in [("help", "denied"), ("echo.say", "invalid"), ("../x", "invalid")] {
+        stage.refused("commands.add", &json!({ "name": name, "help": "evil", "usage": "" }), case).await?;
+    }
+    for (call, args) in [
+        ("chats.send", json!({ "jid": JULIET, "body": "forged" })),
+        ("api.send", json!({ "stanza": format!("<message to='{JULIET}'><body>forged</body></message>") })),
+        ("rooms.send", json!({ "jid": "lobby@rooms.localhost", "body": "forged" })),
+    ] {
+        stage.refused(call, &args, "denied").await?;
+    }
+    stage.during().await?;
+    ensure!(stage.messages().iter().all(|(to, body)| !to.starts_with(JULIET) || body != "forged"), "it was said");
+    Ok("nothing makes echo speak but juliet".to_owned())
+}
+
+async fn reused_slot(trial: &mut Trial) -> Result<String> {
+    let stage = trial
+        .start(Plan::new()?.unruly(|entry| entry)?.named("next", "unruly", |entry| entry.set("behaviour", ""))?)
+        .await?;
+    // Both hear it; each fills what it gets with the mark, and another instance gets the slot after it.
+    stage.order("do mark-memory").await?;
+    for _ in 0..2 {
+        let marked = stage.answer().await?;
+        ensure!(marked.starts_with("marked ") && marked != "marked 0 MiB", "{marked}");
+    }
+    stage.order("do trap").await?;
+    for plugin in ["unruly", "next"] {
+        stage.host.wait_count("plugin running", &[("plugin", plugin)], 2, SOON).await?;
+    }
+    stage.order("do search-memory").await?;
+    for _ in 0..2 {
+        let found = stage.answer().await?;
+        ensure!(found.starts_with("found 0 bytes") && !found.ends_with(" 0 MiB"), "{found}");
+    }
+    // Those that searched hold all that they may.
+    remove(stage).await?;
+    let rest = stage.policy.clone().without("next");
+    stage.reload(rest).await?;
+    stage.during().await?;
+    Ok("all of it was zero".to_owned())
+}

@@ -1,0 +1,190 @@
+//! Host calls: floods of them, and calls that are cut off in the middle.
+
+use anyhow::{Result, ensure};
+use parlor_tests::policy::Entry;
+use serde_json::json;
+
+use crate::case::{Case, case};
+use crate::cpu::{deed_ends, remove};
+use crate::report::short;
+use crate::stage::Plan;
+use crate::trial::{Absent, Trial};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(34, "flood of calls", flood),
+        case!(35, "flood of log lines", flood_log),
+        case!(36, "ANSI codes and newlines in log lines", odd_log),
+        case!(37, "re-entrance: host to plugin to host", reentrance),
+        case!(38, "trap while the host holds something for it", trap_in_flight),
+        case!(39, "a call that blocks", blocking),
+        case!(40, "dropped or killed in mid-call", killed_in_mid_call),
+        case!(41, "an answer that comes after unload", late_answer),
+        case!(42, "a panic in a host function", host_panic),
+        case!(43, "a million timers", timers),
+        case!(44, "storage over quota, key collision, prefix escape", storage),
+    ]
+}
+
+async fn flood(trial: &mut Trial) -> Result<String> {
+    let slice = |entry: Entry| entry.limit("cpu_slice", "300 ms");
+    deed_ends(trial, Plan::new()?.unruly(slice)?, "flood-calls", "it computed for 300 ms without a pause").await
+}
+
+async fn flood_log(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.unruly(|entry| entry)?).await?;
+    stage.order("do flood-log").await?;
+    stage.during().await?;
+    let wrote = stage.answer().await?;
+    ensure!(wrote == "wrote 10000 lines", "{wrote}");
+    let lines = stage.host.log().all().iter().filter(|line| line.contains("flood ")).count();
+    ensure!(lines <= 200, "{lines} lines were written");
+    Ok(format!("{lines} of 10000 lines were written"))
+}
+
+async fn odd_log(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.unruly(|entry| entry)?).await?;
+    stage.order("do odd-log").await?;
+    stage.during().await?;
+    stage.answer().await?;
+    let shown = stage.home.run(&["logs", "--lines", "200"]).await?;
+    let shown = if shown.code == Some(0) { shown } else { stage.home.run(&["logs"]).await? };
+    ensure!(shown.code == Some(0), "{shown:?}");
+    let bad = |text: &str| text.chars().any(|one| (one.is_control() && one != '\n') || one == '\u{202e}');
+    ensure!(shown.stdout.contains("a second line"), "the line is not shown: {}", shown.stdout);
+    ensure!(!bad(&shown.stdout), "`parlor logs` writes control characters: {:?}", shown.stdout);
+    for line in stage.host.log().all() {
+        ensure!(!bad(&line), "the log has control characters: {line:?}");
+        ensure!(!line.starts_with("ERROR"), "a line was forged: {line:?}");
+        ensure!(line.len() < 16 << 10, "a line has {} bytes", line.len());
+    }
+    Ok("one harmless line each, and short".to_owned())
+}
+
+async fn reentrance(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.unruly(|entry| entry)?).await?;
+    // Each event that it fires is handled by itself, and fires the next, while the first call has not returned.
+    stage.order("do flood-emit").await?;
+    stage.during().await?;
+    stage.during().await?;
+    remove(stage).await?;
+    ensure!(stage.host.lines("plugin running", &[("plugin", "echo")]).len() == 1, "the neighbour was started anew");
+    Ok("held to 500 events a second; nothing is entered twice".to_owned())
+}
+
+async fn trap_in_flight(trial: &mut Trial) -> Result<String> {
+    deed_ends(trial, Plan::new()?.unruly(|entry| entry)?, "trap-in-flight", "it panicked or aborted").await
+}
+
+async fn blocking(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.unruly(|entry| entry.limit("handlers", 2))?).await?;
+    for _ in 0..5 {
+        stage.order("do sleep").await?;
+    }
+    stage.during().await?;
+    let policy = stage.policy.clone().without("unruly");
+    let begin = std::time::Instant::now();
+    stage.reload(policy).await?;
+    Ok(format!("holds up nothing but itself; removed in {:.1} s", begin.elapsed().as_secs_f64()))
+}
+
+async fn killed_in_mid_call(trial: &mut Trial) -> Result<String> {
+    let grants =
+        |entry: Entry| entry.grant_whole("storage").grant("stanza.send", &["iq:@localhost"]).limit("stop", "0 ms");
+    let plan = Plan::new()?.caller(grants)?;
+    // It keeps the compiled code, so that each life is short.
+    let keeper = plan.home.install("keeper", &parlor_tests::plugins::built("caller")?)?.set("name", "keeper");
+    let stage = trial.start(plan.with("keeper", keeper)).await?;
+    stage.keep_questions("never-answered");
+    stage.open_storage().await?;
+    let (with, without) = (stage.policy.clone(), stage.policy.clone().without("caller"));
+    let calls = [
+        ("api.send-iq", json!({ "iq": "<iq type='get' to='nurse@localhost'><x xmlns='never-answered'/></iq>" })),
+        ("api.wait-until", json!({ "promise": "never" })),
+        ("timers.sleep", json!({ "milliseconds": 3_600_000 })),
+        ("storage.set", json!({ "key": "k", "value": "v" })),
+        ("storage.get", json!({ "key": "k" })),
+        ("api.emit", json!({ "name": "x", "payload": 1 })),
+        ("deed.wait-until", json!({ "promise": "never", "times": 100 })),
+        ("deed.sleep", json!({ "times": 100 })),
+        ("deed.emit", json!({ "name": "x", "times": 100 })),
+        ("deed.work", json!({ "times": 1_000 })),
+        ("chats.send", json!({ "jid": "mallory@localhost", "body": "half" })),
+        ("log.write", json!({ "level": "info", "message": "x", "times": 10_000 })),
+    ];
+    for (call, args) in &calls {
+        stage.order_call(1, "promises.add", &json!({ "name": "never" })).await?;
+        stage.order_call(2, call, args).await?;
+        stage.reload(without.clone()).await?;
+        stage.reload(with.clone()).await?;
+    }
+    stage.during().await?;
+    stage.reload(without).await?;
+    Ok(format!("{} calls cut off, nothing left", calls.len()))
+}
+
+async fn late_answer(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.caller(|entry| entry.grant("stanza.send", &["iq:@localhost"]))?).await?;
+    stage.keep_questions("late-question");
+    let ask = json!({ "iq": "<iq type='get' to='nurse@localhost'><x xmlns='late-question'/></iq>" });
+    stage.order_call(1, "api.send-iq", &ask).await?;
+    let (id, _) = stage.question().await?;
+    let policy = stage.policy.clone().without("caller");
+    stage.reload(policy).await?;
+    for _ in 0..2 {
+        let payload = "<x xmlns='late-question'/>";
+        stage
+            .raw(format!(
+                "<iq xmlns='jabber:client' type='result' id='{id}' from='nurse@localhost' to='bot@localhost/parlor'>{payload}</iq>"
+            ))
+            .await?;
+    }
+    stage.during().await?;
+    Ok("dropped: nobody waits for it any more".to_owned())
+}
+
+async fn host_panic(_: &mut Trial) -> Result<String> {
+    Err(Absent("no input is known that makes a host function panic, so there is nothing to mount").into())
+}
+
+async fn timers(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.unruly(|entry| entry)?).await?;
+    stage.order("do many-timers").await?;
+    stage.during().await?;
+    let got = stage.answer().await?;
+    ensure!(got.starts_with("got 64 timers: over limit"), "{got}");
+    Ok(got)
+}
+
+async fn storage(trial: &mut Trial) -> Result<String> {
+    let plan = Plan::new()?.caller(|entry| entry.grant("storage", &["1 MiB"]))?;
+    let stage = trial.start(plan).await?;
+    stage.open_storage().await?;
+    let mut over = None;
+    for number in 0..10 {
+        let long = json!({ "key": format!("k{number}"), "length": 200 << 10 });
+        let answer = stage.call("storage.set-long", &long).await?;
+        if answer["err"]["case"] == "over-limit" {
+            over = Some(number);
+            break;
+        }
+        ensure!(answer.get("ok").is_some(), "{}", short(&answer));
+    }
+    ensure!(over == Some(5), "1 MiB holds five values of 200 KiB, but {over:?} were taken");
+    for key in ["", "\0", "a\nb", "\u{1b}[31m", &"k".repeat(513)] {
+        stage.refused("storage.set", &json!({ "key": key, "value": "x" }), "invalid").await?;
+    }
+    stage.refused("storage.set-long", &json!({ "key": "long", "length": 300 << 10 }), "invalid").await?;
+    // Keys that a file system or a database might read as something else are keys like any other.
+    for key in ["../../x", "/etc/passwd", "%", "_", "'; drop table data; --", "K0", "k0\u{301}"] {
+        stage.call("storage.set", &json!({ "key": key, "value": key })).await?;
+        let back = stage.call("storage.get", &json!({ "key": key })).await?;
+        ensure!(back["ok"] == key, "{key}: {}", short(&back));
+    }
+    let some = stage.call("storage.keys", &json!({ "prefix": "%" })).await?;
+    ensure!(some["ok"] == json!(["%"]), "a prefix is a pattern: {}", short(&some));
+    stage.during().await?;
+    let outside: Vec<_> = std::fs::read_dir(stage.home.path())?.flatten().map(|entry| entry.file_name()).collect();
+    ensure!(!outside.iter().any(|name| name == "x"), "{outside:?}");
+    Ok("over-limit, invalid; each key is itself".to_owned())
+}

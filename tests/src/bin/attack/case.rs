@@ -1,0 +1,63 @@
+//! The list of cases.
+
+use anyhow::Result;
+use futures_util::future::LocalBoxFuture;
+
+use crate::trial::Trial;
+use crate::{between, calls, cpu, loading, memory, operator, peer, secrets, sends, wasi};
+
+/// How many there are on the list of threats.
+pub(crate) const TOTAL: u8 = 84;
+
+/// One attack.
+pub(crate) struct Case {
+    /// Its place on the list of threats.
+    pub(crate) number: u8,
+    /// What is tried.
+    pub(crate) name: &'static str,
+    /// Mounts it; gives how it ended, or fails because it did not end as it has to.
+    pub(crate) run: Run,
+}
+
+pub(crate) type Run = for<'t> fn(&'t mut Trial) -> LocalBoxFuture<'t, Result<String>>;
+
+/// A case: its number, what is tried, and the function that tries it.
+macro_rules! case {
+    ($number:literal, $name:literal, $run:path) => {
+        $crate::case::Case { number: $number, name: $name, run: |trial| Box::pin($run(trial)) }
+    };
+}
+
+pub(crate) use case;
+
+/// Some of each heading, less than a minute in all: what the suite runs each time.
+pub(crate) const QUICK: &[u8] = &[1, 3, 10, 19, 20, 22, 30, 38, 44, 46, 50, 53, 59, 62, 68, 71, 75, 80, 84];
+
+/// All that are written, by number.
+pub(crate) fn all() -> Vec<Case> {
+    let all = [
+        cpu::cases(),
+        memory::cases(),
+        loading::cases(),
+        calls::cases(),
+        wasi::cases(),
+        sends::cases(),
+        peer::cases(),
+        between::cases(),
+        secrets::cases(),
+        operator::cases(),
+    ];
+    let mut all: Vec<Case> = all.into_iter().flatten().collect();
+    all.sort_by_key(|case| case.number);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_number_is_there_twice_or_out_of_range() {
+        let numbers: Vec<u8> = super::all().iter().map(|case| case.number).collect();
+        assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
+        assert!(numbers.iter().all(|number| (1..=super::TOTAL).contains(number)), "{numbers:?}");
+    }
+}

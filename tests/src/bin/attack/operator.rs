@@ -1,0 +1,204 @@
+//! The operator's side: updates, broken files, and a machine that stops in the middle.
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use parlor_tests::component::with_manifest;
+use parlor_tests::plugins;
+use parlor_tests::policy::Policy;
+use parlor_tests::process::Signal;
+use serde_json::json;
+
+use crate::case::{Case, case};
+use crate::report::short;
+use crate::stage::{Plan, SOON};
+use crate::trial::Trial;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(79, "a permission asked for only by an update", greedy_update),
+        case!(80, "a policy broken, half-written or of a newer version", broken_policy),
+        case!(81, "SIGKILL in mid-write, mid-install, mid-upgrade", killed),
+        case!(84, "a granted plugin sets the operator's own settings", own_settings),
+    ]
+}
+
+/// The plugin in this version, with further lines among its permissions.
+fn version(number: &str, more: &str) -> Result<Vec<u8>> {
+    with_manifest(&plugins::built("unruly")?.bytes()?, |manifest| {
+        let text = manifest.replacen("version = \"0.1.0\"", &format!("version = \"{number}\""), 1);
+        text.replacen("[permissions]\n", &format!("[permissions]\n{more}\n"), 1)
+    })
+}
+
+async fn greedy_update(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?).await?;
+    let one = stage.home.path().join("one.wasm");
+    let two = stage.home.path().join("two.wasm");
+    std::fs::write(&one, version("0.1.0", "")?)?;
+    std::fs::write(&two, version("0.2.0", "\"stanza.send\" = { scope = [\"iq\"], reason = \"to take over\" }")?)?;
+    let (one, two) = (one.display().to_string(), two.display().to_string());
+    let added = stage
+        .home
+        .run(&[
+            "plugin",
+            "add",
+            &one,
+            "--id",
+            "unruly",
+            "--yes",
+            "--grant=messages.read=mallory@localhost",
+            "--grant=messages.send=mallory@localhost",
+        ])
+        .await?;
+    ensure!(added.code == Some(0), "{added:?}");
+    for more in [&[][..], &["--yes"][..]] {
+        let update = stage.home.run(&[&["plugin", "update", "unruly", &two], more].concat()).await?;
+        ensure!(update.code == Some(3), "an update that asks for more was taken: {update:?}");
+    }
+    stage.order("do ping").await?;
+    ensure!(stage.answer().await? == "pong", "the old version does not go on");
+    stage.during().await?;
+    let status = stage.home.run(&["status", "--json"]).await?.json()?;
+    let plugin = status["plugins"].as_array().into_iter().flatten().find(|one| one["id"] == "unruly").cloned();
+    let plugin = plugin.context("it is gone")?;
+    ensure!(plugin["version"] == "0.1.0" && plugin["state"] == "running", "{}", short(&plugin));
+    let removed = stage.home.run(&["plugin", "remove", "unruly", "--yes"]).await?;
+    ensure!(removed.code == Some(0), "{removed:?}");
+    Ok("waits for consent; the old version goes on".to_owned())
+}
+
+async fn broken_policy(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.unruly(|entry| entry)?).await?;
+    let good = stage.policy.to_toml()?;
+    let half: String = good.chars().take(good.len() * 2 / 3).collect();
+    let broken = [
+        half,
+        "nonsense".to_owned(),
+        format!("version = 99\n{good}"),
+        format!("{good}\n[plugin.later]\nshape = \"of a newer version\"\n"),
+        good.replace("enabled = true", "enabled = \"perhaps\""),
+        good.replace("sha256:", "sha999:"),
+        "\0\0\0\0".repeat(1_000),
+        format!("{good}\n[plugin.echo]\nsource = \"twice\"\n"),
+        "[plugin.echo]\n".to_owned(),
+    ];
+    for text in &broken {
+        let before = stage.errors();
+        stage.home.write("plugins.toml", text)?;
+        stage.host.reload()?;
+        stage.wait_errors(before + 1).await.with_context(|| format!("this policy was taken: {text:.200}"))?;
+    }
+    stage.during().await?;
+    stage.order("do ping").await?;
+    ensure!(stage.answer().await? == "pong", "a policy that cannot be read stopped a plugin");
+    let policy = stage.policy.clone();
+    stage.reload(policy).await?;
+    Ok(format!("{} refused, each with its place; all go on as before", broken.len()))
+}
+
+async fn killed(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?).await?;
+    // The same commands as an owner, on a house that stands beside, killed at moments that come nearer to their end.
+    let home = parlor_tests::host::Home::new()?;
+    home.write("parlor.toml", &std::fs::read_to_string(stage.home.path().join("parlor.toml"))?)?;
+    home.write("main.password", "any\n")?;
+    home.set_policy(&Policy::default())?;
+    let write = |number: &str| -> Result<String> {
+        let path = home.path().join(format!("{number}.wasm"));
+        std::fs::write(&path, version(number, "")?)?;
+        Ok(path.display().to_string())
+    };
+    let (one, two) = (write("0.1.0")?, write("0.2.0")?);
+    let add = ["plugin", "add", &one, "--id", "unruly", "--yes", "--grant-all"];
+    let update = ["plugin", "update", "unruly", &two, "--yes"];
+    let begin = std::time::Instant::now();
+    ensure!(home.run(&add).await?.code == Some(0), "it cannot be installed");
+    let takes = begin.elapsed();
+    let (mut old, mut new) = (0, 0);
+    for round in 0..30_u32 {
+        let moment = takes * (round % 15) / 12;
+        for (arguments, is_new) in [(&add[..], "unruly"), (&update[..], "0.2.0")] {
+            if arguments[1] == "add" {
+                home.run(&["plugin", "remove", "unruly", "--yes"]).await?;
+            }
+            let mut command = home.command(arguments)?;
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut process = parlor_tests::process::Process::start("parlor", command)?;
+            tokio::time::sleep(moment).await;
+            if process.ended()?.is_none() {
+                process.signal(Signal::Kill)?;
+            }
+            process.wait(SOON).await?;
+            let text = std::fs::read_to_string(home.path().join("plugins.toml"))?;
+            let table: toml::Table = text.parse().context("a policy that is half written")?;
+            let entry = table.get("plugin").and_then(|all| all.get("unruly"));
+            if let Some(entry) = entry {
+                let digest = entry["digest"].as_str().context("no digest")?;
+                let file = home.path().join("data/components").join(&digest["sha256:".len()..]).with_extension("wasm");
+                let bytes = std::fs::read(&file).context("what the policy names is not in the store")?;
+                ensure!(plugins::digest_of(&bytes) == digest, "half a component is in the store");
+            } else {
+                ensure!(home.run(&add).await?.code == Some(0), "after a kill it cannot be installed any more");
+            }
+            if text.contains(is_new) { new += 1 } else { old += 1 }
+        }
+    }
+    ensure!(old > 0 && new > 0, "no moment was in the middle: {old} old, {new} new");
+    stage.during().await?;
+    // And the host itself, while a plugin writes: it comes again, and what was acknowledged is there.
+    let dying = Plan::new()?.caller(|entry| entry.grant_whole("storage"))?;
+    let stage = trial.start(dying).await?;
+    let mut acknowledged = 0;
+    for number in 0..50 {
+        let set = json!({ "key": format!("k{number:03}"), "value": "x".repeat(1_000) });
+        stage.call("storage.set", &set).await?;
+        acknowledged += 1;
+    }
+    stage.order_call(9, "storage.set", &json!({ "key": "half", "value": "x".repeat(9_000) })).await?;
+    stage.kill_and_start().await?;
+    stage.open_storage().await?;
+    let keys = stage.call("storage.keys", &json!({ "prefix": "k" })).await?;
+    let kept = keys["ok"].as_array().map_or(0, Vec::len);
+    ensure!(kept == acknowledged, "{kept} of {acknowledged} values are there: {}", short(&keys));
+    stage.during().await?;
+    Ok(format!("old state {old} times, new state {new} times, never half; {kept} of {acknowledged} values kept"))
+}
+
+async fn own_settings(trial: &mut Trial) -> Result<String> {
+    let grants = |entry: parlor_tests::policy::Entry| entry.grant_whole("settings.write").grant_whole("settings.read");
+    let stage = trial.start(Plan::new()?.caller(grants)?).await?;
+    let keys = [
+        "bosh_service_url",
+        "websocket_url",
+        "credentials_url",
+        "prebind_url",
+        "whitelisted_plugins",
+        "blacklisted_plugins",
+        "expose_rid_and_sid",
+        "auto_login",
+        "jid",
+        "password",
+        "authentication",
+        "keepalive",
+        "any_Url",
+        "BOSH_SERVICE_URL",
+    ];
+    let mut denied = 0;
+    for key in keys {
+        for (call, args) in [
+            ("settings.set", json!({ "key": key, "value": "https://evil.example" })),
+            ("settings.set-many", json!({ "values": [["greeting", "x"], [key, true]] })),
+            ("settings.update", json!({ "values": [[key, "https://evil.example"]] })),
+        ] {
+            let answer = stage.call(call, &args).await?;
+            ensure!(answer["err"]["case"] == "denied", "{call} {key}: {}", short(&answer));
+            denied += 1;
+        }
+    }
+    stage.during().await?;
+    // All or none: what stood beside it was not taken.
+    let greeting = stage.call("settings.get", &json!({ "key": "greeting" })).await?;
+    ensure!(greeting["ok"]["value"] == "hello", "{}", short(&greeting));
+    Ok(format!("denied, {denied} times"))
+}

@@ -1,0 +1,87 @@
+//! What is shown: a line for each case, and the count.
+#![expect(clippy::print_stdout, reason = "showing is what it is for")]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::case::{Case, TOTAL};
+use crate::trial::{Outcome, Verdict};
+
+pub(crate) struct Report {
+    json: bool,
+    contained: usize,
+    escaped: usize,
+}
+
+impl Report {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, contained: 0, escaped: 0 }
+    }
+
+    pub(crate) fn list(&mut self, case: &Case) {
+        if self.json {
+            println!("{}", json!({ "case": case.number, "attack": case.name }));
+        } else {
+            println!("{:>3}  {}", case.number, case.name);
+        }
+    }
+
+    pub(crate) fn case(&mut self, case: &Case, verdict: &Verdict) {
+        let (mark, state, ending) = match &verdict.outcome {
+            Outcome::Contained(how) => {
+                self.contained += 1;
+                ("✓", "contained", how.clone())
+            }
+            Outcome::Escaped(error) => {
+                self.escaped += 1;
+                ("✗", "escaped", format!("{error:#}"))
+            }
+            Outcome::Absent(why) => ("-", "does not apply", (*why).to_owned()),
+        };
+        let [before, during, after] = verdict.p99;
+        let [base, rest] = verdict.resident_kib;
+        if self.json {
+            let line = json!({
+                "case": case.number, "attack": case.name, "outcome": state, "ending": ending,
+                "p99_ms": { "before": millis(before), "during": millis(during), "after": millis(after) },
+                "resident_kib": { "before": base, "after": rest }, "seconds": verdict.took.as_secs_f64(),
+            });
+            println!("{line}");
+            return;
+        }
+        let time = |time: Option<Duration>| millis(time).map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
+        let size = |kib: Option<u64>| kib.map_or_else(|| "-".to_owned(), |kib| format!("{}", kib >> 10));
+        println!(
+            "{:>3} {mark} {:<52} p99 {:>5} / {:>5} / {:>5} ms  RSS {:>3} → {:>3} MiB  {}",
+            case.number,
+            case.name,
+            time(before),
+            time(during),
+            time(after),
+            size(base),
+            size(rest),
+            ending
+        );
+    }
+
+    /// The last line, and whether all is well.
+    pub(crate) fn end(&self) -> bool {
+        if self.json {
+            println!("{}", json!({ "contained": self.contained, "escaped": self.escaped, "of": TOTAL }));
+        } else {
+            println!("contained {}/{TOTAL}", self.contained);
+        }
+        self.escaped == 0
+    }
+}
+
+fn millis(time: Option<Duration>) -> Option<f64> {
+    time.map(|time| (time.as_secs_f64() * 1e6).round() / 1e3)
+}
+
+/// A value of a typed error or an answer on one line.
+pub(crate) fn short(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 120 { text } else { text.chars().take(119).chain(['…']).collect() }
+}

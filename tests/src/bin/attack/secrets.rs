@@ -1,0 +1,285 @@
+//! Secrets: canaries are planted wherever secrets are kept, and looked for wherever they might come out.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use parlor_tests::policy::Entry;
+use serde_json::{Value, json};
+
+use crate::case::{Case, case};
+use crate::stage::{JULIET, PASSWORD, Plan, SOON, Stage};
+use crate::trial::{Absent, Trial};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(72, "secrets in errors", errors),
+        case!(73, "settings read back", read_back),
+        case!(74, "Debug output at trace", debug_output),
+        case!(75, "backtraces", backtraces),
+        case!(76, "events that show stanzas", events),
+        case!(77, "own vCard, disco and PEP answers", own_answers),
+        case!(78, "HTTP fetch of `credentials_url`", credentials_url),
+    ]
+}
+
+/// The victim's secret setting.
+const TOKEN: &str = "canary-token-8e3b61aa";
+/// What it stored.
+const STORED: &str = "canary-stored-47ce90d2";
+/// What juliet said.
+const SAID: &str = "canary-said-0b7d2f15";
+
+/// A house with secrets in it: a victim with a secret setting and something stored, and the hostile plugin beside it, which
+/// may read the host's settings and listen to its own stanzas.
+async fn house(trial: &mut Trial) -> Result<&mut Stage> {
+    let grants = |entry: Entry| {
+        entry
+            .grant_whole("settings.read")
+            .grant_whole("storage")
+            .grant_whole("disco.own")
+            .grant_whole("status.read")
+            .grant("vcard.read", &["*"])
+            .grant("stanza.read", &["message", "presence", "iq"])
+    };
+    let plan = Plan::new()?.log("trace,cranelift=info,wasmtime=info,regalloc2=info").caller(grants)?;
+    let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
+    let victim = entry.set("name", "victim").set("token", TOKEN).grant_whole("storage");
+    let stage = trial.start(plan.with("victim", victim)).await?;
+    let set = json!({ "n": 1, "call": "storage.set", "args": { "key": "secret", "value": STORED } });
+    stage.call("api.emit", &json!({ "name": "victim.order", "payload": set })).await?;
+    stage.open_storage().await?;
+    Ok(stage)
+}
+
+/// Base64, without a crate: the digits of the middle of a text, for each of the three places that it may begin at.
+fn base64_middles(text: &str) -> Vec<String> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = |bytes: &[u8]| {
+        let chunks = bytes.chunks_exact(3).flat_map(|chunk| {
+            let bits = chunk.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+            [18, 12, 6, 0].map(|shift| char::from(DIGITS[bits >> shift & 63]))
+        });
+        chunks.collect::<String>()
+    };
+    (0..3).map(|skip| digits(&text.as_bytes()[skip..])).collect()
+}
+
+/// A secret as it is, in base64, in hex, and URL-coded.
+fn disguises(secret: &str) -> Vec<String> {
+    let bytes = secret.as_bytes();
+    let hex = hex::encode(bytes);
+    let url = bytes.iter().fold(String::new(), |url, byte| url + &format!("%{byte:02X}"));
+    let numbers = format!("{bytes:?}").trim_matches(['[', ']']).to_owned();
+    let mut all = vec![secret.to_owned(), hex.to_uppercase(), hex, url, numbers, secret.replace('-', "%2D")];
+    all.extend(base64_middles(secret));
+    all
+}
+
+fn has_none(what: &str, text: &str, secrets: &[&str]) -> Result<()> {
+    for secret in secrets {
+        for disguise in disguises(secret) {
+            ensure!(!text.contains(&disguise), "{what} holds {secret} as {disguise}");
+        }
+    }
+    Ok(())
+}
+
+/// Looks for the secrets in everything that the host wrote and everything that it lets see.
+async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
+    stage.during().await?;
+    let log = stage.host.log().all().join("\n");
+    has_none("the log", &log, &[PASSWORD, TOKEN, STORED, SAID])?;
+    let mut shown = serde_json::to_string(extra)?;
+    for arguments in [
+        &["status", "--json"][..],
+        &["status"],
+        &["explain", "victim"],
+        &["explain", "caller", "--json"],
+        &["logs", "--json", "-n", "1000"],
+        &["plugin", "list", "--json"],
+        &["plugin", "inspect", "victim"],
+        &["plugin", "config", "victim"],
+        &["plugin", "config", "victim", "token"],
+        &["plugin", "config", "caller", "--json"],
+    ] {
+        let finished = stage.home.run(arguments).await?;
+        shown.push_str(&finished.stdout);
+        shown.push_str(&finished.stderr);
+    }
+    has_none("what the command line shows", &shown, &[PASSWORD, TOKEN, STORED, SAID])?;
+    let mallory: String =
+        stage.messages().into_iter().filter(|(to, _)| !to.starts_with(JULIET)).map(|(_, body)| body + "\n").collect();
+    has_none("what the hostile plugin says", &mallory, &[PASSWORD, TOKEN, STORED, SAID])?;
+    // Storage is where what was stored is; the password and the token have no place there.
+    let data = files(&stage.home.path().join("data"))?;
+    has_none("the data folder", &data, &[PASSWORD, TOKEN, SAID])
+}
+
+/// All files of a folder as text.
+fn files(folder: &Path) -> Result<String> {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            text.push_str(&files(&path)?);
+        } else if path.is_file() {
+            text.push_str(&String::from_utf8_lossy(&std::fs::read(&path)?));
+        }
+    }
+    Ok(text)
+}
+
+async fn errors(trial: &mut Trial) -> Result<String> {
+    let stage = house(trial).await?;
+    let mut seen = Vec::new();
+    for (call, args) in [
+        ("api.send", json!({ "stanza": "<message to='juliet@localhost'/>" })),
+        ("api.send-iq", json!({ "iq": "<iq type='get'><query xmlns='jabber:iq:auth'/></iq>" })),
+        ("storage.get", json!({ "key": "" })),
+        ("storage.compare-and-set", json!({ "key": "secret", "expected": "x", "value": "y" })),
+        ("promises.add", json!({ "name": "connected" })),
+        ("settings.set", json!({ "key": "password", "value": "x" })),
+        ("settings.set", json!({ "key": "victim.token", "value": [1] })),
+        ("settings.update", json!({ "values": [["token", 7]] })),
+        ("tokens.get", json!({ "name": "sid" })),
+        ("contacts.get-all", json!({})),
+        ("commands.add", json!({ "name": "help", "help": "x", "usage": "" })),
+    ] {
+        seen.push(stage.call(call, &args).await?);
+    }
+    // And the owner's own mistakes: a policy that is wrong right beside the secret.
+    let text = stage.policy.to_toml()?;
+    for wrong in [
+        format!("{text}\ntoken = \"{TOKEN}\"\n"),
+        text.replace(TOKEN, &format!("{TOKEN}\\q")),
+        text.replace(&format!("\"{TOKEN}\""), &format!("[\"{TOKEN}\"]")),
+    ] {
+        stage.home.write("plugins.toml", &wrong)?;
+        let before = stage.errors();
+        stage.host.reload()?;
+        tokio::select! {
+            errors = stage.wait_errors(before + 1) => errors?,
+            read = stage.host.wait_count("policy read again", &[], 1, SOON) => drop(read?),
+        }
+        let checked = stage.home.run(&["plugin", "list"]).await?;
+        has_none("an error of the command line", &(checked.stdout + &checked.stderr), &[TOKEN])?;
+    }
+    let policy = stage.policy.clone();
+    stage.reload(policy).await?;
+    search(stage, &seen).await?;
+    Ok(format!("{} errors provoked, no secret in any", seen.len() + 3))
+}
+
+async fn read_back(trial: &mut Trial) -> Result<String> {
+    let stage = house(trial).await?;
+    let mut seen = Vec::new();
+    let keys = [
+        "password",
+        "credentials_url",
+        "token",
+        "victim.token",
+        "plugin.victim.token",
+        "account",
+        "account.main.password",
+        "jid",
+        "password_file",
+        "Token",
+        "TOKEN",
+    ];
+    for key in keys {
+        seen.push(stage.call("settings.get", &json!({ "key": key })).await?);
+    }
+    // A plugin that claims a name does not get what another keeps under it.
+    for values in [json!([["token2", "x"]]), json!([["victim.token", "x"]])] {
+        seen.push(stage.call("settings.update", &json!({ "values": values })).await?);
+    }
+    seen.push(stage.call("settings.get", &json!({ "key": "victim.token" })).await?);
+    search(stage, &seen).await?;
+    Ok(format!("{} keys, no secret under any", keys.len()))
+}
+
+async fn debug_output(trial: &mut Trial) -> Result<String> {
+    let stage = house(trial).await?;
+    // What juliet says is hers.
+    let said = format!(
+        "<message xmlns='jabber:client' from='{JULIET}/balcony' to='bot@localhost/parlor' id='s'><subject>{SAID}</subject></message>"
+    );
+    stage.raw(said).await?;
+    // A log-in anew, at trace, with everything that it prints.
+    stage.cut().await?;
+    stage.during().await?;
+    search(stage, &[]).await?;
+    Ok("two log-ins at trace, no secret in the log".to_owned())
+}
+
+async fn backtraces(trial: &mut Trial) -> Result<String> {
+    let stage = house(trial).await?;
+    stage.order_call(1, "deed.panic", &Value::Null).await?;
+    let how = stage.ended("caller", "").await?;
+    let trap = json!({ "n": 1, "call": "deed.panic", "args": null });
+    stage.host.wait_count("plugin running", &[("plugin", "caller")], 2, SOON).await?;
+    stage.call("api.emit", &json!({ "name": "victim.order", "payload": trap })).await?;
+    stage.logged("plugin ended", "victim").await?;
+    let detail = stage.logged("how it ended", "caller").await?.get("detail");
+    ensure!(detail.contains("wasm backtrace"), "the log is not at trace, so that nothing is shown by it: {detail}");
+    stage.host.wait_count("plugin running", &[("plugin", "victim")], 2, SOON).await?;
+    search(stage, &[]).await?;
+    Ok(format!("{how}; no secret in what is said of it"))
+}
+
+async fn events(trial: &mut Trial) -> Result<String> {
+    let stage = house(trial).await?;
+    for (n, name) in ["send", "stanza", "sendMessage", "connected", "beforeLogin", "reconnected", "messageSend"]
+        .into_iter()
+        .enumerate()
+    {
+        let listen = json!({ "name": name, "xml": true, "own": true, "delayed": true });
+        stage.order_call(u64::try_from(n)? + 10, "listen.on", &listen).await?;
+        stage.answer().await?;
+    }
+    stage.cut().await?;
+    // A message that it may not see is not shown to it as a stanza either, but what it says of it may be: so only the
+    // secrets of the log-in are looked for here.
+    stage.during().await?;
+    let heard: String =
+        stage.messages().into_iter().filter(|(to, _)| !to.starts_with(JULIET)).map(|(_, body)| body).collect();
+    has_none("what it heard", &heard, &[PASSWORD, TOKEN, STORED])?;
+    let log = stage.host.log().all().join("\n");
+    has_none("the log", &log, &[PASSWORD, TOKEN, STORED])?;
+    Ok("a log-in heard from the first stanza on, without its secrets".to_owned())
+}
+
+async fn own_answers(trial: &mut Trial) -> Result<String> {
+    let stage = house(trial).await?;
+    let mut seen = vec![stage.call("disco.own-features-get", &json!({})).await?];
+    seen.push(stage.call("disco.own-identities-get", &json!({})).await?);
+    seen.push(stage.call("vcard.get", &json!({ "jid": "bot@localhost" })).await?);
+    // And what a stranger is answered.
+    for (id, payload) in [
+        ("q1", "<query xmlns='http://jabber.org/protocol/disco#info'/>"),
+        ("q2", "<query xmlns='http://jabber.org/protocol/disco#items'/>"),
+        ("q3", "<vCard xmlns='vcard-temp'/>"),
+        ("q4", "<query xmlns='jabber:iq:version'/>"),
+        ("q5", "<query xmlns='jabber:iq:last'/>"),
+        ("q6", "<time xmlns='urn:xmpp:time'/>"),
+        ("q7", "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'/></pubsub>"),
+        ("q8", "<query xmlns='http://jabber.org/protocol/disco#info' node='http://jabber.org/protocol/commands'/>"),
+    ] {
+        stage
+            .raw(format!(
+                "<iq xmlns='jabber:client' type='get' id='{id}' from='mallory@localhost/lair' to='bot@localhost/parlor'>{payload}</iq>"
+            ))
+            .await?;
+    }
+    search(stage, &seen).await?;
+    let wire = stage.wire();
+    let after =
+        wire.rfind("<auth").map_or(&wire[..], |at| wire[at..].split_once("</auth>").map_or("", |(_, rest)| rest));
+    has_none("what strangers are answered", after, &[PASSWORD, TOKEN, STORED])?;
+    Ok("nothing of it is in any answer".to_owned())
+}
+
+async fn credentials_url(_: &mut Trial) -> Result<String> {
+    Err(Absent("the host fetches nothing from `credentials_url`; the setting is the operator's and is not read back")
+        .into())
+}

@@ -1,0 +1,285 @@
+//! XMPP out: what a plugin may try to have the host send.
+
+use anyhow::{Result, ensure};
+use parlor_tests::policy::Entry;
+use serde_json::{Value, json};
+
+use crate::case::{Case, case};
+use crate::cpu::remove;
+use crate::report::short;
+use crate::stage::{JULIET, MALLORY, Plan};
+use crate::trial::Trial;
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(49, "forged `from`", forged_from),
+        case!(50, "XML injection by attribute, text and namespace", injection),
+        case!(51, "bytes that end the stream or are no stanza", no_stanza),
+        case!(52, "entity, depth and attribute bombs handed to `send`", bombs),
+        case!(53, "another plugin's IQ: its id guessed, its answer given", foreign_iq),
+        case!(54, "roster, vCard, blocklist, PubSub without the grant", server_state),
+        case!(55, "two bots answering each other for ever", loop_of_bots),
+        case!(56, "mass joins", mass_joins),
+        case!(57, "filling the outgoing queue", full_queue),
+        case!(58, "what another plugin left unsent at a cut", sent_again),
+    ]
+}
+
+/// Messages and IQs to mallory, and nothing else.
+fn sharp(entry: Entry) -> Entry {
+    entry.grant("stanza.send", &["message:mallory@localhost", "iq:mallory@localhost"])
+}
+
+fn stanza(xml: impl Into<String>) -> Value {
+    json!({ "stanza": xml.into() })
+}
+
+async fn forged_from(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.caller(sharp)?).await?;
+    for from in [JULIET, "localhost", "bot@localhost/another", "bot@evil.localhost", "", " bot@localhost", "@"] {
+        let xml = format!("<message to='{MALLORY}' from='{from}'><body>forged</body></message>");
+        stage.refused("api.send", &stanza(xml), "invalid").await?;
+        let xml = format!("<iq type='get' id='f1' to='{MALLORY}' from='{from}'><ping xmlns='urn:xmpp:ping'/></iq>");
+        stage.refused("api.send-iq", &json!({ "iq": xml }), "invalid").await?;
+    }
+    stage.during().await?;
+    ensure!(!stage.wire().contains("forged"), "it went out");
+    Ok("invalid, and nothing went out".to_owned())
+}
+
+async fn injection(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.caller(sharp)?).await?;
+    let hook = "'/><message to=\"juliet@localhost\"><body>injected</body></message><x a='";
+    let text = "</body></message><message to='juliet@localhost'><body>injected";
+    stage.call("chats.send", &json!({ "jid": MALLORY, "body": text, "subject": hook, "thread": hook })).await?;
+    let escaped = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('\'', "&apos;");
+    for xml in [
+        format!("<message to='{MALLORY}' id='{}'><body>one</body></message>", escaped(hook)),
+        format!("<message to='{MALLORY}'><body>{}</body></message>", escaped(text)),
+        format!("<message to='{MALLORY}'><x xmlns='{}'/></message>", escaped(hook)),
+        format!("<message to='{MALLORY}'><body><![CDATA[{text}]]></body></message>"),
+        format!("<message xmlns:juliet='{}' to='{MALLORY}'><juliet:x/></message>", escaped(hook)),
+    ] {
+        stage.call("api.send", &stanza(xml)).await?;
+    }
+    stage.refused("api.send", &stanza(format!("<message to='{MALLORY}/{hook}'/>")), "invalid").await?;
+    stage.during().await?;
+    let sent = stage.messages();
+    ensure!(
+        sent.iter().all(|(to, body)| to.starts_with(MALLORY) || body.starts_with("message ")),
+        "another stanza came of it: {sent:?}"
+    );
+    Ok("each is one stanza to mallory, or invalid".to_owned())
+}
+
+async fn no_stanza(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.caller(sharp)?).await?;
+    let message = format!("<message to='{MALLORY}'><body>no stanza</body></message>");
+    for xml in [
+        "</stream:stream>".to_owned(),
+        format!("{message}</stream:stream>"),
+        format!("{message}{message}"),
+        "<stream:error xmlns:stream='http://etherx.jabber.org/streams'/>".to_owned(),
+        "<stream:features/>".to_owned(),
+        "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>".to_owned(),
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>".to_owned(),
+        "<r xmlns='urn:xmpp:sm:3'/>".to_owned(),
+        "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>".to_owned(),
+        format!("<?xml version='1.0'?>{message}"),
+        format!("<?target data?>{message}"),
+        format!("<!-- comment -->{message}"),
+        format!("<message xmlns='jabber:server' to='{MALLORY}'><body>no stanza</body></message>"),
+        "\0".to_owned(),
+        String::new(),
+        " ".to_owned(),
+        "<message".to_owned(),
+    ] {
+        stage.refused("api.send", &stanza(xml), "invalid").await?;
+    }
+    stage.during().await?;
+    ensure!(!stage.wire().contains("no stanza"), "it went out");
+    Ok("invalid, and the stream stays up".to_owned())
+}
+
+async fn bombs(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.caller(|entry| sharp(entry).limit("memory", "256 MiB"))?).await?;
+    let entities = "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'>]>\
+                    <message to='mallory@localhost'><body>&b;&b;</body></message>";
+    stage.refused("api.send", &stanza(entities), "invalid").await?;
+    let begin = format!("<message to='{MALLORY}'>");
+    // What is too long to be told is put together by the plugin.
+    for (open, times) in [("<x xmlns='a'>", 18_000), ("<x>", 70_000), ("<x xmlns='a'/>", 17_000), ("&#x41;", 300_000)] {
+        let repeated = json!({ "$repeat": [open, times] });
+        stage.order_call(1, "api.send", &json!({ "stanza": repeated })).await?;
+        let answer = stage.answer().await?;
+        ensure!(answer.contains("\"case\":\"invalid\""), "{open} {times} times: {answer}");
+    }
+    for (open, close, times) in [("<x xmlns='a'>", "</x>", 2_000), ("<x xmlns='a'/>", "", 8_000)] {
+        let xml = format!("{begin}{}{}</message>", open.repeat(times), close.repeat(times));
+        stage.refused("api.send", &stanza(xml), "invalid").await?;
+    }
+    let attributes = (0..5_000).fold(String::new(), |all, number| all + &format!(" a{number}=\'x\'"));
+    stage.refused("api.send", &stanza(format!("{begin}<x xmlns='a'{attributes}/></message>")), "invalid").await?;
+    stage.during().await?;
+    Ok("invalid, each of them".to_owned())
+}
+
+async fn foreign_iq(trial: &mut Trial) -> Result<String> {
+    let plan = Plan::new()?.caller(|entry| entry.grant("stanza.send", &["iq"]))?;
+    // The other one is nobody's enemy, and asks something that is not answered yet.
+    let plan = plan.named("victim", "caller", |entry| {
+        entry.set("chat", true).set("name", "victim").grant("stanza.send", &["iq:@localhost"])
+    })?;
+    let stage = trial.start(plan).await?;
+    stage.keep_questions("slow-question");
+    // Both get the order, and both ask; each answer has to come to the one that asked.
+    let ask = json!({ "iq": "<iq type='get' to='nurse@localhost'><x xmlns='slow-question'/></iq>" });
+    stage.order_call(7, "api.send-iq", &ask).await?;
+    let first = stage.question().await?.0;
+    let second = stage.question().await?.0;
+    ensure!(first != second, "two questions have the id {first}");
+    ensure!(first.len() >= 10 && second.len() >= 10, "ids that can be guessed: {first}, {second}");
+    // An own IQ under an id that waits, and an answer in its place.
+    let forged = format!("<iq type='get' id='{first}' to='nurse@localhost'><ping xmlns='urn:xmpp:ping'/></iq>");
+    stage.order_call(8, "api.send", &stanza(forged)).await?;
+    for _ in 0..2 {
+        let answer = stage.answer().await?;
+        ensure!(answer.contains("\"case\":\"invalid\""), "an id that waits was taken: {answer}");
+    }
+    for kind in ["result", "error"] {
+        let forged = format!("<iq type='{kind}' id='{second}' to='nurse@localhost'/>");
+        stage.order_call(9, "api.send", &stanza(forged)).await?;
+        for _ in 0..2 {
+            let answer = stage.answer().await?;
+            ensure!(answer.contains("\"case\":\"invalid\""), "an answer was taken: {answer}");
+        }
+    }
+    stage.during().await?;
+    for id in [&second, &first] {
+        let payload = format!("<mark xmlns='slow-question' id='{id}'/>");
+        let to = "bot@localhost/parlor";
+        stage
+            .raw(format!(
+                "<iq xmlns='jabber:client' type='result' id='{id}' from='nurse@localhost' to='{to}'>{payload}</iq>"
+            ))
+            .await?;
+        let answer = stage.answer().await?;
+        ensure!(answer.contains(id.as_str()), "the answer to {id} went elsewhere: {answer}");
+    }
+    Ok("invalid; ids cannot be guessed, each answer came to who asked".to_owned())
+}
+
+async fn server_state(trial: &mut Trial) -> Result<String> {
+    // The sharp grant, but not for IQs to everybody; and none of the groupings' own.
+    let plan = Plan::new()?.caller(sharp)?;
+    let stage = trial.start(plan).await?;
+    for payload in [
+        "<query xmlns='jabber:iq:roster'><item jid='evil@localhost'/></query>",
+        "<vCard xmlns='vcard-temp'><FN>evil</FN></vCard>",
+        "<block xmlns='urn:xmpp:blocking'><item jid='juliet@localhost'/></block>",
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:avatar:data'/></pubsub>",
+        "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query>",
+        "<query xmlns='jabber:iq:register'><password>evil</password></query>",
+    ] {
+        for to in ["", " to='bot@localhost'", " to='bot@localhost/parlor'", " to='BOT@LOCALHOST.'", " to='localhost'"] {
+            let iq = format!("<iq type='set' id='s1'{to}>{payload}</iq>");
+            for (call, name) in [("api.send", "stanza"), ("api.send-iq", "iq")] {
+                let answer = stage.call(call, &json!({ name: iq })).await?;
+                let case = &answer["err"]["case"];
+                ensure!(case == "denied" || case == "invalid", "{iq}: {}", short(&answer));
+            }
+        }
+    }
+    for (call, args) in [
+        ("contacts.add", json!({ "jid": "evil@localhost" })),
+        ("contacts.remove", json!({ "jid": JULIET })),
+        ("vcard.set", json!({ "card": {} })),
+        ("rooms.set-bookmark", json!({ "bookmark": { "jid": "hall@rooms.localhost" } })),
+        ("user.set-status", json!({ "value": "away" })),
+        ("chats.send", json!({ "jid": JULIET, "body": "as if" })),
+    ] {
+        let answer = stage.call(call, &args).await?;
+        ensure!(answer["ok"].is_null() && answer["err"].is_object(), "{call}: {}", short(&answer));
+    }
+    stage.during().await?;
+    Ok("denied; the server was asked to change nothing".to_owned())
+}
+
+async fn loop_of_bots(trial: &mut Trial) -> Result<String> {
+    let plan = Plan::new()?.named("loop", "echo", |entry| {
+        entry
+            .grant("rooms.send", &["lobby@rooms.localhost"])
+            .limit("messages_per_second", 10)
+            .limit("messages_burst", 20)
+    })?;
+    let stage = trial.start(plan).await?;
+    stage.order("and so on").await?;
+    let begin = std::time::Instant::now();
+    let mut turns = 0_u32;
+    while turns < 40 {
+        let again = stage.answer().await?;
+        stage.order(&again).await?;
+        turns += 1;
+    }
+    let took = begin.elapsed();
+    // Twenty at once, and ten a second after that.
+    ensure!(took.as_millis() >= 1_500, "40 turns took {took:?}");
+    stage.during().await?;
+    Ok(format!("held to its limit: 40 turns in {:.1} s", took.as_secs_f64()))
+}
+
+async fn mass_joins(trial: &mut Trial) -> Result<String> {
+    let grants =
+        |entry: Entry| entry.grant("rooms.join", &["@rooms.localhost"]).grant("rooms.read", &["@rooms.localhost"]);
+    let stage = trial.start(Plan::new()?.caller(grants)?).await?;
+    // Where it may not go at all.
+    let away: Vec<String> = (0..50).map(|number| format!("room{number}@elsewhere.localhost")).collect();
+    let answer = stage.call("rooms.open-many", &json!({ "jids": away })).await?;
+    let all = answer["ok"].as_array().cloned().unwrap_or_default();
+    ensure!(all.len() == 50 && all.iter().all(|one| one["err"]["case"] == "denied"), "{}", short(&answer));
+    // And where it may, at its rate.
+    for number in 0..1_000 {
+        stage.allow(&format!("room{number}@rooms.localhost"));
+    }
+    let here: Vec<String> = (0..1_000).map(|number| format!("room{number}@rooms.localhost")).collect();
+    stage.order_call(2, "rooms.open-many", &json!({ "jids": here })).await?;
+    stage.during().await?;
+    let entered = stage.wire().matches("http://jabber.org/protocol/muc'").count()
+        + stage.wire().matches("http://jabber.org/protocol/muc\"").count();
+    ensure!(entered <= 120, "{entered} rooms were entered at once");
+    remove(stage).await?;
+    Ok(format!("{entered} at its rate, the others wait or are over-limit"))
+}
+
+async fn full_queue(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.unruly(|entry| entry)?).await?;
+    stage.order("do flood-messages").await?;
+    stage.during().await?;
+    // Fifty at once, and ten a second after that.
+    for _ in 0..60 {
+        ensure!(stage.answer().await?.starts_with("flood"), "something else was said");
+    }
+    let sent = stage.messages().iter().filter(|(_, body)| body.starts_with("flood")).count();
+    ensure!(sent < 200, "{sent} were sent at once");
+    remove(stage).await?;
+    Ok("slowed down to its rate".to_owned())
+}
+
+async fn sent_again(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.caller(|entry| entry)?.unruly(|entry| entry)?).await?;
+    stage
+        .order(
+            "call {\"n\":1,\"call\":\"chats.send\",\"args\":{\"jid\":\"mallory@localhost\",\"body\":\"last words\"}}",
+        )
+        .await?;
+    while stage.answer().await? != "last words" {}
+    let policy = stage.policy.clone().without("caller");
+    stage.reload(policy).await?;
+    stage.cut().await?;
+    stage.order("do ping").await?;
+    stage.during().await?;
+    // What goes out again is the one that was not acknowledged, once, and nothing of it in the name of another plugin.
+    let again = stage.wire().matches("last words").count();
+    ensure!(again <= 1, "it was sent {again} times after the cut");
+    Ok(format!("sent {again} times after the cut, to whom it was for"))
+}

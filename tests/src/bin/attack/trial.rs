@@ -1,0 +1,79 @@
+//! One case from its start to its verdict.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::case::Case;
+use crate::stage::{Plan, Stage};
+
+/// How a case ended.
+pub(crate) enum Outcome {
+    /// As it has to, and nothing is left of it.
+    Contained(String),
+    /// Otherwise.
+    Escaped(anyhow::Error),
+    /// There is nothing to attack.
+    Absent(&'static str),
+}
+
+/// A case's line.
+pub(crate) struct Verdict {
+    pub(crate) outcome: Outcome,
+    /// What 99 of 100 of the neighbour's answers took, before, during and after.
+    pub(crate) p99: [Option<Duration>; 3],
+    /// The host's memory before and after.
+    pub(crate) resident_kib: [Option<u64>; 2],
+    pub(crate) took: Duration,
+}
+
+/// There is nothing to attack, for this reason.
+#[derive(Debug)]
+pub(crate) struct Absent(pub(crate) &'static str);
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Absent {}
+
+/// A case that goes on.
+#[derive(Default)]
+pub(crate) struct Trial {
+    stage: Option<Stage>,
+}
+
+impl Trial {
+    /// Starts the house, and lets the neighbour and everything else settle.
+    pub(crate) async fn start(&mut self, plan: Plan) -> Result<&mut Stage> {
+        let stage = Box::pin(Stage::set(plan)).await?;
+        Ok(self.stage.insert(stage))
+    }
+}
+
+/// Mounts the attack, and looks at what is left of it.
+pub(crate) async fn judge(case: &Case) -> Verdict {
+    let begin = Instant::now();
+    let mut trial = Trial::default();
+    let ended = (case.run)(&mut trial).await;
+    let ended = match (ended, &mut trial.stage) {
+        (Ok(how), Some(stage)) => stage.aftermath().await.context("afterwards").map(|()| how),
+        (ended, _) => ended,
+    };
+    let (p99, resident_kib) = trial.stage.as_ref().map(Stage::measured).unwrap_or_default();
+    let outcome = match ended {
+        Ok(how) => Outcome::Contained(how),
+        Err(error) => {
+            if let Some(Absent(why)) = error.downcast_ref::<Absent>() {
+                Outcome::Absent(why)
+            } else {
+                trial.stage.iter().for_each(Stage::keep_log);
+                Outcome::Escaped(error)
+            }
+        }
+    };
+    Verdict { outcome, p99, resident_kib, took: begin.elapsed() }
+}

@@ -1,0 +1,113 @@
+//! Below a stream of XML: keeps what the client wrote, byte by byte, and lets bytes go out that no library would write.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+/// So much of what the client wrote is kept.
+const KEPT: usize = 64 << 20;
+
+/// What went over a connection, and what is to go.
+#[derive(Debug, Clone, Default)]
+pub struct Tap(Arc<Mutex<Bytes>>);
+
+#[derive(Debug, Default)]
+struct Bytes {
+    heard: Vec<u8>,
+    to_say: VecDeque<u8>,
+}
+
+impl Tap {
+    /// What the client wrote from the `from`th byte on.
+    pub fn heard(&self, from: usize) -> String {
+        let bytes = self.bytes();
+        String::from_utf8_lossy(bytes.heard.get(from..).unwrap_or_default()).into_owned()
+    }
+
+    /// How many bytes the client wrote.
+    pub fn len(&self) -> usize {
+        self.bytes().heard.len()
+    }
+
+    /// Whether it wrote nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Has these bytes written, as they are, when the stream is flushed next.
+    pub(super) fn say(&self, bytes: &[u8]) {
+        self.bytes().to_say.extend(bytes);
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Bytes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection with its tap.
+#[derive(Debug)]
+pub(super) struct Tapped {
+    pub(super) stream: TlsStream<TcpStream>,
+    pub(super) tap: Tap,
+}
+
+impl Tapped {
+    /// Writes what waits in the tap.
+    fn write_own(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let chunk: Vec<u8> = self.tap.bytes().to_say.iter().take(16 << 10).copied().collect();
+            if chunk.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &chunk))?;
+            self.tap.bytes().to_say.drain(..written);
+        }
+    }
+}
+
+impl AsyncRead for Tapped {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        let mut bytes = this.tap.bytes();
+        let room = KEPT.saturating_sub(bytes.heard.len());
+        let new = &buffer.filled()[before..];
+        bytes.heard.extend_from_slice(&new[..new.len().min(room)]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tapped {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.write_own(context))?;
+        Pin::new(&mut this.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.write_own(context))?;
+        Pin::new(&mut this.stream).poll_write_vectored(context, slices)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.write_own(context))?;
+        Pin::new(&mut this.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}

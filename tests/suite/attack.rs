@@ -1,0 +1,50 @@
+//! `cargo xtask attack`: some of its cases each time, and nothing is left of it however it ends.
+
+use std::process::Command;
+use std::time::Duration;
+
+use parlor_tests::log::Mark;
+use parlor_tests::plugins;
+use parlor_tests::process::{self, Process, Signal, exists};
+use tokio::time::Instant;
+
+/// How long a few cases may take. Much less is usual.
+const SOON: Duration = Duration::from_mins(5);
+
+fn attack(arguments: &[&str]) -> Process {
+    let mut command = Command::new(plugins::program("attack").unwrap());
+    command.args(arguments);
+    Process::start("attack", command).unwrap()
+}
+
+#[tokio::test]
+async fn some_of_each_heading_are_contained() {
+    let mut attack = attack(&["--quick"]);
+    let status = attack.wait(SOON).await.unwrap();
+    tokio::time::timeout(SOON, attack.log().ended()).await.unwrap();
+    let lines = attack.log().all();
+    assert!(status.success(), "{lines:#?}");
+    assert!(lines.last().unwrap().starts_with("contained "), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn an_interrupted_attack_leaves_nothing_behind() {
+    let mut attack = attack(&["--case", "1", "--case", "2"]);
+    let first = |line: &str| line.contains("endless loop in a handler").then_some(());
+    attack.log().wait("the first case", &mut Mark::default(), SOON, first).await.unwrap();
+    let deadline = Instant::now() + SOON;
+    let children = loop {
+        let children = process::children(attack.id());
+        if children.len() >= 3 {
+            break children;
+        }
+        assert!(Instant::now() < deadline, "the second case does not begin: {children:?}");
+        tokio::task::yield_now().await;
+    };
+    attack.signal(Signal::Interrupt).unwrap();
+    assert_eq!(attack.wait(SOON).await.unwrap().code(), Some(130));
+    while children.iter().any(|child| exists(*child)) {
+        assert!(Instant::now() < deadline, "left: {children:?}");
+        tokio::task::yield_now().await;
+    }
+}
