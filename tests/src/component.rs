@@ -2,8 +2,11 @@
 //! each other.
 
 use anyhow::{Context, Result, ensure};
-use wasm_encoder::{ComponentSection as _, ComponentSectionId, InstanceSection, RawSection};
-use wasmparser::{Parser, Payload};
+use wasm_encoder::{
+    ComponentExportKind, ComponentImportSection, ComponentInstanceSection, ComponentSection as _, ComponentSectionId,
+    ComponentTypeRef, ComponentTypeSection, InstanceSection, InstanceType, RawSection,
+};
+use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 /// The section in which `parlor plugin build` puts the manifest.
 const SECTION: &[u8] = b"parlor:manifest";
@@ -66,6 +69,27 @@ pub fn graft(component: &mut Vec<u8>, module: &[u8]) -> Result<()> {
     RawSection { id: ComponentSectionId::CoreModule.into(), data: module }.append_to_component(component);
     let mut instances = InstanceSection::new();
     instances.instantiate::<_, &str>(index, []);
+    instances.append_to_component(component);
+    Ok(())
+}
+
+/// Puts a component into a component, which gets an import of the outer one, an instance of this type, as `from`.
+pub fn graft_importing(component: &mut Vec<u8>, import: &str, ty: &InstanceType, inner: &[u8]) -> Result<()> {
+    let mut validator = Validator::new_with_features(WasmFeatures::all());
+    let types = validator.validate_all(component).context("a component that can be read")?;
+    let types = types.as_ref();
+    let (ty_index, instance, inner_index) =
+        (types.component_type_count(), types.component_instance_count(), types.component_count());
+    let mut section = ComponentTypeSection::new();
+    section.instance(ty);
+    section.append_to_component(component);
+    let mut imports = ComponentImportSection::new();
+    imports.import(import, ComponentTypeRef::Instance(ty_index));
+    imports.append_to_component(component);
+    RawSection { id: ComponentSectionId::Component.into(), data: inner }.append_to_component(component);
+    let mut instances = ComponentInstanceSection::new();
+    let argument = ("from", ComponentExportKind::Instance, u32::try_from(instance)?);
+    instances.instantiate(u32::try_from(inner_index)?, [argument]);
     instances.append_to_component(component);
     Ok(())
 }

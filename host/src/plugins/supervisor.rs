@@ -381,11 +381,12 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
             }
         };
         if failures >= MAX_FAILURES {
+            // Whoever reads the log and asks then hears the same.
+            shared.state.send_replace(State::Quarantined(why.clone()));
             tracing::error!(
                 %plugin, %account, reason = %why, failures,
                 remedy = "change its entry in plugins.toml and reload, or start parlor again", "plugin quarantined"
             );
-            shared.state.send_replace(State::Quarantined(why));
             return;
         }
         let pause = FIRST_PAUSE * 2_u32.pow(failures - 1);
