@@ -172,7 +172,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
     // Said before its digest is compared: of a part of a file that would only be another one.
     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > MAX_BYTES {
-        return Err(Unfit::Component { path: path.to_owned(), source: ComponentError::TooLarge(size) });
+        return Err(Unfit::Component { from: path.display().to_string(), source: ComponentError::TooLarge(size) });
     }
     let mut bytes = Vec::new();
     // One more than allowed, so that a file that grows meanwhile is seen to.
