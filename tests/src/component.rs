@@ -88,8 +88,8 @@ pub fn graft_importing(component: &mut Vec<u8>, import: &str, ty: &InstanceType,
     imports.append_to_component(component);
     RawSection { id: ComponentSectionId::Component.into(), data: inner }.append_to_component(component);
     let mut instances = ComponentInstanceSection::new();
-    let argument = ("from", ComponentExportKind::Instance, u32::try_from(instance)?);
-    instances.instantiate(u32::try_from(inner_index)?, [argument]);
+    let argument = ("from", ComponentExportKind::Instance, instance);
+    instances.instantiate(inner_index, [argument]);
     instances.append_to_component(component);
     Ok(())
 }
