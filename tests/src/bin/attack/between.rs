@@ -62,6 +62,7 @@ fn order(n: u64, call: &str, args: &Value) -> Value {
 
 async fn foreign_promise(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(with_victim(|entry| entry)?).await?;
+    stage.logged("plugin running", "victim").await?;
     let add = order(1, "promises.add", &json!({ "name": "victimReady" }));
     stage.call("api.emit", &add).await?;
     // The victim has to have it first.
@@ -81,6 +82,7 @@ async fn foreign_promise(trial: &mut Trial) -> Result<String> {
 
 async fn foreign_data(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(with_victim(|entry| entry.grant_whole("storage").grant_whole("settings.read"))?).await?;
+    stage.logged("plugin running", "victim").await?;
     let set = json!({ "key": "secret", "value": "canary-stored-by-victim" });
     stage.call("api.emit", &order(1, "storage.set", &set)).await?;
     stage.open_storage().await?;

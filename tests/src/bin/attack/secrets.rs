@@ -45,6 +45,7 @@ async fn house(trial: &mut Trial) -> Result<&mut Stage> {
     let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
     let victim = entry.set("name", "victim").set("token", TOKEN).grant_whole("storage");
     let stage = trial.start(plan.with("victim", victim)).await?;
+    stage.logged("plugin running", "victim").await?;
     let set = json!({ "n": 1, "call": "storage.set", "args": { "key": "secret", "value": STORED } });
     stage.call("api.emit", &json!({ "name": "victim.order", "payload": set })).await?;
     stage.open_storage().await?;
