@@ -46,12 +46,18 @@ async fn reserved_names(trial: &mut Trial) -> Result<String> {
 
 /// A second plugin of the same kind, whose orders come as events, so that mallory cannot speak to it.
 fn victim(entry: Entry) -> Entry {
-    entry.set("name", "victim").set("token", "canary-token-of-victim").set("greeting", "canary-greeting-of-victim")
+    entry.set("name", "victim").set("token", kept_in("victim.token")).set("greeting", "canary-greeting-of-victim")
+}
+
+/// A secret setting as an owner writes it: where it is kept.
+pub(crate) fn kept_in(file: &str) -> toml::Table {
+    [("file".to_owned(), toml::Value::from(file))].into_iter().collect()
 }
 
 fn with_victim(change: impl FnOnce(Entry) -> Entry) -> Result<Plan> {
     let plan = Plan::new()?.caller(change)?;
     let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
+    plan.home.write("victim.token", "canary-token-of-victim\n")?;
     Ok(plan.with("victim", victim(entry).grant_whole("storage")))
 }
 

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 
+use crate::between::kept_in;
 use crate::case::{Case, case};
 use crate::stage::{JULIET, PASSWORD, Plan, SOON, Stage};
 use crate::trial::{Absent, Trial};
@@ -43,7 +44,8 @@ async fn house(trial: &mut Trial) -> Result<&mut Stage> {
     };
     let plan = Plan::new()?.log("trace,cranelift=info,wasmtime=info,regalloc2=info").caller(grants)?;
     let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
-    let victim = entry.set("name", "victim").set("token", TOKEN).grant_whole("storage");
+    plan.home.write("victim.token", &format!("{TOKEN}\n"))?;
+    let victim = entry.set("name", "victim").set("token", kept_in("victim.token")).grant_whole("storage");
     let stage = trial.start(plan.with("victim", victim)).await?;
     stage.logged("plugin running", "victim").await?;
     let set = json!({ "n": 1, "call": "storage.set", "args": { "key": "secret", "value": STORED } });
@@ -152,8 +154,8 @@ async fn errors(trial: &mut Trial) -> Result<String> {
     let text = stage.policy.to_toml()?;
     for wrong in [
         format!("{text}\ntoken = \"{TOKEN}\"\n"),
-        text.replace(TOKEN, &format!("{TOKEN}\\q")),
-        text.replace(&format!("\"{TOKEN}\""), &format!("[\"{TOKEN}\"]")),
+        text.replace("\"victim.token\"", &format!("\"{TOKEN}\\q\"")),
+        text.replace("\"victim.token\"", &format!("[\"{TOKEN}\"]")),
     ] {
         stage.home.write("plugins.toml", &wrong)?;
         let before = stage.errors();
