@@ -599,6 +599,7 @@ async fn people_are_invited_both_ways_and_may_be_declined() {
     let (house, room) = start().await;
     let jid = room.to_string();
     house.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Romeo" })).await.ok();
+    refuses_to_tell(&house, "rooms.read", &["roomInviteSent"]).await;
     let (full, narrow) = (house.listen(FULL, "roomInviteSent").await, house.listen(NARROW, "roomInviteSent").await);
     let mut paris = friend("paris").await;
     let person = paris.jid().to_bare().to_string();
