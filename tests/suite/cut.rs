@@ -4,7 +4,7 @@
 use jid::BareJid;
 use parlor_tests::client::Client;
 use parlor_tests::faults::{Fault, Faults, Way};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::presence::Type;
 
@@ -14,7 +14,7 @@ use crate::house::{FULL, House, Plan, SOON, friend, prosody};
 async fn start() -> (House, Faults) {
     let faults = Faults::before(prosody().await.ports().starttls).await.unwrap();
     let plan = Plan::new().await.through(faults.port()).await;
-    (plan.three().start().await, faults)
+    (plan.set("auto_subscribe", true).three().start().await, faults)
 }
 
 /// Cuts the connection until this is done, and has the server forget the session: somebody else takes its address.
@@ -40,6 +40,90 @@ async fn sees(client: &mut Client, room: &BareJid, nick: &str) {
         _ => None,
     };
     client.wait_for(&format!("{address} to come"), SOON, comes).await.unwrap();
+}
+
+/// The house's account and somebody see each other's presence.
+async fn befriend(house: &House, other: &mut Client) {
+    let (pushed, came) = (house.listen(FULL, "rosterPush").await, house.listen(FULL, "contactPresenceChanged").await);
+    // What the house asks in turn is granted beforehand (RFC 6121, section 3.4).
+    other.befriend(&house.account().jid).await.unwrap();
+    loop {
+        house.heard(FULL, pushed).await;
+        let all = house.call(FULL, "contacts.get-all", Value::Null).await.ok();
+        if all.as_array().unwrap().iter().any(|one| one["subscription"] == "both") {
+            break;
+        }
+    }
+    assert_eq!(house.heard(FULL, came).await["payload"]["contact"]["chat-status"], "online");
+}
+
+fn bodies(events: &[Value]) -> Vec<&str> {
+    events.iter().filter_map(|event| event["payload"]["message"]["body"].as_str()).collect()
+}
+
+/// Rows 11, 14, 21, 34. Events disconnected, reconnected, roster, message.
+/// Rules rooms are rejoined after a reconnect that could not resume.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_resumed_is_built_up_anew() {
+    let (house, faults) = start().await;
+    let (bot, room) = (house.account().jid.clone(), prosody().await.fresh_room());
+    let mut juliet = friend("juliet").await;
+    juliet.join(&room, "Juliet", SOON).await.unwrap();
+    juliet.unlock(&room, SOON).await.unwrap();
+    befriend(&house, &mut juliet).await;
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    sees(&mut juliet, &room, "Romeo").await;
+    house.call(FULL, "promises.add", json!({ "name": "own" })).await.ok();
+    let own = house.order(FULL, "api.wait-until", json!({ "promise": "own" })).await;
+    // Nobody answers this: its client looks at nothing.
+    let mute = friend("mute").await;
+    let question = format!("<iq type='get' to='{}'><query xmlns='urn:example:question'/></iq>", mute.jid());
+    let question = house.order(FULL, "api.send-iq", json!({ "iq": question })).await;
+    let mut untold = Vec::new();
+    for name in
+        ["roomLeft", "chatRoomOpened", "occupantJoined", "occupantLeft", "contactPresenceChanged", "initialized"]
+    {
+        untold.push((name, house.listen(FULL, name).await));
+    }
+    let said = json!({ "name": "message", "room": room.to_string(), "delayed": true });
+    let (roster, said) = (house.listen(FULL, "roster").await, house.listen_with(FULL, said).await);
+    cut_for_good(&house, &faults, async || {
+        for body in ["one", "two"] {
+            let to = json!({ "jid": juliet.jid().to_string(), "body": body });
+            house.call(FULL, "chats.send", to).await.ok();
+        }
+        house.call(FULL, "rooms.send", json!({ "jid": room.to_string(), "body": "to all" })).await.ok();
+        juliet.say(&room, "meanwhile").await.unwrap();
+        juliet.catch_up(SOON).await.unwrap();
+    })
+    .await;
+    house.answer(FULL, "api.send-iq", question).await.fails("offline");
+    house.heard(FULL, roster).await;
+    house.call(FULL, "api.wait-until", json!({ "promise": "roster" })).await.ok();
+    assert!(house.ears().nothing_from(FULL, own), "a plugin's own promise is no business of the connection's");
+    house.call(FULL, "api.emit", json!({ "name": "own" })).await.ok();
+    house.answer(FULL, "api.wait-until", own).await.ok();
+    for body in ["one", "two"] {
+        juliet.wait_body(&bot, body, SOON).await.unwrap();
+    }
+    sees(&mut juliet, &room, "Romeo").await;
+    juliet.wait_body(&room, "to all", SOON).await.unwrap();
+    juliet.say(&room, "now").await.unwrap();
+    let mut heard = Vec::new();
+    while !bodies(&heard).contains(&"now") {
+        heard.push(house.heard(FULL, said).await);
+    }
+    let past = heard.iter().find(|event| event["payload"]["message"]["body"] == "meanwhile").unwrap();
+    assert_eq!(past["payload"]["message"]["delayed"], true);
+    assert_eq!(bodies(&heard).iter().filter(|body| **body == "meanwhile").count(), 1, "{heard:?}");
+    juliet.catch_up(SOON).await.unwrap();
+    for once in [">one</body>", ">two</body>", ">to all</body>"] {
+        assert_eq!(juliet.received_xml().iter().filter(|xml| xml.contains(once)).count(), 1, "{once}");
+    }
+    for (name, n) in untold {
+        let told = house.heard_so_far(FULL, n).await;
+        assert!(told.is_empty(), "{name} is told though nothing became different: {told:?}");
+    }
 }
 
 /// Rows 95, 108. Events occupantJoined, occupantLeft.
