@@ -281,7 +281,8 @@ async fn events_a_second() {
     let heard = house.listen(BARE, "flood").await;
     let many = house.call(FULL, "deed.emit", json!({ "name": "flood", "times": 200 })).await.ok();
     let (came, failed) = (many["came"].as_u64().unwrap(), many["failed"].as_u64().unwrap());
-    assert!(came + failed == 200 && (20..=62).contains(&came), "{many}");
+    // The bucket fills again while they wait, for as long as this machine takes.
+    assert!(came + failed == 200 && came >= 20 && failed > 0, "{many}");
     assert_eq!(many["error"], json!({ "case": "over-limit", "what": "20 events a second" }));
     for _ in 0..came {
         house.heard(BARE, heard).await;
