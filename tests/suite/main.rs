@@ -38,6 +38,7 @@ mod cut;
 mod demo;
 mod faults;
 mod gone;
+mod languages;
 mod limits;
 mod owner;
 mod plugins;

@@ -13,7 +13,7 @@ mod connection;
 mod contacts;
 mod disco;
 pub(crate) mod listen;
-mod log;
+pub(crate) mod log;
 mod promises;
 mod rooms;
 mod settings;

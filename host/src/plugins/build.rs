@@ -1,22 +1,20 @@
-//! From a folder with a Rust plugin to the one file that an owner installs.
+//! From a folder with a plugin's source to the one file that an owner installs.
 //!
-//! It compiles, makes a component of the result, puts the manifest inside, and has both checked by those who check them
-//! before a start. It never runs what it built, and decides nothing about permissions.
+//! Each language makes a component in its own file here; then the manifest is put inside, and both are checked by those who
+//! check them before a start. It never runs what it built, and decides nothing about permissions.
 
+mod contract;
 mod environment;
-mod project;
-mod toolchain;
+mod python;
+mod rust;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 
 use wasm_encoder::{ComponentSection as _, CustomSection};
-use wit_component::ComponentEncoder;
 
-use self::project::Project;
-use self::toolchain::{TARGET, Toolchain};
 use super::admission::undeclared;
 use super::component::examine;
 use super::id::Digest;
@@ -29,9 +27,9 @@ const MANIFEST: &str = "plugin.toml";
 /// What is to be built, and where it goes.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The folder with `Cargo.toml` and `plugin.toml`.
+    /// The folder with `plugin.toml`, and `Cargo.toml` or `plugin.py`.
     pub folder: PathBuf,
-    /// The file to write; none = `target/plugins/<package>.wasm` of its workspace.
+    /// The file to write; none = `target/plugins/<package>.wasm` of a Rust plugin's workspace, else `<name>.wasm` in the folder.
     pub output: Option<PathBuf>,
 }
 
@@ -48,32 +46,45 @@ pub struct Built {
 
 /// Why nothing can be built here, in one sentence; none if it can.
 pub fn toolchain_problem() -> Option<String> {
-    Toolchain::find(Path::new(".")).err().map(|error| error.to_string())
+    rust::Toolchain::find(Path::new(".")).err().map(|error| error.to_string())
 }
 
 /// Why there is no component.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each message says what its case is")]
 pub enum BuildError {
-    #[error("{} is not a Rust plugin: it has no Cargo.toml; name the folder of the plugin", .0.display())]
+    #[error(
+        "{} is no plugin's folder: it has neither {} (Rust) nor {} (Python); name the folder of the plugin",
+        .0.display(), rust::MARK, python::MARK
+    )]
     NotAPlugin(PathBuf),
     #[error("{} has no {MANIFEST}; write one that says what the plugin is called and what it asks for", .0.display())]
     NoManifest(PathBuf),
     #[error("{}: {reason}", file.display())]
     Manifest { file: PathBuf, reason: String },
     #[error("cannot run {program}: {error}; install Rust from https://rustup.rs or with the system's package manager")]
-    Run { program: &'static str, error: io::Error },
+    NoRust { program: &'static str, error: io::Error },
+    #[error("cannot run python3: {0}; install Python 3.10 or later, on Debian or Ubuntu: apt-get install python3-venv")]
+    NoPython(io::Error),
+    #[error(
+        "cannot install {what} ({program} ended with {status}); its output is above; \
+         on Debian or Ubuntu it needs: apt-get install python3-venv"
+    )]
+    Install { what: String, program: String, status: ExitStatus },
+    #[error("there is no place for the tools that build it: neither XDG_DATA_HOME nor HOME is set; set one of them")]
+    NoHome,
     #[error("cargo cannot read {}: {reason}", folder.display())]
     Project { folder: PathBuf, reason: String },
     #[error("{package} is not a library of the type cdylib; write in its Cargo.toml: [lib] crate-type = [\"cdylib\"]")]
     NotCdylib { package: String },
     #[error(
-        "no Rust compiler here can compile for {TARGET}; with rustup: rustup target add {TARGET}; \
-         on Debian or Ubuntu: apt-get install rustc-web rust-web-src lld"
+        "no Rust compiler here can compile for {0}; with rustup: rustup target add {0}; \
+         on Debian or Ubuntu: apt-get install rustc-web rust-web-src lld",
+        rust::TARGET
     )]
     NoTarget,
-    #[error("{package} did not compile (cargo ended with {status}); its output is above")]
-    Compile { package: String, status: ExitStatus },
+    #[error("{package} did not compile ({program} ended with {status}); its output is above")]
+    Compile { package: String, program: &'static str, status: ExitStatus },
     #[error("no component can be made of {package}: {reason}; does it call parlor_sdk::plugin! once?")]
     Component { package: String, reason: String },
     #[error("the component of {package} would be refused: {reason}")]
@@ -82,22 +93,35 @@ pub enum BuildError {
     File { path: PathBuf, error: io::Error },
 }
 
-/// Builds the plugin in a folder. Cargo's own output goes to the standard error, as it comes.
+/// What a language makes of a folder: a component without its manifest.
+struct Made {
+    component: Vec<u8>,
+    /// The custom sections that registries and tools read, with what they hold.
+    metadata: Vec<(&'static str, String)>,
+    /// What it is called.
+    package: String,
+    /// Where it goes when nobody says.
+    output: PathBuf,
+}
+
+/// Builds the plugin in a folder. The output of compilers goes to the standard error, as it comes.
 pub fn build(request: &Request) -> Result<Built, BuildError> {
     let folder = &request.folder;
-    if !folder.join("Cargo.toml").is_file() {
+    let has = |mark: &str| folder.join(mark).is_file();
+    if !has(rust::MARK) && !has(python::MARK) {
         return Err(BuildError::NotAPlugin(folder.clone()));
     }
-    let manifest = read_manifest(folder)?;
-    let project = Project::find(folder)?;
-    let toolchain = Toolchain::find(folder)?;
+    let (text, manifest) = read_manifest(folder)?;
+    let made = if has(rust::MARK) { rust::make(folder)? } else { python::make(folder, &manifest)? };
 
-    let module = compile(folder, &project, &toolchain)?;
-    let component = componentize(&module, &manifest, &project)
-        .map_err(|reason| BuildError::Component { package: project.package.clone(), reason })?;
-    check_component(&component).map_err(|reason| BuildError::Refused { package: project.package.clone(), reason })?;
+    let mut component = made.component;
+    for (name, text) in &made.metadata {
+        section(&mut component, name, text);
+    }
+    section(&mut component, SECTION, &text);
+    check_component(&component).map_err(|reason| BuildError::Refused { package: made.package, reason })?;
 
-    let file = request.output.clone().unwrap_or_else(|| project.default_output());
+    let file = request.output.clone().unwrap_or(made.output);
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder
         .map_or(Ok(()), fs::create_dir_all)
@@ -106,7 +130,8 @@ pub fn build(request: &Request) -> Result<Built, BuildError> {
     Ok(Built { file, size: component.len() as u64, digest: Digest::of(&component) })
 }
 
-fn read_manifest(folder: &Path) -> Result<String, BuildError> {
+/// The manifest as it is written, and as a host would read it: looked at before the slow part.
+fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
     let file = folder.join(MANIFEST);
     let text = match fs::read_to_string(&file) {
         Ok(text) => text,
@@ -115,13 +140,10 @@ fn read_manifest(folder: &Path) -> Result<String, BuildError> {
         }
         Err(error) => return Err(BuildError::File { path: file, error }),
     };
-    check_manifest(&text).map_err(|reason| BuildError::Manifest { file, reason })?;
-    Ok(text)
-}
-
-/// The manifest as a host would read it, before the slow part.
-fn check_manifest(text: &str) -> Result<(), String> {
-    Manifest::parse(text).map(drop).map_err(|error| error.to_string())
+    match Manifest::parse(&text) {
+        Ok(manifest) => Ok((text, manifest)),
+        Err(error) => Err(BuildError::Manifest { file, reason: error.to_string() }),
+    }
 }
 
 /// The component as a host would examine and admit it: nobody ships what no host would run.
@@ -138,43 +160,6 @@ fn check_component(component: &[u8]) -> Result<(), String> {
         "{MANIFEST} does not declare what its calls need: {}; add it under [permissions] with a reason",
         undeclared.join(", ")
     ))
-}
-
-/// Runs cargo, and gives the core module that it made.
-fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Vec<u8>, BuildError> {
-    let mut cargo = Command::new("cargo");
-    environment::forget_outer_cargo(&mut cargo);
-    cargo
-        .current_dir(folder)
-        .args(["build", "--lib", "--package", &project.package, "--target", TARGET])
-        .args(project.profile.arguments())
-        .arg("--target-dir")
-        .arg(project.target_directory())
-        .arg("--config")
-        .arg(project.anonymous_paths(toolchain));
-    toolchain.apply(&mut cargo);
-    // Its messages belong to people; the standard output is kept for the result.
-    cargo.stdin(Stdio::null()).stdout(Stdio::from(io::stderr()));
-    let status = cargo.status().map_err(|error| BuildError::Run { program: "cargo", error })?;
-    if !status.success() {
-        return Err(BuildError::Compile { package: project.package.clone(), status });
-    }
-    let path = project.module();
-    fs::read(&path).map_err(|error| BuildError::File { path, error })
-}
-
-/// Makes a component of a core module, and puts into it what people and hosts want to know of it.
-fn componentize(module: &[u8], manifest: &str, project: &Project) -> Result<Vec<u8>, String> {
-    let mut component = ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .and_then(ComponentEncoder::encode)
-        .map_err(|error| format!("{error:#}"))?;
-    for (name, text) in project.metadata() {
-        section(&mut component, name, text);
-    }
-    section(&mut component, SECTION, manifest);
-    Ok(component)
 }
 
 fn section(component: &mut Vec<u8>, name: &str, text: &str) {

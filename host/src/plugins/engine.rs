@@ -146,7 +146,8 @@ fn base() -> Config {
 fn pooled() -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(MAX_INSTANCES)
-        .total_core_instances(MAX_INSTANCES * 4)
+        // These take no place of their own.
+        .total_core_instances(MAX_INSTANCES * 100)
         .total_memories(MAX_INSTANCES + 200)
         .total_tables(MAX_INSTANCES * 4)
         // Each store keeps one stack, and handlers that are interrupted need more.

@@ -3,6 +3,8 @@
 //! [`Instance`] is what the host's calls see of it; [`Context`] is what lives inside its Store. Dropping the future of
 //! [`run`] ends it, and nothing else holds a piece of it.
 
+mod open;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -19,6 +21,7 @@ use wasmtime::Store;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+pub(crate) use self::open::{OpenArchiveQuery, OpenCall};
 use super::InstanceId;
 use super::admission::Admitted;
 use super::ceiling::{Ceiling, Exceeded};
@@ -32,7 +35,7 @@ use super::settings::OwnSettings;
 use super::timers::Timers;
 use super::watchdog::{self, Allowance, Overrun};
 use crate::account;
-use crate::api;
+use crate::api::{self, log::Printed};
 use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
@@ -215,42 +218,6 @@ impl Instance {
         self.account.router.route_to(self.id, event, &|_| false);
     }
 
-    /// Counts a call as open until the guard is dropped.
-    pub fn open_call(self: &Arc<Self>) -> Result<OpenCall, CallError> {
-        let open = self.open_calls.fetch_add(1, Relaxed);
-        let guard = OpenCall(Arc::clone(self));
-        if open >= self.limits.open_calls as usize {
-            return Err(CallError::OverLimit(format!("{} open calls", self.limits.open_calls)));
-        }
-        Ok(guard)
-    }
-
-    /// Counts a query of an archive, or a stream of one, until the guard is dropped.
-    pub fn archive_query(self: &Arc<Self>) -> Result<OpenArchiveQuery, CallError> {
-        let open = self.archive_queries.fetch_add(1, Relaxed);
-        let guard = OpenArchiveQuery(Arc::clone(self));
-        if open >= self.limits.archive_queries as usize {
-            return Err(CallError::OverLimit(format!("{} queries of archives at once", self.limits.archive_queries)));
-        }
-        Ok(guard)
-    }
-
-    /// How many queries of archives and streams of them have not ended.
-    pub fn open_archive_queries(&self) -> usize {
-        self.archive_queries.load(Relaxed)
-    }
-
-    /// Counts a call as waiting for the session until the guard is dropped.
-    pub fn waits_for_session(self: &Arc<Self>) -> SessionWait {
-        self.waits.send_modify(|waits| *waits += 1);
-        SessionWait(Arc::clone(self))
-    }
-
-    /// How many calls wait for the session.
-    pub fn waits(&self) -> watch::Receiver<usize> {
-        self.waits.subscribe()
-    }
-
     /// Its timers. Held only for a moment, and never by the connection.
     fn timers(&self) -> MutexGuard<'_, Timers> {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner)
@@ -287,39 +254,12 @@ pub struct Usage {
     pub memory_limit: u64,
 }
 
-/// A call that has not returned.
-pub struct OpenCall(Arc<Instance>);
-
-impl Drop for OpenCall {
-    fn drop(&mut self) {
-        self.0.open_calls.fetch_sub(1, Relaxed);
-    }
-}
-
-/// A query of an archive, or a stream of one, that has not ended.
-pub struct OpenArchiveQuery(Arc<Instance>);
-
-impl Drop for OpenArchiveQuery {
-    fn drop(&mut self) {
-        self.0.archive_queries.fetch_sub(1, Relaxed);
-    }
-}
-
-/// A call that waits for the session.
-pub struct SessionWait(Arc<Instance>);
-
-impl Drop for SessionWait {
-    fn drop(&mut self) {
-        self.0.waits.send_modify(|waits| *waits -= 1);
-    }
-}
-
 /// What lives inside an instance's Store.
 pub(crate) struct Context {
     pub(crate) instance: Arc<Instance>,
     ceiling: Ceiling,
     table: ResourceTable,
-    /// An empty one: no environment, files or sockets.
+    /// No environment, files or sockets; what is printed goes into the log.
     wasi: WasiCtx,
 }
 
@@ -554,7 +494,11 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
         ceiling: Ceiling::new(limits, Arc::clone(&instance.memory)),
         table,
         // What it asks for at once is made in the host's memory first.
-        wasi: WasiCtx::builder().max_random_size(limits.hostcall_bytes.as_usize() as u64).build(),
+        wasi: WasiCtx::builder()
+            .max_random_size(limits.hostcall_bytes.as_usize() as u64)
+            .stdout(Printed::output(instance))
+            .stderr(Printed::error(instance))
+            .build(),
     };
     let mut store = Store::new(engine.wasmtime(), context);
     store.limiter(|context| &mut context.ceiling);

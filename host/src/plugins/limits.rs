@@ -190,8 +190,8 @@ limits! {
     tables: u32 = 20, 1 => 1_000;
     /// Elements of each table.
     table_elements: u32 = 100_000, 0 => MAX_TABLE_ELEMENTS;
-    /// Core instances inside the component.
-    instances: u32 = 30, 1 => 1_000;
+    /// Core instances inside the component; `CPython` comes as more than thirty.
+    instances: u32 = 100, 1 => 1_000;
     /// Handles to resources, subtasks, futures and streams at once.
     handles: u32 = 4_096, 16 => 1_000_000;
     /// What one call may carry across the boundary. More ends the plugin, so that what is merely too long for a call, a

@@ -28,7 +28,8 @@ fn profile() -> PathBuf {
     program.parent().expect("a program lies in a folder").to_owned()
 }
 
-/// The folders of all plugins in this workspace: the examples, and the guests of the suite.
+/// The folders of all plugins in Rust in this workspace: the examples, and the guests of the suite, which builds those in
+/// other languages itself.
 pub(crate) fn plugin_folders() -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for group in ["example-plugins", "tests/guests"] {
@@ -36,7 +37,7 @@ pub(crate) fn plugin_folders() -> Result<Vec<PathBuf>> {
         let entries = std::fs::read_dir(&group).with_context(|| format!("cannot read {}", group.display()))?;
         for entry in entries {
             let folder = entry.with_context(|| format!("cannot read {}", group.display()))?.path();
-            if folder.join("plugin.toml").is_file() {
+            if folder.join("plugin.toml").is_file() && folder.join("Cargo.toml").is_file() {
                 folders.push(folder);
             }
         }

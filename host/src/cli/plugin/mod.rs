@@ -8,6 +8,7 @@ mod data;
 mod decide;
 mod inspect;
 mod list;
+mod new;
 mod update;
 
 use clap::Subcommand;
@@ -45,7 +46,9 @@ pub enum PluginCommand {
     Config(config::ConfigArgs),
     /// Show, export and import what a plugin keeps on this machine
     Data(data::DataArgs),
-    /// Build a Rust plugin's folder into the one file that can be installed
+    /// Begin a plugin: a folder that builds at once
+    New(new::NewArgs),
+    /// Build a plugin's folder into the one file that can be installed
     Build(build::BuildArgs),
 }
 
@@ -65,6 +68,7 @@ impl PluginCommand {
             Self::Rollback(arguments) => arguments.run(),
             Self::Config(arguments) => arguments.run(),
             Self::Data(arguments) => arguments.run(),
+            Self::New(arguments) => arguments.run(),
             Self::Build(arguments) => arguments.run(),
         }
     }

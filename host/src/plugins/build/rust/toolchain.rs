@@ -5,17 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{BuildError, environment};
+use super::super::{BuildError, environment};
 
 /// What plugins are compiled for: WebAssembly without an operating system.
-pub(super) const TARGET: &str = "wasm32-unknown-unknown";
+pub(in super::super) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Where Debian and its relatives put the compiler of the system.
 const SYSTEM_RUSTC: &str = "/usr/bin/rustc";
 
 /// A compiler that can make WebAssembly, and what it needs for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Toolchain {
+pub(in super::super) struct Toolchain {
     /// Which; none = the one that cargo would take anyway.
     rustc: Option<PathBuf>,
     /// Its folder.
@@ -46,7 +46,7 @@ struct Compiler {
 impl Toolchain {
     /// The best that there is for the plugin in `folder`: the compiler that is in use there, else the system's; with the
     /// target's library installed, else with its source.
-    pub(super) fn find(folder: &Path) -> Result<Self, BuildError> {
+    pub(in super::super) fn find(folder: &Path) -> Result<Self, BuildError> {
         let compilers: Vec<Compiler> = [None, Some(PathBuf::from(SYSTEM_RUSTC))]
             .into_iter()
             .filter_map(|rustc| Compiler::ask(rustc, folder))

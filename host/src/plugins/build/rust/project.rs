@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
+use super::super::{BuildError, environment};
 use super::toolchain::{TARGET, Toolchain};
-use super::{BuildError, environment};
 
 /// The profile that parlor's own workspace, and whoever copies it, has for plugins.
 const PROFILE: &str = "plugin";
@@ -94,7 +94,7 @@ impl Project {
             .current_dir(folder)
             .args(["metadata", "--no-deps", "--format-version", "1"])
             .output()
-            .map_err(|error| BuildError::Run { program: "cargo", error })?;
+            .map_err(|error| BuildError::NoRust { program: "cargo", error })?;
         let unreadable = |reason: String| BuildError::Project { folder: folder.to_owned(), reason };
         if !output.status.success() {
             return Err(unreadable(String::from_utf8_lossy(&output.stderr).trim().to_owned()));

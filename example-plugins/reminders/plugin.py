@@ -1,0 +1,51 @@
+"""Reminds people: `remind me in 10m to water the plants`."""
+
+import logging
+import re
+from datetime import datetime, timedelta, timezone
+
+from parlor import Message, after, errors, on, on_start, reply, send, storage
+
+log = logging.getLogger(__name__)
+
+WISH = re.compile(r"remind me in (\d{1,6}) ?(s|m|h|d)\w* (?:to|of|about) (.+)", re.IGNORECASE | re.DOTALL)
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@on("message", kind="chat", prefix="remind me")
+async def remind(message: Message) -> None:
+    wish = WISH.fullmatch((message.body or "").strip())
+    if wish is None:
+        await reply(message, "Say: remind me in 10m to water the plants")
+        return
+    number, unit, what = wish.groups()
+    due = datetime.now(timezone.utc) + timedelta(**{UNITS[unit.lower()]: int(number)})
+    key = f"{due.isoformat()} {message.chat}"
+    try:
+        await storage.set(key, {"to": message.chat, "what": what, "due": due.isoformat()})
+    except errors.OverLimit:
+        await reply(message, "I have too much to remember already.")
+        return
+    wait_for(key, due)
+    await reply(message, f"I will, at {due:%H:%M:%S} UTC.")
+
+
+@on_start
+async def start() -> None:
+    keys = await storage.keys()
+    for key in keys:
+        kept = await storage.get(key)
+        if kept is not None:
+            wait_for(key, datetime.fromisoformat(kept["due"]))
+    log.info("%d reminders are due some day", len(keys))
+
+
+def wait_for(key: str, due: datetime) -> None:
+    async def now() -> None:
+        kept = await storage.get(key)
+        if kept is not None:
+            await send(kept["to"], f"You wanted to be reminded to {kept['what']}")
+            # Only what was sent is forgotten.
+            await storage.delete(key)
+
+    after(max(0, (due - datetime.now(timezone.utc)).total_seconds()), now)

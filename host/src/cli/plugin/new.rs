@@ -1,0 +1,105 @@
+//! `parlor plugin new`: a folder that builds at once.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+
+use crate::plugins::PluginId;
+
+/// What it is called, and in which language it is written.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  parlor plugin new parrot --lang python && cd parrot && parlor plugin build")]
+pub struct NewArgs {
+    /// Its name, which is also the folder's
+    #[arg(value_name = "NAME")]
+    name: PluginId,
+    /// The language
+    #[arg(long, value_enum)]
+    lang: Language,
+    /// Where the folder is made
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    r#in: PathBuf,
+}
+
+/// A language that there is a template for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Language {
+    /// `CPython`, by componentize-py
+    Python,
+}
+
+/// A template's files, by where they go.
+type Template = &'static [(&'static str, &'static str)];
+
+macro_rules! template {
+    ($language:literal: $($to:literal = $from:literal),* $(,)?) => {
+        &[$(($to, include_str!(concat!("../../../../plugins-sdk/templates/", $language, "/", $from)))),*]
+    };
+}
+
+impl Language {
+    fn template(self) -> Template {
+        match self {
+            Self::Python => template!("python": ".gitignore" = "gitignore", "README.md" = "README.md",
+                "plugin.py" = "plugin.py", "plugin.toml" = "plugin.toml"),
+        }
+    }
+}
+
+impl NewArgs {
+    /// Makes the folder, whole or not at all.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let folder = self.r#in.join(self.name.as_str());
+        make(&folder, self.name.as_str(), self.lang.template())?;
+        let text = format!("{}\n  next: cd {} && parlor plugin build", folder.display(), folder.display());
+        writeln!(io::stdout().lock(), "{text}").context("standard output")
+    }
+}
+
+fn make(folder: &Path, name: &str, template: Template) -> anyhow::Result<()> {
+    if folder.exists() {
+        bail!("{} is there already; take another name, or remove it first", folder.display());
+    }
+    let around = folder.parent().filter(|around| !around.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let cannot = || format!("cannot make {}", folder.display());
+    // Filled beside where it belongs, and then put there.
+    let fresh = tempfile::Builder::new().prefix(".new-").tempdir_in(around).with_context(cannot)?;
+    let place = fresh.path().join(name);
+    fs::create_dir(&place).with_context(cannot)?;
+    for (file, text) in template {
+        fs::write(place.join(file), text.replace("{{name}}", name)).with_context(cannot)?;
+    }
+    fs::rename(&place, folder).with_context(cannot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::manifest::Manifest;
+
+    #[test]
+    fn every_template_has_a_manifest_that_a_host_reads_under_its_name() {
+        for language in Language::value_variants() {
+            let around = tempfile::tempdir().unwrap();
+            let folder = around.path().join("parrot");
+            make(&folder, "parrot", language.template()).unwrap();
+            let manifest = Manifest::parse(&fs::read_to_string(folder.join("plugin.toml")).unwrap()).unwrap();
+            assert_eq!(manifest.name.as_str(), "parrot");
+            let left: Vec<_> = fs::read_dir(around.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
+            assert_eq!(left, ["parrot"]);
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_left_alone() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("parrot");
+        fs::create_dir(&folder).unwrap();
+        let error = make(&folder, "parrot", Language::Python.template()).unwrap_err().to_string();
+        assert!(error.ends_with("is there already; take another name, or remove it first"), "{error}");
+        assert!(fs::read_dir(&folder).unwrap().next().is_none());
+    }
+}

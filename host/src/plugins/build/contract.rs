@@ -1,0 +1,122 @@
+//! The contract as one plugin sees it: what it did not ask for is not there.
+//!
+//! Some languages import every function of their world, called or not. A plugin of theirs is built against a world that holds
+//! what its manifest asks for, so that it imports no more than that.
+
+use wit_component::{OutputToString, WitPrinter};
+use wit_parser::{Resolve, SourceMap, WorldItem};
+
+use super::super::manifest::Manifest;
+use crate::permissions::table;
+
+/// The world of a plugin.
+pub(super) const WORLD: &str = "plugin";
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../../wit/", $name, ".wit")))),*]
+    };
+}
+
+/// The files in `wit/`, by name; a test says when one is missing.
+const FILES: &[(&str, &str)] = files![
+    "api",
+    "archive",
+    "chats",
+    "chatviews",
+    "commands",
+    "connection",
+    "contacts",
+    "disco",
+    "guest",
+    "listen",
+    "log",
+    "promises",
+    "rooms",
+    "settings",
+    "storage",
+    "timers",
+    "tokens",
+    "types",
+    "user",
+    "vcard",
+    "world",
+];
+
+/// The contract as WIT, without the functions that need a permission which the manifest does not name.
+pub(super) fn of(manifest: &Manifest) -> Result<String, String> {
+    let declared = |grouping: &str, function: &str| match table::call(grouping, function) {
+        Some(call) => call.permission.is_none_or(|needed| manifest.permissions.contains_key(&needed)),
+        // What the host calls.
+        None => true,
+    };
+    let mut sources = SourceMap::default();
+    for (name, text) in FILES {
+        sources.push_str(&format!("{name}.wit"), *text);
+    }
+    let group = sources.parse().map_err(|(_, error)| error.to_string())?;
+    let mut contract = Resolve::default();
+    let package = contract.push_group(group).map_err(|error| error.to_string())?;
+    for (_, interface) in &mut contract.interfaces {
+        let grouping = interface.name.clone().unwrap_or_default();
+        interface.functions.retain(|function, _| declared(&grouping, function));
+    }
+    let interfaces = &contract.interfaces;
+    for (_, world) in &mut contract.worlds {
+        // One that others take types from comes along with them.
+        world.imports.retain(|_, item| match item {
+            WorldItem::Interface { id, .. } => !interfaces[*id].functions.is_empty(),
+            WorldItem::Function(_) | WorldItem::Type { .. } => true,
+        });
+    }
+    let mut printer = WitPrinter::new(OutputToString::default());
+    printer.print(&contract, package, &[]).map_err(|error| format!("{error:#}"))?;
+    Ok(printer.output.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(permissions: &str) -> Manifest {
+        let text = format!(
+            "[plugin]\nname = \"p\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"d\"\n[permissions]\n{permissions}"
+        );
+        Manifest::parse(&text).unwrap()
+    }
+
+    #[test]
+    fn every_file_of_the_contract_is_there() {
+        let mut names: Vec<_> = std::fs::read_dir("../wit").unwrap().map(|file| file.unwrap().path()).collect();
+        names.sort();
+        let names: Vec<_> = names.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, FILES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn only_what_is_asked_for_and_what_is_free_is_left() {
+        let wit = of(&manifest("\"messages.send\" = { scope = [\"*\"], reason = \"r\" }\n")).unwrap();
+        assert!(wit.contains("send: async func(jid: jid, message: outgoing)"), "{wit}");
+        assert!(wit.contains("wait-until"), "it is free");
+        for gone in ["open-many", "query-all", "send-iq", "compare-and-set"] {
+            assert!(!wit.contains(&format!("  {gone}:")), "{gone} is still there");
+        }
+        assert!(!wit.contains("import tokens;"), "an empty grouping is still imported");
+        assert!(wit.contains("export guest;"));
+    }
+
+    #[test]
+    fn what_is_left_is_a_contract_for_every_permission() {
+        for permission in crate::permissions::Permission::ALL {
+            let scope = match permission.scope_kind() {
+                crate::permissions::ScopeKind::None => "true",
+                crate::permissions::ScopeKind::Quota => "[\"1 MiB\"]",
+                crate::permissions::ScopeKind::Stanzas => "[\"message\"]",
+                _ => "[\"*\"]",
+            };
+            let wit = of(&manifest(&format!("\"{permission}\" = {{ scope = {scope}, reason = \"r\" }}\n"))).unwrap();
+            let mut contract = Resolve::default();
+            contract.push_str("plugin.wit", &wit).unwrap_or_else(|error| panic!("{permission}: {error}\n{wit}"));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A plugin in Rust: `Cargo.toml`, and a library of the type `cdylib` that calls `parlor_sdk::plugin!`.
+
+mod project;
+mod toolchain;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use wit_component::ComponentEncoder;
+
+use self::project::Project;
+pub(super) use self::toolchain::TARGET;
+pub(super) use self::toolchain::Toolchain;
+use super::{BuildError, Made, environment};
+
+/// The file that makes a folder one of Rust.
+pub(super) const MARK: &str = "Cargo.toml";
+
+/// Compiles it, and makes a component of the result.
+pub(super) fn make(folder: &Path) -> Result<Made, BuildError> {
+    let project = Project::find(folder)?;
+    let toolchain = Toolchain::find(folder)?;
+    let module = compile(folder, &project, &toolchain)?;
+    let component =
+        ComponentEncoder::default().validate(true).module(&module).and_then(ComponentEncoder::encode).map_err(
+            |error| BuildError::Component { package: project.package.clone(), reason: format!("{error:#}") },
+        )?;
+    let metadata = project.metadata().map(|(name, text)| (name, text.to_owned())).collect();
+    Ok(Made { component, metadata, output: project.default_output(), package: project.package })
+}
+
+/// Runs cargo, and gives the core module that it made.
+fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Vec<u8>, BuildError> {
+    let mut cargo = Command::new("cargo");
+    environment::forget_outer_cargo(&mut cargo);
+    cargo
+        .current_dir(folder)
+        .args(["build", "--lib", "--package", &project.package, "--target", TARGET])
+        .args(project.profile.arguments())
+        .arg("--target-dir")
+        .arg(project.target_directory())
+        .arg("--config")
+        .arg(project.anonymous_paths(toolchain));
+    toolchain.apply(&mut cargo);
+    // Its messages belong to people; the standard output is kept for the result.
+    cargo.stdin(Stdio::null()).stdout(Stdio::from(io::stderr()));
+    let status = cargo.status().map_err(|error| BuildError::NoRust { program: "cargo", error })?;
+    if !status.success() {
+        return Err(BuildError::Compile { package: project.package.clone(), program: "cargo", status });
+    }
+    let path = project.module();
+    fs::read(&path).map_err(|error| BuildError::File { path, error })
+}

@@ -1,0 +1,111 @@
+"""Why a call did not do what was asked. Every one is an `Error`; nothing was sent unless its text says so."""
+
+from typing import Optional
+
+
+class Error(Exception):
+    """Any reason why the host did not do what was asked."""
+
+
+class Denied(Error):
+    """The owner did not grant it."""
+
+    def __init__(self, permission: str, scope: Optional[str], hint: str) -> None:
+        super().__init__(f"not granted: {permission}" + (f" for {scope}" if scope else ""))
+        #: The permission, such as `messages.send`.
+        self.permission = permission
+        #: What it would have to cover, such as a JID.
+        self.scope = scope
+        #: What the owner writes to allow it.
+        self.hint = hint
+
+
+class Invalid(Error):
+    """An argument is not what it should be."""
+
+    def __init__(self, argument: str, reason: str) -> None:
+        super().__init__(f"invalid {argument}: {reason}")
+        #: The argument's name as the contract spells it.
+        self.argument = argument
+        #: What is wrong with it.
+        self.reason = reason
+
+
+class StanzaError(Error):
+    """It was sent, and the other side answered with an error (RFC 6120, section 8.3)."""
+
+    def __init__(self, condition: str, kind: str, text: Optional[str], xml: str) -> None:
+        super().__init__(f"{condition}: {text}" if text else condition)
+        #: Such as `item-not-found`.
+        self.condition = condition
+        #: `auth`, `cancel`, `continue`, `modify` or `wait`.
+        self.kind = kind
+        self.text = text
+        #: The whole error element.
+        self.xml = xml
+
+
+class NotFound(Error):
+    """The thing of this name does not exist."""
+
+
+class NotReady(Error):
+    """It is too early: wait for the promise of this name first."""
+
+
+class Unsupported(Error):
+    """The host, or the server, cannot do that."""
+
+
+class Rejected(Error):
+    """The promise was rejected, for this reason."""
+
+
+class TimedOut(Error):
+    """It was sent, and no answer came in time."""
+
+
+class Offline(Error):
+    """There is no connection to the server."""
+
+
+class Stopped(Error):
+    """What the call waited for has ended: its plugin, or the session."""
+
+
+class OverLimit(Error):
+    """A limit of this plugin is used up."""
+
+
+class NotDeclared(Error):
+    """The plugin's manifest does not ask for what this call needs, so that the call is not there at all."""
+
+
+def from_wit(error: object) -> Error:
+    """The exception for an error of the contract."""
+    case = type(error).__name__.removeprefix("Error_")
+    value = getattr(error, "value", None)
+    if case == "Denied":
+        return Denied(value.permission, value.scope, value.hint)
+    if case == "Invalid":
+        return Invalid(value.name, value.reason)
+    if case == "Stanza":
+        return StanzaError(value.condition, value.kind, value.text, value.xml)
+    simple = {
+        "NotFound": NotFound,
+        "NotReady": NotReady,
+        "Unsupported": Unsupported,
+        "Rejected": Rejected,
+        "OverLimit": OverLimit,
+    }
+    if case in simple:
+        return simple[case](value)
+    plain = {
+        "TimedOut": (TimedOut, "no answer came in time"),
+        "Offline": (Offline, "there is no connection to the server"),
+        "Stopped": (Stopped, "what the call waited for has ended"),
+    }
+    if case in plain:
+        kind, text = plain[case]
+        return kind(text)
+    return Error(str(value))

@@ -1,0 +1,76 @@
+"""Settings, storage, events and promises: JSON on the way, Python's own values here."""
+
+import json
+from typing import Any, Optional
+
+from . import listen
+from .host import Grouping
+
+_api = Grouping("api")
+_promises = Grouping("promises")
+_settings = Grouping("settings")
+_storage = Grouping("storage")
+
+
+def setting(key: str, default: Any = None) -> Any:
+    """One of the plugin's own settings, or with the grant `settings.read` one of the host's."""
+    text = _settings.get(key)
+    return default if text is None else json.loads(text)
+
+
+async def set_setting(key: str, value: Any) -> None:
+    """Changes a setting for this account and this process."""
+    await _settings.set(key, json.dumps(value))
+
+
+async def emit(name: str, value: Any = None) -> None:
+    """Fires an event that every plugin may hear, and resolves the promise of the same name."""
+    await _api.emit(name, None if value is None else json.dumps(value))
+
+
+async def wait_until(name: str) -> Any:
+    """Waits for a promise, the host's or a plugin's, and gives what it carries."""
+    return listen.payload(await _api.wait_until(name))
+
+
+async def promise(name: str) -> None:
+    """Makes a promise that others can wait for; `emit` of the same name keeps it."""
+    await _promises.add(name)
+
+
+class Storage:
+    """What the plugin keeps on this machine, per account: JSON values under text keys. Needs `storage`.
+
+    What is set is on the disk when the call returns.
+    """
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """The value, or `default` if there is none."""
+        value = await _storage.get(key)
+        return default if value is None else json.loads(value)
+
+    async def set(self, key: str, value: Any, expires: Optional[float] = None) -> None:
+        """Keeps a value, for ever or for so many seconds (0.001 at least)."""
+        await _storage.set(key, json.dumps(value).encode(), _milliseconds(expires))
+
+    async def delete(self, key: str) -> bool:
+        """Whether there was one."""
+        return await _storage.delete(key)
+
+    async def keys(self, prefix: str = "") -> list[str]:
+        """All keys that begin so, in order."""
+        keys: list[str] = []
+        after = None
+        while True:
+            page = await _storage.list(prefix, after, 1000)
+            keys += page.keys
+            if page.next is None:
+                return keys
+            after = page.next
+
+
+def _milliseconds(expires: Optional[float]) -> Optional[int]:
+    return None if expires is None else max(1, round(expires * 1000))
+
+
+storage = Storage()

@@ -1,0 +1,18 @@
+"""Says what you said."""
+
+import logging
+
+from parlor import Message, on, on_start, reply
+
+log = logging.getLogger(__name__)
+
+
+@on("message", kind="chat")
+async def answer(message: Message) -> None:
+    if message.body:
+        await reply(message, f"you said: {message.body}")
+
+
+@on_start
+async def start() -> None:
+    log.info("ready")
