@@ -31,6 +31,7 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
         ("events.md".to_owned(), tables::events(&words.event)?),
         ("settings.md".to_owned(), tables::settings(&words.setting)?),
         ("permissions.md".to_owned(), tables::permissions()),
+        ("limits.md".to_owned(), tables::limits()),
         ("errors.md".to_owned(), contract::errors(&interfaces)?),
     ]);
     for interface in &interfaces {
@@ -52,7 +53,7 @@ fn read(path: &str) -> Result<String> {
 fn index(interfaces: &[contract::Interface]) -> String {
     let mut text = "# The private API\n\nWhat a plugin can hear, call and be told.\n\n".to_owned();
     text += "- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
-    text += "- [Errors](errors.md)\n\nThe groupings:\n\n";
+    text += "- [Limits](limits.md)\n- [Errors](errors.md)\n\nThe groupings:\n\n";
     for interface in interfaces {
         let first = interface.docs.lines().next().unwrap_or_default();
         let _ = writeln!(text, "- [{name}](api/{name}.md): {first}", name = interface.name);

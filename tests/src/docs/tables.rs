@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, ensure};
 use parlor::config::{Role, SETTINGS, SettingKind};
 use parlor::permissions::{CALLS, EVENTS, Permission, ScopeKind};
+use parlor::plugins::limits::{Limits, Row};
 
 /// The order in which events follow a log-in.
 const ORDER: &str = "pluginsInitialized → connectionInitialized → connected → statusInitialized → discoInitialized → \
@@ -98,4 +99,18 @@ pub(super) fn permissions() -> String {
         text.push_str("\n\n");
     }
     text
+}
+
+/// What each plugin on each account may use up.
+pub(super) fn limits() -> String {
+    let mut page = "# Limits\n\n\
+        What each plugin may use up, on each account by itself. An owner writes other numbers under `[plugin.NAME.limits]` in \
+        `plugins.toml`; a running host takes them over at the next `SIGHUP`.\n\n\
+        | limit | default | from | to | of what |\n|---|---|---|---|---|\n"
+        .to_owned();
+    for row in Limits::table() {
+        let Row { name, about, default, least, most } = row;
+        let _ = writeln!(page, "| `{name}` | {default} | {least} | {most} | {about} |");
+    }
+    page
 }
