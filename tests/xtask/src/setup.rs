@@ -17,6 +17,8 @@ use crate::workspace;
 const SERVER: &[&str] = &["prosody", "prosody-modules", "lua-sec", "lua-event", "lua-dbi-sqlite3", "lua-unbound"];
 /// The second server of the suite, with its Erlang libraries.
 const EJABBERD: &[&str] = &["ejabberd"];
+/// What plugins in Python are built with.
+const PYTHON: &str = "python3-venv";
 /// Debian's compiler with the sources of the standard library, where rustup cannot get the target.
 const COMPILER: &[&str] = &["rustc-web", "rust-web-src"];
 /// What plugins are compiled for.
@@ -26,7 +28,7 @@ const RUSTUP: Duration = Duration::from_mins(1);
 /// How long a daemon may take to end.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// Which servers have to be there.
+/// Which servers have to be there; the suite, which wants both, also builds plugins in Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Servers {
     /// Prosody.
@@ -103,6 +105,10 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
                 line += if line.is_empty() { "" } else { "\n" };
                 line += "  install ejabberd 23.01 or newer, so that `ejabberdctl` and `erl` are in the PATH";
             }
+            if server.contains(&PYTHON) {
+                line += if line.is_empty() { "" } else { "\n" };
+                line += "  install Python 3.10 or newer with its modules venv and ensurepip, so that `python3` is in the PATH";
+            }
             line
         });
     }
@@ -116,10 +122,10 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
     lines.join("\n")
 }
 
-/// The packages of the server that are missing. Where there are no packages, one name stands for them all.
+/// The packages that are missing, the compiler's apart. Where there are no packages, one name stands for each.
 fn missing_server(system: System, servers: Servers) -> Vec<&'static str> {
     let second = if servers == Servers::Both { EJABBERD } else { &[] };
-    match system {
+    let mut missing: Vec<&str> = match system {
         System::Debian { .. } => {
             SERVER.iter().chain(second).copied().filter(|package| !is_installed(package)).collect()
         }
@@ -127,7 +133,18 @@ fn missing_server(system: System, servers: Servers) -> Vec<&'static str> {
             let wanted = ["prosody"].into_iter().chain(second.iter().copied());
             wanted.filter(|server| find(if *server == "ejabberd" { "ejabberdctl" } else { server }).is_none()).collect()
         }
+    };
+    if servers == Servers::Both && !has_python() {
+        missing.push(PYTHON);
     }
+    missing
+}
+
+/// Whether there is a Python that can make environments with pip in them.
+fn has_python() -> bool {
+    let mut command = Command::new("python3");
+    command.args(["-c", "import venv, ensurepip"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 fn compiles_wasm(system: System) -> bool {
