@@ -25,13 +25,17 @@ impl Worker {
         self.quiet_at = None;
         let link = self.link.take();
         let ends = link.is_some();
-        if let Some(link) = link {
-            if self.may_be_gone_on_with(farewell, &link) {
-                if let Some(left) = link.leave().await {
-                    self.sessions.keep(left);
-                }
-            } else {
-                self.say_good_bye(link).await;
+        if let Some(mut link) = link {
+            let may_be_gone_on_with = self.may_be_gone_on_with(farewell, &link);
+            // Where there is no room the server takes nothing in, and the end of the stream has to say it.
+            if self.shared.snapshot().connected && link.has_room() {
+                let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
+                link.send(tell_leaving(&self.shared, &mut self.session, Outgoing::Presence(presence)));
+            }
+            if !may_be_gone_on_with {
+                link.close().await;
+            } else if let Some(left) = link.leave().await {
+                self.sessions.keep(left);
             }
             self.connection.send_replace(Connection::Offline);
         }
@@ -43,22 +47,14 @@ impl Worker {
         self.answer_logins(Logins::ended, &Err(CallError::Stopped));
     }
 
-    /// The setting `keepalive`: the server then takes the stream for cut, and keeps for a while what comes.
+    /// The setting `keepalive`: people see the account go, and the server, which takes the stream for cut, keeps the session
+    /// for a while.
     fn may_be_gone_on_with(&self, farewell: Farewell, link: &Link) -> bool {
         farewell == Farewell::Stop
             && self.shared.settings().keepalive
             && self.shared.snapshot().connected
             && self.outbox.is_empty()
+            && link.has_room()
             && link.can_be_left()
-    }
-
-    async fn say_good_bye(&mut self, mut link: Link) {
-        // Where there is no room the server takes nothing in, and the end of the stream has to say it.
-        if self.shared.snapshot().connected && link.has_room() {
-            let presence = PresenceOut { kind: PresenceOutKind::Unavailable, ..PresenceOut::default() };
-            let presence = tell_leaving(&self.shared, &mut self.session, Outgoing::Presence(presence));
-            link.send(presence);
-        }
-        link.close().await;
     }
 }
