@@ -18,17 +18,17 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::alarm::Alarm;
-use self::leaving::Farewell;
+use self::leaving::{Farewell, tell_leaving};
 use self::logins::Logins;
+use crate::clock::Clock;
 use crate::config::{AccountConfig, Authentication, LinkSettings};
 use crate::error::CallError;
-use crate::event::{Event, Payload};
 use crate::plugins::InstanceId;
 use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, Sent, Session};
 use crate::stanza::Outgoing;
 use crate::store::{KeptRoster, RosterKeeper, SessionKeeper, Store};
-use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, RawStanza};
+use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Within};
 
 pub use logins::Credentials;
 pub use shared::{Connection, Shared};
@@ -81,6 +81,16 @@ pub struct Account {
 impl Account {
     /// Starts the task. It logs in when it is told to.
     pub fn start(config: AccountConfig, store: Store) -> Self {
+        Self::begin(config, store, Clock::Machine, None)
+    }
+
+    /// The same, with a server within the process in place of the configured one, and with its clock.
+    pub fn start_within(config: AccountConfig, store: Store, server: Within) -> Self {
+        let clock = server.clock();
+        Self::begin(config, store, clock, Some(server))
+    }
+
+    fn begin(config: AccountConfig, store: Store, clock: Clock, within: Option<Within>) -> Self {
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (connection, connection_receiver) = watch::channel(Connection::Offline);
@@ -89,7 +99,8 @@ impl Account {
             name: config.name.clone(),
             own: config.link.jid.to_bare(),
             router: Router::default(),
-            data: store.data(),
+            clock,
+            data: store.data(clock),
             snapshot: ArcSwap::from_pointee(session.snapshot()),
             settings: ArcSwap::from_pointee(config.settings),
             names: Names::default(),
@@ -106,6 +117,7 @@ impl Account {
             sessions: SessionKeeper::new(store, &shared.own),
             left: None,
             session,
+            within,
             link: None,
             logins: Logins::default(),
             connection,
@@ -144,6 +156,8 @@ struct Worker {
     sessions: SessionKeeper,
     /// What the last process left, until the first log-in.
     left: Option<Left>,
+    /// The server, where it is within the process.
+    within: Option<Within>,
     link: Option<Link>,
     logins: Logins,
     connection: watch::Sender<Connection>,
@@ -168,7 +182,7 @@ impl Worker {
         let mut alarm = Alarm::new();
         loop {
             self.unpark();
-            alarm.set(self.session.next_deadline());
+            alarm.set(self.session.next_deadline(), self.now());
             let has_room = self.has_room();
             tokio::select! {
                 next = next_on_link(&mut self.link, !has_room) => {
@@ -202,10 +216,14 @@ impl Worker {
                         link.set_state(ClientState::Inactive);
                     }
                 }
-                () = alarm.ring() => self.session.tick(Timestamp::now(), &mut self.effects),
+                () = alarm.ring() => self.session.tick(self.shared.clock.now(), &mut self.effects),
             }
             self.apply();
         }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// Does what a plugin asked for, or puts it aside until the link has room for what it sends.
@@ -221,7 +239,7 @@ impl Worker {
         if command.sends() {
             self.note_activity();
         }
-        self.session.command(command, Timestamp::now(), &mut self.effects);
+        self.session.command(command, self.shared.clock.now(), &mut self.effects);
     }
 
     /// Does what was put aside, as far as there is room now.
@@ -259,7 +277,7 @@ impl Worker {
     async fn on_order(&mut self, order: Order) {
         match order {
             Order::PluginsInitialized { done } => {
-                self.session.plugins_initialized(Timestamp::now(), &mut self.effects);
+                self.session.plugins_initialized(self.shared.clock.now(), &mut self.effects);
                 self.apply();
                 self.logins.open = true;
                 for (credentials, answer) in std::mem::take(&mut self.logins.early) {
@@ -272,7 +290,7 @@ impl Worker {
                 None => self.connect(None),
                 Some(why) => {
                     tracing::error!(account = %self.shared.name, reason = why, "account failed");
-                    self.session.lost(why, Timestamp::now(), &mut self.effects);
+                    self.session.lost(why, self.shared.clock.now(), &mut self.effects);
                     self.connection.send_replace(Connection::Failed(why.to_owned()));
                 }
             },
@@ -327,7 +345,10 @@ impl Worker {
         });
         self.session.connecting();
         self.logins.of_a_plugin = false;
-        self.link = Some(Link::log_in(settings, LogIn { password, after, left }));
+        self.link = Some(match &self.within {
+            Some(server) => Link::within(server.clone(), &settings.jid),
+            None => Link::log_in(settings, LogIn { password, after, left }),
+        });
         self.connection.send_replace(Connection::Connecting);
     }
 
@@ -364,7 +385,7 @@ impl Worker {
                 if link.is_some() {
                     // Another password is tried in the place of the one that is under way.
                     self.link = None;
-                    self.session.closed(Timestamp::now(), &mut self.effects);
+                    self.session.closed(self.shared.clock.now(), &mut self.effects);
                     self.answer_logins(Logins::ended, &Err(CallError::Stopped));
                 }
                 self.connect(credentials);
@@ -381,7 +402,7 @@ impl Worker {
     }
 
     fn on_link(&mut self, event: LinkEvent) {
-        let now = Timestamp::now();
+        let now = self.now();
         let account = &self.shared.name;
         match event {
             LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
@@ -446,7 +467,7 @@ impl Worker {
 
     fn fail(&mut self, error: &ConnectError, stands: Connection) {
         self.link = None;
-        self.session.lost(&error.to_string(), Timestamp::now(), &mut self.effects);
+        self.session.lost(&error.to_string(), self.shared.clock.now(), &mut self.effects);
         self.answer_logins(Logins::failed, &Err(logins::failure(error)));
         self.connection.send_replace(stands);
     }
@@ -525,45 +546,6 @@ impl Drop for Worker {
     fn drop(&mut self) {
         // Whoever waits for a permit would wait for ever.
         self.shared.sending.close();
-    }
-}
-
-/// Tells whoever listens of a stanza that leaves; costs next to nothing where nobody does.
-fn tell_leaving(shared: &Shared, session: &mut Session, outgoing: Outgoing) -> Outgoing {
-    let router = &shared.router;
-    let (hears_stanzas, hears_messages) =
-        (router.hears("send"), router.hears("messageSend") || router.hears("messageAdded"));
-    if !hears_stanzas && !hears_messages {
-        return outgoing;
-    }
-    let now = Timestamp::now();
-    let of = match &outgoing {
-        Outgoing::Private(_, by) => Some(*by),
-        _ => None,
-    };
-    let stanza = RawStanza::of(outgoing);
-    if hears_stanzas {
-        let event = Event { name: "send".into(), at: now, payload: Payload::Stanza(stanza.to_shown_xml()) };
-        match of {
-            Some(instance) => shared.route_to(instance, event),
-            None => shared.route(event),
-        }
-    }
-    if hears_messages
-        && let Ok(own) = shared.snapshot().jid.try_as_full()
-        && let Some(message) = stanza.leaving(own, now)
-    {
-        let mut effects = Vec::new();
-        session.leaving(message, now, &mut effects);
-        for effect in effects {
-            if let Effect::Fire(event) = effect {
-                shared.route(event);
-            }
-        }
-    }
-    match of {
-        Some(instance) => Outgoing::Private(stanza, instance),
-        None => Outgoing::Raw(stanza),
     }
 }
 

@@ -32,6 +32,7 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
         ("settings.md".to_owned(), tables::settings(&words.setting)?),
         ("permissions.md".to_owned(), tables::permissions()),
         ("limits.md".to_owned(), tables::limits()),
+        ("testing.md".to_owned(), tables::testing()),
         ("errors.md".to_owned(), contract::errors(&interfaces)?),
     ]);
     for interface in &interfaces {
@@ -53,7 +54,7 @@ fn read(path: &str) -> Result<String> {
 fn index(interfaces: &[contract::Interface]) -> String {
     let mut text = "# The private API\n\nWhat a plugin can hear, call and be told.\n\n".to_owned();
     text += "- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
-    text += "- [Limits](limits.md)\n- [Errors](errors.md)\n\nThe groupings:\n\n";
+    text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Tests of plugins](testing.md)\n\nThe groupings:\n\n";
     for interface in interfaces {
         let first = interface.docs.lines().next().unwrap_or_default();
         let _ = writeln!(text, "- [{name}](api/{name}.md): {first}", name = interface.name);

@@ -36,7 +36,10 @@ async fn a_new_plugin_in_python_builds_at_once_and_answers() {
     let around = folder.path().to_str().unwrap();
     let finished = parlor(&["plugin", "new", "parrot", "--lang", "python", "--in", around]).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    let parrot = built(&folder.path().join("parrot"), &folder).await;
+    // Its own test passes at once, after the build that it begins with.
+    let tested = parlor(&["plugin", "test", folder.path().join("parrot").to_str().unwrap()]).await;
+    assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"), "{tested:?}");
+    let parrot = std::fs::read(folder.path().join("parrot/parrot.wasm")).unwrap();
 
     let house = Plan::new().await.bytes("parrot", &parrot, talks).start().await;
     house.logged("ready", &[("plugin", "parrot")]).await;
@@ -97,6 +100,9 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
 async fn the_reminders_remind_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let reminders = built(&example("reminders"), &folder).await;
+    let (file, tests) = (folder.path().join("built.wasm"), example("reminders").join("tests"));
+    let tested = parlor(&["plugin", "test", file.to_str().unwrap(), "--tests", tests.to_str().unwrap()]).await;
+    assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "3 passed, 0 failed\n"), "{tested:?}");
     let keeps = |entry: Entry| talks(entry).grant("storage", &["1 MiB"]);
     let house = Plan::new().await.bytes("reminders", &reminders, keeps).start().await;
     running(&house, "reminders").await;

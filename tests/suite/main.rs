@@ -42,5 +42,6 @@ mod languages;
 mod limits;
 mod owner;
 mod plugins;
+mod rehearsal;
 mod secrets;
 mod tidy;

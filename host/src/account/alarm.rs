@@ -21,13 +21,13 @@ impl Alarm {
         Self { at: None, timer: Box::pin(tokio::time::sleep(Duration::ZERO)) }
     }
 
-    pub(super) fn set(&mut self, at: Option<Timestamp>) {
+    pub(super) fn set(&mut self, at: Option<Timestamp>, now: Timestamp) {
         if self.at == at {
             return;
         }
         self.at = at;
         if let Some(at) = at {
-            let wait = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+            let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
             let now = Instant::now();
             // Dead-lines may lie beyond what a timer can count.
             self.timer.as_mut().reset(now.checked_add(wait).unwrap_or(now + FAR));

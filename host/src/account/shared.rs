@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::logins::Credentials;
 use super::{Asked, Order};
+use crate::clock::Clock;
 use crate::config::{AccountName, Settings};
 use crate::error::CallError;
 use crate::event::{Event, EventName};
@@ -27,6 +28,8 @@ pub struct Shared {
     pub own: BareJid,
     /// Who listens to what.
     pub router: Router,
+    /// What time it is.
+    pub clock: Clock,
     pub(super) data: PluginData,
     pub(super) snapshot: ArcSwap<Snapshot>,
     pub(super) settings: ArcSwap<Settings>,

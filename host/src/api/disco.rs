@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use jid::Jid;
-use jiff::Timestamp;
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, jid, pace, text};
@@ -129,7 +128,7 @@ fn looked_for(argument: &str, name: &str) -> Result<(), CallError> {
 
 /// What an entity says of itself: from the snapshot where it is known, which costs no stanza and no hop.
 async fn ask(instance: &Arc<Instance>, entity: Jid) -> Result<Arc<Disco>, CallError> {
-    let known = instance.account.snapshot().known.of(&entity, Timestamp::now()).cloned();
+    let known = instance.account.snapshot().known.of(&entity, instance.account.clock.now()).cloned();
     if let Some(known) = known {
         return Ok(known);
     }

@@ -5,6 +5,7 @@ use wasmtime::component::Accessor;
 use super::{answer, caller};
 use crate::bindings::parlor::plugin::storage::{Host, HostWithStore, Page};
 use crate::bindings::parlor::plugin::types::Error;
+use crate::clock::Clock;
 use crate::error::CallError;
 use crate::permissions::{Permission, Scope};
 use crate::plugins::{Context, Grouping, Instance};
@@ -90,7 +91,7 @@ async fn change<T: Send + 'static>(
     if value.as_ref().is_some_and(|value| value.len() > LONGEST_VALUE) {
         return Err(too_long("value"));
     }
-    let expires = expires.map(check_expires).transpose()?;
+    let expires = expires.map(|after| check_expires(after, instance.account.clock)).transpose()?;
     let write = Write { key, value, expires, only };
     match instance.account.data().write(owner(&instance), quota, write).await.map_err(|error| failed(&error))? {
         Written::TooMuch => Err(CallError::OverLimit(format!("{quota} bytes of storage"))),
@@ -121,11 +122,11 @@ fn too_long(argument: &str) -> CallError {
 }
 
 /// When something is gone that lasts for so many milliseconds.
-fn check_expires(milliseconds: u64) -> Result<i64, CallError> {
+fn check_expires(milliseconds: u64, clock: Clock) -> Result<i64, CallError> {
     if milliseconds == 0 {
         return Err(CallError::invalid("expires", "1 millisecond at least; `delete` forgets at once"));
     }
-    let now = jiff::Timestamp::now().as_millisecond();
+    let now = clock.now().as_millisecond();
     Ok(now.saturating_add(i64::try_from(milliseconds).unwrap_or(i64::MAX)))
 }
 

@@ -106,7 +106,6 @@ impl Instance {
         let instance = Self {
             id,
             plugin: admitted.id.clone(),
-            account,
             mailbox,
             settings,
             cpu: Arc::default(),
@@ -115,7 +114,7 @@ impl Instance {
             denied,
             sent: AtomicU64::new(0),
             memory: Arc::default(),
-            since: Timestamp::now(),
+            since: account.clock.now(),
             emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
             outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
             log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
@@ -125,6 +124,7 @@ impl Instance {
             waits: watch::Sender::new(0),
             timers: Mutex::default(),
             timers_changed: Notify::new(),
+            account,
             limits,
         };
         (Arc::new(instance), receiver)
@@ -159,7 +159,7 @@ impl Instance {
         let error = denial(self.plugin.as_str(), permission, scope);
         if let CallError::Denied { permission, scope, hint } = &error {
             self.denied.put(Denial {
-                at: Timestamp::now(),
+                at: self.account.clock.now(),
                 permission: *permission,
                 scope: scope.clone(),
                 hint: hint.clone(),
@@ -214,7 +214,7 @@ impl Instance {
             return;
         }
         let payload = Payload::Json(serde_json::json!(changes).to_string());
-        let event = Event { name: EventName::from("settingsChanged"), at: Timestamp::now(), payload };
+        let event = Event { name: EventName::from("settingsChanged"), at: self.account.clock.now(), payload };
         self.account.router.route_to(self.id, event, &|_| false);
     }
 
@@ -439,7 +439,7 @@ fn fire_timers(instance: &Instance) {
     // What finds the mailbox full stays due: a timer that fires once is not lost, one that repeats leaves ticks out.
     while instance.mailbox.has_room() {
         let Some(id) = instance.timers().take_due(now) else { return };
-        let event = Event { name: EventName::from("timer"), at: Timestamp::now(), payload: Payload::None };
+        let event = Event { name: EventName::from("timer"), at: instance.account.clock.now(), payload: Payload::None };
         instance.mailbox.deliver(Mail::new(Arc::new(event), vec![id], false));
     }
 }
@@ -481,7 +481,7 @@ fn loss(instance: &Instance) -> Option<Mail> {
         tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
     }
     let payload = Payload::Json(format!("{{\"lost\":{lost}}}"));
-    let event = Event { name: EventName::from("lagged"), at: Timestamp::now(), payload };
+    let event = Event { name: EventName::from("lagged"), at: instance.account.clock.now(), payload };
     instance.account.router.mail_for(instance.id, event)
 }
 
@@ -498,6 +498,8 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
             .max_random_size(limits.hostcall_bytes.as_usize() as u64)
             .stdout(Printed::output(instance))
             .stderr(Printed::error(instance))
+            .wall_clock(instance.account.clock)
+            .monotonic_clock(instance.account.clock)
             .build(),
     };
     let mut store = Store::new(engine.wasmtime(), context);

@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub use admission::Admitted;
 pub use denials::{Denial, Denials};
-pub use engine::{Engine, EngineError};
+pub use engine::{Compiled, Engine, EngineError};
 pub use id::PluginId;
 #[cfg(test)]
 pub(crate) use instance::tests::instance as disconnected_instance;

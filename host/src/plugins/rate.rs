@@ -1,7 +1,9 @@
 //! A token bucket: so many a second, and a burst on top.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// Counts what a plugin does against what it may do. Only the plugin's own thread asks it.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::reader::Reads;
 use super::{Job, Store, StoreError, file};
+use crate::clock::Clock;
 use crate::plugins::PluginId;
 use crate::xmpp::is_one_line;
 
@@ -114,6 +115,7 @@ pub struct PluginData {
     reads: Option<mpsc::WeakSender<Reads>>,
     waiting: Arc<Waiting>,
     path: PathBuf,
+    clock: Clock,
 }
 
 /// Writes that wait for the thread.
@@ -134,23 +136,27 @@ struct Waits {
     owner: Owner,
     quota: u64,
     write: Write,
+    /// When it was asked for, in milliseconds of the Unix clock.
+    now: i64,
     answer: oneshot::Sender<rusqlite::Result<Written>>,
 }
 
 impl PluginData {
     /// In this store.
-    pub(super) fn new(store: &Store) -> Self {
+    pub(super) fn new(store: &Store, clock: Clock) -> Self {
         Self {
             jobs: store.jobs.downgrade(),
             reads: store.reads.as_ref().map(mpsc::Sender::downgrade),
             waiting: Arc::clone(&store.waiting),
             path: store.path.clone(),
+            clock,
         }
     }
 
     /// The value of a key.
     pub async fn get(&self, owner: Owner, key: String) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(move |file| value(file, &owner, &key, now())).await
+        let now = self.now();
+        self.read(move |file| value(file, &owner, &key, now)).await
     }
 
     /// At most so many keys that begin with `prefix`, after this one.
@@ -161,7 +167,8 @@ impl PluginData {
         after: Option<String>,
         most: usize,
     ) -> Result<(Vec<String>, bool), StoreError> {
-        self.read(move |file| keys(file, &owner, &prefix, after.as_deref(), most)).await
+        let now = self.now();
+        self.read(move |file| keys(file, &owner, &prefix, after.as_deref(), most, now)).await
     }
 
     /// Changes a key, and waits until that is on disk.
@@ -175,7 +182,7 @@ impl PluginData {
         let (answer, arrives) = oneshot::channel();
         let is_first = {
             let mut writes = self.waiting.writes.lock().unwrap_or_else(PoisonError::into_inner);
-            writes.push(Waits { owner, quota, write, answer });
+            writes.push(Waits { owner, quota, write, now: self.now(), answer });
             writes.len() == 1
         };
         if is_first {
@@ -194,6 +201,10 @@ impl PluginData {
         drop(jobs);
         let result = arrives.await.map_err(|_| StoreError::Ended)?;
         result.map_err(|cause| StoreError::File { path: self.path.clone(), cause })
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().as_millisecond()
     }
 
     /// Reads something, beside the thread that writes if that is possible.
@@ -226,7 +237,6 @@ impl Waiting {
     /// Makes all that waits durable at once.
     fn flush(&self, file: &mut Connection) -> rusqlite::Result<()> {
         let writes = std::mem::take(&mut *self.writes.lock().unwrap_or_else(PoisonError::into_inner));
-        let now = now();
         // On disk even if the machine loses power, unlike what is only a cache.
         file.pragma_update(None, "synchronous", "full")?;
         let result = (|| {
@@ -235,7 +245,7 @@ impl Waiting {
             for waits in &writes {
                 // One that fails takes no other along.
                 let one = change.savepoint()?;
-                let outcome = write(&one, &waits.owner, waits.quota, &waits.write, now);
+                let outcome = write(&one, &waits.owner, waits.quota, &waits.write, waits.now);
                 if outcome.is_ok() {
                     one.commit()?;
                 }
@@ -285,14 +295,21 @@ fn value(file: &Connection, owner: &Owner, key: &str, now: i64) -> rusqlite::Res
     statement.query_row(params![owner.account.as_str(), owner.plugin.as_str(), key, now], |row| row.get(0)).optional()
 }
 
-fn keys(file: &Connection, owner: &Owner, prefix: &str, after: Option<&str>, most: usize) -> rusqlite::Result<Page> {
+fn keys(
+    file: &Connection,
+    owner: &Owner,
+    prefix: &str,
+    after: Option<&str>,
+    most: usize,
+    now: i64,
+) -> rusqlite::Result<Page> {
     let mut statement = file.prepare(
         "SELECT key FROM plugin_data
          WHERE account = ?1 AND plugin = ?2 AND key >= ?3 AND key > ?4 AND (expires IS NULL OR expires > ?5)
          ORDER BY key",
     )?;
     let after = after.unwrap_or_default();
-    let mut rows = statement.query(params![owner.account.as_str(), owner.plugin.as_str(), prefix, after, now()])?;
+    let mut rows = statement.query(params![owner.account.as_str(), owner.plugin.as_str(), prefix, after, now])?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
         let key: String = row.get(0)?;
@@ -495,7 +512,7 @@ mod tests {
     /// The store has to live for as long as what is in it is used.
     fn data() -> (Store, PluginData) {
         let store = Store::in_memory();
-        let data = store.data();
+        let data = store.data(Clock::Machine);
         (store, data)
     }
 
@@ -582,14 +599,14 @@ mod tests {
     async fn what_was_acknowledged_is_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path());
-        let data = store.data();
+        let data = store.data(Clock::Machine);
         let all = join_all((0..500).map(|number| write(&data, put(&format!("{number}"), b"x")))).await;
         assert!(all.iter().all(|one| *one == Written::Fresh));
         assert!(get(&data, "499").await.is_some());
         drop(data);
         store.close().await;
         let store = Store::open(folder.path());
-        let data = store.data();
+        let data = store.data(Clock::Machine);
         assert_eq!(data.keys(owner("a"), String::new(), None, 1_000).await.unwrap().0.len(), 500);
     }
 

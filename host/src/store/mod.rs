@@ -26,6 +26,7 @@ pub use data::{
 pub use roster::{KeptRoster, RosterKeeper};
 pub use session::SessionKeeper;
 
+use crate::clock::Clock;
 use data::Waiting;
 use reader::Reads;
 
@@ -91,6 +92,22 @@ impl Store {
         Self::serve(file::in_memory(), PathBuf::new(), false)
     }
 
+    /// One that forgets everything at its end, and works on the runtime itself: where its clock stands still, nobody may wait
+    /// for another thread, since time would go on to whatever is due next.
+    pub fn on_runtime() -> Self {
+        let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS);
+        let (alive, ended) = watch::channel(());
+        let mut connection = file::in_memory();
+        tokio::spawn(async move {
+            while let Some(job) = waiting.recv().await {
+                // There is no file that could break.
+                let _ = job(&mut connection);
+            }
+            drop(alive);
+        });
+        Self { jobs, reads: None, waiting: Arc::default(), path: PathBuf::new(), ended }
+    }
+
     fn serve(mut connection: Connection, path: PathBuf, is_on_disk: bool) -> Self {
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS);
         let file = path.clone();
@@ -119,8 +136,8 @@ impl Store {
     }
 
     /// What plugins keep. It does not keep the thread going.
-    pub fn data(&self) -> PluginData {
-        PluginData::new(self)
+    pub fn data(&self, clock: Clock) -> PluginData {
+        PluginData::new(self, clock)
     }
 
     /// Does something with the file, and waits for it.

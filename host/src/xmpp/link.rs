@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use jid::FullJid;
+use jid::{FullJid, Jid};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_xmpp::xmlstream::Timeouts;
@@ -27,6 +27,7 @@ use super::encode::encode;
 use super::intake::Lost;
 use super::password::Supplied;
 use super::raw::RawStanza;
+use super::within::Within;
 use crate::config::LinkSettings;
 use crate::stanza::{Incoming, Offers, Outgoing};
 
@@ -134,8 +135,8 @@ pub enum ClientState {
 
 /// One account's stream.
 pub struct Link {
-    /// Logs in whenever a connection is wanted.
-    connector: Connector,
+    /// Logs in whenever a connection is wanted; none where the server is within the process.
+    connector: Option<Connector>,
     stage: Stage,
     /// What waits to be written.
     queue: VecDeque<Stanza>,
@@ -157,6 +158,7 @@ pub struct Link {
 enum Stage {
     Connecting,
     Live { live: Box<Live>, hears_state: bool, resumed: bool },
+    Within(Within),
     Over,
 }
 
@@ -170,13 +172,27 @@ impl Link {
     pub fn log_in(settings: LinkSettings, wish: LogIn) -> Self {
         let left = wish.left.clone();
         Self {
-            connector: Connector::spawn(settings, wish),
-            stage: Stage::Connecting,
-            queue: VecDeque::new(),
             ledger: left.as_ref().map(Ledger::taken_up),
+            own: left.map(|left| left.jid),
+            ..Self::new(Some(Connector::spawn(settings, wish)), Stage::Connecting)
+        }
+    }
+
+    /// A link to a server within the process, under this address.
+    pub fn within(server: Within, jid: &Jid) -> Self {
+        server.open(jid);
+        Self::new(None, Stage::Within(server))
+    }
+
+    fn new(connector: Option<Connector>, stage: Stage) -> Self {
+        Self {
+            connector,
+            stage,
+            queue: VecDeque::new(),
+            ledger: None,
             early: VecDeque::new(),
             deaf: 0,
-            own: left.map(|left| left.jid),
+            own: None,
             is_new: true,
             conflict: None,
             state: ClientState::default(),
@@ -209,7 +225,8 @@ impl Link {
                     Some(stanza) => self.read(stanza).map(LinkEvent::Stanza),
                     None => self.lost(),
                 },
-                Stage::Connecting => match ready!(self.connector.reports.poll_recv(cx)) {
+                Stage::Within(server) => Some(ready!(server.poll(cx))),
+                Stage::Connecting => match ready!(poll_report(&mut self.connector, cx)) {
                     Some(Report::Opened(opened)) => self.opened(*opened),
                     Some(Report::Trying) => Some(LinkEvent::Trying),
                     Some(Report::Retrying { after, why }) => Some(LinkEvent::Retrying { after, why }),
@@ -236,8 +253,10 @@ impl Link {
     /// Queues a stanza; [`Link::next`] writes it. While there is no connection it waits for one. After the end, it goes
     /// nowhere.
     pub fn send(&mut self, outgoing: Outgoing) {
-        if !matches!(self.stage, Stage::Over) {
-            self.queue.push_back(encode(outgoing));
+        match &self.stage {
+            Stage::Over => {}
+            Stage::Within(server) => server.hear(outgoing),
+            Stage::Connecting | Stage::Live { .. } => self.queue.push_back(encode(outgoing)),
         }
     }
 
@@ -253,10 +272,15 @@ impl Link {
 
     /// Writes what is queued, says goodbye to the server, and ends. Takes at most five seconds.
     pub async fn close(mut self) {
-        if let Stage::Live { live, .. } = std::mem::replace(&mut self.stage, Stage::Over)
-            && tokio::time::timeout(CLOSE_LIMIT, live.close(&mut self.queue, &mut self.ledger)).await.is_err()
-        {
-            tracing::debug!("the server did not close the stream in time");
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Live { live, .. } => {
+                let closing = live.close(&mut self.queue, &mut self.ledger);
+                if tokio::time::timeout(CLOSE_LIMIT, closing).await.is_err() {
+                    tracing::debug!("the server did not close the stream in time");
+                }
+            }
+            Stage::Within(server) => server.close(),
+            Stage::Connecting | Stage::Over => {}
         }
     }
 
@@ -347,15 +371,17 @@ impl Link {
         let is_ignored = resumed && live.is_ignored();
         let why = live.into_reason();
         self.deaf = if is_ignored && matches!(why, Lost::TimedOut | Lost::Deaf) { self.deaf + 1 } else { 0 };
-        let jid = || self.own.clone().unwrap_or_else(|| self.connector.jid.clone());
+        let asked_for = self.connector.as_ref().map(|connector| connector.jid.clone());
         if why.is_revocation() {
-            let error = ConnectError::Revoked { jid: jid(), text: why.text().map(str::to_owned) };
+            let jid = self.own.clone().or(asked_for)?;
+            let error = ConnectError::Revoked { jid, text: why.text().map(str::to_owned) };
             return Some(self.fail(error));
         }
         if why.is_conflict() {
             let now = Instant::now();
             if self.conflict.replace(now).is_some_and(|first| now - first <= CONFLICT_SPAN) {
-                let error = ConnectError::Conflict { jid: jid().into() };
+                let jid = self.own.clone().or(asked_for)?;
+                let error = ConnectError::Conflict { jid: jid.into() };
                 return Some(self.fail(error));
             }
         }
@@ -370,13 +396,17 @@ impl Link {
 
     fn want(&mut self, lost: Lost) {
         let previous = self.ledger.as_ref().and_then(Ledger::previous);
-        self.connector.want(Wanted { previous, lost: Some(lost) });
+        if let Some(connector) = &self.connector {
+            connector.want(Wanted { previous, lost: Some(lost) });
+        }
         self.stage = Stage::Connecting;
     }
 
     fn fail(&mut self, why: ConnectError) -> LinkEvent {
         self.stage = Stage::Over;
-        self.connector.end();
+        if let Some(connector) = &self.connector {
+            connector.end();
+        }
         self.queue.clear();
         self.ledger = None;
         LinkEvent::Failed(why)
@@ -392,6 +422,11 @@ impl Link {
         let own = self.own.as_ref()?;
         Some(decode(stanza, own, Timestamp::now()))
     }
+}
+
+/// What the connector has to say; nothing more where there is none.
+fn poll_report(connector: &mut Option<Connector>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
+    connector.as_mut().map_or(Poll::Ready(None), |connector| connector.reports.poll_recv(cx))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod sasl;
 mod srv;
 mod tls;
 mod websocket;
+mod within;
 
 pub use card::WholeCard;
 pub use connect::{CertificateFault, ConnectError};
@@ -31,6 +32,7 @@ pub use password::{PasswordError, Supplied};
 pub use probe::{Feature, Probe, RegisterError, probe, random_password, register};
 pub use raw::{RawStanza, is_one_line, is_sendable, is_sendable_char};
 pub(crate) use tls::client_config;
+pub use within::{Deed, Impossible, Said, Within};
 
 /// Whether what logs under this target sees the stream before or after it is encrypted. Below `info` such libraries write
 /// it out, log-in and messages included.

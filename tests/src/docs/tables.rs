@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use parlor::config::{Role, SETTINGS, SettingKind};
 use parlor::permissions::{CALLS, EVENTS, Permission, ScopeKind};
 use parlor::plugins::limits::{Limits, Row};
+use parlor::rehearsal::script::{DEEDS, STEPS};
 
 /// The order in which events follow a log-in.
 const ORDER: &str = "pluginsInitialized → connectionInitialized → connected → statusInitialized → discoInitialized → \
@@ -111,6 +112,37 @@ pub(super) fn limits() -> String {
     for row in Limits::table() {
         let Row { name, about, default, least, most } = row;
         let _ = writeln!(page, "| `{name}` | {default} | {least} | {most} | {about} |");
+    }
+    page
+}
+
+/// The language of plugins' tests.
+pub(super) fn testing() -> String {
+    let mut page = "# Tests of plugins\n\n\
+        `parlor plugin test` tries a plugin, in whatever language it is written, against `tests/*.chat` in its folder. There is \
+        no server: people and rooms are made up, and the session, the permissions and the plugin itself are those of a host. \
+        The clock stands still until a test lets it go on, so that an hour takes no time, and every run is like the last.\n\n\
+        A test is a name, what happens, and indented beneath each step what the plugin does about it. It has to do all of that, \
+        in that order, and nothing else; beneath a step with nothing beneath it, nothing.\n\n\
+        ```text\n\
+        == it answers, and reminds later\n\
+        alice: remind me in 10 min of tea\n  \
+          to alice: I will.\n\
+        after 10 min\n  \
+          to alice: tea!\n\
+        ```\n\n\
+        Each test begins anew: nothing stored, nobody there, at noon of 1 January 2026, every permission granted that \
+        `plugin.toml` asks for. `alice` is `alice@example.org`, `garden` a room, `garden/alice` alice in it, and the plugin's \
+        account is `bot@example.org`; whole addresses can be written as well. `parlor plugin test --update` writes down what \
+        was seen: write what happens, let it write the rest, and read whether that is what you meant.\n\n\
+        ## What may happen\n\n| line | meaning |\n|---|---|\n"
+        .to_owned();
+    for row in STEPS {
+        let _ = writeln!(page, "| `{}` | {} |", row.example, row.about);
+    }
+    page += "\n## What the plugin may do\n\n| line | meaning |\n|---|---|\n";
+    for row in DEEDS {
+        let _ = writeln!(page, "| `{}` | {} |", row.example, row.about);
     }
     page
 }

@@ -6,9 +6,11 @@ mod config;
 mod consent;
 mod data;
 mod decide;
+mod fresh;
 mod inspect;
 mod list;
 mod new;
+mod test;
 mod update;
 
 use clap::Subcommand;
@@ -50,6 +52,8 @@ pub enum PluginCommand {
     New(new::NewArgs),
     /// Build a plugin's folder into the one file that can be installed
     Build(build::BuildArgs),
+    /// Try a plugin against its author's tests, without a server
+    Test(test::TestArgs),
 }
 
 impl PluginCommand {
@@ -70,6 +74,7 @@ impl PluginCommand {
             Self::Data(arguments) => arguments.run(),
             Self::New(arguments) => arguments.run(),
             Self::Build(arguments) => arguments.run(),
+            Self::Test(arguments) => arguments.run(),
         }
     }
 }

@@ -44,7 +44,7 @@ impl Language {
     fn template(self) -> Template {
         match self {
             Self::Python => template!("python": ".gitignore" = "gitignore", "README.md" = "README.md",
-                "plugin.py" = "plugin.py", "plugin.toml" = "plugin.toml"),
+                "plugin.py" = "plugin.py", "plugin.toml" = "plugin.toml", "tests/first.chat" = "first.chat"),
         }
     }
 }
@@ -70,7 +70,9 @@ fn make(folder: &Path, name: &str, template: Template) -> anyhow::Result<()> {
     let place = fresh.path().join(name);
     fs::create_dir(&place).with_context(cannot)?;
     for (file, text) in template {
-        fs::write(place.join(file), text.replace("{{name}}", name)).with_context(cannot)?;
+        let path = place.join(file);
+        fs::create_dir_all(path.parent().unwrap_or(&place)).with_context(cannot)?;
+        fs::write(path, text.replace("{{name}}", name)).with_context(cannot)?;
     }
     fs::rename(&place, folder).with_context(cannot)
 }

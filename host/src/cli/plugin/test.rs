@@ -1,0 +1,198 @@
+//! `parlor plugin test`: a plugin's own tests, without a server and with a clock that stands still.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::fresh::built;
+use crate::atomic::{self, Readers};
+use crate::plugins::Engine;
+use crate::rehearsal::script::{DEEDS, Row, STEPS};
+use crate::rehearsal::{Player, Script, report, run};
+
+/// How a file of tests is called.
+const EXTENSION: &str = "chat";
+
+/// Which plugin, and which of its tests.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Try a plugin against its author's tests: tests/*.chat in its folder. There is no server and no waiting: what people do is written down, and a real session passes it on to the plugin, whose clock stands still until the test lets time go by.",
+    after_help = help()
+)]
+pub struct TestArgs {
+    /// The plugin's folder, which is built first, or a built file
+    #[arg(value_name = "DIR|FILE", default_value = ".")]
+    plugin: PathBuf,
+    /// Only tests whose name, or whose file's name, has this in it
+    #[arg(short, long, value_name = "TEXT")]
+    filter: Vec<String>,
+    /// Write down what the plugin does, in the place of what it was to do
+    #[arg(long)]
+    update: bool,
+    /// Where the tests are [default: tests beside plugin.toml, or beside the file]
+    #[arg(long, value_name = "DIR")]
+    tests: Option<PathBuf>,
+    /// Say how it went as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const HEAD: &str = "\
+A test is a name, what happens, and indented beneath each step what the plugin does about it, and nothing else:
+
+  == it answers, and reminds later
+  alice: remind me in 10 min of tea
+    to alice: I will.
+  after 10 min
+    to alice: tea!
+
+What may happen:
+";
+
+const FOOT: &str = "\
+A line that begins with # is a comment.
+
+Examples:
+  parlor plugin test                         build the plugin of this folder, and try its tests
+  parlor plugin test echo.wasm               tests/*.chat beside the file
+  parlor plugin test -f remind --json        some of the tests, for programs
+  parlor plugin test --update                write down what was seen, and look at the difference
+
+Exit codes: 0 all passed, 1 some did not, or could not be tried.";
+
+/// The language of tests.
+fn help() -> String {
+    /// Longer examples have their meaning in the next line.
+    const COLUMN: usize = 36;
+    let row = |row: &Row| {
+        let gap = if row.example.len() < COLUMN { String::new() } else { format!("\n  {:COLUMN$}", "") };
+        format!("  {:COLUMN$}{gap}{}\n", row.example, row.about)
+    };
+    let table = |rows: &[Row]| rows.iter().map(row).collect::<String>();
+    format!("{HEAD}{}\nWhat the plugin may do:\n{}\n{FOOT}", table(&STEPS), table(&DEEDS))
+}
+
+impl TestArgs {
+    /// Tries them, and says how it went.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let file = built(&self.plugin)?;
+        let folder = self.tests.clone().unwrap_or_else(|| {
+            let around = if self.plugin.is_dir() { Some(&*self.plugin) } else { self.plugin.parent() };
+            around.unwrap_or(Path::new("")).join("tests")
+        });
+        let scripts = scripts(&folder)?;
+        let player = Player::load(&Arc::new(Engine::start()?), &file)?;
+        let mut out = io::stdout().lock();
+        let (mut passed, mut failed, mut written) = (0_usize, 0_usize, 0_usize);
+        let mut all = Vec::new();
+        for (path, script) in &scripts {
+            let name = path.display().to_string();
+            let wanted = script.tests.iter().filter(|test| self.wants(&name, &test.name));
+            let outcomes = wanted.map(|test| run::run(&player, script, test)).collect::<anyhow::Result<Vec<_>>>()?;
+            all.extend(outcomes.iter().map(|outcome| report::json(&name, outcome)));
+            let updatable = outcomes.iter().any(|outcome| !outcome.passed());
+            if self.update && updatable {
+                let text = report::updated(script, &outcomes);
+                atomic::write(path, text.as_bytes(), Readers::Usual)
+                    .with_context(|| format!("{name} cannot be written"))?;
+                written += 1;
+            }
+            for outcome in &outcomes {
+                if outcome.passed() {
+                    passed += 1;
+                } else if self.update && outcome.trouble.is_none() {
+                    passed += 1;
+                    if !self.json {
+                        writeln!(out, "updated {name}:{}: {}", outcome.line, outcome.name)
+                            .context("standard output")?;
+                    }
+                } else {
+                    failed += 1;
+                    if !self.json {
+                        write!(out, "{}", report::show(&name, script, outcome)).context("standard output")?;
+                    }
+                }
+            }
+        }
+        if passed + failed == 0 {
+            bail!("no test has {} in its name", self.filter.join(" or "));
+        }
+        if self.json {
+            writeln!(out, "{}", summary(passed, failed, written, &all)).context("standard output")?;
+        } else {
+            writeln!(out, "{passed} passed, {failed} failed").context("standard output")?;
+        }
+        drop(out);
+        if failed > 0 {
+            bail!("{failed} of {} tests failed", passed + failed);
+        }
+        Ok(())
+    }
+
+    fn wants(&self, file: &str, test: &str) -> bool {
+        self.filter.is_empty() || self.filter.iter().any(|part| test.contains(part) || file.contains(part))
+    }
+}
+
+fn summary(passed: usize, failed: usize, updated_files: usize, tests: &[Value]) -> Value {
+    json!({ "passed": passed, "failed": failed, "updated_files": updated_files, "tests": tests })
+}
+
+/// The files of tests in a folder, by name.
+fn scripts(folder: &Path) -> anyhow::Result<Vec<(PathBuf, Script)>> {
+    let none = || {
+        format!(
+            "{} has no tests: write {}/first.{EXTENSION}, with `== it answers`, `alice: hello` and below it, indented, \
+             `to alice: hello`; `parlor plugin test --help` says more",
+            folder.display(),
+            folder.display()
+        )
+    };
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("{}", none()),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", folder.display())),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("{} cannot be read", folder.display()))?.path();
+        if path.extension().is_some_and(|extension| extension == EXTENSION) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut scripts = Vec::new();
+    for path in paths {
+        let script = Script::load(&path).map_err(|error| anyhow::anyhow!("{}:{error}", path.display()))?;
+        scripts.push((path, script));
+    }
+    if scripts.iter().all(|(_, script)| script.tests.is_empty()) {
+        bail!("{}", none());
+    }
+    Ok(scripts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_a_part_of_the_tests_name_or_of_the_files() {
+        let arguments = |filter: &[&str]| TestArgs {
+            plugin: PathBuf::new(),
+            filter: filter.iter().map(|part| (*part).to_owned()).collect(),
+            update: false,
+            tests: None,
+            json: false,
+        };
+        assert!(arguments(&[]).wants("tests/a.chat", "it answers"));
+        assert!(arguments(&["other", "answ"]).wants("tests/a.chat", "it answers"));
+        assert!(arguments(&["a.chat"]).wants("tests/a.chat", "it answers"));
+        assert!(!arguments(&["b.chat"]).wants("tests/a.chat", "it answers"));
+    }
+}

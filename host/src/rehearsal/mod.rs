@@ -1,0 +1,21 @@
+//! Authors' tests: a script of what people do and what the plugin is to do, tried on a real session and a real instance.
+//!
+//! Everything is as in a house but for three things: the server is within the process and has nobody on it but whom the
+//! script speaks of, the store forgets, and the clock stands still until the script lets it go on. So a test takes
+//! milliseconds, and an hour takes no longer than a second.
+//!
+//! [`script`] reads what an author wrote, [`stage`] is where it happens, [`run`] compares, [`report`] says how it went.
+
+pub mod names;
+mod notes;
+pub mod report;
+pub mod run;
+pub mod script;
+mod shown;
+pub mod stage;
+
+pub use notes::{Happened, Notes};
+pub use run::Outcome;
+pub use script::{Script, ScriptError};
+pub use shown::Shown;
+pub use stage::{Given, Player, Stage};

@@ -1,0 +1,93 @@
+//! Short names for addresses: `alice` is `alice@example.org`, `garden` a room, `garden/alice` somebody in it.
+
+use jid::{BareJid, FullJid, Jid};
+
+/// Where people are.
+const PEOPLE: &str = "example.org";
+/// Where rooms are.
+const ROOMS: &str = "rooms.example.org";
+/// What people write from.
+const HOME: &str = "home";
+/// The account that the plugin runs on.
+const OWN: &str = "bot@example.org/parlor";
+
+/// The account that the plugin runs on.
+pub fn own() -> FullJid {
+    FullJid::new(OWN).expect("it is written here")
+}
+
+/// A person: a short name, or an address.
+pub fn person(text: &str) -> Result<FullJid, String> {
+    let address = if text.contains('@') { text.to_owned() } else { format!("{text}@{PEOPLE}") };
+    let jid = Jid::new(&address).map_err(|error| format!("{text:?} is nobody's name: {error}"))?;
+    if jid.node().is_none() {
+        return Err(format!("{text:?} is nobody's name"));
+    }
+    jid.try_into_full().or_else(|bare| bare.with_resource_str(HOME)).map_err(|error| error.to_string())
+}
+
+/// A room.
+pub fn room(text: &str) -> Result<BareJid, String> {
+    let address = if text.contains('@') { text.to_owned() } else { format!("{text}@{ROOMS}") };
+    let room = BareJid::new(&address).map_err(|error| format!("{text:?} is no room's name: {error}"))?;
+    if room.domain().as_str().starts_with("rooms.") {
+        Ok(room)
+    } else {
+        Err(format!("{text:?} is no room: rooms are at a domain that begins with rooms., such as {ROOMS}"))
+    }
+}
+
+/// Somebody in a room, `garden/alice`; none: it is none.
+pub fn occupant(text: &str) -> Option<Result<FullJid, String>> {
+    let (name, nick) = text.split_once('/')?;
+    if name.contains('@') && !name.contains("@rooms.") {
+        return None;
+    }
+    Some(room(name).and_then(|room| room.with_resource_str(nick).map_err(|error| error.to_string())))
+}
+
+/// Who is somebody in a room, as far as nobody says.
+pub fn behind(occupant: &FullJid) -> FullJid {
+    let nick = occupant.resource().as_str();
+    person(nick).unwrap_or_else(|_| person("guest").expect("it is written here"))
+}
+
+/// The short name of an address.
+pub fn short(jid: &Jid) -> String {
+    let node = jid.node().map_or("", jid::NodeRef::as_str);
+    let resource = jid.resource().map(jid::ResourceRef::as_str);
+    match (jid.domain().as_str(), resource) {
+        (PEOPLE, None | Some(HOME)) | (ROOMS, None) if !node.is_empty() => node.to_owned(),
+        (PEOPLE | ROOMS, Some(resource)) if !node.is_empty() => format!("{node}/{resource}"),
+        _ => jid.to_string(),
+    }
+}
+
+/// The same of a text that should be one.
+pub fn short_text(text: &str) -> String {
+    text.parse().map_or_else(|_| text.to_owned(), |jid: Jid| short(&jid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_for_addresses_and_back() {
+        assert_eq!(person("alice").unwrap().to_string(), "alice@example.org/home");
+        assert_eq!(person("bob@elsewhere.org").unwrap().to_string(), "bob@elsewhere.org/home");
+        assert_eq!(room("garden").unwrap().to_string(), "garden@rooms.example.org");
+        assert_eq!(occupant("garden/Al").unwrap().unwrap().to_string(), "garden@rooms.example.org/Al");
+        assert!(occupant("alice").is_none() && occupant("alice@example.org/phone").is_none());
+        for name in ["alice", "garden/Al", "alice/phone", "bob@elsewhere.org"] {
+            let jid: Jid = match (name.contains('@'), occupant(name)) {
+                (true, _) => name.parse().unwrap(),
+                (false, Some(occupant)) if name.starts_with("garden") => occupant.unwrap().into(),
+                (false, _) => person(name.split('/').next().unwrap()).unwrap().to_bare().into(),
+            };
+            let expected = if name == "alice/phone" { "alice" } else { name };
+            assert_eq!(short(&jid), expected);
+        }
+        assert!(room("garden@example.org").is_err() && person("a@@b").is_err());
+    }
+}

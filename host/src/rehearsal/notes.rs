@@ -1,0 +1,133 @@
+//! What happened on a stage, in order: what the account sent, what the host's log says of the plugin, what it logs itself.
+
+use std::collections::BTreeMap;
+use std::fmt::{Debug, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use crate::xmpp::Deed;
+
+/// More than this is not kept: a plugin that goes on for ever ends the test and not the machine.
+const MOST: usize = 10_000;
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Happened {
+    /// The account did something.
+    Did(Deed),
+    /// A call was denied.
+    Denied {
+        /// What it would have needed.
+        permission: String,
+        /// For whom or what.
+        scope: Option<String>,
+    },
+    /// The plugin wrote a line to the log.
+    Logged {
+        /// How important it is.
+        level: Level,
+        /// The line.
+        text: String,
+    },
+    /// The host has something to say about the plugin.
+    Warned(String),
+    /// The plugin ended by a mistake of its own.
+    Ended(String),
+    /// Where in its code it ended.
+    Trace(String),
+}
+
+/// All of it. Clones are the same ones.
+#[derive(Debug, Clone, Default)]
+pub struct Notes(Arc<Mutex<Vec<Happened>>>);
+
+impl Notes {
+    /// Adds something.
+    pub fn put(&self, happened: Happened) {
+        let mut all = self.all();
+        if all.len() < MOST {
+            all.push(happened);
+        }
+    }
+
+    /// Takes what is there.
+    pub fn take(&self) -> Vec<Happened> {
+        std::mem::take(&mut *self.all())
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Happened>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes down what is logged on this thread until the guard is dropped.
+    pub fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let ours = Targets::new().with_target("parlor", LevelFilter::DEBUG).with_target("plugin", LevelFilter::DEBUG);
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(self.clone().with_filter(ours)))
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Notes {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut texts = Texts::default();
+        event.record(&mut texts);
+        let (level, target) = (*event.metadata().level(), event.metadata().target());
+        let Texts { message, mut fields } = texts;
+        let mut field = |name: &str| fields.remove(name);
+        let of_plugin = field("plugin").is_some();
+        drop(field("account"));
+        if target == "plugin" {
+            return self.put(match field("dropped") {
+                Some(dropped) => Happened::Warned(format!("{dropped} lines of the log were dropped")),
+                None => Happened::Logged { level, text: message },
+            });
+        }
+        match message.as_str() {
+            _ if !of_plugin => {}
+            "call denied" => {
+                let permission = field("permission").unwrap_or_default();
+                self.put(Happened::Denied { permission, scope: field("scope") });
+            }
+            "plugin ended" | "plugin declined to start" => {
+                self.put(Happened::Ended(field("reason").unwrap_or_default()));
+            }
+            "how it ended" => self.put(Happened::Trace(field("detail").unwrap_or_default())),
+            _ if level <= Level::WARN => {
+                let mut text = message;
+                for (name, value) in &fields {
+                    // Writing into a String cannot fail.
+                    let _ = write!(text, ", {name} {value}");
+                }
+                self.put(Happened::Warned(text));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[derive(Default)]
+struct Texts {
+    message: String,
+    fields: BTreeMap<String, String>,
+}
+
+impl Visit for Texts {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            value.clone_into(&mut self.message);
+        } else {
+            self.fields.insert(field.name().to_owned(), value.to_owned());
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{value:?}");
+        self.record_str(field, &text);
+    }
+}

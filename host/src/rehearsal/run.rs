@@ -1,0 +1,233 @@
+//! Tries a test: lets happen what stands in it, and compares what the plugin does with what it is to do.
+
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::notes::{Happened, Notes};
+use super::script::{Act, Script, Step, Test};
+use super::shown::Shown;
+use super::stage::{Player, Stage};
+use crate::clock::Clock;
+
+/// What time it is when a test begins, unless it says otherwise.
+const BEGIN: &str = "2026-01-01T12:00:00Z";
+/// How long the stage is let alone until it is quiet: everything that is due at once comes before a timer.
+const QUIET: Duration = Duration::from_millis(1);
+/// How long a test may take by the machine's clock: one that is never quiet never ends.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The most lines of one step.
+const MOST_LINES: usize = 2_000;
+
+/// How a test went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// What it shows.
+    pub name: String,
+    /// Its line.
+    pub line: usize,
+    /// What was seen at each step that was tried.
+    pub seen: Vec<Seen>,
+    /// Where and why it could not go on.
+    pub trouble: Option<(usize, String)>,
+    /// What belongs in no transcript and helps to understand it: where in its code a plugin ended, and what it logged.
+    pub asides: Vec<String>,
+}
+
+/// What was seen at a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// The step's line, from 1; for a start that is not written, that of the step before which it happened.
+    pub line: usize,
+    /// Whether it is a start that is not written.
+    pub is_unwritten_start: bool,
+    /// What the plugin was to do.
+    pub expected: Vec<String>,
+    /// What it did.
+    pub actual: Vec<String>,
+}
+
+impl Seen {
+    /// Whether it did what it was to do.
+    pub fn fits(&self) -> bool {
+        self.expected.len() == self.actual.len()
+            && self.expected.iter().zip(&self.actual).all(|(expected, actual)| fits(expected, actual))
+    }
+}
+
+impl Outcome {
+    /// Whether all of it was as it was to be.
+    pub fn passed(&self) -> bool {
+        self.trouble.is_none() && self.seen.iter().all(Seen::fits)
+    }
+}
+
+/// Whether a line is the expected one, which may end with ` (glob)`: then `*` stands for anything, `?` for one character.
+pub fn fits(expected: &str, actual: &str) -> bool {
+    match expected.strip_suffix(" (glob)") {
+        Some(pattern) => glob(&pattern.chars().collect::<Vec<_>>(), &actual.chars().collect::<Vec<_>>()),
+        None => expected == actual,
+    }
+}
+
+fn glob(pattern: &[char], text: &[char]) -> bool {
+    // Where the last star stands, and how much of the text it has taken.
+    let (mut p, mut t, mut star) = (0, 0, None);
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(one) if *one == '?' || *one == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((at, taken)) => {
+                    star = Some((at, taken + 1));
+                    p = at + 1;
+                    t = taken + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|rest| *rest == '*')
+}
+
+/// Tries a test on a stage of its own.
+pub fn run(player: &Player, script: &Script, test: &Test) -> anyhow::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    let notes = Notes::default();
+    let _listening = notes.listen();
+    let late = Arc::new(Notify::new());
+    let (done, waiting) = channel::<()>();
+    let alarm = Arc::clone(&late);
+    let watch = std::thread::spawn(move || {
+        if waiting.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            alarm.notify_one();
+        }
+    });
+    let mut rehearsal = Rehearsal {
+        script,
+        notes: notes.clone(),
+        shown: Shown::default(),
+        outcome: Outcome {
+            name: test.name.clone(),
+            line: test.line,
+            seen: Vec::new(),
+            trouble: None,
+            asides: Vec::new(),
+        },
+    };
+    let last = test.steps.last().map_or(test.line, |step| step.line);
+    let in_time = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            () = late.notified() => false,
+            () = rehearsal.play(player, test) => true,
+        }
+    });
+    drop(done);
+    // It ends as soon as `done` is gone.
+    let _ = watch.join();
+    let mut outcome = rehearsal.outcome;
+    if !in_time {
+        let line = outcome.seen.last().map_or(test.line, |seen| seen.line).min(last);
+        let why = format!("the plugin was still busy {} s later", PATIENCE.as_secs());
+        outcome.trouble = Some((line, why));
+    }
+    Ok(outcome)
+}
+
+struct Rehearsal<'a> {
+    script: &'a Script,
+    notes: Notes,
+    shown: Shown,
+    outcome: Outcome,
+}
+
+impl Rehearsal<'_> {
+    async fn play(&mut self, player: &Player, test: &Test) {
+        let begin = test.steps.iter().find_map(|step| match step.act {
+            Act::Clock(time) => Some(time),
+            _ => None,
+        });
+        let begin = begin.unwrap_or_else(|| BEGIN.parse().unwrap_or(Timestamp::UNIX_EPOCH));
+        let mut stage = Stage::new(player.clone(), Clock::of_runtime(begin), &self.notes);
+        for step in &test.steps {
+            if !stage.has_begun() && !step.act.may_prepare() && step.act != Act::Start {
+                stage.begin().await;
+                quiet().await;
+                self.look(step, true);
+            }
+            if let Err(why) = stage.act(&step.act, &mut self.shown).await {
+                self.outcome.trouble = Some((step.line, why));
+                break;
+            }
+            if stage.has_begun() {
+                quiet().await;
+            }
+            self.look(step, false);
+        }
+        if !stage.has_begun() && self.outcome.trouble.is_none() {
+            self.outcome.trouble = Some((test.line, "nothing happens in this test; write `start` at least".to_owned()));
+        }
+        stage.close().await;
+    }
+
+    /// Takes down what was seen at a step.
+    fn look(&mut self, step: &Step, is_unwritten_start: bool) {
+        let mut actual = Vec::new();
+        for happened in self.notes.take() {
+            match &happened {
+                Happened::Trace(trace) => self.outcome.asides.extend(trace.lines().map(str::to_owned)),
+                Happened::Logged { level, text } => {
+                    let aside = format!("line {}, log {}: {text}", step.line, level.as_str().to_ascii_lowercase());
+                    self.outcome.asides.push(aside);
+                }
+                _ => {}
+            }
+            actual.extend(self.shown.lines(&happened));
+        }
+        if actual.len() > MOST_LINES {
+            actual.truncate(MOST_LINES);
+            actual.push("… and more".to_owned());
+        }
+        if is_unwritten_start && actual.is_empty() {
+            return;
+        }
+        let expected = if is_unwritten_start { Vec::new() } else { self.script.expected(step) };
+        let expected = expected.into_iter().map(str::to_owned).collect();
+        self.outcome.seen.push(Seen { line: step.line, is_unwritten_start, expected, actual });
+    }
+}
+
+/// Waits until nothing is left to do: the clock stands still until then.
+async fn quiet() {
+    tokio::time::sleep(QUIET).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_stands_for_lines() {
+        for (pattern, text, expected) in [
+            ("to alice: You rolled * (glob)", "to alice: You rolled 7", true),
+            ("to alice: You rolled ? (glob)", "to alice: You rolled 12", false),
+            ("*a*b* (glob)", "xxaxxbxx", true),
+            ("*a*b (glob)", "xxaxxbxx", false),
+            ("* (glob)", "", true),
+            ("to alice: *", "to alice: x", false),
+            ("to alice: x", "to alice: x", true),
+        ] {
+            assert_eq!(fits(pattern, text), expected, "{pattern} / {text}");
+        }
+    }
+}

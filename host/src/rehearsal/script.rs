@@ -1,0 +1,434 @@
+//! What an author wrote: tests of steps, each with what the plugin is to do about it.
+//!
+//! ```text
+//! == it answers            a test, to the next of these
+//! alice: hello             what happens, at the left margin
+//!   to alice: hello        what the plugin is to do, indented; nothing more, and nothing else
+//! # a comment
+//! ```
+
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use jid::{BareJid, FullJid};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::names;
+use crate::nearest::nearest;
+use crate::permissions::Permission;
+use crate::plugins::quantity;
+
+/// How long a script may be, in bytes.
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// The longest time that a step lets go by.
+const LONGEST: Duration = Duration::from_hours(24 * 366);
+
+/// A file of tests.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// Its lines.
+    pub lines: Vec<String>,
+    /// The tests in it.
+    pub tests: Vec<Test>,
+}
+
+/// A test.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Test {
+    /// What it shows.
+    pub name: String,
+    /// The line of its name, from 1.
+    pub line: usize,
+    /// What happens in it.
+    pub steps: Vec<Step>,
+}
+
+/// Something that happens, and what the plugin does about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// Its line, from 1.
+    pub line: usize,
+    /// What happens.
+    pub act: Act,
+    /// Which lines of the script say what the plugin does, from 0.
+    pub expected: Range<usize>,
+}
+
+/// What may happen.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each case is a line of `STEPS`")]
+pub enum Act {
+    Clock(Timestamp),
+    Host { key: String, value: Value },
+    Room { room: BareJid, occupants: Vec<FullJid> },
+    Contact { jid: BareJid, name: Option<String> },
+    Set { key: String, value: Value },
+    Deny(Permission),
+    Grant { permission: Permission, scope: Option<toml::Value> },
+    Start,
+    Restart,
+    Say { from: FullJid, to_room: bool, body: String },
+    Enters(FullJid),
+    Leaves(FullJid),
+    Is { who: FullJid, show: String, status: Option<String> },
+    Invites { who: FullJid, room: BareJid, reason: Option<String> },
+    AsksToSee(FullJid),
+    After(Duration),
+    Cut,
+    Back,
+    Xml(String),
+}
+
+impl Act {
+    /// Whether it comes before the plugin starts.
+    pub fn is_preparation(&self) -> bool {
+        matches!(self, Self::Clock(_) | Self::Host { .. } | Self::Room { .. })
+    }
+
+    /// Whether it may come before the plugin starts, and does not start it.
+    pub fn may_prepare(&self) -> bool {
+        self.is_preparation()
+            || matches!(self, Self::Contact { .. } | Self::Set { .. } | Self::Deny(_) | Self::Grant { .. })
+    }
+}
+
+/// What is wrong with a script.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{line}: {reason}")]
+pub struct ScriptError {
+    /// Where.
+    pub line: usize,
+    /// What.
+    pub reason: String,
+}
+
+/// A kind of line, for `--help` and the documentation.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The word that it is known by.
+    pub word: &'static str,
+    /// How it is written.
+    pub example: &'static str,
+    /// What it means.
+    pub about: &'static str,
+}
+
+const fn row(word: &'static str, example: &'static str, about: &'static str) -> Row {
+    Row { word, example, about }
+}
+
+/// What may happen, at the left margin.
+pub const STEPS: [Row; 22] = [
+    row("start", "start", "the plugin starts; else before the first step that needs it"),
+    row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
+    row("says", "garden/alice: hello", "alice writes in the room garden"),
+    row("whispers:", "garden/alice whispers: hello", "alice writes from the room to the account alone"),
+    row("enters", "garden/alice enters", "alice enters the room"),
+    row("leaves", "garden/alice leaves", "and leaves it"),
+    row("is", "alice is away: at lunch", "online, offline, away, xa, dnd or chat"),
+    row("invites", "alice invites to garden: come", "alice invites the account to a room"),
+    row("asks", "alice asks to be a contact", "alice asks to see the account's presence"),
+    row("after", "after 10 min", "time goes by: ms, s, min, h, d"),
+    row("set", "set greeting = \"Hello\"", "a setting of the plugin, before the start or while it runs"),
+    row("deny", "deny messages.send", "a permission is withheld, or taken back"),
+    row("grant", "grant messages.send = [\"contacts\"]", "it is granted, for what is asked for or for less"),
+    row("contact", "contact alice", "alice is in the roster"),
+    row("restart", "restart", "the plugin ends and starts again; what it stores stays"),
+    row("cut", "cut", "the connection breaks"),
+    row("back", "back", "and is there again"),
+    row("xml", "xml <message from='alice@example.org/home'><body>hi</body></message>", "any stanza"),
+    row("==", "== it answers", "a test begins, with what it shows"),
+    row("room", "room garden: alice, bob", "at the top: the account is in this room, and they are"),
+    row("clock", "clock 2026-03-01T09:00:00Z", "at the top: what time it is"),
+    row("host", "host nickname = \"Marvin\"", "at the top: a setting of the host"),
+];
+
+/// What the plugin may do, indented.
+pub const DEEDS: [Row; 18] = [
+    row("to", "to alice: hello", "it writes to alice; a bar begins further lines"),
+    row("to", "to garden: hello", "it writes in a room; to garden/alice: to one alone"),
+    row("to", "to alice (re \"hello\"): hi", "a reply; likewise corrections, reactions, receipts"),
+    row("subject", "subject of garden: tea", "it sets a room's subject"),
+    row("enters", "enters garden as bot", "it enters a room; leaves garden"),
+    row("invites", "invites alice to garden", "it invites somebody to a room"),
+    row("kicks", "kicks garden/alice: spam", "likewise bans, and makes garden/alice moderator"),
+    row("configures", "configures garden", "it configures a room, or destroys it"),
+    row("is", "is away: at lunch", "the account's status changes"),
+    row("keeps", "keeps contact alice \"Alice\"", "the roster changes; removes contact alice"),
+    row("subscribe", "subscribe alice", "likewise subscribed, unsubscribe, unsubscribed"),
+    row("asks", "asks alice: <query xmlns='jabber:iq:version'>", "it sends an IQ; tells, where it is a set"),
+    row("denied", "denied messages.send for alice", "it wanted to and may not"),
+    row("log", "log error: message: it went wrong", "it logs an error or a warning, and nothing less"),
+    row("host", "host warns: mailbox full, events lost", "the host has something to say about it"),
+    row("plugin", "plugin ends: it panicked or aborted", "it ended by a mistake, and starts again"),
+    row("glob", "to alice: you rolled * (glob)", "`*` stands for anything, `?` for one character"),
+    row("nothing", "(nothing)", "may be written where it does nothing"),
+];
+
+impl Script {
+    /// Reads a file of tests.
+    pub fn load(path: &Path) -> Result<Self, ScriptError> {
+        let whole = |reason: String| ScriptError { line: 1, reason };
+        let text = std::fs::read(path).map_err(|error| whole(format!("it cannot be read ({error})")))?;
+        if text.len() > MAX_BYTES {
+            return Err(whole(format!("it has more than {MAX_BYTES} bytes")));
+        }
+        let text = String::from_utf8(text).map_err(|_| whole("it is not UTF-8".to_owned()))?;
+        Self::parse(&text)
+    }
+
+    /// Reads tests.
+    pub fn parse(text: &str) -> Result<Self, ScriptError> {
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let mut tests: Vec<Test> = Vec::new();
+        let mut at = 0;
+        while at < lines.len() {
+            let line = at + 1;
+            let wrong = |reason: String| ScriptError { line, reason };
+            let step = lines[at].trim_end();
+            at += 1;
+            if step.is_empty() || step == "#" || step.starts_with("# ") {
+                continue;
+            }
+            if is_indented(step) {
+                return Err(wrong("what the plugin does stands under what happens, and here nothing does".to_owned()));
+            }
+            if let Some(name) = step.strip_prefix("==") {
+                let name = name.trim_matches(['=', ' ']).to_owned();
+                if name.is_empty() {
+                    return Err(wrong("say what the test shows: == it answers".to_owned()));
+                }
+                if tests.iter().any(|test| test.name == name) {
+                    return Err(wrong(format!("there is a test of the name {name:?} above")));
+                }
+                tests.push(Test { name, line, steps: Vec::new() });
+                continue;
+            }
+            let mut more = Vec::new();
+            while let Some(rest) = lines.get(at).and_then(|line| line.strip_prefix('|')) {
+                more.push(rest.strip_prefix(' ').unwrap_or(rest).trim_end().to_owned());
+                at += 1;
+            }
+            let act = act(step, &more).map_err(wrong)?;
+            let begin = at;
+            while lines.get(at).is_some_and(|line| is_indented(line)) {
+                at += 1;
+            }
+            let Some(current) = tests.last_mut() else {
+                return Err(wrong("a test begins with what it shows: == it answers".to_owned()));
+            };
+            let has_started = current.steps.iter().any(|step| !step.act.may_prepare());
+            if act.is_preparation() && has_started {
+                return Err(wrong("this comes before anything happens, at the top of the test".to_owned()));
+            }
+            if act == Act::Start && has_started {
+                return Err(wrong("the plugin has started by what is above".to_owned()));
+            }
+            current.steps.push(Step { line, act, expected: begin..at });
+        }
+        Ok(Self { lines, tests })
+    }
+
+    /// What the plugin is to do at a step.
+    pub fn expected(&self, step: &Step) -> Vec<&str> {
+        let lines = self.lines[step.expected.clone()].iter().map(|line| line.trim());
+        lines.filter(|line| *line != NOTHING).collect()
+    }
+}
+
+/// What may be written where the plugin is to do nothing, for those who read it.
+pub const NOTHING: &str = "(nothing)";
+
+fn is_indented(line: &str) -> bool {
+    line.starts_with([' ', '\t']) && !line.trim().is_empty()
+}
+
+/// Reads one line of what happens, and those that continue it.
+pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
+    let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let rest = rest.trim();
+    if let Some(speaker) = first.strip_suffix(':').filter(|speaker| !speaker.is_empty()) {
+        return say(speaker, rest, more);
+    }
+    if !more.is_empty() && !rest.starts_with("whispers:") {
+        return Err("only what somebody says goes on in the next line".to_owned());
+    }
+    let bare = |act: Act| if rest.is_empty() { Ok(act) } else { Err(format!("nothing follows `{first}`")) };
+    match first {
+        "start" => bare(Act::Start),
+        "restart" => bare(Act::Restart),
+        "cut" => bare(Act::Cut),
+        "back" => bare(Act::Back),
+        "xml" => Ok(Act::Xml(rest.to_owned())),
+        "clock" => rest.parse().map(Act::Clock).map_err(|_| "write a time such as 2026-03-01T09:00:00Z".to_owned()),
+        "after" => after(rest),
+        "deny" => rest.parse().map(Act::Deny).map_err(|error: crate::permissions::UnknownPermission| error.to_string()),
+        "grant" => grant(rest),
+        "set" => pair(rest).map(|(key, value)| Act::Set { key, value: json(&value) }),
+        "host" => pair(rest).map(|(key, value)| Act::Host { key, value: json(&value) }),
+        "contact" => contact(rest),
+        "room" => room(rest),
+        subject => somebody(subject, rest, more),
+    }
+}
+
+fn say(speaker: &str, text: &str, more: &[String]) -> Result<Act, String> {
+    let body = std::iter::once(text).chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join("\n");
+    if body.is_empty() {
+        return Err(format!("{speaker} says nothing"));
+    }
+    match names::occupant(speaker) {
+        Some(occupant) => Ok(Act::Say { from: occupant?, to_room: true, body }),
+        None => Ok(Act::Say { from: names::person(speaker)?, to_room: false, body }),
+    }
+}
+
+fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
+    let (verb, object) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (object, words) = match object.split_once(':') {
+        Some((object, words)) => (object.trim(), Some(words.trim().to_owned())),
+        None => (object.trim(), None),
+    };
+    let occupant = || {
+        let none = || format!("say in which room: garden/{subject} {verb}");
+        names::occupant(subject).ok_or_else(none)?
+    };
+    match verb {
+        "enters" if object.is_empty() => Ok(Act::Enters(occupant()?)),
+        "leaves" if object.is_empty() => Ok(Act::Leaves(occupant()?)),
+        "whispers:" => {
+            let body =
+                std::iter::once(rest.trim_start_matches("whispers:").trim()).chain(more.iter().map(String::as_str));
+            Ok(Act::Say { from: occupant()?, to_room: false, body: body.collect::<Vec<_>>().join("\n") })
+        }
+        "is" => {
+            const SHOWS: [&str; 6] = ["online", "offline", "away", "xa", "dnd", "chat"];
+            if !SHOWS.contains(&object) {
+                return Err(format!("{subject} can be {}", SHOWS.join(", ")));
+            }
+            Ok(Act::Is { who: names::person(subject)?, show: object.to_owned(), status: words })
+        }
+        "invites" => {
+            let name = object.strip_prefix("to ").ok_or("write: alice invites to garden")?;
+            Ok(Act::Invites { who: names::person(subject)?, room: names::room(name)?, reason: words })
+        }
+        "asks" if object == "to be a contact" => Ok(Act::AsksToSee(names::person(subject)?)),
+        _ => Err(unknown(subject, verb)),
+    }
+}
+
+fn unknown(first: &str, verb: &str) -> String {
+    let words = || STEPS.iter().map(|row| row.word);
+    let near = nearest(first, words()).or_else(|| nearest(verb, words()));
+    let example = STEPS.iter().find(|row| Some(row.word) == near).map_or("alice: hello", |row| row.example);
+    format!("nobody knows what this is; perhaps: {example}")
+}
+
+fn after(text: &str) -> Result<Act, String> {
+    let time = quantity::duration(text).map_err(|error| error.to_string())?;
+    if time > LONGEST {
+        return Err("a year is the longest that a test waits".to_owned());
+    }
+    Ok(Act::After(time))
+}
+
+/// `key = value`, as in TOML.
+fn pair(text: &str) -> Result<(String, toml::Value), String> {
+    let table: toml::Table = text.parse().map_err(|_| "write as in TOML: key = \"value\"".to_owned())?;
+    let mut entries = table.into_iter();
+    match (entries.next(), entries.next()) {
+        (Some(entry), None) => Ok(entry),
+        _ => Err("write one setting in a line".to_owned()),
+    }
+}
+
+fn json(value: &toml::Value) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+fn grant(text: &str) -> Result<Act, String> {
+    let (name, scope) = text.split_once('=').map_or((text, None), |(name, scope)| (name, Some(scope)));
+    let name: Permission = name
+        .trim()
+        .trim_matches('"')
+        .parse()
+        .map_err(|error: crate::permissions::UnknownPermission| error.to_string())?;
+    let scope = scope.map(|scope| pair(&format!("scope = {scope}")).map(|(_, value)| value)).transpose()?;
+    Ok(Act::Grant { permission: name, scope })
+}
+
+fn contact(text: &str) -> Result<Act, String> {
+    let (who, name) = text.split_once(' ').map_or((text, None), |(who, name)| (who, Some(name)));
+    let name = name.map(|name| name.trim().trim_matches('"').to_owned());
+    Ok(Act::Contact { jid: names::person(who)?.to_bare(), name })
+}
+
+fn room(text: &str) -> Result<Act, String> {
+    let (name, nicks) = text.split_once(':').map_or((text, None), |(name, nicks)| (name.trim(), Some(nicks)));
+    let room = names::room(name)?;
+    let nicks = nicks.into_iter().flat_map(|nicks| nicks.split(',')).map(str::trim).filter(|nick| !nick.is_empty());
+    let occupants = nicks.map(|nick| room.with_resource_str(nick).map_err(|error| error.to_string()));
+    Ok(Act::Room { occupants: occupants.collect::<Result<_, _>>()?, room })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Script::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_script_is_tests_of_steps_with_what_is_expected() {
+        let script = Script::parse(
+            "# about greetings\n\n== it answers ==\ncontact alice \"Alice A.\"\nroom garden: bob, carol\n\nalice: one\n| two\n  to alice: one\n  | two\nafter 10 min\n  (nothing)\n\n== other\ngarden/bob: hi\n",
+        )
+        .unwrap();
+        let names: Vec<_> = script.tests.iter().map(|test| (test.name.as_str(), test.line, test.steps.len())).collect();
+        assert_eq!(names, [("it answers", 3, 4), ("other", 14, 1)]);
+        let steps = &script.tests[0].steps;
+        assert_eq!(
+            steps[2].act,
+            Act::Say { from: names::person("alice").unwrap(), to_room: false, body: "one\ntwo".to_owned() }
+        );
+        assert_eq!(script.expected(&steps[2]), ["to alice: one", "| two"]);
+        assert_eq!(script.expected(&steps[3]), [""; 0]);
+        assert!(matches!(&script.tests[1].steps[0].act, Act::Say { to_room: true, .. }));
+    }
+
+    #[test]
+    fn every_example_is_understood() {
+        for row in STEPS.iter().filter(|row| row.word != "==") {
+            act(row.example, &[]).unwrap_or_else(|reason| panic!("{}: {reason}", row.example));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line_and_what_to_write() {
+        assert_eq!(refusal("alice: hi\n"), "1: a test begins with what it shows: == it answers");
+        assert_eq!(
+            refusal("== a\n\n  to alice: hi\n"),
+            "3: what the plugin does stands under what happens, and here nothing does"
+        );
+        assert_eq!(refusal("== a\nrom garden\n"), "2: nobody knows what this is; perhaps: room garden: alice, bob");
+        assert_eq!(refusal("== a\nalice waves\n"), "2: nobody knows what this is; perhaps: alice: hello");
+        assert_eq!(
+            refusal("== a\nalice: hi\nroom garden\n"),
+            "3: this comes before anything happens, at the top of the test"
+        );
+        assert_eq!(refusal("== a\n== a\n"), "2: there is a test of the name \"a\" above");
+        assert_eq!(
+            refusal("== a\nafter 10 parsecs\n"),
+            "2: write a whole number and a unit, one of ms, s, min, h, d, such as `10 s`"
+        );
+        assert_eq!(refusal("== a\nalice enters\n"), "2: say in which room: garden/alice enters");
+        assert_eq!(
+            refusal("== a\ndeny mesages.send\n"),
+            "2: unknown permission \"mesages.send\", did you mean \"messages.send\"?"
+        );
+    }
+}

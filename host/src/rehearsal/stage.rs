@@ -1,0 +1,335 @@
+//! Where a plugin is tried: an account whose server is within the process, and one instance on it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jid::BareJid;
+use serde_json::Value;
+
+use super::names;
+use super::notes::{Happened, Notes};
+use super::script::Act;
+use super::shown::Shown;
+use crate::account::Account;
+use crate::clock::Clock;
+use crate::config::{AccountConfig, LinkSettings, PasswordSource, Settings, TlsMode};
+use crate::nearest::nearest;
+use crate::permissions::{Grants, Permission};
+use crate::plugins::admission::undeclared;
+use crate::plugins::component::{Examined, examine};
+use crate::plugins::limits::Limits;
+use crate::plugins::manifest::Manifest;
+use crate::plugins::policy::SettingValues;
+use crate::plugins::store::read;
+use crate::plugins::{Admitted, Compiled, Engine, PluginId, State, Supervised};
+use crate::session::{Command, Wins};
+use crate::store::Store;
+use crate::xmpp::{Impossible, Said, Within};
+
+/// A plugin that can be put on a stage.
+#[derive(Clone)]
+pub struct Player {
+    engine: Arc<Engine>,
+    compiled: Arc<Compiled>,
+    examined: Arc<Examined>,
+}
+
+impl Player {
+    /// Reads and compiles a plugin's file, as a host would. Takes as long as compiling does.
+    pub fn load(engine: &Arc<Engine>, path: &Path) -> anyhow::Result<Self> {
+        let bytes = read(path)?;
+        let examined = examine(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+        if let Some((import, permission)) = undeclared(&examined).into_iter().next() {
+            let call = format!("{}.{}", import.grouping, import.function);
+            anyhow::bail!("{}: it calls {call}, and plugin.toml does not ask for {permission}", path.display());
+        }
+        let compiled = engine.compile(examined.digest, &bytes, examined.wasi)?;
+        Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined) })
+    }
+
+    /// What its author declares.
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.examined.manifest
+    }
+
+    fn id(&self) -> &PluginId {
+        &self.manifest().name
+    }
+}
+
+/// What a plugin is given: its author's wishes, until a script says otherwise.
+#[derive(Debug, Clone)]
+pub struct Given {
+    manifest: Arc<Manifest>,
+    settings: Settings,
+    rooms: Vec<BareJid>,
+    grants: toml::Table,
+    own: BTreeMap<String, Value>,
+}
+
+impl Given {
+    /// What the manifest asks for.
+    pub fn of(manifest: &Arc<Manifest>) -> Self {
+        let grants = manifest.permissions.iter().map(|(permission, one)| (permission.to_string(), one.scope.clone()));
+        Self {
+            manifest: Arc::clone(manifest),
+            settings: Settings::default(),
+            rooms: Vec::new(),
+            grants: grants.collect(),
+            own: BTreeMap::new(),
+        }
+    }
+
+    /// A setting of the host.
+    pub fn host(&mut self, key: &str, value: Value) -> Result<(), String> {
+        if !Settings::is_known(key) {
+            let near = Settings::nearest(key).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(format!("the host has no setting `{key}`{near}"));
+        }
+        self.settings = self.settings.with(key, value).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// A room that the account is in from the beginning.
+    pub fn room(&mut self, room: BareJid) -> Result<(), String> {
+        if !self.rooms.contains(&room) {
+            self.rooms.push(room);
+        }
+        let rooms = self.rooms.iter().map(BareJid::to_string).collect::<Vec<_>>();
+        self.host("auto_join_rooms", rooms.into())
+    }
+
+    /// A setting of the plugin's own.
+    pub fn set(&mut self, key: &str, value: Value) -> Result<(), String> {
+        let Some(setting) = self.manifest.settings.get(key) else {
+            let near = nearest(key, self.manifest.settings.keys().map(String::as_str));
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(format!("the plugin has no setting `{key}`{near}"));
+        };
+        setting.check(&value).map_err(|why| format!("the setting `{key}` does not fit: {why}"))?;
+        self.own.insert(key.to_owned(), value);
+        Ok(())
+    }
+
+    /// The owner does not grant this, or not any more.
+    pub fn deny(&mut self, permission: Permission) -> Result<(), String> {
+        self.asked_for(permission)?;
+        self.grants.remove(permission.as_str());
+        Ok(())
+    }
+
+    /// The owner grants this, for what the manifest says or for something else.
+    pub fn grant(&mut self, permission: Permission, scope: Option<toml::Value>) -> Result<(), String> {
+        let asked = self.asked_for(permission)?;
+        let scope = scope.unwrap_or(asked);
+        let table = toml::Table::from_iter([(permission.to_string(), scope.clone())]);
+        Grants::from_table(&table).map_err(|error| error.to_string())?;
+        self.grants.insert(permission.to_string(), scope);
+        Ok(())
+    }
+
+    fn asked_for(&self, permission: Permission) -> Result<toml::Value, String> {
+        let request = self.manifest.permissions.get(&permission);
+        let none = || format!("the plugin does not ask for {permission}, so it never has it");
+        request.map(|request| request.scope.clone()).ok_or_else(none)
+    }
+
+    fn grants(&self) -> Grants {
+        // Each was read when it was given, by the manifest's reader or here.
+        Grants::from_table(&self.grants).unwrap_or_default()
+    }
+}
+
+/// An account, its server, and a plugin on it.
+pub struct Stage {
+    /// The server.
+    pub server: Within,
+    /// What the plugin is given.
+    pub given: Given,
+    account: Option<Account>,
+    player: Player,
+    plugin: Option<Supervised>,
+}
+
+impl Stage {
+    /// A stage that nobody is on yet. Must be called within a runtime.
+    pub fn new(player: Player, clock: Clock, notes: &Notes) -> Self {
+        let notes = notes.clone();
+        let server = Within::new(names::own(), clock, move |deed| notes.put(Happened::Did(deed)));
+        Self { server, given: Given::of(player.manifest()), account: None, player, plugin: None }
+    }
+
+    /// Whether the plugin was started.
+    pub fn has_begun(&self) -> bool {
+        self.account.is_some()
+    }
+
+    /// Starts the account and the plugin, and logs in, as a house does.
+    pub async fn begin(&mut self) {
+        let config = AccountConfig {
+            name: "main".parse().expect("a word of letters names an account"),
+            link: link(),
+            settings: self.given.settings.clone(),
+        };
+        let account = Account::start_within(config, Store::on_runtime(), self.server.clone());
+        let shared = Arc::clone(account.shared());
+        self.account = Some(account);
+        self.start_plugin().await;
+        shared.plugins_initialized().await;
+        shared.warn_of_unknown_names();
+        shared.connect().await;
+    }
+
+    async fn start_plugin(&mut self) {
+        let Some(account) = &self.account else { return };
+        let player = &self.player;
+        let examined = &player.examined;
+        let admitted = Admitted {
+            id: player.id().clone(),
+            digest: examined.digest,
+            manifest: Arc::clone(&examined.manifest),
+            grants: self.given.grants(),
+            limits: limits(),
+            settings: SettingValues(self.given.own.clone()),
+            wasi: examined.wasi,
+            warnings: Vec::new(),
+        };
+        let plugin = Supervised::start(
+            Arc::new(admitted),
+            Arc::clone(&player.compiled),
+            Arc::clone(&player.engine),
+            Arc::clone(account.shared()),
+            Vec::new(),
+        );
+        plugin.settled().await;
+        self.plugin = Some(plugin);
+    }
+
+    /// Ends the plugin and starts it again; what it keeps stays.
+    pub async fn restart(&mut self) {
+        if let Some(plugin) = self.plugin.take() {
+            plugin.stop().await;
+        }
+        self.start_plugin().await;
+    }
+
+    /// Puts another plugin in the place of this one; what it keeps stays, and what it was given as far as it asks for it.
+    pub async fn replace(&mut self, player: Player) {
+        let old = std::mem::replace(&mut self.given, Given::of(player.manifest()));
+        for (key, value) in old.own {
+            // What does not fit any more is left out.
+            let _ = self.given.set(&key, value);
+        }
+        self.given.settings = old.settings;
+        self.given.rooms = old.rooms;
+        self.player = player;
+        self.restart().await;
+    }
+
+    /// Brings what was given into effect while the plugin runs: at once, or by starting it again, as a house does.
+    pub async fn apply(&mut self) {
+        let Some(plugin) = &self.plugin else { return };
+        plugin.grant(&self.given.grants());
+        if plugin.admitted().settings.0 == self.given.own {
+            return;
+        }
+        if plugin.hears_of_settings() {
+            plugin.settings_changed(self.given.own.clone());
+        } else {
+            self.restart().await;
+        }
+    }
+
+    /// Lets something happen. What is said is noted, so that an answer shows to what.
+    pub async fn act(&mut self, act: &Act, shown: &mut Shown) -> Result<(), String> {
+        let possible = |result: Result<(), Impossible>| result.map_err(|error| error.to_string());
+        match act {
+            Act::Clock(_) => {}
+            Act::Host { key, value } => self.given.host(key, value.clone())?,
+            Act::Room { room, occupants } => {
+                self.open_room(room).await?;
+                for occupant in occupants {
+                    possible(self.server.enter_room(occupant, &names::behind(occupant)))?;
+                }
+            }
+            Act::Contact { jid, name } => self.server.befriend(jid, name.as_deref()),
+            Act::Set { key, value } => {
+                self.given.set(key, value.clone())?;
+                self.apply().await;
+            }
+            Act::Deny(permission) => {
+                self.given.deny(*permission)?;
+                self.apply().await;
+            }
+            Act::Grant { permission, scope } => {
+                self.given.grant(*permission, scope.clone())?;
+                self.apply().await;
+            }
+            Act::Start => self.begin().await,
+            Act::Restart => self.restart().await,
+            Act::Say { from, to_room, body } => {
+                let said = Said { from: from.clone(), to_room: *to_room, body: body.clone() };
+                let id = self.server.say(&said).map_err(|error| error.to_string())?;
+                shown.heard(id, body);
+            }
+            Act::Enters(occupant) => possible(self.server.enter_room(occupant, &names::behind(occupant)))?,
+            Act::Leaves(occupant) => possible(self.server.leave_room(occupant))?,
+            Act::Is { who, show, status } => self.server.appear(who, show, status.as_deref()),
+            Act::Invites { who, room, reason } => self.server.invite(who, room, reason.as_deref()),
+            Act::AsksToSee(who) => self.server.ask_to_see(&who.to_bare()),
+            Act::After(time) => tokio::time::sleep(*time).await,
+            Act::Cut => possible(self.server.cut())?,
+            Act::Back => possible(self.server.resume())?,
+            Act::Xml(xml) => possible(self.server.bring_xml(xml))?,
+        }
+        Ok(())
+    }
+
+    /// The account is in this room from now on.
+    async fn open_room(&mut self, room: &BareJid) -> Result<(), String> {
+        self.server.expect_in(room);
+        self.given.room(room.clone())?;
+        let Some(account) = &self.account else { return Ok(()) };
+        let key = "auto_join_rooms";
+        let values = self.given.settings.get(key).map(|rooms| (key.to_owned(), rooms)).into_iter().collect();
+        let change = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
+        account.shared().ask(change).await.map_err(|error| error.to_string())
+    }
+
+    /// Where the plugin stands.
+    pub fn state(&self) -> Option<State> {
+        self.plugin.as_ref().map(|plugin| plugin.state().borrow().clone())
+    }
+
+    /// Ends all of it.
+    pub async fn close(mut self) {
+        if let Some(plugin) = self.plugin.take() {
+            plugin.stop().await;
+        }
+        if let Some(account) = self.account.take() {
+            account.stop().await;
+        }
+    }
+}
+
+/// A link that goes nowhere: the server is within the process.
+fn link() -> LinkSettings {
+    LinkSettings {
+        jid: names::own().into(),
+        password: PasswordSource::Environment(String::new()),
+        server: None,
+        tls: TlsMode::default(),
+        ca_file: None,
+        allow_plain: false,
+        websocket: None,
+        ping_interval: Duration::from_mins(3),
+    }
+}
+
+/// A plugin's usual limits, but for what is measured on the machine's clock: time on a stage is no measure of that.
+fn limits() -> Limits {
+    const LONG: Duration = Duration::from_hours(24);
+    Limits { cpu_share: 1.0, cpu_burst: LONG, cpu_slice: Duration::from_secs(10), ..Limits::default() }
+}

@@ -1,0 +1,404 @@
+//! A server within the process, for authors' tests: no socket, no TLS, no log-in, and nobody on it but whom a test speaks of.
+//!
+//! It answers what a session asks on its way up, keeps a roster and rooms, and tells in order what the account does. It does
+//! nothing by itself and never waits: what is said to it is answered before the call returns.
+
+mod deed;
+mod rooms;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use jid::{BareJid, FullJid, Jid};
+use minidom::Element;
+use xmpp_parsers::iq::Iq;
+use xmpp_parsers::ns;
+use xmpp_parsers::stanza::Stanza;
+
+use self::rooms::Rooms;
+use self::words::{error, iq, presence, query};
+use super::decode::decode;
+use super::encode::{element, encode};
+use super::intake::Lost;
+use super::link::LinkEvent;
+use crate::clock::Clock;
+use crate::stanza::{Offers, Outgoing};
+
+pub use deed::Deed;
+pub use words::Said;
+
+/// What is on its way to the account.
+#[derive(Debug)]
+enum Coming {
+    Bound,
+    Cut,
+    Back,
+    Stanza(Element),
+    Closed,
+}
+
+/// The server. Clones are the same one.
+#[derive(Clone)]
+pub struct Within(Arc<Mutex<Server>>);
+
+/// Told of what the account does, in order.
+type Witness = Box<dyn FnMut(Deed) + Send>;
+
+struct Server {
+    own: FullJid,
+    clock: Clock,
+    witness: Witness,
+    /// The account is there, and said so.
+    is_present: bool,
+    is_cut: bool,
+    coming: VecDeque<Coming>,
+    waker: Option<Waker>,
+    /// Contacts, with what stands about them in the roster.
+    roster: BTreeMap<BareJid, Element>,
+    /// Who is there, with the last presence.
+    present: BTreeMap<Jid, Element>,
+    rooms: Rooms,
+    /// Rooms that the account enters because it was told to, and not by a plugin.
+    expected: BTreeSet<BareJid>,
+    /// What the account said of itself last.
+    status: Option<(String, String)>,
+    /// So many stanzas were given ids.
+    numbered: u64,
+}
+
+/// Why something cannot happen; one sentence for who wrote it down.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Impossible(String);
+
+impl Within {
+    /// A server for this account, with this clock.
+    pub fn new(own: FullJid, clock: Clock, witness: impl FnMut(Deed) + Send + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Server {
+            own,
+            clock,
+            witness: Box::new(witness),
+            is_present: false,
+            is_cut: false,
+            coming: VecDeque::new(),
+            waker: None,
+            roster: BTreeMap::new(),
+            present: BTreeMap::new(),
+            rooms: Rooms::default(),
+            expected: BTreeSet::new(),
+            status: None,
+            numbered: 0,
+        })))
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> Clock {
+        self.server().clock
+    }
+
+    /// Somebody writes to the account, or into a room that it is in. Gives the message's id.
+    pub fn say(&self, said: &Said) -> Result<String, Impossible> {
+        let mut server = self.server();
+        if let Said { from, to_room: true, .. } = said {
+            server.rooms.may_speak(from)?;
+        }
+        server.numbered += 1;
+        let id = format!("said-{}", server.numbered);
+        let own = server.own.clone();
+        server.bring(said.element(&id, &own));
+        Ok(id)
+    }
+
+    /// A stanza comes as it is written.
+    pub fn bring_xml(&self, xml: &str) -> Result<(), Impossible> {
+        let element = Element::from_reader_with_prefixes(xml.as_bytes(), ns::JABBER_CLIENT.to_owned())
+            .map_err(|error| Impossible(format!("that is no stanza: {error}")))?;
+        Stanza::try_from(element.clone()).map_err(|error| Impossible(format!("that is no stanza: {error}")))?;
+        self.server().bring(element);
+        Ok(())
+    }
+
+    /// Somebody is a contact of the account, both ways.
+    pub fn befriend(&self, jid: &BareJid, name: Option<&str>) {
+        let mut server = self.server();
+        let item = words::roster_item(jid, name, "both", &[]);
+        server.roster.insert(jid.clone(), item.clone());
+        if server.is_present {
+            server.push_roster(item);
+        }
+    }
+
+    /// Somebody comes, goes, or is something else from now on: `show` as RFC 6121 has it, or `offline`.
+    pub fn appear(&self, who: &FullJid, show: &str, status: Option<&str>) {
+        let mut server = self.server();
+        let element = words::appearance(who, show, status);
+        if show == "offline" {
+            server.present.remove(&Jid::from(who.clone()));
+        } else {
+            server.present.insert(who.clone().into(), element.clone());
+        }
+        if server.is_present {
+            server.bring(element);
+        }
+    }
+
+    /// Somebody asks to see the account's presence.
+    pub fn ask_to_see(&self, who: &BareJid) {
+        self.server().bring(presence(Some(&who.clone().into()), Some("subscribe"), Vec::new()));
+    }
+
+    /// The account will enter this room because its settings say so, which is no deed.
+    pub fn expect_in(&self, room: &BareJid) {
+        self.server().expected.insert(room.clone());
+    }
+
+    /// Somebody enters a room.
+    pub fn enter_room(&self, occupant: &FullJid, user: &FullJid) -> Result<(), Impossible> {
+        let mut server = self.server();
+        let told = server.rooms.enter(occupant, user)?;
+        server.bring_all(told);
+        Ok(())
+    }
+
+    /// Somebody leaves a room.
+    pub fn leave_room(&self, occupant: &FullJid) -> Result<(), Impossible> {
+        let mut server = self.server();
+        let told = server.rooms.leave(occupant)?;
+        server.bring_all(told);
+        Ok(())
+    }
+
+    /// Somebody invites the account to a room.
+    pub fn invite(&self, from: &FullJid, room: &BareJid, reason: Option<&str>) {
+        let mut server = self.server();
+        let element = words::invitation(from, room, reason);
+        server.bring(element);
+    }
+
+    /// The connection breaks, and the account tries to get it back.
+    pub fn cut(&self) -> Result<(), Impossible> {
+        let mut server = self.server();
+        if std::mem::replace(&mut server.is_cut, true) {
+            return Err(Impossible("the connection is cut already".to_owned()));
+        }
+        server.put(Coming::Cut);
+        Ok(())
+    }
+
+    /// The connection is there again, and nothing was lost.
+    pub fn resume(&self) -> Result<(), Impossible> {
+        let mut server = self.server();
+        if !std::mem::replace(&mut server.is_cut, false) {
+            return Err(Impossible("the connection is not cut".to_owned()));
+        }
+        server.put(Coming::Back);
+        Ok(())
+    }
+
+    fn server(&self) -> MutexGuard<'_, Server> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The account logs in, as this where it says.
+    pub(super) fn open(&self, jid: &Jid) {
+        let mut server = self.server();
+        if let Ok(full) = jid.try_as_full() {
+            server.own = full.clone();
+        }
+        server.coming.clear();
+        server.put(Coming::Bound);
+    }
+
+    /// The account goes.
+    pub(super) fn close(&self) {
+        let mut server = self.server();
+        server.is_present = false;
+        server.rooms.forget_us();
+        server.put(Coming::Closed);
+    }
+
+    /// What comes next.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<LinkEvent> {
+        let mut server = self.server();
+        let own = server.own.clone();
+        loop {
+            return Poll::Ready(match server.coming.pop_front() {
+                Some(Coming::Bound) => {
+                    LinkEvent::Bound { jid: own, offers: Offers::default(), taken_up: false, again: Vec::new() }
+                }
+                Some(Coming::Cut) => LinkEvent::Suspended { why: Lost::Cut { cause: None } },
+                Some(Coming::Back) => LinkEvent::Resumed,
+                Some(Coming::Closed) => LinkEvent::Closed,
+                Some(Coming::Stanza(element)) => match Stanza::try_from(element) {
+                    Ok(stanza) => LinkEvent::Stanza(decode(stanza, &own, server.clock.now())),
+                    Err(error) => {
+                        tracing::debug!(%error, "a stanza that the library does not read was dropped");
+                        continue;
+                    }
+                },
+                None => {
+                    server.waker = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+            });
+        }
+    }
+
+    /// The account sends something.
+    pub(super) fn hear(&self, outgoing: Outgoing) {
+        let mut server = self.server();
+        // What the house asks for itself is no deed of a plugin.
+        let of_a_plugin = matches!(outgoing, Outgoing::Raw(_) | Outgoing::Private(..));
+        let stanza = encode(outgoing);
+        let (own, now) = (server.own.clone(), server.clock.now());
+        if let Some(deed) = deed::of(&stanza, of_a_plugin, &own, now) {
+            server.witness(deed);
+        }
+        server.answer(stanza);
+    }
+}
+
+impl std::fmt::Debug for Within {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Within(..)")
+    }
+}
+
+impl Server {
+    fn witness(&mut self, deed: Deed) {
+        if let Deed::Status { show, text } = &deed {
+            let said = Some((show.clone(), text.clone()));
+            let is_first = self.status.is_none();
+            if std::mem::replace(&mut self.status, said.clone()) == said || is_first {
+                return;
+            }
+        }
+        if let Deed::Entered { room, .. } = &deed
+            && self.expected.remove(room)
+        {
+            return;
+        }
+        (self.witness)(deed);
+    }
+
+    fn put(&mut self, coming: Coming) {
+        self.coming.push_back(coming);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn bring(&mut self, element: Element) {
+        self.put(Coming::Stanza(element));
+    }
+
+    fn bring_all(&mut self, elements: Vec<Element>) {
+        for element in elements {
+            self.bring(element);
+        }
+    }
+
+    fn push_roster(&mut self, item: Element) {
+        self.numbered += 1;
+        let id = format!("push-{}", self.numbered);
+        let payload = query(ns::ROSTER).append(item).build();
+        self.bring(iq(None, "set", &id, Some(payload)));
+    }
+
+    fn answer(&mut self, stanza: Stanza) {
+        match stanza {
+            Stanza::Message(message) => {
+                let told = self.rooms.message(&message, &self.own);
+                self.bring_all(told);
+            }
+            Stanza::Presence(_) => self.presence(&element(&stanza)),
+            Stanza::Iq(Iq::Get { to, id, payload, .. }) => {
+                let answer = self.get(to.as_ref(), &payload);
+                self.give(to.as_ref(), &id, answer);
+            }
+            Stanza::Iq(Iq::Set { to, id, payload, .. }) => {
+                let answer = self.set(to.as_ref(), &payload);
+                self.give(to.as_ref(), &id, answer);
+            }
+            // Answers to what was asked on the way.
+            Stanza::Iq(_) => {}
+        }
+    }
+
+    fn give(&mut self, from: Option<&Jid>, id: &str, answer: Result<Option<Element>, &'static str>) {
+        let element = match answer {
+            Ok(payload) => iq(from, "result", id, payload),
+            Err(condition) => iq(from, "error", id, Some(error(condition))),
+        };
+        self.bring(element);
+    }
+
+    /// Whether it is this server that is asked, or the account itself.
+    fn is_home(&self, to: Option<&Jid>) -> bool {
+        to.is_none_or(|to| to.node().is_none() && to.domain() == self.own.domain() || *to == self.own.to_bare())
+    }
+
+    fn get(&mut self, to: Option<&Jid>, payload: &Element) -> Result<Option<Element>, &'static str> {
+        if let Some(to) = to.filter(|to| Rooms::are_at(to)) {
+            return Rooms::get(to, payload);
+        }
+        let home = self.is_home(to);
+        match payload.name() {
+            "query" if home && payload.has_ns(ns::ROSTER) => {
+                Ok(Some(query(ns::ROSTER).append_all(self.roster.values().cloned()).build()))
+            }
+            "query" if payload.has_ns(ns::DISCO_INFO) => {
+                Ok(Some(if home { words::disco("server", "im") } else { words::disco("client", "pc") }))
+            }
+            "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),
+            "pubsub" if home => Ok(Some(words::no_items(payload))),
+            "vCard" if home => Ok(Some(Element::bare("vCard", ns::VCARD))),
+            "vCard" => Err("item-not-found"),
+            "ping" => Ok(None),
+            _ => Err("service-unavailable"),
+        }
+    }
+
+    fn set(&mut self, to: Option<&Jid>, payload: &Element) -> Result<Option<Element>, &'static str> {
+        if let Some(to) = to.filter(|to| Rooms::are_at(to)) {
+            let told = self.rooms.set(to, payload)?;
+            self.bring_all(told);
+            return Ok(None);
+        }
+        let home = self.is_home(to);
+        match payload.name() {
+            "query" if home && payload.has_ns(ns::ROSTER) => {
+                let item = payload.children().next().ok_or("bad-request")?;
+                let jid: BareJid = item.attr("jid").and_then(|jid| jid.parse().ok()).ok_or("bad-request")?;
+                let item = if item.attr("subscription") == Some("remove") {
+                    self.roster.remove(&jid);
+                    item.clone()
+                } else {
+                    let known = self.roster.get(&jid).and_then(|known| known.attr("subscription"));
+                    let groups: Vec<String> = item.children().map(Element::text).collect();
+                    let item = words::roster_item(&jid, item.attr("name"), known.unwrap_or("none"), &groups);
+                    self.roster.insert(jid, item.clone());
+                    item
+                };
+                self.push_roster(item);
+                Ok(None)
+            }
+            "pubsub" | "vCard" if home => Ok(None),
+            _ => Err("service-unavailable"),
+        }
+    }
+
+    fn presence(&mut self, presence: &Element) {
+        let to = presence.attr("to").and_then(|to| to.parse::<Jid>().ok());
+        if let Some(to) = to {
+            let told = self.rooms.presence(&to, presence, &self.own);
+            self.bring_all(told);
+        } else if presence.attr("type").is_none() && !std::mem::replace(&mut self.is_present, true) {
+            // RFC 6121, section 4.2.2: who comes is told of everybody who is there.
+            let there = self.present.values().cloned().collect();
+            self.bring_all(there);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The rooms of a server within the process: every room is there, and nobody is in it but who entered. The account may do
+//! anything in them.
+
+use std::collections::BTreeMap;
+
+use jid::{BareJid, FullJid, Jid};
+use minidom::Element;
+use xmpp_parsers::message::{Message, MessageType};
+use xmpp_parsers::ns;
+
+use super::Impossible;
+use super::words::{disco, occupant, query, subject};
+use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER};
+
+/// The domain that rooms are at begins with this.
+const AT: &str = "rooms.";
+
+/// Its affiliation and role.
+const OURS: (&str, &str) = ("owner", "moderator");
+
+#[derive(Debug, Default)]
+pub(super) struct Rooms(BTreeMap<BareJid, Room>);
+
+#[derive(Debug, Default)]
+struct Room {
+    /// The account's own nickname, while it is in.
+    ours: Option<String>,
+    subject: String,
+    occupants: BTreeMap<String, Occupant>,
+}
+
+#[derive(Debug, Clone)]
+struct Occupant {
+    user: FullJid,
+    affiliation: String,
+    role: String,
+}
+
+impl Occupant {
+    fn shown(&self, at: &FullJid, kind: Option<&str>, codes: &[&str]) -> Element {
+        occupant(at, kind, &self.affiliation, &self.role, Some(&self.user), codes)
+    }
+}
+
+fn at(room: &BareJid, nick: &str) -> Option<FullJid> {
+    room.with_resource_str(nick).ok()
+}
+
+impl Rooms {
+    /// Whether this address is a room's, an occupant's, or that of the service.
+    pub(super) fn are_at(jid: &Jid) -> bool {
+        jid.domain().as_str().starts_with(AT)
+    }
+
+    /// Whether what this occupant says is heard.
+    pub(super) fn may_speak(&self, from: &FullJid) -> Result<(), Impossible> {
+        let (room, nick) = (from.to_bare(), from.resource().as_str());
+        let known = self.0.get(&room);
+        if known.is_none_or(|room| room.ours.is_none()) {
+            return Err(Impossible(format!(
+                "the plugin's account is not in {room}; write `room {}` at the top, or let the plugin enter it",
+                short(&room)
+            )));
+        }
+        if known.is_none_or(|room| !room.occupants.contains_key(nick)) {
+            return Err(Impossible(format!("{nick} is not in {room}; write `{}/{nick} enters` before", short(&room))));
+        }
+        Ok(())
+    }
+
+    pub(super) fn enter(&mut self, occupant: &FullJid, user: &FullJid) -> Result<Vec<Element>, Impossible> {
+        let (bare, nick) = (occupant.to_bare(), occupant.resource().as_str().to_owned());
+        let room = self.0.entry(bare).or_default();
+        if room.occupants.contains_key(&nick) || room.ours.as_ref() == Some(&nick) {
+            return Err(Impossible(format!("somebody is in the room as {nick} already")));
+        }
+        let new = Occupant { user: user.clone(), affiliation: "none".to_owned(), role: "participant".to_owned() };
+        let told = room.ours.is_some().then(|| new.shown(occupant, None, &[]));
+        room.occupants.insert(nick, new);
+        Ok(told.into_iter().collect())
+    }
+
+    pub(super) fn leave(&mut self, occupant: &FullJid) -> Result<Vec<Element>, Impossible> {
+        let (bare, nick) = (occupant.to_bare(), occupant.resource().as_str());
+        let room = self.0.entry(bare).or_default();
+        let gone = room.occupants.remove(nick).ok_or_else(|| Impossible(format!("{nick} is not in the room")))?;
+        let told = room.ours.is_some().then(|| gone.shown(occupant, Some("unavailable"), &[]));
+        Ok(told.into_iter().collect())
+    }
+
+    /// The account is in no room any more.
+    pub(super) fn forget_us(&mut self) {
+        for room in self.0.values_mut() {
+            room.ours = None;
+        }
+    }
+
+    /// The account's presence for a room.
+    pub(super) fn presence(&mut self, to: &Jid, presence: &Element, own: &FullJid) -> Vec<Element> {
+        let Some(address) = to.try_as_full().ok().filter(|_| Self::are_at(to)) else { return Vec::new() };
+        let (bare, nick) = (address.to_bare(), address.resource().as_str());
+        let room = self.0.entry(bare.clone()).or_default();
+        let us = |at: &FullJid, kind, codes: &[&str]| occupant(at, kind, OURS.0, OURS.1, Some(own), codes);
+        match presence.attr("type") {
+            Some("unavailable") => match room.ours.take() {
+                Some(nick) => at(&bare, &nick).iter().map(|at| us(at, Some("unavailable"), &["110"])).collect(),
+                None => Vec::new(),
+            },
+            Some(_) => Vec::new(),
+            None => {
+                let old = room.ours.replace(nick.to_owned());
+                if old.as_deref() == Some(nick) {
+                    return vec![us(address, None, &["110"])];
+                }
+                let mut told = Vec::new();
+                if let Some(old) = old.and_then(|old| at(&bare, &old)) {
+                    told.push(us(&old, Some("unavailable"), &["110"]));
+                }
+                let others = room.occupants.iter().filter_map(|(nick, one)| Some((at(&bare, nick)?, one)));
+                told.extend(others.map(|(at, one)| one.shown(&at, None, &[])));
+                told.push(us(address, None, &["100", "110"]));
+                told.push(subject(&bare.into(), &room.subject));
+                told
+            }
+        }
+    }
+
+    /// What the account says in a room comes back to it.
+    pub(super) fn message(&mut self, message: &Message, own: &FullJid) -> Vec<Element> {
+        let Some(to) = message.to.as_ref().filter(|to| message.type_ == MessageType::Groupchat && Self::are_at(to))
+        else {
+            return Vec::new();
+        };
+        let Some(room) = self.0.get_mut(&to.to_bare()) else { return Vec::new() };
+        let Some(from) = room.ours.as_deref().and_then(|nick| at(&to.to_bare(), nick)) else { return Vec::new() };
+        if let (Some(new), true) = (message.subjects.values().next(), message.bodies.is_empty()) {
+            room.subject.clone_from(new);
+        }
+        let echo = Message { from: Some(from.into()), to: Some(own.clone().into()), ..message.clone() };
+        vec![echo.into()]
+    }
+
+    pub(super) fn get(to: &Jid, payload: &Element) -> Result<Option<Element>, &'static str> {
+        match payload.name() {
+            "ping" => Ok(None),
+            "query" if payload.has_ns(ns::DISCO_INFO) => {
+                let is_person = to.resource().is_some();
+                Ok(Some(if is_person { disco("client", "pc") } else { disco("conference", "text") }))
+            }
+            "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),
+            "query" if payload.has_ns(MUC_OWNER) => {
+                let form = Element::builder("x", ns::DATA_FORMS).attr(crate::xmpp::encode::name("type"), "form");
+                Ok(Some(query(MUC_OWNER).append(form).build()))
+            }
+            "query" if payload.has_ns(MUC_ADMIN) => Ok(Some(query(MUC_ADMIN).build())),
+            _ => Err("service-unavailable"),
+        }
+    }
+
+    /// The account changes something about a room or about somebody in it.
+    pub(super) fn set(&mut self, to: &Jid, payload: &Element) -> Result<Vec<Element>, &'static str> {
+        if payload.has_ns(MUC_OWNER) {
+            return Ok(Vec::new());
+        }
+        if !payload.has_ns(MUC_ADMIN) {
+            return Err("service-unavailable");
+        }
+        let bare = to.to_bare();
+        let room = self.0.get_mut(&bare).ok_or("item-not-found")?;
+        let item = payload.children().next().ok_or("bad-request")?;
+        let user = item.attr("jid").and_then(|jid| jid.parse::<Jid>().ok()).map(|jid| jid.to_bare());
+        let named = item.attr("nick").map(str::to_owned);
+        let found = room.occupants.iter().filter(|(nick, one)| {
+            named.as_deref() == Some(nick.as_str()) || user.as_ref().is_some_and(|user| one.user.to_bare() == *user)
+        });
+        let found: Vec<String> = found.map(|(nick, _)| nick.clone()).collect();
+        if found.is_empty() && named.is_some() {
+            return Err("item-not-found");
+        }
+        let mut told = Vec::new();
+        for nick in found {
+            let (Some(address), Some(one)) = (at(&bare, &nick), room.occupants.get_mut(&nick)) else { continue };
+            if let Some(affiliation) = item.attr("affiliation") {
+                affiliation.clone_into(&mut one.affiliation);
+            }
+            if let Some(role) = item.attr("role") {
+                role.clone_into(&mut one.role);
+            }
+            let code = match (one.affiliation.as_str(), one.role.as_str()) {
+                ("outcast", _) => "301",
+                (_, "none") => "307",
+                _ => {
+                    told.push(one.shown(&address, None, &[]));
+                    continue;
+                }
+            };
+            told.push(one.shown(&address, Some("unavailable"), &[code]));
+            room.occupants.remove(&nick);
+        }
+        Ok(told)
+    }
+}
+
+/// A room's name without its service.
+fn short(room: &BareJid) -> &str {
+    room.node().map_or(room.as_str(), |node| node.as_str())
+}

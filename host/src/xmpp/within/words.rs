@@ -1,0 +1,127 @@
+//! What a server and people say, as stanzas.
+
+use jid::{BareJid, FullJid, Jid};
+use minidom::{Element, ElementBuilder};
+use xmpp_parsers::ns;
+
+use crate::xmpp::encode::name;
+
+/// A message from somebody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Who; an occupant's JID in a room.
+    pub from: FullJid,
+    /// To everybody in the room, and not to the account alone.
+    pub to_room: bool,
+    /// The text.
+    pub body: String,
+}
+
+impl Said {
+    pub(super) fn element(&self, id: &str, own: &FullJid) -> Element {
+        Element::builder("message", ns::JABBER_CLIENT)
+            .attr(name("from"), self.from.to_string())
+            .attr(name("to"), own.to_string())
+            .attr(name("type"), if self.to_room { "groupchat" } else { "chat" })
+            .attr(name("id"), id)
+            .append(Element::builder("body", ns::JABBER_CLIENT).append(self.body.as_str()))
+            .build()
+    }
+}
+
+pub(super) fn query(namespace: &str) -> ElementBuilder {
+    Element::builder("query", namespace)
+}
+
+pub(super) fn iq(from: Option<&Jid>, kind: &str, id: &str, payload: Option<Element>) -> Element {
+    Element::builder("iq", ns::JABBER_CLIENT)
+        .attr(name("from"), from.map(Jid::to_string))
+        .attr(name("type"), kind)
+        .attr(name("id"), id)
+        .append_all(payload)
+        .build()
+}
+
+pub(super) fn error(condition: &str) -> Element {
+    Element::builder("error", ns::JABBER_CLIENT)
+        .attr(name("type"), "cancel")
+        .append(Element::bare(condition, ns::XMPP_STANZAS))
+        .build()
+}
+
+pub(super) fn presence(from: Option<&Jid>, kind: Option<&str>, payloads: Vec<Element>) -> Element {
+    Element::builder("presence", ns::JABBER_CLIENT)
+        .attr(name("from"), from.map(Jid::to_string))
+        .attr(name("type"), kind)
+        .append_all(payloads)
+        .build()
+}
+
+/// Somebody's presence: `offline`, `online`, or what `<show/>` may be.
+pub(super) fn appearance(who: &FullJid, show: &str, status: Option<&str>) -> Element {
+    let text = |name: &str, text: &str| Element::builder(name, ns::JABBER_CLIENT).append(text).build();
+    let shown = (!matches!(show, "online" | "offline")).then(|| text("show", show));
+    let payloads = shown.into_iter().chain(status.map(|status| text("status", status))).collect();
+    presence(Some(&who.clone().into()), (show == "offline").then_some("unavailable"), payloads)
+}
+
+pub(super) fn roster_item(jid: &BareJid, called: Option<&str>, subscription: &str, groups: &[String]) -> Element {
+    let groups = groups.iter().map(|group| Element::builder("group", ns::ROSTER).append(group.as_str()).build());
+    Element::builder("item", ns::ROSTER)
+        .attr(name("jid"), jid.to_string())
+        .attr(name("name"), called)
+        .attr(name("subscription"), subscription)
+        .append_all(groups)
+        .build()
+}
+
+pub(super) fn disco(category: &str, kind: &str) -> Element {
+    let identity =
+        Element::builder("identity", ns::DISCO_INFO).attr(name("category"), category).attr(name("type"), kind);
+    let features = match category {
+        "conference" => [ns::DISCO_INFO, ns::MUC],
+        _ => [ns::DISCO_INFO, ns::PING],
+    };
+    let features = features.map(|var| Element::builder("feature", ns::DISCO_INFO).attr(name("var"), var).build());
+    query(ns::DISCO_INFO).append(identity).append_all(features).build()
+}
+
+/// Whatever place is asked for, there is nothing in it.
+pub(super) fn no_items(asked: &Element) -> Element {
+    let node = asked.children().next().and_then(|items| items.attr("node"));
+    let items = Element::builder("items", ns::PUBSUB).attr(name("node"), node);
+    Element::builder("pubsub", ns::PUBSUB).append(items).build()
+}
+
+/// A direct invitation (XEP-0249).
+pub(super) fn invitation(from: &FullJid, room: &BareJid, reason: Option<&str>) -> Element {
+    let x =
+        Element::builder("x", "jabber:x:conference").attr(name("jid"), room.to_string()).attr(name("reason"), reason);
+    Element::builder("message", ns::JABBER_CLIENT).attr(name("from"), from.to_string()).append(x).build()
+}
+
+/// An occupant's presence (XEP-0045, section 7.2.2).
+pub(super) fn occupant(
+    at: &FullJid,
+    kind: Option<&str>,
+    affiliation: &str,
+    role: &str,
+    user: Option<&FullJid>,
+    codes: &[&str],
+) -> Element {
+    let item = Element::builder("item", ns::MUC_USER)
+        .attr(name("affiliation"), affiliation)
+        .attr(name("role"), if kind.is_some() { "none" } else { role })
+        .attr(name("jid"), user.map(FullJid::to_string));
+    let codes = codes.iter().map(|code| Element::builder("status", ns::MUC_USER).attr(name("code"), *code).build());
+    let x = Element::builder("x", ns::MUC_USER).append(item).append_all(codes).build();
+    presence(Some(&at.clone().into()), kind, vec![x])
+}
+
+pub(super) fn subject(from: &Jid, text: &str) -> Element {
+    Element::builder("message", ns::JABBER_CLIENT)
+        .attr(name("from"), from.to_string())
+        .attr(name("type"), "groupchat")
+        .append(Element::builder("subject", ns::JABBER_CLIENT).append(text))
+        .build()
+}

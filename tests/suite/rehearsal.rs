@@ -1,0 +1,196 @@
+//! `parlor plugin test`: a plugin's own tests, as an author runs them. No server is started for any of this.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use parlor_tests::folder::Folder;
+use parlor_tests::host::{Finished, Home};
+use parlor_tests::plugins;
+use serde_json::Value;
+
+/// A plugin's file beside a folder with these tests.
+fn stage(plugin: &str, tests: &str) -> Folder {
+    let folder = Folder::new().unwrap();
+    std::fs::copy(plugins::built(plugin).unwrap().file, folder.join("plugin.wasm")).unwrap();
+    folder.write("tests/own.chat", tests).unwrap();
+    folder
+}
+
+async fn tried(folder: &Folder, flags: &[&str]) -> Finished {
+    let file = folder.join("plugin.wasm").display().to_string();
+    let arguments: Vec<&str> = ["plugin", "test", &file].into_iter().chain(flags.iter().copied()).collect();
+    Home::new().unwrap().run(&arguments).await.unwrap()
+}
+
+#[track_caller]
+fn ended(finished: &Finished, code: i32) {
+    assert_eq!(finished.code, Some(code), "{finished:?}");
+}
+
+fn written(folder: &Folder) -> String {
+    std::fs::read_to_string(folder.join("tests/own.chat")).unwrap()
+}
+
+fn tests_of(example: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../example-plugins").join(example).join("tests")
+}
+
+#[tokio::test]
+async fn the_examples_pass_their_own_tests() {
+    for (example, passed) in [("echo", 4), ("greeter", 2)] {
+        let (file, tests) = (plugins::built(example).unwrap().file, tests_of(example));
+        let arguments = ["plugin", "test", file.to_str().unwrap(), "--tests", tests.to_str().unwrap()];
+        let finished = Home::new().unwrap().run(&arguments).await.unwrap();
+        ended(&finished, 0);
+        assert_eq!(finished.stdout, format!("{passed} passed, 0 failed\n"));
+    }
+}
+
+#[tokio::test]
+async fn what_differs_is_shown_line_by_line() {
+    let folder = stage("echo", "== it answers\nalice: one\n  to alice: one\n  to alice: two\nalice: three\n");
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    let shown = "\
+        :1: it answers\n\
+    \x20   2   alice: one\n\
+    \x20         to alice: one\n\
+    \x20     -   to alice: two\n\
+    \x20   5   alice: three\n\
+    \x20     +   to alice: three\n";
+    assert!(finished.stdout.starts_with("FAILED ") && finished.stdout.contains(shown), "{}", finished.stdout);
+    assert!(finished.stdout.ends_with("0 passed, 1 failed\n"), "{}", finished.stdout);
+    assert!(finished.stderr.contains("1 of 1 tests failed"), "{finished:?}");
+}
+
+#[tokio::test]
+async fn an_update_writes_what_was_seen_and_what_fits_stays() {
+    let folder = stage(
+        "echo",
+        "# about echoes\n\n== it answers\nalice: one\n  to alice: o* (glob)\nalice: two\n\n== quiet\nroom garden: bob\ngarden/bob: hi\n  to garden: hi\n",
+    );
+    let finished = tried(&folder, &["--update"]).await;
+    ended(&finished, 0);
+    let expected = "# about echoes\n\n== it answers\nalice: one\n  to alice: o* (glob)\nalice: two\n  to alice: two\n\n== quiet\nroom garden: bob\ngarden/bob: hi\n";
+    assert_eq!(written(&folder), expected);
+    ended(&tried(&folder, &[]).await, 0);
+}
+
+#[tokio::test]
+async fn some_of_the_tests_are_chosen_and_programs_read_how_they_went() {
+    let folder = stage("echo", "== good\nalice: a\n  to alice: a\n== bad\nalice: b\n  to alice: c\n");
+    let finished = tried(&folder, &["-f", "good", "--json"]).await;
+    ended(&finished, 0);
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!((&report["passed"], &report["failed"]), (&1.into(), &0.into()));
+    assert_eq!(report["tests"][0]["name"], "good");
+
+    let finished = tried(&folder, &["--json"]).await;
+    ended(&finished, 1);
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!((&report["passed"], &report["failed"]), (&1.into(), &1.into()));
+    let difference = &report["tests"][1]["differences"][0];
+    assert_eq!(difference["line"], 5);
+    assert_eq!((&difference["expected"][0], &difference["actual"][0]), (&"to alice: c".into(), &"to alice: b".into()));
+
+    let none = tried(&folder, &["-f", "ugly"]).await;
+    ended(&none, 1);
+    assert!(none.stderr.contains("no test has ugly in its name"), "{none:?}");
+}
+
+/// The clock stands still until the test lets it go on; an hour of it takes no time.
+#[tokio::test]
+async fn time_goes_by_when_the_test_says_so() {
+    let folder = stage(
+        "unruly",
+        "== it waits\nalice: do sleep\nalice: do ping\n  to alice: pong\nafter 59 min\nafter 1 min\n  to alice: * (glob)\n",
+    );
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 0);
+}
+
+#[tokio::test]
+async fn what_is_withheld_is_named_where_it_was_wanted() {
+    let folder = stage(
+        "echo",
+        "== it may not\nstart\ndeny messages.send\nalice: hi\n  denied messages.send for alice\n  log error: * (glob)\ngrant messages.send = [\"contacts\"]\ncontact bob\nbob: hi\n  to bob: hi\nalice: hi\n  denied messages.send for alice\n  log error: * (glob)\n",
+    );
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 0);
+}
+
+#[tokio::test]
+async fn a_plugin_that_breaks_shows_how_and_comes_back() {
+    let folder = stage(
+        "unruly",
+        "== it traps\nalice: do trap\n  log error: panicked at * (glob)\n  plugin ends: it panicked or aborted\nalice: do ping\nafter 1 s\nalice: do ping\n  to alice: pong\n",
+    );
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 0);
+}
+
+#[tokio::test]
+async fn settings_change_and_what_is_told_of_a_start_has_to_be_written() {
+    let folder = stage(
+        "echo",
+        "== settings\nroom garden: bob\nstart\nset room_prefix = \"say \"\ngarden/bob: say a\n  to garden: a\ngarden/bob: echo a\n",
+    );
+    ended(&tried(&folder, &[]).await, 0);
+    for (line, why) in [
+        ("set room_prefix = 1", "the setting `room_prefix` does not fit: it has to be a text"),
+        ("set rom_prefix = \"a\"", "the plugin has no setting `rom_prefix`; did you mean `room_prefix`?"),
+        ("grant rooms.join", "the plugin does not ask for rooms.join, so it never has it"),
+        ("garden/bob: hi", "the plugin's account is not in garden@rooms.example.org; write `room garden` at the top"),
+        ("host nickame = \"a\"", "the host has no setting `nickame`; did you mean `nickname`?"),
+        ("back", "the connection is not cut"),
+    ] {
+        let folder = stage("echo", &format!("== wrong\n{line}\n"));
+        let finished = tried(&folder, &[]).await;
+        ended(&finished, 1);
+        assert!(finished.stdout.contains(&format!("    2   {line}\n      !   {why}")), "{line}: {}", finished.stdout);
+    }
+}
+
+#[tokio::test]
+async fn who_comes_to_a_room_is_seen_and_a_cut_is_survived() {
+    let folder = stage(
+        "greeter",
+        "== rooms\nroom garden: alice\nstart\ngarden/bob enters\n  to garden: Welcome, bob!\ngarden/bob leaves\ncut\nback\ngarden/carol enters\n  to garden: Welcome, carol!\n",
+    );
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_tried_is_said_with_what_to_do() {
+    let empty = Folder::new().unwrap();
+    std::fs::copy(plugins::built("echo").unwrap().file, empty.join("plugin.wasm")).unwrap();
+    let finished = tried(&empty, &[]).await;
+    ended(&finished, 1);
+    assert!(
+        finished.stderr.contains("has no tests: write ") && finished.stderr.contains("`== it answers`"),
+        "{finished:?}"
+    );
+
+    let folder = stage("echo", "== it answers\nalice waves\n");
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    assert!(finished.stderr.contains("own.chat:2: nobody knows what this is; perhaps: alice: hello"), "{finished:?}");
+
+    let folder = stage("echo", "== it answers\nalice: hi\n");
+    folder.write("plugin.wasm", "no component").unwrap();
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    assert!(finished.stderr.contains("plugin.wasm: "), "{finished:?}");
+}
+
+/// What the help shows is what a script may say.
+#[test]
+fn the_help_names_every_word_of_the_language() {
+    let help = Command::new(plugins::program("parlor").unwrap()).args(["plugin", "test", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    for word in ["start", "after 10 min", "garden/alice: hello", "deny messages.send", "restart", "(glob)", "--update"]
+    {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+}
