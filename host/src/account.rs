@@ -5,6 +5,7 @@
 mod alarm;
 mod leaving;
 mod logins;
+mod missed;
 mod shared;
 
 use std::collections::VecDeque;
@@ -20,12 +21,13 @@ use tokio::time::Instant;
 use self::alarm::Alarm;
 use self::leaving::{Farewell, tell_leaving};
 use self::logins::Logins;
+use self::missed::Missed;
 use crate::clock::Clock;
 use crate::config::{AccountConfig, Authentication, LinkSettings};
 use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::router::{Mailbox, Names, Router, Shadow};
-use crate::session::{Answer, Command, Effect, Sent, Session};
+use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
 use crate::stanza::Outgoing;
 use crate::store::{KeptRoster, RosterKeeper, SessionKeeper, Store};
 use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Within};
@@ -61,6 +63,7 @@ enum Order {
     Forget { instance: InstanceId, done: oneshot::Sender<()> },
     Heir { new: InstanceId, of: InstanceId, done: oneshot::Sender<()> },
     Swap { old: Option<Arc<Mailbox>>, new: Arc<Mailbox>, done: oneshot::Sender<()> },
+    TellMissed(Missed),
     Stop { done: oneshot::Sender<()> },
 }
 
@@ -94,6 +97,7 @@ impl Account {
         let (commands, command_receiver) = mpsc::channel(COMMANDS);
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (connection, connection_receiver) = watch::channel(Connection::Offline);
+        let (archive, archive_receiver) = watch::channel(None);
         let session = Session::new(config.link.jid.clone(), config.settings.clone());
         let shared = Arc::new(Shared {
             name: config.name.clone(),
@@ -109,6 +113,7 @@ impl Account {
             sending: Arc::new(Semaphore::new(SENDING)),
             orders,
             connection: connection_receiver,
+            archive: archive_receiver,
         });
         let worker = Worker {
             shared: Arc::clone(&shared),
@@ -121,6 +126,7 @@ impl Account {
             link: None,
             logins: Logins::default(),
             connection,
+            archive,
             commands: command_receiver,
             orders: order_receiver,
             parked: VecDeque::new(),
@@ -161,6 +167,8 @@ struct Worker {
     link: Option<Link>,
     logins: Logins,
     connection: watch::Sender<Connection>,
+    /// Whether there is an archive, for whoever waits to ask it.
+    archive: watch::Sender<Option<OwnArchive>>,
     commands: mpsc::Receiver<Asked>,
     orders: mpsc::Receiver<Order>,
     /// Commands that wait for room in the link; each holds a permit.
@@ -326,6 +334,7 @@ impl Worker {
                 self.session.instance_inherits(new.instance());
                 let _ = done.send(());
             }
+            Order::TellMissed(missed) => missed.tell(&self.shared),
             Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
         }
     }
@@ -413,6 +422,7 @@ impl Worker {
                 // stream has lost its sense.
                 let waiting = std::mem::take(&mut self.outbox);
                 self.session.bound(jid, offers, now, &mut self.effects);
+                self.shared.router.stream_begins(self.session.stream());
                 if taken_up {
                     self.session.taken_up(now, &mut self.effects);
                 }
@@ -484,7 +494,10 @@ impl Worker {
                     self.wait_otherwise();
                 }
             }
-            self.shared.snapshot.store(Arc::new(self.session.snapshot()));
+            let snapshot = self.session.snapshot();
+            let archive = snapshot.archive;
+            self.shared.snapshot.store(Arc::new(snapshot));
+            self.archive.send_if_modified(|before| std::mem::replace(before, archive) != archive);
         }
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {

@@ -20,6 +20,7 @@ pub mod https;
 mod nearest;
 pub mod permissions;
 pub mod plugins;
+mod recent;
 pub mod rehearsal;
 pub mod router;
 pub mod session;

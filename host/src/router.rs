@@ -3,13 +3,15 @@
 //! The account's task reads the index without a lock; plugins change it by putting a new one in its place.
 
 mod names;
+mod told;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use jid::{BareJid, Jid};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::event::{Event, EventName, Payload};
@@ -18,6 +20,9 @@ use crate::plugins::InstanceId;
 use crate::stanza::{Message, MessageKind};
 
 pub use names::Names;
+pub use told::{Course, Place};
+
+use told::{Told, Verdict};
 
 /// Names one subscription or timer. Never used twice in a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,6 +132,8 @@ pub struct Mail {
     pub subscriptions: Vec<SubscriptionId>,
     /// One of them asked for the XML.
     pub xml: bool,
+    /// Where it is in the archive, for a plugin that catches up.
+    pub place: Option<Place>,
     /// What it takes in the mailbox that it waits in.
     weight: Option<Weight>,
 }
@@ -134,7 +141,13 @@ pub struct Mail {
 impl Mail {
     /// Something that waits nowhere yet.
     pub fn new(event: Arc<Event>, subscriptions: Vec<SubscriptionId>, xml: bool) -> Self {
-        Self { event, subscriptions, xml, weight: None }
+        Self { event, subscriptions, xml, place: None, weight: None }
+    }
+
+    /// Something that the plugin has nothing to do with, but for the place in the archive that is passed by it.
+    fn passes(place: Place) -> Self {
+        let nothing = Event { name: EventName::from(""), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
+        Self { place: Some(place), ..Self::new(Arc::new(nothing), Vec::new(), false) }
     }
 }
 
@@ -172,23 +185,39 @@ pub struct Mailbox {
     grants: ArcSwap<Grants>,
     /// Its instance is to take another one's place, and has not yet: it hears nothing that the other one hears.
     shadowed: AtomicBool,
+    /// For a plugin that catches up.
+    told: Option<Mutex<Told>>,
 }
 
 impl Mailbox {
     /// A mailbox for `capacity` events, and the end that the instance reads.
     pub fn new(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
+        let (mailbox, receiver) = Self::build(instance, capacity, grants);
+        (Arc::new(mailbox), receiver)
+    }
+
+    /// The same for a plugin that catches up: what goes into it has its place in the archive, and goes into it once.
+    pub fn catching_up(
+        instance: InstanceId,
+        capacity: usize,
+        grants: Arc<Grants>,
+    ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
+        let (mailbox, receiver) = Self::build(instance, capacity, grants);
+        (Arc::new(Self { told: Some(Mutex::new(Told::new(capacity))), ..mailbox }), receiver)
+    }
+
+    fn build(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Self, mpsc::Receiver<Box<Mail>>) {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
-        (
-            Arc::new(Self {
-                instance,
-                sender,
-                waiting: Arc::default(),
-                lost: AtomicU64::new(0),
-                grants: ArcSwap::new(grants),
-                shadowed: AtomicBool::new(false),
-            }),
-            receiver,
-        )
+        let mailbox = Self {
+            instance,
+            sender,
+            waiting: Arc::default(),
+            lost: AtomicU64::new(0),
+            grants: ArcSwap::new(grants),
+            shadowed: AtomicBool::new(false),
+            told: None,
+        };
+        (mailbox, receiver)
     }
 
     /// What the plugin may see and do; a change counts from the next event and call on.
@@ -209,8 +238,10 @@ impl Mailbox {
 
     /// Puts it in, or counts it as lost. Whether it is in.
     pub fn deliver(&self, mut mail: Mail) -> bool {
+        // Of what only passes a place, what comes later says the same.
+        let tells = !mail.subscriptions.is_empty();
         let is_in = self.weigh(&mut mail) && self.sender.try_send(Box::new(mail)).is_ok();
-        if !is_in {
+        if !is_in && tells {
             self.lost.fetch_add(1, Relaxed);
         }
         is_in
@@ -225,6 +256,23 @@ impl Mailbox {
         let bytes = mail.event.payload.weight();
         mail.weight = if bytes == 0 { None } else { Weight::put(&self.waiting, bytes) };
         bytes == 0 || mail.weight.is_some()
+    }
+
+    /// Says that a place in the archive is passed, if there is room. Whether it is in.
+    pub(crate) fn pass(&self, place: Place) -> bool {
+        self.sender.try_send(Box::new(Mail::passes(place))).is_ok()
+    }
+
+    /// Whether something may be put in that can wait: half of it is kept for what cannot.
+    pub(crate) fn has_room_for_the_past(&self) -> bool {
+        self.sender.capacity() > self.sender.max_capacity() / 2
+    }
+
+    fn judge(&self, event: &Event, course: Course) -> Verdict {
+        match &self.told {
+            None => Verdict::Tell(None),
+            Some(told) => told.lock().unwrap_or_else(PoisonError::into_inner).judge(event, course),
+        }
     }
 
     /// Whether the next one fits.
@@ -269,6 +317,8 @@ type Index = imbl::HashMap<EventName, Arc<Vec<Listener>>>;
 #[derive(Debug, Default)]
 pub struct Router {
     index: ArcSwap<Index>,
+    /// The stream over which events come now.
+    stream: AtomicU64,
 }
 
 impl Router {
@@ -328,12 +378,38 @@ impl Router {
 
     /// Gives an event to everybody who listens and may see it.
     pub fn route(&self, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
-        self.give(&Arc::new(event), None, is_contact, Mailbox::deliver);
+        self.give(&Arc::new(event), None, self.live(), is_contact, Mailbox::deliver);
     }
 
     /// Gives an event to one instance alone, if it listens and may see it.
     pub fn route_to(&self, instance: InstanceId, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
-        self.give(&Arc::new(event), Some(instance), is_contact, Mailbox::deliver);
+        self.give(&Arc::new(event), Some(instance), self.live(), is_contact, Mailbox::deliver);
+    }
+
+    /// Gives an event to an instance that missed it, if it listens, may see it, and was not told. Whether it is told now.
+    pub(crate) fn route_missed(
+        &self,
+        instance: InstanceId,
+        event: Event,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+    ) -> bool {
+        let mut told = false;
+        self.give(&Arc::new(event), Some(instance), Course::Missed, is_contact, |mailbox, mail| {
+            let tells = !mail.subscriptions.is_empty();
+            let is_in = mailbox.deliver(mail);
+            told |= tells && is_in;
+            is_in
+        });
+        told
+    }
+
+    /// What is routed from now on comes over this stream.
+    pub(crate) fn stream_begins(&self, stream: u64) {
+        self.stream.store(stream, Relaxed);
+    }
+
+    fn live(&self) -> Course {
+        Course::Live(self.stream.load(Relaxed))
     }
 
     /// Whether anybody listens to this event.
@@ -344,28 +420,41 @@ impl Router {
     /// An event for one instance alone, if it listens. It is handed over here and not put into the mailbox, where there
     /// may be no room for it.
     pub fn mail_for(&self, instance: InstanceId, event: Event) -> Option<Mail> {
-        self.mail_again(instance, &Arc::new(event), &|_| false)
-    }
-
-    /// The same for an event that was routed to another instance, whose place this one takes.
-    pub(crate) fn mail_again(
-        &self,
-        instance: InstanceId,
-        event: &Arc<Event>,
-        is_contact: &dyn Fn(&BareJid) -> bool,
-    ) -> Option<Mail> {
         let mut found = None;
-        self.give(event, Some(instance), is_contact, |_, mail| {
+        self.give(&Arc::new(event), Some(instance), self.live(), &|_| false, |_, mail| {
             found = Some(mail);
             true
         });
         found
     }
 
+    /// The same for mail of another instance, whose place this one takes.
+    pub(crate) fn mail_again(
+        &self,
+        instance: InstanceId,
+        mail: Box<Mail>,
+        is_contact: &dyn Fn(&BareJid) -> bool,
+    ) -> Option<Box<Mail>> {
+        let course = match &mail.place {
+            // It says the same whoever hears it.
+            Some(Place::CaughtUp(_)) => return Some(mail),
+            Some(Place::Message { course, .. }) => *course,
+            None => self.live(),
+        };
+        let mut found = None;
+        self.give(&mail.event, Some(instance), course, is_contact, |_, mail| {
+            found = Some(Box::new(mail));
+            true
+        });
+        // What is not for this one has its place all the same.
+        found.or_else(|| mail.place.map(|place| Box::new(Mail::passes(place))))
+    }
+
     fn give(
         &self,
         event: &Arc<Event>,
         only: Option<InstanceId>,
+        course: Course,
         is_contact: &dyn Fn(&BareJid) -> bool,
         mut deliver: impl FnMut(&Mailbox, Mail) -> bool,
     ) {
@@ -377,6 +466,7 @@ impl Router {
             Some(only) => one.mailbox.instance == only,
         };
         for listener in listeners.iter().filter(is_meant) {
+            let Verdict::Tell(place) = listener.mailbox.judge(event, course) else { continue };
             let before = over.len();
             let mut subscriptions = Vec::new();
             let mut xml = false;
@@ -398,9 +488,13 @@ impl Router {
                 subscriptions.push(subscription.id);
             }
             if subscriptions.is_empty() {
+                if let Some(place) = place {
+                    deliver(&listener.mailbox, Mail::passes(place));
+                }
                 continue;
             }
-            if !deliver(&listener.mailbox, Mail::new(Arc::clone(event), subscriptions, xml)) {
+            let mail = Mail { place, ..Mail::new(Arc::clone(event), subscriptions, xml) };
+            if !deliver(&listener.mailbox, mail) {
                 // Who waits for the first event has not had it yet.
                 for (_, subscription) in over.drain(before..) {
                     if let Some(done) = &subscription.once {

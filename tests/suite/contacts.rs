@@ -354,7 +354,7 @@ async fn a_roster_is_kept_across_restarts() {
     let file = house.home.path().join("data/parlor.db");
     assert!(file.is_file());
     house.call(FULL, "contacts.rename", json!({ "jid": jid, "fullname": "J." })).await.ok();
-    let house = house.restart_after(|| std::fs::write(&file, "no database at all".repeat(1_000)).unwrap()).await;
+    let house = house.restart_after(async || std::fs::write(&file, "no database at all".repeat(1_000)).unwrap()).await;
     house.call(FULL, "api.wait-until", json!({ "promise": "cachedRoster" })).await.fails("unsupported");
     assert_eq!(contact(&house, &jid).await["fullname"], "J.");
 }

@@ -18,7 +18,7 @@ async fn start() -> (House, Faults) {
 }
 
 /// Cuts the connection until this is done, and has the server forget the session: somebody else takes its address.
-async fn cut_for_good(house: &House, faults: &Faults, meanwhile: impl AsyncFnOnce()) {
+pub(crate) async fn cut_for_good(house: &House, faults: &Faults, meanwhile: impl AsyncFnOnce()) {
     let (cut, back) = (house.listen(FULL, "disconnected").await, house.listen(FULL, "reconnected").await);
     faults.set(Way { limit: Some((1, Fault::Reset)), ..Way::default() });
     faults.strike(Fault::Reset);

@@ -75,7 +75,7 @@ pub(crate) fn granted(entry: Entry) -> Entry {
 }
 
 /// With every grant there is, for nobody.
-fn narrowly_granted(entry: Entry) -> Entry {
+pub(crate) fn narrowly_granted(entry: Entry) -> Entry {
     with_scopes(entry, "nobody@nowhere.invalid")
 }
 
@@ -473,14 +473,14 @@ impl House {
 
     /// Stops it, and starts what stands in its home again; its accounts are connected and ready when this returns.
     pub(crate) async fn restart(self) -> Self {
-        self.restart_after(|| {}).await
+        self.restart_after(async || {}).await
     }
 
     /// The same, with something that happens in between.
-    pub(crate) async fn restart_after(self, meanwhile: impl FnOnce()) -> Self {
+    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce()) -> Self {
         self.host.stop().await;
         drop(self.ears);
-        meanwhile();
+        meanwhile().await;
         let (host, ears) = open(&self.home, &self.policy, &self.accounts).await;
         let house = Self { host, ears, ..self };
         for at in 0..house.accounts.len() {

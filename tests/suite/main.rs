@@ -33,6 +33,7 @@ mod attack;
 mod bad_answers;
 mod bad_arguments;
 mod bad_input;
+mod catch_up;
 mod connected;
 mod cut;
 mod demo;

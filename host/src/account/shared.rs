@@ -16,7 +16,7 @@ use crate::event::{Event, EventName};
 use crate::harmless::harmless;
 use crate::plugins::{InstanceId, PluginId};
 use crate::router::{Mailbox, Names, Router};
-use crate::session::{Answer, Command, Snapshot};
+use crate::session::{Answer, Command, OwnArchive, Snapshot};
 use crate::store::PluginData;
 
 /// What plugins and the host hold of an account.
@@ -42,6 +42,7 @@ pub struct Shared {
     pub(super) sending: Arc<Semaphore>,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) connection: watch::Receiver<Connection>,
+    pub(super) archive: watch::Receiver<Option<OwnArchive>>,
 }
 
 /// How an account stands with its server.
@@ -115,6 +116,11 @@ impl Shared {
     /// How it stands with its server, now and from now on.
     pub fn connection(&self) -> watch::Receiver<Connection> {
         self.connection.clone()
+    }
+
+    /// Whether the account has an archive that may be asked, now and from now on; none while nobody knows.
+    pub(crate) fn own_archive(&self) -> watch::Receiver<Option<OwnArchive>> {
+        self.archive.clone()
     }
 
     /// Asks the session for something and waits for the answer. Waits first while too many commands are under way; what
@@ -198,7 +204,13 @@ impl Shared {
         self.router.route_to(instance, event, &|jid| is_contact(&snapshot, jid));
     }
 
-    async fn order(&self, order: Order) -> Result<(), CallError> {
+    /// Gives a message of the archive to an instance that missed it. Whether it is told.
+    pub(super) fn route_missed(&self, to: &Mailbox, event: Event) -> bool {
+        let snapshot = self.snapshot.load();
+        self.router.route_missed(to.instance(), event, &|jid| is_contact(&snapshot, jid))
+    }
+
+    pub(super) async fn order(&self, order: Order) -> Result<(), CallError> {
         self.orders.send(order).await.map_err(|_| CallError::Stopped)
     }
 

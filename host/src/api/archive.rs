@@ -96,8 +96,8 @@ async fn ask(instance: &Instance, query: ArchiveQuery) -> Result<ArchivePage, Ca
     instance.account.ask(|answer| Command::QueryArchive { query, answer }).await
 }
 
-/// Asks for the page that a plugin chose, and whether it is what it seems.
-async fn first_page(instance: &Instance, query: ArchiveQuery) -> Result<ArchivePage, CallError> {
+/// Asks for a page that does not follow one which came before, and whether it is what it seems.
+pub(crate) async fn first_page(instance: &Instance, query: ArchiveQuery) -> Result<ArchivePage, CallError> {
     let page = ask(instance, query.clone()).await?;
     check_cursor(instance, &query, &page).await?;
     Ok(page)

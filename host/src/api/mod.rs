@@ -5,7 +5,7 @@
 
 #[expect(clippy::module_inception, reason = "each grouping is one file of its own name, and this one is called api")]
 mod api;
-mod archive;
+pub(crate) mod archive;
 mod chats;
 mod chatviews;
 mod commands;

@@ -28,6 +28,7 @@ use super::ceiling::{Ceiling, Exceeded};
 use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
+use super::ledger::Books;
 use super::limits::Limits;
 use super::quantity;
 use super::rate::Bucket;
@@ -90,19 +91,25 @@ pub struct Instance {
     waits: watch::Sender<usize>,
     timers: Mutex<Timers>,
     timers_changed: Notify,
+    /// Up to where in the archive it has come, if it catches up.
+    pub(super) books: Books,
+    /// It took something out of its mailbox.
+    pub(super) took: Notify,
 }
 
 impl Instance {
     /// A new one, and the end of its mailbox that [`run`] reads.
-    pub fn new(
+    pub(super) fn new(
         admitted: &Admitted,
         settings: Arc<OwnSettings>,
         account: Arc<account::Shared>,
         denied: Arc<Denials>,
+        books: Books,
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let id = InstanceId::next();
         let limits = admitted.limits.clone();
-        let (mailbox, receiver) = Mailbox::new(id, limits.mailbox as usize, Arc::new(admitted.grants.clone()));
+        let open = if books.are_kept() { Mailbox::catching_up } else { Mailbox::new };
+        let (mailbox, receiver) = open(id, limits.mailbox as usize, Arc::new(admitted.grants.clone()));
         let instance = Self {
             id,
             plugin: admitted.id.clone(),
@@ -125,6 +132,8 @@ impl Instance {
             timers: Mutex::default(),
             timers_changed: Notify::new(),
             account,
+            books,
+            took: Notify::new(),
             limits,
         };
         (Arc::new(instance), receiver)
@@ -337,7 +346,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
     let mut store = store(&engine, &instance);
     let plugin = compiled.pre.instantiate_async(&mut store).await?;
     let guest = plugin.parlor_plugin_guest();
-    store
+    let outcome = store
         .run_concurrent(async |accessor| {
             let (mut mailbox, mut stop) = (mailbox, stop);
             let mut initialize = pin!(guest.call_initialize(accessor).fuse());
@@ -361,8 +370,8 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         }
                     }
                     Some(result) = handlers.next(), if !handlers.is_empty() => {
-                        let result: wasmtime::Result<()> = result;
-                        result?;
+                        let result: wasmtime::Result<_> = result;
+                        instance.books.returned(result?).await;
                         instance.handled.fetch_add(1, Relaxed);
                     }
                     // Whoever lets go of it wants it to end.
@@ -373,8 +382,13 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     }
                     () = instance.timers_changed.notified() => due = next_due(&instance, timer.as_mut()),
                     mail = next_mail(&mut ahead, &mut backlog, &mut mailbox), if handlers.len() < instance.limits.handlers as usize => {
-                        let Some(mail) = mail else { break Parting::Now };
-                        let mail = match loss(&instance) {
+                        let Some(mut mail) = mail else { break Parting::Now };
+                        instance.took.notify_one();
+                        if mail.subscriptions.is_empty() {
+                            instance.books.passed(mail.place.take()).await;
+                            continue;
+                        }
+                        let mut mail = match loss(&instance) {
                             Some(lagged) => {
                                 ahead.push_front(mail);
                                 Box::new(lagged)
@@ -382,7 +396,9 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                             None => mail,
                         };
                         let handler = guest.call_handle_event(accessor, api::listen::event(&instance, &mail));
-                        handlers.push(within(instance.limits.handler, handler));
+                        let handler = within(instance.limits.handler, handler);
+                        let ticket = instance.books.began(mail.place.take()).await;
+                        handlers.push(async move { handler.await.map(|()| ticket) });
                     }
                 }
             };
@@ -396,7 +412,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             let _ = rest.send(left);
             if parting == Parting::Handover {
                 while let Some(result) = handlers.next().await {
-                    result?;
+                    instance.books.returned(result?).await;
                     instance.handled.fetch_add(1, Relaxed);
                 }
             }
@@ -408,11 +424,16 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         result?;
                         return Ok(Ended::Stopped);
                     }
-                    Some(result) = handlers.next(), if !handlers.is_empty() => result?,
+                    Some(result) = handlers.next(), if !handlers.is_empty() => instance.books.returned(result?).await,
                 }
             }
         })
-        .await?
+        .await
+        .flatten();
+    if outcome.is_err() {
+        instance.books.broke().await;
+    }
+    outcome
 }
 
 /// A handler that took longer than its owner allows.

@@ -217,6 +217,10 @@ limits! {
     open_calls: u32 = 256, 1 => 65_536;
     /// Queries of archives, and streams of them, at once.
     archive_queries: u32 = 8, 0 => 1_024;
+    /// Messages that it is told after it has missed them, each time; for plugins that catch up.
+    catch_up_messages: u32 = 5_000, 1 => 1_000_000;
+    /// How old they are at most.
+    catch_up_age: Duration = Duration::from_hours(7 * 24), Duration::from_mins(1) => Duration::from_hours(366 * 24);
     /// Lines in the log, each second.
     log_lines_per_second: u32 = 50, 0 => 10_000;
     /// Stanzas that it sends, each second, over time.

@@ -39,6 +39,8 @@ pub struct Manifest {
     pub authors: Vec<String>,
     /// Under which terms, an SPDX expression.
     pub license: Option<String>,
+    /// It is told what it missed (`catch_up`).
+    pub catch_up: bool,
     /// What it asks for.
     pub permissions: BTreeMap<Permission, Request>,
     /// The plugins that it works with, by their id or name.
@@ -111,7 +113,7 @@ impl Manifest {
     fn read(root: &Section<'_>) -> Result<Self, DocumentError> {
         root.allow(&["plugin", "permissions", "dependencies", "settings", "provides"])?;
         let plugin = root.require("plugin", "a manifest begins with [plugin]")?.section()?;
-        plugin.allow(&["name", "version", "api", "description", "authors", "license"])?;
+        plugin.allow(&["name", "version", "api", "description", "authors", "license", "catch_up"])?;
         let authors = match plugin.get("authors") {
             None => Vec::new(),
             Some(node) => node.strings(MAX_ENTRIES)?.into_iter().map(str::to_owned).collect(),
@@ -122,14 +124,16 @@ impl Manifest {
         }
         let names =
             |key| provides.as_ref().and_then(|provides| provides.get(key)).map_or(Ok(Vec::new()), |node| names(&node));
+        let permissions = each(root, "permissions", |node| Ok((node.parse_key()?, request(node)?)))?;
         Ok(Self {
+            catch_up: catch_up(&plugin, &permissions)?,
             name: plugin.require("name", "write the plugin's name")?.parse()?,
             version: plugin.require("version", "write a semantic version such as \"0.1.0\"")?.parse()?,
             api: plugin.require("api", "write the version of the contract that it was built against")?.parse()?,
             description: plugin.require("description", "say in one sentence what it does")?.sentence(1000)?,
             authors,
             license: plugin.get("license").map(|node| node.sentence(200)).transpose()?,
-            permissions: each(root, "permissions", |node| Ok((node.parse_key()?, request(node)?)))?,
+            permissions,
             dependencies: each(root, "dependencies", |node| Ok((node.parse_key()?, dependency(node)?)))?,
             settings: each(root, "settings", |node| Ok((setting_name(node)?, Setting::read(&node.section()?)?)))?,
             events: names("events")?,
@@ -162,6 +166,16 @@ fn each<K: Ord, V>(
         entries.insert(key, value);
     }
     Ok(entries)
+}
+
+fn catch_up(plugin: &Section<'_>, asked: &BTreeMap<Permission, Request>) -> Result<bool, DocumentError> {
+    match plugin.get("catch_up") {
+        None => Ok(false),
+        Some(node) if node.boolean()? && !asked.contains_key(&Permission::MessagesRead) => {
+            Err(node.error("`catch_up` tells messages that were missed: ask for \"messages.read\" as well"))
+        }
+        Some(node) => node.boolean(),
+    }
 }
 
 fn request(node: &Node<'_>) -> Result<Request, DocumentError> {

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod build;
+mod catch_up;
 mod ceiling;
 pub mod component;
 pub mod components;
@@ -10,6 +11,7 @@ pub mod desk;
 mod engine;
 pub mod id;
 mod instance;
+mod ledger;
 pub mod limits;
 pub mod manifest;
 pub mod order;

@@ -5,6 +5,7 @@
 
 mod succession;
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,16 +17,19 @@ use tokio::task::JoinHandle;
 
 use super::InstanceId;
 use super::admission::Admitted;
+use super::catch_up;
 use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::instance::{self, Backlog, Ended, Instance, Parting, Start};
+use super::ledger::Books;
 use super::quantity::show_duration;
 use super::settings::{OwnSettings, Values};
 use super::watchdog::{Metered, Step};
 use crate::account;
 use crate::permissions::Grants;
 use crate::router::Shadow;
+use crate::store::Owner;
 
 pub use succession::Succession;
 
@@ -105,12 +109,14 @@ struct Shared {
     restarts: std::sync::atomic::AtomicU64,
     /// The last calls that it was denied.
     denied: Arc<Denials>,
+    /// Up to where in the archive it has come, if it catches up.
+    books: Books,
     /// What it may see and do: what it was admitted with, or what the owner decided since.
     grants: ArcSwap<Grants>,
     /// For one that is to take another one's place.
     beside: Mutex<Option<Beside>>,
     /// It was started beside another one, whose place it has not taken yet.
-    is_beside: AtomicBool,
+    is_beside: watch::Sender<bool>,
     /// Another one takes its place.
     has_heir: AtomicBool,
     /// Where the instance that runs now leaves what it has not handled, when it is asked to stop.
@@ -134,7 +140,8 @@ impl Supervised {
         account: Arc<account::Shared>,
         after: Vec<Dependency>,
     ) -> Self {
-        Self::begin(admitted, compiled, engine, account, after, None)
+        let books = books(&admitted, &account);
+        Self::begin(admitted, compiled, engine, account, after, books, None)
     }
 
     /// Starts it beside another one on the same account, whose place it is to take: it hears nothing until then. If it fails
@@ -149,7 +156,11 @@ impl Supervised {
         let account = Arc::clone(&old.shared.account);
         let (sender, backlog) = oneshot::channel();
         let beside = Beside { old: old.instance().map(|instance| instance.id), backlog };
-        let new = Self::begin(admitted, compiled, engine, account, after, Some(beside));
+        let books = match (admitted.manifest.catch_up, &old.shared.books) {
+            (true, known) if known.are_kept() => known.clone(),
+            _ => books(&admitted, &account),
+        };
+        let new = Self::begin(admitted, compiled, engine, account, after, books, Some(beside));
         let succession = Succession { shared: Arc::clone(&new.shared), backlog: sender };
         (new, succession)
     }
@@ -160,6 +171,7 @@ impl Supervised {
         engine: Arc<Engine>,
         account: Arc<account::Shared>,
         after: Vec<Dependency>,
+        books: Books,
         beside: Option<Beside>,
     ) -> Self {
         let grants = admitted.grants.clone();
@@ -177,8 +189,9 @@ impl Supervised {
             instance: watch::Sender::new(None),
             restarts: std::sync::atomic::AtomicU64::new(0),
             denied: Arc::default(),
+            books,
             grants: ArcSwap::from_pointee(grants),
-            is_beside: AtomicBool::new(beside.is_some()),
+            is_beside: watch::Sender::new(beside.is_some()),
             beside: Mutex::new(beside),
             rest: Mutex::default(),
             has_heir: AtomicBool::new(false),
@@ -373,7 +386,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
                 failures += 1;
                 tracing::warn!(%plugin, %account, reason = %why, failures, "plugin ended");
                 tracing::debug!(%plugin, %account, detail, "how it ended");
-                if shared.is_beside.load(Relaxed) {
+                if *shared.is_beside.borrow() {
                     shared.state.send_replace(State::Quarantined(why));
                     return;
                 }
@@ -408,13 +421,17 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) -> Ended {
     shared.settings.restart();
     let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
-    let (instance, mailbox) = Instance::new(&shared.admitted, settings, account, Arc::clone(&shared.denied));
+    let (denied, books) = (Arc::clone(&shared.denied), shared.books.clone());
+    let (instance, mailbox) = Instance::new(&shared.admitted, settings, account, denied, books);
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // After it can be seen: whoever changes the grants meanwhile has changed either these or those of the instance.
     instance.mailbox.grants().store(shared.grants.load_full());
     let beside = lock(&shared.beside).take();
     let backlog = match beside {
-        None => None,
+        None => {
+            shared.books.restart().await;
+            None
+        }
         Some(Beside { old, backlog }) => {
             instance.mailbox.shadow(Shadow::On);
             if let Some(old) = old {
@@ -515,7 +532,7 @@ impl<T> Drop for AbortOnDrop<T> {
 /// Holds an instance to its dead-lines until it has ended.
 async fn watch_over(
     shared: &Shared,
-    instance: &Instance,
+    instance: &Arc<Instance>,
     life: &mut Life,
     initialized: oneshot::Receiver<()>,
     stop: oneshot::Sender<Parting>,
@@ -551,6 +568,7 @@ async fn watch_over(
         biased;
         ended = life.outcome() => return ended,
         _ = stopped.wait_for(|stopped| *stopped) => {}
+        never = keep_up(shared, instance) => match never {},
     }
     shared.state.send_replace(State::Stopping);
     // An instance that is already gone does not hear it, and `outcome` says so at once.
@@ -573,6 +591,24 @@ async fn watch_over(
         }
     }
     Ended::Stopped
+}
+
+/// Tells an instance what it missed, for as long as it lives, once it has taken the place of another one that it was to take.
+async fn keep_up(shared: &Shared, instance: &Arc<Instance>) -> Infallible {
+    let mut beside = shared.is_beside.subscribe();
+    // The sender lives as long as this.
+    let _ = beside.wait_for(|beside| !beside).await;
+    catch_up::keep_up(Arc::clone(instance)).await;
+    std::future::pending().await
+}
+
+/// The books of a plugin that catches up.
+fn books(admitted: &Admitted, account: &account::Shared) -> Books {
+    if !admitted.manifest.catch_up {
+        return Books::default();
+    }
+    let owner = Owner { account: account.own.clone(), plugin: admitted.id.clone() };
+    Books::kept_by(account.data().position(owner))
 }
 
 /// Waits for `done` for as long as `limit`, not counting the time during which the plugin waits for the session.

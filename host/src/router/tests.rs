@@ -1,6 +1,7 @@
 use jiff::Timestamp;
 
 use super::*;
+use crate::xmpp::RawStanza;
 
 fn mailbox(capacity: usize) -> (Arc<Mailbox>, mpsc::Receiver<Box<Mail>>) {
     Mailbox::new(InstanceId::next(), capacity, Arc::default())
@@ -126,4 +127,101 @@ fn a_mailbox_holds_so_much_however_few_events_that_is() {
     assert_eq!(slow.waiting.load(Relaxed), 0, "what was read weighs nothing");
     router.route(heavy(), &|_| false);
     assert_eq!(heard(&mut slow_mail).len(), 1);
+}
+
+fn catching_up(grants: &Grants) -> (Arc<Mailbox>, mpsc::Receiver<Box<Mail>>) {
+    Mailbox::catching_up(InstanceId::next(), 8, Arc::new(grants.clone()))
+}
+
+fn message(id: Option<&str>, body: &str) -> Event {
+    let own: jid::FullJid = "bot@example.org/house".parse().unwrap();
+    let raw = RawStanza::parse("<message to='bot@example.org' type='chat' id='one'/>", &own.clone().into()).unwrap();
+    let mut message = raw.leaving(&own, Timestamp::UNIX_EPOCH).unwrap();
+    message.from = "juliet@example.org/balcony".parse().unwrap();
+    message.chat = "juliet@example.org".parse().unwrap();
+    message.own = false;
+    message.stanza_id = id.map(str::to_owned);
+    message.body = Some(body.to_owned());
+    Event { name: "message".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::Message(Arc::from(message)) }
+}
+
+/// What came: the archive id of each, and whether the plugin has something to do with it.
+fn places(receiver: &mut mpsc::Receiver<Box<Mail>>) -> Vec<(Option<String>, bool)> {
+    let id = |mail: &Mail| match &mail.place {
+        Some(Place::Message { at, .. }) => at.id.clone(),
+        Some(Place::CaughtUp(_)) | None => None,
+    };
+    std::iter::from_fn(|| receiver.try_recv().ok()).map(|mail| (id(&mail), !mail.subscriptions.is_empty())).collect()
+}
+
+fn place(id: &str, tells: bool) -> (Option<String>, bool) {
+    (Some(id.to_owned()), tells)
+}
+
+#[test]
+fn what_came_live_is_not_told_as_missed_and_what_was_told_as_missed_not_live() {
+    let router = Router::default();
+    let (mailbox, mut receiver) = catching_up(&Grants::all());
+    router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
+    router.subscribe(&mailbox, "messageAdded", Filter::default(), false);
+    let instance = mailbox.instance;
+    router.route(message(Some("a"), "a"), &|_| false);
+    router.route_missed(instance, message(Some("a"), "a"), &|_| false);
+    router.route_missed(instance, message(Some("b"), "b"), &|_| false);
+    router.route_missed(instance, message(Some("b"), "b"), &|_| false);
+    router.route(message(Some("b"), "b"), &|_| false);
+    router.route(Event { name: "messageAdded".into(), ..message(Some("b"), "b") }, &|_| false);
+    assert_eq!(places(&mut receiver), [place("a", true), place("b", true)]);
+    router.route(Event { name: "messageAdded".into(), ..message(Some("a"), "a") }, &|_| false);
+    assert_eq!(places(&mut receiver), [(None, true)], "it is told of each message as often as of others");
+}
+
+#[test]
+fn what_came_before_the_server_numbered_messages_is_known_by_its_words() {
+    let router = Router::default();
+    let (mailbox, mut receiver) = catching_up(&Grants::all());
+    router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
+    router.route(message(None, "early"), &|_| false);
+    router.route_missed(mailbox.instance, message(Some("a"), "early"), &|_| false);
+    router.route_missed(mailbox.instance, message(Some("b"), "another"), &|_| false);
+    assert_eq!(places(&mut receiver), [(None, true), place("b", true)]);
+}
+
+#[test]
+fn what_a_plugin_may_not_see_or_does_not_want_only_passes_its_place() {
+    let router = Router::default();
+    let mut stranger = Grants::default();
+    stranger.grant(crate::permissions::Permission::MessagesRead, &["romeo@example.org"]).unwrap();
+    let (blind, mut seen) = catching_up(&stranger);
+    let (choosy, mut chosen) = catching_up(&Grants::all());
+    let (plain, mut unplaced) = mailbox(8);
+    plain.grants().store(Arc::new(Grants::all()));
+    for one in [&blind, &plain] {
+        router.subscribe(one, "message", Filter::default(), false);
+    }
+    router.subscribe(&choosy, "message", Filter { prefix: Some("!".to_owned()), ..Filter::default() }, false);
+    for mailbox in [&blind, &choosy] {
+        router.route_missed(mailbox.instance, message(Some("a"), "a"), &|_| false);
+    }
+    router.route(message(Some("b"), "!b"), &|_| false);
+    assert_eq!(places(&mut seen), [place("a", false), place("b", false)]);
+    assert_eq!(places(&mut chosen), [place("a", false), place("b", true)]);
+    assert_eq!(places(&mut unplaced), [(None, true)]);
+}
+
+#[test]
+fn what_can_wait_leaves_half_of_a_mailbox_to_what_cannot() {
+    let router = Router::default();
+    let (mailbox, mut receiver) = catching_up(&Grants::all());
+    router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
+    let mut told = 0;
+    while mailbox.has_room_for_the_past() {
+        router.route_missed(mailbox.instance, message(Some(&told.to_string()), "past"), &|_| false);
+        told += 1;
+    }
+    assert_eq!((told, places(&mut receiver).len()), (4, 4));
+    for _ in 0..20 {
+        mailbox.pass(Place::CaughtUp(1));
+    }
+    assert_eq!(mailbox.take_lost(), 0, "a place that is not said is none that is lost");
 }

@@ -4,8 +4,7 @@
 //! A page is one question. Its results come before its answer, in the order of the stream; they count only from whom was
 //! asked, with the id of a query that runs (API.md, last rules).
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use jid::{BareJid, Jid};
@@ -13,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::config::Archiving;
 use crate::error::{CallError, StanzaError};
+use crate::recent::Recent;
 use crate::session::questions::{PATIENCE, Waiting, random_id};
 use crate::session::{Answer, Session, Turn};
 use crate::stanza::{
@@ -62,6 +62,15 @@ pub struct ArchivePage {
     pub cursor_known: bool,
 }
 
+/// What is known of the account's own archive on one stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnArchive {
+    /// Which stream, counted from the first one of this process.
+    pub stream: u64,
+    /// There is one.
+    pub exists: bool,
+}
+
 /// Whether an entity has an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Support {
@@ -109,48 +118,27 @@ pub(super) struct Archives {
     waiting: HashMap<BareJid, Vec<Pending>>,
     /// By the query's id.
     running: HashMap<String, Running>,
-    uids: Uids,
-}
-
-/// The archive ids that came last, as hashes that nobody outside can aim at.
-#[derive(Debug, Default)]
-struct Uids {
-    hasher: RandomState,
-    known: HashSet<u64>,
-    order: VecDeque<u64>,
-}
-
-impl Uids {
-    fn hash(&self, archive: &BareJid, id: &str) -> u64 {
-        self.hasher.hash_one((archive, id))
-    }
-
-    fn note(&mut self, archive: &BareJid, id: &str) {
-        let hash = self.hash(archive, id);
-        if !self.known.insert(hash) {
-            return;
-        }
-        if self.order.len() >= MAX_UIDS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        self.order.push_back(hash);
-    }
-
-    fn knows(&self, archive: &BareJid, id: &str) -> bool {
-        self.known.contains(&self.hash(archive, id))
-    }
+    /// The archive ids that came last.
+    uids: Recent,
+    /// The account has said on this stream whether it has an archive, or will not say.
+    learnt: bool,
 }
 
 impl Archives {
     pub(super) fn new() -> Self {
-        Self { own: Support::Unknown, waiting: HashMap::new(), running: HashMap::new(), uids: Uids::default() }
+        Self {
+            own: Support::Unknown,
+            waiting: HashMap::new(),
+            running: HashMap::new(),
+            uids: Recent::new(MAX_UIDS),
+            learnt: false,
+        }
     }
 
     /// Ends what only the old stream could have answered. What the account's server can do is kept: it is learnt anew, and
     /// nobody would be told a second time.
     pub(super) fn end(&mut self, turn: &mut Turn<'_>) {
+        self.learnt = false;
         for (_, running) in self.running.drain() {
             turn.answer(running.answer, Err(CallError::Offline));
         }
@@ -162,7 +150,7 @@ impl Archives {
     /// Another account may be on another server.
     pub(super) fn forget(&mut self) {
         self.own = Support::Unknown;
-        self.uids = Uids::default();
+        self.uids = Recent::new(MAX_UIDS);
     }
 
     pub(super) fn forget_abandoned(&mut self) {
@@ -364,7 +352,8 @@ impl Session {
 
     /// Whether this id came from that archive, with a page or with a message of these days.
     fn knows_uid(&self, archive: &BareJid, of_room: bool, id: &str) -> bool {
-        self.archives.uids.knows(archive, id) || self.seen.knows(of_room.then_some(archive), id)
+        self.archives.uids.knows(self.archives.uids.hash((archive, id)))
+            || self.seen.knows(of_room.then_some(archive), id)
     }
 
     /// A result came. It counts only while its query runs, and only from whom was asked.
@@ -403,7 +392,8 @@ impl Session {
         // Its plugin may have ended meanwhile.
         let Some(running) = self.archives.running.remove(queryid) else { return };
         for archived in &running.kept {
-            self.archives.uids.note(&running.archive, &archived.id);
+            let hash = self.archives.uids.hash((&running.archive, &archived.id));
+            self.archives.uids.note(hash);
         }
         let (answer, result) = running.end(outcome);
         turn.answer(answer, result);
@@ -418,6 +408,10 @@ impl Session {
 
     /// Somebody said what it is, or will not.
     pub(super) fn entity_answered(&mut self, entity: &Jid, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
+        if *entity == self.own.to_bare() {
+            self.archives.learnt = true;
+            self.changed = true;
+        }
         let Some((other, waiting)) = self.archives.waiting.remove_entry(entity) else { return };
         let place = match outcome {
             Ok(()) => self.archived_at(&other, turn).unwrap_or(Place::Account),
@@ -434,6 +428,12 @@ impl Session {
         for Pending { query, answer } in waiting.into_iter().filter(|pending| !pending.answer.is_abandoned()) {
             self.ask_at(place, other.clone(), query, answer, turn);
         }
+    }
+
+    /// Whether the account has an archive, as soon as it has said so on this stream and messages may come.
+    pub(super) fn own_archive(&self) -> Option<OwnArchive> {
+        let exists = self.archives.own == Support::Yes;
+        (self.announced && self.archives.learnt).then_some(OwnArchive { stream: self.stream, exists })
     }
 
     /// What the own account can do: its archive is asked of it, and not of the server.

@@ -54,6 +54,7 @@ impl Session {
         self.own = Jid::from(jid);
         self.roster.versions_offered = offers.roster_versions;
         self.link = Link::Up;
+        self.stream += 1;
         self.changed = true;
         if self.promises.is_pending("connectionInitialized") {
             self.fire("connectionInitialized", Payload::None, turn);

@@ -1,7 +1,5 @@
 //! Messages: what comes in is sorted and told, what goes out is checked (RFC 6121, section 5).
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -9,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
+use crate::recent::Recent;
 use crate::session::effect::{Effect, Sent};
 use crate::session::names::Names;
 use crate::session::questions::random_id;
@@ -26,27 +25,22 @@ pub(super) use numbering::Numbering;
 pub(super) const REMEMBERED: usize = 4_096;
 /// How much of a room's subject is kept, in bytes.
 const MAX_SUBJECT: usize = 4_096;
-/// The archive ids of the last messages, as hashes that nobody outside can aim at.
+/// The archive ids of the last messages, and the words of those that have none.
 #[derive(Debug)]
-pub(super) struct Seen {
-    hasher: RandomState,
-    known: HashSet<u64>,
-    order: VecDeque<u64>,
-}
+pub(super) struct Seen(Recent);
 
 impl Seen {
     pub(super) fn new() -> Self {
-        let (known, order) = (HashSet::with_capacity(REMEMBERED * 2), VecDeque::with_capacity(REMEMBERED));
-        Self { hasher: RandomState::new(), known, order }
+        Self(Recent::new(REMEMBERED))
     }
 
     fn hash(&self, room: Option<&Jid>, id: &str) -> u64 {
-        self.hasher.hash_one((room, id))
+        self.0.hash((room, id))
     }
 
     /// Whether a message with this archive id came, from the account's archive or a room's.
     pub(super) fn knows(&self, room: Option<&BareJid>, id: &str) -> bool {
-        self.known.contains(&self.hash(room.map(|room| &**room), id))
+        self.0.knows(self.hash(room.map(|room| &**room), id))
     }
 
     /// Notes a message; `false`: it was there before.
@@ -54,7 +48,7 @@ impl Seen {
         // The account's archive and a room's number their messages each for itself.
         let room = (message.kind == MessageKind::Groupchat).then_some(&message.chat);
         match &message.stanza_id {
-            Some(id) if !self.remember(self.hash(room, id)) => false,
+            Some(id) if !self.0.note(self.hash(room, id)) => false,
             // It may have come before the room said that it numbers what is said.
             Some(_) if room.is_some() && message.delayed && message.body.is_some() => !self.knows_words(message),
             None if room.is_some() && message.body.is_some() => self.note_words(message),
@@ -66,37 +60,22 @@ impl Seen {
     /// which id, and if that was past already, by when.
     fn note_words(&mut self, message: &Message) -> bool {
         let words = (&message.from, &message.id, &message.body);
-        let said = self.hasher.hash_one(words);
+        let said = self.0.hash(words);
         if !message.delayed {
-            self.remember(said);
+            self.0.note(said);
             return true;
         }
-        !self.known.contains(&said) && self.remember(self.hasher.hash_one((words, message.at)))
+        !self.0.knows(said) && self.0.note(self.0.hash((words, message.at)))
     }
 
     fn knows_words(&self, message: &Message) -> bool {
         let words = (&message.from, &message.id, &message.body);
-        [self.hasher.hash_one(words), self.hasher.hash_one((words, message.at))]
-            .iter()
-            .any(|it| self.known.contains(it))
-    }
-
-    fn remember(&mut self, hash: u64) -> bool {
-        if !self.known.insert(hash) {
-            return false;
-        }
-        if self.order.len() >= REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        self.order.push_back(hash);
-        true
+        [self.0.hash(words), self.0.hash((words, message.at))].into_iter().any(|it| self.0.knows(it))
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.known.len().max(self.order.len())
+        self.0.len()
     }
 }
 

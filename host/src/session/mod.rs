@@ -40,7 +40,7 @@ use crate::event::{Event, EventName, Payload};
 use crate::plugins::InstanceId;
 use crate::stanza::{Incoming, Outgoing};
 
-pub use archive::{ArchivePage, Archived, Pager};
+pub use archive::{ArchivePage, Archived, OwnArchive, Pager};
 pub use cards::KnownCard;
 pub use chats::Chat;
 pub use command::{Answer, Command, Wins};
@@ -66,6 +66,8 @@ pub struct Session {
     own: Jid,
     settings: Settings,
     link: lifecycle::Link,
+    /// How many streams were bound.
+    stream: u64,
     deadlines: deadlines::Deadlines,
     status: Status,
     /// The connect order of this stream has got as far as the first presence.
@@ -122,6 +124,7 @@ impl Session {
         Self {
             own,
             link: lifecycle::Link::Starting,
+            stream: 0,
             deadlines: deadlines::Deadlines::default(),
             status,
             announced: false,
@@ -317,7 +320,13 @@ impl Session {
             focus: self.focus.clone(),
             own: Arc::clone(&self.disco.own.listed),
             known: self.disco.known.clone(),
+            archive: self.own_archive(),
         }
+    }
+
+    /// How many streams were bound so far; one that is resumed is the same one.
+    pub fn stream(&self) -> u64 {
+        self.stream
     }
 
     /// Whether readers should get a new [`snapshot`](Self::snapshot), since this was last asked.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use jid::{BareJid, Jid};
 
-use crate::session::{Chat, Contacts, KnownDisco, Room, Status};
+use crate::session::{Chat, Contacts, KnownDisco, OwnArchive, Room, Status};
 use crate::stanza::{Bookmark, Disco};
 
 /// What readers see, as of one moment. Cloning it copies a few pointers.
@@ -31,4 +31,6 @@ pub struct Snapshot {
     pub own: Arc<Disco>,
     /// What others said of themselves.
     pub known: KnownDisco,
+    /// Whether the account has an archive; none until that is known and messages may come.
+    pub archive: Option<OwnArchive>,
 }

@@ -128,6 +128,7 @@ impl Session {
     /// The first presence on a stream. A hidden account says nothing: nobody has seen it yet.
     pub(super) fn announce_first(&mut self, turn: &mut Turn<'_>) {
         self.announced = true;
+        self.changed = true;
         if !self.status.value.is_hidden() {
             self.caps_told();
             turn.send(Outgoing::Presence(self.presence_to(None)));

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::reader::Reads;
-use super::{Job, Store, StoreError, file};
+use super::{Job, PositionKeeper, Store, StoreError, file};
 use crate::clock::Clock;
 use crate::plugins::PluginId;
 use crate::xmpp::is_one_line;
@@ -151,6 +151,11 @@ impl PluginData {
             path: store.path.clone(),
             clock,
         }
+    }
+
+    /// Up to where in the account's archive this plugin has come.
+    pub fn position(&self, owner: Owner) -> PositionKeeper {
+        PositionKeeper::new(self.jobs.clone(), owner, self.path.clone())
     }
 
     /// The value of a key.
@@ -489,6 +494,7 @@ fn forget(file: &mut Connection, plugin: &PluginId) -> rusqlite::Result<()> {
     let change = file.transaction()?;
     change.execute("DELETE FROM plugin_data WHERE plugin = ?1", [plugin.as_str()])?;
     change.execute("DELETE FROM plugin_data_size WHERE plugin = ?1", [plugin.as_str()])?;
+    change.execute("DELETE FROM archive_position WHERE plugin = ?1", [plugin.as_str()])?;
     change.commit()
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{Health, data, roster, session};
+use super::{Health, data, position, roster, session};
 
 /// Says in the file's header that it is ours: "prlr".
 const APPLICATION: i32 = 0x7072_6c72;
@@ -87,6 +87,7 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
 fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(roster::TABLES)?;
     connection.execute_batch(session::TABLES)?;
+    connection.execute_batch(position::TABLES)?;
     connection.execute_batch(data::TABLES)
 }
 

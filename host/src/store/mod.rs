@@ -9,6 +9,7 @@
 
 mod data;
 mod file;
+mod position;
 mod reader;
 mod roster;
 mod session;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use data::{
     DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Only, Owner, PluginData, Write, Written, is_key,
 };
+pub use position::{Handled, Position, PositionKeeper};
 pub use roster::{KeptRoster, RosterKeeper};
 pub use session::SessionKeeper;
 

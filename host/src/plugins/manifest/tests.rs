@@ -47,6 +47,8 @@ fn a_whole_manifest_is_read() {
     let manifest = Manifest::parse(WHOLE).unwrap();
     assert_eq!(manifest.name.as_str(), "echo");
     assert_eq!(manifest.version, Version::new(0, 1, 0));
+    assert!(!manifest.catch_up);
+    assert!(Manifest::parse(&but("license = \"MIT\"", "catch_up = true")).unwrap().catch_up);
     assert_eq!(manifest.license.as_deref(), Some("MIT"));
     let read = &manifest.permissions[&Permission::MessagesRead];
     assert_eq!((read.reason.as_str(), read.optional), ("to hear what people say", false));
@@ -90,6 +92,8 @@ fn every_permission_needs_a_reason() {
     assert!(
         refusal(&but("{ scope = [\"*\"], reason = \"to hear what people say\" }", "true")).contains("with a reason")
     );
+    let deaf = but("license = \"MIT\"", "catch_up = true").replace("messages.read", "messages.send");
+    assert!(refusal(&deaf).contains("`catch_up` tells messages that were missed: ask for \"messages.read\""));
     assert!(refusal(&but("messages.read", "messages.reed")).starts_with("in the manifest, 10:1: "));
 }
 

@@ -23,7 +23,7 @@ impl Succession {
         let new = self.shared.instance.borrow().clone();
         let Some(new) = new else { return old.stop().await };
         let account = &self.shared.account;
-        self.shared.is_beside.store(false, Relaxed);
+        self.shared.is_beside.send_replace(false);
         let before = old.instance().map(|instance| (Arc::clone(&instance.mailbox), instance.limits.stop));
         let limit = before.as_ref().map_or(Duration::ZERO, |(_, limit)| (*limit).max(HANDOVER));
         account.swap(before.map(|(mailbox, _)| mailbox), Arc::clone(&new.mailbox)).await;
@@ -38,10 +38,7 @@ impl Succession {
         let snapshot = account.snapshot();
         let is_contact = |jid: &jid::BareJid| snapshot.contacts.as_ref().is_some_and(|all| all.contains_key(jid));
         // The new one listens in its own way: what it does not want to hear, it does not hear.
-        let mail = left.into_iter().filter_map(|mail| {
-            let again = account.router.mail_again(new.id, &mail.event, &is_contact)?;
-            Some(Box::new(again))
-        });
+        let mail = left.into_iter().filter_map(|mail| account.router.mail_again(new.id, mail, &is_contact));
         let mail = mail.collect();
         drop(snapshot);
         // It may have failed just now.

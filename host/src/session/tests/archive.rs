@@ -412,3 +412,13 @@ fn the_archive_keeps_what_the_setting_says_where_it_lets_us_choose() {
         assert_eq!(changed, changes.then(|| kept(wanted)), "{wanted}: its lists stay");
     }
 }
+
+#[test]
+fn the_archive_may_be_asked_on_each_stream_once_it_is_known_and_messages_may_come() {
+    let mut desk = Desk::connected(Settings::default());
+    assert_eq!(desk.session.snapshot().archive, None, "it has not said what it can do");
+    says(&mut desk, OWN, Ok(disco("account", &[MAM])));
+    assert_eq!(desk.session.snapshot().archive, Some(OwnArchive { stream: 1, exists: true }));
+    desk.bind();
+    assert_eq!(desk.session.snapshot().archive, None, "it is another stream");
+}

@@ -59,7 +59,11 @@ async fn start() -> Result<()> {
             NOTED.with_borrow_mut(|noted| noted.push(json::event(&one)));
             Ok(())
         };
-        match on(name).run(note) {
+        let listen = match name.strip_suffix("+delayed") {
+            Some(name) => on(name).with_delayed(),
+            None => on(name),
+        };
+        match listen.run(note) {
             Err(error) if error.is_denied() => info!("not told of {name}: {error}"),
             other => other.map(drop)?,
         }

@@ -1,0 +1,64 @@
+//! What came last, so that nothing is told twice: a bounded set of hashes that nobody outside can aim at.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, Hash, RandomState};
+
+/// The hashes of what was noted last.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    hasher: RandomState,
+    known: HashSet<u64>,
+    order: VecDeque<u64>,
+    most: usize,
+}
+
+impl Recent {
+    /// Remembers the last `most` of what is noted.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { hasher: RandomState::new(), known: HashSet::new(), order: VecDeque::new(), most }
+    }
+
+    /// What stands for this here.
+    pub(crate) fn hash(&self, of: impl Hash) -> u64 {
+        self.hasher.hash_one(of)
+    }
+
+    /// Whether this was noted, and is remembered.
+    pub(crate) fn knows(&self, hash: u64) -> bool {
+        self.known.contains(&hash)
+    }
+
+    /// Notes this; `false`: it was there before.
+    pub(crate) fn note(&mut self, hash: u64) -> bool {
+        if !self.known.insert(hash) {
+            return false;
+        }
+        if self.order.len() >= self.most
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        self.order.push_back(hash);
+        true
+    }
+
+    /// How much is remembered.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.known.len().max(self.order.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_are_known_and_no_more() {
+        let mut recent = Recent::new(2);
+        let [one, two, three] = ["one", "two", "three"].map(|word| recent.hash(word));
+        assert!(recent.note(one) && !recent.note(one) && recent.note(two) && recent.note(three));
+        assert_eq!([one, two, three].map(|hash| recent.knows(hash)), [false, true, true]);
+        assert_eq!(recent.len(), 2);
+    }
+}

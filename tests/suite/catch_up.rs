@@ -1,0 +1,208 @@
+//! What a plugin missed is told to it out of the archive: once, as history, and no more than it may hear.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use parlor_tests::client::Client;
+use parlor_tests::component::with_manifest;
+use parlor_tests::faults::Faults;
+use parlor_tests::peer::archive::{Asked, careless, honest, text};
+use parlor_tests::plugins::built;
+use parlor_tests::policy::{Entry, Policy};
+use serde_json::Value;
+
+use crate::cut::cut_for_good;
+use crate::house::{FULL, House, NARROW, Plan, SOON, client, friend, granted, narrowly_granted, prosody};
+
+/// A caller that does not catch up.
+const LATE: &str = "late";
+
+/// A caller whose manifest says that it catches up.
+fn catching_up() -> Vec<u8> {
+    let says = |text: &str| text.replacen("[plugin]", "[plugin]\ncatch_up = true", 1);
+    with_manifest(&built("caller").unwrap().bytes().unwrap(), says).unwrap()
+}
+
+/// It notes all messages from the start on, those of the past, too.
+fn noting(id: &str) -> impl FnOnce(Entry) -> Entry {
+    move |entry| entry.set("name", id).set("listens", "message+delayed")
+}
+
+trait CatchesUp {
+    fn catches_up(self, id: &str, entry: impl FnOnce(Entry) -> Entry) -> Self;
+}
+
+impl CatchesUp for Plan {
+    fn catches_up(self, id: &str, entry: impl FnOnce(Entry) -> Entry) -> Self {
+        self.bytes(id, &catching_up(), |new| entry(noting(id)(new)))
+    }
+}
+
+/// A house with a plugin that catches up and may hear all, one that may hear nobody here, and one that does not catch up.
+async fn house() -> House {
+    let plan = Plan::new().await.set("keepalive", false).catches_up(FULL, granted).catches_up(NARROW, narrowly_granted);
+    begun(plan.caller(LATE, |entry| granted(noting(LATE)(entry))).start().await).await
+}
+
+async fn begun(house: House) -> House {
+    house.logged("plugin will catch up from here on", &[("plugin", FULL)]).await;
+    house
+}
+
+async fn caught_up(house: &House, messages: &str) {
+    house.logged("plugin caught up", &[("plugin", FULL), ("messages", messages)]).await;
+}
+
+/// The text of what a plugin noted since it started, each with whether it was history.
+async fn noted(house: &House, plugin: &str) -> Vec<(String, bool)> {
+    let events = house.call(plugin, "deed.noted", Value::Null).await.ok();
+    let texts = events.as_array().unwrap().iter().filter_map(|event| {
+        let message = &event["payload"]["message"];
+        Some((message["body"].as_str()?.to_owned(), message["delayed"] == true))
+    });
+    texts.collect()
+}
+
+fn past(texts: &[&str]) -> Vec<(String, bool)> {
+    texts.iter().map(|text| ((*text).to_owned(), true)).collect()
+}
+
+async fn says(friend: &mut Client, house: &House, texts: &[&str]) {
+    tell(friend, &house.account().jid.clone(), texts).await;
+}
+
+async fn tell(friend: &mut Client, to: &jid::BareJid, texts: &[&str]) {
+    for text in texts {
+        friend.chat(to.clone(), text).await.unwrap();
+    }
+    // What it sent is where it belongs.
+    friend.catch_up(SOON).await.unwrap();
+}
+
+/// Waits until a plugin has heard this just now.
+async fn hears_now(house: &House, plugin: &str, text: &str) {
+    while !noted(house, plugin).await.contains(&(text.to_owned(), false)) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_while_the_house_was_down_is_told_once_and_as_history() {
+    let house = house().await;
+    let mut friend = friend("friend").await;
+    says(&mut friend, &house, &["before"]).await;
+    hears_now(&house, FULL, "before").await;
+    let (bot, account) = (house.account().jid.clone(), house.account().clone());
+    let house = house
+        .restart_after(async || {
+            // Another client of the account is there, so that none of it is put aside for those who come later.
+            let other = client(&account).await;
+            tell(&mut friend, &bot, &["one", "two", "three"]).await;
+            other.close().await.unwrap();
+        })
+        .await;
+    caught_up(&house, "3").await;
+    says(&mut friend, &house, &["after"]).await;
+    hears_now(&house, FULL, "after").await;
+    let mut expected = past(&["one", "two", "three"]);
+    expected.push(("after".to_owned(), false));
+    assert_eq!(noted(&house, FULL).await, expected);
+    assert_eq!(noted(&house, NARROW).await, [], "its grants show nobody who is here");
+    assert_eq!(noted(&house, LATE).await, [("after".to_owned(), false)], "it does not catch up");
+
+    let house = house.restart_after(async || tell(&mut friend, &bot, &["put aside"]).await).await;
+    hears(&house, "put aside").await;
+    says(&mut friend, &house, &["again"]).await;
+    hears_now(&house, FULL, "again").await;
+    let told = [("put aside".to_owned(), true), ("again".to_owned(), false)];
+    assert_eq!(noted(&house, FULL).await, told, "the server said it, too, and so does the archive");
+}
+
+/// Waits until the plugin that catches up has heard this, as history.
+async fn hears(house: &House, text: &str) {
+    while !noted(house, FULL).await.contains(&(text.to_owned(), true)) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_said_during_a_cut_that_nothing_resumes_is_told_once() {
+    let faults = Faults::before(prosody().await.ports().starttls).await.unwrap();
+    let plan = Plan::new().await.through(faults.port()).await.catches_up(FULL, granted);
+    let house = begun(plan.start().await).await;
+    let mut friend = friend("friend").await;
+    says(&mut friend, &house, &["before"]).await;
+    hears_now(&house, FULL, "before").await;
+    cut_for_good(&house, &faults, async || {
+        let other = client(house.account()).await;
+        says(&mut friend, &house, &["one", "two"]).await;
+        other.close().await.unwrap();
+    })
+    .await;
+    caught_up(&house, "2").await;
+    says(&mut friend, &house, &["after"]).await;
+    hears_now(&house, FULL, "after").await;
+    let texts: Vec<_> = noted(&house, FULL).await.into_iter().map(|(text, _)| text).collect();
+    assert_eq!(texts, ["before", "one", "two", "after"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_missed_while_it_was_down_itself_is_told_and_what_broke_it_is_not() {
+    let house = begun(Plan::new().await.catches_up(FULL, granted).start().await).await;
+    let mut friend = friend("friend").await;
+    let entry = house.policy.plugin[FULL].clone();
+    house.home.set_policy(&Policy::default()).unwrap();
+    house.host.reload().await.unwrap();
+    says(&mut friend, &house, &["while it was away"]).await;
+    house.home.set_policy(&Policy::default().with(FULL, entry)).unwrap();
+    house.host.reload().await.unwrap();
+    caught_up(&house, "1").await;
+    assert_eq!(noted(&house, FULL).await, past(&["while it was away"]));
+    // It breaks in the midst of an order, so that it knows nothing of what it noted.
+    house.order(FULL, "deed.panic", Value::Null).await;
+    house.logged("plugin ended", &[("plugin", FULL)]).await;
+    crate::house::running(&house, FULL).await;
+    says(&mut friend, &house, &["after"]).await;
+    hears_now(&house, FULL, "after").await;
+    assert_eq!(noted(&house, FULL).await, [("after".to_owned(), false)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_too_much_so_many_are_told_and_the_log_says_so() {
+    let limited = |entry| granted(entry).limit("catch_up_messages", 2);
+    let house = begun(Plan::new().await.set("keepalive", false).catches_up(FULL, limited).start().await).await;
+    let (bot, mut friend) = (house.account().jid.clone(), friend("friend").await);
+    let account = house.account().clone();
+    let house = house
+        .restart_after(async || {
+            let other = client(&account).await;
+            tell(&mut friend, &bot, &["one", "two", "three"]).await;
+            other.close().await.unwrap();
+        })
+        .await;
+    let more = "plugin missed more than its limit catch_up_messages; the rest stays in the archive";
+    house.logged(more, &[("plugin", FULL), ("messages", "2")]).await;
+    assert_eq!(noted(&house, FULL).await, past(&["one", "two"]));
+    house.restart().await.logged("plugin running", &[("plugin", FULL)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_archive_the_log_says_so_and_all_else_goes_on() {
+    let house = Plan::scripted_without_archive().await.catches_up(FULL, granted).start().await;
+    let error = "the account's server keeps no archive (XEP-0313)";
+    house.logged("plugin is not told what it missed", &[("plugin", FULL), ("error", error)]).await;
+    house.call(FULL, "user.jid", Value::Null).await.ok();
+}
+
+/// The archive of before is another one now: what the plugin has handled is not in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_that_has_forgotten_where_it_was_gives_what_it_has_since_then() {
+    for after in [honest, careless] {
+        let is_another = Arc::new(AtomicBool::new(false));
+        let (is_now, mut before, mut after) = (Arc::clone(&is_another), honest(7), after(2));
+        let script = move |asked: &Asked| if is_now.load(Relaxed) { after(asked) } else { before(asked) };
+        let house = begun(Plan::scripted(Box::new(script)).await.catches_up(FULL, granted).start().await).await;
+        let house = house.restart_after(async || is_another.store(true, Relaxed)).await;
+        let forgotten =
+            "the archive has forgotten the message that a plugin handled last; telling what it has since then";
+        house.logged(forgotten, &[("plugin", FULL)]).await;
+        caught_up(&house, "2").await;
+        assert_eq!(noted(&house, FULL).await, past(&[&text(0), &text(1)]));
+    }
+}
