@@ -5,6 +5,7 @@
 
 mod contract;
 mod environment;
+mod kept;
 mod python;
 mod rust;
 
@@ -104,15 +105,41 @@ struct Made {
     output: PathBuf,
 }
 
+/// A language that a plugin's folder is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Rust,
+    Python,
+}
+
+impl Language {
+    /// By the file that makes a folder one of it.
+    fn of(folder: &Path) -> Option<Self> {
+        let marks = [(Self::Rust, rust::MARK), (Self::Python, python::MARK)];
+        marks.into_iter().find(|(_, mark)| folder.join(mark).is_file()).map(|(language, _)| language)
+    }
+}
+
+/// Puts what compilers and editors need into a plugin's folder, under `.parlor`, as far as it is not there.
+pub fn equip(folder: &Path) -> Result<(), BuildError> {
+    match Language::of(folder) {
+        Some(Language::Rust) => rust::equip(folder),
+        Some(Language::Python) | None => Ok(()),
+    }
+}
+
 /// Builds the plugin in a folder. The output of compilers goes to the standard error, as it comes.
 pub fn build(request: &Request) -> Result<Built, BuildError> {
     let folder = &request.folder;
-    let has = |mark: &str| folder.join(mark).is_file();
-    if !has(rust::MARK) && !has(python::MARK) {
+    let Some(language) = Language::of(folder) else {
         return Err(BuildError::NotAPlugin(folder.clone()));
-    }
+    };
     let (text, manifest) = read_manifest(folder)?;
-    let made = if has(rust::MARK) { rust::make(folder)? } else { python::make(folder, &manifest)? };
+    equip(folder)?;
+    let made = match language {
+        Language::Rust => rust::make(folder)?,
+        Language::Python => python::make(folder, &manifest)?,
+    };
 
     let mut component = made.component;
     for (name, text) in &made.metadata {

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
-use crate::plugins::PluginId;
+use crate::plugins::{PluginId, build};
 
 /// What it is called, and in which language it is written.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  parlor plugin new parrot --lang python && cd parrot && parlor plugin build")]
+#[command(after_help = "Example:\n  parlor plugin new parrot --lang rust && cd parrot && parlor plugin build")]
 pub struct NewArgs {
     /// Its name, which is also the folder's
     #[arg(value_name = "NAME")]
@@ -27,6 +27,8 @@ pub struct NewArgs {
 /// A language that there is a template for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Language {
+    /// By cargo
+    Rust,
     /// `CPython`, by componentize-py
     Python,
 }
@@ -43,8 +45,11 @@ macro_rules! template {
 impl Language {
     fn template(self) -> Template {
         match self {
+            Self::Rust => template!("rust": ".gitignore" = "gitignore", "Cargo.toml" = "manifest.toml",
+                "README.md" = "README.md", "plugin.toml" = "plugin.toml", "src/lib.rs" = "lib.rs",
+                "tests/first.chat" = "../first.chat"),
             Self::Python => template!("python": ".gitignore" = "gitignore", "README.md" = "README.md",
-                "plugin.py" = "plugin.py", "plugin.toml" = "plugin.toml", "tests/first.chat" = "first.chat"),
+                "plugin.py" = "plugin.py", "plugin.toml" = "plugin.toml", "tests/first.chat" = "../first.chat"),
         }
     }
 }
@@ -74,6 +79,7 @@ fn make(folder: &Path, name: &str, template: Template) -> anyhow::Result<()> {
         fs::create_dir_all(path.parent().unwrap_or(&place)).with_context(cannot)?;
         fs::write(path, text.replace("{{name}}", name)).with_context(cannot)?;
     }
+    build::equip(&place)?;
     fs::rename(&place, folder).with_context(cannot)
 }
 

@@ -19,7 +19,7 @@ macro_rules! files {
 }
 
 /// The files in `wit/`, by name; a test says when one is missing.
-const FILES: &[(&str, &str)] = files![
+pub(super) const FILES: &[(&str, &str)] = files![
     "api",
     "archive",
     "chats",

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::super::manifest::Manifest;
-use super::{BuildError, Made, contract};
+use super::{BuildError, Made, contract, kept};
 
 /// The file that makes a folder one of Python.
 pub(super) const MARK: &str = "plugin.py";
@@ -57,7 +57,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
         .map(|(name, text)| (PathBuf::from(name), text))
         .chain(SDK.iter().map(|(name, text)| (Path::new("sdk/parlor").join(name), *text)));
     for (name, text) in written {
-        write(&work.path().join(name), text)?;
+        kept::write(&work.path().join(name), text)?;
     }
     let component = work.path().join("plugin.wasm");
     let status = Command::new(&python)
@@ -93,13 +93,6 @@ fn metadata(manifest: &Manifest) -> Vec<(&'static str, String)> {
         ("licenses", manifest.license.clone().unwrap_or_default()),
     ];
     texts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
-}
-
-fn write(path: &Path, text: &str) -> Result<(), BuildError> {
-    let folder = path.parent().expect("a file lies in a folder");
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(path, text))
-        .map_err(|error| BuildError::File { path: path.to_owned(), error })
 }
 
 /// The Python that has the program, installed if it is not there yet.

@@ -1,6 +1,7 @@
 //! A plugin in Rust: `Cargo.toml`, and a library of the type `cdylib` that calls `parlor_sdk::plugin!`.
 
 mod project;
+mod sdk;
 mod toolchain;
 
 use std::fs;
@@ -17,6 +18,11 @@ use super::{BuildError, Made, environment};
 
 /// The file that makes a folder one of Rust.
 pub(super) const MARK: &str = "Cargo.toml";
+
+/// Puts what the plugin is compiled with into its folder.
+pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
+    sdk::equip(folder)
+}
 
 /// Compiles it, and makes a component of the result.
 pub(super) fn make(folder: &Path) -> Result<Made, BuildError> {

@@ -1,0 +1,135 @@
+//! The SDK as parlor carries it along, for plugins outside of parlor's own workspace: no registry has it.
+//!
+//! It lies in `.parlor/` in the plugin's folder, where cargo and editors find it by a relative path, on every machine alike.
+
+use std::fs;
+use std::path::Path;
+
+use super::super::{BuildError, contract, kept};
+
+/// Where it lies in a plugin's folder, as the plugin's `Cargo.toml` says it.
+const PLACE: &str = ".parlor/sdk";
+
+macro_rules! sources {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../../../plugins-sdk/src/", $name)))),*]
+    };
+}
+
+/// What it is made of, without its tests; a test says when one is missing.
+const SOURCES: &[(&str, &str)] = sources![
+    "api.rs",
+    "archive.rs",
+    "bindings.rs",
+    "chats.rs",
+    "chatviews.rs",
+    "commands.rs",
+    "connection.rs",
+    "contacts.rs",
+    "disco.rs",
+    "error.rs",
+    "export.rs",
+    "lib.rs",
+    "listen.rs",
+    "log.rs",
+    "prelude.rs",
+    "promises.rs",
+    "rooms.rs",
+    "runtime.rs",
+    "settings.rs",
+    "stanza.rs",
+    "storage.rs",
+    "timers.rs",
+    "tokens.rs",
+    "types.rs",
+    "user.rs",
+    "vcard.rs",
+];
+
+const PACKAGE: &str = include_str!("../../../../../plugins-sdk/Cargo.toml");
+const WORKSPACE: &str = include_str!("../../../../../Cargo.toml");
+
+/// Puts it where the plugin's `Cargo.toml` looks for it; does nothing for one that looks elsewhere.
+pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
+    let manifest = fs::read_to_string(folder.join(super::MARK)).unwrap_or_default();
+    let wanted = manifest.parse::<toml::Table>().is_ok_and(|manifest| {
+        let path = manifest.get("dependencies").and_then(|all| all.get("parlor-sdk")).and_then(|sdk| sdk.get("path"));
+        path.and_then(toml::Value::as_str) == Some(PLACE)
+    });
+    if !wanted {
+        return Ok(());
+    }
+    let place = folder.join(PLACE);
+    kept::write(&place.join("Cargo.toml"), &alone(PACKAGE, WORKSPACE))?;
+    for (name, text) in SOURCES {
+        kept::write(&place.join("src").join(name), text)?;
+    }
+    // Beside it, as in parlor's own tree.
+    for (name, text) in contract::FILES {
+        kept::write(&place.with_file_name("wit").join(format!("{name}.wit")), text)?;
+    }
+    Ok(())
+}
+
+/// The manifest of a package without the workspace that it takes versions and lints from.
+fn alone(package: &str, workspace: &str) -> String {
+    let expect = "parlor's own manifests, which cargo has read";
+    let mut package: toml::Table = package.parse().expect(expect);
+    let workspace: toml::Table = workspace.parse().expect(expect);
+    let shared = |table: &str| workspace["workspace"].get(table).and_then(toml::Value::as_table).expect(expect);
+    package.remove("dev-dependencies");
+    package.insert("lints".to_owned(), shared("lints").clone().into());
+    for (table, from) in [("package", "package"), ("dependencies", "dependencies")] {
+        let own = package.get_mut(table).and_then(toml::Value::as_table_mut).expect(expect);
+        for (key, value) in own {
+            if value.get("workspace").is_some() {
+                *value = shared(from)[key].clone();
+            }
+        }
+    }
+    toml::to_string(&package).expect("a table of tables")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_of_the_sdk_is_there() {
+        let files = fs::read_dir("../plugins-sdk/src").unwrap().map(|file| file.unwrap().path());
+        let sources = files.filter(|file| file.extension().is_some_and(|kind| kind == "rs"));
+        let mut names: Vec<_> = sources.map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+        names.sort();
+        assert_eq!(names, SOURCES.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn its_manifest_needs_no_workspace() {
+        let manifest = alone(PACKAGE, WORKSPACE);
+        assert!(!manifest.contains("workspace = true") && !manifest.contains("dev-dependencies"), "{manifest}");
+        let manifest: toml::Table = manifest.parse().unwrap();
+        assert_eq!(manifest["package"]["name"].as_str(), Some("parlor-sdk"));
+        assert!(manifest["package"]["version"].is_str());
+        assert!(manifest["dependencies"]["wit-bindgen"]["version"].is_str());
+        assert!(manifest["lints"]["rust"].is_table());
+    }
+
+    #[test]
+    fn it_comes_to_who_looks_for_it_and_is_left_alone_where_it_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join(PLACE);
+        fs::write(folder.path().join("Cargo.toml"), "[dependencies]\nparlor-sdk = \"0.1\"\n").unwrap();
+        equip(folder.path()).unwrap();
+        assert!(!place.exists());
+        fs::write(folder.path().join("Cargo.toml"), "[dependencies]\nparlor-sdk = { path = \".parlor/sdk\" }\n")
+            .unwrap();
+        equip(folder.path()).unwrap();
+        let changed = || fs::metadata(place.join("src/lib.rs")).unwrap().modified().unwrap();
+        let before = changed();
+        fs::write(place.join("src/api.rs"), "broken").unwrap();
+        equip(folder.path()).unwrap();
+        assert_eq!(changed(), before);
+        assert_ne!(fs::read_to_string(place.join("src/api.rs")).unwrap(), "broken");
+        assert!(folder.path().join(".parlor/wit/world.wit").is_file());
+    }
+}
