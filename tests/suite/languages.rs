@@ -1,5 +1,6 @@
 //! Plugins in each language: from nothing to an answer on a real server, by the commands that an author types.
 
+mod c;
 mod python;
 mod rust;
 
@@ -73,3 +74,22 @@ async fn is_refused(plugin: &Path, into: &Folder, parts: &[&str]) {
     }
     assert!(!output.exists());
 }
+
+/// Of a plugin that tries this and that.
+const MANIFEST: &str = r#"
+[plugin]
+name = "deeds"
+version = "0.1.0"
+api = "0.1.0"
+description = "Does what it is told"
+
+[permissions]
+"messages.read" = { scope = ["*"], reason = "to hear" }
+"messages.send" = { scope = ["*"], reason = "to answer" }
+"storage" = { scope = ["1 MiB"], reason = "to keep" }
+
+[settings.greeting]
+type = "string"
+default = "hello"
+description = "What it says"
+"#;

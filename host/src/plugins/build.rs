@@ -3,11 +3,13 @@
 //! Each language makes a component in its own file here; then the manifest is put inside, and both are checked by those who
 //! check them before a start. It never runs what it built, and decides nothing about permissions.
 
+mod c;
 mod contract;
 mod environment;
 mod kept;
 mod python;
 mod rust;
+mod tools;
 
 use std::fs;
 use std::io;
@@ -28,7 +30,7 @@ const MANIFEST: &str = "plugin.toml";
 /// What is to be built, and where it goes.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The folder with `plugin.toml`, and `Cargo.toml` or `plugin.py`.
+    /// The folder with `plugin.toml`, and the file that says which language it is in.
     pub folder: PathBuf,
     /// The file to write; none = `target/plugins/<package>.wasm` of a Rust plugin's workspace, else `<name>.wasm` in the folder.
     pub output: Option<PathBuf>,
@@ -55,8 +57,8 @@ pub fn toolchain_problem() -> Option<String> {
 #[expect(missing_docs, reason = "each message says what its case is")]
 pub enum BuildError {
     #[error(
-        "{} is no plugin's folder: it has neither {} (Rust) nor {} (Python); name the folder of the plugin",
-        .0.display(), rust::MARK, python::MARK
+        "{} is no plugin's folder: it has none of {} (Rust), {} (Python) and {} (C); name the folder of the plugin",
+        .0.display(), rust::MARK, python::MARK, c::MARK
     )]
     NotAPlugin(PathBuf),
     #[error("{} has no {MANIFEST}; write one that says what the plugin is called and what it asks for", .0.display())]
@@ -67,11 +69,8 @@ pub enum BuildError {
     NoRust { program: &'static str, error: io::Error },
     #[error("cannot run python3: {0}; install Python 3.10 or later, on Debian or Ubuntu: apt-get install python3-venv")]
     NoPython(io::Error),
-    #[error(
-        "cannot install {what} ({program} ended with {status}); its output is above; \
-         on Debian or Ubuntu it needs: apt-get install python3-venv"
-    )]
-    Install { what: String, program: String, status: ExitStatus },
+    #[error("cannot install {what} ({program} ended with {status}); its output is above; {needs}")]
+    Install { what: String, program: &'static str, status: ExitStatus, needs: &'static str },
     #[error("there is no place for the tools that build it: neither XDG_DATA_HOME nor HOME is set; set one of them")]
     NoHome,
     #[error("cargo cannot read {}: {reason}", folder.display())]
@@ -110,12 +109,13 @@ struct Made {
 enum Language {
     Rust,
     Python,
+    C,
 }
 
 impl Language {
     /// By the file that makes a folder one of it.
     fn of(folder: &Path) -> Option<Self> {
-        let marks = [(Self::Rust, rust::MARK), (Self::Python, python::MARK)];
+        let marks = [(Self::Rust, rust::MARK), (Self::Python, python::MARK), (Self::C, c::MARK)];
         marks.into_iter().find(|(_, mark)| folder.join(mark).is_file()).map(|(language, _)| language)
     }
 }
@@ -124,6 +124,7 @@ impl Language {
 pub fn equip(folder: &Path) -> Result<(), BuildError> {
     match Language::of(folder) {
         Some(Language::Rust) => rust::equip(folder),
+        Some(Language::C) => c::equip(folder),
         Some(Language::Python) | None => Ok(()),
     }
 }
@@ -139,6 +140,7 @@ pub fn build(request: &Request) -> Result<Built, BuildError> {
     let made = match language {
         Language::Rust => rust::make(folder)?,
         Language::Python => python::make(folder, &manifest)?,
+        Language::C => c::make(folder, &manifest)?,
     };
 
     let mut component = made.component;
@@ -187,6 +189,17 @@ fn check_component(component: &[u8]) -> Result<(), String> {
         "{MANIFEST} does not declare what its calls need: {}; add it under [permissions] with a reason",
         undeclared.join(", ")
     ))
+}
+
+/// The custom sections that registries and tools read, from the manifest.
+fn metadata(manifest: &Manifest) -> Vec<(&'static str, String)> {
+    let texts = [
+        ("version", manifest.version.to_string()),
+        ("authors", manifest.authors.join(", ")),
+        ("description", manifest.description.clone()),
+        ("licenses", manifest.license.clone().unwrap_or_default()),
+    ];
+    texts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
 
 fn section(component: &mut Vec<u8>, name: &str, text: &str) {

@@ -3,7 +3,7 @@
 use parlor_tests::folder::Folder;
 use parlor_tests::policy::Entry;
 
-use super::{begins_and_answers, built, example, is_refused, parlor, talks};
+use super::{MANIFEST, begins_and_answers, built, example, is_refused, parlor, talks};
 use crate::house::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,24 +85,6 @@ async fn what_does_not_build_leaves_no_file_and_shows_the_authors_own_line() {
     folder.write("plugin/plugin.py", "def answer(:\n").unwrap();
     is_refused(&folder.path().join("plugin"), &folder, &["plugin.py", "line 1", "deeds did not compile"]).await;
 }
-
-const MANIFEST: &str = r#"
-[plugin]
-name = "deeds"
-version = "0.1.0"
-api = "0.1.0"
-description = "Does what it is told"
-
-[permissions]
-"messages.read" = { scope = ["*"], reason = "to hear" }
-"messages.send" = { scope = ["*"], reason = "to answer" }
-"storage" = { scope = ["1 MiB"], reason = "to keep" }
-
-[settings.greeting]
-type = "string"
-default = "hello"
-description = "What it says"
-"#;
 
 const PLUGIN: &str = r#"
 import asyncio

@@ -11,10 +11,10 @@ use crate::plugins::build::{self, Built};
 /// What to build, and how to say that it was.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
-    /// The plugin's folder, with plugin.toml, and Cargo.toml (Rust) or plugin.py (Python)
+    /// The plugin's folder, with plugin.toml, and Cargo.toml (Rust), plugin.py (Python) or plugin.c (C)
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// The file to write [default: target/plugins/<package>.wasm for Rust, <name>.wasm in the folder for Python]
+    /// The file to write [default: target/plugins/<package>.wasm for Rust, else <name>.wasm in the folder]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Say what was built as JSON

@@ -31,6 +31,8 @@ enum Language {
     Rust,
     /// `CPython`, by componentize-py
     Python,
+    /// By Zig's C compiler
+    C,
 }
 
 /// A template's files, by where they go.
@@ -47,6 +49,9 @@ impl Language {
         match self {
             Self::Rust => template!("rust": ".gitignore" = "gitignore", "Cargo.toml" = "manifest.toml",
                 "README.md" = "README.md", "plugin.toml" = "plugin.toml", "src/lib.rs" = "lib.rs",
+                "tests/first.chat" = "../first.chat"),
+            Self::C => template!("c": ".gitignore" = "gitignore", "README.md" = "README.md",
+                "compile_flags.txt" = "compile_flags.txt", "plugin.c" = "plugin.c", "plugin.toml" = "plugin.toml",
                 "tests/first.chat" = "../first.chat"),
             Self::Python => template!("python": ".gitignore" = "gitignore", "README.md" = "README.md",
                 "plugin.py" = "plugin.py", "plugin.toml" = "plugin.toml", "tests/first.chat" = "../first.chat"),

@@ -6,8 +6,9 @@ use std::path::Path;
 use super::BuildError;
 
 /// Writes a file with the folders that it lies in. One that says this already is left alone: compilers go by its time.
-pub(super) fn write(path: &Path, text: &str) -> Result<(), BuildError> {
-    if fs::read(path).is_ok_and(|there| there == text.as_bytes()) {
+pub(super) fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), BuildError> {
+    let text = text.as_ref();
+    if fs::read(path).is_ok_and(|there| there == text) {
         return Ok(());
     }
     let folder = path.parent().expect("a file lies in a folder");

@@ -60,7 +60,7 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
         return Ok(());
     }
     let place = folder.join(PLACE);
-    kept::write(&place.join("Cargo.toml"), &alone(PACKAGE, WORKSPACE))?;
+    kept::write(&place.join("Cargo.toml"), alone(PACKAGE, WORKSPACE))?;
     for (name, text) in SOURCES {
         kept::write(&place.join("src").join(name), text)?;
     }

@@ -1,0 +1,152 @@
+//! A plugin in C: `plugin.c` and what else ends in `.c` beside it, which include `parlor.h`.
+//!
+//! Zig's C compiler brings the C library for WebAssembly along. The bindings of the whole contract are made when parlor is
+//! built; the linker leaves out what a plugin does not call, so that it imports no more than that.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
+use wit_component::ComponentEncoder;
+
+use super::super::manifest::Manifest;
+use super::tools::{self, Pip};
+use super::{BuildError, Made, kept, metadata};
+
+/// The file that makes a folder one of C.
+pub(super) const MARK: &str = "plugin.c";
+
+/// Where the SDK lies in a plugin's folder, for the compiler and for editors.
+const PLACE: &str = ".parlor/sdk";
+
+/// The compiler, and the version that the SDK was tried with.
+const ZIG: Pip = Pip { package: "ziglang==0.15.2", serves: "plugins in C" };
+
+/// How everything is compiled: for size, and each function apart, so that the linker can leave it out.
+const FLAGS: &[&str] = &[
+    "-target",
+    "wasm32-wasi",
+    "-mexec-model=reactor",
+    "-std=gnu17",
+    "-Os",
+    "-g0",
+    "-ffunction-sections",
+    "-fdata-sections",
+];
+
+macro_rules! generated {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("OUT_DIR"), "/c/", $name))
+    };
+}
+
+/// The SDK, and below it the bindings that parlor's own build script made of the contract.
+const FILES: &[(&str, &[u8])] = &[
+    ("parlor.h", include_bytes!("../../../../plugins-sdk/c/parlor.h")),
+    ("parlor.c", include_bytes!("../../../../plugins-sdk/c/parlor.c")),
+    ("bindings.h", include_bytes!("../../../../plugins-sdk/c/bindings.h")),
+    ("plugin.h", generated!("plugin.h")),
+    ("plugin.c", generated!("plugin.c")),
+    (TYPES, generated!("plugin_component_type.o")),
+];
+
+/// The contract in the form that makes a component of what is linked with it.
+const TYPES: &str = "plugin_component_type.o";
+
+/// Puts what the plugin is compiled with into its folder.
+pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
+    FILES.iter().try_for_each(|(name, text)| kept::write(&folder.join(PLACE).join(name), text))
+}
+
+/// Compiles it, and makes a component of the result.
+pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildError> {
+    let package = manifest.name.to_string();
+    let sources = sources(folder)?;
+    let compiler =
+        Compiler { python: ZIG.python()?, cache: tools::folder()?.join("zig-cache"), folder, package: &package };
+    let work = tempfile::tempdir().map_err(|error| BuildError::File { path: std::env::temp_dir(), error })?;
+    // The bindings are not the author's to be warned about, and forget what they were given in the SDK's own way.
+    let bindings = work.path().join("bindings.o");
+    compiler.run(|cc| {
+        cc.args(["-w", "-include", ".parlor/sdk/bindings.h", "-c", ".parlor/sdk/plugin.c", "-o"]).arg(&bindings);
+    })?;
+    let module = work.path().join("module.wasm");
+    compiler.run(|cc| {
+        cc.args(["-Wall", "-Wextra", "-I", PLACE, "-Wl,--gc-sections", ".parlor/sdk/parlor.c"]).args(&sources);
+        cc.arg(&bindings).arg(Path::new(PLACE).join(TYPES)).arg("-o").arg(&module);
+    })?;
+    let module = fs::read(&module).map_err(|error| BuildError::File { path: module, error })?;
+    // The adapter is for who prints; the encoder leaves it out where nothing wants it.
+    let component = ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .and_then(|encoder| encoder.adapter("wasi_snapshot_preview1", WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER))
+        .and_then(ComponentEncoder::encode)
+        .map_err(|error| BuildError::Component { package: package.clone(), reason: format!("{error:#}") })?;
+    Ok(Made { component, metadata: metadata(manifest), output: folder.join(format!("{package}.wasm")), package })
+}
+
+/// The names of the author's own files, in order.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
+    let failed = |error| BuildError::File { path: folder.to_owned(), error };
+    let mut sources = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let name = PathBuf::from(entry.map_err(failed)?.file_name());
+        if name.extension() == Some(OsStr::new("c")) {
+            sources.push(name);
+        }
+    }
+    sources.sort();
+    Ok(sources)
+}
+
+struct Compiler<'a> {
+    python: PathBuf,
+    cache: PathBuf,
+    folder: &'a Path,
+    package: &'a str,
+}
+
+impl Compiler<'_> {
+    /// Runs it in the plugin's folder, so that its messages name files as the author does.
+    fn run(&self, arguments: impl FnOnce(&mut Command)) -> Result<(), BuildError> {
+        let mut cc = Command::new(&self.python);
+        cc.args(["-I", "-m", "ziglang", "cc"]).args(FLAGS).current_dir(self.folder);
+        cc.env("ZIG_GLOBAL_CACHE_DIR", &self.cache).env("ZIG_LOCAL_CACHE_DIR", &self.cache);
+        arguments(&mut cc);
+        let status =
+            tools::quiet(&mut cc).status().map_err(|error| BuildError::File { path: self.python.clone(), error })?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(BuildError::Compile { package: self.package.to_owned(), program: "zig cc", status })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_in_c_is_compiled_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["plugin.c", "dice.c", "dice.h", "plugin.toml"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(sources(folder.path()).unwrap(), [Path::new("dice.c"), Path::new("plugin.c")]);
+    }
+
+    #[test]
+    fn the_sdk_comes_with_bindings_of_the_whole_contract() {
+        let folder = tempfile::tempdir().unwrap();
+        equip(folder.path()).unwrap();
+        let header = fs::read_to_string(folder.path().join(".parlor/sdk/plugin.h")).unwrap();
+        for function in
+            ["parlor_plugin_chats_send(", "parlor_plugin_rooms_open(", "exports_parlor_plugin_guest_handle_event("]
+        {
+            assert!(header.contains(function), "{function}");
+        }
+    }
+}

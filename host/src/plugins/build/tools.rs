@@ -1,0 +1,102 @@
+//! What plugins are built with and parlor does not carry along: installed once, by its own package manager, into a folder of
+//! parlor's own. Nothing else on the machine changes.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::BuildError;
+
+/// Python, in an environment of its own.
+const PYTHON: &str = "bin/python3";
+
+/// A package of `PyPI`, and the version that was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pip {
+    /// Such as `ziglang==0.15.2`.
+    pub(super) package: &'static str,
+    /// What it builds, in words.
+    pub(super) serves: &'static str,
+}
+
+impl Pip {
+    /// The Python that has the package, installed if it is not there yet.
+    pub(super) fn python(self) -> Result<PathBuf, BuildError> {
+        let home = folder()?.join(self.package.replace("==", "-"));
+        let python = home.join(PYTHON);
+        if !python.exists() {
+            let say = format!("{} by pip", self.package);
+            install(&home, &say, self.serves, PYTHON, |place| {
+                self.run(Command::new("python3").args(["-m", "venv"]).arg(place), "python3 -m venv")?;
+                let mut pip = Command::new(place.join(PYTHON));
+                pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", self.package]);
+                self.run(&mut pip, "pip")
+            })?;
+        }
+        Ok(python)
+    }
+
+    fn run(self, command: &mut Command, program: &'static str) -> Result<(), BuildError> {
+        let status = quiet(command).status().map_err(BuildError::NoPython)?;
+        if status.success() {
+            return Ok(());
+        }
+        let needs = "on Debian or Ubuntu it needs: apt-get install python3-venv";
+        Err(BuildError::Install { what: self.package.to_owned(), program, status, needs })
+    }
+}
+
+/// A program that reads nothing, and whose output goes where people look: the standard output is kept for the result.
+pub(super) fn quiet(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::from(io::stderr()))
+}
+
+/// Where all of them lie.
+pub(super) fn folder() -> Result<PathBuf, BuildError> {
+    let data = data_home(std::env::var_os("XDG_DATA_HOME"), std::env::home_dir()).ok_or(BuildError::NoHome)?;
+    Ok(data.join("parlor/tools"))
+}
+
+fn data_home(xdg: Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
+    // A relative one is to be ignored, says the XDG Base Directory Specification.
+    let xdg = xdg.map(PathBuf::from).filter(|folder| folder.is_absolute());
+    xdg.or_else(|| Some(home?.join(".local/share")))
+}
+
+/// Installs it beside where it belongs and then puts it there, so that there is never half of it.
+#[expect(clippy::print_stderr, reason = "what is installed is said before it is")]
+fn install(
+    home: &Path,
+    what: &str,
+    serves: &str,
+    mark: &str,
+    into: impl FnOnce(&Path) -> Result<(), BuildError>,
+) -> Result<(), BuildError> {
+    let around = home.parent().expect("a folder of its own");
+    eprintln!("installing {what} into {}, once for all {serves}", home.display());
+    let failed = |error| BuildError::File { path: around.to_owned(), error };
+    fs::create_dir_all(around).map_err(failed)?;
+    let fresh = tempfile::Builder::new().prefix("new-").tempdir_in(around).map_err(failed)?;
+    let place = fresh.path().join("it");
+    into(&place)?;
+    match fs::rename(&place, home) {
+        // Another one was faster.
+        Err(_) if home.join(mark).exists() => Ok(()),
+        renamed => renamed.map_err(failed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_lie_where_data_of_programs_lies() {
+        let home = || Some(PathBuf::from("/home/juliet"));
+        assert_eq!(data_home(Some("/data".into()), home()), Some("/data".into()));
+        assert_eq!(data_home(Some("data".into()), home()), Some("/home/juliet/.local/share".into()));
+        assert_eq!(data_home(None, None), None);
+    }
+}

@@ -1,0 +1,590 @@
+/* What `parlor.h` declares, on the generated bindings. */
+
+#include "parlor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Memory of one handler --------------------------------------------------------------------------------------------- */
+
+typedef struct block {
+  struct block *next;
+  /* As much as any type may want. */
+  _Alignas(16) unsigned char data[];
+} block;
+
+static block *blocks;
+
+static void *take(size_t size) {
+  /* One more, which is zero: so every text that the host hands over ends as C wants it. */
+  block *fresh = malloc(sizeof(block) + size + 1);
+  if (!fresh) abort();
+  fresh->next = blocks;
+  fresh->data[size] = 0;
+  blocks = fresh;
+  return fresh->data;
+}
+
+static void forget_all(void) {
+  while (blocks) {
+    block *next = blocks->next;
+    free(blocks);
+    blocks = next;
+  }
+}
+
+/* The host asks for all its memory by this name; the one of the bindings gives way to it. */
+__attribute__((__export_name__("cabi_realloc"))) void *cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
+  (void)align;
+  void *fresh = take(size);
+  if (old && old_size) memcpy(fresh, old, old_size < size ? old_size : size);
+  return fresh;
+}
+
+void *parlor_memory(size_t size) {
+  void *fresh = take(size);
+  memset(fresh, 0, size);
+  return fresh;
+}
+
+/* ---- Texts ------------------------------------------------------------------------------------------------------------- */
+
+plugin_string_t parlor_text(const char *text) {
+  return (plugin_string_t){(uint8_t *)text, text ? strlen(text) : 0};
+}
+
+static const char *some(plugin_string_t text) {
+  return text.len ? (const char *)text.ptr : "";
+}
+
+static const char *maybe(plugin_option_string_t text) {
+  return text.is_some ? some(text.val) : NULL;
+}
+
+static const char *formatted(const char *format, va_list values) {
+  va_list again;
+  va_copy(again, values);
+  int size = vsnprintf(NULL, 0, format, values);
+  if (size < 0) size = 0;
+  char *text = take((size_t)size);
+  vsnprintf(text, (size_t)size + 1, format, again);
+  va_end(again);
+  return text;
+}
+
+#define FORMATTED(into)            \
+  va_list values;                  \
+  va_start(values, format);        \
+  into = formatted(format, values); \
+  va_end(values)
+
+const char *parlor_format(const char *format, ...) {
+  FORMATTED(const char *text);
+  return text;
+}
+
+const char *parlor_escape(const char *text) {
+  /* No character becomes more than six. */
+  char *escaped = take(strlen(text) * 6), *end = escaped;
+  for (; *text; text++) {
+    const char *name = *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : *text == '&' ? "&amp;" : *text == '"' ? "&quot;" : *text == '\'' ? "&apos;" : NULL;
+    if (name) {
+      end = stpcpy(end, name);
+    } else {
+      *end++ = *text;
+    }
+  }
+  *end = 0;
+  return escaped;
+}
+
+const char *parlor_quote(const char *text) {
+  char *quoted = take(strlen(text) * 6 + 2), *end = quoted;
+  *end++ = '"';
+  for (; *text; text++) {
+    if (*text == '"' || *text == '\\') {
+      *end++ = '\\';
+      *end++ = *text;
+    } else if ((unsigned char)*text < 0x20) {
+      end += snprintf(end, 7, "\\u%04x", (unsigned)*text);
+    } else {
+      *end++ = *text;
+    }
+  }
+  *end++ = '"';
+  *end = 0;
+  return quoted;
+}
+
+static bool hex4(const char *digits, unsigned *code) {
+  *code = 0;
+  for (int i = 0; i < 4; i++) {
+    char digit = digits[i];
+    unsigned value = digit >= '0' && digit <= '9' ? (unsigned)(digit - '0') : digit >= 'a' && digit <= 'f' ? (unsigned)(digit - 'a' + 10) : digit >= 'A' && digit <= 'F' ? (unsigned)(digit - 'A' + 10) : 16;
+    if (value == 16) return false;
+    *code = *code * 16 + value;
+  }
+  return true;
+}
+
+static char *utf8(char *end, unsigned code) {
+  if (code < 0x80) {
+    *end++ = (char)code;
+  } else if (code < 0x800) {
+    *end++ = (char)(0xC0 | code >> 6);
+    *end++ = (char)(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    *end++ = (char)(0xE0 | code >> 12);
+    *end++ = (char)(0x80 | (code >> 6 & 0x3F));
+    *end++ = (char)(0x80 | (code & 0x3F));
+  } else {
+    *end++ = (char)(0xF0 | code >> 18);
+    *end++ = (char)(0x80 | (code >> 12 & 0x3F));
+    *end++ = (char)(0x80 | (code >> 6 & 0x3F));
+    *end++ = (char)(0x80 | (code & 0x3F));
+  }
+  return end;
+}
+
+const char *parlor_unquote(const char *json) {
+  static const char escapes[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+  if (!json || *json++ != '"') return NULL;
+  char *text = take(strlen(json)), *end = text;
+  for (; *json != '"'; json++) {
+    if (!*json) return NULL;
+    if (*json != '\\') {
+      *end++ = *json;
+      continue;
+    }
+    const char *known = *++json ? strchr(escapes, *json) : NULL;
+    unsigned code, low;
+    if (known) {
+      *end++ = meant[known - escapes];
+    } else if (*json == 'u' && hex4(json + 1, &code)) {
+      json += 4;
+      if (code >= 0xD800 && code < 0xDC00 && json[1] == '\\' && json[2] == 'u' && hex4(json + 3, &low) && low >= 0xDC00 && low < 0xE000) {
+        code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
+        json += 6;
+      }
+      /* Half of a pair is no character, and NUL would end the text. */
+      end = utf8(end, (code >= 0xD800 && code < 0xE000) || !code ? 0xFFFD : code);
+    } else {
+      return NULL;
+    }
+  }
+  *end = 0;
+  return text;
+}
+
+/* ---- Errors ------------------------------------------------------------------------------------------------------------ */
+
+static parlor_failure failure;
+
+const parlor_failure *parlor_failed(void) {
+  return &failure;
+}
+
+parlor_error parlor_fail(const char *format, ...) {
+  failure = (parlor_failure){.error = PARLOR_OTHER};
+  FORMATTED(failure.text);
+  return PARLOR_OTHER;
+}
+
+parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error) {
+  if (done) return PARLOR_OK;
+  failure = (parlor_failure){.error = (parlor_error)(error->tag + 1)};
+  switch (error->tag) {
+    case PARLOR_PLUGIN_TYPES_ERROR_DENIED:
+      failure.permission = some(error->val.denied.permission);
+      failure.scope = maybe(error->val.denied.scope);
+      failure.hint = some(error->val.denied.hint);
+      failure.text = parlor_format("not granted: %s%s%s", failure.permission, failure.scope ? " for " : "", failure.scope ? failure.scope : "");
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_INVALID:
+      failure.argument = some(error->val.invalid.name);
+      failure.text = parlor_format("invalid %s: %s", failure.argument, some(error->val.invalid.reason));
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_STANZA:
+      failure.condition = some(error->val.stanza.condition);
+      failure.xml = some(error->val.stanza.xml);
+      failure.text = error->val.stanza.text.is_some ? parlor_format("%s: %s", failure.condition, some(error->val.stanza.text.val)) : failure.condition;
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_NOT_FOUND:
+      failure.name = some(error->val.not_found);
+      failure.text = parlor_format("not found: %s", failure.name);
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_NOT_READY:
+      failure.name = some(error->val.not_ready);
+      failure.text = parlor_format("too early: %s has not come yet", failure.name);
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_UNSUPPORTED:
+      failure.text = parlor_format("unsupported: %s", some(error->val.unsupported));
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_REJECTED:
+      failure.text = parlor_format("rejected: %s", some(error->val.rejected));
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_TIMED_OUT:
+      failure.text = "no answer came in time";
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_OFFLINE:
+      failure.text = "there is no connection to the server";
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_STOPPED:
+      failure.text = "what the call waited for has ended";
+      break;
+    case PARLOR_PLUGIN_TYPES_ERROR_OVER_LIMIT:
+      failure.text = parlor_format("over a limit: %s", some(error->val.over_limit));
+      break;
+    default:
+      failure.error = PARLOR_OTHER;
+      failure.text = some(error->val.other);
+  }
+  return failure.error;
+}
+
+_Static_assert(PARLOR_PLUGIN_TYPES_ERROR_DENIED + 1 == PARLOR_DENIED, "the contract's order");
+_Static_assert(PARLOR_PLUGIN_TYPES_ERROR_STANZA + 1 == PARLOR_STANZA, "the contract's order");
+_Static_assert(PARLOR_PLUGIN_TYPES_ERROR_OTHER + 1 == PARLOR_OTHER, "the contract's order");
+
+/* ---- Log --------------------------------------------------------------------------------------------------------------- */
+
+void parlor_log(parlor_level level, const char *format, ...) {
+  FORMATTED(const char *text);
+  plugin_string_t line = parlor_text(text);
+  parlor_plugin_log_write((parlor_plugin_log_level_t)level, &line);
+}
+
+/* ---- Events ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct listener {
+  struct listener *next;
+  uint64_t number;
+  parlor_handler *handler;
+  void *context;
+  /* Of a command, its name; else NULL. */
+  char *command;
+  bool once, timer;
+} listener;
+
+static listener *listeners;
+
+static void listen(uint64_t number, parlor_handler *handler, void *context, bool once, bool timer, const char *command) {
+  listener *fresh = malloc(sizeof(listener));
+  if (!fresh) abort();
+  *fresh = (listener){NULL, number, handler, context, command ? strdup(command) : NULL, once, timer};
+  /* In the order in which they were added. */
+  listener **last = &listeners;
+  while (*last) last = &(*last)->next;
+  *last = fresh;
+}
+
+static void unlisten(listener *gone) {
+  for (listener **at = &listeners; *at; at = &(*at)->next) {
+    if (*at == gone) {
+      *at = gone->next;
+      free(gone->command);
+      free(gone);
+      return;
+    }
+  }
+}
+
+static plugin_option_string_t option(const char *text) {
+  return (plugin_option_string_t){text != NULL, parlor_text(text)};
+}
+
+static parlor_error subscribe(const char *name, const parlor_filter *filter, parlor_handler *handler, void *context, bool once) {
+  plugin_string_t event = parlor_text(name);
+  parlor_plugin_listen_filter_t wanted = {0};
+  if (filter) {
+    wanted = (parlor_plugin_listen_filter_t){
+        {filter->from != NULL, parlor_text(filter->from)}, {filter->room != NULL, parlor_text(filter->room)}, option(filter->kind),
+        option(filter->prefix), filter->own, filter->delayed, filter->xml};
+  }
+  uint64_t number;
+  parlor_plugin_types_error_t error;
+  bool done = (once ? parlor_plugin_listen_once : parlor_plugin_listen_on)(&event, filter ? &wanted : NULL, &number, &error);
+  if (done) listen(number, handler, context, once, false, NULL);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_on(const char *name, const parlor_filter *filter, parlor_handler *handler, void *context) {
+  return subscribe(name, filter, handler, context, false);
+}
+
+parlor_error parlor_once(const char *name, const parlor_filter *filter, parlor_handler *handler, void *context) {
+  return subscribe(name, filter, handler, context, true);
+}
+
+parlor_error parlor_off(parlor_handler *handler, void *context) {
+  parlor_error result = PARLOR_OK;
+  for (listener *at = listeners, *next; at; at = next) {
+    next = at->next;
+    if (at->handler != handler || at->context != context) continue;
+    parlor_plugin_types_error_t error;
+    bool done = at->timer ? parlor_plugin_timers_cancel(at->number, &error) : parlor_plugin_listen_not(at->number, &error);
+    if (!done) result = parlor_done(done, &error);
+    unlisten(at);
+  }
+  return result;
+}
+
+parlor_error parlor_command_add(const char *name, const char *help, const char *usage, parlor_handler *handler, void *context) {
+  plugin_string_t event = parlor_text("command"), texts[] = {parlor_text(name), parlor_text(help), parlor_text(usage ? usage : "")};
+  uint64_t number;
+  parlor_plugin_types_error_t error;
+  if (!parlor_plugin_listen_on(&event, NULL, &number, &error)) return parlor_done(false, &error);
+  if (!parlor_plugin_commands_add(&texts[0], &texts[1], &texts[2], &error)) return parlor_done(false, &error);
+  listen(number, handler, context, false, false, name);
+  return PARLOR_OK;
+}
+
+parlor_error parlor_after(uint64_t milliseconds, parlor_handler *handler, void *context) {
+  uint64_t number;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_timers_after(milliseconds, &number, &error);
+  if (done) listen(number, handler, context, true, true, NULL);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_every(uint64_t milliseconds, parlor_handler *handler, void *context) {
+  uint64_t number;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_timers_every(milliseconds, &number, &error);
+  if (done) listen(number, handler, context, false, true, NULL);
+  return parlor_done(done, &error);
+}
+
+void parlor_sleep(uint64_t milliseconds) {
+  parlor_plugin_timers_sleep(milliseconds);
+}
+
+parlor_error parlor_emit(const char *name, const char *json) {
+  plugin_string_t event = parlor_text(name), payload = parlor_text(json);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_api_emit(&event, json ? &payload : NULL, &error), &error);
+}
+
+parlor_error parlor_promise(const char *name) {
+  plugin_string_t promise = parlor_text(name);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_promises_add(&promise, &error), &error);
+}
+
+static const char *text_of(const parlor_plugin_types_payload_t *payload) {
+  switch (payload->tag) {
+    case PARLOR_PLUGIN_TYPES_PAYLOAD_TEXT:
+      return some(payload->val.text);
+    case PARLOR_PLUGIN_TYPES_PAYLOAD_STANZA:
+      return some(payload->val.stanza);
+    default:
+      return NULL;
+  }
+}
+
+static const char *json_of(const parlor_plugin_types_payload_t *payload) {
+  return payload->tag == PARLOR_PLUGIN_TYPES_PAYLOAD_JSON ? some(payload->val.json) : NULL;
+}
+
+parlor_error parlor_wait_until(const char *name, const char **value) {
+  plugin_string_t promise = parlor_text(name);
+  parlor_plugin_types_payload_t *payload = parlor_memory(sizeof *payload);
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_api_wait_until(&promise, payload, &error);
+  if (done && value) *value = json_of(payload) ? json_of(payload) : text_of(payload);
+  return parlor_done(done, &error);
+}
+
+/* ---- Saying something -------------------------------------------------------------------------------------------------- */
+
+static parlor_error chat(const char *jid, const char *text) {
+  plugin_string_t to = parlor_text(jid), id;
+  parlor_plugin_types_outgoing_t message = {.body = option(text)};
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_chats_send(&to, &message, &id, &error), &error);
+}
+
+static parlor_error room(const char *jid, const char *text) {
+  plugin_string_t to = parlor_text(jid), id;
+  parlor_plugin_types_outgoing_t message = {.body = option(text)};
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_rooms_send(&to, &message, &id, &error), &error);
+}
+
+parlor_error parlor_chat_send(const char *jid, const char *format, ...) {
+  FORMATTED(const char *text);
+  return chat(jid, text);
+}
+
+parlor_error parlor_chat_reply(const parlor_message *to, const char *format, ...) {
+  FORMATTED(const char *text);
+  return chat(to->chat, text);
+}
+
+parlor_error parlor_room_send(const char *jid, const char *format, ...) {
+  FORMATTED(const char *text);
+  return room(jid, text);
+}
+
+parlor_error parlor_room_reply(const parlor_message *to, const char *format, ...) {
+  FORMATTED(const char *text);
+  return room(to->chat, text);
+}
+
+parlor_error parlor_reply(const parlor_message *to, const char *format, ...) {
+  FORMATTED(const char *text);
+  return strcmp(to->kind, "groupchat") ? chat(to->chat, text) : room(to->chat, text);
+}
+
+parlor_error parlor_stanza_send(const char *xml) {
+  plugin_string_t stanza = parlor_text(xml);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_api_send(&stanza, &error), &error);
+}
+
+parlor_error parlor_stanza_ask(const char *iq, const char **answer) {
+  plugin_string_t stanza = parlor_text(iq), result;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_api_send_iq(&stanza, &result, &error);
+  if (done) *answer = some(result);
+  return parlor_done(done, &error);
+}
+
+/* ---- Settings and storage ---------------------------------------------------------------------------------------------- */
+
+const char *parlor_setting(const char *key) {
+  plugin_string_t name = parlor_text(key);
+  parlor_plugin_settings_option_json_t value;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_settings_get(&name, &value, &error);
+  return done && value.is_some ? some(value.val) : NULL;
+}
+
+const char *parlor_setting_text(const char *key, const char *otherwise) {
+  const char *text = parlor_unquote(parlor_setting(key));
+  return text ? text : otherwise;
+}
+
+double parlor_setting_number(const char *key, double otherwise) {
+  const char *json = parlor_setting(key);
+  char *end = NULL;
+  double number = json ? strtod(json, &end) : otherwise;
+  return json && end != json ? number : otherwise;
+}
+
+bool parlor_setting_flag(const char *key, bool otherwise) {
+  const char *json = parlor_setting(key);
+  return json && !strcmp(json, "true") ? true : json && !strcmp(json, "false") ? false : otherwise;
+}
+
+parlor_error parlor_storage_set(const char *key, const char *text, uint64_t expires) {
+  plugin_string_t name = parlor_text(key);
+  plugin_list_u8_t value = {(uint8_t *)text, strlen(text)};
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_storage_set(&name, &value, expires ? &expires : NULL, &error), &error);
+}
+
+parlor_error parlor_storage_get(const char *key, const char **text) {
+  plugin_string_t name = parlor_text(key);
+  plugin_option_list_u8_t value;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_storage_get(&name, &value, &error);
+  *text = done && value.is_some ? (value.val.len ? (const char *)value.val.ptr : "") : NULL;
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_storage_delete(const char *key) {
+  plugin_string_t name = parlor_text(key);
+  bool there;
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_storage_delete(&name, &there, &error), &error);
+}
+
+parlor_error parlor_storage_keys(const char *prefix, const char ***keys, size_t *count) {
+  plugin_string_t begin = parlor_text(prefix), after;
+  const char **all = NULL;
+  size_t known = 0;
+  bool more = false;
+  do {
+    parlor_plugin_storage_page_t page;
+    parlor_plugin_types_error_t error;
+    if (!parlor_plugin_storage_list(&begin, more ? &after : NULL, 1000, &page, &error)) return parlor_done(false, &error);
+    const char **longer = parlor_memory((known + page.keys.len + 1) * sizeof *longer);
+    if (known) memcpy(longer, all, known * sizeof *longer);
+    for (size_t i = 0; i < page.keys.len; i++) longer[known++] = some(page.keys.ptr[i]);
+    all = longer;
+    more = page.next.is_some;
+    after = page.next.val;
+  } while (more);
+  *keys = all;
+  *count = known;
+  return PARLOR_OK;
+}
+
+const char *parlor_jid(void) {
+  plugin_string_t jid;
+  parlor_plugin_user_bare_jid(&jid);
+  return some(jid);
+}
+
+/* ---- What the host calls ----------------------------------------------------------------------------------------------- */
+
+__attribute__((__weak__)) void parlor_stop(void) {}
+
+bool exports_parlor_plugin_guest_initialize(plugin_string_t *error) {
+  if (parlor_start() == PARLOR_OK) {
+    forget_all();
+    return true;
+  }
+  /* It lives on for the host, which reads it and ends the plugin. */
+  *error = parlor_text(failure.text ? failure.text : "parlor_start did not return PARLOR_OK");
+  return false;
+}
+
+void exports_parlor_plugin_guest_stop(void) {
+  parlor_stop();
+}
+
+static const parlor_message *message_of(const parlor_plugin_types_message_t *all) {
+  parlor_message *message = parlor_memory(sizeof *message);
+  *message = (parlor_message){
+      .id = maybe(all->id), .stanza_id = maybe(all->stanza_id), .origin_id = maybe(all->origin_id), .chat = some(all->chat),
+      .from = some(all->from), .to = some(all->to), .nick = maybe(all->nick), .kind = some(all->kind), .body = maybe(all->body),
+      .subject = maybe(all->subject), .thread = maybe(all->thread), .at = some(all->at), .delayed = all->delayed, .own = all->own,
+      .all = all};
+  return message;
+}
+
+static const parlor_command *command_of(const parlor_plugin_types_command_t *all) {
+  parlor_command *command = parlor_memory(sizeof *command);
+  command->name = some(all->name);
+  command->count = all->args.len;
+  command->arguments = parlor_memory((all->args.len + 1) * sizeof *command->arguments);
+  for (size_t i = 0; i < all->args.len; i++) command->arguments[i] = some(all->args.ptr[i]);
+  return command;
+}
+
+static void handle(uint64_t number, const parlor_event *event) {
+  for (listener *at = listeners; at; at = at->next) {
+    if (at->number != number || (at->command && (!event->command || strcasecmp(at->command, event->command->name)))) continue;
+    parlor_handler *handler = at->handler;
+    void *context = at->context;
+    if (at->once) unlisten(at);
+    failure = (parlor_failure){0};
+    parlor_error error = handler(event, context);
+    if (error) parlor_log(PARLOR_ERROR, "a handler of %s failed: %s", event->name, failure.text ? failure.text : parlor_format("error %d", error));
+    return;
+  }
+}
+
+void exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_t *all) {
+  parlor_event event = {.name = some(all->name), .at = some(all->at), .text = text_of(&all->payload), .json = json_of(&all->payload), .all = &all->payload};
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_MESSAGE) event.message = message_of(&all->payload.val.message);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_COMMAND) {
+    event.message = message_of(&all->payload.val.command.message);
+    event.command = command_of(&all->payload.val.command);
+  }
+  for (size_t i = 0; i < all->subscriptions.len; i++) handle(all->subscriptions.ptr[i], &event);
+  forget_all();
+}

@@ -1,0 +1,14 @@
+/* Says what you said. */
+
+#include <parlor.h>
+
+static parlor_error answer(const parlor_event *event, void *context) {
+  (void)context;
+  if (!event->message->body) return PARLOR_OK;
+  return parlor_chat_reply(event->message, "you said: %s", event->message->body);
+}
+
+parlor_error parlor_start(void) {
+  parlor_log(PARLOR_INFO, "ready");
+  return parlor_on("message", &(parlor_filter){.kind = "chat"}, answer, NULL);
+}

@@ -1,0 +1,171 @@
+//! C.
+
+use parlor_tests::folder::Folder;
+use parlor_tests::policy::Entry;
+
+use super::{MANIFEST, begins_and_answers, built, example, is_refused, talks};
+use crate::house::{Plan, SOON, friend, running};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_plugin_in_c_builds_at_once_and_answers() {
+    let folder = Folder::new().unwrap();
+    begins_and_answers("c", folder.path(), &folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/plugin.c", PLUGIN).unwrap();
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+
+    let keeps = |entry: Entry| {
+        entry
+            .grant("messages.read", &["*"])
+            .grant("messages.send", &["@localhost"])
+            .grant("storage", &["1 MiB"])
+            .set("greeting", "h\u{fc} \"\\\n")
+    };
+    let house = Plan::new().await.bytes("deeds", &plugin, keeps).start().await;
+    running(&house, "deeds").await;
+    let mut friend = friend("friend").await;
+    let bot = house.account().jid.clone();
+    for (said, answer) in [
+        ("fail", None),
+        ("print", None),
+        ("setting", Some("h\u{fc} \"\\\n")),
+        ("keep", Some("1 k v gone")),
+        ("later", Some("it is later")),
+        ("ticks", Some("three ticks")),
+        ("promise", Some("{\"x\": 1}")),
+        ("denied", Some("messages.send for nobody@nowhere.invalid")),
+        ("invalid", Some("jid")),
+        ("escape", Some("&lt;a&gt;&amp; \"\\u000a\\\"\"")),
+        ("!deed one 'two three'", Some("one|two three|")),
+    ] {
+        friend.chat(bot.clone(), said).await.unwrap();
+        if let Some(answer) = answer {
+            friend.wait_body(&bot, answer, SOON).await.unwrap();
+        }
+    }
+    let lines = crate::trace::with("account", house.name());
+    let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));
+    assert!(logged("a handler of message failed: told to"));
+    assert!(logged("a handler of message failed: not granted: messages.send for nobody@nowhere.invalid"));
+    assert!(logged("it printed this"));
+    assert!(!logged("plugin ended"));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dice_roll_in_chats() {
+    let folder = Folder::new().unwrap();
+    let dice = built(&example("dice"), &folder).await;
+    let house = Plan::new().await.bytes("dice", &dice, |entry| talks(entry).grant("rooms.send", &["*"])).start().await;
+    running(&house, "dice").await;
+    let mut friend = friend("friend").await;
+    let bot = house.account().jid.clone();
+    for (said, begins, holds) in [
+        ("!roll 3d2+10", "3d2+10: ", " = 1"),
+        ("!roll", "1d6: ", " = "),
+        ("!roll 2d", "2d: ", ", "),
+        ("!roll 999d6", "Say: ", "up to 100 dice"),
+    ] {
+        friend.chat(bot.clone(), said).await.unwrap();
+        let fits = |text: &str| (text.starts_with(begins) && text.contains(holds)).then_some(());
+        friend.wait_text(said, &bot, SOON, fits).await.unwrap();
+    }
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder
+        .write("plugin/plugin.c", "#include <parlor.h>\nparlor_error parlor_start(void) { return PARLOR_OK }\n")
+        .unwrap();
+    is_refused(&folder.path().join("plugin"), &folder, &["plugin.c:2:", "deeds did not compile"]).await;
+    // A call that nobody declared is refused by its name.
+    let calls =
+        "#include <parlor.h>\nparlor_error parlor_start(void) { return parlor_room_send(\"r@x\", \"hello\"); }\n";
+    folder.write("plugin/plugin.c", calls).unwrap();
+    is_refused(&folder.path().join("plugin"), &folder, &["rooms.send needs rooms.send"]).await;
+}
+
+const PLUGIN: &str = r#"
+#include <parlor.h>
+#include <stdio.h>
+#include <string.h>
+
+static int ticks;
+
+static parlor_error later(const parlor_event *event, void *context) {
+  (void)event;
+  return parlor_chat_send(context, "it is later");
+}
+
+static parlor_error tick(const parlor_event *event, void *context) {
+  (void)event;
+  if (++ticks < 3) return PARLOR_OK;
+  parlor_error error = parlor_off(tick, context);
+  return error ? error : parlor_chat_send(context, "three ticks");
+}
+
+static parlor_error keep(const parlor_message *message) {
+  const char **keys, *kept, *gone;
+  size_t count;
+  parlor_error error = parlor_storage_set("k", "v", 0);
+  if (!error) error = parlor_storage_keys("", &keys, &count);
+  if (!error) error = parlor_storage_get("k", &kept);
+  if (!error) error = parlor_storage_delete("k");
+  if (!error) error = parlor_storage_get("k", &gone);
+  return error ? error : parlor_chat_reply(message, "%zu %s %s %s", count, keys[0], kept, gone ? gone : "gone");
+}
+
+static parlor_error promise(const parlor_message *message) {
+  const char *value;
+  parlor_error error = parlor_promise("deedsDone");
+  if (!error) error = parlor_emit("deedsDone", "{\"x\": 1}");
+  if (!error) error = parlor_wait_until("deedsDone", &value);
+  return error ? error : parlor_chat_reply(message, "%s", value);
+}
+
+static parlor_error answer(const parlor_event *event, void *context) {
+  const parlor_message *message = event->message;
+  const char *body = message->body ? message->body : "";
+  (void)context;
+  if (!strcmp(body, "fail")) return parlor_fail("told to");
+  if (!strcmp(body, "print")) return printf("it printed this\n") > 0 && !fflush(stdout) ? PARLOR_OK : PARLOR_OTHER;
+  if (!strcmp(body, "setting")) return parlor_chat_reply(message, "%s", parlor_setting_text("greeting", ""));
+  if (!strcmp(body, "keep")) return keep(message);
+  /* The context outlives the handler. */
+  if (!strcmp(body, "later")) return parlor_after(10, later, strdup(message->chat));
+  if (!strcmp(body, "ticks")) return parlor_every(10, tick, strdup(message->chat));
+  if (!strcmp(body, "promise")) return promise(message);
+  if (!strcmp(body, "denied")) {
+    parlor_error error = parlor_chat_send("nobody@nowhere.invalid", "hello");
+    if (error != PARLOR_DENIED || !parlor_failed()->hint) return parlor_fail("it was not denied");
+    parlor_chat_reply(message, "%s for %s", parlor_failed()->permission, parlor_failed()->scope);
+    return error;
+  }
+  if (!strcmp(body, "invalid")) {
+    parlor_error error = parlor_chat_send("@", "hello");
+    return error == PARLOR_INVALID ? parlor_chat_reply(message, "%s", parlor_failed()->argument) : parlor_fail("it was valid");
+  }
+  if (!strcmp(body, "escape")) return parlor_chat_reply(message, "%s %s", parlor_escape("<a>&"), parlor_quote("\n\""));
+  return PARLOR_OK;
+}
+
+static parlor_error deed(const parlor_event *event, void *context) {
+  const char *all = "";
+  (void)context;
+  for (size_t i = 0; i < event->command->count; i++) all = parlor_format("%s%s|", all, event->command->arguments[i]);
+  return parlor_chat_reply(event->message, "%s", all);
+}
+
+parlor_error parlor_start(void) {
+  parlor_error error = parlor_command_add("deed", "Does it", "", deed, NULL);
+  return error ? error : parlor_on("message", &(parlor_filter){.kind = "chat"}, answer, NULL);
+}
+"#;
