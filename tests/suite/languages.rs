@@ -1,27 +1,54 @@
 //! Plugins in each language: from nothing to an answer on a real server, by the commands that an author types.
 
 mod c;
+mod javascript;
+mod missing;
+mod page;
 mod python;
 mod rust;
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Finished, Home};
 use parlor_tests::policy::Entry;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::house::{Plan, SOON, friend};
 
 /// Runs `parlor` as an author does.
 async fn parlor(arguments: &[&str]) -> Finished {
-    let mut home = Home::new().unwrap();
-    home.set_environment("CARGO_TARGET_DIR", compiled().to_str().unwrap());
-    home.run(arguments).await.unwrap()
+    parlor_in(Path::new("."), arguments).await
+}
+
+/// The same, in a folder.
+async fn parlor_in(place: &Path, arguments: &[&str]) -> Finished {
+    let home = Home::new().unwrap();
+    let mut command = home.command(arguments).unwrap();
+    command.current_dir(place).env("CARGO_TARGET_DIR", fs::canonicalize(compiled()).unwrap()).stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Finished { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// Where plugins in Rust lie, one at a time and always at the same place: cargo compares paths before it takes what it compiled
+/// before, the standard library among it.
+async fn rust_place() -> (MutexGuard<'static, ()>, PathBuf) {
+    static ONE: Mutex<()> = Mutex::const_new(());
+    let guard = ONE.lock().await;
+    let place = compiled().join("plugins");
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).unwrap();
+    (guard, fs::canonicalize(place).unwrap())
 }
 
 /// Where cargo keeps what it compiles for plugins in Rust: the standard library, above all, once and not in each run.
 fn compiled() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/suite-rust")
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/suite-rust");
+    fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 /// Builds a plugin's folder, and gives the component.
@@ -30,7 +57,7 @@ async fn built(folder: &Path, into: &Folder) -> Vec<u8> {
     let (folder, output) = (folder.to_str().unwrap(), file.to_str().unwrap());
     let finished = parlor(&["plugin", "build", folder, "-o", output]).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
-    std::fs::read(file).unwrap()
+    fs::read(file).unwrap()
 }
 
 fn example(name: &str) -> PathBuf {
@@ -50,7 +77,7 @@ async fn begins_and_answers(language: &str, folder: &Path, into: &Folder) {
     let plugin = folder.join("parrot");
     let tested = parlor(&["plugin", "test", plugin.to_str().unwrap()]).await;
     assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"), "{tested:?}");
-    let parrot = match std::fs::read(plugin.join("parrot.wasm")) {
+    let parrot = match fs::read(plugin.join("parrot.wasm")) {
         Ok(parrot) => parrot,
         // Cargo has its own place for what it makes.
         Err(_) => built(&plugin, into).await,

@@ -6,6 +6,7 @@
 mod c;
 mod contract;
 mod environment;
+mod javascript;
 mod kept;
 mod python;
 mod rust;
@@ -57,8 +58,9 @@ pub fn toolchain_problem() -> Option<String> {
 #[expect(missing_docs, reason = "each message says what its case is")]
 pub enum BuildError {
     #[error(
-        "{} is no plugin's folder: it has none of {} (Rust), {} (Python) and {} (C); name the folder of the plugin",
-        .0.display(), rust::MARK, python::MARK, c::MARK
+        "{} is no plugin's folder: it has none of {} (Rust), {} (Python), {} and {} (JavaScript, TypeScript) and {} (C); \
+         name the folder of the plugin",
+        .0.display(), rust::MARK, python::MARK, javascript::MARKS[0], javascript::MARKS[1], c::MARK
     )]
     NotAPlugin(PathBuf),
     #[error("{} has no {MANIFEST}; write one that says what the plugin is called and what it asks for", .0.display())]
@@ -71,6 +73,10 @@ pub enum BuildError {
     NoPython(io::Error),
     #[error("cannot install {what} ({program} ended with {status}); its output is above; {needs}")]
     Install { what: String, program: &'static str, status: ExitStatus, needs: &'static str },
+    #[error("cannot run npm: {0}; install Node.js 20 or later with npm, on Debian or Ubuntu: apt-get install npm")]
+    NoNode(io::Error),
+    #[error("{} does not have the runtime of JavaScript that this parlor knows; remove the folder around it, and try again", .0.display())]
+    NoRuntime(PathBuf),
     #[error("there is no place for the tools that build it: neither XDG_DATA_HOME nor HOME is set; set one of them")]
     NoHome,
     #[error("cargo cannot read {}: {reason}", folder.display())]
@@ -85,6 +91,8 @@ pub enum BuildError {
     NoTarget,
     #[error("{package} did not compile ({program} ended with {status}); its output is above")]
     Compile { package: String, program: &'static str, status: ExitStatus },
+    #[error("{package} did not compile: {reason}")]
+    Source { package: String, reason: String },
     #[error("no component can be made of {package}: {reason}; does it call parlor_sdk::plugin! once?")]
     Component { package: String, reason: String },
     #[error("the component of {package} would be refused: {reason}")]
@@ -109,13 +117,21 @@ struct Made {
 enum Language {
     Rust,
     Python,
+    JavaScript,
     C,
 }
 
 impl Language {
     /// By the file that makes a folder one of it.
     fn of(folder: &Path) -> Option<Self> {
-        let marks = [(Self::Rust, rust::MARK), (Self::Python, python::MARK), (Self::C, c::MARK)];
+        let [js, ts] = javascript::MARKS;
+        let marks = [
+            (Self::Rust, rust::MARK),
+            (Self::Python, python::MARK),
+            (Self::JavaScript, js),
+            (Self::JavaScript, ts),
+            (Self::C, c::MARK),
+        ];
         marks.into_iter().find(|(_, mark)| folder.join(mark).is_file()).map(|(language, _)| language)
     }
 }
@@ -124,6 +140,7 @@ impl Language {
 pub fn equip(folder: &Path) -> Result<(), BuildError> {
     match Language::of(folder) {
         Some(Language::Rust) => rust::equip(folder),
+        Some(Language::JavaScript) => javascript::equip(folder),
         Some(Language::C) => c::equip(folder),
         Some(Language::Python) | None => Ok(()),
     }
@@ -140,6 +157,7 @@ pub fn build(request: &Request) -> Result<Built, BuildError> {
     let made = match language {
         Language::Rust => rust::make(folder)?,
         Language::Python => python::make(folder, &manifest)?,
+        Language::JavaScript => javascript::make(folder, &manifest)?,
         Language::C => c::make(folder, &manifest)?,
     };
 

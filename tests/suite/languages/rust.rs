@@ -4,16 +4,13 @@ use std::fs;
 
 use parlor_tests::folder::Folder;
 
-use super::{begins_and_answers, compiled, is_refused};
+use super::{begins_and_answers, is_refused, rust_place};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_where_it_is() {
     let folder = Folder::new().unwrap();
-    // Always the same place: paths are among what cargo compares before it takes what it compiled before.
-    let place = compiled().join("plugins");
+    let (_alone, place) = rust_place().await;
     let plugin = place.join("parrot");
-    let _ = fs::remove_dir_all(&place);
-    fs::create_dir_all(&place).unwrap();
     begins_and_answers("rust", &place, &folder).await;
 
     let lib = plugin.join("src/lib.rs");

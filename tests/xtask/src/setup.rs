@@ -19,6 +19,8 @@ const SERVER: &[&str] = &["prosody", "prosody-modules", "lua-sec", "lua-event", 
 const EJABBERD: &[&str] = &["ejabberd"];
 /// What plugins in Python are built with.
 const PYTHON: &str = "python3-venv";
+/// What plugins in JavaScript are built with.
+const NPM: &str = "npm";
 /// Debian's compiler with the sources of the standard library, where rustup cannot get the target.
 const COMPILER: &[&str] = &["rustc-web", "rust-web-src"];
 /// What plugins are compiled for.
@@ -28,7 +30,7 @@ const RUSTUP: Duration = Duration::from_mins(1);
 /// How long a daemon may take to end.
 const ENDING: Duration = Duration::from_secs(5);
 
-/// Which servers have to be there; the suite, which wants both, also builds plugins in Python.
+/// Which servers have to be there; the suite, which wants both, also builds plugins in other languages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Servers {
     /// Prosody.
@@ -109,6 +111,10 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
                 line += if line.is_empty() { "" } else { "\n" };
                 line += "  install Python 3.10 or newer with its modules venv and ensurepip, so that `python3` is in the PATH";
             }
+            if server.contains(&NPM) {
+                line += if line.is_empty() { "" } else { "\n" };
+                line += "  install Node.js 20 or newer with npm, so that `node` and `npm` are in the PATH";
+            }
             line
         });
     }
@@ -136,6 +142,9 @@ fn missing_server(system: System, servers: Servers) -> Vec<&'static str> {
     };
     if servers == Servers::Both && !has_python() {
         missing.push(PYTHON);
+    }
+    if servers == Servers::Both && ["node", "npm"].iter().any(|program| find(program).is_none()) {
+        missing.push(NPM);
     }
     missing
 }

@@ -31,6 +31,10 @@ enum Language {
     Rust,
     /// `CPython`, by componentize-py
     Python,
+    /// JavaScript, by `QuickJS`
+    Js,
+    /// TypeScript, by the same
+    Ts,
     /// By Zig's C compiler
     C,
 }
@@ -49,6 +53,12 @@ impl Language {
         match self {
             Self::Rust => template!("rust": ".gitignore" = "gitignore", "Cargo.toml" = "manifest.toml",
                 "README.md" = "README.md", "plugin.toml" = "plugin.toml", "src/lib.rs" = "lib.rs",
+                "tests/first.chat" = "../first.chat"),
+            Self::Js => template!("js": ".gitignore" = "gitignore", "README.md" = "README.md",
+                "jsconfig.json" = "jsconfig.json", "plugin.js" = "plugin.js", "plugin.toml" = "plugin.toml",
+                "tests/first.chat" = "../first.chat"),
+            Self::Ts => template!("ts": ".gitignore" = "gitignore", "README.md" = "README.md",
+                "tsconfig.json" = "tsconfig.json", "plugin.ts" = "plugin.ts", "plugin.toml" = "plugin.toml",
                 "tests/first.chat" = "../first.chat"),
             Self::C => template!("c": ".gitignore" = "gitignore", "README.md" = "README.md",
                 "compile_flags.txt" = "compile_flags.txt", "plugin.c" = "plugin.c", "plugin.toml" = "plugin.toml",

@@ -4,7 +4,7 @@
 //! what its manifest asks for, so that it imports no more than that.
 
 use wit_component::{OutputToString, WitPrinter};
-use wit_parser::{Resolve, SourceMap, WorldItem};
+use wit_parser::{PackageId, Resolve, SourceMap, WorldItem};
 
 use super::super::manifest::Manifest;
 use crate::permissions::table;
@@ -50,13 +50,7 @@ pub(super) fn of(manifest: &Manifest) -> Result<String, String> {
         // What the host calls.
         None => true,
     };
-    let mut sources = SourceMap::default();
-    for (name, text) in FILES {
-        sources.push_str(&format!("{name}.wit"), *text);
-    }
-    let group = sources.parse().map_err(|(_, error)| error.to_string())?;
-    let mut contract = Resolve::default();
-    let package = contract.push_group(group).map_err(|error| error.to_string())?;
+    let (mut contract, package) = parsed()?;
     for (_, interface) in &mut contract.interfaces {
         let grouping = interface.name.clone().unwrap_or_default();
         interface.functions.retain(|function, _| declared(&grouping, function));
@@ -72,6 +66,22 @@ pub(super) fn of(manifest: &Manifest) -> Result<String, String> {
     let mut printer = WitPrinter::new(OutputToString::default());
     printer.print(&contract, package, &[]).map_err(|error| format!("{error:#}"))?;
     Ok(printer.output.to_string())
+}
+
+/// All of it.
+pub(super) fn whole() -> Resolve {
+    parsed().expect("parlor's own contract, which bindings were made from").0
+}
+
+fn parsed() -> Result<(Resolve, PackageId), String> {
+    let mut sources = SourceMap::default();
+    for (name, text) in FILES {
+        sources.push_str(&format!("{name}.wit"), *text);
+    }
+    let group = sources.parse().map_err(|(_, error)| error.to_string())?;
+    let mut contract = Resolve::default();
+    let package = contract.push_group(group).map_err(|error| error.to_string())?;
+    Ok((contract, package))
 }
 
 #[cfg(test)]

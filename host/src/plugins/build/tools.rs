@@ -48,6 +48,46 @@ impl Pip {
     }
 }
 
+/// Packages of npm, in the versions that were tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Npm {
+    /// Such as `amaro@1.2.1`.
+    pub(super) packages: &'static [&'static str],
+    /// The folder that holds these versions.
+    pub(super) home: &'static str,
+    /// What they build, in words.
+    pub(super) serves: &'static str,
+}
+
+impl Npm {
+    /// The folder with `node_modules`, installed if it is not there yet.
+    pub(super) fn folder(self) -> Result<PathBuf, BuildError> {
+        let home = folder()?.join(self.home);
+        if !home.exists() {
+            let say = format!("{} by npm", self.packages.join(" and "));
+            install(&home, &say, self.serves, ".", |place| self.fill(place))?;
+        }
+        Ok(home)
+    }
+
+    fn fill(self, place: &Path) -> Result<(), BuildError> {
+        fs::create_dir_all(place).map_err(|error| BuildError::File { path: place.to_owned(), error })?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--prefix"]).arg(place).args([
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--loglevel=error",
+        ]);
+        let status = quiet(npm.args(self.packages).current_dir(place)).status().map_err(BuildError::NoNode)?;
+        if status.success() {
+            return Ok(());
+        }
+        let needs = "npm has to reach its registry";
+        Err(BuildError::Install { what: self.packages.join(" and "), program: "npm", status, needs })
+    }
+}
+
 /// A program that reads nothing, and whose output goes where people look: the standard output is kept for the result.
 pub(super) fn quiet(command: &mut Command) -> &mut Command {
     command.stdin(Stdio::null()).stdout(Stdio::from(io::stderr()))

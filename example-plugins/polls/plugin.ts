@@ -1,0 +1,59 @@
+// Asks a question, and counts the reactions: `!poll 'Pizza or pasta?' 🍕 🍝`.
+
+import { command, on, onStart, reply, setting, storage, type Message } from "parlor";
+import { begin, standing, vote, type Poll } from "./poll.ts";
+
+const DAY = 24 * 60 * 60 * 1000;
+
+/** The poll of a chat or room, and the ids of the message that people react to: ours, and in a room also the room's. */
+interface Asked {
+  poll: Poll;
+  ids: string[];
+}
+
+const get = (chat: string): Promise<Asked | undefined> => storage.get<Asked>(chat);
+const keep = (chat: string, asked: Asked): Promise<void> =>
+  storage.set(chat, asked, { expires: setting("days", 7) * DAY });
+
+await command("poll", "Asks a question", "'QUESTION' EMOJI EMOJI…", async (args, message) => {
+  const poll = begin(args);
+  if (!poll) {
+    await reply(message, "Say: poll 'Pizza or pasta?' 🍕 🍝");
+    return;
+  }
+  const id = await reply(message, `${poll.question} React with ${poll.choices.join(" or ")}`);
+  await inTurn(() => keep(message.chat, { poll, ids: [id] }));
+});
+
+await command("votes", "Says how the poll stands", async (_, message) => {
+  const asked = await inTurn(() => get(message.chat));
+  await reply(message, asked ? standing(asked.poll) : "There is no poll here.");
+});
+
+/** One after the other: between reading and writing, handlers of other messages would begin. */
+let last: Promise<unknown> = Promise.resolve();
+function inTurn<T>(deed: () => Promise<T>): Promise<T> {
+  const next = last.then(deed, deed);
+  last = next;
+  return next;
+}
+
+async function count(message: Message): Promise<void> {
+  const asked = await get(message.chat);
+  if (!asked) return;
+  const reactions = message.extensions?.reactions;
+  if (message.own) {
+    // In a room people know a message by the id that the room gave it, which is told by its echo.
+    const ours = asked.ids.includes(message.id ?? "") || asked.ids.includes(message.originId ?? "");
+    if (!ours || !message.stanzaId || asked.ids.includes(message.stanzaId)) return;
+    asked.ids.push(message.stanzaId);
+  } else if (!reactions || !asked.ids.includes(reactions.id)) {
+    return;
+  } else if (!vote(asked.poll, message.nick ?? message.from.split("/")[0] ?? "", reactions.emojis)) {
+    return;
+  }
+  await keep(message.chat, asked);
+}
+
+on("message", { own: true }, (message) => inTurn(() => count(message)));
+onStart(() => console.info("ready to ask"));

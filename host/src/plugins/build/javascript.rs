@@ -1,0 +1,49 @@
+//! A plugin in JavaScript or TypeScript: `plugin.js` or `plugin.ts`, which imports `parlor`.
+//!
+//! `QuickJS`, as componentize-qjs made it, is linked with the contract, and the plugin's modules are evaluated once, here, at
+//! build time; the component is what its memory was then. Types are stripped and leave blanks, so that every line and column
+//! in a message or a stack is the author's own. npm brings both into a folder of parlor's own.
+
+mod link;
+mod modules;
+mod snapshot;
+mod tools;
+mod types;
+
+use std::path::Path;
+
+use self::modules::Modules;
+use super::super::manifest::Manifest;
+use super::{BuildError, Made, contract, kept, metadata};
+
+/// The files that make a folder one of JavaScript.
+pub(super) const MARKS: [&str; 2] = ["plugin.js", "plugin.ts"];
+
+/// Where the SDK's types lie in a plugin's folder, for editors.
+const PLACE: &str = ".parlor/sdk";
+
+const SDK: &str = include_str!("../../../../plugins-sdk/javascript/parlor.js");
+const SDK_TYPES: &str = include_str!("../../../../plugins-sdk/javascript/parlor.d.ts");
+
+/// Puts the types of all that `parlor` has into a plugin's folder.
+pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
+    let place = folder.join(PLACE);
+    kept::write(&place.join("parlor.d.ts"), SDK_TYPES)?;
+    kept::write(&place.join("contract.d.ts"), types::of_contract())
+}
+
+/// Makes a component of the folder.
+pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildError> {
+    let package = manifest.name.to_string();
+    let unmade = |reason: String| BuildError::Component { package: package.clone(), reason };
+    let tools = tools::Tools::find()?;
+    let wit = contract::of(manifest).map_err(unmade)?;
+    let linked = link::with_runtime(&wit, &tools.runtime()?).map_err(|error| unmade(format!("{error:#}")))?;
+    let modules = Modules::new(folder, tools)?;
+    let component = snapshot::take(&linked, modules).map_err(|failure| match failure {
+        snapshot::Failure::Source(reason) => BuildError::Source { package: package.clone(), reason },
+        snapshot::Failure::Component(reason) => unmade(reason),
+    })?;
+    let component = link::without_loader(&component).map_err(|error| unmade(format!("{error:#}")))?;
+    Ok(Made { component, metadata: metadata(manifest), output: folder.join(format!("{package}.wasm")), package })
+}

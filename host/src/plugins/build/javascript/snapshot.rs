@@ -1,0 +1,202 @@
+//! Running a plugin's modules once, at build time, and keeping what its memory is afterwards.
+//!
+//! Nothing but the modules can be reached meanwhile: there is no host to call, and an empty WASI.
+
+use std::sync::Arc;
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Instance, Lift, Linker, LinkerInstance, ResourceTable, Val, WasmList};
+use wasmtime::{Config, Engine, OptLevel, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wizer::{ComponentInstanceState, Wizer};
+
+use super::link::LOADER;
+use super::modules::{CONTRACT, Modules};
+
+/// The function of the runtime that evaluates modules.
+const INIT: &str = "init";
+
+/// The grouping that authors may use at once.
+const LOG: &str = "parlor:plugin/log@";
+
+/// What the module is called that the host's calls go to.
+const MAIN: &str = "/parlor-main.js";
+
+/// Why there is no snapshot.
+pub(super) enum Failure {
+    /// The author's own: it does not parse, or throws. In the runtime's words, with file, line and column.
+    Source(String),
+    /// Anything else.
+    Component(String),
+}
+
+struct Building {
+    wasi: WasiCtx,
+    table: ResourceTable,
+}
+
+impl WasiView for Building {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Evaluates the plugin, and gives the component that goes on from there.
+pub(super) fn take(component: &[u8], modules: Modules) -> Result<Vec<u8>, Failure> {
+    // On a thread of its own: whoever builds may run on a runtime already.
+    std::thread::scope(|scope| {
+        let work = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| Failure::Component(error.to_string()))?;
+            runtime.block_on(evaluate(component, Arc::new(modules)))
+        });
+        work.join().unwrap_or_else(|_| Err(Failure::Component("the runtime cannot be started".to_owned())))
+    })
+}
+
+async fn evaluate(component: &[u8], modules: Arc<Modules>) -> Result<Vec<u8>, Failure> {
+    let other = |error: wasmtime::Error| Failure::Component(format!("{error:#}"));
+    let wizer = Wizer::new();
+    let (context, instrumented) =
+        wizer.instrument_component(component).map_err(|error| Failure::Component(format!("{error:#}")))?;
+
+    let mut config = Config::new();
+    // It runs once.
+    config.wasm_component_model_async(true).cranelift_opt_level(OptLevel::None);
+    let engine = Engine::new(&config).map_err(other)?;
+    let instrumented = Component::new(&engine, &instrumented).map_err(other)?;
+    let linker = linker(&engine, &instrumented, &modules).map_err(other)?;
+    let wasi = WasiCtx::builder().build();
+    let mut store = Store::new(&engine, Building { wasi, table: ResourceTable::new() });
+    let instance = linker.instantiate_async(&mut store, &instrumented).await.map_err(other)?;
+
+    // What the generated bindings would add; plugins make no streams of their own.
+    let shim = "globalThis.wit = {};".to_owned();
+    let init = instance
+        .get_typed_func::<(String, String, Option<String>, bool), (Result<(), String>,)>(&mut store, INIT)
+        .map_err(other)?;
+    let arguments = (shim, modules.main(), Some(MAIN.to_owned()), false);
+    // A trap has the runtime's own backtrace around it, which tells an author nothing.
+    let trapped = |error: wasmtime::Error| Failure::Source(error.root_cause().to_string());
+    let (evaluated,) = init.call_async(&mut store, arguments).await.map_err(trapped)?;
+    evaluated.map_err(|reason| Failure::Source(in_short(&reason)))?;
+
+    wizer
+        .snapshot_component(context, &mut State { store: &mut store, instance })
+        .await
+        .map_err(|error| Failure::Component(format!("{error:#}")))
+}
+
+fn linker(engine: &Engine, component: &Component, modules: &Arc<Modules>) -> wasmtime::Result<Linker<Building>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    for (name, import) in component.component_type().imports(engine) {
+        if let ComponentItem::ComponentInstance(grouping) = import.ty
+            && name.starts_with(CONTRACT)
+        {
+            let mut instance = linker.instance(name)?;
+            for (function, export) in grouping.exports(engine) {
+                if let ComponentItem::ComponentFunc(ty) = export.ty {
+                    if name.starts_with(LOG) {
+                        instance.func_new(function, |_, _, values, _| {
+                            says(values);
+                            Ok(())
+                        })?;
+                        continue;
+                    }
+                    no_host(&mut instance, function, ty.async_())?;
+                }
+            }
+        }
+    }
+    let mut loader = linker.instance(LOADER)?;
+    let finds = Arc::clone(modules);
+    loader.func_wrap("resolve", move |_, (referrer, wanted): (String, String)| {
+        Ok((finds.resolve(&referrer, &wanted),))
+    })?;
+    let loads = Arc::clone(modules);
+    loader.func_wrap("load", move |_, (name,): (String,)| Ok((loads.load(&name),)))?;
+    Ok(linker)
+}
+
+/// What a plugin writes to the log while it is built.
+#[expect(clippy::print_stderr, reason = "it is for the author, who builds")]
+fn says(values: &[Val]) {
+    if let [_, Val::String(line)] = values {
+        eprintln!("{line}");
+    }
+}
+
+/// A call that has nobody to go to yet.
+fn no_host(grouping: &mut LinkerInstance<'_, Building>, function: &str, is_async: bool) -> wasmtime::Result<()> {
+    fn refused(function: &str) -> wasmtime::Error {
+        wasmtime::Error::msg(format!(
+            "{function} is called while the plugin is built: there is no host yet; call it in onStart"
+        ))
+    }
+    let name = function.to_owned();
+    if is_async {
+        grouping.func_new_concurrent(function, move |_, _, _, _| {
+            let error = refused(&name);
+            Box::pin(async move { Err(error) })
+        })
+    } else {
+        grouping.func_new(function, move |_, _, _, _| Err(refused(&name)))
+    }
+}
+
+/// What the runtime says, without what it says of itself each time.
+fn in_short(reason: &str) -> String {
+    let parts = [
+        "Failed to evaluate user JavaScript module: ",
+        "Failed to evaluate JavaScript module: ",
+        "Failed to finish JavaScript module evaluation: ",
+        "Failed to declare JavaScript module: ",
+        "Error: Error: ",
+    ];
+    let mut text = reason.trim();
+    while let Some(rest) = parts.iter().find_map(|part| text.strip_prefix(part)) {
+        text = rest;
+    }
+    // A module that cannot be loaded is then looked for among the contract's.
+    text.replace("WIT import not found\n", "")
+}
+
+/// How wizer looks into the instance.
+struct State<'s> {
+    store: &'s mut Store<Building>,
+    instance: Instance,
+}
+
+impl State<'_> {
+    async fn call<R: Lift + Send + Sync + 'static>(&mut self, instance: &str, function: &str) -> R {
+        let own = "wizer put it there";
+        let (_, place) = self.instance.get_export(&mut *self.store, None, instance).expect(own);
+        let (_, function) = self.instance.get_export(&mut *self.store, Some(&place), function).expect(own);
+        let function = self.instance.get_typed_func::<(), (R,)>(&mut *self.store, function).expect(own);
+        function.call_async(&mut *self.store, ()).await.expect("it only reads").0
+    }
+}
+
+impl ComponentInstanceState for State<'_> {
+    async fn call_func_ret_list_u8(&mut self, instance: &str, func: &str, contents: impl FnOnce(&[u8]) + Send) {
+        let list: WasmList<u8> = self.call(instance, func).await;
+        contents(list.as_le_slice(&*self.store));
+    }
+
+    async fn call_func_ret_s32(&mut self, instance: &str, func: &str) -> i32 {
+        self.call(instance, func).await
+    }
+
+    async fn call_func_ret_s64(&mut self, instance: &str, func: &str) -> i64 {
+        self.call(instance, func).await
+    }
+
+    async fn call_func_ret_f32(&mut self, instance: &str, func: &str) -> u32 {
+        self.call::<f32>(instance, func).await.to_bits()
+    }
+
+    async fn call_func_ret_f64(&mut self, instance: &str, func: &str) -> u64 {
+        self.call::<f64>(instance, func).await.to_bits()
+    }
+}

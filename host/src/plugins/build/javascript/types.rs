@@ -1,0 +1,214 @@
+//! The contract as TypeScript declares it, for editors: made from `wit/`, with its comments.
+
+use std::fmt::Write as _;
+
+use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDefKind, TypeId};
+
+use super::contract;
+use crate::permissions::table;
+
+/// The file `contract.d.ts`.
+pub(super) fn of_contract() -> String {
+    let contract = contract::whole();
+    let mut out = String::from("// The contract of parlor, made from `wit/`; a change here is lost.\n");
+    let mut groupings: Vec<&Interface> = contract.interfaces.iter().map(|(_, interface)| interface).collect();
+    groupings.sort_by_key(|interface| interface.name.clone());
+    let file = File { contract: &contract };
+    // The SDK has better words for these, and the last is the host's to call.
+    groupings.retain(|interface| !["log", "storage", "guest"].contains(&interface.name.as_deref().unwrap_or_default()));
+    for interface in &groupings {
+        for id in interface.types.values() {
+            file.declare(&mut out, *id);
+        }
+    }
+    for interface in groupings {
+        let name = interface.name.as_deref().unwrap_or_default();
+        if interface.functions.is_empty() {
+            continue;
+        }
+        comment(&mut out, "", &interface.docs, None);
+        let _ = writeln!(out, "export const {}: {{", camel(name));
+        for function in interface.functions.values() {
+            let needs = table::call(name, &function.name).and_then(|call| call.permission);
+            let needs = needs.map(|needs| format!("Permission: `{needs}`."));
+            comment(&mut out, "  ", &function.docs, needs.as_deref());
+            let _ = writeln!(out, "  {};", file.signature(function));
+        }
+        out.push_str("};\n");
+    }
+    out.push_str("/** What each event of the host carries. */\nexport interface Events {\n");
+    for event in table::EVENTS {
+        let carries = match event.payload {
+            "none" => "null".to_owned(),
+            "json" => "any".to_owned(),
+            "text" | "stanza" => "string".to_owned(),
+            record => pascal(record),
+        };
+        let _ = writeln!(out, "  {:?}: {carries};", event.name);
+    }
+    out.push_str("}\n");
+    out
+}
+
+struct File<'c> {
+    contract: &'c Resolve,
+}
+
+impl File<'_> {
+    fn declare(&self, out: &mut String, id: TypeId) {
+        let ty = &self.contract.types[id];
+        let Some(name) = ty.name.as_deref().map(pascal) else { return };
+        match &ty.kind {
+            // It is declared under its own name, where it comes from.
+            TypeDefKind::Type(Type::Id(_)) => {}
+            TypeDefKind::Record(record) => {
+                comment(out, "", &ty.docs, None);
+                let _ = writeln!(out, "export interface {name} {{");
+                for field in &record.fields {
+                    comment(out, "  ", &field.docs, None);
+                    let _ = writeln!(out, "  {}: {};", camel(&field.name), self.name(&field.ty));
+                }
+                out.push_str("}\n");
+            }
+            TypeDefKind::Variant(variant) => {
+                let cases = variant.cases.iter().map(|case| match &case.ty {
+                    Some(ty) => format!("{{ tag: {:?}; val: {} }}", case.name, self.name(ty)),
+                    None => format!("{{ tag: {:?} }}", case.name),
+                });
+                comment(out, "", &ty.docs, None);
+                let _ = writeln!(out, "export type {name} = {};", cases.collect::<Vec<_>>().join(" | "));
+            }
+            _ => {
+                comment(out, "", &ty.docs, None);
+                let _ = writeln!(out, "export type {name} = {};", self.kind(&ty.kind));
+            }
+        }
+    }
+
+    fn signature(&self, function: &Function) -> String {
+        let parameters: Vec<_> =
+            function.params.iter().map(|one| format!("{}: {}", camel(&one.name), self.name(&one.ty))).collect();
+        let result = function.result.as_ref().map_or("void".to_owned(), |result| self.result(result));
+        let result = if function.kind.is_async() { format!("Promise<{result}>") } else { result };
+        format!("{}({}): {result}", camel(&function.name), parameters.join(", "))
+    }
+
+    /// What a call gives: an error is thrown.
+    fn result(&self, ty: &Type) -> String {
+        if let Type::Id(id) = ty
+            && let TypeDefKind::Result(result) = &self.contract.types[*id].kind
+        {
+            return result.ok.as_ref().map_or("void".to_owned(), |ok| self.name(ok));
+        }
+        self.name(ty)
+    }
+
+    fn name(&self, ty: &Type) -> String {
+        match ty {
+            Type::Bool => "boolean".to_owned(),
+            Type::Char | Type::String => "string".to_owned(),
+            Type::U8 | Type::U16 | Type::U32 | Type::U64 | Type::S8 | Type::S16 | Type::S32 | Type::S64 => {
+                "number".to_owned()
+            }
+            Type::F32 | Type::F64 => "number".to_owned(),
+            Type::ErrorContext => "unknown".to_owned(),
+            Type::Id(id) => {
+                let ty = &self.contract.types[*id];
+                match (&ty.kind, &ty.name) {
+                    // Under another name, the same.
+                    (TypeDefKind::Type(of), _) if matches!(of, Type::Id(_)) => self.name(of),
+                    (_, Some(name)) => pascal(name),
+                    (kind, None) => self.kind(kind),
+                }
+            }
+        }
+    }
+
+    fn kind(&self, kind: &TypeDefKind) -> String {
+        let maybe = |ty: &Option<Type>| ty.as_ref().map_or("undefined".to_owned(), |ty| self.name(ty));
+        match kind {
+            TypeDefKind::Option(of) => format!("{} | null", self.name(of)),
+            TypeDefKind::List(Type::U8) => "Uint8Array".to_owned(),
+            TypeDefKind::List(of) => match self.name(of) {
+                name if name.contains(' ') => format!("({name})[]"),
+                name => format!("{name}[]"),
+            },
+            TypeDefKind::Tuple(tuple) => {
+                format!("[{}]", tuple.types.iter().map(|ty| self.name(ty)).collect::<Vec<_>>().join(", "))
+            }
+            TypeDefKind::Result(result) => {
+                format!(
+                    "{{ tag: \"ok\"; val: {} }} | {{ tag: \"err\"; val: {} }}",
+                    maybe(&result.ok),
+                    maybe(&result.err)
+                )
+            }
+            TypeDefKind::Enum(names) => {
+                names.cases.iter().map(|case| format!("{:?}", case.name)).collect::<Vec<_>>().join(" | ")
+            }
+            TypeDefKind::Stream(of) => format!("AsyncIterable<{}> & {{ drop(): void }}", maybe(of)),
+            TypeDefKind::Future(of) => format!("{{ read(): Promise<{}>; drop(): void }}", maybe(of)),
+            TypeDefKind::Type(of) => self.name(of),
+            // The contract has none of the others.
+            _ => "unknown".to_owned(),
+        }
+    }
+}
+
+fn comment(out: &mut String, indent: &str, docs: &Docs, more: Option<&str>) {
+    let text = docs.contents.as_deref().unwrap_or_default();
+    let lines: Vec<&str> = text.lines().chain(more).map(str::trim_end).collect();
+    let _ = match lines.as_slice() {
+        [] => Ok(()),
+        [line] => writeln!(out, "{indent}/** {line} */"),
+        lines => {
+            let _ = writeln!(out, "{indent}/**");
+            for line in lines {
+                let _ = writeln!(out, "{}", format!("{indent} * {line}").trim_end());
+            }
+            writeln!(out, "{indent} */")
+        }
+    };
+}
+
+fn pascal(name: &str) -> String {
+    name.split('-').map(capital).collect()
+}
+
+fn camel(name: &str) -> String {
+    let pascal = pascal(name);
+    let mut letters = pascal.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_is_declared_as_typescript_has_it() {
+        let text = of_contract();
+        for part in [
+            "export interface Message {",
+            "  stanzaId: string | null;",
+            "  send(jid: Jid, message: Outgoing): Promise<string>;",
+            "  getMany(jids: Jid[]): (Chat | null)[];",
+            "export type ConfigValue = { tag: \"flag\"; val: boolean } | { tag: \"text\"; val: string }",
+            "  \"message\": Message;",
+            "   * Permission: `messages.send`.",
+        ] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+        let names = text.lines().filter(|line| line.starts_with("export "));
+        let names: Vec<_> = names.filter_map(|line| line.split_whitespace().nth(2)).collect();
+        let mut once = names.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), names.len(), "two of one name: {names:?}");
+    }
+}

@@ -1,0 +1,197 @@
+/**
+ * Plugins for parlor, a bot house for XMPP, in JavaScript and TypeScript.
+ *
+ *     import { on, reply } from "parlor";
+ *
+ *     on("message", { kind: "chat" }, async (message) => {
+ *       if (message.body) await reply(message, `you said: ${message.body}`);
+ *     });
+ *
+ * Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
+ *
+ * What is not wrapped here is there under the contract's own names: `contacts.get(jid)`, `await rooms.open(jid, attributes)`.
+ * A call whose permission `plugin.toml` does not ask for throws `NotDeclared`. `Promise.all` works, and `setTimeout` is the
+ * host's clock.
+ */
+import * as contract from "./contract.js";
+
+export {
+  api, archive, chats, chatviews, commands, connection, contacts, disco, listen, promises, rooms, settings, timers, tokens,
+  user, vcard,
+} from "./contract.js";
+
+/** A message as it came. */
+export type Message = Omit<contract.Message, "at"> & { at: Date };
+/** A message that the host read as one of this plugin's commands. */
+export type Command = Omit<contract.Command, "message"> & { message: Message };
+export type Contact = contract.Contact;
+export type Chat = contract.Chat;
+export type Room = contract.Room;
+export type Occupant = contract.Occupant;
+export type Outgoing = contract.Outgoing;
+
+/** What the events of the host carry, by their names. Plugins' own carry any JSON. */
+export type Events = {
+  [Name in keyof contract.Events]: contract.Events[Name] extends contract.Message ? Message
+    : contract.Events[Name] extends contract.Command ? Command
+    : contract.Events[Name];
+};
+
+export interface Event {
+  name: string;
+  at: Date;
+}
+
+/** What is left out never wakes the plugin: own messages and history unless asked for, and what does not fit the others. */
+export interface Filter {
+  /** The sender, occupant or contact: a bare JID also stands for its full ones. */
+  from?: string;
+  room?: string;
+  kind?: "chat" | "normal" | "headline" | "groupchat" | "error";
+  /** How a message's body begins. */
+  prefix?: string;
+  own?: boolean;
+  delayed?: boolean;
+  /** Give the whole stanza with a message; needs `stanza.read`. */
+  xml?: boolean;
+}
+
+export interface Subscription {
+  /** Ends it. What has begun goes on to its end. */
+  end(): void;
+}
+
+type Carried<Name> = Name extends keyof Events ? Events[Name] : any;
+type Handler<Name> = (carried: Carried<Name>, event: Event) => void | Promise<void>;
+
+/**
+ * Has a function called at each event of this name that the filter lets through. Most events need a grant. One that throws is
+ * written to the log with its stack, and the plugin goes on. Handlers may overlap while they wait.
+ */
+export function on<Name extends keyof Events | (string & {})>(name: Name, handler: Handler<Name>): Subscription;
+export function on<Name extends keyof Events | (string & {})>(name: Name, filter: Filter, handler: Handler<Name>): Subscription;
+/** The same, at the next one only. */
+export function once<Name extends keyof Events | (string & {})>(name: Name, handler: Handler<Name>): Subscription;
+export function once<Name extends keyof Events | (string & {})>(name: Name, filter: Filter, handler: Handler<Name>): Subscription;
+
+/** Called once, when the plugin starts. One that throws refuses the start. */
+export function onStart(handler: () => void | Promise<void>): void;
+/** Called once, when the plugin is told to stop. It has two seconds. */
+export function onStop(handler: () => void | Promise<void>): void;
+
+/** Adds a command that people give, such as `!weather Verona`. Free. */
+export function command(
+  name: string, help: string, handler: (args: string[], message: Message) => void | Promise<void>,
+): Promise<void>;
+export function command(
+  name: string, help: string, usage: string, handler: (args: string[], message: Message) => void | Promise<void>,
+): Promise<void>;
+
+/** Waits so many milliseconds. Other events are handled meanwhile. */
+export function sleep(milliseconds: number): Promise<void>;
+
+/** What a message may have; `replyTo` and `reactTo` take the message that they are about. */
+export interface Wish {
+  body?: string;
+  subject?: string;
+  thread?: string;
+  replyTo?: Message;
+  /** The id of the message that it corrects. */
+  replace?: string;
+  reactTo?: Message;
+  emojis?: string[];
+  receipt?: string;
+  requestReceipt?: boolean;
+  marker?: "received" | "displayed" | "acknowledged";
+  marked?: string;
+  chatState?: "active" | "composing" | "paused" | "inactive" | "gone";
+}
+
+/** A message that is to be sent, as the contract has it. */
+export function outgoing(wish: string | Wish): Outgoing;
+/** Sends something to somebody, and gives its id once it is queued. Needs `messages.send`. */
+export function send(jid: string, message: string | Wish): Promise<string>;
+/** The same to everybody in a room. Needs `rooms.send`. */
+export function say(room: string, message: string | Wish): Promise<string>;
+/** Answers where a message was said: in its room, or in its chat. */
+export function reply(to: Message, message: string | Wish): Promise<string>;
+/** A text for the inside of XML, in elements and attributes. */
+export function escapeXml(text: string): string;
+
+/** One of the plugin's own settings, or with the grant `settings.read` one of the host's. */
+export function setting<T = any>(name: string): T | undefined;
+export function setting<T>(name: string, otherwise: T): T;
+/** Changes a setting for this account and this process. */
+export function setSetting(name: string, value: unknown): Promise<void>;
+
+/** Fires an event that every plugin may hear, and resolves the promise of the same name. */
+export function emit(name: string, value?: unknown): Promise<void>;
+/** Waits for a promise, the host's or a plugin's, and gives what it carries. */
+export function waitUntil<T = any>(name: string): Promise<T>;
+/** Makes a promise that others can wait for; `emit` of the same name keeps it. */
+export function promise(name: string): Promise<void>;
+
+/** What the plugin keeps on this machine, per account: JSON values under text keys. Needs `storage`. */
+export const storage: {
+  get<T = any>(name: string): Promise<T | undefined>;
+  get<T>(name: string, otherwise: T): Promise<T>;
+  /** It is on the disk when this has ended, for ever or for so many milliseconds. */
+  set(name: string, value: unknown, options?: { expires?: number }): Promise<void>;
+  /** Whether there was one. */
+  delete(name: string): Promise<boolean>;
+  /** All keys that begin so, in order. */
+  keys(prefix?: string): Promise<string[]>;
+};
+
+/** The host's log; `console` writes there as well. */
+export const log: Record<"debug" | "info" | "warn" | "error" | "fatal", (...values: unknown[]) => void>;
+
+/** Why a call did not do what was asked. Nothing was sent unless it says so. */
+export class ParlorError extends Error {}
+/** The owner did not grant it. */
+export class Denied extends ParlorError {
+  readonly permission: string;
+  /** What it would have to cover, such as a JID. */
+  readonly scope: string | null;
+  /** What the owner writes to allow it. */
+  readonly hint: string;
+}
+/** An argument is not what it should be. */
+export class Invalid extends ParlorError {
+  /** Its name as the contract spells it. */
+  readonly argument: string;
+  readonly reason: string;
+}
+/** It was sent, and the other side answered with an error (RFC 6120, section 8.3). */
+export class StanzaError extends ParlorError {
+  readonly condition: string;
+  readonly kind: string;
+  readonly text: string | null;
+  readonly xml: string;
+}
+/** The thing of this name does not exist. */
+export class NotFound extends ParlorError {}
+/** It is too early: wait for the promise of this name first. */
+export class NotReady extends ParlorError {}
+/** The host, or the server, cannot do that. */
+export class Unsupported extends ParlorError {}
+/** The promise was rejected. */
+export class Rejected extends ParlorError {}
+/** It was sent, and no answer came in time. */
+export class TimedOut extends ParlorError {}
+/** There is no connection to the server. */
+export class Offline extends ParlorError {}
+/** What the call waited for has ended. */
+export class Stopped extends ParlorError {}
+/** A limit of this plugin is used up. */
+export class OverLimit extends ParlorError {}
+/** The plugin's manifest does not ask for what this call needs, so that the call is not there at all. */
+export class NotDeclared extends ParlorError {}
+
+declare global {
+  function setTimeout<A extends unknown[]>(handler: (...values: A) => void | Promise<void>, milliseconds?: number, ...values: A): number;
+  function setInterval<A extends unknown[]>(handler: (...values: A) => void | Promise<void>, milliseconds?: number, ...values: A): number;
+  function clearTimeout(timer?: number): void;
+  function clearInterval(timer?: number): void;
+  const console: Record<"log" | "trace" | "debug" | "info" | "warn" | "error", (...values: unknown[]) => void>;
+}

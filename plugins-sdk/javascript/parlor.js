@@ -1,0 +1,451 @@
+// What `parlor.d.ts` declares, on the contract as the runtime shows it.
+
+import * as apiCalls from "parlor:plugin/api@0.1.0";
+import * as archiveCalls from "parlor:plugin/archive@0.1.0";
+import * as chatsCalls from "parlor:plugin/chats@0.1.0";
+import * as chatviewsCalls from "parlor:plugin/chatviews@0.1.0";
+import * as commandsCalls from "parlor:plugin/commands@0.1.0";
+import * as connectionCalls from "parlor:plugin/connection@0.1.0";
+import * as contactsCalls from "parlor:plugin/contacts@0.1.0";
+import * as discoCalls from "parlor:plugin/disco@0.1.0";
+import * as listenCalls from "parlor:plugin/listen@0.1.0";
+import * as logCalls from "parlor:plugin/log@0.1.0";
+import * as promisesCalls from "parlor:plugin/promises@0.1.0";
+import * as roomsCalls from "parlor:plugin/rooms@0.1.0";
+import * as settingsCalls from "parlor:plugin/settings@0.1.0";
+import * as storageCalls from "parlor:plugin/storage@0.1.0";
+import * as timersCalls from "parlor:plugin/timers@0.1.0";
+import * as tokensCalls from "parlor:plugin/tokens@0.1.0";
+import * as userCalls from "parlor:plugin/user@0.1.0";
+import * as vcardCalls from "parlor:plugin/vcard@0.1.0";
+
+// Errors
+
+export class ParlorError extends Error {
+  get name() {
+    return this.constructor.name;
+  }
+}
+
+export class Denied extends ParlorError {
+  constructor({ permission, scope, hint }) {
+    super(`not granted: ${permission}${scope ? ` for ${scope}` : ""}`);
+    Object.assign(this, { permission, scope, hint });
+  }
+}
+
+export class Invalid extends ParlorError {
+  constructor({ name, reason }) {
+    super(`invalid ${name}: ${reason}`);
+    Object.assign(this, { argument: name, reason });
+  }
+}
+
+export class StanzaError extends ParlorError {
+  constructor({ condition, kind, text, xml }) {
+    super(text ? `${condition}: ${text}` : condition);
+    Object.assign(this, { condition, kind, text, xml });
+  }
+}
+
+export class NotFound extends ParlorError {}
+export class NotReady extends ParlorError {}
+export class Unsupported extends ParlorError {}
+export class Rejected extends ParlorError {}
+export class OverLimit extends ParlorError {}
+export class NotDeclared extends ParlorError {}
+
+export class TimedOut extends ParlorError {
+  constructor() {
+    super("no answer came in time");
+  }
+}
+
+export class Offline extends ParlorError {
+  constructor() {
+    super("there is no connection to the server");
+  }
+}
+
+export class Stopped extends ParlorError {
+  constructor() {
+    super("what the call waited for has ended");
+  }
+}
+
+const CASES = {
+  denied: Denied,
+  invalid: Invalid,
+  stanza: StanzaError,
+  "not-found": NotFound,
+  "not-ready": NotReady,
+  unsupported: Unsupported,
+  rejected: Rejected,
+  "timed-out": TimedOut,
+  offline: Offline,
+  stopped: Stopped,
+  "over-limit": OverLimit,
+};
+
+// The runtime throws the contract's error as it is; this one knows where it was called, too.
+function typed(thrown) {
+  const raw = thrown instanceof Error ? thrown.payload ?? thrown.cause ?? thrown : thrown;
+  if (raw instanceof Error || typeof raw?.tag !== "string") return thrown;
+  const Case = CASES[raw.tag];
+  return Case ? new Case(raw.val) : new ParlorError(String(raw.val));
+}
+
+// Groupings
+
+function grouping(name, calls) {
+  const call = (own) => (...values) => {
+    let result;
+    try {
+      result = own(...values.map(plain));
+    } catch (thrown) {
+      throw typed(thrown);
+    }
+    return typeof result?.then === "function" ? waited(result) : result;
+  };
+  const known = {};
+  return new Proxy(known, {
+    get(_, key) {
+      if (key === "then" || typeof key === "symbol") return undefined;
+      if (!(key in calls)) {
+        throw new NotDeclared(
+          `${name}.${key} is not part of this plugin: ask for its permission in plugin.toml, and build again`,
+        );
+      }
+      known[key] ??= call(calls[key]);
+      return known[key];
+    },
+  });
+}
+
+// The runtime ends a call of the host, and whatever was begun in it, when the call's own promise is kept, and it wakes a call
+// only for what was begun in it. So each call here stays until all of that is done, and wakes by itself where it waits for what
+// another call does, such as a queue that handlers share.
+class Task {
+  constructor() {
+    this.pending = new Set();
+  }
+}
+
+// In which call of the host everything that runs now was woken.
+let current = new Task();
+
+function waited(result) {
+  const task = current;
+  const done = result.then(
+    (value) => {
+      current = task;
+      task.pending.delete(done);
+      return value;
+    },
+    (thrown) => {
+      current = task;
+      task.pending.delete(done);
+      throw typed(thrown);
+    },
+  );
+  task.pending.add(done);
+  return done;
+}
+
+const settled = (promises) => Promise.race([...promises].map((one) => one.then(nothing, nothing)));
+const nothing = () => {};
+
+// Runs what the host called for, to its end and that of all that began in it.
+async function run(deed) {
+  const task = new Task();
+  current = task;
+  let outcome;
+  const ended = deed().then(
+    (value) => (outcome = { value }),
+    (error) => (outcome = { error }),
+  );
+  let pause = 5;
+  while (!outcome || task.pending.size > 0) {
+    // What was just woken may begin something else first.
+    for (let turn = 0; turn < 20 && !outcome && task.pending.size === 0; turn++) await undefined;
+    if (outcome && task.pending.size === 0) break;
+    if (task.pending.size === 0) {
+      waited(timersCalls.sleep(pause)).catch(nothing);
+      pause = Math.min(pause * 2, 50);
+    }
+    await settled(task.pending);
+  }
+  await ended;
+  if ("error" in outcome) throw outcome.error;
+}
+
+// The contract has none where JavaScript has undefined, and texts where it has dates.
+function plain(value) {
+  if (value === undefined) return null;
+  if (value instanceof Date) return value.toISOString();
+  return value;
+}
+
+export const api = grouping("api", apiCalls);
+export const archive = grouping("archive", archiveCalls);
+export const chats = grouping("chats", chatsCalls);
+export const chatviews = grouping("chatviews", chatviewsCalls);
+export const commands = grouping("commands", commandsCalls);
+export const connection = grouping("connection", connectionCalls);
+export const contacts = grouping("contacts", contactsCalls);
+export const disco = grouping("disco", discoCalls);
+export const listen = grouping("listen", listenCalls);
+export const promises = grouping("promises", promisesCalls);
+export const rooms = grouping("rooms", roomsCalls);
+export const settings = grouping("settings", settingsCalls);
+export const timers = grouping("timers", timersCalls);
+export const tokens = grouping("tokens", tokensCalls);
+export const user = grouping("user", userCalls);
+export const vcard = grouping("vcard", vcardCalls);
+const kept = grouping("storage", storageCalls);
+
+// The log
+
+function shown(value) {
+  if (value instanceof Error) return `${value.name}: ${value.message}\n${value.stack ?? ""}`.trimEnd();
+  if (typeof value === "string") return value;
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return String(value);
+  }
+}
+
+const writes = (level) => (...values) => logCalls.write(level, values.map(shown).join(" "));
+
+export const log = {
+  debug: writes("debug"),
+  info: writes("info"),
+  warn: writes("warn"),
+  error: writes("error"),
+  fatal: writes("fatal"),
+};
+
+// What is said while the plugin is built is shown to who builds it.
+globalThis.console = { ...log, log: log.info, trace: log.debug };
+
+// Events
+
+let started = false;
+const waiting = [];
+// What is called for which number of the host: handlers and timers.
+const running = new Map();
+
+class Subscription {
+  constructor(name, filter, handler, once) {
+    Object.assign(this, { name, filter, handler, once, number: undefined });
+  }
+
+  begin() {
+    const filter = this.filter;
+    const wanted = filter && {
+      from: filter.from ?? null,
+      room: filter.room ?? null,
+      kind: filter.kind ?? null,
+      prefix: filter.prefix ?? null,
+      own: filter.own ?? false,
+      delayed: filter.delayed ?? false,
+      xml: filter.xml ?? false,
+    };
+    this.number = listen[this.once ? "once" : "on"](this.name, wanted ?? null);
+    running.set(key(this.number), (value, event) => {
+      if (this.once) running.delete(key(this.number));
+      return this.handler(value, event);
+    });
+  }
+
+  end() {
+    if (this.number === undefined) {
+      waiting.splice(waiting.indexOf(this), 1);
+    } else if (running.delete(key(this.number))) {
+      listen.not(this.number);
+    }
+  }
+}
+
+const key = (number) => String(number);
+
+function subscribe(name, filter, handler, once) {
+  if (typeof filter === "function") [filter, handler] = [undefined, filter];
+  if (typeof handler !== "function") throw new TypeError(`what listens to ${name} has to be a function`);
+  const subscription = new Subscription(name, filter, handler, once);
+  if (started) subscription.begin();
+  else waiting.push(subscription);
+  return subscription;
+}
+
+export const on = (name, filter, handler) => subscribe(name, filter, handler, false);
+export const once = (name, filter, handler) => subscribe(name, filter, handler, true);
+
+// What an event or a promise carries, as JavaScript has it.
+function value(payload) {
+  if (payload.tag === "json") return JSON.parse(payload.val);
+  if (payload.tag === "message") return dated(payload.val);
+  if (payload.tag === "command") return { ...payload.val, message: dated(payload.val.message) };
+  return payload.val;
+}
+
+const dated = (message) => ({ ...message, at: new Date(message.at) });
+
+async function dispatch(event) {
+  const carried = value(event.payload);
+  const shownEvent = { name: event.name, at: new Date(event.at) };
+  for (const number of event.subscriptions) {
+    // It may have ended meanwhile.
+    const handler = running.get(key(number));
+    if (!handler) continue;
+    try {
+      await handler(carried, shownEvent);
+    } catch (error) {
+      log.error(`a handler of ${event.name} failed:`, error);
+    }
+  }
+}
+
+const starts = [];
+const stops = [];
+export const onStart = (handler) => void starts.push(handler);
+export const onStop = (handler) => void stops.push(handler);
+
+const ownCommands = new Map();
+
+export async function command(name, help, usage, handler) {
+  if (typeof usage === "function") [usage, handler] = ["", usage];
+  const add = async () => {
+    if (ownCommands.size === 0) {
+      on("command", (given) => ownCommands.get(given.name.toLowerCase())?.(given.args, given.message));
+    }
+    ownCommands.set(name.toLowerCase(), handler);
+    await commands.add(name, help, usage);
+  };
+  if (started) await add();
+  else starts.unshift(add);
+}
+
+// Timers
+
+export const sleep = (milliseconds) => timers.sleep(Math.max(0, Math.round(milliseconds)));
+
+function timer(set, repeats, milliseconds, handler, values) {
+  const number = set(Math.max(repeats ? 10 : 0, Math.round(milliseconds ?? 0)));
+  running.set(key(number), () => {
+    if (!repeats) running.delete(key(number));
+    return handler(...values);
+  });
+  return number;
+}
+
+export const setTimeout = (handler, milliseconds, ...values) =>
+  timer(timers.after, false, milliseconds, handler, values);
+export const setInterval = (handler, milliseconds, ...values) =>
+  timer(timers.every, true, milliseconds, handler, values);
+export const clearTimeout = (number) => {
+  if (number !== undefined && running.delete(key(number))) timers.cancel(number);
+};
+export const clearInterval = clearTimeout;
+Object.assign(globalThis, { setTimeout, setInterval, clearTimeout, clearInterval });
+
+// Saying something
+
+const idOf = (message) =>
+  (message.kind === "groupchat" ? message.stanzaId ?? message.id : message.originId ?? message.id) ?? "";
+
+export function outgoing(wish) {
+  if (typeof wish === "string") return outgoing({ body: wish });
+  const { body, subject, thread, replyTo, replace, reactTo, emojis, receipt, requestReceipt, marker, marked, chatState } =
+    wish;
+  return {
+    body: body ?? null,
+    subject: subject ?? null,
+    thread: thread ?? null,
+    extensions: {
+      threadParent: null,
+      reply: replyTo ? { id: idOf(replyTo), to: replyTo.from } : null,
+      fallback: [],
+      replace: replace ?? null,
+      reactions: reactTo ? { id: idOf(reactTo), emojis: emojis ?? [] } : null,
+      receiptRequested: requestReceipt ?? false,
+      receipt: receipt ?? null,
+      markable: false,
+      marker: marker ?? null,
+      marked: marked ?? null,
+      chatState: chatState ?? null,
+      hints: [],
+    },
+  };
+}
+
+export const send = async (jid, message) => chats.send(jid, outgoing(message));
+export const say = async (room, message) => rooms.send(room, outgoing(message));
+export const reply = async (to, message) => (to.kind === "groupchat" ? say : send)(to.chat, message);
+
+const ESCAPES = { "<": "&lt;", ">": "&gt;", "&": "&amp;", '"': "&quot;", "'": "&apos;" };
+export const escapeXml = (text) => String(text).replace(/[<>&"']/g, (sign) => ESCAPES[sign]);
+
+// Settings, storage, events and promises: JSON on the way, JavaScript's own values here
+
+export function setting(name, otherwise) {
+  const text = settings.get(name);
+  return text === null || text === undefined ? otherwise : JSON.parse(text);
+}
+
+export const setSetting = async (name, value) => settings.set(name, JSON.stringify(value));
+export const emit = async (name, value) => api.emit(name, value === undefined ? null : JSON.stringify(value));
+export const waitUntil = async (name) => value(await api.waitUntil(name));
+export const promise = async (name) => promises.add(name);
+
+// UTF-8, which this runtime has no class for.
+const encode = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (sign) => sign.charCodeAt(0));
+const decode = (bytes) => decodeURIComponent(escape(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")));
+
+export const storage = {
+  async get(name, otherwise) {
+    const bytes = await kept.get(name);
+    return bytes === null || bytes === undefined ? otherwise : JSON.parse(decode(bytes));
+  },
+  async set(name, value, { expires } = {}) {
+    const lasts = expires === undefined ? null : Math.max(1, Math.round(expires));
+    await kept.set(name, encode(JSON.stringify(value)), lasts);
+  },
+  delete: async (name) => kept.delete(name),
+  async keys(prefix = "") {
+    const keys = [];
+    let after = null;
+    do {
+      const page = await kept.list(prefix, after, 1000);
+      keys.push(...page.keys);
+      after = page.next;
+    } while (after !== null && after !== undefined);
+    return keys;
+  },
+};
+
+// What the host calls
+
+export const guest = {
+  async initialize() {
+    started = true;
+    try {
+      await run(async () => {
+        while (waiting.length > 0) waiting.shift().begin();
+        for (const start of starts) await start();
+      });
+    } catch (error) {
+      log.error("it does not start:", error);
+      throw `${error?.name ?? "Error"}: ${error?.message ?? error}`;
+    }
+  },
+  async handleEvent(event) {
+    await run(() => dispatch(event));
+  },
+  async stop() {
+    await run(async () => {
+      for (const stop of stops) await stop();
+    });
+  },
+};
