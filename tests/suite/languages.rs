@@ -64,6 +64,13 @@ fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../example-plugins").join(name)
 }
 
+/// Tries what was built last against the tests of an example.
+async fn passes_its_tests(name: &str, into: &Folder, passed: &str) {
+    let (file, tests) = (into.path().join("built.wasm"), example(name).join("tests"));
+    let tested = parlor(&["plugin", "test", file.to_str().unwrap(), "--tests", tests.to_str().unwrap()]).await;
+    assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), passed), "{tested:?}");
+}
+
 fn talks(entry: Entry) -> Entry {
     entry.grant("messages.read", &["*"]).grant("messages.send", &["*"])
 }

@@ -3,7 +3,7 @@
 use parlor_tests::folder::Folder;
 use parlor_tests::policy::Entry;
 
-use super::{MANIFEST, begins_and_answers, built, example, is_refused, talks};
+use super::{MANIFEST, begins_and_answers, built, example, is_refused, passes_its_tests, talks};
 use crate::house::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,6 +61,7 @@ async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
 async fn the_dice_roll_in_chats() {
     let folder = Folder::new().unwrap();
     let dice = built(&example("dice"), &folder).await;
+    passes_its_tests("dice", &folder, "1 passed, 0 failed\n").await;
     let house = Plan::new().await.bytes("dice", &dice, |entry| talks(entry).grant("rooms.send", &["*"])).start().await;
     running(&house, "dice").await;
     let mut friend = friend("friend").await;

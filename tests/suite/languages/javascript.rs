@@ -8,7 +8,7 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
 
-use super::{MANIFEST, begins_and_answers, built, example, is_refused, talks};
+use super::{MANIFEST, begins_and_answers, built, example, is_refused, passes_its_tests, talks};
 use crate::house::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,6 +80,7 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
 async fn the_polls_count_reactions_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let polls = built(&example("polls"), &folder).await;
+    passes_its_tests("polls", &folder, "2 passed, 0 failed\n").await;
     let asks = |entry: Entry| talks(entry).grant("rooms.send", &["*"]).grant("storage", &["1 MiB"]);
     let house = Plan::new().await.bytes("polls", &polls, asks).start().await;
     house.logged("ready to ask", &[("plugin", "polls")]).await;

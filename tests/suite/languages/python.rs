@@ -3,7 +3,7 @@
 use parlor_tests::folder::Folder;
 use parlor_tests::policy::Entry;
 
-use super::{MANIFEST, begins_and_answers, built, example, is_refused, parlor, talks};
+use super::{MANIFEST, begins_and_answers, built, example, is_refused, passes_its_tests, talks};
 use crate::house::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,9 +62,7 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
 async fn the_reminders_remind_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let reminders = built(&example("reminders"), &folder).await;
-    let (file, tests) = (folder.path().join("built.wasm"), example("reminders").join("tests"));
-    let tested = parlor(&["plugin", "test", file.to_str().unwrap(), "--tests", tests.to_str().unwrap()]).await;
-    assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "3 passed, 0 failed\n"), "{tested:?}");
+    passes_its_tests("reminders", &folder, "3 passed, 0 failed\n").await;
     let keeps = |entry: Entry| talks(entry).grant("storage", &["1 MiB"]);
     let house = Plan::new().await.bytes("reminders", &reminders, keeps).start().await;
     running(&house, "reminders").await;
