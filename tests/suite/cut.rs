@@ -6,7 +6,7 @@ use parlor_tests::client::Client;
 use parlor_tests::faults::{Fault, Faults, Way};
 use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
-use xmpp_parsers::presence::Type;
+use xmpp_parsers::presence::{Presence, Type};
 
 use crate::house::{FULL, House, Plan, SOON, friend, prosody};
 
@@ -34,19 +34,30 @@ pub(crate) async fn cut_for_good(house: &House, faults: &Faults, meanwhile: impl
 
 /// Waits until somebody sees this occupant come.
 async fn sees(client: &mut Client, room: &BareJid, nick: &str) {
+    sees_as(client, room, nick, Type::None).await;
+}
+
+/// Waits until somebody sees this occupant come or go.
+async fn sees_as(client: &mut Client, room: &BareJid, nick: &str, way: Type) {
     let address = jid::Jid::from(room.with_resource_str(nick).unwrap());
     let comes = |stanza: &Stanza| match stanza {
-        Stanza::Presence(one) => (one.from.as_ref() == Some(&address) && one.type_ == Type::None).then_some(()),
+        Stanza::Presence(one) => (one.from.as_ref() == Some(&address) && one.type_ == way).then_some(()),
         _ => None,
     };
-    client.wait_for(&format!("{address} to come"), SOON, comes).await.unwrap();
+    client.wait_for(&format!("{address} as {way:?}"), SOON, comes).await.unwrap();
 }
 
 /// The house's account and somebody see each other's presence.
 async fn befriend(house: &House, other: &mut Client) {
     let (pushed, came) = (house.listen(FULL, "rosterPush").await, house.listen(FULL, "contactPresenceChanged").await);
-    // What the house asks in turn is granted beforehand (RFC 6121, section 3.4).
-    other.befriend(&house.account().jid).await.unwrap();
+    other.send(Presence::subscribe().with_to(house.account().jid.clone())).await.unwrap();
+    // Not before the house asks in turn: a consent that nobody asked for counts for nothing on some servers.
+    let asks = |stanza: &Stanza| match stanza {
+        Stanza::Presence(one) => (one.type_ == Type::Subscribe).then_some(()),
+        _ => None,
+    };
+    other.wait_for("the request", SOON, asks).await.unwrap();
+    other.send(Presence::subscribed().with_to(house.account().jid.clone())).await.unwrap();
     loop {
         house.heard(FULL, pushed).await;
         let all = house.call(FULL, "contacts.get-all", Value::Null).await.ok();
@@ -137,7 +148,12 @@ async fn whoever_took_our_nickname_meanwhile_keeps_it() {
     house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
     let joined = house.listen(FULL, "occupantJoined").await;
     let mut mercutio = friend("mercutio").await;
-    cut_for_good(&house, &faults, async || mercutio.join(&room, "Romeo", SOON).await.unwrap()).await;
+    cut_for_good(&house, &faults, async || {
+        // Until the room has heard that the session is gone, the nickname is taken.
+        sees_as(&mut juliet, &room, "Romeo", Type::Unavailable).await;
+        mercutio.join(&room, "Romeo", SOON).await.unwrap();
+    })
+    .await;
     sees(&mut juliet, &room, "Romeo_2").await;
     let new = house.heard(FULL, joined).await["payload"]["occupant"].clone();
     assert_eq!((&new["nick"], &new["own"]), (&json!("Romeo"), &json!(false)));

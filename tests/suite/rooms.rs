@@ -835,7 +835,13 @@ async fn bookmarks_that_other_clients_change_are_followed() {
     let (house, room) = start().await;
     let jid = room.to_string();
     let (opened, left) = (house.listen(FULL, "chatRoomOpened").await, house.listen(FULL, "roomLeft").await);
+    // Somebody stays: a room that has just lost its last occupant may not hear who comes next.
+    let _host = host_of(&room).await;
     let mut phone = crate::house::client(house.account()).await;
+    // Some servers push to whom the publisher's own session has seen.
+    let bot = Some(house.shared().snapshot().jid.clone());
+    let here = |stanza: &Stanza| matches!(stanza, Stanza::Presence(one) if one.from == bot).then_some(());
+    phone.wait_for("the bot's presence", SOON, here).await.unwrap();
     let mut change = async |what: &str| {
         let pubsub = format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'>{what}</pubsub>");
         let set = Iq::Set { from: None, to: None, id: String::new(), payload: pubsub.parse().unwrap() };
@@ -849,14 +855,21 @@ async fn bookmarks_that_other_clients_change_are_followed() {
         )
     };
     let retract = format!("<retract {node} notify='true'><item id='{jid}'/></retract>");
-    for over in [publish(false), retract] {
+    let mut ways = vec![publish(false)];
+    // ejabberd 23.01 tells of what is published, and of nothing that is retracted.
+    if software() == Software::Prosody {
+        ways.push(retract);
+    }
+    let gone = ways.len() > 1;
+    for over in ways {
         change(&publish(true)).await;
         let entered = house.heard(FULL, opened).await["payload"]["room"].clone();
         assert_eq!((&entered["jid"], &entered["nick"]), (&json!(jid), &json!("Puck")));
         change(&over).await;
         assert_eq!(house.heard(FULL, left).await["payload"]["room"]["jid"], jid);
     }
-    house.call(FULL, "rooms.bookmarks", Value::Null).await.is(json!([]));
+    let left = house.call(FULL, "rooms.bookmarks", Value::Null).await.ok();
+    assert_eq!(left.as_array().unwrap().is_empty(), gone, "{left}");
 }
 
 /// Rows 91, 108. Events message.
