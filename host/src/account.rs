@@ -131,7 +131,7 @@ impl Account {
             orders: order_receiver,
             parked: VecDeque::new(),
             outbox: VecDeque::new(),
-            quiet_at: None,
+            quiet: Alarm::new(),
             effects: Vec::new(),
         };
         Self { shared, task: tokio::spawn(worker.run()) }
@@ -176,7 +176,7 @@ struct Worker {
     /// What the link had no room for.
     outbox: VecDeque<(Outgoing, Option<Sent>)>,
     /// When the server is told that nobody looks (XEP-0352); none = never, or it was told.
-    quiet_at: Option<Instant>,
+    quiet: Alarm,
     /// What follows from what was just handled; kept to spare an allocation for each stanza.
     effects: Vec<Effect>,
 }
@@ -218,8 +218,7 @@ impl Worker {
                         self.take(asked);
                     }
                 }
-                () = quiet(self.quiet_at) => {
-                    self.quiet_at = None;
+                () = self.quiet.ring() => {
                     if let Some(link) = &mut self.link {
                         link.set_state(ClientState::Inactive);
                     }
@@ -267,7 +266,7 @@ impl Worker {
         if wait == 0 {
             return;
         }
-        self.quiet_at = Some(Instant::now() + Duration::from_secs(u64::from(wait)));
+        self.quiet.set(Some(Timestamp::now() + Duration::from_secs(u64::from(wait))));
         if let Some(link) = &mut self.link {
             link.set_state(ClientState::Active);
         }
@@ -275,7 +274,7 @@ impl Worker {
 
     /// The setting has changed: what was told the server under the other one may not hold.
     fn wait_otherwise(&mut self) {
-        self.quiet_at = None;
+        self.quiet.set(None);
         if let Some(link) = &mut self.link {
             link.set_state(ClientState::Active);
         }
@@ -567,13 +566,6 @@ async fn next_on_link(link: &mut Option<Link>, full: bool) -> Option<LinkEvent> 
     match link {
         Some(link) if !full => Some(link.next().await),
         Some(link) => link.next_or_room().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn quiet(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

@@ -1,4 +1,4 @@
-//! When the session next has something to do by itself.
+//! When the account next has something to do by itself.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep};
 /// Where a dead-line is further away than a timer can count, it is looked at again after this long.
 const FAR: Duration = Duration::from_hours(24);
 
-/// Rings when the session's next dead-line passes. One timer for all of them, touched only when that changes: a timer made
+/// Rings when a dead-line passes. One timer for all that follow one another, touched only when that changes: a timer made
 /// anew for each message wakes the thread that waits for the next one.
 pub(super) struct Alarm {
     at: Option<Timestamp>,

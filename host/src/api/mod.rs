@@ -38,7 +38,7 @@ use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
 use crate::permissions::table;
 use crate::plugins::{Bucket, Grouping, Instance, OpenCall};
-use crate::xmpp::is_sendable;
+use crate::xmpp::{is_sendable, is_sendable_time};
 
 /// The instance that calls, with the call counted as open.
 fn caller<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<(Arc<Instance>, OpenCall), CallError> {
@@ -93,8 +93,7 @@ fn time(argument: &str, written: &str) -> Result<Timestamp, CallError> {
         written.parse::<DateTime>().and_then(|local| TimeZone::UTC.to_timestamp(local)).map_err(|_| error)
     });
     let time = time.map_err(|error| CallError::invalid(argument, format!("{error}; {EXPECTED}")))?;
-    // XEP-0082 has four digits for a year, and no sign.
-    if time.strftime("%Y").to_string().starts_with('-') {
+    if !is_sendable_time(time) {
         return Err(CallError::invalid(argument, format!("is before the year 0; {EXPECTED}")));
     }
     Ok(time)

@@ -30,7 +30,7 @@ pub use intake::Lost;
 pub use link::{ClientState, Left, Link, LinkEvent, LogIn};
 pub use password::{PasswordError, Supplied};
 pub use probe::{Feature, Probe, RegisterError, probe, random_password, register};
-pub use raw::{RawStanza, is_one_line, is_sendable, is_sendable_char};
+pub use raw::{RawStanza, is_one_line, is_sendable, is_sendable_char, is_sendable_time};
 pub(crate) use tls::client_config;
 pub use within::{Deed, Impossible, Said, Within};
 

@@ -239,6 +239,12 @@ pub fn is_one_line(text: &str) -> bool {
     text.chars().all(|character| is_sendable_char(character) && !character.is_control())
 }
 
+/// Whether a stanza can carry this time: XEP-0082 has four digits for a year, and so nothing before the year 0.
+pub fn is_sendable_time(at: Timestamp) -> bool {
+    const YEAR_0: i64 = -62_167_219_200;
+    at.as_second() >= YEAR_0
+}
+
 /// Characters that XML 1.0 has no place for, and control characters that only confuse who reads.
 pub(super) fn is_forbidden(character: char) -> bool {
     matches!(character, '\u{fffe}' | '\u{ffff}') || (character.is_control() && !matches!(character, '\t' | '\n' | '\r'))

@@ -9,6 +9,7 @@ use super::{is_same_bare, jid_attribute, muc, stanza_error};
 use crate::error::StanzaError;
 use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, Reactions, ReplyTo};
 use crate::xmpp::encode::{FALLBACK, HINTS, REPLY};
+use crate::xmpp::is_sendable_time;
 
 /// How many reactions of one message are looked at.
 const MAX_REACTIONS: usize = 64;
@@ -181,8 +182,7 @@ fn read_fallback(payload: &Element, found: &mut Found) {
     }
 }
 
-/// When it was sent (XEP-0203). XEP-0082 has four digits for a year, and so nothing before the year 0.
+/// When it was sent (XEP-0203).
 pub(super) fn stamp(delay: &Element) -> Option<Timestamp> {
-    const YEAR_0: i64 = -62_167_219_200;
-    delay.attr("stamp")?.parse().ok().filter(|at: &Timestamp| at.as_second() >= YEAR_0)
+    delay.attr("stamp")?.parse().ok().filter(|at| is_sendable_time(*at))
 }

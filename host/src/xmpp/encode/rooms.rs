@@ -135,15 +135,13 @@ pub(super) fn published(bookmark: Bookmark, plain: bool) -> Element {
         .append_all(extensions.and_then(|xml| xml.parse::<Element>().ok()));
     let item = Element::builder("item", ns::PUBSUB).attr(name("id"), room.to_string()).append(conference);
     let publish = Element::builder("publish", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2).append(item);
-    let options = OPTIONS.into_iter().filter(|(var, _)| !plain || KNOWN_OPTIONS.contains(var));
-    let options = options.map(|(var, value)| (var.to_owned(), vec![value.to_owned()])).collect();
-    let options = Element::builder("publish-options", ns::PUBSUB).append(submitted_as(PUBLISH_OPTIONS, options));
+    let options = options(PUBLISH_OPTIONS, |var| !plain || KNOWN_OPTIONS.contains(&var));
+    let options = Element::builder("publish-options", ns::PUBSUB).append(options);
     Element::builder("pubsub", ns::PUBSUB).append(publish).append(options).build()
 }
 
 pub(super) fn prepared(create: bool) -> Element {
-    let options = OPTIONS.into_iter().map(|(var, value)| (var.to_owned(), vec![value.to_owned()])).collect();
-    let form = submitted_as(NODE_CONFIG, options);
+    let form = options(NODE_CONFIG, |_| true);
     if create {
         let create = Element::builder("create", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2);
         let configure = Element::builder("configure", ns::PUBSUB).append(form);
@@ -151,6 +149,11 @@ pub(super) fn prepared(create: bool) -> Element {
     }
     let configure = Element::builder("configure", PUBSUB_OWNER).attr(name("node"), ns::BOOKMARKS2).append(form);
     Element::builder("pubsub", PUBSUB_OWNER).append(configure).build()
+}
+
+fn options(form: &str, wanted: impl Fn(&str) -> bool) -> Element {
+    let options = OPTIONS.into_iter().filter(|(var, _)| wanted(var));
+    submitted_as(form, options.map(|(var, value)| (var.to_owned(), vec![value.to_owned()])).collect())
 }
 
 /// Asks that the account's other clients are told, too (XEP-0060, section 7.2.2.1).
