@@ -23,7 +23,9 @@ use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::source::Source;
 use crate::plugins::store::{self, Loaded, Unfit};
-use crate::plugins::{Admitted, Denial, Dependency, Engine, EngineError, Instance, PluginId, State, Supervised, Usage};
+use crate::plugins::{
+    Admitted, Compiler, Denial, Dependency, Engine, EngineError, Instance, PluginId, State, Supervised, Usage,
+};
 use crate::store::Store;
 
 /// How long plugins may hold up the log-in (API row 7).
@@ -150,12 +152,12 @@ pub struct PluginStatus {
 
 impl Host {
     /// Builds the house: starts the accounts' tasks and the plugins, gives each plugin its chance to listen, and then
-    /// logs in (API row 7). It returns when the log-ins have begun.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    /// logs in (API row 7). It returns when the log-ins have begun. The compiler is where plugins are compiled.
+    pub async fn start(config: Config, compiler: Compiler) -> Result<Self, StartError> {
         // First what needs no trace on disk: a policy that cannot be read leaves none.
         let policy = Policy::load(&config.plugins)?;
         let lock = lock(&config.data)?;
-        let engine = Arc::new(Engine::start()?);
+        let engine = Arc::new(Engine::start(compiler, &config.data)?);
         let store = Store::open(&config.data);
         let accounts = config.accounts.values();
         let accounts = accounts.map(|one| (one.name.clone(), Account::start(one.clone(), store.clone()))).collect();
@@ -171,6 +173,7 @@ impl Host {
             began: Timestamp::now(),
         };
         host.add_all(policy.plugins).await;
+        host.prune_cache().await;
         let settling =
             join_all(host.plugins.lock().await.values().flat_map(Plugin::supervised).map(Supervised::settled));
         if tokio::time::timeout(INITIALIZE, settling).await.is_err() {
@@ -380,6 +383,12 @@ impl Host {
         }
     }
 
+    /// Drops what was compiled of plugins that are not there any more.
+    async fn prune_cache(&self) {
+        let used = self.plugins.lock().await.values().map(|plugin| plugin.entry.digest).collect();
+        self.engine.keep_only(used).await;
+    }
+
     async fn load(&self, id: &PluginId, entry: &Entry) -> Result<Loaded, Unfit> {
         if let Some(unknown) = entry.accounts.iter().flatten().find(|account| !self.accounts.contains_key(*account)) {
             let known = self.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
@@ -564,7 +573,7 @@ mod tests {
             "[settings]\nauto_login = false\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
         std::fs::write(&path, text).unwrap();
         let overrides = Overrides { environment: |_| None, ..Overrides::default() };
-        Host::start(Config::load(&path, &overrides).unwrap()).await.unwrap()
+        Host::start(Config::load(&path, &overrides).unwrap(), Compiler::ThisProcess).await.unwrap()
     }
 
     fn entry(folder: &Path, name: &str) -> (PluginId, Entry) {

@@ -3,8 +3,9 @@
 
 use anyhow::{Context, Result, ensure};
 use wasm_encoder::{
-    ComponentExportKind, ComponentImportSection, ComponentInstanceSection, ComponentSection as _, ComponentSectionId,
-    ComponentTypeRef, ComponentTypeSection, InstanceSection, InstanceType, RawSection,
+    CodeSection, ComponentExportKind, ComponentImportSection, ComponentInstanceSection, ComponentSection as _,
+    ComponentSectionId, ComponentTypeRef, ComponentTypeSection, Function, FunctionSection, InstanceSection,
+    InstanceType, Module, RawSection, TypeSection, ValType,
 };
 use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
@@ -71,6 +72,29 @@ pub fn graft(component: &mut Vec<u8>, module: &[u8]) -> Result<()> {
     instances.instantiate::<_, &str>(index, []);
     instances.append_to_component(component);
     Ok(())
+}
+
+/// A module that takes long to compile: so many functions of about so many bytes, in which no instruction can be left out.
+pub fn heavy_module(functions: u32, bytes: usize) -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function([ValType::I32], [ValType::I32]);
+    let (mut declared, mut code) = (FunctionSection::new(), CodeSection::new());
+    for number in 0..functions {
+        declared.function(0);
+        let mut body = Function::new([(1, ValType::I32)]);
+        let mut sink = body.instructions();
+        sink.local_get(0).local_set(1);
+        // Ten bytes each.
+        for step in 0..bytes / 10 {
+            let constant = 1 + i32::try_from((step + number as usize) % 60).expect("a small number");
+            sink.local_get(1).i32_const(constant).i32_mul().local_get(0).i32_rotl().local_set(1);
+        }
+        sink.local_get(1).end();
+        code.function(&body);
+    }
+    let mut module = Module::new();
+    module.section(&types).section(&declared).section(&code);
+    module.finish()
 }
 
 /// Puts a component into a component, which gets an import of the outer one, an instance of this type, as `from`.

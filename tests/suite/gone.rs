@@ -88,6 +88,26 @@ async fn after_a_trap_a_fresh_instance_begins_anew() {
     house.call(FULL, "promises.add", json!({ "name": "mine" })).await.ok();
 }
 
+/// What ended a plugin is not given to the one that comes after it, however often it is ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisonous_event_is_given_once() {
+    let house = Plan::offline().three().start().await;
+    for life in 1..=3 {
+        house.order(FULL, "deed.panic", Value::Null).await;
+        let deadline = tokio::time::Instant::now() + SOON;
+        while house.restarts(FULL).await < life {
+            assert!(tokio::time::Instant::now() < deadline, "it is not started again");
+            tokio::task::yield_now().await;
+        }
+        running(&house, FULL).await;
+        // The poison would have come first.
+        for _ in 0..3 {
+            house.call(FULL, "user.jid", Value::Null).await.ok();
+        }
+        assert_eq!(house.restarts(FULL).await, life);
+    }
+}
+
 /// Removed and added again and again: tasks and registrations come back to their base.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_lives_leave_no_task_and_no_registration() {

@@ -10,7 +10,7 @@ use parlor::config::{AccountName, Config, Overrides};
 use parlor::event::{Event, Payload};
 use parlor::host::Host;
 use parlor::permissions::{Grants, Permission, ScopeKind};
-use parlor::plugins::{Instance, InstanceId, PluginId, State};
+use parlor::plugins::{Compiler, Instance, InstanceId, PluginId, State};
 use parlor::router::{Filter, Mailbox};
 use parlor::session::Command;
 use parlor_tests::client::Client;
@@ -276,7 +276,7 @@ impl Plan {
 async fn open(home: &Home, policy: &Policy, accounts: &[(String, Account)]) -> (Host, Vec<Ears>) {
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
-    let host = Host::start(config).await.unwrap();
+    let host = Host::start(config, Compiler::ThisProcess).await.unwrap();
     let ears = accounts.iter().map(|(name, _)| {
         let shared = Arc::clone(host.account(&name.parse().unwrap()).unwrap());
         Ears::open(shared, policy.plugin.keys())
@@ -454,6 +454,12 @@ impl House {
         let status = self.host.status().await;
         let found = status.into_iter().find(|one| one.id == id && one.account.as_ref().is_none_or(|on| *on == account));
         found.unwrap().state
+    }
+
+    /// How often it was started again.
+    pub(crate) async fn restarts(&self, plugin: &str) -> u64 {
+        let id = id(plugin);
+        self.host.status().await.into_iter().find(|one| one.id == id).unwrap().restarts
     }
 
     fn account_name(&self) -> AccountName {

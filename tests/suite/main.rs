@@ -34,6 +34,7 @@ mod bad_answers;
 mod bad_arguments;
 mod bad_input;
 mod catch_up;
+mod compiling;
 mod connected;
 mod cut;
 mod demo;

@@ -7,7 +7,7 @@ use parlor::account::Connection;
 use parlor::config::{Config, Overrides};
 use parlor::host::{AddError, Host};
 use parlor::plugins::policy::Entry as Decided;
-use parlor::plugins::{PluginId, State};
+use parlor::plugins::{Compiler, PluginId, State};
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Server};
@@ -41,7 +41,7 @@ impl House {
         self.home.set_policy(policy).unwrap();
         let overrides = Overrides { environment: |_| None, ..Overrides::default() };
         let config = Config::load(&self.home.path().join("parlor.toml"), &overrides).unwrap();
-        timeout(SOON, Host::start(config)).await.unwrap().unwrap()
+        timeout(SOON, Host::start(config, Compiler::ThisProcess)).await.unwrap().unwrap()
     }
 
     fn echo(&self, id: &str) -> Entry {

@@ -105,6 +105,34 @@ fn only_password_opens_passwords() {
     nobody(&named(&["host/src"], &["Password::", "xmpp::password", "zeroize"], may), "only host/src/xmpp/ may");
 }
 
+/// Whoever could bring machine code in could do everything.
+#[test]
+fn machine_code_comes_in_at_one_place() {
+    let words = ["deserialize(engine", "deserialize_file(", "deserialize_open_file(", "deserialize_raw("];
+    let found = named(&["host/src"], &words, |_| false);
+    assert!(matches!(&found[..], [one] if one.starts_with("host/src/plugins/compiler.rs:")), "{found:#?}");
+    let makers = named(&["host/src"], &["Artifact("], |path| path.starts_with("host/src/plugins/compiler"));
+    nobody(&makers, "only the compiler and its cache may say what is machine code");
+}
+
+/// Each place is one that an interface of the system or of wasmtime demands, and says why.
+#[test]
+fn unsafe_code_is_where_an_interface_demands_it() {
+    let allowed = [
+        "host/src/cli/ask.rs",
+        "host/src/cli/doctor.rs",
+        "host/src/control/server.rs",
+        "host/src/plugins/compiler.rs",
+        "host/src/plugins/compiler/worker.rs",
+        "host/src/plugins/watchdog.rs",
+        "host/src/systemd.rs",
+    ];
+    nobody(
+        &named(&["host/src"], &["unsafe {", "unsafe fn", "unsafe impl"], |path| allowed.contains(&path)),
+        "nobody else may",
+    );
+}
+
 #[test]
 fn nothing_unwraps_or_is_left_to_do_outside_of_tests() {
     let words = [".unwrap()", "todo!(", "unimplemented!(", "dbg!("];

@@ -1,6 +1,7 @@
 //! The command line: arguments become calls into the library. One file for each command.
 
 mod ask;
+pub mod compile;
 pub mod doctor;
 pub mod explain;
 pub mod init;
@@ -19,6 +20,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+
+use crate::plugins::compiler::COMMAND;
 
 /// A bot house for XMPP: plugins that strangers wrote, held to what you granted.
 #[derive(Debug, Parser)]
@@ -52,6 +55,9 @@ enum Command {
     Completions(manual::CompletionsArgs),
     /// Print a manual page, or write all of them.
     Man(manual::ManArgs),
+    /// What a host runs for itself.
+    #[command(name = COMMAND, hide = true)]
+    Compile(compile::Compile),
 }
 
 impl Arguments {
@@ -67,6 +73,7 @@ impl Arguments {
             Command::Plugin(plugin) => plugin.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
+            Command::Compile(compile) => return compile.execute(),
         };
         match result {
             Ok(()) => ExitCode::SUCCESS,

@@ -24,6 +24,7 @@ use crate::control::lines::Lines;
 use crate::control::metrics::Metrics;
 use crate::control::server::{Control, House, ORDERS, Order};
 use crate::host::Host;
+use crate::plugins::Compiler;
 use crate::systemd::Notifier;
 use crate::xmpp;
 
@@ -100,7 +101,7 @@ async fn stand(config: Config, lines: Lines, metrics: Option<SocketAddr>) -> any
     let manager = Notifier::of(|name| std::env::var_os(name));
     let mut signals = Signals::listen()?;
     let host = tokio::select! {
-        host = Host::start(config) => Arc::new(host?),
+        host = Host::start(config, Compiler::parlor()) => Arc::new(host?),
         () = signals.stop() => return Ok(()),
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);

@@ -60,6 +60,7 @@ impl Host {
             self.take_out(&id).await;
         }
         self.add_all(coming).await;
+        self.prune_cache().await;
         tracing::info!(policy = %self.config.plugins.display(), "policy read again");
         Ok(())
     }

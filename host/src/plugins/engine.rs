@@ -1,14 +1,16 @@
 //! wasmtime's set-up for the whole house: one engine, one linker, the memory pool, the ticker and the yard.
 //!
-//! Bytes come here only after `component::examine` found nothing against them; what is compiled is shared by all
-//! instances of the same digest.
+//! Bytes come here only after `component::examine` found nothing against them, and go on to `compiler`; what is compiled is
+//! shared by all instances of the same digest.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use super::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint};
 use super::id::Digest;
 use super::instance::{Context, Grouping};
 use super::limits::{MAX_TABLE_ELEMENTS, WASM_STACK};
@@ -28,6 +30,11 @@ pub struct Engine {
     wasi_linker: Linker<Context>,
     ticker: Ticker,
     yard: Yard,
+    compiler: Compiler,
+    /// None where the data folder cannot have one: everything is compiled at each start then.
+    cache: Option<Arc<Cache>>,
+    /// Held while something is compiled, so that what compilers use up together is what one may.
+    compiling: tokio::sync::Mutex<()>,
     /// What is compiled and still in use, by digest.
     compiled: Mutex<HashMap<Digest, Weak<Compiled>>>,
 }
@@ -48,30 +55,35 @@ pub enum EngineError {
     Thread(#[from] std::io::Error),
 }
 
-/// Why a component that passed its examination cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum CompileError {
-    /// It does not compile.
-    #[error("it does not compile: {0:#}")]
-    Compile(wasmtime::Error),
-    /// It imports what the host does not have, or in another shape.
-    #[error("it does not fit this host's API: {0:#}")]
-    Link(wasmtime::Error),
+/// Where machine code came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Other instances in this process use it.
+    Shared,
+    /// An earlier run left it in the cache.
+    Cache,
+    /// It was compiled just now.
+    Compiler,
 }
 
 impl Engine {
-    /// Sets wasmtime up, and starts the ticker and the yard.
-    pub fn start() -> Result<Self, EngineError> {
-        let wasmtime = wasmtime::Engine::new(&pooled())
+    /// Sets wasmtime up, and starts the ticker and the yard. The cache of what is compiled lies in the data folder.
+    pub fn start(compiler: Compiler, data: &Path) -> Result<Self, EngineError> {
+        // An engine that compiles elsewhere has no compiler at all.
+        let compiles = matches!(compiler, Compiler::ThisProcess);
+        let wasmtime = wasmtime::Engine::new(pooled().enable_compiler(compiles))
             .or_else(|error| {
                 // Some containers limit address space; plugins then start a little slower.
                 tracing::warn!(
                     error = format!("{error:#}"),
                     "no memory pool for plugins; each gets its memory when it starts"
                 );
-                wasmtime::Engine::new(&base())
+                wasmtime::Engine::new(base().enable_compiler(compiles))
             })
             .map_err(EngineError::Wasmtime)?;
+        let cache = Cache::open(data, Fingerprint::of(&wasmtime));
+        let cache = cache
+            .inspect_err(|error| tracing::warn!(%error, "no compile cache; plugins are compiled anew at each start"));
         let linker = linker(&wasmtime).map_err(EngineError::Wasmtime)?;
         let mut wasi_linker = linker.clone();
         wasmtime_wasi::p2::add_to_linker_async(&mut wasi_linker).map_err(EngineError::Wasmtime)?;
@@ -81,23 +93,69 @@ impl Engine {
             linker,
             wasi_linker,
             wasmtime,
+            compiler,
+            cache: cache.ok().map(Arc::new),
+            compiling: tokio::sync::Mutex::default(),
             compiled: Mutex::default(),
         })
     }
 
-    /// Compiles a component, or gives what was compiled for the same digest. Takes long: call it off the runtime.
-    pub fn compile(&self, digest: Digest, bytes: &[u8], wasi: bool) -> Result<Arc<Compiled>, CompileError> {
+    /// Compiles a component, or gives what was compiled for the same digest, now or in an earlier run.
+    pub(crate) async fn compile(
+        &self,
+        digest: Digest,
+        bytes: Vec<u8>,
+        wasi: bool,
+    ) -> Result<(Arc<Compiled>, Origin), CompileError> {
+        let _compiling = self.compiling.lock().await;
         if let Some(compiled) = self.compiled().get(&digest).and_then(Weak::upgrade) {
-            return Ok(compiled);
+            return Ok((compiled, Origin::Shared));
         }
-        let component = Component::new(&self.wasmtime, bytes).map_err(CompileError::Compile)?;
+        let (component, origin) = match self.find(digest).await? {
+            Some(component) => (component, Origin::Cache),
+            None => (self.make(digest, bytes).await?, Origin::Compiler),
+        };
         let linker = if wasi { &self.wasi_linker } else { &self.linker };
         let pre = linker.instantiate_pre(&component).and_then(PluginPre::new).map_err(CompileError::Link)?;
         let compiled = Arc::new(Compiled { pre });
         let mut all = self.compiled();
         all.retain(|_, compiled| compiled.strong_count() > 0);
         all.insert(digest, Arc::downgrade(&compiled));
-        Ok(compiled)
+        Ok((compiled, origin))
+    }
+
+    /// What an earlier run left of a component.
+    async fn find(&self, digest: Digest) -> Result<Option<Component>, CompileError> {
+        let Some(cache) = self.cache.clone() else { return Ok(None) };
+        let engine = self.wasmtime.clone();
+        off_the_runtime(move || {
+            let artifact = cache.find(&digest)?;
+            // Authentic, and yet of no use: for instance, the machine has another processor now.
+            artifact.load(&engine).inspect_err(|_| cache.forget(&digest)).ok()
+        })
+        .await
+    }
+
+    /// Compiles a component, and keeps what comes of it.
+    async fn make(&self, digest: Digest, bytes: Vec<u8>) -> Result<Component, CompileError> {
+        let artifact: Artifact = self.compiler.compile(&self.wasmtime, bytes).await?;
+        let (engine, cache) = (self.wasmtime.clone(), self.cache.clone());
+        off_the_runtime(move || {
+            let component = artifact.load(&engine).map_err(|error| CompileError::Foreign(format!("{error:#}")))?;
+            if let Some(Err(error)) = cache.map(|cache| cache.keep(&digest, artifact)) {
+                tracing::warn!(%error, "the compile cache cannot be written; this plugin is compiled anew at the next start");
+            }
+            Ok(component)
+        })
+        .await?
+    }
+
+    /// Drops from the cache on disk what was made of all components but these.
+    pub(crate) async fn keep_only(&self, used: BTreeSet<Digest>) {
+        let Some(cache) = self.cache.clone() else { return };
+        if let Err(error) = off_the_runtime(move || cache.prune(&used)).await {
+            tracing::warn!(%error, "the compile cache was not looked through");
+        }
     }
 
     fn compiled(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Weak<Compiled>>> {
@@ -124,13 +182,19 @@ impl Drop for Engine {
     }
 }
 
+/// Reading, checking and mapping tens of megabytes takes longer than a task may.
+async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CompileError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| CompileError::Host(error.to_string()))
+}
+
 fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Context>> {
     let mut linker = Linker::new(engine);
     Plugin::add_to_linker::<_, Grouping>(&mut linker, |context| context)?;
     Ok(linker)
 }
 
-fn base() -> Config {
+/// What counts for code as well: a compiler process has the same.
+pub(super) fn base() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -167,6 +231,19 @@ mod tests {
     use super::*;
     use crate::plugins::ceiling::Ceiling;
     use crate::plugins::limits::Limits;
+
+    /// A compiler process knows nothing of the pool, and the engine that runs what it makes has no compiler.
+    #[test]
+    fn what_a_compiler_process_makes_runs_here() {
+        let compiler = wasmtime::Engine::new(&base()).unwrap();
+        let code = compiler.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
+        for config in [&mut pooled(), &mut base()] {
+            let engine = wasmtime::Engine::new(config.enable_compiler(false)).unwrap();
+            Artifact::made_of(code.clone()).load(&engine).unwrap();
+            assert!(Component::new(&engine, "(component)").is_err());
+            assert_eq!(Fingerprint::of(&engine), Fingerprint::of(&wasmtime::Engine::new(config).unwrap()));
+        }
+    }
 
     /// What an owner may allow, the pool has room for.
     #[tokio::test]

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod build;
 mod catch_up;
 mod ceiling;
+pub mod compiler;
 pub mod component;
 pub mod components;
 mod denials;
@@ -33,6 +34,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub use admission::Admitted;
+pub use compiler::{Bounds, Compiler};
 pub use denials::{Denial, Denials};
 pub use engine::{Compiled, Engine, EngineError};
 pub use id::PluginId;

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::admission::{Admitted, Refusal, admit, may_run};
+use super::compiler::CompileError;
 use super::component::{ComponentError, Examined, MAX_BYTES, examine};
 use super::components::Components;
-use super::engine::{CompileError, Compiled, Engine};
+use super::engine::{Compiled, Engine, Origin};
 use super::id::{Digest, PluginId};
 use super::policy::Entry;
 use super::secret::{self, SecretError};
@@ -81,9 +82,9 @@ pub enum Unfit {
     /// It does not compile.
     #[error(transparent)]
     Compile(#[from] CompileError),
-    /// The host failed while it compiled.
-    #[error("the compiler failed: {0}")]
-    Compiler(String),
+    /// The host failed while it read and examined it.
+    #[error("the file was not read: {0}")]
+    Reader(String),
 }
 
 impl Unfit {
@@ -93,7 +94,7 @@ impl Unfit {
     }
 }
 
-/// Reads, examines, admits and compiles what an entry names. Compiling takes long and runs off the runtime.
+/// Reads, examines, admits and compiles what an entry names. What takes long runs off the runtime.
 pub(crate) async fn load(
     id: &PluginId,
     entry: &Entry,
@@ -101,9 +102,9 @@ pub(crate) async fn load(
     engine: &Arc<Engine>,
     components: &Components,
 ) -> Result<Loaded, Unfit> {
-    let (id, entry, settings, engine) = (id.clone(), entry.clone(), settings.clone(), Arc::clone(engine));
-    let components = components.clone();
-    let loading = tokio::task::spawn_blocking(move || {
+    let (id, entry, settings) = (id.clone(), entry.clone(), settings.clone());
+    let (components, digest) = (components.clone(), entry.digest);
+    let reading = tokio::task::spawn_blocking(move || {
         let (whitelist, blacklist) = (&settings.whitelisted_plugins, &settings.blacklisted_plugins);
         may_run(&id, &entry, whitelist, blacklist)?;
         let bytes = approved(&id, &entry, &components)?;
@@ -112,11 +113,18 @@ pub(crate) async fn load(
         for warning in &admitted.warnings {
             tracing::warn!(plugin = %id, "{warning}");
         }
-        let compiled = engine.compile(entry.digest, &bytes, admitted.wasi)?;
-        Ok((admitted, compiled))
+        Ok((admitted, bytes))
     });
-    let loaded = loading.await.unwrap_or_else(|error| Err(Unfit::Compiler(error.to_string())));
-    let (mut admitted, compiled) = loaded?;
+    let read = reading.await.unwrap_or_else(|error| Err(Unfit::Reader(error.to_string())));
+    let (mut admitted, bytes) = read?;
+    let (compiled, origin) = engine.compile(digest, bytes, admitted.wasi).await?;
+    match origin {
+        Origin::Compiler => tracing::info!(plugin = %admitted.id, digest = digest.short(), "plugin compiled"),
+        Origin::Cache => {
+            tracing::debug!(plugin = %admitted.id, digest = digest.short(), "plugin found in the compile cache")
+        }
+        Origin::Shared => {}
+    }
     let opened = secret::opened(&admitted.settings, &admitted.manifest).await;
     admitted.settings = opened.map_err(|(name, cause)| Unfit::Secret { id: admitted.id.clone(), name, cause })?;
     Ok(Loaded { admitted: Arc::new(admitted), compiled })

@@ -1,13 +1,16 @@
 //! Loading: files that are no plugins, or pretend to be others.
 
-use anyhow::{Result, anyhow, ensure};
-use parlor_tests::component::{graft, with_manifest, with_text};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use parlor_tests::component::{graft, heavy_module, with_manifest, with_text};
 use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
 
 use crate::case::{Case, case};
 use crate::stage::{Plan, SOON, Stage};
-use crate::trial::{Absent, Trial};
+use crate::trial::Trial;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -106,7 +109,18 @@ async fn giant_function(trial: &mut Trial) -> Result<String> {
     stage.host.wait_count("plugin running", &[("plugin", "large")], 1, 4 * SOON).await?;
     let without = stage.policy.clone();
     stage.reload(without).await?;
-    Ok("refused past 1 MiB; just below it compiles beside the others".to_owned())
+    // So do eight at once that are hard to compile, for seconds on every core.
+    let mut heavy = plugins::built("unruly")?.bytes()?;
+    graft(&mut heavy, &heavy_module(8, 1_000_000))?;
+    let entry = stage.home.install_bytes("heavy", &heavy)?;
+    let policy = stage.policy.clone().with("heavy", entry);
+    stage.home.set_policy(&policy)?;
+    stage.host.reload()?;
+    stage.during().await?;
+    stage.host.wait_count("plugin running", &[("plugin", "heavy")], 1, 4 * SOON).await?;
+    let without = stage.policy.clone();
+    stage.reload(without).await?;
+    Ok("refused past 1 MiB; below it they compile in a process of their own, beside the others".to_owned())
 }
 
 async fn many_functions(trial: &mut Trial) -> Result<String> {
@@ -290,6 +304,65 @@ async fn symlinks(trial: &mut Trial) -> Result<String> {
     Ok("refused; devices are not read, and nothing is shown of them".to_owned())
 }
 
-async fn cache(_: &mut Trial) -> Result<String> {
-    Err(Absent("there is no compile cache on disk: everything is compiled from the component").into())
+async fn cache(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.unruly(|entry| entry)?).await?;
+    let folder = stage.home.path().join("data/compiled");
+    let entry =
+        |name: &str| -> Result<PathBuf> { Ok(folder.join(plugins::built(name)?.digest.trim_start_matches("sha256:"))) };
+    let (target, echo) = (entry("unruly")?, std::fs::read(entry("echo")?)?);
+    let good = std::fs::read(&target).context("it was not kept")?;
+    let foreign = wasmtime::Engine::default()
+        .precompile_component(&plugins::built("snoop")?.bytes()?)
+        .map_err(|error| anyhow!("{error:#}"))?;
+    // Somebody else's code, under this one's name and fingerprint, authenticated with a key that is not this host's.
+    let trailer = &good[good.len() - 96..good.len() - 32];
+    let mut forged = [foreign.as_slice(), trailer].concat();
+    let tag = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[0; 32]), &forged);
+    forged.extend(tag.as_ref());
+    let turned = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x10;
+        bytes
+    };
+    let mut poisons = vec![
+        ("a bit of its code turned over", turned(good.len() / 2)),
+        ("the end of its code", turned(good.len() - 97)),
+        ("its digest", turned(good.len() - 90)),
+        ("its tag", turned(good.len() - 1)),
+        ("cut short", good[..good.len() / 2].to_vec()),
+        ("empty", Vec::new()),
+        ("another plugin's entry", echo),
+        ("code without a tag", foreign),
+        ("code with a forged tag", forged),
+    ];
+    let count = poisons.len() + 2;
+    while let Some((what, poison)) = poisons.pop() {
+        std::fs::write(&target, poison)?;
+        compiles_anew(stage, 1).await.context(what)?;
+    }
+    std::fs::remove_file(&target)?;
+    std::os::unix::fs::symlink("/dev/zero", &target)?;
+    compiles_anew(stage, 1).await.context("a link to what has no end")?;
+    // A key that others could have read proves nothing.
+    let key = stage.home.path().join("data/compiled.key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644))?;
+    compiles_anew(stage, 2).await.context("a key that others could read")?;
+    let kept = std::fs::metadata(&key)?.permissions().mode() & 0o777;
+    ensure!(kept == 0o600, "the key has mode {kept:o}");
+    // And what nobody touched is used.
+    stage.kill_and_start().await?;
+    let compiled = stage.host.lines("plugin compiled", &[]).len();
+    ensure!(compiled == 0, "{compiled} compiled, though all of it was there");
+    stage.during().await?;
+    Ok(format!("{count} entries and keys not believed: dropped, and compiled anew"))
+}
+
+/// The next start believes nothing of what was spoiled, and runs what was approved.
+async fn compiles_anew(stage: &mut Stage, plugins: usize) -> Result<()> {
+    stage.kill_and_start().await?;
+    stage.order("do ping").await?;
+    ensure!(stage.answer().await? == "pong", "something else runs");
+    let compiled = stage.host.lines("plugin compiled", &[]).len();
+    ensure!(compiled == plugins, "{compiled} compiled, and {plugins} had to be");
+    Ok(())
 }

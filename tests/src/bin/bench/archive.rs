@@ -14,7 +14,7 @@ use parlor::config::{Config, Overrides};
 use parlor::event::{EventName, Payload};
 use parlor::host::Host;
 use parlor::permissions::Grants;
-use parlor::plugins::InstanceId;
+use parlor::plugins::{Compiler, InstanceId};
 use parlor::router::{Filter, Mail, Mailbox};
 use parlor::session::Command;
 use parlor_tests::certificate::Certificate;
@@ -142,7 +142,9 @@ impl Stage {
             let Ok(mut session) = peer.accept(LIMIT).await else { return };
             while session.next().await.is_ok() {}
         });
-        let host = Host::start(Config::load(&home.path().join("parlor.toml"), &Overrides::default())?).await?;
+        let host =
+            Host::start(Config::load(&home.path().join("parlor.toml"), &Overrides::default())?, Compiler::ThisProcess)
+                .await?;
         let account = Arc::clone(host.account(&"main".parse()?).context("the account is configured")?);
         // Plugins listen and the account is connected when this comes.
         let initialized = account.ask(|answer| Command::WaitUntil { name: "initialized".into(), answer });

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use parlor::config::{AccountName, Config, Overrides};
 use parlor::event::{EventName, Payload};
 use parlor::host::Host;
-use parlor::plugins::{InstanceId, State};
+use parlor::plugins::{Compiler, InstanceId, State};
 use parlor::session::Command;
 use parlor_tests::plugins::{Built, built};
 
@@ -106,7 +106,7 @@ impl House {
                 plugin.digest
             ),
         )?;
-        let host = Host::start(Config::load(&file, &Overrides::default())?).await?;
+        let host = Host::start(Config::load(&file, &Overrides::default())?, Compiler::ThisProcess).await?;
         Ok(Self { host, account: "bench".parse()?, _folder: folder })
     }
 

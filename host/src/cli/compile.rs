@@ -1,0 +1,34 @@
+//! `parlor compile-component`: the process in which a running host compiles a plugin. Nobody types it.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::plugins::compiler::work;
+use crate::plugins::quantity::Bytes;
+
+/// What the process may use up.
+#[derive(Debug, Args)]
+pub struct Compile {
+    /// Address space, in bytes.
+    #[arg(long)]
+    memory: u64,
+    /// CPU time, in seconds.
+    #[arg(long)]
+    cpu: u64,
+}
+
+impl Compile {
+    /// Compiles what comes on standard input. The host reads the exit code, and what is said.
+    #[expect(clippy::print_stderr, reason = "the host reads it")]
+    pub fn execute(&self) -> ExitCode {
+        match work(Bytes(self.memory), Duration::from_secs(self.cpu)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::from(error.code())
+            }
+        }
+    }
+}

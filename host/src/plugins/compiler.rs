@@ -1,0 +1,152 @@
+//! From the bytes of strangers to machine code, without letting the compiler loose on the house.
+//!
+//! Compiling runs a large program on bytes that somebody else chose. So it is done in a process of its own, which has little
+//! memory, little time and nothing else, and ends with the job. What comes of it is kept in a cache that only this host can
+//! write to. Machine code of any other origin has no way in: an [`Artifact`] is made here, and nowhere else.
+
+mod cache;
+mod child;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use wasmtime::component::Component;
+
+use super::quantity::{Bytes, show_duration};
+
+pub(super) use cache::{Cache, Fingerprint};
+pub(crate) use worker::{COMMAND, work};
+
+/// The most bytes of machine code that a component may become. `CPython`, which is 21 MB, becomes 38.
+const MAX_ARTIFACT: usize = 512 << 20;
+
+/// Where plugins are compiled.
+#[derive(Debug, Clone)]
+pub enum Compiler {
+    /// Each in a process of its own, held to its bounds. What it runs is a `parlor` of this very build.
+    Process {
+        /// The program, by an absolute path.
+        program: PathBuf,
+        /// What it may use up.
+        bounds: Bounds,
+    },
+    /// In this process: for programs that embed the library, are no `parlor` themselves and have none at hand. A plugin can
+    /// then make this process take much memory and time while it is compiled, and a fault of the compiler is one of this
+    /// process. What a file may hold at most is counted before, in either case.
+    ThisProcess,
+}
+
+impl Compiler {
+    /// For the program `parlor` itself: it runs itself once more. This is the file that it was started from, even if there is
+    /// another one in its place by now.
+    pub fn parlor() -> Self {
+        Self::Process { program: PathBuf::from("/proc/self/exe"), bounds: Bounds::default() }
+    }
+}
+
+/// What compiling one component may use up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Address space.
+    pub memory: Bytes,
+    /// CPU time of all its threads, in whole seconds.
+    pub cpu: Duration,
+    /// Time on the clock.
+    pub time: Duration,
+}
+
+impl Default for Bounds {
+    /// `CPython` takes 14 s of CPU time and 600 MiB of address space where this was measured; there are slower machines.
+    fn default() -> Self {
+        Self { memory: Bytes::mib(2048), cpu: Duration::from_mins(2), time: Duration::from_mins(5) }
+    }
+}
+
+/// Why a component that passed its examination cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// It does not compile.
+    #[error("it does not compile: {0}")]
+    Compile(String),
+    /// The compiler used up what it may.
+    #[error("compiling it took more than {}, which no honest file takes; it is not compiled any further", show_duration(*.0))]
+    TooLong(Duration),
+    /// It became more machine code than any honest file does.
+    #[error("it became more than {MAX_ARTIFACT} bytes of machine code, which no honest file does")]
+    TooLarge,
+    /// The compiler did not come to an end by itself.
+    #[error("the compiler, which may use {memory} of memory, ended with {status}{}", said(.words))]
+    Died {
+        /// How.
+        status: ExitStatus,
+        /// What it might have used.
+        memory: Bytes,
+        /// What it said at last, harmless.
+        words: String,
+    },
+    /// The compiler could not be started.
+    #[error("the compiler {program} cannot be run ({cause}); it is the program that `parlor run` was started from", program = program.display())]
+    Start {
+        /// Its program.
+        program: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The compiler is that of another build.
+    #[error(
+        "the compiler made code that does not run here ({0}); `parlor run` and its compiler have to be the same build"
+    )]
+    Foreign(String),
+    /// It imports what the host does not have, or in another shape.
+    #[error("it does not fit this host's API: {0:#}")]
+    Link(wasmtime::Error),
+    /// The host failed while it compiled.
+    #[error("the compiler failed: {0}")]
+    Host(String),
+}
+
+fn said(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(": {words}") }
+}
+
+impl Compiler {
+    /// Compiles a component.
+    pub(super) async fn compile(
+        &self,
+        engine: &wasmtime::Engine,
+        component: Vec<u8>,
+    ) -> Result<Artifact, CompileError> {
+        match self {
+            Self::Process { program, bounds } => child::compile(program, *bounds, &component).await,
+            Self::ThisProcess => {
+                let engine = engine.clone();
+                let compiling = tokio::task::spawn_blocking(move || {
+                    engine.precompile_component(&component).map_err(|error| CompileError::Compile(format!("{error:#}")))
+                });
+                let code = compiling.await.map_err(|error| CompileError::Host(error.to_string()))??;
+                Ok(Artifact(code))
+            }
+        }
+    }
+}
+
+/// Machine code that this host's compiler made: just now, or before, and it was authenticated since.
+pub(super) struct Artifact(Vec<u8>);
+
+impl Artifact {
+    #[cfg(test)]
+    pub(super) fn made_of(code: Vec<u8>) -> Self {
+        Self(code)
+    }
+
+    /// Makes it ready to be run. It fails for code that was made for another engine or processor.
+    #[expect(unsafe_code, reason = "the one place where machine code comes in")]
+    pub(super) fn load(&self, engine: &wasmtime::Engine) -> wasmtime::Result<Component> {
+        // SAFETY: wasmtime takes the bytes for the unmodified result of a compilation. They are: an `Artifact` is made by the
+        // compiler, or by the cache after it has found them authenticated with this host's key. A component that a stranger
+        // sends is compiled, and refused before that if it looks like machine code (`component::examine`).
+        unsafe { Component::deserialize(engine, &self.0) }
+    }
+}

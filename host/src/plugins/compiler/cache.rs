@@ -1,0 +1,282 @@
+//! The compile cache: machine code of earlier runs, in the data folder, by the digest of its component.
+//!
+//! Each entry is authenticated with a key that only this host's user can read, over the code, the digest and what the code was
+//! made for. One that fails is dropped, and the component is compiled anew: nobody can bring code in by writing a file.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use ring::hmac;
+use sha2::{Digest as _, Sha256};
+
+use super::{Artifact, MAX_ARTIFACT};
+use crate::atomic::{self, Readers};
+use crate::plugins::id::Digest;
+
+const KEY_BYTES: usize = 32;
+const DIGEST_BYTES: usize = 32;
+const TAG_BYTES: usize = 32;
+/// What stands behind the code: the digest of the component, the fingerprint, and the tag over all of it.
+const TRAILER: usize = 2 * DIGEST_BYTES + TAG_BYTES;
+
+/// What machine code is made for: wasmtime's version and all of its configuration that counts for code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::plugins) struct Fingerprint([u8; DIGEST_BYTES]);
+
+impl Fingerprint {
+    /// That of an engine.
+    pub(in crate::plugins) fn of(engine: &wasmtime::Engine) -> Self {
+        let mut hasher = Sha(Sha256::new());
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Self(hasher.0.finalize().into())
+    }
+}
+
+/// The standard library's hasher is another one in each of its versions.
+struct Sha(Sha256);
+
+impl Hasher for Sha {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
+    }
+}
+
+/// The cache of one data folder.
+#[derive(Debug)]
+pub(in crate::plugins) struct Cache {
+    folder: PathBuf,
+    key: hmac::Key,
+    fingerprint: Fingerprint,
+}
+
+impl Cache {
+    /// The cache in a data folder, for machine code with this fingerprint. A key is made where there is none, and where there
+    /// is one that others could read: what was kept under that proves nothing any more.
+    pub(in crate::plugins) fn open(data: &Path, fingerprint: Fingerprint) -> io::Result<Self> {
+        let path = data.join("compiled.key");
+        let key = match closed_key(&path) {
+            Some(key) => key,
+            None => {
+                let key: [u8; KEY_BYTES] = rand::random();
+                atomic::write(&path, &key, Readers::Owner)?;
+                key
+            }
+        };
+        let folder = data.join("compiled");
+        atomic::make_private_folder(&folder)?;
+        Ok(Self { folder, key: hmac::Key::new(hmac::HMAC_SHA256, &key), fingerprint })
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join(digest.to_hex())
+    }
+
+    /// What was made of this component before, if it is there and authentic.
+    pub(in crate::plugins) fn find(&self, digest: &Digest) -> Option<Artifact> {
+        let path = self.path(digest);
+        let found = match read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            found => found.ok().and_then(|bytes| self.authentic(digest, bytes)),
+        };
+        if found.is_none() {
+            tracing::warn!(path = %path.display(), "an entry of the compile cache is not what this host wrote; it is dropped");
+            self.forget(digest);
+        }
+        found
+    }
+
+    fn authentic(&self, digest: &Digest, mut bytes: Vec<u8>) -> Option<Artifact> {
+        let length = bytes.len().checked_sub(TRAILER)?;
+        let (signed, tag) = bytes.split_at(bytes.len() - TAG_BYTES);
+        hmac::verify(&self.key, signed, tag).ok()?;
+        let (of, made_for) = signed[length..].split_at(DIGEST_BYTES);
+        // Authentic, but something else: another component's, or code for an engine of before.
+        if of != digest.as_bytes() || made_for != self.fingerprint.0 {
+            return None;
+        }
+        bytes.truncate(length);
+        Some(Artifact(bytes))
+    }
+
+    /// Keeps what was made of a component.
+    pub(in crate::plugins) fn keep(&self, digest: &Digest, artifact: Artifact) -> io::Result<()> {
+        let Artifact(mut bytes) = artifact;
+        bytes.extend(digest.as_bytes());
+        bytes.extend(self.fingerprint.0);
+        let tag = hmac::sign(&self.key, &bytes);
+        bytes.extend(tag.as_ref());
+        atomic::write(&self.path(digest), &bytes, Readers::Owner)
+    }
+
+    /// Drops what was kept of a component.
+    pub(in crate::plugins) fn forget(&self, digest: &Digest) {
+        remove(&self.path(digest));
+    }
+
+    /// Drops what was kept of all other components.
+    pub(in crate::plugins) fn prune(&self, used: &BTreeSet<Digest>) {
+        let used: BTreeSet<_> = used.iter().map(|digest| self.path(digest)).collect();
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if !used.contains(&entry.path()) {
+                remove(&entry.path());
+            }
+        }
+    }
+}
+
+fn remove(path: &Path) {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    if let Err(error) = removed {
+        // It is not trusted, whether it is there or not.
+        tracing::debug!(path = %path.display(), %error, "an entry of the compile cache stays");
+    }
+}
+
+/// The key in this file, if nobody else could read it.
+fn closed_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
+    let mut file = open(path).ok()?;
+    let mode = file.metadata().ok()?.permissions().mode();
+    let mut bytes = Vec::new();
+    io::Read::by_ref(&mut file).take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes).ok()?;
+    let key = bytes.try_into().ok().filter(|_| mode & 0o077 == 0);
+    if key.is_none() {
+        tracing::warn!(path = %path.display(), "the key of the compile cache was spoiled or open to others; there is a new one");
+    }
+    key
+}
+
+/// Opens a file, which is no link, and no pipe on which somebody would wait for ever.
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let file = open(path)?;
+    let most = MAX_ARTIFACT + TRAILER;
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    if size > most {
+        return Err(io::Error::other("it is too long"));
+    }
+    let mut bytes = Vec::with_capacity(size);
+    // What grows meanwhile is not authentic.
+    file.take(size as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Fingerprint = Fingerprint([1; DIGEST_BYTES]);
+
+    fn cache(data: &Path) -> Cache {
+        Cache::open(data, FIRST).unwrap()
+    }
+
+    fn found(cache: &Cache, component: &[u8]) -> Option<Vec<u8>> {
+        cache.find(&Digest::of(component)).map(|Artifact(code)| code)
+    }
+
+    fn keep(cache: &Cache, component: &[u8], code: &[u8]) -> PathBuf {
+        let digest = Digest::of(component);
+        cache.keep(&digest, Artifact(code.to_vec())).unwrap();
+        cache.path(&digest)
+    }
+
+    #[test]
+    fn what_was_kept_is_found_by_the_next_run_and_closed_to_others() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(found(&cache(data.path()), b"a"), None);
+        let path = keep(&cache(data.path()), b"a", b"code");
+        assert_eq!(found(&cache(data.path()), b"a").unwrap(), b"code");
+        assert_eq!(found(&cache(data.path()), b"b"), None);
+        for file in [path, data.path().join("compiled.key")] {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn whatever_byte_of_an_entry_is_changed_it_is_dropped() {
+        let data = tempfile::tempdir().unwrap();
+        let cache = cache(data.path());
+        let whole = fs::read(keep(&cache, b"a", b"code")).unwrap();
+        let path = cache.path(&Digest::of(b"a"));
+        for at in 0..whole.len() {
+            let mut spoiled = whole.clone();
+            spoiled[at] ^= 1;
+            fs::write(&path, spoiled).unwrap();
+            assert_eq!(found(&cache, b"a"), None, "byte {at}");
+            assert!(!path.exists(), "byte {at}");
+        }
+        for spoiled in [&whole[..whole.len() - 1], &whole[1..], &[], &[whole.as_slice(), b"x"].concat()] {
+            fs::write(&path, spoiled).unwrap();
+            assert_eq!(found(&cache, b"a"), None);
+        }
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(found(&cache, b"a").unwrap(), b"code");
+    }
+
+    #[test]
+    fn an_authentic_entry_in_another_place_or_for_another_engine_is_dropped() {
+        let data = tempfile::tempdir().unwrap();
+        let cache = cache(data.path());
+        let path = keep(&cache, b"a", b"code");
+        fs::copy(&path, cache.path(&Digest::of(b"b"))).unwrap();
+        assert_eq!(found(&cache, b"b"), None);
+        assert_eq!(found(&cache, b"a").unwrap(), b"code");
+        let other = Cache::open(data.path(), Fingerprint([2; DIGEST_BYTES])).unwrap();
+        assert_eq!(found(&other, b"a"), None);
+    }
+
+    #[test]
+    fn a_key_that_others_could_read_or_that_is_spoiled_counts_no_more() {
+        let data = tempfile::tempdir().unwrap();
+        let key = data.path().join("compiled.key");
+        for spoil in [
+            |key: &Path| fs::set_permissions(key, fs::Permissions::from_mode(0o640)).unwrap(),
+            |key: &Path| fs::write(key, "short").unwrap(),
+            |key: &Path| fs::remove_file(key).unwrap(),
+        ] {
+            keep(&cache(data.path()), b"a", b"code");
+            spoil(&key);
+            assert_eq!(found(&cache(data.path()), b"a"), None);
+            assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn links_and_folders_are_no_entries() {
+        let data = tempfile::tempdir().unwrap();
+        let cache = cache(data.path());
+        let path = keep(&cache, b"a", b"code");
+        let elsewhere = data.path().join("elsewhere");
+        fs::rename(&path, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        assert_eq!(found(&cache, b"a"), None);
+        fs::create_dir(&path).unwrap();
+        assert_eq!(found(&cache, b"a"), None);
+        assert!(!path.exists());
+        assert!(elsewhere.exists());
+    }
+
+    #[test]
+    fn what_nobody_uses_any_more_goes() {
+        let data = tempfile::tempdir().unwrap();
+        let cache = cache(data.path());
+        keep(&cache, b"a", b"code");
+        keep(&cache, b"b", b"code");
+        cache.prune(&BTreeSet::from([Digest::of(b"b")]));
+        assert_eq!(found(&cache, b"a"), None);
+        assert!(found(&cache, b"b").is_some());
+    }
+}

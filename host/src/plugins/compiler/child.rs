@@ -1,0 +1,97 @@
+//! The host's end of a compiler process.
+//!
+//! It gets the component through a pipe and gives the machine code back through another. The first pipe is its leash as well:
+//! when the host is gone, whatever ended it, the pipe is closed, and the process ends.
+
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+use super::worker::{COMMAND, REFUSED};
+use super::{Artifact, Bounds, CompileError, MAX_ARTIFACT};
+use crate::harmless::harmless;
+
+/// How many bytes of what it says are read.
+const MAX_WORDS: usize = 4 << 10;
+/// How many threads it has at most: more of them would make the others wait, and each takes address space.
+const MAX_THREADS: usize = 4;
+
+/// Compiles a component in a process of its own. Dropping this ends it.
+pub(super) async fn compile(program: &Path, bounds: Bounds, component: &[u8]) -> Result<Artifact, CompileError> {
+    let start = |cause| CompileError::Start { program: program.to_owned(), cause };
+    let mut child = spawn(program, bounds).map_err(start)?;
+    let Ok(ended) = tokio::time::timeout(bounds.time, converse(&mut child, component)).await else {
+        // It may have ended just now, which is as good.
+        let _ = child.kill().await;
+        return Err(CompileError::TooLong(bounds.time));
+    };
+    let Ended { status, code, words } = ended.map_err(start)?;
+    if code.len() > MAX_ARTIFACT {
+        return Err(CompileError::TooLarge);
+    }
+    let words = String::from_utf8_lossy(&words).lines().collect::<Vec<_>>().join(" ");
+    let words = harmless(words.trim(), MAX_WORDS);
+    if status.success() {
+        return Ok(Artifact(code));
+    }
+    Err(if status.code() == Some(REFUSED.into()) {
+        CompileError::Compile(words)
+    } else if status.signal() == Some(libc::SIGXCPU) {
+        CompileError::TooLong(bounds.cpu)
+    } else {
+        CompileError::Died { status, memory: bounds.memory, words }
+    })
+}
+
+fn spawn(program: &Path, bounds: Bounds) -> io::Result<Child> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    let mut command = Command::new(program);
+    command
+        .arg0("parlor")
+        .arg(COMMAND)
+        .arg(format!("--memory={}", bounds.memory.as_usize()))
+        .arg(format!("--cpu={}", bounds.cpu.as_secs()))
+        // Nothing of what this process was told is for it.
+        .env_clear()
+        .env("RAYON_NUM_THREADS", threads.to_string())
+        .current_dir("/")
+        // A Ctrl-C is for the host, which ends it.
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+}
+
+struct Ended {
+    status: ExitStatus,
+    code: Vec<u8>,
+    words: Vec<u8>,
+}
+
+async fn converse(child: &mut Child, component: &[u8]) -> io::Result<Ended> {
+    let (Some(mut input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(io::Error::other("it has no pipes"));
+    };
+    let tell = async {
+        input.write_all(&(component.len() as u64).to_le_bytes()).await?;
+        input.write_all(component).await
+    };
+    // One that does not want to hear it has ended, and how it ended says more.
+    let (_, code, words) = tokio::join!(tell, bounded(output, MAX_ARTIFACT), bounded(errors, MAX_WORDS));
+    let status = child.wait().await?;
+    Ok(Ended { status, code: code?, words: words? })
+}
+
+/// What it writes, up to one byte more than it may. It is not listened to any further than that, so that it ends.
+async fn bounded(pipe: impl AsyncRead + Unpin, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    pipe.take(most as u64 + 1).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}

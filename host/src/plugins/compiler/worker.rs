@@ -1,0 +1,105 @@
+//! Inside of a compiler process: it gives up what it could use up, reads a component, and writes machine code.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::process;
+use std::time::Duration;
+
+use crate::plugins::component::MAX_BYTES;
+use crate::plugins::engine;
+use crate::plugins::quantity::Bytes;
+
+/// The subcommand of `parlor` that this is.
+pub(crate) const COMMAND: &str = "compile-component";
+/// The exit code for a component that does not compile; standard error says why.
+pub(super) const REFUSED: u8 = 3;
+
+/// How much less than others it wants to run: the connection comes first.
+const NICE: i32 = 10;
+
+/// Why nothing was compiled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkerError {
+    /// It could not give up what it has.
+    #[error("the compiler cannot be confined ({0}); it needs Linux 5.9 or later")]
+    Confine(io::Error),
+    /// It was not told what to compile.
+    #[error("this command is for parlor itself: it expects a component from the process that runs plugins ({0})")]
+    Input(io::Error),
+    /// Nobody takes the result.
+    #[error("the result cannot be handed back: {0}")]
+    Output(io::Error),
+    /// wasmtime refused its configuration.
+    #[error("the compiler cannot start: {0:#}")]
+    Engine(wasmtime::Error),
+    /// The component does not compile.
+    #[error("{0:#}")]
+    Refused(wasmtime::Error),
+}
+
+impl WorkerError {
+    /// The exit code of the process, by which the host knows whether it is the component's fault.
+    pub(crate) fn code(&self) -> u8 {
+        if matches!(self, Self::Refused(_)) { REFUSED } else { 1 }
+    }
+}
+
+/// Does the work of a compiler process: what comes on standard input is compiled onto standard output.
+pub(crate) fn work(memory: Bytes, cpu: Duration) -> Result<(), WorkerError> {
+    confine(memory, cpu).map_err(WorkerError::Confine)?;
+    let component = receive().map_err(WorkerError::Input)?;
+    // From here on there is nothing to come any more; what comes is the end of the host.
+    std::thread::Builder::new()
+        .name("leash".to_owned())
+        .spawn(|| {
+            let _ = io::stdin().lock().read(&mut [0]);
+            process::exit(1);
+        })
+        .map_err(WorkerError::Confine)?;
+    let engine = wasmtime::Engine::new(&engine::base()).map_err(WorkerError::Engine)?;
+    let code = engine.precompile_component(&component).map_err(WorkerError::Refused)?;
+    let mut output = io::stdout().lock();
+    output.write_all(&code).and_then(|()| output.flush()).map_err(WorkerError::Output)
+}
+
+fn receive() -> io::Result<Vec<u8>> {
+    let mut input = io::stdin().lock();
+    let mut length = [0; 8];
+    input.read_exact(&mut length)?;
+    let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
+    if length > MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too long"));
+    }
+    let mut component = vec![0; length];
+    input.read_exact(&mut component)?;
+    Ok(component)
+}
+
+/// Gives up what the work does not need: open files but the three pipes, opening any other, writing any, memory and time
+/// beyond the bounds, and its turn if others want to run.
+#[expect(unsafe_code, reason = "what a process may use up has no safe interface")]
+fn confine(memory: Bytes, cpu: Duration) -> io::Result<()> {
+    let limit = |resource, soft: u64, hard: u64| {
+        let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+        // SAFETY: the pointer is to a local variable of the type that the call reads.
+        if unsafe { libc::setrlimit(resource, &raw const limit) } == -1 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    };
+    // SAFETY: a system call on plain numbers. Nothing in this process has opened a file that it still needs.
+    if unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) } == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // Where the machine's own memory is short, this is the first to go; where that cannot be said, nobody is worse off.
+    let _ = fs::write("/proc/self/oom_score_adj", "1000");
+    limit(libc::RLIMIT_AS, memory.0, memory.0)?;
+    // At the soft limit it is ended by a signal that says why.
+    limit(libc::RLIMIT_CPU, cpu.as_secs(), cpu.as_secs() + 1)?;
+    limit(libc::RLIMIT_CORE, 0, 0)?;
+    limit(libc::RLIMIT_FSIZE, 0, 0)?;
+    limit(libc::RLIMIT_NOFILE, 0, 0)?;
+    // SAFETY: a system call on plain numbers. A process may always want less; if not, it only competes with the others.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+    Ok(())
+}

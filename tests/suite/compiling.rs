@@ -1,0 +1,209 @@
+//! Compiling what strangers wrote: in a process that has little and ends with the host, and only once.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use parlor::config::{Config, Overrides};
+use parlor::host::{AddError, Host};
+use parlor::plugins::policy::{Entry as Decided, Policy as Decisions};
+use parlor::plugins::quantity::Bytes;
+use parlor::plugins::{Bounds, Compiler, PluginId};
+use parlor_tests::component::{graft, heavy_module};
+use parlor_tests::host::Home;
+use parlor_tests::plugins::{built, program};
+use parlor_tests::policy::{Entry, Policy};
+use parlor_tests::process::{Signal, children, exists};
+use tokio::time::{Instant, timeout};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// A folder for a host that does not log in.
+fn home() -> Home {
+    let home = Home::new().unwrap();
+    let text = "[settings]\nauto_login = false\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
+    home.write("parlor.toml", text).unwrap();
+    home
+}
+
+fn unruly(home: &Home) -> Entry {
+    home.install("unruly", &built("unruly").unwrap()).unwrap().grant("messages.read", &["*"])
+}
+
+/// A plugin that takes so many functions of almost a MiB to compile.
+fn heavy(home: &Home, functions: u32) -> Entry {
+    let mut bytes = built("unruly").unwrap().bytes().unwrap();
+    graft(&mut bytes, &heavy_module(functions, 1_000_000)).unwrap();
+    home.install_bytes("heavy", &bytes).unwrap()
+}
+
+/// The one thing that a process does at a time, as it was started.
+fn arguments(process: u32) -> String {
+    fs::read(format!("/proc/{process}/cmdline"))
+        .map_or_else(|_| String::new(), |line| String::from_utf8_lossy(&line).replace('\0', " "))
+}
+
+/// Waits for a compiler of this process with this among its arguments.
+async fn compiler_of(parent: u32, argument: &str) -> u32 {
+    let deadline = Instant::now() + SOON;
+    loop {
+        let found = children(parent).into_iter().find(|child| arguments(*child).contains(argument));
+        if let Some(found) = found {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "no compiler was started");
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn gone(process: u32) {
+    let deadline = Instant::now() + SOON;
+    while exists(process) {
+        assert!(Instant::now() < deadline, "{process} goes on: {}", arguments(process));
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_start_compiles_nothing() {
+    let home = home();
+    home.set_policy(&Policy::default().with("unruly", unruly(&home))).unwrap();
+    let run = async |compiled: usize| {
+        let mut host = home.start_with(&["--log", "debug"]).unwrap();
+        host.wait_count("plugin running", &[("plugin", "unruly")], 1, SOON).await.unwrap();
+        let found = host.lines("plugin found in the compile cache", &[("plugin", "unruly")]).len();
+        assert_eq!(host.lines("plugin compiled", &[]).len(), compiled, "{}", host.log().tail());
+        assert_eq!(found + compiled, 1, "{}", host.log().tail());
+        host.stop(SOON).await.unwrap();
+    };
+    run(1).await;
+    run(0).await;
+    // Nobody can bring code in by a key that he knows, or by bytes that he wrote.
+    let data = home.path().join("data");
+    let entries: Vec<PathBuf> = fs::read_dir(data.join("compiled")).unwrap().map(|one| one.unwrap().path()).collect();
+    assert_eq!(entries.len(), 1, "{entries:?}");
+    let mut bytes = fs::read(&entries[0]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&entries[0], bytes).unwrap();
+    run(1).await;
+    run(0).await;
+    fs::write(data.join("compiled.key"), [7; 32]).unwrap();
+    run(1).await;
+    // What nobody has any more does not stay.
+    home.set_policy(&Policy::default()).unwrap();
+    let mut host = home.start().unwrap();
+    let deadline = Instant::now() + SOON;
+    while fs::read_dir(data.join("compiled")).unwrap().count() > 0 {
+        assert!(Instant::now() < deadline, "it is kept for ever");
+        tokio::task::yield_now().await;
+    }
+    host.stop(SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_compiler_has_nothing_of_the_host_and_ends_with_it() {
+    let mut home = home();
+    home.set_environment("NONE", "canary-password");
+    home.set_policy(&Policy::default().with("heavy", heavy(&home, 40))).unwrap();
+    let mut host = home.start().unwrap();
+    let compiler = compiler_of(host.id(), "compile-component").await;
+    let of = |what: &str| format!("/proc/{compiler}/{what}");
+    let limit = |limits: &str, name: &str| {
+        let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..].split_whitespace().next().unwrap().to_owned()
+    };
+    let deadline = Instant::now() + SOON;
+    let limits = loop {
+        let limits = fs::read_to_string(of("limits")).unwrap();
+        if limit(&limits, "Max open files") == "0" {
+            break limits;
+        }
+        assert!(Instant::now() < deadline, "it keeps what it has: {limits}");
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(limit(&limits, "Max address space"), (2_u64 << 30).to_string());
+    assert_eq!(limit(&limits, "Max cpu time"), "120");
+    assert_eq!(limit(&limits, "Max file size"), "0");
+    assert_eq!(limit(&limits, "Max core file size"), "0");
+    let environment = fs::read_to_string(of("environ")).unwrap();
+    assert!(environment.starts_with("RAYON_NUM_THREADS=") && environment.matches('=').count() == 1, "{environment}");
+    let files: BTreeSet<_> =
+        fs::read_dir(of("fd")).unwrap().map(|one| one.unwrap().file_name().into_string().unwrap()).collect();
+    assert_eq!(files, BTreeSet::from(["0", "1", "2"].map(str::to_owned)));
+    assert_eq!(fs::read_link(of("cwd")).unwrap(), PathBuf::from("/"));
+    host.signal(Signal::Kill).unwrap();
+    host.ended(SOON).await.unwrap();
+    gone(compiler).await;
+}
+
+/// A host in this process whose compilers are the program of this build, within these bounds.
+async fn embedding(home: &Home, program: PathBuf, bounds: Bounds) -> Host {
+    let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+    let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
+    Host::start(config, Compiler::Process { program, bounds }).await.unwrap()
+}
+
+fn decided(home: &Home, id: &str, entry: Entry) -> (PluginId, Decided) {
+    let text = Policy::default().with(id, entry).to_toml().unwrap();
+    Decisions::parse(&text, home.path()).unwrap().plugins.pop_first().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_too_much_to_compile_is_refused_with_what_was_too_much() {
+    let usual = Bounds::default();
+    for (bounds, reason) in [
+        (Bounds { memory: Bytes::mib(96), ..usual }, "the compiler, which may use 96 MiB of memory, ended with"),
+        (
+            Bounds { cpu: Duration::from_secs(1), ..usual },
+            "compiling it took more than 1 s, which no honest file takes",
+        ),
+        (Bounds { time: Duration::from_millis(100), ..usual }, "compiling it took more than 100 ms"),
+    ] {
+        let home = home();
+        let host = embedding(&home, program("parlor").unwrap(), bounds).await;
+        let (id, entry) = decided(&home, "heavy", heavy(&home, 40));
+        let refused = timeout(4 * SOON, host.add_plugin(id, entry)).await.unwrap().unwrap_err();
+        assert!(matches!(&refused, AddError::Refused { reason: got, .. } if got.contains(reason)), "{refused}");
+        host.stop().await;
+    }
+    // Those are no bounds for an honest one.
+    let home = home();
+    let host = embedding(&home, program("parlor").unwrap(), usual).await;
+    let (id, entry) = decided(&home, "unruly", unruly(&home));
+    timeout(SOON, host.add_plugin(id, entry)).await.unwrap().unwrap();
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compiler_whose_result_nobody_waits_for_ends() {
+    let home = home();
+    // By its own number it is known among others.
+    let bounds = Bounds { memory: Bytes((2 << 30) + 4096), ..Bounds::default() };
+    let host = embedding(&home, program("parlor").unwrap(), bounds).await;
+    let (id, entry) = decided(&home, "heavy", heavy(&home, 40));
+    let argument = format!("--memory={}", bounds.memory.0);
+    let compiler = tokio::select! {
+        done = host.add_plugin(id, entry) => panic!("compiled: {done:?}"),
+        compiler = compiler_of(std::process::id(), &argument) => compiler,
+    };
+    gone(compiler).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compiler_that_is_none_is_named() {
+    for (program, reason) in [
+        ("/nowhere/parlor", "the compiler /nowhere/parlor cannot be run"),
+        ("/bin/true", "the compiler made code that does not run here"),
+        ("/bin/false", "the compiler, which may use 2 GiB of memory, ended with exit status: 1"),
+    ] {
+        let home = home();
+        let host = embedding(&home, program.into(), Bounds::default()).await;
+        let (id, entry) = decided(&home, "unruly", unruly(&home));
+        let refused = timeout(SOON, host.add_plugin(id, entry)).await.unwrap().unwrap_err();
+        assert!(refused.to_string().contains(reason), "{refused}");
+        host.stop().await;
+    }
+}
