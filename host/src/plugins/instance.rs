@@ -25,6 +25,7 @@ pub(crate) use self::open::{OpenArchiveQuery, OpenCall};
 use super::InstanceId;
 use super::admission::Admitted;
 use super::ceiling::{Ceiling, Exceeded};
+use super::clocks::{Monotonic, Wall};
 use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
@@ -514,9 +515,14 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
         instance: Arc::clone(instance),
         ceiling: Ceiling::new(limits, Arc::clone(&instance.memory)),
         table,
-        // What it asks for at once is made in the host's memory first.
+        // What it asks for at once is made in the host's memory first, and a socket that connects to nobody is still a file
+        // of the host's.
         wasi: WasiCtx::builder()
             .max_random_size(limits.hostcall_bytes.as_usize() as u64)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .monotonic_clock(Monotonic::start())
+            .wall_clock(Wall)
             .stdout(Printed::output(instance))
             .stderr(Printed::error(instance))
             .wall_clock(instance.account.clock)

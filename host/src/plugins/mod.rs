@@ -4,6 +4,7 @@ pub mod admission;
 pub mod build;
 mod catch_up;
 mod ceiling;
+mod clocks;
 pub mod compiler;
 pub mod component;
 pub mod components;

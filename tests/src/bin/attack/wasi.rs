@@ -1,16 +1,19 @@
 //! WASI: what a language's runtime may ask for, and a plugin through it.
 
-use anyhow::{Result, ensure};
+use std::net::{TcpListener, UdpSocket};
+
+use anyhow::{Result, bail, ensure};
 use parlor_tests::component::graft_importing;
 use parlor_tests::plugins;
 use wasm_encoder::{ComponentValType, InstanceType, PrimitiveValType};
 
 use crate::case::{Case, case};
 use crate::stage::{Plan, Stage};
-use crate::trial::{Absent, Trial};
+use crate::trial::Trial;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
+        case!(45, "environment, arguments, folders, sockets, names", surroundings),
         case!(46, "huge random requests", huge_random),
         case!(47, "clocks as side channel", clocks),
         case!(48, "exit", exit),
@@ -75,8 +78,44 @@ async fn huge_random(trial: &mut Trial) -> Result<String> {
     Ok("1 KiB is given, 1 TiB ends it before the host has made any of it".to_owned())
 }
 
-async fn clocks(_: &mut Trial) -> Result<String> {
-    Err(Absent("the host promises nothing about side channels; see SECURITY.md").into())
+async fn surroundings(trial: &mut Trial) -> Result<String> {
+    let (server, datagrams) = (TcpListener::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+    server.set_nonblocking(true)?;
+    datagrams.set_nonblocking(true)?;
+    let mut plan = Plan::new()?.named("intruder", "intruder", |entry| entry)?;
+    plan.home.set_environment("CANARY", "canary-environment-2c9a10fe");
+    let stage = trial.start(plan).await?;
+    stage.order(&format!("see {}", server.local_addr()?.port())).await?;
+    stage.during().await?;
+    let found = stage.answer().await?;
+    let nothing = "environment 0 arguments 0 folder none directories 0 input closed listen refused connect refused datagram refused name refused";
+    ensure!(found == nothing, "it found: {found}");
+    let came = server.accept().map(drop).or_else(|_| datagrams.recv(&mut [0]).map(drop));
+    ensure!(came.is_err(), "something came from it");
+    // And a socket that is of no use is still a file of the host's.
+    stage.order("sockets all").await?;
+    stage.during().await?;
+    let got = stage.answer().await?;
+    ensure!(got == "got 0 sockets", "{got}");
+    Ok("nothing there: no environment, arguments, folders, input, sockets or names".to_owned())
+}
+
+/// A millisecond, in nanoseconds.
+const STEP: u64 = 1_000_000;
+
+async fn clocks(trial: &mut Trial) -> Result<String> {
+    let stage = trial.start(Plan::new()?.named("intruder", "intruder", |entry| entry)?).await?;
+    stage.order("clocks all").await?;
+    stage.during().await?;
+    let found = stage.answer().await?;
+    let numbers: Vec<u64> = found.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [monotonic, wall, since] = numbers[..] else { bail!("it says: {found}") };
+    ensure!(monotonic >= STEP && monotonic % STEP == 0, "a clock goes in steps of {monotonic} ns");
+    ensure!(wall >= STEP && wall % STEP == 0, "the clock on the wall goes in steps of {wall} ns");
+    // The machine's own says since when it runs.
+    ensure!(since < 60_000 * STEP, "its clock began {since} ns ago, and it itself did not");
+    Ok("no clock is finer than a millisecond, which tells nothing of caches; see SECURITY.md for what it may"
+        .to_owned())
 }
 
 async fn exit(trial: &mut Trial) -> Result<String> {

@@ -1,0 +1,69 @@
+//! The clocks that a plugin can read, in steps: what its neighbours do to caches and to the processor is a matter of
+//! nanoseconds, and is no business of its.
+//!
+//! Times in events are written to the millisecond as well, so there is no finer clock that a plugin can make events of.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
+
+/// A step of both: a millisecond, as in events.
+const STEP: Duration = Duration::from_millis(1);
+
+/// The clock that never goes back. It says how long the plugin has run, not the machine.
+pub(super) struct Monotonic(Instant);
+
+impl Monotonic {
+    /// It begins now.
+    pub(super) fn start() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl HostMonotonicClock for Monotonic {
+    fn resolution(&self) -> u64 {
+        nanoseconds(STEP)
+    }
+
+    fn now(&self) -> u64 {
+        nanoseconds(stepped(self.0.elapsed()))
+    }
+}
+
+/// The clock on the wall, which somebody may set to anything.
+pub(super) struct Wall;
+
+impl HostWallClock for Wall {
+    fn resolution(&self) -> Duration {
+        STEP
+    }
+
+    fn now(&self) -> Duration {
+        // Before 1970 is 1970: the contract has no earlier time, and a clock that is wrong is nobody's end.
+        stepped(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn stepped(time: Duration) -> Duration {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_step_by_what_they_say() {
+        let (monotonic, wall) = (Monotonic::start(), Wall);
+        for _ in 0..1_000 {
+            assert_eq!(monotonic.now() % monotonic.resolution(), 0);
+            assert_eq!(wall.now().as_nanos() % wall.resolution().as_nanos(), 0);
+        }
+        assert_eq!(stepped(Duration::from_nanos(1_999_999)), STEP);
+    }
+}
