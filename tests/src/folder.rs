@@ -45,6 +45,11 @@ impl Folder {
         self.path().join(name)
     }
 
+    /// Makes a folder in it, if it is not there.
+    pub fn make_folder(&self, name: &str) -> Result<()> {
+        std::fs::create_dir_all(self.join(name)).with_context(|| format!("cannot make the folder {name}"))
+    }
+
     /// Writes a file in it that only this user can read, and gives its path. Folders on the way are made.
     ///
     /// It is whole or not there at all: written beside, then moved.

@@ -27,6 +27,17 @@ pub struct Home {
     environment: Vec<(String, String)>,
 }
 
+/// What a host stands in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Surroundings {
+    /// What this process stands in.
+    Usual,
+    /// Another program, whose log fails at a certain word: `embedded`.
+    Embedded,
+    /// A disk for the data folder that is full after so many bytes. The system has to let users mount one for themselves.
+    SmallDisk(u64),
+}
+
 /// How an account reaches its server.
 #[derive(Debug, Clone, Copy)]
 pub enum Server<'a> {
@@ -118,7 +129,12 @@ impl Home {
 
     /// `parlor` with these arguments, in this folder, with no setting from the environment.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<Command> {
-        let mut command = Command::new(plugins::program("parlor")?);
+        Ok(self.command_of(&plugins::program("parlor")?, arguments))
+    }
+
+    /// The same with another program.
+    fn command_of<A: AsRef<OsStr>>(&self, program: &Path, arguments: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path());
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PARLOR_") {
@@ -126,7 +142,7 @@ impl Home {
             }
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        Ok(command)
+        command
     }
 
     /// Sets a variable for every command from now on.
@@ -165,7 +181,25 @@ impl Home {
 
     /// The same with more arguments.
     pub fn start_with(&self, more: &[&str]) -> Result<Host> {
-        let command = self.command([&["run", "--config", "parlor.toml", "--log-format", "json"], more].concat())?;
+        self.start_in(&Surroundings::Usual, more)
+    }
+
+    /// The same in other surroundings.
+    pub fn start_in(&self, surroundings: &Surroundings, more: &[&str]) -> Result<Host> {
+        let arguments = [&["run", "--config", "parlor.toml", "--log-format", "json"], more].concat();
+        let parlor = plugins::program("parlor")?;
+        let command = match surroundings {
+            Surroundings::Usual => self.command(arguments)?,
+            Surroundings::Embedded => self.command_of(&plugins::program("embedded")?, arguments),
+            Surroundings::SmallDisk(size) => {
+                // A disk of its own for the data folder, which nobody else sees and which goes with the process.
+                self.folder.make_folder("data")?;
+                let script = format!("mount -t tmpfs -o size={size},mode=700 none data && exec \"$0\" \"$@\"");
+                let parlor = parlor.display().to_string();
+                let own = ["--user", "--map-root-user", "--mount", "sh", "-c", &script, &parlor];
+                self.command_of(Path::new("unshare"), [&own[..], &arguments].concat())
+            }
+        };
         Ok(Host { process: Process::start("parlor", command)?, seen: Mark::default() })
     }
 

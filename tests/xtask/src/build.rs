@@ -21,7 +21,7 @@ pub(crate) fn everything() -> Result<()> {
 /// Always the whole workspace: cargo unites the features of what it builds together, and a part of the workspace has other
 /// features than the whole, for which wasmtime would be compiled a second time.
 pub(crate) fn programs() -> Result<()> {
-    run("building the host", &mut workspace::cargo(["build", "--workspace", "--bins"]), Output::Shown)
+    run("building the host", &mut workspace::cargo(["build", "--workspace", "--bins", "--lib"]), Output::Shown)
 }
 
 /// Every plugin of the workspace, by the host's own command, as their authors build them.

@@ -1,14 +1,15 @@
 //! Host calls: floods of them, and calls that are cut off in the middle.
 
 use anyhow::{Result, ensure};
+use parlor_tests::host::Surroundings;
 use parlor_tests::policy::Entry;
 use serde_json::json;
 
 use crate::case::{Case, case};
 use crate::cpu::{deed_ends, remove};
 use crate::report::short;
-use crate::stage::Plan;
-use crate::trial::{Absent, Trial};
+use crate::stage::{Plan, SOON};
+use crate::trial::Trial;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -143,8 +144,21 @@ async fn late_answer(trial: &mut Trial) -> Result<String> {
     Ok("dropped: nobody waits for it any more".to_owned())
 }
 
-async fn host_panic(_: &mut Trial) -> Result<String> {
-    Err(Absent("no input is known that makes a host function panic, so there is nothing to mount").into())
+async fn host_panic(trial: &mut Trial) -> Result<String> {
+    let plan = Plan::new()?.surroundings(Surroundings::Embedded).caller(|entry| entry)?;
+    let stage = trial.start(plan).await?;
+    for life in 1..=2 {
+        let write = json!({ "level": "info", "message": "and now the log breaks here" });
+        stage.order_call(1, "log.write", &write).await?;
+        stage.during().await?;
+        let running = [("plugin", "caller")];
+        stage.host.wait_count("plugin running", &running, life + 1, SOON).await?;
+    }
+    let how = stage.ended("caller", "the host failed while it served a call; please report this").await?;
+    let answer = stage.call("user.jid", &json!(null)).await?;
+    ensure!(answer.get("ok").is_some(), "{}", short(&answer));
+    ensure!(stage.host.lines("plugin ended", &[("plugin", "echo")]).is_empty(), "it took the neighbour along");
+    Ok(format!("{how}; it lives again, twice"))
 }
 
 async fn timers(trial: &mut Trial) -> Result<String> {

@@ -1,9 +1,12 @@
 //! The operator's side: updates, broken files, and a machine that stops in the middle.
 
-use std::process::Stdio;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use parlor_tests::component::with_manifest;
+use parlor_tests::host::Surroundings;
 use parlor_tests::plugins;
 use parlor_tests::policy::Policy;
 use parlor_tests::process::Signal;
@@ -11,14 +14,16 @@ use serde_json::json;
 
 use crate::case::{Case, case};
 use crate::report::short;
-use crate::stage::{Plan, SOON};
-use crate::trial::Trial;
+use crate::stage::{Plan, SOON, Stage};
+use crate::trial::{Absent, Trial};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         case!(79, "a permission asked for only by an update", greedy_update),
         case!(80, "a policy broken, half-written or of a newer version", broken_policy),
         case!(81, "SIGKILL in mid-write, mid-install, mid-upgrade", killed),
+        case!(82, "disk full", disk_full),
+        case!(83, "clock set back", clock_set_back),
         case!(84, "a granted plugin sets the operator's own settings", own_settings),
     ]
 }
@@ -163,6 +168,133 @@ async fn killed(trial: &mut Trial) -> Result<String> {
     ensure!(kept == acknowledged, "{kept} of {acknowledged} values are there: {}", short(&keys));
     stage.during().await?;
     Ok(format!("old state {old} times, new state {new} times, never half; {kept} of {acknowledged} values kept"))
+}
+
+/// The disk on which the data folder lies, in bytes.
+const DISK: u64 = 12 << 20;
+
+async fn disk_full(trial: &mut Trial) -> Result<String> {
+    let mut mount = Command::new("unshare");
+    mount.args(["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]);
+    if !mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        return Err(Absent("this system lets no user mount a disk that could be full").into());
+    }
+    let plan =
+        Plan::new()?.surroundings(Surroundings::SmallDisk(DISK)).caller(|entry| entry.grant("storage", &["64 MiB"]))?;
+    let late = plan.home.install("late", &plugins::built("unruly")?)?;
+    let stage = trial.start(plan).await?;
+    stage.open_storage().await?;
+    let mut kept = 0;
+    for number in 0..10 {
+        keep(stage, number, 20_000).await?.context("a value was refused while there was room")?;
+        kept += 1;
+    }
+    // Its own view of the disk, from outside.
+    let own = format!("/proc/{}/root", stage.host.id());
+    let data = Path::new(&own).join(stage.home.path().strip_prefix("/")?).join("data");
+    fill(&data.join("filler"))?;
+    // What the database has room for inside of its files is still taken.
+    let refused = loop {
+        match keep(stage, kept, 200_000).await? {
+            Ok(()) => kept += 1,
+            Err(refused) => break refused,
+        }
+        ensure!(kept < 100, "nothing is refused on a full disk");
+    };
+    stage.during().await?;
+    ensure!(
+        stage.call("storage.get", &json!({ "key": "k0" })).await?.get("ok").is_some(),
+        "what was kept cannot be read"
+    );
+    // A plugin that comes now runs, though what is compiled of it cannot be kept.
+    let with = stage.policy.clone().with("late", late);
+    stage.reload(with).await?;
+    stage.logged("plugin running", "late").await?;
+    stage.during().await?;
+    let without = stage.policy.clone().without("late");
+    stage.reload(without).await?;
+    std::fs::remove_file(data.join("filler"))?;
+    keep(stage, kept, 200_000).await?.context("a value was refused though there is room again")?;
+    kept += 1;
+    let keys = stage.call("storage.keys", &json!({ "prefix": "k" })).await?;
+    let there = keys["ok"].as_array().map_or(0, Vec::len);
+    ensure!(there == kept, "{there} of {kept} values are there: {}", short(&keys));
+    ensure!(stage.host.lines("plugin ended", &[]).is_empty(), "a full disk ended a plugin");
+    Ok(format!("{refused}; all {kept} values that were acknowledged are there, and it goes on when there is room"))
+}
+
+/// Has a value of so many bytes kept; the inner error is the plugin's.
+async fn keep(stage: &mut Stage, number: usize, length: usize) -> Result<Result<()>> {
+    let set = json!({ "key": format!("k{number}"), "length": length });
+    let answer = stage.call("storage.set-long", &set).await?;
+    Ok(if answer.get("ok").is_some() { Ok(()) } else { Err(anyhow!("{}", short(&answer["err"]))) })
+}
+
+/// Writes until there is no room.
+fn fill(file: &Path) -> Result<()> {
+    let mut file = std::fs::File::create(file).context("the disk of the host cannot be written to")?;
+    for bytes in [64 << 10, 4 << 10, 1] {
+        let block = vec![7_u8; bytes];
+        while file.write_all(&block).is_ok() {
+            ensure!(file.metadata()?.len() <= DISK, "the disk has no end");
+        }
+    }
+    Ok(())
+}
+
+async fn clock_set_back(trial: &mut Trial) -> Result<String> {
+    const DAY: i64 = 86_400;
+    let mut plan = Plan::new()?.caller(|entry| entry.grant_whole("storage"))?;
+    let clock = plan.home.path().join("clock");
+    std::fs::write(&clock, 0_i64.to_ne_bytes())?;
+    plan.home.set_environment("LD_PRELOAD", &plugins::program("libparlor_clock.so")?.display().to_string());
+    plan.home.set_environment("PARLOR_CLOCK", &clock.display().to_string());
+    let stage = trial.start(plan.named("intruder", "intruder", |entry| entry)?).await?;
+    stage.open_storage().await?;
+    let hour = json!({ "key": "hour", "value": "x", "expires": 3_600_000 });
+    stage.call("storage.set", &hour).await?;
+    let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs())?;
+    let mut lives = 1;
+    for (wrong, what) in [
+        (-DAY, "a day back"),
+        (-now + 10, "in 1970"),
+        (-now / 2, "half of it back"),
+        (DAY / 48, "half an hour on"),
+        (30 * 365 * DAY, "thirty years on"),
+        (0, "right again"),
+    ] {
+        std::fs::write(&clock, wrong.to_ne_bytes())?;
+        lives += 1;
+        goes_on(stage, what, wrong, lives).await.with_context(|| format!("with the clock {what}"))?;
+    }
+    let seen = stage.host.lines("account connected", &[]).len();
+    ensure!(seen == 1, "the connection was lost {} times", seen - 1);
+    Ok("set back, to 1970, and on by thirty years: what waits goes by another clock, and nothing is lost".to_owned())
+}
+
+/// All that knows of time works while the clock on the wall is wrong by so many seconds.
+async fn goes_on(stage: &mut Stage, what: &str, wrong: i64, lives: usize) -> Result<()> {
+    stage.during().await?;
+    // What waits, waits as long as it was told to, whatever the wall says.
+    stage.call("timers.sleep", &json!({ "milliseconds": 20 })).await?;
+    let hour = stage.call("storage.get", &json!({ "key": "hour" })).await?;
+    // Once it was gone, it does not come back either.
+    let may_be_gone = wrong > 3_600 || wrong == 0;
+    ensure!(hour["ok"] == "x" || may_be_gone, "a value that lasts for an hour: {}", short(&hour));
+    ensure!(hour["ok"].is_null() || wrong <= 3_600, "a value that lasted for an hour: {}", short(&hour));
+    stage.call("storage.set", &json!({ "key": what, "value": what })).await?;
+    let back = stage.call("storage.get", &json!({ "key": what })).await?;
+    ensure!(back["ok"] == what, "{}", short(&back));
+    // One that fails comes again after its pause.
+    stage.order_call(1, "deed.panic", &json!(null)).await?;
+    stage.host.wait_count("plugin running", &[("plugin", "caller")], lives, SOON).await?;
+    let status = stage.home.run(&["status", "--json"]).await?.json()?;
+    ensure!(status["host"]["uptime"].is_u64(), "{}", short(&status));
+    let usage: Vec<_> = status["plugins"].as_array().into_iter().flatten().map(|one| &one["usage"]["uptime"]).collect();
+    ensure!(usage.len() == 3 && usage.iter().all(|up| up.is_u64()), "{}", short(&status));
+    let shown = stage.home.run(&["status"]).await?;
+    ensure!(shown.code == Some(0), "{shown:?}");
+    Ok(())
 }
 
 async fn own_settings(trial: &mut Trial) -> Result<String> {

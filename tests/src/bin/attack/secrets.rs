@@ -1,5 +1,6 @@
 //! Secrets: canaries are planted wherever secrets are kept, and looked for wherever they might come out.
 
+use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use crate::between::kept_in;
 use crate::case::{Case, case};
 use crate::stage::{JULIET, PASSWORD, Plan, SOON, Stage};
-use crate::trial::{Absent, Trial};
+use crate::trial::Trial;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -33,6 +34,10 @@ const SAID: &str = "canary-said-0b7d2f15";
 /// A house with secrets in it: a victim with a secret setting and something stored, and the hostile plugin beside it, which
 /// may read the host's settings and listen to its own stanzas.
 async fn house(trial: &mut Trial) -> Result<&mut Stage> {
+    furnish(trial, plan()?).await
+}
+
+fn plan() -> Result<Plan> {
     let grants = |entry: Entry| {
         entry
             .grant_whole("settings.read")
@@ -46,7 +51,11 @@ async fn house(trial: &mut Trial) -> Result<&mut Stage> {
     let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
     plan.home.write("victim.token", &format!("{TOKEN}\n"))?;
     let victim = entry.set("name", "victim").set("token", kept_in("victim.token")).grant_whole("storage");
-    let stage = trial.start(plan.with("victim", victim)).await?;
+    Ok(plan.with("victim", victim))
+}
+
+async fn furnish(trial: &mut Trial, plan: Plan) -> Result<&mut Stage> {
+    let stage = trial.start(plan).await?;
     stage.logged("plugin running", "victim").await?;
     let set = json!({ "n": 1, "call": "storage.set", "args": { "key": "secret", "value": STORED } });
     stage.call("api.emit", &json!({ "name": "victim.order", "payload": set })).await?;
@@ -282,7 +291,27 @@ async fn own_answers(trial: &mut Trial) -> Result<String> {
     Ok("nothing of it is in any answer".to_owned())
 }
 
-async fn credentials_url(_: &mut Trial) -> Result<String> {
-    Err(Absent("the host fetches nothing from `credentials_url`; the setting is the operator's and is not read back")
-        .into())
+async fn credentials_url(trial: &mut Trial) -> Result<String> {
+    const KEY: &str = "canary-key-c15e9d40";
+    let server = TcpListener::bind("127.0.0.1:0")?;
+    server.set_nonblocking(true)?;
+    let mut plan = plan()?;
+    let url = format!("https://bot:{KEY}@{}/credentials?key={KEY}", server.local_addr()?);
+    plan.home.set("credentials_url", url)?;
+    let stage = furnish(trial, plan).await?;
+    let mut seen = Vec::new();
+    for key in ["credentials_url", "Credentials_URL", "credentials-url"] {
+        seen.push(stage.call("settings.get", &json!({ "key": key })).await?);
+        let set = json!({ "key": key, "value": "https://evil.example/" });
+        seen.push(stage.call("settings.set", &set).await?);
+    }
+    // A log-in anew: what is written there is the owner's to use, and nobody's to see.
+    stage.cut().await?;
+    search(stage, &seen).await?;
+    has_none("an answer", &serde_json::to_string(&seen)?, &[KEY])?;
+    has_none("the log", &stage.host.log().all().join("\n"), &[KEY])?;
+    let heard: String = stage.messages().into_iter().map(|(_, body)| body).collect();
+    has_none("what plugins say", &heard, &[KEY])?;
+    ensure!(server.accept().is_err(), "the host fetches from there by now: what it gets has to be looked for as well");
+    Ok("the address is shown to nobody; nothing is fetched from it in this version".to_owned())
 }

@@ -9,7 +9,7 @@ use jid::{BareJid, FullJid};
 use parlor_tests::certificate::Certificate;
 use parlor_tests::client::body;
 use parlor_tests::folder::Folder;
-use parlor_tests::host::{Home, Host, Line, Server};
+use parlor_tests::host::{Home, Host, Line, Server, Surroundings};
 use parlor_tests::log::Mark;
 use parlor_tests::peer::tap::Tap;
 use parlor_tests::peer::{Peer, Session, archive, somebody};
@@ -47,6 +47,7 @@ pub(crate) struct Plan {
     pub(crate) policy: Policy,
     archive: Option<u64>,
     log: &'static str,
+    surroundings: Surroundings,
 }
 
 impl Plan {
@@ -59,7 +60,13 @@ impl Plan {
             .grant("messages.send", &[JULIET])
             .grant("rooms.send", &["lobby@rooms.localhost"])
             .limit("messages_per_second", 10_000);
-        Ok(Self { home, policy: Policy::default().with("echo", echo), archive: None, log: "info" })
+        Ok(Self {
+            home,
+            policy: Policy::default().with("echo", echo),
+            archive: None,
+            log: "info",
+            surroundings: Surroundings::Usual,
+        })
     }
 
     /// With one more plugin.
@@ -95,6 +102,12 @@ impl Plan {
     /// With a log of this filter.
     pub(crate) fn log(mut self, log: &'static str) -> Self {
         self.log = log;
+        self
+    }
+
+    /// In other surroundings than this process.
+    pub(crate) fn surroundings(mut self, surroundings: Surroundings) -> Self {
+        self.surroundings = surroundings;
         self
     }
 
@@ -146,7 +159,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn set(plan: Plan) -> Result<Self> {
-        let Plan { mut home, policy, archive, log } = plan;
+        let Plan { mut home, policy, archive, log, surroundings } = plan;
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
         let mut peer = Peer::listen(&certificate).await?;
@@ -157,7 +170,7 @@ impl Stage {
             Account { jid: BareJid::new("bot@localhost").context("a bad address")?, password: PASSWORD.to_owned() };
         home.add_account("main", &account, Server::Plain(peer.port(), &certificate))?;
         home.set_policy(&policy)?;
-        let host = home.start_with(&["--log", log])?;
+        let host = home.start_in(&surroundings, &["--log", log])?;
         let session = peer.accept(SOON).await.with_context(|| host.log().tail())?;
         host.wait_count("account connected", &[], 1, SOON).await?;
         host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await?;
@@ -414,7 +427,7 @@ impl Stage {
     }
 
     /// Messages of juliet one after the other: each is answered, once.
-    async fn converse(&mut self, count: u64) -> Result<Vec<Duration>> {
+    pub(crate) async fn converse(&mut self, count: u64) -> Result<Vec<Duration>> {
         let mut trips = Vec::new();
         for _ in 0..count {
             self.said += 1;
@@ -479,7 +492,7 @@ pub(crate) fn mallory() -> FullJid {
 }
 
 /// The time within which so many of a hundred came, of sorted times.
-fn share(sorted: &[Duration], percent: usize) -> Duration {
+pub(crate) fn share(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
