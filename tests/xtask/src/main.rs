@@ -115,6 +115,7 @@ A line for each step, and last `operated N/N`. Ends with 0 only when every step 
   cargo xtask attack
   cargo xtask attack --case 50 --case 65
   cargo xtask attack --quick --json | jq -c 'select(.outcome == \"escaped\")'
+  cargo xtask attack --soak --minutes 10
 
 A line for each case: how it ended, how long 99 of 100 of a good neighbour's answers took before, during and after, and
 the host's memory before and after. The last line counts the contained ones; what does not apply is not among them.
@@ -126,6 +127,12 @@ Ends with 0 only when no case escaped. Nothing is left behind, not even after Ct
         /// Only some of each heading, in less than a minute
         #[arg(long)]
         quick: bool,
+        /// Instead of cases: thirty bad plugins beside a good one, for minutes
+        #[arg(long, conflicts_with_all = ["case", "quick", "list"])]
+        soak: bool,
+        /// For how many
+        #[arg(long, value_name = "MINUTES", default_value_t = 10, requires = "soak")]
+        minutes: u64,
         /// Only list the cases
         #[arg(long)]
         list: bool,
@@ -158,9 +165,13 @@ fn main() -> ExitCode {
         Task::Api { row, server, json } => api(row, server, json),
         Task::Faults { cuts, accounts, transport, seed } => faults(cuts, accounts, transport, seed),
         Task::Operate { screens } => operate(screens),
-        Task::Attack { case, quick, list, json } => {
-            attack(&case, [("--quick", quick), ("--list", list), ("--json", json)])
-        }
+        Task::Attack { case, quick, soak, minutes, list, json } => attack(
+            case.iter()
+                .map(|case| format!("--case={case}"))
+                .chain(soak.then(|| format!("--minutes={minutes}")))
+                .collect(),
+            [("--quick", quick), ("--soak", soak), ("--list", list), ("--json", json)],
+        ),
         Task::Docs => docs(),
         Task::Bench { json } => bench(json),
     };
@@ -212,12 +223,11 @@ fn operate(screens: bool) -> anyhow::Result<()> {
     Err(run::replace_by(&workspace::program("operate"), screens.then_some("--screens")))
 }
 
-fn attack(cases: &[u8], flags: [(&'static str, bool); 3]) -> anyhow::Result<()> {
+fn attack(numbers: Vec<String>, flags: [(&'static str, bool); 4]) -> anyhow::Result<()> {
     setup::prepare(Servers::One)?;
     build::everything()?;
-    let cases = cases.iter().map(|case| format!("--case={case}"));
     let flags = flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
-    Err(run::replace_by(&workspace::program("attack"), cases.chain(flags)))
+    Err(run::replace_by(&workspace::program("attack"), numbers.into_iter().chain(flags)))
 }
 
 fn docs() -> anyhow::Result<()> {

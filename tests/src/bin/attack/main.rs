@@ -6,6 +6,7 @@
 
 mod case;
 mod report;
+mod soak;
 mod stage;
 mod trial;
 
@@ -22,6 +23,7 @@ mod sends;
 mod wasi;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -39,6 +41,12 @@ struct Arguments {
     /// Only some of each heading, in less than a minute.
     #[arg(long)]
     quick: bool,
+    /// Instead of cases: thirty bad plugins beside a good one, for minutes.
+    #[arg(long, conflicts_with_all = ["case", "quick", "list"])]
+    soak: bool,
+    /// For how many.
+    #[arg(long, value_name = "MINUTES", default_value_t = 10, requires = "soak")]
+    minutes: u64,
     /// Only list the cases.
     #[arg(long)]
     list: bool,
@@ -81,6 +89,10 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         return Ok(true);
     }
     let mut interrupt = Interrupt::new()?;
+    if arguments.soak {
+        let soaked = interrupt.or(soak::soak(Duration::from_mins(arguments.minutes))).await?;
+        return Ok(report.soak(&soaked));
+    }
     for case in &cases {
         // An interruption drops the trial, and with it the house: its process ends, its folders go.
         let verdict = interrupt.or(async { Ok(trial::judge(case).await) }).await?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::case::{Case, TOTAL};
+use crate::soak::Soaked;
 use crate::trial::{Outcome, Verdict};
 
 pub(crate) struct Report {
@@ -63,6 +64,30 @@ impl Report {
             size(rest),
             ending
         );
+    }
+
+    /// What came of the long run, and whether all is well.
+    pub(crate) fn soak(&self, soaked: &Soaked) -> bool {
+        let [base, rest] = soaked.resident_kib;
+        let p99 = [soaked.alone, soaked.beside, soaked.begin].map(|time| millis(Some(time)));
+        if self.json {
+            let line = json!({
+                "p99_ms": { "alone": p99[0], "beside": p99[1], "begin": p99[2] }, "ratio": soaked.ratio(),
+                "cycles": soaked.cycles, "ended": soaked.ended, "resident_kib": { "before": base, "after": rest },
+            });
+            println!("{line}");
+        } else {
+            let [alone, beside, begin] = p99.map(|ms| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.2}")));
+            let size = |kib: Option<u64>| kib.map_or_else(|| "-".to_owned(), |kib| format!("{}", kib >> 10));
+            println!(
+                "thirty bad plugins, begun {} times, {} ended; the connection was never lost",
+                soaked.cycles, soaked.ended
+            );
+            println!("p99 alone {alone} ms, beside them {beside} ms, while they begin {begin} ms");
+            println!("RSS {} → {} MiB", size(base), size(rest));
+            println!("ratio {:.2}", soaked.ratio());
+        }
+        soaked.is_well()
     }
 
     /// The last line, and whether all is well.
