@@ -65,7 +65,8 @@ fn crowd(stage: &Stage, base: &Policy) -> Result<Policy> {
 }
 
 fn held(entry: Entry) -> Entry {
-    entry.limit("memory", "32 MiB").limit("cpu_share", 0.05)
+    // The log is for what the host says of them: the harness keeps its last lines alone.
+    entry.limit("memory", "32 MiB").limit("cpu_share", 0.05).limit("log_lines_per_second", 0)
 }
 
 /// Lets them go on for so long.
@@ -95,7 +96,7 @@ pub(crate) async fn soak(time: Duration) -> Result<Soaked> {
     ensure!(house.host.lines("plugin ended", &[("plugin", "echo")]).is_empty(), "the good one was ended");
     for stage in [&alone, &house] {
         let connected = stage.host.lines("account connected", &[]).len();
-        ensure!(connected == 1, "the connection was lost {} times", connected - 1);
+        ensure!(connected == 1, "it was connected {connected} times");
     }
     tokio::time::timeout(4 * SOON, house.aftermath()).await.context("it does not come to rest")??;
     let (_, resident_kib) = house.measured();
