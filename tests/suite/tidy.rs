@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use parlor::plugins::limits::Limits;
+
 /// The workspace's root.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -131,6 +133,24 @@ fn unsafe_code_is_where_an_interface_demands_it() {
         &named(&["host/src"], &["unsafe {", "unsafe fn", "unsafe impl"], |path| allowed.contains(&path)),
         "nobody else may",
     );
+}
+
+/// A limit that nobody enforces is a promise that nobody keeps.
+#[test]
+fn every_limit_is_enforced_and_attacked() {
+    let sources = sources(&["host/src"]);
+    let suite = std::fs::read_to_string(root().join("tests/suite/limits.rs")).unwrap()
+        + &std::fs::read_to_string(root().join("tests/suite/bad_input/plugins.rs")).unwrap();
+    for name in Limits::NAMES {
+        let word = format!("limits.{name}");
+        let is_asked = |line: &str| {
+            let after = |at: usize| line[at + word.len()..].chars().next();
+            line.match_indices(&word).any(|(at, _)| !after(at).is_some_and(|one| one.is_alphanumeric() || one == '_'))
+        };
+        let elsewhere = sources.iter().filter(|source| !source.path.ends_with("plugins/limits.rs"));
+        assert!(elsewhere.flat_map(Source::code).any(|(_, line)| is_asked(line)), "nobody enforces {name}");
+        assert!(suite.contains(&format!("limit(\"{name}\"")), "no test attacks {name}");
+    }
 }
 
 #[test]
