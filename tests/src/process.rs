@@ -1,6 +1,7 @@
 //! Child processes that cannot outlive this one, whatever ends it.
 
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
@@ -102,6 +103,26 @@ type Order = (Command, mpsc::Sender<io::Result<Child>>);
 /// The kernel watches the *thread* that started the child, and test threads end early: so one thread that never ends
 /// starts them all.
 pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
+    command.process_group(0);
+    spawn_as_it_is(command)
+}
+
+/// The same at a terminal, its input, which becomes the one of a session of its own.
+#[expect(unsafe_code, reason = "a child gets a session of its own between fork and exec")]
+pub(crate) fn spawn_at_terminal(mut command: Command) -> io::Result<Child> {
+    // SAFETY: the closure makes two system calls and touches no memory or lock.
+    unsafe {
+        command.pre_exec(|| {
+            if libc::setsid() == -1 || libc::ioctl(0, libc::TIOCSCTTY, 0) == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+    spawn_as_it_is(command)
+}
+
+fn spawn_as_it_is(mut command: Command) -> io::Result<Child> {
     static STARTER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
     die_with_parent(&mut command);
     let starter = STARTER.get_or_init(|| {
@@ -125,8 +146,6 @@ pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     expect(unsafe_code, reason = "only the child itself can ask for it, between fork and exec")
 )]
 fn die_with_parent(command: &mut Command) {
-    use std::os::unix::process::CommandExt as _;
-    command.process_group(0);
     #[cfg(target_os = "linux")]
     {
         let parent = std::process::id();

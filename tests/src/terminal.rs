@@ -1,13 +1,22 @@
 //! A command at a terminal of its own, with somebody who reads what it asks and types the answers.
 
+mod picture;
+
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+
+use crate::process::Signal;
+use picture::Picture;
+
+/// How large it is at first.
+const ROWS: u16 = 24;
+const COLUMNS: u16 = 80;
 
 /// The command. Dropping it kills it.
 #[derive(Debug)]
@@ -22,27 +31,44 @@ pub struct Terminal {
 #[derive(Debug, Default)]
 struct Screen {
     text: Mutex<(String, bool)>,
+    picture: Mutex<Option<Picture>>,
     news: Condvar,
 }
 
+impl Screen {
+    fn picture<T>(&self, look: impl FnOnce(&mut Picture) -> T) -> T {
+        let mut picture = self.picture.lock().unwrap_or_else(PoisonError::into_inner);
+        look(picture.get_or_insert_with(|| Picture::new(ROWS.into(), COLUMNS.into())))
+    }
+}
+
 impl Terminal {
-    /// Starts a command whose input and outputs are a terminal.
+    /// Starts a command whose input and outputs are a terminal, which is the one of its session.
     pub fn start(mut command: Command) -> Result<Self> {
         let (ours, theirs) = open().context("cannot make a terminal")?;
         let their = || theirs.try_clone().map(Stdio::from);
         command.stdin(their()?).stdout(their()?).stderr(their()?).env("TERM", "xterm").env_remove("NO_COLOR");
-        let child = crate::process::spawn(command).context("cannot start a command at a terminal")?;
+        let child = crate::process::spawn_at_terminal(command).context("cannot start a command at a terminal")?;
         // Ours alone is left open here, so that its end is seen.
         drop(theirs);
         let (keyboard, mut output) = (File::from(ours.try_clone()?), File::from(ours));
         let screen = Arc::<Screen>::default();
         let shown = Arc::clone(&screen);
         std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
+            let (mut bytes, mut pending) = ([0; 4096], Vec::new());
             // A terminal that the last process has left gives an error, like its end.
             while let Ok(length @ 1..) = output.read(&mut bytes) {
+                pending.extend_from_slice(&bytes[..length]);
+                // A character may come in two pieces.
+                let whole = match std::str::from_utf8(&pending) {
+                    Err(error) if error.error_len().is_none() => error.valid_up_to(),
+                    _ => pending.len(),
+                };
+                let new = String::from_utf8_lossy(&pending[..whole]).into_owned();
+                pending.drain(..whole);
+                shown.picture(|picture| picture.write(&new));
                 let mut text = shown.text.lock().unwrap_or_else(PoisonError::into_inner);
-                text.0.push_str(&String::from_utf8_lossy(&bytes[..length]));
+                text.0.push_str(&new);
                 shown.news.notify_all();
             }
             shown.text.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
@@ -66,6 +92,61 @@ impl Terminal {
             }
             text = self.screen.news.wait_timeout(text, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Waits until this stands in the picture, wherever it was drawn; the picture.
+    pub fn shows(&self, wanted: &str, limit: Duration) -> Result<String> {
+        self.shows_what(&format!("{wanted:?}"), |picture| picture.contains(wanted), limit)
+    }
+
+    /// Waits until the picture is like that; the picture.
+    pub fn shows_what(&self, what: &str, wanted: impl Fn(&str) -> bool, limit: Duration) -> Result<String> {
+        let until = Instant::now() + limit;
+        let mut text = self.screen.text.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let picture = self.screen.picture(|picture| picture.lines());
+            if wanted(&picture) {
+                return Ok(picture);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if text.1 || left.is_zero() {
+                bail!("{what} did not come to stand in the picture:\n{picture}");
+            }
+            text = self.screen.news.wait_timeout(text, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Presses keys, without the one that ends a line.
+    pub fn presses(&mut self, keys: &str) -> Result<()> {
+        self.keyboard.write_all(keys.as_bytes()).context("cannot type")
+    }
+
+    /// Makes it larger or smaller, as somebody does who pulls at a window.
+    #[expect(unsafe_code, reason = "the standard library knows no terminals")]
+    pub fn resize(&self, rows: u16, columns: u16) -> Result<()> {
+        self.screen.picture(|picture| picture.resize(rows.into(), columns.into()));
+        let size = size(rows, columns);
+        // SAFETY: it reads `size`, which lives for longer than the call.
+        let result = unsafe { libc::ioctl(self.keyboard.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+        if result == -1 { Err(std::io::Error::last_os_error()).context("cannot resize") } else { Ok(()) }
+    }
+
+    /// Whether it does what terminals do by themselves: show what is typed, and hand it over line by line.
+    #[expect(unsafe_code, reason = "the standard library knows no terminals")]
+    pub fn is_cooked(&self) -> Result<bool> {
+        // SAFETY: all zeroes are values of its fields; it is written before it is read.
+        let mut settings: libc::termios = unsafe { std::mem::zeroed() };
+        // SAFETY: it writes `settings`, which is nobody else's.
+        if unsafe { libc::tcgetattr(self.keyboard.as_raw_fd(), &raw mut settings) } == -1 {
+            return Err(std::io::Error::last_os_error()).context("cannot ask the terminal");
+        }
+        let cooked = libc::ECHO | libc::ICANON | libc::ISIG;
+        Ok(settings.c_lflag & cooked == cooked)
+    }
+
+    /// Tells the command something.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        crate::process::send(self.child.id(), signal).context("cannot signal it")
     }
 
     /// Types a line.
@@ -100,12 +181,20 @@ impl Drop for Terminal {
 #[expect(unsafe_code, reason = "the standard library makes no terminals")]
 fn open() -> std::io::Result<(OwnedFd, OwnedFd)> {
     let (mut ours, mut theirs) = (0, 0);
-    let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), std::ptr::null());
+    let (name, settings, size) = (std::ptr::null_mut(), std::ptr::null(), size(ROWS, COLUMNS));
     // SAFETY: both numbers are written before it returns 0, and are nobody else's then.
     unsafe {
-        if libc::openpty(&raw mut ours, &raw mut theirs, name, settings, size) == -1 {
+        if libc::openpty(&raw mut ours, &raw mut theirs, name, settings, &raw const size) == -1 {
             return Err(std::io::Error::last_os_error());
+        }
+        // Whoever else is started meanwhile would keep it open.
+        for end in [ours, theirs] {
+            libc::fcntl(end, libc::F_SETFD, libc::FD_CLOEXEC);
         }
         Ok((OwnedFd::from_raw_fd(ours), OwnedFd::from_raw_fd(theirs)))
     }
+}
+
+fn size(rows: u16, columns: u16) -> libc::winsize {
+    libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
 }

@@ -13,6 +13,7 @@ pub mod run;
 mod show;
 pub mod status;
 mod tell;
+pub mod top;
 
 use std::io;
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ use crate::plugins::compiler::COMMAND;
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor plugin build my-plugin        make a plugin from its folder"
+    after_help = "Examples:\n  parlor init                          ask for an account, and write parlor.toml\n  parlor run                           log in and run the plugins of plugins.toml\n  parlor status                        show who is connected and what runs\n  parlor top                           the same, live\n  parlor doctor                        look for what is wrong\n  parlor logs -f                       show the log as it grows\n  parlor explain echo                  say what a plugin may do, and what it was denied\n  parlor plugin build my-plugin        make a plugin from its folder"
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -42,6 +43,8 @@ enum Command {
     Init(init::InitArgs),
     /// Show the house: accounts, plugins, what they use.
     Status(status::StatusArgs),
+    /// Show the house while you look: what runs, what it uses, what it says.
+    Top(top::TopArgs),
     /// Show what the running host said.
     Logs(logs::LogsArgs),
     /// Say what a plugin may do, and why something was denied.
@@ -67,6 +70,7 @@ impl Arguments {
             Command::Run(run) => run.execute(),
             Command::Init(init) => init.run(),
             Command::Status(status) => status.run(),
+            Command::Top(top) => top.run(),
             Command::Logs(logs) => logs.run(),
             Command::Explain(explain) => explain.run(),
             Command::Doctor(doctor) => doctor.run(),

@@ -48,6 +48,11 @@ impl Told {
         text
     }
 
+    /// The same on one line.
+    pub(super) fn line(&self) -> String {
+        self.show().replace('\n', "; ")
+    }
+
     /// Why a plugin that should run does not, if one does not.
     pub(super) fn trouble(&self) -> Option<String> {
         let bad = ["refused", "backing-off", "quarantined"];

@@ -1,0 +1,73 @@
+//! `parlor top`: the house while one looks. The same as `parlor status` says, from the same socket, again each second.
+//!
+//! `state` is what stands on the screen and what keys do to it, `draw` the picture of that, `news` the threads that wait for
+//! the keyboard, the host and signals, `screen` the terminal. Here they are put together.
+
+mod draw;
+mod news;
+pub mod screen;
+mod state;
+
+use std::io::{self, IsTerminal as _};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use super::Ended;
+use super::place::{self, Place};
+use news::{News, Sources};
+use screen::Screen;
+use state::{Top, Wish};
+
+/// How long a picture stands if nothing happens.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What `parlor top` takes.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Keys: ? shows them all. Restarting and disabling ask first.\n\nExamples:\n  parlor top               the house, live\n  parlor status --json      the same once, for programs\n\nExit codes: 0 left, 4 no host runs, 1 failed, 2 wrong usage"
+)]
+pub struct TopArgs {
+    #[command(flatten)]
+    place: Place,
+}
+
+impl TopArgs {
+    /// Shows it until somebody leaves.
+    pub fn run(&self) -> anyhow::Result<()> {
+        if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+            bail!("`parlor top` needs a terminal to draw on; `parlor status --json` says the same to programs");
+        }
+        let config = self.place.load()?;
+        // Before anything is drawn: whoever is told what to do first should be able to read it.
+        let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
+        let mut top = Top::new(host.get("/v1/status")?, Instant::now());
+        let sources = Sources::start(config).context("signals cannot be listened to")?;
+        let mut screen = Screen::open().context("the terminal cannot be drawn on")?;
+        loop {
+            screen.draw(|frame| draw::draw(frame, &mut top, Instant::now())).context("the terminal")?;
+            let wish = match sources.next(AGAIN) {
+                Ok(News::Key(key)) => top.key(key),
+                Ok(News::Looked(look)) => top.look(look, Instant::now()),
+                Ok(News::Done(result)) => top.done(result),
+                Ok(News::Resized) | Err(RecvTimeoutError::Timeout) => Wish::Nothing,
+                Ok(News::Stop) => Wish::Quit,
+                Ok(News::Lost(error)) => return Err(error).context("the terminal"),
+                Ok(News::Broken) | Err(RecvTimeoutError::Disconnected) => {
+                    bail!("a part of it broke; please report this")
+                }
+            };
+            match wish {
+                Wish::Nothing => {}
+                Wish::Quit => return Ok(()),
+                Wish::Logs(plugin) => sources.show_logs(plugin),
+                Wish::Do(order) => sources.carry_out(order),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

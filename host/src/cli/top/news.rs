@@ -1,0 +1,179 @@
+//! What `parlor top` waits for, each thing in a thread of its own, since each blocks: the keyboard, the host, signals, and
+//! orders that are being carried out.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::state::{Look, Order};
+use crate::cli::show::Put as _;
+use crate::cli::{Ended, place, tell};
+use crate::config::Config;
+use crate::control::views::Status;
+use crate::plugins::PluginId;
+use crate::plugins::desk::Desk;
+
+/// How often the host is asked.
+const LOOK: Duration = Duration::from_secs(1);
+/// How many lines of a plugin's log are shown.
+const LINES: usize = 500;
+
+/// Something happened.
+#[derive(Debug)]
+pub(super) enum News {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// The terminal has another size.
+    Resized,
+    /// What the host says now, or why it says nothing.
+    Looked(Result<Look, String>),
+    /// What came of an order.
+    Done(Result<String, String>),
+    /// Somebody wants it to end.
+    Stop,
+    /// The terminal is gone.
+    Lost(io::Error),
+    /// A thread panicked.
+    Broken,
+}
+
+/// Everything that tells news.
+pub(super) struct Sources {
+    config: Config,
+    news: Receiver<News>,
+    teller: Teller,
+    logs: Sender<Option<PluginId>>,
+}
+
+/// One thread's way to tell; whoever panics has told that, too.
+#[derive(Clone)]
+struct Teller(Sender<News>);
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            // Where nobody listens any more, nobody needs to know.
+            let _ = self.0.send(News::Broken);
+        }
+    }
+}
+
+impl Sources {
+    /// Begins to wait for all of them. Their threads end with the process.
+    pub(super) fn start(config: Config) -> io::Result<Self> {
+        let (sender, news) = mpsc::channel();
+        let teller = Teller(sender);
+        let (logs, wanted) = mpsc::channel();
+        // First: a signal that comes later is heard, and does not end the process with the terminal in our hands.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let signals = {
+            let _inside = runtime.enter();
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal)
+        };
+        let [terminate, interrupt, hang_up] = signals;
+        let (mut terminate, mut interrupt, mut hang_up) = (terminate?, interrupt?, hang_up?);
+        let own = teller.clone();
+        thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hang_up.recv() => {} }
+            });
+            let _ = own.0.send(News::Stop);
+        });
+        let (own, asked) = (teller.clone(), config.clone());
+        thread::spawn(move || look(&asked, &wanted, &own));
+        let own = teller.clone();
+        thread::spawn(move || read(&own));
+        Ok(Self { config, news, teller, logs })
+    }
+
+    /// The next thing that happens, within this time.
+    pub(super) fn next(&self, within: Duration) -> Result<News, RecvTimeoutError> {
+        self.news.recv_timeout(within)
+    }
+
+    /// Looks for the log of this plugin, too, from now on, and at once; none: for none.
+    pub(super) fn show_logs(&self, plugin: Option<PluginId>) {
+        // The thread ends only by a panic, which is told.
+        let _ = self.logs.send(plugin);
+    }
+
+    /// Does this; what comes of it is told.
+    pub(super) fn carry_out(&self, order: Order) {
+        let (config, teller) = (self.config.clone(), self.teller.clone());
+        thread::spawn(move || {
+            let done = carry_out(&config, &order).map_err(|error| format!("{error:#}"));
+            let _ = teller.0.send(News::Done(done));
+        });
+    }
+}
+
+/// Waits for the keyboard.
+fn read(teller: &Teller) {
+    loop {
+        let news = match event::read() {
+            Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => News::Key(key),
+            Ok(Event::Resize(..)) => News::Resized,
+            Ok(_) => continue,
+            Err(error) => News::Lost(error),
+        };
+        let is_last = matches!(news, News::Lost(_));
+        if teller.0.send(news).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// Asks the host again and again.
+fn look(config: &Config, wanted: &Receiver<Option<PluginId>>, teller: &Teller) {
+    let mut logs = None;
+    loop {
+        let look = ask(config, logs.as_ref()).map_err(|error| format!("{error:#}"));
+        if teller.0.send(News::Looked(look)).is_err() {
+            return;
+        }
+        match wanted.recv_timeout(LOOK) {
+            // Only the last one counts.
+            Ok(plugin) => logs = wanted.try_iter().last().unwrap_or(plugin),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn ask(config: &Config, logs: Option<&PluginId>) -> anyhow::Result<Look> {
+    let host = place::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
+    let status = host.get("/v1/status")?;
+    let logs = match logs {
+        None => None,
+        Some(id) => {
+            let target = format!("/v1/logs?plugin={id}&lines={LINES}");
+            Some((id.clone(), host.lines(&target)?.collect::<Result<_, _>>()?))
+        }
+    };
+    Ok(Look { status, logs })
+}
+
+fn carry_out(config: &Config, order: &Order) -> anyhow::Result<String> {
+    match order {
+        Order::Enable(id, enabled) => {
+            let changed = Desk::new(config).enable(id, *enabled)?;
+            let already = if changed { "" } else { " already" };
+            let told = tell::tell(config, &[id])?;
+            Ok(format!("{id} is {}{already}; {}", if *enabled { "enabled" } else { "disabled" }, told.line()))
+        }
+        Order::Restart(id) => {
+            let host = place::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
+            let status: Status = host.post(&format!("/v1/plugins/{id}/restart"))?;
+            let mut text = format!("{id} was restarted");
+            for plugin in status.plugins.iter().filter(|plugin| plugin.id == id.as_str()) {
+                let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+                text.put(format_args!("; it is {}{on}", plugin.state));
+            }
+            Ok(text)
+        }
+    }
+}
