@@ -54,6 +54,8 @@ pub struct Host {
     /// Held while plugins are added, removed or looked through, so that no two changes see the same state and undo each
     /// other. `plugins` itself is held for moments only.
     changing: Mutex<()>,
+    /// The text of the policy as it was read last, whether it was understood or not; none: there was no file.
+    read: std::sync::Mutex<Option<Digest>>,
     /// Held for as long as the house stands: one house for each data folder.
     _lock: File,
     began: Timestamp,
@@ -155,7 +157,9 @@ impl Host {
     /// logs in (API row 7). It returns when the log-ins have begun. The compiler is where plugins are compiled.
     pub async fn start(config: Config, compiler: Compiler) -> Result<Self, StartError> {
         // First what needs no trace on disk: a policy that cannot be read leaves none.
-        let policy = Policy::load(&config.plugins)?;
+        let text = Policy::read(&config.plugins)?;
+        let policy =
+            text.as_deref().map_or_else(|| Ok(Policy::default()), |text| Policy::understand(text, &config.plugins))?;
         let lock = lock(&config.data)?;
         let engine = Arc::new(Engine::start(compiler, &config.data)?);
         let store = Store::open(&config.data);
@@ -169,6 +173,7 @@ impl Host {
             accounts,
             plugins: Mutex::default(),
             changing: Mutex::default(),
+            read: std::sync::Mutex::new(text.map(|text| Digest::of(text.as_bytes()))),
             _lock: lock,
             began: Timestamp::now(),
         };

@@ -27,4 +27,5 @@ pub mod session;
 pub mod stanza;
 pub mod store;
 pub mod systemd;
+pub mod watch;
 pub mod xmpp;

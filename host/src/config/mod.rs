@@ -40,6 +40,8 @@ pub struct Config {
     pub plugins: PathBuf,
     /// What to log, as a filter of `tracing`.
     pub log: String,
+    /// Whether the policy is read again when somebody writes to it.
+    pub watch: bool,
     /// Settings of the host, before those of an account.
     pub settings: Settings,
     /// Its accounts; one at least.
@@ -87,7 +89,7 @@ impl Config {
     pub(crate) fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
         let document = Document::parse(path, text)?;
         let top = document.top();
-        top.allow_only(&["account", "data", "log", "plugins", "settings"])?;
+        top.allow_only(&["account", "data", "log", "plugins", "settings", "watch"])?;
 
         let folder = path.parent().unwrap_or(Path::new(""));
         let variable = |name: &str| (overrides.environment)(name).filter(|value| !value.is_empty());
@@ -116,8 +118,9 @@ impl Config {
         if accounts.is_empty() {
             return Err(ConfigError::NoAccount(path.to_owned()));
         }
+        let watch = top.flag("watch")?.unwrap_or(true);
         let warnings = accounts.values().flat_map(AccountConfig::warnings).collect();
-        Ok(Self { path: path.to_owned(), data, plugins, log, settings, accounts, warnings })
+        Ok(Self { path: path.to_owned(), data, plugins, log, watch, settings, accounts, warnings })
     }
 }
 

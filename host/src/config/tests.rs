@@ -205,7 +205,7 @@ fn errors_say_where_what_and_what_to_write() {
         ),
         (
             "[theme]\nx = 1",
-            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings",
+            "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings, watch",
         ),
         ("[account]\njid = \"a@b\"", "parlor.toml:2:7: account.jid must be a table, not a string"),
         (

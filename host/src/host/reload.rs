@@ -2,13 +2,14 @@
 //! another version.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::{Host, LONGEST_REASON, Plugin, Standing, candidate, dependencies};
 use crate::harmless::harmless;
+use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::{PluginId, State, Supervised, order, secret, store};
 
@@ -20,7 +21,36 @@ impl Host {
     /// read changes nothing.
     pub async fn reload(&self) -> Result<(), PolicyError> {
         let _changing = self.changing.lock().await;
-        let policy = Policy::load(&self.config.plugins)?;
+        let text = Policy::read(&self.config.plugins)?;
+        self.apply(text).await
+    }
+
+    /// The same for whoever wrote into the file and told nobody. What was read already is not read again; and a file that is
+    /// gone or empty is more likely on its way to being written than meant: then nothing changes, either.
+    pub async fn reload_if_changed(&self) -> Result<(), PolicyError> {
+        let _changing = self.changing.lock().await;
+        let text = Policy::read(&self.config.plugins)?;
+        if *self.read() == text.as_ref().map(|text| Digest::of(text.as_bytes())) {
+            return Ok(());
+        }
+        if text.as_ref().is_none_or(|text| text.trim().is_empty()) {
+            *self.read() = text.map(|text| Digest::of(text.as_bytes()));
+            let policy = self.config.plugins.display();
+            tracing::warn!(%policy, "the policy is gone or empty; nothing has changed. SIGHUP makes it count if it is meant");
+            return Ok(());
+        }
+        self.apply(text).await
+    }
+
+    fn read(&self) -> MutexGuard<'_, Option<Digest>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what this text of the policy says. Whoever calls it holds `changing`.
+    async fn apply(&self, text: Option<String>) -> Result<(), PolicyError> {
+        *self.read() = text.as_ref().map(|text| Digest::of(text.as_bytes()));
+        let path = &self.config.plugins;
+        let policy = text.map_or_else(|| Ok(Policy::default()), |text| Policy::understand(&text, path))?;
         let mut values = self.opened(&policy).await;
         let mut outdated = BTreeSet::new();
         let running: BTreeMap<_, _> = {

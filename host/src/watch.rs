@@ -1,0 +1,161 @@
+//! Who writes to the files that the host goes by. It tells that one of them may be different, and reads none of them.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use inotify::{EventStream, Inotify, WatchMask};
+use tokio::time::Instant;
+
+/// How long nobody may write before what was written is looked at: editors write one file in several steps.
+const QUIET: Duration = Duration::from_millis(200);
+/// How long it may be put off by that.
+const LONGEST: Duration = Duration::from_secs(2);
+/// Room for events, in bytes; of more the kernel says that there were too many, which counts like any.
+const BUFFER: usize = 4 << 10;
+
+/// Files that are watched. Not they themselves but their folders: an editor puts another file in the place of the old one.
+pub struct Watch {
+    files: Vec<PathBuf>,
+    folders: BTreeSet<PathBuf>,
+    events: EventStream<Vec<u8>>,
+    /// When something was written first since the last time that it was told, and last.
+    written: Option<(Instant, Instant)>,
+}
+
+impl Watch {
+    /// Watches these files, whether they are there or not. Within a runtime.
+    pub fn start(files: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
+        let events = Inotify::init()?.into_event_stream(vec![0; BUFFER])?;
+        let files = files.into_iter().collect();
+        let mut watch = Self { files, folders: BTreeSet::new(), events, written: None };
+        watch.follow()?;
+        Ok(watch)
+    }
+
+    /// Watches the folders of the files, and of what they are links to.
+    fn follow(&mut self) -> io::Result<()> {
+        // Who writes has written when the file is closed; what is half way there is not looked at.
+        let mask = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::CREATE;
+        for file in &self.files {
+            for path in [Some(file.clone()), file.canonicalize().ok()].into_iter().flatten() {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                if !self.folders.contains(folder) {
+                    self.events.watches().add(folder, mask)?;
+                    self.folders.insert(folder.to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something was written in their folders, and nothing further for a moment. Nothing is lost where this is
+    /// dropped before it returns.
+    pub async fn changed(&mut self) {
+        loop {
+            let due = async {
+                match self.written {
+                    Some((first, last)) => tokio::time::sleep_until((last + QUIET).min(first + LONGEST)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = due => break,
+                event = self.events.next() => match event {
+                    Some(Ok(_)) => {
+                        let now = Instant::now();
+                        self.written = Some((self.written.map_or(now, |(first, _)| first), now));
+                    }
+                    ended => {
+                        let reason = ended.map_or_else(|| "it ended".to_owned(), |event| format!("{:?}", event.err()));
+                        tracing::warn!(reason, "files are not watched any more; SIGHUP reads them again");
+                        std::future::pending().await
+                    }
+                },
+            }
+        }
+        self.written = None;
+        // A link may lead elsewhere by now.
+        if let Err(error) = self.follow() {
+            tracing::warn!(%error, "the folder of a file is not watched; SIGHUP reads it again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Long enough for anything that is to come.
+    const SOON: Duration = Duration::from_secs(20);
+
+    async fn told(watch: &mut Watch) {
+        tokio::time::timeout(SOON, watch.changed()).await.expect("it tells that something was written");
+    }
+
+    /// That nothing is told, by what is told after it: the next thing that happens is told alone.
+    fn is_quiet(watch: &Watch) -> bool {
+        watch.written.is_none()
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_written_moved_into_place_or_made_anew_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("plugins.toml");
+        let mut watch = Watch::start([file.clone()]).unwrap();
+        fs::write(&file, "a").unwrap();
+        told(&mut watch).await;
+        fs::write(folder.path().join("new"), "b").unwrap();
+        told(&mut watch).await;
+        fs::rename(folder.path().join("new"), &file).unwrap();
+        told(&mut watch).await;
+        fs::rename(&file, folder.path().join("plugins.toml~")).unwrap();
+        fs::write(&file, "c").unwrap();
+        told(&mut watch).await;
+        assert!(is_quiet(&watch));
+    }
+
+    #[tokio::test]
+    async fn what_a_link_leads_to_is_watched_also_where_it_leads_elsewhere_later() {
+        let (near, far, farther) =
+            (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let link = near.path().join("plugins.toml");
+        for folder in [&far, &farther] {
+            fs::write(folder.path().join("real.toml"), "a").unwrap();
+        }
+        std::os::unix::fs::symlink(far.path().join("real.toml"), &link).unwrap();
+        let mut watch = Watch::start([link.clone()]).unwrap();
+        fs::write(far.path().join("real.toml"), "b").unwrap();
+        told(&mut watch).await;
+        // As a change of all at once is made: another link, moved over the first.
+        std::os::unix::fs::symlink(farther.path().join("real.toml"), near.path().join("next")).unwrap();
+        fs::rename(near.path().join("next"), &link).unwrap();
+        told(&mut watch).await;
+        fs::write(farther.path().join("real.toml"), "c").unwrap();
+        told(&mut watch).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_written_all_the_time_is_told_now_and_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("plugins.toml");
+        let mut watch = Watch::start([file.clone()]).unwrap();
+        let began = Instant::now();
+        watch.written = Some((began, began));
+        for _ in 0..100 {
+            // Each time before it would be told.
+            tokio::time::advance(QUIET / 2).await;
+            if watch.written.is_none() {
+                break;
+            }
+            fs::write(&file, "a").unwrap();
+            let _ = tokio::time::timeout(QUIET / 4, watch.changed()).await;
+        }
+        assert!(is_quiet(&watch) && began.elapsed() < LONGEST + QUIET, "{:?}", began.elapsed());
+    }
+}

@@ -1,0 +1,160 @@
+//! What becomes of what somebody writes into the files of a running house, and tells nobody.
+
+use parlor_tests::host::{Home, Host};
+use parlor_tests::policy::Policy;
+use parlor_tests::terminal::Terminal;
+
+use super::{SOON, echo, ended, home, start};
+
+const READ: &str = "policy read again";
+const NOT_READ: &str = "the policy was not read; nothing has changed";
+
+/// A host with echo, and the text of its policy.
+async fn standing() -> (Home, Host, String) {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let policy = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    (home, host, policy)
+}
+
+/// The policy without `messages.send`.
+fn less(policy: &str) -> String {
+    let kept = policy.lines().filter(|line| !line.contains("messages.send"));
+    kept.collect::<Vec<_>>().join("\n") + "\n"
+}
+
+#[tokio::test]
+async fn what_an_editor_writes_counts_at_once() {
+    let (home, host, policy) = standing().await;
+    assert!(policy.contains("messages.send"), "{policy}");
+    // Written over.
+    home.write("plugins.toml", &format!("# mine\n{policy}")).unwrap();
+    host.wait_count(READ, &[], 1, SOON).await.unwrap();
+    // Written beside and moved over it, as most editors do.
+    let beside = home.write("plugins.toml.swp", &format!("{policy}\n[plugin.echo.limits]\nmailbox = 100\n")).unwrap();
+    std::fs::rename(beside, home.path().join("plugins.toml")).unwrap();
+    host.wait_count("plugin replaced", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    // Moved away first, and then written anew.
+    std::fs::rename(home.path().join("plugins.toml"), home.path().join("plugins.toml~")).unwrap();
+    home.write("plugins.toml", &policy.replace("[plugin.echo]", "[plugin.echo]\nenabled = false")).unwrap();
+    host.wait_count("plugin removed", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    assert_eq!(host.lines("account connected", &[]).len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_half_written_or_gone_changes_nothing() {
+    let (home, host, policy) = standing().await;
+    home.write("plugins.toml", &format!("{policy}\n[plugin.half\n")).unwrap();
+    let line = host.wait_count(NOT_READ, &[], 1, SOON).await.unwrap();
+    let place = format!("plugins.toml:{}:", policy.lines().count() + 2);
+    assert!(line.get("reason").starts_with(&place), "{}", line.get("reason"));
+    home.write("plugins.toml", "").unwrap();
+    host.wait_count(
+        "the policy is gone or empty; nothing has changed. SIGHUP makes it count if it is meant",
+        &[],
+        1,
+        SOON,
+    )
+    .await
+    .unwrap();
+    assert!(host.lines("plugin removed", &[]).is_empty(), "{}", host.log().tail());
+    home.write("plugins.toml", &policy).unwrap();
+    host.wait_count(READ, &[], 1, SOON).await.unwrap();
+    assert_eq!(host.lines("plugin running", &[("plugin", "echo")]).len(), 1);
+    // Who means it says so.
+    home.write("plugins.toml", "").unwrap();
+    host.reload().unwrap();
+    host.wait_count("plugin removed", &[("plugin", "echo")], 1, SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_command_wrote_is_read_once() {
+    let (home, host, policy) = standing().await;
+    ended(home.run(&["plugin", "revoke", "echo", "messages.send"]).await.unwrap(), 0);
+    host.wait_count(READ, &[], 1, SOON).await.unwrap();
+    // Whatever the watch has to say about that comes before what it says about this.
+    home.write("plugins.toml", &policy).unwrap();
+    host.wait_count(READ, &[], 2, SOON).await.unwrap();
+    assert_eq!(host.lines(READ, &[]).len(), 2, "{}", host.log().tail());
+}
+
+#[tokio::test]
+async fn the_configuration_is_looked_at_and_counts_later() {
+    let (home, host, _) = standing().await;
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    home.write("parlor.toml", &format!("{config}\n[account.second\n")).unwrap();
+    let broken = "the configuration has changed, and cannot be read; the host goes on, but would not start again";
+    let line = host.wait_count(broken, &[], 1, SOON).await.unwrap();
+    let place = format!("parlor.toml:{}:", config.lines().count() + 2);
+    assert!(line.get("reason").contains(&place), "{}", line.get("reason"));
+    home.write("parlor.toml", &format!("# mine\n{config}")).unwrap();
+    let fine = "the configuration has changed, and is in order; it counts when the host is started again";
+    host.wait_count(fine, &[], 1, SOON).await.unwrap();
+    assert_eq!(host.lines("account connected", &[]).len(), 1);
+}
+
+#[tokio::test]
+async fn it_can_be_switched_off() {
+    let (home, _) = home().await;
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    home.write("parlor.toml", &format!("watch = false\n{config}")).unwrap();
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let policy = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    home.write("plugins.toml", &less(&policy)).unwrap();
+    host.reload().unwrap();
+    host.wait_count(READ, &[], 1, SOON).await.unwrap();
+    // A watch would have seen the first by the time that it sees the second.
+    home.write("plugins.toml", &policy).unwrap();
+    let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!(status["plugins"][0]["state"], "refused", "{status}");
+    host.reload().unwrap();
+    host.wait_count(READ, &[], 2, SOON).await.unwrap();
+    assert_eq!(host.lines(READ, &[]).len(), 2);
+}
+
+#[tokio::test]
+async fn what_somebody_writes_while_a_command_asks_is_kept() {
+    let (home, host, policy) = standing().await;
+    std::fs::copy(home.path().join("plugins/echo.wasm"), home.path().join("parrot.wasm")).unwrap();
+    let mut terminal =
+        Terminal::start(home.command(["plugin", "add", "parrot.wasm", "--id", "parrot"]).unwrap()).unwrap();
+    terminal.sees("Install it as parrot", SOON).unwrap();
+    home.write("plugins.toml", &format!("# written meanwhile\n{policy}")).unwrap();
+    host.wait_count(READ, &[], 1, SOON).await.unwrap();
+    terminal.types("y").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(0), "{screen}");
+    let both = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    assert!(both.starts_with("# written meanwhile\n") && both.contains("[plugin.parrot]"), "{both}");
+    host.wait_count("plugin running", &[("plugin", "parrot")], 1, SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_somebody_writes_while_commands_change_it_is_never_half_there() {
+    let (home, _host, policy) = standing().await;
+    // Somebody saves again and again while commands run; whichever comes last, each file is one that somebody wrote whole.
+    for round in 0..12 {
+        let mine = format!("# round {round}\n{policy}");
+        let beside = home.write("mine.swp", &mine).unwrap();
+        let into = home.path().join("plugins.toml");
+        let saving = tokio::task::spawn_blocking(move || std::fs::rename(beside, into));
+        let command = if round % 2 == 0 { "disable" } else { "enable" };
+        let arguments = ["plugin", command, "echo"];
+        let (finished, saved) = tokio::join!(home.run(&arguments), saving);
+        saved.unwrap().unwrap();
+        let finished = finished.unwrap();
+        let now = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+        now.parse::<toml::Table>().unwrap();
+        assert!(now.contains("[plugin.echo]") && now.contains("digest"), "{now}");
+        match finished.code {
+            Some(0) => {}
+            Some(1) => assert!(finished.stderr.contains("at the same moment"), "{finished:?}"),
+            _ => panic!("{finished:?}"),
+        }
+        // It was saved before the command read it, or after: in the one case both are there, in the other the owner has the
+        // last word. Only the moment between a command's last look and its own write is nobody's.
+        assert!(now.starts_with("# round"), "{now}");
+    }
+}
