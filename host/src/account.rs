@@ -6,13 +6,16 @@ mod alarm;
 mod leaving;
 mod logins;
 mod missed;
+mod outbox;
+mod owners;
 mod shared;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jid::Jid;
 use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -28,7 +31,7 @@ use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
-use crate::stanza::Outgoing;
+use crate::stanza::{AdHocRequest, Outgoing, Reply};
 use crate::store::{KeptRoster, RosterKeeper, SessionKeeper, Store};
 use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Within};
 
@@ -64,6 +67,7 @@ enum Order {
     Heir { new: InstanceId, of: InstanceId, done: oneshot::Sender<()> },
     Swap { old: Option<Arc<Mailbox>>, new: Arc<Mailbox>, done: oneshot::Sender<()> },
     TellMissed(Missed),
+    Reply { to: Jid, id: String, reply: Reply },
     Stop { done: oneshot::Sender<()> },
 }
 
@@ -98,7 +102,9 @@ impl Account {
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (connection, connection_receiver) = watch::channel(Connection::Offline);
         let (archive, archive_receiver) = watch::channel(None);
-        let session = Session::new(config.link.jid.clone(), config.settings.clone());
+        let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
+        session.set_owners(config.owners);
+        let (requests, owner_requests) = mpsc::channel(owners::REQUESTS);
         let shared = Arc::new(Shared {
             name: config.name.clone(),
             own: config.link.jid.to_bare(),
@@ -112,6 +118,7 @@ impl Account {
             commands,
             sending: Arc::new(Semaphore::new(SENDING)),
             orders,
+            owner_requests: Mutex::new(Some(owner_requests)),
             connection: connection_receiver,
             archive: archive_receiver,
         });
@@ -129,6 +136,7 @@ impl Account {
             archive,
             commands: command_receiver,
             orders: order_receiver,
+            owner_requests: requests,
             parked: VecDeque::new(),
             outbox: VecDeque::new(),
             quiet: Alarm::new(),
@@ -171,6 +179,8 @@ struct Worker {
     archive: watch::Sender<Option<OwnArchive>>,
     commands: mpsc::Receiver<Asked>,
     orders: mpsc::Receiver<Order>,
+    /// Where commands of owners go.
+    owner_requests: mpsc::Sender<AdHocRequest>,
     /// Commands that wait for room in the link; each holds a permit.
     parked: VecDeque<Asked>,
     /// What the link had no room for.
@@ -334,6 +344,7 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::TellMissed(missed) => missed.tell(&self.shared),
+            Order::Reply { to, id, reply } => self.put_out(Outgoing::Reply { to: Some(to), id, reply }, None),
             Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
         }
     }
@@ -507,6 +518,7 @@ impl Worker {
                 Effect::FireFor(instance, event) => self.shared.route_to(instance, event),
                 Effect::Answer(due) => due.give(),
                 Effect::Keep(change) => self.roster.keep(change),
+                Effect::Command(request) => self.hand_on(request),
                 Effect::Send(outgoing) => self.put_out(outgoing, None),
                 Effect::SendFor(outgoing, sent) => self.put_out(outgoing, Some(sent)),
             }
@@ -514,43 +526,6 @@ impl Worker {
         // Its capacity is used again.
         self.effects = effects;
         self.flush();
-    }
-
-    fn put_out(&mut self, outgoing: Outgoing, sent: Option<Sent>) {
-        if self.link.is_some() && self.outbox.len() < OUTBOX {
-            self.outbox.push_back((outgoing, sent));
-        } else if let Some(sent) = sent {
-            sent.failed(CallError::Offline);
-        }
-    }
-
-    /// Hands to the link what it has room for. It never waits: an account that waits hears of no failure.
-    fn flush(&mut self) {
-        match &mut self.link {
-            Some(link) => {
-                while link.has_room()
-                    && let Some((outgoing, sent)) = self.outbox.pop_front()
-                {
-                    let outgoing = tell_leaving(&self.shared, &mut self.session, outgoing);
-                    link.send(outgoing);
-                    if let Some(sent) = sent {
-                        sent.queued();
-                    }
-                }
-            }
-            None => {
-                for (_, sent) in self.outbox.drain(..) {
-                    if let Some(sent) = sent {
-                        sent.failed(CallError::Offline);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether plugins may ask for more.
-    fn has_room(&self) -> bool {
-        self.outbox.is_empty() && self.link.as_ref().is_none_or(Link::has_room)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `xmpp/` makes [`Incoming`] of what the server sends and stanzas of [`Outgoing`]; everything above knows only these.
 
+mod adhoc;
 mod archive;
 mod message;
 mod rooms;
@@ -16,6 +17,7 @@ use crate::error::StanzaError;
 use crate::plugins::InstanceId;
 use crate::xmpp::{RawStanza, WholeCard};
 
+pub use adhoc::{AdHoc, AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, COMMANDS};
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use message::{Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, Reactions, ReplyTo};
 pub use rooms::{
@@ -153,6 +155,8 @@ pub enum Query {
     },
     /// A roster push without exactly one entry.
     BadRosterPush,
+    /// An ad-hoc command (XEP-0050).
+    AdHoc(Box<AdHoc>),
     /// Anything else.
     Other,
 }
@@ -497,6 +501,17 @@ pub enum Reply {
         /// The node that was asked for.
         node: Option<String>,
     },
+    /// `disco#items` of the commands: each with its node and its name.
+    Commands {
+        /// Of whom.
+        of: Jid,
+        /// Which.
+        items: &'static [(&'static str, &'static str)],
+    },
+    /// The answer to a command.
+    AdHoc(Box<AdHocAnswer>),
+    /// The command is refused as such.
+    RefuseAdHoc(AdHocRefusal),
     /// XEP-0092.
     Version,
     /// XEP-0202.

@@ -180,7 +180,8 @@ impl Client {
         self.wait_for("the answer to an IQ", limit, |stanza| match stanza {
             Stanza::Iq(Iq::Result { id, payload, .. }) if *id == wanted => Some(Ok(payload.clone())),
             Stanza::Iq(Iq::Error { id, error, .. }) if *id == wanted => {
-                Some(Err(anyhow::anyhow!("the answer is an error: {:?}", error.defined_condition)))
+                let more = error.other.as_ref().map(|other| format!(" {}", other.name())).unwrap_or_default();
+                Some(Err(anyhow::anyhow!("the answer is an error: {:?}{more}", error.defined_condition)))
             }
             _ => None,
         })

@@ -1,7 +1,7 @@
 //! What plugins and the host hold of an account.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
 use jid::{BareJid, Jid};
@@ -17,6 +17,7 @@ use crate::harmless::harmless;
 use crate::plugins::{InstanceId, PluginId};
 use crate::router::{Mailbox, Names, Router};
 use crate::session::{Answer, Command, OwnArchive, Snapshot};
+use crate::stanza::AdHocRequest;
 use crate::store::PluginData;
 
 /// What plugins and the host hold of an account.
@@ -41,6 +42,8 @@ pub struct Shared {
     /// One permit for each command that sends something.
     pub(super) sending: Arc<Semaphore>,
     pub(super) orders: mpsc::Sender<Order>,
+    /// Commands of owners, until somebody hears them.
+    pub(super) owner_requests: Mutex<Option<mpsc::Receiver<AdHocRequest>>>,
     pub(super) connection: watch::Receiver<Connection>,
     pub(super) archive: watch::Receiver<Option<OwnArchive>>,
 }

@@ -22,7 +22,12 @@ async fn soon<R>(what: &str, waiting: impl Future<Output = R>) -> R {
 
 /// An account that could connect to the peer.
 fn account(peer: &Peer) -> Account {
-    let config = AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), settings: Settings::default() };
+    let config = AccountConfig {
+        name: "main".parse().unwrap(),
+        link: peer.settings(),
+        owners: Vec::new(),
+        settings: Settings::default(),
+    };
     Account::start(config, Store::in_memory())
 }
 
@@ -32,7 +37,7 @@ async fn connected(peer: &Peer) -> (Account, PeerSession) {
 }
 
 async fn connected_with(peer: &Peer, settings: Settings) -> (Account, PeerSession) {
-    let config = AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), settings };
+    let config = AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), owners: Vec::new(), settings };
     let account = Account::start(config, Store::in_memory());
     account.shared().connect().await;
     let session = soon("the log-in", peer.accept()).await.unwrap();
@@ -406,7 +411,8 @@ async fn nobody_logs_in_by_password_who_is_to_do_it_otherwise() {
         ("prebind", true.into()),
     ] {
         let settings = Settings::default().with(key, value).unwrap();
-        let config = AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), settings };
+        let config =
+            AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), owners: Vec::new(), settings };
         let account = Account::start(config, Store::in_memory());
         account.shared().connect().await;
         until_it_is(

@@ -313,6 +313,7 @@ const CONFIG: &str = r#"# What this bot house is. Paths are relative to this fil
 # data = "data"              # folder for plugins, their storage and caches
 # plugins = "plugins.toml"   # which plugins there are, and what each may do
 # log = "info"               # error, warn, info, debug or trace; also "info,parlor=debug"
+# watch = true               # read plugins.toml again whenever it is saved; without, on SIGHUP alone
 
 # One table for each account; "main" is a name of your choice.
 [account.main]
@@ -327,6 +328,7 @@ password_file = "bot.password"
 # server = "xmpp.example.org:5222"   # if the DNS does not say where the server is
 # tls = "starttls"                   # or "direct"
 # ca_file = "ca.pem"                 # trust these certificates in place of the system's
+# owners = ["juliet@example.org"]    # may show, enable, disable and restart plugins from their client (ad-hoc commands)
 # allow_plain = false                # send the password as it is, inside of TLS, to a server that can do no better
 
 # Settings for this account alone go over those below.

@@ -1,5 +1,7 @@
 //! `parlor run`: the house stands until it is told to stop.
 
+mod files;
+
 use std::fmt;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
@@ -18,13 +20,17 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+use files::{ConfigFile, Files};
+
 use super::place::Place;
 use crate::config::{AccountName, Config, Overrides};
+use crate::control::chat::Chat;
 use crate::control::lines::Lines;
 use crate::control::metrics::Metrics;
 use crate::control::server::{Control, House, ORDERS, Order};
 use crate::host::Host;
 use crate::plugins::Compiler;
+use crate::plugins::policy::PolicyError;
 use crate::systemd::Notifier;
 use crate::xmpp;
 
@@ -37,7 +43,7 @@ const TURNS: u32 = 8;
 /// What `parlor run` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Signals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the policy again, without dropping a connection\n\nExit codes: 0 stopped as asked, 1 failed, 2 wrong usage"
+    after_help = "Signals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the policy again, without dropping a connection\n\nThe policy is read again when it is written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, 2 wrong usage"
 )]
 pub struct Run {
     #[command(flatten)]
@@ -72,6 +78,7 @@ impl Run {
     pub fn execute(self) -> anyhow::Result<()> {
         let overrides = Overrides { log: self.log, settings: self.settings, ..self.place.overrides() };
         let config = Config::load(&self.place.config, &overrides)?;
+        let written = ConfigFile::of(&self.place.config, overrides);
         let lines = Lines::default();
         start_log(&config.log, self.log_format, lines.clone())?;
         for warning in &config.warnings {
@@ -84,7 +91,7 @@ impl Run {
             .global_queue_interval(TURNS)
             .build()
             .context("the runtime cannot start")?;
-        let result = runtime.block_on(stand(config, lines, self.metrics));
+        let result = runtime.block_on(stand(config, written, lines, self.metrics));
         // A name look-up that hangs must not hold up the end.
         runtime.shutdown_background();
         result
@@ -97,27 +104,33 @@ fn pair(text: &str) -> Result<(String, String), &'static str> {
     Ok((key.to_owned(), json.to_owned()))
 }
 
-async fn stand(config: Config, lines: Lines, metrics: Option<SocketAddr>) -> anyhow::Result<()> {
+async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Option<SocketAddr>) -> anyhow::Result<()> {
     let manager = Notifier::of(|name| std::env::var_os(name));
     let mut signals = Signals::listen()?;
+    // Before anything is read that could be written meanwhile.
+    let mut files = Files::of(&config, written);
     let host = tokio::select! {
         host = Host::start(config, Compiler::parlor()) => Arc::new(host?),
         () = signals.stop() => return Ok(()),
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);
+    let owner_orders = orders.clone();
     let control = Control::start(House { host: Arc::clone(&host), lines, orders })?;
     let metrics = match metrics {
         Some(address) => Some(Metrics::start(address, Arc::clone(&host)).await?),
         None => None,
     };
+    let chat = Chat::start(&host, &owner_orders);
+    drop(owner_orders);
     manager.ready();
     let failure = tokio::select! {
-        failure = serve(&host, &mut ordered, &mut signals, &manager) => failure,
+        failure = serve(&host, &mut ordered, &mut signals, &mut files, &manager) => failure,
         // It never ends.
         () = manager.keep_watchdog(&host) => None,
     };
     manager.stopping();
     control.stop().await;
+    chat.stop().await;
     if let Some(metrics) = metrics {
         metrics.stop().await;
     }
@@ -145,40 +158,58 @@ async fn serve(
     host: &Host,
     ordered: &mut mpsc::Receiver<Order>,
     signals: &mut Signals,
+    files: &mut Files,
     manager: &Notifier,
 ) -> Option<Vec<(AccountName, String)>> {
     loop {
-        let order = tokio::select! {
+        let task = tokio::select! {
             asked = signals.next() => match asked {
                 Asked::Stop => return None,
-                Asked::Reload => None,
+                Asked::Reload => Task::Reload,
             },
             // The control socket keeps it open.
-            order = ordered.recv() => order,
+            Some(order) = ordered.recv() => Task::Order(order),
+            () = files.changed() => Task::Look,
             reasons = host.all_failed() => return Some(reasons),
         };
-        if order.is_none() {
+        if matches!(task, Task::Reload) {
             manager.reloading();
         }
         tokio::select! {
-            () = carry_out(host, order) => manager.ready(),
+            () = carry_out(host, files, task) => manager.ready(),
             () = signals.stop() => return None,
         }
     }
 }
 
-/// Does what somebody ordered over the control socket, or by SIGHUP.
-async fn carry_out(host: &Host, order: Option<Order>) {
-    match order {
-        None => drop(reload(host).await),
+/// What there is to do.
+enum Task {
+    /// What SIGHUP asks for.
+    Reload,
+    /// What somebody ordered over the control socket.
+    Order(Order),
+    /// Somebody may have written to a file that the host goes by.
+    Look,
+}
+
+async fn carry_out(host: &Host, files: &mut Files, task: Task) {
+    match task {
+        Task::Reload => {
+            files.config.look();
+            drop(said(host.reload().await));
+        }
+        Task::Look => {
+            files.config.look();
+            drop(said(host.reload_if_changed().await));
+        }
         // Whoever asked may have left meanwhile.
-        Some(Order::Reload(done)) => drop(done.send(reload(host).await)),
-        Some(Order::Restart(id, done)) => drop(done.send(host.restart_plugin(&id).await)),
+        Task::Order(Order::Reload(done)) => drop(done.send(said(host.reload().await))),
+        Task::Order(Order::Restart(id, done)) => drop(done.send(host.restart_plugin(&id).await)),
     }
 }
 
-async fn reload(host: &Host) -> Result<(), String> {
-    host.reload().await.map_err(|error| {
+fn said(read: Result<(), PolicyError>) -> Result<(), String> {
+    read.map_err(|error| {
         tracing::error!(reason = %error, "the policy was not read; nothing has changed");
         error.to_string()
     })

@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use jid::BareJid;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::error::ConfigError;
 use super::link::LinkSettings;
-use super::sections::Section;
+use super::sections::{Section, Written};
 use super::settings::Settings;
 
 /// The name that the owner gives to an account. Letters, digits, `-` and `_`, so that it may name files and variables.
@@ -78,6 +79,8 @@ pub struct AccountConfig {
     pub name: AccountName,
     /// Who it is, and how its server is reached.
     pub link: LinkSettings,
+    /// Who may give commands to the host from an ordinary client (XEP-0050); nobody, unless they are named.
+    pub owners: Vec<BareJid>,
     /// Its settings.
     pub settings: Settings,
 }
@@ -86,6 +89,7 @@ const KEYS: &[&str] = &[
     "allow_plain",
     "ca_file",
     "jid",
+    "owners",
     "password_command",
     "password_env",
     "password_file",
@@ -108,11 +112,39 @@ impl AccountConfig {
         }
         section.allow_only(KEYS)?;
         let link = LinkSettings::read(&name, section, folder, environment, &settings)?;
-        Ok(Self { name, link, settings })
+        let owners = owners(section)?;
+        Ok(Self { name, link, owners, settings })
     }
 
     /// What is not wrong, but should be put right.
     pub(super) fn warnings(&self) -> Vec<String> {
         self.link.warnings()
     }
+}
+
+fn owners(section: &Section<'_>) -> Result<Vec<BareJid>, ConfigError> {
+    let Some((_, Written { value, at })) = section.json()?.into_iter().find(|(key, _)| *key == "owners") else {
+        return Ok(Vec::new());
+    };
+    let bad = |jid: &str, reason: &str| ConfigError::BadJid {
+        at: at.clone(),
+        jid: jid.chars().take(128).collect(),
+        reason: reason.to_owned(),
+    };
+    let no_list = || ConfigError::WrongType {
+        at: at.clone(),
+        key: "owners".to_owned(),
+        expected: "a list of JIDs",
+        found: "something else",
+    };
+    let list = value.as_array().ok_or_else(no_list)?;
+    let one = |jid: &serde_json::Value| {
+        let text = jid.as_str().ok_or_else(no_list)?;
+        match BareJid::new(text) {
+            Ok(jid) if jid.node().is_some() => Ok(jid),
+            Ok(_) => Err(bad(text, "it has no part before an @")),
+            Err(error) => Err(bad(text, &error.to_string())),
+        }
+    };
+    list.iter().map(one).collect()
 }

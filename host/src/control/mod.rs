@@ -15,6 +15,7 @@
 //!
 //! Nothing here decides anything: it shows what the house knows, and hands orders to whoever owns it.
 
+pub mod chat;
 pub mod client;
 mod http;
 pub mod lines;

@@ -183,7 +183,7 @@ async fn serve(stream: &mut UnixStream, request: &Request, house: &House) -> Res
             order(house, Order::Reload(done)).await?;
             let ended = was_done.await.map_err(|_| Refusal::new(409, "the host is being stopped"))?;
             ended.map_err(|reason| Refusal::new(409, reason))?;
-            settle(house).await;
+            settle(&house.host).await;
         }
         ["v1", "plugins", id, _] => {
             let (id, (done, was_done)) = (plugin(id)?, oneshot::channel());
@@ -191,7 +191,7 @@ async fn serve(stream: &mut UnixStream, request: &Request, house: &House) -> Res
             if !was_done.await.map_err(|_| Refusal::new(409, "the host is being stopped"))? {
                 return Err(no_plugin(&id));
             }
-            settle(house).await;
+            settle(&house.host).await;
         }
         _ => {}
     }
@@ -211,9 +211,9 @@ async fn order(house: &House, order: Order) -> Result<(), Refusal> {
 }
 
 /// Waits until what was started runs, or does not.
-async fn settle(house: &House) {
+pub(super) async fn settle(host: &Host) {
     // What takes longer is shown as it is.
-    let _ = tokio::time::timeout(SETTLING, house.host.settled()).await;
+    let _ = tokio::time::timeout(SETTLING, host.settled()).await;
 }
 
 async fn json<T: Serialize>(stream: &mut UnixStream, value: &T) -> Result<(), Refusal> {

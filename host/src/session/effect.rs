@@ -6,7 +6,7 @@ use crate::error::CallError;
 use crate::event::Event;
 use crate::plugins::InstanceId;
 use crate::session::{Answer, KeepRoster};
-use crate::stanza::Outgoing;
+use crate::stanza::{AdHocRequest, Outgoing};
 
 /// What follows from something that happened, in order.
 ///
@@ -25,6 +25,8 @@ pub enum Effect {
     Answer(Due),
     /// Keep this of the roster for later.
     Keep(KeepRoster),
+    /// An owner gives a command; whoever does it answers.
+    Command(AdHocRequest),
 }
 
 impl Effect {

@@ -17,6 +17,7 @@ mod lifecycle;
 mod messages;
 mod names;
 mod occupants;
+mod owners;
 mod presence;
 mod promises;
 mod questions;
@@ -49,6 +50,7 @@ pub use contacts::ContactWish;
 pub use disco::KnownDisco;
 pub use effect::{Due, Effect, Sent};
 pub use occupants::Occupant;
+pub use owners::OWNER_COMMANDS;
 pub use presence::ContactResource;
 pub use rooms::{ConfigValue, Room, RoomDeed, RoomWish};
 pub use roster::{Contact, Contacts, KeepRoster};
@@ -91,6 +93,8 @@ pub struct Session {
     numbering: messages::Numbering,
     /// Kept apart from `names`, for the hot path.
     message_events: messages::MessageEvents,
+    /// Who may give commands to the host itself (XEP-0050).
+    owners: Vec<BareJid>,
     /// Readers should get a new snapshot.
     changed: bool,
     ignored: u64,
@@ -145,6 +149,7 @@ impl Session {
             message_events: messages::MessageEvents::new(&names),
             names,
             settings,
+            owners: Vec::new(),
             changed: true,
             ignored: 0,
         }

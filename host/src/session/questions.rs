@@ -10,9 +10,10 @@ use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::session::effect::{Effect, Sent};
+use crate::session::owners::OWNER_COMMANDS;
 use crate::session::rooms::{BookmarkQuestion, RoomQuestion};
 use crate::session::{Answer, Session, Turn, cards, contacts};
-use crate::stanza::{self, Ask, Body, Outgoing, Query, Reply, Request};
+use crate::stanza::{self, AdHocRequest, Ask, Body, Outgoing, Query, Reply, Request};
 use crate::xmpp::RawStanza;
 
 /// How many questions of plugins may be open at once.
@@ -381,6 +382,19 @@ impl Session {
         let reply = match request.query {
             Query::Ping => Reply::Done,
             Query::DiscoInfo { node } => self.disco.own.answer(node),
+            Query::DiscoItems { node: Some(node) }
+                if node == stanza::COMMANDS && self.owner(request.from.as_ref()).is_some() =>
+            {
+                Reply::Commands { of: self.own.clone(), items: &OWNER_COMMANDS }
+            }
+            Query::AdHoc(command) => match self.owner(request.from.as_ref()) {
+                Some(owner) => {
+                    let asked = AdHocRequest { from: owner.into(), id: request.id, command: *command };
+                    return turn.out.push(Effect::Command(asked));
+                }
+                // As where nobody can do that: which accounts have an owner is nobody's business.
+                None => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
+            },
             Query::DiscoItems { node: Some(node) } if !self.disco.own.has_node(&node) => {
                 Reply::Refuse { kind: "cancel", condition: "item-not-found" }
             }

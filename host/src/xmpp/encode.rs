@@ -1,5 +1,6 @@
 //! From [`Outgoing`] to stanzas. Pure; writes no `from`, and no text that could end the stream.
 
+mod adhoc;
 mod archive;
 
 use std::collections::BTreeMap;
@@ -259,11 +260,14 @@ fn roster_item(item: RosterItem) -> Element {
 fn answer(to: Option<Jid>, id: String, reply: Reply) -> Iq {
     let payload = match reply {
         Reply::Refuse { kind, condition } => return refusal(to, id, kind, condition),
+        Reply::RefuseAdHoc(why) => return adhoc::refused(to, id, why),
         Reply::Done => None,
         Reply::Disco { node, disco } => Some(disco_element(node, disco)),
         Reply::NoItems { node } => {
             Some(Element::builder("query", ns::DISCO_ITEMS).attr(name("node"), node.map(clean)).build())
         }
+        Reply::Commands { of, items } => Some(adhoc::list(of.as_str(), items)),
+        Reply::AdHoc(answer) => Some(adhoc::answer(*answer)),
         Reply::Version => Some(
             Element::builder("query", ns::VERSION)
                 .append(text("name", ns::VERSION, "parlor".to_owned()))

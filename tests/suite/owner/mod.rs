@@ -1,6 +1,7 @@
 //! The owner's side: what the command line says of a house and does to it, running and stopped, as a user calls it.
 
 mod ask;
+mod chat;
 mod control;
 mod data;
 mod hostile;
@@ -9,7 +10,9 @@ mod plugin;
 mod service;
 mod setup;
 mod sources;
+mod top;
 mod upgrade;
+mod watch;
 
 use std::time::Duration;
 

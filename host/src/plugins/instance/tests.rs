@@ -23,6 +23,7 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
             websocket: None,
             ping_interval: Duration::from_mins(3),
         },
+        owners: Vec::new(),
         settings: Settings::default(),
     };
     let admitted = Admitted {

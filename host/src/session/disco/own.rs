@@ -57,6 +57,8 @@ struct Added {
 pub(in crate::session) struct Own {
     added: BTreeMap<InstanceId, Added>,
     host: Vec<&'static str>,
+    /// What the host can do beside that for some.
+    offered: Vec<&'static str>,
     /// What is registered. Without any identity it is not what others are told.
     pub(in crate::session) listed: Arc<Disco>,
     shown: Statement,
@@ -88,6 +90,7 @@ impl Own {
         let mut own = Self {
             added: BTreeMap::new(),
             host: Vec::new(),
+            offered: Vec::new(),
             listed: Arc::clone(&nothing),
             shown: Statement::new(nothing),
             told: None,
@@ -105,9 +108,15 @@ impl Own {
         self.rebuild()
     }
 
+    /// The host can do this, too, from the first presence on.
+    pub(in crate::session) fn offer(&mut self, feature: &'static str) {
+        self.offered.push(feature);
+        self.rebuild();
+    }
+
     /// Puts together what is said now. False: it is what was said before.
     fn rebuild(&mut self) -> bool {
-        let mut features: BTreeSet<&str> = self.host.iter().copied().collect();
+        let mut features: BTreeSet<&str> = self.host.iter().chain(&self.offered).copied().collect();
         features.extend(self.added.values().flat_map(|added| added.features.iter().map(String::as_str)));
         let default = (!self.added.values().any(|added| added.no_default)).then(|| default_identity(Some("parlor")));
         let mut identities: Vec<Identity> = default.into_iter().collect();

@@ -183,6 +183,7 @@ impl Desk {
         step(&mut self.session, self.now, &mut effects);
         for effect in effects {
             match effect {
+                Effect::Command(request) => self.lines.push(format!("command {}", request.command.node)),
                 Effect::Send(stanza) => {
                     self.lines.push(line(&stanza));
                     self.sent.push(stanza);

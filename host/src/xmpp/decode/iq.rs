@@ -10,12 +10,17 @@ use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
 use super::{archive, bare_jid_attribute, bookmarks, is_own_account, jid_attribute, muc, stanza_error};
-use crate::stanza::{Answer, Body, Disco, Field, Form, Identity, Incoming, MAM, Query, Request, RosterItem};
+use crate::stanza::{
+    AdHoc, AdHocAction, Answer, Body, COMMANDS, Disco, Field, Form, Identity, Incoming, MAM, Query, Request, RosterItem,
+};
 use crate::xmpp::card;
 use crate::xmpp::raw::RawStanza;
 
 /// How many groups of one contact are looked at.
 const MAX_GROUPS: usize = 64;
+/// How many fields of a command are looked at, and how long a name or a value may be, in bytes.
+const MAX_FIELDS: usize = 16;
+const MAX_FIELD: usize = 1_024;
 
 /// A get.
 pub(super) fn request(from: Option<Jid>, id: String, payload: &Element) -> Incoming {
@@ -33,6 +38,10 @@ pub(super) fn request(from: Option<Jid>, id: String, payload: &Element) -> Incom
 
 /// A set.
 pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Element, own: &FullJid) -> Incoming {
+    if payload.is("command", COMMANDS) {
+        let query = ad_hoc(&payload).map_or(Query::Other, |command| Query::AdHoc(Box::new(command)));
+        return Incoming::Request(Request { from, id, query });
+    }
     if !payload.is("query", ns::ROSTER) {
         return Incoming::Request(Request { from, id, query: Query::Other });
     }
@@ -53,6 +62,28 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
     let stanza = Stanza::Iq(Iq::Set { from: from.clone(), to, id: id.clone(), payload });
     let query = Query::RosterPush { version, item, xml: RawStanza(Arc::new(stanza)).to_xml() };
     Incoming::Request(Request { from, id, query })
+}
+
+/// A command that somebody gives; none: it does not say which.
+fn ad_hoc(payload: &Element) -> Option<AdHoc> {
+    let form = payload.get_child("x", ns::DATA_FORMS);
+    let fields = form.into_iter().flat_map(Element::children).filter(|field| field.is("field", ns::DATA_FORMS));
+    let filled = fields.take(MAX_FIELDS).filter_map(|field| {
+        let value = field.get_child("value", ns::DATA_FORMS)?.text();
+        let short = |text: &str| text.len() <= MAX_FIELD;
+        Some((field.attr("var").filter(|var| short(var))?.to_owned(), Some(value).filter(|value| short(value))?))
+    });
+    Some(AdHoc {
+        node: payload.attr("node").filter(|node| node.len() <= MAX_FIELD)?.to_owned(),
+        session: payload.attr("sessionid").map(|session| session.chars().take(MAX_FIELD).collect()),
+        action: match payload.attr("action") {
+            // Which of them is meant is the same with one step to go (XEP-0050, section 3.4).
+            None | Some("execute" | "complete" | "next") => AdHocAction::Go,
+            Some("cancel") => AdHocAction::Cancel,
+            Some(_) => AdHocAction::Other,
+        },
+        values: filled.collect(),
+    })
 }
 
 /// A result or an error.

@@ -1,0 +1,38 @@
+//! Commands of owners (XEP-0050) on their way from the session to whoever does them, and back.
+
+use std::sync::PoisonError;
+
+use jid::Jid;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::{Order, Shared, Worker};
+use crate::stanza::{AdHocRequest, Outgoing, Reply};
+
+/// How many may wait until they are done; further ones are refused.
+pub(super) const REQUESTS: usize = 4;
+
+impl Worker {
+    /// Hands a command to whoever does it.
+    pub(super) fn hand_on(&mut self, request: AdHocRequest) {
+        // Nobody hears owners, or too many wait already.
+        if let Err(TrySendError::Closed(request) | TrySendError::Full(request)) = self.owner_requests.try_send(request)
+        {
+            let reply = Reply::Refuse { kind: "wait", condition: "resource-constraint" };
+            self.put_out(Outgoing::Reply { to: Some(request.from), id: request.id, reply }, None);
+        }
+    }
+}
+
+impl Shared {
+    /// The commands of owners, for the one who does them; none if somebody does already.
+    pub(crate) fn owner_requests(&self) -> Option<mpsc::Receiver<AdHocRequest>> {
+        self.owner_requests.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Answers a command of an owner.
+    pub(crate) async fn reply(&self, to: Jid, id: String, reply: Reply) {
+        // An account that has stopped answers nobody.
+        let _ = self.orders.send(Order::Reply { to, id, reply }).await;
+    }
+}

@@ -1,0 +1,168 @@
+//! What an owner may do from an ordinary client, by ad-hoc commands (XEP-0050): the safe part, and nothing that gives a plugin
+//! more than it has. Who is an owner stands in the configuration of an account; the session turns everybody else away.
+
+mod steps;
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use self::steps::Steps;
+use super::server::{Order, settle};
+use super::show;
+use super::views::{Plugin, Status};
+use crate::account::Shared;
+use crate::host::Host;
+use crate::plugins::PluginId;
+use crate::plugins::desk::Desk;
+use crate::session::OWNER_COMMANDS;
+use crate::stanza::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, Reply};
+
+/// The field with the plugin.
+const PLUGIN: &str = "plugin";
+/// How many lines an answer has at most, and how many plugins are offered; others can be typed by clients that let one.
+const LINES: usize = 200;
+
+/// Owners are heard.
+pub struct Chat {
+    accounts: JoinSet<()>,
+}
+
+impl Chat {
+    /// Hears the owners of every account.
+    pub fn start(host: &Arc<Host>, orders: &mpsc::Sender<Order>) -> Self {
+        let mut accounts = JoinSet::new();
+        for account in host.accounts() {
+            let Some(asked) = account.owner_requests() else { continue };
+            accounts.spawn(hear(Arc::clone(host), Arc::clone(account), orders.clone(), asked));
+        }
+        Self { accounts }
+    }
+
+    /// Hears nobody any more. When this returns, nothing of the house is held.
+    pub async fn stop(mut self) {
+        self.accounts.shutdown().await;
+    }
+}
+
+/// Does what owners ask of one account, one after the other.
+async fn hear(
+    host: Arc<Host>,
+    account: Arc<Shared>,
+    orders: mpsc::Sender<Order>,
+    mut asked: mpsc::Receiver<AdHocRequest>,
+) {
+    let mut steps = Steps::default();
+    while let Some(request) = asked.recv().await {
+        let (to, id) = (request.from.clone(), request.id.clone());
+        let reply = match answer(&host, &account, &orders, &mut steps, request).await {
+            Ok(answer) => Reply::AdHoc(Box::new(answer)),
+            Err(refusal) => Reply::RefuseAdHoc(refusal),
+        };
+        account.reply(to, id, reply).await;
+    }
+}
+
+async fn answer(
+    host: &Host,
+    account: &Shared,
+    orders: &mpsc::Sender<Order>,
+    steps: &mut Steps,
+    request: AdHocRequest,
+) -> Result<AdHocAnswer, AdHocRefusal> {
+    let AdHocRequest { from, command, .. } = request;
+    let known = OWNER_COMMANDS.into_iter().find(|(node, _)| *node == command.node);
+    let (node, title) = known.ok_or(AdHocRefusal::Unknown)?;
+    let has_begun = match &command.session {
+        Some(session) => {
+            steps.end(session, &from, node, Instant::now())?;
+            true
+        }
+        None => false,
+    };
+    let session = command.session.unwrap_or_else(steps::session);
+    let answer = |stage| Ok(AdHocAnswer { node: node.to_owned(), session: session.clone(), stage });
+    let done = |lines: Vec<String>| AdHocStage::Done { lines, failed: false };
+    match (command.action, has_begun) {
+        (AdHocAction::Go, _) => {}
+        (AdHocAction::Cancel, true) => return answer(AdHocStage::Cancelled),
+        (AdHocAction::Cancel | AdHocAction::Other, _) => return Err(AdHocRefusal::BadAction),
+    }
+    if !has_begun {
+        if ["status", "list"].contains(&node) {
+            let status = show::status(host).await;
+            return answer(done(if node == "status" { house(&status) } else { plugins(&status.plugins) }));
+        }
+        // Whatever is filled in already: nothing changes before somebody has seen the question.
+        let mut options: Vec<_> = show::status(host).await.plugins.into_iter().map(|plugin| plugin.id).collect();
+        options.dedup();
+        options.truncate(LINES);
+        steps.begin(session.clone(), from, node, Instant::now());
+        return answer(AdHocStage::Choose { title: title.to_owned(), field: PLUGIN, options });
+    }
+    let changed = match command.values.get(PLUGIN).map(|id| id.parse::<PluginId>()) {
+        Some(Ok(id)) => {
+            tracing::info!(account = %account.name, owner = %from, command = node, plugin = %id, "an owner gives a command");
+            change(host, orders, node, id).await
+        }
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err("no plugin was chosen".to_owned()),
+    };
+    answer(match changed {
+        Ok(lines) => done(lines),
+        Err(reason) => AdHocStage::Done { lines: vec![reason], failed: true },
+    })
+}
+
+async fn change(host: &Host, orders: &mpsc::Sender<Order>, node: &str, id: PluginId) -> Result<Vec<String>, String> {
+    let stopping = || "the host is being stopped".to_owned();
+    if node == "restart" {
+        let (done, was_done) = oneshot::channel();
+        orders.send(Order::Restart(id.clone(), done)).await.map_err(|_| stopping())?;
+        if !was_done.await.map_err(|_| stopping())? {
+            return Err(format!("there is no plugin {id}"));
+        }
+    } else {
+        let (config, plugin, enabled) = (host.config().clone(), id.clone(), node == "enable");
+        // It waits for locks and for the disk.
+        let deciding = tokio::task::spawn_blocking(move || Desk::new(&config).enable(&plugin, enabled));
+        deciding.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        let (done, was_done) = oneshot::channel();
+        orders.send(Order::Reload(done)).await.map_err(|_| stopping())?;
+        was_done.await.map_err(|_| stopping())??;
+    }
+    settle(host).await;
+    Ok(plugins(&show::plugin(host, &id).await))
+}
+
+fn house(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(host) = &status.host {
+        lines.push(format!("parlor {}, up {} s", host.version, host.uptime));
+    }
+    for account in &status.accounts {
+        lines.push(format!("account {}: {}", account.name, account.connection));
+    }
+    lines.extend(plugins(&status.plugins));
+    lines
+}
+
+fn plugins(plugins: &[Plugin]) -> Vec<String> {
+    let line = |one: &Plugin| {
+        // Of one that may not run the file is not looked at, so that nobody knows what it is.
+        let version = one.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+        let on = one.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
+        let reason = one.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        format!("{}{version}{on} is {}{reason}", one.id, one.state)
+    };
+    if plugins.is_empty() {
+        return vec!["no plugins".to_owned()];
+    }
+    let mut lines: Vec<_> = plugins.iter().take(LINES).map(line).collect();
+    if plugins.len() > LINES {
+        lines.push(format!("and {} more", plugins.len() - LINES));
+    }
+    lines
+}

@@ -1,0 +1,96 @@
+//! Commands that wait for their second step, each under an id that nobody else can guess or use.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jid::Jid;
+use tokio::time::Instant;
+
+use crate::stanza::AdHocRefusal;
+
+/// How many may wait; the oldest goes first.
+const MOST: usize = 16;
+/// For how long.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Those of one account.
+#[derive(Debug, Default)]
+pub(super) struct Steps(VecDeque<Step>);
+
+#[derive(Debug)]
+struct Step {
+    session: String,
+    by: Jid,
+    node: &'static str,
+    until: Instant,
+}
+
+/// An id for a command that begins.
+pub(super) fn session() -> String {
+    hex::encode(rand::random::<[u8; 16]>())
+}
+
+impl Steps {
+    /// One has begun.
+    pub(super) fn begin(&mut self, session: String, by: Jid, node: &'static str, now: Instant) {
+        if self.0.len() == MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back(Step { session, by, node, until: now + PATIENCE });
+    }
+
+    /// The second step of one: it is over, whatever comes of it.
+    pub(super) fn end(&mut self, session: &str, by: &Jid, node: &str, now: Instant) -> Result<(), AdHocRefusal> {
+        let is_it = |step: &Step| step.session == session && step.by == *by && step.node == node;
+        // What is somebody else's stays his.
+        let at = self.0.iter().position(is_it).ok_or(AdHocRefusal::BadSession)?;
+        let step = self.0.remove(at).ok_or(AdHocRefusal::BadSession)?;
+        if now < step.until { Ok(()) } else { Err(AdHocRefusal::SessionExpired) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jid(jid: &str) -> Jid {
+        jid.parse().unwrap()
+    }
+
+    #[test]
+    fn a_second_step_is_its_owners_once_and_for_a_while() {
+        let (mut steps, now) = (Steps::default(), Instant::now());
+        let juliet = jid("juliet@example.org/balcony");
+        let begin = |steps: &mut Steps| {
+            let id = session();
+            steps.begin(id.clone(), juliet.clone(), "disable", now);
+            id
+        };
+        let id = begin(&mut steps);
+        for (session, by, node) in [
+            ("parlor", "juliet@example.org/balcony", "disable"),
+            (id.as_str(), "juliet@example.org/chamber", "disable"),
+            (id.as_str(), "romeo@example.org/balcony", "disable"),
+            (id.as_str(), "juliet@example.org/balcony", "enable"),
+        ] {
+            assert_eq!(steps.end(session, &jid(by), node, now), Err(AdHocRefusal::BadSession), "{session} {by} {node}");
+        }
+        assert_eq!(steps.end(&id, &juliet, "disable", now), Ok(()));
+        assert_eq!(steps.end(&id, &juliet, "disable", now), Err(AdHocRefusal::BadSession));
+        let id = begin(&mut steps);
+        assert_eq!(steps.end(&id, &juliet, "disable", now + PATIENCE), Err(AdHocRefusal::SessionExpired));
+        assert_ne!(begin(&mut steps), begin(&mut steps));
+    }
+
+    #[test]
+    fn only_so_many_wait() {
+        let (mut steps, now) = (Steps::default(), Instant::now());
+        let juliet = jid("juliet@example.org/balcony");
+        for number in 0..100 {
+            steps.begin(number.to_string(), juliet.clone(), "disable", now);
+        }
+        assert_eq!(steps.0.len(), MOST);
+        assert_eq!(steps.end("83", &juliet, "disable", now), Err(AdHocRefusal::BadSession));
+        assert_eq!(steps.end("84", &juliet, "disable", now), Ok(()));
+    }
+}

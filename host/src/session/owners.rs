@@ -1,0 +1,32 @@
+//! Who may give commands to the host itself from an ordinary client (XEP-0050). What comes of them is decided elsewhere.
+
+use jid::{BareJid, FullJid, Jid};
+
+use super::Session;
+use crate::stanza::COMMANDS;
+
+/// The commands that there are, by node, with what a client shows for each.
+pub const OWNER_COMMANDS: [(&str, &str); 5] = [
+    ("status", "Show the house"),
+    ("list", "List plugins"),
+    ("enable", "Let a plugin run"),
+    ("disable", "Keep a plugin from running"),
+    ("restart", "Start a plugin anew"),
+];
+
+impl Session {
+    /// Whoever may give commands to the host itself. Once, before the first log-in.
+    pub fn set_owners(&mut self, owners: Vec<BareJid>) {
+        if !owners.is_empty() {
+            self.disco.own.offer(COMMANDS);
+        }
+        self.owners = owners;
+    }
+
+    /// Who sent this, if it is an owner at a client. Servers vouch for the sender (RFC 6120, section 8.1.2.1); somebody in a
+    /// room speaks as the room's occupant, never under his own address.
+    pub(super) fn owner(&self, from: Option<&Jid>) -> Option<FullJid> {
+        let from = from?.try_as_full().ok()?;
+        self.owners.contains(&from.to_bare()).then(|| from.clone())
+    }
+}

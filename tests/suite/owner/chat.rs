@@ -1,0 +1,197 @@
+//! What an owner does from an ordinary client, by ad-hoc commands (XEP-0050), and who is turned away.
+
+use jid::{BareJid, Jid};
+use parlor_tests::client::Client;
+use parlor_tests::host::{Home, Host};
+use parlor_tests::policy::Policy;
+use tokio_xmpp::Stanza;
+use tokio_xmpp::minidom::Element;
+use xmpp_parsers::iq::Iq;
+
+use super::{SOON, echo, ended, home, juliet, start};
+use crate::house::prosody;
+
+const COMMANDS: &str = "http://jabber.org/protocol/commands";
+const FORMS: &str = "jabber:x:data";
+
+/// Puts a command, as it is written.
+fn put(to: &Jid, attributes: &str, plugin: Option<&str>) -> Iq {
+    let filled = plugin.map_or_else(String::new, |plugin| {
+        format!("<x xmlns='{FORMS}' type='submit'><field var='plugin'><value>{plugin}</value></field></x>")
+    });
+    let payload = format!("<command xmlns='{COMMANDS}' {attributes}>{filled}</command>").parse().unwrap();
+    Iq::Set { from: None, to: Some(to.clone()), id: String::new(), payload }
+}
+
+async fn ask(client: &mut Client, question: Iq) -> Result<Element, String> {
+    client.ask(question, SOON).await.map(|answer| answer.unwrap()).map_err(|error| format!("{error:?}"))
+}
+
+/// Begins a command.
+async fn begin(client: &mut Client, to: &Jid, node: &str) -> Result<Element, String> {
+    ask(client, put(to, &format!("node='{node}' action='execute'"), None)).await
+}
+
+/// Chooses a plugin for one that has begun.
+async fn choose(client: &mut Client, to: &Jid, begun: &Element, plugin: &str) -> Result<Element, String> {
+    let (node, session) = (begun.attr("node").unwrap(), begun.attr("sessionid").unwrap());
+    ask(client, put(to, &format!("node='{node}' sessionid='{session}' action='complete'"), Some(plugin))).await
+}
+
+/// Does a command in both of its steps; what it said.
+async fn done(client: &mut Client, to: &Jid, node: &str, plugin: &str) -> String {
+    let begun = begin(client, to, node).await.unwrap();
+    assert_eq!(begun.attr("status"), Some("executing"));
+    note(&choose(client, to, &begun, plugin).await.unwrap())
+}
+
+fn note(answer: &Element) -> String {
+    assert_eq!(answer.attr("status"), Some("completed"), "{answer:?}");
+    answer.get_child("note", COMMANDS).unwrap().text()
+}
+
+/// A host with echo, whose owner is this.
+async fn owned(owner: &BareJid) -> (Home, Host, Jid) {
+    let (home, _) = home().await;
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    let owners = format!("[account.main]\nowners = [\"{owner}\"]\n");
+    home.write("parlor.toml", &config.replacen("[account.main]\n", &owners, 1)).unwrap();
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    let line = host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+    let bot: Jid = line.get("jid").parse().unwrap();
+    (home, host, bot)
+}
+
+#[tokio::test]
+async fn an_owner_does_the_safe_part_and_nobody_else_anything() {
+    let (mut owner, mut stranger) = (juliet().await, juliet().await);
+    let (home, mut host, bot) = owned(&owner.jid().to_bare()).await;
+    let items = |to: &Jid| {
+        let payload = format!("<query xmlns='http://jabber.org/protocol/disco#items' node='{COMMANDS}'/>");
+        Iq::Get { from: None, to: Some(to.clone()), id: String::new(), payload: payload.parse().unwrap() }
+    };
+    let menu = owner.ask(items(&bot), SOON).await.unwrap().unwrap();
+    let nodes: Vec<_> = menu.children().filter_map(|item| item.attr("node")).collect();
+    assert_eq!(nodes, ["status", "list", "enable", "disable", "restart"]);
+    assert!(menu.children().all(|item| item.attr("jid") == Some(bot.as_str())), "{menu:?}");
+    assert!(stranger.ask(items(&bot), SOON).await.is_err());
+    for node in ["status", "list", "disable", "restart", "grant"] {
+        let refused = begin(&mut stranger, &bot, node).await.unwrap_err();
+        assert!(refused.contains("ServiceUnavailable"), "{refused}");
+    }
+
+    let status = note(&begin(&mut owner, &bot, "status").await.unwrap());
+    assert!(status.contains("account main: connected") && status.contains("echo 0.1.0 on main is running"), "{status}");
+    let form = begin(&mut owner, &bot, "disable").await.unwrap();
+    assert_eq!(form.attr("status"), Some("executing"));
+    let field = form.get_child("x", FORMS).unwrap().get_child("field", FORMS).unwrap();
+    assert_eq!((field.attr("var"), field.attr("type")), (Some("plugin"), Some("list-single")));
+    assert!(field.children().any(|one| one.attr("label") == Some("echo")), "{form:?}");
+    let disabled = note(&choose(&mut owner, &bot, &form, "echo").await.unwrap());
+    assert_eq!(disabled, "echo is disabled");
+    assert!(std::fs::read_to_string(home.path().join("plugins.toml")).unwrap().contains("enabled = false"));
+    let enabled = done(&mut owner, &bot, "enable", "echo").await;
+    assert_eq!(enabled, "echo 0.1.0 on main is running");
+    let before = host.lines("plugin running", &[("plugin", "echo")]).len();
+    done(&mut owner, &bot, "restart", "echo").await;
+    host.wait_count("plugin running", &[("plugin", "echo")], before + 1, SOON).await.unwrap();
+
+    // Nothing but that: no grants, no installing, and what is not there is said.
+    for node in ["grant", "add", "update", "remove", "config", ""] {
+        let unknown = begin(&mut owner, &bot, node).await.unwrap_err();
+        assert!(unknown.contains("ItemNotFound"), "{node}: {unknown}");
+    }
+    for plugin in ["ehco", "../../etc/passwd", ""] {
+        let begun = begin(&mut owner, &bot, "disable").await.unwrap();
+        let missing = choose(&mut owner, &bot, &begun, plugin).await.unwrap();
+        let note = missing.get_child("note", COMMANDS).unwrap();
+        assert_eq!(note.attr("type"), Some("error"), "{plugin}: {missing:?}");
+    }
+    assert_eq!(host.lines("account connected", &[]).len(), 1);
+    ended(home.run(&["status"]).await.unwrap(), 0);
+    assert!(host.stop(SOON).await.unwrap().success(), "{}", host.log().tail());
+}
+
+#[tokio::test]
+async fn what_is_forged_replayed_or_somebody_elses_is_refused() {
+    let account = prosody().await.fresh_account("juliet").unwrap();
+    let connector = prosody().await.connector().unwrap();
+    let mut owner = Client::login(&connector, &account, "balcony").await.unwrap();
+    let mut elsewhere = Client::login(&connector, &account, "chamber").await.unwrap();
+    let (home, host, bot) = owned(&owner.jid().to_bare()).await;
+
+    // The first step asks, whatever is filled in already; and a second one has to belong to a first.
+    let filled = ask(&mut owner, put(&bot, "node='disable' action='complete'", Some("echo"))).await.unwrap();
+    assert_eq!(filled.attr("status"), Some("executing"));
+    for session in ["parlor", "", "00000000000000000000000000000000"] {
+        let attributes = format!("node='disable' sessionid='{session}' action='complete'");
+        let refused = ask(&mut owner, put(&bot, &attributes, Some("echo"))).await.unwrap_err();
+        assert!(refused.contains("BadRequest") && refused.contains("bad-sessionid"), "{refused}");
+    }
+    // Another client of the owner's, another command, and a second time.
+    let begun = begin(&mut owner, &bot, "disable").await.unwrap();
+    let refused = choose(&mut elsewhere, &bot, &begun, "echo").await.unwrap_err();
+    assert!(refused.contains("bad-sessionid"), "{refused}");
+    let attributes = format!("node='restart' sessionid='{}' action='complete'", begun.attr("sessionid").unwrap());
+    assert!(ask(&mut owner, put(&bot, &attributes, Some("echo"))).await.unwrap_err().contains("bad-sessionid"));
+    let attributes = format!("node='disable' sessionid='{}' action='cancel'", begun.attr("sessionid").unwrap());
+    assert_eq!(ask(&mut owner, put(&bot, &attributes, None)).await.unwrap().attr("status"), Some("canceled"));
+    assert!(choose(&mut owner, &bot, &begun, "echo").await.unwrap_err().contains("bad-sessionid"));
+    let begun = begin(&mut owner, &bot, "disable").await.unwrap();
+    let attributes = format!("node='disable' sessionid='{}' action='prev'", begun.attr("sessionid").unwrap());
+    assert!(ask(&mut owner, put(&bot, &attributes, Some("echo"))).await.unwrap_err().contains("bad-action"));
+
+    // Whoever writes the owner's address as his own: the server speaks up, or puts his there.
+    let mut mallory = juliet().await;
+    let begun = begin(&mut owner, &bot, "disable").await.unwrap();
+    let attributes = format!("node='disable' sessionid='{}' action='complete'", begun.attr("sessionid").unwrap());
+    let Iq::Set { to, id, payload, .. } = put(&bot, &attributes, Some("echo")) else { unreachable!() };
+    let forged = Iq::Set { from: Some(owner.jid().clone().into()), to, id, payload };
+    assert!(mallory.ask(forged, SOON).await.is_err());
+
+    let policy = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    assert!(!policy.contains("enabled = false"), "{policy}");
+    assert_eq!(host.lines("plugin running", &[("plugin", "echo")]).len(), 1);
+    assert!(host.lines("an owner gives a command", &[]).is_empty());
+}
+
+#[tokio::test]
+async fn a_flood_is_answered_and_holds_nobody_up() {
+    const FLOOD: usize = 300;
+    let (mut owner, mut other) = (juliet().await, juliet().await);
+    let (_home, mut host, bot) = owned(&owner.jid().to_bare()).await;
+    for number in 0..FLOOD {
+        let Iq::Set { to, payload, .. } = put(&bot, "node='restart' action='execute'", None) else { unreachable!() };
+        owner.send(Iq::Set { from: None, to, id: format!("flood-{number}"), payload }).await.unwrap();
+    }
+    other.chat(bot.to_bare(), "meanwhile").await.unwrap();
+    other.wait_body(&bot.to_bare(), "meanwhile", SOON).await.unwrap();
+    let mut answered = std::collections::BTreeSet::new();
+    let all = |stanza: &Stanza| {
+        if let Stanza::Iq(Iq::Result { id, .. } | Iq::Error { id, .. }) = stanza
+            && id.starts_with("flood-")
+        {
+            answered.insert(id.clone());
+        }
+        (answered.len() == FLOOD).then_some(())
+    };
+    owner.wait_for("all answers", SOON, all).await.unwrap();
+    assert!(note(&begin(&mut owner, &bot, "status").await.unwrap()).contains("is running"));
+    assert_eq!(host.lines("plugin running", &[("plugin", "echo")]).len(), 1);
+    assert!(host.stop(SOON).await.unwrap().success(), "{}", host.log().tail());
+}
+
+#[tokio::test]
+async fn without_owners_nobody_is_one() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    let line = host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+    let mut juliet = juliet().await;
+    let refused = begin(&mut juliet, &line.get("jid").parse().unwrap(), "status").await.unwrap_err();
+    assert!(refused.contains("ServiceUnavailable"), "{refused}");
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    home.write("parlor.toml", &config.replacen("[account.main]\n", "[account.main]\nowners = [\"example.org\"]\n", 1))
+        .unwrap();
+    let wrong = ended(home.run(&["run"]).await.unwrap(), 1);
+    assert!(wrong.stderr.contains("\"example.org\" is not the JID of an account"), "{wrong:?}");
+}
