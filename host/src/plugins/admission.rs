@@ -227,19 +227,24 @@ fn granted(id: &PluginId, entry: &Entry, manifest: &Manifest, warnings: &mut Vec
 /// Whether the owner's values fit the schema.
 pub fn settings_fit(id: &PluginId, entry: &Entry, manifest: &Manifest) -> Result<(), Refusal> {
     for (name, value) in &entry.settings.0 {
-        let Some(setting) = manifest.settings.get(name) else {
+        let Some(checked) = setting_fits(manifest, name, value) else {
             let known = manifest.settings.keys().map(String::as_str);
             let nearest = nearest(name, known).map(str::to_owned);
             return Err(Refusal::UnknownSetting { id: id.clone(), name: name.clone(), nearest });
         };
-        // What it refers to is read when it is needed.
-        let checked = match setting.kind {
-            SettingKind::Secret => SecretSource::read(value).map(drop).map_err(str::to_owned),
-            _ => setting.check(value),
-        };
         checked.map_err(|why| Refusal::Setting { id: id.clone(), name: name.clone(), why })?;
     }
     Ok(())
+}
+
+/// Whether a value fits the schema, else why not; none where the schema has no such setting.
+pub fn setting_fits(manifest: &Manifest, name: &str, value: &serde_json::Value) -> Option<Result<(), String>> {
+    let setting = manifest.settings.get(name)?;
+    // What a secret refers to is read when it is needed.
+    Some(match setting.kind {
+        SettingKind::Secret => SecretSource::read(value).map(drop).map_err(str::to_owned),
+        _ => setting.check(value),
+    })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::id::{Digest, PluginId};
+use super::policy::SettingValues;
 use super::signature::KeyName;
 use crate::atomic::{self, Readers};
 
@@ -39,6 +40,13 @@ pub struct Kept {
     pub signer: Option<KeyName>,
     /// When it was installed first, RFC 3339.
     pub at: String,
+    /// What the owner had set for it, and the version after it has no place for.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub settings: SettingValues,
+}
+
+fn is_empty(settings: &SettingValues) -> bool {
+    settings.0.is_empty()
 }
 
 impl Components {
@@ -85,8 +93,22 @@ impl Components {
             let oldest = all.iter().position(|kept| Some(&kept.digest) != present).unwrap_or(0);
             all.remove(oldest);
         }
+        self.write_versions(id, &all)
+    }
+
+    /// Keeps with a version that is left what the owner had set for it alone.
+    pub fn put_aside(&self, id: &PluginId, left: &Digest, settings: SettingValues) -> io::Result<()> {
+        let mut all = self.versions(id);
+        match all.iter_mut().find(|kept| kept.digest == *left) {
+            Some(kept) if kept.settings != settings => kept.settings = settings,
+            _ => return Ok(()),
+        }
+        self.write_versions(id, &all)
+    }
+
+    fn write_versions(&self, id: &PluginId, all: &[Kept]) -> io::Result<()> {
         atomic::make_private_folder(&self.versions)?;
-        atomic::write(&self.versions_of(id), &serde_json::to_vec_pretty(&all)?, Readers::Owner)
+        atomic::write(&self.versions_of(id), &serde_json::to_vec_pretty(all)?, Readers::Owner)
     }
 
     /// Forgets the versions of a plugin.
@@ -125,7 +147,14 @@ mod tests {
 
     fn kept(bytes: &[u8], minor: u64) -> Kept {
         let (digest, source) = (Digest::of(bytes), "x".to_owned());
-        Kept { version: Version::new(0, minor, 0), digest, source, signer: None, at: String::new() }
+        Kept {
+            version: Version::new(0, minor, 0),
+            digest,
+            source,
+            signer: None,
+            at: String::new(),
+            settings: SettingValues::default(),
+        }
     }
 
     #[test]

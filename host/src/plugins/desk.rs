@@ -4,6 +4,8 @@
 //! found before anything is written, and the one write that counts, that of `plugins.toml`, is the last: a process that is
 //! killed leaves the old state or the new one.
 
+mod carried;
+mod difference;
 mod error;
 
 use std::io;
@@ -20,7 +22,7 @@ use super::id::{Digest, PluginId};
 use super::manifest::Manifest;
 use super::policy::edit::{Change, edit};
 use super::policy::file::PolicyFile;
-use super::policy::{Entry, Policy};
+use super::policy::{Entry, Policy, SettingValues};
 use super::secret::{SecretSource, Secrets};
 use super::signature::{self, KeyName, Signer};
 use super::source::Source;
@@ -30,6 +32,8 @@ use crate::https::Url;
 use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission, ScopeKind};
 
+pub use carried::Carried;
+pub use difference::Difference;
 pub use error::DeskError;
 
 /// Where decisions are written down.
@@ -243,8 +247,9 @@ impl<'c> Desk<'c> {
         Ok(())
     }
 
-    /// Changes the version of a plugin: to a newer one, or back. `more` is granted beside what was granted before.
-    pub fn update(&self, id: &PluginId, offer: &Offer, more: &[Wish], older: Older) -> Result<(), DeskError> {
+    /// Changes the version of a plugin: to a newer one, or back. `more` is granted beside what was granted before. What becomes
+    /// of settings that do not simply go along.
+    pub fn update(&self, id: &PluginId, offer: &Offer, more: &[Wish], older: Older) -> Result<Carried, DeskError> {
         let mut file = PolicyFile::open(&self.config.plugins)?;
         let entry = self.known(file.policy(), id)?.clone();
         let present = self.look(id, &entry).ok();
@@ -263,15 +268,20 @@ impl<'c> Desk<'c> {
         });
         let (grants, granting) = Self::granting(id, offer.manifest(), &entry.grants, more)?;
         changes.extend(granting);
-        let new = Entry { digest: offer.examined.digest, version: None, grants, ..entry.clone() };
+        let carried = self.carried(id, &entry, offer);
+        changes.extend(carried.changes()?);
+        let settings = carried.settings(&entry.settings);
+        let new = Entry { digest: offer.examined.digest, version: None, grants, settings, ..entry.clone() };
         self.may_run(id, &new, &offer.examined)?;
         if let Some(present) = present {
             self.keep_present(id, &entry, &present)?;
         }
         self.keep(id, offer, Some(&entry.digest))?;
+        let put = self.components.put_aside(id, &entry.digest, carried.aside.clone());
+        put.map_err(|cause| self.unwritten(cause))?;
         file.change(id, &changes)?;
         self.prune(&file);
-        Ok(())
+        Ok(carried)
     }
 
     /// Whether an offer can take the place of what is installed.
@@ -503,6 +513,7 @@ impl<'c> Desk<'c> {
             source: offer.source.clone(),
             signer: offer.signer.clone(),
             at: Timestamp::now().to_string(),
+            settings: SettingValues::default(),
         };
         self.make_data()
             .and_then(|()| self.components.keep(&offer.bytes))
@@ -552,36 +563,6 @@ pub enum Older {
     Refused,
     /// It is what the owner wants.
     Wanted,
-}
-
-/// What changes for the owner when an offer takes the place of what is installed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Difference {
-    /// Permissions that were not asked for before.
-    pub new: Vec<Permission>,
-    /// Permissions that are asked for otherwise: for others, or necessarily.
-    pub changed: Vec<Permission>,
-    /// Permissions that are not asked for any more.
-    pub gone: Vec<Permission>,
-}
-
-impl Difference {
-    /// Between what was asked for and what is.
-    pub fn between(old: &Manifest, new: &Manifest) -> Self {
-        let mut difference = Self::default();
-        for (permission, request) in &new.permissions {
-            match old.permissions.get(permission) {
-                None => difference.new.push(*permission),
-                Some(before) if before.scope != request.scope || (before.optional && !request.optional) => {
-                    difference.changed.push(*permission);
-                }
-                Some(_) => {}
-            }
-        }
-        difference.gone =
-            old.permissions.keys().filter(|permission| !new.permissions.contains_key(permission)).copied().collect();
-        difference
-    }
 }
 
 /// Whether a file calls what its manifest does not ask for: then no grant can help.

@@ -12,6 +12,7 @@ use std::{
 };
 
 use semver::Version;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -79,7 +80,7 @@ impl Entry {
 }
 
 /// Values of a plugin's own settings. Somebody may have written a secret where none belongs, so that only the names can be shown.
-#[derive(Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SettingValues(pub BTreeMap<String, Value>);
 
 impl fmt::Debug for SettingValues {
@@ -122,7 +123,7 @@ impl Policy {
     }
 
     /// The text of the owner's file; none where there is no file.
-    fn read(path: &Path) -> Result<Option<String>, PolicyError> {
+    pub(crate) fn read(path: &Path) -> Result<Option<String>, PolicyError> {
         document::read(path, MAX_BYTES).map_err(|error| match error {
             ReadError::Unreadable(cause) => PolicyError::Read { path: path.to_owned(), cause },
             ReadError::TooLong => PolicyError::TooLong { path: path.to_owned() },
@@ -130,7 +131,7 @@ impl Policy {
     }
 
     /// What the text of the file at this path says.
-    fn understand(text: &str, path: &Path) -> Result<Self, PolicyError> {
+    pub(crate) fn understand(text: &str, path: &Path) -> Result<Self, PolicyError> {
         let folder = path.parent().unwrap_or(Path::new(""));
         Self::parse(text, folder).map_err(|error| PolicyError::Invalid { path: path.to_owned(), error })
     }

@@ -375,6 +375,55 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
 }
 
 #[tokio::test]
+async fn a_setting_that_the_next_version_does_not_know_is_put_aside_and_comes_back() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let many = |kind: &str, default: &str| {
+        format!("[settings.many]\ntype = \"{kind}\"\ndefault = {default}\ndescription = \"how many\"\n")
+    };
+    let key = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n";
+    let version = |name: &str, version: &str, schema: &str| {
+        let bytes = built("echo").unwrap().bytes().unwrap();
+        let with = |manifest: &str| {
+            let manifest = manifest.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
+            format!("{manifest}\n{schema}")
+        };
+        std::fs::write(home.path().join(name), with_manifest(&bytes, with).unwrap()).unwrap();
+    };
+    version("one.wasm", "0.1.0", &format!("{key}{}", many("number", "3")));
+    version("two.wasm", "0.2.0", &many("string", "\"three\""));
+    run(&home, &["add", "one.wasm", "--id", "echo", "--yes", "--grant-all"], 0).await;
+    run(&home, &["config", "echo", "many", "5"], 0).await;
+    run(&home, &["config", "echo", "room_prefix", "say "], 0).await;
+    ended(home.run_with(&["plugin", "config", "echo", "key"], "s3cr3t\n").await.unwrap(), 0);
+
+    let check = run(&home, &["update", "echo", "two.wasm", "--check", "--json"], 0).await.json().unwrap();
+    assert_eq!(check["settings"], serde_json::json!({ "aside": ["key", "many"], "back": [] }));
+    let said = run(&home, &["update", "echo", "two.wasm", "--yes"], 0).await.stdout;
+    for name in ["key", "many"] {
+        let words =
+            format!("the setting {name} is put aside: it has no place in that version; it comes back with 0.1.0");
+        assert!(said.contains(&words), "{said}");
+    }
+    let settings = entry(&home, "echo")["settings"].clone();
+    assert_eq!(settings.as_table().unwrap().keys().collect::<Vec<_>>(), ["room_prefix"]);
+    let listed = run(&home, &["list", "--json"], 0).await.stdout + &run(&home, &["inspect", "echo"], 0).await.stdout;
+    assert!(!listed.contains("s3cr3t") && !policy(&home).contains("s3cr3t"), "{listed}");
+
+    // What was set meanwhile counts; what fits neither is with neither.
+    run(&home, &["config", "echo", "room_prefix", "hear "], 0).await;
+    run(&home, &["config", "echo", "many", "\"seven\""], 0).await;
+    let said = run(&home, &["rollback", "echo", "--yes"], 0).await.stdout;
+    assert!(said.contains("the setting many is put aside") && said.contains("the setting key is set again"), "{said}");
+    let settings = entry(&home, "echo")["settings"].clone();
+    assert_eq!((settings["many"].as_integer(), settings["room_prefix"].as_str()), (Some(5), Some("hear ")));
+    let kept = settings["key"]["file"].as_str().unwrap();
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "s3cr3t");
+    run(&home, &["update", "echo", "two.wasm", "--yes"], 0).await;
+    assert_eq!(entry(&home, "echo")["settings"]["many"].as_str(), Some("seven"));
+}
+
+#[tokio::test]
 async fn what_a_file_is_can_be_seen_before_it_is_installed() {
     let (home, _) = home().await;
     let file = file(

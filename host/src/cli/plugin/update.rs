@@ -12,7 +12,7 @@ use crate::cli::show::{Put as _, print, print_json};
 use crate::config::Config;
 use crate::permissions::Permission;
 use crate::plugins::PluginId;
-use crate::plugins::desk::{Desk, Difference, Offer, Older, is_honest};
+use crate::plugins::desk::{Carried, Desk, Difference, Offer, Older, is_honest};
 use crate::plugins::policy::Entry;
 use crate::plugins::source::Source;
 
@@ -151,13 +151,15 @@ fn change(
     // Where nobody can say what the old one asked for, all counts as new.
     let difference = difference
         .unwrap_or_else(|| Difference { new: new.permissions.keys().copied().collect(), ..Difference::default() });
-    let says = describe(id, &was, offer, &difference);
+    let carried = desk.carried(id, entry, offer);
+    let says = describe(id, &was, offer, &difference) + &settled(&carried, &was, "would be");
     if how.check {
         if how.json {
             let names = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
             return print_json(&json!({
                 "plugin": id, "version": was, "new": new.version, "digest": offer.examined.digest,
                 "permissions": { "new": names(&difference.new), "changed": names(&difference.changed), "gone": names(&difference.gone) },
+                "settings": { "aside": carried.names()[0], "back": carried.names()[1] },
             }));
         }
         return print(&says);
@@ -180,8 +182,25 @@ fn change(
         let more = consent::ask(&terminal, &format!("Replace {id} {was} by {}", new.version), id, new, undecided)?;
         wishes.extend(more);
     }
-    desk.update(id, offer, &wishes, how.older).map_err(|error| needs_consent(error, id))?;
-    done(config, id, &format!("{id} {was} is replaced by {}", new.version), how.json)
+    let carried = desk.update(id, offer, &wishes, how.older).map_err(|error| needs_consent(error, id))?;
+    let settled = settled(&carried, &was, "is");
+    let more = if settled.is_empty() { String::new() } else { format!("\n{}", settled.trim_end()) };
+    done(config, id, &format!("{id} {was} is replaced by {}{more}", new.version), how.json)
+}
+
+/// What becomes of the owner's settings, in words, a line for each.
+fn settled(carried: &Carried, was: &str, verb: &str) -> String {
+    let [aside, back] = carried.names();
+    let mut text = String::new();
+    for name in aside {
+        text.put(format_args!(
+            "the setting {name} {verb} put aside: it has no place in that version; it comes back with {was} (rollback)\n"
+        ));
+    }
+    for name in back {
+        text.put(format_args!("the setting {name} {verb} set again, as it was when that version was left\n"));
+    }
+    text
 }
 
 fn describe(id: &PluginId, was: &str, offer: &Offer, difference: &Difference) -> String {
