@@ -1,17 +1,22 @@
 //! SIGKILL at random points: the old state or the new one, never half of one.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use parlor_tests::client::body;
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::Home;
 use parlor_tests::plugins::{built, digest_of};
 use parlor_tests::policy::Policy;
+use parlor_tests::process::Signal;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use serde_json::json;
 use tokio::task::spawn_blocking;
+use tokio_xmpp::Stanza;
 
-use super::{ended, home};
+use super::{SOON, ended, home, juliet};
 
 /// How often each command is killed.
 const TIMES: u32 = 70;
@@ -153,4 +158,76 @@ async fn storage_that_is_killed_has_all_of_a_change_or_nothing_of_it() {
         now = found;
     }
     assert!(undone > 0 && undone < IMPORTS, "no moment was in the middle: {undone} undone");
+}
+
+/// How often a host is killed while a plugin writes.
+const KILLS: u32 = 40;
+/// How many keys it writes to.
+const KEYS: u64 = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
+    let (home, _) = home().await;
+    let caller = home.install("caller", &built("caller").unwrap()).unwrap();
+    let caller = caller.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant_whole("storage");
+    let caller = caller.limit("messages_per_second", 10_000).limit("messages_burst", 10_000).limit("mailbox", 4096);
+    home.set_policy(&Policy::default().with("caller", caller.set("chat", true))).unwrap();
+    let mut juliet = juliet().await;
+    let mut random = moments();
+    let (mut sent, mut acknowledged, mut lost) = (0_u64, 0_u64, 0_u64);
+    for round in 0..KILLS {
+        let mut host = home.start().unwrap();
+        let line = host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+        host.wait_count("plugin running", &[("plugin", "caller")], 1, SOON).await.unwrap();
+        let bot: jid::Jid = line.get("jid").parse().unwrap();
+        // Always some on their way, so that the end comes in the middle of a write.
+        let first = sent + 1;
+        let until = random.random_range(1..60);
+        let mut newest = BTreeMap::new();
+        while newest.len() < until {
+            while sent < first + u64::try_from(newest.len()).unwrap() + 20 {
+                sent += 1;
+                let order = json!({ "n": sent, "call": "storage.set",
+                    "args": { "key": format!("k{}", sent % KEYS), "value": sent.to_string() } });
+                juliet.chat(bot.clone(), &format!("call {order}")).await.unwrap();
+            }
+            let n = juliet.wait_text("an answer", &bot.to_bare(), SOON, done).await.unwrap();
+            newest.insert(n, n % KEYS);
+        }
+        std::thread::sleep(Duration::from_micros(random.random_range(0..2_000)));
+        host.signal(Signal::Kill).unwrap();
+        host.ended(SOON).await.unwrap();
+        // What it said before its end and what was not read yet counts, too.
+        juliet.catch_up(SOON).await.unwrap();
+        while let Some(n) = juliet.next(Duration::ZERO).await.unwrap().and_then(|stanza| match stanza {
+            Stanza::Message(message) => Some(body(message).and_then(done)),
+            _ => Some(None),
+        }) {
+            newest.extend(n.map(|n| (n, n % KEYS)));
+        }
+        acknowledged += u64::try_from(newest.len()).unwrap();
+
+        let export = ended(home.run(&["plugin", "data", "caller", "export"]).await.unwrap(), 0).stdout;
+        let kept: BTreeMap<String, u64> = export
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|entry| (entry["key"].as_str().unwrap().to_owned(), entry["value"].as_str().unwrap().parse().unwrap()))
+            .collect();
+        for (n, key) in newest {
+            let value = kept.get(&format!("k{key}")).copied().unwrap_or(0);
+            assert!(
+                value >= n && value <= sent && value % KEYS == key,
+                "round {round}: {n} was kept, {value} is there"
+            );
+        }
+        lost += sent - kept.values().max().unwrap();
+    }
+    assert!(lost > 0, "nothing was on its way at any end: {sent} sent, {acknowledged} acknowledged");
+}
+
+/// The number of an order that was carried out, by the answer.
+fn done(text: &str) -> Option<u64> {
+    let answer: serde_json::Value = serde_json::from_str(text.strip_prefix("done ")?).ok()?;
+    assert!(answer.get("err").is_none(), "{answer}");
+    answer["n"].as_u64()
 }
