@@ -4,6 +4,7 @@
 //! do is theirs; here is the order, the progress, and an end that says whether all of it worked.
 
 mod build;
+mod package;
 mod run;
 mod setup;
 mod test;
@@ -31,6 +32,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask demo --keep   the same, and join in with a client of yours
   cargo xtask test          everything that has to pass
   cargo xtask operate       the owner's side, from init to remove
+  cargo xtask package       a Debian package of the host
   cargo xtask attack        what a hostile plugin or peer may try, tried
   cargo xtask api           which of the private API a plugin can use, on two servers
   cargo xtask bench --json  what a plugin costs beside a native bot, for a script";
@@ -140,6 +142,16 @@ Ends with 0 only when no case escaped. Nothing is left behind, not even after Ct
         #[arg(long)]
         json: bool,
     },
+    /// Build the host for release, and a Debian package of it with service, manual pages and completions
+    #[command(after_help = "Example:
+  cargo xtask package && sudo apt install ./target/debian/parlor_*.deb
+
+It needs cargo-deb: cargo install cargo-deb. Its last line names the package.")]
+    Package {
+        /// Package the program that lies in target/release instead of building it
+        #[arg(long)]
+        no_build: bool,
+    },
     /// Write the pages of docs/ anew, from the contract and the host's tables
     Docs,
     /// Measure the echo plugin beside the same bot without a plugin host
@@ -172,6 +184,7 @@ fn main() -> ExitCode {
                 .collect(),
             [("--quick", quick), ("--soak", soak), ("--list", list), ("--json", json)],
         ),
+        Task::Package { no_build } => package::debian(no_build),
         Task::Docs => docs(),
         Task::Bench { json } => bench(json),
     };

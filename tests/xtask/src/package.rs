@@ -1,0 +1,48 @@
+//! `cargo xtask package`: what a Debian package needs beside the program, and then the package. What is in it stands in
+//! `host/Cargo.toml`.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::run::{Output, run};
+use crate::workspace;
+
+/// What the completions of a shell are called in `target/package`.
+const SHELLS: [(&str, &str); 3] = [("bash", "parlor.bash"), ("zsh", "_parlor"), ("fish", "parlor.fish")];
+
+/// Makes it.
+pub(crate) fn debian(no_build: bool) -> Result<()> {
+    if !has_cargo_deb() {
+        bail!("cargo-deb makes the package, and is not there: cargo install cargo-deb");
+    }
+    if !no_build {
+        let build = ["build", "--release", "--locked", "--package", "parlor"];
+        run("the program", &mut workspace::cargo(build), Output::Shown)?;
+    }
+    let target = workspace::root().join("target");
+    // Not below `release`: what lies there cargo-deb takes for built, and does not compress.
+    let (program, folder) = (target.join("release/parlor"), target.join("package"));
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    run("manual pages", Command::new(&program).arg("man").arg("--to").arg(folder.join("man1")), Output::Kept)?;
+    for (shell, name) in SHELLS {
+        completions(&program, shell, &folder.join(name))?;
+    }
+    let package = ["deb", "--package", "parlor", "--no-build"];
+    run("the package", &mut workspace::cargo(package), Output::Shown)
+}
+
+fn has_cargo_deb() -> bool {
+    let asked = workspace::cargo(["deb", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    asked.is_ok_and(|status| status.success())
+}
+
+fn completions(program: &Path, shell: &str, to: &Path) -> Result<()> {
+    let output = Command::new(program).args(["completions", shell]).output().context("cannot start parlor")?;
+    if !output.status.success() {
+        bail!("completions for {shell} failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    fs::write(to, output.stdout).with_context(|| format!("cannot write {}", to.display()))
+}
