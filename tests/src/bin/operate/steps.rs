@@ -27,7 +27,9 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("what is unsigned, forged, swapped or compressed is refused", |story| Box::pin(refusals(story))),
     ("add from a registry, held to its digests", |story| Box::pin(add_registry(story))),
     ("status, list, inspect, explain and logs show it", |story| Box::pin(screens(story))),
+    ("top shows it live, and gives the terminal back", |story| Box::pin(top(story))),
     ("grant and revoke count at once on the running plugin", |story| Box::pin(grants(story))),
+    ("a file that is saved counts, and one that is half written does not", |story| Box::pin(saved(story))),
     ("a secret is kept where only its owner can read it", |story| Box::pin(secret(story))),
     ("an update that asks for more waits for consent", |story| Box::pin(update(story))),
     ("three upgrades under 500 messages a second: none lost or doubled", |story| Box::pin(load(story))),
@@ -174,6 +176,37 @@ async fn screens(story: &mut Story) -> Result<String> {
     Ok("six screens".to_owned())
 }
 
+async fn top(story: &mut Story) -> Result<String> {
+    let command = story.home.command(["top"])?;
+    let look = move || -> Result<[String; 2]> {
+        let mut terminal = Terminal::start(command)?;
+        terminal.shows("e enable", SOON)?;
+        let house = terminal.shows("running", SOON)?;
+        terminal.presses("l")?;
+        let log = terminal.shows("plugin running", SOON)?;
+        terminal.presses("\x03")?;
+        let (code, screen) = terminal.ended(SOON)?;
+        ensure!(code == Some(0) && terminal.is_cooked()?, "it did not leave cleanly: {screen:?}");
+        Ok([house, log])
+    };
+    let [house, log] = tokio::task::spawn_blocking(look).await??;
+    story.screens.keep("top", &["top"], &house, story.home.path());
+    story.screens.keep("top, the log of a plugin", &["top"], &log, story.home.path());
+    Ok("two screens".to_owned())
+}
+
+async fn saved(story: &mut Story) -> Result<String> {
+    let good = story.policy()?;
+    story.home.write("plugins.toml", &good.replace("[plugin.echo]", "[plugin.echo]\nenabled = false"))?;
+    story.host()?.wait_count("plugin removed", &[("plugin", "echo")], 1, SOON).await?;
+    story.home.write("plugins.toml", &format!("{good}\n[plugin.half\n"))?;
+    story.host()?.wait_count("the policy was not read; nothing has changed", &[], 1, SOON).await?;
+    story.home.write("plugins.toml", &good)?;
+    story.host()?.wait_count("plugin running", &[("plugin", "echo")], 2, SOON).await?;
+    story.talk("saved").await?;
+    Ok("no command, no signal".to_owned())
+}
+
 async fn grants(story: &mut Story) -> Result<String> {
     story.show("grant", &["plugin", "grant", "echo", "messages.send=nobody@nowhere.invalid"], 0).await?;
     story.show("revoke", &["plugin", "revoke", "echo", "messages.send=*"], 0).await?;
@@ -195,8 +228,6 @@ async fn secret(story: &mut Story) -> Result<String> {
     says(&screen, "(present, in ")?;
     let all = [screen, story.policy()?, story.run(&["logs", "-n", "1000"], 0).await?.stdout];
     ensure!(!all.iter().any(|text| text.contains("canary-5120")), "the secret was shown");
-    // The next version has no such setting.
-    story.run(&["plugin", "config", "echo", "--unset", "key"], 0).await?;
     Ok("present, and not shown".to_owned())
 }
 
@@ -208,7 +239,9 @@ async fn update(story: &mut Story) -> Result<String> {
     says(&declined, "--grant contacts.read")?;
     story.talk("the old one goes on").await?;
     let agreed = ["plugin", "update", "echo", "new.wasm", "--yes", "--grant", "contacts.read"];
-    says(&story.show("update", &agreed, 0).await?, "is replaced by 0.2.0")?;
+    let said = story.show("update", &agreed, 0).await?;
+    says(&said, "is replaced by 0.2.0")?;
+    says(&said, "the setting key is put aside")?;
     Ok("0.1.1 → 0.2.0".to_owned())
 }
 
@@ -266,8 +299,9 @@ async fn broken(story: &mut Story) -> Result<String> {
     story.home.write("plugins.toml", &format!("{good}\n[plugin.half\n"))?;
     let place = format!("plugins.toml:{}:", good.lines().count() + 2);
     says(&story.show("a broken plugins.toml", &["plugin", "disable", "echo"], 1).await?, &place)?;
+    let before = story.host()?.lines("the policy was not read; nothing has changed", &[]).len();
     story.host()?.reload()?;
-    story.host()?.wait_count("the policy was not read; nothing has changed", &[], 1, SOON).await?;
+    story.host()?.wait_count("the policy was not read; nothing has changed", &[], before + 1, SOON).await?;
     story.talk("all as before").await?;
     story.home.write("plugins.toml", &good)?;
     Ok(place)
