@@ -30,7 +30,7 @@ pub(super) enum News {
     /// The terminal has another size.
     Resized,
     /// What the host says now, or why it says nothing.
-    Looked(Result<Look, String>),
+    Looked(Result<Box<Look>, String>),
     /// What came of an order.
     Done(Result<String, String>),
     /// Somebody wants it to end.
@@ -131,7 +131,7 @@ fn read(teller: &Teller) {
 fn look(config: &Config, wanted: &Receiver<Option<PluginId>>, teller: &Teller) {
     let mut logs = None;
     loop {
-        let look = ask(config, logs.as_ref()).map_err(|error| format!("{error:#}"));
+        let look = ask(config, logs.as_ref()).map(Box::new).map_err(|error| format!("{error:#}"));
         if teller.0.send(News::Looked(look)).is_err() {
             return;
         }

@@ -184,14 +184,14 @@ impl Top {
             said: None,
             shown: vec![Column::Plugin],
         };
-        top.look(Ok(Look { status, logs: None }), now);
+        top.look(Ok(Box::new(Look { status, logs: None })), now);
         top
     }
 
     /// Takes what the host says now.
-    pub(super) fn look(&mut self, look: Result<Look, String>, now: Instant) -> Wish {
+    pub(super) fn look(&mut self, look: Result<Box<Look>, String>, now: Instant) -> Wish {
         let Look { status, logs } = match look {
-            Ok(look) => look,
+            Ok(look) => *look,
             Err(trouble) => {
                 self.trouble = Some(trouble);
                 return Wish::Nothing;

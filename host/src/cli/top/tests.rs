@@ -79,7 +79,7 @@ fn three(handled: u64, cpu_ms: u64) -> Status {
 fn screen() -> (Top, Instant) {
     let (begin, second) = (Instant::now(), Duration::from_secs(1));
     let mut top = Top::new(three(100, 1_000), begin);
-    top.look(Ok(Look { status: three(600, 1_500), logs: None }), begin + second);
+    top.look(Ok(Box::new(Look { status: three(600, 1_500), logs: None })), begin + second);
     (top, begin + second)
 }
 
@@ -176,7 +176,7 @@ fn rates_are_of_the_last_look_and_of_one_instance() {
     for usage in status.plugins.iter_mut().filter_map(|plugin| plugin.usage.as_mut()) {
         usage.since = "2025-01-02T00:00:00Z".into();
     }
-    top.look(Ok(Look { status, logs: None }), now + Duration::from_secs(1));
+    top.look(Ok(Box::new(Look { status, logs: None })), now + Duration::from_secs(1));
     assert!(top.rates.is_empty(), "{:?}", top.rates);
 }
 
@@ -228,7 +228,8 @@ fn the_log_follows_unless_it_is_held() {
         fields: [("plugin".to_owned(), "broken".to_owned()), ("account".to_owned(), "main".to_owned())].into(),
     };
     let id = || "broken".parse().unwrap();
-    let look = |lines: u64| Ok(Look { status: three(1, 1), logs: Some((id(), (1..=lines).map(line).collect())) });
+    let look =
+        |lines: u64| Ok(Box::new(Look { status: three(1, 1), logs: Some((id(), (1..=lines).map(line).collect())) }));
     assert_eq!(press(&mut top, "l"), [Wish::Logs(Some(id()))]);
     top.look(look(40), now);
     insta::assert_snapshot!("log", drawn(&mut top, 80, 12, now));
@@ -250,7 +251,7 @@ fn a_host_that_has_gone_is_said_to_have() {
     top.look(Err("no host runs".into()), now);
     let gone = drawn(&mut top, 80, 24, now);
     assert!(gone.contains("no host runs") && gone.contains("as of 0 s ago") && gone.contains("echo"), "{gone}");
-    top.look(Ok(Look { status: three(1, 1), logs: None }), now);
+    top.look(Ok(Box::new(Look { status: three(1, 1), logs: None })), now);
     let back = drawn(&mut top, 80, 24, now);
     assert!(!back.contains("no host runs") && !back.contains("as of"), "{back}");
 }

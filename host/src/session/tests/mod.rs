@@ -11,6 +11,7 @@ mod contacts;
 mod disco;
 mod limits;
 mod messages;
+mod owners;
 mod presence;
 mod promises;
 mod questions;

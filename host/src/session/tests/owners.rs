@@ -1,0 +1,32 @@
+//! Who may give commands to the host itself.
+
+use super::*;
+
+const COMMAND: &str = "<command xmlns='http://jabber.org/protocol/commands' node='disable' action='execute'/>";
+
+#[test]
+fn only_an_owner_at_a_client_gives_commands() {
+    let mut desk = Desk::new(Settings::default());
+    desk.session.set_owners(vec![bare("juliet@example.org")]);
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    desk.roster(Vec::new());
+    desk.forget();
+    let mut given = |from: &str| {
+        desk.hear_xml(&format!("<iq xmlns='jabber:client' type='set' id='1' {from}>{COMMAND}</iq>"));
+        desk.lines()
+    };
+    assert_eq!(given("from='juliet@example.org/balcony'"), ["command disable"]);
+    for other in [
+        "from='juliet@example.org'",
+        "from='juliet@example.org.evil.example/balcony'",
+        "from='juliet@evil.example/juliet@example.org'",
+        "from='balcony@example.org/juliet'",
+        "from='room@conference.example.org/juliet@example.org'",
+        "from='example.org'",
+        "",
+    ] {
+        let lines = given(other);
+        assert!(!lines.is_empty() && lines.iter().all(|line| !line.starts_with("command")), "{other}: {lines:?}");
+    }
+}
