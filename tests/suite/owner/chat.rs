@@ -164,7 +164,7 @@ async fn a_flood_is_answered_and_holds_nobody_up() {
         let Iq::Set { to, payload, .. } = put(&bot, "node='restart' action='execute'", None) else { unreachable!() };
         owner.send(Iq::Set { from: None, to, id: format!("flood-{number}"), payload }).await.unwrap();
     }
-    other.chat(bot.to_bare(), "meanwhile").await.unwrap();
+    other.chat(bot.clone(), "meanwhile").await.unwrap();
     other.wait_body(&bot.to_bare(), "meanwhile", SOON).await.unwrap();
     let mut answered = std::collections::BTreeSet::new();
     let all = |stanza: &Stanza| {

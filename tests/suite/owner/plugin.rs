@@ -412,7 +412,7 @@ async fn a_setting_that_the_next_version_does_not_know_is_put_aside_and_comes_ba
 
     // What was set meanwhile counts; what fits neither is with neither.
     run(&home, &["config", "echo", "room_prefix", "hear "], 0).await;
-    run(&home, &["config", "echo", "many", "\"seven\""], 0).await;
+    run(&home, &["config", "echo", "many", "seven"], 0).await;
     let said = run(&home, &["rollback", "echo", "--yes"], 0).await.stdout;
     assert!(said.contains("the setting many is put aside") && said.contains("the setting key is set again"), "{said}");
     let settings = entry(&home, "echo")["settings"].clone();
