@@ -72,7 +72,7 @@ impl Watch {
                     ended => {
                         let reason = ended.map_or_else(|| "it ended".to_owned(), |event| format!("{:?}", event.err()));
                         tracing::warn!(reason, "files are not watched any more; SIGHUP reads them again");
-                        std::future::pending().await
+                        return std::future::pending().await;
                     }
                 },
             }

@@ -230,8 +230,8 @@ fn about(plugin: &Plugin) -> Text<'static> {
 fn logs(frame: &mut Frame<'_>, area: Rect, log: &Log) {
     frame.render_widget(Clear, area);
     let [head, body] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
-    let held = if log.back > 0 { ", held; End goes on" } else { "" };
-    frame.render_widget(Paragraph::new(format!("log of {}{held}", log.plugin).bold()), head);
+    let still = if log.back > 0 { ", held; End goes on" } else { "" };
+    frame.render_widget(Paragraph::new(format!("log of {}{still}", log.plugin).bold()), head);
     let lines = match &log.lines {
         None => vec![Line::from("…")],
         Some(lines) if lines.is_empty() => vec![Line::from("it has said nothing yet")],
