@@ -161,7 +161,7 @@ impl Host {
         let policy =
             text.as_deref().map_or_else(|| Ok(Policy::default()), |text| Policy::understand(text, &config.plugins))?;
         let lock = lock(&config.data)?;
-        let engine = Arc::new(Engine::start(compiler, &config.data)?);
+        let engine = Arc::new(Engine::start(compiler, Some(&config.data))?);
         let store = Store::open(&config.data);
         let accounts = config.accounts.values();
         let accounts = accounts.map(|one| (one.name.clone(), Account::start(one.clone(), store.clone()))).collect();

@@ -139,8 +139,7 @@ fn unsafe_code_is_where_an_interface_demands_it() {
 #[test]
 fn every_limit_is_enforced_and_attacked() {
     let sources = sources(&["host/src"]);
-    let suite = std::fs::read_to_string(root().join("tests/suite/limits.rs")).unwrap()
-        + &std::fs::read_to_string(root().join("tests/suite/bad_input/plugins.rs")).unwrap();
+    let suite: String = self::sources(&["tests/suite"]).into_iter().map(|source| source.text).collect();
     for name in Limits::NAMES {
         let word = format!("limits.{name}");
         let is_asked = |line: &str| {

@@ -31,7 +31,7 @@ pub struct Engine {
     ticker: Ticker,
     yard: Yard,
     compiler: Compiler,
-    /// None where the data folder cannot have one: everything is compiled at each start then.
+    /// None where no data folder has one: everything is compiled at each start then.
     cache: Option<Arc<Cache>>,
     /// Held while something is compiled, so that what compilers use up together is what one may.
     compiling: tokio::sync::Mutex<()>,
@@ -67,23 +67,29 @@ pub(crate) enum Origin {
 }
 
 impl Engine {
-    /// Sets wasmtime up, and starts the ticker and the yard. The cache of what is compiled lies in the data folder.
-    pub fn start(compiler: Compiler, data: &Path) -> Result<Self, EngineError> {
+    /// Sets wasmtime up, and starts the ticker and the yard. The cache of what is compiled lies in the data folder, if there is
+    /// one.
+    pub fn start(compiler: Compiler, data: Option<&Path>) -> Result<Self, EngineError> {
         // An engine that compiles elsewhere has no compiler at all.
-        let compiles = matches!(compiler, Compiler::ThisProcess);
-        let wasmtime = wasmtime::Engine::new(pooled().enable_compiler(compiles))
+        let has_own = matches!(compiler, Compiler::ThisProcess);
+        let wasmtime = wasmtime::Engine::new(pooled().enable_compiler(has_own))
             .or_else(|error| {
                 // Some containers limit address space; plugins then start a little slower.
                 tracing::warn!(
                     error = format!("{error:#}"),
                     "no memory pool for plugins; each gets its memory when it starts"
                 );
-                wasmtime::Engine::new(base().enable_compiler(compiles))
+                wasmtime::Engine::new(base().enable_compiler(has_own))
             })
             .map_err(EngineError::Wasmtime)?;
-        let cache = Cache::open(data, Fingerprint::of(&wasmtime));
-        let cache = cache
-            .inspect_err(|error| tracing::warn!(%error, "no compile cache; plugins are compiled anew at each start"));
+        let cache = data.and_then(|data| {
+            let cache = Cache::open(data, Fingerprint::of(&wasmtime));
+            cache
+                .inspect_err(
+                    |error| tracing::warn!(%error, "no compile cache; plugins are compiled anew at each start"),
+                )
+                .ok()
+        });
         let linker = linker(&wasmtime).map_err(EngineError::Wasmtime)?;
         let mut wasi_linker = linker.clone();
         wasmtime_wasi::p2::add_to_linker_async(&mut wasi_linker).map_err(EngineError::Wasmtime)?;
@@ -94,7 +100,7 @@ impl Engine {
             wasi_linker,
             wasmtime,
             compiler,
-            cache: cache.ok().map(Arc::new),
+            cache: cache.map(Arc::new),
             compiling: tokio::sync::Mutex::default(),
             compiled: Mutex::default(),
         })

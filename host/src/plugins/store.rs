@@ -121,7 +121,7 @@ pub(crate) async fn load(
     match origin {
         Origin::Compiler => tracing::info!(plugin = %admitted.id, digest = digest.short(), "plugin compiled"),
         Origin::Cache => {
-            tracing::debug!(plugin = %admitted.id, digest = digest.short(), "plugin found in the compile cache")
+            tracing::debug!(plugin = %admitted.id, digest = digest.short(), "plugin found in the compile cache");
         }
         Origin::Shared => {}
     }

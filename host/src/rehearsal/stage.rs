@@ -37,15 +37,15 @@ pub struct Player {
 }
 
 impl Player {
-    /// Reads and compiles a plugin's file, as a host would. Takes as long as compiling does.
-    pub fn load(engine: &Arc<Engine>, path: &Path) -> anyhow::Result<Self> {
+    /// Reads and compiles a plugin's file, as a host would.
+    pub async fn load(engine: &Arc<Engine>, path: &Path) -> anyhow::Result<Self> {
         let bytes = read(path)?;
         let examined = examine(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
         if let Some((import, permission)) = undeclared(&examined).into_iter().next() {
             let call = format!("{}.{}", import.grouping, import.function);
             anyhow::bail!("{}: it calls {call}, and plugin.toml does not ask for {permission}", path.display());
         }
-        let compiled = engine.compile(examined.digest, &bytes, examined.wasi)?;
+        let (compiled, _) = engine.compile(examined.digest, bytes, examined.wasi).await?;
         Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined) })
     }
 

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::fresh::built;
 use crate::atomic::{self, Readers};
-use crate::plugins::Engine;
+use crate::cli::wait_for;
+use crate::plugins::{Compiler, Engine};
 use crate::rehearsal::script::{DEEDS, Row, STEPS};
 use crate::rehearsal::{Player, Script, report, run};
 
@@ -86,7 +87,8 @@ impl TestArgs {
             around.unwrap_or(Path::new("")).join("tests")
         });
         let scripts = scripts(&folder)?;
-        let player = Player::load(&Arc::new(Engine::start()?), &file)?;
+        let engine = Arc::new(Engine::start(Compiler::parlor(), None)?);
+        let player = wait_for(Player::load(&engine, &file))??;
         let mut out = io::stdout().lock();
         let (mut passed, mut failed, mut written) = (0_usize, 0_usize, 0_usize);
         let mut all = Vec::new();

@@ -63,13 +63,12 @@ impl Cache {
     /// is one that others could read: what was kept under that proves nothing any more.
     pub(in crate::plugins) fn open(data: &Path, fingerprint: Fingerprint) -> io::Result<Self> {
         let path = data.join("compiled.key");
-        let key = match closed_key(&path) {
-            Some(key) => key,
-            None => {
-                let key: [u8; KEY_BYTES] = rand::random();
-                atomic::write(&path, &key, Readers::Owner)?;
-                key
-            }
+        let key = if let Some(key) = closed_key(&path) {
+            key
+        } else {
+            let key: [u8; KEY_BYTES] = rand::random();
+            atomic::write(&path, &key, Readers::Owner)?;
+            key
         };
         let folder = data.join("compiled");
         atomic::make_private_folder(&folder)?;
@@ -147,7 +146,8 @@ fn closed_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
     let mode = file.metadata().ok()?.permissions().mode();
     let mut bytes = Vec::new();
     io::Read::by_ref(&mut file).take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes).ok()?;
-    let key = bytes.try_into().ok().filter(|_| mode & 0o077 == 0);
+    let is_open = mode & 0o077 != 0;
+    let key = bytes.try_into().ok().filter(|_| !is_open);
     if key.is_none() {
         tracing::warn!(path = %path.display(), "the key of the compile cache was spoiled or open to others; there is a new one");
     }

@@ -34,6 +34,7 @@ use crate::report::Report;
 
 /// Try on a real host what a hostile plugin, peer or package may try.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Arguments {
     /// Only this case; may be given several times.
     #[arg(long, value_name = "N")]

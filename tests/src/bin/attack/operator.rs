@@ -264,7 +264,8 @@ async fn clock_set_back(trial: &mut Trial) -> Result<String> {
         (0, "right again"),
     ] {
         std::fs::write(&clock, wrong.to_ne_bytes())?;
-        lives += 1;
+        // Not so often that nobody starts it any more.
+        lives += usize::from(wrong < 0);
         goes_on(stage, what, wrong, lives).await.with_context(|| format!("with the clock {what}"))?;
     }
     let connected = stage.host.lines("account connected", &[]).len();
@@ -286,7 +287,9 @@ async fn goes_on(stage: &mut Stage, what: &str, wrong: i64, lives: usize) -> Res
     let back = stage.call("storage.get", &json!({ "key": what })).await?;
     ensure!(back["ok"] == what, "{}", short(&back));
     // One that fails comes again after its pause.
-    stage.order_call(1, "deed.panic", &json!(null)).await?;
+    if wrong < 0 {
+        stage.order_call(1, "deed.panic", &json!(null)).await?;
+    }
     stage.host.wait_count("plugin running", &[("plugin", "caller")], lives, SOON).await?;
     let status = stage.home.run(&["status", "--json"]).await?.json()?;
     ensure!(status["host"]["uptime"].is_u64(), "{}", short(&status));

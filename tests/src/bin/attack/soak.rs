@@ -80,12 +80,12 @@ pub(crate) async fn soak(time: Duration) -> Result<Soaked> {
     while Instant::now() < end {
         house.reload(crowd.clone()).await?;
         let began = Instant::now();
-        let mut begin = Vec::new();
+        let mut first = Vec::new();
         while began.elapsed() < BEGINNING {
-            begin.extend(house.converse(TURNS).await.context("while they began")?);
+            first.extend(house.converse(TURNS).await.context("while they began")?);
         }
-        begin.sort_unstable();
-        begins.push(share(&begin, 99));
+        first.sort_unstable();
+        begins.push(share(&first, 99));
         while began.elapsed() < CYCLE && Instant::now() < end {
             without.push(share(&alone.converse(TURNS).await?, 99));
             beside.push(share(&house.converse(TURNS).await?, 99));
