@@ -199,9 +199,9 @@ async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
         host.ended(SOON).await.unwrap();
         // What it said before its end and what was not read yet counts, too.
         juliet.catch_up(SOON).await.unwrap();
-        while let Some(n) = juliet.next(Duration::ZERO).await.unwrap().and_then(|stanza| match stanza {
-            Stanza::Message(message) => Some(body(message).and_then(done)),
-            _ => Some(None),
+        while let Some(n) = juliet.next(Duration::ZERO).await.unwrap().map(|stanza| match stanza {
+            Stanza::Message(message) => body(message).and_then(done),
+            _ => None,
         }) {
             newest.extend(n.map(|n| (n, n % KEYS)));
         }
