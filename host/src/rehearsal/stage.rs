@@ -171,6 +171,7 @@ impl Stage {
         let config = AccountConfig {
             name: "main".parse().expect("a word of letters names an account"),
             link: link(),
+            owners: Vec::new(),
             settings: self.given.settings.clone(),
         };
         let account = Account::start_within(config, Store::on_runtime(), self.server.clone());
