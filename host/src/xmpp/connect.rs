@@ -296,7 +296,10 @@ mod tests {
         assert!(error(DefinedCondition::HostUnknown).is_final());
         let down = error(DefinedCondition::SystemShutdown);
         assert!(!down.is_final());
-        assert_eq!(down.to_string(), "the server ended the stream: system-shutdown (so rry)");
+        assert_eq!(
+            down.to_string(),
+            "the server ended the stream: system-shutdown (so rry); it goes down and is come back to; nothing is to be done"
+        );
     }
 
     #[test]

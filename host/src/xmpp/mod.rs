@@ -20,6 +20,7 @@ mod probe;
 mod raw;
 mod sasl;
 mod srv;
+mod stream_error;
 mod tls;
 mod websocket;
 mod within;

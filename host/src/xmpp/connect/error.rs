@@ -6,6 +6,7 @@ use jid::{FullJid, Jid};
 
 use super::LIMIT;
 use crate::xmpp::password::PasswordError;
+use crate::xmpp::stream_error::sentence;
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -168,7 +169,7 @@ pub enum ConnectError {
         text: Option<String>,
     },
     /// The server ended the stream.
-    #[error("the server ended the stream: {condition}{}", text.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    #[error("{}", sentence(condition, text.as_deref()))]
     Stream {
         /// The condition (RFC 6120, section 4.9.3).
         condition: String,

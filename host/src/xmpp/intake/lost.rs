@@ -1,10 +1,12 @@
 //! Why a connection is over.
 
+use crate::xmpp::stream_error::sentence;
+
 /// Why a connection that stood is over, as far as this end can know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Lost {
     /// The server ended the stream and said why.
-    #[error("the server ended the stream: {condition}{}", text.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    #[error("{}", sentence(condition, text.as_deref()))]
     Stream {
         /// The condition (RFC 6120, section 4.9.3).
         condition: String,

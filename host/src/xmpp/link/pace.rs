@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::xmpp::connect::ConnectError;
 use crate::xmpp::intake::Lost;
+use crate::xmpp::stream_error::{Return, returns};
 
 /// The least time between two log-ins, whatever became of the first: two clients that share a resource throw each other
 /// out, hundreds of times a second if nothing slows them down.
@@ -19,6 +20,8 @@ const STABLE: Duration = Duration::from_secs(10);
 const USABLE: Duration = Duration::from_secs(1);
 /// A server that goes down is not stormed when it comes back: everybody waits for some part of this.
 const SPREAD: Duration = Duration::from_secs(5);
+/// Nor is one that breaks down: everybody who it cuts off at once waits for some part of this.
+const JOLT: Duration = Duration::from_secs(1);
 /// The least time until a server is bothered again which said that it was too much.
 const PENANCE: Duration = Duration::from_secs(30);
 
@@ -32,19 +35,7 @@ pub(super) struct Pace {
     /// When the last good one was handed on.
     delivered: Option<Instant>,
     /// What the last connection's end asks for.
-    manner: Manner,
-}
-
-/// How to come back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Manner {
-    /// As soon as may be.
-    #[default]
-    AtOnce,
-    /// Some time within [`SPREAD`].
-    Spread,
-    /// After [`PENANCE`].
-    Slowly,
+    manner: Return,
 }
 
 impl Pace {
@@ -57,21 +48,24 @@ impl Pace {
             failures => FIRST.saturating_mul(1 << failures.min(10)).min(LONGEST).mul_f64(random),
         };
         let manner = match self.manner {
-            Manner::AtOnce => Duration::ZERO,
-            Manner::Spread => SPREAD.mul_f64(random),
-            Manner::Slowly => PENANCE + SPREAD.mul_f64(random),
+            Return::AtOnce => Duration::ZERO,
+            Return::Soon => JOLT.mul_f64(random),
+            Return::Spread => SPREAD.mul_f64(random),
+            Return::Slowly => PENANCE + SPREAD.mul_f64(random),
         };
-        interval.max(back_off).max(manner)
+        // On top of the interval: what it is the least of would bring all back in step that it holds up.
+        (interval + back_off).min(LONGEST).max(manner)
     }
 
     /// A connection is wanted, since the last one ended like this, if there was one.
     pub(super) fn wanted(&mut self, lost: Option<&Lost>, now: Instant) {
         let (manner, least) = match lost {
-            None | Some(Lost::Cut { .. } | Lost::TimedOut | Lost::Deaf) => (Manner::AtOnce, USABLE),
-            Some(Lost::Closed) => (Manner::Spread, STABLE),
-            Some(Lost::Stream { condition, .. }) => (after_condition(condition), STABLE),
+            Some(Lost::Cut { .. }) => (Return::Soon, USABLE),
+            None | Some(Lost::TimedOut | Lost::Deaf) => (Return::AtOnce, USABLE),
+            Some(Lost::Closed) => (Return::Spread, STABLE),
+            Some(Lost::Stream { condition, .. }) => (returns(condition), STABLE),
             Some(Lost::TooLarge { .. } | Lost::Unreadable | Lost::Miscounted | Lost::Unknown) => {
-                (Manner::AtOnce, STABLE)
+                (Return::AtOnce, STABLE)
             }
         };
         self.manner = manner;
@@ -91,23 +85,14 @@ impl Pace {
     pub(super) fn failed(&mut self, why: &ConnectError) {
         self.failures = self.failures.saturating_add(1);
         self.manner = match why {
-            ConnectError::Stream { condition, .. } => after_condition(condition),
-            _ => Manner::AtOnce,
+            ConnectError::Stream { condition, .. } => returns(condition),
+            _ => Return::AtOnce,
         };
     }
 
     /// It worked.
     pub(super) fn delivered(&mut self, now: Instant) {
         self.delivered = Some(now);
-    }
-}
-
-/// What a stream error asks for (RFC 6120, section 4.9.3).
-fn after_condition(condition: &str) -> Manner {
-    match condition {
-        "system-shutdown" => Manner::Spread,
-        "policy-violation" | "resource-constraint" => Manner::Slowly,
-        _ => Manner::AtOnce,
     }
 }
 
@@ -168,6 +153,52 @@ mod tests {
         pace.delivered(start + seconds(20));
         pace.wanted(Some(&Lost::TimedOut), start + seconds(21));
         assert_eq!(pace.wait(start + seconds(21), 1.0), Duration::ZERO);
+    }
+
+    /// How many log-ins of two hundred accounts come in the busiest tenth of a second, and when the last one is back, where a
+    /// server is gone for so long and says good-bye like this.
+    fn busiest(lost: &Lost, gone: Duration) -> (usize, Duration) {
+        let start = Instant::now();
+        let fell = start + seconds(600);
+        let (mut tries, mut last) = (Vec::new(), Duration::ZERO);
+        for account in 0..200_u32 {
+            let mut pace = Pace::default();
+            pace.began(start);
+            pace.delivered(start);
+            pace.wanted(Some(lost), fell);
+            // No two accounts draw the same numbers, and a test draws the same ones each time.
+            let mut drawn = f64::from(account) * 0.618_033_988_75 + 0.1;
+            let mut now = fell;
+            loop {
+                drawn = (drawn * 997.0 + 0.271_828_182_8).fract();
+                now += pace.wait(now, drawn);
+                pace.began(now);
+                tries.push(now - fell);
+                if now - fell >= gone {
+                    break;
+                }
+                pace.failed(&ConnectError::Refused { address: "127.0.0.1:5222".to_owned() });
+            }
+            last = last.max(now - fell);
+        }
+        tries.sort();
+        let most = tries.iter().enumerate().map(|(at, begin)| {
+            let end = *begin + Duration::from_millis(100);
+            tries[at..].iter().take_while(|one| **one < end).count()
+        });
+        (most.max().unwrap(), last)
+    }
+
+    #[test]
+    fn two_hundred_accounts_do_not_storm_a_server_that_restarts() {
+        let cut = Lost::Cut { cause: None };
+        for lost in [stream_error("system-shutdown"), stream_error("internal-server-error"), Lost::Closed, cut] {
+            for gone in [0, 1, 3, 10, 60, 600] {
+                let (most, last) = busiest(&lost, seconds(gone));
+                assert!(most <= 40, "{lost}, {gone} s: {most} in a tenth of a second");
+                assert!(last <= seconds(gone) + LONGEST + SPREAD, "{lost}, {gone} s: {last:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,0 +1,143 @@
+//! What servers mean by ending a stream, and what is to be done about it: one table (RFC 6120, section 4.9.3).
+
+/// When a server that ended a stream for a reason is come back to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Return {
+    /// As soon as may be.
+    #[default]
+    AtOnce,
+    /// Some time within the next second.
+    Soon,
+    /// Some time within the next seconds, since everybody else comes back, too.
+    Spread,
+    /// Not before a while: it had enough.
+    Slowly,
+}
+
+/// One condition.
+struct Rule {
+    condition: &'static str,
+    returns: Return,
+    /// What its reader can do.
+    remedy: &'static str,
+}
+
+const fn rule(condition: &'static str, returns: Return, remedy: &'static str) -> Rule {
+    Rule { condition, returns, remedy }
+}
+
+/// What is said of what is no fault of anybody here.
+const A_BUG: &str = "this should not happen, please report it with the server's software and version";
+
+/// All conditions that there are.
+const RULES: &[Rule] = &[
+    rule("bad-format", Return::AtOnce, A_BUG),
+    rule("bad-namespace-prefix", Return::AtOnce, A_BUG),
+    rule(
+        "conflict",
+        Return::AtOnce,
+        "somebody else logged in with the same full JID: end it, or give this account a resource of its own",
+    ),
+    rule(
+        "connection-timeout",
+        Return::AtOnce,
+        "it had not heard from this account for too long: check the network, or lower ping_interval",
+    ),
+    rule("host-gone", Return::Spread, "it no longer serves the account's domain: ask who runs it"),
+    rule(
+        "host-unknown",
+        Return::Spread,
+        "it does not serve the account's domain: check the jid, and the server that is named for it",
+    ),
+    rule("improper-addressing", Return::AtOnce, A_BUG),
+    rule("internal-server-error", Return::Spread, "its log says what failed; ask who runs it"),
+    rule("invalid-from", Return::AtOnce, A_BUG),
+    rule("invalid-namespace", Return::AtOnce, A_BUG),
+    rule("invalid-xml", Return::AtOnce, A_BUG),
+    rule("not-authorized", Return::AtOnce, "check the account's password, and whether the account still exists"),
+    rule("not-well-formed", Return::AtOnce, A_BUG),
+    rule(
+        "policy-violation",
+        Return::Slowly,
+        "it has rules that this account broke, often a limit of bytes or stanzas: ask who runs it, or lower messages_per_second",
+    ),
+    rule("remote-connection-failed", Return::Spread, "it cannot reach what it needs behind it: ask who runs it"),
+    rule("reset", Return::AtOnce, "its own settings have changed; nothing is to be done"),
+    rule("resource-constraint", Return::Slowly, "it has no room for this account: ask who runs it"),
+    rule("restricted-xml", Return::AtOnce, A_BUG),
+    rule(
+        "see-other-host",
+        Return::AtOnce,
+        "it sends this account to another server; name that one as `server` in parlor.toml",
+    ),
+    rule("system-shutdown", Return::Spread, "it goes down and is come back to; nothing is to be done"),
+    rule("undefined-condition", Return::AtOnce, "its log says more; ask who runs it"),
+    rule("unsupported-encoding", Return::AtOnce, A_BUG),
+    rule(
+        "unsupported-feature",
+        Return::AtOnce,
+        "it wants something of this account that is not there: ask who runs it",
+    ),
+    rule("unsupported-stanza-type", Return::AtOnce, A_BUG),
+    rule("unsupported-version", Return::AtOnce, "it speaks no XMPP 1.0: it has to be updated"),
+];
+
+fn find(condition: &str) -> Option<&'static Rule> {
+    RULES.iter().find(|rule| rule.condition == condition)
+}
+
+/// When the server is come back to.
+pub(super) fn returns(condition: &str) -> Return {
+    find(condition).map_or(Return::AtOnce, |rule| rule.returns)
+}
+
+/// What its reader can do.
+pub(super) fn remedy(condition: &str) -> &'static str {
+    find(condition).map_or("its log says more; ask who runs it", |rule| rule.remedy)
+}
+
+/// One sentence: that the server ended the stream, why, and what can be done.
+pub(super) fn sentence(condition: &str, text: Option<&str>) -> String {
+    let words = text.map(|text| format!(" ({text})")).unwrap_or_default();
+    format!("the server ended the stream: {condition}{words}; {}", remedy(condition))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::str::FromStr as _;
+
+    use xmpp_parsers::stream_error::DefinedCondition;
+
+    use super::*;
+
+    /// Every condition of the RFC is there, spelled as on the wire, and says what to do.
+    #[test]
+    fn each_condition_says_what_to_do() {
+        assert_eq!(RULES.len(), 25);
+        assert!(RULES.is_sorted_by(|one, next| one.condition < next.condition));
+        for rule in RULES {
+            let xml = format!(
+                "<stream:error xmlns:stream='http://etherx.jabber.org/streams'>\
+                 <{} xmlns='urn:ietf:params:xml:ns:xmpp-streams'>elsewhere</{}></stream:error>",
+                rule.condition, rule.condition
+            );
+            let element = minidom::Element::from_str(&xml).unwrap();
+            let read = xmpp_parsers::stream_error::StreamError::try_from(element);
+            if rule.condition == "see-other-host" {
+                assert!(matches!(read.unwrap().condition, DefinedCondition::SeeOtherHost(_)));
+            }
+            let sentence = sentence(rule.condition, Some("so it goes"));
+            assert!(sentence.starts_with(&format!("the server ended the stream: {} (so it goes); ", rule.condition)));
+            assert!(rule.remedy.len() > 20 && !rule.remedy.ends_with('.'), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_knows_says_what_to_do_as_well() {
+        assert_eq!(
+            sentence("new-one", None),
+            "the server ended the stream: new-one; its log says more; ask who runs it"
+        );
+        assert_eq!(returns("new-one"), Return::AtOnce);
+    }
+}
