@@ -374,13 +374,7 @@ impl Worker {
     /// Why nobody can log in, if so it is.
     fn cannot_log_in(&self) -> Option<&'static str> {
         match self.shared.settings().authentication {
-            Authentication::Login => None,
-            Authentication::External => {
-                Some("the setting authentication is external, which is not there yet; set it to login")
-            }
-            Authentication::Anonymous => {
-                Some("the setting authentication is anonymous, which is not there yet; set it to login")
-            }
+            Authentication::Login | Authentication::External | Authentication::Anonymous => None,
             Authentication::Prebind => {
                 Some("the setting authentication is prebind, which is not there yet; set it to login")
             }

@@ -3,13 +3,18 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use rcgen::{CertificateParams, CertifiedKey, DnType, IsCa, KeyPair};
+use jid::BareJid;
+use rcgen::{CertificateParams, CertifiedKey, DnType, IsCa, KeyPair, OtherNameValue, SanType};
 use tokio_xmpp::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::folder::Folder;
 
 /// The names that it stands for.
-const NAMES: [&str; 3] = ["localhost", "conference.localhost", "127.0.0.1"];
+const NAMES: [&str; 5] =
+    ["localhost", "conference.localhost", "anonymous.localhost", "certificate.localhost", "127.0.0.1"];
+
+/// `id-on-xmppAddr`.
+const XMPP_ADDRESS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 8, 5];
 
 /// A self-signed certificate with its key, on disk as PEM and at hand as DER.
 #[derive(Debug)]
@@ -32,6 +37,21 @@ impl Certificate {
             key_file: folder.write("key.pem", signing_key.serialize_pem())?,
             der: cert.der().clone(),
             key: signing_key.serialize_der(),
+        })
+    }
+
+    /// Makes one that says that its holder is this account (XEP-0178, section 2; RFC 6120, section 13.7.1.4).
+    pub fn of_account(folder: &Folder, jid: &BareJid) -> Result<Self> {
+        let mut params = CertificateParams::default();
+        let address = OtherNameValue::Utf8String(jid.to_string());
+        params.subject_alt_names = vec![SanType::OtherName((XMPP_ADDRESS.to_vec(), address))];
+        let key = KeyPair::generate().context("cannot make a key")?;
+        let cert = params.self_signed(&key).context("cannot make a certificate")?;
+        Ok(Self {
+            certificate_file: folder.write("account.pem", cert.pem())?,
+            key_file: folder.write("account.key", key.serialize_pem())?,
+            der: cert.der().clone(),
+            key: key.serialize_der(),
         })
     }
 

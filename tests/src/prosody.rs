@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use jid::BareJid;
 
 use crate::certificate::Certificate;
 use crate::folder::Folder;
@@ -10,6 +11,12 @@ use crate::server::{Software, Way, XmppServer};
 
 // Where they were before there was a second server.
 pub use crate::server::{Account, Archive, DOMAIN, Ports, ROOMS};
+
+/// Where everybody is let in for a while, as nobody in particular.
+pub const ANONYMOUS: &str = "anonymous.localhost";
+
+/// Who is let in with a certificate alone: the files `account.pem` and `account.key` of the server's folder.
+pub const HOLDER: &str = "holder@certificate.localhost";
 
 /// Starts Prosody.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +43,9 @@ static WAY: Way = Way {
 };
 
 fn command(folder: &Folder, certificate: &Certificate, ports: Ports, archive: Archive) -> Result<Command> {
-    let config = folder.write("prosody.cfg.lua", config(folder, certificate, ports, archive))?;
+    let holder = BareJid::new(HOLDER).context("a bad address")?;
+    let client = Certificate::of_account(folder, &holder)?;
+    let config = folder.write("prosody.cfg.lua", config(folder, certificate, &client, ports, archive))?;
     let mut command = Command::new("prosody");
     command.arg("--config").arg(config).arg("-F");
     Ok(command)
@@ -50,12 +59,13 @@ fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
 
 /// Storage in memory where nothing has to last, since its files make it twenty times slower; no limits; Nagle's
 /// algorithm off, which would measure itself.
-fn config(folder: &Folder, certificate: &Certificate, ports: Ports, archive: Archive) -> String {
+fn config(folder: &Folder, certificate: &Certificate, client: &Certificate, ports: Ports, archive: Archive) -> String {
     let Ports { starttls, direct, http } = ports;
     let archived = archive == Archive::Everything;
     let data = lua(&folder.join("data").display().to_string());
     let cert = lua(&certificate.certificate_file.display().to_string());
     let key = lua(&certificate.key_file.display().to_string());
+    let clients = lua(&client.certificate_file.display().to_string());
     format!(
         r#"run_as_root = true
 daemonize = false
@@ -88,6 +98,17 @@ default_archive_policy = {archived}
 smacks_hibernation_time = 60
 
 VirtualHost "{DOMAIN}"
+
+VirtualHost "{ANONYMOUS}"
+  authentication = "anonymous"
+
+VirtualHost "certificate.localhost"
+  authentication = "ccert"
+  certificate_match = "xmppaddr"
+  c2s_ssl = {{
+    certificate = {cert}, key = {key}, cafile = {clients}, capath = false,
+    verify = {{ "peer", "client_once" }}, verifyext = {{ lsec_ignore_purpose = false }},
+  }}
 
 Component "{ROOMS}" "muc"
   modules_enabled = {{ "muc_mam" }}

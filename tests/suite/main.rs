@@ -47,3 +47,4 @@ mod plugins;
 mod rehearsal;
 mod secrets;
 mod tidy;
+mod ways;

@@ -202,10 +202,10 @@ async fn ask(house: &House, question: &str) -> String {
 /// Settings `authentication`, `default_state`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_way_to_log_in_that_is_not_there_is_said_to_be_none() {
-    let house = Plan::offline().set("authentication", "external").three().start().await;
+    let house = Plan::offline().set("authentication", "prebind").three().start().await;
     let error = house.call(FULL, "user.login", Value::Null).await.fails("unsupported");
-    assert!(error["what"].as_str().unwrap().contains("authentication is external"), "{error}");
-    house.call(FULL, "settings.get", json!({ "key": "authentication" })).await.is(json!({ "value": "external" }));
+    assert!(error["what"].as_str().unwrap().contains("authentication is prebind"), "{error}");
+    house.call(FULL, "settings.get", json!({ "key": "authentication" })).await.is(json!({ "value": "prebind" }));
     // The status of an account that has none yet is the default, whichever that is now.
     house.call(FULL, "settings.set", json!({ "key": "default_state", "value": "xa" })).await.ok();
     assert_eq!(house.call(FULL, "user.get-status", Value::Null).await.ok()["value"], "xa");

@@ -88,7 +88,10 @@ pub struct AccountConfig {
 const KEYS: &[&str] = &[
     "allow_plain",
     "ca_file",
+    "certificate",
+    "certificate_key",
     "jid",
+    "keep_unsent",
     "owners",
     "password_command",
     "password_env",

@@ -62,6 +62,10 @@ fn known_instead(nearest: Option<&str>, known: &[&str]) -> String {
     }
 }
 
+fn pem_remedy(key: &str) -> &'static str {
+    if key == "ca_file" { "put the server's certificate there, as PEM" } else { "put it there, as PEM" }
+}
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -230,15 +234,49 @@ pub enum ConfigError {
         /// What was written.
         found: String,
     },
-    /// The certificates to trust are not there.
-    #[error("{at}: ca_file names {file}, which is no file that can be read ({cause}): put the server's certificate there, as PEM", file = file.display())]
-    NoCaFile {
+    /// A file with certificates or a key is not there.
+    #[error("{at}: {key} names {file}, which is no file that can be read ({cause}): {}", pem_remedy(key), file = file.display())]
+    NoPemFile {
         /// Where.
         at: Place,
+        /// Which key of the account.
+        key: &'static str,
         /// Which file.
         file: PathBuf,
         /// Why not.
         cause: io::Error,
+    },
+    /// What should be a time is none.
+    #[error("{at}: {key} has to be a time such as \"10 min\" or \"1 h\"")]
+    BadDuration {
+        /// Where.
+        at: Place,
+        /// Which key.
+        key: &'static str,
+    },
+    /// The account is to log in with a certificate, and has none.
+    #[error(
+        "{at}: the setting authentication is external: write certificate = \"FILE\" and certificate_key = \"FILE\" here, both PEM"
+    )]
+    NoCertificate {
+        /// Where the account is.
+        at: Place,
+    },
+    /// It has one and is not to use it.
+    #[error(
+        "{at}: a certificate is for accounts whose setting authentication is \"external\": set it, or take this out"
+    )]
+    IdleCertificate {
+        /// Where.
+        at: Place,
+    },
+    /// Others can read the key.
+    #[error("{at}: others on this machine may read the key {file}: chmod 600 {file}", file = file.display())]
+    OpenKey {
+        /// Where.
+        at: Place,
+        /// Which file.
+        file: PathBuf,
     },
     /// What to log cannot be understood.
     #[error("{origin}: {log:?} does not say what to log: write a level such as \"info\", or \"info,parlor=debug\"")]

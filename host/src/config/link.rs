@@ -12,7 +12,8 @@ use jid::{DomainPart, Jid};
 use super::account::AccountName;
 use super::error::{ConfigError, Place};
 use super::sections::{Section, Written};
-use super::settings::Settings;
+use super::settings::{Authentication, Settings};
+use crate::plugins::quantity;
 
 /// Where a password is found. It is read elsewhere, when it is needed, and kept nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,22 @@ pub enum PasswordSource {
     Command(String),
     /// The value of this variable of the environment.
     Environment(String),
+}
+
+/// How an account says who it is (the setting `authentication`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// With a password (SCRAM; PLAIN where that is allowed).
+    Password,
+    /// With a certificate (SASL EXTERNAL, XEP-0178).
+    Certificate {
+        /// The certificate and those between it and its authority, PEM.
+        chain: PathBuf,
+        /// Its private key, PEM.
+        key: PathBuf,
+    },
+    /// Not at all: the server makes up an account for as long as the session lasts (XEP-0175).
+    Anonymous,
 }
 
 /// Where a server is reached, in place of what the DNS says.
@@ -90,7 +107,9 @@ pub struct LinkSettings {
     /// The account. Without a resource, `parlor-` and eight random hex digits are asked for, the same ones on each
     /// reconnect, so that the server replaces a dead session of ours instead of keeping it beside the new one.
     pub jid: Jid,
-    /// Where its password is found.
+    /// How it logs in.
+    pub way: Way,
+    /// Where its password is found, where it has one.
     pub password: PasswordSource,
     /// Where its server is; none = as the DNS says (SRV).
     pub server: Option<Endpoint>,
@@ -102,6 +121,8 @@ pub struct LinkSettings {
     pub allow_plain: bool,
     /// XMPP over WebSocket at this address, in place of TCP (the setting `websocket_url`).
     pub websocket: Option<WebUrl>,
+    /// How long what was to be sent is kept over a cut.
+    pub keep_unsent: Duration,
     /// After this much silence the server is asked whether it is still there.
     pub ping_interval: Duration,
 }
@@ -133,7 +154,7 @@ impl LinkSettings {
             }
         };
         let ca_file = match section.text("ca_file")? {
-            Some(Written { value, at }) => Some(readable(folder.join(value), at)?),
+            Some(Written { value, at }) => Some(readable("ca_file", folder.join(value), at)?),
             None => None,
         };
         let websocket = match &settings.websocket_url {
@@ -145,14 +166,22 @@ impl LinkSettings {
                 reason,
             })?),
         };
+        let way = way(section, folder, settings)?;
+        let password = match way {
+            Way::Password => password(name, section, folder, environment)?,
+            // Nobody asks for it.
+            Way::Certificate { .. } | Way::Anonymous => PasswordSource::Environment(name.password_variable()),
+        };
         Ok(Self {
-            jid: account_jid(jid)?,
-            password: password(name, section, folder, environment)?,
+            jid: account_jid(jid, &way)?,
+            way,
+            password,
             server,
             tls,
             ca_file,
             allow_plain: section.flag("allow_plain")?.unwrap_or(false),
             websocket,
+            keep_unsent: keep_unsent(section)?,
             ping_interval: Duration::from_secs(u64::from(settings.ping_interval)),
         })
     }
@@ -160,16 +189,46 @@ impl LinkSettings {
     /// What is not wrong, but should be put right.
     pub(super) fn warnings(&self) -> Vec<String> {
         match &self.password {
-            PasswordSource::File(file) => file_warning(file).into_iter().collect(),
-            PasswordSource::Command(_) | PasswordSource::Environment(_) => Vec::new(),
+            PasswordSource::File(file) if self.way == Way::Password => file_warning(file).into_iter().collect(),
+            PasswordSource::File(_) | PasswordSource::Command(_) | PasswordSource::Environment(_) => Vec::new(),
         }
     }
 }
 
-fn account_jid(Written { value, at }: Written<&str>) -> Result<Jid, ConfigError> {
+/// How long what was to be sent is kept over a cut, where the owner does not say.
+const KEEP_UNSENT: Duration = Duration::from_hours(1);
+
+fn keep_unsent(section: &Section<'_>) -> Result<Duration, ConfigError> {
+    let Some(Written { value, at }) = section.text("keep_unsent")? else { return Ok(KEEP_UNSENT) };
+    quantity::duration(value).map_err(|_| ConfigError::BadDuration { at, key: "keep_unsent" })
+}
+
+/// How the account logs in: as the setting says, with what it takes.
+fn way(section: &Section<'_>, folder: &Path, settings: &Settings) -> Result<Way, ConfigError> {
+    let file = |key| match section.text(key)? {
+        Some(Written { value, at }) => Ok::<_, ConfigError>(Some((readable(key, folder.join(value), at.clone())?, at))),
+        None => Ok(None),
+    };
+    let (chain, key) = (file("certificate")?, file("certificate_key")?);
+    match (settings.authentication, chain, key) {
+        (Authentication::External, Some((chain, _)), Some((key, at))) => match file_mode(&key) {
+            Some(mode) if mode & 0o077 != 0 => Err(ConfigError::OpenKey { at, file: key }),
+            Some(_) | None => Ok(Way::Certificate { chain, key }),
+        },
+        (Authentication::External, ..) => Err(ConfigError::NoCertificate { at: section.at.clone() }),
+        (_, Some((_, at)), _) | (_, _, Some((_, at))) => Err(ConfigError::IdleCertificate { at }),
+        (Authentication::Anonymous, None, None) => Ok(Way::Anonymous),
+        (Authentication::Login | Authentication::Prebind, None, None) => Ok(Way::Password),
+    }
+}
+
+fn account_jid(Written { value, at }: Written<&str>, way: &Way) -> Result<Jid, ConfigError> {
     let bad = |reason: String, at| ConfigError::BadJid { at, jid: value.chars().take(128).collect(), reason };
     match Jid::new(value) {
-        Ok(jid) if jid.node().is_some() => Ok(jid),
+        Ok(jid) if jid.node().is_some() != (*way == Way::Anonymous) => Ok(jid),
+        Ok(_) if *way == Way::Anonymous => {
+            Err(bad("an anonymous account has no part before an @: write its server's domain alone".to_owned(), at))
+        }
         Ok(_) => Err(bad("it has no part before an @".to_owned(), at)),
         Err(error) => Err(bad(error.to_string(), at)),
     }
@@ -217,21 +276,25 @@ fn present(file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
     }
 }
 
-fn readable(file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
+fn readable(key: &'static str, file: PathBuf, at: Place) -> Result<PathBuf, ConfigError> {
     let opened = std::fs::File::open(&file).and_then(|open| open.metadata());
     match opened {
         Ok(metadata) if metadata.is_file() => Ok(file),
-        Ok(_) => Err(ConfigError::NoCaFile { at, file, cause: io::ErrorKind::IsADirectory.into() }),
-        Err(cause) => Err(ConfigError::NoCaFile { at, file, cause }),
+        Ok(_) => Err(ConfigError::NoPemFile { at, key, file, cause: io::ErrorKind::IsADirectory.into() }),
+        Err(cause) => Err(ConfigError::NoPemFile { at, key, file, cause }),
     }
 }
 
 fn file_warning(file: &Path) -> Option<String> {
+    file_mode(file)
+        .filter(|mode| mode & 0o077 != 0)
+        .map(|_| format!("others on this machine may read the password: chmod 600 {}", file.display()))
+}
+
+fn file_mode(file: &Path) -> Option<u32> {
     use std::os::unix::fs::PermissionsExt;
 
-    let metadata = std::fs::metadata(file).ok()?;
-    (metadata.permissions().mode() & 0o077 != 0)
-        .then(|| format!("others on this machine may read the password: chmod 600 {}", file.display()))
+    std::fs::metadata(file).ok().map(|metadata| metadata.permissions().mode())
 }
 
 /// Why a text is no endpoint.

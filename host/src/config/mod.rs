@@ -17,7 +17,7 @@ mod settings;
 
 pub use account::{AccountConfig, AccountName, BadAccountName};
 pub use error::{ConfigError, Origin, Place};
-pub use link::{BadEndpoint, BadUrl, Endpoint, LinkSettings, PasswordSource, TlsMode, WebUrl};
+pub use link::{BadEndpoint, BadUrl, Endpoint, LinkSettings, PasswordSource, TlsMode, Way, WebUrl};
 pub use settings::{
     Archiving, Authentication, AutoJoin, Effective, Role, SETTINGS, SettingError, SettingKind, SettingRule, Settings,
     setting,

@@ -371,3 +371,41 @@ proptest! {
         }
     }
 }
+
+/// Settings `authentication`.
+#[test]
+fn an_account_without_a_password_says_what_it_has_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, mode) in [("cert.pem", 0o644), ("key.pem", 0o600), ("open.pem", 0o604)] {
+        fs::write(folder.path().join(name), "PEM").unwrap();
+        fs::set_permissions(folder.path().join(name), PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let path = folder.path().join("parlor.toml");
+    let read = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+        let config = Config::load(&path, &overrides).map_err(|error| error.to_string())?;
+        Ok::<_, String>(config.accounts.into_values().next().unwrap().link.way)
+    };
+    let external = "jid = \"bot@example.org\"\nsettings = { authentication = \"external\" }\n";
+    let files = |key: &str| format!("certificate = \"cert.pem\"\ncertificate_key = \"{key}\"\n");
+    let [chain, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    let main = |text: &str| read(&format!("[account.main]\n{text}"));
+    assert_eq!(main(&format!("{external}{}", files("key.pem"))), Ok(Way::Certificate { chain, key }));
+    let anonymous = "settings = { authentication = \"anonymous\" }\njid = ";
+    assert_eq!(main(&format!("{anonymous}\"example.org\"")), Ok(Way::Anonymous));
+    for (text, expected) in [
+        (format!("{external}{}", files("open.pem")), "others on this machine may read the key"),
+        (format!("{external}{}", files("absent.pem")), "certificate_key names"),
+        (external.to_owned(), "write certificate = \"FILE\" and certificate_key"),
+        (format!("{anonymous}\"bot@example.org\""), "no part before an @: write its server's domain alone"),
+        (
+            format!("jid = \"a@b\"\npassword_env = \"X\"\n{}", files("key.pem")),
+            "a certificate is for accounts whose setting authentication is",
+        ),
+        ("jid = \"example.org\"\npassword_env = \"X\"".to_owned(), "it has no part before an @"),
+    ] {
+        let error = main(&text).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}

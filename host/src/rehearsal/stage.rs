@@ -14,7 +14,7 @@ use super::script::Act;
 use super::shown::Shown;
 use crate::account::Account;
 use crate::clock::Clock;
-use crate::config::{AccountConfig, LinkSettings, PasswordSource, Settings, TlsMode};
+use crate::config::{AccountConfig, LinkSettings, PasswordSource, Settings, TlsMode, Way};
 use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission};
 use crate::plugins::admission::undeclared;
@@ -319,12 +319,14 @@ impl Stage {
 fn link() -> LinkSettings {
     LinkSettings {
         jid: names::own().into(),
+        way: Way::Password,
         password: PasswordSource::Environment(String::new()),
         server: None,
         tls: TlsMode::default(),
         ca_file: None,
         allow_plain: false,
         websocket: None,
+        keep_unsent: Duration::from_hours(1),
         ping_interval: Duration::from_mins(3),
     }
 }

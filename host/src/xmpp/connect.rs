@@ -17,7 +17,6 @@ use tokio_xmpp::xmlstream::{
     XmppStreamElement, initiate_stream,
 };
 use xmpp_parsers::ns;
-use xmpp_parsers::sasl_cb;
 use xmpp_parsers::starttls::{Nonza as StartTls, Request};
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 use xmpp_parsers::stream_features::StreamFeatures;
@@ -25,11 +24,11 @@ use xmpp_parsers::stream_features::StreamFeatures;
 use super::bind::{Begun, Previous, begin};
 use super::intake::{Ending, Intake};
 use super::password::{Password, Supplied};
-use super::sasl::{Offer, authenticate, choose};
+use super::sasl::{Channel, Offer, authenticate, choose};
 use super::srv::{Server, servers};
 use super::tls::secure;
 use super::websocket;
-use crate::config::{Endpoint, LinkSettings, TlsMode, WebUrl};
+use crate::config::{Endpoint, LinkSettings, TlsMode, Way, WebUrl};
 use crate::stanza::Offers;
 
 mod error;
@@ -64,27 +63,30 @@ pub(super) async fn log_in(
     previous: Option<&Previous>,
 ) -> Result<Opened, ConnectError> {
     let jid = &Jid::from(wanted.clone());
-    if jid.node().is_none() {
+    // Who brings a password along logs in with it.
+    let way = if supplied.is_some() { &Way::Password } else { &settings.way };
+    if jid.node().is_none() && *way != Way::Anonymous {
         return Err(ConnectError::NoUser { jid: jid.clone() });
     }
     let configured;
-    let password = if let Some(supplied) = supplied {
-        supplied.password()
-    } else {
-        configured = Password::read(&settings.password).await?;
-        &configured
+    let password = match (way, supplied) {
+        (Way::Password, Some(supplied)) => Some(supplied.password()),
+        (Way::Password, None) => {
+            configured = Password::read(&settings.password).await?;
+            Some(&configured)
+        }
+        (Way::Certificate { .. } | Way::Anonymous, _) => None,
     };
     let domain = jid.domain().as_str();
     let ending = Ending::default();
     let attempt = async {
-        let (pending, exporter) = open(settings, elsewhere, domain, &ending).await?;
+        let (pending, channel) = open(settings, elsewhere, domain, &ending).await?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
-        let names_exporter =
-            features.sasl_cb.as_ref().is_some_and(|offer| offer.types.contains(&sasl_cb::Type::TlsExporter));
         let (mechanism, binding) = choose(Offer {
+            way,
             mechanisms: &features.sasl_mechanisms,
-            names_exporter,
-            exporter,
+            bindings: features.sasl_cb.as_ref(),
+            channel,
             allow_plain: settings.allow_plain,
         })?;
         let stream = authenticate(stream, mechanism, binding, jid, password).await?;
@@ -95,6 +97,11 @@ pub(super) async fn log_in(
             return Err(ConnectError::NotXmpp { cause: "it offers no resource binding".to_owned() });
         }
         let begun = begin(&mut stream, &features, wanted, previous).await?;
+        if let (Way::Certificate { .. }, Begun::Anew { jid, .. }) = (way, &begun)
+            && jid.to_bare() != wanted.to_bare()
+        {
+            return Err(ConnectError::OtherAccount { wanted: wanted.clone(), jid: jid.clone() });
+        }
         let has = |name, namespace| features.others.iter().any(|feature| feature.is(name, namespace));
         let offers = Offers { roster_versions: has("ver", "urn:xmpp:features:rosterver") };
         Ok(Opened { stream, begun, offers, hears_state: has("csi", ns::CSI), ending: ending.clone() })
@@ -113,7 +120,7 @@ pub(super) async fn open(
     elsewhere: Option<&Endpoint>,
     domain: &str,
     ending: &Ending,
-) -> Result<(PendingFeaturesRecv<Transport>, Option<Vec<u8>>), ConnectError> {
+) -> Result<(PendingFeaturesRecv<Transport>, Channel), ConnectError> {
     if let Some(url) = settings.websocket.as_ref().filter(|_| elsewhere.is_none()) {
         return open_websocket(settings, url, domain, ending).await;
     }
@@ -128,13 +135,13 @@ pub(super) async fn open(
         TlsMode::Direct => Some(b"xmpp-client"),
         TlsMode::StartTls => None,
     };
-    let secured = secure(tcp, &ascii, protocol, settings.ca_file.as_deref()).await?;
+    let secured = secure(tcp, &ascii, protocol, settings).await?;
     let intake = Intake::new(BufStream::new(secured.stream), ending.clone(), timeouts.response_timeout);
     let transport: Transport = Box::new(intake);
     let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts)
         .await
         .map_err(|error| io_failure(&error))?;
-    Ok((pending, secured.exporter))
+    Ok((pending, secured.channel))
 }
 
 /// As [`open`], within a WebSocket. Its certificate is for the host that the owner named.
@@ -143,17 +150,17 @@ async fn open_websocket(
     url: &WebUrl,
     domain: &str,
     ending: &Ending,
-) -> Result<(PendingFeaturesRecv<Transport>, Option<Vec<u8>>), ConnectError> {
+) -> Result<(PendingFeaturesRecv<Transport>, Channel), ConnectError> {
     let host = ascii(&url.server.host)?;
     let tcp = reach(&host, settings, Some(&url.server)).await?;
-    let secured = secure(tcp, &host, Some(b"http/1.1"), settings.ca_file.as_deref()).await?;
+    let secured = secure(tcp, &host, Some(b"http/1.1"), settings).await?;
     let timeouts = settings.timeouts();
     let socket = websocket::open(secured.stream, url).await?;
     let transport: Transport = Box::new(Intake::new(socket, ending.clone(), timeouts.response_timeout));
     let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts)
         .await
         .map_err(|error| io_failure(&error))?;
-    Ok((pending, secured.exporter))
+    Ok((pending, secured.channel))
 }
 
 /// A domain as DNS and certificates spell it; literal addresses without their brackets.

@@ -27,7 +27,8 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::{ServerConfig, crypto::ring};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
 use tokio_rustls::server::TlsStream;
 use tokio_xmpp::xmlstream::{
     AcceptedStream, FallibleStreamElement, ReadError, StreamHeader, Timeouts, XmppStream, XmppStreamElement,
@@ -42,7 +43,7 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::starttls::{Nonza as Tls, Proceed, StartTls};
 use xmpp_parsers::stream_features::StreamFeatures;
 
-use crate::config::{Endpoint, LinkSettings, PasswordSource, TlsMode};
+use crate::config::{Endpoint, LinkSettings, PasswordSource, TlsMode, Way};
 
 /// What the server offers and knows.
 #[derive(Debug, Clone)]
@@ -60,6 +61,10 @@ pub(crate) struct Manners {
     /// It gives rosters versions.
     pub(crate) roster_versions: bool,
     pub(crate) certificate_for: &'static str,
+    /// Its certificate is too old.
+    pub(crate) expired: bool,
+    /// It offers to compress the stream (XEP-0138).
+    pub(crate) compression: bool,
     /// What becomes of SCRAM's challenge, and of the proof at its end, on the way out.
     pub(crate) challenge: fn(String) -> String,
     pub(crate) proof: fn(String) -> String,
@@ -78,6 +83,8 @@ impl Default for Manners {
             client_state: false,
             roster_versions: false,
             certificate_for: "localhost",
+            expired: false,
+            compression: false,
             challenge: std::convert::identity,
             proof: std::convert::identity,
             proves: Proves::AtTheEnd,
@@ -107,6 +114,8 @@ pub(crate) enum Proves {
     Early,
     /// Not at all: it says success to whatever comes first.
     Never,
+    /// Not at all: it refuses whatever comes first.
+    Refuses,
 }
 
 /// A server that listens.
@@ -175,9 +184,13 @@ impl AsyncRead for Door {
     }
 }
 
-/// What is left when the elements are gone that the library does not know. They come whole.
+/// What is left when the elements are gone that the library does not know. They come whole. Of a mechanism
+/// that it does not know it is told another, and of an empty message that is spelled out, an empty one.
 fn without_client_state(bytes: &[u8]) -> Vec<u8> {
     let mut text = String::from_utf8_lossy(bytes).into_owned();
+    if text.contains("<auth ") && (text.contains("EXTERNAL") || text.contains(">=<")) {
+        return text.replace("EXTERNAL", "PLAIN").replace(">=<", "><").into_bytes();
+    }
     let is_state = text.contains("urn:xmpp:csi:0");
     while is_state && let Some(start) = text.find("<active ").or_else(|| text.find("<inactive ")) {
         let end = start + text[start..].find('>').expect("elements come whole") + 1;
@@ -208,15 +221,29 @@ impl AsyncWrite for Door {
 
 impl Peer {
     pub(crate) async fn start(manners: Manners) -> Self {
-        let made = rcgen::generate_simple_self_signed([manners.certificate_for.to_owned()]).unwrap();
+        let mut params = rcgen::CertificateParams::new([manners.certificate_for.to_owned()]).unwrap();
+        if manners.expired {
+            params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
+        let signing_key = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key };
+        let client = rcgen::generate_simple_self_signed(["bot@localhost".to_owned()]).unwrap();
+        let mut trusted = RootCertStore::empty();
+        trusted.add(client.cert.der().clone()).unwrap();
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(trusted), provider);
+        let verifier = verifier.allow_unauthenticated().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("ca.pem"), made.cert.pem()).unwrap();
         std::fs::write(folder.path().join("password"), "secret\n").unwrap();
+        std::fs::write(folder.path().join("client.pem"), client.cert.pem()).unwrap();
+        std::fs::write(folder.path().join("client.key"), client.signing_key.serialize_pem()).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(vec![made.cert.der().clone()], key)
             .unwrap();
         Self {
@@ -232,6 +259,7 @@ impl Peer {
     pub(crate) fn settings(&self) -> LinkSettings {
         LinkSettings {
             jid: "bot@localhost/here".parse().unwrap(),
+            way: Way::Password,
             password: PasswordSource::File(self.folder.path().join("password")),
             server: Some(Endpoint {
                 host: "127.0.0.1".to_owned(),
@@ -241,8 +269,15 @@ impl Peer {
             ca_file: Some(self.folder.path().join("ca.pem")),
             allow_plain: false,
             websocket: None,
+            keep_unsent: Duration::from_hours(1),
             ping_interval: Duration::from_mins(1),
         }
+    }
+
+    /// The same with a certificate that it trusts, in place of the password.
+    pub(super) fn with_certificate(&self) -> LinkSettings {
+        let [chain, key] = ["client.pem", "client.key"].map(|name| self.folder.path().join(name));
+        LinkSettings { way: Way::Certificate { chain, key }, ..self.settings() }
     }
 
     /// Another server with the same certificate and accounts.
@@ -329,6 +364,7 @@ impl Peer {
         }
         let (bytes, said) = (Arc::default(), Arc::<Said>::default());
         let inner = self.acceptor.accept(socket).await.ok()?;
+        let shows_certificate = inner.get_ref().1.peer_certificates().is_some();
         let secure = BufStream::new(Door { inner, bytes: Arc::clone(&bytes), said: Arc::clone(&said) });
         let accepted = accept_stream(secure, ns::JABBER_CLIENT, Timeouts::tight()).await.ok()?;
         let mechanisms: BTreeSet<String> = self.manners.mechanisms.iter().map(|name| (*name).to_owned()).collect();
@@ -344,8 +380,14 @@ impl Peer {
                 XmppStreamElement::Sasl(Sasl::Auth(Auth { data, .. }) | Sasl::Response(Response { data })) => data,
                 other => panic!("expected SASL, found {other:?}"),
             };
-            if self.manners.proves == Proves::Never {
-                break success(Vec::new());
+            let wants_certificate = self.manners.mechanisms.contains(&"EXTERNAL");
+            match self.manners.proves {
+                Proves::Never if shows_certificate || !wants_certificate => break success(Vec::new()),
+                Proves::Never | Proves::Refuses => {
+                    refuse(&mut stream).await;
+                    return None;
+                }
+                Proves::AtTheEnd | Proves::Early => {}
             }
             match scram.respond(&data) {
                 Ok(Step::Proceed(data)) => {
@@ -361,11 +403,7 @@ impl Peer {
                     break success(Vec::new());
                 }
                 Err(_) => {
-                    let failure = Failure {
-                        defined_condition: DefinedCondition::NotAuthorized,
-                        texts: std::collections::BTreeMap::new(),
-                    };
-                    stream.send(&XmppStreamElement::Sasl(Sasl::Failure(failure))).await.ok()?;
+                    refuse(&mut stream).await;
                     return None;
                 }
             }
@@ -377,6 +415,7 @@ impl Peer {
             others: [
                 self.manners.client_state.then(|| Element::bare("csi", ns::CSI)),
                 self.manners.roster_versions.then(|| Element::bare("ver", "urn:xmpp:features:rosterver")),
+                self.manners.compression.then(|| Element::bare("compression", "http://jabber.org/features/compress")),
             ]
             .into_iter()
             .flatten()
@@ -398,6 +437,13 @@ impl Peer {
         stream.send(&XmppStreamElement::Starttls(Tls::Proceed(Proceed))).await.ok()?;
         Some(stream.into_inner().into_inner())
     }
+}
+
+async fn refuse<Io: AsyncBufRead + AsyncWrite + Unpin>(stream: &mut XmppStream<Io>) {
+    let failure =
+        Failure { defined_condition: DefinedCondition::NotAuthorized, texts: std::collections::BTreeMap::new() };
+    // Who is refused may be gone.
+    let _ = stream.send(&XmppStreamElement::Sasl(Sasl::Failure(failure))).await;
 }
 
 async fn answer<Io: AsyncBufRead + AsyncWrite + Unpin>(

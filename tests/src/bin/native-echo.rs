@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use clap::Parser;
 use jid::Jid;
-use parlor::config::{Endpoint, LinkSettings, PasswordSource, TlsMode};
+use parlor::config::{Endpoint, LinkSettings, PasswordSource, TlsMode, Way};
 use parlor::stanza::{Draft, Incoming, Message, MessageKind, Outgoing, PresenceOut, Query, Reply};
 use parlor::xmpp::{Link, LinkEvent};
 
@@ -41,12 +41,14 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut link = Link::start(LinkSettings {
         jid: arguments.jid,
+        way: Way::Password,
         password: PasswordSource::File(arguments.password_file),
         server: Some(Endpoint { host: "127.0.0.1".to_owned(), port: Some(arguments.port) }),
         tls: if arguments.direct { TlsMode::Direct } else { TlsMode::StartTls },
         ca_file: Some(arguments.ca_file),
         allow_plain: arguments.allow_plain,
         websocket: None,
+        keep_unsent: Duration::from_hours(1),
         ping_interval: Duration::from_mins(3),
     });
     let mut sent = 0_u64;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{AccountConfig, LinkSettings, PasswordSource, TlsMode};
+use crate::config::{AccountConfig, LinkSettings, PasswordSource, TlsMode, Way};
 use crate::permissions::Grants;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
@@ -15,12 +15,14 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
         name: "main".parse().unwrap(),
         link: LinkSettings {
             jid: "bot@example.org/house".parse().unwrap(),
+            way: Way::Password,
             password: PasswordSource::Environment("NONE".to_owned()),
             server: None,
             tls: TlsMode::Direct,
             ca_file: None,
             allow_plain: false,
             websocket: None,
+            keep_unsent: Duration::from_hours(1),
             ping_interval: Duration::from_mins(3),
         },
         owners: Vec::new(),

@@ -85,10 +85,12 @@ pub enum ConnectError {
     NoTrustedCertificates,
     /// The server takes no mechanism that this end would use.
     #[error("the server offers no acceptable way to log in (it offers: {}){}", offered.join(", "),
-        if *plain_is_offered { "; allow_plain = true would let it see the password itself" } else { "; SCRAM-SHA-1 or SCRAM-SHA-256 is needed" })]
+        if *plain_is_offered { "; allow_plain = true would let it see the password itself".to_owned() } else { format!("; {needed}") })]
     NoMechanism {
         /// What it offers.
         offered: Vec<String>,
+        /// What would do.
+        needed: &'static str,
         /// PLAIN is among it, and not allowed.
         plain_is_offered: bool,
     },
@@ -97,6 +99,28 @@ pub enum ConnectError {
     NotAuthorized {
         /// Whose.
         jid: Jid,
+    },
+    /// The server does not take the certificate for the account.
+    #[error("the server does not take the certificate for {}; check that it names this jid, has not expired, and is signed by an authority that the server trusts", jid.to_bare())]
+    CertificateRefused {
+        /// Whose.
+        jid: Jid,
+    },
+    /// The server took the certificate for another account.
+    #[error("the server took the certificate for {jid} in place of {}; check what the certificate names, and the jid", wanted.to_bare())]
+    OtherAccount {
+        /// Whose it was to be.
+        wanted: FullJid,
+        /// Whose the server says that it is.
+        jid: FullJid,
+    },
+    /// The account's own certificate or key cannot be used.
+    #[error("{} cannot be used to log in: {cause}; both certificate and certificate_key must be PEM and belong together", path.display())]
+    OwnCertificate {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
     },
     /// The account is disabled.
     #[error("the account {} is disabled; ask who runs its server", jid.to_bare())]
@@ -215,6 +239,9 @@ impl ConnectError {
             | Self::NoTrustedCertificates
             | Self::NoMechanism { .. }
             | Self::NotAuthorized { .. }
+            | Self::CertificateRefused { .. }
+            | Self::OtherAccount { .. }
+            | Self::OwnCertificate { .. }
             | Self::AccountDisabled { .. }
             | Self::ServerUnproven { .. }
             | Self::BadChallenge { .. }

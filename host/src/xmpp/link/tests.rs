@@ -508,3 +508,4 @@ async fn closing_ends_also_while_connecting_and_with_a_silent_server() {
 }
 
 mod hostile;
+mod ways;

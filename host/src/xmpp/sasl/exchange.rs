@@ -1,144 +1,111 @@
-//! The log-in's conversation (RFC 6120, section 6; SCRAM: RFC 5802 and RFC 7677).
+//! The log-in's conversation (RFC 6120, section 6).
 //!
 //! The library's own log-in believes any server that says "success" and hashes as often as it is told; this one does not.
 
-use std::str::FromStr;
-
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::{SinkExt, StreamExt};
 use jid::Jid;
 use minidom::Element;
-use sasl::client::mechanisms::{Plain, Scram};
-use sasl::client::{Mechanism as Steps, MechanismError};
-use sasl::common::scram::{Sha1, Sha256};
-use sasl::common::{ChannelBinding, Credentials};
+use minidom::rxml::NcName;
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_xmpp::xmlstream::{FallibleStreamElement, InitiatingStream, ReadError, XmppStream, XmppStreamElement};
-use xmpp_parsers::sasl::{Auth, DefinedCondition, Mechanism as WireMechanism, Nonza, Response};
+use xmpp_parsers::ns;
+use xmpp_parsers::sasl::{DefinedCondition, Nonza, Response};
 
-use super::Mechanism;
+use super::scram::Scram;
+use super::{Binding, Mechanism};
 use crate::xmpp::connect::{ConnectError, io_failure, printable, stream_failure};
 use crate::xmpp::password::Password;
 
-/// How often the password may have to be hashed. Below, whoever pretends to be the server could guess it from our answer
-/// (RFC 7677, section 4); above, the answer costs seconds.
-const ROUNDS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
-
-type Client = Box<dyn Steps + Send + Sync>;
-
-/// Logs in as the user of `jid`, and gives the stream, which has to begin anew.
+/// Logs in as the user of `jid`, and gives the stream, which has to begin anew. Without a password where the mechanism wants
+/// none.
 pub(in crate::xmpp) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>(
     mut stream: XmppStream<Io>,
     mechanism: Mechanism,
-    binding: ChannelBinding,
+    binding: Binding,
     jid: &Jid,
-    password: &Password,
+    password: Option<&Password>,
 ) -> Result<InitiatingStream<Io>, ConnectError> {
-    let mut client = client(mechanism, binding, jid, password)?;
+    let name = mechanism.name(&binding);
     let unproven = |cause| ConnectError::ServerUnproven { domain: jid.domain().as_str().to_owned(), cause };
-    let wire = WireMechanism::from_str(client.name()).map_err(|error| unexpected(error.to_string()))?;
-    let first = client.initial();
-    say(&mut stream, Nonza::Auth(Auth { mechanism: wire, data: first.clone() })).await?;
-    let mut answered = false;
-    // PLAIN has nothing to prove: TLS alone says who the server is.
-    let mut proven = mechanism == Mechanism::Plain;
+    let (first, mut scram) = begin(mechanism, binding, jid, password)?;
+    stream.send(&auth(name, &first)).await.map_err(|error| io_failure(&error))?;
+    // Who shows no password has nothing to be proved: TLS alone says who the server is.
+    let mut proven = scram.is_none();
     loop {
-        match hear(&mut stream, jid).await? {
-            Nonza::Challenge(challenge) if !answered && !proven => {
-                check_challenge(&challenge.data, &first)?;
+        match (hear(&mut stream, jid).await?, scram.take()) {
+            (Nonza::Challenge(challenge), Some(mut asked)) if !asked.was_asked() => {
                 // Thousands of rounds of hashing must not hold up who shares this thread.
-                let (back, response) = tokio::task::spawn_blocking(move || {
-                    let response = client.response(&challenge.data);
-                    (client, response)
-                })
-                .await
-                .map_err(|error| unexpected(error.to_string()))?;
-                client = back;
-                answered = true;
-                let data = response.map_err(|error| unexpected(error.to_string()))?;
-                say(&mut stream, Nonza::Response(Response { data })).await?;
+                let answering = tokio::task::spawn_blocking(move || {
+                    let answer = asked.answer(&challenge.data);
+                    (asked, answer)
+                });
+                let (asked, answer) = answering.await.map_err(|error| unexpected(error.to_string()))?;
+                scram = Some(asked);
+                say(&mut stream, Nonza::Response(Response { data: answer? })).await?;
             }
             // The proof may come as a challenge of its own, before an empty success.
-            Nonza::Challenge(challenge) if !proven => {
-                check_proof(client.as_mut(), &challenge.data).map_err(unproven)?;
+            (Nonza::Challenge(challenge), Some(asked)) if !proven => {
+                asked.check(&challenge.data).map_err(unproven)?;
                 proven = true;
                 say(&mut stream, Nonza::Response(Response { data: Vec::new() })).await?;
             }
-            Nonza::Success(success) => {
-                if !proven {
-                    check_proof(client.as_mut(), &success.data).map_err(unproven)?;
+            // What the first message said is asked for once more (RFC 4422, section 5).
+            (Nonza::Challenge(challenge), None) if challenge.data.is_empty() && mechanism == Mechanism::External => {
+                say(&mut stream, Nonza::Response(Response { data: first.clone() })).await?;
+            }
+            (Nonza::Success(success), asked) => {
+                if let Some(asked) = asked.filter(|_| !proven) {
+                    asked.check(&success.data).map_err(unproven)?;
                 }
                 return Ok(stream.initiate_reset());
             }
-            Nonza::Failure(failure) => return Err(refusal(failure.defined_condition, jid)),
+            (Nonza::Failure(failure), _) => return Err(refusal(mechanism, failure.defined_condition, jid)),
             _ => return Err(unexpected("its log-in goes another way".to_owned())),
         }
     }
 }
 
-fn client(
+/// The first message, and what answers a challenge.
+fn begin(
     mechanism: Mechanism,
-    binding: ChannelBinding,
+    binding: Binding,
     jid: &Jid,
-    password: &Password,
-) -> Result<Client, ConnectError> {
-    let user = jid.node().ok_or_else(|| ConnectError::NoUser { jid: jid.clone() })?.as_str();
-    // Both are allowed in a JID and mean something in SCRAM (RFC 5802, section 5.1); the library does not escape them.
-    let user = match mechanism {
-        Mechanism::Plain => user.to_owned(),
-        Mechanism::ScramSha256 | Mechanism::ScramSha1 => user.replace('=', "=3D").replace(',', "=2C"),
-    };
-    let credentials =
-        Credentials::default().with_username(user).with_password(password.expose()).with_channel_binding(binding);
-    let client: Result<Client, MechanismError> = match mechanism {
-        Mechanism::ScramSha256 => Scram::<Sha256>::from_credentials(credentials).map(|scram| Box::new(scram) as Client),
-        Mechanism::ScramSha1 => Scram::<Sha1>::from_credentials(credentials).map(|scram| Box::new(scram) as Client),
-        Mechanism::Plain => Plain::from_credentials(credentials).map(|plain| Box::new(plain) as Client),
-    };
-    client.map_err(|error| unexpected(error.to_string()))
-}
-
-/// Whether the server's first message is as RFC 5802, section 7, has it. The library looks at none of this.
-fn check_challenge(challenge: &[u8], first: &[u8]) -> Result<(), ConnectError> {
-    let bad = |cause: &str| ConnectError::BadChallenge { cause: cause.to_owned() };
-    let text = std::str::from_utf8(challenge).map_err(|_| bad("it is not text"))?;
-    let mut parts = text.split(',');
-    let mut part = |name: &str| parts.next().and_then(|part| part.strip_prefix(name));
-    let (nonce, salt, rounds) = (part("r="), part("s="), part("i="));
-    let (Some(nonce), Some(salt), Some(rounds)) = (nonce, salt, rounds) else {
-        return Err(bad("it is not a nonce, a salt and a number of rounds"));
-    };
-    // Were one of them said twice, the library would take the second, which nobody has checked.
-    if parts.any(|part| ["r=", "s=", "i=", "m="].iter().any(|name| part.starts_with(name))) {
-        return Err(bad("it says something twice"));
-    }
-    let own = std::str::from_utf8(first).ok().and_then(|first| first.split_once(",r=")).map(|(_, nonce)| nonce);
-    if !own.is_some_and(|own| nonce.len() > own.len() && nonce.starts_with(own)) {
-        return Err(bad("its nonce is not made of ours"));
-    }
-    if salt.is_empty() {
-        return Err(bad("it has no salt"));
-    }
-    match rounds.parse::<u32>() {
-        Ok(number) if ROUNDS.contains(&number) => Ok(()),
-        _ => Err(bad(&format!(
-            "it wants {} rounds of hashing, and between {} and {} are acceptable",
-            printable(rounds),
-            ROUNDS.start(),
-            ROUNDS.end()
-        ))),
-    }
-}
-
-fn check_proof(client: &mut (dyn Steps + Send + Sync), proof: &[u8]) -> Result<(), &'static str> {
-    client.success(proof).map_err(|error| match error {
-        MechanismError::InvalidSignatureInSuccessResponse => "its signature is wrong",
-        MechanismError::InvalidState => "it said success before anything was asked",
-        _ => "it gave no signature",
+    password: Option<&Password>,
+) -> Result<(Vec<u8>, Option<Scram>), ConnectError> {
+    let user = || jid.node().ok_or_else(|| ConnectError::NoUser { jid: jid.clone() });
+    let password = || password.map(Password::expose).ok_or_else(|| unexpected("there is no password".to_owned()));
+    Ok(match mechanism {
+        Mechanism::Scram(hash) => {
+            let scram = Scram::new(hash, user()?.as_str(), password()?, binding);
+            (scram.first(), Some(scram))
+        }
+        Mechanism::Plain => (format!("\0{}\0{}", user()?, password()?).into_bytes(), None),
+        // Whom of those that the certificate names (XEP-0178, section 2).
+        Mechanism::External => (jid.to_bare().to_string().into_bytes(), None),
+        Mechanism::Anonymous => (Vec::new(), None),
     })
 }
 
-fn refusal(condition: DefinedCondition, jid: &Jid) -> ConnectError {
+/// The library's own element knows fewer mechanisms than there are.
+fn auth(mechanism: &str, data: &[u8]) -> Element {
+    let name = NcName::try_from("mechanism").expect("a word is a name");
+    Element::builder("auth", ns::SASL)
+        .attr(name, mechanism)
+        // An empty message is spelled so (RFC 6120, section 6.4.2).
+        .append(if data.is_empty() { "=".to_owned() } else { BASE64.encode(data) })
+        .build()
+}
+
+fn refusal(mechanism: Mechanism, condition: DefinedCondition, jid: &Jid) -> ConnectError {
     match condition {
+        // Prosody says account-disabled of any certificate that it does not trust.
+        DefinedCondition::NotAuthorized | DefinedCondition::InvalidAuthzid | DefinedCondition::AccountDisabled
+            if mechanism == Mechanism::External =>
+        {
+            ConnectError::CertificateRefused { jid: jid.clone() }
+        }
         DefinedCondition::NotAuthorized => ConnectError::NotAuthorized { jid: jid.clone() },
         DefinedCondition::AccountDisabled => ConnectError::AccountDisabled { jid: jid.clone() },
         other => ConnectError::LoginRefused {
@@ -185,36 +152,20 @@ mod tests {
 
     #[test]
     fn what_a_server_refuses_is_told_apart() {
-        let refused = |condition| refusal(condition, &jid("bot@house"));
+        let refused = |condition| refusal(Mechanism::Plain, condition, &jid("bot@house"));
         assert!(matches!(refused(DefinedCondition::NotAuthorized), ConnectError::NotAuthorized { .. }));
         assert!(matches!(refused(DefinedCondition::AccountDisabled), ConnectError::AccountDisabled { .. }));
         let expired = refused(DefinedCondition::CredentialsExpired);
         assert!(expired.is_final() && expired.to_string().contains("credentials-expired"), "{expired}");
         assert!(!refused(DefinedCondition::TemporaryAuthFailure).is_final());
+        let stranger = refusal(Mechanism::External, DefinedCondition::InvalidAuthzid, &jid("bot@house"));
+        assert!(stranger.is_final() && stranger.to_string().contains("certificate"), "{stranger}");
     }
 
     #[test]
-    fn a_challenge_is_checked_before_anything_is_computed() {
-        let check = |challenge: &str| check_challenge(challenge.as_bytes(), b"n,,n=bot,r=abc");
-        assert_eq!(check("r=abcd,s=QQ==,i=4096"), Ok(()));
-        assert_eq!(check("r=abcd,s=QQ==,i=1000000,x=later"), Ok(()));
-        for bad in [
-            "",
-            "r=abcd,s=QQ==",
-            "r=abcd,i=4096,s=QQ==",
-            "r=abcd,s=,i=4096",
-            "r=abc,s=QQ==,i=4096",
-            "r=zabc,s=QQ==,i=4096",
-            "m=new,r=abcd,s=QQ==,i=4096",
-            "r=abcd,s=QQ==,i=4095",
-            "r=abcd,s=QQ==,i=1000001",
-            "r=abcd,s=QQ==,i=99999999999",
-            "r=abcd,s=QQ==,i=-1",
-            "r=abcd,s=QQ==,i=4096,i=4000000000",
-            "r=abcd,s=QQ==,i=4096,r=other",
-        ] {
-            let error = check(bad).unwrap_err();
-            assert!(matches!(error, ConnectError::BadChallenge { .. }) && error.is_final(), "{bad}: {error}");
-        }
+    fn a_message_that_is_empty_is_not_left_out() {
+        assert_eq!(auth("ANONYMOUS", b"").text(), "=");
+        let external = auth("EXTERNAL", b"bot@house");
+        assert_eq!((external.attr("mechanism"), external.text().as_str()), (Some("EXTERNAL"), "Ym90QGhvdXNl"));
     }
 }

@@ -223,3 +223,73 @@ async fn a_portal_where_a_websocket_should_be_is_named_and_tried_again() {
     let LinkEvent::Retrying { why, .. } = event else { panic!("{event:?}") };
     assert!(why.to_string().contains("it answers 200 OK") && why.to_string().contains("websocket_url"), "{why}");
 }
+
+/// RFC 6120, section 4.9.3.
+#[tokio::test]
+async fn each_stream_error_says_what_to_do_and_only_one_is_the_end_at_once() {
+    let peer = peer().await;
+    for condition in [
+        "bad-format",
+        "bad-namespace-prefix",
+        "conflict",
+        "connection-timeout",
+        "host-gone",
+        "host-unknown",
+        "improper-addressing",
+        "internal-server-error",
+        "invalid-from",
+        "invalid-namespace",
+        "invalid-xml",
+        "not-authorized",
+        "not-well-formed",
+        "policy-violation",
+        "remote-connection-failed",
+        "reset",
+        "resource-constraint",
+        "restricted-xml",
+        "see-other-host",
+        "system-shutdown",
+        "undefined-condition",
+        "unsupported-encoding",
+        "unsupported-feature",
+        "unsupported-stanza-type",
+        "unsupported-version",
+    ] {
+        let (mut link, mut session) = pair(&peer).await;
+        session
+            .say_raw(&stream_error(&format!("<{condition} $NS>localhost</{condition}><text $NS>so be it</text>")))
+            .await;
+        match (condition, link.next().await) {
+            ("not-authorized", LinkEvent::Failed(error @ ConnectError::Revoked { .. })) => {
+                assert!(error.to_string().contains("check its password"), "{error}");
+            }
+            (_, LinkEvent::Suspended { why }) => {
+                let sentence = why.to_string();
+                let (what, remedy) = sentence.split_once("; ").unwrap();
+                assert_eq!(what, format!("the server ended the stream: {condition} (so be it)"));
+                assert!(remedy.len() > 20, "{sentence}");
+                assert!(!why.may_resume());
+            }
+            (_, event) => panic!("{condition}: {event:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_offer_to_compress_is_not_taken() {
+    let peer = Peer::start(Manners { compression: true, ..Manners::default() }).await;
+    let (mut link, mut session) = pair(&peer).await;
+    link.send(message("as it is"));
+    assert_eq!(beside(&mut link, session.bodies_until("as it is")).await, ["as it is"]);
+    assert!(!session.has_said("compress"));
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_named_and_final() {
+    let peer = Peer::start(Manners { expired: true, ..Manners::default() }).await;
+    let event = outcome(&peer, peer.settings()).await;
+    let LinkEvent::Failed(error @ ConnectError::Certificate { fault: CertificateFault::Expired, .. }) = event else {
+        panic!("{event:?}")
+    };
+    assert_eq!(error.to_string(), "the certificate of localhost has expired; renew it on the server");
+}

@@ -1,0 +1,71 @@
+//! Logging in without a password: with a certificate (XEP-0178), or as nobody in particular (XEP-0175).
+
+use super::*;
+use crate::config::Way;
+use crate::xmpp::peer::Proves;
+
+async fn external(proves: Proves) -> Peer {
+    Peer::start(Manners { mechanisms: &["EXTERNAL", "SCRAM-SHA-256", "PLAIN"], proves, ..Manners::default() }).await
+}
+
+#[tokio::test]
+async fn a_certificate_says_who_it_is_and_whom_it_speaks_for() {
+    let peer = external(Proves::Never).await;
+    let mut link = Link::start(peer.with_certificate());
+    let (event, session) = tokio::join!(link.next(), peer.accept());
+    assert!(matches!(&event, LinkEvent::Bound { jid, .. } if jid.as_str() == "bot@localhost/here"), "{event:?}");
+    let session = session.unwrap();
+    // bot@localhost
+    assert!(session.has_said("EXTERNAL") && session.has_said("Ym90QGxvY2FsaG9zdA=="));
+}
+
+#[tokio::test]
+async fn who_has_a_certificate_never_falls_back_to_anything_else() {
+    let without = peer().await;
+    let event = outcome(&without, without.with_certificate()).await;
+    let LinkEvent::Failed(error @ ConnectError::NoMechanism { plain_is_offered: false, .. }) = event else {
+        panic!("{event:?}")
+    };
+    assert!(error.to_string().contains("EXTERNAL"), "{error}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_refused_or_unusable_is_final_and_named() {
+    let peer = external(Proves::Refuses).await;
+    let event = outcome(&peer, peer.with_certificate()).await;
+    assert!(matches!(event, LinkEvent::Failed(ConnectError::CertificateRefused { .. })), "{event:?}");
+
+    let Way::Certificate { chain, key } = peer.with_certificate().way else { panic!("it has one") };
+    let nowhere = std::path::PathBuf::from("/nowhere/key.pem");
+    for (chain, key, named) in [
+        (chain.clone(), nowhere.clone(), nowhere.clone()),
+        (nowhere.clone(), key.clone(), nowhere.clone()),
+        // A key in the place of the certificate, and the other way round.
+        (key.clone(), key.clone(), key.clone()),
+        (chain.clone(), chain.clone(), chain.clone()),
+    ] {
+        let event = outcome(&peer, LinkSettings { way: Way::Certificate { chain, key }, ..peer.settings() }).await;
+        let LinkEvent::Failed(ConnectError::OwnCertificate { path, .. }) = event else { panic!("{event:?}") };
+        assert_eq!(path, named);
+    }
+}
+
+#[tokio::test]
+async fn nobody_in_particular_is_whom_the_server_says() {
+    let mechanisms = &["ANONYMOUS"];
+    let peer = Peer::start(Manners { mechanisms, proves: Proves::Never, ..Manners::default() }).await;
+    let settings = LinkSettings { jid: jid("localhost"), way: Way::Anonymous, ..peer.settings() };
+    let mut link = Link::start(settings.clone());
+    let (event, session) = tokio::join!(link.next(), peer.accept());
+    let LinkEvent::Bound { jid, .. } = event else { panic!("{event:?}") };
+    assert_eq!(jid.to_bare().as_str(), "bot@localhost");
+    assert!(session.unwrap().has_said(">=</auth>"));
+    let without = super::peer().await;
+    let event = outcome(
+        &without,
+        LinkSettings { server: without.settings().server, ca_file: without.settings().ca_file, ..settings },
+    )
+    .await;
+    let LinkEvent::Failed(error @ ConnectError::NoMechanism { .. }) = event else { panic!("{event:?}") };
+    assert!(error.to_string().contains("ANONYMOUS is needed"), "{error}");
+}
