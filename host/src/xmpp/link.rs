@@ -150,6 +150,10 @@ pub struct Link {
     deaf: u32,
     /// Nobody was told that we are bound.
     is_new: bool,
+    /// How long what was to be sent is kept over a cut.
+    keep_unsent: Duration,
+    /// Since when there is no connection, after there was one.
+    cut: Option<Instant>,
     /// When somebody else took our full JID last.
     conflict: Option<Instant>,
     state: ClientState,
@@ -170,8 +174,9 @@ impl Link {
 
     /// The same, in the way that somebody wishes.
     pub fn log_in(settings: LinkSettings, wish: LogIn) -> Self {
-        let left = wish.left.clone();
+        let (left, keep_unsent) = (wish.left.clone(), settings.keep_unsent);
         Self {
+            keep_unsent,
             ledger: left.as_ref().map(Ledger::taken_up),
             own: left.map(|left| left.jid),
             ..Self::new(Some(Connector::spawn(settings, wish)), Stage::Connecting)
@@ -190,6 +195,8 @@ impl Link {
             stage,
             queue: VecDeque::new(),
             ledger: None,
+            keep_unsent: FOR_EVER,
+            cut: None,
             early: VecDeque::new(),
             deaf: 0,
             own: None,
@@ -310,6 +317,7 @@ impl Link {
             live.say_state(self.state);
         }
         let resumed = matches!(begun, Begun::Resumed { .. });
+        let is_late = self.cut.take().is_some_and(|cut| cut.elapsed() > self.keep_unsent);
         let event = match begun {
             Begun::Resumed { handled } => {
                 let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.previous().is_some()) else {
@@ -336,7 +344,7 @@ impl Link {
                 }
                 let mut again = ledger.take();
                 again.append(&mut self.queue);
-                self.queue = again;
+                self.queue = if is_late { too_old(again) } else { again };
                 match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
                     Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new() },
                     None => LinkEvent::Resumed,
@@ -350,9 +358,13 @@ impl Link {
                     }
                     ledger.take()
                 });
-                let again = old.iter_mut().flat_map(|old| old.drain(..)).chain(self.queue.drain(..));
-                let again =
-                    again.map(|stanza| RawStanza(Arc::new(stanza))).filter(RawStanza::outlives_its_stream).collect();
+                let again = old.iter_mut().flat_map(|old| old.drain(..)).chain(self.queue.drain(..)).collect();
+                let again = if is_late { too_old(again) } else { again };
+                let again = again
+                    .into_iter()
+                    .map(|stanza| RawStanza(Arc::new(stanza)))
+                    .filter(RawStanza::outlives_its_stream)
+                    .collect();
                 self.ledger = managed.map(Ledger::new);
                 self.early = early.into();
                 self.own = Some(jid.clone());
@@ -366,6 +378,7 @@ impl Link {
 
     /// The connection is gone.
     fn lost(&mut self) -> Option<LinkEvent> {
+        self.cut.get_or_insert_with(Instant::now);
         let stage = std::mem::replace(&mut self.stage, Stage::Connecting);
         let Stage::Live { live, resumed, .. } = stage else { return None };
         let is_ignored = resumed && live.is_ignored();
@@ -427,6 +440,19 @@ impl Link {
 /// What the connector has to say; nothing more where there is none.
 fn poll_report(connector: &mut Option<Connector>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
     connector.as_mut().map_or(Poll::Ready(None), |connector| connector.reports.poll_recv(cx))
+}
+
+/// What is left of what was to be sent when the cut was longer than messages are kept: who it was for has gone on without it.
+fn too_old(stanzas: VecDeque<Stanza>) -> VecDeque<Stanza> {
+    let (messages, rest): (VecDeque<_>, VecDeque<_>) =
+        stanzas.into_iter().partition(|stanza| matches!(stanza, Stanza::Message(_)));
+    if !messages.is_empty() {
+        tracing::warn!(
+            messages = messages.len(),
+            "messages are not sent, since the cut lasted longer than keep_unsent of the account says"
+        );
+    }
+    rest
 }
 
 #[cfg(test)]

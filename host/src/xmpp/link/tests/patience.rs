@@ -1,0 +1,31 @@
+//! How long what was to be sent is kept over a cut (`keep_unsent`).
+
+use super::*;
+
+async fn impatient(memory: Memory) -> (Peer, Link, Session) {
+    let peer = Peer::start(Manners { memory, ..Manners::default() }).await;
+    let mut link = Link::start(LinkSettings { keep_unsent: Duration::ZERO, ..peer.settings() });
+    let (event, session) = tokio::join!(link.next(), peer.accept());
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    (peer, link, session.unwrap())
+}
+
+#[tokio::test]
+async fn after_a_cut_that_was_too_long_messages_are_not_sent_and_all_else_is() {
+    let (peer, mut link, session) = impatient(Memory::Good).await;
+    drop(session);
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    link.send(message("too old"));
+    let (event, mut session) = again(&mut link, &peer).await;
+    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    link.send(message("new"));
+    assert_eq!(beside(&mut link, session.bodies_until("new")).await, ["new"]);
+
+    let (peer, mut link, session) = impatient(Memory::None).await;
+    drop(session);
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    link.send(message("too old"));
+    let (event, _session) = again(&mut link, &peer).await;
+    let LinkEvent::Bound { again, .. } = event else { panic!("{event:?}") };
+    assert_eq!(bodies(&again), [""; 0]);
+}
