@@ -86,13 +86,13 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<(Mechanism, Binding), ConnectEr
         let all = [Hash::Sha512, Hash::Sha256, Hash::Sha1].map(Mechanism::Scram);
         all.into_iter().find(|mechanism| offers(mechanism.name(binding)))
     };
-    let names = |binding| bindings.is_some_and(|offer| offer.types.contains(&binding));
+    let says_it_has = |binding| bindings.is_some_and(|offer| offer.types.contains(&binding));
     let unbound = best(&Binding::None);
-    let named = match &channel {
-        Channel { exporter: Some(exporter), .. } if names(sasl_cb::Type::TlsExporter) => {
+    let wanted = match &channel {
+        Channel { exporter: Some(exporter), .. } if says_it_has(sasl_cb::Type::TlsExporter) => {
             Some(Binding::Exporter(exporter.clone()))
         }
-        Channel { end_point: Some(end_point), .. } if names(sasl_cb::Type::TlsServerEndPoint) => {
+        Channel { end_point: Some(end_point), .. } if says_it_has(sasl_cb::Type::TlsServerEndPoint) => {
             Some(Binding::EndPoint(end_point.clone()))
         }
         // A server that offers -PLUS without naming its bindings may know only tls-unique, which TLS 1.3 has not. It is
@@ -100,7 +100,7 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<(Mechanism, Binding), ConnectEr
         Channel { exporter: Some(exporter), .. } if unbound.is_none() => Some(Binding::Exporter(exporter.clone())),
         Channel { .. } => None,
     };
-    if let Some(binding) = named
+    if let Some(binding) = wanted
         && let Some(mechanism) = best(&binding)
     {
         return Ok((mechanism, binding));

@@ -160,7 +160,7 @@ mod tests {
     fn busiest(lost: &Lost, gone: Duration) -> (usize, Duration) {
         let start = Instant::now();
         let fell = start + seconds(600);
-        let (mut tries, mut last) = (Vec::new(), Duration::ZERO);
+        let (mut tries, mut end) = (Vec::new(), Duration::ZERO);
         for account in 0..200_u32 {
             let mut pace = Pace::default();
             pace.began(start);
@@ -179,14 +179,14 @@ mod tests {
                 }
                 pace.failed(&ConnectError::Refused { address: "127.0.0.1:5222".to_owned() });
             }
-            last = last.max(now - fell);
+            end = end.max(now - fell);
         }
         tries.sort();
         let most = tries.iter().enumerate().map(|(at, begin)| {
-            let end = *begin + Duration::from_millis(100);
-            tries[at..].iter().take_while(|one| **one < end).count()
+            let until = *begin + Duration::from_millis(100);
+            tries[at..].iter().take_while(|one| **one < until).count()
         });
-        (most.max().unwrap(), last)
+        (most.max().unwrap(), end)
     }
 
     #[test]
