@@ -26,14 +26,14 @@ use self::leaving::{Farewell, tell_leaving};
 use self::logins::Logins;
 use self::missed::Missed;
 use crate::clock::Clock;
-use crate::config::{AccountConfig, Authentication, LinkSettings};
+use crate::config::{AccountConfig, Authentication, LinkSettings, PasswordSource};
 use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
 use crate::stanza::{AdHocRequest, Outgoing, Reply};
 use crate::store::{KeptRoster, RosterKeeper, SessionKeeper, Store};
-use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Within};
+use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Tokens, Within};
 
 pub use logins::Credentials;
 pub use shared::{Connection, Shared};
@@ -115,6 +115,7 @@ impl Account {
             settings: ArcSwap::from_pointee(config.settings),
             names: Names::default(),
             secrets: ArcSwap::default(),
+            tokens: Tokens::default(),
             commands,
             sending: Arc::new(Semaphore::new(SENDING)),
             orders,
@@ -276,7 +277,8 @@ impl Worker {
         if wait == 0 {
             return;
         }
-        self.quiet.set(Some(Timestamp::now() + Duration::from_secs(u64::from(wait))));
+        let now = self.now();
+        self.quiet.set(Some(now + Duration::from_secs(u64::from(wait))), now);
         if let Some(link) = &mut self.link {
             link.set_state(ClientState::Active);
         }
@@ -284,7 +286,7 @@ impl Worker {
 
     /// The setting has changed: what was told the server under the other one may not hold.
     fn wait_otherwise(&mut self) {
-        self.quiet.set(None);
+        self.quiet.set(None, self.now());
         if let Some(link) = &mut self.link {
             link.set_state(ClientState::Active);
         }
@@ -303,7 +305,7 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::Connect if self.link.is_some() => {}
-            Order::Connect => match self.cannot_log_in() {
+            Order::Connect => match self.cannot_log_in(None) {
                 None => self.connect(None),
                 Some(why) => {
                     tracing::error!(account = %self.shared.name, reason = why, "account failed");
@@ -364,26 +366,36 @@ impl Worker {
         });
         self.session.connecting();
         self.logins.of_a_plugin = false;
+        let tokens = self.shared.tokens.clone();
         self.link = Some(match &self.within {
             Some(server) => Link::within(server.clone(), &settings.jid),
-            None => Link::log_in(settings, LogIn { password, after, left }),
+            None => Link::log_in(settings, LogIn { password, after, left, tokens }),
         });
         self.connection.send_replace(Connection::Connecting);
     }
 
-    /// Why nobody can log in, if so it is.
-    fn cannot_log_in(&self) -> Option<&'static str> {
+    /// Why nobody can log in with these, or with what is configured, if so it is.
+    fn cannot_log_in(&self, credentials: Option<&Credentials>) -> Option<&'static str> {
+        let has_none = self.settings.password == PasswordSource::Nowhere && self.settings.prebind.is_none();
         match self.shared.settings().authentication {
-            Authentication::Login | Authentication::External | Authentication::Anonymous => None,
-            Authentication::Prebind => {
-                Some("the setting authentication is prebind, which is not there yet; set it to login")
+            Authentication::Login if has_none && credentials.is_none() => Some(
+                "the account has no password, and no credentials_url or prebind_url; name one, or bring a password",
+            ),
+            Authentication::Prebind if self.settings.prebind.is_none() => {
+                Some("the setting authentication is prebind, and no session is named; set prebind_url, or sid and rid")
+            }
+            Authentication::Prebind if credentials.is_some() => {
+                Some("the setting authentication is prebind, which takes no password; set it to login")
+            }
+            Authentication::Login | Authentication::External | Authentication::Anonymous | Authentication::Prebind => {
+                None
             }
         }
     }
 
     /// A plugin wants to log in (API rows 54 and 55).
     fn log_in(&mut self, credentials: Option<Credentials>, answer: Answer<()>) {
-        if let Some(why) = self.cannot_log_in() {
+        if let Some(why) = self.cannot_log_in(credentials.as_ref()) {
             return answer.give(Err(CallError::Unsupported(why.to_owned())));
         }
         let is_connected = matches!(*self.connection.borrow(), Connection::Connected(_));

@@ -7,18 +7,18 @@ mod body;
 mod url;
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::ServerName;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::harmless::harmless;
 use crate::xmpp::client_config;
-use body::Wire;
+pub(crate) use body::{NoBody, Wire};
 pub use url::{Url, UrlError};
 
 /// How long one download may take, redirects counted.
@@ -112,6 +112,23 @@ pub enum FetchError {
     },
 }
 
+impl FetchError {
+    /// The same without the address, for where that is a secret.
+    pub(crate) fn without_address(&self) -> String {
+        match self {
+            Self::Url(error) => error.to_string(),
+            Self::Unreachable { cause, .. } => format!("it cannot be reached: {cause}"),
+            Self::Tls { cause, .. } => format!("there is no safe connection to it: {cause}"),
+            Self::TimedOut { .. } => "it takes too long".to_owned(),
+            Self::TooManyRedirects { .. } | Self::BadRedirect { .. } => "it leads elsewhere".to_owned(),
+            Self::TooLarge { most, .. } => format!("it has more than {most} bytes"),
+            Self::Compressed { .. } => "it comes compressed".to_owned(),
+            Self::Status { status, .. } => format!("it answers {status}"),
+            Self::Broken { .. } => "it did not come whole".to_owned(),
+        }
+    }
+}
+
 /// What a server answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -152,19 +169,36 @@ pub fn get(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer,
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| FetchError::Unreachable { host: url.host().to_owned(), cause })?;
     let answer = runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, follow(url, headers, most)).await.unwrap_or_else(|_| Err(late()))
+        tokio::time::timeout(PATIENCE, follow(url, headers, most, None)).await.unwrap_or_else(|_| Err(late()))
     });
     // A name look-up that hangs must not hold up the end.
     runtime.shutdown_background();
     answer
 }
 
-async fn follow(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer, FetchError> {
+/// Asks this very server for something of at most so many bytes, which may be a secret, trusting what `ca_file` says in place
+/// of the system's certificates. Nobody is followed elsewhere.
+pub(crate) async fn fetch(url: &Url, ca_file: Option<&Path>, most: usize) -> Result<Vec<u8>, FetchError> {
+    Ok(ask(url, &[], most, ca_file).await?.ok()?.body)
+}
+
+/// Asks for something of at most so many bytes, wherever it leads, trusting what `ca_file` says in place of the system's
+/// certificates.
+pub(crate) async fn find(url: &Url, ca_file: Option<&Path>, most: usize) -> Result<Vec<u8>, FetchError> {
+    Ok(follow(url, &[], most, ca_file).await?.ok()?.body)
+}
+
+async fn follow(
+    url: &Url,
+    headers: &[(&str, String)],
+    most: usize,
+    ca_file: Option<&Path>,
+) -> Result<Answer, FetchError> {
     let mut redirects: Vec<Url> = Vec::new();
     loop {
         let here = redirects.last().unwrap_or(url);
         let own = if here.same_server(url) { headers } else { &[] };
-        let answer = ask(here, own, most).await?;
+        let answer = ask(here, own, most, ca_file).await?;
         let (301 | 302 | 303 | 307 | 308, Some(to)) = (answer.status, answer.header("location")) else {
             return Ok(Answer { redirects, ..answer });
         };
@@ -178,8 +212,8 @@ async fn follow(url: &Url, headers: &[(&str, String)], most: usize) -> Result<An
 }
 
 /// One request, one answer.
-async fn ask(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer, FetchError> {
-    let mut stream = connect(url).await?;
+async fn ask(url: &Url, headers: &[(&str, String)], most: usize, ca_file: Option<&Path>) -> Result<Answer, FetchError> {
+    let mut wire = Wire::new(connect(url, ca_file).await?);
     let broken = |cause: String| FetchError::Broken { url: url.clone(), cause };
     let mut request = format!(
         "GET {} HTTP/1.1\r\nhost: {}\r\nuser-agent: parlor/{}\r\naccept-encoding: identity\r\nconnection: close\r\n",
@@ -193,13 +227,12 @@ async fn ask(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answe
         }
     }
     request.push_str("\r\n");
-    stream.write_all(request.as_bytes()).await.map_err(|error| broken(error.to_string()))?;
-    let mut wire = Wire::new(stream);
+    wire.send(request.as_bytes()).await.map_err(|error| broken(error.to_string()))?;
     let head = wire.head().await.map_err(broken)?;
     let mut answer = Answer {
         status: head.status,
         reason: harmless(&head.reason, SHOWN),
-        headers: head.headers,
+        headers: head.headers.clone(),
         body: Vec::new(),
         from: url.clone(),
         redirects: Vec::new(),
@@ -207,30 +240,28 @@ async fn ask(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answe
     if answer.status != 200 {
         return Ok(answer);
     }
-    if let Some(encoding) = answer.header("content-encoding").filter(|one| !one.eq_ignore_ascii_case("identity")) {
-        return Err(FetchError::Compressed { url: url.clone(), encoding: harmless(encoding, SHOWN) });
-    }
-    let length = answer.header("content-length").map(str::parse).transpose();
-    let length = length.map_err(|_| broken("its length is no number".to_owned()))?;
-    let body = match answer.header("transfer-encoding") {
-        Some(coding) if coding.eq_ignore_ascii_case("chunked") => wire.chunks(most).await,
-        Some(coding) => {
-            return Err(FetchError::Compressed { url: url.clone(), encoding: harmless(coding, SHOWN) });
+    answer.body = wire.body(&head, most).await.map_err(|error| match error {
+        NoBody::TooLarge => FetchError::TooLarge { url: url.clone(), most },
+        NoBody::Compressed(encoding) => {
+            FetchError::Compressed { url: url.clone(), encoding: harmless(&encoding, SHOWN) }
         }
-        None => wire.rest(length, most).await,
-    };
-    answer.body = body.map_err(broken)?.ok_or_else(|| FetchError::TooLarge { url: url.clone(), most })?;
+        NoBody::Broken(cause) => broken(cause),
+    })?;
     Ok(answer)
 }
 
-async fn connect(url: &Url) -> Result<TlsStream<TcpStream>, FetchError> {
+async fn connect(url: &Url, ca_file: Option<&Path>) -> Result<TlsStream<TcpStream>, FetchError> {
     let host = || url.authority();
     let connecting = tokio::time::timeout(CONNECTING, TcpStream::connect((url.host(), url.port()))).await;
     let stream = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     let stream = stream.map_err(|cause| FetchError::Unreachable { host: host(), cause })?;
     let unsafe_ = |cause: String| FetchError::Tls { host: host(), cause };
     let name = ServerName::try_from(url.host().to_owned()).map_err(|error| unsafe_(error.to_string()))?;
-    let mut config = client_config(None).map_err(|error| unsafe_(error.to_string()))?;
+    let ca_file = ca_file.map(Path::to_owned);
+    // Certificates are read from disk.
+    let config = tokio::task::spawn_blocking(move || client_config(ca_file)).await;
+    let config = config.map_err(|error| unsafe_(error.to_string()))?;
+    let mut config = config.map_err(|error| unsafe_(error.to_string()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| unsafe_(error.to_string()))
 }

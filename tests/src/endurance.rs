@@ -20,10 +20,11 @@ use xmpp_parsers::message::MessageType;
 use crate::client::{Client, body};
 use crate::faults::{Fault, Faults, Way};
 use crate::front::Front;
-use crate::host::{Home, Host, Server};
+use crate::host::{Home, Host};
 use crate::plugins;
 use crate::policy::Policy;
 use crate::prosody::Prosody;
+use crate::transport::Transport;
 
 /// How long the first log-in may take, and how long the last answers.
 const SOON: Duration = Duration::from_mins(1);
@@ -51,17 +52,6 @@ pub struct Plan {
     pub silence: bool,
     /// What decides about faults.
     pub seed: u64,
-}
-
-/// How connections reach the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// TCP, and then STARTTLS.
-    StartTls,
-    /// TLS at once.
-    Direct,
-    /// WebSocket within TLS.
-    WebSocket,
 }
 
 /// What came of it.
@@ -134,18 +124,8 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     let mut lines = Vec::new();
     for number in 0..plan.accounts {
         let account = prosody.fresh_account("bot")?;
-        let ports = prosody.ports();
-        let server = match plan.transport {
-            Transport::StartTls => ports.starttls,
-            Transport::Direct => ports.direct,
-            Transport::WebSocket => front.port(),
-        };
-        let faults = Faults::before(server).await?;
-        let way = match plan.transport {
-            Transport::StartTls => Server::StartTls(faults.port(), prosody.certificate()),
-            Transport::Direct => Server::Direct(faults.port(), prosody.certificate()),
-            Transport::WebSocket => Server::WebSocket(faults.port(), prosody.certificate()),
-        };
+        let faults = Faults::before(plan.transport.port(&prosody, &front)).await?;
+        let way = plan.transport.by(faults.port(), prosody.certificate());
         home.add_account(&format!("bot{number}"), &account, way)?;
         let mut client = Client::login(&prosody.connector()?, &prosody.fresh_account("juliet")?, "balcony").await?;
         client.available().await?;

@@ -47,6 +47,8 @@ pub enum Server<'a> {
     Direct(u16, &'a Certificate),
     /// WebSocket within TLS, on this port of localhost.
     WebSocket(u16, &'a Certificate),
+    /// BOSH within TLS, on this port of localhost.
+    Bosh(u16, &'a Certificate),
     /// Direct TLS to a server that offers nothing better than PLAIN.
     Plain(u16, &'a Certificate),
 }
@@ -67,7 +69,8 @@ impl Home {
             Server::StartTls(port, certificate) => (port, "starttls", certificate),
             Server::Direct(port, certificate)
             | Server::Plain(port, certificate)
-            | Server::WebSocket(port, certificate) => (port, "direct", certificate),
+            | Server::WebSocket(port, certificate)
+            | Server::Bosh(port, certificate) => (port, "direct", certificate),
         };
         let mut table = Table::new();
         table.insert("jid".into(), account.jid.to_string().into());
@@ -76,12 +79,26 @@ impl Home {
         table.insert("tls".into(), tls.into());
         table.insert("ca_file".into(), certificate.certificate_file.display().to_string().into());
         table.insert("allow_plain".into(), matches!(server, Server::Plain(..)).into());
-        if let Server::WebSocket(port, _) = server {
-            let mut settings = Table::new();
-            settings.insert("websocket_url".into(), format!("wss://localhost:{port}/xmpp-websocket").into());
-            table.insert("settings".into(), settings.into());
+        let url = match server {
+            Server::WebSocket(port, _) => Some(("websocket_url", format!("wss://localhost:{port}/xmpp-websocket"))),
+            Server::Bosh(port, _) => Some(("bosh_service_url", format!("https://localhost:{port}/http-bind"))),
+            Server::StartTls(..) | Server::Direct(..) | Server::Plain(..) => None,
+        };
+        if let Some((key, url)) = url {
+            table.insert("settings".into(), Table::from_iter([(key.to_owned(), url.into())]).into());
         }
         self.table("account").insert(name.to_owned(), table.into());
+        self.write_config()
+    }
+
+    /// Writes another value for a key of an account, or none.
+    pub fn amend(&mut self, account: &str, key: &str, value: Option<&str>) -> Result<()> {
+        let table = self.table("account").get_mut(account).and_then(toml::Value::as_table_mut);
+        let table = table.with_context(|| format!("there is no account {account}"))?;
+        match value {
+            Some(value) => table.insert(key.to_owned(), value.into()),
+            None => table.remove(key),
+        };
         self.write_config()
     }
 

@@ -28,5 +28,6 @@ pub mod process;
 pub mod prosody;
 pub mod server;
 pub mod terminal;
+pub mod transport;
 pub mod usage;
 pub mod web;

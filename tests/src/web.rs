@@ -19,9 +19,9 @@ use crate::folder::Folder;
 pub struct Web {
     port: u16,
     state: Arc<Mutex<State>>,
-    task: JoinHandle<()>,
-    certificate: Certificate,
-    _folder: Folder,
+    _task: Task,
+    /// Its own certificate, where it has one.
+    own: Option<(Certificate, Folder)>,
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +37,12 @@ impl Web {
     pub async fn start() -> Result<Self> {
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
+        let web = Self::start_as(&certificate).await?;
+        Ok(Self { own: Some((certificate, folder)), ..web })
+    }
+
+    /// The same with this certificate.
+    pub async fn start_as(certificate: &Certificate) -> Result<Self> {
         let tls = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der.clone()], certificate.key())
@@ -52,12 +58,12 @@ impl Web {
                 let _ = answer(stream, &tls, &shared).await;
             }
         });
-        Ok(Self { port, state, task, certificate, _folder: folder })
+        Ok(Self { port, state, _task: Task(task), own: None })
     }
 
-    /// The certificate, for whoever is to trust it.
+    /// The certificate that it made, for whoever is to trust it.
     pub fn certificate(&self) -> &Certificate {
-        &self.certificate
+        &self.own.as_ref().expect("asked of one that has a certificate of its own").0
     }
 
     /// The address of a path, which begins with a slash.
@@ -102,9 +108,13 @@ impl Web {
     }
 }
 
-impl Drop for Web {
+/// Ends with this.
+#[derive(Debug)]
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 

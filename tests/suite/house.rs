@@ -15,11 +15,13 @@ use parlor::router::{Filter, Mailbox};
 use parlor::session::Command;
 use parlor_tests::client::Client;
 use parlor_tests::conformance::record::{self, Note};
+use parlor_tests::front::Front;
 use parlor_tests::host::{Home, Server};
 use parlor_tests::peer::archive::Script;
 use parlor_tests::peer::{Answers, Peer, Question, Said};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::server::{Account, DOMAIN, Software, XmppServer};
+use parlor_tests::transport::Transport;
 use parlor_tests::{certificate::Certificate, folder::Folder, plugins};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, OnceCell};
@@ -107,6 +109,8 @@ pub(crate) struct Plan {
     /// What the configuration points to, beside the home.
     beside: Option<Folder>,
     peer: Option<ScriptedServer>,
+    /// TLS before the server's web port.
+    front: Option<Front>,
 }
 
 /// A server that does what a script says, for one client after the other.
@@ -193,7 +197,7 @@ impl Plan {
     fn empty(connects: bool) -> Self {
         trace::start();
         let (home, policy) = (Home::new().unwrap(), Policy::default());
-        Self { home, policy, accounts: Vec::new(), connects, beside: None, peer: None }
+        Self { home, policy, accounts: Vec::new(), connects, beside: None, peer: None, front: None }
     }
 
     /// Adds an account.
@@ -211,6 +215,40 @@ impl Plan {
         let (name, account) = &self.accounts[0];
         let certificate = prosody().await.certificate();
         self.home.add_account(name, account, Server::StartTls(port, certificate)).unwrap();
+        self
+    }
+
+    /// Lets the first account ask the server at this place where it may go by this transport.
+    pub(crate) fn discovering(mut self, transport: &str, server: &str) -> Self {
+        for (key, value) in [("transport", transport), ("server", server)] {
+            self.home.amend(&self.accounts[0].0, key, Some(value)).unwrap();
+        }
+        self
+    }
+
+    /// Its first account has no password that the configuration names.
+    pub(crate) fn without_password(mut self) -> Self {
+        self.home.amend(&self.accounts[0].0, "password_file", None).unwrap();
+        self
+    }
+
+    /// With an account of another house, under this full address.
+    pub(crate) async fn of(account: &Account, jid: &str, transport: Transport) -> Self {
+        let mut plan = Self::empty(true);
+        plan.accounts.push((unique(), account.clone()));
+        plan = plan.over(transport).await;
+        plan.home.amend(&plan.accounts[0].0, "jid", Some(jid)).unwrap();
+        plan.without_password()
+    }
+
+    /// Lets the first account reach its server in this way.
+    pub(crate) async fn over(mut self, transport: Transport) -> Self {
+        let prosody = prosody().await;
+        let front = Front::before(prosody.ports().http, prosody.certificate()).await.unwrap();
+        let (name, account) = &self.accounts[0];
+        let server = transport.by(transport.port(prosody, &front), prosody.certificate());
+        self.home.add_account(name, account, server).unwrap();
+        self.front = Some(front);
         self
     }
 
@@ -262,6 +300,7 @@ impl Plan {
             ears,
             _beside: self.beside,
             peer: self.peer,
+            _front: self.front,
         };
         if self.connects {
             for at in 0..house.accounts.len() {
@@ -299,6 +338,7 @@ pub(crate) struct House {
     ears: Vec<Ears>,
     _beside: Option<Folder>,
     peer: Option<ScriptedServer>,
+    _front: Option<Front>,
 }
 
 impl House {

@@ -1,5 +1,6 @@
 //! `tokens`: those of a BOSH session (API rows 120 and 121).
 
+use parlor_tests::transport::Transport;
 use serde_json::{Value, json};
 
 use crate::house::{FULL, Plan, refuses};
@@ -17,5 +18,34 @@ async fn without_bosh_there_are_none_and_without_the_grant_nobody_is_told_that()
         for name in ["", "RID", "jid", "password", &"x".repeat(1 << 18)] {
             house.call(FULL, "tokens.get", json!({ "name": name })).await.invalid("name");
         }
+    }
+}
+
+/// Rows 120-121.
+/// Settings `bosh_service_url`, `expose_rid_and_sid`.
+#[tokio::test(flavor = "multi_thread")]
+async fn those_of_a_bosh_session_come_to_whom_the_owner_exposes_them() {
+    let token = |name: &str| json!({ "name": name });
+    let house = Plan::new().await.over(Transport::Bosh).await.set("expose_rid_and_sid", true).three().start().await;
+    let sid = house.call(FULL, "tokens.get", token("sid")).await.ok();
+    assert!(sid.as_str().is_some_and(|sid| !sid.is_empty()), "{sid}");
+    let rid =
+        async || -> u64 { house.call(FULL, "tokens.get", token("rid")).await.ok().as_str().unwrap().parse().unwrap() };
+    let before = rid().await;
+    // Each question takes a request at least.
+    let ping = "<iq type='get' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>";
+    house.call(FULL, "api.send-iq", json!({ "iq": ping })).await.ok();
+    assert!(rid().await > before);
+    for name in ["rid", "sid"] {
+        refuses(&house, &[("tokens.get", token(name), "tokens.read", None)]).await;
+    }
+    house.call(FULL, "connection.disconnect", Value::Null).await.ok();
+    for name in ["rid", "sid"] {
+        house.call(FULL, "tokens.get", token(name)).await.is(Value::Null);
+    }
+    let house = Plan::new().await.over(Transport::Bosh).await.three().start().await;
+    house.call(FULL, "connection.connected", Value::Null).await.is(true);
+    for name in ["rid", "sid"] {
+        house.call(FULL, "tokens.get", token(name)).await.is(Value::Null);
     }
 }

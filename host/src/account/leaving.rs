@@ -23,7 +23,7 @@ pub(super) enum Farewell {
 impl Worker {
     /// Leaves, if there is a stream.
     pub(super) async fn close(&mut self, farewell: Farewell) {
-        self.quiet.set(None);
+        self.quiet.set(None, self.now());
         let link = self.link.take();
         let ends = link.is_some();
         if let Some(mut link) = link {

@@ -86,7 +86,7 @@ pub(super) fn failure(error: &ConnectError) -> CallError {
         ConnectError::NotAuthorized { .. } => refused("not-authorized"),
         ConnectError::AccountDisabled { .. } => refused("account-disabled"),
         ConnectError::TimedOut { .. } => CallError::TimedOut,
-        ConnectError::Password(_) | ConnectError::CaFile { .. } => {
+        ConnectError::Password(_) | ConnectError::CaFile { .. } | ConnectError::NotFetched { .. } => {
             CallError::Other("the host lacks what it needs to log in; its log says what".to_owned())
         }
         error => CallError::Other(format!("the log-in failed: {error}")),

@@ -19,6 +19,7 @@ use crate::router::{Mailbox, Names, Router};
 use crate::session::{Answer, Command, OwnArchive, Snapshot};
 use crate::stanza::AdHocRequest;
 use crate::store::PluginData;
+use crate::xmpp::Tokens;
 
 /// What plugins and the host hold of an account.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub struct Shared {
     pub names: Names,
     /// Settings under `[settings]` that a plugin keeps secret.
     pub(super) secrets: ArcSwap<BTreeSet<String>>,
+    /// Those of its BOSH session, while it has one.
+    pub(super) tokens: Tokens,
     pub(super) commands: mpsc::Sender<Asked>,
     /// One permit for each command that sends something.
     pub(super) sending: Arc<Semaphore>,
@@ -77,6 +80,11 @@ impl Shared {
     /// The host's settings for this account.
     pub fn settings(&self) -> Guard<Arc<Settings>> {
         self.settings.load()
+    }
+
+    /// The tokens of its BOSH session, if it has one.
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// Whether a plugin keeps a setting of this name secret.

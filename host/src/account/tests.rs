@@ -45,7 +45,7 @@ async fn connected_with(peer: &Peer, settings: Settings) -> (Account, PeerSessio
     (account, session)
 }
 
-async fn until_it_is(account: &Account, state: fn(&Connection) -> bool) {
+async fn until_it_is(account: &Account, state: impl FnMut(&Connection) -> bool) {
     soon("a state", account.shared().connection().wait_for(state)).await.unwrap();
 }
 
@@ -404,22 +404,18 @@ async fn how_long_nobody_may_look_can_be_changed() {
 #[tokio::test]
 async fn nobody_logs_in_by_password_who_is_to_do_it_otherwise() {
     let peer = Peer::start(Manners::default()).await;
-    for (key, value) in [
-        ("authentication", "external".into()),
-        ("authentication", "anonymous".into()),
-        ("authentication", "prebind".into()),
-        ("prebind", true.into()),
+    for (key, value, said) in [
+        ("authentication", "external".into(), "not there yet"),
+        ("authentication", "anonymous".into(), "not there yet"),
+        ("authentication", "prebind".into(), "no session is named"),
+        ("prebind", true.into(), "no session is named"),
     ] {
         let settings = Settings::default().with(key, value).unwrap();
         let config =
             AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), owners: Vec::new(), settings };
         let account = Account::start(config, Store::in_memory());
         account.shared().connect().await;
-        until_it_is(
-            &account,
-            |connection| matches!(connection, Connection::Failed(why) if why.contains("not there yet")),
-        )
-        .await;
+        until_it_is(&account, |connection| matches!(connection, Connection::Failed(why) if why.contains(said))).await;
         soon("the end of the account", account.stop()).await;
     }
 }

@@ -21,6 +21,6 @@ fn get(instance: &Instance, name: &str) -> Result<Option<String>, CallError> {
     if !instance.account.settings().expose_rid_and_sid {
         return Ok(None);
     }
-    // No transport of this version has any.
-    Ok(None)
+    let tokens = instance.account.tokens();
+    Ok(if name == "rid" { tokens.rid().map(|rid| rid.to_string()) } else { tokens.sid() })
 }

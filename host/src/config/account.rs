@@ -99,6 +99,7 @@ const KEYS: &[&str] = &[
     "server",
     "settings",
     "tls",
+    "transport",
 ];
 
 impl AccountConfig {

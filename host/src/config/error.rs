@@ -173,6 +173,16 @@ pub enum ConfigError {
         /// The variable of the environment that would do.
         variable: String,
     },
+    /// The session that an account shall go on with is not said.
+    #[error("{at}: the account {account} cannot go on with a session that somebody else began: {reason}")]
+    Prebind {
+        /// Where.
+        at: Place,
+        /// Which account.
+        account: AccountName,
+        /// What is missing or wrong.
+        reason: &'static str,
+    },
     /// The file with the password is not there.
     #[error("{at}: password_file names {file}, which cannot be found ({cause}): write the password into its first line, readable by you alone (umask 077)", file = file.display())]
     NoPasswordFile {
@@ -222,13 +232,21 @@ pub enum ConfigError {
         /// What was written.
         url: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// A mode of TLS that does not exist.
     #[error(
         "{at}: tls = {found:?} does not exist: write \"starttls\" or \"direct\"; there is no connection without TLS"
     )]
     BadTls {
+        /// Where.
+        at: Place,
+        /// What was written.
+        found: String,
+    },
+    /// A transport that does not exist.
+    #[error("{at}: transport = {found:?} does not exist: write \"auto\", \"tcp\", \"websocket\" or \"bosh\"")]
+    BadTransport {
         /// Where.
         at: Place,
         /// What was written.

@@ -13,6 +13,7 @@ use super::account::AccountName;
 use super::error::{ConfigError, Place};
 use super::sections::{Section, Written};
 use super::settings::{Authentication, Settings};
+use crate::https::{Url, UrlError};
 use crate::plugins::quantity;
 
 /// Where a password is found. It is read elsewhere, when it is needed, and kept nowhere.
@@ -24,6 +25,34 @@ pub enum PasswordSource {
     Command(String),
     /// The value of this variable of the environment.
     Environment(String),
+    /// What is given at this address (the setting `credentials_url`).
+    Web(Hidden<Url>),
+    /// Nowhere: a plugin may bring one, or none is needed.
+    Nowhere,
+}
+
+/// A BOSH session that somebody else began, and that this account goes on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prebind {
+    /// The one that the settings `sid` and `rid` name. It is the account's whose full JID is configured.
+    Given {
+        /// Its name.
+        sid: Hidden<String>,
+        /// The number of the next request.
+        rid: Hidden<u64>,
+    },
+    /// The one that is given at this address (the setting `prebind_url`).
+    Fetched(Hidden<Url>),
+}
+
+/// What only a log-in may see. Prints as nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden<T>(pub T);
+
+impl<T> fmt::Debug for Hidden<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
 }
 
 /// How an account says who it is (the setting `authentication`).
@@ -59,6 +88,20 @@ pub enum TlsMode {
     StartTls,
     /// At once (XEP-0368).
     Direct,
+}
+
+/// What carries the stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TransportChoice {
+    /// TCP, and what the domain says of the web (XEP-0156) where nobody can be reached by that and no `server` is named.
+    #[default]
+    Auto,
+    /// TCP alone.
+    Tcp,
+    /// WebSocket, at `websocket_url` or where the domain says.
+    WebSocket,
+    /// BOSH, at `bosh_service_url` or where the domain says.
+    Bosh,
 }
 
 /// Where a server speaks XMPP over the web: a host, a port, a path. Always within TLS.
@@ -113,6 +156,8 @@ pub struct LinkSettings {
     pub password: PasswordSource,
     /// Where its server is; none = as the DNS says (SRV).
     pub server: Option<Endpoint>,
+    /// What carries the stream. Addresses that settings name win.
+    pub transport: TransportChoice,
     /// When TLS begins.
     pub tls: TlsMode,
     /// Certificates to trust in place of the system's.
@@ -123,6 +168,10 @@ pub struct LinkSettings {
     pub websocket: Option<WebUrl>,
     /// How long what was to be sent is kept over a cut.
     pub keep_unsent: Duration,
+    /// XMPP over BOSH at this address, in place of TCP (the setting `bosh_service_url`). Where both are named, WebSocket counts.
+    pub bosh: Option<Url>,
+    /// Over BOSH, a session that is there already in place of a log-in.
+    pub prebind: Option<Prebind>,
     /// After this much silence the server is asked whether it is still there.
     pub ping_interval: Duration,
 }
@@ -153,6 +202,16 @@ impl LinkSettings {
                 return Err(ConfigError::BadTls { at, found: value.chars().take(64).collect() });
             }
         };
+        let transport = match section.text("transport")? {
+            None => TransportChoice::default(),
+            Some(Written { value: "auto", .. }) => TransportChoice::Auto,
+            Some(Written { value: "tcp", .. }) => TransportChoice::Tcp,
+            Some(Written { value: "websocket", .. }) => TransportChoice::WebSocket,
+            Some(Written { value: "bosh", .. }) => TransportChoice::Bosh,
+            Some(Written { value, at }) => {
+                return Err(ConfigError::BadTransport { at, found: value.chars().take(64).collect() });
+            }
+        };
         let ca_file = match section.text("ca_file")? {
             Some(Written { value, at }) => Some(readable("ca_file", folder.join(value), at)?),
             None => None,
@@ -163,25 +222,44 @@ impl LinkSettings {
                 at: section.at.clone(),
                 key: "websocket_url",
                 url: url.chars().take(128).collect(),
-                reason,
+                reason: reason.to_owned(),
             })?),
         };
         let way = way(section, folder, settings)?;
-        let password = match way {
-            Way::Password => password(name, section, folder, environment)?,
-            // Nobody asks for it.
-            Way::Certificate { .. } | Way::Anonymous => PasswordSource::Environment(name.password_variable()),
+        let bosh = match &settings.bosh_service_url {
+            None => None,
+            Some(url) => Some(web(section, "bosh_service_url", url, url)?),
+        };
+        let jid = account_jid(jid, &way)?;
+        let (password, prebind) = match way {
+            Way::Password => {
+                let password = password(name, section, folder, environment, settings)?;
+                let has_own = password.as_ref().is_some_and(|source| !matches!(source, PasswordSource::Web(_)));
+                (password, prebind(name, section, settings, &jid, bosh.is_some(), has_own)?)
+            }
+            Way::Certificate { .. } | Way::Anonymous => (Some(PasswordSource::Nowhere), None),
+        };
+        let password = match password {
+            Some(password) => password,
+            None if prebind.is_some() || !settings.auto_login => PasswordSource::Nowhere,
+            None => {
+                let variable = name.password_variable();
+                return Err(ConfigError::NoPassword { at: section.at.clone(), account: name.clone(), variable });
+            }
         };
         Ok(Self {
-            jid: account_jid(jid, &way)?,
+            jid,
             way,
             password,
             server,
+            transport,
             tls,
             ca_file,
             allow_plain: section.flag("allow_plain")?.unwrap_or(false),
             websocket,
             keep_unsent: keep_unsent(section)?,
+            bosh,
+            prebind,
             ping_interval: Duration::from_secs(u64::from(settings.ping_interval)),
         })
     }
@@ -189,8 +267,11 @@ impl LinkSettings {
     /// What is not wrong, but should be put right.
     pub(super) fn warnings(&self) -> Vec<String> {
         match &self.password {
-            PasswordSource::File(file) if self.way == Way::Password => file_warning(file).into_iter().collect(),
-            PasswordSource::File(_) | PasswordSource::Command(_) | PasswordSource::Environment(_) => Vec::new(),
+            PasswordSource::File(file) => file_warning(file).into_iter().collect(),
+            PasswordSource::Command(_)
+            | PasswordSource::Environment(_)
+            | PasswordSource::Web(_)
+            | PasswordSource::Nowhere => Vec::new(),
         }
     }
 }
@@ -222,6 +303,42 @@ fn way(section: &Section<'_>, folder: &Path, settings: &Settings) -> Result<Way,
     }
 }
 
+/// An address of a setting; `shown` is what an error shows of it.
+fn web(section: &Section<'_>, key: &'static str, url: &str, shown: &str) -> Result<Url, ConfigError> {
+    url.parse().map_err(|reason: UrlError| ConfigError::BadUrl {
+        at: section.at.clone(),
+        key,
+        url: shown.chars().take(128).collect(),
+        reason: reason.to_string(),
+    })
+}
+
+/// The session to go on with, where the account is told to, or has no other way in.
+fn prebind(
+    name: &AccountName,
+    section: &Section<'_>,
+    settings: &Settings,
+    jid: &Jid,
+    has_bosh: bool,
+    has_password: bool,
+) -> Result<Option<Prebind>, ConfigError> {
+    let is_wanted = settings.authentication == Authentication::Prebind;
+    let cannot = |reason| Err(ConfigError::Prebind { at: section.at.clone(), account: name.clone(), reason });
+    let prebind = match (&settings.prebind_url, &settings.sid, &settings.rid) {
+        _ if !is_wanted && (has_password || settings.prebind_url.is_none()) => return Ok(None),
+        (Some(url), ..) => Prebind::Fetched(Hidden(web(section, "prebind_url", url, "…")?)),
+        (None, Some(sid), Some(rid)) => {
+            let Ok(rid) = rid.trim().parse() else { return cannot("rid is no number") };
+            if jid.is_bare() {
+                return cannot("its jid has to be the full one that the session is bound to");
+            }
+            Prebind::Given { sid: Hidden(sid.clone()), rid: Hidden(rid) }
+        }
+        (None, ..) => return cannot("it needs prebind_url, or sid and rid"),
+    };
+    if has_bosh { Ok(Some(prebind)) } else { cannot("it needs bosh_service_url, where the session is") }
+}
+
 fn account_jid(Written { value, at }: Written<&str>, way: &Way) -> Result<Jid, ConfigError> {
     let bad = |reason: String, at| ConfigError::BadJid { at, jid: value.chars().take(128).collect(), reason };
     match Jid::new(value) {
@@ -239,7 +356,8 @@ fn password(
     section: &Section<'_>,
     folder: &Path,
     environment: fn(&str) -> Option<String>,
-) -> Result<PasswordSource, ConfigError> {
+    settings: &Settings,
+) -> Result<Option<PasswordSource>, ConfigError> {
     let mut found: Option<(&'static str, PasswordSource, Place)> = None;
     for key in ["password_file", "password_command", "password_env"] {
         let Some(Written { value, at }) = section.text(key)? else { continue };
@@ -254,15 +372,16 @@ fn password(
         found = Some((key, source, at));
     }
     match found {
-        Some((_, PasswordSource::File(file), at)) => return Ok(PasswordSource::File(present(file, at)?)),
-        Some((_, source, _)) => return Ok(source),
+        Some((_, PasswordSource::File(file), at)) => return Ok(Some(PasswordSource::File(present(file, at)?))),
+        Some((_, source, _)) => return Ok(Some(source)),
         None => {}
     }
     let variable = name.password_variable();
-    if environment(&variable).is_none() {
-        return Err(ConfigError::NoPassword { at: section.at.clone(), account: name.clone(), variable });
+    if environment(&variable).is_some() {
+        return Ok(Some(PasswordSource::Environment(variable)));
     }
-    Ok(PasswordSource::Environment(variable))
+    let url = settings.credentials_url.as_ref();
+    url.map(|url| Ok(PasswordSource::Web(Hidden(web(section, "credentials_url", url, "…")?)))).transpose()
 }
 
 /// The file is only looked at, not opened: it may be a pipe that gives its password once.

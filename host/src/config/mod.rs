@@ -17,7 +17,9 @@ mod settings;
 
 pub use account::{AccountConfig, AccountName, BadAccountName};
 pub use error::{ConfigError, Origin, Place};
-pub use link::{BadEndpoint, BadUrl, Endpoint, LinkSettings, PasswordSource, TlsMode, Way, WebUrl};
+pub use link::{
+    BadEndpoint, BadUrl, Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl,
+};
 pub use settings::{
     Archiving, Authentication, AutoJoin, Effective, Role, SETTINGS, SettingError, SettingKind, SettingRule, Settings,
     setting,

@@ -409,3 +409,65 @@ fn an_account_without_a_password_says_what_it_has_in_its_place() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+/// Row 55.
+/// Settings `authentication`, `credentials_url`, `prebind`, `prebind_url`, `rid`, `sid`.
+#[test]
+fn a_way_in_is_what_is_named_first_and_prints_as_nothing() {
+    let link = |keys: &str, settings: &str| {
+        let toml = format!(
+            "[account.main]\njid = \"a@b/c\"\n{keys}\n[settings]\nbosh_service_url = \"https://b/\"\n{settings}"
+        );
+        let config = load(&toml).unwrap();
+        assert!(!format!("{config:?}").contains("canary"), "{config:?}");
+        main_of(&config).link.clone()
+    };
+    let (credentials, fetched) = ("credentials_url = \"https://b/canary\"\n", "prebind_url = \"https://b/canary\"\n");
+    let given = "prebind = true\nsid = \"canary\"\nrid = \"7\"\n";
+    let both = format!("{credentials}{fetched}");
+    let with_password = link("password_env = \"X\"", &both);
+    assert_eq!((with_password.password, with_password.prebind), (PasswordSource::Environment("X".into()), None));
+    assert!(matches!(link("", credentials).password, PasswordSource::Web(_)));
+    assert!(matches!(link("", &both).prebind, Some(Prebind::Fetched(_))));
+    let given = link("password_env = \"X\"", given);
+    assert_eq!(given.prebind, Some(Prebind::Given { sid: Hidden("canary".into()), rid: Hidden(7) }));
+    let none = link("", "auto_login = false");
+    assert_eq!((none.password, none.prebind), (PasswordSource::Nowhere, None));
+}
+
+#[test]
+fn errors_about_the_way_to_the_server_say_what_to_write_and_no_secret() {
+    for (toml, error) in [
+        (
+            "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\ntransport = \"udp\"",
+            "parlor.toml:4:13: transport = \"udp\" does not exist: write \"auto\", \"tcp\", \"websocket\" or \"bosh\"",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\n[settings]\nbosh_service_url = \"http://b/\"",
+            "parlor.toml:1:1: bosh_service_url = \"http://b/\" cannot be used: it has to begin with https://: nothing goes over the web without TLS",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\n[settings]\ncredentials_url = \"http://canary/\"",
+            "parlor.toml:1:1: credentials_url = \"…\" cannot be used: it has to begin with https://: nothing goes over the web without TLS",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\n[settings]\nprebind = true",
+            "parlor.toml:1:1: the account main cannot go on with a session that somebody else began: it needs prebind_url, or sid and rid",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\n[settings]\nprebind_url = \"https://b/\"",
+            "parlor.toml:1:1: the account main cannot go on with a session that somebody else began: it needs bosh_service_url, where the session is",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\n[settings]\nprebind = true\nsid = \"canary\"\nrid = \"7\"",
+            "parlor.toml:1:1: the account main cannot go on with a session that somebody else began: its jid has to be the full one that the session is bound to",
+        ),
+        (
+            "[account.main]\njid = \"a@b/c\"\n[settings]\nprebind = true\nsid = \"canary\"\nrid = \"canary\"",
+            "parlor.toml:1:1: the account main cannot go on with a session that somebody else began: rid is no number",
+        ),
+    ] {
+        assert_eq!(refused(toml), error);
+        assert!(!error.contains("canary"));
+    }
+}

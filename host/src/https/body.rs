@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::MOST_HEADERS;
 
@@ -12,21 +12,82 @@ const LONGEST_HEAD: usize = 32 << 10;
 const LONGEST_LINE: usize = 1 << 10;
 
 /// What comes from a server, and what of it was not looked at yet.
-pub(super) struct Wire<S> {
+pub(crate) struct Wire<S> {
     stream: S,
     bytes: Vec<u8>,
 }
 
 /// How an answer begins.
-pub(super) struct Head {
-    pub(super) status: u16,
-    pub(super) reason: String,
-    pub(super) headers: Vec<(String, String)>,
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) reason: String,
+    pub(crate) headers: Vec<(String, String)>,
+    /// The server says that it understands HTTP/1.1.
+    is_current: bool,
+}
+
+impl Head {
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether there may be another request on the connection once the body was read (RFC 9112, section 9.3).
+    pub(crate) fn keeps_open(&self) -> bool {
+        let closes = |value: &str| value.split(',').any(|word| word.trim().eq_ignore_ascii_case("close"));
+        let says_its_end = self.header("content-length").or_else(|| self.header("transfer-encoding")).is_some();
+        self.is_current && says_its_end && !self.header("connection").is_some_and(closes)
+    }
+}
+
+/// Why there is no body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoBody {
+    /// There is too much of it.
+    TooLarge,
+    /// It is coded like this.
+    Compressed(String),
+    /// It is not whole.
+    Broken(String),
+}
+
+impl From<String> for NoBody {
+    fn from(cause: String) -> Self {
+        Self::Broken(cause)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Wire<S> {
+    /// Sends a request.
+    pub(crate) async fn send(&mut self, request: &[u8]) -> io::Result<()> {
+        self.stream.write_all(request).await?;
+        self.stream.flush().await
+    }
 }
 
 impl<S: AsyncRead + Unpin> Wire<S> {
-    pub(super) fn new(stream: S) -> Self {
+    pub(crate) fn new(stream: S) -> Self {
         Self { stream, bytes: Vec::new() }
+    }
+
+    /// Whether more came than was asked for. Whoever sends that cannot be asked on this connection again.
+    pub(crate) fn has_more(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
+    /// The body behind this head, of at most so many bytes.
+    pub(crate) async fn body(&mut self, head: &Head, most: usize) -> Result<Vec<u8>, NoBody> {
+        if let Some(encoding) = head.header("content-encoding").filter(|one| !one.eq_ignore_ascii_case("identity")) {
+            return Err(NoBody::Compressed(encoding.to_owned()));
+        }
+        let length = head.header("content-length").map(str::parse).transpose();
+        let length = length.map_err(|_| "its length is no number".to_owned())?;
+        let body = match head.header("transfer-encoding") {
+            Some(coding) if coding.eq_ignore_ascii_case("chunked") => self.chunks(most).await?,
+            Some(coding) => return Err(NoBody::Compressed(coding.to_owned())),
+            None => self.rest(length, most).await?,
+        };
+        body.ok_or(NoBody::TooLarge)
     }
 
     /// Waits for more; false at the end.
@@ -38,7 +99,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
     }
 
-    pub(super) async fn head(&mut self) -> Result<Head, String> {
+    pub(crate) async fn head(&mut self) -> Result<Head, String> {
         loop {
             let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
             let mut parsed = httparse::Response::new(&mut headers);
@@ -51,6 +112,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
                         status: parsed.code.unwrap_or_default(),
                         reason: parsed.reason.unwrap_or_default().to_owned(),
                         headers: headers.collect(),
+                        is_current: parsed.version == Some(1),
                     };
                     self.bytes.drain(..length);
                     return Ok(head);
@@ -66,7 +128,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
     }
 
     /// A body of this length, or up to the end of the connection. None: there is too much of it.
-    pub(super) async fn rest(mut self, length: Option<usize>, most: usize) -> Result<Option<Vec<u8>>, String> {
+    async fn rest(&mut self, length: Option<usize>, most: usize) -> Result<Option<Vec<u8>>, String> {
         if length.is_some_and(|length| length > most) {
             return Ok(None);
         }
@@ -78,14 +140,14 @@ impl<S: AsyncRead + Unpin> Wire<S> {
                 break;
             }
         }
-        if let Some(length) = length {
-            self.bytes.truncate(length);
-        }
-        Ok((self.bytes.len() <= most).then_some(self.bytes))
+        let further = length.map_or_else(Vec::new, |length| self.bytes.split_off(length));
+        let body = std::mem::replace(&mut self.bytes, further);
+        Ok((body.len() <= most).then_some(body))
     }
 
-    /// A body in chunks (RFC 9112, section 7.1); what comes behind them is of no interest. None: there is too much of it.
-    pub(super) async fn chunks(mut self, most: usize) -> Result<Option<Vec<u8>>, String> {
+    /// A body in chunks (RFC 9112, section 7.1); what the headers behind them say is of no interest. None: there is too much
+    /// of it.
+    async fn chunks(&mut self, most: usize) -> Result<Option<Vec<u8>>, String> {
         let mut body = Vec::new();
         loop {
             let (line, size) = loop {
@@ -99,6 +161,8 @@ impl<S: AsyncRead + Unpin> Wire<S> {
                 }
             };
             if size == 0 {
+                self.bytes.drain(..line);
+                self.trailer().await?;
                 return Ok(Some(body));
             }
             let size = match usize::try_from(size) {
@@ -116,6 +180,23 @@ impl<S: AsyncRead + Unpin> Wire<S> {
             }
             body.extend_from_slice(&self.bytes[line..end]);
             self.bytes.drain(..end + 2);
+        }
+    }
+
+    /// Passes over the headers behind the last chunk, and the empty line at their end.
+    async fn trailer(&mut self) -> Result<(), String> {
+        loop {
+            if let Some(end) = self.bytes.windows(2).position(|two| two == b"\r\n") {
+                self.bytes.drain(..end + 2);
+                if end == 0 {
+                    return Ok(());
+                }
+            } else if self.bytes.len() > LONGEST_LINE {
+                return Err("what follows it does not end".to_owned());
+            } else if !self.more().await? {
+                // All of the body is there.
+                return Ok(());
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct Url {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// It is of another scheme.
-    #[error("it has to begin with https://: nothing is downloaded without TLS")]
+    #[error("it has to begin with https://: nothing goes over the web without TLS")]
     Scheme,
     /// There is no such host.
     #[error("its host is none: {0}")]
@@ -53,6 +53,11 @@ impl FromStr for Url {
 }
 
 impl Url {
+    /// The host with its port.
+    pub fn server(&self) -> Endpoint {
+        Endpoint { port: Some(self.port()), ..self.server.clone() }
+    }
+
     /// The host's name or address.
     pub fn host(&self) -> &str {
         &self.server.host

@@ -167,7 +167,7 @@ mod tests {
             assert_eq!(of(text).unwrap().to_string(), text);
         }
         let error = of("http://example.org/x.wasm").unwrap_err().to_string();
-        assert!(error.contains("nothing is downloaded without TLS"), "{error}");
+        assert!(error.contains("nothing goes over the web without TLS"), "{error}");
         assert!(of("oci://example.org").is_err() && of("ftp://example.org/x").is_err());
     }
 }

@@ -14,7 +14,7 @@ use super::script::Act;
 use super::shown::Shown;
 use crate::account::Account;
 use crate::clock::Clock;
-use crate::config::{AccountConfig, LinkSettings, PasswordSource, Settings, TlsMode, Way};
+use crate::config::{AccountConfig, LinkSettings, PasswordSource, Settings, TlsMode, TransportChoice, Way};
 use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission};
 use crate::plugins::admission::undeclared;
@@ -325,8 +325,11 @@ fn link() -> LinkSettings {
         tls: TlsMode::default(),
         ca_file: None,
         allow_plain: false,
+        transport: TransportChoice::Tcp,
         websocket: None,
         keep_unsent: Duration::from_hours(1),
+        bosh: None,
+        prebind: None,
         ping_interval: Duration::from_mins(3),
     }
 }

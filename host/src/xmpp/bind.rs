@@ -46,17 +46,18 @@ pub(super) enum Begun {
     },
 }
 
-/// Begins, as `wanted` if a resource has to be asked for.
+/// Begins, as `wanted` if a resource has to be asked for. What the server acknowledges counts also where nothing can be resumed.
 pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
     stream: &mut XmppStream<Io>,
     features: &StreamFeatures,
     wanted: &FullJid,
     previous: Option<&Previous>,
+    can_resume: bool,
 ) -> Result<Begun, ConnectError> {
     let domain = wanted.domain().as_str();
     let can_manage = features.stream_management.is_some();
     let mut handled = None;
-    if let Some(previous) = previous.filter(|_| can_manage) {
+    if let Some(previous) = previous.filter(|_| can_manage && can_resume) {
         say(stream, XmppStreamElement::SM(Sm::Resume(Resume { h: previous.heard, previd: previous.id.clone() })))
             .await?;
         match answer(stream, domain, &mut Vec::new()).await? {
@@ -73,7 +74,7 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
     let mut early = Vec::new();
     let mut managed = None;
     if can_manage {
-        say(stream, XmppStreamElement::SM(Sm::Enable(Enable { max: None, resume: true }))).await?;
+        say(stream, XmppStreamElement::SM(Sm::Enable(Enable { max: None, resume: can_resume }))).await?;
         match answer(stream, domain, &mut early).await? {
             Sm::Enabled(enabled) => managed = Some(enabled),
             Sm::Failed(_) => tracing::debug!("the server manages no streams after all"),

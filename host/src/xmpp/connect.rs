@@ -20,15 +20,20 @@ use xmpp_parsers::ns;
 use xmpp_parsers::starttls::{Nonza as StartTls, Request};
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 use xmpp_parsers::stream_features::StreamFeatures;
+use zeroize::Zeroizing;
 
 use super::bind::{Begun, Previous, begin};
+use super::bosh::{self, Tokens};
+use super::discover::discover;
+use super::fetched;
 use super::intake::{Ending, Intake};
 use super::password::{Password, Supplied};
 use super::sasl::{Channel, Offer, authenticate, choose};
 use super::srv::{Server, servers};
 use super::tls::secure;
 use super::websocket;
-use crate::config::{Endpoint, LinkSettings, TlsMode, Way, WebUrl};
+use crate::config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
+use crate::https::Url;
 use crate::stanza::Offers;
 
 mod error;
@@ -54,13 +59,14 @@ pub(super) struct Opened {
 }
 
 /// Connects, to the server that is named `elsewhere` if any, logs in, and goes on with a session or begins one as `wanted`.
-/// The password is read anew, and wiped at the end.
+/// The password is read anew, and wiped at the end. `tokens` are those of the BOSH session from then on, if it is one.
 pub(super) async fn log_in(
     settings: &LinkSettings,
     supplied: Option<&Supplied>,
     wanted: &FullJid,
     elsewhere: Option<&Endpoint>,
     previous: Option<&Previous>,
+    tokens: &Tokens,
 ) -> Result<Opened, ConnectError> {
     let jid = &Jid::from(wanted.clone());
     // Who brings a password along logs in with it.
@@ -68,19 +74,27 @@ pub(super) async fn log_in(
     if jid.node().is_none() && *way != Way::Anonymous {
         return Err(ConnectError::NoUser { jid: jid.clone() });
     }
+    let domain = jid.domain().as_str();
+    let late = |_| ConnectError::TimedOut { domain: domain.to_owned() };
+    if let Some(prebind) = settings.prebind.as_ref().filter(|_| supplied.is_none()) {
+        return tokio::time::timeout(LIMIT, go_on(settings, prebind, tokens)).await.map_err(late)?;
+    }
     let configured;
-    let password = match (way, supplied) {
-        (Way::Password, Some(supplied)) => Some(supplied.password()),
-        (Way::Password, None) => {
-            configured = Password::read(&settings.password).await?;
+    let password = match (way, supplied, &settings.password) {
+        (Way::Certificate { .. } | Way::Anonymous, ..) => None,
+        (Way::Password, Some(supplied), _) => Some(supplied.password()),
+        (Way::Password, None, PasswordSource::Web(Hidden(url))) => {
+            configured = fetched::credentials(settings, url).await?;
             Some(&configured)
         }
-        (Way::Certificate { .. } | Way::Anonymous, _) => None,
+        (Way::Password, None, source) => {
+            configured = Password::read(source).await?;
+            Some(&configured)
+        }
     };
-    let domain = jid.domain().as_str();
     let ending = Ending::default();
     let attempt = async {
-        let (pending, channel) = open(settings, elsewhere, domain, &ending).await?;
+        let Reached { pending, channel, can_resume } = open(settings, elsewhere, domain, &ending, tokens).await?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
         let (mechanism, binding) = choose(Offer {
             way,
@@ -96,7 +110,7 @@ pub(super) async fn log_in(
         if !features.can_bind() {
             return Err(ConnectError::NotXmpp { cause: "it offers no resource binding".to_owned() });
         }
-        let begun = begin(&mut stream, &features, wanted, previous).await?;
+        let begun = begin(&mut stream, &features, wanted, previous, can_resume).await?;
         if let (Way::Certificate { .. }, Begun::Anew { jid, .. }) = (way, &begun)
             && jid.to_bare() != wanted.to_bare()
         {
@@ -106,24 +120,130 @@ pub(super) async fn log_in(
         let offers = Offers { roster_versions: has("ver", "urn:xmpp:features:rosterver") };
         Ok(Opened { stream, begun, offers, hears_state: has("csi", ns::CSI), ending: ending.clone() })
     };
-    tokio::time::timeout(LIMIT, attempt)
-        .await
-        .unwrap_or_else(|_| Err(ConnectError::TimedOut { domain: domain.to_owned() }))
+    tokio::time::timeout(LIMIT, attempt).await.map_err(late)?
+}
+
+/// Goes on with a BOSH session that somebody else began, in place of a log-in: it is bound already, and what it offers is not
+/// known.
+async fn go_on(settings: &LinkSettings, prebind: &Prebind, tokens: &Tokens) -> Result<Opened, ConnectError> {
+    let gone = |remedy, temporary| ConnectError::NoSession { remedy, temporary };
+    let (session, gone) = match prebind {
+        Prebind::Fetched(Hidden(url)) => {
+            (fetched::session(settings, url).await?, gone("let prebind_url give it", true))
+        }
+        Prebind::Given { sid: Hidden(sid), rid: Hidden(rid) } => {
+            let gone = gone("set sid and rid to it", false);
+            let Ok(jid) = settings.jid.clone().try_into_full() else { return Err(gone) };
+            (fetched::Session { jid, sid: Zeroizing::new(sid.clone()), rid: *rid }, gone)
+        }
+    };
+    let Some(url) = &settings.bosh else { return Err(gone) };
+    let domain = session.jid.domain().as_str();
+    let ending = Ending::default();
+    let transport = bosh::attach(settings, url, domain, (&session.sid, session.rid), tokens).await?.ok_or(gone)?;
+    let pending = Reached::begin(transport, settings, domain, &ending, (Channel::default(), false)).await?.pending;
+    let (_, stream): (StreamFeatures, XmppStream<_>) =
+        pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+    let begun = Begun::Anew { jid: session.jid, managed: None, handled: None, early: Vec::new() };
+    Ok(Opened { stream, begun, offers: Offers { roster_versions: false }, hears_state: false, ending })
 }
 
 /// Whatever a stream runs over.
 pub(super) type Transport = Box<dyn AsyncReadAndWrite>;
 
-/// A stream inside TLS, and what a log-in can be bound to.
+/// A stream inside TLS.
+pub(super) struct Reached {
+    pub(super) pending: PendingFeaturesRecv<Transport>,
+    /// What a log-in can be bound to.
+    channel: Channel,
+    /// A session on it may be gone on with on another one (XEP-0198).
+    can_resume: bool,
+}
+
+impl Reached {
+    /// Begins the stream on what was reached.
+    async fn begin(
+        transport: impl AsyncBufRead + AsyncWrite + Unpin + Send + 'static,
+        settings: &LinkSettings,
+        domain: &str,
+        ending: &Ending,
+        (channel, can_resume): (Channel, bool),
+    ) -> Result<Self, ConnectError> {
+        let timeouts = settings.timeouts();
+        let transport: Transport = Box::new(Intake::new(transport, ending.clone(), timeouts.response_timeout));
+        let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts).await;
+        Ok(Self { pending: pending.map_err(|error| io_failure(&error))?, channel, can_resume })
+    }
+}
+
+/// A stream with the server of this domain, by what the owner chose, or at the place that a server sent us to.
 pub(super) async fn open(
     settings: &LinkSettings,
     elsewhere: Option<&Endpoint>,
     domain: &str,
     ending: &Ending,
-) -> Result<(PendingFeaturesRecv<Transport>, Channel), ConnectError> {
-    if let Some(url) = settings.websocket.as_ref().filter(|_| elsewhere.is_none()) {
-        return open_websocket(settings, url, domain, ending).await;
+    tokens: &Tokens,
+) -> Result<Reached, ConnectError> {
+    let is_free = elsewhere.is_none();
+    match (settings.transport, &settings.websocket, &settings.bosh) {
+        _ if !is_free => {}
+        (TransportChoice::Bosh, _, Some(url)) | (_, None, Some(url)) => {
+            return open_bosh(settings, url, domain, ending, tokens).await;
+        }
+        (_, Some(url), _) => return open_websocket(settings, url, domain, ending).await,
+        (TransportChoice::WebSocket | TransportChoice::Bosh, None, None) => {
+            return open_discovered(settings, domain, ending, tokens).await;
+        }
+        (TransportChoice::Auto | TransportChoice::Tcp, None, None) => {}
     }
+    let opened = open_tcp(settings, elsewhere, domain, ending).await;
+    let may_discover = is_free && settings.server.is_none() && settings.transport == TransportChoice::Auto;
+    match opened {
+        Err(error) if may_discover && error.is_unreachable() => {
+            // Where the web is closed as well, what is wrong with TCP is the better thing to say.
+            let discovered = open_discovered(settings, domain, ending, tokens).await;
+            discovered
+                .inspect(|_| tracing::info!(reason = %error, "no way by TCP; going over the web"))
+                .map_err(|_| error)
+        }
+        opened => opened,
+    }
+}
+
+/// As [`open`], where the domain says that it can be reached over the web, by what the owner chose.
+async fn open_discovered(
+    settings: &LinkSettings,
+    domain: &str,
+    ending: &Ending,
+    tokens: &Tokens,
+) -> Result<Reached, ConnectError> {
+    let places = discover(settings, domain).await?;
+    let mut last = ConnectError::NotDiscovered {
+        domain: domain.to_owned(),
+        cause: "it names no place for the transport that is set".to_owned(),
+    };
+    for url in places.websocket.iter().filter(|_| settings.transport != TransportChoice::Bosh) {
+        match open_websocket(settings, url, domain, ending).await {
+            Err(error) => last = error,
+            reached => return reached,
+        }
+    }
+    for url in places.bosh.iter().filter(|_| settings.transport != TransportChoice::WebSocket) {
+        match open_bosh(settings, url, domain, ending, tokens).await {
+            Err(error) => last = error,
+            reached => return reached,
+        }
+    }
+    Err(last)
+}
+
+/// As [`open`], by TCP.
+async fn open_tcp(
+    settings: &LinkSettings,
+    elsewhere: Option<&Endpoint>,
+    domain: &str,
+    ending: &Ending,
+) -> Result<Reached, ConnectError> {
     let ascii = ascii(domain)?;
     let tcp = reach(&ascii, settings, elsewhere).await?;
     let timeouts = settings.timeouts();
@@ -136,12 +256,7 @@ pub(super) async fn open(
         TlsMode::StartTls => None,
     };
     let secured = secure(tcp, &ascii, protocol, settings).await?;
-    let intake = Intake::new(BufStream::new(secured.stream), ending.clone(), timeouts.response_timeout);
-    let transport: Transport = Box::new(intake);
-    let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts)
-        .await
-        .map_err(|error| io_failure(&error))?;
-    Ok((pending, secured.channel))
+    Reached::begin(BufStream::new(secured.stream), settings, domain, ending, (secured.channel, true)).await
 }
 
 /// As [`open`], within a WebSocket. Its certificate is for the host that the owner named.
@@ -150,21 +265,29 @@ async fn open_websocket(
     url: &WebUrl,
     domain: &str,
     ending: &Ending,
-) -> Result<(PendingFeaturesRecv<Transport>, Channel), ConnectError> {
+) -> Result<Reached, ConnectError> {
     let host = ascii(&url.server.host)?;
     let tcp = reach(&host, settings, Some(&url.server)).await?;
     let secured = secure(tcp, &host, Some(b"http/1.1"), settings).await?;
-    let timeouts = settings.timeouts();
     let socket = websocket::open(secured.stream, url).await?;
-    let transport: Transport = Box::new(Intake::new(socket, ending.clone(), timeouts.response_timeout));
-    let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts)
-        .await
-        .map_err(|error| io_failure(&error))?;
-    Ok((pending, secured.channel))
+    Reached::begin(socket, settings, domain, ending, (secured.channel, true)).await
+}
+
+/// As [`open`], within requests of HTTP. They have more than one connection, so that a log-in is bound to none; and a session
+/// of BOSH outlives its connections by itself.
+async fn open_bosh(
+    settings: &LinkSettings,
+    url: &Url,
+    domain: &str,
+    ending: &Ending,
+    tokens: &Tokens,
+) -> Result<Reached, ConnectError> {
+    let session = bosh::open(settings, url, domain, tokens).await?;
+    Reached::begin(session, settings, domain, ending, (Channel::default(), false)).await
 }
 
 /// A domain as DNS and certificates spell it; literal addresses without their brackets.
-fn ascii(domain: &str) -> Result<String, ConnectError> {
+pub(super) fn ascii(domain: &str) -> Result<String, ConnectError> {
     let bare = domain.trim_start_matches('[').trim_end_matches(']');
     if bare.parse::<std::net::IpAddr>().is_ok() {
         return Ok(bare.to_owned());
@@ -174,7 +297,11 @@ fn ascii(domain: &str) -> Result<String, ConnectError> {
 }
 
 /// A TCP connection to the first server that takes one; else why the last did not.
-async fn reach(domain: &str, settings: &LinkSettings, elsewhere: Option<&Endpoint>) -> Result<TcpStream, ConnectError> {
+pub(super) async fn reach(
+    domain: &str,
+    settings: &LinkSettings,
+    elsewhere: Option<&Endpoint>,
+) -> Result<TcpStream, ConnectError> {
     let mut last =
         ConnectError::UnknownHost { host: domain.to_owned(), cause: "it says that it has no XMPP service".to_owned() };
     for server in servers(domain, elsewhere.or(settings.server.as_ref()), settings.tls).await {

@@ -19,8 +19,10 @@ use xmpp_parsers::stanza::Stanza;
 
 use self::connector::{Connector, Report, Wanted};
 use self::ledger::Ledger;
-use self::live::{Live, PROBE_PREFIX};
+use self::live::Live;
+pub(super) use self::live::PROBE_PREFIX;
 use super::bind::Begun;
+use super::bosh::Tokens;
 use super::connect::{ConnectError, Opened};
 use super::decode::decode;
 use super::encode::encode;
@@ -68,6 +70,8 @@ pub struct LogIn {
     pub after: Duration,
     /// On the session that a former process left, where the server still has it.
     pub left: Option<Left>,
+    /// Where the tokens of a BOSH session are kept, while there is one.
+    pub tokens: Tokens,
 }
 
 /// A session that was left without a good-bye, with nothing under way, and what it takes to go on with it (XEP-0198).

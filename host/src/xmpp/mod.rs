@@ -5,10 +5,14 @@
 //! Nothing here knows of plugins, grants or rosters.
 
 mod bind;
+mod bosh;
 mod card;
 mod connect;
 mod decode;
+mod discover;
 mod encode;
+mod fetched;
+mod framing;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzz;
 mod intake;
@@ -25,6 +29,7 @@ mod tls;
 mod websocket;
 mod within;
 
+pub use bosh::Tokens;
 pub use card::WholeCard;
 pub use connect::{CertificateFault, ConnectError};
 pub use intake::Lost;

@@ -32,7 +32,14 @@ impl Password {
             PasswordSource::File(path) => read_file(path).await,
             PasswordSource::Command(command) => read_command(command).await,
             PasswordSource::Environment(name) => read_environment(name),
+            // It is fetched where the rest of the log-in is known.
+            PasswordSource::Web(_) | PasswordSource::Nowhere => Err(PasswordError::Nowhere),
         }
+    }
+
+    /// Takes it over; no copy is left where it came from.
+    pub(super) fn of(password: String) -> Self {
+        Self(Zeroizing::new(password))
     }
 
     /// The value, for the log-in alone.
@@ -60,7 +67,7 @@ pub struct Supplied(Password);
 impl Supplied {
     /// Takes it over; no copy is left where it came from.
     pub fn new(password: String) -> Self {
-        Self(Password(Zeroizing::new(password)))
+        Self(Password::of(password))
     }
 
     /// Whether a server could take it at all: 1 to 1,024 bytes, none of them NUL (RFC 4616, section 2).
@@ -111,6 +118,11 @@ impl fmt::Display for Origin {
 /// Why there is no password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
+    /// Nobody said where it is.
+    #[error(
+        "the account has no password; name a password_file, or credentials_url, or let a plugin log in with one of its own"
+    )]
+    Nowhere,
     /// The file or variable does not exist.
     #[error("{origin} does not exist; create it or correct its name")]
     Missing {

@@ -43,7 +43,7 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::starttls::{Nonza as Tls, Proceed, StartTls};
 use xmpp_parsers::stream_features::StreamFeatures;
 
-use crate::config::{Endpoint, LinkSettings, PasswordSource, TlsMode, Way};
+use crate::config::{Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 
 /// What the server offers and knows.
 #[derive(Debug, Clone)]
@@ -116,6 +116,46 @@ pub(crate) enum Proves {
     Never,
     /// Not at all: it refuses whatever comes first.
     Refuses,
+}
+
+/// A connection of a web server, which says what a test wants.
+pub(super) struct Page {
+    stream: TlsStream<TcpStream>,
+    bytes: Vec<u8>,
+}
+
+impl Page {
+    /// What the next request says; none where there is no more.
+    pub(super) async fn hear(&mut self) -> Option<String> {
+        use tokio::io::AsyncReadExt as _;
+        loop {
+            let text = String::from_utf8_lossy(&self.bytes).into_owned();
+            if let Some((head, rest)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+                let length: usize = length.parse().unwrap();
+                if rest.len() >= length {
+                    self.bytes.drain(..head.len() + 4 + length);
+                    return Some(rest[..length].to_owned());
+                }
+            }
+            if self.stream.read_buf(&mut self.bytes).await.ok()? == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// Answers with this status and body.
+    pub(super) async fn say(&mut self, status: &str, body: &str) {
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        self.say_raw(answer.as_bytes()).await;
+    }
+
+    /// Answers with these bytes.
+    pub(super) async fn say_raw(&mut self, bytes: &[u8]) {
+        use tokio::io::AsyncWriteExt as _;
+        self.stream.write_all(bytes).await.unwrap();
+        self.stream.flush().await.unwrap();
+    }
 }
 
 /// A server that listens.
@@ -268,8 +308,11 @@ impl Peer {
             tls: self.manners.tls,
             ca_file: Some(self.folder.path().join("ca.pem")),
             allow_plain: false,
+            transport: TransportChoice::Auto,
             websocket: None,
             keep_unsent: Duration::from_hours(1),
+            bosh: None,
+            prebind: None,
             ping_interval: Duration::from_mins(1),
         }
     }
@@ -340,6 +383,12 @@ impl Peer {
                 other => panic!("unexpected: {other:?}"),
             }
         }
+    }
+
+    /// The next connection, as one to a web server.
+    pub(super) async fn accept_page(&self) -> Page {
+        let stream = self.acceptor.accept(self.accept_socket().await).await.unwrap();
+        Page { stream, bytes: Vec::new() }
     }
 
     /// Answers one request like a web server that knows nothing of XMPP.

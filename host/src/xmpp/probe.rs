@@ -19,6 +19,7 @@ use xmpp_parsers::stream_features::StreamFeatures;
 use xmpp_parsers::time::TimeQuery;
 
 use super::bind::{Begun, Heard, hear, say};
+use super::bosh::Tokens;
 use super::connect::{ConnectError, features_failure, log_in, open, printable};
 use super::intake::Ending;
 use super::password::Password;
@@ -88,7 +89,7 @@ pub enum RegisterError {
 pub async fn probe(settings: &LinkSettings) -> Result<Probe, ConnectError> {
     let wanted = settings.jid.to_bare().with_resource_str(&format!("parlor-look-{:08x}", rand::random::<u32>()));
     let wanted = wanted.map_err(|_| ConnectError::NoUser { jid: settings.jid.clone() })?;
-    let opened = log_in(settings, None, &wanted, None, None).await?;
+    let opened = log_in(settings, None, &wanted, None, None, &Tokens::default()).await?;
     let mut stream = opened.stream;
     let (jid, managed) = match opened.begun {
         Begun::Anew { jid, managed, .. } => (jid, managed.is_some()),
@@ -143,7 +144,7 @@ pub async fn register(settings: &LinkSettings) -> Result<(), RegisterError> {
     let Some(user) = jid.node() else { return Err(ConnectError::NoUser { jid: jid.clone() }.into()) };
     let domain = jid.domain().as_str();
     let password = Password::read(&settings.password).await.map_err(ConnectError::from)?;
-    let (pending, _) = open(settings, None, domain, &Ending::default()).await?;
+    let pending = open(settings, None, domain, &Ending::default(), &Tokens::default()).await?.pending;
     let (_features, mut stream): (StreamFeatures, XmppStream<_>) =
         pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
     let server = Jid::from(jid.domain().to_owned());

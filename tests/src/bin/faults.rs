@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
-use clap::{Parser, ValueEnum};
-use parlor_tests::endurance::{self, Plan, Transport};
+use clap::Parser;
+use parlor_tests::endurance::{self, Plan};
+use parlor_tests::transport::Transport;
 
 /// Break connections at random under traffic, and count what was lost or came twice.
 #[derive(Debug, Parser)]
@@ -16,21 +17,11 @@ struct Arguments {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     accounts: u32,
     /// How connections reach the server.
-    #[arg(long, value_enum, default_value_t = Way::Tcp)]
-    transport: Way,
+    #[arg(long, value_enum, default_value_t)]
+    transport: Transport,
     /// What decides about faults; a new one each time, unless given.
     #[arg(long)]
     seed: Option<u64>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Way {
-    /// TCP, and then STARTTLS.
-    Tcp,
-    /// TLS at once.
-    Tls,
-    /// WebSocket within TLS.
-    Ws,
 }
 
 #[tokio::main]
@@ -54,11 +45,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<()> {
     let seed = arguments.seed.unwrap_or_else(rand::random);
     let cuts = usize::try_from(arguments.cuts)?;
-    let transport = match arguments.transport {
-        Way::Tcp => Transport::StartTls,
-        Way::Tls => Transport::Direct,
-        Way::Ws => Transport::WebSocket,
-    };
+    let transport = arguments.transport;
     eprintln!("seed {seed}");
     let plan =
         Plan { cuts, accounts: usize::try_from(arguments.accounts)?.min(cuts), transport, silence: cuts >= 50, seed };

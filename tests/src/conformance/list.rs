@@ -17,8 +17,6 @@ pub struct List {
     pub event: Vec<String>,
     /// The host's settings.
     pub setting: Vec<String>,
-    /// Settings whose effect waits for BOSH and prebind. They do not count as missing until then.
-    pub setting_of_transport: Vec<String>,
     /// What the host keeps to, whatever a plugin or a server does.
     pub rule: Vec<Rule>,
 }
@@ -71,17 +69,8 @@ pub enum Kind {
     Plain,
     /// Through the library or the command line.
     Host,
-    /// Not yet: it waits for the transports.
-    Transport,
     /// Declared: what a plugin is given is the error that says so.
     Unsupported,
-}
-
-impl Kind {
-    /// Whether nothing is missing yet when it is not shown.
-    pub fn waits(self) -> bool {
-        self == Self::Transport
-    }
 }
 
 impl List {
@@ -128,6 +117,5 @@ mod tests {
         assert_eq!(sorted(&list.event), EVENTS.iter().map(|rule| rule.name.to_owned()).collect());
         assert_eq!(sorted(&list.setting), SETTINGS.iter().map(|rule| rule.key.to_owned()).collect());
         assert_eq!((list.event.len(), list.setting.len()), (EVENTS.len(), SETTINGS.len()), "something is there twice");
-        assert!(list.setting_of_transport.iter().all(|name| list.setting.contains(name)));
     }
 }

@@ -73,7 +73,6 @@ pub fn of_row(row: &Row, tests: &[&Test], software: Software, run: &Run, units: 
     let calls: &[String] = if row.kind == Kind::Host { &[] } else { &row.calls };
     match calls.iter().find(|call| !seen().any(|seen| seen.calls.contains(*call))) {
         Some(call) => Verdict::Missing(format!("none of its tests saw {call}")),
-        None if row.kind.waits() => Verdict::Missing("the rest waits for the transports".to_owned()),
         None => Verdict::Works,
     }
 }
@@ -101,7 +100,7 @@ pub fn of_event(event: &str, tests: &[&Test], run: &Run, units: &Run) -> Verdict
 }
 
 /// Of a setting: read by a plugin, and set by one, or refused where it is the operator's.
-pub fn of_setting(setting: &str, waits: bool, tests: &[&Test], run: &Run, units: &Run) -> Verdict {
+pub fn of_setting(setting: &str, tests: &[&Test], run: &Run, units: &Run) -> Verdict {
     if let Some(missing) = unproven(tests, run, units) {
         return missing;
     }
@@ -114,7 +113,6 @@ pub fn of_setting(setting: &str, waits: bool, tests: &[&Test], run: &Run, units:
     };
     match [format!("settings.get({setting})"), set].iter().find(|call| !run.saw(call)) {
         Some(call) => Verdict::Missing(format!("no test saw {call}")),
-        None if waits => Verdict::Missing("its effect waits for the transports".to_owned()),
         None => Verdict::Works,
     }
 }
@@ -187,15 +185,6 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_the_transports_does_not_work_yet() {
-        let one = test("a", Place::Suite);
-        let good = run(&["a"], &seen(&["prosody"], &[], &[]));
-        let of = |row: &Row| of_row(row, &[&one], Software::Prosody, &good, &Run::default());
-        assert_eq!(of(&row("")), Verdict::Works);
-        assert!(!of(&row("kind = \"transport\"")).is_good());
-    }
-
-    #[test]
     fn an_event_has_to_be_heard_with_its_payload_and_refused() {
         let (one, none) = (test("a", Place::Suite), Run::default());
         let heard = |calls: &[&str], events: &[(&str, &str)]| {
@@ -214,7 +203,7 @@ mod tests {
         let (one, none) = (test("a", Place::Host), Run::default());
         let units = run(&["a"], &Seen::default());
         let of = |setting, calls: &[&str], units| {
-            of_setting(setting, false, &[&one], &run(&["other"], &seen(&[], calls, &[])), units).is_good()
+            of_setting(setting, &[&one], &run(&["other"], &seen(&[], calls, &[])), units).is_good()
         };
         assert!(of("nickname", &["settings.get(nickname)", "settings.set(nickname)"], &units));
         assert!(!of("nickname", &["settings.get(nickname)", "settings.set(nickname)"], &none));

@@ -118,7 +118,7 @@ async fn what_a_server_of_the_web_may_try_ends_in_one_sentence() {
         says(&refused, words);
         assert!(!refused.stderr.contains('\x1b'), "{refused:?}");
     }
-    says(&add(&home, "http://localhost/echo.wasm", 2).await, "nothing is downloaded without TLS");
+    says(&add(&home, "http://localhost/echo.wasm", 2).await, "nothing goes over the web without TLS");
     let stranger = Web::start().await.unwrap();
     stranger.put("/echo.wasm", version("0.1.0"));
     says(&add(&home, &stranger.url("/echo.wasm"), 1).await, "there is no safe connection to localhost");

@@ -43,6 +43,7 @@ enum Task {
     #[command(after_help = "Examples:
   cargo xtask demo
   cargo xtask demo --keep
+  cargo xtask demo --transport bosh
   cargo xtask demo --json | jq .step
 
 Ends with 0 only when every step was seen. Nothing is left behind, not even after Ctrl-C.")]
@@ -50,6 +51,9 @@ Ends with 0 only when every step was seen. Nothing is left behind, not even afte
         /// Leave it running at the end, and say how to join with an ordinary client
         #[arg(long)]
         keep: bool,
+        /// How the host reaches its server: starttls, tls, ws or bosh
+        #[arg(long, default_value = "starttls")]
+        transport: String,
         /// One JSON object for each step, on standard output
         #[arg(long)]
         json: bool,
@@ -67,7 +71,7 @@ Stops at the first step that fails. Ends with 0 only when all of them passed.")]
   cargo xtask api --json | jq -c 'select(.row)'
 
 Runs the tests that name a row, an event, a setting or a rule of tests/conformance.toml, once on each server, and reads what
-the plugin in them called, was answered and heard. Ends with 0 only when nothing is missing but what waits for later.
+the plugin in them called, was answered and heard. Ends with 0 only when nothing is missing.
 Nothing is left behind, not even after Ctrl-C.")]
     Api {
         /// Only this row
@@ -94,8 +98,8 @@ Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does
         /// How many accounts share that
         #[arg(long, default_value_t = 8)]
         accounts: u32,
-        /// How connections reach the server: tcp, tls or ws
-        #[arg(long, default_value = "tcp")]
+        /// How connections reach the server: starttls, tls, ws or bosh
+        #[arg(long, default_value = "starttls")]
         transport: String,
         /// What decides about faults; a new one each time, unless given
         #[arg(long)]
@@ -172,7 +176,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     run::heed_signals();
     let done = match arguments.task {
-        Task::Demo { keep, json } => demo(keep, json),
+        Task::Demo { keep, transport, json } => demo(keep, &transport, json),
         Task::Test => test::run_all(),
         Task::Api { row, server, json } => api(row, server, json),
         Task::Faults { cuts, accounts, transport, seed } => faults(cuts, accounts, transport, seed),
@@ -197,11 +201,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn demo(keep: bool, json: bool) -> anyhow::Result<()> {
+fn demo(keep: bool, transport: &str, json: bool) -> anyhow::Result<()> {
     setup::prepare(Servers::One)?;
     build::everything()?;
-    let flags = [("--keep", keep), ("--json", json)];
-    Err(run::replace_by(&workspace::program("demo"), flags.iter().filter(|(_, on)| *on).map(|(name, _)| *name)))
+    let flags = [("--keep", keep), ("--json", json)].into_iter().filter(|(_, on)| *on).map(|(name, _)| name);
+    Err(run::replace_by(&workspace::program("demo"), flags.chain(["--transport", transport])))
 }
 
 fn api(row: Option<u16>, server: Option<String>, json: bool) -> anyhow::Result<()> {

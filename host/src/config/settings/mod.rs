@@ -3,6 +3,7 @@
 //! Keys that the host does not know are kept, since a plugin may claim them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
@@ -21,11 +22,10 @@ const MOST_SETTINGS: usize = 1_000;
 /// How long a key may be, in bytes.
 const LONGEST_KEY: usize = 128;
 
-/// The settings of one account. Cheap to clone; a change makes new ones.
-#[derive(Debug, Clone)]
+/// The settings of one account. Cheap to clone; a change makes new ones. Prints without those that are secret.
+#[derive(Clone)]
 pub struct Settings(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     given: BTreeMap<String, Value>,
     /// What plugins made the default of settings that the host has.
@@ -34,7 +34,7 @@ struct Inner {
 }
 
 /// What has an effect, with its type. Reach it through [`Settings`], as `settings.nickname`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[expect(missing_docs, reason = "the keys are described in the table, and in the handbook")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own, with the name that owners know")]
 pub struct Effective {
@@ -76,6 +76,8 @@ pub struct Effective {
     prebind: bool,
     pub prebind_url: Option<String>,
     pub priority: i8,
+    pub rid: Option<String>,
+    pub sid: Option<String>,
     pub strict_plugin_dependencies: bool,
     pub websocket_url: Option<String>,
     pub whitelisted_plugins: Vec<String>,
@@ -245,6 +247,12 @@ impl Default for Settings {
                 .expect("a test reads the table's defaults into the typed settings")
         });
         DEFAULT.clone()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.given.keys().map(|key| (key, self.get(key)))).finish()
     }
 }
 

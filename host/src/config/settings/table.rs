@@ -299,20 +299,6 @@ mod tests {
     /// Those that the API's other words ask for.
     const ADDED: &[(&str, &str)] = &[("archived_messages_limit", "1000"), ("command_prefix", "\"!\"")];
 
-    /// Nobody reads these yet: what they decide about is still to come.
-    const WITHOUT_EFFECT_YET: &[&str] = &[
-        "allow_bookmarks",
-        "authentication",
-        "auto_reconnect",
-        "bosh_service_url",
-        "credentials_url",
-        "csi_waiting_time",
-        "prebind_url",
-        "rid",
-        "sid",
-        "websocket_url",
-    ];
-
     #[test]
     fn the_table_is_what_the_api_lists() {
         let listed: Vec<_> = LISTED.iter().chain(KEPT).chain(ADDED).collect();
@@ -354,11 +340,7 @@ mod tests {
         for rule in SETTINGS.iter().filter(|rule| rule.role != Role::Data) {
             // The account's own keys, and the older form of another one, are read where settings are.
             let elsewhere = matches!(rule.key, "jid" | "password" | "prebind");
-            assert!(
-                elsewhere || WITHOUT_EFFECT_YET.contains(&rule.key) || is_read(rule.key),
-                "nobody reads {}",
-                rule.key
-            );
+            assert!(elsewhere || is_read(rule.key), "nobody reads {}", rule.key);
         }
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{AccountConfig, LinkSettings, PasswordSource, TlsMode, Way};
+use crate::config::{AccountConfig, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 use crate::permissions::Grants;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
@@ -21,8 +21,11 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
             tls: TlsMode::Direct,
             ca_file: None,
             allow_plain: false,
+            transport: TransportChoice::Auto,
             websocket: None,
             keep_unsent: Duration::from_hours(1),
+            bosh: None,
+            prebind: None,
             ping_interval: Duration::from_mins(3),
         },
         owners: Vec::new(),

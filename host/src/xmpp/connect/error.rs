@@ -214,6 +214,44 @@ pub enum ConnectError {
         /// What was wrong.
         cause: String,
     },
+    /// What answers there speaks no XMPP over BOSH (XEP-0206).
+    #[error(
+        "{url} does not speak XMPP over BOSH ({cause}); check bosh_service_url, and whether this network wants a log-in of its own first"
+    )]
+    NoBosh {
+        /// Which address.
+        url: String,
+        /// What was wrong.
+        cause: String,
+    },
+    /// The domain does not say where it speaks XMPP over the web (XEP-0156).
+    #[error(
+        "{domain} does not say where it speaks XMPP over the web ({cause}); set websocket_url or bosh_service_url, or another transport"
+    )]
+    NotDiscovered {
+        /// Whose server.
+        domain: String,
+        /// What was missing or wrong.
+        cause: String,
+    },
+    /// What a log-in needs is not given where a setting says.
+    #[error("what {setting} names gives nothing to log in with ({cause}); check what is served there")]
+    NotFetched {
+        /// Which setting.
+        setting: &'static str,
+        /// What was wrong. It names no address.
+        cause: String,
+        /// Trying again may help.
+        temporary: bool,
+    },
+    /// The session that somebody else began is not there any more.
+    #[error("the BOSH session to go on with is not there (any more); begin another one, and {remedy}")]
+    NoSession {
+        /// What to do with it.
+        remedy: &'static str,
+        /// A further one may be had by itself.
+        temporary: bool,
+    },
     /// The server hung up in the middle.
     #[error("the server hung up during the log-in; its log may say why")]
     HungUp,
@@ -226,6 +264,11 @@ impl ConnectError {
             Self::Elsewhere { place } => Some(place),
             _ => None,
         }
+    }
+
+    /// Whether nobody was there to speak to, which another transport may help against.
+    pub(in crate::xmpp) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::UnknownHost { .. } | Self::Refused { .. } | Self::Unreachable { .. })
     }
 
     /// Whether trying again without a change by somebody is pointless, or even harmful: servers lock accounts out.
@@ -248,7 +291,9 @@ impl ConnectError {
             | Self::Conflict { .. }
             | Self::Revoked { .. }
             | Self::HostUnknown { .. } => true,
-            Self::LoginRefused { temporary, .. } => !temporary,
+            Self::LoginRefused { temporary, .. }
+            | Self::NotFetched { temporary, .. }
+            | Self::NoSession { temporary, .. } => !temporary,
             Self::UnknownHost { .. }
             | Self::Refused { .. }
             | Self::Unreachable { .. }
@@ -259,6 +304,8 @@ impl ConnectError {
             | Self::NotBound { .. }
             | Self::NotXmpp { .. }
             | Self::NoWebSocket { .. }
+            | Self::NoBosh { .. }
+            | Self::NotDiscovered { .. }
             | Self::HungUp => false,
         }
     }

@@ -109,7 +109,8 @@ async fn run(
             followed = elsewhere.is_some();
             // A panic here, over something a server said, must not end the account.
             let server = elsewhere.take();
-            let attempt = log_in(&settings, wish.password.as_ref(), &jid, server.as_ref(), previous.as_ref());
+            let (password, server, previous) = (wish.password.as_ref(), server.as_ref(), previous.as_ref());
+            let attempt = log_in(&settings, password, &jid, server, previous, &wish.tokens);
             let outcome = AssertUnwindSafe(attempt).catch_unwind().await;
             let outcome =
                 outcome.unwrap_or_else(|_| Err(ConnectError::NotXmpp { cause: "the log-in broke over it".to_owned() }));

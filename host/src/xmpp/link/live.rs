@@ -21,7 +21,7 @@ use crate::xmpp::connect::Transport;
 use crate::xmpp::intake::{Ending, Lost};
 
 /// Ids of this link's own pings, whose answers nobody awaits: that something comes is all.
-pub(super) const PROBE_PREFIX: &str = "parlor-alive-";
+pub(in crate::xmpp) const PROBE_PREFIX: &str = "parlor-alive-";
 
 /// A connection that is bound or resumed.
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that is owed, independent of the others")]

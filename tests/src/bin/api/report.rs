@@ -69,7 +69,7 @@ impl Report<'_> {
             );
         }
         let mut all = rows.iter().chain(&events).chain(&settings).chain(&rules);
-        all.all(|entry| entry.is_good() || entry.kind.waits())
+        all.all(Entry::is_good)
     }
 
     fn rows(&self) -> Vec<Entry<'_>> {
@@ -91,11 +91,8 @@ impl Report<'_> {
     }
 
     fn settings(&self) -> Vec<Entry<'_>> {
-        let waits = |name: &str| self.list.setting_of_transport.iter().any(|one| one == name);
-        let of =
-            |name: &str, tests: &[&Test], run: &Run| verdict::of_setting(name, waits(name), tests, run, self.units);
-        let kind = |name: &str| if waits(name) { Kind::Transport } else { Kind::Plain };
-        let names = self.list.setting.iter().map(|name| (name.as_str(), kind(name)));
+        let of = |name: &str, tests: &[&Test], run: &Run| verdict::of_setting(name, tests, run, self.units);
+        let names = self.list.setting.iter().map(|name| (name.as_str(), Kind::Plain));
         self.named("setting", names, |test| &test.settings, of)
     }
 
@@ -132,7 +129,6 @@ fn to_text(entry: &Entry<'_>) -> String {
         Verdict::Works if entry.kind == Kind::Unsupported => "declared",
         Verdict::Works => "✓",
         Verdict::Cannot(_) => "cannot",
-        Verdict::Missing(_) if entry.kind.waits() => "later",
         Verdict::Missing(_) => "✗",
     };
     let marks = entry.verdicts.iter().map(|(software, verdict)| format!("{software} {:<8}", mark(verdict)));

@@ -140,7 +140,8 @@ fn native(home: &mut Home, account: &Account, server: Server<'_>) -> Result<Prog
     let (Server::StartTls(port, certificate)
     | Server::Direct(port, certificate)
     | Server::Plain(port, certificate)
-    | Server::WebSocket(port, certificate)) = server;
+    | Server::WebSocket(port, certificate)
+    | Server::Bosh(port, certificate)) = server;
     command.arg("--port").arg(port.to_string()).arg("--ca-file").arg(&certificate.certificate_file);
     if !matches!(server, Server::StartTls(..)) {
         command.arg("--direct");

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Parser;
 use parlor_tests::interrupt::{Interrupt, Interrupted};
+use parlor_tests::transport::Transport;
 
 use crate::report::Report;
 use crate::stage::Stage;
@@ -22,6 +23,9 @@ struct Arguments {
     /// Leave it running at the end, and say how to join with an ordinary client.
     #[arg(long)]
     keep: bool,
+    /// How the host reaches its server.
+    #[arg(long, value_enum, default_value_t)]
+    transport: Transport,
     /// One JSON object for each step.
     #[arg(long)]
     json: bool,
@@ -48,7 +52,7 @@ async fn main() -> ExitCode {
 async fn show(arguments: &Arguments, report: &mut Report) -> anyhow::Result<()> {
     let mut interrupt = Interrupt::new()?;
     // An interruption drops what is going on, and with it the stage: its processes end, its folders go.
-    let mut stage = Box::pin(interrupt.or(Stage::set(report))).await?;
+    let mut stage = Box::pin(interrupt.or(Stage::set(arguments.transport, report))).await?;
     let (host, server) = (stage.host.log().clone(), stage.prosody.log().clone());
     let shown = interrupt
         .or(async {

@@ -6,14 +6,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum as _;
 use jid::BareJid;
 use parlor_tests::client::Client;
-use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::front::Front;
+use parlor_tests::host::{Home, Host};
 use parlor_tests::plugins;
 use parlor_tests::policy::Policy;
 use parlor_tests::process::exists;
 use parlor_tests::prosody::{Account, Prosody, ROOMS};
 use parlor_tests::server::XmppServer;
+use parlor_tests::transport::Transport;
 use tokio::net::TcpStream;
 
 use crate::report::Report;
@@ -29,6 +32,8 @@ pub(crate) struct Stage {
     pub(crate) host: Host,
     pub(crate) home: Home,
     pub(crate) policy: Policy,
+    /// TLS before the server's web port.
+    front: Front,
     pub(crate) prosody: XmppServer,
     pub(crate) bot: Account,
     pub(crate) visitor: Account,
@@ -37,7 +42,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Starts the server and the host, and logs the clients in.
-    pub(crate) async fn set(report: &mut Report) -> Result<Self> {
+    pub(crate) async fn set(transport: Transport, report: &mut Report) -> Result<Self> {
         let mut server = None;
         report
             .step("a real Prosody starts, with a certificate of its own", async {
@@ -61,7 +66,9 @@ impl Stage {
         juliet.unlock(&room, SOON).await?;
 
         let mut home = Home::new()?;
-        home.add_account("main", &bot, Server::StartTls(prosody.ports().starttls, prosody.certificate()))?;
+        let front = Front::before(prosody.ports().http, prosody.certificate()).await?;
+        let port = transport.port(&prosody, &front);
+        home.add_account("main", &bot, transport.by(port, prosody.certificate()))?;
         home.set("auto_join_rooms", vec![room.to_string()])?;
         let policy = policy(&home, &juliet_account.jid)?;
         home.set_policy(&policy)?;
@@ -69,7 +76,8 @@ impl Stage {
         report
             .step("`parlor run` logs in", async {
                 let line = host.wait_count("account connected", &[("account", "main")], 1, SOON).await?;
-                Ok(line.get("jid"))
+                let way = transport.to_possible_value().map(|value| value.get_name().to_owned());
+                Ok(format!("{} over {}", line.get("jid"), way.unwrap_or_default()))
             })
             .await?;
         report
@@ -87,7 +95,7 @@ impl Stage {
                 _ => None,
             })
             .await?;
-        Ok(Self { juliet, romeo, host, home, policy, prosody, bot, visitor, room })
+        Ok(Self { juliet, romeo, host, home, policy, front, prosody, bot, visitor, room })
     }
 
     /// Says how an ordinary client joins.
@@ -131,7 +139,7 @@ Its files are in {home}. Ctrl-C ends it and removes everything.",
         let ports = self.prosody.ports();
         Traces {
             processes: vec![self.host.id(), self.prosody.id()],
-            ports: vec![ports.starttls, ports.direct, ports.http],
+            ports: vec![ports.starttls, ports.direct, ports.http, self.front.port()],
             folders: vec![self.home.path().to_owned(), self.prosody.path().to_owned()],
         }
     }

@@ -211,17 +211,22 @@ async fn where_a_server_sends_us_is_followed_once_and_with_the_same_checks() {
     assert!(matches!(event, LinkEvent::Failed(ConnectError::Certificate { .. })), "{event:?}");
 }
 
-/// Settings `websocket_url`.
+/// Settings `websocket_url`, `bosh_service_url`.
 #[tokio::test]
-async fn a_portal_where_a_websocket_should_be_is_named_and_tried_again() {
+async fn a_portal_in_the_place_of_a_server_of_the_web_is_named_and_tried_again() {
     let peer = peer().await;
-    let mut settings = peer.settings();
-    let port = settings.server.as_ref().unwrap().port.unwrap();
-    settings.websocket = Some(format!("wss://localhost:{port}/ws").parse().unwrap());
-    let mut link = Link::start(settings);
-    let (event, ()) = tokio::join!(link.next(), peer.answer_like_a_portal());
-    let LinkEvent::Retrying { why, .. } = event else { panic!("{event:?}") };
-    assert!(why.to_string().contains("it answers 200 OK") && why.to_string().contains("websocket_url"), "{why}");
+    let port = peer.settings().server.unwrap().port.unwrap();
+    let websocket = Some(format!("wss://localhost:{port}/ws").parse().unwrap());
+    let bosh = Some(format!("https://localhost:{port}/http-bind").parse().unwrap());
+    for (settings, said) in [
+        (LinkSettings { websocket, ..peer.settings() }, ["it answers 200 OK", "websocket_url"]),
+        (LinkSettings { bosh, ..peer.settings() }, ["it answers with a web page", "bosh_service_url"]),
+    ] {
+        let mut link = Link::start(settings);
+        let (event, ()) = tokio::join!(link.next(), peer.answer_like_a_portal());
+        let LinkEvent::Retrying { why, .. } = event else { panic!("{event:?}") };
+        assert!(said.iter().all(|said| why.to_string().contains(said)), "{why}");
+    }
 }
 
 /// RFC 6120, section 4.9.3.

@@ -1,0 +1,512 @@
+//! XMPP over BOSH (XEP-0124, XEP-0206), as a transport that looks like TCP to what is above it.
+//!
+//! A session is a series of requests, each with the next number. One of them the server holds back until it has something to
+//! say; what this end has to say goes into a second one, upon which the server answers the first. A request whose connection
+//! breaks is made again under its number, and the server, which knows it, says again what it said: so a session outlives its
+//! connections, and nothing is lost or comes twice by that. What it does not outlive is a silence of the length that the server
+//! allows; then it is over, and nothing resumes it.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use xmpp_parsers::ns;
+
+use self::body::{Saying, Terms, creation, request};
+use self::exchange::{Answered, Connection, Failure, Line};
+use super::connect::ConnectError;
+use super::framing::{Written, written};
+use super::intake::{Cutter, read_buffered};
+use super::link::PROBE_PREFIX;
+use crate::config::LinkSettings;
+use crate::https::Url;
+
+mod body;
+mod exchange;
+mod tokens;
+
+pub use tokens::Tokens;
+
+/// How much is said in one request, a longer element apart.
+const MOST_AT_ONCE: usize = 64 << 10;
+/// How much may wait to be said; further elements wait where they come from.
+const MOST_WAITING: usize = 256 << 10;
+/// With so much unread the server is not asked for more.
+const MOST_UNREAD: usize = 1 << 20;
+/// How much longer an answer may take than the server said.
+const MARGIN: Duration = Duration::from_secs(10);
+/// How long one may take that the server has no reason to hold back; the second time twice as long, and so on.
+const PROMPT: Duration = Duration::from_secs(10);
+/// How long one request comes after the other: they have connections of their own, and ejabberd 23.01 loses a session whose
+/// requests overtake each other. For as long it is waited after an answer, whether this end has something to say to it.
+const GAP: Duration = Duration::from_millis(10);
+/// The longest pause before a request is made again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The first number of a session: random, and with room for all that follow (XEP-0124, section 14).
+const RIDS: std::ops::Range<u64> = (1 << 16)..(1 << 48);
+
+/// A session, from its first request to its end.
+pub(super) struct Bosh {
+    line: Arc<Line>,
+    /// Of the server that the stream is with.
+    domain: String,
+    sid: String,
+    terms: Terms,
+    tokens: Tokens,
+    /// The number of the next request.
+    rid: u64,
+    /// What was asked and not answered, oldest first: answers count in this order.
+    under_way: VecDeque<UnderWay>,
+    idle: Vec<Connection>,
+    /// Not before this time may the server be asked again for what it has to say.
+    pause: Option<Pin<Box<Sleep>>>,
+    /// When the youngest request was written, once it is.
+    written: Option<watch::Receiver<Option<Instant>>>,
+    /// Cuts what is written into elements.
+    cutter: Cutter,
+    waiting: VecDeque<Saying>,
+    /// The header of the stream was written; a further one begins the stream anew.
+    has_begun: bool,
+    /// This end has said that it is over.
+    is_closing: bool,
+    over: bool,
+    /// What came, as it would have come over TCP, and how much of it was read.
+    ready: Vec<u8>,
+    taken: usize,
+}
+
+/// A request without an answer.
+struct UnderWay {
+    body: Arc<str>,
+    /// It says nothing.
+    is_empty: bool,
+    began: Instant,
+    /// When it was written, for the next one, and the same of the one before.
+    written: Arc<watch::Sender<Option<Instant>>>,
+    before: Option<watch::Receiver<Option<Instant>>>,
+    attempt: Pin<Box<dyn Future<Output = Result<Answered, Failure>> + Send>>,
+    /// When the connection is given up, unless it has answered.
+    patience: Pin<Box<Sleep>>,
+    /// The server has no reason to hold it back.
+    is_due: bool,
+    /// Since when it goes wrong.
+    failing: Option<Instant>,
+    /// How often it was made.
+    times: u32,
+    answered: Option<Answered>,
+}
+
+/// Begins a session with the server of this domain, at this address.
+pub(super) async fn open(
+    settings: &LinkSettings,
+    url: &Url,
+    domain: &str,
+    tokens: &Tokens,
+) -> Result<Bosh, ConnectError> {
+    let line = Arc::new(Line { settings: settings.clone(), url: url.clone() });
+    let rid = rand::random_range(RIDS);
+    let written = Arc::new(watch::Sender::new(None));
+    let asked = Arc::clone(&line).ask(None, creation(rid, domain).into(), written).await;
+    let Answered { answer, connection } = asked.map_err(|failure| failure.error)?;
+    if answer.terminates() {
+        return Err(match answer.condition().unwrap_or("it gives no reason") {
+            // Prosody says the latter of domains that it does not know.
+            "host-unknown" | "host-gone" | "improper-addressing" => {
+                ConnectError::HostUnknown { domain: domain.to_owned() }
+            }
+            condition @ ("policy-violation" | "system-shutdown" | "internal-server-error") => {
+                ConnectError::Stream { condition: condition.to_owned(), text: None }
+            }
+            condition => line.failure(&format!("it begins no session: {condition}"), false).error,
+        });
+    }
+    let Some(sid) = answer.sid() else { return Err(line.failure("its answer names no session", false).error) };
+    let sid = sid.to_owned();
+    let mut bosh = Bosh::new(line, domain, sid, rid + 1, answer.terms(), tokens);
+    bosh.idle.extend(connection);
+    bosh.ready.extend_from_slice(answer.payload.as_bytes());
+    Ok(bosh)
+}
+
+/// Goes on with a session of this name, whose next request has this number. None: the server does not know it.
+pub(super) async fn attach(
+    settings: &LinkSettings,
+    url: &Url,
+    domain: &str,
+    (sid, rid): (&str, u64),
+    tokens: &Tokens,
+) -> Result<Option<Bosh>, ConnectError> {
+    let line = Arc::new(Line { settings: settings.clone(), url: url.clone() });
+    let mut bosh = Bosh::new(Arc::clone(&line), domain, sid.to_owned(), rid, Terms::default(), tokens);
+    // It is beyond what features are for.
+    bosh.ready.extend_from_slice(b"<stream:features/>");
+    // The server has something to answer, and need not hold it back.
+    let ping = format!(
+        "<iq xmlns='{}' type='get' id='{PROBE_PREFIX}attach'><ping xmlns='urn:xmpp:ping'/></iq>",
+        ns::JABBER_CLIENT
+    );
+    bosh.waiting.push_back(Saying::Elements(ping));
+    let before = bosh.ready.len();
+    let heard = poll_fn(|cx| {
+        let driven = bosh.drive(cx);
+        if driven.is_ok() && !bosh.over && bosh.ready.len() == before { Poll::Pending } else { Poll::Ready(driven) }
+    });
+    // One that was asked by somebody else a moment ago may answer there first, and hold this back.
+    if let Ok(Err(error)) = timeout(PROMPT, heard).await {
+        return Err(line.failure(&error.to_string(), false).error);
+    }
+    Ok(Some(bosh).filter(|bosh| !bosh.over))
+}
+
+impl Bosh {
+    fn new(line: Arc<Line>, domain: &str, sid: String, rid: u64, terms: Terms, tokens: &Tokens) -> Self {
+        tokens.set(&sid, rid);
+        let mut bosh = Self {
+            line,
+            domain: domain.to_owned(),
+            sid,
+            terms,
+            tokens: tokens.clone(),
+            rid,
+            under_way: VecDeque::new(),
+            idle: Vec::new(),
+            pause: None,
+            written: None,
+            cutter: Cutter::default(),
+            waiting: VecDeque::new(),
+            has_begun: false,
+            is_closing: false,
+            over: false,
+            ready: Vec::new(),
+            taken: 0,
+        };
+        bosh.say_header();
+        bosh
+    }
+
+    /// What a server would say first over TCP.
+    fn say_header(&mut self) {
+        let header = format!(
+            "<stream:stream xmlns='{}' xmlns:stream='{}' from='{}' version='1.0'>",
+            ns::JABBER_CLIENT,
+            ns::STREAM,
+            body::escaped(&self.domain)
+        );
+        self.ready.extend_from_slice(header.as_bytes());
+    }
+
+    /// Takes in what was written.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut all = Vec::new();
+        let cut = self.cutter.cut(bytes, |element| match written(element) {
+            Some(Written::Element(element)) => all.push(Saying::Elements(element)),
+            Some(Written::Begin(_)) => all.push(Saying::Restart),
+            Some(Written::End) => all.push(Saying::Terminate),
+            None => {}
+        });
+        cut.map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why.to_string()))?;
+        for saying in all {
+            match (saying, self.waiting.back_mut()) {
+                // The first header is what the session began with.
+                (Saying::Restart, _) if !std::mem::replace(&mut self.has_begun, true) => {}
+                (Saying::Restart, _) => {
+                    self.say_header();
+                    self.waiting.push_back(Saying::Restart);
+                }
+                (Saying::Elements(more), Some(Saying::Elements(last))) if last.len() + more.len() <= MOST_AT_ONCE => {
+                    last.push_str(&more);
+                }
+                (saying, _) => self.waiting.push_back(saying),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        let lengths = self.waiting.iter().map(|saying| match saying {
+            Saying::Elements(elements) => elements.len(),
+            Saying::Restart | Saying::Terminate => 0,
+        });
+        lengths.sum::<usize>() >= MOST_WAITING
+    }
+
+    /// Asks and takes in answers, as far as it goes without waiting.
+    fn drive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        loop {
+            let mut late = false;
+            for at in 0..self.under_way.len() {
+                match self.under_way[at].poll(&self.line, &self.terms, cx) {
+                    Ok(()) => {}
+                    // Nobody waits for the last word of a session.
+                    Err(_) if self.is_closing => {
+                        self.end("</stream:stream>");
+                        return Ok(());
+                    }
+                    Err(Late::Failed(error)) => {
+                        self.end("");
+                        return Err(io::Error::other(error.to_string()));
+                    }
+                    Err(Late::Silent) => late = true,
+                }
+            }
+            if late {
+                // Where one connection is dead, the others are as well, and the server may wait for what never reached it.
+                self.idle.clear();
+                for asked in &mut self.under_way {
+                    asked.again(&self.line, &self.terms);
+                }
+                continue;
+            }
+            if self.under_way.front().is_some_and(|asked| asked.answered.is_some()) {
+                self.take_in();
+            } else if !self.ask_next(cx) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes in the oldest answer.
+    fn take_in(&mut self) {
+        let Some(UnderWay { is_empty, began, times, answered: Some(answered), .. }) = self.under_way.pop_front() else {
+            return;
+        };
+        let Answered { answer, connection } = answered;
+        if self.idle.len() < self.terms.requests {
+            self.idle.extend(connection);
+        }
+        // A server forgets a request whose connection broke, and with it that it may come again. Then it had nothing to say to
+        // it; and if the session is over, the next answer says so, too.
+        if times > 1 && answer.condition() == Some("item-not-found") && !self.under_way.is_empty() {
+            return;
+        }
+        self.ready.extend_from_slice(answer.payload.as_bytes());
+        let is_last = self.is_closing && self.under_way.is_empty() && self.waiting.is_empty();
+        if answer.terminates() || is_last {
+            self.end(&answer.farewell());
+        } else if answer.payload.is_empty() {
+            // The server is alive, which over TCP nobody says in fewer bytes.
+            self.ready.push(b' ');
+        }
+        if self.under_way.is_empty() {
+            let said_nothing = is_empty && answer.payload.is_empty();
+            let after = if said_nothing { began + self.terms.polling } else { began };
+            self.pause = Some(Box::pin(sleep_until(after.max(Instant::now() + GAP))));
+        }
+    }
+
+    fn end(&mut self, farewell: &str) {
+        self.over = true;
+        self.ready.extend_from_slice(farewell.as_bytes());
+        self.under_way.clear();
+        self.waiting.clear();
+        self.tokens.forget(&self.sid);
+    }
+
+    /// Whether the server may be asked while something that was said waits for its answer. It then has no reason to hold that
+    /// back any more, and who does not answer was never reached.
+    fn may_ask_after(&self) -> bool {
+        self.terms.hold > 0 && self.under_way.len() == 1 && self.under_way.iter().all(|asked| !asked.is_empty)
+    }
+
+    /// Makes the next request, if there is something to say or to be heard. Whether one was made.
+    fn ask_next(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.over || self.under_way.len() >= self.terms.requests || self.ready.len() - self.taken >= MOST_UNREAD {
+            return false;
+        }
+        let saying = match self.waiting.pop_front() {
+            Some(saying) => saying,
+            None if self.is_closing || !(self.under_way.is_empty() || self.may_ask_after()) => return false,
+            None => {
+                if self.pause.as_mut().is_some_and(|pause| pause.as_mut().poll(cx).is_pending()) {
+                    return false;
+                }
+                Saying::Elements(String::new())
+            }
+        };
+        self.is_closing |= saying == Saying::Terminate;
+        let is_empty = matches!(&saying, Saying::Elements(elements) if elements.is_empty());
+        self.pause = (!is_empty).then(|| Box::pin(sleep(PROMPT)));
+        let body: Arc<str> = request(&self.sid, self.rid, &self.domain, &saying).into();
+        let connection = self.idle.pop();
+        let is_due = self.terms.hold == 0 || self.is_closing;
+        let limit = if is_due { PROMPT } else { self.terms.wait + MARGIN };
+        let (written, receiver) = watch::channel(None);
+        let (written, before) = (Arc::new(written), self.written.replace(receiver));
+        let asking = Arc::clone(&self.line).ask(connection, Arc::clone(&body), Arc::clone(&written));
+        self.under_way.push_back(UnderWay {
+            attempt: Box::pin(after(before.clone(), asking)),
+            body,
+            is_empty,
+            began: Instant::now(),
+            written,
+            before,
+            patience: Box::pin(sleep(limit)),
+            is_due,
+            failing: None,
+            times: 1,
+            answered: None,
+        });
+        self.rid += 1;
+        self.tokens.set(&self.sid, self.rid);
+        // The server holds back the youngest alone.
+        let due = self.under_way.len().saturating_sub(self.terms.hold);
+        for asked in self.under_way.iter_mut().take(due) {
+            asked.hurry();
+        }
+        true
+    }
+}
+
+/// What became of a request that has no answer yet.
+enum Late {
+    /// Its connection is silent.
+    Silent,
+    /// It has failed for good.
+    Failed(ConnectError),
+}
+
+impl UnderWay {
+    /// Goes on with it.
+    fn poll(&mut self, line: &Arc<Line>, terms: &Terms, cx: &mut Context<'_>) -> Result<(), Late> {
+        while self.answered.is_none() {
+            match self.attempt.as_mut().poll(cx) {
+                Poll::Ready(Ok(answered)) => self.answered = Some(answered),
+                Poll::Ready(Err(Failure { answer: Some(answer), .. })) => {
+                    self.answered = Some(Answered { answer, connection: None });
+                }
+                Poll::Ready(Err(Failure { error, again, answer: None })) => {
+                    let since = self.failing.unwrap_or_else(Instant::now);
+                    if !again || since.elapsed() >= terms.inactivity {
+                        return Err(Late::Failed(error));
+                    }
+                    tracing::debug!(%error, "a request of BOSH is made again");
+                    self.again(line, terms);
+                }
+                Poll::Pending => {
+                    if self.patience.as_mut().poll(cx).is_pending() {
+                        return Ok(());
+                    }
+                    if self.failing.is_some_and(|since| since.elapsed() >= terms.inactivity) {
+                        return Err(Late::Failed(line.failure("it does not answer any more", true).error));
+                    }
+                    return Err(Late::Silent);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes it once more, on another connection.
+    fn again(&mut self, line: &Arc<Line>, terms: &Terms) {
+        if self.answered.is_some() {
+            return;
+        }
+        self.failing.get_or_insert_with(Instant::now);
+        // At once the first time: servers close connections that nobody used for a while.
+        let pause = Duration::from_millis(250 << self.times.min(6)).min(LONGEST_PAUSE);
+        let pause = if self.times == 1 { Duration::ZERO } else { pause.mul_f64(rand::random()) };
+        let prompt = PROMPT.saturating_mul(self.times).min(terms.wait + MARGIN);
+        self.times = self.times.saturating_add(1);
+        self.written.send_replace(None);
+        let asking = Arc::clone(line).ask(None, Arc::clone(&self.body), Arc::clone(&self.written));
+        let asking = Box::pin(after(self.before.clone(), asking));
+        self.attempt = Box::pin(async move {
+            sleep(pause).await;
+            asking.await
+        });
+        let limit = if self.is_due { prompt } else { terms.wait + MARGIN };
+        self.patience.as_mut().reset(Instant::now() + pause + limit);
+    }
+
+    /// The server has to answer it now.
+    fn hurry(&mut self) {
+        if !std::mem::replace(&mut self.is_due, true) {
+            self.patience.as_mut().reset(Instant::now() + PROMPT);
+        }
+    }
+}
+
+/// Makes a request when the one before has been written, and a little later.
+async fn after<R>(before: Option<watch::Receiver<Option<Instant>>>, asking: impl Future<Output = R>) -> R {
+    if let Some(mut before) = before {
+        // One that is gone has its answer.
+        let written = before.wait_for(Option::is_some).await.ok().and_then(|written| *written);
+        if let Some(written) = written {
+            sleep_until(written + GAP).await;
+        }
+    }
+    asking.await
+}
+
+impl AsyncRead for Bosh {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        read_buffered(self, cx, buf)
+    }
+}
+
+impl AsyncBufRead for Bosh {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        let this = self.get_mut();
+        if this.taken == this.ready.len() {
+            this.ready.clear();
+            this.taken = 0;
+            if !this.over {
+                this.drive(cx)?;
+                if this.ready.is_empty() && !this.over {
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(&this.ready[this.taken..]))
+    }
+
+    fn consume(mut self: Pin<&mut Self>, amount: usize) {
+        self.taken = self.ready.len().min(self.taken + amount);
+    }
+}
+
+impl AsyncWrite for Bosh {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.is_full() {
+            this.drive(cx)?;
+        }
+        if this.over {
+            // What the server said last has to be read first: it is the reason.
+            let is_read = this.taken == this.ready.len();
+            return Poll::Ready(if is_read { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(buf.len()) });
+        }
+        if this.is_full() {
+            return Poll::Pending;
+        }
+        this.write(buf)?;
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.drive(cx)?;
+        if this.waiting.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(cx))?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Bosh {
+    fn drop(&mut self) {
+        self.tokens.forget(&self.sid);
+    }
+}
+
+#[cfg(test)]
+mod tests;

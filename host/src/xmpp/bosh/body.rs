@@ -1,0 +1,337 @@
+//! The element `<body/>` that BOSH is made of (XEP-0124, XEP-0206): what this end says in one, and what an answer says. Pure.
+//!
+//! An answer is not parsed here: of what is inside of it all that matters is where it begins and ends. It goes on to the
+//! intake as it is, which holds it to the limits.
+
+use std::time::Duration;
+
+use xmpp_parsers::ns;
+
+/// The namespace of `<body/>`.
+const HTTPBIND: &str = "http://jabber.org/protocol/httpbind";
+/// The longest start tag.
+const LONGEST_HEAD: usize = 16 << 10;
+/// The longest name of a session.
+const LONGEST_SID: usize = 1 << 10;
+/// How long the server shall hold a request back, in seconds: nobody in between may take the connection for dead before.
+const WAIT: u64 = 60;
+/// How many requests the server shall hold back.
+const HOLD: u64 = 1;
+/// What a server may say at most of the times that it names, in seconds.
+const LONGEST: u64 = 300;
+
+/// What is said in one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Saying {
+    /// These elements, or nothing: the server may say something now.
+    Elements(String),
+    /// The stream begins anew (XEP-0206, section 5).
+    Restart,
+    /// The session is over (XEP-0124, section 13).
+    Terminate,
+}
+
+/// The request that begins a session with the server of this domain.
+pub(super) fn creation(rid: u64, domain: &str) -> String {
+    let domain = escaped(domain);
+    format!(
+        "<body xmlns='{HTTPBIND}' xmlns:xmpp='urn:xmpp:xbosh' rid='{rid}' to='{domain}' ver='1.11' wait='{WAIT}' hold='{HOLD}' \
+         content='text/xml; charset=utf-8' xml:lang='en' xmpp:version='1.0'/>"
+    )
+}
+
+/// A request within a session.
+pub(super) fn request(sid: &str, rid: u64, domain: &str, saying: &Saying) -> String {
+    let (sid, domain) = (escaped(sid), escaped(domain));
+    let head = format!("<body xmlns='{HTTPBIND}' sid='{sid}' rid='{rid}'");
+    match saying {
+        Saying::Elements(elements) if elements.is_empty() => format!("{head}/>"),
+        Saying::Elements(elements) => format!("{head}>{elements}</body>"),
+        Saying::Restart => {
+            format!("{head} xmlns:xmpp='urn:xmpp:xbosh' to='{domain}' xml:lang='en' xmpp:restart='true'/>")
+        }
+        Saying::Terminate => format!("{head} type='terminate'/>"),
+    }
+}
+
+/// What a server says in one answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    attributes: Vec<(String, String)>,
+    /// The elements of the stream in it, as they were written.
+    pub(super) payload: String,
+}
+
+/// Why a text is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotBosh {
+    /// It is a page for people.
+    Page,
+    /// It is something else.
+    Other,
+}
+
+/// What a session keeps to (XEP-0124, section 7.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// How long the server may hold a request back.
+    pub(super) wait: Duration,
+    /// How many it holds back; none at all means that it has to be asked again and again.
+    pub(super) hold: usize,
+    /// How many may be under way.
+    pub(super) requests: usize,
+    /// How long a session lives that nobody asks for.
+    pub(super) inactivity: Duration,
+    /// How long to wait before asking again where nothing was said.
+    pub(super) polling: Duration,
+}
+
+impl Default for Terms {
+    /// What holds where nobody has said anything: the session was begun by somebody else.
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { wait: seconds(WAIT), hold: 1, requests: 2, inactivity: seconds(30), polling: seconds(5) }
+    }
+}
+
+impl Answer {
+    /// Takes an answer apart.
+    pub(super) fn read(text: &str) -> Result<Self, NotBosh> {
+        let mut text = text.trim();
+        if let Some(rest) = text.strip_prefix("<?xml") {
+            text = rest.split_once("?>").ok_or(NotBosh::Other)?.1.trim_start();
+        }
+        let looks_like_page = || {
+            let begin: String = text.chars().take(16).collect::<String>().to_ascii_lowercase();
+            if begin.starts_with("<!doctype") || begin.starts_with("<html") { NotBosh::Page } else { NotBosh::Other }
+        };
+        let Some(Head { name, attributes, length, is_empty }) = head(text) else { return Err(looks_like_page()) };
+        let prefix = name.strip_suffix("body").ok_or_else(looks_like_page)?;
+        let declaration = match prefix.strip_suffix(':') {
+            Some(prefix) => format!("xmlns:{prefix}"),
+            None => "xmlns".to_owned(),
+        };
+        if !attributes.iter().any(|(name, value)| *name == declaration && value == HTTPBIND) {
+            return Err(NotBosh::Other);
+        }
+        let payload = if is_empty {
+            ""
+        } else {
+            let (inside, end) = text[length..].rsplit_once("</").ok_or(NotBosh::Other)?;
+            if end.strip_suffix('>').map(str::trim_end) != Some(name) {
+                return Err(NotBosh::Other);
+            }
+            inside
+        };
+        Ok(Self { payload: payload.to_owned(), attributes })
+    }
+
+    /// What this status of HTTP says within a session (XEP-0124, section 17.1); none = nothing.
+    pub(super) fn of_status(status: u16) -> Option<Self> {
+        let condition = match status {
+            400 => "bad-request",
+            403 => "policy-violation",
+            404 => "item-not-found",
+            _ => return None,
+        };
+        let attributes = [("type", "terminate"), ("condition", condition)];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Some(Self { attributes, payload: String::new() })
+    }
+
+    fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.attribute(name)?.trim().parse().ok()
+    }
+
+    /// The name of the session that begins.
+    pub(super) fn sid(&self) -> Option<&str> {
+        self.attribute("sid").filter(|sid| !sid.is_empty() && sid.len() <= LONGEST_SID)
+    }
+
+    /// What the session that begins keeps to. What a server leaves out, or what nobody could keep to, is set right.
+    pub(super) fn terms(&self) -> Terms {
+        let seconds = |name: &str, otherwise: u64, most: u64| {
+            Duration::from_secs(self.number(name).unwrap_or(otherwise).min(most))
+        };
+        let hold = self.number("hold").map_or(1, |hold| usize::from(hold > 0));
+        let requests = self.number("requests").map_or(hold + 1, |most| if most > 1 { 2 } else { 1 });
+        let Terms { inactivity, polling, .. } = Terms::default();
+        Terms {
+            wait: seconds("wait", WAIT, WAIT),
+            hold,
+            requests,
+            inactivity: seconds("inactivity", inactivity.as_secs(), LONGEST),
+            polling: seconds("polling", polling.as_secs(), WAIT),
+        }
+    }
+
+    /// Whether the session is over.
+    pub(super) fn terminates(&self) -> bool {
+        matches!(self.attribute("type"), Some("terminate" | "error"))
+    }
+
+    /// Why it is over (XEP-0124, section 17.2); none where there is nothing to say.
+    pub(super) fn condition(&self) -> Option<&str> {
+        self.attribute("condition").filter(|_| self.terminates())
+    }
+
+    /// What is left to say on the stream of a session that is over: the error, if there is one, and the end.
+    pub(super) fn farewell(&self) -> String {
+        let error = match self.condition() {
+            // It is in the payload.
+            None | Some("remote-stream-error") => String::new(),
+            Some(condition) => stream_error(condition),
+        };
+        format!("{error}</stream:stream>")
+    }
+}
+
+/// A condition of BOSH as a stream over TCP would say it (RFC 6120, section 4.9.3).
+fn stream_error(condition: &str) -> String {
+    let (name, text) = match condition {
+        "bad-request" => ("bad-format", "the server could not read a BOSH request"),
+        "host-gone" => ("host-gone", ""),
+        "host-unknown" => ("host-unknown", ""),
+        "improper-addressing" => ("improper-addressing", ""),
+        "internal-server-error" => ("internal-server-error", ""),
+        "item-not-found" => ("connection-timeout", "the server does not know the BOSH session any more"),
+        "policy-violation" => ("policy-violation", ""),
+        "remote-connection-failed" => ("remote-connection-failed", ""),
+        "see-other-uri" => ("undefined-condition", "the server wants to be asked at another bosh_service_url"),
+        "system-shutdown" => ("system-shutdown", ""),
+        _ => ("undefined-condition", "the server ended the BOSH session"),
+    };
+    let namespace = ns::XMPP_STREAMS;
+    let text = if text.is_empty() { String::new() } else { format!("<text xmlns='{namespace}'>{text}</text>") };
+    format!("<stream:error><{name} xmlns='{namespace}'/>{text}</stream:error>")
+}
+
+/// A start tag.
+struct Head<'a> {
+    name: &'a str,
+    attributes: Vec<(String, String)>,
+    /// How many bytes it has.
+    length: usize,
+    /// There is nothing behind it, not even an end tag.
+    is_empty: bool,
+}
+
+/// The start tag that a text begins with.
+fn head(text: &str) -> Option<Head<'_>> {
+    let inside = text.strip_prefix('<')?;
+    let name = &inside[..inside.find(|one: char| one.is_ascii_whitespace() || matches!(one, '>' | '/'))?];
+    let mut rest = &inside[name.len()..];
+    let mut attributes = Vec::new();
+    loop {
+        rest = rest.trim_start();
+        if text.len() - rest.len() > LONGEST_HEAD {
+            return None;
+        }
+        let is_empty = rest.starts_with("/>");
+        if let Some(behind) = rest.strip_prefix("/>").or_else(|| rest.strip_prefix('>')) {
+            return Some(Head { name, attributes, length: text.len() - behind.len(), is_empty });
+        }
+        let (attribute, value) = rest.split_once('=')?;
+        let value = value.trim_start();
+        let quote = value.chars().next().filter(|one| matches!(one, '"' | '\''))?;
+        let (value, behind) = value[1..].split_once(quote)?;
+        attributes.push((attribute.trim_end().to_owned(), unescaped(value)));
+        rest = behind;
+    }
+}
+
+/// As the value of an attribute.
+pub(super) fn escaped(value: &str) -> String {
+    value.replace('&', "&amp;").replace('<', "&lt;").replace('\'', "&apos;").replace('"', "&quot;")
+}
+
+fn unescaped(value: &str) -> String {
+    let value = value.replace("&lt;", "<").replace("&gt;", ">").replace("&apos;", "'").replace("&quot;", "\"");
+    value.replace("&amp;", "&")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(inside: &str) -> Answer {
+        Answer::read(&format!("<body xmlns='{HTTPBIND}' {inside}")).unwrap()
+    }
+
+    #[test]
+    fn what_is_inside_of_an_answer_is_left_as_it_is() {
+        let payload = "<message xmlns='jabber:client'><body>a &lt; b</body></message><presence/>";
+        assert_eq!(read(&format!("sid='x'>{payload}</body>")).payload, payload);
+        assert_eq!(read("/>").payload, "");
+        assert_eq!(read("></body >").payload, "");
+        let prefixed =
+            format!("<?xml version='1.0'?>\n<b:body xmlns:b=\"{HTTPBIND}\" sid = '&amp;lt;'><iq/></b:body>\n");
+        let answer = Answer::read(&prefixed).unwrap();
+        assert_eq!((answer.payload.as_str(), answer.sid()), ("<iq/>", Some("&lt;")));
+        // What breaks out of it is for the intake to refuse.
+        assert_eq!(read("></body></stream:stream></body>").payload, "</body></stream:stream>");
+    }
+
+    #[test]
+    fn what_is_no_answer_is_told_from_one_and_a_page_from_the_rest() {
+        for page in ["<!DOCTYPE html><html></html>", "<html lang='en'>", "\n<HTML>", "<!doctype html>"] {
+            assert_eq!(Answer::read(page), Err(NotBosh::Page), "{page}");
+        }
+        let long = format!("<body xmlns='{HTTPBIND}' a='{}'/>", "x".repeat(LONGEST_HEAD));
+        for other in
+            ["", "x", "<", "<body", "<body/>", "<body xmlns='x'/>", "<body xmlns>", "<?xml", "{}", "<body a=b/>", &long]
+        {
+            assert_eq!(Answer::read(other), Err(NotBosh::Other), "{other}");
+        }
+        let open = format!("<body xmlns='{HTTPBIND}'>");
+        for end in ["", "<iq/>", "</x>", "</body", "</body>x", "</stream:stream>"] {
+            assert_eq!(Answer::read(&format!("{open}{end}")), Err(NotBosh::Other), "{end}");
+        }
+    }
+
+    #[test]
+    fn terms_that_nobody_could_keep_to_are_set_right() {
+        let seconds = Duration::from_secs;
+        let usual = read("wait='60' requests='2' hold='1' inactivity='45' polling='7'/>").terms();
+        let expected = Terms { wait: seconds(60), hold: 1, requests: 2, inactivity: seconds(45), polling: seconds(7) };
+        assert_eq!(usual, expected);
+        assert_eq!(read("/>").terms(), Terms::default());
+        let wild =
+            read("wait='99999999' requests='0' hold='-1' inactivity='18446744073709551615' polling='1e9'/>").terms();
+        assert_eq!((wild.wait, wild.requests, wild.hold), (seconds(60), 1, 1));
+        assert_eq!((wild.inactivity, wild.polling), (seconds(300), seconds(5)));
+        assert_eq!(read("hold='0'/>").terms().requests, 1);
+    }
+
+    #[test]
+    fn a_condition_becomes_a_stream_error_and_one_that_is_there_stays_the_only_one() {
+        let over = read("type='terminate' condition='policy-violation'/>");
+        assert!(over.terminates() && over.farewell().contains("<policy-violation xmlns='urn:ietf:params"), "{over:?}");
+        let gone = read("type='terminate' condition='item-not-found'/>").farewell();
+        assert!(gone.contains("<connection-timeout") && gone.contains("<text"), "{gone}");
+        assert_eq!(read("type='terminate'/>").farewell(), "</stream:stream>");
+        let inside = read("type='terminate' condition='remote-stream-error'><stream:error><x/></stream:error></body>");
+        assert_eq!(inside.farewell(), "</stream:stream>");
+        let odd = read("type='terminate' condition='&lt;evil/>'/>").farewell();
+        assert!(odd.contains("<undefined-condition") && !odd.contains("evil"), "{odd}");
+        assert_eq!(read("condition='item-not-found'/>").condition(), None);
+        let legacy = [400, 403, 404, 500].map(|status| Answer::of_status(status).map(|answer| answer.farewell()));
+        assert!(legacy[1].as_ref().is_some_and(|text| text.contains("policy-violation")) && legacy[3].is_none());
+    }
+
+    #[test]
+    fn what_this_end_says_cannot_break_out_of_its_place() {
+        let said = request("a'b", 7, "x", &Saying::Elements("<iq/>".to_owned()));
+        assert_eq!(said, format!("<body xmlns='{HTTPBIND}' sid='a&apos;b' rid='7'><iq/></body>"));
+        assert!(request("s", 8, "x", &Saying::Elements(String::new())).ends_with("rid='8'/>"));
+        assert!(request("s", 8, "a'b", &Saying::Restart).contains("to='a&apos;b' xml:lang='en' xmpp:restart='true'/>"));
+        assert!(request("s", 9, "x", &Saying::Terminate).ends_with("type='terminate'/>"));
+        for text in [creation(5, "a<b"), said] {
+            assert!(text.parse::<minidom::Element>().is_ok_and(|element| element.is("body", HTTPBIND)), "{text}");
+        }
+    }
+}

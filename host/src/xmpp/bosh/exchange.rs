@@ -1,0 +1,106 @@
+//! One request and its answer, over HTTP/1.1 within TLS.
+
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_rustls::client::TlsStream;
+
+use super::body::{Answer, NotBosh};
+use crate::config::LinkSettings;
+use crate::https::{NoBody, Url, Wire};
+use crate::xmpp::connect::{ConnectError, ascii, printable, reach};
+use crate::xmpp::intake::MAX_BYTES;
+use crate::xmpp::tls::secure;
+
+/// How long an answer may be: a stanza of the greatest length, and some beside it.
+const MOST: usize = 2 * MAX_BYTES;
+
+/// A connection on which something may be asked.
+pub(super) type Connection = Wire<TlsStream<TcpStream>>;
+
+/// Whom to ask.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) settings: LinkSettings,
+    pub(super) url: Url,
+}
+
+/// An answer, and the connection, where it may be used again.
+pub(super) struct Answered {
+    pub(super) answer: Answer,
+    pub(super) connection: Option<Connection>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: ConnectError,
+    /// The connection failed, or somebody on the way, and not the server itself: it may still answer the same request.
+    pub(super) again: bool,
+    /// What it means within a session.
+    pub(super) answer: Option<Answer>,
+}
+
+impl Line {
+    /// Says this, on a connection that is there already, or on a new one, and tells when it is written.
+    pub(super) async fn ask(
+        self: Arc<Self>,
+        connection: Option<Connection>,
+        body: Arc<str>,
+        written: Arc<watch::Sender<Option<Instant>>>,
+    ) -> Result<Answered, Failure> {
+        let mut wire = match connection {
+            Some(wire) => wire,
+            None => self.connect().await.map_err(|error| Failure { error, again: true, answer: None })?,
+        };
+        let cut = |cause: String| self.failure(&cause, true);
+        let request = format!(
+            "POST {} HTTP/1.1\r\nhost: {}\r\nuser-agent: parlor/{}\r\naccept-encoding: identity\r\n\
+             content-type: text/xml; charset=utf-8\r\ncontent-length: {}\r\n\r\n{body}",
+            self.url.path(),
+            self.url.authority(),
+            env!("CARGO_PKG_VERSION"),
+            body.len(),
+        );
+        wire.send(request.as_bytes()).await.map_err(|error| cut(error.to_string()))?;
+        written.send_replace(Some(Instant::now()));
+        let head = wire.head().await.map_err(cut)?;
+        let answer = match head.status {
+            200 => {
+                let bytes = wire.body(&head, MOST).await.map_err(|error| match error {
+                    NoBody::TooLarge => self.failure(&format!("an answer has more than {MOST} bytes"), false),
+                    NoBody::Compressed(_) => self.failure("it compresses what nobody asked it to", false),
+                    NoBody::Broken(cause) => cut(cause),
+                })?;
+                let text = String::from_utf8(bytes).map_err(|_| self.failure("its answer is no text", false))?;
+                Answer::read(&text).map_err(|error| match error {
+                    NotBosh::Page => self.failure("it answers with a web page", false),
+                    NotBosh::Other => self.failure("it answers with something else", false),
+                })?
+            }
+            status => {
+                let failure = self.failure(&format!("it answers {status} {}", head.reason), status >= 500);
+                return Err(Failure { answer: Answer::of_status(status), ..failure });
+            }
+        };
+        let connection = (head.keeps_open() && !wire.has_more()).then_some(wire);
+        Ok(Answered { answer, connection })
+    }
+
+    async fn connect(&self) -> Result<Connection, ConnectError> {
+        let host = ascii(self.url.host())?;
+        let tcp = reach(&host, &self.settings, Some(&self.url.server())).await?;
+        let secured = secure(tcp, &host, Some(b"http/1.1"), &self.settings).await?;
+        Ok(Wire::new(secured.stream))
+    }
+
+    pub(super) fn failure(&self, cause: &str, again: bool) -> Failure {
+        Failure {
+            error: ConnectError::NoBosh { url: self.url.to_string(), cause: printable(cause) },
+            again,
+            answer: None,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::*;
+use crate::xmpp::peer::{Manners, Page, Peer};
+
+const CREATED: &str = "<body xmlns='http://jabber.org/protocol/httpbind' xmlns:stream='http://etherx.jabber.org/streams' \
+                       sid='some' wait='60' requests='2' hold='1'><stream:features/></body>";
+const HEADER: &[u8] = b"<stream:stream xmlns='jabber:client' to='localhost'>";
+
+fn body(attributes: &str, inside: &str) -> String {
+    format!("<body xmlns='http://jabber.org/protocol/httpbind' {attributes}>{inside}</body>")
+}
+
+/// A session, and the connection on which it began.
+async fn session(peer: &Peer, tokens: &Tokens) -> (Bosh, Page) {
+    let url = format!("https://localhost:{}/http-bind", peer.settings().server.unwrap().port.unwrap());
+    let url = url.parse().unwrap();
+    let settings = peer.settings();
+    let serve = async {
+        let mut page = peer.accept_page().await;
+        let creation = page.hear().await.unwrap();
+        assert!(creation.contains("to='localhost'") && !creation.contains("sid="), "{creation}");
+        page.say("200 OK", CREATED).await;
+        page
+    };
+    let (opened, page) = tokio::join!(open(&settings, &url, "localhost", tokens), serve);
+    let mut bosh = opened.unwrap();
+    bosh.write_all(HEADER).await.unwrap();
+    (bosh, page)
+}
+
+/// Reads until this was said.
+async fn until(bosh: &mut Bosh, wanted: &str) -> String {
+    let mut said = Vec::new();
+    while !String::from_utf8_lossy(&said).contains(wanted) {
+        assert!(bosh.read_buf(&mut said).await.unwrap() > 0, "{}", String::from_utf8_lossy(&said));
+    }
+    String::from_utf8(said).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_whose_connection_breaks_is_made_again_as_it_was() {
+    let (peer, tokens) = (Peer::start(Manners::default()).await, Tokens::default());
+    let (mut bosh, mut page) = session(&peer, &tokens).await;
+    let first = tokens.rid().unwrap();
+    bosh.write_all(b"<message to='a'><body>hi</body></message>").await.unwrap();
+    let serve = async {
+        let asked = page.hear().await.unwrap();
+        assert!(asked.contains(&format!("rid='{first}'")) && asked.contains("sid='some'"), "{asked}");
+        assert!(asked.contains("<message xmlns='jabber:client' to='a'><body>hi</body></message></body>"), "{asked}");
+        // In the middle of an answer.
+        page.say_raw(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n<body").await;
+        drop(page);
+        for status in ["502 Bad Gateway", "200 OK"] {
+            let mut page = peer.accept_page().await;
+            assert_eq!(page.hear().await.unwrap(), asked);
+            page.say(status, &body("", "<presence/>")).await;
+        }
+    };
+    let (said, ()) = tokio::join!(until(&mut bosh, "<presence/>"), serve);
+    assert!(said.starts_with("<stream:stream xmlns='jabber:client'") && said.contains("<stream:features/>"), "{said}");
+    assert_eq!(said.matches("<presence/>").count(), 1);
+    assert_eq!((tokens.sid().as_deref(), tokens.rid().unwrap() > first), (Some("some"), true));
+    drop(bosh);
+    assert_eq!(tokens.sid(), None);
+}
+
+#[tokio::test]
+async fn what_the_server_says_last_is_said_as_over_tcp() {
+    let over = |condition: &str| body(&format!("type='terminate' condition='{condition}'"), "");
+    let inside = body(
+        "xmlns:stream='http://etherx.jabber.org/streams' type='terminate' condition='remote-stream-error'",
+        "<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
+    );
+    for (status, answer, said) in [
+        ("200 OK", over("policy-violation"), "<policy-violation"),
+        ("200 OK", over("item-not-found"), "<connection-timeout"),
+        ("404 Not Found", String::new(), "<connection-timeout"),
+        ("200 OK", inside, "<stream:error><conflict"),
+        ("200 OK", body("type='terminate'", "<presence/>"), "<presence/>"),
+    ] {
+        let (peer, tokens) = (Peer::start(Manners::default()).await, Tokens::default());
+        let (mut bosh, mut page) = session(&peer, &tokens).await;
+        let serve = async {
+            page.hear().await.unwrap();
+            page.say(status, &answer).await;
+        };
+        let (text, ()) = tokio::join!(until(&mut bosh, "</stream:stream>"), serve);
+        assert!(text.contains(said) && text.ends_with("</stream:stream>"), "{text}");
+        assert_eq!(bosh.read(&mut [0; 8]).await.unwrap(), 0, "nothing follows");
+        assert_eq!(tokens.rid(), None);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_answer_ends_the_session_in_one_sentence() {
+    for (answer, said) in [
+        (format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 1_u64 << 40), "bytes"),
+        (
+            "HTTP/1.1 302 Found\r\nlocation: https://portal/\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            "it answers 302 Found",
+        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>".to_owned(), "it answers with a web page"),
+        ("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nxx".to_owned(), "compresses"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n\u{ff}".to_owned(), "it answers with something else"),
+    ] {
+        let peer = Peer::start(Manners::default()).await;
+        let (mut bosh, mut page) = session(&peer, &Tokens::default()).await;
+        let serve = async {
+            page.hear().await.unwrap();
+            page.say_raw(answer.as_bytes()).await;
+        };
+        let mut text = String::new();
+        let (read, ()) = tokio::join!(bosh.read_to_string(&mut text), serve);
+        let error = read.unwrap_err().to_string();
+        assert!(error.contains(said) && error.contains("check bosh_service_url"), "{error}");
+        // Whoever asks on hears of an end, and nothing is done any more.
+        assert_eq!(bosh.read(&mut [0; 8]).await.unwrap(), 0);
+        assert!(bosh.write_all(b"<presence/>").await.is_err());
+    }
+}
+
+/// What is said while the server holds a request back goes into a second one, and no third is made.
+#[tokio::test]
+async fn no_more_requests_are_under_way_than_the_server_takes() {
+    let peer = Peer::start(Manners::default()).await;
+    let (mut bosh, mut first) = session(&peer, &Tokens::default()).await;
+    until(&mut bosh, "<stream:features/>").await;
+    let serve = async {
+        let poll = first.hear().await.unwrap();
+        let mut second = peer.accept_page().await;
+        let said = second.hear().await.unwrap();
+        first.say("200 OK", &body("", "")).await;
+        // What was said meanwhile comes together.
+        let more = first.hear().await.unwrap();
+        // Answers count in the order of what was asked.
+        first.say("200 OK", &body("", "<presence/>")).await;
+        second.say("200 OK", &body("", "<message/>")).await;
+        (poll, said, more)
+    };
+    let talk = async {
+        // The first request is made by listening.
+        assert!(futures_util::poll!(std::pin::pin!(bosh.read(&mut [0; 1]))).is_pending());
+        for element in [&b"<r xmlns='x'/>"[..], b"<a xmlns='x'/>", b"<b xmlns='x'/>"] {
+            bosh.write_all(element).await.unwrap();
+            // Begins what may be begun, and waits for nothing.
+            let _ = futures_util::poll!(std::pin::pin!(bosh.flush()));
+        }
+        until(&mut bosh, "<presence/>").await
+    };
+    let ((poll, said, more), heard) = tokio::join!(serve, talk);
+    assert!(poll.ends_with("'/>") && said.contains("<r xmlns='x'/></body>"), "{poll} {said}");
+    assert!(more.contains("<a xmlns='x'/><b xmlns='x'/></body>"), "{more}");
+    assert!(heard.find("<message/>") < heard.find("<presence/>"), "{heard}");
+}

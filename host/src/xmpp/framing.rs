@@ -1,0 +1,70 @@
+//! What this end writes, where each element has to stand for itself: over WebSocket and BOSH. Pure.
+
+use xmpp_parsers::ns;
+
+/// Something that was written as over TCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Written<'a> {
+    /// The header of the stream, with the attributes in it.
+    Begin(&'a str),
+    /// Its footer.
+    End,
+    /// An element, with the namespaces that over TCP the header declares.
+    Element(String),
+}
+
+/// What this is; none where there is nothing to say.
+pub(super) fn written(element: &str) -> Option<Written<'_>> {
+    let element = element.trim();
+    if element.is_empty() || element.starts_with("<?") {
+        return None;
+    }
+    if element.starts_with("</") {
+        return Some(Written::End);
+    }
+    let end = element.find(['>', '/', ' ', '\t', '\n']).unwrap_or(element.len());
+    let (name, rest) = element.split_at(end);
+    let attributes = &rest[..rest.find('>').unwrap_or(rest.len())];
+    if name == "<stream:stream" {
+        return Some(Written::Begin(attributes));
+    }
+    let default =
+        if attributes.contains(" xmlns=") { String::new() } else { format!(" xmlns='{}'", ns::JABBER_CLIENT) };
+    let is_prefixed = name.starts_with("<stream:") && !attributes.contains(" xmlns:stream=");
+    let prefix = if is_prefixed { format!(" xmlns:stream='{}'", ns::STREAM) } else { String::new() };
+    Some(Written::Element(format!("{name}{default}{prefix}{rest}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use minidom::Element;
+
+    use super::*;
+
+    fn element(text: &str) -> String {
+        match written(text) {
+            Some(Written::Element(element)) => element,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_element_says_its_namespaces() {
+        assert_eq!(
+            element("<message to='a'><body>x</body></message>"),
+            "<message xmlns='jabber:client' to='a'><body>x</body></message>"
+        );
+        assert_eq!(element("<r xmlns='urn:xmpp:sm:3'/>"), "<r xmlns='urn:xmpp:sm:3'/>");
+        let error = element("<stream:error><reset xmlns='x'/></stream:error>");
+        assert!(error.parse::<Element>().unwrap().is("error", ns::STREAM), "{error}");
+    }
+
+    #[test]
+    fn a_streams_header_and_footer_are_told_from_elements() {
+        assert_eq!(written("<?xml version='1.0'?>"), None);
+        assert_eq!(written(" "), None);
+        assert_eq!(written("</stream:stream>"), Some(Written::End));
+        let header = "<stream:stream xmlns='jabber:client' to='a'>";
+        assert_eq!(written(header), Some(Written::Begin(" xmlns='jabber:client' to='a'")));
+    }
+}

@@ -1,0 +1,50 @@
+//! The ways in which a host reaches its server, for what is shown over each of them.
+
+use clap::ValueEnum;
+
+use crate::certificate::Certificate;
+use crate::front::Front;
+use crate::host::Server;
+use crate::server::XmppServer;
+
+/// A way to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Transport {
+    /// TCP, and then STARTTLS.
+    #[default]
+    #[value(name = "starttls", alias = "tcp")]
+    StartTls,
+    /// TLS at once.
+    #[value(name = "tls")]
+    Direct,
+    /// WebSocket within TLS.
+    #[value(name = "ws")]
+    WebSocket,
+    /// BOSH within TLS.
+    Bosh,
+}
+
+impl Transport {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::StartTls, Self::Direct, Self::WebSocket, Self::Bosh];
+
+    /// The port of this server, or of what stands in front of its web port.
+    pub fn port(self, server: &XmppServer, front: &Front) -> u16 {
+        let ports = server.ports();
+        match self {
+            Self::StartTls => ports.starttls,
+            Self::Direct => ports.direct,
+            Self::WebSocket | Self::Bosh => front.port(),
+        }
+    }
+
+    /// How an account goes this way, by this port.
+    pub fn by(self, port: u16, certificate: &Certificate) -> Server<'_> {
+        match self {
+            Self::StartTls => Server::StartTls(port, certificate),
+            Self::Direct => Server::Direct(port, certificate),
+            Self::WebSocket => Server::WebSocket(port, certificate),
+            Self::Bosh => Server::Bosh(port, certificate),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Ways in without a password in the configuration: one that is fetched, and sessions that somebody else began (API row 55).
+
+use std::time::Duration;
+
+use parlor_tests::server::Account;
+use parlor_tests::transport::Transport;
+use parlor_tests::web::Web;
+use serde_json::{Value, json};
+
+use crate::house::{FULL, House, Plan, SOON, friend, prosody};
+
+/// An address that nobody may see, on a server that the account trusts.
+async fn web() -> (Web, String) {
+    (Web::start_as(prosody().await.certificate()).await.unwrap(), format!("/canary-{:016x}", rand::random::<u64>()))
+}
+
+/// Nothing that the log or a plugin was told has this in it.
+async fn nobody_saw(house: &House, secret: &str) {
+    assert!(!format!("{:?}", crate::trace::with("account", house.name())).contains(secret));
+    for key in ["credentials_url", "prebind_url", "sid", "rid"] {
+        house.call(FULL, "settings.get", json!({ "key": key })).await.is(Value::Null);
+    }
+}
+
+/// Row 55.
+/// Settings `credentials_url`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_fetched_where_none_is_configured() {
+    let (web, path) = web().await;
+    let plan = Plan::new().await.unconnected().without_password().set("credentials_url", web.url(&path));
+    let house = plan.three().start().await;
+    let Account { jid, password } = house.account().clone();
+    let login = || house.call(FULL, "user.login", Value::Null);
+    let serve = |jid: &str| web.put(&path, json!({ "jid": jid, "password": password }).to_string());
+    serve("romeo@localhost");
+    let error = login().await.fails("other");
+    assert!(!error.to_string().contains("canary"), "{error}");
+    // It is asked again by itself, where that may help.
+    web.remove(&path);
+    login().await.fails("other");
+    serve(jid.as_str());
+    login().await.ok();
+    house.call(FULL, "connection.connected", Value::Null).await.is(true);
+    assert!(web.requests().iter().all(|head| head.starts_with(&format!("GET {path} "))));
+    house.logged("a log-in that a plugin asked for failed", &[]).await;
+    nobody_saw(&house, &path).await;
+    nobody_saw(&house, &password).await;
+}
+
+/// Row 55.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_with_no_way_in_says_so_and_takes_a_plugins_own_password() {
+    let house = Plan::new().await.unconnected().without_password().three().start().await;
+    let error = house.call(FULL, "user.login", Value::Null).await.fails("unsupported");
+    assert!(error["what"].as_str().unwrap().contains("no password"), "{error}");
+    let Account { jid, password } = house.account();
+    house.call(FULL, "user.login", json!({ "jid": jid.to_string(), "password": password })).await.ok();
+}
+
+/// What takes a session over, of one that logged in over BOSH and is gone without a good-bye.
+struct Left {
+    account: Account,
+    jid: String,
+    sid: String,
+    rid: u64,
+}
+
+impl Left {
+    async fn by_somebody() -> Self {
+        let plan = Plan::new().await.over(Transport::Bosh).await.set("expose_rid_and_sid", true);
+        let house = plan.three().start().await;
+        let token = async |name: &str| {
+            let token = house.call(FULL, "tokens.get", json!({ "name": name })).await.ok();
+            token.as_str().unwrap().to_owned()
+        };
+        let jid = house.call(FULL, "user.jid", Value::Null).await.ok().as_str().unwrap().to_owned();
+        // Until everything that follows a log-in was asked.
+        let mut rid = token("rid").await;
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let later = token("rid").await;
+            if std::mem::replace(&mut rid, later.clone()) == later {
+                break;
+            }
+        }
+        let (account, sid) = (house.account().clone(), token("sid").await);
+        // With it goes its way to the server: it cannot say good-bye.
+        drop(house);
+        Self { account, jid, sid, rid: rid.parse().unwrap() }
+    }
+
+    async fn plan(&self) -> Plan {
+        Plan::of(&self.account, &self.jid, Transport::Bosh).await
+    }
+
+    /// Everything works on it, and the next one is another.
+    async fn is_gone_on_with(&self, house: &House) {
+        house.call(FULL, "user.jid", Value::Null).await.is(self.jid.clone());
+        let heard = house.listen(FULL, "message").await;
+        let mut friend = friend("friend").await;
+        friend.chat(self.account.jid.clone(), "hello").await.unwrap();
+        assert_eq!(house.heard(FULL, heard).await["payload"]["message"]["body"], "hello");
+        let to = friend.jid().to_bare().to_string();
+        house.call(FULL, "chats.send", json!({ "jid": to, "body": "good day" })).await.ok();
+        friend.wait_body(&self.account.jid, "good day", SOON).await.unwrap();
+        nobody_saw(house, &self.sid).await;
+        house.call(FULL, "connection.disconnect", Value::Null).await.ok();
+        // The session is over, and nobody has begun another one.
+        house.call(FULL, "user.login", Value::Null).await.fails("other");
+        house.call(FULL, "connection.connected", Value::Null).await.is(false);
+    }
+}
+
+/// Rows 55, 120, 121.
+/// Settings `authentication`, `bosh_service_url`, `prebind`, `rid`, `sid`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_somebody_else_began_is_gone_on_with() {
+    let left = Left::by_somebody().await;
+    let plan = left.plan().await.set("allow_non_roster_messaging", true).set("prebind", true);
+    let house = plan.set("sid", left.sid.clone()).set("rid", left.rid.to_string()).three().start().await;
+    left.is_gone_on_with(&house).await;
+}
+
+/// Row 55.
+/// Settings `prebind_url`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_fetched_where_there_is_no_password() {
+    let left = Left::by_somebody().await;
+    let (web, path) = web().await;
+    web.put(&path, json!({ "jid": left.jid, "sid": left.sid, "rid": left.rid }).to_string());
+    let plan = left.plan().await.set("allow_non_roster_messaging", true).set("prebind_url", web.url(&path));
+    let house = plan.three().start().await;
+    left.is_gone_on_with(&house).await;
+    nobody_saw(&house, &path).await;
+}
