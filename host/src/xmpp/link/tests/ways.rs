@@ -60,6 +60,7 @@ async fn nobody_in_particular_is_whom_the_server_says() {
     let LinkEvent::Bound { jid, .. } = event else { panic!("{event:?}") };
     assert_eq!(jid.to_bare().as_str(), "bot@localhost");
     assert!(session.unwrap().has_said(">=</auth>"));
+    drop(link);
     let without = super::peer().await;
     let event = outcome(
         &without,
