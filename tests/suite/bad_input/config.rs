@@ -55,7 +55,7 @@ async fn without_a_configuration_one_is_written_that_works() {
     // What is left to do is said again by whoever forgets it.
     assert_eq!(
         refused_early(&home).await,
-        "parlor.toml:13:17: password_file names bot.password, which cannot be found (No such file or directory \
+        "parlor.toml:14:17: password_file names bot.password, which cannot be found (No such file or directory \
          (os error 2)): write the password into its first line, readable by you alone (umask 077)"
     );
     home.write("bot.password", &format!("{}\n", account.password)).unwrap();
@@ -94,7 +94,7 @@ async fn what_nobody_knows_is_named_with_its_line_and_the_nearest_that_somebody_
         ),
         (
             "theme = \"dark\"\n",
-            "parlor.toml:1:1: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings",
+            "parlor.toml:1:1: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings, watch",
         ),
     ] {
         home.write("parlor.toml", toml).unwrap();
