@@ -3,6 +3,7 @@
 //! The supervisor owns the instance's task and is the only one to end it. Whatever was registered under an instance is
 //! taken away here when it is gone.
 
+mod life;
 mod succession;
 
 use std::convert::Infallible;
@@ -11,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -25,11 +25,13 @@ use super::instance::{self, Backlog, Ended, Instance, Parting, Start};
 use super::ledger::Books;
 use super::quantity::show_duration;
 use super::settings::{OwnSettings, Values};
-use super::watchdog::{Metered, Step};
+use super::watchdog::Metered;
 use crate::account;
 use crate::permissions::Grants;
 use crate::router::Shadow;
 use crate::store::Owner;
+
+use life::Life;
 
 pub use succession::Succession;
 
@@ -464,8 +466,7 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) ->
     };
     let allowance = instance::allowance(&instance.limits);
     let metered = Metered::new(life, Arc::clone(&instance.cpu), allowance, shared.engine.ticker());
-    let mut life =
-        Life(tokio::spawn(on_both(metered, Handle::current(), Arc::clone(&shared.engine), Arc::clone(&instance))));
+    let mut life = Life::begin(metered, Arc::clone(&shared.engine), Arc::clone(&instance));
     let ended = watch_over(shared, &instance, &mut life, initialized, stop_sender, stopped).await;
     // Ended first, then forgotten: a guest that still ran could register something after it was forgotten.
     drop(life);
@@ -477,56 +478,6 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) ->
 /// Held for a moment only.
 fn lock<T>(what: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The task of an instance; ends with it.
-struct Life(JoinHandle<Ended>);
-
-impl Life {
-    async fn outcome(&mut self) -> Ended {
-        match (&mut self.0).await {
-            Ok(ended) => ended,
-            Err(error) => Ended::Failed {
-                why: "the host failed while it served a call; please report this".into(),
-                detail: error.to_string(),
-            },
-        }
-    }
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Polls an instance on the runtime where its account says that it belongs.
-async fn on_both(mut metered: Metered<Ended>, beside: Handle, engine: Arc<Engine>, instance: Arc<Instance>) -> Ended {
-    loop {
-        let runtime = if instance.cpu.in_yard() { engine.yard().handle() } else { &beside };
-        let mut stay = AbortOnDrop(runtime.spawn(async move { ((&mut metered).await, metered) }));
-        match (&mut stay.0).await {
-            Ok((Step::Done(ended), _)) => return ended,
-            Ok((Step::Move, moving)) => {
-                metered = moving;
-                tracing::debug!(plugin = %instance.plugin, account = %instance.account.name, in_yard = instance.cpu.in_yard(), "plugin moved");
-            }
-            Err(error) => {
-                return Ended::Failed {
-                    why: "the host failed while it served a call; please report this".into(),
-                    detail: error.to_string(),
-                };
-            }
-        }
-    }
-}
-
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// Holds an instance to its dead-lines until it has ended.
