@@ -198,14 +198,10 @@ async fn ask(house: &House, question: &str) -> String {
     house.call(FULL, "api.send-iq", iq).await.ok().as_str().unwrap().to_owned()
 }
 
-/// Row 55: an account that is not to log in with a password does not.
-/// Settings `authentication`, `default_state`.
+/// Settings `default_state`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_way_to_log_in_that_is_not_there_is_said_to_be_none() {
-    let house = Plan::offline().set("authentication", "prebind").three().start().await;
-    let error = house.call(FULL, "user.login", Value::Null).await.fails("unsupported");
-    assert!(error["what"].as_str().unwrap().contains("authentication is prebind"), "{error}");
-    house.call(FULL, "settings.get", json!({ "key": "authentication" })).await.is(json!({ "value": "prebind" }));
+async fn the_status_before_a_log_in_is_the_default() {
+    let house = Plan::offline().three().start().await;
     // The status of an account that has none yet is the default, whichever that is now.
     house.call(FULL, "settings.set", json!({ "key": "default_state", "value": "xa" })).await.ok();
     assert_eq!(house.call(FULL, "user.get-status", Value::Null).await.ok()["value"], "xa");
