@@ -1,7 +1,5 @@
 //! What time it is: the machine's, or that of a runtime whose clock stands still, where an author's tests run.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -34,28 +32,10 @@ impl Clock {
     }
 }
 
-impl wasmtime_wasi::HostWallClock for Clock {
-    fn resolution(&self) -> Duration {
-        Duration::from_millis(1)
-    }
-
-    fn now(&self) -> Duration {
-        Duration::try_from((*self).now().as_duration()).unwrap_or_default()
-    }
-}
-
-impl wasmtime_wasi::HostMonotonicClock for Clock {
-    fn resolution(&self) -> u64 {
-        1_000_000
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from((*self).now().as_nanosecond()).unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

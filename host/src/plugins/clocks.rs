@@ -3,9 +3,12 @@
 //!
 //! Times in events are written to the millisecond as well, so there is no finer clock that a plugin can make events of.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock};
+
+use crate::clock::Clock;
 
 /// A step of both: a millisecond, as in events.
 const STEP: Duration = Duration::from_millis(1);
@@ -30,8 +33,8 @@ impl HostMonotonicClock for Monotonic {
     }
 }
 
-/// The clock on the wall, which somebody may set to anything.
-pub(super) struct Wall;
+/// The account's clock, which somebody may set to anything.
+pub(super) struct Wall(pub(super) Clock);
 
 impl HostWallClock for Wall {
     fn resolution(&self) -> Duration {
@@ -40,7 +43,7 @@ impl HostWallClock for Wall {
 
     fn now(&self) -> Duration {
         // Before 1970 is 1970: the contract has no earlier time, and a clock that is wrong is nobody's end.
-        stepped(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+        stepped(Duration::try_from(self.0.now().as_duration()).unwrap_or_default())
     }
 }
 
@@ -59,7 +62,7 @@ mod tests {
 
     #[test]
     fn clocks_step_by_what_they_say() {
-        let (monotonic, wall) = (Monotonic::start(), Wall);
+        let (monotonic, wall) = (Monotonic::start(), Wall(Clock::Machine));
         for _ in 0..1_000 {
             assert_eq!(monotonic.now() % monotonic.resolution(), 0);
             assert_eq!(wall.now().as_nanos() % wall.resolution().as_nanos(), 0);

@@ -522,11 +522,9 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
             .allow_tcp(false)
             .allow_udp(false)
             .monotonic_clock(Monotonic::start())
-            .wall_clock(Wall)
+            .wall_clock(Wall(instance.account.clock))
             .stdout(Printed::output(instance))
             .stderr(Printed::error(instance))
-            .wall_clock(instance.account.clock)
-            .monotonic_clock(instance.account.clock)
             .build(),
     };
     let mut store = Store::new(engine.wasmtime(), context);
