@@ -19,6 +19,11 @@ pub(crate) enum Readers {
     Same,
 }
 
+/// Whether others than the user may do anything with it.
+pub(crate) fn is_open(permissions: &Permissions) -> bool {
+    permissions.mode() & 0o077 != 0
+}
+
 /// Writes a file. When this returns it is durable; when the process is killed before that, the file is the old one.
 pub(crate) fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     let name =

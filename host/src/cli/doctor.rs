@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::place::Place;
 use super::show::{Mark, Put as _, marked, print, print_json, size};
 use super::{Ended, status, wait_for};
+use crate::atomic;
 use crate::config::{AccountConfig, Config};
 use crate::control::views::Status;
 use crate::harmless::harmless;
@@ -152,7 +153,7 @@ fn files(config: &Config, findings: &mut Findings) {
         }
     }
     if let Ok(found) = config.data.metadata() {
-        if found.permissions().mode() & 0o077 != 0 {
+        if atomic::is_open(&found.permissions()) {
             let says = format!("others on this machine may look into the data folder {}", config.data.display());
             findings.broken("files", says, &format!("chmod 700 {}", config.data.display()));
         }

@@ -13,6 +13,7 @@ use super::account::AccountName;
 use super::error::{ConfigError, Place};
 use super::sections::{Section, Written};
 use super::settings::{Authentication, Settings};
+use crate::atomic::is_open;
 use crate::https::{Url, UrlError};
 use crate::plugins::quantity;
 
@@ -292,10 +293,10 @@ fn way(section: &Section<'_>, folder: &Path, settings: &Settings) -> Result<Way,
     };
     let (chain, key) = (file("certificate")?, file("certificate_key")?);
     match (settings.authentication, chain, key) {
-        (Authentication::External, Some((chain, _)), Some((key, at))) => match file_mode(&key) {
-            Some(mode) if mode & 0o077 != 0 => Err(ConfigError::OpenKey { at, file: key }),
-            Some(_) | None => Ok(Way::Certificate { chain, key }),
-        },
+        (Authentication::External, Some(_), Some((key, at))) if others_may_read(&key) => {
+            Err(ConfigError::OpenKey { at, file: key })
+        }
+        (Authentication::External, Some((chain, _)), Some((key, _))) => Ok(Way::Certificate { chain, key }),
         (Authentication::External, ..) => Err(ConfigError::NoCertificate { at: section.at.clone() }),
         (_, Some((_, at)), _) | (_, _, Some((_, at))) => Err(ConfigError::IdleCertificate { at }),
         (Authentication::Anonymous, None, None) => Ok(Way::Anonymous),
@@ -405,15 +406,11 @@ fn readable(key: &'static str, file: PathBuf, at: Place) -> Result<PathBuf, Conf
 }
 
 fn file_warning(file: &Path) -> Option<String> {
-    file_mode(file)
-        .filter(|mode| mode & 0o077 != 0)
-        .map(|_| format!("others on this machine may read the password: chmod 600 {}", file.display()))
+    others_may_read(file).then(|| format!("others on this machine may read the password: chmod 600 {}", file.display()))
 }
 
-fn file_mode(file: &Path) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt;
-
-    std::fs::metadata(file).ok().map(|metadata| metadata.permissions().mode())
+fn others_may_read(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| is_open(&found.permissions()))
 }
 
 /// Why a text is no endpoint.

@@ -4,7 +4,6 @@
 //! host, and nowhere else: no error here repeats it, nor the command, which may hold another.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -90,7 +89,7 @@ impl SecretSource {
                 let unreadable = |cause| SecretError::File { path: path.clone(), cause };
                 let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
                 let found = file.metadata().await.map_err(unreadable)?;
-                if found.permissions().mode() & 0o077 != 0 {
+                if atomic::is_open(&found.permissions()) {
                     return Err(SecretError::Open(path.clone()));
                 }
                 bounded(file).await.map_err(unreadable)?
@@ -189,6 +188,7 @@ impl Secrets {
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 

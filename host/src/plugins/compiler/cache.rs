@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ring::hmac;
@@ -143,10 +143,9 @@ fn remove(path: &Path) {
 /// The key in this file, if nobody else could read it.
 fn closed_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
     let mut file = open(path).ok()?;
-    let mode = file.metadata().ok()?.permissions().mode();
+    let is_open = atomic::is_open(&file.metadata().ok()?.permissions());
     let mut bytes = Vec::new();
     io::Read::by_ref(&mut file).take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes).ok()?;
-    let is_open = mode & 0o077 != 0;
     let key = bytes.try_into().ok().filter(|_| !is_open);
     if key.is_none() {
         tracing::warn!(path = %path.display(), "the key of the compile cache was spoiled or open to others; there is a new one");
@@ -175,6 +174,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     const FIRST: Fingerprint = Fingerprint([1; DIGEST_BYTES]);
