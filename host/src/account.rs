@@ -234,7 +234,7 @@ impl Worker {
                         link.set_state(ClientState::Inactive);
                     }
                 }
-                () = alarm.ring() => self.session.tick(self.shared.clock.now(), &mut self.effects),
+                () = alarm.ring() => self.session.tick(self.now(), &mut self.effects),
             }
             self.apply();
         }
@@ -257,7 +257,7 @@ impl Worker {
         if command.sends() {
             self.note_activity();
         }
-        self.session.command(command, self.shared.clock.now(), &mut self.effects);
+        self.session.command(command, self.now(), &mut self.effects);
     }
 
     /// Does what was put aside, as far as there is room now.
@@ -296,7 +296,7 @@ impl Worker {
     async fn on_order(&mut self, order: Order) {
         match order {
             Order::PluginsInitialized { done } => {
-                self.session.plugins_initialized(self.shared.clock.now(), &mut self.effects);
+                self.session.plugins_initialized(self.now(), &mut self.effects);
                 self.apply();
                 self.logins.open = true;
                 for (credentials, answer) in std::mem::take(&mut self.logins.early) {
@@ -309,7 +309,7 @@ impl Worker {
                 None => self.connect(None),
                 Some(why) => {
                     tracing::error!(account = %self.shared.name, reason = why, "account failed");
-                    self.session.lost(why, self.shared.clock.now(), &mut self.effects);
+                    self.session.lost(why, self.now(), &mut self.effects);
                     self.connection.send_replace(Connection::Failed(why.to_owned()));
                 }
             },
@@ -410,7 +410,7 @@ impl Worker {
                 if link.is_some() {
                     // Another password is tried in the place of the one that is under way.
                     self.link = None;
-                    self.session.closed(self.shared.clock.now(), &mut self.effects);
+                    self.session.closed(self.now(), &mut self.effects);
                     self.answer_logins(Logins::ended, &Err(CallError::Stopped));
                 }
                 self.connect(credentials);
@@ -493,7 +493,7 @@ impl Worker {
 
     fn fail(&mut self, error: &ConnectError, stands: Connection) {
         self.link = None;
-        self.session.lost(&error.to_string(), self.shared.clock.now(), &mut self.effects);
+        self.session.lost(&error.to_string(), self.now(), &mut self.effects);
         self.answer_logins(Logins::failed, &Err(logins::failure(error)));
         self.connection.send_replace(stands);
     }

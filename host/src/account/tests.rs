@@ -404,9 +404,8 @@ async fn how_long_nobody_may_look_can_be_changed() {
 #[tokio::test]
 async fn nobody_logs_in_by_password_who_is_to_do_it_otherwise() {
     let peer = Peer::start(Manners::default()).await;
-    for (key, value, said) in
-        [("authentication", "prebind".into(), "no session is named"), ("prebind", true.into(), "no session is named")]
-    {
+    let said = "no session is named";
+    for (key, value) in [("authentication", "prebind".into()), ("prebind", true.into())] {
         let settings = Settings::default().with(key, value).unwrap();
         let config =
             AccountConfig { name: "main".parse().unwrap(), link: peer.settings(), owners: Vec::new(), settings };

@@ -114,14 +114,12 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
         () = signals.stop() => return Ok(()),
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);
-    let owner_orders = orders.clone();
-    let control = Control::start(House { host: Arc::clone(&host), lines, orders })?;
+    let control = Control::start(House { host: Arc::clone(&host), lines, orders: orders.clone() })?;
     let metrics = match metrics {
         Some(address) => Some(Metrics::start(address, Arc::clone(&host)).await?),
         None => None,
     };
-    let chat = Chat::start(&host, &owner_orders);
-    drop(owner_orders);
+    let chat = Chat::start(&host, &orders);
     manager.ready();
     let failure = tokio::select! {
         failure = serve(&host, &mut ordered, &mut signals, &mut files, &manager) => failure,
