@@ -312,6 +312,9 @@ async fn credentials_url(trial: &mut Trial) -> Result<String> {
     has_none("the log", &stage.host.log().all().join("\n"), &[KEY])?;
     let heard: String = stage.messages().into_iter().map(|(_, body)| body).collect();
     has_none("what plugins say", &heard, &[KEY])?;
-    ensure!(server.accept().is_err(), "the host fetches from there by now: what it gets has to be looked for as well");
-    Ok("the address is shown to nobody; nothing is fetched from it in this version".to_owned())
+    ensure!(
+        server.accept().is_err(),
+        "the host fetches from there though it has a password: what it gets has to be looked for as well"
+    );
+    Ok("the address is shown to nobody; nothing is fetched from it where a password is configured".to_owned())
 }
