@@ -79,6 +79,18 @@ async fn tell(friend: &mut Client, to: &jid::BareJid, texts: &[&str]) {
     friend.catch_up(SOON).await.unwrap();
 }
 
+/// Restarts a house, and says this to its account while it is down. Another client of the account is there, so that none of it
+/// is put aside for those who come later.
+async fn down_while(house: House, friend: &mut Client, texts: &[&str]) -> House {
+    let (bot, account) = (house.account().jid.clone(), house.account().clone());
+    let meanwhile = async || {
+        let other = client(&account).await;
+        tell(friend, &bot, texts).await;
+        other.close().await.unwrap();
+    };
+    house.restart_after(meanwhile).await
+}
+
 /// Waits until a plugin has heard this just now.
 async fn hears_now(house: &House, plugin: &str, text: &str) {
     while !noted(house, plugin).await.contains(&(text.to_owned(), false)) {}
@@ -90,15 +102,7 @@ async fn what_was_said_while_the_house_was_down_is_told_once_and_as_history() {
     let mut friend = friend("friend").await;
     says(&mut friend, &house, &["before"]).await;
     hears_now(&house, FULL, "before").await;
-    let (bot, account) = (house.account().jid.clone(), house.account().clone());
-    let house = house
-        .restart_after(async || {
-            // Another client of the account is there, so that none of it is put aside for those who come later.
-            let other = client(&account).await;
-            tell(&mut friend, &bot, &["one", "two", "three"]).await;
-            other.close().await.unwrap();
-        })
-        .await;
+    let house = down_while(house, &mut friend, &["one", "two", "three"]).await;
     caught_up(&house, "3").await;
     says(&mut friend, &house, &["after"]).await;
     hears_now(&house, FULL, "after").await;
@@ -180,15 +184,8 @@ async fn what_a_plugin_missed_while_it_was_down_itself_is_told_and_what_broke_it
 async fn of_too_much_so_many_are_told_and_the_log_says_so() {
     let limited = |entry| granted(entry).limit("catch_up_messages", 2);
     let house = begun(Plan::new().await.set("keepalive", false).catches_up(FULL, limited).start().await).await;
-    let (bot, mut friend) = (house.account().jid.clone(), friend("friend").await);
-    let account = house.account().clone();
-    let house = house
-        .restart_after(async || {
-            let other = client(&account).await;
-            tell(&mut friend, &bot, &["one", "two", "three"]).await;
-            other.close().await.unwrap();
-        })
-        .await;
+    let mut friend = friend("friend").await;
+    let house = down_while(house, &mut friend, &["one", "two", "three"]).await;
     let more = "plugin missed more than its limit catch_up_messages; the rest stays in the archive";
     house.logged(more, &[("plugin", FULL), ("messages", "2")]).await;
     assert_eq!(noted(&house, FULL).await, past(&["one", "two"]));

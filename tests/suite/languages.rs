@@ -16,7 +16,7 @@ use parlor_tests::host::{Finished, Home};
 use parlor_tests::policy::Entry;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::house::{Plan, SOON, friend};
+use crate::house::{House, Plan, SOON, friend, running};
 
 /// Runs `parlor` as an author does.
 async fn parlor(arguments: &[&str]) -> Finished {
@@ -96,6 +96,34 @@ async fn begins_and_answers(language: &str, folder: &Path, into: &Folder) {
     friend.chat(bot.clone(), "hello").await.unwrap();
     friend.wait_body(&bot, "you said: hello", SOON).await.unwrap();
     house.stop().await;
+}
+
+/// Builds a plugin of these files, runs it with this setting, and tells it this and that; what is answered is as it is here.
+async fn deeds(files: &[(&str, &str)], greeting: &str, told: &[(&str, Option<&str>)]) -> House {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    for (file, text) in files {
+        folder.write(&format!("plugin/{file}"), text).unwrap();
+    }
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    let keeps = |entry: Entry| {
+        entry
+            .grant("messages.read", &["*"])
+            .grant("messages.send", &["@localhost"])
+            .grant("storage", &["1 MiB"])
+            .set("greeting", greeting)
+    };
+    let house = Plan::new().await.bytes("deeds", &plugin, keeps).start().await;
+    running(&house, "deeds").await;
+    let mut friend = friend("friend").await;
+    let bot = house.account().jid.clone();
+    for (said, answer) in told {
+        friend.chat(bot.clone(), said).await.unwrap();
+        if let Some(answer) = answer {
+            friend.wait_body(&bot, answer, SOON).await.unwrap();
+        }
+    }
+    house
 }
 
 /// Tries to build what is broken: there is no file afterwards, and each of these parts of a message.

@@ -3,7 +3,7 @@
 use parlor_tests::folder::Folder;
 use parlor_tests::policy::Entry;
 
-use super::{MANIFEST, begins_and_answers, built, example, is_refused, passes_its_tests, talks};
+use super::{MANIFEST, begins_and_answers, built, deeds, example, is_refused, passes_its_tests, talks};
 use crate::house::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -14,23 +14,7 @@ async fn a_new_plugin_in_c_builds_at_once_and_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
-    let folder = Folder::new().unwrap();
-    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
-    folder.write("plugin/plugin.c", PLUGIN).unwrap();
-    let plugin = built(&folder.path().join("plugin"), &folder).await;
-
-    let keeps = |entry: Entry| {
-        entry
-            .grant("messages.read", &["*"])
-            .grant("messages.send", &["@localhost"])
-            .grant("storage", &["1 MiB"])
-            .set("greeting", "h\u{fc} \"\\\n")
-    };
-    let house = Plan::new().await.bytes("deeds", &plugin, keeps).start().await;
-    running(&house, "deeds").await;
-    let mut friend = friend("friend").await;
-    let bot = house.account().jid.clone();
-    for (said, answer) in [
+    let told = [
         ("fail", None),
         ("print", None),
         ("setting", Some("h\u{fc} \"\\\n")),
@@ -42,12 +26,8 @@ async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
         ("invalid", Some("jid")),
         ("escape", Some("&lt;a&gt;&amp; \"\\u000a\\\"\"")),
         ("!deed one 'two three'", Some("one|two three|")),
-    ] {
-        friend.chat(bot.clone(), said).await.unwrap();
-        if let Some(answer) = answer {
-            friend.wait_body(&bot, answer, SOON).await.unwrap();
-        }
-    }
+    ];
+    let house = deeds(&[("plugin.c", PLUGIN)], "h\u{fc} \"\\\n", &told).await;
     let lines = crate::trace::with("account", house.name());
     let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));
     assert!(logged("a handler of message failed: told to"));

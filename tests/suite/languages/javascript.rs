@@ -8,7 +8,7 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
 
-use super::{MANIFEST, begins_and_answers, built, example, is_refused, passes_its_tests, talks};
+use super::{MANIFEST, begins_and_answers, built, deeds, example, is_refused, passes_its_tests, talks};
 use crate::house::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,24 +25,7 @@ async fn a_new_plugin_in_typescript_builds_at_once_and_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
-    let folder = Folder::new().unwrap();
-    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
-    folder.write("plugin/plugin.js", PLUGIN).unwrap();
-    folder.write("plugin/lib/number.ts", NUMBER).unwrap();
-    let plugin = built(&folder.path().join("plugin"), &folder).await;
-
-    let keeps = |entry: Entry| {
-        entry
-            .grant("messages.read", &["*"])
-            .grant("messages.send", &["@localhost"])
-            .grant("storage", &["1 MiB"])
-            .set("greeting", "h\u{fc}")
-    };
-    let house = Plan::new().await.bytes("deeds", &plugin, keeps).start().await;
-    running(&house, "deeds").await;
-    let mut friend = friend("friend").await;
-    let bot = house.account().jid.clone();
-    for (said, answer) in [
+    let told = [
         ("throw", None),
         ("print", None),
         ("setting", Some("h\u{fc}")),
@@ -58,12 +41,8 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
         ("invalid", Some("jid")),
         ("year", Some("true")),
         ("!deed one 'two three'", Some("one|two three")),
-    ] {
-        friend.chat(bot.clone(), said).await.unwrap();
-        if let Some(answer) = answer {
-            friend.wait_body(&bot, answer, SOON).await.unwrap();
-        }
-    }
+    ];
+    let house = deeds(&[("plugin.js", PLUGIN), ("lib/number.ts", NUMBER)], "h\u{fc}", &told).await;
     // Its stack, in its author's own lines, types or no types, and no end of the plugin.
     let lines = crate::trace::with("account", house.name());
     let thrown = lines.iter().find(|line| line.get("message").contains("RangeError: told to")).unwrap();
