@@ -112,6 +112,7 @@ async fn what_was_said_while_the_house_was_down_is_told_once_and_as_history() {
     assert_eq!(noted(&house, NARROW).await, [], "its grants show nobody who is here");
     assert_eq!(noted(&house, LATE).await, [("after".to_owned(), false)], "it does not catch up");
 
+    let bot = house.account().jid.clone();
     let house = house.restart_after(async || tell(&mut friend, &bot, &["put aside"]).await).await;
     hears(&house, "put aside").await;
     says(&mut friend, &house, &["again"]).await;

@@ -1,7 +1,6 @@
 //! C.
 
 use parlor_tests::folder::Folder;
-use parlor_tests::policy::Entry;
 
 use super::{MANIFEST, begins_and_answers, built, deeds, example, is_refused, passes_its_tests, talks};
 use crate::house::{Plan, SOON, friend, running};

@@ -9,7 +9,7 @@ use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
 
 use super::{MANIFEST, begins_and_answers, built, deeds, example, is_refused, passes_its_tests, talks};
-use crate::house::{Plan, SOON, friend, running};
+use crate::house::{Plan, SOON, friend};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_javascript_builds_at_once_and_answers() {
