@@ -1,4 +1,5 @@
-//! Downloads: HTTP/1.1 (RFC 9112) inside of TLS, bounded in bytes, time and redirects. It knows of no plugin.
+//! Downloads: HTTP/1.1 (RFC 9112) inside of TLS, bounded in bytes, time and redirects. It knows of no plugin. The one thing
+//! that goes without TLS is what is handed to a collector of traces on the same machine.
 //!
 //! It trusts what the connections to XMPP servers trust: the system's certificates, or those of the file that the variable
 //! `SSL_CERT_FILE` names. Proxies are not spoken to.
@@ -7,6 +8,8 @@ mod body;
 mod url;
 
 use std::io;
+#[cfg(feature = "opentelemetry")]
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -248,6 +251,35 @@ async fn ask(url: &Url, headers: &[(&str, String)], most: usize, ca_file: Option
         NoBody::Broken(cause) => broken(cause),
     })?;
     Ok(answer)
+}
+
+/// Hands something to a program on this machine, which takes it without TLS: gives the status and the body of its answer, which
+/// has at most so many bytes.
+#[cfg(feature = "opentelemetry")]
+pub(crate) async fn post_here(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    most: usize,
+) -> Result<(u16, Vec<u8>), String> {
+    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+    let mut wire = Wire::new(stream);
+    let length = body.len();
+    let mut request =
+        format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n");
+    for (name, value) in headers {
+        for part in [name, ": ", value, "\r\n"] {
+            request.push_str(part);
+        }
+    }
+    request.push_str("\r\n");
+    let mut request = request.into_bytes();
+    request.extend_from_slice(body);
+    wire.send(&request).await.map_err(|error| error.to_string())?;
+    let head = wire.head().await?;
+    let body = wire.body(&head, most).await.map_err(|_| "its answer did not come whole")?;
+    Ok((head.status, body))
 }
 
 async fn connect(url: &Url, ca_file: Option<&Path>) -> Result<TlsStream<TcpStream>, FetchError> {

@@ -27,5 +27,6 @@ pub mod session;
 pub mod stanza;
 pub mod store;
 pub mod systemd;
+pub mod traces;
 pub mod watch;
 pub mod xmpp;

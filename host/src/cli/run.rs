@@ -14,11 +14,12 @@ use tokio::sync::mpsc;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
+use tracing_subscriber::{EnvFilter, Layer};
 
 use files::{ConfigFile, Files};
 
@@ -26,12 +27,14 @@ use super::place::Place;
 use crate::config::{AccountName, Config, Overrides};
 use crate::control::chat::Chat;
 use crate::control::lines::Lines;
+use crate::control::lines::SAYS;
 use crate::control::metrics::Metrics;
 use crate::control::server::{Control, House, ORDERS, Order};
 use crate::host::Host;
 use crate::plugins::Compiler;
 use crate::plugins::policy::PolicyError;
 use crate::systemd::Notifier;
+use crate::traces::Collector;
 use crate::xmpp;
 
 /// How many turns tasks take before timers, sockets and newcomers are looked at.
@@ -58,6 +61,10 @@ pub struct Run {
     /// Serve metrics for Prometheus and a health check there, such as 127.0.0.1:9100; loopback alone.
     #[arg(long, value_name = "ADDRESS:PORT", env = "PARLOR_METRICS")]
     metrics: Option<SocketAddr>,
+    /// Send traces to a collector of OpenTelemetry there (OTLP over HTTP), such as 127.0.0.1:4318; loopback alone. Only in
+    /// a parlor that was built with the feature `opentelemetry`.
+    #[arg(long, value_name = "ADDRESS:PORT", env = "PARLOR_TRACES")]
+    traces: Option<SocketAddr>,
     /// A setting over the file's, as KEY=JSON; may be given several times.
     #[arg(long = "set", value_name = "KEY=JSON", value_parser = pair)]
     settings: Vec<(String, String)>,
@@ -80,10 +87,6 @@ impl Run {
         let config = Config::load(&self.place.config, &overrides)?;
         let written = ConfigFile::of(&self.place.config, overrides);
         let lines = Lines::default();
-        start_log(&config.log, self.log_format, lines.clone())?;
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
-        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("parlor")
             .enable_all()
@@ -91,7 +94,15 @@ impl Run {
             .global_queue_interval(TURNS)
             .build()
             .context("the runtime cannot start")?;
+        let collector = self.traces.map(|address| Collector::start(address, runtime.handle().clone())).transpose()?;
+        start_log(&config.log, self.log_format, lines.clone(), collector.as_ref())?;
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
         let result = runtime.block_on(stand(config, written, lines, self.metrics));
+        if let Some(collector) = collector {
+            collector.stop();
+        }
         // A name look-up that hangs must not hold up the end.
         runtime.shutdown_background();
         result
@@ -213,8 +224,37 @@ fn said(read: Result<(), PolicyError>) -> Result<(), String> {
     })
 }
 
+/// Lines for people, in which nobody takes a plugin's own words for the host's: they have `plugin:` before them.
+struct Lined<T> {
+    host: Format<Full, T>,
+    plugin: Format<Full, T>,
+}
+
+impl<T: Clone> Lined<T> {
+    fn new(format: Format<Full, T>) -> Self {
+        Self { host: format.clone().with_target(false), plugin: format.with_target(true) }
+    }
+}
+
+impl<S, N, T> FormatEvent<S, N> for Lined<T>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    T: FormatTime,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
+        let format = if event.metadata().target() == SAYS { &self.plugin } else { &self.host };
+        format.format_event(context, writer, event)
+    }
+}
+
 /// A line with its level before it, as the journal reads it (sd-daemon(3)).
-struct Journal(Format<Full, ()>);
+struct Journal(Lined<()>);
 
 impl<S, N> FormatEvent<S, N> for Journal
 where
@@ -273,19 +313,36 @@ impl Signals {
     }
 }
 
-fn start_log(filter: &str, format: LogFormat, lines: Lines) -> anyhow::Result<()> {
+fn start_log(filter: &str, format: LogFormat, lines: Lines, collector: Option<&Collector>) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log: {filter:?} is not a filter; try `info`"))?;
     // Beside the owner's filter, not a part of it: no directive, however exact, opens what this closes.
     let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !xmpp::sees_the_stream(event.target()));
+    match collector {
+        None => tracing_subscriber::registry().with(filter).with(cap).with(lines).with(log(format)).init(),
+        // Spans are no lines: what the owner wants to read says nothing of them.
+        Some(collector) => tracing_subscriber::registry()
+            .with(collector.layer())
+            .with(lines.and_then(log(format)).with_filter(cap).with_filter(filter))
+            .init(),
+    }
+    Ok(())
+}
+
+fn log<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let log = match format {
+    match format {
         // Colours are for eyes: in a file or a journal they would be in the way.
-        LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => {
+            let is_terminal = std::io::stderr().is_terminal();
+            log.with_ansi(is_terminal).event_format(Lined::new(Format::default().with_ansi(is_terminal))).boxed()
+        }
         LogFormat::Journal => {
-            log.event_format(Journal(Format::default().with_target(false).with_ansi(false).without_time())).boxed()
+            let format = Lined::new(Format::default().with_ansi(false).without_time());
+            log.with_ansi(false).event_format(Journal(format)).boxed()
         }
         LogFormat::Json => log.json().flatten_event(true).boxed(),
-    };
-    tracing_subscriber::registry().with(filter).with(cap).with(lines).with(log).init();
-    Ok(())
+    }
 }

@@ -1,16 +1,21 @@
-//! A house among services: what the service manager, the journal and the collector of metrics are told.
+//! A house among services: what the service manager, the journal and the collectors of metrics and traces are told.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::Span;
 use parlor_tests::host::Home;
 use parlor_tests::log::Mark;
 use parlor_tests::policy::Policy;
 use parlor_tests::ports;
 use parlor_tests::process::{Process, Signal};
+use prost::Message as _;
 
-use super::{SOON, echo, ended, home};
+use super::{SOON, echo, ended, home, juliet};
 
 /// What the service manager hears next that begins like this; pings of the watchdog are passed over unless they are meant.
 fn hears(manager: &UnixDatagram, wanted: &str) {
@@ -139,6 +144,91 @@ async fn metrics_for_the_world_are_refused() {
     home.set_policy(&Policy::default()).unwrap();
     let refused = ended(home.run(&["run", "--metrics", "0.0.0.0:0"]).await.unwrap(), 1);
     assert!(refused.stderr.contains("metrics are served on loopback alone, and 0.0.0.0:0 is not"), "{refused:?}");
+}
+
+/// A collector of traces that takes what it is sent, on this port. It gives the spans when it is told that nothing follows.
+fn collector() -> (u16, impl FnOnce() -> Vec<Span>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let taking = std::thread::spawn(move || {
+        let mut spans = Vec::new();
+        loop {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            let mut lines = stream.by_ref().lines().map(Result::unwrap);
+            let Some(request) = lines.next() else { return spans };
+            assert_eq!(request, "POST /v1/traces HTTP/1.1");
+            let headers: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+            let header = |name: &str| headers.iter().find_map(|line| line.strip_prefix(name)).unwrap();
+            assert_eq!(header("content-type: "), "application/x-protobuf");
+            let mut body = vec![0; header("content-length: ").parse().unwrap()];
+            stream.read_exact(&mut body).unwrap();
+            stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+            for of_one in ExportTraceServiceRequest::decode(&*body).unwrap().resource_spans {
+                let service = &of_one.resource.unwrap().attributes;
+                assert!(service.iter().any(|found| text(found) == ("service.name", "parlor")), "{service:?}");
+                spans.extend(of_one.scope_spans.into_iter().flat_map(|scope| scope.spans));
+            }
+        }
+    });
+    let end = move || {
+        drop(TcpStream::connect(address).unwrap());
+        taking.join().unwrap()
+    };
+    (address.port(), end)
+}
+
+fn text(attribute: &KeyValue) -> (&str, &str) {
+    let text = attribute.value.as_ref().and_then(|value| match value.value.as_ref() {
+        Some(Value::StringValue(text)) => Some(text.as_str()),
+        _ => None,
+    });
+    (&attribute.key, text.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn traces_show_what_took_how_long_and_nothing_that_was_said() {
+    let (home, account) = home().await;
+    home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
+    let (port, taken) = collector();
+    let mut host = home.start_with(&["--traces", &format!("127.0.0.1:{port}")]).unwrap();
+    host.wait_count("plugin running", &[], 1, SOON).await.unwrap();
+    host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+    let mut juliet = juliet().await;
+    juliet.chat(account.jid.clone(), "a confidence").await.unwrap();
+    juliet.wait_body(&account.jid, "a confidence", SOON).await.unwrap();
+    assert!(host.stop(SOON).await.unwrap().success());
+
+    let spans = tokio::task::spawn_blocking(taken).await.unwrap();
+    let of = |name: &str| {
+        let found: Vec<_> = spans.iter().filter(|span| span.name == name).collect();
+        let [only] = *found else { panic!("{name}: {found:#?}") };
+        only
+    };
+    let (handler, call, connect) = (of("handle message"), of("call chats.send"), of("connect"));
+    assert_eq!((&call.trace_id, &call.parent_span_id), (&handler.trace_id, &handler.span_id));
+    assert!(handler.start_time_unix_nano <= call.start_time_unix_nano);
+    assert!(call.end_time_unix_nano <= handler.end_time_unix_nano);
+    assert!(handler.parent_span_id.is_empty() && connect.parent_span_id.is_empty());
+    for expected in [("parlor.plugin", "echo"), ("parlor.account", "main"), ("parlor.event", "message")] {
+        assert!(handler.attributes.iter().any(|found| text(found) == expected), "{expected:?}: {handler:?}");
+    }
+    let all = format!("{spans:?}");
+    assert!(!all.contains("a confidence") && !all.contains("juliet"), "{all}");
+}
+
+#[tokio::test]
+async fn traces_leave_the_machine_by_a_collector_alone() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let refused = ended(home.run(&["run", "--traces", "192.0.2.1:4318"]).await.unwrap(), 1);
+    let says = "traces go to a collector on this machine alone, and 192.0.2.1:4318 is elsewhere";
+    assert!(refused.stderr.contains(says), "{refused:?}");
+    // Where nobody listens, that is said once, and nothing else comes of it.
+    let port = ports::free().unwrap();
+    let mut host = home.start_with(&["--traces", &format!("127.0.0.1:{port}")]).unwrap();
+    host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+    assert!(host.stop(SOON).await.unwrap().success());
+    host.wait_count("traces are not taken, and are lost until they are", &[], 1, SOON).await.unwrap();
 }
 
 /// What the unit calls is what the program takes.

@@ -13,6 +13,7 @@ use super::LogIn;
 use super::ledger::Ledger;
 use super::pace::Pace;
 use crate::config::{Endpoint, LinkSettings};
+use crate::traces;
 use crate::xmpp::bind::Previous;
 use crate::xmpp::connect::{ConnectError, Opened, log_in};
 use crate::xmpp::intake::Lost;
@@ -110,10 +111,15 @@ async fn run(
             // A panic here, over something a server said, must not end the account.
             let server = elsewhere.take();
             let (password, server, previous) = (wish.password.as_ref(), server.as_ref(), previous.as_ref());
+            let span = traces::connecting(jid.domain().as_str());
             let attempt = log_in(&settings, password, &jid, server, previous, &wish.tokens);
             let outcome = AssertUnwindSafe(attempt).catch_unwind().await;
             let outcome =
                 outcome.unwrap_or_else(|_| Err(ConnectError::NotXmpp { cause: "the log-in broke over it".to_owned() }));
+            if let Err(why) = &outcome {
+                traces::failed(&span, why);
+            }
+            drop(span);
             match outcome {
                 Ok(opened) => {
                     pace.delivered(Instant::now());

@@ -1,0 +1,34 @@
+//! In the place of the collector where parlor was built without it.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use tokio::runtime::Handle;
+use tracing::Subscriber;
+use tracing_subscriber::layer::{Identity, Layer};
+
+/// There is none.
+#[derive(Debug)]
+pub struct Collector(Infallible);
+
+/// Why spans cannot be sent.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this parlor was built without traces: build it with `cargo install --features opentelemetry`, or leave --traces out"
+)]
+pub struct CollectorError;
+
+impl Collector {
+    /// Says that there is none.
+    pub fn start(_: SocketAddr, _: Handle) -> Result<Self, CollectorError> {
+        Err(CollectorError)
+    }
+
+    /// Nothing.
+    pub fn layer<S: Subscriber>(&self) -> impl Layer<S> + use<S> {
+        Identity::new()
+    }
+
+    /// Nothing.
+    pub fn stop(self) {}
+}
