@@ -302,12 +302,16 @@ async fn a_new_default_gives_way_to_what_the_operator_wrote() {
 
 /// Rows 1, 117.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_one_plugin_keeps_secret_no_other_has_by_claiming_it() {
+async fn what_one_plugin_keeps_secret_nobody_has_by_claiming_it() {
     let house = Plan::offline().set("token", "canary-2210").three().start().await;
-    // All three have the same manifest, in which it is a secret of their own.
-    house.call(BARE, "settings.get", json!({ "key": "token" })).await.is(json!({ "value": "canary-2210" }));
-    let shared = house.shared();
-    assert!(shared.is_secret("token"), "for whoever does not declare it");
+    // In their manifest it is a secret of their own. What stands where all may look is no secret, and nobody's.
+    for plugin in [BARE, FULL] {
+        house.call(plugin, "settings.get", json!({ "key": "token" })).await.is(Value::Null);
+    }
+    house.call(BARE, "settings.set", json!({ "key": "token", "value": "mine" })).await.ok();
+    house.call(BARE, "settings.get", json!({ "key": "token" })).await.is(json!({ "value": "mine" }));
+    house.call(FULL, "settings.get", json!({ "key": "token" })).await.is(Value::Null);
+    house.logged("a secret under [settings], where plugins see what they claim, is not given to anybody: set it with `parlor plugin config`", &[("setting", "token")]).await;
     assert!(!format!("{:?}", crate::trace::with("account", house.name())).contains("canary-2210"));
 }
 

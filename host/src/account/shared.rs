@@ -92,9 +92,17 @@ impl Shared {
         self.secrets.load().contains(key)
     }
 
-    /// No other plugin reads these under `[settings]`, from now on.
-    pub(crate) fn keep_secret<'a>(&self, keys: impl Iterator<Item = &'a str>) {
-        let keys: Vec<&str> = keys.collect();
+    /// Nobody reads these settings of a plugin under `[settings]`, from now on.
+    pub(crate) fn keep_secret<'a>(&self, plugin: &PluginId, keys: impl Iterator<Item = &'a str>) {
+        let keys: Vec<&str> = keys.filter(|key| !self.is_secret(key)).collect();
+        let settings = self.settings();
+        for key in keys.iter().filter(|key| settings.given(key).is_some()) {
+            tracing::warn!(
+                account = %self.name, %plugin, setting = key,
+                "a secret under [settings], where plugins see what they claim, is not given to anybody: \
+                 set it with `parlor plugin config`"
+            );
+        }
         if !keys.is_empty() {
             self.secrets.rcu(|known| {
                 let mut known = BTreeSet::clone(known);

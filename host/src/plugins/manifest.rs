@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, str::FromStr};
 
 use semver::{Version, VersionReq};
 
-use super::{id::PluginId, setting::Setting};
+use super::{
+    id::PluginId,
+    setting::{Setting, SettingKind},
+};
 use crate::document::{Document, DocumentError, Node, Section};
 use crate::event;
 use crate::permissions::{Grants, Permission, Scope, table};
@@ -102,6 +105,12 @@ pub enum ManifestError {
 }
 
 impl Manifest {
+    /// The names of the settings that are secrets of the plugin's own.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let secret = self.settings.iter().filter(|(_, setting)| setting.kind == SettingKind::Secret);
+        secret.map(|(key, _)| key.as_str())
+    }
+
     /// Reads a manifest.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         if text.len() > MAX_BYTES {

@@ -7,7 +7,6 @@ use arc_swap::ArcSwap;
 use serde_json::Value;
 
 use super::manifest::Manifest;
-use super::setting::SettingKind;
 use crate::error::CallError;
 use crate::xmpp::is_one_line;
 
@@ -91,8 +90,7 @@ impl OwnSettings {
 
     /// The settings that nobody else may read.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        let secret = self.manifest.settings.iter().filter(|(_, setting)| setting.kind == SettingKind::Secret);
-        secret.map(|(key, _)| key.as_str())
+        self.manifest.secrets()
     }
 
     /// Whether these could be changed.
