@@ -66,3 +66,12 @@ async fn the_hosts_and_anothers_are_nobodys_to_take() {
     house.call(FULL, "api.wait-until", json!({ "promise": "pluginsInitialized" })).await.is("none");
     house.call(FULL, "connection.connected", Value::Null).await.is(false);
 }
+
+/// What a manifest provides says whose it is, and others rely on that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_plugin_provides_nobody_fires_or_owns() {
+    let house = Plan::offline().caller(FULL, |entry| entry).plugin("unruly", "unruly", |entry| entry).start().await;
+    house.call(FULL, "promises.add", json!({ "name": "unrulyNever" })).await.fails("denied");
+    house.call(FULL, "api.emit", json!({ "name": "unruly" })).await.fails("denied");
+    house.call(FULL, "promises.add", json!({ "name": "unrulySometimes" })).await.ok();
+}

@@ -17,7 +17,8 @@ pub struct Names(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    declared: BTreeSet<String>,
+    /// With the plugins that do.
+    declared: BTreeMap<String, BTreeSet<PluginId>>,
     /// With the first plugin that listened.
     asked: BTreeMap<EventName, PluginId>,
     /// Every plugin had its turn to declare.
@@ -31,8 +32,17 @@ impl Names {
     }
 
     /// A plugin fires these.
-    pub(crate) fn declare<'a>(&self, names: impl Iterator<Item = &'a String>) {
-        self.known().declared.extend(names.cloned());
+    pub(crate) fn declare<'a>(&self, plugin: &PluginId, names: impl Iterator<Item = &'a String>) {
+        let mut known = self.known();
+        for name in names {
+            known.declared.entry(name.clone()).or_default().insert(plugin.clone());
+        }
+    }
+
+    /// Whether a plugin may fire this: nobody declares it, or it does itself. What is declared says whose it is, and others rely
+    /// on that.
+    pub(crate) fn may_fire(&self, name: &str, plugin: &PluginId) -> bool {
+        self.known().declared.get(name).is_none_or(|plugins| plugins.contains(plugin))
     }
 
     /// A plugin listens to this. Whether that is to be warned about now: nobody declares it, and nobody listened before.
@@ -45,21 +55,21 @@ impl Names {
             return false;
         }
         known.asked.insert(name.clone(), plugin.clone());
-        known.is_open && !known.declared.contains(&**name)
+        known.is_open && !known.declared.contains_key(&**name)
     }
 
     /// Every plugin had its turn. Those that are listened to and that nobody declares.
     pub(crate) fn open(&self) -> Vec<(EventName, PluginId)> {
         let mut known = self.known();
         known.is_open = true;
-        let undeclared = known.asked.iter().filter(|(name, _)| !known.declared.contains(&***name));
+        let undeclared = known.asked.iter().filter(|(name, _)| !known.declared.contains_key(&***name));
         undeclared.map(|(name, plugin)| (name.clone(), plugin.clone())).collect()
     }
 
     /// The known name that is nearest to this one.
     pub(crate) fn nearest(&self, name: &str) -> Option<String> {
         let known = self.known();
-        let names = EVENTS.iter().map(|rule| rule.name).chain(known.declared.iter().map(String::as_str));
+        let names = EVENTS.iter().map(|rule| rule.name).chain(known.declared.keys().map(String::as_str));
         nearest::nearest(name, names).map(str::to_owned)
     }
 }
@@ -68,6 +78,17 @@ impl Names {
 mod tests {
     use super::*;
 
+    #[test]
+    fn what_a_plugin_declares_no_other_fires() {
+        let names = Names::default();
+        let [one, two, other]: [PluginId; 3] = ["one", "two", "other"].map(|id| id.parse().unwrap());
+        assert!(names.may_fire("door", &other), "nobody declares it yet");
+        names.declare(&one, [&"door".to_owned()].into_iter());
+        names.declare(&two, [&"door".to_owned()].into_iter());
+        assert!(names.may_fire("door", &one) && names.may_fire("door", &two) && names.may_fire("window", &other));
+        assert!(!names.may_fire("door", &other));
+    }
+
     /// Row 122.
     #[test]
     fn a_name_that_nobody_declares_is_warned_about_once() {
@@ -75,7 +96,7 @@ mod tests {
         let plugin: PluginId = "echo".parse().unwrap();
         let ask = |name: &str| names.asked_for(&name.into(), &plugin);
         assert!(!ask("mesage") && !ask("message") && !ask("own"), "whoever declares it may come later");
-        names.declare([&"own".to_owned()].into_iter());
+        names.declare(&plugin, [&"own".to_owned()].into_iter());
         let open: Vec<_> = names.open().into_iter().map(|(name, _)| name.to_string()).collect();
         assert_eq!(open, ["mesage"]);
         assert_eq!(names.nearest("mesage").as_deref(), Some("message"));
