@@ -5,7 +5,7 @@
 mod names;
 mod told;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -249,7 +249,7 @@ impl Mailbox {
 
     /// False: all that waits would take too much.
     fn weigh(&self, mail: &mut Mail) -> bool {
-        if self.sender.max_capacity() - self.sender.capacity() < UNWEIGHED {
+        if self.waiting() < UNWEIGHED {
             return true;
         }
         // What carries nothing, such as a timer's event, is never too much.
@@ -275,6 +275,11 @@ impl Mailbox {
         }
     }
 
+    /// How many wait in it.
+    pub fn waiting(&self) -> usize {
+        self.sender.max_capacity() - self.sender.capacity()
+    }
+
     /// Whether the next one fits.
     pub fn has_room(&self) -> bool {
         self.sender.capacity() > 0
@@ -296,19 +301,19 @@ pub(crate) enum Shadow {
     Off,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Subscription {
     id: SubscriptionId,
     filter: Filter,
     /// For one that ends with its first event: whether that has come.
-    once: Option<Arc<AtomicBool>>,
+    once: Option<AtomicBool>,
 }
 
 /// One instance's subscriptions to one event.
 #[derive(Debug, Clone)]
 struct Listener {
     mailbox: Arc<Mailbox>,
-    subscriptions: Vec<Subscription>,
+    subscriptions: Vec<Arc<Subscription>>,
 }
 
 type Index = imbl::HashMap<EventName, Arc<Vec<Listener>>>;
@@ -325,15 +330,15 @@ impl Router {
     /// Adds a subscription of the mailbox's instance.
     pub fn subscribe(&self, mailbox: &Arc<Mailbox>, name: &str, filter: Filter, once: bool) -> SubscriptionId {
         let id = SubscriptionId::next();
-        let subscription = Subscription { id, filter, once: once.then(Arc::default) };
+        let subscription = Arc::new(Subscription { id, filter, once: once.then(AtomicBool::default) });
         self.index.rcu(|index| {
             let mut listeners = index.get(name).map(|listeners| listeners.to_vec()).unwrap_or_default();
-            match listeners.iter_mut().find(|listener| listener.mailbox.instance == mailbox.instance) {
-                Some(listener) => listener.subscriptions.push(subscription.clone()),
-                None => {
-                    listeners
-                        .push(Listener { mailbox: Arc::clone(mailbox), subscriptions: vec![subscription.clone()] });
-                }
+            let own = listeners.iter_mut().find(|listener| listener.mailbox.instance == mailbox.instance);
+            if let Some(listener) = own {
+                listener.subscriptions.push(Arc::clone(&subscription));
+            } else {
+                let subscriptions = vec![Arc::clone(&subscription)];
+                listeners.push(Listener { mailbox: Arc::clone(mailbox), subscriptions });
             }
             index.update(EventName::from(name), Arc::new(listeners))
         });
@@ -342,21 +347,38 @@ impl Router {
 
     /// Ends one subscription of an instance. False: it has no such subscription.
     pub fn unsubscribe(&self, instance: InstanceId, id: SubscriptionId) -> bool {
+        let is_meant = |listener: &Listener| {
+            listener.mailbox.instance == instance && listener.subscriptions.iter().any(|one| one.id == id)
+        };
+        let index = self.index.load();
+        let Some(name) = index.iter().find(|(_, listeners)| listeners.iter().any(is_meant)).map(|(name, _)| name)
+        else {
+            return false;
+        };
         let mut found = false;
         self.index.rcu(|index| {
             found = false;
-            retain(index, |of, subscription| {
+            let mut new = Index::clone(index);
+            retain(&mut new, name, |of, subscription| {
                 let ends = of == instance && subscription.id == id;
                 found |= ends;
                 !ends
-            })
+            });
+            new
         });
         found
     }
 
     /// Ends all subscriptions of an instance that is gone.
     pub fn forget(&self, instance: InstanceId) {
-        self.index.rcu(|index| retain(index, |of, _| of != instance));
+        let is_its = |listener: &Listener| listener.mailbox.instance == instance;
+        self.index.rcu(|index| {
+            let mut new = Index::clone(index);
+            for (name, _) in index.iter().filter(|(_, listeners)| listeners.iter().any(is_its)) {
+                retain(&mut new, name, |of, _| of != instance);
+            }
+            new
+        });
     }
 
     /// How many subscriptions an instance has.
@@ -482,7 +504,7 @@ impl Router {
                     if done.swap(true, Relaxed) {
                         continue;
                     }
-                    over.push((listener.mailbox.instance, subscription));
+                    over.push(subscription);
                 }
                 xml |= subscription.filter.xml;
                 subscriptions.push(subscription.id);
@@ -496,15 +518,20 @@ impl Router {
             let mail = Mail { place, ..Mail::new(Arc::clone(event), subscriptions, xml) };
             if !deliver(&listener.mailbox, mail) {
                 // Who waits for the first event has not had it yet.
-                for (_, subscription) in over.drain(before..) {
+                for subscription in over.drain(before..) {
                     if let Some(done) = &subscription.once {
                         done.store(false, Relaxed);
                     }
                 }
             }
         }
-        for (instance, subscription) in over {
-            self.unsubscribe(instance, subscription.id);
+        if !over.is_empty() {
+            let ended: HashSet<_> = over.into_iter().map(|subscription| subscription.id).collect();
+            self.index.rcu(|index| {
+                let mut new = Index::clone(index);
+                retain(&mut new, &event.name, |_, subscription| !ended.contains(&subscription.id));
+                new
+            });
         }
     }
 
@@ -518,27 +545,23 @@ impl Router {
     }
 }
 
-fn retain(index: &Index, mut keep: impl FnMut(InstanceId, &Subscription) -> bool) -> Index {
-    let mut new = index.clone();
-    for (name, listeners) in index {
-        let kept: Vec<Listener> = listeners
-            .iter()
-            .filter_map(|listener| {
-                let instance = listener.mailbox.instance;
-                let subscriptions: Vec<_> =
-                    listener.subscriptions.iter().filter(|one| keep(instance, one)).cloned().collect();
-                (!subscriptions.is_empty()).then(|| Listener { mailbox: Arc::clone(&listener.mailbox), subscriptions })
-            })
-            .collect();
-        let before: usize = listeners.iter().map(|listener| listener.subscriptions.len()).sum();
-        let after: usize = kept.iter().map(|listener| listener.subscriptions.len()).sum();
-        if kept.is_empty() {
-            new.remove(name);
-        } else if before != after {
-            new.insert(name.clone(), Arc::new(kept));
-        }
+/// Ends subscriptions to the event of this name, and touches no other event's: others pay nothing for it.
+fn retain(index: &mut Index, name: &str, mut keep: impl FnMut(InstanceId, &Subscription) -> bool) {
+    let Some(listeners) = index.get(name) else { return };
+    let kept: Vec<Listener> = listeners
+        .iter()
+        .filter_map(|listener| {
+            let instance = listener.mailbox.instance;
+            let subscriptions: Vec<_> =
+                listener.subscriptions.iter().filter(|one| keep(instance, one)).map(Arc::clone).collect();
+            (!subscriptions.is_empty()).then(|| Listener { mailbox: Arc::clone(&listener.mailbox), subscriptions })
+        })
+        .collect();
+    if kept.is_empty() {
+        index.remove(name);
+    } else {
+        index.insert(EventName::from(name), Arc::new(kept));
     }
-    new
 }
 
 #[cfg(test)]

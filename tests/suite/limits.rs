@@ -8,7 +8,7 @@ use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 
-use crate::house::{BARE, FULL, House, Plan, SOON, friend, granted, running};
+use crate::house::{BARE, FULL, House, Plan, SOON, friend, granted, prosody, running};
 use crate::trace;
 
 /// A house that needs no server, with a good plugin and a bad one.
@@ -231,6 +231,74 @@ async fn open_calls() {
     let outcome = house.answer(FULL, "deed.wait-until", waits).await.ok();
     assert_eq!((&outcome["came"], &outcome["failed"]), (&json!(8), &json!(5)), "{outcome}");
     assert_eq!(outcome["error"], json!({ "case": "over-limit", "what": "8 open calls" }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_that_nobody_answers() {
+    let house = Plan::new().await.caller(FULL, |entry| granted(entry).limit("iqs", 2)).start().await;
+    let silent = friend("silent").await;
+    let iq = json!({ "iq": format!("<iq type='get' to='{}'><x xmlns='urn:x'/></iq>", silent.jid()) });
+    for _ in 0..2 {
+        house.order(FULL, "api.send-iq", iq.clone()).await;
+    }
+    let error = house.call(FULL, "api.send-iq", iq).await.fails("over-limit");
+    assert_eq!(error["what"], "2 questions at once");
+    house
+        .call(FULL, "disco.supports", json!({ "feature": "urn:x", "jid": silent.jid().to_string() }))
+        .await
+        .fails("over-limit");
+    // What asks nobody goes on.
+    house.call(FULL, "chats.send", json!({ "jid": silent.jid().to_string(), "body": "hello" })).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rooms() {
+    let house = Plan::new().await.caller(FULL, |entry| granted(entry).limit("rooms", 1)).start().await;
+    let server = prosody().await;
+    let (one, two, three) = (server.fresh_room(), server.fresh_room(), server.fresh_room());
+    let named = |room: &jid::BareJid| json!({ "jid": room.to_string() });
+    house.call(FULL, "rooms.open", named(&one)).await.ok();
+    let error = house.call(FULL, "rooms.open", named(&two)).await.fails("over-limit");
+    assert_eq!(error["what"], "1 rooms");
+    house.call(FULL, "rooms.open", named(&one)).await.ok();
+    house.call(FULL, "rooms.close", named(&one)).await.ok();
+    house.call(FULL, "rooms.open", named(&two)).await.ok();
+    // It does not get round it by beginning anew.
+    house.order(FULL, "deed.panic", Value::Null).await;
+    house.logged("plugin ended", &[("plugin", FULL)]).await;
+    running(&house, FULL).await;
+    house.call(FULL, "rooms.open", named(&three)).await.fails("over-limit");
+    house.call(FULL, "rooms.close", named(&two)).await.ok();
+    house.call(FULL, "rooms.open", named(&three)).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands() {
+    let house = Plan::offline().caller(FULL, |entry| entry.limit("commands", 1)).start().await;
+    let named = |name: &str| json!({ "name": name });
+    house.call(FULL, "commands.add", named("one")).await.ok();
+    let error = house.call(FULL, "commands.add", named("two")).await.fails("over-limit");
+    assert_eq!(error["what"], "1 commands");
+    house.call(FULL, "commands.remove", named("one")).await.ok();
+    house.call(FULL, "commands.add", named("two")).await.ok();
+}
+
+/// What the account's task does for one, all the others wait for.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_a_second() {
+    let house = Plan::offline().caller(FULL, |entry| entry.limit("calls_per_second", 2)).start().await;
+    let add = json!({ "name": "mine" });
+    let all: Vec<_> =
+        futures_util::future::join_all((0..20).map(|_| house.order(FULL, "promises.add", add.clone()))).await;
+    let mut refused = 0;
+    for order in all {
+        if let Err(error) = house.answer(FULL, "promises.add", order).await.result {
+            assert_eq!((&error["case"], &error["what"]), (&json!("over-limit"), &json!("2 calls a second")));
+            refused += 1;
+        }
+    }
+    // Two at once, and what two seconds bring; some of them after each other's turn.
+    assert!((10..=17).contains(&refused), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

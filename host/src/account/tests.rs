@@ -127,7 +127,7 @@ async fn a_full_link_holds_up_nobody_who_sends_nothing() {
     for round in 0..3 {
         let names = vec![format!("promise{round}").into()];
         let added = shared.ask(|answer| Command::AddPromises { by, names, most: 16, answer });
-        assert_eq!(soon("a promise", added).await, Ok(()));
+        assert_eq!(soon("a promise", added).await, Ok(round + 1));
         let emitted = shared.ask(|answer| Command::Emit { by, name: "done".into(), payload: Payload::None, answer });
         assert_eq!(soon("an event", emitted).await, Ok(()));
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, may_hear, pace, types};
+use super::{answer, caller, may_fire, may_hear, order, pace, question, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
 use crate::error::CallError;
@@ -100,7 +100,7 @@ async fn emit<T: Send + 'static>(
     event: &str,
     payload: Option<String>,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "api.emit")?;
     let name = name("name", event)?;
     let payload = match payload {
         None => Payload::None,
@@ -111,6 +111,7 @@ async fn emit<T: Send + 'static>(
             Payload::Json(json)
         }
     };
+    may_fire(&instance, &name)?;
     super::slow_down(&instance.emitted, || format!("{} events a second", instance.limits.events_per_second)).await?;
     let by = instance.id;
     instance.account.ask(|answer| Command::Emit { by, name, payload, answer }).await
@@ -130,7 +131,7 @@ fn stanza(
 }
 
 async fn send<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "api.send")?;
     let stanza = stanza(&instance, xml, RawStanza::parse)?;
     pace(&instance).await?;
     let by = instance.id;
@@ -138,9 +139,9 @@ async fn send<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) ->
 }
 
 async fn send_iq<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) -> Result<String, CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "api.send-iq")?;
     let iq = stanza(&instance, xml, RawStanza::parse_request)?;
-    pace(&instance).await?;
+    let _question = question(&instance).await?;
     let _waits = instance.waits_for_session();
     let by = instance.id;
     let result = instance.account.ask(|answer| Command::SendIq { by, iq, answer }).await?;
@@ -151,11 +152,11 @@ async fn wait_until<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     promise: &str,
 ) -> Result<WitPayload, CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "api.wait-until")?;
     let name = name("promise", promise)?;
     // What an event may show only with a grant, its promise may not show without.
     may_hear(&instance, promise)?;
     let _waits = instance.waits_for_session();
-    let payload = instance.account.ask(|answer| Command::WaitUntil { name, answer }).await?;
+    let payload = order(&instance, |answer| Command::WaitUntil { name, answer }).await?;
     Ok(types::payload(&payload, false))
 }

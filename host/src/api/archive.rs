@@ -50,7 +50,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 }
 
 async fn query<T: Send + 'static>(accessor: &Accessor<T, Grouping>, options: Options) -> Result<WitPage, CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "archive.query")?;
     let request = Request::read(&instance, options)?;
     let _query = instance.archive_query()?;
     pace(&instance).await?;
@@ -68,7 +68,7 @@ async fn query_all<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     options: Options,
 ) -> Result<Messages, CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "archive.query-all")?;
     let request = Request::read(&instance, options)?;
     let guard = instance.archive_query()?;
     pace(&instance).await?;

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use wasmtime::component::Accessor;
 
 use super::types::draft;
-use super::{answer, bare_jid, bounded, caller, jid, pace};
+use super::{answer, bare_jid, bounded, caller, jid, order, pace};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
 use crate::error::CallError;
@@ -34,13 +34,13 @@ impl Host for Context {
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn open(accessor: &Accessor<T, Self>, jid: String) -> Result<WitChat, Error> {
-        let (instance, _open) = caller(accessor)?;
+        let (instance, _open) = caller(accessor, "chats.open")?;
         instance.require(Permission::ChatsWrite, Target::None)?;
         answer(open(&instance, "jid", &jid).await)
     }
 
     async fn open_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<WitChat, Error>>, Error> {
-        let (instance, _open) = caller(accessor)?;
+        let (instance, _open) = caller(accessor, "chats.open-many")?;
         instance.require(Permission::ChatsWrite, Target::None)?;
         if bounded("jids", &jids)?.is_empty() {
             return answer(Err(CallError::invalid("jids", "at least one")));
@@ -50,13 +50,13 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn close(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        let (instance, _open) = caller(accessor)?;
+        let (instance, _open) = caller(accessor, "chats.close")?;
         instance.require(Permission::ChatsWrite, Target::None)?;
         answer(close(&instance, "jid", &jid).await)
     }
 
     async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
-        let (instance, _open) = caller(accessor)?;
+        let (instance, _open) = caller(accessor, "chats.close-many")?;
         instance.require(Permission::ChatsWrite, Target::None)?;
         let closed = join_all(bounded("jids", &jids)?.iter().map(|jid| close(&instance, "jids", jid))).await;
         Ok(closed.into_iter().map(answer).collect())
@@ -112,13 +112,13 @@ fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Optio
 async fn open(instance: &std::sync::Arc<Instance>, argument: &str, text: &str) -> Result<WitChat, CallError> {
     let jid = bare_jid(argument, text)?;
     let _waits = instance.waits_for_session();
-    let chat = instance.account.ask(|answer| Command::OpenChat { jid, answer }).await?;
+    let chat = order(instance, |answer| Command::OpenChat { jid, answer }).await?;
     Ok((&*chat).into())
 }
 
 async fn close(instance: &Instance, argument: &str, text: &str) -> Result<(), CallError> {
     let jid = bare_jid(argument, text)?;
-    instance.account.ask(|answer| Command::CloseChat { jid, answer }).await
+    order(instance, |answer| Command::CloseChat { jid, answer }).await
 }
 
 fn get_attribute(instance: &Instance, text: &str, name: &str) -> Result<Option<String>, CallError> {
@@ -136,11 +136,11 @@ async fn set_attribute<T: Send + 'static>(
     name: &str,
     value: &str,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "chats.set-attribute")?;
     instance.require(Permission::ChatsWrite, Target::None)?;
     let jid = bare_jid("jid", text)?;
     let attribute = Attribute::parse(name, value)?;
-    instance.account.ask(|answer| Command::SetChatAttribute { jid, attribute, answer }).await
+    order(&instance, |answer| Command::SetChatAttribute { jid, attribute, answer }).await
 }
 
 async fn change_view<T: Send + 'static>(
@@ -148,10 +148,10 @@ async fn change_view<T: Send + 'static>(
     text: &str,
     change: ViewChange,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "chats.change-view")?;
     instance.require(Permission::ChatsWrite, Target::None)?;
     let jid = bare_jid("jid", text)?;
-    instance.account.ask(|answer| Command::ChangeChatView { jid, change, answer }).await
+    order(&instance, |answer| Command::ChangeChatView { jid, change, answer }).await
 }
 
 fn no_otr() -> CallError {
@@ -163,7 +163,7 @@ async fn send<T: Send + 'static>(
     text: &str,
     message: Outgoing,
 ) -> Result<String, CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "chats.send")?;
     let to = jid("jid", text)?;
     let draft = Box::new(draft(message)?);
     instance.require(Permission::MessagesSend, Target::Jid(&to))?;

@@ -2,7 +2,7 @@
 
 use wasmtime::component::Accessor;
 
-use super::{answer, caller};
+use super::{answer, caller, order};
 use crate::bindings::parlor::plugin::commands::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
@@ -22,13 +22,17 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 }
 
 async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
-    let (by, plugin) = (instance.id, instance.plugin.clone());
-    instance.account.ask(|answer| Command::AddCommand { by, plugin, spoken, answer }).await
+    let (instance, _open) = caller(accessor, "commands.add")?;
+    let (by, plugin, most) = (instance.id, instance.plugin.clone(), instance.limits.commands as usize);
+    let now = order(&instance, |answer| Command::AddCommand { by, plugin, spoken, most, answer }).await?;
+    instance.has_commands(now);
+    Ok(())
 }
 
 async fn remove<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: String) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
-    let plugin = instance.plugin.clone();
-    instance.account.ask(|answer| Command::RemoveCommand { plugin, name, answer }).await
+    let (instance, _open) = caller(accessor, "commands.remove")?;
+    let (by, plugin) = (instance.id, instance.plugin.clone());
+    let now = order(&instance, |answer| Command::RemoveCommand { by, plugin, name, answer }).await?;
+    instance.has_commands(now);
+    Ok(())
 }

@@ -22,7 +22,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 }
 
 async fn disconnect<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "connection.disconnect")?;
     instance.require(Permission::SessionControl, Target::None)?;
     instance.account.disconnect().await
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::Accessor;
 
-use super::{answer, bare_jid, bounded, caller, pace};
+use super::{answer, bare_jid, bounded, caller, question};
 use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::error::CallError;
@@ -87,11 +87,11 @@ async fn change<T: Send + 'static>(
     jid: &str,
     wish: ContactWish,
 ) -> Result<Arc<Instance>, CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "contacts.change")?;
     let jid = bare_jid("jid", jid)?;
     wish.check()?;
     instance.require(Permission::ContactsWrite, Target::None)?;
-    pace(&instance).await?;
+    let _question = question(&instance).await?;
     let _waits = instance.waits_for_session();
     instance.account.ask(|answer| Command::Contact { jid, wish, answer }).await?;
     Ok(instance)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jid::Jid;
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, jid, pace, text};
+use super::{answer, caller, jid, order, question, text};
 use crate::bindings::parlor::plugin::disco::{Host, HostWithStore, Identity as WitIdentity, Support};
 use crate::bindings::parlor::plugin::types::{Error, Feature};
 use crate::error::CallError;
@@ -80,10 +80,10 @@ async fn own<T: Send + 'static, R>(
     accessor: &Accessor<T, Grouping>,
     command: impl FnOnce(crate::plugins::InstanceId, crate::session::Answer<R>) -> Command,
 ) -> Result<R, CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "disco.change")?;
     instance.require(Permission::DiscoOwn, Target::None)?;
     let by = instance.id;
-    instance.account.ask(|answer| command(by, answer)).await
+    order(&instance, |answer| command(by, answer)).await
 }
 
 async fn get_identity<T: Send + 'static>(
@@ -92,7 +92,7 @@ async fn get_identity<T: Send + 'static>(
     kind: &str,
     entity: &str,
 ) -> Result<Option<WitIdentity>, CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "disco.get-identity")?;
     instance.require(Permission::DiscoRead, Target::None)?;
     for (argument, value) in [("category", category), ("kind", kind)] {
         looked_for(argument, value)?;
@@ -107,7 +107,7 @@ async fn supports<T: Send + 'static>(
     feature: String,
     entity: &str,
 ) -> Result<Support, CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "disco.supports")?;
     instance.require(Permission::DiscoRead, Target::None)?;
     looked_for("feature", &feature)?;
     let entity = jid("jid", entity)?;
@@ -132,7 +132,7 @@ async fn ask(instance: &Arc<Instance>, entity: Jid) -> Result<Arc<Disco>, CallEr
     if let Some(known) = known {
         return Ok(known);
     }
-    pace(instance).await?;
+    let _question = question(instance).await?;
     let _waits = instance.waits_for_session();
     instance.account.ask(|answer| Command::Discover { entity, answer }).await
 }

@@ -36,14 +36,19 @@ use wasmtime::component::Accessor;
 
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
+use crate::event::EventName;
 use crate::permissions::table;
-use crate::plugins::{Bucket, Grouping, Instance, OpenCall};
+use crate::plugins::{Bucket, Grouping, Instance, OpenCall, OpenQuestion};
+use crate::session::{Answer, Command};
 use crate::xmpp::{is_sendable, is_sendable_time};
 
-/// The instance that calls, with the call counted as open.
-fn caller<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<(Arc<Instance>, OpenCall), CallError> {
+/// The instance that calls, with the call of this name counted as open.
+fn caller<T: Send + 'static>(
+    accessor: &Accessor<T, Grouping>,
+    call: &'static str,
+) -> Result<(Arc<Instance>, OpenCall), CallError> {
     let instance = accessor.with(|mut access| Arc::clone(&access.get().instance));
-    let open = instance.open_call()?;
+    let open = instance.open_call(call)?;
     Ok((instance, open))
 }
 
@@ -53,6 +58,14 @@ fn may_hear(instance: &Instance, name: &str) -> Result<(), CallError> {
         Some(permission) if !instance.mailbox.grants().load().has(permission) => Err(instance.deny(permission, None)),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Whether the plugin may fire an event, or own a promise, of this name.
+fn may_fire(instance: &Instance, name: &EventName) -> Result<(), CallError> {
+    if instance.account.names.may_fire(name, &instance.plugin) {
+        return Ok(());
+    }
+    Err(CallError::NotOwner(format!("{name}, which another plugin declares")))
 }
 
 /// An address that a plugin gave.
@@ -138,6 +151,20 @@ async fn pace(instance: &Instance) -> Result<(), CallError> {
     slow_down(&instance.outgoing, || format!("{} stanzas a second", instance.limits.messages_per_second)).await?;
     instance.sent.fetch_add(1, Relaxed);
     Ok(())
+}
+
+/// Has the account's task do something that sends nothing, once the plugin may: what that task does for one, all the others wait
+/// for.
+async fn order<R>(instance: &Instance, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
+    slow_down(&instance.orders, || format!("{} calls a second", instance.limits.calls_per_second)).await?;
+    instance.account.ask(command).await
+}
+
+/// Waits until the plugin may ask the server or somebody else; it does so until the guard is dropped.
+async fn question(instance: &Arc<Instance>) -> Result<OpenQuestion, CallError> {
+    let question = instance.open_question()?;
+    pace(instance).await?;
+    Ok(question)
 }
 
 /// Waits until there is another one in the bucket: a flood is slowed down first, and then refused.

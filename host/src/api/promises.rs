@@ -3,7 +3,7 @@
 use wasmtime::component::Accessor;
 
 use super::api::name;
-use super::{answer, bounded, caller, renamed, words};
+use super::{answer, bounded, caller, may_fire, order, renamed, words};
 use crate::bindings::parlor::plugin::promises::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
@@ -31,11 +31,13 @@ async fn add<T: Send + 'static>(
     argument: &str,
     names: &[String],
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
-    let names = bounded(argument, names)?.iter().map(|text| name(argument, text)).collect::<Result<_, _>>()?;
+    let (instance, _open) = caller(accessor, "promises.add")?;
+    let names = bounded(argument, names)?.iter().map(|text| name(argument, text)).collect::<Result<Vec<_>, _>>()?;
+    names.iter().try_for_each(|name| may_fire(&instance, name))?;
     let (by, most) = (instance.id, instance.limits.promises as usize);
-    let added = instance.account.ask(|answer| Command::AddPromises { by, names, most, answer }).await;
-    added.map_err(|error| renamed(error, argument))
+    let added = order(&instance, |answer| Command::AddPromises { by, names, most, answer }).await;
+    instance.has_promises(added.map_err(|error| renamed(error, argument))?);
+    Ok(())
 }
 
 async fn reject<T: Send + 'static>(
@@ -44,9 +46,9 @@ async fn reject<T: Send + 'static>(
     reason: &str,
 ) -> Result<(), CallError> {
     const MAX_REASON: usize = 4 << 10;
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "promises.reject")?;
     let name = name("name", promise)?;
     let reason = words("reason", reason, MAX_REASON)?.to_owned();
     let by = instance.id;
-    instance.account.ask(|answer| Command::RejectPromise { by, name, reason, answer }).await
+    order(&instance, |answer| Command::RejectPromise { by, name, reason, answer }).await
 }

@@ -10,7 +10,7 @@ use wasmtime::component::Accessor;
 
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
 use super::types::draft;
-use super::{answer, bare_jid, bounded, caller, jid as full_jid, pace, words};
+use super::{answer, bare_jid, bounded, caller, jid as full_jid, order, pace, question, words};
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
     Invitation,
@@ -59,12 +59,12 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         attributes: Attributes,
         create: bool,
     ) -> Result<Option<WitRoom>, Error> {
-        let (instance, _open) = caller(accessor)?;
+        let (instance, _open) = caller(accessor, "rooms.get-or-create")?;
         answer(get_or_create(&instance, &jid, &attributes, create).await)
     }
 
     async fn open(accessor: &Accessor<T, Self>, jid: String, attributes: Attributes) -> Result<WitRoom, Error> {
-        let (instance, _open) = caller(accessor)?;
+        let (instance, _open) = caller(accessor, "rooms.open")?;
         answer(open(&instance, "jid", &jid, &attributes).await)
     }
 
@@ -73,7 +73,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         jids: Vec<String>,
         attributes: Attributes,
     ) -> Result<Vec<Result<WitRoom, Error>>, Error> {
-        let (instance, _open) = caller(accessor)?;
+        let (instance, _open) = caller(accessor, "rooms.open-many")?;
         if bounded("jids", &jids)?.is_empty() {
             wish(&attributes)?;
             let rooms = covered(&instance, Permission::RoomsJoin)?;
@@ -84,13 +84,13 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn close(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
-        let (instance, _open) = caller(accessor)?;
+        let (instance, _open) = caller(accessor, "rooms.close")?;
         let jid = bare_jid("jid", &jid)?;
         answer(close(&instance, jid).await)
     }
 
     async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
-        let (instance, _open) = caller(accessor)?;
+        let (instance, _open) = caller(accessor, "rooms.close-many")?;
         let all: Vec<_> = if bounded("jids", &jids)?.is_empty() {
             // Denials for the others would name rooms that the plugin may not know of.
             covered(&instance, Permission::RoomsJoin)?.into_iter().map(|room| Ok(room.jid.clone())).collect()
@@ -243,7 +243,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn set_bookmark(accessor: &Accessor<T, Self>, bookmark: WitBookmark) -> Result<(), Error> {
-        let (instance, open) = caller(accessor)?;
+        let (instance, open) = caller(accessor, "rooms.set-bookmark")?;
         let bookmark = Box::new(arguments::bookmark(bookmark)?);
         let room = Caller { jid: bookmark.room.clone(), instance, open };
         answer(room.ask(Permission::RoomsJoin, |answer| RoomDeed::SetBookmark(bookmark, answer)).await)
@@ -264,14 +264,14 @@ struct Caller {
 
 impl Caller {
     fn new<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str) -> Result<Self, CallError> {
-        let (instance, open) = caller(accessor)?;
+        let (instance, open) = caller(accessor, "rooms.change")?;
         Ok(Self { instance, jid: bare_jid("jid", jid)?, open })
     }
 
     /// Something that sends a stanza.
     async fn ask<R>(&self, permission: Permission, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
         self.instance.require(permission, Target::Room(&self.jid))?;
-        pace(&self.instance).await?;
+        let _question = question(&self.instance).await?;
         let _waits = self.instance.waits_for_session();
         let jid = self.jid.clone();
         self.instance.account.ask(|answer| Command::Room { jid, deed: deed(answer) }).await
@@ -286,7 +286,7 @@ impl Caller {
     async fn show(&self, deed: impl FnOnce(Answer<()>) -> RoomDeed) -> Result<(), CallError> {
         self.instance.require(Permission::RoomsJoin, Target::Room(&self.jid))?;
         let jid = self.jid.clone();
-        self.instance.account.ask(|answer| Command::Room { jid, deed: deed(answer) }).await
+        order(&self.instance, |answer| Command::Room { jid, deed: deed(answer) }).await
     }
 
     async fn set_role(&self, nick: String, role: &'static str, reason: Option<String>) -> Result<(), CallError> {
@@ -404,15 +404,17 @@ async fn open(
     if !attributes.roomconfig.is_empty() {
         instance.require(Permission::RoomsConfigure, Target::Room(&jid))?;
     }
+    let place = instance.open_room(&jid)?;
     pace(instance).await?;
     let _waits = instance.waits_for_session();
     let room = instance.account.ask(|answer| Command::OpenRoom { jid, wish, answer }).await?;
+    place.opened();
     Ok((&*room).into())
 }
 
 async fn close(instance: &Instance, jid: BareJid) -> Result<(), CallError> {
     instance.require(Permission::RoomsJoin, Target::Room(&jid))?;
-    instance.account.ask(|answer| Command::CloseRoom { jid, answer }).await
+    order(instance, |answer| Command::CloseRoom { jid, answer }).await
 }
 
 async fn send<T: Send + 'static>(
@@ -420,7 +422,7 @@ async fn send<T: Send + 'static>(
     jid: &str,
     message: Outgoing,
 ) -> Result<String, CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "rooms.send")?;
     let jid = bare_jid("jid", jid)?;
     let draft = Box::new(draft(message)?);
     instance.require(Permission::RoomsSend, Target::Room(&jid))?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wasmtime::component::Accessor;
 
-use super::{answer, bounded, caller, renamed};
+use super::{answer, bounded, caller, order, renamed};
 use crate::bindings::parlor::plugin::settings::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::config::Settings;
@@ -61,7 +61,7 @@ async fn change<T: Send + 'static>(
     values: &[(String, String)],
     layer: Layer,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "settings.change")?;
     let changed = change_all(&instance, argument, values, layer).await;
     // Of several it is the list that is wrong.
     changed.map_err(|error| if argument == "value" { error } else { renamed(error, argument) })
@@ -81,7 +81,7 @@ async fn change_all(
             Layer::Offered => Wins::OverDefault,
         };
         let values = host;
-        instance.account.ask(|answer| Command::ChangeSettings { values, wins, answer }).await?;
+        order(instance, |answer| Command::ChangeSettings { values, wins, answer }).await?;
     }
     let changes = instance.settings.change(layer, own, &|key| instance.written(key))?;
     instance.tell_changes(&changes);

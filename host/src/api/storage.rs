@@ -20,7 +20,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn get(accessor: &Accessor<T, Self>, key: String) -> Result<Option<Vec<u8>>, Error> {
         answer(
             async {
-                let (instance, _open) = caller(accessor)?;
+                let (instance, _open) = caller(accessor, "storage.get")?;
                 quota(&instance)?;
                 let key = check_key("key", key)?;
                 instance.account.data().get(owner(&instance), key).await.map_err(|error| failed(&error))
@@ -46,7 +46,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     ) -> Result<Page, Error> {
         answer(
             async {
-                let (instance, _open) = caller(accessor)?;
+                let (instance, _open) = caller(accessor, "storage.list")?;
                 quota(&instance)?;
                 let prefix = if prefix.is_empty() { prefix } else { check_key("prefix", prefix)? };
                 let after = after.map(|after| check_key("after", after)).transpose()?;
@@ -85,7 +85,7 @@ async fn change<T: Send + 'static>(
     expires: Option<u64>,
     only: Only,
 ) -> Result<Written, CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "storage.change")?;
     let quota = quota(&instance)?;
     let key = check_key("key", key)?;
     if value.as_ref().is_some_and(|value| value.len() > LONGEST_VALUE) {

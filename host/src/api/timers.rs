@@ -48,7 +48,7 @@ fn set(instance: &Instance, after: Duration, repeats: bool) -> Result<u64, CallE
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn sleep(accessor: &Accessor<T, Self>, milliseconds: u64) {
         // The contract gives no error here; one call too many waits like the others.
-        let _open = caller(accessor);
+        let _open = caller(accessor, "timers.sleep");
         if milliseconds == 0 {
             tokio::task::yield_now().await;
         } else {

@@ -57,7 +57,7 @@ async fn login<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     credentials: Option<(String, Supplied)>,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "user.login")?;
     let account = &instance.account;
     let credentials = match credentials {
         None => None,
@@ -81,7 +81,7 @@ async fn login<T: Send + 'static>(
 }
 
 async fn logout<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "user.logout")?;
     instance.require(Permission::SessionControl, Target::None)?;
     let _waits = instance.waits_for_session();
     instance.account.log_out().await
@@ -92,7 +92,7 @@ async fn set<T: Send + 'static>(
     value: Option<StatusValue>,
     message: Option<String>,
 ) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "user.set")?;
     if let Some(message) = &message {
         text("message", message, MAX_MESSAGE)?;
     }

@@ -6,13 +6,13 @@ use jid::Jid;
 use wasmtime::component::Accessor;
 
 use super::types::date_time;
-use super::{answer, caller, jid, pace, words};
+use super::{answer, caller, jid, question, words};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::bindings::parlor::plugin::vcard::{Card as WitCard, CardData, Host, HostWithStore};
 use crate::card::{CardChange, MAX_FIELD, MAX_PICTURE, Picture, PictureChange};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
-use crate::plugins::{Context, Grouping, Instance};
+use crate::plugins::{Context, Grouping, Instance, OpenCall, OpenQuestion};
 use crate::session::{Command, KnownCard};
 
 impl Host for Context {}
@@ -50,12 +50,12 @@ impl From<&KnownCard> for WitCard {
 async fn reader<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     text: &str,
-) -> Result<(Arc<Instance>, crate::plugins::OpenCall, Jid), CallError> {
-    let (instance, open) = caller(accessor)?;
+) -> Result<(Arc<Instance>, (OpenCall, OpenQuestion), Jid), CallError> {
+    let (instance, open) = caller(accessor, "vcard.get")?;
     let jid = jid("jid", text)?;
     instance.require(Permission::VcardRead, Target::Jid(&jid))?;
-    pace(&instance).await?;
-    Ok((instance, open, jid))
+    let question = question(&instance).await?;
+    Ok((instance, (open, question), jid))
 }
 
 async fn get<T: Send + 'static>(
@@ -75,7 +75,7 @@ async fn update<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str, 
 }
 
 async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor)?;
+    let (instance, _open) = caller(accessor, "vcard.set")?;
     if let Some(text) = &data.jid
         && jid("data.jid", text)?.to_bare() != instance.account.own
     {
@@ -86,7 +86,7 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
     }
     let change = Box::new(change(data)?);
     instance.require(Permission::VcardWrite, Target::None)?;
-    pace(&instance).await?;
+    let _question = question(&instance).await?;
     let _waits = instance.waits_for_session();
     instance.account.ask(|answer| Command::SetCard { change, answer }).await
 }

@@ -1,21 +1,27 @@
 //! `parlor status`: the house on one screen.
 
+use anyhow::bail;
 use clap::Args;
+use serde::Serialize;
 
 use super::Ended;
 use super::place::{self, Place};
 use super::show::{Mark, Put as _, marked, print, print_json, size, span, table};
 use crate::config::Config;
 use crate::control::VERSION;
-use crate::control::views::{Account, Plugin, Status};
+use crate::control::views::{Account, Limit, Plugin, Status};
+use crate::nearest::{nearest, suggestion};
+use crate::plugins::PluginId;
 use crate::plugins::policy::Policy;
 
 /// What `parlor status` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor status           the house on one screen\n  parlor status --json    the same for programs\n\nExit codes: 0 a host runs, 4 none does, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor status           the house on one screen\n  parlor status --json    the same for programs\n  parlor status echo      one plugin, with each of its limits and how much of it is used\n\nExit codes: 0 a host runs, 4 none does, 1 failed, 2 wrong usage"
 )]
 pub struct StatusArgs {
+    /// One plugin, with its limits.
+    plugin: Option<PluginId>,
     #[command(flatten)]
     place: Place,
     /// Print JSON.
@@ -27,16 +33,63 @@ impl StatusArgs {
     /// Asks, and shows the answer; from the files if nobody answers.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
-        let status = of(&config)?;
-        if self.json {
-            print_json(&status)?;
-        } else {
-            print(&screen(&status))?;
-        }
-        if status.running {
+        let running = match &self.plugin {
+            None => {
+                let status = of(&config)?;
+                self.show(&status, screen)?;
+                status.running
+            }
+            Some(id) => {
+                let (plugins, running) = one(&config, id)?;
+                self.show(&plugins, |plugins| closely(plugins))?;
+                running
+            }
+        };
+        if running {
             return Ok(());
         }
         Err(Ended::NotRunning(config.data).into())
+    }
+
+    fn show<T: Serialize>(&self, what: &T, screen: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+        if self.json { print_json(what) } else { print(&screen(what)) }
+    }
+}
+
+/// One plugin on each of its accounts, and whether a host runs.
+fn one(config: &Config, id: &PluginId) -> anyhow::Result<(Vec<Plugin>, bool)> {
+    let policy = Policy::load(&config.plugins)?;
+    if !policy.plugins.contains_key(id) {
+        let near = nearest(id.as_str(), policy.plugins.keys().map(PluginId::as_str));
+        bail!("there is no plugin {id} in {}{}", config.plugins.display(), suggestion(near));
+    }
+    if let Some(host) = place::host(config)? {
+        return Ok((host.get(&format!("/v1/plugins/{id}"))?, true));
+    }
+    let mut plugins = stopped(config, &policy).plugins;
+    plugins.retain(|plugin| plugin.id == id.as_str());
+    Ok((plugins, false))
+}
+
+/// Plugins, and how near each of them is to its limits.
+fn closely(all: &[Plugin]) -> String {
+    let mut text = plugins(all);
+    for plugin in all.iter().filter(|plugin| !plugin.limits.is_empty()) {
+        let rows: Vec<_> =
+            plugin.limits.iter().map(|limit| vec![limit.name.clone(), used(limit), limit.of.clone()]).collect();
+        text.put(format_args!("\non {}\n", plugin.account.as_deref().unwrap_or("no account")));
+        text.push_str(&table(&["LIMIT", "USED", "OF"], &rows));
+    }
+    text
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes are whole numbers of bytes")]
+fn used(limit: &Limit) -> String {
+    match (limit.name.as_str(), limit.used) {
+        (_, None) => "-".to_owned(),
+        ("memory", Some(bytes)) => size(bytes as u64),
+        ("cpu_share", Some(share)) => format!("{share:.3}"),
+        (_, Some(count)) => count.to_string(),
     }
 }
 
@@ -69,6 +122,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
             source: entry.source.to_string(),
             usage: None,
             restarts: 0,
+            limits: Vec::new(),
             denied: Vec::new(),
         }));
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::VERSION;
-use super::views::{Account, Denied, Plugin, Process, Status, Usage};
+use super::views::{Account, Denied, Limit, Plugin, Process, Status, Usage};
 use crate::account::{Connection, Shared};
 use crate::harmless::harmless;
 use crate::host::{Host, PluginStatus};
@@ -14,7 +14,12 @@ const LONGEST: usize = 4 << 10;
 
 /// The whole house.
 pub(super) async fn status(host: &Host) -> Status {
-    let plugins = host.status().await.iter().map(|one| Plugin { denied: Vec::new(), ..plugin_view(one) }).collect();
+    let plugins = host
+        .status()
+        .await
+        .iter()
+        .map(|one| Plugin { limits: Vec::new(), denied: Vec::new(), ..plugin_view(one) })
+        .collect();
     Status {
         running: true,
         host: Some(Process {
@@ -72,6 +77,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
         source: harmless(&status.source.to_string(), LONGEST),
         usage: status.usage.as_ref().map(usage_view),
         restarts: status.restarts,
+        limits: status.usage.iter().flat_map(|usage| &usage.limits).map(limit_view).collect(),
         denied: status.denied.iter().map(denied_view).collect(),
     }
 }
@@ -92,6 +98,10 @@ fn usage_view(usage: &plugins::Usage) -> Usage {
         memory: usage.memory,
         memory_limit: usage.memory_limit,
     }
+}
+
+fn limit_view(limit: &plugins::LimitUse) -> Limit {
+    Limit { name: limit.name.to_owned(), used: limit.used, of: limit.of.clone() }
 }
 
 fn denied_view(denial: &plugins::Denial) -> Denied {

@@ -76,6 +76,9 @@ pub struct Plugin {
     pub usage: Option<Usage>,
     /// How often it was started again by itself.
     pub restarts: u64,
+    /// Its limits and what it uses of them; only where one plugin was asked for, and runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
     /// The last calls that it was denied, oldest first; only where one plugin was asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub denied: Vec<Denied>,
@@ -106,6 +109,17 @@ pub struct Usage {
     pub memory: u64,
     /// How many it may hold.
     pub memory_limit: u64,
+}
+
+/// How much of a limit is used now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Limit {
+    /// Its key under `[plugin.NAME.limits]`.
+    pub name: String,
+    /// So much, in bytes for sizes; none for what is measured each time anew, or before the plugin starts.
+    pub used: Option<f64>,
+    /// Of so much, as an owner would write it.
+    pub of: String,
 }
 
 /// A call that was denied.

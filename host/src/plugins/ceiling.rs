@@ -21,7 +21,16 @@ pub(super) struct Ceiling {
     /// Bytes of all its memories together.
     taken: usize,
     /// The same for those who look from outside.
-    shown: Arc<AtomicU64>,
+    shown: Arc<Taken>,
+}
+
+/// What an instance holds, for those who look from outside.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Bytes of memory.
+    pub(super) memory: AtomicU64,
+    /// Elements of its largest table.
+    pub(super) table_elements: AtomicU64,
 }
 
 /// What a guest wanted too much of.
@@ -38,8 +47,8 @@ pub(super) enum Exceeded {
 }
 
 impl Ceiling {
-    /// `shown` says from now on how many bytes of memory are taken.
-    pub(super) fn new(limits: &Limits, shown: Arc<AtomicU64>) -> Self {
+    /// `shown` says from now on what is taken.
+    pub(super) fn new(limits: &Limits, shown: Arc<Taken>) -> Self {
         Self {
             memory: limits.memory,
             table_elements: limits.table_elements as usize,
@@ -59,7 +68,7 @@ impl ResourceLimiter for Ceiling {
             return Err(Exceeded::Memory(self.memory).into());
         }
         self.taken = taken;
-        self.shown.store(taken as u64, Relaxed);
+        self.shown.memory.store(taken as u64, Relaxed);
         Ok(true)
     }
 
@@ -71,6 +80,7 @@ impl ResourceLimiter for Ceiling {
         if desired > self.table_elements {
             return Err(Exceeded::Table(self.table_elements).into());
         }
+        self.shown.table_elements.fetch_max(desired as u64, Relaxed);
         Ok(true)
     }
 

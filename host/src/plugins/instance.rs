@@ -4,6 +4,7 @@
 //! [`run`] ends it, and nothing else holds a piece of it.
 
 mod open;
+mod usage;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
@@ -17,14 +18,16 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tracing::Span;
 use wasmtime::Store;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-pub(crate) use self::open::{OpenArchiveQuery, OpenCall};
+pub(crate) use self::open::{OpenArchiveQuery, OpenCall, OpenQuestion, Rooms};
+pub use self::usage::{LimitUse, Usage};
 use super::InstanceId;
 use super::admission::Admitted;
-use super::ceiling::{Ceiling, Exceeded};
+use super::ceiling::{Ceiling, Exceeded, Taken};
 use super::clocks::{Monotonic, Wall};
 use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
@@ -44,6 +47,7 @@ use crate::event::{Event, EventName, Payload};
 use crate::harmless::harmless;
 use crate::permissions::{Permission, Target, denial};
 use crate::router::{Mail, Mailbox};
+use crate::traces;
 
 /// How much of a guest's own words a status shows, in bytes.
 const LONGEST_REASON: usize = 300;
@@ -72,22 +76,36 @@ pub struct Instance {
     denied: Arc<Denials>,
     /// How many stanzas it sent.
     pub sent: AtomicU64,
-    /// How many bytes of memory it holds.
-    memory: Arc<AtomicU64>,
+    /// What it holds of the engine.
+    taken: Arc<Taken>,
     /// When it started.
     since: Timestamp,
     /// Messages and other stanzas that it sends.
     pub outgoing: Bucket,
     /// Events that it emits.
     pub emitted: Bucket,
+    /// Other calls that the account's task carries out.
+    pub orders: Bucket,
     /// Lines that it logs, and that the host logs because of what it does.
     log_lines: Bucket,
     /// Lines that were dropped since one was last written.
     log_dropped: AtomicU64,
+    /// The spans of handlers that have not returned, while anybody wants them.
+    traced: Mutex<Vec<Span>>,
     /// Calls that have not returned.
     open_calls: AtomicUsize,
     /// Queries of archives and streams of them that have not ended.
     archive_queries: AtomicUsize,
+    /// Questions to others that were not answered.
+    questions: AtomicUsize,
+    /// Rooms that the plugin has opened.
+    rooms: Arc<Rooms>,
+    /// Promises that it owns.
+    promises: AtomicUsize,
+    /// Commands that people may say to it.
+    commands: AtomicUsize,
+    /// Handlers that have begun and not returned.
+    handlers: AtomicUsize,
     /// Calls that wait for the session: their time is not held against the plugin.
     waits: watch::Sender<usize>,
     timers: Mutex<Timers>,
@@ -105,6 +123,7 @@ impl Instance {
         settings: Arc<OwnSettings>,
         account: Arc<account::Shared>,
         denied: Arc<Denials>,
+        rooms: Arc<Rooms>,
         books: Books,
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let id = InstanceId::next();
@@ -121,14 +140,21 @@ impl Instance {
             denials: AtomicU64::new(0),
             denied,
             sent: AtomicU64::new(0),
-            memory: Arc::default(),
+            taken: Arc::default(),
             since: account.clock.now(),
             emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
             outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
+            orders: Bucket::new(limits.calls_per_second.into(), limits.calls_per_second.into()),
             log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
             log_dropped: AtomicU64::new(0),
+            traced: Mutex::default(),
             open_calls: AtomicUsize::new(0),
             archive_queries: AtomicUsize::new(0),
+            questions: AtomicUsize::new(0),
+            rooms,
+            promises: AtomicUsize::new(0),
+            commands: AtomicUsize::new(0),
+            handlers: AtomicUsize::new(0),
             waits: watch::Sender::new(0),
             timers: Mutex::default(),
             timers_changed: Notify::new(),
@@ -178,21 +204,6 @@ impl Instance {
         error
     }
 
-    /// What it has used so far.
-    pub fn usage(&self) -> Usage {
-        Usage {
-            since: self.since,
-            handled: self.handled.load(Relaxed),
-            sent: self.sent.load(Relaxed),
-            denials: self.denials.load(Relaxed),
-            cpu: self.cpu.used(),
-            cpu_limit: self.limits.cpu_share,
-            slowed: self.cpu.in_yard(),
-            memory: self.memory.load(Relaxed),
-            memory_limit: self.limits.memory.0,
-        }
-    }
-
     /// Whether one more line about it may go into the log, so that no plugin fills the disk. A line that may not is
     /// counted, and the count is logged before the next one.
     pub fn may_log(&self) -> bool {
@@ -209,10 +220,10 @@ impl Instance {
         true
     }
 
-    /// What stands under `[settings]` for a name that the host does not have. A name that another plugin keeps secret is
-    /// not to be had by claiming it.
+    /// What stands under `[settings]` for a name that the host does not have. What any plugin keeps secret is not taken from
+    /// there, not even for itself: whoever claims the name reads it there.
     pub fn written(&self, key: &str) -> Option<Value> {
-        if Settings::is_known(key) || (self.account.is_secret(key) && !self.settings.declares(key)) {
+        if Settings::is_known(key) || self.account.is_secret(key) {
             return None;
         }
         self.account.settings().given(key).cloned()
@@ -239,29 +250,6 @@ impl Instance {
         self.timers_changed.notify_one();
         result
     }
-}
-
-/// What an instance has used since it started.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Usage {
-    /// When it started.
-    pub since: Timestamp,
-    /// Events that it has handled.
-    pub handled: u64,
-    /// Stanzas that it has sent.
-    pub sent: u64,
-    /// Calls that were denied.
-    pub denials: u64,
-    /// CPU time.
-    pub cpu: Duration,
-    /// The share of one core that it may use for long.
-    pub cpu_limit: f64,
-    /// It used more than its share, and runs only when nobody else wants to.
-    pub slowed: bool,
-    /// Bytes of memory that it holds.
-    pub memory: u64,
-    /// Bytes of memory that it may hold.
-    pub memory_limit: u64,
 }
 
 /// What lives inside an instance's Store.
@@ -372,6 +360,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     }
                     Some(result) = handlers.next(), if !handlers.is_empty() => {
                         let result: wasmtime::Result<_> = result;
+                        instance.handlers.store(handlers.len(), Relaxed);
                         instance.books.returned(result?).await;
                         instance.handled.fetch_add(1, Relaxed);
                     }
@@ -399,7 +388,15 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         let handler = guest.call_handle_event(accessor, api::listen::event(&instance, &mail));
                         let handler = within(instance.limits.handler, handler);
                         let ticket = instance.books.began(mail.place.take()).await;
-                        handlers.push(async move { handler.await.map(|()| ticket) });
+                        instance.handlers.store(handlers.len() + 1, Relaxed);
+                        let handling = instance.handling(&mail.event);
+                        handlers.push(async move {
+                            let result = handler.await;
+                            if let Err(error) = &result {
+                                traces::failed(&handling.span, &reason(error));
+                            }
+                            result.map(|()| ticket)
+                        });
                     }
                 }
             };
@@ -513,7 +510,7 @@ fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {
     table.set_max_capacity(limits.handles as usize);
     let context = Context {
         instance: Arc::clone(instance),
-        ceiling: Ceiling::new(limits, Arc::clone(&instance.memory)),
+        ceiling: Ceiling::new(limits, Arc::clone(&instance.taken)),
         table,
         // What it asks for at once is made in the host's memory first, and a socket that connects to nobody is still a file
         // of the host's.

@@ -167,6 +167,11 @@ macro_rules! limits {
                 Ok(())
             }
 
+            /// What holds for the plugin, in the order of the struct, as an owner would write it.
+            pub fn shown(&self) -> Vec<(&'static str, String)> {
+                vec![$((stringify!($name), show::<$amount>(&self.$name)),)+]
+            }
+
             /// The whole table, in the order of the struct.
             pub fn table() -> Vec<Row> {
                 vec![$(Row {
@@ -217,6 +222,12 @@ limits! {
     open_calls: u32 = 256, 1 => 65_536;
     /// Queries of archives, and streams of them, at once.
     archive_queries: u32 = 8, 0 => 1_024;
+    /// Questions to the server and to others (IQs) that wait for an answer, but for those of archives.
+    iqs: u32 = 64, 0 => 1_024;
+    /// Rooms that it has opened, nobody else before it, and that are open still.
+    rooms: u32 = 100, 0 => 1_000;
+    /// Commands that people may say to it.
+    commands: u32 = 64, 0 => 1_024;
     /// Messages that it is told after it has missed them, each time; for plugins that catch up.
     catch_up_messages: u32 = 5_000, 1 => 1_000_000;
     /// How old they are at most.
@@ -229,6 +240,8 @@ limits! {
     messages_burst: u32 = 50, 1 => 1_000_000;
     /// Events of its own that it fires, each second; as many at once.
     events_per_second: u32 = 500, 1 => 1_000_000;
+    /// Other calls that the account's task carries out, such as `chats.show` or `promises.add`, each second; as many at once.
+    calls_per_second: u32 = 500, 1 => 1_000_000;
     /// Time of its own that `initialize` may take.
     initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(10);
     /// Time that a handler may take, waiting included; `none` = as long as it likes.

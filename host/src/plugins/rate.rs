@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Counts what a plugin does against what it may do. Only the plugin's own thread asks it.
+/// Counts what a plugin does against what it may do. Only the plugin's own thread takes from it.
 #[derive(Debug)]
 pub struct Bucket {
     rate: f64,
@@ -22,6 +22,13 @@ impl Bucket {
     /// Takes one. `Err` says how long to wait until there is one again; then nothing was taken.
     pub fn take(&self) -> Result<(), Duration> {
         self.take_at(Instant::now())
+    }
+
+    /// How many of the burst are used up.
+    pub fn used(&self) -> f64 {
+        let (tokens, at) = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = (tokens + at.elapsed().as_secs_f64() * self.rate).min(self.burst);
+        self.burst - tokens
     }
 
     fn take_at(&self, now: Instant) -> Result<(), Duration> {

@@ -21,7 +21,7 @@ use super::catch_up;
 use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
-use super::instance::{self, Backlog, Ended, Instance, Parting, Start};
+use super::instance::{self, Backlog, Ended, Instance, Parting, Rooms, Start};
 use super::ledger::Books;
 use super::quantity::show_duration;
 use super::settings::{OwnSettings, Values};
@@ -111,6 +111,8 @@ struct Shared {
     restarts: std::sync::atomic::AtomicU64,
     /// The last calls that it was denied.
     denied: Arc<Denials>,
+    /// The rooms that it has opened.
+    rooms: Arc<Rooms>,
     /// Up to where in the archive it has come, if it catches up.
     books: Books,
     /// What it may see and do: what it was admitted with, or what the owner decided since.
@@ -178,8 +180,8 @@ impl Supervised {
     ) -> Self {
         let grants = admitted.grants.clone();
         let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
-        account.keep_secret(settings.secrets());
-        account.names.declare(admitted.manifest.events.iter().chain(&admitted.manifest.promises));
+        account.keep_secret(&admitted.id, settings.secrets());
+        account.names.declare(&admitted.id, admitted.manifest.events.iter().chain(&admitted.manifest.promises));
         let shared = Arc::new(Shared {
             admitted,
             settings,
@@ -191,6 +193,7 @@ impl Supervised {
             instance: watch::Sender::new(None),
             restarts: std::sync::atomic::AtomicU64::new(0),
             denied: Arc::default(),
+            rooms: Arc::default(),
             books,
             grants: ArcSwap::from_pointee(grants),
             is_beside: watch::Sender::new(beside.is_some()),
@@ -423,8 +426,8 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) -> Ended {
     shared.settings.restart();
     let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
-    let (denied, books) = (Arc::clone(&shared.denied), shared.books.clone());
-    let (instance, mailbox) = Instance::new(&shared.admitted, settings, account, denied, books);
+    let (denied, rooms) = (Arc::clone(&shared.denied), Arc::clone(&shared.rooms));
+    let (instance, mailbox) = Instance::new(&shared.admitted, settings, account, denied, rooms, shared.books.clone());
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // After it can be seen: whoever changes the grants meanwhile has changed either these or those of the instance.
     instance.mailbox.grants().store(shared.grants.load_full());

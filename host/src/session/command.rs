@@ -205,8 +205,8 @@ pub enum Command {
         names: Vec<EventName>,
         /// How many it may own in all.
         most: usize,
-        /// The answer.
-        answer: Answer<()>,
+        /// The answer: how many it has now.
+        answer: Answer<usize>,
     },
     /// API row 16.
     RejectPromise {
@@ -261,17 +261,21 @@ pub enum Command {
         plugin: PluginId,
         /// What.
         spoken: Spoken,
-        /// The answer.
-        answer: Answer<()>,
+        /// How many it may have.
+        most: usize,
+        /// The answer: how many it has now.
+        answer: Answer<usize>,
     },
     /// API row 127.
     RemoveCommand {
+        /// Who.
+        by: InstanceId,
         /// Whose.
         plugin: PluginId,
         /// Which.
         name: String,
-        /// The answer.
-        answer: Answer<()>,
+        /// The answer: how many it has now.
+        answer: Answer<usize>,
     },
     /// API rows 114 and 115.
     Discover {
@@ -335,6 +339,9 @@ impl Command {
             Self::GetCard { answer, .. } => answer.is_abandoned(),
             Self::AddFeature { answer, .. } | Self::AddIdentity { answer, .. } => answer.is_abandoned(),
             Self::Discover { answer, .. } => answer.is_abandoned(),
+            Self::AddPromises { answer, .. } | Self::AddCommand { answer, .. } | Self::RemoveCommand { answer, .. } => {
+                answer.is_abandoned()
+            }
             Self::Room { deed, .. } => deed.is_abandoned(),
             Self::SendRaw { answer, .. }
             | Self::CloseChat { answer, .. }
@@ -346,11 +353,8 @@ impl Command {
             | Self::UpdateCard { answer, .. }
             | Self::SetStatus { answer, .. }
             | Self::Emit { answer, .. }
-            | Self::AddPromises { answer, .. }
             | Self::ClearIdentities { answer, .. }
             | Self::ChangeSettings { answer, .. }
-            | Self::AddCommand { answer, .. }
-            | Self::RemoveCommand { answer, .. }
             | Self::RejectPromise { answer, .. } => answer.is_abandoned(),
         }
     }

@@ -17,8 +17,6 @@ use crate::session::questions::random_id;
 use crate::session::{Effect, Session, Turn};
 use crate::stanza::{Draft, Message, MessageKind, Outgoing};
 
-/// How many commands a plugin may have.
-pub(super) const MAX_COMMANDS: usize = 64;
 /// How many characters a name may have.
 const MAX_NAME: usize = 32;
 /// How long help and usage may be, in bytes.
@@ -156,7 +154,14 @@ fn check_line(argument: &str, text: &str) -> Result<(), CallError> {
 }
 
 impl Session {
-    pub(super) fn add_command(&mut self, by: InstanceId, plugin: PluginId, spoken: Spoken) -> Result<(), CallError> {
+    /// A plugin has at most so many. Gives how many it has then.
+    pub(super) fn add_command(
+        &mut self,
+        by: InstanceId,
+        plugin: PluginId,
+        spoken: Spoken,
+        most: usize,
+    ) -> Result<usize, CallError> {
         let (name, is_short) = parse_name(&plugin, &spoken.name)?;
         check_line("help", &spoken.help)?;
         check_line("usage", &spoken.usage)?;
@@ -171,24 +176,35 @@ impl Session {
         }
         let is_heir = self.promises.is_heir(by);
         let own = self.commands.all.entry(plugin.clone()).or_default();
-        if own.len() >= MAX_COMMANDS && !own.contains_key(&name) {
-            return Err(CallError::OverLimit(format!("{MAX_COMMANDS} commands")));
+        if own.len() >= most && !own.contains_key(&name) {
+            return Err(CallError::OverLimit(format!("{most} commands")));
         }
         let new = Registered { owner: by, help: spoken.help, usage: spoken.usage, is_short };
-        if let Some(was) = own.insert(name.clone(), new)
+        let was = own.insert(name.clone(), new);
+        let count = own.len();
+        if let Some(was) = was
             && is_heir
             && was.owner != by
         {
             self.commands.displaced.push(Displaced { by, plugin, name, was });
         }
-        Ok(())
+        Ok(count)
     }
 
-    pub(super) fn remove_command(&mut self, plugin: &PluginId, name: &str) -> Result<(), CallError> {
+    /// Gives how many the plugin has left.
+    pub(super) fn remove_command(&mut self, by: InstanceId, plugin: &PluginId, name: &str) -> Result<usize, CallError> {
         let (name, _) = parse_name(plugin, name)?;
-        let found = self.commands.all.get_mut(plugin).and_then(|own| own.remove(&name));
+        let is_heir = self.promises.is_heir(by);
+        let found = self.commands.all.get_mut(plugin).and_then(|own| own.remove(&name).map(|was| (was, own.len())));
         self.commands.all.retain(|_, own| !own.is_empty());
-        found.map(drop).ok_or_else(|| CallError::NotFound(format!("the command {name} of {plugin}")))
+        let left = found.map(|(was, left)| {
+            // The one whose place it is to take has it back if that comes to nothing.
+            if is_heir && was.owner != by {
+                self.commands.displaced.push(Displaced { by, plugin: plugin.clone(), name: name.clone(), was });
+            }
+            left
+        });
+        left.ok_or_else(|| CallError::NotFound(format!("the command {name} of {plugin}")))
     }
 
     /// Does what a message says, if it is a command that somebody gives now.

@@ -250,12 +250,12 @@ impl Session {
                 let result = self.change_settings(values, wins, turn);
                 turn.answer(answer, result);
             }
-            Command::AddCommand { by, plugin, spoken, answer } => {
-                let result = self.add_command(by, plugin, spoken);
+            Command::AddCommand { by, plugin, spoken, most, answer } => {
+                let result = self.add_command(by, plugin, spoken, most);
                 turn.answer(answer, result);
             }
-            Command::RemoveCommand { plugin, name, answer } => {
-                let result = self.remove_command(&plugin, &name);
+            Command::RemoveCommand { by, plugin, name, answer } => {
+                let result = self.remove_command(by, &plugin, &name);
                 turn.answer(answer, result);
             }
             Command::Discover { entity, answer } => self.discover(entity, answer, turn),

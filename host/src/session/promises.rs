@@ -135,7 +135,8 @@ impl Promises {
         self.heirs.get(&by).copied().unwrap_or(by)
     }
 
-    fn add(&mut self, by: InstanceId, names: &[EventName], most: usize) -> Result<(), CallError> {
+    /// Gives how many it owns then.
+    fn add(&mut self, by: InstanceId, names: &[EventName], most: usize) -> Result<usize, CallError> {
         let mut fresh = Vec::with_capacity(names.len().min(most));
         for name in names {
             match self.by_name.get(name).map(|promise| promise.owner) {
@@ -148,15 +149,15 @@ impl Promises {
                 break;
             }
         }
-        let owned = self.by_name.values().filter(|promise| promise.owner == Owner::Plugin(by)).count();
-        if owned + fresh.len() > most {
+        let owned = self.by_name.values().filter(|promise| promise.owner == Owner::Plugin(by)).count() + fresh.len();
+        if owned > most {
             return Err(CallError::OverLimit(format!("{most} promises")));
         }
         for name in names {
             // Whoever waits already waits for the fresh one.
             self.by_name.entry(name.clone()).or_insert_with(|| Promise::new(Owner::Plugin(by))).state = State::Pending;
         }
-        Ok(())
+        Ok(owned)
     }
 
     /// `None`: the answer is kept until the promise settles.
@@ -248,7 +249,12 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn add_promises(&mut self, by: InstanceId, names: &[EventName], most: usize) -> Result<(), CallError> {
+    pub(super) fn add_promises(
+        &mut self,
+        by: InstanceId,
+        names: &[EventName],
+        most: usize,
+    ) -> Result<usize, CallError> {
         if names.is_empty() {
             return Err(CallError::invalid("names", "is empty"));
         }

@@ -39,6 +39,17 @@ async fn status_shows_accounts_and_plugins_with_what_they_use() {
         assert!(screen.contains(word), "no {word} in\n{screen}");
     }
     assert!(!screen.contains('\x1b'), "colours where no terminal is: {screen:?}");
+
+    let json = ended(home.run(&["status", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
+    let limit =
+        |name: &str| json[0]["limits"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+    assert!(limit("memory")["used"].as_f64().unwrap() >= 65536.0, "{json}");
+    assert_eq!((&limit("subscriptions")["used"], &limit("subscriptions")["of"]), (&2.0.into(), &"256".into()));
+    assert_eq!((&limit("stop")["used"], &limit("stop")["of"]), (&serde_json::Value::Null, &"2 s".into()));
+    let closely = ended(home.run(&["status", "echo"]).await.unwrap(), 0).stdout;
+    assert!(closely.contains("subscriptions         2        256"), "{closely}");
+    let error = ended(home.run(&["status", "ehco"]).await.unwrap(), 1).stderr;
+    assert!(error.contains("there is no plugin ehco in") && error.contains("did you mean"), "{error}");
 }
 
 #[tokio::test]

@@ -37,6 +37,7 @@ fn plugin(id: &str, account: &str, usage: Option<Usage>) -> Plugin {
         source: format!("{id}.wasm"),
         usage,
         restarts: 0,
+        limits: Vec::new(),
         denied: Vec::new(),
     }
 }

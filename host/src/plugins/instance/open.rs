@@ -1,22 +1,53 @@
-//! What an instance has open, counted by guards: calls, queries of archives, waits for the session.
+//! What an instance has open, counted by guards: handlers that somebody traces, calls, queries of archives, waits for the
+//! session.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use imbl::OrdMap;
+use jid::BareJid;
 use tokio::sync::watch;
+use tracing::Span;
 
 use super::Instance;
 use crate::error::CallError;
+use crate::event::Event;
+use crate::session::Room;
+use crate::traces;
 
 impl Instance {
-    /// Counts a call as open until the guard is dropped.
-    pub fn open_call(self: &Arc<Self>) -> Result<OpenCall, CallError> {
+    /// The span of a handler of this event, which stands for it until the guard is dropped.
+    pub(super) fn handling(self: &Arc<Self>, event: &Event) -> Handling {
+        let waited = || self.account.clock.now().duration_since(event.at).as_millis().try_into().unwrap_or(i64::MAX);
+        let span = traces::handling(&self.plugin, &self.account.name, &event.name, waited);
+        if !span.is_disabled() {
+            self.traced().push(span.clone());
+        }
+        Handling { instance: Arc::clone(self), span }
+    }
+
+    fn traced(&self) -> MutexGuard<'_, Vec<Span>> {
+        self.traced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call of this name as open until the guard is dropped.
+    pub fn open_call(self: &Arc<Self>, call: &'static str) -> Result<OpenCall, CallError> {
         let open = self.open_calls.fetch_add(1, Relaxed);
-        let guard = OpenCall(Arc::clone(self));
+        let guard = OpenCall { instance: Arc::clone(self), _span: self.calling(call) };
         if open >= self.limits.open_calls as usize {
             return Err(CallError::OverLimit(format!("{} open calls", self.limits.open_calls)));
         }
         Ok(guard)
+    }
+
+    fn calling(&self, call: &'static str) -> Span {
+        if !traces::are_wanted() {
+            return Span::none();
+        }
+        let traced = self.traced();
+        let handler = if let [only] = traced.as_slice() { Some(only) } else { None };
+        traces::calling(&self.plugin, &self.account.name, call, handler)
     }
 
     /// Counts a query of an archive, or a stream of one, until the guard is dropped.
@@ -27,6 +58,43 @@ impl Instance {
             return Err(CallError::OverLimit(format!("{} queries of archives at once", self.limits.archive_queries)));
         }
         Ok(guard)
+    }
+
+    /// Counts a question to somebody as open until the guard is dropped.
+    pub fn open_question(self: &Arc<Self>) -> Result<OpenQuestion, CallError> {
+        let open = self.questions.fetch_add(1, Relaxed);
+        let guard = OpenQuestion(Arc::clone(self));
+        if open >= self.limits.iqs as usize {
+            return Err(CallError::OverLimit(format!("{} questions at once", self.limits.iqs)));
+        }
+        Ok(guard)
+    }
+
+    /// Counts a room as one that this plugin has opened, unless it is open already. It stops to be when the guard is dropped
+    /// without being told that the room is open, or when the room is closed.
+    pub fn open_room(self: &Arc<Self>, room: &BareJid) -> Result<OpeningRoom, CallError> {
+        let snapshot = self.account.snapshot();
+        let mut rooms = self.rooms.held();
+        rooms.retain(|room, stage| *stage == Stage::Opening || snapshot.rooms.contains_key(room));
+        let is_new = !rooms.contains_key(room) && !snapshot.rooms.contains_key(room);
+        if is_new {
+            if rooms.len() >= self.limits.rooms as usize {
+                return Err(CallError::OverLimit(format!("{} rooms", self.limits.rooms)));
+            }
+            rooms.insert(room.clone(), Stage::Opening);
+        }
+        drop(rooms);
+        Ok(OpeningRoom { rooms: Arc::clone(&self.rooms), room: room.clone(), is_new })
+    }
+
+    /// It owns so many promises now.
+    pub fn has_promises(&self, now: usize) {
+        self.promises.store(now, Relaxed);
+    }
+
+    /// People may say so many commands to it now.
+    pub fn has_commands(&self, now: usize) {
+        self.commands.store(now, Relaxed);
     }
 
     /// How many queries of archives and streams of them have not ended.
@@ -46,12 +114,84 @@ impl Instance {
     }
 }
 
+/// A handler that has not returned.
+pub(super) struct Handling {
+    instance: Arc<Instance>,
+    pub(super) span: Span,
+}
+
+impl Drop for Handling {
+    fn drop(&mut self) {
+        if !self.span.is_disabled() {
+            self.instance.traced().retain(|other| *other != self.span);
+        }
+    }
+}
+
 /// A call that has not returned.
-pub struct OpenCall(Arc<Instance>);
+pub struct OpenCall {
+    instance: Arc<Instance>,
+    /// It ends with the call.
+    _span: Span,
+}
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        self.0.open_calls.fetch_sub(1, Relaxed);
+        self.instance.open_calls.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A question that was not answered.
+pub struct OpenQuestion(Arc<Instance>);
+
+impl Drop for OpenQuestion {
+    fn drop(&mut self) {
+        self.0.questions.fetch_sub(1, Relaxed);
+    }
+}
+
+/// The rooms that a plugin has opened on one account. They outlive its instances, as the rooms do.
+#[derive(Debug, Default)]
+pub(crate) struct Rooms(Mutex<BTreeMap<BareJid, Stage>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Opening,
+    Open,
+}
+
+impl Rooms {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<BareJid, Stage>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many of them are still among these.
+    pub(super) fn count(&self, open: &OrdMap<BareJid, Arc<Room>>) -> usize {
+        self.held().keys().filter(|room| open.contains_key(*room)).count()
+    }
+}
+
+/// A room that is being opened.
+pub struct OpeningRoom {
+    rooms: Arc<Rooms>,
+    room: BareJid,
+    is_new: bool,
+}
+
+impl OpeningRoom {
+    /// It is open.
+    pub fn opened(mut self) {
+        if std::mem::take(&mut self.is_new) {
+            self.rooms.held().insert(self.room.clone(), Stage::Open);
+        }
+    }
+}
+
+impl Drop for OpeningRoom {
+    fn drop(&mut self) {
+        if self.is_new {
+            self.rooms.held().remove(&self.room);
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::plugins::PluginId;
-use crate::session::commands::{ANSWERS, MAX_COMMANDS};
+use crate::session::commands::ANSWERS;
 use crate::stanza::{Carbon, Extensions};
 
+/// How many commands each may have.
+const MOST: usize = 64;
 const ROMEO_HOME: &str = "romeo@example.org/home";
 
 /// A plugin that can have commands.
@@ -26,14 +28,25 @@ impl Desk {
     fn add_with(&mut self, plugin: &Plugin, name: &str, help: &str, usage: &str) -> Result<(), CallError> {
         let (answer, mut receiver) = Answer::channel();
         let spoken = Spoken { name: name.to_owned(), help: help.to_owned(), usage: usage.to_owned() };
-        self.command(Command::AddCommand { by: plugin.instance, plugin: plugin.id.clone(), spoken, answer });
-        got(&mut receiver).unwrap()
+        self.command(Command::AddCommand {
+            by: plugin.instance,
+            plugin: plugin.id.clone(),
+            spoken,
+            most: MOST,
+            answer,
+        });
+        got(&mut receiver).unwrap().map(drop)
     }
 
     fn remove(&mut self, plugin: &Plugin, name: &str) -> Result<(), CallError> {
         let (answer, mut receiver) = Answer::channel();
-        self.command(Command::RemoveCommand { plugin: plugin.id.clone(), name: name.to_owned(), answer });
-        got(&mut receiver).unwrap()
+        self.command(Command::RemoveCommand {
+            by: plugin.instance,
+            plugin: plugin.id.clone(),
+            name: name.to_owned(),
+            answer,
+        });
+        got(&mut receiver).unwrap().map(drop)
     }
 
     fn say(&mut self, body: &str) {
@@ -165,7 +178,7 @@ fn what_is_added_is_checked_and_bounded() {
         let refused = desk.add_with(&echo, "say", "", text);
         assert!(matches!(refused, Err(CallError::Invalid { argument, .. }) if argument == "usage"));
     }
-    for number in 0..MAX_COMMANDS {
+    for number in 0..MOST {
         desk.add(&echo, &format!("c{number}")).unwrap();
     }
     assert!(matches!(desk.add(&echo, "more"), Err(CallError::OverLimit(_))));
@@ -201,7 +214,7 @@ fn help_is_answered_where_it_was_asked() {
 #[test]
 fn help_is_not_given_without_end() {
     let mut desk = Desk::connected(Settings::default());
-    for number in 0..MAX_COMMANDS {
+    for number in 0..MOST {
         desk.add_with(&plugin(&format!("p{number}")), &format!("c{number}"), &"x".repeat(256), "").unwrap();
     }
     for _ in 0..50 {

@@ -1,0 +1,129 @@
+//! What an instance has used, and how near it is to each of its limits.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Instance;
+
+/// What an instance has used since it started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Usage {
+    /// When it started.
+    pub since: Timestamp,
+    /// Events that it has handled.
+    pub handled: u64,
+    /// Stanzas that it has sent.
+    pub sent: u64,
+    /// Calls that were denied.
+    pub denials: u64,
+    /// CPU time.
+    pub cpu: Duration,
+    /// The share of one core that it may use for long.
+    pub cpu_limit: f64,
+    /// It used more than its share, and runs only when nobody else wants to.
+    pub slowed: bool,
+    /// Bytes of memory that it holds.
+    pub memory: u64,
+    /// Bytes of memory that it may hold.
+    pub memory_limit: u64,
+    /// All of its limits, in the order of [`Limits`](crate::plugins::limits::Limits).
+    pub limits: Vec<LimitUse>,
+}
+
+/// How much of a limit is used now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LimitUse {
+    /// Its key in `[plugin.X.limits]`.
+    pub name: &'static str,
+    /// So much, in bytes for sizes; none for what is measured each time anew, or before the plugin starts.
+    pub used: Option<f64>,
+    /// Of so much, as an owner would write it.
+    pub of: String,
+}
+
+impl Instance {
+    /// What it has used so far.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            since: self.since,
+            handled: self.handled.load(Relaxed),
+            sent: self.sent.load(Relaxed),
+            denials: self.denials.load(Relaxed),
+            cpu: self.cpu.used(),
+            cpu_limit: self.limits.cpu_share,
+            slowed: self.cpu.in_yard(),
+            memory: self.taken.memory.load(Relaxed),
+            memory_limit: self.limits.memory.0,
+            limits: self.limits.shown().into_iter().map(|(name, of)| self.limit_use(name, of)).collect(),
+        }
+    }
+
+    fn limit_use(&self, name: &'static str, of: String) -> LimitUse {
+        LimitUse { name, used: self.used(name), of }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "nobody counts further than a float does")]
+    fn used(&self, limit: &str) -> Option<f64> {
+        let count = match limit {
+            "memory" => self.taken.memory.load(Relaxed),
+            "table_elements" => self.taken.table_elements.load(Relaxed),
+            "handlers" => self.handlers.load(Relaxed) as u64,
+            "mailbox" => self.mailbox.waiting() as u64,
+            "cpu_share" => return Some(self.cpu_share()),
+            "subscriptions" => self.account.router.count(self.id) as u64,
+            "promises" => self.promises.load(Relaxed) as u64,
+            "timers" => self.timers().len() as u64,
+            "open_calls" => self.open_calls.load(Relaxed) as u64,
+            "archive_queries" => self.open_archive_queries() as u64,
+            "iqs" => self.questions.load(Relaxed) as u64,
+            "rooms" => self.rooms.count(&self.account.snapshot().rooms) as u64,
+            "commands" => self.commands.load(Relaxed) as u64,
+            "log_lines_per_second" => return Some(self.log_lines.used().ceil()),
+            "messages_burst" => return Some(self.outgoing.used().ceil()),
+            "calls_per_second" => return Some(self.orders.used().ceil()),
+            "events_per_second" => return Some(self.emitted.used().ceil()),
+            // What is measured anew each time that it is asked for, and what was checked before it started.
+            _ => return None,
+        };
+        Some(count as f64)
+    }
+
+    /// Its share of one core over the time that it has run. Right after the start that says nothing.
+    fn cpu_share(&self) -> f64 {
+        let uptime = self.account.clock.now().duration_since(self.since).as_secs_f64();
+        self.cpu.used().as_secs_f64() / uptime.max(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plugins::limits::Limits;
+
+    /// A limit that is not shown is forgotten on purpose alone.
+    #[tokio::test]
+    async fn each_limit_shows_its_use_or_has_none() {
+        let none = [
+            "memories",
+            "tables",
+            "instances",
+            "handles",
+            "hostcall_bytes",
+            "cpu_burst",
+            "cpu_slice",
+            "catch_up_messages",
+            "catch_up_age",
+            "messages_per_second",
+            "initialize",
+            "handler",
+            "stop",
+        ];
+        let (instance, _mailbox) = crate::plugins::disconnected_instance("", Limits::default());
+        let usage = instance.usage();
+        assert_eq!(usage.limits.len(), Limits::NAMES.len());
+        for one in usage.limits {
+            assert_eq!(one.used.is_none(), none.contains(&one.name), "{one:?}");
+        }
+    }
+}
