@@ -429,6 +429,12 @@ impl House {
         answer
     }
 
+    /// The answer to an order, if it has come already.
+    pub(crate) fn early(&self, plugin: &str, n: u64) -> Option<Answer> {
+        let answer = self.ears().take(&format!("{plugin}.done"), |it| it["n"] == n)?;
+        Some(Answer::read(&format!("order {n} of {plugin}"), &answer))
+    }
+
     /// Lets a plugin listen to an event; gives the order's number, under which it tells what it heard.
     pub(crate) async fn listen(&self, plugin: &str, name: &str) -> u64 {
         self.listen_with(plugin, json!({ "name": name })).await

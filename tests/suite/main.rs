@@ -40,6 +40,7 @@ mod cut;
 mod demo;
 mod faults;
 mod gone;
+mod grants;
 mod languages;
 mod limits;
 mod owner;

@@ -1,0 +1,223 @@
+//! Random calls by a plugin of random grants, against a model of what grants mean: nothing gets through that the model forbids,
+//! and nothing is denied that it allows.
+//!
+//! The model knows the table and the words of `docs/permissions.md`, and nothing of how the host asks. Each call is about
+//! people, rooms and words that no other call names, so that what was sent is found by them, however late it came.
+
+use std::sync::Arc;
+
+use parlor::permissions::table::{CALLS, Call};
+use parlor::permissions::{Grants, Permission, ScopeKind};
+use parlor_tests::peer::archive;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+use crate::house::{FULL, House, Plan};
+
+/// Whose grants are random.
+const SUBJECT: &str = "subject";
+/// How many calls there are.
+const CALLS_MADE: usize = 1_000;
+const DOMAINS: [&str; 2] = ["localhost", "elsewhere.example"];
+const ROOMS: [&str; 2] = ["rooms.localhost", "rooms.elsewhere.example"];
+/// What ends the session, or the rest of the test, if it may be done.
+const LAST_THINGS: [&str; 3] = ["connection.disconnect", "user.logout", "user.login"];
+/// What is answered by what the plugin may see of it, and so by nothing, where it may see nothing.
+const FILTERED: [&str; 2] = ["rooms.get-all", "rooms.bookmarks"];
+
+/// One call and the grants that it is made with.
+struct Trial {
+    call: &'static Call,
+    name: String,
+    /// What only this call names.
+    token: String,
+    person: String,
+    room: String,
+    /// The kind of stanza that it sends, if it does.
+    stanza: &'static str,
+    /// As `plugins.toml` has them.
+    granted: Vec<(Permission, Vec<String>)>,
+}
+
+impl Trial {
+    fn draw(number: usize, random: &mut StdRng) -> Self {
+        let call = CALLS.choose(random).unwrap();
+        let token = format!("t{number:04}x");
+        let person = format!("{token}@{}", DOMAINS.choose(random).unwrap());
+        let room = format!("{token}@{}", ROOMS.choose(random).unwrap());
+        let stanza =
+            if call.function == "send-iq" { "iq" } else { ["message", "presence", "iq"].choose(random).unwrap() };
+        let mut granted = Vec::new();
+        for permission in Permission::ALL {
+            if random.random_bool(0.5) {
+                granted.push((*permission, scope(*permission, &person, &room, random)));
+            }
+        }
+        Self { call, name: format!("{}.{}", call.grouping, call.function), token, person, room, stanza, granted }
+    }
+
+    fn grants(&self) -> Grants {
+        let mut grants = Grants::default();
+        for (permission, entries) in &self.granted {
+            grants.grant(*permission, entries).unwrap();
+        }
+        grants
+    }
+
+    /// Whether the model allows it. There are no contacts.
+    fn is_allowed(&self) -> bool {
+        let Some(permission) = self.call.permission else { return true };
+        let Some((_, scope)) = self.granted.iter().find(|(granted, _)| *granted == permission) else { return false };
+        if matches!(permission.scope_kind(), ScopeKind::None | ScopeKind::Quota) {
+            return true;
+        }
+        let domain = |address: &str| address.split_once('@').unwrap().1.to_owned();
+        let covers = |entry: &str, address: &str| {
+            entry == "*" || entry == address || entry.strip_prefix('@').is_some_and(|rest| rest == domain(address))
+        };
+        scope.iter().any(|entry| match permission.scope_kind() {
+            ScopeKind::None | ScopeKind::Quota => unreachable!("these have no scope"),
+            ScopeKind::Jids => covers(entry, &self.person),
+            ScopeKind::Rooms => FILTERED.contains(&self.name.as_str()) || covers(entry, &self.room),
+            ScopeKind::Stanzas => {
+                let (kind, to) = entry.split_once(':').unwrap_or((entry, "*"));
+                kind == self.stanza && covers(to, &self.person)
+            }
+        })
+    }
+
+    /// What the plugin says to the host. Of all that is there, it takes what the call has.
+    fn arguments(&self) -> Value {
+        let Self { token, person, room, stanza, .. } = self;
+        let jid = if self.call.grouping == "rooms" { room } else { person };
+        let typed = if *stanza == "iq" { "type='get'" } else { "" };
+        let xml = format!("<{stanza} to='{person}' {typed}><x xmlns='urn:x'>{token}</x></{stanza}>");
+        json!({
+            "jid": jid, "jids": [jid], "with": person, "user": person, "nick": token, "name": token, "value": "away",
+            "body": token, "subject": token, "message": token, "reason": token, "fullname": token, "fn": token,
+            "groups": [token], "role": "visitor", "affiliation": "member", "stanza": xml, "iq": xml, "key": token,
+            "feature": token, "category": "client", "kind": "bot", "promise": token, "prefix": token, "limit": 1,
+            "fields": [["roomname", token]], "names": [token], "milliseconds": 1_000_000, "create": true,
+            "autojoin": true, "force": true, "password": token, "max": 1, "level": "info", "help": "", "usage": "",
+        })
+    }
+}
+
+/// Entries for a grant, of which some cover this person or room and some do not.
+fn scope(permission: Permission, person: &str, room: &str, random: &mut StdRng) -> Vec<String> {
+    let kind = permission.scope_kind();
+    let address = |own: &str, domains: [&str; 2], random: &mut StdRng| match random.random_range(0..4) {
+        0 => "*".to_owned(),
+        1 => own.to_owned(),
+        2 => format!("@{}", domains.choose(random).unwrap()),
+        _ => format!("nobody@{}", domains.choose(random).unwrap()),
+    };
+    let entry = |random: &mut StdRng| match kind {
+        ScopeKind::None => String::new(),
+        ScopeKind::Quota => "1 MiB".to_owned(),
+        ScopeKind::Jids => address(person, DOMAINS, random),
+        ScopeKind::Rooms => address(room, ROOMS, random),
+        ScopeKind::Stanzas => {
+            let stanza = ["message", "presence", "iq"].choose(random).unwrap();
+            match address(person, DOMAINS, random).as_str() {
+                // Whoever reads stanzas reads them from everybody.
+                "*" => (*stanza).to_owned(),
+                _ if permission == Permission::StanzaRead => (*stanza).to_owned(),
+                to => format!("{stanza}:{to}"),
+            }
+        }
+    };
+    match kind {
+        ScopeKind::None => Vec::new(),
+        ScopeKind::Quota => vec![entry(random)],
+        ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
+            (0..random.random_range(1..4)).map(|_| entry(random)).collect()
+        }
+    }
+}
+
+/// Whether the plugin was told that it may not.
+fn is_denied(result: &Result<Value, Value>) -> bool {
+    let denied = |error: &Value| error["case"] == "denied";
+    match result {
+        Err(error) => denied(error),
+        Ok(Value::Array(each)) => !each.is_empty() && each.iter().all(|one| denied(&one["err"])),
+        Ok(_) => false,
+    }
+}
+
+/// Whether the plugin got nothing of what it wanted: an argument may be wrong before anybody asks for the grant.
+fn got_nothing(result: &Result<Value, Value>) -> bool {
+    match result {
+        Err(_) => true,
+        Ok(Value::Array(each)) => !each.is_empty() && each.iter().all(|one| one.get("err").is_some()),
+        Ok(_) => false,
+    }
+}
+
+async fn house() -> House {
+    let much = ["handlers", "open_calls", "iqs", "subscriptions", "promises", "timers", "rooms", "commands"];
+    let plan = Plan::scripted(archive::honest(3)).await.set("allow_non_roster_messaging", true);
+    let plan = plan.caller(FULL, crate::house::granted).caller(SUBJECT, |entry| {
+        let rates = ["messages_per_second", "messages_burst", "calls_per_second", "events_per_second"];
+        let entry = rates.into_iter().fold(entry, |entry, limit| entry.limit(limit, 1_000_000));
+        much.into_iter().fold(entry, |entry, limit| entry.limit(limit, 1_000))
+    });
+    plan.start().await
+}
+
+/// The randomness of a run; `PARLOR_SEED` gives the same one again.
+#[expect(clippy::print_stdout, reason = "shown with a test that fails")]
+fn random() -> StdRng {
+    let seed = std::env::var("PARLOR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
+    println!("PARLOR_SEED={seed}");
+    StdRng::seed_from_u64(seed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_gets_through_that_a_model_of_grants_forbids() {
+    let mut random = random();
+    let house = house().await;
+    let subject = house.instance(SUBJECT).await;
+    let (mut forbidden, mut denied, mut allowed) = (Vec::new(), 0, 0);
+    for number in 0..CALLS_MADE {
+        let trial = Trial::draw(number, &mut random);
+        let may = trial.is_allowed();
+        if may && LAST_THINGS.contains(&trial.name.as_str()) {
+            continue;
+        }
+        subject.mailbox.grants().store(Arc::new(trial.grants()));
+        let arguments = trial.arguments();
+        let about = format!("{} {arguments} with {:?}", trial.name, trial.granted);
+        let reads =
+            trial.call.permission.is_some_and(|permission| permission.as_str().split('.').next_back() == Some("read"));
+        if may && !reads {
+            // What it asks for may never come; what it asks for it with, nobody else has.
+            let order = house.order(SUBJECT, &trial.name, arguments).await;
+            // It has been asked for by the time that something later is answered.
+            house.call(SUBJECT, "user.jid", Value::Null).await.ok();
+            let early = house.early(SUBJECT, order);
+            assert!(!early.is_some_and(|answer| is_denied(&answer.result)), "denied: {about}");
+            allowed += 1;
+            continue;
+        }
+        let answer = house.call(SUBJECT, &trial.name, arguments).await.result;
+        if may {
+            assert!(!is_denied(&answer), "denied: {about}");
+            allowed += 1;
+        } else {
+            assert!(got_nothing(&answer), "got {answer:?}: {about}");
+            denied += usize::from(is_denied(&answer));
+            forbidden.push((trial.token, about));
+        }
+    }
+    // Most of it was decided by grants, and not by what was wrong with the arguments.
+    assert!(denied > forbidden.len() * 3 / 4 && allowed > CALLS_MADE / 4, "{denied} of {}, {allowed}", forbidden.len());
+    let said = house.said().await.join("\n");
+    assert!(said.contains("t0"), "nothing at all was sent");
+    for (token, about) in forbidden {
+        assert!(!said.contains(&token), "sent: {about}");
+    }
+}
