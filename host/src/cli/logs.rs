@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use super::Ended;
 use super::place::{self, Place};
 use super::show::{Mark, Put as _, marked};
+use crate::control::lines::SAYS;
 use crate::control::views::Line;
 use crate::plugins::PluginId;
 
@@ -93,7 +94,9 @@ fn show(line: &Line) -> String {
         (Some(one), None) | (None, Some(one)) => format!("{one} "),
         (None, None) => String::new(),
     };
-    let mut text = format!("{} {level} {who}{}", marked(at, Mark::Dim), line.message);
+    // Nobody is to take a plugin's own words for the host's.
+    let says = if line.target == SAYS { "says: " } else { "" };
+    let mut text = format!("{} {level} {who}{says}{}", marked(at, Mark::Dim), line.message);
     for (name, value) in line.fields.iter().filter(|(name, _)| !["plugin", "account"].contains(&name.as_str())) {
         text.put(format_args!(" {}{value}", marked(&format!("{name}="), Mark::Dim)));
     }

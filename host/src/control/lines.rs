@@ -1,6 +1,6 @@
 //! The last lines of the log, kept in memory for whoever asks. Bounded in lines and in bytes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +13,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use super::views::Line;
 use crate::harmless::harmless;
 
-/// So many lines are kept; the oldest go first.
+/// So many lines are kept; the oldest go first, of the plugin with the most.
 const MOST_LINES: usize = 10_000;
 /// So many bytes of texts are kept.
 const MOST_BYTES: usize = 4 << 20;
@@ -21,6 +21,9 @@ const MOST_BYTES: usize = 4 << 20;
 const LONGEST: usize = 4 << 10;
 /// More fields of a line are left out.
 const MOST_FIELDS: usize = 16;
+
+/// The target of lines that plugins wrote themselves. No other line has it.
+pub const SAYS: &str = "plugin";
 
 /// The ring of lines. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -37,7 +40,39 @@ struct Shared {
 struct Kept {
     lines: VecDeque<Arc<Line>>,
     bytes: usize,
+    /// The bytes of each plugin's lines, those that it wrote and those about it, and of all others'.
+    shares: HashMap<Option<String>, usize>,
     next: u64,
+}
+
+impl Kept {
+    fn put(&mut self, line: Line) {
+        self.bytes += size(&line);
+        *self.shares.entry(owner(&line)).or_default() += size(&line);
+        self.lines.push_back(Arc::new(line));
+        while self.lines.len() > MOST_LINES || self.bytes > MOST_BYTES {
+            self.forget();
+        }
+    }
+
+    /// The oldest line goes, of those about whom there are most: a plugin that floods the log takes its own lines away.
+    fn forget(&mut self) {
+        let largest = self.shares.iter().max_by_key(|(_, bytes)| **bytes).map(|(owner, _)| owner.clone());
+        let oldest = self.lines.iter().position(|line| largest.as_ref().is_none_or(|largest| owner(line) == *largest));
+        let Some(gone) = self.lines.remove(oldest.unwrap_or(0)) else { return };
+        self.bytes -= size(&gone);
+        let owner = owner(&gone);
+        if let Some(share) = self.shares.get_mut(&owner) {
+            *share -= size(&gone);
+            if *share == 0 {
+                self.shares.remove(&owner);
+            }
+        }
+    }
+}
+
+fn owner(line: &Line) -> Option<String> {
+    line.fields.get("plugin").cloned()
 }
 
 /// Which lines somebody wants.
@@ -79,12 +114,7 @@ impl Lines {
         let mut kept = self.kept();
         kept.next += 1;
         line.number = kept.next;
-        kept.bytes += size(&line);
-        kept.lines.push_back(Arc::new(line));
-        while kept.lines.len() > MOST_LINES || kept.bytes > MOST_BYTES {
-            let Some(oldest) = kept.lines.pop_front() else { break };
-            kept.bytes -= size(&oldest);
-        }
+        kept.put(line);
         let newest = kept.next;
         drop(kept);
         self.0.newest.send_replace(newest);
@@ -93,8 +123,7 @@ impl Lines {
     /// The lines that are wanted after the one of this number, and the number of the newest line of all.
     pub fn after(&self, number: u64, wanted: &Wanted) -> (Vec<Arc<Line>>, u64) {
         let kept = self.kept();
-        let first = kept.next - kept.lines.len() as u64;
-        let skip = usize::try_from(number.saturating_sub(first)).unwrap_or(usize::MAX);
+        let skip = kept.lines.partition_point(|line| line.number <= number);
         let lines = kept.lines.iter().skip(skip).filter(|line| wanted.takes(line)).cloned().collect();
         (lines, kept.next)
     }
