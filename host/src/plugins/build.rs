@@ -13,7 +13,8 @@ mod rust;
 mod tools;
 
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -180,7 +181,7 @@ pub fn build(request: &Request) -> Result<Built, BuildError> {
 /// The manifest as it is written, and as a host would read it: looked at before the slow part.
 fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
     let file = folder.join(MANIFEST);
-    let text = match fs::read_to_string(&file) {
+    let text = match read_text(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(BuildError::NoManifest(folder.to_owned()));
@@ -191,6 +192,23 @@ fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
         Ok(manifest) => Ok((text, manifest)),
         Err(error) => Err(BuildError::Manifest { file, reason: error.to_string() }),
     }
+}
+
+/// What is in a file of the author's, if it is one and not too long to be.
+fn read_text(file: &Path) -> io::Result<String> {
+    /// How long it may be, in bytes.
+    const LONGEST: u64 = 1 << 20;
+    // Opening a pipe would wait for somebody to write into it.
+    let file = fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut text = String::new();
+    file.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::other(format!("it has more than {LONGEST} bytes")));
+    }
+    Ok(text)
 }
 
 /// The component as a host would examine and admit it: nobody ships what no host would run.

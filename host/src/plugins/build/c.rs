@@ -95,7 +95,8 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
     for entry in fs::read_dir(folder).map_err(failed)? {
         let name = PathBuf::from(entry.map_err(failed)?.file_name());
         if name.extension() == Some(OsStr::new("c")) {
-            sources.push(name);
+            // To the compiler a bare name may be an option, and one with @ a file full of them.
+            sources.push(Path::new(".").join(name));
         }
     }
     sources.sort();
@@ -132,10 +133,13 @@ mod tests {
     #[test]
     fn what_ends_in_c_is_compiled_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["plugin.c", "dice.c", "dice.h", "plugin.toml"] {
+        for name in ["plugin.c", "dice.c", "dice.h", "plugin.toml", "@evil.c", "-o.c"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
-        assert_eq!(sources(folder.path()).unwrap(), [Path::new("dice.c"), Path::new("plugin.c")]);
+        assert_eq!(
+            sources(folder.path()).unwrap(),
+            ["./-o.c", "./@evil.c", "./dice.c", "./plugin.c"].map(PathBuf::from)
+        );
     }
 
     #[test]

@@ -1,18 +1,53 @@
 //! Files that parlor puts into a plugin's folder for compilers and editors, and keeps as they should be.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use super::BuildError;
+use crate::atomic::{self, Readers};
+
+/// The folder in a plugin's folder that is parlor's.
+const OURS: &str = ".parlor";
 
 /// Writes a file with the folders that it lies in. One that says this already is left alone: compilers go by its time.
+///
+/// Whoever made the plugin's folder may have put links where it goes, which lead out of it: nothing is written through them.
 pub(super) fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), BuildError> {
     let text = text.as_ref();
+    let failed = |error| BuildError::File { path: path.to_owned(), error };
+    let is_ours = |place: &&Path| place.components().any(|part| part.as_os_str() == OURS);
+    if let Some(link) = path.ancestors().take_while(is_ours).chain([path]).find(|place| place.is_symlink()) {
+        let error = io::Error::other("it is a link, and nothing is written through it: remove it");
+        return Err(BuildError::File { path: link.to_owned(), error });
+    }
     if fs::read(path).is_ok_and(|there| there == text) {
         return Ok(());
     }
     let folder = path.parent().expect("a file lies in a folder");
-    fs::create_dir_all(folder)
-        .and_then(|()| fs::write(path, text))
-        .map_err(|error| BuildError::File { path: path.to_owned(), error })
+    fs::create_dir_all(folder).and_then(|()| atomic::write(path, text, Readers::Usual)).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (outside, ours) = (folder.path().join("outside"), folder.path().join("plugin/.parlor"));
+        fs::create_dir_all(&ours).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "mine").unwrap();
+        symlink(outside.join("file"), ours.join("file")).unwrap();
+        symlink(&outside, ours.join("sdk")).unwrap();
+        for path in ["file", "sdk/file"] {
+            let refused = write(&ours.join(path), "theirs").unwrap_err().to_string();
+            assert!(refused.contains("it is a link"), "{path}: {refused}");
+        }
+        assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "mine");
+        write(&ours.join("own/file"), "theirs").unwrap();
+        assert_eq!(fs::read_to_string(ours.join("own/file")).unwrap(), "theirs");
+    }
 }

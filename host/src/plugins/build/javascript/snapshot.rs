@@ -2,11 +2,12 @@
 //!
 //! Nothing but the modules can be reached meanwhile: there is no host to call, and an empty WASI.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, Lift, Linker, LinkerInstance, ResourceTable, Val, WasmList};
-use wasmtime::{Config, Engine, OptLevel, Store};
+use wasmtime::{Config, Engine, OptLevel, Store, StoreLimits, StoreLimitsBuilder, Trap};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
@@ -33,6 +34,30 @@ pub(super) enum Failure {
 struct Building {
     wasi: WasiCtx,
     table: ResourceTable,
+    limits: StoreLimits,
+}
+
+/// How long what stands outside of functions may run.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How much memory it may take, in bytes; a plugin has less than a tenth of that, if its owner says nothing.
+const MEMORY: usize = 1 << 30;
+
+/// Ends what computes in an engine for too long.
+struct Alarm {
+    /// Nobody waits any more once this is gone.
+    _over: mpsc::Sender<()>,
+}
+
+impl Alarm {
+    fn set(engine: Engine) -> Self {
+        let (over, waits) = mpsc::channel();
+        std::thread::spawn(move || {
+            if waits.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                engine.increment_epoch();
+            }
+        });
+        Self { _over: over }
+    }
 }
 
 impl WasiView for Building {
@@ -62,12 +87,16 @@ async fn evaluate(component: &[u8], modules: Arc<Modules>) -> Result<Vec<u8>, Fa
 
     let mut config = Config::new();
     // It runs once.
-    config.wasm_component_model_async(true).cranelift_opt_level(OptLevel::None);
+    config.wasm_component_model_async(true).cranelift_opt_level(OptLevel::None).epoch_interruption(true);
     let engine = Engine::new(&config).map_err(other)?;
     let instrumented = Component::new(&engine, &instrumented).map_err(other)?;
     let linker = linker(&engine, &instrumented, &modules).map_err(other)?;
     let wasi = WasiCtx::builder().build();
-    let mut store = Store::new(&engine, Building { wasi, table: ResourceTable::new() });
+    let limits = StoreLimitsBuilder::new().memory_size(MEMORY).trap_on_grow_failure(true).build();
+    let mut store = Store::new(&engine, Building { wasi, table: ResourceTable::new(), limits });
+    store.limiter(|building| &mut building.limits);
+    store.set_epoch_deadline(1);
+    let _alarm = Alarm::set(engine.clone());
     let instance = linker.instantiate_async(&mut store, &instrumented).await.map_err(other)?;
 
     // What the generated bindings would add; plugins make no streams of their own.
@@ -77,7 +106,13 @@ async fn evaluate(component: &[u8], modules: Arc<Modules>) -> Result<Vec<u8>, Fa
         .map_err(other)?;
     let arguments = (shim, modules.main(), Some(MAIN.to_owned()), false);
     // A trap has the runtime's own backtrace around it, which tells an author nothing.
-    let trapped = |error: wasmtime::Error| Failure::Source(error.root_cause().to_string());
+    let trapped = |error: wasmtime::Error| match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => Failure::Source(format!(
+            "it computes for more than {} s before it begins: what stands outside of functions runs when it is built",
+            PATIENCE.as_secs()
+        )),
+        _ => Failure::Source(error.root_cause().to_string()),
+    };
     let (evaluated,) = init.call_async(&mut store, arguments).await.map_err(trapped)?;
     evaluated.map_err(|reason| Failure::Source(in_short(&reason)))?;
 
