@@ -11,7 +11,7 @@ use crate::recent::Recent;
 use crate::session::effect::{Effect, Sent};
 use crate::session::names::Names;
 use crate::session::questions::random_id;
-use crate::session::rooms::Stage;
+use crate::session::rooms::{Stage, Tells};
 use crate::session::{Answer, Session, Turn, View};
 use crate::stanza::{Draft, Message, MessageKind, Outgoing};
 
@@ -157,12 +157,22 @@ impl Session {
         // With a body or in a thread it is a message like any other (XEP-0045, section 8.1).
         let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
         let Some(membership) = self.rooms.membership(&jid) else { return };
-        // What comes before the subject is the room's past, whatever it is stamped with (XEP-0045, section 7.2.15).
-        if membership.past {
-            message.delayed = true;
-            message.at = message.claimed_at.unwrap_or(message.at);
+        match membership.tells {
+            // Whatever it is stamped with.
+            Tells::Past => {
+                message.delayed = true;
+                message.at = message.claimed_at.unwrap_or(message.at);
+            }
+            // Some services pass on what an occupant wrote in the room's name, who would hide from bots.
+            Tells::Present if message.delayed => {
+                message.delayed = false;
+                message.claimed_at = Some(std::mem::replace(&mut message.at, turn.now));
+            }
+            Tells::Whenever | Tells::Present => {}
         }
-        membership.past &= !is_subject;
+        if is_subject {
+            membership.tells = Tells::Present;
+        }
         membership.said(message.at.min(turn.now));
         if !message.room_status.is_empty() {
             self.room_changed(&message, turn);
@@ -239,7 +249,8 @@ impl Session {
             MessageKind::Groupchat if to.is_full() => {
                 return Err(CallError::invalid("jid", "is an occupant's; a room has a bare JID"));
             }
-            MessageKind::Chat if to.is_bare() && self.rooms.has(to) => {
+            // One that is only asked for may be anybody's address.
+            MessageKind::Chat if to.is_bare() && self.rooms.is_known(to) => {
                 return Err(CallError::invalid("jid", format!("{to} is a room; what all are to hear is said as such")));
             }
             MessageKind::Chat | MessageKind::Groupchat => {}

@@ -120,6 +120,17 @@ impl Stage {
     }
 }
 
+/// Of when it is what a room says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// Of what was before we entered: its subject ends it (XEP-0045, section 7.2.15).
+    Past,
+    /// It never said what its subject is, so each message says when it was by its stamp.
+    Whenever,
+    /// Of now, whatever it is stamped with.
+    Present,
+}
+
 /// What is behind a [`Room`], and nobody's business outside.
 #[derive(Debug)]
 pub(super) struct Membership {
@@ -137,8 +148,8 @@ pub(super) struct Membership {
     nick: String,
     /// How often entering it again did not work out.
     tries: u32,
-    /// What comes now is the room's past: its subject ends it (XEP-0045, section 7.2.15).
-    pub(super) past: bool,
+    /// Of when it is what comes now.
+    pub(super) tells: Tells,
     /// For entering, leaving, the end of the past and the next try.
     deadline: Option<DeadlineKey>,
     /// For asking whether we are still in.
@@ -178,6 +189,11 @@ impl Membership {
 impl Rooms {
     pub(super) fn has(&self, jid: &Jid) -> bool {
         self.memberships.contains_key(jid)
+    }
+
+    /// Whether this is a room for sure. One that is only being entered may turn out to be anybody's address.
+    pub(super) fn is_known(&self, jid: &Jid) -> bool {
+        self.stage(jid).is_some_and(|stage| stage != Stage::Entering)
     }
 
     pub(super) fn membership(&mut self, jid: &BareJid) -> Option<&mut Membership> {
@@ -322,7 +338,7 @@ impl Session {
             farewell_due,
             nick: nick.clone(),
             tries: 0,
-            past: true,
+            tells: Tells::Past,
             deadline: None,
             silence: None,
             heard: self.deadlines.elapsed(),

@@ -8,7 +8,7 @@ use jid::{BareJid, Jid};
 use jiff::SignedDuration;
 
 use super::leaving::Farewell;
-use super::{Membership, Room, RoomWish, Stage};
+use super::{Membership, Room, RoomWish, Stage, Tells};
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::deadlines::Late;
@@ -54,7 +54,7 @@ impl Session {
         };
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.stage = Stage::Entering;
-        membership.past = true;
+        membership.tells = Tells::Past;
         let mut join = membership.join.clone();
         if let Some(until) = membership.known_until {
             let since = until.checked_sub(CLOCKS_DIFFER).unwrap_or(until);

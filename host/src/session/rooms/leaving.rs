@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jid::BareJid;
 
-use super::{MAX_WAITERS, Reason, Room, Stage, not_open};
+use super::{MAX_WAITERS, Reason, Room, Stage, Tells, not_open};
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::{Answer, Session, Turn};
@@ -123,9 +123,9 @@ impl Session {
             }
             Stage::Leaving => self.left(jid, turn),
             // A room that never says what its subject is.
-            Stage::Configuring | Stage::Inside => membership.past = false,
+            Stage::Configuring | Stage::Inside if membership.tells == Tells::Past => membership.tells = Tells::Whenever,
             Stage::Outside { wanted: true } if may_enter => self.enter(jid, turn),
-            Stage::Outside { .. } => {}
+            Stage::Configuring | Stage::Inside | Stage::Outside { .. } => {}
         }
     }
 

@@ -327,7 +327,7 @@ fn what_is_told_of_a_message_that_comes() {
     desk.message(said("bot", "I am bot"));
     assert_eq!(desk.lines(), [told, added], "our own echo");
     desk.message(Message { delayed: true, ..said("juliet", "bot!") });
-    assert_eq!(desk.lines(), [told, added], "history");
+    assert_eq!(desk.lines(), [told, added, noted], "the room's past is over, whatever somebody stamps it with");
 }
 
 /// Events messageSend, messageAdded.

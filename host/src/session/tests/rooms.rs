@@ -479,6 +479,32 @@ fn a_rooms_past_is_told_once_though_its_numbers_did_not_count_at_first() {
     assert_eq!(desk.count("message"), 1);
 }
 
+/// An occupant may write a stamp in the room's name, and some services pass it on.
+#[test]
+fn nobody_hides_behind_a_stamp_once_the_subject_has_come() {
+    let mut desk = Desk::connected(Settings::default());
+    let stamped = |id: &str| Message {
+        at: Timestamp::UNIX_EPOCH,
+        id: Some(id.to_owned()),
+        delayed: true,
+        ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "bot: hi")
+    };
+    let _opened = desk.open_room(None);
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    desk.message(stamped("1"));
+    assert_eq!(desk.count("messageNotification"), 0, "that is the past");
+    desk.subject("");
+    desk.message(stamped("2"));
+    assert_eq!(desk.count("messageNotification"), 1);
+    // A room that is entered again tells its past again.
+    desk.bind();
+    desk.roster(Vec::new());
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    desk.forget();
+    desk.message(stamped("3"));
+    assert_eq!(desk.count("messageNotification"), 0);
+}
+
 #[test]
 fn our_ghost_does_not_keep_us_out() {
     let conflict = || presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict")));

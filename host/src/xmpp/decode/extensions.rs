@@ -52,9 +52,10 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, from: &Jid, own: &Fu
     for payload in payloads {
         match payload.name() {
             "stanza-id" if payload.has_ns(ns::SID) => {
-                // Anybody can write this element; only the archive's own entity means it (XEP-0359, section 5).
+                // Anybody can write this element; only the archive's own entity means it (XEP-0359, section 5). It has to
+                // take away what others wrote in its name; one that does not puts its own behind theirs.
                 let archive: &Jid = if kind == MessageKind::Groupchat { from } else { own };
-                if found.stanza_id.is_none() && payload.attr("by").is_some_and(|by| names(by, archive)) {
+                if payload.attr("by").is_some_and(|by| names(by, archive)) {
                     found.stanza_id = id_of(payload);
                 }
             }
