@@ -3,7 +3,7 @@
 use jid::{BareJid, FullJid, Jid};
 
 use super::Session;
-use crate::stanza::COMMANDS;
+use crate::stanza::{COMMANDS, Disco, Identity};
 
 /// The commands that there are, by node, with what a client shows for each.
 pub const OWNER_COMMANDS: [(&str, &str); 5] = [
@@ -13,6 +13,19 @@ pub const OWNER_COMMANDS: [(&str, &str); 5] = [
     ("disable", "Keep a plugin from running"),
     ("restart", "Start a plugin anew"),
 ];
+
+/// What the list of commands or one of them is, for a client that asks before it shows it (XEP-0050, section 2).
+pub(super) fn command_node(node: &str) -> Option<Disco> {
+    let (kind, name, features) = if node == COMMANDS {
+        ("command-list", "Commands", Vec::new())
+    } else {
+        let (_, name) = OWNER_COMMANDS.iter().find(|(known, _)| *known == node)?;
+        ("command-node", *name, [COMMANDS, "jabber:x:data"].map(str::to_owned).to_vec())
+    };
+    let is =
+        Identity { category: "automation".to_owned(), kind: kind.to_owned(), name: Some(name.to_owned()), lang: None };
+    Some(Disco { identities: vec![is], features, ..Disco::default() })
+}
 
 impl Session {
     /// Whoever may give commands to the host itself. Once, before the first log-in.

@@ -10,7 +10,7 @@ use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::session::effect::{Effect, Sent};
-use crate::session::owners::OWNER_COMMANDS;
+use crate::session::owners::{OWNER_COMMANDS, command_node};
 use crate::session::rooms::{BookmarkQuestion, RoomQuestion};
 use crate::session::{Answer, Session, Turn, cards, contacts};
 use crate::stanza::{self, AdHocRequest, Ask, Body, Outgoing, Query, Reply, Request};
@@ -381,6 +381,12 @@ impl Session {
     pub(super) fn requested(&mut self, request: Request, turn: &mut Turn<'_>) {
         let reply = match request.query {
             Query::Ping => Reply::Done,
+            Query::DiscoInfo { node: Some(node) }
+                if self.owner(request.from.as_ref()).is_some()
+                    && let Some(disco) = command_node(&node) =>
+            {
+                Reply::Disco { node: Some(node), disco }
+            }
             Query::DiscoInfo { node } => self.disco.own.answer(node),
             Query::DiscoItems { node: Some(node) }
                 if node == stanza::COMMANDS && self.owner(request.from.as_ref()).is_some() =>

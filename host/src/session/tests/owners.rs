@@ -1,6 +1,7 @@
 //! Who may give commands to the host itself.
 
 use super::*;
+use crate::stanza::COMMANDS;
 
 const COMMAND: &str = "<command xmlns='http://jabber.org/protocol/commands' node='disable' action='execute'/>";
 
@@ -29,4 +30,28 @@ fn only_an_owner_at_a_client_gives_commands() {
         let lines = given(other);
         assert!(!lines.is_empty() && lines.iter().all(|line| !line.starts_with("command")), "{other}: {lines:?}");
     }
+}
+
+#[test]
+fn an_owners_client_learns_what_the_nodes_are_and_nobody_elses() {
+    let mut desk = Desk::new(Settings::default());
+    desk.session.set_owners(vec![bare("juliet@example.org")]);
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    desk.roster(Vec::new());
+    desk.forget();
+    let mut asked = |from: &str, node: &str| {
+        let query = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>");
+        desk.hear_xml(&format!("<iq xmlns='jabber:client' type='get' id='1' from='{from}'>{query}</iq>"));
+        desk.lines().concat()
+    };
+    let list = asked("juliet@example.org/balcony", COMMANDS);
+    assert!(list.contains("\"command-list\""), "{list}");
+    let one = asked("juliet@example.org/balcony", "restart");
+    assert!(one.contains("\"command-node\"") && one.contains("jabber:x:data"), "{one}");
+    for node in [COMMANDS, "restart"] {
+        let refused = asked("romeo@example.org/garden", node);
+        assert!(refused.contains("item-not-found"), "{refused}");
+    }
+    assert!(asked("juliet@example.org/balcony", "no such command").contains("item-not-found"));
 }
