@@ -33,6 +33,7 @@ use super::srv::{Server, servers};
 use super::tls::secure;
 use super::websocket;
 use crate::config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
+use crate::harmless::harmless;
 use crate::https::Url;
 use crate::stanza::Offers;
 
@@ -416,7 +417,7 @@ pub(super) fn io_failure(error: &io::Error) -> ConnectError {
 
 /// What a server says ends up in logs and terminals: short, and nothing but text.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().take(200).map(|character| if character.is_control() { ' ' } else { character }).collect()
+    harmless(text, 200)
 }
 
 #[cfg(test)]
@@ -432,7 +433,7 @@ mod tests {
         assert!(!down.is_final());
         assert_eq!(
             down.to_string(),
-            "the server ended the stream: system-shutdown (so rry); it goes down and is come back to; nothing is to be done"
+            "the server ended the stream: system-shutdown (so\\u{1b}rry); it goes down and is come back to; nothing is to be done"
         );
     }
 

@@ -205,7 +205,7 @@ mod tests {
         let error = offer(&Way::Password);
         assert!(error.is_final());
         let text = error.to_string();
-        assert!(text.contains("X-TOKEN ERROR") && text.contains("allow_plain"), "{text}");
+        assert!(text.contains("X-TOKEN\\u{a}ERROR") && text.contains("allow_plain"), "{text}");
         let certificate = Way::Certificate { chain: "cert.pem".into(), key: "key.pem".into() };
         let text = offer(&certificate).to_string();
         assert!(text.contains("EXTERNAL") && !text.contains("allow_plain"), "{text}");

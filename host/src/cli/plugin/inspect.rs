@@ -107,7 +107,11 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
         line("needs", &format!("{name} {}{optional}", dependency.version));
     }
     for (name, setting) in &manifest.settings {
-        let default = setting.default.as_ref().map(|value| format!(", {value} by default")).unwrap_or_default();
+        let default = setting
+            .default
+            .as_ref()
+            .map(|value| format!(", {} by default", harmless(&value.to_string(), LONGEST)))
+            .unwrap_or_default();
         let secret = if setting.kind == SettingKind::Secret { ", which reaches the plugin" } else { "" };
         let what = harmless(&setting.description, LONGEST);
         line("setting", &format!("{name} ({}{secret}{default}): {what}", setting.kind));
