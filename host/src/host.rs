@@ -363,6 +363,12 @@ impl Host {
             Err(unfit) => missing(id, unfit),
         });
         let candidates: Vec<_> = running.chain(new).collect();
+        // Before the first of them runs, whichever that is.
+        for (id, one) in loaded.iter().filter_map(|(id, (_, result))| Some((id, result.as_ref().ok()?))) {
+            for account in self.accounts.values() {
+                account.shared().keep_secret(id, one.admitted.manifest.secrets());
+            }
+        }
         let strictness = self.strictness();
         let mut plan = order::plan(&candidates, strictness);
         for start in &plan.starts {
@@ -383,7 +389,9 @@ impl Host {
             };
             // It may repeat names that stand in the file.
             let reason = harmless(&reason, LONGEST_REASON);
-            tracing::error!(plugin = %id, %reason, "plugin refused");
+            if entry.enabled {
+                tracing::error!(plugin = %id, %reason, "plugin refused");
+            }
             plugins.insert(id, Plugin { entry, standing: Standing::Refused(reason), not_replaced: None });
         }
     }

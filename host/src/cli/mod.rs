@@ -129,7 +129,9 @@ fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(value)
 }
 
-#[expect(clippy::print_stderr, reason = "the last word to whoever typed the command")]
+/// The last word to whoever typed the command, who may have stopped listening.
 fn fail(message: &str) {
-    eprintln!("parlor: {message}");
+    use std::io::Write as _;
+
+    let _ = writeln!(io::stderr(), "parlor: {message}");
 }

@@ -48,6 +48,11 @@ pub struct Lacking {
     pub line: String,
 }
 
+/// A digest beside another one: as much of it as it takes to tell the two apart.
+fn told_apart(one: &Digest, other: &Digest) -> String {
+    if one.short() == other.short() { one.to_string() } else { one.short() }
+}
+
 /// Why a plugin may not run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -63,7 +68,8 @@ pub enum Refusal {
     /// The bytes are not those that the owner allowed.
     #[error(
         "the file of {id} has the digest {}, but {} was approved: someone changed the file; if it was you, write `digest = \"{found}\"` under [plugin.{id}] in plugins.toml",
-        found.short(), approved.short()
+        told_apart(found, approved),
+        told_apart(approved, found)
     )]
     DigestChanged {
         /// Which plugin.

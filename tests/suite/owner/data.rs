@@ -43,7 +43,9 @@ async fn what_is_imported_is_listed_and_exported_again() {
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 4);
     ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);
     ended(home.run(&["plugin", "remove", "echo", "--yes", "--with-data"]).await.unwrap(), 0);
-    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, "");
+    let nobody = ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 1);
+    assert_eq!(nobody.stdout, "");
+    assert!(nobody.stderr.contains("there is no plugin echo in plugins.toml, and no data of one"), "{nobody:?}");
 }
 
 #[tokio::test]

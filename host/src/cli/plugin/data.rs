@@ -12,9 +12,11 @@ use crate::cli::place::Place;
 use crate::cli::show::{print, size, table};
 use crate::config::{AccountConfig, AccountName, Config};
 use crate::harmless::harmless;
+use crate::nearest::{nearest, suggestion};
 use crate::permissions::{DEFAULT_QUOTA, Permission, Scope};
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
+use crate::plugins::policy::Policy;
 use crate::store::{DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Owner, is_key};
 
 /// How much of a value a list shows, in bytes.
@@ -126,16 +128,31 @@ impl DataArgs {
     }
 
     fn export(&self, config: &Config) -> anyhow::Result<()> {
-        let Some(file) = DataFile::open(&config.data)? else { return Ok(()) };
         let mut out = BufWriter::new(io::stdout().lock());
-        for (name, account) in &config.accounts {
-            file.each(&self.owner(account), |kept| {
-                serde_json::to_writer(&mut out, &Line::new(name, kept))?;
-                out.write_all(b"\n")
-            })?
-            .context("standard output")?;
+        let mut is_empty = true;
+        if let Some(file) = DataFile::open(&config.data)? {
+            for (name, account) in &config.accounts {
+                file.each(&self.owner(account), |kept| {
+                    is_empty = false;
+                    serde_json::to_writer(&mut out, &Line::new(name, kept))?;
+                    out.write_all(b"\n")
+                })?
+                .context("standard output")?;
+            }
         }
-        out.flush().context("standard output")
+        out.flush().context("standard output")?;
+        // What a plugin has left that is gone may be wanted still; what never was is a slip of the pen.
+        let policy = Policy::load(&config.plugins)?;
+        if is_empty && !policy.plugins.contains_key(&self.plugin) {
+            let near = nearest(self.plugin.as_str(), policy.plugins.keys().map(PluginId::as_str));
+            bail!(
+                "there is no plugin {} in {}, and no data of one{}",
+                self.plugin,
+                config.plugins.display(),
+                suggestion(near)
+            );
+        }
+        Ok(())
     }
 
     fn import(&self, config: &Config, from: Option<&PathBuf>) -> anyhow::Result<()> {
