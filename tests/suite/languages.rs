@@ -103,7 +103,7 @@ async fn deeds(files: &[(&str, &str)], greeting: &str, told: &[(&str, Option<&st
     let folder = Folder::new().unwrap();
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
     for (file, text) in files {
-        folder.write(&format!("plugin/{file}"), text).unwrap();
+        folder.write(format!("plugin/{file}"), text).unwrap();
     }
     let plugin = built(&folder.path().join("plugin"), &folder).await;
     let keeps = |entry: Entry| {
