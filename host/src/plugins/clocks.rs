@@ -13,7 +13,8 @@ use crate::clock::Clock;
 /// A step of both: a millisecond, as in events.
 const STEP: Duration = Duration::from_millis(1);
 
-/// The clock that never goes back. It says how long the plugin has run, not the machine.
+/// The clock that never goes back. It says how long the plugin has run, not the machine, and one step more: runtimes such as Go's
+/// take one that says nought for a clock that is not there.
 pub(super) struct Monotonic(Instant);
 
 impl Monotonic {
@@ -29,7 +30,7 @@ impl HostMonotonicClock for Monotonic {
     }
 
     fn now(&self) -> u64 {
-        nanoseconds(stepped(self.0.elapsed()))
+        nanoseconds(stepped(self.0.elapsed()) + STEP)
     }
 }
 
@@ -59,6 +60,14 @@ fn stepped(time: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_never_goes_back_never_says_nought() {
+        let clock = Monotonic::start();
+        assert_eq!(clock.now(), clock.resolution());
+        tokio::time::sleep(STEP).await;
+        assert_eq!(clock.now(), 2 * clock.resolution());
+    }
 
     #[test]
     fn clocks_step_by_what_they_say() {
