@@ -1,28 +1,74 @@
-//! Makes the C bindings of the contract, which `parlor plugin build` gives to plugins in C: so they are always those of the
-//! contract that this parlor serves.
+//! Makes the C and Go bindings of the contract, which `parlor plugin build` gives to plugins in these languages: so they are
+//! always those of the contract that this parlor serves.
 
-use std::path::Path;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use wit_bindgen_core::{AsyncFilterSet, Files};
+use wit_bindgen_core::{AsyncFilterSet, Files, WorldGenerator};
 use wit_parser::Resolve;
 
 fn main() -> anyhow::Result<()> {
-    const CONTRACT: &str = "../wit";
     println!("cargo::rerun-if-changed={CONTRACT}");
     println!("cargo::rerun-if-changed=build.rs");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").context("cargo sets it")?);
+    c(&out.join("c"))?;
+    go(&out.join("go"))
+}
+
+const CONTRACT: &str = "../wit";
+
+/// Neither has functions that wait beside others: each call returns when it is done.
+fn blocking() -> AsyncFilterSet {
+    AsyncFilterSet::all(false)
+}
+
+fn generate(mut generator: Box<dyn WorldGenerator>) -> anyhow::Result<Files> {
     let mut contract = Resolve::default();
     let (package, _) = contract.push_path(CONTRACT)?;
     let world = contract.select_world(&[package], Some("plugin"))?;
-    // C has no functions that wait beside others: each call returns when it is done.
-    let options = wit_bindgen_c::Opts { async_: AsyncFilterSet::all(false), ..Default::default() };
     let mut files = Files::default();
-    options.build().generate(&mut contract, world, &mut files)?;
-    let out = std::env::var_os("OUT_DIR").context("cargo sets it")?;
-    let folder = Path::new(&out).join("c");
-    std::fs::create_dir_all(&folder)?;
-    for (name, text) in files.iter() {
-        std::fs::write(folder.join(name), text)?;
+    generator.generate(&mut contract, world, &mut files)?;
+    Ok(files)
+}
+
+fn c(folder: &Path) -> anyhow::Result<()> {
+    let options = wit_bindgen_c::Opts { async_: blocking(), ..Default::default() };
+    for (name, text) in generate(options.build())?.iter() {
+        write(&folder.join(name), text)?;
     }
+    Ok(())
+}
+
+/// One package for each grouping, under `parlor/contract`, and `files.rs`, which has all of them by their names in the SDK.
+fn go(folder: &Path) -> anyhow::Result<()> {
+    let options = wit_bindgen_go::Opts {
+        async_: blocking(),
+        // Who builds parlor need not have Go.
+        format: wit_bindgen_go::Format::False,
+        pkg_name: Some("parlor/contract".to_owned()),
+        ..Default::default()
+    };
+    let mut list = String::from("&[\n");
+    for (name, text) in generate(options.build())?.iter() {
+        let name = named_in_go(name);
+        write(&folder.join(&name), named_in_go(std::str::from_utf8(text)?).as_bytes())?;
+        writeln!(list, "    (\"contract/{name}\", include_bytes!(concat!(env!(\"OUT_DIR\"), \"/go/{name}\"))),")?;
+    }
+    list.push(']');
+    write(&folder.join("files.rs"), list.as_bytes())
+}
+
+/// With the names that a package has in Go, and on the SDK's own ground instead of a module that would have to be fetched.
+fn named_in_go(text: &str) -> String {
+    text.replace("parlor_plugin_", "")
+        .replace("go.bytecodealliance.org/pkg/wit/types", "parlor/contract/wit")
+        .replace("go.bytecodealliance.org/pkg/wit/runtime", "parlor/internal/abi")
+}
+
+fn write(path: &Path, text: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().context("a file lies in a folder")?;
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(path, text)?;
     Ok(())
 }

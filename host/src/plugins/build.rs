@@ -6,6 +6,7 @@
 mod c;
 mod contract;
 mod environment;
+mod go;
 mod javascript;
 mod kept;
 mod python;
@@ -59,9 +60,9 @@ pub fn toolchain_problem() -> Option<String> {
 #[expect(missing_docs, reason = "each message says what its case is")]
 pub enum BuildError {
     #[error(
-        "{} is no plugin's folder: it has none of {} (Rust), {} (Python), {} and {} (JavaScript, TypeScript) and {} (C); \
-         name the folder of the plugin",
-        .0.display(), rust::MARK, python::MARK, javascript::MARKS[0], javascript::MARKS[1], c::MARK
+        "{} is no plugin's folder: it has none of {} (Rust), {} (Python), {} and {} (JavaScript, TypeScript), {} (Go) and \
+         {} (C); name the folder of the plugin",
+        .0.display(), rust::MARK, python::MARK, javascript::MARKS[0], javascript::MARKS[1], go::MARK, c::MARK
     )]
     NotAPlugin(PathBuf),
     #[error("{} has no {MANIFEST}; write one that says what the plugin is called and what it asks for", .0.display())]
@@ -119,6 +120,7 @@ enum Language {
     Rust,
     Python,
     JavaScript,
+    Go,
     C,
 }
 
@@ -131,6 +133,7 @@ impl Language {
             (Self::Python, python::MARK),
             (Self::JavaScript, js),
             (Self::JavaScript, ts),
+            (Self::Go, go::MARK),
             (Self::C, c::MARK),
         ];
         marks.into_iter().find(|(_, mark)| folder.join(mark).is_file()).map(|(language, _)| language)
@@ -142,6 +145,7 @@ pub fn equip(folder: &Path) -> Result<(), BuildError> {
     match Language::of(folder) {
         Some(Language::Rust) => rust::equip(folder),
         Some(Language::JavaScript) => javascript::equip(folder),
+        Some(Language::Go) => go::equip(folder),
         Some(Language::C) => c::equip(folder),
         Some(Language::Python) | None => Ok(()),
     }
@@ -159,6 +163,7 @@ pub fn build(request: &Request) -> Result<Built, BuildError> {
         Language::Rust => rust::make(folder)?,
         Language::Python => python::make(folder, &manifest)?,
         Language::JavaScript => javascript::make(folder, &manifest)?,
+        Language::Go => go::make(folder, &manifest)?,
         Language::C => c::make(folder, &manifest)?,
     };
 

@@ -13,6 +13,7 @@ async fn what_is_missing_is_named_with_what_to_do_and_leaves_nothing_behind() {
         ("rust", "cannot run cargo", "https://rustup.rs"),
         ("python", "cannot run python3", "apt-get install python3-venv"),
         ("c", "cannot run python3", "apt-get install python3-venv"),
+        ("go", "cannot run python3", "apt-get install python3-venv"),
         ("js", "cannot run npm", "apt-get install npm"),
         ("ts", "cannot run npm", "apt-get install npm"),
     ] {

@@ -81,6 +81,11 @@ async fn the_page_s_first_plugin_in_python_shouts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_page_s_first_plugin_in_go_shouts() {
+    shouts("Go", Folder::new().unwrap().path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_page_s_first_plugin_in_c_shouts() {
     shouts("C", Folder::new().unwrap().path()).await;
 }

@@ -11,7 +11,7 @@ use crate::plugins::build::{self, Built};
 /// What to build, and how to say that it was.
 #[derive(Debug, Args)]
 pub struct BuildArgs {
-    /// The plugin's folder, with plugin.toml, and Cargo.toml (Rust), plugin.py (Python), plugin.js or plugin.ts, or plugin.c
+    /// The plugin's folder, with plugin.toml, and Cargo.toml (Rust), plugin.py (Python), plugin.js or plugin.ts, go.mod (Go), or plugin.c
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
     /// The file to write [default: target/plugins/<package>.wasm for Rust, else <name>.wasm in the folder]

@@ -35,6 +35,8 @@ enum Language {
     Js,
     /// TypeScript, by the same
     Ts,
+    /// By Go's own compiler
+    Go,
     /// By Zig's C compiler
     C,
 }
@@ -60,6 +62,8 @@ impl Language {
             Self::Ts => template!("ts": ".gitignore" = "gitignore", "README.md" = "README.md",
                 "tsconfig.json" = "tsconfig.json", "plugin.ts" = "plugin.ts", "plugin.toml" = "plugin.toml",
                 "tests/first.chat" = "../first.chat"),
+            Self::Go => template!("go": ".gitignore" = "gitignore", "README.md" = "README.md", "go.mod" = "module.txt",
+                "plugin.go" = "plugin.go", "plugin.toml" = "plugin.toml", "tests/first.chat" = "../first.chat"),
             Self::C => template!("c": ".gitignore" = "gitignore", "README.md" = "README.md",
                 "compile_flags.txt" = "compile_flags.txt", "plugin.c" = "plugin.c", "plugin.toml" = "plugin.toml",
                 "tests/first.chat" = "../first.chat"),

@@ -1,0 +1,135 @@
+// Counts who is thanked: `juliet++`, `romeo--`, and `!karma` says how they stand.
+package main
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"time"
+
+	"parlor"
+)
+
+func main() { parlor.Start(start) }
+
+func start(ctx context.Context) error {
+	if _, err := parlor.OnMessage(parlor.Filter{}, count); err != nil {
+		return err
+	}
+	_, err := parlor.OnCommand(ctx, "karma", "Says how somebody stands, or who stands best", "[NAME]", tell)
+	return err
+}
+
+// A standing is kept for each name in each chat.
+type standing struct {
+	Name   string
+	Points int
+}
+
+func key(chat, name string) string {
+	return "karma/" + chat + "/" + strings.ToLower(name)
+}
+
+// When who thanked whom last, so that nobody counts up alone.
+var thanked = map[string]time.Time{}
+
+func count(ctx context.Context, message *parlor.Message) error {
+	for _, vote := range votes(message.Body) {
+		if strings.EqualFold(vote.Name, message.Nick) {
+			if err := parlor.Reply(ctx, message, "Nobody thanks oneself."); err != nil {
+				return err
+			}
+			continue
+		}
+		if again(message.From, key(message.Chat, vote.Name), message.At) {
+			continue
+		}
+		now, err := add(ctx, message.Chat, vote)
+		if err != nil {
+			return err
+		}
+		if err := parlor.Reply(ctx, message, now.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Whether these thanks come too soon after the last.
+func again(from, key string, at time.Time) bool {
+	pause := time.Duration(parlor.Setting("pause", 10)) * time.Second
+	for pair, last := range thanked {
+		if at.Sub(last) >= pause {
+			delete(thanked, pair)
+		}
+	}
+	pair := from + " " + key
+	_, soon := thanked[pair]
+	if !soon {
+		thanked[pair] = at
+	}
+	return soon
+}
+
+func add(ctx context.Context, chat string, vote standing) (standing, error) {
+	now, ok, err := parlor.Stored[standing](ctx, key(chat, vote.Name))
+	if err != nil {
+		return now, err
+	}
+	if !ok {
+		now.Name = vote.Name
+	}
+	now.Points += vote.Points
+	return now, parlor.Store(ctx, key(chat, vote.Name), now, 0)
+}
+
+func (now standing) String() string {
+	return fmt.Sprintf("%s has %d", now.Name, now.Points)
+}
+
+func tell(ctx context.Context, command *parlor.Command) error {
+	message := command.Message
+	if len(command.Arguments) > 0 {
+		now, _, err := parlor.Stored[standing](ctx, key(message.Chat, command.Arguments[0]))
+		if err != nil {
+			return err
+		}
+		if now.Name == "" {
+			now.Name = command.Arguments[0]
+		}
+		return parlor.Reply(ctx, message, now.String())
+	}
+	best, err := best(ctx, message.Chat)
+	if err != nil {
+		return err
+	}
+	if len(best) == 0 {
+		return parlor.Reply(ctx, message, "Nobody was thanked here yet. Say: juliet++")
+	}
+	return parlor.Reply(ctx, message, strings.Join(best, ", "))
+}
+
+// The five who stand best in a chat.
+func best(ctx context.Context, chat string) ([]string, error) {
+	keys, err := parlor.StoredKeys(ctx, key(chat, ""))
+	if err != nil {
+		return nil, err
+	}
+	var all []standing
+	for _, key := range keys {
+		now, ok, err := parlor.Stored[standing](ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			all = append(all, now)
+		}
+	}
+	sort.SliceStable(all, func(i, j int) bool { return all[i].Points > all[j].Points })
+	var lines []string
+	for _, now := range all[:min(5, len(all))] {
+		lines = append(lines, now.String())
+	}
+	return lines, nil
+}

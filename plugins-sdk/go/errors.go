@@ -1,0 +1,155 @@
+package parlor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"parlor/contract/types"
+	"parlor/contract/wit"
+)
+
+// Errors of the host that say nothing more; ask for them with errors.Is.
+var (
+	// ErrTimedOut says that it was sent, and no answer came in time.
+	ErrTimedOut = errors.New("no answer came in time")
+	// ErrOffline says that there is no connection to the server.
+	ErrOffline = errors.New("there is no connection to the server")
+	// ErrStopped says that what the call waited for has ended: its plugin, or the session.
+	ErrStopped = errors.New("what the call waited for has ended")
+)
+
+// Denied says that the owner did not grant it. Like the types below, ask for it with errors.As.
+type Denied struct {
+	// Permission is the one that is missing, such as messages.send.
+	Permission string
+	// Scope is what it would have to cover, such as a JID; empty where the permission has none.
+	Scope string
+	// Hint is what the owner types or writes to allow it.
+	Hint string
+}
+
+func (denied *Denied) Error() string {
+	if denied.Scope == "" {
+		return "not granted: " + denied.Permission
+	}
+	return fmt.Sprintf("not granted: %s for %s", denied.Permission, denied.Scope)
+}
+
+// Invalid says that an argument is not what it should be.
+type Invalid struct {
+	// Argument is its name as the contract spells it.
+	Argument string
+	// Reason is what is wrong with it.
+	Reason string
+}
+
+func (invalid *Invalid) Error() string {
+	return fmt.Sprintf("invalid %s: %s", invalid.Argument, invalid.Reason)
+}
+
+// NotFound says that the thing of this name does not exist.
+type NotFound struct{ Name string }
+
+func (missing *NotFound) Error() string { return "not found: " + missing.Name }
+
+// NotReady says that it is too early: wait for this promise first.
+type NotReady struct{ Promise string }
+
+func (early *NotReady) Error() string {
+	return fmt.Sprintf("too early: %s has not come yet", early.Promise)
+}
+
+// Unsupported says that the host, or the server, cannot do that.
+type Unsupported struct{ Reason string }
+
+func (unsupported *Unsupported) Error() string { return "unsupported: " + unsupported.Reason }
+
+// StanzaError says that it was sent, and the other side answered with an error (RFC 6120, section 8.3).
+type StanzaError struct {
+	// Condition is such as item-not-found or forbidden.
+	Condition string
+	// Kind is what to do about it: auth, cancel, continue, modify or wait.
+	Kind string
+	// Text is the other side's own words; often empty.
+	Text string
+	// XML is the whole error.
+	XML string
+}
+
+func (stanza *StanzaError) Error() string {
+	if stanza.Text == "" {
+		return stanza.Condition
+	}
+	return stanza.Condition + ": " + stanza.Text
+}
+
+// Rejected says that the promise was rejected.
+type Rejected struct{ Reason string }
+
+func (rejected *Rejected) Error() string { return "rejected: " + rejected.Reason }
+
+// OverLimit says that a limit of this plugin is used up.
+type OverLimit struct{ Limit string }
+
+func (over *OverLimit) Error() string { return "over a limit: " + over.Limit }
+
+// Value makes Go's own way of a generated function's: room, err := parlor.Value(rooms.Open(jid, rooms.Attributes{})).
+func Value[T any](result wit.Result[T, types.Error]) (T, error) {
+	if result.Tag() == wit.ResultOk {
+		return result.Ok(), nil
+	}
+	var none T
+	return none, failure(result.Err())
+}
+
+// Done is the same for functions that give nothing.
+func Done(result wit.Result[wit.Unit, types.Error]) error {
+	_, err := Value(result)
+	return err
+}
+
+func failure(failed types.Error) error {
+	switch failed.Tag() {
+	case types.ErrorDenied:
+		denied := failed.Denied()
+		return &Denied{Permission: denied.Permission, Scope: denied.Scope.Some(), Hint: denied.Hint}
+	case types.ErrorInvalid:
+		return &Invalid{Argument: failed.Invalid().Name, Reason: failed.Invalid().Reason}
+	case types.ErrorNotFound:
+		return &NotFound{failed.NotFound()}
+	case types.ErrorNotReady:
+		return &NotReady{failed.NotReady()}
+	case types.ErrorUnsupported:
+		return &Unsupported{failed.Unsupported()}
+	case types.ErrorStanza:
+		stanza := failed.Stanza()
+		return &StanzaError{Condition: stanza.Condition, Kind: stanza.Kind, Text: stanza.Text.Some(), XML: stanza.Xml}
+	case types.ErrorRejected:
+		return &Rejected{failed.Rejected()}
+	case types.ErrorTimedOut:
+		return ErrTimedOut
+	case types.ErrorOffline:
+		return ErrOffline
+	case types.ErrorStopped:
+		return ErrStopped
+	case types.ErrorOverLimit:
+		return &OverLimit{failed.OverLimit()}
+	default:
+		return errors.New(failed.Other())
+	}
+}
+
+// Does it unless the context has ended.
+func call[T any](ctx context.Context, deed func() wit.Result[T, types.Error]) (T, error) {
+	if err := ended(ctx); err != nil {
+		var none T
+		return none, err
+	}
+	return Value(deed())
+}
+
+func done(ctx context.Context, deed func() wit.Result[wit.Unit, types.Error]) error {
+	_, err := call(ctx, deed)
+	return err
+}

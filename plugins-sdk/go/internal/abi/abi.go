@@ -1,0 +1,70 @@
+// Package abi is what the generated code stands on: memory that the host writes into, and waiting for what it began.
+package abi
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+// Allocate gives memory that stays where it is until the pinner lets it go. It is never collected before that.
+func Allocate(pinner *runtime.Pinner, size, align uintptr) unsafe.Pointer {
+	if size == 0 {
+		return nil
+	}
+	var memory unsafe.Pointer
+	// What is as wide as its alignment lies on it.
+	switch count := (size + align - 1) / align; align {
+	case 1:
+		memory = unsafe.Pointer(unsafe.SliceData(make([]uint8, count)))
+	case 2:
+		memory = unsafe.Pointer(unsafe.SliceData(make([]uint16, count)))
+	case 4:
+		memory = unsafe.Pointer(unsafe.SliceData(make([]uint32, count)))
+	case 8:
+		memory = unsafe.Pointer(unsafe.SliceData(make([]uint64, count)))
+	default:
+		panic("an alignment that no type of the contract has")
+	}
+	pinner.Pin(memory)
+	return memory
+}
+
+// What the host has written and nobody has read yet: it is held until the next event has been read, by then all of it is
+// held by who uses it.
+var given runtime.Pinner
+
+// Unpin is called by the generated code when an event has been read.
+func Unpin() {
+	given.Unpin()
+}
+
+// Before Go runs there is no memory of its own yet.
+var running bool
+
+func init() {
+	running = true
+}
+
+//go:linkname sbrk runtime.sbrk
+func sbrk(size uintptr) unsafe.Pointer
+
+// Collecting garbage reads the clock, and nothing of the host may be called while it asks for memory: so the adapter between
+// the first WASI and the second says the last time again meanwhile.
+//
+//go:wasmimport wasi_snapshot_preview1 adapter_monotonic_clock_set_paused
+func pauseClock(paused bool)
+
+//go:wasmexport cabi_realloc
+func reallocate(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer {
+	if old != nil || oldSize != 0 {
+		panic("the host never asks for more of what it has")
+	}
+	if !running {
+		fresh := sbrk(size + align - 1)
+		return unsafe.Add(fresh, -uintptr(fresh)&(align-1))
+	}
+	pauseClock(true)
+	fresh := Allocate(&given, size, align)
+	pauseClock(false)
+	return fresh
+}

@@ -1,0 +1,254 @@
+package parlor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"parlor/contract/commands"
+	"parlor/contract/listen"
+	"parlor/contract/timers"
+	"parlor/contract/types"
+	"parlor/contract/wit"
+)
+
+// What events carry, as the contract has it.
+type (
+	Contact  = types.Contact
+	Chat     = types.Chat
+	Room     = types.Room
+	Occupant = types.Occupant
+	Feature  = types.Feature
+	Invite   = types.Invite
+	Status   = types.Status
+)
+
+// Event is what happened. It has at most one of the pointers; a command has its message as well.
+type Event struct {
+	Name string
+	At   time.Time
+
+	Message  *Message
+	Command  *Command
+	Contact  *Contact
+	Chat     *Chat
+	Room     *Room
+	Occupant *Occupant
+	Feature  *Feature
+	Invite   *Invite
+	Status   *Status
+
+	// Text is of events that carry a text, a JID or a stanza.
+	Text string
+	// JSON is of events that carry it, such as plugins' own.
+	JSON json.RawMessage
+}
+
+// Decode reads the event's JSON into a value.
+func (event *Event) Decode(value any) error {
+	return json.Unmarshal(event.JSON, value)
+}
+
+// Message is one as it came. What it does not have is empty.
+type Message struct {
+	ID, StanzaID, OriginID string
+	// Chat is the conversation: the bare JID of the other person, or of the room.
+	Chat     string
+	From, To string
+	// Nick is who said it, in a room.
+	Nick string
+	// Kind is chat, normal, headline, groupchat or error.
+	Kind                  string
+	Body, Subject, Thread string
+	At                    time.Time
+	// Delayed says that it is history; do not answer it.
+	Delayed bool
+	// Own says that this account wrote it.
+	Own bool
+	// All is everything else.
+	All *types.Message
+}
+
+// Command is a message that the host read as one of this plugin's commands.
+type Command struct {
+	Name string
+	// Arguments are its words; what stood in quotes is one.
+	Arguments []string
+	Message   *Message
+}
+
+// Filter keeps what does not fit from waking the plugin. What is left out counts for all.
+type Filter struct {
+	// From is the sender, occupant or contact: a bare JID also stands for its full ones.
+	From string
+	Room string
+	// Kind is that of messages.
+	Kind string
+	// Prefix is how a message's body begins.
+	Prefix string
+	// Own lets messages of this account through, Delayed history.
+	Own, Delayed bool
+	// XML gives the whole stanza with a message; needs stanza.read.
+	XML bool
+}
+
+// Handler is called with an event. One that returns an error, or panics, is written to the log, and the plugin goes on.
+type Handler func(ctx context.Context, event *Event) error
+
+// Subscription is one that this plugin has, a timer, or a command.
+type Subscription struct {
+	number uint64
+	timer  bool
+}
+
+// End ends it, and takes a command away. It gives NotFound if it has ended.
+func (subscription Subscription) End() error {
+	ending := listeners[subscription.number]
+	delete(listeners, subscription.number)
+	if subscription.timer {
+		return Done(timers.Cancel(subscription.number))
+	}
+	err := Done(listen.Not(subscription.number))
+	if ending != nil && ending.command != "" {
+		err = errors.Join(err, Done(commands.Remove(ending.command)))
+	}
+	return err
+}
+
+type listener struct {
+	handle Handler
+	once   bool
+	// Of a command, its name in lower case.
+	command string
+}
+
+func (listener *listener) takes(event *Event) bool {
+	return listener.command == "" || event.Command != nil && strings.ToLower(event.Command.Name) == listener.command
+}
+
+var listeners = map[uint64]*listener{}
+
+// On has a handler called at each event of this name that the filter lets through. Most events need a grant.
+func On(name string, filter Filter, handler Handler) (Subscription, error) {
+	return subscribe(listen.On(name, filter.option()), &listener{handle: handler})
+}
+
+// Once is the same, at the next one only.
+func Once(name string, filter Filter, handler Handler) (Subscription, error) {
+	return subscribe(listen.Once(name, filter.option()), &listener{handle: handler, once: true})
+}
+
+// OnMessage has a handler called at each message that the filter lets through. Needs messages.read.
+func OnMessage(filter Filter, handler func(ctx context.Context, message *Message) error) (Subscription, error) {
+	return On("message", filter, func(ctx context.Context, event *Event) error {
+		return handler(ctx, event.Message)
+	})
+}
+
+// OnCommand adds a command that people give, such as `!roll 2d6`; usage is what may stand behind its name. Free.
+func OnCommand(
+	ctx context.Context, name, help, usage string, handler func(ctx context.Context, command *Command) error,
+) (Subscription, error) {
+	subscription, err := subscribe(listen.On("command", wit.None[listen.Filter]()), &listener{
+		handle:  func(ctx context.Context, event *Event) error { return handler(ctx, event.Command) },
+		command: strings.ToLower(name),
+	})
+	if err != nil {
+		return subscription, err
+	}
+	err = done(ctx, func() wit.Result[wit.Unit, types.Error] { return commands.Add(name, help, usage) })
+	if err != nil {
+		delete(listeners, subscription.number)
+		return Subscription{}, errors.Join(err, Done(listen.Not(subscription.number)))
+	}
+	return subscription, nil
+}
+
+func subscribe(result wit.Result[uint64, types.Error], listener *listener) (Subscription, error) {
+	number, err := Value(result)
+	if err != nil {
+		return Subscription{}, err
+	}
+	listeners[number] = listener
+	return Subscription{number: number}, nil
+}
+
+func (filter Filter) option() wit.Option[listen.Filter] {
+	if filter == (Filter{}) {
+		return wit.None[listen.Filter]()
+	}
+	return wit.Some(listen.Filter{
+		From: option(filter.From), Room: option(filter.Room), Kind: option(filter.Kind), Prefix: option(filter.Prefix),
+		Own: filter.Own, Delayed: filter.Delayed, Xml: filter.XML,
+	})
+}
+
+// An empty text is none.
+func option(text string) wit.Option[string] {
+	if text == "" {
+		return wit.None[string]()
+	}
+	return wit.Some(text)
+}
+
+func newEvent(raw listen.Event) (*Event, error) {
+	at, err := time.Parse(time.RFC3339Nano, raw.At)
+	if err != nil {
+		return nil, err
+	}
+	event := &Event{Name: raw.Name, At: at}
+	return event, event.carry(raw.Payload)
+}
+
+func (event *Event) carry(payload types.Payload) (err error) {
+	switch payload.Tag() {
+	case types.PayloadNone:
+	case types.PayloadText:
+		event.Text = payload.Text()
+	case types.PayloadStanza:
+		event.Text = payload.Stanza()
+	case types.PayloadJson:
+		event.JSON = json.RawMessage(payload.Json())
+	case types.PayloadStatus:
+		event.Status = pointer(payload.Status())
+	case types.PayloadContact:
+		event.Contact = pointer(payload.Contact())
+	case types.PayloadChat:
+		event.Chat = pointer(payload.Chat())
+	case types.PayloadRoom:
+		event.Room = pointer(payload.Room())
+	case types.PayloadOccupant:
+		event.Occupant = pointer(payload.Occupant())
+	case types.PayloadFeature:
+		event.Feature = pointer(payload.Feature())
+	case types.PayloadInvite:
+		event.Invite = pointer(payload.Invite())
+	case types.PayloadMessage:
+		event.Message, err = NewMessage(payload.Message())
+	case types.PayloadCommand:
+		command := payload.Command()
+		event.Message, err = NewMessage(command.Message)
+		event.Command = &Command{Name: command.Name, Arguments: command.Args, Message: event.Message}
+	default:
+		err = fmt.Errorf("a payload of case %d", payload.Tag())
+	}
+	return err
+}
+
+func pointer[T any](value T) *T { return &value }
+
+// NewMessage is a message of the contract, such as one of the archive, as Go has it.
+func NewMessage(all types.Message) (*Message, error) {
+	at, err := time.Parse(time.RFC3339Nano, all.At)
+	if err != nil {
+		return nil, err
+	}
+	return &Message{
+		ID: all.Id.Some(), StanzaID: all.StanzaId.Some(), OriginID: all.OriginId.Some(), Chat: all.Chat, From: all.From,
+		To: all.To, Nick: all.Nick.Some(), Kind: all.Kind, Body: all.Body.Some(), Subject: all.Subject.Some(),
+		Thread: all.Thread.Some(), At: at, Delayed: all.Delayed, Own: all.Own, All: &all,
+	}, nil
+}

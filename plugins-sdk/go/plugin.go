@@ -1,0 +1,121 @@
+// Package parlor is for plugins of parlor, a bot house for XMPP, in Go.
+//
+//	func main() { parlor.Start(start) }
+//
+//	func start(ctx context.Context) error {
+//		_, err := parlor.OnMessage(parlor.Filter{Kind: "chat"}, answer)
+//		return err
+//	}
+//
+//	func answer(ctx context.Context, message *parlor.Message) error {
+//		return parlor.Reply(ctx, message, "you said: "+message.Body)
+//	}
+//
+// Beside it stands plugin.toml, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both. A
+// plugin imports what it calls, and nothing else: each function here names the permission that it needs.
+//
+// A call waits until it is done, and one handler runs at a time: while it waits, or sleeps, the other events of this plugin
+// wait as well, and so do goroutines. So do not wait in a handler for what another handler of the same plugin has to do; use
+// After and events. A goroutine goes on whenever a handler lets it, and not between handlers: what has to go on alone is a
+// timer.
+//
+// A context is asked before each call, and Sleep ends with it; any other call that has begun is waited for.
+//
+// What is not wrapped here is there as it is generated from the contract, in parlor/contract/rooms and its like; Value makes a
+// value and an error of what its functions give.
+package parlor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	_ "unsafe" // for go:linkname
+
+	"parlor/contract/export_guest"
+	"parlor/contract/listen"
+	"parlor/contract/wit"
+	_ "parlor/contract/wit_exports" // what the host calls
+)
+
+var (
+	starting func(context.Context) error
+	stopping []func(context.Context) error
+)
+
+// Start says what begins the plugin; main calls it, once. The function runs before the account logs in, and what it returns,
+// unless nil, refuses the start.
+func Start(start func(context.Context) error) {
+	starting = start
+}
+
+// OnStop has a function called once, when the plugin is told to stop. It has two seconds.
+func OnStop(stop func(context.Context) error) {
+	stopping = append(stopping, stop)
+}
+
+// Go itself does not call it in what others call.
+//
+//go:linkname pluginMain main.main
+func pluginMain()
+
+func init() {
+	slog.SetDefault(slog.New(&logHandler{}))
+	export_guest.Initialize = initialize
+	export_guest.HandleEvent = handleEvent
+	export_guest.Stop = stop
+}
+
+func initialize() wit.Result[wit.Unit, string] {
+	err := guard(func() error {
+		pluginMain()
+		if starting == nil {
+			return errors.New("main does not call parlor.Start")
+		}
+		return starting(context.Background())
+	})
+	if err != nil {
+		return wit.Err[wit.Unit](err.Error())
+	}
+	return wit.Ok[wit.Unit, string](wit.Unit{})
+}
+
+func handleEvent(raw listen.Event) {
+	event, err := newEvent(raw)
+	if err != nil {
+		slog.Error("an event that this SDK does not know", "event", raw.Name, "error", err)
+		return
+	}
+	for _, number := range raw.Subscriptions {
+		// It may have ended meanwhile.
+		listener, ok := listeners[number]
+		if !ok || !listener.takes(event) {
+			continue
+		}
+		if listener.once {
+			delete(listeners, number)
+		}
+		if err := guard(func() error { return listener.handle(context.Background(), event) }); err != nil {
+			slog.Error(fmt.Sprintf("a handler of %s failed: %v", event.Name, err))
+		}
+	}
+}
+
+func stop() {
+	for _, stop := range stopping {
+		if err := guard(func() error { return stop(context.Background()) }); err != nil {
+			slog.Error(fmt.Sprintf("stopping failed: %v", err))
+		}
+	}
+}
+
+// What panics goes on to be an error, with its stack.
+func guard(deed func() error) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
+		}
+	}()
+	return deed()
+}

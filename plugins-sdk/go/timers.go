@@ -1,0 +1,60 @@
+package parlor
+
+import (
+	"context"
+	"time"
+
+	"parlor/contract/timers"
+)
+
+// After calls a function once, after so long. Free.
+func After(after time.Duration, later func(context.Context) error) (Subscription, error) {
+	return timer(subscribe(timers.After(milliseconds(after)), &listener{handle: ignoring(later), once: true}))
+}
+
+// Every calls it again and again; a period is at least 10 milliseconds. Free.
+func Every(period time.Duration, later func(context.Context) error) (Subscription, error) {
+	return timer(subscribe(timers.Every(milliseconds(period)), &listener{handle: ignoring(later)}))
+}
+
+// Sleep waits, and lets the other events of this plugin wait; no longer than the context lasts. time.Sleep does the same
+// without asking a context. Free.
+func Sleep(ctx context.Context, duration time.Duration) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < duration {
+		timers.Sleep(milliseconds(time.Until(deadline)))
+		return context.DeadlineExceeded
+	}
+	timers.Sleep(milliseconds(duration))
+	return nil
+}
+
+func timer(subscription Subscription, err error) (Subscription, error) {
+	subscription.timer = true
+	return subscription, err
+}
+
+func ignoring(later func(context.Context) error) Handler {
+	return func(ctx context.Context, _ *Event) error { return later(ctx) }
+}
+
+// Whole ones, rounded up: nothing comes too early.
+func milliseconds(duration time.Duration) uint64 {
+	if duration <= 0 {
+		return 0
+	}
+	return uint64((duration + time.Millisecond - 1) / time.Millisecond)
+}
+
+// Why a context has ended. The clock of Go stands while the host is called, so that a deadline may have passed unseen.
+func ended(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}

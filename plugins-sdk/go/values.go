@@ -1,0 +1,119 @@
+package parlor
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"parlor/contract/api"
+	"parlor/contract/promises"
+	"parlor/contract/settings"
+	"parlor/contract/storage"
+	"parlor/contract/types"
+	"parlor/contract/user"
+	"parlor/contract/wit"
+)
+
+// JID is the account's bare one. Free.
+func JID() string { return user.BareJid() }
+
+// Setting is one of the plugin's own settings; otherwise where it has no value, or one that does not fit. Free.
+func Setting[T any](name string, otherwise T) T {
+	text, err := Value(settings.Get(name))
+	if err != nil {
+		return otherwise
+	}
+	value := otherwise
+	if text, ok := text.Get(); ok && json.Unmarshal([]byte(text), &value) != nil {
+		return otherwise
+	}
+	return value
+}
+
+// SetSetting changes one for this account and this process. Free.
+func SetSetting(ctx context.Context, name string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return settings.Set(name, string(text)) })
+}
+
+// Emit fires an event that every plugin may hear, and keeps the promise of the same name; the value, which may be nil, becomes
+// JSON. Free.
+func Emit(ctx context.Context, name string, value any) error {
+	payload := wit.None[string]()
+	if value != nil {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		payload = wit.Some(string(text))
+	}
+	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return api.Emit(name, payload) })
+}
+
+// Promise makes a promise that others can wait for; Emit of the same name keeps it. Free.
+func Promise(ctx context.Context, name string) error {
+	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return promises.Add(name) })
+}
+
+// Reject breaks a promise of this plugin: who waits for it is given the reason as Rejected. Free.
+func Reject(ctx context.Context, name, reason string) error {
+	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return promises.Reject(name, reason) })
+}
+
+// WaitUntil waits for a promise, the host's or a plugin's, and gives what it carries. The host ends the wait by an error when it
+// can no longer come. Free.
+func WaitUntil(ctx context.Context, name string) (*Event, error) {
+	payload, err := call(ctx, func() wit.Result[types.Payload, types.Error] { return api.WaitUntil(name) })
+	if err != nil {
+		return nil, err
+	}
+	event := &Event{Name: name, At: time.Now()}
+	return event, event.carry(payload)
+}
+
+// Store keeps a value under a key, as JSON, on the disk when this returns; for ever (0), or for so long. Needs storage.
+func Store(ctx context.Context, key string, value any, lasts time.Duration) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	expires := wit.None[uint64]()
+	if lasts > 0 {
+		expires = wit.Some(milliseconds(lasts))
+	}
+	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return storage.Set(key, text, expires) })
+}
+
+// Stored reads what is kept, and says whether there is anything. Needs storage.
+func Stored[T any](ctx context.Context, key string) (value T, ok bool, err error) {
+	text, err := call(ctx, func() wit.Result[wit.Option[[]uint8], types.Error] { return storage.Get(key) })
+	if err != nil || text.Tag() == wit.OptionNone {
+		return value, false, err
+	}
+	err = json.Unmarshal(text.Some(), &value)
+	return value, err == nil, err
+}
+
+// Forget deletes it, and says whether there was anything. Needs storage.
+func Forget(ctx context.Context, key string) (bool, error) {
+	return call(ctx, func() wit.Result[bool, types.Error] { return storage.Delete(key) })
+}
+
+// StoredKeys are all keys that begin so, in order. Needs storage.
+func StoredKeys(ctx context.Context, prefix string) ([]string, error) {
+	var keys []string
+	after := wit.None[string]()
+	for {
+		page, err := call(ctx, func() wit.Result[storage.Page, types.Error] { return storage.List(prefix, after, 1000) })
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, page.Keys...)
+		if after = page.Next; after.Tag() == wit.OptionNone {
+			return keys, nil
+		}
+	}
+}

@@ -1,0 +1,253 @@
+//! Go.
+
+use parlor_tests::folder::Folder;
+use parlor_tests::policy::Entry;
+
+use super::{MANIFEST, begins_and_answers, built, deeds, example, is_refused, passes_its_tests, talks};
+use crate::house::{Plan, SOON, friend, running};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_plugin_in_go_builds_at_once_and_answers() {
+    let folder = Folder::new().unwrap();
+    begins_and_answers("go", folder.path(), &folder).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_a_panic() {
+    let told = [
+        ("fail", None),
+        ("panic", None),
+        ("print", None),
+        ("setting", Some("h\u{fc} \"\\\n")),
+        ("keep", Some("[1 2] [k] true false")),
+        ("later", Some("it is later")),
+        ("ticks", Some("three ticks")),
+        ("sleep", Some("true true")),
+        ("promise", Some("{\"x\":1}")),
+        ("rejected", Some("rejected: no")),
+        ("deadline", Some("context deadline exceeded")),
+        ("denied", Some("messages.send for nobody@nowhere.invalid true")),
+        ("invalid", Some("jid")),
+        ("year", Some("true")),
+        ("collect", Some("500500")),
+        ("escape", Some("<a b='&lt;&apos;&gt;'><c>&amp;</c></a>")),
+        ("!deed one 'two three'", Some("one|two three")),
+    ];
+    let files = [("plugin.go", PLUGIN), ("number.go", NUMBER), ("go.mod", MODULE)];
+    let house = deeds(&files, "h\u{fc} \"\\\n", &told).await;
+    let lines = crate::trace::with("account", house.name());
+    let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));
+    assert!(logged("a handler of message failed: told to"));
+    // The stack of a panic, in its author's own lines.
+    let panicked = lines.iter().find(|line| line.get("message").contains("panic: told to")).unwrap();
+    for part in ["main.number", "number.go:5"] {
+        assert!(panicked.get("message").contains(part), "{part} is missing: {panicked:?}");
+    }
+    assert!(logged("it printed this"));
+    assert!(logged("a line with=fields n=1"));
+    assert!(!logged("plugin ended"));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn karma_is_counted_also_after_a_restart() {
+    let folder = Folder::new().unwrap();
+    let karma = built(&example("karma"), &folder).await;
+    passes_its_tests("karma", &folder, "4 passed, 0 failed\n").await;
+    let keeps = |entry: Entry| talks(entry).grant("rooms.send", &["*"]).grant("storage", &["1 MiB"]);
+    let house = Plan::new().await.bytes("karma", &karma, keeps).start().await;
+    running(&house, "karma").await;
+    let mut friend = friend("friend").await;
+    let bot = house.account().jid.clone();
+    friend.chat(bot.clone(), "juliet++").await.unwrap();
+    friend.wait_body(&bot, "juliet has 1", SOON).await.unwrap();
+    let house = house.restart().await;
+    running(&house, "karma").await;
+    friend.chat(bot.clone(), "!karma juliet").await.unwrap();
+    friend.wait_body(&bot, "juliet has 1", SOON).await.unwrap();
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_build_in_go_leaves_no_file_and_shows_the_authors_own_line() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/go.mod", MODULE).unwrap();
+    folder.write("plugin/plugin.go", "package main\n\nfunc main() { nobody() }\n").unwrap();
+    let plugin = folder.path().join("plugin");
+    is_refused(&plugin, &folder, &["plugin.go:3:15: undefined: nobody", "deeds did not compile"]).await;
+    // A call that nobody declared is refused by its name.
+    let calls = "package main\n\nimport (\n\t\"context\"\n\n\t\"parlor\"\n)\n\nfunc main() { parlor.Start(start) }\n\n\
+                 func start(ctx context.Context) error {\n\t_, err := parlor.Say(ctx, \"r@x\", \"hello\")\n\treturn err\n}\n";
+    folder.write("plugin/plugin.go", calls).unwrap();
+    is_refused(&plugin, &folder, &["rooms.send needs rooms.send"]).await;
+}
+
+const MODULE: &str = "module deeds\n\ngo 1.24\n\nrequire parlor v0.1.0\n\nreplace parlor => ./.parlor/sdk\n";
+
+const NUMBER: &str = r#"package main
+
+func number(told string) int {
+	if told == "panic" {
+		panic("told to")
+	}
+	return len(told)
+}
+"#;
+
+const PLUGIN: &str = r#"package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"parlor"
+)
+
+func main() { parlor.Start(start) }
+
+func start(ctx context.Context) error {
+	if _, err := parlor.OnMessage(parlor.Filter{Kind: "chat"}, answer); err != nil {
+		return err
+	}
+	_, err := parlor.OnCommand(ctx, "deed", "Does it", "", func(ctx context.Context, command *parlor.Command) error {
+		return parlor.ReplyInChat(ctx, command.Message, strings.Join(command.Arguments, "|"))
+	})
+	return err
+}
+
+func answer(ctx context.Context, message *parlor.Message) error {
+	says := func(text string, err error) error {
+		if err != nil {
+			return err
+		}
+		return parlor.ReplyInChat(ctx, message, text)
+	}
+	switch message.Body {
+	case "fail":
+		return errors.New("told to")
+	case "panic":
+		return says(fmt.Sprint(number(message.Body)), nil)
+	case "print":
+		fmt.Println("it printed this")
+		slog.With("with", "fields").Warn("a line", "n", 1)
+	case "setting":
+		return says(parlor.Setting("greeting", ""), nil)
+	case "keep":
+		return says(keep(ctx))
+	case "later":
+		_, err := parlor.After(10*time.Millisecond, func(ctx context.Context) error { return says("it is later", nil) })
+		return err
+	case "ticks":
+		return ticks(func() error { return says("three ticks", nil) })
+	case "sleep":
+		began := time.Now()
+		err := parlor.Sleep(ctx, 20*time.Millisecond)
+		own := time.Since(began)
+		time.Sleep(20 * time.Millisecond)
+		return says(fmt.Sprint(own >= 20*time.Millisecond, " ", time.Since(began) >= 40*time.Millisecond), err)
+	case "promise":
+		return says(promise(ctx))
+	case "rejected":
+		if err := errors.Join(parlor.Promise(ctx, "deedsLeft"), parlor.Reject(ctx, "deedsLeft", "no")); err != nil {
+			return err
+		}
+		_, err := parlor.WaitUntil(ctx, "deedsLeft")
+		return says(err.Error(), nil)
+	case "deadline":
+		brief, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+		defer cancel()
+		return says(parlor.Sleep(brief, time.Hour).Error(), nil)
+	case "denied":
+		_, err := parlor.Send(ctx, "nobody@nowhere.invalid", "hello")
+		var denied *parlor.Denied
+		if !errors.As(err, &denied) {
+			return err
+		}
+		return says(fmt.Sprint(denied.Permission, " for ", denied.Scope, " ", denied.Hint != ""), nil)
+	case "invalid":
+		_, err := parlor.Send(ctx, "@", "hello")
+		var invalid *parlor.Invalid
+		if !errors.As(err, &invalid) {
+			return err
+		}
+		return says(invalid.Argument, nil)
+	case "year":
+		return says(fmt.Sprint(time.Since(message.At).Abs() < time.Hour), nil)
+	case "collect":
+		return says(collect())
+	case "escape":
+		inside := parlor.NewElement("c").Text("&")
+		return says(parlor.NewElement("a").Attr("b", "<'>").Child(inside).String(), nil)
+	}
+	return nil
+}
+
+func keep(ctx context.Context) (string, error) {
+	if err := parlor.Store(ctx, "k", []int{1, 2}, 0); err != nil {
+		return "", err
+	}
+	kept, _, err := parlor.Stored[[]int](ctx, "k")
+	if err != nil {
+		return "", err
+	}
+	keys, err := parlor.StoredKeys(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	gone, err := parlor.Forget(ctx, "k")
+	if err != nil {
+		return "", err
+	}
+	_, there, err := parlor.Stored[[]int](ctx, "k")
+	return fmt.Sprint(kept, keys, gone, there), err
+}
+
+func ticks(then func() error) error {
+	count := 0
+	var timer parlor.Subscription
+	timer, err := parlor.Every(10*time.Millisecond, func(ctx context.Context) error {
+		if count++; count < 3 {
+			return nil
+		}
+		return errors.Join(timer.End(), then())
+	})
+	return err
+}
+
+func promise(ctx context.Context) (string, error) {
+	if err := parlor.Promise(ctx, "deedsDone"); err != nil {
+		return "", err
+	}
+	if err := parlor.Emit(ctx, "deedsDone", map[string]int{"x": 1}); err != nil {
+		return "", err
+	}
+	done, err := parlor.WaitUntil(ctx, "deedsDone")
+	if err != nil {
+		return "", err
+	}
+	return string(done.JSON), nil
+}
+
+// Much to collect while the host is called, and while goroutines wait for one another.
+func collect() (string, error) {
+	numbers, sum := make(chan int), 0
+	go func() {
+		defer close(numbers)
+		for n := 1; n <= 1000; n++ {
+			garbage := make([]byte, 100_000)
+			garbage[n] = 1
+			parlor.JID()
+			numbers <- n
+		}
+	}()
+	for n := range numbers {
+		sum += n
+	}
+	return fmt.Sprint(sum), nil
+}
+"#;
