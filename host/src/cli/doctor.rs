@@ -15,7 +15,7 @@ use crate::atomic;
 use crate::config::{AccountConfig, Config};
 use crate::control::views::Status;
 use crate::harmless::harmless;
-use crate::plugins::build::toolchain_problem;
+use crate::plugins::build::toolchains;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
 use crate::plugins::secret;
@@ -97,14 +97,14 @@ impl DoctorArgs {
             Err(error) => findings.broken("configuration", format!("{error:#}"), "correct the file at that place"),
             Ok(config) => self.look(&config, &mut findings)?,
         }
-        match toolchain_problem() {
-            None => findings.fine("toolchain", "plugins in Rust can be built here"),
-            Some(problem) => {
-                findings.warn(
+        for (languages, problem) in toolchains() {
+            match problem {
+                None => findings.fine("toolchain", format!("plugins in {languages} can be built here")),
+                Some(problem) => findings.warn(
                     "toolchain",
-                    problem,
+                    format!("no plugins in {languages} can be built here: {problem}"),
                     "nothing, unless you build plugins here: only `parlor plugin build` needs it",
-                );
+                ),
             }
         }
         let broken = findings.findings.iter().filter(|one| one.state == State::Broken).count();

@@ -50,9 +50,14 @@ pub struct Built {
     pub digest: Digest,
 }
 
-/// Why nothing can be built here, in one sentence; none if it can.
-pub fn toolchain_problem() -> Option<String> {
-    rust::Toolchain::find(Path::new(".")).err().map(|error| error.to_string())
+/// Languages, and why plugins in them cannot be built here, in one sentence; none where they can. Nothing is installed by asking.
+pub fn toolchains() -> [(&'static str, Option<String>); 3] {
+    let problem = |found: Result<(), BuildError>| found.err().map(|error| error.to_string());
+    [
+        ("Rust", problem(rust::Toolchain::find(Path::new(".")).map(drop))),
+        ("Python, Go and C", problem(tools::python_is_there())),
+        ("JavaScript and TypeScript", problem(tools::npm_is_there())),
+    ]
 }
 
 /// Why there is no component.
@@ -73,6 +78,8 @@ pub enum BuildError {
     NoRust { program: &'static str, error: io::Error },
     #[error("cannot run python3: {0}; install Python 3.10 or later, on Debian or Ubuntu: apt-get install python3-venv")]
     NoPython(io::Error),
+    #[error("python3 has no venv; on Debian or Ubuntu: apt-get install python3-venv")]
+    NoVenv,
     #[error("cannot install {what} ({program} ended with {status}); its output is above; {needs}")]
     Install { what: String, program: &'static str, status: ExitStatus, needs: &'static str },
     #[error("cannot run npm: {0}; install Node.js 20 or later with npm, on Debian or Ubuntu: apt-get install npm")]

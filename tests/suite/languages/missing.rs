@@ -30,6 +30,18 @@ async fn what_is_missing_is_named_with_what_to_do_and_leaves_nothing_behind() {
         }
         assert!(!plugin.join(format!("{language}.wasm")).exists());
     }
+    let mut home = Home::new().unwrap();
+    home.set_environment("PATH", "/nowhere");
+    let doctor = home.run(&["doctor", "--json"]).await.unwrap().json().unwrap();
+    let toolchains = doctor["findings"].as_array().unwrap().iter().filter(|one| one["check"] == "toolchain");
+    let says: Vec<_> = toolchains.map(|one| (one["state"].as_str().unwrap(), one["says"].as_str().unwrap())).collect();
+    for (language, missing) in
+        [("Rust", "rustup"), ("Go and C", "cannot run python3"), ("TypeScript", "cannot run npm")]
+    {
+        let named =
+            says.iter().any(|(state, says)| *state == "warning" && says.contains(language) && says.contains(missing));
+        assert!(named, "{language}: {says:?}");
+    }
     // Neither half of a tool nor a whole one.
     let tools = folder.path().join("data/parlor/tools");
     assert_eq!(std::fs::read_dir(tools).unwrap().count(), 0);

@@ -88,6 +88,24 @@ impl Npm {
     }
 }
 
+/// Whether what comes by pip can be installed.
+pub(super) fn python_is_there() -> Result<(), BuildError> {
+    let mut python = Command::new("python3");
+    match silent(python.args(["-I", "-c", "import ensurepip, venv"])).status().map_err(BuildError::NoPython)? {
+        status if status.success() => Ok(()),
+        _ => Err(BuildError::NoVenv),
+    }
+}
+
+/// Whether what comes by npm can be installed.
+pub(super) fn npm_is_there() -> Result<(), BuildError> {
+    silent(Command::new("npm").arg("--version")).status().map(drop).map_err(BuildError::NoNode)
+}
+
+fn silent(command: &mut Command) -> &mut Command {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null())
+}
+
 /// A program that reads nothing, and whose output goes where people look: the standard output is kept for the result.
 pub(super) fn quiet(command: &mut Command) -> &mut Command {
     command.stdin(Stdio::null()).stdout(Stdio::from(io::stderr()))
