@@ -141,6 +141,10 @@ export const storage: {
   delete(name: string): Promise<boolean>;
   /** All keys that begin so, in order. */
   keys(prefix?: string): Promise<string[]>;
+  /** Those behind `after`, `limit` at most; `next` is the `after` of the next page. */
+  page(prefix: string, after: string | undefined, limit: number): Promise<{ keys: string[]; next: string | null }>;
+  /** Keeps a value where `expected` is kept, and says whether it was; `undefined` = nothing, for either. */
+  compareAndSet(name: string, expected: unknown, value: unknown, options?: { expires?: number }): Promise<boolean>;
 };
 
 /** The host's log; `console` writes there as well. */

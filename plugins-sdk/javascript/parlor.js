@@ -413,6 +413,12 @@ export const storage = {
     await kept.set(name, encode(JSON.stringify(value)), lasts);
   },
   delete: async (name) => kept.delete(name),
+  page: async (prefix, after, limit) => kept.list(prefix, after ?? null, limit),
+  async compareAndSet(name, expected, value, { expires } = {}) {
+    const bytes = (value) => (value === undefined ? null : encode(JSON.stringify(value)));
+    const lasts = expires === undefined ? null : Math.max(1, Math.round(expires));
+    return kept.compareAndSet(name, bytes(expected), bytes(value), lasts);
+  },
   async keys(prefix = "") {
     const keys = [];
     let after = null;

@@ -7,6 +7,7 @@ mod missing;
 mod page;
 mod python;
 mod rust;
+mod steps;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,348 @@
+/* What is done in each part. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "steps.h"
+
+#define TEXT(name, text) plugin_string_t name = parlor_text(text)
+#define SOME(text) {true, parlor_text(text)}
+
+static const char *yes(bool value) {
+  return value ? "true" : "false";
+}
+
+static const char *copy(plugin_string_t text) {
+  return parlor_format("%.*s", (int)text.len, (const char *)text.ptr);
+}
+
+/* Texts with commas between them. */
+static const char *joined(const plugin_string_t *texts, size_t count) {
+  const char *all = "";
+  for (size_t i = 0; i < count; i++) all = parlor_format("%s%s%s", all, i ? "," : "", copy(texts[i]));
+  return all;
+}
+
+static void waits(const char *what, const char *promise) {
+  const char *value = NULL;
+  parlor_error error = parlor_wait_until(promise, &value);
+  note(what, error, "%s", value ? value : "none");
+}
+
+static void settings(void) {
+  note("a text of the manifest", PARLOR_OK, "%s", parlor_setting_text("greeting", ""));
+  note("a number of the manifest", PARLOR_OK, "%g", parlor_setting_number("count", 0));
+  note("a flag of the manifest", PARLOR_OK, "%s", yes(parlor_setting_flag("loud", true)));
+  note("a setting that nobody has", PARLOR_OK, "%s", parlor_setting_text("nobody", "none"));
+
+  parlor_plugin_types_error_t error;
+  TEXT(greeting, "greeting"), count = parlor_text("count"), password = parlor_text("password");
+  TEXT(text, parlor_quote("hü \"\\ <&>")), many = parlor_text("\"many\""), secret = parlor_text("\"secret\"");
+  done("set a text", parlor_done(parlor_plugin_settings_set(&greeting, &text, &error), &error));
+  note("read it", PARLOR_OK, "%s", parlor_setting_text("greeting", ""));
+  fails("set a number to a text", parlor_done(parlor_plugin_settings_set(&count, &many, &error), &error));
+  fails("set what is the operator's", parlor_done(parlor_plugin_settings_set(&password, &secret, &error), &error));
+  parlor_plugin_settings_tuple2_string_json_t nine = {count, parlor_text("9")};
+  parlor_plugin_settings_list_tuple2_string_json_t fresh = {&nine, 1};
+  done("a new default", parlor_done(parlor_plugin_settings_update(&fresh, &error), &error));
+  note("the new default", PARLOR_OK, "%g", parlor_setting_number("count", 0));
+}
+
+static void read_a(const char *what) {
+  const char *text;
+  parlor_error error = parlor_storage_get("a", &text);
+  note(what, error, "%s", text ? text : "none");
+}
+
+static void keys(const char *what, const char *prefix) {
+  const char **keys, *all = "";
+  size_t count = 0;
+  parlor_error error = parlor_storage_keys(prefix, &keys, &count);
+  for (size_t i = 0; i < count; i++) all = parlor_format("%s%s%s", all, i ? "," : "", keys[i]);
+  note(what, error, "%s", all);
+}
+
+static void forget(const char *what, const char *key) {
+  TEXT(name, key);
+  bool there;
+  parlor_plugin_types_error_t error;
+  note(what, parlor_done(parlor_plugin_storage_delete(&name, &there, &error), &error), "%s", yes(there));
+}
+
+static void swap(const char *what, plugin_list_u8_t *expected, plugin_list_u8_t *value) {
+  TEXT(name, "n");
+  bool swapped;
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_storage_compare_and_set(&name, expected, value, NULL, &swapped, &error);
+  note(what, parlor_done(done, &error), "%s", yes(swapped));
+}
+
+static void storage(void) {
+  read_a("nothing is kept");
+  done("keep a text", parlor_storage_set("a", "väl\"ue", 0));
+  read_a("read it");
+  done("keep another", parlor_storage_set("b/ü", "two", 0));
+  keys("all keys", "");
+  keys("keys that begin so", "b/");
+
+  TEXT(prefix, "");
+  parlor_plugin_storage_page_t page;
+  parlor_plugin_types_error_t error;
+  parlor_error listed = parlor_done(parlor_plugin_storage_list(&prefix, NULL, 1, &page, &error), &error);
+  const char *next = page.next.is_some ? copy(page.next.val) : "none";
+  note("a page of one", listed, "%s then %s", joined(page.keys.ptr, page.keys.len), next);
+
+  forget("forget it", "b/ü");
+  forget("forget it again", "b/ü");
+  plugin_list_u8_t one = {(uint8_t *)"1", 1}, two = {(uint8_t *)"2", 1};
+  swap("put one where nothing is", NULL, &one);
+  swap("put two where one is", &one, &two);
+  char *much = parlor_memory(100001);
+  memset(much, 'x', 100000);
+  fails("keep too much", parlor_storage_set("much", much, 0));
+  fails("keep it under no key", parlor_storage_set("", "x", 0));
+}
+
+/* The context of these is the friend. */
+static parlor_error fired(const parlor_event *event, void *context) {
+  (void)event;
+  hear("a timer fired", "done");
+  return parlor_chat_send(context, "fired");
+}
+
+static parlor_error heard_it(const parlor_event *event, void *context) {
+  const char *number = strchr(event->json, ':');
+  hear("an event of one's own", parlor_format("%d", number ? atoi(number + 1) : 0));
+  return parlor_chat_send(context, "heard");
+}
+
+static parlor_error nothing(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  return PARLOR_OK;
+}
+
+static void timers(const steps *told) {
+  parlor_plugin_types_error_t error;
+  parlor_sleep(5);
+  done("sleep", PARLOR_OK);
+  fails("a period that is too short", parlor_every(1, nothing, NULL));
+  fails("cancel what is no timer", parlor_done(parlor_plugin_timers_cancel(123456, &error), &error));
+  done("begin a timer", parlor_after(10, fired, strdup(told->friend)));
+}
+
+static void listening(const steps *told) {
+  parlor_plugin_types_error_t error;
+  TEXT(name, "nobodyFiresIt");
+  uint64_t number;
+  done("listen once", parlor_once("stepsEvent", NULL, heard_it, strdup(told->friend)));
+  done("listen to what nobody fires", parlor_done(parlor_plugin_listen_on(&name, NULL, &number, &error), &error));
+  done("listen no more", parlor_done(parlor_plugin_listen_not(number, &error), &error));
+  fails("end it again", parlor_done(parlor_plugin_listen_not(number, &error), &error));
+  fails("listen to no address", parlor_on("message", &(parlor_filter){.from = "@"}, nothing, NULL));
+  done("fire an event", parlor_emit("stepsEvent", "{\"n\":42}"));
+}
+
+static void promises(void) {
+  parlor_plugin_types_error_t error;
+  TEXT(one, "stepsOne"), reason = parlor_text("no bread");
+  plugin_string_t both[] = {one, parlor_text("stepsTwo")};
+  plugin_list_string_t names = {both, 2};
+  waits("wait for what nobody promised", "stepsNever");
+  done("promise", parlor_promise("stepsDone"));
+  done("keep it", parlor_emit("stepsDone", "{\"kept\":[1,\"two\"]}"));
+  waits("wait for what is kept", "stepsDone");
+  done("promise two", parlor_done(parlor_plugin_promises_add_all(&names, &error), &error));
+  done("break one", parlor_done(parlor_plugin_promises_reject(&one, &reason, &error), &error));
+  waits("wait for what is broken", "stepsOne");
+  fails("promise what is the host's", parlor_promise("roster"));
+  fails("keep what is another's", parlor_emit("promised", "1"));
+  waits("wait for the host", "pluginsInitialized");
+}
+
+typedef parlor_plugin_types_outgoing_t outgoing;
+
+static parlor_error says(const char *jid, outgoing message, plugin_string_t *id) {
+  TEXT(to, jid);
+  parlor_plugin_types_error_t error;
+  *id = (plugin_string_t){0};
+  return parlor_done(parlor_plugin_chats_send(&to, &message, id, &error), &error);
+}
+
+static void said(const char *what, const char *jid, outgoing message) {
+  plugin_string_t id;
+  parlor_error error = says(jid, message, &id);
+  some(what, error, id);
+}
+
+static void unsaid(const char *what, const char *jid, outgoing message) {
+  plugin_string_t id;
+  fails(what, says(jid, message, &id));
+}
+
+static void messages(const steps *told) {
+  const parlor_message *came = told->message;
+  const char *friend = told->friend;
+  outgoing hello = {.body = SOME("hello")};
+  outgoing corrected = {.body = SOME("hallo"), .extensions = {true, {.replace = SOME("m1")}}};
+  outgoing typing = {.extensions = {true, {.chat_state = SOME("composing")}}};
+  outgoing asking = {.body = SOME("there?"), .extensions = {true, {.receipt_requested = true}}};
+  note("what came", PARLOR_OK, "%s %s %s", came->kind, yes(came->delayed), told->rest);
+  said("say something", friend, hello);
+  said("with subject and thread", friend, (outgoing){SOME("on"), SOME("so"), SOME("t1"), {0}});
+  said("correct it", friend, corrected);
+  said("say what one does", friend, typing);
+  said("ask for a receipt", friend, asking);
+  unsaid("to nobody", "", hello);
+  unsaid("to no address", "@", hello);
+  unsaid("to whom nobody granted", "nobody@nowhere.invalid", hello);
+  unsaid("nothing at all", friend, (outgoing){0});
+  unsaid("what XML cannot hold", friend, (outgoing){.body = SOME("a\001b")});
+}
+
+static parlor_error ask(const char *child, const char **answer) {
+  return parlor_stanza_ask(parlor_format("<iq type='get' to='localhost'>%s</iq>", child), answer);
+}
+
+static void stanzas(const steps *told) {
+  static const char *const texts[] = {"<body>", "a & b", "'single' and \"double\"", "hü🍕"};
+  const char *friend = told->friend, *answer = "";
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    note("escape", PARLOR_OK, "<a b='%s'>%s</a>", parlor_escape(texts[i]), parlor_escape(texts[i]));
+  }
+  const char *body = parlor_escape("<built> & sent");
+  done("send what was built", parlor_stanza_send(parlor_format("<message to='%s'><body>%s</body></message>", friend, body)));
+  fails("under another's name", parlor_stanza_send(parlor_format("<message to='%s' from='%s'/>", friend, friend)));
+  fails("what is no XML", parlor_stanza_send("<message"));
+  fails("two at once", parlor_stanza_send("<message/><message/>"));
+  fails("presence without a grant", parlor_stanza_send("<presence/>"));
+  parlor_error error = ask("<ping xmlns='urn:xmpp:ping'/>", &answer);
+  note("ask", error, "%s", yes(strstr(answer, "type='result'")));
+  fails("ask what nobody knows", ask("<nonsense xmlns='urn:test:nonsense'/>", &answer));
+}
+
+static const char *shown(const parlor_plugin_types_room_t *room) {
+  return parlor_format("%s %s %s %s", copy(room->nick), copy(room->role), copy(room->affiliation), yes(room->joined));
+}
+
+static void get_room(const char *what, plugin_string_t *jid) {
+  parlor_plugin_rooms_option_room_t room = {0};
+  parlor_plugin_types_error_t error;
+  parlor_error got = parlor_done(parlor_plugin_rooms_get(jid, &room, &error), &error);
+  note(what, got, "%s", room.is_some ? shown(&room.val) : "none");
+}
+
+static void say_in(const steps *told, bool works, const char *what) {
+  TEXT(jid, told->room), id = {0};
+  outgoing hello = {.body = SOME("hello")};
+  parlor_plugin_types_error_t error;
+  parlor_error sent = parlor_done(parlor_plugin_rooms_send(&jid, &hello, &id, &error), &error);
+  works ? some(what, sent, id) : fails(what, sent);
+}
+
+static void rooms(const steps *told) {
+  TEXT(jid, told->room), nobody = parlor_text("nobody"), wrong = parlor_text("@");
+  TEXT(subject, "steps & stairs"), height = parlor_text("height"), wanted = parlor_text("400"), owner = parlor_text("owner");
+  parlor_plugin_rooms_attributes_t attributes = {.nick = SOME("steps")};
+  parlor_plugin_types_error_t error;
+
+  get_room("not in the room", &jid);
+  parlor_plugin_types_room_t room = {0};
+  parlor_error entered = parlor_done(parlor_plugin_rooms_open(&jid, &attributes, &room, &error), &error);
+  note("enter", entered, "%s", entered ? "" : shown(&room));
+  get_room("in the room", &jid);
+  parlor_plugin_rooms_list_occupant_t occupants = {0};
+  parlor_error looked = parlor_done(parlor_plugin_rooms_occupants(&jid, &occupants, &error), &error);
+  plugin_string_t *nicks = parlor_memory((occupants.len + 1) * sizeof *nicks);
+  for (size_t i = 0; i < occupants.len; i++) nicks[i] = occupants.ptr[i].nick;
+  note("who is there", looked, "%s", joined(nicks, occupants.len));
+  say_in(told, true, "say something");
+  done("what it is about", parlor_done(parlor_plugin_rooms_set_subject(&jid, &subject, &error), &error));
+  done("keep an attribute", parlor_done(parlor_plugin_rooms_set_attribute(&jid, &height, &wanted, &error), &error));
+  parlor_plugin_rooms_option_json_t kept = {0};
+  parlor_error got = parlor_done(parlor_plugin_rooms_get_attribute(&jid, &height, &kept, &error), &error);
+  note("read it", got, "%s", kept.is_some ? copy(kept.val) : "none");
+  parlor_plugin_rooms_list_affiliated_t owners = {0};
+  parlor_error asked = parlor_done(parlor_plugin_rooms_affiliations(&jid, &owner, &owners, &error), &error);
+  note("who owns it", asked, "%zu", owners.len);
+  fails("throw out who is not there", parlor_done(parlor_plugin_rooms_kick(&jid, &nobody, NULL, &error), &error));
+  done("leave", parlor_done(parlor_plugin_rooms_close(&jid, &error), &error));
+  fails("leave again", parlor_done(parlor_plugin_rooms_close(&jid, &error), &error));
+  fails("enter what is no room", parlor_done(parlor_plugin_rooms_open(&wrong, &attributes, &room, &error), &error));
+  say_in(told, false, "speak where one is not");
+}
+
+static void archive(const steps *told) {
+  parlor_plugin_archive_options_t options = {.with = SOME(told->friend), .max = {true, 2}}, rest;
+  parlor_plugin_archive_page_t page = {0}, next = {0};
+  parlor_plugin_types_error_t error;
+  parlor_error asked = parlor_done(parlor_plugin_archive_query(&options, &page, &error), &error);
+  note("a page of the archive", asked, "%zu", page.messages.len);
+  parlor_plugin_archive_next(&page.rsm, 3, &rest);
+  asked = parlor_done(parlor_plugin_archive_query(&rest, &next, &error), &error);
+  note("the next", asked, "%zu", next.messages.len);
+  options.after = (plugin_option_string_t)SOME("nowhere");
+  fails("after what is not there", parlor_done(parlor_plugin_archive_query(&options, &page, &error), &error));
+}
+
+static void contacts(const steps *told) {
+  TEXT(jid, told->friend), name = parlor_text("Fränd");
+  TEXT(group, "climbers");
+  plugin_list_string_t groups = {&group, 1};
+  parlor_plugin_contacts_option_contact_t found = {0};
+  parlor_plugin_types_contact_t added = {0};
+  parlor_plugin_types_error_t error;
+  parlor_error got = parlor_done(parlor_plugin_contacts_get(&jid, &found, &error), &error);
+  note("somebody who is no contact", got, "%s", found.is_some ? copy(found.val.fullname) : "none");
+  got = parlor_done(parlor_plugin_contacts_add(&jid, &name, &added, &error), &error);
+  note("add a contact", got, "%s %s", copy(added.fullname), copy(added.subscription));
+  done("put it into a group", parlor_done(parlor_plugin_contacts_set_groups(&jid, &groups, &error), &error));
+  got = parlor_done(parlor_plugin_contacts_get(&jid, &found, &error), &error);
+  note("its groups", got, "%s", found.is_some ? joined(found.val.groups.ptr, found.val.groups.len) : "none");
+  done("remove it", parlor_done(parlor_plugin_contacts_remove(&jid, &error), &error));
+}
+
+static void can_do(const char *what) {
+  TEXT(feature, "urn:test:steps");
+  bool fresh;
+  parlor_plugin_types_error_t error;
+  note(what, parlor_done(parlor_plugin_disco_own_features_add(&feature, &fresh, &error), &error), "%s", yes(fresh));
+}
+
+static void account(const steps *told) {
+  archive(told);
+  contacts(told);
+  parlor_plugin_types_error_t error;
+  TEXT(ping, "urn:xmpp:ping"), server = parlor_text("localhost");
+  parlor_plugin_disco_support_t support = {0};
+  parlor_error asked = parlor_done(parlor_plugin_disco_supports(&ping, &server, &support, &error), &error);
+  note("what the server can do", asked, "%s", yes(support.supported));
+  can_do("say what one can do");
+  can_do("say it again");
+
+  TEXT(away, "away"), where = parlor_text("on the stairs"), asleep = parlor_text("asleep"), climb = parlor_text("climb");
+  done("be away", parlor_done(parlor_plugin_user_set_status(&away, &where, &error), &error));
+  parlor_plugin_types_status_t status = {0};
+  parlor_error got = parlor_done(parlor_plugin_user_get_status(&status, &error), &error);
+  note("how one is", got, "%s %s", copy(status.value), copy(status.message));
+  fails("be what nobody is", parlor_done(parlor_plugin_user_set_status(&asleep, NULL, &error), &error));
+  done("add a command", parlor_command_add("climb", "Climbs", "[STEPS]", nothing, NULL));
+  done("take it away", parlor_done(parlor_plugin_commands_remove(&climb, &error), &error));
+  fails("take it away again", parlor_done(parlor_plugin_commands_remove(&climb, &error), &error));
+}
+
+void take_part(const char *part, const steps *told) {
+  if (!strcmp(part, "settings")) settings();
+  if (!strcmp(part, "storage")) storage();
+  if (!strcmp(part, "timers")) timers(told);
+  if (!strcmp(part, "listen")) listening(told);
+  if (!strcmp(part, "heard")) heard();
+  if (!strcmp(part, "promises")) promises();
+  if (!strcmp(part, "messages")) messages(told);
+  if (!strcmp(part, "stanza")) stanzas(told);
+  if (!strcmp(part, "rooms")) rooms(told);
+  if (!strcmp(part, "account")) account(told);
+  if (!strcmp(part, "wait")) {
+    parlor_log(PARLOR_INFO, "waiting for %s", told->rest);
+    waits("wait for another's promise", told->rest);
+  }
+}

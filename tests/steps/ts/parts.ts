@@ -1,0 +1,193 @@
+import {
+  api, archive, command, commands, contacts, disco, emit, escapeXml, listen, log, once, promise, promises, rooms, say, send,
+  setSetting, setting, settings, sleep, storage, timers, user, waitUntil, type Message, type Room,
+} from "parlor";
+
+import { hear, Steps } from "./steps.ts";
+
+const PARTS: Record<string, (steps: Steps, message: Message) => void | Promise<void>> = {
+  settings: inSettings,
+  storage: inStorage,
+  timers: inTimers,
+  listen: listening,
+  heard: (steps) => steps.hear(),
+  promises: promising,
+  wait: (steps) => {
+    log.info(`waiting for ${steps.rest}`);
+    return steps.note("wait for another's promise", () => carried(steps.rest));
+  },
+  messages,
+  stanza: stanzas,
+  rooms: inRooms,
+  account,
+};
+
+export async function take(part: string, steps: Steps, message: Message): Promise<void> {
+  await PARTS[part](steps, message);
+}
+
+async function carried(name: string): Promise<string> {
+  const value = await waitUntil(name);
+  return value === undefined || value === null ? "none" : JSON.stringify(value);
+}
+
+async function inSettings(steps: Steps): Promise<void> {
+  await steps.note("a text of the manifest", () => setting("greeting"));
+  await steps.note("a number of the manifest", () => setting("count"));
+  await steps.note("a flag of the manifest", () => setting("loud"));
+  await steps.note("a setting that nobody has", () => setting("nobody", "none"));
+  await steps.done("set a text", () => setSetting("greeting", "hü \"\\ <&>"));
+  await steps.note("read it", () => setting("greeting"));
+  await steps.fails("set a number to a text", () => setSetting("count", "many"));
+  await steps.fails("set what is the operator's", () => setSetting("password", "secret"));
+  await steps.done("a new default", () => settings.update([["count", "9"]]));
+  await steps.note("the new default", () => setting("count"));
+}
+
+async function inStorage(steps: Steps): Promise<void> {
+  await steps.note("nothing is kept", () => storage.get("a", "none"));
+  await steps.done("keep a text", () => storage.set("a", "väl\"ue"));
+  await steps.note("read it", () => storage.get("a"));
+  await steps.done("keep another", () => storage.set("b/ü", "two"));
+  await steps.note("all keys", () => storage.keys());
+  await steps.note("keys that begin so", () => storage.keys("b/"));
+  await steps.note("a page of one", async () => {
+    const page = await storage.page("", undefined, 1);
+    return `${page.keys} then ${page.next ?? "none"}`;
+  });
+  await steps.note("forget it", () => storage.delete("b/ü"));
+  await steps.note("forget it again", () => storage.delete("b/ü"));
+  await steps.note("put one where nothing is", () => storage.compareAndSet("n", undefined, 1));
+  await steps.note("put two where one is", () => storage.compareAndSet("n", 1, 2));
+  await steps.fails("keep too much", () => storage.set("much", "x".repeat(100_000)));
+  await steps.fails("keep it under no key", () => storage.set("", "x"));
+}
+
+async function inTimers(steps: Steps): Promise<void> {
+  await steps.done("sleep", () => sleep(5));
+  await steps.fails("a period that is too short", () => timers.every(1));
+  await steps.fails("cancel what is no timer", () => timers.cancel(123_456));
+  await steps.done("begin a timer", () => {
+    setTimeout(async () => {
+      hear("a timer fired", "done");
+      await send(steps.friend, "fired");
+    }, 10);
+  });
+}
+
+async function listening(steps: Steps): Promise<void> {
+  await steps.done("listen once", () => {
+    once("stepsEvent", async (value: { n: number }) => {
+      hear("an event of one's own", String(value.n));
+      await send(steps.friend, "heard");
+    });
+  });
+  let number = 0;
+  await steps.done("listen to what nobody fires", () => {
+    number = listen.on("nobodyFiresIt", undefined);
+  });
+  await steps.done("listen no more", () => listen.not(number));
+  await steps.fails("end it again", () => listen.not(number));
+  await steps.fails("listen to no address", () => once("message", { from: "@" }, () => {}));
+  await steps.done("fire an event", () => emit("stepsEvent", { n: 42 }));
+}
+
+async function promising(steps: Steps): Promise<void> {
+  await steps.fails("wait for what nobody promised", () => waitUntil("stepsNever"));
+  await steps.done("promise", () => promise("stepsDone"));
+  await steps.done("keep it", () => emit("stepsDone", { kept: [1, "two"] }));
+  await steps.note("wait for what is kept", () => carried("stepsDone"));
+  await steps.done("promise two", () => promises.addAll(["stepsOne", "stepsTwo"]));
+  await steps.done("break one", () => promises.reject("stepsOne", "no bread"));
+  await steps.fails("wait for what is broken", () => waitUntil("stepsOne"));
+  await steps.fails("promise what is the host's", () => promise("roster"));
+  await steps.fails("keep what is another's", () => emit("promised", 1));
+  await steps.note("wait for the host", () => carried("pluginsInitialized"));
+}
+
+async function messages(steps: Steps, message: Message): Promise<void> {
+  const friend = steps.friend;
+  await steps.note("what came", () => `${message.kind} ${message.delayed} ${steps.rest}`);
+  await steps.some("say something", () => send(friend, "hello"));
+  await steps.some("with subject and thread", () => send(friend, { body: "on", subject: "so", thread: "t1" }));
+  await steps.some("correct it", () => send(friend, { body: "hallo", replace: "m1" }));
+  await steps.some("say what one does", () => send(friend, { chatState: "composing" }));
+  await steps.some("ask for a receipt", () => send(friend, { body: "there?", requestReceipt: true }));
+  await steps.fails("to nobody", () => send("", "hello"));
+  await steps.fails("to no address", () => send("@", "hello"));
+  await steps.fails("to whom nobody granted", () => send("nobody@nowhere.invalid", "hello"));
+  await steps.fails("nothing at all", () => send(friend, {}));
+  await steps.fails("what XML cannot hold", () => send(friend, "a\u0001b"));
+}
+
+async function stanzas(steps: Steps): Promise<void> {
+  for (const text of ["<body>", "a & b", "'single' and \"double\"", "hü🍕"]) {
+    await steps.note("escape", () => `<a b='${escapeXml(text)}'>${escapeXml(text)}</a>`);
+  }
+  const friend = steps.friend;
+  const ask = (child: string) => api.sendIq(`<iq type='get' to='localhost'>${child}</iq>`);
+  const built = `<message to='${friend}'><body>${escapeXml("<built> & sent")}</body></message>`;
+  await steps.done("send what was built", () => api.send(built));
+  await steps.fails("under another's name", () => api.send(`<message to='${friend}' from='${friend}'/>`));
+  await steps.fails("what is no XML", () => api.send("<message"));
+  await steps.fails("two at once", () => api.send("<message/><message/>"));
+  await steps.fails("presence without a grant", () => api.send("<presence/>"));
+  await steps.note("ask", async () => (await ask("<ping xmlns='urn:xmpp:ping'/>")).includes("type='result'"));
+  await steps.fails("ask what nobody knows", () => ask("<nonsense xmlns='urn:test:nonsense'/>"));
+}
+
+async function inRooms(steps: Steps): Promise<void> {
+  const { room } = steps;
+  const attributes = { nick: "steps", autoConfigure: false, roomconfig: [], maximize: false, bringToForeground: false };
+  const shown = (room: Room) => `${room.nick} ${room.role} ${room.affiliation} ${room.joined}`;
+  const get = () => {
+    const found = rooms.get(room);
+    return found ? shown(found) : "none";
+  };
+  await steps.note("not in the room", get);
+  await steps.note("enter", async () => shown(await rooms.open(room, attributes)));
+  await steps.note("in the room", get);
+  await steps.note("who is there", () => rooms.occupants(room).map((one) => one.nick));
+  await steps.some("say something", () => say(room, "hello"));
+  await steps.done("what it is about", () => rooms.setSubject(room, "steps & stairs"));
+  await steps.done("keep an attribute", () => rooms.setAttribute(room, "height", "400"));
+  await steps.note("read it", () => rooms.getAttribute(room, "height"));
+  await steps.note("who owns it", async () => (await rooms.affiliations(room, "owner")).length);
+  await steps.fails("throw out who is not there", () => rooms.kick(room, "nobody", undefined));
+  await steps.done("leave", () => rooms.close(room));
+  await steps.fails("leave again", () => rooms.close(room));
+  await steps.fails("enter what is no room", () => rooms.open("@", attributes));
+  await steps.fails("speak where one is not", () => say(room, "hello"));
+}
+
+async function account(steps: Steps): Promise<void> {
+  const { friend } = steps;
+  const options = { with: friend, max: 2, xml: false };
+  let page: Awaited<ReturnType<typeof archive.query>>;
+  await steps.note("a page of the archive", async () => (page = await archive.query(options)).messages.length);
+  await steps.note("the next", async () => (await archive.query(archive.next(page.rsm, 3))).messages.length);
+  await steps.fails("after what is not there", () => archive.query({ ...options, after: "nowhere" }));
+
+  await steps.note("somebody who is no contact", () => contacts.get(friend)?.fullname ?? "none");
+  await steps.note("add a contact", async () => {
+    const added = await contacts.add(friend, "Fränd");
+    return `${added.fullname} ${added.subscription}`;
+  });
+  await steps.done("put it into a group", () => contacts.setGroups(friend, ["climbers"]));
+  await steps.note("its groups", () => contacts.get(friend)?.groups ?? "none");
+  await steps.done("remove it", () => contacts.remove(friend));
+
+  await steps.note("what the server can do", async () => (await disco.supports("urn:xmpp:ping", "localhost")).supported);
+  await steps.note("say what one can do", () => disco.ownFeaturesAdd("urn:test:steps"));
+  await steps.note("say it again", () => disco.ownFeaturesAdd("urn:test:steps"));
+  await steps.done("be away", () => user.setStatus("away", "on the stairs"));
+  await steps.note("how one is", () => {
+    const status = user.getStatus();
+    return `${status.value} ${status.message}`;
+  });
+  await steps.fails("be what nobody is", () => user.setStatus("asleep", undefined));
+
+  await steps.done("add a command", () => command("climb", "Climbs", "[STEPS]", () => {}));
+  await steps.done("take it away", () => commands.remove("climb"));
+  await steps.fails("take it away again", () => commands.remove("climb"));
+}

@@ -1,0 +1,88 @@
+import {
+  Denied, Invalid, NotFound, NotReady, Offline, OverLimit, Rejected, StanzaError, Stopped, TimedOut, Unsupported,
+} from "parlor";
+
+type Deed<T> = () => T | Promise<T>;
+
+let count = 0;
+// What events brought since somebody asked.
+let heard: string[] = [];
+
+// What a part of them is told, and what came of it.
+export class Steps {
+  lines: string[] = [];
+  friend: string;
+  room: string;
+  rest: string;
+
+  constructor(friend: string, room: string, rest: string) {
+    this.friend = friend;
+    this.room = room;
+    this.rest = rest;
+  }
+
+  async note(what: string, deed: Deed<unknown>): Promise<void> {
+    let outcome: string;
+    try {
+      outcome = String(await deed());
+    } catch (error) {
+      outcome = typed(error);
+    }
+    this.tell(line(what, outcome));
+  }
+
+  // Nothing is to come of it but that it is done.
+  done(what: string, deed: Deed<unknown>): Promise<void> {
+    return this.note(what, async () => {
+      await deed();
+      return "done";
+    });
+  }
+
+  // An error is to come of it.
+  fails(what: string, deed: Deed<unknown>): Promise<void> {
+    return this.note(what, async () => {
+      await deed();
+      return "it worked";
+    });
+  }
+
+  // Something that differs in each run is to come of it.
+  some(what: string, deed: Deed<string>): Promise<void> {
+    return this.note(what, async () => ((await deed()) ? "something" : "nothing"));
+  }
+
+  hear(): void {
+    heard.forEach((line) => this.tell(line));
+    heard = [];
+  }
+
+  tell(line: string): void {
+    count += 1;
+    this.lines.push(`${String(count).padStart(3, "0")} ${line}`);
+  }
+}
+
+export function hear(what: string, outcome: string): void {
+  heard.push(line(what, outcome));
+}
+
+function line(what: string, outcome: string): string {
+  return `${what}: ${outcome}`;
+}
+
+// The case of an error, and what belongs to it that is the same in each run.
+function typed(error: unknown): string {
+  if (error instanceof Denied) return `denied ${error.permission}`;
+  if (error instanceof Invalid) return `invalid ${error.argument}`;
+  if (error instanceof NotFound) return "not-found";
+  if (error instanceof NotReady) return `not-ready ${error.message}`;
+  if (error instanceof Unsupported) return "unsupported";
+  if (error instanceof StanzaError) return `stanza ${error.condition}`;
+  if (error instanceof Rejected) return `rejected ${error.message}`;
+  if (error instanceof TimedOut) return "timed-out";
+  if (error instanceof Offline) return "offline";
+  if (error instanceof Stopped) return "stopped";
+  if (error instanceof OverLimit) return "over-limit";
+  return `other ${error}`;
+}
