@@ -53,7 +53,7 @@ fn read(path: &str) -> Result<String> {
 
 fn index(interfaces: &[contract::Interface]) -> String {
     let mut text = "# The private API\n\nWhat a plugin can hear, call and be told.\n\n".to_owned();
-    text += "Begin with [your first plugin](first-plugin.md).\n\n";
+    text += "Begin with [your first plugin](first-plugin.md); [what each language costs](languages.md) may help to choose.\n\n";
     text += "- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
     text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Tests of plugins](testing.md)\n\nThe groupings:\n\n";
     for interface in interfaces {

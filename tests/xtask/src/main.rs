@@ -162,10 +162,14 @@ It needs cargo-deb: cargo install cargo-deb. Its last line names the package.")]
     #[command(after_help = "Examples:
   cargo xtask bench
   cargo xtask bench --json > bench.json
+  cargo xtask bench --languages     what a plugin costs in each language goes into docs/languages.md
 
-Takes less than three minutes. Close what else is running; compare ratios, not times.")]
+Takes less than three minutes, with --languages some more. Close what else is running; compare ratios, not times.")]
     Bench {
-        /// The table as one JSON object, on standard output
+        /// Instead, measure the same plugin in each language, and write docs/languages.md
+        #[arg(long)]
+        languages: bool,
+        /// The table as JSON, on standard output
         #[arg(long)]
         json: bool,
     },
@@ -190,7 +194,7 @@ fn main() -> ExitCode {
         ),
         Task::Package { no_build } => package::debian(no_build),
         Task::Docs => docs(),
-        Task::Bench { json } => bench(json),
+        Task::Bench { languages, json } => bench([("--languages", languages), ("--json", json)]),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -252,10 +256,12 @@ fn docs() -> anyhow::Result<()> {
     Err(run::replace_by(&workspace::program("docs"), None::<&str>))
 }
 
-fn bench(json: bool) -> anyhow::Result<()> {
-    setup::prepare(Servers::One)?;
+fn bench(flags: [(&'static str, bool); 2]) -> anyhow::Result<()> {
+    // Like the suite, it builds plugins in other languages.
+    setup::prepare(if flags[0].1 { Servers::Both } else { Servers::One })?;
     build::everything()?;
-    Err(run::replace_by(&workspace::program("bench"), json.then_some("--json")))
+    let flags = flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name);
+    Err(run::replace_by(&workspace::program("bench"), flags))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use parlor_tests::host::{Home, Host, Server};
 use parlor_tests::log::Mark;
 use parlor_tests::peer::{Peer, Session, somebody};
 use parlor_tests::plugins;
-use parlor_tests::policy::Policy;
+use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::process::Process;
 use parlor_tests::prosody::{Account, Archive, Prosody};
 use parlor_tests::server::XmppServer;
@@ -95,7 +95,10 @@ impl Stage {
 /// Starts a bot with this account on this server.
 type Start = fn(&mut Home, &Account, Server<'_>) -> Result<Program>;
 
-async fn scripted(certificate: &Certificate, start: Start) -> Result<Bot> {
+async fn scripted(
+    certificate: &Certificate,
+    start: impl FnOnce(&mut Home, &Account, Server<'_>) -> Result<Program>,
+) -> Result<Bot> {
     let peer = Peer::listen(certificate).await?;
     let account = Account { jid: BareJid::new("bot@localhost").context("a bad address")?, password: "any".to_owned() };
     let mut home = Home::new()?;
@@ -169,6 +172,21 @@ impl Program {
 }
 
 impl Bot {
+    /// `parlor run` with a plugin that says what was said, at a scripted peer. `install` puts it into the home.
+    pub(crate) async fn parrot(
+        certificate: &Certificate,
+        id: &str,
+        install: impl FnOnce(&Home) -> Result<Entry>,
+    ) -> Result<Self> {
+        let start = |home: &mut Home, account: &Account, server: Server<'_>| {
+            home.add_account("main", account, server)?;
+            let entry = install(home)?;
+            home.set_policy(&Policy::default().with(id, entry))?;
+            Ok(Program::Plugin(home.start()?))
+        };
+        scripted(certificate, start).await
+    }
+
     /// Its process.
     pub(crate) fn process(&self) -> u32 {
         self.program.id()
@@ -222,5 +240,6 @@ impl Bot {
 
 fn number(stanza: &Stanza) -> Option<u64> {
     let Stanza::Message(message) = stanza else { return None };
-    body(message)?.strip_prefix("message ")?.parse().ok()
+    let body = body(message)?;
+    body.strip_prefix("you said: ").unwrap_or(body).strip_prefix("message ")?.parse().ok()
 }

@@ -7,6 +7,7 @@
 mod archive;
 mod bots;
 mod calls;
+mod languages;
 mod measure;
 mod table;
 
@@ -35,12 +36,17 @@ struct Arguments {
     /// Only the archive of messages; takes some ten seconds.
     #[arg(long, conflicts_with = "calls")]
     archive: bool,
+    /// Instead, what a plugin costs in each language; writes docs/languages.md, and takes some minutes.
+    #[arg(long, conflicts_with_all = ["calls", "archive"])]
+    languages: bool,
 }
 
 /// After this much time no further round begins: on a slow or busy machine fewer have to do.
 const ROUNDS: Duration = Duration::from_secs(80);
 /// The whole of it takes less, or something hangs.
 const LIMIT: Duration = Duration::from_secs(170);
+/// The same for languages, whose plugins are built first, with what they are built with.
+const LANGUAGES_LIMIT: Duration = Duration::from_mins(20);
 
 #[tokio::main]
 #[expect(clippy::print_stderr, reason = "a command says why it failed")]
@@ -53,10 +59,11 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let limit = if arguments.languages { LANGUAGES_LIMIT } else { LIMIT };
     // What is dropped ends its processes and removes its folders.
     let done = tokio::select! {
-        done = tokio::time::timeout(LIMIT, Box::pin(bench(&arguments))) => {
-            done.with_context(|| format!("not done within {LIMIT:?}")).flatten()
+        done = tokio::time::timeout(limit, Box::pin(bench(&arguments))) => {
+            done.with_context(|| format!("not done within {limit:?}")).flatten()
         }
         _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
         _ = terminate.recv() => return ExitCode::from(143),
@@ -72,6 +79,16 @@ async fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
 async fn bench(arguments: &Arguments) -> Result<()> {
+    if arguments.languages {
+        let rows = languages::rows().await?;
+        let page = languages::write(&rows)?;
+        if arguments.json {
+            println!("{}", languages::to_json(&rows));
+        } else {
+            println!("{}\nwritten to {}", languages::to_text(&rows), page.display());
+        }
+        return Ok(());
+    }
     let mut table = Table::default();
     if !arguments.calls && !arguments.archive {
         bots(arguments.rounds, &mut table).await?;

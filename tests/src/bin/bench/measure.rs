@@ -59,7 +59,8 @@ pub(crate) async fn warm_up(bot: &mut Bot) -> Result<()> {
     together(bot, WARM_UP).await
 }
 
-async fn alone(bot: &mut Bot, count: u64) -> Result<Vec<Duration>> {
+/// So many messages, each after the answer to the one before: how long each answer took.
+pub(crate) async fn alone(bot: &mut Bot, count: u64) -> Result<Vec<Duration>> {
     let mut trips = Vec::new();
     for number in 0..count {
         let begin = Instant::now();
