@@ -1,6 +1,8 @@
-//! Who writes to the files that the host goes by. It tells that one of them may be different, and reads none of them.
+//! Who writes to the files that the host goes by, or that an author builds from. It tells that one of them may be different, and
+//! reads none of them.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,30 +18,90 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// Room for events, in bytes; of more the kernel says that there were too many, which counts like any.
 const BUFFER: usize = 4 << 10;
 
+/// How many folders of a tree are watched; what lies in others is not seen to change. The system allows a user some thousands.
+const MOST_FOLDERS: usize = 1_000;
+
 /// Files that are watched. Not they themselves but their folders: an editor puts another file in the place of the old one.
 pub struct Watch {
-    files: Vec<PathBuf>,
+    wanted: Wanted,
     folders: BTreeSet<PathBuf>,
     events: EventStream<Vec<u8>>,
     /// When something was written first since the last time that it was told, and last.
     written: Option<(Instant, Instant)>,
 }
 
+/// What is watched.
+enum Wanted {
+    /// These files, whether they are there or not.
+    Files(Vec<PathBuf>),
+    /// A folder with all that is in it, but for what has such a name.
+    Tree { root: PathBuf, is_left_out: fn(&str) -> bool },
+}
+
 impl Watch {
     /// Watches these files, whether they are there or not. Within a runtime.
     pub fn start(files: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
+        Self::of(Wanted::Files(files.into_iter().collect()))
+    }
+
+    /// Watches a folder and the folders in it. What has a name that is left out may change without a word. Within a runtime.
+    pub fn tree(root: PathBuf, is_left_out: fn(&str) -> bool) -> io::Result<Self> {
+        Self::of(Wanted::Tree { root, is_left_out })
+    }
+
+    fn of(wanted: Wanted) -> io::Result<Self> {
         let events = Inotify::init()?.into_event_stream(vec![0; BUFFER])?;
-        let files = files.into_iter().collect();
-        let mut watch = Self { files, folders: BTreeSet::new(), events, written: None };
+        let mut watch = Self { wanted, folders: BTreeSet::new(), events, written: None };
         watch.follow()?;
         Ok(watch)
     }
 
-    /// Watches the folders of the files, and of what they are links to.
+    /// Watches what is there by now.
     fn follow(&mut self) -> io::Result<()> {
-        // Who writes has written when the file is closed; what is half way there is not looked at.
-        let mask = WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::CREATE;
-        for file in &self.files {
+        match &self.wanted {
+            Wanted::Files(_) => self.follow_files(),
+            Wanted::Tree { root, is_left_out } => {
+                let (root, is_left_out) = (root.clone(), *is_left_out);
+                let mut folders = vec![root];
+                let mut seen = 0;
+                while let Some(folder) = folders.pop().filter(|_| seen < MOST_FOLDERS) {
+                    seen += 1;
+                    self.follow_folder(&folder, is_left_out, &mut folders)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Watches a folder of a tree, and adds those in it to what is to be watched.
+    fn follow_folder(
+        &mut self,
+        folder: &Path,
+        is_left_out: fn(&str) -> bool,
+        more: &mut Vec<PathBuf>,
+    ) -> io::Result<()> {
+        // What is taken away is missed by whoever builds.
+        let mask = written() | WatchMask::MOVED_FROM | WatchMask::DELETE | WatchMask::ONLYDIR;
+        // Once more where it is watched already, which does no harm: it may be another one of the same name.
+        match self.events.watches().add(folder, mask) {
+            // It has gone meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !more.is_empty() => return Ok(()),
+            watched => watched?,
+        };
+        for entry in folder.read_dir().into_iter().flatten().flatten() {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder && !is_left_out(&entry.file_name().to_string_lossy()) {
+                more.push(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// Watches the folders of the files, and of what they are links to.
+    fn follow_files(&mut self) -> io::Result<()> {
+        let Wanted::Files(files) = &self.wanted else { return Ok(()) };
+        let mask = written();
+        for file in files {
             for path in [Some(file.clone()), file.canonicalize().ok()].into_iter().flatten() {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
                 if !self.folders.contains(folder) {
@@ -49,6 +111,14 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// Whether what happened to a file of this name is of interest.
+    fn matters(&self, name: Option<&OsStr>) -> bool {
+        match &self.wanted {
+            Wanted::Files(_) => true,
+            Wanted::Tree { is_left_out, .. } => name.is_none_or(|name| !is_left_out(&name.to_string_lossy())),
+        }
     }
 
     /// Waits until something was written in their folders, and nothing further for a moment. Nothing is lost where this is
@@ -65,13 +135,16 @@ impl Watch {
                 biased;
                 () = due => break,
                 event = self.events.next() => match event {
-                    Some(Ok(_)) => {
+                    Some(Ok(event)) => {
+                        if !self.matters(event.name.as_deref()) {
+                            continue;
+                        }
                         let now = Instant::now();
                         self.written = Some((self.written.map_or(now, |(first, _)| first), now));
                     }
                     ended => {
                         let reason = ended.map_or_else(|| "it ended".to_owned(), |event| format!("{:?}", event.err()));
-                        tracing::warn!(reason, "files are not watched any more; SIGHUP reads them again");
+                        tracing::warn!(reason, "files are not watched any more; {}", self.remedy());
                         return std::future::pending().await;
                     }
                 },
@@ -80,9 +153,22 @@ impl Watch {
         self.written = None;
         // A link may lead elsewhere by now.
         if let Err(error) = self.follow() {
-            tracing::warn!(%error, "the folder of a file is not watched; SIGHUP reads it again");
+            tracing::warn!(%error, "the folder of a file is not watched; {}", self.remedy());
         }
     }
+
+    /// What else makes them be read.
+    fn remedy(&self) -> &'static str {
+        match self.wanted {
+            Wanted::Files(_) => "SIGHUP reads it again",
+            Wanted::Tree { .. } => "start again to build from it",
+        }
+    }
+}
+
+/// Who writes has written when the file is closed; what is half way there is not looked at.
+fn written() -> WatchMask {
+    WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::CREATE
 }
 
 #[cfg(test)]
@@ -138,6 +224,30 @@ mod tests {
         told(&mut watch).await;
         fs::write(farther.path().join("real.toml"), "c").unwrap();
         told(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn a_tree_is_watched_with_what_comes_into_it_and_without_what_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("made")).unwrap();
+        let mut watch = Watch::tree(folder.path().to_owned(), |name| name == "made" || name == "a.out").unwrap();
+        fs::create_dir_all(at("src/deep")).unwrap();
+        told(&mut watch).await;
+        fs::write(at("src/deep/a"), "a").unwrap();
+        told(&mut watch).await;
+        fs::remove_dir_all(at("src")).unwrap();
+        told(&mut watch).await;
+        fs::create_dir_all(at("src/deep")).unwrap();
+        told(&mut watch).await;
+        fs::write(at("src/deep/a"), "a").unwrap();
+        told(&mut watch).await;
+        // What is left out is not even looked at within its folder, and not counted where it lies beside others.
+        fs::write(at("made/x"), "x").unwrap();
+        fs::write(at("a.out"), "x").unwrap();
+        let event = watch.events.next().await.unwrap().unwrap();
+        assert_eq!(event.name.as_deref(), Some(OsStr::new("a.out")));
+        assert!(!watch.matters(event.name.as_deref()) && watch.matters(Some(OsStr::new("b"))));
     }
 
     #[tokio::test(start_paused = true)]
