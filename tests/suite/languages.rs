@@ -66,6 +66,23 @@ fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../example-plugins").join(name)
 }
 
+/// Whoever builds the same source gets the same bytes, wherever and whenever it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_source_gives_the_same_bytes() {
+    for language in ["js", "c"] {
+        let folder = Folder::new().unwrap();
+        let mut all = Vec::new();
+        for place in ["here", "elsewhere/and/deeper"] {
+            let around = folder.path().join(place);
+            fs::create_dir_all(&around).unwrap();
+            let new = parlor(&["plugin", "new", "parrot", "--lang", language, "--in", around.to_str().unwrap()]).await;
+            assert_eq!(new.code, Some(0), "{new:?}");
+            all.push(built(&around.join("parrot"), &folder).await);
+        }
+        assert!(all[0] == all[1], "{language}: they differ");
+    }
+}
+
 /// Tries what was built last against the tests of an example.
 async fn passes_its_tests(name: &str, into: &Folder, passed: &str) {
     let (file, tests) = (into.path().join("built.wasm"), example(name).join("tests"));

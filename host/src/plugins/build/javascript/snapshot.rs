@@ -1,6 +1,7 @@
 //! Running a plugin's modules once, at build time, and keeping what its memory is afterwards.
 //!
-//! Nothing but the modules can be reached meanwhile: there is no host to call, and an empty WASI.
+//! Nothing but the modules can be reached meanwhile: there is no host to call, and a WASI that is empty, whose clocks stand still
+//! and whose random numbers are always the same. So the same source gives the same bytes.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -8,11 +9,12 @@ use std::time::Duration;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Instance, Lift, Linker, LinkerInstance, ResourceTable, Val, WasmList};
 use wasmtime::{Config, Engine, OptLevel, Store, StoreLimits, StoreLimitsBuilder, Trap};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::link::LOADER;
 use super::modules::{CONTRACT, Modules};
+use crate::plugins::id::Digest;
 
 /// The function of the runtime that evaluates modules.
 const INIT: &str = "init";
@@ -23,12 +25,38 @@ const LOG: &str = "parlor:plugin/log@";
 /// What the module is called that the host's calls go to.
 const MAIN: &str = "/parlor-main.js";
 
+/// In what steps the clock would go.
+const STEP: Duration = Duration::from_millis(1);
+
 /// Why there is no snapshot.
 pub(super) enum Failure {
     /// The author's own: it does not parse, or throws. In the runtime's words, with file, line and column.
     Source(String),
     /// Anything else.
     Component(String),
+}
+
+/// A clock at the beginning of 1970.
+struct Still;
+
+impl HostWallClock for Still {
+    fn resolution(&self) -> Duration {
+        STEP
+    }
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+impl HostMonotonicClock for Still {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
 }
 
 struct Building {
@@ -91,7 +119,15 @@ async fn evaluate(component: &[u8], modules: Arc<Modules>) -> Result<Vec<u8>, Fa
     let engine = Engine::new(&config).map_err(other)?;
     let instrumented = Component::new(&engine, &instrumented).map_err(other)?;
     let linker = linker(&engine, &instrumented, &modules).map_err(other)?;
-    let wasi = WasiCtx::builder().build();
+    // What the runtime seeds with them is in the file that is built, for everybody to read, whatever it is.
+    let random = || Deterministic::new(Digest::of(component).as_bytes().to_vec());
+    let wasi = WasiCtx::builder()
+        .secure_random(random())
+        .insecure_random(random())
+        .insecure_random_seed(0)
+        .wall_clock(Still)
+        .monotonic_clock(Still)
+        .build();
     let limits = StoreLimitsBuilder::new().memory_size(MEMORY).trap_on_grow_failure(true).build();
     let mut store = Store::new(&engine, Building { wasi, table: ResourceTable::new(), limits });
     store.limiter(|building| &mut building.limits);
