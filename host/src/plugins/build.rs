@@ -50,6 +50,11 @@ pub struct Built {
     pub digest: Digest,
 }
 
+/// Where parlor keeps what authors need, for this user: tools, and what was compiled to be tried.
+pub fn data_folder() -> Result<PathBuf, BuildError> {
+    tools::data()
+}
+
 /// Languages, and why plugins in them cannot be built here, in one sentence; none where they can. Nothing is installed by asking.
 pub fn toolchains() -> [(&'static str, Option<String>); 3] {
     let problem = |found: Result<(), BuildError>| found.err().map(|error| error.to_string());
@@ -154,7 +159,8 @@ pub fn equip(folder: &Path) -> Result<(), BuildError> {
         Some(Language::JavaScript) => javascript::equip(folder),
         Some(Language::Go) => go::equip(folder),
         Some(Language::C) => c::equip(folder),
-        Some(Language::Python) | None => Ok(()),
+        Some(Language::Python) => python::equip(folder),
+        None => Ok(()),
     }
 }
 

@@ -1,5 +1,10 @@
 //! Python.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
 use parlor_tests::folder::Folder;
 use parlor_tests::policy::Entry;
 
@@ -10,6 +15,27 @@ use crate::house::{Plan, SOON, friend, running};
 async fn a_new_plugin_in_python_builds_at_once_and_answers() {
     let folder = Folder::new().unwrap();
     begins_and_answers("python", folder.path(), &folder).await;
+    editors_are_told_what_there_is(&folder);
+}
+
+/// The stubs in its folder say of every function and record what componentize-py makes of the contract.
+fn editors_are_told_what_there_is(folder: &Folder) {
+    let tools = parlor::plugins::build::data_folder().unwrap().join("tools");
+    let tools = fs::read_dir(tools).unwrap().map(|tool| tool.unwrap().path());
+    let tool = tools.filter(|tool| tool.to_str().unwrap().contains("/componentize-py-")).max().unwrap();
+    let python = |arguments: &[&OsStr]| {
+        let output = Command::new(tool.join("bin/python3")).arg("-I").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (bindings, wit) = (folder.path().join("bindings"), example("../wit"));
+    let call = "import componentize_py; componentize_py.script()";
+    let flags = ["-c", call, "--quiet", "--world", "plugin", "--wit-path"].map(OsStr::new);
+    python(&[&flags[..], &[wit.as_os_str(), OsStr::new("bindings"), bindings.as_os_str()]].concat());
+    let (sdk, package) = (folder.path().join("parrot/.parlor/sdk"), example("../plugins-sdk/python/parlor"));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/languages/stubs.py");
+    let compared = python(&[script.as_os_str(), sdk.as_os_str(), bindings.as_os_str(), package.as_os_str()]);
+    assert!(compared.trim().parse::<usize>().unwrap() > 100, "{compared} names compared");
 }
 
 #[tokio::test(flavor = "multi_thread")]

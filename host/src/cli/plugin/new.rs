@@ -68,7 +68,8 @@ impl Language {
                 "compile_flags.txt" = "compile_flags.txt", "plugin.c" = "plugin.c", "plugin.toml" = "plugin.toml",
                 "tests/first.chat" = "../first.chat"),
             Self::Python => template!("python": ".gitignore" = "gitignore", "README.md" = "README.md",
-                "plugin.py" = "plugin.py", "plugin.toml" = "plugin.toml", "tests/first.chat" = "../first.chat"),
+                "plugin.py" = "plugin.py", "plugin.toml" = "plugin.toml", "pyproject.toml" = "pyproject.toml",
+                "tests/first.chat" = "../first.chat"),
         }
     }
 }

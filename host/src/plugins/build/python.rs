@@ -3,6 +3,8 @@
 //! componentize-py puts `CPython` and the plugin's modules into one component. It is installed by pip into a folder of parlor's
 //! own, once for all plugins, and nothing else on the machine changes.
 
+mod stubs;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,6 +44,34 @@ const SDK: &[(&str, &str)] = sdk![
     "timers.py",
     "values.py",
 ];
+
+/// What editors read in the place of some of that: types, and no code.
+const EDITORS: &[(&str, &str)] = &[
+    ("parlor/__init__.pyi", include_str!("../../../../plugins-sdk/python/editors/__init__.pyi")),
+    ("parlor/messages.pyi", include_str!("../../../../plugins-sdk/python/editors/messages.pyi")),
+    // It says that there are types (PEP 561).
+    ("parlor/py.typed", ""),
+    ("parlor/_contract/__init__.pyi", ""),
+    ("componentize_py_types.pyi", include_str!("../../../../plugins-sdk/python/editors/componentize_py_types.pyi")),
+];
+
+/// Where all of it lies in a plugin's folder, for editors alone: what is built has its own.
+const PLACE: &str = ".parlor/sdk";
+
+/// Puts the SDK and the types of the whole contract into a plugin's folder.
+pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
+    let place = folder.join(PLACE);
+    for (name, text) in SDK.iter().filter(|(name, _)| *name != "__init__.py" && *name != "messages.py") {
+        kept::write(&place.join("parlor").join(name), text)?;
+    }
+    for (name, text) in EDITORS {
+        kept::write(&place.join(name), text)?;
+    }
+    for (grouping, text) in stubs::of_contract() {
+        kept::write(&place.join("parlor/_contract").join(grouping).with_extension("pyi"), text)?;
+    }
+    Ok(())
+}
 
 /// Makes a component of the folder.
 pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildError> {

@@ -113,8 +113,13 @@ pub(super) fn quiet(command: &mut Command) -> &mut Command {
 
 /// Where all of them lie.
 pub(super) fn folder() -> Result<PathBuf, BuildError> {
+    Ok(data()?.join("tools"))
+}
+
+/// Where parlor keeps what authors need.
+pub(super) fn data() -> Result<PathBuf, BuildError> {
     let data = data_home(std::env::var_os("XDG_DATA_HOME"), std::env::home_dir()).ok_or(BuildError::NoHome)?;
-    Ok(data.join("parlor/tools"))
+    Ok(data.join("parlor"))
 }
 
 fn data_home(xdg: Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {

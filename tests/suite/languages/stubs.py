@@ -1,0 +1,61 @@
+"""Compares what editors are told of the contract with what componentize-py makes of it, and reads all that is for editors.
+
+    stubs.py SDK BINDINGS PACKAGE
+"""
+
+import ast
+import pathlib
+import sys
+
+sdk, bindings, package = map(pathlib.Path, sys.argv[1:])
+#: What the SDK changes: the time of an event. And what the stubs leave open: streams.
+ANY = {"at: datetime": "at: str"}
+
+
+def shape(file: pathlib.Path) -> dict[str, str]:
+    """What a module has, by name, without comments."""
+    found = {}
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            fields = [ast.unparse(one) for one in node.body if isinstance(one, ast.AnnAssign)]
+            found[node.name] = "; ".join(ANY.get(field, field) for field in fields)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            kind = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
+            found[node.name] = f"{kind} ({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}"
+        elif isinstance(node, ast.Assign):
+            found[node.targets[0].id] = ast.unparse(node.value)
+    return found
+
+
+def same(stub: str, real: str) -> bool:
+    """Whether the stub says what there is, or leaves it open."""
+    streams = "Reader" in real
+    return stub == real or (streams and stub.split("Any")[0] == real[: len(stub.split("Any")[0])])
+
+
+compared = 0
+for stub in sorted((sdk / "parlor/_contract").glob("*.pyi")):
+    if stub.stem == "__init__":
+        continue
+    stated, real = shape(stub), shape(bindings / "wit_world/imports" / f"{stub.stem}.py")
+    if missing := set(real) - set(stated):
+        sys.exit(f"{stub.stem}: the stub lacks {sorted(missing)}")
+    for name, what in stated.items():
+        if name not in real or not same(what, real[name]):
+            sys.exit(f"{stub.stem}.{name}: the stub says {what!r}, and there is {real.get(name)!r}")
+        compared += 1
+
+for file in [*sdk.rglob("*.pyi"), *sdk.rglob("*.py")]:
+    ast.parse(file.read_text())
+
+exported = set(ast.literal_eval(next(
+    node.value for node in ast.parse((package / "__init__.py").read_text()).body
+    if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"
+)))
+typed = {
+    alias.asname for node in ast.parse((sdk / "parlor/__init__.pyi").read_text()).body
+    if isinstance(node, ast.ImportFrom) for alias in node.names
+}
+if exported != typed:
+    sys.exit(f"`parlor` exports {sorted(exported - typed)} that editors do not know, or the other way {sorted(typed - exported)}")
+print(compared)
