@@ -22,7 +22,7 @@ use std::process::ExitStatus;
 use wasm_encoder::{ComponentSection as _, CustomSection};
 
 use super::admission::undeclared;
-use super::component::examine;
+use super::component::{examine, serves};
 use super::id::Digest;
 use super::manifest::{Manifest, SECTION};
 use crate::atomic::{self, Readers};
@@ -85,6 +85,10 @@ pub enum BuildError {
     NoPython(io::Error),
     #[error("python3 has no venv; on Debian or Ubuntu: apt-get install python3-venv")]
     NoVenv,
+    #[error("{program} is of version {found}, and {oldest} or later is needed; {remedy}")]
+    TooOld { program: &'static str, found: String, oldest: &'static str, remedy: &'static str },
+    #[error("{program} is there and does not work: it does not say its version ({said}); {remedy}")]
+    Broken { program: &'static str, said: String, remedy: &'static str },
     #[error("cannot install {what} ({program} ended with {status}); its output is above; {needs}")]
     Install { what: String, program: &'static str, status: ExitStatus, needs: &'static str },
     #[error("cannot run npm: {0}; install Node.js 20 or later with npm, on Debian or Ubuntu: apt-get install npm")]
@@ -206,9 +210,11 @@ fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
         }
         Err(error) => return Err(BuildError::File { path: file, error }),
     };
-    match Manifest::parse(&text) {
+    let read = Manifest::parse(&text).map_err(|error| error.to_string());
+    let served = |manifest: &Manifest| serves(manifest).map_err(|error| error.to_string());
+    match read.and_then(|manifest| served(&manifest).map(|()| manifest)) {
         Ok(manifest) => Ok((text, manifest)),
-        Err(error) => Err(BuildError::Manifest { file, reason: error.to_string() }),
+        Err(reason) => Err(BuildError::Manifest { file, reason }),
     }
 }
 

@@ -184,9 +184,7 @@ pub fn examine(bytes: &[u8]) -> Result<Examined, ComponentError> {
     let types = walk(bytes, &mut found, BUDGET)?;
     let manifest = found.manifest.ok_or(ComponentError::NoManifest)?;
     let manifest = Manifest::parse(std::str::from_utf8(manifest).map_err(|_| ComponentError::ManifestNotText)?)?;
-    if !is_served(&manifest.api) {
-        return Err(ComponentError::Version { what: "the plugin".to_owned(), wanted: manifest.api });
-    }
+    serves(&manifest)?;
     let (mut imports, mut wasi) = (Vec::new(), false);
     for name in &found.imports {
         wasi |= import(&types, name, &mut imports)?;
@@ -195,6 +193,14 @@ pub fn examine(bytes: &[u8]) -> Result<Examined, ComponentError> {
     imports.dedup();
     guest(&types, &found.exports)?;
     Ok(Examined { digest: Digest::of(bytes), size: bytes.len(), manifest: Arc::new(manifest), imports, wasi })
+}
+
+/// Whether this host serves the version of the contract that a plugin is for.
+pub(super) fn serves(manifest: &Manifest) -> Result<(), ComponentError> {
+    if is_served(&manifest.api) {
+        return Ok(());
+    }
+    Err(ComponentError::Version { what: "the plugin".to_owned(), wanted: manifest.api.clone() })
 }
 
 /// What kind of file it is, by its first bytes.

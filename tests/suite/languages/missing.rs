@@ -1,5 +1,7 @@
 //! A machine without what plugins are built with.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
 
@@ -43,6 +45,103 @@ async fn what_is_missing_is_named_with_what_to_do_and_leaves_nothing_behind() {
         assert!(named, "{language}: {says:?}");
     }
     // Neither half of a tool nor a whole one.
-    let tools = folder.path().join("data/parlor/tools");
-    assert_eq!(std::fs::read_dir(tools).unwrap().count(), 0);
+    assert_eq!(tools(&folder), 0);
+}
+
+/// How many tools there are, whole ones and halves.
+fn tools(folder: &Folder) -> usize {
+    std::fs::read_dir(folder.path().join("data/parlor/tools")).map_or(0, Iterator::count)
+}
+
+/// A folder of programs that do nothing but this; it is all that is in `PATH`, but for what scripts are run with.
+fn programs(folder: &Folder, all: &[(&str, &str)]) -> String {
+    for (name, does) in all {
+        let file = folder.write(format!("bin/{name}"), format!("#!/bin/sh\n{does}\n")).unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    folder.path().join("bin").display().to_string()
+}
+
+/// Builds a new plugin in these surroundings, which has to fail with each of these parts of a message and leave nothing.
+async fn fails_to_build(language: &str, surroundings: &[(&str, &str)], folder: &Folder, parts: &[&str]) {
+    let around = folder.path().to_str().unwrap();
+    let plugin = folder.path().join("parrot");
+    let _ = std::fs::remove_dir_all(&plugin);
+    let finished = parlor(&["plugin", "new", "parrot", "--lang", language, "--in", around]).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let mut home = Home::new().unwrap();
+    home.set_environment("XDG_DATA_HOME", folder.path().join("data").to_str().unwrap());
+    for (name, value) in surroundings {
+        home.set_environment(name, value);
+    }
+    let finished = home.run(&["plugin", "build", plugin.to_str().unwrap()]).await.unwrap();
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    for part in parts {
+        assert!(finished.stderr.contains(part), "{language}: {part} is missing: {finished:?}");
+    }
+    let last = finished.stderr.lines().filter(|line| line.starts_with("parlor: ")).count();
+    assert_eq!(last, 1, "{language}: one message says what to do: {finished:?}");
+    assert!(
+        !plugin.join("parrot.wasm").exists() && !plugin.join("target/plugins").exists(),
+        "{language}: a file was left"
+    );
+    assert_eq!(tools(folder), 0, "{language}: half of a tool was left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_old_or_broken_is_named_with_what_to_do_and_leaves_nothing_behind() {
+    let folder = Folder::new().unwrap();
+    let old = [("python3", "echo 3.8"), ("node", "echo v12.22.0"), ("npm", "exit 0")];
+    let path = programs(&folder, &old);
+    let python = ["python3 is of version 3.8, and 3.10 or later is needed", "apt-get install python3-venv"];
+    for language in ["python", "c"] {
+        fails_to_build(language, &[("PATH", &path)], &folder, &python).await;
+    }
+    let node = ["node is of version v12.22.0, and 20 or later is needed", "https://nodejs.org"];
+    for language in ["js", "ts"] {
+        fails_to_build(language, &[("PATH", &path)], &folder, &node).await;
+    }
+
+    let broken =
+        [("python3", "echo it lacks a library >&2; exit 127"), ("node", "kill -SEGV $$"), ("cargo", "exit 101")];
+    let path = programs(&folder, &broken);
+    let python = ["python3 is there and does not work", "it lacks a library"];
+    for language in ["python", "c"] {
+        fails_to_build(language, &[("PATH", &path)], &folder, &python).await;
+    }
+    for language in ["js", "ts"] {
+        fails_to_build(language, &[("PATH", &path)], &folder, &["node is there and does not work", "SIGSEGV"]).await;
+    }
+    fails_to_build("rust", &[("PATH", &path)], &folder, &["cargo cannot read", "it ended with exit status: 101"]).await;
+}
+
+/// Nobody listens at port 9 of this machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_package_index_within_reach_that_is_said_and_nothing_is_left() {
+    let folder = Folder::new().unwrap();
+    let pip = [("PIP_INDEX_URL", "http://127.0.0.1:9/simple"), ("PIP_RETRIES", "0"), ("PIP_NO_CACHE_DIR", "1")];
+    for (language, what) in [("python", "componentize-py"), ("c", "ziglang")] {
+        let parts = ["cannot install ", what, "pip has to reach its package index"];
+        fails_to_build(language, &pip, &folder, &parts).await;
+    }
+    let cache = folder.path().join("npm").display().to_string();
+    let npm = [
+        ("npm_config_registry", "http://127.0.0.1:9/"),
+        ("npm_config_fetch_retries", "0"),
+        ("npm_config_cache", cache.as_str()),
+    ];
+    for language in ["js", "ts"] {
+        fails_to_build(language, &npm, &folder, &["cannot install componentize-qjs", "npm has to reach its registry"])
+            .await;
+    }
+    let cargo_home = folder.path().join("cargo").display().to_string();
+    let config = "[source.crates-io]\nreplace-with = \"none\"\n[source.none]\nregistry = \"sparse+http://127.0.0.1:9/\"\n[net]\nretry = 0\n";
+    folder.write("cargo/config.toml", config).unwrap();
+    fails_to_build(
+        "rust",
+        &[("CARGO_HOME", &cargo_home)],
+        &folder,
+        &["127.0.0.1:9", "cannot install what parrot depends on", "cargo has to reach its registry"],
+    )
+    .await;
 }

@@ -53,9 +53,23 @@ fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Ve
     // Its messages belong to people; the standard output is kept for the result.
     cargo.stdin(Stdio::null()).stdout(Stdio::from(io::stderr()));
     let status = cargo.status().map_err(|error| BuildError::NoRust { program: "cargo", error })?;
+    if !status.success() && !has_dependencies(folder) {
+        let what = format!("what {} depends on", project.package);
+        return Err(BuildError::Install { what, program: "cargo", status, needs: "cargo has to reach its registry" });
+    }
     if !status.success() {
         return Err(BuildError::Compile { package: project.package.clone(), program: "cargo", status });
     }
     let path = project.module();
     fs::read(&path).map_err(|error| BuildError::File { path, error })
+}
+
+/// Whether all that the plugin depends on is on this machine.
+fn has_dependencies(folder: &Path) -> bool {
+    let mut cargo = Command::new("cargo");
+    environment::forget_outer_cargo(&mut cargo);
+    cargo.current_dir(folder).args(["metadata", "--offline", "--format-version", "1"]);
+    cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Where cargo does not even run, it is not for this.
+    cargo.status().is_ok_and(|status| status.success())
 }

@@ -34,6 +34,13 @@ fn a_broken_manifest_is_refused_before_anything_is_compiled() {
 }
 
 #[test]
+fn a_plugin_for_another_version_of_the_contract_is_refused_before_anything_is_compiled() {
+    let manifest = "[plugin]\nname = \"p\"\nversion = \"0.1.0\"\napi = \"9.0.0\"\ndescription = \"d\"\n";
+    let error = build_in(&folder(&[("Cargo.toml", ""), ("plugin.toml", manifest)])).expect_err("refused").to_string();
+    assert!(error.contains("plugin.toml: the plugin is built against version 9.0.0 of the contract"), "{error}");
+}
+
+#[test]
 fn a_section_is_appended_as_a_parser_reads_it() {
     let mut component = wat::parse_str("(component)").expect("a component");
     section(&mut component, SECTION, "[plugin]\n");

@@ -8,9 +8,65 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::BuildError;
+use crate::harmless::harmless;
+
+/// How much of what a broken program says is shown, in bytes.
+const MAX_SAID: usize = 300;
 
 /// Python, in an environment of its own.
 const PYTHON: &str = "bin/python3";
+
+/// A language's own program, of which any version will do that is not too old.
+struct InUse {
+    program: &'static str,
+    /// Makes it say its version, as `3.11` or `v20.1.0`.
+    asked: &'static [&'static str],
+    oldest: (u32, u32),
+    oldest_said: &'static str,
+    remedy: &'static str,
+}
+
+const PYTHON_IN_USE: InUse = InUse {
+    program: "python3",
+    asked: &["-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+    oldest: (3, 10),
+    oldest_said: "3.10",
+    remedy: "install a newer one, or put it first in PATH; on Debian or Ubuntu: apt-get install python3-venv",
+};
+
+const NODE_IN_USE: InUse = InUse {
+    program: "node",
+    asked: &["--version"],
+    oldest: (20, 0),
+    oldest_said: "20",
+    remedy: "install a newer Node.js with npm, or put it first in PATH: https://nodejs.org",
+};
+
+impl InUse {
+    /// Asks it before anything is installed with it: what comes later would say less clearly what is wrong.
+    fn check(&self, missing: fn(io::Error) -> BuildError) -> Result<(), BuildError> {
+        let (program, remedy) = (self.program, self.remedy);
+        let output = Command::new(program).args(self.asked).stdin(Stdio::null()).output().map_err(missing)?;
+        let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        match version(&said).filter(|_| output.status.success()) {
+            None => {
+                let error = String::from_utf8_lossy(&output.stderr);
+                let said = [said.as_str(), error.trim(), &output.status.to_string()].map(str::trim).join(" ");
+                Err(BuildError::Broken { program, said: harmless(said.trim(), MAX_SAID), remedy })
+            }
+            Some(version) if version < self.oldest => {
+                Err(BuildError::TooOld { program, found: said, oldest: self.oldest_said, remedy })
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// The first two numbers of a version.
+fn version(said: &str) -> Option<(u32, u32)> {
+    let mut numbers = said.strip_prefix('v').unwrap_or(said).split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
 
 /// A package of `PyPI`, and the version that was tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,22 +84,23 @@ impl Pip {
         let python = home.join(PYTHON);
         if !python.exists() {
             let say = format!("{} by pip", self.package);
+            PYTHON_IN_USE.check(BuildError::NoPython)?;
             install(&home, &say, self.serves, PYTHON, |place| {
-                self.run(Command::new("python3").args(["-m", "venv"]).arg(place), "python3 -m venv")?;
+                let needs = "on Debian or Ubuntu it needs: apt-get install python3-venv";
+                self.run(Command::new("python3").args(["-m", "venv"]).arg(place), "python3 -m venv", needs)?;
                 let mut pip = Command::new(place.join(PYTHON));
                 pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", self.package]);
-                self.run(&mut pip, "pip")
+                self.run(&mut pip, "pip", "pip has to reach its package index")
             })?;
         }
         Ok(python)
     }
 
-    fn run(self, command: &mut Command, program: &'static str) -> Result<(), BuildError> {
+    fn run(self, command: &mut Command, program: &'static str, needs: &'static str) -> Result<(), BuildError> {
         let status = quiet(command).status().map_err(BuildError::NoPython)?;
         if status.success() {
             return Ok(());
         }
-        let needs = "on Debian or Ubuntu it needs: apt-get install python3-venv";
         Err(BuildError::Install { what: self.package.to_owned(), program, status, needs })
     }
 }
@@ -65,6 +122,7 @@ impl Npm {
         let home = folder()?.join(self.home);
         if !home.exists() {
             let say = format!("{} by npm", self.packages.join(" and "));
+            NODE_IN_USE.check(BuildError::NoNode)?;
             install(&home, &say, self.serves, ".", |place| self.fill(place))?;
         }
         Ok(home)
@@ -154,6 +212,14 @@ fn install(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_compared_by_their_first_two_numbers() {
+        assert_eq!(version("3.9"), Some((3, 9)));
+        assert_eq!(version("v20.11.1"), Some((20, 11)));
+        assert_eq!(version("three"), None);
+        assert!(version("3.9") < Some(PYTHON_IN_USE.oldest) && version("3.10") >= Some(PYTHON_IN_USE.oldest));
+    }
 
     #[test]
     fn tools_lie_where_data_of_programs_lies() {

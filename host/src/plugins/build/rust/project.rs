@@ -97,7 +97,8 @@ impl Project {
             .map_err(|error| BuildError::NoRust { program: "cargo", error })?;
         let unreadable = |reason: String| BuildError::Project { folder: folder.to_owned(), reason };
         if !output.status.success() {
-            return Err(unreadable(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(unreadable(if said.is_empty() { format!("it ended with {}", output.status) } else { said }));
         }
         let metadata: Metadata =
             serde_json::from_slice(&output.stdout).map_err(|error| unreadable(error.to_string()))?;
