@@ -9,7 +9,7 @@ use parlor::config::{Config, Overrides};
 use parlor::host::{AddError, Host};
 use parlor::plugins::policy::{Entry as Decided, Policy as Decisions};
 use parlor::plugins::quantity::Bytes;
-use parlor::plugins::{Bounds, Compiler, PluginId};
+use parlor::plugins::{Bounds, Compiler, PluginId, Traces};
 use parlor_tests::component::{graft, heavy_module};
 use parlor_tests::host::Home;
 use parlor_tests::plugins::{built, program};
@@ -142,7 +142,7 @@ async fn a_compiler_has_nothing_of_the_host_and_ends_with_it() {
 async fn embedding(home: &Home, program: PathBuf, bounds: Bounds) -> Host {
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
-    Host::start(config, Compiler::Process { program, bounds }).await.unwrap()
+    Host::start(config, Compiler::Process { program, bounds, traces: Traces::Functions }).await.unwrap()
 }
 
 fn decided(home: &Home, id: &str, entry: Entry) -> (PluginId, Decided) {

@@ -1,5 +1,6 @@
 //! `parlor plugin test`: a plugin's own tests, as an author runs them. No server is started for any of this.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -182,6 +183,24 @@ async fn what_cannot_be_tried_is_said_with_what_to_do() {
     let finished = tried(&folder, &[]).await;
     ended(&finished, 1);
     assert!(finished.stderr.contains("plugin.wasm: "), "{finished:?}");
+}
+
+/// Compiling takes most of the time of a test, and for a plugin in Python many seconds.
+#[tokio::test]
+async fn what_was_compiled_to_be_tried_is_kept_for_the_next_time() {
+    let (folder, data) = (stage("echo", "== it answers\nalice: hi\n  to alice: hi\n"), Folder::new().unwrap());
+    let mut home = Home::new().unwrap();
+    home.set_environment("XDG_DATA_HOME", data.path().to_str().unwrap());
+    let file = folder.join("plugin.wasm").display().to_string();
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        ended(&home.run(&["plugin", "test", &file]).await.unwrap(), 0);
+        let entries = std::fs::read_dir(data.join("parlor/tried/compiled")).unwrap();
+        // What is written anew is another file.
+        kept.push(entries.map(|entry| entry.unwrap().metadata().unwrap().ino()).collect::<Vec<_>>());
+    }
+    assert_eq!(kept[0].len(), 1);
+    assert_eq!(kept[0], kept[1], "it was compiled anew");
 }
 
 /// What the help shows is what a script may say.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::plugins::Traces;
 use crate::plugins::compiler::work;
 use crate::plugins::quantity::Bytes;
 
@@ -17,13 +18,17 @@ pub struct Compile {
     /// CPU time, in seconds.
     #[arg(long)]
     cpu: u64,
+    /// Keep what is needed to show files and lines.
+    #[arg(long)]
+    lines: bool,
 }
 
 impl Compile {
     /// Compiles what comes on standard input. The host reads the exit code, and what is said.
     #[expect(clippy::print_stderr, reason = "the host reads it")]
     pub fn execute(&self) -> ExitCode {
-        match work(Bytes(self.memory), Duration::from_secs(self.cpu)) {
+        let traces = if self.lines { Traces::Lines } else { Traces::Functions };
+        match work(Bytes(self.memory), Duration::from_secs(self.cpu), traces) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");

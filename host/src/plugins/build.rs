@@ -9,6 +9,7 @@ mod environment;
 mod go;
 mod javascript;
 mod kept;
+mod names;
 mod python;
 mod rust;
 mod tools;
@@ -21,6 +22,7 @@ use std::process::ExitStatus;
 
 use wasm_encoder::{ComponentSection as _, CustomSection};
 
+use super::Traces;
 use super::admission::undeclared;
 use super::component::{examine, serves};
 use super::id::Digest;
@@ -36,7 +38,10 @@ pub struct Request {
     /// The folder with `plugin.toml`, and the file that says which language it is in.
     pub folder: PathBuf,
     /// The file to write; none = `target/plugins/<package>.wasm` of a Rust plugin's workspace, else `<name>.wasm` in the folder.
+    /// One with lines goes to another place, where nobody takes it for the one that is given to owners.
     pub output: Option<PathBuf>,
+    /// What a trace shows when the plugin ends. Lines make a larger file.
+    pub traces: Traces,
 }
 
 /// What came out.
@@ -168,6 +173,17 @@ pub fn equip(folder: &Path) -> Result<(), BuildError> {
     }
 }
 
+/// Where a build of this folder goes when nobody says; none where another program decides it.
+pub fn output(folder: &Path, manifest: &Manifest, traces: Traces) -> Option<PathBuf> {
+    let package = manifest.name.as_str();
+    match Language::of(folder)? {
+        Language::Rust => None,
+        Language::C => Some(c::output(folder, package, traces)),
+        // What these say when they fail has lines in any case.
+        Language::Python | Language::JavaScript => Some(folder.join(format!("{package}.wasm"))),
+    }
+}
+
 /// Builds the plugin in a folder. The output of compilers goes to the standard error, as it comes.
 pub fn build(request: &Request) -> Result<Built, BuildError> {
     let folder = &request.folder;
@@ -177,11 +193,11 @@ pub fn build(request: &Request) -> Result<Built, BuildError> {
     let (text, manifest) = read_manifest(folder)?;
     equip(folder)?;
     let made = match language {
-        Language::Rust => rust::make(folder)?,
+        Language::Rust => rust::make(folder, request.traces)?,
         Language::Python => python::make(folder, &manifest)?,
         Language::JavaScript => javascript::make(folder, &manifest)?,
         Language::Go => go::make(folder, &manifest)?,
-        Language::C => c::make(folder, &manifest)?,
+        Language::C => c::make(folder, &manifest, request.traces)?,
     };
 
     let mut component = made.component;

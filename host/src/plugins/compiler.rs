@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use wasmtime::component::Component;
 
+use super::Traces;
 use super::quantity::{Bytes, show_duration};
 
 pub(super) use cache::{Cache, Fingerprint};
@@ -31,6 +32,8 @@ pub enum Compiler {
         program: PathBuf,
         /// What it may use up.
         bounds: Bounds,
+        /// What a trace of the plugins shows.
+        traces: Traces,
     },
     /// In this process: for programs that embed the library, are no `parlor` themselves and have none at hand. A plugin can
     /// then make this process take much memory and time while it is compiled, and a fault of the compiler is one of this
@@ -42,7 +45,22 @@ impl Compiler {
     /// For the program `parlor` itself: it runs itself once more. This is the file that it was started from, even if there is
     /// another one in its place by now.
     pub fn parlor() -> Self {
-        Self::Process { program: PathBuf::from("/proc/self/exe"), bounds: Bounds::default() }
+        let program = PathBuf::from("/proc/self/exe");
+        Self::Process { program, bounds: Bounds::default(), traces: Traces::Functions }
+    }
+
+    /// The same for what authors try themselves: it is compiled in less time, runs slower, and shows lines when it ends.
+    pub fn for_authors() -> Self {
+        let program = PathBuf::from("/proc/self/exe");
+        Self::Process { program, bounds: Bounds::default(), traces: Traces::Lines }
+    }
+
+    /// What a trace of the plugins shows.
+    pub(super) fn traces(&self) -> Traces {
+        match self {
+            Self::Process { traces, .. } => *traces,
+            Self::ThisProcess => Traces::Functions,
+        }
     }
 }
 
@@ -119,7 +137,7 @@ impl Compiler {
         component: Vec<u8>,
     ) -> Result<Artifact, CompileError> {
         match self {
-            Self::Process { program, bounds } => child::compile(program, *bounds, &component).await,
+            Self::Process { program, bounds, traces } => child::compile(program, *bounds, *traces, &component).await,
             Self::ThisProcess => {
                 let engine = engine.clone();
                 let compiling = tokio::task::spawn_blocking(move || {

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wasmtime::component::{Component, Linker};
-use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
 
+use super::Traces;
 use super::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint};
 use super::id::Digest;
 use super::instance::{Context, Grouping};
@@ -72,14 +73,15 @@ impl Engine {
     pub fn start(compiler: Compiler, data: Option<&Path>) -> Result<Self, EngineError> {
         // An engine that compiles elsewhere has no compiler at all.
         let has_own = matches!(compiler, Compiler::ThisProcess);
-        let wasmtime = wasmtime::Engine::new(pooled().enable_compiler(has_own))
+        let traces = compiler.traces();
+        let wasmtime = wasmtime::Engine::new(pooled(traces).enable_compiler(has_own))
             .or_else(|error| {
                 // Some containers limit address space; plugins then start a little slower.
                 tracing::warn!(
                     error = format!("{error:#}"),
                     "no memory pool for plugins; each gets its memory when it starts"
                 );
-                wasmtime::Engine::new(base().enable_compiler(has_own))
+                wasmtime::Engine::new(base(traces).enable_compiler(has_own))
             })
             .map_err(EngineError::Wasmtime)?;
         let cache = data.and_then(|data| {
@@ -164,6 +166,14 @@ impl Engine {
         }
     }
 
+    /// Drops from the cache on disk what was compiled first, until what is left has no more bytes than that.
+    pub async fn keep_newest(&self, bytes: u64) {
+        let Some(cache) = self.cache.clone() else { return };
+        if let Err(error) = off_the_runtime(move || cache.keep_newest(bytes)).await {
+            tracing::warn!(%error, "the compile cache was not looked through");
+        }
+    }
+
     fn compiled(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Weak<Compiled>>> {
         self.compiled.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,8 +210,15 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Context>> {
 }
 
 /// What counts for code as well: a compiler process has the same.
-pub(super) fn base() -> Config {
+pub(super) fn base(traces: Traces) -> Config {
     let mut config = Config::new();
+    match traces {
+        // Said at all, so that it does not depend on a variable that a compiler process does not have.
+        Traces::Functions => config.wasm_backtrace_details(WasmBacktraceDetails::Disable),
+        Traces::Lines => {
+            config.wasm_backtrace_details(WasmBacktraceDetails::Enable).cranelift_opt_level(OptLevel::None)
+        }
+    };
     config
         .epoch_interruption(true)
         .wasm_component_model_async(true)
@@ -213,7 +230,7 @@ pub(super) fn base() -> Config {
     config
 }
 
-fn pooled() -> Config {
+fn pooled(traces: Traces) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(MAX_INSTANCES)
         // These take no place of their own.
@@ -225,7 +242,7 @@ fn pooled() -> Config {
         .max_memory_size(MAX_MEMORY)
         .table_elements(MAX_TABLE_ELEMENTS as usize)
         .max_unused_warm_slots(64);
-    let mut config = base();
+    let mut config = base(traces);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
@@ -241,20 +258,22 @@ mod tests {
     /// A compiler process knows nothing of the pool, and the engine that runs what it makes has no compiler.
     #[test]
     fn what_a_compiler_process_makes_runs_here() {
-        let compiler = wasmtime::Engine::new(&base()).unwrap();
-        let code = compiler.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
-        for config in [&mut pooled(), &mut base()] {
-            let engine = wasmtime::Engine::new(config.enable_compiler(false)).unwrap();
-            Artifact::made_of(code.clone()).load(&engine).unwrap();
-            assert!(Component::new(&engine, "(component)").is_err());
-            assert_eq!(Fingerprint::of(&engine), Fingerprint::of(&wasmtime::Engine::new(config).unwrap()));
+        for traces in [Traces::Functions, Traces::Lines] {
+            let compiler = wasmtime::Engine::new(&base(traces)).unwrap();
+            let code = compiler.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
+            for config in [&mut pooled(traces), &mut base(traces)] {
+                let engine = wasmtime::Engine::new(config.enable_compiler(false)).unwrap();
+                Artifact::made_of(code.clone()).load(&engine).unwrap();
+                assert!(Component::new(&engine, "(component)").is_err());
+                assert_eq!(Fingerprint::of(&engine), Fingerprint::of(&wasmtime::Engine::new(config).unwrap()));
+            }
         }
     }
 
     /// What an owner may allow, the pool has room for.
     #[tokio::test]
     async fn the_largest_tables_and_memories_that_limits_allow_are_there() {
-        let engine = wasmtime::Engine::new(&pooled()).unwrap();
+        let engine = wasmtime::Engine::new(&pooled(Traces::Functions)).unwrap();
         let text = format!("(module (table {MAX_TABLE_ELEMENTS} funcref) (memory 65520))");
         let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
         let mut limits = Limits::default();

@@ -29,6 +29,7 @@ pub mod source;
 pub mod store;
 mod supervisor;
 mod timers;
+mod traces;
 mod watchdog;
 
 use std::fmt;
@@ -47,6 +48,7 @@ pub(crate) use rate::Bucket;
 pub use settings::{Layer, OwnSettings};
 pub use supervisor::{Dependency, State, Succession, Supervised};
 pub(crate) use timers::SHORTEST_PERIOD;
+pub use traces::Traces;
 
 /// One plugin on one account, for as long as it runs. Never used twice in a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

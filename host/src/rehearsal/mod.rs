@@ -13,6 +13,7 @@ pub mod run;
 pub mod script;
 mod shown;
 pub mod stage;
+pub mod trace;
 
 pub use notes::{Happened, Notes};
 pub use run::Outcome;

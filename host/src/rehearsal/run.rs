@@ -11,6 +11,7 @@ use super::notes::{Happened, Notes};
 use super::script::{Act, Script, Step, Test};
 use super::shown::Shown;
 use super::stage::{Player, Stage};
+use super::trace::for_authors;
 use crate::clock::Clock;
 
 /// What time it is when a test begins, unless it says otherwise.
@@ -185,7 +186,7 @@ impl Rehearsal<'_> {
         let mut actual = Vec::new();
         for happened in self.notes.take() {
             match &happened {
-                Happened::Trace(trace) => self.outcome.asides.extend(trace.lines().map(str::to_owned)),
+                Happened::Trace(trace) => self.outcome.asides.extend(for_authors(trace).lines().map(str::to_owned)),
                 Happened::Logged { level, text } => {
                     let aside = format!("line {}, log {}: {text}", step.line, level.as_str().to_ascii_lowercase());
                     self.outcome.asides.push(aside);

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use parlor::config::{Config, Overrides};
 use parlor::host::Host;
-use parlor::plugins::{Bounds, Compiler};
+use parlor::plugins::{Bounds, Compiler, Traces};
 use parlor_tests::plugins;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::field::{Field, Visit};
@@ -59,7 +59,11 @@ async fn run() -> Result<()> {
     // What is expected is no news.
     std::panic::set_hook(Box::new(|_| {}));
     let config = Config::load(Path::new("parlor.toml"), &Overrides::default())?;
-    let compiler = Compiler::Process { program: plugins::program("parlor")?, bounds: Bounds::default() };
+    let compiler = Compiler::Process {
+        program: plugins::program("parlor")?,
+        bounds: Bounds::default(),
+        traces: Traces::Functions,
+    };
     let (mut reload, mut stop) = (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
     let host = Host::start(config, compiler).await?;
     loop {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Args;
 
+use crate::plugins::Traces;
 use crate::plugins::build::{self, Built};
 
 /// What to build, and how to say that it was.
@@ -25,7 +26,8 @@ pub struct BuildArgs {
 impl BuildArgs {
     /// Builds it, and says what came out.
     pub fn run(&self) -> anyhow::Result<()> {
-        let built = build::build(&build::Request { folder: self.folder.clone(), output: self.output.clone() })?;
+        let (folder, output) = (self.folder.clone(), self.output.clone());
+        let built = build::build(&build::Request { folder, output, traces: Traces::Functions })?;
         let text = if self.json { serde_json::to_string(&built)? } else { report(&built) };
         writeln!(io::stdout().lock(), "{text}").context("standard output")
     }

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::plugins::Traces;
 use crate::plugins::build::{self, Request};
 use crate::plugins::manifest::Manifest;
 
 /// How many files of a folder are looked at; one with more is built anew.
 const MOST_FILES: usize = 10_000;
 
-/// The file itself, or the one that the folder is built into. It is built if anything in the folder is newer.
+/// The file itself, or the one with lines that the folder is built into. It is built if anything in the folder is newer.
 pub(super) fn built(plugin: &Path) -> anyhow::Result<PathBuf> {
     if !plugin.is_dir() {
         return Ok(plugin.to_owned());
@@ -18,17 +19,14 @@ pub(super) fn built(plugin: &Path) -> anyhow::Result<PathBuf> {
     if let Some(file) = up_to_date(plugin) {
         return Ok(file);
     }
-    Ok(build::build(&Request { folder: plugin.to_owned(), output: None })?.file)
+    Ok(build::build(&Request { folder: plugin.to_owned(), output: None, traces: Traces::Lines })?.file)
 }
 
 /// What the folder was built into, if nothing in it has changed since. What Cargo builds may depend on other folders, and
 /// Cargo itself knows best.
 fn up_to_date(folder: &Path) -> Option<PathBuf> {
-    if folder.join("Cargo.toml").exists() {
-        return None;
-    }
     let manifest = Manifest::parse(&fs::read_to_string(folder.join("plugin.toml")).ok()?).ok()?;
-    let file = folder.join(format!("{}.wasm", manifest.name));
+    let file = build::output(folder, &manifest, Traces::Lines)?;
     let built = file.metadata().and_then(|file| file.modified()).ok()?;
     let newest = newest(folder, &mut 0)?;
     (newest < built).then_some(file)

@@ -12,6 +12,7 @@ mod list;
 mod new;
 mod test;
 mod update;
+mod workshop;
 
 use clap::Subcommand;
 

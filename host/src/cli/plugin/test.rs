@@ -3,18 +3,17 @@
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::fresh::built;
+use super::workshop::Workshop;
 use crate::atomic::{self, Readers};
 use crate::cli::wait_for;
-use crate::plugins::{Compiler, Engine};
 use crate::rehearsal::script::{DEEDS, Row, STEPS};
-use crate::rehearsal::{Player, Script, report, run};
+use crate::rehearsal::{Script, report, run};
 
 /// How a file of tests is called.
 const EXTENSION: &str = "chat";
@@ -87,8 +86,8 @@ impl TestArgs {
             around.unwrap_or(Path::new("")).join("tests")
         });
         let scripts = scripts(&folder)?;
-        let engine = Arc::new(Engine::start(Compiler::parlor(), None)?);
-        let player = wait_for(Player::load(&engine, &file))??;
+        let workshop = Workshop::open()?;
+        let player = wait_for(workshop.load(&file))??;
         let mut out = io::stdout().lock();
         let (mut passed, mut failed, mut written) = (0_usize, 0_usize, 0_usize);
         let mut all = Vec::new();

@@ -12,8 +12,9 @@ use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADA
 use wit_component::ComponentEncoder;
 
 use super::super::manifest::Manifest;
+use super::names::{self, Kept};
 use super::tools::{self, Pip};
-use super::{BuildError, Made, kept, metadata};
+use super::{BuildError, Made, Traces, kept, metadata};
 
 /// The file that makes a folder one of C.
 pub(super) const MARK: &str = "plugin.c";
@@ -31,7 +32,9 @@ const FLAGS: &[&str] = &[
     "-mexec-model=reactor",
     "-std=gnu17",
     "-Os",
-    "-g0",
+    // Names of files as the author writes them, on every machine alike.
+    "-gline-tables-only",
+    "-fdebug-compilation-dir=.",
     "-ffunction-sections",
     "-fdata-sections",
 ];
@@ -61,7 +64,7 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
 }
 
 /// Compiles it, and makes a component of the result.
-pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildError> {
+pub(super) fn make(folder: &Path, manifest: &Manifest, traces: Traces) -> Result<Made, BuildError> {
     let package = manifest.name.to_string();
     let sources = sources(folder)?;
     let compiler =
@@ -78,14 +81,23 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
         cc.arg(&bindings).arg(Path::new(PLACE).join(TYPES)).arg("-o").arg(&module);
     })?;
     let module = fs::read(&module).map_err(|error| BuildError::File { path: module, error })?;
+    let unmade = |reason: String| BuildError::Component { package: package.clone(), reason };
+    let kept = if traces == Traces::Lines { Kept::Lines } else { Kept::Functions };
+    let module = names::keep(module, kept).map_err(|error| unmade(error.to_string()))?;
     // The adapter is for who prints; the encoder leaves it out where nothing wants it.
     let component = ComponentEncoder::default()
         .validate(true)
         .module(&module)
         .and_then(|encoder| encoder.adapter("wasi_snapshot_preview1", WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER))
         .and_then(ComponentEncoder::encode)
-        .map_err(|error| BuildError::Component { package: package.clone(), reason: format!("{error:#}") })?;
-    Ok(Made { component, metadata: metadata(manifest), output: folder.join(format!("{package}.wasm")), package })
+        .map_err(|error| unmade(format!("{error:#}")))?;
+    Ok(Made { component, metadata: metadata(manifest), output: output(folder, &package, traces), package })
+}
+
+/// Where the component goes when nobody says.
+pub(super) fn output(folder: &Path, package: &str, traces: Traces) -> PathBuf {
+    let folder = if traces == Traces::Lines { folder.join(".parlor/lines") } else { folder.to_owned() };
+    folder.join(format!("{package}.wasm"))
 }
 
 /// The names of the author's own files, in order.

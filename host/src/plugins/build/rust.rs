@@ -14,7 +14,7 @@ use wit_component::ComponentEncoder;
 use self::project::Project;
 pub(super) use self::toolchain::TARGET;
 pub(super) use self::toolchain::Toolchain;
-use super::{BuildError, Made, environment};
+use super::{BuildError, Made, Traces, environment, names};
 
 /// The file that makes a folder one of Rust.
 pub(super) const MARK: &str = "Cargo.toml";
@@ -25,16 +25,19 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
 }
 
 /// Compiles it, and makes a component of the result.
-pub(super) fn make(folder: &Path) -> Result<Made, BuildError> {
+pub(super) fn make(folder: &Path, traces: Traces) -> Result<Made, BuildError> {
     let project = Project::find(folder)?;
     let toolchain = Toolchain::find(folder)?;
     let module = compile(folder, &project, &toolchain)?;
-    let component =
-        ComponentEncoder::default().validate(true).module(&module).and_then(ComponentEncoder::encode).map_err(
-            |error| BuildError::Component { package: project.package.clone(), reason: format!("{error:#}") },
-        )?;
+    let unmade = |reason: String| BuildError::Component { package: project.package.clone(), reason };
+    let module = names::keep(module, project.kept(traces)).map_err(|error| unmade(error.to_string()))?;
+    let component = ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .and_then(ComponentEncoder::encode)
+        .map_err(|error| unmade(format!("{error:#}")))?;
     let metadata = project.metadata().map(|(name, text)| (name, text.to_owned())).collect();
-    Ok(Made { component, metadata, output: project.default_output(), package: project.package })
+    Ok(Made { component, metadata, output: project.output(traces), package: project.package })
 }
 
 /// Runs cargo, and gives the core module that it made.
@@ -48,7 +51,8 @@ fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Ve
         .arg("--target-dir")
         .arg(project.target_directory())
         .arg("--config")
-        .arg(project.anonymous_paths(toolchain));
+        .arg(project.anonymous_paths(toolchain))
+        .args(project.with_names());
     toolchain.apply(&mut cargo);
     // Its messages belong to people; the standard output is kept for the result.
     cargo.stdin(Stdio::null()).stdout(Stdio::from(io::stderr()));

@@ -11,7 +11,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn build_in(folder: &tempfile::TempDir) -> Result<Built, BuildError> {
-    build(&Request { folder: folder.path().to_owned(), output: None })
+    build(&Request { folder: folder.path().to_owned(), output: None, traces: Traces::Functions })
 }
 
 #[test]

@@ -130,6 +130,25 @@ impl Cache {
             }
         }
     }
+
+    /// Drops what was kept first, until what is left has no more bytes than that. The last one stays in any case.
+    pub(in crate::plugins) fn keep_newest(&self, most: u64) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut all: Vec<_> = entries
+            .filter_map(|entry| {
+                let metadata = entry.metadata().ok()?;
+                Some((metadata.modified().ok()?, metadata.len(), entry.path()))
+            })
+            .collect();
+        all.sort_by(|one, other| other.cmp(one));
+        let mut bytes = 0;
+        for (before, (_, length, path)) in all.into_iter().enumerate() {
+            bytes += length;
+            if before > 0 && bytes > most {
+                remove(&path);
+            }
+        }
+    }
 }
 
 fn remove(path: &Path) {
@@ -268,6 +287,23 @@ mod tests {
         assert_eq!(found(&cache, b"a"), None);
         assert!(!path.exists());
         assert!(elsewhere.exists());
+    }
+
+    #[test]
+    fn the_newest_stay_as_far_as_there_is_room() {
+        let data = tempfile::tempdir().unwrap();
+        let cache = cache(data.path());
+        let entries: Vec<_> = [b"a", b"b", b"c"].map(|component| keep(&cache, component, b"code")).into();
+        for (path, seconds) in entries.iter().zip([1, 3, 2]) {
+            let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        }
+        let length = entries[0].metadata().unwrap().len();
+        let left = || entries.iter().map(|path| path.exists()).collect::<Vec<_>>();
+        cache.keep_newest(2 * length);
+        assert_eq!(left(), [false, true, true]);
+        cache.keep_newest(0);
+        assert_eq!(left(), [false, true, false]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 use super::worker::{COMMAND, REFUSED};
 use super::{Artifact, Bounds, CompileError, MAX_ARTIFACT};
 use crate::harmless::harmless;
+use crate::plugins::Traces;
 
 /// How many bytes of what it says are read.
 const MAX_WORDS: usize = 4 << 10;
@@ -21,9 +22,14 @@ const MAX_WORDS: usize = 4 << 10;
 const MAX_THREADS: usize = 4;
 
 /// Compiles a component in a process of its own. Dropping this ends it.
-pub(super) async fn compile(program: &Path, bounds: Bounds, component: &[u8]) -> Result<Artifact, CompileError> {
+pub(super) async fn compile(
+    program: &Path,
+    bounds: Bounds,
+    traces: Traces,
+    component: &[u8],
+) -> Result<Artifact, CompileError> {
     let start = |cause| CompileError::Start { program: program.to_owned(), cause };
-    let mut child = spawn(program, bounds).map_err(start)?;
+    let mut child = spawn(program, bounds, traces).map_err(start)?;
     let Ok(ended) = tokio::time::timeout(bounds.time, converse(&mut child, component)).await else {
         // It may have ended just now, which is as good.
         let _ = child.kill().await;
@@ -47,7 +53,7 @@ pub(super) async fn compile(program: &Path, bounds: Bounds, component: &[u8]) ->
     })
 }
 
-fn spawn(program: &Path, bounds: Bounds) -> io::Result<Child> {
+fn spawn(program: &Path, bounds: Bounds, traces: Traces) -> io::Result<Child> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     let mut command = Command::new(program);
     command
@@ -55,6 +61,7 @@ fn spawn(program: &Path, bounds: Bounds) -> io::Result<Child> {
         .arg(COMMAND)
         .arg(format!("--memory={}", bounds.memory.as_usize()))
         .arg(format!("--cpu={}", bounds.cpu.as_secs()))
+        .args((traces == Traces::Lines).then_some("--lines"))
         // Nothing of what this process was told is for it.
         .env_clear()
         .env("RAYON_NUM_THREADS", threads.to_string())

@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::process;
 use std::time::Duration;
 
+use crate::plugins::Traces;
 use crate::plugins::component::MAX_BYTES;
 use crate::plugins::engine;
 use crate::plugins::quantity::Bytes;
@@ -45,7 +46,7 @@ impl WorkerError {
 }
 
 /// Does the work of a compiler process: what comes on standard input is compiled onto standard output.
-pub(crate) fn work(memory: Bytes, cpu: Duration) -> Result<(), WorkerError> {
+pub(crate) fn work(memory: Bytes, cpu: Duration, traces: Traces) -> Result<(), WorkerError> {
     confine(memory, cpu).map_err(WorkerError::Confine)?;
     let component = receive().map_err(WorkerError::Input)?;
     // From here on there is nothing to come any more; what comes is the end of the host.
@@ -56,7 +57,7 @@ pub(crate) fn work(memory: Bytes, cpu: Duration) -> Result<(), WorkerError> {
             process::exit(1);
         })
         .map_err(WorkerError::Confine)?;
-    let engine = wasmtime::Engine::new(&engine::base()).map_err(WorkerError::Engine)?;
+    let engine = wasmtime::Engine::new(&engine::base(traces)).map_err(WorkerError::Engine)?;
     let code = engine.precompile_component(&component).map_err(WorkerError::Refused)?;
     let mut output = io::stdout().lock();
     output.write_all(&code).and_then(|()| output.flush()).map_err(WorkerError::Output)

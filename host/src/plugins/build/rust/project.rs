@@ -6,7 +6,8 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use super::super::{BuildError, environment};
+use super::super::names::Kept;
+use super::super::{BuildError, Traces, environment};
 use super::toolchain::{TARGET, Toolchain};
 
 /// The profile that parlor's own workspace, and whoever copies it, has for plugins.
@@ -25,6 +26,8 @@ pub(super) struct Project {
     target: PathBuf,
     /// How to compile.
     pub(super) profile: Profile,
+    /// How much of its names the author wants in the file for owners; none: the profile says what the compiler writes.
+    kept: Option<Kept>,
     version: String,
     description: String,
     authors: String,
@@ -50,7 +53,7 @@ impl Profile {
         }
     }
 
-    fn folder(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Plugin => PROFILE,
             Self::Release => "release",
@@ -115,9 +118,11 @@ impl Project {
         let Some(library) = library else {
             return Err(BuildError::NotCdylib { package: package.name });
         };
+        let (profile, kept) = profile_of(&metadata.workspace_root);
         Ok(Self {
             library: library.name.replace('-', "_"),
-            profile: profile_of(&metadata.workspace_root),
+            profile,
+            kept,
             root: metadata.workspace_root,
             target: metadata.target_directory,
             version: package.version,
@@ -136,13 +141,35 @@ impl Project {
 
     /// The core module, once it is compiled.
     pub(super) fn module(&self) -> PathBuf {
-        let folder = self.target_directory().join(TARGET).join(self.profile.folder());
+        let folder = self.target_directory().join(TARGET).join(self.profile.name());
         folder.join(&self.library).with_extension("wasm")
     }
 
     /// Where the component goes when nobody says.
-    pub(super) fn default_output(&self) -> PathBuf {
-        self.target.join("plugins").join(format!("{}.wasm", self.package))
+    pub(super) fn output(&self, traces: Traces) -> PathBuf {
+        let folder = match traces {
+            Traces::Functions => self.target.join("plugins"),
+            Traces::Lines => self.target_directory().join("lines"),
+        };
+        folder.join(format!("{}.wasm", self.package))
+    }
+
+    /// What of the compiler's names and lines stays in the component.
+    pub(super) fn kept(&self, traces: Traces) -> Kept {
+        match traces {
+            Traces::Functions => self.kept.unwrap_or(Kept::Lines),
+            Traces::Lines => Kept::Lines,
+        }
+    }
+
+    /// Settings of cargo that make the compiler write names and lines, of which the file for owners gets what its author wants:
+    /// so both are of one compilation, and of the same code.
+    pub(super) fn with_names(&self) -> Vec<String> {
+        let profile = self.profile.name();
+        // Lines, and whole names of functions; nothing of types and variables.
+        let settings = [format!("profile.{profile}.strip=false"), format!("profile.{profile}.debug=1")];
+        let wanted = self.kept.map(|_| settings);
+        wanted.into_iter().flatten().flat_map(|setting| ["--config".to_owned(), setting]).collect()
     }
 
     /// The custom sections that registries and tools read, with what they hold.
@@ -177,12 +204,28 @@ impl Project {
     }
 }
 
-fn profile_of(root: &Path) -> Profile {
+/// The profile, and what of names its author wants to be left; none where the author wrote `debug`, and so means it.
+fn profile_of(root: &Path) -> (Profile, Option<Kept>) {
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
-    let has_own = manifest.parse::<toml::Table>().is_ok_and(|manifest| {
-        manifest.get("profile").and_then(|profiles| profiles.get(PROFILE)).is_some_and(toml::Value::is_table)
-    });
-    if has_own { Profile::Plugin } else { Profile::Release }
+    let manifest = manifest.parse::<toml::Table>().unwrap_or_default();
+    let written = |name| manifest.get("profile")?.get(name)?.as_table();
+    let (profile, own) = match written(PROFILE) {
+        Some(own) => (Profile::Plugin, Some(own)),
+        None => (Profile::Release, written("release")),
+    };
+    let said = |key| {
+        let inherited = || written("release").filter(|_| profile == Profile::Plugin)?.get(key);
+        own.and_then(|own| own.get(key)).or_else(inherited)
+    };
+    let kept = match said("strip") {
+        Some(toml::Value::Boolean(true)) => Kept::Nothing,
+        Some(toml::Value::String(what)) if what == "symbols" => Kept::Nothing,
+        Some(_) => Kept::Functions,
+        // As cargo does where nobody says anything.
+        None if said("debug").is_none() => Kept::Functions,
+        None => return (profile, None),
+    };
+    (profile, Some(kept))
 }
 
 fn cargo_home() -> Option<PathBuf> {
@@ -220,7 +263,8 @@ mod tests {
         let project = project(Path::new("/nowhere")).expect("a plugin");
         let module = project.module();
         assert_eq!(module, Path::new("/ws/target/plugins-build/wasm32-unknown-unknown/release/my_echo.wasm"));
-        assert_eq!(project.default_output(), Path::new("/ws/target/plugins/my-echo.wasm"));
+        assert_eq!(project.output(Traces::Functions), Path::new("/ws/target/plugins/my-echo.wasm"));
+        assert_eq!(project.output(Traces::Lines), Path::new("/ws/target/plugins-build/lines/my-echo.wasm"));
     }
 
     #[test]
@@ -229,6 +273,27 @@ mod tests {
         assert_eq!(project(root.path()).expect("a plugin").profile, Profile::Release);
         fs::write(root.path().join("Cargo.toml"), "[profile.plugin]\ninherits = \"release\"\n").expect("written");
         assert_eq!(project(root.path()).expect("a plugin").profile, Profile::Plugin);
+    }
+
+    #[test]
+    fn the_file_for_owners_has_the_names_that_its_author_wants() {
+        let root = tempfile::tempdir().expect("a folder");
+        let kept = |manifest: &str| {
+            fs::write(root.path().join("Cargo.toml"), manifest).expect("written");
+            let project = project(root.path()).expect("a plugin");
+            assert_eq!(project.kept(Traces::Lines), Kept::Lines);
+            assert_eq!(project.with_names().is_empty(), project.kept.is_none());
+            project.kept(Traces::Functions)
+        };
+        assert_eq!(kept(""), Kept::Functions);
+        assert_eq!(kept("[profile.release]\nstrip = true\n"), Kept::Nothing);
+        assert_eq!(kept("[profile.release]\nstrip = \"debuginfo\"\n"), Kept::Functions);
+        assert_eq!(
+            kept("[profile.plugin]\ninherits = \"release\"\n[profile.release]\nstrip = \"symbols\"\n"),
+            Kept::Nothing
+        );
+        // Who asks for all of it means it.
+        assert_eq!(kept("[profile.release]\ndebug = true\n"), Kept::Lines);
     }
 
     #[test]

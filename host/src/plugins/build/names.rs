@@ -1,0 +1,63 @@
+//! What a module says of its own source: the names of its functions, and their files and lines (DWARF).
+//!
+//! Compilers are told to write all of it. An author's own file keeps it for traces; the one for owners has no more of it than
+//! the author wants, and is as small as if it had never been there.
+
+use wasm_encoder::RawSection;
+use wasmparser::{Parser, Payload};
+
+/// What of it stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// Nothing.
+    Nothing,
+    /// The names of functions.
+    Functions,
+    /// Everything.
+    Lines,
+}
+
+/// The core module with what is kept, and with everything else that it had.
+pub(super) fn keep(module: Vec<u8>, kept: Kept) -> wasmparser::Result<Vec<u8>> {
+    if kept == Kept::Lines {
+        return Ok(module);
+    }
+    let mut left = wasm_encoder::Module::new();
+    for part in Parser::new(0).parse_all(&module) {
+        let part = part?;
+        let is_left_out = matches!(&part, Payload::CustomSection(section) if match section.name() {
+            "name" => kept == Kept::Nothing,
+            name => name.starts_with(".debug_"),
+        });
+        if let Some((id, range)) = part.as_section().filter(|_| !is_left_out) {
+            left.section(&RawSection { id, data: &module[range] });
+        }
+    }
+    Ok(left.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the custom sections of a module are called.
+    fn customs(module: &[u8]) -> Vec<String> {
+        let parts = Parser::new(0).parse_all(module).filter_map(|part| match part.unwrap() {
+            Payload::CustomSection(section) => Some(section.name().to_owned()),
+            _ => None,
+        });
+        parts.collect()
+    }
+
+    #[test]
+    fn what_is_left_out_is_as_if_it_had_never_been_there() {
+        let with =
+            r#"(module (@custom ".debug_line" "x") (func $f) (@custom "producers" "\00") (@custom ".debug_info" "y"))"#;
+        let without = r#"(module (func) (@custom "producers" "\00"))"#;
+        let (with, without) = (wat::parse_str(with).unwrap(), wat::parse_str(without).unwrap());
+        assert_eq!(customs(&with), [".debug_line", "producers", ".debug_info", "name"]);
+        assert_eq!(keep(with.clone(), Kept::Lines).unwrap(), with);
+        assert_eq!(customs(&keep(with.clone(), Kept::Functions).unwrap()), ["producers", "name"]);
+        assert_eq!(keep(with, Kept::Nothing).unwrap(), without);
+    }
+}

@@ -1,0 +1,129 @@
+//! Where in its code a plugin ended, as its author wants to read it.
+
+use std::fmt::Write as _;
+
+/// What the author's own files begin with where the compiler was told to name no folders of this machine.
+const OWN: &str = "/plugin/";
+/// What the SDK's begin with, in the plugin's folder.
+const SDK: &str = ".parlor/";
+
+/// A function that was being run.
+#[derive(Debug, PartialEq, Eq)]
+struct Frame {
+    name: String,
+    /// File, line and column.
+    place: Option<String>,
+}
+
+/// The author's own functions out of wasmtime's account of a trap, innermost first, each with its file and line. Where there are
+/// none, or their lines are not known, it is the whole account.
+pub fn for_authors(detail: &str) -> String {
+    let frames = frames(detail);
+    let mut text = String::new();
+    let mut others = 0;
+    for frame in &frames {
+        if let Some(place) = frame.place.as_deref().and_then(own) {
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "in {}\n   at {place}", frame.name);
+        } else {
+            others += 1;
+        }
+    }
+    if text.is_empty() {
+        return detail.trim_end().to_owned();
+    }
+    let _ = write!(text, "and {others} functions of the SDK and the language's own");
+    text
+}
+
+/// The frames of an account: `  6:   0xa43d - name`, those that the compiler put into the same function without the numbers, and
+/// beneath each, where it is known, `  at file:line:column`.
+fn frames(detail: &str) -> Vec<Frame> {
+    let mut frames: Vec<Frame> = Vec::new();
+    for line in detail.lines().map(str::trim_start) {
+        let numbered = line.split_once(": ").filter(|(number, _)| number.bytes().all(|byte| byte.is_ascii_digit()));
+        let inner = numbered.map_or(line, |(_, rest)| rest.trim_start());
+        let named = match (numbered, inner.split_once(" - ")) {
+            (Some(_), Some((_, name))) => Some(name),
+            _ => line.strip_prefix("- "),
+        };
+        match (named, line.strip_prefix("at "), frames.last_mut()) {
+            (Some(name), _, _) => frames.push(Frame { name: plain(name), place: None }),
+            (None, Some(place), Some(frame)) if frame.place.is_none() => frame.place = Some(place.to_owned()),
+            _ => {}
+        }
+    }
+    frames
+}
+
+/// The place as the author writes it, if the file is the author's.
+fn own(place: &str) -> Option<&str> {
+    let place = place.strip_prefix(OWN).unwrap_or(place);
+    let place = place.strip_prefix("./").unwrap_or(place);
+    (!place.starts_with('/') && !place.starts_with(SDK)).then_some(place)
+}
+
+/// A function's name without the numbers that compilers tell what has one name apart by: `parrot[5c1a]::fall`,
+/// `parrot::fall::hbdf65071a6c3f153`.
+fn plain(name: &str) -> String {
+    /// How many digits the number at the end has.
+    const DIGITS: usize = 16;
+    let is_number = |end: &str| end.len() == DIGITS && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = name.rsplit_once("::h").filter(|(_, end)| is_number(end)).map_or(name, |(name, _)| name);
+    let mut plain = String::new();
+    let mut rest = name;
+    while let Some((before, after)) = rest.split_once('[') {
+        plain.push_str(before);
+        match after.split_once(']') {
+            Some((number, after)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+                rest = after;
+            }
+            _ => {
+                plain.push('[');
+                rest = after;
+            }
+        }
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRAP: &str = "\
+error while executing at wasm backtrace:
+    0:  0x1151a - std[a543996e6e7dbf1e]::process::abort
+                    at /rustc/5980/library/std/src/process.rs:2533:5
+                - __rustc[b7974e8690430dd9]::__rust_abort
+                    at /rustc/5980/library/std/src/rt.rs:33:5
+    6:   0xa43d - parrot[0a]::fall::<[u8]>
+                    at /plugin/src/lib.rs:23:5
+                - parrot::answer::{{closure}}::he8a7393de1e83f76
+                    at /plugin/src/lib.rs:14:5
+    7:   0x7ace - parlor_sdk[0b]::runtime::dispatch
+                    at /plugin/.parlor/sdk/src/runtime.rs:80:52
+    8:   0x7acf - lone
+
+Caused by:
+    wasm trap: wasm `unreachable` instruction executed";
+
+    #[test]
+    fn the_authors_own_functions_are_shown_with_their_lines() {
+        let expected = "\
+in parrot::fall::<[u8]>
+   at src/lib.rs:23:5
+in parrot::answer::{{closure}}
+   at src/lib.rs:14:5
+and 4 functions of the SDK and the language's own";
+        assert_eq!(for_authors(TRAP), expected);
+        assert_eq!(for_authors(&TRAP.replace("/plugin/src/", "./")), expected.replace("src/", ""));
+    }
+
+    #[test]
+    fn where_no_line_is_known_the_whole_account_is_shown() {
+        let without = TRAP.replace("/plugin/src", "/elsewhere");
+        assert_eq!(for_authors(&without), without);
+        assert_eq!(for_authors("it is full\n"), "it is full");
+    }
+}
