@@ -1,6 +1,7 @@
 //! Plugins in each language: from nothing to an answer on a real server, by the commands that an author types.
 
 mod c;
+mod dev;
 mod go;
 mod javascript;
 mod missing;

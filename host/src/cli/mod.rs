@@ -7,6 +7,7 @@ pub mod explain;
 pub mod init;
 pub mod logs;
 pub mod manual;
+mod modes;
 pub mod place;
 pub mod plugin;
 pub mod run;

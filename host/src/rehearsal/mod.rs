@@ -1,8 +1,9 @@
-//! Authors' tests: a script of what people do and what the plugin is to do, tried on a real session and a real instance.
+//! Authors' tests: a script of what people do and what the plugin is to do, tried on a real session and a real instance. And
+//! the same with an author who says from moment to moment what people do (`parlor plugin dev`).
 //!
 //! Everything is as in a house but for three things: the server is within the process and has nobody on it but whom the
 //! script speaks of, the store forgets, and the clock stands still until the script lets it go on. So a test takes
-//! milliseconds, and an hour takes no longer than a second.
+//! milliseconds, and an hour takes no longer than a second. With an author the clock is the machine's.
 //!
 //! [`script`] reads what an author wrote, [`stage`] is where it happens, [`run`] compares, [`report`] says how it went.
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
+use tracing::subscriber::SetGlobalDefaultError;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -34,6 +36,8 @@ pub enum Happened {
         /// The line.
         text: String,
     },
+    /// It runs: its `initialize` has returned.
+    Runs,
     /// The host has something to say about the plugin.
     Warned(String),
     /// The plugin ended by a mistake of its own.
@@ -44,7 +48,14 @@ pub enum Happened {
 
 /// All of it. Clones are the same ones.
 #[derive(Debug, Clone, Default)]
-pub struct Notes(Arc<Mutex<Vec<Happened>>>);
+pub struct Notes(Arc<Pad>);
+
+#[derive(Debug, Default)]
+struct Pad {
+    all: Mutex<Vec<Happened>>,
+    /// Told when something is added.
+    more: Notify,
+}
 
 impl Notes {
     /// Adds something.
@@ -52,6 +63,14 @@ impl Notes {
         let mut all = self.all();
         if all.len() < MOST {
             all.push(happened);
+        }
+        self.0.more.notify_one();
+    }
+
+    /// Waits until there is something. One alone may wait.
+    pub async fn more(&self) {
+        while self.all().is_empty() {
+            self.0.more.notified().await;
         }
     }
 
@@ -61,13 +80,22 @@ impl Notes {
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<Happened>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes down what is logged on this thread until the guard is dropped.
     pub fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        tracing::subscriber::set_default(self.subscriber())
+    }
+
+    /// Takes down what is logged in this process from now on. Once in a process.
+    pub fn listen_everywhere(&self) -> Result<(), SetGlobalDefaultError> {
+        tracing::subscriber::set_global_default(self.subscriber())
+    }
+
+    fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
         let ours = Targets::new().with_target("parlor", LevelFilter::DEBUG).with_target("plugin", LevelFilter::DEBUG);
-        tracing::subscriber::set_default(tracing_subscriber::registry().with(self.clone().with_filter(ours)))
+        tracing_subscriber::registry().with(self.clone().with_filter(ours))
     }
 }
 
@@ -95,6 +123,7 @@ impl<S: Subscriber> Layer<S> for Notes {
             "plugin ended" | "plugin declined to start" => {
                 self.put(Happened::Ended(field("reason").unwrap_or_default()));
             }
+            "plugin running" => self.put(Happened::Runs),
             "how it ended" => self.put(Happened::Trace(field("detail").unwrap_or_default())),
             _ if level <= Level::WARN => {
                 let mut text = message;

@@ -19,6 +19,7 @@ use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission};
 use crate::plugins::admission::undeclared;
 use crate::plugins::component::{Examined, examine};
+use crate::plugins::id::Digest;
 use crate::plugins::limits::Limits;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
@@ -47,6 +48,11 @@ impl Player {
         }
         let (compiled, _) = engine.compile(examined.digest, bytes, examined.wasi).await?;
         Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined) })
+    }
+
+    /// Which bytes it is.
+    pub fn digest(&self) -> Digest {
+        self.examined.digest
     }
 
     /// What its author declares.
@@ -136,6 +142,27 @@ impl Given {
         request.map(|request| request.scope.clone()).ok_or_else(none)
     }
 
+    /// What another version of the plugin is given in the place of this one: the same, as far as it asks for it.
+    fn passed_on(self, manifest: &Arc<Manifest>) -> Self {
+        let mut new = Self::of(manifest);
+        for (key, value) in self.own {
+            // What does not fit any more is left out.
+            let _ = new.set(&key, value);
+        }
+        let asked = self.manifest.permissions.keys();
+        // What was taken away stays so, and what was narrowed, and what is asked for now and was not before is granted.
+        for permission in asked.filter(|permission| manifest.permissions.contains_key(permission)) {
+            match self.grants.get(permission.as_str()) {
+                None => drop(new.grants.remove(permission.as_str())),
+                Some(scope) if *scope != self.manifest.permissions[permission].scope => {
+                    new.grants.insert(permission.to_string(), scope.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        Self { settings: self.settings, rooms: self.rooms, ..new }
+    }
+
     fn grants(&self) -> Grants {
         // Each was read when it was given, by the manifest's reader or here.
         Grants::from_table(&self.grants).unwrap_or_default()
@@ -183,22 +210,26 @@ impl Stage {
         shared.connect().await;
     }
 
-    async fn start_plugin(&mut self) {
-        let Some(account) = &self.account else { return };
-        let player = &self.player;
+    /// What it is admitted as.
+    fn admitted(&self, player: &Player, given: &Given) -> Arc<Admitted> {
         let examined = &player.examined;
-        let admitted = Admitted {
+        Arc::new(Admitted {
             id: player.id().clone(),
             digest: examined.digest,
             manifest: Arc::clone(&examined.manifest),
-            grants: self.given.grants(),
-            limits: limits(),
-            settings: SettingValues(self.given.own.clone()),
+            grants: given.grants(),
+            limits: limits(self.server.clock()),
+            settings: SettingValues(given.own.clone()),
             wasi: examined.wasi,
             warnings: Vec::new(),
-        };
+        })
+    }
+
+    async fn start_plugin(&mut self) {
+        let Some(account) = &self.account else { return };
+        let player = &self.player;
         let plugin = Supervised::start(
-            Arc::new(admitted),
+            self.admitted(player, &self.given),
             Arc::clone(&player.compiled),
             Arc::clone(&player.engine),
             Arc::clone(account.shared()),
@@ -216,17 +247,41 @@ impl Stage {
         self.start_plugin().await;
     }
 
-    /// Puts another plugin in the place of this one; what it keeps stays, and what it was given as far as it asks for it.
-    pub async fn replace(&mut self, player: Player) {
-        let old = std::mem::replace(&mut self.given, Given::of(player.manifest()));
-        for (key, value) in old.own {
-            // What does not fit any more is left out.
-            let _ = self.given.set(&key, value);
+    /// Puts another version of the plugin in the place of this one, as a house does: it starts beside it, and takes over once
+    /// it runs. What this one stores stays, and what it was given as far as the other asks for it. If the other does not
+    /// start, this one goes on; the error says why.
+    pub async fn replace(&mut self, player: Player) -> Result<(), String> {
+        let given = self.given.clone().passed_on(player.manifest());
+        let Some(old) = &self.plugin else {
+            (self.player, self.given) = (player, given);
+            return Ok(());
+        };
+        let (new, succession) = Supervised::start_beside(
+            old,
+            self.admitted(&player, &given),
+            Arc::clone(&player.compiled),
+            Arc::clone(&player.engine),
+            Vec::new(),
+        );
+        // Its own limit for `initialize` ends it.
+        let mut state = new.state();
+        let settled = state.wait_for(State::is_settled).await.map(|state| state.clone());
+        match settled {
+            Ok(State::Running) => {
+                if let Some(old) = self.plugin.replace(new) {
+                    succession.take_over(old).await;
+                }
+                (self.player, self.given) = (player, given);
+                Ok(())
+            }
+            other => {
+                new.stop().await;
+                Err(match other {
+                    Ok(State::Refused(why) | State::Quarantined(why)) => why,
+                    Ok(_) | Err(_) => "it ended".to_owned(),
+                })
+            }
         }
-        self.given.settings = old.settings;
-        self.given.rooms = old.rooms;
-        self.player = player;
-        self.restart().await;
     }
 
     /// Brings what was given into effect while the plugin runs: at once, or by starting it again, as a house does.
@@ -334,8 +389,14 @@ fn link() -> LinkSettings {
     }
 }
 
-/// A plugin's usual limits, but for what is measured on the machine's clock: time on a stage is no measure of that.
-fn limits() -> Limits {
+/// A plugin's usual limits. Where the clock stands still, what is measured on the machine's is wide: time on such a stage is no
+/// measure of that.
+fn limits(clock: Clock) -> Limits {
     const LONG: Duration = Duration::from_hours(24);
-    Limits { cpu_share: 1.0, cpu_burst: LONG, cpu_slice: Duration::from_secs(10), ..Limits::default() }
+    match clock {
+        Clock::Machine => Limits::default(),
+        Clock::Runtime { .. } => {
+            Limits { cpu_share: 1.0, cpu_burst: LONG, cpu_slice: Duration::from_secs(10), ..Limits::default() }
+        }
+    }
 }

@@ -135,6 +135,11 @@ pub(super) fn testing() -> String {
         `plugin.toml` asks for. `alice` is `alice@example.org`, `garden` a room, `garden/alice` alice in it, and the plugin's \
         account is `bot@example.org`; whole addresses can be written as well. `parlor plugin test --update` writes down what \
         was seen: write what happens, let it write the rest, and read whether that is what you meant.\n\n\
+        Where a plugin ends by a mistake, the author's own functions are shown with their files and lines. What was compiled is \
+        kept for the next time, in `parlor/tried` where the programs of this user keep their data.\n\n\
+        `parlor plugin dev` has the same people and rooms for whom you speak yourself, on the machine's clock: a line is said to \
+        the plugin, and what a test can say goes after a slash, such as `/garden/bob enters` or `/deny messages.send`. It builds \
+        the plugin at each save, and reads lines from a script, too.\n\n\
         ## What may happen\n\n| line | meaning |\n|---|---|\n"
         .to_owned();
     for row in STEPS {

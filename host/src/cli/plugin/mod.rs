@@ -6,6 +6,7 @@ mod config;
 mod consent;
 mod data;
 mod decide;
+mod dev;
 mod fresh;
 mod inspect;
 mod list;
@@ -55,6 +56,8 @@ pub enum PluginCommand {
     Build(build::BuildArgs),
     /// Try a plugin against its author's tests, without a server
     Test(test::TestArgs),
+    /// Work on a plugin: build it at each save, and talk to it
+    Dev(dev::DevArgs),
 }
 
 impl PluginCommand {
@@ -76,6 +79,7 @@ impl PluginCommand {
             Self::New(arguments) => arguments.run(),
             Self::Build(arguments) => arguments.run(),
             Self::Test(arguments) => arguments.run(),
+            Self::Dev(arguments) => arguments.run(),
         }
     }
 }

@@ -1,0 +1,228 @@
+//! What an author types, as what people do: who speaks, in which room, and what else happens.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jid::{BareJid, FullJid};
+
+use crate::rehearsal::names;
+use crate::rehearsal::script::{Act, act};
+
+/// Who speaks first.
+const FIRST: &str = "alice";
+
+/// What there is to type, for `/help`.
+pub(super) const HELP: &str = "\
+hello               says that to the plugin, in a chat of its own
+/as bob             says what follows as bob; an address will do, too
+/join garden        the plugin's account and you enter a room
+/room hello         says that in the room that you joined last
+/leave              leaves that room again; the plugin's account stays
+/set greeting = \"x\" changes a setting of the plugin
+/deny messages.send takes a permission from it; /grant messages.send gives it back
+/contact bob        somebody is in the roster; /bob is away, /bob asks to be a contact
+/cut                breaks the connection; /back mends it
+/restart            ends the plugin and starts it again; what it stores stays
+/after 2 s          reads nothing more for so long, for scripts
+/quit               ends all of this
+Whatever else a test can say goes after a slash as well: `parlor plugin test --help`. Two slashes say a text that begins with one.";
+
+/// What somebody typed.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Typed {
+    /// These things happen, in that order.
+    Happens(Vec<Act>),
+    /// Nothing happens for so long.
+    Waits(Duration),
+    /// Somebody wants to know what can be typed.
+    AsksForHelp,
+    /// Somebody has seen enough.
+    Leaves,
+    /// Somebody else speaks from now on.
+    Nothing,
+}
+
+/// Who speaks, and where.
+#[derive(Debug)]
+pub(super) struct Chat {
+    user: String,
+    room: Option<BareJid>,
+    /// Rooms that the plugin's account is in because somebody joined them here.
+    open: BTreeSet<BareJid>,
+    /// Who was let into a room here.
+    inside: BTreeSet<FullJid>,
+}
+
+impl Default for Chat {
+    fn default() -> Self {
+        Self { user: FIRST.to_owned(), room: None, open: BTreeSet::new(), inside: BTreeSet::new() }
+    }
+}
+
+impl Chat {
+    /// Who speaks.
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// What a line means; the error says what to type instead.
+    pub(super) fn understand(&mut self, line: &str) -> Result<Typed, String> {
+        let line = line.trim();
+        if line.is_empty() {
+            return Ok(Typed::Nothing);
+        }
+        let Some(order) = line.strip_prefix('/') else { return self.say(line) };
+        if order.starts_with('/') {
+            return self.say(order);
+        }
+        let (word, rest) = order.split_once(' ').map_or((order, ""), |(word, rest)| (word, rest.trim()));
+        match word {
+            "help" | "?" => Ok(Typed::AsksForHelp),
+            "quit" | "exit" => Ok(Typed::Leaves),
+            "as" => {
+                names::person(rest)?;
+                rest.clone_into(&mut self.user);
+                Ok(Typed::Nothing)
+            }
+            "join" => {
+                let room = names::room(rest.trim_end_matches('/'))?;
+                let mut acts = Vec::new();
+                if self.open.insert(room.clone()) {
+                    acts.push(Act::Room { room: room.clone(), occupants: Vec::new() });
+                }
+                self.room = Some(room);
+                acts.extend(self.enter()?);
+                Ok(Typed::Happens(acts))
+            }
+            "leave" => {
+                let us = self.us()?;
+                if !self.inside.remove(&us) {
+                    return Err(format!("{} is in no room; /join garden enters one", self.user));
+                }
+                Ok(Typed::Happens(vec![Act::Leaves(us)]))
+            }
+            "room" => {
+                if rest.is_empty() {
+                    return Err("say something: /room hello".to_owned());
+                }
+                let from = self.us()?;
+                let mut acts = self.enter()?;
+                acts.push(Act::Say { from, to_room: true, body: rest.to_owned() });
+                Ok(Typed::Happens(acts))
+            }
+            _ => match act(order, &[]).map_err(|reason| format!("{reason}; /help shows what there is"))? {
+                Act::After(time) => Ok(Typed::Waits(time)),
+                Act::Start | Act::Clock(_) => Err("it has started, and the clock is the machine's".to_owned()),
+                Act::Host { .. } => Err("what the host is set to counts from the start, in a test".to_owned()),
+                act => {
+                    self.note(&act);
+                    Ok(Typed::Happens(vec![act]))
+                }
+            },
+        }
+    }
+
+    fn say(&self, text: &str) -> Result<Typed, String> {
+        let from = names::person(&self.user)?;
+        Ok(Typed::Happens(vec![Act::Say { from, to_room: false, body: text.to_owned() }]))
+    }
+
+    /// Who we are in the room that was joined last.
+    fn us(&self) -> Result<FullJid, String> {
+        let room = self.room.as_ref().ok_or("there is no room yet; /join garden enters one")?;
+        let person = names::person(&self.user)?;
+        let nick = person.node().map(|node| node.as_str().to_owned()).unwrap_or_default();
+        room.with_resource_str(&nick).map_err(|error| error.to_string())
+    }
+
+    /// Lets us in, if we are not.
+    fn enter(&mut self) -> Result<Vec<Act>, String> {
+        let us = self.us()?;
+        Ok(if self.inside.insert(us.clone()) { vec![Act::Enters(us)] } else { Vec::new() })
+    }
+
+    /// Keeps in mind who went where by an order of tests.
+    fn note(&mut self, act: &Act) {
+        match act {
+            Act::Enters(who) => drop(self.inside.insert(who.clone())),
+            Act::Leaves(who) => drop(self.inside.remove(who)),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn happens(chat: &mut Chat, line: &str) -> Vec<Act> {
+        match chat.understand(line) {
+            Ok(Typed::Happens(acts)) => acts,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn said(from: FullJid, to_room: bool, body: &str) -> Act {
+        Act::Say { from, to_room, body: body.to_owned() }
+    }
+
+    #[test]
+    fn a_line_is_said_by_who_speaks_and_where() {
+        let mut chat = Chat::default();
+        let (alice, bob) = (names::person("alice").unwrap(), names::person("bob@elsewhere.org").unwrap());
+        assert_eq!(happens(&mut chat, " hello "), [said(alice.clone(), false, "hello")]);
+        assert_eq!(happens(&mut chat, "//deed"), [said(alice, false, "/deed")]);
+        assert_eq!(chat.understand("/as bob@elsewhere.org"), Ok(Typed::Nothing));
+        assert_eq!(happens(&mut chat, "hello"), [said(bob, false, "hello")]);
+        assert_eq!(chat.understand("  "), Ok(Typed::Nothing));
+    }
+
+    #[test]
+    fn a_room_is_entered_once_by_each_and_left() {
+        let mut chat = Chat::default();
+        let room = names::room("garden").unwrap();
+        let occupant = |nick: &str| room.with_resource_str(nick).unwrap();
+        assert!(chat.understand("/room hi").unwrap_err().contains("/join garden"));
+        let entered = [Act::Room { room: room.clone(), occupants: Vec::new() }, Act::Enters(occupant("alice"))];
+        assert_eq!(happens(&mut chat, "/join garden"), entered);
+        assert_eq!(happens(&mut chat, "/join garden"), []);
+        assert_eq!(happens(&mut chat, "/room hi"), [said(occupant("alice"), true, "hi")]);
+        chat.understand("/as bob").unwrap();
+        let spoken = [Act::Enters(occupant("bob")), said(occupant("bob"), true, "hi")];
+        assert_eq!(happens(&mut chat, "/room hi"), spoken);
+        assert_eq!(happens(&mut chat, "/leave"), [Act::Leaves(occupant("bob"))]);
+        assert!(chat.understand("/leave").unwrap_err().contains("bob is in no room"));
+        assert_eq!(happens(&mut chat, "/garden/bob enters"), [Act::Enters(occupant("bob"))]);
+        assert_eq!(happens(&mut chat, "/room hi"), [said(occupant("bob"), true, "hi")]);
+    }
+
+    #[test]
+    fn what_a_test_can_say_can_be_typed_and_what_nobody_understands_is_told_how() {
+        let mut chat = Chat::default();
+        assert_eq!(happens(&mut chat, "/restart"), [Act::Restart]);
+        assert_eq!(chat.understand("/after 2 s"), Ok(Typed::Waits(Duration::from_secs(2))));
+        assert_eq!(chat.understand("/quit"), Ok(Typed::Leaves));
+        for (line, reason) in [
+            ("/jion garden", "/help shows what there is"),
+            ("/clock 2026-03-01T09:00:00Z", "the clock is the machine's"),
+            ("/host nickname = \"x\"", "in a test"),
+            ("/as a@@b", "nobody's name"),
+            ("/room", "/room hello"),
+        ] {
+            let error = chat.understand(line).unwrap_err();
+            assert!(error.contains(reason), "{line}: {error}");
+        }
+        assert_eq!(chat.user(), "alice");
+    }
+
+    /// What the help says can be typed.
+    #[test]
+    fn every_line_of_the_help_is_understood() {
+        let mut chat = Chat::default();
+        chat.understand("/join garden").unwrap();
+        for line in HELP.lines().filter(|line| line.starts_with('/')) {
+            let typed = line.get(..20).unwrap_or(line).trim();
+            chat.understand(typed).unwrap_or_else(|error| panic!("{typed}: {error}"));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Where the author types, and sees what happens: a terminal, on which a line is typed while others are printed, or pipes, for
+//! scripts.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::thread;
+
+use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
+use ratatui::crossterm::terminal;
+use tokio::sync::mpsc;
+
+use super::line::{Line, Pressed};
+use crate::cli::modes::Without;
+
+/// How many keys or lines may wait: who pastes waits as well.
+const WAITING: usize = 64;
+/// How wide a terminal is that does not say it.
+const USUAL_WIDTH: u16 = 80;
+
+/// What comes in.
+enum Input {
+    Key(KeyEvent),
+    /// The terminal has another width.
+    Resized,
+    Line(String),
+}
+
+/// The console.
+pub(super) struct Console {
+    input: mpsc::Receiver<Input>,
+    /// None without a terminal.
+    typing: Option<Typing>,
+}
+
+/// A line that is being typed.
+struct Typing {
+    line: Line,
+    /// What stands before it.
+    prompt: String,
+    /// Whether it stands on the screen now.
+    is_shown: bool,
+    /// Its keys are ours until this is dropped. Signals are not: Ctrl-C goes to compilers, too.
+    _ours: Without,
+}
+
+impl Console {
+    /// Takes the terminal of standard input and output, or reads lines where there is none.
+    pub(super) fn open() -> io::Result<Self> {
+        let (sender, input) = mpsc::channel(WAITING);
+        let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+        let typing = if is_terminal {
+            let ours = Without::begin(&io::stdin(), libc::ICANON | libc::ECHO)?;
+            Some(Typing { line: Line::default(), prompt: String::new(), is_shown: false, _ours: ours })
+        } else {
+            None
+        };
+        // It blocks, and ends with the process.
+        thread::spawn(move || if is_terminal { keys(&sender) } else { lines(&sender) });
+        Ok(Self { input, typing })
+    }
+
+    /// Whether somebody sits there.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.typing.is_some()
+    }
+
+    /// The next line; none when there is nothing more to come. Nothing is lost where this is dropped before it returns.
+    pub(super) async fn next(&mut self) -> io::Result<Option<String>> {
+        loop {
+            let Some(input) = self.input.recv().await else { return Ok(None) };
+            let key = match input {
+                Input::Line(line) => return Ok(Some(line)),
+                Input::Resized => {
+                    self.draw()?;
+                    continue;
+                }
+                Input::Key(key) => key,
+            };
+            let Some(typing) = &mut self.typing else { continue };
+            match typing.line.press(key) {
+                Pressed::Edited => self.draw()?,
+                Pressed::Line(text) => {
+                    let shown = format!("{}{text}", typing.prompt);
+                    // As a whole, and it stays on the screen.
+                    self.print(&shown)?;
+                    return Ok(Some(text));
+                }
+                Pressed::End => return Ok(None),
+            }
+        }
+    }
+
+    /// Shows this before the line that is typed, from now on.
+    pub(super) fn prompt(&mut self, prompt: String) -> io::Result<()> {
+        if let Some(typing) = &mut self.typing {
+            (typing.prompt, typing.is_shown) = (prompt, true);
+        }
+        self.draw()
+    }
+
+    /// Clears the line that is typed off the screen until there is a prompt again, since others print.
+    pub(super) fn make_room(&mut self) -> io::Result<()> {
+        let Some(typing) = self.typing.as_mut().filter(|typing| typing.is_shown) else { return Ok(()) };
+        typing.is_shown = false;
+        write(format_args!("\r\x1b[K"))
+    }
+
+    /// Prints a line, above the one that is typed.
+    pub(super) fn print(&self, text: &str) -> io::Result<()> {
+        let clear = if self.is_shown() { "\r\x1b[K" } else { "" };
+        write(format_args!("{clear}{text}\n"))?;
+        self.draw()
+    }
+
+    fn is_shown(&self) -> bool {
+        self.typing.as_ref().is_some_and(|typing| typing.is_shown)
+    }
+
+    fn draw(&self) -> io::Result<()> {
+        let Some(Typing { line, prompt, is_shown: true, .. }) = &self.typing else { return Ok(()) };
+        let width = terminal::size().map_or(USUAL_WIDTH, |(columns, _)| columns.max(1));
+        let before = prompt.chars().count();
+        let (part, at) = line.part(usize::from(width).saturating_sub(before));
+        let column = before + at + 1;
+        write(format_args!("\r{prompt}{part}\x1b[K\x1b[{column}G"))
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        // A terminal that has gone needs nothing back.
+        let _ = self.make_room();
+    }
+}
+
+fn write(text: std::fmt::Arguments<'_>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_fmt(text)?;
+    out.flush()
+}
+
+/// Reads a terminal, key by key.
+fn keys(sender: &mpsc::Sender<Input>) {
+    loop {
+        let input = match event::read() {
+            Ok(Event::Key(key)) if key.kind != KeyEventKind::Release => Input::Key(key),
+            Ok(Event::Resize(..)) => Input::Resized,
+            Ok(_) => continue,
+            // It is gone.
+            Err(_) => return,
+        };
+        if sender.blocking_send(input).is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads a pipe, line by line.
+fn lines(sender: &mpsc::Sender<Input>) {
+    for line in io::stdin().lock().lines() {
+        // What is no text is no line, either.
+        let Ok(line) = line else { return };
+        if sender.blocking_send(Input::Line(line)).is_err() {
+            return;
+        }
+    }
+}

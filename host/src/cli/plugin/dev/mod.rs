@@ -1,0 +1,65 @@
+//! `parlor plugin dev`: a plugin's folder, built at each save, and the plugin to talk to meanwhile.
+//!
+//! `chat` is what typed lines mean, `line` a line while it is typed, `console` the terminal, `real` an account on a server,
+//! `session` what goes on. What is printed reads like a test: what happens at the margin, what the plugin does indented, and
+//! what is said about it behind a `#`.
+
+mod chat;
+mod console;
+mod line;
+mod real;
+mod session;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::AccountName;
+use session::Session;
+
+/// What is worked on, and where it runs.
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Work on a plugin: build it at each save, put the new build in the place of the old one, and talk to it. Who talks, the rooms and the server are made up, unless an account is named; the clock is the machine's. A build that fails is shown, and the plugin from before goes on. What the plugin stores is forgotten at the end.",
+    after_help = "At the prompt: a line is said to the plugin. /as bob speaks as bob, /join garden enters a room, /room hello says something there, /help shows the rest, /quit ends.\n\nExamples:\n  parlor plugin dev                              the plugin of this folder, and you\n  parlor plugin dev --account main               on an account of ./parlor.toml\n  printf '%s\\n' hello /quit | parlor plugin dev   a script: each line waits for the answer to the one before\n\nWithout a terminal it ends when the script does. Exit codes: 0 left, 1 it could not begin, or a script ended before the plugin was ever built, 2 wrong usage"
+)]
+pub struct DevArgs {
+    /// The plugin's folder
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+    /// Run it on this account, on its real server, with everything granted that it asks for; no other plugin runs there
+    #[arg(long, value_name = "NAME")]
+    account: Option<AccountName>,
+    /// The configuration that has the account
+    #[arg(long, value_name = "FILE", default_value = "parlor.toml", env = "PARLOR_CONFIG")]
+    config: PathBuf,
+}
+
+impl DevArgs {
+    /// Works on it until somebody leaves.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.context("the runtime cannot start")?;
+        let result = runtime.block_on(self.work());
+        // A compiler that was asked to end like this process may take its time, and a name look-up, too.
+        runtime.shutdown_background();
+        result
+    }
+
+    async fn work(&self) -> anyhow::Result<()> {
+        let listen = |kind| signal(kind).context("signals cannot be listened to");
+        let (mut interrupt, mut terminate, mut hang_up) =
+            (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+        let mut session = Session::open(self)?;
+        let ended = tokio::select! {
+            ended = session.go_on() => ended,
+            _ = interrupt.recv() => Ok(()),
+            _ = terminate.recv() => Ok(()),
+            _ = hang_up.recv() => Ok(()),
+        };
+        session.close().await;
+        ended
+    }
+}

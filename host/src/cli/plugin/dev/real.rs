@@ -1,0 +1,110 @@
+//! A plugin that is worked on, on a real account: a house of its own, with this plugin alone, which is granted what it asks for.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use tempfile::TempDir;
+
+use crate::account::Connection;
+use crate::config::{AccountName, Config, Overrides};
+use crate::host::Host;
+use crate::nearest::{nearest, suggestion};
+use crate::plugins::component::examine;
+use crate::plugins::id::Digest;
+use crate::plugins::manifest::Manifest;
+use crate::plugins::store::read;
+use crate::plugins::{Compiler, State};
+
+/// The house.
+pub(super) struct Real {
+    config: Config,
+    account: AccountName,
+    host: Option<Host>,
+    running: Option<Digest>,
+    /// Its data folder and its policy, which go with it.
+    folder: TempDir,
+}
+
+impl Real {
+    /// On this account of this configuration. It does not log in before there is a plugin.
+    pub(super) fn at(config: &Path, account: &AccountName) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("no folder for what is kept can be made")?;
+        let (data, plugins) = (folder.path().join("data"), folder.path().join("plugins.toml"));
+        let overrides = Overrides { data: Some(data), plugins: Some(plugins), ..Overrides::default() };
+        let mut config = Config::load(config, &overrides)?;
+        if !config.accounts.contains_key(account) {
+            let known: Vec<_> = config.accounts.keys().map(AccountName::as_str).collect();
+            let near = suggestion(nearest(account.as_str(), known.iter().copied()));
+            bail!("{} has no account {account}{near}; it has {}", config.path.display(), known.join(", "));
+        }
+        config.accounts.retain(|name, _| name == account);
+        Ok(Self { config, account: account.clone(), host: None, running: None, folder })
+    }
+
+    /// Lets this file run, in the place of what ran before. None: it runs already.
+    pub(super) async fn replace(&mut self, file: &Path) -> anyhow::Result<Option<(Digest, Arc<Manifest>)>> {
+        let bytes = read(file)?;
+        let examined = examine(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+        if self.running == Some(examined.digest) {
+            return Ok(None);
+        }
+        // A copy: the next build overwrites the file, and bytes that changed run nothing.
+        let copy = self.folder.path().join(format!("{}.wasm", examined.digest.to_hex()));
+        let policy = policy(&examined.manifest, examined.digest, &copy)?;
+        let cannot = || format!("{} cannot be written", self.folder.path().display());
+        fs::write(&copy, &bytes).and_then(|()| fs::write(&self.config.plugins, policy)).with_context(cannot)?;
+        match &self.host {
+            Some(host) => host.reload().await?,
+            None => self.host = Some(Host::start(self.config.clone(), Compiler::for_authors()).await?),
+        }
+        let Some(host) = &self.host else { bail!("the house does not stand; please report this") };
+        host.settled().await;
+        for plugin in host.status().await {
+            if let Some(why) = plugin.not_replaced {
+                bail!("{why}");
+            }
+            if let State::Refused(why) | State::Quarantined(why) = plugin.state {
+                bail!("{}: {why}", plugin.id);
+            }
+        }
+        if let Some(account) = host.account(&self.account) {
+            let mut connection = account.connection();
+            let settled = |now: &Connection| !matches!(now, Connection::Connecting | Connection::Offline);
+            if let Ok(Connection::Failed(why) | Connection::Retrying(why)) =
+                connection.wait_for(settled).await.map(|now| now.clone())
+            {
+                bail!("account {}: {why}", self.account);
+            }
+        }
+        self.running = Some(examined.digest);
+        Ok(Some((examined.digest, examined.manifest)))
+    }
+
+    /// What somebody is told who wants to talk to it.
+    pub(super) fn invitation(&self) -> String {
+        let jid = self.config.accounts.get(&self.account).map(|account| account.link.jid.to_bare().to_string());
+        format!("write to {} with a client of yours; here, /quit ends", jid.unwrap_or_default())
+    }
+
+    /// Logs out.
+    pub(super) async fn close(self) {
+        if let Some(host) = self.host {
+            host.stop().await;
+        }
+    }
+}
+
+/// A policy with this plugin alone, and everything granted that it asks for.
+fn policy(manifest: &Manifest, digest: Digest, file: &Path) -> anyhow::Result<String> {
+    let grants = manifest.permissions.iter().map(|(permission, one)| (permission.to_string(), one.scope.clone()));
+    let entry = toml::Table::from_iter([
+        ("source".to_owned(), file.display().to_string().into()),
+        ("digest".to_owned(), digest.to_string().into()),
+        ("grants".to_owned(), grants.collect::<toml::Table>().into()),
+    ]);
+    let plugins = toml::Table::from_iter([(manifest.name.to_string(), entry.into())]);
+    let policy = toml::Table::from_iter([("plugin".to_owned(), toml::Value::from(plugins))]);
+    toml::to_string(&policy).context("a policy")
+}

@@ -1,0 +1,369 @@
+//! What goes on while an author works: lines are typed, files are saved, builds end, the plugin does something.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::DevArgs;
+use super::chat::{Chat, HELP, Typed};
+use super::console::Console;
+use super::real::Real;
+use crate::cli::plugin::fresh::{built, is_no_source};
+use crate::cli::plugin::workshop::Workshop;
+use crate::cli::show::size;
+use crate::clock::Clock;
+use crate::permissions::denial;
+use crate::plugins::id::Digest;
+use crate::plugins::manifest::Manifest;
+use crate::rehearsal::trace::for_authors;
+use crate::rehearsal::{Happened, Notes, Player, Shown, Stage};
+use crate::watch::Watch;
+
+/// How long nothing happens before a script goes on with its next line, or ends.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// How the end of a line is written in the log.
+const LINE_END: &str = "\\u{a}";
+
+/// Where the plugin runs.
+enum Place {
+    /// With people who are made up; nobody is there before the first build.
+    MadeUp { workshop: Workshop, stage: Option<Box<Stage>> },
+    /// On an account.
+    Account(Box<Real>),
+}
+
+/// A build that is under way.
+type Building = JoinHandle<anyhow::Result<PathBuf>>;
+
+/// All of it.
+pub(super) struct Session {
+    folder: PathBuf,
+    console: Console,
+    watch: Watch,
+    notes: Notes,
+    shown: Shown,
+    chat: Chat,
+    place: Place,
+    /// The plugin that runs, as it was built last.
+    running: Option<(Digest, String)>,
+    building: Option<Building>,
+    /// Something was saved while it was built.
+    is_outdated: bool,
+    /// Nothing is read before this.
+    hold: Option<Instant>,
+    /// Nothing more comes to be read.
+    is_at_end: bool,
+}
+
+/// What happened next.
+enum Next {
+    Line(Option<String>),
+    Saved,
+    Built(anyhow::Result<PathBuf>),
+    Happened,
+    /// Nothing happened for long enough.
+    Quiet,
+}
+
+impl Session {
+    /// Begins with it: the first build is under way.
+    pub(super) fn open(arguments: &DevArgs) -> anyhow::Result<Self> {
+        let folder = arguments.folder.clone();
+        if !folder.is_dir() {
+            bail!("{} is no folder; name the folder of a plugin, which `parlor plugin new` makes", folder.display());
+        }
+        let notes = Notes::default();
+        notes.listen_everywhere().context("the log cannot be read")?;
+        let place = match &arguments.account {
+            Some(account) => Place::Account(Box::new(Real::at(&arguments.config, account)?)),
+            None => Place::MadeUp { workshop: Workshop::open()?, stage: None },
+        };
+        let watch = Watch::tree(folder.clone(), is_no_source);
+        let watch = watch.with_context(|| format!("{} cannot be watched", folder.display()))?;
+        let console = Console::open().context("the terminal")?;
+        Ok(Self {
+            folder,
+            console,
+            watch,
+            notes,
+            shown: Shown::default(),
+            chat: Chat::default(),
+            place,
+            running: None,
+            building: None,
+            is_outdated: false,
+            hold: None,
+            is_at_end: false,
+        })
+    }
+
+    /// Goes on until somebody leaves.
+    pub(super) async fn go_on(&mut self) -> anyhow::Result<()> {
+        self.build()?;
+        loop {
+            let done = match self.next().await? {
+                Next::Line(Some(line)) => self.typed(&line).await?,
+                Next::Line(None) => {
+                    self.is_at_end = true;
+                    self.rest();
+                    self.console.is_terminal()
+                }
+                Next::Saved => {
+                    self.build()?;
+                    false
+                }
+                Next::Built(result) => {
+                    self.put_in_place(result).await?;
+                    false
+                }
+                Next::Happened => {
+                    self.tell()?;
+                    false
+                }
+                Next::Quiet => {
+                    self.hold = None;
+                    self.is_at_end
+                }
+            };
+            if done {
+                return self.has_left();
+            }
+        }
+    }
+
+    fn has_left(&self) -> anyhow::Result<()> {
+        if self.running.is_none() && !self.console.is_terminal() {
+            bail!("the script ended before the plugin ran; what is wrong with it is above");
+        }
+        Ok(())
+    }
+
+    /// Ends the plugin and its account, and gives the terminal back.
+    pub(super) async fn close(self) {
+        match self.place {
+            Place::MadeUp { stage: Some(stage), .. } => stage.close().await,
+            Place::MadeUp { stage: None, .. } => {}
+            Place::Account(real) => real.close().await,
+        }
+    }
+
+    async fn next(&mut self) -> anyhow::Result<Next> {
+        // Who types may do so while it is built; a script waits for what it is about.
+        let reads = !self.is_at_end && self.hold.is_none() && (self.console.is_terminal() || self.building.is_none());
+        let hold = self.hold.filter(|_| self.building.is_none());
+        let quiet = async {
+            match hold {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        let building = async {
+            match &mut self.building {
+                Some(building) => building.await,
+                None => std::future::pending().await,
+            }
+        };
+        Ok(tokio::select! {
+            biased;
+            () = self.notes.more() => Next::Happened,
+            result = building => {
+                self.building = None;
+                Next::Built(result.context("the build broke; please report this")?)
+            }
+            () = self.watch.changed() => Next::Saved,
+            () = quiet => Next::Quiet,
+            line = self.console.next(), if reads => Next::Line(line.context("the terminal")?),
+        })
+    }
+
+    /// Builds what is there now, beside everything else.
+    fn build(&mut self) -> anyhow::Result<()> {
+        if self.building.is_some() {
+            self.is_outdated = true;
+            return Ok(());
+        }
+        let folder = self.folder.clone();
+        self.console.make_room().context("standard output")?;
+        if self.console.is_terminal() {
+            // The first one may take long, and says little.
+            self.remark("building")?;
+        }
+        self.building = Some(tokio::task::spawn_blocking(move || built(&folder)));
+        Ok(())
+    }
+
+    /// Puts what was built in the place of what runs.
+    async fn put_in_place(&mut self, result: anyhow::Result<PathBuf>) -> anyhow::Result<()> {
+        if std::mem::take(&mut self.is_outdated) {
+            // What was built is of the day before.
+            return self.build();
+        }
+        let replaced = match result {
+            Ok(file) => self.replace(&file).await,
+            Err(error) => Err(error),
+        };
+        self.tell()?;
+        if let Err(error) = replaced {
+            let goes_on = match &self.running {
+                Some((_, name)) => format!("{name} goes on as it was"),
+                None => "it is built again when you save something".to_owned(),
+            };
+            self.remark(&format!("{error:#}"))?;
+            self.remark(&goes_on)?;
+        }
+        self.rest();
+        self.prompt()
+    }
+
+    async fn replace(&mut self, file: &Path) -> anyhow::Result<()> {
+        let is_first = self.running.is_none();
+        let (digest, name) = match &mut self.place {
+            Place::MadeUp { workshop, stage } => {
+                let player = workshop.load(file).await?;
+                let (digest, name) = (player.digest(), name(player.manifest()));
+                if self.running.as_ref().is_some_and(|(running, _)| *running == digest) {
+                    return Ok(());
+                }
+                match stage {
+                    Some(stage) => stage.replace(player).await.map_err(|why| anyhow::anyhow!("{name}: {why}"))?,
+                    None => begin(stage, player, &self.notes).await?,
+                }
+                (digest, name)
+            }
+            Place::Account(real) => {
+                let Some((digest, manifest)) = real.replace(file).await? else { return Ok(()) };
+                (digest, name(&manifest))
+            }
+        };
+        let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+        self.running = Some((digest, name.clone()));
+        self.tell()?;
+        let what = if is_first { "is there" } else { "has taken over" };
+        self.remark(&format!("{name} {what} ({})", size(bytes)))?;
+        if let (true, Place::Account(real)) = (is_first, &self.place) {
+            self.remark(&real.invitation())?;
+        } else if is_first && self.console.is_terminal() {
+            self.remark("say something; /help shows what else there is, /quit ends")?;
+        }
+        Ok(())
+    }
+
+    /// Does what a line says. True: somebody leaves.
+    async fn typed(&mut self, line: &str) -> anyhow::Result<bool> {
+        if !self.console.is_terminal() && !line.trim().is_empty() {
+            self.print(&format!("{}: {}", self.chat.user(), line.trim()))?;
+        }
+        match self.chat.understand(line) {
+            Err(reason) => self.remark(&reason)?,
+            Ok(Typed::Nothing) => {}
+            Ok(Typed::Leaves) => return Ok(true),
+            Ok(Typed::Waits(time)) => self.hold = Some(Instant::now() + time),
+            Ok(Typed::AsksForHelp) => {
+                for line in HELP.lines() {
+                    self.remark(line)?;
+                }
+            }
+            Ok(Typed::Happens(acts)) => match &mut self.place {
+                Place::MadeUp { stage: Some(stage), .. } => {
+                    for act in acts {
+                        if let Err(reason) = stage.act(&act, &mut self.shown).await {
+                            self.remark(&reason)?;
+                            break;
+                        }
+                    }
+                }
+                Place::MadeUp { stage: None, .. } => {
+                    self.remark("there is nobody to talk to yet: it has not been built")?;
+                }
+                Place::Account(real) => {
+                    let invitation = real.invitation();
+                    self.remark(&invitation)?;
+                }
+            },
+        }
+        self.rest();
+        self.prompt()?;
+        Ok(false)
+    }
+
+    /// Lets a script wait for what comes of it.
+    fn rest(&mut self) {
+        if !self.console.is_terminal() {
+            let until = Instant::now() + QUIET;
+            self.hold = Some(self.hold.map_or(until, |hold| hold.max(until)));
+        }
+    }
+
+    /// Tells what has happened.
+    fn tell(&mut self) -> anyhow::Result<()> {
+        for happened in self.notes.take() {
+            for line in self.shown.lines(&happened) {
+                // What is logged is one line, of stacks as well.
+                let (line, stack) = line.split_once(LINE_END).unwrap_or((&line, ""));
+                self.print(&format!("  {line}"))?;
+                self.remark(&stack.replace(LINE_END, "\n"))?;
+            }
+            match happened {
+                Happened::Logged { level, text } if level > tracing::Level::WARN => {
+                    let text = text.replace(LINE_END, "\n");
+                    self.remark(&format!("log {}: {text}", level.as_str().to_ascii_lowercase()))?;
+                }
+                Happened::Denied { permission, scope } => {
+                    if let Some(hint) = self.hint(&permission, scope) {
+                        self.remark(&format!("to allow it, {hint}"))?;
+                    }
+                }
+                Happened::Trace(trace) => self.remark(&for_authors(&trace))?,
+                _ => {}
+            }
+        }
+        self.rest();
+        Ok(())
+    }
+
+    /// What the owner would write.
+    fn hint(&self, permission: &str, scope: Option<String>) -> Option<String> {
+        let name = self.running.as_ref().and_then(|(_, name)| name.split(' ').next())?;
+        match denial(name, permission.parse().ok()?, scope) {
+            crate::error::CallError::Denied { hint, .. } => Some(hint),
+            _ => None,
+        }
+    }
+
+    fn prompt(&mut self) -> anyhow::Result<()> {
+        if self.building.is_some() {
+            return Ok(());
+        }
+        let prompt = match &self.place {
+            Place::MadeUp { .. } => format!("{}: ", self.chat.user()),
+            Place::Account(_) => "> ".to_owned(),
+        };
+        self.console.prompt(prompt).context("standard output")
+    }
+
+    /// Prints what is said about it.
+    fn remark(&self, text: &str) -> anyhow::Result<()> {
+        text.lines().try_for_each(|line| self.print(format!("# {line}").trim_end()))
+    }
+
+    fn print(&self, line: &str) -> anyhow::Result<()> {
+        self.console.print(line).context("standard output")
+    }
+}
+
+/// What a plugin is called.
+fn name(manifest: &Manifest) -> String {
+    format!("{} {}", manifest.name, manifest.version)
+}
+
+/// Lets the plugin begin, on an account that has just logged in.
+async fn begin(place: &mut Option<Box<Stage>>, player: Player, notes: &Notes) -> anyhow::Result<()> {
+    let mut stage = Box::new(Stage::new(player, Clock::Machine, notes));
+    stage.begin().await;
+    *place = Some(stage);
+    Ok(())
+}

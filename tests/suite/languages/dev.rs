@@ -1,0 +1,250 @@
+//! `parlor plugin dev`: a folder that is built at each save, and its plugin to talk to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use parlor_tests::folder::Folder;
+use parlor_tests::host::{Finished, Home, Server};
+use parlor_tests::process::Signal;
+use parlor_tests::terminal::Terminal;
+
+use super::{MANIFEST, parlor, rust_place};
+use crate::house::{SOON, friend, prosody};
+
+/// Says what it heard, or does what it is told.
+const PLUGIN: &str = r#"
+import { on, reply, send, say } from "parlor";
+
+on("message", { kind: "chat" }, async (message) => {
+  if (message.body === "far") await send("nobody@elsewhere.org", "x");
+  else if (message.body === "throw") lost();
+  else await reply(message, `you said: ${message.body}`);
+});
+
+on("message", { kind: "groupchat" }, async (message) => say(message.chat, `${message.nick}: ${message.body}`));
+
+function lost() {
+  throw new Error("told to");
+}
+"#;
+
+/// A folder with a plugin in JavaScript.
+fn plugin(folder: &Folder) -> PathBuf {
+    let manifest =
+        MANIFEST.replace("[permissions]", "[permissions]\n\"rooms.send\" = { scope = [\"*\"], reason = \"r\" }");
+    let manifest = manifest.replace(
+        "scope = [\"*\"], reason = \"to answer\"",
+        "scope = [\"@example.org\", \"@localhost\"], reason = \"r\"",
+    );
+    folder.write("deeds/plugin.toml", manifest).unwrap();
+    folder.write("deeds/plugin.js", PLUGIN).unwrap();
+    folder.join("deeds")
+}
+
+/// Puts another text in the place of a part of the source, as an editor that saves does.
+fn edit(plugin: &Path, part: &str, other: &str) {
+    let file = plugin.join("plugin.js");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(part), "{part} is not in {text}");
+    fs::write(file, text.replace(part, other)).unwrap();
+}
+
+fn at_terminal(home: &Home, plugin: &Path, more: &[&str]) -> Terminal {
+    let arguments = [&["plugin", "dev", plugin.to_str().unwrap()], more].concat();
+    Terminal::start(home.command(arguments).unwrap()).unwrap()
+}
+
+/// Works on it with what a script says.
+async fn scripted(plugin: &Path, script: &str) -> Finished {
+    Home::new().unwrap().run_with(&["plugin", "dev", plugin.to_str().unwrap()], script).await.unwrap()
+}
+
+/// That a text has these parts, one after the other.
+#[track_caller]
+fn has(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        rest = rest.split_once(part).unwrap_or_else(|| panic!("{part:?} is missing, or comes too early, in\n{text}")).1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_each_save_is_built_and_takes_over_and_a_mistake_leaves_the_one_before() {
+    let (folder, home) = (Folder::new().unwrap(), Home::new().unwrap());
+    let plugin = plugin(&folder);
+    let mut terminal = at_terminal(&home, &plugin, &[]);
+    terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
+    terminal.sees("alice: ", SOON).unwrap();
+    assert!(!terminal.is_cooked().unwrap(), "its keys are its own");
+    terminal.types("hello").unwrap();
+    terminal.sees("  to alice: you said: hello\n".replace('\n', "\r\n").as_str(), SOON).unwrap();
+
+    edit(&plugin, "you said", "you shouted");
+    terminal.sees("# deeds 0.1.0 has taken over (", SOON).unwrap();
+    // The arrow shows what was typed before.
+    terminal.presses("\x1b[A\r").unwrap();
+    terminal.sees("  to alice: you shouted: hello", SOON).unwrap();
+
+    edit(&plugin, "function lost", "functio lost");
+    terminal.sees("deeds did not compile", SOON).unwrap();
+    terminal.sees("/plugin.js:12", SOON).unwrap();
+    terminal.sees("# deeds 0.1.0 goes on as it was", SOON).unwrap();
+    terminal.types("still there?").unwrap();
+    terminal.sees("  to alice: you shouted: still there?", SOON).unwrap();
+
+    // What throws is shown with its function and line, and the plugin goes on.
+    edit(&plugin, "functio lost", "function lost");
+    edit(&plugin, "told to", "asked to");
+    terminal.sees("has taken over", SOON).unwrap();
+    terminal.types("throw").unwrap();
+    terminal.sees("log error: a handler of message failed: Error: asked to", SOON).unwrap();
+    terminal.sees("lost (/plugin.js:13", SOON).unwrap();
+    terminal.types("/quit").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(terminal.is_cooked().unwrap(), "the terminal was not given back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminal_is_given_back_however_it_ends() {
+    let (folder, home) = (Folder::new().unwrap(), Home::new().unwrap());
+    let plugin = plugin(&folder);
+    for end in ["\x03", "\x04", ""] {
+        let mut terminal = at_terminal(&home, &plugin, &[]);
+        terminal.sees("alice: ", SOON).unwrap();
+        match end {
+            "" => terminal.signal(Signal::Terminate).unwrap(),
+            key => terminal.presses(key).unwrap(),
+        }
+        let (code, screen) = terminal.ended(SOON).unwrap();
+        assert_eq!(code, Some(0), "{end:?}: {screen}");
+        assert!(terminal.is_cooked().unwrap(), "{end:?}: the terminal was not given back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_speaks_for_several_people_in_rooms_and_reads_like_a_test() {
+    let folder = Folder::new().unwrap();
+    let script = "hello\n/as bob\nhi\n/join garden\n/room all\nfar\nthrow\n/deny messages.send\nnow?\n/grant messages.send\nthen\n/jion x\n/cut\n/back\n/restart\n/after 300 ms\nback\n";
+    let finished = scripted(&plugin(&folder), script).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    has(
+        &finished.stdout,
+        &[
+            "# deeds 0.1.0 is there (",
+            "alice: hello\n  to alice: you said: hello\n",
+            "bob: hi\n  to bob: you said: hi\n",
+            "bob: /room all\n  to garden: bob: all\n",
+            "bob: far\n  denied messages.send for nobody@elsewhere.org\n",
+            "# to allow it, in plugins.toml, under [plugin.deeds.grants]: \"messages.send\" = [\"nobody@elsewhere.org\"]\n",
+            "bob: throw\n  log error: a handler of message failed: Error: told to\n",
+            "lost (/plugin.js:13",
+            "bob: now?\n  denied messages.send for bob\n",
+            "bob: then\n  to bob: you said: then\n",
+            "bob: /jion x\n# nobody knows what this is",
+            "bob: back\n  to bob: you said: back\n",
+        ],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_worked_on_is_said_with_what_to_do() {
+    let folder = Folder::new().unwrap();
+    for (arguments, parts) in [
+        (vec!["/nowhere/at/all"], vec!["/nowhere/at/all is no folder", "`parlor plugin new`"]),
+        (vec![".", "--account", "main", "--config", "/nowhere.toml"], vec!["/nowhere.toml"]),
+    ] {
+        let finished = parlor(&[&["plugin", "dev"], arguments.as_slice()].concat()).await;
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        for part in parts {
+            assert!(finished.stderr.contains(part), "{part} is missing: {finished:?}");
+        }
+    }
+    // A script has nobody who would save something better.
+    let plugin = plugin(&folder);
+    edit(&plugin, "function lost", "functio lost");
+    let finished = scripted(&plugin, "hello\n").await;
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    has(&finished.stdout, &["deeds did not compile", "/plugin.js:12", "# it is built again when you save something"]);
+    has(&finished.stdout, &["alice: hello\n", "# there is nobody to talk to yet"]);
+    assert!(finished.stderr.contains("the script ended before the plugin ran"), "{finished:?}");
+    assert!(!plugin.join("deeds.wasm").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_an_account_people_talk_to_each_new_build_and_nothing_stays() {
+    let prosody = prosody().await;
+    let account = prosody.fresh_account("bot").unwrap();
+    let mut home = Home::new().unwrap();
+    home.add_account("main", &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
+    let folder = Folder::new().unwrap();
+    let plugin = plugin(&folder);
+    let wrong = home.run(&["plugin", "dev", plugin.to_str().unwrap(), "--account", "mian"]).await.unwrap();
+    assert_eq!(wrong.code, Some(1), "{wrong:?}");
+    assert!(wrong.stderr.contains("no account mian, did you mean \"main\"?"), "{wrong:?}");
+
+    let before = fs::read_dir(home.path()).unwrap().count();
+    let mut terminal = at_terminal(&home, &plugin, &["--account", "main"]);
+    terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
+    terminal.sees(&format!("# write to {} with a client of yours", account.jid), SOON).unwrap();
+    let mut friend = friend("friend").await;
+    let bot = account.jid.clone();
+    friend.chat(bot.clone(), "hello").await.unwrap();
+    friend.wait_body(&bot, "you said: hello", SOON).await.unwrap();
+    edit(&plugin, "you said", "you shouted");
+    terminal.sees("# deeds 0.1.0 has taken over (", SOON).unwrap();
+    friend.chat(bot.clone(), "hello").await.unwrap();
+    friend.wait_body(&bot, "you shouted: hello", SOON).await.unwrap();
+    friend.chat(bot.clone(), "throw").await.unwrap();
+    terminal.sees("log error: a handler of message failed: Error: told to", SOON).unwrap();
+    terminal.types("/quit").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(0), "{screen}");
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), before, "something stayed");
+}
+
+/// A panic ends the plugin, which says where, and comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
+    let (_alone, place) = rust_place().await;
+    let made = parlor(&["plugin", "new", "parrot", "--lang", "rust", "--in", place.to_str().unwrap()]).await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let (plugin, lib) = (place.join("parrot"), place.join("parrot/src/lib.rs"));
+    let text = fs::read_to_string(&lib).unwrap();
+    let text = text.replace("    if let Some(body)", "    fall(&message);\n    if let Some(body)");
+    let fall = "\n#[inline(never)]\nfn fall(message: &Message) {\n    assert!(message.body.as_deref() != Some(\"fall\"), \"told to\");\n}\n";
+    fs::write(&lib, text + fall).unwrap();
+    fs::write(plugin.join("tests/first.chat"), "== it falls\nalice: fall\n").unwrap();
+
+    let home = Home::new().unwrap();
+    let compiled = fs::canonicalize(super::compiled()).unwrap();
+    let mut command = home.command(["plugin", "dev", plugin.to_str().unwrap()]).unwrap();
+    command.env("CARGO_TARGET_DIR", &compiled);
+    let mut terminal = Terminal::start(command).unwrap();
+    terminal.sees("# parrot 0.1.0 is there (", 10 * SOON).unwrap();
+    terminal.types("fall").unwrap();
+    terminal.sees("log error: panicked at src/lib.rs:23:5:", SOON).unwrap();
+    terminal.sees("plugin ends: it panicked or aborted", SOON).unwrap();
+    terminal.sees("parrot::fall", SOON).unwrap();
+    terminal.sees("at src/lib.rs:23:5", SOON).unwrap();
+    terminal.sees("parrot::answer", SOON).unwrap();
+    terminal.sees("at src/lib.rs:14:5", SOON).unwrap();
+    terminal.types("/after 1 s").unwrap();
+    terminal.types("hello").unwrap();
+    terminal.sees("  to alice: you said: hello", SOON).unwrap();
+    terminal.types("/quit").unwrap();
+    assert_eq!(terminal.ended(SOON).unwrap().0, Some(0));
+
+    // Its tests show the same.
+    let tested = parlor(&["plugin", "test", plugin.to_str().unwrap()]).await;
+    assert_eq!(tested.code, Some(1), "{tested:?}");
+    has(&tested.stdout, &["plugin ends: it panicked or aborted", "parrot::fall", "at src/lib.rs:23:5"]);
+
+    // The file for owners has the names, and is no larger for the rest.
+    let (output, folder) = (place.join("small.wasm"), plugin.to_str().unwrap());
+    let built = parlor(&["plugin", "build", folder, "-o", output.to_str().unwrap()]).await;
+    assert_eq!(built.code, Some(0), "{built:?}");
+    let small = fs::read(&output).unwrap();
+    assert!(small.len() < 200_000, "{} bytes", small.len());
+    assert!(!small.windows(6).any(|part| part == b".debug"));
+}
