@@ -1,5 +1,6 @@
 mod contacts;
 mod leaving;
+mod logins;
 
 use std::collections::BTreeMap;
 

@@ -18,7 +18,7 @@ use ::sasl::common::scram::Sha256;
 use ::sasl::common::{ChannelBinding, Identity};
 use ::sasl::secret::Pbkdf2Sha256;
 use ::sasl::server::mechanisms::Scram;
-use ::sasl::server::{Mechanism, Provider, ProviderError, Response as Step, Validator, ValidatorError};
+use ::sasl::server::{Mechanism, Provider, ProviderError, Response as ScramStep, Validator, ValidatorError};
 use futures_util::{SinkExt, StreamExt};
 use jid::{FullJid, Jid};
 use minidom::Element;
@@ -69,6 +69,8 @@ pub(crate) struct Manners {
     pub(crate) challenge: fn(String) -> String,
     pub(crate) proof: fn(String) -> String,
     pub(crate) proves: Proves,
+    /// Where a log-in finds it thinking, until [`Peer::go_on`].
+    pub(crate) thinks: Option<Step>,
 }
 
 impl Default for Manners {
@@ -88,8 +90,49 @@ impl Default for Manners {
             challenge: std::convert::identity,
             proof: std::convert::identity,
             proves: Proves::AtTheEnd,
+            thinks: None,
         }
     }
+}
+
+/// What a server says on the way to a session, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The header of the first stream, and its features.
+    Header,
+    /// That TLS may begin.
+    StartTls,
+    /// Its part of TLS.
+    Tls,
+    /// The header of the stream in TLS, and its features.
+    SecureHeader,
+    /// The challenge.
+    Challenge,
+    /// That the password is right.
+    Success,
+    /// The header of the stream that is logged in, and its features.
+    LastHeader,
+    /// Who the client is.
+    Bind,
+    /// That the session is managed.
+    Enable,
+    /// That a former session goes on.
+    Resume,
+}
+
+impl Step {
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Header,
+        Self::StartTls,
+        Self::Tls,
+        Self::SecureHeader,
+        Self::Challenge,
+        Self::Success,
+        Self::LastHeader,
+        Self::Bind,
+        Self::Enable,
+        Self::Resume,
+    ];
 }
 
 /// What a server knows of a session that is to be resumed.
@@ -166,6 +209,8 @@ pub(crate) struct Peer {
     folder: tempfile::TempDir,
     /// Stanzas of the resumable session that were taken in.
     handled: Arc<AtomicU32>,
+    thinking: Notify,
+    goes_on: Notify,
 }
 
 /// A client that is logged in.
@@ -292,6 +337,8 @@ impl Peer {
             manners,
             folder,
             handled: Arc::default(),
+            thinking: Notify::new(),
+            goes_on: Notify::new(),
         }
     }
 
@@ -332,6 +379,25 @@ impl Peer {
             manners: self.manners.clone(),
             folder,
             handled: Arc::default(),
+            thinking: Notify::new(),
+            goes_on: Notify::new(),
+        }
+    }
+
+    /// Waits until a log-in has come to where it thinks. Nothing is under way then.
+    pub(crate) async fn thinks(&self) {
+        self.thinking.notified().await;
+    }
+
+    /// Lets it say what it thought about.
+    pub(crate) fn go_on(&self) {
+        self.goes_on.notify_one();
+    }
+
+    async fn think(&self, step: Step) {
+        if self.manners.thinks == Some(step) {
+            self.thinking.notify_one();
+            self.goes_on.notified().await;
         }
     }
 
@@ -354,6 +420,7 @@ impl Peer {
             match session.next().await? {
                 XmppStreamElement::Stanza(Stanza::Iq(iq)) => {
                     let Iq::Set { id, payload, .. } = iq else { panic!("expected a bind, found {iq:?}") };
+                    self.think(Step::Bind).await;
                     let resource = BindQuery::try_from(payload).unwrap().resource.expect("a resource is asked for");
                     let jid: FullJid = format!("bot@localhost/{resource}").parse().unwrap();
                     session.send_stanza(Iq::from_result(id, Some(BindResponse { jid: jid.clone() })).into()).await;
@@ -363,6 +430,7 @@ impl Peer {
                     }
                 }
                 XmppStreamElement::SM(Sm::Enable(_)) => {
+                    self.think(Step::Enable).await;
                     self.handled.store(0, Ordering::SeqCst);
                     let enabled =
                         Enabled { id: Some(StreamId("one".to_owned())), location: None, max: None, resume: true };
@@ -374,6 +442,7 @@ impl Peer {
                     session.send(&XmppStreamElement::SM(Sm::Failed(Unknown { h, error: None }))).await;
                 }
                 XmppStreamElement::SM(Sm::Resume(resume)) => {
+                    self.think(Step::Resume).await;
                     let more = if self.manners.memory == Memory::False { 1000 } else { 0 };
                     let resumed = Resumed { h: self.handled.load(Ordering::SeqCst) + more, previd: resume.previd };
                     session.send(&XmppStreamElement::SM(Sm::Resumed(resumed))).await;
@@ -412,12 +481,14 @@ impl Peer {
             socket = self.starttls(socket).await?;
         }
         let (bytes, said) = (Arc::default(), Arc::<Said>::default());
+        self.think(Step::Tls).await;
         let inner = self.acceptor.accept(socket).await.ok()?;
         let shows_certificate = inner.get_ref().1.peer_certificates().is_some();
         let secure = BufStream::new(Door { inner, bytes: Arc::clone(&bytes), said: Arc::clone(&said) });
         let accepted = accept_stream(secure, ns::JABBER_CLIENT, Timeouts::tight()).await.ok()?;
         let mechanisms: BTreeSet<String> = self.manners.mechanisms.iter().map(|name| (*name).to_owned()).collect();
         let features = StreamFeatures { sasl_mechanisms: mechanisms, ..StreamFeatures::default() };
+        self.think(Step::SecureHeader).await;
         let mut stream = answer(accepted, &features).await?;
         let mut scram =
             Scram::<Sha256, Account>::new(Account { password: self.manners.password }, ChannelBinding::None);
@@ -439,10 +510,12 @@ impl Peer {
                 Proves::AtTheEnd | Proves::Early => {}
             }
             match scram.respond(&data) {
-                Ok(Step::Proceed(data)) => {
+                Ok(ScramStep::Proceed(data)) => {
+                    self.think(Step::Challenge).await;
                     stream.send(&challenge(twist(data, self.manners.challenge))).await.ok()?;
                 }
-                Ok(Step::Success(_, data)) => {
+                Ok(ScramStep::Success(_, data)) => {
+                    self.think(Step::Success).await;
                     let proof = twist(data, self.manners.proof);
                     if self.manners.proves == Proves::AtTheEnd {
                         break success(proof);
@@ -471,6 +544,7 @@ impl Peer {
             .collect(),
             ..StreamFeatures::default()
         };
+        self.think(Step::LastHeader).await;
         let stream = answer(accepted, &features).await?;
         Some(Session { stream, bytes, said, handled: Arc::clone(&self.handled), jid: None, resumed: false })
     }
@@ -481,8 +555,10 @@ impl Peer {
             starttls: self.manners.starttls.then_some(StartTls { required: true }),
             ..StreamFeatures::default()
         };
+        self.think(Step::Header).await;
         let mut stream = answer(accepted, &features).await?;
         stream.next().await?.ok()?;
+        self.think(Step::StartTls).await;
         stream.send(&XmppStreamElement::Starttls(Tls::Proceed(Proceed))).await.ok()?;
         Some(stream.into_inner().into_inner())
     }

@@ -509,4 +509,5 @@ async fn closing_ends_also_while_connecting_and_with_a_silent_server() {
 
 mod hostile;
 mod patience;
+mod silence;
 mod ways;

@@ -1,0 +1,33 @@
+//! Log-ins that the server leaves without an answer.
+
+use super::*;
+use crate::xmpp::peer::Step;
+
+/// Rows 54, 55. Whoever waits for it is told in time, and nothing of it is left for the next one.
+#[tokio::test]
+async fn a_log_in_that_is_not_answered_fails_in_its_time_and_the_next_one_works() {
+    let peer = Peer::start(Manners { thinks: Some(Step::Success), ..Manners::default() }).await;
+    let account = account(&peer);
+    account.shared().plugins_initialized().await;
+    let log_in = || {
+        let shared = Arc::clone(account.shared());
+        tokio::spawn(async move { shared.log_in(None).await })
+    };
+    let (one, other) = (log_in(), log_in());
+    let mut serving = Box::pin(peer.accept());
+    tokio::select! {
+        _ = &mut serving => panic!("the server did not think"),
+        () = peer.thinks() => tokio::time::pause(),
+    }
+    assert_eq!(one.await.unwrap(), Err(CallError::TimedOut));
+    assert_eq!(other.await.unwrap(), Err(CallError::TimedOut));
+    tokio::time::resume();
+    drop(serving);
+    until_it_is(&account, |connection| matches!(connection, Connection::Retrying(_))).await;
+    let again = log_in();
+    // This time it does not think for long.
+    peer.go_on();
+    let _session = soon("the log-in", peer.accept()).await.unwrap();
+    assert_eq!(soon("an answer", again).await.unwrap(), Ok(()));
+    soon("the end of the account", account.stop()).await;
+}

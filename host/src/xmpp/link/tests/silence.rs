@@ -1,0 +1,91 @@
+//! A server that thinks on the way to a session: for too long, or not quite.
+
+use std::pin::pin;
+
+use super::*;
+use crate::xmpp::peer::Step;
+
+/// A link that waits for what comes at this step.
+async fn beginning(peer: &Peer, step: Step) -> Link {
+    if step != Step::Resume {
+        return Link::start(peer.settings());
+    }
+    let (mut link, session) = pair(peer).await;
+    drop(session);
+    let event = link.next().await;
+    assert!(matches!(event, LinkEvent::Suspended { .. }), "{event:?}");
+    link
+}
+
+/// What happens on the link when the server says nothing at this step, or says it after this long.
+async fn thinking(step: Step, late: Option<Duration>) -> LinkEvent {
+    let peer = Peer::start(Manners { thinks: Some(step), ..Manners::default() }).await;
+    let mut link = beginning(&peer, step).await;
+    let mut serving = pin!(peer.accept());
+    let mut session = None;
+    // Whoever waits on a socket has what is on it before the clock stops.
+    tokio::select! {
+        event = next(&mut link) => panic!("{step:?}: {event:?}"),
+        _ = &mut serving => panic!("{step:?}: the server did not think"),
+        () = peer.thinks() => tokio::time::pause(),
+    }
+    if let Some(late) = late {
+        tokio::time::advance(late).await;
+        peer.go_on();
+        tokio::time::resume();
+    }
+    let event = loop {
+        tokio::select! {
+            event = next(&mut link) => break event,
+            served = &mut serving, if session.is_none() => session = Some(served),
+        }
+    };
+    if late.is_none() {
+        tokio::time::resume();
+    }
+    drop(link);
+    no_task_is_left().await;
+    event
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_go_on_is_left_at_whatever_step() {
+    for step in Step::ALL {
+        match thinking(step, None).await {
+            LinkEvent::Retrying { why: ConnectError::TimedOut { domain }, .. } => assert_eq!(domain, "localhost"),
+            event => panic!("{step:?}: {event:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_take_its_time_at_whatever_step() {
+    for step in Step::ALL {
+        let event = thinking(step, Some(Duration::from_secs(20))).await;
+        let goes_on = match step {
+            Step::Resume => matches!(event, LinkEvent::Resumed),
+            _ => matches!(event, LinkEvent::Bound { .. }),
+        };
+        assert!(goes_on, "{step:?}: {event:?}");
+    }
+}
+
+/// What is said again when its time has passed begins nothing anew.
+#[tokio::test]
+async fn what_a_server_says_twice_is_not_gone_by() {
+    let said = [
+        "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+        "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>",
+        "<enabled xmlns='urn:xmpp:sm:3' id='two' resume='true'/>",
+        "<resumed xmlns='urn:xmpp:sm:3' h='0' previd='one'/>",
+    ];
+    for twice in said {
+        let peer = peer().await;
+        let (mut link, mut session) = pair(&peer).await;
+        session.say_raw(twice).await;
+        let event = link.next().await;
+        assert!(matches!(event, LinkEvent::Suspended { why: Lost::Unreadable }), "{twice}: {event:?}");
+        let (event, _session) = again(&mut link, &peer).await;
+        assert!(matches!(event, LinkEvent::Bound { .. }), "{twice}: {event:?}");
+    }
+}
