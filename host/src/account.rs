@@ -68,6 +68,7 @@ enum Order {
     Swap { old: Option<Arc<Mailbox>>, new: Arc<Mailbox>, done: oneshot::Sender<()> },
     TellMissed(Missed),
     Reply { to: Jid, id: String, reply: Reply },
+    HearNobody { done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },
 }
 
@@ -140,6 +141,7 @@ impl Account {
             owner_requests: requests,
             parked: VecDeque::new(),
             outbox: VecDeque::new(),
+            hears_nobody: false,
             quiet: Alarm::new(),
             effects: Vec::new(),
         };
@@ -149,6 +151,13 @@ impl Account {
     /// What others hold of it.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Hears nobody any more who speaks to it, and acknowledges nothing more (XEP-0198): the server keeps what comes, for the
+    /// next process or whoever it keeps messages for. What was acknowledged is in the mailboxes when this returns. Plugins may
+    /// still send and ask. Where the stream is not managed nobody would keep it, and it is heard until the end.
+    pub async fn hear_nobody(&self) {
+        self.shared.tell(|done| Order::HearNobody { done }).await;
     }
 
     /// Says good-bye to the server and ends the task.
@@ -186,6 +195,8 @@ struct Worker {
     parked: VecDeque<Asked>,
     /// What the link had no room for.
     outbox: VecDeque<(Outgoing, Option<Sent>)>,
+    /// The house stops: what somebody says is left to the server.
+    hears_nobody: bool,
     /// When the server is told that nobody looks (XEP-0352); none = never, or it was told.
     quiet: Alarm,
     /// What follows from what was just handled; kept to spare an allocation for each stanza.
@@ -346,6 +357,13 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::TellMissed(missed) => missed.tell(&self.shared),
+            Order::HearNobody { done } => {
+                self.hears_nobody = true;
+                if let Some(link) = &mut self.link {
+                    link.acknowledge_no_more();
+                }
+                let _ = done.send(());
+            }
             Order::Reply { to, id, reply } => self.put_out(Outgoing::Reply { to: Some(to), id, reply }, None),
             Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
         }
@@ -367,10 +385,14 @@ impl Worker {
         self.session.connecting();
         self.logins.of_a_plugin = false;
         let tokens = self.shared.tokens.clone();
-        self.link = Some(match &self.within {
+        let mut link = match &self.within {
             Some(server) => Link::within(server.clone(), &settings.jid),
             None => Link::log_in(settings, LogIn { password, after, left, tokens }),
-        });
+        };
+        if self.hears_nobody {
+            link.acknowledge_no_more();
+        }
+        self.link = Some(link);
         self.connection.send_replace(Connection::Connecting);
     }
 
@@ -430,6 +452,7 @@ impl Worker {
         let now = self.now();
         let account = &self.shared.name;
         match event {
+            LinkEvent::Stanza(incoming) if self.hears_nobody && incoming.speaks() && self.is_kept_for_later() => {}
             LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
             LinkEvent::Bound { jid, offers, taken_up, again } => {
                 tracing::info!(%account, %jid, taken_up, again = again.len(), "account connected");

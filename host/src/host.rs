@@ -338,10 +338,11 @@ impl Host {
         reasons
     }
 
-    /// Lets every plugin say good-bye, then every account, and ends.
+    /// Hears nobody any more, lets every plugin handle what was heard and say good-bye, then every account, and ends.
     pub async fn stop(self) {
+        join_all(self.accounts.values().map(Account::hear_nobody)).await;
         let plugins = std::mem::take(&mut *self.plugins.lock().await);
-        join_all(plugins.into_values().map(Plugin::stop)).await;
+        join_all(plugins.into_values().map(Plugin::stop_with_the_house)).await;
         join_all(self.accounts.into_values().map(Account::stop)).await;
         self.store.close().await;
     }
@@ -502,6 +503,12 @@ impl Plugin {
     async fn stop(self) {
         if let Standing::Admitted { on, .. } = self.standing {
             join_all(on.into_values().map(Supervised::stop)).await;
+        }
+    }
+
+    async fn stop_with_the_house(self) {
+        if let Standing::Admitted { on, .. } = self.standing {
+            join_all(on.into_values().map(Supervised::stop_with_the_house)).await;
         }
     }
 }

@@ -44,6 +44,25 @@ pub enum Incoming {
     Refused(&'static str),
 }
 
+impl Incoming {
+    /// Whether somebody speaks to the account and waits to be heard. All else only says how things stand, or answers.
+    pub fn speaks(&self) -> bool {
+        match self {
+            Self::Message(_) => true,
+            Self::Request(request) => !matches!(request.query, Query::RosterPush { .. }),
+            Self::Presence(presence) => match presence.kind {
+                PresenceKind::Subscribe
+                | PresenceKind::Subscribed
+                | PresenceKind::Unsubscribe
+                | PresenceKind::Unsubscribed
+                | PresenceKind::Probe => true,
+                PresenceKind::Available | PresenceKind::Unavailable | PresenceKind::Error(_) => false,
+            },
+            Self::Archived(_) | Self::Answer(_) | Self::Bookmarks(_) | Self::Refused(_) => false,
+        }
+    }
+}
+
 /// The `<show/>` of a presence (RFC 6121, section 4.7.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the RFC's own")]

@@ -459,10 +459,7 @@ impl House {
 
     /// The same on the account of this index.
     pub(crate) async fn heard_on(&self, at: usize, plugin: &str, n: u64) -> Value {
-        let mut it =
-            self.ears[at].hear(&format!("{plugin}.heard"), &format!("what {plugin} hears"), |it| it["n"] == n).await;
-        heard(&it["event"]);
-        it["event"].take()
+        self.ears[at].heard(plugin, n).await
     }
 
     /// What a plugin heard by this order's subscription and nobody has asked for yet.
@@ -530,15 +527,30 @@ impl House {
 
     /// The same, with something that happens in between.
     pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce()) -> Self {
-        self.host.stop().await;
+        self.restart_around(async |_, _| {}, meanwhile).await
+    }
+
+    /// The same, with something that happens while it stops, on the account of this name.
+    pub(crate) async fn restart_during(self, during: impl AsyncFnOnce(&str, &Ears)) -> Self {
+        self.restart_around(during, async || {}).await
+    }
+
+    async fn restart_around(self, during: impl AsyncFnOnce(&str, &Ears), after: impl AsyncFnOnce()) -> Self {
+        tokio::join!(self.host.stop(), during(&self.accounts[0].0, &self.ears[0]));
         drop(self.ears);
-        meanwhile().await;
+        after().await;
         let (host, ears) = open(&self.home, &self.policy, &self.accounts).await;
         let house = Self { host, ears, ..self };
         for at in 0..house.accounts.len() {
             house.ready(at).await;
         }
         house
+    }
+
+    /// Stops it, and gives what heard its plugins on the first account to the last.
+    pub(crate) async fn stop_and_listen(mut self) -> Ears {
+        self.host.stop().await;
+        self.ears.swap_remove(0)
     }
 
     /// Stops it as a user would.
@@ -619,6 +631,13 @@ impl Ears {
     /// Whether an order was not answered yet.
     pub(crate) fn nothing_from(&self, plugin: &str, n: u64) -> bool {
         self.take(&format!("{plugin}.done"), |it| it["n"] == n).is_none()
+    }
+
+    /// The next event that a plugin heard by this order's subscription.
+    pub(crate) async fn heard(&self, plugin: &str, n: u64) -> Value {
+        let mut it = self.hear(&format!("{plugin}.heard"), &format!("what {plugin} hears"), |it| it["n"] == n).await;
+        heard(&it["event"]);
+        it["event"].take()
     }
 
     /// Whether a plugin told nothing more of what it heard by this order's subscription.

@@ -48,6 +48,7 @@ mod plugins;
 mod prebind;
 mod rehearsal;
 mod secrets;
+mod stopping;
 mod tidy;
 mod transports;
 mod ways;

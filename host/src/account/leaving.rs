@@ -50,6 +50,11 @@ impl Worker {
         self.answer_logins(Logins::ended, &Err(CallError::Stopped));
     }
 
+    /// Whether the server keeps what is not acknowledged.
+    pub(super) fn is_kept_for_later(&self) -> bool {
+        self.link.as_ref().is_some_and(Link::is_managed)
+    }
+
     /// The setting `keepalive`: people see the account go, and the server, which takes the stream for cut, keeps the session
     /// for a while.
     fn may_be_gone_on_with(&self, farewell: Farewell, link: &Link) -> bool {

@@ -3,6 +3,7 @@
 //! [`Instance`] is what the host's calls see of it; [`Context`] is what lives inside its Store. Dropping the future of
 //! [`run`] ends it, and nothing else holds a piece of it.
 
+mod mail;
 mod open;
 mod usage;
 
@@ -23,6 +24,7 @@ use wasmtime::Store;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use self::mail::{SlowHandler, handle, next_mail, waiting_mail};
 pub(crate) use self::open::{OpenArchiveQuery, OpenCall, OpenQuestion, Rooms};
 pub use self::usage::{LimitUse, Usage};
 use super::InstanceId;
@@ -34,20 +36,18 @@ use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::ledger::Books;
 use super::limits::Limits;
-use super::quantity;
 use super::rate::Bucket;
 use super::settings::OwnSettings;
 use super::timers::Timers;
 use super::watchdog::{self, Allowance, Overrun};
 use crate::account;
-use crate::api::{self, log::Printed};
+use crate::api::log::Printed;
 use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
 use crate::harmless::harmless;
 use crate::permissions::{Permission, Target, denial};
 use crate::router::{Mail, Mailbox};
-use crate::traces;
 
 /// How much of a guest's own words a status shows, in bytes.
 const LONGEST_REASON: usize = 300;
@@ -297,6 +297,9 @@ pub(super) enum Parting {
     Now,
     /// Another one takes its place: handlers in flight come to their end first, so that nobody's message is left half-answered.
     Handover,
+    /// The house stops, and tells nobody anything more: what waits in the mailbox is handled first, for as long as the limit
+    /// `stop` says, and then its `stop` has as long.
+    House,
 }
 
 /// Mail that one instance leaves to another, in its order.
@@ -346,6 +349,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             let mut ahead = VecDeque::new();
             let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
             let mut due = None;
+            let most = instance.limits.handlers as usize;
             let parting = loop {
                 tokio::select! {
                     biased;
@@ -360,7 +364,6 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                     }
                     Some(result) = handlers.next(), if !handlers.is_empty() => {
                         let result: wasmtime::Result<_> = result;
-                        instance.handlers.store(handlers.len(), Relaxed);
                         instance.books.returned(result?).await;
                         instance.handled.fetch_add(1, Relaxed);
                     }
@@ -371,40 +374,42 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
                         due = next_due(&instance, timer.as_mut());
                     }
                     () = instance.timers_changed.notified() => due = next_due(&instance, timer.as_mut()),
-                    mail = next_mail(&mut ahead, &mut backlog, &mut mailbox), if handlers.len() < instance.limits.handlers as usize => {
-                        let Some(mut mail) = mail else { break Parting::Now };
-                        instance.took.notify_one();
-                        if mail.subscriptions.is_empty() {
-                            instance.books.passed(mail.place.take()).await;
-                            continue;
-                        }
-                        let mut mail = match loss(&instance) {
-                            Some(lagged) => {
-                                ahead.push_front(mail);
-                                Box::new(lagged)
-                            }
-                            None => mail,
-                        };
-                        let handler = guest.call_handle_event(accessor, api::listen::event(&instance, &mail));
-                        let handler = within(instance.limits.handler, handler);
-                        let ticket = instance.books.began(mail.place.take()).await;
-                        instance.handlers.store(handlers.len() + 1, Relaxed);
-                        let handling = instance.handling(&mail.event);
-                        handlers.push(async move {
-                            let result = handler.await;
-                            if let Err(error) = &result {
-                                traces::failed(&handling.span, &reason(error));
-                            }
-                            result.map(|()| ticket)
-                        });
+                    mail = next_mail(&mut ahead, &mut backlog, &mut mailbox), if handlers.len() < most => {
+                        let Some(mail) = mail else { break Parting::Now };
+                        handlers.extend(handle(&instance, guest, accessor, mail, &mut ahead).await);
                     }
                 }
             };
+            if parting == Parting::House {
+                let handled = async {
+                    loop {
+                        while handlers.len() < most
+                            && let Some(mail) = waiting_mail(&mut ahead, &mut mailbox)
+                        {
+                            handlers.extend(handle(&instance, guest, accessor, mail, &mut ahead).await);
+                        }
+                        let Some(result) = handlers.next().await else { return Ok::<_, wasmtime::Error>(()) };
+                        let result: wasmtime::Result<_> = result;
+                        instance.books.returned(result?).await;
+                        instance.handled.fetch_add(1, Relaxed);
+                    }
+                };
+                // What is left after that goes with the plugin, but for what one that catches up is told again.
+                if let Ok(result) = tokio::time::timeout(instance.limits.stop, handled).await {
+                    result?;
+                }
+            }
             // Handlers in flight may finish while it says good-bye; the supervisor's dead-line bounds both.
             mailbox.close();
             let mut left = Vec::from(ahead);
             while let Ok(mail) = mailbox.try_recv() {
                 left.push(mail);
+            }
+            if parting == Parting::House && !left.is_empty() {
+                tracing::warn!(
+                    plugin = %instance.plugin, account = %instance.account.name, left = left.len(),
+                    "plugin did not come to handle all that it was told"
+                );
             }
             // Nobody may want it.
             let _ = rest.send(left);
@@ -434,22 +439,6 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
     outcome
 }
 
-/// A handler that took longer than its owner allows.
-#[derive(Debug, thiserror::Error)]
-#[error("a handler did not return within {}", quantity::show_duration(*.0))]
-struct SlowHandler(Duration);
-
-/// A handler, for as long as it may take. One that computes all that time is ended by the watchdog instead.
-async fn within(limit: Option<Duration>, handler: impl Future<Output = wasmtime::Result<()>>) -> wasmtime::Result<()> {
-    match limit {
-        None => handler.await,
-        Some(limit) => match tokio::time::timeout(limit, handler).await {
-            Ok(result) => result,
-            Err(_) => Err(SlowHandler(limit).into()),
-        },
-    }
-}
-
 /// How long a timer that is due waits before it looks again whether the mailbox has room.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -471,37 +460,6 @@ fn next_due(instance: &Instance, timer: std::pin::Pin<&mut tokio::time::Sleep>) 
         timer.reset(at.max(tokio::time::Instant::now() + wait));
     }
     due
-}
-
-async fn next_mail(
-    ahead: &mut VecDeque<Box<Mail>>,
-    backlog: &mut Option<oneshot::Receiver<Backlog>>,
-    mailbox: &mut mpsc::Receiver<Box<Mail>>,
-) -> Option<Box<Mail>> {
-    if let Some(left) = backlog {
-        // Whoever should have given it may be gone: then there is none.
-        ahead.extend(left.await.unwrap_or_default());
-        *backlog = None;
-    }
-    match ahead.pop_front() {
-        Some(mail) => Some(mail),
-        None => mailbox.recv().await,
-    }
-}
-
-/// What tells the plugin how many events its full mailbox lost, if it did and the plugin listens to `lagged`. It does not
-/// go through the mailbox, which others may have filled again: then the count would be lost as well.
-fn loss(instance: &Instance) -> Option<Mail> {
-    let lost = instance.mailbox.take_lost();
-    if lost == 0 {
-        return None;
-    }
-    if instance.may_log() {
-        tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
-    }
-    let payload = Payload::Json(format!("{{\"lost\":{lost}}}"));
-    let event = Event { name: EventName::from("lagged"), at: instance.account.clock.now(), payload };
-    instance.account.router.mail_for(instance.id, event)
 }
 
 fn store(engine: &Engine, instance: &Arc<Instance>) -> Store<Context> {

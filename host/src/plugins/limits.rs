@@ -246,7 +246,7 @@ limits! {
     initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(10);
     /// Time that a handler may take, waiting included; `none` = as long as it likes.
     handler: Option<Duration> = None, Some(Duration::from_millis(100)) => Some(Duration::from_hours(24));
-    /// Time that `stop` may take.
+    /// Time that `stop` may take; when the house stops, as much before that to handle what the plugin was told.
     stop: Duration = Duration::from_secs(2), Duration::ZERO => Duration::from_mins(1);
 }
 

@@ -7,7 +7,7 @@ mod life;
 mod succession;
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -85,7 +85,8 @@ impl State {
 /// A plugin on one account, supervised.
 pub struct Supervised {
     shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
+    /// How it is to end, once it is.
+    stop: watch::Sender<Option<Parting>>,
     task: JoinHandle<()>,
 }
 
@@ -121,8 +122,6 @@ struct Shared {
     beside: Mutex<Option<Beside>>,
     /// It was started beside another one, whose place it has not taken yet.
     is_beside: watch::Sender<bool>,
-    /// Another one takes its place.
-    has_heir: AtomicBool,
     /// Where the instance that runs now leaves what it has not handled, when it is asked to stop.
     rest: Mutex<Option<oneshot::Receiver<Backlog>>>,
 }
@@ -199,9 +198,8 @@ impl Supervised {
             is_beside: watch::Sender::new(beside.is_some()),
             beside: Mutex::new(beside),
             rest: Mutex::default(),
-            has_heir: AtomicBool::new(false),
         });
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(None);
         let task = tokio::spawn(supervise(Arc::clone(&shared), stopped));
         Self { shared, stop, task }
     }
@@ -272,7 +270,26 @@ impl Supervised {
 
     /// Lets it say good-bye, and waits until it is gone.
     pub async fn stop(self) {
-        self.stop.send_replace(true);
+        self.part(Parting::Now);
+        self.gone().await;
+    }
+
+    /// The same, after it has handled what it was told: the house stops, and tells nobody anything more.
+    pub async fn stop_with_the_house(self) {
+        self.part(Parting::House);
+        self.gone().await;
+    }
+
+    /// Lets it end in this way, if it was not told another one before.
+    fn part(&self, parting: Parting) {
+        self.stop.send_if_modified(|told| {
+            let is_new = told.is_none();
+            told.get_or_insert(parting);
+            is_new
+        });
+    }
+
+    async fn gone(self) {
         if let Err(error) = self.task.await {
             tracing::error!(plugin = %self.shared.admitted.id, %error, "the supervisor of a plugin failed");
         }
@@ -354,11 +371,11 @@ async fn dependencies(shared: &Shared) -> Result<(), String> {
     Ok(())
 }
 
-async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Parting>>) {
     let (plugin, account) = (shared.admitted.id.clone(), shared.account.name.clone());
     let ready = tokio::select! {
         ready = dependencies(&shared) => ready,
-        _ = stopped.wait_for(|stopped| *stopped) => {
+        _ = stopped.wait_for(Option::is_some) => {
             shared.state.send_replace(State::Stopped);
             return;
         }
@@ -413,7 +430,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
         shared.state.send_replace(State::BackingOff { why, pause });
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            _ = stopped.wait_for(|stopped| *stopped) => {
+            _ = stopped.wait_for(Option::is_some) => {
                 shared.state.send_replace(State::Stopped);
                 return;
             }
@@ -423,7 +440,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
 }
 
 /// One instance from start to end, and everything of it taken away.
-async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<bool>) -> Ended {
+async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Parting>>) -> Ended {
     shared.settings.restart();
     let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
     let (denied, rooms) = (Arc::clone(&shared.denied), Arc::clone(&shared.rooms));
@@ -490,7 +507,7 @@ async fn watch_over(
     life: &mut Life,
     initialized: oneshot::Receiver<()>,
     stop: oneshot::Sender<Parting>,
-    stopped: &mut watch::Receiver<bool>,
+    stopped: &mut watch::Receiver<Option<Parting>>,
 ) -> Ended {
     let limit = instance.limits.initialize;
     let mut started = std::pin::pin!(within_own_time(initialized, instance.waits(), limit));
@@ -515,22 +532,24 @@ async fn watch_over(
                     "plugin has not started: its initialize waits for the connection or for another plugin"
                 );
             },
-            _ = stopped.wait_for(|stopped| *stopped) => break,
+            _ = stopped.wait_for(Option::is_some) => break,
         }
     }
     tokio::select! {
         biased;
         ended = life.outcome() => return ended,
-        _ = stopped.wait_for(|stopped| *stopped) => {}
+        _ = stopped.wait_for(Option::is_some) => {}
         never = keep_up(shared, instance) => match never {},
     }
     shared.state.send_replace(State::Stopping);
-    // An instance that is already gone does not hear it, and `outcome` says so at once.
-    let (parting, limit) = if shared.has_heir.load(Relaxed) {
-        (Parting::Handover, instance.limits.stop.max(HANDOVER))
-    } else {
-        (Parting::Now, instance.limits.stop)
+    let parting = stopped.borrow().unwrap_or(Parting::Now);
+    let limit = match parting {
+        Parting::Now => instance.limits.stop,
+        Parting::Handover => instance.limits.stop.max(HANDOVER),
+        // Once for what it was told, and once for its good-bye.
+        Parting::House => instance.limits.stop * 2,
     };
+    // An instance that is already gone does not hear it, and `outcome` says so at once.
     let _ = stop.send(parting);
     match tokio::time::timeout(limit, life.outcome()).await {
         Ok(Ended::Failed { why, .. }) => {

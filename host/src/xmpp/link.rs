@@ -161,6 +161,8 @@ pub struct Link {
     /// When somebody else took our full JID last.
     conflict: Option<Instant>,
     state: ClientState,
+    /// Nothing is acknowledged any more.
+    leaves: bool,
 }
 
 enum Stage {
@@ -207,6 +209,7 @@ impl Link {
             is_new: true,
             conflict: None,
             state: ClientState::default(),
+            leaves: false,
         }
     }
 
@@ -279,6 +282,20 @@ impl Link {
                 live.say_state(state);
             }
         }
+    }
+
+    /// Acknowledges nothing of what comes from now on, on this stream and those that follow. What comes is still given: answers
+    /// to what is asked meanwhile.
+    pub fn acknowledge_no_more(&mut self) {
+        self.leaves = true;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.close();
+        }
+    }
+
+    /// Whether the server keeps what is not acknowledged.
+    pub fn is_managed(&self) -> bool {
+        self.ledger.is_some()
     }
 
     /// Writes what is queued, says goodbye to the server, and ends. Takes at most five seconds.
@@ -370,6 +387,9 @@ impl Link {
                     .filter(RawStanza::outlives_its_stream)
                     .collect();
                 self.ledger = managed.map(Ledger::new);
+                if self.leaves {
+                    self.acknowledge_no_more();
+                }
                 self.early = early.into();
                 self.own = Some(jid.clone());
                 self.is_new = false;

@@ -38,7 +38,7 @@ use xmpp_parsers::bind::{BindFeature, BindQuery, BindResponse};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::sasl::{Auth, Challenge, DefinedCondition, Failure, Nonza as Sasl, Response, Success};
-use xmpp_parsers::sm::{A, Enabled, Failed as Unknown, Nonza as Sm, Resumed, StreamId, StreamManagement};
+use xmpp_parsers::sm::{A, Enabled, Failed as Unknown, Nonza as Sm, R, Resumed, StreamId, StreamManagement};
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::starttls::{Nonza as Tls, Proceed, StartTls};
 use xmpp_parsers::stream_features::StreamFeatures;
@@ -221,6 +221,8 @@ pub(crate) struct Session {
     handled: Arc<AtomicU32>,
     pub(super) jid: Option<FullJid>,
     pub(crate) resumed: bool,
+    /// How many stanzas the client had taken in of the session that was resumed.
+    pub(crate) taken_in: u32,
 }
 
 type Secure = BufStream<Door>;
@@ -444,9 +446,11 @@ impl Peer {
                 XmppStreamElement::SM(Sm::Resume(resume)) => {
                     self.think(Step::Resume).await;
                     let more = if self.manners.memory == Memory::False { 1000 } else { 0 };
-                    let resumed = Resumed { h: self.handled.load(Ordering::SeqCst) + more, previd: resume.previd };
+                    let resumed =
+                        Resumed { h: self.handled.load(Ordering::SeqCst) + more, previd: resume.previd.clone() };
                     session.send(&XmppStreamElement::SM(Sm::Resumed(resumed))).await;
                     session.resumed = true;
+                    session.taken_in = resume.h;
                     return Some(session);
                 }
                 other => panic!("unexpected: {other:?}"),
@@ -546,7 +550,15 @@ impl Peer {
         };
         self.think(Step::LastHeader).await;
         let stream = answer(accepted, &features).await?;
-        Some(Session { stream, bytes, said, handled: Arc::clone(&self.handled), jid: None, resumed: false })
+        Some(Session {
+            stream,
+            bytes,
+            said,
+            handled: Arc::clone(&self.handled),
+            jid: None,
+            resumed: false,
+            taken_in: 0,
+        })
     }
 
     async fn starttls(&self, socket: TcpStream) -> Option<TcpStream> {
@@ -644,6 +656,24 @@ impl Session {
                     self.send(&XmppStreamElement::SM(Sm::Ack(handled))).await;
                 }
                 XmppStreamElement::SM(_) => {}
+                other => panic!("unexpected: {other:?}"),
+            }
+        }
+    }
+
+    /// How many stanzas the client has taken in, by what it says when it is asked. What else it says counts for nothing.
+    pub(crate) async fn ask_what_was_taken_in(&mut self) -> u32 {
+        self.send(&XmppStreamElement::SM(Sm::Req(R))).await;
+        loop {
+            match self.next().await.expect("the client is there") {
+                XmppStreamElement::SM(Sm::Ack(A { h })) => return h,
+                XmppStreamElement::SM(Sm::Req(_)) => {
+                    let handled = A { h: self.handled.load(Ordering::SeqCst) };
+                    self.send(&XmppStreamElement::SM(Sm::Ack(handled))).await;
+                }
+                XmppStreamElement::Stanza(_) => {
+                    self.handled.fetch_add(1, Ordering::SeqCst);
+                }
                 other => panic!("unexpected: {other:?}"),
             }
         }

@@ -95,3 +95,72 @@ async fn a_session_that_the_server_has_forgotten_is_begun_anew() {
     until_it_is(&account, |connection| matches!(connection, Connection::Connected(_))).await;
     soon("the end of the account", account.stop()).await;
 }
+
+/// A message to the bot.
+fn said(body: &str) -> String {
+    format!(
+        "<message xmlns='jabber:client' from='friend@localhost/x' to='bot@localhost/here' type='chat'>\
+         <body>{body}</body></message>"
+    )
+}
+
+/// Settings `keepalive`. What nobody will hear any more is not acknowledged, so that the server keeps it.
+#[tokio::test]
+async fn what_comes_while_the_house_stops_is_left_to_the_server() {
+    for keepalive in [true, false] {
+        let (peer, store) = (Peer::start(Manners::default()).await, Store::in_memory());
+        let account = start(&peer, &store, keepalive);
+        let mut ear = Ear::open(&account, &["message", "contactRequest"]);
+        account.shared().connect().await;
+        let mut session = soon("the log-in", peer.accept()).await.unwrap();
+        session.settle(&[]).await;
+        session.say(&said("heard")).await;
+        assert_eq!(ear.message().await.body.as_deref(), Some("heard"));
+        let taken_in = session.ask_what_was_taken_in().await;
+
+        account.hear_nobody().await;
+        session.say(&said("late")).await;
+        session.say("<presence xmlns='jabber:client' from='eve@localhost' type='subscribe'/>").await;
+        session
+            .say(
+                "<iq xmlns='jabber:client' from='eve@localhost/x' type='get' id='q'><ping xmlns='urn:xmpp:ping'/></iq>",
+            )
+            .await;
+        assert_eq!(soon("the count", session.ask_what_was_taken_in()).await, taken_in);
+        // Plugins may still ask and send.
+        let shared = Arc::clone(account.shared());
+        let question = tokio::spawn(async move {
+            let xml = "<iq to='friend@localhost/x' type='get' id='q'><query xmlns='urn:example:question'/></iq>";
+            let iq = RawStanza::parse_request(xml, &shared.snapshot().jid).unwrap();
+            shared.ask(|answer| Command::SendIq { by: InstanceId::next(), iq, answer }).await
+        });
+        let (asked, id) = soon("the question", session.hear_xml()).await;
+        assert!(asked.contains("urn:example:question"), "something else was said: {asked}");
+        session.say(&format!("<iq xmlns='jabber:client' from='friend@localhost/x' type='result' id='{id}'/>")).await;
+        assert!(soon("the answer", question).await.unwrap().is_ok());
+        send(account.shared(), "bye").await.unwrap();
+        assert_eq!(soon("a message", session.bodies_until("bye")).await, ["bye"]);
+        assert_eq!(soon("the count", session.ask_what_was_taken_in()).await, taken_in);
+        assert!(ear.0.try_recv().is_err(), "somebody was heard");
+        assert!(stop(account, session).await, "nobody was told that it goes");
+
+        let account = start(&peer, &store, keepalive);
+        account.shared().connect().await;
+        let session = soon("the log-in", peer.accept()).await.unwrap();
+        assert_eq!((session.resumed, session.taken_in), (keepalive, if keepalive { taken_in } else { 0 }));
+        soon("the end of the account", account.stop()).await;
+    }
+}
+
+/// Where the server keeps nothing, what comes is heard until the end.
+#[tokio::test]
+async fn what_nobody_would_keep_is_heard_to_the_end() {
+    let peer = Peer::start(Manners { resumption: false, ..Manners::default() }).await;
+    let (account, mut session) = connected(&peer).await;
+    session.settle(&[]).await;
+    let mut ear = Ear::open(&account, &["message"]);
+    account.hear_nobody().await;
+    session.say(&said("late")).await;
+    assert_eq!(ear.message().await.body.as_deref(), Some("late"));
+    soon("the end of the account", account.stop()).await;
+}

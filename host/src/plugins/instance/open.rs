@@ -1,4 +1,4 @@
-//! What an instance has open, counted by guards: handlers that somebody traces, calls, queries of archives, waits for the
+//! What an instance has open, counted by guards: handlers, calls, queries of archives, waits for the
 //! session.
 
 use std::collections::BTreeMap;
@@ -17,13 +17,14 @@ use crate::session::Room;
 use crate::traces;
 
 impl Instance {
-    /// The span of a handler of this event, which stands for it until the guard is dropped.
+    /// Counts a handler of this event, with its span, until the guard is dropped.
     pub(super) fn handling(self: &Arc<Self>, event: &Event) -> Handling {
         let waited = || self.account.clock.now().duration_since(event.at).as_millis().try_into().unwrap_or(i64::MAX);
         let span = traces::handling(&self.plugin, &self.account.name, &event.name, waited);
         if !span.is_disabled() {
             self.traced().push(span.clone());
         }
+        self.handlers.fetch_add(1, Relaxed);
         Handling { instance: Arc::clone(self), span }
     }
 
@@ -122,6 +123,7 @@ pub(super) struct Handling {
 
 impl Drop for Handling {
     fn drop(&mut self) {
+        self.instance.handlers.fetch_sub(1, Relaxed);
         if !self.span.is_disabled() {
             self.instance.traced().retain(|other| *other != self.span);
         }

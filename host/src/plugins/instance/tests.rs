@@ -1,3 +1,4 @@
+use super::mail::{loss, within};
 use super::*;
 use crate::config::{AccountConfig, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 use crate::permissions::Grants;

@@ -1,13 +1,12 @@
 //! How one instance takes another one's place: between two events, and with the mail that the other one has not handled.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::{HANDOVER, Shared, Supervised, lock};
-use crate::plugins::instance::Backlog;
+use crate::plugins::instance::{Backlog, Parting};
 
 /// How one that was started beside another one takes its place.
 pub struct Succession {
@@ -28,8 +27,7 @@ impl Succession {
         let limit = before.as_ref().map_or(Duration::ZERO, |(_, limit)| (*limit).max(HANDOVER));
         account.swap(before.map(|(mailbox, _)| mailbox), Arc::clone(&new.mailbox)).await;
         let rest = lock(&old.shared.rest).take();
-        old.shared.has_heir.store(true, Relaxed);
-        old.stop.send_replace(true);
+        old.part(Parting::Handover);
         let left = match rest {
             // One that does not come to itself within its time takes along what it has.
             Some(rest) => tokio::time::timeout(limit, rest).await.ok().and_then(Result::ok).unwrap_or_default(),

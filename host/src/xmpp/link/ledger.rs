@@ -22,6 +22,8 @@ pub(super) struct Ledger {
     /// How many of ours the server has acknowledged. Both ends count modulo 2³².
     acknowledged: u32,
     unacknowledged: VecDeque<Stanza>,
+    /// What comes is not counted any more.
+    is_closed: bool,
 }
 
 /// The server acknowledged more than was ever sent, or took an acknowledgement back.
@@ -33,7 +35,13 @@ pub(super) struct Miscounted {
 
 impl Ledger {
     pub(super) fn new(enabled: Enabled) -> Self {
-        Self { id: enabled.id.filter(|_| enabled.resume), heard: 0, acknowledged: 0, unacknowledged: VecDeque::new() }
+        Self {
+            id: enabled.id.filter(|_| enabled.resume),
+            heard: 0,
+            acknowledged: 0,
+            unacknowledged: VecDeque::new(),
+            is_closed: false,
+        }
     }
 
     /// Of a session that a former process left.
@@ -43,6 +51,7 @@ impl Ledger {
             heard: left.heard,
             acknowledged: left.acknowledged,
             unacknowledged: VecDeque::new(),
+            is_closed: false,
         }
     }
 
@@ -59,10 +68,17 @@ impl Ledger {
 
     /// A stanza came.
     pub(super) fn count(&mut self) {
-        self.heard = self.heard.wrapping_add(1);
+        if !self.is_closed {
+            self.heard = self.heard.wrapping_add(1);
+        }
     }
 
-    /// How many came.
+    /// Counts nothing of what comes from now on: the server keeps it, for whoever goes on with the session.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// How many came, and were counted.
     pub(super) fn heard(&self) -> u32 {
         self.heard
     }

@@ -10,6 +10,9 @@ use crate::wicked;
 /// Nobody ever resolves it.
 const NEVER: &str = "unrulyNever";
 
+/// Its own promise, for others to wait on.
+pub(crate) const GO: &str = "go";
+
 /// The word that it leaves behind.
 const MARK: &str = "left-by-an-earlier-life/";
 
@@ -36,6 +39,10 @@ pub(crate) enum Deed {
     Nap,
     /// `wait-for-roster`: waits for what comes only with a log-in.
     WaitForRoster,
+    /// `wait-for-word`: waits for the promise `word`, which a test resolves.
+    WaitForWord,
+    /// `let-go`: resolves the promise `go`, which is its own.
+    LetGo,
     /// `sleep-storm`: waits for nothing, again and again.
     SleepStorm,
     /// `flood-calls`: instant calls without end.
@@ -97,6 +104,8 @@ impl FromStr for Deed {
             "sleep" => Self::Sleep,
             "nap" => Self::Nap,
             "wait-for-roster" => Self::WaitForRoster,
+            "wait-for-word" => Self::WaitForWord,
+            "let-go" => Self::LetGo,
             "sleep-storm" => Self::SleepStorm,
             "flood-calls" => Self::FloodCalls,
             "flood-emit" => Self::FloodEmit,
@@ -153,6 +162,8 @@ impl Deed {
                 wait_until("roster").await?;
                 Ok("it came".to_owned())
             }
+            Self::WaitForWord => wait_for_word().await,
+            Self::LetGo => emit(GO, ()).await.map(|()| "let go".to_owned()),
             Self::SleepStorm => loop {
                 timers::sleep(Duration::ZERO).await;
             },
@@ -219,6 +230,12 @@ impl Deed {
             Self::SearchMemory => Ok(wicked::search()),
         }
     }
+}
+
+async fn wait_for_word() -> Result<String> {
+    info!("waits for the word");
+    wait_until("word").await?;
+    Ok("it came".to_owned())
 }
 
 /// Everything at once that the host keeps for a plugin, and then a trap.

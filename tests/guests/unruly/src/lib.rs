@@ -12,7 +12,7 @@ use std::cell::Cell;
 
 use parlor_sdk::prelude::*;
 
-use deed::Deed;
+use deed::{Deed, GO};
 
 parlor_sdk::plugin!(start);
 
@@ -46,6 +46,8 @@ impl Behaviour {
             "watches" => Self::Watch,
             "stop-traps" => Self::Stop(Deed::Trap),
             "stop-spins" => Self::Stop(Deed::Spin),
+            "stop-waits-for-word" => Self::Stop(Deed::WaitForWord),
+            "stop-lets-go" => Self::Stop(Deed::LetGo),
             "stop-never-returns" => Self::Stop(Deed::WaitForEver),
             name => match name.strip_suffix("-on-event") {
                 Some(deed) => Self::OnEvent(deed.parse()?),
@@ -69,6 +71,9 @@ async fn start() -> Result<()> {
         }
     }
     if let Behaviour::Stop(deed) = behaviour {
+        if deed == Deed::LetGo {
+            promises::add(GO).await?;
+        }
         on_stop(move || async move { deed.commit().await.map(drop) });
     }
     // Some tests grant nothing at all.

@@ -1,0 +1,108 @@
+//! From mail to handlers: what is handled next, what it begins with, and how long it may take.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use wasmtime::component::Accessor;
+
+use super::{Backlog, Context, Instance, reason};
+use crate::api;
+use crate::bindings::exports::parlor::plugin::guest::Guest;
+use crate::event::{Event, EventName, Payload};
+use crate::plugins::ledger::Ticket;
+use crate::plugins::quantity;
+use crate::router::Mail;
+use crate::traces;
+
+/// A handler that took longer than its owner allows.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler did not return within {}", quantity::show_duration(*.0))]
+pub(super) struct SlowHandler(Duration);
+
+/// A handler, for as long as it may take. One that computes all that time is ended by the watchdog instead.
+pub(super) async fn within(
+    limit: Option<Duration>,
+    handler: impl Future<Output = wasmtime::Result<()>>,
+) -> wasmtime::Result<()> {
+    match limit {
+        None => handler.await,
+        Some(limit) => match tokio::time::timeout(limit, handler).await {
+            Ok(result) => result,
+            Err(_) => Err(SlowHandler(limit).into()),
+        },
+    }
+}
+
+/// Begins to handle mail. None: there is nothing to handle in it.
+pub(super) async fn handle<'a>(
+    instance: &Arc<Instance>,
+    guest: &'a Guest,
+    accessor: &'a Accessor<Context>,
+    mut mail: Box<Mail>,
+    ahead: &mut VecDeque<Box<Mail>>,
+) -> Option<impl Future<Output = wasmtime::Result<Option<Ticket>>> + use<'a>> {
+    instance.took.notify_one();
+    if mail.subscriptions.is_empty() {
+        instance.books.passed(mail.place.take()).await;
+        return None;
+    }
+    let mut mail = match loss(instance) {
+        Some(lagged) => {
+            ahead.push_front(mail);
+            Box::new(lagged)
+        }
+        None => mail,
+    };
+    let handler = guest.call_handle_event(accessor, api::listen::event(instance, &mail));
+    let handler = within(instance.limits.handler, handler);
+    let ticket = instance.books.began(mail.place.take()).await;
+    let handling = instance.handling(&mail.event);
+    Some(async move {
+        let result = handler.await;
+        if let Err(error) = &result {
+            traces::failed(&handling.span, &reason(error));
+        }
+        result.map(|()| ticket)
+    })
+}
+
+/// What waits already.
+pub(super) fn waiting_mail(
+    ahead: &mut VecDeque<Box<Mail>>,
+    mailbox: &mut mpsc::Receiver<Box<Mail>>,
+) -> Option<Box<Mail>> {
+    ahead.pop_front().or_else(|| mailbox.try_recv().ok())
+}
+
+pub(super) async fn next_mail(
+    ahead: &mut VecDeque<Box<Mail>>,
+    backlog: &mut Option<oneshot::Receiver<Backlog>>,
+    mailbox: &mut mpsc::Receiver<Box<Mail>>,
+) -> Option<Box<Mail>> {
+    if let Some(left) = backlog {
+        // Whoever should have given it may be gone: then there is none.
+        ahead.extend(left.await.unwrap_or_default());
+        *backlog = None;
+    }
+    match ahead.pop_front() {
+        Some(mail) => Some(mail),
+        None => mailbox.recv().await,
+    }
+}
+
+/// What tells the plugin how many events its full mailbox lost, if it did and the plugin listens to `lagged`. It does not
+/// go through the mailbox, which others may have filled again: then the count would be lost as well.
+pub(super) fn loss(instance: &Instance) -> Option<Mail> {
+    let lost = instance.mailbox.take_lost();
+    if lost == 0 {
+        return None;
+    }
+    if instance.may_log() {
+        tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
+    }
+    let payload = Payload::Json(format!("{{\"lost\":{lost}}}"));
+    let event = Event { name: EventName::from("lagged"), at: instance.account.clock.now(), payload };
+    instance.account.router.mail_for(instance.id, event)
+}

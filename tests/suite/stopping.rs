@@ -1,0 +1,63 @@
+//! A house that stops: what was heard is handled, and what comes then is left to the server.
+#![allow(clippy::doc_markdown, reason = "what a test shows is named as the list of the API spells it")]
+
+use serde_json::{Value, json};
+
+use crate::house::{FULL, Plan, SOON, friend, granted};
+use crate::trace;
+
+/// A plugin with this setting `behaviour`, which has time to stop.
+fn with_unruly(plan: Plan, behaviour: &str) -> Plan {
+    plan.plugin("unruly", "unruly", |entry| entry.set("behaviour", behaviour).limit("stop", "30 s"))
+}
+
+/// Settings keepalive. A message that comes while plugins say good-bye is told by the next house, once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_while_plugins_stop_is_told_by_the_next_house() {
+    let listens = |entry| granted(entry).set("listens", "message+delayed");
+    let plan = with_unruly(Plan::new().await.caller(FULL, listens), "stop-waits-for-word");
+    let house = plan.start().await;
+    let (mut friend, bot) = (friend("late").await, house.account().jid.clone());
+    let heard = house.listen(FULL, "message").await;
+    friend.chat(bot.clone(), "before").await.unwrap();
+    assert_eq!(house.heard(FULL, heard).await["payload"]["message"]["body"], "before");
+    house.ears().promise("word").await;
+    let house = house
+        .restart_during(async |name, ears| {
+            let waits = |line: &trace::Line| line.is("waits for the word", &[("plugin", "unruly")]).then_some(());
+            trace::wait("a plugin that stops", name, SOON, waits).await;
+            friend.chat(bot.clone(), "late").await.unwrap();
+            // The server has passed it on by then.
+            friend.catch_up(SOON).await.unwrap();
+            ears.emit("word", &Value::Null).await;
+        })
+        .await;
+    friend.chat(bot, "after").await.unwrap();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|last| last != "after") {
+        let noted = house.call(FULL, "deed.noted", Value::Null).await.ok();
+        let bodies = noted.as_array().unwrap().iter().map(|event| event["payload"]["message"]["body"].clone());
+        told = bodies.collect::<Vec<Value>>();
+    }
+    assert_eq!(told, ["late", "after"]);
+    house.stop().await;
+}
+
+/// What a plugin was told before is handled before it says good-bye, also what it has not begun with.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_heard_is_handled_before_a_plugin_stops() {
+    let slow = |entry| granted(entry).limit("handlers", 1).limit("stop", "30 s");
+    let house = with_unruly(Plan::offline().caller(FULL, slow), "stop-lets-go").start().await;
+    let order = house.order(FULL, "listen.on-and-wait", json!({ "name": "work", "promise": "go" })).await;
+    house.answer(FULL, "listen.on-and-wait", order).await.ok();
+    for number in 1..=3 {
+        house.ears().emit("work", &json!(number)).await;
+    }
+    assert_eq!(house.heard(FULL, order).await["payload"]["json"], 1);
+    assert!(house.ears().heard_nothing(FULL, order), "it handles one after the other");
+    // The other plugin lets it go on when the house stops, and not before.
+    let ears = house.stop_and_listen().await;
+    for number in 2..=3 {
+        assert_eq!(ears.heard(FULL, order).await["payload"]["json"], number);
+    }
+}
