@@ -17,6 +17,9 @@ async fn connected_is_true_until_somebody_who_may_disconnects() {
     house.call(BARE, "connection.connected", Value::Null).await.is(false);
     assert_eq!(house.heard(BARE, events.0).await["payload"], "none");
     assert!(house.heard_so_far(BARE, events.1).await.is_empty(), "nobody connects again");
+    house.call(FULL, "user.login", Value::Null).await.ok();
+    assert_eq!(house.heard(BARE, events.1).await["payload"], "none");
+    house.call(BARE, "connection.connected", Value::Null).await.is(true);
 }
 
 /// Rows 51.

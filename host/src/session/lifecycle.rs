@@ -51,6 +51,8 @@ impl Session {
         if self.link != Link::Over {
             self.stream_gone(GiveUp::No, turn);
         }
+        // One that was closed as asked is not come back to: what follows is another.
+        let comes_back = matches!(self.link, Link::Up | Link::Suspended);
         self.own = Jid::from(jid);
         self.roster.versions_offered = offers.roster_versions;
         self.link = Link::Up;
@@ -61,10 +63,8 @@ impl Session {
         }
         if self.promises.is_resolved("connected") {
             self.promises.rearm(&ROSTER_PROMISES);
-            self.fire("reconnected", Payload::None, turn);
-        } else {
-            self.fire("connected", Payload::None, turn);
         }
+        self.fire(if comes_back { "reconnected" } else { "connected" }, Payload::None, turn);
         self.feedback(self.status.value, self.status.message.clone(), turn);
         self.fire_once("statusInitialized", turn);
         self.ask_server(turn);
