@@ -382,6 +382,27 @@ async fn each_kind_of_refusal_has_its_condition() {
     assert!(refused(json!({ "jid": "room@nowhere.invalid" })).await.is_string());
 }
 
+/// Rows 97, 102. A server that bounds its rooms says of a full one that it is; another has no field for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_room_lets_nobody_in_and_says_so() {
+    let (house, room) = start().await;
+    let bounded = json!({ "jid": fresh().await, "auto-configure": true, "roomconfig": [["maxusers", "5"]] });
+    let made = house.call(FULL, "rooms.open", bounded.clone()).await;
+    if software() == Software::Prosody {
+        made.invalid("attributes.roomconfig.maxusers");
+        house.call(FULL, "rooms.get-all", Value::Null).await.is(json!([]));
+        return;
+    }
+    assert_eq!(made.ok()["joined"], true);
+    let mut juliet = host_of(&room).await;
+    configure(&mut juliet, &room, &[("maxusers", "1")]).await;
+    let full = house.call(FULL, "rooms.open", json!({ "jid": room.to_string() })).await.fails("stanza");
+    assert_eq!((&full["condition"], &full["kind"]), (&json!("resource-constraint"), &json!("wait")), "{full}");
+    house.call(FULL, "rooms.get", json!({ "jid": room.to_string() })).await.is(Value::Null);
+    configure(&mut juliet, &room, &[("maxusers", "5")]).await;
+    assert_eq!(house.call(FULL, "rooms.open", json!({ "jid": room.to_string() })).await.ok()["joined"], true);
+}
+
 /// Rows 101, 102, 108.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rooms_configuration_takes_flags_and_lists_and_keeps_the_rest() {
