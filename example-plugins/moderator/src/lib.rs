@@ -85,7 +85,7 @@ async fn ban(room: &str, who: &Occupant, reason: &str) -> Result<()> {
 async fn obey(book: Rc<RefCell<Book>>, command: Command) -> Result<()> {
     let room = &command.message.chat;
     let by = command.message.nick.as_deref().unwrap_or_default();
-    if command.message.kind != "groupchat" || !occupant(room, by)?.is_some_and(|one| one.role == "moderator") {
+    if command.message.kind != "groupchat" || occupant(room, by)?.is_none_or(|one| one.role != "moderator") {
         return Ok(());
     }
     let Some((nick, reason)) = command.args.split_first() else {

@@ -180,7 +180,7 @@ pub fn output(folder: &Path, manifest: &Manifest, traces: Traces) -> Option<Path
         Language::Rust => None,
         Language::C => Some(c::output(folder, package, traces)),
         // What these say when they fail has lines in any case.
-        Language::Python | Language::JavaScript => Some(folder.join(format!("{package}.wasm"))),
+        Language::Python | Language::JavaScript | Language::Go => Some(folder.join(format!("{package}.wasm"))),
     }
 }
 

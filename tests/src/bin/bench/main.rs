@@ -23,6 +23,7 @@ use crate::table::Table;
 
 /// Measure the echo plugin beside the same bot without a plugin host.
 #[derive(Debug, Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 struct Arguments {
     /// The table as one JSON object.
     #[arg(long)]
