@@ -125,7 +125,8 @@ impl Walk {
         let head = format!("{part}\n");
         let rest = |text: &str| text.strip_prefix(&head).map(str::to_owned);
         let lines = self.friend.wait_text(part, &self.bot, SOON, rest).await.unwrap();
-        self.lines += &format!("{lines}\n");
+        self.lines.push_str(&lines);
+        self.lines.push('\n');
     }
 
     async fn says(&mut self, text: &str) {
