@@ -1,7 +1,11 @@
 """Plugins for parlor, a bot house for XMPP, in Python: what `from parlor import …` has, for editors."""
 
+from xml.sax.saxutils import escape as escape
+from xml.sax.saxutils import quoteattr as quoteattr
+
 from . import errors as errors
 from . import timers as timers
+from ._contract import api as api
 from ._contract import archive as archive
 from ._contract import chats as chats
 from ._contract import chatviews as chatviews
@@ -14,6 +18,7 @@ from ._contract import tokens as tokens
 from ._contract import types as types
 from ._contract import user as user
 from ._contract import vcard as vcard
+from ._contract.types import Command as Command
 from ._contract.types import Contact as Contact
 from ._contract.types import Message as Message
 from ._contract.types import Occupant as Occupant
@@ -27,6 +32,7 @@ from .messages import outgoing as outgoing
 from .messages import reply as reply
 from .messages import say as say
 from .messages import send as send
+from .said import command as command
 from .timers import after as after
 from .timers import every as every
 from .timers import sleep as sleep

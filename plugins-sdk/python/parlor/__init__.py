@@ -11,8 +11,11 @@ Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `p
 
 What is not wrapped here is there under the contract's own names, as `wit/` and the pages made from it describe them:
 `contacts.get(jid)`, `await rooms.open(jid, attributes)`, `await vcard.get(jid, False)`… They raise the exceptions of
-`parlor.errors`. `asyncio.gather` works; `asyncio.sleep` is the host's clock.
+`parlor.errors`. Whoever writes stanzas by hand, for `await api.send(xml)` or `await api.send_iq(xml)`, puts what others said
+into `escape(text)` and `quoteattr(text)`. `asyncio.gather` works; `asyncio.sleep` is the host's clock.
 """
+
+from xml.sax.saxutils import escape, quoteattr
 
 from . import errors, timers
 from .errors import Error
@@ -20,10 +23,12 @@ from .guest import on_start, on_stop
 from .host import Grouping
 from .listen import Subscription, on
 from .messages import outgoing, reply, say, send
+from .said import command
 from .timers import after, every, sleep
 from .values import emit, promise, set_setting, setting, storage, wait_until
 
 types = Grouping("types")
+api = Grouping("api")
 archive = Grouping("archive")
 chats = Grouping("chats")
 chatviews = Grouping("chatviews")
@@ -36,14 +41,15 @@ tokens = Grouping("tokens")
 user = Grouping("user")
 vcard = Grouping("vcard")
 
+Command = types.Command
 Message = types.Message
 Contact = types.Contact
 Room = types.Room
 Occupant = types.Occupant
 
 __all__ = [
-    "Contact", "Error", "Message", "Occupant", "Room", "Subscription", "after", "archive", "chats", "chatviews",
-    "commands", "connection", "contacts", "disco", "emit", "errors", "every", "on", "on_start", "on_stop", "outgoing",
-    "promise", "reply", "rooms", "say", "send", "set_setting", "setting", "sleep", "storage", "timers", "tokens", "types",
-    "user", "vcard", "wait_until",
+    "Command", "Contact", "Error", "Message", "Occupant", "Room", "Subscription", "after", "api", "archive", "chats",
+    "chatviews", "command", "commands", "connection", "contacts", "disco", "emit", "errors", "escape", "every", "on",
+    "on_start", "on_stop", "outgoing", "promise", "quoteattr", "reply", "rooms", "say", "send", "set_setting", "setting",
+    "sleep", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until",
 ]

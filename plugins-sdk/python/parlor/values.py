@@ -53,6 +53,12 @@ class Storage:
         """Keeps a value, for ever or for so many seconds (0.001 at least)."""
         await _storage.set(key, json.dumps(value).encode(), _milliseconds(expires))
 
+    async def compare_and_set(
+        self, key: str, expected: Any, value: Any, expires: Optional[float] = None
+    ) -> bool:
+        """Sets a value if the present one is `expected`, as JSON writes both; None = no value. Whether it was."""
+        return await _storage.compare_and_set(key, _bytes(expected), _bytes(value), _milliseconds(expires))
+
     async def delete(self, key: str) -> bool:
         """Whether there was one."""
         return await _storage.delete(key)
@@ -67,6 +73,10 @@ class Storage:
             if page.next is None:
                 return keys
             after = page.next
+
+
+def _bytes(value: Any) -> Optional[bytes]:
+    return None if value is None else json.dumps(value).encode()
 
 
 def _milliseconds(expires: Optional[float]) -> Optional[int]:

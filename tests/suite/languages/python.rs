@@ -52,6 +52,9 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
         ("undeclared", Some("NotDeclared")),
         ("invalid", Some("jid")),
         ("year", Some("True")),
+        ("compare", Some("[False, True, True, False] {'x': 3}")),
+        ("escape", Some("&lt;a&gt;&amp; \"it is\"")),
+        ("!deed one 'two three'", Some("one|two three")),
     ];
     let house = deeds(&[("plugin.py", PLUGIN)], "hi", &told).await;
     // Its traceback, in its author's own lines, and no end of the plugin.
@@ -94,7 +97,15 @@ const PLUGIN: &str = r#"
 import asyncio
 from datetime import datetime, timezone
 
-from parlor import Message, after, emit, errors, on, promise, reply, rooms, send, setting, storage, wait_until
+from parlor import (
+    Command, Message, after, command, emit, errors, escape, on, promise, quoteattr, reply, rooms, send, setting, storage,
+    wait_until,
+)
+
+
+@command("Deed", help="Does it", usage="WHAT")
+async def deed(command: Command) -> None:
+    await reply(command.message, "|".join(command.args))
 
 
 async def number(value):
@@ -115,6 +126,11 @@ async def answer(message: Message) -> None:
             await storage.set("k", {"a": [1, 2]})
             kept, keys = await storage.get("k"), await storage.keys()
             await reply(message, f"{kept} {keys} {await storage.delete('k')} {await storage.get('k')}")
+        case "compare":
+            swapped = [await storage.compare_and_set("c", *pair) for pair in ((1, 2), (None, 2), (2, {"x": 3}), (2, 4))]
+            await reply(message, f"{swapped} {await storage.get('c')}")
+        case "escape":
+            await reply(message, f"{escape('<a>&')} {quoteattr('it is')}")
         case "gather":
             await reply(message, str(await asyncio.gather(number(1), number(2))))
         case "later":

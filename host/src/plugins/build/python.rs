@@ -41,6 +41,7 @@ const SDK: &[(&str, &str)] = sdk![
     "listen.py",
     "logs.py",
     "messages.py",
+    "said.py",
     "timers.py",
     "values.py",
 ];
