@@ -160,7 +160,7 @@ fn show(explanation: &Explanation) -> String {
         let (may, may_not): (Vec<_>, Vec<_>) = explanation.permissions.iter().partition(|right| right.is_in_force());
         section(&mut text, &format!("{id} may"), &may);
         section(&mut text, &format!("{id} may not, although it asks or was granted"), &may_not);
-        if explanation.permissions.is_empty() {
+        if explanation.permissions.is_empty() && explanation.trouble.is_none() {
             text.put(format_args!("{id} asks for nothing and may do nothing but what every plugin may\n"));
         }
     }

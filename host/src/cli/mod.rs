@@ -16,7 +16,7 @@ pub mod status;
 mod tell;
 pub mod top;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -130,9 +130,7 @@ fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(value)
 }
 
-/// The last word to whoever typed the command, who may have stopped listening.
+/// The last word to whoever typed the command, who may have left.
 fn fail(message: &str) {
-    use std::io::Write as _;
-
     let _ = writeln!(io::stderr(), "parlor: {message}");
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::error::ConfigError;
 use super::link::LinkSettings;
 use super::sections::{Section, Written};
-use super::settings::Settings;
+use super::settings::{Settings, setting};
 
 /// The name that the owner gives to an account. Letters, digits, `-` and `_`, so that it may name files and variables.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +113,11 @@ impl AccountConfig {
     ) -> Result<Self, ConfigError> {
         if let Some(at) = section.place_of("password") {
             return Err(ConfigError::LiteralPassword { at });
+        }
+        if let Some((key, at)) = section.other_than(KEYS)
+            && let Some(rule) = setting(key)
+        {
+            return Err(ConfigError::SettingOfAccount { at, key: rule.key, account: name });
         }
         section.allow_only(KEYS)?;
         let link = LinkSettings::read(&name, section, folder, environment, &settings)?;

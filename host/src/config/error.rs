@@ -73,12 +73,12 @@ pub enum ConfigError {
     #[error("there is no configuration file {file}: `parlor init{to}` writes one, which you then fill in", file = .0.display(), to = init_flag(.0))]
     Absent(PathBuf),
     /// The file cannot be read.
-    #[error("cannot read the configuration file {file}", file = file.display())]
+    #[error("cannot read the configuration file {file} ({cause})", file = file.display())]
     Unreadable {
         /// Which.
         file: PathBuf,
         /// Why.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is larger than any configuration.
     #[error("the configuration file {file} has more than {most} bytes: is it the right file?", file = file.display())]
@@ -121,6 +121,24 @@ pub enum ConfigError {
         expected: &'static str,
         /// What it is.
         found: &'static str,
+    },
+    /// What belongs to an account stands where accounts are named.
+    #[error("{at}: an account needs a name: write [account.main] in place of [account]")]
+    NamelessAccount {
+        /// Where.
+        at: Place,
+    },
+    /// A setting stands where the account itself is described.
+    #[error(
+        "{at}: {key} is a setting: write it under [account.{account}.settings], or under [settings] for all accounts"
+    )]
+    SettingOfAccount {
+        /// Where.
+        at: Place,
+        /// Which.
+        key: &'static str,
+        /// Whose.
+        account: AccountName,
     },
     /// An account's name is none.
     #[error("{at}: {name:?} cannot name an account: write 1 to 32 of a-z, 0-9, - and _, such as [account.main]")]

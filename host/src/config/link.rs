@@ -429,6 +429,9 @@ impl FromStr for Endpoint {
                 match rest {
                     "" => (host, None),
                     rest => (host, Some(rest.strip_prefix(':').ok_or(BadEndpoint("after ] comes :port"))?)),
+        if text.contains("://") {
+            return Err(BadEndpoint("it begins with the scheme of an address, which does not belong there"));
+        }
                 }
             }
             None if text.parse::<Ipv6Addr>().is_ok() => (text, None),

@@ -107,7 +107,11 @@ impl Config {
         let settings = with_all(base.clone(), &over)?;
         let log = log(overrides, top.text("log")?, &settings)?;
         let mut accounts: BTreeMap<AccountName, AccountConfig> = BTreeMap::new();
-        for (name, section) in top.section("account")?.map_or(Ok(Vec::new()), |section| section.sections())? {
+        let named = top.section("account")?;
+        if let Some(at) = named.as_ref().and_then(|accounts| accounts.place_of_text("jid")) {
+            return Err(ConfigError::NamelessAccount { at });
+        }
+        for (name, section) in named.map_or(Ok(Vec::new()), |section| section.sections())? {
             let account = account(&name, &section, folder, overrides, &base, &over)?;
             if let Some(twin) =
                 accounts.values().find(|other| other.link.jid.is_full() && other.link.jid == account.link.jid)
@@ -133,7 +137,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     match document::read(path, LARGEST_FILE) {
         Ok(Some(text)) => Ok(text),
         Ok(None) => Err(ConfigError::Absent(path.to_owned())),
-        Err(ReadError::Unreadable(source)) => Err(ConfigError::Unreadable { file: path.to_owned(), source }),
+        Err(ReadError::Unreadable(cause)) => Err(ConfigError::Unreadable { file: path.to_owned(), cause }),
         Err(ReadError::TooLong) => Err(ConfigError::TooLarge { file: path.to_owned(), most: LARGEST_FILE }),
     }
 }

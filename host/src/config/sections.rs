@@ -89,6 +89,18 @@ impl<'a> Section<'a> {
         self.read.get(key).map(|node| self.place(node.position()))
     }
 
+    /// Where this key stands, if its value is a string.
+    pub(super) fn place_of_text(&self, key: &str) -> Option<Place> {
+        let node = self.read.get(key)?;
+        node.written().as_str().map(|_| self.place(node.position()))
+    }
+
+    /// The first key that is not among these.
+    pub(super) fn other_than(&self, known: &[&str]) -> Option<(&'a str, Place)> {
+        let node = self.read.entries().find(|node| !known.contains(&node.key()))?;
+        Some((node.key(), self.place(node.position())))
+    }
+
     /// All values, as JSON.
     pub(super) fn json(&self) -> Result<Vec<(&'a str, Written<Value>)>, ConfigError> {
         let one = |node: Node<'a>| {

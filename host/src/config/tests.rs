@@ -207,7 +207,14 @@ fn errors_say_where_what_and_what_to_write() {
             "[theme]\nx = 1",
             "parlor.toml:1:2: unknown key \"theme\" at the top of the file: known are account, data, log, plugins, settings, watch",
         ),
-        ("[account]\njid = \"a@b\"", "parlor.toml:2:7: account.jid must be a table, not a string"),
+        (
+            "[account]\njid = \"a@b\"",
+            "parlor.toml:2:1: an account needs a name: write [account.main] in place of [account]",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\nnickname = \"x\"",
+            "parlor.toml:3:1: nickname is a setting: write it under [account.main.settings], or under [settings] for all accounts",
+        ),
         (
             "[account.Main]\njid = \"a@b\"",
             "parlor.toml:1:10: \"Main\" cannot name an account: write 1 to 32 of a-z, 0-9, - and _, such as [account.main]",
@@ -235,6 +242,10 @@ fn errors_say_where_what_and_what_to_write() {
         (
             "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\nserver = \"host:x\"",
             "parlor.toml:4:10: \"host:x\" is no server (the port is not a number from 1 to 65535): write a host, or host:port, such as \"xmpp.example.org:5222\"",
+        ),
+        (
+            "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\nserver = \"https://host\"",
+            "parlor.toml:4:10: \"https://host\" is no server (it begins with the scheme of an address, which does not belong there): write a host, or host:port, such as \"xmpp.example.org:5222\"",
         ),
         (
             "[account.main]\njid = \"a@b\"\npassword_env = \"X\"\ntls = \"none\"",

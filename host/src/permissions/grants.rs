@@ -61,6 +61,14 @@ pub enum GrantError {
         "\"stanza.read\" is granted by kind, not by recipient: write [\"message\"], or grant \"messages.read\" instead"
     )]
     ReadsByKind,
+    /// It was written without quotation marks, so that its dot made two keys of it.
+    #[error("a permission's name has a dot and is written in quotation marks: {:?}", .permission.as_str())]
+    Unquoted {
+        /// The key that it seems to be.
+        key: String,
+        /// Which is meant.
+        permission: Permission,
+    },
     /// It is neither true, false nor a list of strings.
     #[error("{permission:?} is {found}: write {example}", permission = permission.as_str(), example = example(*permission))]
     WrongType {
@@ -76,6 +84,7 @@ impl GrantError {
     pub fn key(&self) -> &str {
         match self {
             Self::Unknown(unknown) => &unknown.name,
+            Self::Unquoted { key, .. } => key,
             Self::NeedsScope { permission }
             | Self::BadScope { permission, .. }
             | Self::WrongType { permission, .. } => permission.as_str(),
@@ -97,12 +106,22 @@ impl fmt::Display for Missing {
     }
 }
 
+/// The permission that somebody meant whose name TOML has taken apart.
+fn unquoted(key: &str, value: &Value) -> Option<GrantError> {
+    let inner = value.as_table()?.keys().next()?;
+    let permission = format!("{key}.{inner}").parse().ok()?;
+    Some(GrantError::Unquoted { key: key.to_owned(), permission })
+}
+
 impl Grants {
     /// Reads `[plugin.<id>.grants]`: `"contacts.read" = true`, `"messages.send" = ["*"]`, `false` = not granted.
     pub fn from_table(table: &Table) -> Result<Self, GrantError> {
         let mut grants = Self::default();
         for (name, value) in table {
-            let permission: Permission = name.parse()?;
+            let permission: Permission = match name.parse() {
+                Ok(permission) => permission,
+                Err(unknown) => return Err(unquoted(name, value).unwrap_or(GrantError::Unknown(unknown))),
+            };
             match value {
                 Value::Boolean(false) => {}
                 Value::Boolean(true) => match permission.scope_kind() {

@@ -29,12 +29,12 @@ pub(crate) struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
     /// The file cannot be read.
-    #[error("{path} cannot be read ({source}); put the plugin's file there, or correct its `source` in plugins.toml", path = path.display())]
+    #[error("{path} cannot be read ({cause}); put the plugin's file there, or correct its `source` in plugins.toml", path = path.display())]
     File {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// What was downloaded once is not in the component store any more.
     #[error(
@@ -47,12 +47,12 @@ pub enum Unfit {
         from: Source,
     },
     /// The file is not a plugin for this host.
-    #[error("{from}: {source}")]
+    #[error("{from}: {cause}")]
     Component {
         /// Which.
         from: String,
         /// Why.
-        source: ComponentError,
+        cause: ComponentError,
     },
     /// The owner's policy does not allow it.
     #[error(transparent)]
@@ -89,8 +89,8 @@ pub enum Unfit {
 
 impl Unfit {
     /// What came from there is no plugin for this host.
-    pub(crate) fn component(from: &impl ToString, source: ComponentError) -> Self {
-        Self::Component { from: from.to_string(), source }
+    pub(crate) fn component(from: &impl ToString, cause: ComponentError) -> Self {
+        Self::Component { from: from.to_string(), cause }
     }
 }
 
@@ -170,7 +170,7 @@ pub(crate) fn approved(id: &PluginId, entry: &Entry, components: &Components) ->
 
 /// What is in a file, up to one byte more than a plugin may have.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
-    let unreadable = |source| Unfit::File { path: path.to_owned(), source };
+    let unreadable = |cause| Unfit::File { path: path.to_owned(), cause };
     // Opening a pipe would wait for somebody to write into it.
     let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
@@ -180,7 +180,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
     // Said before its digest is compared: of a part of a file that would only be another one.
     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > MAX_BYTES {
-        return Err(Unfit::Component { from: path.display().to_string(), source: ComponentError::TooLarge(size) });
+        return Err(Unfit::Component { from: path.display().to_string(), cause: ComponentError::TooLarge(size) });
     }
     let mut bytes = Vec::new();
     // One more than allowed, so that a file that grows meanwhile is seen to.

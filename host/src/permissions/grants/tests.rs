@@ -201,6 +201,11 @@ fn what_is_wrong_is_refused_with_what_to_write() {
     for (toml, error) in [
         (r#""mesages.send" = ["*"]"#, r#"unknown permission "mesages.send", did you mean "messages.send"?"#),
         (r#""messages.send" = true"#, r#""messages.send" needs to know for what: write ["*"]"#),
+        (
+            r#"messages.send = ["*"]"#,
+            r#"a permission's name has a dot and is written in quotation marks: "messages.send""#,
+        ),
+        (r#"messages.fly = ["*"]"#, r#"unknown permission "messages""#),
         (r#""messages.send" = "*""#, r#""messages.send" is a string: write ["*"]"#),
         (r#""messages.send" = [1]"#, r#""messages.send" is a list of other things than strings: write ["*"]"#),
         (
