@@ -168,12 +168,27 @@ impl Answer {
 ///
 /// The headers are for the server of this address alone: whoever it leads to does not get them.
 pub fn get(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer, FetchError> {
+    wait(url, follow(url, headers, most, None))
+}
+
+/// Sends a form (`application/x-www-form-urlencoded`) to this very server, and waits for an answer of at most so many bytes.
+/// Nobody is followed elsewhere: a form may hold a secret.
+pub(crate) fn post(url: &Url, form: &str, most: usize) -> Result<Answer, FetchError> {
+    wait(url, ask(url, &[], Some(form), most, None))
+}
+
+/// The same as [`get`], but nobody is followed elsewhere.
+pub(crate) fn get_here(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer, FetchError> {
+    wait(url, ask(url, headers, None, most, None))
+}
+
+/// Waits for what is asked of this address.
+fn wait(url: &Url, asked: impl Future<Output = Result<Answer, FetchError>>) -> Result<Answer, FetchError> {
     let late = || FetchError::TimedOut { url: url.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| FetchError::Unreachable { host: url.host().to_owned(), cause })?;
-    let answer = runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, follow(url, headers, most, None)).await.unwrap_or_else(|_| Err(late()))
-    });
+    let answer =
+        runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(late())) });
     // A name look-up that hangs must not hold up the end.
     runtime.shutdown_background();
     answer
@@ -182,7 +197,7 @@ pub fn get(url: &Url, headers: &[(&str, String)], most: usize) -> Result<Answer,
 /// Asks this very server for something of at most so many bytes, which may be a secret, trusting what `ca_file` says in place
 /// of the system's certificates. Nobody is followed elsewhere.
 pub(crate) async fn fetch(url: &Url, ca_file: Option<&Path>, most: usize) -> Result<Vec<u8>, FetchError> {
-    Ok(ask(url, &[], most, ca_file).await?.ok()?.body)
+    Ok(ask(url, &[], None, most, ca_file).await?.ok()?.body)
 }
 
 /// Asks for something of at most so many bytes, wherever it leads, trusting what `ca_file` says in place of the system's
@@ -201,7 +216,7 @@ async fn follow(
     loop {
         let here = redirects.last().unwrap_or(url);
         let own = if here.same_server(url) { headers } else { &[] };
-        let answer = ask(here, own, most, ca_file).await?;
+        let answer = ask(here, own, None, most, ca_file).await?;
         let (301 | 302 | 303 | 307 | 308, Some(to)) = (answer.status, answer.header("location")) else {
             return Ok(Answer { redirects, ..answer });
         };
@@ -215,11 +230,18 @@ async fn follow(
 }
 
 /// One request, one answer.
-async fn ask(url: &Url, headers: &[(&str, String)], most: usize, ca_file: Option<&Path>) -> Result<Answer, FetchError> {
+async fn ask(
+    url: &Url,
+    headers: &[(&str, String)],
+    form: Option<&str>,
+    most: usize,
+    ca_file: Option<&Path>,
+) -> Result<Answer, FetchError> {
     let mut wire = Wire::new(connect(url, ca_file).await?);
     let broken = |cause: String| FetchError::Broken { url: url.clone(), cause };
     let mut request = format!(
-        "GET {} HTTP/1.1\r\nhost: {}\r\nuser-agent: parlor/{}\r\naccept-encoding: identity\r\nconnection: close\r\n",
+        "{} {} HTTP/1.1\r\nhost: {}\r\nuser-agent: parlor/{}\r\naccept-encoding: identity\r\nconnection: close\r\n",
+        if form.is_some() { "POST" } else { "GET" },
         url.path(),
         url.authority(),
         env!("CARGO_PKG_VERSION")
@@ -229,7 +251,13 @@ async fn ask(url: &Url, headers: &[(&str, String)], most: usize, ca_file: Option
             request.push_str(part);
         }
     }
+    if let Some(form) = form {
+        let length = form.len();
+        let headers = format!("content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n");
+        request.push_str(&headers);
+    }
     request.push_str("\r\n");
+    request.push_str(form.unwrap_or_default());
     wire.send(request.as_bytes()).await.map_err(|error| broken(error.to_string()))?;
     let head = wire.head().await.map_err(broken)?;
     let mut answer = Answer {

@@ -28,8 +28,16 @@ pub struct Web {
 struct State {
     /// Whole answers by the target of the request.
     answers: BTreeMap<String, Vec<u8>>,
-    /// The heads of all requests.
+    /// What it wants to be told under paths that begin like this, and what it says to who does not.
+    guards: BTreeMap<String, Guard>,
+    /// All requests, with what was sent behind their heads.
     requests: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Guard {
+    authorization: String,
+    challenge: String,
 }
 
 impl Web {
@@ -93,12 +101,19 @@ impl Web {
         self.put_raw(path, format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n"));
     }
 
+    /// Answers under paths that begin like this to nobody but who says this in `authorization`; others are told this in
+    /// `www-authenticate`.
+    pub fn guard(&self, beginning: &str, authorization: &str, challenge: &str) {
+        let guard = Guard { authorization: authorization.to_owned(), challenge: challenge.to_owned() };
+        self.state().guards.insert(beginning.to_owned(), guard);
+    }
+
     /// Nothing is there any more.
     pub fn remove(&self, path: &str) {
         self.state().answers.remove(path);
     }
 
-    /// The heads of the requests so far.
+    /// The requests so far, with what was sent behind their heads.
     pub fn requests(&self) -> Vec<String> {
         self.state().requests.clone()
     }
@@ -126,12 +141,29 @@ async fn answer(stream: TcpStream, tls: &TlsAcceptor, state: &Mutex<State>) -> s
             return Ok(());
         }
     }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let request = String::from_utf8_lossy(&head).into_owned();
+    let target = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let header = |name: &str| {
+        let lines = request.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned()).next()
+    };
+    let length: usize = header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let (says, begins) = (header("authorization"), request.find("\r\n\r\n").unwrap_or(0) + 4);
+    while head.len() < begins + length {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
     let found = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.requests.push(head);
-        state.answers.get(&target).cloned()
+        state.requests.push(String::from_utf8_lossy(&head).into_owned());
+        let guard = state.guards.iter().find(|(beginning, _)| target.starts_with(beginning.as_str()));
+        match guard.map(|(_, guard)| guard).filter(|guard| says.as_ref() != Some(&guard.authorization)) {
+            Some(Guard { challenge, .. }) => Some(
+                format!("HTTP/1.1 401 No\r\nwww-authenticate: {challenge}\r\ncontent-length: 0\r\n\r\n").into_bytes(),
+            ),
+            None => state.answers.get(&target).cloned(),
+        }
     };
     let bytes = found.unwrap_or_else(|| b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".to_vec());
     stream.write_all(&bytes).await?;

@@ -25,7 +25,7 @@ use super::policy::file::PolicyFile;
 use super::policy::{Entry, Policy, SettingValues};
 use super::secret::{SecretSource, Secrets};
 use super::signature::{self, KeyName, Signer};
-use super::source::Source;
+use super::source::{LogIn, Source};
 use super::store::{self, Unfit};
 use crate::config::{AccountName, Config};
 use crate::https::Url;
@@ -61,13 +61,15 @@ pub struct Offer {
 }
 
 /// What the owner says of a file before it is there.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Expected {
     /// Which bytes it has to be.
     pub digest: Option<Digest>,
     /// Its signature is not looked at.
     pub unsigned: bool,
 }
+    /// Who asks for it, if a registry wants to know.
+    pub login: LogIn,
 
 /// A permission, and for whom or what: none = as the plugin asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,15 +133,15 @@ impl<'c> Desk<'c> {
     }
 
     /// Fetches a file from where it is, looks at it, and finds who signed it.
-    pub fn offer(&self, source: &Source, expected: Expected) -> Result<Offer, DeskError> {
-        let fetched = source.fetch()?;
+    pub fn offer(&self, source: &Source, expected: &Expected) -> Result<Offer, DeskError> {
+        let fetched = source.fetch(&expected.login)?;
         let found = Digest::of(&fetched.bytes);
         if let Some(wanted) = expected.digest.filter(|wanted| *wanted != found) {
             return Err(DeskError::OtherBytes { from: source.clone(), found, wanted });
         }
         // Not even examined before it is known who answers for it.
-        let signature = if expected.unsigned { None } else { source.signature()? };
-        let signer = signature.map(|signature| self.signer(source, &fetched.bytes, &signature)).transpose()?;
+        let signatures = if expected.unsigned { Vec::new() } else { source.signatures(&fetched)? };
+        let signer = self.signer(source, &fetched.bytes, &signatures)?;
         if signer.is_none() && self.policy()?.require_signature {
             return Err(DeskError::Unsigned { from: source.clone(), policy: self.config.plugins.clone() });
         }
@@ -151,10 +153,17 @@ impl<'c> Desk<'c> {
         Ok(Offer { signer, comment, redirects: fetched.redirects, ..Offer::of(name, fetched.bytes)? })
     }
 
-    fn signer(&self, source: &Source, bytes: &[u8], signature: &str) -> Result<Signer, DeskError> {
+    /// Who has signed it: of several, the first that counts. If none does, the first says why not.
+    fn signer(&self, source: &Source, bytes: &[u8], signatures: &[String]) -> Result<Option<Signer>, DeskError> {
         let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let signer = signature::verify(bytes, signature, &self.policy()?.keys, today);
-        signer.map_err(|cause| DeskError::Signature { from: source.clone(), cause })
+        let (policy, mut first) = (self.policy()?, None);
+        for signature in signatures {
+            match signature::verify(bytes, signature, &policy.keys, today) {
+                Ok(signer) => return Ok(Some(signer)),
+                Err(cause) => first = first.or(Some(cause)),
+            }
+        }
+        first.map_or(Ok(None), |cause| Err(DeskError::Signature { from: source.clone(), cause }))
     }
 
     /// A file's path for `plugins.toml`: relative if it lies beside that or below.

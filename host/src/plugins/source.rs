@@ -3,7 +3,7 @@
 mod oci;
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
@@ -12,7 +12,7 @@ use super::component::MAX_BYTES;
 use super::store::{self, Unfit};
 use crate::https::{self, FetchError, Url, UrlError};
 
-pub use oci::{OciError, Reference, ReferenceError};
+pub use oci::{LogIn, LogInError, OciError, Reference, ReferenceError};
 
 /// The ending of a detached signature, as minisign names it.
 const SIGNATURE: &str = ".minisig";
@@ -45,6 +45,14 @@ pub enum SourceError {
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     /// The file cannot be read.
+    #[error("{path} cannot be read ({cause}); give the path of a plugin's file", path = path.display())]
+    NoFile {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// It is none that could be a plugin's.
     #[error(transparent)]
     File(#[from] Unfit),
     /// The download failed.
@@ -70,6 +78,8 @@ pub struct Downloaded {
     pub bytes: Vec<u8>,
     /// Whereto one was sent on the way, in order.
     pub redirects: Vec<Url>,
+    /// The registry that it came from, which may be asked for more.
+    pulled: Option<oci::Pulled>,
 }
 
 impl Source {
@@ -92,31 +102,42 @@ impl Source {
         matches!(self, Self::File(_))
     }
 
-    /// Fetches the file.
-    pub fn fetch(&self) -> Result<Downloaded, DownloadError> {
+    /// Fetches the file; a registry that wants a log-in is given this one.
+    pub fn fetch(&self, login: &LogIn) -> Result<Downloaded, DownloadError> {
         match self {
-            Self::File(path) => Ok(Downloaded { bytes: store::read(path)?, redirects: Vec::new() }),
+            Self::File(path) => {
+                let bytes = store::read(path).map_err(|error| match error {
+                    Unfit::File { path, cause } => DownloadError::NoFile { path, cause },
+                    error => error.into(),
+                })?;
+                Ok(Downloaded { bytes, redirects: Vec::new(), pulled: None })
+            }
             Self::Web(url) => {
                 let answer = https::get(url, &[], MAX_BYTES)?.ok()?;
-                Ok(Downloaded { bytes: answer.body, redirects: answer.redirects })
+                Ok(Downloaded { bytes: answer.body, redirects: answer.redirects, pulled: None })
             }
-            Self::Registry(reference) => Ok(Downloaded { bytes: oci::pull(reference)?, redirects: Vec::new() }),
+            Self::Registry(reference) => {
+                let (bytes, pulled) = oci::pull(reference, login)?;
+                Ok(Downloaded { bytes, redirects: Vec::new(), pulled: Some(pulled) })
+            }
         }
     }
 
-    /// Fetches the detached signature that lies beside the file, if one does.
-    pub fn signature(&self) -> Result<Option<String>, DownloadError> {
+    /// Fetches the detached signatures of what was fetched: the one beside the file or address, those that refer to an artifact.
+    pub fn signatures(&self, fetched: &Downloaded) -> Result<Vec<String>, DownloadError> {
         match self {
-            Self::File(path) => beside(path),
+            Self::File(path) => Ok(beside(path)?.into_iter().collect()),
             Self::Web(url) => {
                 let answer = https::get(&url.with_ending(SIGNATURE), &[], LONGEST_SIGNATURE)?;
                 match answer.status {
                     // Whoever keeps a signature back could as well cut it off: what follows from none is the owner's rule.
-                    403 | 404 | 410 => Ok(None),
-                    _ => Ok(Some(String::from_utf8_lossy(&answer.ok()?.body).into_owned())),
+                    403 | 404 | 410 => Ok(Vec::new()),
+                    _ => Ok(vec![String::from_utf8_lossy(&answer.ok()?.body).into_owned()]),
                 }
             }
-            Self::Registry(_) => Ok(None),
+            Self::Registry(_) => {
+                fetched.pulled.as_ref().map_or_else(|| Ok(Vec::new()), |pulled| Ok(pulled.signatures()?))
+            }
         }
     }
 }

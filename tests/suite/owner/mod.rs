@@ -8,6 +8,7 @@ mod hostile;
 mod killed;
 mod plugin;
 mod service;
+mod registry;
 mod setup;
 mod sources;
 mod top;

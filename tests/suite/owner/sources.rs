@@ -9,33 +9,35 @@ use parlor_tests::web::Web;
 use super::{SOON, ended, home, start};
 
 /// A house that trusts a server of the web.
-async fn web() -> (Home, Web) {
+pub(super) async fn web() -> (Home, Web) {
     let (mut home, _) = home().await;
     let web = Web::start().await.unwrap();
     home.set_environment("SSL_CERT_FILE", web.certificate().certificate_file.to_str().unwrap());
+    // Nothing that this machine's user keeps for registries.
+    home.set_environment("REGISTRY_AUTH_FILE", home.path().join("auth.json").to_str().unwrap());
     (home, web)
 }
 
 /// Echo in this version.
-fn version(version: &str) -> Vec<u8> {
+pub(super) fn version(version: &str) -> Vec<u8> {
     let edit = |text: &str| text.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
     with_manifest(&built("echo").unwrap().bytes().unwrap(), edit).unwrap()
 }
 
-async fn run(home: &Home, arguments: &[&str], code: i32) -> Finished {
+pub(super) async fn run(home: &Home, arguments: &[&str], code: i32) -> Finished {
     ended(home.run(&[&["plugin"], arguments].concat()).await.unwrap(), code)
 }
 
-async fn add(home: &Home, source: &str, code: i32) -> Finished {
+pub(super) async fn add(home: &Home, source: &str, code: i32) -> Finished {
     run(home, &["add", source, "--yes", "--grant-all"], code).await
 }
 
-fn policy(home: &Home) -> String {
+pub(super) fn policy(home: &Home) -> String {
     std::fs::read_to_string(home.path().join("plugins.toml")).unwrap()
 }
 
 #[track_caller]
-fn says(finished: &Finished, words: &str) {
+pub(super) fn says(finished: &Finished, words: &str) {
     assert!(finished.stderr.contains(words), "no {words:?} in {}", finished.stderr);
 }
 
@@ -198,64 +200,4 @@ async fn names_that_look_alike_are_named_both() {
         says(&refused, &format!("`--id {near}`"));
     }
     run(&home, &["add", "plugins/ech0.wasm", "--yes", "--grant-all", "--id", "ech0"], 0).await;
-}
-
-#[tokio::test]
-async fn a_component_is_pulled_from_a_registry_and_held_to_its_digests() {
-    let (home, web) = web().await;
-    let echo = version("0.1.0");
-    let digest = digest_of(&echo);
-    let manifest = |layers: &str| {
-        format!(
-            "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":{{}},\"layers\":[{layers}]}}"
-        )
-    };
-    let layer = |kind: &str, digest: &str, size: usize| {
-        format!("{{\"mediaType\":\"{kind}\",\"digest\":\"{digest}\",\"size\":{size}}}")
-    };
-    let whole = manifest(&layer("application/wasm", &digest, echo.len()));
-    let (base, blobs) = ("/v2/plugins/echo/manifests", "/v2/plugins/echo/blobs");
-    web.put(&format!("{base}/0.1.0"), &whole);
-    web.put(&format!("{base}/{}", digest_of(whole.as_bytes())), &whole);
-    web.put(&format!("{blobs}/{digest}"), &echo);
-    let reference = |what: &str| format!("oci://{}/plugins/echo{what}", web.host());
-    add(&home, &reference(":0.1.0"), 0).await;
-    assert!(policy(&home).contains(&format!("source = \"{}\"", reference(":0.1.0"))));
-    run(&home, &["remove", "echo", "--yes"], 0).await;
-    add(&home, &reference(&format!("@{}", digest_of(whole.as_bytes()))), 0).await;
-    run(&home, &["remove", "echo", "--yes"], 0).await;
-
-    // The tag moves: what was pinned is not that any more.
-    let zeros = format!("sha256:{}", "0".repeat(64));
-    web.put(&format!("{base}/{zeros}"), &whole);
-    says(
-        &add(&home, &reference(&format!(":0.1.0@{zeros}")), 1).await,
-        "was asked for; whoever runs the registry changed it",
-    );
-    web.put(&format!("{blobs}/{digest}"), version("6.6.6"));
-    says(&add(&home, &reference(":0.1.0"), 1).await, "whoever runs the registry changed it");
-    let two = format!("{0},{0}", layer("application/wasm", &digest, 1));
-    for (text, words) in [
-        (manifest(&two), "has not just one layer of the type application/wasm"),
-        (manifest(&layer("application/tar", &digest, 1)), "has not just one layer"),
-        (manifest(&layer("application/wasm", "md5:x", 1)), "a digest begins with `sha256:`"),
-        (manifest(&layer("application/wasm", &digest, 1 << 40)), "has more than 67108864 bytes"),
-        ("{}".to_owned(), "has not just one layer"),
-        ("<html>".to_owned(), "its manifest cannot be read"),
-        (whole.replace("image.manifest", "image.index"), "its manifest is of the type"),
-    ] {
-        web.put(&format!("{base}/bad"), text);
-        says(&add(&home, &reference(":bad"), 1).await, words);
-    }
-    // One that asks who is there, and gives everybody a token.
-    let challenge = format!("Bearer realm=\"{}\",service=\"registry\",scope=\"x\"", web.url("/token"));
-    web.put_raw(&format!("{base}/private"), format!("HTTP/1.1 401 No\r\nwww-authenticate: {challenge}\r\n\r\n"));
-    says(&add(&home, &reference(":private"), 1).await, "to nobody without a log-in");
-    web.put("/token?scope=repository:plugins/echo:pull&service=registry", "{\"token\":\"t0k3n\"}");
-    says(&add(&home, &reference(":private"), 1).await, "to nobody without a log-in");
-    assert!(web.requests().last().unwrap().contains("authorization: Bearer t0k3n\r\n"));
-    assert!(!policy(&home).contains("[plugin.echo"));
-    for bad in ["oci://", "oci://localhost", "oci://localhost/UPPER", "oci://localhost/a@sha256:1"] {
-        says(&add(&home, bad, 2).await, "is not a reference of a registry");
-    }
 }

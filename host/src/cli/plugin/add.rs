@@ -1,5 +1,7 @@
 //! `parlor plugin add`: from a stranger's file to a plugin that runs.
 
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -9,27 +11,30 @@ use toml::{Table, Value};
 
 use super::consent;
 use super::inspect;
+use crate::atomic::is_open;
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
 use crate::cli::place::Place;
 use crate::cli::show::{print, print_json};
 use crate::cli::tell;
-use crate::config::{AccountName, Config};
+use crate::config::{AccountName, Config, Hidden};
 use crate::permissions::{Grants, Permission};
 use crate::plugins::PluginId;
 use crate::plugins::admission::Refusal;
 use crate::plugins::desk::{Desk, DeskError, Expected, Wish, is_honest};
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
-use crate::plugins::source::{Source, SourceError};
+use crate::plugins::source::{LogIn, Source, SourceError};
 
+/// How long a password may be, in bytes.
+const LONGEST_PASSWORD: u64 = 64 << 10;
 /// How large a file of decisions may be, in bytes.
 const LARGEST: u64 = 1 << 20;
 
 /// What is installed, and how.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant 'messages.send=contacts,@example.org'\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n\nA signature lies beside the file, as echo.wasm.minisig (minisign). It has to be of a key that plugins.toml trusts, under\n[key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+    after_help = "On a terminal it asks. Without one, --yes and the grants have to say it:\n\n  parlor plugin add echo.wasm\n  parlor plugin add echo.wasm --yes --grant messages.read --grant 'messages.send=contacts,@example.org'\n  parlor plugin add echo.wasm --yes --policy echo-policy.toml --account main\n  parlor plugin add https://example.org/echo.wasm\n  parlor plugin add oci://registry.example.org/plugins/echo:0.1.0\n\nA signature lies beside the file, as echo.wasm.minisig (minisign), or refers to the artifact of a registry, as\n\n  oras attach --artifact-type application/vnd.minisign registry.example.org/plugins/echo:0.1.0 echo.wasm.minisig\n\nmakes it. It has to be of a key that plugins.toml trusts, under\n[key.NAME]; `require_signature = true` there refuses what is not signed.\n\nA grant without a scope gives what the plugin asks for. A policy file has the keys of an entry of plugins.toml:\n\n  enabled = true\n  accounts = [\"main\"]\n  [grants]\n  \"messages.read\" = [\"*\"]\n  [limits]\n  memory = \"32 MiB\"\n  [settings]\n  greeting = \"Hello\"\n\nExit codes: 0 installed, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
 )]
 pub struct AddArgs {
     /// The plugin: a file, an address that begins with https://, or a registry's reference that begins with oci://.
@@ -81,12 +86,42 @@ pub(super) struct Origin {
     /// Do not look at its signature: it counts as signed by nobody.
     #[arg(long)]
     unsigned: bool,
+    /// Log in to the registry under this name, if it wants a log-in; else with what docker, podman or oras keep for it.
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    username: Option<String>,
+    /// The password for that, or a token in its place: the first line of this file, or of what is typed where it is `-`.
+    #[arg(long, value_name = "FILE", requires = "username")]
+    password_file: Option<PathBuf>,
 }
 
 impl Origin {
-    pub(super) fn expected(&self) -> Expected {
-        Expected { digest: self.digest, unsigned: self.unsigned }
+    pub(super) fn expected(&self) -> anyhow::Result<Expected> {
+        let login = match (&self.username, &self.password_file) {
+            (Some(user), Some(path)) => LogIn::Given { user: user.clone(), password: Hidden(password(path)?) },
+            _ => LogIn::Kept,
+        };
+        Ok(Expected { digest: self.digest, unsigned: self.unsigned, login })
     }
+}
+
+/// The first line of a file, or of the standard input.
+fn password(path: &Path) -> anyhow::Result<String> {
+    let mut line = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(LONGEST_PASSWORD).read_line(&mut line)
+    } else {
+        let file = File::open(path).with_context(|| format!("cannot read the password in {}", path.display()))?;
+        if is_open(&file.metadata()?.permissions()) {
+            bail!("others on this machine may read the password: chmod 600 {}", path.display());
+        }
+        BufReader::new(file.take(LONGEST_PASSWORD)).read_line(&mut line)
+    };
+    read.with_context(|| format!("cannot read the password in {}", path.display()))?;
+    let password = line.trim_end_matches(['\r', '\n']);
+    if password.is_empty() {
+        bail!("there is no password in {}", path.display());
+    }
+    Ok(password.to_owned())
 }
 
 /// A source as a user gives it: relative to where he is.
@@ -135,7 +170,7 @@ impl AddArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
         let desk = Desk::new(&config);
-        let offer = desk.offer(&self.source, self.origin.expected())?;
+        let offer = desk.offer(&self.source, &self.origin.expected()?)?;
         let manifest = offer.manifest();
         let id = self.id.clone().unwrap_or_else(|| manifest.name.clone());
         is_honest(&id, &offer.examined)?;

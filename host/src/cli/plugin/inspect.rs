@@ -14,6 +14,7 @@ use crate::plugins::desk::{Desk, Offer};
 use crate::plugins::policy::SettingValues;
 use crate::plugins::rights::rights;
 use crate::plugins::setting::SettingKind;
+use crate::plugins::source::LogIn;
 
 /// How much of what an author wrote is shown, in bytes.
 const LONGEST: usize = 1_000;
@@ -48,7 +49,7 @@ impl InspectArgs {
             }
             _ => {
                 // Whose signatures count is for a house to say.
-                let offer = Offer::of(self.what.clone(), super::add::source(&self.what)?.fetch()?.bytes)?;
+                let offer = Offer::of(self.what.clone(), super::add::source(&self.what)?.fetch(&LogIn::Kept)?.bytes)?;
                 let id = offer.manifest().name.clone();
                 (offer.examined, self.what.clone(), None, id, None, None)
             }

@@ -30,7 +30,8 @@ pub struct UpdateArgs {
     #[arg(value_parser = source)]
     source: Option<Source>,
     /// Every plugin.
-    #[arg(long, conflicts_with_all = ["plugin", "source"])]
+    // A log-in is for one registry.
+    #[arg(long, conflicts_with_all = ["plugin", "source", "username"])]
     all: bool,
     /// Only say what would change.
     #[arg(long)]
@@ -74,7 +75,7 @@ impl UpdateArgs {
 
     fn update(&self, config: &Config, desk: &Desk<'_>, id: &PluginId) -> anyhow::Result<()> {
         let entry = desk.entry(id)?;
-        let offer = desk.offer(self.source.as_ref().unwrap_or(&entry.source), self.origin.expected())?;
+        let offer = desk.offer(self.source.as_ref().unwrap_or(&entry.source), &self.origin.expected()?)?;
         let older = if self.downgrade { Older::Wanted } else { Older::Refused };
         change(
             config,

@@ -78,7 +78,7 @@ pub enum DeskError {
     },
     /// Nobody signed it, and somebody has to.
     #[error(
-        "{from} is not signed by anybody whom you trust, and {} says `require_signature = true`; a signature lies beside it as {from}.minisig", policy.display()
+        "{from} is not signed by anybody whom you trust, and {} says `require_signature = true`; a signature {}", policy.display(), place(from)
     )]
     Unsigned {
         /// Where it comes from.
@@ -190,5 +190,13 @@ impl From<DownloadError> for DeskError {
 impl From<PolicyError> for DeskError {
     fn from(error: PolicyError) -> Self {
         Self::Edit(error.into())
+    }
+}
+
+/// Where the signature of such a file is found.
+fn place(from: &Source) -> String {
+    match from {
+        Source::File(_) | Source::Web(_) => format!("lies beside it as {from}.minisig"),
+        Source::Registry(_) => "is an artifact of the type application/vnd.minisign that refers to it".to_owned(),
     }
 }

@@ -1,21 +1,40 @@
-//! Pulling a component from a registry (OCI distribution specification 1.1): the manifest, and its one layer of wasm.
+//! Pulling a component from a registry (OCI distribution specification 1.1): the manifest, its one layer of wasm, and the
+//! signatures that refer to it.
 //!
-//! Only what is public can be pulled: the token that a registry hands to everybody is asked for, and no password is sent.
+//! Nobody is told who asks before a registry itself has said that it wants to know. Then the log-in goes to where that registry
+//! gives its tokens, and the token to the registry; neither goes along when either leads elsewhere.
+
+mod challenge;
+mod login;
 
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 
+use self::challenge::{Challenge, encoded};
+use self::login::Credentials;
+use super::LONGEST_SIGNATURE;
+use crate::config::Hidden;
 use crate::harmless::harmless;
 use crate::https::{self, Answer, FetchError, Url, UrlError};
 use crate::plugins::component::MAX_BYTES;
 use crate::plugins::id::Digest;
 
+pub use login::{LogIn, LogInError};
+
 /// The media type of a manifest.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The media types of a layer that is a component: the one of the CNCF's guidance for Wasm, and the one before it.
 const LAYERS: [&str; 2] = ["application/wasm", "application/vnd.wasm.content.layer.v1+wasm"];
+/// The media type of a list of manifests.
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The type of an artifact that is a signature of minisign over the component of the artifact that it refers to.
+const SIGNATURE: &str = "application/vnd.minisign";
+/// How many signatures of one component are looked at.
+const MOST_SIGNATURES: usize = 8;
 /// How long a manifest may be, in bytes; registries have to take as much (section "Pushing manifests").
 const LONGEST_MANIFEST: usize = 4 << 20;
 /// How long the answer with a token may be.
@@ -60,7 +79,7 @@ pub enum OciError {
     Fetch(#[from] FetchError),
     /// The registry wants to know who asks.
     #[error(
-        "{registry} gives {name} to nobody without a log-in, which parlor does not do: pull it with another tool, and install the file"
+        "{registry} gives {name} to nobody without a log-in: let `docker login {registry}`, or the same of podman or oras, keep one, or give --username and --password-file"
     )]
     Private {
         /// Which registry.
@@ -68,6 +87,27 @@ pub enum OciError {
         /// What was asked for.
         name: String,
     },
+    /// It knows who asks, and does not give it.
+    #[error("{registry} does not give {name} to {which}; check the name and its password, and whether it may pull")]
+    Refused {
+        /// Which registry.
+        registry: String,
+        /// What was asked for.
+        name: String,
+        /// Which log-in, and where from.
+        which: String,
+    },
+    /// Somebody else wants to know who asks.
+    #[error("{registry} leads to {elsewhere}, which wants a log-in; none is sent to where a registry leads")]
+    Elsewhere {
+        /// Which registry.
+        registry: String,
+        /// Whereto.
+        elsewhere: String,
+    },
+    /// The log-in is not to be had.
+    #[error(transparent)]
+    LogIn(#[from] LogInError),
     /// What came is not what was meant.
     #[error(
         "{reference} has the digest {found}, but {wanted} was asked for; whoever runs the registry changed it, or somebody is in between"
@@ -95,51 +135,133 @@ pub enum OciError {
 struct Manifest {
     media_type: Option<String>,
     #[serde(default)]
-    layers: Vec<Layer>,
+    layers: Vec<Descriptor>,
+    /// What it refers to.
+    subject: Option<Descriptor>,
 }
 
 #[derive(Debug, Deserialize)]
+struct Index {
+    #[serde(default)]
+    manifests: Vec<Descriptor>,
+}
+
+/// Something of a registry, by its digest.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Layer {
+struct Descriptor {
     media_type: String,
+    artifact_type: Option<String>,
     digest: String,
     size: u64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Token {
     token: Option<String>,
     access_token: Option<String>,
 }
 
-/// Pulls the component.
-pub(super) fn pull(reference: &Reference) -> Result<Vec<u8>, OciError> {
+/// A registry, asked about one repository.
+#[derive(Debug, Clone)]
+pub(super) struct Pulled {
+    reference: Reference,
+    /// The digest of the manifest that was pulled.
+    manifest: Digest,
+    /// The header with which the registry answers us; none where it answers everybody.
+    authorization: Option<Hidden<String>>,
+}
+
+/// Pulls the component; the login is looked for if the registry wants one.
+pub(super) fn pull(reference: &Reference, login: &LogIn) -> Result<(Vec<u8>, Pulled), OciError> {
     let shape = |why: String| OciError::Shape { reference: reference.to_string(), why };
-    let (manifest, token) = reference.manifest()?;
+    let (manifest, authorization) = reference.manifest(login)?;
     if let Some(wanted) = reference.digest {
         reference.is(&manifest, wanted)?;
     }
-    let manifest: Manifest =
-        serde_json::from_slice(&manifest).map_err(|error| shape(format!("its manifest cannot be read ({error})")))?;
-    if let Some(other) = manifest.media_type.filter(|kind| kind != MANIFEST) {
-        return Err(shape(format!("its manifest is of the type {}", harmless(&other, SHOWN))));
-    }
+    let pulled = Pulled { reference: reference.clone(), manifest: Digest::of(&manifest), authorization };
+    let manifest = pulled.read(&manifest)?;
     let mut layers = manifest.layers.into_iter().filter(|layer| LAYERS.contains(&layer.media_type.as_str()));
     let (Some(layer), None) = (layers.next(), layers.next()) else {
         return Err(shape(format!("it has not just one layer of the type {}", LAYERS[0])));
     };
-    let digest: Digest = layer.digest.parse().map_err(|error| shape(format!("{error}")))?;
-    let url = reference.url(&format!("blobs/{digest}")).map_err(FetchError::from)?;
-    if layer.size > MAX_BYTES as u64 {
-        return Err(FetchError::TooLarge { url, most: MAX_BYTES }.into());
-    }
-    let bytes = https::get(&url, &bearer(token.as_deref()), MAX_BYTES)?.ok()?.body;
-    reference.is(&bytes, digest)?;
-    Ok(bytes)
+    Ok((pulled.blob(&layer, MAX_BYTES)?, pulled))
 }
 
-fn bearer(token: Option<&str>) -> Vec<(&'static str, String)> {
-    token.map(|token| ("authorization", format!("Bearer {token}"))).into_iter().collect()
+impl Pulled {
+    /// The signatures that refer to what was pulled (referrers of the distribution specification 1.1): artifacts of the type
+    /// [`SIGNATURE`], each with one file. What others attach is not looked at.
+    pub(super) fn signatures(&self) -> Result<Vec<String>, OciError> {
+        let Some(index) = self.referrers()? else { return Ok(Vec::new()) };
+        let index: Index = serde_json::from_slice(&index)
+            .map_err(|error| self.shape(format!("the list of what refers to it cannot be read ({error})")))?;
+        let known = |one: &&Descriptor| one.artifact_type.as_deref() == Some(SIGNATURE);
+        let attached = index.manifests.iter().filter(known).take(MOST_SIGNATURES);
+        attached.map(|attached| self.signature(attached)).collect()
+    }
+
+    fn signature(&self, attached: &Descriptor) -> Result<String, OciError> {
+        let digest = self.digest(attached)?;
+        let bytes = self.get(&format!("manifests/{digest}"), Some(MANIFEST), LONGEST_MANIFEST)?.ok()?.body;
+        self.reference.is(&bytes, digest)?;
+        let manifest = self.read(&bytes)?;
+        if manifest.subject.as_ref().is_none_or(|subject| subject.digest != self.manifest.to_string()) {
+            return Err(self.shape("a signature that is listed as its own refers to something else".to_owned()));
+        }
+        let [layer] = &manifest.layers[..] else {
+            return Err(self.shape("a signature that refers to it has not just one file".to_owned()));
+        };
+        Ok(String::from_utf8_lossy(&self.blob(layer, LONGEST_SIGNATURE)?).into_owned())
+    }
+
+    /// The list of what refers to it; none: there is nothing, or the registry gives nothing of the kind.
+    fn referrers(&self) -> Result<Option<Vec<u8>>, OciError> {
+        let what = format!("referrers/{}?artifactType={}", self.manifest, encoded(SIGNATURE));
+        // Where a registry does not list them, whoever attaches something keeps a list under a tag of this name.
+        let tag = format!("manifests/{}", self.manifest.to_string().replace(':', "-"));
+        for what in [what, tag] {
+            let answer = self.get(&what, Some(INDEX), LONGEST_MANIFEST)?;
+            match answer.status {
+                // Whoever keeps a signature back could as well cut it off: what follows from none is the owner's rule.
+                400 | 401 | 403 | 404 | 405 | 410 => {}
+                _ => return Ok(Some(answer.ok()?.body)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The bytes of a blob, which are those that its digest says.
+    fn blob(&self, blob: &Descriptor, most: usize) -> Result<Vec<u8>, OciError> {
+        let digest = self.digest(blob)?;
+        let what = format!("blobs/{digest}");
+        if blob.size > most as u64 {
+            return Err(FetchError::TooLarge { url: self.reference.url(&what).map_err(FetchError::from)?, most }.into());
+        }
+        let bytes = self.get(&what, None, most)?.ok()?.body;
+        self.reference.is(&bytes, digest)?;
+        Ok(bytes)
+    }
+
+    fn get(&self, what: &str, accept: Option<&str>, most: usize) -> Result<Answer, OciError> {
+        self.reference.get(what, accept, self.authorization.as_ref(), most)
+    }
+
+    fn read(&self, bytes: &[u8]) -> Result<Manifest, OciError> {
+        let manifest: Manifest = serde_json::from_slice(bytes)
+            .map_err(|error| self.shape(format!("its manifest cannot be read ({error})")))?;
+        match manifest.media_type.as_ref().filter(|kind| *kind != MANIFEST) {
+            Some(other) => Err(self.shape(format!("its manifest is of the type {}", harmless(other, SHOWN)))),
+            None => Ok(manifest),
+        }
+    }
+
+    fn digest(&self, descriptor: &Descriptor) -> Result<Digest, OciError> {
+        descriptor.digest.parse().map_err(|error| self.shape(format!("{error}")))
+    }
+
+    fn shape(&self, why: String) -> OciError {
+        OciError::Shape { reference: self.reference.to_string(), why }
+    }
 }
 
 impl Reference {
@@ -152,53 +274,102 @@ impl Reference {
         if found == wanted { Ok(()) } else { Err(OciError::Digest { reference: self.to_string(), found, wanted }) }
     }
 
-    /// The bytes of the manifest, and the token with which they were given.
-    fn manifest(&self) -> Result<(Vec<u8>, Option<String>), OciError> {
+    /// Whoever the registry leads to is not told who we are.
+    fn get(
+        &self,
+        what: &str,
+        accept: Option<&str>,
+        authorization: Option<&Hidden<String>>,
+        most: usize,
+    ) -> Result<Answer, OciError> {
+        let url = self.url(what).map_err(FetchError::from)?;
+        let mut headers = Vec::new();
+        headers.extend(accept.map(|accept| ("accept", accept.to_owned())));
+        headers.extend(authorization.map(|Hidden(value)| ("authorization", value.clone())));
+        Ok(https::get(&url, &headers, most)?)
+    }
+
+    /// The bytes of the manifest, and the header with which they were given.
+    fn manifest(&self, login: &LogIn) -> Result<(Vec<u8>, Option<Hidden<String>>), OciError> {
         let which = match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.to_string(),
             (None, Some(tag)) => tag.clone(),
             (None, None) => "latest".to_owned(),
         };
-        let url = self.url(&format!("manifests/{which}")).map_err(FetchError::from)?;
-        let ask = |token: Option<&str>| {
-            let mut headers = bearer(token);
-            headers.push(("accept", MANIFEST.to_owned()));
-            https::get(&url, &headers, LONGEST_MANIFEST)
+        let ask = |authorization: Option<&Hidden<String>>| {
+            self.get(&format!("manifests/{which}"), Some(MANIFEST), authorization, LONGEST_MANIFEST)
         };
         let first = ask(None)?;
         if first.status != 401 {
             return Ok((first.ok()?.body, None));
         }
-        let private = || OciError::Private { registry: self.registry.authority(), name: self.name.clone() };
-        let token = self.token(&first)?.ok_or_else(private)?;
-        let answer = ask(Some(&token))?;
+        let (registry, name) = (self.registry.authority(), self.name.clone());
+        if !first.from.same_server(&self.registry) {
+            let elsewhere = first.from.authority();
+            return Err(OciError::Elsewhere { registry, elsewhere });
+        }
+        let found = login.find(&registry, &self.name)?;
+        let refused = |found: &Option<(Credentials, String)>| match found {
+            Some((_, which)) => {
+                OciError::Refused { registry: registry.clone(), name: name.clone(), which: which.clone() }
+            }
+            None => OciError::Private { registry: registry.clone(), name: name.clone() },
+        };
+        let credentials = found.as_ref().map(|(credentials, _)| credentials);
+        let authorization = self.authorization(&first, credentials)?.ok_or_else(|| refused(&found))?;
+        let answer = ask(Some(&authorization))?;
         match answer.status {
-            401 | 403 => Err(private()),
-            _ => Ok((answer.ok()?.body, Some(token))),
+            401 | 403 => Err(refused(&found)),
+            _ => Ok((answer.ok()?.body, Some(authorization))),
         }
     }
 
-    /// The token that everybody gets where the registry sends us.
-    fn token(&self, refused: &Answer) -> Result<Option<String>, OciError> {
-        let Some(challenge) = refused.header("www-authenticate").and_then(|value| value.strip_prefix("Bearer ")) else {
-            return Ok(None);
+    /// What to say to a registry that wants to know who asks: a token that its own service gives, or the log-in itself.
+    fn authorization(
+        &self,
+        refused: &Answer,
+        credentials: Option<&Credentials>,
+    ) -> Result<Option<Hidden<String>>, OciError> {
+        let basic = |user: &str, password: &str| {
+            Hidden(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
         };
-        let parameter = |name: &str| {
-            let (_, rest) = challenge.split_once(&format!("{name}=\""))?;
-            rest.split_once('"').map(|(value, _)| value)
+        let (realm, service) = match refused.header("www-authenticate").and_then(Challenge::read) {
+            Some(Challenge::Bearer { realm, service }) => (realm, service),
+            Some(Challenge::Basic) => {
+                return Ok(match credentials {
+                    Some(Credentials::Password { user, password }) => Some(basic(user, password)),
+                    Some(Credentials::Identity(_)) | None => None,
+                });
+            }
+            None => return Ok(None),
         };
-        let Some(realm) = parameter("realm") else { return Ok(None) };
-        let sign = if realm.contains('?') { '&' } else { '?' };
-        let service = parameter("service").map(|service| format!("&service={service}")).unwrap_or_default();
-        let url: Url =
-            format!("{realm}{sign}scope=repository:{}:pull{service}", self.name).parse().map_err(FetchError::from)?;
-        let answer = https::get(&url, &[], LONGEST_TOKEN)?;
+        let scope = format!("repository:{}:pull", self.name);
+        let service = service.map(|service| format!("&service={}", encoded(&service))).unwrap_or_default();
+        let answer = if let Some(Credentials::Identity(token)) = credentials {
+            let url: Url = realm.parse().map_err(FetchError::from)?;
+            let token = encoded(token);
+            let form =
+                format!("grant_type=refresh_token&client_id=parlor&scope={scope}{service}&refresh_token={token}");
+            https::post(&url, &form, LONGEST_TOKEN)?
+        } else {
+            let sign = if realm.contains('?') { '&' } else { '?' };
+            let url: Url = format!("{realm}{sign}scope={scope}{service}").parse().map_err(FetchError::from)?;
+            let header = match credentials {
+                Some(Credentials::Password { user, password }) => {
+                    let Hidden(value) = basic(user, password);
+                    vec![("authorization", value)]
+                }
+                Some(Credentials::Identity(_)) | None => Vec::new(),
+            };
+            https::get_here(&url, &header, LONGEST_TOKEN)?
+        };
         if answer.status != 200 {
             return Ok(None);
         }
         let token: Option<Token> = serde_json::from_slice(&answer.body).ok();
         let plain = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
-        Ok(token.and_then(|token| token.token.or(token.access_token)).filter(plain))
+        let token = token.and_then(|token| token.token.or(token.access_token)).filter(plain);
+        Ok(token.map(|token| Hidden(format!("Bearer {token}"))))
     }
 }
 

@@ -1,0 +1,295 @@
+//! Who asks a registry: a log-in that the owner gives, or one that another tool for registries keeps, found as they find it.
+//!
+//! No error and no `Debug` here shows a password, a token, or what a helper printed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::config::Hidden;
+use crate::document::{self, ReadError};
+use crate::harmless::harmless;
+
+/// How large a file of log-ins may be, in bytes.
+const LARGEST: u64 = 1 << 20;
+/// How long a password may be, in bytes.
+const LONGEST: usize = 64 << 10;
+/// How long a helper may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The name of the one registry that is called otherwise than it is reached, as other tools keep it.
+const HUB: (&[&str], &str) = (&["docker.io", "index.docker.io", "registry-1.docker.io"], "https://index.docker.io/v1/");
+
+/// Where a log-in comes from, in case a registry wants one.
+#[derive(Debug, Clone, Default)]
+pub enum LogIn {
+    /// From what other tools keep: `$REGISTRY_AUTH_FILE` alone, or `$XDG_RUNTIME_DIR/containers/auth.json` and then
+    /// `config.json` in `$DOCKER_CONFIG` or `~/.docker`.
+    #[default]
+    Kept,
+    /// From the owner.
+    Given {
+        /// The name.
+        user: String,
+        /// Its password, or a token in its place.
+        password: Hidden<String>,
+    },
+}
+
+/// How one is known to a registry.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Credentials {
+    /// By a name and a password.
+    Password { user: String, password: String },
+    /// By a token that others are given for (`identitytoken`).
+    Identity(String),
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// Why no log-in is to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LogInError {
+    /// A file is there and cannot be read.
+    #[error(
+        "the log-ins of registries in {} cannot be read ({cause}); correct it, or give --username and --password-file",
+        path.display()
+    )]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// A helper that the file names does not give it.
+    #[error("docker-credential-{name}, which {} names, {cause}; or give --username and --password-file", path.display())]
+    Helper {
+        /// Its name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
+}
+
+/// A file of log-ins, as docker, podman, oras and others keep it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    #[serde(default)]
+    auths: BTreeMap<String, Auth>,
+    #[serde(default)]
+    cred_helpers: BTreeMap<String, String>,
+    creds_store: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Auth {
+    auth: Option<String>,
+    identitytoken: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Helped {
+    username: String,
+    secret: String,
+}
+
+impl LogIn {
+    /// What is known for a repository of a registry, and where from, as an error says it.
+    pub(super) fn find(&self, registry: &str, name: &str) -> Result<Option<(Credentials, String)>, LogInError> {
+        match self {
+            Self::Given { user, password: Hidden(password) } => {
+                let credentials = Credentials::Password { user: user.clone(), password: password.clone() };
+                Ok(Some((credentials, "the log-in that was given".to_owned())))
+            }
+            Self::Kept => {
+                for path in files(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)) {
+                    if let Some(found) = find_in(&path, registry, name)? {
+                        return Ok(Some((found, format!("the log-in in {}", path.display()))));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The files that log-ins are looked for in.
+fn files(variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
+    if let Some(file) = variable("REGISTRY_AUTH_FILE") {
+        return vec![file];
+    }
+    let podman = variable("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json"));
+    let docker = variable("DOCKER_CONFIG").or_else(|| variable("HOME").map(|home| home.join(".docker")));
+    podman.into_iter().chain(docker.map(|folder| folder.join("config.json"))).collect()
+}
+
+/// What a file has for a repository: by its helper for this registry, by its helper for all, or itself.
+fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials>, LogInError> {
+    let wrong = |cause: String| LogInError::File { path: path.to_owned(), cause };
+    let text = match document::read(path, LARGEST) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(None),
+        Err(ReadError::Unreadable(cause)) => return Err(wrong(cause.to_string())),
+        Err(ReadError::TooLong) => return Err(wrong(format!("it has more than {LARGEST} bytes"))),
+    };
+    // Where the parser stumbled, and not over what.
+    let unreadable = |error: serde_json::Error| wrong(format!("line {}, column {}", error.line(), error.column()));
+    let kept: Kept = serde_json::from_str(&text).map_err(unreadable)?;
+    let (names, server) = HUB;
+    let (registry, server) = if names.contains(&registry) { ("index.docker.io", server) } else { (registry, registry) };
+    let helper = kept.cred_helpers.iter().find(|(key, _)| plain(key) == registry).map(|(_, helper)| helper);
+    if let Some(helper) = helper.or(kept.creds_store.as_ref()).filter(|name| !name.is_empty()) {
+        let asked = ask(helper, server);
+        let failed = |cause| LogInError::Helper { name: harmless(helper, 64), path: path.to_owned(), cause };
+        if let Some(found) = asked.map_err(failed)? {
+            return Ok(Some(found));
+        }
+    }
+    // The narrowest counts: `registry/folder/name`, `registry/folder`, `registry`.
+    let whole = format!("{registry}/{name}");
+    let ends = whole.match_indices('/').map(|(at, _)| at).chain([whole.len()]);
+    let found = ends.rev().find_map(|end| kept.auths.iter().find(|(key, _)| *plain(key) == whole[..end]));
+    let Some((key, auth)) = found else { return Ok(None) };
+    if let Some(token) = auth.identitytoken.clone().filter(|token| !token.is_empty()) {
+        return Ok(Some(Credentials::Identity(token)));
+    }
+    let Some(auth) = auth.auth.as_ref().filter(|auth| !auth.is_empty()) else { return Ok(None) };
+    let bad = || wrong(format!("`auth` of {} is not the base64 of name:password", harmless(key, 200)));
+    let decoded = BASE64_STANDARD.decode(auth.trim()).map_err(|_| bad())?;
+    let text = String::from_utf8(decoded).map_err(|_| bad())?;
+    let (user, password) = text.trim_end_matches('\0').split_once(':').ok_or_else(bad)?;
+    Ok(Some(Credentials::Password { user: user.to_owned(), password: password.to_owned() }))
+}
+
+/// A registry's name out of the ways in which files write it.
+fn plain(key: &str) -> &str {
+    let key = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://")).unwrap_or(key);
+    let key = key.trim_end_matches('/');
+    key.strip_suffix("/v1").or_else(|| key.strip_suffix("/v2")).unwrap_or(key)
+}
+
+/// Asks a helper for a log-in (the protocol of docker-credential-helpers); none: it knows of none.
+fn ask(helper: &str, server: &str) -> Result<Option<Credentials>, String> {
+    if !helper.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+        return Err("is no name of a helper".to_owned());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot be run ({error})"))?;
+    let (success, bytes) = runtime
+        .block_on(async { tokio::time::timeout(PATIENCE, run(helper, server)).await })
+        .map_err(|_| format!("did not answer within {} s", PATIENCE.as_secs()))?
+        .map_err(|error| format!("cannot be run ({error}); install it, or take it out of the file"))?;
+    if !success {
+        // The one failure that is none (`credentials.NewErrCredentialsNotFound`).
+        let none = String::from_utf8_lossy(&bytes).contains("credentials not found");
+        return if none { Ok(None) } else { Err("gives no log-in".to_owned()) };
+    }
+    let known: Helped = serde_json::from_slice(&bytes).map_err(|_| "answers what is no log-in".to_owned())?;
+    Ok(Some(if known.username == "<token>" {
+        Credentials::Identity(known.secret)
+    } else {
+        Credentials::Password { user: known.username, password: known.secret }
+    }))
+}
+
+async fn run(helper: &str, server: &str) -> io::Result<(bool, Vec<u8>)> {
+    let mut child = tokio::process::Command::new(format!("docker-credential-{helper}"))
+        .arg("get")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    if let Some(mut input) = child.stdin.take() {
+        // One that does not want to read it says so by how it ends.
+        let _ = input.write_all(server.as_bytes()).await;
+    }
+    let mut bytes = Vec::new();
+    if let Some(output) = child.stdout.take() {
+        output.take(LONGEST as u64).read_to_end(&mut bytes).await?;
+    }
+    Ok((child.wait().await?.success(), bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(text: &str, registry: &str) -> Result<Option<Credentials>, LogInError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        std::fs::write(&path, text).unwrap();
+        find_in(&path, registry, "plugins/echo")
+    }
+
+    fn password(user: &str, password: &str) -> Credentials {
+        Credentials::Password { user: user.to_owned(), password: password.to_owned() }
+    }
+
+    #[test]
+    fn a_log_in_is_found_as_docker_finds_it() {
+        let of = |key: &str, pair: &str| format!("\"{key}\":{{\"auth\":\"{}\"}}", BASE64_STANDARD.encode(pair));
+        let text = format!(
+            "{{\"auths\":{{{},{},{},{},\"t.example\":{{\"auth\":\"eDp5\",\"identitytoken\":\"i\"}}}}}}",
+            of("r.example", "a:1:2"),
+            of("https://s.example:5000/v2/", "b:2"),
+            of("https://index.docker.io/v1/", "c:3"),
+            of("r.example/plugins/echo", "d:4"),
+        );
+        assert_eq!(find(&text, "r.example").unwrap(), Some(password("d", "4")), "the narrowest counts");
+        let other = text.replace("/plugins/echo", "/plugins/other");
+        assert_eq!(find(&other, "r.example").unwrap(), Some(password("a", "1:2")));
+        assert_eq!(find(&text, "s.example:5000").unwrap(), Some(password("b", "2")));
+        assert_eq!(find(&text, "docker.io").unwrap(), Some(password("c", "3")));
+        assert_eq!(find(&text, "t.example").unwrap(), Some(Credentials::Identity("i".to_owned())));
+        for other in ["example", "r.example.evil", "s.example", "evil.example"] {
+            assert_eq!(find(&text, other).unwrap(), None, "{other}");
+        }
+        assert_eq!(find("{}", "r.example").unwrap(), None);
+        assert_eq!(find("{\"auths\":{\"r.example\":{}}}", "r.example").unwrap(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_without_what_is_in_it() {
+        for (text, words) in [
+            ("{\"auths\":{\"r.example\":{\"auth\":7}}}", "line 1, column"),
+            ("{\"auths\": canary", "line 1, column"),
+            ("{\"auths\":{\"r.example\":{\"auth\":\"canary!\"}}}", "`auth` of r.example is not the base64"),
+            ("{\"credsStore\":\"../canary\"}", "is no name of a helper"),
+            ("{\"credHelpers\":{\"r.example\":\"parlor-has-none\"}}", "cannot be run"),
+        ] {
+            let error = find(text, "r.example").unwrap_err().to_string();
+            assert!(error.contains(words), "{words}: {error}");
+            assert!(!error.replace("../canary", "").contains("canary"), "{error}");
+        }
+        let given = LogIn::Given { user: "me".to_owned(), password: Hidden("canary".to_owned()) };
+        let found = given.find("r.example", "a").unwrap();
+        assert!(!format!("{given:?} {found:?}").contains("canary"));
+    }
+
+    #[test]
+    fn one_file_that_is_named_is_the_only_one() {
+        let all = |name: &str| Some(PathBuf::from(format!("/{name}")));
+        assert_eq!(files(all), [Path::new("/REGISTRY_AUTH_FILE")]);
+        let usual = |name: &str| (name != "REGISTRY_AUTH_FILE").then(|| all(name)).flatten();
+        let expected = [Path::new("/XDG_RUNTIME_DIR/containers/auth.json"), Path::new("/DOCKER_CONFIG/config.json")];
+        assert_eq!(files(usual), expected);
+        let least = |name: &str| (name == "HOME").then(|| all(name)).flatten();
+        assert_eq!(files(least), [Path::new("/HOME/.docker/config.json")]);
+    }
+}

@@ -1,0 +1,337 @@
+//! Registries that a scripted server plays: pulling, logging in, and signatures that refer to what was pulled.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use parlor_tests::host::Home;
+use parlor_tests::minisign::Key;
+use parlor_tests::plugins::digest_of;
+use parlor_tests::web::Web;
+use serde_json::{Value, json};
+
+use super::ended;
+use super::sources::{add, policy, run, says, version, web};
+
+const MANIFESTS: &str = "/v2/plugins/echo/manifests";
+const BLOBS: &str = "/v2/plugins/echo/blobs";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const SIGNATURE: &str = "application/vnd.minisign";
+/// What nobody may see but who is meant: a password, in every form that it takes.
+const PASSWORD: &str = "s3cr3t-2210";
+
+fn reference(web: &Web, what: &str) -> String {
+    format!("oci://{}/plugins/echo{what}", web.host())
+}
+
+/// A manifest of these layers, each a type and its bytes, which are served, too.
+fn manifest(web: &Web, layers: &[(&str, &[u8])], more: Value) -> Vec<u8> {
+    let layers = layers.iter().map(|(kind, bytes)| {
+        web.put(&format!("{BLOBS}/{}", digest_of(bytes)), bytes);
+        json!({ "mediaType": kind, "digest": digest_of(bytes), "size": bytes.len() })
+    });
+    let mut whole = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "config": {}, "layers": layers.collect::<Vec<_>>(),
+    });
+    whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    whole.to_string().into_bytes()
+}
+
+/// Serves echo as `0.1.0`; the digest of its manifest.
+fn push(web: &Web, bytes: &[u8]) -> String {
+    let whole = manifest(web, &[("application/wasm", bytes)], json!({}));
+    web.put(&format!("{MANIFESTS}/0.1.0"), &whole);
+    digest_of(&whole)
+}
+
+fn basic(password: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("me:{password}")))
+}
+
+/// Serves echo to who has a token, and a token to who has the password.
+fn private(web: &Web) {
+    push(web, &version("0.1.0"));
+    let challenge = format!("Bearer realm=\"{}\",service=\"a registry\",scope=\"x\"", web.url("/token"));
+    web.guard("/v2/", "Bearer t0k3n", &challenge);
+    web.guard("/token", &basic(PASSWORD), "Basic realm=\"x\"");
+    web.put("/token?scope=repository:plugins/echo:pull&service=a%20registry", "{\"token\":\"t0k3n\"}");
+}
+
+/// Keeps a log-in as docker does.
+fn keep(home: &Home, auths: &Value) -> PathBuf {
+    home.write("auth.json", &auths.to_string()).unwrap()
+}
+
+fn auth(password: &str) -> Value {
+    json!({ "auth": BASE64_STANDARD.encode(format!("me:{password}")) })
+}
+
+/// Takes echo out again, so that it can be installed once more.
+async fn remove(home: &Home) {
+    run(home, &["remove", "echo", "--yes"], 0).await;
+}
+
+#[tokio::test]
+async fn a_component_is_pulled_from_a_registry_and_held_to_its_digests() {
+    let (home, web) = web().await;
+    let echo = version("0.1.0");
+    let digest = digest_of(&echo);
+    let of = |layers: &str| {
+        format!(
+            "{{\"schemaVersion\":2,\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\",\"config\":{{}},\"layers\":[{layers}]}}"
+        )
+    };
+    let layer = |kind: &str, digest: &str, size: usize| {
+        format!("{{\"mediaType\":\"{kind}\",\"digest\":\"{digest}\",\"size\":{size}}}")
+    };
+    let whole = of(&layer("application/wasm", &digest, echo.len()));
+    web.put(&format!("{MANIFESTS}/0.1.0"), &whole);
+    web.put(&format!("{MANIFESTS}/{}", digest_of(whole.as_bytes())), &whole);
+    web.put(&format!("{BLOBS}/{digest}"), &echo);
+    let reference = |what: &str| reference(&web, what);
+    add(&home, &reference(":0.1.0"), 0).await;
+    assert!(policy(&home).contains(&format!("source = \"{}\"", reference(":0.1.0"))));
+    run(&home, &["remove", "echo", "--yes"], 0).await;
+    add(&home, &reference(&format!("@{}", digest_of(whole.as_bytes()))), 0).await;
+    run(&home, &["remove", "echo", "--yes"], 0).await;
+
+    // The tag moves: what was pinned is not that any more.
+    let zeros = format!("sha256:{}", "0".repeat(64));
+    web.put(&format!("{MANIFESTS}/{zeros}"), &whole);
+    says(
+        &add(&home, &reference(&format!(":0.1.0@{zeros}")), 1).await,
+        "was asked for; whoever runs the registry changed it",
+    );
+    web.put(&format!("{BLOBS}/{digest}"), version("6.6.6"));
+    says(&add(&home, &reference(":0.1.0"), 1).await, "whoever runs the registry changed it");
+    let two = format!("{0},{0}", layer("application/wasm", &digest, 1));
+    for (text, words) in [
+        (of(&two), "has not just one layer of the type application/wasm"),
+        (of(&layer("application/tar", &digest, 1)), "has not just one layer"),
+        (of(&layer("application/wasm", "md5:x", 1)), "a digest begins with `sha256:`"),
+        (of(&layer("application/wasm", &digest, 1 << 40)), "has more than 67108864 bytes"),
+        ("{}".to_owned(), "has not just one layer"),
+        ("<html>".to_owned(), "its manifest cannot be read"),
+        (whole.replace("image.manifest", "image.index"), "its manifest is of the type"),
+    ] {
+        web.put(&format!("{MANIFESTS}/bad"), text);
+        says(&add(&home, &reference(":bad"), 1).await, words);
+    }
+    assert!(!policy(&home).contains("[plugin.echo"));
+    for bad in ["oci://", "oci://localhost", "oci://localhost/UPPER", "oci://localhost/a@sha256:1"] {
+        says(&add(&home, bad, 2).await, "is not a reference of a registry");
+    }
+}
+
+#[tokio::test]
+async fn who_is_known_to_a_registry_is_said_to_its_token_service_and_the_token_to_the_registry_alone() {
+    let (home, web) = web().await;
+    let cdn = Web::start_as(web.certificate()).await.unwrap();
+    private(&web);
+    // The blob itself lies elsewhere, as it does with most registries.
+    let blob = format!("{BLOBS}/{}", digest_of(&version("0.1.0")));
+    web.redirect(&blob, &cdn.url("/blob"));
+    cdn.put("/blob", version("0.1.0"));
+    let source = reference(&web, ":0.1.0");
+    says(&add(&home, &source, 1).await, "to nobody without a log-in: let `docker login localhost");
+    keep(&home, &json!({ "auths": { "example.org": auth(PASSWORD), "localhost": auth(PASSWORD) } }));
+    says(&add(&home, &source, 1).await, "to nobody without a log-in");
+    assert!(!web.requests().iter().any(|request| request.contains("Basic")), "it is for another registry");
+
+    let file = keep(&home, &json!({ "auths": { web.host(): auth(PASSWORD) } }));
+    let added = add(&home, &source, 0).await;
+    for request in web.requests() {
+        let target = request.split(' ').nth(1).unwrap().to_owned();
+        assert_eq!(request.contains(&basic(PASSWORD)), request.contains("Basic"), "{request}");
+        assert!(!request.contains("Basic") || target.starts_with("/token?"), "{request}");
+        assert!(!request.contains("t0k3n") || target.starts_with("/v2/"), "{request}");
+    }
+    assert!(!cdn.requests().is_empty());
+    assert!(cdn.requests().iter().all(|request| !request.contains("authorization")), "{:?}", cdn.requests());
+    for shown in [&added.stdout, &added.stderr, &policy(&home)] {
+        assert!(!shown.contains(PASSWORD) && !shown.contains("t0k3n"), "{shown}");
+    }
+    remove(&home).await;
+
+    keep(&home, &json!({ "auths": { web.host(): auth("wrong-2210") } }));
+    let refused = add(&home, &source, 1).await;
+    says(&refused, &format!("does not give plugins/echo to the log-in in {}", file.display()));
+    assert!(!refused.stderr.contains("2210"), "{refused:?}");
+    // What the owner gives wins over what is kept.
+    let given = home.write("password", &format!("{PASSWORD}\n")).unwrap();
+    let with = |file: &str| {
+        ["add", &source, "--yes", "--grant-all", "--username", "me", "--password-file", file].map(str::to_owned)
+    };
+    let call = async |file: &str, input: &str, code: i32| {
+        let arguments = with(file);
+        let arguments: Vec<_> = ["plugin"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+        ended(home.run_with(&arguments, input).await.unwrap(), code)
+    };
+    std::fs::set_permissions(&given, std::fs::Permissions::from_mode(0o644)).unwrap();
+    says(&call("password", "", 1).await, "others on this machine may read the password: chmod 600 password");
+    std::fs::set_permissions(&given, std::fs::Permissions::from_mode(0o600)).unwrap();
+    call("password", "", 0).await;
+    remove(&home).await;
+    call("-", &format!("{PASSWORD}\n"), 0).await;
+    remove(&home).await;
+    says(&call("-", "", 1).await, "there is no password in -");
+    says(&call("-", "wrong-2210\n", 1).await, "does not give plugins/echo to the log-in that was given");
+    run(&home, &["add", &source, "--username", "me"], 2).await;
+    run(&home, &["update", "--all", "--username", "me", "--password-file", "password"], 2).await;
+}
+
+#[tokio::test]
+async fn a_log_in_is_not_sent_to_where_a_registry_leads() {
+    let (home, web) = web().await;
+    let other = Web::start_as(web.certificate()).await.unwrap();
+    private(&web);
+    keep(&home, &json!({ "auths": { web.host(): auth(PASSWORD), other.host(): auth(PASSWORD) } }));
+    let challenge = |url: &str| format!("Bearer realm=\"{url}\",service=\"a registry\"");
+    // The registry leads to somebody who asks for the log-in.
+    web.guard("/v2/", "nothing", &challenge(&other.url("/token")));
+    web.redirect(&format!("/open{MANIFESTS}/0.1.0"), &other.url("/v2/x"));
+    other.guard("/v2/", "nothing", &challenge(&other.url("/token")));
+    let leading = Web::start_as(web.certificate()).await.unwrap();
+    leading.redirect(&format!("{MANIFESTS}/0.1.0"), &other.url("/v2/x"));
+    keep(&home, &json!({ "auths": { leading.host(): auth(PASSWORD), other.host(): auth(PASSWORD) } }));
+    let led = add(&home, &reference(&leading, ":0.1.0"), 1).await;
+    says(&led, &format!("leads to {}, which wants a log-in; none is sent", other.host()));
+    // Its token service leads elsewhere.
+    keep(&home, &json!({ "auths": { web.host(): auth(PASSWORD) } }));
+    web.guard("/v2/", "Bearer t0k3n", &challenge(&web.url("/moved")));
+    web.redirect("/moved?scope=repository:plugins/echo:pull&service=a%20registry", &other.url("/token"));
+    says(&add(&home, &reference(&web, ":0.1.0"), 1).await, "does not give plugins/echo");
+    // Or is not reached within TLS.
+    web.guard("/v2/", "Bearer t0k3n", &challenge("http://localhost/token"));
+    says(&add(&home, &reference(&web, ":0.1.0"), 1).await, "nothing goes over the web without TLS");
+    assert!(other.requests().iter().all(|request| !request.contains("authorization")), "{:?}", other.requests());
+}
+
+#[tokio::test]
+async fn log_ins_are_kept_in_each_way_that_docker_keeps_them() {
+    let (mut home, web) = web().await;
+    private(&web);
+    let source = reference(&web, ":0.1.0");
+    // A helper, which is told the registry on its standard input.
+    let helper = format!(
+        "#!/bin/sh\nread -r server\n[ \"$1\" = get ] && [ \"$server\" = {} ] || {{ echo credentials not found in native keychain; exit 1; }}\n\
+         echo '{{\"ServerURL\":\"x\",\"Username\":\"me\",\"Secret\":\"{PASSWORD}\"}}'\n",
+        web.host()
+    );
+    let path = home.write("bin/docker-credential-scripted", &helper).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let silent = home.write("bin/docker-credential-silent", "#!/bin/sh\necho s3cr3t-2210; exit 1\n").unwrap();
+    std::fs::set_permissions(&silent, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let programs = format!("{}:{}", home.path().join("bin").display(), std::env::var("PATH").unwrap());
+    home.set_environment("PATH", &programs);
+    for kept in [
+        json!({ "credHelpers": { web.host(): "scripted" }, "credsStore": "silent" }),
+        json!({ "credsStore": "scripted", "auths": { web.host(): {} } }),
+    ] {
+        keep(&home, &kept);
+        add(&home, &source, 0).await;
+        remove(&home).await;
+    }
+    keep(&home, &json!({ "credHelpers": { "example.org": "scripted" } }));
+    says(&add(&home, &source, 1).await, "to nobody without a log-in");
+    for (helper, words) in
+        [("silent", "gives no log-in"), ("absent", "cannot be run"), ("../x", "is no name of a helper")]
+    {
+        keep(&home, &json!({ "credsStore": helper }));
+        let refused = add(&home, &source, 1).await;
+        says(&refused, &format!("docker-credential-{helper}"));
+        says(&refused, words);
+        assert!(!refused.stderr.contains(PASSWORD), "{refused:?}");
+    }
+    home.write("auth.json", "{\"auths\": s3cr3t-2210").unwrap();
+    let broken = add(&home, &source, 1).await;
+    says(&broken, "cannot be read (line 1, column");
+    assert!(!broken.stderr.contains(PASSWORD), "{broken:?}");
+
+    // A token that stands for name and password is exchanged for one that may pull.
+    keep(&home, &json!({ "auths": { web.host(): { "identitytoken": "ident+ity" } } }));
+    let challenge = format!("Bearer realm=\"{}\",service=\"r\"", web.url("/exchange"));
+    web.guard("/v2/", "Bearer t0k3n", &challenge);
+    web.put("/exchange", "{\"access_token\":\"t0k3n\"}");
+    add(&home, &source, 0).await;
+    let posted = web.requests().into_iter().find(|request| request.starts_with("POST /exchange ")).unwrap();
+    let form = "grant_type=refresh_token&client_id=parlor&scope=repository:plugins/echo:pull&service=r&refresh_token=ident%2Bity";
+    assert!(posted.ends_with(form), "{posted}");
+    remove(&home).await;
+
+    // A registry that wants the password itself.
+    keep(&home, &json!({ "auths": { format!("https://{}/v2/", web.host()): auth(PASSWORD) } }));
+    web.guard("/v2/", &basic(PASSWORD), "Basic realm=\"x\"");
+    add(&home, &source, 0).await;
+}
+
+#[tokio::test]
+async fn a_signature_is_an_artifact_that_refers_to_the_component() {
+    let (home, web) = web().await;
+    let (alice, mallory) = (Key::new(), Key::new());
+    let keys = format!("require_signature = true\n\n[key.alice]\npublic = \"{}\"\n", alice.public());
+    home.write("plugins.toml", &keys).unwrap();
+    let one = version("0.1.0");
+    let subject = push(&web, &one);
+    let source = reference(&web, ":0.1.0");
+    let unsigned = "is not signed by anybody whom you trust";
+    let refused = add(&home, &source, 1).await;
+    says(&refused, unsigned);
+    says(&refused, "a signature is an artifact of the type application/vnd.minisign that refers to it");
+
+    let listed = format!("/v2/plugins/echo/referrers/{subject}?artifactType={SIGNATURE}");
+    let tagged = format!("{MANIFESTS}/{}", subject.replace(':', "-"));
+    let refers =
+        |to: &str| json!({ "artifactType": SIGNATURE, "subject": { "mediaType": MANIFEST, "digest": to, "size": 1 } });
+    // What `oras attach` makes of it; the one that is listed.
+    let attach = |kind: &str, files: &[&str], to: &str| {
+        let files: Vec<_> =
+            files.iter().map(|text| ("application/vnd.oci.image.layer.v1.tar", text.as_bytes())).collect();
+        let bytes = manifest(&web, &files, refers(to));
+        web.put(&format!("{MANIFESTS}/{}", digest_of(&bytes)), &bytes);
+        json!({ "mediaType": MANIFEST, "artifactType": kind, "digest": digest_of(&bytes), "size": bytes.len() })
+    };
+    let index = |all: &[Value]| json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": all }).to_string();
+    let good = alice.sign(&one, "echo 0.1.0");
+    let wrong = alice.sign(b"something else", "x");
+    let foreign = mallory.sign(&one, "x");
+    for (all, words) in [
+        (vec![], unsigned.to_owned()),
+        (vec![attach("application/vnd.example.sbom", &[&good], &subject)], unsigned.to_owned()),
+        (
+            vec![attach(SIGNATURE, &[&foreign], &subject)],
+            format!("signed by the key {}, which plugins.toml does not trust", mallory.id()),
+        ),
+        (vec![attach(SIGNATURE, &[&wrong], &subject)], "says that it is by alice, and is not".to_owned()),
+        (vec![attach(SIGNATURE, &["nonsense"], &subject)], "is none that minisign makes".to_owned()),
+        (vec![attach(SIGNATURE, &[&"x".repeat(20_000)], &subject)], "has more than 16384 bytes".to_owned()),
+        (vec![attach(SIGNATURE, &[&good, &good], &subject)], "has not just one file".to_owned()),
+        (vec![attach(SIGNATURE, &[&good], &digest_of(b"other"))], "refers to something else".to_owned()),
+    ] {
+        web.put(&listed, index(&all));
+        says(&add(&home, &source, 1).await, &words);
+    }
+    web.put(&listed, "<html>");
+    says(&add(&home, &source, 1).await, "the list of what refers to it cannot be read");
+    assert_eq!(policy(&home), keys);
+
+    // One that counts is enough, whatever others attach.
+    let both = [attach(SIGNATURE, &[&foreign], &subject), attach(SIGNATURE, &[&good], &subject)];
+    web.put(&listed, index(&both));
+    let added = add(&home, &source, 0).await;
+    assert!(added.stdout.contains("signed by alice, who says “echo 0.1.0”"), "{}", added.stdout);
+    assert!(policy(&home).contains("signer = \"alice\""));
+    remove(&home).await;
+    // A registry that keeps no list has one under a tag.
+    web.remove(&listed);
+    says(&add(&home, &source, 1).await, unsigned);
+    web.put(&tagged, index(&both));
+    add(&home, &source, 0).await;
+    // An update that is not signed does not replace one that was.
+    push(&web, &version("0.2.0"));
+    says(&run(&home, &["update", "echo", "--yes"], 1).await, unsigned);
+    home.write("plugins.toml", &policy(&home).replace("require_signature = true\n", "")).unwrap();
+    says(&run(&home, &["update", "echo", "--yes"], 1).await, "echo was signed by alice");
+}
