@@ -12,6 +12,7 @@ use crate::control::VERSION;
 use crate::control::views::{Account, Limit, Plugin, Status};
 use crate::nearest::{nearest, suggestion};
 use crate::plugins::PluginId;
+use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
 
 /// What `parlor status` takes.
@@ -109,7 +110,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         connection: "unknown".to_owned(),
         reason: None,
     });
-    let mut plugins = Vec::new();
+    let (desk, mut plugins) = (Desk::new(config), Vec::new());
     for (id, entry) in &policy.plugins {
         let chosen = config.accounts.keys().filter(|name| entry.accounts.as_ref().is_none_or(|all| all.contains(name)));
         plugins.extend(chosen.map(|account| Plugin {
@@ -117,7 +118,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
             account: Some(account.to_string()),
             state: if entry.enabled { "unknown" } else { "disabled" }.to_owned(),
             reason: None,
-            version: entry.version.as_ref().map(ToString::to_string),
+            version: desk.version(id, entry).map(|version| version.to_string()),
             digest: entry.digest.to_string(),
             source: entry.source.to_string(),
             usage: None,

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use semver::Version;
 use toml::{Table, Value};
 
 use super::admission::{Refusal, admit, undeclared};
@@ -67,9 +68,9 @@ pub struct Expected {
     pub digest: Option<Digest>,
     /// Its signature is not looked at.
     pub unsigned: bool,
-}
     /// Who asks for it, if a registry wants to know.
     pub login: LogIn,
+}
 
 /// A permission, and for whom or what: none = as the plugin asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +131,11 @@ impl<'c> Desk<'c> {
     /// What is in the file of a plugin that is installed.
     pub fn look(&self, id: &PluginId, entry: &Entry) -> Result<Examined, DeskError> {
         Ok(store::look(id, entry, &self.components)?)
+    }
+
+    /// The version of a plugin that is installed: what its file says, else what the policy does.
+    pub fn version(&self, id: &PluginId, entry: &Entry) -> Option<Version> {
+        store::version(id, entry, &self.components).or_else(|| entry.version.clone())
     }
 
     /// Fetches a file from where it is, looks at it, and finds who signed it.

@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use semver::Version;
+
 use super::admission::{Admitted, Refusal, admit, may_run};
 use super::compiler::CompileError;
 use super::component::{ComponentError, Examined, MAX_BYTES, examine};
@@ -137,6 +139,11 @@ pub(crate) fn look(id: &PluginId, entry: &Entry, components: &Components) -> Res
 }
 
 /// Which of these files are still those that the owner approved. Reading takes long and runs off the runtime.
+/// The version of what an entry names, whether it may run or not; none where its bytes are not those that were approved.
+pub(crate) fn version(id: &PluginId, entry: &Entry, components: &Components) -> Option<Version> {
+    look(id, entry, components).ok().map(|examined| examined.manifest.version.clone())
+}
+
 pub(crate) async fn unchanged(entries: BTreeMap<PluginId, Entry>, components: &Components) -> BTreeSet<PluginId> {
     let components = components.clone();
     let reading = tokio::task::spawn_blocking(move || {

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::cli::place::Place;
 use crate::cli::show::{print, print_json, table};
 use crate::cli::status;
+use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
 
 /// How it is shown.
@@ -27,6 +28,7 @@ impl ListArgs {
         let config = self.place.load()?;
         let policy = Policy::load(&config.plugins)?;
         let house = status::of(&config)?;
+        let desk = Desk::new(&config);
         let rows: Vec<_> = policy
             .plugins
             .iter()
@@ -35,15 +37,15 @@ impl ListArgs {
                     house.plugins.iter().filter(|one| one.id == id.as_str()).map(|one| one.state.clone()).collect();
                 states.dedup();
                 let accounts = entry.accounts.as_ref().map(|names| names.iter().map(ToString::to_string).collect());
-                (id, entry, states, accounts.unwrap_or_else(|| vec!["all".to_owned()]))
+                (id, (entry, desk.version(id, entry)), states, accounts.unwrap_or_else(|| vec!["all".to_owned()]))
             })
             .collect();
         if self.json {
             let all: Vec<_> = rows
                 .iter()
-                .map(|(id, entry, states, _)| {
+                .map(|(id, (entry, version), states, _)| {
                     json!({
-                        "id": id, "version": entry.version, "enabled": entry.enabled, "accounts": entry.accounts,
+                        "id": id, "version": version, "enabled": entry.enabled, "accounts": entry.accounts,
                         "states": states, "source": entry.source, "digest": entry.digest, "signer": entry.signer,
                         "grants": entry.grants.to_table(),
                     })
@@ -56,8 +58,8 @@ impl ListArgs {
         }
         let rows: Vec<_> = rows
             .into_iter()
-            .map(|(id, entry, states, accounts)| {
-                let version = entry.version.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+            .map(|(id, (entry, version), states, accounts)| {
+                let version = version.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
                 let state = if house.running { states.join(", ") } else { "host stopped".to_owned() };
                 let enabled = if entry.enabled { "yes" } else { "no" };
                 let (digest, source) = (entry.digest.short(), entry.source.to_string());
