@@ -29,7 +29,7 @@ const LONGEST_PASSWORD: u64 = 1024;
 const ASKED: usize = 3;
 
 /// What `parlor init` takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(
     after_help = "On a terminal it asks for what no flag says. With an account and a password it logs in once, shows what the server can do,\nand writes nothing if that fails; with neither it writes a file to fill in.\n\nExamples:\n  parlor init                                            asks\n  parlor init --jid bot@example.org --register           makes the account, too, with a password of its own\n  pass show bot | parlor init --jid bot@example.org --password-stdin\n  parlor init --jid bot@example.org --password-command 'pass show bot' --server localhost:5222\n\nExit codes: 0 written, 1 failed and nothing was written, 2 wrong usage"
 )]
@@ -61,6 +61,9 @@ pub struct InitArgs {
     /// Make the account first, where the server lets anybody (XEP-0077).
     #[arg(long)]
     register: bool,
+    /// The folder for what the host keeps; `data` beside the configuration, where nothing is said.
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
     /// Write it without logging in.
     #[arg(long, conflicts_with = "register")]
     offline: bool,
@@ -92,10 +95,10 @@ impl InitArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         is_free(&self.config)?;
         let terminal = Terminal::open().filter(|_| !self.password_stdin);
-        let Some(jid) = self.account(terminal.as_ref())? else { return say_written(&init(&self.config, None)?) };
+        let Some(jid) = self.account(terminal.as_ref())? else { return say_written(&self.to_fill_in(None)?) };
         let folder = self.config.parent().unwrap_or(Path::new(""));
         let Some(password) = self.password(terminal.as_ref(), &folder.join(PASSWORD))? else {
-            return say_written(&init(&self.config, Some(&jid))?);
+            return say_written(&self.to_fill_in(Some(&jid))?);
         };
         if !folder.as_os_str().is_empty() {
             make_private_folder(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -202,8 +205,37 @@ impl InitArgs {
         print(&format!("{jid} logs in. Its server has:\n{}", feature_lines(&looked.features)))
     }
 
+    /// What is written of every account.
+    fn frame(&self, jid: &str) -> anyhow::Result<String> {
+        let text = CONFIG.replace("JID", &quoted(jid));
+        let Some(data) = &self.data else { return Ok(text) };
+        let data = std::path::absolute(data).with_context(|| format!("the folder {}", data.display()))?;
+        let written = "# data = \"data\"  ";
+        debug_assert!(text.contains(written), "{written}");
+        Ok(text.replacen(written, &format!("data = {}  ", quoted(&data.display().to_string())), 1))
+    }
+
+    /// Writes a commented `parlor.toml` to fill in, and beside it an empty `plugins.toml` unless one is there.
+    ///
+    /// Gives the files that it wrote. What is left to do is in their comments: the JID, if none is given, and the password.
+    fn to_fill_in(&self, jid: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
+        let path = &self.config;
+        let jid = jid.map_or_else(|| Ok("bot@example.org".to_owned()), account_jid)?;
+        is_free(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        if !folder.as_os_str().is_empty() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        }
+        if !write_new(path, &self.frame(&jid)?)? {
+            is_free(path)?;
+        }
+        let mut written = vec![path.to_owned()];
+        written.extend(policy(folder)?);
+        Ok(written)
+    }
+
     fn text(&self, jid: &str, password: &Given) -> anyhow::Result<String> {
-        let mut text = CONFIG.replace("JID", &quoted(jid));
+        let mut text = self.frame(jid)?;
         let mut put = |from: &str, to: String| {
             debug_assert!(text.contains(from), "{from}");
             text = text.replacen(from, &to, 1);
@@ -261,24 +293,6 @@ fn is_free(path: &Path) -> anyhow::Result<()> {
         bail!("{} is there already: move it away, or name another file", path.display());
     }
     Ok(())
-}
-
-/// Writes a commented `parlor.toml` to fill in at this path, and beside it an empty `plugins.toml` unless one is there.
-///
-/// Gives the files that it wrote. What is left to do is in their comments: the JID, if none is given, and the password.
-pub fn init(path: &Path, jid: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
-    let jid = jid.map_or_else(|| Ok("bot@example.org".to_owned()), account_jid)?;
-    is_free(path)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    if !folder.as_os_str().is_empty() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    }
-    if !write_new(path, &CONFIG.replace("JID", &quoted(&jid)))? {
-        is_free(path)?;
-    }
-    let mut written = vec![path.to_owned()];
-    written.extend(policy(folder)?);
-    Ok(written)
 }
 
 /// Writes an empty policy unless one is there.
@@ -371,6 +385,11 @@ mod tests {
 
     fn overrides() -> Overrides {
         Overrides { environment: |_| None, ..Overrides::default() }
+    }
+
+    /// Writes a configuration to fill in.
+    fn init(path: &Path, jid: Option<&str>) -> anyhow::Result<Vec<PathBuf>> {
+        InitArgs { config: path.to_owned(), ..InitArgs::default() }.to_fill_in(jid)
     }
 
     #[test]

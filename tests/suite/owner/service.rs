@@ -243,5 +243,9 @@ async fn the_unit_of_systemd_starts_what_there_is() {
     let process = Process::start("parlor", home.command(line.split(' ')).unwrap()).unwrap();
     let mark = &mut Mark::default();
     process.log().wait("it", mark, SOON, |line| line.contains("account connected").then_some(())).await.unwrap();
-    assert!(unit.contains("Type=notify-reload\n") && unit.contains("WatchdogSec="));
+    assert!(
+        unit.contains("Type=notify\n")
+            && unit.contains("ExecReload=/bin/kill -HUP $MAINPID\n")
+            && unit.contains("WatchdogSec=")
+    );
 }

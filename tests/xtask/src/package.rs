@@ -1,9 +1,9 @@
 //! `cargo xtask package`: what a Debian package needs beside the program, and then the package. What is in it stands in
 //! `host/Cargo.toml`.
 
-use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -30,8 +30,15 @@ pub(crate) fn debian(no_build: bool) -> Result<()> {
     for (shell, name) in SHELLS {
         completions(&program, shell, &folder.join(name))?;
     }
-    let package = ["deb", "--package", "parlor", "--no-build"];
-    run("the package", &mut workspace::cargo(package), Output::Shown)
+    let mut package = workspace::cargo(["deb", "--package", "parlor", "--no-build"]);
+    // As all of Debian's tools ask for it: whoever makes the package answers for it.
+    match (env::var("DEBFULLNAME"), env::var("DEBEMAIL")) {
+        (Ok(name), Ok(address)) => drop(package.arg("--maintainer").arg(format!("{name} <{address}>"))),
+        _ => {
+            eprintln!("nobody can be written to about this package: set DEBFULLNAME and DEBEMAIL to be its maintainer")
+        }
+    }
+    run("the package", &mut package, Output::Shown)
 }
 
 fn has_cargo_deb() -> bool {
