@@ -8,6 +8,7 @@ mod logins;
 mod missed;
 mod outbox;
 mod owners;
+mod rewriting;
 mod shared;
 
 use std::collections::VecDeque;
@@ -26,14 +27,14 @@ use self::leaving::{Farewell, tell_leaving};
 use self::logins::Logins;
 use self::missed::Missed;
 use crate::clock::Clock;
-use crate::config::{AccountConfig, Authentication, LinkSettings, PasswordSource};
+use crate::config::{AccountConfig, Authentication, LinkSettings, PasswordSource, Settings};
 use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
 use crate::stanza::{AdHocRequest, Outgoing, Reply};
 use crate::store::{KeptRoster, RosterKeeper, SessionKeeper, Store};
-use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Tokens, Within};
+use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Lost, Tokens, Within};
 
 pub use logins::Credentials;
 pub use shared::{Connection, Shared};
@@ -69,6 +70,7 @@ enum Order {
     TellMissed(Missed),
     Reply { to: Jid, id: String, reply: Reply },
     HearNobody { done: oneshot::Sender<()> },
+    Rewrite { config: Box<AccountConfig>, done: oneshot::Sender<()> },
     Stop { done: oneshot::Sender<()> },
 }
 
@@ -113,7 +115,7 @@ impl Account {
             clock,
             data: store.data(clock),
             snapshot: ArcSwap::from_pointee(session.snapshot()),
-            settings: ArcSwap::from_pointee(config.settings),
+            settings: ArcSwap::from_pointee(config.settings.clone()),
             names: Names::default(),
             secrets: ArcSwap::default(),
             tokens: Tokens::default(),
@@ -127,6 +129,7 @@ impl Account {
         let worker = Worker {
             shared: Arc::clone(&shared),
             settings: config.link,
+            written: config.settings,
             roster: RosterKeeper::new(store.clone(), &shared.own),
             sessions: SessionKeeper::new(store, &shared.own),
             left: None,
@@ -173,6 +176,8 @@ impl Account {
 struct Worker {
     shared: Arc<Shared>,
     settings: LinkSettings,
+    /// Its settings as the owner wrote them; plugins may have changed some since.
+    written: Settings,
     session: Session,
     /// Where the roster is kept for later processes.
     roster: RosterKeeper,
@@ -365,6 +370,11 @@ impl Worker {
                 let _ = done.send(());
             }
             Order::Reply { to, id, reply } => self.put_out(Outgoing::Reply { to: Some(to), id, reply }, None),
+            Order::Rewrite { config, done } => {
+                self.rewrite(*config).await;
+                self.apply();
+                let _ = done.send(());
+            }
             Order::Stop { .. } => unreachable!("handled by `run`, which ends with it"),
         }
     }
@@ -474,7 +484,7 @@ impl Worker {
                 self.answer_logins(Logins::succeeded, &Ok(()));
                 self.note_activity();
             }
-            LinkEvent::Suspended { why } if !self.shared.settings.load().auto_reconnect => {
+            LinkEvent::Suspended { why } if why != Lost::Moved && !self.shared.settings.load().auto_reconnect => {
                 tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");
                 self.link = None;
                 self.session.lost(&why.to_string(), now, &mut self.effects);

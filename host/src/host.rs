@@ -1,18 +1,20 @@
 //! The house: its accounts, its plugins, and what the owner does with them while they run.
 
+mod accounts;
 mod reload;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::{join_all, select_all};
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 
-use crate::account::{Account, Connection, Shared};
+use crate::account::Account;
 use crate::atomic::make_private_folder;
 use crate::config::{AccountName, Config};
 use crate::harmless::harmless;
@@ -24,7 +26,7 @@ use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::source::Source;
 use crate::plugins::store::{self, Loaded, Unfit};
 use crate::plugins::{
-    Admitted, Compiler, Denial, Dependency, Engine, EngineError, Instance, PluginId, State, Supervised, Usage,
+    Admitted, Compiled, Compiler, Denial, Dependency, Engine, EngineError, Instance, PluginId, State, Supervised, Usage,
 };
 use crate::store::Store;
 
@@ -44,14 +46,15 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// A running house.
 pub struct Host {
-    config: Config,
+    config: ArcSwap<Config>,
     engine: Arc<Engine>,
     /// What outlives the process.
     store: Store,
     components: Components,
-    accounts: BTreeMap<AccountName, Account>,
+    /// Held for moments only.
+    accounts: std::sync::Mutex<BTreeMap<AccountName, Account>>,
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
-    /// Held while plugins are added, removed or looked through, so that no two changes see the same state and undo each
+    /// Held while plugins or accounts are added, removed or looked through, so that no two changes see the same state and undo each
     /// other. `plugins` itself is held for moments only.
     changing: Mutex<()>,
     /// The text of the policy as it was read last, whether it was understood or not; none: there was no file.
@@ -67,13 +70,15 @@ struct Plugin {
     standing: Standing,
     /// Why the version that the policy names has not taken the place of this one.
     not_replaced: Option<String>,
+    /// The version of what may not run.
+    version: Option<semver::Version>,
 }
 
 enum Standing {
     /// It may not run, and why.
     Refused(String),
     /// It runs, or tries to, on these accounts.
-    Admitted { admitted: Arc<Admitted>, on: BTreeMap<AccountName, Supervised> },
+    Admitted { admitted: Arc<Admitted>, compiled: Arc<Compiled>, on: BTreeMap<AccountName, Supervised> },
 }
 
 /// Why the house does not stand.
@@ -164,13 +169,14 @@ impl Host {
         let engine = Arc::new(Engine::start(compiler, Some(&config.data))?);
         let store = Store::open(&config.data);
         let accounts = config.accounts.values();
-        let accounts = accounts.map(|one| (one.name.clone(), Account::start(one.clone(), store.clone()))).collect();
+        let accounts: BTreeMap<_, _> =
+            accounts.map(|one| (one.name.clone(), Account::start(one.clone(), store.clone()))).collect();
         let host = Self {
             components: Components::new(&config.data),
-            config,
+            config: ArcSwap::from_pointee(config),
             engine,
             store,
-            accounts,
+            accounts: accounts.into(),
             plugins: Mutex::default(),
             changing: Mutex::default(),
             read: std::sync::Mutex::new(text.map(|text| Digest::of(text.as_bytes()))),
@@ -179,22 +185,7 @@ impl Host {
         };
         host.add_all(policy.plugins).await;
         host.prune_cache().await;
-        let settling =
-            join_all(host.plugins.lock().await.values().flat_map(Plugin::supervised).map(Supervised::settled));
-        if tokio::time::timeout(INITIALIZE, settling).await.is_err() {
-            tracing::warn!(
-                "some plugins took longer than {} s to initialize; logging in without them",
-                INITIALIZE.as_secs()
-            );
-        }
-        for account in host.accounts.values() {
-            account.shared().plugins_initialized().await;
-            host.warn_of_unknown_settings(account.shared()).await;
-            account.shared().warn_of_unknown_names();
-            if account.shared().settings().auto_login {
-                account.shared().connect().await;
-            }
-        }
+        host.open(&host.accounts()).await;
         Ok(host)
     }
 
@@ -241,9 +232,9 @@ impl Host {
         settling.await;
     }
 
-    /// What it was started with.
-    pub fn config(&self) -> &Config {
-        &self.config
+    /// What it goes by: the configuration that was read last, but for what only a start can change.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
     }
 
     /// Since when it stands.
@@ -259,7 +250,7 @@ impl Host {
     }
 
     fn strictness(&self) -> Strictness {
-        if self.config.settings.strict_plugin_dependencies { Strictness::Strict } else { Strictness::Lenient }
+        if self.config.load().settings.strict_plugin_dependencies { Strictness::Strict } else { Strictness::Lenient }
     }
 
     /// Where every plugin stands.
@@ -271,7 +262,7 @@ impl Host {
             let refused = |state| PluginStatus {
                 id: id.clone(),
                 enabled: entry.enabled,
-                version: entry.version.clone(),
+                version: plugin.version.clone(),
                 digest: entry.digest,
                 source: entry.source.clone(),
                 account: None,
@@ -285,7 +276,7 @@ impl Host {
             };
             match &plugin.standing {
                 Standing::Refused(reason) => all.push(refused(State::Refused(reason.clone()))),
-                Standing::Admitted { admitted, on } => all.extend(on.iter().map(|(account, supervised)| {
+                Standing::Admitted { admitted, on, .. } => all.extend(on.iter().map(|(account, supervised)| {
                     let usage = supervised.instance().map(|instance| instance.usage());
                     PluginStatus {
                         version: Some(admitted.manifest.version.clone()),
@@ -303,16 +294,6 @@ impl Host {
         all
     }
 
-    /// The accounts of the house.
-    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Shared>> {
-        self.accounts.values().map(Account::shared)
-    }
-
-    /// An account of the house.
-    pub fn account(&self, name: &AccountName) -> Option<&Arc<Shared>> {
-        self.accounts.get(name).map(Account::shared)
-    }
-
     /// What runs of a plugin on an account right now.
     pub async fn instance(&self, id: &PluginId, account: &AccountName) -> Option<Arc<Instance>> {
         match &self.plugins.lock().await.get(id)?.standing {
@@ -321,37 +302,26 @@ impl Host {
         }
     }
 
-    /// Waits until every account has failed for good, and gives each one's reason. A house with one live account
-    /// stands.
-    pub async fn all_failed(&self) -> Vec<(AccountName, String)> {
-        let mut reasons = Vec::new();
-        let mut waiting: Vec<_> = self
-            .accounts
-            .iter()
-            .map(|(name, account)| Box::pin(failed(name.clone(), account.shared().connection())))
-            .collect();
-        while !waiting.is_empty() {
-            let (reason, _, rest) = select_all(waiting).await;
-            reasons.push(reason);
-            waiting = rest;
-        }
-        reasons
-    }
-
     /// Hears nobody any more, lets every plugin handle what was heard and say good-bye, then every account, and ends.
     pub async fn stop(self) {
-        join_all(self.accounts.values().map(Account::hear_nobody)).await;
+        let accounts = self.accounts.into_inner().unwrap_or_else(PoisonError::into_inner);
+        join_all(accounts.values().map(Account::hear_nobody)).await;
         let plugins = std::mem::take(&mut *self.plugins.lock().await);
         join_all(plugins.into_values().map(Plugin::stop_with_the_house)).await;
-        join_all(self.accounts.into_values().map(Account::stop)).await;
+        join_all(accounts.into_values().map(Account::stop)).await;
         self.store.close().await;
     }
 
-    /// Examines, admits, orders and starts what the policy names.
+    /// Examines, admits, orders and starts these.
     async fn add_all(&self, entries: BTreeMap<PluginId, Entry>) {
-        let mut loaded = BTreeMap::new();
+        let (mut loaded, mut versions) = (BTreeMap::new(), BTreeMap::new());
         for (id, entry) in entries {
             let result = self.load(&id, &entry).await;
+            let version = match &result {
+                Ok(one) => Some(one.admitted.manifest.version.clone()),
+                Err(_) => self.version(&id, &entry).await,
+            };
+            versions.insert(id.clone(), version);
             loaded.insert(id, (entry, result));
         }
         let mut plugins = self.plugins.lock().await;
@@ -366,8 +336,8 @@ impl Host {
         let candidates: Vec<_> = running.chain(new).collect();
         // Before the first of them runs, whichever that is.
         for (id, one) in loaded.iter().filter_map(|(id, (_, result))| Some((id, result.as_ref().ok()?))) {
-            for account in self.accounts.values() {
-                account.shared().keep_secret(id, one.admitted.manifest.secrets());
+            for account in self.accounts() {
+                account.keep_secret(id, one.admitted.manifest.secrets());
             }
         }
         let strictness = self.strictness();
@@ -378,9 +348,11 @@ impl Host {
             for warning in &start.warned {
                 tracing::warn!(plugin = %start.id, reason = %warning, "plugin starts without a dependency");
             }
-            let on = self.start_on_accounts(entry, one, start, strictness, &plugins);
-            let standing = Standing::Admitted { admitted: Arc::clone(&one.admitted), on };
-            plugins.insert(start.id.clone(), Plugin { entry: entry.clone(), standing, not_replaced: None });
+            let on = self.start_on(&self.chosen(entry), one, start, strictness, &plugins);
+            let Loaded { admitted, compiled } = one.clone();
+            let standing = Standing::Admitted { admitted, compiled, on };
+            let plugin = Plugin { entry: entry.clone(), standing, not_replaced: None, version: None };
+            plugins.insert(start.id.clone(), plugin);
         }
         for (id, (entry, result)) in loaded {
             let reason = match (result, plan.refused.remove(&id)) {
@@ -393,7 +365,8 @@ impl Host {
             if entry.enabled {
                 tracing::error!(plugin = %id, %reason, "plugin refused");
             }
-            plugins.insert(id, Plugin { entry, standing: Standing::Refused(reason), not_replaced: None });
+            let version = versions.remove(&id).flatten();
+            plugins.insert(id, Plugin { entry, standing: Standing::Refused(reason), not_replaced: None, version });
         }
     }
 
@@ -403,65 +376,21 @@ impl Host {
         self.engine.keep_only(used).await;
     }
 
+    /// What may not run is looked at all the same, so that the owner sees what it is; else what the policy says of it.
+    async fn version(&self, id: &PluginId, entry: &Entry) -> Option<semver::Version> {
+        let (id, looked_at, components) = (id.clone(), entry.clone(), self.components.clone());
+        let looking = tokio::task::spawn_blocking(move || store::version(&id, &looked_at, &components));
+        looking.await.ok().flatten().or_else(|| entry.version.clone())
+    }
+
     async fn load(&self, id: &PluginId, entry: &Entry) -> Result<Loaded, Unfit> {
-        if let Some(unknown) = entry.accounts.iter().flatten().find(|account| !self.accounts.contains_key(*account)) {
-            let known = self.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
+        let config = self.config.load();
+        let accounts = &config.accounts;
+        if let Some(unknown) = entry.accounts.iter().flatten().find(|account| !accounts.contains_key(*account)) {
+            let known = accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
             return Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known });
         }
-        store::load(id, entry, &self.config.settings, &self.engine, &self.components).await
-    }
-
-    fn start_on_accounts(
-        &self,
-        entry: &Entry,
-        loaded: &Loaded,
-        start: &order::Start,
-        strictness: Strictness,
-        plugins: &BTreeMap<PluginId, Plugin>,
-    ) -> BTreeMap<AccountName, Supervised> {
-        let chosen = |name: &AccountName| entry.accounts.as_ref().is_none_or(|accounts| accounts.contains(name));
-        let accounts = self.accounts.iter().filter(|(name, _)| chosen(name));
-        accounts
-            .map(|(name, account)| {
-                let after = dependencies(loaded, start, strictness, plugins, name);
-                let supervised = Supervised::start(
-                    Arc::clone(&loaded.admitted),
-                    Arc::clone(&loaded.compiled),
-                    Arc::clone(&self.engine),
-                    Arc::clone(account.shared()),
-                    after,
-                );
-                (name.clone(), supervised)
-            })
-            .collect()
-    }
-
-    async fn warn_of_unknown_settings(&self, account: &Shared) {
-        let plugins = self.plugins.lock().await;
-        let claimed = |key: &str| {
-            plugins.values().any(|plugin| match &plugin.standing {
-                Standing::Admitted { admitted, on } => {
-                    let claimed = on.get(&account.name).is_some_and(|supervised| supervised.settings().claims(key));
-                    claimed || admitted.manifest.settings.contains_key(key)
-                }
-                Standing::Refused(_) => false,
-            })
-        };
-        for (id, plugin) in &*plugins {
-            let Standing::Admitted { on, .. } = &plugin.standing else { continue };
-            let Some(supervised) = on.get(&account.name) else { continue };
-            for (key, _) in account.settings().unknown() {
-                let misfit = account.settings().given(key).and_then(|value| supervised.settings().misfit(key, value));
-                if let Some(reason) = misfit {
-                    tracing::warn!(account = %account.name, plugin = %id, setting = %key, reason, "setting does not fit, and is not used");
-                }
-            }
-        }
-        for (key, nearest) in account.settings().unknown() {
-            if !claimed(key) {
-                tracing::warn!(account = %account.name, setting = %key, nearest, "unknown setting, kept for plugins");
-            }
-        }
+        store::load(id, entry, &config.settings, &self.engine, &self.components).await
     }
 }
 
@@ -482,7 +411,7 @@ impl Plugin {
     /// Where nothing but its settings is different, a plugin that listens to `settingsChanged` goes on with the new ones.
     /// `values` are those of the entry with its secrets. False: they are different, and it has to be started anew for them.
     fn take_settings(&mut self, id: &PluginId, entry: &Entry, values: SettingValues) -> bool {
-        let Standing::Admitted { admitted, on } = &mut self.standing else { return true };
+        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return true };
         let rest_is_same = Entry { settings: self.entry.settings.clone(), ..entry.clone() } == self.entry;
         let changed = admitted.settings != values;
         if !rest_is_same || (!changed && *entry == self.entry) {
@@ -523,7 +452,7 @@ fn dependencies(
 ) -> Vec<Dependency> {
     let declared = &loaded.admitted.manifest.dependencies;
     let after = start.after.iter().filter_map(|dependency| match &plugins.get(dependency)?.standing {
-        Standing::Admitted { admitted, on } => {
+        Standing::Admitted { admitted, on, .. } => {
             let optional = [dependency, &admitted.manifest.name]
                 .iter()
                 .find_map(|name| declared.get(*name))
@@ -554,16 +483,6 @@ fn missing(id: &PluginId, unfit: &Unfit) -> Candidate {
         dependencies: BTreeMap::new(),
         unusable: Some(unfit.to_string()),
     }
-}
-
-async fn failed(name: AccountName, mut connection: watch::Receiver<Connection>) -> (AccountName, String) {
-    let failed = connection.wait_for(|connection| matches!(connection, Connection::Failed(_))).await;
-    if let Ok(Connection::Failed(reason)) = failed.as_deref() {
-        return (name, reason.clone());
-    }
-    drop(failed);
-    // The account was stopped, so the house is being torn down and nobody waits for its failure.
-    std::future::pending().await
 }
 
 /// Makes the data folder, readable by its owner alone, and locks it.

@@ -41,7 +41,7 @@ impl Notifier {
         self.tell("READY=1");
     }
 
-    /// The policy is read again; [`ready`](Self::ready) says when that is done.
+    /// The configuration and the policy are read again; [`ready`](Self::ready) says when that is done.
     pub fn reloading(&self) {
         let now = monotonic();
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));

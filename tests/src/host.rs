@@ -92,13 +92,19 @@ impl Home {
     }
 
     /// Writes another value for a key of an account, or none.
-    pub fn amend(&mut self, account: &str, key: &str, value: Option<&str>) -> Result<()> {
+    pub fn amend(&mut self, account: &str, key: &str, value: Option<toml::Value>) -> Result<()> {
         let table = self.table("account").get_mut(account).and_then(toml::Value::as_table_mut);
         let table = table.with_context(|| format!("there is no account {account}"))?;
         match value {
-            Some(value) => table.insert(key.to_owned(), value.into()),
+            Some(value) => table.insert(key.to_owned(), value),
             None => table.remove(key),
         };
+        self.write_config()
+    }
+
+    /// Takes an account out.
+    pub fn remove_account(&mut self, name: &str) -> Result<()> {
+        self.table("account").remove(name);
         self.write_config()
     }
 

@@ -221,7 +221,7 @@ impl Plan {
     /// Lets the first account ask the server at this place where it may go by this transport.
     pub(crate) fn discovering(mut self, transport: &str, server: &str) -> Self {
         for (key, value) in [("transport", transport), ("server", server)] {
-            self.home.amend(&self.accounts[0].0, key, Some(value)).unwrap();
+            self.home.amend(&self.accounts[0].0, key, Some(value.into())).unwrap();
         }
         self
     }
@@ -237,7 +237,7 @@ impl Plan {
         let mut plan = Self::empty(true);
         plan.accounts.push((unique(), account.clone()));
         plan = plan.over(transport).await;
-        plan.home.amend(&plan.accounts[0].0, "jid", Some(jid)).unwrap();
+        plan.home.amend(&plan.accounts[0].0, "jid", Some(jid.into())).unwrap();
         plan.without_password()
     }
 
@@ -317,7 +317,7 @@ async fn open(home: &Home, policy: &Policy, accounts: &[(String, Account)]) -> (
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
     let host = Host::start(config, Compiler::ThisProcess).await.unwrap();
     let ears = accounts.iter().map(|(name, _)| {
-        let shared = Arc::clone(host.account(&name.parse().unwrap()).unwrap());
+        let shared = host.account(&name.parse().unwrap()).unwrap();
         Ears::open(shared, policy.plugin.keys())
     });
     let ears = ears.collect();

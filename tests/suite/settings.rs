@@ -1,9 +1,9 @@
 //! `settings`: a plugin's own, and a look at the host's (API rows 116–119).
 
-use parlor::config::{Role, SETTINGS, SettingKind, SettingRule};
+use parlor::config::{Config, Overrides, Role, SETTINGS, SettingKind, SettingRule};
 use serde_json::{Value, json};
 
-use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, client, id, refuses, running};
+use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, client, granted, id, refuses, running};
 
 /// Rows 116-118.
 #[tokio::test(flavor = "multi_thread")]
@@ -319,6 +319,42 @@ async fn changed(house: &House, plugin: &str, n: u64) -> Value {
     house.heard(plugin, n).await["payload"]["json"].clone()
 }
 
+async fn value(house: &House, plugin: &str, key: &str) -> Value {
+    house.call(plugin, "settings.get", json!({ "key": key })).await.ok()["value"].clone()
+}
+
+/// Rows 117.
+/// Events settingsChanged.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_owner_writes_under_settings_while_it_runs_is_heard_by_whom_it_concerns() {
+    let mut house = Plan::offline().caller(BARE, |entry| entry).caller(FULL, granted).start().await;
+    let n = house.listen(FULL, "settingsChanged").await;
+    let (before, other) = (house.instance(FULL).await.id, house.instance(BARE).await.id);
+    house.call(FULL, "settings.set", json!({ "key": "priority", "value": 7 })).await.ok();
+    house.home.set("greeting", "ahoy").unwrap();
+    house.home.set("nickname", "Mercutio").unwrap();
+    let config = |house: &House| {
+        let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+        Config::load(&house.home.path().join("parlor.toml"), &overrides).unwrap()
+    };
+    house.host.reconfigure(config(&house)).await;
+    assert_eq!(changed(&house, FULL, n).await, json!({ "greeting": "ahoy" }));
+    assert_eq!(house.instance(FULL).await.id, before);
+    assert_eq!(value(&house, FULL, "nickname").await, "Mercutio");
+    assert_eq!(value(&house, FULL, "priority").await, 7, "what a plugin has set since, and the owner did not write");
+    // Who does not listen is started anew, and has it as well.
+    running(&house, BARE).await;
+    assert_ne!(house.instance(BARE).await.id, other);
+    assert_eq!(value(&house, BARE, "greeting").await, "ahoy");
+    // Nothing that concerns them, and nobody is told or started anew.
+    let other = house.instance(BARE).await.id;
+    house.home.set("nickname", "Tybalt").unwrap();
+    house.host.reconfigure(config(&house)).await;
+    assert_eq!(value(&house, FULL, "nickname").await, "Tybalt");
+    assert_eq!((house.instance(FULL).await.id, house.instance(BARE).await.id), (before, other));
+    assert!(house.heard_so_far(FULL, n).await.is_empty());
+}
+
 /// Rows 116-118.
 /// Events settingsChanged.
 #[tokio::test(flavor = "multi_thread")]
@@ -369,7 +405,7 @@ async fn what_was_set_outlives_a_failure_of_the_plugin() {
 /// Row 117.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_setting_of_the_host_reads_as_its_default_and_no_secret_at_all() {
-    let house = Plan::offline().caller(FULL, crate::house::granted).start().await;
+    let house = Plan::offline().caller(FULL, granted).start().await;
     for rule in SETTINGS {
         let answer = house.call(FULL, "settings.get", json!({ "key": rule.key })).await;
         match (rule.role, rule.key) {

@@ -327,7 +327,7 @@ const CONFIG: &str = r#"# What this bot house is. Paths are relative to this fil
 # data = "data"              # folder for plugins, their storage and caches
 # plugins = "plugins.toml"   # which plugins there are, and what each may do
 # log = "info"               # error, warn, info, debug or trace; also "info,parlor=debug"
-# watch = true               # read plugins.toml again whenever it is saved; without, on SIGHUP alone
+# watch = true               # read this file and plugins.toml again whenever they are saved; else on SIGHUP alone
 
 # One table for each account; "main" is a name of your choice.
 [account.main]

@@ -10,6 +10,7 @@ pub mod manual;
 mod modes;
 pub mod place;
 pub mod plugin;
+pub mod reload;
 pub mod run;
 mod show;
 pub mod status;
@@ -52,6 +53,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Look for what is wrong, and say what to do about it.
     Doctor(doctor::DoctorArgs),
+    /// Let the running host read its files again.
+    Reload(reload::ReloadArgs),
     /// Work on plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -75,6 +78,7 @@ impl Arguments {
             Command::Logs(logs) => logs.run(),
             Command::Explain(explain) => explain.run(),
             Command::Doctor(doctor) => doctor.run(),
+            Command::Reload(reload) => reload.run(),
             Command::Plugin(plugin) => plugin.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),

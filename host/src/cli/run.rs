@@ -24,7 +24,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 use files::{ConfigFile, Files};
 
 use super::place::Place;
-use crate::config::{AccountName, Config, Overrides};
+use crate::config::{AccountName, Config, ConfigError, Overrides};
 use crate::control::chat::Chat;
 use crate::control::lines::Lines;
 use crate::control::lines::SAYS;
@@ -46,7 +46,7 @@ const TURNS: u32 = 8;
 /// What `parlor run` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Signals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the policy again, without dropping a connection\n\nThe policy is read again when it is written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, 2 wrong usage"
+    after_help = "Signals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, without dropping a connection, and try accounts again\n                    that have failed\n\nBoth are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, 2 wrong usage"
 )]
 pub struct Run {
     #[command(flatten)]
@@ -130,10 +130,10 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
         Some(address) => Some(Metrics::start(address, Arc::clone(&host)).await?),
         None => None,
     };
-    let chat = Chat::start(&host, &orders);
+    let mut chat = Chat::start(&host, &orders);
     manager.ready();
     let failure = tokio::select! {
-        failure = serve(&host, &mut ordered, &mut signals, &mut files, &manager) => failure,
+        failure = serve(&host, &mut chat, &mut ordered, &mut signals, &mut files, &manager) => failure,
         // It never ends.
         () = manager.keep_watchdog(&host) => None,
     };
@@ -164,7 +164,8 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
 
 /// Does what it is told, until it is told to stop, or every account has failed: then it gives why.
 async fn serve(
-    host: &Host,
+    host: &Arc<Host>,
+    chat: &mut Chat,
     ordered: &mut mpsc::Receiver<Order>,
     signals: &mut Signals,
     files: &mut Files,
@@ -185,7 +186,7 @@ async fn serve(
             manager.reloading();
         }
         tokio::select! {
-            () = carry_out(host, files, task) => manager.ready(),
+            () = carry_out(host, chat, files, task) => manager.ready(),
             () = signals.stop() => return None,
         }
     }
@@ -201,19 +202,45 @@ enum Task {
     Look,
 }
 
-async fn carry_out(host: &Host, files: &mut Files, task: Task) {
+async fn carry_out(host: &Arc<Host>, chat: &mut Chat, files: &mut Files, task: Task) {
     match task {
-        Task::Reload => {
-            files.config.look();
-            drop(said(host.reload().await));
-        }
+        Task::Reload => drop(read_all(host, chat, files).await),
         Task::Look => {
-            files.config.look();
+            if let Some(read) = files.config.read_if_changed() {
+                drop(configured(host, chat, read).await);
+            }
             drop(said(host.reload_if_changed().await));
         }
+        Task::Order(Order::ReloadAll(done)) => drop(done.send(read_all(host, chat, files).await)),
         // Whoever asked may have left meanwhile.
         Task::Order(Order::Reload(done)) => drop(done.send(said(host.reload().await))),
         Task::Order(Order::Restart(id, done)) => drop(done.send(host.restart_plugin(&id).await)),
+    }
+}
+
+/// Reads both files again, whether they are different or not, and tries accounts again that have failed.
+async fn read_all(host: &Arc<Host>, chat: &mut Chat, files: &mut Files) -> Result<(), String> {
+    let configured = configured(host, chat, files.config.read()).await;
+    host.retry().await;
+    let said = said(host.reload().await);
+    configured.and(said)
+}
+
+/// Does what the configuration says now, if it says anything.
+async fn configured(host: &Arc<Host>, chat: &mut Chat, read: Result<Config, ConfigError>) -> Result<(), String> {
+    match read {
+        Ok(config) => {
+            for warning in &config.warnings {
+                tracing::warn!("{warning}");
+            }
+            host.reconfigure(config).await;
+            chat.hear_all(host);
+            Ok(())
+        }
+        Err(error) => {
+            tracing::error!(reason = %error, "the configuration was not read; nothing has changed");
+            Err(error.to_string())
+        }
     }
 }
 

@@ -137,7 +137,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
     }
 }
 
-fn screen(status: &Status) -> String {
+pub(super) fn screen(status: &Status) -> String {
     let mut text = match &status.host {
         Some(host) => {
             let title = marked(&format!("parlor {}", host.version), Mark::Bold);

@@ -265,6 +265,13 @@ impl LinkSettings {
         })
     }
 
+    /// Whether a connection that was made by the others is not one that would be made by these: another place, another way
+    /// to be let in, or others to be trusted. A password, and what is waited for, count from the next connection.
+    pub fn leads_elsewhere(&self, before: &Self) -> bool {
+        let Self { password, allow_plain, keep_unsent, ping_interval, .. } = self.clone();
+        Self { password, allow_plain, keep_unsent, ping_interval, ..before.clone() } != *self
+    }
+
     /// What is not wrong, but should be put right.
     pub(super) fn warnings(&self) -> Vec<String> {
         match &self.password {
@@ -422,6 +429,9 @@ impl FromStr for Endpoint {
     type Err = BadEndpoint;
 
     fn from_str(text: &str) -> Result<Self, BadEndpoint> {
+        if text.contains("://") {
+            return Err(BadEndpoint("it begins with the scheme of an address, which does not belong there"));
+        }
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (host, rest) = rest.split_once(']').ok_or(BadEndpoint("a ] is missing"))?;
@@ -429,9 +439,6 @@ impl FromStr for Endpoint {
                 match rest {
                     "" => (host, None),
                     rest => (host, Some(rest.strip_prefix(':').ok_or(BadEndpoint("after ] comes :port"))?)),
-        if text.contains("://") {
-            return Err(BadEndpoint("it begins with the scheme of an address, which does not belong there"));
-        }
                 }
             }
             None if text.parse::<Ipv6Addr>().is_ok() => (text, None),

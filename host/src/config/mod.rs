@@ -42,7 +42,7 @@ pub struct Config {
     pub plugins: PathBuf,
     /// What to log, as a filter of `tracing`.
     pub log: String,
-    /// Whether the policy is read again when somebody writes to it.
+    /// Whether this file and the policy are read again when somebody writes to them.
     pub watch: bool,
     /// Settings of the host, before those of an account.
     pub settings: Settings,

@@ -28,17 +28,25 @@ const LINES: usize = 200;
 /// Owners are heard.
 pub struct Chat {
     accounts: JoinSet<()>,
+    /// Where the house is told what to do.
+    orders: mpsc::Sender<Order>,
 }
 
 impl Chat {
-    /// Hears the owners of every account.
+    /// Hears the owners of every account that there is.
     pub fn start(host: &Arc<Host>, orders: &mpsc::Sender<Order>) -> Self {
-        let mut accounts = JoinSet::new();
+        let mut chat = Self { accounts: JoinSet::new(), orders: orders.clone() };
+        chat.hear_all(host);
+        chat
+    }
+
+    /// Hears those of accounts, too, that have come since; of those that are gone, nobody is heard any more.
+    pub fn hear_all(&mut self, host: &Arc<Host>) {
+        while self.accounts.try_join_next().is_some() {}
         for account in host.accounts() {
             let Some(asked) = account.owner_requests() else { continue };
-            accounts.spawn(hear(Arc::clone(host), Arc::clone(account), orders.clone(), asked));
+            self.accounts.spawn(hear(Arc::clone(host), account, self.orders.clone(), asked));
         }
-        Self { accounts }
     }
 
     /// Hears nobody any more. When this returns, nothing of the house is held.
@@ -151,7 +159,7 @@ fn house(status: &Status) -> Vec<String> {
 
 fn plugins(plugins: &[Plugin]) -> Vec<String> {
     let line = |one: &Plugin| {
-        // Of one that may not run the file is not looked at, so that nobody knows what it is.
+        // Nobody knows it of one whose bytes are not those that were approved.
         let version = one.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
         let on = one.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
         let reason = one.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -11,6 +11,7 @@
 //! | `GET /v1/plugins/ID` | [`Plugin`](views::Plugin): one of them, with what it uses of its limits and the last calls that it was denied |
 //! | `GET /v1/logs?plugin=ID&level=warn&lines=100&follow=true` | a [`Line`](views::Line) of JSON for each line of the log; with `follow` it goes on until the client leaves |
 //! | `POST /v1/reload` | reads the policy again, waits until what changed runs or does not, and answers as `status` does |
+//! | `POST /v1/configure` | reads the configuration and the policy again, tries accounts again that have failed, and answers in the same way |
 //! | `POST /v1/plugins/ID/restart` | ends the plugin on each of its accounts and starts it again |
 //!
 //! Nothing here decides anything: it shows what the house knows, and hands orders to whoever owns it.

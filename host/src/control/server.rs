@@ -37,6 +37,8 @@ const USUAL_LINES: usize = 100;
 /// What the house is told to do by whoever may.
 #[derive(Debug)]
 pub enum Order {
+    /// Read the configuration and the policy again, and try accounts again that have failed.
+    ReloadAll(oneshot::Sender<Result<(), String>>),
     /// Read the policy again.
     Reload(oneshot::Sender<Result<(), String>>),
     /// End this plugin and start it again. False: there is none.
@@ -159,7 +161,7 @@ async fn serve(stream: &mut UnixStream, request: &Request, house: &House) -> Res
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let (allowed, known) = match path[..] {
         ["v1", "status" | "logs"] | ["v1", "plugins", _] => ("GET", true),
-        ["v1", "reload"] | ["v1", "plugins", _, "restart"] => ("POST", true),
+        ["v1", "reload" | "configure"] | ["v1", "plugins", _, "restart"] => ("POST", true),
         _ => ("", false),
     };
     if !known {
@@ -178,9 +180,9 @@ async fn serve(stream: &mut UnixStream, request: &Request, house: &House) -> Res
             }
             return json(stream, &found).await;
         }
-        ["v1", "reload"] => {
+        ["v1", what @ ("reload" | "configure")] => {
             let (done, was_done) = oneshot::channel();
-            order(house, Order::Reload(done)).await?;
+            order(house, if what == "reload" { Order::Reload(done) } else { Order::ReloadAll(done) }).await?;
             let ended = was_done.await.map_err(|_| Refusal::new(409, "the host is being stopped"))?;
             ended.map_err(|reason| Refusal::new(409, reason))?;
             settle(&house.host).await;

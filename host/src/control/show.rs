@@ -31,7 +31,7 @@ pub(super) async fn status(host: &Host) -> Status {
         }),
         data: host.config().data.clone(),
         policy: host.config().plugins.clone(),
-        accounts: host.accounts().map(|account| account_view(account)).collect(),
+        accounts: host.accounts().iter().map(|account| account_view(account)).collect(),
         plugins,
     }
 }

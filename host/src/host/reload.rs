@@ -21,7 +21,7 @@ impl Host {
     /// read changes nothing.
     pub async fn reload(&self) -> Result<(), PolicyError> {
         let _changing = self.changing.lock().await;
-        let text = Policy::read(&self.config.plugins)?;
+        let text = Policy::read(&self.config().plugins)?;
         self.apply(text).await
     }
 
@@ -29,14 +29,14 @@ impl Host {
     /// gone or empty is more likely on its way to being written than meant: then nothing changes, either.
     pub async fn reload_if_changed(&self) -> Result<(), PolicyError> {
         let _changing = self.changing.lock().await;
-        let text = Policy::read(&self.config.plugins)?;
+        let text = Policy::read(&self.config().plugins)?;
         if *self.read() == text.as_ref().map(|text| Digest::of(text.as_bytes())) {
             return Ok(());
         }
         if text.as_ref().is_none_or(|text| text.trim().is_empty()) {
             *self.read() = text.map(|text| Digest::of(text.as_bytes()));
-            let policy = self.config.plugins.display();
-            tracing::warn!(%policy, "the policy is gone or empty; nothing has changed. SIGHUP makes it count if it is meant");
+            let config = self.config();
+            tracing::warn!(policy = %config.plugins.display(), "the policy is gone or empty; nothing has changed. SIGHUP makes it count if it is meant");
             return Ok(());
         }
         self.apply(text).await
@@ -49,7 +49,8 @@ impl Host {
     /// Does what this text of the policy says. Whoever calls it holds `changing`.
     async fn apply(&self, text: Option<String>) -> Result<(), PolicyError> {
         *self.read() = text.as_ref().map(|text| Digest::of(text.as_bytes()));
-        let path = &self.config.plugins;
+        let config = self.config();
+        let path = &config.plugins;
         let policy = text.map_or_else(|| Ok(Policy::default()), |text| Policy::understand(&text, path))?;
         let mut values = self.opened(&policy).await;
         let mut outdated = BTreeSet::new();
@@ -75,7 +76,9 @@ impl Host {
         let mut staying = store::unchanged(same, &self.components).await;
         for (id, old) in other {
             let Some(new) = policy.plugins.get(&id) else { continue };
-            let done = if old.differs_in_grants_alone(new) && !outdated.contains(&id) {
+            let done = if old.differs_in_accounts_alone(new) && !outdated.contains(&id) {
+                self.settle_on(&id, new).await
+            } else if old.differs_in_grants_alone(new) && !outdated.contains(&id) {
                 self.decide_anew(&id, new).await
             } else {
                 self.replace(&id, new).await
@@ -90,8 +93,9 @@ impl Host {
             self.take_out(&id).await;
         }
         self.add_all(coming).await;
+        self.spread().await;
         self.prune_cache().await;
-        tracing::info!(policy = %self.config.plugins.display(), "policy read again");
+        tracing::info!(policy = %path.display(), "policy read again");
         Ok(())
     }
 
@@ -124,13 +128,25 @@ impl Host {
         let Ok(loaded) = self.load(id, entry).await else { return false };
         let mut plugins = self.plugins.lock().await;
         let Some(plugin) = plugins.get_mut(id) else { return false };
-        let Standing::Admitted { admitted, on } = &mut plugin.standing else { return false };
+        let Standing::Admitted { admitted, on, .. } = &mut plugin.standing else { return false };
         for supervised in on.values() {
             supervised.grant(&loaded.admitted.grants);
         }
         *admitted = loaded.admitted;
         plugin.entry = entry.clone();
         tracing::info!(plugin = %id, "grants changed");
+        true
+    }
+
+    /// Notes the other accounts that a plugin is to run on. Where it stays it runs on. False: it may not run on these.
+    async fn settle_on(&self, id: &PluginId, entry: &Entry) -> bool {
+        if self.load(id, entry).await.is_err() {
+            return false;
+        }
+        let mut plugins = self.plugins.lock().await;
+        let Some(plugin) = plugins.get_mut(id) else { return false };
+        plugin.entry = entry.clone();
+        tracing::info!(plugin = %id, "accounts of a plugin changed");
         true
     }
 
@@ -182,8 +198,8 @@ impl Host {
             }
             return true;
         }
-        let standing = Standing::Admitted { admitted: loaded.admitted, on: beside };
-        let new = Plugin { entry: entry.clone(), standing, not_replaced: None };
+        let standing = Standing::Admitted { admitted: loaded.admitted, compiled: loaded.compiled, on: beside };
+        let new = Plugin { entry: entry.clone(), standing, not_replaced: None, version: None };
         // Whoever looks meanwhile sees the new one; nobody else changes anything.
         let old = self.plugins.lock().await.insert(id.clone(), new);
         if let Some(Plugin { standing: Standing::Admitted { on: mut old, .. }, .. }) = old {

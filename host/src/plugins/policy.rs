@@ -72,6 +72,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether all that the two say differently is where the plugin runs, and what is for people.
+    pub fn differs_in_accounts_alone(&self, other: &Self) -> bool {
+        let Self { source, version, signer, accounts, .. } = other.clone();
+        self.accounts != other.accounts && Self { source, version, signer, accounts, ..self.clone() } == *other
+    }
+
     /// Whether all that the two say differently is what the plugin may, and what is for people.
     pub fn differs_in_grants_alone(&self, other: &Self) -> bool {
         let Self { source, version, signer, grants, .. } = other.clone();

@@ -20,6 +20,7 @@ use super::source::Source;
 use crate::config::{AccountName, Settings};
 
 /// A plugin that may run.
+#[derive(Clone)]
 pub(crate) struct Loaded {
     /// What it was admitted as.
     pub admitted: Arc<Admitted>,
@@ -138,12 +139,12 @@ pub(crate) fn look(id: &PluginId, entry: &Entry, components: &Components) -> Res
     examine(&bytes).map_err(|cause| Unfit::component(&entry.source, cause))
 }
 
-/// Which of these files are still those that the owner approved. Reading takes long and runs off the runtime.
 /// The version of what an entry names, whether it may run or not; none where its bytes are not those that were approved.
 pub(crate) fn version(id: &PluginId, entry: &Entry, components: &Components) -> Option<Version> {
     look(id, entry, components).ok().map(|examined| examined.manifest.version.clone())
 }
 
+/// Which of these files are still those that the owner approved. Reading takes long and runs off the runtime.
 pub(crate) async fn unchanged(entries: BTreeMap<PluginId, Entry>, components: &Components) -> BTreeSet<PluginId> {
     let components = components.clone();
     let reading = tokio::task::spawn_blocking(move || {

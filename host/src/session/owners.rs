@@ -28,10 +28,10 @@ pub(super) fn command_node(node: &str) -> Option<Disco> {
 }
 
 impl Session {
-    /// Whoever may give commands to the host itself. Once, before the first log-in.
+    /// Whoever may give commands to the host itself, from now on.
     pub fn set_owners(&mut self, owners: Vec<BareJid>) {
-        if !owners.is_empty() {
-            self.disco.own.offer(COMMANDS);
+        if owners.is_empty() != self.owners.is_empty() {
+            self.offer(if owners.is_empty() { Vec::new() } else { vec![COMMANDS] });
         }
         self.owners = owners;
     }

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Session, Status, Turn, View, Wins};
+use super::{Effect, Session, Status, Turn, View, Wins};
 use crate::config::Settings;
 use crate::error::CallError;
 
@@ -36,6 +37,22 @@ impl Session {
             self.settings_changed(settings, turn);
         }
         Ok(())
+    }
+
+    /// The owner has written them anew. What differs counts at once; a room that is not among those to be entered any more is
+    /// left, unless a bookmark wants us there.
+    pub fn rewritten(&mut self, before: &Settings, after: &Settings, now: Timestamp, effects: &mut Vec<Effect>) {
+        let turn = &mut self.turn(now, effects);
+        let (old, new) = (self.settings.clone(), self.settings.rewritten(before, after));
+        if old == new {
+            return;
+        }
+        self.settings_changed(new, turn);
+        for room in &old.auto_join_rooms {
+            if !self.settings.auto_join_rooms.iter().any(|listed| listed.jid == room.jid) {
+                self.leave_unlisted(&room.jid, turn);
+            }
+        }
     }
 
     fn settings_changed(&mut self, settings: Settings, turn: &mut Turn<'_>) {

@@ -298,6 +298,18 @@ impl Link {
         self.ledger.is_some()
     }
 
+    /// Goes by these settings from now on, which were the others so far, of the same address. Where they lead elsewhere, the connection is left for
+    /// one that is made by them, and nothing of what was to be sent is lost; else they count from the next one.
+    pub fn follow(&mut self, settings: LinkSettings, before: &LinkSettings) {
+        self.keep_unsent = settings.keep_unsent;
+        let Some(connector) = &self.connector else { return };
+        let elsewhere = settings.leads_elsewhere(before);
+        connector.follow(settings);
+        if let (true, Stage::Live { live, .. }) = (elsewhere, &mut self.stage) {
+            live.is_to_be_left();
+        }
+    }
+
     /// Writes what is queued, says goodbye to the server, and ends. Takes at most five seconds.
     pub async fn close(mut self) {
         match std::mem::replace(&mut self.stage, Stage::Over) {

@@ -28,7 +28,7 @@ async fn ask(client: &mut Client, question: Iq) -> Result<Element, String> {
 }
 
 /// Begins a command.
-async fn begin(client: &mut Client, to: &Jid, node: &str) -> Result<Element, String> {
+pub(super) async fn begin(client: &mut Client, to: &Jid, node: &str) -> Result<Element, String> {
     ask(client, put(to, &format!("node='{node}' action='execute'"), None)).await
 }
 

@@ -1,5 +1,6 @@
 //! The owner's side: what the command line says of a house and does to it, running and stopped, as a user calls it.
 
+mod accounts;
 mod ask;
 mod chat;
 mod control;
@@ -7,8 +8,8 @@ mod data;
 mod hostile;
 mod killed;
 mod plugin;
-mod service;
 mod registry;
+mod service;
 mod setup;
 mod sources;
 mod top;

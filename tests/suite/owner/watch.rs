@@ -80,21 +80,6 @@ async fn what_a_command_wrote_is_read_once() {
 }
 
 #[tokio::test]
-async fn the_configuration_is_looked_at_and_counts_later() {
-    let (home, host, _) = standing().await;
-    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
-    home.write("parlor.toml", &format!("{config}\n[account.second\n")).unwrap();
-    let broken = "the configuration has changed, and cannot be read; the host goes on, but would not start again";
-    let line = host.wait_count(broken, &[], 1, SOON).await.unwrap();
-    let place = format!("parlor.toml:{}:", config.lines().count() + 2);
-    assert!(line.get("reason").contains(&place), "{}", line.get("reason"));
-    home.write("parlor.toml", &format!("# mine\n{config}")).unwrap();
-    let fine = "the configuration has changed, and is in order; it counts when the host is started again";
-    host.wait_count(fine, &[], 1, SOON).await.unwrap();
-    assert_eq!(host.lines("account connected", &[]).len(), 1);
-}
-
-#[tokio::test]
 async fn it_can_be_switched_off() {
     let (home, _) = home().await;
     let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Overrides};
+use crate::config::{Config, ConfigError, Overrides};
 use crate::plugins::id::Digest;
 use crate::watch::Watch;
 
@@ -46,24 +46,15 @@ impl ConfigFile {
         Self { path: path.to_owned(), overrides, read: digest(path) }
     }
 
-    /// Says what becomes of what somebody wrote. What accounts and settings were started with stays as it is: a house that
-    /// goes on is worth more than one that follows each keystroke of a log-in.
-    pub(super) fn look(&mut self) {
-        let now = digest(&self.path);
-        if now == self.read {
-            return;
-        }
-        self.read = now;
-        match Config::load(&self.path, &self.overrides) {
-            Ok(_) => tracing::warn!(
-                config = %self.path.display(),
-                "the configuration has changed, and is in order; it counts when the host is started again"
-            ),
-            Err(error) => tracing::error!(
-                reason = %error,
-                "the configuration has changed, and cannot be read; the host goes on, but would not start again"
-            ),
-        }
+    /// What it says now.
+    pub(super) fn read(&mut self) -> Result<Config, ConfigError> {
+        self.read = digest(&self.path);
+        Config::load(&self.path, &self.overrides)
+    }
+
+    /// The same, if it is not what it said when it was read last.
+    pub(super) fn read_if_changed(&mut self) -> Option<Result<Config, ConfigError>> {
+        (digest(&self.path) != self.read).then(|| self.read())
     }
 }
 

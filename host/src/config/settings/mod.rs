@@ -182,6 +182,26 @@ impl Settings {
         Self::new(self.0.given.clone(), defaults, key)
     }
 
+    /// The same as the owner has written them anew: what differs between the two that were written counts, and what was changed
+    /// since, and not by the owner, stays.
+    #[must_use]
+    pub fn rewritten(&self, before: &Self, after: &Self) -> Self {
+        let mut given = self.0.given.clone();
+        for (key, value) in after.0.given.iter().filter(|(key, value)| before.0.given.get(*key) != Some(*value)) {
+            given.insert(key.clone(), value.clone());
+        }
+        given.retain(|key, _| after.0.given.contains_key(key) || !before.0.given.contains_key(key));
+        // Too many at most; then what was written is what counts.
+        Self::new(given, self.0.defaults.clone(), "").unwrap_or_else(|_| after.clone())
+    }
+
+    /// What was given and is given otherwise, or not at all, in the other.
+    pub fn differing<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'a str> {
+        let (own, others) = (&self.0.given, &other.0.given);
+        let new = others.keys().filter(|key| !own.contains_key(*key));
+        own.keys().filter(|key| own.get(*key) != others.get(*key)).chain(new).map(String::as_str)
+    }
+
     /// Whether this value may be given for this key.
     pub fn check(key: &str, value: &Value) -> Result<(), SettingError> {
         match key {
@@ -333,6 +353,27 @@ mod tests {
         let settings = settings.with("nickname", json!("given")).unwrap();
         assert_eq!(settings.with_default("nickname", json!("again")).unwrap().nickname.as_deref(), Some("given"));
         assert!(Settings::default().with_default("priority", json!("high")).is_err());
+    }
+
+    #[test]
+    fn what_is_written_anew_counts_and_what_was_set_since_stays() {
+        let of = |pairs: &[(&str, Value)]| {
+            let settings = Settings::default().with_default("command_prefix", json!("?")).unwrap();
+            pairs.iter().fold(settings, |settings, (key, value)| settings.with(key, value.clone()).unwrap())
+        };
+        let before = of(&[("nickname", json!("a")), ("priority", json!(1)), ("mine", json!(1))]);
+        let now = before.with("default_state", json!("dnd")).unwrap().with("priority", json!(7)).unwrap();
+        let after = of(&[("nickname", json!("b")), ("priority", json!(1)), ("play_sounds", json!(true))]);
+        let expected = of(&[
+            ("nickname", json!("b")),
+            ("priority", json!(7)),
+            ("default_state", json!("dnd")),
+            ("play_sounds", json!(true)),
+        ]);
+        assert_eq!(now.rewritten(&before, &after), expected);
+        let mut differing: Vec<_> = before.differing(&after).collect();
+        differing.sort_unstable();
+        assert_eq!(differing, ["mine", "nickname", "play_sounds"]);
     }
 
     #[test]

@@ -108,12 +108,6 @@ impl Own {
         self.rebuild()
     }
 
-    /// The host can do this, too, from the first presence on.
-    pub(in crate::session) fn offer(&mut self, feature: &'static str) {
-        self.offered.push(feature);
-        self.rebuild();
-    }
-
     /// Puts together what is said now. False: it is what was said before.
     fn rebuild(&mut self) -> bool {
         let mut features: BTreeSet<&str> = self.host.iter().chain(&self.offered).copied().collect();
@@ -250,6 +244,12 @@ impl Session {
             self.changed = true;
             self.gather();
         }
+    }
+
+    /// The host can do this beside the rest, for some; or nothing of the kind any more.
+    pub(in crate::session) fn offer(&mut self, features: Vec<&'static str>) {
+        self.disco.own.offered = features;
+        self.own_changed();
     }
 
     fn own_changed(&mut self) {

@@ -196,6 +196,14 @@ impl Session {
         }
     }
 
+    /// The settings do not want us in this room any more.
+    pub(in crate::session) fn leave_unlisted(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.memberships.get(room) else { return };
+        if membership.stage != Stage::Leaving && !self.bookmark(room).is_some_and(|bookmark| bookmark.autojoin) {
+            self.leave(room, None, turn);
+        }
+    }
+
     fn leave_bookmarked(&mut self, room: &BareJid, turn: &mut Turn<'_>) {
         let Some(membership) = self.rooms.memberships.get(room) else { return };
         if membership.bookmarked && membership.stage != Stage::Leaving {

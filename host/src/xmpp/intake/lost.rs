@@ -42,6 +42,9 @@ pub enum Lost {
     /// What came is no stream of stanzas.
     #[error("the server sent XML that cannot be read")]
     Unreadable,
+    /// This end left it: the owner names another way to the server.
+    #[error("the configuration leads elsewhere now")]
+    Moved,
     /// Nobody knows.
     #[error("the connection is gone for an unknown reason")]
     Unknown,
@@ -52,7 +55,7 @@ impl Lost {
     /// and the same bytes, sent again after a resumption, would end the next connection as well.
     pub(in crate::xmpp) fn may_resume(&self) -> bool {
         match self {
-            Self::Closed | Self::Cut { .. } | Self::TimedOut | Self::Deaf | Self::Unknown => true,
+            Self::Closed | Self::Cut { .. } | Self::TimedOut | Self::Deaf | Self::Moved | Self::Unknown => true,
             Self::Stream { .. } | Self::TooLarge { .. } | Self::Unreadable | Self::Miscounted => false,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use jid::FullJid;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -44,6 +44,7 @@ pub(super) struct Connector {
     task: AbortHandle,
     /// The full JID that is asked for.
     pub(super) jid: FullJid,
+    settings: watch::Sender<LinkSettings>,
     wants: mpsc::Sender<Wanted>,
     /// What it says.
     pub(super) reports: mpsc::Receiver<Report>,
@@ -60,8 +61,9 @@ impl Connector {
         let previous = wish.left.as_ref().and_then(|left| Ledger::taken_up(left).previous());
         let (wants, wanted) = mpsc::channel(1);
         let (report, reports) = mpsc::channel(2);
-        let task = tokio::spawn(run(settings, wish, jid.clone(), wanted, report)).abort_handle();
-        let connector = Self { task, jid, wants, reports };
+        let (settings, follows) = watch::channel(settings);
+        let task = tokio::spawn(run(follows, wish, jid.clone(), wanted, report)).abort_handle();
+        let connector = Self { task, jid, settings, wants, reports };
         connector.want(Wanted { previous, lost: None });
         connector
     }
@@ -70,6 +72,11 @@ impl Connector {
     pub(super) fn want(&self, wanted: Wanted) {
         // It has taken the last wish before it fulfilled it, so there is room; where it has ended, `reports` says so.
         let _ = self.wants.try_send(wanted);
+    }
+
+    /// Connects by these settings from now on. An attempt that is under way, or waited for, is made anew at once.
+    pub(super) fn follow(&self, settings: LinkSettings) {
+        self.settings.send_replace(settings);
     }
 
     /// Ends it, also in the middle of a log-in.
@@ -85,7 +92,7 @@ impl Drop for Connector {
 }
 
 async fn run(
-    settings: LinkSettings,
+    mut follows: watch::Receiver<LinkSettings>,
     wish: LogIn,
     jid: FullJid,
     mut wants: mpsc::Receiver<Wanted>,
@@ -97,11 +104,17 @@ async fn run(
     let mut is_first = true;
     let mut first_wait = Some(wish.after);
     while let Some(Wanted { previous, lost }) = wants.recv().await {
+        follows.mark_unchanged();
         pace.wanted(lost.as_ref(), Instant::now());
         let mut elsewhere = lost.as_ref().and_then(Lost::elsewhere).and_then(|place| follow(place, followed));
         let mut after = first_wait.take().unwrap_or_else(|| pace.wait(Instant::now(), rand::random()));
         loop {
-            tokio::time::sleep(after).await;
+            tokio::select! {
+                () = tokio::time::sleep(after) => {}
+                // Whoever put right what was wrong is not kept waiting.
+                Ok(()) = follows.changed() => {}
+            }
+            let settings = follows.borrow_and_update().clone();
             if !is_first && reports.send(Report::Trying).await.is_err() {
                 return;
             }
@@ -113,7 +126,14 @@ async fn run(
             let (password, server, previous) = (wish.password.as_ref(), server.as_ref(), previous.as_ref());
             let span = traces::connecting(jid.domain().as_str());
             let attempt = log_in(&settings, password, &jid, server, previous, &wish.tokens);
-            let outcome = AssertUnwindSafe(attempt).catch_unwind().await;
+            let outcome = tokio::select! {
+                outcome = AssertUnwindSafe(attempt).catch_unwind() => outcome,
+                // It may lead to where nobody ever answers.
+                Ok(()) = follows.changed() => {
+                    after = Duration::ZERO;
+                    continue;
+                }
+            };
             let outcome =
                 outcome.unwrap_or_else(|_| Err(ConnectError::NotXmpp { cause: "the log-in broke over it".to_owned() }));
             if let Err(why) = &outcome {

@@ -46,6 +46,8 @@ pub(super) struct Live {
     state: Option<ClientState>,
     /// Something was written that may not be on the wire.
     unflushed: bool,
+    /// The owner wants another connection.
+    left: bool,
 }
 
 /// When the server was asked what it has taken in.
@@ -77,7 +79,13 @@ impl Live {
             silent: false,
             state: None,
             unflushed: false,
+            left: false,
         }
+    }
+
+    /// It is over as soon as what can be written at once is written.
+    pub(super) fn is_to_be_left(&mut self) {
+        self.left = true;
     }
 
     /// Tells the server with the next that is written.
@@ -108,6 +116,10 @@ impl Live {
         loop {
             if let Poll::Ready(Err(error)) = self.poll_write(queue, ledger, cx) {
                 self.ending.note(Lost::Cut { cause: Some(error.to_string()) });
+                return Poll::Ready(None);
+            }
+            if self.left {
+                self.ending.note(Lost::Moved);
                 return Poll::Ready(None);
             }
             if let Some(why) = self.out_of_patience(cx) {

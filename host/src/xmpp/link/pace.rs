@@ -61,7 +61,7 @@ impl Pace {
     pub(super) fn wanted(&mut self, lost: Option<&Lost>, now: Instant) {
         let (manner, least) = match lost {
             Some(Lost::Cut { .. }) => (Return::Soon, USABLE),
-            None | Some(Lost::TimedOut | Lost::Deaf) => (Return::AtOnce, USABLE),
+            None | Some(Lost::TimedOut | Lost::Deaf | Lost::Moved) => (Return::AtOnce, USABLE),
             Some(Lost::Closed) => (Return::Spread, STABLE),
             Some(Lost::Stream { condition, .. }) => (returns(condition), STABLE),
             Some(Lost::TooLarge { .. } | Lost::Unreadable | Lost::Miscounted | Lost::Unknown) => {

@@ -145,7 +145,7 @@ impl Stage {
         let host =
             Host::start(Config::load(&home.path().join("parlor.toml"), &Overrides::default())?, Compiler::ThisProcess)
                 .await?;
-        let account = Arc::clone(host.account(&"main".parse()?).context("the account is configured")?);
+        let account = host.account(&"main".parse()?).context("the account is configured")?;
         // Plugins listen and the account is connected when this comes.
         let initialized = account.ask(|answer| Command::WaitUntil { name: "initialized".into(), answer });
         timeout(LIMIT, initialized).await.context("the account does not get ready")??;

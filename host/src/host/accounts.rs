@@ -1,0 +1,347 @@
+//! The accounts of a house: who they are, which plugins run on them, and what the owner writes about them while it stands.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use futures_util::future::{join_all, select_all};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::{Host, INITIALIZE, Plugin, Standing, candidate, dependencies};
+use crate::account::{Account, Connection, Shared};
+use crate::config::{AccountConfig, AccountName, Config, Settings};
+use crate::plugins::order::{self, Strictness};
+use crate::plugins::policy::Entry;
+use crate::plugins::store::{Loaded, Unfit};
+use crate::plugins::{PluginId, Supervised};
+
+/// Names of a plugin's settings, each with the value that wins.
+type Wins = BTreeMap<String, Option<Value>>;
+
+impl Host {
+    /// The accounts of the house.
+    pub fn accounts(&self) -> Vec<Arc<Shared>> {
+        self.held().values().map(|account| Arc::clone(account.shared())).collect()
+    }
+
+    /// An account of the house.
+    pub fn account(&self, name: &AccountName) -> Option<Arc<Shared>> {
+        self.held().get(name).map(|account| Arc::clone(account.shared()))
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<AccountName, Account>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until every account has failed for good, and gives each one's reason. A house with one live account
+    /// stands. Those are meant that there are when it is asked.
+    pub async fn all_failed(&self) -> Vec<(AccountName, String)> {
+        let mut reasons = Vec::new();
+        let mut waiting: Vec<_> = self
+            .accounts()
+            .into_iter()
+            .map(|account| Box::pin(failed(account.name.clone(), account.connection())))
+            .collect();
+        while !waiting.is_empty() {
+            let (reason, _, rest) = select_all(waiting).await;
+            reasons.push(reason);
+            waiting = rest;
+        }
+        reasons
+    }
+
+    /// Tries those accounts again that have failed.
+    pub async fn retry(&self) {
+        for account in self.accounts() {
+            let has_failed = matches!(*account.connection().borrow(), Connection::Failed(_));
+            if has_failed {
+                tracing::info!(account = %account.name, "account tried again");
+                account.connect().await;
+            }
+        }
+    }
+
+    /// Does what another configuration says: accounts that are new begin, those that are gone end, and the others go by their
+    /// new settings without losing their stream, unless it leads elsewhere now. Nobody else notices. What only a start can
+    /// change stays, and is warned about.
+    pub async fn reconfigure(&self, config: Config) {
+        let _changing = self.changing.lock().await;
+        let was = self.config();
+        for (what, is_same) in [
+            ("data", was.data == config.data),
+            ("plugins", was.plugins == config.plugins),
+            ("log", was.log == config.log),
+            ("watch", was.watch == config.watch),
+        ] {
+            if !is_same {
+                tracing::warn!(key = what, "this counts when the host is started again");
+            }
+        }
+        let (data, plugins, log) = (was.data.clone(), was.plugins.clone(), was.log.clone());
+        let config = Arc::new(Config { data, plugins, log, watch: was.watch, ..config });
+        self.config.store(Arc::clone(&config));
+        let (before, after) = (&was.accounts, &config.accounts);
+        let going: Vec<_> = before.values().filter(|old| !goes_on(old, after)).map(|old| &old.name).collect();
+        self.close(&going).await;
+        for (new, old) in after.values().filter_map(|new| Some((new, before.get(&new.name)?))) {
+            if new != old && goes_on(old, after) {
+                self.rewrite(old, new).await;
+            }
+        }
+        let coming: Vec<_> = after.values().filter(|new| !goes_on(new, before)).collect();
+        let coming: Vec<_> = coming
+            .into_iter()
+            .map(|new| {
+                let account = Account::start(new.clone(), self.store.clone());
+                let shared = Arc::clone(account.shared());
+                tracing::info!(account = %new.name, jid = %shared.own, "account added");
+                self.held().insert(new.name.clone(), account);
+                shared
+            })
+            .collect();
+        if decides(&was) != decides(&config) {
+            self.judge().await;
+        }
+        self.spread().await;
+        self.open(&coming).await;
+        self.prune_cache().await;
+        tracing::info!(config = %config.path.display(), "configuration read again");
+    }
+
+    /// Gives the plugins on these accounts their chance to listen, and then logs in (API row 7).
+    pub(super) async fn open(&self, accounts: &[Arc<Shared>]) {
+        let settling: Vec<_> = {
+            let plugins = self.plugins.lock().await;
+            let all = accounts.iter().flat_map(|account| plugins.values().map(move |plugin| plugin.on(&account.name)));
+            all.flatten().map(Supervised::settled).collect()
+        };
+        if tokio::time::timeout(INITIALIZE, join_all(settling)).await.is_err() {
+            tracing::warn!(
+                "some plugins took longer than {} s to initialize; logging in without them",
+                INITIALIZE.as_secs()
+            );
+        }
+        for account in accounts {
+            account.plugins_initialized().await;
+            self.warn_of_unknown_settings(account).await;
+            account.warn_of_unknown_names();
+            if account.settings().auto_login {
+                account.connect().await;
+            }
+        }
+    }
+
+    /// Ends these accounts, after the plugins on them.
+    async fn close(&self, names: &[&AccountName]) {
+        let leaving = {
+            let mut plugins = self.plugins.lock().await;
+            let mut leaving = Vec::new();
+            for plugin in plugins.values_mut() {
+                if let Standing::Admitted { on, .. } = &mut plugin.standing {
+                    leaving.extend(names.iter().filter_map(|name| on.remove(*name)));
+                }
+            }
+            leaving
+        };
+        join_all(leaving.into_iter().map(Supervised::stop)).await;
+        let going: Vec<_> = {
+            let mut accounts = self.held();
+            names.iter().filter_map(|name| accounts.remove(*name)).collect()
+        };
+        join_all(going.into_iter().map(async |account| {
+            // No later process goes on with its session.
+            let _ = account.shared().log_out().await;
+            let name = account.shared().name.clone();
+            account.stop().await;
+            tracing::info!(account = %name, "account removed");
+        }))
+        .await;
+    }
+
+    /// Lets an account go by what is written about it now. Plugins that have settings of theirs there hear of it, or start anew.
+    async fn rewrite(&self, old: &AccountConfig, new: &AccountConfig) {
+        let Some(account) = self.account(&new.name) else { return };
+        let claimed = self.claimed(&old.settings, &new.settings, &account).await;
+        account.rewrite(new.clone()).await;
+        let leaving: Vec<_> = {
+            let mut plugins = self.plugins.lock().await;
+            let tell = |(id, before): (PluginId, Wins)| {
+                let Standing::Admitted { on, .. } = &mut plugins.get_mut(&id)?.standing else { return None };
+                on.get(&new.name)?.settings_rewritten(&before).then(|| on.remove(&new.name)).flatten()
+            };
+            claimed.into_iter().filter_map(tell).collect()
+        };
+        // They start again with the others that are still to be on this account.
+        join_all(leaving.into_iter().map(Supervised::stop)).await;
+        tracing::info!(account = %new.name, "account goes by what is written now");
+        let begins = new.settings.auto_login && !old.settings.auto_login;
+        let connection = account.connection().borrow().clone();
+        match connection {
+            Connection::Failed(_) => account.connect().await,
+            Connection::Offline if begins => account.connect().await,
+            _ => {}
+        }
+        if new.settings != old.settings {
+            self.warn_of_unknown_settings(&account).await;
+        }
+    }
+
+    /// The plugins' own settings that are written otherwise on this account, as they are now.
+    async fn claimed(&self, old: &Settings, new: &Settings, account: &Shared) -> Vec<(PluginId, Wins)> {
+        let plugins = self.plugins.lock().await;
+        let of = |(id, plugin): (&PluginId, &Plugin)| {
+            let wins = plugin.on(&account.name)?.wins(old.differing(new));
+            (!wins.is_empty()).then(|| (id.clone(), wins))
+        };
+        plugins.iter().filter_map(of).collect()
+    }
+
+    /// Decides anew about the plugins: what was refused may run now, and what runs may have lost the right to.
+    async fn judge(&self) {
+        let entries: Vec<_> = {
+            let plugins = self.plugins.lock().await;
+            let enabled = plugins.iter().filter(|(_, plugin)| plugin.entry.enabled);
+            enabled.map(|(id, plugin)| (id.clone(), plugin.entry.clone(), plugin.is_admitted())).collect()
+        };
+        let mut other = BTreeMap::new();
+        for (id, entry, is_admitted) in entries {
+            // Of one that runs, a secret that is not to be had now decides nothing.
+            let is_other = match self.load(&id, &entry).await {
+                Ok(_) => !is_admitted,
+                Err(why) => is_admitted && matches!(why, Unfit::Refused(_) | Unfit::UnknownAccount { .. }),
+            };
+            if is_other {
+                other.insert(id, entry);
+            }
+        }
+        let refused = order::plan(&candidates(&*self.plugins.lock().await), self.strictness()).refused;
+        for id in refused.into_keys() {
+            if let Some(plugin) = self.plugins.lock().await.get(&id) {
+                other.insert(id, plugin.entry.clone());
+            }
+        }
+        for id in other.keys() {
+            self.take_out(id).await;
+        }
+        self.add_all(other).await;
+    }
+
+    /// Lets each plugin run on the accounts that its entry says, and on no other.
+    pub(super) async fn spread(&self) {
+        let mut leaving = Vec::new();
+        {
+            let mut plugins = self.plugins.lock().await;
+            let strictness = self.strictness();
+            for start in order::plan(&candidates(&plugins), strictness).starts {
+                let Some(Plugin { entry, standing: Standing::Admitted { admitted, compiled, on }, .. }) =
+                    plugins.get(&start.id)
+                else {
+                    continue;
+                };
+                let chosen = self.chosen(entry);
+                let missing: Vec<_> = chosen.iter().filter(|one| !on.contains_key(&one.name)).cloned().collect();
+                let loaded = Loaded { admitted: Arc::clone(admitted), compiled: Arc::clone(compiled) };
+                let new = self.start_on(&missing, &loaded, &start, strictness, &plugins);
+                let Some(Plugin { standing: Standing::Admitted { on, .. }, .. }) = plugins.get_mut(&start.id) else {
+                    continue;
+                };
+                leaving.extend(on.extract_if(.., |name, _| !chosen.iter().any(|one| one.name == *name)));
+                on.extend(new);
+            }
+        }
+        join_all(leaving.into_iter().map(|(_, supervised)| supervised.stop())).await;
+    }
+
+    /// The accounts that an entry wants a plugin to run on.
+    pub(super) fn chosen(&self, entry: &Entry) -> Vec<Arc<Shared>> {
+        let is_chosen = |name: &AccountName| entry.accounts.as_ref().is_none_or(|accounts| accounts.contains(name));
+        self.accounts().into_iter().filter(|account| is_chosen(&account.name)).collect()
+    }
+
+    /// Starts a plugin on these accounts.
+    pub(super) fn start_on(
+        &self,
+        accounts: &[Arc<Shared>],
+        loaded: &Loaded,
+        start: &order::Start,
+        strictness: Strictness,
+        plugins: &BTreeMap<PluginId, Plugin>,
+    ) -> BTreeMap<AccountName, Supervised> {
+        let started = accounts.iter().map(|account| {
+            let after = dependencies(loaded, start, strictness, plugins, &account.name);
+            let Loaded { admitted, compiled } = loaded.clone();
+            let supervised =
+                Supervised::start(admitted, compiled, Arc::clone(&self.engine), Arc::clone(account), after);
+            (account.name.clone(), supervised)
+        });
+        started.collect()
+    }
+
+    async fn warn_of_unknown_settings(&self, account: &Shared) {
+        let plugins = self.plugins.lock().await;
+        let claimed = |key: &str| {
+            plugins.values().any(|plugin| match &plugin.standing {
+                Standing::Admitted { admitted, on, .. } => {
+                    let claimed = on.get(&account.name).is_some_and(|supervised| supervised.settings().claims(key));
+                    claimed || admitted.manifest.settings.contains_key(key)
+                }
+                Standing::Refused(_) => false,
+            })
+        };
+        for (id, plugin) in &*plugins {
+            let Some(supervised) = plugin.on(&account.name) else { continue };
+            for (key, _) in account.settings().unknown() {
+                let misfit = account.settings().given(key).and_then(|value| supervised.settings().misfit(key, value));
+                if let Some(reason) = misfit {
+                    tracing::warn!(account = %account.name, plugin = %id, setting = %key, reason, "setting does not fit, and is not used");
+                }
+            }
+        }
+        for (key, nearest) in account.settings().unknown() {
+            if !claimed(key) {
+                tracing::warn!(account = %account.name, setting = %key, nearest, "unknown setting, kept for plugins");
+            }
+        }
+    }
+}
+
+impl Plugin {
+    /// It on this account, if it may run there.
+    fn on(&self, account: &AccountName) -> Option<&Supervised> {
+        match &self.standing {
+            Standing::Admitted { on, .. } => on.get(account),
+            Standing::Refused(_) => None,
+        }
+    }
+}
+
+/// What decides whether plugins may run: which accounts there are, and what the owner says of plugins for all of them.
+fn decides(config: &Config) -> (Vec<&AccountName>, &[String], &[String], bool) {
+    let settings = &config.settings;
+    let (whitelist, blacklist) = (&settings.whitelisted_plugins, &settings.blacklisted_plugins);
+    (config.accounts.keys().collect(), whitelist, blacklist, settings.strict_plugin_dependencies)
+}
+
+/// Whether an account is among these, and is the same one on its server.
+fn goes_on(account: &AccountConfig, others: &BTreeMap<AccountName, AccountConfig>) -> bool {
+    others.get(&account.name).is_some_and(|other| other.link.jid.to_bare() == account.link.jid.to_bare())
+}
+
+/// Those that may run.
+fn candidates(plugins: &BTreeMap<PluginId, Plugin>) -> Vec<order::Candidate> {
+    let admitted = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
+        Standing::Admitted { admitted, .. } => Some(candidate(id, admitted)),
+        Standing::Refused(_) => None,
+    });
+    admitted.collect()
+}
+
+async fn failed(name: AccountName, mut connection: watch::Receiver<Connection>) -> (AccountName, String) {
+    let failed = connection.wait_for(|connection| matches!(connection, Connection::Failed(_))).await;
+    if let Ok(Connection::Failed(reason)) = failed.as_deref() {
+        return (name, reason.clone());
+    }
+    drop(failed);
+    // The account was stopped, so nobody waits for its failure.
+    std::future::pending().await
+}

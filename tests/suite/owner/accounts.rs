@@ -1,0 +1,285 @@
+//! What becomes of what the owner writes into `parlor.toml` while the house stands: accounts come and go and change, and no
+//! other account notices.
+
+use std::time::Duration;
+
+use jid::{BareJid, Jid};
+use parlor_tests::client::{Client, body};
+use parlor_tests::host::{Home, Host, Server};
+use parlor_tests::policy::Policy;
+use parlor_tests::prosody::Account;
+use tokio_xmpp::Stanza;
+use xmpp_parsers::presence;
+
+use super::{SOON, echo, ended, home, juliet, start};
+use crate::house::prosody;
+
+const READ: &str = "configuration read again";
+const NOT_READ: &str = "the configuration was not read; nothing has changed";
+
+/// Adds an account of the suite's server.
+async fn another(home: &mut Home, name: &str) -> Account {
+    let prosody = prosody().await;
+    let account = prosody.fresh_account(name).unwrap();
+    home.add_account(name, &account, Server::StartTls(prosody.ports().starttls, prosody.certificate())).unwrap();
+    account
+}
+
+/// A host with echo on the accounts `main` and `second`.
+async fn two() -> (Home, Host, [Account; 2]) {
+    let (mut home, main) = home().await;
+    let second = another(&mut home, "second").await;
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    connected(&host, "second", 1).await;
+    host.wait_count("plugin running", &[], 2, SOON).await.unwrap();
+    (home, host, [main, second])
+}
+
+async fn connected(host: &Host, account: &str, times: usize) {
+    host.wait_count("account connected", &[("account", account)], times, SOON).await.unwrap();
+}
+
+/// What is said to this one is said back.
+async fn answers(juliet: &mut Client, bot: &BareJid, text: &str) {
+    juliet.chat(bot.clone(), text).await.unwrap();
+    juliet.wait_body(bot, text, SOON).await.unwrap();
+}
+
+/// The same for one that has just logged in: until the server has its presence, what is said to it is put aside.
+async fn answers_once_there(juliet: &mut Client, bot: &BareJid, text: &str) {
+    for attempt in 0..60 {
+        let text = format!("{text} {attempt}");
+        juliet.chat(bot.clone(), &text).await.unwrap();
+        if juliet.wait_body(bot, &text, Duration::from_secs(1)).await.is_ok() {
+            return;
+        }
+    }
+    panic!("{bot} never answers");
+}
+
+/// This account is on its first stream, and its plugin on its first instance.
+fn is_untouched(host: &Host, account: &str) {
+    let of = [("account", account)];
+    assert_eq!(host.lines("account connected", &of).len(), 1, "{}", host.log().tail());
+    for message in ["connection lost, reconnecting", "connection resumed", "connection closed"] {
+        assert!(host.lines(message, &of).is_empty(), "{message}: {}", host.log().tail());
+    }
+    assert_eq!(host.lines("plugin running", &of).len(), 1, "{}", host.log().tail());
+}
+
+async fn accounts(home: &Home) -> Vec<(String, String)> {
+    let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let accounts = status["accounts"].as_array().unwrap();
+    accounts.iter().map(|one| (text(&one["name"]), text(&one["connection"]))).collect()
+}
+
+#[tokio::test]
+async fn one_that_is_added_logs_in_with_its_plugins_and_one_that_is_gone_leaves() {
+    let (mut home, main) = home().await;
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    host.wait_count("plugin running", &[], 1, SOON).await.unwrap();
+    let mut juliet = juliet().await;
+    let second = another(&mut home, "second").await;
+    connected(&host, "second", 1).await;
+    host.wait_count(READ, &[], 1, SOON).await.unwrap();
+    answers_once_there(&mut juliet, &second.jid, "one").await;
+    answers(&mut juliet, &main.jid, "two").await;
+    assert_eq!(accounts(&home).await.len(), 2);
+
+    home.remove_account("second").unwrap();
+    host.wait_count("account removed", &[("account", "second")], 1, SOON).await.unwrap();
+    host.wait_count(READ, &[], 2, SOON).await.unwrap();
+    assert_eq!(accounts(&home).await, [("main".to_owned(), "connected".to_owned())]);
+    assert_eq!(host.lines("plugin stopped", &[("account", "second")]).len(), 1, "{}", host.log().tail());
+    // Its session is over: whoever logs in under its name is alone, and is answered by nobody.
+    let mut own = crate::house::client(&second).await;
+    own.chat(second.jid.clone(), "to whoever is here").await.unwrap();
+    own.wait_body(&second.jid, "to whoever is here", SOON).await.unwrap();
+    answers(&mut juliet, &main.jid, "three").await;
+    own.catch_up(SOON).await.unwrap();
+    let heard = own.received().iter().filter(|stanza| matches!(stanza, Stanza::Message(one) if body(one).is_some()));
+    assert_eq!(heard.count(), 1, "{:?}", own.received());
+    is_untouched(&host, "main");
+}
+
+#[tokio::test]
+async fn what_is_written_about_one_counts_at_once_and_the_streams_stay() {
+    let (mut home, host, [main, second]) = two().await;
+    let (mut juliet, room) = (juliet().await, prosody().await.fresh_room());
+    juliet.join(&room, "juliet", SOON).await.unwrap();
+    juliet.unlock(&room, SOON).await.unwrap();
+    let here = |kind: presence::Type| {
+        let room = room.clone();
+        move |stanza: &Stanza| match stanza {
+            Stanza::Presence(one) if one.type_ == kind => one
+                .from
+                .as_ref()
+                .filter(|from| from.to_bare() == room && from.resource().unwrap().as_str() == "bot")
+                .map(drop),
+            _ => None,
+        }
+    };
+    let rooms = |rooms: Vec<toml::Value>| toml::Table::from_iter([("auto_join_rooms".to_owned(), rooms.into())]);
+    let wanted = toml::Table::from_iter(
+        [("jid", room.to_string()), ("nick", "bot".to_owned())].map(|(key, value)| (key.to_owned(), value.into())),
+    );
+    home.amend("main", "settings", Some(rooms(vec![wanted.into()]).into())).unwrap();
+    juliet.wait_for("the bot in the room", SOON, here(presence::Type::None)).await.unwrap();
+    host.wait_count(READ, &[], 1, SOON).await.unwrap();
+    home.amend("main", "settings", Some(rooms(Vec::new()).into())).unwrap();
+    juliet.wait_for("the bot leaving the room", SOON, here(presence::Type::Unavailable)).await.unwrap();
+
+    // Who may give commands from chat.
+    let bot: Jid = host.lines("account connected", &[("account", "main")])[0].get("jid").parse().unwrap();
+    super::chat::begin(&mut juliet, &bot, "list").await.unwrap_err();
+    home.amend("main", "owners", Some(vec![juliet.jid().to_bare().to_string()].into())).unwrap();
+    host.wait_count(READ, &[], 3, SOON).await.unwrap();
+    super::chat::begin(&mut juliet, &bot, "list").await.unwrap();
+    home.amend("main", "owners", None).unwrap();
+    host.wait_count(READ, &[], 4, SOON).await.unwrap();
+    super::chat::begin(&mut juliet, &bot, "list").await.unwrap_err();
+
+    // What counts from the next connection leaves this one alone.
+    home.amend("main", "keep_unsent", Some("2 h".into())).unwrap();
+    host.wait_count(READ, &[], 5, SOON).await.unwrap();
+    answers(&mut juliet, &main.jid, "one").await;
+    answers(&mut juliet, &second.jid, "two").await;
+    is_untouched(&host, "main");
+    is_untouched(&host, "second");
+}
+
+#[tokio::test]
+async fn another_way_to_the_server_is_taken_at_once_by_that_account_alone() {
+    let (mut home, host, [main, second]) = two().await;
+    let mut juliet = juliet().await;
+    home.amend("main", "tls", Some("direct".into())).unwrap();
+    // Both are saved before the first is looked at, or not: the way that does not exist is left for the other one.
+    let direct = format!("127.0.0.1:{}", prosody().await.ports().direct);
+    home.amend("main", "server", Some(direct.into())).unwrap();
+    let lost = host.wait_count("connection lost, reconnecting", &[("account", "main")], 1, SOON).await.unwrap();
+    assert_eq!(lost.get("reason"), "the configuration leads elsewhere now");
+    host.wait_count("connection resumed", &[("account", "main")], 1, SOON).await.unwrap();
+    answers(&mut juliet, &main.jid, "by another way").await;
+    answers(&mut juliet, &second.jid, "as before").await;
+    // Another resource is another session.
+    home.amend("main", "jid", Some(format!("{}/mine", main.jid).into())).unwrap();
+    connected(&host, "main", 2).await;
+    assert_eq!(host.lines("account connected", &[("account", "main")])[1].get("jid"), format!("{}/mine", main.jid));
+    answers_once_there(&mut juliet, &main.jid, "as another").await;
+    // And another address is another account.
+    let other = prosody().await.fresh_account("other").unwrap();
+    let way = Server::StartTls(prosody().await.ports().starttls, prosody().await.certificate());
+    home.add_account("main", &other, way).unwrap();
+    connected(&host, "main", 3).await;
+    answers_once_there(&mut juliet, &other.jid, "as somebody else").await;
+    assert_eq!(host.lines("account removed", &[("account", "main")]).len(), 1);
+    is_untouched(&host, "second");
+}
+
+#[tokio::test]
+async fn a_wrong_password_costs_nothing_until_it_is_needed_and_is_tried_again_when_asked() {
+    let (mut home, host, [main, second]) = two().await;
+    home.write("wrong.password", "wrong\n").unwrap();
+    home.amend("main", "password_file", Some("wrong.password".into())).unwrap();
+    host.wait_count("account goes by what is written now", &[("account", "main")], 1, SOON).await.unwrap();
+    let mut juliet = juliet().await;
+    answers(&mut juliet, &main.jid, "still here").await;
+    is_untouched(&host, "main");
+    home.amend("main", "transport", Some("tcp".into())).unwrap();
+    host.wait_count("account failed", &[("account", "main")], 1, SOON).await.unwrap();
+    answers(&mut juliet, &second.jid, "the house stands").await;
+    // The file is the same, its content is not: nobody sees that but who is told to look.
+    home.write("wrong.password", &format!("{}\n", main.password)).unwrap();
+    let shown = ended(home.run(&["reload", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!(shown["accounts"].as_array().unwrap().len(), 2);
+    connected(&host, "main", 2).await;
+    answers_once_there(&mut juliet, &main.jid, "here again").await;
+    // Whoever writes another one into the configuration need not say more.
+    home.write("wrong.password", "wrong again\n").unwrap();
+    home.amend("main", "transport", Some("auto".into())).unwrap();
+    host.wait_count("account failed", &[("account", "main")], 2, SOON).await.unwrap();
+    home.amend("main", "password_file", Some("main.password".into())).unwrap();
+    connected(&host, "main", 3).await;
+    is_untouched(&host, "second");
+}
+
+#[tokio::test]
+async fn a_broken_file_changes_nothing_and_the_error_names_line_and_column() {
+    let (home, host, _) = two().await;
+    let fine = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    let lines = fine.lines().count();
+    for (round, (broken, column)) in [
+        (format!("{fine}\n[account.third\n"), 15),
+        (format!("{fine}\n[account.third]\njdi = \"a@localhost\"\n"), 1),
+        (format!("{fine}\n[settings]\npriority = \"high\"\n"), 12),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        home.write("parlor.toml", &broken).unwrap();
+        let line = host.wait_count(NOT_READ, &[], 2 * round + 1, SOON).await.unwrap();
+        let row = lines + if round == 0 { 2 } else { 3 };
+        let place = format!("parlor.toml:{row}:{column}: ");
+        assert!(line.get("reason").starts_with(&place), "{place} {}", line.get("reason"));
+        host.reload().unwrap();
+        host.wait_count(NOT_READ, &[], 2 * round + 2, SOON).await.unwrap();
+        let refused = ended(home.run(&["reload"]).await.unwrap(), 1);
+        assert!(refused.stderr.contains(&place), "{refused:?}");
+    }
+    std::fs::remove_file(home.path().join("parlor.toml")).unwrap();
+    home.write("other", "").unwrap();
+    let line = host.wait_count(NOT_READ, &[], 7, SOON).await.unwrap();
+    assert!(line.get("reason").contains("parlor.toml"), "{}", line.get("reason"));
+    assert!(host.lines(READ, &[]).is_empty(), "{}", host.log().tail());
+    home.write("parlor.toml", &format!("data = \"elsewhere\"\nlog = \"warn\"\n{fine}")).unwrap();
+    for key in ["data", "log"] {
+        let later = "this counts when the host is started again";
+        host.wait_count(later, &[("key", key)], 1, SOON).await.unwrap();
+    }
+    home.write("parlor.toml", &fine).unwrap();
+    host.wait_count(READ, &[], 2, SOON).await.unwrap();
+    for account in ["main", "second"] {
+        is_untouched(&host, account);
+    }
+    assert_eq!(accounts(&home).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_plugin_runs_where_both_files_say_and_goes_on_where_it_stays() {
+    let (mut home, main) = home().await;
+    let policy = |accounts: &[&str]| {
+        let accounts: Vec<toml::Value> = accounts.iter().map(|name| (*name).into()).collect();
+        let mut entry = echo(&home);
+        entry.accounts = Some(accounts.iter().map(|one| one.as_str().unwrap().to_owned()).collect());
+        Policy::default().with("echo", entry)
+    };
+    let (one, both) = (policy(&["main"]), policy(&["main", "second"]));
+    let host = start(&home, &one).await;
+    host.wait_count("plugin running", &[("account", "main")], 1, SOON).await.unwrap();
+    let second = another(&mut home, "second").await;
+    connected(&host, "second", 1).await;
+    assert!(host.lines("plugin running", &[("account", "second")]).is_empty(), "it is not among its accounts");
+    home.set_policy(&both).unwrap();
+    host.wait_count("plugin running", &[("account", "second")], 1, SOON).await.unwrap();
+    let mut juliet = juliet().await;
+    answers(&mut juliet, &second.jid, "here, too").await;
+    home.set_policy(&one).unwrap();
+    host.wait_count("plugin stopped", &[("account", "second")], 1, SOON).await.unwrap();
+    home.set_policy(&both).unwrap();
+    host.wait_count("plugin running", &[("account", "second")], 2, SOON).await.unwrap();
+    answers(&mut juliet, &main.jid, "never away").await;
+    is_untouched(&host, "main");
+    // What names an account that is gone is refused, as it would be at a start; and runs again once that is put right.
+    home.remove_account("second").unwrap();
+    let refused = host.wait_count("plugin refused", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    assert!(refused.get("reason").contains("the account second, which parlor.toml does not have"), "{refused:?}");
+    home.set_policy(&one).unwrap();
+    host.wait_count("plugin running", &[("account", "main")], 2, SOON).await.unwrap();
+    assert_eq!(host.lines("account connected", &[("account", "main")]).len(), 1);
+    // The lists of plugins that may run count for what runs.
+    home.set("blacklisted_plugins", vec!["echo".to_owned()]).unwrap();
+    host.wait_count("plugin refused", &[("plugin", "echo")], 2, SOON).await.unwrap();
+    home.set("blacklisted_plugins", Vec::<String>::new()).unwrap();
+    host.wait_count("plugin running", &[("account", "main")], 3, SOON).await.unwrap();
+}
