@@ -70,6 +70,8 @@ struct Plugin {
     standing: Standing,
     /// Why the version that the policy names has not taken the place of this one.
     not_replaced: Option<String>,
+    /// What was tried in its place and did not start.
+    tried: Option<Entry>,
     /// The version of what may not run.
     version: Option<semver::Version>,
 }
@@ -351,7 +353,7 @@ impl Host {
             let on = self.start_on(&self.chosen(entry), one, start, strictness, &plugins);
             let Loaded { admitted, compiled } = one.clone();
             let standing = Standing::Admitted { admitted, compiled, on };
-            let plugin = Plugin { entry: entry.clone(), standing, not_replaced: None, version: None };
+            let plugin = Plugin { entry: entry.clone(), standing, not_replaced: None, tried: None, version: None };
             plugins.insert(start.id.clone(), plugin);
         }
         for (id, (entry, result)) in loaded {
@@ -366,7 +368,10 @@ impl Host {
                 tracing::error!(plugin = %id, %reason, "plugin refused");
             }
             let version = versions.remove(&id).flatten();
-            plugins.insert(id, Plugin { entry, standing: Standing::Refused(reason), not_replaced: None, version });
+            plugins.insert(
+                id,
+                Plugin { entry, standing: Standing::Refused(reason), not_replaced: None, tried: None, version },
+            );
         }
     }
 

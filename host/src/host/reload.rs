@@ -74,24 +74,34 @@ impl Host {
             .partition(|(id, entry)| policy.plugins.get(id) == Some(entry) && !outdated.contains(id));
         // Bytes that somebody changed since they were approved run nothing, not even on.
         let mut staying = store::unchanged(same, &self.components).await;
+        // A new version may take its time to start, or never do: what takes something away does not wait for it.
+        let mut replaced = Vec::new();
         for (id, old) in other {
-            let Some(new) = policy.plugins.get(&id) else { continue };
+            let Some(new) = policy.plugins.get(&id).filter(|new| new.enabled) else { continue };
             let done = if old.differs_in_accounts_alone(new) && !outdated.contains(&id) {
                 self.settle_on(&id, new).await
             } else if old.differs_in_grants_alone(new) && !outdated.contains(&id) {
                 self.decide_anew(&id, new).await
             } else {
-                self.replace(&id, new).await
+                replaced.push((id, new));
+                continue;
             };
             if done {
                 staying.insert(id);
             }
         }
-        let leaving: Vec<_> = running.into_keys().filter(|id| !staying.contains(id)).collect();
-        let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
-        for id in leaving {
-            self.take_out(&id).await;
+        for id in running.keys().filter(|id| !staying.contains(*id) && replaced.iter().all(|(one, _)| one != *id)) {
+            self.take_out(id).await;
         }
+        for (id, new) in replaced {
+            let failed_before = !outdated.contains(&id) && self.failed_to_start(&id, new).await;
+            if failed_before || self.replace(&id, new).await {
+                staying.insert(id);
+            } else {
+                self.take_out(&id).await;
+            }
+        }
+        let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
         self.add_all(coming).await;
         self.spread().await;
         self.prune_cache().await;
@@ -150,6 +160,12 @@ impl Host {
         true
     }
 
+    /// Whether this very entry was tried in the place of the present one already, and did not start. It is not tried again each
+    /// time that something else is decided, but when it is enabled anew.
+    async fn failed_to_start(&self, id: &PluginId, entry: &Entry) -> bool {
+        self.plugins.lock().await.get(id).is_some_and(|plugin| plugin.tried.as_ref() == Some(entry))
+    }
+
     /// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its `initialize`
     /// has returned. If it does not get so far, the present one goes on, and the status says why. False: this is no case for
     /// that, or the new one may not run.
@@ -195,11 +211,12 @@ impl Host {
             tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
             if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
                 plugin.not_replaced = Some(why);
+                plugin.tried = Some(entry.clone());
             }
             return true;
         }
         let standing = Standing::Admitted { admitted: loaded.admitted, compiled: loaded.compiled, on: beside };
-        let new = Plugin { entry: entry.clone(), standing, not_replaced: None, version: None };
+        let new = Plugin { entry: entry.clone(), standing, not_replaced: None, tried: None, version: None };
         // Whoever looks meanwhile sees the new one; nobody else changes anything.
         let old = self.plugins.lock().await.insert(id.clone(), new);
         if let Some(Plugin { standing: Standing::Admitted { on: mut old, .. }, .. }) = old {

@@ -4,16 +4,15 @@
 //! taken away here when it is gone.
 
 mod life;
+mod settings;
 mod succession;
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -26,7 +25,7 @@ use super::id::PluginId;
 use super::instance::{self, Backlog, Ended, Instance, Parting, Rooms, Start};
 use super::ledger::Books;
 use super::quantity::show_duration;
-use super::settings::{OwnSettings, Values};
+use super::settings::OwnSettings;
 use super::watchdog::Metered;
 use crate::account;
 use crate::permissions::Grants;
@@ -209,51 +208,6 @@ impl Supervised {
     /// What it was admitted as.
     pub fn admitted(&self) -> &Arc<Admitted> {
         &self.shared.admitted
-    }
-
-    /// Its own settings.
-    pub fn settings(&self) -> &OwnSettings {
-        &self.shared.settings
-    }
-
-    /// Whether it runs and wants to hear when its settings change.
-    pub fn hears_of_settings(&self) -> bool {
-        self.instance().is_some_and(|one| self.shared.account.router.listens(one.id, "settingsChanged"))
-    }
-
-    /// The owner wrote other settings, which were checked; it goes on with them.
-    pub fn settings_changed(&self, owner: Values) {
-        let Some(instance) = self.instance() else {
-            self.shared.settings.owner_changed(owner, &|_| None);
-            return;
-        };
-        let changes = self.shared.settings.owner_changed(owner, &|key| instance.written(key));
-        instance.tell_changes(&changes);
-    }
-
-    /// Which of these it has for settings of its own, with the values that win now. None where nothing runs: what starts reads
-    /// them then.
-    pub fn wins<'a>(&self, keys: impl Iterator<Item = &'a str>) -> BTreeMap<String, Option<Value>> {
-        let Some(instance) = self.instance() else { return BTreeMap::new() };
-        let own = keys.filter(|key| self.shared.settings.claims(key));
-        own.map(|key| (key.to_owned(), self.shared.settings.get(key, || instance.written(key)))).collect()
-    }
-
-    /// Others stand under `[settings]` of the configuration now; before, these won. It hears of it. True: it listens to
-    /// nothing of the kind, and has to be started anew.
-    pub fn settings_rewritten(&self, before: &BTreeMap<String, Option<Value>>) -> bool {
-        let changes: BTreeMap<_, _> = self
-            .wins(before.keys().map(String::as_str))
-            .into_iter()
-            .filter(|(key, value)| before.get(key) != Some(value))
-            .collect();
-        if !changes.is_empty() && self.hears_of_settings() {
-            if let Some(instance) = self.instance() {
-                instance.tell_changes(&changes);
-            }
-            return false;
-        }
-        !changes.is_empty()
     }
 
     /// Where it stands, now and from now on.

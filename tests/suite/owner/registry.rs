@@ -27,7 +27,7 @@ fn reference(web: &Web, what: &str) -> String {
 }
 
 /// A manifest of these layers, each a type and its bytes, which are served, too.
-fn manifest(web: &Web, layers: &[(&str, &[u8])], more: Value) -> Vec<u8> {
+fn manifest(web: &Web, layers: &[(&str, &[u8])], more: &Value) -> Vec<u8> {
     let layers = layers.iter().map(|(kind, bytes)| {
         web.put(&format!("{BLOBS}/{}", digest_of(bytes)), bytes);
         json!({ "mediaType": kind, "digest": digest_of(bytes), "size": bytes.len() })
@@ -41,7 +41,7 @@ fn manifest(web: &Web, layers: &[(&str, &[u8])], more: Value) -> Vec<u8> {
 
 /// Serves echo as `0.1.0`; the digest of its manifest.
 fn push(web: &Web, bytes: &[u8]) -> String {
-    let whole = manifest(web, &[("application/wasm", bytes)], json!({}));
+    let whole = manifest(web, &[("application/wasm", bytes)], &json!({}));
     web.put(&format!("{MANIFESTS}/0.1.0"), &whole);
     digest_of(&whole)
 }
@@ -289,7 +289,7 @@ async fn a_signature_is_an_artifact_that_refers_to_the_component() {
     let attach = |kind: &str, files: &[&str], to: &str| {
         let files: Vec<_> =
             files.iter().map(|text| ("application/vnd.oci.image.layer.v1.tar", text.as_bytes())).collect();
-        let bytes = manifest(&web, &files, refers(to));
+        let bytes = manifest(&web, &files, &refers(to));
         web.put(&format!("{MANIFESTS}/{}", digest_of(&bytes)), &bytes);
         json!({ "mediaType": MANIFEST, "artifactType": kind, "digest": digest_of(&bytes), "size": bytes.len() })
     };

@@ -34,11 +34,14 @@ pub(crate) fn debian(no_build: bool) -> Result<()> {
     // As all of Debian's tools ask for it: whoever makes the package answers for it.
     match (env::var("DEBFULLNAME"), env::var("DEBEMAIL")) {
         (Ok(name), Ok(address)) => drop(package.arg("--maintainer").arg(format!("{name} <{address}>"))),
-        _ => {
-            eprintln!("nobody can be written to about this package: set DEBFULLNAME and DEBEMAIL to be its maintainer")
-        }
+        _ => warn("nobody can be written to about this package: set DEBFULLNAME and DEBEMAIL to be its maintainer"),
     }
     run("the package", &mut package, Output::Shown)
+}
+
+#[expect(clippy::print_stderr, reason = "a command says what its user may want to do otherwise")]
+fn warn(what: &str) {
+    eprintln!("{what}");
 }
 
 fn has_cargo_deb() -> bool {
