@@ -3,6 +3,7 @@
 //! The supervisor owns the instance's task and is the only one to end it. Whatever was registered under an instance is
 //! taken away here when it is gone.
 
+mod dependency;
 mod life;
 mod settings;
 mod succession;
@@ -32,8 +33,10 @@ use crate::permissions::Grants;
 use crate::router::Shadow;
 use crate::store::Owner;
 
+use dependency::dependencies;
 use life::Life;
 
+pub use dependency::Dependency;
 pub use succession::Succession;
 
 /// How long an instance must run for its earlier failures to be forgotten.
@@ -89,14 +92,6 @@ pub struct Supervised {
     /// How it is to end, once it is.
     stop: watch::Sender<Option<Parting>>,
     task: JoinHandle<()>,
-}
-
-/// A plugin that another one is started after.
-#[derive(Clone)]
-pub struct Dependency {
-    /// Without it the other one does not start.
-    pub required: bool,
-    shared: Arc<Shared>,
 }
 
 struct Shared {
@@ -318,40 +313,6 @@ async fn some_call_waits(mut instance: watch::Receiver<Option<Arc<Instance>>>) {
     }
 }
 
-/// Waits for what a plugin depends on. `Err`: it is not to start, and the sentence says why.
-async fn dependencies(shared: &Shared) -> Result<(), String> {
-    for dependency in &shared.after {
-        let on = &dependency.shared.admitted.id;
-        let mut state = dependency.shared.state.subscribe();
-        loop {
-            let now = state.borrow_and_update().clone();
-            let trouble = match now {
-                State::Running | State::Stopping => break,
-                State::Waiting(_) | State::Starting => {
-                    shared.state.send_replace(State::Waiting(on.clone()));
-                    if state.changed().await.is_ok() {
-                        continue;
-                    }
-                    "is gone".to_owned()
-                }
-                State::Stopped => "has stopped".to_owned(),
-                State::Refused(why) | State::BackingOff { why, .. } | State::Quarantined(why) => {
-                    format!("failed: {why}")
-                }
-            };
-            if dependency.required {
-                return Err(format!("it depends on {on}, which {trouble}"));
-            }
-            tracing::warn!(
-                plugin = %shared.admitted.id, account = %shared.account.name, dependency = %on, trouble,
-                "plugin starts without a dependency"
-            );
-            break;
-        }
-    }
-    Ok(())
-}
-
 async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Parting>>) {
     let (plugin, account) = (shared.admitted.id.clone(), shared.account.name.clone());
     let ready = tokio::select! {
@@ -525,13 +486,16 @@ async fn watch_over(
     shared.state.send_replace(State::Stopping);
     let parting = stopped.borrow().unwrap_or(Parting::Now);
     let limit = match parting {
-        Parting::Now => instance.limits.stop,
+        Parting::Now | Parting::House => instance.limits.stop,
         Parting::Handover => instance.limits.stop.max(HANDOVER),
-        // Once for what it was told, and once for its good-bye.
-        Parting::House => instance.limits.stop * 2,
     };
     // An instance that is already gone does not hear it, and `outcome` says so at once.
     let _ = stop.send(parting);
+    // When the house stops, its good-bye begins once it has handled what it was told, or has had its time for that.
+    let told = if parting == Parting::House { lock(&shared.rest).take() } else { None };
+    if let Some(told) = told {
+        let _ = tokio::time::timeout(limit, told).await;
+    }
     match tokio::time::timeout(limit, life.outcome()).await {
         Ok(Ended::Failed { why, .. }) => {
             tracing::warn!(plugin = %instance.plugin, account = %shared.account.name, reason = %why, "plugin failed while stopping");
