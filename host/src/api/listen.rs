@@ -88,9 +88,13 @@ pub(crate) fn event(instance: &Instance, mail: &Mail) -> Event {
 mod tests {
     use std::sync::atomic::Ordering::Relaxed;
 
+    use jid::FullJid;
+
     use super::*;
+    use crate::bindings::parlor::plugin::types::Payload;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
+    use crate::xmpp::RawStanza;
 
     fn xml() -> WitFilter {
         WitFilter { from: None, room: None, kind: None, prefix: None, own: false, delayed: false, xml: true }
@@ -108,14 +112,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_grant_taken_back_hides_the_xml_and_denies_no_call() {
-        let (instance, _mailbox) = disconnected_instance("", Limits::default());
-        let happened = crate::event::Event {
+        let own: FullJid = "bot@example.org/house".parse().unwrap();
+        let stanza = "<message to='juliet@example.org'><body>hi</body></message>";
+        let stanza = RawStanza::parse(stanza, &own.clone().into()).unwrap();
+        let message = stanza.leaving(&own, jiff::Timestamp::UNIX_EPOCH).unwrap();
+        let happened = Arc::new(crate::event::Event {
             name: "message".into(),
             at: jiff::Timestamp::UNIX_EPOCH,
-            payload: crate::event::Payload::None,
-        };
-        event(&instance, &Mail::new(Arc::new(happened), Vec::new(), true));
-        assert_eq!(instance.denials.load(Relaxed), 0);
+            payload: crate::event::Payload::Message(Arc::from(message)),
+        });
+        for (grants, shown) in [("\"stanza.read\" = [\"message\"]", true), ("", false)] {
+            let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+            let told = event(&instance, &Mail::new(Arc::clone(&happened), Vec::new(), true));
+            let Payload::Message(message) = told.payload else { panic!("{:?}", told.payload) };
+            assert_eq!(message.xml.is_some_and(|xml| xml.contains("hi")), shown, "{grants}");
+            assert_eq!(instance.denials.load(Relaxed), 0);
+        }
     }
 
     #[tokio::test]

@@ -455,4 +455,31 @@ mod tests {
         let denied = covered(&instance, Permission::RoomsRead).unwrap_err();
         assert!(matches!(denied, CallError::Denied { scope: None, .. }), "{denied:?}");
     }
+
+    #[tokio::test]
+    async fn bookmarks_are_all_that_the_grant_covers() {
+        let mark = |jid: &str| {
+            let room: BareJid = jid.parse().unwrap();
+            let mark = Bookmark {
+                room: room.clone(),
+                name: None,
+                autojoin: false,
+                nick: None,
+                password: Some("canary".to_owned()),
+                extensions: None,
+            };
+            (room, Arc::new(mark))
+        };
+        let marks = || [mark("mine@muc.example.org"), mark("secret@muc.example.org")].into_iter().collect();
+        for (grants, seen) in
+            [("", None), ("\"rooms.read\" = [\"mine@muc.example.org\"]", Some("mine@muc.example.org"))]
+        {
+            let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
+            let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
+            instance.account.publish(Snapshot { bookmarks: Some(marks()), ..snapshot });
+            let found = bookmarks(&instance).ok();
+            let found = found.map(|all| all.into_iter().map(|mark| mark.jid).collect::<Vec<_>>());
+            assert_eq!(found, seen.map(|jid| vec![jid.to_owned()]), "{grants}");
+        }
+    }
 }

@@ -171,4 +171,19 @@ mod tests {
         let (own, _) = divided(&instance, "mine", 7.into()).unwrap();
         assert!(own.contains_key("mine"));
     }
+
+    /// Row 117. Neither the grant helps nor claiming the name.
+    #[tokio::test]
+    async fn what_another_plugin_keeps_secret_is_not_there() {
+        let (instance, _mailbox) = disconnected_instance("\"settings.read\" = true", Limits::default());
+        let values = Values::from([("token".to_owned(), "canary".into())]);
+        let written = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
+        instance.account.ask(written).await.unwrap();
+        assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"canary\""));
+        instance.account.keep_secret(["token"].into_iter());
+        assert_eq!(get(&instance, "token").unwrap(), None);
+        let claimed = [("token".to_owned(), "\"mine\"".to_owned())];
+        change_all(&instance, "values", &claimed, Layer::Offered).await.unwrap();
+        assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"mine\""));
+    }
 }
