@@ -56,8 +56,8 @@ pub struct Question {
     pub payload: Element,
 }
 
-/// What is sent to whoever asks, in the place of the least that is an answer. None: that.
-pub type Answers = Arc<Mutex<Option<Box<dyn FnMut(&Question) -> Vec<Element> + Send>>>>;
+/// What is sent to whoever asks, in the place of the least that is an answer. None, from it or of it: that.
+pub type Answers = Arc<Mutex<Option<Box<dyn FnMut(&Question) -> Option<Vec<Element>> + Send>>>>;
 
 /// Every stanza that clients have sent, in order.
 pub type Said = Arc<Mutex<Vec<String>>>;
@@ -215,7 +215,7 @@ impl Session {
             return Ok(Some(stanza));
         };
         let question = Question { id: id.clone(), to: to.clone(), payload: payload.clone() };
-        let answer = self.answers.lock().expect("no script panics").as_mut().map(|answer| answer(&question));
+        let answer = self.answers.lock().expect("no script panics").as_mut().and_then(|answer| answer(&question));
         if let Some(stanzas) = answer {
             for stanza in stanzas {
                 self.send(Stanza::try_from(stanza)?).await?;

@@ -1,6 +1,8 @@
 //! `contacts`: the roster (API rows 62–68).
 
 use parlor_tests::client::Client;
+use parlor_tests::peer::Question;
+use parlor_tests::policy::Entry;
 use parlor_tests::prosody::DOMAIN;
 use serde_json::{Value, json};
 use tokio_xmpp::Stanza;
@@ -357,4 +359,81 @@ async fn a_roster_is_kept_across_restarts() {
     let house = house.restart_after(async || std::fs::write(&file, "no database at all".repeat(1_000)).unwrap()).await;
     house.call(FULL, "api.wait-until", json!({ "promise": "cachedRoster" })).await.fails("unsupported");
     assert_eq!(contact(&house, &jid).await["fullname"], "J.");
+}
+
+/// How many contacts a large roster has.
+const MANY: usize = 10_000;
+
+/// A server with a large roster, and with somebody who says whatever a question to it says.
+fn of_many(question: &Question) -> Option<Vec<Element>> {
+    let id = &question.id;
+    if question.payload.is("query", ns::ROSTER) && question.payload.children().next().is_none() {
+        let item = |n| {
+            format!(
+                "<item jid='contact{n:05}@far.example' name='Contact number {n}, {}' subscription='both'>\
+                 <group>Verona</group></item>",
+                "of a long name ".repeat(5)
+            )
+        };
+        let items = (0..MANY).map(item).collect::<String>();
+        let roster = format!("<query xmlns='jabber:iq:roster'>{items}</query>");
+        return Some(vec![format!("<iq xmlns='jabber:client' type='result' id='{id}'>{roster}</iq>").parse().unwrap()]);
+    }
+    question.payload.is("say", "urn:example:say").then(|| {
+        let (to, body) = (question.to.as_ref().unwrap(), question.payload.text());
+        let said = format!("<message xmlns='jabber:client' from='{to}' type='chat'><body>{body}</body></message>");
+        let answer = format!("<iq xmlns='jabber:client' type='result' id='{id}' from='{to}'/>");
+        vec![said.parse().unwrap(), answer.parse().unwrap()]
+    })
+}
+
+/// Rows 64, 65. They come whole, with the limits as they are, and whoever has messages to answer is not held up by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_contacts_reach_a_plugin_and_hold_up_no_other() {
+    const TIMES: usize = 10;
+    let echo = |entry: Entry| {
+        let entry =
+            ["messages.read", "messages.send", "rooms.send"].iter().fold(entry, |entry, one| entry.grant(one, &["*"]));
+        entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000).limit("cpu_share", 1.0)
+    };
+    let plan = Plan::scripted_without_archive().await.answering(of_many).caller(FULL, granted);
+    let asks = |entry| granted(entry).limit("messages_per_second", 10_000).limit("messages_burst", 10_000);
+    let house = plan.caller("asker", asks).plugin("echo", "echo", echo).start().await;
+    let all = house.order(FULL, "contacts.count-all", json!({ "times": TIMES })).await;
+    let all = house.answer(FULL, "contacts.count-all", all);
+    tokio::pin!(all);
+    let mut echoed = 0;
+    let all = loop {
+        let say =
+            format!("<iq type='get' to='friend@far.example/x'><say xmlns='urn:example:say'>say {echoed}.</say></iq>");
+        let echo = async {
+            house.call("asker", "api.send-iq", json!({ "iq": say })).await.ok();
+            house.says(&format!("say {echoed}.</body>")).await;
+        };
+        tokio::select! {
+            biased;
+            all = &mut all => break all.ok(),
+            () = echo => echoed += 1,
+        }
+    };
+    assert_eq!(all["counts"], json!(vec![MANY; TIMES]));
+    assert_eq!((&all["last"]["jid"], &all["last"]["groups"]), (&json!("contact09999@far.example"), &json!(["Verona"])));
+    assert!(echoed >= TIMES, "only {echoed} messages were answered while it came {TIMES} times");
+    assert_eq!(house.restarts(FULL).await, 0);
+}
+
+/// Row 64. More than a plugin may hold is told, and does not end it.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_contacts_than_a_plugin_can_hold_are_over_its_limit() {
+    let small = |entry| granted(entry).limit("memory", "2 MiB");
+    let house = Plan::scripted_without_archive().await.answering(of_many).caller(FULL, small).start().await;
+    let error = house.call(FULL, "contacts.get-all", Value::Null).await.fails("over-limit");
+    let what = error["what"].as_str().unwrap();
+    assert!(
+        ["10000 contacts", "`memory` is 2 MiB", "`contacts.get-many`"].iter().all(|it| what.contains(it)),
+        "{what}"
+    );
+    let one = json!({ "jids": ["contact00007@far.example"] });
+    assert_eq!(house.call(FULL, "contacts.get-many", one).await.ok()[0]["subscription"], "both");
+    assert_eq!(house.restarts(FULL).await, 0);
 }

@@ -139,6 +139,10 @@ impl ScriptedServer {
         });
         Self { task, cut, said, answers }
     }
+
+    fn answer(&self, answer: impl FnMut(&Question) -> Option<Vec<Element>> + Send + 'static) {
+        *self.answers.lock().unwrap() = Some(Box::new(answer));
+    }
 }
 
 impl Drop for ScriptedServer {
@@ -179,6 +183,12 @@ impl Plan {
         plan.beside = Some(folder);
         plan.peer = Some(ScriptedServer::start(peer));
         plan
+    }
+
+    /// Has the scripted server answer like this from the first question on, and as ever where this gives none.
+    pub(crate) fn answering(self, answer: impl FnMut(&Question) -> Option<Vec<Element>> + Send + 'static) -> Self {
+        self.peer.as_ref().unwrap().answer(answer);
+        self
     }
 
     /// With one account that never logs in: for what needs no server.
@@ -363,8 +373,19 @@ impl House {
     }
 
     /// Has a scripted server answer like this from now on.
-    pub(crate) fn answers(&self, answer: impl FnMut(&Question) -> Vec<Element> + Send + 'static) {
-        *self.peer.as_ref().unwrap().answers.lock().unwrap() = Some(Box::new(answer));
+    pub(crate) fn answers(&self, mut answer: impl FnMut(&Question) -> Vec<Element> + Send + 'static) {
+        self.peer.as_ref().unwrap().answer(move |question| Some(answer(question)));
+    }
+
+    /// Waits until the first account has sent a scripted server a stanza with this text.
+    pub(crate) async fn says(&self, text: &str) {
+        let said = &self.peer.as_ref().unwrap().said;
+        let wait = async {
+            while !said.lock().unwrap().iter().any(|stanza| stanza.contains(text)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(timeout(SOON, wait).await.is_ok(), "{text} was not said");
     }
 
     /// Every stanza that the first account has sent to a scripted server.

@@ -10,7 +10,7 @@ use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::{Command, ContactWish, Contacts};
+use crate::session::{Command, Contact, ContactWish, Contacts};
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitContact>, Error> {
@@ -22,7 +22,10 @@ impl Host for Context {
     }
 
     fn get_all(&mut self) -> Result<Vec<WitContact>, Error> {
-        answer(roster(&self.instance).map(|roster| roster.values().map(|contact| (&**contact).into()).collect()))
+        answer(roster(&self.instance).and_then(|roster| {
+            fits(&self.instance, roster.values().map(|contact| &**contact))?;
+            Ok(roster.values().map(|contact| (&**contact).into()).collect())
+        }))
     }
 }
 
@@ -63,10 +66,32 @@ fn roster(instance: &Instance) -> Result<Contacts, CallError> {
 
 fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Option<WitContact>>, CallError> {
     let roster = roster(instance)?;
-    bounded(argument, jids)?
-        .iter()
-        .map(|text| Ok(roster.get(&bare_jid(argument, text)?).map(|contact| (&**contact).into())))
-        .collect()
+    let asked = bounded(argument, jids)?.iter().map(|text| bare_jid(argument, text));
+    let found: Vec<_> = asked.map(|jid| Ok(roster.get(&jid?))).collect::<Result<_, CallError>>()?;
+    fits(instance, found.iter().flatten().map(|contact| &***contact))?;
+    Ok(found.into_iter().map(|contact| contact.map(|contact| (&**contact).into())).collect())
+}
+
+/// What a contact takes in a plugin's memory beside its texts: the record, as the contract lays it out.
+const RECORD: usize = 132;
+
+/// Whether a plugin can hold all of these at once, as far as the host can tell: more would end it, whereas this it is told.
+fn fits<'a>(instance: &Instance, contacts: impl Iterator<Item = &'a Contact>) -> Result<(), CallError> {
+    let texts = |contact: &Contact| {
+        let picture = contact.card.as_ref().and_then(|known| known.card.picture.as_ref());
+        let groups: usize = contact.groups.iter().map(String::len).sum();
+        contact.jid.as_str().len() + contact.fullname.len() + groups + picture.map_or(0, |it| it.base64().len())
+    };
+    let (count, bytes) = contacts.fold((0, 0), |(count, bytes), one| (count + 1, bytes + RECORD + texts(one)));
+    let most = instance.limits.memory;
+    if bytes > most.as_usize() {
+        return Err(CallError::OverLimit(format!(
+            "{count} contacts take {} KiB, and the limit `memory` is {most}; ask for fewer with `contacts.get-many`, or let the \
+             owner raise it",
+            bytes >> 10
+        )));
+    }
+    Ok(())
 }
 
 async fn add<T: Send + 'static>(

@@ -11,8 +11,18 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         "get" => option(contacts::get(text(args, "jid")?)?, contact),
         "get-many" => contacts::get_many(texts(args, "jids")?)?.into_iter().map(|one| option(one, contact)).collect(),
         "get-all" => contacts::get_all()?.iter().map(contact).collect(),
-        // So many may be more than an answer can carry.
-        "count-all" => contacts::get_all()?.len().into(),
+        // So many may be more than an answer can carry: how many came each time, and whom the last one is.
+        "count-all" => {
+            let mut counts = Vec::new();
+            let mut last = None;
+            for _ in 0..arg::<Option<u32>>(args, "times")?.unwrap_or(1) {
+                let all = contacts::get_all()?;
+                counts.push(all.len());
+                last = all.last().map(contact);
+                timers::sleep(Duration::ZERO).await;
+            }
+            json!({ "counts": counts, "last": last })
+        }
         "get-attribute" => {
             let found = contacts::get(text(args, "jid")?)?;
             found.and_then(|one| one.get(&text(args, "name").ok()?)).into()
