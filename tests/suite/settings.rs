@@ -1,6 +1,7 @@
 //! `settings`: a plugin's own, and a look at the host's (API rows 116–119).
 
 use parlor::config::{Config, Overrides, Role, SETTINGS, SettingKind, SettingRule};
+use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 
 use crate::house::{BARE, FULL, House, NARROW, Plan, SOON, client, granted, id, refuses, running};
@@ -22,6 +23,23 @@ async fn set_wins_over_the_owner_the_owner_over_update_and_update_over_the_defau
     }
     house.call("plain", "settings.get", get).await.is(json!({ "value": "plain" }));
     house.call("plain", "settings.get", json!({ "key": "nobody knows it" })).await.is(Value::Null);
+}
+
+/// Rows 117, 118. A number is the one that was written, on whatever way it comes.
+#[tokio::test(flavor = "multi_thread")]
+async fn fractions_come_as_they_were_written() {
+    // Readers of JSON that only come near to what is written read the last digit of each as another.
+    let (default, owned, set, shared) = (31.245270191439438, 121.48791951161945, 100.78399658203125, 5e-324);
+    let reads = |entry: Entry| entry.grant_whole("settings.read");
+    let plan = Plan::offline().set("shared", shared).caller("plain", reads);
+    let house = plan.caller("owned", |entry| reads(entry).set("fraction", owned)).start().await;
+    let get = json!({ "key": "fraction" });
+    for (plugin, first) in [("plain", default), ("owned", owned)] {
+        house.call(plugin, "settings.get", get.clone()).await.is(json!({ "value": first }));
+        house.call(plugin, "settings.set", json!({ "key": "fraction", "value": set })).await.ok();
+        house.call(plugin, "settings.get", get.clone()).await.is(json!({ "value": set }));
+        house.call(plugin, "settings.get", json!({ "key": "shared" })).await.is(json!({ "value": shared }));
+    }
 }
 
 /// Rows 118, 119.
