@@ -44,6 +44,7 @@ mod grants;
 mod languages;
 mod limits;
 mod owner;
+mod permissions;
 mod plugins;
 mod prebind;
 mod rehearsal;
