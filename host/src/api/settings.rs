@@ -180,7 +180,7 @@ mod tests {
         let written = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
         instance.account.ask(written).await.unwrap();
         assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"canary\""));
-        instance.account.keep_secret(["token"].into_iter());
+        instance.account.keep_secret(&instance.plugin, ["token"].into_iter());
         assert_eq!(get(&instance, "token").unwrap(), None);
         let claimed = [("token".to_owned(), "\"mine\"".to_owned())];
         change_all(&instance, "values", &claimed, Layer::Offered).await.unwrap();
