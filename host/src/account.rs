@@ -26,7 +26,7 @@ use self::alarm::Alarm;
 use self::leaving::{Farewell, tell_leaving};
 use self::logins::Logins;
 use self::missed::Missed;
-use crate::clock::Clock;
+use crate::clock::{Clock, Watch};
 use crate::config::{AccountConfig, Authentication, LinkSettings, PasswordSource, Settings};
 use crate::error::CallError;
 use crate::plugins::InstanceId;
@@ -128,6 +128,7 @@ impl Account {
         });
         let worker = Worker {
             shared: Arc::clone(&shared),
+            watch: Watch::of(clock),
             settings: config.link,
             written: config.settings,
             roster: RosterKeeper::new(store.clone(), &shared.own),
@@ -175,6 +176,8 @@ impl Account {
 /// The account's task.
 struct Worker {
     shared: Arc<Shared>,
+    /// Whether the clock was set.
+    watch: Watch,
     settings: LinkSettings,
     /// Its settings as the owner wrote them; plugins may have changed some since.
     written: Settings,
@@ -250,7 +253,10 @@ impl Worker {
                         link.set_state(ClientState::Inactive);
                     }
                 }
-                () = alarm.ring() => self.session.tick(self.now(), &mut self.effects),
+                () = alarm.ring() => {
+                    self.mind_clock();
+                    self.session.tick(self.now(), &mut self.effects);
+                }
             }
             self.apply();
         }
@@ -258,6 +264,14 @@ impl Worker {
 
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
+    }
+
+    /// Before the session hears of something new: a machine that slept, or whose clock was wrong, has not waited so long.
+    fn mind_clock(&mut self) {
+        if let Some(by) = self.watch.look() {
+            tracing::info!(account = %self.shared.name, seconds = by.as_secs(), "the machine's clock was set");
+            self.session.clock_set(by);
+        }
     }
 
     /// Does what a plugin asked for, or puts it aside until the link has room for what it sends.
@@ -270,6 +284,7 @@ impl Worker {
     }
 
     fn execute(&mut self, command: Command) {
+        self.mind_clock();
         if command.sends() {
             self.note_activity();
         }
@@ -310,6 +325,7 @@ impl Worker {
     }
 
     async fn on_order(&mut self, order: Order) {
+        self.mind_clock();
         match order {
             Order::PluginsInitialized { done } => {
                 self.session.plugins_initialized(self.now(), &mut self.effects);
@@ -459,6 +475,7 @@ impl Worker {
     }
 
     fn on_link(&mut self, event: LinkEvent) {
+        self.mind_clock();
         let now = self.now();
         let account = &self.shared.name;
         match event {

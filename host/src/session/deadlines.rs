@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jid::BareJid;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// What to do when a dead-line passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub(super) struct DeadlineKey(Duration, u64);
 
 /// All dead-lines of an account.
 ///
-/// Callers speak of the time of day. A clock that is set back would stretch every wait, so that what counts here is the sum
-/// of the steps forward.
+/// Callers speak of the time of day, and say when that was set. A clock that is set back a little, which nobody notices, would
+/// stretch every wait, so that what counts here is the sum of the steps forward.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     wall: Option<Timestamp>,
@@ -49,6 +49,12 @@ impl Deadlines {
                 self.elapsed += step.unsigned_abs();
             }
         }
+    }
+
+    /// The clock was set by this much, which is no time that has passed.
+    pub(super) fn clock_set(&mut self, by: SignedDuration) {
+        self.wall =
+            self.wall.map(|wall| wall.saturating_add(by).expect("a duration of nothing but seconds can be added"));
     }
 
     /// How much time has passed since the first step.

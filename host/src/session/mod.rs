@@ -33,7 +33,7 @@ mod view;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Settings;
 use crate::error::CallError;
@@ -342,6 +342,11 @@ impl Session {
     /// How many stanzas were not believed, came twice or were more than is kept.
     pub fn ignored(&self) -> u64 {
         self.ignored
+    }
+
+    /// The clock that all times are read from was set by this much: no dead-line is nearer or farther for it.
+    pub fn clock_set(&mut self, by: SignedDuration) {
+        self.deadlines.clock_set(by);
     }
 
     fn turn<'a>(&mut self, now: Timestamp, out: &'a mut Vec<Effect>) -> Turn<'a> {
