@@ -111,6 +111,23 @@ async fn an_endless_stanza_ends_the_connection_and_is_not_resumed_into() {
     comes_back_anew(&peer, &mut link).await;
 }
 
+#[tokio::test]
+async fn half_a_stanza_and_then_nothing_is_silence_and_the_session_goes_on() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    beside(&mut link, session.say_raw("<message from='friend@localhost/x'><body>ha")).await;
+    tokio::time::pause();
+    let began = Instant::now();
+    let event = link.next().await;
+    tokio::time::resume();
+    assert!(matches!(event, LinkEvent::Suspended { why: Lost::TimedOut }), "{event:?}");
+    let silence = began.elapsed();
+    assert!(silence <= peer.settings().ping_interval + RESPONSE_LIMIT + Duration::from_secs(2), "{silence:?}");
+    drop(session);
+    let (event, session) = again(&mut link, &peer).await;
+    assert!(matches!(event, LinkEvent::Resumed) && session.resumed, "{event:?}");
+}
+
 /// The next session is a new one.
 async fn comes_back_anew(peer: &Peer, link: &mut Link) {
     let (event, session) = again(link, peer).await;
