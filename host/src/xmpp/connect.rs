@@ -197,17 +197,39 @@ pub(super) async fn open(
         }
         (TransportChoice::Auto | TransportChoice::Tcp, None, None) => {}
     }
-    let opened = open_tcp(settings, elsewhere, domain, ending).await;
-    let may_discover = is_free && settings.server.is_none() && settings.transport == TransportChoice::Auto;
-    match opened {
-        Err(error) if may_discover && error.is_unreachable() => {
-            // Where the web is closed as well, what is wrong with TCP is the better thing to say.
-            let discovered = open_discovered(settings, domain, ending, tokens).await;
-            discovered
-                .inspect(|_| tracing::info!(reason = %error, "no way by TCP; going over the web"))
-                .map_err(|_| error)
+    match open_tcp(settings, elsewhere, domain, ending).await {
+        Err(error) if may_go_over_the_web(settings, elsewhere, &error) => {
+            go_over_the_web(settings, domain, ending, tokens, error).await
         }
         opened => opened,
+    }
+}
+
+/// Whether the domain is asked where it is on the web, when this has become of TCP: the owner left it open, and nobody was
+/// there to speak to.
+fn may_go_over_the_web(settings: &LinkSettings, elsewhere: Option<&Endpoint>, error: &ConnectError) -> bool {
+    let is_free = elsewhere.is_none() && settings.server.is_none() && settings.transport == TransportChoice::Auto;
+    is_free && error.is_unreachable()
+}
+
+/// As [`open_discovered`], where TCP led nowhere. If the web is closed as well, what is wrong with TCP is the better thing to
+/// say.
+async fn go_over_the_web(
+    settings: &LinkSettings,
+    domain: &str,
+    ending: &Ending,
+    tokens: &Tokens,
+    error: ConnectError,
+) -> Result<Reached, ConnectError> {
+    match open_discovered(settings, domain, ending, tokens).await {
+        Ok(reached) => {
+            tracing::info!(reason = %error, "no way by TCP; going over the web");
+            Ok(reached)
+        }
+        Err(closed) => {
+            tracing::debug!(reason = %closed, "no way over the web, either");
+            Err(error)
+        }
     }
 }
 
@@ -423,6 +445,7 @@ pub(super) fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::xmpp::peer::{Manners, Peer};
 
     #[test]
     fn a_stream_error_is_final_only_where_the_domain_is_wrong() {
@@ -442,5 +465,75 @@ mod tests {
         assert_eq!(ascii("bücher.example").unwrap(), "xn--bcher-kva.example");
         assert_eq!(ascii("[::1]").unwrap(), "::1");
         assert!(matches!(ascii("xn--a"), Err(ConnectError::UnknownHost { .. })));
+    }
+
+    fn refused() -> ConnectError {
+        ConnectError::Refused { address: "[::1]:5222".to_owned() }
+    }
+
+    #[tokio::test]
+    async fn the_web_is_tried_only_where_nobody_was_there_and_the_owner_left_it_open() {
+        let named = Peer::start(Manners::default()).await.settings();
+        let free = LinkSettings { server: None, ..named.clone() };
+        let place = named.server.clone();
+        assert!(may_go_over_the_web(&free, None, &refused()));
+        assert!(!may_go_over_the_web(&free, place.as_ref(), &refused()), "a server sent us there");
+        assert!(!may_go_over_the_web(&named, None, &refused()), "the owner named it");
+        let tcp = LinkSettings { transport: TransportChoice::Tcp, ..free.clone() };
+        assert!(!may_go_over_the_web(&tcp, None, &refused()));
+        assert!(!may_go_over_the_web(&free, None, &ConnectError::HungUp), "somebody was there");
+    }
+
+    /// What becomes of a connection that nobody takes by TCP, where this is what the domain's server of the web says.
+    async fn over_the_web(peer: &Peer, web: impl Future<Output = ()>) -> Result<Reached, ConnectError> {
+        let (ending, tokens) = (Ending::default(), Tokens::default());
+        // Its certificate is for this name.
+        let server = peer.settings().server.map(|place| Endpoint { host: "localhost".to_owned(), ..place });
+        let settings = LinkSettings { server, ..peer.settings() };
+        let going = go_over_the_web(&settings, "localhost", &ending, &tokens, refused());
+        let both = Box::pin(async move { tokio::join!(going, web).0 });
+        tokio::time::timeout(Duration::from_secs(20), both).await.expect("it comes to an end")
+    }
+
+    /// XEP-0156.
+    #[tokio::test]
+    async fn who_cannot_be_reached_by_tcp_is_reached_where_its_domain_says() {
+        const BOSH: &str = "urn:xmpp:alt-connections:xbosh";
+        const CREATED: &str = "<body xmlns='http://jabber.org/protocol/httpbind' sid='some' wait='60' requests='2' hold='1' \
+                               xmlns:stream='http://etherx.jabber.org/streams'><stream:features/></body>";
+        let peer = Peer::start(Manners::default()).await;
+        let port = peer.settings().server.unwrap().port.unwrap();
+        let place = format!("https://localhost:{port}/http-bind");
+        let web = async {
+            let said = format!(r#"{{"links": [{{"rel": "{BOSH}", "href": "{place}"}}]}}"#);
+            let asked = peer.answer_web("200 OK", &said).await;
+            assert!(asked.starts_with("GET /.well-known/host-meta.json HTTP/1.1\r\n"), "{asked}");
+            let mut page = peer.accept_page().await;
+            let asked = page.hear().await.unwrap();
+            assert!(asked.contains("to='localhost'"), "{asked}");
+            page.say("200 OK", CREATED).await;
+        };
+        let reached = over_the_web(&peer, web).await;
+        assert!(reached.is_ok_and(|reached| !reached.can_resume), "that is BOSH");
+    }
+
+    #[tokio::test]
+    async fn a_portal_in_place_of_the_domain_is_no_server_and_what_is_said_is_what_was_wrong_with_tcp() {
+        let peer = Peer::start(Manners::default()).await;
+        let portal = async {
+            for asked in ["host-meta.json", "host-meta"] {
+                let head = peer.answer_web("200 OK", "<html>Please log in to the network</html>").await;
+                assert!(head.starts_with(&format!("GET /.well-known/{asked} ")), "{head}");
+            }
+        };
+        assert_eq!(over_the_web(&peer, portal).await.err(), Some(refused()));
+        // One that sends everybody to its own page.
+        let portal = async {
+            for _ in 0..2 {
+                peer.answer_web("302 Found\r\nlocation: http://portal.example/", "").await;
+            }
+        };
+        assert_eq!(over_the_web(&peer, portal).await.err(), Some(refused()));
+        assert!(!refused().is_final(), "it is tried again");
     }
 }

@@ -466,16 +466,21 @@ impl Peer {
 
     /// Answers one request like a web server that knows nothing of XMPP.
     pub(super) async fn answer_like_a_portal(&self) {
+        self.answer_web("200 OK", "<html>Please log in to the network</html>").await;
+    }
+
+    /// Answers one request that has no body with this status and body. Gives its head.
+    pub(super) async fn answer_web(&self, status: &str, body: &str) -> String {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let mut stream = self.acceptor.accept(self.accept_socket().await).await.unwrap();
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
             request.push(stream.read_u8().await.unwrap());
         }
-        let page = "<html>Please log in to the network</html>";
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{page}", page.len());
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(answer.as_bytes()).await.unwrap();
         stream.flush().await.unwrap();
+        String::from_utf8(request).unwrap()
     }
 
     /// A client that is logged in and was told nothing since.
