@@ -23,8 +23,9 @@ use crate::front::Front;
 use crate::host::{Home, Host};
 use crate::plugins;
 use crate::policy::Policy;
-use crate::prosody::Prosody;
+use crate::server::Software;
 use crate::transport::Transport;
+use crate::usage;
 
 /// How long the first log-in may take, and how long the last answers.
 const SOON: Duration = Duration::from_mins(1);
@@ -46,6 +47,8 @@ pub struct Plan {
     pub cuts: usize,
     /// How many accounts share that.
     pub accounts: usize,
+    /// Which server they are on.
+    pub server: Software,
     /// How connections reach the server.
     pub transport: Transport,
     /// One connection of each account also falls silent.
@@ -75,10 +78,44 @@ pub struct Report {
     pub anew: usize,
     /// The longest time from a fault to the next answer.
     pub longest: Duration,
+    /// The host's memory before the first fault, and after the last answer, in KiB.
+    pub resident_kib: (u64, u64),
 }
 
 impl Report {
-    fn add(&mut self, other: Self) {
+    /// The table's first line.
+    pub const HEAD: &str = "server    transport  closed   reset  silent  resumed    anew  longest s  MiB before    after  \
+                            lost  doubled       of";
+
+    /// What came of it on the way that was tried, as a line of the table.
+    pub fn line(&self, plan: &Plan) -> String {
+        let times = |fault| self.faults.get(&fault).copied().unwrap_or_default();
+        let mib = |kib: u64| kib.div_ceil(1024);
+        format!(
+            "{:<9} {:<9} {:>7} {:>7} {:>7}  {:>7} {:>7}  {:>9.1}  {:>10} {:>8}  {:>4}  {:>7}  {:>7}",
+            plan.server.as_str(),
+            plan.transport.as_str(),
+            times(Fault::Close),
+            times(Fault::Reset),
+            times(Fault::Silence),
+            self.resumed,
+            self.anew,
+            self.longest.as_secs_f64(),
+            mib(self.resident_kib.0),
+            mib(self.resident_kib.1),
+            self.without_answer(),
+            self.doubled,
+            self.sent,
+        )
+    }
+
+    /// How many messages nobody answered, whatever became of them.
+    pub fn without_answer(&self) -> usize {
+        self.lost + self.refused
+    }
+
+    /// Adds what came of another run.
+    pub fn add(&mut self, other: Self) {
         for (fault, count) in other.faults {
             *self.faults.entry(fault).or_default() += count;
         }
@@ -87,47 +124,41 @@ impl Report {
         self.refused += other.refused;
         self.unanswered.extend(other.unanswered);
         self.doubled += other.doubled;
+        self.resumed += other.resumed;
+        self.anew += other.anew;
         self.longest = self.longest.max(other.longest);
     }
 
     /// Whether every message was answered, and once.
     pub fn is_good(&self) -> bool {
-        self.lost == 0 && self.refused == 0 && self.doubled == 0 && self.sent > 0
+        self.without_answer() == 0 && self.doubled == 0 && self.sent > 0
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "fault      times")?;
-        for (fault, count) in &self.faults {
-            let name = match fault {
-                Fault::Close => "closed",
-                Fault::Reset => "reset",
-                Fault::Silence => "silent",
-            };
-            writeln!(f, "{name:<8} {count:>7}")?;
-        }
-        writeln!(f, "sessions resumed {}, begun anew {}", self.resumed, self.anew)?;
-        writeln!(f, "longest time without an answer {:.1} s", self.longest.as_secs_f64())?;
         for (bot, range) in &self.unanswered {
             writeln!(f, "{bot} did not answer {} to {}", range.start(), range.end())?;
         }
-        write!(f, "lost {} · sent back {} · doubled {} · of {}", self.lost, self.refused, self.doubled, self.sent)
+        if self.refused > 0 {
+            writeln!(f, "the server itself sent back {}", self.refused)?;
+        }
+        write!(f, "lost {} · doubled {} · of {}", self.without_answer(), self.doubled, self.sent)
     }
 }
 
-/// Does it, on a Prosody of its own.
+/// Does it, on a server of its own.
 pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> {
-    let prosody = Prosody::start().await?;
-    let front = Front::before(prosody.ports().http, prosody.certificate()).await?;
+    let server = plan.server.start().await?;
+    let front = Front::before(server.ports().http, server.certificate()).await?;
     let mut home = Home::new()?;
     let mut lines = Vec::new();
     for number in 0..plan.accounts {
-        let account = prosody.fresh_account("bot")?;
-        let faults = Faults::before(plan.transport.port(&prosody, &front)).await?;
-        let way = plan.transport.by(faults.port(), prosody.certificate());
+        let account = server.fresh_account("bot")?;
+        let faults = Faults::before(plan.transport.port(&server, &front)).await?;
+        let way = plan.transport.by(faults.port(), server.certificate());
         home.add_account(&format!("bot{number}"), &account, way)?;
-        let mut client = Client::login(&prosody.connector()?, &prosody.fresh_account("juliet")?, "balcony").await?;
+        let mut client = Client::login(&server.connector()?, &server.fresh_account("juliet")?, "balcony").await?;
         client.available().await?;
         lines.push((account.jid, faults, client));
     }
@@ -143,6 +174,7 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     home.set("ping_interval", 10)?;
     let mut host = home.start()?;
     host.wait_count("account connected", &[], plan.accounts, SOON).await?;
+    let before = usage::resident_kib(host.id())?;
     let mut running = JoinSet::new();
     let (struck, mut strikes) = tokio::sync::mpsc::unbounded_channel();
     for (number, (bot, faults, client)) in lines.into_iter().enumerate() {
@@ -162,9 +194,10 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     }
     report.resumed = host.lines("connection resumed", &[]).len();
     report.anew = host.lines("account connected", &[]).len().saturating_sub(plan.accounts);
+    report.resident_kib = (before, usage::resident_kib(host.id())?);
     if !report.is_good() {
         crate::log::keep("parlor", host.log());
-        crate::log::keep("prosody", prosody.log());
+        crate::log::keep(plan.server.as_str(), server.log());
     }
     stop(&mut host).await?;
     Ok(report)

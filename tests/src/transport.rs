@@ -28,6 +28,16 @@ impl Transport {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::StartTls, Self::Direct, Self::WebSocket, Self::Bosh];
 
+    /// Its name, as `--transport` takes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::StartTls => "starttls",
+            Self::Direct => "tls",
+            Self::WebSocket => "ws",
+            Self::Bosh => "bosh",
+        }
+    }
+
     /// The port of this server, or of what stands in front of its web port.
     pub fn port(self, server: &XmppServer, front: &Front) -> u16 {
         let ports = server.ports();

@@ -8,6 +8,7 @@ use parlor_tests::faults::{Fault, Faults, Way};
 use parlor_tests::host::{Home, Server};
 use parlor_tests::plugins;
 use parlor_tests::policy::Policy;
+use parlor_tests::server::Software;
 use parlor_tests::transport::Transport;
 
 use crate::house::prosody;
@@ -17,10 +18,10 @@ use crate::house::prosody;
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_break_lose_nothing_and_double_nothing() {
     for transport in Transport::ALL {
-        let plan = Plan { cuts: 4, accounts: 2, transport, silence: false, seed: 7 };
+        let plan = Plan { cuts: 4, accounts: 2, server: Software::Prosody, transport, silence: false, seed: 7 };
         let report = run(plan, |_| ()).await.unwrap();
         assert!(report.is_good(), "{transport:?}: {report}");
-        assert_eq!(report.resumed > 0, transport != Transport::Bosh, "{transport:?}: {report}");
+        assert_eq!(report.resumed > 0, transport != Transport::Bosh, "{transport:?}: {report:?}");
     }
 }
 

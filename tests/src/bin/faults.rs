@@ -2,23 +2,27 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
-use clap::Parser;
-use parlor_tests::endurance::{self, Plan};
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, ValueEnum as _};
+use parlor_tests::endurance::{self, Plan, Report};
+use parlor_tests::server::Software;
 use parlor_tests::transport::Transport;
 
 /// Break connections at random under traffic, and count what was lost or came twice.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How often a connection breaks, in all.
+    /// How often a connection breaks, on each server and each way to it.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     cuts: u32,
     /// How many accounts share that.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     accounts: u32,
-    /// How connections reach the server.
-    #[arg(long, value_enum, default_value_t)]
-    transport: Transport,
+    /// How connections reach the server: starttls, tls, ws, bosh, or all of these after one another.
+    #[arg(long, default_value = "starttls")]
+    transport: String,
+    /// Which server they reach: prosody, ejabberd, or both after one another.
+    #[arg(long, default_value = "prosody")]
+    server: String,
     /// What decides about faults; a new one each time, unless given.
     #[arg(long)]
     seed: Option<u64>,
@@ -41,22 +45,47 @@ async fn main() -> ExitCode {
     }
 }
 
+fn servers(name: &str) -> Result<Vec<Software>> {
+    if name == "both" {
+        return Ok(Software::ALL.to_vec());
+    }
+    let server =
+        Software::named(name).with_context(|| format!("there is no server {name}; prosody, ejabberd, both"))?;
+    Ok(vec![server])
+}
+
+fn transports(name: &str) -> Result<Vec<Transport>> {
+    if name == "all" {
+        return Ok(Transport::ALL.to_vec());
+    }
+    let known = Transport::from_str(name, false).ok();
+    Ok(vec![known.with_context(|| format!("there is no way {name}; starttls, tls, ws, bosh, all"))?])
+}
+
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the table is what was asked for")]
 async fn run(arguments: &Arguments) -> Result<()> {
     let seed = arguments.seed.unwrap_or_else(rand::random);
     let cuts = usize::try_from(arguments.cuts)?;
-    let transport = arguments.transport;
+    let accounts = usize::try_from(arguments.accounts)?.min(cuts);
+    let (servers, transports) = (servers(&arguments.server)?, transports(&arguments.transport)?);
     eprintln!("seed {seed}");
-    let plan =
-        Plan { cuts, accounts: usize::try_from(arguments.accounts)?.min(cuts), transport, silence: cuts >= 50, seed };
     let step = (cuts / 10).max(1);
-    let progress = |count: usize| {
-        if count.is_multiple_of(step) {
-            eprintln!("{count} of {cuts} connections broken");
+    let mut total = Report::default();
+    println!("{}", Report::HEAD);
+    for &server in &servers {
+        for &transport in &transports {
+            let plan = Plan { cuts, accounts, server, transport, silence: cuts >= 50, seed };
+            let progress = |count: usize| {
+                if count.is_multiple_of(step) {
+                    eprintln!("{server}, {}: {count} of {cuts} connections broken", transport.as_str());
+                }
+            };
+            let report = endurance::run(plan, progress).await?;
+            println!("{}", report.line(&plan));
+            total.add(report);
         }
-    };
-    let report = endurance::run(plan, progress).await?;
-    println!("{report}");
-    ensure!(report.is_good(), "the bot did not answer each message once; seed {seed}");
+    }
+    println!("{total}");
+    ensure!(total.is_good(), "a bot did not answer each message once; seed {seed}");
     Ok(())
 }

@@ -87,20 +87,26 @@ Nothing is left behind, not even after Ctrl-C.")]
     /// Break connections at random under traffic, and count what was lost or came twice
     #[command(after_help = "Examples:
   cargo xtask faults
-  cargo xtask faults --cuts 1000 --accounts 24
   cargo xtask faults --transport tls --seed 7
+  cargo xtask faults --cuts 1000 --accounts 24 --transport all --server both
+
+A line for each server and each way to it: which faults came how often, how often a session was gone on with or begun anew,
+the longest time without an answer, and the host's memory before and after.
 
 Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does not end with 0.")]
     Faults {
-        /// How often a connection breaks, in all
+        /// How often a connection breaks, on each server and each way to it
         #[arg(long, default_value_t = 100)]
         cuts: u32,
         /// How many accounts share that
         #[arg(long, default_value_t = 8)]
         accounts: u32,
-        /// How connections reach the server: starttls, tls, ws or bosh
+        /// How connections reach the server: starttls, tls, ws or bosh, or all
         #[arg(long, default_value = "starttls")]
         transport: String,
+        /// Which server they reach: prosody or ejabberd, or both
+        #[arg(long, default_value = "prosody")]
+        server: String,
         /// What decides about faults; a new one each time, unless given
         #[arg(long)]
         seed: Option<u64>,
@@ -183,7 +189,7 @@ fn main() -> ExitCode {
         Task::Demo { keep, transport, json } => demo(keep, &transport, json),
         Task::Test => test::run_all(),
         Task::Api { row, server, json } => api(row, server, json),
-        Task::Faults { cuts, accounts, transport, seed } => faults(cuts, accounts, transport, seed),
+        Task::Faults { cuts, accounts, transport, server, seed } => faults(cuts, accounts, transport, server, seed),
         Task::Operate { screens } => operate(screens),
         Task::Attack { case, quick, soak, minutes, list, json } => attack(
             case.iter()
@@ -221,8 +227,8 @@ fn api(row: Option<u16>, server: Option<String>, json: bool) -> anyhow::Result<(
     Err(run::replace_by(&workspace::program("api"), [row, server, json].into_iter().flatten()))
 }
 
-fn faults(cuts: u32, accounts: u32, transport: String, seed: Option<u64>) -> anyhow::Result<()> {
-    setup::prepare(Servers::One)?;
+fn faults(cuts: u32, accounts: u32, transport: String, server: String, seed: Option<u64>) -> anyhow::Result<()> {
+    setup::prepare(if server == "prosody" { Servers::One } else { Servers::Both })?;
     build::everything()?;
     let mut arguments = vec![
         "--cuts".to_owned(),
@@ -231,6 +237,8 @@ fn faults(cuts: u32, accounts: u32, transport: String, seed: Option<u64>) -> any
         accounts.to_string(),
         "--transport".to_owned(),
         transport,
+        "--server".to_owned(),
+        server,
     ];
     if let Some(seed) = seed {
         arguments.extend(["--seed".to_owned(), seed.to_string()]);
