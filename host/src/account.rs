@@ -218,16 +218,20 @@ impl Worker {
         }
         self.left = self.sessions.take().await;
         let mut alarm = Alarm::new();
+        // How many things came from the link since commands had a turn.
+        let mut heard = 0;
         loop {
+            if heard == BATCH {
+                heard = 0;
+                self.take_waiting(BATCH);
+            }
             self.unpark();
             alarm.set(self.session.next_deadline(), self.now());
             let has_room = self.has_room();
             tokio::select! {
-                next = next_on_link(&mut self.link, !has_room) => {
-                    if let Some(event) = next {
-                        self.on_link(event);
-                    }
-                }
+                // What happens is to follow from what comes, and not from chance. What is seldom goes first; the link would
+                // leave nothing to commands, but for the turn that they have above.
+                biased;
                 // `Shared`, which this task holds too, keeps both channels open.
                 Some(order) = self.orders.recv() => match order {
                     Order::Stop { done } => {
@@ -239,23 +243,27 @@ impl Worker {
                     }
                     order => self.on_order(order).await,
                 },
-                Some(asked) = self.commands.recv() => {
-                    self.take(asked);
-                    // What came together is written together.
-                    for _ in 1..BATCH {
-                        let Ok(asked) = self.commands.try_recv() else { break };
-                        self.apply();
-                        self.take(asked);
-                    }
+                () = alarm.ring() => {
+                    self.mind_clock();
+                    self.session.tick(self.now(), &mut self.effects);
                 }
                 () = self.quiet.ring() => {
                     if let Some(link) = &mut self.link {
                         link.set_state(ClientState::Inactive);
                     }
                 }
-                () = alarm.ring() => {
-                    self.mind_clock();
-                    self.session.tick(self.now(), &mut self.effects);
+                next = next_on_link(&mut self.link, !has_room) => {
+                    heard += 1;
+                    if let Some(event) = next {
+                        self.on_link(event);
+                    }
+                }
+                Some(asked) = self.commands.recv() => {
+                    heard = 0;
+                    self.take(asked);
+                    // What came together is written together.
+                    self.apply();
+                    self.take_waiting(BATCH - 1);
                 }
             }
             self.apply();
@@ -271,6 +279,15 @@ impl Worker {
         if let Some(by) = self.watch.look() {
             tracing::info!(account = %self.shared.name, seconds = by.as_secs(), "the machine's clock was set");
             self.session.clock_set(by);
+        }
+    }
+
+    /// Takes so many commands, as far as some wait.
+    fn take_waiting(&mut self, most: usize) {
+        for _ in 0..most {
+            let Ok(asked) = self.commands.try_recv() else { return };
+            self.take(asked);
+            self.apply();
         }
     }
 
