@@ -431,11 +431,29 @@ export const storage = {
   },
 };
 
+// What the runtime seeds Math.random with is drawn when the plugin is built: each start would draw the same. This one begins
+// with the time and the account (sfc32, of PractRand). Like any Math.random, it keeps no secret.
+function drawAnew() {
+  let [a, b, c, d] = [Date.now() | 0, (Date.now() / 2 ** 32) | 0, 0, 1];
+  for (const letter of userCalls.jid()) c = (Math.imul(c, 31) + letter.codePointAt(0)) | 0;
+  Math.random = () => {
+    const drawn = (((a + b) | 0) + d) | 0;
+    d = (d + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (c << 21) | (c >>> 11);
+    c = (c + drawn) | 0;
+    return (drawn >>> 0) / 2 ** 32;
+  };
+  for (let round = 0; round < 16; round++) Math.random();
+}
+
 // What the host calls
 
 export const guest = {
   async initialize() {
     started = true;
+    drawAnew();
     try {
       await run(async () => {
         while (waiting.length > 0) waiting.shift().begin();

@@ -29,7 +29,8 @@ async fn set_wins_over_the_owner_the_owner_over_update_and_update_over_the_defau
 #[tokio::test(flavor = "multi_thread")]
 async fn fractions_come_as_they_were_written() {
     // Readers of JSON that only come near to what is written read the last digit of each as another.
-    let (default, owned, set, shared) = (31.245_270_191_439_438, 121.487_919_511_619_45, 100.783_996_582_031_25, 5e-324);
+    let (default, owned, set, shared) =
+        (31.245_270_191_439_438, 121.487_919_511_619_45, 100.783_996_582_031_25, 5e-324);
     let reads = |entry: Entry| entry.grant_whole("settings.read");
     let plan = Plan::offline().set("shared", shared).caller("plain", reads);
     let house = plan.caller("owned", |entry| reads(entry).set("fraction", owned)).start().await;

@@ -395,6 +395,8 @@ fn limits(clock: Clock) -> Limits {
     const LONG: Duration = Duration::from_hours(24);
     match clock {
         Clock::Machine => Limits::default(),
+        #[cfg(test)]
+        Clock::Set { .. } => Limits::default(),
         Clock::Runtime { .. } => {
             Limits { cpu_share: 1.0, cpu_burst: LONG, cpu_slice: Duration::from_secs(10), ..Limits::default() }
         }

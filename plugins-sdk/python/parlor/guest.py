@@ -1,6 +1,7 @@
 """What the host calls."""
 
 import inspect
+import random
 from typing import Any, Awaitable, Callable
 
 from componentize_py_types import Err
@@ -36,6 +37,8 @@ class Guest(exports.Guest):
 
     async def initialize(self) -> None:
         logs.start()
+        # What was drawn when it was built, everybody would draw.
+        random.seed()
         try:
             listen._start()
             for function in _starts:
