@@ -27,7 +27,7 @@ use self::leaving::{Farewell, tell_leaving};
 use self::logins::Logins;
 use self::missed::Missed;
 use crate::clock::{Clock, Watch};
-use crate::config::{AccountConfig, Authentication, LinkSettings, PasswordSource, Settings};
+use crate::config::{AccountConfig, LinkSettings, Settings};
 use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::router::{Mailbox, Names, Router, Shadow};
@@ -437,52 +437,6 @@ impl Worker {
         }
         self.link = Some(link);
         self.connection.send_replace(Connection::Connecting);
-    }
-
-    /// Why nobody can log in with these, or with what is configured, if so it is.
-    fn cannot_log_in(&self, credentials: Option<&Credentials>) -> Option<&'static str> {
-        let has_none = self.settings.password == PasswordSource::Nowhere && self.settings.prebind.is_none();
-        match self.shared.settings().authentication {
-            Authentication::Login if has_none && credentials.is_none() => Some(
-                "the account has no password, and no credentials_url or prebind_url; name one, or bring a password",
-            ),
-            Authentication::Prebind if self.settings.prebind.is_none() => {
-                Some("the setting authentication is prebind, and no session is named; set prebind_url, or sid and rid")
-            }
-            Authentication::Prebind if credentials.is_some() => {
-                Some("the setting authentication is prebind, which takes no password; set it to login")
-            }
-            Authentication::Login | Authentication::External | Authentication::Anonymous | Authentication::Prebind => {
-                None
-            }
-        }
-    }
-
-    /// A plugin wants to log in (API rows 54 and 55).
-    fn log_in(&mut self, credentials: Option<Credentials>, answer: Answer<()>) {
-        if let Some(why) = self.cannot_log_in(credentials.as_ref()) {
-            return answer.give(Err(CallError::Unsupported(why.to_owned())));
-        }
-        let is_connected = matches!(*self.connection.borrow(), Connection::Connected(_));
-        match (&self.link, credentials) {
-            (Some(_), None) if is_connected => answer.give(Ok(())),
-            (Some(_), None) => self.logins.wait(answer),
-            (Some(_), Some(_)) if is_connected => {
-                let why = "this account is logged in already; log out first".to_owned();
-                answer.give(Err(CallError::Other(why)));
-            }
-            (link, credentials) => {
-                if link.is_some() {
-                    // Another password is tried in the place of the one that is under way.
-                    self.link = None;
-                    self.session.closed(self.now(), &mut self.effects);
-                    self.answer_logins(Logins::ended, &Err(CallError::Stopped));
-                }
-                self.connect(credentials);
-                self.logins.of_a_plugin = true;
-                self.logins.wait(answer);
-            }
-        }
     }
 
     /// Answers who waits for a log-in, after readers can see what became of it.

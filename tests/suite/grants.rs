@@ -99,7 +99,7 @@ impl Trial {
             "body": token, "subject": token, "message": token, "reason": token, "fullname": token, "fn": token,
             "groups": [token], "role": "visitor", "affiliation": "member", "stanza": xml, "iq": xml, "key": token,
             "feature": token, "category": "client", "kind": "bot", "promise": token, "prefix": token, "limit": 1,
-            "fields": [["roomname", token]], "names": [token], "milliseconds": 1_000_000, "create": true,
+            "fields": [["roomname", token]], "names": [token], "milliseconds": 1_000_000, "create": false,
             "autojoin": true, "force": true, "password": token, "max": 1, "level": "info", "help": "", "usage": "",
         })
     }

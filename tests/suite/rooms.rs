@@ -390,7 +390,8 @@ async fn a_full_room_lets_nobody_in_and_says_so() {
     let made = house.call(FULL, "rooms.open", bounded.clone()).await;
     if software() == Software::Prosody {
         made.invalid("attributes.roomconfig.maxusers");
-        house.call(FULL, "rooms.get-all", Value::Null).await.is(json!([]));
+        // It is left again, which the room confirms.
+        while house.call(FULL, "rooms.get-all", Value::Null).await.ok() != json!([]) {}
         return;
     }
     assert_eq!(made.ok()["joined"], true);

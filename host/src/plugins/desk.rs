@@ -314,10 +314,15 @@ impl<'c> Desk<'c> {
         {
             return Err(DeskError::OtherPlugin { id: id.clone(), old: old.name.clone(), new: new.name.clone() });
         }
-        if let (Some(was), Older::Refused) = (&entry.signer, older)
-            && offer.signer.is_none()
-        {
-            return Err(DeskError::NotSignedAgain { id: id.clone(), was: was.clone() });
+        if let (Some(was), Older::Refused) = (&entry.signer, older) {
+            match &offer.signer {
+                None => return Err(DeskError::NotSignedAgain { id: id.clone(), was: was.clone() }),
+                // Each key that is trusted is trusted with its own plugins.
+                Some(now) if now != was => {
+                    return Err(DeskError::OtherSigner { id: id.clone(), was: was.clone(), now: now.clone() });
+                }
+                Some(_) => {}
+            }
         }
         match present.map(|present| &present.manifest.version).or(entry.version.as_ref()) {
             Some(present) if older == Older::Refused && new.version < *present => {

@@ -41,7 +41,8 @@ async fn what_is_imported_is_listed_and_exported_again() {
     // What a plugin that was removed has kept stays, unless it is to go.
     ended(home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap(), 0);
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 4);
-    ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);
+    let added = ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);
+    assert!(added.stdout.contains("what an earlier plugin called echo kept (4 entries)"), "{added:?}");
     ended(home.run(&["plugin", "remove", "echo", "--yes", "--with-data"]).await.unwrap(), 0);
     let nobody = ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 1);
     assert_eq!(nobody.stdout, "");

@@ -176,6 +176,13 @@ async fn a_signature_counts_only_of_a_trusted_key_for_these_very_bytes() {
     let two = version("0.2.0");
     web.put("/echo.wasm", &two);
     says(&run(&home, &["update", "echo", &web.url("/echo.wasm"), "--yes"], 1).await, "echo was signed by alice");
+    // Somebody else who is trusted does not take it over, either.
+    let bob = Key::new();
+    let trusted = format!("{}\n[key.bob]\npublic = \"{}\"\n", policy(&home), bob.public());
+    home.write("plugins.toml", &trusted).unwrap();
+    web.put("/echo.wasm.minisig", bob.sign(&two, "two"));
+    let other = run(&home, &["update", "echo", &web.url("/echo.wasm"), "--yes"], 1).await;
+    says(&other, "echo was signed by alice, and what is offered now is signed by bob");
     web.put("/echo.wasm.minisig", alice.sign(&two, "two"));
     run(&home, &["update", "echo", &web.url("/echo.wasm"), "--yes"], 0).await;
     run(&home, &["rollback", "echo", "--yes"], 0).await;

@@ -25,6 +25,7 @@ use crate::plugins::desk::{Desk, DeskError, Expected, Wish, is_honest};
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::source::{LogIn, Source, SourceError};
+use crate::store::{DataFile, Owner};
 
 /// How long a password may be, in bytes.
 const LONGEST_PASSWORD: u64 = 64 << 10;
@@ -165,6 +166,21 @@ impl Wanted {
     }
 }
 
+/// How much a plugin of this id has left behind, in entries.
+fn kept(config: &Config, id: &PluginId) -> anyhow::Result<usize> {
+    let mut count = 0;
+    if let Some(file) = DataFile::open(&config.data)? {
+        for account in config.accounts.values() {
+            let owner = Owner { account: account.link.jid.to_bare(), plugin: id.clone() };
+            file.each(&owner, |_| {
+                count += 1;
+                Ok::<_, anyhow::Error>(())
+            })??;
+        }
+    }
+    Ok(count)
+}
+
 impl AddArgs {
     /// Installs it.
     pub fn run(&self) -> anyhow::Result<()> {
@@ -186,6 +202,12 @@ impl AddArgs {
         if !self.json {
             print(&inspect::offered(&offer))?;
             print(&consent::asked(&id, manifest, |_| true))?;
+            let kept = kept(&config, &id)?;
+            if kept > 0 {
+                let advice =
+                    format!("`parlor plugin data {id} list` shows it, and with another --id it begins without");
+                print(&format!("\nIt finds what an earlier plugin called {id} kept ({kept} entries): {advice}"))?;
+            }
         }
         if let Some(terminal) = &terminal {
             if let Err(DeskError::LooksLike { other, .. }) = desk.check_new(&id, self.id.is_some()) {

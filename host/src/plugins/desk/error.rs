@@ -94,6 +94,16 @@ pub enum DeskError {
         /// Who signed the present one.
         was: KeyName,
     },
+    /// The present one was signed by somebody else, who is trusted as well.
+    #[error("{id} was signed by {was}, and what is offered now is signed by {now}; --downgrade takes it nevertheless")]
+    OtherSigner {
+        /// The plugin.
+        id: PluginId,
+        /// Who signed the present one.
+        was: KeyName,
+        /// Who signed this one.
+        now: KeyName,
+    },
     /// The same version is something else now.
     #[error(
         "{from} is still version {version} of {id}, but other bytes than those that were installed: who publishes it changed it under the same name; --downgrade takes it nevertheless"
