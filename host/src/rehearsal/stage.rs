@@ -210,6 +210,15 @@ impl Stage {
         shared.connect().await;
     }
 
+    /// Waits until people can reach the account; not for long, since a plugin may have logged it out.
+    pub async fn until_reachable(&self) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let Some(account) = &self.account else { return };
+        // Who speaks to it before is told later what was said, as history.
+        let available = |answer| Command::WaitUntil { name: "statusInitialized".into(), answer };
+        let _ = tokio::time::timeout(PATIENCE, account.shared().ask(available)).await;
+    }
+
     /// What it is admitted as.
     fn admitted(&self, player: &Player, given: &Given) -> Arc<Admitted> {
         let examined = &player.examined;

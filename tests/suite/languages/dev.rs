@@ -43,10 +43,17 @@ fn plugin(folder: &Folder) -> PathBuf {
 
 /// Puts another text in the place of a part of the source, as an editor that saves does.
 fn edit(plugin: &Path, part: &str, other: &str) {
+    edit_all(plugin, &[(part, other)]);
+}
+
+fn edit_all(plugin: &Path, parts: &[(&str, &str)]) {
     let file = plugin.join("plugin.js");
-    let text = fs::read_to_string(&file).unwrap();
-    assert!(text.contains(part), "{part} is not in {text}");
-    fs::write(file, text.replace(part, other)).unwrap();
+    let mut text = fs::read_to_string(&file).unwrap();
+    for (part, other) in parts {
+        assert!(text.contains(part), "{part} is not in {text}");
+        text = text.replace(part, other);
+    }
+    fs::write(file, text).unwrap();
 }
 
 fn at_terminal(home: &Home, plugin: &Path, more: &[&str]) -> Terminal {
@@ -93,8 +100,8 @@ async fn at_a_terminal_each_save_is_built_and_takes_over_and_a_mistake_leaves_th
     terminal.sees("  to alice: you shouted: still there?", SOON).unwrap();
 
     // What throws is shown with its function and line, and the plugin goes on.
-    edit(&plugin, "functio lost", "function lost");
-    edit(&plugin, "told to", "asked to");
+    // By one save: after the first of two the plugin would have taken over as well.
+    edit_all(&plugin, &[("functio lost", "function lost"), ("told to", "asked to")]);
     terminal.sees("has taken over", SOON).unwrap();
     terminal.types("throw").unwrap();
     terminal.sees("log error: a handler of message failed: Error: asked to", SOON).unwrap();

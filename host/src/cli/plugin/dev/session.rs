@@ -364,6 +364,7 @@ fn name(manifest: &Manifest) -> String {
 async fn begin(place: &mut Option<Box<Stage>>, player: Player, notes: &Notes) -> anyhow::Result<()> {
     let mut stage = Box::new(Stage::new(player, Clock::Machine, notes));
     stage.begin().await;
+    stage.until_reachable().await;
     *place = Some(stage);
     Ok(())
 }
