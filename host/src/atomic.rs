@@ -24,6 +24,13 @@ pub(crate) fn is_open(permissions: &Permissions) -> bool {
     permissions.mode() & 0o077 != 0
 }
 
+/// Opens a file that strangers may have put there: a pipe, on which one would wait for ever, is none. `more` are further flags
+/// of open(2).
+pub(crate) fn open_plain(path: &Path, more: libc::c_int) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | more).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
+}
+
 /// Writes a file. When this returns it is durable; when the process is killed before that, the file is the old one.
 pub(crate) fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     let name =

@@ -16,7 +16,6 @@ mod tools;
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -217,7 +216,7 @@ pub fn build(request: &Request) -> Result<Built, BuildError> {
 }
 
 /// The manifest as it is written, and as a host would read it: looked at before the slow part.
-fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
+pub(crate) fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
     let file = folder.join(MANIFEST);
     let text = match read_text(&file) {
         Ok(text) => text,
@@ -238,13 +237,8 @@ fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
 fn read_text(file: &Path) -> io::Result<String> {
     /// How long it may be, in bytes.
     const LONGEST: u64 = 1 << 20;
-    // Opening a pipe would wait for somebody to write into it.
-    let file = fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a file"));
-    }
     let mut text = String::new();
-    file.take(LONGEST + 1).read_to_string(&mut text)?;
+    atomic::open_plain(file, 0)?.take(LONGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LONGEST {
         return Err(io::Error::other(format!("it has more than {LONGEST} bytes")));
     }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,6 +16,7 @@ use super::id::{Digest, PluginId};
 use super::policy::Entry;
 use super::secret::{self, SecretError};
 use super::source::Source;
+use crate::atomic;
 use crate::config::{AccountName, Settings};
 
 /// A plugin that may run.
@@ -179,12 +179,8 @@ pub(crate) fn approved(id: &PluginId, entry: &Entry, components: &Components) ->
 /// What is in a file, up to one byte more than a plugin may have.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Unfit> {
     let unreadable = |cause| Unfit::File { path: path.to_owned(), cause };
-    // Opening a pipe would wait for somebody to write into it.
-    let file = std::fs::File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(unreadable)?;
+    let file = atomic::open_plain(path, 0).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(unreadable(std::io::Error::other("it is not a file")));
-    }
     // Said before its digest is compared: of a part of a file that would only be another one.
     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > MAX_BYTES {

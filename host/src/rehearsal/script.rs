@@ -7,6 +7,7 @@
 //! # a comment
 //! ```
 
+use std::io::Read as _;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::names;
+use crate::atomic;
 use crate::nearest::nearest;
 use crate::permissions::Permission;
 use crate::plugins::quantity;
@@ -172,7 +174,11 @@ impl Script {
     /// Reads a file of tests.
     pub fn load(path: &Path) -> Result<Self, ScriptError> {
         let whole = |reason: String| ScriptError { line: 1, reason };
-        let text = std::fs::read(path).map_err(|error| whole(format!("it cannot be read ({error})")))?;
+        let unreadable = |error| whole(format!("it cannot be read ({error})"));
+        let mut text = Vec::new();
+        // One more than allowed, so that a file that is too long is seen to be.
+        let file = atomic::open_plain(path, 0).map_err(unreadable)?;
+        file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text).map_err(unreadable)?;
         if text.len() > MAX_BYTES {
             return Err(whole(format!("it has more than {MAX_BYTES} bytes")));
         }

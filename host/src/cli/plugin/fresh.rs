@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use crate::plugins::Traces;
 use crate::plugins::build::{self, Request};
-use crate::plugins::manifest::Manifest;
 
 /// How many files of a folder are looked at; one with more is built anew.
 const MOST_FILES: usize = 10_000;
@@ -25,7 +24,7 @@ pub(super) fn built(plugin: &Path) -> anyhow::Result<PathBuf> {
 /// What the folder was built into, if nothing in it has changed since. What Cargo builds may depend on other folders, and
 /// Cargo itself knows best.
 fn up_to_date(folder: &Path) -> Option<PathBuf> {
-    let manifest = Manifest::parse(&fs::read_to_string(folder.join("plugin.toml")).ok()?).ok()?;
+    let (_, manifest) = build::read_manifest(folder).ok()?;
     let file = build::output(folder, &manifest, Traces::Lines)?;
     let built = file.metadata().and_then(|file| file.modified()).ok()?;
     let newest = newest(folder, &mut 0)?;

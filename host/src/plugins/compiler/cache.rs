@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use ring::hmac;
@@ -172,10 +171,9 @@ fn closed_key(path: &Path) -> Option<[u8; KEY_BYTES]> {
     key
 }
 
-/// Opens a file, which is no link, and no pipe on which somebody would wait for ever.
+/// Opens a file, which is no link.
 fn open(path: &Path) -> io::Result<File> {
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
+    atomic::open_plain(path, libc::O_NOFOLLOW)
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
