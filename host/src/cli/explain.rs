@@ -13,8 +13,9 @@ use crate::nearest::{nearest, suggestion};
 use crate::permissions::{Grants, Permission, table};
 use crate::plugins::PluginId;
 use crate::plugins::components::Components;
+use crate::plugins::desk::Desk;
 use crate::plugins::manifest::Manifest;
-use crate::plugins::policy::{Entry, Policy};
+use crate::plugins::policy::Entry;
 use crate::plugins::rights::{Right, rights};
 use crate::plugins::store;
 
@@ -65,11 +66,7 @@ impl ExplainArgs {
     /// Explains.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
-        let policy = Policy::load(&config.plugins)?;
-        let Some(entry) = policy.plugins.get(&self.plugin) else {
-            let near = nearest(self.plugin.as_str(), policy.plugins.keys().map(PluginId::as_str));
-            bail!("there is no plugin {} in {}{}", self.plugin, config.plugins.display(), suggestion(near));
-        };
+        let entry = &Desk::new(&config).entry(&self.plugin)?;
         let (manifest, trouble) = match store::look(&self.plugin, entry, &Components::new(&config.data)) {
             Ok(examined) => (Some(examined.manifest), None),
             Err(unfit) => (None, Some(harmless(&unfit.to_string(), 4 << 10))),

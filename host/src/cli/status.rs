@@ -1,6 +1,5 @@
 //! `parlor status`: the house on one screen.
 
-use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 
@@ -10,7 +9,6 @@ use super::show::{Mark, Put as _, marked, print, print_json, size, span, table};
 use crate::config::Config;
 use crate::control::VERSION;
 use crate::control::views::{Account, Limit, Plugin, Status};
-use crate::nearest::{nearest, suggestion};
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
@@ -59,15 +57,12 @@ impl StatusArgs {
 
 /// One plugin on each of its accounts, and whether a host runs.
 fn one(config: &Config, id: &PluginId) -> anyhow::Result<(Vec<Plugin>, bool)> {
-    let policy = Policy::load(&config.plugins)?;
-    if !policy.plugins.contains_key(id) {
-        let near = nearest(id.as_str(), policy.plugins.keys().map(PluginId::as_str));
-        bail!("there is no plugin {id} in {}{}", config.plugins.display(), suggestion(near));
-    }
+    // It says that there is none of this id.
+    Desk::new(config).entry(id)?;
     if let Some(host) = place::host(config)? {
         return Ok((host.get(&format!("/v1/plugins/{id}"))?, true));
     }
-    let mut plugins = stopped(config, &policy).plugins;
+    let mut plugins = stopped(config, &Policy::load(&config.plugins)?).plugins;
     plugins.retain(|plugin| plugin.id == id.as_str());
     Ok((plugins, false))
 }

@@ -83,7 +83,6 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
 }
 
 fn usage_view(usage: &plugins::Usage) -> Usage {
-    let uptime = Timestamp::now().duration_since(usage.since).as_secs_f64();
     Usage {
         since: usage.since.to_string(),
         uptime: seconds_since(usage.since),
@@ -91,8 +90,7 @@ fn usage_view(usage: &plugins::Usage) -> Usage {
         sent: usage.sent,
         denials: usage.denials,
         cpu_ms: u64::try_from(usage.cpu.as_millis()).unwrap_or(u64::MAX),
-        // Right after the start the time so far says nothing.
-        cpu_share: usage.cpu.as_secs_f64() / uptime.max(1.0),
+        cpu_share: usage.cpu_share,
         cpu_limit: usage.cpu_limit,
         slowed: usage.slowed,
         memory: usage.memory,

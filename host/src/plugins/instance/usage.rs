@@ -20,6 +20,8 @@ pub struct Usage {
     pub denials: u64,
     /// CPU time.
     pub cpu: Duration,
+    /// The share of one core that it has used over the time that it has run.
+    pub cpu_share: f64,
     /// The share of one core that it may use for long.
     pub cpu_limit: f64,
     /// It used more than its share, and runs only when nobody else wants to.
@@ -52,6 +54,7 @@ impl Instance {
             sent: self.sent.load(Relaxed),
             denials: self.denials.load(Relaxed),
             cpu: self.cpu.used(),
+            cpu_share: self.cpu_share(),
             cpu_limit: self.limits.cpu_share,
             slowed: self.cpu.in_yard(),
             memory: self.taken.memory.load(Relaxed),
