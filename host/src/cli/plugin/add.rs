@@ -10,6 +10,7 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use super::consent;
+use super::data::each_kept;
 use super::inspect;
 use crate::atomic::is_open;
 use crate::cli::Ended;
@@ -25,7 +26,6 @@ use crate::plugins::desk::{Desk, DeskError, Expected, Wish, is_honest};
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::source::{LogIn, Source, SourceError};
-use crate::store::{DataFile, Owner};
 
 /// How long a password may be, in bytes.
 const LONGEST_PASSWORD: u64 = 64 << 10;
@@ -166,21 +166,6 @@ impl Wanted {
     }
 }
 
-/// How much a plugin of this id has left behind, in entries.
-fn kept(config: &Config, id: &PluginId) -> anyhow::Result<usize> {
-    let mut count = 0;
-    if let Some(file) = DataFile::open(&config.data)? {
-        for account in config.accounts.values() {
-            let owner = Owner { account: account.link.jid.to_bare(), plugin: id.clone() };
-            file.each(&owner, |_| {
-                count += 1;
-                Ok::<_, anyhow::Error>(())
-            })??;
-        }
-    }
-    Ok(count)
-}
-
 impl AddArgs {
     /// Installs it.
     pub fn run(&self) -> anyhow::Result<()> {
@@ -202,7 +187,11 @@ impl AddArgs {
         if !self.json {
             print(&inspect::offered(&offer))?;
             print(&consent::asked(&id, manifest, |_| true))?;
-            let kept = kept(&config, &id)?;
+            let mut kept = 0;
+            each_kept(&config, &id, |_, _| {
+                kept += 1;
+                Ok(())
+            })?;
             if kept > 0 {
                 let advice =
                     format!("`parlor plugin data {id} list` shows it, and with another --id it begins without");

@@ -91,6 +91,23 @@ impl Line {
     }
 }
 
+/// Gives each entry that a plugin of this id has kept on the accounts of the house, whether it is there still or not.
+pub(super) fn each_kept(
+    config: &Config,
+    plugin: &PluginId,
+    mut with: impl FnMut(&AccountName, Kept) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let Some(file) = DataFile::open(&config.data)? else { return Ok(()) };
+    for (name, account) in &config.accounts {
+        file.each(&owner(plugin, account), |kept| with(name, kept))??;
+    }
+    Ok(())
+}
+
+fn owner(plugin: &PluginId, account: &AccountConfig) -> Owner {
+    Owner { account: account.link.jid.to_bare(), plugin: plugin.clone() }
+}
+
 impl DataArgs {
     /// Does it.
     pub fn run(&self) -> anyhow::Result<()> {
@@ -102,24 +119,15 @@ impl DataArgs {
         }
     }
 
-    fn owner(&self, account: &AccountConfig) -> Owner {
-        Owner { account: account.link.jid.to_bare(), plugin: self.plugin.clone() }
-    }
-
     fn list(&self, config: &Config) -> anyhow::Result<()> {
         let (mut rows, mut bytes) = (Vec::new(), 0);
-        if let Some(file) = DataFile::open(&config.data)? {
-            for (name, account) in &config.accounts {
-                let taken: Result<(), anyhow::Error> = file.each(&self.owner(account), |kept| {
-                    bytes += kept.value.len() as u64;
-                    let begins = String::from_utf8_lossy(&kept.value[..kept.value.len().min(SHOWN)]).into_owned();
-                    let key = harmless(&kept.key, 512);
-                    rows.push(vec![name.to_string(), key, size(kept.value.len() as u64), harmless(&begins, SHOWN)]);
-                    Ok(())
-                })?;
-                taken?;
-            }
-        }
+        each_kept(config, &self.plugin, |name, kept| {
+            bytes += kept.value.len() as u64;
+            let begins = String::from_utf8_lossy(&kept.value[..kept.value.len().min(SHOWN)]).into_owned();
+            let key = harmless(&kept.key, 512);
+            rows.push(vec![name.to_string(), key, size(kept.value.len() as u64), harmless(&begins, SHOWN)]);
+            Ok(())
+        })?;
         if rows.is_empty() {
             return print(&format!("{} keeps nothing", self.plugin));
         }
@@ -130,16 +138,13 @@ impl DataArgs {
     fn export(&self, config: &Config) -> anyhow::Result<()> {
         let mut out = BufWriter::new(io::stdout().lock());
         let mut is_empty = true;
-        if let Some(file) = DataFile::open(&config.data)? {
-            for (name, account) in &config.accounts {
-                file.each(&self.owner(account), |kept| {
-                    is_empty = false;
-                    serde_json::to_writer(&mut out, &Line::new(name, kept))?;
-                    out.write_all(b"\n")
-                })?
+        each_kept(config, &self.plugin, |name, kept| {
+            is_empty = false;
+            serde_json::to_writer(&mut out, &Line::new(name, kept))
+                .map_err(io::Error::from)
                 .context("standard output")?;
-            }
-        }
+            out.write_all(b"\n").context("standard output")
+        })?;
         out.flush().context("standard output")?;
         // What a plugin has left that is gone may be wanted still; what never was is a slip of the pen.
         let policy = Policy::load(&config.plugins)?;
@@ -178,7 +183,7 @@ impl DataArgs {
         let quota = desk.entry(&self.plugin)?.grants.get(Permission::Storage).and_then(Scope::quota);
         crate::atomic::make_private_folder(&config.data)?;
         let mut file = DataFile::create(&config.data)?;
-        let entries = by_account.into_iter().map(|(name, kept)| (self.owner(&config.accounts[&name]), kept));
+        let entries = by_account.into_iter().map(|(name, kept)| (owner(&self.plugin, &config.accounts[&name]), kept));
         file.import(quota.unwrap_or(DEFAULT_QUOTA), entries.collect())?;
         print(&format!("{count} entries imported"))
     }
