@@ -9,12 +9,13 @@ use std::sync::Arc;
 use parlor::permissions::table::{CALLS, Call};
 use parlor::permissions::{Grants, Permission, ScopeKind};
 use parlor_tests::peer::archive;
+use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
-use rand::{RngExt as _, SeedableRng as _};
 use serde_json::{Value, json};
 
 use crate::house::{FULL, House, Plan};
+use crate::seed;
 
 /// Whose grants are random.
 const SUBJECT: &str = "subject";
@@ -168,17 +169,9 @@ async fn house() -> House {
     plan.start().await
 }
 
-/// The randomness of a run; `PARLOR_SEED` gives the same one again.
-#[expect(clippy::print_stdout, reason = "shown with a test that fails")]
-fn random() -> StdRng {
-    let seed = std::env::var("PARLOR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
-    println!("PARLOR_SEED={seed}");
-    StdRng::seed_from_u64(seed)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_gets_through_that_a_model_of_grants_forbids() {
-    let mut random = random();
+    let mut random = seed::random();
     let house = house().await;
     let subject = house.instance(SUBJECT).await;
     let (mut forbidden, mut denied, mut allowed) = (Vec::new(), 0, 0);

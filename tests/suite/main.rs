@@ -5,6 +5,7 @@
 // What the tests stand on.
 mod answer;
 mod house;
+mod seed;
 mod trace;
 
 // The groupings of `wit/`, under the same names.

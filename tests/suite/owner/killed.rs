@@ -10,13 +10,13 @@ use parlor_tests::host::Home;
 use parlor_tests::plugins::{built, digest_of};
 use parlor_tests::policy::Policy;
 use parlor_tests::process::Signal;
-use rand::rngs::StdRng;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 use serde_json::json;
 use tokio::task::spawn_blocking;
 use tokio_xmpp::Stanza;
 
 use super::{SOON, ended, home, juliet};
+use crate::seed;
 
 /// How often each command is killed.
 const TIMES: u32 = 70;
@@ -42,14 +42,6 @@ async fn time(home: &Home, arguments: &[&str]) -> Duration {
     let began = Instant::now();
     ended(home.run(arguments).await.unwrap(), 0);
     began.elapsed()
-}
-
-/// The random moments of a run; `PARLOR_SEED` gives the same ones again.
-#[expect(clippy::print_stdout, reason = "shown with a test that fails")]
-fn moments() -> StdRng {
-    let seed = std::env::var("PARLOR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
-    println!("PARLOR_SEED={seed}");
-    StdRng::seed_from_u64(seed)
 }
 
 fn entry(home: &Home, id: &str) -> Option<toml::Value> {
@@ -85,7 +77,7 @@ async fn a_command_that_is_killed_leaves_the_old_state_or_the_new_one() {
     let back = ["plugin", "update", "echo", &one, "--yes", "--downgrade"];
     let remove = ["plugin", "remove", "echo", "--yes"];
     let takes = time(&home, &add).await.max(time(&home, &update).await);
-    let mut random = moments();
+    let mut random = seed::random();
     let (mut done, mut undone) = (0, 0);
     for _ in 0..TIMES {
         ended(home.run(&remove).await.unwrap(), 0);
@@ -141,7 +133,7 @@ async fn storage_that_is_killed_has_all_of_a_change_or_nothing_of_it() {
     let import = ["plugin", "data", "echo", "import", "round.jsonl"];
     write(0);
     let takes = time(&home, &import).await;
-    let mut random = moments();
+    let mut random = seed::random();
     let (mut now, mut undone) = (0, 0);
     for round in 1..=IMPORTS {
         write(round);
@@ -173,7 +165,7 @@ async fn what_a_plugin_was_told_is_kept_is_there_after_its_host_was_killed() {
     let caller = caller.limit("messages_per_second", 10_000).limit("messages_burst", 10_000).limit("mailbox", 4096);
     home.set_policy(&Policy::default().with("caller", caller.set("chat", true))).unwrap();
     let mut juliet = juliet().await;
-    let mut random = moments();
+    let mut random = seed::random();
     let (mut sent, mut acknowledged, mut lost) = (0_u64, 0_u64, 0_u64);
     for round in 0..KILLS {
         let mut host = home.start().unwrap();

@@ -5,14 +5,20 @@ use crate::stanza::COMMANDS;
 
 const COMMAND: &str = "<command xmlns='http://jabber.org/protocol/commands' node='disable' action='execute'/>";
 
-#[test]
-fn only_an_owner_at_a_client_gives_commands() {
+/// The session of an account whose owner is Juliet.
+fn owned() -> Desk {
     let mut desk = Desk::new(Settings::default());
     desk.session.set_owners(vec![bare("juliet@example.org")]);
     desk.run(Session::plugins_initialized);
     desk.bind();
     desk.roster(Vec::new());
     desk.forget();
+    desk
+}
+
+#[test]
+fn only_an_owner_at_a_client_gives_commands() {
+    let mut desk = owned();
     let mut given = |from: &str| {
         desk.hear_xml(&format!("<iq xmlns='jabber:client' type='set' id='1' {from}>{COMMAND}</iq>"));
         desk.lines()
@@ -34,12 +40,7 @@ fn only_an_owner_at_a_client_gives_commands() {
 
 #[test]
 fn an_owners_client_learns_what_the_nodes_are_and_nobody_elses() {
-    let mut desk = Desk::new(Settings::default());
-    desk.session.set_owners(vec![bare("juliet@example.org")]);
-    desk.run(Session::plugins_initialized);
-    desk.bind();
-    desk.roster(Vec::new());
-    desk.forget();
+    let mut desk = owned();
     let mut asked = |from: &str, node: &str| {
         let query = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>");
         desk.hear_xml(&format!("<iq xmlns='jabber:client' type='get' id='1' from='{from}'>{query}</iq>"));
