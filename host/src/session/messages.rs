@@ -56,6 +56,13 @@ impl Seen {
         }
     }
 
+    /// What comes first on a stream comes before the account has said that it numbers messages; and if the stream breaks then,
+    /// it may come once more under the same archive id. Who claimed it falsely hides nothing: an account that numbers lets
+    /// nobody else do so.
+    fn note_claim(&mut self, id: &str) {
+        self.0.note(self.hash(None, id));
+    }
+
     /// A room without an archive sends what it said before once more when it is entered again: known by who said what under
     /// which id, and if that was past already, by when.
     fn note_words(&mut self, message: &Message) -> bool {
@@ -81,7 +88,7 @@ impl Seen {
 
 impl Session {
     pub(super) fn message(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
-        self.check_number(&mut message);
+        let claimed = self.check_number(&mut message);
         // A room that we are not in has nothing to say to us. What it said is not noted either: it may come again as its past.
         if message.kind == MessageKind::Groupchat
             && !self.rooms.stage(&message.chat).is_some_and(|stage| !matches!(stage, Stage::Outside { .. }))
@@ -92,6 +99,9 @@ impl Session {
         if message.kind != MessageKind::Error && !self.seen.note(&message) {
             self.ignored += 1;
             return;
+        }
+        if let Some(id) = claimed {
+            self.seen.note_claim(&id);
         }
         match message.kind {
             MessageKind::Groupchat => self.groupchat(message, turn),

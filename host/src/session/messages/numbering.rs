@@ -15,7 +15,8 @@ const STANZA_IDS: &str = "urn:xmpp:sid:0";
 /// the sender's.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Numbering {
-    account: bool,
+    /// None: it has not said so far.
+    account: Option<bool>,
     rooms: HashSet<BareJid>,
 }
 
@@ -25,7 +26,7 @@ impl Session {
         let announced = features.iter().any(|feature| feature == STANZA_IDS);
         let Ok(entity) = BareJid::try_from(entity.clone()) else { return };
         if entity == self.own.to_bare() {
-            self.numbering.account = announced;
+            self.numbering.account = Some(announced);
         } else if !announced {
             self.numbering.rooms.remove(&entity);
         } else if self.rooms.has(&entity) {
@@ -36,16 +37,18 @@ impl Session {
         }
     }
 
-    /// Takes out an archive id that nobody who numbers messages gave.
-    pub(super) fn check_number(&self, message: &mut Message) {
+    /// Takes out an archive id that nobody who numbers messages gave. Gives it where the account may say yet that it does.
+    pub(super) fn check_number(&self, message: &mut Message) -> Option<String> {
         let counts = match message.kind {
             MessageKind::Groupchat => self.numbering.rooms.contains(&message.chat),
             MessageKind::Chat | MessageKind::Normal | MessageKind::Headline | MessageKind::Error => {
-                self.numbering.account
+                self.numbering.account == Some(true)
             }
         };
-        if !counts {
-            message.stanza_id = None;
+        if counts {
+            return None;
         }
+        let may_count = message.kind != MessageKind::Groupchat && self.numbering.account.is_none();
+        message.stanza_id.take().filter(|_| may_count)
     }
 }

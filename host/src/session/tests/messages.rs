@@ -207,6 +207,19 @@ fn what_the_archive_knows_already_is_not_told_twice() {
     assert_eq!(desk.session.seen.len(), messages::REMEMBERED);
 }
 
+/// Rules duplicate.
+#[test]
+fn what_came_before_the_account_said_that_it_numbers_messages_is_not_told_twice() {
+    let mut desk = Desk::connected(Settings::default());
+    let first =
+        || Message { stanza_id: Some("1".to_owned()), ..message("juliet@example.org/x", MessageKind::Chat, "hi") };
+    desk.message(first());
+    assert_eq!(last_message(&desk).stanza_id, None, "it is not known to be the archive's");
+    desk.session.note_numbering(&jid("bot@example.org"), &[IDS.to_owned()]);
+    desk.message(first());
+    assert_eq!(desk.count("message"), 1, "the stream broke, and the server sent it once more");
+}
+
 #[test]
 fn errors_are_told_apart() {
     let mut desk = Desk::connected(Settings::default());
@@ -251,6 +264,7 @@ fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
         ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi")
     };
     let features = |with: bool| if with { vec!["x".to_owned(), IDS.to_owned()] } else { vec!["x".to_owned()] };
+    desk.session.note_numbering(&jid("bot@example.org"), &features(false));
     let mut told = 0;
     let mut hear = |desk: &mut Desk, message: Message, id: Option<&str>| {
         desk.message(message);
@@ -267,7 +281,6 @@ fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
     {
         desk.session.note_numbering(&jid(entity), &features(true));
     }
-    desk.session.note_numbering(&jid("bot@example.org"), &features(false));
     hear(&mut desk, private(), None);
     hear(&mut desk, public(), None);
     desk.session.note_numbering(&jid(ROOM), &features(true));
