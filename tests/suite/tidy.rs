@@ -24,7 +24,10 @@ impl Source {
 
     fn is_test(&self) -> bool {
         let parts: BTreeSet<_> = self.path.split(['/', '.']).collect();
-        parts.contains("tests") || parts.contains("suite") || self.path.ends_with("xmpp/peer.rs")
+        parts.contains("tests")
+            || parts.contains("suite")
+            || self.path.ends_with("xmpp/peer.rs")
+            || self.path.contains("xmpp/simulated")
     }
 
     /// Lines of the product without comments, with their numbers.

@@ -1,6 +1,7 @@
 mod contacts;
 mod leaving;
 mod logins;
+mod simulated;
 
 use std::collections::BTreeMap;
 

@@ -23,6 +23,8 @@ pub(crate) mod peer;
 mod probe;
 mod raw;
 mod sasl;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod srv;
 mod stream_error;
 mod tls;

@@ -107,12 +107,13 @@ async fn run(
         follows.mark_unchanged();
         pace.wanted(lost.as_ref(), Instant::now());
         let mut elsewhere = lost.as_ref().and_then(Lost::elsewhere).and_then(|place| follow(place, followed));
-        let mut after = first_wait.take().unwrap_or_else(|| pace.wait(Instant::now(), rand::random()));
+        let mut after = first_wait.take().unwrap_or_else(|| pace.wait(Instant::now(), chance()));
         loop {
             tokio::select! {
-                () = tokio::time::sleep(after) => {}
+                biased;
                 // Whoever put right what was wrong is not kept waiting.
                 Ok(()) = follows.changed() => {}
+                () = tokio::time::sleep(after) => {}
             }
             let settings = follows.borrow_and_update().clone();
             if !is_first && reports.send(Report::Trying).await.is_err() {
@@ -127,6 +128,7 @@ async fn run(
             let span = traces::connecting(jid.domain().as_str());
             let attempt = log_in(&settings, password, &jid, server, previous, &wish.tokens);
             let outcome = tokio::select! {
+                biased;
                 outcome = AssertUnwindSafe(attempt).catch_unwind() => outcome,
                 // It may lead to where nobody ever answers.
                 Ok(()) = follows.changed() => {
@@ -161,7 +163,7 @@ async fn run(
                         continue;
                     }
                     pace.failed(&why);
-                    after = pace.wait(Instant::now(), rand::random());
+                    after = pace.wait(Instant::now(), chance());
                     if reports.send(Report::Retrying { after, why }).await.is_err() {
                         return;
                     }
@@ -169,6 +171,15 @@ async fn run(
             }
         }
     }
+}
+
+/// A number in [0, 1), which decides where in its bounds a wait lies.
+fn chance() -> f64 {
+    #[cfg(test)]
+    if let Some(drawn) = crate::xmpp::simulated::chance() {
+        return drawn;
+    }
+    rand::random()
 }
 
 /// Where a server says that another one is to be asked (RFC 6120, section 4.9.3.19): it is, once, and under the same checks
