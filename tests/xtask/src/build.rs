@@ -8,12 +8,31 @@ use anyhow::{Context, Result};
 use crate::run::{Output, run};
 use crate::workspace;
 
+/// As for a release, what the workspace's profile compiles in a fifth of the time. Few units, since what stands in two of them
+/// is not inlined.
+const AS_RELEASED: [&str; 3] = [
+    "--config=profile.dev.package.parlor.opt-level=3",
+    "--config=profile.dev.package.parlor.codegen-units=16",
+    "--config=profile.dev.package.xmpp-parsers.opt-level=3",
+];
+
 /// The host, the tests' programs and the plugins.
-#[expect(clippy::print_stderr, reason = "a command shows what it does")]
 pub(crate) fn everything() -> Result<()> {
-    eprintln!("building (the first time takes some minutes)");
+    begin();
     programs()?;
     plugins()
+}
+
+/// The same, and what a message passes through is compiled as for a release: to be measured.
+pub(crate) fn to_be_measured() -> Result<()> {
+    begin();
+    build(&AS_RELEASED)?;
+    plugins()
+}
+
+#[expect(clippy::print_stderr, reason = "a command shows what it does")]
+fn begin() {
+    eprintln!("building (the first time takes some minutes)");
 }
 
 /// The host and the tests' programs.
@@ -21,7 +40,12 @@ pub(crate) fn everything() -> Result<()> {
 /// Always the whole workspace: cargo unites the features of what it builds together, and a part of the workspace has other
 /// features than the whole, for which wasmtime would be compiled a second time.
 pub(crate) fn programs() -> Result<()> {
-    run("building the host", &mut workspace::cargo(["build", "--workspace", "--bins", "--lib"]), Output::Shown)
+    build(&[])
+}
+
+fn build(config: &[&str]) -> Result<()> {
+    let arguments = ["build", "--workspace", "--bins", "--lib"].iter().chain(config);
+    run("building the host", &mut workspace::cargo(arguments.copied()), Output::Shown)
 }
 
 /// Every plugin of the workspace, by the host's own command, as their authors build them.
