@@ -15,7 +15,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_xmpp::Stanza;
-use xmpp_parsers::message::MessageType;
+use xmpp_parsers::message::{Message, MessageType};
 
 use crate::client::{Client, body};
 use crate::faults::{Fault, Faults, Way};
@@ -36,6 +36,9 @@ const AFTER_SILENCE: Duration = Duration::from_secs(150);
 const MOST_OPEN: usize = 200;
 /// How long somebody waits for an answer before the next message goes out.
 const PAUSE: Duration = Duration::from_millis(40);
+/// What is said until a bot is known to be there, and how long it has to answer before it is said again.
+const GREETING: &str = "hello";
+const GREETED: Duration = Duration::from_secs(1);
 /// A connection lives at least so long: one that the host has not even made needs no cutting.
 const LEAST_LIFE: Duration = Duration::from_millis(1_500);
 const LONGEST_LIFE: Duration = Duration::from_millis(3_500);
@@ -223,6 +226,7 @@ impl Line {
     async fn run(mut self, cuts: usize) -> Result<Report> {
         let mut report = Report::default();
         let mut said: Vec<Said> = Vec::new();
+        self.greet().await?;
         let mut last_answer = Instant::now();
         for cut in 0..cuts {
             let way = self.way();
@@ -259,6 +263,21 @@ impl Line {
         report.unanswered =
             ranges(unanswered.map(|(number, _)| number)).into_iter().map(|range| (self.bot.clone(), range)).collect();
         Ok(report)
+    }
+
+    /// Greets the bot until it answers: what comes a moment before the first presence of an account, ejabberd keeps for the
+    /// next one.
+    async fn greet(&mut self) -> Result<()> {
+        let end = Instant::now() + SOON;
+        while Instant::now() < end {
+            self.client.chat(self.bot.clone(), GREETING).await?;
+            while let Some(heard) = self.client.next(GREETED).await? {
+                if matches!(heard, Stanza::Message(message) if is_greeting(message)) {
+                    return Ok(());
+                }
+            }
+        }
+        anyhow::bail!("{} is connected, and does not answer", self.bot)
     }
 
     /// How the next connection is carried: most as they come, some slowly, some in crumbs, and some end at a byte that
@@ -305,6 +324,8 @@ impl Line {
                         one.refused = true;
                     }
                 }
+                // Of those that had no answer, one may have it now.
+                Stanza::Message(message) if is_greeting(message) => {}
                 Stanza::Message(message) => {
                     let number = body(message).and_then(|body| body.strip_prefix("message "));
                     let number: usize =
@@ -319,6 +340,10 @@ impl Line {
         self.client.forget();
         Ok(())
     }
+}
+
+fn is_greeting(message: &Message) -> bool {
+    body(message) == Some(GREETING)
 }
 
 /// Numbers in order, as few ranges.
