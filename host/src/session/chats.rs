@@ -114,13 +114,36 @@ impl Session {
                 self.end_chat(&idle, turn);
             }
         }
-        let fullname = self.roster.get(&jid).map_or_else(|| jid.to_string(), |contact| contact.fullname.clone());
+        let fullname = self.chat_name(&jid);
         let chat = Arc::new(Chat { jid: jid.clone(), fullname, opened: turn.now, view, last_active });
         self.chats.open.insert(jid, Arc::clone(&chat));
         self.changed = true;
         self.fire("chatBoxInitialized", Payload::Chat(Arc::clone(&chat)), turn);
         self.fire("chatBoxOpened", Payload::Chat(Arc::clone(&chat)), turn);
         chat
+    }
+
+    /// What the owner calls somebody, and not what a stranger calls himself.
+    fn chat_name(&self, jid: &BareJid) -> String {
+        let contact = self.roster.get(jid).filter(|_| self.roster.has(jid));
+        contact.map_or_else(|| jid.to_string(), |contact| contact.fullname.clone())
+    }
+
+    /// The roster may call this contact otherwise now: so does the chat with it, if one is open.
+    pub(super) fn name_chat(&mut self, jid: &BareJid) {
+        let name = self.chat_name(jid);
+        if let Some(chat) = self.chats.open.get_mut(jid).filter(|chat| chat.fullname != name) {
+            Arc::make_mut(chat).fullname = name;
+            self.changed = true;
+        }
+    }
+
+    /// The same for all of them: another roster came.
+    pub(super) fn name_chats(&mut self) {
+        let open: Vec<BareJid> = self.chats.open.keys().cloned().collect();
+        for jid in &open {
+            self.name_chat(jid);
+        }
     }
 
     /// Something was said in a chat that is open; `false`: it is not.

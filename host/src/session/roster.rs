@@ -364,6 +364,7 @@ impl Session {
     }
 
     fn roster_fetched(&mut self, cached: Result<(), CallError>, turn: &mut Turn<'_>) {
+        self.name_chats();
         if cached.is_ok() {
             self.fire("cachedRoster", Payload::None, turn);
         }
@@ -433,6 +434,7 @@ impl Session {
     pub(super) fn put_contact(&mut self, item: RosterItem, version: Option<String>, turn: &mut Turn<'_>) {
         let Some(contact) = self.roster.put(item) else { return };
         self.changed = true;
+        self.name_chat(&contact.jid);
         if self.roster.version.is_some() {
             turn.out.push(Effect::Keep(KeepRoster::Changed { version, contact }));
         }
@@ -452,6 +454,7 @@ impl Session {
             turn.out.push(Effect::Keep(KeepRoster::Removed { version, jid: jid.clone() }));
         }
         self.changed |= contact.is_some();
+        self.name_chat(jid);
         contact
     }
 }

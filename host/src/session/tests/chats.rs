@@ -75,6 +75,23 @@ fn what_a_contact_says_opens_a_chat() {
 }
 
 #[test]
+fn a_chat_is_called_what_the_roster_calls_its_contact() {
+    let mut desk = Desk::connected(Settings::default());
+    open(&mut desk, ROMEO);
+    let name = |desk: &Desk| desk.session.snapshot().chats[&bare(ROMEO)].fullname.clone();
+    assert_eq!(name(&desk), ROMEO);
+    let named = |name: &str| RosterItem { name: Some(name.to_owned()), ..item(ROMEO, "both") };
+    desk.push(named("Romeo"));
+    assert_eq!(name(&desk), "Romeo");
+    desk.push(item(ROMEO, "remove"));
+    assert_eq!(name(&desk), ROMEO, "nobody gives it a name any more");
+    desk.run(Session::suspended);
+    desk.bind();
+    desk.roster(vec![named("R. Montague")]);
+    assert_eq!(name(&desk), "R. Montague", "it was renamed while the account was away");
+}
+
+#[test]
 fn a_lively_chat_changes_nothing_for_readers() {
     let mut desk = Desk::connected(Settings::default());
     let said = |at: Timestamp| Message { at, ..message("romeo@example.org/orchard", MessageKind::Chat, "hi") };
