@@ -164,8 +164,12 @@ impl Session {
         }
         let mentioned = message.body.as_deref().is_some_and(|body| mentions(body, &room.nick));
         self.room_heard(&jid);
-        // With a body or in a thread it is a message like any other (XEP-0045, section 8.1).
-        let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
+        // With a body or in a thread it is a message like any other (XEP-0045, section 8.1); MongooseIM adds an empty body.
+        let is_subject =
+            message.subject.is_some() && message.body.as_ref().is_none_or(String::is_empty) && message.thread.is_none();
+        if is_subject {
+            message.body = None;
+        }
         let Some(membership) = self.rooms.membership(&jid) else { return };
         match membership.tells {
             // Whatever it is stamped with.

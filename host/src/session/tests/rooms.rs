@@ -505,6 +505,24 @@ fn nobody_hides_behind_a_stamp_once_the_subject_has_come() {
     assert_eq!(desk.count("messageNotification"), 0);
 }
 
+/// As MongooseIM writes it.
+#[test]
+fn a_subject_beside_an_empty_body_is_one() {
+    let mut desk = Desk::connected(Settings::default());
+    let _opened = desk.open_room(None);
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    desk.forget();
+    let subject = |text: &str| {
+        format!("<message from='{ROOM}/juliet' type='groupchat'><subject>{text}</subject><body/></message>")
+    };
+    desk.hear_xml(&subject(""));
+    assert_eq!(desk.lines(), ["message"], "and nothing that was said");
+    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "bot: hi"));
+    assert_eq!(desk.count("messageNotification"), 1, "the past ended with it");
+    desk.hear_xml(&subject("Verona"));
+    assert_eq!(room(&desk).subject.as_deref(), Some("Verona"));
+}
+
 #[test]
 fn our_ghost_does_not_keep_us_out() {
     let conflict = || presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict")));
