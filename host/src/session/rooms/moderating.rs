@@ -143,7 +143,9 @@ impl Session {
     pub(in crate::session) fn room_refused(&mut self, message: &Message, turn: &mut Turn<'_>) {
         let room = message.from.to_bare();
         let Some(error) = &message.error else { return };
-        if message.from.is_full() || !self.rooms.has(&message.from) {
+        let Some(shown) = self.rooms.shown.get(&room) else { return };
+        // Under our own nickname nobody but the room can speak to us; MongooseIM refuses so.
+        if message.from.resource().is_some_and(|nick| nick.as_str() != shown.nick) {
             return;
         }
         let of_room =

@@ -759,6 +759,13 @@ fn a_subject_is_set_when_the_room_says_so() {
     assert!(matches!(got(&mut set), Some(Err(CallError::Stanza(error))) if error.condition == "forbidden"));
     desk.answer(Some(ROOM), after, Ok(Body::Empty));
 
+    // MongooseIM says no under our own nickname, which is nobody else's.
+    let mut set = desk.deed(|answer| RoomDeed::Subject("No".to_owned(), answer));
+    let id = Some(asked(&desk).0);
+    let error = Some(stanza_error("forbidden"));
+    desk.message(Message { id, error, body: None, ..message(&format!("{ROOM}/bot"), MessageKind::Error, "") });
+    assert!(matches!(got(&mut set), Some(Err(CallError::Stanza(error))) if error.condition == "forbidden"));
+
     let mut set = desk.deed(|answer| RoomDeed::Subject("Later".to_owned(), answer));
     desk.wait(30);
     assert_eq!(got(&mut set), Some(Err(CallError::TimedOut)));
