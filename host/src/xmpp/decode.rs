@@ -64,9 +64,8 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
     if !is_own_account(message.from.as_ref(), own) {
         return Incoming::Refused("a carbon that is not from the own account");
     }
-    if message.type_ == MessageType::Error {
-        return Incoming::Refused("a carbon that came back as an error");
-    }
+    // A copy of an error is of the same type; any other that is an error is one of ours that came back.
+    let came_back = message.type_ == MessageType::Error;
     let mut wrapper = message.payloads.swap_remove(at);
     let Some(mut forwarded) = wrapper.remove_child("forwarded", ns::FORWARD) else {
         return Incoming::Refused("a carbon without a message");
@@ -74,6 +73,9 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
     let stamp = forwarded.get_child("delay", ns::DELAY).and_then(extensions::stamp);
     let inner = forwarded.remove_child("message", ns::DEFAULT_NS).map(WireMessage::try_from);
     match inner {
+        Some(Ok(inner)) if came_back && inner.type_ != MessageType::Error => {
+            Incoming::Refused("a carbon that came back as an error")
+        }
         Some(Ok(inner)) if inner.type_ == MessageType::Groupchat => {
             Incoming::Refused("a carbon of a groupchat message")
         }

@@ -107,6 +107,18 @@ fn a_carbon_holds_one_message_and_not_a_rooms() {
     assert!(matches!(carbon("", "sent", groupchat), Incoming::Refused(_)));
 }
 
+/// XEP-0280, section 6.1: what came back is copied, and the copy is of the same type.
+#[test]
+fn a_copy_of_an_error_is_an_error() {
+    let inner = "<message xmlns='jabber:client' from='friend@far' to='me@house/phone' type='error' id='7'><error \
+                 type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>";
+    for wrapper in ["from='me@house' type='error'", "from='me@house' type='chat'"] {
+        let Incoming::Message(copy) = carbon(wrapper, "received", inner) else { panic!("{wrapper}") };
+        assert_eq!((copy.kind, copy.carbon), (MessageKind::Error, Some(Carbon::Received)));
+        assert_eq!(copy.error.unwrap().condition, "gone");
+    }
+}
+
 #[test]
 fn only_the_outermost_carbon_is_unwrapped() {
     let nested = format!(
