@@ -251,8 +251,11 @@ fn unsupported() -> CallError {
 
 /// What an archive's error means for a plugin that asked this.
 fn refused(query: &ArchiveQuery, error: Box<StanzaError>) -> CallError {
+    // MongooseIM says the second where an id has not the shape of its own.
+    let is_unknown =
+        error.condition == "item-not-found" || (error.condition == "not-acceptable" && error.kind == "modify");
     match &query.cursor {
-        Cursor::After(id) | Cursor::Before(id) if error.condition == "item-not-found" && !id.is_empty() => {
+        Cursor::After(id) | Cursor::Before(id) if is_unknown && !id.is_empty() => {
             CallError::NotFound(format!("a message with the archive id {id}"))
         }
         Cursor::Index(_) if error.condition == "feature-not-implemented" => cannot_begin_at_an_index(),

@@ -262,11 +262,15 @@ fn what_the_archive_refuses_is_told_as_what_it_is() {
     let mut refused = |cursor: Cursor, condition: &str| {
         let mut page = query(&mut desk, of(None, 5, cursor));
         let id = asked_page(&desk).1;
-        desk.answer(None, id, Err(stanza_error(condition)));
+        let kind = if condition == "not-acceptable" { "modify" } else { "cancel" };
+        desk.answer(None, id, Err(Box::new(StanzaError { kind: kind.to_owned(), ..*stanza_error(condition) })));
         got(&mut page).unwrap().unwrap_err()
     };
     let after = Cursor::After("gone".to_owned());
     assert!(matches!(refused(after.clone(), "item-not-found"), CallError::NotFound(what) if what.contains("gone")));
+    // MongooseIM says that an id is not of its making.
+    assert!(matches!(refused(after.clone(), "not-acceptable"), CallError::NotFound(what) if what.contains("gone")));
+    assert!(matches!(refused(Cursor::Start, "not-acceptable"), CallError::Stanza(_)));
     assert!(matches!(refused(after, "forbidden"), CallError::Stanza(error) if error.condition == "forbidden"));
     assert!(matches!(refused(Cursor::Start, "item-not-found"), CallError::Stanza(_)));
     assert!(matches!(refused(Cursor::Index(9), "feature-not-implemented"), CallError::Unsupported(_)));
