@@ -116,7 +116,9 @@ impl Session {
         };
         let ourselves = muc.status.contains(&OURSELVES);
         let Some(room) = self.rooms.shown.get(jid) else { return };
-        if !ourselves && !room.occupants.contains_key(nick.as_str()) && !self.has_room_for_occupant(room) {
+        // Once we are in, nobody else has our nickname.
+        let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
+        if !ours && !room.occupants.contains_key(nick.as_str()) && !self.has_room_for_occupant(room) {
             self.ignored += 1;
             return;
         }
@@ -129,7 +131,7 @@ impl Session {
             jid: muc.jid,
             show: presence.show,
             status: kept_status(presence.status),
-            own: ourselves || (stage == Stage::Inside && room.nick == nick.as_str()),
+            own: ours,
             previous_nick: None,
             left: None,
             reason: None,
@@ -139,7 +141,7 @@ impl Session {
         if ourselves && stage == Stage::Entering {
             room.welcomed(muc.status.contains(&SHOWS_JIDS), muc.status.contains(&LOGGED));
         }
-        if ourselves {
+        if ours {
             room.nick.clone_from(&occupant.nick);
             room.role.clone_from(&occupant.role);
             room.affiliation.clone_from(&occupant.affiliation);

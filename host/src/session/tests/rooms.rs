@@ -120,6 +120,21 @@ fn who_comes_goes_and_changes_is_told() {
     assert_eq!(room(&desk).occupants.len(), 3);
 }
 
+/// A room may name us by our nickname alone.
+#[test]
+fn what_we_may_do_in_a_room_is_in_its_record() {
+    for status in [&[110][..], &[]] {
+        let mut desk = Desk::connected(Settings::default());
+        desk.in_room();
+        desk.presence(with_muc(occupant("bot", PresenceKind::Available, status), |muc| {
+            "moderator".clone_into(&mut muc.role);
+            "admin".clone_into(&mut muc.affiliation);
+        }));
+        assert_eq!((room(&desk).role.as_str(), room(&desk).affiliation.as_str()), ("moderator", "admin"));
+        assert!(last_occupant(&desk, "occupantChanged").own);
+    }
+}
+
 #[test]
 fn our_own_new_nickname_is_known() {
     let mut desk = Desk::connected(Settings::default());
