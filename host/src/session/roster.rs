@@ -220,7 +220,8 @@ impl Roster {
 
     /// This account asks to see somebody's presence.
     pub(super) fn ask(&mut self, jid: &BareJid) {
-        if let Some(contact) = self.get_mut(jid) {
+        // Who was asked before is not asked anew (RFC 6121, appendix A.2.1), and no push will say so.
+        if let Some(contact) = self.get_mut(jid).filter(|contact| !contact.ask) {
             contact.ask = true;
             self.asked.insert(jid.clone());
         }

@@ -225,6 +225,22 @@ fn who_is_added_is_there_when_the_call_returns_wherever_the_push_is() {
     }
 }
 
+/// Rows 66, 128.
+#[test]
+fn who_was_asked_before_is_asked_until_a_push_says_otherwise() {
+    let mut desk = Desk::connected(Settings::default());
+    let asked = RosterItem { ask: true, ..item(NURSE, "none") };
+    desk.push(asked.clone());
+    let mut added = wish(&mut desk, NURSE, add(None));
+    let id = set(&desk).0;
+    desk.push(asked);
+    desk.answer(None, id, Ok(Body::Empty));
+    assert_eq!(got(&mut added), Some(Ok(())));
+    assert!(contact(&desk, NURSE).unwrap().ask);
+    desk.push(item(NURSE, "none"));
+    assert!(!contact(&desk, NURSE).unwrap().ask, "the request was refused");
+}
+
 /// Rows 66-68.
 #[test]
 fn who_is_there_keeps_what_is_not_named() {
