@@ -110,8 +110,9 @@ impl Session {
             },
             PresenceKind::Subscribe => self.subscription_asked(bare, turn),
             PresenceKind::Unsubscribe => self.request_is_over(&bare, turn),
-            // What these mean for the roster comes as a roster push; a probe is the server's to answer.
-            PresenceKind::Subscribed | PresenceKind::Unsubscribed | PresenceKind::Probe | PresenceKind::Error(_) => {}
+            PresenceKind::Unsubscribed => self.request_refused(&bare, turn),
+            // What it means for the roster comes as a roster push; a probe is the server's to answer.
+            PresenceKind::Subscribed | PresenceKind::Probe | PresenceKind::Error(_) => {}
         }
     }
 

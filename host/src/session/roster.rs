@@ -441,6 +441,14 @@ impl Session {
         }
     }
 
+    /// Our request to see somebody's presence was refused. Some servers send no push of it.
+    pub(super) fn request_refused(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let Some(contact) = self.roster.get(jid).filter(|contact| contact.ask) else { return };
+        let item = RosterItem { ask: false, ..contact.to_item() };
+        self.roster.asked.remove(jid);
+        self.put_contact(item, None, turn);
+    }
+
     /// Takes an entry out. None: there was none.
     pub(super) fn remove_contact(
         &mut self,

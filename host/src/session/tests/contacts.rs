@@ -241,6 +241,28 @@ fn who_was_asked_before_is_asked_until_a_push_says_otherwise() {
     assert!(!contact(&desk, NURSE).unwrap().ask, "the request was refused");
 }
 
+/// Some servers send no push.
+#[test]
+fn a_refusal_is_known_by_the_presence_alone() {
+    let mut desk = Desk::new(Settings::default());
+    with_versions(&mut desk);
+    answer_roster(&mut desk, whole("v1", vec![item(NURSE, "from")]));
+    wish(&mut desk, NURSE, add(None));
+    let id = set(&desk).0;
+    desk.answer(None, id, Ok(Body::Empty));
+    assert!(contact(&desk, NURSE).unwrap().ask);
+    desk.presence(presence(NURSE, PresenceKind::Unsubscribed));
+    let nurse = contact(&desk, NURSE).unwrap();
+    assert_eq!((nurse.ask, nurse.subscription.as_str()), (false, "from"));
+    assert!(matches!(desk.kept.last(), Some(KeepRoster::Changed { version: None, contact }) if !contact.ask));
+    desk.push(item(NURSE, "from"));
+    assert!(!contact(&desk, NURSE).unwrap().ask, "nothing is asked that a push could be too early for");
+    let kept = desk.kept.len();
+    desk.presence(presence(NURSE, PresenceKind::Unsubscribed));
+    desk.presence(presence("tybalt@example.org", PresenceKind::Unsubscribed));
+    assert_eq!((desk.kept.len(), known(&desk).len()), (kept, 1));
+}
+
 /// Rows 66-68.
 #[test]
 fn who_is_there_keeps_what_is_not_named() {
