@@ -406,8 +406,8 @@ impl Session {
         if item.subscription == "remove" {
             let removed = self.remove_contact(&jid, version, turn);
             self.contact_pushed(&jid, turn);
+            self.fire("rosterPush", Payload::Stanza(xml), turn);
             if let Some(contact) = removed {
-                self.fire("rosterPush", Payload::Stanza(xml), turn);
                 self.fire("contactRemoved", Payload::Contact(contact), turn);
             }
             return;

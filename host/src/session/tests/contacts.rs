@@ -298,7 +298,7 @@ fn who_is_there_keeps_what_is_not_named() {
     assert!(contact(&desk, ROMEO).is_none());
     assert_eq!(desk.lines(), ["contactRemoved"]);
     desk.push(item(ROMEO, "remove"));
-    assert_eq!(desk.lines(), ["> reply Done"], "told once");
+    assert_eq!(desk.lines(), ["rosterPush", "> reply Done"], "told once");
 }
 
 /// Rows 66-68.
