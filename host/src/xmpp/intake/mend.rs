@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jid::Jid;
 use minidom::rxml::Namespace;
 use minidom::{Element, Node};
 use xmpp_parsers::ns;
@@ -196,12 +197,17 @@ fn mend_error(error: Option<&Element>) -> Element {
     let text = error.and_then(|error| error.get_child("text", ns::XMPP_STANZAS)).map(Element::text);
     let kind = error.and_then(|error| error.attr("type"));
     let kind = kind.filter(|kind| matches!(*kind, "auth" | "cancel" | "continue" | "modify" | "wait"));
+    let by = error.and_then(|error| error.attr("by")).filter(|by| Jid::new(by).is_ok());
+    // One condition of its own may be beside the defined one (RFC 6120, section 8.3.2).
+    let specific = error.and_then(|error| error.children().find(|child| !said(child)));
     let build = |condition: &str, text: Option<String>| {
         let text = text.map(|text| Element::builder("text", ns::XMPP_STANZAS).append(text).build());
         Element::builder("error", ns::JABBER_CLIENT)
             .attr(name("type"), kind.unwrap_or("cancel"))
+            .attr(name("by"), by)
             .append(Element::bare(condition, ns::XMPP_STANZAS))
             .append_all(text)
+            .append_all(specific.cloned())
             .build()
     };
     let known = condition.map(|condition| build(condition, text.clone()));

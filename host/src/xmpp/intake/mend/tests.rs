@@ -47,6 +47,24 @@ fn an_error_stays_an_answer_however_odd_it_is() {
     }
 }
 
+/// RFC 6120, section 8.3.2: there may be one such condition; the library refuses two.
+#[test]
+fn an_error_keeps_who_found_it_and_the_first_condition_of_its_own() {
+    let error = |by: &str| {
+        mended(&format!(
+            "<iq from='a@b' id='7' type='error'><error type='auth' by='{by}'><forbidden \
+             xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><a xmlns='u:a'>why</a><b xmlns='u:b'/></error></iq>"
+        ))
+    };
+    let xml = error("room@muc").unwrap();
+    for kept in ["type='auth'", "by='room@muc'", "forbidden", "<a xmlns='u:a'>why</a>"] {
+        assert!(xml.contains(kept), "{kept}: {xml}");
+    }
+    assert!(!xml.contains("u:b"), "{xml}");
+    let xml = error("@@").unwrap();
+    assert!(xml.contains("forbidden") && xml.contains("u:a") && !xml.contains("@@"), "{xml}");
+}
+
 #[test]
 fn a_question_that_cannot_be_read_stays_a_question() {
     for payload in ["", "text"] {
