@@ -172,8 +172,9 @@ pub enum Query {
         /// The whole stanza, for plugins.
         xml: String,
     },
-    /// A roster push without exactly one entry.
-    BadRosterPush,
+    /// What is no request although it wants to be one: without exactly one payload, of a type that there is not (RFC 6120,
+    /// section 8.2.3), or a roster push without exactly one entry.
+    Malformed,
     /// An ad-hoc command (XEP-0050).
     AdHoc(Box<AdHoc>),
     /// Anything else.

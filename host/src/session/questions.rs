@@ -411,7 +411,7 @@ impl Session {
                 self.roster_push(version, item, xml, turn);
                 Reply::Done
             }
-            Query::BadRosterPush => Reply::Refuse { kind: "modify", condition: "bad-request" },
+            Query::Malformed => Reply::Refuse { kind: "modify", condition: "bad-request" },
             Query::Other => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
         };
         turn.send(Outgoing::Reply { to: request.from, id: request.id, reply });

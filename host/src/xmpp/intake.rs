@@ -20,6 +20,7 @@ mod lost;
 mod mend;
 pub(super) mod sieve;
 
+pub(super) use self::mend::MALFORMED;
 pub(super) use self::sieve::{Cutter, MAX_BYTES};
 pub use lost::Lost;
 

@@ -88,6 +88,25 @@ fn only_requests_are_sent_and_only_so_many() {
     assert!(got(&mut send_iq(&mut desk, None).0).is_none());
 }
 
+/// RFC 6120, sections 8.2.3 and 8.3.3.1.
+#[test]
+fn what_is_no_request_at_all_is_answered_as_such() {
+    let mut desk = Desk::connected(Settings::default());
+    let malformed = "> reply Refuse { kind: \"modify\", condition: \"bad-request\" }";
+    let ping = "<ping xmlns='urn:xmpp:ping'/>";
+    for (kind, payload, answer) in [
+        ("get", String::new(), Some(malformed)),
+        ("set", format!("{ping}{ping}"), Some(malformed)),
+        ("odd", ping.to_owned(), Some(malformed)),
+        ("get", format!("text{ping}"), Some("> reply Done")),
+        ("result", format!("{ping}{ping}"), None),
+        ("error", format!("{ping}{ping}"), None),
+    ] {
+        desk.hear_xml(&format!("<iq from='a@b/c' id='7' type='{kind}'>{payload}</iq>"));
+        assert_eq!(desk.lines().first().map(String::as_str), answer, "{kind} {payload}");
+    }
+}
+
 #[test]
 fn every_request_is_answered() {
     let mut desk = Desk::connected(Settings::default());

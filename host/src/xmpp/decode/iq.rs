@@ -14,6 +14,7 @@ use crate::stanza::{
     AdHoc, AdHocAction, Answer, Body, COMMANDS, Disco, Field, Form, Identity, Incoming, MAM, Query, Request, RosterItem,
 };
 use crate::xmpp::card;
+use crate::xmpp::intake::MALFORMED;
 use crate::xmpp::raw::RawStanza;
 
 /// How many groups of one contact are looked at.
@@ -26,6 +27,7 @@ const MAX_FIELD: usize = 1_024;
 pub(super) fn request(from: Option<Jid>, id: String, payload: &Element) -> Incoming {
     let node = || payload.attr("node").map(str::to_owned);
     let query = match payload.name() {
+        _ if payload.has_ns(MALFORMED) => Query::Malformed,
         "ping" if payload.has_ns(ns::PING) => Query::Ping,
         "query" if payload.has_ns(ns::DISCO_INFO) => Query::DiscoInfo { node: node() },
         "query" if payload.has_ns(ns::DISCO_ITEMS) => Query::DiscoItems { node: node() },
@@ -38,6 +40,9 @@ pub(super) fn request(from: Option<Jid>, id: String, payload: &Element) -> Incom
 
 /// A set.
 pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Element, own: &FullJid) -> Incoming {
+    if payload.has_ns(MALFORMED) {
+        return Incoming::Request(Request { from, id, query: Query::Malformed });
+    }
     if payload.is("command", COMMANDS) {
         let query = ad_hoc(&payload).map_or(Query::Other, |command| Query::AdHoc(Box::new(command)));
         return Incoming::Request(Request { from, id, query });
@@ -57,7 +62,7 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
         (None | Some(_), _) => None,
     };
     let Some(item) = item else {
-        return Incoming::Request(Request { from, id, query: Query::BadRosterPush });
+        return Incoming::Request(Request { from, id, query: Query::Malformed });
     };
     let stanza = Stanza::Iq(Iq::Set { from: from.clone(), to, id: id.clone(), payload });
     let query = Query::RosterPush { version, item, xml: RawStanza(Arc::new(stanza)).to_xml() };

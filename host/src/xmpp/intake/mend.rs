@@ -19,13 +19,15 @@ use crate::xmpp::encode::name;
 
 /// Stands for what somebody asked and nobody can read: it is answered like every question of an unknown kind.
 const UNREADABLE: &str = "urn:parlor:unreadable";
+/// Stands for what is no question although it wants to be one. `decode` knows it, and it is answered as such.
+pub(in crate::xmpp) const MALFORMED: &str = "urn:parlor:malformed";
 
 /// Whether a stanza with this start tag and so many children may be one that the library refuses.
 pub(super) fn is_odd(head: &[u8], children: usize) -> bool {
     let kind = attributes(head).find(|(name, _)| *name == b"type").map(|(_, value)| unquoted(value));
     match super::sieve::name(head) {
         b"iq" => match kind {
-            Some(b"get" | b"set") => children == 0,
+            Some(b"get" | b"set") => children != 1,
             // Anything may be in it, and it may be as large as a roster.
             Some(b"result") => false,
             _ => true,
@@ -43,7 +45,7 @@ fn is_message_type(kind: &[u8]) -> bool {
 /// The stanza as the library takes it; none where it does so already, or where nothing helps.
 pub(super) fn mend(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut element = parse(bytes)?;
-    if Stanza::try_from(element.clone()).is_ok() {
+    if !is_crowded(&element) && Stanza::try_from(element.clone()).is_ok() {
         return None;
     }
     keep_elements_alone(&mut element);
@@ -54,6 +56,11 @@ pub(super) fn mend(bytes: &[u8]) -> Option<Vec<u8>> {
     }
     Stanza::try_from(element.clone()).ok()?;
     Some(String::from(&element).into_bytes())
+}
+
+/// Whether it asks more than one thing. The library would take the first for all of it.
+fn is_crowded(element: &Element) -> bool {
+    element.name() == "iq" && matches!(element.attr("type"), Some("get" | "set")) && element.children().count() > 1
 }
 
 /// What stands for a stanza over the limits, of which nothing but the start tag is looked at.
@@ -171,10 +178,8 @@ fn mend_presence(presence: &mut Element) {
 
 fn mend_iq(iq: &mut Element) {
     match iq.attr("type") {
-        Some("get" | "set") => {
-            iq.take_nodes();
-            iq.append_child(Element::bare("unreadable", UNREADABLE));
-        }
+        Some("get" | "set") if iq.children().count() == 1 => {}
+        Some("get" | "set") => malformed(iq),
         Some("error") => {
             let is_error = |child: &Element| child.name() == "error" && own(child);
             let error = mend_error(iq.children().find(|child| is_error(child)));
@@ -185,8 +190,19 @@ fn mend_iq(iq: &mut Element) {
             }
             iq.append_child(error);
         }
+        Some("result") => {}
+        // Whoever it is from is owed an answer (RFC 6120, section 8.2.3), and from whom nothing says it is from nobody is.
+        _ if iq.attr("from").is_some() => {
+            iq.attrs_mut().insert(Namespace::NONE, name("type"), "get".to_owned());
+            malformed(iq);
+        }
         _ => {}
     }
+}
+
+fn malformed(iq: &mut Element) {
+    iq.take_nodes();
+    iq.append_child(Element::bare("malformed", MALFORMED));
 }
 
 /// An error that says what can be read of this one.

@@ -65,17 +65,28 @@ fn an_error_keeps_who_found_it_and_the_first_condition_of_its_own() {
     assert!(xml.contains("forbidden") && xml.contains("u:a") && !xml.contains("@@"), "{xml}");
 }
 
+/// RFC 6120, sections 8.2.3 and 8.3.3.1: it has one child and a type that there is.
 #[test]
 fn a_question_that_cannot_be_read_stays_a_question() {
-    for payload in ["", "text"] {
-        let xml = mended(&format!("<iq from='a@b' id='7' type='get'>{payload}</iq>"));
-        let xml = xml.unwrap_or_else(|| panic!("{payload} was not mended"));
-        assert!(xml.contains(UNREADABLE) && xml.contains("id='7'") && xml.contains("type='get'"), "{xml}");
+    for (kind, payload) in [
+        ("type='get'", ""),
+        ("type='get'", "text"),
+        ("type='set'", "<a xmlns='u:a'/><b xmlns='u:b'/>"),
+        ("type='get'", "<ping xmlns='urn:xmpp:ping'/>text<ping xmlns='urn:xmpp:ping'/>"),
+        ("type='subscribe'", "<a xmlns='u:a'/>"),
+        ("", "<a xmlns='u:a'/>"),
+    ] {
+        let xml = mended(&format!("<iq from='a@b' id='7' {kind}>{payload}</iq>"));
+        let xml = xml.unwrap_or_else(|| panic!("{kind} {payload} was not mended"));
+        assert!(xml.contains("urn:parlor:malformed") && xml.contains("id='7'") && xml.contains("from='a@b'"), "{xml}");
     }
-    // Without an id there is nothing to answer to.
+    // Without an id there is nothing to answer to, and nobody where no sender is named either.
     assert_eq!(mended("<iq from='a@b' type='get'/>"), None);
+    assert_eq!(mended("<iq from='a@b' type='odd'><a xmlns='u:a'/></iq>"), None);
+    assert_eq!(mended("<iq id='7' type='odd'><a xmlns='u:a'/></iq>"), None);
+    // Text means nothing, and costs nobody an answer.
     let both = mended("<iq from='a@b' id='7' type='get'>text<a xmlns='u:a'/></iq>").unwrap();
-    assert!(both.contains(UNREADABLE), "{both}");
+    assert!(both.contains("u:a") && !both.contains("text"), "{both}");
     assert!(mended("<iq from='a@b' id='7' type='result'>text<a xmlns='u:a'/></iq>").unwrap().contains("u:a"));
 }
 

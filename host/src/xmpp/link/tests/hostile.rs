@@ -57,10 +57,16 @@ async fn a_stanza_that_the_library_would_drop_is_heard() {
     assert_eq!((answer.id.as_str(), answer.outcome.unwrap_err().condition.as_str()), ("q1", "undefined-condition"));
     session.say_raw("<iq type='get' id='q2' from='a@b'>what?</iq>").await;
     let Incoming::Request(request) = incoming(&mut link).await else { panic!("a request was sent") };
-    assert_eq!((request.id.as_str(), request.query), ("q2", Query::Other));
+    assert_eq!((request.id.as_str(), request.query), ("q2", Query::Malformed));
+    for (id, kind) in [("q3", "set"), ("q4", "odd")] {
+        session.say_raw(&format!("<iq type='{kind}' id='{id}' from='a@b'><a xmlns='u:a'/><b xmlns='u:b'/></iq>")).await;
+        let Incoming::Request(request) = incoming(&mut link).await else { panic!("a request was sent") };
+        assert_eq!((request.id.as_str(), request.query), (id, Query::Malformed));
+    }
     session.say_raw("<message from='a@b' type='odd'>stray<body>one</body></message>").await;
     let Incoming::Message(message) = incoming(&mut link).await else { panic!("a message was sent") };
     assert_eq!(message.body.as_deref(), Some("one"));
+    assert_eq!(beside(&mut link, session.ask_what_was_taken_in()).await, 5, "each counts once (XEP-0198, section 4)");
 }
 
 #[tokio::test]
