@@ -25,6 +25,8 @@ pub(super) const ROSTER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The feature of a server that copies messages to all clients of an account.
 const CARBONS: &str = "urn:xmpp:carbons:2";
+/// The node of the rooms that somebody is in.
+const OWN_ROOMS: &str = "http://jabber.org/protocol/muc#rooms";
 
 /// What to do with an answer.
 #[derive(Debug)]
@@ -401,7 +403,8 @@ impl Session {
                 // As where nobody can do that: which accounts have an owner is nobody's business.
                 None => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
             },
-            Query::DiscoItems { node: Some(node) } if !self.disco.own.has_node(&node) => {
+            // Where we are is not said, and a list that is empty says no more (XEP-0045, section 6.7).
+            Query::DiscoItems { node: Some(node) } if node != OWN_ROOMS && !self.disco.own.has_node(&node) => {
                 Reply::Refuse { kind: "cancel", condition: "item-not-found" }
             }
             Query::DiscoItems { node } => Reply::NoItems { node },

@@ -123,6 +123,9 @@ fn every_request_is_answered() {
     assert_eq!(ask(&mut desk, Query::Version), Reply::Version);
     assert_eq!(ask(&mut desk, Query::Time), Reply::Time(desk.now));
     assert_eq!(ask(&mut desk, Query::DiscoItems { node: None }), Reply::NoItems { node: None });
+    // Where we are is nobody's business (XEP-0045, section 6.7).
+    let rooms = Some("http://jabber.org/protocol/muc#rooms".to_owned());
+    assert_eq!(ask(&mut desk, Query::DiscoItems { node: rooms.clone() }), Reply::NoItems { node: rooms });
     let refuse = |condition| Reply::Refuse { kind: "cancel", condition };
     assert_eq!(ask(&mut desk, Query::DiscoItems { node: node.clone() }), refuse("item-not-found"));
     assert_eq!(ask(&mut desk, Query::DiscoInfo { node }), refuse("item-not-found"));
