@@ -305,8 +305,10 @@ impl Live {
         .await
     }
 
-    /// Writes what is queued, closes the stream and waits for the server to do the same.
+    /// Writes what is queued, says how much came (XEP-0198, section 4), closes the stream and waits for the server to do the
+    /// same.
     pub(super) async fn close(mut self, queue: &mut VecDeque<Stanza>, ledger: &mut Option<Ledger>) {
+        self.acks_due = self.acks_due.max(u32::from(ledger.is_some()));
         let written = std::future::poll_fn(|cx| self.poll_write(queue, ledger, cx)).await;
         if written.is_err() || self.stream.shutdown().await.is_err() {
             return;

@@ -454,9 +454,14 @@ async fn a_full_queue_says_when_there_is_room() {
 #[tokio::test]
 async fn a_closed_link_says_goodbye_and_leaves_no_task() {
     let peer = peer().await;
-    let (link, mut session) = pair(&peer).await;
+    let (mut link, mut session) = pair(&peer).await;
+    for body in ["one", "two"] {
+        session.say(&format!("<message xmlns='jabber:client'><body>{body}</body></message>")).await;
+        assert!(matches!(next(&mut link).await, LinkEvent::Stanza { .. }));
+    }
     let serve = async {
         assert!(session.hear().await.is_none());
+        assert!(session.has_said("h='2'"), "the server is told what was taken in (XEP-0198, section 4)");
         session.goodbye().await;
     };
     tokio::join!(link.close(), serve);
