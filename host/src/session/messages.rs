@@ -172,8 +172,8 @@ impl Session {
         }
         let Some(membership) = self.rooms.membership(&jid) else { return };
         match membership.tells {
-            // Whatever it is stamped with.
-            Tells::Past => {
+            // Whatever it is stamped with; but what is past is stamped (XEP-0045, section 7.2.14), its subject alone not always.
+            Tells::Past if is_subject || message.delayed || message.claimed_at.is_some() => {
                 message.delayed = true;
                 message.at = message.claimed_at.unwrap_or(message.at);
             }
@@ -182,7 +182,7 @@ impl Session {
                 message.delayed = false;
                 message.claimed_at = Some(std::mem::replace(&mut message.at, turn.now));
             }
-            Tells::Whenever | Tells::Present => {}
+            Tells::Past | Tells::Whenever | Tells::Present => {}
         }
         if is_subject {
             membership.tells = Tells::Present;
