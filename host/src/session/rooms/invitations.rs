@@ -19,7 +19,9 @@ impl Session {
         }
         // A person is no room, and a service is none either: who says so wants our presence.
         let is_person = invite.room == self.own.to_bare() || self.roster.has(&invite.room);
-        if is_person || invite.room.node().is_none() {
+        // Nor does anybody have to be told of a room that we are in (XEP-0249, section 3).
+        let is_in = self.rooms.stage(&invite.room).is_some_and(Stage::is_in);
+        if is_person || is_in || invite.room.node().is_none() {
             self.ignored += 1;
             return;
         }

@@ -250,6 +250,12 @@ fn an_invitation_is_told_and_followed_where_the_setting_says_so() {
     assert!(
         matches!(desk.sent.last(), Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) if join.password.as_deref() == Some("p"))
     );
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    desk.forget();
+    let ignored = desk.session.ignored();
+    desk.message(invite());
+    assert!(desk.lines().is_empty(), "we are there already (XEP-0249, section 3)");
+    assert_eq!(desk.session.ignored(), ignored + 1);
     desk.set(&[("allow_muc", false.into())]).unwrap();
     desk.message(invite());
     assert!(desk.lines().is_empty());
