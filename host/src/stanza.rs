@@ -315,6 +315,9 @@ pub enum Outgoing {
         id: String,
         /// What it says.
         draft: Draft,
+        /// To an occupant of a room, for nobody else there: who gets copies of it learns that by an element of its own
+        /// (XEP-0045, section 7.5).
+        to_occupant: bool,
     },
     /// A presence.
     Presence(PresenceOut),

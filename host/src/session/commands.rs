@@ -15,7 +15,7 @@ use crate::plugins::{InstanceId, PluginId};
 use crate::session::messages::check_text;
 use crate::session::questions::random_id;
 use crate::session::{Effect, Session, Turn};
-use crate::stanza::{Draft, Message, MessageKind, Outgoing};
+use crate::stanza::{Draft, Message, MessageKind};
 
 /// How many characters a name may have.
 const MAX_NAME: usize = 32;
@@ -265,7 +265,7 @@ impl Session {
             (message.from.clone(), MessageKind::Chat)
         };
         let draft = Draft { body: Some(text.trim_end().to_owned()), ..Draft::default() };
-        turn.send(Outgoing::Message { to, kind, id: random_id(), draft });
+        turn.send(self.outgoing(to, kind, random_id(), draft));
     }
 
     /// All commands, by name. It does not begin with the prefix: another bot would take it for a command.

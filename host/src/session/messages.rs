@@ -253,8 +253,14 @@ impl Session {
             self.chat_active(&to, turn.now);
         }
         let id = random_id();
-        let message = Outgoing::Message { to, kind, id: id.clone(), draft };
+        let message = self.outgoing(to, kind, id.clone(), draft);
         turn.out.push(Effect::SendFor(message, Sent::Message(id, answer)));
+    }
+
+    /// A message of ours. Whether it is for an occupant, only who knows the rooms can tell from its address.
+    pub(super) fn outgoing(&self, to: Jid, kind: MessageKind, id: String, draft: Draft) -> Outgoing {
+        let to_occupant = kind == MessageKind::Chat && self.rooms.is_known(&to.to_bare());
+        Outgoing::Message { to, kind, id, draft, to_occupant }
     }
 
     fn may_send(&self, to: &Jid, kind: MessageKind, draft: &Draft) -> Result<(), CallError> {

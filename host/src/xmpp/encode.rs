@@ -37,7 +37,11 @@ pub(super) const AVATAR: &str = "vcard-temp:x:update";
 /// The stanza that says it.
 pub(super) fn encode(outgoing: Outgoing) -> Stanza {
     match outgoing {
-        Outgoing::Message { to, kind, id, draft } => Stanza::Message(message(to, kind, id, draft)),
+        Outgoing::Message { to, kind, id, draft, to_occupant } => {
+            let mut message = message(to, kind, id, draft);
+            message.payloads.extend(to_occupant.then(|| Element::bare("x", ns::MUC_USER)));
+            Stanza::Message(message)
+        }
         Outgoing::Presence(out) => Stanza::Presence(presence(out)),
         Outgoing::Invite { to, id, invitation } => Stanza::Message(rooms::invitation(to, id, invitation)),
         Outgoing::Ask { to, id, ask } => Stanza::Iq(question(to, id, ask)),

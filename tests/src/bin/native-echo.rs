@@ -91,5 +91,6 @@ fn echo(message: Message, sent: &mut u64) -> Option<Outgoing> {
     let body = message.body?;
     *sent += 1;
     let draft = Draft { body: Some(body), ..Draft::default() };
-    Some(Outgoing::Message { to: message.from, kind: MessageKind::Chat, id: format!("echo-{sent}"), draft })
+    let (kind, id) = (MessageKind::Chat, format!("echo-{sent}"));
+    Some(Outgoing::Message { to: message.from, kind, id, draft, to_occupant: false })
 }

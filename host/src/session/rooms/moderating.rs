@@ -9,7 +9,7 @@ use super::{About, not_open};
 use crate::error::CallError;
 use crate::session::questions::{PATIENCE, Waiting};
 use crate::session::{Answer, Session, Turn};
-use crate::stanza::{Affiliated, Ask, Body, Disco, Draft, Message, MessageKind, Outgoing};
+use crate::stanza::{Affiliated, Ask, Body, Disco, Draft, Message, MessageKind};
 
 /// How many features of a room are kept.
 const MAX_FEATURES: usize = 128;
@@ -135,7 +135,7 @@ impl Session {
         let waiting = Waiting::Room(jid.clone(), RoomQuestion::Subject(answer));
         let id = self.expect(Some(to.clone()), waiting, PATIENCE);
         let draft = Draft { subject: Some(subject), ..Draft::default() };
-        turn.send(Outgoing::Message { to, kind: MessageKind::Groupchat, id: id.clone(), draft });
+        turn.send(self.outgoing(to, MessageKind::Groupchat, id.clone(), draft));
         self.ask_room(jid, Ask::DiscoInfo { node: None }, RoomQuestion::AfterSubject(id), turn);
     }
 

@@ -120,7 +120,11 @@ fn a_room_hears_only_from_who_is_in_it() {
     assert!(send(&mut desk, ROOM, MessageKind::Groupchat, text("x")).is_ok());
     let to_one = send(&mut desk, &format!("{ROOM}/juliet"), MessageKind::Groupchat, text("x"));
     assert!(matches!(to_one, Err(CallError::Invalid { .. })));
+    assert!(matches!(desk.sent.last(), Some(Outgoing::Message { to_occupant: false, .. })));
     assert!(send(&mut desk, &format!("{ROOM}/juliet"), MessageKind::Chat, text("x")).is_ok());
+    assert!(matches!(desk.sent.last(), Some(Outgoing::Message { to_occupant: true, .. })));
+    assert!(send(&mut desk, &format!("{ROMEO}/orchard"), MessageKind::Chat, text("x")).is_ok());
+    assert!(matches!(desk.sent.last(), Some(Outgoing::Message { to_occupant: false, .. })));
     assert!(matches!(send(&mut desk, ROOM, MessageKind::Chat, text("x")), Err(CallError::Invalid { .. })));
 }
 

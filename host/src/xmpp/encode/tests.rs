@@ -51,7 +51,13 @@ fn a_message_carries_what_the_draft_says() {
         thread: Some("t".to_owned()),
         extensions: Some(Box::new(extensions)),
     };
-    let out = Outgoing::Message { to: jid("room@b"), kind: MessageKind::Groupchat, id: "id".to_owned(), draft };
+    let out = Outgoing::Message {
+        to: jid("room@b"),
+        kind: MessageKind::Groupchat,
+        id: "id".to_owned(),
+        draft,
+        to_occupant: false,
+    };
     same(
         &xml(out),
         "<message xmlns='jabber:client' to='room@b' type='groupchat' id='id'><body>1 &lt; 2</body><subject>s</subject>\
@@ -75,9 +81,20 @@ fn what_xml_cannot_carry_does_not_make_the_stanza_vanish() {
     };
     let draft =
         Draft { body: Some("a\u{0}b\u{1b}".to_owned()), extensions: Some(Box::new(extensions)), ..Draft::default() };
-    let out = Outgoing::Message { to: jid("a@b"), kind: MessageKind::Chat, id: "id".to_owned(), draft };
-    let xml = xml(out);
+    let (to, id) = (jid("a@b"), "id".to_owned());
+    let xml = xml(Outgoing::Message { to, kind: MessageKind::Chat, id, draft, to_occupant: false });
     assert!(xml.contains("a\u{fffd}b\u{fffd}") && !xml.contains("evil"), "{xml}");
+}
+
+#[test]
+fn what_one_occupant_alone_is_told_says_so() {
+    let draft = Draft { body: Some("psst".to_owned()), ..Draft::default() };
+    let (to, id) = (jid("room@b/nick"), "id".to_owned());
+    same(
+        &xml(Outgoing::Message { to, kind: MessageKind::Chat, id, draft, to_occupant: true }),
+        "<message xmlns='jabber:client' to='room@b/nick' type='chat' id='id'><body>psst</body><origin-id \
+         xmlns='urn:xmpp:sid:0' id='id'/><x xmlns='http://jabber.org/protocol/muc#user'/></message>",
+    );
 }
 
 #[test]
@@ -304,7 +321,8 @@ proptest! {
     ) {
         let (kind, to) = if groupchat { (MessageKind::Groupchat, "room@muc") } else { (MessageKind::Chat, "a@b/c") };
         let draft = Draft { body, subject, thread: Some(thread), extensions: Some(Box::new(extensions)) };
-        let out = Outgoing::Message { to: jid(to), kind, id: id.clone(), draft: draft.clone() };
+        let (to_occupant, sent) = (!groupchat, draft.clone());
+        let out = Outgoing::Message { to: jid(to), kind, id: id.clone(), draft: sent, to_occupant };
         // Read as text, since that is where things get lost.
         let element: Element = xml(out).parse().unwrap();
         let own = "me@house/here".parse().unwrap();

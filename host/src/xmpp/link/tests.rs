@@ -26,6 +26,7 @@ fn message(body: &str) -> Outgoing {
         kind: MessageKind::Chat,
         id: "m".to_owned(),
         draft: Draft { body: Some(body.to_owned()), ..Draft::default() },
+        to_occupant: false,
     }
 }
 
