@@ -71,7 +71,9 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, from: &Jid, own: &Fu
                 found.room_status = muc::status(payload);
             }
             "x" if kind != MessageKind::Error && kind != MessageKind::Groupchat => {
-                found.invite = found.invite.take().or_else(|| muc::invite(payload, from, own).map(Box::new));
+                let (before, invite) = (found.invite.take(), muc::invite(payload, from, own).map(Box::new));
+                // The one that a room sends on says more than the older form, which services write before it or behind.
+                found.invite = if payload.has_ns(ns::MUC_USER) { invite.or(before) } else { before.or(invite) };
             }
             _ => read_extension(payload, &mut found),
         }

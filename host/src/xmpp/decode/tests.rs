@@ -492,6 +492,13 @@ fn invitations_come_from_the_room_or_the_inviter() {
     let invite = message("from='room@muc'", mediated).invite.unwrap();
     assert_eq!((invite.room.as_str(), invite.from), ("room@muc", jid("friend@far/x")));
     assert_eq!((invite.reason.as_deref(), invite.password.as_deref()), (Some("tea"), Some("p")));
+    // Services write the older form beside it, without who invites and why, and some write it first.
+    let older = "<x xmlns='jabber:x:conference' jid='room@muc'/>";
+    for both in [format!("{older}{mediated}"), format!("{mediated}{older}")] {
+        let invite = message("from='room@muc'", &both).invite.unwrap();
+        assert_eq!((invite.from, invite.reason.as_deref()), (jid("friend@far/x"), Some("tea")));
+        assert_eq!(invite.password.as_deref(), Some("p"));
+    }
     assert!(message("from='mallory@evil/x'", mediated).invite.is_none());
     assert!(message("from='room@muc' type='groupchat'", mediated).invite.is_none());
     let direct = message("from='friend@far/x'", "<x xmlns='jabber:x:conference' jid='room@muc' reason='tea'/>");
