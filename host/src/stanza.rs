@@ -120,6 +120,8 @@ pub struct Presence {
     pub avatar: Option<Avatar>,
     /// What its sender claims to be able to do (XEP-0115).
     pub caps: Option<Box<Caps>>,
+    /// What somebody calls himself who asks to see our presence (XEP-0172, section 4.1).
+    pub nick: Option<String>,
 }
 
 /// What an entity claims to be able to do, as a hash (XEP-0115, section 4). A claim, until the hash was compared.

@@ -108,7 +108,7 @@ impl Session {
                 }),
                 None => self.update_presence(&bare, turn, |contact| contact.resources.clear()),
             },
-            PresenceKind::Subscribe => self.subscription_asked(bare, turn),
+            PresenceKind::Subscribe => self.subscription_asked(bare, presence.nick, turn),
             PresenceKind::Unsubscribe => self.request_is_over(&bare, turn),
             PresenceKind::Unsubscribed => self.request_refused(&bare, turn),
             // What it means for the roster comes as a roster push; a probe is the server's to answer.
@@ -200,7 +200,7 @@ impl Session {
         }
     }
 
-    fn subscription_asked(&mut self, from: BareJid, turn: &mut Turn<'_>) {
+    fn subscription_asked(&mut self, from: BareJid, nick: Option<String>, turn: &mut Turn<'_>) {
         let known = self.roster.get(&from).map(Arc::clone);
         if known.as_ref().is_some_and(|contact| contact.sees_us()) {
             return send_presence(&from, PresenceOutKind::Subscribed, turn);
@@ -223,8 +223,8 @@ impl Session {
                 Arc::new(contact.clone())
             }),
             // Without a roster there is nowhere to keep the request, yet somebody may answer it.
-            None if self.roster.contacts.is_none() => Some(Arc::new(Contact::stranger(from))),
-            None => self.roster.add_stranger(&from),
+            None if self.roster.contacts.is_none() => Some(Arc::new(Contact::stranger(from).called(nick))),
+            None => self.roster.add_stranger(&from, nick),
         };
         match contact {
             Some(contact) => {

@@ -93,6 +93,11 @@ impl Contact {
         }
     }
 
+    /// The same, under the name that it gives itself.
+    pub(super) fn called(self, nick: Option<String>) -> Self {
+        Self { fullname: nick.unwrap_or(self.fullname), ..self }
+    }
+
     /// `online`, `offline`, `busy`, `away` or `xa`, of the highest resource (API row 65).
     pub fn chat_status(&self) -> &'static str {
         match self.resources.first().map(|resource| resource.show) {
@@ -199,12 +204,12 @@ impl Roster {
         self.contacts.as_ref().is_some_and(|contacts| contacts.len() - self.strangers.len() >= MAX_CONTACTS)
     }
 
-    /// Adds somebody who asks. None: too many do.
-    pub(super) fn add_stranger(&mut self, jid: &BareJid) -> Option<Arc<Contact>> {
+    /// Adds somebody who asks, under the name that it gives itself. None: too many do.
+    pub(super) fn add_stranger(&mut self, jid: &BareJid, nick: Option<String>) -> Option<Arc<Contact>> {
         if self.strangers.len() >= MAX_REQUESTS {
             return None;
         }
-        let contact = Arc::new(Contact::stranger(jid.clone()));
+        let contact = Arc::new(Contact::stranger(jid.clone()).called(nick));
         self.contacts.as_mut()?.insert(jid.clone(), Arc::clone(&contact));
         self.strangers.insert(jid.clone());
         Some(contact)

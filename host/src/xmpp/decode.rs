@@ -15,10 +15,10 @@ use xmpp_parsers::presence::{Presence as WirePresence, Show as WireShow, Type};
 use xmpp_parsers::stanza::Stanza;
 
 use super::encode::AVATAR;
-use super::raw::RawStanza;
+use super::raw::{RawStanza, is_one_line};
 use crate::card::Avatar;
 use crate::error::StanzaError;
-use crate::stanza::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, Show};
+use crate::stanza::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show};
 
 mod archive;
 mod bookmarks;
@@ -194,6 +194,8 @@ fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
         })),
     };
     Presence {
+        // Elsewhere it changes nothing: contacts are called what the roster calls them.
+        nick: payload("nick", ns::NICK).filter(|_| kind == PresenceKind::Subscribe).and_then(nick),
         kind,
         show: presence.show.as_ref().map(|show| match show {
             WireShow::Away => Show::Away,
@@ -222,6 +224,14 @@ fn avatar(update: &Element) -> Option<Avatar> {
         }
         _ => None,
     }
+}
+
+/// What somebody calls himself, as much of it as is kept. None: what is no name on one line.
+fn nick(nick: &Element) -> Option<String> {
+    let text = nick.text();
+    let name = text.trim();
+    let name = &name[..name.floor_char_boundary(RosterItem::LONGEST_NAME)];
+    (!name.is_empty() && is_one_line(name)).then(|| name.to_owned())
 }
 
 /// What a presence claims of its sender (XEP-0115, section 4). The older form without `hash` says nothing that could be

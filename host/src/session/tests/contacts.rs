@@ -403,6 +403,42 @@ fn a_request_is_accepted_when_the_roster_says_so_and_denied_at_once() {
     assert_eq!(desk.session.questions.len(), 0);
 }
 
+/// XEP-0172, section 4.1. Events `contactRequest`.
+#[test]
+fn who_asks_may_say_what_it_is_called() {
+    let paris = "paris@example.org";
+    let asks = |nick: &str| {
+        format!(
+            "<presence from='{paris}' type='subscribe'><nick xmlns='http://jabber.org/protocol/nick'>{nick}</nick></presence>"
+        )
+    };
+    let fullname = |desk: &Desk| match desk.last("contactRequest") {
+        Payload::Contact(contact) => contact.fullname.clone(),
+        other => panic!("{other:?}"),
+    };
+    let long = "é".repeat(1_000);
+    for (nick, expected) in [
+        ("Count Paris", "Count Paris"),
+        (" Paris\n", "Paris"),
+        ("", paris),
+        ("  ", paris),
+        ("a&#x9;b", paris),
+        ("a&#x7f;b", paris),
+        (&long, &long[..1_022]),
+    ] {
+        let mut desk = Desk::connected(settings(&[("allow_non_roster_messaging", true.into())]));
+        desk.message(message("paris@example.org/x", MessageKind::Chat, "hi"));
+        desk.hear_xml(&asks(nick));
+        assert_eq!((fullname(&desk).as_str(), contact(&desk, paris).unwrap().fullname.as_str()), (expected, expected));
+        assert_eq!(desk.session.snapshot().chats[&bare(paris)].fullname, paris, "no name of the roster");
+        desk.push(item(paris, "from"));
+        assert_eq!(contact(&desk, paris).unwrap().fullname, paris, "the owner gave it none");
+    }
+    let mut desk = Desk::connected(Settings::default());
+    desk.hear_xml(&asks("Paris").replace(paris, ROMEO).replace(" type='subscribe'", ""));
+    assert_eq!(contact(&desk, ROMEO).unwrap().fullname, ROMEO);
+}
+
 /// Rows 68.
 #[test]
 fn requests_can_be_answered_on_a_server_without_a_roster() {

@@ -84,6 +84,7 @@ fn presence(from: &str, kind: PresenceKind) -> Presence {
         muc: None,
         avatar: None,
         caps: None,
+        nick: None,
     }
 }
 
