@@ -262,9 +262,10 @@ impl Session {
         if !(self.roster.has(&bare) || self.rooms.has(&bare) || bare == self.own.to_bare()) {
             return;
         }
-        let changed = match presence.kind {
-            PresenceKind::Available => self.disco.known.claimed(&presence.from, caps),
-            PresenceKind::Unavailable => self.disco.known.gone(&presence.from),
+        let changed = match (&presence.kind, caps) {
+            // Presence that is silent of it takes nothing back (XEP-0115, section 8.4).
+            (PresenceKind::Available, Some(caps)) => self.disco.known.claimed(&presence.from, *caps),
+            (PresenceKind::Unavailable, _) => self.disco.known.gone(&presence.from),
             _ => false,
         };
         self.changed |= changed;

@@ -99,18 +99,17 @@ impl KnownDisco {
     }
 
     /// A full address claims this now. Whether anything is different.
-    pub(super) fn claimed(&mut self, entity: &Jid, claim: Option<Box<Caps>>) -> bool {
-        let fits = |claim: &Caps| [&claim.hash, &claim.node, &claim.ver].iter().all(|part| part.len() <= MAX_CLAIM);
-        let Some(claim) = claim.filter(|claim| fits(claim)) else {
+    pub(super) fn claimed(&mut self, entity: &Jid, claim: Caps) -> bool {
+        if [&claim.hash, &claim.node, &claim.ver].iter().any(|part| part.len() > MAX_CLAIM) {
             return self.claims.remove(entity).is_some();
-        };
+        }
         let before = self.claims.get(entity);
-        if before.is_some_and(|before| **before == *claim) || (before.is_none() && self.claims.len() >= MAX_CLAIMS) {
+        if before.is_some_and(|before| **before == claim) || (before.is_none() && self.claims.len() >= MAX_CLAIMS) {
             return false;
         }
         // What it said of itself was true of something else.
         self.entities.remove(entity);
-        self.claims.insert(entity.clone(), Arc::new(*claim));
+        self.claims.insert(entity.clone(), Arc::new(claim));
         true
     }
 

@@ -401,6 +401,8 @@ fn a_verified_hash_speaks_for_everybody_who_claims_it() {
     desk.presence(claiming("romeo@example.org/x", VER));
     assert_eq!(*got(&mut desk.discover("romeo@example.org/x")).unwrap().unwrap(), client());
     assert_eq!(desk.times_asked("romeo@example.org/x"), 0);
+    desk.presence(presence("romeo@example.org/x", PresenceKind::Available));
+    assert!(got(&mut desk.discover("romeo@example.org/x")).is_some(), "it is silent of it (XEP-0115, section 8.4)");
     // It says something else now.
     desk.presence(claiming("romeo@example.org/x", "other"));
     assert!(got(&mut desk.discover("romeo@example.org/x")).is_none());
