@@ -289,8 +289,10 @@ impl Session {
         turn: &mut Turn<'_>,
     ) {
         let outcome = match outcome {
-            // XEP-0054, section 3.1: there is none yet.
-            Err(error) if error.condition == "item-not-found" => Ok((Card::default(), None)),
+            // XEP-0054, section 3.1: there is none yet, in the words of one server or another.
+            Err(error) if matches!(error.condition.as_str(), "item-not-found" | "service-unavailable") => {
+                Ok((Card::default(), None))
+            }
             // A picture that is too large may be what is to go.
             outcome => read(outcome),
         };

@@ -219,6 +219,14 @@ fn a_change_that_fails_holds_up_no_other() {
     assert!(matches!(got(&mut fourth), Some(Err(CallError::Stanza(_)))));
     assert!(got(&mut get(&mut desk, "bot@example.org", false)).is_none(), "what was refused is not known");
 
+    // What a server says that has none of ours yet, and one that keeps none at all.
+    let mut fifth = set(&mut desk, named("E"));
+    let id = asked(&desk, is_get).1;
+    desk.answer(None, id, Err(stanza_error("service-unavailable")));
+    let id = asked(&desk, is_set).1;
+    desk.answer(None, id, Ok(Body::Empty));
+    assert_eq!(got(&mut fifth), Some(Ok(())));
+
     let (mut late, mut next) = (set(&mut desk, named("E")), set(&mut desk, named("F")));
     desk.wait(30);
     assert_eq!(got(&mut late), Some(Err(CallError::TimedOut)));
