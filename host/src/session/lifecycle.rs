@@ -156,7 +156,8 @@ impl Session {
         }
         self.link = Link::Up;
         self.changed = true;
-        self.await_presence(self.announced.then_some(PRESENCE_PATIENCE));
+        let is_told = self.announced && !self.status.value.is_hidden();
+        self.await_presence(is_told.then_some(PRESENCE_PATIENCE));
         self.fire("reconnected", Payload::None, turn);
         self.feedback(self.status.value, self.status.message.clone(), turn);
     }

@@ -40,7 +40,7 @@ pub(super) fn kept_status(status: Option<String>) -> Option<String> {
     })
 }
 
-/// Who was online on a stream that is gone, by contact and client, and has not been heard of since.
+/// Who was online on a stream that is gone, or before we hid, by contact and client, and has not been heard of since.
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
     of: BTreeMap<BareJid, BTreeSet<String>>,
@@ -145,8 +145,8 @@ impl Session {
         }
     }
 
-    /// The stream that told who is online is gone, and the next one tells it again. Until then nobody is told that
-    /// everybody went, only to hear that they are back.
+    /// Who is online is told no more, the stream being gone or this account hiding, and is told again by the next stream or
+    /// when we show ourselves. Until then nobody is told that everybody went, only to hear that they are back.
     pub(super) fn doubt_presence(&mut self) {
         let contacts = self.roster.contacts.iter().flat_map(|contacts| contacts.values());
         let online = contacts.filter(|contact| !contact.resources.is_empty());

@@ -9,6 +9,7 @@ use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::messages::check_text;
+use crate::session::presence::PRESENCE_PATIENCE;
 use crate::session::{Session, Turn};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind, Show};
 
@@ -112,8 +113,14 @@ impl Session {
         }
         if self.announced && self.is_live() {
             self.announce(turn);
-            if before.value.is_hidden() && !self.status.value.is_hidden() {
-                self.enter_wanted_rooms(turn);
+            match (before.value.is_hidden(), self.status.value.is_hidden()) {
+                // From here on nobody tells us who comes and goes.
+                (false, true) => self.doubt_presence(),
+                (true, false) => {
+                    self.await_presence(Some(PRESENCE_PATIENCE));
+                    self.enter_wanted_rooms(turn);
+                }
+                (false, false) | (true, true) => {}
             }
         }
         if self.status.value != before.value {

@@ -133,6 +133,39 @@ fn who_was_taken_out_of_the_roster_meanwhile_is_told_as_gone() {
 
 /// Events contactPresenceChanged.
 #[test]
+fn after_hiding_only_what_became_different_is_told() {
+    let mut desk = Desk::connected(Settings::default());
+    let juliet = "juliet@example.org/balcony";
+    let status = |desk: &mut Desk, value| {
+        let (answer, _set) = Answer::channel();
+        desk.command(Command::SetStatus { value: Some(value), message: None, answer });
+    };
+    for who in ["romeo@example.org/orchard", juliet] {
+        desk.presence(presence(who, PresenceKind::Available));
+    }
+    desk.forget();
+    status(&mut desk, StatusValue::Offline);
+    // Another way of saying the same, and a cut that is mended.
+    status(&mut desk, StatusValue::Unavailable);
+    desk.run(Session::suspended);
+    desk.run(Session::resumed);
+    desk.wait(3_600);
+    assert_eq!(romeo(&desk).chat_status(), "online", "nobody says anything else");
+    status(&mut desk, StatusValue::Online);
+    desk.presence(presence(juliet, PresenceKind::Available));
+    desk.wait(9);
+    assert_eq!((desk.count("contactPresenceChanged"), romeo(&desk).chat_status()), (0, "online"));
+    desk.wait(1);
+    assert_eq!((desk.count("contactPresenceChanged"), romeo(&desk).chat_status()), (1, "offline"));
+    desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
+    desk.wait(60);
+    status(&mut desk, StatusValue::Away);
+    desk.wait(60);
+    assert_eq!(romeo(&desk).chat_status(), "online", "who stays in sight is told everything");
+}
+
+/// Events contactPresenceChanged.
+#[test]
 fn who_hides_knows_of_nobody_and_an_end_is_told_at_once() {
     let mut desk = Desk::connected(Settings::default());
     desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
