@@ -21,8 +21,8 @@ pub use adhoc::{AdHoc, AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdH
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
 pub use message::{Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, Reactions, ReplyTo};
 pub use rooms::{
-    Affiliated, Bookmark, BookmarkChange, FormField, History, Invitation, Invite, MAX_AFFILIATED, MAX_BOOKMARKS,
-    MAX_FORM_FIELDS, MucUser, RoomJoin,
+    Affiliated, Bookmark, BookmarkChange, BookmarkPlace, FormField, History, Invitation, Invite, MAX_AFFILIATED,
+    MAX_BOOKMARKS, MAX_FORM_FIELDS, MucUser, RoomJoin,
 };
 
 /// What came over the stream, as far as it may be believed.
@@ -488,10 +488,10 @@ pub enum Ask {
         /// The affiliation.
         affiliation: &'static str,
     },
-    /// The bookmarks of the account: by PEP (XEP-0402), or from where older clients put them (XEP-0048, XEP-0049).
+    /// The bookmarks of the account.
     Bookmarks {
-        /// From the older place.
-        legacy: bool,
+        /// From where.
+        place: BookmarkPlace,
     },
     /// Put down a bookmark (XEP-0402).
     PublishBookmark {

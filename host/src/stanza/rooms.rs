@@ -97,6 +97,28 @@ pub struct Bookmark {
     pub extensions: Option<String>,
 }
 
+/// Where the bookmarks of an account may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BookmarkPlace {
+    /// Each on its own, in a node of the account (XEP-0402).
+    Items,
+    /// All in one, in a node of the account (XEP-0048).
+    Node,
+    /// All in one, in the account's private storage (XEP-0048 with XEP-0049), the oldest place.
+    Private,
+}
+
+impl BookmarkPlace {
+    /// The place where they were usual before this one.
+    pub fn older(self) -> Option<Self> {
+        match self {
+            Self::Items => Some(Self::Node),
+            Self::Node => Some(Self::Private),
+            Self::Private => None,
+        }
+    }
+}
+
 /// What another client of this account did to a bookmark.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BookmarkChange {

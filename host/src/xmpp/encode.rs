@@ -243,7 +243,7 @@ fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
             (true, rooms::admin_item(Some(("jid", user.to_string())), ("affiliation", affiliation), reason))
         }
         Ask::Affiliations { affiliation } => (false, rooms::admin_item(None, ("affiliation", affiliation), None)),
-        Ask::Bookmarks { legacy } => (false, rooms::bookmarks(legacy)),
+        Ask::Bookmarks { place } => (false, rooms::bookmarks(place)),
         Ask::PublishBookmark { bookmark, plain } => (true, rooms::published(*bookmark, plain)),
         Ask::PrepareBookmarks { create } => (true, rooms::prepared(create)),
         Ask::RetractBookmark(room) => (true, rooms::retracted(&room)),

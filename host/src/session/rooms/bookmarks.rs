@@ -10,7 +10,7 @@ use super::Stage;
 use crate::error::CallError;
 use crate::session::questions::{PATIENCE, Waiting};
 use crate::session::{Answer, Session, Turn};
-use crate::stanza::{Ask, Body, Bookmark, BookmarkChange, MAX_BOOKMARKS};
+use crate::stanza::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOKMARKS};
 
 /// How long the bookmarks may take, since everything after them waits.
 const BOOKMARKS_PATIENCE: Duration = Duration::from_secs(10);
@@ -18,8 +18,8 @@ const BOOKMARKS_PATIENCE: Duration = Duration::from_secs(10);
 /// What became of a question about bookmarks.
 #[derive(Debug)]
 pub(in crate::session) enum BookmarkQuestion {
-    /// Which there are; `legacy`: in the older place.
-    All { legacy: bool },
+    /// Which there are in this place; `none`: a newer one holds none, as far as it is one.
+    All { place: BookmarkPlace, none: bool },
     /// To put one down, for a plugin.
     Set { bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()> },
     /// To forget one, for a plugin.
@@ -68,7 +68,7 @@ impl Session {
     /// Fetches the bookmarks; the connect order goes on when they are there, or will not be.
     pub(in crate::session) fn fetch_bookmarks(&mut self, turn: &mut Turn<'_>) {
         if self.settings.allow_muc && self.settings.allow_bookmarks {
-            self.ask_bookmarks(false, turn);
+            self.ask_bookmarks(BookmarkPlace::Items, false, turn);
         } else {
             self.bookmarks_settled(turn);
         }
@@ -82,9 +82,27 @@ impl Session {
         }
     }
 
-    fn ask_bookmarks(&mut self, legacy: bool, turn: &mut Turn<'_>) {
-        let waiting = Waiting::Bookmarks(BookmarkQuestion::All { legacy });
-        self.ask(None, Ask::Bookmarks { legacy }, waiting, BOOKMARKS_PATIENCE, turn);
+    fn ask_bookmarks(&mut self, place: BookmarkPlace, none: bool, turn: &mut Turn<'_>) {
+        let waiting = Waiting::Bookmarks(BookmarkQuestion::All { place, none });
+        self.ask(None, Ask::Bookmarks { place }, waiting, BOOKMARKS_PATIENCE, turn);
+    }
+
+    /// What is known from now on; what another client changes is followed.
+    fn bookmarks_came(&mut self, all: Vec<Bookmark>, turn: &mut Turn<'_>) {
+        self.rooms.bookmarks = Some(all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect());
+        self.changed = true;
+        self.leave_what_is_not_bookmarked(turn);
+        self.bookmarks_settled(turn);
+    }
+
+    /// A place has none, or is none on this server, which may keep them as was usual before. Where one could hold some and
+    /// does not, and no other holds any either, there are none.
+    fn no_bookmarks_in(&mut self, place: BookmarkPlace, none: bool, turn: &mut Turn<'_>) {
+        match place.older() {
+            Some(older) => self.ask_bookmarks(older, none, turn),
+            None if none => self.bookmarks_came(Vec::new(), turn),
+            None => self.bookmarks_settled(turn),
+        }
     }
 
     pub(in crate::session) fn bookmarks_answered(
@@ -95,14 +113,10 @@ impl Session {
     ) {
         let wanted = self.settings.allow_muc && self.settings.allow_bookmarks;
         match (question, result) {
-            (BookmarkQuestion::All { .. }, Ok(Body::Bookmarks(all))) if wanted => {
-                self.rooms.bookmarks = Some(all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect());
-                self.changed = true;
-                self.leave_what_is_not_bookmarked(turn);
-                self.bookmarks_settled(turn);
+            (BookmarkQuestion::All { .. }, Ok(Body::Bookmarks(all))) if wanted => self.bookmarks_came(all, turn),
+            (BookmarkQuestion::All { place, none }, Err(CallError::Stanza(error))) if wanted => {
+                self.no_bookmarks_in(place, none || error.condition == "item-not-found", turn);
             }
-            // A server that does not keep them like this may keep them as was usual before.
-            (BookmarkQuestion::All { legacy: false }, Err(CallError::Stanza(_))) => self.ask_bookmarks(true, turn),
             (BookmarkQuestion::All { .. }, _) => self.bookmarks_settled(turn),
             (BookmarkQuestion::Set { bookmark, step: Publishing::Preparing | Publishing::Creating, answer }, Ok(_)) => {
                 self.publish_bookmark(bookmark, Publishing::Prepared, answer, turn);

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::stanza::BookmarkChange::{AllRemoved, Removed, Set};
+use crate::stanza::BookmarkPlace;
 
 fn close(desk: &mut Desk) -> Receiver<Result<(), CallError>> {
     let (answer, receiver) = Answer::channel();
@@ -979,11 +980,13 @@ fn a_server_without_bookmarks_holds_up_nothing() {
     desk.bind();
     let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
     desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
-    let id = desk.asked(|ask| *ask == Ask::Bookmarks { legacy: false });
+    let id = desk.asked(|ask| *ask == Ask::Bookmarks { place: BookmarkPlace::Items });
     desk.answer(None, id, Err(stanza_error("service-unavailable")));
-    let id = desk.asked(|ask| *ask == Ask::Bookmarks { legacy: true });
-    assert_eq!(desk.count("bookmarksInitialized"), 0, "they may be where they used to be");
-    desk.answer(None, id, Err(stanza_error("service-unavailable")));
+    for place in [BookmarkPlace::Node, BookmarkPlace::Private] {
+        let id = desk.asked(|ask| *ask == Ask::Bookmarks { place });
+        assert_eq!(desk.count("bookmarksInitialized"), 0, "they may be where they used to be");
+        desk.answer(None, id, Err(stanza_error("service-unavailable")));
+    }
     assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
     let mut desk = Desk::new(Settings::default());
     desk.run(Session::plugins_initialized);
@@ -992,6 +995,47 @@ fn a_server_without_bookmarks_holds_up_nothing() {
     desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
     desk.wait(10);
     assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
+}
+
+/// A desk whose server says these of the places where bookmarks may be, the newest first, and the last of all further ones.
+fn refuse_bookmarks(desk: &mut Desk, conditions: &[&str]) {
+    let before = desk.count("bookmarksInitialized");
+    let mut left = conditions.iter();
+    let mut asked = String::new();
+    loop {
+        let id = desk.asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
+        if id == asked {
+            break;
+        }
+        asked.clone_from(&id);
+        let condition = left.next().or(conditions.last()).unwrap();
+        desk.answer(None, id, Err(stanza_error(condition)));
+    }
+    assert!(desk.count("bookmarksInitialized") >= before);
+}
+
+/// Row 32.
+#[test]
+fn an_account_without_bookmarks_has_none_and_gets_some() {
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
+    desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    refuse_bookmarks(&mut desk, &["item-not-found", "service-unavailable"]);
+    assert_eq!(desk.count("bookmarksInitialized"), 1);
+    assert!(desk.session.snapshot().bookmarks.unwrap().is_empty(), "that is known");
+    desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
+    assert_eq!(desk.lines().last().unwrap(), "> available to room@muc.example.org/Puck entering");
+    desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
+    // Another client took the last one away, and its place with it, while we were away.
+    desk.bind();
+    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
+    desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    desk.forget();
+    refuse_bookmarks(&mut desk, &["item-not-found", "forbidden"]);
+    assert!(!desk.lines().iter().any(|line| line.contains("entering")), "{:?}", desk.lines);
+    assert!(desk.session.snapshot().bookmarks.unwrap().is_empty());
 }
 
 #[test]

@@ -15,16 +15,27 @@ const MAX_TEXT: usize = 4 * 1024;
 /// All bookmarks, from an answer; none: it is about something else.
 pub(super) fn answer(payload: &Element) -> Option<Body> {
     let bookmarks = if payload.is("pubsub", ns::PUBSUB) {
-        let items =
-            payload.get_child("items", ns::PUBSUB).filter(|items| items.attr("node") == Some(ns::BOOKMARKS2))?;
-        items.children().filter_map(|one| item(one, ns::PUBSUB)).take(MAX_BOOKMARKS).collect()
+        let items = payload.get_child("items", ns::PUBSUB)?;
+        match items.attr("node")? {
+            ns::BOOKMARKS2 => items.children().filter_map(|one| item(one, ns::PUBSUB)).take(MAX_BOOKMARKS).collect(),
+            // Whatever it is called: there is one.
+            ns::BOOKMARKS => items.get_child("item", ns::PUBSUB).map(stored).unwrap_or_default(),
+            _ => return None,
+        }
     } else if payload.is("query", ns::PRIVATE) {
-        let storage = payload.get_child("storage", ns::BOOKMARKS)?;
-        storage.children().filter_map(legacy).take(MAX_BOOKMARKS).collect()
+        payload.get_child("storage", ns::BOOKMARKS)?;
+        stored(payload)
     } else {
         return None;
     };
     Some(Body::Bookmarks(bookmarks))
+}
+
+/// All bookmarks in the storage right below this element.
+fn stored(parent: &Element) -> Vec<Bookmark> {
+    let storage = parent.get_child("storage", ns::BOOKMARKS);
+    let all = storage.into_iter().flat_map(Element::children).filter_map(legacy);
+    all.take(MAX_BOOKMARKS).collect()
 }
 
 /// What changed, from a notification of the own account; none: it is about something else.

@@ -835,7 +835,7 @@ fn affiliations_are_read_one_by_one() {
 }
 
 #[test]
-fn bookmarks_are_read_from_both_places() {
+fn bookmarks_are_read_from_all_places() {
     let item = |id: &str, autojoin: &str| {
         format!(
             "<item id='{id}'><conference xmlns='urn:xmpp:bookmarks:1' name='R' autojoin='{autojoin}'><nick>Puck</nick>\
@@ -851,12 +851,21 @@ fn bookmarks_are_read_from_both_places() {
     let shown: Vec<_> = all.iter().map(|one| (one.room.as_str(), one.autojoin, one.nick.as_deref())).collect();
     assert_eq!(shown, [("r@muc", true, Some("Puck")), ("s@muc", false, Some("Puck")), ("t@muc", true, Some("Puck"))]);
     assert!(all[0].extensions.as_ref().unwrap().contains("urn:other"));
-    let old = body_of(
-        "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'><url url='x'/><conference jid='r@muc' \
-         autojoin='true'><nick>Puck</nick><password>p</password></conference></storage></query>",
-    );
-    let Body::Bookmarks(old) = old else { panic!("{old:?}") };
-    assert_eq!((old.len(), old[0].autojoin, old[0].password.as_deref()), (1, true, Some("p")));
+    let storage = "<storage xmlns='storage:bookmarks'><url url='x'/><conference jid='r@muc' autojoin='true'>\
+                   <nick>Puck</nick><password>p</password></conference></storage>";
+    let node = |items: &str| {
+        format!(
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='storage:bookmarks'>{items}</items></pubsub>"
+        )
+    };
+    for old in [
+        format!("<query xmlns='jabber:iq:private'>{storage}</query>"),
+        node(&format!("<item id='current'>{storage}</item>")),
+    ] {
+        let Body::Bookmarks(old) = body_of(&old) else { panic!("{old}") };
+        assert_eq!((old.len(), old[0].autojoin, old[0].password.as_deref()), (1, true, Some("p")));
+    }
+    assert_eq!(body_of(&node("")), Body::Bookmarks(Vec::new()));
     let other = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:other'/></pubsub>";
     assert_eq!(body_of(other), Body::Other);
 }

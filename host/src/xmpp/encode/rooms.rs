@@ -9,7 +9,7 @@ use xmpp_parsers::muc::muc::History as WireHistory;
 use xmpp_parsers::ns;
 
 use super::{MUC_ADMIN, MUC_OWNER, clean, name, text};
-use crate::stanza::{Bookmark, History, Invitation, RoomJoin};
+use crate::stanza::{Bookmark, BookmarkPlace, History, Invitation, RoomJoin};
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
 const ROOM_CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
@@ -115,11 +115,15 @@ pub(super) fn admin_item(
     Element::builder("query", MUC_ADMIN).append(item).build()
 }
 
-pub(super) fn bookmarks(legacy: bool) -> Element {
-    if legacy {
-        return Element::builder("query", ns::PRIVATE).append(Element::bare("storage", ns::BOOKMARKS)).build();
-    }
-    let items = Element::builder("items", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2);
+pub(super) fn bookmarks(place: BookmarkPlace) -> Element {
+    let node = match place {
+        BookmarkPlace::Items => ns::BOOKMARKS2,
+        BookmarkPlace::Node => ns::BOOKMARKS,
+        BookmarkPlace::Private => {
+            return Element::builder("query", ns::PRIVATE).append(Element::bare("storage", ns::BOOKMARKS)).build();
+        }
+    };
+    let items = Element::builder("items", ns::PUBSUB).attr(name("node"), node);
     Element::builder("pubsub", ns::PUBSUB).append(items).build()
 }
 

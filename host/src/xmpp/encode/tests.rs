@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::CallError;
 use crate::stanza::{
-    ArchivePreferences, ArchiveQuery, Body, Bookmark, Caps, Cursor, Field, FormField, Hint, History, Identity,
-    Incoming, Invitation, Reactions, ReplyTo, RoomJoin, RosterItem,
+    ArchivePreferences, ArchiveQuery, Body, Bookmark, BookmarkPlace, Caps, Cursor, Field, FormField, Hint, History,
+    Identity, Incoming, Invitation, Reactions, ReplyTo, RoomJoin, RosterItem,
 };
 use crate::xmpp::RawStanza;
 use crate::xmpp::decode::decode;
@@ -518,13 +518,18 @@ fn what_is_asked_of_rooms() {
             format!("<query xmlns='{admin}'><item affiliation='member'/></query>"),
         ),
         (
-            Ask::Bookmarks { legacy: false },
+            Ask::Bookmarks { place: BookmarkPlace::Items },
             "get",
             "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'/></pubsub>"
                 .to_owned(),
         ),
         (
-            Ask::Bookmarks { legacy: true },
+            Ask::Bookmarks { place: BookmarkPlace::Node },
+            "get",
+            "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='storage:bookmarks'/></pubsub>".to_owned(),
+        ),
+        (
+            Ask::Bookmarks { place: BookmarkPlace::Private },
             "get",
             "<query xmlns='jabber:iq:private'><storage xmlns='storage:bookmarks'/></query>".to_owned(),
         ),
