@@ -346,7 +346,7 @@ fn bookmarks(instance: &Instance) -> Result<Vec<WitBookmark>, CallError> {
     }
     let is_covered = |mark: &Bookmark| grants.may_do(Permission::RoomsRead, Target::Room(&mark.room), &|_| false);
     let snapshot = instance.account.snapshot();
-    let bookmarks = snapshot.bookmarks.as_ref().ok_or(CallError::NotReady("bookmarksInitialized"))?;
+    let bookmarks = snapshot.bookmarks.as_ref().map_err(|why| CallError::from(*why))?;
     Ok(bookmarks.values().filter(|mark| is_covered(mark)).map(|mark| (&**mark).into()).collect())
 }
 
@@ -476,7 +476,7 @@ mod tests {
         {
             let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
             let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
-            instance.account.publish(Snapshot { bookmarks: Some(marks()), ..snapshot });
+            instance.account.publish(Snapshot { bookmarks: Ok(marks()), ..snapshot });
             let found = bookmarks(&instance).ok();
             let found = found.map(|all| all.into_iter().map(|mark| mark.jid).collect::<Vec<_>>());
             assert_eq!(found, seen.map(|jid| vec![jid.to_owned()]), "{grants}");

@@ -52,7 +52,7 @@ pub use effect::{Due, Effect, Sent};
 pub use occupants::Occupant;
 pub use owners::OWNER_COMMANDS;
 pub use presence::ContactResource;
-pub use rooms::{ConfigValue, Room, RoomDeed, RoomWish};
+pub use rooms::{Bookmarks, ConfigValue, NoBookmarks, Room, RoomDeed, RoomWish};
 pub use roster::{Contact, Contacts, KeepRoster};
 pub use snapshot::Snapshot;
 pub use status::{Status, StatusValue};
@@ -321,7 +321,7 @@ impl Session {
             contacts: self.roster.contacts.clone(),
             chats: self.chats.open.clone(),
             rooms: self.rooms.shown.clone(),
-            bookmarks: self.rooms.bookmarks.clone(),
+            bookmarks: self.known_bookmarks(),
             focus: self.focus.clone(),
             own: Arc::clone(&self.disco.own.listed),
             known: self.disco.known.clone(),

@@ -20,9 +20,10 @@ use jiff::Timestamp;
 use crate::error::CallError;
 use crate::session::deadlines::{DeadlineKey, Late};
 use crate::session::{Answer, Occupant, Session, Turn, View, ViewChange};
-use crate::stanza::{Bookmark, History, RoomJoin};
+use crate::stanza::{History, RoomJoin};
 
 pub(super) use bookmarks::BookmarkQuestion;
+pub use bookmarks::{Bookmarks, NoBookmarks};
 pub use configuring::ConfigValue;
 pub use deeds::RoomDeed;
 pub(super) use entering::Reason;
@@ -171,7 +172,7 @@ pub(super) struct Rooms {
     /// The automatic joins that have not ended.
     auto: HashSet<BareJid>,
     /// None until they have come.
-    pub(super) bookmarks: Option<OrdMap<BareJid, Arc<Bookmark>>>,
+    pub(super) bookmarks: Option<Bookmarks>,
 }
 
 impl Membership {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use jid::{BareJid, Jid};
 
-use crate::session::{Chat, Contacts, KnownDisco, OwnArchive, Room, Status};
-use crate::stanza::{Bookmark, Disco};
+use crate::session::{Bookmarks, Chat, Contacts, KnownDisco, NoBookmarks, OwnArchive, Room, Status};
+use crate::stanza::Disco;
 
 /// What readers see, as of one moment. Cloning it copies a few pointers.
 #[derive(Debug, Clone)]
@@ -23,8 +23,8 @@ pub struct Snapshot {
     pub chats: OrdMap<BareJid, Arc<Chat>>,
     /// Rooms that were opened.
     pub rooms: OrdMap<BareJid, Arc<Room>>,
-    /// Rooms that the account has put down; none until they have come.
-    pub bookmarks: Option<OrdMap<BareJid, Arc<Bookmark>>>,
+    /// Rooms that the account has put down.
+    pub bookmarks: Result<Bookmarks, NoBookmarks>,
     /// The open chat or room that a person types into, of a front end that follows.
     pub focus: Option<BareJid>,
     /// What this account says of itself.

@@ -15,6 +15,35 @@ use crate::stanza::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOK
 /// How long the bookmarks may take, since everything after them waits.
 const BOOKMARKS_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The bookmarks of an account, by room.
+pub type Bookmarks = OrdMap<BareJid, Arc<Bookmark>>;
+
+/// Why nobody can say which bookmarks there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoBookmarks {
+    /// They have not come yet.
+    NotYet,
+    /// The settings do not want any.
+    NotWanted,
+    /// The server keeps none, or did not say in time which.
+    NotTold,
+}
+
+impl From<NoBookmarks> for CallError {
+    fn from(why: NoBookmarks) -> Self {
+        match why {
+            NoBookmarks::NotYet => Self::NotReady("bookmarksInitialized"),
+            NoBookmarks::NotWanted => {
+                Self::Unsupported("bookmarks: the setting allow_bookmarks or allow_muc is false".to_owned())
+            }
+            NoBookmarks::NotTold => {
+                let why = "bookmarks: the server keeps none (XEP-0402), or did not say which when it was asked";
+                Self::Unsupported(why.to_owned())
+            }
+        }
+    }
+}
+
 /// What became of a question about bookmarks.
 #[derive(Debug)]
 pub(in crate::session) enum BookmarkQuestion {
@@ -63,6 +92,19 @@ impl BookmarkQuestion {
 impl Session {
     pub(super) fn bookmark(&self, room: &BareJid) -> Option<&Arc<Bookmark>> {
         self.rooms.bookmarks.as_ref()?.get(room)
+    }
+
+    /// All of them, or why they are not known.
+    pub(in crate::session) fn known_bookmarks(&self) -> Result<Bookmarks, NoBookmarks> {
+        self.rooms.bookmarks.clone().ok_or_else(|| {
+            if !self.promises.is_resolved("bookmarksInitialized") {
+                NoBookmarks::NotYet
+            } else if !self.settings.allow_muc || !self.settings.allow_bookmarks {
+                NoBookmarks::NotWanted
+            } else {
+                NoBookmarks::NotTold
+            }
+        })
     }
 
     /// Fetches the bookmarks; the connect order goes on when they are there, or will not be.
@@ -227,8 +269,7 @@ impl Session {
 
     pub(super) fn set_bookmark(&mut self, mut bookmark: Bookmark, answer: Answer<()>, turn: &mut Turn<'_>) {
         if !self.settings.allow_bookmarks {
-            let why = "bookmarks: the setting allow_bookmarks is false".to_owned();
-            return turn.answer(answer, Err(CallError::Unsupported(why)));
+            return turn.answer(answer, Err(NoBookmarks::NotWanted.into()));
         }
         let known = self.bookmark(&bookmark.room);
         let count = self.rooms.bookmarks.as_ref().map_or(0, OrdMap::len);

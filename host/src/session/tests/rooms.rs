@@ -988,11 +988,13 @@ fn a_server_without_bookmarks_holds_up_nothing() {
         desk.answer(None, id, Err(stanza_error("service-unavailable")));
     }
     assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
+    assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotTold), "nothing is to be waited for");
     let mut desk = Desk::new(Settings::default());
     desk.run(Session::plugins_initialized);
     desk.bind();
     let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
     desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotYet));
     desk.wait(10);
     assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
 }

@@ -75,14 +75,14 @@ fn bookmarks_are_fetched_and_forgotten() {
         assert_eq!(desk.session.snapshot().bookmarks.unwrap().len(), 1);
         desk.forget();
         desk.set(&[(key, false.into())]).unwrap();
-        assert!(desk.session.snapshot().bookmarks.is_none());
+        assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotWanted));
         desk.hear(Incoming::Bookmarks(vec![stanza::BookmarkChange::Removed(bare(ROOM))]));
         assert!(desk.lines().is_empty(), "where we are we stay");
         // An answer that is still on its way when they are not wanted any more.
         desk.set(&[(key, true.into())]).unwrap();
         desk.set(&[(key, false.into())]).unwrap();
         desk.bookmarks(vec![bookmark("Robin")]);
-        assert!(desk.session.snapshot().bookmarks.is_none());
+        assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotWanted));
     }
 }
 
