@@ -13,7 +13,7 @@ use crate::xmpp::is_one_line;
 pub type EventName = Arc<str>;
 
 /// How long the name of an event or promise may be, in bytes.
-const LONGEST_NAME: usize = 128;
+pub(crate) const LONGEST_NAME: usize = 128;
 
 /// Whether this may name an event or a promise; else what such a name is.
 pub fn check_name(name: &str) -> Result<(), String> {

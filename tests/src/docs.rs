@@ -1,6 +1,7 @@
 //! The pages in `docs/`, made from the contract, from the host's tables, and from the sentences of `docs/words.toml`.
 
 mod contract;
+mod manifest;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
         ("permissions.md".to_owned(), tables::permissions()),
         ("limits.md".to_owned(), tables::limits()),
         ("testing.md".to_owned(), tables::testing()),
+        ("manifest.md".to_owned(), manifest::page()),
         ("errors.md".to_owned(), contract::errors(&interfaces)?),
     ]);
     for interface in &interfaces {
@@ -54,7 +56,7 @@ fn read(path: &str) -> Result<String> {
 fn index(interfaces: &[contract::Interface]) -> String {
     let mut text = "# The private API\n\nWhat a plugin can hear, call and be told.\n\n".to_owned();
     text += "Begin with [your first plugin](first-plugin.md); [what each language costs](languages.md) may help to choose.\n\n";
-    text += "- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
+    text += "- [The manifest, `plugin.toml`](manifest.md)\n- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
     text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Tests of plugins](testing.md)\n\nThe groupings:\n\n";
     for interface in interfaces {
         let first = interface.docs.lines().next().unwrap_or_default();

@@ -2,6 +2,8 @@
 //!
 //! It is a claim and nothing more: `component` compares it with the imports, `admission` with what the owner granted.
 
+pub mod keys;
+
 use std::{collections::BTreeMap, str::FromStr};
 
 use semver::{Version, VersionReq};
@@ -24,6 +26,10 @@ pub const MAX_BYTES: usize = 64 * 1024;
 const MAX_ENTRIES: usize = 64;
 /// The most bytes of a reason.
 const MAX_REASON: usize = 500;
+/// The most bytes of a description.
+pub(super) const MAX_DESCRIPTION: usize = 1000;
+/// The most bytes of a licence.
+const MAX_LICENSE: usize = 200;
 /// The most bytes of a setting's name.
 const MAX_SETTING_NAME: usize = 64;
 
@@ -122,14 +128,14 @@ impl Manifest {
     fn read(root: &Section<'_>) -> Result<Self, DocumentError> {
         root.allow(&["plugin", "permissions", "dependencies", "settings", "provides"])?;
         let plugin = root.require("plugin", "a manifest begins with [plugin]")?.section()?;
-        plugin.allow(&["name", "version", "api", "description", "authors", "license", "catch_up"])?;
+        plugin.allow(&keys::of("plugin"))?;
         let authors = match plugin.get("authors") {
             None => Vec::new(),
             Some(node) => node.strings(MAX_ENTRIES)?.into_iter().map(str::to_owned).collect(),
         };
         let provides = root.section("provides")?;
         if let Some(provides) = &provides {
-            provides.allow(&["events", "promises"])?;
+            provides.allow(&keys::of("provides"))?;
         }
         let names =
             |key| provides.as_ref().and_then(|provides| provides.get(key)).map_or(Ok(Vec::new()), |node| names(&node));
@@ -139,9 +145,11 @@ impl Manifest {
             name: plugin.require("name", "write the plugin's name")?.parse()?,
             version: plugin.require("version", "write a semantic version such as \"0.1.0\"")?.parse()?,
             api: plugin.require("api", "write the version of the contract that it was built against")?.parse()?,
-            description: plugin.require("description", "say in one sentence what it does")?.sentence(1000)?,
+            description: plugin
+                .require("description", "say in one sentence what it does")?
+                .sentence(MAX_DESCRIPTION)?,
             authors,
-            license: plugin.get("license").map(|node| node.sentence(200)).transpose()?,
+            license: plugin.get("license").map(|node| node.sentence(MAX_LICENSE)).transpose()?,
             permissions,
             dependencies: each(root, "dependencies", |node| Ok((node.parse_key()?, dependency(node)?)))?,
             settings: each(root, "settings", |node| Ok((setting_name(node)?, Setting::read(&node.section()?)?)))?,
@@ -191,7 +199,7 @@ fn request(node: &Node<'_>) -> Result<Request, DocumentError> {
     let section = node.section().map_err(|_| {
         node.error(format!("`{}` has to be a table with a reason: {{ scope = [\"*\"], reason = \"…\" }}", node.key()))
     })?;
-    section.allow(&["scope", "reason", "optional"])?;
+    section.allow(&keys::of("permissions"))?;
     let reason = section.require("reason", "say to the owner why the plugin needs it")?.sentence(MAX_REASON)?;
     let scope = section.get("scope").map_or(Ok(toml::Value::Boolean(true)), |scope| scope.value())?;
     if scope == toml::Value::Boolean(false) {
@@ -207,7 +215,7 @@ fn dependency(node: &Node<'_>) -> Result<Dependency, DocumentError> {
     match node.as_section() {
         None => Ok(Dependency { version: node.parse()?, optional: false }),
         Some(section) => {
-            section.allow(&["version", "optional"])?;
+            section.allow(&keys::of("dependencies"))?;
             Ok(Dependency {
                 version: section.require("version", "write a range such as \"^0.1\", or \"*\"")?.parse()?,
                 optional: section.get("optional").map_or(Ok(false), |node| node.boolean())?,

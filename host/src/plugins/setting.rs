@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::manifest::{MAX_DESCRIPTION, keys};
 use super::quantity;
 use crate::document::{DocumentError, Section};
 use crate::nearest::nearest;
@@ -15,7 +16,7 @@ pub(super) const MAX_TEXT: usize = 16 * 1024;
 /// The most items of a list.
 const MAX_ITEMS: usize = 1024;
 /// The most choices of a choice.
-const MAX_CHOICES: usize = 64;
+pub(super) const MAX_CHOICES: usize = 64;
 
 /// One setting that a plugin's author declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +51,26 @@ pub enum SettingKind {
 }
 
 const KINDS: [&str; 8] = ["string", "number", "boolean", "choice", "list", "jid", "duration", "secret"];
+
+/// Each type as authors write it, what a value of it is, and an example.
+pub fn kinds() -> [(&'static str, String, &'static str); 8] {
+    let text = format!("a text of at most {MAX_TEXT} bytes");
+    let values = [
+        (text.clone(), "default = \"Tea!\""),
+        ("a number, whole or not".to_owned(), "default = 2.5"),
+        ("true or false".to_owned(), "default = false"),
+        ("one of the texts in `choices`".to_owned(), "default = \"green\""),
+        (format!("a list of at most {MAX_ITEMS} texts"), "default = [\"milk\", \"sugar\"]"),
+        ("an address (RFC 7622)".to_owned(), "default = \"kitchen@rooms.example.org\""),
+        ("a whole number of seconds, or a text with `ms`, `s`, `min`, `h` or `d`".to_owned(), "default = \"4 min\""),
+        (format!("{text}, which no log, error or other plugin shows"), "type = \"secret\""),
+    ];
+    let mut values = values.into_iter();
+    KINDS.map(|name| {
+        let (value, example) = values.next().unwrap_or_default();
+        (name, value, example)
+    })
+}
 
 impl fmt::Display for SettingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,7 +126,7 @@ impl Setting {
 
     /// Reads `[settings.NAME]` of a manifest.
     pub(super) fn read(section: &Section<'_>) -> Result<Self, DocumentError> {
-        section.allow(&["type", "default", "description", "choices"])?;
+        section.allow(&keys::of("settings"))?;
         let node = section.require("type", &format!("write one of {}", KINDS.join(", ")))?;
         let kind = match node.string()? {
             "string" => SettingKind::String,
@@ -135,7 +156,7 @@ impl Setting {
         if let (Some(choices), false) = (section.get("choices"), matches!(kind, SettingKind::Choice(_))) {
             return Err(choices.error(format!("only a setting of the type choice has `choices`, this one is a {kind}")));
         }
-        let description = section.require("description", "say what it is for")?.sentence(1000)?;
+        let description = section.require("description", "say what it is for")?.sentence(MAX_DESCRIPTION)?;
         let mut setting = Self { kind, default: None, description };
         if let Some(node) = section.get("default") {
             if setting.kind == SettingKind::Secret {

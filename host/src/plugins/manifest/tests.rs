@@ -129,6 +129,44 @@ fn counts_and_sizes_are_bounded() {
     assert!(Manifest::parse(&"a.".repeat(MAX_BYTES / 2)).is_err());
 }
 
+#[test]
+fn the_example_for_authors_is_a_manifest_with_every_key_and_every_type() {
+    let manifest = Manifest::parse(keys::EXAMPLE).unwrap();
+    assert!(manifest.catch_up && manifest.dependencies["kettle"].optional);
+    let kinds: Vec<String> = manifest.settings.values().map(|setting| setting.kind.to_string()).collect();
+    for (kind, _, example) in crate::plugins::setting::kinds() {
+        assert!(kinds.iter().any(|there| there == kind), "{kind} is missing");
+        assert!(keys::EXAMPLE.contains(example), "{example} is not in it");
+    }
+    for key in keys::all() {
+        assert!(keys::EXAMPLE.contains(key.example), "{} is not in it", key.example);
+        assert!(
+            key.example.contains(key.name) || key.example == "greeter = \"^0.1\"",
+            "{} shows another key",
+            key.example
+        );
+    }
+    for key in keys::all().iter().filter(|key| key.default.is_none()) {
+        assert!(["plugin", "permissions", "dependencies", "settings"].contains(&key.table), "{key:?}");
+    }
+}
+
+#[test]
+fn only_keys_of_the_table_are_read() {
+    for table in ["plugin", "permissions", "dependencies", "settings", "provides"] {
+        let known = keys::of(table);
+        assert!(!known.is_empty(), "{table}");
+        let strange = match table {
+            "plugin" => but("license =", "strange ="),
+            "permissions" => but("optional = true }\n[dep", "strange = true }\n[dep"),
+            "dependencies" => but("optional = true }\nlogger", "strange = true }\nlogger"),
+            "settings" => but("choices =", "strange ="),
+            _ => but("events =", "strange ="),
+        };
+        assert!(refusal(&strange).ends_with(&format!("known are {}", known.join(", "))), "{}", refusal(&strange));
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_the_reader_fall_over(text in "\\PC{0,200}", cut in 0..WHOLE.len(), insert in "[\\[\\]{}=\",.a\n]{0,5}") {

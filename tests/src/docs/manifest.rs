@@ -1,0 +1,62 @@
+//! The page about `plugin.toml`, made of the table that its reader goes by.
+
+use std::fmt::Write as _;
+
+use parlor::plugins::manifest::{MAX_BYTES, keys};
+use parlor::plugins::setting;
+
+/// The tables of a manifest, with what is said above their keys.
+const TABLES: [(&str, &str, &str); 5] = [
+    ("plugin", "[plugin]", "Who it is. The one table that has to be there."),
+    (
+        "permissions",
+        "[permissions]",
+        "What it asks for, each by its name, `\"GROUPING.VERB\" = { … }`, in quotation marks for the dot. A call or an event \
+         whose permission is not asked for is not there at all.",
+    ),
+    (
+        "dependencies",
+        "[dependencies]",
+        "Other plugins that it works with. They are started first; one that is missing is warned about, or with the host's \
+         setting `strict_plugin_dependencies` refuses the start.",
+    ),
+    (
+        "settings",
+        "[settings.NAME]",
+        "Settings of its own, one table each. The owner gives values in `plugins.toml` or by `parlor plugin config`, and the \
+         plugin reads them by `settings.get`. A value that does not fit its type is refused before the plugin sees it.",
+    ),
+    ("provides", "[provides]", "Names that are its own, for other plugins to rely on."),
+];
+
+pub(super) fn page() -> String {
+    let mut page = format!(
+        "# The manifest\n\n\
+         `plugin.toml` stands in a plugin's folder, and `parlor plugin build` puts it into the file that is built: what the \
+         plugin is, what it asks of its owner, and what can be set. `parlor plugin inspect FILE` shows it. It has at most \
+         {} KiB, and each table and list 64 entries. A key that is not on this page is refused.\n\n\
+         ```toml\n{}```\n",
+        MAX_BYTES / 1024,
+        keys::EXAMPLE
+    );
+    let keys = keys::all();
+    for (table, heading, about) in TABLES {
+        // Writing to a string does not fail, here and below.
+        let _ = write!(page, "\n## `{heading}`\n\n{about}\n\n");
+        page += "| key | value | default | limit | what it is for | example |\n|---|---|---|---|---|---|\n";
+        for key in keys.iter().filter(|key| key.table == table) {
+            let default = match key.default {
+                None => "has to be there".to_owned(),
+                Some("none") => "none".to_owned(),
+                Some(value) => format!("`{value}`"),
+            };
+            let keys::Key { name, shape, limit, about, example, .. } = key;
+            let _ = writeln!(page, "| `{name}` | {shape} | {default} | {limit} | {about} | `{example}` |");
+        }
+    }
+    page += "\n## Types of settings\n\n| type | a value is | example |\n|---|---|---|\n";
+    for (name, value, example) in setting::kinds() {
+        let _ = writeln!(page, "| `{name}` | {value} | `{example}` |");
+    }
+    page
+}
