@@ -166,7 +166,8 @@ impl Session {
         check_line("help", &spoken.help)?;
         check_line("usage", &spoken.usage)?;
         if is_short && name == HELP {
-            return Err(CallError::NotOwner(format!("the command {HELP} of the host")));
+            let reason = format!("the command {HELP} is the host's; choose another name, or {plugin}.{HELP}");
+            return Err(CallError::invalid("name", reason));
         }
         if is_short
             && let Some((owner, ..)) = self.commands.find(&name)

@@ -1,18 +1,22 @@
-//! From a line to its words, by a shell's simple rules. Whatever a line holds, it has words.
+//! From a line to its words: what people type is text first, and a shell's line only where they mean it. Whatever a line holds,
+//! it has words.
 
-/// The words of a line. Quotes hold words together; a backslash takes the next character as it is, between `"` only another
-/// `"` or backslash; a quote without a partner and a backslash at the end are characters like any other.
+/// The words of a line. Quotes at the beginning of a word hold words together: `"` up to the next one, `'` up to one that ends
+/// a word, since within words it is an apostrophe. A backslash takes the next character as it is, between `"` only another `"`
+/// or backslash, between `'` none. A quote without a partner and a backslash at the end are characters like any other.
 ///
 /// Where there are more than `most`, the last one holds what is left of the line as it was written.
 pub(super) fn split(line: &str, most: usize) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = line.trim();
+    // What has no partner now has none further on either.
+    let mut may_pair = true;
     while !rest.is_empty() {
-        if words.len() + 1 == most && word(rest).1.trim_start() != "" {
+        let (word, after) = word(rest, &mut may_pair);
+        if words.len() + 1 == most && after.trim_start() != "" {
             words.push(rest.to_owned());
             return words;
         }
-        let (word, after) = word(rest);
         words.push(word);
         rest = after.trim_start();
     }
@@ -20,29 +24,21 @@ pub(super) fn split(line: &str, most: usize) -> Vec<String> {
 }
 
 /// The first word, and what follows it.
-fn word(line: &str) -> (String, &str) {
-    let mut found = String::new();
-    let mut rest = line;
-    // A quote that has no partner now has none further on either.
-    let mut may_quote = true;
+fn word<'l>(line: &'l str, may_pair: &mut bool) -> (String, &'l str) {
+    let opened = match line.strip_prefix('\'') {
+        Some(inside) if *may_pair => {
+            let found = apostrophised(inside);
+            *may_pair = found.is_some();
+            found
+        }
+        Some(_) => None,
+        None => line.strip_prefix('"').and_then(quoted),
+    };
+    let (mut found, mut rest) = opened.unwrap_or((String::new(), line));
     while let Some(c) = rest.chars().next() {
         let after = &rest[c.len_utf8()..];
         rest = match c {
             c if c.is_whitespace() => return (found, rest),
-            '\'' if let Some((quoted, after)) = after.split_once('\'') => {
-                found.push_str(quoted);
-                after
-            }
-            '"' if may_quote => {
-                if let Some((quoted, after)) = quoted(after) {
-                    found.push_str(&quoted);
-                    after
-                } else {
-                    may_quote = false;
-                    found.push(c);
-                    after
-                }
-            }
             '\\' if let Some(next) = after.chars().next() => {
                 found.push(next);
                 &after[next.len_utf8()..]
@@ -54,6 +50,13 @@ fn word(line: &str) -> (String, &str) {
         };
     }
     (found, rest)
+}
+
+/// What stands before the next `'` that ends a word, and what follows that.
+fn apostrophised(text: &str) -> Option<(String, &str)> {
+    let ends = |after: &str| after.chars().next().is_none_or(char::is_whitespace);
+    let mut parts = text.match_indices('\'').map(|(at, sign)| (&text[..at], &text[at + sign.len()..]));
+    parts.find(|(_, after)| ends(after)).map(|(before, after)| (before.to_owned(), after))
 }
 
 /// What stands before the next `"`, and what follows that.
@@ -80,14 +83,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_split_as_a_shell_does() {
+    fn apostrophes_within_words_are_text() {
+        assert_eq!(split("I don't know what it can't do", 99), ["I", "don't", "know", "what", "it", "can't", "do"]);
+        assert_eq!(split("'I can't do it' now", 99), ["I can't do it", "now"]);
+        assert_eq!(split("rock 'n' roll, 'tis can't", 99), ["rock", "n", "roll,", "'tis", "can't"]);
+        assert_eq!(split("size 5\" or 6\"", 99), ["size", "5\"", "or", "6\""]);
+    }
+
+    #[test]
+    fn words_are_split_as_a_shell_does_where_a_word_begins_with_a_quote() {
         for (line, words) in [
             ("", &[][..]),
             ("  \t\n ", &[]),
             (" one  two\nthree ", &["one", "two", "three"]),
             ("'one two' three", &["one two", "three"]),
             ("\"one two\" three", &["one two", "three"]),
-            ("a'b c'd\"e f\"g", &["ab cde fg"]),
+            ("a'b c'd\"e f\"g", &["a'b", "c'd\"e", "f\"g"]),
+            ("\"Where to?\", \"Verona\"", &["Where to?,", "Verona"]),
             ("'' \"\" x", &["", "", "x"]),
             (r#""say \"hi\" \\ \n""#, &[r#"say "hi" \ \n"#]),
             (r"'no \ escape' one\ two \'", &[r"no \ escape", "one two", "'"]),
