@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use parlor_tests::component::with_manifest;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Finished, Home};
 use parlor_tests::plugins;
@@ -45,6 +46,18 @@ async fn the_examples_pass_their_own_tests() {
         ended(&finished, 0);
         assert_eq!(finished.stdout, format!("{passed} passed, 0 failed\n"));
     }
+}
+
+/// There is no archive that could hold what it missed.
+#[tokio::test]
+async fn a_plugin_that_catches_up_is_tried_without_a_word_about_archives() {
+    let folder = stage("echo", "== it answers\nalice: one\n  to alice: one\n");
+    let says = |text: &str| text.replacen("[plugin]", "[plugin]\ncatch_up = true", 1);
+    let file = folder.join("plugin.wasm");
+    std::fs::write(&file, with_manifest(&std::fs::read(&file).unwrap(), says).unwrap()).unwrap();
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 0);
+    assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("1 passed, 0 failed\n", ""));
 }
 
 #[tokio::test]
