@@ -15,6 +15,7 @@
  */
 import * as contract from "./contract.js";
 
+export type * from "./contract.js";
 export {
   api, archive, chats, chatviews, commands, connection, contacts, disco, listen, promises, rooms, settings, timers, tokens,
   user, vcard,
@@ -22,13 +23,8 @@ export {
 
 /** A message as it came. */
 export type Message = Omit<contract.Message, "at"> & { at: Date };
-/** A message that the host read as one of this plugin's commands. */
-export type Command = Omit<contract.Command, "message"> & { message: Message };
-export type Contact = contract.Contact;
-export type Chat = contract.Chat;
-export type Room = contract.Room;
-export type Occupant = contract.Occupant;
-export type Outgoing = contract.Outgoing;
+/** A message that the host read as one of this plugin's commands. `rest` is what stands behind its name, as it was written. */
+export type Command = Omit<contract.Command, "message"> & { message: Message; rest: string };
 
 /** What the events of the host carry, by their names. Plugins' own carry any JSON. */
 export type Events = {
@@ -79,16 +75,39 @@ export function onStart(handler: () => void | Promise<void>): void;
 /** Called once, when the plugin is told to stop. It has two seconds. */
 export function onStop(handler: () => void | Promise<void>): void;
 
-/** Adds a command that people give, such as `!weather Verona`. Free. */
+/**
+ * Called once, when the account is logged in and all that follows is done: the moment to send and to enter rooms, for which
+ * `onStart` is too early. Where that has been so for long, because the plugin came later, it is called at once. Free.
+ */
+export function onReady(handler: () => void | Promise<void>): void;
+/** Called at each message in a room that names our nickname there. Needs `messages.read` for the room. */
+export function onMention(handler: Handler<"message">): Subscription;
+/**
+ * Lets work go on by itself, beyond what began it: a loop that does not end, for instance. What a handler or `onStart` begins
+ * without it counts as theirs, and they have not ended before it has.
+ */
+export function spawn(work: () => void | Promise<void>): void;
+
+/**
+ * Adds a command that people give, such as `!weather Verona`. Free. `args` are its words, what stood in quotes being one; `rest`
+ * is all that stands behind its name, as it was written.
+ */
 export function command(
-  name: string, help: string, handler: (args: string[], message: Message) => void | Promise<void>,
+  name: string, help: string, handler: (args: string[], message: Message, rest: string) => void | Promise<void>,
 ): Promise<void>;
 export function command(
-  name: string, help: string, usage: string, handler: (args: string[], message: Message) => void | Promise<void>,
+  name: string, help: string, usage: string,
+  handler: (args: string[], message: Message, rest: string) => void | Promise<void>,
 ): Promise<void>;
 
 /** Waits so many milliseconds. Other events are handled meanwhile. */
 export function sleep(milliseconds: number): Promise<void>;
+
+/**
+ * The id by which others know a message: in a room the room's, elsewhere the author's. A message without one cannot be referred
+ * to: `replyTo` is then left out, and `reactTo` is `Invalid`.
+ */
+export function reference(message: Message): string | undefined;
 
 /** What a message may have; `replyTo` and `reactTo` take the message that they are about. */
 export interface Wish {
@@ -108,15 +127,114 @@ export interface Wish {
 }
 
 /** A message that is to be sent, as the contract has it. */
-export function outgoing(wish: string | Wish): Outgoing;
+export function outgoing(wish: string | Wish): contract.Outgoing;
 /** Sends something to somebody, and gives its id once it is queued. Needs `messages.send`. */
 export function send(jid: string, message: string | Wish): Promise<string>;
 /** The same to everybody in a room. Needs `rooms.send`. */
 export function say(room: string, message: string | Wish): Promise<string>;
-/** Answers where a message was said: in its room, or in its chat. */
+/** Answers where a message was said: in its room, or in its chat; in its thread, unless the answer names one. Errors are not. */
 export function reply(to: Message, message: string | Wish): Promise<string>;
-/** A text for the inside of XML, in elements and attributes. */
+/**
+ * Who said a message in a room, as the room knows them now: role, affiliation, and the real JID where the room shows it; undefined
+ * where the room itself said it, or who did has gone. Needs `rooms.read` for it.
+ */
+export function occupantOf(message: Message): contract.Occupant | undefined;
+
+/** A text for the inside of XML, in elements and attributes. What XML cannot hold becomes U+FFFD. */
 export function escapeXml(text: string): string;
+
+/**
+ * One element of XML, in the making or read. Names are the plugin's; values may come from anywhere, and are escaped.
+ *
+ *     stanza.message().to("juliet@example.org").child(new Element("body").text("<wake up>"))
+ */
+export class Element {
+  constructor(name: string);
+  name: string;
+  /** Its own, or of what is around it where it was read. */
+  namespace: string | undefined;
+  attributes: Record<string, string>;
+  children: (Element | string)[];
+  /** Puts it into this namespace, like the elements inside it that name none. */
+  ns(namespace: string): this;
+  to(jid: string): this;
+  /** One that is there already is replaced. */
+  attr(name: string, value: string | number | boolean): this;
+  child(...children: Element[]): this;
+  text(text: string | number): this;
+  /** The first child of this name, in this namespace if one is given. */
+  find(name: string, namespace?: string): Element | undefined;
+  all(name: string, namespace?: string): Element[];
+  /** All text inside. */
+  readonly content: string;
+  /** It as XML. */
+  toString(): string;
+}
+
+/** Stanzas without anything in them. The host sets an IQ's id. */
+export const stanza: { message(): Element; presence(): Element; iq(kind: "get" | "set"): Element };
+/** Reads one element. `Invalid`: it is no XML of the kind that stanzas are made of. */
+export function parseXml(text: string): Element;
+/** Sends one message, presence or IQ. Needs `stanza.send`. */
+export function sendStanza(stanza: Element | string): Promise<void>;
+/** Sends one IQ, and gives the answer. Needs `stanza.send` for `iq`. */
+export function ask(iq: Element | string): Promise<Element>;
+
+/** Namespaces that plugins meet. */
+export const ns: {
+  /** Stanzas (RFC 6120); it need not be written. */
+  readonly client: "jabber:client";
+  /** The roster (RFC 6121). */
+  readonly roster: "jabber:iq:roster";
+  /** Asking what an entity is and can do (XEP-0030). */
+  readonly discoInfo: "http://jabber.org/protocol/disco#info";
+  /** Asking what an entity has (XEP-0030). */
+  readonly discoItems: "http://jabber.org/protocol/disco#items";
+  /** Forms (XEP-0004). */
+  readonly form: "jabber:x:data";
+  /** Rooms (XEP-0045). */
+  readonly muc: "http://jabber.org/protocol/muc";
+  /** Rooms, for occupants (XEP-0045). */
+  readonly mucUser: "http://jabber.org/protocol/muc#user";
+  /** Rooms, for their administrators (XEP-0045). */
+  readonly mucAdmin: "http://jabber.org/protocol/muc#admin";
+  /** Rooms, for their owners (XEP-0045). */
+  readonly mucOwner: "http://jabber.org/protocol/muc#owner";
+  /** vCards (XEP-0054). */
+  readonly vcard: "vcard-temp";
+  /** Publishing and subscribing (XEP-0060). */
+  readonly pubsub: "http://jabber.org/protocol/pubsub";
+  /** Links beside a message (XEP-0066). */
+  readonly oob: "jabber:x:oob";
+  /** What somebody is doing in a chat (XEP-0085). */
+  readonly chatStates: "http://jabber.org/protocol/chatstates";
+  /** The version of a client (XEP-0092). */
+  readonly version: "jabber:iq:version";
+  /** Receipts (XEP-0184). */
+  readonly receipts: "urn:xmpp:receipts";
+  /** Pings (XEP-0199). */
+  readonly ping: "urn:xmpp:ping";
+  /** Delayed delivery (XEP-0203). */
+  readonly delay: "urn:xmpp:delay";
+  /** Asking for attention (XEP-0224). */
+  readonly attention: "urn:xmpp:attention:0";
+  /** Corrections (XEP-0308). */
+  readonly correction: "urn:xmpp:message-correct:0";
+  /** The archive (XEP-0313). */
+  readonly archive: "urn:xmpp:mam:2";
+  /** Markers of what was read (XEP-0333). */
+  readonly chatMarkers: "urn:xmpp:chat-markers:0";
+  /** Hints on how to treat a message (XEP-0334). */
+  readonly hints: "urn:xmpp:hints";
+  /** Ids that survive the way (XEP-0359). */
+  readonly stanzaId: "urn:xmpp:sid:0";
+  /** Reactions (XEP-0444). */
+  readonly reactions: "urn:xmpp:reactions:0";
+  /** Parts of a body for clients that lack something (XEP-0428). */
+  readonly fallback: "urn:xmpp:fallback:0";
+  /** Replies (XEP-0461). */
+  readonly reply: "urn:xmpp:reply:0";
+};
 
 /** One of the plugin's own settings, or with the grant `settings.read` one of the host's. */
 export function setting<T = any>(name: string): T | undefined;

@@ -97,11 +97,14 @@ function typed(thrown) {
 
 // Groupings
 
+// What stands for what is left out, for each call: parlor writes it in here when it builds a plugin.
+const ARGUMENTS = {};
+
 function grouping(name, calls) {
-  const call = (own) => (...values) => {
+  const call = (own, shapes) => (...values) => {
     let result;
     try {
-      result = own(...values.map(plain));
+      result = own(...(shapes?.map((shape, index) => filled(values[index], shape)) ?? values.map(plain)));
     } catch (thrown) {
       throw typed(thrown);
     }
@@ -116,7 +119,7 @@ function grouping(name, calls) {
           `${name}.${key} is not part of this plugin: ask for its permission in plugin.toml, and build again`,
         );
       }
-      known[key] ??= call(calls[key]);
+      known[key] ??= call(calls[key], ARGUMENTS[`${name}.${key}`]);
       return known[key];
     },
   });
@@ -184,6 +187,16 @@ function plain(value) {
   if (value === undefined) return null;
   if (value instanceof Date) return value.toISOString();
   return value;
+}
+
+// An argument, or a field of one, with what stands for what it lacks.
+function filled(value, shape) {
+  if (value === undefined || value === null) return shape?.record ? filled({}, shape) : shape?.option ? null : shape;
+  const fields = shape?.record ?? shape?.option;
+  if (!fields) return plain(value);
+  const whole = { ...value };
+  for (const name in fields) whole[name] = filled(value[name], fields[name]);
+  return whole;
 }
 
 export const api = grouping("api", apiCalls);
@@ -286,8 +299,21 @@ export const once = (name, filter, handler) => subscribe(name, filter, handler, 
 function value(payload) {
   if (payload.tag === "json") return JSON.parse(payload.val);
   if (payload.tag === "message") return dated(payload.val);
-  if (payload.tag === "command") return { ...payload.val, message: dated(payload.val.message) };
+  if (payload.tag === "command") {
+    return { ...payload.val, rest: restOf(payload.val), message: dated(payload.val.message) };
+  }
   return payload.val;
+}
+
+// What stands behind a command's name; the prefix is before it, in the same word or in one of its own.
+function restOf({ name, message }) {
+  let rest = (message.body ?? "").trim();
+  for (let space; (space = rest.search(/\s/)) >= 0; ) {
+    const word = rest.slice(0, space);
+    rest = rest.slice(space).trimStart();
+    if (word.toLowerCase().endsWith(name)) return rest;
+  }
+  return "";
 }
 
 const dated = (message) => ({ ...message, at: new Date(message.at) });
@@ -312,15 +338,41 @@ const stops = [];
 export const onStart = (handler) => void starts.push(handler);
 export const onStop = (handler) => void stops.push(handler);
 
+export function onReady(handler) {
+  let waits = true;
+  const ready = async () => {
+    if (!waits) return;
+    waits = false;
+    await handler();
+  };
+  once("initialized", ready);
+  // Where it has come, it does not come again.
+  spawn(async () => {
+    if (connection.connected() && await waitUntil("initialized").then(() => true, () => false)) await ready();
+  });
+}
+
+export const onMention = (handler) => on("messageNotification", { kind: "groupchat" }, handler);
+
+// A timer is a call of the host's of its own, so that what began it does not wait for it.
+export function spawn(work) {
+  const begin = () => void setTimeout(work, 0);
+  if (started) begin();
+  else starts.unshift(begin);
+}
+
 const ownCommands = new Map();
+
+// The host says the name without the plugin's id, and in small letters.
+const shortName = (name) => name.slice(name.lastIndexOf(".") + 1).toLowerCase();
 
 export async function command(name, help, usage, handler) {
   if (typeof usage === "function") [usage, handler] = ["", usage];
   const add = async () => {
     if (ownCommands.size === 0) {
-      on("command", (given) => ownCommands.get(given.name.toLowerCase())?.(given.args, given.message));
+      on("command", (given) => ownCommands.get(given.name)?.(given.args, given.message, given.rest));
     }
-    ownCommands.set(name.toLowerCase(), handler);
+    ownCommands.set(shortName(name), handler);
     await commands.add(name, help, usage);
   };
   if (started) await add();
@@ -352,11 +404,18 @@ Object.assign(globalThis, { setTimeout, setInterval, clearTimeout, clearInterval
 
 // Saying something
 
-const idOf = (message) =>
-  (message.kind === "groupchat" ? message.stanzaId ?? message.id : message.originId ?? message.id) ?? "";
+// The id by which others know a message: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461).
+export const reference = (message) => (message.kind === "groupchat" ? message.stanzaId : message.id) ?? undefined;
+
+function named(message) {
+  const id = reference(message);
+  if (!id) throw new Invalid({ name: "message", reason: "has no id that a reaction could name" });
+  return id;
+}
 
 export function outgoing(wish) {
   if (typeof wish === "string") return outgoing({ body: wish });
+  const replied = wish.replyTo && reference(wish.replyTo);
   const { body, subject, thread, replyTo, replace, reactTo, emojis, receipt, requestReceipt, marker, marked, chatState } =
     wish;
   return {
@@ -365,27 +424,176 @@ export function outgoing(wish) {
     thread: thread ?? null,
     extensions: {
       threadParent: null,
-      reply: replyTo ? { id: idOf(replyTo), to: replyTo.from } : null,
+      reply: replied ? { id: replied, to: replyTo.from } : null,
       fallback: [],
       replace: replace ?? null,
-      reactions: reactTo ? { id: idOf(reactTo), emojis: emojis ?? [] } : null,
+      reactions: reactTo ? { id: named(reactTo), emojis: emojis ?? [] } : null,
       receiptRequested: requestReceipt ?? false,
       receipt: receipt ?? null,
       markable: false,
       marker: marker ?? null,
       marked: marked ?? null,
       chatState: chatState ?? null,
-      hints: [],
+      // They have no body, by which servers see what is worth keeping (XEP-0334).
+      hints: reactTo || receipt || marker ? ["store"] : [],
     },
   };
 }
 
 export const send = async (jid, message) => chats.send(jid, outgoing(message));
 export const say = async (room, message) => rooms.send(room, outgoing(message));
-export const reply = async (to, message) => (to.kind === "groupchat" ? say : send)(to.chat, message);
 
-const ESCAPES = { "<": "&lt;", ">": "&gt;", "&": "&amp;", '"': "&quot;", "'": "&apos;" };
-export const escapeXml = (text) => String(text).replace(/[<>&"']/g, (sign) => ESCAPES[sign]);
+export async function reply(to, message) {
+  if (to.kind === "error") {
+    throw new Invalid({ name: "message", reason: "an error must not be answered (RFC 6120, section 8.3.1)" });
+  }
+  const wish = typeof message === "string" ? { body: message } : message;
+  return (to.kind === "groupchat" ? say : send)(to.chat, { ...wish, thread: wish.thread ?? to.thread ?? undefined });
+}
+
+export const occupantOf = (message) =>
+  message.kind === "groupchat" && message.nick
+    ? rooms.occupants(message.chat).find((one) => one.nick === message.nick)
+    : undefined;
+
+// Stanzas
+
+export const ns = {
+  client: "jabber:client",
+  roster: "jabber:iq:roster",
+  discoInfo: "http://jabber.org/protocol/disco#info",
+  discoItems: "http://jabber.org/protocol/disco#items",
+  form: "jabber:x:data",
+  muc: "http://jabber.org/protocol/muc",
+  mucUser: "http://jabber.org/protocol/muc#user",
+  mucAdmin: "http://jabber.org/protocol/muc#admin",
+  mucOwner: "http://jabber.org/protocol/muc#owner",
+  vcard: "vcard-temp",
+  pubsub: "http://jabber.org/protocol/pubsub",
+  oob: "jabber:x:oob",
+  chatStates: "http://jabber.org/protocol/chatstates",
+  version: "jabber:iq:version",
+  receipts: "urn:xmpp:receipts",
+  ping: "urn:xmpp:ping",
+  delay: "urn:xmpp:delay",
+  attention: "urn:xmpp:attention:0",
+  correction: "urn:xmpp:message-correct:0",
+  archive: "urn:xmpp:mam:2",
+  chatMarkers: "urn:xmpp:chat-markers:0",
+  hints: "urn:xmpp:hints",
+  stanzaId: "urn:xmpp:sid:0",
+  reactions: "urn:xmpp:reactions:0",
+  fallback: "urn:xmpp:fallback:0",
+  reply: "urn:xmpp:reply:0",
+};
+
+// Unescaped, a parser makes a space or a line feed of the last three.
+const ESCAPES = {
+  "<": "&lt;", ">": "&gt;", "&": "&amp;", '"': "&quot;", "'": "&apos;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;",
+};
+const ESCAPED = Object.fromEntries(Object.entries(ESCAPES).map(([sign, escaped]) => [escaped, sign]));
+
+// What XML 1.0 cannot hold becomes U+FFFD.
+export const escapeXml = (text) =>
+  String(text).replace(/[<>&"'\x00-\x1f\ufffe\uffff]/g, (sign) => ESCAPES[sign] ?? "\ufffd");
+
+export class Element {
+  constructor(name) {
+    Object.assign(this, { name, namespace: undefined, attributes: Object.create(null), children: [] });
+  }
+
+  ns(namespace) {
+    this.namespace = namespace;
+    return this.attr("xmlns", namespace);
+  }
+
+  to(jid) {
+    return this.attr("to", jid);
+  }
+
+  attr(name, value) {
+    this.attributes[name] = String(value);
+    return this;
+  }
+
+  child(...children) {
+    this.children.push(...children);
+    return this;
+  }
+
+  text(text) {
+    return this.child(String(text));
+  }
+
+  all(name, namespace) {
+    const fits = (child) => child.name === name && (namespace === undefined || child.namespace === namespace);
+    return this.children.filter((child) => child instanceof Element && fits(child));
+  }
+
+  find(name, namespace) {
+    return this.all(name, namespace)[0];
+  }
+
+  get content() {
+    return this.children.map((child) => (child instanceof Element ? child.content : child)).join("");
+  }
+
+  toString() {
+    const attributes = Object.entries(this.attributes).map(([name, value]) => ` ${name}='${escapeXml(value)}'`);
+    const inside = this.children.map((child) => (child instanceof Element ? String(child) : escapeXml(child)));
+    const head = `<${this.name}${attributes.join("")}`;
+    return inside.length === 0 ? `${head}/>` : `${head}>${inside.join("")}</${this.name}>`;
+  }
+}
+
+export const stanza = {
+  message: () => new Element("message"),
+  presence: () => new Element("presence"),
+  iq: (kind) => new Element("iq").attr("type", kind),
+};
+
+const TAG = /<(\/?)([^\s/>=]+)((?:\s+[^\s=/>]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>|([^<]+)/gy;
+const ATTRIBUTE = /([^\s=]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
+
+function unescaped(text) {
+  return text.replace(/&(?:#x([0-9a-fA-F]+)|#([0-9]+)|\w+);/g, (sign, hexadecimal, decimal) => {
+    const code = hexadecimal ? parseInt(hexadecimal, 16) : parseInt(decimal, 10);
+    return Number.isNaN(code) ? ESCAPED[sign] ?? sign : String.fromCodePoint(Math.min(code, 0x10ffff));
+  });
+}
+
+export function parseXml(text) {
+  const broken = (reason) => new Invalid({ name: "xml", reason });
+  const around = new Element("");
+  const open = [around];
+  TAG.lastIndex = 0;
+  for (let at = 0; at < text.length; at = TAG.lastIndex) {
+    const part = TAG.exec(text);
+    if (!part) throw broken(`cannot be read at character ${at}`);
+    const [, closes, name, attributes, isEmpty, between] = part;
+    const inside = open[open.length - 1];
+    if (between !== undefined) {
+      if (inside !== around) inside.text(unescaped(between));
+      else if (between.trim()) throw broken("has text outside of its element");
+    } else if (closes) {
+      if (inside === around || inside.name !== name) throw broken(`closes ${name}, which is not open`);
+      open.pop();
+    } else {
+      const element = new Element(name);
+      for (const [, key, double, single] of attributes.matchAll(ATTRIBUTE)) {
+        element.attributes[key] = unescaped(double ?? single);
+      }
+      element.namespace = element.attributes.xmlns ?? inside.namespace;
+      inside.child(element);
+      if (!isEmpty) open.push(element);
+    }
+  }
+  if (open.length > 1 || around.children.length !== 1) throw broken("is not one whole element");
+  return around.children[0];
+}
+
+export const sendStanza = async (stanza) => api.send(String(stanza));
+export const ask = async (iq) => parseXml(await api.sendIq(String(iq)));
 
 // Settings, storage, events and promises: JSON on the way, JavaScript's own values here
 
@@ -450,6 +658,8 @@ function drawAnew() {
 
 // What the host calls
 
+const TOO_EARLY = "a plugin starts before its account is logged in; wait for `initialized`, or use onReady";
+
 export const guest = {
   async initialize() {
     started = true;
@@ -461,7 +671,8 @@ export const guest = {
       });
     } catch (error) {
       log.error("it does not start:", error);
-      throw `${error?.name ?? "Error"}: ${error?.message ?? error}`;
+      const early = error instanceof Offline ? `: ${TOO_EARLY}` : "";
+      throw `${error?.name ?? "Error"}: ${error?.message ?? error}${early}`;
     }
   },
   async handleEvent(event) {

@@ -9,6 +9,7 @@ mod page;
 mod python;
 mod rust;
 mod steps;
+mod typed;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use parlor_tests::host::{Finished, Home};
 use parlor_tests::policy::Entry;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::house::{House, Plan, SOON, friend, running};
+use crate::house::{House, Plan, SOON, friend, id, running};
 
 /// Runs `parlor` as an author does.
 async fn parlor(arguments: &[&str]) -> Finished {
@@ -126,14 +127,7 @@ async fn deeds(files: &[(&str, &str)], greeting: &str, told: &[(&str, Option<&st
         folder.write(format!("plugin/{file}"), text).unwrap();
     }
     let plugin = built(&folder.path().join("plugin"), &folder).await;
-    let keeps = |entry: Entry| {
-        entry
-            .grant("messages.read", &["*"])
-            .grant("messages.send", &["@localhost"])
-            .grant("storage", &["1 MiB"])
-            .set("greeting", greeting)
-    };
-    let house = Plan::new().await.bytes("deeds", &plugin, keeps).start().await;
+    let house = Plan::new().await.bytes("deeds", &plugin, |entry| asked(entry).set("greeting", greeting)).start().await;
     running(&house, "deeds").await;
     let mut friend = friend("friend").await;
     let bot = house.account().jid.clone();
@@ -146,6 +140,16 @@ async fn deeds(files: &[(&str, &str)], greeting: &str, told: &[(&str, Option<&st
     house
 }
 
+/// Starts the plugin of [`deeds`] anew while its account is there: it is ready at once, and once.
+async fn is_ready_again(house: &House) {
+    assert!(house.host.restart_plugin(&id("deeds")).await);
+    running(house, "deeds").await;
+    let mut friend = friend("friend").await;
+    let bot = house.account().jid.clone();
+    friend.chat(bot.clone(), "ready").await.unwrap();
+    friend.wait_body(&bot, "ready once", SOON).await.unwrap();
+}
+
 /// Tries to build what is broken: there is no file afterwards, and each of these parts of a message.
 async fn is_refused(plugin: &Path, into: &Folder, parts: &[&str]) {
     let output = into.path().join("refused.wasm");
@@ -155,6 +159,12 @@ async fn is_refused(plugin: &Path, into: &Folder, parts: &[&str]) {
         assert!(finished.stderr.contains(part), "{part} is missing: {finished:?}");
     }
     assert!(!output.exists());
+}
+
+/// What [`MANIFEST`] asks for; writing to nobody but people of this server.
+fn asked(entry: Entry) -> Entry {
+    let entry = entry.grant("messages.read", &["*"]).grant("messages.send", &["@localhost"]);
+    entry.grant("storage", &["1 MiB"]).grant("stanza.send", &["iq"])
 }
 
 /// Of a plugin that tries this and that.
@@ -169,6 +179,7 @@ description = "Does what it is told"
 "messages.read" = { scope = ["*"], reason = "to hear" }
 "messages.send" = { scope = ["*"], reason = "to answer" }
 "storage" = { scope = ["1 MiB"], reason = "to keep" }
+"stanza.send" = { scope = ["iq"], reason = "to ask" }
 
 [settings.greeting]
 type = "string"

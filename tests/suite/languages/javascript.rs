@@ -1,6 +1,9 @@
 //! JavaScript and TypeScript.
 
+use std::collections::BTreeSet;
+
 use jid::{BareJid, Jid};
+use parlor::plugins::State;
 use parlor_tests::client::{Client, body};
 use parlor_tests::folder::Folder;
 use parlor_tests::policy::Entry;
@@ -8,8 +11,10 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
 
-use super::{MANIFEST, begins_and_answers, built, deeds, example, is_refused, passes_its_tests, talks};
-use crate::house::{Plan, SOON, friend};
+use super::{
+    MANIFEST, asked, begins_and_answers, built, deeds, example, is_ready_again, is_refused, passes_its_tests, talks,
+};
+use crate::house::{Plan, SOON, friend, id, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_javascript_builds_at_once_and_answers() {
@@ -23,6 +28,7 @@ async fn a_new_plugin_in_typescript_builds_at_once_and_answers() {
     begins_and_answers("ts", folder.path(), &folder).await;
 }
 
+/// Row 12.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
     let told = [
@@ -40,18 +46,67 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
         ("undeclared", Some("NotDeclared")),
         ("invalid", Some("jid")),
         ("year", Some("true")),
-        ("!deed one 'two three'", Some("one|two three")),
+        ("!deed one 'two three'", Some("one|two three / one 'two three'")),
+        ("!deeds.whole I don't  know", Some("I|don't|know / I don't  know")),
+        ("help", Some("name: the command help is the host's; choose another name, or deeds.help")),
+        ("ready", Some("ready once")),
+        ("built", Some("<a b='&lt;&apos;&gt;&#10;'><c xmlns='urn:x'>&amp;\u{fffd}</c></a>")),
+        ("parsed", Some("urn:x & <1>")),
+        ("broken", Some("Invalid xml")),
+        ("ping", Some("result")),
     ];
     let house = deeds(&[("plugin.js", PLUGIN), ("lib/number.ts", NUMBER)], "h\u{fc}", &told).await;
+    is_ready_again(&house).await;
     // Its stack, in its author's own lines, types or no types, and no end of the plugin.
     let lines = crate::trace::with("account", house.name());
     let thrown = lines.iter().find(|line| line.get("message").contains("RangeError: told to")).unwrap();
     let thrown = thrown.get("message");
-    for place in ["a handler of message failed", "number.ts:4:", "plugin.js:11:"] {
+    for place in ["a handler of message failed", "number.ts:4:", "plugin.js:22:"] {
         assert!(thrown.contains(place), "{place} is missing in {thrown}");
     }
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
     assert!(lines.iter().any(|line| line.get("message").contains("it printed {\"this\":1}")));
+    house.stop().await;
+}
+
+/// Its memory is what it was when it was built, and what seeds chance lies there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_javascript_draws_other_numbers_at_each_start() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    let source = "import { on, reply } from \"parlor\";\n\non(\"message\", { kind: \"chat\" }, async (message) => {\n  \
+                 await reply(message, `drawn ${[1, 2, 3].map(() => Math.random())}`);\n});\n";
+    folder.write("plugin/plugin.js", source).unwrap();
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    let house = Plan::new().await.bytes("deeds", &plugin, asked).start().await;
+    let (mut friend, bot) = (friend("friend").await, house.account().jid.clone());
+    let mut drawn = BTreeSet::new();
+    for _ in 0..3 {
+        running(&house, "deeds").await;
+        friend.chat(bot.clone(), "draw").await.unwrap();
+        let numbers = |text: &str| text.strip_prefix("drawn ").map(str::to_owned);
+        let numbers = friend.wait_text("numbers", &bot, SOON, numbers).await.unwrap();
+        drawn.extend(numbers.split(',').map(str::to_owned));
+        assert!(house.host.restart_plugin(&id("deeds")).await);
+    }
+    assert_eq!(drawn.len(), 9, "{drawn:?}");
+    house.stop().await;
+}
+
+/// What needs a connection is too early then, and its author is told what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_sends_is_refused_with_what_helps() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    let sends = "import { onStart, send } from \"parlor\";\n\nonStart(() => send(\"juliet@localhost\", \"hello\"));\n";
+    folder.write("plugin/plugin.js", sends).unwrap();
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    let house = Plan::new().await.bytes("deeds", &plugin, asked).start().await;
+    let state = house.state("deeds").await;
+    assert!(
+        matches!(&state, State::Refused(reason) if reason.contains("wait for `initialized`, or use onReady")),
+        "{state:?}"
+    );
     house.stop().await;
 }
 
@@ -120,11 +175,22 @@ export async function number<T extends number>(value: T): Promise<T> {
 ";
 
 const PLUGIN: &str = r#"import {
-  command, Denied, emit, Invalid, on, promise, reply, rooms, send, setting, storage, waitUntil,
+  ask, command, Denied, Element, emit, Invalid, ns, on, onReady, onStart, parseXml, promise, reply, rooms, send, setting,
+  sleep, spawn, stanza, storage, waitUntil,
 } from "parlor";
 import { number } from "./lib/number.js";
 
-await command("deed", "Does it", async (args, message) => reply(message, args.join("|")));
+const deed = async (args, message, rest) => reply(message, `${args.join("|")} / ${rest}`);
+await command("deed", "Does it", deed);
+await command("deeds.Whole", "Does it", deed);
+
+let ready = 0;
+onReady(() => void ready++);
+
+// It never ends, and the plugin runs all the same.
+onStart(() => spawn(async () => {
+  for (;;) await sleep(1000);
+}));
 
 on("message", { kind: "chat" }, async (message) => {
   switch (message.body) {
@@ -194,6 +260,33 @@ on("message", { kind: "chat" }, async (message) => {
       } catch (error) {
         if (error instanceof Invalid) await reply(message, error.argument);
       }
+      break;
+    case "help":
+      await command("help", "Helps", deed).catch((error) => reply(message, `${error.argument}: ${error.reason}`));
+      break;
+    case "ready":
+      while (ready === 0) await sleep(10);
+      await reply(message, ready === 1 ? "ready once" : `ready ${ready} times`);
+      break;
+    case "built":
+      await reply(message, String(
+        new Element("a").attr("b", "<'>\n").child(new Element("c").ns("urn:x").text("&\u0001")),
+      ));
+      break;
+    case "parsed": {
+      const c = parseXml("<a xmlns='urn:x'>\n<b/><c d='&lt;1&#62;'>&amp;</c></a>").find("c");
+      await reply(message, `${c.namespace} ${c.content} ${c.attributes.d}`);
+      break;
+    }
+    case "broken":
+      try {
+        parseXml("<a><b></a></b>");
+      } catch (error) {
+        await reply(message, `${error.name} ${error.argument}`);
+      }
+      break;
+    case "ping":
+      await reply(message, (await ask(stanza.iq("get").to("localhost").child(new Element("ping").ns(ns.ping)))).attributes.type);
       break;
     case "year":
       await reply(message, String(Math.abs(Date.now() - message.at) < 3600e3));

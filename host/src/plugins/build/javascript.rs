@@ -4,6 +4,7 @@
 //! build time; the component is what its memory was then. Types are stripped and leave blanks, so that every line and column
 //! in a message or a stack is the author's own. npm brings both into a folder of parlor's own.
 
+mod arguments;
 mod link;
 mod modules;
 mod snapshot;
@@ -39,7 +40,8 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     let tools = tools::Tools::find()?;
     let wit = contract::of(manifest).map_err(unmade)?;
     let linked = link::with_runtime(&wit, &tools.runtime()?).map_err(|error| unmade(format!("{error:#}")))?;
-    let modules = Modules::new(folder, tools)?;
+    let sdk = arguments::into_sdk(SDK, &wit).map_err(unmade)?;
+    let modules = Modules::new(folder, tools, sdk)?;
     let component = snapshot::take(&linked, modules).map_err(|failure| match failure {
         snapshot::Failure::Source(reason) => BuildError::Source { package: package.clone(), reason },
         snapshot::Failure::Component(reason) => unmade(reason),

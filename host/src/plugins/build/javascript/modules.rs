@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::super::BuildError;
+use super::MARKS;
 use super::tools::Tools;
-use super::{MARKS, SDK};
 
 /// The module of the SDK.
 const PARLOR: &str = "parlor";
@@ -19,13 +19,15 @@ pub(super) struct Modules {
     folder: PathBuf,
     entry: &'static str,
     tools: Tools,
+    /// The text of the SDK.
+    sdk: String,
 }
 
 impl Modules {
-    pub(super) fn new(folder: &Path, tools: Tools) -> Result<Self, BuildError> {
+    pub(super) fn new(folder: &Path, tools: Tools, sdk: String) -> Result<Self, BuildError> {
         let entry = MARKS.into_iter().find(|mark| folder.join(mark).is_file());
         let entry = entry.ok_or_else(|| BuildError::NotAPlugin(folder.to_owned()))?;
-        Ok(Self { folder: folder.to_owned(), entry, tools })
+        Ok(Self { folder: folder.to_owned(), entry, tools, sdk })
     }
 
     /// The module that the host's calls go to; it brings the plugin's own along.
@@ -60,7 +62,7 @@ impl Modules {
     /// The text of a module.
     pub(super) fn load(&self, name: &str) -> Result<String, String> {
         if name == PARLOR {
-            return Ok(SDK.to_owned());
+            return Ok(self.sdk.clone());
         }
         if name.starts_with(CONTRACT) {
             return Ok("export {};\n".to_owned());

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDefKind, TypeId};
 
+use super::arguments::{Given, has_default};
 use super::contract;
 use crate::permissions::table;
 
@@ -13,7 +14,7 @@ pub(super) fn of_contract() -> String {
     let mut out = String::from("// The contract of parlor, made from `wit/`; a change here is lost.\n");
     let mut groupings: Vec<&Interface> = contract.interfaces.iter().map(|(_, interface)| interface).collect();
     groupings.sort_by_key(|interface| interface.name.clone());
-    let file = File { contract: &contract };
+    let file = File { contract: &contract, given: Given::of(&contract) };
     // The SDK has better words for these, and the last is the host's to call.
     groupings.retain(|interface| !["log", "storage", "guest"].contains(&interface.name.as_deref().unwrap_or_default()));
     for interface in &groupings {
@@ -52,6 +53,16 @@ pub(super) fn of_contract() -> String {
 
 struct File<'c> {
     contract: &'c Resolve,
+    given: Given,
+}
+
+/// On which side of a call a type stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// The plugin writes it, and leaves out what has a default.
+    Argument,
+    /// The host gives it, whole.
+    Result,
 }
 
 impl File<'_> {
@@ -62,17 +73,27 @@ impl File<'_> {
             // It is declared under its own name, where it comes from.
             TypeDefKind::Type(Type::Id(_)) => {}
             TypeDefKind::Record(record) => {
-                comment(out, "", &ty.docs, None);
-                let _ = writeln!(out, "export interface {name} {{");
-                for field in &record.fields {
-                    comment(out, "  ", &field.docs, None);
-                    let _ = writeln!(out, "  {}: {};", camel(&field.name), self.name(&field.ty));
+                let mut write = |side: Side| {
+                    comment(out, "", &ty.docs, None);
+                    let _ = writeln!(out, "export interface {} {{", self.name(&Type::Id(id), side));
+                    for field in &record.fields {
+                        comment(out, "  ", &field.docs, None);
+                        let may_lack = side == Side::Argument && has_default(self.contract, &field.ty);
+                        let mark = if may_lack { "?" } else { "" };
+                        let _ = writeln!(out, "  {}{mark}: {};", camel(&field.name), self.name(&field.ty, side));
+                    }
+                    out.push_str("}\n");
+                };
+                if self.given.by_host(id) || !self.given.by_plugin(id) {
+                    write(Side::Result);
                 }
-                out.push_str("}\n");
+                if self.given.by_plugin(id) {
+                    write(Side::Argument);
+                }
             }
             TypeDefKind::Variant(variant) => {
                 let cases = variant.cases.iter().map(|case| match &case.ty {
-                    Some(ty) => format!("{{ tag: {:?}; val: {} }}", case.name, self.name(ty)),
+                    Some(ty) => format!("{{ tag: {:?}; val: {} }}", case.name, self.name(ty, Side::Result)),
                     None => format!("{{ tag: {:?} }}", case.name),
                 });
                 comment(out, "", &ty.docs, None);
@@ -80,14 +101,18 @@ impl File<'_> {
             }
             _ => {
                 comment(out, "", &ty.docs, None);
-                let _ = writeln!(out, "export type {name} = {};", self.kind(&ty.kind));
+                let _ = writeln!(out, "export type {name} = {};", self.kind(&ty.kind, Side::Result));
             }
         }
     }
 
     fn signature(&self, function: &Function) -> String {
-        let parameters: Vec<_> =
-            function.params.iter().map(|one| format!("{}: {}", camel(&one.name), self.name(&one.ty))).collect();
+        let first_left_out = Given::first_left_out(self.contract, function);
+        let parameters = function.params.iter().enumerate().map(|(index, one)| {
+            let mark = if index >= first_left_out { "?" } else { "" };
+            format!("{}{mark}: {}", camel(&one.name), self.name(&one.ty, Side::Argument))
+        });
+        let parameters: Vec<_> = parameters.collect();
         let result = function.result.as_ref().map_or("void".to_owned(), |result| self.result(result));
         let result = if function.kind.is_async() { format!("Promise<{result}>") } else { result };
         format!("{}({}): {result}", camel(&function.name), parameters.join(", "))
@@ -98,12 +123,12 @@ impl File<'_> {
         if let Type::Id(id) = ty
             && let TypeDefKind::Result(result) = &self.contract.types[*id].kind
         {
-            return result.ok.as_ref().map_or("void".to_owned(), |ok| self.name(ok));
+            return result.ok.as_ref().map_or("void".to_owned(), |ok| self.name(ok, Side::Result));
         }
-        self.name(ty)
+        self.name(ty, Side::Result)
     }
 
-    fn name(&self, ty: &Type) -> String {
+    fn name(&self, ty: &Type, side: Side) -> String {
         match ty {
             Type::Bool => "boolean".to_owned(),
             Type::Char | Type::String => "string".to_owned(),
@@ -116,25 +141,29 @@ impl File<'_> {
                 let ty = &self.contract.types[*id];
                 match (&ty.kind, &ty.name) {
                     // Under another name, the same.
-                    (TypeDefKind::Type(of), _) if matches!(of, Type::Id(_)) => self.name(of),
+                    (TypeDefKind::Type(of), _) if matches!(of, Type::Id(_)) => self.name(of, side),
+                    // What both sides write is whole where the host does.
+                    (TypeDefKind::Record(_), Some(name)) if side == Side::Argument && self.given.by_host(*id) => {
+                        format!("{}Argument", pascal(name))
+                    }
                     (_, Some(name)) => pascal(name),
-                    (kind, None) => self.kind(kind),
+                    (kind, None) => self.kind(kind, side),
                 }
             }
         }
     }
 
-    fn kind(&self, kind: &TypeDefKind) -> String {
-        let maybe = |ty: &Option<Type>| ty.as_ref().map_or("undefined".to_owned(), |ty| self.name(ty));
+    fn kind(&self, kind: &TypeDefKind, side: Side) -> String {
+        let maybe = |ty: &Option<Type>| ty.as_ref().map_or("undefined".to_owned(), |ty| self.name(ty, side));
         match kind {
-            TypeDefKind::Option(of) => format!("{} | null", self.name(of)),
+            TypeDefKind::Option(of) => format!("{} | null", self.name(of, side)),
             TypeDefKind::List(Type::U8) => "Uint8Array".to_owned(),
-            TypeDefKind::List(of) => match self.name(of) {
+            TypeDefKind::List(of) => match self.name(of, side) {
                 name if name.contains(' ') => format!("({name})[]"),
                 name => format!("{name}[]"),
             },
             TypeDefKind::Tuple(tuple) => {
-                format!("[{}]", tuple.types.iter().map(|ty| self.name(ty)).collect::<Vec<_>>().join(", "))
+                format!("[{}]", tuple.types.iter().map(|ty| self.name(ty, side)).collect::<Vec<_>>().join(", "))
             }
             TypeDefKind::Result(result) => {
                 format!(
@@ -148,7 +177,7 @@ impl File<'_> {
             }
             TypeDefKind::Stream(of) => format!("AsyncIterable<{}> & {{ drop(): void }}", maybe(of)),
             TypeDefKind::Future(of) => format!("{{ read(): Promise<{}>; drop(): void }}", maybe(of)),
-            TypeDefKind::Type(of) => self.name(of),
+            TypeDefKind::Type(of) => self.name(of, side),
             // The contract has none of the others.
             _ => "unknown".to_owned(),
         }
@@ -175,7 +204,7 @@ fn pascal(name: &str) -> String {
     name.split('-').map(capital).collect()
 }
 
-fn camel(name: &str) -> String {
+pub(super) fn camel(name: &str) -> String {
     let pascal = pascal(name);
     let mut letters = pascal.chars();
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
@@ -201,9 +230,20 @@ mod tests {
             "export type ConfigValue = { tag: \"flag\"; val: boolean } | { tag: \"text\"; val: string }",
             "  \"message\": Message;",
             "   * Permission: `messages.send`.",
+            "  open(jid: Jid, attributes?: Attributes): Promise<Room>;",
+            "  autoConfigure?: boolean;",
+            "  roomconfig?: ([string, ConfigValue])[];",
+            "  setBookmark(bookmark: BookmarkArgument): Promise<void>;",
+            "  kick(jid: Jid, nick: string, reason?: string | null): Promise<void>;",
+            "  closeMany(jids: Jid[]): ",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
+        let bookmark = |name: &str| {
+            let (_, fields) = text.split_once(&format!("interface {name} {{")).unwrap();
+            fields.split_once("\n}").unwrap().0.contains("autojoin: boolean")
+        };
+        assert!(bookmark("Bookmark") && !bookmark("BookmarkArgument"), "what the host gives is whole");
         let names = text.lines().filter(|line| line.starts_with("export "));
         let names: Vec<_> = names.filter_map(|line| line.split_whitespace().nth(2)).collect();
         let mut once = names.clone();

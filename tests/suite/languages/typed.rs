@@ -1,0 +1,96 @@
+//! What TypeScript's own compiler says of the SDK's types.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use parlor_tests::folder::Folder;
+use tokio::sync::Mutex;
+
+use super::{built, example, parlor};
+
+/// The compiler that they are tried with.
+const TYPESCRIPT: &str = "typescript@5.9.3";
+
+/// Where it is, once npm has brought it.
+async fn compiler() -> PathBuf {
+    static ONE: Mutex<()> = Mutex::const_new(());
+    let _alone = ONE.lock().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/suite-typescript");
+    let compiler = folder.join("node_modules/typescript/bin/tsc");
+    if !compiler.is_file() {
+        fs::create_dir_all(&folder).unwrap();
+        let npm = ["install", "--no-audit", "--no-fund", "--no-save", "--prefix", folder.to_str().unwrap(), TYPESCRIPT];
+        let installed = Command::new("npm").args(npm).output().unwrap();
+        assert!(installed.status.success(), "{installed:?}");
+    }
+    compiler
+}
+
+/// What it says of a plugin's folder, once that is built; empty where all is well.
+async fn complaints(plugin: &Path) -> String {
+    built(plugin, &Folder::new().unwrap()).await;
+    let checked = Command::new("node").arg(compiler().await).arg("-p").arg(plugin).output().unwrap();
+    String::from_utf8(checked.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_leaves_out_and_names_is_in_the_types() {
+    let folder = Folder::new().unwrap();
+    let new = parlor(&["plugin", "new", "parrot", "--lang", "ts", "--in", folder.path().to_str().unwrap()]).await;
+    assert_eq!(new.code, Some(0), "{new:?}");
+    let plugin = folder.path().join("parrot");
+    folder.write("parrot/uses.ts", USES).unwrap();
+    assert_eq!(complaints(&plugin).await, "");
+    folder
+        .write("parrot/uses.ts", "import { rooms } from \"parlor\";\n\nawait rooms.open(\"r@x\", { nik: \"bot\" });\n")
+        .unwrap();
+    assert!(complaints(&plugin).await.contains("uses.ts(3,"), "what is no field is no field");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_plugins_in_typescript_here_fit_the_types() {
+    for plugin in [example("polls"), example("../tests/steps/ts")] {
+        assert_eq!(complaints(&plugin).await, "", "{}", plugin.display());
+    }
+}
+
+const USES: &str = r#"import {
+  archive, ask, command, Element, ns, occupantOf, on, onMention, onReady, outgoing, parseXml, reference, rooms, spawn, stanza, vcard,
+  type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite, type Message, type Occupant,
+  type Status,
+} from "parlor";
+
+onReady(async () => {
+  const attributes: Attributes = { nick: "bot" };
+  await rooms.open("r@x", attributes);
+  await rooms.open("r@x");
+  await rooms.open("r@x", { history: { maxStanzas: 5 }, roomconfig: [["persistentroom", { tag: "flag", val: true }]] });
+  await rooms.kick("r@x", "nick");
+  await rooms.setBookmark({ jid: "r@x" });
+  const bookmark: Bookmark | undefined = rooms.bookmarks()[0];
+  const autojoin: boolean | undefined = bookmark?.autojoin;
+  const card: Card = await vcard.get("juliet@x");
+  const page = await archive.query({ with: "juliet@x" });
+  await archive.query(archive.next(page.rsm, 3));
+  console.log(autojoin, card.nickname, outgoing("x"));
+  // @ts-expect-error: a bookmark is one of a room
+  await rooms.setBookmark({ name: "x" });
+});
+
+onMention(async (message: Message) => {
+  const who: Occupant | undefined = occupantOf(message);
+  const extensions: Extensions | null = message.extensions;
+  console.log(who?.affiliation, reference(message), extensions?.receiptRequested);
+});
+
+on("roomInviteReceived", async (invite: Invite, event: Event) => console.log(invite.room, event.at.getTime()));
+on("statusChanged", (status: Status) => console.log(status.value));
+on("command", (given: Command) => console.log(given.rest));
+await command("x", "X", async (args, message, rest) => console.log(args.length, message.at.getTime(), rest.length));
+
+spawn(async () => {
+  const answer: Element = await ask(stanza.iq("get").to("x").child(new Element("query").ns(ns.discoInfo)));
+  console.log(answer.find("query", ns.discoInfo)?.all("feature").map((one) => one.attributes.var), parseXml("<a/>").content);
+});
+"#;
