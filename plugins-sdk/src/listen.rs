@@ -15,11 +15,13 @@
 //! # Ok(()) }
 //! ```
 
+use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
 
+use crate::api::wait_until;
 use crate::bindings::parlor::plugin::listen::{self, Filter};
 use crate::error::{Error, Result};
 use crate::runtime::{self, Handler, Work};
@@ -38,6 +40,65 @@ where
     W: Future<Output = Result<()>> + 'static,
 {
     on("message").run(closure)
+}
+
+/// Subscribes to every message in a room that names our nickname there. Needs `messages.read` for the room.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # fn example() -> Result<()> {
+/// on_mention(|message| async move { rooms::reply(&message, "at your service").await.map(drop) })?;
+/// # Ok(()) }
+/// ```
+pub fn on_mention<W>(closure: impl Fn(Message) -> W + 'static) -> Result<Subscription>
+where
+    W: Future<Output = Result<()>> + 'static,
+{
+    on("messageNotification").kind("groupchat").run(closure)
+}
+
+/// Runs `closure` once, when the account is logged in and all that follows is done: the moment to send and to enter rooms, for
+/// which a plugin's start is too early. Where that has been so for long, because the plugin came later, it runs at once. Free.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # fn example() -> Result<()> {
+/// on_ready(|| async {
+///     rooms::open("hall@rooms.example.org", rooms::Attributes::default()).await?;
+///     Ok(())
+/// })?;
+/// # Ok(()) }
+/// ```
+pub fn on_ready<W>(closure: impl FnOnce() -> W + 'static) -> Result<()>
+where
+    W: Future<Output = Result<()>> + 'static,
+{
+    let closure = Rc::new(Cell::new(Some(closure)));
+    let at_event = Rc::clone(&closure);
+    let subscription = on("initialized").once(move |_: Event| at_event.take().map_or_else(nothing, boxed))?;
+    // Where it has come, it does not come again. A wait ends early where the account is logged out; the event comes then.
+    runtime::spawn(async move {
+        if wait_until("initialized").await.is_err() {
+            return Ok(());
+        }
+        match closure.take() {
+            Some(closure) => {
+                // The event may be on its way already, and then there is nothing to end.
+                let _ = subscription.end();
+                closure().await
+            }
+            None => Ok(()),
+        }
+    });
+    Ok(())
+}
+
+fn boxed<W: Future<Output = Result<()>> + 'static>(closure: impl FnOnce() -> W) -> Work {
+    Box::pin(closure())
+}
+
+fn nothing() -> Work {
+    Box::pin(async { Ok(()) })
 }
 
 /// A subscription in the making. All that is asked of an event must hold; one without such a field does not match.

@@ -1,12 +1,12 @@
 //! What nearly every plugin wants: `use parlor_sdk::prelude::*;`.
 
 pub use crate::api::{emit, wait_until};
-pub use crate::listen::{Event, Json, on, on_message};
-pub use crate::types::{Command, Contact, Message, Occupant, Outgoing, Payload, Room};
+pub use crate::listen::{Event, Json, on, on_mention, on_message, on_ready};
+pub use crate::types::{Command, Contact, Invite, Message, Occupant, Outgoing, Payload, Room};
 pub use crate::{Error, Result, Value, json, on_stop, spawn};
 pub use crate::{
-    api, archive, chats, chatviews, commands, connection, contacts, disco, listen, promises, rooms, settings, storage,
-    timers, tokens, user,
+    api, archive, chats, chatviews, commands, connection, contacts, disco, listen, promises, rooms, settings, stanza,
+    storage, timers, tokens, user, vcard,
 };
 pub use crate::{debug, error, fatal, info, warn};
 pub use std::time::Duration;

@@ -204,6 +204,20 @@ pub fn occupants(jid: impl AsRef<str>) -> Result<Vec<Occupant>> {
     rooms::occupants(jid.as_ref()).map_err(Error::from)
 }
 
+/// Who said a message in a room, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
+/// the room itself said it, or who did has gone. Needs `rooms.read` for it.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # fn example(message: &Message) -> Result<()> {
+/// let is_moderator = rooms::occupant_of(message)?.is_some_and(|one| one.role == "moderator");
+/// # Ok(()) }
+/// ```
+pub fn occupant_of(message: &Message) -> Result<Option<Occupant>> {
+    let Some(nick) = message.nick.as_deref().filter(|_| message.is_groupchat()) else { return Ok(None) };
+    Ok(occupants(&message.chat)?.into_iter().find(|one| one.nick == nick))
+}
+
 /// Gives the room the focus of a front end that follows.
 pub async fn focus(jid: impl AsRef<str>) -> Result<()> {
     rooms::focus(jid.as_ref().to_owned()).await.map_err(Error::from)

@@ -10,9 +10,12 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use crate::bindings::exports::parlor::plugin::guest::Guest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::listen::Event;
 use crate::log::{Level, write};
+
+/// What helps where a plugin's start needs a connection.
+const TOO_EARLY: &str = "a plugin starts before its account is logged in; wait for `initialized`, or use on_ready";
 
 /// What an event sets going.
 pub(crate) type Work = Pin<Box<dyn Future<Output = Result<()>>>>;
@@ -67,7 +70,10 @@ pub const fn check<P: Guest>() {}
 #[doc(hidden)]
 pub async fn initialize(start: impl Future<Output = Result<()>>) -> Result<(), String> {
     std::panic::set_hook(Box::new(|panic| write(Level::Fatal, &panic.to_string())));
-    start.await.map_err(|error| error.to_string())
+    start.await.map_err(|error| match error {
+        Error::Offline => format!("{error}: {TOO_EARLY}"),
+        error => error.to_string(),
+    })
 }
 
 #[doc(hidden)]

@@ -63,6 +63,29 @@ impl Message {
     }
 }
 
+impl Command {
+    /// What was written behind the command's name, as it was written: no quotes resolved, and no spaces lost but those at either
+    /// end.
+    ///
+    /// ```
+    /// # use parlor_sdk::prelude::*;
+    /// # fn example(command: &Command) {
+    /// let text = command.rest();
+    /// # }
+    /// ```
+    pub fn rest(&self) -> &str {
+        let mut rest = self.message.body.as_deref().unwrap_or_default().trim();
+        // The prefix stands before the name, in the same word or in one of its own.
+        while let Some((word, after)) = rest.split_once(char::is_whitespace) {
+            rest = after.trim_start();
+            if word.to_lowercase().ends_with(&self.name) {
+                return rest;
+            }
+        }
+        ""
+    }
+}
+
 impl Contact {
     /// One attribute by its name, as the API's older programs ask for it: `fullname`, `chat_status`, `groups` and so on.
     /// Lists come as JSON. None: it has no such attribute, or no value for it.

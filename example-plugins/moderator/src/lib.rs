@@ -58,8 +58,9 @@ fn bare(jid: &str) -> &str {
 
 /// Looks at what somebody said, and does what follows from it.
 async fn judge(book: Rc<RefCell<Book>>, message: Message) -> Result<()> {
-    let (Some(nick), Some(body)) = (message.nick.as_deref(), message.body.as_deref()) else { return Ok(()) };
-    let Some(speaker) = occupant(&message.chat, nick)?.filter(|one| one.role != "moderator") else { return Ok(()) };
+    let Some(body) = message.body.as_deref() else { return Ok(()) };
+    let Some(speaker) = rooms::occupant_of(&message)?.filter(|one| one.role != "moderator") else { return Ok(()) };
+    let nick = &speaker.nick;
     let at = message.at.parse().map_err(Error::other)?;
     // Not borrowed while it waits.
     let verdict = book.borrow_mut().hear(&rules()?, (&message.chat, person(&speaker)), body, at);
@@ -83,11 +84,8 @@ async fn ban(room: &str, who: &Occupant, reason: &str) -> Result<()> {
 
 /// Does what a moderator says.
 async fn obey(book: Rc<RefCell<Book>>, command: Command) -> Result<()> {
-    let room = &command.message.chat;
-    let by = command.message.nick.as_deref().unwrap_or_default();
-    if command.message.kind != "groupchat" || occupant(room, by)?.is_none_or(|one| one.role != "moderator") {
-        return Ok(());
-    }
+    let Some(by) = rooms::occupant_of(&command.message)?.filter(|one| one.role == "moderator") else { return Ok(()) };
+    let (room, by) = (&command.message.chat, by.nick);
     let Some((nick, reason)) = command.args.split_first() else {
         return rooms::send(room, format!("{by}: whom?")).await.map(drop);
     };

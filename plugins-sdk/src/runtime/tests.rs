@@ -108,3 +108,11 @@ fn everything_said_for_the_stop_runs_once_in_order() {
     }
     assert_eq!(*order.borrow(), [1, 2]);
 }
+
+#[test]
+fn a_start_that_needs_a_connection_is_told_what_to_wait_for() {
+    let mut work: Pin<Box<dyn Future<Output = Result<(), String>>>> =
+        Box::pin(initialize(async { Err(Error::Offline) }));
+    let Poll::Ready(Err(reason)) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) else { panic!() };
+    assert!(reason.starts_with("offline: ") && reason.ends_with("wait for `initialized`, or use on_ready"), "{reason}");
+}

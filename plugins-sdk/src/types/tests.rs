@@ -68,3 +68,16 @@ fn a_message_is_named_by_what_others_know_it_by() {
     assert_eq!(reactions.reactions.unwrap().id, "archive's");
     assert_eq!(reactions.hints, ["store"], "else no archive would keep them");
 }
+
+#[test]
+fn what_stands_behind_a_commands_name_is_there_as_it_was_written() {
+    let rest = |name: &str, body: &str| {
+        let command = Command { name: name.to_owned(), args: Vec::new(), message: message("chat", body) };
+        command.rest().to_owned()
+    };
+    assert_eq!(rest("say", "!say I don't  \"know\"\nit "), "I don't  \"know\"\nit");
+    assert_eq!(rest("say", "!Echo.SAY hi"), "hi");
+    assert_eq!(rest("say", "bot: say say it"), "say it");
+    assert_eq!(rest("say", "!say"), "");
+    assert_eq!(rest("grüße", "!GRÜßE dich"), "dich");
+}

@@ -7,7 +7,7 @@ use parlor_tests::policy::Entry;
 
 use serde_json::json;
 
-use super::{begins_and_answers, is_refused, rust_place};
+use super::{begins_and_answers, built, is_ready_again, is_refused, parlor, rust_place, talks};
 use crate::house::{FULL, Plan, SOON, friend, prosody, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,6 +29,86 @@ async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_
     fs::write(plugin.join("plugin.toml"), without.join("\n")).unwrap();
     is_refused(&plugin, &folder, &["chats.send needs messages.send", "plugin.toml does not declare"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_name() {
+    let (_alone, place) = rust_place().await;
+    let around = place.to_str().unwrap();
+    let new = parlor(&["plugin", "new", "deeds", "--lang", "rust", "--in", around]).await;
+    assert_eq!(new.code, Some(0), "{new:?}");
+    let plugin = place.join("deeds");
+    fs::write(plugin.join("src/lib.rs"), READY).unwrap();
+    let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
+    let asks = "\"rooms.send\" = { scope = [\"*\"], reason = \"to answer\" }\n\"rooms.read\" = { scope = [\"*\"], reason = \"to know whom\" }\n";
+    fs::write(plugin.join("plugin.toml"), manifest + asks).unwrap();
+    let deeds = built(&plugin, &Folder::new().unwrap()).await;
+    let all = |entry: Entry| talks(entry).grant("rooms.send", &["*"]).grant("rooms.read", &["*"]);
+    let house = Plan::new().await.three().bytes("deeds", &deeds, all).start().await;
+    running(&house, "deeds").await;
+    let (mut juliet, bot) = (friend("juliet").await, house.account().jid.clone());
+    for (said, answer) in [
+        ("ready", "ready once"),
+        ("!deeds.whole I don't  know", "I|don't|know / I don't  know"),
+        ("help", "invalid name: the command help is the host's; choose another name, or deeds.help"),
+    ] {
+        juliet.chat(bot.clone(), said).await.unwrap();
+        juliet.wait_body(&bot, answer, SOON).await.unwrap();
+    }
+    is_ready_again(&house).await;
+
+    let room = prosody().await.fresh_room();
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Bot" })).await.ok();
+    juliet.join(&room, "Juliet", SOON).await.unwrap();
+    juliet.say(&room, "nobody is meant").await.unwrap();
+    juliet.say(&room, "hello Bot!").await.unwrap();
+    juliet.wait_body(&room, "you said hello Bot!, none", SOON).await.unwrap();
+    house.stop().await;
+}
+
+const READY: &str = r#"use std::cell::Cell;
+use std::rc::Rc;
+
+use parlor_sdk::prelude::*;
+
+parlor_sdk::plugin!(start);
+
+async fn start() -> Result<()> {
+    let ready = Rc::new(Cell::new(0));
+    let count = Rc::clone(&ready);
+    on_ready(|| async move {
+        count.set(count.get() + 1);
+        Ok(())
+    })?;
+    commands::add("deeds.Whole", "Does it", "", |command: Command| async move {
+        chats::reply(&command.message, format!("{} / {}", command.args.join("|"), command.rest())).await.map(drop)
+    })
+    .await?;
+    on_mention(|message| async move {
+        let who = rooms::occupant_of(&message)?.map_or_else(|| "nobody".to_owned(), |one| one.affiliation);
+        let body = message.body.as_deref().unwrap_or_default();
+        rooms::reply(&message, format!("you said {body}, {who}")).await.map(drop)
+    })?;
+    on("message").kind("chat").run(move |message: Message| answer(Rc::clone(&ready), message))?;
+    Ok(())
+}
+
+async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
+    match message.body.as_deref() {
+        Some("ready") => {
+            while ready.get() == 0 {
+                timers::sleep(Duration::from_millis(10)).await;
+            }
+            let text = if ready.get() == 1 { "ready once" } else { "ready often" };
+            chats::reply(&message, text).await.map(drop)
+        }
+        Some("help") => {
+            let error = commands::add("help", "Helps", "", |_| async { Ok(()) }).await.unwrap_err();
+            chats::reply(&message, error.to_string()).await.map(drop)
+        }
+        _ => Ok(()),
+    }
+}
+"#;
 
 /// In a room that the bot made, and so owns.
 #[tokio::test(flavor = "multi_thread")]
