@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"parlor/contract/commands"
+	"parlor/contract/connection"
 	"parlor/contract/listen"
 	"parlor/contract/timers"
 	"parlor/contract/types"
@@ -77,7 +79,9 @@ type Command struct {
 	Name string
 	// Arguments are its words; what stood in quotes is one.
 	Arguments []string
-	Message   *Message
+	// Rest is all that stands behind its name, as it was written.
+	Rest    string
+	Message *Message
 }
 
 // Filter keeps what does not fit from waking the plugin. What is left out counts for all.
@@ -121,12 +125,12 @@ func (subscription Subscription) End() error {
 type listener struct {
 	handle Handler
 	once   bool
-	// Of a command, its name in lower case.
+	// Of a command, its name as the host says it.
 	command string
 }
 
 func (listener *listener) takes(event *Event) bool {
-	return listener.command == "" || event.Command != nil && strings.ToLower(event.Command.Name) == listener.command
+	return listener.command == "" || event.Command != nil && event.Command.Name == listener.command
 }
 
 var listeners = map[uint64]*listener{}
@@ -148,13 +152,40 @@ func OnMessage(filter Filter, handler func(ctx context.Context, message *Message
 	})
 }
 
+// OnMention has a handler called at each message in a room that names our nickname there. Needs messages.read for the room.
+func OnMention(handler func(ctx context.Context, message *Message) error) (Subscription, error) {
+	return On("messageNotification", Filter{Kind: "groupchat"}, func(ctx context.Context, event *Event) error {
+		return handler(ctx, event.Message)
+	})
+}
+
+// OnReady has a function called once, when the account is logged in and all that follows is done: the moment to send and to
+// enter rooms, for which the plugin's start is too early. Where that has been so for long, because the plugin came later, it is
+// called at once. Free.
+func OnReady(ready func(ctx context.Context) error) error {
+	subscription, err := Once("initialized", Filter{}, ignoring(ready))
+	if err != nil || !connection.Connected() {
+		return err
+	}
+	// Where it has come, it does not come again. No other handler runs while this one waits.
+	_, err = After(0, func(ctx context.Context) error {
+		if _, err := WaitUntil(ctx, "initialized"); err != nil || listeners[subscription.number] == nil {
+			return nil
+		}
+		// The event may be on its way already, and then there is nothing to end.
+		_ = subscription.End()
+		return ready(ctx)
+	})
+	return err
+}
+
 // OnCommand adds a command that people give, such as `!roll 2d6`; usage is what may stand behind its name. Free.
 func OnCommand(
 	ctx context.Context, name, help, usage string, handler func(ctx context.Context, command *Command) error,
 ) (Subscription, error) {
 	subscription, err := subscribe(listen.On("command", wit.None[listen.Filter]()), &listener{
 		handle:  func(ctx context.Context, event *Event) error { return handler(ctx, event.Command) },
-		command: strings.ToLower(name),
+		command: shortName(name),
 	})
 	if err != nil {
 		return subscription, err
@@ -165,6 +196,27 @@ func OnCommand(
 		return Subscription{}, errors.Join(err, Done(listen.Not(subscription.number)))
 	}
 	return subscription, nil
+}
+
+// The host says it without the plugin's id, and in small letters.
+func shortName(name string) string {
+	return strings.ToLower(name[strings.LastIndexByte(name, '.')+1:])
+}
+
+// What stands behind a command's name; the prefix is before it, in the same word or in one of its own.
+func restOf(name, body string) string {
+	rest := strings.TrimSpace(body)
+	for {
+		space := strings.IndexFunc(rest, unicode.IsSpace)
+		if space < 0 {
+			return ""
+		}
+		word := rest[:space]
+		rest = strings.TrimLeftFunc(rest[space:], unicode.IsSpace)
+		if strings.HasSuffix(strings.ToLower(word), name) {
+			return rest
+		}
+	}
 }
 
 func subscribe(result wit.Result[uint64, types.Error], listener *listener) (Subscription, error) {
@@ -232,6 +284,9 @@ func (event *Event) carry(payload types.Payload) (err error) {
 		command := payload.Command()
 		event.Message, err = NewMessage(command.Message)
 		event.Command = &Command{Name: command.Name, Arguments: command.Args, Message: event.Message}
+		if event.Message != nil {
+			event.Command.Rest = restOf(command.Name, event.Message.Body)
+		}
 	default:
 		err = fmt.Errorf("a payload of case %d", payload.Tag())
 	}

@@ -35,7 +35,11 @@ func Send(ctx context.Context, jid, body string) (string, error) {
 
 // SendMessage is the same with all that a message may have. Needs messages.send.
 func SendMessage(ctx context.Context, jid string, message Outgoing) (string, error) {
-	return call(ctx, func() wit.Result[string, types.Error] { return chats.Send(jid, message.wire()) })
+	wire, err := message.wire()
+	if err != nil {
+		return "", err
+	}
+	return call(ctx, func() wit.Result[string, types.Error] { return chats.Send(jid, wire) })
 }
 
 // Say says something to everybody in a room that we are in. Needs rooms.send.
@@ -45,10 +49,15 @@ func Say(ctx context.Context, room, body string) (string, error) {
 
 // SayMessage is the same with all that a message may have. Needs rooms.send.
 func SayMessage(ctx context.Context, room string, message Outgoing) (string, error) {
-	return call(ctx, func() wit.Result[string, types.Error] { return rooms.Send(room, message.wire()) })
+	wire, err := message.wire()
+	if err != nil {
+		return "", err
+	}
+	return call(ctx, func() wit.Result[string, types.Error] { return rooms.Send(room, wire) })
 }
 
-// Reply answers where a message was said, in a chat or in a room. Needs messages.send and rooms.send.
+// Reply answers where a message was said, in a chat or in a room, and in its thread; an error is not answered. Needs
+// messages.send and rooms.send.
 func Reply(ctx context.Context, to *Message, body string) error {
 	if to.Kind == "groupchat" {
 		return ReplyInRoom(ctx, to, body)
@@ -56,28 +65,48 @@ func Reply(ctx context.Context, to *Message, body string) error {
 	return ReplyInChat(ctx, to, body)
 }
 
-// ReplyInChat answers a message in its chat. Needs messages.send.
+// ReplyInChat answers in private, in the same chat; for a message from a room, to its author there. Needs messages.send.
 func ReplyInChat(ctx context.Context, to *Message, body string) error {
-	_, err := SendMessage(ctx, to.Chat, Outgoing{Body: body, Thread: to.Thread})
+	if err := to.answerable(); err != nil {
+		return err
+	}
+	whom := to.Chat
+	if to.Kind == "groupchat" {
+		whom = to.From
+	}
+	_, err := SendMessage(ctx, whom, Outgoing{Body: body, Thread: to.Thread})
 	return err
 }
 
 // ReplyInRoom answers a message in its room. Needs rooms.send.
 func ReplyInRoom(ctx context.Context, to *Message, body string) error {
+	if err := to.answerable(); err != nil {
+		return err
+	}
 	_, err := SayMessage(ctx, to.Chat, Outgoing{Body: body, Thread: to.Thread})
 	return err
 }
 
-func (message Outgoing) wire() types.Outgoing {
+func (message *Message) answerable() error {
+	if message.Kind == "error" {
+		return &Invalid{Argument: "message", Reason: "an error must not be answered (RFC 6120, section 8.3.1)"}
+	}
+	return nil
+}
+
+func (message Outgoing) wire() (types.Outgoing, error) {
 	extensions := types.Extensions{
 		Replace: option(message.Replace), ReceiptRequested: message.RequestReceipt, Receipt: option(message.Receipt),
 		Marker: option(message.Marker), Marked: option(message.Marked), ChatState: option(message.ChatState),
 	}
-	if to := message.ReplyTo; to != nil {
-		extensions.Reply = wit.Some(types.Reply{Id: knownAs(to), To: wit.Some(to.From)})
+	if to := message.ReplyTo; to != nil && to.Reference() != "" {
+		extensions.Reply = wit.Some(types.Reply{Id: to.Reference(), To: wit.Some(to.From)})
 	}
 	if to := message.ReactTo; to != nil {
-		extensions.Reactions = wit.Some(types.Reactions{Id: knownAs(to), Emojis: message.Emojis})
+		if to.Reference() == "" {
+			return types.Outgoing{}, &Invalid{Argument: "message", Reason: "has no id that a reaction could name"}
+		}
+		extensions.Reactions = wit.Some(types.Reactions{Id: to.Reference(), Emojis: message.Emojis})
 	}
 	// They have no body, by which servers see what is worth keeping (XEP-0334).
 	if message.ReactTo != nil || message.Receipt != "" || message.Marker != "" {
@@ -86,17 +115,32 @@ func (message Outgoing) wire() types.Outgoing {
 	return types.Outgoing{
 		Body: option(message.Body), Subject: option(message.Subject), Thread: option(message.Thread),
 		Extensions: wit.Some(extensions),
-	}
+	}, nil
 }
 
-// In a room everybody knows a message by the id that the room gave it (XEP-0461, section 3).
-func knownAs(message *Message) string {
-	first := message.OriginID
+// OccupantOf is who said a message in a room, as the room knows them now: role, affiliation, and the real JID where the room shows
+// it. Nil: the room itself said it, or who did has gone. Needs rooms.read for it.
+func OccupantOf(message *Message) (*Occupant, error) {
+	if message.Kind != "groupchat" || message.Nick == "" {
+		return nil, nil
+	}
+	there, err := Value(rooms.Occupants(message.Chat))
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range there {
+		if one.Nick == message.Nick {
+			return &one, nil
+		}
+	}
+	return nil, nil
+}
+
+// Reference is the id by which others know it: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461,
+// section 3.1). Empty: it has none, and cannot be referred to.
+func (message *Message) Reference() string {
 	if message.Kind == "groupchat" {
-		first = message.StanzaID
+		return message.StanzaID
 	}
-	if first == "" {
-		return message.ID
-	}
-	return first
+	return message.ID
 }

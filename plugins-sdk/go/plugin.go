@@ -75,6 +75,9 @@ func initialize() wit.Result[wit.Unit, string] {
 		}
 		return starting(context.Background())
 	})
+	if errors.Is(err, ErrOffline) {
+		err = fmt.Errorf("%w: a plugin starts before its account is logged in; wait for `initialized`, or use OnReady", err)
+	}
 	if err != nil {
 		return wit.Err[wit.Unit](err.Error())
 	}

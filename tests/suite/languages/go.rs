@@ -3,7 +3,7 @@
 use parlor_tests::folder::Folder;
 use parlor_tests::policy::Entry;
 
-use super::{MANIFEST, begins_and_answers, built, deeds, example, is_refused, passes_its_tests, talks};
+use super::{MANIFEST, begins_and_answers, built, deeds, example, is_ready_again, is_refused, passes_its_tests, talks};
 use crate::house::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -12,6 +12,7 @@ async fn a_new_plugin_in_go_builds_at_once_and_answers() {
     begins_and_answers("go", folder.path(), &folder).await;
 }
 
+/// Row 12.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_a_panic() {
     let told = [
@@ -31,10 +32,13 @@ async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_
         ("year", Some("true")),
         ("collect", Some("500500")),
         ("escape", Some("<a b='&lt;&apos;&gt;'><c>&amp;</c></a>")),
-        ("!deed one 'two three'", Some("one|two three")),
+        ("!deed one 'two three'", Some("one|two three / one 'two three'")),
+        ("!deeds.whole I don't  know", Some("I|don't|know / I don't  know")),
+        ("ready", Some("ready once")),
     ];
     let files = [("plugin.go", PLUGIN), ("number.go", NUMBER), ("go.mod", MODULE)];
     let house = deeds(&files, "h\u{fc} \"\\\n", &told).await;
+    is_ready_again(&house).await;
     let lines = crate::trace::with("account", house.name());
     let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));
     assert!(logged("a handler of message failed: told to"));
@@ -114,10 +118,24 @@ func start(ctx context.Context) error {
 	if _, err := parlor.OnMessage(parlor.Filter{Kind: "chat"}, answer); err != nil {
 		return err
 	}
-	_, err := parlor.OnCommand(ctx, "deed", "Does it", "", func(ctx context.Context, command *parlor.Command) error {
-		return parlor.ReplyInChat(ctx, command.Message, strings.Join(command.Arguments, "|"))
-	})
-	return err
+	if err := parlor.OnReady(func(ctx context.Context) error {
+		ready++
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, name := range []string{"deed", "deeds.Whole"} {
+		if _, err := parlor.OnCommand(ctx, name, "Does it", "", deed); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var ready int
+
+func deed(ctx context.Context, command *parlor.Command) error {
+	return parlor.ReplyInChat(ctx, command.Message, strings.Join(command.Arguments, "|")+" / "+command.Rest)
 }
 
 func answer(ctx context.Context, message *parlor.Message) error {
@@ -176,6 +194,13 @@ func answer(ctx context.Context, message *parlor.Message) error {
 			return err
 		}
 		return says(invalid.Argument, nil)
+	case "ready":
+		// Other handlers wait while this one does.
+		if ready == 0 {
+			_, err := parlor.After(10*time.Millisecond, func(ctx context.Context) error { return answer(ctx, message) })
+			return err
+		}
+		return says(map[bool]string{true: "ready once"}[ready == 1], nil)
 	case "year":
 		return says(fmt.Sprint(time.Since(message.At).Abs() < time.Hour), nil)
 	case "collect":
