@@ -84,19 +84,93 @@ const char *parlor_format(const char *format, ...) {
   return text;
 }
 
+/* How a character is written inside of XML; NULL = as it is. */
+static const char *escaped(const unsigned char *text) {
+  switch (*text) {
+    case '<': return "&lt;";
+    case '>': return "&gt;";
+    case '&': return "&amp;";
+    case '"': return "&quot;";
+    case '\'': return "&apos;";
+    /* Unescaped, a parser makes a space or a line feed of these. */
+    case '\t': return "&#9;";
+    case '\n': return "&#10;";
+    case '\r': return "&#13;";
+    default: return *text < 0x20 ? "\xEF\xBF\xBD" : NULL;
+  }
+}
+
 const char *parlor_escape(const char *text) {
   /* No character becomes more than six. */
-  char *escaped = take(strlen(text) * 6), *end = escaped;
-  for (; *text; text++) {
-    const char *name = *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : *text == '&' ? "&amp;" : *text == '"' ? "&quot;" : *text == '\'' ? "&apos;" : NULL;
+  char *whole = take(strlen(text) * 6), *end = whole;
+  for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+    const char *name = escaped(at);
     if (name) {
       end = stpcpy(end, name);
+    } else if (at[0] == 0xEF && at[1] == 0xBF && at[2] >= 0xBE) {
+      /* U+FFFE and U+FFFF are no characters of XML. */
+      end = stpcpy(end, "\xEF\xBF\xBD");
+      at += 2;
     } else {
-      *end++ = *text;
+      *end++ = (char)*at;
     }
   }
   *end = 0;
-  return escaped;
+  return whole;
+}
+
+struct parlor_xml_name {
+  const char *name;
+  struct parlor_xml_name *around;
+};
+
+static void append(parlor_xml *xml, const char *text) {
+  size_t size = strlen(text);
+  if (xml->length + size >= xml->room) {
+    xml->room = 2 * (xml->length + size) + 64;
+    char *larger = take(xml->room);
+    if (xml->length) memcpy(larger, xml->text, xml->length);
+    xml->text = larger;
+  }
+  memcpy(xml->text + xml->length, text, size + 1);
+  xml->length += size;
+}
+
+static void end_tag(parlor_xml *xml) {
+  if (xml->in_tag) append(xml, ">");
+  xml->in_tag = false;
+}
+
+void parlor_xml_open(parlor_xml *xml, const char *name) {
+  struct parlor_xml_name *open = take(sizeof *open);
+  *open = (struct parlor_xml_name){name, xml->open};
+  xml->open = open;
+  end_tag(xml);
+  append(xml, "<");
+  append(xml, name);
+  xml->in_tag = true;
+}
+
+void parlor_xml_attribute(parlor_xml *xml, const char *name, const char *value) {
+  if (!xml->in_tag) return;
+  append(xml, parlor_format(" %s='%s'", name, parlor_escape(value)));
+}
+
+void parlor_xml_text(parlor_xml *xml, const char *text) {
+  end_tag(xml);
+  append(xml, parlor_escape(text));
+}
+
+void parlor_xml_close(parlor_xml *xml) {
+  if (!xml->open) return;
+  append(xml, xml->in_tag ? "/>" : parlor_format("</%s>", xml->open->name));
+  xml->in_tag = false;
+  xml->open = xml->open->around;
+}
+
+const char *parlor_xml_end(parlor_xml *xml) {
+  while (xml->open) parlor_xml_close(xml);
+  return xml->text ? xml->text : "";
 }
 
 const char *parlor_quote(const char *text) {
@@ -317,6 +391,38 @@ parlor_error parlor_once(const char *name, const parlor_filter *filter, parlor_h
   return subscribe(name, filter, handler, context, true);
 }
 
+parlor_error parlor_on_mention(parlor_handler *handler, void *context) {
+  return parlor_on("messageNotification", &(parlor_filter){.kind = "groupchat"}, handler, context);
+}
+
+/* Who waits for the account to be there; `called` once it was. */
+typedef struct waiting {
+  parlor_handler *handler;
+  void *context;
+  bool called;
+} waiting;
+
+static parlor_error ready(const parlor_event *event, void *context) {
+  waiting *one = context;
+  if (one->called) return PARLOR_OK;
+  one->called = true;
+  return one->handler(event, one->context);
+}
+
+/* Where the event has come, it does not come again. No other handler runs while this one waits. */
+static parlor_error ready_already(const parlor_event *event, void *context) {
+  return parlor_wait_until("initialized", NULL) == PARLOR_OK ? ready(event, context) : PARLOR_OK;
+}
+
+parlor_error parlor_on_ready(parlor_handler *handler, void *context) {
+  waiting *one = malloc(sizeof *one);
+  if (!one) abort();
+  *one = (waiting){handler, context, false};
+  parlor_error error = parlor_once("initialized", NULL, ready, one);
+  if (error || !parlor_plugin_connection_connected()) return error;
+  return parlor_after(0, ready_already, one);
+}
+
 parlor_error parlor_off(parlor_handler *handler, void *context) {
   parlor_error result = PARLOR_OK;
   for (listener *at = listeners, *next; at; at = next) {
@@ -336,7 +442,9 @@ parlor_error parlor_command_add(const char *name, const char *help, const char *
   parlor_plugin_types_error_t error;
   if (!parlor_plugin_listen_on(&event, NULL, &number, &error)) return parlor_done(false, &error);
   if (!parlor_plugin_commands_add(&texts[0], &texts[1], &texts[2], &error)) return parlor_done(false, &error);
-  listen(number, handler, context, false, false, name);
+  /* The host says it without the plugin's id. */
+  const char *dot = strrchr(name, '.');
+  listen(number, handler, context, false, false, dot ? dot + 1 : name);
   return PARLOR_OK;
 }
 
@@ -398,43 +506,65 @@ parlor_error parlor_wait_until(const char *name, const char **value) {
 
 /* ---- Saying something -------------------------------------------------------------------------------------------------- */
 
-static parlor_error chat(const char *jid, const char *text) {
+static parlor_error chat(const char *jid, const char *text, const char *thread) {
   plugin_string_t to = parlor_text(jid), id;
-  parlor_plugin_types_outgoing_t message = {.body = option(text)};
+  parlor_plugin_types_outgoing_t message = {.body = option(text), .thread = option(thread)};
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_chats_send(&to, &message, &id, &error), &error);
 }
 
-static parlor_error room(const char *jid, const char *text) {
+static parlor_error room(const char *jid, const char *text, const char *thread) {
   plugin_string_t to = parlor_text(jid), id;
-  parlor_plugin_types_outgoing_t message = {.body = option(text)};
+  parlor_plugin_types_outgoing_t message = {.body = option(text), .thread = option(thread)};
   parlor_plugin_types_error_t error;
   return parlor_done(parlor_plugin_rooms_send(&to, &message, &id, &error), &error);
 }
 
+static bool from_room(const parlor_message *message) {
+  return !strcmp(message->kind, "groupchat");
+}
+
+/* An error is not answered. */
+static parlor_error answerable(const parlor_message *message) {
+  if (strcmp(message->kind, "error")) return PARLOR_OK;
+  failure = (parlor_failure){.error = PARLOR_INVALID, .argument = "message"};
+  failure.text = "invalid message: an error must not be answered (RFC 6120, section 8.3.1)";
+  return PARLOR_INVALID;
+}
+
+static parlor_error chat_reply(const parlor_message *to, const char *text) {
+  parlor_error error = answerable(to);
+  return error ? error : chat(from_room(to) ? to->from : to->chat, text, to->thread);
+}
+
+static parlor_error room_reply(const parlor_message *to, const char *text) {
+  parlor_error error = answerable(to);
+  return error ? error : room(to->chat, text, to->thread);
+}
+
 parlor_error parlor_chat_send(const char *jid, const char *format, ...) {
   FORMATTED(const char *text);
-  return chat(jid, text);
+  return chat(jid, text, NULL);
 }
 
 parlor_error parlor_chat_reply(const parlor_message *to, const char *format, ...) {
   FORMATTED(const char *text);
-  return chat(to->chat, text);
+  return chat_reply(to, text);
 }
 
 parlor_error parlor_room_send(const char *jid, const char *format, ...) {
   FORMATTED(const char *text);
-  return room(jid, text);
+  return room(jid, text, NULL);
 }
 
 parlor_error parlor_room_reply(const parlor_message *to, const char *format, ...) {
   FORMATTED(const char *text);
-  return room(to->chat, text);
+  return room_reply(to, text);
 }
 
 parlor_error parlor_reply(const parlor_message *to, const char *format, ...) {
   FORMATTED(const char *text);
-  return strcmp(to->kind, "groupchat") ? chat(to->chat, text) : room(to->chat, text);
+  return from_room(to) ? room_reply(to, text) : chat_reply(to, text);
 }
 
 parlor_error parlor_stanza_send(const char *xml) {
@@ -530,6 +660,8 @@ const char *parlor_jid(void) {
 
 /* ---- What the host calls ----------------------------------------------------------------------------------------------- */
 
+#define TOO_EARLY "a plugin starts before its account is logged in; wait for `initialized`, or use parlor_on_ready"
+
 __attribute__((__weak__)) void parlor_stop(void) {}
 
 bool exports_parlor_plugin_guest_initialize(plugin_string_t *error) {
@@ -538,7 +670,9 @@ bool exports_parlor_plugin_guest_initialize(plugin_string_t *error) {
     return true;
   }
   /* It lives on for the host, which reads it and ends the plugin. */
-  *error = parlor_text(failure.text ? failure.text : "parlor_start did not return PARLOR_OK");
+  const char *reason = failure.text ? failure.text : "parlor_start did not return PARLOR_OK";
+  if (failure.error == PARLOR_OFFLINE) reason = parlor_format("%s: " TOO_EARLY, reason);
+  *error = parlor_text(reason);
   return false;
 }
 
@@ -556,10 +690,32 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
   return message;
 }
 
+static bool is_space(char sign) {
+  return sign == ' ' || (sign >= '\t' && sign <= '\r');
+}
+
+/* What stands behind a command's name; the prefix is before it, in the same word or in one of its own. */
+static const char *rest_of(const char *name, const char *body) {
+  size_t length = strlen(name);
+  while (body && *body) {
+    while (is_space(*body)) body++;
+    const char *word = body;
+    while (*body && !is_space(*body)) body++;
+    bool is_it = (size_t)(body - word) >= length && !strncasecmp(body - length, name, length);
+    while (is_space(*body)) body++;
+    if (!is_it) continue;
+    size_t size = strlen(body);
+    while (size && is_space(body[size - 1])) size--;
+    return parlor_format("%.*s", (int)size, body);
+  }
+  return "";
+}
+
 static const parlor_command *command_of(const parlor_plugin_types_command_t *all) {
   parlor_command *command = parlor_memory(sizeof *command);
   command->name = some(all->name);
   command->count = all->args.len;
+  command->rest = rest_of(command->name, maybe(all->message.body));
   command->arguments = parlor_memory((all->args.len + 1) * sizeof *command->arguments);
   for (size_t i = 0; i < all->args.len; i++) command->arguments[i] = some(all->args.ptr[i]);
   return command;

@@ -102,8 +102,9 @@ typedef struct parlor_message {
 /* A message that the host read as one of this plugin's commands. */
 typedef struct parlor_command {
   const char *name;
-  const char **arguments;
+  const char **arguments; /* its words; what stood in quotes is one */
   size_t count;
+  const char *rest;       /* all that stands behind its name, as it was written */
 } parlor_command;
 
 typedef struct parlor_event {
@@ -130,6 +131,14 @@ parlor_error parlor_on(const char *name, const parlor_filter *filter, parlor_han
 
 /* The same, at the next one only. */
 parlor_error parlor_once(const char *name, const parlor_filter *filter, parlor_handler *handler, void *context);
+
+/* Has a handler called at each message in a room that names our nickname there. Needs messages.read for the room. */
+parlor_error parlor_on_mention(parlor_handler *handler, void *context);
+
+/* Has a handler called once, when the account is logged in and all that follows is done: the moment to send and to enter rooms,
+ * for which `parlor_start` is too early. Where that has been so for long, because the plugin came later, it is called at once.
+ * Free. */
+parlor_error parlor_on_ready(parlor_handler *handler, void *context);
 
 /* Ends subscriptions and timers with this handler and context. */
 parlor_error parlor_off(parlor_handler *handler, void *context);
@@ -162,7 +171,8 @@ void parlor_sleep(uint64_t milliseconds);
 /* Says something to somebody. Needs messages.send. */
 parlor_error parlor_chat_send(const char *jid, const char *format, ...) PARLOR_FORMAT(2, 3);
 
-/* Answers a message in its chat. Needs messages.send. */
+/* Answers in private, in the same chat; for a message from a room, to its author there. Needs messages.send.
+ * This and its like keep the thread of what they answer; an error is not answered. */
 parlor_error parlor_chat_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
 
 /* Says something in a room that we are in. Needs rooms.send. */
@@ -173,6 +183,67 @@ parlor_error parlor_room_reply(const parlor_message *to, const char *format, ...
 
 /* Answers where it was said, in a chat or in a room. Needs messages.send and rooms.send. */
 parlor_error parlor_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
+
+/* ---- Stanzas ----------------------------------------------------------------------------------------------------------- */
+
+/* A stanza in the making. Names are the plugin's; values may come from anywhere, and are escaped.
+ *
+ *     parlor_xml stanza = {0};
+ *     parlor_xml_open(&stanza, "message");
+ *     parlor_xml_attribute(&stanza, "to", "juliet@example.org");
+ *     parlor_xml_open(&stanza, "body");
+ *     parlor_xml_text(&stanza, "<wake up>");
+ *     parlor_stanza_send(parlor_xml_end(&stanza));
+ */
+typedef struct parlor_xml {
+  char *text;
+  size_t length, room;
+  struct parlor_xml_name *open; /* what is to be closed, the innermost first */
+  bool in_tag;
+} parlor_xml;
+
+/* Begins an element inside the one that is open. */
+void parlor_xml_open(parlor_xml *xml, const char *name);
+
+/* Gives an attribute to the element that was opened last; before there is anything inside it. Its namespace is "xmlns". */
+void parlor_xml_attribute(parlor_xml *xml, const char *name, const char *value);
+
+/* Puts text inside, at the end. */
+void parlor_xml_text(parlor_xml *xml, const char *text);
+
+/* Ends the element that is open. */
+void parlor_xml_close(parlor_xml *xml);
+
+/* Ends all that are open, and gives the whole; it lives until the handler returns. */
+const char *parlor_xml_end(parlor_xml *xml);
+
+/* Namespaces that plugins meet. */
+#define PARLOR_NS_CLIENT "jabber:client" /* stanzas (RFC 6120); it need not be written */
+#define PARLOR_NS_ROSTER "jabber:iq:roster" /* the roster (RFC 6121) */
+#define PARLOR_NS_DISCO_INFO "http://jabber.org/protocol/disco#info" /* asking what an entity is and can do (XEP-0030) */
+#define PARLOR_NS_DISCO_ITEMS "http://jabber.org/protocol/disco#items" /* asking what an entity has (XEP-0030) */
+#define PARLOR_NS_FORM "jabber:x:data" /* forms (XEP-0004) */
+#define PARLOR_NS_MUC "http://jabber.org/protocol/muc" /* rooms (XEP-0045) */
+#define PARLOR_NS_MUC_USER "http://jabber.org/protocol/muc#user" /* rooms, for occupants (XEP-0045) */
+#define PARLOR_NS_MUC_ADMIN "http://jabber.org/protocol/muc#admin" /* rooms, for their administrators (XEP-0045) */
+#define PARLOR_NS_MUC_OWNER "http://jabber.org/protocol/muc#owner" /* rooms, for their owners (XEP-0045) */
+#define PARLOR_NS_VCARD "vcard-temp" /* vCards (XEP-0054) */
+#define PARLOR_NS_PUBSUB "http://jabber.org/protocol/pubsub" /* publishing and subscribing (XEP-0060) */
+#define PARLOR_NS_OOB "jabber:x:oob" /* links beside a message (XEP-0066) */
+#define PARLOR_NS_CHAT_STATES "http://jabber.org/protocol/chatstates" /* what somebody is doing in a chat (XEP-0085) */
+#define PARLOR_NS_VERSION "jabber:iq:version" /* the version of a client (XEP-0092) */
+#define PARLOR_NS_RECEIPTS "urn:xmpp:receipts" /* receipts (XEP-0184) */
+#define PARLOR_NS_PING "urn:xmpp:ping" /* pings (XEP-0199) */
+#define PARLOR_NS_DELAY "urn:xmpp:delay" /* delayed delivery (XEP-0203) */
+#define PARLOR_NS_ATTENTION "urn:xmpp:attention:0" /* asking for attention (XEP-0224) */
+#define PARLOR_NS_CORRECTION "urn:xmpp:message-correct:0" /* corrections (XEP-0308) */
+#define PARLOR_NS_ARCHIVE "urn:xmpp:mam:2" /* the archive (XEP-0313) */
+#define PARLOR_NS_CHAT_MARKERS "urn:xmpp:chat-markers:0" /* markers of what was read (XEP-0333) */
+#define PARLOR_NS_HINTS "urn:xmpp:hints" /* hints on how to treat a message (XEP-0334) */
+#define PARLOR_NS_STANZA_ID "urn:xmpp:sid:0" /* ids that survive the way (XEP-0359) */
+#define PARLOR_NS_REACTIONS "urn:xmpp:reactions:0" /* reactions (XEP-0444) */
+#define PARLOR_NS_FALLBACK "urn:xmpp:fallback:0" /* parts of a body for clients that lack something (XEP-0428) */
+#define PARLOR_NS_REPLY "urn:xmpp:reply:0" /* replies (XEP-0461) */
 
 /* Sends one message, presence or IQ as XML. Needs stanza.send. */
 parlor_error parlor_stanza_send(const char *xml);
@@ -217,7 +288,7 @@ void *parlor_memory(size_t size);
 /* A text as `printf` would write it. */
 const char *parlor_format(const char *format, ...) PARLOR_FORMAT(1, 2);
 
-/* A text for the inside of XML, in elements and attributes. */
+/* A text for the inside of XML, in elements and attributes. What XML cannot hold becomes U+FFFD. */
 const char *parlor_escape(const char *text);
 
 /* A text as JSON has it, in quotes. */

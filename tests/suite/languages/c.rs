@@ -2,7 +2,7 @@
 
 use parlor_tests::folder::Folder;
 
-use super::{MANIFEST, begins_and_answers, built, deeds, example, is_refused, passes_its_tests, talks};
+use super::{MANIFEST, begins_and_answers, built, deeds, example, is_ready_again, is_refused, passes_its_tests, talks};
 use crate::house::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,6 +11,7 @@ async fn a_new_plugin_in_c_builds_at_once_and_answers() {
     begins_and_answers("c", folder.path(), &folder).await;
 }
 
+/// Row 12.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
     let told = [
@@ -24,9 +25,14 @@ async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
         ("denied", Some("messages.send for nobody@nowhere.invalid")),
         ("invalid", Some("jid")),
         ("escape", Some("&lt;a&gt;&amp; \"\\u000a\\\"\"")),
-        ("!deed one 'two three'", Some("one|two three|")),
+        ("!deed one 'two three'", Some("one|two three| / one 'two three'")),
+        ("!deeds.whole I don't  know", Some("I|don't|know| / I don't  know")),
+        ("ready", Some("ready once")),
+        ("built", Some("<a b='&lt;&apos;&gt;&#10;'><c xmlns='urn:x'>&amp;\u{fffd}</c></a>")),
+        ("ping", Some("true")),
     ];
     let house = deeds(&[("plugin.c", PLUGIN)], "h\u{fc} \"\\\n", &told).await;
+    is_ready_again(&house).await;
     let lines = crate::trace::with("account", house.name());
     let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));
     assert!(logged("a handler of message failed: told to"));
@@ -79,6 +85,44 @@ const PLUGIN: &str = r#"
 #include <string.h>
 
 static int ticks;
+
+static int ready;
+
+static parlor_error count(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  ready++;
+  return PARLOR_OK;
+}
+
+/* Other handlers wait while this one does. */
+static parlor_error tell_ready(const parlor_event *event, void *context) {
+  (void)event;
+  if (!ready) return parlor_after(10, tell_ready, context);
+  return parlor_chat_send(context, ready == 1 ? "ready once" : "ready often");
+}
+
+static parlor_error built(const parlor_message *message) {
+  parlor_xml xml = {0};
+  parlor_xml_open(&xml, "a");
+  parlor_xml_attribute(&xml, "b", "<'>\n");
+  parlor_xml_open(&xml, "c");
+  parlor_xml_attribute(&xml, "xmlns", "urn:x");
+  parlor_xml_text(&xml, "&\x01");
+  parlor_xml_close(&xml);
+  return parlor_chat_reply(message, "%s", parlor_xml_end(&xml));
+}
+
+static parlor_error ping(const parlor_message *message) {
+  parlor_xml xml = {0};
+  const char *answer;
+  parlor_xml_open(&xml, "iq");
+  parlor_xml_attribute(&xml, "type", "get");
+  parlor_xml_attribute(&xml, "to", "localhost");
+  parlor_xml_open(&xml, "ping");
+  parlor_xml_attribute(&xml, "xmlns", PARLOR_NS_PING);
+  parlor_error error = parlor_stanza_ask(parlor_xml_end(&xml), &answer);
+  return error ? error : parlor_chat_reply(message, "%s", strstr(answer, "type='result'") ? "true" : answer);
+}
 
 static parlor_error later(const parlor_event *event, void *context) {
   (void)event;
@@ -133,6 +177,9 @@ static parlor_error answer(const parlor_event *event, void *context) {
     parlor_error error = parlor_chat_send("@", "hello");
     return error == PARLOR_INVALID ? parlor_chat_reply(message, "%s", parlor_failed()->argument) : parlor_fail("it was valid");
   }
+  if (!strcmp(body, "ready")) return tell_ready(event, strdup(message->chat));
+  if (!strcmp(body, "built")) return built(message);
+  if (!strcmp(body, "ping")) return ping(message);
   if (!strcmp(body, "escape")) return parlor_chat_reply(message, "%s %s", parlor_escape("<a>&"), parlor_quote("\n\""));
   return PARLOR_OK;
 }
@@ -141,11 +188,13 @@ static parlor_error deed(const parlor_event *event, void *context) {
   const char *all = "";
   (void)context;
   for (size_t i = 0; i < event->command->count; i++) all = parlor_format("%s%s|", all, event->command->arguments[i]);
-  return parlor_chat_reply(event->message, "%s", all);
+  return parlor_chat_reply(event->message, "%s / %s", all, event->command->rest);
 }
 
 parlor_error parlor_start(void) {
   parlor_error error = parlor_command_add("deed", "Does it", "", deed, NULL);
+  if (!error) error = parlor_command_add("deeds.Whole", "Does it", "", deed, NULL);
+  if (!error) error = parlor_on_ready(count, NULL);
   return error ? error : parlor_on("message", &(parlor_filter){.kind = "chat"}, answer, NULL);
 }
 "#;
