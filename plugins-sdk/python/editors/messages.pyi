@@ -13,13 +13,19 @@ def outgoing(
     replace: Optional[str] = None,
     reaction: Optional[Message] = None,
     emojis: Optional[List[str]] = None,
-    receipt: Optional[str] = None,
+    receipt: Union[str, Message, None] = None,
     request_receipt: bool = False,
     marker: Optional[str] = None,
-    marked: Optional[str] = None,
+    marked: Union[str, Message, None] = None,
     chat_state: Optional[str] = None,
 ) -> Outgoing:
-    """A message that is to be sent. `reply_to` and `reaction` take the message that they are about."""
+    """A message that is to be sent. `reply_to` and `reaction` take the message that they are about, `receipt` and `marked` the
+    message or its id. `Invalid`: a message that has no id cannot be reacted to or marked."""
+    ...
+
+def reference_of(message: Message) -> Optional[str]:
+    """The id by which others know a message: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461,
+    section 3.1). None: it cannot be referred to."""
     ...
 
 async def send(jid: str, message: Union[str, Outgoing]) -> str:
@@ -31,5 +37,5 @@ async def say(room: str, message: Union[str, Outgoing]) -> str:
     ...
 
 async def reply(to: Message, message: Union[str, Outgoing]) -> str:
-    """Answers where a message was said: in its room, or in its chat."""
+    """Answers where a message was said: in its room, or in its chat, and in its thread. An error is not answered: `Invalid`."""
     ...

@@ -10,22 +10,32 @@
 Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
 
 What is not wrapped here is there under the contract's own names, as `wit/` and the pages made from it describe them:
-`contacts.get(jid)`, `await rooms.open(jid, attributes)`, `await vcard.get(jid, False)`… They raise the exceptions of
-`parlor.errors`. Whoever writes stanzas by hand, for `await api.send(xml)` or `await api.send_iq(xml)`, puts what others said
-into `escape(text)` and `quoteattr(text)`. `asyncio.gather` works; `asyncio.sleep` is the host's clock.
+`contacts.get(jid)`, `await rooms.open(jid, nick="bot")`, `await archive.query(with_=jid, max=20)`… What may be none, false or
+empty need not be said, and the fields of a record may be named instead of it. They raise the exceptions of `parlor.errors`.
+Nothing of the host can be called while the plugin is built, where `plugin.py` is run once; `on_start` is the first moment, and
+`on_ready` the first when something can be sent.
+
+Stanzas for `await api.send(…)` and `await api.send_iq(…)` are made of `Element`, with the namespaces of `ns`, and `parse_xml`
+reads what comes; `escape(text)` and `quoteattr(text)` serve whoever writes XML by hand.
+
+`asyncio` is the host's loop: `sleep`, `gather`, `wait_for`, `timeout`, locks, events and queues work, also between handlers. A
+task of `asyncio.create_task` or `spawn` lives on until the plugin ends and holds no handler's place, so that a loop without end
+may begin in `on_start`; what it raises is written to the log. There are no threads.
 """
 
 from xml.sax.saxutils import escape, quoteattr
 
 from . import errors, timers
 from .errors import Error
-from .guest import on_start, on_stop
+from .guest import on_ready, on_start, on_stop
 from .host import Grouping
 from .listen import Subscription, on
+from .loop import spawn
 from .messages import outgoing, reply, say, send
 from .said import command
+from .stanza import Element, ns, parse_xml
 from .timers import after, every, sleep
-from .values import emit, promise, set_setting, setting, storage, wait_until
+from .values import emit, promise, promises, set_setting, setting, settings, storage, wait_until
 
 types = Grouping("types")
 api = Grouping("api")
@@ -48,8 +58,8 @@ Room = types.Room
 Occupant = types.Occupant
 
 __all__ = [
-    "Command", "Contact", "Error", "Message", "Occupant", "Room", "Subscription", "after", "api", "archive", "chats",
-    "chatviews", "command", "commands", "connection", "contacts", "disco", "emit", "errors", "escape", "every", "on",
-    "on_start", "on_stop", "outgoing", "promise", "quoteattr", "reply", "rooms", "say", "send", "set_setting", "setting",
-    "sleep", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until",
+    "Command", "Contact", "Element", "Error", "Message", "Occupant", "Room", "Subscription", "after", "api", "archive", "chats",
+    "chatviews", "command", "commands", "connection", "contacts", "disco", "emit", "errors", "escape", "every", "ns", "on",
+    "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "promise", "promises", "quoteattr", "reply", "rooms", "say", "send",
+    "set_setting", "setting", "settings", "sleep", "spawn", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until",
 ]

@@ -1,6 +1,6 @@
 """Why a call did not do what was asked. Every one is an `Error`; nothing was sent unless its text says so."""
 
-from typing import Optional
+from typing import Any, Optional
 
 
 class Error(Exception):
@@ -84,14 +84,14 @@ class NotDeclared(Error):
 def from_wit(error: object) -> Error:
     """The exception for an error of the contract."""
     case = type(error).__name__.removeprefix("Error_")
-    value = getattr(error, "value", None)
+    value: Any = getattr(error, "value", None)
     if case == "Denied":
         return Denied(value.permission, value.scope, value.hint)
     if case == "Invalid":
         return Invalid(value.name, value.reason)
     if case == "Stanza":
         return StanzaError(value.condition, value.kind, value.text, value.xml)
-    simple = {
+    simple: dict[str, type[Error]] = {
         "NotFound": NotFound,
         "NotReady": NotReady,
         "Unsupported": Unsupported,
@@ -100,7 +100,7 @@ def from_wit(error: object) -> Error:
     }
     if case in simple:
         return simple[case](value)
-    plain = {
+    plain: dict[str, tuple[type[Error], str]] = {
         "TimedOut": (TimedOut, "no answer came in time"),
         "Offline": (Offline, "there is no connection to the server"),
         "Stopped": (Stopped, "what the call waited for has ended"),

@@ -1,23 +1,36 @@
 """What the host calls."""
 
+import asyncio
 import inspect
+import logging
 import random
 from typing import Any, Awaitable, Callable
 
 from componentize_py_types import Err
 from wit_world import exports
 
-from . import listen, logs
+from . import errors, host, listen, logs, values
+from .loop import loop, spawn
+from .timers import sleep
 
-_starts: list[Callable[[], Awaitable[None]]] = []
-_stops: list[Callable[[], Awaitable[None]]] = []
+_log = logging.getLogger("parlor")
 
 Function = Callable[[], Awaitable[None]]
+
+_starts: list[Function] = []
+_readies: list[Function] = []
+_stops: list[Function] = []
 
 
 def on_start(function: Function) -> Function:
     """Has an `async` function called once, when the plugin starts. One that raises refuses the start."""
     return _later(_starts, function)
+
+
+def on_ready(function: Function) -> Function:
+    """Has an `async` function called once, as soon as the account is connected and initialized: in `on_start` nothing can be
+    sent yet. One that raises is written to the log."""
+    return _later(_readies, function)
 
 
 def on_stop(function: Function) -> Function:
@@ -32,23 +45,42 @@ def _later(functions: list[Function], function: Function) -> Function:
     return function
 
 
+async def _when_ready() -> None:
+    while True:
+        try:
+            await values.wait_until("initialized")
+            break
+        except errors.Error:
+            # A session that ended before it had begun; another one may come.
+            await sleep(1)
+    for function in _readies:
+        spawn(function())
+
+
 class Guest(exports.Guest):
     """The exported interface `guest`."""
 
     async def initialize(self) -> None:
+        host.begin()
         logs.start()
+        loop.stay()
         # What was drawn when it was built, everybody would draw.
         random.seed()
         try:
             listen._start()
             for function in _starts:
                 await function()
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             raise Err(f"{type(error).__name__}: {error}") from error
+        if _readies:
+            spawn(_when_ready())
 
     async def handle_event(self, event: Any) -> None:
         await listen._dispatch(event)
 
     async def stop(self) -> None:
         for function in _stops:
-            await function()
+            try:
+                await function()
+            except (Exception, asyncio.CancelledError):
+                _log.exception("%s failed", function.__qualname__)

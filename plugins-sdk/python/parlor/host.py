@@ -7,14 +7,30 @@ from typing import Any
 
 from componentize_py_types import Err
 
-from . import errors
+from . import errors, records
+from .stanza import Element
+
+# At build time there is no host: what is called then would fail in ways that nobody understands.
+_is_there = False
+
+
+def begin() -> None:
+    """There is a host from now on."""
+    global _is_there
+    _is_there = True
+
+
+def is_there() -> bool:
+    """Whether there is a host."""
+    return _is_there
 
 
 class Grouping:
     """One interface of `wit/`: its functions, with typed exceptions in the place of error values.
 
-    A function that needs a permission which `plugin.toml` does not ask for is not part of the component; calling it raises
-    `NotDeclared`.
+    What a call needs not be told may be left out, and where it takes a record, the record's fields may be named instead:
+    `await rooms.open(jid, nick="bot")`. A function that needs a permission which `plugin.toml` does not ask for is not part of
+    the component; calling it raises `NotDeclared`.
     """
 
     def __init__(self, name: str) -> None:
@@ -23,6 +39,8 @@ class Grouping:
             self._module = importlib.import_module(f"wit_world.imports.{name}")
         except ModuleNotFoundError:
             self._module = None
+        else:
+            records.improve(self._module)
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._module, name, None)
@@ -32,16 +50,22 @@ class Grouping:
             )
         if isinstance(function, type) or not callable(function):
             return function
-        wrapped = _raising(function)
+        wrapped = _raising(f"{self._name}.{name}", function)
         setattr(self, name, wrapped)
         return wrapped
 
 
-def _raising(function: Any) -> Any:
+def _raising(name: str, function: Any) -> Any:
+    takes = function.__code__.co_argcount
+
     @functools.wraps(function)
-    def call(*arguments: Any) -> Any:
+    def call(*arguments: Any, **named: Any) -> Any:
+        if not _is_there:
+            raise RuntimeError(f"{name} is called while the plugin is built: there is no host yet; call it in @on_start")
+        if named or len(arguments) != takes:
+            arguments = records.complete(name, function, arguments, named)
         try:
-            result = function(*arguments)
+            result = function(*(str(one) if isinstance(one, Element) else one for one in arguments))
         except Err as error:
             raise errors.from_wit(error.value) from None
         return _later(result) if inspect.isawaitable(result) else result

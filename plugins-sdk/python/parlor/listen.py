@@ -2,20 +2,24 @@
 
     @on("message", kind="chat")
     async def answer(message: Message) -> None:
-        await chats.reply(message, f"you said: {message.body}")
+        await reply(message, f"you said: {message.body}")
 
 A handler is given what the event carries: a `Message`, a `Contact`, a JSON value…, or nothing. Where it takes a second
 argument, it is given the whole `Event` as well. A handler that raises is written to the log with its traceback, and the
-plugin goes on.
+plugin goes on. One function may listen to several events, one `@on` above the other, and a method listens by
+`on("message")(self.answer)`.
 """
 
+import asyncio
+import contextlib
+import functools
 import inspect
 import json
 import logging
-from datetime import datetime
-from typing import Any, Awaitable, Callable, Optional, Union
+from typing import Any, Awaitable, Callable, Iterable, Optional, Union
 
-from .host import Grouping
+from .errors import NotFound
+from .host import Grouping, is_there
 
 _listen = Grouping("listen")
 _log = logging.getLogger("parlor")
@@ -24,38 +28,50 @@ Handler = Callable[..., Awaitable[None]]
 
 
 class Subscription:
-    """One subscription of this plugin; `end` ends it."""
+    """One subscription of this plugin; `end` ends it. It can be called, as the function that it has made a handler of."""
 
-    def __init__(self, name: str, once: bool, filter: Any, handler: Handler) -> None:
+    def __init__(self, name: str, once: bool, filters: list[Any], handler: Handler) -> None:
+        functools.update_wrapper(self, handler)
+        # Type checkers may know an older Python than the one that runs it.
+        getattr(inspect, "markcoroutinefunction")(self)
         self.name = name
         self.handler = handler
         self._once = once
-        self._filter = filter
-        self._number: Optional[int] = None
+        self._filters = filters
+        #: What the host calls it, once there is a host.
+        self._numbers: list[int] = []
         self._takes = _takes(handler)
+
+    def __call__(self, *arguments: Any, **named: Any) -> Awaitable[None]:
+        return self.handler(*arguments, **named)
 
     def _begin(self) -> None:
         subscribe = _listen.once if self._once else _listen.on
-        self._number = subscribe(self.name, self._filter)
-        _running[self._number] = self
+        for filter in self._filters:
+            self._numbers.append(subscribe(self.name, filter))
+            _running[self._numbers[-1]] = self
 
     def end(self) -> None:
         """Ends it. What has begun goes on to its end."""
-        if self._number is None:
+        if self in _waiting:
             _waiting.remove(self)
-        elif _running.pop(self._number, None) is not None:
-            _listen.not_(self._number)
+        for number in self._numbers:
+            if _running.pop(number, None) is not None:
+                # One that listened once may have ended by itself, with what it heard still on its way.
+                with contextlib.suppress(NotFound):
+                    _listen.not_(number)
 
     async def _handle(self, number: int, event: Any, value: Any) -> None:
         if self._once:
+            # The host has forgotten this one.
             _running.pop(number, None)
+            self.end()
         await self.handler(*(value, event)[: self._takes])
 
 
 # Subscriptions that are made before the plugin runs wait for it: at build time there is no host.
 _waiting: list[Subscription] = []
 _running: dict[int, Any] = {}
-_started = False
 
 
 def _takes(handler: Handler) -> int:
@@ -74,7 +90,7 @@ def on(
     *,
     sender: Optional[str] = None,
     room: Optional[str] = None,
-    kind: Optional[str] = None,
+    kind: Union[str, Iterable[str], None] = None,
     prefix: Optional[str] = None,
     own: bool = False,
     delayed: bool = False,
@@ -84,16 +100,20 @@ def on(
     """Has the host call an `async` function at each event of this name that the filters let through.
 
     What is left out never wakes the plugin: own messages (`own`) and history (`delayed`) unless asked for, and what does not
-    come from this `sender` or this `room`, is not of this `kind`, or does not begin with this `prefix`.
+    come from this `sender` or this `room`, is not of this `kind` (or one of these), or does not begin with this `prefix`.
     """
 
     def subscribe(handler: Handler) -> Subscription:
         if not inspect.iscoroutinefunction(handler):
             raise TypeError(f"{handler!r} listens to {name}, and has to be an `async def`")
-        wanted = (sender, room, kind, prefix, own, delayed, xml)
-        filter = _listen.Filter(*wanted) if any(wanted) else None
-        subscription = Subscription(name, once, filter, handler)
-        if _started:
+        if next(iter(inspect.signature(handler).parameters), None) == "self":
+            method = handler.__name__
+            raise TypeError(f"{method} is a method: write on({name!r}, …)(self.{method}) where its object is made")
+        kinds = [kind] if kind is None or isinstance(kind, str) else list(kind)
+        wanted = [(sender, room, one, prefix, own, delayed, xml) for one in kinds]
+        filters = [_listen.Filter(*one) if any(one) else None for one in wanted]
+        subscription = Subscription(name, once, filters, handler)
+        if is_there():
             subscription._begin()
         else:
             _waiting.append(subscription)
@@ -103,36 +123,29 @@ def on(
 
 
 def _start() -> None:
-    global _started
-    _started = True
     while _waiting:
         _waiting.pop(0)._begin()
 
 
 async def _dispatch(event: Any) -> None:
-    event.at = moment(event.at)
     value = payload(event.payload)
-    for number in event.subscriptions:
-        # It may have ended meanwhile.
-        subscription: Union[Subscription, Any, None] = _running.get(number)
-        if subscription is None:
-            continue
-        try:
-            await subscription._handle(number, event, value)
-        except Exception:
-            _log.exception("a handler of %s failed", event.name)
+    # Some may have ended meanwhile.
+    called = [(number, _running[number]) for number in event.subscriptions if number in _running]
+    if len(called) == 1:
+        await _call(*called[0], event, value)
+    else:
+        # One that waits holds up none of the others.
+        await asyncio.gather(*(_call(*one, event, value) for one in called))
+
+
+async def _call(number: int, subscription: Any, event: Any, value: Any) -> None:
+    try:
+        await subscription._handle(number, event, value)
+    except (Exception, asyncio.CancelledError):
+        _log.exception("a handler of %s failed", event.name)
 
 
 def payload(payload: Any) -> Any:
-    """What an event or a promise carries, as Python has it: JSON is read, times are `datetime`."""
-    value = getattr(payload, "value", None)
-    if type(payload).__name__ == "Payload_Json":
-        return json.loads(value)
-    if isinstance(getattr(value, "at", None), str):
-        value.at = moment(value.at)
-    return value
-
-
-def moment(text: str) -> datetime:
-    """A point in time of the contract (XEP-0082)."""
-    return datetime.fromisoformat(text)
+    """What an event or a promise carries, as Python has it: JSON is read."""
+    value: Any = getattr(payload, "value", None)
+    return json.loads(value) if type(payload).__name__ == "Payload_Json" else value

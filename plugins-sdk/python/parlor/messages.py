@@ -2,11 +2,15 @@
 
 from typing import Any, Optional, Union
 
+from .errors import Invalid
 from .host import Grouping
 
 _types = Grouping("types")
 _chats = Grouping("chats")
 _rooms = Grouping("rooms")
+
+#: What has no text is to be kept all the same (XEP-0334).
+_STORE = "store"
 
 
 def outgoing(
@@ -18,42 +22,42 @@ def outgoing(
     replace: Optional[str] = None,
     reaction: Any = None,
     emojis: Optional[list[str]] = None,
-    receipt: Optional[str] = None,
+    receipt: Any = None,
     request_receipt: bool = False,
     marker: Optional[str] = None,
-    marked: Optional[str] = None,
+    marked: Any = None,
     chat_state: Optional[str] = None,
 ) -> Any:
-    """A message that is to be sent. `reply_to` and `reaction` take the message that they are about."""
-    types = _types
-    reply = None
-    if reply_to is not None:
-        reply = types.Reply(_id_of(reply_to), reply_to.from_)
-    reactions = None
-    if reaction is not None:
-        reactions = types.Reactions(_id_of(reaction), emojis or [])
-    extensions = types.Extensions(
-        thread_parent=None,
-        reply=reply,
-        fallback=[],
+    """A message that is to be sent. `reply_to` and `reaction` take the message that they are about, `receipt` and `marked` the
+    message or its id. `Invalid`: a message that has no id cannot be reacted to or marked."""
+    reference = reference_of(reply_to) if reply_to is not None else None
+    about = reaction is not None or receipt is not None or marker is not None
+    extensions = _types.Extensions(
+        reply=_types.Reply(reference, reply_to.from_) if reference else None,
         replace=replace,
-        reactions=reactions,
+        reactions=_types.Reactions(_named(reaction, "reaction"), emojis or []) if reaction is not None else None,
         receipt_requested=request_receipt,
-        receipt=receipt,
-        markable=False,
+        # Its author knows a message by no other id than its own (XEP-0184).
+        receipt=getattr(receipt, "id", receipt),
         marker=marker,
-        marked=marked,
+        marked=marked if marked is None or isinstance(marked, str) else _named(marked, "marker"),
         chat_state=chat_state,
-        hints=[],
+        hints=[_STORE] if about and body is None else [],
     )
-    return types.Outgoing(body, subject, thread, extensions)
+    return _types.Outgoing(body, subject, thread, extensions)
 
 
-def _id_of(message: Any) -> str:
-    # In a room everybody knows a message by the id that the room gave it (XEP-0461, section 3).
-    if message.kind == "groupchat":
-        return message.stanza_id or message.id or ""
-    return message.origin_id or message.id or ""
+def reference_of(message: Any) -> Optional[str]:
+    """The id by which others know a message: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461,
+    section 3.1). None: it cannot be referred to."""
+    return message.stanza_id if message.kind == "groupchat" else message.id
+
+
+def _named(message: Any, what: str) -> str:
+    reference = reference_of(message)
+    if not reference:
+        raise Invalid("message", f"has no id that a {what} could name")
+    return reference
 
 
 def _message(message: Union[str, Any]) -> Any:
@@ -71,5 +75,10 @@ async def say(room: str, message: Union[str, Any]) -> str:
 
 
 async def reply(to: Any, message: Union[str, Any]) -> str:
-    """Answers where a message was said: in its room, or in its chat."""
-    return await (say if to.kind == "groupchat" else send)(to.chat, message)
+    """Answers where a message was said: in its room, or in its chat, and in its thread. An error is not answered: `Invalid`."""
+    if to.kind == "error":
+        raise Invalid("message", "an error must not be answered (RFC 6120, section 8.3.1)")
+    answer = _message(message)
+    if answer.thread is None and to.thread is not None:
+        answer = _types.Outgoing(answer.body, answer.subject, to.thread, answer.extensions)
+    return await (say if to.kind == "groupchat" else send)(to.chat, answer)

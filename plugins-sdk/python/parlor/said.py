@@ -5,32 +5,48 @@
         await reply(command.message, str(randint(1, int(command.args[0]))))
 
 Somebody says `!roll 20`, or `!roll 'of twenty'`: the prefix is the owner's, quotes are the host's to resolve, and `!help`
-shows what there is.
+shows what there is. `command.rest` is what was typed after the name, as it was.
 """
 
+import inspect
 from typing import Any, Awaitable, Callable
 
 from . import guest, listen
-from .host import Grouping
+from .host import Grouping, is_there
+from .loop import spawn
 
 _commands = Grouping("commands")
 
 Handler = Callable[..., Awaitable[None]]
+
+#: By their short names, in small letters, as the host tells them.
+_handlers: dict[str, Handler] = {}
 
 
 def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler], Handler]:
     """Has the host call an `async` function with each `Command` of this name."""
 
     def register(handler: Handler) -> Handler:
+        if not inspect.iscoroutinefunction(handler):
+            raise TypeError(f"{handler!r} does what {name} says, and has to be an `async def`")
+
         async def add() -> None:
             await _commands.add(name, help, usage)
 
-        async def given(command: Any) -> None:
-            if command.name == name.lower():
-                await handler(command)
-
-        listen.on("command")(given)
-        guest.on_start(add)
+        if not _handlers:
+            listen.on("command")(_given)
+        # `PLUGIN.NAME` is said and told as NAME as well.
+        _handlers[name.lower().rpartition(".")[2]] = handler
+        if is_there():
+            spawn(add())
+        else:
+            guest.on_start(add)
         return handler
 
     return register
+
+
+async def _given(command: Any) -> None:
+    handler = _handlers.get(command.name)
+    if handler is not None:
+        await handler(command)

@@ -14,14 +14,19 @@ _log = logging.getLogger("parlor")
 Later = Callable[[], Awaitable[None]]
 
 
+_sleep = asyncio.sleep
+
+
 async def sleep(seconds: float, result: Any = None) -> Any:
     """Waits. Other events are handled meanwhile. `asyncio.sleep` is the same."""
-    await _timers.sleep(max(0, round(seconds * 1000)))
+    if seconds > 0:
+        return await _sleep(seconds, result)
+    # What never waits for the host would never let anything else run.
+    await _timers.sleep(0)
     return result
 
 
-# The host has the clock; the one of asyncio does not run in here.
-asyncio.sleep = sleep
+setattr(asyncio, "sleep", sleep)
 
 
 class Timer:

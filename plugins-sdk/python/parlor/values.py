@@ -1,7 +1,7 @@
 """Settings, storage, events and promises: JSON on the way, Python's own values here."""
 
 import json
-from typing import Any, Optional
+from typing import Any, Mapping, Optional, Sequence
 
 from . import listen
 from .host import Grouping
@@ -21,6 +21,47 @@ def setting(key: str, default: Any = None) -> Any:
 async def set_setting(key: str, value: Any) -> None:
     """Changes a setting for this account and this process."""
     await _settings.set(key, json.dumps(value))
+
+
+class Settings:
+    """The plugin's own settings, and with the grants `settings.read` and `settings.write` the host's."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value, or `default` if there is none. `setting` is the same."""
+        return setting(key, default)
+
+    async def set(self, key: str, value: Any) -> None:
+        """Changes a setting for this account and this process. `set_setting` is the same."""
+        await set_setting(key, value)
+
+    async def set_many(self, values: Mapping[str, Any]) -> None:
+        """Changes several, or none."""
+        await _settings.set_many(_pairs(values))
+
+    async def update(self, values: Mapping[str, Any]) -> None:
+        """Adds settings, and new defaults for those that are there; what the owner or `set` gave goes on to win. All of them,
+        or none."""
+        await _settings.update(_pairs(values))
+
+
+def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(key, json.dumps(value)) for key, value in values.items()]
+
+
+class Promises:
+    """Promises that other plugins wait for; `emit` of the same name keeps one."""
+
+    async def add(self, name: str) -> None:
+        """Makes one; an own one is fresh again. `promise` is the same."""
+        await promise(name)
+
+    async def add_all(self, names: Sequence[str]) -> None:
+        """Makes all of them, or none."""
+        await _promises.add_all(list(names))
+
+    async def reject(self, name: str, reason: str) -> None:
+        """Whoever waits for it gets `Rejected` with the reason."""
+        await _promises.reject(name, reason)
 
 
 async def emit(name: str, value: Any = None) -> None:
@@ -57,11 +98,11 @@ class Storage:
         self, key: str, expected: Any, value: Any, expires: Optional[float] = None
     ) -> bool:
         """Sets a value if the present one is `expected`, as JSON writes both; None = no value. Whether it was."""
-        return await _storage.compare_and_set(key, _bytes(expected), _bytes(value), _milliseconds(expires))
+        return bool(await _storage.compare_and_set(key, _bytes(expected), _bytes(value), _milliseconds(expires)))
 
     async def delete(self, key: str) -> bool:
         """Whether there was one."""
-        return await _storage.delete(key)
+        return bool(await _storage.delete(key))
 
     async def keys(self, prefix: str = "") -> list[str]:
         """All keys that begin so, in order."""
@@ -83,4 +124,6 @@ def _milliseconds(expires: Optional[float]) -> Optional[int]:
     return None if expires is None else max(1, round(expires * 1000))
 
 
+promises = Promises()
+settings = Settings()
 storage = Storage()

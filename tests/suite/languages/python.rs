@@ -7,8 +7,10 @@ use std::process::Command;
 
 use parlor_tests::folder::Folder;
 use parlor_tests::policy::Entry;
+use tokio_xmpp::Stanza;
+use xmpp_parsers::message::{Lang, Message, MessageType, Thread};
 
-use super::{MANIFEST, begins_and_answers, built, deeds, example, is_refused, passes_its_tests, talks};
+use super::{MANIFEST, begins_and_answers, built, deeds, example, is_refused, parlor, passes_its_tests, talks};
 use crate::house::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,6 +57,10 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
         ("compare", Some("[False, True, True, False] {'x': 3}")),
         ("escape", Some("&lt;a&gt;&amp; \"it is\"")),
         ("!deed one 'two three'", Some("one|two three")),
+        ("ready", Some("True")),
+        ("wait", None),
+        ("timeout", Some("too late")),
+        ("wake", Some("woken")),
     ];
     let house = deeds(&[("plugin.py", PLUGIN)], "hi", &told).await;
     // Its traceback, in its author's own lines, and no end of the plugin.
@@ -65,6 +71,45 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
     let printed = lines.iter().find(|line| line.get("message").starts_with("it printed")).unwrap();
     assert!(!printed.get("message").contains('\x1b'), "{printed:?}");
     house.stop().await;
+}
+
+/// What authors know from other programs: asyncio between handlers, tasks that live on, records, calls, stanzas, commands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_python_does_what_its_author_expects_of_asyncio_and_of_the_sdk() {
+    let folder = Folder::new().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/languages/python");
+    for file in ["plugin.toml", "plugin.py"] {
+        folder.write(format!("plugin/{file}"), fs::read_to_string(source.join(file)).unwrap()).unwrap();
+    }
+    built(&folder.path().join("plugin"), &folder).await;
+    let (file, tests) = (folder.path().join("built.wasm"), source.join("tests"));
+    let tested = parlor(&["plugin", "test", file.to_str().unwrap(), "--tests", tests.to_str().unwrap()]).await;
+    assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "26 passed, 0 failed\n"), "{tested:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_in_python_stays_in_the_thread() {
+    let house = deeds(&[("plugin.py", PLUGIN)], "hi", &[]).await;
+    let (mut friend, bot) = (friend("friend").await, house.account().jid.clone());
+    let mut asked = Message::new_with_type(MessageType::Chat, Some(bot.into()));
+    asked = asked.with_body(Lang::default(), "setting".to_owned());
+    asked.thread = Some(Thread { parent: None, id: "t1".to_owned() });
+    friend.send(asked).await.unwrap();
+    let thread = friend.wait_for("an answer", SOON, |stanza| match stanza {
+        Stanza::Message(message) if message.bodies.values().any(|body| body == "hi") => Some(message.thread.clone()),
+        _ => None,
+    });
+    assert_eq!(thread.await.unwrap().map(|thread| thread.id), Some("t1".to_owned()));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_calls_the_host_while_it_is_built_is_told_where_to() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/plugin.py", "from parlor import setting\n\nGREETING = setting('greeting')\n").unwrap();
+    let parts = ["plugin.py", "line 3", "settings.get is called while the plugin is built", "call it in @on_start"];
+    is_refused(&folder.path().join("plugin"), &folder, &parts).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,9 +143,18 @@ import asyncio
 from datetime import datetime, timezone
 
 from parlor import (
-    Command, Message, after, command, emit, errors, escape, on, promise, quoteattr, reply, rooms, send, setting, storage,
-    wait_until,
+    Command, Message, after, command, connection, emit, errors, escape, on, on_ready, promise, quoteattr, reply, rooms, send,
+    setting, storage, wait_until,
 )
+
+is_ready = False
+woken = asyncio.Event()
+
+
+@on_ready
+async def ready() -> None:
+    global is_ready
+    is_ready = connection.connected()
 
 
 @command("Deed", help="Does it", usage="WHAT")
@@ -157,6 +211,18 @@ async def answer(message: Message) -> None:
                 await send("@", "hello")
             except errors.Invalid as error:
                 await reply(message, error.argument)
+        case "ready":
+            await reply(message, str(is_ready))
+        case "wait":
+            await woken.wait()
+            await reply(message, "woken")
+        case "wake":
+            woken.set()
+        case "timeout":
+            try:
+                await asyncio.wait_for(woken.wait(), 0.01)
+            except TimeoutError:
+                await reply(message, "too late")
         case "year":
             age = datetime.now(timezone.utc) - message.at
             await reply(message, str(abs(age.total_seconds()) < 3600))

@@ -8,8 +8,13 @@ import pathlib
 import sys
 
 sdk, bindings, package = map(pathlib.Path, sys.argv[1:])
-#: What the SDK changes: the time of an event. And what the stubs leave open: streams.
-ANY = {"at: datetime": "at: str"}
+#: What the SDK changes: times, and stanzas.
+ANY = {
+    "at: datetime": "at: str",
+    "iq: Union[str, Element]": "iq: str",
+    "stanza: Union[str, Element]": "stanza: str",
+    **{f"{name}: Union[str, datetime, None]": f"{name}: Optional[str]" for name in ("start", "end", "since")},
+}
 
 
 def shape(file: pathlib.Path) -> dict[str, str]:
@@ -17,14 +22,21 @@ def shape(file: pathlib.Path) -> dict[str, str]:
     found = {}
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.ClassDef):
-            fields = [ast.unparse(one) for one in node.body if isinstance(one, ast.AnnAssign)]
-            found[node.name] = "; ".join(ANY.get(field, field) for field in fields)
+            found[node.name] = "; ".join(declared(one.target, one) for one in node.body if isinstance(one, ast.AnnAssign))
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             kind = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
-            found[node.name] = f"{kind} ({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}"
+            # What may be left out, and fields named in the place of a record, are the SDK's.
+            arguments = ", ".join(declared(ast.Name(one.arg), one) for one in node.args.args)
+            found[node.name] = f"{kind} ({arguments}) -> {ast.unparse(node.returns)}"
         elif isinstance(node, ast.Assign):
             found[node.targets[0].id] = ast.unparse(node.value)
     return found
+
+
+def declared(name: ast.expr, of: ast.AnnAssign | ast.arg) -> str:
+    """A field or an argument, without its default."""
+    text = f"{ast.unparse(name)}: {ast.unparse(of.annotation)}"
+    return ANY.get(text, text)
 
 
 def same(stub: str, real: str) -> bool:

@@ -40,15 +40,24 @@ const SDK: &[(&str, &str)] = sdk![
     "host.py",
     "listen.py",
     "logs.py",
+    "loop.py",
     "messages.py",
+    "records.py",
     "said.py",
+    "stanza.py",
     "timers.py",
     "values.py",
 ];
 
-/// What editors read in the place of some of that: types, and no code.
+/// What of it is nothing for editors: it names what is only there in a component.
+const WITHIN: [&str; 7] = ["__init__.py", "guest.py", "host.py", "logs.py", "loop.py", "messages.py", "records.py"];
+
+/// What editors read in its place: types, and no code.
 const EDITORS: &[(&str, &str)] = &[
     ("parlor/__init__.pyi", include_str!("../../../../plugins-sdk/python/editors/__init__.pyi")),
+    ("parlor/guest.pyi", include_str!("../../../../plugins-sdk/python/editors/guest.pyi")),
+    ("parlor/host.pyi", include_str!("../../../../plugins-sdk/python/editors/host.pyi")),
+    ("parlor/loop.pyi", include_str!("../../../../plugins-sdk/python/editors/loop.pyi")),
     ("parlor/messages.pyi", include_str!("../../../../plugins-sdk/python/editors/messages.pyi")),
     // It says that there are types (PEP 561).
     ("parlor/py.typed", ""),
@@ -62,7 +71,7 @@ const PLACE: &str = ".parlor/sdk";
 /// Puts the SDK and the types of the whole contract into a plugin's folder.
 pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
     let place = folder.join(PLACE);
-    for (name, text) in SDK.iter().filter(|(name, _)| *name != "__init__.py" && *name != "messages.py") {
+    for (name, text) in SDK.iter().filter(|(name, _)| !WITHIN.contains(name)) {
         kept::write(&place.join("parlor").join(name), text)?;
     }
     for (name, text) in EDITORS {

@@ -3,16 +3,29 @@
 
 use std::fmt::Write as _;
 
-use wit_parser::{Docs, Function, Interface, Resolve, Type, TypeDefKind, TypeId, TypeOwner};
+use wit_parser::{Docs, Field, Function, Interface, Param, Record, Resolve, Type, TypeDefKind, TypeId, TypeOwner};
 
 use super::contract;
 use crate::permissions::table;
 
 /// Groupings for which the SDK has better words, and what is the host's to call.
-const LEFT_OUT: [&str; 8] = ["api", "guest", "listen", "log", "promises", "settings", "storage", "timers"];
+const LEFT_OUT: [&str; 7] = ["guest", "listen", "log", "promises", "settings", "storage", "timers"];
 
 /// When something happened, in what events carry: the SDK makes a `datetime` of it. Other times are texts.
 const EVENT_TIME: &str = "at";
+
+/// Times that are asked for: the SDK takes a `datetime`, too.
+const WANTED_TIMES: [&str; 3] = ["start", "end", "since"];
+
+/// What the SDK adds to a record.
+const ADDED: [(&str, &str); 1] = [(
+    "Command",
+    "    @property\n    def rest(self) -> str:\n        \"\"\"What was typed after the name and one space, \
+     untouched: no quotes are resolved.\"\"\"\n        ...\n",
+)];
+
+/// Calls that take an element of the SDK's in the place of XML.
+const TAKES_ELEMENTS: [&str; 2] = ["send", "send-iq"];
 
 /// The stubs of the groupings that `parlor` has under their own names, by the file's name.
 pub(super) fn of_contract() -> Vec<(String, String)> {
@@ -39,6 +52,9 @@ impl Stub<'_> {
         if name != "types" {
             out.push_str("\nfrom . import types\n");
         }
+        if name == "api" {
+            out.push_str("from ..stanza import Element\n");
+        }
         for id in self.interface.types.values() {
             self.declare(&mut out, *id);
         }
@@ -59,12 +75,13 @@ impl Stub<'_> {
             TypeDefKind::Record(record) => {
                 let _ = writeln!(out, "\n@dataclass\nclass {name}:");
                 docs(out, "    ", &ty.docs, None);
+                let may = self.may_leave_out(record);
                 for field in &record.fields {
-                    let is_time = field.name == EVENT_TIME && self.name(&field.ty) == "str";
-                    let of = if is_time { "datetime".to_owned() } else { self.name(&field.ty) };
-                    let _ = writeln!(out, "    {}: {of}", snake(&field.name));
+                    let default = if may && self.is_empty_by_default(&field.ty) { " = ..." } else { "" };
+                    let _ = writeln!(out, "    {}: {}{default}", snake(&field.name), self.field(field));
                     docs(out, "    ", &field.docs, None);
                 }
+                out.extend(ADDED.iter().filter(|(record, _)| *record == name).map(|(_, more)| *more));
             }
             TypeDefKind::Enum(names) => {
                 let _ = writeln!(out, "\nclass {name}(Enum):");
@@ -95,12 +112,70 @@ impl Stub<'_> {
         }
     }
 
+    /// What a field is, as the SDK has it.
+    fn field(&self, field: &Field) -> String {
+        match self.name(&field.ty).as_str() {
+            "str" if field.name == EVENT_TIME => "datetime".to_owned(),
+            "Optional[str]" if WANTED_TIMES.contains(&field.name.as_str()) => "Union[str, datetime, None]".to_owned(),
+            of => of.to_owned(),
+        }
+    }
+
+    /// Whether the fields that say nothing may be left out: where they are the last ones.
+    fn may_leave_out(&self, record: &Record) -> bool {
+        record.fields.iter().map(|field| self.is_empty_by_default(&field.ty)).is_sorted()
+    }
+
+    /// Whether the SDK has a value that says nothing: none, false or an empty list.
+    fn is_empty_by_default(&self, ty: &Type) -> bool {
+        let of = self.name(ty);
+        of == "bool" || ["Optional[", "List["].iter().any(|begin| of.starts_with(begin))
+    }
+
+    /// A record that may be left out as a whole, and whose fields may be named in its place.
+    fn spread(&self, ty: &Type) -> Option<&Record> {
+        let Type::Id(mut id) = *ty else { return None };
+        while let TypeDefKind::Type(Type::Id(of)) = self.contract.types[id].kind {
+            id = of;
+        }
+        match &self.contract.types[id].kind {
+            TypeDefKind::Record(record) => {
+                record.fields.iter().all(|field| self.is_empty_by_default(&field.ty)).then_some(record)
+            }
+            _ => None,
+        }
+    }
+
     fn signature(&self, function: &Function) -> String {
-        let parameters = function.params.iter().map(|one| format!("{}: {}", snake(&one.name), self.name(&one.ty)));
-        let parameters: Vec<_> = parameters.collect();
+        let parameters = self.parameters(function).join(", ");
         let result = function.result.as_ref().map_or("None".to_owned(), |result| self.result(result));
         let begin = if function.kind.is_async() { "async def" } else { "def" };
-        format!("{begin} {}({}) -> {result}", snake(&function.name), parameters.join(", "))
+        format!("{begin} {}({parameters}) -> {result}", snake(&function.name))
+    }
+
+    /// What a call takes: what says nothing may be left out at the end, and the fields of a record may be named in its place.
+    fn parameters(&self, function: &Function) -> Vec<String> {
+        let needed = function.params.iter().rposition(|one| !self.says_nothing(&one.ty)).map_or(0, |last| last + 1);
+        let sends = self.interface.name.as_deref() == Some("api") && TAKES_ELEMENTS.contains(&function.name.as_str());
+        let parameter = |(at, one): (usize, &Param)| {
+            let of = if sends { "Union[str, Element]".to_owned() } else { self.name(&one.ty) };
+            format!("{}: {of}{}", snake(&one.name), if at < needed { "" } else { " = ..." })
+        };
+        let mut parameters: Vec<_> = function.params.iter().enumerate().map(parameter).collect();
+        let fields = function.params.iter().skip(needed).filter_map(|one| self.spread(&one.ty));
+        let is_taken = |field: &&Field| function.params.iter().any(|one| one.name == field.name);
+        let named = fields.flat_map(|record| &record.fields).filter(|field| !is_taken(field));
+        let named: Vec<_> = named.map(|field| format!("{}: {} = ...", snake(&field.name), self.field(field))).collect();
+        if !named.is_empty() {
+            parameters.push("*".to_owned());
+            parameters.extend(named);
+        }
+        parameters
+    }
+
+    /// Whether an argument need not be given. A list has to be: without any of its own, some calls take all that there are.
+    fn says_nothing(&self, ty: &Type) -> bool {
+        self.spread(ty).is_some() || self.is_empty_by_default(ty) && !self.name(ty).starts_with("List[")
     }
 
     /// What a call gives: an error is raised.
@@ -209,12 +284,21 @@ mod tests {
             ("types", "    stanza_id: Optional[str]\n"),
             ("types", "    from_: str\n"),
             ("types", "    at: datetime\n"),
-            ("chats", "\nasync def send(jid: str, message: types.Outgoing) -> str:\n"),
+            ("chats", "\nasync def send(jid: str, message: types.Outgoing = ..., *, body: Optional[str] = ..., "),
             ("chats", "\ndef get_many(jids: List[str]) -> List[Optional[types.Chat]]:\n"),
             ("chats", "    Permission: `messages.send`.\n"),
             ("rooms", "class ConfigValue_Flag:\n"),
             ("rooms", "ConfigValue = Union[ConfigValue_Flag, ConfigValue_Text, ConfigValue_Texts]\n"),
             ("rooms", "-> List[Result[types.Room, types.Error]]:"),
+            ("rooms", "    auto_configure: bool = ...\n"),
+            ("rooms", "async def open(jid: str, attributes: Attributes = ..., *, nick: Optional[str] = ..., "),
+            ("rooms", "async def kick(jid: str, nick: str, reason: Optional[str] = ...) -> None:"),
+            ("rooms", "def get_or_create(jid: str, attributes: Attributes = ..., create: bool = ..., *, nick: "),
+            ("rooms", "def open_many(jids: List[str], attributes: Attributes = ..., *, nick: "),
+            ("archive", "    start: Union[str, datetime, None] = ...\n"),
+            ("types", "    requesting: bool\n"),
+            ("types", "    def rest(self) -> str:\n"),
+            ("api", "async def send_iq(iq: Union[str, Element]) -> str:\n"),
         ] {
             assert!(of(grouping).contains(part), "{part} is missing in\n{}", of(grouping));
         }

@@ -1,0 +1,114 @@
+"""What goes to the host and comes from it, as Python likes it: fields that may be left out, and times that are `datetime`."""
+
+import dataclasses
+import inspect
+from datetime import datetime
+from typing import Any, Callable, Optional, get_args, get_origin
+
+#: When something happened. Other times are texts, as the contract has them.
+_HAPPENED = "at"
+#: Times that are asked for.
+_WANTED = ("start", "end", "since")
+
+_improved: set[str] = set()
+
+
+def improve(module: Any) -> None:
+    """Changes the records of one interface in their place: those that come from the host are the same."""
+    if module.__name__ in _improved:
+        return
+    _improved.add(module.__name__)
+    for record in vars(module).values():
+        if isinstance(record, type) and dataclasses.is_dataclass(record) and record.__module__ == module.__name__:
+            _leave_out(record)
+            for field in dataclasses.fields(record):
+                if field.name == _HAPPENED:
+                    setattr(record, field.name, property(_read(field.name), _keep(field.name)))
+                elif field.name in _WANTED:
+                    setattr(record, field.name, property(_kept(field.name), _write(field.name)))
+    if module.__name__.endswith(".types"):
+        module.Command.rest = property(_rest)
+
+
+def _leave_out(record: type) -> None:
+    fields = {field.name: _empty(field.type) for field in dataclasses.fields(record)}
+    may = [empty is not None for empty in fields.values()]
+    if True not in may or False in may[may.index(True):]:
+        return
+    for name, empty in fields.items():
+        if empty is not None:
+            setattr(record, name, dataclasses.field(default_factory=list) if empty is list else empty())
+    del record.__init__
+    dataclasses.dataclass(record)
+
+
+def _empty(type_: Any) -> Optional[Callable[[], Any]]:
+    """What makes the value that says nothing; none: there has to be one."""
+    if type_ is bool or get_origin(type_) is list:
+        return get_origin(type_) or bool
+    return type(None) if type(None) in get_args(type_) else None
+
+
+def _kept(name: str) -> Callable[[Any], Any]:
+    return lambda record: record.__dict__[name]
+
+
+def _keep(name: str) -> Callable[[Any, Any], None]:
+    return lambda record, value: record.__dict__.__setitem__(name, value)
+
+
+def _read(name: str) -> Callable[[Any], datetime]:
+    def read(record: Any) -> datetime:
+        value = record.__dict__[name]
+        return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+    return read
+
+
+def _write(name: str) -> Callable[[Any, Any], None]:
+    def write(record: Any, value: Any) -> None:
+        record.__dict__[name] = value.isoformat() if isinstance(value, datetime) else value
+
+    return write
+
+
+def _rest(command: Any) -> str:
+    """What was typed after the command's name and one space, untouched: no quotes are resolved."""
+    body = command.message.body or ""
+    end = 0
+    for word in body.split():
+        end = body.index(word, end) + len(word)
+        # The prefix is the owner's, and may have spaces in it.
+        if word.lower().endswith(command.name):
+            break
+    return body[end + 1 :]
+
+
+def complete(name: str, function: Any, given: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
+    """All arguments of a call. Those at the end that say nothing may be left out, and where one is a record, its fields may be
+    named instead."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if len(given) > len(parameters):
+        raise TypeError(f"{name} takes {len(parameters)} arguments at most")
+    arguments = list(given)
+    for parameter in parameters[len(given) :]:
+        of, empty = parameter.annotation, _empty(parameter.annotation)
+        if parameter.name in named:
+            arguments.append(named.pop(parameter.name))
+        elif dataclasses.is_dataclass(of) and _has_defaults(of):
+            fields = [field.name for field in dataclasses.fields(of) if field.name in named]
+            arguments.append(of(**{field: named.pop(field) for field in fields}))
+        elif empty is not None and empty is not list:
+            arguments.append(empty())
+        else:
+            raise TypeError(f"{name} needs {parameter.name}")
+    if named:
+        raise TypeError(f"{name} takes no {', '.join(named)}")
+    return arguments
+
+
+def _has_defaults(record: Any) -> bool:
+    missing = dataclasses.MISSING
+    return all(
+        field.default is not missing or field.default_factory is not missing for field in dataclasses.fields(record)
+    )

@@ -1,0 +1,289 @@
+"""Does what plugins in Python do: each part is tried by a file in `tests`."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from datetime import datetime, timedelta, timezone
+
+from parlor import (
+    Command, Element, Message, archive, api, command, emit, errors, ns, on, on_ready, on_start, outgoing, parse_xml, promises,
+    reply, rooms, send, setting, settings, sleep, spawn, storage, wait_until,
+)
+
+log = logging.getLogger(__name__)
+
+# waiting.chat
+
+lock = asyncio.Lock()
+event = asyncio.Event()
+names: asyncio.Queue[str] = asyncio.Queue()
+
+
+@on("message", kind="chat", prefix="wait ")
+async def wait(message: Message) -> None:
+    match message.body.split()[1:]:
+        case ["hold"]:
+            async with lock:
+                await asyncio.sleep(5)
+                await reply(message, "held")
+        case ["lock"]:
+            async with lock:
+                await reply(message, "locked")
+        case ["first"]:
+            await event.wait()
+            await reply(message, "set")
+        case ["second"]:
+            await storage.get("nothing")
+            await event.wait()
+            await reply(message, "set as well")
+        case ["set"]:
+            event.set()
+        case ["ask"]:
+            await reply(message, "What is your name?")
+            await reply(message, f"Hello {await names.get()}")
+        case ["answer", name]:
+            names.put_nowait(name)
+        case ["many"]:
+            await asyncio.gather(*(asyncio.sleep(1) for _ in range(1000)))
+            await reply(message, "a thousand")
+
+
+# tasks.chat
+
+
+async def beat() -> None:
+    while True:
+        await asyncio.sleep(60)
+        log.warning("a minute went by")
+
+
+async def fails() -> None:
+    await sleep(1)
+    raise ValueError("alone")
+
+
+@on("message", kind="chat", prefix="task ")
+async def task(message: Message) -> None:
+    match message.body.split()[1:]:
+        case ["beat"]:
+            asyncio.create_task(beat())
+        case ["fail"]:
+            asyncio.create_task(fails())
+        case ["spawn"]:
+            message.kept = spawn(fails())
+        case ["later"]:
+            asyncio.get_running_loop().call_later(3, spawn, reply(message, "it is later"))
+        case ["outlive"]:
+            spawn(outlive(message))
+        case ["timeout"]:
+            try:
+                await asyncio.wait_for(asyncio.sleep(100), 2)
+            except TimeoutError:
+                await reply(message, "too late")
+        case ["never"]:
+            try:
+                async with asyncio.timeout(3):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                await reply(message, "never")
+        case ["cancel"]:
+            # In the midst of a call of the host, which answers all the same.
+            asking = asyncio.create_task(storage.set("k", 1))
+            waiting = asyncio.create_task(wait_until("initialized"))
+            await sleep(0)
+            asking.cancel(), waiting.cancel()
+            await reply(message, str(await asyncio.gather(asking, waiting, return_exceptions=True)))
+        case ["hold"]:
+            # Beyond the limit of handlers in flight.
+            for _ in range(40):
+                spawn(asyncio.Event().wait())
+            await reply(message, "forty")
+        case ["cancelled"]:
+            raise asyncio.CancelledError("by itself")
+
+
+async def outlive(message: Message) -> None:
+    """Is woken by a handler that began long after the one that began it had ended."""
+    await names.get()
+    await asyncio.sleep(1)
+    await reply(message, "outlived")
+
+
+@on_start
+async def start() -> None:
+    asyncio.create_task(beats())
+
+
+async def beats() -> None:
+    for hour in range(1, 3):
+        await asyncio.sleep(3600)
+        log.warning("hour %d", hour)
+
+
+@on_ready
+async def ready() -> None:
+    if setting("greeting") == "here":
+        await send("carol@example.org", "I am here")
+
+
+# random.chat
+
+
+@on("message", kind="chat", prefix="draw")
+async def draw(message: Message) -> None:
+    earlier, drawn = await storage.get("drawn"), random.random()
+    await storage.set("drawn", drawn)
+    await reply(message, "first" if earlier is None else "as before" if drawn == earlier else "another")
+
+
+# words.chat
+
+
+@on("message", kind=("chat", "normal"), prefix="both")
+async def both(message: Message) -> None:
+    await reply(message, f"a {message.kind} message")
+
+
+@on("message", prefix="stacked")
+@on("message", prefix="stack")
+async def stacked(message: Message) -> None:
+    await reply(message, "called")
+
+
+@on("message", prefix="through")
+async def through(message: Message) -> None:
+    await stacked(message)
+
+
+class Counter:
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def heard(self, message: Message) -> None:
+        self.count += 1
+        await reply(message, str(self.count))
+
+
+on("message", prefix="count")(Counter().heard)
+
+try:
+
+    class Method:
+        @on("message")
+        async def heard(self, message: Message) -> None: ...
+
+except TypeError as error:
+    refused = str(error)
+
+
+@on("message", prefix="method")
+async def method(message: Message) -> None:
+    await reply(message, refused)
+
+
+@on("message", prefix="once", once=True, kind=["chat", "normal"])
+async def once(message: Message) -> None:
+    await reply(message, "once")
+
+
+@command("python.Say", help="Says it", usage="WHAT")
+async def say_it(given: Command) -> None:
+    age = datetime.now(timezone.utc) - given.message.at
+    await reply(given.message, f"{given.name} {given.args} [{given.rest}] {age < timedelta(hours=1)}")
+
+
+@on("message", prefix="reply ")
+async def answer(message: Message) -> None:
+    match message.body.split()[1:]:
+        case ["plain"]:
+            await reply(message, "plain")
+        case ["quote"]:
+            await reply(message, outgoing("quoted", reply_to=message))
+        case ["react"]:
+            if message.id is None:
+                with contextlib.suppress(errors.Invalid):
+                    outgoing(reaction=message)
+                    log.warning("it reacts to nothing")
+                return
+            await reply(message, outgoing(reaction=message, emojis=["👍"]))
+        case ["mark"]:
+            await reply(message, outgoing(marker="displayed", marked=message))
+        case ["receipt"]:
+            await reply(message, outgoing(receipt=message))
+        case ["hints"]:
+            made = [outgoing(receipt="m"), outgoing(reaction=message), outgoing("text", marker="received", marked="m")]
+            await reply(message, str([one.extensions.hints for one in made] + [outgoing("text").extensions.hints]))
+
+
+@on("messageError")
+async def failed(message: Message) -> None:
+    try:
+        await reply(message, "oh")
+    except errors.Invalid as error:
+        log.warning("%s", error)
+
+
+# stanzas.chat
+
+
+@on("message", kind="chat", prefix="xml ")
+async def xml(message: Message) -> None:
+    match message.body.split(maxsplit=2)[1:]:
+        case ["send", text]:
+            nudge = Element(
+                "message",
+                attributes={"to": message.from_, "type": "headline", "id": None},
+                children=[Element("body", text=text), Element("attention", ns.ATTENTION)],
+            )
+            await api.send(nudge)
+        case ["read", text]:
+            try:
+                read = parse_xml(text)
+                await reply(message, f"{read.tag} {read.namespace} {read.attributes} {[one.tag for one in read]} {read.text}")
+                await reply(message, str(read))
+            except ValueError as error:
+                await reply(message, str(error))
+        case ["ask"]:
+            query = Element("query", ns.VERSION)
+            iq = Element("iq", attributes={"type": "get", "to": message.from_}, children=[query])
+            try:
+                await api.send_iq(iq)
+            except errors.StanzaError as error:
+                await reply(message, str(parse_xml(error.xml).find(error.condition) is not None))
+
+
+# calls.chat
+
+
+@on("message", kind="chat", prefix="call ")
+async def call(message: Message) -> None:
+    match message.body.split()[1:]:
+        case ["records"]:
+            entering, looking = rooms.Attributes(nick="bot"), archive.Options(start=datetime(2026, 1, 1, tzinfo=timezone.utc))
+            entering.roomconfig.append(("public", rooms.ConfigValue_Flag(True)))
+            told = [entering.nick, entering.password, entering.auto_configure, rooms.Attributes().roomconfig, looking.start]
+            told += [looking.max, rooms.Invitation().direct, rooms.Bookmark("a@b").autojoin]
+            await reply(message, str(told))
+        case ["open"]:
+            room = await rooms.open("garden@rooms.example.org", nick="py")
+            await rooms.invite(room.jid, message.chat, reason="tea")
+            await rooms.close(room.jid)
+        case ["wrong"]:
+            for call in (lambda: rooms.open(), lambda: rooms.open("a@b", colour="red"), lambda: rooms.get("a@b", 1, 2)):
+                try:
+                    await call()
+                except TypeError as error:
+                    await reply(message, str(error))
+        case ["settings"]:
+            await settings.update({"tea": ["green"], "greeting": "no more"})
+            await settings.set_many({"greeting": "hi", "milk": None})
+            await reply(message, str([setting("tea"), settings.get("greeting"), settings.get("milk"), setting("cup", 1)]))
+        case ["promises"]:
+            await promises.add_all(["kept", "broken"])
+            await promises.reject("broken", "no time")
+            await emit("kept", 1)
+            try:
+                await wait_until("broken")
+            except errors.Rejected as error:
+                await reply(message, f"{await wait_until('kept')} {error}")
