@@ -1,8 +1,9 @@
 //! A plugin's file that is as new as its source.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::plugins::Traces;
 use crate::plugins::build::{self, Request};
@@ -15,20 +16,26 @@ pub(super) fn built(plugin: &Path) -> anyhow::Result<PathBuf> {
     if !plugin.is_dir() {
         return Ok(plugin.to_owned());
     }
-    if let Some(file) = up_to_date(plugin) {
+    if let Some(file) = installed().and_then(|program| up_to_date(plugin, program)) {
         return Ok(file);
     }
     Ok(build::build(&Request { folder: plugin.to_owned(), output: None, traces: Traces::Lines })?.file)
 }
 
-/// What the folder was built into, if nothing in it has changed since. What Cargo builds may depend on other folders, and
-/// Cargo itself knows best.
-fn up_to_date(folder: &Path) -> Option<PathBuf> {
+/// Since when this program lies where it does: another one may bring another SDK.
+fn installed() -> Option<SystemTime> {
+    let program = std::env::current_exe().and_then(|program| program.metadata()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(program.ctime()).ok()?))
+}
+
+/// What the folder was built into, if nothing in it has changed since, nor the program that builds it. What Cargo builds may
+/// depend on other folders, and Cargo itself knows best.
+fn up_to_date(folder: &Path, program: SystemTime) -> Option<PathBuf> {
     let (_, manifest) = build::read_manifest(folder).ok()?;
     let file = build::output(folder, &manifest, Traces::Lines)?;
     let built = file.metadata().and_then(|file| file.modified()).ok()?;
     let newest = newest(folder, &mut 0)?;
-    (newest < built).then_some(file)
+    (newest.max(program) < built).then_some(file)
 }
 
 /// When the newest of the source was changed; none if that cannot be said.
@@ -65,7 +72,6 @@ pub(super) fn is_no_source(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::time::Duration;
 
     use super::*;
 
@@ -75,25 +81,22 @@ mod tests {
     #[test]
     fn a_file_is_used_while_nothing_is_newer_but_tests() {
         let folder = tempfile::tempdir().unwrap();
+        let time = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let at = |name: &str, seconds: u64| {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, MANIFEST).unwrap();
-            File::options()
-                .write(true)
-                .open(&path)
-                .unwrap()
-                .set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
-                .unwrap();
+            File::options().write(true).open(&path).unwrap().set_modified(time(seconds)).unwrap();
         };
         at("plugin.toml", 1000);
         at("plugin.py", 1000);
-        assert_eq!(up_to_date(folder.path()), None);
+        assert_eq!(up_to_date(folder.path(), time(500)), None);
         at("echo.wasm", 2000);
         at("tests/echo.chat", 3000);
         at(".git/index", 3000);
-        assert_eq!(up_to_date(folder.path()), Some(folder.path().join("echo.wasm")));
+        assert_eq!(up_to_date(folder.path(), time(500)), Some(folder.path().join("echo.wasm")));
+        assert_eq!(up_to_date(folder.path(), time(2500)), None, "another parlor may bring another SDK");
         at("lib/part.py", 3000);
-        assert_eq!(up_to_date(folder.path()), None);
+        assert_eq!(up_to_date(folder.path(), time(500)), None);
     }
 }
