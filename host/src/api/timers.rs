@@ -12,8 +12,8 @@ use crate::error::CallError;
 use crate::plugins::{Context, Grouping, Instance, SHORTEST_PERIOD};
 use crate::router::SubscriptionId;
 
-/// The longest sleep: a day. What is longer is cut, so that no sum of times can overflow.
-const LONGEST_SLEEP: Duration = Duration::from_hours(24);
+/// What is longer is slept in pieces: no sum of times can overflow, and the runtime counts two years at most.
+const LONGEST_PIECE: Duration = Duration::from_hours(24);
 
 impl Host for Context {
     fn after(&mut self, milliseconds: u64) -> Result<u64, Error> {
@@ -52,7 +52,29 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         if milliseconds == 0 {
             tokio::task::yield_now().await;
         } else {
-            tokio::time::sleep(Duration::from_millis(milliseconds).min(LONGEST_SLEEP)).await;
+            wait(Duration::from_millis(milliseconds)).await;
         }
+    }
+}
+
+async fn wait(mut left: Duration) {
+    while !left.is_zero() {
+        let piece = left.min(LONGEST_PIECE);
+        tokio::time::sleep(piece).await;
+        left -= piece;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_days_waits_for_days() {
+        let began = Instant::now();
+        wait(Duration::from_hours(3 * 24)).await;
+        assert_eq!(began.elapsed().as_secs(), 3 * 24 * 60 * 60);
+        let for_ever = wait(Duration::from_millis(u64::MAX));
+        assert!(tokio::time::timeout(Duration::from_hours(24 * 365), for_ever).await.is_err());
     }
 }
