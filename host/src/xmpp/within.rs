@@ -249,8 +249,8 @@ impl Within {
     /// The account sends something.
     pub(super) fn hear(&self, outgoing: Outgoing) {
         let mut server = self.server();
-        // What the house asks for itself is no deed of a plugin.
-        let of_a_plugin = matches!(outgoing, Outgoing::Raw(_) | Outgoing::Private(..));
+        // What the house asks for itself is no deed of a plugin; it comes raw where somebody listens to what leaves.
+        let of_a_plugin = matches!(outgoing, Outgoing::Private(..));
         let stanza = encode(outgoing);
         let (own, now) = (server.own.clone(), server.clock.now());
         if let Some(deed) = deed::of(&stanza, of_a_plugin, &own, now) {
@@ -400,5 +400,29 @@ impl Server {
             let there = self.present.values().cloned().collect();
             self.bring_all(there);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::InstanceId;
+    use crate::stanza::Ask;
+    use crate::xmpp::RawStanza;
+
+    #[test]
+    fn what_the_house_asks_is_no_deed_although_somebody_listens_to_what_leaves() {
+        let deeds = Arc::<Mutex<u32>>::default();
+        let seen = Arc::clone(&deeds);
+        let own = FullJid::new("bot@example.org/here").unwrap();
+        let server = Within::new(own, Clock::Machine, move |_| *seen.lock().unwrap() += 1);
+        let question = || {
+            let ask = Ask::Roster { version: None };
+            RawStanza::of(Outgoing::Ask { to: None, id: "1".to_owned(), ask })
+        };
+        server.hear(Outgoing::Raw(question()));
+        assert_eq!(*deeds.lock().unwrap(), 0);
+        server.hear(Outgoing::Private(question(), InstanceId::next()));
+        assert_eq!(*deeds.lock().unwrap(), 1);
     }
 }
