@@ -109,6 +109,7 @@ impl Session {
     /// The bookmarks have come, or will not: go on.
     pub(super) fn bookmarks_settled(&mut self, turn: &mut Turn<'_>) {
         self.changed = true;
+        self.rooms.bookmarks_asked = false;
         self.fire_once("bookmarksInitialized", turn);
         self.fire_once("roomsPanelRendered", turn);
         self.enter_wanted_rooms(turn);

@@ -86,9 +86,17 @@ impl Seen {
     }
 }
 
+/// Some services say what a room is about with an empty body beside it, such as those of `MongooseIM`.
+fn drop_body_beside_subject(message: &mut Message) {
+    if message.kind == MessageKind::Groupchat && message.subject.is_some() && message.thread.is_none() {
+        message.body.take_if(|body| body.is_empty());
+    }
+}
+
 impl Session {
     pub(super) fn message(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let claimed = self.check_number(&mut message);
+        drop_body_beside_subject(&mut message);
         // A room that we are not in has nothing to say to us. What it said is not noted either: it may come again as its past.
         if message.kind == MessageKind::Groupchat
             && !self.rooms.stage(&message.chat).is_some_and(|stage| !matches!(stage, Stage::Outside { .. }))
@@ -164,12 +172,8 @@ impl Session {
         }
         let mentioned = message.body.as_deref().is_some_and(|body| mentions(body, &room.nick));
         self.room_heard(&jid);
-        // With a body or in a thread it is a message like any other (XEP-0045, section 8.1); MongooseIM adds an empty body.
-        let is_subject =
-            message.subject.is_some() && message.body.as_ref().is_none_or(String::is_empty) && message.thread.is_none();
-        if is_subject {
-            message.body = None;
-        }
+        // With a body or in a thread it is a message like any other (XEP-0045, section 8.1).
+        let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();
         let Some(membership) = self.rooms.membership(&jid) else { return };
         match membership.tells {
             // Whatever it is stamped with; but what is past is stamped (XEP-0045, section 7.2.14), its subject alone not always.

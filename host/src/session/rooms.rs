@@ -173,6 +173,8 @@ pub(super) struct Rooms {
     auto: HashSet<BareJid>,
     /// None until they have come.
     pub(super) bookmarks: Option<Bookmarks>,
+    /// They were asked for, and no place has answered that had to.
+    pub(super) bookmarks_asked: bool,
 }
 
 impl Membership {

@@ -7,7 +7,7 @@ use imbl::OrdMap;
 use jid::BareJid;
 
 use super::Stage;
-use crate::error::CallError;
+use crate::error::{CallError, StanzaError};
 use crate::session::questions::{PATIENCE, Waiting};
 use crate::session::{Answer, Session, Turn};
 use crate::stanza::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOKMARKS};
@@ -47,12 +47,33 @@ impl From<NoBookmarks> for CallError {
 /// What became of a question about bookmarks.
 #[derive(Debug)]
 pub(in crate::session) enum BookmarkQuestion {
-    /// Which there are in this place; `none`: a newer one holds none, as far as it is one.
-    All { place: BookmarkPlace, none: bool },
+    /// Which there are in this place, and what the newer ones have said.
+    All { place: BookmarkPlace, newer: Newer },
     /// To put one down, for a plugin.
     Set { bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()> },
     /// To forget one, for a plugin.
     Remove(BareJid, Answer<()>),
+}
+
+/// What the places said that were asked so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::session) enum Newer {
+    /// They are none on this server.
+    Nowhere,
+    /// One could hold bookmarks, and holds none.
+    Empty,
+    /// One may hold some, and did not say.
+    Unsaid,
+}
+
+impl Newer {
+    fn and(self, error: &StanzaError) -> Self {
+        match error.condition.as_str() {
+            "item-not-found" if self != Self::Unsaid => Self::Empty,
+            "item-not-found" | "service-unavailable" | "feature-not-implemented" | "forbidden" => self,
+            _ => Self::Unsaid,
+        }
+    }
 }
 
 /// How far the putting down of a bookmark has come.
@@ -97,7 +118,7 @@ impl Session {
     /// All of them, or why they are not known.
     pub(in crate::session) fn known_bookmarks(&self) -> Result<Bookmarks, NoBookmarks> {
         self.rooms.bookmarks.clone().ok_or_else(|| {
-            if !self.promises.is_resolved("bookmarksInitialized") {
+            if self.rooms.bookmarks_asked || !self.promises.is_resolved("bookmarksInitialized") {
                 NoBookmarks::NotYet
             } else if !self.settings.allow_muc || !self.settings.allow_bookmarks {
                 NoBookmarks::NotWanted
@@ -110,7 +131,8 @@ impl Session {
     /// Fetches the bookmarks; the connect order goes on when they are there, or will not be.
     pub(in crate::session) fn fetch_bookmarks(&mut self, turn: &mut Turn<'_>) {
         if self.settings.allow_muc && self.settings.allow_bookmarks {
-            self.ask_bookmarks(BookmarkPlace::Items, false, turn);
+            self.rooms.bookmarks_asked = true;
+            self.ask_bookmarks(BookmarkPlace::Items, Newer::Nowhere, turn);
         } else {
             self.bookmarks_settled(turn);
         }
@@ -124,8 +146,8 @@ impl Session {
         }
     }
 
-    fn ask_bookmarks(&mut self, place: BookmarkPlace, none: bool, turn: &mut Turn<'_>) {
-        let waiting = Waiting::Bookmarks(BookmarkQuestion::All { place, none });
+    fn ask_bookmarks(&mut self, place: BookmarkPlace, newer: Newer, turn: &mut Turn<'_>) {
+        let waiting = Waiting::Bookmarks(BookmarkQuestion::All { place, newer });
         self.ask(None, Ask::Bookmarks { place }, waiting, BOOKMARKS_PATIENCE, turn);
     }
 
@@ -139,11 +161,11 @@ impl Session {
 
     /// A place has none, or is none on this server, which may keep them as was usual before. Where one could hold some and
     /// does not, and no other holds any either, there are none.
-    fn no_bookmarks_in(&mut self, place: BookmarkPlace, none: bool, turn: &mut Turn<'_>) {
-        match place.older() {
-            Some(older) => self.ask_bookmarks(older, none, turn),
-            None if none => self.bookmarks_came(Vec::new(), turn),
-            None => self.bookmarks_settled(turn),
+    fn no_bookmarks_in(&mut self, place: BookmarkPlace, so_far: Newer, turn: &mut Turn<'_>) {
+        match (place.older(), so_far) {
+            (Some(older), _) => self.ask_bookmarks(older, so_far, turn),
+            (None, Newer::Empty) => self.bookmarks_came(Vec::new(), turn),
+            (None, Newer::Nowhere | Newer::Unsaid) => self.bookmarks_settled(turn),
         }
     }
 
@@ -156,8 +178,11 @@ impl Session {
         let wanted = self.settings.allow_muc && self.settings.allow_bookmarks;
         match (question, result) {
             (BookmarkQuestion::All { .. }, Ok(Body::Bookmarks(all))) if wanted => self.bookmarks_came(all, turn),
-            (BookmarkQuestion::All { place, none }, Err(CallError::Stanza(error))) if wanted => {
-                self.no_bookmarks_in(place, none || error.condition == "item-not-found", turn);
+            // What cannot be had for now may be in this very place.
+            (BookmarkQuestion::All { place, newer }, Err(CallError::Stanza(error)))
+                if wanted && error.kind != "wait" =>
+            {
+                self.no_bookmarks_in(place, newer.and(&error), turn);
             }
             (BookmarkQuestion::All { .. }, _) => self.bookmarks_settled(turn),
             (BookmarkQuestion::Set { bookmark, step: Publishing::Preparing | Publishing::Creating, answer }, Ok(_)) => {
