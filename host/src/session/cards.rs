@@ -290,7 +290,10 @@ impl Session {
     ) {
         let outcome = match outcome {
             // XEP-0054, section 3.1: there is none yet, in the words of one server or another.
-            Err(error) if matches!(error.condition.as_str(), "item-not-found" | "service-unavailable") => {
+            Err(error)
+                if error.kind != "wait"
+                    && matches!(error.condition.as_str(), "item-not-found" | "service-unavailable") =>
+            {
                 Ok((Card::default(), None))
             }
             // A picture that is too large may be what is to go.

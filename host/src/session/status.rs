@@ -117,6 +117,8 @@ impl Session {
                 // From here on nobody tells us who comes and goes.
                 (false, true) => self.doubt_presence(),
                 (true, false) => {
+                    // What was on its way then may have come since.
+                    self.doubt_presence();
                     self.await_presence(Some(PRESENCE_PATIENCE));
                     self.enter_wanted_rooms(turn);
                 }

@@ -18,6 +18,7 @@ use super::encode::AVATAR;
 use super::raw::{RawStanza, is_one_line};
 use crate::card::Avatar;
 use crate::error::StanzaError;
+use crate::harmless::harmless;
 use crate::stanza::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show};
 
 mod archive;
@@ -231,7 +232,9 @@ fn nick(nick: &Element) -> Option<String> {
     let text = nick.text();
     let name = text.trim();
     let name = &name[..name.floor_char_boundary(RosterItem::LONGEST_NAME)];
-    (!name.is_empty() && is_one_line(name)).then(|| name.to_owned())
+    // Nor does a name turn around what follows it.
+    let is_plain = is_one_line(name) && harmless(name, name.len()) == name;
+    (!name.is_empty() && is_plain).then(|| name.to_owned())
 }
 
 /// What a presence claims of its sender (XEP-0115, section 4). The older form without `hash` says nothing that could be

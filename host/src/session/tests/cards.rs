@@ -227,6 +227,13 @@ fn a_change_that_fails_holds_up_no_other() {
     desk.answer(None, id, Ok(Body::Empty));
     assert_eq!(got(&mut fifth), Some(Ok(())));
 
+    // Who has it and cannot give it for now is not to lose the rest of it.
+    let mut sixth = set(&mut desk, named("E"));
+    let id = asked(&desk, is_get).1;
+    let kind = "wait".to_owned();
+    desk.answer(None, id, Err(Box::new(StanzaError { kind, ..*stanza_error("service-unavailable") })));
+    assert!(matches!(got(&mut sixth), Some(Err(CallError::Stanza(_)))));
+
     let (mut late, mut next) = (set(&mut desk, named("E")), set(&mut desk, named("F")));
     desk.wait(30);
     assert_eq!(got(&mut late), Some(Err(CallError::TimedOut)));

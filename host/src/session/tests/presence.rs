@@ -151,6 +151,8 @@ fn after_hiding_only_what_became_different_is_told() {
     desk.run(Session::resumed);
     desk.wait(3_600);
     assert_eq!(romeo(&desk).chat_status(), "online", "nobody says anything else");
+    // What was on its way when the account hid says nothing of what is so when it shows itself.
+    desk.presence(presence("romeo@example.org/orchard", PresenceKind::Available));
     status(&mut desk, StatusValue::Online);
     desk.presence(presence(juliet, PresenceKind::Available));
     desk.wait(9);
