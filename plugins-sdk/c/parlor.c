@@ -419,7 +419,9 @@ parlor_error parlor_on_ready(parlor_handler *handler, void *context) {
   if (!one) abort();
   *one = (waiting){handler, context, false};
   parlor_error error = parlor_once("initialized", NULL, ready, one);
-  if (error || !parlor_plugin_connection_connected()) return error;
+  if (error) return error;
+  /* What starts during a cut finds the account there when that is over. */
+  if (!parlor_plugin_connection_connected()) return parlor_once("reconnected", NULL, ready_already, one);
   return parlor_after(0, ready_already, one);
 }
 

@@ -164,18 +164,24 @@ func OnMention(handler func(ctx context.Context, message *Message) error) (Subsc
 // called at once. Free.
 func OnReady(ready func(ctx context.Context) error) error {
 	subscription, err := Once("initialized", Filter{}, ignoring(ready))
-	if err != nil || !connection.Connected() {
+	if err != nil {
 		return err
 	}
-	// Where it has come, it does not come again. No other handler runs while this one waits.
-	_, err = After(0, func(ctx context.Context) error {
+	look := func(ctx context.Context) error {
 		if _, err := WaitUntil(ctx, "initialized"); err != nil || listeners[subscription.number] == nil {
 			return nil
 		}
 		// The event may be on its way already, and then there is nothing to end.
 		_ = subscription.End()
 		return ready(ctx)
-	})
+	}
+	// Where it has come, it does not come again. No other handler runs while this one waits.
+	if connection.Connected() {
+		_, err = After(0, look)
+		return err
+	}
+	// What starts during a cut finds the account there when that is over.
+	_, err = Once("reconnected", Filter{}, ignoring(look))
 	return err
 }
 

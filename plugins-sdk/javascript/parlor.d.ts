@@ -83,8 +83,9 @@ export function onReady(handler: () => void | Promise<void>): void;
 /** Called at each message in a room that names our nickname there. Needs `messages.read` for the room. */
 export function onMention(handler: Handler<"message">): Subscription;
 /**
- * Lets work go on by itself, beyond what began it: a loop that does not end, for instance. What a handler or `onStart` begins
- * without it counts as theirs, and they have not ended before it has.
+ * Lets work go on by itself, beyond what began it. What a handler or `onStart` begins without it counts as theirs, and they have
+ * not ended before it has. While it lasts it has the place of a handler (the limit `handlers`), and an end of the plugin waits for
+ * it as long as it may: what goes on for as long as the plugin does is a `setInterval`.
  */
 export function spawn(work: () => void | Promise<void>): void;
 

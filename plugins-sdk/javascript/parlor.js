@@ -191,7 +191,10 @@ function plain(value) {
 
 // An argument, or a field of one, with what stands for what it lacks.
 function filled(value, shape) {
-  if (value === undefined || value === null) return shape?.record ? filled({}, shape) : shape?.option ? null : shape;
+  if (value === undefined || value === null) {
+    return shape?.record ? filled({}, shape) : shape?.option ? null : shape?.list ? [] : shape;
+  }
+  if (shape?.list) return value.map((one) => filled(one, shape.list));
   const fields = shape?.record ?? shape?.option;
   if (!fields) return plain(value);
   const whole = { ...value };
@@ -345,11 +348,13 @@ export function onReady(handler) {
     waits = false;
     await handler();
   };
-  once("initialized", ready);
-  // Where it has come, it does not come again.
-  spawn(async () => {
+  const look = async () => {
     if (connection.connected() && await waitUntil("initialized").then(() => true, () => false)) await ready();
-  });
+  };
+  once("initialized", ready);
+  // Where it has come, it does not come again; and what starts during a cut finds the account there when that is over.
+  once("reconnected", look);
+  spawn(look);
 }
 
 export const onMention = (handler) => on("messageNotification", { kind: "groupchat" }, handler);

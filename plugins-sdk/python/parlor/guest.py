@@ -20,6 +20,7 @@ Function = Callable[[], Awaitable[None]]
 _starts: list[Function] = []
 _readies: list[Function] = []
 _stops: list[Function] = []
+_has_started = False
 
 
 def on_start(function: Function) -> Function:
@@ -30,7 +31,10 @@ def on_start(function: Function) -> Function:
 def on_ready(function: Function) -> Function:
     """Has an `async` function called once, as soon as the account is connected and initialized: in `on_start` nothing can be
     sent yet. One that raises is written to the log."""
-    return _later(_readies, function)
+    _later(_readies, function)
+    if _has_started:
+        spawn(_when_ready([function]))
+    return function
 
 
 def on_stop(function: Function) -> Function:
@@ -45,7 +49,7 @@ def _later(functions: list[Function], function: Function) -> Function:
     return function
 
 
-async def _when_ready() -> None:
+async def _when_ready(functions: list[Function]) -> None:
     while True:
         try:
             await values.wait_until("initialized")
@@ -53,7 +57,7 @@ async def _when_ready() -> None:
         except errors.Error:
             # A session that ended before it had begun; another one may come.
             await sleep(1)
-    for function in _readies:
+    for function in functions:
         spawn(function())
 
 
@@ -71,9 +75,12 @@ class Guest(exports.Guest):
             for function in _starts:
                 await function()
         except (Exception, asyncio.CancelledError) as error:
-            raise Err(f"{type(error).__name__}: {error}") from error
+            advice = "; wait for `initialized`, or send in @on_ready" if isinstance(error, errors.Offline) else ""
+            raise Err(f"{type(error).__name__}: {error}{advice}") from error
+        global _has_started
+        _has_started = True
         if _readies:
-            spawn(_when_ready())
+            spawn(_when_ready(list(_readies)))
 
     async def handle_event(self, event: Any) -> None:
         await listen._dispatch(event)

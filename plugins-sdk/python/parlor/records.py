@@ -73,7 +73,7 @@ def _write(name: str) -> Callable[[Any, Any], None]:
 
 
 def _rest(command: Any) -> str:
-    """What was typed after the command's name and one space, untouched: no quotes are resolved."""
+    """What was typed after the command's name, without the white space around it: no quotes are resolved."""
     body = command.message.body or ""
     end = 0
     for word in body.split():
@@ -81,7 +81,7 @@ def _rest(command: Any) -> str:
         # The prefix is the owner's, and may have spaces in it.
         if word.lower().endswith(command.name):
             break
-    return body[end + 1 :]
+    return body[end:].strip()
 
 
 def complete(name: str, function: Any, given: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:

@@ -27,7 +27,7 @@ fn table(contract: &Resolve) -> Value {
             if function.params.iter().any(|one| may_lack(&one.ty)) {
                 let shapes = function.params.iter().map(|one| match shape(contract, &one.ty) {
                     // A call for nobody in particular is one that its author did not mean.
-                    Value::Array(_) => Value::Null,
+                    list if list.is_array() || list.get("list").is_some() => Value::Null,
                     shape => shape,
                 });
                 let name =
@@ -43,7 +43,10 @@ fn table(contract: &Resolve) -> Value {
 fn shape(contract: &Resolve, ty: &Type) -> Value {
     match kind(contract, ty) {
         None if *ty == Type::Bool => json!(false),
-        Some(TypeDefKind::List(_)) => json!([]),
+        Some(TypeDefKind::List(of)) => {
+            let fields = fields(contract, of).filter(|fields| !fields.is_empty());
+            fields.map_or(json!([]), |fields| json!({ "list": { "record": fields } }))
+        }
         Some(TypeDefKind::Option(of)) => fields(contract, of).map_or(Value::Null, |fields| json!({ "option": fields })),
         Some(TypeDefKind::Record(_)) => fields(contract, ty).map_or(Value::Null, |fields| json!({ "record": fields })),
         _ => Value::Null,
@@ -154,6 +157,8 @@ mod tests {
         assert_eq!(table["vcard.get"], json!([null, false]));
         assert_eq!(table["rooms.setBookmark"][0]["record"]["autojoin"], json!(false));
         assert!(table["chats.send"][1]["record"]["extensions"]["option"]["reactions"]["option"]["emojis"].is_array());
+        let extensions = &table["chats.send"][1]["record"]["extensions"]["option"];
+        assert_eq!(extensions["fallback"]["list"]["record"].as_object().map(Map::len), Some(2), "its parts, too");
         assert!(table.get("rooms.closeMany").is_none(), "closing all rooms is said, and not left out");
     }
 

@@ -20,8 +20,8 @@ const WANTED_TIMES: [&str; 3] = ["start", "end", "since"];
 /// What the SDK adds to a record.
 const ADDED: [(&str, &str); 1] = [(
     "Command",
-    "    @property\n    def rest(self) -> str:\n        \"\"\"What was typed after the name and one space, \
-     untouched: no quotes are resolved.\"\"\"\n        ...\n",
+    "    @property\n    def rest(self) -> str:\n        \"\"\"What was typed after the name, without the \
+     white space around it: no quotes are resolved.\"\"\"\n        ...\n",
 )];
 
 /// Calls that take an element of the SDK's in the place of XML.
