@@ -528,8 +528,9 @@ fn a_subject_beside_an_empty_body_is_one() {
     let _opened = desk.open_room(None);
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     desk.forget();
+    let stamp = format!("<delay xmlns='urn:xmpp:delay' from='{ROOM}' stamp='2020-01-01T00:00:00Z'/>");
     let subject = |text: &str| {
-        format!("<message from='{ROOM}/juliet' type='groupchat'><subject>{text}</subject><body/></message>")
+        format!("<message from='{ROOM}/juliet' type='groupchat'><subject>{text}</subject><body/>{stamp}</message>")
     };
     desk.hear_xml(&subject(""));
     assert_eq!(desk.lines(), ["message"], "and nothing that was said");
