@@ -4,7 +4,7 @@
 //! what its manifest asks for, so that it imports no more than that.
 
 use wit_component::{OutputToString, WitPrinter};
-use wit_parser::{PackageId, Resolve, SourceMap, WorldItem};
+use wit_parser::{PackageId, Resolve, SourceMap, Type, TypeDefKind, WorldItem};
 
 use super::super::manifest::Manifest;
 use crate::permissions::table;
@@ -82,6 +82,15 @@ fn parsed() -> Result<(Resolve, PackageId), String> {
     let mut contract = Resolve::default();
     let package = contract.push_group(group).map_err(|error| error.to_string())?;
     Ok((contract, package))
+}
+
+/// What a type of a contract is, under whatever name; none for those that WIT brings along.
+pub(super) fn kind<'c>(contract: &'c Resolve, ty: &Type) -> Option<&'c TypeDefKind> {
+    let Type::Id(id) = ty else { return None };
+    match &contract.types[*id].kind {
+        TypeDefKind::Type(of @ Type::Id(_)) => kind(contract, of),
+        kind => Some(kind),
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use wit_parser::{Function, Resolve, Type, TypeDefKind, TypeId};
 
+use super::super::contract::kind;
 use super::types::camel;
 
 /// The SDK's line that the table goes into.
@@ -76,15 +77,6 @@ fn may_be_left_out(contract: &Resolve, ty: &Type) -> bool {
                 && !record.fields.iter().all(|field| is_option(&field.ty))
         }
         _ => has_default(contract, ty),
-    }
-}
-
-/// What a type is, under whatever name.
-fn kind<'c>(contract: &'c Resolve, ty: &Type) -> Option<&'c TypeDefKind> {
-    let Type::Id(id) = ty else { return None };
-    match &contract.types[*id].kind {
-        TypeDefKind::Type(of @ Type::Id(_)) => kind(contract, of),
-        kind => Some(kind),
     }
 }
 

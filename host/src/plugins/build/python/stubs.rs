@@ -134,16 +134,8 @@ impl Stub<'_> {
 
     /// A record that may be left out as a whole, and whose fields may be named in its place.
     fn spread(&self, ty: &Type) -> Option<&Record> {
-        let Type::Id(mut id) = *ty else { return None };
-        while let TypeDefKind::Type(Type::Id(of)) = self.contract.types[id].kind {
-            id = of;
-        }
-        match &self.contract.types[id].kind {
-            TypeDefKind::Record(record) => {
-                record.fields.iter().all(|field| self.is_empty_by_default(&field.ty)).then_some(record)
-            }
-            _ => None,
-        }
+        let Some(TypeDefKind::Record(record)) = contract::kind(self.contract, ty) else { return None };
+        record.fields.iter().all(|field| self.is_empty_by_default(&field.ty)).then_some(record)
     }
 
     fn signature(&self, function: &Function) -> String {
