@@ -23,7 +23,7 @@ pub const SECTION: &str = "parlor:manifest";
 pub const MAX_BYTES: usize = 64 * 1024;
 
 /// The most entries of each list and table.
-const MAX_ENTRIES: usize = 64;
+pub const MAX_ENTRIES: usize = 64;
 /// The most bytes of a reason.
 const MAX_REASON: usize = 500;
 /// The most bytes of a description.

@@ -53,9 +53,9 @@ pub enum SettingKind {
 const KINDS: [&str; 8] = ["string", "number", "boolean", "choice", "list", "jid", "duration", "secret"];
 
 /// Each type as authors write it, what a value of it is, and an example.
-pub fn kinds() -> [(&'static str, String, &'static str); 8] {
+pub fn kinds() -> impl Iterator<Item = (&'static str, String, &'static str)> {
     let text = format!("a text of at most {MAX_TEXT} bytes");
-    let values = [
+    let values: [_; KINDS.len()] = [
         (text.clone(), "default = \"Tea!\""),
         ("a number, whole or not".to_owned(), "default = 2.5"),
         ("true or false".to_owned(), "default = false"),
@@ -65,11 +65,7 @@ pub fn kinds() -> [(&'static str, String, &'static str); 8] {
         ("a whole number of seconds, or a text with `ms`, `s`, `min`, `h` or `d`".to_owned(), "default = \"4 min\""),
         (format!("{text}, which no log, error or other plugin shows"), "type = \"secret\""),
     ];
-    let mut values = values.into_iter();
-    KINDS.map(|name| {
-        let (value, example) = values.next().unwrap_or_default();
-        (name, value, example)
-    })
+    KINDS.into_iter().zip(values).map(|(name, (value, example))| (name, value, example))
 }
 
 impl fmt::Display for SettingKind {

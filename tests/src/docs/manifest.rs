@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use parlor::plugins::manifest::{MAX_BYTES, keys};
+use parlor::plugins::manifest::{MAX_BYTES, MAX_ENTRIES, keys};
 use parlor::plugins::setting;
 
 /// The tables of a manifest, with what is said above their keys.
@@ -34,7 +34,7 @@ pub(super) fn page() -> String {
         "# The manifest\n\n\
          `plugin.toml` stands in a plugin's folder, and `parlor plugin build` puts it into the file that is built: what the \
          plugin is, what it asks of its owner, and what can be set. `parlor plugin inspect FILE` shows it. It has at most \
-         {} KiB, and each table 64 entries. A key that is not on this page is refused.\n\n\
+         {} KiB, and each table {MAX_ENTRIES} entries. A key that is not on this page is refused.\n\n\
          ```toml\n{}```\n",
         MAX_BYTES / 1024,
         keys::EXAMPLE

@@ -1,5 +1,7 @@
 //! Every key that a manifest may have, in one table: the reader refuses what is not in it, and the page for authors is made of it.
 
+use std::sync::LazyLock;
+
 use super::super::setting;
 use super::{MAX_DESCRIPTION, MAX_ENTRIES, MAX_LICENSE, MAX_REASON, MAX_SETTING_NAME};
 use crate::event::LONGEST_NAME;
@@ -29,12 +31,15 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 
 /// The keys that a table may have.
 pub(in crate::plugins) fn of(table: &str) -> Vec<&'static str> {
-    all().into_iter().filter(|key| key.table == table).map(|key| key.name).collect()
+    all().iter().filter(|key| key.table == table).map(|key| key.name).collect()
 }
 
 /// All keys, table by table.
-pub fn all() -> Vec<Key> {
-    [plugin(), permissions(), dependencies(), settings(), provides()].concat()
+pub fn all() -> &'static [Key] {
+    // A manifest asks for them with each of its entries.
+    static ALL: LazyLock<Vec<Key>> =
+        LazyLock::new(|| [plugin(), permissions(), dependencies(), settings(), provides()].concat());
+    &ALL
 }
 
 fn key(
