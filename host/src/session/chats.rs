@@ -125,7 +125,7 @@ impl Session {
 
     /// What the owner calls somebody, and not what a stranger calls himself.
     fn chat_name(&self, jid: &BareJid) -> String {
-        let contact = self.roster.get(jid).filter(|_| self.roster.has(jid));
+        let contact = self.roster.entry(jid);
         contact.map_or_else(|| jid.to_string(), |contact| contact.fullname.clone())
     }
 

@@ -90,7 +90,7 @@ impl Session {
 
     /// The entry that the wish leads to, and whether to ask for presence afterwards.
     fn wanted_item(&self, jid: &BareJid, wish: ContactWish) -> Result<(RosterItem, bool), CallError> {
-        let known = self.roster.get(jid).filter(|_| self.roster.has(jid)).map(|contact| contact.to_item());
+        let known = self.roster.entry(jid).map(|contact| contact.to_item());
         if let ContactWish::Add { fullname } = wish {
             if *jid == self.own.to_bare() {
                 return Err(CallError::invalid("jid", "is this account itself"));

@@ -118,7 +118,7 @@ impl Session {
 
     pub(super) fn update_presence(&mut self, jid: &BareJid, turn: &mut Turn<'_>, update: impl FnOnce(&mut Contact)) {
         // Whoever only asks to be let in has not been, and could be a thousand people with many clients each.
-        let Some(before) = self.roster.get(jid).filter(|_| self.roster.has(jid)).map(Arc::clone) else {
+        let Some(before) = self.roster.entry(jid).map(Arc::clone) else {
             self.ignored += 1;
             return;
         };

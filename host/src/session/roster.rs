@@ -194,9 +194,13 @@ impl Roster {
         self.contacts.as_mut()?.get_mut(jid).map(Arc::make_mut)
     }
 
-    /// Whether somebody is in the roster, and not only asking.
+    /// Somebody who is in the roster, and not only asking.
+    pub(super) fn entry(&self, jid: &BareJid) -> Option<&Arc<Contact>> {
+        self.get(jid).filter(|_| !self.strangers.contains(jid))
+    }
+
     pub(super) fn has(&self, jid: &BareJid) -> bool {
-        self.get(jid).is_some() && !self.strangers.contains(jid)
+        self.entry(jid).is_some()
     }
 
     /// Whether there is no room for one more.
