@@ -269,10 +269,15 @@ impl Desk {
         self.hear(Incoming::Answer(stanza::Answer { from: from.map(jid), id, outcome, raw: some_raw() }));
     }
 
-    fn roster(&mut self, items: Vec<RosterItem>) {
+    /// The roster comes, and what is asked then is not answered.
+    fn roster_alone(&mut self, items: Vec<RosterItem>) {
         let id = self.asked(|ask| matches!(ask, Ask::Roster { .. }));
-        let before = self.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
         self.answer(None, id, Ok(Body::Roster { version: None, items }));
+    }
+
+    fn roster(&mut self, items: Vec<RosterItem>) {
+        let before = self.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
+        self.roster_alone(items);
         if self.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. })) > before {
             self.bookmarks(Vec::new());
         }

@@ -950,8 +950,7 @@ fn bookmarked(settings: Settings, bookmarks: Vec<stanza::Bookmark>) -> Desk {
     let mut desk = Desk::new(settings);
     desk.run(Session::plugins_initialized);
     desk.bind();
-    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
-    desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    desk.roster_alone(Vec::new());
     desk.forget();
     desk.bookmarks(bookmarks);
     desk
@@ -989,8 +988,7 @@ fn a_server_without_bookmarks_holds_up_nothing() {
     let mut desk = Desk::new(Settings::default());
     desk.run(Session::plugins_initialized);
     desk.bind();
-    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
-    desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    desk.roster_alone(Vec::new());
     let id = desk.asked(|ask| *ask == Ask::Bookmarks { place: BookmarkPlace::Items });
     desk.answer(None, id, Err(stanza_error("service-unavailable")));
     for place in [BookmarkPlace::Node, BookmarkPlace::Private] {
@@ -1003,8 +1001,7 @@ fn a_server_without_bookmarks_holds_up_nothing() {
     let mut desk = Desk::new(Settings::default());
     desk.run(Session::plugins_initialized);
     desk.bind();
-    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
-    desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    desk.roster_alone(Vec::new());
     assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotYet));
     desk.wait(10);
     assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
@@ -1032,8 +1029,7 @@ fn an_account_without_bookmarks_has_none_and_gets_some() {
     let mut desk = Desk::new(Settings::default());
     desk.run(Session::plugins_initialized);
     desk.bind();
-    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
-    desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    desk.roster_alone(Vec::new());
     refuse_bookmarks(&mut desk, &["item-not-found", "service-unavailable"]);
     assert_eq!(desk.count("bookmarksInitialized"), 1);
     assert!(desk.session.snapshot().bookmarks.unwrap().is_empty(), "that is known");
@@ -1042,8 +1038,7 @@ fn an_account_without_bookmarks_has_none_and_gets_some() {
     desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
     // Another client took the last one away, and its place with it, while we were away.
     desk.bind();
-    let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
-    desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+    desk.roster_alone(Vec::new());
     desk.forget();
     refuse_bookmarks(&mut desk, &["item-not-found", "forbidden"]);
     assert!(!desk.lines().iter().any(|line| line.contains("entering")), "{:?}", desk.lines);
@@ -1062,8 +1057,7 @@ fn who_cannot_say_which_bookmarks_there_are_has_us_leave_no_room() {
         desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
         desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
         desk.bind();
-        let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
-        desk.answer(None, id, Ok(Body::Roster { version: None, items: Vec::new() }));
+        desk.roster_alone(Vec::new());
         refuse_bookmarks(&mut desk, conditions);
         let entering = desk.lines().iter().any(|line| line == "> available to room@muc.example.org/Puck entering");
         assert!(entering, "{conditions:?}: {:?}", desk.lines);
