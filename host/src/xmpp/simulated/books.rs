@@ -36,9 +36,10 @@ struct Sent {
 }
 
 /// Whether there is a connection that a session is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// There never was, or nothing is known of one.
+    #[default]
     Never,
     /// Since then.
     Up(Instant),
@@ -49,7 +50,7 @@ pub(crate) enum Standing {
 }
 
 /// What the server knows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Books {
     session: Option<Managed>,
     sessions: u32,
@@ -68,24 +69,6 @@ pub(crate) struct Books {
     pub(crate) denied: u32,
     /// What should not have been.
     pub(crate) wrong: Vec<String>,
-}
-
-impl Default for Books {
-    fn default() -> Self {
-        Self {
-            session: None,
-            sessions: 0,
-            gone: HashMap::new(),
-            waiting: VecDeque::new(),
-            said: 0,
-            live: 0,
-            standing: Standing::Never,
-            took: Vec::new(),
-            may_repeat: HashMap::new(),
-            denied: 0,
-            wrong: Vec::new(),
-        }
-    }
 }
 
 impl Books {
