@@ -15,7 +15,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_xmpp::Stanza;
-use xmpp_parsers::message::{Message, MessageType};
+use xmpp_parsers::message::MessageType;
 
 use crate::client::{Client, body};
 use crate::faults::{Fault, Faults, Way};
@@ -271,10 +271,8 @@ impl Line {
         let end = Instant::now() + SOON;
         while Instant::now() < end {
             self.client.chat(self.bot.clone(), GREETING).await?;
-            while let Some(heard) = self.client.next(GREETED).await? {
-                if matches!(heard, Stanza::Message(message) if is_greeting(message)) {
-                    return Ok(());
-                }
+            if self.client.wait_body(&self.bot, GREETING, GREETED).await.is_ok() {
+                return Ok(());
             }
         }
         anyhow::bail!("{} is connected, and does not answer", self.bot)
@@ -325,7 +323,7 @@ impl Line {
                     }
                 }
                 // Of those that had no answer, one may have it now.
-                Stanza::Message(message) if is_greeting(message) => {}
+                Stanza::Message(message) if body(message) == Some(GREETING) => {}
                 Stanza::Message(message) => {
                     let number = body(message).and_then(|body| body.strip_prefix("message "));
                     let number: usize =
@@ -340,10 +338,6 @@ impl Line {
         self.client.forget();
         Ok(())
     }
-}
-
-fn is_greeting(message: &Message) -> bool {
-    body(message) == Some(GREETING)
 }
 
 /// Numbers in order, as few ranges.
