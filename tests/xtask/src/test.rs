@@ -21,11 +21,11 @@ const STEPS: &[Step] = &[
     ("lints", || {
         cargo("lints", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], Output::Shown)
     }),
-    ("unit tests", unit_tests),
+    ("unit tests", || tests("unit tests", &["test", "--workspace", "--lib", "--bins"], 4)),
     ("doc tests", || cargo("doc tests", &["test", "--workspace", "--doc"], Output::Shown)),
     ("host", build::programs),
     ("plugins", build::plugins),
-    ("suite", || cargo("the suite", &["test", "--workspace", "--test", "suite"], Output::Shown)),
+    ("suite", || tests("the suite", &["test", "--workspace", "--test", "suite"], 2)),
 ];
 
 #[expect(clippy::print_stderr, reason = "a command shows what it does")]
@@ -46,14 +46,14 @@ pub(crate) fn run_all() -> Result<()> {
     Ok(())
 }
 
-/// They compute little and wait much, for dead-lines and for silence: many at once take a fourth of the time.
-fn unit_tests() -> Result<()> {
-    let mut command = workspace::cargo(["test", "--workspace", "--lib", "--bins"]);
+/// Tests compute little and wait much, for servers, dead-lines and silence: more at once than there are cores.
+fn tests(title: &str, arguments: &[&str], per_core: usize) -> Result<()> {
+    let mut command = workspace::cargo(arguments.iter().copied());
     if env::var_os(THREADS).is_none() {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        command.env(THREADS, (4 * cores).to_string());
+        command.env(THREADS, (per_core * cores).to_string());
     }
-    run("unit tests", &mut command, Output::Shown)
+    run(title, &mut command, Output::Shown)
 }
 
 fn cargo(title: &str, arguments: &[&str], output: Output) -> Result<()> {
