@@ -73,7 +73,7 @@ async fn change_all(
     values: &[(String, String)],
     layer: Layer,
 ) -> Result<(), CallError> {
-    let (own, host) = divide(instance, parse(argument, values)?)?;
+    let (own, host) = divide(instance, OwnSettings::read(argument, bounded(argument, values)?)?)?;
     instance.settings.check(layer, &own)?;
     if !host.is_empty() {
         let wins = match layer {
@@ -117,18 +117,6 @@ fn operators(instance: &Instance, key: &str) -> CallError {
         CallError::Denied { permission, scope, .. } => CallError::Denied { permission, scope, hint },
         other => other,
     }
-}
-
-fn parse(argument: &str, values: &[(String, String)]) -> Result<Values, CallError> {
-    bounded(argument, values)?
-        .iter()
-        .map(|(key, json)| {
-            OwnSettings::check_key(key)?;
-            let value = serde_json::from_str(json)
-                .map_err(|error| CallError::invalid(argument, format!("{key}: not JSON: {error}")))?;
-            Ok((key.clone(), value))
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use crate::xmpp::is_one_line;
 const MAX_ADDED: usize = 64;
 /// How long the JSON of one value may be.
 const MAX_VALUE: usize = 64 << 10;
+/// How much memory all that a plugin gives may take, in bytes.
+const MAX_HELD: usize = 1 << 20;
 /// How long a name may be.
 const MAX_KEY: usize = 128;
 
@@ -93,6 +95,23 @@ impl OwnSettings {
         self.manifest.secrets()
     }
 
+    /// Reads values as a plugin gives them, as JSON. What they take is counted before the next one is read: an object that is
+    /// three bytes of text is several hundred of memory.
+    pub fn read(argument: &str, given: &[(String, String)]) -> Result<Values, CallError> {
+        let mut held = 0;
+        let read = |(key, json): &(String, String)| {
+            Self::check_key(key)?;
+            if json.len() > MAX_VALUE {
+                return Err(CallError::invalid(argument, format!("{key} is longer than {MAX_VALUE} bytes")));
+            }
+            let value = serde_json::from_str(json)
+                .map_err(|error| CallError::invalid(argument, format!("{key}: not JSON: {error}")))?;
+            held += weight(&value);
+            if held > MAX_HELD { Err(too_much()) } else { Ok((key.clone(), value)) }
+        };
+        given.iter().map(read).collect()
+    }
+
     /// Whether these could be changed.
     pub fn check(&self, layer: Layer, values: &Values) -> Result<(), CallError> {
         self.changed(&self.layers.load(), layer, values.clone()).map(drop)
@@ -162,6 +181,9 @@ impl OwnSettings {
         if added.filter(|key| !self.declares(key)).count() > MAX_ADDED {
             return Err(CallError::OverLimit(format!("{MAX_ADDED} settings beyond the manifest's")));
         }
+        if after.set.values().chain(after.offered.values()).map(weight).sum::<usize>() > MAX_HELD {
+            return Err(too_much());
+        }
         Ok(after)
     }
 
@@ -176,9 +198,6 @@ impl OwnSettings {
 
     fn fits(&self, key: &str, value: &Value) -> Result<(), CallError> {
         Self::check_key(key)?;
-        if value.to_string().len() > MAX_VALUE {
-            return Err(CallError::invalid("value", format!("{key} is longer than {MAX_VALUE} bytes")));
-        }
         match self.manifest.settings.get(key) {
             Some(setting) => {
                 setting.check(value).map_err(|reason| CallError::invalid("value", format!("{key}: {reason}")))
@@ -186,6 +205,27 @@ impl OwnSettings {
             None => Ok(()),
         }
     }
+}
+
+fn too_much() -> CallError {
+    CallError::OverLimit(format!("{MAX_HELD} bytes of settings in memory"))
+}
+
+/// About how many bytes of memory a value takes.
+fn weight(value: &Value) -> usize {
+    /// What the first entry of an object takes with the room for others.
+    const OBJECT: usize = 640;
+    size_of::<Value>()
+        + match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+            Value::String(text) => text.len(),
+            Value::Array(values) => values.iter().map(weight).sum(),
+            Value::Object(entries) if entries.is_empty() => 0,
+            Value::Object(entries) => {
+                OBJECT
+                    + entries.iter().map(|(key, value)| size_of::<String>() + key.len() + weight(value)).sum::<usize>()
+            }
+        }
 }
 
 #[cfg(test)]
@@ -292,6 +332,26 @@ mod tests {
         one.change(Layer::Offered, values(&[("b", json!(2))]), &nothing).unwrap();
         one.restart();
         assert_eq!((one.get("a", || None), one.get("b", || None)), (Some(json!(1)), None));
+    }
+
+    #[test]
+    fn what_settings_take_in_memory_is_bounded_and_not_only_as_text() {
+        let objects = |count: usize| format!("[{}]", vec!["{\"\":0}"; count].join(","));
+        let read = |count: usize, of: usize| {
+            let given: Vec<(String, String)> = (0..count).map(|at| (format!("k{at}"), objects(of))).collect();
+            OwnSettings::read("values", &given)
+        };
+        assert!(weight(&read(1, 1_000).unwrap()["k0"]) > 600_000);
+        assert!(matches!(read(1, 9_000), Err(CallError::OverLimit(_))), "63,000 bytes of text");
+        assert!(matches!(read(64, 100), Err(CallError::OverLimit(_))));
+        let long = [("k".to_owned(), " ".repeat(MAX_VALUE) + "1")];
+        assert!(matches!(OwnSettings::read("value", &long), Err(CallError::Invalid { .. })));
+        let one = own(&[]);
+        one.change(Layer::Set, read(1, 1_000).unwrap(), &nothing).unwrap();
+        let again = one.change(Layer::Offered, read(1, 1_000).unwrap(), &nothing);
+        assert!(matches!(again, Err(CallError::OverLimit(_))), "both are held");
+        one.change(Layer::Set, values(&[("k0", json!(1))]), &nothing).unwrap();
+        one.change(Layer::Offered, read(1, 1_000).unwrap(), &nothing).unwrap();
     }
 
     #[test]
