@@ -50,7 +50,7 @@ pub enum Payload {
     Feature { var: String, entity: Jid },
     Invite(Arc<Invite>),
     Command { name: String, args: Vec<String>, message: Arc<Message> },
-    Json(String),
+    Json(Arc<str>),
 }
 
 impl Payload {
@@ -59,7 +59,8 @@ impl Payload {
         /// What a record takes that is bounded where it is made.
         const RECORD: usize = 1 << 10;
         match self {
-            Self::Text(text) | Self::Stanza(text) | Self::Json(text) => RECORD + text.len(),
+            Self::Text(text) | Self::Stanza(text) => RECORD + text.len(),
+            Self::Json(json) => RECORD + json.len(),
             Self::Message(message) | Self::Command { message, .. } => RECORD + message.raw.weight(),
             Self::None => 0,
             Self::Status(_)

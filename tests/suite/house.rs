@@ -639,7 +639,7 @@ impl Ears {
 
     /// Fires an event, as a plugin does.
     pub(crate) async fn emit(&self, name: &str, payload: &Value) {
-        let (by, payload) = (self.id, Payload::Json(payload.to_string()));
+        let (by, payload) = (self.id, Payload::Json(payload.to_string().into()));
         self.shared.ask(|answer| Command::Emit { by, name: name.into(), payload, answer }).await.unwrap();
     }
 

@@ -108,7 +108,7 @@ async fn emit<T: Send + 'static>(
             super::text("payload", &json, MAX_JSON)?;
             serde_json::from_str::<Readable>(&json)
                 .map_err(|error| CallError::invalid("payload", format!("not JSON: {error}")))?;
-            Payload::Json(json)
+            Payload::Json(json.into())
         }
     };
     may_fire(&instance, &name)?;

@@ -254,7 +254,7 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
             args: args.clone(),
             message: message(carried, xml),
         }),
-        Payload::Json(json) => wit::Payload::Json(json.clone()),
+        Payload::Json(json) => wit::Payload::Json(json.to_string()),
     }
 }
 

@@ -234,7 +234,7 @@ impl Instance {
         if changes.is_empty() {
             return;
         }
-        let payload = Payload::Json(serde_json::json!(changes).to_string());
+        let payload = Payload::Json(serde_json::json!(changes).to_string().into());
         let event = Event { name: EventName::from("settingsChanged"), at: self.account.clock.now(), payload };
         self.account.router.route_to(self.id, event, &|_| false);
     }

@@ -8,7 +8,7 @@ fn mailbox(capacity: usize) -> (Arc<Mailbox>, mpsc::Receiver<Box<Mail>>) {
 }
 
 fn event(name: &str) -> Event {
-    Event { name: name.into(), at: Timestamp::UNIX_EPOCH, payload: Payload::Json("1".to_owned()) }
+    Event { name: name.into(), at: Timestamp::UNIX_EPOCH, payload: Payload::Json("1".into()) }
 }
 
 fn route(router: &Router, name: &str) {
@@ -114,7 +114,7 @@ fn a_mailbox_holds_so_much_however_few_events_that_is() {
     for mailbox in [&slow, &other] {
         router.subscribe(mailbox, "tick", Filter::default(), false);
     }
-    let heavy = || Event { payload: Payload::Json("x".repeat(HEAVY)), ..event("tick") };
+    let heavy = || Event { payload: Payload::Json("x".repeat(HEAVY).into()), ..event("tick") };
     let mut taken = 0;
     for _ in 0..100 {
         router.route(heavy(), &|_| false);

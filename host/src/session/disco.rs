@@ -228,7 +228,7 @@ impl Session {
                         "entity": entity.as_str(), "form_type": form.form_type, "var": field.var, "type": field.kind,
                         "value": field.values.first(), "values": field.values,
                     });
-                    self.fire("discoExtensionFieldDiscovered", Payload::Json(field.to_string()), turn);
+                    self.fire("discoExtensionFieldDiscovered", Payload::Json(field.to_string().into()), turn);
                 }
             }
         }

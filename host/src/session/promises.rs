@@ -90,7 +90,8 @@ impl Promises {
             return;
         }
         self.waiters -= promise.waiters.len();
-        out.extend(promise.waiters.drain(..).map(|answer| Effect::Answer(Due::new(answer, result.clone()))));
+        let waiting = promise.waiters.drain(..).filter(|answer| !answer.is_abandoned());
+        out.extend(waiting.map(|answer| Effect::Answer(Due::new(answer, result.clone()))));
         promise.state = result.map_or_else(State::Rejected, State::Resolved);
     }
 

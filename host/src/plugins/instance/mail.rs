@@ -102,7 +102,7 @@ pub(super) fn loss(instance: &Instance) -> Option<Mail> {
     if instance.may_log() {
         tracing::warn!(plugin = %instance.plugin, account = %instance.account.name, lost, "mailbox full, events lost");
     }
-    let payload = Payload::Json(format!("{{\"lost\":{lost}}}"));
+    let payload = Payload::Json(format!("{{\"lost\":{lost}}}").into());
     let event = Event { name: EventName::from("lagged"), at: instance.account.clock.now(), payload };
     instance.account.router.mail_for(instance.id, event)
 }

@@ -84,7 +84,7 @@ async fn a_loss_is_told_with_its_whole_count_although_the_mailbox_is_full() {
         router.route(event, &|_| false);
     }
     let mail = loss(&instance).unwrap();
-    assert!(matches!(&mail.event.payload, Payload::Json(json) if json == "{\"lost\":5}"), "{mail:?}");
+    assert!(matches!(&mail.event.payload, Payload::Json(json) if &**json == "{\"lost\":5}"), "{mail:?}");
     assert!(loss(&instance).is_none());
 }
 

@@ -17,7 +17,7 @@ fn add(desk: &mut Desk, by: InstanceId, names: &[&str]) -> Result<(), CallError>
 
 fn emit(desk: &mut Desk, by: InstanceId, name: &str) -> Result<(), CallError> {
     let (answer, mut receiver) = Answer::channel();
-    let payload = Payload::Json("1".to_owned());
+    let payload = Payload::Json("1".into());
     desk.command(Command::Emit { by, name: name.into(), payload, answer });
     got(&mut receiver).unwrap()
 }
@@ -29,7 +29,7 @@ fn reject(desk: &mut Desk, by: InstanceId, name: &str) -> Result<(), CallError> 
 }
 
 fn is_json(result: Option<Result<Payload, CallError>>) -> bool {
-    matches!(result, Some(Ok(Payload::Json(json))) if json == "1")
+    matches!(result, Some(Ok(Payload::Json(json))) if &*json == "1")
 }
 
 #[test]
@@ -44,6 +44,21 @@ fn who_waits_gets_the_payload_early_or_late() {
     assert_eq!(desk.lines(), ["ready"]);
     add(&mut desk, ONE, &["ready"]).unwrap();
     assert!(got(&mut desk.wait_until("ready")).is_none(), "it is fresh");
+}
+
+/// Thousands may wait for one.
+#[test]
+fn what_a_promise_carries_is_held_once() {
+    let mut desk = Desk::new(Settings::default());
+    add(&mut desk, ONE, &["ready"]).unwrap();
+    let waiting = [desk.wait_until("ready"), desk.wait_until("ready")];
+    drop(desk.wait_until("ready"));
+    emit(&mut desk, ONE, "ready").unwrap();
+    let [one, other] = waiting.map(|mut one| match got(&mut one) {
+        Some(Ok(Payload::Json(json))) => json,
+        other => panic!("{other:?}"),
+    });
+    assert!(Arc::ptr_eq(&one, &other));
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl Stage {
 
     async fn emit(&self, call: &str) -> Result<()> {
         let (by, name) = (InstanceId::next(), EventName::from("measure"));
-        let payload = Payload::Json(serde_json::json!({ "call": call, "times": 1 }).to_string());
+        let payload = Payload::Json(serde_json::json!({ "call": call, "times": 1 }).to_string().into());
         Ok(self.account.ask(|answer| Command::Emit { by, name, payload, answer }).await?)
     }
 

@@ -115,7 +115,7 @@ impl House {
         let before = self.handled().await?;
         let events = match kind.call {
             Call::ToHost(call) => {
-                self.emit("measure", Payload::Json(order(call, kind.times))).await?;
+                self.emit("measure", Payload::Json(order(call, kind.times).into())).await?;
                 1
             }
             Call::ToGuest => {
