@@ -112,7 +112,8 @@ async fn emit<T: Send + 'static>(
         }
     };
     may_fire(&instance, &name)?;
-    super::slow_down(&instance.emitted, || format!("{} events a second", instance.limits.events_per_second)).await?;
+    super::slow_down(&instance.emitted, 1.0, || format!("{} events a second", instance.limits.events_per_second))
+        .await?;
     let by = instance.id;
     instance.account.ask(|answer| Command::Emit { by, name, payload, answer }).await
 }

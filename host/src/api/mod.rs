@@ -148,7 +148,7 @@ fn renamed(error: CallError, argument: &str) -> CallError {
 
 /// Waits until the plugin may send another stanza.
 async fn pace(instance: &Instance) -> Result<(), CallError> {
-    slow_down(&instance.outgoing, || format!("{} stanzas a second", instance.limits.messages_per_second)).await?;
+    slow_down(&instance.outgoing, 1.0, || format!("{} stanzas a second", instance.limits.messages_per_second)).await?;
     instance.sent.fetch_add(1, Relaxed);
     Ok(())
 }
@@ -156,7 +156,7 @@ async fn pace(instance: &Instance) -> Result<(), CallError> {
 /// Has the account's task do something that sends nothing, once the plugin may: what that task does for one, all the others wait
 /// for.
 async fn order<R>(instance: &Instance, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
-    slow_down(&instance.orders, || format!("{} calls a second", instance.limits.calls_per_second)).await?;
+    slow_down(&instance.orders, 1.0, || format!("{} calls a second", instance.limits.calls_per_second)).await?;
     instance.account.ask(command).await
 }
 
@@ -167,11 +167,11 @@ async fn question(instance: &Arc<Instance>) -> Result<OpenQuestion, CallError> {
     Ok(question)
 }
 
-/// Waits until there is another one in the bucket: a flood is slowed down first, and then refused.
-async fn slow_down(bucket: &Bucket, limit: impl Fn() -> String) -> Result<(), CallError> {
+/// Waits until there is as much in the bucket: a flood is slowed down first, and then refused.
+async fn slow_down(bucket: &Bucket, amount: f64, limit: impl Fn() -> String) -> Result<(), CallError> {
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
     let mut patience = PATIENCE;
-    while let Err(wait) = bucket.take() {
+    while let Err(wait) = bucket.take(amount) {
         if wait > patience {
             return Err(CallError::OverLimit(limit()));
         }

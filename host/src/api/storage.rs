@@ -2,7 +2,7 @@
 
 use wasmtime::component::Accessor;
 
-use super::{answer, caller};
+use super::{answer, caller, slow_down};
 use crate::bindings::parlor::plugin::storage::{Host, HostWithStore, Page};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::clock::Clock;
@@ -13,6 +13,10 @@ use crate::store::{LONGEST_KEY, LONGEST_VALUE, Only, Owner, StoreError, Write, W
 
 /// How many keys a page may have.
 const LARGEST_PAGE: u32 = 1_000;
+/// What a call counts at least against `storage_per_second`, in bytes: the disk is not written in less.
+const CALL: usize = 512;
+/// What a page of keys counts.
+const LIST: usize = 16 << 10;
 
 impl Host for Context {}
 
@@ -23,6 +27,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
                 let (instance, _open) = caller(accessor, "storage.get")?;
                 quota(&instance)?;
                 let key = check_key("key", key)?;
+                pace(&instance, CALL).await?;
                 instance.account.data().get(owner(&instance), key).await.map_err(|error| failed(&error))
             }
             .await,
@@ -53,10 +58,10 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
                 if !(1..=LARGEST_PAGE).contains(&limit) {
                     return Err(CallError::invalid("limit", format!("1 to {LARGEST_PAGE}")));
                 }
+                pace(&instance, LIST).await?;
                 let data = instance.account.data();
-                let (keys, more) =
+                let (keys, next) =
                     data.keys(owner(&instance), prefix, after, limit as usize).await.map_err(|error| failed(&error))?;
-                let next = if more { keys.last().cloned() } else { None };
                 Ok(Page { keys, next })
             }
             .await,
@@ -92,11 +97,20 @@ async fn change<T: Send + 'static>(
         return Err(too_long("value"));
     }
     let expires = expires.map(|after| check_expires(after, instance.account.clock)).transpose()?;
+    let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
+    pace(&instance, bytes.max(CALL)).await?;
     let write = Write { key, value, expires, only };
     match instance.account.data().write(owner(&instance), quota, write).await.map_err(|error| failed(&error))? {
         Written::TooMuch => Err(CallError::OverLimit(format!("{quota} bytes of storage"))),
         written => Ok(written),
     }
+}
+
+/// Waits until the plugin may have so many bytes read or written: all plugins share one disk, and one thread that writes to it.
+#[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
+async fn pace(instance: &Instance, bytes: usize) -> Result<(), CallError> {
+    let limit = || format!("{} of storage a second", instance.limits.storage_per_second);
+    slow_down(&instance.stored, bytes as f64, limit).await
 }
 
 /// How much the plugin may keep.

@@ -86,6 +86,8 @@ pub struct Instance {
     pub emitted: Bucket,
     /// Other calls that the account's task carries out.
     pub orders: Bucket,
+    /// Bytes that it reads from its storage and writes to it.
+    pub stored: Bucket,
     /// Lines that it logs, and that the host logs because of what it does.
     log_lines: Bucket,
     /// Lines that were dropped since one was last written.
@@ -145,6 +147,7 @@ impl Instance {
             emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
             outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
             orders: Bucket::new(limits.calls_per_second.into(), limits.calls_per_second.into()),
+            stored: Bucket::new(limits.storage_per_second.as_f64(), limits.storage_per_second.as_f64()),
             log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
             log_dropped: AtomicU64::new(0),
             traced: Mutex::default(),
@@ -207,7 +210,7 @@ impl Instance {
     /// Whether one more line about it may go into the log, so that no plugin fills the disk. A line that may not is
     /// counted, and the count is logged before the next one.
     pub fn may_log(&self) -> bool {
-        if self.log_lines.take().is_err() {
+        if self.log_lines.take(1.0).is_err() {
             self.log_dropped.fetch_add(1, Relaxed);
             return false;
         }

@@ -22,6 +22,12 @@ impl Bytes {
         Self(count << 20)
     }
 
+    /// For what is measured over time.
+    #[expect(clippy::cast_precision_loss, reason = "what an owner can write has not so many digits")]
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64
+    }
+
     /// For an interface that counts in `usize`.
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)

@@ -14,14 +14,14 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// `rate` a second, and up to `burst` at once. It begins full. A burst below one lets nothing through.
+    /// `rate` a second, and up to `burst` at once. It begins full. What is more than a burst never gets through.
     pub fn new(rate: f64, burst: f64) -> Self {
         Self { rate: rate.max(0.001), burst, level: Mutex::new((burst, Instant::now())) }
     }
 
-    /// Takes one. `Err` says how long to wait until there is one again; then nothing was taken.
-    pub fn take(&self) -> Result<(), Duration> {
-        self.take_at(Instant::now())
+    /// Takes so many. `Err` says how long to wait until there are as many again; then nothing was taken.
+    pub fn take(&self, amount: f64) -> Result<(), Duration> {
+        self.take_at(amount, Instant::now())
     }
 
     /// How many of the burst are used up.
@@ -31,16 +31,16 @@ impl Bucket {
         self.burst - tokens
     }
 
-    fn take_at(&self, now: Instant) -> Result<(), Duration> {
+    fn take_at(&self, amount: f64, now: Instant) -> Result<(), Duration> {
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
         let (tokens, at) = *level;
         let tokens = (tokens + now.saturating_duration_since(at).as_secs_f64() * self.rate).min(self.burst);
-        if tokens >= 1.0 {
-            *level = (tokens - 1.0, now);
+        if tokens >= amount {
+            *level = (tokens - amount, now);
             Ok(())
         } else {
             *level = (tokens, now);
-            Err(Duration::from_secs_f64((1.0 - tokens) / self.rate))
+            Err(Duration::from_secs_f64((amount - tokens) / self.rate))
         }
     }
 }
@@ -53,23 +53,32 @@ mod tests {
     fn a_burst_passes_and_then_the_rate_counts() {
         let bucket = Bucket::new(10.0, 3.0);
         let start = Instant::now();
-        assert_eq!((0..5).filter(|_| bucket.take_at(start).is_ok()).count(), 3);
-        let wait = bucket.take_at(start).unwrap_err();
+        assert_eq!((0..5).filter(|_| bucket.take_at(1.0, start).is_ok()).count(), 3);
+        let wait = bucket.take_at(1.0, start).unwrap_err();
         assert!(wait > Duration::from_millis(90) && wait <= Duration::from_millis(100), "{wait:?}");
-        assert!(bucket.take_at(start + Duration::from_millis(100)).is_ok());
-        assert!(bucket.take_at(start + Duration::from_millis(100)).is_err());
+        assert!(bucket.take_at(1.0, start + Duration::from_millis(100)).is_ok());
+        assert!(bucket.take_at(1.0, start + Duration::from_millis(100)).is_err());
+    }
+
+    #[test]
+    fn what_is_large_takes_more() {
+        let bucket = Bucket::new(10.0, 10.0);
+        let start = Instant::now();
+        assert!(bucket.take_at(8.0, start).is_ok() && bucket.take_at(2.0, start).is_ok());
+        let wait = bucket.take_at(5.0, start).unwrap_err();
+        assert!(wait > Duration::from_millis(490) && wait <= Duration::from_millis(500), "{wait:?}");
     }
 
     #[test]
     fn none_a_second_are_none() {
         let bucket = Bucket::new(0.0, 0.0);
-        assert!(bucket.take_at(Instant::now() + Duration::from_hours(24)).is_err());
+        assert!(bucket.take_at(1.0, Instant::now() + Duration::from_hours(24)).is_err());
     }
 
     #[test]
     fn waiting_long_gives_no_more_than_the_burst() {
         let bucket = Bucket::new(10.0, 2.0);
         let later = Instant::now() + Duration::from_hours(1);
-        assert_eq!((0..9).filter(|_| bucket.take_at(later).is_ok()).count(), 2);
+        assert_eq!((0..9).filter(|_| bucket.take_at(1.0, later).is_ok()).count(), 2);
     }
 }

@@ -27,6 +27,8 @@ const ENTRY: u64 = 64;
 const WAITING: usize = 2_048;
 /// How many bytes of keys one page has.
 const PAGE: usize = 64 << 10;
+/// How many entries are looked at for one page, whether they have expired or not.
+const LOOKED_AT: usize = 2_000;
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS plugin_data (
@@ -37,6 +39,7 @@ CREATE TABLE IF NOT EXISTS plugin_data (
     expires INTEGER,
     PRIMARY KEY (account, plugin, key)
 ) WITHOUT ROWID, STRICT;
+CREATE INDEX IF NOT EXISTS plugin_data_expires ON plugin_data (account, plugin, expires) WHERE expires IS NOT NULL;
 CREATE TABLE IF NOT EXISTS plugin_data_size (
     account TEXT NOT NULL,
     plugin TEXT NOT NULL,
@@ -105,8 +108,8 @@ pub struct Kept {
     pub expires: Option<i64>,
 }
 
-/// The keys of one page, and whether there are more.
-pub(super) type Page = (Vec<String>, bool);
+/// The keys of one page, and the last one that was looked at where there may be more.
+pub(super) type Page = (Vec<String>, Option<String>);
 
 /// What plugins keep. Cheap to clone. It does not keep the store's thread going: when that has ended, nothing is kept.
 #[derive(Debug, Clone)]
@@ -164,14 +167,14 @@ impl PluginData {
         self.read(move |file| value(file, &owner, &key, now)).await
     }
 
-    /// At most so many keys that begin with `prefix`, after this one.
+    /// At most so many keys that begin with `prefix`, after this one; and after which one to go on.
     pub async fn keys(
         &self,
         owner: Owner,
         prefix: String,
         after: Option<String>,
         most: usize,
-    ) -> Result<(Vec<String>, bool), StoreError> {
+    ) -> Result<(Vec<String>, Option<String>), StoreError> {
         let now = self.now();
         self.read(move |file| keys(file, &owner, &prefix, after.as_deref(), most, now)).await
     }
@@ -309,26 +312,28 @@ fn keys(
     now: i64,
 ) -> rusqlite::Result<Page> {
     let mut statement = file.prepare(
-        "SELECT key FROM plugin_data
-         WHERE account = ?1 AND plugin = ?2 AND key >= ?3 AND key > ?4 AND (expires IS NULL OR expires > ?5)
+        "SELECT key, expires IS NULL OR expires > ?5 FROM plugin_data
+         WHERE account = ?1 AND plugin = ?2 AND key >= ?3 AND key > ?4
          ORDER BY key",
     )?;
     let after = after.unwrap_or_default();
     let mut rows = statement.query(params![owner.account.as_str(), owner.plugin.as_str(), prefix, after, now])?;
-    let (mut found, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        let key: String = row.get(0)?;
+    let (mut found, mut bytes, mut last) = (Vec::new(), 0, None);
+    for looked_at in 0.. {
+        let Some(row) = rows.next()? else { break };
+        let (key, is_there): (String, bool) = (row.get(0)?, row.get(1)?);
         // Keys are ordered by their bytes, so those with the prefix stand together.
         if !key.starts_with(prefix) {
             break;
         }
-        bytes += key.len();
-        if found.len() == most || bytes > PAGE {
-            return Ok((found, true));
+        bytes += if is_there { key.len() } else { 0 };
+        if found.len() == most || bytes > PAGE || looked_at == LOOKED_AT {
+            return Ok((found, last));
         }
-        found.push(key);
+        found.extend(is_there.then(|| key.clone()));
+        last = Some(key);
     }
-    Ok((found, false))
+    Ok((found, None))
 }
 
 /// Makes one change, if it may be made.
@@ -569,7 +574,7 @@ mod tests {
         assert!(get(&data, "old").await.is_some());
         write(&data, until(now() - 1)).await;
         assert_eq!(get(&data, "old").await, None);
-        assert_eq!(data.keys(owner("a"), String::new(), None, 10).await.unwrap(), (vec![], false));
+        assert_eq!(data.keys(owner("a"), String::new(), None, 10).await.unwrap(), (vec![], None));
         let small = |write| data.write(owner("a"), 1_000, write);
         assert_eq!(small(put("new", &[0; 600])).await.unwrap(), Written::Fresh);
         assert_eq!(small(put("more", &[0; 600])).await.unwrap(), Written::TooMuch);
@@ -590,15 +595,39 @@ mod tests {
         let mut after = None;
         let mut all = Vec::new();
         loop {
-            let (keys, more) = data.keys(owner("a"), "p/".into(), after, 10).await.unwrap();
+            let (keys, next) = data.keys(owner("a"), "p/".into(), after, 10).await.unwrap();
             all.extend(keys);
-            if !more {
+            if next.is_none() {
                 break;
             }
-            after = all.last().cloned();
+            after = next;
         }
         assert_eq!(all, (0..25).map(|number| format!("p/{number:02}")).collect::<Vec<_>>());
-        assert_eq!(data.keys(owner("a"), "p/9".into(), None, 10).await.unwrap(), (vec![], false));
+        assert_eq!(data.keys(owner("a"), "p/9".into(), None, 10).await.unwrap(), (vec![], None));
+    }
+
+    /// One thread reads for all.
+    #[tokio::test]
+    async fn a_page_looks_at_so_many_entries_however_many_have_expired() {
+        let (_store, data) = data();
+        let gone = |number| Write { expires: Some(now() - 1), ..put(&format!("{number:04}"), b"") };
+        join_all((0..LOOKED_AT + 500).map(|number| write(&data, gone(number)))).await;
+        write(&data, put("z", b"")).await;
+        let (keys, next) = data.keys(owner("a"), String::new(), None, 10).await.unwrap();
+        assert_eq!((keys, next.as_deref()), (vec![], Some("1999")));
+        let (keys, next) = data.keys(owner("a"), String::new(), next, 10).await.unwrap();
+        assert_eq!((keys, next), (vec!["z".to_owned()], None));
+    }
+
+    /// By an index, and not by looking at all that a plugin keeps.
+    #[test]
+    fn what_has_expired_is_found_without_looking_at_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = DataFile::create(folder.path()).unwrap();
+        let gone = "SELECT key FROM plugin_data WHERE account = 'a' AND plugin = 'b' AND expires <= 7 AND key <> 'c'";
+        let plan: String =
+            file.connection.query_row(&format!("EXPLAIN QUERY PLAN {gone}"), [], |row| row.get("detail")).unwrap();
+        assert!(plan.contains("plugin_data_expires"), "{plan}");
     }
 
     #[tokio::test]

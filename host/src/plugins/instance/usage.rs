@@ -86,6 +86,7 @@ impl Instance {
             "log_lines_per_second" => return Some(self.log_lines.used().ceil()),
             "messages_burst" => return Some(self.outgoing.used().ceil()),
             "calls_per_second" => return Some(self.orders.used().ceil()),
+            "storage_per_second" => return Some(self.stored.used().ceil()),
             "events_per_second" => return Some(self.emitted.used().ceil()),
             // What is measured anew each time that it is asked for, and what was checked before it started.
             _ => return None,
