@@ -2,12 +2,15 @@
 
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, order};
+use super::{answer, caller, order, text};
 use crate::bindings::parlor::plugin::commands::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
 use crate::plugins::{Context, Grouping};
 use crate::session::{Command, Spoken};
+
+/// The longest text that may wait for the session, which is stricter.
+const LONGEST: usize = 4_096;
 
 impl Host for Context {}
 
@@ -23,6 +26,9 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
 async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor, "commands.add")?;
+    for (argument, given) in [("name", &spoken.name), ("help", &spoken.help), ("usage", &spoken.usage)] {
+        text(argument, given, LONGEST)?;
+    }
     let (by, plugin, most) = (instance.id, instance.plugin.clone(), instance.limits.commands as usize);
     let now = order(&instance, |answer| Command::AddCommand { by, plugin, spoken, most, answer }).await?;
     instance.has_commands(now);
@@ -31,6 +37,7 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
 
 async fn remove<T: Send + 'static>(accessor: &Accessor<T, Grouping>, name: String) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor, "commands.remove")?;
+    text("name", &name, LONGEST)?;
     let (by, plugin) = (instance.id, instance.plugin.clone());
     let now = order(&instance, |answer| Command::RemoveCommand { by, plugin, name, answer }).await?;
     instance.has_commands(now);

@@ -15,7 +15,7 @@ use crate::session::Command;
 use crate::stanza::{Disco, Identity};
 use crate::xmpp::is_one_line;
 
-/// The longest feature, category or kind that is looked for.
+/// The longest feature, category or kind that is looked for, and what may wait for the session, which is stricter.
 const LONGEST: usize = 1_024;
 
 impl Host for Context {
@@ -32,7 +32,8 @@ impl Host for Context {
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn own_features_add(accessor: &Accessor<T, Self>, name: String) -> Result<bool, Error> {
-        answer(own(accessor, |by, answer| Command::AddFeature { by, name, answer }).await)
+        let held = held(&[("name", &name)]);
+        answer(own(accessor, held, |by, answer| Command::AddFeature { by, name, answer }).await)
     }
 
     async fn own_identities_add(
@@ -42,12 +43,15 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         name: String,
         lang: Option<String>,
     ) -> Result<bool, Error> {
+        let texts =
+            [("category", &*category), ("kind", &kind), ("name", &name), ("lang", lang.as_deref().unwrap_or_default())];
+        let held = held(&texts);
         let identity = Identity { category, kind, name: Some(name).filter(|name| !name.is_empty()), lang };
-        answer(own(accessor, |by, answer| Command::AddIdentity { by, identity, answer }).await)
+        answer(own(accessor, held, |by, answer| Command::AddIdentity { by, identity, answer }).await)
     }
 
     async fn own_identities_clear(accessor: &Accessor<T, Self>) -> Result<(), Error> {
-        answer(own(accessor, |by, answer| Command::ClearIdentities { by, answer }).await)
+        answer(own(accessor, Ok(()), |by, answer| Command::ClearIdentities { by, answer }).await)
     }
 
     async fn get_identity(
@@ -75,13 +79,20 @@ impl From<&Identity> for WitIdentity {
     }
 }
 
+/// Whether these may be held until the session has a look at them.
+fn held(texts: &[(&str, &str)]) -> Result<(), CallError> {
+    texts.iter().try_for_each(|(argument, given)| text(argument, given, LONGEST).map(drop))
+}
+
 /// Something that a plugin says of the account. The session checks what it may say.
 async fn own<T: Send + 'static, R>(
     accessor: &Accessor<T, Grouping>,
+    held: Result<(), CallError>,
     command: impl FnOnce(crate::plugins::InstanceId, crate::session::Answer<R>) -> Command,
 ) -> Result<R, CallError> {
     let (instance, _open) = caller(accessor, "disco.change")?;
     instance.require(Permission::DiscoOwn, Target::None)?;
+    held?;
     let by = instance.id;
     order(&instance, |answer| command(by, answer)).await
 }
