@@ -19,6 +19,8 @@ pub(super) enum Late {
     AutoJoins,
     /// The roster is asked for once more.
     RosterAgain,
+    /// The bookmarks are asked for once more.
+    BookmarksAgain,
     /// Whoever was online on the former stream and has not been heard of on this one is offline.
     Doubts,
     /// What this account can do has changed, and others are told.

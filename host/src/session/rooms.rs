@@ -175,6 +175,8 @@ pub(super) struct Rooms {
     pub(super) bookmarks: Option<Bookmarks>,
     /// They were asked for, and no place has answered that had to.
     pub(super) bookmarks_asked: bool,
+    /// They lie where they used to be, and none of them where new ones are put down.
+    bookmarks_older: bool,
 }
 
 impl Membership {

@@ -8,12 +8,16 @@ use jid::BareJid;
 
 use super::Stage;
 use crate::error::{CallError, StanzaError};
+use crate::session::deadlines::Late;
 use crate::session::questions::{PATIENCE, Waiting};
 use crate::session::{Answer, Session, Turn};
 use crate::stanza::{Ask, Body, Bookmark, BookmarkChange, BookmarkPlace, MAX_BOOKMARKS};
 
 /// How long the bookmarks may take, since everything after them waits.
 const BOOKMARKS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// When they are asked for again, where they did not come in that time or cannot be had for now.
+const ASK_AGAIN: Duration = Duration::from_mins(1);
 
 /// The bookmarks of an account, by room.
 pub type Bookmarks = OrdMap<BareJid, Arc<Bookmark>>;
@@ -53,6 +57,8 @@ pub(in crate::session) enum BookmarkQuestion {
     Set { bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()> },
     /// To forget one, for a plugin.
     Remove(BareJid, Answer<()>),
+    /// To have this one, too, in the newer place, that was in an older one.
+    Carry(BareJid),
 }
 
 /// What the places said that were asked so far.
@@ -96,7 +102,7 @@ impl BookmarkQuestion {
     /// Whether a plugin asked that has ended.
     pub(in crate::session) fn is_abandoned(&self) -> bool {
         match self {
-            Self::All { .. } => false,
+            Self::All { .. } | Self::Carry(_) => false,
             Self::Set { answer, .. } | Self::Remove(_, answer) => answer.is_abandoned(),
         }
     }
@@ -104,7 +110,7 @@ impl BookmarkQuestion {
     /// The stream is gone.
     pub(in crate::session) fn end(self, turn: &mut Turn<'_>) {
         match self {
-            Self::All { .. } => {}
+            Self::All { .. } | Self::Carry(_) => {}
             Self::Set { answer, .. } | Self::Remove(_, answer) => turn.answer(answer, Err(CallError::Offline)),
         }
     }
@@ -138,6 +144,15 @@ impl Session {
         }
     }
 
+    /// They did not come in time, or could not be had at that moment.
+    pub(in crate::session) fn fetch_bookmarks_again(&mut self, turn: &mut Turn<'_>) {
+        // Where they are wanted no more, or a new stream has asked already, nobody waits for this.
+        let wanted = self.settings.allow_muc && self.settings.allow_bookmarks;
+        if wanted && self.is_live() && !self.rooms.bookmarks_asked {
+            self.fetch_bookmarks(turn);
+        }
+    }
+
     /// They are not to be looked at any longer. Where we are we stay, as if a plugin had entered.
     pub(in crate::session) fn forget_bookmarks(&mut self) {
         self.rooms.bookmarks = None;
@@ -152,7 +167,8 @@ impl Session {
     }
 
     /// What is known from now on; what another client changes is followed.
-    fn bookmarks_came(&mut self, all: Vec<Bookmark>, turn: &mut Turn<'_>) {
+    fn bookmarks_came(&mut self, all: Vec<Bookmark>, place: BookmarkPlace, turn: &mut Turn<'_>) {
+        self.rooms.bookmarks_older = place != BookmarkPlace::Items;
         self.rooms.bookmarks = Some(all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect());
         self.changed = true;
         self.leave_what_is_not_bookmarked(turn);
@@ -164,7 +180,7 @@ impl Session {
     fn no_bookmarks_in(&mut self, place: BookmarkPlace, so_far: Newer, turn: &mut Turn<'_>) {
         match (place.older(), so_far) {
             (Some(older), _) => self.ask_bookmarks(older, so_far, turn),
-            (None, Newer::Empty) => self.bookmarks_came(Vec::new(), turn),
+            (None, Newer::Empty) => self.bookmarks_came(Vec::new(), BookmarkPlace::Items, turn),
             (None, Newer::Nowhere | Newer::Unsaid) => self.bookmarks_settled(turn),
         }
     }
@@ -177,18 +193,31 @@ impl Session {
     ) {
         let wanted = self.settings.allow_muc && self.settings.allow_bookmarks;
         match (question, result) {
-            (BookmarkQuestion::All { .. }, Ok(Body::Bookmarks(all))) if wanted => self.bookmarks_came(all, turn),
+            (BookmarkQuestion::All { place, .. }, Ok(Body::Bookmarks(all))) if wanted => {
+                self.bookmarks_came(all, place, turn);
+            }
             // What cannot be had for now may be in this very place.
             (BookmarkQuestion::All { place, newer }, Err(CallError::Stanza(error)))
                 if wanted && error.kind != "wait" =>
             {
                 self.no_bookmarks_in(place, newer.and(&error), turn);
             }
-            (BookmarkQuestion::All { .. }, _) => self.bookmarks_settled(turn),
+            (BookmarkQuestion::All { .. }, result) => {
+                if let Err(CallError::TimedOut | CallError::Stanza(_)) = result {
+                    self.deadlines.set(ASK_AGAIN, Late::BookmarksAgain);
+                }
+                self.bookmarks_settled(turn);
+            }
+            (BookmarkQuestion::Carry(_), Ok(_)) => {}
+            (BookmarkQuestion::Carry(room), Err(error)) => {
+                tracing::warn!(%room, %error, "a bookmark stays where older clients keep them");
+                self.rooms.bookmarks_older = true;
+            }
             (BookmarkQuestion::Set { bookmark, step: Publishing::Preparing | Publishing::Creating, answer }, Ok(_)) => {
                 self.publish_bookmark(bookmark, Publishing::Prepared, answer, turn);
             }
-            (BookmarkQuestion::Set { bookmark, answer, .. }, Ok(_)) => {
+            (BookmarkQuestion::Set { bookmark, step, answer }, Ok(_)) => {
+                self.carry_bookmarks(&bookmark.room, step == Publishing::Prepared, turn);
                 self.bookmark_changed(BookmarkChange::Set(*bookmark), turn);
                 turn.answer(answer, Ok(()));
             }
@@ -316,9 +345,27 @@ impl Session {
         self.ask(None, ask, waiting, PATIENCE, turn);
     }
 
+    /// One lies in the newer place now. At the next log-in the others would not be looked for any more where they are.
+    fn carry_bookmarks(&mut self, put_down: &BareJid, plain: bool, turn: &mut Turn<'_>) {
+        if !std::mem::take(&mut self.rooms.bookmarks_older) {
+            return;
+        }
+        let all = self.rooms.bookmarks.clone().unwrap_or_default();
+        for bookmark in all.values().filter(|bookmark| bookmark.room != *put_down) {
+            let ask = Ask::PublishBookmark { bookmark: Box::new(Bookmark::clone(bookmark)), plain };
+            let waiting = Waiting::Bookmarks(BookmarkQuestion::Carry(bookmark.room.clone()));
+            self.ask(None, ask, waiting, PATIENCE, turn);
+        }
+    }
+
     pub(super) fn remove_bookmark(&mut self, room: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
         if self.bookmark(room).is_none() {
             return turn.answer(answer, Err(CallError::NotFound(format!("a bookmark of {room}"))));
+        }
+        if self.rooms.bookmarks_older {
+            let why = "forgetting a bookmark where older clients keep them (XEP-0048): put one down first, which brings all \
+                       of them to where each can be forgotten (XEP-0402)";
+            return turn.answer(answer, Err(CallError::Unsupported(why.to_owned())));
         }
         let waiting = Waiting::Bookmarks(BookmarkQuestion::Remove(room.clone(), answer));
         self.ask(None, Ask::RetractBookmark(room.clone()), waiting, PATIENCE, turn);

@@ -1079,6 +1079,28 @@ fn bookmarks_that_are_wanted_again_are_not_there_yet_until_they_come() {
 #[test]
 fn bookmarks_are_followed_as_other_clients_change_them() {
     let entering = "> available to room@muc.example.org/Puck entering";
+/// Row 32. A server that has just begun anew may have no time for them.
+#[test]
+fn bookmarks_that_did_not_come_are_asked_for_again() {
+    let asked = |desk: &Desk| desk.count_asked(|ask| matches!(ask, Ask::Bookmarks { .. }));
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    desk.roster_alone(Vec::new());
+    desk.wait(10);
+    assert_eq!((desk.count("bookmarksInitialized"), asked(&desk)), (1, 1), "nothing waits for them");
+    desk.wait(60);
+    assert_eq!(asked(&desk), 2);
+    refuse_bookmarks(&mut desk, &["resource-constraint"]);
+    desk.wait(60);
+    assert_eq!(asked(&desk), 3);
+    desk.forget();
+    desk.bookmarks(vec![bookmark(true)]);
+    assert!(desk.lines().contains(&"> available to room@muc.example.org/Puck entering".to_owned()), "{:?}", desk.lines);
+    desk.wait(60);
+    assert_eq!(asked(&desk), 3, "they came");
+}
+
     let leaving = "> unavailable to room@muc.example.org/Puck";
     for end in [Set(bookmark(false)), Removed(bare(ROOM)), AllRemoved] {
         let mut desk = bookmarked(Settings::default(), Vec::new());
@@ -1124,4 +1146,35 @@ fn bookmarks_are_put_down_and_forgotten() {
     assert_eq!(got(&mut removed), Some(Ok(())));
     assert!(desk.session.snapshot().bookmarks.unwrap().is_empty());
     assert!(matches!(got(&mut desk.deed(RoomDeed::RemoveBookmark)), Some(Err(CallError::NotFound(_)))));
+}
+
+/// Row 32. Where there is one bookmark in the newer place, the older ones are not looked at.
+#[test]
+fn bookmarks_of_an_older_place_come_along_with_the_first_that_is_put_down() {
+    let other = || stanza::Bookmark { room: bare("other@muc.example.org"), ..bookmark(false) };
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    desk.roster_alone(Vec::new());
+    let id = desk.asked(|ask| *ask == Ask::Bookmarks { place: BookmarkPlace::Items });
+    desk.answer(None, id, Err(stanza_error("item-not-found")));
+    desk.bookmarks(vec![bookmark(false), other()]);
+    let mut removed = desk.deed(RoomDeed::RemoveBookmark);
+    assert!(matches!(got(&mut removed), Some(Err(CallError::Unsupported(_)))), "it would be there at the next log-in");
+    let published = |room: &stanza::Bookmark| {
+        let room = room.room.clone();
+        move |ask: &Ask| matches!(ask, Ask::PublishBookmark { bookmark, .. } if bookmark.room == room)
+    };
+    let _set = desk.deed(|answer| RoomDeed::SetBookmark(Box::new(bookmark(true)), answer));
+    let id = desk.asked(published(&bookmark(true)));
+    assert_eq!(desk.count_asked(published(&other())), 0, "not before one has been taken");
+    desk.answer(None, id, Ok(Body::Empty));
+    let id = desk.asked(published(&other()));
+    desk.answer(None, id, Ok(Body::Empty));
+    let _set = desk.deed(|answer| RoomDeed::SetBookmark(Box::new(bookmark(false)), answer));
+    let id = desk.asked(published(&bookmark(false)));
+    desk.answer(None, id, Ok(Body::Empty));
+    assert_eq!((desk.count_asked(published(&other())), desk.count_asked(published(&bookmark(true)))), (1, 2), "once");
+    let _removed = desk.deed(RoomDeed::RemoveBookmark);
+    desk.asked(|ask| matches!(ask, Ask::RetractBookmark(_)));
 }
