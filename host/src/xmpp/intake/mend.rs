@@ -28,8 +28,8 @@ pub(super) fn is_odd(head: &[u8], children: usize) -> bool {
     match super::sieve::name(head) {
         b"iq" => match kind {
             Some(b"get" | b"set") => children != 1,
-            // Anything may be in it, and it may be as large as a roster.
-            Some(b"result") => false,
+            // Anything may be in the one that it may have, and that may be as large as a roster.
+            Some(b"result") => children > 1,
             _ => true,
         },
         b"message" => kind.is_some_and(|kind| !is_message_type(kind)),
@@ -190,7 +190,10 @@ fn mend_iq(iq: &mut Element) {
             }
             iq.append_child(error);
         }
-        Some("result") => {}
+        Some("result") => {
+            let mut first = true;
+            retain(iq, |_| std::mem::take(&mut first));
+        }
         // Whoever it is from is owed an answer (RFC 6120, section 8.2.3), and from whom nothing says it is from nobody is.
         _ if iq.attr("from").is_some() => {
             iq.attrs_mut().insert(Namespace::NONE, name("type"), "get".to_owned());

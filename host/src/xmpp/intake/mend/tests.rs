@@ -90,6 +90,13 @@ fn a_question_that_cannot_be_read_stays_a_question() {
     assert!(mended("<iq from='a@b' id='7' type='result'>text<a xmlns='u:a'/></iq>").unwrap().contains("u:a"));
 }
 
+/// RFC 6120, section 8.2.3: a result has one child or none. Who asked is to hear of the first.
+#[test]
+fn an_answer_with_too_much_in_it_is_an_answer() {
+    let xml = mended("<iq from='a@b' id='7' type='result'><a xmlns='u:a'/><b xmlns='u:b'/></iq>").unwrap();
+    assert!(xml.contains("u:a") && !xml.contains("u:b"), "{xml}");
+}
+
 #[test]
 fn a_message_keeps_what_came_first() {
     let xml = mended(
