@@ -226,7 +226,7 @@ impl Running {
                 Ok(ArchivePage { messages: kept, fin, of_room, cursor_known })
             }
             Ok(_) => Err(CallError::Other("the archive's answer does not say where the page ends".to_owned())),
-            Err(error) => Err(refused(&query, error)),
+            Err(error) => Err(refused(&query, of_room, error)),
         };
         (answer, result)
     }
@@ -250,10 +250,10 @@ fn unsupported() -> CallError {
 }
 
 /// What an archive's error means for a plugin that asked this.
-fn refused(query: &ArchiveQuery, error: Box<StanzaError>) -> CallError {
-    // MongooseIM says the second where an id has not the shape of its own.
-    let is_unknown =
-        error.condition == "item-not-found" || (error.condition == "not-acceptable" && error.kind == "modify");
+fn refused(query: &ArchiveQuery, of_room: bool, error: Box<StanzaError>) -> CallError {
+    // MongooseIM says so where an id has not the shape of its own; a room says it to who is not in it.
+    let is_misshapen = error.condition == "not-acceptable" && error.kind == "modify" && !of_room;
+    let is_unknown = error.condition == "item-not-found" || is_misshapen;
     match &query.cursor {
         Cursor::After(id) | Cursor::Before(id) if is_unknown && !id.is_empty() => {
             CallError::NotFound(format!("a message with the archive id {id}"))

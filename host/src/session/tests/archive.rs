@@ -274,6 +274,13 @@ fn what_the_archive_refuses_is_told_as_what_it_is() {
     assert!(matches!(refused(after, "forbidden"), CallError::Stanza(error) if error.condition == "forbidden"));
     assert!(matches!(refused(Cursor::Start, "item-not-found"), CallError::Stanza(_)));
     assert!(matches!(refused(Cursor::Index(9), "feature-not-implemented"), CallError::Unsupported(_)));
+    // A room says it to who is not in it, whatever was asked.
+    let mut page = query(&mut desk, of(Some(ROOM), 5, Cursor::After("gone".to_owned())));
+    says(&mut desk, ROOM, Ok(disco("conference", &[MAM])));
+    let id = asked_page(&desk).1;
+    let kind = "modify".to_owned();
+    desk.answer(Some(ROOM), id, Err(Box::new(StanzaError { kind, ..*stanza_error("not-acceptable") })));
+    assert!(matches!(got(&mut page), Some(Err(CallError::Stanza(_)))));
 }
 
 /// Rows 42.
