@@ -114,7 +114,9 @@ impl Session {
             self.ignored += 1;
             return;
         };
-        let ourselves = muc.status.contains(&OURSELVES);
+        // Some services leave the code out; this very session has no other address.
+        let ourselves = muc.status.contains(&OURSELVES)
+            || (stage == Stage::Entering && muc.jid.as_ref().is_some_and(|real| real.is_full() && *real == self.own));
         let Some(room) = self.rooms.shown.get(jid) else { return };
         // Once we are in, nobody else has our nickname.
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());

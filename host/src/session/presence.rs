@@ -108,6 +108,10 @@ impl Session {
                 }),
                 None => self.update_presence(&bare, turn, |contact| contact.resources.clear()),
             },
+            // Nobody vouches any more for who was there: their server is out of reach (RFC 6121, section 4.7.1).
+            PresenceKind::Error(_) if presence.from.is_bare() => {
+                self.update_presence(&bare, turn, |contact| contact.resources.clear());
+            }
             PresenceKind::Subscribe => self.subscription_asked(bare, presence.nick, turn),
             PresenceKind::Unsubscribe => self.request_is_over(&bare, turn),
             PresenceKind::Unsubscribed => self.request_refused(&bare, turn),

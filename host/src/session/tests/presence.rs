@@ -12,6 +12,10 @@ fn client(name: &str, priority: i8, show: Option<Show>, status: Option<&str>) ->
     Presence { show, status, priority, ..presence(&format!("{ROMEO}/{name}"), PresenceKind::Available) }
 }
 
+fn unreachable() -> PresenceKind {
+    PresenceKind::Error(stanza_error("remote-server-not-found"))
+}
+
 /// Rules priority.
 #[test]
 fn the_highest_priority_speaks_for_a_contact_and_ties_go_to_the_newest() {
@@ -30,6 +34,10 @@ fn the_highest_priority_speaks_for_a_contact_and_ties_go_to_the_newest() {
         (gone("a"), "busy", Some("busy"), Some("b"), &all[..]),
         (gone("nobody"), "busy", Some("busy"), Some("b"), &[]),
         (presence(ROMEO, PresenceKind::Unavailable), "offline", None, None, &all[..]),
+        (client("a", 0, None, None), "online", None, Some("a"), &both[..]),
+        // A client that could not be reached says nothing of others; the whole address does.
+        (presence(&format!("{ROMEO}/a"), unreachable()), "online", None, Some("a"), &[]),
+        (presence(ROMEO, unreachable()), "offline", None, None, &both[..]),
     ] {
         desk.now += Duration::from_secs(1);
         desk.presence(step);
