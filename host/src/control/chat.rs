@@ -83,6 +83,11 @@ async fn answer(
     let AdHocRequest { from, command, .. } = request;
     let known = OWNER_COMMANDS.into_iter().find(|(node, _)| *node == command.node);
     let (node, title) = known.ok_or(AdHocRefusal::Unknown)?;
+    match command.action {
+        AdHocAction::Go | AdHocAction::Cancel => {}
+        AdHocAction::Back => return Err(AdHocRefusal::BadAction),
+        AdHocAction::Unknown => return Err(AdHocRefusal::MalformedAction),
+    }
     let has_begun = match &command.session {
         Some(session) => {
             steps.end(session, &from, node, Instant::now())?;
@@ -93,10 +98,8 @@ async fn answer(
     let session = command.session.unwrap_or_else(steps::session);
     let answer = |stage| Ok(AdHocAnswer { node: node.to_owned(), session: session.clone(), stage });
     let done = |lines: Vec<String>| AdHocStage::Done { lines, failed: false };
-    match (command.action, has_begun) {
-        (AdHocAction::Go, _) => {}
-        (AdHocAction::Cancel, true) => return answer(AdHocStage::Cancelled),
-        (AdHocAction::Cancel | AdHocAction::Other, _) => return Err(AdHocRefusal::BadAction),
+    if command.action == AdHocAction::Cancel {
+        return if has_begun { answer(AdHocStage::Cancelled) } else { Err(AdHocRefusal::BadAction) };
     }
     if !has_begun {
         if ["status", "list"].contains(&node) {

@@ -368,7 +368,8 @@ impl Session {
         let nick = nick
             .or_else(|| self.bookmark(room).and_then(|bookmark| bookmark.nick.clone()))
             .or_else(|| self.settings.nickname.clone().filter(|_| !self.settings.muc_nickname_from_jid))
-            .or_else(|| self.own.node().map(ToString::to_string))
+            // As people read it (XEP-0106, section 4).
+            .or_else(|| self.own.node().map(|node| node.unescape().unwrap_or(node.as_str().into()).into_owned()))
             .ok_or_else(|| {
                 CallError::invalid("attributes.nick", "is not given, and this account has no name to use instead")
             })?;

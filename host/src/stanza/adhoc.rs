@@ -27,8 +27,10 @@ pub enum AdHocAction {
     Go,
     /// It is not to be done after all.
     Cancel,
-    /// What no command here can.
-    Other,
+    /// Go back, which no command here can.
+    Back,
+    /// What is no action.
+    Unknown,
 }
 
 /// What somebody gives, and who.
@@ -83,6 +85,8 @@ pub enum AdHocRefusal {
     Unknown,
     /// It cannot do that.
     BadAction,
+    /// That is no action.
+    MalformedAction,
     /// None that began so is this sender's.
     BadSession,
     /// It began too long ago.

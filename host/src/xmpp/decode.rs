@@ -1,8 +1,9 @@
 //! From stanzas to [`Incoming`]: what the wire says, as far as RFC 6120, RFC 6121 and the XEPs say that it may be believed.
 //!
-//! Pure. Never panics, whatever comes. Refuses carbons and roster pushes that are not from the own account; everything else
-//! is decided above.
+//! Pure. Never panics, whatever comes. Refuses carbons that are not from the own account, and takes no roster push that is
+//! not; everything else is decided above.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jid::{BareJid, FullJid, Jid};
@@ -130,7 +131,9 @@ fn read_message(
         MessageType::Error => MessageKind::Error,
     };
     let is_own = is_same_bare(&from, own);
-    let mut found = extensions::read(&message.payloads, kind, &from, own);
+    let body = best(&message.bodies);
+    let lang = body.map_or("", |(lang, _)| lang.0.as_str());
+    let mut found = extensions::read(&message.payloads, kind, lang, &from, own);
     if let Some(parent) =
         message.thread.as_ref().and_then(|thread| thread.parent.clone()).filter(|_| kind != MessageKind::Error)
     {
@@ -147,8 +150,8 @@ fn read_message(
             _ => None,
         },
         kind,
-        body: best(&message.bodies),
-        subject: best(&message.subjects),
+        body: body.map(|(_, text)| text.clone()),
+        subject: best(&message.subjects).map(|(_, text)| text.clone()),
         thread: message.thread.as_ref().map(|thread| thread.id.clone()),
         at: found.delay.or(forwarded_at).unwrap_or(now),
         delayed: found.delay.is_some(),
@@ -175,8 +178,8 @@ pub(super) fn leaving(stanza: &Stanza, own: &FullJid, now: Timestamp) -> Option<
 }
 
 /// The text without a language, else the first.
-fn best(texts: &std::collections::BTreeMap<Lang, String>) -> Option<String> {
-    texts.get("").or_else(|| texts.values().next()).cloned()
+fn best(texts: &BTreeMap<Lang, String>) -> Option<(&Lang, &String)> {
+    texts.get_key_value("").or_else(|| texts.first_key_value())
 }
 
 fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
@@ -204,7 +207,7 @@ fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
             WireShow::Dnd => Show::Dnd,
             WireShow::Xa => Show::Xa,
         }),
-        status: best(&presence.statuses),
+        status: best(&presence.statuses).map(|(_, text)| text.clone()),
         priority: presence.priority.0,
         delay: payload("delay", ns::DELAY).and_then(extensions::stamp),
         avatar: payload("x", AVATAR).and_then(avatar),

@@ -140,6 +140,11 @@ async fn what_is_forged_replayed_or_somebody_elses_is_refused() {
     let begun = begin(&mut owner, &bot, "disable").await.unwrap();
     let attributes = format!("node='disable' sessionid='{}' action='prev'", begun.attr("sessionid").unwrap());
     assert!(ask(&mut owner, put(&bot, &attributes, Some("echo"))).await.unwrap_err().contains("bad-action"));
+    // It did nothing to what has begun.
+    let attributes = format!("node='disable' sessionid='{}' action='odd'", begun.attr("sessionid").unwrap());
+    assert!(ask(&mut owner, put(&bot, &attributes, None)).await.unwrap_err().contains("malformed-action"));
+    let attributes = format!("node='disable' sessionid='{}' action='cancel'", begun.attr("sessionid").unwrap());
+    assert_eq!(ask(&mut owner, put(&bot, &attributes, None)).await.unwrap().attr("status"), Some("canceled"));
 
     // Whoever writes the owner's address as his own: the server speaks up, or puts his there.
     let mut mallory = juliet().await;

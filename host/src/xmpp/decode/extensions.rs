@@ -2,7 +2,10 @@
 
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use minidom::Element;
+use minidom::rxml::Namespace;
 use xmpp_parsers::ns;
 
 use super::{is_same_bare, jid_attribute, muc, stanza_error};
@@ -11,6 +14,10 @@ use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, Reactions, 
 use crate::xmpp::encode::{FALLBACK, HINTS, REPLY};
 use crate::xmpp::is_sendable_time;
 
+/// Of delays, in old servers (XEP-0091).
+const OLDER_DELAY: &str = "jabber:x:delay";
+/// Of parts of a body for others, in clients that know an earlier version of XEP-0428.
+const OLDER_FALLBACK: &str = "urn:xmpp:feature-fallback:0";
 /// How many reactions of one message are looked at.
 const MAX_REACTIONS: usize = 64;
 /// How long a reaction may be, in bytes; what is longer is no emoji.
@@ -40,8 +47,9 @@ impl Found {
     }
 }
 
-/// Looks at each payload once. Names are compared first, since namespaces share long beginnings.
-pub(super) fn read(payloads: &[Element], kind: MessageKind, from: &Jid, own: &FullJid) -> Found {
+/// Looks at each payload once. Names are compared first, since namespaces share long beginnings. `lang` is the language of the
+/// body that is taken; empty = it has none of its own.
+pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &Jid, own: &FullJid) -> Found {
     let mut found = Found::default();
     if kind == MessageKind::Error {
         // The rest is what was sent and came back; nothing of it is said by anybody (RFC 6120, section 8.3.1).
@@ -49,6 +57,7 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, from: &Jid, own: &Fu
         found.error = error.map(|error| Box::new(stanza_error(error)));
         return found;
     }
+    let mut older = None;
     for payload in payloads {
         match payload.name() {
             "stanza-id" if payload.has_ns(ns::SID) => {
@@ -66,6 +75,7 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, from: &Jid, own: &Fu
                 let known = if counts(payload, kind, from, own) { &mut found.delay } else { &mut found.claim };
                 *known = known.or_else(|| stamp(payload));
             }
+            "x" if payload.has_ns(OLDER_DELAY) => older = older.or(Some(payload)),
             // A room that speaks of itself does so under its own address.
             "x" if kind == MessageKind::Groupchat && from.is_bare() && payload.has_ns(ns::MUC_USER) => {
                 found.room_status = muc::status(payload);
@@ -75,8 +85,12 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, from: &Jid, own: &Fu
                 // The one that a room sends on says more than the older form, which services write before it or behind.
                 found.invite = if payload.has_ns(ns::MUC_USER) { invite.or(before) } else { before.or(invite) };
             }
-            _ => read_extension(payload, &mut found),
+            _ => read_extension(payload, lang, &mut found),
         }
+    }
+    if let Some(delay) = older.filter(|_| found.delay.is_none() && found.claim.is_none()) {
+        let known = if counts(delay, kind, from, own) { &mut found.delay } else { &mut found.claim };
+        *known = older_stamp(delay);
     }
     found
 }
@@ -107,14 +121,14 @@ fn names(by: &str, archive: &Jid) -> bool {
         || Jid::new(by).is_ok_and(|by| by.is_bare() && is_same_bare(&by, archive))
 }
 
-fn read_extension(payload: &Element, found: &mut Found) {
+fn read_extension(payload: &Element, lang: &str, found: &mut Found) {
     match payload.name() {
         "reply" if payload.has_ns(REPLY) => {
             if let Some(id) = id_of(payload) {
                 found.extensions().reply = Some(ReplyTo { id, to: jid_attribute(payload, "to") });
             }
         }
-        "fallback" if payload.has_ns(FALLBACK) => read_fallback(payload, found),
+        "fallback" if payload.has_ns(FALLBACK) || payload.has_ns(OLDER_FALLBACK) => read_fallback(payload, lang, found),
         "replace" if payload.has_ns(ns::MESSAGE_CORRECT) => {
             if let Some(id) = id_of(payload) {
                 found.extensions().replace = Some(id);
@@ -157,16 +171,18 @@ fn read_extension(payload: &Element, found: &mut Found) {
 fn reactions(payload: &Element) -> Vec<String> {
     let mut emojis: Vec<String> = Vec::new();
     for child in payload.children().filter(|child| child.is("reaction", ns::REACTIONS)).take(MAX_REACTIONS) {
-        let emoji = child.text();
-        if !emoji.is_empty() && emoji.len() <= MAX_REACTION && !emojis.contains(&emoji) {
-            emojis.push(emoji);
+        let text = child.text();
+        let emoji = text.trim();
+        if !emoji.is_empty() && emoji.len() <= MAX_REACTION && !emojis.iter().any(|known| known == emoji) {
+            emojis.push(emoji.to_owned());
         }
     }
     emojis
 }
 
-/// Which parts of the body are only there for clients that lack something; all of it where none is named.
-fn read_fallback(payload: &Element, found: &mut Found) {
+/// Which parts of the body are only there for clients that lack something; all of it where none is named. Those of a body in
+/// another language are none of this one.
+fn read_fallback(payload: &Element, lang: &str, found: &mut Found) {
     let number = |body: &Element, name: &str| body.attr(name).and_then(|number| number.parse().ok());
     let part = |body: &Element| match (number(body, "start"), number(body, "end")) {
         (Some(start), Some(end)) if start <= end => Some(Some((start, end))),
@@ -176,7 +192,10 @@ fn read_fallback(payload: &Element, found: &mut Found) {
     };
     let feature = payload.attr("for").map(str::to_owned);
     let all = payload.children().next().is_none().then_some(None);
-    let bodies = payload.children().filter(|child| child.is("body", FALLBACK)).filter_map(part);
+    let is_body = |child: &&Element| child.name() == "body" && child.ns() == payload.ns();
+    let is_of = |child: &&Element| child.attr_ns(&Namespace::XML, "lang").unwrap_or_default() == lang;
+    let of_this = payload.children().filter(is_body).any(|child| is_of(&child));
+    let bodies = payload.children().filter(is_body).filter(|child| !of_this || is_of(child)).filter_map(part);
     for part in all.into_iter().chain(bodies) {
         let fallback = &mut found.extensions().fallback;
         if fallback.len() < MAX_FALLBACKS {
@@ -187,5 +206,23 @@ fn read_fallback(payload: &Element, found: &mut Found) {
 
 /// When it was sent (XEP-0203).
 pub(super) fn stamp(delay: &Element) -> Option<Timestamp> {
-    delay.attr("stamp")?.parse().ok().filter(|at| is_sendable_time(*at))
+    time(delay.attr("stamp")?).filter(|at| is_sendable_time(*at))
+}
+
+/// A time of XEP-0082, whose fractions of a second may have any number of digits (section 3.2).
+fn time(text: &str) -> Option<Timestamp> {
+    const DIGITS: usize = 9;
+    text.parse().ok().or_else(|| {
+        let (whole, fraction) = text.split_once('.')?;
+        let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+        let zone = (digits > DIGITS).then(|| &fraction[digits..])?;
+        format!("{whole}.{}{zone}", &fraction[..DIGITS]).parse().ok()
+    })
+}
+
+/// The same as older services say it: in UTC, without a word of that (XEP-0091, section 2).
+fn older_stamp(delay: &Element) -> Option<Timestamp> {
+    let text = delay.attr("stamp")?;
+    let civil = || DateTime::strptime("%Y%m%dT%H:%M:%S", text).ok()?.to_zoned(TimeZone::UTC).ok();
+    time(text).or_else(|| Some(civil()?.timestamp())).filter(|at| is_sendable_time(*at))
 }

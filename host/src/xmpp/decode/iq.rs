@@ -50,9 +50,10 @@ pub(super) fn order(from: Option<Jid>, to: Option<Jid>, id: String, payload: Ele
     if !payload.is("query", ns::ROSTER) {
         return Incoming::Request(Request { from, id, query: Query::Other });
     }
-    // RFC 6121, section 2.1.6: a push from anybody but the account itself must be ignored.
+    // RFC 6121, section 2.1.6: a push from anybody but the account itself must be ignored. It is a request all the same, and
+    // answered like any other that nobody here knows (RFC 6120, section 8.2.3).
     if !is_own_account(from.as_ref(), own) {
-        return Incoming::Refused("a roster push that is not from the own account");
+        return Incoming::Request(Request { from, id, query: Query::Other });
     }
     let version = payload.attr("ver").map(str::to_owned);
     let mut items = payload.children().filter(|child| child.is("item", ns::ROSTER));
@@ -85,7 +86,8 @@ fn ad_hoc(payload: &Element) -> Option<AdHoc> {
             // Which of them is meant is the same with one step to go (XEP-0050, section 3.4).
             None | Some("execute" | "complete" | "next") => AdHocAction::Go,
             Some("cancel") => AdHocAction::Cancel,
-            Some(_) => AdHocAction::Other,
+            Some("prev") => AdHocAction::Back,
+            Some(_) => AdHocAction::Unknown,
         },
         values: filled.collect(),
     })

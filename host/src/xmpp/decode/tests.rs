@@ -240,8 +240,25 @@ fn a_delayed_message_is_history() {
     let message = message("from='a@b'", "<delay xmlns='urn:xmpp:delay' stamp='2020-01-02T03:04:05Z'/>");
     assert!(message.delayed);
     assert_eq!(message.at, "2020-01-02T03:04:05Z".parse().unwrap());
+    let fine = "<delay xmlns='urn:xmpp:delay' stamp='2017-11-05T01:41:20.123123123123123-00:00'/>";
+    let fine = self::message("from='a@b'", fine);
+    assert_eq!(fine.at, "2017-11-05T01:41:20.123123123Z".parse().unwrap(), "XEP-0082 has no limit");
     let odd = self::message("from='a@b'", "<delay xmlns='urn:xmpp:delay' stamp='yesterday'/>");
     assert_eq!((odd.delayed, odd.at), (false, now()));
+}
+
+/// XEP-0091, which servers wrote before XEP-0203 and some still do.
+#[test]
+fn what_an_old_service_delayed_is_history() {
+    let old = |from: &str| format!("<x xmlns='jabber:x:delay' {from} stamp='20020910T23:08:25'>Offline Storage</x>");
+    let at: Timestamp = "2002-09-10T23:08:25Z".parse().unwrap();
+    let stored = message("from='a@b'", &old("from='house'"));
+    assert_eq!((stored.delayed, stored.at), (true, at));
+    let claimed = message("from='room@muc/a' type='groupchat'", &old("from='room@muc/a'"));
+    assert_eq!((claimed.delayed, claimed.claimed_at), (false, Some(at)));
+    let both = format!("{}<delay xmlns='urn:xmpp:delay' stamp='2020-01-02T03:04:05Z'/>", old(""));
+    assert_eq!(message("from='a@b'", &both).at, "2020-01-02T03:04:05Z".parse().unwrap());
+    assert!(!message("from='a@b'", "<x xmlns='jabber:x:delay' stamp='yesterday'/>").delayed);
 }
 
 proptest! {
@@ -339,6 +356,7 @@ fn reactions_are_a_set() {
         message("from='a@b'", &xml).extensions.unwrap().reactions.unwrap().emojis
     };
     assert_eq!(read("<reaction>👍</reaction><reaction>🎉</reaction><reaction>👍</reaction><reaction/>"), ["👍", "🎉"]);
+    assert_eq!(read("<reaction>👋  </reaction><reaction>\n👋</reaction><reaction> </reaction>"), ["👋"]);
     assert!(read("").is_empty(), "all are taken back");
     assert_eq!(read(&format!("<reaction>{}</reaction><reaction>👍</reaction>", "x".repeat(65))), ["👍"]);
     assert!(message("from='a@b'", "<reactions xmlns='urn:xmpp:reactions:0'/>").extensions.is_none(), "of nothing");
@@ -358,6 +376,16 @@ fn parts_of_a_body_that_are_only_there_for_others() {
         assert!(read(none).is_empty(), "{none}");
     }
     assert_eq!(read(&"<body/>".repeat(20)).len(), 8);
+    // Those of another language are parts of another body.
+    let both = "<body start='0' end='33'/><body xml:lang='de' start='0' end='40'/>";
+    assert_eq!(read(both), fallback(Some((0, 33))));
+    assert_eq!(read("<body xml:lang='de' start='0' end='40'/>"), fallback(Some((0, 40))), "better than none");
+    let german = format!(
+        "<body xml:lang='de'>x</body><fallback xmlns='urn:xmpp:feature-fallback:0' for='urn:xmpp:reply:0'>{both}</fallback>"
+    );
+    let german =
+        message("from='a@b'", &german.replace("<body start", "<body xmlns='urn:xmpp:feature-fallback:0' start"));
+    assert_eq!(german.extensions.unwrap().fallback, fallback(Some((0, 40))));
 }
 
 #[test]
@@ -580,7 +608,8 @@ fn roster_pushes_count_only_from_the_own_account() {
         assert!(xml.starts_with("<iq") && xml.contains("friend@far") && xml.contains("<group>g</group>"), "{xml}");
     }
     for from in ["mallory@evil", "house", "me@house/other", "me@evil"] {
-        assert!(matches!(push(&format!("from='{from}'"), item), Incoming::Refused(_)), "{from}");
+        let pushed = push(&format!("from='{from}'"), item);
+        assert!(matches!(pushed, Incoming::Request(Request { query: Query::Other, .. })), "{from}");
     }
     for odd in ["", "<item/>", "<item jid='@@'/>", "<item jid='a@b'/><item jid='c@d'/>"] {
         assert!(matches!(push("", odd), Incoming::Request(Request { query: Query::Malformed, .. })), "{odd}");

@@ -69,6 +69,7 @@ pub(super) fn refused(to: Option<Jid>, id: String, why: AdHocRefusal) -> Iq {
     let (kind, condition, detail) = match why {
         AdHocRefusal::Unknown => ("cancel", "item-not-found", None),
         AdHocRefusal::BadAction => ("modify", "bad-request", Some("bad-action")),
+        AdHocRefusal::MalformedAction => ("modify", "bad-request", Some("malformed-action")),
         AdHocRefusal::BadSession => ("modify", "bad-request", Some("bad-sessionid")),
         AdHocRefusal::SessionExpired => ("cancel", "not-allowed", Some("session-expired")),
     };

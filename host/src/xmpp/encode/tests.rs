@@ -268,7 +268,10 @@ fn text() -> impl Strategy<Value = String> {
 
 fn extensions() -> impl Strategy<Value = Extensions> {
     let id = || prop::option::of(text());
-    let emojis = prop::collection::btree_set(text().prop_filter("is short", |emoji| emoji.len() <= 64), 0..4);
+    let emojis = prop::collection::btree_set(
+        text().prop_filter("is short", |emoji| emoji.len() <= 64 && emoji.trim() == emoji),
+        0..4,
+    );
     let parts = prop::option::of((0..9_u32, 0..9_u32).prop_map(|(start, length)| (start, start + length)));
     let fallback = prop::collection::vec((id(), parts), 0..4);
     let hints = prop::sample::subsequence(Hint::ALL.to_vec(), 0..=4);
