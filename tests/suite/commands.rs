@@ -65,7 +65,9 @@ async fn the_host_answers_help_where_it_was_asked() {
     let house = Plan::new().await.set("command_prefix", "§").three().start().await;
     let mut friend = friend("juliet").await;
     let bot = house.account().jid.clone();
-    add(&house, BARE, "say").await;
+    add(&house, FULL, "say").await;
+    // It may speak to nobody, and neither does its help.
+    add(&house, BARE, "silent").await;
     friend.chat(bot.clone(), "§help").await.unwrap();
     friend.wait_body(&bot, "Commands:\n§say – Says it", SOON).await.unwrap();
     friend.chat(bot.clone(), "§help say").await.unwrap();

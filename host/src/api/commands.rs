@@ -1,5 +1,7 @@
 //! `commands`: what people say to a plugin by name.
 
+use std::sync::Arc;
+
 use wasmtime::component::Accessor;
 
 use super::{answer, caller, order, text};
@@ -29,8 +31,9 @@ async fn add<T: Send + 'static>(accessor: &Accessor<T, Grouping>, spoken: Spoken
     for (argument, given) in [("name", &spoken.name), ("help", &spoken.help), ("usage", &spoken.usage)] {
         text(argument, given, LONGEST)?;
     }
-    let (by, plugin, most) = (instance.id, instance.plugin.clone(), instance.limits.commands as usize);
-    let now = order(&instance, |answer| Command::AddCommand { by, plugin, spoken, most, answer }).await?;
+    let (plugin, most) = (instance.plugin.clone(), instance.limits.commands as usize);
+    let mailbox = Arc::clone(&instance.mailbox);
+    let now = order(&instance, |answer| Command::AddCommand { mailbox, plugin, spoken, most, answer }).await?;
     instance.has_commands(now);
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::card::CardChange;
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
 use crate::plugins::{InstanceId, PluginId};
+use crate::router::Mailbox;
 use crate::session::{
     ArchivePage, Attribute, Chat, ContactWish, KnownCard, Room, RoomDeed, RoomWish, Spoken, StatusValue, ViewChange,
 };
@@ -255,8 +256,8 @@ pub enum Command {
     },
     /// API row 127.
     AddCommand {
-        /// Who.
-        by: InstanceId,
+        /// Who, and what it may do.
+        mailbox: Arc<Mailbox>,
         /// As which plugin.
         plugin: PluginId,
         /// What.

@@ -7,11 +7,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jid::Jid;
+use jid::{BareJid, Jid};
 
 use crate::error::CallError;
 use crate::event::{Event, Payload};
+use crate::permissions::{Permission, Target};
 use crate::plugins::{InstanceId, PluginId};
+use crate::router::Mailbox;
 use crate::session::messages::check_text;
 use crate::session::questions::random_id;
 use crate::session::{Effect, Session, Turn};
@@ -45,6 +47,8 @@ pub struct Spoken {
 #[derive(Debug)]
 struct Registered {
     owner: InstanceId,
+    /// What its plugin may do.
+    mailbox: Arc<Mailbox>,
     help: String,
     usage: String,
     /// It also goes by its name alone.
@@ -157,11 +161,12 @@ impl Session {
     /// A plugin has at most so many. Gives how many it has then.
     pub(super) fn add_command(
         &mut self,
-        by: InstanceId,
+        mailbox: Arc<Mailbox>,
         plugin: PluginId,
         spoken: Spoken,
         most: usize,
     ) -> Result<usize, CallError> {
+        let by = mailbox.instance();
         let (name, is_short) = parse_name(&plugin, &spoken.name)?;
         check_line("help", &spoken.help)?;
         check_line("usage", &spoken.usage)?;
@@ -180,7 +185,7 @@ impl Session {
         if own.len() >= most && !own.contains_key(&name) {
             return Err(CallError::OverLimit(format!("{most} commands")));
         }
-        let new = Registered { owner: by, help: spoken.help, usage: spoken.usage, is_short };
+        let new = Registered { owner: by, mailbox, help: spoken.help, usage: spoken.usage, is_short };
         let was = own.insert(name.clone(), new);
         let count = own.len();
         if let Some(was) = was
@@ -239,14 +244,16 @@ impl Session {
 
     /// Says which commands there are, or how one is used, where it was asked. In a room a name that nobody here knows may be
     /// meant for somebody else.
+    ///
+    /// What a plugin wrote is said only where it may speak itself: else help would be its way to tell strangers what it hears.
     fn help(&mut self, message: &Message, wanted: Option<&str>, turn: &mut Turn<'_>) {
         let in_room = message.kind == MessageKind::Groupchat;
         let prefix = &self.settings.command_prefix;
         let text = match wanted {
-            None => self.list(),
+            None => self.list(message),
             Some(wanted) => {
                 let name = wanted.strip_prefix(prefix).unwrap_or(wanted).to_lowercase();
-                match self.commands.find(&name) {
+                match self.commands.find(&name).filter(|(_, _, found)| self.may_speak(found, message)) {
                     Some((_, _, found)) => {
                         let space = if found.usage.is_empty() { "" } else { " " };
                         format!("Usage: {prefix}{name}{space}{}\n{}", found.usage, found.help)
@@ -269,12 +276,24 @@ impl Session {
         turn.send(self.outgoing(to, kind, random_id(), draft));
     }
 
-    /// All commands, by name. It does not begin with the prefix: another bot would take it for a command.
-    fn list(&self) -> String {
+    /// Whether the plugin of a command may say something where this was said.
+    fn may_speak(&self, command: &Registered, asked: &Message) -> bool {
+        let where_to = asked.from.to_bare();
+        let (permission, target) = if asked.kind == MessageKind::Groupchat {
+            (Permission::RoomsSend, Target::Room(&where_to))
+        } else {
+            (Permission::MessagesSend, Target::Jid(&where_to))
+        };
+        let is_contact = |jid: &BareJid| self.roster.contacts.as_ref().is_some_and(|all| all.contains_key(jid));
+        command.mailbox.grants().load().may_do(permission, target, &is_contact)
+    }
+
+    /// All commands of plugins that may speak here, by name. It does not begin with the prefix: another bot would take it for a command.
+    fn list(&self, asked: &Message) -> String {
         let prefix = &self.settings.command_prefix;
         let mut lines: Vec<String> = Vec::new();
         for (plugin, own) in &self.commands.all {
-            lines.extend(own.iter().map(|(name, one)| {
+            lines.extend(own.iter().filter(|(_, one)| self.may_speak(one, asked)).map(|(name, one)| {
                 let full = if one.is_short { String::new() } else { format!("{plugin}.") };
                 let dash = if one.help.is_empty() { "" } else { " – " };
                 format!("{prefix}{full}{name}{dash}{}", one.help)

@@ -250,8 +250,8 @@ impl Session {
                 let result = self.change_settings(values, wins, turn);
                 turn.answer(answer, result);
             }
-            Command::AddCommand { by, plugin, spoken, most, answer } => {
-                let result = self.add_command(by, plugin, spoken, most);
+            Command::AddCommand { mailbox, plugin, spoken, most, answer } => {
+                let result = self.add_command(mailbox, plugin, spoken, most);
                 turn.answer(answer, result);
             }
             Command::RemoveCommand { by, plugin, name, answer } => {

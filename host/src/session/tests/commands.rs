@@ -1,7 +1,9 @@
 //! What people say to plugins by name.
 
 use super::*;
+use crate::permissions::Grants;
 use crate::plugins::PluginId;
+use crate::router::Mailbox;
 use crate::session::commands::ANSWERS;
 use crate::stanza::{Carbon, Extensions};
 
@@ -14,10 +16,17 @@ const ROMEO_HOME: &str = "romeo@example.org/home";
 struct Plugin {
     id: PluginId,
     instance: InstanceId,
+    mailbox: Arc<Mailbox>,
 }
 
 fn plugin(id: &str) -> Plugin {
-    Plugin { id: id.parse().unwrap(), instance: InstanceId::next() }
+    granted(id, "\"messages.send\" = [\"*\"]\n\"rooms.send\" = [\"*\"]")
+}
+
+fn granted(id: &str, grants: &str) -> Plugin {
+    let grants = Grants::from_table(&grants.parse().unwrap()).unwrap();
+    let instance = InstanceId::next();
+    Plugin { id: id.parse().unwrap(), instance, mailbox: Mailbox::new(instance, 1, Arc::new(grants)).0 }
 }
 
 impl Desk {
@@ -29,7 +38,7 @@ impl Desk {
         let (answer, mut receiver) = Answer::channel();
         let spoken = Spoken { name: name.to_owned(), help: help.to_owned(), usage: usage.to_owned() };
         self.command(Command::AddCommand {
-            by: plugin.instance,
+            mailbox: Arc::clone(&plugin.mailbox),
             plugin: plugin.id.clone(),
             spoken,
             most: MOST,
@@ -214,6 +223,24 @@ fn help_is_answered_where_it_was_asked() {
 }
 
 /// Row 127.
+/// Else it could tell strangers by way of the host what it has heard.
+#[test]
+fn help_says_what_a_plugin_wrote_only_where_that_may_speak() {
+    let mut desk = Desk::connected(Settings::default());
+    let heard = "messages.read\" = [\"*\"]\n\"messages.send\" = [\"nurse@example.org\"]\n\"rooms.send";
+    desk.add(&granted("spy", &format!("\"{heard}\" = [\"other@muc.example.org\"]")), "canary").unwrap();
+    desk.add(&plugin("echo"), "say").unwrap();
+    desk.in_room();
+    let help = "Commands:\n!say – Says it";
+    desk.say("!help");
+    desk.say("!help canary");
+    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "!help"));
+    let answers: Vec<String> = desk.answers().into_iter().map(|(_, text)| text).collect();
+    assert_eq!(answers, [help, "There is no command of that name.", help]);
+    desk.message(message("nurse@example.org/home", MessageKind::Chat, "!help canary"));
+    assert!(desk.answers()[0].1.contains("!canary"));
+}
+
 #[test]
 fn help_is_not_given_without_end() {
     let mut desk = Desk::connected(Settings::default());
