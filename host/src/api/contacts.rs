@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::Accessor;
 
-use super::{answer, bare_jid, bounded, caller, question};
+use super::{answer, bare_jid, bounded, caller, fits, question};
 use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::error::CallError;
@@ -23,7 +23,7 @@ impl Host for Context {
 
     fn get_all(&mut self) -> Result<Vec<WitContact>, Error> {
         answer(roster(&self.instance).and_then(|roster| {
-            fits(&self.instance, roster.values().map(|contact| &**contact))?;
+            fit(&self.instance, roster.values().map(|contact| &**contact))?;
             Ok(roster.values().map(|contact| (&**contact).into()).collect())
         }))
     }
@@ -68,30 +68,22 @@ fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Optio
     let roster = roster(instance)?;
     let asked = bounded(argument, jids)?.iter().map(|text| bare_jid(argument, text));
     let found: Vec<_> = asked.map(|jid| Ok(roster.get(&jid?))).collect::<Result<_, CallError>>()?;
-    fits(instance, found.iter().flatten().map(|contact| &***contact))?;
+    fit(instance, found.iter().flatten().map(|contact| &***contact))?;
     Ok(found.into_iter().map(|contact| contact.map(|contact| (&**contact).into())).collect())
 }
 
 /// What a contact takes in a plugin's memory beside its texts: the record, as the contract lays it out.
 const RECORD: usize = 132;
 
-/// Whether a plugin can hold all of these at once, as far as the host can tell: more would end it, whereas this it is told.
-fn fits<'a>(instance: &Instance, contacts: impl Iterator<Item = &'a Contact>) -> Result<(), CallError> {
+/// Whether a plugin can hold all of these at once.
+fn fit<'a>(instance: &Instance, contacts: impl Iterator<Item = &'a Contact>) -> Result<(), CallError> {
     let texts = |contact: &Contact| {
         let picture = contact.card.as_ref().and_then(|known| known.card.picture.as_ref());
         let groups: usize = contact.groups.iter().map(String::len).sum();
         contact.jid.as_str().len() + contact.fullname.len() + groups + picture.map_or(0, |it| it.base64().len())
     };
-    let (count, bytes) = contacts.fold((0, 0), |(count, bytes), one| (count + 1, bytes + RECORD + texts(one)));
-    let most = instance.limits.memory;
-    if bytes > most.as_usize() {
-        return Err(CallError::OverLimit(format!(
-            "{count} contacts take {} KiB, and the limit `memory` is {most}; ask for fewer with `contacts.get-many`, or let the \
-             owner raise it",
-            bytes >> 10
-        )));
-    }
-    Ok(())
+    let remedy = "ask for fewer with `contacts.get-many`";
+    fits(instance, "contacts", remedy, contacts.map(|one| RECORD + texts(one)))
 }
 
 async fn add<T: Send + 'static>(

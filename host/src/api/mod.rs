@@ -167,6 +167,19 @@ async fn question(instance: &Arc<Instance>) -> Result<OpenQuestion, CallError> {
     Ok(question)
 }
 
+/// Whether a plugin can hold all of these at once, as far as the host can tell: more would end it, whereas this it is told.
+fn fits(instance: &Instance, what: &str, remedy: &str, sizes: impl Iterator<Item = usize>) -> Result<(), CallError> {
+    let (count, bytes) = sizes.fold((0, 0), |(count, bytes), one| (count + 1, bytes + one));
+    let most = instance.limits.memory;
+    if bytes > most.as_usize() {
+        return Err(CallError::OverLimit(format!(
+            "{count} {what} take {} KiB, and the limit `memory` is {most}; {remedy}, or let the owner raise it",
+            bytes >> 10
+        )));
+    }
+    Ok(())
+}
+
 /// Waits until there is as much in the bucket: a flood is slowed down first, and then refused.
 async fn slow_down(bucket: &Bucket, amount: f64, limit: impl Fn() -> String) -> Result<(), CallError> {
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);

@@ -10,7 +10,7 @@ use wasmtime::component::Accessor;
 
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
 use super::types::draft;
-use super::{answer, bare_jid, bounded, caller, jid as full_jid, order, pace, question, words};
+use super::{answer, bare_jid, bounded, caller, fits, jid as full_jid, order, pace, question, words};
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
     Invitation,
@@ -19,7 +19,7 @@ use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Out
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance, OpenCall};
-use crate::session::{Answer, Attribute, Command, Room, RoomDeed, ViewChange};
+use crate::session::{Answer, Attribute, Command, Occupant, Room, RoomDeed, ViewChange};
 use crate::stanza::{Ask, Bookmark, MessageKind};
 
 /// The longest subject, in bytes.
@@ -344,10 +344,16 @@ fn bookmarks(instance: &Instance) -> Result<Vec<WitBookmark>, CallError> {
     if !grants.has(Permission::RoomsRead) {
         return Err(instance.deny(Permission::RoomsRead, None));
     }
-    let is_covered = |mark: &Bookmark| grants.may_do(Permission::RoomsRead, Target::Room(&mark.room), &|_| false);
+    let covers = |permission, mark: &Bookmark| grants.may_do(permission, Target::Room(&mark.room), &|_| false);
     let snapshot = instance.account.snapshot();
     let bookmarks = snapshot.bookmarks.as_ref().map_err(|why| CallError::from(*why))?;
-    Ok(bookmarks.values().filter(|mark| is_covered(mark)).map(|mark| (&**mark).into()).collect())
+    let shown = |mark: &Arc<Bookmark>| {
+        let shown: WitBookmark = (&**mark).into();
+        // It opens the door, which is for who may enter.
+        let password = shown.password.filter(|_| covers(Permission::RoomsJoin, mark));
+        WitBookmark { password, ..shown }
+    };
+    Ok(bookmarks.values().filter(|mark| covers(Permission::RoomsRead, mark)).map(shown).collect())
 }
 
 /// The room as it is known, for who may read it.
@@ -358,8 +364,18 @@ fn known(instance: &Instance, text: &str) -> Result<Arc<Room>, CallError> {
     room.ok_or_else(|| CallError::NotFound(jid.to_string()))
 }
 
+/// What an occupant takes in a plugin's memory beside its texts, as the contract lays it out.
+const RECORD: usize = 160;
+
 fn occupants(instance: &Instance, text: &str) -> Result<Vec<WitOccupant>, CallError> {
     let room = known(instance, text)?;
+    let texts = |one: &Occupant| {
+        let real = one.jid.as_ref().map_or(0, |jid| jid.as_str().len());
+        let status = one.status.as_ref().map_or(0, String::len);
+        2 * one.room.as_str().len() + one.nick.len() + real + status
+    };
+    let remedy = "listen to `occupantJoined` and `occupantLeft` instead";
+    fits(instance, "occupants", remedy, room.occupants.values().map(|one| RECORD + texts(one)))?;
     let has_ids = room.has_occupant_ids();
     Ok(room
         .occupants
@@ -405,11 +421,14 @@ async fn open(
         instance.require(Permission::RoomsConfigure, Target::Room(&jid))?;
     }
     let place = instance.open_room(&jid)?;
-    pace(instance).await?;
-    let _waits = instance.waits_for_session();
-    let room = instance.account.ask(|answer| Command::OpenRoom { jid, wish, answer }).await?;
-    place.opened();
-    Ok((&*room).into())
+    let opening = async {
+        pace(instance).await?;
+        let _waits = instance.waits_for_session();
+        instance.account.ask(|answer| Command::OpenRoom { jid, wish, answer }).await
+    };
+    let opened = opening.await;
+    place.ended(opened.is_ok());
+    Ok((&*opened?).into())
 }
 
 async fn close(instance: &Instance, jid: BareJid) -> Result<(), CallError> {
@@ -471,15 +490,17 @@ mod tests {
             (room, Arc::new(mark))
         };
         let marks = || [mark("mine@muc.example.org"), mark("secret@muc.example.org")].into_iter().collect();
-        for (grants, seen) in
-            [("", None), ("\"rooms.read\" = [\"mine@muc.example.org\"]", Some("mine@muc.example.org"))]
-        {
+        let read = "\"rooms.read\" = [\"mine@muc.example.org\"]";
+        let enter = format!("{read}\n\"rooms.join\" = [\"mine@muc.example.org\"]");
+        let mine =
+            |password: Option<&str>| Some(vec![("mine@muc.example.org".to_owned(), password.map(str::to_owned))]);
+        for (grants, seen) in [("", None), (read, mine(None)), (&enter, mine(Some("canary")))] {
             let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
             let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
             instance.account.publish(Snapshot { bookmarks: Ok(marks()), ..snapshot });
             let found = bookmarks(&instance).ok();
-            let found = found.map(|all| all.into_iter().map(|mark| mark.jid).collect::<Vec<_>>());
-            assert_eq!(found, seen.map(|jid| vec![jid.to_owned()]), "{grants}");
+            let found = found.map(|all| all.into_iter().map(|mark| (mark.jid, mark.password)).collect::<Vec<_>>());
+            assert_eq!(found, seen, "{grants}");
         }
     }
 }
