@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use imbl::OrdMap;
 use jid::BareJid;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::Span;
 
 use super::Instance;
@@ -71,12 +73,16 @@ impl Instance {
         Ok(guard)
     }
 
-    /// Counts a room as one that this plugin has opened, unless it is open already. It stops to be when the guard is dropped
-    /// without being told that the room is open, or when the room is closed.
+    /// Counts a room as one that this plugin has opened, unless it is open already. It stops to be when the guard is told that the
+    /// room was not opened, or when it is closed.
     pub fn open_room(self: &Arc<Self>, room: &BareJid) -> Result<OpeningRoom, CallError> {
         let snapshot = self.account.snapshot();
         let mut rooms = self.rooms.held();
-        rooms.retain(|room, stage| *stage == Stage::Opening || snapshot.rooms.contains_key(room));
+        rooms.retain(|room, stage| match stage {
+            Stage::Opening => true,
+            Stage::Open => snapshot.rooms.contains_key(room),
+            Stage::GivenUp(at) => snapshot.rooms.contains_key(room) || at.elapsed() < GIVEN_UP,
+        });
         let is_new = !rooms.contains_key(room) && !snapshot.rooms.contains_key(room);
         if is_new {
             if rooms.len() >= self.limits.rooms as usize {
@@ -160,7 +166,12 @@ pub(crate) struct Rooms(Mutex<BTreeMap<BareJid, Stage>>);
 enum Stage {
     Opening,
     Open,
+    /// Nobody waits for it any more, and it may be entered all the same.
+    GivenUp(Instant),
 }
+
+/// How long a room counts whose opening was given up, until it shows among those that are open.
+const GIVEN_UP: Duration = Duration::from_mins(1);
 
 impl Rooms {
     fn held(&self) -> MutexGuard<'_, BTreeMap<BareJid, Stage>> {
@@ -181,10 +192,16 @@ pub struct OpeningRoom {
 }
 
 impl OpeningRoom {
-    /// It is open.
-    pub fn opened(mut self) {
-        if std::mem::take(&mut self.is_new) {
-            self.rooms.held().insert(self.room.clone(), Stage::Open);
+    /// It is open, or was not opened.
+    pub fn ended(mut self, is_open: bool) {
+        if !std::mem::take(&mut self.is_new) {
+            return;
+        }
+        let mut rooms = self.rooms.held();
+        if is_open {
+            rooms.insert(self.room.clone(), Stage::Open);
+        } else {
+            rooms.remove(&self.room);
         }
     }
 }
@@ -192,7 +209,7 @@ impl OpeningRoom {
 impl Drop for OpeningRoom {
     fn drop(&mut self) {
         if self.is_new {
-            self.rooms.held().remove(&self.room);
+            self.rooms.held().insert(self.room.clone(), Stage::GivenUp(Instant::now()));
         }
     }
 }

@@ -94,3 +94,15 @@ fn a_reason_is_one_line_whatever_the_guest_is_called() {
     let reason = reason(&error);
     assert!(reason.len() < LONGEST_REASON + 8 && !reason.contains(char::is_control), "{reason}");
 }
+
+/// Whoever opens a room and waits for it no longer has it entered all the same.
+#[tokio::test(start_paused = true)]
+async fn a_room_whose_opening_was_given_up_counts_for_a_while() {
+    let (instance, _mailbox) = instance("", Limits { rooms: 1, ..Limits::default() });
+    let room = |name: &str| format!("{name}@muc.example.org").parse().unwrap();
+    instance.open_room(&room("a")).unwrap().ended(false);
+    drop(instance.open_room(&room("b")).unwrap());
+    assert!(matches!(instance.open_room(&room("c")).map(drop), Err(CallError::OverLimit(_))));
+    tokio::time::advance(Duration::from_mins(2)).await;
+    assert!(instance.open_room(&room("c")).is_ok());
+}
