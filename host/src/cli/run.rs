@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::level_filters::LevelFilter;
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
@@ -42,6 +43,8 @@ use crate::xmpp;
 /// A guest may take a whole slice for its turn, so tokio's 61 would let a timer wait for 61 ms; looking after each turn
 /// costs a system call for each, which at a hundred messages in flight was a third of the host's CPU time.
 const TURNS: u32 = 8;
+/// How many lines of the log may wait for whoever reads it.
+const WAITING_LINES: usize = 4_096;
 
 /// What `parlor run` takes.
 #[derive(Debug, Args)]
@@ -95,7 +98,7 @@ impl Run {
             .build()
             .context("the runtime cannot start")?;
         let collector = self.traces.map(|address| Collector::start(address, runtime.handle().clone())).transpose()?;
-        start_log(&config.log, self.log_format, lines.clone(), collector.as_ref())?;
+        let _log = start_log(&config.log, self.log_format, lines.clone(), collector.as_ref())?;
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -340,26 +343,38 @@ impl Signals {
     }
 }
 
-fn start_log(filter: &str, format: LogFormat, lines: Lines, collector: Option<&Collector>) -> anyhow::Result<()> {
+/// Until the guard is dropped, which writes what is still to be written.
+fn start_log(
+    filter: &str,
+    format: LogFormat,
+    lines: Lines,
+    collector: Option<&Collector>,
+) -> anyhow::Result<WorkerGuard> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log: {filter:?} is not a filter; try `info`"))?;
     // Beside the owner's filter, not a part of it: no directive, however exact, opens what this closes.
     let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !xmpp::sees_the_stream(event.target()));
+    // By a thread of its own: where nobody reads the log, a plugin that fills it holds up nobody. Lines that find no room are
+    // lost for the reader, and stand in `lines`.
+    let (written, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING_LINES)
+        .thread_name("parlor-log")
+        .finish(std::io::stderr());
     match collector {
-        None => tracing_subscriber::registry().with(filter).with(cap).with(lines).with(log(format)).init(),
+        None => tracing_subscriber::registry().with(filter).with(cap).with(lines).with(log(format, written)).init(),
         // Spans are no lines: what the owner wants to read says nothing of them.
         Some(collector) => tracing_subscriber::registry()
             .with(collector.layer())
-            .with(lines.and_then(log(format)).with_filter(cap).with_filter(filter))
+            .with(lines.and_then(log(format, written)).with_filter(cap).with_filter(filter))
             .init(),
     }
-    Ok(())
+    Ok(guard)
 }
 
-fn log<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+fn log<S>(format: LogFormat, written: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: tracing::Subscriber + for<'a> LookupSpan<'a>,
 {
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt::layer().with_writer(written);
     match format {
         // Colours are for eyes: in a file or a journal they would be in the way.
         LogFormat::Text => {

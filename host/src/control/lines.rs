@@ -48,7 +48,7 @@ struct Kept {
 impl Kept {
     fn put(&mut self, line: Line) {
         self.bytes += size(&line);
-        *self.shares.entry(owner(&line)).or_default() += size(&line);
+        *self.shares.entry(owner(&line).cloned()).or_default() += size(&line);
         self.lines.push_back(Arc::new(line));
         while self.lines.len() > MOST_LINES || self.bytes > MOST_BYTES {
             self.forget();
@@ -57,11 +57,11 @@ impl Kept {
 
     /// The oldest line goes, of those about whom there are most: a plugin that floods the log takes its own lines away.
     fn forget(&mut self) {
-        let largest = self.shares.iter().max_by_key(|(_, bytes)| **bytes).map(|(owner, _)| owner.clone());
-        let oldest = self.lines.iter().position(|line| largest.as_ref().is_none_or(|largest| owner(line) == *largest));
+        let largest = self.shares.iter().max_by_key(|(_, bytes)| **bytes).map(|(owner, _)| owner.as_ref());
+        let oldest = self.lines.iter().position(|line| largest.is_none_or(|largest| owner(line) == largest));
         let Some(gone) = self.lines.remove(oldest.unwrap_or(0)) else { return };
         self.bytes -= size(&gone);
-        let owner = owner(&gone);
+        let owner = owner(&gone).cloned();
         if let Some(share) = self.shares.get_mut(&owner) {
             *share -= size(&gone);
             if *share == 0 {
@@ -71,8 +71,8 @@ impl Kept {
     }
 }
 
-fn owner(line: &Line) -> Option<String> {
-    line.fields.get("plugin").cloned()
+fn owner(line: &Line) -> Option<&String> {
+    line.fields.get("plugin")
 }
 
 /// Which lines somebody wants.
