@@ -176,7 +176,13 @@ impl Supervised {
         let grants = admitted.grants.clone();
         let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
         account.keep_secret(&admitted.id, settings.secrets());
-        account.names.declare(&admitted.id, admitted.manifest.events.iter().chain(&admitted.manifest.promises));
+        let provides = admitted.manifest.events.iter().chain(&admitted.manifest.promises);
+        for (name, other) in account.names.declare(&admitted.id, provides) {
+            tracing::warn!(
+                plugin = %admitted.id, account = %account.name, name, %other,
+                "another plugin provides this name, too: whoever listens believes both"
+            );
+        }
         let shared = Arc::new(Shared {
             admitted,
             settings,

@@ -31,12 +31,21 @@ impl Names {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A plugin fires these.
-    pub(crate) fn declare<'a>(&self, plugin: &PluginId, names: impl Iterator<Item = &'a String>) {
+    /// A plugin fires these. Gives those that another one fires, too, with that one: who relies on a name should know.
+    pub(crate) fn declare<'a>(
+        &self,
+        plugin: &PluginId,
+        names: impl Iterator<Item = &'a String>,
+    ) -> Vec<(String, PluginId)> {
         let mut known = self.known();
+        let mut shared = Vec::new();
         for name in names {
-            known.declared.entry(name.clone()).or_default().insert(plugin.clone());
+            let plugins = known.declared.entry(name.clone()).or_default();
+            if plugins.insert(plugin.clone()) {
+                shared.extend(plugins.iter().find(|other| *other != plugin).map(|other| (name.clone(), other.clone())));
+            }
         }
+        shared
     }
 
     /// Whether a plugin may fire this: nobody declares it, or it does itself. What is declared says whose it is, and others rely
@@ -83,8 +92,10 @@ mod tests {
         let names = Names::default();
         let [one, two, other]: [PluginId; 3] = ["one", "two", "other"].map(|id| id.parse().unwrap());
         assert!(names.may_fire("door", &other), "nobody declares it yet");
-        names.declare(&one, [&"door".to_owned()].into_iter());
-        names.declare(&two, [&"door".to_owned()].into_iter());
+        assert!(names.declare(&one, [&"door".to_owned()].into_iter()).is_empty());
+        let shared = names.declare(&two, [&"door".to_owned()].into_iter());
+        assert_eq!(shared, [("door".to_owned(), one.clone())]);
+        assert!(names.declare(&two, [&"door".to_owned()].into_iter()).is_empty(), "that was said");
         assert!(names.may_fire("door", &one) && names.may_fire("door", &two) && names.may_fire("window", &other));
         assert!(!names.may_fire("door", &other));
     }
