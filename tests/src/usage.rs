@@ -29,10 +29,26 @@ pub fn cpu(process: u32) -> Result<Duration> {
 
 /// The memory of a process that is in RAM, in KiB.
 pub fn resident_kib(process: u32) -> Result<u64> {
+    memory_kib(process, "VmRSS")
+}
+
+/// The most memory of a process that was in RAM since [`forget_peak`], in KiB.
+pub fn peak_kib(process: u32) -> Result<u64> {
+    memory_kib(process, "VmHWM")
+}
+
+/// What a process holds now is the most that it ever held.
+pub fn forget_peak(process: u32) -> Result<()> {
+    let file = format!("/proc/{process}/clear_refs");
+    std::fs::write(&file, "5").with_context(|| format!("cannot write {file}"))
+}
+
+fn memory_kib(process: u32, what: &str) -> Result<u64> {
     let file = format!("/proc/{process}/status");
     let status = std::fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS; did the process end?")?;
-    line.trim().trim_end_matches(" kB").parse().with_context(|| format!("not a number in {file}: {line}"))
+    let named = |line: &str| Some(line.strip_prefix(what)?.strip_prefix(':')?.trim().to_owned());
+    let line = status.lines().find_map(named).with_context(|| format!("no {what}; did the process end?"))?;
+    line.trim_end_matches(" kB").parse().with_context(|| format!("not a number in {file}: {line}"))
 }
 
 #[cfg(test)]
@@ -47,6 +63,7 @@ mod tests {
         while cpu(own).unwrap() < before + Duration::from_millis(5) {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
-        assert!(resident_kib(own).unwrap() > 100);
+        forget_peak(own).unwrap();
+        assert!(resident_kib(own).unwrap() > 100 && peak_kib(own).unwrap() > 100);
     }
 }

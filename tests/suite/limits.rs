@@ -301,6 +301,29 @@ async fn calls_a_second() {
     assert!((10..=17).contains(&refused), "{refused}");
 }
 
+/// The disk is for all plugins.
+#[tokio::test(flavor = "multi_thread")]
+async fn storage_a_second() {
+    let little = |entry: Entry| granted(entry).limit("storage_per_second", "512 KiB");
+    let house = Plan::offline().caller(FULL, little).start().await;
+    let set = |number: u32| json!({ "key": format!("k{number}"), "length": 200 << 10 });
+    let all: Vec<_> =
+        futures_util::future::join_all((0..16).map(|number| house.order(FULL, "storage.set-long", set(number)))).await;
+    let mut refused = 0;
+    for order in all {
+        if let Err(error) = house.answer(FULL, "storage.set-long", order).await.result {
+            assert_eq!((&error["case"], &error["what"]), (&json!("over-limit"), &json!("512 KiB of storage a second")));
+            refused += 1;
+        }
+    }
+    // Two at once, and what two seconds bring; some of them after each other's turn.
+    assert!((6..=12).contains(&refused), "{refused}");
+    // What comes one after the other waits, and is never refused.
+    for number in 0..6 {
+        house.call(FULL, "storage.set-long", set(number)).await.ok();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn log_lines_a_second() {
     let house = Plan::offline().caller(FULL, |entry| entry.limit("log_lines_per_second", 5)).start().await;

@@ -1,6 +1,8 @@
 //! What the unruly plugin can do. Each deed ends in an error, in a trap, never, or with a line that says how far it got.
 
+use std::cell::Cell;
 use std::hint::black_box;
+use std::rc::Rc;
 use std::str::FromStr;
 
 use parlor_sdk::prelude::*;
@@ -61,7 +63,7 @@ pub(crate) enum Deed {
     ManySubscriptions,
     /// `many-promises`: until it gets no more.
     ManyPromises,
-    /// `open-calls`: a hundred thousand calls that wait at once.
+    /// `open-calls`: ten thousand calls that wait at once.
     OpenCalls,
     /// `handles`: a hundred thousand waits at once.
     Handles,
@@ -198,13 +200,7 @@ impl Deed {
                 Ok(until_refused("subscriptions", || on("unruly").run(|_: Event| async { Ok(()) })))
             }
             Self::ManyPromises => many_promises().await,
-            Self::OpenCalls => {
-                promises::add(NEVER).await?;
-                for _ in 0..100_000 {
-                    spawn(async { wait_until(NEVER).await.map(drop) });
-                }
-                Ok("called 100000 times".to_owned())
-            }
+            Self::OpenCalls => open_calls().await,
             Self::Handles => {
                 for _ in 0..100_000 {
                     spawn(async {
@@ -236,6 +232,25 @@ async fn wait_for_word() -> Result<String> {
     info!("waits for the word");
     wait_until("word").await?;
     Ok("it came".to_owned())
+}
+
+/// Calls that nobody answers, as many at once as it is let.
+async fn open_calls() -> Result<String> {
+    promises::add(NEVER).await?;
+    let refused = Rc::new(Cell::new(0));
+    for _ in 0..10_000 {
+        let refused = Rc::clone(&refused);
+        spawn(async move {
+            if let Err(Error::OverLimit(_)) = wait_until(NEVER).await {
+                refused.set(refused.get() + 1);
+            }
+            Ok(())
+        });
+    }
+    while refused.get() == 0 {
+        timers::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(format!("{} of 10000 refused", refused.get()))
 }
 
 /// Everything at once that the host keeps for a plugin, and then a trap.

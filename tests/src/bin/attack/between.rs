@@ -55,7 +55,9 @@ pub(crate) fn kept_in(file: &str) -> toml::Table {
 }
 
 fn with_victim(change: impl FnOnce(Entry) -> Entry) -> Result<Plan> {
-    let plan = Plan::new()?.caller(change)?;
+    let mut plan = Plan::new()?.caller(change)?;
+    // What the victim keeps secret may be written there, too, and the other plugin claims the same name.
+    plan.home.set("token", "canary-token-under-settings")?;
     let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
     plan.home.write("victim.token", "canary-token-of-victim\n")?;
     Ok(plan.with("victim", victim(entry).grant_whole("storage")))

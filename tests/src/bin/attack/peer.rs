@@ -157,36 +157,55 @@ async fn caps(trial: &mut Trial) -> Result<String> {
     let grants = |entry: Entry| entry.grant_whole("disco.read");
     let stage = trial.start(Plan::new()?.caller(grants)?).await?;
     stage.keep_questions("disco#info");
+    // What strangers say of their clients is not looked at: these are contacts.
+    let [liar, honest, third] = ["mallory@localhost/lair", "nurse@localhost/ward", "friar@localhost/cell"];
+    for who in [liar, honest, third] {
+        let contact = who.split('/').next().unwrap_or(who);
+        stage
+            .raw(format!(
+                "<iq xmlns='jabber:client' type='set' id='push' to='{FULL}'><query xmlns='jabber:iq:roster'><item \
+                 jid='{contact}' subscription='both'/></query></iq>"
+            ))
+            .await?;
+    }
+    // The hash of XEP-0115, section 5.2, and what it is of.
     let presence = |from: &str| {
         format!(
             "<presence xmlns='jabber:client' from='{from}' to='{FULL}'><c xmlns='http://jabber.org/protocol/caps' \
              hash='sha-1' node='urn:x:client' ver='QgayPKawpkPSDYmwT/WM94uAlu0='/></presence>"
         )
     };
-    let info = |id: &str, from: &str, feature: &str| {
+    let exodus = "<identity category='client' type='pc' name='Exodus 0.9.1'/>\
+                  <feature var='http://jabber.org/protocol/caps'/><feature var='http://jabber.org/protocol/disco#info'/>\
+                  <feature var='http://jabber.org/protocol/disco#items'/><feature var='http://jabber.org/protocol/muc'/>";
+    let poisoned = "<identity category='client' type='pc'/><feature var='urn:poisoned'/>";
+    let info = |id: &str, from: &str, content: &str| {
         format!(
             "<iq xmlns='jabber:client' type='result' id='{id}' from='{from}' to='{FULL}'>\
-             <query xmlns='http://jabber.org/protocol/disco#info'><identity category='client' type='pc'/>\
-             <feature var='{feature}'/></query></iq>"
+             <query xmlns='http://jabber.org/protocol/disco#info'>{content}</query></iq>"
         )
     };
+    let supports = |feature: &str, jid: &str| json!({ "feature": feature, "jid": jid });
     // Who comes first claims the hash of an honest client, and answers something else for it.
-    let first = "mallory@localhost/lair";
-    stage.raw(presence(first)).await?;
-    stage.order_call(1, "disco.supports", &json!({ "feature": "urn:poisoned", "jid": first })).await?;
+    stage.raw(presence(liar)).await?;
+    stage.order_call(1, "disco.supports", &supports("urn:poisoned", liar)).await?;
     let (id, _) = stage.question().await?;
-    stage.raw(info(&id, first, "urn:poisoned")).await?;
+    stage.raw(info(&id, liar, poisoned)).await?;
     stage.answer().await?;
     stage.during().await?;
-    let second = "nurse@localhost/ward";
-    stage.raw(presence(second)).await?;
-    stage.order_call(2, "disco.supports", &json!({ "feature": "urn:poisoned", "jid": second })).await?;
+    stage.raw(presence(honest)).await?;
+    stage.order_call(2, "disco.supports", &supports("urn:poisoned", honest)).await?;
     let (id, asked) = stage.question().await.context("the poisoned answer counts for others")?;
-    ensure!(asked.contains(second), "somebody else was asked: {asked}");
-    stage.raw(info(&id, second, "urn:honest")).await?;
+    ensure!(asked.contains(honest), "somebody else was asked: {asked}");
+    stage.raw(info(&id, honest, exodus)).await?;
     let answer = stage.answer().await?;
     ensure!(answer.contains("\"supported\":false"), "{answer}");
-    Ok("an answer that does not hash to the claim counts for nobody else".to_owned())
+    // What does hash to it is true of whoever claims it, so that the above shows something.
+    stage.raw(presence(third)).await?;
+    stage.during().await?;
+    let answer = stage.call("disco.supports", &supports("http://jabber.org/protocol/muc", third)).await?;
+    ensure!(answer["ok"]["supported"] == true, "an honest answer counts for nobody else: {}", short(&answer));
+    Ok("an answer that does not hash to the claim counts for nobody else, and one that does for all".to_owned())
 }
 
 async fn look_alikes(trial: &mut Trial) -> Result<String> {

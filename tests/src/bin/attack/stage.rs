@@ -33,6 +33,8 @@ pub(crate) const PASSWORD: &str = "canary-password-5d1f0c77";
 const TURNS: u64 = 40;
 /// What may be left in memory of an attack: the engine keeps some slots warm.
 const SPARE_KIB: u64 = 24 << 10;
+/// How much more than before an attack may be held at any moment of it: its plugins' memory, and what is on its way.
+const PEAK_KIB: u64 = 384 << 10;
 /// Threads that the runtime keeps for a while for work that blocks.
 const SPARE_THREADS: usize = 8;
 
@@ -192,7 +194,7 @@ impl Stage {
         // Whatever the first messages make ready is ready afterwards.
         stage.converse(TURNS).await?;
         stage.trips[0] = stage.converse(TURNS).await?;
-        stage.base = Footprint::of(stage.host.id())?;
+        stage.begin_anew()?;
         Ok(stage)
     }
 
@@ -320,8 +322,13 @@ impl Stage {
     pub(crate) async fn open_storage(&mut self) -> Result<()> {
         self.call("storage.set", &json!({ "key": "first", "value": "" })).await?;
         self.call("storage.get", &json!({ "key": "first" })).await?;
+        self.begin_anew()
+    }
+
+    /// What the host holds now is what counts as before.
+    fn begin_anew(&mut self) -> Result<()> {
         self.base = Footprint::of(self.host.id())?;
-        Ok(())
+        usage::forget_peak(self.host.id())
     }
 
     /// Ends the host by SIGKILL, and starts it again with the same files.
@@ -336,8 +343,7 @@ impl Stage {
             self.host.wait_count("plugin running", &[("plugin", plugin)], 1, SOON).await?;
         }
         self.converse(TURNS).await?;
-        self.base = Footprint::of(self.host.id())?;
-        Ok(())
+        self.begin_anew()
     }
 
     /// The neighbour's conversation while the attack goes on.
@@ -381,6 +387,8 @@ impl Stage {
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        let (peak, most) = (usage::peak_kib(self.host.id())?, self.base.resident_kib + PEAK_KIB);
+        ensure!(peak <= most, "the host held {} MiB at once, and {} are the most", peak >> 10, most >> 10);
         for line in self.host.log().all() {
             let is_plugins = line.contains("\"target\":\"plugin\"");
             ensure!(
