@@ -452,11 +452,19 @@ mod tests {
     use super::*;
     use crate::xmpp::peer::{Manners, Peer};
 
+    /// Before a machine has heard what time it is.
+    #[test]
+    fn a_certificate_of_the_future_is_tried_again_and_one_of_the_past_is_not() {
+        let error = |fault| ConnectError::Certificate { domain: "house".to_owned(), fault };
+        assert!(!error(CertificateFault::NotValidYet).is_final());
+        assert!(error(CertificateFault::Expired).is_final());
+    }
+
     #[test]
     fn a_stream_error_is_final_only_where_the_domain_is_wrong() {
         let error = |condition| stream_failure(&StreamError::new(condition, "en", "so\u{1b}rry"), "house");
         assert_eq!(error(DefinedCondition::HostUnknown), ConnectError::HostUnknown { domain: "house".to_owned() });
-        assert!(error(DefinedCondition::HostUnknown).is_final());
+        assert!(error(DefinedCondition::HostUnknown).is_final() && !error(DefinedCondition::HostUnknown).is_verdict());
         let down = error(DefinedCondition::SystemShutdown);
         assert!(!down.is_final());
         assert_eq!(

@@ -97,8 +97,8 @@ async fn fetch<T: for<'de> Deserialize<'de>>(
     let mut bytes = fetched
         .map_err(|_| cannot("nothing came in time".to_owned()))?
         .map_err(|error| cannot(error.without_address()))?;
-    // What the parser would say of a wrong text repeats parts of it.
-    let read = serde_json::from_slice(&bytes).map_err(|_| wrong(setting, "it is not the JSON that it has to be"));
+    // What the parser would say of a wrong text repeats parts of it. It may be a page that says that the right one comes later.
+    let read = serde_json::from_slice(&bytes).map_err(|_| cannot("it is not the JSON that it has to be".to_owned()));
     bytes.zeroize();
     read
 }

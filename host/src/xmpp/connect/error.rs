@@ -271,13 +271,34 @@ impl ConnectError {
         matches!(self, Self::UnknownHost { .. } | Self::Refused { .. } | Self::Unreachable { .. })
     }
 
-    /// Whether trying again without a change by somebody is pointless, or even harmful: servers lock accounts out.
+    /// Whether the account itself was judged, or somebody may be listening: trying again is pointless, or even harmful, since
+    /// servers lock accounts out.
+    pub fn is_verdict(&self) -> bool {
+        match self {
+            Self::NoUser { .. }
+            | Self::NotAuthorized { .. }
+            | Self::CertificateRefused { .. }
+            | Self::OtherAccount { .. }
+            | Self::AccountDisabled { .. }
+            | Self::ServerUnproven { .. }
+            | Self::BadChallenge { .. }
+            | Self::Conflict { .. }
+            | Self::Revoked { .. } => true,
+            Self::LoginRefused { temporary, .. } | Self::NoSession { temporary, .. } => !temporary,
+            _ => false,
+        }
+    }
+
+    /// Whether trying again without a change by somebody is pointless, as long as it has never worked. What has worked once and
+    /// is no [verdict](Self::is_verdict) may pass by itself: a certificate is renewed, a portal is logged in to, a file is
+    /// written anew.
     pub fn is_final(&self) -> bool {
         match self {
+            // A machine without a clock of its own learns what time it is from the network.
+            Self::Certificate { fault, .. } => *fault != CertificateFault::NotValidYet,
             Self::NoUser { .. }
             | Self::Password(_)
             | Self::NoTls { .. }
-            | Self::Certificate { .. }
             | Self::CaFile { .. }
             | Self::NoTrustedCertificates
             | Self::NoMechanism { .. }

@@ -102,6 +102,8 @@ async fn run(
     // Whether the last connection is one that a server had pointed to.
     let mut followed = false;
     let mut is_first = true;
+    // Whether it has worked before.
+    let mut was_in = false;
     let mut first_wait = Some(wish.after);
     while let Some(Wanted { previous, lost }) = wants.recv().await {
         follows.mark_unchanged();
@@ -145,12 +147,14 @@ async fn run(
             match outcome {
                 Ok(opened) => {
                     pace.delivered(Instant::now());
+                    was_in = true;
                     if reports.send(Report::Opened(Box::new(opened))).await.is_err() {
                         return;
                     }
                     break;
                 }
-                Err(why) if why.is_final() => {
+                // A server that another one pointed to is not where the owner wanted to go: what is wrong there decides nothing.
+                Err(why) if why.is_verdict() || (why.is_final() && !was_in && !followed) => {
                     // Whoever listened may be gone.
                     let _ = reports.send(Report::Failed(why)).await;
                     return;

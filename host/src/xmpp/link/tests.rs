@@ -521,6 +521,7 @@ async fn closing_ends_also_while_connecting_and_with_a_silent_server() {
 }
 
 mod hostile;
+mod passing;
 mod patience;
 mod silence;
 mod ways;
