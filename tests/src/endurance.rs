@@ -165,6 +165,7 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
         client.available().await?;
         lines.push((account.jid, faults, client));
     }
+    // A session that could not be gone on with leaves history.
     let echo = home
         .install("echo", &plugins::built("echo")?)?
         .grant("messages.read", &["*"])

@@ -40,8 +40,7 @@ async fn what_waited_behind_a_cut_comes_when_it_is_over() {
         .grant("messages.read", &["*"])
         .grant("messages.send", &["*"])
         .grant("rooms.send", &["*"])
-        .limit("messages_per_second", 10_000)
-        .set("answer_late", true);
+        .limit("messages_per_second", 10_000);
     home.set_policy(&Policy::default().with("echo", echo)).unwrap();
     let mut host = home.start().unwrap();
     host.wait("account connected", &[], SOON).await.unwrap();

@@ -57,6 +57,8 @@ impl Session {
         self.roster.versions_offered = offers.roster_versions;
         self.link = Link::Up;
         self.stream += 1;
+        self.bound_at = now;
+        self.resumed = false;
         self.changed = true;
         if self.promises.is_pending("connectionInitialized") {
             self.fire("connectionInitialized", Payload::None, turn);
@@ -157,6 +159,7 @@ impl Session {
             return;
         }
         self.link = Link::Up;
+        self.resumed = true;
         self.changed = true;
         let is_told = self.announced && !self.status.value.is_hidden();
         self.await_presence(is_told.then_some(PRESENCE_PATIENCE));

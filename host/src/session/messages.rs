@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::error::CallError;
 use crate::event::{EventName, Payload};
@@ -25,6 +25,9 @@ pub(super) use numbering::Numbering;
 pub(super) const REMEMBERED: usize = 4_096;
 /// How much of a room's subject is kept, in bytes.
 const MAX_SUBJECT: usize = 4_096;
+/// How far back the server's clock may be behind ours; it also stamps whole seconds alone.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(5);
+
 /// The archive ids of the last messages, and the words of those that have none.
 #[derive(Debug)]
 pub(super) struct Seen(Recent);
@@ -133,6 +136,7 @@ impl Session {
 
     fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let in_room = self.name_occupant(&mut message);
+        message.delayed &= !self.waited_behind_a_cut(&message);
         let mut enters = false;
         if let Some(invite) = message.invite.take() {
             if !message.own {
@@ -146,6 +150,14 @@ impl Session {
         }
         let notifies = message.body.is_some() && is_news(&message);
         self.tell(message, enters, notifies, turn);
+    }
+
+    /// Whether it was said to this very session, and came late because the stream was cut meanwhile: servers stamp what they
+    /// say once more when a stream is resumed. It is news, as it would have been without the cut. What is older than the session
+    /// was stored for whoever comes, and so was what is said to a session that a former process left.
+    fn waited_behind_a_cut(&self, message: &Message) -> bool {
+        let since = self.bound_at.checked_sub(CLOCKS_DIFFER).unwrap_or(self.bound_at);
+        self.resumed && message.carbon.is_none() && message.at >= since
     }
 
     /// Something was said in a private chat; it opens one with a contact, or where strangers are welcome. `true`: it is open.

@@ -70,6 +70,10 @@ pub struct Session {
     link: lifecycle::Link,
     /// How many streams were bound.
     stream: u64,
+    /// When the last one was.
+    bound_at: Timestamp,
+    /// Whether it was cut and resumed since (XEP-0198).
+    resumed: bool,
     deadlines: deadlines::Deadlines,
     status: Status,
     /// The connect order of this stream has got as far as the first presence.
@@ -129,6 +133,8 @@ impl Session {
             own,
             link: lifecycle::Link::Starting,
             stream: 0,
+            bound_at: Timestamp::UNIX_EPOCH,
+            resumed: false,
             deadlines: deadlines::Deadlines::default(),
             status,
             announced: false,
@@ -347,6 +353,7 @@ impl Session {
 
     /// The clock that all times are read from was set by this much: no dead-line is nearer or farther for it.
     pub fn clock_set(&mut self, by: SignedDuration) {
+        self.bound_at = self.bound_at.checked_add(by).unwrap_or(self.bound_at);
         self.deadlines.clock_set(by);
     }
 

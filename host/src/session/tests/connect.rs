@@ -121,6 +121,49 @@ fn a_stream_that_is_resumed_loses_nothing() {
     assert_eq!(snapshot.contacts.unwrap()[&bare(ROMEO)].chat_status(), "online");
 }
 
+/// Servers stamp what they say once more after a resumption.
+#[test]
+fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
+    let mut desk = Desk::connected(Settings::default());
+    let bound: Timestamp = desk.now;
+    let late =
+        |at: Timestamp| Message { at, delayed: true, ..message("romeo@example.org/orchard", MessageKind::Chat, "hi") };
+    let told = |desk: &mut Desk, late: Message| {
+        desk.forget();
+        desk.message(late);
+        let Payload::Message(told) = desk.last("message") else { panic!("it carries a message") };
+        (told.delayed, desk.count("messageNotification"))
+    };
+    desk.wait(60);
+    assert_eq!(told(&mut desk, late(bound + Duration::from_secs(30))), (true, 0), "nothing was cut");
+    desk.run(Session::suspended);
+    desk.wait(10);
+    desk.run(Session::resumed);
+    for (at, is_history) in [
+        (bound + Duration::from_secs(65), false),
+        // Said just before the cut, and stamped with whole seconds.
+        (bound + Duration::from_secs(59), false),
+        (bound - Duration::from_secs(1), false),
+        // Stored before anybody was there to hear it.
+        (bound - Duration::from_mins(1), true),
+    ] {
+        assert_eq!(told(&mut desk, late(at)), (is_history, usize::from(!is_history)), "{at}");
+    }
+    let copy = Message { carbon: Some(stanza::Carbon::Received), ..late(bound + Duration::from_secs(65)) };
+    assert!(told(&mut desk, copy).0, "it was told to somebody else");
+    // The clock that it was bound by was an hour ahead.
+    desk.session.clock_set(-SignedDuration::from_hours(1));
+    assert!(!told(&mut desk, late(bound - Duration::from_mins(50))).0);
+    // Nothing was said to the next session before it was there.
+    desk.run(Session::suspended);
+    desk.wait(10);
+    desk.bind();
+    desk.run(Session::suspended);
+    desk.run(Session::resumed);
+    let before = late(desk.now - Duration::from_secs(8));
+    assert!(told(&mut desk, before).0);
+}
+
 #[test]
 fn a_stream_that_could_not_be_resumed_is_built_up_anew() {
     let mut desk = Desk::connected(Settings::default());
