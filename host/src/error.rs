@@ -63,6 +63,15 @@ impl CallError {
     pub fn invalid(argument: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid { argument: argument.into(), reason: reason.into() }
     }
+
+    /// Whether whoever was asked may say something else in a while, and has not said what it was asked.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::OverLimit(_) => true,
+            Self::Stanza(error) => error.kind == "wait" || error.condition == "internal-server-error",
+            _ => false,
+        }
+    }
 }
 
 /// What another entity answered instead of a result (RFC 6120, section 8.3).

@@ -1,7 +1,7 @@
 //! What a plugin missed is told to it out of the archive: once, as history, and no more than it may hear.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
@@ -201,6 +201,28 @@ async fn without_an_archive_the_log_says_so_and_all_else_goes_on() {
     let error = "the account's server keeps no archive (XEP-0313)";
     house.logged("plugin is not told what it missed", &[("plugin", FULL), ("error", error)]).await;
     house.call(FULL, "user.jid", Value::Null).await.ok();
+}
+
+/// As it is while a server starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_archive_cannot_say_for_a_while_is_told_as_soon_as_it_can() {
+    let (busy, is_longer) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (mut before, mut after) = (honest(3), honest(5));
+    let (still_busy, longer) = (Arc::clone(&busy), Arc::clone(&is_longer));
+    let script = move |asked: &Asked| match still_busy.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
+        Ok(_) => vec![asked.put_off()],
+        Err(_) if longer.load(Relaxed) => after(asked),
+        Err(_) => before(asked),
+    };
+    let house = begun(Plan::scripted(Box::new(script)).await.catches_up(FULL, granted).start().await).await;
+    let meanwhile = async || {
+        busy.store(3, Relaxed);
+        is_longer.store(true, Relaxed);
+    };
+    let house = house.restart_after(meanwhile).await;
+    house.logged("it cannot be said now what a plugin missed; asking again", &[("plugin", FULL)]).await;
+    caught_up(&house, "2").await;
+    assert_eq!(noted(&house, FULL).await, past(&[&text(3), &text(4)]));
 }
 
 /// The archive of before is another one now: what the plugin has handled is not in it.

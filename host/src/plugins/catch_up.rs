@@ -21,10 +21,12 @@ use crate::store::{Handled, Position, StoreError};
 
 /// How many messages are asked for at once.
 const PAGE: u32 = 50;
-/// How often an archive that fails is asked again on the same stream.
+/// How long an archive is left alone that cannot answer now; twice as long each time.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The longest that it is left alone.
+const LONGEST: Duration = Duration::from_mins(5);
+/// How often one is asked again on the same stream whose answers are no answers.
 const TRIES: u32 = 3;
-/// How long it is left alone in between.
-const PAUSE: Duration = Duration::from_secs(5);
 
 /// Why a plugin is not told what it missed.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,18 @@ enum CatchUpError {
     /// The archive did not give it.
     #[error("{0}")]
     Archive(#[from] CallError),
+}
+
+impl CatchUpError {
+    /// Whether it is tried again that has been tried so often. Nothing is given up that may pass: what comes meanwhile would be
+    /// taken for what comes next, and what was missed would be passed for good.
+    fn is_tried_again(&self, tried: u32) -> bool {
+        match self {
+            Self::NoArchive => false,
+            Self::Store(_) => true,
+            Self::Archive(error) => error.may_pass() || tried < TRIES,
+        }
+    }
 }
 
 /// What became of it.
@@ -85,9 +99,11 @@ async fn on_stream(instance: &Arc<Instance>, archive: OwnArchive) {
             ),
             // The next stream begins with it.
             Err(CatchUpError::Archive(CallError::Offline | CallError::Stopped)) => return,
-            Err(CatchUpError::Archive(error)) if tried < TRIES => {
-                tracing::info!(%plugin, %account, %error, "the archive does not say what a plugin missed; asking again");
-                tokio::time::sleep(PAUSE * tried).await;
+            Err(error) if error.is_tried_again(tried) => {
+                if tried == 1 {
+                    tracing::warn!(%plugin, %account, %error, "it cannot be said now what a plugin missed; asking again");
+                }
+                tokio::time::sleep(LONGEST.min(PAUSE.saturating_mul(1 << tried.min(10)) / 2)).await;
                 continue;
             }
             Err(error) => tracing::warn!(%plugin, %account, %error, "plugin is not told what it missed"),

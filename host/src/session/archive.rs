@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use crate::config::Archiving;
 use crate::error::{CallError, StanzaError};
 use crate::recent::Recent;
+use crate::session::deadlines::Late;
 use crate::session::questions::{PATIENCE, Waiting, random_id};
 use crate::session::{Answer, Session, Turn};
 use crate::stanza::{
@@ -35,6 +36,8 @@ pub(super) const MAX_ASKED: usize = 512;
 pub(super) const MAX_UIDS: usize = 4_096;
 /// How long somebody may take to say whether it is a room.
 const ENTITY_PATIENCE: Duration = Duration::from_secs(10);
+/// When the own account is asked again which could not say what it can do.
+const ASK_AGAIN: Duration = Duration::from_mins(1);
 
 /// One message of an archive.
 #[derive(Debug)]
@@ -412,8 +415,7 @@ impl Session {
     /// Somebody said what it is, or will not.
     pub(super) fn entity_answered(&mut self, entity: &Jid, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
         if *entity == self.own.to_bare() {
-            self.archives.learnt = true;
-            self.changed = true;
+            self.account_asked(outcome);
         }
         let Some((other, waiting)) = self.archives.waiting.remove_entry(entity) else { return };
         let place = match outcome {
@@ -430,6 +432,23 @@ impl Session {
         };
         for Pending { query, answer } in waiting.into_iter().filter(|pending| !pending.answer.is_abandoned()) {
             self.ask_at(place, other.clone(), query, answer, turn);
+        }
+    }
+
+    /// The own account has said what it can do, or will not. One that cannot say so now has said nothing of an archive.
+    fn account_asked(&mut self, outcome: Result<(), &CallError>) {
+        let is_open = self.archives.own == Support::Unknown && outcome.is_err_and(CallError::may_pass);
+        if is_open {
+            self.deadlines.set(ASK_AGAIN, Late::AccountAgain);
+        } else {
+            self.archives.learnt = true;
+            self.changed = true;
+        }
+    }
+
+    pub(super) fn ask_account_again(&mut self, turn: &mut Turn<'_>) {
+        if self.is_live() && !self.archives.learnt {
+            self.learn(Jid::from(self.own.to_bare()), PATIENCE, turn);
         }
     }
 

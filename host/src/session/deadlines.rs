@@ -21,6 +21,8 @@ pub(super) enum Late {
     RosterAgain,
     /// The bookmarks are asked for once more.
     BookmarksAgain,
+    /// The own account is asked once more what it can do.
+    AccountAgain,
     /// Whoever was online on the former stream and has not been heard of on this one is offline.
     Doubts,
     /// What this account can do has changed, and others are told.

@@ -283,6 +283,7 @@ impl Session {
                 deadlines::Late::RosterAgain if self.promises.is_rejected("roster") => self.ask_roster(turn),
                 deadlines::Late::RosterAgain => {}
                 deadlines::Late::BookmarksAgain => self.fetch_bookmarks_again(turn),
+                deadlines::Late::AccountAgain => self.ask_account_again(turn),
                 deadlines::Late::Doubts => self.doubts_end(turn),
                 deadlines::Late::Caps => self.caps_due(turn),
             }

@@ -127,8 +127,17 @@ impl Asked {
 
     /// The answer that it cannot be.
     pub fn refuse(&self, condition: &'static str) -> Element {
+        self.fail("cancel", condition)
+    }
+
+    /// The answer that it cannot be now.
+    pub fn put_off(&self) -> Element {
+        self.fail("wait", "resource-constraint")
+    }
+
+    fn fail(&self, kind: &str, condition: &'static str) -> Element {
         let error = Element::builder("error", ns::DEFAULT_NS)
-            .attr(name("type"), "cancel")
+            .attr(name("type"), kind)
             .append(Element::bare(condition, ns::XMPP_STANZAS))
             .build();
         Element::builder("iq", ns::DEFAULT_NS)

@@ -281,23 +281,11 @@ fn is_conflict(error: &CallError) -> bool {
     matches!(error, CallError::Stanza(error) if error.condition == "conflict")
 }
 
-/// Whether it may be otherwise in a while.
+/// Whether it may be otherwise in a while. A service that is down is one that its server does not find.
 fn may_pass(error: &CallError) -> bool {
-    match error {
-        CallError::TimedOut => true,
-        CallError::Stanza(error) => {
-            error.kind == "wait"
-                || [
-                    "internal-server-error",
-                    "remote-server-not-found",
-                    "remote-server-timeout",
-                    "resource-constraint",
-                    "service-unavailable",
-                ]
-                .contains(&error.condition.as_str())
-        }
-        _ => false,
-    }
+    const DOWN: [&str; 4] =
+        ["remote-server-not-found", "remote-server-timeout", "resource-constraint", "service-unavailable"];
+    error.may_pass() || matches!(error, CallError::Stanza(error) if DOWN.contains(&error.condition.as_str()))
 }
 
 impl Room {

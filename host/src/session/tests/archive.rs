@@ -433,3 +433,30 @@ fn the_archive_may_be_asked_on_each_stream_once_it_is_known_and_messages_may_com
     desk.bind();
     assert_eq!(desk.session.snapshot().archive, None, "it is another stream");
 }
+
+/// As it is while a server starts.
+#[test]
+fn an_account_that_cannot_say_now_what_it_can_do_is_asked_again_and_one_that_will_not_is_not() {
+    let ask = "> ask disco of bot@example.org";
+    let busy =
+        |kind: &str, condition: &str| Box::new(StanzaError { kind: kind.to_owned(), ..*stanza_error(condition) });
+    for failure in [None, Some(busy("wait", "resource-constraint")), Some(busy("cancel", "internal-server-error"))] {
+        let mut desk = Desk::connected(Settings::default());
+        match failure {
+            None => desk.wait(31),
+            Some(error) => says(&mut desk, OWN, Err(error)),
+        }
+        assert_eq!(desk.session.snapshot().archive, None, "it has said nothing");
+        desk.forget();
+        desk.wait(61);
+        assert_eq!(desk.lines().iter().filter(|line| *line == ask).count(), 1);
+        says(&mut desk, OWN, Ok(disco("account", &[MAM])));
+        assert_eq!(desk.session.snapshot().archive, Some(OwnArchive { stream: 1, exists: true }));
+    }
+    let mut desk = Desk::connected(Settings::default());
+    says(&mut desk, OWN, Err(busy("cancel", "service-unavailable")));
+    assert_eq!(desk.session.snapshot().archive, Some(OwnArchive { stream: 1, exists: false }));
+    desk.forget();
+    desk.wait(61);
+    assert!(!desk.lines().iter().any(|line| line == ask));
+}

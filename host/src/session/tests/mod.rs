@@ -269,6 +269,13 @@ impl Desk {
         self.hear(Incoming::Answer(stanza::Answer { from: from.map(jid), id, outcome, raw: some_raw() }));
     }
 
+    /// The own account says what it can do, which is nothing in particular.
+    fn account_told(&mut self) {
+        let own = "bot@example.org";
+        let id = self.asked_of(own, |ask| matches!(ask, Ask::DiscoInfo { .. }));
+        self.answer(Some(own), id, Err(stanza_error("service-unavailable")));
+    }
+
     /// The roster comes, and what is asked then is not answered.
     fn roster_alone(&mut self, items: Vec<RosterItem>) {
         let id = self.asked(|ask| matches!(ask, Ask::Roster { .. }));

@@ -594,6 +594,7 @@ fn a_service_that_is_down_for_a_moment_is_tried_again() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
     desk.bind();
+    desk.account_told();
     desk.roster(Vec::new());
     desk.forget();
     let down = || presence(ROOM, PresenceKind::Error(stanza_error("remote-server-timeout")));
@@ -627,6 +628,7 @@ fn a_silent_room_is_asked_whether_we_are_in() {
         (Some("gone"), false),
     ] {
         let mut desk = Desk::connected(Settings::default());
+        desk.account_told();
         desk.in_room();
         desk.wait(10 * 60);
         desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi"));
@@ -654,6 +656,7 @@ fn a_silent_room_is_asked_whether_we_are_in() {
         }
     }
     let mut desk = Desk::connected(Settings::default());
+    desk.account_told();
     desk.in_room();
     desk.wait(15 * 60);
     desk.forget();
