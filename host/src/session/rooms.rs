@@ -149,6 +149,8 @@ pub(super) struct Membership {
     nick: String,
     /// How often entering it again did not work out.
     tries: u32,
+    /// How many other nicknames were tried.
+    nicks_tried: u32,
     /// Of when it is what comes now.
     pub(super) tells: Tells,
     /// For entering, leaving, the end of the past and the next try.
@@ -343,6 +345,7 @@ impl Session {
             farewell_due,
             nick: nick.clone(),
             tries: 0,
+            nicks_tried: 0,
             tells: Tells::Past,
             deadline: None,
             silence: None,

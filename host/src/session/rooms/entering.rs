@@ -20,11 +20,13 @@ use crate::stanza::{History, Outgoing, PresenceOut};
 const JOIN_PATIENCE: Duration = Duration::from_secs(30);
 /// How long after our entering a room may take to say what its subject is, before what it says counts as new.
 const PAST_PATIENCE: Duration = Duration::from_secs(5);
-/// How often a room is tried again that does not let us in for a while.
-const MAX_TRIES: u32 = 6;
+/// How many other nicknames are tried where ours is taken.
+const MAX_NICKS: u32 = 6;
+/// How often a room is tried again that does not let us in for a while, before anybody hears that we are out of it.
+const TRIES_UNTOLD: u32 = 6;
 /// When a room is entered again whose service had to put everybody out.
 const COME_BACK: Duration = Duration::from_secs(30);
-/// When it is tried for the second time; after that, twice as late each time.
+/// When it is tried for the second time; after that, twice as late each time, up to some ten minutes.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// How much earlier than what we know a room's past is asked for: clocks differ, and what comes twice is told once.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_secs(60);
@@ -132,7 +134,7 @@ impl Session {
         self.set_room_deadline(jid, Some(PAST_PATIENCE));
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.farewell_due = false;
-        membership.tries = 0;
+        (membership.tries, membership.nicks_tried) = (0, 0);
         membership.known_until.get_or_insert(turn.now);
         membership.stage = Stage::Inside;
         let before = std::mem::take(&mut membership.before);
@@ -197,18 +199,15 @@ impl Session {
         if self.try_again(jid, error, turn) {
             return;
         }
-        self.again.forget(jid);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let joiners = std::mem::take(&mut membership.joiners);
         if membership.reason == Reason::Again {
-            let before = std::mem::take(&mut membership.before);
-            self.tell_changes_since(jid, &before, turn);
-            let farewell = Farewell { why: "refused", reason: Some(error.to_string()), alternative: None };
-            self.outside(jid, false, farewell, turn);
+            self.refused(jid, false, error, turn);
         } else {
             if membership.reason == Reason::Automatic {
                 tracing::warn!(room = %jid, %error, "a room cannot be entered");
             }
+            self.again.forget(jid);
             self.drop_room(jid);
         }
         for joiner in joiners {
@@ -218,37 +217,66 @@ impl Session {
     }
 
     /// Whether another try is made, or will be. Nobody can be asked for another nickname where nobody asked to enter, and
-    /// ours may be held by what a broken stream left of us; and a service that is down for a moment comes back.
+    /// ours may be held by what a broken stream left of us; and a service that is down comes back.
     fn try_again(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) -> bool {
-        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return false };
-        if membership.reason == Reason::Asked || membership.tries >= MAX_TRIES {
-            return false;
-        }
-        if is_conflict(error) {
-            membership.tries += 1;
-            let nick = format!("{}_{}", membership.nick, membership.tries + 1);
-            let Some(room) = self.rooms.shown.get_mut(jid) else { return false };
-            if room.jid.with_resource_str(&nick).is_err() {
-                return false;
+        let Some(membership) = self.rooms.memberships.get(jid) else { return false };
+        match membership.reason {
+            Reason::Asked => false,
+            _ if is_conflict(error) => self.try_another_nick(jid, turn),
+            Reason::Automatic | Reason::Again if may_pass(error) => {
+                self.try_later(jid, error, turn);
+                true
             }
-            Arc::make_mut(room).nick = nick;
-            self.changed = true;
-            self.enter(jid, turn);
-            return true;
+            Reason::Automatic | Reason::Invited | Reason::Again => false,
         }
-        if membership.reason == Reason::Invited || !may_pass(error) {
+    }
+
+    fn try_another_nick(&mut self, jid: &BareJid, turn: &mut Turn<'_>) -> bool {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return false };
+        if membership.nicks_tried >= MAX_NICKS {
             return false;
         }
-        let wait = TRY_AGAIN * 2_u32.pow(membership.tries);
-        membership.tries += 1;
+        membership.nicks_tried += 1;
+        let nick = format!("{}_{}", membership.nick, membership.nicks_tried + 1);
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return false };
+        if room.jid.with_resource_str(&nick).is_err() {
+            return false;
+        }
+        Arc::make_mut(room).nick = nick;
+        self.changed = true;
+        self.enter(jid, turn);
+        true
+    }
+
+    /// Tries it in a while, however often that was done: a service may be down for hours. Who waits does not wait for that, and
+    /// after some tries whoever believes that we are still in hears that we are not.
+    fn try_later(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        let tries = membership.tries;
+        if tries == 0 {
+            tracing::warn!(room = %jid, %error, "a room cannot be entered now, trying again");
+        }
+        membership.tries = tries.saturating_add(1);
         membership.stage = Stage::Outside { wanted: true };
         let joiners = std::mem::take(&mut membership.joiners);
-        self.set_room_deadline(jid, Some(wait));
+        if tries == TRIES_UNTOLD && std::mem::replace(&mut membership.reason, Reason::Automatic) == Reason::Again {
+            self.refused(jid, true, error, turn);
+        }
+        self.set_room_deadline(jid, Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))));
         for joiner in joiners {
             turn.answer(joiner, Err(error.clone()));
         }
         self.auto_join_ended(jid, turn);
-        true
+    }
+
+    /// A room that we were in does not let us in again; so we have left it, and those who were there have, too.
+    fn refused(&mut self, jid: &BareJid, wanted: bool, error: &CallError, turn: &mut Turn<'_>) {
+        self.again.forget(jid);
+        let membership = self.rooms.memberships.get_mut(jid);
+        let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
+        self.tell_changes_since(jid, &before, turn);
+        let farewell = Farewell { why: "refused", reason: Some(error.to_string()), alternative: None };
+        self.outside(jid, wanted, farewell, turn);
     }
 
     /// We are out of a room, and everybody was told; it is entered again by itself, `soon` or when we show ourselves.

@@ -138,7 +138,7 @@ impl Session {
                 self.deadlines.cancel(key);
             }
             membership.farewell_due = false;
-            membership.tries = 0;
+            (membership.tries, membership.nicks_tried) = (0, 0);
             if give_up == GiveUp::Yes {
                 for joiner in std::mem::take(&mut membership.joiners) {
                     turn.answer(joiner, Err(CallError::Offline));

@@ -590,7 +590,7 @@ fn our_ghost_does_not_keep_us_out() {
 }
 
 #[test]
-fn a_service_that_is_down_for_a_moment_is_tried_again() {
+fn a_service_that_is_down_is_tried_again_until_it_is_back() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
     desk.bind();
@@ -608,6 +608,37 @@ fn a_service_that_is_down_for_a_moment_is_tried_again() {
     }
     desk.presence(down());
     assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
+    for tried in 0..20 {
+        desk.wait(640);
+        assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"], "{tried}");
+        desk.presence(down());
+        assert!(desk.lines().is_empty(), "it was told once");
+    }
+    desk.wait(640);
+    // Who has our nickname by then does not keep us out.
+    desk.presence(presence(ROOM, PresenceKind::Error(stanza_error("conflict"))));
+    desk.presence(occupant("bot_2", PresenceKind::Available, &[110]));
+    assert!(desk.lines().contains(&"chatRoomOpened".to_owned()));
+    assert!(room(&desk).joined);
+}
+
+/// The settings name it, and its service starts later than we do.
+#[test]
+fn a_room_that_was_never_there_is_entered_when_it_is() {
+    let mut desk = Desk::new(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    desk.account_told();
+    desk.roster(Vec::new());
+    desk.forget();
+    for tried in 0..20 {
+        desk.presence(presence(ROOM, PresenceKind::Error(stanza_error("remote-server-not-found"))));
+        desk.forget();
+        desk.wait(640);
+        assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"], "{tried}");
+    }
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(desk.lines().contains(&"chatRoomOpened".to_owned()));
 }
 
 /// XEP-0410, section 3.
