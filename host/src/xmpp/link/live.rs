@@ -13,7 +13,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ping::Ping;
 use xmpp_parsers::sm::{A, HandledCountTooHigh, Nonza as Sm, R};
 use xmpp_parsers::stanza::Stanza;
-use xmpp_parsers::stream_error::StreamError;
+use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 
 use super::ledger::{Ledger, Miscounted};
 use super::{ACK_LIMIT, ClientState, RESPONSE_LIMIT};
@@ -129,6 +129,11 @@ impl Live {
             let item = ready!(Pin::new(&mut self.stream).poll_next(cx));
             self.heard = true;
             match item {
+                Some(
+                    Ok(FallibleStreamElement::Ok(XmppStreamElement::StreamError(_)))
+                    | Err(ReadError::StreamFooterReceived),
+                )
+                | None => return Poll::Ready(None),
                 Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::Stanza(stanza)))) => {
                     count(ledger);
                     return Poll::Ready(Some(stanza));
@@ -146,7 +151,6 @@ impl Live {
                         self.acks_due = self.acks_due.saturating_add(1);
                     }
                 }
-                Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::StreamError(_)))) => return Poll::Ready(None),
                 Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidStanza { .. }))) => {
                     tracing::debug!("a stanza that the library does not read was dropped");
                     count(ledger);
@@ -164,10 +168,13 @@ impl Live {
                     | Err(ReadError::ParseError(_)),
                 ) => {
                     self.ending.note(Lost::Unreadable);
-                    return Poll::Ready(None);
+                    return Poll::Ready(self.complain(cx));
                 }
-                Some(Err(ReadError::HardError(_) | ReadError::StreamFooterReceived)) | None => {
-                    return Poll::Ready(None);
+                Some(Err(ReadError::HardError(error))) => {
+                    if error.kind() == io::ErrorKind::InvalidData {
+                        self.ending.note(Lost::Unreadable);
+                    }
+                    return Poll::Ready(self.complain(cx));
                 }
             }
         }
@@ -254,17 +261,34 @@ impl Live {
         None
     }
 
-    /// Ends the stream over a count that cannot be, and says so if that can be said at once.
-    fn protest(&mut self, miscounted: Miscounted, cx: &mut Context<'_>) -> Option<Stanza> {
-        let Miscounted { handled, sent } = miscounted;
-        tracing::warn!(handled, sent, "the server acknowledged what was never sent");
-        let error = StreamError::from(HandledCountTooHigh { h: handled, send_count: sent });
+    /// Ends the stream over what came, if that is why it ends, and says so (RFC 6120, section 4.9.1): the server is not left
+    /// with a session that waits for somebody.
+    fn complain(&mut self, cx: &mut Context<'_>) -> Option<Stanza> {
+        let why = self.ending.reason()?;
+        let condition = match &why {
+            Lost::Unreadable => DefinedCondition::NotWellFormed,
+            Lost::TooLarge { .. } => DefinedCondition::PolicyViolation,
+            _ => return None,
+        };
+        self.say_last(&StreamError::new(condition, "en", why.to_string()), cx);
+        None
+    }
+
+    /// Says why the stream ends, if that can be said at once.
+    fn say_last(&mut self, error: &StreamError, cx: &mut Context<'_>) {
         let mut stream = Pin::new(&mut self.stream);
         if let Poll::Ready(Ok(())) = Sink::<&StreamError>::poll_ready(stream.as_mut(), cx)
-            && stream.as_mut().start_send(&error).is_ok()
+            && stream.as_mut().start_send(error).is_ok()
         {
             let _ = Sink::<&StreamError>::poll_flush(stream, cx);
         }
+    }
+
+    /// Ends the stream over a count that cannot be.
+    fn protest(&mut self, miscounted: Miscounted, cx: &mut Context<'_>) -> Option<Stanza> {
+        let Miscounted { handled, sent } = miscounted;
+        tracing::warn!(handled, sent, "the server acknowledged what was never sent");
+        self.say_last(&StreamError::from(HandledCountTooHigh { h: handled, send_count: sent }), cx);
         self.ending.note(Lost::Miscounted);
         None
     }

@@ -147,6 +147,7 @@ async fn xml_that_cannot_be_read_is_not_resumed_into() {
     session.say_raw("<message from='a@b'><body>&nbsp;</body></message>").await;
     let event = link.next().await;
     assert!(matches!(event, LinkEvent::Suspended { why: Lost::Unreadable }), "{event:?}");
+    assert_eq!(session.hear_error().await, "not-well-formed");
     drop(session);
     comes_back_anew(&peer, &mut link).await;
 }
