@@ -470,6 +470,8 @@ impl Worker {
                     None => None,
                 }));
                 self.answer_logins(Logins::succeeded, &Ok(()));
+                // What becomes of the account from here on is the house's.
+                self.logins.of_a_plugin = false;
                 self.note_activity();
             }
             LinkEvent::Suspended { why } if why != Lost::Moved && !self.shared.settings.load().auto_reconnect => {

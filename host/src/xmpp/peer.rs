@@ -642,7 +642,7 @@ impl Session {
     }
 
     /// Sends these very bytes.
-    pub(super) async fn say_raw(&mut self, bytes: &str) {
+    pub(crate) async fn say_raw(&mut self, bytes: &str) {
         self.bytes.lock().unwrap().extend_from_slice(bytes.as_bytes());
         // A client that has heard enough may be gone in the middle of it.
         let _ = SinkExt::<&XmppStreamElement>::flush(&mut self.stream).await;

@@ -31,3 +31,19 @@ async fn a_log_in_that_is_not_answered_fails_in_its_time_and_the_next_one_works(
     assert_eq!(soon("an answer", again).await.unwrap(), Ok(()));
     soon("the end of the account", account.stop()).await;
 }
+
+/// A plugin answers for the log-in that it asked for, and not for what happens weeks later.
+#[tokio::test]
+async fn a_session_that_a_plugin_began_and_that_is_ended_for_good_is_a_failure_of_the_account() {
+    let peer = Peer::start(Manners::default()).await;
+    let account = account(&peer);
+    account.shared().plugins_initialized().await;
+    let shared = Arc::clone(account.shared());
+    let login = tokio::spawn(async move { shared.log_in(None).await });
+    let mut session = soon("the log-in", peer.accept()).await.unwrap();
+    assert_eq!(soon("an answer", login).await.unwrap(), Ok(()));
+    let revoked = "<not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>";
+    session.say_raw(&format!("<stream:error>{revoked}</stream:error></stream:stream>")).await;
+    until_it_is(&account, |connection| matches!(connection, Connection::Failed(_))).await;
+    soon("the end of the account", account.stop()).await;
+}
