@@ -165,6 +165,7 @@ impl Session {
         self.await_presence(is_told.then_some(PRESENCE_PATIENCE));
         self.fire("reconnected", Payload::None, turn);
         self.feedback(self.status.value, self.status.message.clone(), turn);
+        self.ask_all_whether_inside(turn);
     }
 
     /// A connection is being tried for again.

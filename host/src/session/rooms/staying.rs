@@ -50,6 +50,16 @@ impl Session {
         }
     }
 
+    /// Asks all rooms that we are in. After a resumption: a service may have put us out meanwhile that could not say so.
+    pub(in crate::session) fn ask_all_whether_inside(&mut self, turn: &mut Turn<'_>) {
+        let inside = self.rooms.memberships.iter().filter(|(_, room)| room.stage.is_in());
+        let mut inside: Vec<BareJid> = inside.map(|(jid, _)| jid.clone()).collect();
+        inside.sort();
+        for jid in inside {
+            self.ask_whether_inside(&jid, turn);
+        }
+    }
+
     /// Asks a room whether we are in it; one question at a time.
     pub(in crate::session) fn ask_whether_inside(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(room) = self.rooms.shown.get(jid) else { return };

@@ -115,7 +115,8 @@ fn a_stream_that_is_resumed_loses_nothing() {
     assert!(matches!(got(&mut sent), Some(Ok(_))), "it is queued");
     desk.forget();
     desk.run(Session::resumed);
-    assert_eq!(desk.lines(), ["reconnected", "connfeedback"]);
+    // Whether the room knows us still (XEP-0410, section 3).
+    assert_eq!(desk.lines(), ["reconnected", "connfeedback", "> ask Ping"]);
     let snapshot = desk.session.snapshot();
     assert!(snapshot.connected && snapshot.rooms[&bare(ROOM)].joined);
     assert_eq!(snapshot.contacts.unwrap()[&bare(ROMEO)].chat_status(), "online");
