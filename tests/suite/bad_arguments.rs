@@ -60,6 +60,23 @@ async fn each_wrong_argument_is_named_and_nothing_is_sent() {
     assert_eq!(after[before.len() + pings..], [] as [String; 0]);
 }
 
+/// Rows 63, 74, 90, 93.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_address_is_nobodys_and_spoils_nothing_for_the_others() {
+    let house = Plan::scripted(archive::honest(3)).await.set("allow_non_roster_messaging", true).three().start().await;
+    house.call(FULL, "chats.open", json!({ "jid": FRIEND })).await.ok();
+    for call in ["chats.get-many", "chatviews.get-many", "contacts.get-many", "rooms.get-many"] {
+        let mut sought = Kind::Jid.wrong();
+        let wrong = sought.len();
+        sought.push(json!(FRIEND));
+        let found = house.call(FULL, call, json!({ "jids": sought })).await.ok();
+        let (nobody, friend) = found.as_array().unwrap().split_at(wrong);
+        assert!(nobody.iter().all(Value::is_null), "{call}: {found}");
+        assert_eq!(friend.len(), 1, "{call}");
+        assert_eq!(friend[0].is_object(), call.starts_with("chat"), "{call}: {found}");
+    }
+}
+
 /// Rows 74, 77-79, 81-86, 105. What is well written and names nothing that there is.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_knows_is_not_found_and_nothing_is_sent() {

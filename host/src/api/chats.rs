@@ -1,10 +1,11 @@
 //! `chats`: private chats.
 
 use futures_util::future::join_all;
+use jid::BareJid;
 use wasmtime::component::Accessor;
 
 use super::types::draft;
-use super::{answer, bare_jid, bounded, caller, jid, order, pace};
+use super::{answer, bare_jid, bare_jids, bounded, caller, jid, order, pace};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
 use crate::error::CallError;
@@ -15,11 +16,12 @@ use crate::stanza::MessageKind;
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitChat>, Error> {
-        answer(get(&self.instance, "jid", &[jid]).map(|mut found| found.pop().flatten()))
+        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, &[Some(jid)]));
+        answer(found.map(|mut found| found.pop().flatten()))
     }
 
     fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitChat>>, Error> {
-        answer(get(&self.instance, "jids", &jids))
+        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, &jids)))
     }
 
     fn get_attribute(&mut self, jid: String, name: String) -> Result<Option<String>, Error> {
@@ -100,13 +102,11 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 }
 
-fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Option<WitChat>>, CallError> {
+fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitChat>>, CallError> {
     instance.require(Permission::ChatsRead, Target::None)?;
     let snapshot = instance.account.snapshot();
-    bounded(argument, jids)?
-        .iter()
-        .map(|text| Ok(snapshot.chats.get(&bare_jid(argument, text)?).map(|chat| (&**chat).into())))
-        .collect()
+    let open = |jid| snapshot.chats.get(jid).map(|chat| (&**chat).into());
+    Ok(jids.iter().map(|jid| jid.as_ref().and_then(open)).collect())
 }
 
 async fn open(instance: &std::sync::Arc<Instance>, argument: &str, text: &str) -> Result<WitChat, CallError> {

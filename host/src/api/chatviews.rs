@@ -1,7 +1,9 @@
 //! `chatviews`: how private chats should be shown.
 
+use jid::BareJid;
+
 use super::types::view;
-use super::{answer, bare_jid, bounded};
+use super::{answer, bare_jid, bare_jids};
 use crate::bindings::parlor::plugin::chatviews::Host;
 use crate::bindings::parlor::plugin::types::{Error, View as WitView};
 use crate::error::CallError;
@@ -10,22 +12,18 @@ use crate::plugins::{Context, Instance};
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitView>, Error> {
-        answer(get(&self.instance, "jid", &[jid]).map(|mut found| found.pop().flatten()))
+        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, &[Some(jid)]));
+        answer(found.map(|mut found| found.pop().flatten()))
     }
 
     fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitView>>, Error> {
-        answer(get(&self.instance, "jids", &jids))
+        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, &jids)))
     }
 }
 
-fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Option<WitView>>, CallError> {
+fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitView>>, CallError> {
     instance.require(Permission::ChatsRead, Target::None)?;
     let snapshot = instance.account.snapshot();
-    bounded(argument, jids)?
-        .iter()
-        .map(|text| {
-            let jid = bare_jid(argument, text)?;
-            Ok(snapshot.chats.get(&jid).map(|chat| view(&jid, &chat.view, snapshot.focus.as_ref())))
-        })
-        .collect()
+    let shown = |jid| snapshot.chats.get(jid).map(|chat| view(jid, &chat.view, snapshot.focus.as_ref()));
+    Ok(jids.iter().map(|jid| jid.as_ref().and_then(shown)).collect())
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use jid::BareJid;
 use wasmtime::component::Accessor;
 
-use super::{answer, bare_jid, bounded, caller, fits, question};
+use super::{answer, bare_jid, bare_jids, caller, fits, question};
 use crate::bindings::parlor::plugin::contacts::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::error::CallError;
@@ -14,11 +15,12 @@ use crate::session::{Command, Contact, ContactWish, Contacts};
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitContact>, Error> {
-        answer(get(&self.instance, "jid", &[jid]).map(|mut found| found.pop().flatten()))
+        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, &[Some(jid)]));
+        answer(found.map(|mut found| found.pop().flatten()))
     }
 
     fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitContact>>, Error> {
-        answer(get(&self.instance, "jids", &jids))
+        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, &jids)))
     }
 
     fn get_all(&mut self) -> Result<Vec<WitContact>, Error> {
@@ -64,10 +66,9 @@ fn roster(instance: &Instance) -> Result<Contacts, CallError> {
     known(instance)
 }
 
-fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Option<WitContact>>, CallError> {
+fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitContact>>, CallError> {
     let roster = roster(instance)?;
-    let asked = bounded(argument, jids)?.iter().map(|text| bare_jid(argument, text));
-    let found: Vec<_> = asked.map(|jid| Ok(roster.get(&jid?))).collect::<Result<_, CallError>>()?;
+    let found: Vec<_> = jids.iter().map(|jid| roster.get(jid.as_ref()?)).collect();
     fit(instance, found.iter().flatten().map(|contact| &***contact))?;
     Ok(found.into_iter().map(|contact| contact.map(|contact| (&**contact).into())).collect())
 }

@@ -95,6 +95,11 @@ fn bare_jid(argument: &str, text: &str) -> Result<BareJid, CallError> {
     jid(argument, text).map(|jid| jid.to_bare())
 }
 
+/// Several that are looked for. One that is no address belongs to nobody, and spoils nothing for the others.
+fn bare_jids(argument: &str, texts: &[String]) -> Result<Vec<Option<BareJid>>, CallError> {
+    Ok(bounded(argument, texts)?.iter().map(|text| bare_jid(argument, text).ok()).collect())
+}
+
 /// A point in time as ISO 8601 writes it; without an offset it is UTC.
 fn time(argument: &str, written: &str) -> Result<Timestamp, CallError> {
     /// The longest, in bytes.

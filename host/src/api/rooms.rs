@@ -27,11 +27,12 @@ const MAX_SUBJECT: usize = 4 << 10;
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitRoom>, Error> {
-        answer(get(&self.instance, "jid", &[jid]).map(|mut found| found.pop().flatten()))
+        let found = bare_jid("jid", &jid).and_then(|jid| get(&self.instance, &[Some(jid)]));
+        answer(found.map(|mut found| found.pop().flatten()))
     }
 
     fn get_many(&mut self, jids: Vec<String>) -> Result<Vec<Option<WitRoom>>, Error> {
-        answer(get(&self.instance, "jids", &jids))
+        answer(bare_jids("jids", &jids).and_then(|jids| get(&self.instance, &jids)))
     }
 
     fn get_all(&mut self) -> Result<Vec<WitRoom>, Error> {
@@ -317,14 +318,13 @@ async fn view<T: Send + 'static>(
     Caller::new(accessor, jid)?.show(|answer| RoomDeed::View(change, answer)).await
 }
 
-fn get(instance: &Instance, argument: &str, jids: &[String]) -> Result<Vec<Option<WitRoom>>, CallError> {
+fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitRoom>>, CallError> {
     let snapshot = instance.account.snapshot();
-    bounded(argument, jids)?
-        .iter()
-        .map(|text| {
-            let jid = bare_jid(argument, text)?;
-            instance.require(Permission::RoomsRead, Target::Room(&jid))?;
-            Ok(snapshot.rooms.get(&jid).map(|room| (&**room).into()))
+    jids.iter()
+        .map(|jid| {
+            let Some(jid) = jid else { return Ok(None) };
+            instance.require(Permission::RoomsRead, Target::Room(jid))?;
+            Ok(snapshot.rooms.get(jid).map(|room| (&**room).into()))
         })
         .collect()
 }

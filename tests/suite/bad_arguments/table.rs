@@ -8,6 +8,8 @@ pub(super) enum Kind {
     Jid,
     /// Several of them.
     Jids,
+    /// Several that are looked for: what is no address is not there.
+    Sought,
     /// A name that must be there.
     Name,
     /// A text that may be empty.
@@ -45,8 +47,8 @@ pub(super) enum Kind {
 }
 
 pub(super) use Kind::{
-    Anything, Base64, Date, Fields, Id, Jid, Jids, Json, Name, Names, Password, Settings, Stanza, Text, These, TooMuch,
-    Unknown, Unsupported, Word,
+    Anything, Base64, Date, Fields, Id, Jid, Jids, Json, Name, Names, Password, Settings, Sought, Stanza, Text, These,
+    TooMuch, Unknown, Unsupported, Word,
 };
 
 /// A MiB of one letter, which the plugin makes itself.
@@ -77,6 +79,7 @@ impl Kind {
         let names = || [json!("")].into_iter().chain(unfit()).chain([long()]);
         match self {
             Jid => jids(),
+            Sought => vec![vec![json!("a@b"); 1_001].into()],
             Jids => jids().into_iter().map(|one| json!([one])).chain([vec![json!("a@b"); 1_001].into()]).collect(),
             Name | Id => names().collect(),
             Text => unfit().into_iter().chain([long()]).collect(),
@@ -262,7 +265,7 @@ fn private(jid: &str) -> Vec<Case> {
     let many = json!({ "jids": [jid] });
     let mut cases = vec![
         ("chats.get", one.clone(), vec![("jid", Jid)]),
-        ("chats.get-many", many.clone(), vec![("jids", Jids)]),
+        ("chats.get-many", many.clone(), vec![("jids", Sought)]),
         ("chats.open", one.clone(), vec![("jid", Jid)]),
         ("chats.open-many", many.clone(), vec![("jids", Jids)]),
         ("chats.close", one.clone(), vec![("jid", Jid)]),
@@ -281,9 +284,9 @@ fn private(jid: &str) -> Vec<Case> {
         ("chats.end-otr", json!({}), vec![("jid", Unsupported)]),
         ("chats.send", message(jid), message_arguments()),
         ("chatviews.get", one.clone(), vec![("jid", Jid)]),
-        ("chatviews.get-many", many.clone(), vec![("jids", Jids)]),
+        ("chatviews.get-many", many.clone(), vec![("jids", Sought)]),
         ("contacts.get", one.clone(), vec![("jid", Jid)]),
-        ("contacts.get-many", many, vec![("jids", Jids)]),
+        ("contacts.get-many", many, vec![("jids", Sought)]),
         ("contacts.add", one.clone(), vec![("jid", Jid), ("fullname", Text)]),
         ("contacts.remove", one.clone(), vec![("jid", Jid)]),
         ("contacts.rename", json!({ "jid": jid, "fullname": "x" }), vec![("jid", Jid), ("fullname", Text)]),
@@ -360,7 +363,7 @@ fn in_rooms(jid: &str, room: &str) -> Vec<Case> {
     let user = json!({ "jid": room, "user": jid, "affiliation": "member" });
     vec![
         ("rooms.get", one.clone(), vec![("jid", Jid)]),
-        ("rooms.get-many", many.clone(), vec![("jids", Jids)]),
+        ("rooms.get-many", many.clone(), vec![("jids", Sought)]),
         (
             "rooms.get-or-create",
             json!({ "jid": room, "create": true, "auto-configure": true }),
