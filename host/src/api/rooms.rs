@@ -10,7 +10,7 @@ use wasmtime::component::Accessor;
 
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
 use super::types::draft;
-use super::{answer, bare_jid, bounded, caller, fits, jid as full_jid, order, pace, question, words};
+use super::{answer, bare_jid, bare_jids, bounded, caller, fits, jid as full_jid, order, pace, question, words};
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
     Invitation,
@@ -400,7 +400,7 @@ async fn get_or_create(
     create: bool,
 ) -> Result<Option<WitRoom>, CallError> {
     wish(attributes)?;
-    let found = get(instance, "jid", &[jid.to_owned()])?.pop().flatten();
+    let found = get(instance, &[Some(bare_jid("jid", jid)?)])?.pop().flatten();
     match found {
         Some(room) if room.joined || !create => Ok(Some(room)),
         None if !create => Ok(None),

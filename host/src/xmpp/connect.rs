@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -28,8 +27,8 @@ use super::discover::discover;
 use super::fetched;
 use super::intake::{Ending, Intake};
 use super::password::{Password, Supplied};
+use super::reach::reach;
 use super::sasl::{Channel, Offer, authenticate, choose};
-use super::srv::{Server, servers};
 use super::tls::secure;
 use super::websocket;
 use crate::config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
@@ -43,8 +42,6 @@ pub use error::{CertificateFault, ConnectError};
 
 /// How long all of it may take, the password apart.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long one address may take, so that a dead one leaves time for the next.
-const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
 
 /// A connection that stanzas may go over.
 pub(super) struct Opened {
@@ -322,50 +319,6 @@ pub(super) fn ascii(domain: &str) -> Result<String, ConnectError> {
     }
     idna::domain_to_ascii(domain)
         .map_err(|error| ConnectError::UnknownHost { host: domain.to_owned(), cause: error.to_string() })
-}
-
-/// A TCP connection to the first server that takes one; else why the last did not.
-pub(super) async fn reach(
-    domain: &str,
-    settings: &LinkSettings,
-    elsewhere: Option<&Endpoint>,
-) -> Result<TcpStream, ConnectError> {
-    let mut last =
-        ConnectError::UnknownHost { host: domain.to_owned(), cause: "it says that it has no XMPP service".to_owned() };
-    for server in servers(domain, elsewhere.or(settings.server.as_ref()), settings.tls).await {
-        let addresses: Vec<SocketAddr> = match tokio::net::lookup_host((server.host.as_str(), server.port)).await {
-            Ok(addresses) => addresses.collect(),
-            Err(error) => {
-                last = ConnectError::UnknownHost { host: server.host.clone(), cause: error.to_string() };
-                continue;
-            }
-        };
-        for address in addresses {
-            match reach_address(address, &server).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
-            }
-        }
-    }
-    Err(last)
-}
-
-async fn reach_address(address: SocketAddr, server: &Server) -> Result<TcpStream, ConnectError> {
-    let named = || match server.host.parse::<std::net::IpAddr>() {
-        Ok(_) => address.to_string(),
-        Err(_) => format!("{}:{} ({address})", server.host, server.port),
-    };
-    let unreachable = |error: io::Error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => ConnectError::Refused { address: named() },
-        _ => ConnectError::Unreachable { address: named(), cause: error.to_string() },
-    };
-    let stream = tokio::time::timeout(ADDRESS_LIMIT, TcpStream::connect(address))
-        .await
-        .map_err(|_| ConnectError::Unreachable { address: named(), cause: "no answer".to_owned() })?
-        .map_err(unreachable)?;
-    // Without this, Nagle's algorithm on both ends costs 40 ms a round trip.
-    stream.set_nodelay(true).map_err(unreachable)?;
-    Ok(stream)
 }
 
 /// Says nothing but STARTTLS on a plain stream, and gives the socket back for the handshake.

@@ -22,6 +22,7 @@ mod password;
 pub(crate) mod peer;
 mod probe;
 mod raw;
+mod reach;
 mod sasl;
 #[cfg(test)]
 pub(crate) mod simulated;

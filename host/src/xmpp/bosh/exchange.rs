@@ -10,8 +10,9 @@ use tokio_rustls::client::TlsStream;
 use super::body::{Answer, NotBosh};
 use crate::config::LinkSettings;
 use crate::https::{NoBody, Url, Wire};
-use crate::xmpp::connect::{ConnectError, ascii, printable, reach};
+use crate::xmpp::connect::{ConnectError, ascii, printable};
 use crate::xmpp::intake::MAX_BYTES;
+use crate::xmpp::reach::reach;
 use crate::xmpp::tls::secure;
 
 /// How long an answer may be: a stanza of the greatest length, and some beside it.

@@ -1,0 +1,157 @@
+//! From the name of a server to a TCP connection: its addresses in turn, each beside those that say nothing (RFC 8305).
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{Stream, StreamExt as _};
+use tokio::net::TcpStream;
+
+use super::connect::ConnectError;
+use super::srv::{Server, servers};
+use crate::config::{Endpoint, LinkSettings};
+
+/// How long one address may take.
+const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
+/// How long it has before the next one is tried beside it, so that a few dead ones leave time for one that lives.
+const HEAD_START: Duration = Duration::from_secs(2);
+
+/// A TCP connection to the first server that takes one; else why the last did not.
+pub(super) async fn reach(
+    domain: &str,
+    settings: &LinkSettings,
+    elsewhere: Option<&Endpoint>,
+) -> Result<TcpStream, ConnectError> {
+    let nowhere =
+        ConnectError::UnknownHost { host: domain.to_owned(), cause: "it says that it has no XMPP service".to_owned() };
+    let servers = servers(domain, elsewhere.or(settings.server.as_ref()), settings.tls).await;
+    let addresses = stream::iter(servers).then(addresses).flat_map(stream::iter);
+    let attempts = addresses.map(|address| address.map(|(address, server)| reach_address(address, server)));
+    first_of(attempts, nowhere).await
+}
+
+/// Where a server is, or why nobody knows.
+async fn addresses(server: Server) -> Vec<Result<(SocketAddr, Server), ConnectError>> {
+    let found = tokio::net::lookup_host((server.host.as_str(), server.port)).await;
+    match found {
+        Ok(addresses) => addresses.map(|address| Ok((address, server.clone()))).collect(),
+        Err(error) => vec![Err(ConnectError::UnknownHost { host: server.host.clone(), cause: error.to_string() })],
+    }
+}
+
+/// What the first attempt gives that succeeds; else why the last one failed, or this if there was none. The next one begins when
+/// one has failed, or has said nothing for a while.
+async fn first_of<T, A: Future<Output = Result<T, ConnectError>>>(
+    attempts: impl Stream<Item = Result<A, ConnectError>>,
+    mut last: ConnectError,
+) -> Result<T, ConnectError> {
+    let mut attempts = pin!(attempts.fuse());
+    let mut running = FuturesUnordered::new();
+    let mut is_time = true;
+    loop {
+        tokio::select! {
+            biased;
+            Some(outcome) = running.next() => match outcome {
+                Ok(reached) => return Ok(reached),
+                Err(error) => (last, is_time) = (error, true),
+            },
+            next = attempts.next(), if is_time => match next {
+                Some(Ok(attempt)) => {
+                    running.push(attempt);
+                    is_time = false;
+                }
+                Some(Err(error)) => last = error,
+                None if running.is_empty() => return Err(last),
+                None => is_time = false,
+            },
+            () = tokio::time::sleep(HEAD_START), if !is_time => is_time = true,
+        }
+    }
+}
+
+async fn reach_address(address: SocketAddr, server: Server) -> Result<TcpStream, ConnectError> {
+    let named = || match server.host.parse::<std::net::IpAddr>() {
+        Ok(_) => address.to_string(),
+        Err(_) => format!("{}:{} ({address})", server.host, server.port),
+    };
+    let unreachable = |error: io::Error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => ConnectError::Refused { address: named() },
+        _ => ConnectError::Unreachable { address: named(), cause: error.to_string() },
+    };
+    let stream = tokio::time::timeout(ADDRESS_LIMIT, TcpStream::connect(address))
+        .await
+        .map_err(|_| ConnectError::Unreachable { address: named(), cause: "no answer".to_owned() })?
+        .map_err(unreachable)?;
+    // Without this, Nagle's algorithm on both ends costs 40 ms a round trip.
+    stream.set_nodelay(true).map_err(unreachable)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// How an address behaves.
+    #[derive(Debug, Clone, Copy)]
+    enum Way {
+        /// It says nothing until the system gives up.
+        Dead,
+        Refuses,
+        /// It answers after so many seconds.
+        Answers(u64),
+        /// Its name is unknown.
+        Unknown,
+    }
+
+    fn refused() -> ConnectError {
+        ConnectError::Refused { address: "there".to_owned() }
+    }
+
+    fn unknown() -> ConnectError {
+        ConnectError::UnknownHost { host: "who".to_owned(), cause: "nobody".to_owned() }
+    }
+
+    fn silent() -> ConnectError {
+        ConnectError::Unreachable { address: "there".to_owned(), cause: "no answer".to_owned() }
+    }
+
+    /// Which of these takes the connection, or why none does, and after how many seconds.
+    async fn reached(ways: &[Way]) -> (Result<usize, ConnectError>, u64) {
+        let began = Instant::now();
+        let attempts = stream::iter(ways.iter().enumerate()).map(|(number, way)| match *way {
+            Way::Unknown => Err(unknown()),
+            way => Ok(async move {
+                match way {
+                    Way::Answers(after) => {
+                        tokio::time::sleep(Duration::from_secs(after)).await;
+                        Ok(number)
+                    }
+                    Way::Refuses | Way::Unknown => Err(refused()),
+                    Way::Dead => {
+                        tokio::time::sleep(ADDRESS_LIMIT).await;
+                        Err(silent())
+                    }
+                }
+            }),
+        });
+        let outcome = first_of(attempts, unknown()).await;
+        (outcome, began.elapsed().as_secs())
+    }
+
+    /// The addresses of a network that leads nowhere come first, each time.
+    #[tokio::test(start_paused = true)]
+    async fn dead_addresses_leave_time_for_one_that_lives() {
+        use Way::{Answers, Dead, Refuses, Unknown};
+        assert_eq!(reached(&[Dead, Dead, Dead, Dead, Answers(0)]).await, (Ok(4), 8));
+        assert_eq!(reached(&[Dead, Refuses, Unknown, Refuses, Answers(1)]).await, (Ok(4), 3));
+        assert_eq!(reached(&[Answers(3), Dead]).await, (Ok(0), 3), "it is late and not dead");
+        assert_eq!(reached(&[Answers(0), Answers(0)]).await, (Ok(0), 0));
+        assert_eq!(reached(&[Unknown, Refuses]).await, (Err(refused()), 0));
+        assert_eq!(reached(&[Refuses, Dead]).await, (Err(silent()), 10));
+        assert_eq!(reached(&[]).await, (Err(unknown()), 0));
+    }
+}
