@@ -5,7 +5,9 @@
 //! the first byte of the stream to the account, is what runs in earnest. `wire` loses bytes, `server` keeps the books.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt::Display;
+use std::iter;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -135,7 +137,9 @@ struct State {
     began: Instant,
     random: StdRng,
     jitter: StdRng,
-    /// Nothing goes wrong any more.
+    /// What becomes of the next connections.
+    planned: VecDeque<Fate>,
+    /// Nothing else goes wrong any more.
     calm: bool,
     /// How many connections there were.
     connections: u32,
@@ -154,6 +158,7 @@ impl Network {
             began: Instant::now(),
             random: StdRng::seed_from_u64(seed),
             jitter: StdRng::seed_from_u64(!seed),
+            planned: VecDeque::new(),
             calm: false,
             connections: 0,
             orders: Vec::new(),
@@ -175,6 +180,17 @@ impl Network {
     /// From now on nothing goes wrong by itself.
     pub(crate) fn calm(&self) {
         self.lock().calm = true;
+    }
+
+    /// After so many good connections there will be one that is cut after so many bytes, both directions together.
+    pub(crate) fn plan_cut(&self, good: usize, bytes: usize) {
+        let cut = Fate { way: Way::cut_after(bytes), ..Fate::GOOD };
+        self.lock().planned = iter::repeat_n(Fate::GOOD, good).chain([cut]).collect();
+    }
+
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.lock().connections as usize
     }
 
     /// Lets this happen to the connection that there is.
@@ -213,7 +229,10 @@ impl Network {
         let mut state = self.lock();
         state.connections += 1;
         let number = state.connections;
-        let fate = if state.calm { Some(Fate::GOOD) } else { Fate::draw(&mut state.random) };
+        let fate = match state.planned.pop_front() {
+            None if !state.calm => Fate::draw(&mut state.random),
+            planned => Some(planned.unwrap_or(Fate::GOOD)),
+        };
         state.tell(format_args!("connection {number}: {fate:?}"));
         let Some(fate) = fate else { return Err(ConnectError::Refused { address: "nowhere".to_owned() }) };
         let (near, ours) = tokio::io::duplex(PIPE);

@@ -60,7 +60,10 @@ struct Life {
 
 impl Life {
     async fn begin(seed: u64) -> Self {
-        let network = Network::begin(seed);
+        Self::on(Network::begin(seed), seed).await
+    }
+
+    async fn on(network: Network, seed: u64) -> Self {
         let clock: &'static AtomicI64 = Box::leak(Box::default());
         let config = AccountConfig {
             name: "main".parse().unwrap(),
@@ -317,8 +320,49 @@ fn nothing_is_lost_whatever_breaks() {
     };
     for seed in first..first + count {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live(seed))) {
-            panic_with(seed, panic);
+            panic_with(&format!("seed {seed}; PARLOR_SEED={seed} has it happen once more"), panic);
         }
+    }
+}
+
+/// Everything is said around one cut, after so many bytes of the connection of this number. Whether it came to that.
+fn cut_after(number: usize, bytes: usize) -> bool {
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let network = Network::begin(bytes as u64);
+        network.calm();
+        network.plan_cut(number - 1, bytes);
+        let life = async {
+            let mut life = Life::on(network.clone(), 0).await;
+            for connection in 1..=number {
+                if connection > 1 {
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                    network.strike(Fault::Cut);
+                }
+                life.send(2);
+                network.say(2);
+            }
+            life.end().await;
+        };
+        tokio::time::timeout(LIFE, life).await.expect("it comes to an end");
+        network.connections() > number
+    })
+}
+
+/// Wherever the bytes of a connection end: in the log-in, between a stanza and its acknowledgement, within either. The second
+/// one resumes the session of the first.
+#[test]
+fn nothing_is_lost_after_whichever_byte_it_breaks() {
+    for number in [1, 2] {
+        let mut bytes = 0;
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| cut_after(number, bytes))) {
+                Ok(true) => bytes += 1,
+                Ok(false) => break,
+                Err(panic) => panic_with(&format!("connection {number}, cut after {bytes} bytes"), panic),
+            }
+        }
+        assert!((1_000..10_000).contains(&bytes), "a log-in and four messages are not {bytes} bytes");
     }
 }
 
@@ -334,9 +378,9 @@ fn what_happened_happens_once_more_with_the_same_number() {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "who sees the test fail needs the number")]
-fn panic_with(seed: u64, panic: Box<dyn std::any::Any + Send>) -> ! {
+#[expect(clippy::print_stderr, reason = "who sees the test fail needs to know which")]
+fn panic_with(which: &str, panic: Box<dyn std::any::Any + Send>) -> ! {
     eprintln!("{}", story().join("\n"));
-    eprintln!("it was seed {seed}; PARLOR_SEED={seed} has it happen once more");
+    eprintln!("it was {which}");
     resume_unwind(panic)
 }

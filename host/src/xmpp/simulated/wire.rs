@@ -39,6 +39,11 @@ pub(super) struct Way {
 impl Way {
     pub(super) const GOOD: Self = Self { delay: Duration::ZERO, piece: PIPE, limit: None };
 
+    /// One that is cut after so many bytes.
+    pub(super) fn cut_after(bytes: usize) -> Self {
+        Self { limit: Some((bytes, Fault::Cut)), ..Self::GOOD }
+    }
+
     pub(super) fn draw(random: &mut StdRng) -> Self {
         let (delay, piece) = match random.random_range(0..6) {
             0 => (Duration::from_millis(random.random_range(1..400)), PIPE),
