@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use ::ring::digest::{SHA256, digest};
 use ::sasl::common::scram::Sha256;
 use ::sasl::common::{ChannelBinding, Identity};
 use ::sasl::secret::Pbkdf2Sha256;
@@ -38,6 +39,7 @@ use xmpp_parsers::bind::{BindFeature, BindQuery, BindResponse};
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::ns;
 use xmpp_parsers::sasl::{Auth, Challenge, DefinedCondition, Failure, Nonza as Sasl, Response, Success};
+use xmpp_parsers::sasl_cb::{SaslChannelBinding, Type};
 use xmpp_parsers::sm::{A, Enabled, Failed as Unknown, Nonza as Sm, R, Resumed, StreamId, StreamManagement};
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::starttls::{Nonza as Tls, Proceed, StartTls};
@@ -69,6 +71,11 @@ pub(crate) struct Manners {
     pub(crate) challenge: fn(String) -> String,
     pub(crate) proof: fn(String) -> String,
     pub(crate) proves: Proves,
+    /// What it binds a log-in to, if to anything.
+    pub(crate) binds: Option<Type>,
+    /// What it says at this step in place of its answer, `$ID` being the question's; instead of its last header it offers no
+    /// resource binding.
+    pub(crate) says: Option<(Step, String)>,
     /// Where a log-in finds it thinking, until [`Peer::go_on`].
     pub(crate) thinks: Option<Step>,
 }
@@ -90,6 +97,8 @@ impl Default for Manners {
             challenge: std::convert::identity,
             proof: std::convert::identity,
             proves: Proves::AtTheEnd,
+            binds: None,
+            says: None,
             thinks: None,
         }
     }
@@ -206,6 +215,7 @@ pub(crate) struct Peer {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     manners: Manners,
+    certificate: Vec<u8>,
     folder: tempfile::TempDir,
     /// Stanzas of the resumable session that were taken in.
     handled: Arc<AtomicU32>,
@@ -337,6 +347,7 @@ impl Peer {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             acceptor: TlsAcceptor::from(Arc::new(config)),
             manners,
+            certificate: made.cert.der().to_vec(),
             folder,
             handled: Arc::default(),
             thinking: Notify::new(),
@@ -379,6 +390,7 @@ impl Peer {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             acceptor: self.acceptor.clone(),
             manners: self.manners.clone(),
+            certificate: self.certificate.clone(),
             folder,
             handled: Arc::default(),
             thinking: Notify::new(),
@@ -403,6 +415,28 @@ impl Peer {
         }
     }
 
+    /// What it says at this step in place of its answer.
+    fn says(&self, step: Step, id: &str) -> Option<String> {
+        let said = self.manners.says.as_ref().filter(|(at, _)| *at == step);
+        said.map(|(_, said)| said.replace("$ID", id))
+    }
+
+    /// What the other end has to bind its log-in to. The library's part of SCRAM verifies one kind of binding alone, by
+    /// whatever it is given, and takes whatever the client calls it.
+    fn binding(&self, stream: &TlsStream<TcpStream>) -> ChannelBinding {
+        match &self.manners.binds {
+            None => ChannelBinding::None,
+            Some(Type::TlsServerEndPoint) => {
+                ChannelBinding::TlsUnique(digest(&SHA256, &self.certificate).as_ref().to_vec())
+            }
+            Some(_) => {
+                let (label, context) = (b"EXPORTER-Channel-Binding", Some(&[][..]));
+                let material = stream.get_ref().1.export_keying_material(vec![0; 32], label, context);
+                ChannelBinding::TlsUnique(material.unwrap())
+            }
+        }
+    }
+
     /// Where it listens.
     pub(super) fn place(&self) -> String {
         self.listener.local_addr().unwrap().to_string()
@@ -423,6 +457,10 @@ impl Peer {
                 XmppStreamElement::Stanza(Stanza::Iq(iq)) => {
                     let Iq::Set { id, payload, .. } = iq else { panic!("expected a bind, found {iq:?}") };
                     self.think(Step::Bind).await;
+                    if let Some(said) = self.says(Step::Bind, &id) {
+                        session.say_raw(&said).await;
+                        continue;
+                    }
                     let resource = BindQuery::try_from(payload).unwrap().resource.expect("a resource is asked for");
                     let jid: FullJid = format!("bot@localhost/{resource}").parse().unwrap();
                     session.send_stanza(Iq::from_result(id, Some(BindResponse { jid: jid.clone() })).into()).await;
@@ -433,6 +471,10 @@ impl Peer {
                 }
                 XmppStreamElement::SM(Sm::Enable(_)) => {
                     self.think(Step::Enable).await;
+                    if let Some(said) = self.says(Step::Enable, "") {
+                        session.say_raw(&said).await;
+                        continue;
+                    }
                     self.handled.store(0, Ordering::SeqCst);
                     let enabled =
                         Enabled { id: Some(StreamId("one".to_owned())), location: None, max: None, resume: true };
@@ -445,6 +487,10 @@ impl Peer {
                 }
                 XmppStreamElement::SM(Sm::Resume(resume)) => {
                     self.think(Step::Resume).await;
+                    if let Some(said) = self.says(Step::Resume, "") {
+                        session.say_raw(&said).await;
+                        continue;
+                    }
                     let more = if self.manners.memory == Memory::False { 1000 } else { 0 };
                     let resumed =
                         Resumed { h: self.handled.load(Ordering::SeqCst) + more, previd: resume.previd.clone() };
@@ -493,14 +539,15 @@ impl Peer {
         self.think(Step::Tls).await;
         let inner = self.acceptor.accept(socket).await.ok()?;
         let shows_certificate = inner.get_ref().1.peer_certificates().is_some();
+        let binding = self.binding(&inner);
         let secure = BufStream::new(Door { inner, bytes: Arc::clone(&bytes), said: Arc::clone(&said) });
         let accepted = accept_stream(secure, ns::JABBER_CLIENT, Timeouts::tight()).await.ok()?;
         let mechanisms: BTreeSet<String> = self.manners.mechanisms.iter().map(|name| (*name).to_owned()).collect();
-        let features = StreamFeatures { sasl_mechanisms: mechanisms, ..StreamFeatures::default() };
+        let sasl_cb = self.manners.binds.clone().map(|kind| SaslChannelBinding { types: vec![kind] });
+        let features = StreamFeatures { sasl_mechanisms: mechanisms, sasl_cb, ..StreamFeatures::default() };
         self.think(Step::SecureHeader).await;
         let mut stream = answer(accepted, &features).await?;
-        let mut scram =
-            Scram::<Sha256, Account>::new(Account { password: self.manners.password }, ChannelBinding::None);
+        let mut scram = Scram::<Sha256, Account>::new(Account { password: self.manners.password }, binding);
         let twist = |data: Vec<u8>, how: fn(String) -> String| how(String::from_utf8(data).unwrap()).into_bytes();
         let challenge = |data| XmppStreamElement::Sasl(Sasl::Challenge(Challenge { data }));
         let success = |data| XmppStreamElement::Sasl(Sasl::Success(Success { data }));
@@ -541,7 +588,7 @@ impl Peer {
         };
         let accepted = stream.accept_reset(&success).await.ok()?;
         let features = StreamFeatures {
-            bind: Some(BindFeature { required: true }),
+            bind: self.says(Step::LastHeader, "").is_none().then_some(BindFeature { required: true }),
             stream_management: self.manners.resumption.then_some(StreamManagement { optional: false }),
             others: [
                 self.manners.client_state.then(|| Element::bare("csi", ns::CSI)),

@@ -520,6 +520,7 @@ async fn closing_ends_also_while_connecting_and_with_a_silent_server() {
     no_task_is_left().await;
 }
 
+mod answers;
 mod hostile;
 mod passing;
 mod patience;

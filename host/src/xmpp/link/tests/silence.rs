@@ -6,7 +6,7 @@ use super::*;
 use crate::xmpp::peer::Step;
 
 /// A link that waits for what comes at this step.
-async fn beginning(peer: &Peer, step: Step) -> Link {
+pub(super) async fn beginning(peer: &Peer, step: Step) -> Link {
     if step != Step::Resume {
         return Link::start(peer.settings());
     }

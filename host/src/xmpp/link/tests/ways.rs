@@ -1,8 +1,24 @@
 //! Logging in without a password: with a certificate (XEP-0178), or as nobody in particular (XEP-0175).
 
+use xmpp_parsers::sasl_cb::Type;
+
 use super::*;
 use crate::config::Way;
 use crate::xmpp::peer::Proves;
+
+/// The server computes for itself what the log-in has to be bound to (RFC 9266; RFC 5929, section 4).
+#[tokio::test]
+async fn a_log_in_is_bound_to_the_connection_or_to_the_servers_certificate() {
+    // How both begin as SCRAM says them: `p=tls-exporter,,` and `p=tls-server-end-point,,`.
+    for (kind, said) in
+        [(Type::TlsExporter, "cD10bHMtZXhwb3J0ZXIs"), (Type::TlsServerEndPoint, "cD10bHMtc2VydmVyLWVuZC1wb2ludCws")]
+    {
+        let mechanisms = &["SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"];
+        let peer = Peer::start(Manners { mechanisms, binds: Some(kind), ..Manners::default() }).await;
+        let (_link, session) = pair(&peer).await;
+        assert!(session.has_said("SCRAM-SHA-256-PLUS") && session.has_said(said));
+    }
+}
 
 async fn external(proves: Proves) -> Peer {
     Peer::start(Manners { mechanisms: &["EXTERNAL", "SCRAM-SHA-256", "PLAIN"], proves, ..Manners::default() }).await

@@ -1,0 +1,68 @@
+//! What a server may answer on the way to a session that is no answer.
+
+use super::silence::beginning;
+use super::*;
+use crate::xmpp::peer::Step;
+
+/// What happens on the link where a server says this at that step.
+async fn answered(step: Step, said: &str) -> LinkEvent {
+    let peer = Peer::start(Manners { says: Some((step, said.to_owned())), ..Manners::default() }).await;
+    let mut link = beginning(&peer, step).await;
+    let event = tokio::select! {
+        event = next(&mut link) => event,
+        () = async { loop { let _session = peer.accept().await; } } => unreachable!("serving does not end"),
+    };
+    drop(link);
+    no_task_is_left().await;
+    event
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_named_and_the_log_in_tried_again() {
+    let early = "<message xmlns='jabber:client' from='a@b/c'><body>hi</body></message>".repeat(300);
+    let bound = |jid: &str| {
+        let bind = format!("<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>{jid}</bind>");
+        format!("<iq xmlns='jabber:client' type='result' id='$ID'>{bind}</iq>")
+    };
+    let enabled = "<enabled xmlns='urn:xmpp:sm:3' id='two' resume='true'/>";
+    let resumed = "<resumed xmlns='urn:xmpp:sm:3' h='0' previd='another'/>";
+    for (step, said, expected) in [
+        (Step::LastHeader, "", "it offers no resource binding"),
+        (Step::Bind, "<iq xmlns='jabber:client' type='result' id='$ID'/>", "names no full JID"),
+        (Step::Bind, &bound(""), "names no full JID"),
+        (Step::Bind, &bound("<jid>bot@localhost</jid>"), "names no full JID"),
+        (Step::Bind, &bound("<jid>@@</jid>"), "names no full JID"),
+        (Step::Bind, enabled, "no answer to the bind"),
+        (Step::Bind, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "no answer to the bind"),
+        (Step::Enable, resumed, "<enable/> was answered with resumed"),
+        (Step::Enable, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "no answer about stream management"),
+        (Step::Enable, &early, "no answer about stream management"),
+        (Step::Resume, enabled, "a resumption was answered with enabled"),
+        (Step::Resume, resumed, "a resumption was answered with resumed"),
+        (Step::Resume, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", "no answer about stream management"),
+    ] {
+        match answered(step, said).await {
+            LinkEvent::Retrying { why: ConnectError::NotXmpp { cause }, .. } => {
+                assert!(cause.contains(expected), "{step:?}: {cause}");
+            }
+            event => panic!("{step:?} {expected}: {event:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_bound_is_told_why() {
+    let refused = "<iq xmlns='jabber:client' type='error' id='$ID'><error type='cancel'>\
+                   <conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>";
+    let event = answered(Step::Bind, refused).await;
+    let LinkEvent::Retrying { why: ConnectError::NotBound { jid, condition }, .. } = event else { panic!("{event:?}") };
+    assert_eq!((jid.as_str(), &*condition), ("bot@localhost/here", "conflict"));
+}
+
+#[tokio::test]
+async fn a_server_that_manages_no_streams_after_all_is_gone_on_with() {
+    let refused =
+        "<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>";
+    let event = answered(Step::Enable, refused).await;
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+}
