@@ -28,7 +28,7 @@ use crate::plugins::store::{self, Loaded, Unfit};
 use crate::plugins::{
     Admitted, Compiled, Compiler, Denial, Dependency, Engine, EngineError, Instance, PluginId, State, Supervised, Usage,
 };
-use crate::store::Store;
+use crate::store::{OpenError, Store};
 
 /// How long plugins may hold up the log-in (API row 7).
 const INITIALIZE: Duration = Duration::from_secs(10);
@@ -97,6 +97,9 @@ pub enum StartError {
     /// Another host has it.
     #[error("another parlor runs with the data folder {}; stop it first, or give this one its own with --data", .0.display())]
     Busy(PathBuf),
+    /// What plugins keep cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] OpenError),
     /// The policy cannot be read.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -169,7 +172,7 @@ impl Host {
             text.as_deref().map_or_else(|| Ok(Policy::default()), |text| Policy::understand(text, &config.plugins))?;
         let lock = lock(&config.data)?;
         let engine = Arc::new(Engine::start(compiler, Some(&config.data))?);
-        let store = Store::open(&config.data);
+        let store = Store::open(&config.data)?;
         let accounts = config.accounts.values();
         let accounts: BTreeMap<_, _> =
             accounts.map(|one| (one.name.clone(), Account::start(one.clone(), store.clone()))).collect();

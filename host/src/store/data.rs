@@ -633,14 +633,14 @@ mod tests {
     #[tokio::test]
     async fn what_was_acknowledged_is_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path());
+        let store = Store::open(folder.path()).unwrap();
         let data = store.data(Clock::Machine);
         let all = join_all((0..500).map(|number| write(&data, put(&format!("{number}"), b"x")))).await;
         assert!(all.iter().all(|one| *one == Written::Fresh));
         assert!(get(&data, "499").await.is_some());
         drop(data);
         store.close().await;
-        let store = Store::open(folder.path());
+        let store = Store::open(folder.path()).unwrap();
         let data = store.data(Clock::Machine);
         assert_eq!(data.keys(owner("a"), String::new(), None, 1_000).await.unwrap().0.len(), 500);
     }

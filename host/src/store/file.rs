@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{Health, data, position, roster, session};
+use super::{Health, OpenError, data, position, roster, session};
 
 /// Says in the file's header that it is ours: "prlr".
 const APPLICATION: i32 = 0x7072_6c72;
@@ -21,24 +21,59 @@ const ASIDE: u32 = 1_000;
 /// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unfit {
+    /// Somebody else's.
     #[error("it is not one of parlor's")]
     Foreign,
+    /// What it would be written to is somewhere else.
+    #[error("it is a symbolic link")]
+    Link,
+    /// It knows more than this program.
     #[error("it was written by a newer parlor (version {0} of its tables, this one knows {VERSION})")]
     Newer(i32),
+    /// `SQLite` does not use it.
     #[error("{0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// The system does not open it.
     #[error("{0}")]
     Io(#[from] std::io::Error),
 }
 
-/// Opens the file, a fresh one if need be, one in memory if nothing else works.
-pub(super) fn open(path: &Path) -> Connection {
-    match try_open(path) {
-        Ok(connection) => return connection,
-        Err(why) => set_aside(path, &why.to_string()),
+impl Unfit {
+    /// Whether nothing will ever be read out of it here. A disk that is full, a file that is locked or not ours to read, and what a
+    /// newer parlor wrote are all as good as they were: whoever put them out of view would lose what plugins were told is kept.
+    fn is_for_good(&self) -> bool {
+        match self {
+            Self::Foreign | Self::Link => true,
+            Self::Sqlite(error) => is_broken(error),
+            Self::Newer(_) | Self::Io(_) => false,
+        }
     }
-    try_open(path).unwrap_or_else(|error| {
-        tracing::warn!(path = %path.display(), %error, "the store cannot be written; what it keeps is lost at the end");
+
+    /// What to do about one that may be used later.
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Newer(_) => "run that parlor, or move the file away to begin without what plugins have kept",
+            _ => "make room on its disk, make it the host's own, or let whoever writes to it finish",
+        }
+    }
+}
+
+/// Opens the file, a fresh one if need be. One that is broken is set aside; any other that cannot be used is left as it is.
+pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
+    let result = try_open(path).or_else(|why| {
+        if !why.is_for_good() {
+            return Err(why);
+        }
+        set_aside(path, &why.to_string());
+        try_open(path)
+    });
+    result.map_err(|cause| OpenError { path: path.to_owned(), remedy: cause.remedy(), cause })
+}
+
+/// The same in a house that stands: where nothing can be opened, what is kept from now on lives in memory alone.
+pub(super) fn open_anew(path: &Path) -> Connection {
+    open(path).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the store cannot be used; what it keeps from now on is lost at the end");
         in_memory()
     })
 }
@@ -62,14 +97,18 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     // Made here, so that nobody but the owner ever reads it; SQLite gives its other files the same mode.
     let mut made = OpenOptions::new();
     made.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-    drop(made.open(path)?);
+    match made.open(path) {
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(Unfit::Link),
+        opened => drop(opened?),
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     // The folder may be reached over a symbolic link; the file itself may not be one.
     let connection = Connection::open_with_flags(path.canonicalize()?, flags)?;
     connection.busy_timeout(PATIENCE)?;
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    match (number("application_id")?, number("user_version")?) {
+    let present = (number("application_id")?, number("user_version")?);
+    match present {
         (APPLICATION, version) if version > VERSION => return Err(Unfit::Newer(version)),
         (APPLICATION, _) => {}
         (0, 0) if objects == 0 => {}
@@ -79,8 +118,11 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     // A process that is killed loses nothing that was committed; only a machine that loses power may lose the last moments.
     connection.pragma_update(None, "synchronous", "normal")?;
     make_tables(&connection)?;
-    connection.pragma_update(None, "application_id", APPLICATION)?;
-    connection.pragma_update(None, "user_version", VERSION)?;
+    // Nothing is written to a file that has it all: somebody may be writing a long import.
+    if present != (APPLICATION, VERSION) {
+        connection.pragma_update(None, "application_id", APPLICATION)?;
+        connection.pragma_update(None, "user_version", VERSION)?;
+    }
     Ok(connection)
 }
 
@@ -98,14 +140,14 @@ pub(super) fn set_aside(path: &Path, why: &str) {
         name.push(suffix);
         PathBuf::from(name)
     };
-    let free = (1..ASIDE).map(|number| beside(&format!(".broken-{number}"))).find(|aside| !aside.exists());
-    let aside = free.unwrap_or_else(|| beside(".broken-1"));
-    let moved = std::fs::rename(path, &aside);
-    for suffix in ["-wal", "-shm"] {
-        // They mean nothing without the file, and would be taken for the new one's.
-        let _ = std::fs::remove_file(beside(suffix));
-    }
-    match moved {
+    let free = (1..ASIDE).map(|number| format!(".broken-{number}")).find(|aside| !beside(aside).exists());
+    let aside = free.unwrap_or_else(|| ".broken-1".to_owned());
+    // What was written last lies there. It goes first: it would be taken for the new file's.
+    let _ = std::fs::rename(beside("-wal"), beside(&format!("{aside}-wal")));
+    // Only an index of that, which is made again from it.
+    let _ = std::fs::remove_file(beside("-shm"));
+    let aside = beside(&aside);
+    match std::fs::rename(path, &aside) {
         Ok(()) => tracing::warn!(
             path = %path.display(), aside = %aside.display(), reason = why,
             "the store could not be used, and was begun anew"
@@ -119,11 +161,11 @@ pub(super) fn set_aside(path: &Path, why: &str) {
 /// Whether what a job met says that the file is broken.
 pub(super) fn health<T>(result: &rusqlite::Result<T>) -> Health {
     match result {
-        Err(error)
-            if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) =>
-        {
-            Health::Broken
-        }
+        Err(error) if is_broken(error) => Health::Broken,
         Ok(_) | Err(_) => Health::Fine,
     }
+}
+
+fn is_broken(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }

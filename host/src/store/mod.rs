@@ -4,8 +4,9 @@
 //! a thread of its own, so that a slow disk holds up no connection. Each table has a file of its own here, which is also
 //! where its statements are. Only this folder names `rusqlite`.
 //!
-//! A file that is broken, somebody else's or of a newer version is set aside under a new name and begun anew: what is in it
-//! is worth less than a house that stands.
+//! A file that is broken or somebody else's is set aside under a new name, with what lies beside it, and begun anew: what is in
+//! it is worth less than a house that stands. One that only cannot be used now, or that a newer parlor wrote, is left as it is,
+//! and the house does not stand: what plugins were told is kept is in it.
 
 mod data;
 mod file;
@@ -64,6 +65,18 @@ pub enum StoreError {
     Ended,
 }
 
+/// Why the file was not opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be used, and is left as it is ({cause}): {remedy}", path.display())]
+pub struct OpenError {
+    /// Which.
+    path: PathBuf,
+    /// Why.
+    cause: file::Unfit,
+    /// What to do about it.
+    remedy: &'static str,
+}
+
 /// A handle on the file. Cheap to clone; the thread ends with the last one.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -78,14 +91,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the file in this folder, or makes one. It never fails: what cannot be opened is set aside, and where nothing
-    /// can be opened at all, what is stored lives in memory alone. The log says so.
-    pub fn open(folder: &Path) -> Self {
+    /// Opens the file in this folder, or makes one. What is broken is set aside, and the log says so; what cannot be used now
+    /// stays as it is.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let path = folder.join(FILE);
-        let connection = file::open(&path);
-        // What could not be opened lives in memory, where no second connection sees it.
-        let is_on_disk = connection.path().is_some_and(|path| !path.is_empty());
-        Self::serve(connection, path, is_on_disk)
+        let connection = file::open(&path)?;
+        Ok(Self::serve(connection, path, true))
     }
 
     /// One that forgets everything at its end.
@@ -124,7 +135,7 @@ impl Store {
                     // Closed first, so that nothing holds the file when it is set aside.
                     drop(connection);
                     file::set_aside(&file, "it turned out to be broken");
-                    connection = file::open(&file);
+                    connection = file::open_anew(&file);
                     begun.fetch_add(1, Relaxed);
                 }
             }

@@ -134,14 +134,14 @@ mod tests {
     #[tokio::test]
     async fn the_last_position_is_there_after_a_restart_for_that_plugin_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path());
+        let store = Store::open(folder.path()).unwrap();
         let keeper = store.data(Clock::Machine).position(owner("echo"));
         assert_eq!(keeper.load().await.unwrap(), None);
         for number in 0..5_000 {
             keeper.keep(handled(&number.to_string(), number, &["a\"b"]));
         }
         store.close().await;
-        let store = Store::open(folder.path());
+        let store = Store::open(folder.path()).unwrap();
         assert_eq!(
             store.data(Clock::Machine).position(owner("echo")).load().await.unwrap(),
             Some(handled("4999", 4_999, &["a\"b"]))

@@ -45,12 +45,12 @@ async fn settled(store: &Store) {
 #[tokio::test]
 async fn a_roster_is_there_again_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path());
+    let store = Store::open(folder.path()).unwrap();
     assert_eq!(loaded(&store).await, None);
     let (romeo, juliet) = (item("romeo@example.org", &["a\"b", "c"]), item("juliet@example.org", &[]));
     keeper(&store).keep(whole("v1", &[romeo.clone(), juliet.clone()]));
     store.close().await;
-    let store = Store::open(folder.path());
+    let store = Store::open(folder.path()).unwrap();
     assert_eq!(loaded(&store).await, Some(("v1".to_owned(), vec![juliet.clone(), romeo.clone()])));
 
     let renamed = RosterItem { name: None, ask: false, ..romeo };
@@ -98,20 +98,14 @@ async fn a_file_that_is_no_store_is_set_aside() {
             .execute_batch("CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)")
             .unwrap();
     };
-    let newer = |path: &Path| {
-        Connection::open(path)
-            .unwrap()
-            .execute_batch("PRAGMA application_id = 1886547058; PRAGMA user_version = 99")
-            .unwrap();
-    };
     let garbage = |path: &Path| std::fs::write(path, "x".repeat(10_000)).unwrap();
     let link = |path: &Path| std::os::unix::fs::symlink("/nowhere/else", path).unwrap();
-    let breakers: [&dyn Fn(&Path); 4] = [&foreign, &newer, &garbage, &link];
+    let breakers: [&dyn Fn(&Path); 3] = [&foreign, &garbage, &link];
     for breaks in breakers {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
         breaks(&path);
-        let store = Store::open(folder.path());
+        let store = Store::open(folder.path()).unwrap();
         keeper(&store).keep(whole("v1", &[item("romeo@example.org", &[])]));
         assert_eq!(loaded(&store).await.unwrap().0, "v1");
         assert!(path.with_file_name("parlor.db.broken-1").symlink_metadata().is_ok(), "nothing is thrown away");
@@ -119,10 +113,46 @@ async fn a_file_that_is_no_store_is_set_aside() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_newer_or_locked_stays_where_it_is_with_what_was_written_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    Store::open(folder.path()).unwrap().close().await;
+    // Whoever leaves last carries what was written last over into the file; after SIGKILL nobody has.
+    let other = Connection::open(&path).unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    keeper(&store).keep(whole("v1", &[]));
+    store.close().await;
+    other.execute_batch("BEGIN IMMEDIATE; PRAGMA user_version = 99").unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(loaded(&store).await.unwrap().0, "v1");
+    store.close().await;
+    other.execute_batch("COMMIT").unwrap();
+    let error = Store::open(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("version 99 of its tables, this one knows 1"), "{error}");
+    assert!(!path.with_file_name("parlor.db.broken-1").exists());
+    let version: String = other.query_row("SELECT version FROM roster_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, "v1");
+}
+
+#[tokio::test]
+async fn what_was_written_last_goes_aside_with_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE theirs (a); INSERT INTO theirs VALUES (1)").unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    store.close().await;
+    drop(other);
+    let aside = Connection::open(path.with_file_name("parlor.db.broken-1")).unwrap();
+    let theirs: i64 = aside.query_row("SELECT count(*) FROM theirs", [], |row| row.get(0)).unwrap();
+    assert_eq!(theirs, 1);
+}
+
+#[tokio::test]
 async fn a_file_that_breaks_meanwhile_is_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
     let items: Vec<_> = (0..500).map(|number| item(&format!("c{number}@example.org"), &["group"])).collect();
-    let store = Store::open(folder.path());
+    let store = Store::open(folder.path()).unwrap();
     keeper(&store).keep(whole("v1", &items));
     store.run(|file| file.pragma_update_and_check(None, "wal_checkpoint", "truncate", |_| Ok(()))).await.unwrap();
     store.close().await;
@@ -132,7 +162,7 @@ async fn a_file_that_breaks_meanwhile_is_begun_anew() {
     // The header and the schema stay; the rows do not.
     bytes[8_192..length].fill(0xaa);
     std::fs::write(&path, bytes).unwrap();
-    let store = Store::open(folder.path());
+    let store = Store::open(folder.path()).unwrap();
     assert_eq!(loaded(&store).await, None);
     keeper(&store).keep(whole("v2", &items));
     assert_eq!(loaded(&store).await.unwrap().0, "v2");
@@ -153,7 +183,7 @@ async fn rows_that_nobody_wrote_are_not_believed() {
 async fn nobody_else_reads_the_file() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path());
+    let store = Store::open(folder.path()).unwrap();
     keeper(&store).keep(whole("v1", &[]));
     settled(&store).await;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
@@ -162,9 +192,8 @@ async fn nobody_else_reads_the_file() {
     }
 }
 
-#[tokio::test]
-async fn a_folder_that_cannot_be_written_costs_the_cache_alone() {
-    let store = Store::open(Path::new("/nowhere/at/all"));
-    keeper(&store).keep(whole("v1", &[]));
-    assert_eq!(loaded(&store).await.unwrap().0, "v1");
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let error = Store::open(Path::new("/nowhere/at/all")).unwrap_err().to_string();
+    assert!(error.starts_with("/nowhere/at/all/parlor.db cannot be used") && error.contains("make room"), "{error}");
 }

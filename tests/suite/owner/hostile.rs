@@ -11,8 +11,9 @@ use parlor_tests::component::with_manifest;
 use parlor_tests::host::Home;
 use parlor_tests::plugins::{built, program};
 use parlor_tests::policy::Policy;
+use parlor_tests::process::Process;
 
-use super::{SOON, echo, ended, home, juliet, start};
+use super::{SOON, echo, ended, home, juliet, start, start_as_it_is};
 
 fn policy(home: &Home) -> String {
     std::fs::read_to_string(home.path().join("plugins.toml")).unwrap()
@@ -87,16 +88,40 @@ fn files(folder: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+/// How echo is installed, and what it keeps then.
+const ADD: [&str; 5] = ["plugin", "add", "echo.wasm", "--yes", "--grant-all"];
+const ENTRY: &str = "{\"account\":\"main\",\"key\":\"a\",\"value\":\"1\"}\n";
+
+/// Writes echo as one that may keep something.
+fn write_keeper(home: &Home) {
+    let storage = "[permissions]\nstorage = { reason = \"to remember\" }\n";
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let bytes = with_manifest(&bytes, |manifest| manifest.replacen("[permissions]\n", storage, 1)).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), &bytes).unwrap();
+}
+
+#[tokio::test]
+async fn a_start_on_a_full_disk_hides_nothing_of_what_plugins_keep() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    write_keeper(&home);
+    ended(home.run(&ADD).await.unwrap(), 0);
+    // What a first start writes is there.
+    start_as_it_is(&home).await.stop(SOON).await.unwrap();
+    ended(home.run_with(&["plugin", "data", "echo", "import"], ENTRY).await.unwrap(), 0);
+    let mut process = Process::start("parlor", bounded(home.command(["run"]).unwrap(), 10)).unwrap();
+    assert_eq!(process.wait(SOON).await.unwrap().code(), Some(1), "{}", process.log().tail());
+    assert!(process.log().tail().contains("parlor.db cannot be used, and is left as it is"), "{}", process.log().tail());
+    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, ENTRY);
+}
+
 #[tokio::test]
 async fn a_full_disk_is_told_and_leaves_the_old_state() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default()).unwrap();
     let before = policy(&home);
-    let storage = "[permissions]\nstorage = { reason = \"to remember\" }\n";
-    let bytes = built("echo").unwrap().bytes().unwrap();
-    let bytes = with_manifest(&bytes, |manifest| manifest.replacen("[permissions]\n", storage, 1)).unwrap();
-    std::fs::write(home.path().join("echo.wasm"), &bytes).unwrap();
-    let add = ["plugin", "add", "echo.wasm", "--yes", "--grant-all"];
+    write_keeper(&home);
+    let add = ADD;
     // No room for the component, and none for the policy that names it.
     for room in [100_000, 10] {
         let output = bounded(home.command(add).unwrap(), room).output().unwrap();
@@ -111,8 +136,7 @@ async fn a_full_disk_is_told_and_leaves_the_old_state() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("plugins.toml cannot be written"), "{output:?}");
     assert_eq!(policy(&home), installed);
 
-    let one = "{\"account\":\"main\",\"key\":\"a\",\"value\":\"1\"}\n";
-    ended(home.run_with(&["plugin", "data", "echo", "import"], one).await.unwrap(), 0);
+    ended(home.run_with(&["plugin", "data", "echo", "import"], ENTRY).await.unwrap(), 0);
     let value = "x".repeat(4_000);
     let line = |number| format!("{{\"account\":\"main\",\"key\":\"k{number}\",\"value\":\"{value}\"}}");
     let big: Vec<_> = (0..200).map(line).collect();
@@ -120,7 +144,7 @@ async fn a_full_disk_is_told_and_leaves_the_old_state() {
     let import = home.command(["plugin", "data", "echo", "import", "big.jsonl"]).unwrap();
     let output = bounded(import, 300_000).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, one);
+    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, ENTRY);
     // With room again everything works as if nothing had been.
     ended(home.run(&["plugin", "data", "echo", "import", "big.jsonl"]).await.unwrap(), 0);
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 201);
