@@ -18,6 +18,7 @@ use crate::account::Account;
 use crate::atomic::make_private_folder;
 use crate::config::{AccountName, Config};
 use crate::harmless::harmless;
+use crate::permissions::Grants;
 use crate::plugins::admission::settings_fit;
 use crate::plugins::components::Components;
 use crate::plugins::id::Digest;
@@ -224,7 +225,7 @@ impl Host {
     /// this id.
     pub async fn restart_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
-        let Some(entry) = self.plugins.lock().await.get(id).map(|plugin| plugin.entry.clone()) else { return false };
+        let Some(entry) = self.plugins.lock().await.get(id).map(Plugin::held) else { return false };
         self.take_out(id).await;
         self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
         true
@@ -393,16 +394,54 @@ impl Host {
 
     async fn load(&self, id: &PluginId, entry: &Entry) -> Result<Loaded, Unfit> {
         let config = self.config.load();
-        let accounts = &config.accounts;
-        if let Some(unknown) = entry.accounts.iter().flatten().find(|account| !accounts.contains_key(*account)) {
-            let known = accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
-            return Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known });
-        }
+        has_accounts(&config, id, entry)?;
         store::load(id, entry, &config.settings, &self.engine, &self.components).await
+    }
+
+    /// Whether a plugin may run, without getting it ready: its secrets are not looked at.
+    async fn admit(&self, id: &PluginId, entry: &Entry) -> Result<Admitted, Unfit> {
+        let config = self.config.load();
+        has_accounts(&config, id, entry)?;
+        Ok(store::admitted(id, entry, &config.settings, &self.components).await?.0)
     }
 }
 
+/// Whether there are the accounts that an entry names.
+fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unfit> {
+    let accounts = &config.accounts;
+    let Some(unknown) = entry.accounts.iter().flatten().find(|account| !accounts.contains_key(*account)) else {
+        return Ok(());
+    };
+    let known = accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
+    Err(Unfit::UnknownAccount { id: id.clone(), account: unknown.clone(), known })
+}
+
 impl Plugin {
+    /// Its entry, with no more grants than it has now.
+    fn held(&self) -> Entry {
+        let mut entry = self.entry.clone();
+        if let Standing::Admitted { admitted, .. } = &self.standing {
+            entry.grants = entry.grants.within(&admitted.grants);
+        }
+        entry
+    }
+
+    /// Lets what runs have no more than its own entry and these grant both.
+    fn hold_to(&mut self, id: &PluginId, grants: &Grants) {
+        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
+        let both = self.entry.grants.within(grants);
+        let asked = both.iter().filter(|(permission, _)| admitted.manifest.permissions.contains_key(permission));
+        let held: Grants = asked.map(|(permission, scope)| (permission, scope.clone())).collect();
+        if held == admitted.grants {
+            return;
+        }
+        for supervised in on.values() {
+            supervised.grant(&held);
+        }
+        *admitted = Arc::new(Admitted { grants: held, ..Admitted::clone(admitted) });
+        tracing::info!(plugin = %id, "grants held to what the policy says");
+    }
+
     fn is_admitted(&self) -> bool {
         matches!(self.standing, Standing::Admitted { .. })
     }

@@ -181,6 +181,8 @@ async fn serve(stream: &mut UnixStream, request: &Request, house: &House) -> Res
             return json(stream, &found).await;
         }
         ["v1", what @ ("reload" | "configure")] => {
+            // What is done now may take long. What was taken away does not wait for that.
+            house.host.hold_to_policy().await;
             let (done, was_done) = oneshot::channel();
             order(house, if what == "reload" { Order::Reload(done) } else { Order::ReloadAll(done) }).await?;
             let ended = was_done.await.map_err(|_| Refusal::new(409, "the host is being stopped"))?;

@@ -52,6 +52,9 @@ impl Host {
         let config = self.config();
         let path = &config.plugins;
         let policy = text.map_or_else(|| Ok(Policy::default()), |text| Policy::understand(&text, path))?;
+        // What takes something away waits for nothing: not for secrets, nor for what starts or never does.
+        self.hold_to(&policy).await;
+        self.take_out_all(|id| policy.plugins.get(id).is_none_or(|entry| !entry.enabled)).await;
         let mut values = self.opened(&policy).await;
         let mut outdated = BTreeSet::new();
         let running: BTreeMap<_, _> = {
@@ -74,7 +77,7 @@ impl Host {
             .partition(|(id, entry)| policy.plugins.get(id) == Some(entry) && !outdated.contains(id));
         // Bytes that somebody changed since they were approved run nothing, not even on.
         let mut staying = store::unchanged(same, &self.components).await;
-        // A new version may take its time to start, or never do: what takes something away does not wait for it.
+        // A new version may take its time to start, or never do: nothing else waits for it.
         let mut replaced = Vec::new();
         for (id, old) in other {
             let Some(new) = policy.plugins.get(&id).filter(|new| new.enabled) else { continue };
@@ -94,7 +97,8 @@ impl Host {
             self.take_out(id).await;
         }
         for (id, new) in replaced {
-            let failed_before = !outdated.contains(&id) && self.failed_to_start(&id, new).await;
+            let failed_before =
+                !outdated.contains(&id) && self.failed_to_start(&id, new).await && self.admit(&id, new).await.is_ok();
             if failed_before || self.replace(&id, new).await {
                 staying.insert(id);
             } else {
@@ -107,6 +111,40 @@ impl Host {
         self.prune_cache().await;
         tracing::info!(policy = %path.display(), "policy read again");
         Ok(())
+    }
+
+    /// Takes from what runs what the policy does not grant any more, at once: also while something else is changed that takes long.
+    /// The rest of what the policy says now is for [`Host::reload`].
+    pub async fn hold_to_policy(&self) {
+        let config = self.config();
+        let policy = Policy::read(&config.plugins).and_then(|text| match text {
+            Some(text) => Policy::understand(&text, &config.plugins),
+            None => Ok(Policy::default()),
+        });
+        // Why it cannot be read is said when it counts.
+        if let Ok(policy) = policy {
+            self.hold_to(&policy).await;
+        }
+    }
+
+    /// Whichever version of a plugin the policy names: the one that runs has no more than its own entry and the policy grant.
+    async fn hold_to(&self, policy: &Policy) {
+        for (id, plugin) in &mut *self.plugins.lock().await {
+            // One that is gone, or disabled, says good-bye with what it had.
+            if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.enabled) {
+                plugin.hold_to(id, &entry.grants);
+            }
+        }
+    }
+
+    async fn take_out_all(&self, is_meant: impl Fn(&PluginId) -> bool) {
+        let plugins = self.plugins.lock().await;
+        let admitted = plugins.iter().filter(|(_, plugin)| plugin.is_admitted());
+        let leaving: Vec<_> = admitted.map(|(id, _)| id.clone()).filter(is_meant).collect();
+        drop(plugins);
+        for id in leaving {
+            self.take_out(&id).await;
+        }
     }
 
     /// The values of the settings of those that run, with their secrets. Of one whose secret is not to be had now there are
@@ -161,9 +199,11 @@ impl Host {
     }
 
     /// Whether this very entry was tried in the place of the present one already, and did not start. It is not tried again each
-    /// time that something else is decided, but when it is enabled anew.
+    /// time that something else is decided, or taken away from it, but when it is enabled anew.
     async fn failed_to_start(&self, id: &PluginId, entry: &Entry) -> bool {
-        self.plugins.lock().await.get(id).is_some_and(|plugin| plugin.tried.as_ref() == Some(entry))
+        self.plugins.lock().await.get(id).and_then(|plugin| plugin.tried.as_ref()).is_some_and(|tried| {
+            tried.differs_in_grants_alone(entry) && entry.grants.within(&tried.grants) == entry.grants
+        })
     }
 
     /// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its `initialize`

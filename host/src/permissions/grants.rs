@@ -190,6 +190,14 @@ impl Grants {
         self.0.get(&permission)
     }
 
+    /// What both grant, as far as it can be written down; never more.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        let both =
+            self.iter().filter_map(|(permission, scope)| Some((permission, scope.within(other.get(permission)?)?)));
+        Self(both.collect())
+    }
+
     /// All that is granted, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (Permission, &Scope)> {
         self.0.iter().map(|(&permission, scope)| (permission, scope))

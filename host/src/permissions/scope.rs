@@ -173,6 +173,23 @@ impl Scope {
         }
     }
 
+    /// What both cover: the entries of each that lie within one of the other; none if they have nothing in common. Where that
+    /// cannot be said by entries, as of `contacts` and a domain, it is less.
+    pub(super) fn within(&self, other: &Self) -> Option<Self> {
+        Some(Self(match (&self.0, &other.0) {
+            (Inner::Whole, Inner::Whole) => Inner::Whole,
+            (Inner::Quota(one), Inner::Quota(other)) => Inner::Quota(*one.min(other)),
+            (Inner::Jids(one), Inner::Jids(other)) => Inner::Jids(common(one, other, Pattern::includes)?),
+            (Inner::Rooms(one), Inner::Rooms(other)) => Inner::Rooms(common(one, other, Pattern::includes)?),
+            (Inner::Stanzas(one), Inner::Stanzas(other)) => {
+                let includes =
+                    |one: &StanzaPattern, other: &StanzaPattern| one.kind == other.kind && one.to.includes(&other.to);
+                Inner::Stanzas(common(one, other, includes)?)
+            }
+            _ => return None,
+        }))
+    }
+
     /// How many bytes it grants, if it is a quota.
     pub fn quota(&self) -> Option<u64> {
         match self.0 {
@@ -209,6 +226,18 @@ impl Scope {
     }
 }
 
+/// The entries of each list that lie within one of the other.
+fn common<P: Clone + PartialEq>(one: &[P], other: &[P], includes: impl Fn(&P, &P) -> bool) -> Option<Box<[P]>> {
+    let within = |pattern: &&P, list: &[P]| list.iter().any(|wide| includes(wide, pattern));
+    let mut both: Vec<P> = one.iter().filter(|pattern| within(pattern, other)).cloned().collect();
+    for pattern in other.iter().filter(|pattern| within(pattern, one)) {
+        if !both.contains(pattern) {
+            both.push(pattern.clone());
+        }
+    }
+    (!both.is_empty()).then(|| both.into())
+}
+
 /// Whether any of the patterns covers the address. The roster is asked last, since that is the dear one.
 fn covered(patterns: &[Pattern], jid: &Jid, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
     patterns.iter().any(|pattern| *pattern != Pattern::Contacts && pattern.covers(jid, is_contact))
@@ -242,6 +271,15 @@ impl Pattern {
                 Err(BadScope::Occupant { entry: full.to_string(), room: full.to_bare().to_string() })
             }
             pattern => Ok(pattern),
+        }
+    }
+
+    /// Whether all that the other one covers is covered by this one, too, whoever is in the roster.
+    fn includes(&self, other: &Self) -> bool {
+        match other {
+            Self::Account(jid) => self.covers(jid, &|_| false),
+            Self::Resource(jid) => self.covers(jid, &|_| false),
+            Self::Everybody | Self::Contacts | Self::Domain(_) => self == other || *self == Self::Everybody,
         }
     }
 

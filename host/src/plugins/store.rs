@@ -97,7 +97,25 @@ impl Unfit {
     }
 }
 
-/// Reads, examines, admits and compiles what an entry names. What takes long runs off the runtime.
+/// Reads, examines and admits what an entry names, off the runtime; gives its bytes, too.
+pub(crate) async fn admitted(
+    id: &PluginId,
+    entry: &Entry,
+    settings: &Settings,
+    components: &Components,
+) -> Result<(Admitted, Vec<u8>), Unfit> {
+    let (id, entry, settings, components) = (id.clone(), entry.clone(), settings.clone(), components.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let (whitelist, blacklist) = (&settings.whitelisted_plugins, &settings.blacklisted_plugins);
+        may_run(&id, &entry, whitelist, blacklist)?;
+        let bytes = approved(&id, &entry, &components)?;
+        let examined = examine(&bytes).map_err(|cause| Unfit::component(&entry.source, cause))?;
+        Ok((admit(&id, &entry, &examined, whitelist, blacklist)?, bytes))
+    });
+    reading.await.unwrap_or_else(|error| Err(Unfit::Reader(error.to_string())))
+}
+
+/// The same, compiled and with its secrets. What takes long runs off the runtime.
 pub(crate) async fn load(
     id: &PluginId,
     entry: &Entry,
@@ -105,26 +123,15 @@ pub(crate) async fn load(
     engine: &Arc<Engine>,
     components: &Components,
 ) -> Result<Loaded, Unfit> {
-    let (id, entry, settings) = (id.clone(), entry.clone(), settings.clone());
-    let (components, digest) = (components.clone(), entry.digest);
-    let reading = tokio::task::spawn_blocking(move || {
-        let (whitelist, blacklist) = (&settings.whitelisted_plugins, &settings.blacklisted_plugins);
-        may_run(&id, &entry, whitelist, blacklist)?;
-        let bytes = approved(&id, &entry, &components)?;
-        let examined = examine(&bytes).map_err(|cause| Unfit::component(&entry.source, cause))?;
-        let admitted = admit(&id, &entry, &examined, whitelist, blacklist)?;
-        for warning in &admitted.warnings {
-            tracing::warn!(plugin = %id, "{warning}");
-        }
-        Ok((admitted, bytes))
-    });
-    let read = reading.await.unwrap_or_else(|error| Err(Unfit::Reader(error.to_string())));
-    let (mut admitted, bytes) = read?;
-    let (compiled, origin) = engine.compile(digest, bytes, admitted.wasi).await?;
+    let (mut admitted, bytes) = admitted(id, entry, settings, components).await?;
+    for warning in &admitted.warnings {
+        tracing::warn!(plugin = %id, "{warning}");
+    }
+    let (compiled, origin) = engine.compile(entry.digest, bytes, admitted.wasi).await?;
     match origin {
-        Origin::Compiler => tracing::info!(plugin = %admitted.id, digest = digest.short(), "plugin compiled"),
+        Origin::Compiler => tracing::info!(plugin = %admitted.id, digest = entry.digest.short(), "plugin compiled"),
         Origin::Cache => {
-            tracing::debug!(plugin = %admitted.id, digest = digest.short(), "plugin found in the compile cache");
+            tracing::debug!(plugin = %admitted.id, digest = entry.digest.short(), "plugin found in the compile cache");
         }
         Origin::Shared => {}
     }

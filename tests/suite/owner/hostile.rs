@@ -111,7 +111,11 @@ async fn a_start_on_a_full_disk_hides_nothing_of_what_plugins_keep() {
     ended(home.run_with(&["plugin", "data", "echo", "import"], ENTRY).await.unwrap(), 0);
     let mut process = Process::start("parlor", bounded(home.command(["run"]).unwrap(), 10)).unwrap();
     assert_eq!(process.wait(SOON).await.unwrap().code(), Some(1), "{}", process.log().tail());
-    assert!(process.log().tail().contains("parlor.db cannot be used, and is left as it is"), "{}", process.log().tail());
+    assert!(
+        process.log().tail().contains("parlor.db cannot be used, and is left as it is"),
+        "{}",
+        process.log().tail()
+    );
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, ENTRY);
 }
 

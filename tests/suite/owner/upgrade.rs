@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use parlor_tests::component::with_manifest;
-use parlor_tests::host::Home;
+use parlor_tests::host::{Finished, Home};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::{Entry, Policy};
 
@@ -94,4 +94,66 @@ async fn a_version_that_does_not_start_changes_nothing() {
     host.wait_count("plugin replaced", &[("plugin", "echo")], 1, SOON).await.unwrap();
     let now = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(now["plugins"][0]["reason"], serde_json::Value::Null);
+}
+
+async fn run(home: &Home, arguments: &[&str], code: i32) -> Finished {
+    ended(home.run(&[&["plugin"], arguments].concat()).await.unwrap(), code)
+}
+
+/// A file of echo that says no, or never anything, when it starts.
+fn failing(home: &Home, number: &str, behaviour: &str) -> String {
+    let edit = |text: &str| {
+        let text = text.replacen("name = \"unruly\"", "name = \"echo\"", 1);
+        let text = text.replacen("version = \"0.1.0\"", &format!("version = \"{number}\""), 1);
+        text.replacen("default = \"\"", &format!("default = \"{behaviour}\""), 1)
+    };
+    let path = home.path().join(format!("{number}.wasm"));
+    std::fs::write(&path, with_manifest(&built("unruly").unwrap().bytes().unwrap(), edit).unwrap()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_is_revoked_counts_for_the_version_that_goes_on() {
+    let (home, bot) = home().await;
+    let host = start(&home, &Policy::default()).await;
+    let mut juliet = juliet().await;
+    run(&home, &["add", &version(&home, "0.1.0"), "--yes", "--grant-all"], 0).await;
+    let failing = failing(&home, "0.2.0", "initialize-fails");
+    run(&home, &["update", "echo", &failing, "--yes"], 1).await;
+    juliet.chat(bot.jid.clone(), "one").await.unwrap();
+    juliet.wait_body(&bot.jid, "one", SOON).await.unwrap();
+    for arguments in [["grant", "echo", "messages.send=nobody@nowhere.invalid"], ["revoke", "echo", "messages.send=*"]]
+    {
+        let told = run(&home, &arguments, 1).await;
+        assert!(told.stderr.contains("0.2.0 did not start"), "{told:?}");
+    }
+    juliet.chat(bot.jid.clone(), "two").await.unwrap();
+    let denied = [("plugin", "echo"), ("permission", "messages.send")];
+    host.wait_count("call denied", &denied, 1, SOON).await.unwrap();
+    run(&home, &["grant", "echo", "messages.send=*"], 1).await;
+    juliet.chat(bot.jid.clone(), "three").await.unwrap();
+    juliet.wait_body(&bot.jid, "three", SOON).await.unwrap();
+    assert_eq!(host.lines("plugin replaced", &[]).len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_revoked_does_not_wait_for_a_version_that_does_not_come() {
+    let (home, _) = home().await;
+    let echo = super::echo(&home);
+    let unruly = |behaviour: &str| {
+        let unruly = home.install("unruly", &built("unruly").unwrap()).unwrap();
+        unruly.set("behaviour", behaviour).limit("initialize", "20 s")
+    };
+    let policy = Policy::default().with("echo", echo.clone());
+    let host = start(&home, &policy.clone().with("unruly", unruly(""))).await;
+    let more = echo.grant("messages.send", &["*", "nobody@nowhere.invalid"]);
+    home.set_policy(&policy.with("echo", more).with("unruly", unruly("initialize-sleeps"))).unwrap();
+    host.wait_count("grants changed", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    // Now it waits for the other one.
+    let revoke = ["plugin", "revoke", "echo", "messages.send=*"];
+    let limit = std::time::Duration::from_secs(10);
+    let held = host.wait_count("grants held to what the policy says", &[("plugin", "echo")], 1, limit);
+    let (revoked, held) = tokio::join!(home.run(&revoke), held);
+    held.unwrap();
+    ended(revoked.unwrap(), 0);
 }

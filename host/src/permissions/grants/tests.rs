@@ -48,6 +48,36 @@ fn nothing_is_granted_to_begin_with() {
 }
 
 #[test]
+fn what_two_grants_have_in_common_is_in_both() {
+    let cases = [
+        (r#"["*"]"#, r#"["juliet@example.org", "contacts"]"#, r#"["juliet@example.org", "contacts"]"#),
+        (
+            r#"["@example.org"]"#,
+            r#"["juliet@example.org/balcony", "romeo@other.example"]"#,
+            r#"["juliet@example.org/balcony"]"#,
+        ),
+        (
+            r#"["juliet@example.org", "@other.example"]"#,
+            r#"["@example.org", "@other.example"]"#,
+            r#"["juliet@example.org", "@other.example"]"#,
+        ),
+    ];
+    for scopes in cases {
+        let [one, other, both] = <[&str; 3]>::from(scopes).map(|scope| grants(&format!("\"messages.send\" = {scope}")));
+        assert_eq!(one.within(&other), both);
+        assert!(other.within(&one).covers(&both).is_empty());
+    }
+    let nothing = grants(r#""messages.send" = ["contacts"]"#).within(&grants(r#""messages.send" = ["@example.org"]"#));
+    assert!(nothing.is_empty(), "who is a contact is not known before there is a roster");
+    let one =
+        grants("\"contacts.read\" = true\nstorage = [\"1 MiB\"]\n\"stanza.send\" = [\"message\", \"iq:@example.org\"]");
+    let other = grants("storage = [\"2 MiB\"]\n\"stanza.send\" = [\"iq\", \"message:example.org\"]");
+    let both = grants("storage = [\"1 MiB\"]\n\"stanza.send\" = [\"iq:@example.org\", \"message:example.org\"]");
+    assert_eq!(one.within(&other), both);
+    assert_eq!(one.within(&one), one);
+}
+
+#[test]
 fn a_bare_jid_covers_its_resources_and_a_full_one_only_itself() {
     let bare = grants(r#""messages.send" = ["Juliet@Example.org"]"#);
     assert!(may_send(&bare, "juliet@example.org"));
