@@ -417,6 +417,12 @@ fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unf
 }
 
 impl Plugin {
+    /// It is what the policy names now, so that no other version waits for its place any more.
+    fn is_as_decided(&mut self) {
+        self.not_replaced = None;
+        self.tried = None;
+    }
+
     /// Its entry, with no more grants than it has now.
     fn held(&self) -> Entry {
         let mut entry = self.entry.clone();

@@ -46,6 +46,16 @@ impl Host {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Those that run as the policy says: what was to take their place is wanted no more.
+    async fn are_as_decided<'p>(&self, ids: impl Iterator<Item = &'p PluginId>) {
+        let mut plugins = self.plugins.lock().await;
+        for id in ids {
+            if let Some(plugin) = plugins.get_mut(id) {
+                plugin.is_as_decided();
+            }
+        }
+    }
+
     /// Does what this text of the policy says. Whoever calls it holds `changing`.
     async fn apply(&self, text: Option<String>) -> Result<(), PolicyError> {
         *self.read() = text.as_ref().map(|text| Digest::of(text.as_bytes()));
@@ -75,6 +85,7 @@ impl Host {
             .iter()
             .filter_map(|(id, entry)| Some((id.clone(), entry.clone()?)))
             .partition(|(id, entry)| policy.plugins.get(id) == Some(entry) && !outdated.contains(id));
+        self.are_as_decided(same.keys()).await;
         // Bytes that somebody changed since they were approved run nothing, not even on.
         let mut staying = store::unchanged(same, &self.components).await;
         // A new version may take its time to start, or never do: nothing else waits for it.
@@ -182,6 +193,7 @@ impl Host {
         }
         *admitted = loaded.admitted;
         plugin.entry = entry.clone();
+        plugin.is_as_decided();
         tracing::info!(plugin = %id, "grants changed");
         true
     }
@@ -194,6 +206,7 @@ impl Host {
         let mut plugins = self.plugins.lock().await;
         let Some(plugin) = plugins.get_mut(id) else { return false };
         plugin.entry = entry.clone();
+        plugin.is_as_decided();
         tracing::info!(plugin = %id, "accounts of a plugin changed");
         true
     }

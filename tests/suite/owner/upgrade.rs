@@ -137,6 +137,23 @@ async fn what_is_revoked_counts_for_the_version_that_goes_on() {
 }
 
 #[tokio::test]
+async fn the_way_back_from_a_version_that_did_not_start_ends_its_failure() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default()).await;
+    run(&home, &["add", &version(&home, "0.1.0"), "--yes", "--grant-all"], 0).await;
+    let failing = failing(&home, "0.2.0", "initialize-fails");
+    run(&home, &["update", "echo", &failing, "--yes"], 1).await;
+    run(&home, &["rollback", "echo", "--yes"], 0).await;
+    let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!(status["plugins"][0]["reason"], serde_json::Value::Null, "{status}");
+    // Who wants it after all tries it again.
+    run(&home, &["update", "echo", &failing, "--yes"], 1).await;
+    host.wait_count("plugin not replaced", &[("plugin", "echo")], 2, SOON).await.unwrap();
+    run(&home, &["rollback", "echo", "--yes"], 0).await;
+    run(&home, &["config", "echo", "room_prefix", "say "], 0).await;
+}
+
+#[tokio::test]
 async fn what_is_revoked_does_not_wait_for_a_version_that_does_not_come() {
     let (home, _) = home().await;
     let echo = super::echo(&home);
