@@ -11,7 +11,7 @@ use super::{Host, LONGEST_REASON, Plugin, Standing, candidate, dependencies};
 use crate::harmless::harmless;
 use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
-use crate::plugins::{PluginId, State, Supervised, order, secret, store};
+use crate::plugins::{Admitted, PluginId, State, Supervised, order, secret, store};
 
 /// How long a new version of a plugin has until it takes the place of the old one.
 const REPLACE: Duration = Duration::from_secs(30);
@@ -182,16 +182,17 @@ impl Host {
         all
     }
 
-    /// Changes what a plugin may while it runs on. False: with that it may not run any more, or nobody knows.
+    /// Changes what a plugin may while it runs on, with the secrets that it has. False: with that it may not run any more, or
+    /// nobody knows.
     async fn decide_anew(&self, id: &PluginId, entry: &Entry) -> bool {
-        let Ok(loaded) = self.load(id, entry).await else { return false };
+        let Ok(anew) = self.admit(id, entry).await else { return false };
         let mut plugins = self.plugins.lock().await;
         let Some(plugin) = plugins.get_mut(id) else { return false };
         let Standing::Admitted { admitted, on, .. } = &mut plugin.standing else { return false };
         for supervised in on.values() {
-            supervised.grant(&loaded.admitted.grants);
+            supervised.grant(&anew.grants);
         }
-        *admitted = loaded.admitted;
+        *admitted = Arc::new(Admitted { settings: admitted.settings.clone(), ..anew });
         plugin.entry = entry.clone();
         plugin.is_as_decided();
         tracing::info!(plugin = %id, "grants changed");
@@ -200,7 +201,7 @@ impl Host {
 
     /// Notes the other accounts that a plugin is to run on. Where it stays it runs on. False: it may not run on these.
     async fn settle_on(&self, id: &PluginId, entry: &Entry) -> bool {
-        if self.load(id, entry).await.is_err() {
+        if self.admit(id, entry).await.is_err() {
             return false;
         }
         let mut plugins = self.plugins.lock().await;

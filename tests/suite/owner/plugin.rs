@@ -374,6 +374,29 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     assert!(run(&home, &["config", "echo", "many"], 0).await.stdout.starts_with('3'));
 }
 
+/// Who could not be asked for a secret a moment ago does not take the plugin down, which has it.
+#[tokio::test]
+async fn a_secret_that_is_not_to_be_had_now_stops_nothing_that_runs() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let schema = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n";
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let bytes = with_manifest(&bytes, |manifest| format!("{manifest}\n{schema}")).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
+    run(&home, &["add", "echo.wasm", "--yes", "--grant-all"], 0).await;
+    ended(home.run_with(&["plugin", "config", "echo", "key"], "s3cr3t\n").await.unwrap(), 0);
+    let host = super::start_as_it_is(&home).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    std::fs::remove_file(home.path().join("data/secrets/echo/key")).unwrap();
+    run(&home, &["grant", "echo", "messages.send=nobody@nowhere.invalid"], 0).await;
+    run(&home, &["revoke", "echo", "messages.send=nobody@nowhere.invalid"], 0).await;
+    let accounts = policy(&home).replace("[plugin.echo]\n", "[plugin.echo]\naccounts = [\"main\"]\n");
+    home.write("plugins.toml", &accounts).unwrap();
+    host.wait_count("accounts of a plugin changed", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    assert_eq!(state(&home, "echo").await["state"], "running");
+    assert_eq!(host.lines("plugin running", &[]).len(), 1);
+}
+
 #[tokio::test]
 async fn a_setting_that_the_next_version_does_not_know_is_put_aside_and_comes_back() {
     let (home, _) = home().await;
