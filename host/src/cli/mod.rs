@@ -136,5 +136,5 @@ fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
 
 /// The last word to whoever typed the command, who may have left.
 fn fail(message: &str) {
-    let _ = writeln!(io::stderr(), "parlor: {message}");
+    let _ = writeln!(io::stderr(), "parlor: {}", show::harmless_lines(message));
 }

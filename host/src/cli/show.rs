@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use anyhow::Context as _;
 use serde::Serialize;
 
+use crate::harmless::harmless;
 use crate::permissions::Risk;
 
 /// Adding what is formatted to a text.
@@ -24,6 +25,11 @@ impl Put for String {
 /// Prints a text and a line's end.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     writeln!(io::stdout().lock(), "{}", text.trim_end()).context("standard output")
+}
+
+/// What went wrong, in lines that move no cursor: it may repeat words out of a stranger's file, before anybody agreed to it.
+pub(super) fn harmless_lines(text: &str) -> String {
+    text.lines().map(|line| harmless(line, usize::MAX)).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a value as JSON, for programs.

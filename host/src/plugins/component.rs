@@ -18,12 +18,15 @@ use super::{
     id::Digest,
     manifest::{Manifest, ManifestError, SECTION},
 };
+use crate::harmless::harmless;
 use crate::permissions::table;
 
 /// The most bytes of a plugin's file.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// How deep modules and components are nested, the outermost counted.
 const MAX_DEPTH: usize = 8;
+/// How much of what is wrong with a file is told, in bytes.
+const LONGEST_REASON: usize = 1 << 10;
 /// The most modules and components in one file.
 const MAX_PARTS: usize = 200;
 /// The most sections, all parts together.
@@ -243,7 +246,7 @@ struct Found<'b> {
 }
 
 fn malformed(error: &wasmparser::BinaryReaderError) -> ComponentError {
-    ComponentError::Malformed { offset: error.offset(), reason: error.message().to_owned() }
+    ComponentError::Malformed { offset: error.offset(), reason: harmless(error.message(), LONGEST_REASON) }
 }
 
 fn at_most(count: usize, most: usize, what: &'static str) -> Result<(), ComponentError> {

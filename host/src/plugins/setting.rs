@@ -99,7 +99,10 @@ impl Setting {
             SettingKind::Boolean => Err("it has to be true or false".to_owned()),
             SettingKind::Choice(choices) => match value.as_str() {
                 Some(choice) if choices.iter().any(|known| known == choice) => Ok(()),
-                _ => Err(format!("it has to be one of {}", choices.join(", "))),
+                _ => {
+                    let choices: Vec<_> = choices.iter().map(|choice| choice.escape_debug().to_string()).collect();
+                    Err(format!("it has to be one of {}", choices.join(", ")))
+                }
             },
             SettingKind::List => match value.as_array() {
                 Some(items) if items.len() > MAX_ITEMS => Err(format!("it may have at most {MAX_ITEMS} items")),

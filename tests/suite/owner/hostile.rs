@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-use parlor_tests::component::with_manifest;
+use parlor_tests::component::{with_manifest, with_text};
 use parlor_tests::host::Home;
 use parlor_tests::plugins::{built, program};
 use parlor_tests::policy::Policy;
@@ -152,6 +152,26 @@ async fn a_full_disk_is_told_and_leaves_the_old_state() {
     // With room again everything works as if nothing had been.
     ended(home.run(&["plugin", "data", "echo", "import", "big.jsonl"]).await.unwrap(), 0);
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 201);
+}
+
+/// Before anybody has agreed to anything: whatever is wrong with a stranger's file, its words obey nobody.
+#[tokio::test]
+async fn a_file_that_is_refused_moves_no_cursor() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let choice = "\n[settings.x]\ntype = \"choice\"\nchoices = [\"\\u001b]0;x\\u0007\"]\ndefault = \"b\"\ndescription = \"x\"\n";
+    let files = [
+        with_manifest(&bytes, |manifest| format!("{manifest}{choice}")).unwrap(),
+        with_text(&bytes, "parlor:plugin/", "\u{1b}[2Jor:plugin/"),
+    ];
+    for bytes in files {
+        std::fs::write(home.path().join("x.wasm"), bytes).unwrap();
+        for arguments in [&["plugin", "inspect", "x.wasm"][..], &["plugin", "add", "x.wasm", "--yes"]] {
+            let refused = ended(home.run(arguments).await.unwrap(), 1);
+            assert!(refused.stderr.contains("\\u{1b}") && !refused.stderr.contains('\u{1b}'), "{refused:?}");
+        }
+    }
 }
 
 /// Nobody, as every system calls it.

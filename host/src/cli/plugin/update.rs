@@ -8,7 +8,7 @@ use super::{consent, inspect};
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
 use crate::cli::place::Place;
-use crate::cli::show::{Put as _, print, print_json};
+use crate::cli::show::{Put as _, harmless_lines, print, print_json};
 use crate::config::Config;
 use crate::permissions::Permission;
 use crate::plugins::PluginId;
@@ -66,7 +66,7 @@ impl UpdateArgs {
                 if !self.all {
                     return Err(error);
                 }
-                print(&format!("{id}: {error:#}"))?;
+                print(&format!("{id}: {}", harmless_lines(&format!("{error:#}"))))?;
                 failed.get_or_insert(error);
             }
         }
