@@ -153,6 +153,12 @@ fn files(config: &Config, findings: &mut Findings) {
         }
     }
     if let Ok(found) = config.data.metadata() {
+        let is_anothers =
+            |path: &Path| path.metadata().is_ok_and(|one| one.uid() != found.uid() && one.mode() & 0o004 == 0);
+        for path in [&config.path, &config.plugins].into_iter().filter(|path| is_anothers(path)) {
+            let says = format!("{} belongs to another user than the data folder", path.display());
+            findings.broken("files", says, "chown it to the user that the host runs as");
+        }
         if atomic::is_open(&found.permissions()) {
             let says = format!("others on this machine may look into the data folder {}", config.data.display());
             findings.broken("files", says, &format!("chmod 700 {}", config.data.display()));

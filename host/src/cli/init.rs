@@ -13,6 +13,7 @@ use toml::Value;
 
 use super::ask::Terminal;
 use super::doctor::feature_lines;
+use super::place::is_own;
 use super::show::print;
 use super::wait_for;
 use crate::atomic::make_private_folder;
@@ -94,6 +95,7 @@ impl InitArgs {
     /// Asks, tests and writes.
     pub fn run(&self) -> anyhow::Result<()> {
         is_free(&self.config)?;
+        is_own(&[self.config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))])?;
         let terminal = Terminal::open().filter(|_| !self.password_stdin);
         let Some(jid) = self.account(terminal.as_ref())? else { return say_written(&self.to_fill_in(None)?) };
         let folder = self.config.parent().unwrap_or(Path::new(""));

@@ -1,11 +1,14 @@
 //! Where a house is: the flags that every command for its owner takes, and what they lead to.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::Args;
 
 use crate::config::{Config, Overrides};
 use crate::control::client::{self, Client};
+use crate::host::LOCK;
 
 /// Which house is meant.
 #[derive(Debug, Clone, Args)]
@@ -31,6 +34,46 @@ impl Place {
     pub(super) fn load(&self) -> anyhow::Result<Config> {
         Ok(Config::load(&self.config, &self.overrides())?)
     }
+
+    /// The same for a command that writes.
+    pub(super) fn load_to_write(&self) -> anyhow::Result<Config> {
+        let config = self.load()?;
+        is_own_house(&config)?;
+        Ok(config)
+    }
+}
+
+/// Refuses to let root write into another user's house: what root makes there is root's alone, and the host could not read it any
+/// more, so that not even a revoke would count.
+pub(super) fn is_own_house(config: &Config) -> anyhow::Result<()> {
+    let folder = config.plugins.parent().unwrap_or(Path::new(""));
+    // Whoever holds the lock is who the host runs as; before its first start, whoever was given the folders.
+    is_own(&[&config.data.join(LOCK), &config.data, folder])
+}
+
+/// The same for one folder, if it is there.
+pub(super) fn is_own(places: &[&Path]) -> anyhow::Result<()> {
+    let user_of = |path: &Path| path.metadata().ok().map(|found| found.uid());
+    let Some((place, owner)) = places.iter().find_map(|place| Some((place, user_of(place)?))) else { return Ok(()) };
+    // Nobody but root could leave there what the owner cannot read.
+    if user_of(Path::new("/proc/self")) != Some(0) || owner == 0 {
+        return Ok(());
+    }
+    let user = name_of(owner);
+    bail!(
+        "{} belongs to {user}, and what root writes there {user} could not read: run `sudo -u '{user}' parlor …`",
+        place.display()
+    )
+}
+
+/// What a user is called on this machine, as `sudo -u` takes it.
+fn name_of(user: u32) -> String {
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let fields = known.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let name = fields
+        .filter(|fields| fields.get(2).is_some_and(|id| id.parse() == Ok(user)))
+        .find_map(|fields| fields.first().map(|name| (*name).to_owned()));
+    name.unwrap_or_else(|| format!("#{user}"))
 }
 
 /// The host that runs in this place, or none.

@@ -1,7 +1,7 @@
 //! What an owner's machine may do to a house: files that are broken or newer, a full disk, other users, other versions.
 
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -160,7 +160,8 @@ async fn a_file_that_is_refused_moves_no_cursor() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default()).unwrap();
     let bytes = built("echo").unwrap().bytes().unwrap();
-    let choice = "\n[settings.x]\ntype = \"choice\"\nchoices = [\"\\u001b]0;x\\u0007\"]\ndefault = \"b\"\ndescription = \"x\"\n";
+    let choice =
+        "\n[settings.x]\ntype = \"choice\"\nchoices = [\"\\u001b]0;x\\u0007\"]\ndefault = \"b\"\ndescription = \"x\"\n";
     let files = [
         with_manifest(&bytes, |manifest| format!("{manifest}{choice}")).unwrap(),
         with_text(&bytes, "parlor:plugin/", "\u{1b}[2Jor:plugin/"),
@@ -181,10 +182,53 @@ fn open_to_all(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+/// Gives a folder and all in it to somebody.
+fn give(path: &Path, user: u32) {
+    std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), user);
+        }
+    }
+}
+
+#[tokio::test]
+async fn root_leaves_nothing_in_a_house_that_its_user_could_not_read() {
+    if !is_root() {
+        return;
+    }
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
+    std::fs::create_dir(home.path().join("data")).unwrap();
+    give(home.path(), NOBODY);
+    let before = (policy(&home), files(home.path()));
+    for arguments in [
+        &["plugin", "disable", "echo"][..],
+        &["plugin", "revoke", "echo", "messages.send"],
+        &["plugin", "add", "plugins/echo.wasm", "--id", "other", "--yes", "--grant-all"],
+        &["plugin", "data", "echo", "import"],
+        &["init", "--config", "new.toml", "--jid", "a@b.example", "--offline"],
+    ] {
+        let refused = ended(home.run(arguments).await.unwrap(), 1);
+        assert!(refused.stderr.contains("run `sudo -u '"), "{arguments:?}: {refused:?}");
+    }
+    assert_eq!((policy(&home), files(home.path())), before);
+    // Who only looks may.
+    ended(home.run(&["status"]).await.unwrap(), 4);
+    give(&home.path().join("plugins.toml"), 0);
+    open_to_all(&home.path().join("plugins.toml"), 0o600);
+    let found = ended(home.run(&["doctor"]).await.unwrap(), 5);
+    assert!(found.stdout.contains("plugins.toml belongs to another user than the data folder"), "{found:?}");
+}
+
 #[tokio::test]
 async fn another_user_is_turned_away_from_the_socket_even_if_it_is_open() {
     // Only root can be somebody else.
-    if std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own)).unwrap() != 0 {
+    if !is_root() {
         return;
     }
     let (home, _) = home().await;

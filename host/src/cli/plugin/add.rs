@@ -169,7 +169,7 @@ impl Wanted {
 impl AddArgs {
     /// Installs it.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
+        let config = self.place.load_to_write()?;
         let desk = Desk::new(&config);
         let offer = desk.offer(&self.source, &self.origin.expected()?)?;
         let manifest = offer.manifest();

@@ -52,7 +52,7 @@ pub struct ConfigArgs {
 impl ConfigArgs {
     /// Shows or sets them.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
+        let config = self.place.load_to_write()?;
         let desk = Desk::new(&config);
         let id = &self.plugin;
         let entry = desk.entry(id)?;

@@ -111,7 +111,10 @@ fn owner(plugin: &PluginId, account: &AccountConfig) -> Owner {
 impl DataArgs {
     /// Does it.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
+        let config = match &self.what {
+            What::List | What::Export => self.place.load()?,
+            What::Import { .. } => self.place.load_to_write()?,
+        };
         match &self.what {
             What::List => self.list(&config),
             What::Export => self.export(&config),

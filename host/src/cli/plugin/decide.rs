@@ -29,7 +29,7 @@ pub struct OneArgs {
 impl OneArgs {
     /// Lets it run, or not.
     pub fn enable(&self, enabled: bool) -> anyhow::Result<()> {
-        let config = self.place.load()?;
+        let config = self.place.load_to_write()?;
         let changed = Desk::new(&config).enable(&self.plugin, enabled)?;
         let state = if enabled { "enabled" } else { "disabled" };
         let already = if changed { "" } else { " already" };
@@ -57,7 +57,7 @@ impl RemoveArgs {
     /// Takes it out.
     pub fn run(&self) -> anyhow::Result<()> {
         let id = &self.one.plugin;
-        let config = self.one.place.load()?;
+        let config = self.one.place.load_to_write()?;
         let desk = Desk::new(&config);
         desk.entry(id)?;
         let data = if self.with_data { ", and all that it keeps" } else { "" };
@@ -100,7 +100,7 @@ pub struct GrantArgs {
 impl GrantArgs {
     /// Grants it.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
+        let config = self.place.load_to_write()?;
         Desk::new(&config).grant(&self.plugin, &self.grants)?;
         done(&config, &self.plugin, &format!("{} is granted {}", self.plugin, names(&self.grants)), self.json)
     }
@@ -127,7 +127,7 @@ pub struct RevokeArgs {
 impl RevokeArgs {
     /// Takes it back.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
+        let config = self.place.load_to_write()?;
         let needed = Desk::new(&config).revoke(&self.plugin, &self.grants)?;
         let id = &self.plugin;
         let mut sentence = format!("{} is not granted to {id} any more", names(&self.grants));

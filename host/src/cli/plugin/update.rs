@@ -53,7 +53,7 @@ pub struct UpdateArgs {
 impl UpdateArgs {
     /// Updates one, or all.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
+        let config = self.place.load_to_write()?;
         let desk = Desk::new(&config);
         let ids = match &self.plugin {
             Some(id) => vec![id.clone()],
@@ -111,7 +111,7 @@ pub struct RollbackArgs {
 impl RollbackArgs {
     /// Goes back.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
+        let config = self.place.load_to_write()?;
         let desk = Desk::new(&config);
         let (id, entry) = (&self.plugin, desk.entry(&self.plugin)?);
         let offer = desk.earlier(id, self.to.as_deref())?;
