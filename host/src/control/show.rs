@@ -1,5 +1,7 @@
 //! What the house knows, as the control socket shows it.
 
+use std::path::{Path, PathBuf};
+
 use jiff::Timestamp;
 
 use super::VERSION;
@@ -29,11 +31,16 @@ pub(super) async fn status(host: &Host) -> Status {
             uptime: seconds_since(host.began()),
             memory: resident(),
         }),
-        data: host.config().data.clone(),
-        policy: host.config().plugins.clone(),
+        data: absolute(&host.config().data),
+        policy: absolute(&host.config().plugins),
         accounts: host.accounts().iter().map(|account| account_view(account)).collect(),
         plugins,
     }
+}
+
+/// A path that means the same to whoever asks from another folder.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// One plugin on each of its accounts, with what it was denied.

@@ -13,9 +13,9 @@ pub struct Status {
     /// The host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Process>,
-    /// The data folder.
+    /// The data folder; absolute where a host runs.
     pub data: PathBuf,
-    /// The policy file.
+    /// The policy file; absolute where a host runs.
     pub policy: PathBuf,
     /// Its accounts, ordered by name.
     pub accounts: Vec<Account>,

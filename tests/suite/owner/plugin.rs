@@ -374,6 +374,19 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     assert!(run(&home, &["config", "echo", "many"], 0).await.stdout.starts_with('3'));
 }
 
+/// The host was started in its folder and told of `parlor.toml` there, as anybody would.
+#[tokio::test]
+async fn a_command_from_another_folder_finds_the_host_that_runs() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default().with("echo", super::echo(&home))).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let config = home.path().join("parlor.toml");
+    let mut command = home.command(["plugin", "disable", "echo", "--config", config.to_str().unwrap()]).unwrap();
+    let output = tokio::task::spawn_blocking(move || command.current_dir("/").output()).await.unwrap().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.starts_with("echo is disabled; the running host has applied it"), "{said}");
+}
+
 /// Who could not be asked for a secret a moment ago does not take the plugin down, which has it.
 #[tokio::test]
 async fn a_secret_that_is_not_to_be_had_now_stops_nothing_that_runs() {
