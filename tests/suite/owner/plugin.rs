@@ -374,6 +374,34 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     assert!(run(&home, &["config", "echo", "many"], 0).await.stdout.starts_with('3'));
 }
 
+#[tokio::test]
+async fn a_policy_file_grants_what_another_version_asks_for() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    add(&home).await;
+    let more = "\"contacts.read\" = { reason = \"to know who\" }\n\"status.read\" = { reason = \"to see\", optional = true }";
+    let new = file(&home, "new.wasm", "0.2.0", more);
+    let update = ["update", "echo", &new, "--yes", "--policy", "more.toml"];
+    let refused = run(&home, &update, 1).await;
+    assert!(refused.stderr.contains("there is no more.toml"), "{refused:?}");
+    for (text, words) in [
+        ("accounts = [\"main\"]\n", "\"accounts\" is decided for echo already"),
+        ("[grants]\n\"stanza.send\" = [\"iq\"]\n", "echo does not ask for stanza.send"),
+    ] {
+        home.write("more.toml", text).unwrap();
+        let refused = run(&home, &update, 1).await;
+        assert!(refused.stderr.contains(words), "{refused:?}");
+    }
+    home.write("more.toml", "[grants]\n\"contacts.read\" = true\n\"messages.send\" = [\"contacts\"]\n").unwrap();
+    run(&home, &update, 0).await;
+    let grants = entry(&home, "echo")["grants"].clone();
+    assert_eq!((grants["contacts.read"].as_bool(), grants.get("status.read")), (Some(true), None));
+    assert_eq!(grants["messages.send"], toml::Value::from(vec!["*", "contacts"]));
+    home.write("more.toml", "[grants]\n\"rooms.send\" = [\"@rooms.example\"]\n").unwrap();
+    run(&home, &["rollback", "echo", "--yes", "--policy", "more.toml"], 0).await;
+    assert_eq!(entry(&home, "echo")["grants"]["rooms.send"], toml::Value::from(vec!["*", "@rooms.example"]));
+}
+
 /// The host was started in its folder and told of `parlor.toml` there, as anybody would.
 #[tokio::test]
 async fn a_command_from_another_folder_finds_the_host_that_runs() {

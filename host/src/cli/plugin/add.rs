@@ -19,7 +19,7 @@ use crate::cli::place::Place;
 use crate::cli::show::{print, print_json};
 use crate::cli::tell;
 use crate::config::{AccountName, Config, Hidden};
-use crate::permissions::{Grants, Permission};
+use crate::permissions::{Grants, Permission, Scope};
 use crate::plugins::PluginId;
 use crate::plugins::admission::Refusal;
 use crate::plugins::desk::{Desk, DeskError, Expected, Wish, is_honest};
@@ -151,9 +151,31 @@ impl Wanted {
         Ok(table)
     }
 
+    /// The same of what is installed: the flags, and the grants in the file. Whatever else such a file says was decided already.
+    pub(super) fn further_wishes(&self, id: &PluginId, manifest: &Manifest) -> anyhow::Result<Vec<Wish>> {
+        let decision = self.decision()?;
+        if let (Some(path), Some(other)) = (&self.policy, decision.keys().find(|key| *key != "grants")) {
+            bail!(
+                "{}: {other:?} is decided for {id} already, and stays as it is; leave [grants] alone in the file, and write the rest into plugins.toml",
+                path.display()
+            );
+        }
+        let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
+        let written = Grants::from_table(&written)?;
+        let entries = |scope: &Scope| Some(scope.entries()).filter(|entries| !entries.is_empty());
+        let mut wishes: Vec<_> =
+            written.iter().map(|(permission, scope)| Wish { permission, scope: entries(scope) }).collect();
+        wishes.extend(self.grants.iter().cloned());
+        Ok(self.asked(wishes, id, manifest)?)
+    }
+
     /// The wishes of the flags; what the plugin does not ask for is refused.
     pub(super) fn wishes(&self, id: &PluginId, manifest: &Manifest) -> Result<Vec<Wish>, DeskError> {
-        let mut wishes = self.grants.clone();
+        self.asked(self.grants.clone(), id, manifest)
+    }
+
+    /// These, if the plugin asks for them; and all others that it asks for, if all is granted.
+    fn asked(&self, mut wishes: Vec<Wish>, id: &PluginId, manifest: &Manifest) -> Result<Vec<Wish>, DeskError> {
         if let Some(unasked) = wishes.iter().find(|wish| !manifest.permissions.contains_key(&wish.permission)) {
             return Err(DeskError::NotAsked { id: id.clone(), permission: unasked.permission });
         }
