@@ -457,6 +457,13 @@ impl DataFile {
         if written == Written::TooMuch { Err(DataError::TooMuch(quota)) } else { Ok(()) }
     }
 
+    /// Whether a plugin keeps anything, on whatever account.
+    pub fn keeps(&self, plugin: &PluginId) -> Result<bool, DataError> {
+        let any = "SELECT EXISTS (SELECT 1 FROM plugin_data WHERE plugin = ?1)";
+        let found = self.connection.query_row(any, [plugin.as_str()], |row| row.get(0));
+        found.map_err(|cause| self.failed(&cause))
+    }
+
     /// Forgets all that a plugin keeps, on every account.
     pub fn forget(&mut self, plugin: &PluginId) -> Result<(), DataError> {
         forget(&mut self.connection, plugin).map_err(|cause| self.failed(&cause))

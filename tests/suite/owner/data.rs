@@ -39,6 +39,8 @@ async fn what_is_imported_is_listed_and_exported_again() {
     home.write("more.jsonl", "{\"account\":\"main\",\"key\":\"d\",\"value\":\"\"}\n").unwrap();
     ended(home.run(&["plugin", "data", "echo", "import", "more.jsonl"]).await.unwrap(), 0);
     // What a plugin that was removed has kept stays, unless it is to go.
+    let unasked = ended(home.run(&["plugin", "remove", "echo"]).await.unwrap(), 3);
+    assert!(unasked.stderr.contains("give --yes to remove echo, with its grants"), "{unasked:?}");
     ended(home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap(), 0);
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 4);
     let added = ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);
@@ -47,6 +49,21 @@ async fn what_is_imported_is_listed_and_exported_again() {
     let nobody = ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 1);
     assert_eq!(nobody.stdout, "");
     assert!(nobody.stderr.contains("there is no plugin echo in plugins.toml, and no data of one"), "{nobody:?}");
+}
+
+#[tokio::test]
+async fn what_a_removed_plugin_has_kept_can_be_removed_afterwards() {
+    let home = prepared().await;
+    ended(home.run_with(&["plugin", "data", "echo", "import"], LINES).await.unwrap(), 0);
+    ended(home.run(&["plugin", "remove", "echo", "--yes"]).await.unwrap(), 0);
+    let remove = ["plugin", "remove", "echo", "--with-data"];
+    let unasked = ended(home.run(&remove).await.unwrap(), 3);
+    assert!(unasked.stderr.contains("give --yes to remove all that echo has kept"), "{unasked:?}");
+    let removed = ended(home.run(&[&remove[..], &["--yes"]].concat()).await.unwrap(), 0);
+    assert!(removed.stdout.starts_with("echo was removed; now what it kept is, too; the host is stopped"), "{removed:?}");
+    ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 1);
+    let nothing = ended(home.run(&[&remove[..], &["--yes"]].concat()).await.unwrap(), 1);
+    assert!(nothing.stderr.contains("there is no plugin echo"), "{nothing:?}");
 }
 
 #[tokio::test]

@@ -281,10 +281,15 @@ pub(super) fn done_as_wanted(config: &Config, id: &PluginId, sentence: &str, as_
 
 fn say(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<tell::Told> {
     let told = tell::tell(config, &[id]).with_context(|| format!("{sentence}, but the host was not told"))?;
-    if as_json {
-        print_json(&json!({ "plugin": id, "done": sentence, "host": told.host, "plugins": told.plugins }))?;
-    } else {
-        print(&format!("{sentence}; {}", told.show()))?;
-    }
+    show_done(&told, id, sentence, as_json)?;
     Ok(told)
+}
+
+/// Says what was done, and what the host made of it.
+pub(super) fn show_done(told: &tell::Told, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
+    if as_json {
+        print_json(&json!({ "plugin": id, "done": sentence, "host": told.host, "plugins": told.plugins }))
+    } else {
+        print(&format!("{sentence}; {}", told.show()))
+    }
 }

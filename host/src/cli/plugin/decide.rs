@@ -1,12 +1,14 @@
 //! `parlor plugin enable`, `disable`, `remove`, `grant` and `revoke`: decisions about what is installed.
 
+use anyhow::Context as _;
 use clap::Args;
 
-use super::add::{done, done_as_wanted};
-use crate::cli::Ended;
+use super::add::{done, done_as_wanted, show_done};
 use crate::cli::ask::Terminal;
 use crate::cli::place::Place;
 use crate::cli::show::Put as _;
+use crate::cli::{Ended, tell};
+use crate::config::Config;
 use crate::plugins::PluginId;
 use crate::plugins::desk::{Desk, Wish};
 use crate::store::DataFile;
@@ -40,7 +42,7 @@ impl OneArgs {
 /// What is taken out.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin remove echo          asks first, on a terminal\n  parlor plugin remove echo --yes\n  parlor plugin remove echo --yes --with-data\n\nWhat it keeps on this machine stays, unless --with-data says otherwise. Exit codes: 0 removed, 3 not agreed to, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin remove echo          asks first, on a terminal\n  parlor plugin remove echo --yes\n  parlor plugin remove echo --yes --with-data\n\nWhat it keeps on this machine stays, unless --with-data says otherwise; that may be said afterwards, too. Without a terminal\n--yes has to say it. Exit codes: 0 removed, 3 not agreed to, 1 failed, 2 wrong usage"
 )]
 pub struct RemoveArgs {
     #[command(flatten)]
@@ -59,24 +61,53 @@ impl RemoveArgs {
         let id = &self.one.plugin;
         let config = self.one.place.load_to_write()?;
         let desk = Desk::new(&config);
-        desk.entry(id)?;
-        let data = if self.with_data { ", and all that it keeps" } else { "" };
-        if let (false, Some(terminal)) = (self.yes, Terminal::open())
-            && !terminal.agrees(&format!("Remove {id}, with its grants and its earlier versions{data}?"))?
-        {
-            return Err(Ended::Declined("nothing was changed".to_owned()).into());
+        let is_installed = match desk.entry(id) {
+            Ok(_) => true,
+            Err(_) if self.with_data && keeps(&config, id)? => false,
+            Err(error) => return Err(error.into()),
+        };
+        self.agree(is_installed)?;
+        if is_installed {
+            desk.remove(id)?;
         }
-        desk.remove(id)?;
         if !self.with_data {
             return done(&config, id, &format!("{id} is removed"), self.one.json);
         }
         // After the host has let go of it: what still runs could keep something new.
-        done(&config, id, &format!("{id} is removed, with what it kept"), self.one.json)?;
+        let told = tell::tell(&config, &[id]).with_context(|| {
+            format!("{id} is removed, but what it kept is not: `parlor plugin remove {id} --with-data` removes that, too; the host was not told")
+        })?;
         if let Some(mut file) = DataFile::open(&config.data)? {
             file.forget(id)?;
         }
-        Ok(())
+        let sentence = if is_installed { "is removed, with what it kept" } else { "was removed; now what it kept is, too" };
+        show_done(&told, id, &format!("{id} {sentence}"), self.one.json)
     }
+
+    fn agree(&self, is_installed: bool) -> anyhow::Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        let id = &self.one.plugin;
+        let what = match (is_installed, self.with_data) {
+            (false, _) => format!("all that {id} has kept"),
+            (true, false) => format!("{id}, with its grants and its earlier versions"),
+            (true, true) => format!("{id}, with its grants and its earlier versions, and all that it keeps"),
+        };
+        let Some(terminal) = Terminal::open() else {
+            let sentence = format!("nobody can be asked here, so nothing was changed; give --yes to remove {what}");
+            return Err(Ended::Declined(sentence).into());
+        };
+        if terminal.agrees(&format!("Remove {what}?"))? {
+            return Ok(());
+        }
+        Err(Ended::Declined("nothing was changed".to_owned()).into())
+    }
+}
+
+/// Whether there is anything that a plugin of this id has kept.
+fn keeps(config: &Config, id: &PluginId) -> anyhow::Result<bool> {
+    Ok(DataFile::open(&config.data)?.map_or(Ok(false), |file| file.keeps(id))?)
 }
 
 /// What is granted.
