@@ -7,6 +7,7 @@
 mod carried;
 mod difference;
 mod error;
+mod granting;
 
 use std::io;
 use std::path::Path;
@@ -31,11 +32,13 @@ use super::store::{self, Unfit};
 use crate::config::{AccountName, Config};
 use crate::https::Url;
 use crate::nearest::nearest;
-use crate::permissions::{Grants, Permission, ScopeKind};
+use crate::permissions::Permission;
 
 pub use carried::Carried;
 pub use difference::Difference;
 pub use error::DeskError;
+pub use granting::counting;
+use granting::{granting, taken_back};
 
 /// Where decisions are written down.
 #[derive(Debug)]
@@ -281,8 +284,11 @@ impl<'c> Desk<'c> {
             Some(signer) => Change::Set(key, signer.to_string().into()),
             None => Change::Unset(key),
         });
-        let (grants, granting) = Self::granting(id, offer.manifest(), &entry.grants, more)?;
-        changes.extend(granting);
+        let counting =
+            counting(&entry.grants, present.as_ref().map(|present| &*present.manifest), offer.manifest(), older);
+        changes.extend(taken_back(&entry.grants, &counting));
+        let (grants, granted) = granting(id, offer.manifest(), &counting, more)?;
+        changes.extend(granted);
         let carried = self.carried(id, &entry, offer);
         changes.extend(carried.changes()?);
         let settings = carried.settings(&entry.settings);
@@ -402,43 +408,9 @@ impl<'c> Desk<'c> {
         let mut file = PolicyFile::open(&self.config.plugins)?;
         let entry = self.known(file.policy(), id)?.clone();
         let examined = self.look(id, &entry)?;
-        let (_, changes) = Self::granting(id, &examined.manifest, &entry.grants, wishes)?;
+        let (_, changes) = granting(id, &examined.manifest, &entry.grants, wishes)?;
         file.change(id, &changes)?;
         Ok(())
-    }
-
-    /// The grants with more, and the changes that write them down.
-    fn granting(
-        id: &PluginId,
-        manifest: &Manifest,
-        present: &Grants,
-        wishes: &[Wish],
-    ) -> Result<(Grants, Vec<Change>), DeskError> {
-        let mut grants = present.clone();
-        let mut touched = std::collections::BTreeSet::new();
-        for wish in wishes {
-            let Some(asked) = manifest.permissions.get(&wish.permission) else {
-                return Err(DeskError::NotAsked { id: id.clone(), permission: wish.permission });
-            };
-            let mut entries = match wish.permission.scope_kind() {
-                // One size, not one beside another.
-                ScopeKind::None | ScopeKind::Quota => Vec::new(),
-                ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
-                    grants.get(wish.permission).map(crate::permissions::Scope::entries).unwrap_or_default()
-                }
-            };
-            let more = wish.scope.clone().unwrap_or_else(|| asked.entries(wish.permission));
-            entries.extend(more.into_iter().filter(|entry| !entries.contains(entry)).collect::<Vec<_>>());
-            grants.grant(wish.permission, &entries).map_err(|error| DeskError::Decision(error.to_string()))?;
-            touched.insert(wish.permission);
-        }
-        let table = grants.to_table();
-        let changes = touched.into_iter().filter_map(|permission| {
-            let value = table.get(permission.as_str())?.clone();
-            Some(Change::Set(vec!["grants".to_owned(), permission.to_string()], value))
-        });
-        let written = changes.collect();
-        Ok((grants, written))
     }
 
     /// Takes grants back: whole, or what is listed of them. The permissions that the plugin cannot do without and has not any more.
@@ -583,6 +555,8 @@ pub enum Older {
     Refused,
     /// It is what the owner wants.
     Wanted,
+    /// It is what the owner had, and goes back to with what was granted.
+    Had,
 }
 
 /// Whether a file calls what its manifest does not ask for: then no grant can help.

@@ -60,7 +60,10 @@ async fn what_a_removed_plugin_has_kept_can_be_removed_afterwards() {
     let unasked = ended(home.run(&remove).await.unwrap(), 3);
     assert!(unasked.stderr.contains("give --yes to remove all that echo has kept"), "{unasked:?}");
     let removed = ended(home.run(&[&remove[..], &["--yes"]].concat()).await.unwrap(), 0);
-    assert!(removed.stdout.starts_with("echo was removed; now what it kept is, too; the host is stopped"), "{removed:?}");
+    assert!(
+        removed.stdout.starts_with("echo was removed; now what it kept is, too; the host is stopped"),
+        "{removed:?}"
+    );
     ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 1);
     let nothing = ended(home.run(&[&remove[..], &["--yes"]].concat()).await.unwrap(), 1);
     assert!(nothing.stderr.contains("there is no plugin echo"), "{nothing:?}");

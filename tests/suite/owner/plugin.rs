@@ -375,11 +375,30 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
 }
 
 #[tokio::test]
+async fn what_a_version_did_not_ask_for_any_more_is_asked_for_again() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let sharp = "\"stanza.send\" = { scope = [\"message\"], reason = \"for the sport\" }";
+    let [one, two, three] = [("0.1.0", sharp), ("0.2.0", ""), ("0.3.0", sharp)]
+        .map(|(version, more)| file(&home, &format!("{version}.wasm"), version, more));
+    run(&home, &["add", &one, "--yes", "--grant-all"], 0).await;
+    run(&home, &["update", "echo", &two, "--yes"], 0).await;
+    // The way back leads to what was granted.
+    run(&home, &["rollback", "echo", "--yes"], 0).await;
+    run(&home, &["update", "echo", &two, "--yes"], 0).await;
+    let declined = run(&home, &["update", "echo", &three, "--yes"], 3).await;
+    assert!(declined.stderr.contains("to grant it: --grant stanza.send"), "{declined:?}");
+    run(&home, &["update", "echo", &three, "--yes", "--grant", "stanza.send=message:a@b.example"], 0).await;
+    assert_eq!(entry(&home, "echo")["grants"]["stanza.send"], toml::Value::from(vec!["message:a@b.example"]));
+}
+
+#[tokio::test]
 async fn a_policy_file_grants_what_another_version_asks_for() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default()).unwrap();
     add(&home).await;
-    let more = "\"contacts.read\" = { reason = \"to know who\" }\n\"status.read\" = { reason = \"to see\", optional = true }";
+    let more =
+        "\"contacts.read\" = { reason = \"to know who\" }\n\"status.read\" = { reason = \"to see\", optional = true }";
     let new = file(&home, "new.wasm", "0.2.0", more);
     let update = ["update", "echo", &new, "--yes", "--policy", "more.toml"];
     let refused = run(&home, &update, 1).await;

@@ -80,7 +80,8 @@ impl RemoveArgs {
         if let Some(mut file) = DataFile::open(&config.data)? {
             file.forget(id)?;
         }
-        let sentence = if is_installed { "is removed, with what it kept" } else { "was removed; now what it kept is, too" };
+        let sentence =
+            if is_installed { "is removed, with what it kept" } else { "was removed; now what it kept is, too" };
         show_done(&told, id, &format!("{id} {sentence}"), self.one.json)
     }
 

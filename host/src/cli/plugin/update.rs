@@ -12,7 +12,7 @@ use crate::cli::show::{Put as _, harmless_lines, print, print_json};
 use crate::config::Config;
 use crate::permissions::Permission;
 use crate::plugins::PluginId;
-use crate::plugins::desk::{Carried, Desk, Difference, Offer, Older, is_honest};
+use crate::plugins::desk::{Carried, Desk, Difference, Offer, Older, counting, is_honest};
 use crate::plugins::policy::Entry;
 use crate::plugins::source::Source;
 
@@ -115,7 +115,7 @@ impl RollbackArgs {
         let desk = Desk::new(&config);
         let (id, entry) = (&self.plugin, desk.entry(&self.plugin)?);
         let offer = desk.earlier(id, self.to.as_deref())?;
-        let how = How { older: Older::Wanted, check: false, wanted: &self.wanted, json: self.json };
+        let how = How { older: Older::Had, check: false, wanted: &self.wanted, json: self.json };
         change(&config, &desk, id, &entry, &offer, &how)
     }
 }
@@ -175,9 +175,10 @@ fn change(
             let sentence = format!("nobody can be asked here, so {id} {was} goes on; give --yes to agree");
             return Err(Ended::Declined(sentence).into());
         };
+        let counting = counting(&entry.grants, present.as_ref().map(|present| &*present.manifest), new, how.older);
         let undecided = |permission: &Permission| {
             difference.new.contains(permission)
-                && !entry.grants.has(*permission)
+                && !counting.has(*permission)
                 && !wishes.iter().any(|wish| wish.permission == *permission)
         };
         let more = consent::ask(&terminal, &format!("Replace {id} {was} by {}", new.version), id, new, undecided)?;
