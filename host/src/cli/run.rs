@@ -312,6 +312,8 @@ struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
+    /// A hang-up was heard while something else was done.
+    hung_up: bool,
 }
 
 enum Asked {
@@ -326,10 +328,19 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
+            hung_up: false,
         })
     }
 
+    /// The next one, or one that came while nobody could do what it asks for.
     async fn next(&mut self) -> Asked {
+        if std::mem::take(&mut self.hung_up) {
+            return Asked::Reload;
+        }
+        self.heard().await
+    }
+
+    async fn heard(&mut self) -> Asked {
         tokio::select! {
             _ = self.interrupt.recv() => Asked::Stop,
             _ = self.terminate.recv() => Asked::Stop,
@@ -337,9 +348,12 @@ impl Signals {
         }
     }
 
-    /// The next request to stop; others are not heard meanwhile.
+    /// The next request to stop. A hang-up meanwhile is kept for [`next`](Self::next): what it is about was written after what is
+    /// being read now.
     async fn stop(&mut self) {
-        while !matches!(self.next().await, Asked::Stop) {}
+        while matches!(self.heard().await, Asked::Reload) {
+            self.hung_up = true;
+        }
     }
 }
 

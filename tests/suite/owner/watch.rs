@@ -1,6 +1,7 @@
 //! What becomes of what somebody writes into the files of a running house, and tells nobody.
 
 use parlor_tests::host::{Home, Host};
+use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::terminal::Terminal;
 
@@ -97,6 +98,30 @@ async fn it_can_be_switched_off() {
     host.reload().unwrap();
     host.wait_count(READ, &[], 2, SOON).await.unwrap();
     assert_eq!(host.lines(READ, &[]).len(), 2);
+}
+
+#[tokio::test]
+async fn a_hang_up_while_a_plugin_is_replaced_is_not_forgotten() {
+    let (home, _) = home().await;
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    home.write("parlor.toml", &format!("watch = false\n{config}")).unwrap();
+    let unruly = |behaviour: &str| {
+        let unruly = home.install("unruly", &built("unruly").unwrap()).unwrap();
+        unruly.set("behaviour", behaviour).limit("initialize", "3 s")
+    };
+    let policy = Policy::default().with("echo", echo(&home));
+    let host = start(&home, &policy.clone().with("unruly", unruly(""))).await;
+    let more = echo(&home).grant("messages.send", &["*", "nobody@nowhere.invalid"]);
+    let hanging = policy.with("echo", more).with("unruly", unruly("initialize-sleeps"));
+    home.set_policy(&hanging).unwrap();
+    host.reload().unwrap();
+    host.wait_count("grants changed", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    // The other one is being waited for now.
+    home.set_policy(&hanging.without("echo")).unwrap();
+    host.reload().unwrap();
+    host.wait_count("plugin removed", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    assert_eq!(host.lines("plugin not replaced", &[("plugin", "unruly")]).len(), 1);
+    host.wait_count(READ, &[], 2, SOON).await.unwrap();
 }
 
 #[tokio::test]
