@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use crate::config::{BadEndpoint, Endpoint};
 
-/// How long an address may be, in bytes.
-const LONGEST: usize = 2048;
+/// How long an address may be, in bytes: as much as RFC 9110 (section 4.1) wants everybody to take. Registries lead to addresses
+/// that are signed, with a token of some thousand bytes in them.
+const LONGEST: usize = 8000;
 /// The port of the web.
 const PORT: u16 = 443;
 

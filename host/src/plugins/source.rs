@@ -118,7 +118,7 @@ impl Source {
             }
             Self::Registry(reference) => {
                 let (bytes, pulled) = oci::pull(reference, login)?;
-                Ok(Downloaded { bytes, redirects: Vec::new(), pulled: Some(pulled) })
+                Ok(Downloaded { bytes, redirects: pulled.redirects.clone(), pulled: Some(pulled) })
             }
         }
     }

@@ -126,6 +126,29 @@ async fn a_component_is_pulled_from_a_registry_and_held_to_its_digests() {
 }
 
 #[tokio::test]
+async fn what_other_tools_push_is_taken_and_long_ways_are_gone() {
+    let (home, web) = web().await;
+    let echo = version("0.1.0");
+    for kind in ["application/vnd.wasm.content.layer.v1+wasm", "application/vnd.module.wasm.content.layer.v1+wasm"] {
+        web.put(&format!("{MANIFESTS}/0.1.0"), manifest(&web, &[(kind, &echo)], &json!({})));
+        add(&home, &reference(&web, ":0.1.0"), 0).await;
+        remove(&home).await;
+    }
+    // `oras push registry/x:1 echo.wasm`, which says no more than the file's name.
+    let layer = json!({
+        "mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest_of(&echo), "size": echo.len(),
+        "annotations": { "org.opencontainers.image.title": "echo.wasm" },
+    });
+    web.put(&format!("{MANIFESTS}/0.1.0"), manifest(&web, &[], &json!({ "layers": [layer] })));
+    // As a registry in a cloud leads to its storage.
+    let token = "x".repeat(3_000);
+    web.redirect(&format!("{BLOBS}/{}", digest_of(&echo)), &web.url(&format!("/blob?token={token}")));
+    web.put(&format!("/blob?token={token}"), &echo);
+    let added = add(&home, &reference(&web, ":0.1.0"), 0).await;
+    assert!(added.stdout.contains(&format!("led to    {}?…\n", web.url("/blob"))), "{}", added.stdout);
+}
+
+#[tokio::test]
 async fn who_is_known_to_a_registry_is_said_to_its_token_service_and_the_token_to_the_registry_alone() {
     let (home, web) = web().await;
     let cdn = Web::start_as(web.certificate()).await.unwrap();

@@ -7,6 +7,7 @@ use super::consent;
 use crate::cli::place::Place;
 use crate::cli::show::{Mark, Put as _, marked, print, print_json, size};
 use crate::harmless::harmless;
+use crate::https::Url;
 use crate::permissions::Grants;
 use crate::plugins::PluginId;
 use crate::plugins::component::Examined;
@@ -18,6 +19,8 @@ use crate::plugins::source::LogIn;
 
 /// How much of what an author wrote is shown, in bytes.
 const LONGEST: usize = 1_000;
+/// How long the query of an address is at most that is shown whole, in bytes.
+const LONGEST_QUERY: usize = 100;
 
 /// What is looked at.
 #[derive(Debug, Args)]
@@ -76,12 +79,20 @@ impl InspectArgs {
 pub(super) fn offered(offer: &Offer) -> String {
     let mut text = sheet(&offer.examined, &offer.source);
     for url in &offer.redirects {
-        text.put(format_args!("  {:9} {}\n", "led to", harmless(&url.to_string(), LONGEST)));
+        text.put(format_args!("  {:9} {}\n", "led to", harmless(&without_token(url), LONGEST)));
     }
     let comment = offer.comment.as_ref().map(|comment| format!(", who says “{comment}”")).unwrap_or_default();
     let signer = offer.signer.as_ref().map_or_else(|| "nobody whom you trust".to_owned(), ToString::to_string);
     text.put(format_args!("  {:9} {signer}{comment}\n", "signed by"));
     text
+}
+
+/// An address without the query that lets whoever has it fetch the file, too, for as long as it holds.
+fn without_token(url: &Url) -> String {
+    match url.path().split_once('?') {
+        Some((path, query)) if query.len() > LONGEST_QUERY => format!("https://{}{path}?…", url.authority()),
+        _ => url.to_string(),
+    }
 }
 
 /// What a plugin is, for people. What strangers wrote is made harmless.

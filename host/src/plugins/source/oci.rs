@@ -7,7 +7,9 @@
 mod challenge;
 mod login;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -27,8 +29,18 @@ pub use login::{LogIn, LogInError};
 
 /// The media type of a manifest.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// The media types of a layer that is a component: the one of the CNCF's guidance for Wasm, and the one before it.
-const LAYERS: [&str; 2] = ["application/wasm", "application/vnd.wasm.content.layer.v1+wasm"];
+/// The media types of a layer that is a component: the one of the CNCF's guidance for Wasm, and those before it (wasm-to-oci, and
+/// wash of wasmCloud).
+const LAYERS: [&str; 3] = [
+    "application/wasm",
+    "application/vnd.wasm.content.layer.v1+wasm",
+    "application/vnd.module.wasm.content.layer.v1+wasm",
+];
+/// Which file a layer is (image specification, annotations): tools that push files without being told a type say at least that.
+const TITLE: &str = "org.opencontainers.image.title";
+/// What Docker Hub is called, and who answers for it.
+const HUBS: [&str; 2] = ["docker.io", "index.docker.io"];
+const HUB: &str = "registry-1.docker.io";
 /// The media type of a list of manifests.
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The type of an artifact that is a signature of minisign over the component of the artifact that it refers to.
@@ -45,8 +57,13 @@ const SHOWN: usize = 200;
 /// `registry[:port]/name[:tag][@sha256:…]`; without both it is the tag `latest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
+    /// As it is called.
     registry: Url,
+    /// Who is asked.
+    server: Url,
     name: String,
+    /// What it is called there.
+    repository: String,
     tag: Option<String>,
     digest: Option<Digest>,
 }
@@ -154,6 +171,19 @@ struct Descriptor {
     artifact_type: Option<String>,
     digest: String,
     size: u64,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+impl Descriptor {
+    /// Whether it says that it is a component. Whether it is one is seen when it is there.
+    fn is_wasm(&self) -> bool {
+        LAYERS.contains(&self.media_type.as_str())
+            || self
+                .annotations
+                .get(TITLE)
+                .is_some_and(|title| Path::new(title).extension().is_some_and(|ending| ending == "wasm"))
+    }
 }
 
 #[derive(Deserialize)]
@@ -170,6 +200,8 @@ pub(super) struct Pulled {
     manifest: Digest,
     /// The header with which the registry answers us; none where it answers everybody.
     authorization: Option<Hidden<String>>,
+    /// Whereto the component's bytes led, in order.
+    pub(super) redirects: Vec<Url>,
 }
 
 /// Pulls the component; the login is looked for if the registry wants one.
@@ -179,13 +211,16 @@ pub(super) fn pull(reference: &Reference, login: &LogIn) -> Result<(Vec<u8>, Pul
     if let Some(wanted) = reference.digest {
         reference.is(&manifest, wanted)?;
     }
-    let pulled = Pulled { reference: reference.clone(), manifest: Digest::of(&manifest), authorization };
+    let mut pulled =
+        Pulled { reference: reference.clone(), manifest: Digest::of(&manifest), authorization, redirects: Vec::new() };
     let manifest = pulled.read(&manifest)?;
-    let mut layers = manifest.layers.into_iter().filter(|layer| LAYERS.contains(&layer.media_type.as_str()));
+    let mut layers = manifest.layers.into_iter().filter(Descriptor::is_wasm);
     let (Some(layer), None) = (layers.next(), layers.next()) else {
         return Err(shape(format!("it has not just one layer of the type {}", LAYERS[0])));
     };
-    Ok((pulled.blob(&layer, MAX_BYTES)?, pulled))
+    let Answer { body, redirects, .. } = pulled.blob(&layer, MAX_BYTES)?;
+    pulled.redirects = redirects;
+    Ok((body, pulled))
 }
 
 impl Pulled {
@@ -211,7 +246,7 @@ impl Pulled {
         let [layer] = &manifest.layers[..] else {
             return Err(self.shape("a signature that refers to it has not just one file".to_owned()));
         };
-        Ok(String::from_utf8_lossy(&self.blob(layer, LONGEST_SIGNATURE)?).into_owned())
+        Ok(String::from_utf8_lossy(&self.blob(layer, LONGEST_SIGNATURE)?.body).into_owned())
     }
 
     /// The list of what refers to it; none: there is nothing, or the registry gives nothing of the kind.
@@ -231,15 +266,15 @@ impl Pulled {
     }
 
     /// The bytes of a blob, which are those that its digest says.
-    fn blob(&self, blob: &Descriptor, most: usize) -> Result<Vec<u8>, OciError> {
+    fn blob(&self, blob: &Descriptor, most: usize) -> Result<Answer, OciError> {
         let digest = self.digest(blob)?;
         let what = format!("blobs/{digest}");
         if blob.size > most as u64 {
             return Err(FetchError::TooLarge { url: self.reference.url(&what).map_err(FetchError::from)?, most }.into());
         }
-        let bytes = self.get(&what, None, most)?.ok()?.body;
-        self.reference.is(&bytes, digest)?;
-        Ok(bytes)
+        let answer = self.get(&what, None, most)?.ok()?;
+        self.reference.is(&answer.body, digest)?;
+        Ok(answer)
     }
 
     fn get(&self, what: &str, accept: Option<&str>, most: usize) -> Result<Answer, OciError> {
@@ -266,7 +301,7 @@ impl Pulled {
 
 impl Reference {
     fn url(&self, what: &str) -> Result<Url, UrlError> {
-        self.registry.to(&format!("/v2/{}/{what}", self.name))
+        self.server.to(&format!("/v2/{}/{what}", self.repository))
     }
 
     fn is(&self, bytes: &[u8], wanted: Digest) -> Result<(), OciError> {
@@ -304,7 +339,7 @@ impl Reference {
             return Ok((first.ok()?.body, None));
         }
         let (registry, name) = (self.registry.authority(), self.name.clone());
-        if !first.from.same_server(&self.registry) {
+        if !first.from.same_server(&self.server) {
             let elsewhere = first.from.authority();
             return Err(OciError::Elsewhere { registry, elsewhere });
         }
@@ -343,7 +378,7 @@ impl Reference {
             }
             None => return Ok(None),
         };
-        let scope = format!("repository:{}:pull", self.name);
+        let scope = format!("repository:{}:pull", self.repository);
         let service = service.map(|service| format!("&service={}", encoded(&service))).unwrap_or_default();
         let answer = if let Some(Credentials::Identity(token)) = credentials {
             let url: Url = realm.parse().map_err(FetchError::from)?;
@@ -396,8 +431,18 @@ impl FromStr for Reference {
         if tag.is_some_and(|tag| !fits(tag, 128, |one| one.is_ascii_alphabetic())) {
             return Err(ReferenceError::Tag);
         }
-        let registry = format!("https://{registry}").parse().map_err(ReferenceError::Registry)?;
-        Ok(Self { registry, name: name.to_owned(), tag: tag.map(str::to_owned), digest })
+        let url = |host: &str| format!("https://{host}").parse().map_err(ReferenceError::Registry);
+        let is_hub = HUBS.contains(&registry);
+        // What has no owner there belongs to Docker itself.
+        let library = if is_hub && !name.contains('/') { "library/" } else { "" };
+        Ok(Self {
+            registry: url(registry)?,
+            server: url(if is_hub { HUB } else { registry })?,
+            name: name.to_owned(),
+            repository: format!("{library}{name}"),
+            tag: tag.map(str::to_owned),
+            digest,
+        })
     }
 }
 
@@ -414,6 +459,19 @@ impl fmt::Display for Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn docker_hub_is_asked_where_it_answers() {
+        for (text, asked) in [
+            ("docker.io/a/b", "https://registry-1.docker.io/v2/a/b/x"),
+            ("index.docker.io/a", "https://registry-1.docker.io/v2/library/a/x"),
+            ("example.org/a", "https://example.org/v2/a/x"),
+        ] {
+            let reference: Reference = text.parse().unwrap();
+            assert_eq!(reference.url("x").unwrap().to_string(), asked);
+            assert_eq!(reference.to_string(), text);
+        }
+    }
 
     #[test]
     fn a_reference_is_read_as_it_is_written() {
