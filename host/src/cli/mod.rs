@@ -108,6 +108,10 @@ enum Ended {
     /// Something is broken.
     #[error("broken: {0}")]
     Broken(usize),
+    /// No account can be logged in to before somebody changes something. Whoever starts the host again by itself must not: servers
+    /// lock accounts and addresses out.
+    #[error("{0}")]
+    Futile(String),
 }
 
 impl Ended {
@@ -116,6 +120,7 @@ impl Ended {
             Self::Declined(_) => ExitCode::from(3),
             Self::NotRunning(_) => ExitCode::from(4),
             Self::Broken(_) => ExitCode::from(5),
+            Self::Futile(_) => ExitCode::from(6),
         }
     }
 }

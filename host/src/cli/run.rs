@@ -24,6 +24,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use files::{ConfigFile, Files};
 
+use super::Ended;
 use super::place::Place;
 use crate::config::{AccountName, Config, ConfigError, Overrides};
 use crate::control::chat::Chat;
@@ -49,7 +50,7 @@ const WAITING_LINES: usize = 4_096;
 /// What `parlor run` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Signals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, without dropping a connection, and try accounts again\n                    that have failed\n\nBoth are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, 2 wrong usage"
+    after_help = "Signals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, without dropping a connection, and try accounts again\n                    that have failed\n\nBoth are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 6 every account has failed for good, such as by a wrong password: starting\nagain without a change is pointless, and may get the account locked out"
 )]
 pub struct Run {
     #[command(flatten)]
@@ -160,7 +161,7 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
         Some(reasons) => {
             let reasons: Vec<_> =
                 reasons.into_iter().map(|(name, reason)| format!("account {name}: {reason}")).collect();
-            bail!("{}", reasons.join("\n"))
+            Err(Ended::Futile(reasons.join("\n")).into())
         }
     }
 }

@@ -203,7 +203,7 @@ async fn a_log_that_nobody_watches_has_no_colours() {
         "{:#?}",
         end.lines
     );
-    assert!(end.sentence().starts_with("account main: password_command ended with exit status: 3"));
+    assert!(end.sentence_with(6).starts_with("account main: password_command ended with exit status: 3"));
 }
 
 #[tokio::test]

@@ -36,8 +36,13 @@ impl End {
 
     /// The sentence that a `parlor` which failed leaves its user with.
     fn sentence(&self) -> String {
+        self.sentence_with(1)
+    }
+
+    /// The same of one that ended with this code.
+    fn sentence_with(&self, code: i32) -> String {
         let lines = &self.lines;
-        assert_eq!(self.code, Some(1), "{lines:#?}");
+        assert_eq!(self.code, Some(code), "{lines:#?}");
         let said: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix("parlor: ")).collect();
         let [sentence] = said[..] else { panic!("not one sentence: {lines:#?}") };
         assert!(lines.last().unwrap().ends_with(sentence), "not the last word: {lines:#?}");
@@ -55,11 +60,11 @@ async fn refused_early(home: &Home) -> String {
     sentence
 }
 
-/// What a running host says that then fails.
+/// What a running host says whose accounts then have failed for good, which it tells from all other failures.
 async fn failed(host: &mut Host) -> String {
     let code = host.ended(SOON).await.unwrap().code();
     tokio::time::timeout(SOON, host.log().ended()).await.unwrap();
-    End { code, lines: host.log().all() }.sentence()
+    End { code, lines: host.log().all() }.sentence_with(6)
 }
 
 /// A server, and a host's folder with an account on it.

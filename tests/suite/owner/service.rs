@@ -247,5 +247,9 @@ async fn the_unit_of_systemd_starts_what_there_is() {
         unit.contains("Type=notify\n")
             && unit.contains("ExecReload=/bin/kill -HUP $MAINPID\n")
             && unit.contains("WatchdogSec=")
+            && unit.contains("\nTimeoutStartSec=")
+            // What a wrong password ends with (`bad_input::login`).
+            && unit.contains("\nRestartPreventExitStatus=6\n")
+            && unit.contains("\n# LoadCredential=")
     );
 }
