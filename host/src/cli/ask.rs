@@ -18,6 +18,11 @@ impl Terminal {
         (input.is_terminal() && output.is_terminal()).then_some(Self { input, output })
     }
 
+    /// The same for a command that may print JSON: who reads that is no person, and the question would stand in it.
+    pub(super) fn open_unless(as_json: bool) -> Option<Self> {
+        if as_json { None } else { Self::open() }
+    }
+
     /// Asks, and gives the answer without spaces around it; none at the end of the input.
     pub(super) fn ask(&self, question: &str) -> io::Result<Option<String>> {
         let mut out = self.output.lock();

@@ -107,3 +107,23 @@ async fn removing_asks_first() {
     assert_eq!(terminal.ended(SOON).unwrap().0, Some(0));
     assert_eq!(grants(&home), None);
 }
+
+/// What would be read as JSON has no questions in it, nor is anybody asked about what was not shown.
+#[tokio::test]
+async fn who_wants_json_is_asked_nothing() {
+    let home = prepared().await;
+    let ended = |arguments: &[&str], code: i32| {
+        let mut terminal = at_terminal(&home, arguments);
+        let (ended, screen) = terminal.ended(SOON).unwrap();
+        assert_eq!(ended, Some(code), "{arguments:?}: {screen}");
+    };
+    ended(&["plugin", "add", "echo.wasm", "--json"], 3);
+    assert!(grants(&home).is_none());
+    ended(&["plugin", "add", "echo.wasm", "--json", "--yes", "--grant-all"], 0);
+    ended(&["plugin", "remove", "echo", "--json"], 3);
+    let bytes = std::fs::read(home.path().join("echo.wasm")).unwrap();
+    let newer = with_manifest(&bytes, |manifest| manifest.replacen("version = \"0.1.0\"", "version = \"0.2.0\"", 1));
+    std::fs::write(home.path().join("echo.wasm"), newer.unwrap()).unwrap();
+    ended(&["plugin", "update", "echo", "--json"], 3);
+    assert!(grants(&home).is_some());
+}

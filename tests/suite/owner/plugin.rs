@@ -421,6 +421,38 @@ async fn a_policy_file_grants_what_another_version_asks_for() {
     assert_eq!(entry(&home, "echo")["grants"]["rooms.send"], toml::Value::from(vec!["*", "@rooms.example"]));
 }
 
+#[tokio::test]
+async fn json_is_one_document_whatever_came_of_it() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let file = file(&home, "echo.wasm", "0.1.0", "");
+    for id in ["one", "two", "zzz"] {
+        run(&home, &["add", &file, "--id", id, "--yes", "--grant-all"], 0).await;
+    }
+    let policy = policy(&home).replacen("source = \"echo.wasm\"", "source = \"gone.wasm\"", 1);
+    home.write("plugins.toml", &policy).unwrap();
+    super::plugin::file(&home, "echo.wasm", "0.2.0", "");
+    let all = run(&home, &["update", "--all", "--check", "--json"], 1).await.json().unwrap();
+    assert!(all[0]["error"].as_str().unwrap().contains("gone.wasm cannot be read"), "{all}");
+    assert_eq!(
+        (&all[1]["plugin"], &all[1]["version"], &all[1]["new"]),
+        (&"two".into(), &"0.1.0".into(), &"0.2.0".into())
+    );
+    let all = run(&home, &["update", "--all", "--yes", "--json"], 1).await.json().unwrap();
+    assert_eq!(
+        (&all[0]["changed"], &all[2]["changed"], &all[2]["new"]),
+        (&false.into(), &true.into(), &"0.2.0".into())
+    );
+    let one = run(&home, &["update", "two", "--json"], 0).await.json().unwrap();
+    assert_eq!((&one["changed"], &one["version"], &one["new"]), (&false.into(), &"0.2.0".into(), &Value::Null));
+
+    let long = format!("\u{202e}{}", "x".repeat(500));
+    run(&home, &["config", "two", "room_prefix", &long], 0).await;
+    let shown = run(&home, &["config", "two", "room_prefix", "--json"], 0).await.json().unwrap();
+    assert_eq!((shown["value"].as_str(), shown["set"].as_bool()), (Some(long.as_str()), Some(true)));
+    assert_eq!(run(&home, &["data", "two", "list", "--json"], 0).await.json().unwrap(), serde_json::json!([]));
+}
+
 /// The host was started in its folder and told of `parlor.toml` there, as anybody would.
 #[tokio::test]
 async fn a_command_from_another_folder_finds_the_host_that_runs() {

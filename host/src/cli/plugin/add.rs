@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde_json::json;
 use toml::{Table, Value};
@@ -202,7 +202,7 @@ impl AddArgs {
         let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
         let mut grants = Grants::from_table(&written)?;
         let mut wishes = self.wanted.wishes(&id, manifest)?;
-        let terminal = if self.wanted.yes { None } else { Terminal::open() };
+        let terminal = if self.wanted.yes { None } else { Terminal::open_unless(self.json) };
         let undecided = |permission: &Permission| {
             !grants.has(*permission) && !wishes.iter().any(|wish| wish.permission == *permission)
         };
@@ -268,10 +268,22 @@ pub(super) fn needs_consent(error: DeskError, id: &PluginId) -> anyhow::Error {
 
 /// Says what was done, and what the host made of it. A plugin that does not run then is a failure.
 pub(super) fn done(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
-    match say(config, id, sentence, as_json)?.trouble() {
-        Some(trouble) => bail!("{sentence}, but {trouble}"),
-        None => Ok(()),
-    }
+    failure(&say(config, id, sentence, as_json)?, sentence).map_or(Ok(()), Err)
+}
+
+/// That a plugin does not run after what was done.
+pub(super) fn failure(told: &tell::Told, sentence: &str) -> Option<anyhow::Error> {
+    told.trouble().map(|trouble| anyhow!("{sentence}, but {trouble}"))
+}
+
+/// Tells the host what was done.
+pub(super) fn told(config: &Config, id: &PluginId, sentence: &str) -> anyhow::Result<tell::Told> {
+    tell::tell(config, &[id]).with_context(|| format!("{sentence}, but the host was not told"))
+}
+
+/// What was done, for programs.
+pub(super) fn done_json(told: &tell::Told, id: &PluginId, sentence: &str) -> serde_json::Value {
+    json!({ "plugin": id, "done": sentence, "host": told.host, "plugins": told.plugins })
 }
 
 /// The same where it is no failure if the plugin does not run.
@@ -280,16 +292,12 @@ pub(super) fn done_as_wanted(config: &Config, id: &PluginId, sentence: &str, as_
 }
 
 fn say(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<tell::Told> {
-    let told = tell::tell(config, &[id]).with_context(|| format!("{sentence}, but the host was not told"))?;
+    let told = told(config, id, sentence)?;
     show_done(&told, id, sentence, as_json)?;
     Ok(told)
 }
 
 /// Says what was done, and what the host made of it.
 pub(super) fn show_done(told: &tell::Told, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<()> {
-    if as_json {
-        print_json(&json!({ "plugin": id, "done": sentence, "host": told.host, "plugins": told.plugins }))
-    } else {
-        print(&format!("{sentence}; {}", told.show()))
-    }
+    if as_json { print_json(&done_json(told, id, sentence)) } else { print(&format!("{sentence}; {}", told.show())) }
 }

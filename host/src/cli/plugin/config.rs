@@ -96,7 +96,11 @@ impl ConfigArgs {
             (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
             (_, None) => {
                 let Some(setting) = schema.get(name) else { bail!("{id} has no setting {name:?}") };
-                let value = entry.settings.0.get(name).or(setting.default.as_ref());
+                let set = entry.settings.0.get(name);
+                if self.json {
+                    return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
+                }
+                let value = set.or(setting.default.as_ref());
                 return print(&value.map_or_else(|| "not set".to_owned(), |value| harmless(&value.to_string(), SHOWN)));
             }
             (Some(SettingKind::Number | SettingKind::Boolean | SettingKind::List), Some(text)) => {
@@ -162,13 +166,14 @@ pub(super) fn kept(reference: &Value) -> String {
 }
 
 fn as_json(all: &[Shown]) -> Vec<Value> {
-    let one = |(name, setting, value): &Shown| {
-        let is_secret = setting.kind == SettingKind::Secret;
-        let shown = if is_secret { None } else { value.as_ref() };
-        json!({
-            "name": name, "type": setting.kind.to_string(), "set": value.is_some(), "value": shown,
-            "default": setting.default, "description": harmless(&setting.description, SHOWN),
-        })
-    };
-    all.iter().map(one).collect()
+    all.iter().map(one_as_json).collect()
+}
+
+fn one_as_json((name, setting, value): &Shown) -> Value {
+    let is_secret = setting.kind == SettingKind::Secret;
+    let shown = if is_secret { None } else { value.as_ref() };
+    json!({
+        "name": name, "type": setting.kind.to_string(), "set": value.is_some(), "value": shown,
+        "default": setting.default, "description": harmless(&setting.description, SHOWN),
+    })
 }

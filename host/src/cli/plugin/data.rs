@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::cli::place::Place;
-use crate::cli::show::{print, size, table};
+use crate::cli::show::{print, print_json, size, table};
 use crate::config::{AccountConfig, AccountName, Config};
 use crate::harmless::harmless;
 use crate::nearest::{nearest, suggestion};
@@ -41,7 +42,11 @@ pub struct DataArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Show its keys, and how its values begin
-    List,
+    List {
+        /// Print JSON: the keys with the sizes of their values; `export` prints the values.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print all of it, one JSON object a line
     Export,
     /// Read what was exported, in place of what is there under the same keys: all of it or nothing
@@ -112,14 +117,24 @@ impl DataArgs {
     /// Does it.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = match &self.what {
-            What::List | What::Export => self.place.load()?,
+            What::List { .. } | What::Export => self.place.load()?,
             What::Import { .. } => self.place.load_to_write()?,
         };
         match &self.what {
-            What::List => self.list(&config),
+            What::List { json: true } => self.list_json(&config),
+            What::List { json: false } => self.list(&config),
             What::Export => self.export(&config),
             What::Import { file } => self.import(&config, file.as_ref()),
         }
+    }
+
+    fn list_json(&self, config: &Config) -> anyhow::Result<()> {
+        let mut all = Vec::new();
+        each_kept(config, &self.plugin, |name, kept| {
+            all.push(json!({ "account": name, "key": kept.key, "bytes": kept.value.len(), "expires": kept.expires }));
+            Ok(())
+        })?;
+        print_json(&all)
     }
 
     fn list(&self, config: &Config) -> anyhow::Result<()> {

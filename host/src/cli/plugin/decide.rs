@@ -95,7 +95,7 @@ impl RemoveArgs {
             (true, false) => format!("{id}, with its grants and its earlier versions"),
             (true, true) => format!("{id}, with its grants and its earlier versions, and all that it keeps"),
         };
-        let Some(terminal) = Terminal::open() else {
+        let Some(terminal) = Terminal::open_unless(self.one.json) else {
             let sentence = format!("nobody can be asked here, so nothing was changed; give --yes to remove {what}");
             return Err(Ended::Declined(sentence).into());
         };

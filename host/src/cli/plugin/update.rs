@@ -1,9 +1,9 @@
 //! `parlor plugin update` and `rollback`: another version of what is installed.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::add::{Origin, Wanted, done, needs_consent, source};
+use super::add::{Origin, Wanted, done_json, failure, needs_consent, show_done, source, told};
 use super::{consent, inspect};
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
@@ -59,21 +59,27 @@ impl UpdateArgs {
             Some(id) => vec![id.clone()],
             None => desk.policy()?.plugins.into_keys().collect(),
         };
+        if !self.all {
+            let mut outcomes = ids.iter().map(|id| self.update(&config, &desk, id));
+            return outcomes.next().map_or(Ok(()), |outcome| outcome?.show(self.json));
+        }
         // One that cannot be updated holds up no other; the first failure is the one that is told last.
-        let mut failed = None;
+        let (mut failed, mut all) = (None, Vec::new());
         for id in ids {
-            if let Err(error) = self.update(&config, &desk, &id) {
-                if !self.all {
-                    return Err(error);
-                }
+            let outcome = self.update(&config, &desk, &id).unwrap_or_else(|error| Outcome::failed(&id, error));
+            if let (Some(error), false) = (&outcome.failure, self.json) {
                 print(&format!("{id}: {}", harmless_lines(&format!("{error:#}"))))?;
-                failed.get_or_insert(error);
             }
+            all.push(outcome.json);
+            failed = failed.or(outcome.failure);
+        }
+        if self.json {
+            print_json(&all)?;
         }
         failed.map_or(Ok(()), Err)
     }
 
-    fn update(&self, config: &Config, desk: &Desk<'_>, id: &PluginId) -> anyhow::Result<()> {
+    fn update(&self, config: &Config, desk: &Desk<'_>, id: &PluginId) -> anyhow::Result<Outcome> {
         let entry = desk.entry(id)?;
         let offer = desk.offer(self.source.as_ref().unwrap_or(&entry.source), &self.origin.expected()?)?;
         let older = if self.downgrade { Older::Wanted } else { Older::Refused };
@@ -85,6 +91,27 @@ impl UpdateArgs {
             &offer,
             &How { older, check: self.check, wanted: &self.wanted, json: self.json },
         )
+    }
+}
+
+/// What came of one plugin. People have been told by then.
+struct Outcome {
+    /// The same for programs.
+    json: Value,
+    /// Why it is no success, if it is none.
+    failure: Option<anyhow::Error>,
+}
+
+impl Outcome {
+    fn failed(id: &PluginId, error: anyhow::Error) -> Self {
+        Self { json: json!({ "plugin": id, "changed": false, "error": format!("{error:#}") }), failure: Some(error) }
+    }
+
+    fn show(self, as_json: bool) -> anyhow::Result<()> {
+        if as_json {
+            print_json(&self.json)?;
+        }
+        self.failure.map_or(Ok(()), Err)
     }
 }
 
@@ -116,7 +143,7 @@ impl RollbackArgs {
         let (id, entry) = (&self.plugin, desk.entry(&self.plugin)?);
         let offer = desk.earlier(id, self.to.as_deref())?;
         let how = How { older: Older::Had, check: false, wanted: &self.wanted, json: self.json };
-        change(&config, &desk, id, &entry, &offer, &how)
+        change(&config, &desk, id, &entry, &offer, &how)?.show(self.json)
     }
 }
 
@@ -135,16 +162,17 @@ fn change(
     entry: &Entry,
     offer: &Offer,
     how: &How<'_>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Outcome> {
     let present = desk.look(id, entry).ok();
     let was = present.as_ref().map(|present| present.manifest.version.clone()).or_else(|| entry.version.clone());
     let was = was.map_or_else(|| entry.digest.short(), |version| version.to_string());
     let new = offer.manifest();
     if offer.examined.digest == entry.digest {
-        if how.json {
-            return print_json(&json!({ "plugin": id, "changed": false, "version": new.version }));
+        if !how.json {
+            print(&format!("{id} {was} is the newest there is"))?;
         }
-        return print(&format!("{id} {was} is the newest there is"));
+        let json = json!({ "plugin": id, "changed": false, "version": was, "new": null });
+        return Ok(Outcome { json, failure: None });
     }
     is_honest(id, &offer.examined)?;
     desk.fits(id, entry, present.as_ref(), offer, how.older)?;
@@ -155,15 +183,10 @@ fn change(
     let carried = desk.carried(id, entry, offer);
     let says = describe(id, &was, offer, &difference) + &settled(&carried, &was, "would be");
     if how.check {
-        if how.json {
-            let names = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
-            return print_json(&json!({
-                "plugin": id, "version": was, "new": new.version, "digest": offer.examined.digest,
-                "permissions": { "new": names(&difference.new), "changed": names(&difference.changed), "gone": names(&difference.gone) },
-                "settings": { "aside": carried.names()[0], "back": carried.names()[1] },
-            }));
+        if !how.json {
+            print(&says)?;
         }
-        return print(&says);
+        return Ok(Outcome { json: would_be(id, &was, offer, &difference, &carried), failure: None });
     }
     if !how.json {
         print(&inspect::offered(offer))?;
@@ -171,7 +194,7 @@ fn change(
     }
     let mut wishes = how.wanted.further_wishes(id, new)?;
     if !how.wanted.yes {
-        let Some(terminal) = Terminal::open() else {
+        let Some(terminal) = Terminal::open_unless(how.json) else {
             let sentence = format!("nobody can be asked here, so {id} {was} goes on; give --yes to agree");
             return Err(Ended::Declined(sentence).into());
         };
@@ -187,7 +210,27 @@ fn change(
     let carried = desk.update(id, offer, &wishes, how.older).map_err(|error| needs_consent(error, id))?;
     let settled = settled(&carried, &was, "is");
     let more = if settled.is_empty() { String::new() } else { format!("\n{}", settled.trim_end()) };
-    done(config, id, &format!("{id} {was} is replaced by {}{more}", new.version), how.json)
+    let sentence = format!("{id} {was} is replaced by {}{more}", new.version);
+    let told = told(config, id, &sentence)?;
+    if !how.json {
+        show_done(&told, id, &sentence, false)?;
+    }
+    let mut json = done_json(&told, id, &sentence);
+    if let Some(json) = json.as_object_mut() {
+        json.extend([("changed".to_owned(), true.into()), ("version".to_owned(), was.into())]);
+        json.insert("new".to_owned(), new.version.to_string().into());
+    }
+    Ok(Outcome { json, failure: failure(&told, &sentence) })
+}
+
+/// What would become of a plugin with an offer, for programs.
+fn would_be(id: &PluginId, was: &str, offer: &Offer, difference: &Difference, carried: &Carried) -> Value {
+    let names = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>();
+    json!({
+        "plugin": id, "changed": false, "version": was, "new": offer.manifest().version, "digest": offer.examined.digest,
+        "permissions": { "new": names(&difference.new), "changed": names(&difference.changed), "gone": names(&difference.gone) },
+        "settings": { "aside": carried.names()[0], "back": carried.names()[1] },
+    })
 }
 
 /// What becomes of the owner's settings, in words, a line for each.
