@@ -48,6 +48,8 @@ pub struct Manifest {
     pub authors: Vec<String>,
     /// Under which terms, an SPDX expression.
     pub license: Option<String>,
+    /// What is new in this version and those before it, a sentence each, in the author's words.
+    pub changes: BTreeMap<Version, String>,
     /// It is told what it missed (`catch_up`).
     pub catch_up: bool,
     /// What it asks for.
@@ -150,6 +152,7 @@ impl Manifest {
                 .sentence(MAX_DESCRIPTION)?,
             authors,
             license: plugin.get("license").map(|node| node.sentence(MAX_LICENSE)).transpose()?,
+            changes: each(&plugin, "changes", |node| Ok((node.parse_key()?, node.sentence(MAX_DESCRIPTION)?)))?,
             permissions,
             dependencies: each(root, "dependencies", |node| Ok((node.parse_key()?, dependency(node)?)))?,
             settings: each(root, "settings", |node| Ok((setting_name(node)?, Setting::read(&node.section()?)?)))?,

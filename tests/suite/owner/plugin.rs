@@ -422,6 +422,27 @@ async fn a_policy_file_grants_what_another_version_asks_for() {
 }
 
 #[tokio::test]
+async fn what_is_new_is_shown_before_it_is_installed() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    add(&home).await;
+    let news = "[plugin.changes]\n\"0.1.0\" = \"first\"\n\"0.2.0\" = \"louder \\u001b[2J\"\n\"0.3.0\" = \"softer\"\n\"0.9.0\" = \"never\"\n";
+    let new = file(&home, "new.wasm", "0.3.0", "");
+    let bytes = with_manifest(&std::fs::read(&new).unwrap(), |manifest| format!("{manifest}\n{news}")).unwrap();
+    std::fs::write(&new, bytes).unwrap();
+    let said = "Its author says of what is new:\n  0.2.0  “louder \\u{1b}[2J”\n  0.3.0  “softer”\n";
+    let check = run(&home, &["update", "echo", &new, "--check"], 0).await.stdout;
+    assert!(check.contains(said), "{check}");
+    let check = run(&home, &["update", "echo", &new, "--check", "--json"], 0).await.json().unwrap();
+    assert_eq!(check["changes"], serde_json::json!({ "0.2.0": "louder \\u{1b}[2J", "0.3.0": "softer" }));
+    assert!(run(&home, &["inspect", &new], 0).await.stdout.contains("  new       “softer”\n"));
+    assert_eq!(run(&home, &["inspect", &new, "--json"], 0).await.json().unwrap()["changes"]["0.1.0"], "first");
+    let updated = run(&home, &["update", "echo", &new, "--yes"], 0).await.stdout;
+    assert!(updated.contains(said), "{updated}");
+    assert!(!run(&home, &["rollback", "echo", "--yes"], 0).await.stdout.contains("what is new"));
+}
+
+#[tokio::test]
 async fn json_is_one_document_whatever_came_of_it() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default()).unwrap();

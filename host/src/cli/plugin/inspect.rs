@@ -1,7 +1,8 @@
 //! `parlor plugin inspect`: what a plugin is, before or after it was installed.
 
 use clap::Args;
-use serde_json::{Value, json};
+use semver::Version;
+use serde_json::{Map, Value, json};
 
 use super::consent;
 use crate::cli::place::Place;
@@ -18,7 +19,7 @@ use crate::plugins::setting::SettingKind;
 use crate::plugins::source::LogIn;
 
 /// How much of what an author wrote is shown, in bytes.
-const LONGEST: usize = 1_000;
+pub(super) const LONGEST: usize = 1_000;
 /// How long the query of an address is at most that is shown whole, in bytes.
 const LONGEST_QUERY: usize = 100;
 
@@ -111,6 +112,9 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
     if let Some(license) = &manifest.license {
         line("license", &harmless(license, LONGEST));
     }
+    if let Some(change) = manifest.changes.get(&manifest.version) {
+        line("new", &format!("“{}”", harmless(change, LONGEST)));
+    }
     if examined.wasi {
         line("WASI", "its language wants one, and gets an empty one");
     }
@@ -129,6 +133,14 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
         line("setting", &format!("{name} ({}{secret}{default}): {what}", setting.kind));
     }
     text
+}
+
+/// What is new in these versions, in the author's words, for programs.
+pub(super) fn changes<'m>(changes: impl Iterator<Item = (&'m Version, &'m String)>) -> Value {
+    changes
+        .map(|(version, change)| (version.to_string(), harmless(change, LONGEST).into()))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn as_json(
@@ -156,6 +168,7 @@ fn as_json(
         "contract": manifest.api,
         "description": harmless(&manifest.description, LONGEST),
         "authors": manifest.authors.iter().map(|author| harmless(author, LONGEST)).collect::<Vec<_>>(),
+        "changes": changes(manifest.changes.iter()),
         "license": manifest.license.as_deref().map(|license| harmless(license, LONGEST)),
         "source": harmless(source, LONGEST),
         "signer": signer,

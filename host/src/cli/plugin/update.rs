@@ -1,6 +1,7 @@
 //! `parlor plugin update` and `rollback`: another version of what is installed.
 
 use clap::Args;
+use semver::Version;
 use serde_json::{Value, json};
 
 use super::add::{Origin, Wanted, done_json, failure, needs_consent, show_done, source, told};
@@ -10,6 +11,7 @@ use crate::cli::ask::Terminal;
 use crate::cli::place::Place;
 use crate::cli::show::{Put as _, harmless_lines, print, print_json};
 use crate::config::Config;
+use crate::harmless::harmless;
 use crate::permissions::Permission;
 use crate::plugins::PluginId;
 use crate::plugins::desk::{Carried, Desk, Difference, Offer, Older, counting, is_honest};
@@ -181,12 +183,16 @@ fn change(
     let difference = difference
         .unwrap_or_else(|| Difference { new: new.permissions.keys().copied().collect(), ..Difference::default() });
     let carried = desk.carried(id, entry, offer);
-    let says = describe(id, &was, offer, &difference) + &settled(&carried, &was, "would be");
+    let since = present.as_ref().map(|present| &present.manifest.version).or(entry.version.as_ref());
+    let changes: Vec<_> = new.changes.iter().filter(|(version, _)| is_news(since, version, &new.version)).collect();
+    let says = describe(id, &was, offer, &difference, &changes) + &settled(&carried, &was, "would be");
     if how.check {
         if !how.json {
             print(&says)?;
         }
-        return Ok(Outcome { json: would_be(id, &was, offer, &difference, &carried), failure: None });
+        let mut json = would_be(id, &was, offer, &difference, &carried);
+        json["changes"] = inspect::changes(changes.into_iter());
+        return Ok(Outcome { json, failure: None });
     }
     if !how.json {
         print(&inspect::offered(offer))?;
@@ -248,9 +254,26 @@ fn settled(carried: &Carried, was: &str, verb: &str) -> String {
     text
 }
 
-fn describe(id: &PluginId, was: &str, offer: &Offer, difference: &Difference) -> String {
+/// Whether a version is one that comes with the new one. Of a present one that nobody knows, only the new one is sure to be.
+fn is_news(present: Option<&Version>, version: &Version, new: &Version) -> bool {
+    version <= new && present.map_or(version == new, |present| version > present)
+}
+
+fn describe(
+    id: &PluginId,
+    was: &str,
+    offer: &Offer,
+    difference: &Difference,
+    changes: &[(&Version, &String)],
+) -> String {
     let new = offer.manifest();
     let mut text = format!("{id}: {was} → {}\n", new.version);
+    if !changes.is_empty() {
+        text.push_str("Its author says of what is new:\n");
+    }
+    for (version, change) in changes {
+        text.put(format_args!("  {version}  “{}”\n", harmless(change, inspect::LONGEST)));
+    }
     let list = |all: &[Permission]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     if difference.new.is_empty() {
         text.push_str("It asks for nothing that the present version does not ask for.\n");
