@@ -652,6 +652,19 @@ mod tests {
         assert_eq!(data.keys(owner("a"), String::new(), None, 1_000).await.unwrap().0.len(), 500);
     }
 
+    #[test]
+    fn an_import_waits_for_who_writes_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = DataFile::create(folder.path()).unwrap();
+        let other = Connection::open(folder.path().join(super::super::FILE)).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE; INSERT INTO roster_version VALUES ('a@b.example', 'v1')").unwrap();
+        let commit = move |_| other.execute_batch("COMMIT").is_ok();
+        file.connection.busy_handler(Some(commit)).unwrap();
+        let kept = Kept { key: "k".to_owned(), value: b"x".to_vec(), expires: None };
+        file.import(MIB, vec![(owner("a"), vec![kept])]).unwrap();
+        assert!(file.keeps(&"a".parse().unwrap()).unwrap());
+    }
+
     #[tokio::test]
     async fn whoever_is_gone_holds_up_nobody() {
         let (_store, data) = data();

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{Health, OpenError, data, position, roster, session};
 
@@ -103,8 +103,10 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     // The folder may be reached over a symbolic link; the file itself may not be one.
-    let connection = Connection::open_with_flags(path.canonicalize()?, flags)?;
+    let mut connection = Connection::open_with_flags(path.canonicalize()?, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    // One that read first and writes then would be refused at once if another process wrote in between, and not be waited for.
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let present = (number("application_id")?, number("user_version")?);
