@@ -39,6 +39,7 @@ mod compiling;
 mod connected;
 mod cut;
 mod demo;
+mod dist;
 mod faults;
 mod gone;
 mod grants;

@@ -177,6 +177,56 @@ async fn another_way_to_the_server_is_taken_at_once_by_that_account_alone() {
     is_untouched(&host, "second");
 }
 
+/// How many messages are written while other accounts change, five hundred a second.
+const MESSAGES: usize = 1_500;
+/// How long lies between two of them.
+const PERIOD: Duration = Duration::from_millis(2);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_under_load_notices_nothing_of_others_that_come_change_and_go() {
+    let (mut home, _) = home().await;
+    let second = another(&mut home, "second").await;
+    let limits = [("messages_per_second", 10_000), ("messages_burst", 10_000), ("mailbox", 4_096)];
+    let entry = limits.into_iter().fold(echo(&home), |entry, (name, value)| entry.limit(name, value));
+    let host = start(&home, &Policy::default().with("echo", entry)).await;
+    connected(&host, "second", 1).await;
+    host.wait_count("plugin running", &[], 2, SOON).await.unwrap();
+    let mut juliet = juliet().await;
+    answers_once_there(&mut juliet, &second.jid, "there").await;
+    let direct = format!("127.0.0.1:{}", prosody().await.ports().direct);
+    let changing = async {
+        home.amend("main", "tls", Some("direct".into())).unwrap();
+        home.amend("main", "server", Some(direct.into())).unwrap();
+        host.wait_count("connection resumed", &[("account", "main")], 1, SOON).await.unwrap();
+        home.remove_account("main").unwrap();
+        host.wait_count("account removed", &[("account", "main")], 1, SOON).await.unwrap();
+        another(&mut home, "third").await;
+        connected(&host, "third", 1).await;
+    };
+    let writing = async {
+        let mut clock = tokio::time::interval(PERIOD);
+        for number in 0..MESSAGES {
+            clock.tick().await;
+            juliet.chat(second.jid.clone(), &format!("message {number}")).await.unwrap();
+        }
+    };
+    tokio::join!(changing, writing);
+    answers(&mut juliet, &second.jid, "the end").await;
+    juliet.catch_up(SOON).await.unwrap();
+    let mut heard = vec![0; MESSAGES];
+    for stanza in juliet.received() {
+        let Stanza::Message(message) = stanza else { continue };
+        let number = body(message).and_then(|text| text.strip_prefix("message ")?.parse::<usize>().ok());
+        if let Some(number) = number {
+            heard[number] += 1;
+        }
+    }
+    let wrong: Vec<_> = heard.iter().enumerate().filter(|(_, times)| **times != 1).take(10).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(host.lines("mailbox full, events lost", &[]).is_empty());
+    is_untouched(&host, "second");
+}
+
 #[tokio::test]
 async fn a_wrong_password_costs_nothing_until_it_is_needed_and_is_tried_again_when_asked() {
     let (mut home, host, [main, second]) = two().await;
