@@ -36,7 +36,7 @@ const ASKED: usize = 3;
 )]
 pub struct InitArgs {
     /// The configuration to write; it must not be there yet.
-    #[arg(long, default_value = "parlor.toml")]
+    #[arg(long, default_value = "parlor.toml", env = "PARLOR_CONFIG")]
     config: PathBuf,
     /// The account's address.
     #[arg(long)]

@@ -192,3 +192,12 @@ async fn shells_and_manuals_know_every_command() {
     assert!(pages.len() > 20, "{} pages", pages.len());
     assert!(home.path().join("man1/parlor-plugin-add.1").exists(), "{pages:?}");
 }
+
+/// As in the image, whose environment says where the configuration is.
+#[tokio::test]
+async fn a_configuration_is_written_to_where_the_environment_says_that_it_is() {
+    let mut home = Home::new().unwrap();
+    home.set_environment("PARLOR_CONFIG", "elsewhere.toml");
+    ended(home.run(&["init", "--jid", "bot@example.org", "--offline"]).await.unwrap(), 0);
+    assert!(home.path().join("elsewhere.toml").exists() && !home.path().join("parlor.toml").exists());
+}
