@@ -87,7 +87,12 @@ async fn the_same_source_gives_the_same_bytes() {
 
 /// Tries what was built last against the tests of an example.
 async fn passes_its_tests(name: &str, into: &Folder, passed: &str) {
-    let (file, tests) = (into.path().join("built.wasm"), example(name).join("tests"));
+    passes(&example(name).join("tests"), into, passed).await;
+}
+
+/// Tries the plugin that was built there against these tests.
+async fn passes(tests: &Path, into: &Folder, passed: &str) {
+    let file = into.path().join("built.wasm");
     let tested = parlor(&["plugin", "test", file.to_str().unwrap(), "--tests", tests.to_str().unwrap()]).await;
     assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), passed), "{tested:?}");
 }

@@ -29,7 +29,10 @@ from .guest import on_start as on_start
 from .guest import on_stop as on_stop
 from .listen import Subscription as Subscription
 from .listen import on as on
+from .listen import on_mention as on_mention
 from .loop import spawn as spawn
+from .messages import acknowledge as acknowledge
+from .messages import occupant_of as occupant_of
 from .messages import outgoing as outgoing
 from .messages import reply as reply
 from .messages import say as say

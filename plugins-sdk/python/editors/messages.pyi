@@ -2,7 +2,7 @@
 
 from typing import List, Optional, Union
 
-from ._contract.types import Message, Outgoing
+from ._contract.types import Message, Occupant, Outgoing
 
 def outgoing(
     body: Optional[str] = None,
@@ -28,6 +28,11 @@ def reference_of(message: Message) -> Optional[str]:
     section 3.1). None: it cannot be referred to."""
     ...
 
+def occupant_of(message: Message) -> Optional[Occupant]:
+    """Who said a message in a room, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
+    the room itself said it, or who did has gone. Needs `rooms.read` for it."""
+    ...
+
 async def send(jid: str, message: Union[str, Outgoing]) -> str:
     """Sends a text, or an `outgoing(…)`, to somebody; gives its id once it is queued on the stream. Needs `messages.send`."""
     ...
@@ -38,4 +43,9 @@ async def say(room: str, message: Union[str, Outgoing]) -> str:
 
 async def reply(to: Message, message: Union[str, Outgoing]) -> str:
     """Answers where a message was said: in its room, or in its chat, and in its thread. An error is not answered: `Invalid`."""
+    ...
+
+async def acknowledge(message: Message) -> Optional[str]:
+    """Tells the author of a message that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if one was sent.
+    It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs `messages.send`."""
     ...

@@ -122,6 +122,17 @@ def on(
     return subscribe
 
 
+def on_mention(handler: Handler) -> Subscription:
+    """Has the host call an `async` function with each message in a room that names our nickname there. Needs `messages.read` for
+    the room.
+
+        @on_mention
+        async def serve(message: Message) -> None:
+            await reply(message, "at your service")
+    """
+    return on("messageNotification", kind="groupchat")(handler)
+
+
 def _start() -> None:
     while _waiting:
         _waiting.pop(0)._begin()

@@ -64,6 +64,14 @@ def _message(message: Union[str, Any]) -> Any:
     return outgoing(message) if isinstance(message, str) else message
 
 
+def occupant_of(message: Any) -> Optional[Any]:
+    """Who said a message in a room, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
+    the room itself said it, or who did has gone. Needs `rooms.read` for it."""
+    if message.kind != "groupchat" or not message.nick:
+        return None
+    return next((one for one in _rooms.occupants(message.chat) if one.nick == message.nick), None)
+
+
 async def send(jid: str, message: Union[str, Any]) -> str:
     """Sends a text, or an `outgoing(…)`, to somebody; gives its id once it is queued on the stream. Needs `messages.send`."""
     return await _chats.send(jid, _message(message))
@@ -82,3 +90,14 @@ async def reply(to: Any, message: Union[str, Any]) -> str:
     if answer.thread is None and to.thread is not None:
         answer = _types.Outgoing(answer.body, answer.subject, to.thread, answer.extensions)
     return await (say if to.kind == "groupchat" else send)(to.chat, answer)
+
+
+async def acknowledge(message: Any) -> Optional[str]:
+    """Tells the author of a message that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if one was sent.
+    It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs `messages.send`."""
+    asks = message.extensions is not None and message.extensions.receipt_requested
+    # Everybody in a room would send one, and errors and history are not answered.
+    may = message.kind not in ("groupchat", "error") and not message.own and not message.delayed
+    if not (asks and may and message.id):
+        return None
+    return await send(message.from_, outgoing(receipt=message))

@@ -7,8 +7,8 @@ import random
 from datetime import datetime, timedelta, timezone
 
 from parlor import (
-    Command, Element, Message, archive, api, command, emit, errors, ns, on, on_ready, on_start, outgoing, parse_xml, promises,
-    reply, rooms, send, setting, settings, sleep, spawn, storage, wait_until,
+    Command, Element, Message, acknowledge, api, archive, command, emit, errors, ns, occupant_of, on, on_mention, on_ready,
+    on_start, outgoing, parse_xml, promises, reply, rooms, send, setting, settings, sleep, spawn, storage, wait_until,
 )
 
 log = logging.getLogger(__name__)
@@ -222,6 +222,22 @@ async def failed(message: Message) -> None:
         await reply(message, "oh")
     except errors.Invalid as error:
         log.warning("%s", error)
+
+
+# mentions.chat
+
+
+@on_mention
+async def mentioned(message: Message) -> None:
+    who = occupant_of(message)
+    await reply(message, "nobody" if who is None else f"{who.nick}, {who.affiliation}, {who.role}")
+
+
+@on("message", prefix="ack")
+async def ack(message: Message) -> None:
+    receipt = await acknowledge(message)
+    if receipt is None or occupant_of(message) is not None:
+        log.warning("no receipt")
 
 
 # stanzas.chat
