@@ -526,6 +526,25 @@ static bool from_room(const parlor_message *message) {
   return !strcmp(message->kind, "groupchat");
 }
 
+parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant) {
+  *occupant = NULL;
+  if (!from_room(message) || !message->nick) return PARLOR_OK;
+  plugin_string_t room = parlor_text(message->chat);
+  parlor_plugin_rooms_list_occupant_t there;
+  parlor_plugin_types_error_t error;
+  if (!parlor_plugin_rooms_occupants(&room, &there, &error)) return parlor_done(false, &error);
+  for (size_t i = 0; i < there.len; i++) {
+    const parlor_plugin_types_occupant_t *one = &there.ptr[i];
+    if (strcmp(some(one->nick), message->nick)) continue;
+    parlor_occupant *found = parlor_memory(sizeof *found);
+    const char *jid = one->jid.is_some ? some(one->jid.val) : NULL;
+    *found = (parlor_occupant){some(one->room), some(one->nick), some(one->role), some(one->affiliation), jid, one};
+    *occupant = found;
+    break;
+  }
+  return PARLOR_OK;
+}
+
 /* An error is not answered. */
 static parlor_error answerable(const parlor_message *message) {
   if (strcmp(message->kind, "error")) return PARLOR_OK;

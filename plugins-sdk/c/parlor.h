@@ -143,7 +143,8 @@ parlor_error parlor_on_ready(parlor_handler *handler, void *context);
 /* Ends subscriptions and timers with this handler and context. */
 parlor_error parlor_off(parlor_handler *handler, void *context);
 
-/* Adds a command that people give, such as `!roll 2d6`. Free; it is called with the event's `command` and `message`. */
+/* Adds a command that people give, such as `!roll 2d6`. Free; it is called with the event's `command` and `message`. People may
+ * say it in capitals; letters beyond ASCII are small in the name. */
 parlor_error parlor_command_add(const char *name, const char *help, const char *usage, parlor_handler *handler, void *context);
 
 /* Fires an event that every plugin may hear, and resolves the promise of the same name. The JSON text may be NULL. Free. */
@@ -183,6 +184,19 @@ parlor_error parlor_room_reply(const parlor_message *to, const char *format, ...
 
 /* Answers where it was said, in a chat or in a room. Needs messages.send and rooms.send. */
 parlor_error parlor_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
+
+/* Somebody in a room. */
+typedef struct parlor_occupant {
+  const char *room, *nick;
+  const char *role;        /* none, visitor, participant or moderator */
+  const char *affiliation; /* none, outcast, member, admin or owner */
+  const char *jid;         /* the real one, where the room shows it, else NULL */
+  const parlor_plugin_types_occupant_t *all; /* everything else */
+} parlor_occupant;
+
+/* Puts into `occupant` who said a message in a room, as the room knows them now; NULL where the room itself said it, or who did has
+ * gone. Needs rooms.read for it. */
+parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant);
 
 /* ---- Stanzas ----------------------------------------------------------------------------------------------------------- */
 
