@@ -52,7 +52,7 @@ fn go(folder: &Path) -> anyhow::Result<()> {
     let mut list = String::from("&[\n");
     for (name, text) in generate(options.build())?.iter() {
         let name = named_in_go(name);
-        write(&folder.join(&name), named_in_go(std::str::from_utf8(text)?).as_bytes())?;
+        write(&folder.join(&name), whole_in_go(&named_in_go(std::str::from_utf8(text)?)).as_bytes())?;
         writeln!(list, "    (\"contract/{name}\", include_bytes!(concat!(env!(\"OUT_DIR\"), \"/go/{name}\"))),")?;
     }
     list.push(']');
@@ -64,6 +64,22 @@ fn named_in_go(text: &str) -> String {
     text.replace("parlor_plugin_", "")
         .replace("go.bytecodealliance.org/pkg/wit/types", "parlor/contract/wit")
         .replace("go.bytecodealliance.org/pkg/wit/runtime", "parlor/internal/abi")
+}
+
+/// With texts that are UTF-8 wherever an author cut them: the host ends a plugin whose texts are none.
+fn whole_in_go(text: &str) -> String {
+    let mut whole = String::new();
+    for line in text.lines() {
+        let lowered =
+            line.split_once(":= unsafe.Pointer(unsafe.StringData(").and_then(|(_, rest)| rest.strip_suffix("))"));
+        if let Some(text) = lowered {
+            writeln!(whole, "{text} = witRuntime.Text({text})").expect("a String takes all");
+        }
+        whole += line;
+        whole.push('\n');
+    }
+    let needs_import = whole.contains("witRuntime.") && !whole.contains("witRuntime \"");
+    if needs_import { whole.replacen("import (", "import (\nwitRuntime \"parlor/internal/abi\"", 1) } else { whole }
 }
 
 fn write(path: &Path, text: &[u8]) -> anyhow::Result<()> {

@@ -50,8 +50,64 @@ void *parlor_memory(size_t size) {
 
 /* ---- Texts ------------------------------------------------------------------------------------------------------------- */
 
+static char *utf8(char *end, unsigned code) {
+  if (code < 0x80) {
+    *end++ = (char)code;
+  } else if (code < 0x800) {
+    *end++ = (char)(0xC0 | code >> 6);
+    *end++ = (char)(0x80 | (code & 0x3F));
+  } else if (code < 0x10000) {
+    *end++ = (char)(0xE0 | code >> 12);
+    *end++ = (char)(0x80 | (code >> 6 & 0x3F));
+    *end++ = (char)(0x80 | (code & 0x3F));
+  } else {
+    *end++ = (char)(0xF0 | code >> 18);
+    *end++ = (char)(0x80 | (code >> 12 & 0x3F));
+    *end++ = (char)(0x80 | (code >> 6 & 0x3F));
+    *end++ = (char)(0x80 | (code & 0x3F));
+  }
+  return end;
+}
+
+#define REPLACEMENT 0xFFFD
+
+/* Reads a character, and gives where the next one begins. What is none, or half of one, is REPLACEMENT. */
+static const char *character(const char *text, unsigned *code) {
+  const unsigned char *at = (const unsigned char *)text;
+  unsigned first = *at++;
+  unsigned more = first < 0x80 ? 0 : first < 0xE0 ? 1 : first < 0xF0 ? 2 : 3;
+  *code = REPLACEMENT;
+  if ((first >= 0x80 && first < 0xC2) || first > 0xF4) return (const char *)at;
+  unsigned read = more ? first & (0x3Fu >> more) : first;
+  /* Nothing is written longer than it has to be, halves of pairs are no characters, and there are none above U+10FFFF. */
+  unsigned lowest = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+  unsigned highest = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+  for (; more; more--) {
+    if (*at < lowest || *at > highest) return (const char *)at;
+    read = read << 6 | (*at++ & 0x3Fu);
+    lowest = 0x80;
+    highest = 0xBF;
+  }
+  *code = read;
+  return (const char *)at;
+}
+
+/* The host ends a plugin whose texts are no UTF-8, and whoever cuts a text may cut a character. */
 plugin_string_t parlor_text(const char *text) {
-  return (plugin_string_t){(uint8_t *)text, text ? strlen(text) : 0};
+  size_t replaced = 0;
+  unsigned code;
+  const char *end = text;
+  for (const char *at = text; at && *at; at = end) {
+    end = character(at, &code);
+    replaced += code == REPLACEMENT && strncmp(at, "\xEF\xBF\xBD", 3);
+  }
+  if (!replaced) return (plugin_string_t){(uint8_t *)text, (size_t)(end - text)};
+  char *whole = take((size_t)(end - text) + 3 * replaced), *last = whole;
+  for (const char *at = text; *at;) {
+    at = character(at, &code);
+    last = utf8(last, code);
+  }
+  return (plugin_string_t){(uint8_t *)whole, (size_t)(last - whole)};
 }
 
 static const char *some(plugin_string_t text) {
@@ -200,25 +256,6 @@ static bool hex4(const char *digits, unsigned *code) {
     *code = *code * 16 + value;
   }
   return true;
-}
-
-static char *utf8(char *end, unsigned code) {
-  if (code < 0x80) {
-    *end++ = (char)code;
-  } else if (code < 0x800) {
-    *end++ = (char)(0xC0 | code >> 6);
-    *end++ = (char)(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    *end++ = (char)(0xE0 | code >> 12);
-    *end++ = (char)(0x80 | (code >> 6 & 0x3F));
-    *end++ = (char)(0x80 | (code & 0x3F));
-  } else {
-    *end++ = (char)(0xF0 | code >> 18);
-    *end++ = (char)(0x80 | (code >> 12 & 0x3F));
-    *end++ = (char)(0x80 | (code >> 6 & 0x3F));
-    *end++ = (char)(0x80 | (code & 0x3F));
-  }
-  return end;
 }
 
 const char *parlor_unquote(const char *json) {

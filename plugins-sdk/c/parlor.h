@@ -13,7 +13,7 @@
  * Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
  * A plugin imports what it calls, and nothing else: each function here names the permission that it needs.
  *
- * Texts are UTF-8 and end with NUL; NULL stands for none. What the host hands over, and what `parlor_format` and its like make,
+ * Texts are UTF-8 and end with NUL; NULL stands for none, and U+FFFD for what was cut inside a character. What the host hands over, and what `parlor_format` and its like make,
  * lives until the handler returns, and nobody frees it. Who wants it longer copies it, for instance by `strdup`.
  *
  * A call waits until it is done. One handler runs at a time: while it waits, or sleeps, the other events of this plugin wait as
@@ -314,7 +314,7 @@ const char *parlor_unquote(const char *json);
 /* The account's bare JID. Free. */
 const char *parlor_jid(void);
 
-/* A text as the generated functions of `plugin.h` want it. They do not change it. */
+/* A text as the generated functions of `plugin.h` want it: what was cut inside a character ends with U+FFFD. They do not change it. */
 plugin_string_t parlor_text(const char *text);
 
 /* What a generated function answered, as this header says it: `parlor_done(parlor_plugin_rooms_close(&jid, &error), &error)`. */

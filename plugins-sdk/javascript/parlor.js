@@ -182,10 +182,16 @@ async function run(deed) {
   if ("error" in outcome) throw outcome.error;
 }
 
-// The contract has none where JavaScript has undefined, and texts where it has dates.
+// The contract has none where JavaScript has undefined, and texts where it has dates. Whoever cuts a text may cut a character,
+// and the runtime ends a plugin whose texts have halves of them.
 function plain(value) {
   if (value === undefined) return null;
+  if (typeof value === "string") return value.toWellFormed();
   if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) return value.map(plain);
+  if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype) {
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one)]));
+  }
   return value;
 }
 
@@ -197,7 +203,7 @@ function filled(value, shape) {
   if (shape?.list) return value.map((one) => filled(one, shape.list));
   const fields = shape?.record ?? shape?.option;
   if (!fields) return plain(value);
-  const whole = { ...value };
+  const whole = plain({ ...value });
   for (const name in fields) whole[name] = filled(value[name], fields[name]);
   return whole;
 }
@@ -232,7 +238,7 @@ function shown(value) {
   }
 }
 
-const writes = (level) => (...values) => logCalls.write(level, values.map(shown).join(" "));
+const writes = (level) => (...values) => logCalls.write(level, values.map(shown).join(" ").toWellFormed());
 
 export const log = {
   debug: writes("debug"),
@@ -500,7 +506,7 @@ const ESCAPED = Object.fromEntries(Object.entries(ESCAPES).map(([sign, escaped])
 
 // What XML 1.0 cannot hold becomes U+FFFD.
 export const escapeXml = (text) =>
-  String(text).replace(/[<>&"'\x00-\x1f\ufffe\uffff]/g, (sign) => ESCAPES[sign] ?? "\ufffd");
+  String(text).toWellFormed().replace(/[<>&"'\x00-\x1f\ufffe\uffff]/g, (sign) => ESCAPES[sign] ?? "\ufffd");
 
 export class Element {
   constructor(name) {
@@ -677,7 +683,7 @@ export const guest = {
     } catch (error) {
       log.error("it does not start:", error);
       const early = error instanceof Offline ? `: ${TOO_EARLY}` : "";
-      throw `${error?.name ?? "Error"}: ${error?.message ?? error}${early}`;
+      throw `${error?.name ?? "Error"}: ${error?.message ?? error}${early}`.toWellFormed();
     }
   },
   async handleEvent(event) {

@@ -90,6 +90,18 @@ async fn passes_its_tests(name: &str, into: &Folder, passed: &str) {
     passes(&example(name).join("tests"), into, passed).await;
 }
 
+/// Builds the plugin of a language that lies here, and tries what its authors expect.
+async fn does_as_expected(language: &str, passed: &str) {
+    let folder = Folder::new().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/languages").join(language);
+    for file in fs::read_dir(&source).unwrap().map(|file| file.unwrap().path()).filter(|file| file.is_file()) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        folder.write(format!("plugin/{name}"), fs::read_to_string(&file).unwrap()).unwrap();
+    }
+    built(&folder.path().join("plugin"), &folder).await;
+    passes(&source.join("tests"), &folder, passed).await;
+}
+
 /// Tries the plugin that was built there against these tests.
 async fn passes(tests: &Path, into: &Folder, passed: &str) {
     let file = into.path().join("built.wasm");

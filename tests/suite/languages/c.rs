@@ -3,7 +3,8 @@
 use parlor_tests::folder::Folder;
 
 use super::{
-    MANIFEST, begins_and_answers, built, deeds, example, is_ready_again, is_refused, passes, passes_its_tests, talks,
+    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, is_ready_again, is_refused,
+    passes_its_tests, talks,
 };
 use crate::house::{Plan, SOON, friend, running};
 
@@ -45,13 +46,8 @@ async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plugin_in_c_knows_who_names_it_in_a_room() {
-    let folder = Folder::new().unwrap();
-    folder.write("plugin/plugin.toml", IN_ROOMS).unwrap();
-    folder.write("plugin/plugin.c", MENTIONS).unwrap();
-    folder.write("plugin/tests/mentions.chat", MENTIONED).unwrap();
-    built(&folder.path().join("plugin"), &folder).await;
-    passes(&folder.path().join("plugin/tests"), &folder, "1 passed, 0 failed\n").await;
+async fn a_plugin_in_c_does_what_its_author_expects_of_it_and_of_the_sdk() {
+    does_as_expected("c", "2 passed, 0 failed\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,42 +86,6 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
     folder.write("plugin/plugin.c", calls).unwrap();
     is_refused(&folder.path().join("plugin"), &folder, &["rooms.send needs rooms.send"]).await;
 }
-
-const IN_ROOMS: &str = r#"[plugin]
-name = "mentions"
-version = "0.1.0"
-api = "0.1.0"
-description = "Says who names it"
-
-[permissions]
-"messages.read" = { scope = ["*"], reason = "to hear" }
-"rooms.read" = { scope = ["*"], reason = "to look" }
-"rooms.send" = { scope = ["*"], reason = "to speak" }
-"#;
-
-const MENTIONS: &str = r#"
-#include <parlor.h>
-
-static parlor_error mentioned(const parlor_event *event, void *context) {
-  (void)context;
-  const parlor_occupant *who;
-  parlor_error error = parlor_occupant_of(event->message, &who);
-  if (error) return error;
-  if (!who) return parlor_room_reply(event->message, "nobody");
-  return parlor_room_reply(event->message, "%s, %s, %s", who->nick, who->affiliation, who->role);
-}
-
-parlor_error parlor_start(void) { return parlor_on_mention(mentioned, NULL); }
-"#;
-
-const MENTIONED: &str = "== who names the plugin in a room is known
-room garden: alice
-garden/alice: the robot is here
-garden/alice: bot, who am I?
-  to garden: alice, none, participant
-xml <message from='garden@rooms.example.org' type='groupchat'><body>bot will be here</body></message>
-  to garden: nobody
-";
 
 const PLUGIN: &str = r#"
 #include <parlor.h>

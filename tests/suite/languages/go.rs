@@ -3,7 +3,10 @@
 use parlor_tests::folder::Folder;
 use parlor_tests::policy::Entry;
 
-use super::{MANIFEST, begins_and_answers, built, deeds, example, is_ready_again, is_refused, passes_its_tests, talks};
+use super::{
+    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, is_ready_again, is_refused,
+    passes_its_tests, talks,
+};
 use crate::house::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,6 +54,11 @@ async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_
     assert!(logged("a line with=fields n=1"));
     assert!(!logged("plugin ended"));
     house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_go_does_what_its_author_expects_of_it_and_of_the_sdk() {
+    does_as_expected("go", "1 passed, 0 failed\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

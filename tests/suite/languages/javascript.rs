@@ -12,7 +12,8 @@ use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
 
 use super::{
-    MANIFEST, asked, begins_and_answers, built, deeds, example, is_ready_again, is_refused, passes_its_tests, talks,
+    MANIFEST, asked, begins_and_answers, built, deeds, does_as_expected, example, is_ready_again, is_refused,
+    passes_its_tests, talks,
 };
 use crate::house::{Plan, SOON, friend, id, running};
 
@@ -67,6 +68,11 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
     assert!(lines.iter().any(|line| line.get("message").contains("it printed {\"this\":1}")));
     house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_javascript_does_what_its_author_expects_of_it_and_of_the_sdk() {
+    does_as_expected("javascript", "1 passed, 0 failed\n").await;
 }
 
 /// Its memory is what it was when it was built, and what seeds chance lies there.

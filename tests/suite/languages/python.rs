@@ -10,7 +10,9 @@ use parlor_tests::policy::Entry;
 use tokio_xmpp::Stanza;
 use xmpp_parsers::message::{Lang, Message, MessageType, Thread};
 
-use super::{MANIFEST, begins_and_answers, built, deeds, example, is_refused, passes, passes_its_tests, talks};
+use super::{
+    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, is_refused, passes_its_tests, talks,
+};
 use crate::house::{Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,13 +78,7 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
 /// What authors know from other programs: asyncio between handlers, tasks that live on, records, calls, stanzas, commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_python_does_what_its_author_expects_of_asyncio_and_of_the_sdk() {
-    let folder = Folder::new().unwrap();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("suite/languages/python");
-    for file in ["plugin.toml", "plugin.py"] {
-        folder.write(format!("plugin/{file}"), fs::read_to_string(source.join(file)).unwrap()).unwrap();
-    }
-    built(&folder.path().join("plugin"), &folder).await;
-    passes(&source.join("tests"), &folder, "28 passed, 0 failed\n").await;
+    does_as_expected("python", "28 passed, 0 failed\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,6 +43,7 @@ const SDK: &[(&str, &[u8])] = sdk![
     "go.mod",
     "internal/abi/abi.go",
     "internal/abi/empty.s",
+    "internal/abi/text.go",
     "internal/abi/wait.go",
     "listen.go",
     "log.go",
