@@ -62,7 +62,11 @@ pub fn kinds() -> impl Iterator<Item = (&'static str, String, &'static str)> {
         ("one of the texts in `choices`".to_owned(), "default = \"green\""),
         (format!("a list of at most {MAX_ITEMS} texts"), "default = [\"milk\", \"sugar\"]"),
         ("an address (RFC 7622)".to_owned(), "default = \"kitchen@rooms.example.org\""),
-        ("a whole number of seconds, or a text with `ms`, `s`, `min`, `h` or `d`".to_owned(), "default = \"4 min\""),
+        (
+            "a whole number of seconds, or a text with `ms`, `s`, `min`, `h` or `d`; the plugin is given a number of seconds"
+                .to_owned(),
+            "default = \"4 min\"",
+        ),
         (format!("{text}, which no log, error or other plugin shows"), "type = \"secret\""),
     ];
     KINDS.into_iter().zip(values).map(|(name, (value, example))| (name, value, example))
@@ -120,6 +124,16 @@ impl Setting {
                 Value::String(text) => quantity::duration(text).map(drop).map_err(|error| error.to_string()),
                 _ => Err("it has to be a whole number of seconds, or a text such as \"10 s\"".to_owned()),
             },
+        }
+    }
+
+    /// A value as plugins are handed it: a span of time in seconds, however it was written.
+    pub(super) fn handed(&self, value: Value) -> Value {
+        let span = value.as_str().filter(|_| self.kind == SettingKind::Duration).map(quantity::duration);
+        match span {
+            Some(Ok(span)) if span.subsec_millis() == 0 => Value::from(span.as_secs()),
+            Some(Ok(span)) => Value::from(span.as_secs_f64()),
+            _ => value,
         }
     }
 

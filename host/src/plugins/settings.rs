@@ -61,14 +61,18 @@ impl OwnSettings {
     }
 
     fn winner(&self, layers: &Layers, key: &str, written: impl FnOnce() -> Option<Value>) -> Option<Value> {
-        let fits = |value: &Value| self.manifest.settings.get(key).is_none_or(|setting| setting.check(value).is_ok());
-        if let Some(value) = layers.set.get(key).or_else(|| layers.owner.get(key)) {
-            return Some(value.clone());
-        }
-        let written = if self.claims_in(layers, key) { written().filter(fits) } else { None };
-        written
+        let setting = self.manifest.settings.get(key);
+        let fits = |value: &Value| setting.is_none_or(|setting| setting.check(value).is_ok());
+        let written = || if self.claims_in(layers, key) { written().filter(fits) } else { None };
+        let given = layers.set.get(key).or_else(|| layers.owner.get(key)).cloned();
+        let value = given
+            .or_else(written)
             .or_else(|| layers.offered.get(key).cloned())
-            .or_else(|| self.manifest.settings.get(key).and_then(|setting| setting.default.clone()))
+            .or_else(|| setting.and_then(|setting| setting.default.clone()))?;
+        Some(match setting {
+            Some(setting) => setting.handed(value),
+            None => value,
+        })
     }
 
     /// Whether its manifest has a setting of this name.
@@ -237,7 +241,8 @@ mod tests {
 
     const MANIFEST: &str = "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n\
         [settings.greeting]\ntype = \"string\"\ndefault = \"hello\"\ndescription = \"X\"\n\
-        [settings.token]\ntype = \"secret\"\ndescription = \"X\"\n";
+        [settings.token]\ntype = \"secret\"\ndescription = \"X\"\n\
+        [settings.time]\ntype = \"duration\"\ndefault = \"4 min\"\ndescription = \"X\"\n";
 
     fn values(pairs: &[(&str, Value)]) -> Values {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
@@ -280,6 +285,22 @@ mod tests {
         assert_eq!(get(&one, "added"), Some(json!(1)));
         assert_eq!(get(&one, "token"), None, "a number is no secret");
         assert_eq!(one.secrets().collect::<Vec<_>>(), ["token"]);
+    }
+
+    /// Events settingsChanged.
+    #[test]
+    fn a_span_of_time_is_handed_out_in_seconds_however_it_was_written() {
+        let one = own(&[]);
+        let get = || one.get("time", || Some(json!("soon")));
+        assert_eq!(get(), Some(json!(240)), "of the manifest");
+        let changes = one.owner_changed(values(&[("time", json!("1500 ms"))]), &nothing);
+        assert_eq!(changes, BTreeMap::from([("time".to_owned(), Some(json!(1.5)))]));
+        assert_eq!(get(), Some(json!(1.5)));
+        let changes = one.owner_changed(values(&[("time", json!(240))]), &nothing);
+        assert_eq!(changes, BTreeMap::from([("time".to_owned(), Some(json!(240)))]));
+        one.change(Layer::Set, values(&[("time", json!("4 min"))]), &nothing).unwrap();
+        assert_eq!(get(), Some(json!(240)));
+        assert_eq!(one.change(Layer::Set, values(&[("time", json!(240))]), &nothing).unwrap(), BTreeMap::new());
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
