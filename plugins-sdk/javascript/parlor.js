@@ -97,14 +97,18 @@ function typed(thrown) {
 
 // Groupings
 
-// What stands for what is left out, for each call: parlor writes it in here when it builds a plugin.
+// The names and kinds of each call's arguments: parlor writes them in here when it builds a plugin.
 const ARGUMENTS = {};
 
 function grouping(name, calls) {
-  const call = (own, shapes) => (...values) => {
+  const call = (key, own) => (...values) => {
+    const whole = ([argument, kind], at) =>
+      // Of a record all may be left out.
+      fitted(`${name}.${key}: ${argument}`, values[at] ?? (kind[0] === "record" ? {} : values[at]), kind);
+    const given = ARGUMENTS[`${name}.${key}`].map(whole);
     let result;
     try {
-      result = own(...(shapes?.map((shape, index) => filled(values[index], shape)) ?? values.map(plain)));
+      result = own(...given);
     } catch (thrown) {
       throw typed(thrown);
     }
@@ -119,7 +123,7 @@ function grouping(name, calls) {
           `${name}.${key} is not part of this plugin: ask for its permission in plugin.toml, and build again`,
         );
       }
-      known[key] ??= call(calls[key], ARGUMENTS[`${name}.${key}`]);
+      known[key] ??= call(key, calls[key]);
       return known[key];
     },
   });
@@ -182,30 +186,52 @@ async function run(deed) {
   if ("error" in outcome) throw outcome.error;
 }
 
-// The contract has none where JavaScript has undefined, and texts where it has dates. Whoever cuts a text may cut a character,
-// and the runtime ends a plugin whose texts have halves of them.
-function plain(value) {
-  if (value === undefined) return null;
-  if (typeof value === "string") return value.toWellFormed();
-  if (value instanceof Date) return value.toISOString();
-  if (Array.isArray(value)) return value.map(plain);
-  if (value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype) {
-    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, plain(one)]));
-  }
-  return value;
-}
+// An argument, or a part of one, as the contract has it. The runtime ends a plugin for what does not fit, without a word to its
+// author.
+const fitted = (place, value, [kind, of]) => FITTED[kind](place, value, of);
 
-// An argument, or a field of one, with what stands for what it lacks.
-function filled(value, shape) {
-  if (value === undefined || value === null) {
-    return shape?.record ? filled({}, shape) : shape?.option ? null : shape?.list ? [] : shape;
-  }
-  if (shape?.list) return value.map((one) => filled(one, shape.list));
-  const fields = shape?.record ?? shape?.option;
-  if (!fields) return plain(value);
-  const whole = plain({ ...value });
-  for (const name in fields) whole[name] = filled(value[name], fields[name]);
-  return whole;
+const FITTED = {
+  any: (_, value) => value,
+  text(place, value) {
+    if (value instanceof Date) return value.toISOString();
+    if (value instanceof Element) return String(value).toWellFormed();
+    // Whoever cuts a text may cut a character, and half of one is no text for the host.
+    return typeof value === "string" ? value.toWellFormed() : misfit(place, "a text", value);
+  },
+  number(place, value) {
+    const is = typeof value === "bigint" || Number.isInteger(value);
+    return is && value >= 0 ? value : misfit(place, "a whole number from 0 on", value);
+  },
+  flag(place, value) {
+    return typeof (value ?? false) === "boolean" ? value ?? false : misfit(place, "true or false", value);
+  },
+  bytes: (place, value) => (value instanceof Uint8Array ? value : misfit(place, "a Uint8Array", value)),
+  option: (place, value, of) => (value === undefined || value === null ? null : fitted(place, value, of)),
+  list(place, value, of) {
+    if (!Array.isArray(value)) misfit(place, "a list", value);
+    return value.map((one, at) => fitted(`${place}[${at}]`, one, of));
+  },
+  tuple(place, value, of) {
+    if (!Array.isArray(value) || value.length !== of.length) misfit(place, `a list of ${of.length}`, value);
+    return value.map((one, at) => fitted(`${place}[${at}]`, one, of[at]));
+  },
+  record(place, value, of) {
+    if (typeof value !== "object" || Array.isArray(value)) misfit(place, "an object", value);
+    const field = ([name, kind]) => {
+      const given = value[name] ?? (kind[0] === "list" ? [] : undefined);
+      return [name, fitted(`${place}.${name}`, given, kind)];
+    };
+    return Object.fromEntries(Object.entries(of).map(field));
+  },
+  variant(place, value, of) {
+    if (!Object.hasOwn(of, value?.tag)) misfit(place, `{ tag, val } with a tag of ${Object.keys(of).join(", ")}`, value);
+    return of[value.tag] ? { tag: value.tag, val: fitted(`${place}.val`, value.val, of[value.tag]) } : { tag: value.tag };
+  },
+};
+
+function misfit(place, what, value) {
+  const is = value === null ? "null" : Array.isArray(value) ? "a list" : typeof value;
+  throw new TypeError(`${place} has to be ${what}, and is ${is === "number" ? String(value) : is}`);
 }
 
 export const api = grouping("api", apiCalls);
@@ -425,7 +451,7 @@ function named(message) {
 }
 
 export function outgoing(wish) {
-  if (typeof wish === "string") return outgoing({ body: wish });
+  if (typeof wish !== "object" || wish === null) return outgoing({ body: wish });
   const replied = wish.replyTo && reference(wish.replyTo);
   const { body, subject, thread, replyTo, replace, reactTo, emojis, receipt, requestReceipt, marker, marked, chatState } =
     wish;
@@ -458,7 +484,7 @@ export async function reply(to, message) {
   if (to.kind === "error") {
     throw new Invalid({ name: "message", reason: "an error must not be answered (RFC 6120, section 8.3.1)" });
   }
-  const wish = typeof message === "string" ? { body: message } : message;
+  const wish = typeof message === "object" ? message : { body: message };
   return (to.kind === "groupchat" ? say : send)(to.chat, { ...wish, thread: wish.thread ?? to.thread ?? undefined });
 }
 

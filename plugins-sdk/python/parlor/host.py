@@ -8,7 +8,6 @@ from typing import Any
 from componentize_py_types import Err
 
 from . import errors, records
-from .stanza import Element
 
 # At build time there is no host: what is called then would fail in ways that nobody understands.
 _is_there = False
@@ -56,16 +55,17 @@ class Grouping:
 
 
 def _raising(name: str, function: Any) -> Any:
-    takes = function.__code__.co_argcount
+    parameters = [(f"{name}: {one.name}", one.annotation) for one in inspect.signature(function).parameters.values()]
 
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
         if not _is_there:
             raise RuntimeError(f"{name} is called while the plugin is built: there is no host yet; call it in @on_start")
-        if named or len(arguments) != takes:
+        if named or len(arguments) != len(parameters):
             arguments = records.complete(name, function, arguments, named)
+        given = [records.fit(place, one, wanted) for one, (place, wanted) in zip(arguments, parameters)]
         try:
-            result = function(*(str(one) if isinstance(one, Element) else one for one in arguments))
+            result = function(*given)
         except Err as error:
             raise errors.from_wit(error.value) from None
         return _later(result) if inspect.isawaitable(result) else result

@@ -61,7 +61,7 @@ def _named(message: Any, what: str) -> str:
 
 
 def _message(message: Union[str, Any]) -> Any:
-    return outgoing(message) if isinstance(message, str) else message
+    return message if isinstance(message, _types.Outgoing) else outgoing(message)
 
 
 def occupant_of(message: Any) -> Optional[Any]:

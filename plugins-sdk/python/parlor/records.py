@@ -3,7 +3,9 @@
 import dataclasses
 import inspect
 from datetime import datetime
-from typing import Any, Callable, Optional, get_args, get_origin
+from typing import Any, Callable, NoReturn, Optional, Union, get_args, get_origin
+
+from .stanza import Element
 
 #: When something happened. Other times are texts, as the contract has them.
 _HAPPENED = "at"
@@ -105,6 +107,61 @@ def complete(name: str, function: Any, given: tuple[Any, ...], named: dict[str, 
     if named:
         raise TypeError(f"{name} takes no {', '.join(named)}")
     return arguments
+
+
+def fit(place: str, value: Any, wanted: Any) -> Any:
+    """A value as the host takes it: an element's text, a tuple's list, and U+FFFD for half of a character. `TypeError` with its
+    place: it is of another type. The runtime would end the plugin for that, without a word to its author."""
+    of, origin = get_args(wanted), get_origin(wanted)
+    if type(None) in of:
+        return None if value is None else fit(place, value, Union[tuple(one for one in of if one is not type(None))])
+    if origin is Union:
+        case = next((one for one in of if isinstance(value, one)), None)
+        return _record(place, value, case) if case else _misfit(place, " or ".join(one.__name__ for one in of), value)
+    if wanted is str:
+        return _text(place, value)
+    if wanted is int:
+        is_int = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
+        return value if is_int else _misfit(place, "a whole number from 0 on", value)
+    if wanted is bytes and isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    if origin is list and isinstance(value, (list, tuple)):
+        return [fit(f"{place}[{at}]", one, of[0]) for at, one in enumerate(value)]
+    if origin is tuple and isinstance(value, (list, tuple)) and len(value) == len(of):
+        return tuple(fit(f"{place}[{at}]", *one) for at, one in enumerate(zip(value, of)))
+    if dataclasses.is_dataclass(wanted) and isinstance(value, wanted):
+        return _record(place, value, wanted)
+    known = origin or wanted
+    if isinstance(known, type) and not isinstance(value, known):
+        _misfit(place, f"of the type {known.__name__}", value)
+    return value
+
+
+def _text(place: str, value: Any) -> str:
+    if isinstance(value, Element):
+        value = str(value)
+    if not isinstance(value, str):
+        _misfit(place, "a text", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
+
+
+def _record(place: str, value: Any, record: Any) -> Any:
+    for field in dataclasses.fields(record):
+        if field.name != _HAPPENED:
+            given = getattr(value, field.name)
+            taken = fit(f"{place}.{field.name}", given, field.type)
+            if taken is not given:
+                setattr(value, field.name, taken)
+    return value
+
+
+def _misfit(place: str, what: str, value: Any) -> NoReturn:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    raise TypeError(f"{place} has to be {what}, and is {value if number else type(value).__name__}")
 
 
 def _has_defaults(record: Any) -> bool:

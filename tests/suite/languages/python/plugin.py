@@ -7,8 +7,8 @@ import random
 from datetime import datetime, timedelta, timezone
 
 from parlor import (
-    Command, Element, Message, acknowledge, api, archive, command, emit, errors, ns, occupant_of, on, on_mention, on_ready,
-    on_start, outgoing, parse_xml, promises, reply, rooms, send, setting, settings, sleep, spawn, storage, wait_until,
+    Command, Element, Message, acknowledge, api, archive, command, emit, errors, every, ns, occupant_of, on, on_mention,
+    on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, send, setting, settings, sleep, spawn, storage, wait_until,
 )
 
 log = logging.getLogger(__name__)
@@ -303,3 +303,30 @@ async def call(message: Message) -> None:
                 await wait_until("broken")
             except errors.Rejected as error:
                 await reply(message, f"{await wait_until('kept')} {error}")
+
+
+# types.chat
+
+
+@on("message", prefix="types")
+async def types(message: Message) -> None:
+    if message.body != "types":
+        await reply(message, "\ud83c")
+        return
+    wrong = [
+        lambda: send(None, "hello"),
+        lambda: send(message.chat, 5),
+        lambda: send(message.chat, outgoing(reaction=message, emojis="👍")),
+        lambda: storage.get(7),
+        lambda: storage._storage.set("k", b"", "soon"),
+        lambda: rooms.open("garden@rooms.example.org", auto_configure=1),
+        lambda: rooms.open("garden@rooms.example.org", history="all"),
+        lambda: every(-1, answer),
+    ]
+    errors = []
+    for call in wrong:
+        try:
+            await call()
+        except TypeError as error:
+            errors.append(str(error))
+    await reply(message, "\n".join(errors))

@@ -1,4 +1,5 @@
-//! What a plugin may leave out of what it gives to a call, and what stands for it: no text for an option, `false`, an empty list.
+//! What a call of a plugin has to be given, so that the SDK sees what the runtime would end the plugin for, and what may be left
+//! out: nothing for an option, `false`, an empty list.
 
 use std::collections::BTreeSet;
 
@@ -11,54 +12,52 @@ use super::types::camel;
 /// The SDK's line that the table goes into.
 const PLACE: &str = "const ARGUMENTS = {};";
 
-/// The SDK, with what stands for what is left out of the arguments of each call that is in a plugin's contract.
+/// The SDK, with the kinds of the arguments of each call that is in a plugin's contract.
 pub(super) fn into_sdk(sdk: &str, wit: &str) -> Result<String, String> {
     let mut contract = Resolve::default();
     contract.push_str("plugin.wit", wit).map_err(|error| format!("{error:#}"))?;
     Ok(sdk.replacen(PLACE, &format!("const ARGUMENTS = {};", table(&contract)), 1))
 }
 
-/// For each call from which something may be left out: a shape for each argument, `null` where nothing stands for it but none.
+/// For each call the names and kinds of its arguments.
 fn table(contract: &Resolve) -> Value {
     let mut table = Map::new();
     for (_, interface) in contract.interfaces.iter().filter(|(_, interface)| interface.name.as_deref() != Some("guest"))
     {
         for function in interface.functions.values() {
-            let may_lack = |ty: &Type| may_be_left_out(contract, ty) || fields(contract, ty).is_some();
-            if function.params.iter().any(|one| may_lack(&one.ty)) {
-                let shapes = function.params.iter().map(|one| match shape(contract, &one.ty) {
-                    // A call for nobody in particular is one that its author did not mean.
-                    list if list.is_array() || list.get("list").is_some() => Value::Null,
-                    shape => shape,
-                });
-                let name =
-                    format!("{}.{}", camel(interface.name.as_deref().unwrap_or_default()), camel(&function.name));
-                table.insert(name, shapes.collect());
-            }
+            let arguments = function.params.iter().map(|one| json!([camel(&one.name), wanted(contract, &one.ty)]));
+            let name = format!("{}.{}", camel(interface.name.as_deref().unwrap_or_default()), camel(&function.name));
+            table.insert(name, arguments.collect());
         }
     }
     Value::Object(table)
 }
 
-/// What stands for a value of this type; `null` also where nothing does.
-fn shape(contract: &Resolve, ty: &Type) -> Value {
-    match kind(contract, ty) {
-        None if *ty == Type::Bool => json!(false),
-        Some(TypeDefKind::List(of)) => {
-            let fields = fields(contract, of).filter(|fields| !fields.is_empty());
-            fields.map_or(json!([]), |fields| json!({ "list": { "record": fields } }))
+/// What a value has to be: a kind that the SDK knows, and what it is made of.
+fn wanted(contract: &Resolve, ty: &Type) -> Value {
+    let named = |name: &str, ty: &Option<Type>| (name.to_owned(), ty.map_or(Value::Null, |ty| wanted(contract, &ty)));
+    match (kind(contract, ty), ty) {
+        (Some(TypeDefKind::Type(plain)), _) | (None, plain) => json!([match plain {
+            Type::String | Type::Char => "text",
+            Type::Bool => "flag",
+            Type::U8 | Type::U16 | Type::U32 | Type::U64 => "number",
+            _ => "any",
+        }]),
+        (Some(TypeDefKind::List(Type::U8)), _) => json!(["bytes"]),
+        (Some(TypeDefKind::List(of)), _) => json!(["list", wanted(contract, of)]),
+        (Some(TypeDefKind::Option(of)), _) => json!(["option", wanted(contract, of)]),
+        (Some(TypeDefKind::Tuple(tuple)), _) => {
+            json!(["tuple", tuple.types.iter().map(|ty| wanted(contract, ty)).collect::<Vec<_>>()])
         }
-        Some(TypeDefKind::Option(of)) => fields(contract, of).map_or(Value::Null, |fields| json!({ "option": fields })),
-        Some(TypeDefKind::Record(_)) => fields(contract, ty).map_or(Value::Null, |fields| json!({ "record": fields })),
-        _ => Value::Null,
+        (Some(TypeDefKind::Record(record)), _) => {
+            let fields = record.fields.iter().map(|field| (camel(&field.name), wanted(contract, &field.ty)));
+            json!(["record", fields.collect::<Map<_, _>>()])
+        }
+        (Some(TypeDefKind::Variant(variant)), _) => {
+            json!(["variant", variant.cases.iter().map(|case| named(&case.name, &case.ty)).collect::<Map<_, _>>()])
+        }
+        _ => json!(["any"]),
     }
-}
-
-/// The shapes of the fields that a record may lack; none where it is no record.
-fn fields(contract: &Resolve, ty: &Type) -> Option<Map<String, Value>> {
-    let Some(TypeDefKind::Record(record)) = kind(contract, ty) else { return None };
-    let left_out = record.fields.iter().filter(|field| has_default(contract, &field.ty));
-    Some(left_out.map(|field| (camel(&field.name), shape(contract, &field.ty))).collect())
 }
 
 /// Whether a record may lack a field of this type.
@@ -140,18 +139,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_left_out_has_something_that_stands_for_it() {
+    fn each_argument_has_its_name_and_its_kind() {
         let table = table(&contract::whole());
-        let attributes = &table["rooms.open"][1]["record"];
-        assert_eq!((&attributes["nick"], &attributes["autoConfigure"]), (&Value::Null, &json!(false)));
-        assert_eq!((&attributes["roomconfig"], &attributes["history"]["option"]["since"]), (&json!([]), &Value::Null));
-        assert_eq!(table["rooms.kick"], json!([null, null, null]));
-        assert_eq!(table["vcard.get"], json!([null, false]));
-        assert_eq!(table["rooms.setBookmark"][0]["record"]["autojoin"], json!(false));
-        assert!(table["chats.send"][1]["record"]["extensions"]["option"]["reactions"]["option"]["emojis"].is_array());
-        let extensions = &table["chats.send"][1]["record"]["extensions"]["option"];
-        assert_eq!(extensions["fallback"]["list"]["record"].as_object().map(Map::len), Some(2), "its parts, too");
-        assert!(table.get("rooms.closeMany").is_none(), "closing all rooms is said, and not left out");
+        assert_eq!(table["rooms.open"][0], json!(["jid", ["text"]]));
+        let attributes = &table["rooms.open"][1][1][1];
+        assert_eq!((&attributes["nick"], &attributes["autoConfigure"]), (&json!(["option", ["text"]]), &json!(["flag"])));
+        let value = json!(["variant", { "flag": ["flag"], "text": ["text"], "texts": ["list", ["text"]] }]);
+        assert_eq!(attributes["roomconfig"], json!(["list", ["tuple", [["text"], value]]]));
+        assert_eq!(attributes["history"][1][1]["maxStanzas"], json!(["option", ["number"]]));
+        assert_eq!(table["storage.set"][1], json!(["value", ["bytes"]]));
+        assert_eq!(table["vcard.get"][1], json!(["force", ["flag"]]));
+        let extensions = &table["chats.send"][1][1][1]["extensions"][1][1];
+        let part = json!(["option", ["tuple", [["number"], ["number"]]]]);
+        assert_eq!(extensions["fallback"], json!(["list", ["record", { "feature": ["option", ["text"]], "part": part }]]));
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         let plugin = "[plugin]\nname = \"x\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"X\"\n";
         let wit = contract::of(&format!("{plugin}{asks}").parse().unwrap()).unwrap();
         let sdk = into_sdk(SDK, &wit).unwrap();
-        assert!(sdk.contains("\"rooms.open\":[null,{\"record\":{"));
+        assert!(sdk.contains("\"rooms.open\":[[\"jid\",[\"text\"]],[\"attributes\",[\"record\",{"));
         assert!(!sdk.contains("\"rooms.kick\":["), "no more than the plugin may call");
         assert_eq!(sdk.lines().count(), SDK.lines().count(), "lines in stacks stay what they are");
     }
