@@ -1,5 +1,6 @@
 """What the host calls."""
 
+import _strptime  # noqa: F401 - `datetime.strptime` asks for it when it is called, and then there are no files.
 import asyncio
 import inspect
 import logging

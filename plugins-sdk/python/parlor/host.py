@@ -3,6 +3,7 @@
 import functools
 import importlib
 import inspect
+import sys
 from typing import Any
 
 from componentize_py_types import Err
@@ -17,6 +18,15 @@ def begin() -> None:
     """There is a host from now on."""
     global _is_there
     _is_there = True
+    sys.meta_path.append(_Late())
+
+
+class _Late:
+    """Is asked for a module that nobody else has."""
+
+    def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> Any:
+        advice = "import it at the top of plugin.py"
+        raise ModuleNotFoundError(f"{name} is imported while the plugin runs, where there are no files: {advice}", name=name)
 
 
 def is_there() -> bool:

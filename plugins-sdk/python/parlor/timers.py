@@ -2,14 +2,13 @@
 
 import asyncio
 import inspect
-import logging
 from typing import Any, Awaitable, Callable
 
 from . import listen
 from .host import Grouping
+from .loop import loop, spawn
 
 _timers = Grouping("timers")
-_log = logging.getLogger("parlor")
 
 Later = Callable[[], Awaitable[None]]
 
@@ -32,35 +31,42 @@ setattr(asyncio, "sleep", sleep)
 class Timer:
     """A timer of this plugin; `cancel` ends it."""
 
-    def __init__(self, number: int, repeats: bool, later: Later) -> None:
-        self._number = number
-        self._repeats = repeats
-        self._later = later
+    def __init__(self, end: Callable[[], None]) -> None:
+        self._end = end
 
     def cancel(self) -> None:
-        """Ends it. Raises `NotFound` if it has fired."""
-        listen._running.pop(self._number, None)
-        _timers.cancel(self._number)
-
-    async def _handle(self, number: int, _event: Any, _value: Any) -> None:
-        if not self._repeats:
-            listen._running.pop(number, None)
-        await self._later()
+        """Ends it. One that has fired has ended."""
+        self._end()
 
 
 def after(seconds: float, later: Later) -> Timer:
-    """Calls an `async` function without arguments once, after so many seconds."""
-    return _set(_timers.after, False, seconds, later)
+    """Calls an `async` function without arguments once, after so many seconds; at once, if that has passed."""
+    _check(later)
+    # All of them hang on one wait of the loop's; of the host's own timers a plugin has few.
+    return Timer(loop.call_later(max(0, seconds), lambda: spawn(later())).cancel)
 
 
 def every(seconds: float, later: Later) -> Timer:
     """Calls it again and again; a period is at least 0.01 s."""
-    return _set(_timers.every, True, seconds, later)
+    _check(later)
+    number = _timers.every(round(seconds * 1000))
+    listen._running[number] = _Tick(later)
+    return Timer(lambda: _end(number))
 
 
-def _set(begin: Callable[[int], int], repeats: bool, seconds: float, later: Later) -> Timer:
+class _Tick:
+    def __init__(self, later: Later) -> None:
+        self._later = later
+
+    async def _handle(self, _number: int, _event: Any, _value: Any) -> None:
+        await self._later()
+
+
+def _check(later: Later) -> None:
     if not inspect.iscoroutinefunction(later):
         raise TypeError(f"{later!r} has to be an `async def`")
-    timer = Timer(begin(round(seconds * 1000)), repeats, later)
-    listen._running[timer._number] = timer
-    return timer
+
+
+def _end(number: int) -> None:
+    if listen._running.pop(number, None) is not None:
+        _timers.cancel(number)

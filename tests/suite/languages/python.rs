@@ -78,7 +78,7 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
 /// What authors know from other programs: asyncio between handlers, tasks that live on, records, calls, stanzas, commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_python_does_what_its_author_expects_of_asyncio_and_of_the_sdk() {
-    does_as_expected("python", "29 passed, 0 failed\n").await;
+    does_as_expected("python", "33 passed, 0 failed\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +110,7 @@ async fn what_calls_the_host_while_it_is_built_is_told_where_to() {
 async fn the_reminders_remind_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let reminders = built(&example("reminders"), &folder).await;
-    passes_its_tests("reminders", &folder, "3 passed, 0 failed\n").await;
+    passes_its_tests("reminders", &folder, "4 passed, 0 failed\n").await;
     let keeps = |entry: Entry| talks(entry).grant("storage", &["1 MiB"]);
     let house = Plan::new().await.bytes("reminders", &reminders, keeps).start().await;
     running(&house, "reminders").await;

@@ -7,7 +7,7 @@ import random
 from datetime import datetime, timedelta, timezone
 
 from parlor import (
-    Command, Element, Message, acknowledge, api, archive, command, emit, errors, every, ns, occupant_of, on, on_mention,
+    Command, Element, Message, acknowledge, after, api, archive, command, emit, errors, every, ns, occupant_of, on, on_mention,
     on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, send, setting, settings, sleep, spawn, storage, wait_until,
 )
 
@@ -318,7 +318,7 @@ async def types(message: Message) -> None:
         lambda: send(message.chat, 5),
         lambda: send(message.chat, outgoing(reaction=message, emojis="👍")),
         lambda: storage.get(7),
-        lambda: storage._storage.set("k", b"", "soon"),
+        lambda: archive.query(max="20"),
         lambda: rooms.open("garden@rooms.example.org", auto_configure=1),
         lambda: rooms.open("garden@rooms.example.org", history="all"),
         lambda: every(-1, answer),
@@ -330,3 +330,43 @@ async def types(message: Message) -> None:
         except TypeError as error:
             errors.append(str(error))
     await reply(message, "\n".join(errors))
+
+
+# imports.chat
+
+
+@on("message", prefix="late")
+async def late(message: Message) -> None:
+    try:
+        if message.body == "late colorsys":
+            import colorsys
+
+            await reply(message, colorsys.__name__)
+        await reply(message, f"{datetime.strptime('2026-03-01', '%Y-%m-%d'):%Y-%m-%d}")
+    except ImportError as error:
+        await reply(message, str(error))
+
+
+# timers.chat
+
+
+@on("message", prefix="many timers")
+async def many_timers(message: Message) -> None:
+    fired = []
+
+    async def fire() -> None:
+        fired.append(1)
+        if len(fired) == 100:
+            await reply(message, "100")
+
+    for second in range(1, 101):
+        after(second, fire)
+
+
+@on("message", prefix="overdue")
+async def overdue(message: Message) -> None:
+    async def now() -> None:
+        timer.cancel()
+        await reply(message, "now")
+
+    timer = after(-3, now)
