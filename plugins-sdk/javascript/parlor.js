@@ -308,15 +308,22 @@ class Subscription {
   }
 
   end() {
-    if (this.number === undefined) {
-      waiting.splice(waiting.indexOf(this), 1);
-    } else if (running.delete(key(this.number))) {
-      listen.not(this.number);
-    }
+    const at = waiting.indexOf(this);
+    if (at >= 0) waiting.splice(at, 1);
+    if (this.number !== undefined && running.delete(key(this.number))) quietly(() => listen.not(this.number));
   }
 }
 
 const key = (number) => String(number);
+
+// What happens once may have ended by itself, with what it heard still on its way.
+function quietly(end) {
+  try {
+    end();
+  } catch (error) {
+    if (!(error instanceof NotFound)) throw error;
+  }
+}
 
 function subscribe(name, filter, handler, once) {
   if (typeof filter === "function") [filter, handler] = [undefined, filter];
@@ -356,16 +363,18 @@ const dated = (message) => ({ ...message, at: new Date(message.at) });
 async function dispatch(event) {
   const carried = value(event.payload);
   const shownEvent = { name: event.name, at: new Date(event.at) };
-  for (const number of event.subscriptions) {
+  const handled = event.subscriptions.map(async (number) => {
     // It may have ended meanwhile.
     const handler = running.get(key(number));
-    if (!handler) continue;
+    if (!handler) return;
     try {
       await handler(carried, shownEvent);
     } catch (error) {
       log.error(`a handler of ${event.name} failed:`, error);
     }
-  }
+  });
+  // One that waits holds up none of the others.
+  await Promise.all(handled);
 }
 
 const starts = [];
@@ -420,22 +429,59 @@ export async function command(name, help, usage, handler) {
 
 export const sleep = (milliseconds) => timers.sleep(Math.max(0, Math.round(milliseconds)));
 
-function timer(set, repeats, milliseconds, handler, values) {
-  const number = set(Math.max(repeats ? 10 : 0, Math.round(milliseconds ?? 0)));
-  running.set(key(number), () => {
-    if (!repeats) running.delete(key(number));
-    return handler(...values);
-  });
+// A plugin has few timers of the host's, and may want a thousand of its own: all of them hang on one, for the next that is due.
+const pending = new Map();
+let lastTimer = 0;
+let alarm;
+
+// What is due later is looked at again then.
+const LONGEST = 24 * 60 * 60 * 1000;
+
+function timer(repeats, milliseconds, handler, values) {
+  const now = performance.now();
+  const wait = Math.max(repeats ? 10 : 0, Math.round(milliseconds ?? 0) || 0);
+  const number = ++lastTimer;
+  watch(now, now + wait);
+  pending.set(number, { at: now + wait, period: repeats ? wait : undefined, work: () => handler(...values) });
   return number;
 }
 
-export const setTimeout = (handler, milliseconds, ...values) =>
-  timer(timers.after, false, milliseconds, handler, values);
-export const setInterval = (handler, milliseconds, ...values) =>
-  timer(timers.every, true, milliseconds, handler, values);
-export const clearTimeout = (number) => {
-  if (number !== undefined && running.delete(key(number))) timers.cancel(number);
-};
+// Has the host ring when something is due, unless it does before that.
+function watch(now, next) {
+  const at = Math.min(next, now + LONGEST);
+  if (alarm?.at <= at) return;
+  const number = timers.after(Math.max(0, Math.ceil(at - now)));
+  if (alarm && running.delete(key(alarm.number))) quietly(() => timers.cancel(alarm.number));
+  alarm = { at, number };
+  running.set(key(number), ring);
+}
+
+async function ring() {
+  // The host has waited for it, whatever the clock says.
+  const now = Math.max(performance.now(), alarm.at);
+  running.delete(key(alarm.number));
+  alarm = undefined;
+  const due = [...pending].filter(([, one]) => one.at <= now).sort(([, one], [, other]) => one.at - other.at);
+  for (const [, one] of due) one.at = one.period === undefined ? Infinity : now + one.period;
+  const rung = due.map(async ([number, one]) => {
+    // Another one may have ended it.
+    if (!pending.has(number)) return;
+    if (one.period === undefined) pending.delete(number);
+    try {
+      await one.work();
+    } catch (error) {
+      log.error("a handler of timer failed:", error);
+    }
+  });
+  let next = Infinity;
+  for (const { at } of pending.values()) next = Math.min(next, at);
+  if (next < Infinity) watch(now, next);
+  await Promise.all(rung);
+}
+
+export const setTimeout = (handler, milliseconds, ...values) => timer(false, milliseconds, handler, values);
+export const setInterval = (handler, milliseconds, ...values) => timer(true, milliseconds, handler, values);
+export const clearTimeout = (number) => void pending.delete(number);
 export const clearInterval = clearTimeout;
 Object.assign(globalThis, { setTimeout, setInterval, clearTimeout, clearInterval });
 
@@ -654,8 +700,10 @@ export const storage = {
     return bytes === null || bytes === undefined ? otherwise : JSON.parse(decode(bytes));
   },
   async set(name, value, { expires } = {}) {
+    const text = JSON.stringify(value);
+    if (text === undefined) throw new TypeError(`storage.set: value has to be one of JSON, and is ${typeof value}`);
     const lasts = expires === undefined ? null : Math.max(1, Math.round(expires));
-    await kept.set(name, encode(JSON.stringify(value)), lasts);
+    await kept.set(name, encode(text), lasts);
   },
   delete: async (name) => kept.delete(name),
   page: async (prefix, after, limit) => kept.list(prefix, after ?? null, limit),

@@ -1,6 +1,6 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
-import { on, reply, rooms, send, setSetting, sleep, storage } from "parlor";
+import { on, once, reply, rooms, send, setSetting, sleep, storage } from "parlor";
 
 // texts.chat
 
@@ -33,4 +33,80 @@ on("message", { prefix: "types" }, async (message) => {
     }
   }
   await reply(message, errors.join("\n"));
+});
+
+// timers.chat
+
+on("message", { prefix: "many" }, async (message) => {
+  const fired = [];
+  for (let second = 100; second > 0; second--) {
+    setTimeout(async () => {
+      fired.push(second);
+      if (fired.length < 100) return;
+      const inOrder = fired.every((one, at) => one === at + 1);
+      await reply(message, `${fired.length} ${inOrder ? "in order" : fired}`);
+    }, second * 1000);
+  }
+  await reply(message, "set");
+});
+
+on("message", { prefix: "clear" }, (message) => {
+  const timers = ["first", "second"].map((text) => setTimeout(async () => {
+    timers.forEach(clearTimeout);
+    await reply(message, text);
+    clearTimeout(undefined);
+  }, 1000));
+  clearTimeout(setTimeout(() => reply(message, "never"), 10));
+});
+
+on("message", { prefix: "tick" }, (message) => {
+  let ticks = 0;
+  setTimeout(() => {
+    throw new Error("told to");
+  }, 5);
+  const timer = setInterval(async () => {
+    if (++ticks < 3) return;
+    clearInterval(timer);
+    await reply(message, "three");
+  }, 10);
+});
+
+on("message", { prefix: "sooner" }, (message) => {
+  setTimeout((text) => reply(message, text), 3_600_000, "late");
+  setTimeout((text) => reply(message, text), 5000, "soon");
+});
+
+// handlers.chat
+
+let release;
+const released = new Promise((resolve) => (release = resolve));
+
+on("message", { prefix: "both" }, async (message) => {
+  await released;
+  await sleep(1000);
+  await reply(message, "the first");
+});
+
+on("message", { prefix: "both" }, async (message) => {
+  await reply(message, "the second");
+  release();
+});
+
+let lost;
+
+on("message", { prefix: "quiz" }, async (message) => {
+  lost.end();
+  lost.end();
+  await reply(message, "won");
+});
+
+lost = once("message", { prefix: "quiz" }, (message) => reply(message, "lost"));
+
+// Ended twice before it begins, it takes no other with it.
+const never = on("message", { prefix: "undefined" }, (message) => reply(message, "never"));
+never.end();
+never.end();
+
+on("message", { prefix: "undefined" }, async (message) => {
+  await storage.set("k", undefined).catch((error) => reply(message, `${error.name}: ${error.message}`));
 });
