@@ -57,7 +57,8 @@ func (event *Event) Decode(value any) error {
 // Message is one as it came. What it does not have is empty.
 type Message struct {
 	ID, StanzaID, OriginID string
-	// Chat is the conversation: the bare JID of the other person, or of the room.
+	// Chat is the conversation: the bare JID of the other person, or of the room, or for who writes to us alone from a room the
+	// room's JID with their nickname.
 	Chat     string
 	From, To string
 	// Nick is who said it, in a room.
@@ -185,7 +186,8 @@ func OnReady(ready func(ctx context.Context) error) error {
 	return err
 }
 
-// OnCommand adds a command that people give, such as `!roll 2d6`; usage is what may stand behind its name. Free.
+// OnCommand adds a command that people give, such as `!roll 2d6`; usage is what may stand behind its name. One that is added again
+// takes the place of the older one. Free.
 func OnCommand(
 	ctx context.Context, name, help, usage string, handler func(ctx context.Context, command *Command) error,
 ) (Subscription, error) {
@@ -201,7 +203,18 @@ func OnCommand(
 		delete(listeners, subscription.number)
 		return Subscription{}, errors.Join(err, Done(listen.Not(subscription.number)))
 	}
-	return subscription, nil
+	return subscription, replace(subscription.number)
+}
+
+// Who adds a command again has changed it: the older handler has ended.
+func replace(by uint64) error {
+	for number, older := range listeners {
+		if number != by && older.command == listeners[by].command {
+			delete(listeners, number)
+			return Done(listen.Not(number))
+		}
+	}
+	return nil
 }
 
 // The host says it without the plugin's id, and in small letters.

@@ -2,6 +2,7 @@ package parlor
 
 import (
 	"context"
+	"strings"
 
 	"parlor/contract/chats"
 	"parlor/contract/rooms"
@@ -59,10 +60,22 @@ func SayMessage(ctx context.Context, room string, message Outgoing) (string, err
 // Reply answers where a message was said, in a chat or in a room, and in its thread; an error is not answered. Needs
 // messages.send and rooms.send.
 func Reply(ctx context.Context, to *Message, body string) error {
-	if to.Kind == "groupchat" {
-		return ReplyInRoom(ctx, to, body)
+	_, err := ReplyMessage(ctx, to, Outgoing{Body: body})
+	return err
+}
+
+// ReplyMessage is the same with all that a message may have, and gives its id. Needs messages.send and rooms.send.
+func ReplyMessage(ctx context.Context, to *Message, message Outgoing) (string, error) {
+	if err := to.answerable(); err != nil {
+		return "", err
 	}
-	return ReplyInChat(ctx, to, body)
+	if message.Thread == "" {
+		message.Thread = to.Thread
+	}
+	if to.Kind == "groupchat" {
+		return SayMessage(ctx, to.Chat, message)
+	}
+	return SendMessage(ctx, to.Chat, message)
 }
 
 // ReplyInChat answers in private, in the same chat; for a message from a room, to its author there. Needs messages.send.
@@ -118,18 +131,23 @@ func (message Outgoing) wire() (types.Outgoing, error) {
 	}, nil
 }
 
-// OccupantOf is who said a message in a room, as the room knows them now: role, affiliation, and the real JID where the room shows
+// OccupantOf is who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows
 // it. Nil: the room itself said it, or who did has gone. Needs rooms.read for it.
 func OccupantOf(message *Message) (*Occupant, error) {
-	if message.Kind != "groupchat" || message.Nick == "" {
+	room, nick := message.Chat, message.Nick
+	if message.Kind != "groupchat" {
+		// Who writes from a room to us alone is a chat of its own.
+		room, nick, _ = strings.Cut(message.Chat, "/")
+	}
+	if nick == "" {
 		return nil, nil
 	}
-	there, err := Value(rooms.Occupants(message.Chat))
+	there, err := Value(rooms.Occupants(room))
 	if err != nil {
 		return nil, err
 	}
 	for _, one := range there {
-		if one.Nick == message.Nick {
+		if one.Nick == nick {
 			return &one, nil
 		}
 	}

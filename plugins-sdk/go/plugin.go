@@ -8,6 +8,9 @@
 //	}
 //
 //	func answer(ctx context.Context, message *parlor.Message) error {
+//		if message.Body == "" {
+//			return nil // it says that somebody types, for instance
+//		}
 //		return parlor.Reply(ctx, message, "you said: "+message.Body)
 //	}
 //

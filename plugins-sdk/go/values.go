@@ -23,8 +23,9 @@ func Setting[T any](name string, otherwise T) T {
 	if err != nil {
 		return otherwise
 	}
-	value := otherwise
-	if text, ok := text.Get(); ok && json.Unmarshal([]byte(text), &value) != nil {
+	// What is read into a list that is there overwrites it.
+	var value T
+	if text, ok := text.Get(); !ok || json.Unmarshal([]byte(text), &value) != nil {
 		return otherwise
 	}
 	return value

@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 
 	"parlor"
@@ -11,8 +13,11 @@ import (
 func main() { parlor.Start(start) }
 
 func start(ctx context.Context) error {
-	_, err := parlor.OnMessage(parlor.Filter{Prefix: "🍕"}, cut)
-	return err
+	_, cuts := parlor.OnMessage(parlor.Filter{Prefix: "🍕"}, cut)
+	_, reads := parlor.OnMessage(parlor.Filter{Prefix: "settings"}, read)
+	_, answers := parlor.OnMessage(parlor.Filter{Prefix: "poll"}, poll)
+	_, looks := parlor.OnMessage(parlor.Filter{Prefix: "who"}, who)
+	return errors.Join(cuts, reads, answers, looks, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
@@ -21,4 +26,41 @@ func cut(ctx context.Context, message *parlor.Message) error {
 	half := message.Body[:1]
 	slog.Warn(half)
 	return parlor.Reply(ctx, message, half)
+}
+
+// settings.chat
+
+var defaults = []string{"a", "b"}
+
+func read(ctx context.Context, message *parlor.Message) error {
+	words := parlor.Setting("words", defaults)
+	return parlor.Reply(ctx, message, fmt.Sprint(words, defaults, parlor.Setting("time", 0)))
+}
+
+// commands.chat
+
+func add(ctx context.Context, says string) error {
+	_, err := parlor.OnCommand(ctx, "Grüße", "Greets", "", func(ctx context.Context, command *parlor.Command) error {
+		return parlor.Reply(ctx, command.Message, says+": "+command.Rest)
+	})
+	return err
+}
+
+// messages.chat
+
+func poll(ctx context.Context, message *parlor.Message) error {
+	id, err := parlor.ReplyMessage(ctx, message, parlor.Outgoing{Body: "yes or no?", ReplyTo: message})
+	if err != nil {
+		return err
+	}
+	_, err = parlor.ReplyMessage(ctx, message, parlor.Outgoing{Body: "yes, or no?", Replace: id})
+	return err
+}
+
+func who(ctx context.Context, message *parlor.Message) error {
+	who, err := parlor.OccupantOf(message)
+	if err != nil || who == nil {
+		return errors.Join(err, parlor.Reply(ctx, message, "nobody"))
+	}
+	return parlor.Reply(ctx, message, who.Nick+", "+who.Role)
 }
