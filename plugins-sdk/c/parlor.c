@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wctype.h>
 
 /* ---- Memory of one handler --------------------------------------------------------------------------------------------- */
 
@@ -90,6 +91,23 @@ static const char *character(const char *text, unsigned *code) {
   }
   *code = read;
   return (const char *)at;
+}
+
+/* The small letter; of the two small sigmas, which a capital one may be, always the same. */
+static unsigned small(unsigned code) {
+  return code == 0x3C2 ? 0x3C3 : (unsigned)towlower((wint_t)code);
+}
+
+/* Whether a text of this length is another one, but for capitals. */
+static bool is_same(const char *text, size_t length, const char *other) {
+  const char *end = text + length;
+  while (text < end && *other) {
+    unsigned one, two;
+    text = character(text, &one);
+    other = character(other, &two);
+    if (small(one) != small(two)) return false;
+  }
+  return text >= end && !*other;
 }
 
 /* The host ends a plugin whose texts are no UTF-8, and whoever cuts a text may cut a character. */
@@ -470,6 +488,11 @@ parlor_error parlor_off(parlor_handler *handler, void *context) {
     parlor_plugin_types_error_t error;
     bool done = at->timer ? parlor_plugin_timers_cancel(at->number, &error) : parlor_plugin_listen_not(at->number, &error);
     if (!done) result = parlor_done(done, &error);
+    if (at->command) {
+      plugin_string_t name = parlor_text(at->command);
+      done = parlor_plugin_commands_remove(&name, &error);
+      if (!done) result = parlor_done(done, &error);
+    }
     unlisten(at);
   }
   return result;
@@ -483,7 +506,15 @@ parlor_error parlor_command_add(const char *name, const char *help, const char *
   if (!parlor_plugin_commands_add(&texts[0], &texts[1], &texts[2], &error)) return parlor_done(false, &error);
   /* The host says it without the plugin's id. */
   const char *dot = strrchr(name, '.');
-  listen(number, handler, context, false, false, dot ? dot + 1 : name);
+  const char *own = dot ? dot + 1 : name;
+  /* Who adds a command again has changed it: the older handler has ended. */
+  for (listener *at = listeners, *next; at; at = next) {
+    next = at->next;
+    if (!at->command || !is_same(own, strlen(own), at->command)) continue;
+    parlor_plugin_listen_not(at->number, &error);
+    unlisten(at);
+  }
+  listen(number, handler, context, false, false, own);
   return PARLOR_OK;
 }
 
@@ -565,14 +596,17 @@ static bool from_room(const parlor_message *message) {
 
 parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant) {
   *occupant = NULL;
-  if (!from_room(message) || !message->nick) return PARLOR_OK;
-  plugin_string_t room = parlor_text(message->chat);
+  /* Who writes from a room to us alone is a chat of its own. */
+  const char *slash = from_room(message) ? NULL : strchr(message->chat, '/');
+  const char *nick = slash ? slash + 1 : from_room(message) ? message->nick : NULL;
+  if (!nick) return PARLOR_OK;
+  plugin_string_t room = parlor_text(slash ? parlor_format("%.*s", (int)(slash - message->chat), message->chat) : message->chat);
   parlor_plugin_rooms_list_occupant_t there;
   parlor_plugin_types_error_t error;
   if (!parlor_plugin_rooms_occupants(&room, &there, &error)) return parlor_done(false, &error);
   for (size_t i = 0; i < there.len; i++) {
     const parlor_plugin_types_occupant_t *one = &there.ptr[i];
-    if (strcmp(some(one->nick), message->nick)) continue;
+    if (strcmp(some(one->nick), nick)) continue;
     parlor_occupant *found = parlor_memory(sizeof *found);
     const char *jid = one->jid.is_some ? some(one->jid.val) : NULL;
     *found = (parlor_occupant){some(one->room), some(one->nick), some(one->role), some(one->affiliation), jid, one};
@@ -754,12 +788,13 @@ static bool is_space(char sign) {
 
 /* What stands behind a command's name; the prefix is before it, in the same word or in one of its own. */
 static const char *rest_of(const char *name, const char *body) {
-  size_t length = strlen(name);
   while (body && *body) {
     while (is_space(*body)) body++;
     const char *word = body;
     while (*body && !is_space(*body)) body++;
-    bool is_it = (size_t)(body - word) >= length && !strncasecmp(body - length, name, length);
+    bool is_it = false;
+    unsigned code;
+    for (; word < body && !is_it; word = character(word, &code)) is_it = is_same(word, (size_t)(body - word), name);
     while (is_space(*body)) body++;
     if (!is_it) continue;
     size_t size = strlen(body);
@@ -781,7 +816,7 @@ static const parlor_command *command_of(const parlor_plugin_types_command_t *all
 
 static void handle(uint64_t number, const parlor_event *event) {
   for (listener *at = listeners; at; at = at->next) {
-    if (at->number != number || (at->command && (!event->command || strcasecmp(at->command, event->command->name)))) continue;
+    if (at->number != number || (at->command && (!event->command || !is_same(at->command, strlen(at->command), event->command->name)))) continue;
     parlor_handler *handler = at->handler;
     void *context = at->context;
     if (at->once) unlisten(at);

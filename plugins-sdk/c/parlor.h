@@ -3,6 +3,7 @@
  *     #include <parlor.h>
  *
  *     static parlor_error answer(const parlor_event *event, void *context) {
+ *         if (!event->message->body) return PARLOR_OK; // it says that somebody types, for instance
  *         return parlor_chat_reply(event->message, "you said: %s", event->message->body);
  *     }
  *
@@ -19,8 +20,8 @@
  * A call waits until it is done. One handler runs at a time: while it waits, or sleeps, the other events of this plugin wait as
  * well. So do not wait in a handler for what another handler of the same plugin has to do; use `parlor_after` and events.
  *
- * What is not wrapped here is there as wit-bindgen writes it down from the contract: see `plugin.h` beside this file. Give it
- * texts by `parlor_text`, and results by `parlor_done`.
+ * What is not wrapped here is there as wit-bindgen writes it down from the contract: see `plugin.h` beside this file. The texts in
+ * what it gives end with NUL, too. Give it texts by `parlor_text`, and results by `parlor_done`.
  */
 #ifndef PARLOR_H
 #define PARLOR_H
@@ -88,7 +89,8 @@ void parlor_stop(void);
 /* A message as it came. */
 typedef struct parlor_message {
   const char *id, *stanza_id, *origin_id;
-  const char *chat;    /* the conversation: the bare JID of the other person, or of the room */
+  const char *chat;    /* the conversation: the bare JID of the other person, or of the room; of who writes to us alone from a room,
+                          the room's JID with their nickname */
   const char *from, *to;
   const char *nick;    /* in a room, who said it */
   const char *kind;    /* chat, normal, headline, groupchat or error */
@@ -140,11 +142,11 @@ parlor_error parlor_on_mention(parlor_handler *handler, void *context);
  * Free. */
 parlor_error parlor_on_ready(parlor_handler *handler, void *context);
 
-/* Ends subscriptions and timers with this handler and context. */
+/* Ends subscriptions and timers with this handler and context, and takes its commands away. */
 parlor_error parlor_off(parlor_handler *handler, void *context);
 
-/* Adds a command that people give, such as `!roll 2d6`. Free; it is called with the event's `command` and `message`. People may
- * say it in capitals; letters beyond ASCII are small in the name. */
+/* Adds a command that people give, such as `!roll 2d6`. Free; it is called with the event's `command` and `message`. One that is
+ * added again takes the place of the older one. */
 parlor_error parlor_command_add(const char *name, const char *help, const char *usage, parlor_handler *handler, void *context);
 
 /* Fires an event that every plugin may hear, and resolves the promise of the same name. The JSON text may be NULL. Free. */
@@ -194,7 +196,7 @@ typedef struct parlor_occupant {
   const parlor_plugin_types_occupant_t *all; /* everything else */
 } parlor_occupant;
 
-/* Puts into `occupant` who said a message in a room, as the room knows them now; NULL where the room itself said it, or who did has
+/* Puts into `occupant` who said a message in a room, or from there to us alone, as the room knows them now; NULL where the room itself said it, or who did has
  * gone. Needs rooms.read for it. */
 parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant);
 

@@ -21,8 +21,42 @@ static parlor_error cut(const parlor_event *event, void *context) {
   return parlor_reply(event->message, "%.2s", event->message->body);
 }
 
+/* commands.chat */
+
+static parlor_error greet(const parlor_event *event, void *context) {
+  return parlor_reply(event->message, "%s: %s", (const char *)context, event->command->rest);
+}
+
+static parlor_error greet_no_more(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_error error = parlor_off(greet, "second");
+  return error ? error : parlor_reply(event->message, "gone");
+}
+
+/* settings.chat */
+
+static parlor_error read(const parlor_event *event, void *context) {
+  (void)context;
+  return parlor_reply(event->message, "%g", parlor_setting_number("time", 0));
+}
+
+/* messages.chat */
+
+static parlor_error who(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_occupant *occupant;
+  parlor_error error = parlor_occupant_of(event->message, &occupant);
+  if (error || !occupant) return error ? error : parlor_reply(event->message, "nobody");
+  return parlor_reply(event->message, "%s, %s", occupant->nick, occupant->role);
+}
+
 parlor_error parlor_start(void) {
   parlor_error error = parlor_on_mention(mentioned, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "🍕"}, cut, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "settings"}, read, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "who"}, who, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);
+  if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "first");
+  if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "second");
   return error;
 }
