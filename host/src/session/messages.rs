@@ -330,11 +330,12 @@ fn is_news(message: &Message) -> bool {
     !message.own && !message.delayed && message.carbon.is_none()
 }
 
-/// Whether a text names somebody, as a word of its own.
+/// Whether a text names somebody, as a word of its own and whatever the capitals, which telephones write for people.
 fn mentions(text: &str, nick: &str) -> bool {
+    let (text, nick) = (text.to_lowercase(), nick.to_lowercase());
     let is_edge = |neighbour: Option<char>| neighbour.is_none_or(|neighbour| !neighbour.is_alphanumeric());
     !nick.is_empty()
         && text
-            .match_indices(nick)
+            .match_indices(&nick)
             .any(|(at, _)| is_edge(text[..at].chars().next_back()) && is_edge(text[at + nick.len()..].chars().next()))
 }

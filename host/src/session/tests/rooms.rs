@@ -535,6 +535,21 @@ fn nobody_hides_behind_a_stamp_once_the_subject_has_come() {
     assert_eq!(desk.count("messageNotification"), 0);
 }
 
+/// Telephones write the capital of a first word.
+#[test]
+fn whoever_names_us_may_do_so_in_capitals() {
+    let mut desk = Desk::connected(Settings::default());
+    let _opened = desk.open_room(None);
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    desk.subject("");
+    for (said, mentions) in [("Bot, help", 1), ("BOT?", 2), ("Bots", 2), ("a robot", 2)] {
+        let at = Timestamp::UNIX_EPOCH;
+        let id = Some(said.to_owned());
+        desk.message(Message { at, id, ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, said) });
+        assert_eq!(desk.count("messageNotification"), mentions, "{said}");
+    }
+}
+
 /// As MongooseIM writes it.
 #[test]
 fn a_subject_beside_an_empty_body_is_one() {
