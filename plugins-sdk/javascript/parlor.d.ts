@@ -136,7 +136,7 @@ export function say(room: string, message: string | Wish): Promise<string>;
 /** Answers where a message was said: in its room, or in its chat; in its thread, unless the answer names one. Errors are not. */
 export function reply(to: Message, message: string | Wish): Promise<string>;
 /**
- * Who said a message in a room, as the room knows them now: role, affiliation, and the real JID where the room shows it; undefined
+ * Who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows it; undefined
  * where the room itself said it, or who did has gone. Needs `rooms.read` for it.
  */
 export function occupantOf(message: Message): contract.Occupant | undefined;

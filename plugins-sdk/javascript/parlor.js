@@ -534,10 +534,12 @@ export async function reply(to, message) {
   return (to.kind === "groupchat" ? say : send)(to.chat, { ...wish, thread: wish.thread ?? to.thread ?? undefined });
 }
 
-export const occupantOf = (message) =>
-  message.kind === "groupchat" && message.nick
-    ? rooms.occupants(message.chat).find((one) => one.nick === message.nick)
-    : undefined;
+export function occupantOf({ kind, chat, nick }) {
+  // Who writes from a room to us alone is a chat of its own.
+  const slash = kind === "groupchat" ? -1 : chat.indexOf("/");
+  const [room, who] = slash < 0 ? [chat, kind === "groupchat" ? nick : undefined] : [chat.slice(0, slash), chat.slice(slash + 1)];
+  return who ? rooms.occupants(room).find((one) => one.nick === who) : undefined;
+}
 
 // Stanzas
 

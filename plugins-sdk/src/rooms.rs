@@ -204,7 +204,7 @@ pub fn occupants(jid: impl AsRef<str>) -> Result<Vec<Occupant>> {
     rooms::occupants(jid.as_ref()).map_err(Error::from)
 }
 
-/// Who said a message in a room, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
+/// Who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
 /// the room itself said it, or who did has gone. Needs `rooms.read` for it.
 ///
 /// ```no_run
@@ -214,8 +214,12 @@ pub fn occupants(jid: impl AsRef<str>) -> Result<Vec<Occupant>> {
 /// # Ok(()) }
 /// ```
 pub fn occupant_of(message: &Message) -> Result<Option<Occupant>> {
-    let Some(nick) = message.nick.as_deref().filter(|_| message.is_groupchat()) else { return Ok(None) };
-    Ok(occupants(&message.chat)?.into_iter().find(|one| one.nick == nick))
+    // Who writes from a room to us alone is a chat of its own.
+    let alone = || message.chat.split_once('/');
+    let said =
+        if message.is_groupchat() { message.nick.as_deref().map(|nick| (&*message.chat, nick)) } else { alone() };
+    let Some((room, nick)) = said else { return Ok(None) };
+    Ok(occupants(room)?.into_iter().find(|one| one.nick == nick))
 }
 
 /// Gives the room the focus of a front end that follows.

@@ -85,7 +85,7 @@ async fn ban(room: &str, who: &Occupant, reason: &str) -> Result<()> {
 /// Does what a moderator says.
 async fn obey(book: Rc<RefCell<Book>>, command: Command) -> Result<()> {
     let Some(by) = rooms::occupant_of(&command.message)?.filter(|one| one.role == "moderator") else { return Ok(()) };
-    let (room, by) = (&command.message.chat, by.nick);
+    let (room, by) = (&by.room, by.nick);
     let Some((nick, reason)) = command.args.split_first() else {
         return rooms::send(room, format!("{by}: whom?")).await.map(drop);
     };

@@ -29,7 +29,7 @@ def reference_of(message: Message) -> Optional[str]:
     ...
 
 def occupant_of(message: Message) -> Optional[Occupant]:
-    """Who said a message in a room, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
+    """Who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
     the room itself said it, or who did has gone. Needs `rooms.read` for it."""
     ...
 

@@ -65,11 +65,13 @@ def _message(message: Union[str, Any]) -> Any:
 
 
 def occupant_of(message: Any) -> Optional[Any]:
-    """Who said a message in a room, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
+    """Who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows it. None:
     the room itself said it, or who did has gone. Needs `rooms.read` for it."""
-    if message.kind != "groupchat" or not message.nick:
-        return None
-    return next((one for one in _rooms.occupants(message.chat) if one.nick == message.nick), None)
+    room, nick = message.chat, message.nick
+    if message.kind != "groupchat":
+        # Who writes from a room to us alone is a chat of its own.
+        room, _, nick = message.chat.partition("/")
+    return next((one for one in _rooms.occupants(room) if one.nick == nick), None) if nick else None
 
 
 async def send(jid: str, message: Union[str, Any]) -> str:

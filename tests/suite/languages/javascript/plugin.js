@@ -1,6 +1,6 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
-import { on, once, reply, rooms, send, setSetting, sleep, storage } from "parlor";
+import { occupantOf, on, once, reply, rooms, send, setSetting, sleep, storage } from "parlor";
 
 // texts.chat
 
@@ -109,4 +109,11 @@ never.end();
 
 on("message", { prefix: "undefined" }, async (message) => {
   await storage.set("k", undefined).catch((error) => reply(message, `${error.name}: ${error.message}`));
+});
+
+// messages.chat
+
+on("message", { prefix: "who" }, async (message) => {
+  const who = occupantOf(message);
+  await reply(message, who ? `${who.nick}, ${who.role}` : "nobody");
 });

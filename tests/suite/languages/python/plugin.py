@@ -370,3 +370,12 @@ async def overdue(message: Message) -> None:
         await reply(message, "now")
 
     timer = after(-3, now)
+
+
+# messages.chat
+
+
+@on("message", prefix="who")
+async def who(message: Message) -> None:
+    one = occupant_of(message)
+    await reply(message, f"{one.nick}, {one.role}" if one else "nobody")

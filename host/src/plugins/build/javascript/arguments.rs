@@ -143,7 +143,10 @@ mod tests {
         let table = table(&contract::whole());
         assert_eq!(table["rooms.open"][0], json!(["jid", ["text"]]));
         let attributes = &table["rooms.open"][1][1][1];
-        assert_eq!((&attributes["nick"], &attributes["autoConfigure"]), (&json!(["option", ["text"]]), &json!(["flag"])));
+        assert_eq!(
+            (&attributes["nick"], &attributes["autoConfigure"]),
+            (&json!(["option", ["text"]]), &json!(["flag"]))
+        );
         let value = json!(["variant", { "flag": ["flag"], "text": ["text"], "texts": ["list", ["text"]] }]);
         assert_eq!(attributes["roomconfig"], json!(["list", ["tuple", [["text"], value]]]));
         assert_eq!(attributes["history"][1][1]["maxStanzas"], json!(["option", ["number"]]));
@@ -151,7 +154,10 @@ mod tests {
         assert_eq!(table["vcard.get"][1], json!(["force", ["flag"]]));
         let extensions = &table["chats.send"][1][1][1]["extensions"][1][1];
         let part = json!(["option", ["tuple", [["number"], ["number"]]]]);
-        assert_eq!(extensions["fallback"], json!(["list", ["record", { "feature": ["option", ["text"]], "part": part }]]));
+        assert_eq!(
+            extensions["fallback"],
+            json!(["list", ["record", { "feature": ["option", ["text"]], "part": part }]])
+        );
     }
 
     #[test]
