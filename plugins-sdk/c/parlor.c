@@ -590,6 +590,13 @@ static parlor_error room(const char *jid, const char *text, const char *thread) 
   return parlor_done(parlor_plugin_rooms_send(&to, &message, &id, &error), &error);
 }
 
+/* A message that is not what it has to be. */
+static parlor_error invalid(const char *reason) {
+  failure = (parlor_failure){.error = PARLOR_INVALID, .argument = "message"};
+  failure.text = parlor_format("invalid message: %s", reason);
+  return PARLOR_INVALID;
+}
+
 static bool from_room(const parlor_message *message) {
   return !strcmp(message->kind, "groupchat");
 }
@@ -616,12 +623,115 @@ parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occu
   return PARLOR_OK;
 }
 
+const char *parlor_body_without_fallback(const parlor_message *message, const char *feature) {
+  const char *body = message->body ? message->body : "";
+  const parlor_plugin_types_list_fallback_t parts = message->all->extensions.val.fallback;
+  char *kept = take(strlen(body)), *end = kept;
+  uint32_t at = 0;
+  unsigned code;
+  for (const char *next; *body; body = next, at++) {
+    next = character(body, &code);
+    bool is_kept = true;
+    for (size_t i = 0; message->all->extensions.is_some && i < parts.len; i++) {
+      const parlor_plugin_types_fallback_t *one = &parts.ptr[i];
+      if (one->feature.is_some && strcmp(some(one->feature.val), feature)) continue;
+      if (!one->part.is_some || (one->part.val.f0 <= at && at < one->part.val.f1)) is_kept = false;
+    }
+    if (!is_kept) continue;
+    memcpy(end, body, (size_t)(next - body));
+    end += next - body;
+  }
+  *end = 0;
+  return kept;
+}
+
+/* What a message says, each line with a mark before it, and of how many characters that is. */
+static const char *quotation(const parlor_message *message, uint32_t *length) {
+  const char *said = parlor_body_without_fallback(message, PARLOR_NS_REPLY);
+  char *quoted = take(strlen(said) * 3 + 3), *end = quoted;
+  for (bool begins = true; *said; said++) {
+    if (begins) end = stpcpy(end, "> ");
+    begins = *said == '\n';
+    if (said[0] != '\r' || said[1] != '\n') *end++ = *said;
+  }
+  if (end > quoted && end[-1] != '\n') *end++ = '\n';
+  *end = 0;
+  *length = 0;
+  unsigned code;
+  for (const char *at = quoted; *at; at = character(at, &code)) ++*length;
+  return quoted;
+}
+
+static const char *reference(const parlor_message *message) {
+  return from_room(message) ? message->stanza_id : message->id;
+}
+
+/* What the contract makes of it; it lives until the handler returns, like all that it is made of. */
+static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_outgoing_t *whole) {
+  static plugin_string_t store = {(uint8_t *)"store", 5};
+  *whole = (parlor_plugin_types_outgoing_t){option(message->body), option(message->subject), option(message->thread), {.is_some = true}};
+  parlor_plugin_types_extensions_t *extensions = &whole->extensions.val;
+  extensions->replace = option(message->replace);
+  extensions->receipt_requested = message->request_receipt;
+  extensions->receipt = option(message->receipt);
+  extensions->marker = option(message->marker);
+  extensions->marked = option(message->marked);
+  extensions->chat_state = option(message->chat_state);
+  const parlor_message *to = message->reply_to;
+  if (to && reference(to)) {
+    extensions->reply.is_some = true;
+    extensions->reply.val = (parlor_plugin_types_reply_t){parlor_text(reference(to)), {true, parlor_text(to->from)}};
+  }
+  if (to && message->quote) {
+    parlor_plugin_types_fallback_t *part = parlor_memory(sizeof *part);
+    const char *quoted = quotation(to, &part->part.val.f1);
+    part->part.is_some = true;
+    part->feature = option(PARLOR_NS_REPLY);
+    extensions->fallback = (parlor_plugin_types_list_fallback_t){part, 1};
+    whole->body = option(parlor_format("%s%s", quoted, message->body ? message->body : ""));
+  }
+  if (message->react_to) {
+    if (!reference(message->react_to)) return invalid("has no id that a reaction could name");
+    plugin_string_t *emoji = parlor_memory(sizeof *emoji);
+    if (message->emoji) *emoji = parlor_text(message->emoji);
+    extensions->reactions.is_some = true;
+    extensions->reactions.val = (parlor_plugin_types_reactions_t){parlor_text(reference(message->react_to)), {emoji, message->emoji ? 1 : 0}};
+  }
+  /* They have no body, by which servers see what is worth keeping (XEP-0334). */
+  if (message->react_to || message->receipt || message->marker) extensions->hints = (plugin_list_string_t){&store, 1};
+  return PARLOR_OK;
+}
+
+parlor_error parlor_chat_send_message(const char *jid, const parlor_outgoing *message, const char **id) {
+  plugin_string_t to = parlor_text(jid), sent;
+  parlor_plugin_types_outgoing_t whole;
+  parlor_plugin_types_error_t error;
+  if (wire(message, &whole)) return PARLOR_INVALID;
+  bool done = parlor_plugin_chats_send(&to, &whole, &sent, &error);
+  if (done && id) *id = some(sent);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_room_send_message(const char *jid, const parlor_outgoing *message, const char **id) {
+  plugin_string_t to = parlor_text(jid), sent;
+  parlor_plugin_types_outgoing_t whole;
+  parlor_plugin_types_error_t error;
+  if (wire(message, &whole)) return PARLOR_INVALID;
+  bool done = parlor_plugin_rooms_send(&to, &whole, &sent, &error);
+  if (done && id) *id = some(sent);
+  return parlor_done(done, &error);
+}
+
+parlor_error parlor_acknowledge(const parlor_message *message) {
+  bool asks = message->all->extensions.is_some && message->all->extensions.val.receipt_requested && message->id;
+  /* Everybody in a room would send one, and errors and history are not answered. */
+  if (!asks || from_room(message) || !strcmp(message->kind, "error") || message->own || message->delayed) return PARLOR_OK;
+  return parlor_chat_send_message(message->from, &(parlor_outgoing){.receipt = message->id}, NULL);
+}
+
 /* An error is not answered. */
 static parlor_error answerable(const parlor_message *message) {
-  if (strcmp(message->kind, "error")) return PARLOR_OK;
-  failure = (parlor_failure){.error = PARLOR_INVALID, .argument = "message"};
-  failure.text = "invalid message: an error must not be answered (RFC 6120, section 8.3.1)";
-  return PARLOR_INVALID;
+  return strcmp(message->kind, "error") ? PARLOR_OK : invalid("an error must not be answered (RFC 6120, section 8.3.1)");
 }
 
 static parlor_error chat_reply(const parlor_message *to, const char *text) {

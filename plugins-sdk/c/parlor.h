@@ -187,6 +187,34 @@ parlor_error parlor_room_reply(const parlor_message *to, const char *format, ...
 /* Answers where it was said, in a chat or in a room. Needs messages.send and rooms.send. */
 parlor_error parlor_reply(const parlor_message *to, const char *format, ...) PARLOR_FORMAT(2, 3);
 
+/* A message that is to be sent. What is left out it does not have. */
+typedef struct parlor_outgoing {
+  const char *body, *subject, *thread;
+  const parlor_message *reply_to; /* what it answers */
+  bool quote;                     /* puts what that says before the body, for clients that show answers as any other message */
+  const char *replace;            /* the id of the message that it corrects */
+  const parlor_message *react_to; /* what `emoji` is about; NULL takes the reaction back */
+  const char *emoji;
+  bool request_receipt;           /* asks the other side to say that it came */
+  const char *receipt;            /* the id of a message of theirs that came */
+  const char *marker, *marked;    /* received, displayed or acknowledged, and the id of the message that it is about */
+  const char *chat_state;         /* active, composing, paused, inactive or gone */
+} parlor_outgoing;
+
+/* Sends all that a message may have to somebody; its id is put into `id`, which may be NULL. Needs messages.send. */
+parlor_error parlor_chat_send_message(const char *jid, const parlor_outgoing *message, const char **id);
+
+/* The same to everybody in a room that we are in. Needs rooms.send. */
+parlor_error parlor_room_send_message(const char *room, const parlor_outgoing *message, const char **id);
+
+/* Tells the author of a message that it came, if it asked to be told (XEP-0184). It tells the author that somebody is there, so that
+ * nothing but a plugin decides to send it. Needs messages.send. */
+parlor_error parlor_acknowledge(const parlor_message *message);
+
+/* The body without what is only there for clients that lack a feature, such as the quotation of a reply for those without
+ * PARLOR_NS_REPLY; empty where there is no body. */
+const char *parlor_body_without_fallback(const parlor_message *message, const char *feature);
+
 /* Somebody in a room. */
 typedef struct parlor_occupant {
   const char *room, *nick;

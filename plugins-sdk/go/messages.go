@@ -2,7 +2,9 @@ package parlor
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"parlor/contract/chats"
 	"parlor/contract/rooms"
@@ -13,8 +15,10 @@ import (
 // Outgoing is a message that is to be sent. What is left out it does not have.
 type Outgoing struct {
 	Body, Subject, Thread string
-	// ReplyTo is the message that it answers.
+	// ReplyTo is the message that it answers; Quote puts what that says before the body, for clients that show answers as any other
+	// message.
 	ReplyTo *Message
+	Quote   bool
 	// Replace is the id of the message that it corrects.
 	Replace string
 	// ReactTo is the message that Emojis are about; without any they are taken back.
@@ -115,6 +119,12 @@ func (message Outgoing) wire() (types.Outgoing, error) {
 	if to := message.ReplyTo; to != nil && to.Reference() != "" {
 		extensions.Reply = wit.Some(types.Reply{Id: to.Reference(), To: wit.Some(to.From)})
 	}
+	if message.ReplyTo != nil && message.Quote {
+		quoted := message.ReplyTo.quotation()
+		part := wit.Tuple2[uint32, uint32]{F1: uint32(utf8.RuneCountInString(quoted))}
+		extensions.Fallback = []types.Fallback{{Feature: wit.Some(replies), Part: wit.Some(part)}}
+		message.Body = quoted + message.Body
+	}
 	if to := message.ReactTo; to != nil {
 		if to.Reference() == "" {
 			return types.Outgoing{}, &Invalid{Argument: "message", Reason: "has no id that a reaction could name"}
@@ -129,6 +139,49 @@ func (message Outgoing) wire() (types.Outgoing, error) {
 		Body: option(message.Body), Subject: option(message.Subject), Thread: option(message.Thread),
 		Extensions: wit.Some(extensions),
 	}, nil
+}
+
+// Acknowledge tells the author of a message that it came, if it asked to be told (XEP-0184), and gives the id of the receipt; empty
+// if none was sent. It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs messages.send.
+func Acknowledge(ctx context.Context, message *Message) (string, error) {
+	wish := message.All.Extensions.Some().ReceiptRequested && message.ID != ""
+	// Everybody in a room would send one, and errors and history are not answered.
+	if !wish || message.Kind == "groupchat" || message.Kind == "error" || message.Own || message.Delayed {
+		return "", nil
+	}
+	return SendMessage(ctx, message.From, Outgoing{Receipt: message.ID})
+}
+
+// What a quotation in a reply is for those who do not know (XEP-0461).
+const replies = "urn:xmpp:reply:0"
+
+// BodyWithoutFallback is the body without what is only there for clients that lack a feature, such as the quotation of a reply for
+// those without urn:xmpp:reply:0.
+func (message *Message) BodyWithoutFallback(feature string) string {
+	parts := message.All.Extensions.Some().Fallback
+	var kept []rune
+	for at, sign := range []rune(message.Body) {
+		if !slices.ContainsFunc(parts, func(one types.Fallback) bool { return covers(one, feature, uint32(at)) }) {
+			kept = append(kept, sign)
+		}
+	}
+	return string(kept)
+}
+
+func covers(one types.Fallback, feature string, at uint32) bool {
+	if meant, ok := one.Feature.Get(); ok && meant != feature {
+		return false
+	}
+	part, ok := one.Part.Get()
+	return !ok || part.F0 <= at && at < part.F1
+}
+
+func (message *Message) quotation() string {
+	said := strings.TrimSuffix(strings.ReplaceAll(message.BodyWithoutFallback(replies), "\r\n", "\n"), "\n")
+	if said == "" {
+		return ""
+	}
+	return "> " + strings.ReplaceAll(said, "\n", "\n> ") + "\n"
 }
 
 // OccupantOf is who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows

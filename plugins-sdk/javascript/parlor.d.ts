@@ -23,6 +23,8 @@ export {
 
 /** A message as it came. */
 export type Message = Omit<contract.Message, "at"> & { at: Date };
+/** One whose time may be a text, such as those of the archive. */
+export type Said = Omit<contract.Message, "at">;
 /** A message that the host read as one of this plugin's commands. `rest` is what stands behind its name, as it was written. */
 export type Command = Omit<contract.Command, "message"> & { message: Message; rest: string };
 
@@ -108,17 +110,24 @@ export function sleep(milliseconds: number): Promise<void>;
  * The id by which others know a message: in a room the room's, elsewhere the author's. A message without one cannot be referred
  * to: `replyTo` is then left out, and `reactTo` is `Invalid`.
  */
-export function reference(message: Message): string | undefined;
+export function reference(message: Said): string | undefined;
+/**
+ * The body without what is only there for clients that lack `feature`; without one, the quotation that an answer may begin with,
+ * for those that know no replies (XEP-0461). Empty where there is no body.
+ */
+export function bodyWithoutFallback(message: Said, feature?: string): string;
 
 /** What a message may have; `replyTo` and `reactTo` take the message that they are about. */
 export interface Wish {
   body?: string;
   subject?: string;
   thread?: string;
-  replyTo?: Message;
+  replyTo?: Said;
+  /** Puts what `replyTo` says before the body, for clients that show answers as any other message. */
+  quote?: boolean;
   /** The id of the message that it corrects. */
   replace?: string;
-  reactTo?: Message;
+  reactTo?: Said;
   emojis?: string[];
   receipt?: string;
   requestReceipt?: boolean;
@@ -134,12 +143,17 @@ export function send(jid: string, message: string | Wish): Promise<string>;
 /** The same to everybody in a room. Needs `rooms.send`. */
 export function say(room: string, message: string | Wish): Promise<string>;
 /** Answers where a message was said: in its room, or in its chat; in its thread, unless the answer names one. Errors are not. */
-export function reply(to: Message, message: string | Wish): Promise<string>;
+export function reply(to: Said, message: string | Wish): Promise<string>;
+/**
+ * Tells the author of a message that it came, if it asked to be told (XEP-0184), and gives the id of the receipt. It tells the
+ * author that somebody is there, so that nothing but a plugin decides to send it. Needs `messages.send`.
+ */
+export function acknowledge(message: Said): Promise<string | undefined>;
 /**
  * Who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows it; undefined
  * where the room itself said it, or who did has gone. Needs `rooms.read` for it.
  */
-export function occupantOf(message: Message): contract.Occupant | undefined;
+export function occupantOf(message: Said): contract.Occupant | undefined;
 
 /** A text for the inside of XML, in elements and attributes. What XML cannot hold becomes U+FFFD. */
 export function escapeXml(text: string): string;

@@ -496,19 +496,32 @@ function named(message) {
   return id;
 }
 
+// The body without what is only there for clients that lack something (XEP-0428).
+export function bodyWithoutFallback({ body, extensions }, feature = ns.reply) {
+  const meant = (extensions?.fallback ?? []).filter((one) => (one.feature ?? feature) === feature);
+  const parts = meant.map(({ part }) => part ?? [0, Infinity]);
+  return [...(body ?? "")].filter((_, at) => !parts.some(([start, end]) => start <= at && at < end)).join("");
+}
+
+function quotation(message) {
+  const said = bodyWithoutFallback(message).replace(/\r?\n$/, "");
+  return said ? said.split(/\r?\n/).map((line) => `> ${line}\n`).join("") : "";
+}
+
 export function outgoing(wish) {
   if (typeof wish !== "object" || wish === null) return outgoing({ body: wish });
   const replied = wish.replyTo && reference(wish.replyTo);
+  const quoted = wish.quote && wish.replyTo ? quotation(wish.replyTo) : "";
   const { body, subject, thread, replyTo, replace, reactTo, emojis, receipt, requestReceipt, marker, marked, chatState } =
     wish;
   return {
-    body: body ?? null,
+    body: quoted ? quoted + (body ?? "") : body ?? null,
     subject: subject ?? null,
     thread: thread ?? null,
     extensions: {
       threadParent: null,
       reply: replied ? { id: replied, to: replyTo.from } : null,
-      fallback: [],
+      fallback: quoted ? [{ feature: ns.reply, part: [0, [...quoted].length] }] : [],
       replace: replace ?? null,
       reactions: reactTo ? { id: named(reactTo), emojis: emojis ?? [] } : null,
       receiptRequested: requestReceipt ?? false,
@@ -532,6 +545,12 @@ export async function reply(to, message) {
   }
   const wish = typeof message === "object" ? message : { body: message };
   return (to.kind === "groupchat" ? say : send)(to.chat, { ...wish, thread: wish.thread ?? to.thread ?? undefined });
+}
+
+export async function acknowledge({ id, from, kind, own, delayed, extensions }) {
+  // Everybody in a room would send one, and errors and history are not answered.
+  const may = kind !== "groupchat" && kind !== "error" && !own && !delayed;
+  return may && id && extensions?.receiptRequested ? send(from, { receipt: id }) : undefined;
 }
 
 export function occupantOf({ kind, chat, nick }) {

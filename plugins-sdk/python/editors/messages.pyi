@@ -10,6 +10,7 @@ def outgoing(
     subject: Optional[str] = None,
     thread: Optional[str] = None,
     reply_to: Optional[Message] = None,
+    quote: bool = False,
     replace: Optional[str] = None,
     reaction: Optional[Message] = None,
     emojis: Optional[List[str]] = None,
@@ -20,7 +21,13 @@ def outgoing(
     chat_state: Optional[str] = None,
 ) -> Outgoing:
     """A message that is to be sent. `reply_to` and `reaction` take the message that they are about, `receipt` and `marked` the
-    message or its id. `Invalid`: a message that has no id cannot be reacted to or marked."""
+    message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
+    `Invalid`: a message that has no id cannot be reacted to or marked."""
+    ...
+
+def body_without_fallback(message: Message, feature: str = ...) -> str:
+    """The body without what is only there for clients that lack `feature`; without one, the quotation that an answer may begin
+    with, for those that know no replies (XEP-0461). Empty where there is no body."""
     ...
 
 def reference_of(message: Message) -> Optional[str]:

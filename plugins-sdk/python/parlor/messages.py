@@ -4,6 +4,7 @@ from typing import Any, Optional, Union
 
 from .errors import Invalid
 from .host import Grouping
+from .stanza import ns
 
 _types = Grouping("types")
 _chats = Grouping("chats")
@@ -19,6 +20,7 @@ def outgoing(
     subject: Optional[str] = None,
     thread: Optional[str] = None,
     reply_to: Any = None,
+    quote: bool = False,
     replace: Optional[str] = None,
     reaction: Any = None,
     emojis: Optional[list[str]] = None,
@@ -29,11 +31,14 @@ def outgoing(
     chat_state: Optional[str] = None,
 ) -> Any:
     """A message that is to be sent. `reply_to` and `reaction` take the message that they are about, `receipt` and `marked` the
-    message or its id. `Invalid`: a message that has no id cannot be reacted to or marked."""
+    message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
+    `Invalid`: a message that has no id cannot be reacted to or marked."""
     reference = reference_of(reply_to) if reply_to is not None else None
+    quoted = _quotation(reply_to) if quote and reply_to is not None else ""
     about = reaction is not None or receipt is not None or marker is not None
     extensions = _types.Extensions(
         reply=_types.Reply(reference, reply_to.from_) if reference else None,
+        fallback=[_types.Fallback(ns.REPLY, (0, len(quoted)))] if quoted else [],
         replace=replace,
         reactions=_types.Reactions(_named(reaction, "reaction"), emojis or []) if reaction is not None else None,
         receipt_requested=request_receipt,
@@ -44,7 +49,22 @@ def outgoing(
         chat_state=chat_state,
         hints=[_STORE] if about and body is None else [],
     )
-    return _types.Outgoing(body, subject, thread, extensions)
+    return _types.Outgoing(quoted + (body or "") if quoted else body, subject, thread, extensions)
+
+
+def body_without_fallback(message: Any, feature: str = ns.REPLY) -> str:
+    """The body without what is only there for clients that lack `feature`; without one, the quotation that an answer may begin
+    with, for those that know no replies (XEP-0461). Empty where there is no body."""
+    fallback = message.extensions.fallback if message.extensions is not None else []
+    meant = [one.part for one in fallback if one.feature in (None, feature)]
+    body = message.body or ""
+    parts = [(0, len(body)) if part is None else part for part in meant]
+    return "".join(one for at, one in enumerate(body) if not any(start <= at < end for start, end in parts))
+
+
+def _quotation(message: Any) -> str:
+    said = body_without_fallback(message).replace("\r\n", "\n").removesuffix("\n")
+    return "".join(f"> {line}\n" for line in said.split("\n")) if said else ""
 
 
 def reference_of(message: Any) -> Optional[str]:

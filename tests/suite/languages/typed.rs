@@ -56,7 +56,8 @@ async fn the_plugins_in_typescript_here_fit_the_types() {
 }
 
 const USES: &str = r#"import {
-  archive, ask, command, Element, ns, occupantOf, on, onMention, onReady, outgoing, parseXml, reference, rooms, spawn, stanza, vcard,
+  acknowledge, archive, ask, bodyWithoutFallback, command, Element, ns, occupantOf, on, onMention, onReady, outgoing, parseXml, reference,
+  reply, rooms, spawn, stanza, vcard,
   type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite, type Message, type Occupant,
   type Status,
 } from "parlor";
@@ -73,7 +74,10 @@ onReady(async () => {
   const card: Card = await vcard.get("juliet@x");
   const page = await archive.query({ with: "juliet@x" });
   await archive.query(archive.next(page.rsm, 3));
-  console.log(autojoin, card.nickname, outgoing("x"));
+  const found = page.messages[0].message;
+  await reply(found, { body: bodyWithoutFallback(found), replyTo: found, quote: true });
+  const receipt: string | undefined = await acknowledge(found);
+  console.log(receipt, autojoin, card.nickname, outgoing("x"));
   // @ts-expect-error: a bookmark is one of a room
   await rooms.setBookmark({ name: "x" });
 });

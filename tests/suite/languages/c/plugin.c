@@ -1,6 +1,7 @@
 /* What authors expect of C and of the SDK: see tests. */
 
 #include <parlor.h>
+#include <string.h>
 
 /* mentions.chat */
 
@@ -50,12 +51,27 @@ static parlor_error who(const parlor_event *event, void *context) {
   return parlor_reply(event->message, "%s, %s", occupant->nick, occupant->role);
 }
 
+/* replies.chat */
+
+static parlor_error agree(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_message *message = event->message;
+  if (message->body && !strcmp(message->body, "ack")) return parlor_acknowledge(message);
+  const char *said = parlor_body_without_fallback(message, PARLOR_NS_REPLY), *id;
+  if (strcmp(said, "+1")) return PARLOR_OK;
+  parlor_error error = parlor_reply(message, "%s", said);
+  if (error) return error;
+  error = parlor_chat_send_message(message->chat, &(parlor_outgoing){.body = "so it is", .reply_to = message, .quote = true}, &id);
+  return error || *id ? error : parlor_fail("it has no id");
+}
+
 parlor_error parlor_start(void) {
   parlor_error error = parlor_on_mention(mentioned, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "🍕"}, cut, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "settings"}, read, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "who"}, who, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);
+  if (!error) error = parlor_on("message", NULL, agree, NULL);
   if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "first");
   if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "second");
   return error;

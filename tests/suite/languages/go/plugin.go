@@ -17,7 +17,8 @@ func start(ctx context.Context) error {
 	_, reads := parlor.OnMessage(parlor.Filter{Prefix: "settings"}, read)
 	_, answers := parlor.OnMessage(parlor.Filter{Prefix: "poll"}, poll)
 	_, looks := parlor.OnMessage(parlor.Filter{Prefix: "who"}, who)
-	return errors.Join(cuts, reads, answers, looks, add(ctx, "first"), add(ctx, "second"))
+	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
+	return errors.Join(cuts, reads, answers, looks, agrees, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
@@ -63,4 +64,22 @@ func who(ctx context.Context, message *parlor.Message) error {
 		return errors.Join(err, parlor.Reply(ctx, message, "nobody"))
 	}
 	return parlor.Reply(ctx, message, who.Nick+", "+who.Role)
+}
+
+// replies.chat
+
+func agree(ctx context.Context, message *parlor.Message) error {
+	if message.Body == "ack" {
+		_, err := parlor.Acknowledge(ctx, message)
+		return err
+	}
+	said := message.BodyWithoutFallback("urn:xmpp:reply:0")
+	if said != "+1" {
+		return nil
+	}
+	if err := parlor.Reply(ctx, message, said); err != nil {
+		return err
+	}
+	_, err := parlor.ReplyMessage(ctx, message, parlor.Outgoing{Body: "so it is", ReplyTo: message, Quote: true})
+	return err
 }

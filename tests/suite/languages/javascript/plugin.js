@@ -1,6 +1,8 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
-import { occupantOf, on, once, reply, rooms, send, setSetting, sleep, storage } from "parlor";
+import {
+  acknowledge, bodyWithoutFallback, occupantOf, on, once, reply, rooms, send, setSetting, sleep, storage,
+} from "parlor";
 
 // texts.chat
 
@@ -116,4 +118,14 @@ on("message", { prefix: "undefined" }, async (message) => {
 on("message", { prefix: "who" }, async (message) => {
   const who = occupantOf(message);
   await reply(message, who ? `${who.nick}, ${who.role}` : "nobody");
+});
+
+// replies.chat
+
+on("message", async (message) => {
+  if (message.body === "ack") await acknowledge(message);
+  const said = bodyWithoutFallback(message);
+  if (said !== "+1") return;
+  await reply(message, said);
+  await reply(message, { body: "so it is", replyTo: message, quote: true });
 });

@@ -7,8 +7,9 @@ import random
 from datetime import datetime, timedelta, timezone
 
 from parlor import (
-    Command, Element, Message, acknowledge, after, api, archive, command, emit, errors, every, ns, occupant_of, on, on_mention,
-    on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, send, setting, settings, sleep, spawn, storage, wait_until,
+    Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, command, emit, errors, every, ns,
+    occupant_of, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, send, setting, settings, sleep,
+    spawn, storage, wait_until,
 )
 
 log = logging.getLogger(__name__)
@@ -379,3 +380,14 @@ async def overdue(message: Message) -> None:
 async def who(message: Message) -> None:
     one = occupant_of(message)
     await reply(message, f"{one.nick}, {one.role}" if one else "nobody")
+
+
+# replies.chat
+
+
+@on("message")
+async def agree(message: Message) -> None:
+    said = body_without_fallback(message)
+    if said == "+1":
+        await reply(message, said)
+        await reply(message, outgoing("so it is", reply_to=message, quote=True))
