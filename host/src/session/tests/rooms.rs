@@ -543,9 +543,8 @@ fn whoever_names_us_may_do_so_in_capitals() {
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     desk.subject("");
     for (said, mentions) in [("Bot, help", 1), ("BOT?", 2), ("Bots", 2), ("a robot", 2)] {
-        let at = Timestamp::UNIX_EPOCH;
         let id = Some(said.to_owned());
-        desk.message(Message { at, id, ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, said) });
+        desk.message(Message { id, ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, said) });
         assert_eq!(desk.count("messageNotification"), mentions, "{said}");
     }
 }
