@@ -21,3 +21,33 @@ wit_bindgen::generate!({
         "parlor:plugin/rooms@0.1.0/invitation": [#[derive(Default)]],
     },
 });
+
+/// The two interfaces of WASI that a plugin may want. As of the contract, it imports what it calls.
+#[cfg(target_arch = "wasm32")]
+pub mod wasi {
+    wit_bindgen::generate!({
+        inline: "
+            package parlor:sdk;
+
+            world wasi {
+                import wasi:clocks/wall-clock@0.2.0;
+                import wasi:random/random@0.2.0;
+            }
+
+            package wasi:clocks@0.2.0 {
+                interface wall-clock {
+                    record datetime { seconds: u64, nanoseconds: u32 }
+                    now: func() -> datetime;
+                }
+            }
+
+            package wasi:random@0.2.0 {
+                interface random {
+                    get-random-u64: func() -> u64;
+                }
+            }
+        ",
+        world: "parlor:sdk/wasi",
+        generate_all,
+    });
+}

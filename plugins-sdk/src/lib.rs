@@ -48,6 +48,7 @@ pub mod api;
 pub mod archive;
 pub mod chats;
 pub mod chatviews;
+pub mod clock;
 pub mod commands;
 pub mod connection;
 pub mod contacts;

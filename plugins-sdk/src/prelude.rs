@@ -1,6 +1,7 @@
 //! What nearly every plugin wants: `use parlor_sdk::prelude::*;`.
 
 pub use crate::api::{emit, wait_until};
+pub use crate::clock::{now, random};
 pub use crate::listen::{Event, Json, on, on_mention, on_message, on_ready};
 pub use crate::types::{Command, Contact, Invite, Message, Occupant, Outgoing, Payload, Room};
 pub use crate::{Error, Result, Value, json, on_stop, spawn};

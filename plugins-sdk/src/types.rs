@@ -1,5 +1,6 @@
 //! The records that several groupings share and that events carry, with a few helpers.
 
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -31,6 +32,11 @@ impl Message {
     /// Whether it was said in a room, for everybody.
     pub fn is_groupchat(&self) -> bool {
         self.kind == "groupchat"
+    }
+
+    /// When it was sent, as far as that is known, else when it came.
+    pub fn time(&self) -> Result<Timestamp> {
+        self.at.parse().map_err(|error| Error::invalid("at", error))
     }
 
     /// The id by which others know it: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461, section

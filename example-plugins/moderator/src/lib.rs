@@ -61,7 +61,7 @@ async fn judge(book: Rc<RefCell<Book>>, message: Message) -> Result<()> {
     let Some(body) = message.body.as_deref() else { return Ok(()) };
     let Some(speaker) = rooms::occupant_of(&message)?.filter(|one| one.role != "moderator") else { return Ok(()) };
     let nick = &speaker.nick;
-    let at = message.at.parse().map_err(Error::other)?;
+    let at = message.time()?;
     // Not borrowed while it waits.
     let verdict = book.borrow_mut().hear(&rules()?, (&message.chat, person(&speaker)), body, at);
     let Some((offence, sentence)) = verdict else { return Ok(()) };

@@ -48,6 +48,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     let (mut juliet, bot) = (friend("juliet").await, house.account().jid.clone());
     for (said, answer) in [
         ("ready", "ready once"),
+        ("now", "true true"),
         ("!deeds.whole I don't  know", "I|don't|know / I don't  know"),
         ("help", "invalid name: the command help is the host's; choose another name, or deeds.help"),
     ] {
@@ -100,6 +101,10 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
             }
             let text = if ready.get() == 1 { "ready once" } else { "ready often" };
             chats::reply(&message, text).await.map(drop)
+        }
+        Some("now") => {
+            let age = now().as_second() - message.time()?.as_second();
+            chats::reply(&message, format!("{} {}", age.abs() < 3600, random() != random())).await.map(drop)
         }
         Some("help") => {
             let error = commands::add("help", "Helps", "", |_| async { Ok(()) }).await.unwrap_err();

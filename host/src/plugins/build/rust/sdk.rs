@@ -23,6 +23,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "bindings.rs",
     "chats.rs",
     "chatviews.rs",
+    "clock.rs",
     "commands.rs",
     "connection.rs",
     "contacts.rs",
