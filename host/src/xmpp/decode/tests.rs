@@ -56,6 +56,20 @@ fn a_plain_message() {
     assert!(message.raw.to_xml().contains("friend@far/x"));
 }
 
+/// RFC 7622, section 3.4: all that there is in Unicode, also since RFC 3920.
+#[test]
+fn nobody_is_unheard_for_an_emoji_in_the_address() {
+    assert_eq!(message("from='friend@far/📱'", "<body>hi</body>").from, jid("friend@far/📱"));
+    let turtle = presence("from='room@muc/Anna 🐢'", "<x xmlns='http://jabber.org/protocol/muc#user'/>");
+    assert_eq!(turtle.from, jid("room@muc/Anna 🐢"));
+    let inner = INNER.replace("friend@far/x", "friend@far/res👔");
+    let copy = message(
+        "from='me@house'",
+        &format!("<sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>{inner}</forwarded></sent>"),
+    );
+    assert_eq!((copy.to, copy.body.as_deref()), (jid("friend@far/res👔"), Some("hi")));
+}
+
 /// Rules absent-from.
 #[test]
 fn no_sender_is_the_own_account() {

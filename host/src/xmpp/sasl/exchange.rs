@@ -2,6 +2,8 @@
 //!
 //! The library's own log-in believes any server that says "success" and hashes as often as it is told; this one does not.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::{SinkExt, StreamExt};
@@ -12,6 +14,7 @@ use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio_xmpp::xmlstream::{FallibleStreamElement, InitiatingStream, ReadError, XmppStream, XmppStreamElement};
 use xmpp_parsers::ns;
 use xmpp_parsers::sasl::{DefinedCondition, Nonza, Response};
+use zeroize::Zeroizing;
 
 use super::scram::Scram;
 use super::{Binding, Mechanism};
@@ -75,17 +78,24 @@ fn begin(
     password: Option<&Password>,
 ) -> Result<(Vec<u8>, Option<Scram>), ConnectError> {
     let user = || jid.node().ok_or_else(|| ConnectError::NoUser { jid: jid.clone() });
-    let password = || password.map(Password::expose).ok_or_else(|| unexpected("there is no password".to_owned()));
+    let password = || password.ok_or_else(|| unexpected("there is no password".to_owned()));
     Ok(match mechanism {
         Mechanism::Scram(hash) => {
-            let scram = Scram::new(hash, user()?.as_str(), password()?, binding);
+            let scram = Scram::new(hash, user()?.as_str(), &prepared(password()?), binding);
             (scram.first(), Some(scram))
         }
-        Mechanism::Plain => (format!("\0{}\0{}", user()?, password()?).into_bytes(), None),
+        Mechanism::Plain => (format!("\0{}\0{}", user()?, password()?.expose()).into_bytes(), None),
         // Whom of those that the certificate names (XEP-0178, section 2).
         Mechanism::External => (jid.to_bare().to_string().into_bytes(), None),
         Mechanism::Anonymous => (Vec::new(), None),
     })
+}
+
+/// The password in the one spelling that a proof is made of (RFC 5802, section 2.2). One that has none goes as it is: the server
+/// decides. By PLAIN it always does: what the server compares it with may be anything (RFC 4616, section 4).
+fn prepared(password: &Password) -> Zeroizing<String> {
+    let password = password.expose();
+    Zeroizing::new(stringprep::saslprep(password).map_or_else(|_| password.to_owned(), Cow::into_owned))
 }
 
 /// The library's own element knows fewer mechanisms than there are.
@@ -160,6 +170,16 @@ mod tests {
         assert!(!refused(DefinedCondition::TemporaryAuthFailure).is_final());
         let stranger = refusal(Mechanism::External, DefinedCondition::InvalidAuthzid, &jid("bot@house"));
         assert!(stranger.is_final() && stranger.to_string().contains("certificate"), "{stranger}");
+    }
+
+    /// RFC 4013, section 3: two spellings, one password.
+    #[test]
+    fn a_password_is_spelled_as_servers_keep_it() {
+        for (written, kept) in
+            [("I\u{ad}X", "IX"), ("ｐｅｎｃｉｌ", "pencil"), ("e\u{301}", "é"), ("🐴", "🐴"), ("\u{7}", "\u{7}")]
+        {
+            assert_eq!(prepared(&Password::of(written.to_owned())).as_str(), kept, "{written:?}");
+        }
     }
 
     #[test]
