@@ -142,10 +142,8 @@ async fn send<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) ->
 async fn send_iq<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) -> Result<String, CallError> {
     let (instance, _open) = caller(accessor, "api.send-iq")?;
     let iq = stanza(&instance, xml, RawStanza::parse_request)?;
-    let _question = question(&instance).await?;
-    let _waits = instance.waits_for_session();
     let by = instance.id;
-    let result = instance.account.ask(|answer| Command::SendIq { by, iq, answer }).await?;
+    let result = question(&instance, |answer| Command::SendIq { by, iq, answer }).await?;
     Ok(result.to_xml())
 }
 

@@ -109,8 +109,6 @@ async fn change<T: Send + 'static>(
     let jid = bare_jid("jid", jid)?;
     wish.check()?;
     instance.require(Permission::ContactsWrite, Target::None)?;
-    let _question = question(&instance).await?;
-    let _waits = instance.waits_for_session();
-    instance.account.ask(|answer| Command::Contact { jid, wish, answer }).await?;
+    question(&instance, |answer| Command::Contact { jid, wish, answer }).await?;
     Ok(instance)
 }

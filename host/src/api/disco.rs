@@ -143,7 +143,5 @@ async fn ask(instance: &Arc<Instance>, entity: Jid) -> Result<Arc<Disco>, CallEr
     if let Some(known) = known {
         return Ok(known);
     }
-    let _question = question(instance).await?;
-    let _waits = instance.waits_for_session();
-    instance.account.ask(|answer| Command::Discover { entity, answer }).await
+    question(instance, |answer| Command::Discover { entity, answer }).await
 }

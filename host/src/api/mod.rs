@@ -38,7 +38,7 @@ use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
 use crate::event::EventName;
 use crate::permissions::table;
-use crate::plugins::{Bucket, Grouping, Instance, OpenCall, OpenQuestion};
+use crate::plugins::{Bucket, Grouping, Instance, OpenCall};
 use crate::session::{Answer, Command};
 use crate::xmpp::{is_sendable, is_sendable_time};
 
@@ -165,11 +165,15 @@ async fn order<R>(instance: &Instance, command: impl FnOnce(Answer<R>) -> Comman
     instance.account.ask(command).await
 }
 
-/// Waits until the plugin may ask the server or somebody else; it does so until the guard is dropped.
-async fn question(instance: &Arc<Instance>) -> Result<OpenQuestion, CallError> {
+/// Has the server or somebody else asked, once the plugin may.
+async fn question<R>(instance: &Arc<Instance>, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
     let question = instance.open_question()?;
     pace(instance).await?;
-    Ok(question)
+    let question = question.sent();
+    let _waits = instance.waits_for_session();
+    let result = instance.account.ask(command).await;
+    question.answered();
+    result
 }
 
 /// Whether a plugin can hold all of these at once, as far as the host can tell: more would end it, whereas this it is told.

@@ -272,10 +272,8 @@ impl Caller {
     /// Something that sends a stanza.
     async fn ask<R>(&self, permission: Permission, deed: impl FnOnce(Answer<R>) -> RoomDeed) -> Result<R, CallError> {
         self.instance.require(permission, Target::Room(&self.jid))?;
-        let _question = question(&self.instance).await?;
-        let _waits = self.instance.waits_for_session();
         let jid = self.jid.clone();
-        self.instance.account.ask(|answer| Command::Room { jid, deed: deed(answer) }).await
+        question(&self.instance, |answer| Command::Room { jid, deed: deed(answer) }).await
     }
 
     /// The same, for who looks after the room.

@@ -12,7 +12,7 @@ use crate::bindings::parlor::plugin::vcard::{Card as WitCard, CardData, Host, Ho
 use crate::card::{CardChange, MAX_FIELD, MAX_PICTURE, Picture, PictureChange};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
-use crate::plugins::{Context, Grouping, Instance, OpenCall, OpenQuestion};
+use crate::plugins::{Context, Grouping, Instance, OpenCall};
 use crate::session::{Command, KnownCard};
 
 impl Host for Context {}
@@ -47,15 +47,14 @@ impl From<&KnownCard> for WitCard {
 }
 
 /// Who calls, and whose card is meant, if it may be read.
-async fn reader<T: Send + 'static>(
+fn reader<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     text: &str,
-) -> Result<(Arc<Instance>, (OpenCall, OpenQuestion), Jid), CallError> {
+) -> Result<(Arc<Instance>, OpenCall, Jid), CallError> {
     let (instance, open) = caller(accessor, "vcard.get")?;
     let jid = jid("jid", text)?;
     instance.require(Permission::VcardRead, Target::Jid(&jid))?;
-    let question = question(&instance).await?;
-    Ok((instance, (open, question), jid))
+    Ok((instance, open, jid))
 }
 
 async fn get<T: Send + 'static>(
@@ -63,15 +62,13 @@ async fn get<T: Send + 'static>(
     jid: &str,
     force: bool,
 ) -> Result<Arc<KnownCard>, CallError> {
-    let (instance, _open, jid) = reader(accessor, jid).await?;
-    let _waits = instance.waits_for_session();
-    instance.account.ask(|answer| Command::GetCard { jid, force, answer }).await
+    let (instance, _open, jid) = reader(accessor, jid)?;
+    question(&instance, |answer| Command::GetCard { jid, force, answer }).await
 }
 
 async fn update<T: Send + 'static>(accessor: &Accessor<T, Grouping>, jid: &str, force: bool) -> Result<(), CallError> {
-    let (instance, _open, jid) = reader(accessor, jid).await?;
-    let _waits = instance.waits_for_session();
-    instance.account.ask(|answer| Command::UpdateCard { jid, force, answer }).await
+    let (instance, _open, jid) = reader(accessor, jid)?;
+    question(&instance, |answer| Command::UpdateCard { jid, force, answer }).await
 }
 
 async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData) -> Result<(), CallError> {
@@ -86,9 +83,7 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
     }
     let change = Box::new(change(data)?);
     instance.require(Permission::VcardWrite, Target::None)?;
-    let _question = question(&instance).await?;
-    let _waits = instance.waits_for_session();
-    instance.account.ask(|answer| Command::SetCard { change, answer }).await
+    question(&instance, |answer| Command::SetCard { change, answer }).await
 }
 
 fn change(data: CardData) -> Result<CardChange, CallError> {

@@ -19,13 +19,14 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tracing::Span;
 use wasmtime::Store;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use self::mail::{SlowHandler, handle, next_mail, waiting_mail};
-pub(crate) use self::open::{OpenArchiveQuery, OpenCall, OpenQuestion, Rooms};
+pub(crate) use self::open::{OpenArchiveQuery, OpenCall, Rooms};
 pub use self::usage::{LimitUse, Usage};
 use super::InstanceId;
 use super::admission::Admitted;
@@ -100,6 +101,8 @@ pub struct Instance {
     archive_queries: AtomicUsize,
     /// Questions to others that were not answered.
     questions: AtomicUsize,
+    /// When questions were given up that may still be answered.
+    given_up: Mutex<VecDeque<Instant>>,
     /// Rooms that the plugin has opened.
     rooms: Arc<Rooms>,
     /// Promises that it owns.
@@ -154,6 +157,7 @@ impl Instance {
             open_calls: AtomicUsize::new(0),
             archive_queries: AtomicUsize::new(0),
             questions: AtomicUsize::new(0),
+            given_up: Mutex::default(),
             rooms,
             promises: AtomicUsize::new(0),
             commands: AtomicUsize::new(0),
@@ -350,7 +354,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             // What comes before the mailbox: mail that another one left, and what comes after events that were lost, while
             // the plugin is told of the loss.
             let mut ahead = VecDeque::new();
-            let mut timer = pin!(tokio::time::sleep_until(tokio::time::Instant::now()));
+            let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
             let mut due = None;
             let most = instance.limits.handlers as usize;
             let parting = loop {
@@ -446,7 +450,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
 const RETRY: Duration = Duration::from_millis(5);
 
 fn fire_timers(instance: &Instance) {
-    let now = tokio::time::Instant::now();
+    let now = Instant::now();
     // What finds the mailbox full stays due: a timer that fires once is not lost, one that repeats leaves ticks out.
     while instance.mailbox.has_room() {
         let Some(id) = instance.timers().take_due(now) else { return };
@@ -455,12 +459,12 @@ fn fire_timers(instance: &Instance) {
     }
 }
 
-fn next_due(instance: &Instance, timer: std::pin::Pin<&mut tokio::time::Sleep>) -> Option<tokio::time::Instant> {
+fn next_due(instance: &Instance, timer: std::pin::Pin<&mut tokio::time::Sleep>) -> Option<Instant> {
     let due = instance.timers().next_due();
     if let Some(at) = due {
         // A timer that is overdue waits for the mailbox; looking at once would be a loop without end.
         let wait = if instance.mailbox.has_room() { Duration::ZERO } else { RETRY };
-        timer.reset(at.max(tokio::time::Instant::now() + wait));
+        timer.reset(at.max(Instant::now() + wait));
     }
     due
 }

@@ -42,8 +42,9 @@ pub use engine::{Compiled, Engine, EngineError};
 pub use id::PluginId;
 #[cfg(test)]
 pub(crate) use instance::tests::instance as disconnected_instance;
-pub(crate) use instance::{Context, Grouping, OpenArchiveQuery, OpenCall, OpenQuestion};
+pub(crate) use instance::{Context, Grouping, OpenArchiveQuery, OpenCall};
 pub use instance::{Instance, LimitUse, Usage};
+pub use log_level::LogLevel;
 pub(crate) use rate::Bucket;
 pub use settings::{Layer, OwnSettings};
 pub use supervisor::{Dependency, State, Succession, Supervised};

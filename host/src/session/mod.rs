@@ -52,6 +52,7 @@ pub use effect::{Due, Effect, Sent};
 pub use occupants::Occupant;
 pub use owners::OWNER_COMMANDS;
 pub use presence::ContactResource;
+pub(crate) use questions::PATIENCE;
 pub use rooms::{Bookmarks, ConfigValue, NoBookmarks, Room, RoomDeed, RoomWish};
 pub use roster::{Contact, Contacts, KeepRoster};
 pub use snapshot::Snapshot;

@@ -19,7 +19,7 @@ use crate::xmpp::RawStanza;
 /// How many questions of plugins may be open at once.
 pub(super) const MAX_OUTSTANDING: usize = 1_024;
 /// How long an answer may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the roster may take, since everything after it waits.
 pub(super) const ROSTER_PATIENCE: Duration = Duration::from_secs(20);
 

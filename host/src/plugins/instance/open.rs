@@ -15,7 +15,7 @@ use tracing::Span;
 use super::Instance;
 use crate::error::CallError;
 use crate::event::Event;
-use crate::session::Room;
+use crate::session::{PATIENCE, Room};
 use crate::traces;
 
 impl Instance {
@@ -63,14 +63,25 @@ impl Instance {
         Ok(guard)
     }
 
-    /// Counts a question to somebody as open until the guard is dropped.
+    /// Counts a question to somebody as open until it is answered. One that is given up counts for as long as its answer may
+    /// take: it is out all the same.
     pub fn open_question(self: &Arc<Self>) -> Result<OpenQuestion, CallError> {
+        let given_up = self.questions_given_up();
         let open = self.questions.fetch_add(1, Relaxed);
-        let guard = OpenQuestion(Arc::clone(self));
-        if open >= self.limits.iqs as usize {
+        let guard = OpenQuestion { instance: Arc::clone(self), is_out: false };
+        if open + given_up >= self.limits.iqs as usize {
             return Err(CallError::OverLimit(format!("{} questions at once", self.limits.iqs)));
         }
         Ok(guard)
+    }
+
+    /// How many questions may still be answered that nobody waits for.
+    pub(super) fn questions_given_up(&self) -> usize {
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        while given_up.front().is_some_and(|at| at.elapsed() >= PATIENCE) {
+            given_up.pop_front();
+        }
+        given_up.len()
     }
 
     /// Counts a room as one that this plugin has opened, unless it is open already. It stops to be when the guard is told that the
@@ -150,11 +161,31 @@ impl Drop for OpenCall {
 }
 
 /// A question that was not answered.
-pub struct OpenQuestion(Arc<Instance>);
+pub struct OpenQuestion {
+    instance: Arc<Instance>,
+    is_out: bool,
+}
+
+impl OpenQuestion {
+    /// It may be on its way from now on.
+    #[must_use]
+    pub fn sent(mut self) -> Self {
+        self.is_out = true;
+        self
+    }
+
+    /// Nothing comes for it any more.
+    pub fn answered(mut self) {
+        self.is_out = false;
+    }
+}
 
 impl Drop for OpenQuestion {
     fn drop(&mut self) {
-        self.0.questions.fetch_sub(1, Relaxed);
+        if self.is_out {
+            self.instance.given_up.lock().unwrap_or_else(PoisonError::into_inner).push_back(Instant::now());
+        }
+        self.instance.questions.fetch_sub(1, Relaxed);
     }
 }
 

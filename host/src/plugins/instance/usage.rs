@@ -80,7 +80,7 @@ impl Instance {
             "timers" => self.timers().len() as u64,
             "open_calls" => self.open_calls.load(Relaxed) as u64,
             "archive_queries" => self.open_archive_queries() as u64,
-            "iqs" => self.questions.load(Relaxed) as u64,
+            "iqs" => (self.questions.load(Relaxed) + self.questions_given_up()) as u64,
             "rooms" => self.rooms.count(&self.account.snapshot().rooms) as u64,
             "commands" => self.commands.load(Relaxed) as u64,
             "log_lines_per_second" => return Some(self.log_lines.used().ceil()),

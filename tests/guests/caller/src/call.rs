@@ -13,6 +13,7 @@ mod vcard;
 
 use std::future::{Future, poll_fn};
 use std::hint::black_box;
+use std::pin::pin;
 use std::task::Poll;
 
 use parlor_sdk::bindings::parlor::plugin;
@@ -294,6 +295,15 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
             }
             Ok(n.into())
         }
+        // Asks so often, and waits for none of the answers; gives how many of the questions were taken.
+        "ask-and-give-up" => {
+            let iq = text(args, "iq")?;
+            let mut outcomes = Vec::new();
+            for _ in 0..times {
+                outcomes.push(for_a_moment(api::send_iq(&iq)).await);
+            }
+            Ok(counted(outcomes))
+        }
         // Sends so many messages at once; gives how many went out, and why the others did not.
         "send" => {
             let jid = text(args, "jid")?;
@@ -332,6 +342,16 @@ fn counted<T>(outcomes: Vec<Result<T>>) -> Value {
     let failed = errors.len();
     let error = errors.drain(..).next();
     json!({ "came": total - failed, "failed": failed, "error": option(error, crate::json::error) })
+}
+
+/// Gives a call up that does not end at once.
+async fn for_a_moment<T>(call: impl Future<Output = Result<T>>) -> Result<()> {
+    let (mut call, mut moment) = (pin!(call), pin!(timers::sleep(Duration::from_millis(100))));
+    poll_fn(|context| match call.as_mut().poll(context) {
+        Poll::Ready(result) => Poll::Ready(result.map(drop)),
+        Poll::Pending => moment.as_mut().poll(context).map(Ok),
+    })
+    .await
 }
 
 /// Polls all of them until each has come.
