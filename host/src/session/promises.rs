@@ -74,7 +74,8 @@ impl Promises {
         self.by_name.get(name).is_some_and(|promise| matches!(promise.state, State::Rejected(_)))
     }
 
-    /// The first payload stays; a rejection is overruled by what came after all.
+    /// The first payload stays. A rejection of the host's is overruled by what came after all; a plugin's stays, until its owner
+    /// adds a fresh one.
     pub(super) fn resolve(&mut self, name: &str, payload: Payload, out: &mut Vec<Effect>) {
         self.settle(name, Ok(payload), out);
     }
@@ -86,7 +87,11 @@ impl Promises {
 
     fn settle(&mut self, name: &str, result: Result<Payload, CallError>, out: &mut Vec<Effect>) {
         let Some(promise) = self.by_name.get_mut(name) else { return };
-        if matches!(promise.state, State::Resolved(_)) {
+        let is_settled = match (&promise.state, promise.owner) {
+            (State::Pending, _) | (State::Rejected(_), Owner::Host) => false,
+            (State::Resolved(_), _) | (State::Rejected(_), Owner::Plugin(_)) => true,
+        };
+        if is_settled {
             return;
         }
         self.waiters -= promise.waiters.len();

@@ -93,6 +93,12 @@ fn a_rejection_reaches_everybody() {
         assert_eq!(result.unwrap().unwrap_err(), CallError::Rejected("no luck".to_owned()));
     }
     assert!(matches!(reject(&mut desk, ONE, "ready"), Err(CallError::Invalid { .. })), "it is settled");
+    // An event of that name is one, and no more: only a fresh promise can come true.
+    emit(&mut desk, ONE, "ready").unwrap();
+    assert!(got(&mut desk.wait_until("ready")).unwrap().is_err());
+    add(&mut desk, ONE, &["ready"]).unwrap();
+    emit(&mut desk, ONE, "ready").unwrap();
+    assert!(got(&mut desk.wait_until("ready")).unwrap().is_ok());
 }
 
 #[test]
