@@ -116,6 +116,15 @@ fn questions() -> Vec<Question> {
             in_room(desk, |answer| RoomDeed::Configure(fields, answer))
         }),
         question("rooms.set-bookmark", ANY, |desk| in_room(desk, |answer| RoomDeed::SetBookmark(bookmark(), answer))),
+        question("rooms.remove-bookmark", ANY, |desk| {
+            let own = Box::new(Bookmark { room: bare(ROOM), ..*bookmark() });
+            let mut set = in_room(desk, |answer| RoomDeed::SetBookmark(own, answer));
+            let id = desk.asked(|ask| matches!(ask, Ask::PublishBookmark { .. }));
+            desk.hear_xml(&result(None, &id, ""));
+            assert_eq!(set.outcome(), Some(Ok(())));
+            desk.sent.clear();
+            in_room(desk, RoomDeed::RemoveBookmark)
+        }),
     ]
 }
 
