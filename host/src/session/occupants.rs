@@ -15,6 +15,8 @@ use crate::stanza::{MucUser, Presence, PresenceKind, Show};
 pub(super) const MAX_OCCUPANTS: usize = 20_000;
 /// How many occupants of all rooms together are kept: whoever invites us to a hundred rooms also says who is in them.
 pub(super) const MAX_ALL_OCCUPANTS: usize = 100_000;
+/// How many bytes the occupants of all rooms together take, as far as rooms choose them: names can be long.
+pub(super) const MAX_ALL_BYTES: usize = 64 << 20;
 /// How many a room has room for whatever others have.
 pub(super) const OWN_SHARE: usize = 64;
 /// How long a nickname may be, in bytes (RFC 7622, section 3.4).
@@ -54,6 +56,30 @@ pub struct Occupant {
     pub reason: Option<String>,
     /// To be shown only where [`Room::has_occupant_ids`].
     pub occupant_id: Option<String>,
+}
+
+impl Occupant {
+    /// How many bytes it takes: the nickname twice, since it is a key as well.
+    fn bytes(&self) -> usize {
+        let optional = |text: Option<&str>| text.map_or(0, str::len);
+        let chosen = 2 * self.nick.len() + optional(self.status.as_deref()) + optional(self.occupant_id.as_deref());
+        size_of::<Self>() + chosen + optional(self.jid.as_ref().map(Jid::as_str))
+    }
+}
+
+impl Room {
+    fn take_in(&mut self, occupant: Arc<Occupant>) -> Option<Arc<Occupant>> {
+        self.bytes += occupant.bytes();
+        let before = self.occupants.insert(occupant.nick.clone(), occupant)?;
+        self.bytes -= before.bytes();
+        Some(before)
+    }
+
+    fn let_go(&mut self, nick: &str) -> Option<Arc<Occupant>> {
+        let occupant = self.occupants.remove(nick)?;
+        self.bytes -= occupant.bytes();
+        Some(occupant)
+    }
 }
 
 /// Why somebody left, in the words of the contract.
@@ -120,12 +146,7 @@ impl Session {
         let Some(room) = self.rooms.shown.get(jid) else { return };
         // Once we are in, nobody else has our nickname.
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
-        if !ours && !room.occupants.contains_key(nick.as_str()) && !self.has_room_for_occupant(room) {
-            self.ignored += 1;
-            return;
-        }
-        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
-        let occupant = Arc::new(Occupant {
+        let mut occupant = Occupant {
             room: jid.clone(),
             nick: nick.to_string(),
             role: muc.role,
@@ -138,7 +159,19 @@ impl Session {
             left: None,
             reason: None,
             occupant_id: muc.occupant_id.filter(|id| !id.is_empty() && id.len() <= MAX_OCCUPANT_ID),
-        });
+        };
+        let before = room.occupants.get(&occupant.nick);
+        if !ours && before.is_none() && !self.has_room_for_occupant(room) {
+            self.ignored += 1;
+            return;
+        }
+        // What is told of somebody who is there counts in any case, but for what takes room that there is not.
+        if !ours && before.is_some_and(|before| occupant.bytes() > before.bytes()) && !self.has_bytes() {
+            occupant.status = None;
+            occupant.jid = before.and_then(|before| before.jid.clone());
+        }
+        let occupant = Arc::new(occupant);
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         let room = Arc::make_mut(room);
         if ourselves && stage == Stage::Entering {
             room.welcomed(muc.status.contains(&SHOWS_JIDS), muc.status.contains(&LOGGED));
@@ -149,7 +182,7 @@ impl Session {
             room.affiliation.clone_from(&occupant.affiliation);
             room.joined = !matches!(stage, Stage::Leaving);
         }
-        let before = room.occupants.insert(occupant.nick.clone(), Arc::clone(&occupant));
+        let before = room.take_in(Arc::clone(&occupant));
         self.changed = true;
         if ourselves && stage == Stage::Entering {
             return self.entered(jid, muc.status.contains(&CREATED), turn);
@@ -168,7 +201,12 @@ impl Session {
     fn has_room_for_occupant(&self, room: &Room) -> bool {
         let here = room.occupants.len();
         let everywhere = || self.rooms.shown.values().map(|room| room.occupants.len()).sum::<usize>();
-        here < OWN_SHARE || (here < MAX_OCCUPANTS && everywhere() < MAX_ALL_OCCUPANTS)
+        here < OWN_SHARE || (here < MAX_OCCUPANTS && everywhere() < MAX_ALL_OCCUPANTS && self.has_bytes())
+    }
+
+    /// Whether rooms may still say more of who is in them.
+    fn has_bytes(&self) -> bool {
+        self.rooms.shown.values().map(|room| room.bytes).sum::<usize>() < MAX_ALL_BYTES
     }
 
     fn occupant_gone(&mut self, jid: &BareJid, stage: Stage, presence: &Presence, turn: &mut Turn<'_>) {
@@ -178,9 +216,12 @@ impl Session {
             self.ignored += 1;
             return;
         };
+        let has_bytes = self.has_bytes();
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         let ourselves = muc.status.contains(&OURSELVES) || room.nick == nick;
-        if let Some(new) = muc.nick.as_deref().filter(|_| muc.status.contains(&RENAMED)) {
+        // Where there is no room for the longer name, one leaves, and another one does not come.
+        let fits = |new: &&str| ourselves || new.len() <= nick.len() || has_bytes;
+        if let Some(new) = muc.nick.as_deref().filter(|_| muc.status.contains(&RENAMED)).filter(fits) {
             if new.is_empty() || new.len() > MAX_NICK {
                 self.ignored += 1;
                 return;
@@ -198,7 +239,7 @@ impl Session {
         if ourselves {
             return self.we_are_out(jid, stage, muc, turn);
         }
-        let Some(occupant) = Arc::make_mut(room).occupants.remove(nick) else { return };
+        let Some(occupant) = Arc::make_mut(room).let_go(nick) else { return };
         self.changed = true;
         if matches!(stage, Stage::Inside | Stage::Configuring) {
             let mut occupant = Arc::unwrap_or_clone(occupant);
@@ -268,9 +309,9 @@ fn rename(room: &mut Room, old: &str, new: &str, ourselves: bool) -> Option<Arc<
     if ourselves {
         new.clone_into(&mut room.nick);
     }
-    let mut occupant = Arc::unwrap_or_clone(room.occupants.remove(old)?);
+    let mut occupant = Arc::unwrap_or_clone(room.let_go(old)?);
     new.clone_into(&mut occupant.nick);
-    room.occupants.insert(new.to_owned(), Arc::new(occupant.clone()));
+    room.take_in(Arc::new(occupant.clone()));
     occupant.previous_nick = Some(old.to_owned());
     Some(Arc::new(occupant))
 }

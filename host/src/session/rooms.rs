@@ -56,6 +56,8 @@ pub struct Room {
     pub logged: bool,
     /// By nickname; ourselves included.
     pub occupants: OrdMap<String, Arc<Occupant>>,
+    /// What they take.
+    pub(super) bytes: usize,
 }
 
 /// What a room says of itself (XEP-0045, section 6.4).
@@ -84,6 +86,7 @@ impl Room {
             shows_jids: false,
             logged: false,
             occupants: OrdMap::new(),
+            bytes: 0,
         }
     }
 
@@ -96,6 +99,7 @@ impl Room {
         self.joined = false;
         "none".clone_into(&mut self.role);
         self.occupants = OrdMap::new();
+        self.bytes = 0;
     }
 }
 

@@ -112,3 +112,45 @@ fn all_rooms_together_have_so_many_occupants_and_each_room_some() {
     assert!(counts[..full].iter().all(|count| *count == occupants::MAX_OCCUPANTS), "{counts:?}");
     assert_eq!(counts[full], occupants::OWN_SHARE, "{counts:?}");
 }
+
+/// A room says how its occupants are called.
+#[test]
+fn what_is_known_of_occupants_takes_so_many_bytes() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let long = |number: usize| format!("{number:01000}");
+    let person = jid(&format!("{}@example.org/{}", "a".repeat(1_000), "c".repeat(1_000)));
+    let told = |number: usize| {
+        let mut presence = occupant(&long(number), PresenceKind::Available, &[]);
+        presence.status = Some("d".repeat(1_024));
+        presence.muc.as_mut().unwrap().jid = Some(person.clone());
+        presence
+    };
+    for number in 0..occupants::MAX_OCCUPANTS {
+        desk.presence(told(number));
+    }
+    let known = desk.session.snapshot().rooms[&bare(ROOM)].occupants.len();
+    let most = occupants::MAX_ALL_BYTES / (5 * 1_000);
+    assert!((most / 2..=most).contains(&known), "{known}, and {most} at most");
+    // Somebody leaves, and there is room for another one; and the account itself is always among them.
+    desk.presence(Presence { kind: PresenceKind::Unavailable, ..told(7) });
+    desk.presence(told(occupants::MAX_OCCUPANTS));
+    let there = desk.session.snapshot().rooms[&bare(ROOM)].occupants.clone();
+    assert_eq!(there.len(), known);
+    assert!(there.contains_key(&long(occupants::MAX_OCCUPANTS)) && there.values().any(|one| one.own));
+    // Who is there is told of, whatever there is room for.
+    let mut demoted = occupant(&long(9), PresenceKind::Available, &[]);
+    demoted.status = Some("d".repeat(1_024));
+    demoted.muc.as_mut().unwrap().role = "none".to_owned();
+    desk.presence(demoted);
+    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants[&long(9)].role, "none");
+    // A room that we are in again begins anew.
+    let (answer, _closed) = Answer::channel();
+    desk.command(Command::CloseRoom { jid: bare(ROOM), answer });
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+    desk.in_room();
+    for number in 0..100 {
+        desk.presence(told(number));
+    }
+    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants.len(), 102);
+}
