@@ -227,6 +227,8 @@ impl Host {
         let _changing = self.changing.lock().await;
         let Some(entry) = self.plugins.lock().await.get(id).map(Plugin::held) else { return false };
         self.take_out(id).await;
+        // The machine may have been busy with something else.
+        self.engine.try_again(entry.digest);
         self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
         true
     }

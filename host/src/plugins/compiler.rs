@@ -125,6 +125,18 @@ pub enum CompileError {
     Host(String),
 }
 
+impl CompileError {
+    /// What would come of it if the same bytes were compiled again; none where that may end otherwise.
+    pub(super) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Compile(why) => Some(Self::Compile(why.clone())),
+            Self::TooLong(limit) => Some(Self::TooLong(*limit)),
+            Self::TooLarge => Some(Self::TooLarge),
+            Self::Died { .. } | Self::Start { .. } | Self::Foreign(_) | Self::Link(_) | Self::Host(_) => None,
+        }
+    }
+}
+
 fn said(words: &str) -> String {
     if words.is_empty() { String::new() } else { format!(": {words}") }
 }

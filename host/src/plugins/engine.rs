@@ -38,6 +38,8 @@ pub struct Engine {
     compiling: tokio::sync::Mutex<()>,
     /// What is compiled and still in use, by digest.
     compiled: Mutex<HashMap<Digest, Weak<Compiled>>>,
+    /// What would not compile if it were tried again, and why: nobody waits for it twice.
+    hopeless: Mutex<HashMap<Digest, CompileError>>,
 }
 
 /// A component that is ready to be instantiated.
@@ -105,6 +107,7 @@ impl Engine {
             cache: cache.map(Arc::new),
             compiling: tokio::sync::Mutex::default(),
             compiled: Mutex::default(),
+            hopeless: Mutex::default(),
         })
     }
 
@@ -115,21 +118,50 @@ impl Engine {
         bytes: Vec<u8>,
         wasi: bool,
     ) -> Result<(Arc<Compiled>, Origin), CompileError> {
-        let _compiling = self.compiling.lock().await;
-        if let Some(compiled) = self.compiled().get(&digest).and_then(Weak::upgrade) {
-            return Ok((compiled, Origin::Shared));
+        // What is there already does not wait for what is being compiled.
+        if let Some(known) = self.at_hand(digest, wasi).await? {
+            return Ok(known);
         }
-        let (component, origin) = match self.find(digest).await? {
-            Some(component) => (component, Origin::Cache),
-            None => (self.make(digest, bytes).await?, Origin::Compiler),
-        };
+        let _compiling = self.compiling.lock().await;
+        if let Some(known) = self.at_hand(digest, wasi).await? {
+            return Ok(known);
+        }
+        match self.make(digest, bytes).await {
+            Ok(component) => Ok((self.linked(digest, &component, wasi)?, Origin::Compiler)),
+            Err(error) => {
+                if let Some(hopeless) = error.again() {
+                    self.hopeless().insert(digest, hopeless);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What was compiled for a digest, now or in an earlier run, or why that is of no use.
+    async fn at_hand(&self, digest: Digest, wasi: bool) -> Result<Option<(Arc<Compiled>, Origin)>, CompileError> {
+        if let Some(compiled) = self.compiled().get(&digest).and_then(Weak::upgrade) {
+            return Ok(Some((compiled, Origin::Shared)));
+        }
+        if let Some(error) = self.hopeless().get(&digest).and_then(CompileError::again) {
+            return Err(error);
+        }
+        let Some(component) = self.find(digest).await? else { return Ok(None) };
+        Ok(Some((self.linked(digest, &component, wasi)?, Origin::Cache)))
+    }
+
+    fn linked(&self, digest: Digest, component: &Component, wasi: bool) -> Result<Arc<Compiled>, CompileError> {
         let linker = if wasi { &self.wasi_linker } else { &self.linker };
-        let pre = linker.instantiate_pre(&component).and_then(PluginPre::new).map_err(CompileError::Link)?;
+        let pre = linker.instantiate_pre(component).and_then(PluginPre::new).map_err(CompileError::Link)?;
         let compiled = Arc::new(Compiled { pre });
         let mut all = self.compiled();
         all.retain(|_, compiled| compiled.strong_count() > 0);
         all.insert(digest, Arc::downgrade(&compiled));
-        Ok((compiled, origin))
+        Ok(compiled)
+    }
+
+    /// Compiles this one again, should it be asked for, also if it did not compile before.
+    pub(crate) fn try_again(&self, digest: Digest) {
+        self.hopeless().remove(&digest);
     }
 
     /// What an earlier run left of a component.
@@ -160,6 +192,7 @@ impl Engine {
 
     /// Drops from the cache on disk what was made of all components but these.
     pub(crate) async fn keep_only(&self, used: BTreeSet<Digest>) {
+        self.hopeless().retain(|digest, _| used.contains(digest));
         let Some(cache) = self.cache.clone() else { return };
         if let Err(error) = off_the_runtime(move || cache.prune(&used)).await {
             tracing::warn!(%error, "the compile cache was not looked through");
@@ -172,6 +205,10 @@ impl Engine {
         if let Err(error) = off_the_runtime(move || cache.keep_newest(bytes)).await {
             tracing::warn!(%error, "the compile cache was not looked through");
         }
+    }
+
+    fn hopeless(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, CompileError>> {
+        self.hopeless.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn compiled(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Weak<Compiled>>> {
@@ -268,6 +305,22 @@ mod tests {
                 assert_eq!(Fingerprint::of(&engine), Fingerprint::of(&wasmtime::Engine::new(config).unwrap()));
             }
         }
+    }
+
+    /// Each reload asks for it anew, and minutes of a compiler's time are the price of an answer that is known.
+    #[tokio::test]
+    async fn what_does_not_compile_is_tried_once_and_holds_up_nobody() {
+        let engine = Engine::start(Compiler::ThisProcess, None).unwrap();
+        let digest = Digest::of(b"a plugin");
+        let compile = |bytes: &[u8]| engine.compile(digest, bytes.to_vec(), false);
+        // It compiles, and is no plugin.
+        let component = wat::parse_str("(component)").unwrap();
+        assert!(matches!(compile(b"nothing that compiles").await, Err(CompileError::Compile(_))));
+        let busy = engine.compiling.lock().await;
+        assert!(matches!(compile(&component).await, Err(CompileError::Compile(_))));
+        drop(busy);
+        engine.try_again(digest);
+        assert!(matches!(compile(&component).await, Err(CompileError::Link(_))));
     }
 
     /// What an owner may allow, the pool has room for.
