@@ -27,6 +27,16 @@ async fn start() -> Result<()> {
                     timers::sleep(Duration::ZERO).await;
                 }
             }
+            Some("storage-set") => {
+                for number in 0..times {
+                    storage::set(format!("{}-{number}", order["number"]), &number).await?;
+                }
+            }
+            Some("storage-get") => {
+                for number in 0..times {
+                    std::hint::black_box(storage::get::<u64>(format!("0-{}", number % 1_000)).await?);
+                }
+            }
             Some(call) if call.starts_with("archive-") => match read(call).await {
                 Ok(done) => emit("meter.done", done).await?,
                 Err(error) => emit("meter.failed", json!(error.to_string())).await?,

@@ -7,8 +7,10 @@
 mod archive;
 mod bots;
 mod calls;
+mod house;
 mod languages;
 mod measure;
+mod storage;
 mod table;
 
 use std::process::ExitCode;
@@ -37,8 +39,11 @@ struct Arguments {
     /// Only the archive of messages; takes some ten seconds.
     #[arg(long, conflicts_with = "calls")]
     archive: bool,
-    /// Instead, what a plugin costs in each language; writes docs/languages.md, and takes some minutes.
+    /// Only what plugins keep; takes some ten seconds.
     #[arg(long, conflicts_with_all = ["calls", "archive"])]
+    storage: bool,
+    /// Instead, what a plugin costs in each language; writes docs/languages.md, and takes some minutes.
+    #[arg(long, conflicts_with_all = ["calls", "archive", "storage"])]
     languages: bool,
 }
 
@@ -91,16 +96,20 @@ async fn bench(arguments: &Arguments) -> Result<()> {
         return Ok(());
     }
     let mut table = Table::default();
-    if !arguments.calls && !arguments.archive {
+    let whole = !arguments.calls && !arguments.archive && !arguments.storage;
+    if whole {
         bots(arguments.rounds, &mut table).await?;
     }
-    if !arguments.calls {
+    if whole || arguments.archive {
         table.archive = Some(archive::figures().await.context("cannot measure the archive of messages")?);
     }
-    let calls = if arguments.archive {
-        Vec::new()
-    } else {
+    if whole || arguments.storage {
+        table.storage = Some(storage::figures().await.context("cannot measure what plugins keep")?);
+    }
+    let calls = if whole || arguments.calls {
         calls::rows().await.context("cannot measure calls between host and guest")?
+    } else {
+        Vec::new()
     };
     if arguments.json {
         println!("{}", table.to_json(&calls));

@@ -9,6 +9,7 @@ use crate::archive::Figures;
 use crate::bots::Side;
 use crate::calls::Row;
 use crate::measure::Round;
+use crate::storage;
 
 /// All rounds of all pairs.
 #[derive(Debug, Default)]
@@ -16,10 +17,14 @@ pub(crate) struct Table {
     pairs: Vec<(Side, Round, Round)>,
     /// The archive of messages, if it was measured.
     pub(crate) archive: Option<Figures>,
+    /// What plugins keep, if it was measured.
+    pub(crate) storage: Option<storage::Figures>,
 }
 
 /// How much the memory of host and plugin may each grow while an archive goes through, in MiB.
 const ARCHIVE_MIB: f64 = 8.0;
+/// How many values a second plugins can keep.
+const SETS: f64 = 10_000.0;
 /// How many pages' time the first message may take.
 const FIRST: f64 = 1.5;
 
@@ -95,6 +100,13 @@ impl Table {
         if let Some(archive) = &self.archive {
             text.push_str(&archive_text(archive));
         }
+        if let Some(storage::Figures { sets, get }) = self.storage {
+            let fits = if sets >= SETS { "✓ at least" } else { "✗ expected: at least" };
+            let _ = writeln!(text, "\nwhat a plugin keeps, on disk when it is told so");
+            let _ =
+                writeln!(text, "{:<30} {:>12}  {fits} {SETS} /s", "values set, 64 at a time", format!("{sets:.0} /s"));
+            let _ = writeln!(text, "{:<30} {:>12}", "one value read", format!("{get:.0} µs"));
+        }
         if !calls.is_empty() {
             let _ = writeln!(text, "\n{:<30} {:>9} {:>12} {:>12}", "calls", "ratio", "parlor", "bare");
             for Row { name, parlor, bare } in calls {
@@ -131,7 +143,9 @@ impl Table {
                 "plugin_growth_mib": archive.plugin_mib,
             })
         });
-        json!({ "rounds": self.pairs.len() / sides_measured, "against": sides, "archive": archive, "calls": calls })
+        let storage = self.storage.map(|one| json!({ "sets_per_second": one.sets, "get_us": one.get }));
+        let rounds = self.pairs.len() / sides_measured;
+        json!({ "rounds": rounds, "against": sides, "archive": archive, "storage": storage, "calls": calls })
     }
 
     fn sides(&self) -> Vec<Side> {
@@ -240,6 +254,18 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("Prosody"), "{text}");
+    }
+
+    #[test]
+    fn what_storage_takes_is_told_beside_what_it_has_to() {
+        for (sets, verdict) in
+            [(12_000.0, "12000 /s  ✓ at least 10000 /s"), (9_000.0, "9000 /s  ✗ expected: at least 10000 /s")]
+        {
+            let table = Table { storage: Some(storage::Figures { sets, get: 25.4 }), ..Table::default() };
+            assert_eq!(table.to_json(&[])["storage"]["get_us"], 25.4);
+            let text = table.to_text(&[]);
+            assert!(text.contains(verdict) && text.contains("25 µs"), "{text}");
+        }
     }
 
     #[test]

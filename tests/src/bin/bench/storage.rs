@@ -1,0 +1,61 @@
+//! Storage through a plugin: how many values a second are kept for good, and how long one takes to be read.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use parlor::event::Payload;
+use parlor_tests::plugins::built;
+use serde_json::json;
+
+use crate::house::House;
+use crate::table::median;
+
+/// So many handlers write at once.
+const WRITERS: u32 = 64;
+/// So many values each, in one round.
+const VALUES: u32 = 1_000;
+/// So many are read one after the other, in one round.
+const READS: u32 = 2_000;
+/// How often each is measured; medians count.
+const ROUNDS: usize = 3;
+/// How long one round may take.
+const LIMIT: Duration = Duration::from_secs(40);
+
+/// What was measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Figures {
+    /// How many values were kept in a second, each durable when it was acknowledged.
+    pub(crate) sets: f64,
+    /// Microseconds until one was read, call and answer included.
+    pub(crate) get: f64,
+}
+
+/// Measures it. Takes some ten seconds.
+pub(crate) async fn figures() -> Result<Figures> {
+    let more = "handlers = 64\nstorage_per_second = \"256 MiB\"\nopen_calls = 256\n[plugin.meter.grants]\nstorage = [\"256 MiB\"]\n";
+    let house = House::stand(&built("meter")?, more).await?;
+    let (mut sets, mut gets) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let writing = timed(&house, "storage-set", WRITERS, VALUES).await?;
+        sets.push(f64::from(WRITERS * VALUES) / writing.as_secs_f64());
+        let reading = timed(&house, "storage-get", 1, READS).await?;
+        gets.push(reading.as_secs_f64() * 1e6 / f64::from(READS));
+    }
+    house.stop().await;
+    Ok(Figures { sets: median(sets.into_iter()), get: median(gets.into_iter()) })
+}
+
+/// How long so many handlers take that do it so often each.
+async fn timed(house: &House, call: &str, handlers: u32, times: u32) -> Result<Duration> {
+    let before = house.handled().await?;
+    let begin = Instant::now();
+    for number in 0..handlers {
+        let order = json!({ "call": call, "times": times, "number": number }).to_string();
+        house.emit("measure", Payload::Json(order.into())).await?;
+    }
+    while house.handled().await? < before + u64::from(handlers) {
+        ensure!(begin.elapsed() < LIMIT, "{call}: not done after {LIMIT:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Ok(begin.elapsed())
+}
