@@ -28,6 +28,7 @@ use xmpp_parsers::minidom::Element;
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::{Presence, Type as PresenceType};
 use xmpp_parsers::sasl::{Nonza, Success};
+use xmpp_parsers::sm::{Enabled, Nonza as Sm, Resumed, StreamId, StreamManagement};
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 use xmpp_parsers::stream_features::StreamFeatures;
 
@@ -43,6 +44,7 @@ pub struct Peer {
     archive: Option<Arc<Mutex<archive::Script>>>,
     said: Option<Said>,
     answers: Answers,
+    resumes: bool,
 }
 
 /// What somebody is asked.
@@ -78,6 +80,7 @@ impl Peer {
             archive: None,
             said: None,
             answers: Answers::default(),
+            resumes: false,
         })
     }
 
@@ -102,6 +105,13 @@ impl Peer {
         self
     }
 
+    /// With XEP-0198: sessions can be resumed, and nothing is ever acknowledged, so that all of it comes again.
+    #[must_use]
+    pub fn resuming(mut self) -> Self {
+        self.resumes = true;
+        self
+    }
+
     /// Where.
     pub fn port(&self) -> u16 {
         self.port
@@ -113,6 +123,13 @@ impl Peer {
     }
 
     async fn accept_unbounded(&self) -> Result<Session> {
+        let mut session = self.log_in().await?;
+        session.until_available().await?;
+        Ok(session)
+    }
+
+    /// A client that knows what is offered, and has not chosen.
+    async fn log_in(&self) -> Result<Session> {
         let (stream, _) = self.listener.accept().await?;
         stream.set_nodelay(true)?;
         let stream = self.tls.accept(stream).await.context("the client refused TLS")?;
@@ -128,19 +145,34 @@ impl Peer {
         );
         let success = XmppStreamElement::Sasl(Nonza::Success(Success { data: vec![] }));
         let stream = stream.accept_reset(&success).await?;
-        let features = StreamFeatures { bind: Some(BindFeature { required: true }), ..StreamFeatures::default() };
+        let features = StreamFeatures {
+            bind: Some(BindFeature { required: true }),
+            stream_management: self.resumes.then_some(StreamManagement { optional: false }),
+            ..StreamFeatures::default()
+        };
         let stream = stream.send_header(header("2")).await?.send_features(&features).await?;
         let jid = FullJid::new(&format!("bot@{DOMAIN}/parlor")).expect("an address");
-        let mut session = Session {
+        Ok(Session {
             stream,
             jid,
             archive: self.archive.clone(),
             said: self.said.clone(),
             answers: Arc::clone(&self.answers),
             tap,
+        })
+    }
+
+    /// Waits for a client that resumes the session which it had.
+    pub async fn accept_again(&self, limit: Duration) -> Result<Session> {
+        let again = async {
+            let mut session = self.log_in().await?;
+            let XmppStreamElement::SM(Sm::Resume(resume)) = next(&mut session.stream).await? else {
+                bail!("the client does not resume its session")
+            };
+            session.manage(Sm::Resumed(Resumed { h: 0, previd: resume.previd })).await?;
+            Ok(session)
         };
-        session.until_available().await?;
-        Ok(session)
+        timeout(limit, again).await.with_context(|| format!("no client within {limit:?}")).flatten()
     }
 }
 
@@ -164,6 +196,10 @@ impl Session {
     pub async fn send(&mut self, stanza: impl Into<Stanza>) -> Result<()> {
         let element = XmppStreamElement::Stanza(stanza.into());
         self.stream.send(&element).await.context("the stream to the client broke")
+    }
+
+    async fn manage(&mut self, nonza: Sm) -> Result<()> {
+        self.stream.send(&XmppStreamElement::SM(nonza)).await.context("the stream to the client broke")
     }
 
     /// Sends a chat message of somebody to the client.
@@ -200,8 +236,16 @@ impl Session {
     /// The next stanza of the client; nothing is answered. A caller that gives up waiting loses nothing.
     pub async fn read(&mut self) -> Result<Stanza> {
         loop {
-            // Stream management was not offered; a client that tries nevertheless gets no answer.
-            let XmppStreamElement::Stanza(stanza) = next(&mut self.stream).await? else { continue };
+            let stanza = match next(&mut self.stream).await? {
+                XmppStreamElement::Stanza(stanza) => stanza,
+                XmppStreamElement::SM(Sm::Enable(_)) => {
+                    let id = Some(StreamId("one".to_owned()));
+                    self.manage(Sm::Enabled(Enabled { id, location: None, max: None, resume: true })).await?;
+                    continue;
+                }
+                // Whoever did not hear that it is offered gets no answer.
+                _ => continue,
+            };
             let Some(said) = &self.said else { return Ok(stanza) };
             let element = Element::from(stanza);
             said.lock().expect("nobody panics while it is locked").push(String::from(&element));

@@ -307,7 +307,8 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
         // Sends so many messages at once; gives how many went out, and why the others did not.
         "send" => {
             let jid = text(args, "jid")?;
-            let sends = (0..times).map(|number| parlor_sdk::chats::send(&jid, format!("{number}"))).collect();
+            let length = arg::<Option<usize>>(args, "length")?.unwrap_or(0);
+            let sends = (0..times).map(|number| parlor_sdk::chats::send(&jid, format!("{number:0length$}"))).collect();
             Ok(counted(all(sends).await))
         }
         // Fires so many events at once; gives how many were fired, and why the others were not.
@@ -331,6 +332,8 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
             });
             Ok(counted(all(sleeps.collect()).await))
         }
+        // Which of these words, each byte of them turned over so that the order itself is none, lie in its memory.
+        "search" => Ok(crate::memory::found(&arg::<Vec<Vec<u8>>>(args, "masked")?).into()),
         _ => Err(unknown(function)),
     }
 }

@@ -9,6 +9,7 @@
 
 mod call;
 mod json;
+mod memory;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! Between plugins: one that wants what belongs to another.
 
 use anyhow::{Result, ensure};
+use parlor::permissions::EVENTS;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 
@@ -20,28 +21,16 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Names that are the host's alone: plugins believe what comes under them.
-const RESERVED: [&str; 11] = [
-    "message",
-    "connected",
-    "disconnected",
-    "initialized",
-    "command",
-    "timer",
-    "lagged",
-    "settingsChanged",
-    "rosterContactsFetched",
-    "serviceDiscovered",
-    "pluginsInitialized",
-];
-
 async fn reserved_names(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?.caller(|entry| entry)?).await?;
-    for name in RESERVED {
+    // Names that are the host's alone: plugins believe what comes under them.
+    // Some by hand, should a row of the table be lost.
+    let by_hand = ["message", "connected", "initialized", "command", "timer", "lagged", "settingsChanged"];
+    for name in EVENTS.iter().map(|rule| rule.name).chain(by_hand) {
         stage.refused("api.emit", &json!({ "name": name, "payload": { "forged": true } }), "invalid").await?;
     }
     stage.during().await?;
-    Ok("invalid, all of them".to_owned())
+    Ok(format!("invalid, all {} of them", EVENTS.len()))
 }
 
 /// A second plugin of the same kind, whose orders come as events, so that mallory cannot speak to it.

@@ -297,7 +297,6 @@ async fn symlinks(trial: &mut Trial) -> Result<String> {
     std::fs::remove_file(stage.home.path().join("plugins/moving.wasm"))?;
     std::os::unix::fs::symlink("/dev/zero", stage.home.path().join("plugins/moving.wasm"))?;
     stage.refuses_entry("moving", entry.clone(), "").await?;
-    // And one in the place of the store's folder.
     for line in stage.host.log().all() {
         ensure!(!line.contains(crate::stage::PASSWORD), "the log shows what a link leads to: {line}");
     }

@@ -127,6 +127,7 @@ async fn roster_push(trial: &mut Trial) -> Result<String> {
 async fn iq_reply(trial: &mut Trial) -> Result<String> {
     let stage = trial.start(Plan::new()?.caller(|entry| entry.grant("stanza.send", &["iq:nurse@localhost"]))?).await?;
     stage.keep_questions("who-answers");
+    stage.allow("iq:nurse@localhost");
     let iq = "<iq type='get' to='nurse@localhost/ward'><x xmlns='who-answers'/></iq>";
     stage.order_call(1, "api.send-iq", &json!({ "iq": iq })).await?;
     let (id, _) = stage.question().await?;
@@ -167,6 +168,7 @@ async fn caps(trial: &mut Trial) -> Result<String> {
                  jid='{contact}' subscription='both'/></query></iq>"
             ))
             .await?;
+        stage.allow(&format!("iq:{contact}"));
     }
     // The hash of XEP-0115, section 5.2, and what it is of.
     let presence = |from: &str| {

@@ -47,7 +47,7 @@ fn plan() -> Result<Plan> {
             .grant("vcard.read", &["*"])
             .grant("stanza.read", &["message", "presence", "iq"])
     };
-    let plan = Plan::new()?.log("trace,cranelift=info,wasmtime=info,regalloc2=info").caller(grants)?;
+    let plan = Plan::new()?.log("trace,cranelift=info,wasmtime=info,regalloc2=info").metrics().caller(grants)?;
     let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
     plan.home.write("victim.token", &format!("{TOKEN}\n"))?;
     let victim = entry.set("name", "victim").set("token", kept_in("victim.token")).grant_whole("storage");
@@ -99,9 +99,11 @@ fn has_none(what: &str, text: &str, secrets: &[&str]) -> Result<()> {
 /// Looks for the secrets in everything that the host wrote and everything that it lets see.
 async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
     stage.during().await?;
+    search_memory(stage).await?;
     let log = stage.host.log().all().join("\n");
     has_none("the log", &log, &[PASSWORD, TOKEN, STORED, SAID])?;
     let mut shown = serde_json::to_string(extra)?;
+    shown.push_str(&stage.metrics().await?);
     for arguments in [
         &["status", "--json"][..],
         &["status"],
@@ -125,6 +127,20 @@ async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
     // Storage is where what was stored is; the password and the token have no place there.
     let data = files(&stage.home.path().join("data"))?;
     has_none("the data folder", &data, &[PASSWORD, TOKEN, SAID])
+}
+
+/// Looks for the secrets in all memory that the hostile plugin has, also where it never asked for any.
+async fn search_memory(stage: &mut Stage) -> Result<()> {
+    // Its orders lie there, too: so no word that is looked for stands in one as it is.
+    let masked = |word: &str| word.bytes().map(|byte| byte ^ 0x5a).collect::<Vec<u8>>();
+    let here = "canary-that-it-was-told";
+    let mut words: Vec<_> = [PASSWORD, TOKEN, STORED, SAID].into_iter().flat_map(disguises).collect();
+    words.push(here.to_owned());
+    let order = json!({ "masked": words.iter().map(|word| masked(word)).collect::<Vec<_>>(), "told": here });
+    let found = stage.call("deed.search", &order).await?["ok"].clone();
+    // The one that it was told is there, so that the others would be found.
+    ensure!(found == json!([words.len() - 1]), "its memory holds {found} of {words:?}");
+    Ok(())
 }
 
 /// All files of a folder as text.
@@ -295,26 +311,31 @@ async fn credentials_url(trial: &mut Trial) -> Result<String> {
     const KEY: &str = "canary-key-c15e9d40";
     let server = TcpListener::bind("127.0.0.1:0")?;
     server.set_nonblocking(true)?;
-    let mut plan = plan()?;
+    let mut with_password = plan()?;
     let url = format!("https://bot:{KEY}@{}/credentials?key={KEY}", server.local_addr()?);
-    plan.home.set("credentials_url", url)?;
-    let stage = furnish(trial, plan).await?;
+    with_password.home.set("credentials_url", url)?;
+    let stage = furnish(trial, with_password).await?;
+    asks_for_the_address(stage, KEY).await?;
+    ensure!(server.accept().is_err(), "the host fetches from there though it has a password");
+    // And where the password is there and nowhere else.
+    let stage = furnish(trial, plan()?.page("/canary-key-c15e9d40")).await?;
+    asks_for_the_address(stage, KEY).await?;
+    Ok("the address and what it gives are shown to nobody; nothing is fetched where a password is configured"
+        .to_owned())
+}
+
+async fn asks_for_the_address(stage: &mut Stage, key: &str) -> Result<()> {
     let mut seen = Vec::new();
-    for key in ["credentials_url", "Credentials_URL", "credentials-url"] {
-        seen.push(stage.call("settings.get", &json!({ "key": key })).await?);
-        let set = json!({ "key": key, "value": "https://evil.example/" });
+    for name in ["credentials_url", "Credentials_URL", "credentials-url"] {
+        seen.push(stage.call("settings.get", &json!({ "key": name })).await?);
+        let set = json!({ "key": name, "value": "https://evil.example/" });
         seen.push(stage.call("settings.set", &set).await?);
     }
     // A log-in anew: what is written there is the owner's to use, and nobody's to see.
     stage.cut().await?;
     search(stage, &seen).await?;
-    has_none("an answer", &serde_json::to_string(&seen)?, &[KEY])?;
-    has_none("the log", &stage.host.log().all().join("\n"), &[KEY])?;
+    has_none("an answer", &serde_json::to_string(&seen)?, &[key])?;
+    has_none("the log", &stage.host.log().all().join("\n"), &[key])?;
     let heard: String = stage.messages().into_iter().map(|(_, body)| body).collect();
-    has_none("what plugins say", &heard, &[KEY])?;
-    ensure!(
-        server.accept().is_err(),
-        "the host fetches from there though it has a password: what it gets has to be looked for as well"
-    );
-    Ok("the address is shown to nobody; nothing is fetched from it where a password is configured".to_owned())
+    has_none("what plugins say", &heard, &[key])
 }

@@ -1,13 +1,15 @@
 //! XMPP out: what a plugin may try to have the host send.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 
 use crate::case::{Case, case};
 use crate::cpu::remove;
 use crate::report::short;
-use crate::stage::{JULIET, MALLORY, Plan};
+use crate::stage::{JULIET, MALLORY, Plan, SOON, Stage};
 use crate::trial::Trial;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -132,6 +134,7 @@ async fn foreign_iq(trial: &mut Trial) -> Result<String> {
     })?;
     let stage = trial.start(plan).await?;
     stage.keep_questions("slow-question");
+    stage.allow("iq:nurse@localhost");
     // Both get the order, and both ask; each answer has to come to the one that asked.
     let ask = json!({ "iq": "<iq type='get' to='nurse@localhost'><x xmlns='slow-question'/></iq>" });
     stage.order_call(7, "api.send-iq", &ask).await?;
@@ -229,30 +232,67 @@ async fn loop_of_bots(trial: &mut Trial) -> Result<String> {
 }
 
 async fn mass_joins(trial: &mut Trial) -> Result<String> {
-    let grants =
-        |entry: Entry| entry.grant("rooms.join", &["@rooms.localhost"]).grant("rooms.read", &["@rooms.localhost"]);
-    let stage = trial.start(Plan::new()?.caller(grants)?).await?;
-    // Where it may not go at all.
-    let away: Vec<String> = (0..50).map(|number| format!("room{number}@elsewhere.localhost")).collect();
-    let answer = stage.call("rooms.open-many", &json!({ "jids": away })).await?;
-    let all = answer["ok"].as_array().cloned().unwrap_or_default();
-    ensure!(all.len() == 50 && all.iter().all(|one| one["err"]["case"] == "denied"), "{}", short(&answer));
-    // And where it may, at its rate.
-    for number in 0..1_000 {
-        stage.allow(&format!("room{number}@rooms.localhost"));
+    let grants = |entry: Entry, domain: &str| entry.grant("rooms.join", &[domain]).grant("rooms.read", &[domain]);
+    // One is held by its rate alone, the other by how many it may have.
+    let plan = Plan::new()?.caller(|entry| grants(entry, "@rooms.localhost").limit("rooms", 1_000))?.named(
+        "joiner",
+        "caller",
+        |entry| {
+            grants(entry, "@halls.localhost")
+                .set("chat", true)
+                .set("name", "joiner")
+                .limit("messages_per_second", 100_000)
+        },
+    )?;
+    let stage = trial.start(plan).await?;
+    stage.logged("plugin running", "joiner").await?;
+    // Where neither may go.
+    let many = |domain: &str, count: u32| (0..count).map(|number| format!("room{number}@{domain}")).collect::<Vec<_>>();
+    stage.order_call(1, "rooms.open-many", &json!({ "jids": many("elsewhere.localhost", 50) })).await?;
+    for _ in 0..2 {
+        let answer = stage.answer().await?;
+        let answer: Value = serde_json::from_str(answer.strip_prefix("done ").context("no answer")?)?;
+        let all = answer["ok"].as_array().cloned().unwrap_or_default();
+        ensure!(all.len() == 50 && all.iter().all(|one| one["err"]["case"] == "denied"), "{}", short(&answer));
     }
-    let here: Vec<String> = (0..1_000).map(|number| format!("room{number}@rooms.localhost")).collect();
-    stage.order_call(2, "rooms.open-many", &json!({ "jids": here })).await?;
+    let entered = |stage: &Stage, domain: &str| {
+        let wire = stage.wire();
+        wire.split("<presence").filter(|one| one.contains(domain) && !one.contains("unavailable")).count()
+    };
+    let begin = std::time::Instant::now();
+    for domain in ["rooms.localhost", "halls.localhost"] {
+        for room in many(domain, 1_000) {
+            stage.allow(&room);
+        }
+        stage.order_call(2, "rooms.open-many", &json!({ "jids": many(domain, 1_000) })).await?;
+    }
+    // As many as it may have, one after the other.
+    while entered(stage, "@halls.localhost") < 100 {
+        stage.during().await?;
+        ensure!(begin.elapsed() < SOON, "{} were entered", entered(stage, "@halls.localhost"));
+    }
     stage.during().await?;
-    let entered = stage.wire().matches("http://jabber.org/protocol/muc'").count()
-        + stage.wire().matches("http://jabber.org/protocol/muc\"").count();
-    ensure!(entered <= 120, "{entered} rooms were entered at once");
+    let (slowly, at_once) = (entered(stage, "@rooms.localhost"), entered(stage, "@halls.localhost"));
+    ensure!(at_once == 100, "{at_once} rooms were entered, and 100 are the most");
+    // Fifty at once, and ten a second after that.
+    let most = 50 + 10 * (usize::try_from(begin.elapsed().as_secs())? + 1);
+    ensure!((50..=most).contains(&slowly), "{slowly} rooms were entered in {:?}", begin.elapsed());
+    let policy = stage.policy.clone().without("joiner");
+    stage.reload(policy).await?;
     remove(stage).await?;
-    Ok(format!("{entered} at its rate, the others wait or are over-limit"))
+    Ok(format!("{slowly} at its rate, {at_once} at most; the others wait or are over-limit"))
 }
 
 async fn full_queue(trial: &mut Trial) -> Result<String> {
-    let stage = trial.start(Plan::new()?.unruly(|entry| entry)?).await?;
+    // One goes by the limits that there are; the other has none that would hold it, and fills what is behind them.
+    let plan = Plan::new()?.unruly(|entry| entry)?.caller(|entry| {
+        entry
+            .limit("messages_per_second", 1_000_000)
+            .limit("messages_burst", 1_000_000)
+            .limit("open_calls", 65_536)
+            .limit("memory", "256 MiB")
+    })?;
+    let stage = trial.start(plan).await?;
     stage.order("do flood-messages").await?;
     stage.during().await?;
     // Fifty at once, and ten a second after that.
@@ -262,24 +302,34 @@ async fn full_queue(trial: &mut Trial) -> Result<String> {
     let sent = stage.messages().iter().filter(|(_, body)| body.starts_with("flood")).count();
     ensure!(sent < 200, "{sent} were sent at once");
     remove(stage).await?;
-    Ok("slowed down to its rate".to_owned())
+    // And a server that takes nothing meanwhile: what its and our buffers hold is not endless, and the rest waits.
+    stage.stop_reading(Duration::from_secs(4)).await?;
+    stage.order_call(1, "deed.send", &json!({ "jid": MALLORY, "times": 20_000, "length": 4_096 })).await?;
+    let held = stage.status("caller").await?["usage"]["sent"].as_u64().context("nothing is counted")?;
+    ensure!(held < 20_000, "all of it went out though nobody reads");
+    // The answer comes when all of it has gone out after all.
+    while !stage.answer().await?.starts_with("done ") {}
+    stage.during().await?;
+    let policy = stage.policy.clone().without("caller");
+    stage.reload(policy).await?;
+    stage.during().await?;
+    Ok(format!("slowed down to its rate; {held} of 20,000 out while the server took nothing"))
 }
 
 async fn sent_again(trial: &mut Trial) -> Result<String> {
-    let stage = trial.start(Plan::new()?.caller(|entry| entry)?.unruly(|entry| entry)?).await?;
-    stage
-        .order(
-            "call {\"n\":1,\"call\":\"chats.send\",\"args\":{\"jid\":\"mallory@localhost\",\"body\":\"last words\"}}",
-        )
-        .await?;
+    let stage = trial.start(Plan::new()?.resuming().caller(|entry| entry)?.unruly(|entry| entry)?).await?;
+    let words = json!({ "jid": MALLORY, "body": "last words" });
+    stage.order_call(1, "chats.send", &words).await?;
     while stage.answer().await? != "last words" {}
     let policy = stage.policy.clone().without("caller");
     stage.reload(policy).await?;
-    stage.cut().await?;
-    stage.order("do ping").await?;
+    let again = stage.cut_and_resume().await?;
+    // What goes out again is what was not acknowledged, once, to whom it was for: it is the account's to keep its word.
+    let count = again.iter().filter(|body| *body == "last words").count();
+    ensure!(count == 1, "it was sent {count} times after the cut: {again:?}");
+    // Nothing of it is in the name of another plugin, nor counted as its own.
+    let sent = stage.status("unruly").await?["usage"]["sent"].clone();
+    ensure!(sent == 0, "{sent} messages are counted as another plugin's");
     stage.during().await?;
-    // What goes out again is the one that was not acknowledged, once, and nothing of it in the name of another plugin.
-    let again = stage.wire().matches("last words").count();
-    ensure!(again <= 1, "it was sent {again} times after the cut");
-    Ok(format!("sent {again} times after the cut, to whom it was for"))
+    Ok("sent once after the cut, and as nobody else's".to_owned())
 }

@@ -1,6 +1,7 @@
 //! The house of one case: a scripted server, `parlor run`, a good neighbour in it, and the hostile plugin.
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,11 @@ use parlor_tests::peer::{Peer, Session, archive, somebody};
 use parlor_tests::policy::{Entry, Policy};
 use parlor_tests::process::Signal;
 use parlor_tests::prosody::Account;
-use parlor_tests::{plugins, usage};
+use parlor_tests::web::Web;
+use parlor_tests::{plugins, ports, usage};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -31,6 +35,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) const PASSWORD: &str = "canary-password-5d1f0c77";
 /// So many messages one conversation with the neighbour has.
 const TURNS: u64 = 40;
+/// An answer that comes later than this is not slow: something stood still. How fast the others are is measured.
+const STANDSTILL: Duration = Duration::from_secs(2);
 /// What may be left in memory of an attack: the engine keeps some slots warm.
 const SPARE_KIB: u64 = 24 << 10;
 /// How much more than before an attack may be held at any moment of it: its plugins' memory, and what is on its way.
@@ -48,6 +54,10 @@ pub(crate) struct Plan {
     pub(crate) home: Home,
     pub(crate) policy: Policy,
     archive: Option<u64>,
+    resumes: bool,
+    metrics: bool,
+    /// The page where the host finds the password.
+    page: Option<&'static str>,
     log: &'static str,
     surroundings: Surroundings,
 }
@@ -66,6 +76,9 @@ impl Plan {
             home,
             policy: Policy::default().with("echo", echo),
             archive: None,
+            resumes: false,
+            metrics: false,
+            page: None,
             log: "info",
             surroundings: Surroundings::Usual,
         })
@@ -113,6 +126,24 @@ impl Plan {
         self
     }
 
+    /// With metrics for whoever collects them.
+    pub(crate) fn metrics(mut self) -> Self {
+        self.metrics = true;
+        self
+    }
+
+    /// With the password on a page of this path, and nowhere else.
+    pub(crate) fn page(mut self, path: &'static str) -> Self {
+        self.page = Some(path);
+        self
+    }
+
+    /// With a server whose sessions can be resumed.
+    pub(crate) fn resuming(mut self) -> Self {
+        self.resumes = true;
+        self
+    }
+
     /// With an archive of so many messages.
     pub(crate) fn archive(mut self, messages: u64) -> Self {
         self.archive = Some(messages);
@@ -157,22 +188,40 @@ pub(crate) struct Stage {
     trips: [Vec<Duration>; 3],
     /// To whom else something may be sent.
     allowed: Vec<String>,
+    /// Where the metrics are, if they are.
+    metrics: Option<u16>,
+    _web: Option<Web>,
 }
 
 impl Stage {
     pub(crate) async fn set(plan: Plan) -> Result<Self> {
-        let Plan { mut home, policy, archive, log, surroundings } = plan;
+        let Plan { mut home, policy, archive, resumes, metrics, page, log, surroundings } = plan;
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
         let mut peer = Peer::listen(&certificate).await?;
         if let Some(messages) = archive {
             peer = peer.with_archive(archive::honest(messages));
         }
+        if resumes {
+            peer = peer.resuming();
+        }
         let account =
             Account { jid: BareJid::new("bot@localhost").context("a bad address")?, password: PASSWORD.to_owned() };
         home.add_account("main", &account, Server::Plain(peer.port(), &certificate))?;
+        let mut web = None;
+        if let Some(page) = page {
+            let server = Web::start_as(&certificate).await?;
+            server.put(page, json!({ "jid": account.jid.to_string(), "password": PASSWORD }).to_string());
+            home.amend("main", "password_file", None)?;
+            home.set("credentials_url", server.url(page))?;
+            web = Some(server);
+        }
         home.set_policy(&policy)?;
-        let host = home.start_in(&surroundings, &["--log", log])?;
+        let metrics = metrics.then(ports::free).transpose()?;
+        let address = metrics.map(|port| format!("127.0.0.1:{port}"));
+        let mut arguments = vec!["--log", log];
+        arguments.extend(address.iter().flat_map(|address| ["--metrics", address]));
+        let host = home.start_in(&surroundings, &arguments)?;
         let session = peer.accept(SOON).await.with_context(|| host.log().tail())?;
         host.wait_count("account connected", &[], 1, SOON).await?;
         host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await?;
@@ -190,6 +239,8 @@ impl Stage {
             said: 0,
             trips: Default::default(),
             allowed: Vec::new(),
+            metrics,
+            _web: web,
         };
         // Whatever the first messages make ready is ready afterwards.
         stage.converse(TURNS).await?;
@@ -275,7 +326,7 @@ impl Stage {
         messages.collect()
     }
 
-    /// Something may be sent to this address, too.
+    /// Something may be sent to this address, too; behind `iq:` it is one that may be asked.
     pub(crate) fn allow(&mut self, jid: &str) {
         self.allowed.push(jid.to_owned());
     }
@@ -346,10 +397,31 @@ impl Stage {
         self.begin_anew()
     }
 
-    /// The neighbour's conversation while the attack goes on.
+    /// The neighbour's conversation while the attack goes on, and the server's question whether the connection is there.
     pub(crate) async fn during(&mut self) -> Result<()> {
+        self.keep_alive().await.context("the connection, during the attack")?;
         let trips = self.converse(TURNS).await.context("the neighbour, during the attack")?;
+        let slowest = share(&trips, 99);
+        ensure!(slowest <= STANDSTILL, "the neighbour's p99 is {slowest:?} during the attack");
         self.trips[1].extend(trips);
+        Ok(())
+    }
+
+    /// Is answered (XEP-0199) as long as the connection's own task goes on.
+    async fn keep_alive(&mut self) -> Result<()> {
+        self.said += 1;
+        let id = format!("alive-{}", self.said);
+        let begin = Instant::now();
+        self.raw(format!(
+            "<iq xmlns='jabber:client' type='get' id='{id}' from='localhost' to='bot@localhost/parlor'><ping \
+             xmlns='urn:xmpp:ping'/></iq>"
+        ))
+        .await?;
+        self.next_such(|stanza| matches!(stanza, Stanza::Iq(iq) if iq.id() == id))
+            .await
+            .context("a ping is not answered")?;
+        let took = begin.elapsed();
+        ensure!(took <= STANDSTILL, "a ping was answered after {took:?}");
         Ok(())
     }
 
@@ -358,6 +430,45 @@ impl Stage {
         self.line.task.abort();
         self.line = Pump::start(Box::pin(self.peer.accept(SOON)).await.with_context(|| self.host.log().tail())?);
         Ok(())
+    }
+
+    /// Cuts the connection, and waits for the host to resume its session. What was never acknowledged is sent again; gives
+    /// what the hostile plugins had said.
+    pub(crate) async fn cut_and_resume(&mut self) -> Result<Vec<String>> {
+        self.line.task.abort();
+        let session = Box::pin(self.peer.accept_again(SOON)).await.with_context(|| self.host.log().tail())?;
+        self.line = Pump::start(session);
+        // It is answered when all of that is out.
+        self.keep_alive().await?;
+        let again = std::mem::take(&mut self.line.heard);
+        let to_mallory = again.iter().filter_map(|stanza| match stanza {
+            Stanza::Message(message) if is_to(stanza, MALLORY) => Some(body(message).unwrap_or_default().to_owned()),
+            _ => None,
+        });
+        Ok(to_mallory.collect())
+    }
+
+    /// The server reads nothing for so long.
+    pub(crate) async fn stop_reading(&self, time: Duration) -> Result<()> {
+        self.line.tell(Told::Hold(time)).await
+    }
+
+    /// What `parlor status` shows of a plugin.
+    pub(crate) async fn status(&self, plugin: &str) -> Result<Value> {
+        let status = self.home.run(&["status", "--json"]).await?.json()?;
+        let found = status["plugins"].as_array().into_iter().flatten().find(|one| one["id"] == plugin).cloned();
+        found.with_context(|| format!("no {plugin} in {status}"))
+    }
+
+    /// The page for collectors of metrics.
+    pub(crate) async fn metrics(&self) -> Result<String> {
+        let port = self.metrics.context("there are no metrics")?;
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n").as_bytes()).await?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await?;
+        ensure!(page.starts_with("HTTP/1.1 200") && page.contains("parlor_plugin_running"), "no metrics: {page}");
+        Ok(page)
     }
 
     /// Nothing is left of the attack.
@@ -396,6 +507,7 @@ impl Stage {
                 "the host itself panicked: {line}"
             );
         }
+        self.keep_alive().await.context("the connection, after the attack")?;
         self.nothing_went_out()
     }
 
@@ -403,6 +515,7 @@ impl Stage {
     fn nothing_went_out(&self) -> Result<()> {
         let sent = self.line.sent.lock().unwrap_or_else(PoisonError::into_inner);
         for stanza in sent.iter() {
+            let mut question = "";
             let to = match stanza {
                 Stanza::Message(message) => message.to.clone(),
                 Stanza::Presence(presence) => presence.to.clone(),
@@ -415,9 +528,15 @@ impl Stage {
                     ensure!(usual, "the host changed something at the server: {payload:?}");
                     None
                 }
-                Stanza::Iq(_) => None,
+                // The server and the account itself are asked by the host.
+                Stanza::Iq(Iq::Get { to, .. }) => {
+                    question = "iq:";
+                    to.clone().filter(|to| !["localhost", "bot@localhost"].contains(&to.to_bare().as_str()))
+                }
+                // Whoever asks is answered.
+                Stanza::Iq(Iq::Result { .. } | Iq::Error { .. }) => None,
             };
-            let Some(to) = to.map(|to| to.to_bare().to_string()) else { continue };
+            let Some(to) = to.map(|to| format!("{question}{}", to.to_bare())) else { continue };
             let known = [MALLORY, JULIET].contains(&to.as_str()) || self.allowed.contains(&to);
             ensure!(known, "something was sent to {to}: {stanza:?}");
         }
@@ -451,20 +570,24 @@ impl Stage {
         Ok(trips)
     }
 
-    /// The next message to this address; others are kept for who asks for them.
+    /// The next message to this address.
     pub(crate) async fn hear(&mut self, to: &str) -> Result<String> {
+        match self.next_such(|stanza| is_to(stanza, to)).await {
+            Ok(Stanza::Message(message)) => Ok(body(&message).unwrap_or_default().to_owned()),
+            Ok(_) => bail!("what is said to {to} is no message"),
+            Err(error) => Err(error.context(format!("nothing is said to {to}"))),
+        }
+    }
+
+    /// The next stanza of this kind; others are kept for who asks for them.
+    async fn next_such(&mut self, is_such: impl Fn(&Stanza) -> bool) -> Result<Stanza> {
         let wait = async {
             let mut passed = VecDeque::new();
             let found = loop {
-                let stanza = match self.line.next().await {
-                    Ok(stanza) => stanza,
+                match self.line.next().await {
+                    Ok(stanza) if is_such(&stanza) => break Ok(stanza),
+                    Ok(stanza) => passed.push_back(stanza),
                     Err(error) => break Err(error),
-                };
-                match &stanza {
-                    Stanza::Message(message) if is_to(&stanza, to) => {
-                        break Ok(body(message).unwrap_or_default().to_owned());
-                    }
-                    _ => passed.push_back(stanza),
                 }
             };
             passed.append(&mut self.line.heard);
@@ -473,7 +596,7 @@ impl Stage {
         };
         match timeout(SOON, wait).await {
             Ok(found) => found,
-            Err(_) => bail!("nothing is said to {to}\n{}", self.host.log().tail()),
+            Err(_) => bail!("it does not come within {SOON:?}\n{}", self.host.log().tail()),
         }
     }
 }
@@ -508,6 +631,8 @@ pub(crate) fn share(sorted: &[Duration], percent: usize) -> Duration {
 enum Told {
     Say(FullJid, u64, String),
     Raw(String),
+    /// Reads nothing for so long.
+    Hold(Duration),
 }
 
 /// The server's end of the stream: it answers questions at once, whatever the case is busy with.
@@ -531,14 +656,22 @@ impl Pump {
         let tap = session.tap().clone();
         let (all, questions) = (Arc::clone(&sent), Arc::clone(&kept));
         let task = tokio::spawn(async move {
+            let held = tokio::time::sleep(Duration::ZERO);
+            tokio::pin!(held);
+            let mut holds = false;
             loop {
                 tokio::select! {
+                    () = &mut held, if holds => holds = false,
                     told = inbox.recv() => match told {
+                        Some(Told::Hold(time)) => {
+                            held.as_mut().reset(tokio::time::Instant::now() + time);
+                            holds = true;
+                        }
                         Some(Told::Say(from, id, text)) => session.say(&from, id, &text).await?,
                         Some(Told::Raw(xml)) => session.raw(xml.as_bytes()).await?,
                         None => return Ok(()),
                     },
-                    stanza = session.read() => {
+                    stanza = session.read(), if !holds => {
                         let stanza = stanza?;
                         // Stanzas are not to be cloned.
                         let element = Element::from(stanza);

@@ -55,25 +55,28 @@ async fn house<'t>(trial: &'t mut Trial, interface: &str, ty: &InstanceType, pro
 }
 
 async fn huge_random(trial: &mut Trial) -> Result<String> {
-    let ty = || {
-        let mut ty = InstanceType::new();
-        ty.ty().defined_type().list(PrimitiveValType::U8);
-        let function = ty.ty();
-        function.function().params([("len", PrimitiveValType::U64)]).result(Some(ComponentValType::Type(0)));
-        ty.export("get-random-bytes", wasm_encoder::ComponentTypeRef::Func(1));
-        ty
-    };
-    let ask = |bytes: &str| {
-        let call = format!("i64.const {bytes} i32.const 16 call $call");
-        probe("get-random-bytes", "(param \"len\" u64) (result (list u8))", "(param i64 i32)", &call)
-    };
-    let name = "wasi:random/random@0.2.6";
-    // What is no more than it may carry it gets.
-    let stage = house(trial, name, &ty(), &ask("1024")?).await?;
-    stage.logged("plugin running", "grafted").await?;
-    for bytes in ["1099511627776", "-1"] {
-        let stage = house(trial, name, &ty(), &ask(bytes)?).await?;
-        stage.logged("plugin quarantined", "grafted").await?;
+    for (interface, function) in
+        [("wasi:random/random@0.2.6", "get-random-bytes"), ("wasi:random/insecure@0.2.6", "get-insecure-random-bytes")]
+    {
+        let ty = || {
+            let mut ty = InstanceType::new();
+            ty.ty().defined_type().list(PrimitiveValType::U8);
+            let signature = ty.ty();
+            signature.function().params([("len", PrimitiveValType::U64)]).result(Some(ComponentValType::Type(0)));
+            ty.export(function, wasm_encoder::ComponentTypeRef::Func(1));
+            ty
+        };
+        let ask = |bytes: &str| {
+            let call = format!("i64.const {bytes} i32.const 16 call $call");
+            probe(function, "(param \"len\" u64) (result (list u8))", "(param i64 i32)", &call)
+        };
+        // What is no more than it may carry it gets.
+        let stage = house(trial, interface, &ty(), &ask("1024")?).await?;
+        stage.logged("plugin running", "grafted").await?;
+        for bytes in ["1099511627776", "-1"] {
+            let stage = house(trial, interface, &ty(), &ask(bytes)?).await?;
+            stage.logged("plugin quarantined", "grafted").await?;
+        }
     }
     Ok("1 KiB is given, 1 TiB ends it before the host has made any of it".to_owned())
 }
