@@ -27,7 +27,8 @@ use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::source::Source;
 use crate::plugins::store::{self, Loaded, Unfit};
 use crate::plugins::{
-    Admitted, Compiled, Compiler, Denial, Dependency, Engine, EngineError, Instance, PluginId, State, Supervised, Usage,
+    Admitted, Compiled, Compiler, Denial, Dependency, Engine, EngineError, Instance, LogLevel, PluginId, State,
+    Supervised, Usage,
 };
 use crate::store::{OpenError, Store};
 
@@ -482,6 +483,17 @@ impl Plugin {
         self.entry = entry.clone();
         tracing::info!(plugin = %id, "plugin has new settings");
         true
+    }
+
+    fn log_from(&mut self, id: &PluginId, level: Option<LogLevel>) {
+        self.entry.log = level;
+        let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
+        for supervised in on.values() {
+            supervised.log_from(level);
+        }
+        *admitted = Arc::new(Admitted { log: level, ..Admitted::clone(admitted) });
+        let level = level.map_or("as everything else", LogLevel::as_str);
+        tracing::info!(plugin = %id, level, "plugin is logged from another level on");
     }
 
     async fn stop(self) {

@@ -9,7 +9,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::bindings::parlor::plugin::log::{Host, Level};
 use crate::harmless::harmless;
-use crate::plugins::{Context, Instance};
+use crate::plugins::{Context, Instance, LogLevel};
 
 /// What is longer is cut.
 const LONGEST: usize = 4 << 10;
@@ -20,18 +20,40 @@ impl Host for Context {
     }
 }
 
+/// The name of lines that the owner chose to see of this plugin, whatever the log shows of others.
+pub(crate) const CHOSEN: &str = "chosen";
+
 fn write(instance: &Instance, level: Level, message: &str) {
-    if !instance.may_log() {
+    let chosen = instance.log.get();
+    if chosen.is_some_and(|least| level_of(level) < least) || !instance.may_log() {
         return;
     }
     let (plugin, account) = (&instance.plugin, &instance.account.name);
     let line = harmless(message, LONGEST);
+    // A line's name is a part of its place in the code.
+    macro_rules! say {
+        ($say:ident $($fatal:tt)*) => {
+            match chosen {
+                None => tracing::$say!(target: "plugin", %plugin, %account, $($fatal)* "{line}"),
+                Some(_) => tracing::$say!(name: CHOSEN, target: "plugin", %plugin, %account, $($fatal)* "{line}"),
+            }
+        };
+    }
     match level {
-        Level::Debug => tracing::debug!(target: "plugin", %plugin, %account, "{line}"),
-        Level::Info => tracing::info!(target: "plugin", %plugin, %account, "{line}"),
-        Level::Warn => tracing::warn!(target: "plugin", %plugin, %account, "{line}"),
-        Level::Error => tracing::error!(target: "plugin", %plugin, %account, "{line}"),
-        Level::Fatal => tracing::error!(target: "plugin", %plugin, %account, fatal = true, "{line}"),
+        Level::Debug => say!(debug),
+        Level::Info => say!(info),
+        Level::Warn => say!(warn),
+        Level::Error => say!(error),
+        Level::Fatal => say!(error fatal = true,),
+    }
+}
+
+fn level_of(level: Level) -> LogLevel {
+    match level {
+        Level::Debug => LogLevel::Debug,
+        Level::Info => LogLevel::Info,
+        Level::Warn => LogLevel::Warn,
+        Level::Error | Level::Fatal => LogLevel::Error,
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::format::{Format, Full, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -26,6 +26,7 @@ use files::{ConfigFile, Files};
 
 use super::Ended;
 use super::place::Place;
+use crate::api::log::CHOSEN;
 use crate::config::{AccountName, Config, ConfigError, Overrides};
 use crate::control::chat::Chat;
 use crate::control::lines::Lines;
@@ -366,8 +367,6 @@ fn start_log(
     collector: Option<&Collector>,
 ) -> anyhow::Result<WorkerGuard> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("log: {filter:?} is not a filter; try `info`"))?;
-    // Beside the owner's filter, not a part of it: no directive, however exact, opens what this closes.
-    let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !xmpp::sees_the_stream(event.target()));
     // By a thread of its own: where nobody reads the log, a plugin that fills it holds up nobody. Lines that find no room are
     // lost for the reader, and stand in `lines`.
     let (written, guard) = NonBlockingBuilder::default()
@@ -375,14 +374,26 @@ fn start_log(
         .thread_name("parlor-log")
         .finish(std::io::stderr());
     match collector {
-        None => tracing_subscriber::registry().with(filter).with(cap).with(lines).with(log(format, written)).init(),
+        None => tracing_subscriber::registry().with(shown(lines, log(format, written), filter)).init(),
         // Spans are no lines: what the owner wants to read says nothing of them.
         Some(collector) => tracing_subscriber::registry()
             .with(collector.layer())
-            .with(lines.and_then(log(format, written)).with_filter(cap).with_filter(filter))
+            .with(shown(lines, log(format, written), filter))
             .init(),
     }
     Ok(guard)
+}
+
+/// What the owner wants to see, kept and written.
+fn shown<S>(lines: Lines, log: Box<dyn Layer<S> + Send + Sync>, filter: EnvFilter) -> impl Layer<S>
+where
+    S: tracing::Subscriber + for<'a> LookupSpan<'a>,
+{
+    // Beside the owner's filter, not a part of it: no directive, however exact, opens what this closes.
+    let cap = filter_fn(|event| *event.level() <= LevelFilter::INFO || !xmpp::sees_the_stream(event.target()));
+    // What a plugin says from the level on that was chosen for it alone.
+    let chosen = filter_fn(|event| event.name() == CHOSEN).with_max_level_hint(LevelFilter::DEBUG);
+    lines.and_then(log).with_filter(cap).with_filter(filter.or(chosen))
 }
 
 fn log<S>(format: LogFormat, written: NonBlocking) -> Box<dyn Layer<S> + Send + Sync>

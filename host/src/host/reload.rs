@@ -64,6 +64,7 @@ impl Host {
         let policy = text.map_or_else(|| Ok(Policy::default()), |text| Policy::understand(&text, path))?;
         // What takes something away waits for nothing: not for secrets, nor for what starts or never does.
         self.hold_to(&policy).await;
+        self.log_as_decided(&policy).await;
         self.take_out_all(|id| policy.plugins.get(id).is_none_or(|entry| !entry.enabled)).await;
         let mut values = self.opened(&policy).await;
         let mut outdated = BTreeSet::new();
@@ -144,6 +145,15 @@ impl Host {
             // One that is gone, or disabled, says good-bye with what it had.
             if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.enabled) {
                 plugin.hold_to(id, &entry.grants);
+            }
+        }
+    }
+
+    /// What a plugin says stands in the log from the level that the policy names; nothing is started anew for it.
+    async fn log_as_decided(&self, policy: &Policy) {
+        for (id, plugin) in &mut *self.plugins.lock().await {
+            if let Some(entry) = policy.plugins.get(id).filter(|entry| entry.log != plugin.entry.log) {
+                plugin.log_from(id, entry.log);
             }
         }
     }

@@ -8,6 +8,7 @@ use super::{
     component::{Examined, Import},
     id::{Digest, PluginId},
     limits::Limits,
+    log_level::LogLevel,
     manifest::Manifest,
     policy::{Entry, SettingValues},
     secret::SecretSource,
@@ -35,6 +36,8 @@ pub struct Admitted {
     pub settings: SettingValues,
     /// Whether it gets an empty WASI.
     pub wasi: bool,
+    /// From which level on its lines stand in the log; none = as everything else.
+    pub log: Option<LogLevel>,
     /// What the owner should know, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -173,6 +176,7 @@ pub fn admit(
         limits: entry.limits.clone(),
         settings: entry.settings.clone(),
         wasi: examined.wasi,
+        log: entry.log,
         warnings,
     })
 }

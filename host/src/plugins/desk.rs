@@ -21,6 +21,7 @@ use super::admission::{Refusal, admit, undeclared};
 use super::component::{Examined, examine};
 use super::components::{Components, Kept};
 use super::id::{Digest, PluginId};
+use super::log_level::LogLevel;
 use super::manifest::Manifest;
 use super::policy::edit::{Change, edit};
 use super::policy::file::PolicyFile;
@@ -204,8 +205,8 @@ impl<'c> Desk<'c> {
 
     /// What would be written down for an offer, checked as a host would check it: whether it may run.
     ///
-    /// `decision` has the keys of an entry but for what the file itself says: `accounts`, `enabled`, `grants`, `limits`,
-    /// `settings`.
+    /// `decision` has the keys of an entry but for what the file itself says: `accounts`, `enabled`, `log`, `grants`,
+    /// `limits`, `settings`.
     pub fn check(&self, id: &PluginId, offer: &Offer, decision: &Table) -> Result<Table, DeskError> {
         let mut table = Table::new();
         table.insert("source".into(), offer.source.clone().into());
@@ -400,6 +401,17 @@ impl<'c> Desk<'c> {
             return Ok(false);
         }
         file.change(id, &[Change::Set(vec!["enabled".to_owned()], enabled.into())])?;
+        Ok(true)
+    }
+
+    /// Has a plugin's lines in the log from another level on; none = as everything else. Whether that is a change.
+    pub fn log_from(&self, id: &PluginId, level: Option<LogLevel>) -> Result<bool, DeskError> {
+        let mut file = PolicyFile::open(&self.config.plugins)?;
+        if self.known(file.policy(), id)?.log == level {
+            return Ok(false);
+        }
+        let key = vec!["log".to_owned()];
+        file.change(id, &[level.map_or(Change::Unset(key.clone()), |level| Change::Set(key, level.as_str().into()))])?;
         Ok(true)
     }
 

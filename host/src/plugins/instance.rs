@@ -37,6 +37,7 @@ use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::ledger::Books;
 use super::limits::Limits;
+use super::log_level::ChosenLevel;
 use super::rate::Bucket;
 use super::settings::OwnSettings;
 use super::timers::Timers;
@@ -67,6 +68,8 @@ pub struct Instance {
     pub limits: Limits,
     /// Its own settings.
     pub settings: Arc<OwnSettings>,
+    /// How much of what it says is wanted.
+    pub(crate) log: Arc<ChosenLevel>,
     /// The CPU time it used.
     pub cpu: Arc<watchdog::Account>,
     /// How many events it has handled.
@@ -126,6 +129,7 @@ impl Instance {
     pub(super) fn new(
         admitted: &Admitted,
         settings: Arc<OwnSettings>,
+        log: Arc<ChosenLevel>,
         account: Arc<account::Shared>,
         denied: Arc<Denials>,
         rooms: Arc<Rooms>,
@@ -140,6 +144,7 @@ impl Instance {
             plugin: admitted.id.clone(),
             mailbox,
             settings,
+            log,
             cpu: Arc::default(),
             handled: AtomicU64::new(0),
             denials: AtomicU64::new(0),

@@ -15,6 +15,7 @@ pub mod id;
 mod instance;
 mod ledger;
 pub mod limits;
+pub mod log_level;
 pub mod manifest;
 pub mod order;
 pub mod policy;

@@ -18,6 +18,7 @@ use serde_json::Value;
 use super::{
     id::{Digest, PluginId},
     limits::Limits,
+    log_level::LogLevel,
     secret::SecretSource,
     signature::{KeyName, Keys, TrustedKey},
     source::Source,
@@ -63,6 +64,8 @@ pub struct Entry {
     pub accounts: Option<Vec<AccountName>>,
     /// Whether it may run at all.
     pub enabled: bool,
+    /// From which level on what it says stands in the log; none = as everything else.
+    pub log: Option<LogLevel>,
     /// What it is granted.
     pub grants: Grants,
     /// How much of the machine it may use.
@@ -169,7 +172,9 @@ impl Policy {
 }
 
 fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
-    section.allow(&["source", "digest", "version", "signer", "accounts", "enabled", "grants", "limits", "settings"])?;
+    section.allow(&[
+        "source", "digest", "version", "signer", "accounts", "enabled", "log", "grants", "limits", "settings",
+    ])?;
     let source = section.require("source", "write the path or the address of the plugin's file")?;
     if source.string()?.is_empty() {
         return Err(source.error("`source` is empty; write the path or the address of the plugin's file"));
@@ -182,6 +187,7 @@ fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
         signer: section.get("signer").map(|node| node.parse()).transpose()?,
         accounts: accounts(section)?,
         enabled: section.get("enabled").map_or(Ok(true), |node| node.boolean())?,
+        log: section.get("log").map(|node| node.parse()).transpose()?,
         grants: grants(section)?,
         limits: limits(section)?,
         settings: settings(section, folder)?,

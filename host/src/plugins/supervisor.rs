@@ -25,6 +25,7 @@ use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::instance::{self, Backlog, Ended, Instance, Parting, Rooms, Start};
 use super::ledger::Books;
+use super::log_level::ChosenLevel;
 use super::quantity::show_duration;
 use super::settings::OwnSettings;
 use super::watchdog::Metered;
@@ -97,6 +98,7 @@ pub struct Supervised {
 struct Shared {
     admitted: Arc<Admitted>,
     settings: Arc<OwnSettings>,
+    log: Arc<ChosenLevel>,
     compiled: Arc<Compiled>,
     engine: Arc<Engine>,
     account: Arc<account::Shared>,
@@ -173,7 +175,7 @@ impl Supervised {
         books: Books,
         beside: Option<Beside>,
     ) -> Self {
-        let grants = admitted.grants.clone();
+        let (grants, log) = (admitted.grants.clone(), admitted.log);
         let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
         account.keep_secret(&admitted.id, settings.secrets());
         let provides = admitted.manifest.events.iter().chain(&admitted.manifest.promises);
@@ -186,6 +188,7 @@ impl Supervised {
         let shared = Arc::new(Shared {
             admitted,
             settings,
+            log: Arc::new(ChosenLevel::new(log)),
             compiled,
             engine,
             account,
@@ -390,9 +393,9 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
 /// One instance from start to end, and everything of it taken away.
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Parting>>) -> Ended {
     shared.settings.restart();
-    let (settings, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.account));
-    let (denied, rooms) = (Arc::clone(&shared.denied), Arc::clone(&shared.rooms));
-    let (instance, mailbox) = Instance::new(&shared.admitted, settings, account, denied, rooms, shared.books.clone());
+    let (settings, log, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.log), Arc::clone(&shared.account));
+    let (denied, rooms, books) = (Arc::clone(&shared.denied), Arc::clone(&shared.rooms), shared.books.clone());
+    let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, account, denied, rooms, books);
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // After it can be seen: whoever changes the grants meanwhile has changed either these or those of the instance.
     instance.mailbox.grants().store(shared.grants.load_full());

@@ -231,6 +231,7 @@ impl Stage {
             limits: limits(self.server.clock()),
             settings: SettingValues(given.own.clone()),
             wasi: examined.wasi,
+            log: None,
             warnings: Vec::new(),
         })
     }

@@ -1,11 +1,13 @@
 //! What becomes of what somebody writes into the files of a running house, and tells nobody.
 
+use jid::Jid;
 use parlor_tests::host::{Home, Host};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::terminal::Terminal;
+use serde_json::json;
 
-use super::{SOON, echo, ended, home, start};
+use super::{SOON, echo, ended, home, juliet, start};
 
 const READ: &str = "policy read again";
 const NOT_READ: &str = "the policy was not read; nothing has changed";
@@ -167,4 +169,46 @@ async fn what_somebody_writes_while_commands_change_it_is_never_half_there() {
         // last word. Only the moment between a command's last look and its own write is nobody's.
         assert!(now.starts_with("# round"), "{now}");
     }
+}
+
+/// Not more of the others, and nothing is started anew for it.
+#[tokio::test]
+async fn how_much_the_log_shows_of_one_plugin_is_chosen_while_it_runs() {
+    let (home, _) = home().await;
+    let caller = home.install("caller", &built("caller").unwrap()).unwrap().set("chat", true);
+    let caller = caller.grant("messages.read", &["*"]).grant("messages.send", &["*"]);
+    let host = start(&home, &Policy::default().with("caller", caller)).await;
+    host.wait_count("plugin running", &[("plugin", "caller")], 1, SOON).await.unwrap();
+    let bot: Jid = host.lines("account connected", &[])[0].get("jid").parse().unwrap();
+    let mut juliet = juliet().await;
+    let mut say = async |level: &str, message: &str| {
+        let order = json!({ "n": 1, "call": "log.write", "args": { "level": level, "message": message } });
+        juliet.chat(bot.clone(), &format!("call {order}")).await.unwrap();
+        let done = |text: &str| text.starts_with("done ").then_some(());
+        juliet.wait_text("an answer", &bot.to_bare(), SOON, done).await.unwrap();
+    };
+    let choose = async |level: &str| ended(home.run(&["plugin", "log", "caller", level]).await.unwrap(), 0).stdout;
+    say("debug", "one").await;
+    assert!(choose("debug").await.contains("caller is logged from debug on"));
+    say("debug", "two").await;
+    host.wait_count("two", &[("plugin", "caller")], 1, SOON).await.unwrap();
+    assert!(choose("debug").await.contains("already"));
+    choose("error").await;
+    say("warn", "three").await;
+    say("error", "four").await;
+    host.wait_count("four", &[("plugin", "caller")], 1, SOON).await.unwrap();
+    choose("default").await;
+    say("debug", "five").await;
+    say("info", "six").await;
+    host.wait_count("six", &[("plugin", "caller")], 1, SOON).await.unwrap();
+    for unwanted in ["one", "three", "five"] {
+        assert!(host.lines(unwanted, &[]).is_empty(), "{unwanted}");
+    }
+    assert_eq!(host.lines("plugin running", &[]).len(), 1);
+    let wrong = home.run(&["plugin", "log", "caller", "loud"]).await.unwrap();
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("debug"), "{wrong:?}");
+    let policy = std::fs::read_to_string(home.path().join("plugins.toml")).unwrap();
+    home.write("plugins.toml", &policy.replace("[plugin.caller]", "[plugin.caller]\nlog = \"trace\"")).unwrap();
+    let line = host.wait_count(NOT_READ, &[], 1, SOON).await.unwrap();
+    assert!(line.get("reason").contains("a level is debug, info, warn or error"), "{}", line.get("reason"));
 }

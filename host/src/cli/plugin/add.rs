@@ -144,7 +144,7 @@ impl Wanted {
             Err(_) => bail!("{} cannot be read as a text of at most {LARGEST} bytes", path.display()),
         };
         let table: Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
-        let known = ["accounts", "enabled", "grants", "limits", "settings"];
+        let known = ["accounts", "enabled", "grants", "limits", "log", "settings"];
         if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
             bail!("{}: unknown key {key:?}; known are {}", path.display(), known.join(", "));
         }

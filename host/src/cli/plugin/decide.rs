@@ -39,6 +39,35 @@ impl OneArgs {
     }
 }
 
+/// How much of what a plugin says is wanted.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin log echo debug      all that echo says, whatever `parlor run --log` shows of others\n  parlor plugin log echo error      only what went wrong\n  parlor plugin log echo default    as everything else\n\nIt counts at once, on the running plugin. Exit codes: 0 done, or nothing to do, 1 failed, 2 wrong usage"
+)]
+pub struct LogArgs {
+    /// The plugin.
+    plugin: PluginId,
+    /// The least important level that is wanted.
+    #[arg(value_parser = ["debug", "info", "warn", "error", "default"])]
+    level: String,
+    /// Say what was done as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl LogArgs {
+    /// Writes it down.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let config = self.place.load_to_write()?;
+        let changed = Desk::new(&config).log_from(&self.plugin, self.level.parse().ok())?;
+        let already = if changed { "" } else { " already" };
+        let how = if self.level == "default" { "as everything else" } else { &format!("from {} on", self.level) };
+        done(&config, &self.plugin, &format!("{} is logged {how}{already}", self.plugin), self.json)
+    }
+}
+
 /// What is taken out.
 #[derive(Debug, Args)]
 #[command(

@@ -36,6 +36,8 @@ pub enum PluginCommand {
     Enable(decide::OneArgs),
     /// Keep a plugin from running
     Disable(decide::OneArgs),
+    /// Choose from which level on what a plugin says stands in the log
+    Log(decide::LogArgs),
     /// Take a plugin out
     Remove(decide::RemoveArgs),
     /// Allow a plugin more, at once
@@ -69,6 +71,7 @@ impl PluginCommand {
             Self::Inspect(arguments) => arguments.run(),
             Self::Enable(arguments) => arguments.enable(true),
             Self::Disable(arguments) => arguments.enable(false),
+            Self::Log(arguments) => arguments.run(),
             Self::Remove(arguments) => arguments.run(),
             Self::Grant(arguments) => arguments.run(),
             Self::Revoke(arguments) => arguments.run(),

@@ -40,11 +40,20 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
         limits,
         settings: SettingValues::default(),
         wasi: false,
+        log: None,
         warnings: Vec::new(),
     };
     let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
     let account = account::Account::start(account, crate::store::Store::in_memory());
-    Instance::new(&admitted, settings, Arc::clone(account.shared()), Arc::default(), Arc::default(), Books::default())
+    Instance::new(
+        &admitted,
+        settings,
+        Arc::default(),
+        Arc::clone(account.shared()),
+        Arc::default(),
+        Arc::default(),
+        Books::default(),
+    )
 }
 
 #[tokio::test]

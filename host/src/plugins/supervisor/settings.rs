@@ -1,16 +1,22 @@
-//! A plugin's own settings on one account, as the owner changes them while it runs.
+//! A plugin's own settings on one account, and how much of it the log shows, as the owner changes them while it runs.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::Supervised;
+use crate::plugins::LogLevel;
 use crate::plugins::settings::{OwnSettings, Values};
 
 impl Supervised {
     /// Its own settings.
     pub fn settings(&self) -> &OwnSettings {
         &self.shared.settings
+    }
+
+    /// Its lines stand in the log from this level on.
+    pub fn log_from(&self, level: Option<LogLevel>) {
+        self.shared.log.set(level);
     }
 
     /// Whether it runs and wants to hear when its settings change.

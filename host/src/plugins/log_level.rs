@@ -1,0 +1,93 @@
+//! From which level on what a plugin says stands in the log, where the owner wants more or less of one plugin than of the others.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+/// The least important level of a plugin's lines that is kept, such as `debug` of one whose author looks for something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl LogLevel {
+    const ALL: [Self; 4] = [Self::Debug, Self::Info, Self::Warn, Self::Error];
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What is no level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a level is debug, info, warn or error")]
+pub struct NoLevel;
+
+impl FromStr for LogLevel {
+    type Err = NoLevel;
+
+    fn from_str(text: &str) -> Result<Self, NoLevel> {
+        Self::ALL.into_iter().find(|level| level.as_str() == text).ok_or(NoLevel)
+    }
+}
+
+/// The level of one plugin, which may change while it runs; none = as of everything else, by `--log`.
+#[derive(Debug)]
+pub(crate) struct ChosenLevel(AtomicU8);
+
+/// In the place of a level.
+const NONE: u8 = u8::MAX;
+
+impl ChosenLevel {
+    pub(crate) fn new(level: Option<LogLevel>) -> Self {
+        Self(AtomicU8::new(level.map_or(NONE, |level| level as u8)))
+    }
+
+    pub(crate) fn set(&self, level: Option<LogLevel>) {
+        self.0.store(level.map_or(NONE, |level| level as u8), Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Option<LogLevel> {
+        LogLevel::ALL.get(usize::from(self.0.load(Relaxed))).copied()
+    }
+}
+
+impl Default for ChosenLevel {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_what_was_chosen_last() {
+        let chosen = ChosenLevel::default();
+        assert_eq!(chosen.get(), None);
+        for level in LogLevel::ALL {
+            chosen.set(level.to_string().parse().ok());
+            assert_eq!(chosen.get(), Some(level));
+        }
+        chosen.set(None);
+        assert_eq!(chosen.get(), None);
+        assert_eq!("trace".parse::<LogLevel>(), Err(NoLevel));
+    }
+}
