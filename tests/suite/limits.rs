@@ -255,7 +255,8 @@ async fn questions_that_nobody_answers() {
 #[tokio::test(flavor = "multi_thread")]
 async fn questions_that_are_given_up() {
     let house = Plan::new().await.caller(FULL, |entry| granted(entry).limit("iqs", 2)).start().await;
-    let iq = format!("<iq type='get' to='{}'><x xmlns='urn:x'/></iq>", friend("silent").await.jid());
+    let silent = friend("silent").await;
+    let iq = format!("<iq type='get' to='{}'><x xmlns='urn:x'/></iq>", silent.jid());
     let counts = house.call(FULL, "deed.ask-and-give-up", json!({ "iq": iq, "times": 5 })).await.ok();
     assert_eq!((&counts["came"], &counts["failed"]), (&json!(2), &json!(3)), "{counts}");
     assert_eq!(counts["error"]["case"], "over-limit", "{counts}");
