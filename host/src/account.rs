@@ -105,6 +105,7 @@ impl Account {
         let (orders, order_receiver) = mpsc::channel(ORDERS);
         let (connection, connection_receiver) = watch::channel(Connection::Offline);
         let (archive, archive_receiver) = watch::channel(None);
+        let (rooms_told, rooms_told_receiver) = watch::channel(0);
         let mut session = Session::new(config.link.jid.clone(), config.settings.clone());
         session.set_owners(config.owners);
         let (requests, owner_requests) = mpsc::channel(owners::REQUESTS);
@@ -125,6 +126,7 @@ impl Account {
             owner_requests: Mutex::new(Some(owner_requests)),
             connection: connection_receiver,
             archive: archive_receiver,
+            rooms_told: rooms_told_receiver,
         });
         let worker = Worker {
             shared: Arc::clone(&shared),
@@ -140,6 +142,7 @@ impl Account {
             logins: Logins::default(),
             connection,
             archive,
+            rooms_told,
             commands: command_receiver,
             orders: order_receiver,
             owner_requests: requests,
@@ -195,6 +198,8 @@ struct Worker {
     connection: watch::Sender<Connection>,
     /// Whether there is an archive, for whoever waits to ask it.
     archive: watch::Sender<Option<OwnArchive>>,
+    /// How often rooms have said whether they have one.
+    rooms_told: watch::Sender<u64>,
     commands: mpsc::Receiver<Asked>,
     orders: mpsc::Receiver<Order>,
     /// Where commands of owners go.
@@ -534,9 +539,10 @@ impl Worker {
                 }
             }
             let snapshot = self.session.snapshot();
-            let archive = snapshot.archive;
+            let (archive, told) = (snapshot.archive, snapshot.rooms_told);
             self.shared.snapshot.store(Arc::new(snapshot));
             self.archive.send_if_modified(|before| std::mem::replace(before, archive) != archive);
+            self.rooms_told.send_if_modified(|before| std::mem::replace(before, told) != told);
         }
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {

@@ -20,7 +20,7 @@ use crate::plugins::InstanceId;
 use crate::stanza::{Message, MessageKind};
 
 pub use names::Names;
-pub use told::{Course, Place};
+pub use told::{CaughtUpRooms, Course, Place};
 
 use told::{Told, Verdict};
 
@@ -196,14 +196,16 @@ impl Mailbox {
         (Arc::new(mailbox), receiver)
     }
 
-    /// The same for a plugin that catches up: what goes into it has its place in the archive, and goes into it once.
+    /// The same for a plugin that catches up, in these rooms, too: what goes into it has its place in an archive, and goes into it
+    /// once.
     pub fn catching_up(
         instance: InstanceId,
         capacity: usize,
         grants: Arc<Grants>,
+        rooms: CaughtUpRooms,
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let (mailbox, receiver) = Self::build(instance, capacity, grants);
-        (Arc::new(Self { told: Some(Mutex::new(Told::new(capacity))), ..mailbox }), receiver)
+        (Arc::new(Self { told: Some(Mutex::new(Told::new(capacity, rooms))), ..mailbox }), receiver)
     }
 
     fn build(instance: InstanceId, capacity: usize, grants: Arc<Grants>) -> (Self, mpsc::Receiver<Box<Mail>>) {
@@ -399,8 +401,8 @@ impl Router {
     }
 
     /// Gives an event to everybody who listens and may see it.
-    pub fn route(&self, event: Event, is_contact: &dyn Fn(&BareJid) -> bool) {
-        self.give(&Arc::new(event), None, self.live(), is_contact, Mailbox::deliver);
+    pub fn route(&self, event: Event, course: Course, is_contact: &dyn Fn(&BareJid) -> bool) {
+        self.give(&Arc::new(event), None, course, is_contact, Mailbox::deliver);
     }
 
     /// Gives an event to one instance alone, if it listens and may see it.
@@ -430,7 +432,8 @@ impl Router {
         self.stream.store(stream, Relaxed);
     }
 
-    fn live(&self) -> Course {
+    /// How what comes now comes, but in rooms.
+    pub(crate) fn live(&self) -> Course {
         Course::Live(self.stream.load(Relaxed))
     }
 
@@ -459,7 +462,7 @@ impl Router {
     ) -> Option<Box<Mail>> {
         let course = match &mail.place {
             // It says the same whoever hears it.
-            Some(Place::CaughtUp(_)) => return Some(mail),
+            Some(Place::CaughtUp(..)) => return Some(mail),
             Some(Place::Message { course, .. }) => *course,
             None => self.live(),
         };
@@ -488,7 +491,14 @@ impl Router {
             Some(only) => one.mailbox.instance == only,
         };
         for listener in listeners.iter().filter(is_meant) {
-            let Verdict::Tell(place) = listener.mailbox.judge(event, course) else { continue };
+            let place = match listener.mailbox.judge(event, course) {
+                Verdict::Tell(place) => place,
+                Verdict::Pass(place) => {
+                    deliver(&listener.mailbox, Mail::passes(place));
+                    continue;
+                }
+                Verdict::Again => continue,
+            };
             let before = over.len();
             let mut subscriptions = Vec::new();
             let mut xml = false;

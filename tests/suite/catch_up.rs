@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
+use jid::BareJid;
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::faults::Faults;
@@ -71,7 +72,7 @@ async fn says(friend: &mut Client, house: &House, texts: &[&str]) {
     tell(friend, &house.account().jid.clone(), texts).await;
 }
 
-async fn tell(friend: &mut Client, to: &jid::BareJid, texts: &[&str]) {
+async fn tell(friend: &mut Client, to: &BareJid, texts: &[&str]) {
     for text in texts {
         friend.chat(to.clone(), text).await.unwrap();
     }
@@ -124,6 +125,74 @@ async fn what_was_said_while_the_house_was_down_is_told_once_and_as_history() {
 /// Waits until the plugin that catches up has heard this, as history.
 async fn hears(house: &House, text: &str) {
     while !noted(house, FULL).await.contains(&(text.to_owned(), true)) {}
+}
+
+/// A house with a plugin that catches up and goes to this room by itself, in which somebody is.
+async fn house_in(room: &BareJid, juliet: &mut Client, plan: Plan) -> House {
+    juliet.join(room, "Juliet", SOON).await.unwrap();
+    juliet.unlock(room, SOON).await.unwrap();
+    say(juliet, room, &["long ago".to_owned()]).await;
+    let rooms = vec![toml::Value::from(room.to_string())];
+    let plan = plan.set("keepalive", false).set("auto_join_rooms", rooms);
+    let house = plan.catches_up(FULL, granted).start().await;
+    house.logged("plugin will catch up from here on", &[("plugin", FULL), ("room", room.as_str())]).await;
+    house
+}
+
+async fn say(somebody: &mut Client, room: &BareJid, texts: &[String]) {
+    for text in texts {
+        somebody.say(room, text).await.unwrap();
+    }
+    // What it said was heard by all.
+    somebody.catch_up(SOON).await.unwrap();
+}
+
+/// More than rooms say of their past by themselves.
+fn many(what: &str) -> Vec<String> {
+    (0..30).map(|number| format!("{what} {number}")).collect()
+}
+
+fn told(past: &[String], now: &str) -> Vec<(String, bool)> {
+    past.iter().map(|text| (text.clone(), true)).chain([(now.to_owned(), false)]).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_room_said_while_the_house_was_down_is_told_once_however_much_it_was() {
+    let (room, mut juliet) = (prosody().await.fresh_room(), friend("juliet").await);
+    let house = house_in(&room, &mut juliet, Plan::new().await).await;
+    say(&mut juliet, &room, &["before".to_owned()]).await;
+    hears_now(&house, FULL, "before").await;
+    assert_eq!(noted(&house, FULL).await, told(&["long ago".to_owned()], "before"), "a plugin begins with now");
+    let meanwhile = many("meanwhile");
+    let house = house.restart_after(async || say(&mut juliet, &room, &meanwhile).await).await;
+    caught_up_in(&house, &room, "30").await;
+    say(&mut juliet, &room, &["after".to_owned()]).await;
+    hears_now(&house, FULL, "after").await;
+    assert_eq!(noted(&house, FULL).await, told(&meanwhile, "after"));
+    let house = house.restart_after(async || {}).await;
+    house.logged("plugin missed nothing", &[("plugin", FULL), ("room", room.as_str())]).await;
+    say(&mut juliet, &room, &["again".to_owned()]).await;
+    hears_now(&house, FULL, "again").await;
+    assert_eq!(noted(&house, FULL).await, told(&[], "again"), "what it has handled is not told again");
+}
+
+async fn caught_up_in(house: &House, room: &BareJid, messages: &str) {
+    house.logged("plugin caught up", &[("plugin", FULL), ("room", room.as_str()), ("messages", messages)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_room_said_during_a_cut_that_nothing_resumes_is_told_once_however_much_it_was() {
+    let (room, mut juliet) = (prosody().await.fresh_room(), friend("juliet").await);
+    let faults = Faults::before(prosody().await.ports().starttls).await.unwrap();
+    let house = house_in(&room, &mut juliet, Plan::new().await.through(faults.port()).await).await;
+    let meanwhile = many("meanwhile");
+    cut_for_good(&house, &faults, async || say(&mut juliet, &room, &meanwhile).await).await;
+    caught_up_in(&house, &room, "30").await;
+    say(&mut juliet, &room, &["after".to_owned()]).await;
+    hears_now(&house, FULL, "after").await;
+    let mut expected = past(&["long ago"]);
+    expected.extend(told(&meanwhile, "after"));
+    assert_eq!(noted(&house, FULL).await, expected);
 }
 
 /// The host left its session to the next process (setting `keepalive`), and both the server and its archive may say what came

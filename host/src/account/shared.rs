@@ -12,12 +12,12 @@ use super::{Asked, Order};
 use crate::clock::Clock;
 use crate::config::{AccountName, Settings};
 use crate::error::CallError;
-use crate::event::{Event, EventName};
+use crate::event::{Event, EventName, Payload};
 use crate::harmless::harmless;
 use crate::plugins::{InstanceId, PluginId};
-use crate::router::{Mailbox, Names, Router};
+use crate::router::{Course, Mailbox, Names, Router};
 use crate::session::{Answer, Command, OwnArchive, Snapshot};
-use crate::stanza::AdHocRequest;
+use crate::stanza::{AdHocRequest, MessageKind};
 use crate::store::PluginData;
 use crate::xmpp::Tokens;
 
@@ -49,6 +49,7 @@ pub struct Shared {
     pub(super) owner_requests: Mutex<Option<mpsc::Receiver<AdHocRequest>>>,
     pub(super) connection: watch::Receiver<Connection>,
     pub(super) archive: watch::Receiver<Option<OwnArchive>>,
+    pub(super) rooms_told: watch::Receiver<u64>,
 }
 
 /// How an account stands with its server.
@@ -142,6 +143,11 @@ impl Shared {
         self.archive.clone()
     }
 
+    /// Changes when a room that the account is in has said whether it has an archive; the snapshot has what it said.
+    pub(crate) fn rooms_told(&self) -> watch::Receiver<u64> {
+        self.rooms_told.clone()
+    }
+
     /// Asks the session for something and waits for the answer. Waits first while too many commands are under way; what
     /// sends something also waits for the link, and holds up nothing else.
     pub async fn ask<R>(&self, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
@@ -214,7 +220,19 @@ impl Shared {
     /// Gives an event to whoever listens and may see it.
     pub(super) fn route(&self, event: Event) {
         let snapshot = self.snapshot.load();
-        self.router.route(event, &|jid| is_contact(&snapshot, jid));
+        let course = self.course(&event, &snapshot);
+        self.router.route(event, course, &|jid| is_contact(&snapshot, jid));
+    }
+
+    /// How an event comes that happens now: in a room, since it was entered.
+    fn course(&self, event: &Event, snapshot: &Snapshot) -> Course {
+        let entered = match &event.payload {
+            Payload::Message(message) if message.kind == MessageKind::Groupchat => {
+                snapshot.rooms.get(&message.chat).map(|room| room.entered)
+            }
+            _ => None,
+        };
+        entered.map_or_else(|| self.router.live(), Course::Live)
     }
 
     /// The same, but to this one instance alone.

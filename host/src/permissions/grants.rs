@@ -237,6 +237,12 @@ impl Grants {
         }
     }
 
+    /// Whether what is said in a room may be seen.
+    pub fn may_hear(&self, room: &BareJid, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        let scope = self.get(Permission::MessagesRead);
+        scope.is_some_and(|scope| scope.covers(Target::Jid(room), is_contact))
+    }
+
     /// What `wanted` names and these grants lack altogether. Scopes are the owner's to choose, and not compared.
     pub fn covers(&self, wanted: &Self) -> Vec<Missing> {
         wanted.0.keys().filter(|&&permission| !self.has(permission)).map(|&permission| Missing { permission }).collect()

@@ -1,23 +1,29 @@
-//! What a plugin missed, told to it out of the account's archive (XEP-0313): for plugins whose manifest says `catch_up`.
+//! What a plugin missed, told to it out of archives (XEP-0313), the account's and those of the rooms that the account is in: for
+//! plugins whose manifest says `catch_up`.
 //!
-//! Missed is what came after the last message that the plugin has handled (`ledger`), while the host was down, after a cut that
-//! could not be resumed, or while the plugin itself was down. It is told as `message` events that are delayed, to subscriptions
-//! that want such, and shows nothing that the plugin's grants would not have shown. The account's task tells it, between two
-//! events, so that nothing is told twice (`router/told`).
+//! Missed is what came after the last message that the plugin has handled (`books`), while the host was down, after a cut that
+//! could not be resumed, while we were out of the room, or while the plugin itself was down. It is told as `message` events that are
+//! delayed, to subscriptions that want such, and shows nothing that the plugin's grants would not have shown. The account's task
+//! tells it, between two events, so that nothing is told twice (`router/told`).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jid::{BareJid, Jid};
 use jiff::SignedDuration;
+use tokio::sync::Semaphore;
 
+use super::books::Books;
 use super::instance::Instance;
-use super::ledger::Books;
 use crate::api::archive::first_page;
 use crate::error::CallError;
 use crate::router::Place;
-use crate::session::{ArchivePage, Archived, OwnArchive, Pager};
+use crate::session::{ArchivePage, Archived, Pager};
 use crate::stanza::{ArchiveQuery, Cursor, MessageKind};
-use crate::store::{Handled, Position, StoreError};
+use crate::store::{Archive, Handled, Position, StoreError};
 
 /// How many messages are asked for at once.
 const PAGE: u32 = 50;
@@ -27,6 +33,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(5);
 /// How often one is asked again on the same stream whose answers are no answers.
 const TRIES: u32 = 3;
+/// How many rooms are asked at once.
+const ROOMS: usize = 4;
 
 /// Why a plugin is not told what it missed.
 #[derive(Debug, thiserror::Error)]
@@ -65,112 +73,221 @@ enum Outcome {
     TooMany(usize),
 }
 
-/// Tells an instance what it missed, after each log-in, until it is dropped. Begin with it when the instance runs.
-pub(super) async fn keep_up(instance: Arc<Instance>) {
-    if !instance.books.are_kept() {
-        return;
+/// An archive, and since when what is said there comes live.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Source {
+    of: Archive,
+    /// Over this stream; in a room, since it was entered for this time.
+    since: u64,
+    /// There is one.
+    exists: bool,
+}
+
+impl Source {
+    /// Whether it is still that stream, or that time in the room.
+    fn is_present(&self, instance: &Instance) -> bool {
+        let snapshot = instance.account.snapshot();
+        match &self.of {
+            Archive::Own => snapshot.archive.is_some_and(|now| now.stream == self.since),
+            Archive::Room(room) => snapshot.rooms.get(room).is_some_and(|now| now.joined && now.entered == self.since),
+        }
     }
+}
+
+/// Tells an instance what it missed, after each log-in and each entering of a room, until it is dropped. Begin with it when the
+/// instance runs.
+pub(super) async fn keep_up(instance: Arc<Instance>) {
+    if instance.books.are_kept() {
+        tokio::join!(keep_up_with_account(&instance), keep_up_with_rooms(&instance));
+    }
+}
+
+async fn keep_up_with_account(instance: &Arc<Instance>) {
     let mut archive = instance.account.own_archive();
-    let mut last = 0;
+    let (mut last, slot) = (0, Semaphore::new(1));
     loop {
         let next = archive.wait_for(|archive| archive.is_some_and(|archive| archive.stream > last)).await;
         // The account may have ended.
         let Some(now) = next.ok().and_then(|next| *next) else { return };
         last = now.stream;
+        let source = Source { of: Archive::Own, since: now.stream, exists: now.exists };
         tokio::select! {
-            () = on_stream(&instance, now) => {}
+            () = keep_up_with(instance, source, &slot) => {}
             // This stream is over, and what it had not told is told on the next one.
             _ = archive.wait_for(|archive| archive.is_none_or(|archive| archive.stream != now.stream)) => {}
         }
     }
 }
 
-/// What was missed until this stream.
-async fn on_stream(instance: &Arc<Instance>, archive: OwnArchive) {
+/// Each room for itself, since one that is slow is no reason to wait for another.
+async fn keep_up_with_rooms(instance: &Arc<Instance>) {
+    let mut told = instance.account.rooms_told();
+    let (mut begun, slots) = (HashMap::new(), Semaphore::new(ROOMS));
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        let new = entered_rooms(instance, &mut begun);
+        under_way.extend(new.into_iter().map(|source| keep_up_with(instance, source, &slots)));
+        let snapshot = instance.account.snapshot().clone();
+        instance.books.keep_only(|room| snapshot.rooms.contains_key(room)).await;
+        loop {
+            tokio::select! {
+                // The account may have ended.
+                changed = told.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                Some(()) = under_way.next(), if !under_way.is_empty() => {}
+            }
+        }
+    }
+}
+
+/// The rooms that were entered since this was asked last, and which the plugin may hear.
+fn entered_rooms(instance: &Instance, begun: &mut HashMap<BareJid, u64>) -> Vec<Source> {
+    let (snapshot, grants) = (instance.account.snapshot(), instance.mailbox.grants().load());
+    begun.retain(|room, _| snapshot.rooms.contains_key(room));
+    let is_contact = |jid: &BareJid| snapshot.contacts.as_ref().is_some_and(|all| all.contains_key(jid));
+    let told = snapshot.rooms.values().filter_map(|room| Some((room, room.archived?)));
+    let mut new = Vec::new();
+    for (room, exists) in told {
+        if begun.get(&room.jid) != Some(&room.entered) && grants.may_hear(&room.jid, &is_contact) {
+            begun.insert(room.jid.clone(), room.entered);
+            new.push(Source { of: Archive::Room(room.jid.clone()), since: room.entered, exists });
+        }
+    }
+    new
+}
+
+/// What was missed until this stream, or until the room was entered for this time.
+async fn keep_up_with(instance: &Arc<Instance>, source: Source, slots: &Semaphore) {
     let (plugin, account) = (&instance.plugin, &instance.account.name);
+    let room = source.of.room().map(tracing::field::display);
     for tried in 1.. {
-        match catch_up(instance, &instance.books, archive).await {
-            Ok(Outcome::Begun) => tracing::info!(%plugin, %account, "plugin will catch up from here on"),
-            Ok(Outcome::Told(0)) => tracing::debug!(%plugin, %account, "plugin missed nothing"),
-            Ok(Outcome::Told(messages)) => tracing::info!(%plugin, %account, messages, "plugin caught up"),
+        let caught_up = {
+            // Closed never, so this only waits.
+            let _slot = slots.acquire().await;
+            if !source.is_present(instance) {
+                return;
+            }
+            catch_up(instance, &instance.books, &source).await
+        };
+        match caught_up {
+            Ok(Outcome::Begun) => tracing::info!(%plugin, %account, room, "plugin will catch up from here on"),
+            Ok(Outcome::Told(0)) => tracing::debug!(%plugin, %account, room, "plugin missed nothing"),
+            Ok(Outcome::Told(messages)) => tracing::info!(%plugin, %account, room, messages, "plugin caught up"),
             Ok(Outcome::TooMany(messages)) => tracing::warn!(
-                %plugin, %account, messages,
+                %plugin, %account, room, messages,
                 "plugin missed more than its limit catch_up_messages; the rest stays in the archive"
             ),
             // The next stream begins with it.
             Err(CatchUpError::Archive(CallError::Offline | CallError::Stopped)) => return,
+            // Like most rooms.
+            Err(CatchUpError::NoArchive) if room.is_some() => return,
             Err(error) if error.is_tried_again(tried) => {
                 if tried == 1 {
-                    tracing::warn!(%plugin, %account, %error, "it cannot be said now what a plugin missed; asking again");
+                    tracing::warn!(
+                        %plugin, %account, room, %error,
+                        "it cannot be said now what a plugin missed; asking again"
+                    );
                 }
                 tokio::time::sleep(LONGEST.min(PAUSE.saturating_mul(1 << tried.min(10)) / 2)).await;
                 continue;
             }
-            Err(error) => tracing::warn!(%plugin, %account, %error, "plugin is not told what it missed"),
+            Err(error) => tracing::warn!(%plugin, %account, room, %error, "plugin is not told what it missed"),
         }
         break;
     }
     // Behind all that was handed over.
     loop {
-        room(instance).await;
-        if instance.mailbox.pass(Place::CaughtUp(archive.stream)) {
+        room_for_the_past(instance).await;
+        if instance.mailbox.pass(Place::CaughtUp(source.of.clone(), source.since)) {
             return;
         }
     }
 }
 
-async fn catch_up(instance: &Arc<Instance>, books: &Books, archive: OwnArchive) -> Result<Outcome, CatchUpError> {
-    let Some(ledger) = books.open().await else { return Ok(Outcome::Told(0)) };
-    if ledger.is_caught_up(archive.stream) {
+async fn catch_up(instance: &Arc<Instance>, books: &Books, source: &Source) -> Result<Outcome, CatchUpError> {
+    let Some(mut shelf) = books.open().await else { return Ok(Outcome::Told(0)) };
+    let ledger = shelf.ledger(&source.of);
+    if ledger.is_caught_up(source.since) {
         return Ok(Outcome::Told(0));
     }
     let (known, keeper) = (ledger.up_to().cloned(), ledger.keeper().clone());
-    drop(ledger);
-    if !archive.exists {
+    drop(shelf);
+    if !source.exists {
+        // What such a room says of its past when it is entered is all that there is.
+        if let Some((rooms, room)) = books.rooms().zip(source.of.room()) {
+            rooms.remove(room);
+            keeper.forget();
+        }
         return Err(CatchUpError::NoArchive);
+    }
+    if let Some((rooms, room)) = books.rooms().zip(source.of.room()) {
+        rooms.add(room);
     }
     let from = if let Some(from) = known {
         from
     } else if let Some(handled) = keeper.load().await? {
-        begin(books, handled).await
+        begin(books, &source.of, handled).await
     } else {
-        begin(books, Handled { up_to: newest(instance).await?, beyond: Vec::new() }).await;
+        begin_here(instance, books, &source.of).await?;
         return Ok(Outcome::Begun);
     };
-    tell_after(instance, books, from).await
+    tell_after(instance, books, &source.of, from).await
 }
 
-async fn begin(books: &Books, handled: Handled) -> Position {
+async fn begin(books: &Books, of: &Archive, handled: Handled) -> Position {
     let from = handled.up_to.clone();
-    if let Some(mut ledger) = books.open().await {
-        ledger.begin(handled);
+    if let Some(mut shelf) = books.open().await {
+        shelf.ledger(of).begin(handled);
     }
     from
 }
 
-/// The end of the archive.
-async fn newest(instance: &Arc<Instance>) -> Result<Position, CallError> {
-    let last = ArchiveQuery { max: 1, cursor: Cursor::Before(String::new()), ..ArchiveQuery::default() };
+/// Nothing was before: what a room said came when it was entered, and does again if the end of its archive cannot be had.
+async fn begin_here(instance: &Arc<Instance>, books: &Books, of: &Archive) -> Result<(), CallError> {
+    let newest = newest(instance, of).await;
+    if let (Err(_), Some((rooms, room))) = (&newest, books.rooms().zip(of.room())) {
+        rooms.remove(room);
+    }
+    begin(books, of, Handled { up_to: newest?, beyond: Vec::new() }).await;
+    Ok(())
+}
+
+/// The end of an archive.
+async fn newest(instance: &Arc<Instance>, of: &Archive) -> Result<Position, CallError> {
+    let last = ArchiveQuery { max: 1, cursor: Cursor::Before(String::new()), ..all(of) };
     let page = first_page(instance, last).await?;
     let id = page.fin.last.or_else(|| page.messages.back().map(|last| last.id.clone()));
     Ok(Position { id, at: instance.account.clock.now() })
 }
 
+/// All of an archive.
+fn all(of: &Archive) -> ArchiveQuery {
+    ArchiveQuery { with: of.room().cloned().map(Jid::from), ..ArchiveQuery::default() }
+}
+
 /// Page after page of what came after this position.
-async fn tell_after(instance: &Arc<Instance>, books: &Books, from: Position) -> Result<Outcome, CatchUpError> {
+async fn tell_after(
+    instance: &Arc<Instance>,
+    books: &Books,
+    of: &Archive,
+    from: Position,
+) -> Result<Outcome, CatchUpError> {
     let most = instance.limits.catch_up_messages;
-    let mut pager = Pager::new(query(instance, &from), PAGE, Some(most));
+    let mut pager = Pager::new(query(instance, of, &from), PAGE, Some(most));
     let (mut told, mut is_first, mut is_complete) = (0, true, true);
     while let Some(next) = pager.next_page() {
         let asked = first_page(instance, next).await;
         let page = match asked {
             Err(CallError::NotFound(_)) if is_first => {
                 tracing::info!(
-                    plugin = %instance.plugin, account = %instance.account.name, since = %from.at,
+                    plugin = %instance.plugin, account = %instance.account.name,
+                    room = of.room().map(tracing::field::display), since = %from.at,
                     "the archive has forgotten the message that a plugin handled last; telling what it has since then"
                 );
                 let since = Position { id: None, at: from.at };
-                let all = ArchiveQuery { start: Some(from.at), ..query(instance, &since) };
+                let all = ArchiveQuery { start: Some(from.at), ..query(instance, of, &since) };
                 pager = Pager::new(all, PAGE, Some(most));
                 is_first = false;
                 continue;
@@ -180,28 +297,34 @@ async fn tell_after(instance: &Arc<Instance>, books: &Books, from: Position) -> 
         is_first = false;
         pager.took(&page)?;
         is_complete = page.fin.complete || page.messages.is_empty();
-        told += hand_over(instance, books, page).await?;
+        told += hand_over(instance, books, of, page).await?;
     }
     Ok(if is_complete { Outcome::Told(told) } else { Outcome::TooMany(told) })
 }
 
 /// What came after it, but nothing that is older than this.
-fn query(instance: &Instance, from: &Position) -> ArchiveQuery {
+fn query(instance: &Instance, of: &Archive, from: &Position) -> ArchiveQuery {
     let age = SignedDuration::try_from(instance.limits.catch_up_age).ok();
     let oldest = age.and_then(|age| instance.account.clock.now().checked_sub(age).ok());
     let cursor = from.id.clone().map_or(Cursor::Start, Cursor::After);
-    ArchiveQuery { start: oldest.filter(|oldest| from.at < *oldest), cursor, ..ArchiveQuery::default() }
+    ArchiveQuery { start: oldest.filter(|oldest| from.at < *oldest), cursor, ..all(of) }
 }
 
 /// Has the account's task tell it, as the plugin makes room. How many it hears.
-async fn hand_over(instance: &Arc<Instance>, books: &Books, page: ArchivePage) -> Result<usize, CallError> {
+async fn hand_over(
+    instance: &Arc<Instance>,
+    books: &Books,
+    of: &Archive,
+    page: ArchivePage,
+) -> Result<usize, CallError> {
     let mut left = page.messages;
-    if let Some(ledger) = books.open().await {
-        left.retain(|archived| is_missed(archived) && !ledger.knows(&archived.id));
+    if let Some(mut shelf) = books.open().await {
+        let ledger = shelf.ledger(of);
+        left.retain(|archived| is_missed(of, archived) && !ledger.knows(&archived.id));
     }
     let mut told = 0;
     while !left.is_empty() {
-        room(instance).await;
+        room_for_the_past(instance).await;
         let (more, rest) = instance.account.tell_missed(&instance.mailbox, left).await?;
         told += more;
         left = rest;
@@ -209,14 +332,18 @@ async fn hand_over(instance: &Arc<Instance>, books: &Books, page: ArchivePage) -
     Ok(told)
 }
 
-/// Whether it is what a plugin hears as `message`: somebody else's, and not a room's.
-fn is_missed(archived: &Archived) -> bool {
+/// Whether it is what a plugin hears as `message`: somebody else's, and what was said in a room only from its own archive.
+fn is_missed(of: &Archive, archived: &Archived) -> bool {
     let message = &archived.message;
-    !message.own && !matches!(message.kind, MessageKind::Groupchat | MessageKind::Error)
+    let is_here = match of {
+        Archive::Own => !matches!(message.kind, MessageKind::Groupchat | MessageKind::Error),
+        Archive::Room(_) => message.kind == MessageKind::Groupchat,
+    };
+    is_here && !message.own
 }
 
 /// Waits until the mailbox has room for what can wait.
-async fn room(instance: &Instance) {
+async fn room_for_the_past(instance: &Instance) {
     while !instance.mailbox.has_room_for_the_past() {
         instance.took.notified().await;
     }

@@ -30,12 +30,12 @@ pub(crate) use self::open::{OpenArchiveQuery, OpenCall, Rooms};
 pub use self::usage::{LimitUse, Usage};
 use super::InstanceId;
 use super::admission::Admitted;
+use super::books::Books;
 use super::ceiling::{Ceiling, Exceeded, Taken};
 use super::clocks::{Monotonic, Wall};
 use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
-use super::ledger::Books;
 use super::limits::Limits;
 use super::log_level::ChosenLevel;
 use super::rate::Bucket;
@@ -118,7 +118,7 @@ pub struct Instance {
     waits: watch::Sender<usize>,
     timers: Mutex<Timers>,
     timers_changed: Notify,
-    /// Up to where in the archive it has come, if it catches up.
+    /// Up to where in archives it has come, if it catches up.
     pub(super) books: Books,
     /// It took something out of its mailbox.
     pub(super) took: Notify,
@@ -137,8 +137,11 @@ impl Instance {
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let id = InstanceId::next();
         let limits = admitted.limits.clone();
-        let open = if books.are_kept() { Mailbox::catching_up } else { Mailbox::new };
-        let (mailbox, receiver) = open(id, limits.mailbox as usize, Arc::new(admitted.grants.clone()));
+        let (capacity, grants) = (limits.mailbox as usize, Arc::new(admitted.grants.clone()));
+        let (mailbox, receiver) = match books.rooms() {
+            Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
+            None => Mailbox::new(id, capacity, grants),
+        };
         let instance = Self {
             id,
             plugin: admitted.id.clone(),

@@ -1,77 +1,17 @@
-//! Up to where in the account's archive a plugin that catches up has handled what was said.
+//! Up to where in one archive, the account's or a room's, a plugin that catches up has handled what was said.
 //!
 //! Handled is what the plugin's handler returned from. Handlers overlap: all up to the first one that has not returned is
-//! handled, and of the rest those that have, by name. What comes over a stream is put beyond what was missed before that
-//! stream, until that was told: else what is still to be told would be passed. No I/O but by the keeper, which never waits.
+//! handled, and of the rest those that have, by name. What comes over a stream, or from a room that was entered, is put beyond what
+//! was missed before that, until this was told: else what is still to be told would be passed. No I/O but by the keeper, which
+//! never waits.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-
-use tokio::sync::{Mutex, MutexGuard};
 
 use crate::router::{Course, Place};
 use crate::store::{Handled, Position, PositionKeeper};
 
 /// How many messages are known by name; a handler that so many others have overtaken counts as returned.
 const MOST: usize = 256;
-
-/// The books of a plugin on an account, for its instances and whoever tells them what they missed; none: it does not catch up.
-/// A lock that is waited for and never blocks: an instance may hold it that runs only when nobody else wants to.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Books(Option<Arc<Mutex<Ledger>>>);
-
-impl Books {
-    /// For a plugin that catches up.
-    pub(super) fn kept_by(keeper: PositionKeeper) -> Self {
-        Self(Some(Arc::new(Mutex::new(Ledger::new(keeper)))))
-    }
-
-    /// Whether there are any.
-    pub(super) fn are_kept(&self) -> bool {
-        self.0.is_some()
-    }
-
-    /// To look into them.
-    pub(super) async fn open(&self) -> Option<MutexGuard<'_, Ledger>> {
-        match &self.0 {
-            Some(ledger) => Some(ledger.lock().await),
-            None => None,
-        }
-    }
-
-    /// A handler begins with something that has this place, if it has one.
-    pub(super) async fn began(&self, place: Option<Place>) -> Option<Ticket> {
-        self.open().await?.began(place?)
-    }
-
-    /// A handler returned.
-    pub(super) async fn returned(&self, ticket: Option<Ticket>) {
-        if let (Some(ticket), Some(mut ledger)) = (ticket, self.open().await) {
-            ledger.returned(ticket);
-        }
-    }
-
-    /// A new instance begins that takes nobody's place.
-    pub(super) async fn restart(&self) {
-        if let Some(mut ledger) = self.open().await {
-            ledger.restart();
-        }
-    }
-
-    /// The instance ended in the midst of what it did.
-    pub(super) async fn broke(&self) {
-        if let Some(mut ledger) = self.open().await {
-            ledger.broke();
-        }
-    }
-
-    /// The plugin has nothing to do with what is at this place.
-    pub(super) async fn passed(&self, place: Option<Place>) {
-        if let (Some(place), Some(mut ledger)) = (place, self.open().await) {
-            ledger.passed(place);
-        }
-    }
-}
 
 /// A handler that has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +21,7 @@ pub(super) struct Ticket(u64);
 struct Entry {
     ticket: Ticket,
     at: Position,
-    /// The stream that it came over; what was missed is older than all.
+    /// The stream that it came over, or the time that its room was entered; what was missed is older than all.
     stream: u64,
     done: bool,
 }
@@ -145,7 +85,7 @@ impl Ledger {
 
     /// A handler begins with something that has this place.
     pub(super) fn began(&mut self, place: Place) -> Option<Ticket> {
-        let Place::Message { at, course } = place else {
+        let Place::Message { at, course, .. } = place else {
             self.passed(place);
             return None;
         };
@@ -170,7 +110,7 @@ impl Ledger {
     /// The plugin has nothing to do with what is at this place.
     pub(super) fn passed(&mut self, place: Place) {
         match place {
-            Place::CaughtUp(stream) => {
+            Place::CaughtUp(_, stream) => {
                 self.caught_up = self.caught_up.max(stream);
                 self.beyond.clear();
                 self.advance();
@@ -238,25 +178,25 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::store::{Owner, Store};
+    use crate::store::{Archive, Owner, Store};
 
     fn at(id: u32) -> Position {
         Position { id: Some(id.to_string()), at: Timestamp::from_second(id.into()).unwrap() }
     }
 
     fn live(id: u32) -> Place {
-        Place::Message { at: at(id), course: Course::Live(1) }
+        Place::Message { of: Archive::Own, at: at(id), course: Course::Live(1) }
     }
 
     fn missed(id: u32) -> Place {
-        Place::Message { at: at(id), course: Course::Missed }
+        Place::Message { of: Archive::Own, at: at(id), course: Course::Missed }
     }
 
     /// A ledger of a plugin that has handled all up to 0, and its keeper.
     fn ledger() -> (Store, Ledger) {
         let store = Store::in_memory();
         let owner = Owner { account: "bot@example.org".parse().unwrap(), plugin: "echo".parse().unwrap() };
-        let mut ledger = Ledger::new(store.data(Clock::Machine).position(owner));
+        let mut ledger = Ledger::new(store.data(Clock::Machine).positions(owner).of(Archive::Own));
         ledger.begin(Handled { up_to: at(0), beyond: Vec::new() });
         (store, ledger)
     }
@@ -274,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn the_place_is_before_the_first_handler_that_has_not_returned() {
         let (_store, mut ledger) = ledger();
-        ledger.passed(Place::CaughtUp(1));
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
         let tickets: Vec<_> = (1..=3).map(|id| ledger.began(live(id)).unwrap()).collect();
         ledger.returned(tickets[1]);
         assert_eq!(kept(&ledger).await, known("0", &["2"]));
@@ -296,7 +236,7 @@ mod tests {
         ledger.returned(five);
         assert_eq!(kept(&ledger).await, known("5", &["9"]));
         ledger.passed(missed(8));
-        ledger.passed(Place::CaughtUp(1));
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
         assert_eq!(kept(&ledger).await, known("9", &[]));
         assert!(ledger.is_caught_up(1) && !ledger.is_caught_up(2));
     }
@@ -304,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn what_broke_an_instance_is_not_given_to_the_next_one_and_what_it_did_not_begin_with_is() {
         let (_store, mut ledger) = ledger();
-        ledger.passed(Place::CaughtUp(1));
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
         ledger.began(live(1)).unwrap();
         ledger.began(live(2)).unwrap();
         ledger.broke();
@@ -316,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_cut_off_is_given_again_and_what_overtook_it_is_not() {
         let (_store, mut ledger) = ledger();
-        ledger.passed(Place::CaughtUp(1));
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
         ledger.began(live(1)).unwrap();
         ledger.passed(live(2));
         ledger.restart();
@@ -329,7 +269,7 @@ mod tests {
     #[tokio::test]
     async fn a_handler_that_never_returns_holds_nothing_up_for_ever() {
         let (_store, mut ledger) = ledger();
-        ledger.passed(Place::CaughtUp(1));
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
         ledger.began(live(1)).unwrap();
         let most = u32::try_from(MOST).unwrap();
         for id in 2..2 + most {

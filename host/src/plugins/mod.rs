@@ -1,6 +1,7 @@
 //! What plugins are, which may run, and running them.
 
 pub mod admission;
+mod books;
 pub mod build;
 mod catch_up;
 mod ceiling;

@@ -19,12 +19,12 @@ use tokio::task::JoinHandle;
 
 use super::InstanceId;
 use super::admission::Admitted;
+use super::books::Books;
 use super::catch_up;
 use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::instance::{self, Backlog, Ended, Instance, Parting, Rooms, Start};
-use super::ledger::Books;
 use super::log_level::ChosenLevel;
 use super::quantity::show_duration;
 use super::settings::OwnSettings;
@@ -395,6 +395,10 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
     shared.settings.restart();
     let (settings, log, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.log), Arc::clone(&shared.account));
     let (denied, rooms, books) = (Arc::clone(&shared.denied), Arc::clone(&shared.rooms), shared.books.clone());
+    if let Err(error) = books.learn_rooms().await {
+        let plugin = &shared.admitted.id;
+        tracing::warn!(%plugin, account = %account.name, %error, "plugin may be told again what rooms said before");
+    }
     let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, account, denied, rooms, books);
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // After it can be seen: whoever changes the grants meanwhile has changed either these or those of the instance.
@@ -535,7 +539,7 @@ fn books(admitted: &Admitted, account: &account::Shared) -> Books {
         return Books::default();
     }
     let owner = Owner { account: account.own.clone(), plugin: admitted.id.clone() };
-    Books::kept_by(account.data().position(owner))
+    Books::kept_in(account.data().positions(owner))
 }
 
 /// Waits for `done` for as long as `limit`, not counting the time during which the plugin waits for the session.

@@ -1,6 +1,7 @@
 use jiff::Timestamp;
 
 use super::*;
+use crate::store::Archive;
 use crate::xmpp::RawStanza;
 
 fn mailbox(capacity: usize) -> (Arc<Mailbox>, mpsc::Receiver<Box<Mail>>) {
@@ -12,7 +13,7 @@ fn event(name: &str) -> Event {
 }
 
 fn route(router: &Router, name: &str) {
-    router.route(event(name), &|_| false);
+    router.route(event(name), router.live(), &|_| false);
 }
 
 /// The subscriptions of each piece of mail that has come.
@@ -81,12 +82,12 @@ fn an_event_that_needs_a_grant_reaches_nobody_without_it() {
     let (mailbox, mut receiver) = mailbox(8);
     router.subscribe(&mailbox, "rosterInitialized", Filter::default(), false);
     let event = Event { payload: Payload::None, ..event("rosterInitialized") };
-    router.route(event.clone(), &|_| false);
+    router.route(event.clone(), router.live(), &|_| false);
     assert!(heard(&mut receiver).is_empty());
     let mut grants = Grants::default();
     grants.grant::<&str>(crate::permissions::Permission::ContactsRead, &[]).unwrap();
     mailbox.grants().store(Arc::new(grants));
-    router.route(event, &|_| false);
+    router.route(event, router.live(), &|_| false);
     assert_eq!(heard(&mut receiver).len(), 1);
 }
 
@@ -117,7 +118,7 @@ fn a_mailbox_holds_so_much_however_few_events_that_is() {
     let heavy = || Event { payload: Payload::Json("x".repeat(HEAVY).into()), ..event("tick") };
     let mut taken = 0;
     for _ in 0..100 {
-        router.route(heavy(), &|_| false);
+        router.route(heavy(), router.live(), &|_| false);
         taken += heard(&mut other_mail).len();
     }
     assert_eq!((taken, other.take_lost()), (100, 0), "who keeps up misses nothing");
@@ -125,12 +126,12 @@ fn a_mailbox_holds_so_much_however_few_events_that_is() {
     assert!((MAX_WAITING / HEAVY / 2..=MAX_WAITING / HEAVY + UNWEIGHED).contains(&waits), "{waits}");
     assert_eq!(slow.take_lost(), 100 - waits as u64);
     assert_eq!(slow.waiting.load(Relaxed), 0, "what was read weighs nothing");
-    router.route(heavy(), &|_| false);
+    router.route(heavy(), router.live(), &|_| false);
     assert_eq!(heard(&mut slow_mail).len(), 1);
 }
 
 fn catching_up(grants: &Grants) -> (Arc<Mailbox>, mpsc::Receiver<Box<Mail>>) {
-    Mailbox::catching_up(InstanceId::next(), 8, Arc::new(grants.clone()))
+    Mailbox::catching_up(InstanceId::next(), 8, Arc::new(grants.clone()), CaughtUpRooms::default())
 }
 
 fn message(id: Option<&str>, body: &str) -> Event {
@@ -149,7 +150,7 @@ fn message(id: Option<&str>, body: &str) -> Event {
 fn places(receiver: &mut mpsc::Receiver<Box<Mail>>) -> Vec<(Option<String>, bool)> {
     let id = |mail: &Mail| match &mail.place {
         Some(Place::Message { at, .. }) => at.id.clone(),
-        Some(Place::CaughtUp(_)) | None => None,
+        Some(Place::CaughtUp(..)) | None => None,
     };
     std::iter::from_fn(|| receiver.try_recv().ok()).map(|mail| (id(&mail), !mail.subscriptions.is_empty())).collect()
 }
@@ -165,14 +166,14 @@ fn what_came_live_is_not_told_as_missed_and_what_was_told_as_missed_not_live() {
     router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
     router.subscribe(&mailbox, "messageAdded", Filter::default(), false);
     let instance = mailbox.instance;
-    router.route(message(Some("a"), "a"), &|_| false);
+    router.route(message(Some("a"), "a"), router.live(), &|_| false);
     router.route_missed(instance, message(Some("a"), "a"), &|_| false);
     router.route_missed(instance, message(Some("b"), "b"), &|_| false);
     router.route_missed(instance, message(Some("b"), "b"), &|_| false);
-    router.route(message(Some("b"), "b"), &|_| false);
-    router.route(Event { name: "messageAdded".into(), ..message(Some("b"), "b") }, &|_| false);
+    router.route(message(Some("b"), "b"), router.live(), &|_| false);
+    router.route(Event { name: "messageAdded".into(), ..message(Some("b"), "b") }, router.live(), &|_| false);
     assert_eq!(places(&mut receiver), [place("a", true), place("b", true)]);
-    router.route(Event { name: "messageAdded".into(), ..message(Some("a"), "a") }, &|_| false);
+    router.route(Event { name: "messageAdded".into(), ..message(Some("a"), "a") }, router.live(), &|_| false);
     assert_eq!(places(&mut receiver), [(None, true)], "it is told of each message as often as of others");
 }
 
@@ -181,10 +182,10 @@ fn what_came_before_the_server_numbered_messages_is_known_by_its_words() {
     let router = Router::default();
     let (mailbox, mut receiver) = catching_up(&Grants::all());
     router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
-    router.route(message(None, "early"), &|_| false);
+    router.route(message(None, "early"), router.live(), &|_| false);
     router.route_missed(mailbox.instance, message(Some("a"), "early"), &|_| false);
     router.route_missed(mailbox.instance, message(Some("b"), "another"), &|_| false);
-    assert_eq!(places(&mut receiver), [(None, true), place("b", true)]);
+    assert_eq!(places(&mut receiver), [(None, true), place("a", false), place("b", true)]);
 }
 
 #[test]
@@ -203,7 +204,7 @@ fn what_a_plugin_may_not_see_or_does_not_want_only_passes_its_place() {
     for mailbox in [&blind, &choosy] {
         router.route_missed(mailbox.instance, message(Some("a"), "a"), &|_| false);
     }
-    router.route(message(Some("b"), "!b"), &|_| false);
+    router.route(message(Some("b"), "!b"), router.live(), &|_| false);
     assert_eq!(places(&mut seen), [place("a", false), place("b", false)]);
     assert_eq!(places(&mut chosen), [place("a", false), place("b", true)]);
     assert_eq!(places(&mut unplaced), [(None, true)]);
@@ -221,7 +222,39 @@ fn what_can_wait_leaves_half_of_a_mailbox_to_what_cannot() {
     }
     assert_eq!((told, places(&mut receiver).len()), (4, 4));
     for _ in 0..20 {
-        mailbox.pass(Place::CaughtUp(1));
+        mailbox.pass(Place::CaughtUp(Archive::Own, 1));
     }
     assert_eq!(mailbox.take_lost(), 0, "a place that is not said is none that is lost");
+}
+
+/// The same said in a room, at this moment or before it was entered.
+fn in_room(id: Option<&str>, body: &str, delayed: bool) -> Event {
+    let Event { payload: Payload::Message(message), .. } = message(id, body) else { unreachable!() };
+    let mut message = Message::clone(&message);
+    message.kind = MessageKind::Groupchat;
+    message.chat = "hall@rooms.example.org".parse().unwrap();
+    message.from = "hall@rooms.example.org/Juliet".parse().unwrap();
+    message.delayed = delayed;
+    Event { name: "message".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::Message(Arc::new(message)) }
+}
+
+#[test]
+fn of_what_was_before_a_room_was_entered_its_archive_tells_who_catches_up_there() {
+    let router = Router::default();
+    let rooms = CaughtUpRooms::default();
+    let (mailbox, mut receiver) = Mailbox::catching_up(InstanceId::next(), 8, Arc::new(Grants::all()), rooms.clone());
+    router.subscribe(&mailbox, "message", Filter { delayed: true, ..Filter::default() }, false);
+    let live = |event| router.route(event, Course::Live(1), &|_| false);
+    live(in_room(Some("a"), "a", true));
+    assert_eq!(places(&mut receiver), [(None, true)], "it has no place in a room yet where it does not catch up");
+    rooms.add(&"hall@rooms.example.org".parse().unwrap());
+    live(in_room(Some("b"), "b", true));
+    live(in_room(None, "early", false));
+    live(in_room(Some("d"), "d", false));
+    for (id, body) in [("a", "a"), ("b", "b"), ("c", "early"), ("d", "d")] {
+        router.route_missed(mailbox.instance, in_room(Some(id), body, true), &|_| false);
+    }
+    assert_eq!(places(&mut receiver), [(None, true), place("d", true), place("b", true), place("c", false)]);
+    router.route_missed(mailbox.instance, message(Some("d"), "d"), &|_| false);
+    assert_eq!(places(&mut receiver), [place("d", true)], "each archive numbers for itself");
 }

@@ -416,6 +416,8 @@ impl Session {
     pub(super) fn entity_answered(&mut self, entity: &Jid, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
         if *entity == self.own.to_bare() {
             self.account_asked(outcome);
+        } else if outcome.is_err_and(CallError::may_pass) {
+            self.room_untold(entity);
         }
         let Some((other, waiting)) = self.archives.waiting.remove_entry(entity) else { return };
         let place = match outcome {

@@ -19,7 +19,7 @@ mod draft;
 mod numbering;
 
 pub(super) use draft::check_text;
-pub(super) use numbering::Numbering;
+pub(super) use numbering::{Numbering, STANZA_IDS};
 
 /// How many archive ids are remembered, so that nothing is told twice.
 pub(super) const REMEMBERED: usize = 4_096;

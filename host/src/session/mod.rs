@@ -53,7 +53,7 @@ pub use occupants::Occupant;
 pub use owners::OWNER_COMMANDS;
 pub use presence::ContactResource;
 pub(crate) use questions::PATIENCE;
-pub use rooms::{Bookmarks, ConfigValue, NoBookmarks, Room, RoomDeed, RoomWish};
+pub use rooms::{Bookmarks, ConfigValue, MAX_ROOMS, NoBookmarks, Room, RoomDeed, RoomWish};
 pub use roster::{Contact, Contacts, KeepRoster};
 pub use snapshot::Snapshot;
 pub use status::{Status, StatusValue};
@@ -285,6 +285,7 @@ impl Session {
                 deadlines::Late::RosterAgain => {}
                 deadlines::Late::BookmarksAgain => self.fetch_bookmarks_again(turn),
                 deadlines::Late::AccountAgain => self.ask_account_again(turn),
+                deadlines::Late::RoomAgain(room) => self.ask_about_again(&room, turn),
                 deadlines::Late::Doubts => self.doubts_end(turn),
                 deadlines::Late::Caps => self.caps_due(turn),
             }
@@ -335,6 +336,7 @@ impl Session {
             own: Arc::clone(&self.disco.own.listed),
             known: self.disco.known.clone(),
             archive: self.own_archive(),
+            rooms_told: self.rooms.told,
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) use leaving::{Farewell, GiveUp};
 pub(super) use moderating::RoomQuestion;
 
 /// How many rooms an account may have open.
-pub(super) const MAX_ROOMS: usize = 1_000;
+pub const MAX_ROOMS: usize = 1_000;
 /// How many calls may wait for one room.
 pub(super) const MAX_WAITERS: usize = 1_024;
 
@@ -54,6 +54,10 @@ pub struct Room {
     pub about: Arc<About>,
     pub shows_jids: bool,
     pub logged: bool,
+    /// Which time this is that a room was entered, counted from the first of this process.
+    pub entered: u64,
+    /// Whether it has an archive whose ids its messages carry, as far as it has said so since it was entered.
+    pub archived: Option<bool>,
     /// By nickname; ourselves included.
     pub occupants: OrdMap<String, Arc<Occupant>>,
     /// What they take.
@@ -85,6 +89,8 @@ impl Room {
             about: Arc::default(),
             shows_jids: false,
             logged: false,
+            entered: 0,
+            archived: None,
             occupants: OrdMap::new(),
             bytes: 0,
         }
@@ -97,6 +103,7 @@ impl Room {
 
     pub(super) fn empty(&mut self) {
         self.joined = false;
+        self.archived = None;
         "none".clone_into(&mut self.role);
         self.occupants = OrdMap::new();
         self.bytes = 0;
@@ -175,6 +182,10 @@ pub(super) struct Rooms {
     pub(super) shown: OrdMap<BareJid, Arc<Room>>,
     /// The same keys as `shown`.
     memberships: HashMap<BareJid, Membership>,
+    /// How often a room was entered.
+    enterings: u64,
+    /// How often one that we are in has said whether it has an archive.
+    pub(super) told: u64,
     /// The automatic joins that have not ended.
     auto: HashSet<BareJid>,
     /// None until they have come.
@@ -242,7 +253,8 @@ impl Rooms {
     }
 
     pub(super) fn forget_all(&mut self) {
-        *self = Self::default();
+        // What was counted is never used twice.
+        *self = Self { enterings: self.enterings, told: self.told, ..Self::default() };
     }
 
     #[cfg(test)]

@@ -33,4 +33,6 @@ pub struct Snapshot {
     pub known: KnownDisco,
     /// Whether the account has an archive; none until that is known and messages may come.
     pub archive: Option<OwnArchive>,
+    /// How often rooms that we are in have said whether they have one.
+    pub rooms_told: u64,
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::reader::Reads;
-use super::{Job, PositionKeeper, Store, StoreError, file};
+use super::{Job, Positions, Store, StoreError, file};
 use crate::clock::Clock;
 use crate::plugins::PluginId;
 use crate::xmpp::is_one_line;
@@ -156,9 +156,9 @@ impl PluginData {
         }
     }
 
-    /// Up to where in the account's archive this plugin has come.
-    pub fn position(&self, owner: Owner) -> PositionKeeper {
-        PositionKeeper::new(self.jobs.clone(), owner, self.path.clone())
+    /// Up to where in archives this plugin has come.
+    pub fn positions(&self, owner: Owner) -> Positions {
+        Positions::new(self.jobs.clone(), owner, self.path.clone())
     }
 
     /// The value of a key.
@@ -507,6 +507,7 @@ fn forget(file: &mut Connection, plugin: &PluginId) -> rusqlite::Result<()> {
     change.execute("DELETE FROM plugin_data WHERE plugin = ?1", [plugin.as_str()])?;
     change.execute("DELETE FROM plugin_data_size WHERE plugin = ?1", [plugin.as_str()])?;
     change.execute("DELETE FROM archive_position WHERE plugin = ?1", [plugin.as_str()])?;
+    change.execute("DELETE FROM room_position WHERE plugin = ?1", [plugin.as_str()])?;
     change.commit()
 }
 

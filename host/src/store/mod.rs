@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub use data::{
     DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Only, Owner, PluginData, Write, Written, is_key,
 };
-pub use position::{Handled, Position, PositionKeeper};
+pub use position::{Archive, Handled, Position, PositionKeeper, Positions};
 pub use roster::{KeptRoster, RosterKeeper};
 pub use session::SessionKeeper;
 

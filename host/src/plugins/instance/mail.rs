@@ -11,7 +11,7 @@ use super::{Backlog, Context, Instance, reason};
 use crate::api;
 use crate::bindings::exports::parlor::plugin::guest::Guest;
 use crate::event::{Event, EventName, Payload};
-use crate::plugins::ledger::Ticket;
+use crate::plugins::books::Handling;
 use crate::plugins::quantity;
 use crate::router::Mail;
 use crate::traces;
@@ -42,7 +42,7 @@ pub(super) async fn handle<'a>(
     accessor: &'a Accessor<Context>,
     mut mail: Box<Mail>,
     ahead: &mut VecDeque<Box<Mail>>,
-) -> Option<impl Future<Output = wasmtime::Result<Option<Ticket>>> + use<'a>> {
+) -> Option<impl Future<Output = wasmtime::Result<Option<Handling>>> + use<'a>> {
     instance.took.notify_one();
     if mail.subscriptions.is_empty() {
         instance.books.passed(mail.place.take()).await;
@@ -57,14 +57,14 @@ pub(super) async fn handle<'a>(
     };
     let handler = guest.call_handle_event(accessor, api::listen::event(instance, &mail));
     let handler = within(instance.limits.handler, handler);
-    let ticket = instance.books.began(mail.place.take()).await;
+    let begun = instance.books.began(mail.place.take()).await;
     let handling = instance.handling(&mail.event);
     Some(async move {
         let result = handler.await;
         if let Err(error) = &result {
             traces::failed(&handling.span, &reason(error));
         }
-        result.map(|()| ticket)
+        result.map(|()| begun)
     })
 }
 

@@ -90,7 +90,7 @@ async fn a_loss_is_told_with_its_whole_count_although_the_mailbox_is_full() {
     assert!(loss(&instance).is_none());
     for _ in 0..7 {
         let event = Event { name: "tick".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::None };
-        router.route(event, &|_| false);
+        router.route(event, router.live(), &|_| false);
     }
     let mail = loss(&instance).unwrap();
     assert!(matches!(&mail.event.payload, Payload::Json(json) if &**json == "{\"lost\":5}"), "{mail:?}");

@@ -9,7 +9,7 @@ use crate::session::rooms::MAX_ROOMS;
 use crate::stanza::{Message, MessageKind};
 
 /// What an entity announces that numbers messages.
-const STANZA_IDS: &str = "urn:xmpp:sid:0";
+pub(in crate::session) const STANZA_IDS: &str = "urn:xmpp:sid:0";
 
 /// Who numbers messages, and so takes out what others wrote in its name. From anybody else an id means nothing: it may be
 /// the sender's.

@@ -24,6 +24,8 @@ const PAST_PATIENCE: Duration = Duration::from_secs(5);
 const MAX_NICKS: u32 = 6;
 /// How often a room is tried again that does not let us in for a while, before anybody hears that we are out of it.
 const TRIES_UNTOLD: u32 = 6;
+/// When a room is asked again that could not say what it is.
+const ASK_AGAIN: Duration = Duration::from_mins(5);
 /// When a room is entered again whose service had to put everybody out.
 const COME_BACK: Duration = Duration::from_secs(30);
 /// When it is tried for the second time; after that, twice as late each time, up to some ten minutes.
@@ -139,6 +141,12 @@ impl Session {
         membership.stage = Stage::Inside;
         let before = std::mem::take(&mut membership.before);
         let configure = membership.configure.take();
+        self.rooms.enterings += 1;
+        if let Some(room) = self.rooms.shown.get_mut(jid) {
+            let room = Arc::make_mut(room);
+            (room.entered, room.archived) = (self.rooms.enterings, None);
+            self.changed = true;
+        }
         self.watch(jid);
         self.ask_about(jid, turn);
         self.tell_changes_since(jid, &before, turn);
@@ -296,6 +304,19 @@ impl Session {
     /// The room says what it is and can do; a change of what it is comes as a status code, and is asked for again.
     pub(super) fn ask_about(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         self.learn(Jid::from(jid.clone()), PATIENCE, turn);
+    }
+
+    /// A room that we are in could not say now what it is and can do.
+    pub(in crate::session) fn room_untold(&mut self, entity: &Jid) {
+        if let Some(room) = self.rooms.shown.get(entity).filter(|room| room.joined && room.archived.is_none()) {
+            self.deadlines.set(ASK_AGAIN, Late::RoomAgain(room.jid.clone()));
+        }
+    }
+
+    pub(in crate::session) fn ask_about_again(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        if self.rooms.shown.get(jid).is_some_and(|room| room.joined && room.archived.is_none()) {
+            self.ask_about(jid, turn);
+        }
     }
 }
 

@@ -7,9 +7,10 @@ use jid::{BareJid, Jid};
 use super::configuring::Wanted;
 use super::{About, not_open};
 use crate::error::CallError;
+use crate::session::messages::STANZA_IDS;
 use crate::session::questions::{PATIENCE, Waiting};
 use crate::session::{Answer, Session, Turn};
-use crate::stanza::{Affiliated, Ask, Body, Disco, Draft, Message, MessageKind};
+use crate::stanza::{Affiliated, Ask, Body, Disco, Draft, MAM, Message, MessageKind};
 
 /// How many features of a room are kept.
 const MAX_FEATURES: usize = 128;
@@ -121,6 +122,14 @@ impl Session {
             name: itself.and_then(|identity| identity.name.as_ref()).filter(fits).cloned(),
             features: disco.features.iter().filter(fits).take(MAX_FEATURES).cloned().collect(),
         };
+        let has = |feature| disco.features.iter().any(|known| known == feature);
+        // An archive whose ids messages do not carry cannot be told which of them were handled.
+        let archived = room.joined.then(|| has(MAM) && has(STANZA_IDS));
+        if archived != room.archived {
+            Arc::make_mut(room).archived = archived;
+            self.rooms.told += 1;
+            self.changed = true;
+        }
         if *room.about != about {
             Arc::make_mut(room).about = Arc::new(about);
             self.changed = true;

@@ -460,3 +460,27 @@ fn an_account_that_cannot_say_now_what_it_can_do_is_asked_again_and_one_that_wil
     desk.wait(61);
     assert!(!desk.lines().iter().any(|line| line == ask));
 }
+
+#[test]
+fn a_room_says_each_time_that_it_is_entered_whether_it_has_an_archive_whose_ids_its_messages_carry() {
+    let stands = |desk: &Desk| {
+        let snapshot = desk.session.snapshot();
+        let room = snapshot.rooms.values().next().unwrap();
+        (room.entered, room.archived, snapshot.rooms_told)
+    };
+    for (features, expected) in [(&[MAM, "urn:xmpp:sid:0"][..], true), (&[MAM], false), (&["urn:xmpp:sid:0"], false)] {
+        let mut desk = with_archive();
+        desk.in_room();
+        assert_eq!(stands(&desk), (1, None, 0), "it has said nothing");
+        // One that cannot say so now is asked again.
+        desk.wait(31);
+        assert_eq!(stands(&desk), (1, None, 0));
+        desk.forget();
+        desk.wait(5 * 60);
+        assert_eq!(desk.lines().iter().filter(|line| *line == &format!("> ask disco of {ROOM}")).count(), 1);
+        says(&mut desk, ROOM, Ok(disco("conference", features)));
+        assert_eq!(stands(&desk), (1, Some(expected), 1));
+        desk.bind();
+        assert_eq!(stands(&desk).1, None, "it is another stream");
+    }
+}

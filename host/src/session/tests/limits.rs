@@ -1,7 +1,7 @@
 //! Everything is bounded.
 
 use super::*;
-use crate::session::{chats, occupants, presence, rooms, roster};
+use crate::session::{chats, occupants, presence, roster};
 
 #[test]
 fn chats_make_room_for_new_ones() {
@@ -76,8 +76,8 @@ fn rooms_and_occupants_are_so_many() {
         desk.command(Command::OpenRoom { jid, wish: Box::default(), answer });
         receiver
     };
-    let opened: Vec<_> = (0..rooms::MAX_ROOMS).map(|number| open(&mut desk, number)).collect();
-    assert!(matches!(got(&mut open(&mut desk, rooms::MAX_ROOMS)), Some(Err(CallError::OverLimit(_)))));
+    let opened: Vec<_> = (0..MAX_ROOMS).map(|number| open(&mut desk, number)).collect();
+    assert!(matches!(got(&mut open(&mut desk, MAX_ROOMS)), Some(Err(CallError::OverLimit(_)))));
     drop(opened);
     desk.wait(30);
     desk.in_room();

@@ -276,6 +276,12 @@ impl Desk {
         self.answer(Some(own), id, Err(stanza_error("service-unavailable")));
     }
 
+    /// The room says the same of itself.
+    fn room_told(&mut self) {
+        let id = self.asked_of(ROOM, |ask| matches!(ask, Ask::DiscoInfo { .. }));
+        self.answer(Some(ROOM), id, Err(stanza_error("service-unavailable")));
+    }
+
     /// The roster comes, and what is asked then is not answered.
     fn roster_alone(&mut self, items: Vec<RosterItem>) {
         let id = self.asked(|ask| matches!(ask, Ask::Roster { .. }));

@@ -675,6 +675,7 @@ fn a_silent_room_is_asked_whether_we_are_in() {
         let mut desk = Desk::connected(Settings::default());
         desk.account_told();
         desk.in_room();
+        desk.room_told();
         desk.wait(10 * 60);
         desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "hi"));
         desk.forget();

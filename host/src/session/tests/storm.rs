@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::card::CardChange;
-use crate::session::{messages, questions, rooms};
+use crate::session::{messages, questions};
 use crate::stanza::{Bookmark, BookmarkChange, Draft, FormField, Invite};
 
 /// One thing that happens.
@@ -295,7 +295,7 @@ proptest! {
             prop_assert!(session.rooms.is_consistent());
             prop_assert!(session.seen.len() <= messages::REMEMBERED);
             prop_assert!(session.roster.strangers() <= roster::MAX_REQUESTS);
-            prop_assert!(session.questions.len() <= questions::MAX_OUTSTANDING + 3 * rooms::MAX_ROOMS + 4);
+            prop_assert!(session.questions.len() <= questions::MAX_OUTSTANDING + 3 * MAX_ROOMS + 4);
             prop_assert!(session.deadlines.len() <= session.questions.len() + 2 * session.snapshot().rooms.len() + 8);
             for room in session.snapshot().rooms.values() {
                 prop_assert!(!room.joined || session.snapshot().connected || session.is_live());
