@@ -60,14 +60,16 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
     if let Some(previous) = previous.filter(|_| can_manage && can_resume) {
         say(stream, XmppStreamElement::SM(Sm::Resume(Resume { h: previous.heard, previd: previous.id.clone() })))
             .await?;
-        match answer(stream, domain, &mut Vec::new()).await? {
-            Sm::Resumed(resumed) if resumed.previd == previous.id => {
+        // What makes no sense now would not at the next attempt, either.
+        let nonsense = |cause: &str| ConnectError::NotResumed { cause: printable(cause) };
+        match answer(stream, domain, &mut Vec::new()).await {
+            Ok(Sm::Resumed(resumed)) if resumed.previd == previous.id => {
                 return Ok(Begun::Resumed { handled: resumed.h });
             }
-            Sm::Failed(failed) => handled = failed.h,
-            other => {
-                return Err(unexpected(&format!("a resumption was answered with {}", Element::from(other).name())));
-            }
+            Ok(Sm::Failed(failed)) => handled = failed.h,
+            Ok(other) => return Err(nonsense(&format!("it answers with {}", Element::from(other).name()))),
+            Err(ConnectError::NotXmpp { cause }) => return Err(nonsense(&cause)),
+            Err(error) => return Err(error),
         }
     }
     let jid = bind(stream, wanted).await?;

@@ -206,6 +206,12 @@ pub enum ConnectError {
         /// What was wrong.
         cause: String,
     },
+    /// What it says about the session that was to go on makes no sense.
+    #[error("the server does not go on with the session of before ({cause}); a new one is begun")]
+    NotResumed {
+        /// What was wrong.
+        cause: String,
+    },
     /// What answers there speaks no XMPP over WebSocket (RFC 7395).
     #[error("{url} does not speak XMPP over WebSocket ({cause}); check websocket_url")]
     NoWebSocket {
@@ -324,6 +330,7 @@ impl ConnectError {
             | Self::Elsewhere { .. }
             | Self::NotBound { .. }
             | Self::NotXmpp { .. }
+            | Self::NotResumed { .. }
             | Self::NoWebSocket { .. }
             | Self::NoBosh { .. }
             | Self::NotDiscovered { .. }

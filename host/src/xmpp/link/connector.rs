@@ -105,7 +105,7 @@ async fn run(
     // Whether it has worked before.
     let mut was_in = false;
     let mut first_wait = Some(wish.after);
-    while let Some(Wanted { previous, lost }) = wants.recv().await {
+    while let Some(Wanted { mut previous, lost }) = wants.recv().await {
         follows.mark_unchanged();
         pace.wanted(lost.as_ref(), Instant::now());
         let mut elsewhere = lost.as_ref().and_then(Lost::elsewhere).and_then(|place| follow(place, followed));
@@ -126,9 +126,9 @@ async fn run(
             followed = elsewhere.is_some();
             // A panic here, over something a server said, must not end the account.
             let server = elsewhere.take();
-            let (password, server, previous) = (wish.password.as_ref(), server.as_ref(), previous.as_ref());
+            let (password, server) = (wish.password.as_ref(), server.as_ref());
             let span = traces::connecting(jid.domain().as_str());
-            let attempt = log_in(&settings, password, &jid, server, previous, &wish.tokens);
+            let attempt = log_in(&settings, password, &jid, server, previous.as_ref(), &wish.tokens);
             let outcome = tokio::select! {
                 biased;
                 outcome = AssertUnwindSafe(attempt).catch_unwind() => outcome,
@@ -158,6 +158,11 @@ async fn run(
                     // Whoever listened may be gone.
                     let _ = reports.send(Report::Failed(why)).await;
                     return;
+                }
+                Err(why @ ConnectError::NotResumed { .. }) => {
+                    tracing::warn!(reason = %why, "the session cannot be gone on with");
+                    previous = None;
+                    after = Duration::ZERO;
                 }
                 Err(why) => {
                     elsewhere = why.elsewhere().and_then(|place| follow(place, followed));

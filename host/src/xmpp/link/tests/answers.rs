@@ -37,9 +37,6 @@ async fn an_answer_that_is_none_is_named_and_the_log_in_tried_again() {
         (Step::Enable, resumed, "<enable/> was answered with resumed"),
         (Step::Enable, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "no answer about stream management"),
         (Step::Enable, &early, "no answer about stream management"),
-        (Step::Resume, enabled, "a resumption was answered with enabled"),
-        (Step::Resume, resumed, "a resumption was answered with resumed"),
-        (Step::Resume, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", "no answer about stream management"),
     ] {
         match answered(step, said).await {
             LinkEvent::Retrying { why: ConnectError::NotXmpp { cause }, .. } => {
@@ -47,6 +44,19 @@ async fn an_answer_that_is_none_is_named_and_the_log_in_tried_again() {
             }
             event => panic!("{step:?} {expected}: {event:?}"),
         }
+    }
+}
+
+/// It may never talk sense about that one.
+#[tokio::test]
+async fn a_session_about_which_a_server_talks_nonsense_is_not_asked_for_again() {
+    for said in [
+        "<enabled xmlns='urn:xmpp:sm:3' id='two' resume='true'/>",
+        "<resumed xmlns='urn:xmpp:sm:3' h='0' previd='another'/>",
+        "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
+    ] {
+        let event = answered(Step::Resume, said).await;
+        assert!(matches!(event, LinkEvent::Bound { .. }), "{said}: {event:?}");
     }
 }
 
