@@ -342,8 +342,8 @@ password_file = "bot.password"
 # password_env = "BOT_PASSWORD"
 
 # server = "xmpp.example.org:5222"   # if the DNS does not say where the server is
-# tls = "starttls"                   # or "direct"
-# ca_file = "ca.pem"                 # trust these certificates in place of the system's
+# tls = "starttls"                   # or "direct", in place of what the DNS says
+# ca_file = "ca.pem"                 # trust these authorities, or this very certificate, in place of the system's authorities
 # owners = ["juliet@example.org"]    # may show, enable, disable and restart plugins from their client (ad-hoc commands)
 # allow_plain = false                # send the password as it is, inside of TLS, to a server that can do no better
 

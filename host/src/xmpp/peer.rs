@@ -65,6 +65,7 @@ pub(crate) struct Manners {
     pub(crate) certificate_for: &'static str,
     /// Its certificate is too old.
     pub(crate) expired: bool,
+    pub(crate) issued: Issued,
     /// It offers to compress the stream (XEP-0138).
     pub(crate) compression: bool,
     /// What becomes of SCRAM's challenge, and of the proof at its end, on the way out.
@@ -93,6 +94,7 @@ impl Default for Manners {
             roster_versions: false,
             certificate_for: "localhost",
             expired: false,
+            issued: Issued::ByItself,
             compression: false,
             challenge: std::convert::identity,
             proof: std::convert::identity,
@@ -102,6 +104,17 @@ impl Default for Manners {
             thinks: None,
         }
     }
+}
+
+/// Who issued its certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Issued {
+    /// Nobody else.
+    ByItself,
+    /// Nobody else, and it is for issuing others, too.
+    AsAuthority,
+    /// Somebody whom nobody trusts here.
+    ByAuthority,
 }
 
 /// What a server says on the way to a session, in this order.
@@ -324,7 +337,21 @@ impl Peer {
             params.not_after = rcgen::date_time_ymd(2020, 1, 1);
         }
         let signing_key = rcgen::KeyPair::generate().unwrap();
-        let made = rcgen::CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key };
+        let cert = match manners.issued {
+            Issued::ByItself => params.self_signed(&signing_key),
+            Issued::AsAuthority => {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                params.self_signed(&signing_key)
+            }
+            Issued::ByAuthority => {
+                let mut authority = rcgen::CertificateParams::default();
+                authority.distinguished_name.push(rcgen::DnType::CommonName, "authority");
+                authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+                let issuer = rcgen::Issuer::new(authority, rcgen::KeyPair::generate().unwrap());
+                params.signed_by(&signing_key, &issuer)
+            }
+        };
+        let made = rcgen::CertifiedKey { cert: cert.unwrap(), signing_key };
         let client = rcgen::generate_simple_self_signed(["bot@localhost".to_owned()]).unwrap();
         let mut trusted = RootCertStore::empty();
         trusted.add(client.cert.der().clone()).unwrap();

@@ -1,19 +1,24 @@
 //! TLS of a connection: which certificates are trusted, and for which name.
 //!
+//! What an account's `ca_file` holds is trusted as an authority, and where it is the server's own certificate, as such.
+//!
 //! The name is always that of the account's domain, never that of the host which DNS led to (RFC 6120, section 13.7.2).
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::WantsClientCert;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::client::{WantsClientCert, WebPkiServerVerifier, verify_server_name};
+use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, ConfigBuilder, Error as TlsError, ProtocolVersion, RootCertStore, crypto::ring,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error as TlsError, ProtocolVersion,
+    RootCertStore, SignatureScheme, crypto::ring,
 };
 
 use super::connect::{CertificateFault, ConnectError};
@@ -74,24 +79,97 @@ pub(crate) fn client_config(ca_file: Option<PathBuf>) -> Result<ClientConfig, Co
 }
 
 fn trusting(ca_file: Option<PathBuf>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, ConnectError> {
-    Ok(ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let failed = |cause: String| ConnectError::Tls { cause };
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| ConnectError::Tls { cause: error.to_string() })?
-        .with_root_certificates(roots(ca_file)?))
-}
-
-fn roots(ca_file: Option<PathBuf>) -> Result<RootCertStore, ConnectError> {
+        .map_err(|error| failed(error.to_string()))?;
     let mut roots = RootCertStore::empty();
     let Some(path) = ca_file else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return if roots.is_empty() { Err(ConnectError::NoTrustedCertificates) } else { Ok(roots) };
+        let found = if roots.is_empty() { Err(ConnectError::NoTrustedCertificates) } else { Ok(roots) };
+        return Ok(builder.with_root_certificates(found?));
     };
-    let broken = |cause: String| ConnectError::CaFile { path: path.clone(), cause };
-    for certificate in CertificateDer::pem_file_iter(&path).map_err(|error| broken(error.to_string()))? {
-        let certificate = certificate.map_err(|error| broken(error.to_string()))?;
-        roots.add(certificate).map_err(|error| broken(error.to_string()))?;
+    let named = certificates(&path)?;
+    for certificate in &named {
+        let broken = |error: TlsError| ConnectError::CaFile { path: path.clone(), cause: error.to_string() };
+        roots.add(certificate.clone()).map_err(broken)?;
     }
-    if roots.is_empty() { Err(broken("there is no certificate in it".to_owned())) } else { Ok(roots) }
+    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+    let authorities = authorities.build().map_err(|error| failed(error.to_string()))?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Named { authorities, named })))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
+    let broken = |cause: String| ConnectError::CaFile { path: path.to_owned(), cause };
+    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let read = read.map_err(|error| broken(error.to_string()))?;
+    if read.is_empty() { Err(broken("there is no certificate in it".to_owned())) } else { Ok(read) }
+}
+
+/// Trusts those whom authorities vouch for, and those that are named themselves, whoever issued them: in their time, and for their
+/// names.
+#[derive(Debug)]
+struct Named {
+    authorities: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        use CertificateError::{
+            BadEncoding, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+            NotValidYetContext, Revoked,
+        };
+        let verdict = self.authorities.verify_server_cert(certificate, chain, name, ocsp, now);
+        match &verdict {
+            // These are found out before anybody asks who issued it, or after that.
+            Err(TlsError::InvalidCertificate(
+                BadEncoding
+                | Expired
+                | ExpiredContext { .. }
+                | NotValidForName
+                | NotValidForNameContext { .. }
+                | NotValidYet
+                | NotValidYetContext { .. }
+                | Revoked,
+            )) => verdict,
+            Err(TlsError::InvalidCertificate(_)) if self.named.iter().any(|named| named == certificate) => {
+                verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            _ => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
 }
 
 /// A failed handshake, in terms of what its reader can do about it.

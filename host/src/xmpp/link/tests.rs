@@ -5,7 +5,7 @@ use super::*;
 use crate::config::{PasswordSource, TlsMode};
 use crate::stanza::{Draft, MessageKind, Query};
 use crate::xmpp::connect::CertificateFault;
-use crate::xmpp::peer::{Manners, Memory, Peer, Session, jid};
+use crate::xmpp::peer::{Issued, Manners, Memory, Peer, Session, jid};
 
 /// Waits until no more tasks live than at the start of a test.
 async fn no_task_is_left() {
@@ -174,6 +174,35 @@ async fn a_certificate_must_be_trusted_and_for_the_domain() {
     let event = outcome(&other, other.settings()).await;
     let LinkEvent::Failed(ConnectError::Certificate { fault, .. }) = event else { panic!("{event:?}") };
     assert_eq!(fault, CertificateFault::WrongName);
+}
+
+/// As `ca_file`, whoever issued it.
+#[tokio::test]
+async fn a_certificate_that_is_named_itself_is_trusted_for_its_name_and_in_its_time() {
+    for issued in [Issued::ByItself, Issued::AsAuthority, Issued::ByAuthority] {
+        let manners = Manners { issued, ..Manners::default() };
+        let named = Peer::start(manners.clone()).await;
+        let event = outcome(&named, named.settings()).await;
+        assert!(matches!(event, LinkEvent::Bound { .. }), "{issued:?}: {event:?}");
+        let other = Peer::start(Manners { certificate_for: "elsewhere.example", ..manners.clone() }).await;
+        let old = Peer::start(Manners { expired: true, ..manners.clone() }).await;
+        let stranger = Peer::start(manners).await;
+        let settings = LinkSettings { ca_file: named.settings().ca_file, ..stranger.settings() };
+        for (peer, settings, expected) in [
+            (&other, other.settings(), CertificateFault::WrongName),
+            (&old, old.settings(), CertificateFault::Expired),
+            (&stranger, settings, CertificateFault::Untrusted),
+        ] {
+            let event = outcome(peer, settings).await;
+            let LinkEvent::Failed(ConnectError::Certificate { fault, .. }) = event else {
+                panic!("{issued:?} {event:?}")
+            };
+            // One that is an authority itself is not even looked at for who issued it.
+            let is_told =
+                fault == expected || (issued == Issued::AsAuthority && expected == CertificateFault::Untrusted);
+            assert!(is_told, "{issued:?}: {fault:?} in place of {expected:?}");
+        }
+    }
 }
 
 #[tokio::test]
