@@ -82,10 +82,9 @@ pub struct Endpoint {
 }
 
 /// When TLS begins. There is no connection without it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TlsMode {
     /// After a first exchange in the clear (RFC 6120, section 5).
-    #[default]
     StartTls,
     /// At once (XEP-0368).
     Direct,
@@ -159,8 +158,8 @@ pub struct LinkSettings {
     pub server: Option<Endpoint>,
     /// What carries the stream. Addresses that settings name win.
     pub transport: TransportChoice,
-    /// When TLS begins.
-    pub tls: TlsMode,
+    /// When TLS begins; none = as the DNS says of each server (XEP-0368), else after a first exchange.
+    pub tls: Option<TlsMode>,
     /// Certificates to trust in place of the system's.
     pub ca_file: Option<PathBuf>,
     /// Whether the password may be sent as it is (SASL PLAIN), inside of TLS.
@@ -196,9 +195,9 @@ impl LinkSettings {
             None => None,
         };
         let tls = match section.text("tls")? {
-            None => TlsMode::default(),
-            Some(Written { value: "starttls", .. }) => TlsMode::StartTls,
-            Some(Written { value: "direct", .. }) => TlsMode::Direct,
+            None => None,
+            Some(Written { value: "starttls", .. }) => Some(TlsMode::StartTls),
+            Some(Written { value: "direct", .. }) => Some(TlsMode::Direct),
             Some(Written { value, at }) => {
                 return Err(ConfigError::BadTls { at, found: value.chars().take(64).collect() });
             }

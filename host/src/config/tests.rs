@@ -51,7 +51,7 @@ fn little_is_enough() {
     assert_eq!(main.link.password, PasswordSource::File(folder.path().join("bot.password")));
     assert_eq!(
         (main.link.tls, main.link.allow_plain, &main.link.server, &main.link.ca_file),
-        (TlsMode::StartTls, false, &None, &None)
+        (None, false, &None, &None)
     );
     assert_eq!(main.settings, Settings::default());
 }
@@ -89,7 +89,7 @@ fn everything_is_read() {
     assert_eq!(main.link.jid.as_str(), "bot@example.org/house");
     assert_eq!(main.link.password, PasswordSource::Command("pass show bot".into()));
     assert_eq!(main.link.server, Some(Endpoint { host: "127.0.0.1".into(), port: Some(5222) }));
-    assert_eq!((main.link.tls, main.link.allow_plain), (TlsMode::Direct, true));
+    assert_eq!((main.link.tls, main.link.allow_plain), (Some(TlsMode::Direct), true));
     assert_eq!(main.settings.nickname.as_deref(), Some("main"));
     assert_eq!(main.settings.auto_join_rooms.len(), 1);
     let second = &config.accounts[&"second".parse().unwrap()];

@@ -14,7 +14,7 @@ use super::script::Act;
 use super::shown::Shown;
 use crate::account::Account;
 use crate::clock::Clock;
-use crate::config::{AccountConfig, LinkSettings, PasswordSource, Settings, TlsMode, TransportChoice, Way};
+use crate::config::{AccountConfig, LinkSettings, PasswordSource, Settings, TransportChoice, Way};
 use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission};
 use crate::plugins::admission::undeclared;
@@ -388,7 +388,7 @@ fn link() -> LinkSettings {
         way: Way::Password,
         password: PasswordSource::Environment(String::new()),
         server: None,
-        tls: TlsMode::default(),
+        tls: None,
         ca_file: None,
         allow_plain: false,
         transport: TransportChoice::Tcp,

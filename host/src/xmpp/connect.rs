@@ -29,7 +29,7 @@ use super::intake::{Ending, Intake};
 use super::password::{Password, Supplied};
 use super::reach::reach;
 use super::sasl::{Channel, Offer, authenticate, choose};
-use super::tls::secure;
+use super::tls::{Secured, secure};
 use super::websocket;
 use crate::config::{Endpoint, Hidden, LinkSettings, PasswordSource, Prebind, TlsMode, TransportChoice, Way, WebUrl};
 use crate::harmless::harmless;
@@ -262,26 +262,40 @@ async fn open_discovered(
     Err(last)
 }
 
-/// As [`open`], by TCP.
+/// As [`open`], by TCP. Where the DNS alone said that TLS begins at once, and it does not, it begins after a first exchange.
 async fn open_tcp(
     settings: &LinkSettings,
     elsewhere: Option<&Endpoint>,
     domain: &str,
     ending: &Ending,
 ) -> Result<Reached, ConnectError> {
-    let ascii = ascii(domain)?;
-    let tcp = reach(&ascii, settings, elsewhere).await?;
-    let timeouts = settings.timeouts();
-    let tcp = match settings.tls {
-        TlsMode::Direct => tcp,
-        TlsMode::StartTls => start_tls(tcp, domain, timeouts).await?,
+    let host = ascii(domain)?;
+    let (tcp, mode) = reach(&host, settings.tls, elsewhere.or(settings.server.as_ref())).await?;
+    let secured = match begin_tls(tcp, mode, domain, settings).await {
+        Err(error) if mode == TlsMode::Direct && settings.tls.is_none() => {
+            tracing::info!(%domain, reason = %error, "no way by direct TLS, which the DNS names; trying STARTTLS");
+            let (tcp, mode) = reach(&host, Some(TlsMode::StartTls), None).await?;
+            begin_tls(tcp, mode, domain, settings).await?
+        }
+        secured => secured?,
     };
-    let protocol: Option<&[u8]> = match settings.tls {
-        TlsMode::Direct => Some(b"xmpp-client"),
-        TlsMode::StartTls => None,
-    };
-    let secured = secure(tcp, &ascii, protocol, settings).await?;
     Reached::begin(BufStream::new(secured.stream), settings, domain, ending, (secured.channel, true)).await
+}
+
+async fn begin_tls(
+    tcp: TcpStream,
+    mode: TlsMode,
+    domain: &str,
+    settings: &LinkSettings,
+) -> Result<Secured<TcpStream>, ConnectError> {
+    let host = ascii(domain)?;
+    match mode {
+        TlsMode::Direct => secure(tcp, &host, Some(b"xmpp-client"), settings).await,
+        TlsMode::StartTls => {
+            let tcp = start_tls(tcp, domain, settings.timeouts()).await?;
+            secure(tcp, &host, None, settings).await
+        }
+    }
 }
 
 /// As [`open`], within a WebSocket. Its certificate is for the host that the owner named.
@@ -292,7 +306,7 @@ async fn open_websocket(
     ending: &Ending,
 ) -> Result<Reached, ConnectError> {
     let host = ascii(&url.server.host)?;
-    let tcp = reach(&host, settings, Some(&url.server)).await?;
+    let (tcp, _) = reach(&host, Some(TlsMode::Direct), Some(&url.server)).await?;
     let secured = secure(tcp, &host, Some(b"http/1.1"), settings).await?;
     let socket = websocket::open(secured.stream, url).await?;
     Reached::begin(socket, settings, domain, ending, (secured.channel, true)).await

@@ -392,7 +392,7 @@ impl Peer {
                 host: "127.0.0.1".to_owned(),
                 port: Some(self.listener.local_addr().unwrap().port()),
             }),
-            tls: self.manners.tls,
+            tls: Some(self.manners.tls),
             ca_file: Some(self.folder.path().join("ca.pem")),
             allow_plain: false,
             transport: TransportChoice::Auto,
@@ -467,6 +467,11 @@ impl Peer {
     /// Where it listens.
     pub(super) fn place(&self) -> String {
         self.listener.local_addr().unwrap().to_string()
+    }
+
+    /// At which port.
+    pub(super) fn port(&self) -> u16 {
+        self.listener.local_addr().unwrap().port()
     }
 
     /// A connection, with nothing said yet.

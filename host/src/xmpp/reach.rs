@@ -11,22 +11,23 @@ use tokio::net::TcpStream;
 
 use super::connect::ConnectError;
 use super::srv::{Server, servers};
-use crate::config::{Endpoint, LinkSettings};
+use crate::config::{Endpoint, TlsMode};
 
 /// How long one address may take.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
 /// How long it has before the next one is tried beside it, so that a few dead ones leave time for one that lives.
 const HEAD_START: Duration = Duration::from_secs(2);
 
-/// A TCP connection to the first server that takes one; else why the last did not.
+/// A TCP connection to the first server that takes one, and when TLS begins on it; else why the last did not. It is the one that is
+/// `named`, or those that the DNS names for this mode of TLS, for both if there is none.
 pub(super) async fn reach(
     domain: &str,
-    settings: &LinkSettings,
-    elsewhere: Option<&Endpoint>,
-) -> Result<TcpStream, ConnectError> {
+    tls: Option<TlsMode>,
+    named: Option<&Endpoint>,
+) -> Result<(TcpStream, TlsMode), ConnectError> {
     let nowhere =
         ConnectError::UnknownHost { host: domain.to_owned(), cause: "it says that it has no XMPP service".to_owned() };
-    let servers = servers(domain, elsewhere.or(settings.server.as_ref()), settings.tls).await;
+    let servers = servers(domain, named, tls).await;
     let addresses = stream::iter(servers).then(addresses).flat_map(stream::iter);
     let attempts = addresses.map(|address| address.map(|(address, server)| reach_address(address, server)));
     first_of(attempts, nowhere).await
@@ -71,7 +72,7 @@ async fn first_of<T, A: Future<Output = Result<T, ConnectError>>>(
     }
 }
 
-async fn reach_address(address: SocketAddr, server: Server) -> Result<TcpStream, ConnectError> {
+async fn reach_address(address: SocketAddr, server: Server) -> Result<(TcpStream, TlsMode), ConnectError> {
     let named = || match server.host.parse::<std::net::IpAddr>() {
         Ok(_) => address.to_string(),
         Err(_) => format!("{}:{} ({address})", server.host, server.port),
@@ -86,7 +87,7 @@ async fn reach_address(address: SocketAddr, server: Server) -> Result<TcpStream,
         .map_err(unreachable)?;
     // Without this, Nagle's algorithm on both ends costs 40 ms a round trip.
     stream.set_nodelay(true).map_err(unreachable)?;
-    Ok(stream)
+    Ok((stream, server.tls))
 }
 
 #[cfg(test)]

@@ -13,22 +13,27 @@ const MAX_SERVERS: usize = 8;
 pub(super) struct Server {
     pub(super) host: String,
     pub(super) port: u16,
+    /// When TLS begins there.
+    pub(super) tls: TlsMode,
 }
 
-/// The servers to try, in order. `domain` is in its ASCII form.
-pub(super) async fn servers(domain: &str, named: Option<&Endpoint>, tls: TlsMode) -> Vec<Server> {
-    let (service, port) = match tls {
-        TlsMode::StartTls => ("_xmpp-client._tcp", 5222),
-        TlsMode::Direct => ("_xmpps-client._tcp", 5223),
-    };
+/// The servers to try, in order. `domain` is in its ASCII form. Without a mode of TLS both kinds are looked up, and mixed by their
+/// priorities (XEP-0368, section 3).
+pub(super) async fn servers(domain: &str, named: Option<&Endpoint>, tls: Option<TlsMode>) -> Vec<Server> {
+    let mode = tls.unwrap_or(TlsMode::StartTls);
     if let Some(named) = named {
-        return vec![Server { host: named.host.clone(), port: named.port.unwrap_or(port) }];
+        return vec![Server { host: named.host.clone(), port: named.port.unwrap_or(usual_port(mode)), tls: mode }];
     }
-    let itself = || vec![Server { host: domain.to_owned(), port }];
+    let itself = || vec![Server { host: domain.to_owned(), port: usual_port(mode), tls: mode }];
     if domain.parse::<std::net::IpAddr>().is_ok() {
         return itself();
     }
-    let mut records = look_up(&format!("{service}.{domain}.")).await;
+    let mut records = if let Some(mode) = tls {
+        look_up(domain, mode).await
+    } else {
+        let (direct, other) = tokio::join!(look_up(domain, TlsMode::Direct), look_up(domain, TlsMode::StartTls));
+        direct.into_iter().chain(other).collect()
+    };
     if records.is_empty() {
         return itself();
     }
@@ -38,21 +43,39 @@ pub(super) async fn servers(domain: &str, named: Option<&Endpoint>, tls: TlsMode
     records.into_iter().filter(|record| record.host != ".").take(MAX_SERVERS).map(Record::into_server).collect()
 }
 
+fn usual_port(tls: TlsMode) -> u16 {
+    match tls {
+        TlsMode::StartTls => 5222,
+        TlsMode::Direct => 5223,
+    }
+}
+
+#[derive(Debug, Clone)]
 struct Record {
     priority: u16,
     weight: u16,
     host: String,
     port: u16,
+    tls: TlsMode,
 }
 
 impl Record {
     fn into_server(self) -> Server {
-        Server { host: self.host.trim_end_matches('.').to_owned(), port: self.port }
+        Server { host: self.host.trim_end_matches('.').to_owned(), port: self.port, tls: self.tls }
     }
 }
 
 /// No answer and no records are the same: the domain itself is tried.
-async fn look_up(name: &str) -> Vec<Record> {
+async fn look_up(domain: &str, tls: TlsMode) -> Vec<Record> {
+    let service = match tls {
+        TlsMode::StartTls => "_xmpp-client._tcp",
+        TlsMode::Direct => "_xmpps-client._tcp",
+    };
+    let name = format!("{service}.{domain}.");
+    #[cfg(test)]
+    if let Some(records) = scripted::records(&name, tls) {
+        return records;
+    }
     let resolver = match TokioResolver::builder_tokio().and_then(ResolverBuilder::build) {
         Ok(resolver) => resolver,
         Err(error) => {
@@ -60,7 +83,7 @@ async fn look_up(name: &str) -> Vec<Record> {
             return Vec::new();
         }
     };
-    let answer = match resolver.srv_lookup(name).await {
+    let answer = match resolver.srv_lookup(name.as_str()).await {
         Ok(answer) => answer,
         Err(error) => {
             tracing::debug!(%name, %error, "no SRV records");
@@ -69,7 +92,8 @@ async fn look_up(name: &str) -> Vec<Record> {
     };
     let records = answer.answers().iter().filter_map(|record| match &record.data {
         RData::SRV(srv) => {
-            Some(Record { priority: srv.priority, weight: srv.weight, host: srv.target.to_ascii(), port: srv.port })
+            let host = srv.target.to_ascii();
+            Some(Record { priority: srv.priority, weight: srv.weight, host, port: srv.port, tls })
         }
         _ => None,
     });
@@ -86,21 +110,97 @@ fn sort(records: &mut [Record], random: impl Fn() -> f64) {
     });
 }
 
+/// A DNS of a test's own, for its thread.
+#[cfg(test)]
+pub(super) mod scripted {
+    use std::cell::RefCell;
+
+    use super::{Record, TlsMode};
+
+    thread_local! {
+        static SAID: RefCell<Option<Vec<Said>>> = const { RefCell::new(None) };
+    }
+
+    struct Said {
+        name: String,
+        priority: u16,
+        host: String,
+        port: u16,
+    }
+
+    /// From now on the DNS has these records and no others: a name, a priority, a host, a port.
+    pub(in crate::xmpp) fn say(records: &[(&str, u16, &str, u16)]) {
+        let said = |&(name, priority, host, port): &(&str, u16, &str, u16)| Said {
+            name: name.to_owned(),
+            priority,
+            host: host.to_owned(),
+            port,
+        };
+        SAID.set(Some(records.iter().map(said).collect()));
+    }
+
+    pub(super) fn records(name: &str, tls: TlsMode) -> Option<Vec<Record>> {
+        let record = |said: &Said| {
+            let Said { priority, host, port, .. } = said;
+            Record { priority: *priority, weight: 1, host: host.clone(), port: *port, tls }
+        };
+        SAID.with_borrow(|said| {
+            said.as_ref().map(|said| said.iter().filter(|said| said.name == name).map(record).collect())
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const STARTTLS: &str = "_xmpp-client._tcp.example.org.";
+    const DIRECT: &str = "_xmpps-client._tcp.example.org.";
+
     fn record(priority: u16, weight: u16, host: &str) -> Record {
-        Record { priority, weight, host: host.to_owned(), port: 5222 }
+        Record { priority, weight, host: host.to_owned(), port: 5222, tls: TlsMode::StartTls }
+    }
+
+    fn server(host: &str, port: u16, tls: TlsMode) -> Server {
+        Server { host: host.to_owned(), port, tls }
     }
 
     #[tokio::test]
     async fn a_named_server_is_not_looked_up() {
         let named = Endpoint { host: "xmpp.example".to_owned(), port: None };
-        let found = servers("example.org", Some(&named), TlsMode::Direct).await;
-        assert_eq!(found, [Server { host: "xmpp.example".to_owned(), port: 5223 }]);
-        let found = servers("127.0.0.1", None, TlsMode::StartTls).await;
-        assert_eq!(found, [Server { host: "127.0.0.1".to_owned(), port: 5222 }]);
+        let found = servers("example.org", Some(&named), Some(TlsMode::Direct)).await;
+        assert_eq!(found, [server("xmpp.example", 5223, TlsMode::Direct)]);
+        let found = servers("example.org", Some(&named), None).await;
+        assert_eq!(found, [server("xmpp.example", 5222, TlsMode::StartTls)]);
+        let found = servers("127.0.0.1", None, None).await;
+        assert_eq!(found, [server("127.0.0.1", 5222, TlsMode::StartTls)]);
+    }
+
+    /// XEP-0368, section 3.
+    #[tokio::test]
+    async fn both_kinds_of_records_are_mixed_by_their_priorities_unless_the_owner_chose_one() {
+        use TlsMode::{Direct, StartTls};
+        scripted::say(&[
+            (STARTTLS, 10, "b.example.", 5222),
+            (STARTTLS, 30, "d.example.", 5222),
+            (DIRECT, 5, "a.example.", 443),
+            (DIRECT, 20, "c.example.", 5223),
+        ]);
+        let [a, b, c, d] = [
+            server("a.example", 443, Direct),
+            server("b.example", 5222, StartTls),
+            server("c.example", 5223, Direct),
+            server("d.example", 5222, StartTls),
+        ];
+        assert_eq!(servers("example.org", None, None).await, [a.clone(), b.clone(), c.clone(), d.clone()]);
+        assert_eq!(servers("example.org", None, Some(Direct)).await, [a, c]);
+        assert_eq!(servers("example.org", None, Some(StartTls)).await, [b, d]);
+        scripted::say(&[(DIRECT, 5, "a.example.", 443), (STARTTLS, 0, ".", 0)]);
+        assert_eq!(servers("example.org", None, None).await, [server("a.example", 443, Direct)]);
+        scripted::say(&[(DIRECT, 0, ".", 0)]);
+        assert_eq!(servers("example.org", None, None).await, [], "it says that it has no service");
+        scripted::say(&[]);
+        assert_eq!(servers("example.org", None, None).await, [server("example.org", 5222, StartTls)]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ async fn main() -> Result<()> {
         way: Way::Password,
         password: PasswordSource::File(arguments.password_file),
         server: Some(Endpoint { host: "127.0.0.1".to_owned(), port: Some(arguments.port) }),
-        tls: if arguments.direct { TlsMode::Direct } else { TlsMode::StartTls },
+        tls: Some(if arguments.direct { TlsMode::Direct } else { TlsMode::StartTls }),
         ca_file: Some(arguments.ca_file),
         allow_plain: arguments.allow_plain,
         transport: TransportChoice::Tcp,

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::config::{PasswordSource, TlsMode, TransportChoice, Way};
+use crate::config::{PasswordSource, TransportChoice, Way};
 use crate::xmpp::simulated::{Fault, Network, Standing, story};
 
 /// How many numbers are tried unless somebody says otherwise.
@@ -276,7 +276,7 @@ fn link() -> LinkSettings {
         // The server takes any; this one is there everywhere.
         password: PasswordSource::Environment("PATH".to_owned()),
         server: None,
-        tls: TlsMode::Direct,
+        tls: None,
         ca_file: None,
         allow_plain: true,
         transport: TransportChoice::Tcp,

@@ -1,6 +1,6 @@
 use super::mail::{loss, within};
 use super::*;
-use crate::config::{AccountConfig, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
+use crate::config::{AccountConfig, LinkSettings, PasswordSource, TransportChoice, Way};
 use crate::permissions::Grants;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
@@ -19,7 +19,7 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
             way: Way::Password,
             password: PasswordSource::Environment("NONE".to_owned()),
             server: None,
-            tls: TlsMode::Direct,
+            tls: None,
             ca_file: None,
             allow_plain: false,
             transport: TransportChoice::Auto,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
 
 use super::body::{Answer, NotBosh};
-use crate::config::LinkSettings;
+use crate::config::{LinkSettings, TlsMode};
 use crate::https::{NoBody, Url, Wire};
 use crate::xmpp::connect::{ConnectError, ascii, printable};
 use crate::xmpp::intake::MAX_BYTES;
@@ -92,7 +92,7 @@ impl Line {
 
     async fn connect(&self) -> Result<Connection, ConnectError> {
         let host = ascii(self.url.host())?;
-        let tcp = reach(&host, &self.settings, Some(&self.url.server())).await?;
+        let (tcp, _) = reach(&host, Some(TlsMode::Direct), Some(&self.url.server())).await?;
         let secured = secure(tcp, &host, Some(b"http/1.1"), &self.settings).await?;
         Ok(Wire::new(secured.stream))
     }

@@ -553,5 +553,6 @@ mod answers;
 mod hostile;
 mod passing;
 mod patience;
+mod places;
 mod silence;
 mod ways;
