@@ -24,6 +24,8 @@ pub(super) struct Previous {
     pub(super) id: StreamId,
     /// How many stanzas of the server's came.
     pub(super) heard: u32,
+    /// Where the server that has it wants to be asked for it (XEP-0198, section 5).
+    pub(super) location: Option<String>,
 }
 
 /// How a stream begins.

@@ -77,6 +77,8 @@ pub(crate) struct Manners {
     /// What it says at this step in place of its answer, `$ID` being the question's; instead of its last header it offers no
     /// resource binding.
     pub(crate) says: Option<(Step, String)>,
+    /// Where it wants to be asked for a session that was cut.
+    pub(crate) location: Option<String>,
     /// Where a log-in finds it thinking, until [`Peer::go_on`].
     pub(crate) thinks: Option<Step>,
 }
@@ -101,6 +103,7 @@ impl Default for Manners {
             proves: Proves::AtTheEnd,
             binds: None,
             says: None,
+            location: None,
             thinks: None,
         }
     }
@@ -425,6 +428,12 @@ impl Peer {
         }
     }
 
+    /// The same, which wants to be asked there for sessions that are cut.
+    pub(super) fn with_location(mut self, place: String) -> Self {
+        self.manners.location = Some(place);
+        self
+    }
+
     /// Waits until a log-in has come to where it thinks. Nothing is under way then.
     pub(crate) async fn thinks(&self) {
         self.thinking.notified().await;
@@ -508,8 +517,8 @@ impl Peer {
                         continue;
                     }
                     self.handled.store(0, Ordering::SeqCst);
-                    let enabled =
-                        Enabled { id: Some(StreamId("one".to_owned())), location: None, max: None, resume: true };
+                    let (id, location) = (Some(StreamId("one".to_owned())), self.manners.location.clone());
+                    let enabled = Enabled { id, location, max: None, resume: true };
                     session.send(&XmppStreamElement::SM(Sm::Enabled(enabled))).await;
                     return Some(session);
                 }

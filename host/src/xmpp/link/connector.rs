@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::LogIn;
 use super::ledger::Ledger;
 use super::pace::Pace;
-use crate::config::{Endpoint, LinkSettings};
+use crate::config::{Endpoint, LinkSettings, TransportChoice};
 use crate::traces;
 use crate::xmpp::bind::Previous;
 use crate::xmpp::connect::{ConnectError, Opened, log_in};
@@ -109,6 +109,7 @@ async fn run(
         follows.mark_unchanged();
         pace.wanted(lost.as_ref(), Instant::now());
         let mut elsewhere = lost.as_ref().and_then(Lost::elsewhere).and_then(|place| follow(place, followed));
+        let mut location = previous.as_mut().and_then(|previous| previous.location.take());
         let mut after = first_wait.take().unwrap_or_else(|| pace.wait(Instant::now(), chance()));
         loop {
             tokio::select! {
@@ -124,8 +125,11 @@ async fn run(
             is_first = false;
             pace.began(Instant::now());
             followed = elsewhere.is_some();
+            // Of a cluster one node has the session. It is asked for once, and else whoever is there.
+            let node = location.take().filter(|_| !followed).and_then(|place| node_at(&place, &settings));
+            let at_node = node.is_some();
+            let server = elsewhere.take().or(node);
             // A panic here, over something a server said, must not end the account.
-            let server = elsewhere.take();
             let (password, server) = (wish.password.as_ref(), server.as_ref());
             let span = traces::connecting(jid.domain().as_str());
             let attempt = log_in(&settings, password, &jid, server, previous.as_ref(), &wish.tokens);
@@ -152,6 +156,10 @@ async fn run(
                         return;
                     }
                     break;
+                }
+                Err(why) if at_node => {
+                    tracing::info!(reason = %why, "the session is not to be had where it was said to be; trying the usual way");
+                    after = Duration::ZERO;
                 }
                 // A server that another one pointed to is not where the owner wanted to go: what is wrong there decides nothing.
                 Err(why) if why.is_verdict() || (why.is_final() && !was_in && !followed) => {
@@ -180,6 +188,16 @@ async fn run(
             }
         }
     }
+}
+
+/// Where a session is to be resumed, if we may go there: whoever names a server, or another way than TCP, knows better.
+fn node_at(place: &str, settings: &LinkSettings) -> Option<Endpoint> {
+    let over_the_web = matches!(settings.transport, TransportChoice::WebSocket | TransportChoice::Bosh);
+    let is_free = settings.server.is_none() && settings.websocket.is_none() && settings.bosh.is_none();
+    if over_the_web || !is_free {
+        return None;
+    }
+    place.trim().parse().inspect_err(|error| tracing::debug!(%error, "the session is said to be at no place")).ok()
 }
 
 /// A number in [0, 1), which decides where in its bounds a wait lies.

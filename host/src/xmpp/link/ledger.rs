@@ -17,6 +17,8 @@ pub(super) const WINDOW: usize = 512;
 pub(super) struct Ledger {
     /// By which the session is resumed; none = it cannot be.
     id: Option<StreamId>,
+    /// Where it is best resumed, if the server said so.
+    location: Option<String>,
     /// How many stanzas came.
     heard: u32,
     /// How many of ours the server has acknowledged. Both ends count modulo 2³².
@@ -37,6 +39,7 @@ impl Ledger {
     pub(super) fn new(enabled: Enabled) -> Self {
         Self {
             id: enabled.id.filter(|_| enabled.resume),
+            location: enabled.location,
             heard: 0,
             acknowledged: 0,
             unacknowledged: VecDeque::new(),
@@ -48,6 +51,7 @@ impl Ledger {
     pub(super) fn taken_up(left: &Left) -> Self {
         Self {
             id: Some(StreamId(left.id.clone())),
+            location: None,
             heard: left.heard,
             acknowledged: left.acknowledged,
             unacknowledged: VecDeque::new(),
@@ -109,7 +113,7 @@ impl Ledger {
 
     /// What it takes to resume the session.
     pub(super) fn previous(&self) -> Option<Previous> {
-        self.id.clone().map(|id| Previous { id, heard: self.heard })
+        self.id.clone().map(|id| Previous { id, heard: self.heard, location: self.location.clone() })
     }
 
     /// The session is over at the server's end, or must not be gone on with.

@@ -1,4 +1,4 @@
-//! Where a server is, as the DNS says (XEP-0368).
+//! Where a server is: as the DNS says (XEP-0368), and as a server says of a session that is cut (XEP-0198).
 
 use super::*;
 use crate::xmpp::srv::scripted;
@@ -31,4 +31,37 @@ async fn where_the_dns_is_wrong_about_direct_tls_it_begins_after_a_first_exchang
     let settings = LinkSettings { tls: Some(TlsMode::Direct), ..unnamed(&peer) };
     let event = outcome(&peer, settings).await;
     assert!(matches!(event, LinkEvent::Retrying { .. }), "{event:?}");
+}
+
+#[tokio::test]
+async fn a_session_is_asked_for_where_its_server_said_and_if_it_is_not_there_the_usual_way() {
+    let base = peer().await;
+    let node = base.twin().await;
+    let first = base.twin().await.with_location(node.place());
+    scripted::say(&[(STARTTLS, 0, "127.0.0.1", first.port())]);
+    let mut link = Link::start(unnamed(&base));
+    let (event, session) = tokio::join!(link.next(), first.accept());
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    drop(session);
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    let (event, session) = again(&mut link, &node).await;
+    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    drop((session, node));
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    let (event, _session) = again(&mut link, &first).await;
+    assert!(matches!(event, LinkEvent::Resumed), "nobody waits, and nobody hears of it: {event:?}");
+}
+
+#[tokio::test]
+async fn whoever_names_the_server_knows_better_where_a_session_is_asked_for() {
+    let base = peer().await;
+    let (node, first) = (base.twin().await, base.twin().await);
+    let first = first.with_location(node.place());
+    let mut link = Link::start(LinkSettings { server: first.settings().server, ..base.settings() });
+    let (event, session) = tokio::join!(link.next(), first.accept());
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    drop(session);
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    let (event, _session) = again(&mut link, &first).await;
+    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
 }
