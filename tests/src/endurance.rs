@@ -39,6 +39,8 @@ const PAUSE: Duration = Duration::from_millis(40);
 /// What is said until a bot is known to be there, and how long it has to answer before it is said again.
 const GREETING: &str = "hello";
 const GREETED: Duration = Duration::from_secs(1);
+/// How much more the host may have in memory at the end.
+const MOST_GROWN_KIB: u64 = 8 << 10;
 /// A connection lives at least so long: one that the host has not even made needs no cutting.
 const LEAST_LIFE: Duration = Duration::from_millis(1_500);
 const LONGEST_LIFE: Duration = Duration::from_millis(3_500);
@@ -54,6 +56,8 @@ pub struct Plan {
     pub server: Software,
     /// How connections reach the server.
     pub transport: Transport,
+    /// How many messages the bots answer, all together, before the host's memory is looked at: what is needed once is there then.
+    pub warm_up: usize,
     /// One connection of each account also falls silent.
     pub silence: bool,
     /// What decides about faults.
@@ -81,7 +85,7 @@ pub struct Report {
     pub anew: usize,
     /// The longest time from a fault to the next answer.
     pub longest: Duration,
-    /// The host's memory before the first fault, and after the last answer, in KiB.
+    /// The host's memory after a warm-up and before the first fault, and after the last answer, in KiB.
     pub resident_kib: (u64, u64),
 }
 
@@ -136,6 +140,11 @@ impl Report {
     pub fn is_good(&self) -> bool {
         self.without_answer() == 0 && self.doubled == 0 && self.sent > 0
     }
+
+    /// Whether the host has no more in memory than before, but for what is no leak.
+    pub fn memory_is_back(&self) -> bool {
+        self.resident_kib.1 <= self.resident_kib.0 + MOST_GROWN_KIB
+    }
 }
 
 impl fmt::Display for Report {
@@ -178,15 +187,23 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     home.set("ping_interval", 10)?;
     let mut host = home.start()?;
     host.wait_count("account connected", &[], plan.accounts, SOON).await?;
-    let before = usage::resident_kib(host.id())?;
-    let mut running = JoinSet::new();
     let (struck, mut strikes) = tokio::sync::mpsc::unbounded_channel();
+    let mut warming = JoinSet::new();
     for (number, (bot, faults, client)) in lines.into_iter().enumerate() {
-        let cuts = plan.cuts / plan.accounts + usize::from(number < plan.cuts % plan.accounts);
         let random = SmallRng::seed_from_u64(plan.seed.wrapping_add(number as u64));
-        running.spawn(Line { bot, faults, client, random, struck: struck.clone(), silence: plan.silence }.run(cuts));
+        let line = Line { bot, faults, client, random, struck: struck.clone(), silence: plan.silence };
+        let cuts = plan.cuts / plan.accounts + usize::from(number < plan.cuts % plan.accounts);
+        let messages = plan.warm_up.div_ceil(plan.accounts);
+        warming.spawn(async move { line.warm_up(messages).await.map(|line| (line, cuts)) });
     }
     drop(struck);
+    let warm: Result<Vec<_>> = warming.join_all().await.into_iter().collect();
+    let warm = warm?;
+    let before = usage::resident_kib(host.id())?;
+    let mut running = JoinSet::new();
+    for (line, cuts) in warm {
+        running.spawn(line.run(cuts));
+    }
     let mut count = 0;
     while let Some(()) = strikes.recv().await {
         count += 1;
@@ -227,7 +244,6 @@ impl Line {
     async fn run(mut self, cuts: usize) -> Result<Report> {
         let mut report = Report::default();
         let mut said: Vec<Said> = Vec::new();
-        self.greet().await?;
         let mut last_answer = Instant::now();
         for cut in 0..cuts {
             let way = self.way();
@@ -266,6 +282,17 @@ impl Line {
         Ok(report)
     }
 
+    /// Has the bot answer so many messages.
+    async fn warm_up(mut self, messages: usize) -> Result<Self> {
+        self.greet().await?;
+        for _ in 0..messages {
+            self.client.chat(self.bot.clone(), GREETING).await?;
+            self.client.wait_body(&self.bot, GREETING, SOON).await?;
+            self.client.forget();
+        }
+        Ok(self)
+    }
+
     /// Greets the bot until it answers: what comes a moment before the first presence of an account, ejabberd keeps for the
     /// next one.
     async fn greet(&mut self) -> Result<()> {
@@ -279,13 +306,14 @@ impl Line {
         anyhow::bail!("{} is connected, and does not answer", self.bot)
     }
 
-    /// How the next connection is carried: most as they come, some slowly, some in crumbs, and some end at a byte that
-    /// nobody chose, perhaps in the middle of the log-in.
+    /// How the next connection is carried: most as they come, some late, some in crumbs, some over a narrow way, and some end at a
+    /// byte that nobody chose, perhaps in the middle of the log-in.
     fn way(&mut self) -> Way {
-        match self.random.random_range(0..6) {
+        match self.random.random_range(0..7) {
             0 => Way { delay: Duration::from_millis(self.random.random_range(1..20)), ..Way::default() },
             1 => Way { piece: Some(self.random.random_range(1..64)), ..Way::default() },
-            2 => Way { limit: Some((self.random.random_range(1..20_000), Fault::Reset)), ..Way::default() },
+            2 => Way { rate: Some(self.random.random_range(8_000..64_000)), ..Way::default() },
+            3 => Way { limit: Some((self.random.random_range(1..20_000), Fault::Reset)), ..Way::default() },
             _ => Way::default(),
         }
     }

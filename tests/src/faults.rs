@@ -36,6 +36,8 @@ pub struct Way {
     pub delay: Duration,
     /// Pieces are at most this long; none = as they come.
     pub piece: Option<usize>,
+    /// So many bytes a second, in each direction; none = as fast as they come.
+    pub rate: Option<u64>,
     /// After so many bytes, both directions together, this happens to a connection that begins from now on.
     pub limit: Option<(u64, Fault)>,
 }
@@ -191,14 +193,15 @@ async fn pump(
 ) -> End {
     let mut buffer = vec![0; CHUNK];
     loop {
-        let Way { delay, piece, .. } = state.way();
+        let Way { delay, piece, rate, .. } = state.way();
         let most = piece.unwrap_or(CHUNK).clamp(1, CHUNK);
         let amount = match from.read(&mut buffer[..most]).await {
             Ok(0) | Err(_) => return End::Over,
             Ok(amount) => amount,
         };
-        if !delay.is_zero() {
-            sleep(delay).await;
+        let takes = rate.map_or(Duration::ZERO, |rate| Duration::from_micros(amount as u64 * 1_000_000 / rate.max(1)));
+        if !(delay + takes).is_zero() {
+            sleep(delay + takes).await;
         }
         let carried = budget.take(amount);
         if to.write_all(&buffer[..carried]).await.is_err() {
@@ -262,6 +265,19 @@ mod tests {
         let heard = tokio::time::timeout(Duration::from_millis(200), silent.read(&mut [0; 8])).await;
         assert!(heard.is_err(), "{heard:?}");
         assert_eq!(faults.accepted(), 3);
+        server.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_narrow_way_takes_its_time() {
+        let (faults, server) = echo().await;
+        faults.set(Way { rate: Some(1_000), piece: Some(100), ..Way::default() });
+        let began = tokio::time::Instant::now();
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, faults.port())).await.unwrap();
+        stream.write_all(&[7; 2_000]).await.unwrap();
+        stream.read_exact(&mut [0; 2_000]).await.unwrap();
+        let taken = began.elapsed();
+        assert!(taken >= Duration::from_secs(2) && taken < Duration::from_secs(5), "{taken:?}");
         server.abort();
     }
 

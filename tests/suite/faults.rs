@@ -18,7 +18,8 @@ use crate::house::prosody;
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_break_lose_nothing_and_double_nothing() {
     for transport in Transport::ALL {
-        let plan = Plan { cuts: 4, accounts: 2, server: Software::Prosody, transport, silence: false, seed: 7 };
+        let server = Software::Prosody;
+        let plan = Plan { cuts: 4, accounts: 2, server, transport, warm_up: 10, silence: false, seed: 7 };
         let report = run(plan, |_| ()).await.unwrap();
         assert!(report.is_good(), "{transport:?}: {report}");
         assert_eq!(report.resumed > 0, transport != Transport::Bosh, "{transport:?}: {report:?}");

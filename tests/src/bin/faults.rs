@@ -8,6 +8,9 @@ use parlor_tests::endurance::{self, Plan, Report};
 use parlor_tests::server::Software;
 use parlor_tests::transport::Transport;
 
+/// How many messages are answered before anything breaks.
+const WARM_UP: usize = 1_000;
+
 /// Break connections at random under traffic, and count what was lost or came twice.
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -70,11 +73,11 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let (servers, transports) = (servers(&arguments.server)?, transports(&arguments.transport)?);
     eprintln!("seed {seed}");
     let step = (cuts / 10).max(1);
-    let mut total = Report::default();
+    let (mut total, mut kept_memory) = (Report::default(), false);
     println!("{}", Report::HEAD);
     for &server in &servers {
         for &transport in &transports {
-            let plan = Plan { cuts, accounts, server, transport, silence: cuts >= 50, seed };
+            let plan = Plan { cuts, accounts, server, transport, warm_up: WARM_UP, silence: cuts >= 50, seed };
             let progress = |count: usize| {
                 if count.is_multiple_of(step) {
                     eprintln!("{server}, {}: {count} of {cuts} connections broken", transport.as_str());
@@ -82,10 +85,12 @@ async fn run(arguments: &Arguments) -> Result<()> {
             };
             let report = endurance::run(plan, progress).await?;
             println!("{}", report.line(&plan));
+            kept_memory |= !report.memory_is_back();
             total.add(report);
         }
     }
     println!("{total}");
     ensure!(total.is_good(), "a bot did not answer each message once; seed {seed}");
+    ensure!(!kept_memory, "a host had more than 8 MiB more in memory after all than after its warm-up; seed {seed}");
     Ok(())
 }
