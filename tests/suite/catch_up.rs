@@ -1,16 +1,18 @@
 //! What a plugin missed is told to it out of the archive: once, as history, and no more than it may hear.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use jid::BareJid;
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::faults::Faults;
-use parlor_tests::peer::archive::{Asked, careless, honest, text};
+use parlor_tests::peer::Question;
+use parlor_tests::peer::archive::{Asked, careless, honest, id as uid, text};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::{Entry, Policy};
-use serde_json::Value;
+use serde_json::{Value, json};
+use xmpp_parsers::minidom::Element;
 
 use crate::cut::cut_for_good;
 use crate::house::{FULL, House, NARROW, Plan, SOON, client, friend, granted, narrowly_granted, prosody};
@@ -292,6 +294,90 @@ async fn what_an_archive_cannot_say_for_a_while_is_told_as_soon_as_it_can() {
     house.logged("it cannot be said now what a plugin missed; asking again", &[("plugin", FULL)]).await;
     caught_up(&house, "2").await;
     assert_eq!(noted(&house, FULL).await, past(&[&text(3), &text(4)]));
+}
+
+const ROOM: &str = "hall@rooms.localhost";
+
+/// A room of a scripted server: it says what it is, and lets us in when it is asked to.
+fn hall(question: &Question) -> Option<Vec<Element>> {
+    if question.to.as_ref()?.as_str() != ROOM {
+        return None;
+    }
+    let id = &question.id;
+    let result = |content: &str| {
+        format!("<iq xmlns='jabber:client' type='result' id='{id}' from='{ROOM}'>{content}</iq>").parse().unwrap()
+    };
+    if question.payload.is("query", "http://jabber.org/protocol/disco#info") {
+        let features = ["urn:xmpp:mam:2", "urn:xmpp:sid:0"].map(|var| format!("<feature var='{var}'/>")).concat();
+        let identity = "<identity category='conference' type='text'/>";
+        let xmlns = "http://jabber.org/protocol/disco#info";
+        return Some(vec![result(&format!("<query xmlns='{xmlns}'>{identity}{features}</query>"))]);
+    }
+    let nick = question.payload.attr("nick").filter(|_| question.payload.name() == "let-in")?;
+    let item = "<item affiliation='member' role='participant'/><status code='110'/>";
+    let user = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{item}</x>");
+    let presence = format!("<presence xmlns='jabber:client' from='{ROOM}/{nick}'>{user}</presence>");
+    Some(vec![presence.parse().unwrap(), result("")])
+}
+
+async fn enter_hall(house: &House, nick: &str) {
+    let opened = house.order(FULL, "rooms.open", json!({ "jid": ROOM, "nick": nick })).await;
+    house.says(&format!("{ROOM}/{nick}")).await;
+    let asks = format!("<iq type='get' to='{ROOM}'><let-in xmlns='urn:example:hall' nick='{nick}'/></iq>");
+    house.call(FULL, "api.send-iq", json!({ "iq": asks })).await.ok();
+    house.answer(FULL, "rooms.open", opened).await.ok();
+}
+
+/// A page of its archive, when it has so many messages.
+fn page_of_hall(asked: &Asked, total: u64) -> Vec<Element> {
+    let number = |part| asked.part(part).map(|id: &str| id.strip_prefix("uid-").and_then(|id| id.parse().ok()));
+    let (begin, end) = match (number("before"), number("after")) {
+        (Some(before), _) => (before.unwrap_or(total).saturating_sub(asked.max()), before.unwrap_or(total)),
+        (None, Some(after)) => (after.unwrap() + 1, total.min(after.unwrap() + 1 + asked.max())),
+        (None, None) => (0, total.min(asked.max())),
+    };
+    let said = |number| -> Element {
+        let body = format!("<body>{}</body>", text(number));
+        let from = format!("from='{ROOM}/Juliet' type='groupchat' id='by-{number}'");
+        format!("<message xmlns='jabber:client' {from}>{body}</message>").parse().unwrap()
+    };
+    let results = (begin..end).map(|number| asked.wrap(&asked.archive(), &uid(number), said(number)));
+    let mut stanzas: Vec<_> = results.collect();
+    stanzas.push(asked.fin((begin < end).then(|| (begin, end - 1)), end == total, Some(total)));
+    stanzas
+}
+
+/// Page after page, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_room_cannot_say_for_a_while_is_told_as_soon_as_it_can_up_to_the_limit() {
+    let (total, busy) = (Arc::new(AtomicU64::new(3)), Arc::new(AtomicUsize::new(0)));
+    let (there, still_busy, mut own) = (Arc::clone(&total), Arc::clone(&busy), honest(0));
+    let script = move |asked: &Asked| {
+        if asked.to.is_none() {
+            return own(asked);
+        }
+        match still_busy.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)) {
+            Ok(_) => vec![asked.put_off()],
+            Err(_) => page_of_hall(asked, there.load(Relaxed)),
+        }
+    };
+    let limited = |entry| granted(entry).limit("catch_up_messages", 120);
+    let plan = Plan::scripted(Box::new(script)).await.answering(hall).catches_up(FULL, limited);
+    let house = begun(plan.start().await).await;
+    enter_hall(&house, "bot").await;
+    house.logged("plugin will catch up from here on", &[("plugin", FULL), ("room", ROOM)]).await;
+    let meanwhile = async || {
+        total.store(133, Relaxed);
+        busy.store(2, Relaxed);
+    };
+    let house = house.restart_after(meanwhile).await;
+    enter_hall(&house, "again").await;
+    let asks_again = "it cannot be said now what a plugin missed; asking again";
+    house.logged(asks_again, &[("plugin", FULL), ("room", ROOM)]).await;
+    let more = "plugin missed more than its limit catch_up_messages; the rest stays in the archive";
+    house.logged(more, &[("plugin", FULL), ("room", ROOM), ("messages", "120")]).await;
+    let expected: Vec<_> = (3..123).map(|number| (text(number), true)).collect();
+    assert_eq!(noted(&house, FULL).await, expected);
 }
 
 /// The archive of before is another one now: what the plugin has handled is not in it.
