@@ -21,8 +21,11 @@ await command("poll", "Asks a question", "'QUESTION' EMOJI EMOJI…", async (arg
     await reply(message, "Say: poll 'Pizza or pasta?' 🍕 🍝");
     return;
   }
-  const id = await reply(message, `${poll.question} React with ${poll.choices.join(" or ")}`);
-  await inTurn(() => keep(message.chat, { poll, ids: [id] }));
+  // In one turn: the echo, and the first votes, may come before `reply` has told the id.
+  await inTurn(async () => {
+    const id = await reply(message, `${poll.question} React with ${poll.choices.join(" or ")}`);
+    await keep(message.chat, { poll, ids: [id] });
+  });
 });
 
 await command("votes", "Says how the poll stands", async (_, message) => {

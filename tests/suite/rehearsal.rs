@@ -123,6 +123,19 @@ async fn time_goes_by_when_the_test_says_so() {
     ended(&finished, 0);
 }
 
+/// As clients write it: a reply begins with what it answers, and a message is known by its first id however often it is corrected.
+#[tokio::test]
+async fn people_answer_and_correct_what_was_said() {
+    let folder = stage(
+        "echo",
+        "== words about words\nalice: helo\n  to alice: helo\nalice corrects \"hel\": hello\n  to alice: hello\nalice corrects \"hello\": hullo\n  to alice: hullo\nalice replies to \"hul\": yes\n| indeed\n  to alice: > hullo\n  | yes\n  | indeed\nalice reacts 👍 to \"yes\"\nbob reacts 👍 to \"nothing\"\n",
+    );
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    assert!(finished.stdout.contains("nobody said anything there that begins with \"nothing\""), "{}", finished.stdout);
+    assert!(!finished.stdout.contains("-   to") && !finished.stdout.contains("+   to"), "{}", finished.stdout);
+}
+
 #[tokio::test]
 async fn what_is_withheld_is_named_where_it_was_wanted() {
     let folder = stage(
@@ -157,6 +170,8 @@ async fn settings_change_and_what_is_told_of_a_start_has_to_be_written() {
         ("garden/bob: hi", "the plugin's account is not in garden@rooms.example.org; write `room garden` at the top"),
         ("host nickame = \"a\"", "the host has no setting `nickame`; did you mean `nickname`?"),
         ("back", "the connection is not cut"),
+        ("alice reacts 👍 to \"Pizza\"", "nobody said anything there that begins with \"Pizza\""),
+        ("alice corrects \"helo\": hello", "its author said nothing there that begins with \"helo\""),
     ] {
         let folder = stage("echo", &format!("== wrong\n{line}\n"));
         let finished = tried(&folder, &[]).await;

@@ -21,6 +21,7 @@ use crate::atomic;
 use crate::nearest::nearest;
 use crate::permissions::Permission;
 use crate::plugins::quantity;
+use crate::xmpp::{About, How, Said};
 
 /// How long a script may be, in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -72,7 +73,7 @@ pub enum Act {
     Grant { permission: Permission, scope: Option<toml::Value> },
     Start,
     Restart,
-    Say { from: FullJid, to_room: bool, body: String },
+    Say(Said),
     Enters(FullJid),
     Leaves(FullJid),
     Is { who: FullJid, show: String, status: Option<String> },
@@ -123,11 +124,14 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 }
 
 /// What may happen, at the left margin.
-pub const STEPS: [Row; 22] = [
+pub const STEPS: [Row; 25] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
     row("says", "garden/alice: hello", "alice writes in the room garden"),
     row("whispers:", "garden/alice whispers: hello", "alice writes from the room to the account alone"),
+    row("reacts", "alice reacts 👍 to \"Pizza\"", "to the last message there that begins so; nothing = none any more"),
+    row("replies", "alice replies to \"Pizza\": yes", "alice answers it, and quotes it as clients do"),
+    row("corrects", "garden/alice corrects \"helo\": hello", "and says something of hers in other words"),
     row("enters", "garden/alice enters", "alice enters the room"),
     row("leaves", "garden/alice leaves", "and leaves it"),
     row("is", "alice is away: at lunch", "online, offline, away, xa, dnd or chat"),
@@ -259,7 +263,7 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
     if let Some(speaker) = first.strip_suffix(':').filter(|speaker| !speaker.is_empty()) {
         return say(speaker, rest, more);
     }
-    if !more.is_empty() && !rest.starts_with("whispers:") {
+    if !more.is_empty() && !SPEAKING.iter().any(|verb| rest.starts_with(verb)) {
         return Err("only what somebody says goes on in the next line".to_owned());
     }
     let bare = |act: Act| if rest.is_empty() { Ok(act) } else { Err(format!("nothing follows `{first}`")) };
@@ -281,19 +285,57 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
     }
 }
 
+/// What somebody does who speaks, and so may go on in the next line.
+const SPEAKING: [&str; 3] = ["whispers:", "replies ", "corrects "];
+
 fn say(speaker: &str, text: &str, more: &[String]) -> Result<Act, String> {
+    Ok(Act::Say(said(speaker, body(speaker, text, more)?, None)?))
+}
+
+/// A text, with the lines that continue it.
+fn body(speaker: &str, text: &str, more: &[String]) -> Result<String, String> {
     let body = std::iter::once(text).chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join("\n");
-    if body.is_empty() {
-        return Err(format!("{speaker} says nothing"));
-    }
+    if body.is_empty() { Err(format!("{speaker} says nothing")) } else { Ok(body) }
+}
+
+/// What somebody says, in a chat or in a room.
+fn said(speaker: &str, body: String, about: Option<About>) -> Result<Said, String> {
     match names::occupant(speaker) {
-        Some(occupant) => Ok(Act::Say { from: occupant?, to_room: true, body }),
-        None => Ok(Act::Say { from: names::person(speaker)?, to_room: false, body }),
+        Some(occupant) => Ok(Said { from: occupant?, to_room: true, body, about }),
+        None => Ok(Said { from: names::person(speaker)?, to_room: false, body, about }),
     }
+}
+
+/// `👍 to "Pizza"`: how it begins stands between the first two quotation marks.
+fn reacts(subject: &str, rest: &str) -> Result<Act, String> {
+    let (emojis, begins) = format!(" {rest}")
+        .split_once(" to \"")
+        .and_then(|(emojis, begins)| Some((emojis.to_owned(), begins.strip_suffix('"')?.to_owned())))
+        .ok_or_else(|| format!("write: {subject} reacts 👍 to \"Pizza\""))?;
+    let emojis = emojis.split_whitespace().map(str::to_owned).collect();
+    let about = About { how: How::Reaction(emojis), begins };
+    Ok(Act::Say(said(subject, String::new(), Some(about))?))
+}
+
+/// `to "Pizza": yes`, or `"helo": hello`.
+fn speaks_of(how: How, subject: &str, verb: &str, rest: &str, more: &[String]) -> Result<Act, String> {
+    let quoted = if how == How::Reply { rest.strip_prefix("to ") } else { Some(rest) };
+    let (begins, text) = quoted
+        .and_then(|quoted| quoted.strip_prefix('"'))
+        .and_then(|quoted| quoted.split_once("\":"))
+        .ok_or_else(|| format!("write: {subject} {verb} \"Pizza\": yes"))?;
+    let about = About { how, begins: begins.to_owned() };
+    Ok(Act::Say(said(subject, body(subject, text.trim(), more)?, Some(about))?))
 }
 
 fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
     let (verb, object) = rest.split_once(' ').unwrap_or((rest, ""));
+    match verb {
+        "reacts" => return reacts(subject, object),
+        "replies" => return speaks_of(How::Reply, subject, "replies to", object, more),
+        "corrects" => return speaks_of(How::Correction, subject, verb, object, more),
+        _ => {}
+    }
     let (object, words) = match object.split_once(':') {
         Some((object, words)) => (object.trim(), Some(words.trim().to_owned())),
         None => (object.trim(), None),
@@ -308,7 +350,8 @@ fn somebody(subject: &str, rest: &str, more: &[String]) -> Result<Act, String> {
         "whispers:" => {
             let body =
                 std::iter::once(rest.trim_start_matches("whispers:").trim()).chain(more.iter().map(String::as_str));
-            Ok(Act::Say { from: occupant()?, to_room: false, body: body.collect::<Vec<_>>().join("\n") })
+            let body = body.collect::<Vec<_>>().join("\n");
+            Ok(Act::Say(Said { from: occupant()?, to_room: false, body, about: None }))
         }
         "is" => {
             const SHOWS: [&str; 6] = ["online", "offline", "away", "xa", "dnd", "chat"];
@@ -399,17 +442,57 @@ mod tests {
         let steps = &script.tests[0].steps;
         assert_eq!(
             steps[2].act,
-            Act::Say { from: names::person("alice").unwrap(), to_room: false, body: "one\ntwo".to_owned() }
+            Act::Say(Said {
+                from: names::person("alice").unwrap(),
+                to_room: false,
+                body: "one\ntwo".to_owned(),
+                about: None
+            })
         );
         assert_eq!(script.expected(&steps[2]), ["to alice: one", "| two"]);
         assert_eq!(script.expected(&steps[3]), [""; 0]);
-        assert!(matches!(&script.tests[1].steps[0].act, Act::Say { to_room: true, .. }));
+        assert!(matches!(&script.tests[1].steps[0].act, Act::Say(Said { to_room: true, .. })));
     }
 
     #[test]
     fn every_example_is_understood() {
         for row in STEPS.iter().filter(|row| row.word != "==") {
             act(row.example, &[]).unwrap_or_else(|reason| panic!("{}: {reason}", row.example));
+        }
+    }
+
+    #[test]
+    fn what_is_said_may_be_about_what_was_said() {
+        let said = |line: &str, more: &[&str]| {
+            let more: Vec<_> = more.iter().map(|line| (*line).to_owned()).collect();
+            match act(line, &more).unwrap() {
+                Act::Say(said) => (said.to_room, said.body, said.about.map(|about| (about.how, about.begins))),
+                other => panic!("{line}: {other:?}"),
+            }
+        };
+        let about = |how: How, begins: &str| Some((how, begins.to_owned()));
+        let emojis = |emojis: &[&str]| How::Reaction(emojis.iter().map(|emoji| (*emoji).to_owned()).collect());
+        for (line, more, to_room, body, expected) in [
+            ("alice reacts 👍 🍕 to \"to \"", &[][..], false, "", about(emojis(&["👍", "🍕"]), "to ")),
+            ("garden/alice reacts to \"Pizza: yes?\"", &[], true, "", about(emojis(&[]), "Pizza: yes?")),
+            (
+                "alice replies to \"Pizza: or\": yes: I do",
+                &["and", ""],
+                false,
+                "yes: I do\nand\n",
+                about(How::Reply, "Pizza: or"),
+            ),
+            ("garden/alice corrects \"helo\": hello", &[], true, "hello", about(How::Correction, "helo")),
+        ] {
+            assert_eq!(said(line, more), (to_room, body.to_owned(), expected), "{line}");
+        }
+        for (line, expected) in [
+            ("alice reacts 👍", "write: alice reacts 👍 to \"Pizza\""),
+            ("alice replies \"Pizza\": yes", "write: alice replies to \"Pizza\": yes"),
+            ("alice corrects Pizza: yes", "write: alice corrects \"Pizza\": yes"),
+            ("alice replies to \"Pizza\":", "alice says nothing"),
+        ] {
+            assert_eq!(act(line, &[]).unwrap_err(), expected, "{line}");
         }
     }
 

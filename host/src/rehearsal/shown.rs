@@ -115,8 +115,9 @@ impl Shown {
             about.extend(extensions.chat_state.clone());
         }
         let about = if about.is_empty() { String::new() } else { format!(" ({})", about.join(", ")) };
-        if let (Some(id), Some(body)) = (&message.id, &message.body) {
-            self.said.insert(id.clone(), body.clone());
+        if let Some(body) = &message.body {
+            // In a room, others refer to it by the room's id.
+            self.said.extend(message.id.iter().chain(&message.stanza_id).map(|id| (id.clone(), body.clone())));
         }
         match &message.body {
             Some(body) => format!("to {to}{about}: {body}"),

@@ -27,7 +27,7 @@ use crate::plugins::store::read;
 use crate::plugins::{Admitted, Compiled, Engine, PluginId, State, Supervised};
 use crate::session::{Command, Wins};
 use crate::store::Store;
-use crate::xmpp::{Impossible, Said, Within};
+use crate::xmpp::{Impossible, Within};
 
 /// A plugin that can be put on a stage.
 #[derive(Clone)]
@@ -336,10 +336,10 @@ impl Stage {
             }
             Act::Start => self.begin().await,
             Act::Restart => self.restart().await,
-            Act::Say { from, to_room, body } => {
-                let said = Said { from: from.clone(), to_room: *to_room, body: body.clone() };
-                let id = self.server.say(&said).map_err(|error| error.to_string())?;
-                shown.heard(id, body);
+            Act::Say(said) => {
+                for id in self.server.say(said).map_err(|error| error.to_string())? {
+                    shown.heard(id, &said.body);
+                }
             }
             Act::Enters(occupant) => possible(self.server.enter_room(occupant, &names::behind(occupant)))?,
             Act::Leaves(occupant) => possible(self.server.leave_room(occupant))?,

@@ -104,7 +104,7 @@ fn message(to: Jid, kind: MessageKind, id: String, draft: Draft) -> Message {
     message
 }
 
-fn extension_elements(extensions: Extensions, elements: &mut Vec<Element>) {
+pub(super) fn extension_elements(extensions: Extensions, elements: &mut Vec<Element>) {
     let Extensions {
         // Written with the thread.
         thread_parent: _,

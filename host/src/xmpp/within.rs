@@ -5,6 +5,7 @@
 
 mod deed;
 mod rooms;
+mod told;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,16 +19,17 @@ use xmpp_parsers::ns;
 use xmpp_parsers::stanza::Stanza;
 
 use self::rooms::Rooms;
+use self::told::{Ids, Memory};
 use self::words::{error, iq, presence, query};
 use super::decode::decode;
 use super::encode::{element, encode};
 use super::intake::Lost;
 use super::link::LinkEvent;
 use crate::clock::Clock;
-use crate::stanza::{Offers, Outgoing};
+use crate::stanza::{Message, MessageKind, Offers, Outgoing};
 
 pub use deed::Deed;
-pub use words::Said;
+pub use words::{About, How, Said};
 
 /// What is on its way to the account.
 #[derive(Debug)]
@@ -64,6 +66,8 @@ struct Server {
     expected: BTreeSet<BareJid>,
     /// What the account said of itself last.
     status: Option<(String, String)>,
+    /// What was said.
+    told: Memory,
     /// So many stanzas were given ids.
     numbered: u64,
 }
@@ -89,6 +93,7 @@ impl Within {
             rooms: Rooms::default(),
             expected: BTreeSet::new(),
             status: None,
+            told: Memory::default(),
             numbered: 0,
         })))
     }
@@ -98,17 +103,23 @@ impl Within {
         self.server().clock
     }
 
-    /// Somebody writes to the account, or into a room that it is in. Gives the message's id.
-    pub fn say(&self, said: &Said) -> Result<String, Impossible> {
+    /// Somebody writes to the account, or into a room that it is in. Gives the message's ids: its own, and the room's.
+    pub fn say(&self, said: &Said) -> Result<Vec<String>, Impossible> {
         let mut server = self.server();
         if let Said { from, to_room: true, .. } = said {
             server.rooms.may_speak(from)?;
         }
-        server.numbered += 1;
-        let id = format!("said-{}", server.numbered);
-        let own = server.own.clone();
-        server.bring(said.element(&id, &own));
-        Ok(id)
+        let about = said.about.as_ref();
+        let extensions = about.map(|about| server.told.extensions(said, about)).transpose()?.unwrap_or_default();
+        let body = server.told.body(said)?;
+        let ids = Ids { own: server.number("said"), rooms: said.to_room.then(|| server.number("room")) };
+        let element = said.element(&ids, &body, extensions, &server.own);
+        server.bring(element);
+        let known = std::iter::once(ids.own.clone()).chain(ids.rooms.clone()).collect();
+        if !said.body.is_empty() {
+            server.told.add(said, ids);
+        }
+        Ok(known)
     }
 
     /// A stanza comes as it is written.
@@ -253,10 +264,15 @@ impl Within {
         let of_a_plugin = matches!(outgoing, Outgoing::Private(..));
         let stanza = encode(outgoing);
         let (own, now) = (server.own.clone(), server.clock.now());
-        if let Some(deed) = deed::of(&stanza, of_a_plugin, &own, now) {
+        let mut number = None;
+        if let Some(mut deed) = deed::of(&stanza, of_a_plugin, &own, now) {
+            if let Deed::Said(message) = &mut deed {
+                server.keep(message);
+                number.clone_from(&message.stanza_id);
+            }
             server.witness(deed);
         }
-        server.answer(stanza);
+        server.answer(stanza, number.as_deref());
     }
 }
 
@@ -300,17 +316,33 @@ impl Server {
         }
     }
 
-    fn push_roster(&mut self, item: Element) {
+    /// An id that nothing else has.
+    fn number(&mut self, word: &str) -> String {
         self.numbered += 1;
-        let id = format!("push-{}", self.numbered);
+        format!("{word}-{}", self.numbered)
+    }
+
+    /// Keeps what the account says, so that people can refer to it; in a room it is given the room's id.
+    fn keep(&mut self, message: &mut Message) {
+        let mut from = Jid::from(self.own.clone());
+        if message.kind == MessageKind::Groupchat {
+            message.stanza_id = Some(self.number("room"));
+            from = self.rooms.us(&message.to.to_bare()).map_or(from, Jid::from);
+        }
+        self.told.add_own(message, from);
+    }
+
+    fn push_roster(&mut self, item: Element) {
+        let id = self.number("push");
         let payload = query(ns::ROSTER).append(item).build();
         self.bring(iq(None, "set", &id, Some(payload)));
     }
 
-    fn answer(&mut self, stanza: Stanza) {
+    /// What comes of a stanza; a room gives a message this number.
+    fn answer(&mut self, stanza: Stanza, number: Option<&str>) {
         match stanza {
             Stanza::Message(message) => {
-                let told = self.rooms.message(&message, &self.own);
+                let told = self.rooms.message(&message, number, &self.own);
                 self.bring_all(told);
             }
             Stanza::Presence(_) => self.presence(&element(&stanza)),

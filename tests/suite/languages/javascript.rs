@@ -120,7 +120,7 @@ async fn a_start_that_sends_is_refused_with_what_helps() {
 async fn the_polls_count_reactions_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let polls = built(&example("polls"), &folder).await;
-    passes_its_tests("polls", &folder, "2 passed, 0 failed\n").await;
+    passes_its_tests("polls", &folder, "4 passed, 0 failed\n").await;
     let asks = |entry: Entry| talks(entry).grant("rooms.send", &["*"]).grant("storage", &["1 MiB"]);
     let house = Plan::new().await.bytes("polls", &polls, asks).start().await;
     house.logged("ready to ask", &[("plugin", "polls")]).await;

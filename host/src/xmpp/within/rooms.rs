@@ -9,7 +9,7 @@ use xmpp_parsers::message::{Message, MessageType};
 use xmpp_parsers::ns;
 
 use super::Impossible;
-use super::words::{disco, occupant, query, subject};
+use super::words::{disco, numbered, occupant, query, subject};
 use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER};
 
 /// The domain that rooms are at begins with this.
@@ -125,8 +125,13 @@ impl Rooms {
         }
     }
 
-    /// What the account says in a room comes back to it.
-    pub(super) fn message(&mut self, message: &Message, own: &FullJid) -> Vec<Element> {
+    /// Who the account is in a room.
+    pub(super) fn us(&self, room: &BareJid) -> Option<FullJid> {
+        at(room, self.0.get(room)?.ours.as_deref()?)
+    }
+
+    /// What the account says in a room comes back to it, under this number.
+    pub(super) fn message(&mut self, message: &Message, number: Option<&str>, own: &FullJid) -> Vec<Element> {
         let Some(to) = message.to.as_ref().filter(|to| message.type_ == MessageType::Groupchat && Self::are_at(to))
         else {
             return Vec::new();
@@ -136,7 +141,8 @@ impl Rooms {
         if let (Some(new), true) = (message.subjects.values().next(), message.bodies.is_empty()) {
             room.subject.clone_from(new);
         }
-        let echo = Message { from: Some(from.into()), to: Some(own.clone().into()), ..message.clone() };
+        let mut echo = Message { from: Some(from.into()), to: Some(own.clone().into()), ..message.clone() };
+        echo.payloads.extend(number.map(|number| numbered(&to.to_bare(), number)));
         vec![echo.into()]
     }
 

@@ -4,7 +4,9 @@ use jid::{BareJid, FullJid, Jid};
 use minidom::{Element, ElementBuilder};
 use xmpp_parsers::ns;
 
-use crate::xmpp::encode::name;
+use super::told::Ids;
+use crate::stanza::Extensions;
+use crate::xmpp::encode::{extension_elements, name};
 
 /// A message from somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,20 +15,52 @@ pub struct Said {
     pub from: FullJid,
     /// To everybody in the room, and not to the account alone.
     pub to_room: bool,
-    /// The text.
+    /// The text; a reaction has none.
     pub body: String,
+    /// The earlier message that it is about.
+    pub about: Option<About>,
+}
+
+/// What is said about an earlier message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// What it does about it.
+    pub how: How,
+    /// How that one begins: the last one there.
+    pub begins: String,
+}
+
+/// What may be done about an earlier message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum How {
+    /// These reactions to it, in the place of earlier ones (XEP-0444).
+    Reaction(Vec<String>),
+    /// An answer (XEP-0461).
+    Reply,
+    /// Another text for it (XEP-0308).
+    Correction,
 }
 
 impl Said {
-    pub(super) fn element(&self, id: &str, own: &FullJid) -> Element {
+    pub(super) fn element(&self, ids: &Ids, body: &str, extensions: Extensions, own: &FullJid) -> Element {
+        let mut payloads = Vec::new();
+        extension_elements(extensions, &mut payloads);
+        let body = (!body.is_empty()).then(|| Element::builder("body", ns::JABBER_CLIENT).append(body).build());
         Element::builder("message", ns::JABBER_CLIENT)
             .attr(name("from"), self.from.to_string())
             .attr(name("to"), own.to_string())
             .attr(name("type"), if self.to_room { "groupchat" } else { "chat" })
-            .attr(name("id"), id)
-            .append(Element::builder("body", ns::JABBER_CLIENT).append(self.body.as_str()))
+            .attr(name("id"), ids.own.as_str())
+            .append_all(body)
+            .append_all(payloads)
+            .append_all(ids.rooms.as_ref().map(|id| numbered(&self.from.to_bare(), id)))
             .build()
     }
+}
+
+/// By which number a room knows a message (XEP-0359).
+pub(super) fn numbered(by: &BareJid, id: &str) -> Element {
+    Element::builder("stanza-id", ns::SID).attr(name("by"), by.to_string()).attr(name("id"), id).build()
 }
 
 pub(super) fn query(namespace: &str) -> ElementBuilder {
@@ -78,11 +112,12 @@ pub(super) fn roster_item(jid: &BareJid, called: Option<&str>, subscription: &st
 pub(super) fn disco(category: &str, kind: &str) -> Element {
     let identity =
         Element::builder("identity", ns::DISCO_INFO).attr(name("category"), category).attr(name("type"), kind);
-    let features = match category {
-        "conference" => [ns::DISCO_INFO, ns::MUC],
-        _ => [ns::DISCO_INFO, ns::PING],
+    let features: &[&'static str] = match category {
+        "conference" => &[ns::DISCO_INFO, ns::MUC, ns::SID],
+        _ => &[ns::DISCO_INFO, ns::PING],
     };
-    let features = features.map(|var| Element::builder("feature", ns::DISCO_INFO).attr(name("var"), var).build());
+    let feature = |var: &&'static str| Element::builder("feature", ns::DISCO_INFO).attr(name("var"), *var).build();
+    let features = features.iter().map(feature);
     query(ns::DISCO_INFO).append(identity).append_all(features).build()
 }
 

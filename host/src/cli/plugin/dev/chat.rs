@@ -7,6 +7,7 @@ use jid::{BareJid, FullJid};
 
 use crate::rehearsal::names;
 use crate::rehearsal::script::{Act, act};
+use crate::xmpp::Said;
 
 /// Who speaks first.
 const FIRST: &str = "alice";
@@ -107,7 +108,7 @@ impl Chat {
                 }
                 let from = self.us()?;
                 let mut acts = self.enter()?;
-                acts.push(Act::Say { from, to_room: true, body: rest.to_owned() });
+                acts.push(Act::Say(Said { from, to_room: true, body: rest.to_owned(), about: None }));
                 Ok(Typed::Happens(acts))
             }
             _ => match act(order, &[]).map_err(|reason| format!("{reason}; /help shows what there is"))? {
@@ -124,7 +125,7 @@ impl Chat {
 
     fn say(&self, text: &str) -> Result<Typed, String> {
         let from = names::person(&self.user)?;
-        Ok(Typed::Happens(vec![Act::Say { from, to_room: false, body: text.to_owned() }]))
+        Ok(Typed::Happens(vec![Act::Say(Said { from, to_room: false, body: text.to_owned(), about: None })]))
     }
 
     /// Who we are in the room that was joined last.
@@ -163,7 +164,7 @@ mod tests {
     }
 
     fn said(from: FullJid, to_room: bool, body: &str) -> Act {
-        Act::Say { from, to_room, body: body.to_owned() }
+        Act::Say(Said { from, to_room, body: body.to_owned(), about: None })
     }
 
     #[test]

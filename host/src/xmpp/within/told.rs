@@ -1,0 +1,126 @@
+//! What was said, so that people can refer to it: they know a message by how it begins.
+
+use std::collections::VecDeque;
+
+use jid::Jid;
+
+use super::words::{About, How, Said};
+use super::{Impossible, Rooms};
+use crate::stanza::{Extensions, Fallback, Hint, Message, MessageKind, Reactions, ReplyTo};
+use crate::xmpp::encode::REPLY;
+
+/// So many messages are known, the last ones.
+const MOST: usize = 1_000;
+
+/// The ids of a message: its author's, and that of its room.
+#[derive(Debug, Clone)]
+pub(super) struct Ids {
+    pub(super) own: String,
+    pub(super) rooms: Option<String>,
+}
+
+impl Ids {
+    /// By which others refer to it (XEP-0444, section 3.1; XEP-0461, section 3.1).
+    fn reference(&self) -> String {
+        self.rooms.as_ref().unwrap_or(&self.own).clone()
+    }
+}
+
+/// A message.
+#[derive(Debug, Clone)]
+struct Told {
+    /// A room, or whoever else the account speaks with.
+    chat: Jid,
+    from: Jid,
+    ids: Ids,
+    body: String,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Memory(VecDeque<Told>);
+
+/// The conversation that somebody speaks in.
+fn chat(other: &Jid, is_in_room: bool) -> Jid {
+    // Who writes from a room to the account alone is a conversation of its own.
+    if !is_in_room && Rooms::are_at(other) { other.clone() } else { other.to_bare().into() }
+}
+
+impl Memory {
+    /// What a message says beside its text, since it is about an earlier one.
+    pub(super) fn extensions(&self, said: &Said, about: &About) -> Result<Extensions, Impossible> {
+        let told = self.find(said, about)?;
+        let id = told.ids.reference();
+        Ok(match &about.how {
+            How::Reaction(emojis) => {
+                let reactions = Some(Reactions { id, emojis: emojis.clone() });
+                Extensions { reactions, hints: vec![Hint::Store], ..Extensions::default() }
+            }
+            How::Reply => {
+                let length = u32::try_from(quotation(&told.body).chars().count()).unwrap_or(u32::MAX);
+                let fallback = Fallback { feature: Some(REPLY.to_owned()), part: Some((0, length)) };
+                let reply = Some(ReplyTo { id, to: Some(told.from.clone()) });
+                Extensions { reply, fallback: vec![fallback], ..Extensions::default() }
+            }
+            // XEP-0308, section 3: known by what its author called it, in a room as well.
+            How::Correction => Extensions { replace: Some(told.ids.own.clone()), ..Extensions::default() },
+        })
+    }
+
+    /// What stands in the body of a message: a reply begins with what it answers, as clients write it.
+    pub(super) fn body(&self, said: &Said) -> Result<String, Impossible> {
+        Ok(match &said.about {
+            Some(about) if about.how == How::Reply => quotation(&self.find(said, about)?.body) + &said.body,
+            _ => said.body.clone(),
+        })
+    }
+
+    /// Somebody has said something.
+    pub(super) fn add(&mut self, said: &Said, ids: Ids) {
+        let corrected = said.about.as_ref().filter(|about| about.how == How::Correction);
+        // However often it is corrected, it is known by its first ids.
+        let ids = corrected.and_then(|about| self.find(said, about).ok()).map_or(ids, |told| told.ids.clone());
+        let from = Jid::from(said.from.clone());
+        self.put(Told { chat: chat(&from, said.to_room), from, ids, body: said.body.clone() });
+    }
+
+    /// The account has said something, as this in a room.
+    pub(super) fn add_own(&mut self, message: &Message, from: Jid) {
+        let (Some(own), Some(body)) = (&message.id, &message.body) else { return };
+        let replaced = message.extensions.as_ref().and_then(|extensions| extensions.replace.as_ref());
+        let first = replaced.and_then(|id| self.0.iter().rev().find(|told| told.from == from && told.ids.own == *id));
+        let ids =
+            first.map_or_else(|| Ids { own: own.clone(), rooms: message.stanza_id.clone() }, |told| told.ids.clone());
+        let chat = chat(&message.to, message.kind == MessageKind::Groupchat);
+        self.put(Told { chat, from, ids, body: body.clone() });
+    }
+
+    fn put(&mut self, told: Told) {
+        if self.0.len() >= MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back(told);
+    }
+
+    /// The last one there that begins so; that its own author said, where it is to be corrected.
+    fn find(&self, said: &Said, about: &About) -> Result<&Told, Impossible> {
+        let (from, begins) = (Jid::from(said.from.clone()), &about.begins);
+        let chat = chat(&from, said.to_room);
+        let is_own = about.how == How::Correction;
+        let fits = |told: &&Told| {
+            told.chat == chat && told.body.starts_with(begins.as_str()) && (!is_own || is_by(&told.from, &from, &chat))
+        };
+        self.0.iter().rev().find(fits).ok_or_else(|| {
+            let who = if is_own { "its author said nothing there" } else { "nobody said anything there" };
+            Impossible(format!("{who} that begins with {begins:?}"))
+        })
+    }
+}
+
+/// Whether it is the same one: in a room, under the same nickname.
+fn is_by(one: &Jid, other: &Jid, chat: &Jid) -> bool {
+    if Rooms::are_at(chat) { one == other } else { one.to_bare() == other.to_bare() }
+}
+
+fn quotation(body: &str) -> String {
+    body.lines().flat_map(|line| ["> ", line, "\n"]).collect()
+}
