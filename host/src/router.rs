@@ -42,7 +42,7 @@ impl SubscriptionId {
 pub struct Filter {
     pub from: Option<Jid>,
     pub room: Option<BareJid>,
-    pub kind: Option<MessageKind>,
+    pub kinds: Vec<MessageKind>,
     pub prefix: Option<String>,
     pub own: bool,
     pub delayed: bool,
@@ -89,7 +89,7 @@ impl Filter {
 
     fn matches_message(&self, message: &Message) -> bool {
         (self.delayed || !message.delayed)
-            && self.kind.is_none_or(|kind| kind == message.kind)
+            && (self.kinds.is_empty() || self.kinds.contains(&message.kind))
             && self.from.as_ref().is_none_or(|from| covers(from, &message.from))
             && self
                 .room
@@ -108,7 +108,7 @@ impl Filter {
     }
 
     fn is_free_of_message_fields(&self) -> bool {
-        self.kind.is_none() && self.prefix.is_none()
+        self.kinds.is_empty() && self.prefix.is_none()
     }
 }
 

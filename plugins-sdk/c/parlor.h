@@ -124,7 +124,9 @@ typedef parlor_error parlor_handler(const parlor_event *event, void *context);
 
 /* What is left out never wakes the plugin. What is NULL counts for all. */
 typedef struct parlor_filter {
-  const char *from, *room, *kind, *prefix;
+  const char *from, *room;
+  const char *kind;   /* of messages; several with spaces between them, such as "chat normal" */
+  const char *prefix; /* how a message's body begins */
   bool own, delayed, xml;
 } parlor_filter;
 

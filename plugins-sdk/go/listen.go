@@ -90,7 +90,7 @@ type Filter struct {
 	// From is the sender, occupant or contact: a bare JID also stands for its full ones.
 	From string
 	Room string
-	// Kind is that of messages.
+	// Kind is that of messages, or several with spaces between them: "chat normal".
 	Kind string
 	// Prefix is how a message's body begins.
 	Prefix string

@@ -40,12 +40,16 @@ export interface Event {
   at: Date;
 }
 
+/** The kinds of messages. */
+export type Kind = "chat" | "normal" | "headline" | "groupchat" | "error";
+
 /** What is left out never wakes the plugin: own messages and history unless asked for, and what does not fit the others. */
 export interface Filter {
   /** The sender, occupant or contact: a bare JID also stands for its full ones. */
   from?: string;
   room?: string;
-  kind?: "chat" | "normal" | "headline" | "groupchat" | "error";
+  /** Of messages; several, and any of them will do. */
+  kind?: Kind | Kind[];
   /** How a message's body begins. */
   prefix?: string;
   own?: boolean;

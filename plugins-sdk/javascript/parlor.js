@@ -294,7 +294,7 @@ class Subscription {
     const wanted = filter && {
       from: filter.from ?? null,
       room: filter.room ?? null,
-      kind: filter.kind ?? null,
+      kind: Array.isArray(filter.kind) ? filter.kind.join(" ") : filter.kind ?? null,
       prefix: filter.prefix ?? null,
       own: filter.own ?? false,
       delayed: filter.delayed ?? false,

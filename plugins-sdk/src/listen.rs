@@ -25,7 +25,7 @@ use crate::api::wait_until;
 use crate::bindings::parlor::plugin::listen::{self, Filter};
 use crate::error::{Error, Result};
 use crate::runtime::{self, Handler, Work};
-use crate::types::{Chat, Command, Contact, Feature, Invite, Message, Occupant, Payload, Room, Status};
+use crate::types::{Chat, Command, Contact, Feature, Invite, Message, Occupant, Payload, Room, Status, owned};
 
 pub use crate::bindings::parlor::plugin::listen::Event;
 
@@ -126,6 +126,20 @@ impl Listen {
     pub fn kind(mut self, kind: impl Into<String>) -> Self {
         self.filter.kind = Some(kind.into());
         self
+    }
+
+    /// Only messages of one of these kinds.
+    ///
+    /// ```no_run
+    /// # use parlor_sdk::prelude::*;
+    /// # fn example() -> Result<()> {
+    /// on("message").kinds(["chat", "normal"]).run(|message: Message| async move {
+    ///     message.reply("heard").await.map(drop)
+    /// })?;
+    /// # Ok(()) }
+    /// ```
+    pub fn kinds(self, kinds: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        self.kind(owned(kinds).join(" "))
     }
 
     /// Only messages whose body begins like this, byte for byte.

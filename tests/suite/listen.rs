@@ -55,6 +55,7 @@ async fn the_host_matches_filters() {
         ("full", json!({ "name": "message", "from": juliet.jid().to_string() })),
         ("prefix", json!({ "name": "message", "prefix": "!" })),
         ("kind", json!({ "name": "message", "kind": "headline" })),
+        ("kinds", json!({ "name": "message", "kind": "normal chat" })),
         ("room", json!({ "name": "message", "room": "room@conference.localhost" })),
     ];
     let mut numbers = Vec::new();
@@ -72,7 +73,7 @@ async fn the_host_matches_filters() {
         let events = house.heard_so_far(FULL, n).await;
         let bodies: Vec<_> = events.iter().map(|event| event["payload"]["message"]["body"].as_str().unwrap()).collect();
         let expected: &[&str] = match name {
-            "all" => &["hello", "!help", "!go", "the end"],
+            "all" | "kinds" => &["hello", "!help", "!go", "the end"],
             "from" | "full" => &["hello", "!help"],
             "prefix" => &["!help", "!go"],
             _ => &[],
@@ -81,6 +82,7 @@ async fn the_host_matches_filters() {
     }
     let on = |filter: Value| house.call(FULL, "listen.on", filter);
     on(json!({ "name": "message", "kind": "loud" })).await.invalid("filter.kind");
+    on(json!({ "name": "message", "kind": "chat loud" })).await.invalid("filter.kind");
     on(json!({ "name": "message", "from": "@@" })).await.invalid("filter.from");
     on(json!({ "name": "message", "room": "@@" })).await.invalid("filter.room");
 }

@@ -47,21 +47,10 @@ fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, o
 
 fn parse_filter(filter: WitFilter) -> Result<Filter, CallError> {
     const MAX_PREFIX: usize = 1024;
-    let kind = match filter.kind.as_deref() {
-        None => None,
-        Some("chat") => Some(MessageKind::Chat),
-        Some("normal") => Some(MessageKind::Normal),
-        Some("headline") => Some(MessageKind::Headline),
-        Some("groupchat") => Some(MessageKind::Groupchat),
-        Some("error") => Some(MessageKind::Error),
-        Some(_) => {
-            return Err(CallError::invalid("filter.kind", "must be one of chat, normal, headline, groupchat, error"));
-        }
-    };
     Ok(Filter {
         from: filter.from.map(|from| jid("filter.from", &from)).transpose()?,
         room: filter.room.map(|room| bare_jid("filter.room", &room)).transpose()?,
-        kind,
+        kinds: filter.kind.as_deref().map(kinds).transpose()?.unwrap_or_default(),
         prefix: filter
             .prefix
             .map(|prefix| words("filter.prefix", &prefix, MAX_PREFIX).map(str::to_owned))
@@ -70,6 +59,20 @@ fn parse_filter(filter: WitFilter) -> Result<Filter, CallError> {
         delayed: filter.delayed,
         xml: filter.xml,
     })
+}
+
+/// The kinds of messages that are wanted, one word for each.
+fn kinds(words: &str) -> Result<Vec<MessageKind>, CallError> {
+    let mut kinds = Vec::new();
+    for word in words.split(' ') {
+        let known = MessageKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+        let unknown = || CallError::invalid("filter.kind", "must be of chat, normal, headline, groupchat, error");
+        let kind = known.ok_or_else(unknown)?;
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    Ok(kinds)
 }
 
 /// A piece of mail as the plugin gets it.
@@ -98,6 +101,21 @@ mod tests {
 
     fn xml() -> WitFilter {
         WitFilter { from: None, room: None, kind: None, prefix: None, own: false, delayed: false, xml: true }
+    }
+
+    #[test]
+    fn a_kind_of_messages_may_be_several() {
+        for (words, expected) in [
+            ("chat", Some(vec![MessageKind::Chat])),
+            ("normal chat normal", Some(vec![MessageKind::Normal, MessageKind::Chat])),
+            ("", None),
+            ("chat  normal", None),
+            ("chat,normal", None),
+            ("loud", None),
+        ] {
+            assert_eq!(kinds(words).ok(), expected, "{words:?}");
+        }
+        assert_eq!(kinds("headline groupchat error").map(|kinds| kinds.len()), Ok(3));
     }
 
     #[tokio::test]

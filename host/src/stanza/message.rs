@@ -21,6 +21,9 @@ pub enum MessageKind {
 }
 
 impl MessageKind {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Chat, Self::Normal, Self::Headline, Self::Groupchat, Self::Error];
+
     /// As the attribute spells it.
     pub fn as_str(self) -> &'static str {
         match self {

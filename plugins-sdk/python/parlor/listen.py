@@ -30,16 +30,16 @@ Handler = Callable[..., Awaitable[None]]
 class Subscription:
     """One subscription of this plugin; `end` ends it. It can be called, as the function that it has made a handler of."""
 
-    def __init__(self, name: str, once: bool, filters: list[Any], handler: Handler) -> None:
+    def __init__(self, name: str, once: bool, filter: Any, handler: Handler) -> None:
         functools.update_wrapper(self, handler)
         # Type checkers may know an older Python than the one that runs it.
         getattr(inspect, "markcoroutinefunction")(self)
         self.name = name
         self.handler = handler
         self._once = once
-        self._filters = filters
+        self._filter = filter
         #: What the host calls it, once there is a host.
-        self._numbers: list[int] = []
+        self._number: Optional[int] = None
         self._takes = _takes(handler)
 
     def __call__(self, *arguments: Any, **named: Any) -> Awaitable[None]:
@@ -47,31 +47,30 @@ class Subscription:
 
     def _begin(self) -> None:
         subscribe = _listen.once if self._once else _listen.on
-        for filter in self._filters:
-            self._numbers.append(subscribe(self.name, filter))
-            _running[self._numbers[-1]] = self
+        self._number = subscribe(self.name, self._filter)
+        _running[self._number] = self
 
     def end(self) -> None:
         """Ends it. What has begun goes on to its end."""
         if self in _waiting:
             _waiting.remove(self)
-        for number in self._numbers:
-            if _running.pop(number, None) is not None:
-                # One that listened once may have ended by itself, with what it heard still on its way.
-                with contextlib.suppress(NotFound):
-                    _listen.not_(number)
+        if self._number is not None and _running.pop(self._number, None) is not None:
+            # One that listened once may have ended by itself, with what it heard still on its way.
+            with contextlib.suppress(NotFound):
+                _listen.not_(self._number)
 
     async def _handle(self, number: int, event: Any, value: Any) -> None:
         if self._once:
             # The host has forgotten this one.
             _running.pop(number, None)
-            self.end()
         await self.handler(*(value, event)[: self._takes])
 
 
 # Subscriptions that are made before the plugin runs wait for it: at build time there is no host.
 _waiting: list[Subscription] = []
 _running: dict[int, Any] = {}
+# The filter that leaves out nothing but own messages and history.
+_ALL = (None, None, None, None, False, False, False)
 
 
 def _takes(handler: Handler) -> int:
@@ -109,10 +108,9 @@ def on(
         if next(iter(inspect.signature(handler).parameters), None) == "self":
             method = handler.__name__
             raise TypeError(f"{method} is a method: write on({name!r}, …)(self.{method}) where its object is made")
-        kinds = [kind] if kind is None or isinstance(kind, str) else list(kind)
-        wanted = [(sender, room, one, prefix, own, delayed, xml) for one in kinds]
-        filters = [_listen.Filter(*one) if any(one) else None for one in wanted]
-        subscription = Subscription(name, once, filters, handler)
+        kinds = kind if kind is None or isinstance(kind, str) else " ".join(kind)
+        wanted = (sender, room, kinds, prefix, own, delayed, xml)
+        subscription = Subscription(name, once, None if wanted == _ALL else _listen.Filter(*wanted), handler)
         if is_there():
             subscription._begin()
         else:

@@ -89,7 +89,7 @@ async fn start() -> Result<()> {
         let body = message.body.as_deref().unwrap_or_default();
         rooms::reply(&message, format!("you said {body}, {who}")).await.map(drop)
     })?;
-    on("message").kind("chat").run(move |message: Message| answer(Rc::clone(&ready), message))?;
+    on("message").kinds(["chat", "normal"]).run(move |message: Message| answer(Rc::clone(&ready), message))?;
     Ok(())
 }
 

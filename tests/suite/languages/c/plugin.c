@@ -65,12 +65,20 @@ static parlor_error agree(const parlor_event *event, void *context) {
   return error || *id ? error : parlor_fail("it has no id");
 }
 
+/* kinds.chat */
+
+static parlor_error kind(const parlor_event *event, void *context) {
+  (void)context;
+  return parlor_reply(event->message, "%s", event->message->kind);
+}
+
 parlor_error parlor_start(void) {
   parlor_error error = parlor_on_mention(mentioned, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "🍕"}, cut, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "settings"}, read, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "who"}, who, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat normal", .prefix = "kind"}, kind, NULL);
   if (!error) error = parlor_on("message", NULL, agree, NULL);
   if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "first");
   if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "second");

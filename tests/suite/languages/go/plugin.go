@@ -17,8 +17,9 @@ func start(ctx context.Context) error {
 	_, reads := parlor.OnMessage(parlor.Filter{Prefix: "settings"}, read)
 	_, answers := parlor.OnMessage(parlor.Filter{Prefix: "poll"}, poll)
 	_, looks := parlor.OnMessage(parlor.Filter{Prefix: "who"}, who)
+	_, kinds := parlor.OnMessage(parlor.Filter{Kind: "chat normal", Prefix: "kind"}, kind)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
-	return errors.Join(cuts, reads, answers, looks, agrees, add(ctx, "first"), add(ctx, "second"))
+	return errors.Join(cuts, reads, answers, looks, kinds, agrees, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
@@ -64,6 +65,12 @@ func who(ctx context.Context, message *parlor.Message) error {
 		return errors.Join(err, parlor.Reply(ctx, message, "nobody"))
 	}
 	return parlor.Reply(ctx, message, who.Nick+", "+who.Role)
+}
+
+// kinds.chat
+
+func kind(ctx context.Context, message *parlor.Message) error {
+	return parlor.Reply(ctx, message, message.Kind)
 }
 
 // replies.chat

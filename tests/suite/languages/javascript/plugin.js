@@ -22,7 +22,7 @@ on("message", { prefix: "types" }, async (message) => {
     () => send(message.chat, { reactTo: message, emojis: "👍" }),
     () => storage.get(7),
     () => setSetting("greeting", undefined),
-    () => on("message", { kind: ["chat", "normal"] }, () => {}),
+    () => on("message", { kind: 8 }, () => {}),
     () => sleep("soon"),
     () => rooms.occupants(null),
   ];
@@ -36,6 +36,10 @@ on("message", { prefix: "types" }, async (message) => {
   }
   await reply(message, errors.join("\n"));
 });
+
+// kinds.chat
+
+on("message", { kind: ["chat", "normal"], prefix: "kind" }, (message) => reply(message, message.kind));
 
 // timers.chat
 
