@@ -158,6 +158,10 @@ const char *parlor_format(const char *format, ...) {
   return text;
 }
 
+static bool is_space(char sign) {
+  return sign == ' ' || (sign >= '\t' && sign <= '\r');
+}
+
 /* How a character is written inside of XML; NULL = as it is. */
 static const char *escaped(const unsigned char *text) {
   switch (*text) {
@@ -245,6 +249,123 @@ void parlor_xml_close(parlor_xml *xml) {
 const char *parlor_xml_end(parlor_xml *xml) {
   while (xml->open) parlor_xml_close(xml);
   return xml->text ? xml->text : "";
+}
+
+static const char *copied(const char *text, size_t size) {
+  char *copy = take(size);
+  memcpy(copy, text, size);
+  return copy;
+}
+
+/* Nothing that is read is longer than what it was read from, but half of a reference. */
+static const char *unescaped(const char *text, size_t size) {
+  static const char *const names[] = {"lt;", "gt;", "amp;", "quot;", "apos;"};
+  char *whole = take(2 * size), *end = whole;
+  for (const char *at = text; at < text + size;) {
+    if (*at != '&') {
+      *end++ = *at++;
+      continue;
+    }
+    at++;
+    if (*at == '#') {
+      bool is_hex = at[1] == 'x';
+      char *behind;
+      unsigned long code = strtoul(at + 1 + is_hex, &behind, is_hex ? 16 : 10);
+      bool is_none = !code || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000);
+      end = utf8(end, is_none ? REPLACEMENT : (unsigned)code);
+      at = *behind == ';' ? behind + 1 : behind;
+      continue;
+    }
+    size_t known = 0;
+    while (known < 5 && strncmp(at, names[known], strlen(names[known]))) known++;
+    *end++ = "<>&\"'&"[known];
+    if (known < 5) at += strlen(names[known]);
+  }
+  *end = 0;
+  return whole;
+}
+
+static const char *past_spaces(const char *text) {
+  while (is_space(*text)) text++;
+  return text;
+}
+
+static const char *past_name(const char *text) {
+  while (*text && !is_space(*text) && !strchr("/>=", *text)) text++;
+  return text;
+}
+
+/* Where the attributes of a tag end; NULL = it is none. */
+static const char *attributes(const char *at, parlor_element *element) {
+  const parlor_attribute **last = &element->attributes;
+  for (at = past_spaces(at); *at != '/' && *at != '>'; at = past_spaces(at + 1)) {
+    parlor_attribute *fresh = parlor_memory(sizeof *fresh);
+    const char *end = past_name(at);
+    fresh->name = copied(at, (size_t)(end - at));
+    end = past_spaces(end);
+    if (*end != '=') return NULL;
+    const char *value = past_spaces(end + 1);
+    if (*value != '"' && *value != '\'') return NULL;
+    at = strchr(value + 1, *value);
+    if (!at) return NULL;
+    fresh->value = unescaped(value + 1, (size_t)(at - value - 1));
+    if (!strcmp(fresh->name, "xmlns")) element->xmlns = fresh->value;
+    *last = fresh;
+    last = &fresh->next;
+  }
+  return at;
+}
+
+/* Deeper than the host lets anything in. */
+#define DEEPEST 200
+
+static parlor_element *element(const char **from, const char *xmlns, int depth) {
+  const char *name = *from + 1, *at = past_name(name);
+  if (**from != '<' || at == name || depth > DEEPEST) return NULL;
+  parlor_element *read = parlor_memory(sizeof *read);
+  *read = (parlor_element){.name = copied(name, (size_t)(at - name)), .xmlns = xmlns, .text = ""};
+  at = attributes(at, read);
+  if (!at) return NULL;
+  if (*at == '/') {
+    *from = at + 2;
+    return at[1] == '>' ? read : NULL;
+  }
+  const parlor_element **last = &read->inside;
+  for (at++;;) {
+    const char *end = strchr(at, '<');
+    if (!end) return NULL;
+    if (end > at) read->text = parlor_format("%s%s", read->text, unescaped(at, (size_t)(end - at)));
+    at = end;
+    if (at[1] == '/') break;
+    parlor_element *inside = element(&at, read->xmlns, depth + 1);
+    if (!inside) return NULL;
+    *last = inside;
+    last = &inside->next;
+  }
+  name = at + 2;
+  at = past_name(name);
+  if ((size_t)(at - name) != strlen(read->name) || strncmp(name, read->name, (size_t)(at - name))) return NULL;
+  at = past_spaces(at);
+  *from = at + 1;
+  return *at == '>' ? read : NULL;
+}
+
+const parlor_element *parlor_xml_read(const char *xml) {
+  const char *at = past_spaces(xml ? xml : "");
+  const parlor_element *read = element(&at, NULL, 0);
+  return read && !*past_spaces(at) ? read : NULL;
+}
+
+const parlor_element *parlor_xml_find(const parlor_element *element, const char *name, const char *xmlns) {
+  const parlor_element *at = element ? element->inside : NULL;
+  while (at && (strcmp(at->name, name) || (xmlns && (!at->xmlns || strcmp(at->xmlns, xmlns))))) at = at->next;
+  return at;
+}
+
+const char *parlor_xml_value(const parlor_element *element, const char *name) {
+  const parlor_attribute *at = element ? element->attributes : NULL;
+  while (at && strcmp(at->name, name)) at = at->next;
+  return at ? at->value : NULL;
 }
 
 const char *parlor_quote(const char *text) {
@@ -550,6 +671,12 @@ parlor_error parlor_promise(const char *name) {
   return parlor_done(parlor_plugin_promises_add(&promise, &error), &error);
 }
 
+parlor_error parlor_reject(const char *name, const char *reason) {
+  plugin_string_t promise = parlor_text(name), why = parlor_text(reason);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_promises_reject(&promise, &why, &error), &error);
+}
+
 static const char *text_of(const parlor_plugin_types_payload_t *payload) {
   switch (payload->tag) {
     case PARLOR_PLUGIN_TYPES_PAYLOAD_TEXT:
@@ -601,6 +728,14 @@ static bool from_room(const parlor_message *message) {
   return !strcmp(message->kind, "groupchat");
 }
 
+static const parlor_occupant *shown_occupant(const parlor_plugin_types_occupant_t *all) {
+  parlor_occupant *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_occupant){
+      .room = some(all->room), .nick = some(all->nick), .role = some(all->role), .affiliation = some(all->affiliation),
+      .jid = all->jid.is_some ? some(all->jid.val) : NULL, .left = maybe(all->left), .all = all};
+  return shown;
+}
+
 parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant) {
   *occupant = NULL;
   /* Who writes from a room to us alone is a chat of its own. */
@@ -614,10 +749,7 @@ parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occu
   for (size_t i = 0; i < there.len; i++) {
     const parlor_plugin_types_occupant_t *one = &there.ptr[i];
     if (strcmp(some(one->nick), nick)) continue;
-    parlor_occupant *found = parlor_memory(sizeof *found);
-    const char *jid = one->jid.is_some ? some(one->jid.val) : NULL;
-    *found = (parlor_occupant){some(one->room), some(one->nick), some(one->role), some(one->affiliation), jid, one};
-    *occupant = found;
+    *occupant = shown_occupant(one);
     break;
   }
   return PARLOR_OK;
@@ -810,6 +942,41 @@ bool parlor_setting_flag(const char *key, bool otherwise) {
   return json && !strcmp(json, "true") ? true : json && !strcmp(json, "false") ? false : otherwise;
 }
 
+/* Where an entry of a list ends. */
+static const char *past_entry(const char *json) {
+  int depth = 0;
+  bool is_text = false;
+  for (; *json; json++) {
+    if (*json == '"') is_text = !is_text;
+    if (is_text && *json == '\\' && json[1]) json++;
+    if (is_text) continue;
+    if (depth == 0 && (*json == ',' || *json == ']')) break;
+    if (*json == '[' || *json == '{') depth++;
+    if (*json == ']' || *json == '}') depth--;
+  }
+  return json;
+}
+
+size_t parlor_setting_list(const char *key, const char ***items) {
+  const char *at = parlor_setting(key);
+  size_t count = 0;
+  *items = NULL;
+  if (!at || *at != '[') return 0;
+  *items = parlor_memory(strlen(at) * sizeof **items);
+  for (at = past_spaces(at + 1); *at && *at != ']'; at = past_spaces(at)) {
+    const char *end = past_entry(at), *text = parlor_unquote(at);
+    (*items)[count++] = text ? text : copied(at, (size_t)(end - at));
+    at = *end == ',' ? end + 1 : end;
+  }
+  return count;
+}
+
+parlor_error parlor_setting_set(const char *key, const char *json) {
+  plugin_string_t name = parlor_text(key), value = parlor_text(json);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_settings_set(&name, &value, &error), &error);
+}
+
 parlor_error parlor_storage_set(const char *key, const char *text, uint64_t expires) {
   plugin_string_t name = parlor_text(key);
   plugin_list_u8_t value = {(uint8_t *)text, strlen(text)};
@@ -824,6 +991,19 @@ parlor_error parlor_storage_get(const char *key, const char **text) {
   bool done = parlor_plugin_storage_get(&name, &value, &error);
   *text = done && value.is_some ? (value.val.len ? (const char *)value.val.ptr : "") : NULL;
   return parlor_done(done, &error);
+}
+
+static plugin_list_u8_t bytes(const char *text) {
+  return (plugin_list_u8_t){(uint8_t *)text, text ? strlen(text) : 0};
+}
+
+parlor_error parlor_storage_compare_and_set(const char *key, const char *expected, const char *text, uint64_t expires, bool *done) {
+  plugin_string_t name = parlor_text(key);
+  plugin_list_u8_t old = bytes(expected), fresh = bytes(text);
+  parlor_plugin_types_error_t error;
+  return parlor_done(
+      parlor_plugin_storage_compare_and_set(&name, expected ? &old : NULL, text ? &fresh : NULL, expires ? &expires : NULL, done, &error),
+      &error);
 }
 
 parlor_error parlor_storage_delete(const char *key) {
@@ -892,10 +1072,6 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
   return message;
 }
 
-static bool is_space(char sign) {
-  return sign == ' ' || (sign >= '\t' && sign <= '\r');
-}
-
 /* What stands behind a command's name; the prefix is before it, in the same word or in one of its own. */
 static const char *rest_of(const char *name, const char *body) {
   while (body && *body) {
@@ -924,6 +1100,29 @@ static const parlor_command *command_of(const parlor_plugin_types_command_t *all
   return command;
 }
 
+static const parlor_room *shown_room(const parlor_plugin_types_room_t *all) {
+  parlor_room *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_room){
+      .jid = some(all->jid), .nick = some(all->nick), .role = some(all->role), .affiliation = some(all->affiliation),
+      .name = maybe(all->name), .subject = maybe(all->subject), .left = maybe(all->left), .joined = all->joined, .all = all};
+  return shown;
+}
+
+static const parlor_contact *shown_contact(const parlor_plugin_types_contact_t *all) {
+  parlor_contact *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_contact){
+      .jid = some(all->jid), .fullname = some(all->fullname), .subscription = some(all->subscription),
+      .chat_status = some(all->chat_status), .status = maybe(all->status), .requesting = all->requesting, .all = all};
+  return shown;
+}
+
+static const parlor_invite *shown_invite(const parlor_plugin_types_invite_t *all) {
+  parlor_invite *shown = parlor_memory(sizeof *shown);
+  *shown = (parlor_invite){
+      .room = some(all->room), .from = some(all->from), .reason = maybe(all->reason), .password = maybe(all->password)};
+  return shown;
+}
+
 static void handle(uint64_t number, const parlor_event *event) {
   for (listener *at = listeners; at; at = at->next) {
     if (at->number != number || (at->command && (!event->command || !is_same(at->command, strlen(at->command), event->command->name)))) continue;
@@ -940,6 +1139,10 @@ static void handle(uint64_t number, const parlor_event *event) {
 void exports_parlor_plugin_guest_handle_event(exports_parlor_plugin_guest_event_t *all) {
   parlor_event event = {.name = some(all->name), .at = some(all->at), .text = text_of(&all->payload), .json = json_of(&all->payload), .all = &all->payload};
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_MESSAGE) event.message = message_of(&all->payload.val.message);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_OCCUPANT) event.occupant = shown_occupant(&all->payload.val.occupant);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_ROOM) event.room = shown_room(&all->payload.val.room);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_CONTACT) event.contact = shown_contact(&all->payload.val.contact);
+  if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_INVITE) event.invite = shown_invite(&all->payload.val.invite);
   if (all->payload.tag == PARLOR_PLUGIN_TYPES_PAYLOAD_COMMAND) {
     event.message = message_of(&all->payload.val.command.message);
     event.command = command_of(&all->payload.val.command);

@@ -109,14 +109,54 @@ typedef struct parlor_command {
   const char *rest;       /* all that stands behind its name, as it was written */
 } parlor_command;
 
+/* Somebody in a room. */
+typedef struct parlor_occupant {
+  const char *room, *nick;
+  const char *role;        /* none, visitor, participant or moderator */
+  const char *affiliation; /* none, outcast, member, admin or owner */
+  const char *jid;         /* the real one, where the room shows it, else NULL */
+  const char *left;        /* who has gone: how, such as kicked; else NULL */
+  const parlor_plugin_types_occupant_t *all; /* everything else */
+} parlor_occupant;
+
+/* A room that we are in, or were. */
+typedef struct parlor_room {
+  const char *jid, *nick;
+  const char *role, *affiliation; /* our own */
+  const char *name, *subject;     /* or NULL */
+  const char *left;               /* where we are not in any more: how, such as kicked; else NULL */
+  bool joined;
+  const parlor_plugin_types_room_t *all; /* everything else */
+} parlor_room;
+
+/* Somebody in the roster, or who asks to be. */
+typedef struct parlor_contact {
+  const char *jid, *fullname;
+  const char *subscription; /* none, to, from or both */
+  const char *chat_status;  /* online, offline, busy, away or xa */
+  const char *status;       /* what they say about it, or NULL */
+  bool requesting;          /* they ask to see our presence */
+  const parlor_plugin_types_contact_t *all; /* everything else */
+} parlor_contact;
+
+/* Somebody wants us in a room. */
+typedef struct parlor_invite {
+  const char *room, *from;
+  const char *reason, *password; /* or NULL */
+} parlor_invite;
+
 typedef struct parlor_event {
   const char *name;
   const char *at;
   const parlor_message *message; /* of events about messages and commands, else NULL */
   const parlor_command *command; /* of the event command, else NULL */
+  const parlor_occupant *occupant; /* of events about somebody in a room, else NULL */
+  const parlor_room *room;       /* of events about rooms, else NULL */
+  const parlor_contact *contact; /* of events about contacts, else NULL */
+  const parlor_invite *invite;   /* of the event roomInviteReceived and its like, else NULL */
   const char *text;              /* of events that carry a text or a JID, else NULL */
   const char *json;              /* of events that carry JSON, such as plugins' own, else NULL */
-  const parlor_plugin_types_payload_t *all;
+  const parlor_plugin_types_payload_t *all; /* everything else */
 } parlor_event;
 
 /* One that does not return PARLOR_OK is written to the log, and the plugin goes on. */
@@ -156,6 +196,9 @@ parlor_error parlor_emit(const char *name, const char *json);
 
 /* Makes a promise that others can wait for; `parlor_emit` of the same name keeps it. Free. */
 parlor_error parlor_promise(const char *name);
+
+/* Breaks a promise of this plugin: who waits for it is given PARLOR_REJECTED, with this reason. Free. */
+parlor_error parlor_reject(const char *name, const char *reason);
 
 /* Waits for a promise, the host's or a plugin's; what it carries as JSON or text is put into `value`, which may be NULL. Free. */
 parlor_error parlor_wait_until(const char *name, const char **value);
@@ -216,15 +259,6 @@ parlor_error parlor_acknowledge(const parlor_message *message);
 /* The body without what is only there for clients that lack a feature, such as the quotation of a reply for those without
  * PARLOR_NS_REPLY; empty where there is no body. */
 const char *parlor_body_without_fallback(const parlor_message *message, const char *feature);
-
-/* Somebody in a room. */
-typedef struct parlor_occupant {
-  const char *room, *nick;
-  const char *role;        /* none, visitor, participant or moderator */
-  const char *affiliation; /* none, outcast, member, admin or owner */
-  const char *jid;         /* the real one, where the room shows it, else NULL */
-  const parlor_plugin_types_occupant_t *all; /* everything else */
-} parlor_occupant;
 
 /* Puts into `occupant` who said a message in a room, or from there to us alone, as the room knows them now; NULL where the room itself said it, or who did has
  * gone. Needs rooms.read for it. */
@@ -294,24 +328,65 @@ const char *parlor_xml_end(parlor_xml *xml);
 /* Sends one message, presence or IQ as XML. Needs stanza.send. */
 parlor_error parlor_stanza_send(const char *xml);
 
-/* Sends one IQ, and puts the answer into `answer`. Needs stanza.send. */
+/* Sends one IQ, and puts the answer into `answer`. Needs stanza.send.
+ *
+ *     parlor_error error = parlor_stanza_ask(parlor_xml_end(&iq), &answer);
+ *     const parlor_element *version = parlor_xml_find(parlor_xml_read(answer), "query", PARLOR_NS_VERSION);
+ *     const parlor_element *name = parlor_xml_find(version, "name", NULL);
+ *     parlor_reply(message, "it is %s", name ? name->text : "something");
+ */
 parlor_error parlor_stanza_ask(const char *iq, const char **answer);
+
+/* XML that was read. */
+typedef struct parlor_attribute {
+  const char *name, *value;
+  const struct parlor_attribute *next;
+} parlor_attribute;
+
+typedef struct parlor_element {
+  const char *name;
+  const char *xmlns;                   /* its namespace, its own or of what is around it; or NULL */
+  const char *text;                    /* what stands in it, but not what stands in the elements inside of it */
+  const parlor_attribute *attributes;  /* the first of them */
+  const struct parlor_element *inside; /* the first element inside of it */
+  const struct parlor_element *next;   /* the one that follows it */
+} parlor_element;
+
+/* Reads one element. NULL: it is no XML of the kind that stanzas are made of. */
+const parlor_element *parlor_xml_read(const char *xml);
+
+/* The first element of this name inside of another, in this namespace unless that is NULL. NULL: there is none, or nothing to look
+ * in. */
+const parlor_element *parlor_xml_find(const parlor_element *element, const char *name, const char *xmlns);
+
+/* What an attribute says, or NULL. */
+const char *parlor_xml_value(const parlor_element *element, const char *name);
 
 /* ---- Settings and storage ---------------------------------------------------------------------------------------------- */
 
 /* One of the plugin's own settings, as JSON; NULL = it has no value. Free. */
 const char *parlor_setting(const char *key);
 
-/* The same as a text, a number, or yes and no; `otherwise` where it is nothing of the kind. */
+/* The same as a text, a number, or yes and no; `otherwise` where it is nothing of the kind. A duration comes in seconds. */
 const char *parlor_setting_text(const char *key, const char *otherwise);
 double parlor_setting_number(const char *key, double otherwise);
 bool parlor_setting_flag(const char *key, bool otherwise);
+
+/* Puts the texts of a list into `items`, and gives how many there are; what is no text stays JSON. */
+size_t parlor_setting_list(const char *key, const char ***items);
+
+/* Changes a setting, as JSON, for this account and this process. Free. */
+parlor_error parlor_setting_set(const char *key, const char *json);
 
 /* Keeps a text under a key, on the disk when this returns, for ever (0) or for so many milliseconds. Needs storage. */
 parlor_error parlor_storage_set(const char *key, const char *text, uint64_t expires);
 
 /* Puts what is kept into `text`, or NULL. Needs storage. */
 parlor_error parlor_storage_get(const char *key, const char **text);
+
+/* Keeps a text where another one is kept, and puts whether it was into `done`: for what several may change at once. NULL is nothing,
+ * for either. Needs storage. */
+parlor_error parlor_storage_compare_and_set(const char *key, const char *expected, const char *text, uint64_t expires, bool *done);
 
 /* Forgets it. Needs storage. */
 parlor_error parlor_storage_delete(const char *key);

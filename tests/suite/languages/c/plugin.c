@@ -41,6 +41,90 @@ static parlor_error read(const parlor_event *event, void *context) {
   return parlor_reply(event->message, "%g", parlor_setting_number("time", 0));
 }
 
+static parlor_error list(const parlor_event *event, void *context) {
+  const char **words, *all = "";
+  size_t count = parlor_setting_list(context, &words);
+  for (size_t i = 0; i < count; i++) all = parlor_format("%s <%s>", all, words[i]);
+  return parlor_reply(event->message, "%zu%s", count, all);
+}
+
+static parlor_error change(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_error error = parlor_setting_set("time", "\"3 s\"");
+  if (!error) error = parlor_setting_set("words", "[\"]\", \"\\\"\", \"\"]");
+  return error ? error : list(event, "words");
+}
+
+/* storage.chat */
+
+static parlor_error swap(const parlor_event *event, void *context) {
+  (void)context;
+  bool first, second, third, fourth;
+  const char *kept;
+  parlor_error error = parlor_storage_compare_and_set("k", NULL, "one", 0, &first);
+  if (!error) error = parlor_storage_compare_and_set("k", NULL, "two", 0, &second);
+  if (!error) error = parlor_storage_compare_and_set("k", "one", "three", 0, &third);
+  if (!error) error = parlor_storage_get("k", &kept);
+  if (!error) error = parlor_storage_compare_and_set("k", "three", NULL, 0, &fourth);
+  return error ? error : parlor_reply(event->message, "%d %d %d %s %d", first, second, third, kept, fourth);
+}
+
+/* promises.chat */
+
+static parlor_error reject(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_error error = parlor_promise("broken");
+  if (!error) error = parlor_reject("broken", "no time");
+  if (error) return error;
+  error = parlor_wait_until("broken", NULL);
+  return parlor_reply(event->message, "%s", error == PARLOR_REJECTED ? parlor_failed()->text : "kept");
+}
+
+/* events.chat */
+
+static parlor_error tell(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_occupant *occupant = event->occupant;
+  const parlor_room *room = event->room;
+  const parlor_contact *contact = event->contact;
+  const parlor_invite *invite = event->invite;
+  if (occupant) return parlor_room_send(occupant->room, "%s is %s, %s", occupant->nick, occupant->role, occupant->left ? occupant->left : "here");
+  if (room) return parlor_room_send(room->jid, "as %s, %s: %s", room->nick, room->affiliation, room->subject ? room->subject : "nothing");
+  if (contact) return parlor_chat_send(contact->jid, "%s, %s, %s%s", contact->subscription, contact->chat_status, contact->status ? contact->status : "nothing", contact->requesting ? ", asks" : "");
+  return parlor_chat_send(invite->from, "%s: %s", invite->room, invite->reason ? invite->reason : "nothing");
+}
+
+/* stanzas.chat */
+
+static parlor_error ask(const parlor_event *event, void *context) {
+  (void)context;
+  parlor_xml iq = {0};
+  const char *answer;
+  parlor_xml_open(&iq, "iq");
+  parlor_xml_attribute(&iq, "type", "get");
+  parlor_xml_attribute(&iq, "to", "garden@rooms.example.org");
+  parlor_xml_open(&iq, "query");
+  parlor_xml_attribute(&iq, "xmlns", PARLOR_NS_DISCO_INFO);
+  parlor_error error = parlor_stanza_ask(parlor_xml_end(&iq), &answer);
+  if (error) return error;
+  const parlor_element *query = parlor_xml_find(parlor_xml_read(answer), "query", PARLOR_NS_DISCO_INFO);
+  const parlor_element *identity = parlor_xml_find(query, "identity", NULL);
+  return parlor_reply(event->message, "%s", parlor_xml_value(identity, "category"));
+}
+
+static const char *shown(const parlor_element *element) {
+  const char *all = parlor_format("%s{%s}", element->name, element->xmlns ? element->xmlns : "");
+  for (const parlor_attribute *one = element->attributes; one; one = one->next) all = parlor_format("%s %s=%s", all, one->name, one->value);
+  for (const parlor_element *one = element->inside; one; one = one->next) all = parlor_format("%s (%s)", all, shown(one));
+  return parlor_format("%s [%s]", all, element->text);
+}
+
+static parlor_error parse(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_element *element = parlor_xml_read(event->message->body + strlen("read "));
+  return parlor_reply(event->message, "%s", element ? shown(element) : "no XML");
+}
+
 /* messages.chat */
 
 static parlor_error who(const parlor_event *event, void *context) {
@@ -76,6 +160,15 @@ parlor_error parlor_start(void) {
   parlor_error error = parlor_on_mention(mentioned, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "🍕"}, cut, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "settings"}, read, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "list"}, list, "words");
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "rooms"}, list, "auto_join_rooms");
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "change"}, change, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "swap"}, swap, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "reject"}, reject, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "ask"}, ask, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "read "}, parse, NULL);
+  static const char *const told[] = {"occupantJoined", "occupantLeft", "roomSubjectChanged", "contactRequest", "contactPresenceChanged", "roomInviteReceived"};
+  for (size_t i = 0; !error && i < sizeof told / sizeof *told; i++) error = parlor_on(told[i], NULL, tell, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "who"}, who, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat normal", .prefix = "kind"}, kind, NULL);
