@@ -147,7 +147,16 @@ func SendXML(ctx context.Context, stanza string) error {
 	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return api.Send(stanza) })
 }
 
-// Ask sends one IQ, and gives the answer as XML. Needs stanza.send.
+// Ask sends one IQ, and gives the answer as XML, which encoding/xml reads. Needs stanza.send.
+//
+//	answer, err := parlor.Ask(ctx, parlor.NewIQ("get").To(jid).Child(parlor.NewElement("query").NS(parlor.NSVersion)))
+//	if err != nil {
+//		return err
+//	}
+//	var iq struct {
+//		Name string `xml:"jabber:iq:version query>name"`
+//	}
+//	err = xml.Unmarshal([]byte(answer), &iq)
 func Ask(ctx context.Context, iq *Element) (string, error) {
 	return call(ctx, func() wit.Result[string, types.Error] { return api.SendIq(iq.String()) })
 }

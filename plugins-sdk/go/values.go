@@ -3,6 +3,7 @@ package parlor
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"time"
 
 	"parlor/contract/api"
@@ -17,7 +18,8 @@ import (
 // JID is the account's bare one. Free.
 func JID() string { return user.BareJid() }
 
-// Setting is one of the plugin's own settings; otherwise where it has no value, or one that does not fit. Free.
+// Setting is one of the plugin's own settings; otherwise where it has no value, or one that does not fit. One whose type is
+// duration fits a time.Duration: parlor.Setting("pause", 4*time.Minute). Free.
 func Setting[T any](name string, otherwise T) T {
 	text, err := Value(settings.Get(name))
 	if err != nil {
@@ -25,10 +27,22 @@ func Setting[T any](name string, otherwise T) T {
 	}
 	// What is read into a list that is there overwrites it.
 	var value T
-	if text, ok := text.Get(); !ok || json.Unmarshal([]byte(text), &value) != nil {
+	if text, ok := text.Get(); !ok || fit([]byte(text), &value) != nil {
 		return otherwise
 	}
 	return value
+}
+
+// The host gives durations in seconds, with a fraction where they have one.
+func fit(text []byte, value any) error {
+	duration, ok := value.(*time.Duration)
+	if !ok {
+		return json.Unmarshal(text, value)
+	}
+	var seconds float64
+	err := json.Unmarshal(text, &seconds)
+	*duration = time.Duration(math.Round(seconds * float64(time.Second)))
+	return err
 }
 
 // SetSetting changes one for this account and this process. Free.
@@ -81,11 +95,38 @@ func Store(ctx context.Context, key string, value any, lasts time.Duration) erro
 	if err != nil {
 		return err
 	}
-	expires := wit.None[uint64]()
-	if lasts > 0 {
-		expires = wit.Some(milliseconds(lasts))
+	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return storage.Set(key, text, expires(lasts)) })
+}
+
+// StoreIf keeps a value where the expected one is kept, as JSON writes both, and says whether it was: for what several may change at
+// once. Nil is nothing, for either. Needs storage.
+func StoreIf(ctx context.Context, key string, expected, value any, lasts time.Duration) (bool, error) {
+	old, err := optional(expected)
+	if err != nil {
+		return false, err
 	}
-	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return storage.Set(key, text, expires) })
+	fresh, err := optional(value)
+	if err != nil {
+		return false, err
+	}
+	return call(ctx, func() wit.Result[bool, types.Error] {
+		return storage.CompareAndSet(key, old, fresh, expires(lasts))
+	})
+}
+
+func optional(value any) (wit.Option[[]uint8], error) {
+	if value == nil {
+		return wit.None[[]uint8](), nil
+	}
+	text, err := json.Marshal(value)
+	return wit.Some(text), err
+}
+
+func expires(lasts time.Duration) wit.Option[uint64] {
+	if lasts <= 0 {
+		return wit.None[uint64]()
+	}
+	return wit.Some(milliseconds(lasts))
 }
 
 // Stored reads what is kept, and says whether there is anything. Needs storage.

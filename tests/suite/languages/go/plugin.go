@@ -3,9 +3,11 @@ package main
 
 import (
 	"context"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"parlor"
 )
@@ -18,8 +20,11 @@ func start(ctx context.Context) error {
 	_, answers := parlor.OnMessage(parlor.Filter{Prefix: "poll"}, poll)
 	_, looks := parlor.OnMessage(parlor.Filter{Prefix: "who"}, who)
 	_, kinds := parlor.OnMessage(parlor.Filter{Kind: "chat normal", Prefix: "kind"}, kind)
+	_, pauses := parlor.OnMessage(parlor.Filter{Prefix: "pause"}, pause)
+	_, swaps := parlor.OnMessage(parlor.Filter{Prefix: "swap"}, swap)
+	_, asks := parlor.OnMessage(parlor.Filter{Prefix: "ask"}, ask)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
-	return errors.Join(cuts, reads, answers, looks, kinds, agrees, add(ctx, "first"), add(ctx, "second"))
+	return errors.Join(cuts, reads, answers, looks, kinds, pauses, swaps, asks, agrees, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
@@ -37,6 +42,46 @@ var defaults = []string{"a", "b"}
 func read(ctx context.Context, message *parlor.Message) error {
 	words := parlor.Setting("words", defaults)
 	return parlor.Reply(ctx, message, fmt.Sprint(words, defaults, parlor.Setting("time", 0)))
+}
+
+func pause(ctx context.Context, message *parlor.Message) error {
+	return parlor.Reply(ctx, message, fmt.Sprint(parlor.Setting("time", time.Minute), parlor.Setting("words", time.Minute)))
+}
+
+// storage.chat
+
+func swap(ctx context.Context, message *parlor.Message) error {
+	var done []bool
+	for _, pair := range [][2]any{{nil, 1}, {nil, 2}, {1, []string{"a"}}, {[]string{"a"}, nil}} {
+		stored, err := parlor.StoreIf(ctx, "k", pair[0], pair[1], 0)
+		if err != nil {
+			return err
+		}
+		done = append(done, stored)
+	}
+	_, ok, err := parlor.Stored[int](ctx, "k")
+	return errors.Join(err, parlor.Reply(ctx, message, fmt.Sprint(done, ok)))
+}
+
+// stanzas.chat
+
+func ask(ctx context.Context, message *parlor.Message) error {
+	query := parlor.NewElement("query").NS(parlor.NSDiscoInfo)
+	answer, err := parlor.Ask(ctx, parlor.NewIQ("get").To("garden@rooms.example.org").Child(query))
+	if err != nil {
+		return err
+	}
+	var iq struct {
+		Query struct {
+			Identity struct {
+				Category string `xml:"category,attr"`
+			} `xml:"identity"`
+		} `xml:"http://jabber.org/protocol/disco#info query"`
+	}
+	if err := xml.Unmarshal([]byte(answer), &iq); err != nil {
+		return err
+	}
+	return parlor.Reply(ctx, message, iq.Query.Identity.Category)
 }
 
 // commands.chat
