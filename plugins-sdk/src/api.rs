@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::bindings::parlor::plugin::api;
 use crate::error::{Error, Result};
+use crate::stanza::{Parsed, parse};
 use crate::types::Payload;
 
 /// Fires the event `name` for every plugin that listens to it, and resolves the promise of the same name. Free.
@@ -46,15 +47,23 @@ pub async fn send(stanza: impl fmt::Display) -> Result<()> {
     api::send(stanza.to_string()).await.map_err(Error::from)
 }
 
-/// Sends one IQ of the type get or set, and gives the whole answer as XML. Needs `stanza.send` for `iq`.
+/// Sends one IQ of the type get or set, and reads the answer. Needs `stanza.send` for `iq`.
 ///
 /// ```no_run
 /// # use parlor_sdk::{prelude::*, stanza::{self, Element, IqKind, ns}};
 /// # async fn example() -> Result<()> {
-/// let ping = stanza::iq(IqKind::Get).to("example.org").child(Element::new("ping").ns(ns::PING));
-/// let pong = api::send_iq(ping).await?;
+/// let query = Element::new("query").ns(ns::DISCO_INFO);
+/// let answer = api::ask(stanza::iq(IqKind::Get).to("example.org").child(query)).await?;
+/// for feature in answer.find("query", ns::DISCO_INFO).iter().flat_map(|query| query.all("feature", ns::DISCO_INFO)) {
+///     info!("it has {}", feature.attribute("var").unwrap_or_default());
+/// }
 /// # Ok(()) }
 /// ```
+pub async fn ask(iq: impl fmt::Display) -> Result<Parsed> {
+    parse(&send_iq(iq).await?)
+}
+
+/// The same, with the answer as XML.
 pub async fn send_iq(iq: impl fmt::Display) -> Result<String> {
     api::send_iq(iq.to_string()).await.map_err(Error::from)
 }

@@ -71,6 +71,7 @@ pub mod tokens;
 pub mod types;
 pub mod user;
 pub mod vcard;
+mod xml;
 
 pub use error::{Error, Result};
 /// Points in time, of the version that [`archive::Options::start`] takes.

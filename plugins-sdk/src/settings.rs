@@ -15,6 +15,8 @@
 //! # Ok(()) }
 //! ```
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -35,6 +37,21 @@ pub fn get<T: DeserializeOwned>(key: impl AsRef<str>) -> Result<Option<T>> {
 /// The value of a setting, or `default` where there is none.
 pub fn get_or<T: DeserializeOwned>(key: impl AsRef<str>, default: T) -> Result<T> {
     Ok(get(key)?.unwrap_or(default))
+}
+
+/// A setting whose type is `duration`. None: it has no value.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # async fn example() -> Result<()> {
+/// let pause = settings::duration("pause")?.unwrap_or(Duration::from_secs(240));
+/// timers::sleep(pause).await;
+/// # Ok(()) }
+/// ```
+pub fn duration(key: impl AsRef<str>) -> Result<Option<Duration>> {
+    let key = key.as_ref();
+    let seconds = get(key)?.map(Duration::try_from_secs_f64).transpose();
+    seconds.map_err(|error| Error::invalid(key, error))
 }
 
 /// Changes a setting for this account, until the process ends. One of the host's needs `settings.write`.

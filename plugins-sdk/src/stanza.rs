@@ -15,9 +15,11 @@
 //! );
 //! ```
 //!
-//! [`api::send`](crate::api::send) and [`api::send_iq`](crate::api::send_iq) take what is built here.
+//! [`api::send`](crate::api::send) and [`api::ask`](crate::api::ask) take what is built here; [`parse`] reads what comes.
 
 use std::fmt::{self, Write};
+
+pub use crate::xml::{Parsed, parse};
 
 /// Namespaces that plugins meet.
 pub mod ns {

@@ -77,9 +77,33 @@ pub async fn list(prefix: impl AsRef<str>, after: Option<String>, limit: u32) ->
     storage::list(prefix.as_ref().to_owned(), after, limit).await.map_err(Error::from)
 }
 
-/// Puts a value in the place of another, only if that is still the present one; `expected` none = if there is none, `value`
-/// none = it is deleted. False: somebody was faster, and nothing has changed.
-pub async fn compare_and_set(
+/// Puts a value in the place of another, only if that is still the present one, as JSON writes both; `expected` none = if there
+/// is none, `value` none = it is deleted. False: somebody was faster, and nothing has changed.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # async fn example() -> Result<()> {
+/// loop {
+///     let count: Option<u32> = storage::get("count").await?;
+///     let next = count.unwrap_or_default() + 1;
+///     if storage::compare_and_set("count", count.as_ref(), Some(&next)).await? {
+///         break;
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+pub async fn compare_and_set<T: Serialize>(
+    key: impl AsRef<str>,
+    expected: Option<&T>,
+    value: Option<&T>,
+) -> Result<bool> {
+    let expected = expected.map(serde_json::to_vec).transpose()?;
+    let value = value.map(serde_json::to_vec).transpose()?;
+    compare_and_set_bytes(key, expected, value, None).await
+}
+
+/// The same for bytes, perhaps only for so long.
+pub async fn compare_and_set_bytes(
     key: impl AsRef<str>,
     expected: Option<Vec<u8>>,
     value: Option<Vec<u8>>,

@@ -1,17 +1,17 @@
 //! What is written reads back, whatever the values are.
 
-use minidom::Element as Parsed;
+use minidom::Element as Minidom;
 use proptest::prelude::*;
 
 use super::*;
 
-fn parse(element: &Element) -> Parsed {
-    Parsed::from_reader_with_prefixes(element.to_string().as_bytes(), ns::CLIENT.to_owned()).expect("well-formed")
+fn by_minidom(element: &Element) -> Minidom {
+    Minidom::from_reader_with_prefixes(element.to_string().as_bytes(), ns::CLIENT.to_owned()).expect("well-formed")
 }
 
 #[test]
 fn a_quote_does_not_end_an_attribute() {
-    let parsed = parse(&message().to("a' from='evil@example.org").text("x"));
+    let parsed = by_minidom(&message().to("a' from='evil@example.org").text("x"));
     assert_eq!(parsed.attr("to"), Some("a' from='evil@example.org"));
     assert_eq!(parsed.attr("from"), None);
 }
@@ -19,7 +19,7 @@ fn a_quote_does_not_end_an_attribute() {
 #[test]
 fn a_closing_tag_in_text_stays_text() {
     let text = "</body></message><presence/>]]>&amp;";
-    let parsed = parse(&message().child(Element::new("body").text(text)));
+    let parsed = by_minidom(&message().child(Element::new("body").text(text)));
     assert_eq!(parsed.children().count(), 1);
     assert_eq!(parsed.get_child("body", ns::CLIENT).expect("a body").text(), text);
 }
@@ -31,21 +31,66 @@ fn an_attribute_given_twice_is_written_once() {
 
 #[test]
 fn a_namespace_counts_for_the_elements_inside() {
-    let parsed = parse(&iq(IqKind::Set).child(Element::new("query").ns(ns::ROSTER).child(Element::new("item"))));
+    let parsed = by_minidom(&iq(IqKind::Set).child(Element::new("query").ns(ns::ROSTER).child(Element::new("item"))));
     assert!(parsed.get_child("query", ns::ROSTER).expect("a query").has_child("item", ns::ROSTER));
+}
+
+#[test]
+fn what_comes_is_read_with_its_namespaces() {
+    let answer = parse(
+        " <iq type=\"result\" id = '1'><query xmlns='urn:a'>\n<one b='&lt;&#x1F355;&#38;&odd;'/>text<x:two xmlns='urn:b' ><one/></x:two\n></query></iq>\n",
+    )
+    .unwrap();
+    assert_eq!((answer.attribute("id"), answer.namespace.as_deref()), (Some("1"), None));
+    let query = answer.find("query", "urn:a").unwrap();
+    assert_eq!(query.text, "\ntext");
+    assert_eq!(query.find("one", "urn:a").unwrap().attribute("b"), Some("<\u{1f355}&&odd;"));
+    assert!(query.find("one", "urn:b").is_none());
+    assert!(query.find("x:two", "urn:b").unwrap().find("one", "urn:b").is_some());
+}
+
+#[test]
+fn what_is_no_xml_is_an_error_that_says_why() {
+    for (text, reason) in [
+        ("", "does not begin with an element"),
+        ("<>", "lacks a name"),
+        ("<a", "lacks a name"),
+        ("<a b>", "has an attribute without a value"),
+        ("<a b=c>", "has an attribute whose value is not quoted"),
+        ("<a b='c>", "ends in the midst of an attribute"),
+        ("<a>", "ends in the midst of an element"),
+        ("<a></b>", "ends an element that is not open"),
+        ("<a/><b/>", "goes on behind its element"),
+        (&"<a>".repeat(10_000), "has too many elements inside of each other"),
+    ] {
+        assert_eq!(parse(text).unwrap_err().to_string(), format!("invalid xml: {reason}"), "{text:.20}");
+    }
 }
 
 proptest! {
     #[test]
+    fn what_is_written_is_read(value in "\\PC*", text in "[\\PC\\t\\n\\r]*") {
+        let element = presence().attr("id", value.clone()).child(Element::new("status").text(text.clone()).ns("urn:x"));
+        let read = parse(&element.to_string()).unwrap();
+        prop_assert_eq!(read.attribute("id"), Some(value.as_str()));
+        prop_assert_eq!(&read.find("status", "urn:x").unwrap().text, &text);
+    }
+
+    #[test]
+    fn nothing_at_all_breaks_the_reader(text in any::<String>(), xml in "[<>/='a&;# ]*") {
+        let _ = (parse(&text), parse(&xml));
+    }
+
+    #[test]
     fn any_value_reads_back(value in "\\PC*", text in "[\\PC\\t\\n\\r]*") {
-        let parsed = parse(&presence().attr("id", value.clone()).child(Element::new("status").text(text.clone())));
+        let parsed = by_minidom(&presence().attr("id", value.clone()).child(Element::new("status").text(text.clone())));
         prop_assert_eq!(parsed.attr("id"), Some(value.as_str()));
         prop_assert_eq!(parsed.get_child("status", ns::CLIENT).expect("a status").text(), text);
     }
 
     #[test]
     fn any_characters_at_all_stay_well_formed(value in any::<String>()) {
-        let parsed = parse(&message().attr("id", value.clone()).text(value));
+        let parsed = by_minidom(&message().attr("id", value.clone()).text(value));
         prop_assert_eq!(parsed.children().count(), 0);
     }
 }

@@ -39,16 +39,23 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     let plugin = place.join("deeds");
     fs::write(plugin.join("src/lib.rs"), READY).unwrap();
     let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
-    let asks = "\"rooms.send\" = { scope = [\"*\"], reason = \"to answer\" }\n\"rooms.read\" = { scope = [\"*\"], reason = \"to know whom\" }\n";
+    let asks = "\"rooms.send\" = { scope = [\"*\"], reason = \"to answer\" }\n\"rooms.read\" = { scope = [\"*\"], reason = \"to know whom\" }\n\
+                \"storage\" = { scope = [\"1 MiB\"], reason = \"to keep\" }\n\"stanza.send\" = { scope = [\"iq\"], reason = \"to ask\" }\n\
+                [settings.pause]\ntype = \"duration\"\ndefault = \"1500 ms\"\ndescription = \"How long\"\n";
     fs::write(plugin.join("plugin.toml"), manifest + asks).unwrap();
     let deeds = built(&plugin, &Folder::new().unwrap()).await;
-    let all = |entry: Entry| talks(entry).grant("rooms.send", &["*"]).grant("rooms.read", &["*"]);
+    let all = |entry: Entry| {
+        let entry = talks(entry).grant("rooms.send", &["*"]).grant("rooms.read", &["*"]);
+        entry.grant("storage", &["1 MiB"]).grant("stanza.send", &["iq"])
+    };
     let house = Plan::new().await.three().bytes("deeds", &deeds, all).start().await;
     running(&house, "deeds").await;
     let (mut juliet, bot) = (friend("juliet").await, house.account().jid.clone());
     for (said, answer) in [
         ("ready", "ready once"),
         ("now", "true true"),
+        ("swap", "[true, false, true, true] Some(1.5s)"),
+        ("ask", "server"),
         ("!deeds.whole I don't  know", "I|don't|know / I don't  know"),
         ("help", "invalid name: the command help is the host's; choose another name, or deeds.help"),
     ] {
@@ -70,6 +77,7 @@ const READY: &str = r#"use std::cell::Cell;
 use std::rc::Rc;
 
 use parlor_sdk::prelude::*;
+use parlor_sdk::stanza::{Element, IqKind, ns};
 
 parlor_sdk::plugin!(start);
 
@@ -105,6 +113,21 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
         Some("now") => {
             let age = now().as_second() - message.time()?.as_second();
             chats::reply(&message, format!("{} {}", age.abs() < 3600, random() != random())).await.map(drop)
+        }
+        Some("swap") => {
+            let mut swapped = Vec::new();
+            for (expected, value) in [(None, Some(&1)), (None, Some(&2)), (Some(&1), Some(&3)), (Some(&3), None)] {
+                swapped.push(storage::compare_and_set("k", expected, value).await?);
+            }
+            chats::reply(&message, format!("{swapped:?} {:?}", settings::duration("pause")?)).await.map(drop)
+        }
+        Some("ask") => {
+            let query = Element::new("query").ns(ns::DISCO_INFO);
+            let answer = api::ask(stanza::iq(IqKind::Get).to("localhost").child(query)).await?;
+            let query = answer.find("query", ns::DISCO_INFO);
+            let identity = query.and_then(|query| query.find("identity", ns::DISCO_INFO));
+            let category = identity.and_then(|identity| identity.attribute("category"));
+            chats::reply(&message, category.unwrap_or("nothing")).await.map(drop)
         }
         Some("help") => {
             let error = commands::add("help", "Helps", "", |_| async { Ok(()) }).await.unwrap_err();

@@ -62,8 +62,8 @@ async fn storage(steps: &mut Steps) {
     steps.note("forget it", storage::delete("b/\u{fc}").await);
     steps.note("forget it again", storage::delete("b/\u{fc}").await);
     let (one, two) = (|| Some(b"1".to_vec()), || Some(b"2".to_vec()));
-    steps.note("put one where nothing is", storage::compare_and_set("n", None, one(), None).await);
-    steps.note("put two where one is", storage::compare_and_set("n", one(), two(), None).await);
+    steps.note("put one where nothing is", storage::compare_and_set_bytes("n", None, one(), None).await);
+    steps.note("put two where one is", storage::compare_and_set_bytes("n", one(), two(), None).await);
     steps.fails("keep too much", storage::set_bytes("much", vec![b'x'; 100_000], None).await);
     steps.fails("keep it under no key", storage::set("", &"x").await);
 }

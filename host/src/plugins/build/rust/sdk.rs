@@ -45,6 +45,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "types.rs",
     "user.rs",
     "vcard.rs",
+    "xml.rs",
 ];
 
 const PACKAGE: &str = include_str!("../../../../../plugins-sdk/Cargo.toml");

@@ -27,7 +27,9 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         }
         "keys" => storage::keys(text(args, "prefix")?).await?.into(),
         "compare-and-set" => {
-            storage::compare_and_set(text(args, "key")?, bytes("expected")?, bytes("value")?, time()?).await?.into()
+            storage::compare_and_set_bytes(text(args, "key")?, bytes("expected")?, bytes("value")?, time()?)
+                .await?
+                .into()
         }
         _ => return Err(unknown(function)),
     })
