@@ -103,7 +103,7 @@ type Filter struct {
 // Handler is called with an event. One that returns an error, or panics, is written to the log, and the plugin goes on.
 type Handler func(ctx context.Context, event *Event) error
 
-// Subscription is one that this plugin has, a timer, or a command.
+// Subscription is one that this plugin has, a timer, or a command. Functions cannot be compared in Go: who wants to end one keeps it.
 type Subscription struct {
 	number uint64
 	timer  bool

@@ -75,6 +75,8 @@ export function on<Name extends keyof Events | (string & {})>(name: Name, filter
 /** The same, at the next one only. */
 export function once<Name extends keyof Events | (string & {})>(name: Name, handler: Handler<Name>): Subscription;
 export function once<Name extends keyof Events | (string & {})>(name: Name, filter: Filter, handler: Handler<Name>): Subscription;
+/** Ends all that this function listens to by this name, and says whether there was anything. What has begun goes on to its end. */
+export function off<Name extends keyof Events | (string & {})>(name: Name, handler: Handler<Name>): boolean;
 
 /** Called once, when the plugin starts. One that throws refuses the start. */
 export function onStart(handler: () => void | Promise<void>): void;

@@ -281,6 +281,8 @@ globalThis.console = { ...log, log: log.info, trace: log.debug };
 
 let started = false;
 const waiting = [];
+// Those that have not ended.
+const subscriptions = new Set();
 // What is called for which number of the host: handlers and timers.
 const running = new Map();
 
@@ -302,7 +304,7 @@ class Subscription {
     };
     this.number = listen[this.once ? "once" : "on"](this.name, wanted ?? null);
     running.set(key(this.number), (value, event) => {
-      if (this.once) running.delete(key(this.number));
+      if (this.once) this.forget();
       return this.handler(value, event);
     });
   }
@@ -310,7 +312,12 @@ class Subscription {
   end() {
     const at = waiting.indexOf(this);
     if (at >= 0) waiting.splice(at, 1);
-    if (this.number !== undefined && running.delete(key(this.number))) quietly(() => listen.not(this.number));
+    if (this.forget()) quietly(() => listen.not(this.number));
+  }
+
+  forget() {
+    subscriptions.delete(this);
+    return this.number !== undefined && running.delete(key(this.number));
   }
 }
 
@@ -329,6 +336,7 @@ function subscribe(name, filter, handler, once) {
   if (typeof filter === "function") [filter, handler] = [undefined, filter];
   if (typeof handler !== "function") throw new TypeError(`what listens to ${name} has to be a function`);
   const subscription = new Subscription(name, filter, handler, once);
+  subscriptions.add(subscription);
   if (started) subscription.begin();
   else waiting.push(subscription);
   return subscription;
@@ -336,6 +344,12 @@ function subscribe(name, filter, handler, once) {
 
 export const on = (name, filter, handler) => subscribe(name, filter, handler, false);
 export const once = (name, filter, handler) => subscribe(name, filter, handler, true);
+
+export function off(name, handler) {
+  const meant = [...subscriptions].filter((one) => one.name === name && one.handler === handler);
+  for (const subscription of meant) subscription.end();
+  return meant.length > 0;
+}
 
 // What an event or a promise carries, as JavaScript has it.
 function value(payload) {

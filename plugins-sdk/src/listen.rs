@@ -203,7 +203,7 @@ impl Listen {
     }
 }
 
-/// A subscription that runs. It goes on when this is dropped.
+/// A subscription that runs. It goes on when this is dropped; closures cannot be compared, so who wants to end it keeps this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subscription(u64);
 

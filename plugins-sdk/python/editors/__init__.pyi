@@ -28,6 +28,7 @@ from .guest import on_ready as on_ready
 from .guest import on_start as on_start
 from .guest import on_stop as on_stop
 from .listen import Subscription as Subscription
+from .listen import off as off
 from .listen import on as on
 from .listen import on_mention as on_mention
 from .loop import spawn as spawn

@@ -29,7 +29,7 @@ from . import errors, timers
 from .errors import Error
 from .guest import on_ready, on_start, on_stop
 from .host import Grouping
-from .listen import Subscription, on, on_mention
+from .listen import Subscription, off, on, on_mention
 from .loop import spawn
 from .messages import acknowledge, body_without_fallback, occupant_of, outgoing, reply, say, send
 from .said import command
@@ -60,7 +60,7 @@ Occupant = types.Occupant
 __all__ = [
     "Command", "Contact", "Element", "Error", "Message", "Occupant", "Room", "Subscription", "acknowledge", "after", "api",
     "archive", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "disco", "emit", "errors", "escape",
-    "every", "ns", "occupant_of", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "promise",
+    "every", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "promise",
     "promises", "quoteattr", "reply", "rooms", "say", "send", "set_setting", "setting", "settings", "sleep", "spawn",
     "storage", "timers", "tokens", "types", "user", "vcard", "wait_until",
 ]

@@ -68,7 +68,7 @@ class Subscription:
 
 # Subscriptions that are made before the plugin runs wait for it: at build time there is no host.
 _waiting: list[Subscription] = []
-_running: dict[int, Any] = {}
+_running: dict[int, Subscription] = {}
 # The filter that leaves out nothing but own messages and history.
 _ALL = (None, None, None, None, False, False, False)
 
@@ -120,6 +120,20 @@ def on(
     return subscribe
 
 
+def off(name: str, handler: Union[Handler, Subscription]) -> bool:
+    """Ends all that a function listens to by this name; whether there was anything. What has begun goes on to its end."""
+    function = _function(handler)
+    meant = [one for one in [*_waiting, *_running.values()] if one.name == name and _function(one) == function]
+    for subscription in meant:
+        subscription.end()
+    return bool(meant)
+
+
+def _function(handler: Any) -> Handler:
+    # One `@on` above the other makes a handler of a handler.
+    return _function(handler.handler) if isinstance(handler, Subscription) else handler
+
+
 def on_mention(handler: Handler) -> Subscription:
     """Has the host call an `async` function with each message in a room that names our nickname there. Needs `messages.read` for
     the room.
@@ -147,7 +161,7 @@ async def _dispatch(event: Any) -> None:
         await asyncio.gather(*(_call(*one, event, value) for one in called))
 
 
-async def _call(number: int, subscription: Any, event: Any, value: Any) -> None:
+async def _call(number: int, subscription: Subscription, event: Any, value: Any) -> None:
     try:
         await subscription._handle(number, event, value)
     except (Exception, asyncio.CancelledError):

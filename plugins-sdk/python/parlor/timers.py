@@ -4,13 +4,15 @@ import asyncio
 import inspect
 from typing import Any, Awaitable, Callable
 
-from . import listen
 from .host import Grouping
 from .loop import loop, spawn
 
 _timers = Grouping("timers")
 
 Later = Callable[[], Awaitable[None]]
+
+#: The shortest period, in seconds.
+SHORTEST = 0.01
 
 
 _sleep = asyncio.sleep
@@ -47,26 +49,31 @@ def after(seconds: float, later: Later) -> Timer:
 
 
 def every(seconds: float, later: Later) -> Timer:
-    """Calls it again and again; a period is at least 0.01 s."""
+    """Calls it again and again; a period is 0.01 s at least. One call does not wait for the one before."""
     _check(later)
-    number = _timers.every(round(seconds * 1000))
-    listen._running[number] = _Tick(later)
-    return Timer(lambda: _end(number))
+    return Timer(_Beat(max(SHORTEST, seconds), later).end)
 
 
-class _Tick:
-    def __init__(self, later: Later) -> None:
+class _Beat:
+    def __init__(self, period: float, later: Later) -> None:
+        self._period = period
         self._later = later
+        self._at = loop.time()
+        self._set()
 
-    async def _handle(self, _number: int, _event: Any, _value: Any) -> None:
-        await self._later()
+    def _set(self) -> None:
+        # What was missed is not made up for.
+        self._at = max(self._at + self._period, loop.time())
+        self._handle = loop.call_at(self._at, self._ring)
+
+    def _ring(self) -> None:
+        self._set()
+        spawn(self._later())
+
+    def end(self) -> None:
+        self._handle.cancel()
 
 
 def _check(later: Later) -> None:
     if not inspect.iscoroutinefunction(later):
         raise TypeError(f"{later!r} has to be an `async def`")
-
-
-def _end(number: int) -> None:
-    if listen._running.pop(number, None) is not None:
-        _timers.cancel(number)

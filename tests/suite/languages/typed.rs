@@ -56,7 +56,7 @@ async fn the_plugins_in_typescript_here_fit_the_types() {
 }
 
 const USES: &str = r#"import {
-  acknowledge, archive, ask, bodyWithoutFallback, command, Element, ns, occupantOf, on, onMention, onReady, outgoing, parseXml, reference,
+  acknowledge, archive, ask, bodyWithoutFallback, command, Element, ns, occupantOf, off, on, onMention, onReady, outgoing, parseXml, reference,
   reply, rooms, spawn, stanza, vcard,
   type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite, type Message, type Occupant,
   type Status,
@@ -87,6 +87,13 @@ onMention(async (message: Message) => {
   const extensions: Extensions | null = message.extensions;
   console.log(who?.affiliation, reference(message), extensions?.receiptRequested);
 });
+
+const heard = (message: Message) => console.log(message.kind);
+on("message", { kind: ["chat", "normal"] }, heard);
+const wasThere: boolean = off("message", heard);
+console.log(wasThere);
+// @ts-expect-error: there is no such kind
+on("message", { kind: ["loud"] }, heard);
 
 on("roomInviteReceived", async (invite: Invite, event: Event) => console.log(invite.room, event.at.getTime()));
 on("statusChanged", (status: Status) => console.log(status.value));

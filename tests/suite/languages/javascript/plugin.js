@@ -1,7 +1,7 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, occupantOf, on, once, reply, rooms, send, setSetting, sleep, storage,
+  acknowledge, bodyWithoutFallback, occupantOf, off, on, once, reply, rooms, send, setSetting, sleep, storage,
 } from "parlor";
 
 // texts.chat
@@ -35,6 +35,17 @@ on("message", { prefix: "types" }, async (message) => {
     }
   }
   await reply(message, errors.join("\n"));
+});
+
+// off.chat
+
+const heard = (message) => reply(message, "heard");
+on("message", { prefix: "here" }, heard);
+on("message", { prefix: "there" }, heard);
+once("message", { prefix: "once" }, heard);
+
+on("message", { prefix: "no more" }, async (message) => {
+  await reply(message, `${off("messageError", heard)} ${off("message", heard)} ${off("message", heard)}`);
 });
 
 // kinds.chat

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 from parlor import (
     Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, command, emit, errors, every, ns,
-    occupant_of, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, send, setting, settings, sleep,
+    occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, send, setting, settings, sleep,
     spawn, storage, wait_until,
 )
 
@@ -322,7 +322,7 @@ async def types(message: Message) -> None:
         lambda: archive.query(max="20"),
         lambda: rooms.open("garden@rooms.example.org", auto_configure=1),
         lambda: rooms.open("garden@rooms.example.org", history="all"),
-        lambda: every(-1, answer),
+        lambda: archive.query(max=-1),
     ]
     errors = []
     for call in wrong:
@@ -364,6 +364,20 @@ async def many_timers(message: Message) -> None:
         after(second, fire)
 
 
+@on("message", prefix="many beats")
+async def many_beats(message: Message) -> None:
+    beats = []
+
+    async def beat() -> None:
+        beats.append(1)
+        if len(beats) == 300:
+            for timer in timers:
+                timer.cancel()
+            await reply(message, "300")
+
+    timers = [every(1, beat) for _ in range(100)]
+
+
 @on("message", prefix="overdue")
 async def overdue(message: Message) -> None:
     async def now() -> None:
@@ -371,6 +385,20 @@ async def overdue(message: Message) -> None:
         await reply(message, "now")
 
     timer = after(-3, now)
+
+
+# off.chat
+
+
+@on("message", prefix="here")
+@on("message", prefix="there")
+async def heard(message: Message) -> None:
+    await reply(message, "heard")
+
+
+@on("message", prefix="no more")
+async def no_more(message: Message) -> None:
+    await reply(message, f"{off('messageError', heard)} {off('message', heard)} {off('message', heard)}")
 
 
 # messages.chat
