@@ -55,7 +55,7 @@ fn read(path: &str) -> Result<String> {
 
 fn index(interfaces: &[contract::Interface]) -> String {
     let mut text = "# The private API\n\nWhat a plugin can hear, call and be told.\n\n".to_owned();
-    text += "Begin with [your first plugin](first-plugin.md); [what each language costs](languages.md) may help to choose.\n\n";
+    text += "Begin with [your first plugin](first-plugin.md); [what each language costs](languages.md) may help to choose, and [what a plugin cannot do](cannot.md) says what to do instead.\n\n";
     text += "- [The manifest, `plugin.toml`](manifest.md)\n- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
     text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Tests of plugins](testing.md)\n\nThe groupings:\n\n";
     for interface in interfaces {

@@ -10,6 +10,7 @@ mod go;
 mod javascript;
 mod kept;
 mod names;
+mod pages;
 mod python;
 mod rust;
 mod tools;
@@ -160,16 +161,18 @@ impl Language {
     }
 }
 
-/// Puts what compilers and editors need into a plugin's folder, under `.parlor`, as far as it is not there.
+/// Puts what authors, compilers and editors need into a plugin's folder, under `.parlor`, as far as it is not there.
 pub fn equip(folder: &Path) -> Result<(), BuildError> {
     match Language::of(folder) {
-        Some(Language::Rust) => rust::equip(folder),
-        Some(Language::JavaScript) => javascript::equip(folder),
-        Some(Language::Go) => go::equip(folder),
-        Some(Language::C) => c::equip(folder),
-        Some(Language::Python) => python::equip(folder),
-        None => Ok(()),
+        Some(Language::Rust) => rust::equip(folder)?,
+        Some(Language::JavaScript) => javascript::equip(folder)?,
+        Some(Language::Go) => go::equip(folder)?,
+        Some(Language::C) => c::equip(folder)?,
+        Some(Language::Python) => python::equip(folder)?,
+        None => {}
     }
+    // One that lies beside the SDK's own source has the pages there, too.
+    if folder.join(kept::OURS).is_dir() { pages::equip(folder) } else { Ok(()) }
 }
 
 /// Where a build of this folder goes when nobody says; none where another program decides it.

@@ -56,6 +56,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
         ("now", "true true"),
         ("swap", "[true, false, true, true] Some(1.5s)"),
         ("ask", "server"),
+        ("cannot", "true true true true true"),
         ("!deeds.whole I don't  know", "I|don't|know / I don't  know"),
         ("help", "invalid name: the command help is the host's; choose another name, or deeds.help"),
     ] {
@@ -128,6 +129,14 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
             let identity = query.and_then(|query| query.find("identity", ns::DISCO_INFO));
             let category = identity.and_then(|identity| identity.attribute("category"));
             chats::reply(&message, category.unwrap_or("nothing")).await.map(drop)
+        }
+        Some("cannot") => {
+            let file = std::fs::read("plugin.toml").is_err();
+            let socket = std::net::TcpStream::connect("127.0.0.1:80").is_err();
+            let thread = std::thread::Builder::new().spawn(|| ()).is_err();
+            let environment = std::env::var("HOME").is_err();
+            let text = include_str!("../plugin.toml").contains("deeds");
+            chats::reply(&message, format!("{file} {socket} {thread} {environment} {text}")).await.map(drop)
         }
         Some("help") => {
             let error = commands::add("help", "Helps", "", |_| async { Ok(()) }).await.unwrap_err();

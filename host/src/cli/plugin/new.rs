@@ -116,6 +116,11 @@ mod tests {
             make(&folder, "parrot", language.template()).unwrap();
             let manifest = Manifest::parse(&fs::read_to_string(folder.join("plugin.toml")).unwrap()).unwrap();
             assert_eq!(manifest.name.as_str(), "parrot");
+            // What its README names lies beside it.
+            let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+            for page in ["manifest.md", "testing.md", "events.md", "cannot.md"] {
+                assert!(readme.contains(page) && folder.join(".parlor/docs").join(page).is_file(), "{page}");
+            }
             let left: Vec<_> = fs::read_dir(around.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
             assert_eq!(left, ["parrot"]);
         }

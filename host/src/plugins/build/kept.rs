@@ -7,7 +7,7 @@ use super::BuildError;
 use crate::atomic::{self, Readers};
 
 /// The folder in a plugin's folder that is parlor's.
-const OURS: &str = ".parlor";
+pub(super) const OURS: &str = ".parlor";
 
 /// Writes a file with the folders that it lies in. One that says this already is left alone: compilers go by its time.
 ///

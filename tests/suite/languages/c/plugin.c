@@ -1,7 +1,10 @@
 /* What authors expect of C and of the SDK: see tests. */
 
 #include <parlor.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* mentions.chat */
 
@@ -149,6 +152,16 @@ static parlor_error agree(const parlor_event *event, void *context) {
   return error || *id ? error : parlor_fail("it has no id");
 }
 
+/* cannot.chat */
+
+static parlor_error cannot(const parlor_event *event, void *context) {
+  (void)context;
+  time_t now = time(NULL);
+  const char *files = fopen("notes.txt", "r") || fopen("notes.txt", "w") ? "files" : "no files";
+  const char *environment = getenv("HOME") || getenv("PATH") ? "an environment" : "no environment";
+  return parlor_reply(event->message, "%s, %s, %d o'clock", files, environment, localtime(&now)->tm_hour);
+}
+
 /* kinds.chat */
 
 static parlor_error kind(const parlor_event *event, void *context) {
@@ -169,6 +182,7 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "read "}, parse, NULL);
   static const char *const told[] = {"occupantJoined", "occupantLeft", "roomSubjectChanged", "contactRequest", "contactPresenceChanged", "roomInviteReceived"};
   for (size_t i = 0; !error && i < sizeof told / sizeof *told; i++) error = parlor_on(told[i], NULL, tell, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "cannot"}, cannot, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "who"}, who, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat normal", .prefix = "kind"}, kind, NULL);

@@ -3,11 +3,15 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"encoding/xml"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 	"time"
+	_ "time/tzdata"
 
 	"parlor"
 )
@@ -23,8 +27,9 @@ func start(ctx context.Context) error {
 	_, pauses := parlor.OnMessage(parlor.Filter{Prefix: "pause"}, pause)
 	_, swaps := parlor.OnMessage(parlor.Filter{Prefix: "swap"}, swap)
 	_, asks := parlor.OnMessage(parlor.Filter{Prefix: "ask"}, ask)
+	_, cannots := parlor.OnMessage(parlor.Filter{Prefix: "cannot"}, cannot)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
-	return errors.Join(cuts, reads, answers, looks, kinds, pauses, swaps, asks, agrees, add(ctx, "first"), add(ctx, "second"))
+	return errors.Join(cuts, reads, answers, looks, kinds, pauses, swaps, asks, cannots, agrees, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
@@ -82,6 +87,20 @@ func ask(ctx context.Context, message *parlor.Message) error {
 		return err
 	}
 	return parlor.Reply(ctx, message, iq.Query.Identity.Category)
+}
+
+// cannot.chat
+
+//go:embed words.txt
+var words string
+
+func cannot(ctx context.Context, message *parlor.Message) error {
+	_, read := os.ReadFile("words.txt")
+	write := os.WriteFile("notes.txt", nil, 0o600)
+	_, zone := time.LoadLocation("Europe/Berlin")
+	failed := []bool{read != nil, write != nil, zone != nil}
+	says := fmt.Sprintln(failed, len(os.Environ()), time.Now().Local().Hour(), words)
+	return parlor.Reply(ctx, message, strings.TrimSpace(says))
 }
 
 // commands.chat

@@ -48,6 +48,16 @@ on("message", { prefix: "no more" }, async (message) => {
   await reply(message, `${off("messageError", heard)} ${off("message", heard)} ${off("message", heard)}`);
 });
 
+// cannot.chat
+
+const built = Date.now();
+
+on("message", { prefix: "cannot" }, async (message) => {
+  const missing = ["fetch", "XMLHttpRequest", "WebSocket", "process", "require", "Worker"];
+  const there = missing.filter((name) => name in globalThis);
+  await reply(message, `${built} [${there}] ${new Date().getTimezoneOffset()} ${new Date().getHours()}`);
+});
+
 // kinds.chat
 
 on("message", { kind: ["chat", "normal"], prefix: "kind" }, (message) => reply(message, message.kind));

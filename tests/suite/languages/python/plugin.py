@@ -3,7 +3,13 @@
 import asyncio
 import contextlib
 import logging
+import os
 import random
+import socket
+import subprocess
+import threading
+import time
+import zoneinfo
 from datetime import datetime, timedelta, timezone
 
 from parlor import (
@@ -385,6 +391,30 @@ async def overdue(message: Message) -> None:
         await reply(message, "now")
 
     timer = after(-3, now)
+
+
+# cannot.chat
+
+built = time.time()
+
+
+@on("message", prefix="cannot")
+async def cannot(message: Message) -> None:
+    tries = [
+        lambda: open("plugin.toml"),
+        lambda: open("notes.txt", "w"),
+        lambda: socket.create_connection(("127.0.0.1", 80)),
+        lambda: threading.Thread(target=print).start(),
+        lambda: zoneinfo.ZoneInfo("Europe/Berlin"),
+        lambda: subprocess.run(["true"]),
+    ]
+    failed = []
+    for one in tries:
+        try:
+            one()
+        except Exception as error:
+            failed.append(type(error).__name__)
+    await reply(message, f"{failed} {dict(os.environ)} {datetime.now().hour} {built > time.time()}")
 
 
 # off.chat
