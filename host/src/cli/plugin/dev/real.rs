@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
@@ -16,6 +17,10 @@ use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::store::read;
 use crate::plugins::{Compiler, State};
+use crate::session::Command;
+
+/// How long the account may take from its log-in until others see it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The house.
 pub(super) struct Real {
@@ -77,6 +82,9 @@ impl Real {
             {
                 bail!("account {}: {why}", self.account);
             }
+            // What is said before the account is available comes later, as history, which nobody answers.
+            let available = |answer| Command::WaitUntil { name: "statusInitialized".into(), answer };
+            let _ = tokio::time::timeout(PATIENCE, account.ask(available)).await;
         }
         self.running = Some(examined.digest);
         Ok(Some((examined.digest, examined.manifest)))
