@@ -123,7 +123,7 @@ async fn confused_deputy(trial: &mut Trial) -> Result<String> {
         ensure!(answer["err"]["case"] == "invalid" || answer.get("ok").is_some(), "{name}: {}", short(&answer));
     }
     // The host's own deeds for everybody: commands and their help answer who asked, not who is named.
-    for (name, case) in [("help", "denied"), ("echo.say", "invalid"), ("../x", "invalid")] {
+    for (name, case) in [("help", "invalid"), ("echo.say", "invalid"), ("../x", "invalid")] {
         stage.refused("commands.add", &json!({ "name": name, "help": "evil", "usage": "" }), case).await?;
     }
     for (call, args) in [
