@@ -331,10 +331,11 @@ static parlor_element *element(const char **from, const char *xmlns, int depth) 
     return at[1] == '>' ? read : NULL;
   }
   const parlor_element **last = &read->inside;
+  parlor_xml text = {0};
   for (at++;;) {
     const char *end = strchr(at, '<');
     if (!end) return NULL;
-    if (end > at) read->text = parlor_format("%s%s", read->text, unescaped(at, (size_t)(end - at)));
+    if (end > at) append(&text, unescaped(at, (size_t)(end - at)));
     at = end;
     if (at[1] == '/') break;
     parlor_element *inside = element(&at, read->xmlns, depth + 1);
@@ -342,6 +343,7 @@ static parlor_element *element(const char **from, const char *xmlns, int depth) 
     *last = inside;
     last = &inside->next;
   }
+  if (text.text) read->text = text.text;
   name = at + 2;
   at = past_name(name);
   if ((size_t)(at - name) != strlen(read->name) || strncmp(name, read->name, (size_t)(at - name))) return NULL;
@@ -911,7 +913,7 @@ parlor_error parlor_stanza_ask(const char *iq, const char **answer) {
   plugin_string_t stanza = parlor_text(iq), result;
   parlor_plugin_types_error_t error;
   bool done = parlor_plugin_api_send_iq(&stanza, &result, &error);
-  if (done) *answer = some(result);
+  *answer = done ? some(result) : NULL;
   return parlor_done(done, &error);
 }
 
@@ -964,8 +966,8 @@ size_t parlor_setting_list(const char *key, const char ***items) {
   if (!at || *at != '[') return 0;
   *items = parlor_memory(strlen(at) * sizeof **items);
   for (at = past_spaces(at + 1); *at && *at != ']'; at = past_spaces(at)) {
-    const char *end = past_entry(at), *text = parlor_unquote(at);
-    (*items)[count++] = text ? text : copied(at, (size_t)(end - at));
+    const char *end = past_entry(at), *entry = copied(at, (size_t)(end - at)), *text = parlor_unquote(entry);
+    (*items)[count++] = text ? text : entry;
     at = *end == ',' ? end + 1 : end;
   }
   return count;
@@ -1001,6 +1003,7 @@ parlor_error parlor_storage_compare_and_set(const char *key, const char *expecte
   plugin_string_t name = parlor_text(key);
   plugin_list_u8_t old = bytes(expected), fresh = bytes(text);
   parlor_plugin_types_error_t error;
+  *done = false;
   return parlor_done(
       parlor_plugin_storage_compare_and_set(&name, expected ? &old : NULL, text ? &fresh : NULL, expires ? &expires : NULL, done, &error),
       &error);

@@ -328,7 +328,7 @@ const char *parlor_xml_end(parlor_xml *xml);
 /* Sends one message, presence or IQ as XML. Needs stanza.send. */
 parlor_error parlor_stanza_send(const char *xml);
 
-/* Sends one IQ, and puts the answer into `answer`. Needs stanza.send.
+/* Sends one IQ, and puts the answer into `answer`: NULL where there is none. Needs stanza.send.
  *
  *     parlor_error error = parlor_stanza_ask(parlor_xml_end(&iq), &answer);
  *     const parlor_element *version = parlor_xml_find(parlor_xml_read(answer), "query", PARLOR_NS_VERSION);

@@ -1,9 +1,11 @@
 package parlor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"math"
+	"reflect"
 	"time"
 
 	"parlor/contract/api"
@@ -98,8 +100,8 @@ func Store(ctx context.Context, key string, value any, lasts time.Duration) erro
 	return done(ctx, func() wit.Result[wit.Unit, types.Error] { return storage.Set(key, text, expires(lasts)) })
 }
 
-// StoreIf keeps a value where the expected one is kept, as JSON writes both, and says whether it was: for what several may change at
-// once. Nil is nothing, for either. Needs storage.
+// StoreIf keeps a value where what is kept reads as the expected one, and says whether it was: for what several may change at once.
+// Nil is nothing, for either, and so is a map, a slice or a pointer that is nil. Needs storage.
 func StoreIf(ctx context.Context, key string, expected, value any, lasts time.Duration) (bool, error) {
 	old, err := optional(expected)
 	if err != nil {
@@ -108,6 +110,21 @@ func StoreIf(ctx context.Context, key string, expected, value any, lasts time.Du
 	fresh, err := optional(value)
 	if err != nil {
 		return false, err
+	}
+	if old.Tag() == wit.OptionSome {
+		// The same value may have been written in another way, such as by an earlier version.
+		kept, err := call(ctx, func() wit.Result[wit.Option[[]uint8], types.Error] { return storage.Get(key) })
+		if err != nil || kept.Tag() == wit.OptionNone {
+			return false, err
+		}
+		present := reflect.New(reflect.TypeOf(expected)).Interface()
+		if err := json.Unmarshal(kept.Some(), present); err != nil {
+			return false, err
+		}
+		if text, err := json.Marshal(present); err != nil || !bytes.Equal(text, old.Some()) {
+			return false, err
+		}
+		old = kept
 	}
 	return call(ctx, func() wit.Result[bool, types.Error] {
 		return storage.CompareAndSet(key, old, fresh, expires(lasts))
@@ -119,6 +136,9 @@ func optional(value any) (wit.Option[[]uint8], error) {
 		return wit.None[[]uint8](), nil
 	}
 	text, err := json.Marshal(value)
+	if string(text) == "null" {
+		return wit.None[[]uint8](), err
+	}
 	return wit.Some(text), err
 }
 

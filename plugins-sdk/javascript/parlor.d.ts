@@ -49,7 +49,7 @@ export interface Filter {
   from?: string;
   room?: string;
   /** Of messages; several, and any of them will do. */
-  kind?: Kind | Kind[];
+  kind?: Kind | readonly Kind[];
   /** How a message's body begins. */
   prefix?: string;
   own?: boolean;

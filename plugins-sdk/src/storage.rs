@@ -77,8 +77,9 @@ pub async fn list(prefix: impl AsRef<str>, after: Option<String>, limit: u32) ->
     storage::list(prefix.as_ref().to_owned(), after, limit).await.map_err(Error::from)
 }
 
-/// Puts a value in the place of another, only if that is still the present one, as JSON writes both; `expected` none = if there
-/// is none, `value` none = it is deleted. False: somebody was faster, and nothing has changed.
+/// Puts a value in the place of another, only if what is kept still reads as that one; `expected` none = if there is none, `value`
+/// none = it is deleted. False: somebody was faster, and nothing has changed. A `HashSet` is never read in the same order twice:
+/// keep a `BTreeSet`.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
@@ -92,14 +93,21 @@ pub async fn list(prefix: impl AsRef<str>, after: Option<String>, limit: u32) ->
 /// }
 /// # Ok(()) }
 /// ```
-pub async fn compare_and_set<T: Serialize>(
+pub async fn compare_and_set<T: Serialize + DeserializeOwned>(
     key: impl AsRef<str>,
     expected: Option<&T>,
     value: Option<&T>,
 ) -> Result<bool> {
-    let expected = expected.map(serde_json::to_vec).transpose()?;
+    let key = key.as_ref();
     let value = value.map(serde_json::to_vec).transpose()?;
-    compare_and_set_bytes(key, expected, value, None).await
+    let Some(expected) = expected else { return compare_and_set_bytes(key, None, value, None).await };
+    // The same value may have been written in another way: by an earlier version, or out of a map without an order.
+    let Some(kept) = get_bytes(key).await? else { return Ok(false) };
+    let present: T = serde_json::from_slice(&kept).map_err(|error| Error::invalid(key, error))?;
+    if serde_json::to_value(&present)? != serde_json::to_value(expected)? {
+        return Ok(false);
+    }
+    compare_and_set_bytes(key, Some(kept), value, None).await
 }
 
 /// The same for bytes, perhaps only for so long.

@@ -1,5 +1,7 @@
 //! Reading XML.
 
+use std::rc::Rc;
+
 use crate::error::{Error, Result};
 
 /// Deeper than the host lets anything in.
@@ -11,7 +13,7 @@ pub struct Parsed {
     /// Its name.
     pub name: String,
     /// Its namespace: its own, or that of what is around it.
-    pub namespace: Option<String>,
+    pub namespace: Option<Rc<str>>,
     /// Its attributes, in their order.
     pub attributes: Vec<(String, String)>,
     /// The elements inside of it.
@@ -63,22 +65,21 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn element(&mut self, around: Option<&str>, depth: usize) -> Result<Parsed> {
+    fn element(&mut self, around: Option<&Rc<str>>, depth: usize) -> Result<Parsed> {
         if depth > DEEPEST {
             return Err(broken("has too many elements inside of each other"));
         }
         if !self.takes("<") {
             return Err(broken("does not begin with an element"));
         }
-        let mut element =
-            Parsed { name: self.name()?.to_owned(), namespace: around.map(str::to_owned), ..Parsed::default() };
+        let mut element = Parsed { name: self.name()?.to_owned(), namespace: around.cloned(), ..Parsed::default() };
         while !self.takes(">") {
             if self.takes("/>") {
                 return Ok(element);
             }
             let (name, value) = self.attribute()?;
             if name == "xmlns" {
-                element.namespace = Some(value.clone());
+                element.namespace = Some(value.as_str().into());
             }
             element.attributes.push((name, value));
         }
@@ -89,7 +90,7 @@ impl<'a> Reader<'a> {
                 let is_it = self.name()? == element.name && self.takes(">");
                 return if is_it { Ok(element) } else { Err(broken("ends an element that is not open")) };
             }
-            let child = self.element(element.namespace.as_deref(), depth + 1)?;
+            let child = self.element(element.namespace.as_ref(), depth + 1)?;
             element.children.push(child);
         }
     }

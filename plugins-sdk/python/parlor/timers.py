@@ -51,6 +51,8 @@ def after(seconds: float, later: Later) -> Timer:
 def every(seconds: float, later: Later) -> Timer:
     """Calls it again and again; a period is 0.01 s at least. One call does not wait for the one before."""
     _check(later)
+    if not seconds >= 0:
+        raise ValueError(f"a period of {seconds} seconds")
     return Timer(_Beat(max(SHORTEST, seconds), later).end)
 
 
