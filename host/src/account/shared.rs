@@ -224,11 +224,12 @@ impl Shared {
         self.router.route(event, course, &|jid| is_contact(&snapshot, jid));
     }
 
-    /// How an event comes that happens now: in a room, since it was entered.
+    /// How an event comes that happens now: in a room, since it was entered, or since it is entered anew. What a room says to who is
+    /// not in it yet is of the time that is to come: it must not pass for all that was missed before.
     fn course(&self, event: &Event, snapshot: &Snapshot) -> Course {
         let entered = match &event.payload {
             Payload::Message(message) if message.kind == MessageKind::Groupchat => {
-                snapshot.rooms.get(&message.chat).map(|room| room.entered)
+                snapshot.rooms.get(&message.chat).map(|room| room.entered + u64::from(!room.joined))
             }
             _ => None,
         };

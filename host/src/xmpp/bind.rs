@@ -64,14 +64,12 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
             .await?;
         // What makes no sense now would not at the next attempt, either.
         let nonsense = |cause: &str| ConnectError::NotResumed { cause: printable(cause) };
-        match answer(stream, domain, &mut Vec::new()).await {
-            Ok(Sm::Resumed(resumed)) if resumed.previd == previous.id => {
+        match answer(stream, domain, &mut Vec::new(), nonsense).await? {
+            Sm::Resumed(resumed) if resumed.previd == previous.id => {
                 return Ok(Begun::Resumed { handled: resumed.h });
             }
-            Ok(Sm::Failed(failed)) => handled = failed.h,
-            Ok(other) => return Err(nonsense(&format!("it answers with {}", Element::from(other).name()))),
-            Err(ConnectError::NotXmpp { cause }) => return Err(nonsense(&cause)),
-            Err(error) => return Err(error),
+            Sm::Failed(failed) => handled = failed.h,
+            other => return Err(nonsense(&format!("it answers with {}", Element::from(other).name()))),
         }
     }
     let jid = bind(stream, wanted).await?;
@@ -79,7 +77,7 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
     let mut managed = None;
     if can_manage {
         say(stream, XmppStreamElement::SM(Sm::Enable(Enable { max: None, resume: can_resume }))).await?;
-        match answer(stream, domain, &mut early).await? {
+        match answer(stream, domain, &mut early, unexpected).await? {
             Sm::Enabled(enabled) => managed = Some(enabled),
             Sm::Failed(_) => tracing::debug!("the server manages no streams after all"),
             other => return Err(unexpected(&format!("<enable/> was answered with {}", Element::from(other).name()))),
@@ -100,6 +98,7 @@ async fn bind<Io: AsyncBufRead + AsyncWrite + Unpin>(
             Heard::Element(element) => *element,
             Heard::Odd => continue,
             Heard::Refused => return Err(unexpected("no answer to the bind")),
+            Heard::Nonsense(cause) => return Err(unexpected(&cause)),
         };
         match element {
             XmppStreamElement::Stanza(Stanza::Iq(Iq::Result { id, payload, .. })) if id == asked => {
@@ -119,22 +118,25 @@ async fn bind<Io: AsyncBufRead + AsyncWrite + Unpin>(
     }
 }
 
-/// The next word about stream management; stanzas that come before are put aside.
+/// The next word about stream management; stanzas that come before are put aside. A connection that breaks says nothing, and so is
+/// no nonsense.
 async fn answer<Io: AsyncBufRead + AsyncWrite + Unpin>(
     stream: &mut XmppStream<Io>,
     domain: &str,
     early: &mut Vec<Stanza>,
+    nonsense: impl Fn(&str) -> ConnectError,
 ) -> Result<Sm, ConnectError> {
     loop {
         let element = match hear(stream, domain).await? {
             Heard::Element(element) => *element,
             Heard::Odd => continue,
             Heard::Refused => return Ok(Sm::Failed(Failed { h: None, error: None })),
+            Heard::Nonsense(cause) => return Err(nonsense(&cause)),
         };
         match element {
             XmppStreamElement::SM(word) => return Ok(word),
             XmppStreamElement::Stanza(stanza) if early.len() < MAX_EARLY => early.push(stanza),
-            _ => return Err(unexpected("no answer about stream management")),
+            _ => return Err(nonsense("no answer about stream management")),
         }
     }
 }
@@ -145,6 +147,8 @@ pub(super) enum Heard {
     Refused,
     /// A stanza that the library does not read. It is not counted yet.
     Odd,
+    /// XML that is no word of XMPP here.
+    Nonsense(String),
 }
 
 pub(super) async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
@@ -166,7 +170,7 @@ pub(super) async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
             Some(
                 Ok(FallibleStreamElement::Err(StreamElementError::InvalidNonza { error, .. }))
                 | Err(ReadError::ParseError(error)),
-            ) => Err(unexpected(&error.to_string())),
+            ) => Ok(Heard::Nonsense(error.to_string())),
             Some(Err(ReadError::SoftTimeout)) => continue,
             Some(Err(ReadError::HardError(error))) => Err(io_failure(&error)),
             Some(Err(ReadError::StreamFooterReceived)) | None => Err(ConnectError::HungUp),

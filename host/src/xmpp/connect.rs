@@ -42,6 +42,8 @@ pub use error::{CertificateFault, ConnectError};
 
 /// How long all of it may take, the password apart.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How long direct TLS may take to begin where the DNS alone names it.
+const DIRECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A connection that stanzas may go over.
 pub(super) struct Opened {
@@ -271,13 +273,23 @@ async fn open_tcp(
 ) -> Result<Reached, ConnectError> {
     let host = ascii(domain)?;
     let (tcp, mode) = reach(&host, settings.tls, elsewhere.or(settings.server.as_ref())).await?;
-    let secured = match begin_tls(tcp, mode, domain, settings).await {
-        Err(error) if mode == TlsMode::Direct && settings.tls.is_none() => {
-            tracing::info!(%domain, reason = %error, "no way by direct TLS, which the DNS names; trying STARTTLS");
-            let (tcp, mode) = reach(&host, Some(TlsMode::StartTls), None).await?;
-            begin_tls(tcp, mode, domain, settings).await?
+    let secured = if mode == TlsMode::Direct && settings.tls.is_none() {
+        // Whoever says nothing there must not take the time for the other way.
+        let direct = tokio::time::timeout(DIRECT_LIMIT, begin_tls(tcp, mode, domain, settings)).await;
+        match direct.unwrap_or_else(|_| Err(ConnectError::TimedOut { domain: domain.to_owned() })) {
+            Err(error) => {
+                tracing::info!(%domain, reason = %error, "no way by direct TLS, which the DNS names; trying STARTTLS");
+                let other = match reach(&host, Some(TlsMode::StartTls), None).await {
+                    Ok((tcp, mode)) => begin_tls(tcp, mode, domain, settings).await,
+                    Err(other) => Err(other),
+                };
+                // Where there is no other way, what is wrong is with the first.
+                other.map_err(|other| if other.is_unreachable() { error } else { other })?
+            }
+            secured => secured?,
         }
-        secured => secured?,
+    } else {
+        begin_tls(tcp, mode, domain, settings).await?
     };
     Reached::begin(BufStream::new(secured.stream), settings, domain, ending, (secured.channel, true)).await
 }

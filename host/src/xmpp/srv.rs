@@ -34,7 +34,9 @@ pub(super) async fn servers(domain: &str, named: Option<&Endpoint>, tls: Option<
         let (direct, other) = tokio::join!(look_up(domain, TlsMode::Direct), look_up(domain, TlsMode::StartTls));
         direct.into_iter().chain(other).collect()
     };
-    if records.is_empty() {
+    // That there is no direct TLS says nothing of the usual way (RFC 6120, section 3.2.1).
+    let has_usual = tls.is_some() || records.iter().any(|record| record.tls == TlsMode::StartTls);
+    if records.is_empty() || (!has_usual && records.iter().all(|record| record.host == ".")) {
         return itself();
     }
     sort(&mut records, rand::random);
@@ -198,6 +200,9 @@ mod tests {
         scripted::say(&[(DIRECT, 5, "a.example.", 443), (STARTTLS, 0, ".", 0)]);
         assert_eq!(servers("example.org", None, None).await, [server("a.example", 443, Direct)]);
         scripted::say(&[(DIRECT, 0, ".", 0)]);
+        let usual = [server("example.org", 5222, StartTls)];
+        assert_eq!(servers("example.org", None, None).await, usual, "it has no direct TLS");
+        scripted::say(&[(DIRECT, 0, ".", 0), (STARTTLS, 0, ".", 0)]);
         assert_eq!(servers("example.org", None, None).await, [], "it says that it has no service");
         scripted::say(&[]);
         assert_eq!(servers("example.org", None, None).await, [server("example.org", 5222, StartTls)]);

@@ -8,6 +8,7 @@ use minidom::Element;
 use minidom::rxml::Namespace;
 use xmpp_parsers::ns;
 
+use super::archive::MAX_ID;
 use super::{is_same_bare, jid_attribute, muc, stanza_error};
 use crate::error::StanzaError;
 use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, Reactions, ReplyTo};
@@ -95,9 +96,9 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
     found
 }
 
-/// An id; an empty one is none.
+/// An id; an empty one is none, nor is one that no archive would give.
 fn id_of(payload: &Element) -> Option<String> {
-    payload.attr("id").filter(|id| !id.is_empty()).map(str::to_owned)
+    payload.attr("id").filter(|id| !id.is_empty() && id.len() <= MAX_ID).map(str::to_owned)
 }
 
 /// Whether who stamped this may say when a message was sent: the own account or server, which stored it, or the room. A
