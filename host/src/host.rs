@@ -259,7 +259,7 @@ impl Host {
     }
 
     fn strictness(&self) -> Strictness {
-        if self.config.load().settings.strict_plugin_dependencies { Strictness::Strict } else { Strictness::Lenient }
+        Strictness::of(&self.config.load().settings)
     }
 
     /// Where every plugin stands.
@@ -335,12 +335,12 @@ impl Host {
         }
         let mut plugins = self.plugins.lock().await;
         let running = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
-            Standing::Admitted { admitted, .. } => Some(candidate(id, admitted)),
+            Standing::Admitted { admitted, .. } => Some(Candidate::of(id, &admitted.manifest)),
             Standing::Refused(_) => None,
         });
         let new = loaded.iter().map(|(id, (_, result))| match result {
-            Ok(one) => candidate(id, &one.admitted),
-            Err(unfit) => missing(id, unfit),
+            Ok(one) => Candidate::of(id, &one.admitted.manifest),
+            Err(unfit) => Candidate::missing(id, unfit.to_string()),
         });
         let candidates: Vec<_> = running.chain(new).collect();
         // Before the first of them runs, whichever that is.
@@ -529,27 +529,6 @@ fn dependencies(
         Standing::Refused(_) => None,
     });
     after.collect()
-}
-
-fn candidate(id: &PluginId, admitted: &Admitted) -> Candidate {
-    Candidate {
-        id: id.clone(),
-        name: admitted.manifest.name.clone(),
-        version: admitted.manifest.version.clone(),
-        dependencies: admitted.manifest.dependencies.clone(),
-        unusable: None,
-    }
-}
-
-/// A plugin that may not run, so that those who depend on it can say why.
-fn missing(id: &PluginId, unfit: &Unfit) -> Candidate {
-    Candidate {
-        id: id.clone(),
-        name: id.clone(),
-        version: semver::Version::new(0, 0, 0),
-        dependencies: BTreeMap::new(),
-        unusable: Some(unfit.to_string()),
-    }
 }
 
 /// Makes the data folder, readable by its owner alone, and locks it.

@@ -100,7 +100,8 @@ impl Watch {
     /// Watches the folders of the files, and of what they are links to.
     fn follow_files(&mut self) -> io::Result<()> {
         let Wanted::Files(files) = &self.wanted else { return Ok(()) };
-        let mask = written();
+        // One that is gone changes nothing, but its owner has to hear of it.
+        let mask = written() | WatchMask::MOVED_FROM | WatchMask::DELETE;
         for file in files {
             for path in [Some(file.clone()), file.canonicalize().ok()].into_iter().flatten() {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -204,6 +205,12 @@ mod tests {
         fs::write(&file, "c").unwrap();
         told(&mut watch).await;
         assert!(is_quiet(&watch));
+        fs::remove_file(&file).unwrap();
+        told(&mut watch).await;
+        fs::write(&file, "d").unwrap();
+        told(&mut watch).await;
+        fs::rename(&file, folder.path().join("plugins.toml~")).unwrap();
+        told(&mut watch).await;
     }
 
     #[tokio::test]

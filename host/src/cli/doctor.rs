@@ -1,5 +1,6 @@
 //! `parlor doctor`: what is wrong with a house, and what to do about it. It changes nothing.
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -12,11 +13,12 @@ use super::place::Place;
 use super::show::{Mark, Put as _, marked, print, print_json, size};
 use super::{Ended, status, wait_for};
 use crate::atomic;
-use crate::config::{AccountConfig, Config};
+use crate::config::{AccountConfig, Config, Settings};
 use crate::control::views::Status;
 use crate::harmless::harmless;
 use crate::plugins::build::toolchains;
 use crate::plugins::desk::Desk;
+use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::Policy;
 use crate::plugins::secret;
 use crate::xmpp::{Feature, probe};
@@ -142,6 +144,21 @@ impl DoctorArgs {
     }
 }
 
+/// Settings that neither the host knows nor a plugin of its own.
+fn unknown_settings(config: &Config, is_claimed: impl Fn(&str) -> bool, findings: &mut Findings) {
+    let all = std::iter::once(&config.settings).chain(config.accounts.values().map(|account| &account.settings));
+    let unknown: BTreeMap<_, _> = all.flat_map(Settings::unknown).filter(|(key, _)| !is_claimed(key)).collect();
+    for (key, nearest) in unknown {
+        let near = nearest.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+        let says = format!("the host does not know the setting {key:?}{near}");
+        findings.warn(
+            "configuration",
+            says,
+            "correct its name, or take it out; leave it if a plugin is to come that knows it",
+        );
+    }
+}
+
 /// Who may read and write what decides about everything else.
 fn files(config: &Config, findings: &mut Findings) {
     let count = findings.findings.len();
@@ -172,7 +189,7 @@ fn files(config: &Config, findings: &mut Findings) {
         }
     }
     if findings.findings.len() == count {
-        findings.fine("files", "only who may can read and write them");
+        findings.fine("files", "nobody else can write the configuration and the policy, or look into the data folder");
     }
 }
 
@@ -190,16 +207,29 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     };
     findings.fine("policy", format!("{} is in order; plugins: {}", config.plugins.display(), policy.plugins.len()));
     let desk = Desk::new(config);
+    let fit: BTreeMap<_, _> = policy.plugins.iter().map(|(id, entry)| (id, desk.fit(id, entry))).collect();
+    let candidates = policy.plugins.iter().map(|(id, entry)| match &fit[id] {
+        Ok(_) if !entry.enabled => Candidate::missing(id, "it is disabled".to_owned()),
+        Ok(manifest) => Candidate::of(id, manifest),
+        Err(error) => Candidate::missing(id, error.to_string()),
+    });
+    let refused = order::plan(&candidates.collect::<Vec<_>>(), Strictness::of(&config.settings)).refused;
+    let is_claimed = |key: &str| fit.values().flatten().any(|manifest| manifest.settings.contains_key(key));
+    unknown_settings(config, is_claimed, findings);
     for (id, entry) in &policy.plugins {
         let check = format!("plugin {id}");
-        let manifest = match desk.fit(id, entry) {
+        let manifest = match &fit[id] {
             Ok(manifest) => manifest,
             Err(error) => {
                 findings.broken(&check, error.to_string(), "do as it says, or `parlor plugin disable` it");
                 continue;
             }
         };
-        match wait_for(secret::opened(&entry.settings, &manifest))? {
+        if let Some(refused) = refused.get(id) {
+            findings.broken(&check, refused.to_string(), "do as it says, or `parlor plugin disable` it");
+            continue;
+        }
+        match wait_for(secret::opened(&entry.settings, manifest))? {
             Ok(_) => findings.fine(&check, "it may run"),
             Err((setting, error)) => {
                 let says = format!("its secret {setting} is not to be had: {error}");
@@ -264,7 +294,12 @@ fn connection(account: &AccountConfig, findings: &mut Findings) -> anyhow::Resul
     let check = format!("account {}", account.name);
     match wait_for(probe(&account.link))? {
         Err(error) => {
-            findings.broken(&check, error.to_string(), "do as it says; `parlor run` tries it again by itself");
+            let remedy = if error.is_final() {
+                "do as it says before the next `parlor run`, which would end with it at once"
+            } else {
+                "do as it says; `parlor run` tries it again by itself"
+            };
+            findings.broken(&check, error.to_string(), remedy);
         }
         Ok(looked) => {
             findings.fine(&check, format!("{} logs in over TLS", account.link.jid.to_bare()));

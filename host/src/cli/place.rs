@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::config::{Config, Overrides};
 use crate::control::client::{self, Client};
+use crate::control::views::Status;
 use crate::host::LOCK;
 
 /// Which house is meant.
@@ -32,12 +33,27 @@ impl Place {
 
     /// The configuration, as a host that is started here would read it.
     pub(super) fn load(&self) -> anyhow::Result<Config> {
+        self.is_named_policy_there()?;
+        self.load_as_it_is()
+    }
+
+    fn load_as_it_is(&self) -> anyhow::Result<Config> {
         Ok(Config::load(&self.config, &self.overrides())?)
+    }
+
+    /// Refuses a policy that was named on purpose and is not there. The usual one may be missing: then there are no plugins.
+    pub(super) fn is_named_policy_there(&self) -> anyhow::Result<()> {
+        match self.plugins.as_deref().filter(|path| !path.exists()) {
+            Some(path) => {
+                bail!("there is no policy {}: correct --plugins, or write an empty file there", path.display())
+            }
+            None => Ok(()),
+        }
     }
 
     /// The same for a command that writes.
     pub(super) fn load_to_write(&self) -> anyhow::Result<Config> {
-        let config = self.load()?;
+        let config = self.load_as_it_is()?;
         is_own_house(&config)?;
         Ok(config)
     }
@@ -74,6 +90,28 @@ fn name_of(user: u32) -> String {
         .filter(|fields| fields.get(2).is_some_and(|id| id.parse() == Ok(user)))
         .find_map(|fields| fields.first().map(|name| (*name).to_owned()));
     name.unwrap_or_else(|| format!("#{user}"))
+}
+
+/// Refuses to begin a new policy while the host that runs here still goes by the old one, which is gone: with the new one it would
+/// take out all that is not in it.
+pub(super) fn is_policy_in_force(config: &Config) -> anyhow::Result<()> {
+    let policy = &config.plugins;
+    if std::fs::read_to_string(policy).is_ok_and(|text| !text.trim().is_empty()) {
+        return Ok(());
+    }
+    let Some(host) = host(config)? else { return Ok(()) };
+    let status: Status = host.get("/v1/status")?;
+    let is_its_own = std::path::absolute(policy).ok() == std::path::absolute(&status.policy).ok();
+    if !is_its_own || status.plugins.is_empty() {
+        return Ok(());
+    }
+    let mut ids: Vec<_> = status.plugins.into_iter().map(|plugin| plugin.id).collect();
+    ids.dedup();
+    bail!(
+        "{} is gone or empty, but the host still runs {} by what it said: put it back; or, if they are not wanted any more, write an empty one and say `parlor reload`",
+        policy.display(),
+        ids.join(", ")
+    )
 }
 
 /// The host that runs in this place, or none.

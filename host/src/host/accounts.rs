@@ -7,7 +7,7 @@ use futures_util::future::{join_all, select_all};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Host, INITIALIZE, Plugin, Standing, candidate, dependencies};
+use super::{Host, INITIALIZE, Plugin, Standing, dependencies};
 use crate::account::{Account, Connection, Shared};
 use crate::config::{AccountConfig, AccountName, Config, Settings};
 use crate::plugins::order::{self, Strictness};
@@ -330,7 +330,7 @@ fn goes_on(account: &AccountConfig, others: &BTreeMap<AccountName, AccountConfig
 /// Those that may run.
 fn candidates(plugins: &BTreeMap<PluginId, Plugin>) -> Vec<order::Candidate> {
     let admitted = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
-        Standing::Admitted { admitted, .. } => Some(candidate(id, admitted)),
+        Standing::Admitted { admitted, .. } => Some(order::Candidate::of(id, &admitted.manifest)),
         Standing::Refused(_) => None,
     });
     admitted.collect()

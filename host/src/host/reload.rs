@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Host, LONGEST_REASON, Plugin, Standing, candidate, dependencies};
+use super::{Host, LONGEST_REASON, Plugin, Standing, dependencies};
 use crate::harmless::harmless;
 use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
@@ -18,10 +18,15 @@ const REPLACE: Duration = Duration::from_secs(30);
 
 impl Host {
     /// Reads the policy again and does what it says now, without touching the connections. A policy that cannot be
-    /// read changes nothing.
+    /// read changes nothing, and neither does one that is gone while plugins run by it: who wants none of them writes an empty one.
     pub async fn reload(&self) -> Result<(), PolicyError> {
         let _changing = self.changing.lock().await;
-        let text = Policy::read(&self.config().plugins)?;
+        let config = self.config();
+        let text = Policy::read(&config.plugins)?;
+        if text.is_none() && !self.plugins.lock().await.is_empty() {
+            *self.read() = None;
+            return Err(PolicyError::Gone { path: config.plugins.clone() });
+        }
         self.apply(text).await
     }
 
@@ -33,11 +38,19 @@ impl Host {
         if *self.read() == text.as_ref().map(|text| Digest::of(text.as_bytes())) {
             return Ok(());
         }
-        if text.as_ref().is_none_or(|text| text.trim().is_empty()) {
-            *self.read() = text.map(|text| Digest::of(text.as_bytes()));
-            let config = self.config();
-            tracing::warn!(policy = %config.plugins.display(), "the policy is gone or empty; nothing has changed. SIGHUP makes it count if it is meant");
-            return Ok(());
+        let config = self.config();
+        match &text {
+            None => {
+                *self.read() = None;
+                tracing::warn!(policy = %config.plugins.display(), "the policy is gone; nothing has changed. Put it back, or an empty one if no plugin is to run");
+                return Ok(());
+            }
+            Some(text) if text.trim().is_empty() => {
+                *self.read() = Some(Digest::of(text.as_bytes()));
+                tracing::warn!(policy = %config.plugins.display(), "the policy is empty; nothing has changed. SIGHUP makes it count if it is meant");
+                return Ok(());
+            }
+            Some(_) => {}
         }
         self.apply(text).await
     }
@@ -246,10 +259,10 @@ impl Host {
             }
             let others =
                 plugins.iter().filter(|(other, _)| *other != id).filter_map(|(id, plugin)| match &plugin.standing {
-                    Standing::Admitted { admitted, .. } => Some(candidate(id, admitted)),
+                    Standing::Admitted { admitted, .. } => Some(order::Candidate::of(id, &admitted.manifest)),
                     Standing::Refused(_) => None,
                 });
-            let candidates: Vec<_> = others.chain([candidate(id, &loaded.admitted)]).collect();
+            let candidates: Vec<_> = others.chain([order::Candidate::of(id, &loaded.admitted.manifest)]).collect();
             let plan = order::plan(&candidates, strictness);
             let Some(start) = plan.starts.iter().find(|start| start.id == *id) else { return false };
             let started = on.iter().map(|(account, old)| {

@@ -7,7 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use semver::Version;
 
-use super::{id::PluginId, manifest::Dependency};
+use super::{
+    id::PluginId,
+    manifest::{Dependency, Manifest},
+};
+use crate::config::Settings;
 
 /// A plugin as far as the order is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +26,25 @@ pub struct Candidate {
     pub dependencies: BTreeMap<PluginId, Dependency>,
     /// Why it does not run, if it failed or is not allowed. It is missing then, and others can say why.
     pub unusable: Option<String>,
+}
+
+impl Candidate {
+    /// One that may run.
+    pub fn of(id: &PluginId, manifest: &Manifest) -> Self {
+        Self {
+            id: id.clone(),
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            dependencies: manifest.dependencies.clone(),
+            unusable: None,
+        }
+    }
+
+    /// One that may not, so that those who depend on it can say why.
+    pub fn missing(id: &PluginId, why: String) -> Self {
+        let (name, version) = (id.clone(), Version::new(0, 0, 0));
+        Self { id: id.clone(), name, version, dependencies: BTreeMap::new(), unusable: Some(why) }
+    }
 }
 
 /// What is to be done with each candidate that is usable.
@@ -64,7 +87,7 @@ pub enum Refused {
         chain: Vec<PluginId>,
     },
     /// Something that it cannot go without is not there.
-    #[error("{}", sentence(chain, why))]
+    #[error("{}{}", sentence(chain, why), why.remedy())]
     Missing {
         /// From the plugin to the one that is missing.
         chain: Vec<PluginId>,
@@ -77,7 +100,7 @@ pub enum Refused {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     /// No plugin has this id or name.
-    #[error("is not there; add it, or set `strict_plugin_dependencies = false`")]
+    #[error("is not there; add it")]
     Absent,
     /// Several plugins have this name.
     #[error("is the name of several plugins: {}; call one of them so by its id", list(_0))]
@@ -99,6 +122,16 @@ pub enum Missing {
     /// It works with the plugin that works with it, so that neither can be first.
     #[error("waits for this one itself")]
     Mutual,
+}
+
+impl Missing {
+    /// What lets the plugin start nevertheless, beside what it says itself.
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Absent => ", or set `strict_plugin_dependencies = false`",
+            _ => "",
+        }
+    }
 }
 
 fn arrows(chain: &[PluginId]) -> String {
@@ -157,6 +190,13 @@ pub enum Strictness {
     Strict,
     /// It starts, with a warning.
     Lenient,
+}
+
+impl Strictness {
+    /// What these settings say.
+    pub fn of(settings: &Settings) -> Self {
+        if settings.strict_plugin_dependencies { Self::Strict } else { Self::Lenient }
+    }
 }
 
 /// One dependency, looked up.

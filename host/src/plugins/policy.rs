@@ -109,6 +109,12 @@ pub enum PolicyError {
         /// Why not.
         cause: io::Error,
     },
+    /// The file is gone while plugins run by what it said.
+    #[error("{} is gone; put it back, or write an empty one and reload if no plugin is to run", path.display())]
+    Gone {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The file is no policy by its size alone.
     #[error("{} has more than {MAX_BYTES} bytes, which no policy has", path.display())]
     TooLong {

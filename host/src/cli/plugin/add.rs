@@ -15,7 +15,7 @@ use super::inspect;
 use crate::atomic::is_open;
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
-use crate::cli::place::Place;
+use crate::cli::place::{self, Place};
 use crate::cli::show::{print, print_json};
 use crate::cli::tell;
 use crate::config::{AccountName, Config, Hidden};
@@ -192,6 +192,7 @@ impl AddArgs {
     /// Installs it.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_write()?;
+        place::is_policy_in_force(&config)?;
         let desk = Desk::new(&config);
         let offer = desk.offer(&self.source, &self.origin.expected()?)?;
         let manifest = offer.manifest();
