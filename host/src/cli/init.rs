@@ -22,8 +22,8 @@ use crate::xmpp::{ConnectError, probe, random_password, register};
 
 /// The file beside `parlor.toml` that says which plugins there are.
 const POLICY: &str = "plugins.toml";
-/// The file beside it with the password, where nobody says otherwise.
-const PASSWORD: &str = "bot.password";
+/// The usual configuration, and the file beside it with the password of its account.
+const USUAL: (&str, &str) = ("parlor", "bot.password");
 /// How long a password on standard input may be, in bytes.
 const LONGEST_PASSWORD: u64 = 1024;
 /// How often somebody is asked again for what is no JID.
@@ -32,7 +32,7 @@ const ASKED: usize = 3;
 /// What `parlor init` takes.
 #[derive(Debug, Default, Args)]
 #[command(
-    after_help = "On a terminal it asks for what no flag says. With an account and a password it logs in once, shows what the server can do,\nand writes nothing if that fails; with neither it writes a file to fill in.\n\nExamples:\n  parlor init                                            asks\n  parlor init --jid bot@example.org --register           makes the account, too, with a password of its own\n  pass show bot | parlor init --jid bot@example.org --password-stdin\n  parlor init --jid bot@example.org --password-command 'pass show bot' --server localhost:5222\n\nExit codes: 0 written, 1 failed and nothing was written, 2 wrong usage"
+    after_help = "On a terminal it asks for what no flag says. With an account and a password it logs in once, shows what the server can do,\nand writes nothing if that fails; with neither it writes a file to fill in.\n\nExamples:\n  parlor init                                            asks\n  parlor init --jid bot@example.org --register           makes the account, too, with a password of its own\n  pass show bot | parlor init --jid bot@example.org --password-stdin\n  parlor init --jid bot@example.org --password-command 'pass show bot' --server localhost:5222\n\nThe password goes into bot.password, or NAME.password beside a configuration NAME.toml; one that is there already is taken\nfor nobody's: --password-file says that it is this account's.\n\nExit codes: 0 written, 1 failed and nothing was written, but for the password of an account that was made, 2 wrong usage"
 )]
 pub struct InitArgs {
     /// The configuration to write; it must not be there yet.
@@ -99,28 +99,35 @@ impl InitArgs {
         let terminal = Terminal::open().filter(|_| !self.password_stdin);
         let Some(jid) = self.account(terminal.as_ref())? else { return say_written(&self.to_fill_in(None)?) };
         let folder = self.config.parent().unwrap_or(Path::new(""));
-        let Some(password) = self.password(terminal.as_ref(), &folder.join(PASSWORD))? else {
+        let secret = folder.join(self.password_name());
+        let Some(password) = self.password(terminal.as_ref(), &secret)? else {
             return say_written(&self.to_fill_in(Some(&jid))?);
         };
         if !folder.as_os_str().is_empty() {
             make_private_folder(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
         let made = match &password {
-            Given::Text(text) => Some(new_secret(&folder.join(PASSWORD), text)?),
+            Given::Text(text) => Some(new_secret(&secret, text)?),
             Given::Line(..) => None,
         };
         let draft = self.config.with_file_name(".parlor.toml.draft");
-        let tested = self.test(&draft, &jid, &password, terminal.as_ref());
+        let mut registered = false;
+        let tested = self.test(&draft, &jid, &password, terminal.as_ref(), &mut registered);
         let written = tested.and_then(|()| {
             // Unlike a rename it does not replace what came to be there meanwhile.
             fs::hard_link(&draft, &self.config).with_context(|| format!("cannot write {}", self.config.display()))
         });
         let _ = fs::remove_file(&draft);
         if let Err(error) = written {
+            let Some(made) = made else { return Err(error) };
             // An account that was made needs its password; what was only tried does not.
-            if let Some(made) = made.filter(|_| !self.register) {
-                let _ = fs::remove_file(made);
+            if registered {
+                let path = made.display();
+                let says =
+                    format!("{jid} is registered, and its password is in {path}; go on with --password-file {path}");
+                return Err(error.context(says));
             }
+            let _ = fs::remove_file(made);
             return Err(error);
         }
         let mut written = vec![self.config.clone()];
@@ -154,7 +161,10 @@ impl InitArgs {
             return Ok(Some(Given::Line("password_command", command.clone())));
         }
         if usual.exists() {
-            return Ok(Some(Given::Line("password_file", PASSWORD.to_owned())));
+            let path = usual.display();
+            bail!(
+                "{path} is there already, and may be another account's: if it is this one's, say --password-file {path}; else move it away"
+            );
         }
         let given = if self.password_stdin {
             let mut text = String::new();
@@ -174,8 +184,26 @@ impl InitArgs {
         }
     }
 
-    /// Writes the draft, and logs in with what it says.
-    fn test(&self, draft: &Path, jid: &str, password: &Given, terminal: Option<&Terminal>) -> anyhow::Result<()> {
+    /// What the file is called into which the account's password goes.
+    ///
+    /// Several configurations may lie in one folder, and the password of one must not reach the server of another.
+    fn password_name(&self) -> String {
+        let is_plain = |stem: &&str| stem.chars().all(|char| char.is_ascii_alphanumeric() || "-_.".contains(char));
+        match self.config.file_stem().and_then(|stem| stem.to_str()).filter(is_plain) {
+            Some(stem) if stem != USUAL.0 => format!("{stem}.password"),
+            _ => USUAL.1.to_owned(),
+        }
+    }
+
+    /// Writes the draft, and logs in with what it says. `registered` is whether it made the account, also where it fails then.
+    fn test(
+        &self,
+        draft: &Path,
+        jid: &str,
+        password: &Given,
+        terminal: Option<&Terminal>,
+        registered: &mut bool,
+    ) -> anyhow::Result<()> {
         let text = self.text(jid, password)?;
         let _ = fs::remove_file(draft);
         write_new(draft, &text)?;
@@ -187,6 +215,7 @@ impl InitArgs {
         let link = account.link;
         if self.register {
             enroll(&link)?;
+            *registered = true;
         }
         let looked = match wait_for(probe(&link))? {
             Err(ConnectError::NotAuthorized { .. })
@@ -196,20 +225,21 @@ impl InitArgs {
                     }) =>
             {
                 enroll(&link)?;
+                *registered = true;
                 wait_for(probe(&link))?
             }
             looked => looked,
         };
         let looked = looked.with_context(|| {
-            let or = "; put it right, or write it untested with --offline";
-            format!("{jid} cannot log in, so nothing was written{}", if self.register { "" } else { or })
+            let or = "; put it right (--server and --ca-file say here what `server` and `ca_file` say in parlor.toml), or write it untested with --offline";
+            format!("{jid} cannot log in, so nothing was written{}", if *registered { "" } else { or })
         })?;
         print(&format!("{jid} logs in. Its server has:\n{}", feature_lines(&looked.features)))
     }
 
     /// What is written of every account.
     fn frame(&self, jid: &str) -> anyhow::Result<String> {
-        let text = CONFIG.replace("JID", &quoted(jid));
+        let text = CONFIG.replace("JID", &quoted(jid)).replace(USUAL.1, &self.password_name());
         let Some(data) = &self.data else { return Ok(text) };
         let data = std::path::absolute(data).with_context(|| format!("the folder {}", data.display()))?;
         let written = "# data = \"data\"  ";
@@ -244,10 +274,10 @@ impl InitArgs {
         };
         match password {
             Given::Line(key, value) if *key == "password_command" => {
-                put("password_file = \"bot.password\"\n", String::new());
+                put(&format!("password_file = {}\n", quoted(&self.password_name())), String::new());
                 put("# password_command = \"pass show bot\"", format!("{key} = {}", quoted(value)));
             }
-            Given::Line(_, value) => put("\"bot.password\"", quoted(value)),
+            Given::Line(_, value) => put(&quoted(&self.password_name()), quoted(value)),
             Given::Text(_) => {}
         }
         if let Some(server) = &self.server {

@@ -85,7 +85,43 @@ async fn an_account_is_made_where_the_server_lets_anybody() {
     let (other, flags) = empty().await;
     let taken = ended(other.run(&with(&["init", "--jid", &jid, "--register"], &flags)).await.unwrap(), 1);
     assert!(taken.stderr.contains("localhost made no account: the name is taken"), "{taken:?}");
-    assert!(!other.path().join("parlor.toml").exists());
+    assert_eq!(names(&other), [""; 0], "also the password that was made up");
+}
+
+/// What an earlier account left behind is nobody's: it would be sent to another account's server.
+#[tokio::test]
+async fn a_password_that_lies_there_is_not_taken_for_another_account() {
+    let (home, flags) = empty().await;
+    let account = prosody().await.fresh_account("bot").unwrap();
+    let jid = account.jid.to_string();
+    home.write("bot.password", "of another account\n").unwrap();
+    let fresh = format!("{}@localhost", fresh_name());
+    for first in [
+        &["init", "--jid", &fresh, "--register"][..],
+        &["init", "--jid", &jid, "--password-stdin"],
+        &["init", "--jid", &jid, "--offline"],
+    ] {
+        let refused = ended(home.run_with(&with(first, &flags), &format!("{}\n", account.password)).await.unwrap(), 1);
+        assert!(refused.stderr.contains("bot.password is there already, and may be another account's"), "{refused:?}");
+        assert_eq!(names(&home), ["bot.password"]);
+    }
+    let other = with(&["init", "--config", "second.toml", "--jid", &jid, "--password-stdin"], &flags);
+    ended(home.run_with(&other, &format!("{}\n", account.password)).await.unwrap(), 0);
+    assert_eq!(names(&home), ["bot.password", "plugins.toml", "second.password", "second.toml"]);
+    assert_eq!(std::fs::read_to_string(home.path().join("bot.password")).unwrap(), "of another account\n");
+    assert_eq!(std::fs::read_to_string(home.path().join("second.password")).unwrap().trim_end(), account.password);
+}
+
+/// One that is named is meant: the usual one may be missing.
+#[tokio::test]
+async fn a_policy_that_is_named_and_not_there_is_an_error() {
+    let (home, _) = home().await;
+    for command in ["run", "status", "doctor"] {
+        let finished = home.run(&[command, "--plugins", "nosuch.toml"]).await.unwrap();
+        let told = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(told.contains("there is no policy nosuch.toml"), "{finished:?}");
+        assert_eq!(finished.code, Some(if command == "doctor" { 5 } else { 1 }));
+    }
 }
 
 #[tokio::test]
@@ -174,6 +210,35 @@ async fn what_is_broken_is_named_with_its_remedy() {
     home.write("parlor.toml", "[account.main]\n").unwrap();
     let json = ended(home.run(&["doctor", "--json"]).await.unwrap(), 5).json().unwrap();
     assert!(finding(&json, "configuration", "broken")["says"].as_str().unwrap().contains("parlor.toml:1:"), "{json:#}");
+}
+
+#[tokio::test]
+async fn circles_and_misspelt_settings_are_found_and_what_ends_a_host_is_said() {
+    let (home, _) = home().await;
+    let bytes = parlor_tests::plugins::built("echo").unwrap().bytes().unwrap();
+    let entry = |id: &str, needs: &str| {
+        let more = format!("[dependencies]\n{needs} = \"*\"\n");
+        let bytes = parlor_tests::component::with_manifest(&bytes, |text| {
+            format!("{}\n{more}", text.replacen("name = \"echo\"", &format!("name = \"{id}\""), 1))
+        });
+        let entry = home.install_bytes(id, &bytes.unwrap()).unwrap();
+        entry.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"])
+    };
+    home.set_policy(&Policy::default().with("ca", entry("ca", "cb")).with("cb", entry("cb", "ca"))).unwrap();
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    home.write("parlor.toml", &format!("{config}\n[settings]\nnicknam = \"x\"\n")).unwrap();
+    std::fs::write(home.path().join("main.password"), "wrong\n").unwrap();
+    let json = ended(home.run(&["doctor", "--json"]).await.unwrap(), 5).json().unwrap();
+    for (check, state, says, remedy) in [
+        ("configuration", "warning", "\"nicknam\"; did you mean \"nickname\"?", "correct its name"),
+        ("plugin ca", "broken", "its dependencies form a circle", "do as it says"),
+        ("plugin cb", "broken", "its dependencies form a circle", "do as it says"),
+        ("account main", "broken", "refused the password", "`parlor run`, which would end with it at once"),
+    ] {
+        let found = finding(&json, check, state);
+        assert!(found["says"].as_str().unwrap().contains(says), "{found}");
+        assert!(found["remedy"].as_str().unwrap().contains(remedy), "{found}");
+    }
 }
 
 #[tokio::test]
