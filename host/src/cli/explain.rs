@@ -121,7 +121,9 @@ fn about(id: &PluginId, what: &str, entry: &Entry, manifest: Option<&Manifest>) 
     let (allowed, verdict) = match (asked, entry.grants.get(permission)) {
         (false, Some(_)) => (
             false,
-            format!("{permission} is granted, but {id} does not ask for it in its manifest, so it does not get it"),
+            format!(
+                "needs {permission}, which is granted, but {id} does not ask for it in its manifest, so it does not get it"
+            ),
         ),
         (false, None) => (
             false,

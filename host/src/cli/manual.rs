@@ -13,7 +13,7 @@ use super::show::print;
 /// For which shell.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor completions bash > /usr/share/bash-completion/completions/parlor\n  parlor completions zsh > /usr/share/zsh/site-functions/_parlor\n  parlor completions fish > ~/.config/fish/completions/parlor.fish"
+    after_help = "Examples:\n  parlor completions bash > /usr/share/bash-completion/completions/parlor\n  parlor completions zsh > /usr/share/zsh/site-functions/_parlor\n  parlor completions fish > ~/.config/fish/completions/parlor.fish\n\nExit codes: 0 printed, 1 failed, 2 wrong usage"
 )]
 pub struct CompletionsArgs {
     /// The shell.
@@ -32,7 +32,7 @@ impl CompletionsArgs {
 /// Of which command.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor man plugin add | man -l -\n  parlor man --to /usr/share/man/man1     all pages, one file each"
+    after_help = "Examples:\n  parlor man plugin add | man -l -\n  parlor man --to /usr/share/man/man1     all pages, one file each\n\nExit codes: 0 done, 1 failed, 2 wrong usage"
 )]
 pub struct ManArgs {
     /// The command, such as `plugin add`; none: parlor itself.

@@ -188,6 +188,10 @@ fn explain(error: &io::Error, domain: &str) -> ConnectError {
             }
             // One with the name of a trusted authority, but another's signature: often the same server's older one.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => CertificateFault::Untrusted,
+            // The library shows what it knows no words for as its own value.
+            CertificateError::Other(fault) if format!("{fault:?}").contains("CaUsedAsEndEntity") => {
+                CertificateFault::Other("it is an authority's own".to_owned())
+            }
             other => CertificateFault::Other(other.to_string()),
         },
         other => return ConnectError::Tls { cause: other.to_string() },

@@ -106,7 +106,7 @@ pub(super) fn permissions() -> String {
 pub(super) fn limits() -> String {
     let mut page = "# Limits\n\n\
         What each plugin may use up, on each account by itself. An owner writes other numbers under `[plugin.NAME.limits]` in \
-        `plugins.toml`; a running host takes them over at the next `SIGHUP`.\n\n\
+        `plugins.toml`; a running host takes them over when the file is saved.\n\n\
         | limit | default | from | to | of what |\n|---|---|---|---|---|\n"
         .to_owned();
     for row in Limits::table() {

@@ -193,7 +193,10 @@ async fn an_update_that_asks_for_more_waits_for_consent_and_can_be_taken_back() 
     run(&home, &["rollback", "echo", "--yes", "--to", "0.2.0"], 0).await;
     assert_eq!(state(&home, "echo").await["version"], "0.2.0");
     let unknown = run(&home, &["rollback", "echo", "--yes", "--to", "7"], 1).await;
-    assert!(unknown.stderr.contains("echo has no version 7; kept are 0.1.0"), "{unknown:?}");
+    assert!(
+        unknown.stderr.contains("echo has no version 7 to go back to; kept beside the present one: 0.1.0"),
+        "{unknown:?}"
+    );
     let gone = run(&home, &["update", "echo"], 1).await;
     assert!(gone.stderr.contains("new.wasm cannot be read"), "{gone:?}");
     let mut juliet = juliet().await;

@@ -11,6 +11,9 @@ use crate::plugins::build::{self, Built};
 
 /// What to build, and how to say that it was.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  parlor plugin build                          the folder that you are in\n  parlor plugin build parrot -o parrot.wasm\n\nExit codes: 0 built, 1 failed, 2 wrong usage"
+)]
 pub struct BuildArgs {
     /// The plugin's folder, with plugin.toml, and Cargo.toml (Rust), plugin.py (Python), plugin.js or plugin.ts, go.mod (Go), or plugin.c
     #[arg(value_name = "DIR", default_value = ".")]

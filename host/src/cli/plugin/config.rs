@@ -11,6 +11,7 @@ use super::add::done;
 use crate::cli::place::Place;
 use crate::cli::show::{print, print_json, table};
 use crate::harmless::harmless;
+use crate::nearest::{nearest, suggestion};
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::secret::SecretSource;
@@ -24,7 +25,7 @@ const LONGEST_SECRET: u64 = 16 << 10;
 /// What is shown or set.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is read from standard input, so that it\nstands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or\n--command say, and is never shown. It counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, 2 wrong usage"
+    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is read from standard input, so that it\nstands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or\n--command say, and is never shown. It counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
 )]
 pub struct ConfigArgs {
     /// The plugin.
@@ -59,6 +60,11 @@ impl ConfigArgs {
         let examined = desk.look(id, &entry)?;
         let schema = &examined.manifest.settings;
         if let Some(name) = &self.unset {
+            // What an earlier version had may still be written there.
+            if !schema.contains_key(name) && !entry.settings.0.contains_key(name) {
+                let near = suggestion(nearest(name, schema.keys().map(String::as_str)));
+                bail!("{id} has no setting {name:?}{near}");
+            }
             desk.set(id, name, None)?;
             return done(&config, id, &format!("{name} of {id} has its default again"), self.json);
         }

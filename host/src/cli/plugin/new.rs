@@ -11,7 +11,9 @@ use crate::plugins::{PluginId, build};
 
 /// What it is called, and in which language it is written.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  parlor plugin new parrot --lang rust && cd parrot && parlor plugin build")]
+#[command(
+    after_help = "Example:\n  parlor plugin new parrot --lang rust && cd parrot && parlor plugin build\n\nExit codes: 0 made, 1 failed and nothing was made, 2 wrong usage"
+)]
 pub struct NewArgs {
     /// Its name, which is also the folder's
     #[arg(value_name = "NAME")]

@@ -80,6 +80,9 @@ fn help() -> String {
 impl TestArgs {
     /// Tries them, and says how it went.
     pub fn run(&self) -> anyhow::Result<()> {
+        if !self.plugin.exists() {
+            bail!("there is no {}: name a plugin's folder, or its file", self.plugin.display());
+        }
         let file = built(&self.plugin)?;
         let folder = self.tests.clone().unwrap_or_else(|| {
             let around = if self.plugin.is_dir() { Some(&*self.plugin) } else { self.plugin.parent() };

@@ -169,7 +169,7 @@ pub enum DeskError {
     #[error("no earlier version of {0} is kept")]
     NoEarlier(PluginId),
     /// There is no such version.
-    #[error("{id} has no version {wanted}; kept are {kept}")]
+    #[error("{id} has no version {wanted} to go back to; kept beside the present one: {}", if kept.is_empty() { "none" } else { kept })]
     NoVersion {
         /// The plugin.
         id: PluginId,
