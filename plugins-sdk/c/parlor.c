@@ -836,24 +836,25 @@ static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_out
   return PARLOR_OK;
 }
 
-parlor_error parlor_chat_send_message(const char *jid, const parlor_outgoing *message, const char **id) {
+typedef bool sending(plugin_string_t *, parlor_plugin_types_outgoing_t *, plugin_string_t *, parlor_plugin_types_error_t *);
+
+/* By the call of a chat or of a room, which is given, so that a plugin imports the one that it makes and not the other. */
+static parlor_error send_message(sending *send, const char *jid, const parlor_outgoing *message, const char **id) {
   plugin_string_t to = parlor_text(jid), sent;
   parlor_plugin_types_outgoing_t whole;
   parlor_plugin_types_error_t error;
   if (wire(message, &whole)) return PARLOR_INVALID;
-  bool done = parlor_plugin_chats_send(&to, &whole, &sent, &error);
+  bool done = send(&to, &whole, &sent, &error);
   if (done && id) *id = some(sent);
   return parlor_done(done, &error);
 }
 
+parlor_error parlor_chat_send_message(const char *jid, const parlor_outgoing *message, const char **id) {
+  return send_message(parlor_plugin_chats_send, jid, message, id);
+}
+
 parlor_error parlor_room_send_message(const char *jid, const parlor_outgoing *message, const char **id) {
-  plugin_string_t to = parlor_text(jid), sent;
-  parlor_plugin_types_outgoing_t whole;
-  parlor_plugin_types_error_t error;
-  if (wire(message, &whole)) return PARLOR_INVALID;
-  bool done = parlor_plugin_rooms_send(&to, &whole, &sent, &error);
-  if (done && id) *id = some(sent);
-  return parlor_done(done, &error);
+  return send_message(parlor_plugin_rooms_send, jid, message, id);
 }
 
 parlor_error parlor_acknowledge(const parlor_message *message) {

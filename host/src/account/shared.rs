@@ -221,7 +221,7 @@ impl Shared {
     pub(super) fn route(&self, event: Event) {
         let snapshot = self.snapshot.load();
         let course = self.course(&event, &snapshot);
-        self.router.route(event, course, &|jid| is_contact(&snapshot, jid));
+        self.router.route(event, course, &|jid| snapshot.is_contact(jid));
     }
 
     /// How an event comes that happens now: in a room, since it was entered, or since it is entered anew. What a room says to who is
@@ -239,13 +239,13 @@ impl Shared {
     /// The same, but to this one instance alone.
     pub(super) fn route_to(&self, instance: InstanceId, event: Event) {
         let snapshot = self.snapshot.load();
-        self.router.route_to(instance, event, &|jid| is_contact(&snapshot, jid));
+        self.router.route_to(instance, event, &|jid| snapshot.is_contact(jid));
     }
 
     /// Gives a message of the archive to an instance that missed it. Whether it is told.
     pub(super) fn route_missed(&self, to: &Mailbox, event: Event) -> bool {
         let snapshot = self.snapshot.load();
-        self.router.route_missed(to.instance(), event, &|jid| is_contact(&snapshot, jid))
+        self.router.route_missed(to.instance(), event, &|jid| snapshot.is_contact(jid))
     }
 
     pub(super) async fn order(&self, order: Order) -> Result<(), CallError> {
@@ -260,8 +260,4 @@ impl Shared {
             let _ = was_done.await;
         }
     }
-}
-
-fn is_contact(snapshot: &Snapshot, jid: &BareJid) -> bool {
-    snapshot.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid))
 }

@@ -142,12 +142,8 @@ impl Host {
     /// The rest of what the policy says now is for [`Host::reload`].
     pub async fn hold_to_policy(&self) {
         let config = self.config();
-        let policy = Policy::read(&config.plugins).and_then(|text| match text {
-            Some(text) => Policy::understand(&text, &config.plugins),
-            None => Ok(Policy::default()),
-        });
         // Why it cannot be read is said when it counts.
-        if let Ok(policy) = policy {
+        if let Ok(policy) = Policy::load(&config.plugins) {
             self.hold_to(&policy).await;
         }
     }

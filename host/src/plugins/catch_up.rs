@@ -146,7 +146,7 @@ async fn keep_up_with_rooms(instance: &Arc<Instance>) {
 fn entered_rooms(instance: &Instance, begun: &mut HashMap<BareJid, u64>) -> Vec<Source> {
     let (snapshot, grants) = (instance.account.snapshot(), instance.mailbox.grants().load());
     begun.retain(|room, _| snapshot.rooms.contains_key(room));
-    let is_contact = |jid: &BareJid| snapshot.contacts.as_ref().is_some_and(|all| all.contains_key(jid));
+    let is_contact = |jid: &BareJid| snapshot.is_contact(jid);
     let told = snapshot.rooms.values().filter_map(|room| Some((room, room.archived?)));
     let mut new = Vec::new();
     for (room, exists) in told {

@@ -183,9 +183,8 @@ impl Instance {
 
     /// Whether its grants cover this; else the denial, counted and logged.
     pub fn require(&self, permission: Permission, target: Target<'_>) -> Result<(), CallError> {
-        let contacts = self.account.snapshot();
-        let is_contact = |jid: &jid::BareJid| contacts.contacts.as_ref().is_some_and(|all| all.contains_key(jid));
-        if self.mailbox.grants().load().may_do(permission, target, &is_contact) {
+        let snapshot = self.account.snapshot();
+        if self.mailbox.grants().load().may_do(permission, target, &|jid| snapshot.is_contact(jid)) {
             return Ok(());
         }
         let scope = match target {

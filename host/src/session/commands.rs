@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jid::{BareJid, Jid};
+use jid::Jid;
 
 use crate::error::CallError;
 use crate::event::{Event, Payload};
@@ -284,8 +284,7 @@ impl Session {
         } else {
             (Permission::MessagesSend, Target::Jid(&where_to))
         };
-        let is_contact = |jid: &BareJid| self.roster.contacts.as_ref().is_some_and(|all| all.contains_key(jid));
-        command.mailbox.grants().load().may_do(permission, target, &is_contact)
+        command.mailbox.grants().load().may_do(permission, target, &|jid| self.roster.get(jid).is_some())
     }
 
     /// All commands of plugins that may speak here, by name. It does not begin with the prefix: another bot would take it for a command.

@@ -216,7 +216,8 @@ impl Session {
             self.ignored += 1;
             return;
         };
-        let has_bytes = self.has_bytes();
+        // Asked only where somebody takes another name, since all rooms are looked at for it.
+        let has_bytes = muc.nick.is_none() || self.has_bytes();
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         let ourselves = muc.status.contains(&OURSELVES) || room.nick == nick;
         // Where there is no room for the longer name, one leaves, and another one does not come.

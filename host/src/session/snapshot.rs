@@ -36,3 +36,10 @@ pub struct Snapshot {
     /// How often rooms that we are in have said whether they have one.
     pub rooms_told: u64,
 }
+
+impl Snapshot {
+    /// Whether somebody is in the roster.
+    pub fn is_contact(&self, jid: &BareJid) -> bool {
+        self.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid))
+    }
+}

@@ -34,7 +34,7 @@ impl Succession {
             None => Vec::new(),
         };
         let snapshot = account.snapshot();
-        let is_contact = |jid: &jid::BareJid| snapshot.contacts.as_ref().is_some_and(|all| all.contains_key(jid));
+        let is_contact = |jid: &jid::BareJid| snapshot.is_contact(jid);
         // The new one listens in its own way: what it does not want to hear, it does not hear.
         let mail = left.into_iter().filter_map(|mail| account.router.mail_again(new.id, mail, &is_contact));
         let mail = mail.collect();

@@ -64,9 +64,7 @@ async fn greedy_update(trial: &mut Trial) -> Result<String> {
     stage.order("do ping").await?;
     ensure!(stage.answer().await? == "pong", "the old version does not go on");
     stage.during().await?;
-    let status = stage.home.run(&["status", "--json"]).await?.json()?;
-    let plugin = status["plugins"].as_array().into_iter().flatten().find(|one| one["id"] == "unruly").cloned();
-    let plugin = plugin.context("it is gone")?;
+    let plugin = stage.status("unruly").await.context("it is gone")?;
     ensure!(plugin["version"] == "0.1.0" && plugin["state"] == "running", "{}", short(&plugin));
     let removed = stage.home.run(&["plugin", "remove", "unruly", "--yes"]).await?;
     ensure!(removed.code == Some(0), "{removed:?}");
