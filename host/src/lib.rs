@@ -17,6 +17,7 @@ pub mod fuzz;
 mod harmless;
 pub mod host;
 pub mod https;
+mod memory;
 mod nearest;
 pub mod permissions;
 pub mod plugins;

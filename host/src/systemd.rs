@@ -4,11 +4,12 @@
 //! process that still runs.
 
 use std::ffi::OsString;
-use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::host::Host;
 
@@ -75,13 +76,7 @@ impl Notifier {
 }
 
 /// Microseconds of the clock that the service manager compares with.
-#[expect(unsafe_code, reason = "the standard library keeps that clock's numbers to itself")]
 fn monotonic() -> i64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: it writes to what lives until it returns.
-    if unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) } == -1 {
-        let error = io::Error::last_os_error();
-        tracing::debug!(%error, "no monotonic clock");
-    }
+    let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec * 1_000_000 + now.tv_nsec / 1_000
 }

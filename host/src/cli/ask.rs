@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Stdin, Stdout, Write as _};
 
+use rustix::termios::LocalModes;
+
 use super::modes::Without;
 
 /// A terminal with somebody who can answer.
@@ -38,7 +40,7 @@ impl Terminal {
 
     /// Asks for what nobody who looks on may read; the answer as it was typed.
     pub(super) fn ask_hidden(&self, question: &str) -> io::Result<Option<String>> {
-        let hidden = Without::begin(&self.input, libc::ECHO)?;
+        let hidden = Without::begin(LocalModes::ECHO)?;
         let answer = self.ask(question);
         drop(hidden);
         writeln!(self.output.lock())?;

@@ -1,12 +1,11 @@
 //! `parlor doctor`: what is wrong with a house, and what to do about it. It changes nothing.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use clap::Args;
+use rustix::fs::statvfs;
 use serde::Serialize;
 
 use super::place::Place;
@@ -278,16 +277,10 @@ fn disk(data: &Path, findings: &mut Findings) {
     }
 }
 
-#[expect(unsafe_code, reason = "the standard library does not know how full a disk is")]
+/// How many bytes are free there for this user.
 fn room(folder: &Path) -> std::io::Result<u64> {
-    let path = CString::new(folder.as_os_str().as_bytes())?;
-    // SAFETY: plain numbers, for which zeros are values.
-    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: both point to what lives until it returns, the path ends with a NUL.
-    if unsafe { libc::statvfs(path.as_ptr(), &raw mut found) } == -1 {
-        return Err(std::io::Error::last_os_error());
-    }
-    Ok(found.f_bavail * found.f_frsize)
+    let found = statvfs(folder)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 fn connection(account: &AccountConfig, findings: &mut Findings) -> anyhow::Result<()> {

@@ -34,6 +34,7 @@ use crate::control::lines::SAYS;
 use crate::control::metrics::Metrics;
 use crate::control::server::{Control, House, ORDERS, Order};
 use crate::host::Host;
+use crate::memory;
 use crate::plugins::Compiler;
 use crate::plugins::policy::PolicyError;
 use crate::systemd::Notifier;
@@ -140,8 +141,9 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
     manager.ready();
     let failure = tokio::select! {
         failure = serve(&host, &mut chat, &mut ordered, &mut signals, &mut files, &manager) => failure,
-        // It never ends.
+        // These never end.
         () = manager.keep_watchdog(&host) => None,
+        () = memory::give_back() => None,
     };
     manager.stopping();
     control.stop().await;

@@ -9,6 +9,7 @@ use super::views::{Account, Denied, Limit, Plugin, Process, Status, Usage};
 use crate::account::{Connection, Shared};
 use crate::harmless::harmless;
 use crate::host::{Host, PluginStatus};
+use crate::memory;
 use crate::plugins::{self, PluginId, State};
 
 /// How much of a reason is shown, in bytes.
@@ -29,7 +30,7 @@ pub(super) async fn status(host: &Host) -> Status {
             pid: std::process::id(),
             since: host.began().to_string(),
             uptime: seconds_since(host.began()),
-            memory: resident(),
+            memory: memory::resident(),
         }),
         data: absolute(&host.config().data),
         policy: absolute(&host.config().plugins),
@@ -66,7 +67,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
     let (state, reason) = match &status.state {
         State::Refused(_) if !status.enabled => ("disabled", None),
         State::Waiting(on) => ("waiting", Some(format!("it starts when {on} runs"))),
-        State::Starting => ("starting", None),
+        State::Starting => ("starting", Some("its initialize has not returned yet".to_owned())),
         State::Running => ("running", status.not_replaced.clone()),
         State::Stopping => ("stopping", None),
         State::Stopped => ("stopped", None),
@@ -121,12 +122,4 @@ fn denied_view(denial: &plugins::Denial) -> Denied {
 /// Whole seconds, none if the clock was set back.
 fn seconds_since(when: Timestamp) -> u64 {
     u64::try_from(Timestamp::now().duration_since(when).as_secs()).unwrap_or(0)
-}
-
-/// The memory of this process that is in RAM, in bytes; 0 where the system does not say.
-fn resident() -> u64 {
-    let pages = std::fs::read_to_string("/proc/self/statm");
-    let pages = pages.ok().and_then(|line| line.split(' ').nth(1)?.parse::<u64>().ok());
-    // The unit of that file, on every Linux that wasmtime runs on.
-    pages.unwrap_or(0) * 4096
 }

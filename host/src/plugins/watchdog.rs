@@ -15,6 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Sleep;
 use wasmtime::{Engine, UpdateDeadline};
 
@@ -402,14 +403,8 @@ fn step_back() {
 }
 
 /// The CPU time that this thread has used, in nanoseconds.
-#[expect(unsafe_code, reason = "the CPU clock of a thread has no safe interface")]
 fn thread_cpu() -> u64 {
-    // SAFETY: an all-zero `timespec` is valid and outlives the call, and the clock exists on every Linux.
-    let time = unsafe {
-        let mut time: libc::timespec = std::mem::zeroed();
-        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
-        time
-    };
+    let time = clock_gettime(ClockId::ThreadCPUTime);
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 

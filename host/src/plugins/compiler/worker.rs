@@ -5,6 +5,8 @@ use std::io::{self, Read as _, Write as _};
 use std::process;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, setpriority_process, setrlimit};
+
 use crate::plugins::Traces;
 use crate::plugins::component::MAX_BYTES;
 use crate::plugins::engine;
@@ -78,29 +80,22 @@ fn receive() -> io::Result<Vec<u8>> {
 
 /// Gives up what the work does not need: open files but the three pipes, opening any other, writing any, memory and time
 /// beyond the bounds, and its turn if others want to run.
-#[expect(unsafe_code, reason = "what a process may use up has no safe interface")]
+#[expect(unsafe_code, reason = "closing all files at once has no safe interface")]
 fn confine(memory: Bytes, cpu: Duration) -> io::Result<()> {
-    let limit = |resource, soft: u64, hard: u64| {
-        let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
-        // SAFETY: the pointer is to a local variable of the type that the call reads.
-        if unsafe { libc::setrlimit(resource, &raw const limit) } == -1 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(())
-    };
+    let limit = |resource, soft, hard| setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) });
     // SAFETY: a system call on plain numbers. Nothing in this process has opened a file that it still needs.
     if unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, 0) } == -1 {
         return Err(io::Error::last_os_error());
     }
     // Where the machine's own memory is short, this is the first to go; where that cannot be said, nobody is worse off.
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
-    limit(libc::RLIMIT_AS, memory.0, memory.0)?;
+    limit(Resource::As, memory.0, memory.0)?;
     // At the soft limit it is ended by a signal that says why.
-    limit(libc::RLIMIT_CPU, cpu.as_secs(), cpu.as_secs() + 1)?;
-    limit(libc::RLIMIT_CORE, 0, 0)?;
-    limit(libc::RLIMIT_FSIZE, 0, 0)?;
-    limit(libc::RLIMIT_NOFILE, 0, 0)?;
-    // SAFETY: a system call on plain numbers. A process may always want less; if not, it only competes with the others.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+    limit(Resource::Cpu, cpu.as_secs(), cpu.as_secs() + 1)?;
+    limit(Resource::Core, 0, 0)?;
+    limit(Resource::Fsize, 0, 0)?;
+    limit(Resource::Nofile, 0, 0)?;
+    // A process may always want less; if not, it only competes with the others.
+    let _ = setpriority_process(None, NICE);
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::thread;
 
 use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 use ratatui::crossterm::terminal;
+use rustix::termios::LocalModes;
 use tokio::sync::mpsc;
 
 use super::line::{Line, Pressed};
@@ -48,7 +49,7 @@ impl Console {
         let (sender, input) = mpsc::channel(WAITING);
         let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
         let typing = if is_terminal {
-            let ours = Without::begin(&io::stdin(), libc::ICANON | libc::ECHO)?;
+            let ours = Without::begin(LocalModes::ICANON | LocalModes::ECHO)?;
             Some(Typing { line: Line::default(), prompt: String::new(), is_shown: false, _ours: ours })
         } else {
             None
