@@ -4,6 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
 
+use super::Ended;
 use super::place::{self, Place};
 use super::show::{Mark, Put as _, marked, print, print_json};
 use crate::control::client::ClientError;
@@ -111,7 +112,8 @@ fn about(id: &PluginId, what: &str, entry: &Entry, manifest: Option<&Manifest>) 
         let events = table::EVENTS.iter().map(|event| event.name.to_owned());
         let known: Vec<_> = calls.chain(events).chain(Permission::ALL.iter().map(ToString::to_string)).collect();
         let near = suggestion(nearest(what, known.iter().map(String::as_str)));
-        bail!("{:?} is no call, event or permission{near}", what.chars().take(64).collect::<String>());
+        let what: String = what.chars().take(64).collect();
+        bail!(Ended::Usage(format!("{what:?} is no call, event or permission{near}")));
     };
     let Some(permission) = permission else {
         let verdict = "needs no permission: every plugin may".to_owned();

@@ -39,7 +39,7 @@ pub struct InitArgs {
     #[arg(long, default_value = "parlor.toml", env = "PARLOR_CONFIG")]
     config: PathBuf,
     /// The account's address.
-    #[arg(long)]
+    #[arg(long, value_parser = account_jid)]
     jid: Option<String>,
     /// The file with the account's password, in its first line.
     #[arg(long, value_name = "FILE")]
@@ -139,7 +139,7 @@ impl InitArgs {
     /// Whose account; none where nobody says.
     fn account(&self, terminal: Option<&Terminal>) -> anyhow::Result<Option<String>> {
         if let Some(jid) = &self.jid {
-            return account_jid(jid).map(Some);
+            return Ok(Some(jid.clone()));
         }
         let Some(terminal) = terminal else { return Ok(None) };
         for _ in 0..ASKED {

@@ -8,6 +8,7 @@ use clap::{Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use super::Ended;
 use super::show::print;
 
 /// For which shell.
@@ -55,7 +56,7 @@ impl ManArgs {
         let mut found: &Command = &command;
         for name in &self.command {
             let Some(next) = found.find_subcommand(name) else {
-                bail!("{} has no command {name:?}", found.get_name());
+                bail!(Ended::Usage(format!("{} has no command {name:?}", found.get_name())));
             };
             found = next;
         }

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+use crate::config::ConfigError;
 use crate::plugins::compiler::COMMAND;
 
 /// A bot house for XMPP: plugins that strangers wrote, held to what you granted.
@@ -68,7 +69,8 @@ enum Command {
 }
 
 impl Arguments {
-    /// Does what was asked, and says how it went: 0 fine, 1 failed (2, a wrong usage, is clap's), others as [`Ended`] says.
+    /// Does what was asked, and says how it went: 0 fine, 1 failed, 2 a wrong usage (mostly found by clap), others as [`Ended`]
+    /// says.
     pub fn execute(self) -> ExitCode {
         let result = match self.command {
             Command::Run(run) => run.execute(),
@@ -90,15 +92,25 @@ impl Arguments {
             Err(error) if error.downcast_ref().is_some_and(is_closed_pipe) => ExitCode::SUCCESS,
             Err(error) => {
                 fail(&format!("{error:#}"));
-                error.downcast_ref().map_or(ExitCode::FAILURE, Ended::code)
+                match error.downcast_ref() {
+                    Some(ended) => Ended::code(ended),
+                    None if error.downcast_ref().is_some_and(ConfigError::is_usage) => ExitCode::from(USAGE),
+                    None => ExitCode::FAILURE,
+                }
             }
         }
     }
 }
 
+/// The exit code for a wrong usage, as clap has it.
+const USAGE: u8 = 2;
+
 /// An end of a command that programs can tell from a failure.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
+    /// What was typed is wrong in a way that clap does not know of.
+    #[error("{0}")]
+    Usage(String),
     /// The owner said no, or was not there to say yes.
     #[error("{0}")]
     Declined(String),
@@ -117,6 +129,7 @@ enum Ended {
 impl Ended {
     fn code(&self) -> ExitCode {
         match self {
+            Self::Usage(_) => ExitCode::from(USAGE),
             Self::Declined(_) => ExitCode::from(3),
             Self::NotRunning(_) => ExitCode::from(4),
             Self::Broken(_) => ExitCode::from(5),

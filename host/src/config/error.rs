@@ -66,6 +66,16 @@ fn pem_remedy(key: &str) -> &'static str {
     if key == "ca_file" { "put the server's certificate there, as PEM" } else { "put it there, as PEM" }
 }
 
+impl ConfigError {
+    /// Whether what was typed with the command is wrong, and no file.
+    pub(crate) fn is_usage(&self) -> bool {
+        let (Self::BadLog { origin, .. } | Self::Setting { origin, .. } | Self::NotJson { origin, .. }) = self else {
+            return false;
+        };
+        matches!(origin, Origin::Flag(_))
+    }
+}
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

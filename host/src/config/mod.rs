@@ -26,6 +26,7 @@ pub use settings::{
 };
 
 use crate::document::{self, ReadError};
+use crate::nearest::{nearest, suggestion};
 use sections::{Document, Section, Written};
 
 /// How large a configuration file may be, in bytes.
@@ -66,6 +67,8 @@ pub struct Overrides {
     /// Reads a variable of the environment: `PARLOR_DATA`, `PARLOR_PLUGINS`, `PARLOR_LOG`, `PARLOR_SETTING_<KEY>`,
     /// `PARLOR_PASSWORD_<ACCOUNT>`.
     pub environment: fn(&str) -> Option<String>,
+    /// The names of all variables of the environment, so that a misspelt one is found.
+    pub variables: fn() -> Vec<String>,
 }
 
 impl Default for Overrides {
@@ -77,6 +80,7 @@ impl Default for Overrides {
             log: None,
             settings: Vec::new(),
             environment: |name| std::env::var(name).ok().filter(|value| !value.is_empty()),
+            variables: || std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect(),
         }
     }
 }
@@ -125,10 +129,14 @@ impl Config {
             return Err(ConfigError::NoAccount(path.to_owned()));
         }
         let watch = top.flag("watch")?.unwrap_or(true);
-        let warnings = accounts.values().flat_map(AccountConfig::warnings).collect();
+        let misspelt = (overrides.variables)().into_iter().filter_map(|name| misspelt(&name));
+        let warnings = misspelt.chain(accounts.values().flat_map(AccountConfig::warnings)).collect();
         Ok(Self { path: path.to_owned(), data, plugins, log, watch, settings, accounts, warnings })
     }
 }
+
+/// How the names of variables begin that say what a setting is.
+const SETTING_VARIABLES: &str = "PARLOR_SETTING_";
 
 /// A setting from elsewhere than the file.
 type Over = (Origin, String, Value);
@@ -192,7 +200,7 @@ fn with_all(mut settings: Settings, over: &[Over]) -> Result<Settings, ConfigErr
 /// Settings of the environment, and after them those of flags, so that flags win.
 fn settings_over_the_file(overrides: &Overrides) -> Result<Vec<Over>, ConfigError> {
     let variables = SETTINGS.iter().filter_map(|rule| {
-        let variable = format!("PARLOR_SETTING_{}", rule.key.to_ascii_uppercase());
+        let variable = variable(rule);
         let value = (overrides.environment)(&variable)?;
         Some((Origin::Environment(variable), rule.key, value))
     });
@@ -209,6 +217,22 @@ fn settings_over_the_file(overrides: &Overrides) -> Result<Vec<Over>, ConfigErro
             }),
         })
         .collect()
+}
+
+/// The variable of the environment that says what a setting is.
+fn variable(rule: &SettingRule) -> String {
+    format!("{SETTING_VARIABLES}{}", rule.key.to_ascii_uppercase())
+}
+
+/// What to say of a variable that looks as if it said what a setting is, and does not.
+fn misspelt(name: &str) -> Option<String> {
+    let known: Vec<_> = SETTINGS.iter().map(variable).collect();
+    if !name.starts_with(SETTING_VARIABLES) || known.iter().any(|known| known == name) {
+        return None;
+    }
+    let near = suggestion(nearest(name, known.iter().map(String::as_str)));
+    let name: String = name.chars().take(64).collect();
+    Some(format!("the variable {name:?} of the environment names no setting{near}"))
 }
 
 /// Whether a value without quotes can only be meant as text.

@@ -20,7 +20,7 @@ fn folder(toml: &str) -> (TempDir, PathBuf) {
 }
 
 fn quiet() -> Overrides {
-    Overrides { environment: |_| None, ..Overrides::default() }
+    Overrides { environment: |_| None, variables: Vec::new, ..Overrides::default() }
 }
 
 fn load(toml: &str) -> Result<Config, ConfigError> {
@@ -135,6 +135,35 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert_eq!((settings.nickname.as_deref(), settings.priority), (Some("flag"), 2));
     assert_eq!(settings.get("mine"), Some(json!([1])));
     assert_eq!(config.settings.nickname.as_deref(), Some("flag"));
+}
+
+#[test]
+fn a_variable_that_names_no_setting_is_warned_of() {
+    let (_folder, path) = folder(MINIMAL);
+    let names =
+        || ["PARLOR_SETTING_NICKNAM", "PARLOR_SETTING_PRIORITY", "PARLOR_DATA", "HOME"].map(str::to_owned).to_vec();
+    let config = Config::load(&path, &Overrides { variables: names, ..quiet() }).unwrap();
+    assert_eq!(
+        config.warnings,
+        [
+            r#"the variable "PARLOR_SETTING_NICKNAM" of the environment names no setting, did you mean "PARLOR_SETTING_NICKNAME"?"#
+        ]
+    );
+}
+
+#[test]
+fn what_was_typed_is_wrong_usage_and_what_a_file_says_is_not() {
+    let (_folder, path) = folder(MINIMAL);
+    let usage = |overrides: Overrides| Config::load(&path, &overrides).unwrap_err().is_usage();
+    let set = |value: &str| Overrides { settings: vec![("priority".into(), value.into())], ..quiet() };
+    assert!(usage(set("high")) && usage(set("900")));
+    assert!(usage(Overrides { log: Some("parlor=loud".into()), ..quiet() }));
+    assert!(!usage(Overrides {
+        environment: |name| (name == "PARLOR_SETTING_PRIORITY").then(|| "900".into()),
+        ..quiet()
+    }));
+    let (_folder, path) = folder(&format!("log = \"parlor=loud\"\n{MINIMAL}"));
+    assert!(!Config::load(&path, &quiet()).unwrap_err().is_usage());
 }
 
 #[test]

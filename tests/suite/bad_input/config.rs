@@ -32,12 +32,28 @@ async fn a_wrong_command_line_ends_with_2_and_says_what_is_right() {
         (&["run", "--set", "nickname"], "write KEY=JSON"),
         (&["run", "--log-format", "xml"], "[possible values: text, json, journal]"),
         (&["init", "--jid"], "a value is required"),
+        (&["init", "--jid", "x y"], "is no JID"),
     ] {
         let end = End::of(&home, arguments).await;
         assert_eq!(end.code, Some(2), "{arguments:?}: {:#?}", end.lines);
         assert!(end.lines.iter().any(|line| line.contains(words)), "{arguments:?}: {:#?}", end.lines);
     }
     assert!(!home.path().join("data").exists() && !home.path().join("parlor.toml").exists());
+}
+
+#[tokio::test]
+async fn what_a_flag_says_that_does_not_fit_is_a_wrong_usage_too() {
+    let (_folder, home) = lonely();
+    for (arguments, words) in [
+        (&["run", "--set", "priority=900"][..], "priority"),
+        (&["run", "--set", "nickname=5"], "nickname"),
+        (&["run", "--log", "parlor=loud"], "--log"),
+        (&["explain", "nosuch", "no.such"], "there is no plugin nosuch"),
+    ] {
+        let end = End::of(&home, arguments).await;
+        let code = if arguments[0] == "run" { 2 } else { 1 };
+        assert!(end.sentence_with(code).contains(words), "{arguments:?}: {:#?}", end.lines);
+    }
 }
 
 #[tokio::test]
@@ -134,7 +150,8 @@ async fn what_is_no_account_is_refused_with_an_example() {
         assert!(sentence.ends_with("): write one, such as \"bot@example.org\""), "{sentence}");
     }
     let end = End::of(&home, &["init", "--jid", "example.org", "--config", "new/parlor.toml"]).await;
-    assert_eq!(end.sentence(), "\"example.org\" is not the JID of an account: write one, such as bot@example.org");
+    let says = "\"example.org\" is not the JID of an account: write one, such as bot@example.org";
+    assert!(end.code == Some(2) && end.lines.iter().any(|line| line.ends_with(says)), "{end:#?}");
     assert!(!home.path().join("new").exists());
 }
 

@@ -19,6 +19,7 @@ use crate::house::software;
 const SOON: Duration = Duration::from_secs(30);
 
 /// How a `parlor` ended that was left alone.
+#[derive(Debug)]
 struct End {
     code: Option<i32>,
     /// All that it wrote.

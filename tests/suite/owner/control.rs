@@ -174,7 +174,7 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
     assert!(text.starts_with("contacts.get-all: no, it needs contacts.read, which echo does not ask for"), "{text}");
     let text = ended(home.run(&["explain", "echo", "timers.sleep"]).await.unwrap(), 0).stdout;
     assert!(text.starts_with("timers.sleep: yes, it needs no permission"), "{text}");
-    let error = ended(home.run(&["explain", "echo", "chats.sned"]).await.unwrap(), 1).stderr;
+    let error = ended(home.run(&["explain", "echo", "chats.sned"]).await.unwrap(), 2).stderr;
     assert!(error.contains("did you mean \"chats.send\"?"), "{error}");
     let error = ended(home.run(&["explain", "ehco"]).await.unwrap(), 1).stderr;
     assert!(error.contains("did you mean \"echo\"?"), "{error}");

@@ -46,9 +46,11 @@ async fn what_is_imported_is_listed_and_exported_again() {
     let added = ended(home.run(&["plugin", "add", "echo.wasm", "--yes", "--grant-all"]).await.unwrap(), 0);
     assert!(added.stdout.contains("what an earlier plugin called echo kept (4 entries)"), "{added:?}");
     ended(home.run(&["plugin", "remove", "echo", "--yes", "--with-data"]).await.unwrap(), 0);
-    let nobody = ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 1);
-    assert_eq!(nobody.stdout, "");
-    assert!(nobody.stderr.contains("there is no plugin echo in plugins.toml, and no data of one"), "{nobody:?}");
+    for what in [&["export"][..], &["list"], &["list", "--json"]] {
+        let nobody = ended(home.run(&[&["plugin", "data", "echo"], what].concat()).await.unwrap(), 1);
+        assert_eq!(nobody.stdout, "");
+        assert!(nobody.stderr.contains("there is no plugin echo in plugins.toml, and no data of one"), "{nobody:?}");
+    }
 }
 
 #[tokio::test]

@@ -250,7 +250,7 @@ async fn shells_and_manuals_know_every_command() {
     }
     let page = ended(home.run(&["man", "plugin", "add"]).await.unwrap(), 0).stdout;
     assert!(page.starts_with(".ie \\n(.g .ds Aq") && page.contains("grant\\-all"), "{page}");
-    let unknown = ended(home.run(&["man", "plugni"]).await.unwrap(), 1);
+    let unknown = ended(home.run(&["man", "plugni"]).await.unwrap(), 2);
     assert!(unknown.stderr.contains("parlor has no command \"plugni\""), "{unknown:?}");
     ended(home.run(&["man", "--to", "man1"]).await.unwrap(), 0);
     let pages: Vec<_> = std::fs::read_dir(home.path().join("man1")).unwrap().collect();

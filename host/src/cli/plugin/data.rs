@@ -42,14 +42,21 @@ pub struct DataArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Show its keys, and how its values begin
+    #[command(after_help = "Example:\n  parlor plugin data echo list\n\nExit codes: 0 shown, 1 failed, 2 wrong usage")]
     List {
         /// Print JSON: the keys with the sizes of their values; `export` prints the values.
         #[arg(long)]
         json: bool,
     },
     /// Print all of it, one JSON object a line
+    #[command(
+        after_help = "Example:\n  parlor plugin data echo export > echo.jsonl\n\nExit codes: 0 printed, 1 failed, 2 wrong usage"
+    )]
     Export,
     /// Read what was exported, in place of what is there under the same keys: all of it or nothing
+    #[command(
+        after_help = "Examples:\n  parlor plugin data echo import echo.jsonl\n  zcat echo.jsonl.gz | parlor plugin data echo import\n\nExit codes: 0 imported, 1 failed and nothing imported, 2 wrong usage"
+    )]
     Import {
         /// The file; standard input if none is named.
         file: Option<PathBuf>,
@@ -134,6 +141,9 @@ impl DataArgs {
             all.push(json!({ "account": name, "key": kept.key, "bytes": kept.value.len(), "expires": kept.expires }));
             Ok(())
         })?;
+        if all.is_empty() {
+            self.known(config)?;
+        }
         print_json(&all)
     }
 
@@ -147,6 +157,7 @@ impl DataArgs {
             Ok(())
         })?;
         if rows.is_empty() {
+            self.known(config)?;
             return print(&format!("{} keeps nothing", self.plugin));
         }
         let total = format!("{} entries, {}", rows.len(), size(bytes));
@@ -164,18 +175,18 @@ impl DataArgs {
             out.write_all(b"\n").context("standard output")
         })?;
         out.flush().context("standard output")?;
-        // What a plugin has left that is gone may be wanted still; what never was is a slip of the pen.
+        if is_empty { self.known(config) } else { Ok(()) }
+    }
+
+    /// Fails if the policy has no such plugin. What one has left that is gone may be wanted still; what never was is a slip
+    /// of the pen.
+    fn known(&self, config: &Config) -> anyhow::Result<()> {
         let policy = Policy::load(&config.plugins)?;
-        if is_empty && !policy.plugins.contains_key(&self.plugin) {
-            let near = nearest(self.plugin.as_str(), policy.plugins.keys().map(PluginId::as_str));
-            bail!(
-                "there is no plugin {} in {}, and no data of one{}",
-                self.plugin,
-                config.plugins.display(),
-                suggestion(near)
-            );
+        if policy.plugins.contains_key(&self.plugin) {
+            return Ok(());
         }
-        Ok(())
+        let near = suggestion(nearest(self.plugin.as_str(), policy.plugins.keys().map(PluginId::as_str)));
+        bail!("there is no plugin {} in {}, and no data of one{near}", self.plugin, config.plugins.display());
     }
 
     fn import(&self, config: &Config, from: Option<&PathBuf>) -> anyhow::Result<()> {
