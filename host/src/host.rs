@@ -2,6 +2,7 @@
 
 mod accounts;
 mod reload;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -27,10 +28,12 @@ use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::source::Source;
 use crate::plugins::store::{self, Loaded, Unfit};
 use crate::plugins::{
-    Admitted, Compiled, Compiler, Denial, Dependency, Engine, EngineError, Instance, LogLevel, PluginId, State,
-    Supervised, Usage,
+    Admitted, Compiled, Compiler, Dependency, Engine, EngineError, Instance, LogLevel, PluginId, Supervised,
 };
 use crate::store::{OpenError, Store};
+use standing::{Leaving, Left};
+
+pub use standing::PluginStatus;
 
 /// How long plugins may hold up the log-in (API row 7).
 const INITIALIZE: Duration = Duration::from_secs(10);
@@ -56,6 +59,8 @@ pub struct Host {
     /// Held for moments only.
     accounts: std::sync::Mutex<BTreeMap<AccountName, Account>>,
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
+    /// Those that say good-bye, or are about to come back.
+    leaving: Leaving,
     /// Held while plugins or accounts are added, removed or looked through, so that no two changes see the same state and undo each
     /// other. `plugins` itself is held for moments only.
     changing: Mutex<()>,
@@ -133,37 +138,6 @@ pub enum AddError {
     },
 }
 
-/// Where one plugin stands on one account.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PluginStatus {
-    /// The plugin.
-    pub id: PluginId,
-    /// Whether the owner lets it run.
-    pub enabled: bool,
-    /// Its version; none where its file was not read.
-    pub version: Option<semver::Version>,
-    /// Which bytes it may be.
-    pub digest: Digest,
-    /// Where its file comes from.
-    pub source: Source,
-    /// The account; none where the plugin may not run at all.
-    pub account: Option<AccountName>,
-    /// Where it stands; a refusal is [`State::Refused`].
-    pub state: State,
-    /// How many events it has handled since it last started.
-    pub handled: u64,
-    /// How many of its calls were denied since then.
-    pub denials: u64,
-    /// How often it was started again.
-    pub restarts: u64,
-    /// Why another version, which the policy names, has not taken its place.
-    pub not_replaced: Option<String>,
-    /// What the instance that runs now has used.
-    pub usage: Option<Usage>,
-    /// The last calls that it was denied, oldest first.
-    pub denied: Vec<Denial>,
-}
-
 impl Host {
     /// Builds the house: starts the accounts' tasks and the plugins, gives each plugin its chance to listen, and then
     /// logs in (API row 7). It returns when the log-ins have begun. The compiler is where plugins are compiled.
@@ -185,6 +159,7 @@ impl Host {
             store,
             accounts: accounts.into(),
             plugins: Mutex::default(),
+            leaving: Leaving::default(),
             changing: Mutex::default(),
             read: std::sync::Mutex::new(text.map(|text| Digest::of(text.as_bytes()))),
             _lock: lock,
@@ -219,7 +194,7 @@ impl Host {
     /// False: there was none of this id.
     pub async fn remove_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
-        self.take_out(id).await
+        self.take_out(id).await.is_some()
     }
 
     /// Ends a plugin on each of its accounts and starts it again, with what the policy said last. False: there was none of
@@ -227,7 +202,7 @@ impl Host {
     pub async fn restart_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
         let Some(entry) = self.plugins.lock().await.get(id).map(Plugin::held) else { return false };
-        self.take_out(id).await;
+        let _leaving = self.take_out(id).await;
         // The machine may have been busy with something else.
         self.engine.try_again(entry.digest);
         self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
@@ -251,56 +226,22 @@ impl Host {
         self.began
     }
 
-    async fn take_out(&self, id: &PluginId) -> bool {
-        let Some(plugin) = self.plugins.lock().await.remove(id) else { return false };
+    /// Ends a plugin. It is seen to be leaving until this returns, or, where it comes back, what it gives is dropped; none:
+    /// there was none of this id.
+    async fn take_out(&self, id: &PluginId) -> Option<Left> {
+        let (plugin, left) = {
+            let mut plugins = self.plugins.lock().await;
+            let plugin = plugins.remove(id)?;
+            let left = self.leaving.begin(id, plugin.rows(id));
+            (plugin, left)
+        };
         plugin.stop().await;
         tracing::info!(plugin = %id, "plugin removed");
-        true
+        Some(left)
     }
 
     fn strictness(&self) -> Strictness {
         Strictness::of(&self.config.load().settings)
-    }
-
-    /// Where every plugin stands.
-    pub async fn status(&self) -> Vec<PluginStatus> {
-        let plugins = self.plugins.lock().await;
-        let mut all = Vec::new();
-        for (id, plugin) in &*plugins {
-            let entry = &plugin.entry;
-            let refused = |state| PluginStatus {
-                id: id.clone(),
-                enabled: entry.enabled,
-                version: plugin.version.clone(),
-                digest: entry.digest,
-                source: entry.source.clone(),
-                account: None,
-                state,
-                handled: 0,
-                denials: 0,
-                restarts: 0,
-                not_replaced: plugin.not_replaced.clone(),
-                usage: None,
-                denied: Vec::new(),
-            };
-            match &plugin.standing {
-                Standing::Refused(reason) => all.push(refused(State::Refused(reason.clone()))),
-                Standing::Admitted { admitted, on, .. } => all.extend(on.iter().map(|(account, supervised)| {
-                    let usage = supervised.instance().map(|instance| instance.usage());
-                    PluginStatus {
-                        version: Some(admitted.manifest.version.clone()),
-                        account: Some(account.clone()),
-                        handled: usage.as_ref().map_or(0, |usage| usage.handled),
-                        denials: usage.as_ref().map_or(0, |usage| usage.denials),
-                        restarts: supervised.restarts(),
-                        denied: supervised.denied(),
-                        usage,
-                        ..refused(supervised.state().borrow().clone())
-                    }
-                })),
-            }
-        }
-        all
     }
 
     /// What runs of a plugin on an account right now.

@@ -220,8 +220,9 @@ impl Host {
                 other.insert(id, plugin.entry.clone());
             }
         }
+        let mut returning = Vec::new();
         for id in other.keys() {
-            self.take_out(id).await;
+            returning.extend(self.take_out(id).await);
         }
         self.add_all(other).await;
     }

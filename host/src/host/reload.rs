@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Host, LONGEST_REASON, Plugin, Standing, dependencies};
+use super::{Host, LONGEST_REASON, Left, Plugin, Standing, dependencies};
 use crate::harmless::harmless;
 use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
@@ -78,7 +78,9 @@ impl Host {
         // What takes something away waits for nothing: not for secrets, nor for what starts or never does.
         self.hold_to(&policy).await;
         self.log_as_decided(&policy).await;
-        self.take_out_all(|id| policy.plugins.get(id).is_none_or(|entry| !entry.enabled)).await;
+        // What comes back, if only to be seen as disabled, is not gone meanwhile.
+        let mut returning = self.take_out_all(|id| policy.plugins.get(id).is_none_or(|entry| !entry.enabled)).await;
+        returning.retain(|left| policy.plugins.contains_key(left.id()));
         let mut values = self.opened(&policy).await;
         let mut outdated = BTreeSet::new();
         let running: BTreeMap<_, _> = {
@@ -119,7 +121,8 @@ impl Host {
             }
         }
         for id in running.keys().filter(|id| !staying.contains(*id) && replaced.iter().all(|(one, _)| one != *id)) {
-            self.take_out(id).await;
+            let left = self.take_out(id).await;
+            returning.extend(left.filter(|_| policy.plugins.contains_key(id)));
         }
         for (id, new) in replaced {
             let failed_before =
@@ -127,11 +130,12 @@ impl Host {
             if failed_before || self.replace(&id, new).await {
                 staying.insert(id);
             } else {
-                self.take_out(&id).await;
+                returning.extend(self.take_out(&id).await);
             }
         }
         let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
         self.add_all(coming).await;
+        drop(returning);
         self.spread().await;
         self.prune_cache().await;
         tracing::info!(policy = %path.display(), "policy read again");
@@ -167,14 +171,16 @@ impl Host {
         }
     }
 
-    async fn take_out_all(&self, is_meant: impl Fn(&PluginId) -> bool) {
+    async fn take_out_all(&self, is_meant: impl Fn(&PluginId) -> bool) -> Vec<Left> {
         let plugins = self.plugins.lock().await;
         let admitted = plugins.iter().filter(|(_, plugin)| plugin.is_admitted());
         let leaving: Vec<_> = admitted.map(|(id, _)| id.clone()).filter(is_meant).collect();
         drop(plugins);
+        let mut all = Vec::new();
         for id in leaving {
-            self.take_out(&id).await;
+            all.extend(self.take_out(&id).await);
         }
+        all
     }
 
     /// The values of the settings of those that run, with their secrets. Of one whose secret is not to be had now there are

@@ -52,6 +52,47 @@ async fn status_shows_accounts_and_plugins_with_what_they_use() {
     assert!(error.contains("there is no plugin ehco in") && error.contains("did you mean"), "{error}");
 }
 
+/// Whoever looks just then would take it for one that is gone, and `top` would have another one under its cursor.
+#[tokio::test]
+async fn a_plugin_is_listed_while_it_is_started_again_and_while_it_leaves() {
+    let (home, _) = home().await;
+    let slow = home.install("slow", &built("unruly").unwrap()).unwrap().set("behaviour", "stop-never-returns");
+    let _host = start(&home, &Policy::default().with("echo", echo(&home)).with("slow", slow)).await;
+    let path = home.path().join("data/control.sock");
+    let ask = move |request: &str| {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.write_all(format!("{request} HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let json: serde_json::Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+        json
+    };
+    let look = ask.clone();
+    let restart = std::thread::spawn(move || ask("POST /v1/plugins/slow/restart"));
+    let mut seen = std::collections::BTreeSet::new();
+    while !restart.is_finished() {
+        let status = look("GET /v1/status");
+        let ids: Vec<_> = status["plugins"].as_array().unwrap().iter().map(|plugin| plugin["id"].clone()).collect();
+        assert_eq!(ids, ["echo", "slow"], "{status}");
+        seen.insert(status["plugins"][1]["state"].as_str().unwrap().to_owned());
+    }
+    assert!(seen.contains("stopping"), "{seen:?}");
+    let status = restart.join().unwrap();
+    assert_eq!(status["plugins"][1]["state"], "running", "{status}");
+    home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
+    let reload = std::thread::spawn({
+        let look = look.clone();
+        move || look("POST /v1/reload")
+    });
+    let mut was_seen = false;
+    while !reload.is_finished() {
+        was_seen |= look("GET /v1/status")["plugins"][1]["state"] == "stopping";
+    }
+    assert!(was_seen, "nobody saw it leave");
+    let status = reload.join().unwrap();
+    assert_eq!(status["plugins"].as_array().unwrap().len(), 1, "{status}");
+}
+
 #[tokio::test]
 async fn a_plugin_that_does_not_run_is_shown_with_its_reason() {
     let (home, _) = home().await;

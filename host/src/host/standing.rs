@@ -1,0 +1,137 @@
+//! Where every plugin stands, seen from outside.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Host, Plugin, Standing};
+use crate::config::AccountName;
+use crate::plugins::id::Digest;
+use crate::plugins::source::Source;
+use crate::plugins::{Denial, PluginId, State, Usage};
+
+/// Where one plugin stands on one account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginStatus {
+    /// The plugin.
+    pub id: PluginId,
+    /// Whether the owner lets it run.
+    pub enabled: bool,
+    /// Its version; none where its file was not read.
+    pub version: Option<semver::Version>,
+    /// Which bytes it may be.
+    pub digest: Digest,
+    /// Where its file comes from.
+    pub source: Source,
+    /// The account; none where the plugin may not run at all.
+    pub account: Option<AccountName>,
+    /// Where it stands; a refusal is [`State::Refused`].
+    pub state: State,
+    /// How many events it has handled since it last started.
+    pub handled: u64,
+    /// How many of its calls were denied since then.
+    pub denials: u64,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// Why another version, which the policy names, has not taken its place.
+    pub not_replaced: Option<String>,
+    /// What the instance that runs now has used.
+    pub usage: Option<Usage>,
+    /// The last calls that it was denied, oldest first.
+    pub denied: Vec<Denial>,
+}
+
+impl Host {
+    /// Where every plugin stands, by their ids.
+    pub async fn status(&self) -> Vec<PluginStatus> {
+        let plugins = self.plugins.lock().await;
+        let mut all: Vec<_> = plugins.iter().flat_map(|(id, plugin)| plugin.rows(id)).collect();
+        all.extend(self.leaving.rows(|id| !plugins.contains_key(id)));
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all
+    }
+}
+
+impl Plugin {
+    /// Where it stands on each account; one row without an account if it may not run.
+    pub(super) fn rows(&self, id: &PluginId) -> Vec<PluginStatus> {
+        let entry = &self.entry;
+        let refused = |state| PluginStatus {
+            id: id.clone(),
+            enabled: entry.enabled,
+            version: self.version.clone(),
+            digest: entry.digest,
+            source: entry.source.clone(),
+            account: None,
+            state,
+            handled: 0,
+            denials: 0,
+            restarts: 0,
+            not_replaced: self.not_replaced.clone(),
+            usage: None,
+            denied: Vec::new(),
+        };
+        match &self.standing {
+            Standing::Refused(reason) => vec![refused(State::Refused(reason.clone()))],
+            Standing::Admitted { admitted, on, .. } => on
+                .iter()
+                .map(|(account, supervised)| {
+                    let usage = supervised.instance().map(|instance| instance.usage());
+                    PluginStatus {
+                        version: Some(admitted.manifest.version.clone()),
+                        account: Some(account.clone()),
+                        handled: usage.as_ref().map_or(0, |usage| usage.handled),
+                        denials: usage.as_ref().map_or(0, |usage| usage.denials),
+                        restarts: supervised.restarts(),
+                        denied: supervised.denied(),
+                        usage,
+                        ..refused(supervised.state().borrow().clone())
+                    }
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Plugins that are in no list any more, and still say good-bye, or are about to come back: whoever looks meanwhile sees them.
+#[derive(Debug, Default)]
+pub(super) struct Leaving(Arc<Mutex<BTreeMap<PluginId, Vec<PluginStatus>>>>);
+
+/// Until this is dropped, a plugin is seen to be leaving.
+#[derive(Debug)]
+pub(super) struct Left {
+    id: PluginId,
+    among: Leaving,
+}
+
+impl Leaving {
+    /// One begins to leave that stood like this.
+    pub(super) fn begin(&self, id: &PluginId, mut rows: Vec<PluginStatus>) -> Left {
+        for row in rows.iter_mut().filter(|row| row.account.is_some()) {
+            (row.state, row.usage) = (State::Stopping, None);
+        }
+        self.held().insert(id.clone(), rows);
+        Left { id: id.clone(), among: Self(Arc::clone(&self.0)) }
+    }
+
+    fn rows(&self, is_meant: impl Fn(&PluginId) -> bool) -> Vec<PluginStatus> {
+        self.held().iter().filter(|(id, _)| is_meant(id)).flat_map(|(_, rows)| rows.clone()).collect()
+    }
+
+    /// Held for a moment only.
+    fn held(&self) -> MutexGuard<'_, BTreeMap<PluginId, Vec<PluginStatus>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Left {
+    /// Which one.
+    pub(super) fn id(&self) -> &PluginId {
+        &self.id
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.among.held().remove(&self.id);
+    }
+}
