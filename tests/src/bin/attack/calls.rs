@@ -67,12 +67,17 @@ async fn reentrance(trial: &mut Trial) -> Result<String> {
     // Each event that it fires is handled by itself, and fires the next, while the first call has not returned.
     let begin = std::time::Instant::now();
     stage.order("do flood-emit").await?;
-    stage.during().await?;
-    stage.during().await?;
-    let handled = stage.status("unruly").await?["usage"]["handled"].as_u64().context("nothing is counted")?;
     // What it may fire at once, and so many a second after that; and what it hears besides.
+    let mut handled = 0;
+    while handled < 500 {
+        ensure!(begin.elapsed() < SOON, "{handled} events were handled");
+        stage.during().await?;
+        handled = stage.status("unruly").await?["usage"]["handled"].as_u64().context("nothing is counted")?;
+    }
+    stage.during().await?;
+    handled = stage.status("unruly").await?["usage"]["handled"].as_u64().context("nothing is counted")?;
     let most = 1_000 + 500 * (begin.elapsed().as_secs() + 1);
-    ensure!(handled >= 500 && handled <= most, "{handled} events were handled in {:?}", begin.elapsed());
+    ensure!(handled <= most, "{handled} events were handled in {:?}", begin.elapsed());
     remove(stage).await?;
     ensure!(stage.host.lines("plugin running", &[("plugin", "echo")]).len() == 1, "the neighbour was started anew");
     Ok(format!("held to 500 events a second, {handled} in all; nothing is entered twice"))
