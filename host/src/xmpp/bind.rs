@@ -1,6 +1,8 @@
 //! From a stream that is logged in to one that stanzas go over: resumed (XEP-0198, section 5), or bound anew (RFC 6120,
 //! section 7) and then managed, where the server can.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use jid::FullJid;
 use minidom::Element;
@@ -26,6 +28,8 @@ pub(super) struct Previous {
     pub(super) heard: u32,
     /// Where the server that has it wants to be asked for it (XEP-0198, section 5).
     pub(super) location: Option<String>,
+    /// For how long the server keeps it after a cut, if it said so.
+    pub(super) kept: Option<Duration>,
 }
 
 /// How a stream begins.

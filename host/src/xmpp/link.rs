@@ -384,6 +384,7 @@ impl Link {
                 }
             }
             Begun::Anew { jid, managed, handled, early } => {
+                let mut suspects = self.ledger.as_ref().map(|ledger| ledger.suspects().clone()).unwrap_or_default();
                 let mut old = self.ledger.take().map(|mut ledger| {
                     if let Some(handled) = handled {
                         // A count that cannot be says nothing; then all is sent again.
@@ -393,12 +394,16 @@ impl Link {
                 });
                 let again = old.iter_mut().flat_map(|old| old.drain(..)).chain(self.queue.drain(..)).collect();
                 let again = if is_late { too_old(again) } else { again };
-                let again = again
+                let again: Vec<_> = again
                     .into_iter()
                     .map(|stanza| RawStanza(Arc::new(stanza)))
                     .filter(RawStanza::outlives_its_stream)
                     .collect();
+                suspects.retain(|suspect| again.iter().any(|stanza| ledger::id(&stanza.0) == suspect));
                 self.ledger = managed.map(Ledger::new);
+                if let Some(ledger) = &mut self.ledger {
+                    ledger.suspect(suspects);
+                }
                 if self.leaves {
                     self.acknowledge_no_more();
                 }
@@ -438,6 +443,9 @@ impl Link {
             && let Some(ledger) = &mut self.ledger
         {
             ledger.give_up();
+            if why.is_about_a_stanza() {
+                ledger.accuse().iter().for_each(given_up);
+            }
         }
         self.want(why.clone());
         Some(LinkEvent::Suspended { why })
@@ -476,6 +484,21 @@ impl Link {
 /// What the connector has to say; nothing more where there is none.
 fn poll_report(connector: &mut Option<Connector>, cx: &mut Context<'_>) -> Poll<Option<Report>> {
     connector.as_mut().map_or(Poll::Ready(None), |connector| connector.reports.poll_recv(cx))
+}
+
+/// Says that a stanza is not sent any more.
+fn given_up(stanza: &Stanza) {
+    let to = match stanza {
+        Stanza::Message(message) => message.to.as_ref(),
+        Stanza::Presence(presence) => presence.to.as_ref(),
+        Stanza::Iq(iq) => iq.to(),
+    };
+    let to = to.map(tracing::field::display);
+    tracing::warn!(
+        to,
+        id = ledger::id(stanza),
+        "the server has ended two streams over this stanza; it is not sent again"
+    );
 }
 
 /// What is left of what was to be sent when the cut was longer than messages are kept: who it was for has gone on without it.

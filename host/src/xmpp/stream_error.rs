@@ -82,6 +82,28 @@ const RULES: &[Rule] = &[
     rule("unsupported-version", Return::AtOnce, "it speaks no XMPP 1.0: it has to be updated"),
 ];
 
+/// Those that a stanza of ours may be the reason for.
+const ABOUT_STANZAS: [&str; 13] = [
+    "bad-format",
+    "bad-namespace-prefix",
+    "improper-addressing",
+    "internal-server-error",
+    "invalid-from",
+    "invalid-namespace",
+    "invalid-xml",
+    "not-well-formed",
+    "policy-violation",
+    "restricted-xml",
+    "undefined-condition",
+    "unsupported-encoding",
+    "unsupported-stanza-type",
+];
+
+/// Whether a stanza of ours may be why the stream ended.
+pub(super) fn is_about_a_stanza(condition: &str) -> bool {
+    ABOUT_STANZAS.contains(&condition)
+}
+
 fn find(condition: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.condition == condition)
 }

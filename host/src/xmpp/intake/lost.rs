@@ -1,6 +1,6 @@
 //! Why a connection is over.
 
-use crate::xmpp::stream_error::sentence;
+use crate::xmpp::stream_error::{is_about_a_stanza, sentence};
 
 /// Why a connection that stood is over, as far as this end can know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +58,11 @@ impl Lost {
             Self::Closed | Self::Cut { .. } | Self::TimedOut | Self::Deaf | Self::Moved | Self::Unknown => true,
             Self::Stream { .. } | Self::TooLarge { .. } | Self::Unreadable | Self::Miscounted => false,
         }
+    }
+
+    /// Whether a stanza of ours may be the reason.
+    pub(in crate::xmpp) fn is_about_a_stanza(&self) -> bool {
+        matches!(self, Self::Stream { condition, .. } if is_about_a_stanza(condition))
     }
 
     /// Where the server wants us to go.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::LogIn;
 use super::ledger::Ledger;
-use super::pace::Pace;
+use super::pace::{Pace, in_time};
 use crate::config::{Endpoint, LinkSettings, TransportChoice};
 use crate::traces;
 use crate::xmpp::bind::Previous;
@@ -107,10 +107,15 @@ async fn run(
     let mut first_wait = Some(wish.after);
     while let Some(Wanted { mut previous, lost }) = wants.recv().await {
         follows.mark_unchanged();
-        pace.wanted(lost.as_ref(), Instant::now());
+        let cut = Instant::now();
+        pace.wanted(lost.as_ref(), cut);
         let mut elsewhere = lost.as_ref().and_then(Lost::elsewhere).and_then(|place| follow(place, followed));
         let mut location = previous.as_mut().and_then(|previous| previous.location.take());
-        let mut after = first_wait.take().unwrap_or_else(|| pace.wait(Instant::now(), chance()));
+        let wait = |pace: &Pace, previous: Option<&Previous>| {
+            let now = Instant::now();
+            in_time(pace.wait(now, chance()), previous.and_then(|previous| previous.kept), cut, now)
+        };
+        let mut after = first_wait.take().unwrap_or_else(|| wait(&pace, previous.as_ref()));
         loop {
             tokio::select! {
                 biased;
@@ -180,7 +185,7 @@ async fn run(
                         continue;
                     }
                     pace.failed(&why);
-                    after = pace.wait(Instant::now(), chance());
+                    after = wait(&pace, previous.as_ref());
                     if reports.send(Report::Retrying { after, why }).await.is_err() {
                         return;
                     }

@@ -1,6 +1,7 @@
 //! What was sent and not yet acknowledged (XEP-0198). Pure.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
 use jid::FullJid;
 use xmpp_parsers::sm::{Enabled, StreamId};
@@ -19,13 +20,26 @@ pub(super) struct Ledger {
     id: Option<StreamId>,
     /// Where it is best resumed, if the server said so.
     location: Option<String>,
+    /// For how long the server keeps it after a cut, if it said so.
+    kept: Option<Duration>,
     /// How many stanzas came.
     heard: u32,
     /// How many of ours the server has acknowledged. Both ends count modulo 2³².
     acknowledged: u32,
     unacknowledged: VecDeque<Stanza>,
+    /// The ids of what a stream of before may have ended over. As long as there are any, one stanza at a time is under way.
+    suspects: HashSet<String>,
     /// What comes is not counted any more.
     is_closed: bool,
+}
+
+/// The id of a stanza; empty where it has none.
+pub(super) fn id(stanza: &Stanza) -> &str {
+    match stanza {
+        Stanza::Message(message) => message.id.as_ref().map_or("", |id| &id.0),
+        Stanza::Presence(presence) => presence.id.as_deref().unwrap_or_default(),
+        Stanza::Iq(iq) => iq.id(),
+    }
 }
 
 /// The server acknowledged more than was ever sent, or took an acknowledgement back.
@@ -40,9 +54,11 @@ impl Ledger {
         Self {
             id: enabled.id.filter(|_| enabled.resume),
             location: enabled.location,
+            kept: enabled.max.map(|seconds| Duration::from_secs(seconds.into())),
             heard: 0,
             acknowledged: 0,
             unacknowledged: VecDeque::new(),
+            suspects: HashSet::new(),
             is_closed: false,
         }
     }
@@ -52,9 +68,11 @@ impl Ledger {
         Self {
             id: Some(StreamId(left.id.clone())),
             location: None,
+            kept: None,
             heard: left.heard,
             acknowledged: left.acknowledged,
             unacknowledged: VecDeque::new(),
+            suspects: HashSet::new(),
             is_closed: false,
         }
     }
@@ -94,7 +112,28 @@ impl Ledger {
 
     /// Whether more may be written.
     pub(super) fn has_room(&self) -> bool {
-        self.unacknowledged.len() < WINDOW
+        self.unacknowledged.len() < if self.suspects.is_empty() { WINDOW } else { 1 }
+    }
+
+    /// The server ended the stream over a stanza, and does not say which. What was under way goes one at a time from now on;
+    /// what went so already and was under way again is the one, and is given and not kept.
+    pub(super) fn accuse(&mut self) -> Vec<Stanza> {
+        let under_way = std::mem::take(&mut self.unacknowledged);
+        let (guilty, rest): (Vec<_>, Vec<_>) =
+            under_way.into_iter().partition(|stanza| self.suspects.contains(id(stanza)));
+        self.suspects.extend(rest.iter().map(|stanza| id(stanza).to_owned()));
+        self.unacknowledged = rest.into();
+        guilty
+    }
+
+    /// The ids of what may be why a stream ended, and has not been taken in since.
+    pub(super) fn suspects(&self) -> &HashSet<String> {
+        &self.suspects
+    }
+
+    /// These may be why a stream of before ended.
+    pub(super) fn suspect(&mut self, ids: HashSet<String>) {
+        self.suspects = ids;
     }
 
     /// The server says how many it has taken in. Gives how many of these are new.
@@ -104,8 +143,10 @@ impl Ledger {
         if done > open {
             return Err(Miscounted { handled, sent: self.acknowledged.wrapping_add(open) });
         }
-        for _ in 0..done {
-            self.unacknowledged.pop_front();
+        for stanza in self.unacknowledged.drain(..done as usize) {
+            if !self.suspects.is_empty() {
+                self.suspects.remove(id(&stanza));
+            }
         }
         self.acknowledged = handled;
         Ok(done)
@@ -113,7 +154,8 @@ impl Ledger {
 
     /// What it takes to resume the session.
     pub(super) fn previous(&self) -> Option<Previous> {
-        self.id.clone().map(|id| Previous { id, heard: self.heard, location: self.location.clone() })
+        let (heard, location, kept) = (self.heard, self.location.clone(), self.kept);
+        self.id.clone().map(|id| Previous { id, heard, location, kept })
     }
 
     /// The session is over at the server's end, or must not be gone on with.

@@ -25,6 +25,15 @@ const JOLT: Duration = Duration::from_secs(1);
 /// The least time until a server is bothered again which said that it was too much.
 const PENANCE: Duration = Duration::from_secs(30);
 
+/// The part of a wait that leaves time for another try before a session is forgotten.
+const IN_TIME: u32 = 2;
+
+/// A wait that is no longer than a session has: the server keeps it for `kept` after `cut`. What is gone is not hurried for.
+pub(super) fn in_time(wait: Duration, kept: Option<Duration>, cut: Instant, now: Instant) -> Duration {
+    let left = kept.map_or(Duration::ZERO, |kept| kept.saturating_sub(now - cut));
+    if left.is_zero() { wait } else { wait.min((left / IN_TIME).max(MIN_INTERVAL)) }
+}
+
 /// Remembers how log-ins went.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
@@ -118,6 +127,18 @@ mod tests {
         pace.wanted(None, start);
         assert_eq!(pace.wait(start, 0.0), MIN_INTERVAL);
         assert_eq!(pace.wait(start + seconds(1), 0.0), seconds(1));
+    }
+
+    #[test]
+    fn a_session_that_the_server_keeps_for_a_while_is_asked_for_within_it() {
+        let cut = Instant::now();
+        let wait = |kept: Option<u64>, later: u64| {
+            in_time(seconds(50), kept.map(seconds), cut, cut + seconds(later)).as_secs()
+        };
+        assert_eq!((wait(None, 0), wait(Some(600), 0)), (50, 50));
+        assert_eq!((wait(Some(60), 0), wait(Some(60), 30), wait(Some(60), 45)), (30, 15, 7));
+        assert_eq!(wait(Some(60), 59), 2, "two log-ins are never closer");
+        assert_eq!(wait(Some(60), 60), 50, "it is gone");
     }
 
     #[test]

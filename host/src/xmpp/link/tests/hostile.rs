@@ -48,6 +48,33 @@ async fn a_challenge_that_is_weak_or_endless_is_refused_before_it_is_computed() 
     assert!(began.elapsed() < Duration::from_secs(20));
 }
 
+/// What waits behind it would never be sent, and the account would be up for moments only.
+#[tokio::test]
+async fn a_stanza_over_which_the_server_ends_the_stream_is_sent_twice_and_not_for_ever() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    let end = format!("<stream:error><not-well-formed {STREAM_ERRORS}/></stream:error></stream:stream>");
+    for (id, body) in [("1", "before"), ("2", "poison"), ("3", "after")] {
+        let draft = Draft { body: Some(body.to_owned()), ..Draft::default() };
+        let (to, kind) = (jid("friend@localhost"), MessageKind::Chat);
+        link.send(Outgoing::Message { to, kind, id: id.to_owned(), draft, to_occupant: false });
+    }
+    assert_eq!(beside(&mut link, session.bodies_until("poison")).await, ["before", "poison"]);
+    // Which of the three it was nobody knows at first; then one goes after the other.
+    for (handed_up, last) in [(&["before", "poison", "after"][..], "poison"), (&["after"], "after")] {
+        session.say_raw(&end).await;
+        assert!(matches!(next(&mut link).await, LinkEvent::Suspended { .. }));
+        let (event, new) = again(&mut link, &peer).await;
+        session = new;
+        let LinkEvent::Bound { again, .. } = event else { panic!("{event:?}") };
+        assert_eq!(bodies(&again), handed_up);
+        for stanza in again {
+            link.send(Outgoing::Raw(stanza));
+        }
+        beside(&mut link, session.bodies_until(last)).await;
+    }
+}
+
 #[tokio::test]
 async fn a_stanza_that_the_library_would_drop_is_heard() {
     let peer = peer().await;
