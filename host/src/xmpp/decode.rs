@@ -50,6 +50,10 @@ fn is_same_bare(one: &Jid, other: &Jid) -> bool {
 }
 
 fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> Incoming {
+    // What people in a room see nobody hides from bots by calling it a copy of something else.
+    if message.type_ == MessageType::Groupchat && !message.bodies.is_empty() {
+        return Incoming::Message(Box::new(read_message(message, None, None, own, now)));
+    }
     if let Some(at) = archive::find(&message) {
         return archive::result(message, at, own, now);
     }

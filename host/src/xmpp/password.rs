@@ -168,8 +168,14 @@ async fn read_file(path: &Path) -> Result<Password, PasswordError> {
         std::io::ErrorKind::NotFound => PasswordError::Missing { origin: origin.clone() },
         _ => PasswordError::Unreadable { origin: origin.clone(), cause: error.to_string() },
     };
-    let mut file = tokio::fs::File::open(path).await.map_err(unreadable)?;
-    let bytes = read_bounded(&mut file).await.map_err(unreadable)?;
+    // It may be a pipe into which nobody writes, or lie where nothing answers.
+    let reading = tokio::time::timeout(COMMAND_LIMIT, async {
+        let mut file = tokio::fs::File::open(path).await?;
+        read_bounded(&mut file).await
+    });
+    let cause = || format!("nothing came within {} s", COMMAND_LIMIT.as_secs());
+    let late = |_| PasswordError::Unreadable { origin: origin.clone(), cause: cause() };
+    let bytes = reading.await.map_err(late)?.map_err(unreadable)?;
     Password::first_line(&bytes, &origin)
 }
 
@@ -271,6 +277,22 @@ mod tests {
             Password::read(&PasswordSource::File("/".into())).await,
             Err(PasswordError::Unreadable { .. })
         ));
+    }
+
+    /// The account would hang without a word.
+    #[tokio::test(start_paused = true)]
+    async fn a_pipe_into_which_nobody_writes_is_waited_for_for_a_while() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let source = PasswordSource::File(path.clone());
+        // Time does not go on by itself while somebody works on another thread.
+        let (read, ()) = tokio::join!(Password::read(&source), tokio::time::advance(COMMAND_LIMIT * 2));
+        let error = read.unwrap_err();
+        // What still waits for a writer gets one, so that its thread ends.
+        drop(std::fs::File::options().write(true).open(&path));
+        assert!(matches!(&error, PasswordError::Unreadable { .. }), "{error}");
+        assert!(error.to_string().contains("nothing came within"), "{error}");
     }
 
     #[tokio::test]

@@ -11,7 +11,9 @@ use jid::Jid;
 use minidom::Element;
 use minidom::rxml::NcName;
 use tokio::io::{AsyncBufRead, AsyncWrite};
-use tokio_xmpp::xmlstream::{FallibleStreamElement, InitiatingStream, ReadError, XmppStream, XmppStreamElement};
+use tokio_xmpp::xmlstream::{
+    FallibleStreamElement, InitiatingStream, ReadError, StreamElementError, XmppStream, XmppStreamElement,
+};
 use xmpp_parsers::ns;
 use xmpp_parsers::sasl::{DefinedCondition, Nonza, Response};
 use zeroize::Zeroizing;
@@ -141,7 +143,15 @@ async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
     jid: &Jid,
 ) -> Result<Nonza, ConnectError> {
     loop {
-        match stream.next().await.map(|element| element.and_then(FallibleStreamElement::into_read_error)) {
+        let element = stream.next().await;
+        // Of a condition that RFC 6120 does not know, or of none: it is a refusal all the same (section 6.4.5).
+        if let Some(Ok(FallibleStreamElement::Err(StreamElementError::InvalidNonza { qname, .. }))) = &element
+            && qname.0.as_str() == ns::SASL
+            && qname.1 == "failure"
+        {
+            return Err(ConnectError::LoginRefused { condition: "unknown".to_owned(), temporary: false });
+        }
+        match element.map(|element| element.and_then(FallibleStreamElement::into_read_error)) {
             Some(Ok(XmppStreamElement::Sasl(nonza))) => return Ok(nonza),
             Some(Ok(XmppStreamElement::StreamError(error))) => {
                 return Err(stream_failure(&error.0, jid.domain().as_str()));
