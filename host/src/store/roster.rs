@@ -1,6 +1,9 @@
 //! The roster as it was last known, with its version (RFC 6121, section 2.6): so that the server need not send all of it
 //! again.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use jid::BareJid;
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
@@ -49,13 +52,14 @@ pub struct KeptRoster {
 pub struct RosterKeeper {
     store: Store,
     account: String,
-    behind: bool,
+    /// A change is missing on disk.
+    behind: Arc<AtomicBool>,
 }
 
 impl RosterKeeper {
     /// For this account.
     pub fn new(store: Store, account: &BareJid) -> Self {
-        Self { store, account: account.to_string(), behind: false }
+        Self { store, account: account.to_string(), behind: Arc::default() }
     }
 
     /// What was kept; none where nothing was, or where it cannot be read.
@@ -73,35 +77,61 @@ impl RosterKeeper {
     /// Keeps a change. It does not wait.
     pub fn keep(&mut self, change: KeepRoster) {
         let account = self.account.clone();
-        self.behind = match change {
-            KeepRoster::Whole { version, contacts } => !self.store.put(move |file| {
+        match change {
+            KeepRoster::Whole { version, contacts } => self.begin_anew(move |file| {
                 let items = contacts.values().map(|contact| contact.to_item());
                 replace(file, &account, Some(&version), items)
             }),
-            KeepRoster::Nothing => !self.store.put(move |file| replace(file, &account, None, std::iter::empty())),
-            KeepRoster::Changed { .. } | KeepRoster::Removed { .. } if self.behind => true,
-            KeepRoster::Changed { version, contact } => !self.store.put(move |file| {
-                let change = file.transaction()?;
-                put_item(&mut change.prepare(PUT)?, &account, &contact.to_item())?;
-                set_version(&change, &account, version.as_deref())?;
-                change.commit()
+            KeepRoster::Nothing => self.begin_anew(move |file| replace(file, &account, None, std::iter::empty())),
+            KeepRoster::Changed { version, contact } => self.go_on(move |change, account| {
+                put_item(&mut change.prepare(PUT)?, account, &contact.to_item())?;
+                set_version(change, account, version.as_deref())
             }),
-            KeepRoster::Removed { version, jid } => !self.store.put(move |file| {
-                let change = file.transaction()?;
-                change.execute(
-                    "DELETE FROM roster_item WHERE account = ?1 AND jid = ?2",
-                    params![account, jid.as_str()],
-                )?;
-                set_version(&change, &account, version.as_deref())?;
-                change.commit()
+            KeepRoster::Removed { version, jid } => self.go_on(move |change, account| {
+                let delete = "DELETE FROM roster_item WHERE account = ?1 AND jid = ?2";
+                change.execute(delete, params![account, jid.as_str()])?;
+                set_version(change, account, version.as_deref())
             }),
-        };
+        }
+    }
+
+    /// What is kept is replaced, whatever became of what was to be kept before.
+    fn begin_anew(&mut self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) {
+        self.behind.store(false, Relaxed);
+        self.put(job);
+    }
+
+    /// Something of what is kept changes, if that is what it was.
+    fn go_on(&mut self, job: impl FnOnce(&Connection, &str) -> rusqlite::Result<()> + Send + 'static) {
+        let (account, behind) = (self.account.clone(), Arc::clone(&self.behind));
+        self.put(move |file| {
+            // A file that was begun anew meanwhile knows nothing of what this is a change of.
+            if behind.load(Relaxed) || kept_version(file, &account)?.is_none() {
+                return Ok(());
+            }
+            let change = file.transaction()?;
+            job(&change, &account)?;
+            change.commit()
+        });
+    }
+
+    fn put(&mut self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) {
+        let behind = Arc::clone(&self.behind);
+        let has_room = self.store.put(move |file| job(file).inspect_err(|_| behind.store(true, Relaxed)));
+        if !has_room {
+            self.behind.store(true, Relaxed);
+        }
     }
 }
 
-fn load(file: &mut Connection, account: &str) -> rusqlite::Result<Option<KeptRoster>> {
+/// The version that is kept.
+fn kept_version(file: &Connection, account: &str) -> rusqlite::Result<Option<String>> {
     let select = "SELECT version FROM roster_version WHERE account = ?1";
-    let Some(version) = file.query_row(select, [account], |row| row.get(0)).optional()? else { return Ok(None) };
+    file.query_row(select, [account], |row| row.get(0)).optional()
+}
+
+fn load(file: &mut Connection, account: &str) -> rusqlite::Result<Option<KeptRoster>> {
+    let Some(version) = kept_version(file, account)? else { return Ok(None) };
     let mut rows = file.prepare("SELECT jid, name, subscription, ask, groups FROM roster_item WHERE account = ?1")?;
     let rows = rows.query_map([account], |row| {
         let (jid, groups): (String, String) = (row.get(0)?, row.get(4)?);

@@ -63,6 +63,30 @@ async fn a_roster_is_there_again_after_a_restart() {
     assert_eq!(loaded(&store).await, None);
 }
 
+/// Else the server would say that nothing has changed since, and what is missing would be missing for ever.
+#[tokio::test]
+async fn a_change_of_what_is_not_kept_any_more_is_not_kept() {
+    let store = Store::in_memory();
+    let mut keeper = keeper(&store);
+    let changed = |version: &str| {
+        let contact = contact(item("juliet@example.org", &[]));
+        KeepRoster::Changed { version: Some(version.to_owned()), contact }
+    };
+    keeper.keep(whole("v1", &[item("romeo@example.org", &[])]));
+    // As a file that was begun anew, since it turned out to be broken.
+    assert!(store.put(|file| file.execute_batch("DELETE FROM roster_version; DELETE FROM roster_item")));
+    keeper.keep(changed("v2"));
+    assert_eq!(loaded(&store).await, None);
+
+    keeper.keep(whole("v3", &[item("romeo@example.org", &[])]));
+    // As a disk that is full for a moment.
+    assert!(store.put(|file| file.execute_batch("ALTER TABLE roster_item RENAME TO away")));
+    keeper.keep(changed("v4"));
+    assert!(store.put(|file| file.execute_batch("ALTER TABLE away RENAME TO roster_item")));
+    keeper.keep(changed("v5"));
+    assert_eq!(loaded(&store).await.map(|(version, items)| (version, items.len())), Some(("v3".to_owned(), 1)));
+}
+
 /// So that a flood of pushes costs one row each, and nothing that falls behind ever mixes two versions.
 #[tokio::test]
 async fn what_is_on_disk_was_one_state_of_the_server_even_when_the_disk_is_too_slow() {
