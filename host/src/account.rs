@@ -353,7 +353,7 @@ impl Worker {
                 self.session.plugins_initialized(self.now(), &mut self.effects);
                 self.apply();
                 self.logins.open = true;
-                for (credentials, answer) in std::mem::take(&mut self.logins.early) {
+                for (credentials, answer) in self.logins.begin_early() {
                     self.log_in(credentials, answer);
                 }
                 let _ = done.send(());
@@ -379,7 +379,7 @@ impl Worker {
                 self.apply();
                 answer.give(Ok(()));
             }
-            Order::LogIn(credentials, answer) if !self.logins.open => self.logins.early.push((credentials, answer)),
+            Order::LogIn(credentials, answer) if !self.logins.open => self.logins.wait_for_plugins(credentials, answer),
             Order::LogIn(credentials, answer) => self.log_in(credentials, answer),
             Order::Forget { instance, done } => {
                 self.parked.retain(|asked| !asked.command.is_abandoned());

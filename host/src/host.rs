@@ -28,7 +28,7 @@ use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::source::Source;
 use crate::plugins::store::{self, Loaded, Unfit};
 use crate::plugins::{
-    Admitted, Compiled, Compiler, Dependency, Engine, EngineError, Instance, LogLevel, PluginId, Supervised,
+    Admitted, Compiled, Compiler, Dependency, Engine, EngineError, Instance, LogLevel, PluginId, Reins, Supervised,
 };
 use crate::store::{OpenError, Store};
 use standing::{Leaving, Left};
@@ -79,6 +79,8 @@ struct Plugin {
     not_replaced: Option<String>,
     /// What was tried in its place and did not start.
     tried: Option<Entry>,
+    /// What holds the version that is tried in its place now.
+    beside: Vec<Reins>,
     /// The version of what may not run.
     version: Option<semver::Version>,
 }
@@ -301,7 +303,14 @@ impl Host {
             let on = self.start_on(&self.chosen(entry), one, start, strictness, &plugins);
             let Loaded { admitted, compiled } = one.clone();
             let standing = Standing::Admitted { admitted, compiled, on };
-            let plugin = Plugin { entry: entry.clone(), standing, not_replaced: None, tried: None, version: None };
+            let plugin = Plugin {
+                entry: entry.clone(),
+                standing,
+                not_replaced: None,
+                tried: None,
+                beside: Vec::new(),
+                version: None,
+            };
             plugins.insert(start.id.clone(), plugin);
         }
         for (id, (entry, result)) in loaded {
@@ -318,7 +327,14 @@ impl Host {
             let version = versions.remove(&id).flatten();
             plugins.insert(
                 id,
-                Plugin { entry, standing: Standing::Refused(reason), not_replaced: None, tried: None, version },
+                Plugin {
+                    entry,
+                    standing: Standing::Refused(reason),
+                    not_replaced: None,
+                    tried: None,
+                    beside: Vec::new(),
+                    version,
+                },
             );
         }
     }
@@ -378,6 +394,9 @@ impl Plugin {
 
     /// Lets what runs have no more than its own entry and these grant both.
     fn hold_to(&mut self, id: &PluginId, grants: &Grants) {
+        for reins in &self.beside {
+            reins.hold_to(grants);
+        }
         let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
         let both = self.entry.grants.within(grants);
         let asked = both.iter().filter(|(permission, _)| admitted.manifest.permissions.contains_key(permission));

@@ -6,10 +6,11 @@ mod names;
 mod told;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -136,12 +137,14 @@ pub struct Mail {
     pub place: Option<Place>,
     /// What it takes in the mailbox that it waits in.
     weight: Option<Weight>,
+    /// How often the grants had been changed when they were asked about it; none: they were not asked.
+    decided: Option<u64>,
 }
 
 impl Mail {
     /// Something that waits nowhere yet.
     pub fn new(event: Arc<Event>, subscriptions: Vec<SubscriptionId>, xml: bool) -> Self {
-        Self { event, subscriptions, xml, place: None, weight: None }
+        Self { event, subscriptions, xml, place: None, weight: None, decided: None }
     }
 
     /// Something that the plugin has nothing to do with, but for the place in the archive that is passed by it.
@@ -183,6 +186,8 @@ pub struct Mailbox {
     waiting: Arc<AtomicUsize>,
     lost: AtomicU64,
     grants: ArcSwap<Grants>,
+    /// How often they were changed.
+    decided: AtomicU64,
     /// Its instance is to take another one's place, and has not yet: it hears nothing that the other one hears.
     shadowed: AtomicBool,
     /// For a plugin that catches up.
@@ -216,15 +221,29 @@ impl Mailbox {
             waiting: Arc::default(),
             lost: AtomicU64::new(0),
             grants: ArcSwap::new(grants),
+            decided: AtomicU64::new(0),
             shadowed: AtomicBool::new(false),
             told: None,
         };
         (mailbox, receiver)
     }
 
-    /// What the plugin may see and do; a change counts from the next event and call on.
-    pub fn grants(&self) -> &ArcSwap<Grants> {
-        &self.grants
+    /// What the plugin may see and do.
+    pub fn grants(&self) -> Guard<Arc<Grants>> {
+        self.grants.load()
+    }
+
+    /// Lets it see and do this from its next event and call on, also of what waits in it already.
+    pub fn grant(&self, grants: Arc<Grants>) {
+        self.grants.store(grants);
+        // After them: what is routed in between is asked about once more.
+        self.decided.fetch_add(1, Release);
+    }
+
+    /// Whether what its owner decided since this was put in keeps the plugin from seeing it.
+    pub fn withholds(&self, mail: &Mail, is_contact: &dyn Fn(&BareJid) -> bool) -> bool {
+        mail.decided.is_some_and(|decided| decided != self.decided.load(Acquire))
+            && !self.grants.load().may_see(&mail.event, is_contact)
     }
 
     /// Whose it is.
@@ -500,6 +519,7 @@ impl Router {
                 Verdict::Again => continue,
             };
             let before = over.len();
+            let decided = Some(listener.mailbox.decided.load(Acquire));
             let mut subscriptions = Vec::new();
             let mut xml = false;
             for subscription in &listener.subscriptions {
@@ -525,7 +545,7 @@ impl Router {
                 }
                 continue;
             }
-            let mail = Mail { place, ..Mail::new(Arc::clone(event), subscriptions, xml) };
+            let mail = Mail { place, decided, ..Mail::new(Arc::clone(event), subscriptions, xml) };
             if !deliver(&listener.mailbox, mail) {
                 // Who waits for the first event has not had it yet.
                 for subscription in over.drain(before..) {

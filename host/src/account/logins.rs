@@ -33,7 +33,7 @@ pub(super) struct Logins {
     /// Every plugin has had its chance to listen.
     pub(super) open: bool,
     /// Asked for before that.
-    pub(super) early: Vec<(Option<Credentials>, Answer<()>)>,
+    early: Vec<(Option<Credentials>, Answer<()>)>,
     /// A plugin began the one that is under way, so that its failure is that plugin's and not the house's.
     pub(super) of_a_plugin: bool,
     waiting: Vec<Answer<()>>,
@@ -48,6 +48,17 @@ impl Logins {
         let after = self.began.map_or(Duration::ZERO, |began| interval.saturating_sub(now - began));
         self.began = Some(now + after);
         after
+    }
+
+    /// One is asked for before every plugin has had its chance to listen.
+    pub(super) fn wait_for_plugins(&mut self, credentials: Option<Credentials>, answer: Answer<()>) {
+        self.early.retain(|(_, answer)| !answer.is_abandoned());
+        self.early.push((credentials, answer));
+    }
+
+    /// Those that were asked for before, and still are: a plugin that has ended since must not log anybody in.
+    pub(super) fn begin_early(&mut self) -> Vec<(Option<Credentials>, Answer<()>)> {
+        std::mem::take(&mut self.early).into_iter().filter(|(_, answer)| !answer.is_abandoned()).collect()
     }
 
     pub(super) fn wait(&mut self, answer: Answer<()>) {

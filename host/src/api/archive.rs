@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use wasmtime::component::{Accessor, FutureReader, StreamReader};
 
-use self::options::{Request, Size, turned};
+use self::options::{Request, Size, may_read, turned};
 use super::{answer, caller, pace, types};
 use crate::bindings::parlor::plugin::archive::{ArchivedMessage, Host, HostWithStore, Options, Page as WitPage};
 use crate::bindings::parlor::plugin::types::Error;
@@ -156,6 +156,7 @@ async fn collect(
     let mut all: Option<ArchivePage> = None;
     let mut weight = 0;
     while let Some(next) = pager.next_page() {
+        may_read(instance, next.with.as_ref())?;
         let page = match &all {
             None => first_page(instance, next).await?,
             Some(_) => ask(instance, next).await?,

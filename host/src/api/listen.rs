@@ -75,10 +75,15 @@ fn kinds(words: &str) -> Result<Vec<MessageKind>, CallError> {
     Ok(kinds)
 }
 
+/// Whether its grants show it the XML of messages now.
+pub(crate) fn may_see_xml(instance: &Instance) -> bool {
+    instance.mailbox.grants().may_do(Permission::StanzaRead, WHOLE_MESSAGES, &|_| false)
+}
+
 /// A piece of mail as the plugin gets it.
 pub(crate) fn event(instance: &Instance, mail: &Mail) -> Event {
     // The grant may have been taken back since the subscription was made. That is no call that could be denied.
-    let xml = mail.xml && instance.mailbox.grants().load().may_do(Permission::StanzaRead, WHOLE_MESSAGES, &|_| false);
+    let xml = mail.xml && may_see_xml(instance);
     Event {
         name: mail.event.name.to_string(),
         at: types::date_time(mail.event.at),

@@ -115,7 +115,7 @@ async fn pace(instance: &Instance, bytes: usize) -> Result<(), CallError> {
 
 /// How much the plugin may keep.
 fn quota(instance: &Instance) -> Result<u64, CallError> {
-    let quota = instance.mailbox.grants().load().get(Permission::Storage).and_then(Scope::quota);
+    let quota = instance.mailbox.grants().get(Permission::Storage).and_then(Scope::quota);
     quota.ok_or_else(|| instance.deny(Permission::Storage, None))
 }
 

@@ -276,8 +276,12 @@ impl Host {
             });
             started.unzip()
         };
+        // What the owner takes back meanwhile is taken from these, too.
+        if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
+            plugin.beside = beside.values().map(Supervised::reins).collect();
+        }
         // One that waits for the session may do so for long; the present one serves until then, and after it for good.
-        let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::settled))).await;
+        let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::tried))).await;
         let trouble = beside.values().find_map(|new| match &*new.state().borrow() {
             State::Running => None,
             State::Refused(why) | State::Quarantined(why) => Some(why.clone()),
@@ -289,13 +293,21 @@ impl Host {
             let why = harmless(&format!("{version} did not start ({why}), so this version goes on"), LONGEST_REASON);
             tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
             if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
+                plugin.beside.clear();
                 plugin.not_replaced = Some(why);
                 plugin.tried = Some(entry.clone());
             }
             return true;
         }
         let standing = Standing::Admitted { admitted: loaded.admitted, compiled: loaded.compiled, on: beside };
-        let new = Plugin { entry: entry.clone(), standing, not_replaced: None, tried: None, version: None };
+        let new = Plugin {
+            entry: entry.clone(),
+            standing,
+            not_replaced: None,
+            tried: None,
+            beside: Vec::new(),
+            version: None,
+        };
         // Whoever looks meanwhile sees the new one; nobody else changes anything.
         let old = self.plugins.lock().await.insert(id.clone(), new);
         if let Some(Plugin { standing: Standing::Admitted { on: mut old, .. }, .. }) = old {

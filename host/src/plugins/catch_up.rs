@@ -144,7 +144,7 @@ async fn keep_up_with_rooms(instance: &Arc<Instance>) {
 
 /// The rooms that were entered since this was asked last, and which the plugin may hear.
 fn entered_rooms(instance: &Instance, begun: &mut HashMap<BareJid, u64>) -> Vec<Source> {
-    let (snapshot, grants) = (instance.account.snapshot(), instance.mailbox.grants().load());
+    let (snapshot, grants) = (instance.account.snapshot(), instance.mailbox.grants());
     begun.retain(|room, _| snapshot.rooms.contains_key(room));
     let is_contact = |jid: &BareJid| snapshot.is_contact(jid);
     let told = snapshot.rooms.values().filter_map(|room| Some((room, room.archived?)));

@@ -49,7 +49,7 @@ pub use instance::{Instance, LimitUse, Usage};
 pub use log_level::LogLevel;
 pub(crate) use rate::Bucket;
 pub use settings::{Layer, OwnSettings};
-pub use supervisor::{Dependency, State, Succession, Supervised};
+pub use supervisor::{Dependency, Reins, State, Succession, Supervised};
 pub(crate) use timers::SHORTEST_PERIOD;
 pub use traces::Traces;
 

@@ -5,6 +5,7 @@
 
 mod dependency;
 mod life;
+mod reins;
 mod settings;
 mod succession;
 
@@ -38,6 +39,7 @@ use dependency::dependencies;
 use life::Life;
 
 pub use dependency::Dependency;
+pub use reins::Reins;
 pub use succession::Succession;
 
 /// How long an instance must run for its earlier failures to be forgotten.
@@ -229,14 +231,6 @@ impl Supervised {
         self.shared.restarts.load(Relaxed)
     }
 
-    /// Lets it see and do this from now on, and no more: from its next event and call.
-    pub fn grant(&self, grants: &Grants) {
-        self.shared.grants.store(Arc::new(grants.clone()));
-        if let Some(instance) = self.instance() {
-            instance.mailbox.grants().store(Arc::new(grants.clone()));
-        }
-    }
-
     /// The last calls that it was denied.
     pub fn denied(&self) -> Vec<Denial> {
         self.shared.denied.last()
@@ -245,6 +239,14 @@ impl Supervised {
     /// This one, for another that is to be started after it.
     pub fn as_dependency(&self, required: bool) -> Dependency {
         Dependency { required, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Waits until its `initialize` has returned or failed, however long it waits for the session.
+    pub fn tried(&self) -> impl Future<Output = ()> + use<> {
+        let mut state = self.state();
+        async move {
+            let _ = state.wait_for(State::is_settled).await;
+        }
     }
 
     /// Waits until its `initialize` has returned or failed, or waits itself for the session (API row 7).
@@ -401,8 +403,8 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
     }
     let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, account, denied, rooms, books);
     shared.instance.send_replace(Some(Arc::clone(&instance)));
-    // After it can be seen: whoever changes the grants meanwhile has changed either these or those of the instance.
-    instance.mailbox.grants().store(shared.grants.load_full());
+    // After it can be seen: whoever changes the grants later changes those of the instance, too.
+    shared.hand_over_grants(&instance);
     let beside = lock(&shared.beside).take();
     let backlog = match beside {
         None => {

@@ -86,9 +86,30 @@ fn an_event_that_needs_a_grant_reaches_nobody_without_it() {
     assert!(heard(&mut receiver).is_empty());
     let mut grants = Grants::default();
     grants.grant::<&str>(crate::permissions::Permission::ContactsRead, &[]).unwrap();
-    mailbox.grants().store(Arc::new(grants));
+    mailbox.grant(Arc::new(grants));
     router.route(event, router.live(), &|_| false);
     assert_eq!(heard(&mut receiver).len(), 1);
+}
+
+#[test]
+fn what_waits_in_a_mailbox_is_withheld_once_its_grant_is_taken_back() {
+    let router = Router::default();
+    let (mailbox, mut receiver) = mailbox(8);
+    let mut grants = Grants::default();
+    grants.grant::<&str>(crate::permissions::Permission::ContactsRead, &[]).unwrap();
+    mailbox.grant(Arc::new(grants.clone()));
+    router.subscribe(&mailbox, "rosterInitialized", Filter::default(), false);
+    let event = Event { payload: Payload::None, ..event("rosterInitialized") };
+    let mut next = || {
+        router.route(event.clone(), router.live(), &|_| false);
+        receiver.try_recv().unwrap()
+    };
+    let (first, second) = (next(), next());
+    assert!(!mailbox.withholds(&first, &|_| false));
+    mailbox.grant(Arc::new(grants));
+    assert!(!mailbox.withholds(&first, &|_| false), "it may see it still");
+    mailbox.grant(Arc::default());
+    assert!(mailbox.withholds(&second, &|_| false));
 }
 
 #[test]
@@ -196,7 +217,7 @@ fn what_a_plugin_may_not_see_or_does_not_want_only_passes_its_place() {
     let (blind, mut seen) = catching_up(&stranger);
     let (choosy, mut chosen) = catching_up(&Grants::all());
     let (plain, mut unplaced) = mailbox(8);
-    plain.grants().store(Arc::new(Grants::all()));
+    plain.grant(Arc::new(Grants::all()));
     for one in [&blind, &plain] {
         router.subscribe(one, "message", Filter::default(), false);
     }

@@ -174,3 +174,18 @@ async fn what_is_revoked_does_not_wait_for_a_version_that_does_not_come() {
     held.unwrap();
     ended(revoked.unwrap(), 0);
 }
+
+/// What it waits for comes: the account is connected. How long that takes is nobody's fault.
+#[tokio::test]
+async fn a_version_whose_initialize_waits_for_the_session_takes_over() {
+    let (home, _) = home().await;
+    let waits = home.install("waits", &built("unruly").unwrap()).unwrap().grant_whole("contacts.read");
+    let _host = start(&home, &Policy::default().with("waits", waits.clone())).await;
+    for round in 0..5 {
+        let other = waits.clone().set("behaviour", "initialize-waits-for-roster").limit("handlers", 10 + round);
+        home.set_policy(&Policy::default().with("waits", other)).unwrap();
+        ended(home.run(&["reload"]).await.unwrap(), 0);
+        let json = ended(home.run(&["status", "waits", "--json"]).await.unwrap(), 0).json().unwrap();
+        assert_eq!((&json[0]["state"], &json[0]["reason"]), (&"running".into(), &serde_json::Value::Null), "{json}");
+    }
+}

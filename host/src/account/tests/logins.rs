@@ -1,6 +1,8 @@
 //! Log-ins that the server leaves without an answer.
 
 use super::*;
+use crate::account::logins::Logins;
+use crate::session::Answer;
 use crate::xmpp::peer::Step;
 
 /// Rows 54, 55. Whoever waits for it is told in time, and nothing of it is left for the next one.
@@ -46,4 +48,16 @@ async fn a_session_that_a_plugin_began_and_that_is_ended_for_good_is_a_failure_o
     session.say_raw(&format!("<stream:error>{revoked}</stream:error></stream:stream>")).await;
     until_it_is(&account, |connection| matches!(connection, Connection::Failed(_))).await;
     soon("the end of the account", account.stop()).await;
+}
+
+/// Else a plugin that has ended would log somebody in, in place of the owner.
+#[test]
+fn who_asked_for_a_log_in_before_the_house_opened_and_has_ended_asks_for_none() {
+    let mut logins = Logins::default();
+    let ((gone, _), (stays, _receiver)) = (Answer::channel(), Answer::channel());
+    logins.wait_for_plugins(None, gone);
+    logins.wait_for_plugins(None, stays);
+    let early = logins.begin_early();
+    assert_eq!(early.len(), 1);
+    assert!(!early[0].1.is_abandoned());
 }

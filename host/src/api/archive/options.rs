@@ -1,5 +1,7 @@
 //! What a plugin asks of an archive, parsed once, and what it is told of the page.
 
+use jid::Jid;
+
 use crate::api::listen::WHOLE_MESSAGES;
 use crate::api::{jid, text, time};
 use crate::bindings::parlor::plugin::archive::Options;
@@ -41,7 +43,7 @@ impl Request {
         let start = options.start.as_deref().map(|start| time("options.start", start)).transpose()?;
         let end = options.end.as_deref().map(|end| time("options.end", end)).transpose()?;
         let cursor = cursor(&options)?;
-        instance.require(Permission::ArchiveRead, with.as_ref().map_or(Target::None, Target::Jid))?;
+        may_read(instance, with.as_ref())?;
         if options.xml {
             instance.require(Permission::StanzaRead, WHOLE_MESSAGES)?;
         }
@@ -80,6 +82,11 @@ impl Request {
             ..self.asked
         }
     }
+}
+
+/// Asks the grants: for each page anew, since they may have been narrowed meanwhile.
+pub(super) fn may_read(instance: &Instance, with: Option<&Jid>) -> Result<(), CallError> {
+    instance.require(Permission::ArchiveRead, with.map_or(Target::None, Target::Jid))
 }
 
 /// The query for a page beside one that was answered.

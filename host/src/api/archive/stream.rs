@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Destination, StreamProducer, StreamResult, VecBuffer};
 
-use super::options::Request;
+use super::options::{Request, may_read};
 use super::{archived_message, ask, collect, first_page};
+use crate::api::listen::may_see_xml;
 use crate::bindings::parlor::plugin::archive::ArchivedMessage;
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
@@ -25,8 +26,8 @@ use crate::stanza::{ArchiveQuery, Cursor};
 pub(super) struct Pages {
     instance: Arc<Instance>,
     pager: Pager,
-    /// The stream ends right before this message.
-    until: Option<String>,
+    /// The stream ends with this message.
+    last: Option<String>,
     xml: bool,
     /// What came and was not read.
     ready: Vec<ArchivedMessage>,
@@ -44,15 +45,17 @@ impl Pages {
         guard: OpenArchiveQuery,
     ) -> Result<Self, CallError> {
         let mut query = request.query.clone();
-        let mut until = None;
+        let mut last = None;
         if let Cursor::Before(id) = &query.cursor {
             if let Some(max) = request.max {
                 return Self::last_before(instance, request, max, guard).await;
             }
             // A stream runs forwards, up to there.
             if !id.is_empty() {
-                first_page(instance, ArchiveQuery { max: 1, ..query.clone() }).await?;
-                until = Some(id.clone());
+                // The message before which it ends need not be one of those that match.
+                let page = first_page(instance, ArchiveQuery { max: 1, ..query.clone() }).await?;
+                let Some(message) = page.messages.back() else { return Ok(Self::nothing(instance, request, guard)) };
+                last = Some(message.id.clone());
             }
             query.cursor = Cursor::Start;
         }
@@ -65,7 +68,7 @@ impl Pages {
             pager.took(first)?;
         }
         let mut begun = Self::new(instance, pager, request.xml, guard);
-        begun.until = until;
+        begun.last = last;
         if let Some(first) = first {
             begun.take(&first);
         }
@@ -84,17 +87,22 @@ impl Pages {
             return Err(CallError::OverLimit(reason));
         }
         let page = collect(instance, request.query.clone(), request.page, Some(max), request.limit).await?;
-        let nothing_more = Pager::new(ArchiveQuery::default(), request.page, Some(0));
-        let mut collected = Self::new(instance, nothing_more, request.xml, guard);
+        let mut collected = Self::nothing(instance, request, guard);
         collected.take(&page);
         Ok(collected)
+    }
+
+    /// One that asks for no more pages.
+    fn nothing(instance: &Arc<Instance>, request: &Request, guard: OpenArchiveQuery) -> Self {
+        let nothing_more = Pager::new(ArchiveQuery::default(), request.page, Some(0));
+        Self::new(instance, nothing_more, request.xml, guard)
     }
 
     fn new(instance: &Arc<Instance>, pager: Pager, xml: bool, guard: OpenArchiveQuery) -> Self {
         Self {
             instance: Arc::clone(instance),
             pager,
-            until: None,
+            last: None,
             xml,
             ready: Vec::new(),
             asking: None,
@@ -115,10 +123,11 @@ impl Pages {
 
     /// Makes a page ready to be read.
     fn take(&mut self, page: &ArchivePage) {
-        let until = self.until.as_deref();
-        let wanted = page.messages.iter().take_while(|one| until != Some(one.id.as_str()));
-        self.ready = wanted.map(|one| archived_message(one, self.xml)).collect();
-        if self.ready.len() < page.messages.len() {
+        let last = self.last.as_deref().and_then(|last| page.messages.iter().position(|one| one.id == last));
+        let wanted = page.messages.iter().take(last.map_or(page.messages.len(), |last| last + 1));
+        let xml = self.xml && may_see_xml(&self.instance);
+        self.ready = wanted.map(|one| archived_message(one, xml)).collect();
+        if last.is_some() {
             self.pager = Pager::new(ArchiveQuery::default(), 1, Some(0));
         }
     }
@@ -135,6 +144,7 @@ impl Pages {
         let query = self.pager.next_page()?;
         let instance = Arc::clone(&self.instance);
         Some(Box::pin(async move {
+            may_read(&instance, query.with.as_ref())?;
             let _waits = instance.waits_for_session();
             ask(&instance, query).await
         }))

@@ -44,7 +44,7 @@ pub(super) async fn handle<'a>(
     ahead: &mut VecDeque<Box<Mail>>,
 ) -> Option<impl Future<Output = wasmtime::Result<Option<Handling>>> + use<'a>> {
     instance.took.notify_one();
-    if mail.subscriptions.is_empty() {
+    if mail.subscriptions.is_empty() || is_withheld(instance, &mail) {
         instance.books.passed(mail.place.take()).await;
         return None;
     }
@@ -66,6 +66,12 @@ pub(super) async fn handle<'a>(
         }
         result.map(|()| begun)
     })
+}
+
+/// Whether the owner has taken back meanwhile what it takes to see this.
+fn is_withheld(instance: &Instance, mail: &Mail) -> bool {
+    let snapshot = instance.account.snapshot();
+    instance.mailbox.withholds(mail, &|jid| snapshot.is_contact(jid))
 }
 
 /// What waits already.
