@@ -5,7 +5,7 @@ use jid::BareJid;
 use wasmtime::component::Accessor;
 
 use super::types::draft;
-use super::{answer, bare_jid, bare_jids, bounded, caller, jid, order, pace};
+use super::{addresses, answer, bare_jid, bare_jids, caller, jid, order, pace};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
 use crate::error::CallError;
@@ -44,7 +44,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn open_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<WitChat, Error>>, Error> {
         let (instance, _open) = caller(accessor, "chats.open-many")?;
         instance.require(Permission::ChatsWrite, Target::None)?;
-        if bounded("jids", &jids)?.is_empty() {
+        if addresses("jids", &jids)?.is_empty() {
             return answer(Err(CallError::invalid("jids", "at least one")));
         }
         let opened = join_all(jids.iter().map(|jid| open(&instance, "jids", jid))).await;
@@ -60,7 +60,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
         let (instance, _open) = caller(accessor, "chats.close-many")?;
         instance.require(Permission::ChatsWrite, Target::None)?;
-        let closed = join_all(bounded("jids", &jids)?.iter().map(|jid| close(&instance, "jids", jid))).await;
+        let closed = join_all(addresses("jids", &jids)?.iter().map(|jid| close(&instance, "jids", jid))).await;
         Ok(closed.into_iter().map(answer).collect())
     }
 

@@ -55,7 +55,7 @@ fn caller<T: Send + 'static>(
 /// Whether the plugin may hear of this event, or of the promise of its name, at all; what it sees of it the router asks.
 fn may_hear(instance: &Instance, name: &str) -> Result<(), CallError> {
     match table::event(name).and_then(|event| event.permission) {
-        Some(permission) if !instance.mailbox.grants().load().has(permission) => Err(instance.deny(permission, None)),
+        Some(permission) if !instance.mailbox.grants().has(permission) => Err(instance.deny(permission, None)),
         Some(_) | None => Ok(()),
     }
 }
@@ -126,6 +126,16 @@ fn bounded<'a, T>(argument: &str, list: &'a [T]) -> Result<&'a [T], CallError> {
     Ok(list)
 }
 
+/// A list of addresses, of a length that the host is willing to hold while one after the other is done.
+fn addresses<'a>(argument: &str, list: &'a [String]) -> Result<&'a [String], CallError> {
+    const MOST: usize = 64 << 10;
+    let bytes: usize = bounded(argument, list)?.iter().map(String::len).sum();
+    if bytes > MOST {
+        return Err(CallError::invalid(argument, format!("has {bytes} bytes; at most {MOST} are allowed")));
+    }
+    Ok(list)
+}
+
 /// A text of a plugin's, of a length that the host is willing to carry.
 fn text<'a>(argument: &str, text: &'a str, longest: usize) -> Result<&'a str, CallError> {
     if text.len() > longest {
@@ -192,12 +202,12 @@ fn fits(instance: &Instance, what: &str, remedy: &str, sizes: impl Iterator<Item
 /// Waits until there is as much in the bucket: a flood is slowed down first, and then refused.
 async fn slow_down(bucket: &Bucket, amount: f64, limit: impl Fn() -> String) -> Result<(), CallError> {
     const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
-    let mut patience = PATIENCE;
+    let began = tokio::time::Instant::now();
     while let Err(wait) = bucket.take(amount) {
-        if wait > patience {
+        // Of a plugin that is not let run, a pause may take longer than it should.
+        if began.elapsed() + wait > PATIENCE {
             return Err(CallError::OverLimit(limit()));
         }
-        patience -= wait;
         tokio::time::sleep(wait).await;
     }
     Ok(())

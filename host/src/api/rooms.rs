@@ -10,7 +10,7 @@ use wasmtime::component::Accessor;
 
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
 use super::types::draft;
-use super::{answer, bare_jid, bare_jids, bounded, caller, fits, jid as full_jid, order, pace, question, words};
+use super::{addresses, answer, bare_jid, bare_jids, caller, fits, jid as full_jid, order, pace, question, words};
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
     Invitation,
@@ -19,7 +19,7 @@ use crate::bindings::parlor::plugin::types::{Error, Occupant as WitOccupant, Out
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance, OpenCall};
-use crate::session::{Answer, Attribute, Command, Occupant, Room, RoomDeed, ViewChange};
+use crate::session::{Answer, Attribute, Command, Occupant, Room, RoomDeed, RoomWish, ViewChange};
 use crate::stanza::{Ask, Bookmark, MessageKind};
 
 /// The longest subject, in bytes.
@@ -66,7 +66,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
     async fn open(accessor: &Accessor<T, Self>, jid: String, attributes: Attributes) -> Result<WitRoom, Error> {
         let (instance, _open) = caller(accessor, "rooms.open")?;
-        answer(open(&instance, "jid", &jid, &attributes).await)
+        answer(open(&instance, "jid", &jid, &wish(&attributes)?).await)
     }
 
     async fn open_many(
@@ -75,12 +75,12 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         attributes: Attributes,
     ) -> Result<Vec<Result<WitRoom, Error>>, Error> {
         let (instance, _open) = caller(accessor, "rooms.open-many")?;
-        if bounded("jids", &jids)?.is_empty() {
-            wish(&attributes)?;
+        let wish = wish(&attributes)?;
+        if addresses("jids", &jids)?.is_empty() {
             let rooms = covered(&instance, Permission::RoomsJoin)?;
             return Ok(rooms.iter().map(|room| Ok((&**room).into())).collect());
         }
-        let opened = join_all(jids.iter().map(|jid| open(&instance, "jids", jid, &attributes))).await;
+        let opened = join_all(jids.iter().map(|jid| open(&instance, "jids", jid, &wish))).await;
         Ok(opened.into_iter().map(answer).collect())
     }
 
@@ -92,7 +92,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
 
     async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
         let (instance, _open) = caller(accessor, "rooms.close-many")?;
-        let all: Vec<_> = if bounded("jids", &jids)?.is_empty() {
+        let all: Vec<_> = if addresses("jids", &jids)?.is_empty() {
             // Denials for the others would name rooms that the plugin may not know of.
             covered(&instance, Permission::RoomsJoin)?.into_iter().map(|room| Ok(room.jid.clone())).collect()
         } else {
@@ -329,7 +329,7 @@ fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitRo
 
 /// All open rooms that this grant covers; an error where there is no such grant.
 fn covered(instance: &Instance, permission: Permission) -> Result<Vec<Arc<Room>>, CallError> {
-    let grants = instance.mailbox.grants().load();
+    let grants = instance.mailbox.grants();
     if !grants.has(permission) {
         return Err(instance.deny(permission, None));
     }
@@ -338,7 +338,7 @@ fn covered(instance: &Instance, permission: Permission) -> Result<Vec<Arc<Room>>
 }
 
 fn bookmarks(instance: &Instance) -> Result<Vec<WitBookmark>, CallError> {
-    let grants = instance.mailbox.grants().load();
+    let grants = instance.mailbox.grants();
     if !grants.has(Permission::RoomsRead) {
         return Err(instance.deny(Permission::RoomsRead, None));
     }
@@ -397,28 +397,23 @@ async fn get_or_create(
     attributes: &Attributes,
     create: bool,
 ) -> Result<Option<WitRoom>, CallError> {
-    wish(attributes)?;
+    let wish = wish(attributes)?;
     let found = get(instance, &[Some(bare_jid("jid", jid)?)])?.pop().flatten();
     match found {
         Some(room) if room.joined || !create => Ok(Some(room)),
         None if !create => Ok(None),
-        _ => open(instance, "jid", jid, attributes).await.map(Some),
+        _ => open(instance, "jid", jid, &wish).await.map(Some),
     }
 }
 
-async fn open(
-    instance: &Arc<Instance>,
-    argument: &str,
-    jid: &str,
-    attributes: &Attributes,
-) -> Result<WitRoom, CallError> {
+async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWish) -> Result<WitRoom, CallError> {
     let jid = bare_jid(argument, jid)?;
-    let wish = Box::new(wish(attributes)?);
     instance.require(Permission::RoomsJoin, Target::Room(&jid))?;
-    if !attributes.roomconfig.is_empty() {
+    if wish.configure.as_ref().is_some_and(|fields| !fields.is_empty()) {
         instance.require(Permission::RoomsConfigure, Target::Room(&jid))?;
     }
     let place = instance.open_room(&jid)?;
+    let wish = Box::new(wish.clone());
     let opening = async {
         pace(instance).await?;
         let _waits = instance.waits_for_session();

@@ -416,6 +416,9 @@ impl Session {
     pub(super) fn entity_answered(&mut self, entity: &Jid, outcome: Result<(), &CallError>, turn: &mut Turn<'_>) {
         if *entity == self.own.to_bare() {
             self.account_asked(outcome);
+        } else if *entity == self.server() && outcome.is_err_and(CallError::may_pass) {
+            // Carbons and its services hang on it.
+            self.deadlines.set(ASK_AGAIN, Late::ServerAgain);
         } else if outcome.is_err_and(CallError::may_pass) {
             self.room_untold(entity);
         }
@@ -451,6 +454,12 @@ impl Session {
     pub(super) fn ask_account_again(&mut self, turn: &mut Turn<'_>) {
         if self.is_live() && !self.archives.learnt {
             self.learn(Jid::from(self.own.to_bare()), PATIENCE, turn);
+        }
+    }
+
+    pub(super) fn ask_server_again(&mut self, turn: &mut Turn<'_>) {
+        if self.is_live() {
+            self.learn(self.server(), PATIENCE, turn);
         }
     }
 

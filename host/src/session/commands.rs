@@ -284,7 +284,7 @@ impl Session {
         } else {
             (Permission::MessagesSend, Target::Jid(&where_to))
         };
-        command.mailbox.grants().load().may_do(permission, target, &|jid| self.roster.get(jid).is_some())
+        command.mailbox.grants().may_do(permission, target, &|jid| self.roster.has(jid))
     }
 
     /// All commands of plugins that may speak here, by name. It does not begin with the prefix: another bot would take it for a command.

@@ -4,13 +4,15 @@ use jid::{BareJid, Jid};
 
 use crate::error::{CallError, StanzaError};
 use crate::event::Payload;
-use crate::session::messages::check_text;
+use crate::session::messages::{check_text, written_len};
 use crate::session::questions::Waiting;
 use crate::session::{Answer, Effect, Sent, Session, Turn};
 use crate::stanza::{Ask, Outgoing, PresenceOut, PresenceOutKind, RosterItem};
 
 /// How many groups one contact may be put into.
 const MAX_GROUPS: usize = 64;
+/// How long all groups of a contact may be together once they are written as XML.
+const MAX_GROUPS_WRITTEN: usize = 64 << 10;
 
 /// What a plugin wants with a contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,6 +218,9 @@ fn check_groups(groups: &[String]) -> Result<(), CallError> {
         if group.is_empty() {
             return Err(CallError::invalid("groups", "one of them is empty"));
         }
+    }
+    if groups.iter().map(|group| written_len(group)).sum::<usize>() > MAX_GROUPS_WRITTEN {
+        return Err(CallError::invalid("groups", format!("take more than {MAX_GROUPS_WRITTEN} bytes as XML")));
     }
     Ok(())
 }

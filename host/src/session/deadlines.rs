@@ -23,6 +23,8 @@ pub(super) enum Late {
     BookmarksAgain,
     /// The own account is asked once more what it can do.
     AccountAgain,
+    /// The server could not say what it can do.
+    ServerAgain,
     /// This room is asked once more what it can do.
     RoomAgain(BareJid),
     /// Whoever was online on the former stream and has not been heard of on this one is offline.

@@ -18,7 +18,7 @@ use crate::stanza::{Draft, Message, MessageKind, Outgoing};
 mod draft;
 mod numbering;
 
-pub(super) use draft::check_text;
+pub(super) use draft::{check_text, written_len};
 pub(super) use numbering::{Numbering, STANZA_IDS};
 
 /// How many archive ids are remembered, so that nothing is told twice.
@@ -198,10 +198,13 @@ impl Session {
                 message.delayed = false;
                 message.claimed_at = Some(std::mem::replace(&mut message.at, turn.now));
             }
-            Tells::Past | Tells::Whenever | Tells::Present => {}
+            Tells::Past | Tells::Ending | Tells::Whenever | Tells::Present => {}
         }
         if is_subject {
-            membership.tells = Tells::Present;
+            membership.tells = match membership.tells {
+                Tells::Past | Tells::Ending => Tells::Ending,
+                Tells::Whenever | Tells::Present => Tells::Present,
+            };
         }
         membership.said(message.at.min(turn.now));
         if !message.room_status.is_empty() {

@@ -285,6 +285,7 @@ impl Session {
                 deadlines::Late::RosterAgain => {}
                 deadlines::Late::BookmarksAgain => self.fetch_bookmarks_again(turn),
                 deadlines::Late::AccountAgain => self.ask_account_again(turn),
+                deadlines::Late::ServerAgain => self.ask_server_again(turn),
                 deadlines::Late::RoomAgain(room) => self.ask_about_again(&room, turn),
                 deadlines::Late::Doubts => self.doubts_end(turn),
                 deadlines::Late::Caps => self.caps_due(turn),
@@ -329,6 +330,7 @@ impl Session {
             connected: self.link == lifecycle::Link::Up,
             status: self.status.clone(),
             contacts: self.roster.contacts.clone(),
+            strangers: self.roster.strangers.clone(),
             chats: self.chats.open.clone(),
             rooms: self.rooms.shown.clone(),
             bookmarks: self.known_bookmarks(),

@@ -333,7 +333,12 @@ impl Session {
                 Ok(Body::Roster { version, items }) => self.roster_came(version, items, turn),
                 Ok(Body::Empty) if versioned => self.roster_is_current(turn),
                 Ok(_) => self.roster_failed("the server's answer was no roster", turn),
-                Err(error) => self.roster_failed(&error.to_string(), turn),
+                Err(error) => {
+                    self.roster_failed(&error.to_string(), turn);
+                    if CallError::Stanza(error).may_pass() {
+                        self.ask_roster_again();
+                    }
+                }
             },
             Waiting::Info(entity, node) => {
                 let result = match answer.outcome {

@@ -137,6 +137,9 @@ impl Stage {
 pub(super) enum Tells {
     /// Of what was before we entered: its subject ends it (XEP-0045, section 7.2.15).
     Past,
+    /// Of before, where it is stamped; else of now. Some services repeat each subject in its place among what was said, and
+    /// go on with what was said after it.
+    Ending,
     /// It never said what its subject is, so each message says when it was by its stamp.
     Whenever,
     /// Of now, whatever it is stamped with.
@@ -170,6 +173,8 @@ pub(super) struct Membership {
     silence: Option<DeadlineKey>,
     /// When something last came from the room.
     heard: Duration,
+    /// It said that it does not know us, or that there is no such room.
+    is_missed: bool,
     /// Up to when we know what was said.
     known_until: Option<Timestamp>,
     /// Who was there before we had to enter again.
@@ -197,6 +202,11 @@ pub(super) struct Rooms {
 }
 
 impl Membership {
+    /// A lost stream put us out of it, and nobody was told.
+    fn is_to_come_back(&self) -> bool {
+        self.reason == Reason::Again && self.stage == Stage::Outside { wanted: true }
+    }
+
     /// We have another nickname now, and keep it.
     pub(super) fn is_called(&mut self, nick: &str) {
         nick.clone_into(&mut self.nick);
@@ -235,7 +245,8 @@ impl Rooms {
     pub(super) fn occupied(&self) -> impl Iterator<Item = Jid> {
         self.shown
             .values()
-            .filter(|room| room.joined)
+            // What comes after our farewell would have us enter once more.
+            .filter(|room| room.joined && self.stage(&room.jid) != Some(Stage::Leaving))
             .filter_map(|room| room.jid.with_resource_str(&room.nick).ok())
             .map(Jid::from)
     }
@@ -341,6 +352,21 @@ impl Session {
         }
         let max_stanzas = self.settings.muc_history_max_stanzas;
         join.history = join.history.or_else(|| max_stanzas.map(|_| History { max_stanzas, ..History::default() }));
+        let nick = address.resource().to_string();
+        let room =
+            self.rooms.shown.entry(jid.clone()).or_insert_with(|| Arc::new(Room::new(jid.clone(), nick.clone())));
+        let room = Arc::make_mut(room);
+        room.nick.clone_from(&nick);
+        self.changed = true;
+        if let Some(known) = self.rooms.memberships.get_mut(jid).filter(|room| room.is_to_come_back()) {
+            // What we know of it, and who waits for what, stays: it is entered again anyway.
+            known.join.password = join.password.or_else(|| known.join.password.take());
+            known.configure = wish.configure.or_else(|| known.configure.take());
+            known.nick = nick;
+            self.enter(jid, turn);
+            return Ok(());
+        }
+        room.empty();
         let mut joiners = Vec::new();
         if let Some(old) = self.rooms.memberships.remove(jid) {
             self.cancel_deadlines(&old);
@@ -349,7 +375,6 @@ impl Session {
                 turn.answer(leaver, Ok(()));
             }
         }
-        let nick = address.resource().to_string();
         let membership = Membership {
             stage: Stage::Outside { wanted: true },
             reason,
@@ -359,23 +384,18 @@ impl Session {
             joiners,
             leavers: Vec::new(),
             farewell_due,
-            nick: nick.clone(),
+            nick,
             tries: 0,
             nicks_tried: 0,
             tells: Tells::Past,
             deadline: None,
             silence: None,
             heard: self.deadlines.elapsed(),
+            is_missed: false,
             known_until: None,
             before: OrdMap::new(),
         };
         self.rooms.memberships.insert(jid.clone(), membership);
-        let room =
-            self.rooms.shown.entry(jid.clone()).or_insert_with(|| Arc::new(Room::new(jid.clone(), nick.clone())));
-        let room = Arc::make_mut(room);
-        room.empty();
-        room.nick = nick;
-        self.changed = true;
         self.enter(jid, turn);
         Ok(())
     }

@@ -170,7 +170,7 @@ pub(super) struct Roster {
     /// None until the roster has come.
     pub(super) contacts: Option<Contacts>,
     /// Who asks without being in the roster: bounded on their own, since strangers cost nothing to make up.
-    strangers: HashSet<BareJid>,
+    pub(super) strangers: imbl::HashSet<BareJid>,
     /// Whom this account has asked to see, of which the server's push has not come yet: an earlier push, still on its way, must
     /// not undo what was seen to be done (API row 128).
     asked: HashSet<BareJid>,
@@ -221,9 +221,7 @@ impl Roster {
 
     /// Forgets somebody who only asked.
     pub(super) fn remove_stranger(&mut self, jid: &BareJid) -> Option<Arc<Contact>> {
-        if !self.strangers.remove(jid) {
-            return None;
-        }
+        self.strangers.remove(jid)?;
         self.contacts.as_mut()?.remove(jid)
     }
 
@@ -319,11 +317,6 @@ impl Roster {
         });
         self.contacts = Some(contacts);
         (keep, left_out)
-    }
-
-    #[cfg(test)]
-    pub(super) fn strangers(&self) -> usize {
-        self.strangers.len()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{HashSet, OrdMap};
 use jid::{BareJid, Jid};
 
 use crate::session::{Bookmarks, Chat, Contacts, KnownDisco, NoBookmarks, OwnArchive, Room, Status};
@@ -17,8 +17,10 @@ pub struct Snapshot {
     pub connected: bool,
     /// The own status.
     pub status: Status,
-    /// The roster; none until it has come.
+    /// The roster, and who asks to be let into it; none until it has come.
     pub contacts: Option<Contacts>,
+    /// Who only asks.
+    pub strangers: HashSet<BareJid>,
     /// Open chats.
     pub chats: OrdMap<BareJid, Arc<Chat>>,
     /// Rooms that were opened.
@@ -38,8 +40,8 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether somebody is in the roster.
+    /// Whether somebody is in the roster. Who asks to be let in is not: grants for `contacts` are for whom the owner knows.
     pub fn is_contact(&self, jid: &BareJid) -> bool {
-        self.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid))
+        self.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid)) && !self.strangers.contains(jid)
     }
 }

@@ -14,6 +14,8 @@ use crate::stanza::{Affiliated, Bookmark, History, RoomJoin};
 const MAX_FIELDS: usize = 100;
 /// How many values one field may have.
 const MAX_VALUES: usize = 1_000;
+/// How long all texts of a configuration may be together, in bytes.
+const MAX_CONFIG: usize = 64 << 10;
 /// The longest password, reason, name or field, in bytes.
 const MAX_TEXT: usize = 4 << 10;
 
@@ -76,7 +78,20 @@ pub(super) fn fields(argument: &str, fields: &[(String, WitValue)]) -> Result<Ve
     if fields.len() > MAX_FIELDS {
         return Err(CallError::invalid(argument, format!("more than {MAX_FIELDS} fields")));
     }
-    fields.iter().map(|(name, value)| field(argument, name, value)).collect()
+    let read = fields.iter().map(|(name, value)| field(argument, name, value)).collect::<Result<_, _>>()?;
+    let bytes: usize = fields.iter().map(|(name, value)| name.len() + length(value)).sum();
+    if bytes > MAX_CONFIG {
+        return Err(CallError::invalid(argument, format!("has {bytes} bytes; at most {MAX_CONFIG} are allowed")));
+    }
+    Ok(read)
+}
+
+fn length(value: &WitValue) -> usize {
+    match value {
+        WitValue::Flag(_) => 1,
+        WitValue::Text(text) => text.len(),
+        WitValue::Texts(texts) => texts.iter().map(String::len).sum(),
+    }
 }
 
 fn field(argument: &str, name: &str, value: &WitValue) -> Result<(String, ConfigValue), CallError> {

@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Late};
-use crate::session::messages::check_text;
+use crate::session::messages::{check_text, written_len};
 use crate::session::{Session, Turn};
 use crate::stanza::{Caps, Disco, Identity, Reply};
 
@@ -38,6 +38,8 @@ fn always(_: &Settings) -> bool {
 pub(in crate::session) const MAX_OWN: usize = 128;
 /// How long a name may be, in bytes.
 const MAX_NAME: usize = 512;
+/// How long all that plugins add may be once it is written as XML: whoever asks is answered with all of it in one stanza.
+const MAX_ADDED: usize = 48 << 10;
 /// How long changes are gathered, so that twenty features are one presence.
 pub(in crate::session) const GATHER: Duration = Duration::from_millis(250);
 /// The least time between two presences that say nothing but that.
@@ -166,9 +168,33 @@ impl Own {
         std::iter::once(&self.shown).chain(&self.told)
     }
 
+    /// Whether there is room for so many bytes more of what plugins add.
+    fn has_room(&self, more: usize) -> Result<(), CallError> {
+        let added = |added: &Added| {
+            let features = added.features.iter().map(|name| feature_len(name)).sum::<usize>();
+            features + added.identities.iter().map(identity_len).sum::<usize>()
+        };
+        if self.added.values().map(added).sum::<usize>() + more > MAX_ADDED {
+            return Err(CallError::OverLimit(format!("{MAX_ADDED} bytes of features and identities of all plugins")));
+        }
+        Ok(())
+    }
+
     fn has_feature(&self, name: &str) -> bool {
         self.listed.features.iter().any(|feature| feature == name)
     }
+}
+
+/// How long a feature is once it is written.
+fn feature_len(name: &str) -> usize {
+    "<feature var=''/>".len() + written_len(name)
+}
+
+/// How long an identity is once it is written.
+fn identity_len(identity: &Identity) -> usize {
+    let Identity { category, kind, name, lang } = identity;
+    let texts = [Some(category), Some(kind), name.as_ref(), lang.as_ref()].into_iter().flatten();
+    "<identity category='' type='' name='' xml:lang=''/>".len() + texts.map(|text| written_len(text)).sum::<usize>()
 }
 
 /// What a bot is when nobody says more.
@@ -193,6 +219,7 @@ impl Session {
         check_name("name", &name, false, &['<'])?;
         let own = &mut self.disco.own;
         let is_new = !own.has_feature(&name);
+        own.has_room(feature_len(&name))?;
         let added = own.added.entry(by).or_default();
         if added.features.len() >= MAX_OWN && !added.features.contains(&name) {
             return Err(CallError::OverLimit(format!("{MAX_OWN} own features")));
@@ -212,6 +239,7 @@ impl Session {
         }
         let own = &mut self.disco.own;
         let is_new = !own.listed.identities.contains(&identity);
+        own.has_room(identity_len(&identity))?;
         let added = own.added.entry(by).or_default();
         if !added.identities.contains(&identity) {
             if added.identities.len() >= MAX_OWN {

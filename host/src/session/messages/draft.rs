@@ -32,12 +32,22 @@ pub(super) fn check(draft: &Draft) -> Result<(), CallError> {
     if let Some(extensions) = extensions {
         check_extensions(extensions, draft)?;
     }
-    let written = draft.body.iter().chain(&draft.subject).map(|text| written_len(text)).sum::<usize>();
+    let texts = draft.body.iter().chain(&draft.subject).chain(&draft.thread);
+    let written = texts.chain(extensions.into_iter().flat_map(texts_of)).map(|text| written_len(text)).sum::<usize>();
     if written > MAX_WRITTEN {
         let reason = format!("takes {written} bytes as XML; at most {MAX_WRITTEN} are allowed");
         return Err(CallError::invalid("message", reason));
     }
     Ok(())
+}
+
+/// All texts of these that are as long as whoever wrote them wanted.
+fn texts_of(extensions: &Extensions) -> impl Iterator<Item = &String> {
+    let Extensions { thread_parent, reply, fallback, replace, reactions, receipt, marked, .. } = extensions;
+    let ids = [thread_parent, replace, receipt, marked].into_iter().flatten();
+    let reply = reply.iter().map(|reply| &reply.id);
+    let reactions = reactions.iter().flat_map(|reactions| std::iter::once(&reactions.id).chain(&reactions.emojis));
+    ids.chain(reply).chain(reactions).chain(fallback.iter().filter_map(|one| one.feature.as_ref()))
 }
 
 /// What only makes sense beside something else.
@@ -157,7 +167,7 @@ pub(in crate::session) fn check_text(argument: &str, text: &str, limit: usize) -
 }
 
 /// How long a text is once it is written as XML.
-fn written_len(text: &str) -> usize {
+pub(in crate::session) fn written_len(text: &str) -> usize {
     let escaped = |byte: u8| match byte {
         b'&' | b'\r' | b'\t' | b'\n' => 5,
         b'<' | b'>' => 4,

@@ -325,6 +325,10 @@ impl Session {
         if !self.settings.allow_bookmarks {
             return turn.answer(answer, Err(NoBookmarks::NotWanted.into()));
         }
+        // What other clients keep in one is not to be lost (XEP-0402, section 2), so it has to be known.
+        if let Err(unknown @ NoBookmarks::NotYet) = self.known_bookmarks() {
+            return turn.answer(answer, Err(unknown.into()));
+        }
         let known = self.bookmark(&bookmark.room);
         let count = self.rooms.bookmarks.as_ref().map_or(0, OrdMap::len);
         if known.is_none() && count >= MAX_BOOKMARKS {

@@ -7,8 +7,14 @@ use jid::BareJid;
 use super::moderating::RoomQuestion;
 use super::{Session, Stage};
 use crate::error::CallError;
+use crate::session::messages::written_len;
 use crate::session::{Answer, Turn};
 use crate::stanza::{Ask, Body, FormField, MAX_FORM_FIELDS};
+
+/// How long a filled in form may be once it is written as XML; servers end the whole stream at 256 KiB.
+const MAX_FORM_WRITTEN: usize = 200 << 10;
+/// What stands around each of its texts.
+const AROUND: usize = "<field var=''></field><value></value>".len();
 
 /// What a field of a room's configuration is set to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +126,18 @@ fn filled_in(
     }
     // What a form is comes first, and is written for every form.
     let fields = form.into_iter().filter(|field| field.var != "FORM_TYPE");
-    Ok(fields.map(|field| (values.remove(&field.var).unwrap_or(field.values), field.var)).map(swapped).collect())
+    let fields: Vec<_> =
+        fields.map(|field| (values.remove(&field.var).unwrap_or(field.values), field.var)).map(swapped).collect();
+    let written: usize = fields
+        .iter()
+        .flat_map(|(name, values)| std::iter::once(name).chain(values))
+        .map(|text| AROUND + written_len(text))
+        .sum();
+    if written > MAX_FORM_WRITTEN {
+        let reason = format!("{jid} is configured with {written} bytes of XML; at most {MAX_FORM_WRITTEN} are sent");
+        return Err(CallError::OverLimit(reason));
+    }
+    Ok(fields)
 }
 
 fn swapped<A, B>((a, b): (A, B)) -> (B, A) {

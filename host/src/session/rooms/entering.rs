@@ -140,7 +140,8 @@ impl Session {
         membership.known_until.get_or_insert(turn.now);
         membership.stage = Stage::Inside;
         let before = std::mem::take(&mut membership.before);
-        let configure = membership.configure.take();
+        // Kept: a room that went with its service is made anew when we come back, as it was wanted.
+        let configure = membership.configure.clone();
         self.rooms.enterings += 1;
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             let room = Arc::make_mut(room);
@@ -332,8 +333,14 @@ fn is_conflict(error: &CallError) -> bool {
 
 /// Whether it may be otherwise in a while. A service that is down is one that its server does not find.
 fn may_pass(error: &CallError) -> bool {
-    const DOWN: [&str; 4] =
-        ["remote-server-not-found", "remote-server-timeout", "resource-constraint", "service-unavailable"];
+    const DOWN: [&str; 5] = [
+        // Somebody else has just made it, and nobody may come in before it is configured (XEP-0045, section 10.1.3).
+        "item-not-found",
+        "remote-server-not-found",
+        "remote-server-timeout",
+        "resource-constraint",
+        "service-unavailable",
+    ];
     error.may_pass() || matches!(error, CallError::Stanza(error) if DOWN.contains(&error.condition.as_str()))
 }
 

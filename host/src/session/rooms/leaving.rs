@@ -124,6 +124,9 @@ impl Session {
             Stage::Leaving => self.left(jid, turn),
             // A room that never says what its subject is.
             Stage::Configuring | Stage::Inside if membership.tells == Tells::Past => membership.tells = Tells::Whenever,
+            Stage::Configuring | Stage::Inside if membership.tells == Tells::Ending => {
+                membership.tells = Tells::Present;
+            }
             Stage::Outside { wanted: true } if may_enter => self.enter(jid, turn),
             Stage::Configuring | Stage::Inside | Stage::Outside { .. } => {}
         }

@@ -164,8 +164,8 @@ impl Session {
         {
             self.room_answered(&jid, question, Err(CallError::Stanza(error.clone())), turn);
         }
-        if error.condition == "not-acceptable" {
-            // It does not know us (XEP-0045, section 7.4).
+        if error.condition == "not-acceptable" || (error.condition == "item-not-found" && message.from.is_bare()) {
+            // It does not know us (XEP-0045, section 7.4), or there is none.
             self.ask_whether_inside(&room, turn);
         }
     }

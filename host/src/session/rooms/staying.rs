@@ -77,18 +77,33 @@ impl Session {
             return;
         }
         match result {
-            Ok(()) => self.watch(jid),
+            Ok(()) => self.is_found(jid),
             Err(CallError::Stanza(error)) => match error.condition.as_str() {
                 // Another client under our nickname answered, and does not know pings.
-                "service-unavailable" | "feature-not-implemented" => self.watch(jid),
-                // Our nickname changed a moment ago; or the service cannot be reached.
-                "item-not-found" | "remote-server-not-found" | "remote-server-timeout" => {
-                    self.watch_again_in(jid, ASK_AGAIN);
-                }
+                "service-unavailable" | "feature-not-implemented" => self.is_found(jid),
+                // Our nickname changed a moment ago, which is over when this is said again: then there is no such room.
+                "item-not-found" => match self.rooms.membership(jid) {
+                    Some(membership) if membership.is_missed => self.fell_out(jid, turn),
+                    Some(membership) => {
+                        membership.is_missed = true;
+                        self.watch_again_in(jid, ASK_AGAIN);
+                    }
+                    None => {}
+                },
+                // The service cannot be reached.
+                "remote-server-not-found" | "remote-server-timeout" => self.watch_again_in(jid, ASK_AGAIN),
                 _ => self.fell_out(jid, turn),
             },
             Err(_) => self.watch_again_in(jid, ASK_AGAIN),
         }
+    }
+
+    /// It knows us.
+    fn is_found(&mut self, jid: &BareJid) {
+        if let Some(membership) = self.rooms.membership(jid) {
+            membership.is_missed = false;
+        }
+        self.watch(jid);
     }
 
     fn fell_out(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {

@@ -47,17 +47,21 @@ fn events_come_in_the_order_of_the_api() {
 
 #[test]
 fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
-    for time_out in [false, true] {
+    for (refusal, may_pass) in [
+        (None, true),
+        (Some(("internal-server-error", "wait")), true),
+        (Some(("service-unavailable", "cancel")), false),
+    ] {
         let mut desk = Desk::new(Settings::default());
         desk.run(Session::plugins_initialized);
         desk.bind();
         let mut waiting = desk.wait_until("rosterContactsFetched");
         desk.forget();
-        if time_out {
-            desk.wait(20);
-        } else {
+        if let Some((condition, kind)) = refusal {
             let id = desk.asked(|ask| matches!(ask, Ask::Roster { .. }));
-            desk.answer(None, id, Err(stanza_error("service-unavailable")));
+            desk.answer(None, id, Err(Box::new(StanzaError { kind: kind.to_owned(), ..*stanza_error(condition) })));
+        } else {
+            desk.wait(20);
         }
         desk.bookmarks(Vec::new());
         assert_eq!(desk.lines(), AFTER_ROSTER);
@@ -66,7 +70,7 @@ fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
         let mut cached = desk.wait_until("cachedRoster");
         assert!(matches!(got(&mut cached), Some(Err(CallError::Rejected(_)))));
         desk.wait(60);
-        if time_out {
+        if may_pass {
             // It may have been a moment of weakness.
             assert_eq!(desk.lines(), ["> ask roster"]);
             desk.roster(vec![item(ROMEO, "both")]);
@@ -76,6 +80,21 @@ fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
             assert!(desk.lines().is_empty());
         }
     }
+}
+
+/// Carbons and the server's services hang on it.
+#[test]
+fn a_server_that_could_not_say_what_it_can_do_is_asked_again() {
+    let mut desk = Desk::connected(Settings::default());
+    let asked = |desk: &mut Desk| desk.lines().iter().filter(|line| *line == "> ask disco of example.org").count();
+    desk.wait(30);
+    desk.forget();
+    desk.wait(5 * 60);
+    assert_eq!(asked(&mut desk), 1);
+    let id = desk.asked_of("example.org", |ask| matches!(ask, Ask::DiscoInfo { .. }));
+    desk.answer(Some("example.org"), id, Err(stanza_error("service-unavailable")));
+    desk.wait(60 * 60);
+    assert_eq!(asked(&mut desk), 0, "it has said so");
 }
 
 /// Rows 17-33.

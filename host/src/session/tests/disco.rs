@@ -37,6 +37,17 @@ fn claiming(from: &str, ver: &str) -> Presence {
     Presence { caps: Some(Box::new(caps)), ..presence(from, PresenceKind::Available) }
 }
 
+/// Whoever asks is answered with all of it in one stanza, and servers end the stream at 256 KiB.
+#[test]
+fn what_plugins_add_has_its_bounds_in_bytes() {
+    let mut desk = Desk::connected(Settings::default());
+    let long = |number: u32| format!("{number}{}", "&".repeat(500));
+    let added = (0..200).filter(|number| desk.add_feature(InstanceId::next(), &long(*number)).is_ok()).count();
+    assert!((10..25).contains(&added), "{added} features of 2.5 KiB");
+    let identity = identity("client", &long(1), &long(2));
+    assert!(matches!(desk.add_identity(InstanceId::next(), identity), Err(CallError::OverLimit(_))));
+}
+
 impl Desk {
     fn add_feature(&mut self, by: InstanceId, name: &str) -> Result<bool, CallError> {
         let (answer, mut receiver) = Answer::channel();

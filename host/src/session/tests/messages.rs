@@ -352,6 +352,8 @@ fn what_is_told_of_a_message_that_comes() {
     }
     desk.message(said("bot", "I am bot"));
     assert_eq!(desk.lines(), [told, added], "our own echo");
+    desk.wait(5);
+    desk.forget();
     desk.message(Message { delayed: true, ..said("juliet", "bot!") });
     assert_eq!(desk.lines(), [told, added, noted], "the room's past is over, whatever somebody stamps it with");
 }

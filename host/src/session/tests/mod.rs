@@ -269,11 +269,12 @@ impl Desk {
         self.hear(Incoming::Answer(stanza::Answer { from: from.map(jid), id, outcome, raw: some_raw() }));
     }
 
-    /// The own account says what it can do, which is nothing in particular.
+    /// The own account and the server say what they can do, which is nothing in particular.
     fn account_told(&mut self) {
-        let own = "bot@example.org";
-        let id = self.asked_of(own, |ask| matches!(ask, Ask::DiscoInfo { .. }));
-        self.answer(Some(own), id, Err(stanza_error("service-unavailable")));
+        for entity in ["bot@example.org", "example.org"] {
+            let id = self.asked_of(entity, |ask| matches!(ask, Ask::DiscoInfo { .. }));
+            self.answer(Some(entity), id, Err(stanza_error("service-unavailable")));
+        }
     }
 
     /// The room says the same of itself.

@@ -251,6 +251,20 @@ fn a_stranger_who_asks_is_no_contact_to_chat_with() {
     assert_eq!(desk.lines(), ["contactRequest", "message", "messageNotification"]);
 }
 
+/// Grants for `contacts` would be grants for everybody: asking costs nothing.
+#[test]
+fn a_stranger_who_asks_is_no_contact_to_grants() {
+    let mut desk = Desk::connected(Settings::default());
+    let paris = bare("paris@example.org");
+    desk.presence(presence("paris@example.org", PresenceKind::Subscribe));
+    let snapshot = desk.session.snapshot();
+    assert!(snapshot.contacts.as_ref().unwrap().contains_key(&paris), "it can be seen who asks");
+    assert!(!snapshot.is_contact(&paris));
+    assert!(snapshot.is_contact(&bare(ROMEO)));
+    desk.push(item("paris@example.org", "from"));
+    assert!(desk.session.snapshot().is_contact(&paris));
+}
+
 #[test]
 fn a_new_roster_keeps_who_is_online_and_who_asks() {
     let mut desk = Desk::connected(Settings::default());

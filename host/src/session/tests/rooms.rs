@@ -524,14 +524,20 @@ fn nobody_hides_behind_a_stamp_once_the_subject_has_come() {
     desk.message(stamped("1"));
     assert_eq!(desk.count("messageNotification"), 0, "that is the past");
     desk.subject("");
+    // MongooseIM repeats each subject in its place, and goes on with what was said after it.
     desk.message(stamped("2"));
-    assert_eq!(desk.count("messageNotification"), 1);
+    assert_eq!(desk.count("messageNotification"), 0, "that may be the past still");
+    desk.message(message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "bot: now"));
+    assert_eq!(desk.count("messageNotification"), 1, "that is not");
+    desk.wait(5);
+    desk.message(stamped("3"));
+    assert_eq!(desk.count("messageNotification"), 2);
     // A room that is entered again tells its past again.
     desk.bind();
     desk.roster(Vec::new());
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     desk.forget();
-    desk.message(stamped("3"));
+    desk.message(stamped("4"));
     assert_eq!(desk.count("messageNotification"), 0);
 }
 
@@ -574,6 +580,7 @@ fn a_subject_beside_an_empty_body_is_one() {
     desk.forget();
     let stamped =
         Message { delayed: true, ..message(&format!("{ROOM}/juliet"), MessageKind::Groupchat, "bot: hi again") };
+    desk.wait(5);
     desk.message(stamped);
     assert_eq!(desk.count("messageNotification"), 1, "nobody hides behind a stamp");
 }
@@ -653,6 +660,82 @@ fn a_room_that_was_never_there_is_entered_when_it_is() {
     }
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(desk.lines().contains(&"chatRoomOpened".to_owned()));
+}
+
+/// What its first words say of a nickname that has just changed they say of a room that is gone for ever.
+#[test]
+fn a_room_that_is_gone_is_entered_anew() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.account_told();
+    desk.in_room();
+    desk.room_told();
+    desk.forget();
+    for (after, then) in [(15 * 60, &[][..]), (16 * 60, &["> available to room@muc.example.org/bot entering"])] {
+        desk.wait(after);
+        assert_eq!(desk.lines(), ["> ask Ping"]);
+        let id = desk.asked(|ask| *ask == Ask::Ping);
+        desk.answer(Some(&format!("{ROOM}/bot")), id, Err(stanza_error("item-not-found")));
+        assert_eq!(desk.lines(), then);
+    }
+}
+
+/// API rows 101 and 102: nobody wants a members' room to come back open to all.
+#[test]
+fn a_room_that_is_made_anew_when_we_come_back_is_configured_as_it_was_wanted() {
+    let mut desk = Desk::connected(Settings::default());
+    let (answer, mut opened) = Answer::channel();
+    let configure = Some(vec![("membersonly".to_owned(), ConfigValue::Flag(true))]);
+    let wish = Box::new(RoomWish { configure, ..RoomWish::default() });
+    desk.command(Command::OpenRoom { jid: bare(ROOM), wish, answer });
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(got(&mut opened).unwrap().is_ok(), "somebody else has made it");
+    desk.bind();
+    desk.roster(Vec::new());
+    desk.forget();
+    desk.presence(occupant("bot", PresenceKind::Available, &[110, 201]));
+    let _asked = desk.asked(|ask| *ask == Ask::RoomConfig);
+}
+
+/// XEP-0045, section 10.1.3.
+#[test]
+fn a_room_that_somebody_else_is_making_is_come_back_to() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.bind();
+    desk.roster(Vec::new());
+    desk.forget();
+    desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("item-not-found"))));
+    assert!(desk.lines().is_empty());
+    desk.wait(10);
+    assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"]);
+}
+
+/// A plugin that hears of a new stream may do so, and takes nothing from the others by it.
+#[test]
+fn who_opens_a_room_that_is_being_come_back_to_changes_nothing_for_the_others() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.bind();
+    let mut opened = desk.open_room(None);
+    desk.roster(Vec::new());
+    desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("conflict"))));
+    assert!(got(&mut opened).is_none(), "another nickname is tried, as for whoever never left");
+    desk.forget();
+    desk.presence(occupant("bot_2", PresenceKind::Available, &[110]));
+    assert!(got(&mut opened).unwrap().unwrap().joined);
+    assert_eq!(desk.count("occupantLeft"), 1, "Juliet went meanwhile: {:?}", desk.lines());
+}
+
+#[test]
+fn nothing_is_sent_to_a_room_after_our_farewell() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let (answer, _closed) = Answer::channel();
+    desk.command(Command::CloseRoom { jid: bare(ROOM), answer });
+    desk.forget();
+    let (answer, _set) = Answer::channel();
+    desk.command(Command::SetStatus { value: Some(StatusValue::Dnd), message: None, answer });
+    assert!(desk.lines().iter().all(|line| !line.contains(ROOM)), "{:?}", desk.lines());
 }
 
 /// XEP-0410, section 3.

@@ -294,7 +294,7 @@ proptest! {
             let session = &desk.session;
             prop_assert!(session.rooms.is_consistent());
             prop_assert!(session.seen.len() <= messages::REMEMBERED);
-            prop_assert!(session.roster.strangers() <= roster::MAX_REQUESTS);
+            prop_assert!(session.roster.strangers.len() <= roster::MAX_REQUESTS);
             prop_assert!(session.questions.len() <= questions::MAX_OUTSTANDING + 3 * MAX_ROOMS + 4);
             prop_assert!(session.deadlines.len() <= session.questions.len() + 2 * session.snapshot().rooms.len() + 8);
             for room in session.snapshot().rooms.values() {
