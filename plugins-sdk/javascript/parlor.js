@@ -199,8 +199,9 @@ const FITTED = {
     return typeof value === "string" ? value.toWellFormed() : misfit(place, "a text", value);
   },
   number(place, value) {
-    const is = typeof value === "bigint" || Number.isInteger(value);
-    return is && value >= 0 ? value : misfit(place, "a whole number from 0 on", value);
+    const number = typeof value === "bigint" ? Number(value) : value;
+    if (!Number.isInteger(number) || number < 0) misfit(place, "a whole number from 0 on", value);
+    return Number.isSafeInteger(number) ? number : misfit(place, `${Number.MAX_SAFE_INTEGER} at most`, value);
   },
   flag(place, value) {
     return typeof (value ?? false) === "boolean" ? value ?? false : misfit(place, "true or false", value);
@@ -231,7 +232,7 @@ const FITTED = {
 
 function misfit(place, what, value) {
   const is = value === null ? "null" : Array.isArray(value) ? "a list" : typeof value;
-  throw new TypeError(`${place} has to be ${what}, and is ${is === "number" ? String(value) : is}`);
+  throw new TypeError(`${place} has to be ${what}, and is ${is === "number" || is === "bigint" ? value : is}`);
 }
 
 export const api = grouping("api", apiCalls);
@@ -441,7 +442,10 @@ export async function command(name, help, usage, handler) {
 
 // Timers
 
-export const sleep = (milliseconds) => timers.sleep(Math.max(0, Math.round(milliseconds)));
+// No more milliseconds than a number can count: who asks for more means for ever.
+const counted = (milliseconds) => Math.min(Math.round(milliseconds), Number.MAX_SAFE_INTEGER);
+
+export const sleep = (milliseconds) => timers.sleep(Math.max(0, counted(milliseconds)));
 
 // A plugin has few timers of the host's, and may want a thousand of its own: all of them hang on one, for the next that is due.
 const pending = new Map();
@@ -729,6 +733,9 @@ export const promise = async (name) => promises.add(name);
 const encode = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (sign) => sign.charCodeAt(0));
 const decode = (bytes) => decodeURIComponent(escape(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")));
 
+// How long a value is kept.
+const lasting = (expires) => (expires === undefined ? null : Math.max(1, counted(expires)));
+
 export const storage = {
   async get(name, otherwise) {
     const bytes = await kept.get(name);
@@ -737,15 +744,13 @@ export const storage = {
   async set(name, value, { expires } = {}) {
     const text = JSON.stringify(value);
     if (text === undefined) throw new TypeError(`storage.set: value has to be one of JSON, and is ${typeof value}`);
-    const lasts = expires === undefined ? null : Math.max(1, Math.round(expires));
-    await kept.set(name, encode(text), lasts);
+    await kept.set(name, encode(text), lasting(expires));
   },
   delete: async (name) => kept.delete(name),
   page: async (prefix, after, limit) => kept.list(prefix, after ?? null, limit),
   async compareAndSet(name, expected, value, { expires } = {}) {
     const bytes = (value) => (value === undefined ? null : encode(JSON.stringify(value)));
-    const lasts = expires === undefined ? null : Math.max(1, Math.round(expires));
-    return kept.compareAndSet(name, bytes(expected), bytes(value), lasts);
+    return kept.compareAndSet(name, bytes(expected), bytes(value), lasting(expires));
   },
   async keys(prefix = "") {
     const keys = [];

@@ -1,7 +1,7 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, occupantOf, off, on, once, reply, rooms, send, setSetting, sleep, storage,
+  acknowledge, bodyWithoutFallback, occupantOf, off, on, once, reply, rooms, send, setSetting, sleep, storage, timers,
 } from "parlor";
 
 // texts.chat
@@ -25,6 +25,10 @@ on("message", { prefix: "types" }, async (message) => {
     () => on("message", { kind: 8 }, () => {}),
     () => sleep("soon"),
     () => rooms.occupants(null),
+    () => timers.sleep(1e20),
+    () => timers.after(-1n),
+    () => timers.sleep(0n),
+    () => storage.set("k", 1, { expires: Number.MAX_VALUE }),
   ];
   const errors = [];
   for (const call of wrong) {
