@@ -4,6 +4,7 @@
 //! nothing by itself and never waits: what is said to it is answered before the call returns.
 
 mod deed;
+mod form;
 mod rooms;
 mod told;
 mod words;
@@ -162,7 +163,9 @@ impl Within {
 
     /// The account will enter this room because its settings say so, which is no deed.
     pub fn expect_in(&self, room: &BareJid) {
-        self.server().expected.insert(room.clone());
+        let mut server = self.server();
+        server.rooms.found(room);
+        server.expected.insert(room.clone());
     }
 
     /// Somebody enters a room.
@@ -184,6 +187,7 @@ impl Within {
     /// Somebody invites the account to a room.
     pub fn invite(&self, from: &FullJid, room: &BareJid, reason: Option<&str>) {
         let mut server = self.server();
+        server.rooms.found(room);
         let element = words::invitation(from, room, reason);
         server.bring(element);
     }
@@ -374,7 +378,7 @@ impl Server {
 
     fn get(&mut self, to: Option<&Jid>, payload: &Element) -> Result<Option<Element>, &'static str> {
         if let Some(to) = to.filter(|to| Rooms::are_at(to)) {
-            return Rooms::get(to, payload);
+            return self.rooms.get(to, payload, &self.own);
         }
         let home = self.is_home(to);
         match payload.name() {
