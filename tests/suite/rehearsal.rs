@@ -190,6 +190,23 @@ async fn who_comes_to_a_room_is_seen_and_a_cut_is_survived() {
     ended(&finished, 0);
 }
 
+/// The same session goes on, so nothing is lost: it only comes later.
+#[tokio::test]
+async fn what_happens_during_a_cut_comes_when_it_is_over() {
+    let folder = stage("echo", "== cut\nstart\ncut\nalice: hello\n  (nothing)\nback\n  to alice: hello\n");
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 0);
+}
+
+#[tokio::test]
+async fn people_in_rooms_may_have_spaces_in_their_names() {
+    let folder = stage(
+        "echo",
+        "== spaces\nroom garden: Al Ice\n\"garden/Al Ice\": echo hi\n  to garden: hi\n\"garden/Al Ice\" leaves\n\"garden/Al Ice\" enters\n",
+    );
+    ended(&tried(&folder, &[]).await, 0);
+}
+
 /// As on a server: whoever enters a room that nobody has made makes it.
 #[tokio::test]
 async fn rooms_are_made_and_configured_and_keep_who_is_what_in_them() {

@@ -57,6 +57,9 @@ struct Server {
     is_present: bool,
     is_cut: bool,
     coming: VecDeque<Coming>,
+    /// What people do while the connection is cut, and what the account does: either side learns of it when it is back.
+    missed: Vec<Element>,
+    unsent: Vec<Outgoing>,
     waker: Option<Waker>,
     /// Contacts, with what stands about them in the roster.
     roster: BTreeMap<BareJid, Element>,
@@ -88,6 +91,8 @@ impl Within {
             is_present: false,
             is_cut: false,
             coming: VecDeque::new(),
+            missed: Vec::new(),
+            unsent: Vec::new(),
             waker: None,
             roster: BTreeMap::new(),
             present: BTreeMap::new(),
@@ -209,6 +214,11 @@ impl Within {
             return Err(Impossible("the connection is not cut".to_owned()));
         }
         server.put(Coming::Back);
+        let (missed, unsent) = (std::mem::take(&mut server.missed), std::mem::take(&mut server.unsent));
+        server.bring_all(missed);
+        for outgoing in unsent {
+            server.hear(outgoing);
+        }
         Ok(())
     }
 
@@ -223,6 +233,9 @@ impl Within {
             server.own = full.clone();
         }
         server.coming.clear();
+        server.missed.clear();
+        server.unsent.clear();
+        server.is_cut = false;
         server.put(Coming::Bound);
     }
 
@@ -264,19 +277,11 @@ impl Within {
     /// The account sends something.
     pub(super) fn hear(&self, outgoing: Outgoing) {
         let mut server = self.server();
-        // What the house asks for itself is no deed of a plugin; it comes raw where somebody listens to what leaves.
-        let of_a_plugin = matches!(outgoing, Outgoing::Private(..));
-        let stanza = encode(outgoing);
-        let (own, now) = (server.own.clone(), server.clock.now());
-        let mut number = None;
-        if let Some(mut deed) = deed::of(&stanza, of_a_plugin, &own, now) {
-            if let Deed::Said(message) = &mut deed {
-                server.keep(message);
-                number.clone_from(&message.stanza_id);
-            }
-            server.witness(deed);
+        if server.is_cut {
+            server.unsent.push(outgoing);
+        } else {
+            server.hear(outgoing);
         }
-        server.answer(stanza, number.as_deref());
     }
 }
 
@@ -311,13 +316,33 @@ impl Server {
     }
 
     fn bring(&mut self, element: Element) {
-        self.put(Coming::Stanza(element));
+        if self.is_cut {
+            self.missed.push(element);
+        } else {
+            self.put(Coming::Stanza(element));
+        }
     }
 
     fn bring_all(&mut self, elements: Vec<Element>) {
         for element in elements {
             self.bring(element);
         }
+    }
+
+    /// What the account sends arrives.
+    fn hear(&mut self, outgoing: Outgoing) {
+        // What the house asks for itself is no deed of a plugin; it comes raw where somebody listens to what leaves.
+        let of_a_plugin = matches!(outgoing, Outgoing::Private(..));
+        let stanza = encode(outgoing);
+        let mut number = None;
+        if let Some(mut deed) = deed::of(&stanza, of_a_plugin, &self.own, self.clock.now()) {
+            if let Deed::Said(message) = &mut deed {
+                self.keep(message);
+                number.clone_from(&message.stanza_id);
+            }
+            self.witness(deed);
+        }
+        self.answer(stanza, number.as_deref());
     }
 
     /// An id that nothing else has.
