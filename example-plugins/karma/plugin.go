@@ -91,12 +91,9 @@ func (now standing) String() string {
 func tell(ctx context.Context, command *parlor.Command) error {
 	message := command.Message
 	if len(command.Arguments) > 0 {
-		now, _, err := parlor.Stored[standing](ctx, key(message.Chat, command.Arguments[0]))
+		now, err := of(ctx, message.Chat, command.Arguments[0])
 		if err != nil {
 			return err
-		}
-		if now.Name == "" {
-			now.Name = command.Arguments[0]
 		}
 		return parlor.Reply(ctx, message, now.String())
 	}
@@ -110,14 +107,35 @@ func tell(ctx context.Context, command *parlor.Command) error {
 	return parlor.Reply(ctx, message, strings.Join(best, ", "))
 }
 
+// How somebody stands in a chat.
+func of(ctx context.Context, chat, name string) (standing, error) {
+	if isElsewhere(name) {
+		return standing{Name: name}, nil
+	}
+	now, ok, err := parlor.Stored[standing](ctx, key(chat, name))
+	if !ok {
+		now.Name = name
+	}
+	return now, err
+}
+
+// Whether what stands behind a room's part of a key is kept for one of its occupants alone, who whispered it: names have no slash.
+func isElsewhere(name string) bool {
+	return strings.Contains(name, "/")
+}
+
 // The five who stand best in a chat.
 func best(ctx context.Context, chat string) ([]string, error) {
-	keys, err := parlor.StoredKeys(ctx, key(chat, ""))
+	prefix := key(chat, "")
+	keys, err := parlor.StoredKeys(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
 	var all []standing
 	for _, key := range keys {
+		if isElsewhere(key[len(prefix):]) {
+			continue
+		}
 		now, ok, err := parlor.Stored[standing](ctx, key)
 		if err != nil {
 			return nil, err

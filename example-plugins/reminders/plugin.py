@@ -4,17 +4,26 @@ import logging
 import re
 from datetime import datetime, timedelta, timezone
 
-from parlor import Message, after, errors, on, on_start, reply, send, storage
+from parlor import Message, after, errors, on, on_ready, reply, send, storage
 
 log = logging.getLogger(__name__)
 
 WISH = re.compile(r"remind me in (\d{1,6}) ?(s|m|h|d)\w* (?:to|of|about) (.+)", re.IGNORECASE | re.DOTALL)
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+# When what could not be said is tried again, in seconds.
+AGAIN = 60
+
+# The keys of those that a timer waits for.
+awaited: set[str] = set()
 
 
-@on("message", kind="chat", prefix="remind me")
+# A prefix would be compared letter by letter, and phones begin a text with a capital.
+@on("message", kind="chat")
 async def remind(message: Message) -> None:
-    wish = WISH.fullmatch((message.body or "").strip())
+    body = (message.body or "").strip()
+    if not body.lower().startswith("remind me"):
+        return
+    wish = WISH.fullmatch(body)
     if wish is None:
         await reply(message, "Say: remind me in 10m to water the plants")
         return
@@ -30,8 +39,9 @@ async def remind(message: Message) -> None:
     await reply(message, f"I will, at {due:%H:%M:%S} UTC.")
 
 
-@on_start
-async def start() -> None:
+# Not when the plugin starts: what came due meanwhile is said at once, and nothing can be said before the log-in.
+@on_ready
+async def ready() -> None:
     keys = await storage.keys()
     for key in keys:
         kept = await storage.get(key)
@@ -41,11 +51,21 @@ async def start() -> None:
 
 
 def wait_for(key: str, due: datetime) -> None:
+    if key in awaited:
+        return
+    awaited.add(key)
+
     async def now() -> None:
         kept = await storage.get(key)
         if kept is not None:
-            await send(kept["to"], f"You wanted to be reminded to {kept['what']}")
+            try:
+                await send(kept["to"], f"You wanted to be reminded to {kept['what']}")
+            except (errors.Offline, errors.OverLimit) as error:
+                log.warning("a reminder is tried again in %d s: %s", AGAIN, error)
+                after(AGAIN, now)
+                return
             # Only what was sent is forgotten.
             await storage.delete(key)
+        awaited.discard(key)
 
     after(max(0, (due - datetime.now(timezone.utc)).total_seconds()), now)

@@ -1076,20 +1076,40 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
   return message;
 }
 
+/* What parts words, for the host as well: White_Space of Unicode. */
+static bool is_white(unsigned code) {
+  return (code >= '\t' && code <= '\r') || code == ' ' || code == 0x85 || code == 0xA0 || code == 0x1680 ||
+         (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
+         code == 0x3000;
+}
+
+/* Where what is at the beginning of a text ends: white space, or a word. */
+static const char *end_of(const char *text, bool white) {
+  unsigned code;
+  const char *next;
+  for (; *text; text = next) {
+    next = character(text, &code);
+    if (is_white(code) != white) break;
+  }
+  return text;
+}
+
+/* A text without the white space at its end. */
+static const char *trimmed(const char *text) {
+  const char *end = text;
+  for (const char *at = text; *at; at = end_of(at, true)) at = end = end_of(at, false);
+  return parlor_format("%.*s", (int)(end - text), text);
+}
+
 /* What stands behind a command's name; the prefix is before it, in the same word or in one of its own. */
 static const char *rest_of(const char *name, const char *body) {
   while (body && *body) {
-    while (is_space(*body)) body++;
-    const char *word = body;
-    while (*body && !is_space(*body)) body++;
+    const char *word = end_of(body, true);
+    body = end_of(word, false);
     bool is_it = false;
     unsigned code;
     for (; word < body && !is_it; word = character(word, &code)) is_it = is_same(word, (size_t)(body - word), name);
-    while (is_space(*body)) body++;
-    if (!is_it) continue;
-    size_t size = strlen(body);
-    while (size && is_space(body[size - 1])) size--;
-    return parlor_format("%.*s", (int)size, body);
+    if (is_it) return trimmed(end_of(body, true));
   }
   return "";
 }

@@ -7,6 +7,9 @@
  *       if (message.body) await reply(message, `you said: ${message.body}`);
  *     });
  *
+ * Wait for what gives a promise, by `await` or by giving it back: what became of it is the handler's then. What nobody waits for
+ * is written to the log where it fails.
+ *
  * Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
  *
  * What is not wrapped here is there under the contract's own names: `contacts.get(jid)`, `await rooms.open(jid, attributes)`.
@@ -80,7 +83,7 @@ export function off<Name extends keyof Events | (string & {})>(name: Name, handl
 
 /** Called once, when the plugin starts. One that throws refuses the start. */
 export function onStart(handler: () => void | Promise<void>): void;
-/** Called once, when the plugin is told to stop. It has two seconds. */
+/** Called once, when the plugin is told to stop. It has two seconds. One that throws is written to the log. */
 export function onStop(handler: () => void | Promise<void>): void;
 
 /**

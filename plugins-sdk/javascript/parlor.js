@@ -112,7 +112,7 @@ function grouping(name, calls) {
     } catch (thrown) {
       throw typed(thrown);
     }
-    return typeof result?.then === "function" ? waited(result) : result;
+    return typeof result?.then === "function" ? noticed(`${name}.${key}`, waited(result)) : result;
   };
   const known = {};
   return new Proxy(known, {
@@ -162,6 +162,34 @@ function waited(result) {
 const settled = (promises) => Promise.race([...promises].map((one) => one.then(nothing, nothing)));
 const nothing = () => {};
 
+// A promise that knows whether somebody waits for it: this runtime says nothing of one that is broken and forgotten.
+class Noticed extends Promise {
+  static get [Symbol.species]() {
+    return Promise;
+  }
+
+  // Called by `await` as well, since it is no plain promise.
+  then(kept, broken) {
+    this.isAwaited = true;
+    return noticed(this.by, super.then(kept, broken));
+  }
+}
+
+// Has the log say what became of a call whose promise breaks while nobody waits for it.
+function noticed(by, promise) {
+  Object.setPrototypeOf(promise, Noticed.prototype).by = by;
+  const broken = async (error) => {
+    // Who waits for several of them, or passes one on, says so soon after.
+    for (let turn = 0; turn < 10 && !promise.isAwaited; turn++) await undefined;
+    if (!promise.isAwaited) log.error(`${by} failed, and nobody waited for it:`, error);
+  };
+  Promise.prototype.then.call(promise, nothing, broken);
+  return promise;
+}
+
+// The same, of a function.
+const noticing = (by, call) => (...values) => noticed(by, call(...values));
+
 // Runs what the host called for, to its end and that of all that began in it.
 async function run(deed) {
   const task = new Task();
@@ -199,8 +227,9 @@ const FITTED = {
     return typeof value === "string" ? value.toWellFormed() : misfit(place, "a text", value);
   },
   number(place, value) {
-    const is = typeof value === "bigint" || Number.isInteger(value);
-    return is && value >= 0 ? value : misfit(place, "a whole number from 0 on", value);
+    const number = typeof value === "bigint" ? Number(value) : value;
+    if (!Number.isInteger(number) || number < 0) misfit(place, "a whole number from 0 on", value);
+    return Number.isSafeInteger(number) ? number : misfit(place, `${Number.MAX_SAFE_INTEGER} at most`, value);
   },
   flag(place, value) {
     return typeof (value ?? false) === "boolean" ? value ?? false : misfit(place, "true or false", value);
@@ -231,7 +260,7 @@ const FITTED = {
 
 function misfit(place, what, value) {
   const is = value === null ? "null" : Array.isArray(value) ? "a list" : typeof value;
-  throw new TypeError(`${place} has to be ${what}, and is ${is === "number" ? String(value) : is}`);
+  throw new TypeError(`${place} has to be ${what}, and is ${is === "number" || is === "bigint" ? value : is}`);
 }
 
 export const api = grouping("api", apiCalls);
@@ -426,7 +455,7 @@ const ownCommands = new Map();
 // The host says the name without the plugin's id, and in small letters.
 const shortName = (name) => name.slice(name.lastIndexOf(".") + 1).toLowerCase();
 
-export async function command(name, help, usage, handler) {
+export const command = noticing("command", async (name, help, usage, handler) => {
   if (typeof usage === "function") [usage, handler] = ["", usage];
   const add = async () => {
     if (ownCommands.size === 0) {
@@ -437,11 +466,14 @@ export async function command(name, help, usage, handler) {
   };
   if (started) await add();
   else starts.unshift(add);
-}
+});
 
 // Timers
 
-export const sleep = (milliseconds) => timers.sleep(Math.max(0, Math.round(milliseconds)));
+// No more milliseconds than a number can count: who asks for more means for ever.
+const counted = (milliseconds) => Math.min(Math.round(milliseconds), Number.MAX_SAFE_INTEGER);
+
+export const sleep = (milliseconds) => timers.sleep(Math.max(0, counted(milliseconds)));
 
 // A plugin has few timers of the host's, and may want a thousand of its own: all of them hang on one, for the next that is due.
 const pending = new Map();
@@ -550,22 +582,22 @@ export function outgoing(wish) {
   };
 }
 
-export const send = async (jid, message) => chats.send(jid, outgoing(message));
-export const say = async (room, message) => rooms.send(room, outgoing(message));
+export const send = noticing("send", async (jid, message) => chats.send(jid, outgoing(message)));
+export const say = noticing("say", async (room, message) => rooms.send(room, outgoing(message)));
 
-export async function reply(to, message) {
+export const reply = noticing("reply", async (to, message) => {
   if (to.kind === "error") {
     throw new Invalid({ name: "message", reason: "an error must not be answered (RFC 6120, section 8.3.1)" });
   }
   const wish = typeof message === "object" ? message : { body: message };
   return (to.kind === "groupchat" ? say : send)(to.chat, { ...wish, thread: wish.thread ?? to.thread ?? undefined });
-}
+});
 
-export async function acknowledge({ id, from, kind, own, delayed, extensions }) {
+export const acknowledge = noticing("acknowledge", async ({ id, from, kind, own, delayed, extensions }) => {
   // Everybody in a room would send one, and errors and history are not answered.
   const may = kind !== "groupchat" && kind !== "error" && !own && !delayed;
   return may && id && extensions?.receiptRequested ? send(from, { receipt: id }) : undefined;
-}
+});
 
 export function occupantOf({ kind, chat, nick }) {
   // Who writes from a room to us alone is a chat of its own.
@@ -710,8 +742,8 @@ export function parseXml(text) {
   return around.children[0];
 }
 
-export const sendStanza = async (stanza) => api.send(String(stanza));
-export const ask = async (iq) => parseXml(await api.sendIq(String(iq)));
+export const sendStanza = noticing("sendStanza", async (stanza) => api.send(String(stanza)));
+export const ask = noticing("ask", async (iq) => parseXml(await api.sendIq(String(iq))));
 
 // Settings, storage, events and promises: JSON on the way, JavaScript's own values here
 
@@ -720,16 +752,19 @@ export function setting(name, otherwise) {
   return text === null || text === undefined ? otherwise : JSON.parse(text);
 }
 
-export const setSetting = async (name, value) => settings.set(name, JSON.stringify(value));
-export const emit = async (name, value) => api.emit(name, value === undefined ? null : JSON.stringify(value));
-export const waitUntil = async (name) => value(await api.waitUntil(name));
-export const promise = async (name) => promises.add(name);
+export const setSetting = noticing("setSetting", async (name, value) => settings.set(name, JSON.stringify(value)));
+export const emit = noticing("emit", async (name, value) => api.emit(name, value === undefined ? null : JSON.stringify(value)));
+export const waitUntil = noticing("waitUntil", async (name) => value(await api.waitUntil(name)));
+export const promise = noticing("promise", async (name) => promises.add(name));
 
 // UTF-8, which this runtime has no class for.
 const encode = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (sign) => sign.charCodeAt(0));
 const decode = (bytes) => decodeURIComponent(escape(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")));
 
-export const storage = {
+// How long a value is kept.
+const lasting = (expires) => (expires === undefined ? null : Math.max(1, counted(expires)));
+
+const stores = {
   async get(name, otherwise) {
     const bytes = await kept.get(name);
     return bytes === null || bytes === undefined ? otherwise : JSON.parse(decode(bytes));
@@ -737,15 +772,13 @@ export const storage = {
   async set(name, value, { expires } = {}) {
     const text = JSON.stringify(value);
     if (text === undefined) throw new TypeError(`storage.set: value has to be one of JSON, and is ${typeof value}`);
-    const lasts = expires === undefined ? null : Math.max(1, Math.round(expires));
-    await kept.set(name, encode(text), lasts);
+    await kept.set(name, encode(text), lasting(expires));
   },
   delete: async (name) => kept.delete(name),
   page: async (prefix, after, limit) => kept.list(prefix, after ?? null, limit),
   async compareAndSet(name, expected, value, { expires } = {}) {
     const bytes = (value) => (value === undefined ? null : encode(JSON.stringify(value)));
-    const lasts = expires === undefined ? null : Math.max(1, Math.round(expires));
-    return kept.compareAndSet(name, bytes(expected), bytes(value), lasts);
+    return kept.compareAndSet(name, bytes(expected), bytes(value), lasting(expires));
   },
   async keys(prefix = "") {
     const keys = [];
@@ -758,6 +791,9 @@ export const storage = {
     return keys;
   },
 };
+export const storage = Object.fromEntries(
+  Object.entries(stores).map(([name, call]) => [name, noticing(`storage.${name}`, call)]),
+);
 
 // What the runtime seeds Math.random with is drawn when the plugin is built: each start would draw the same. This one begins
 // with the time and the account (sfc32, of PractRand). Like any Math.random, it keeps no secret.
@@ -800,7 +836,13 @@ export const guest = {
   },
   async stop() {
     await run(async () => {
-      for (const stop of stops) await stop();
+      for (const stop of stops) {
+        try {
+          await stop();
+        } catch (error) {
+          log.error("a handler of stop failed:", error);
+        }
+      }
     });
   },
 };

@@ -190,6 +190,57 @@ async fn who_comes_to_a_room_is_seen_and_a_cut_is_survived() {
     ended(&finished, 0);
 }
 
+/// The same session goes on, so nothing is lost: it only comes later.
+#[tokio::test]
+async fn what_happens_during_a_cut_comes_when_it_is_over() {
+    let folder = stage("echo", "== cut\nstart\ncut\nalice: hello\n  (nothing)\nback\n  to alice: hello\n");
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 0);
+}
+
+#[tokio::test]
+async fn people_in_rooms_may_have_spaces_in_their_names() {
+    let folder = stage(
+        "echo",
+        "== spaces\nroom garden: Al Ice\n\"garden/Al Ice\": echo hi\n  to garden: hi\n\"garden/Al Ice\" leaves\n\"garden/Al Ice\" enters\n",
+    );
+    ended(&tried(&folder, &[]).await, 0);
+}
+
+/// As on a server: whoever enters a room that nobody has made makes it.
+#[tokio::test]
+async fn rooms_are_made_and_configured_and_keep_who_is_what_in_them() {
+    let call = |call: &str, args: &str, comes: &str| {
+        let args = format!("{{\"jid\":\"garden@rooms.example.org\"{args}}}");
+        format!("alice: call {{\"n\":1,\"call\":\"rooms.{call}\",\"args\":{args}}}\n{comes}")
+    };
+    let done = "  to alice: done {\"n\":1,\"ok\":* (glob)\n";
+    let steps = [
+        call(
+            "open",
+            ",\"nick\":\"bot\",\"auto-configure\":true,\"roomconfig\":[[\"roomname\",\"The garden\"]]",
+            &format!("  enters garden as bot\n  configures garden\n{done}"),
+        ),
+        call(
+            "configure",
+            ",\"fields\":[[\"roomname\",\"x\"],[\"whois\",\"anyone\"],[\"membersonly\",true]]",
+            &format!("  configures garden\n{done}"),
+        ),
+        call("configure", ",\"fields\":[[\"colour\",\"red\"]]", "  to alice: done *fields.colour* (glob)\n"),
+        "garden/bob enters\n".to_owned(),
+        call("ban", ",\"user\":\"bob@example.org\"", &format!("  bans bob in garden\n{done}")),
+        call("affiliations", ",\"affiliation\":\"outcast\"", "  to alice: done *bob@example.org* (glob)\n"),
+        "garden/bob enters\n".to_owned(),
+    ]
+    .concat();
+    let folder = stage("caller", &format!("== rooms\nset chat = true\n{steps}"));
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    assert!(finished.stdout.contains("!   bob is banned from the room\n"), "{}", finished.stdout);
+    assert!(!finished.stdout.contains("\n      -   "), "{}", finished.stdout);
+    assert!(!finished.stdout.contains("\n      +   "), "{}", finished.stdout);
+}
+
 #[tokio::test]
 async fn what_cannot_be_tried_is_said_with_what_to_do() {
     let empty = Folder::new().unwrap();

@@ -127,7 +127,7 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 pub const STEPS: [Row; 25] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
-    row("says", "garden/alice: hello", "alice writes in the room garden"),
+    row("says", "garden/alice: hello", "alice writes in the room garden; a name with spaces stands in quotes"),
     row("whispers:", "garden/alice whispers: hello", "alice writes from the room to the account alone"),
     row("reacts", "alice reacts 👍 to \"Pizza\"", "to the last message there that begins so; nothing = none any more"),
     row("replies", "alice replies to \"Pizza\": yes", "alice answers it, and quotes it as clients do"),
@@ -144,7 +144,7 @@ pub const STEPS: [Row; 25] = [
     row("contact", "contact alice", "alice is in the roster"),
     row("restart", "restart", "the plugin ends and starts again; what it stores stays"),
     row("cut", "cut", "the connection breaks"),
-    row("back", "back", "and is there again"),
+    row("back", "back", "and is there again: what happened meanwhile comes then"),
     row("xml", "xml <message from='alice@example.org/home'><body>hi</body></message>", "any stanza"),
     row("==", "== it answers", "a test begins, with what it shows"),
     row("room", "room garden: alice, bob", "at the top: the account is in this room, and they are"),
@@ -258,8 +258,11 @@ fn is_indented(line: &str) -> bool {
 
 /// Reads one line of what happens, and those that continue it.
 pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
-    let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let (first, rest) = quoted(text).or_else(|| text.split_once(' ')).unwrap_or((text, ""));
     let rest = rest.trim();
+    if let Some(said) = rest.strip_prefix(':').filter(|_| quoted(text).is_some()) {
+        return say(first, said.trim(), more);
+    }
     if let Some(speaker) = first.strip_suffix(':').filter(|speaker| !speaker.is_empty()) {
         return say(speaker, rest, more);
     }
@@ -283,6 +286,11 @@ pub fn act(text: &str, more: &[String]) -> Result<Act, String> {
         "room" => room(rest),
         subject => somebody(subject, rest, more),
     }
+}
+
+/// A subject with spaces in it, and what follows: `"garden/Al Ice": hello`.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    text.strip_prefix('"')?.split_once('"')
 }
 
 /// What somebody does who speaks, and so may go on in the next line.
@@ -459,6 +467,20 @@ mod tests {
         for row in STEPS.iter().filter(|row| row.word != "==") {
             act(row.example, &[]).unwrap_or_else(|reason| panic!("{}: {reason}", row.example));
         }
+    }
+
+    #[test]
+    fn a_name_with_spaces_stands_in_quotes() {
+        let alice = names::room("garden").unwrap().with_resource_str("Al Ice").unwrap();
+        let said =
+            |to_room, body: &str| Act::Say(Said { from: alice.clone(), to_room, body: body.to_owned(), about: None });
+        assert_eq!(act("\"garden/Al Ice\": hello: \"you\"", &[]), Ok(said(true, "hello: \"you\"")));
+        assert_eq!(act("\"garden/Al Ice\" whispers: hello", &[]), Ok(said(false, "hello")));
+        assert_eq!(act("\"garden/Al Ice\" enters", &[]), Ok(Act::Enters(alice.clone())));
+        assert_eq!(act("\"garden/Al Ice\" leaves", &[]), Ok(Act::Leaves(alice.clone())));
+        let replies = act("\"garden/Al Ice\" replies to \"Pizza\": yes", &[]);
+        assert!(matches!(replies, Ok(Act::Say(Said { from, about: Some(_), .. })) if from == alice));
+        assert_eq!(act("\"garden/Al Ice\":", &[]).unwrap_err(), "garden/Al Ice says nothing");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! nothing by itself and never waits: what is said to it is answered before the call returns.
 
 mod deed;
+mod form;
 mod rooms;
 mod told;
 mod words;
@@ -56,6 +57,9 @@ struct Server {
     is_present: bool,
     is_cut: bool,
     coming: VecDeque<Coming>,
+    /// What people do while the connection is cut, and what the account does: either side learns of it when it is back.
+    missed: Vec<Element>,
+    unsent: Vec<Outgoing>,
     waker: Option<Waker>,
     /// Contacts, with what stands about them in the roster.
     roster: BTreeMap<BareJid, Element>,
@@ -87,6 +91,8 @@ impl Within {
             is_present: false,
             is_cut: false,
             coming: VecDeque::new(),
+            missed: Vec::new(),
+            unsent: Vec::new(),
             waker: None,
             roster: BTreeMap::new(),
             present: BTreeMap::new(),
@@ -162,7 +168,9 @@ impl Within {
 
     /// The account will enter this room because its settings say so, which is no deed.
     pub fn expect_in(&self, room: &BareJid) {
-        self.server().expected.insert(room.clone());
+        let mut server = self.server();
+        server.rooms.found(room);
+        server.expected.insert(room.clone());
     }
 
     /// Somebody enters a room.
@@ -184,6 +192,7 @@ impl Within {
     /// Somebody invites the account to a room.
     pub fn invite(&self, from: &FullJid, room: &BareJid, reason: Option<&str>) {
         let mut server = self.server();
+        server.rooms.found(room);
         let element = words::invitation(from, room, reason);
         server.bring(element);
     }
@@ -205,6 +214,11 @@ impl Within {
             return Err(Impossible("the connection is not cut".to_owned()));
         }
         server.put(Coming::Back);
+        let (missed, unsent) = (std::mem::take(&mut server.missed), std::mem::take(&mut server.unsent));
+        server.bring_all(missed);
+        for outgoing in unsent {
+            server.hear(outgoing);
+        }
         Ok(())
     }
 
@@ -219,6 +233,9 @@ impl Within {
             server.own = full.clone();
         }
         server.coming.clear();
+        server.missed.clear();
+        server.unsent.clear();
+        server.is_cut = false;
         server.put(Coming::Bound);
     }
 
@@ -260,19 +277,11 @@ impl Within {
     /// The account sends something.
     pub(super) fn hear(&self, outgoing: Outgoing) {
         let mut server = self.server();
-        // What the house asks for itself is no deed of a plugin; it comes raw where somebody listens to what leaves.
-        let of_a_plugin = matches!(outgoing, Outgoing::Private(..));
-        let stanza = encode(outgoing);
-        let (own, now) = (server.own.clone(), server.clock.now());
-        let mut number = None;
-        if let Some(mut deed) = deed::of(&stanza, of_a_plugin, &own, now) {
-            if let Deed::Said(message) = &mut deed {
-                server.keep(message);
-                number.clone_from(&message.stanza_id);
-            }
-            server.witness(deed);
+        if server.is_cut {
+            server.unsent.push(outgoing);
+        } else {
+            server.hear(outgoing);
         }
-        server.answer(stanza, number.as_deref());
     }
 }
 
@@ -307,13 +316,33 @@ impl Server {
     }
 
     fn bring(&mut self, element: Element) {
-        self.put(Coming::Stanza(element));
+        if self.is_cut {
+            self.missed.push(element);
+        } else {
+            self.put(Coming::Stanza(element));
+        }
     }
 
     fn bring_all(&mut self, elements: Vec<Element>) {
         for element in elements {
             self.bring(element);
         }
+    }
+
+    /// What the account sends arrives.
+    fn hear(&mut self, outgoing: Outgoing) {
+        // What the house asks for itself is no deed of a plugin; it comes raw where somebody listens to what leaves.
+        let of_a_plugin = matches!(outgoing, Outgoing::Private(..));
+        let stanza = encode(outgoing);
+        let mut number = None;
+        if let Some(mut deed) = deed::of(&stanza, of_a_plugin, &self.own, self.clock.now()) {
+            if let Deed::Said(message) = &mut deed {
+                self.keep(message);
+                number.clone_from(&message.stanza_id);
+            }
+            self.witness(deed);
+        }
+        self.answer(stanza, number.as_deref());
     }
 
     /// An id that nothing else has.
@@ -374,7 +403,7 @@ impl Server {
 
     fn get(&mut self, to: Option<&Jid>, payload: &Element) -> Result<Option<Element>, &'static str> {
         if let Some(to) = to.filter(|to| Rooms::are_at(to)) {
-            return Rooms::get(to, payload);
+            return self.rooms.get(to, payload, &self.own);
         }
         let home = self.is_home(to);
         match payload.name() {

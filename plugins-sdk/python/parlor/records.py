@@ -11,6 +11,8 @@ from .stanza import Element
 _HAPPENED = "at"
 #: Times that are asked for.
 _WANTED = ("start", "end", "since")
+#: Numbers of 64 bits. The others have 32, which their types do not say.
+_LONG = ("milliseconds", "expires", "subscription", "timer")
 
 _improved: set[str] = set()
 
@@ -121,8 +123,7 @@ def fit(place: str, value: Any, wanted: Any) -> Any:
     if wanted is str:
         return _text(place, value)
     if wanted is int:
-        is_int = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 64
-        return value if is_int else _misfit(place, "a whole number from 0 on", value)
+        return _number(place, value)
     if wanted is bytes and isinstance(value, (bytearray, memoryview)):
         return bytes(value)
     if origin is list and isinstance(value, (list, tuple)):
@@ -135,6 +136,13 @@ def fit(place: str, value: Any, wanted: Any) -> Any:
     if isinstance(known, type) and not isinstance(value, known):
         _misfit(place, f"of the type {known.__name__}", value)
     return value
+
+
+def _number(place: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        _misfit(place, "a whole number from 0 on", value)
+    most = (1 << (64 if place.endswith(_LONG) else 32)) - 1
+    return value if value <= most else _misfit(place, f"{most} at most", value)
 
 
 def _text(place: str, value: Any) -> str:

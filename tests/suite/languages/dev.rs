@@ -113,6 +113,24 @@ async fn at_a_terminal_each_save_is_built_and_takes_over_and_a_mistake_leaves_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_room_that_is_joined_before_there_is_a_plugin_is_joined_once_there_is_one() {
+    let (folder, home) = (Folder::new().unwrap(), Home::new().unwrap());
+    let plugin = plugin(&folder);
+    edit(&plugin, "function lost", "functio lost");
+    let mut terminal = at_terminal(&home, &plugin, &[]);
+    terminal.sees("# it is built again when you save something", SOON).unwrap();
+    terminal.types("/join garden").unwrap();
+    terminal.sees("# there is nobody to talk to yet", SOON).unwrap();
+    edit(&plugin, "functio lost", "function lost");
+    terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
+    terminal.types("/join garden").unwrap();
+    terminal.types("/room hi").unwrap();
+    terminal.sees("  to garden: alice: hi", SOON).unwrap();
+    terminal.types("/quit").unwrap();
+    assert_eq!(terminal.ended(SOON).unwrap().0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_is_given_back_however_it_ends() {
     let (folder, home) = (Folder::new().unwrap(), Home::new().unwrap());
     let plugin = plugin(&folder);

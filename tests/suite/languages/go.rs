@@ -65,7 +65,7 @@ async fn a_plugin_in_go_does_what_its_author_expects_of_it_and_of_the_sdk() {
 async fn karma_is_counted_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let karma = built(&example("karma"), &folder).await;
-    passes_its_tests("karma", &folder, "4 passed, 0 failed\n").await;
+    passes_its_tests("karma", &folder, "5 passed, 0 failed\n").await;
     let keeps = |entry: Entry| talks(entry).grant("rooms.send", &["*"]).grant("storage", &["1 MiB"]);
     let house = Plan::new().await.bytes("karma", &karma, keeps).start().await;
     running(&house, "karma").await;

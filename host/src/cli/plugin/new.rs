@@ -99,10 +99,16 @@ fn make(folder: &Path, name: &str, template: Template) -> anyhow::Result<()> {
     for (file, text) in template {
         let path = place.join(file);
         fs::create_dir_all(path.parent().unwrap_or(&place)).with_context(cannot)?;
-        fs::write(path, text.replace("{{name}}", name)).with_context(cannot)?;
+        let text = text.replace("{{name}}", name).replace("{{package}}", &package(name));
+        fs::write(path, text).with_context(cannot)?;
     }
     build::equip(&place)?;
     fs::rename(&place, folder).with_context(cannot)
+}
+
+/// What the package is called: cargo takes no name that begins with a digit, and a plugin may have one.
+fn package(name: &str) -> String {
+    if name.starts_with(|first: char| first.is_ascii_digit()) { format!("plugin-{name}") } else { name.to_owned() }
 }
 
 #[cfg(test)]
@@ -126,6 +132,18 @@ mod tests {
             let left: Vec<_> = fs::read_dir(around.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
             assert_eq!(left, ["parrot"]);
         }
+    }
+
+    /// Cargo would refuse its package.
+    #[test]
+    fn a_plugin_whose_name_begins_with_a_digit_is_made_of_a_package_that_does_not() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = around.path().join("8ball");
+        make(&folder, "8ball", Language::Rust.template()).unwrap();
+        let read = |file: &str| fs::read_to_string(folder.join(file)).unwrap();
+        assert_eq!(Manifest::parse(&read("plugin.toml")).unwrap().name.as_str(), "8ball");
+        assert!(read("Cargo.toml").starts_with("[package]\nname = \"plugin-8ball\"\n"), "{}", read("Cargo.toml"));
+        assert!(read("README.md").contains("target/plugins/plugin-8ball.wasm"));
     }
 
     #[test]

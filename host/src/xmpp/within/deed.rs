@@ -124,8 +124,11 @@ fn set(to: Option<&Jid>, payload: &Element) -> Option<Deed> {
         });
     }
     if payload.is("query", MUC_OWNER) {
-        let what = if item.is_some_and(|item| item.name() == "destroy") { "destroys" } else { "configures" };
-        return Some(Deed::Room { room, what });
+        let is_destroyed = item.is_some_and(|item| item.name() == "destroy");
+        // A form without fields takes a room as it is, and is the house's own doing.
+        let is_configured = item.is_some_and(|item| item.children().next().is_some());
+        let what = if is_destroyed { Some("destroys") } else { is_configured.then_some("configures") };
+        return what.map(|what| Deed::Room { room, what });
     }
     None
 }

@@ -1,5 +1,5 @@
-//! The rooms of a server within the process: every room is there, and nobody is in it but who entered. The account may do
-//! anything in them.
+//! The rooms of a server within the process: those are there that a test speaks of, and nobody is in them but who entered. The
+//! account makes any other by entering it, and may do anything in all of them.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,18 @@ use xmpp_parsers::message::{Message, MessageType};
 use xmpp_parsers::ns;
 
 use super::Impossible;
+use super::form::Configuration;
 use super::words::{disco, numbered, occupant, query, subject};
-use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER};
+use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER, name};
 
 /// The domain that rooms are at begins with this.
 const AT: &str = "rooms.";
 
 /// Its affiliation and role.
 const OURS: (&str, &str) = ("owner", "moderator");
+
+/// Who may not come in.
+const OUTCAST: &str = "outcast";
 
 #[derive(Debug, Default)]
 pub(super) struct Rooms(BTreeMap<BareJid, Room>);
@@ -26,7 +30,38 @@ struct Room {
     /// The account's own nickname, while it is in.
     ours: Option<String>,
     subject: String,
+    configuration: Configuration,
+    /// What people are to the room who are more or less than anybody.
+    affiliations: BTreeMap<BareJid, String>,
     occupants: BTreeMap<String, Occupant>,
+}
+
+impl Room {
+    /// Who comes in.
+    fn newcomer(&self, user: &FullJid) -> Occupant {
+        let affiliation = self.affiliations.get(&user.to_bare()).map_or("none", String::as_str);
+        let role = if matches!(affiliation, "owner" | "admin") { "moderator" } else { "participant" };
+        Occupant { user: user.clone(), affiliation: affiliation.to_owned(), role: role.to_owned() }
+    }
+
+    fn affiliate(&mut self, user: BareJid, affiliation: &str) {
+        if affiliation == "none" {
+            self.affiliations.remove(&user);
+        } else {
+            self.affiliations.insert(user, affiliation.to_owned());
+        }
+    }
+
+    /// Who has this affiliation; the account itself is an owner.
+    fn affiliated(&self, affiliation: &str, own: &FullJid) -> Element {
+        let us = (affiliation == OURS.0).then(|| own.to_bare());
+        let others = self.affiliations.iter().filter(|(_, has)| *has == affiliation).map(|(user, _)| user.clone());
+        let items = us.into_iter().chain(others).map(|user| {
+            let item = Element::builder("item", MUC_ADMIN).attr(name("affiliation"), affiliation);
+            item.attr(name("jid"), user.to_string())
+        });
+        query(MUC_ADMIN).append_all(items).build()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -68,13 +103,21 @@ impl Rooms {
         Ok(())
     }
 
+    /// A room is there already, whoever made it.
+    pub(super) fn found(&mut self, room: &BareJid) {
+        self.0.entry(room.clone()).or_default();
+    }
+
     pub(super) fn enter(&mut self, occupant: &FullJid, user: &FullJid) -> Result<Vec<Element>, Impossible> {
         let (bare, nick) = (occupant.to_bare(), occupant.resource().as_str().to_owned());
         let room = self.0.entry(bare).or_default();
         if room.occupants.contains_key(&nick) || room.ours.as_ref() == Some(&nick) {
             return Err(Impossible(format!("somebody is in the room as {nick} already")));
         }
-        let new = Occupant { user: user.clone(), affiliation: "none".to_owned(), role: "participant".to_owned() };
+        let new = room.newcomer(user);
+        if new.affiliation == OUTCAST {
+            return Err(Impossible(format!("{nick} is banned from the room")));
+        }
         let told = room.ours.is_some().then(|| new.shown(occupant, None, &[]));
         room.occupants.insert(nick, new);
         Ok(told.into_iter().collect())
@@ -82,8 +125,8 @@ impl Rooms {
 
     pub(super) fn leave(&mut self, occupant: &FullJid) -> Result<Vec<Element>, Impossible> {
         let (bare, nick) = (occupant.to_bare(), occupant.resource().as_str());
-        let room = self.0.entry(bare).or_default();
-        let gone = room.occupants.remove(nick).ok_or_else(|| Impossible(format!("{nick} is not in the room")))?;
+        let inside = self.0.get_mut(&bare).and_then(|room| Some((room.occupants.remove(nick)?, room)));
+        let (gone, room) = inside.ok_or_else(|| Impossible(format!("{nick} is not in the room")))?;
         let told = room.ours.is_some().then(|| gone.shown(occupant, Some("unavailable"), &[]));
         Ok(told.into_iter().collect())
     }
@@ -99,6 +142,7 @@ impl Rooms {
     pub(super) fn presence(&mut self, to: &Jid, presence: &Element, own: &FullJid) -> Vec<Element> {
         let Some(address) = to.try_as_full().ok().filter(|_| Self::are_at(to)) else { return Vec::new() };
         let (bare, nick) = (address.to_bare(), address.resource().as_str());
+        let is_new = !self.0.contains_key(&bare);
         let room = self.0.entry(bare.clone()).or_default();
         let us = |at: &FullJid, kind, codes: &[&str]| occupant(at, kind, OURS.0, OURS.1, Some(own), codes);
         match presence.attr("type") {
@@ -118,7 +162,9 @@ impl Rooms {
                 }
                 let others = room.occupants.iter().filter_map(|(nick, one)| Some((at(&bare, nick)?, one)));
                 told.extend(others.map(|(at, one)| one.shown(&at, None, &[])));
-                told.push(us(address, None, &["100", "110"]));
+                // Who makes a room is told so (XEP-0045, section 10.1.1).
+                let codes: &[&str] = if is_new { &["100", "110", "201"] } else { &["100", "110"] };
+                told.push(us(address, None, codes));
                 told.push(subject(&bare.into(), &room.subject));
                 told
             }
@@ -146,7 +192,8 @@ impl Rooms {
         vec![echo.into()]
     }
 
-    pub(super) fn get(to: &Jid, payload: &Element) -> Result<Option<Element>, &'static str> {
+    pub(super) fn get(&self, to: &Jid, payload: &Element, own: &FullJid) -> Result<Option<Element>, &'static str> {
+        let room = self.0.get(&to.to_bare());
         match payload.name() {
             "ping" => Ok(None),
             "query" if payload.has_ns(ns::DISCO_INFO) => {
@@ -155,24 +202,29 @@ impl Rooms {
             }
             "query" if payload.has_ns(ns::DISCO_ITEMS) => Ok(Some(query(ns::DISCO_ITEMS).build())),
             "query" if payload.has_ns(MUC_OWNER) => {
-                let form = Element::builder("x", ns::DATA_FORMS).attr(crate::xmpp::encode::name("type"), "form");
-                Ok(Some(query(MUC_OWNER).append(form).build()))
+                let room = room.ok_or("item-not-found")?;
+                Ok(Some(query(MUC_OWNER).append(room.configuration.form()).build()))
             }
-            "query" if payload.has_ns(MUC_ADMIN) => Ok(Some(query(MUC_ADMIN).build())),
+            "query" if payload.has_ns(MUC_ADMIN) => {
+                let room = room.ok_or("item-not-found")?;
+                let wanted = payload.children().find_map(|item| item.attr("affiliation")).ok_or("bad-request")?;
+                Ok(Some(room.affiliated(wanted, own)))
+            }
             _ => Err("service-unavailable"),
         }
     }
 
     /// The account changes something about a room or about somebody in it.
     pub(super) fn set(&mut self, to: &Jid, payload: &Element) -> Result<Vec<Element>, &'static str> {
+        let bare = to.to_bare();
+        let room = self.0.get_mut(&bare).ok_or("item-not-found")?;
         if payload.has_ns(MUC_OWNER) {
+            payload.children().for_each(|form| room.configuration.fill_in(form));
             return Ok(Vec::new());
         }
         if !payload.has_ns(MUC_ADMIN) {
             return Err("service-unavailable");
         }
-        let bare = to.to_bare();
-        let room = self.0.get_mut(&bare).ok_or("item-not-found")?;
         let item = payload.children().next().ok_or("bad-request")?;
         let user = item.attr("jid").and_then(|jid| jid.parse::<Jid>().ok()).map(|jid| jid.to_bare());
         let named = item.attr("nick").map(str::to_owned);
@@ -182,6 +234,9 @@ impl Rooms {
         let found: Vec<String> = found.map(|(nick, _)| nick.clone()).collect();
         if found.is_empty() && named.is_some() {
             return Err("item-not-found");
+        }
+        if let (Some(user), Some(affiliation)) = (user, item.attr("affiliation")) {
+            room.affiliate(user, affiliation);
         }
         let mut told = Vec::new();
         for nick in found {
@@ -193,7 +248,7 @@ impl Rooms {
                 role.clone_into(&mut one.role);
             }
             let code = match (one.affiliation.as_str(), one.role.as_str()) {
-                ("outcast", _) => "301",
+                (OUTCAST, _) => "301",
                 (_, "none") => "307",
                 _ => {
                     told.push(one.shown(&address, None, &[]));

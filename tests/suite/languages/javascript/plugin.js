@@ -1,7 +1,7 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, occupantOf, off, on, once, reply, rooms, send, setSetting, sleep, storage,
+  acknowledge, bodyWithoutFallback, occupantOf, off, on, once, onStop, reply, rooms, send, setSetting, sleep, storage, timers,
 } from "parlor";
 
 // texts.chat
@@ -25,6 +25,10 @@ on("message", { prefix: "types" }, async (message) => {
     () => on("message", { kind: 8 }, () => {}),
     () => sleep("soon"),
     () => rooms.occupants(null),
+    () => timers.sleep(1e20),
+    () => timers.after(-1n),
+    () => timers.sleep(0n),
+    () => storage.set("k", 1, { expires: Number.MAX_VALUE }),
   ];
   const errors = [];
   for (const call of wrong) {
@@ -136,6 +140,32 @@ never.end();
 
 on("message", { prefix: "undefined" }, async (message) => {
   await storage.set("k", undefined).catch((error) => reply(message, `${error.name}: ${error.message}`));
+});
+
+// forgotten.chat
+
+on("message", { prefix: "forget" }, (message) => {
+  if (message.body === "forget them all") Promise.all([send("@", "all"), send("@", "all")]).catch(() => {});
+  else if (message.body === "forget what follows") sleep(0).then(() => send("@", "what follows"));
+  else send("@", "it");
+});
+
+on("message", { prefix: "do not forget" }, async (message) => {
+  const later = send("@", "it");
+  await Promise.allSettled([later]);
+  await later.catch((error) => reply(message, `${later instanceof Promise} ${error.name}`));
+});
+
+let leaves;
+
+on("message", { prefix: "leave" }, (message) => void (leaves = message.chat));
+
+onStop(() => {
+  if (leaves) throw new Error("told to");
+});
+
+onStop(async () => {
+  if (leaves) await send(leaves, "bye");
 });
 
 // messages.chat

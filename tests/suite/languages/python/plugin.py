@@ -329,6 +329,9 @@ async def types(message: Message) -> None:
         lambda: rooms.open("garden@rooms.example.org", auto_configure=1),
         lambda: rooms.open("garden@rooms.example.org", history="all"),
         lambda: archive.query(max=-1),
+        lambda: archive.query(max=1 << 32),
+        lambda: rooms.open("garden@rooms.example.org", history=rooms.History(max_stanzas=1 << 40)),
+        lambda: storage.set("k", 1, expires=1 << 64),
     ]
     errors = []
     for call in wrong:

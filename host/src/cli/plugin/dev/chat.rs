@@ -44,7 +44,7 @@ pub(super) enum Typed {
 }
 
 /// Who speaks, and where.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Chat {
     user: String,
     room: Option<BareJid>,

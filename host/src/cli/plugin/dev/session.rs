@@ -257,6 +257,7 @@ impl Session {
         if !self.console.is_terminal() && !line.trim().is_empty() {
             self.print(&format!("{}: {}", self.chat.user(), line.trim()))?;
         }
+        let before = self.chat.clone();
         match self.chat.understand(line) {
             Err(reason) => self.remark(&reason)?,
             Ok(Typed::Nothing) => {}
@@ -277,6 +278,8 @@ impl Session {
                     }
                 }
                 Place::MadeUp { stage: None, .. } => {
+                    // Nobody went anywhere.
+                    self.chat = before;
                     self.remark("there is nobody to talk to yet: it has not been built")?;
                 }
                 Place::Account(real) => {
