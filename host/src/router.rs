@@ -96,10 +96,10 @@ impl Filter {
                 .room
                 .as_ref()
                 .is_none_or(|room| message.kind == MessageKind::Groupchat && message.chat.to_bare() == *room)
-            && self
-                .prefix
-                .as_ref()
-                .is_none_or(|prefix| message.body.as_ref().is_some_and(|body| body.starts_with(prefix.as_str())))
+            && self.prefix.as_ref().is_none_or(|prefix| {
+                let begins = |text: &str| text.starts_with(prefix.as_str());
+                begins(message.said()) || message.body.as_deref().is_some_and(begins)
+            })
     }
 
     fn matches_person(&self, jid: &BareJid) -> bool {

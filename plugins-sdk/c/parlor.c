@@ -1118,7 +1118,8 @@ static const parlor_command *command_of(const parlor_plugin_types_command_t *all
   parlor_command *command = parlor_memory(sizeof *command);
   command->name = some(all->name);
   command->count = all->args.len;
-  command->rest = rest_of(command->name, maybe(all->message.body));
+  const parlor_message message = {.body = maybe(all->message.body), .all = &all->message};
+  command->rest = rest_of(command->name, parlor_body_without_fallback(&message, PARLOR_NS_REPLY));
   command->arguments = parlor_memory((all->args.len + 1) * sizeof *command->arguments);
   for (size_t i = 0; i < all->args.len; i++) command->arguments[i] = some(all->args.ptr[i]);
   return command;

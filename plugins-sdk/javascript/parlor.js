@@ -159,7 +159,8 @@ function waited(result) {
   return done;
 }
 
-const settled = (promises) => Promise.race([...promises].map((one) => one.then(nothing, nothing)));
+// That it is waited for here is nothing that its author did.
+const settled = (promises) => Promise.race([...promises].map((one) => Promise.prototype.then.call(one, nothing, nothing)));
 const nothing = () => {};
 
 // A promise that knows whether somebody waits for it: this runtime says nothing of one that is broken and forgotten.
@@ -392,7 +393,7 @@ function value(payload) {
 
 // What stands behind a command's name; the prefix is before it, in the same word or in one of its own.
 function restOf({ name, message }) {
-  let rest = (message.body ?? "").trim();
+  let rest = bodyWithoutFallback(message).trim();
   for (let space; (space = rest.search(/\s/)) >= 0; ) {
     const word = rest.slice(0, space);
     rest = rest.slice(space).trimStart();

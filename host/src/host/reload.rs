@@ -299,7 +299,10 @@ impl Host {
             }
             return true;
         }
-        let standing = Standing::Admitted { admitted: loaded.admitted, compiled: loaded.compiled, on: beside };
+        // Less than it was admitted with, where something was taken back meanwhile.
+        let held = beside.values().next().map_or_else(|| loaded.admitted.grants.clone(), Supervised::grants);
+        let admitted = Arc::new(Admitted { grants: held, ..Admitted::clone(&loaded.admitted) });
+        let standing = Standing::Admitted { admitted, compiled: loaded.compiled, on: beside };
         let new = Plugin {
             entry: entry.clone(),
             standing,

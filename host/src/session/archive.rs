@@ -123,6 +123,8 @@ pub(super) struct Archives {
     running: HashMap<String, Running>,
     /// The archive ids that came last.
     uids: Recent,
+    /// The server is to be asked again what it can do.
+    server_again: bool,
     /// The account has said on this stream whether it has an archive, or will not say.
     learnt: bool,
 }
@@ -134,6 +136,7 @@ impl Archives {
             waiting: HashMap::new(),
             running: HashMap::new(),
             uids: Recent::new(MAX_UIDS),
+            server_again: false,
             learnt: false,
         }
     }
@@ -142,6 +145,7 @@ impl Archives {
     /// nobody would be told a second time.
     pub(super) fn end(&mut self, turn: &mut Turn<'_>) {
         self.learnt = false;
+        self.server_again = false;
         for (_, running) in self.running.drain() {
             turn.answer(running.answer, Err(CallError::Offline));
         }
@@ -418,7 +422,9 @@ impl Session {
             self.account_asked(outcome);
         } else if *entity == self.server() && outcome.is_err_and(CallError::may_pass) {
             // Carbons and its services hang on it.
-            self.deadlines.set(ASK_AGAIN, Late::ServerAgain);
+            if !std::mem::replace(&mut self.archives.server_again, true) {
+                self.deadlines.set(ASK_AGAIN, Late::ServerAgain);
+            }
         } else if outcome.is_err_and(CallError::may_pass) {
             self.room_untold(entity);
         }
@@ -458,6 +464,7 @@ impl Session {
     }
 
     pub(super) fn ask_server_again(&mut self, turn: &mut Turn<'_>) {
+        self.archives.server_again = false;
         if self.is_live() {
             self.learn(self.server(), PATIENCE, turn);
         }

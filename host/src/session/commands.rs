@@ -219,7 +219,7 @@ impl Session {
             return;
         }
         let prefix = self.settings.command_prefix.as_str();
-        let Some(line) = message.body.as_deref().and_then(|body| body.strip_prefix(prefix)) else { return };
+        let Some(line) = message.said().strip_prefix(prefix) else { return };
         if prefix.is_empty() {
             return;
         }

@@ -46,8 +46,8 @@ impl Seen {
         self.0.knows(self.hash(room.map(|room| &**room), id))
     }
 
-    /// Notes a message; `false`: it was there before.
-    fn note(&mut self, message: &Message) -> bool {
+    /// Notes a message; `false`: it was there before. One that `waited` behind a cut may be said once more by the server.
+    fn note(&mut self, message: &Message, waited: bool) -> bool {
         // The account's archive and a room's number their messages each for itself.
         let room = (message.kind == MessageKind::Groupchat).then_some(&message.chat);
         match &message.stanza_id {
@@ -55,8 +55,14 @@ impl Seen {
             // It may have come before the room said that it numbers what is said.
             Some(_) if room.is_some() && message.delayed && message.body.is_some() => !self.knows_words(message),
             None if room.is_some() && message.body.is_some() => self.note_words(message),
+            Some(_) | None if room.is_none() && message.id.is_some() => self.note_direct(message) || !waited,
             Some(_) | None => true,
         }
+    }
+
+    /// Where two connections tried to go on with one session, servers say once more, stamped, what has come already.
+    fn note_direct(&mut self, message: &Message) -> bool {
+        self.0.note(self.0.hash((&message.from, &message.id, &message.body)))
     }
 
     /// What comes first on a stream comes before the account has said that it numbers messages; and if the stream breaks then,
@@ -107,7 +113,9 @@ impl Session {
             self.ignored += 1;
             return;
         }
-        if message.kind != MessageKind::Error && !self.seen.note(&message) {
+        if message.kind != MessageKind::Error
+            && !self.seen.note(&message, message.delayed && self.waited_behind_a_cut(&message))
+        {
             self.ignored += 1;
             return;
         }
@@ -182,7 +190,7 @@ impl Session {
         if message.nick.as_deref() == Some(room.nick.as_str()) {
             message.own = true;
         }
-        let mentioned = message.body.as_deref().is_some_and(|body| mentions(body, &room.nick));
+        let mentioned = mentions(message.said(), &room.nick);
         self.room_heard(&jid);
         // With a body or in a thread it is a message like any other (XEP-0045, section 8.1).
         let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();

@@ -82,6 +82,17 @@ impl Room {
     }
 }
 
+impl Occupant {
+    /// It is out, and this is what the room says of that: whoever was banned is an outcast now.
+    fn went(&mut self, muc: &MucUser) {
+        self.left = Some(why_left(muc));
+        self.reason = kept_reason(muc);
+        if !muc.affiliation.is_empty() {
+            self.affiliation.clone_from(&muc.affiliation);
+        }
+    }
+}
+
 /// Why somebody left, in the words of the contract.
 fn why_left(muc: &MucUser) -> &'static str {
     let has = |code| muc.status.contains(&code);
@@ -244,8 +255,7 @@ impl Session {
         self.changed = true;
         if matches!(stage, Stage::Inside | Stage::Configuring) {
             let mut occupant = Arc::unwrap_or_clone(occupant);
-            occupant.left = Some(why_left(muc));
-            occupant.reason = kept_reason(muc);
+            occupant.went(muc);
             self.fire_occupant("occupantLeft", Arc::new(occupant), turn);
         }
     }
@@ -255,7 +265,8 @@ impl Session {
         let why = why_left(muc);
         match stage {
             Stage::Leaving => self.left(jid, turn),
-            Stage::Entering if std::mem::take(&mut membership.farewell_due) => {}
+            // It answers a farewell, perhaps one that nobody waits for any more: a room that lets nobody in says why.
+            Stage::Entering if std::mem::take(&mut membership.farewell_due) || why == "left" => {}
             Stage::Entering => {
                 let reason = muc.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 let error = CallError::Other(format!("the room {jid} let nobody in ({why}){reason}"));
@@ -266,7 +277,7 @@ impl Session {
                 // everybody out; nobody wanted that.
                 let hides = why == "left" && self.status.value.is_hidden();
                 let comes_back = hides || matches!(why, "shutdown" | "error");
-                self.own_occupant_left(jid, why, muc, turn);
+                self.own_occupant_left(jid, muc, turn);
                 let error = CallError::Other(format!("the room {jid} put us out ({why})"));
                 let joiners = self.rooms.take_joiners(jid);
                 let alternative = muc.destroyed.clone().flatten();
@@ -284,12 +295,12 @@ impl Session {
     }
 
     /// Says of ourselves what would be said of others, so that a plugin learns why.
-    fn own_occupant_left(&mut self, jid: &BareJid, why: &'static str, muc: &MucUser, turn: &mut Turn<'_>) {
-        let Some(room) = self.rooms.shown.get(jid) else { return };
+    fn own_occupant_left(&mut self, jid: &BareJid, muc: &MucUser, turn: &mut Turn<'_>) {
+        let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         let Some(own) = room.occupants.get(&room.nick) else { return };
         let mut own = Occupant::clone(own);
-        own.left = Some(why);
-        own.reason = kept_reason(muc);
+        own.went(muc);
+        Arc::make_mut(room).affiliation.clone_from(&own.affiliation);
         self.fire_occupant("occupantLeft", Arc::new(own), turn);
     }
 }

@@ -98,6 +98,24 @@ pub struct Message {
     pub raw: RawStanza,
 }
 
+/// Who replies in most clients writes what is replied to before it, for those who know no replies (XEP-0461, section 3.2).
+const REPLY: &str = "urn:xmpp:reply:0";
+
+impl Message {
+    /// The body without the quotation that a reply begins with; empty where there is none.
+    pub fn said(&self) -> &str {
+        let body = self.body.as_deref().unwrap_or_default();
+        let parts = self.extensions.iter().flat_map(|extensions| &extensions.fallback);
+        let mut quotations = parts.filter(|part| part.feature.as_deref().is_none_or(|feature| feature == REPLY));
+        match quotations
+            .find_map(|quotation| quotation.part.map_or(Some(u32::MAX), |(start, end)| (start == 0).then_some(end)))
+        {
+            None => body,
+            Some(end) => body.char_indices().nth(end as usize).map_or("", |(at, _)| body[at..].trim_start()),
+        }
+    }
+}
+
 /// What a message carries beside its text. Fields as in `extensions` of `wit/types.wit`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]

@@ -52,14 +52,16 @@ pub struct KeptRoster {
 pub struct RosterKeeper {
     store: Store,
     account: String,
-    /// A change is missing on disk.
-    behind: Arc<AtomicBool>,
+    /// A change found no room: those that follow it are left out.
+    behind: bool,
+    /// A change could not be written: the same goes for those that wait already.
+    broken: Arc<AtomicBool>,
 }
 
 impl RosterKeeper {
     /// For this account.
     pub fn new(store: Store, account: &BareJid) -> Self {
-        Self { store, account: account.to_string(), behind: Arc::default() }
+        Self { store, account: account.to_string(), behind: false, broken: Arc::default() }
     }
 
     /// What was kept; none where nothing was, or where it cannot be read.
@@ -97,16 +99,19 @@ impl RosterKeeper {
 
     /// What is kept is replaced, whatever became of what was to be kept before.
     fn begin_anew(&mut self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) {
-        self.behind.store(false, Relaxed);
+        self.broken.store(false, Relaxed);
         self.put(job);
     }
 
     /// Something of what is kept changes, if that is what it was.
     fn go_on(&mut self, job: impl FnOnce(&Connection, &str) -> rusqlite::Result<()> + Send + 'static) {
-        let (account, behind) = (self.account.clone(), Arc::clone(&self.behind));
+        if self.behind {
+            return;
+        }
+        let (account, broken) = (self.account.clone(), Arc::clone(&self.broken));
         self.put(move |file| {
             // A file that was begun anew meanwhile knows nothing of what this is a change of.
-            if behind.load(Relaxed) || kept_version(file, &account)?.is_none() {
+            if broken.load(Relaxed) || kept_version(file, &account)?.is_none() {
                 return Ok(());
             }
             let change = file.transaction()?;
@@ -116,11 +121,8 @@ impl RosterKeeper {
     }
 
     fn put(&mut self, job: impl FnOnce(&mut Connection) -> rusqlite::Result<()> + Send + 'static) {
-        let behind = Arc::clone(&self.behind);
-        let has_room = self.store.put(move |file| job(file).inspect_err(|_| behind.store(true, Relaxed)));
-        if !has_room {
-            self.behind.store(true, Relaxed);
-        }
+        let broken = Arc::clone(&self.broken);
+        self.behind = !self.store.put(move |file| job(file).inspect_err(|_| broken.store(true, Relaxed)));
     }
 }
 

@@ -78,7 +78,10 @@ def _write(name: str) -> Callable[[Any, Any], None]:
 
 def _rest(command: Any) -> str:
     """What was typed after the command's name, without the white space around it: no quotes are resolved."""
-    body = command.message.body or ""
+    # Not before: what it needs needs this.
+    from .messages import body_without_fallback
+
+    body = body_without_fallback(command.message)
     end = 0
     for word in body.split():
         end = body.index(word, end) + len(word)

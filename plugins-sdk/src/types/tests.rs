@@ -80,4 +80,10 @@ fn what_stands_behind_a_commands_name_is_there_as_it_was_written() {
     assert_eq!(rest("say", "bot: say say it"), "say it");
     assert_eq!(rest("say", "!say"), "");
     assert_eq!(rest("grüße", "!GRÜßE dich"), "dich");
+    let message = with_fallback("> say what?\n!say hi", &[(Some(ns::REPLY), Some((0, 12)))]);
+    assert_eq!(
+        Command { name: "say".to_owned(), args: Vec::new(), message }.rest(),
+        "hi",
+        "what a reply quotes is not said"
+    );
 }

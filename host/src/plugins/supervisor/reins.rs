@@ -32,6 +32,11 @@ impl Supervised {
         self.reins().grant(grants);
     }
 
+    /// What it may see and do now.
+    pub fn grants(&self) -> Grants {
+        Grants::clone(&self.shared.grants.load())
+    }
+
     /// What holds it to its grants, for as long as that lives.
     pub fn reins(&self) -> Reins {
         Reins(Arc::clone(&self.shared))

@@ -219,7 +219,9 @@ impl Session {
         check_name("name", &name, false, &['<'])?;
         let own = &mut self.disco.own;
         let is_new = !own.has_feature(&name);
-        own.has_room(feature_len(&name))?;
+        if !own.added.get(&by).is_some_and(|added| added.features.contains(&name)) {
+            own.has_room(feature_len(&name))?;
+        }
         let added = own.added.entry(by).or_default();
         if added.features.len() >= MAX_OWN && !added.features.contains(&name) {
             return Err(CallError::OverLimit(format!("{MAX_OWN} own features")));
@@ -239,7 +241,9 @@ impl Session {
         }
         let own = &mut self.disco.own;
         let is_new = !own.listed.identities.contains(&identity);
-        own.has_room(identity_len(&identity))?;
+        if !own.added.get(&by).is_some_and(|added| added.identities.contains(&identity)) {
+            own.has_room(identity_len(&identity))?;
+        }
         let added = own.added.entry(by).or_default();
         if !added.identities.contains(&identity) {
             if added.identities.len() >= MAX_OWN {

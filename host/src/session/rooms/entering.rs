@@ -58,6 +58,7 @@ impl Session {
         };
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.stage = Stage::Entering;
+        membership.is_missed = false;
         membership.tells = Tells::Past;
         let mut join = membership.join.clone();
         if let Some(until) = membership.known_until {

@@ -80,7 +80,12 @@ impl Session {
                 self.send_farewell(jid, turn);
             }
             _ => {
-                self.drop_room(jid);
+                if membership.is_to_come_back() {
+                    // Everybody believes that we are in.
+                    self.left(jid, turn);
+                } else {
+                    self.drop_room(jid);
+                }
                 if let Some(answer) = answer {
                     turn.answer(answer, Ok(()));
                 }

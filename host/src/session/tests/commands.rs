@@ -223,6 +223,22 @@ fn help_is_answered_where_it_was_asked() {
 }
 
 /// Row 127.
+/// As most clients write a reply (XEP-0461, section 3.2).
+#[test]
+fn what_a_reply_quotes_is_neither_a_command_nor_a_mention() {
+    use crate::stanza::{Extensions, Fallback};
+    let reply = |body: &str, quoted: u32| {
+        let fallback = vec![Fallback { feature: Some("urn:xmpp:reply:0".to_owned()), part: Some((0, quoted)) }];
+        let extensions = Some(Box::new(Extensions { fallback, ..Extensions::default() }));
+        Message { extensions, ..message(ROMEO, MessageKind::Chat, body) }
+    };
+    assert_eq!(reply("> é\n!roll 2", 4).said(), "!roll 2");
+    assert_eq!(reply("> é\n!roll 2", 3).said(), "!roll 2", "the end of the line may be outside");
+    assert_eq!(reply("> é", 99).said(), "");
+    assert_eq!(message(ROMEO, MessageKind::Chat, "> quoted by hand").said(), "> quoted by hand");
+    assert_eq!(Message { body: None, ..reply("", 1) }.said(), "");
+}
+
 /// Else it could tell strangers by way of the host what it has heard.
 #[test]
 fn help_says_what_a_plugin_wrote_only_where_that_may_speak() {

@@ -308,6 +308,37 @@ fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
     hear(&mut desk, public(), None);
 }
 
+/// As ejabberd does whose session two connections tried to go on with.
+#[test]
+fn what_a_server_says_once_more_with_a_stamp_is_told_once() {
+    let mut desk = Desk::connected(Settings::default());
+    let said = |id: Option<&str>, delayed: bool| Message {
+        id: id.map(str::to_owned),
+        delayed,
+        at: Timestamp::MAX,
+        ..message(&format!("{ROMEO}/orchard"), MessageKind::Chat, "hi")
+    };
+    desk.message(said(Some("0"), true));
+    desk.message(said(Some("0"), true));
+    assert_eq!(desk.count("message"), 2, "what was stored before the log-in is not what a cut delays");
+    desk.run(Session::suspended);
+    desk.run(Session::resumed);
+    for (step, is_told) in [
+        (said(Some("1"), false), true),
+        (said(Some("1"), true), false),
+        (said(Some("1"), false), true),
+        (said(Some("2"), true), true),
+        (said(Some("2"), true), false),
+        (said(None, true), true),
+        (said(None, true), true),
+    ] {
+        desk.forget();
+        let shown = format!("{step:?}");
+        desk.message(step);
+        assert_eq!(desk.count("message") == 1, is_told, "{shown}");
+    }
+}
+
 /// Events message, messageAdded, messageNotification.
 #[test]
 fn what_is_told_of_a_message_that_comes() {

@@ -726,6 +726,43 @@ fn who_opens_a_room_that_is_being_come_back_to_changes_nothing_for_the_others() 
     assert_eq!(desk.count("occupantLeft"), 1, "Juliet went meanwhile: {:?}", desk.lines());
 }
 
+/// Everybody was told that we are in.
+#[test]
+fn closing_a_room_that_is_being_come_back_to_is_told() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.bind();
+    desk.forget();
+    let (answer, mut closed) = Answer::channel();
+    desk.command(Command::CloseRoom { jid: bare(ROOM), answer });
+    assert!(got(&mut closed).unwrap().is_ok());
+    assert_eq!(desk.lines(), ["roomLeft"]);
+}
+
+#[test]
+fn who_was_banned_is_an_outcast_in_what_is_told_and_kept() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let mut banned = occupant("bot", PresenceKind::Unavailable, &[110, 301]);
+    "outcast".clone_into(&mut banned.muc.as_mut().unwrap().affiliation);
+    desk.presence(banned);
+    assert_eq!(room(&desk).affiliation, "outcast");
+}
+
+/// Nobody waits for it any more, and it says nothing of what was asked since.
+#[test]
+fn a_farewell_that_is_answered_late_ends_no_other_entering() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let (answer, _closed) = Answer::channel();
+    desk.command(Command::CloseRoom { jid: bare(ROOM), answer });
+    desk.wait(10);
+    let mut opened = desk.open_room(None);
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(got(&mut opened).unwrap().unwrap().joined);
+}
+
 #[test]
 fn nothing_is_sent_to_a_room_after_our_farewell() {
     let mut desk = Desk::connected(Settings::default());

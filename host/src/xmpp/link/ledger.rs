@@ -27,7 +27,7 @@ pub(super) struct Ledger {
     /// How many of ours the server has acknowledged. Both ends count modulo 2³².
     acknowledged: u32,
     unacknowledged: VecDeque<Stanza>,
-    /// The ids of what a stream of before may have ended over. As long as there are any, one stanza at a time is under way.
+    /// The ids of what a stream of before may have ended over. Each of these goes alone.
     suspects: HashSet<String>,
     /// What comes is not counted any more.
     is_closed: bool,
@@ -110,13 +110,17 @@ impl Ledger {
         self.unacknowledged.push_back(stanza);
     }
 
-    /// Whether more may be written.
-    pub(super) fn has_room(&self) -> bool {
-        self.unacknowledged.len() < if self.suspects.is_empty() { WINDOW } else { 1 }
+    /// Whether this may be written now: a suspect goes alone, so that nothing else is taken for the reason.
+    pub(super) fn has_room(&self, next: &Stanza) -> bool {
+        let is_suspect = |stanza: &Stanza| !self.suspects.is_empty() && self.suspects.contains(id(stanza));
+        match self.unacknowledged.front() {
+            None => true,
+            Some(first) => self.unacknowledged.len() < WINDOW && !is_suspect(first) && !is_suspect(next),
+        }
     }
 
-    /// The server ended the stream over a stanza, and does not say which. What was under way goes one at a time from now on;
-    /// what went so already and was under way again is the one, and is given and not kept.
+    /// The server ended the stream over a stanza, and does not say which. Each that was under way goes alone from now on; one
+    /// that went so already and was under way again is the one, and is given and not kept.
     pub(super) fn accuse(&mut self) -> Vec<Stanza> {
         let under_way = std::mem::take(&mut self.unacknowledged);
         let (guilty, rest): (Vec<_>, Vec<_>) =

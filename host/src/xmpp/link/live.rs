@@ -189,7 +189,8 @@ impl Live {
     ) -> Poll<io::Result<()>> {
         let mut stream = Pin::new(&mut self.stream);
         loop {
-            let may_write = ledger.as_ref().is_none_or(Ledger::has_room) && !queue.is_empty();
+            let fits = |next: &Stanza| ledger.as_ref().is_none_or(|ledger| ledger.has_room(next));
+            let may_write = queue.front().is_some_and(fits);
             let asks = self.unasked && self.asked.is_none();
             if !may_write && !asks && !self.silent && self.acks_due == 0 && self.state.is_none() {
                 break;

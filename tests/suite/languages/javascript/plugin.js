@@ -1,7 +1,8 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, occupantOf, off, on, once, onStop, reply, rooms, send, setSetting, sleep, storage, timers,
+  acknowledge, bodyWithoutFallback, chats, occupantOf, off, on, once, onStop, reply, rooms, send, setSetting, sleep, storage,
+  timers,
 } from "parlor";
 
 // texts.chat
@@ -146,6 +147,7 @@ on("message", { prefix: "undefined" }, async (message) => {
 
 on("message", { prefix: "forget" }, (message) => {
   if (message.body === "forget them all") Promise.all([send("@", "all"), send("@", "all")]).catch(() => {});
+  else if (message.body === "forget the call") chats.send("@", { body: "it" });
   else if (message.body === "forget what follows") sleep(0).then(() => send("@", "what follows"));
   else send("@", "it");
 });
