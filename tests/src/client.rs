@@ -255,9 +255,14 @@ impl Client {
 
     /// Reads what the server sent before it answers a ping: what it owed up to now has then come.
     pub async fn catch_up(&mut self, limit: Duration) -> Result<()> {
-        let ping = Element::builder("ping", ns::PING).build();
         let server = BareJid::from_parts(None, self.jid.domain());
-        let question = Iq::Get { from: None, to: Some(server.into()), id: String::new(), payload: ping };
+        self.ping(server, limit).await
+    }
+
+    /// Waits until they answer a ping (XEP-0199): what was sent to them before has then come to them.
+    pub async fn ping(&mut self, whom: impl Into<Jid>, limit: Duration) -> Result<()> {
+        let ping = Element::builder("ping", ns::PING).build();
+        let question = Iq::Get { from: None, to: Some(whom.into()), id: String::new(), payload: ping };
         self.ask(question, limit).await.map(drop)
     }
 

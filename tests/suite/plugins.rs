@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use jid::Jid;
 use parlor::account::Connection;
 use parlor::config::{Config, Overrides};
 use parlor::host::{AddError, Host};
@@ -85,11 +86,14 @@ async fn until_running(host: &Host, id: &str) {
     }
 }
 
-async fn until_connected(host: &Host) -> String {
+/// The address under which it is then.
+async fn until_connected(host: &Host) -> Jid {
     let mut connection = host.account(&"main".parse().unwrap()).unwrap().connection();
     let is_connected = |connection: &Connection| matches!(connection, Connection::Connected(_));
-    let connected = timeout(SOON, connection.wait_for(is_connected)).await.unwrap().unwrap();
-    format!("{:?}", *connected)
+    match &*timeout(SOON, connection.wait_for(is_connected)).await.unwrap().unwrap() {
+        Connection::Connected(jid) => jid.clone(),
+        other => panic!("not connected: {other:?}"),
+    }
 }
 
 fn refusal(result: Result<(), AddError>) -> String {
@@ -123,6 +127,8 @@ async fn plugins_are_added_and_removed_while_the_stream_stays_up() {
         assert_eq!(state(&host, "echo").await, None);
         let unheard = format!("unheard {round}");
         juliet.chat(house.bot.jid.clone(), &unheard).await.unwrap();
+        // It may not come so late that the next one hears it.
+        juliet.ping(jid.clone(), SOON).await.unwrap();
     }
     juliet.catch_up(SOON).await.unwrap();
     let answers = juliet.received_xml().iter().filter(|stanza| stanza.contains("unheard")).count();
