@@ -303,15 +303,7 @@ impl Host {
             let on = self.start_on(&self.chosen(entry), one, start, strictness, &plugins);
             let Loaded { admitted, compiled } = one.clone();
             let standing = Standing::Admitted { admitted, compiled, on };
-            let plugin = Plugin {
-                entry: entry.clone(),
-                standing,
-                not_replaced: None,
-                tried: None,
-                beside: Vec::new(),
-                version: None,
-            };
-            plugins.insert(start.id.clone(), plugin);
+            plugins.insert(start.id.clone(), Plugin::new(entry.clone(), standing, None));
         }
         for (id, (entry, result)) in loaded {
             let reason = match (result, plan.refused.remove(&id)) {
@@ -325,17 +317,7 @@ impl Host {
                 tracing::error!(plugin = %id, %reason, "plugin refused");
             }
             let version = versions.remove(&id).flatten();
-            plugins.insert(
-                id,
-                Plugin {
-                    entry,
-                    standing: Standing::Refused(reason),
-                    not_replaced: None,
-                    tried: None,
-                    beside: Vec::new(),
-                    version,
-                },
-            );
+            plugins.insert(id, Plugin::new(entry, Standing::Refused(reason), version));
         }
     }
 
@@ -377,6 +359,11 @@ fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unf
 }
 
 impl Plugin {
+    /// What the policy names, in whose place nothing else is tried.
+    fn new(entry: Entry, standing: Standing, version: Option<semver::Version>) -> Self {
+        Self { entry, standing, not_replaced: None, tried: None, beside: Vec::new(), version }
+    }
+
     /// It is what the policy names now, so that no other version waits for its place any more.
     fn is_as_decided(&mut self) {
         self.not_replaced = None;

@@ -19,7 +19,7 @@ use crate::xmpp::{RawStanza, WholeCard};
 
 pub use adhoc::{AdHoc, AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocStage, COMMANDS};
 pub use archive::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, MAM};
-pub use message::{Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, Reactions, ReplyTo};
+pub use message::{Carbon, Draft, Extensions, Fallback, Hint, Message, MessageKind, REPLY, Reactions, ReplyTo};
 pub use rooms::{
     Affiliated, Bookmark, BookmarkChange, BookmarkPlace, FormField, History, Invitation, Invite, MAX_AFFILIATED,
     MAX_BOOKMARKS, MAX_FORM_FIELDS, MucUser, RoomJoin,

@@ -303,14 +303,7 @@ impl Host {
         let held = beside.values().next().map_or_else(|| loaded.admitted.grants.clone(), Supervised::grants);
         let admitted = Arc::new(Admitted { grants: held, ..Admitted::clone(&loaded.admitted) });
         let standing = Standing::Admitted { admitted, compiled: loaded.compiled, on: beside };
-        let new = Plugin {
-            entry: entry.clone(),
-            standing,
-            not_replaced: None,
-            tried: None,
-            beside: Vec::new(),
-            version: None,
-        };
+        let new = Plugin::new(entry.clone(), standing, None);
         // Whoever looks meanwhile sees the new one; nobody else changes anything.
         let old = self.plugins.lock().await.insert(id.clone(), new);
         if let Some(Plugin { standing: Standing::Admitted { on: mut old, .. }, .. }) = old {

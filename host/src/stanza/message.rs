@@ -98,8 +98,9 @@ pub struct Message {
     pub raw: RawStanza,
 }
 
-/// Who replies in most clients writes what is replied to before it, for those who know no replies (XEP-0461, section 3.2).
-const REPLY: &str = "urn:xmpp:reply:0";
+/// The namespace of replies. Who replies in most clients writes what is replied to before it, for those who know no
+/// replies (XEP-0461, section 3.2).
+pub const REPLY: &str = "urn:xmpp:reply:0";
 
 impl Message {
     /// The body without the quotation that a reply begins with; empty where there is none.

@@ -19,13 +19,12 @@ use super::card;
 use super::raw::is_forbidden;
 use crate::card::Avatar;
 use crate::stanza::{
-    Ask, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, Reply,
-    RosterItem, Show,
+    Ask, Disco, Draft, Extensions, Fallback, Form, MAM, MessageKind, Outgoing, PresenceOut, PresenceOutKind, REPLY,
+    Reply, RosterItem, Show,
 };
 
 mod rooms;
 
-pub(super) const REPLY: &str = "urn:xmpp:reply:0";
 pub(super) const FALLBACK: &str = "urn:xmpp:fallback:0";
 pub(super) const HINTS: &str = "urn:xmpp:hints";
 pub(super) const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";

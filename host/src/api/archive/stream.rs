@@ -53,11 +53,7 @@ impl Pages {
             // A stream runs forwards, up to there.
             if !id.is_empty() {
                 // The message before which it ends need not be one of those that match.
-                let mut page = first_page(instance, ArchiveQuery { max: 1, ..query.clone() }).await?;
-                if page.messages.is_empty() && page.fin.first.is_some() {
-                    // One that cannot be read stands before it.
-                    page = collect(instance, query.clone(), request.page, Some(1), request.limit).await?;
-                }
+                let page = collect(instance, query.clone(), request.page, Some(1), request.limit).await?;
                 let Some(message) = page.messages.back() else { return Ok(Self::nothing(instance, request, guard)) };
                 last = Some(message.id.clone());
             }

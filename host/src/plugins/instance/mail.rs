@@ -70,8 +70,7 @@ pub(super) async fn handle<'a>(
 
 /// Whether the owner has taken back meanwhile what it takes to see this.
 fn is_withheld(instance: &Instance, mail: &Mail) -> bool {
-    let snapshot = instance.account.snapshot();
-    instance.mailbox.withholds(mail, &|jid| snapshot.is_contact(jid))
+    instance.mailbox.withholds(mail, &|jid| instance.account.snapshot().is_contact(jid))
 }
 
 /// What waits already.

@@ -11,8 +11,8 @@ use xmpp_parsers::ns;
 use super::archive::MAX_ID;
 use super::{is_same_bare, jid_attribute, muc, stanza_error};
 use crate::error::StanzaError;
-use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, Reactions, ReplyTo};
-use crate::xmpp::encode::{FALLBACK, HINTS, REPLY};
+use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, REPLY, Reactions, ReplyTo};
+use crate::xmpp::encode::{FALLBACK, HINTS};
 use crate::xmpp::is_sendable_time;
 
 /// Of delays, in old servers (XEP-0091).

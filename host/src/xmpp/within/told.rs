@@ -6,8 +6,7 @@ use jid::Jid;
 
 use super::words::{About, How, Said};
 use super::{Impossible, Rooms};
-use crate::stanza::{Extensions, Fallback, Hint, Message, MessageKind, Reactions, ReplyTo};
-use crate::xmpp::encode::REPLY;
+use crate::stanza::{Extensions, Fallback, Hint, Message, MessageKind, REPLY, Reactions, ReplyTo};
 
 /// So many messages are known, the last ones.
 const MOST: usize = 1_000;
