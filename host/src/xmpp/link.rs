@@ -376,6 +376,12 @@ impl Link {
                     Ok(_) => self.deaf = 0,
                 }
                 let mut again = ledger.take();
+                tracing::debug!(
+                    handled,
+                    again = again.len(),
+                    first = again.front().map(ledger::id),
+                    "the session is gone on with"
+                );
                 again.append(&mut self.queue);
                 self.queue = if is_late { too_old(again) } else { again };
                 match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
