@@ -483,7 +483,7 @@ impl Worker {
                 tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");
                 self.link = None;
                 self.session.lost(&why.to_string(), now, &mut self.effects);
-                self.connection.send_replace(Connection::Failed(why.to_string()));
+                self.connection.send_replace(Connection::Left(why.to_string()));
             }
             LinkEvent::Trying => self.session.reconnecting(now, &mut self.effects),
             LinkEvent::Suspended { why } => {

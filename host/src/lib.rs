@@ -17,6 +17,7 @@ pub mod fuzz;
 mod harmless;
 pub mod host;
 pub mod https;
+pub mod loopback;
 mod memory;
 mod nearest;
 pub mod permissions;

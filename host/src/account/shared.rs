@@ -63,8 +63,21 @@ pub enum Connection {
     Connected(Jid),
     /// It was cut, or could not be reached, and is tried again.
     Retrying(String),
-    /// It will not be tried again.
+    /// It was cut, and is not tried again since the owner wants none after a cut (the setting `auto_reconnect`): to try again
+    /// would help.
+    Left(String),
+    /// It will not be tried again, and to try would not help.
     Failed(String),
+}
+
+impl Connection {
+    /// Why it is over until somebody asks for another.
+    pub fn over(&self) -> Option<&str> {
+        match self {
+            Self::Left(why) | Self::Failed(why) => Some(why),
+            Self::Offline | Self::Connecting | Self::Connected(_) | Self::Retrying(_) => None,
+        }
+    }
 }
 
 impl Shared {

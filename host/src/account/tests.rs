@@ -194,7 +194,7 @@ async fn an_account_that_is_not_to_come_back_stays_away() {
     let settings = Settings::default().with("auto_reconnect", false.into()).unwrap();
     let (account, session) = connected_with(&peer, settings).await;
     drop(session);
-    until_it_is(&account, |connection| matches!(connection, Connection::Failed(_))).await;
+    until_it_is(&account, |connection| matches!(connection, Connection::Left(_))).await;
     assert_eq!(send(account.shared(), "late").await, Err(CallError::Offline));
     soon("the end of the account", account.stop()).await;
 }

@@ -4,7 +4,6 @@ mod files;
 
 use std::fmt;
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -26,6 +25,7 @@ use files::{ConfigFile, Files};
 
 use super::Ended;
 use super::place::Place;
+use crate::account::Connection;
 use crate::api::log::CHOSEN;
 use crate::config::{AccountName, Config, ConfigError, Overrides};
 use crate::control::chat::Chat;
@@ -34,6 +34,7 @@ use crate::control::lines::SAYS;
 use crate::control::metrics::Metrics;
 use crate::control::server::{Control, House, ORDERS, Order};
 use crate::host::Host;
+use crate::loopback::Loopback;
 use crate::memory;
 use crate::plugins::Compiler;
 use crate::plugins::policy::PolicyError;
@@ -52,7 +53,7 @@ const WAITING_LINES: usize = 4_096;
 /// What `parlor run` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor run\n  parlor run --config /etc/parlor/parlor.toml --log-format journal\n  parlor run --set priority=5 --metrics 127.0.0.1:9100\n\nSignals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, without dropping a connection, and try accounts again\n                    that have failed\n\nBoth are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 6 every account has failed for good, such as by a wrong password: starting\nagain without a change is pointless, and may get the account locked out"
+    after_help = "Examples:\n  parlor run\n  parlor run --config /etc/parlor/parlor.toml --log-format journal\n  parlor run --set priority=5 --metrics 127.0.0.1:9100\n\nSignals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, without dropping a connection, and try accounts again\n                    that have failed\n\nBoth are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, or the last account was cut and `auto_reconnect` is off, 2 wrong usage, 6 every account has failed for good, such as by a wrong password: starting\nagain without a change is pointless, and may get the account locked out"
 )]
 pub struct Run {
     #[command(flatten)]
@@ -66,11 +67,11 @@ pub struct Run {
     log_format: LogFormat,
     /// Serve metrics for Prometheus and a health check there, such as 127.0.0.1:9100; loopback alone.
     #[arg(long, value_name = "ADDRESS:PORT", env = "PARLOR_METRICS")]
-    metrics: Option<SocketAddr>,
+    metrics: Option<Loopback>,
     /// Send traces to a collector of OpenTelemetry there (OTLP over HTTP), such as 127.0.0.1:4318; loopback alone. Only in
     /// a parlor that was built with the feature `opentelemetry`.
     #[arg(long, value_name = "ADDRESS:PORT", env = "PARLOR_TRACES")]
-    traces: Option<SocketAddr>,
+    traces: Option<Loopback>,
     /// A setting over the file's, as KEY=JSON; may be given several times.
     #[arg(long = "set", value_name = "KEY=JSON", value_parser = pair)]
     settings: Vec<(String, String)>,
@@ -122,7 +123,7 @@ fn pair(text: &str) -> Result<(String, String), &'static str> {
     Ok((key.to_owned(), json.to_owned()))
 }
 
-async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Option<SocketAddr>) -> anyhow::Result<()> {
+async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Option<Loopback>) -> anyhow::Result<()> {
     let manager = Notifier::of(|name| std::env::var_os(name));
     let mut signals = Signals::listen()?;
     // Before anything is read that could be written meanwhile.
@@ -139,8 +140,8 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
     };
     let mut chat = Chat::start(&host, &orders);
     manager.ready();
-    let failure = tokio::select! {
-        failure = serve(&host, &mut chat, &mut ordered, &mut signals, &mut files, &manager) => failure,
+    let over = tokio::select! {
+        over = serve(&host, &mut chat, &mut ordered, &mut signals, &mut files, &manager) => over,
         // These never end.
         () = manager.keep_watchdog(&host) => None,
         () = memory::give_back() => None,
@@ -157,20 +158,22 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
         () = host.stop() => {}
         () = signals.stop() => bail!("ended at once, on a second signal"),
     }
-    match failure {
+    match over {
         None => {
             tracing::info!("stopped cleanly");
             Ok(())
         }
-        Some(reasons) => {
-            let reasons: Vec<_> =
-                reasons.into_iter().map(|(name, reason)| format!("account {name}: {reason}")).collect();
-            Err(Ended::Futile(reasons.join("\n")).into())
+        Some(over) => {
+            let reason =
+                |(name, how): &(AccountName, Connection)| how.over().map(|why| format!("account {name}: {why}"));
+            let reasons = over.iter().filter_map(reason).collect::<Vec<_>>().join("\n");
+            let is_futile = over.iter().all(|(_, how)| matches!(how, Connection::Failed(_)));
+            if is_futile { Err(Ended::Futile(reasons).into()) } else { bail!("{reasons}, and auto_reconnect is off") }
         }
     }
 }
 
-/// Does what it is told, until it is told to stop, or every account has failed: then it gives why.
+/// Does what it is told, until it is told to stop, or no account is connected or tried again: then it gives how they stand.
 async fn serve(
     host: &Arc<Host>,
     chat: &mut Chat,
@@ -178,7 +181,7 @@ async fn serve(
     signals: &mut Signals,
     files: &mut Files,
     manager: &Notifier,
-) -> Option<Vec<(AccountName, String)>> {
+) -> Option<Vec<(AccountName, Connection)>> {
     loop {
         let task = tokio::select! {
             asked = signals.next() => match asked {
@@ -188,7 +191,7 @@ async fn serve(
             // The control socket keeps it open.
             Some(order) = ordered.recv() => Task::Order(order),
             () = files.changed() => Task::Look,
-            reasons = host.all_failed() => return Some(reasons),
+            reasons = host.all_over() => return Some(reasons),
         };
         if matches!(task, Task::Reload) {
             manager.reloading();

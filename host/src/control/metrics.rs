@@ -3,20 +3,22 @@
 //! `GET /metrics` gives Prometheus' text format, version 0.0.4; `GET /health` answers 200 while all is well and 503 with one
 //! line for each thing that is not. No names of people, rooms or messages are in it.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::http::{self, Refusal};
 use super::show;
 use super::views::Status;
 use crate::host::Host;
+use crate::loopback::Loopback;
 
 /// How many may ask at once; further ones wait.
 const CONNECTIONS: usize = 8;
@@ -26,49 +28,43 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What is listened on.
 pub struct Metrics {
     task: JoinHandle<()>,
+    /// Dropped when nobody is to be answered any more.
+    enough: oneshot::Sender<Infallible>,
 }
 
-/// Why nobody can be listened to.
+/// The port cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub enum MetricsError {
-    /// Others than this machine could ask.
-    #[error(
-        "metrics are served on loopback alone, and {0} is not: write 127.0.0.1:PORT, and let a proxy that asks who is there stand before it"
-    )]
-    Open(SocketAddr),
-    /// The port cannot be had.
-    #[error("metrics cannot be served on {address} ({cause}): name another port with --metrics")]
-    Taken {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        cause: io::Error,
-    },
+#[error("metrics cannot be served on {address} ({cause}): name another port with --metrics")]
+pub struct MetricsError {
+    /// Where.
+    pub address: Loopback,
+    /// Why.
+    pub cause: io::Error,
 }
 
 impl Metrics {
     /// Listens there.
-    pub async fn start(address: SocketAddr, host: Arc<Host>) -> Result<Self, MetricsError> {
-        if !address.ip().is_loopback() {
-            return Err(MetricsError::Open(address));
-        }
-        let listener = TcpListener::bind(address).await.map_err(|cause| MetricsError::Taken { address, cause })?;
-        let at = listener.local_addr().unwrap_or(address);
+    pub async fn start(address: Loopback, host: Arc<Host>) -> Result<Self, MetricsError> {
+        let listener = TcpListener::bind(address.address()).await;
+        let listener = listener.map_err(|cause| MetricsError { address, cause })?;
+        let at = listener.local_addr().unwrap_or(address.address());
         tracing::info!(%at, "metrics are served");
-        Ok(Self { task: tokio::spawn(accept(listener, host)) })
+        let (enough, told) = oneshot::channel();
+        Ok(Self { task: tokio::spawn(accept(listener, host, told)), enough })
     }
 
-    /// Ends every conversation, and lets go of the house.
+    /// Ends every conversation. When this returns, nothing of the house is held.
     pub async fn stop(self) {
-        self.task.abort();
+        drop(self.enough);
         let _ = self.task.await;
     }
 }
 
-async fn accept(listener: TcpListener, host: Arc<Host>) {
+async fn accept(listener: TcpListener, host: Arc<Host>, mut told: oneshot::Receiver<Infallible>) {
     let mut conversations = JoinSet::new();
     loop {
         tokio::select! {
+            _ = &mut told => return conversations.shutdown().await,
             Some(_) = conversations.join_next(), if !conversations.is_empty() => {}
             accepted = listener.accept(), if conversations.len() < CONNECTIONS => match accepted {
                 Ok((stream, _)) => {

@@ -1,5 +1,6 @@
 //! The host's end of the control socket: who may connect, and what is answered to what.
 
+use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,8 @@ pub struct House {
 /// The socket, while it is listened on.
 pub struct Control {
     task: JoinHandle<()>,
+    /// Dropped when nobody is to be answered any more.
+    enough: oneshot::Sender<Infallible>,
     path: PathBuf,
 }
 
@@ -78,15 +81,15 @@ impl Control {
     pub fn start(house: House) -> Result<Self, ControlError> {
         let path = socket::path(&house.host.config().data);
         let listener = listen(&path).map_err(|cause| ControlError { path: path.clone(), cause })?;
-        Ok(Self { task: tokio::spawn(accept(listener, house)), path })
+        let (enough, told) = oneshot::channel();
+        Ok(Self { task: tokio::spawn(accept(listener, house, told)), enough, path })
     }
 
-    /// Ends every conversation, and lets go of the house.
+    /// Ends every conversation. When this returns, nothing of the house is held.
     pub async fn stop(self) {
         // Who comes now finds no host.
         let _ = std::fs::remove_file(&self.path);
-        self.task.abort();
-        // Its conversations end with it: they are its own tasks.
+        drop(self.enough);
         let _ = self.task.await;
     }
 }
@@ -105,10 +108,12 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn accept(listener: UnixListener, house: House) {
+async fn accept(listener: UnixListener, house: House, mut told: oneshot::Receiver<Infallible>) {
     let mut conversations = JoinSet::new();
     loop {
         tokio::select! {
+            // To abort this task would only ask them to end, and each of them holds the house.
+            _ = &mut told => return conversations.shutdown().await,
             Some(_) = conversations.join_next(), if !conversations.is_empty() => {}
             accepted = listener.accept(), if conversations.len() < CONNECTIONS => match accepted {
                 Ok((stream, _)) => {

@@ -33,14 +33,14 @@ impl Host {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until every account has failed for good, and gives each one's reason. A house with one live account
-    /// stands. Those are meant that there are when it is asked.
-    pub async fn all_failed(&self) -> Vec<(AccountName, String)> {
+    /// Waits until no account is connected or tried again, and gives how each stands: failed, or left after a cut. A house
+    /// with one live account stands. Those are meant that there are when it is asked.
+    pub async fn all_over(&self) -> Vec<(AccountName, Connection)> {
         let mut reasons = Vec::new();
         let mut waiting: Vec<_> = self
             .accounts()
             .into_iter()
-            .map(|account| Box::pin(failed(account.name.clone(), account.connection())))
+            .map(|account| Box::pin(over(account.name.clone(), account.connection())))
             .collect();
         while !waiting.is_empty() {
             let (reason, _, rest) = select_all(waiting).await;
@@ -53,8 +53,8 @@ impl Host {
     /// Tries those accounts again that have failed.
     pub async fn retry(&self) {
         for account in self.accounts() {
-            let has_failed = matches!(*account.connection().borrow(), Connection::Failed(_));
-            if has_failed {
+            let is_over = account.connection().borrow().over().is_some();
+            if is_over {
                 tracing::info!(account = %account.name, "account tried again");
                 account.connect().await;
             }
@@ -177,7 +177,7 @@ impl Host {
         let begins = new.settings.auto_login && !old.settings.auto_login;
         let connection = account.connection().borrow().clone();
         match connection {
-            Connection::Failed(_) => account.connect().await,
+            Connection::Failed(_) | Connection::Left(_) => account.connect().await,
             Connection::Offline if begins => account.connect().await,
             _ => {}
         }
@@ -337,12 +337,12 @@ fn candidates(plugins: &BTreeMap<PluginId, Plugin>) -> Vec<order::Candidate> {
     admitted.collect()
 }
 
-async fn failed(name: AccountName, mut connection: watch::Receiver<Connection>) -> (AccountName, String) {
-    let failed = connection.wait_for(|connection| matches!(connection, Connection::Failed(_))).await;
-    if let Ok(Connection::Failed(reason)) = failed.as_deref() {
-        return (name, reason.clone());
+async fn over(name: AccountName, mut connection: watch::Receiver<Connection>) -> (AccountName, Connection) {
+    let over = connection.wait_for(|connection| connection.over().is_some()).await;
+    if let Ok(over) = over {
+        return (name, over.clone());
     }
-    drop(failed);
-    // The account was stopped, so nobody waits for its failure.
+    drop(over);
+    // The account was stopped, so nobody waits for its end.
     std::future::pending().await
 }

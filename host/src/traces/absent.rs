@@ -1,11 +1,12 @@
 //! In the place of the collector where parlor was built without it.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 
 use tokio::runtime::Handle;
 use tracing::Subscriber;
 use tracing_subscriber::layer::{Identity, Layer};
+
+use crate::loopback::Loopback;
 
 /// There is none.
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub struct CollectorError;
 
 impl Collector {
     /// Says that there is none.
-    pub fn start(_: SocketAddr, _: Handle) -> Result<Self, CollectorError> {
+    pub fn start(_: Loopback, _: Handle) -> Result<Self, CollectorError> {
         Err(CollectorError)
     }
 

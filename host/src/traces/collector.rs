@@ -21,6 +21,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::TARGET;
 use crate::https;
+use crate::loopback::Loopback;
 
 /// How long one batch may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,11 +31,6 @@ const LONGEST_ANSWER: usize = 64 << 10;
 /// Why spans cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectorError {
-    /// They would leave the machine as they are.
-    #[error(
-        "traces go to a collector on this machine alone, and {0} is elsewhere: write 127.0.0.1:4318, and let the collector there send them on"
-    )]
-    Elsewhere(SocketAddr),
     /// The library does not want to.
     #[error("traces cannot be sent: {0}")]
     Exporter(#[from] ExporterBuildError),
@@ -45,11 +41,10 @@ pub enum CollectorError {
 pub struct Collector(SdkTracerProvider);
 
 impl Collector {
-    /// Sends spans to this address, on a runtime that lives longer.
-    pub fn start(address: SocketAddr, runtime: Handle) -> Result<Self, CollectorError> {
-        if !address.ip().is_loopback() {
-            return Err(CollectorError::Elsewhere(address));
-        }
+    /// Sends spans to this address, on a runtime that lives longer. They do not leave the machine as they are: a collector
+    /// on it sends them on.
+    pub fn start(address: Loopback, runtime: Handle) -> Result<Self, CollectorError> {
+        let address = address.address();
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Client { address, runtime, fails: AtomicBool::new(false) })

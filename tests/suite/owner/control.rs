@@ -3,11 +3,19 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
+use parlor::config::{Config, Overrides};
+use parlor::control::lines::Lines;
+use parlor::control::server::{Control, House, ORDERS};
+use parlor::host::Host;
+use parlor::plugins::Compiler;
 use parlor_tests::log::Mark;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::process::{Process, Signal};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
 
 use super::{SOON, echo, ended, home, juliet, start};
 
@@ -252,4 +260,29 @@ async fn the_socket_speaks_http_and_refuses_what_it_does_not_know() {
     }
     let restarted = ask("POST /v1/plugins/echo/restart HTTP/1.1\r\n\r\n");
     assert!(restarted.contains("\"state\":\"running\""), "{restarted}");
+}
+
+/// Whoever asks something just then does not keep a host from stopping.
+#[tokio::test]
+async fn a_host_that_stops_is_held_by_nobody_who_asks() {
+    let (mut home, _) = home().await;
+    home.set("auto_login", false).unwrap();
+    home.set_policy(&Policy::default()).unwrap();
+    let overrides = Overrides { environment: |_| None, ..Overrides::default() };
+    let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
+    let host = Arc::new(Host::start(config, Compiler::ThisProcess).await.unwrap());
+    let (orders, _ordered) = mpsc::channel(ORDERS);
+    let control = Control::start(House { host: Arc::clone(&host), lines: Lines::default(), orders }).unwrap();
+    let path = home.path().join("data/control.sock");
+    let mut waiting = Vec::new();
+    for _ in 0..8 {
+        waiting.push(tokio::net::UnixStream::connect(&path).await.unwrap());
+    }
+    // They are heard in their order: who is answered came last.
+    let mut last = tokio::net::UnixStream::connect(&path).await.unwrap();
+    last.write_all(b"GET /v1/status HTTP/1.1\r\n\r\n").await.unwrap();
+    last.read_to_string(&mut String::new()).await.unwrap();
+    control.stop().await;
+    assert_eq!(Arc::strong_count(&host), 1);
+    Arc::into_inner(host).unwrap().stop().await;
 }

@@ -8,7 +8,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
-use parlor_tests::host::Home;
+use parlor_tests::faults::{Fault, Faults};
+use parlor_tests::host::{Home, Server};
 use parlor_tests::log::Mark;
 use parlor_tests::policy::Policy;
 use parlor_tests::ports;
@@ -16,6 +17,7 @@ use parlor_tests::process::{Process, Signal};
 use prost::Message as _;
 
 use super::{SOON, echo, ended, home, juliet};
+use crate::house::prosody;
 
 /// What the service manager hears next that begins like this; pings of the watchdog are passed over unless they are meant.
 fn hears(manager: &UnixDatagram, wanted: &str) {
@@ -142,8 +144,26 @@ async fn metrics_and_health_are_served_on_loopback_alone() {
 async fn metrics_for_the_world_are_refused() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default()).unwrap();
-    let refused = ended(home.run(&["run", "--metrics", "0.0.0.0:0"]).await.unwrap(), 1);
-    assert!(refused.stderr.contains("metrics are served on loopback alone, and 0.0.0.0:0 is not"), "{refused:?}");
+    let refused = ended(home.run(&["run", "--metrics", "0.0.0.0:0"]).await.unwrap(), 2);
+    assert!(refused.stderr.contains("0.0.0.0:0 is not this machine's alone"), "{refused:?}");
+}
+
+/// A cut is no failure for good: whoever starts the host again does what the owner has left to it.
+#[tokio::test]
+async fn a_host_that_is_not_to_come_back_after_a_cut_ends_so_that_it_may_be_started_again() {
+    let prosody = prosody().await;
+    let faults = Faults::before(prosody.ports().starttls).await.unwrap();
+    let (mut home, account) = (Home::new().unwrap(), prosody.fresh_account("bot").unwrap());
+    home.add_account("main", &account, Server::StartTls(faults.port(), prosody.certificate())).unwrap();
+    home.set("auto_reconnect", false).unwrap();
+    let mut host = home.start().unwrap();
+    host.wait("account connected", &[], SOON).await.unwrap();
+    faults.strike(Fault::Close);
+    assert_eq!(host.ended(SOON).await.unwrap().code(), Some(1));
+    // Which is not what a wrong password ends with: to try that again would get the account locked out.
+    home.set("auto_reconnect", true).unwrap();
+    std::fs::write(home.password_file("main"), "wrong\n").unwrap();
+    assert_eq!(home.start().unwrap().ended(SOON).await.unwrap().code(), Some(6));
 }
 
 /// A collector of traces that takes what it is sent, on this port. It gives the spans when it is told that nothing follows.
@@ -220,8 +240,8 @@ async fn traces_show_what_took_how_long_and_nothing_that_was_said() {
 async fn traces_leave_the_machine_by_a_collector_alone() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default()).unwrap();
-    let refused = ended(home.run(&["run", "--traces", "192.0.2.1:4318"]).await.unwrap(), 1);
-    let says = "traces go to a collector on this machine alone, and 192.0.2.1:4318 is elsewhere";
+    let refused = ended(home.run(&["run", "--traces", "192.0.2.1:4318"]).await.unwrap(), 2);
+    let says = "192.0.2.1:4318 is not this machine's alone";
     assert!(refused.stderr.contains(says), "{refused:?}");
     // Where nobody listens, that is said once, and nothing else comes of it.
     let port = ports::free().unwrap();

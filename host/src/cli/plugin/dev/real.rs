@@ -77,7 +77,7 @@ impl Real {
         if let Some(account) = host.account(&self.account) {
             let mut connection = account.connection();
             let settled = |now: &Connection| !matches!(now, Connection::Connecting | Connection::Offline);
-            if let Ok(Connection::Failed(why) | Connection::Retrying(why)) =
+            if let Ok(Connection::Failed(why) | Connection::Left(why) | Connection::Retrying(why)) =
                 connection.wait_for(settled).await.map(|now| now.clone())
             {
                 bail!("account {}: {why}", self.account);
