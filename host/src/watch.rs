@@ -2,7 +2,7 @@
 //! reads none of them.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,10 +21,12 @@ const BUFFER: usize = 4 << 10;
 /// How many folders of a tree are watched; what lies in others is not seen to change. The system allows a user some thousands.
 const MOST_FOLDERS: usize = 1_000;
 
-/// Files that are watched. Not they themselves but their folders: an editor puts another file in the place of the old one.
+/// Files that are watched. Not they themselves but their folders: an editor puts another file in the place of the old one, and
+/// who rolls out puts another folder there.
 pub struct Watch {
     wanted: Wanted,
-    folders: BTreeSet<PathBuf>,
+    /// What the files and the folders on the way to them are called.
+    names: BTreeSet<OsString>,
     events: EventStream<Vec<u8>>,
     /// When something was written first since the last time that it was told, and last.
     written: Option<(Instant, Instant)>,
@@ -51,7 +53,7 @@ impl Watch {
 
     fn of(wanted: Wanted) -> io::Result<Self> {
         let events = Inotify::init()?.into_event_stream(vec![0; BUFFER])?;
-        let mut watch = Self { wanted, folders: BTreeSet::new(), events, written: None };
+        let mut watch = Self { wanted, names: BTreeSet::new(), events, written: None };
         watch.follow()?;
         Ok(watch)
     }
@@ -97,17 +99,25 @@ impl Watch {
         Ok(())
     }
 
-    /// Watches the folders of the files, and of what they are links to.
+    /// Watches the folders of the files, and of what they are links to, and those on the way there, where another folder may
+    /// be put in the place of one, or a link made to lead elsewhere.
     fn follow_files(&mut self) -> io::Result<()> {
         let Wanted::Files(files) = &self.wanted else { return Ok(()) };
         // One that is gone changes nothing, but its owner has to hear of it.
         let mask = written() | WatchMask::MOVED_FROM | WatchMask::DELETE;
         for file in files {
-            for path in [Some(file.clone()), file.canonicalize().ok()].into_iter().flatten() {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-                if !self.folders.contains(folder) {
-                    self.events.watches().add(folder, mask)?;
-                    self.folders.insert(folder.to_owned());
+            for path in [std::path::absolute(file).ok(), file.canonicalize().ok()].into_iter().flatten() {
+                self.names.extend(path.iter().map(OsStr::to_owned));
+                for (distance, folder) in path.ancestors().skip(1).enumerate() {
+                    // Once more where it is watched already, which does no harm: it may be another one of the same name.
+                    let watched = self.events.watches().add(folder, mask);
+                    // One that comes yet is seen above it; who may only pass there cannot see what is done there, either.
+                    if let Err(error) = watched
+                        && distance == 0
+                        && error.kind() != io::ErrorKind::NotFound
+                    {
+                        return Err(error);
+                    }
                 }
             }
         }
@@ -117,7 +127,7 @@ impl Watch {
     /// Whether what happened to a file of this name is of interest.
     fn matters(&self, name: Option<&OsStr>) -> bool {
         match &self.wanted {
-            Wanted::Files(_) => true,
+            Wanted::Files(_) => name.is_none_or(|name| self.names.contains(name)),
             Wanted::Tree { is_left_out, .. } => name.is_none_or(|name| !is_left_out(&name.to_string_lossy())),
         }
     }
@@ -198,7 +208,6 @@ mod tests {
         fs::write(&file, "a").unwrap();
         told(&mut watch).await;
         fs::write(folder.path().join("new"), "b").unwrap();
-        told(&mut watch).await;
         fs::rename(folder.path().join("new"), &file).unwrap();
         told(&mut watch).await;
         fs::rename(&file, folder.path().join("plugins.toml~")).unwrap();
@@ -231,6 +240,38 @@ mod tests {
         told(&mut watch).await;
         fs::write(farther.path().join("real.toml"), "c").unwrap();
         told(&mut watch).await;
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_comes_in_the_place_of_another_is_watched_like_that() {
+        let base = tempfile::tempdir().unwrap();
+        let (now, link) = (base.path().join("releases/1/conf"), base.path().join("current"));
+        fs::create_dir_all(&now).unwrap();
+        std::os::unix::fs::symlink("releases/1", &link).unwrap();
+        let file = link.join("conf/parlor.toml");
+        fs::write(&file, "a").unwrap();
+        let mut watch = Watch::start([file.clone()]).unwrap();
+        // Another folder of the same name.
+        fs::rename(&now, base.path().join("old")).unwrap();
+        told(&mut watch).await;
+        fs::create_dir(&now).unwrap();
+        told(&mut watch).await;
+        fs::write(&file, "b").unwrap();
+        told(&mut watch).await;
+        // A link on the way leads elsewhere.
+        fs::create_dir_all(base.path().join("releases/2/conf")).unwrap();
+        let new = base.path().join("new");
+        std::os::unix::fs::symlink("releases/2", &new).unwrap();
+        fs::rename(&new, &link).unwrap();
+        told(&mut watch).await;
+        fs::write(&file, "c").unwrap();
+        told(&mut watch).await;
+        assert!(is_quiet(&watch));
+        // What others do beside it is nothing to whom it does not concern.
+        fs::write(base.path().join("beside"), "d").unwrap();
+        fs::write(&file, "e").unwrap();
+        told(&mut watch).await;
+        assert!(is_quiet(&watch));
     }
 
     #[tokio::test]
