@@ -179,8 +179,10 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Two accounts would push each other off the server.
-    #[error("{at}: the accounts {first} and {second} have the same full JID: give one of them another resource")]
+    /// Two accounts are one on the server, where they would push each other off, or be told everything twice.
+    #[error(
+        "{at}: the accounts {first} and {second} are the same one on the server: leave one out, or write a resource of its own behind each one's jid"
+    )]
     SameJid {
         /// Where the second is.
         at: Place,

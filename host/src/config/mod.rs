@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use jid::Jid;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -117,9 +118,7 @@ impl Config {
         }
         for (name, section) in named.map_or(Ok(Vec::new()), |section| section.sections())? {
             let account = account(&name, &section, folder, overrides, &base, &over)?;
-            if let Some(twin) =
-                accounts.values().find(|other| other.link.jid.is_full() && other.link.jid == account.link.jid)
-            {
+            if let Some(twin) = accounts.values().find(|other| is_same(&other.link.jid, &account.link.jid)) {
                 let (first, second) = (twin.name.clone(), account.name);
                 return Err(ConfigError::SameJid { at: section.at, first, second });
             }
@@ -133,6 +132,13 @@ impl Config {
         let warnings = misspelt.chain(accounts.values().flat_map(AccountConfig::warnings)).collect();
         Ok(Self { path: path.to_owned(), data, plugins, log, watch, settings, accounts, warnings })
     }
+}
+
+/// Whether two addresses are one account of a server, and nobody gave each a resource of its own: everything would come to
+/// both. Who logs in anonymously is somebody else each time.
+fn is_same(one: &Jid, other: &Jid) -> bool {
+    let are_apart = one.is_full() && other.is_full() && one != other;
+    one.node().is_some() && one.to_bare() == other.to_bare() && !are_apart
 }
 
 /// How the names of variables begin that say what a setting is.

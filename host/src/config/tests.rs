@@ -309,7 +309,11 @@ fn errors_say_where_what_and_what_to_write() {
         ),
         (
             "[account.a]\njid = \"a@b/c\"\npassword_env = \"X\"\n[account.b]\njid = \"A@b/c\"\npassword_env = \"X\"",
-            "parlor.toml:4:1: the accounts a and b have the same full JID: give one of them another resource",
+            "parlor.toml:4:1: the accounts a and b are the same one on the server: leave one out, or write a resource of its own behind each one's jid",
+        ),
+        (
+            "[account.a]\njid = \"a@b\"\npassword_env = \"X\"\n[account.b]\njid = \"a@b/c\"\npassword_env = \"X\"",
+            "parlor.toml:4:1: the accounts a and b are the same one on the server: leave one out, or write a resource of its own behind each one's jid",
         ),
     ] {
         assert_eq!(refused(toml), error);
