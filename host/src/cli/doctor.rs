@@ -12,7 +12,7 @@ use super::place::Place;
 use super::show::{Mark, Put as _, marked, print, print_json, size};
 use super::{Ended, status, wait_for};
 use crate::atomic;
-use crate::config::{AccountConfig, Config, Settings};
+use crate::config::{AccountConfig, Config, Prebind, Settings};
 use crate::control::views::Status;
 use crate::harmless::harmless;
 use crate::plugins::build::toolchains;
@@ -285,6 +285,11 @@ fn room(folder: &Path) -> std::io::Result<u64> {
 
 fn connection(account: &AccountConfig, findings: &mut Findings) -> anyhow::Result<()> {
     let check = format!("account {}", account.name);
+    if matches!(account.link.prebind, Some(Prebind::Given { .. })) {
+        let says = "not looked at: there is one session, which sid and rid name, and to look would end it";
+        findings.warn(&check, says, "see `parlor status` while the host runs");
+        return Ok(());
+    }
     match wait_for(probe(&account.link))? {
         Err(error) => {
             let remedy = if error.is_final() {

@@ -2,13 +2,15 @@
 //! there. A password goes into a file of its own, or stays where it is.
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write};
+use std::io::{self, ErrorKind, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use jid::Jid;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use toml::Value;
 
 use super::ask::Terminal;
@@ -18,7 +20,7 @@ use super::show::print;
 use super::wait_for;
 use crate::atomic::make_private_folder;
 use crate::config::{Config, Endpoint, LinkSettings, Overrides};
-use crate::xmpp::{ConnectError, probe, random_password, register};
+use crate::xmpp::{ConnectError, RegisterError, probe, random_password, register};
 
 /// The file beside `parlor.toml` that says which plugins there are.
 const POLICY: &str = "plugins.toml";
@@ -83,6 +85,15 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     text.parse().map_err(|error| format!("{error}"))
 }
 
+/// Whether there is an account that was none before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    No,
+    /// The server was told to make it, and has not answered.
+    Perhaps,
+    Yes,
+}
+
 /// Where the password is.
 enum Given {
     /// In a file or a command of the owner's: a line of the configuration.
@@ -106,32 +117,35 @@ impl InitArgs {
         if !folder.as_os_str().is_empty() {
             make_private_folder(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
-        let made = match &password {
+        let kept = match &password {
             Given::Text(text) => Some(new_secret(&secret, text)?),
             Given::Line(..) => None,
         };
         let draft = self.config.with_file_name(".parlor.toml.draft");
-        let mut registered = false;
-        let tested = self.test(&draft, &jid, &password, terminal.as_ref(), &mut registered);
+        let mut made = Made::No;
+        let tested = self.test(&draft, &jid, &password, terminal.as_ref(), &mut made);
         let written = tested.and_then(|()| {
-            // Unlike a rename it does not replace what came to be there meanwhile.
-            fs::hard_link(&draft, &self.config).with_context(|| format!("cannot write {}", self.config.display()))
+            put_in_place(&draft, &self.config).with_context(|| format!("cannot write {}", self.config.display()))
         });
         let _ = fs::remove_file(&draft);
         if let Err(error) = written {
-            let Some(made) = made else { return Err(error) };
+            let Some(kept) = kept else { return Err(error) };
             // An account that was made needs its password; what was only tried does not.
-            if registered {
-                let path = made.display();
-                let says =
-                    format!("{jid} is registered, and its password is in {path}; go on with --password-file {path}");
-                return Err(error.context(says));
-            }
-            let _ = fs::remove_file(made);
-            return Err(error);
+            let how = match made {
+                Made::No => {
+                    let _ = fs::remove_file(kept);
+                    return Err(error);
+                }
+                Made::Perhaps => "may be registered by now",
+                Made::Yes => "is registered",
+            };
+            let path = kept.display();
+            return Err(
+                error.context(format!("{jid} {how}, and its password is in {path}; go on with --password-file {path}"))
+            );
         }
         let mut written = vec![self.config.clone()];
-        written.extend(made);
+        written.extend(kept);
         written.extend(policy(folder)?);
         say_written(&written)
     }
@@ -168,7 +182,7 @@ impl InitArgs {
         }
         let given = if self.password_stdin {
             let mut text = String::new();
-            std::io::stdin().take(LONGEST_PASSWORD).read_to_string(&mut text).context("standard input")?;
+            io::stdin().take(LONGEST_PASSWORD).read_to_string(&mut text).context("standard input")?;
             Some(text.lines().next().unwrap_or_default().to_owned())
         } else if let Some(terminal) = terminal {
             let also = if self.register { " (nothing: one is made up)" } else { "" };
@@ -195,14 +209,14 @@ impl InitArgs {
         }
     }
 
-    /// Writes the draft, and logs in with what it says. `registered` is whether it made the account, also where it fails then.
+    /// Writes the draft, and logs in with what it says. `made` is whether it made the account, also where it fails then.
     fn test(
         &self,
         draft: &Path,
         jid: &str,
         password: &Given,
         terminal: Option<&Terminal>,
-        registered: &mut bool,
+        made: &mut Made,
     ) -> anyhow::Result<()> {
         let text = self.text(jid, password)?;
         let _ = fs::remove_file(draft);
@@ -214,8 +228,7 @@ impl InitArgs {
         let account = config.accounts.into_values().next().context("the configuration has no account")?;
         let link = account.link;
         if self.register {
-            enroll(&link)?;
-            *registered = true;
+            enroll(&link, made)?;
         }
         let looked = match wait_for(probe(&link))? {
             Err(ConnectError::NotAuthorized { .. })
@@ -224,15 +237,14 @@ impl InitArgs {
                         terminal.agrees(&format!("{jid} is refused. Register it there now?")).unwrap_or(false)
                     }) =>
             {
-                enroll(&link)?;
-                *registered = true;
+                enroll(&link, made)?;
                 wait_for(probe(&link))?
             }
             looked => looked,
         };
         let looked = looked.with_context(|| {
             let or = "; put it right (--server and --ca-file say here what `server` and `ca_file` say in parlor.toml), or write it untested with --offline";
-            format!("{jid} cannot log in, so nothing was written{}", if *registered { "" } else { or })
+            format!("{jid} cannot log in, so nothing was written{}", if *made == Made::No { or } else { "" })
         })?;
         print(&format!("{jid} logs in. Its server has:\n{}", feature_lines(&looked.features)))
     }
@@ -298,8 +310,15 @@ impl InitArgs {
     }
 }
 
-fn enroll(link: &LinkSettings) -> anyhow::Result<()> {
-    wait_for(register(link))?.context("nothing was written")?;
+/// Makes the account. `made` is whether it is there by then, as far as anybody knows.
+fn enroll(link: &LinkSettings, made: &mut Made) -> anyhow::Result<()> {
+    let registered = wait_for(register(link))?;
+    *made = match &registered {
+        Ok(()) => Made::Yes,
+        Err(RegisterError::Unanswered { .. }) => Made::Perhaps,
+        Err(_) => Made::No,
+    };
+    registered.context("no configuration was written")?;
     print(&format!("{} is registered", link.jid.to_bare()))
 }
 
@@ -342,6 +361,14 @@ fn new_secret(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// Writes a file that is not there yet; false if it is.
+/// Gives a file another name, which nothing may have. Where the file system knows no way to do that at once, by a second name.
+fn put_in_place(draft: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, draft, CWD, path, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(draft, path),
+        renamed => Ok(renamed?),
+    }
+}
+
 fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
     let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(file) => file,

@@ -83,6 +83,14 @@ pub enum RegisterError {
         /// Somebody has that name.
         taken: bool,
     },
+    /// It was told to, and did not say whether it has.
+    #[error("{domain} may have made the account, and did not say so ({cause})")]
+    Unanswered {
+        /// Whose server.
+        domain: String,
+        /// What came instead of an answer.
+        cause: ConnectError,
+    },
 }
 
 /// Logs in beside whoever is logged in, looks, and leaves.
@@ -162,7 +170,8 @@ pub async fn register(settings: &LinkSettings) -> Result<(), RegisterError> {
         password: Some(password.expose().to_owned()),
         ..LegacyQuery::default()
     };
-    let made = ask(&mut stream, Iq::from_set(String::new(), query).with_to(server)).await?;
+    let made = ask(&mut stream, Iq::from_set(String::new(), query).with_to(server)).await;
+    let made = made.map_err(|cause| RegisterError::Unanswered { domain: domain.to_owned(), cause })?;
     let _ = tokio::time::timeout(ANSWER, SinkExt::<&XmppStreamElement>::close(&mut stream)).await;
     made.map(drop).map_err(|condition| RegisterError::Refused {
         domain: domain.to_owned(),

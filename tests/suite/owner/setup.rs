@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use parlor_tests::faults::{Fault, Faults, Way};
 use parlor_tests::host::Home;
 use parlor_tests::policy::Policy;
 use parlor_tests::ports;
@@ -86,6 +87,35 @@ async fn an_account_is_made_where_the_server_lets_anybody() {
     let taken = ended(other.run(&with(&["init", "--jid", &jid, "--register"], &flags)).await.unwrap(), 1);
     assert!(taken.stderr.contains("localhost made no account: the name is taken"), "{taken:?}");
     assert_eq!(names(&other), [""; 0], "also the password that was made up");
+}
+
+/// Wherever the connection breaks: who has an account by then has its password, too.
+#[tokio::test]
+async fn an_account_that_may_have_been_made_keeps_its_password() {
+    let prosody = prosody().await;
+    let faults = Faults::before(prosody.ports().starttls).await.unwrap();
+    let through = format!("127.0.0.1:{}", faults.port());
+    let mut seen = std::collections::BTreeSet::new();
+    // Up to where all of it has gone over the line.
+    for bytes in (1_000..).step_by(100) {
+        faults.set(Way { limit: Some((bytes, Fault::Reset)), ..Way::default() });
+        let (home, mut flags) = empty().await;
+        flags[1].clone_from(&through);
+        let jid = format!("{}@localhost", fresh_name());
+        let first = home.run(&with(&["init", "--jid", &jid, "--register"], &flags)).await.unwrap();
+        let (other, flags) = empty().await;
+        let again = other.run(&with(&["init", "--jid", &jid, "--register"], &flags)).await.unwrap();
+        let was_made = again.code != Some(0);
+        let is_kept = home.path().join("bot.password").exists();
+        let says = first.stderr;
+        assert!(is_kept || !was_made, "{bytes}: the password of {jid} is lost: {says}");
+        assert_eq!(is_kept, says.is_empty() || says.contains("its password is in"), "{bytes}: {says}");
+        seen.insert((was_made, is_kept));
+        if first.code == Some(0) {
+            break;
+        }
+    }
+    assert!(seen.contains(&(false, false)) && seen.contains(&(true, true)), "{seen:?}");
 }
 
 /// What an earlier account left behind is nobody's: it would be sent to another account's server.
