@@ -1,6 +1,8 @@
 //! From a stream that is logged in to one that stanzas go over: resumed (XEP-0198, section 5), or bound anew (RFC 6120,
 //! section 7) and then managed, where the server can.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -30,6 +32,8 @@ pub(super) struct Previous {
     pub(super) location: Option<String>,
     /// For how long the server keeps it after a cut, if it said so.
     pub(super) kept: Option<Duration>,
+    /// How often it was asked for.
+    pub(super) asked: Arc<AtomicU32>,
 }
 
 /// How a stream begins.
@@ -64,6 +68,7 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
     let can_manage = features.stream_management.is_some();
     let mut handled = None;
     if let Some(previous) = previous.filter(|_| can_manage && can_resume) {
+        previous.asked.fetch_add(1, Ordering::Relaxed);
         say(stream, XmppStreamElement::SM(Sm::Resume(Resume { h: previous.heard, previd: previous.id.clone() })))
             .await?;
         // What makes no sense now would not at the next attempt, either.

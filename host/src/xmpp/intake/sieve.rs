@@ -276,6 +276,11 @@ impl Sieve {
                 tracing::debug!("a stanza that would have been dropped was mended");
                 self.held = mended;
             }
+        } else if local(name) == b"features" {
+            if let Some(mended) = mend::features(&self.held) {
+                tracing::debug!("features of the server's that are not known were left out");
+                self.held = mended;
+            }
         } else if local(name) == b"error" {
             self.farewell = Some(mend::stream_error(&self.held));
         }

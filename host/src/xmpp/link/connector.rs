@@ -1,6 +1,7 @@
 //! The task that logs in whenever the link wants a connection.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -17,6 +18,10 @@ use crate::traces;
 use crate::xmpp::bind::Previous;
 use crate::xmpp::connect::{ConnectError, Opened, log_in};
 use crate::xmpp::intake::Lost;
+
+/// How often a server is asked in a row for a session of before, and goes without an answer. A connection that breaks just then
+/// so often is no accident.
+pub(super) const MOST_ASKED: u32 = 4;
 
 /// What the connector has to say.
 pub(super) enum Report {
@@ -183,6 +188,11 @@ async fn run(
                         // Being sent on is no failure, and not a reason to wait.
                         after = Duration::ZERO;
                         continue;
+                    }
+                    let asked = previous.as_ref().map_or(0, |previous| previous.asked.load(Ordering::Relaxed));
+                    if asked >= MOST_ASKED {
+                        tracing::warn!(asked, reason = %why, "the server goes when it is asked for the session of before; beginning another");
+                        previous = None;
                     }
                     pace.failed(&why);
                     after = wait(&pace, previous.as_ref());

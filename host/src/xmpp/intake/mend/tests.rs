@@ -122,3 +122,31 @@ fn a_presence_is_not_lost_over_a_detail() {
         assert!(xml.contains("muc#user") && xml.contains("type='unavailable'"), "{xml}");
     }
 }
+
+/// XEP-0440, section 3: a client takes a type that it knows. RFC 6120, section 4.3.2: what is not understood is passed over.
+#[test]
+fn features_of_another_day_hide_none_of_those_that_are_known() {
+    let given = |more: &str| {
+        let (mut sieve, mut out) = (Sieve::default(), Vec::new());
+        sieve.push(b"<stream:stream xmlns:stream='http://etherx.jabber.org/streams'>", &mut out).unwrap();
+        out.clear();
+        let known = "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>SCRAM-SHA-1</mechanism></mechanisms>\
+                     <sm xmlns='urn:xmpp:sm:3'/>";
+        sieve.push(format!("<stream:features>{known}{more}</stream:features>").as_bytes(), &mut out).unwrap();
+        StreamFeatures::try_from(parse(&out).unwrap()).ok()
+    };
+    let good = given("").unwrap();
+    for more in [
+        "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>0</max-bytes></limits>",
+        "<limits xmlns='urn:xmpp:stream-limits:0'><idle-seconds>99999999999</idle-seconds></limits>",
+        "<authentication xmlns='urn:xmpp:sasl:2'><inline><bind xmlns='urn:xmpp:bind:0'><inline><feature/></inline></bind></inline></authentication>",
+    ] {
+        assert_eq!(given(more).as_ref(), Some(&good), "{more}");
+    }
+    let types = "<channel-binding type='tls-of-tomorrow'/><channel-binding type='tls-exporter'/><channel-binding/>";
+    let bindings = given(&format!("<sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>{types}</sasl-channel-binding>"));
+    assert_eq!(bindings.unwrap().sasl_cb.unwrap().types, [xmpp_parsers::sasl_cb::Type::TlsExporter]);
+    // What is left out is no more than that.
+    let other = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/>";
+    assert_eq!(given(other).unwrap().others.len(), 1);
+}

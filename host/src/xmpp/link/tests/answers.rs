@@ -1,5 +1,8 @@
 //! What a server may answer on the way to a session that is no answer.
 
+use std::pin::pin;
+
+use super::connector::MOST_ASKED;
 use super::silence::beginning;
 use super::*;
 use crate::xmpp::peer::Step;
@@ -57,6 +60,43 @@ async fn a_session_about_which_a_server_talks_nonsense_is_not_asked_for_again() 
     ] {
         let event = answered(Step::Resume, said).await;
         assert!(matches!(event, LinkEvent::Bound { .. }), "{said}: {event:?}");
+    }
+}
+
+/// A session that nobody can be asked for without the server's going is left after some times, and the account comes back.
+#[tokio::test]
+async fn a_server_that_goes_whenever_it_is_asked_for_a_session_is_asked_for_it_no_more() {
+    for said in [
+        "</stream:stream>",
+        "<stream:error><internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>",
+    ] {
+        let peer = Peer::start(Manners { says: Some((Step::Resume, said.to_owned())), ..Manners::default() }).await;
+        let mut link = beginning(&peer, Step::Resume).await;
+        let mut tries = 0;
+        let mut serving = pin!(async {
+            loop {
+                let session = peer.accept().await;
+                if session.is_some() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        });
+        let event = loop {
+            tokio::select! {
+                event = next(&mut link) => match event {
+                    LinkEvent::Retrying { .. } => {
+                        tries += 1;
+                        // Nobody waits here for as long as a server is left alone.
+                        link.follow(LinkSettings { keep_unsent: Duration::from_secs(tries), ..peer.settings() }, &peer.settings());
+                    }
+                    LinkEvent::Trying => {}
+                    event => break event,
+                },
+                () = &mut serving => unreachable!("serving does not end"),
+            }
+        };
+        assert!(matches!(event, LinkEvent::Bound { taken_up: false, .. }), "{event:?}");
+        assert_eq!(tries, u64::from(MOST_ASKED));
     }
 }
 
