@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"parlor/contract/commands"
 	"parlor/contract/connection"
@@ -131,7 +132,7 @@ type listener struct {
 }
 
 func (listener *listener) takes(event *Event) bool {
-	return listener.command == "" || event.Command != nil && event.Command.Name == listener.command
+	return listener.command == "" || event.Command != nil && strings.EqualFold(event.Command.Name, listener.command)
 }
 
 var listeners = map[uint64]*listener{}
@@ -209,7 +210,7 @@ func OnCommand(
 // Who adds a command again has changed it: the older handler has ended.
 func replace(by uint64) error {
 	for number, older := range listeners {
-		if number != by && older.command == listeners[by].command {
+		if number != by && strings.EqualFold(older.command, listeners[by].command) {
 			delete(listeners, number)
 			return Done(listen.Not(number))
 		}
@@ -222,6 +223,12 @@ func shortName(name string) string {
 	return strings.ToLower(name[strings.LastIndexByte(name, '.')+1:])
 }
 
+// Whatever the capitals: of the sigmas, one is written at the end of words alone.
+func endsWith(word, name string) bool {
+	letters, length := []rune(word), utf8.RuneCountInString(name)
+	return length <= len(letters) && strings.EqualFold(string(letters[len(letters)-length:]), name)
+}
+
 // What stands behind a command's name; the prefix is before it, in the same word or in one of its own.
 func restOf(name, body string) string {
 	rest := strings.TrimSpace(body)
@@ -232,7 +239,7 @@ func restOf(name, body string) string {
 		}
 		word := rest[:space]
 		rest = strings.TrimLeftFunc(rest[space:], unicode.IsSpace)
-		if strings.HasSuffix(strings.ToLower(word), name) {
+		if endsWith(word, name) {
 			return rest
 		}
 	}

@@ -106,7 +106,7 @@ func cannot(ctx context.Context, message *parlor.Message) error {
 // commands.chat
 
 func add(ctx context.Context, says string) error {
-	_, err := parlor.OnCommand(ctx, "Grüße", "Greets", "", func(ctx context.Context, command *parlor.Command) error {
+	_, err := parlor.OnCommand(ctx, "Οδός", "Greets", "", func(ctx context.Context, command *parlor.Command) error {
 		return parlor.Reply(ctx, command.Message, says+": "+command.Rest)
 	})
 	return err
