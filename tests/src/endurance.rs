@@ -18,26 +18,29 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::message::MessageType;
 
 use crate::client::{Client, body};
+use crate::component::with_manifest;
 use crate::faults::{Fault, Faults, Way};
 use crate::front::Front;
 use crate::host::{Home, Host};
 use crate::plugins;
 use crate::policy::Policy;
-use crate::server::{Archive, Software};
+use crate::server::Software;
 use crate::transport::Transport;
 use crate::usage;
 
 /// How long the first log-in may take, and how long the last answers.
 const SOON: Duration = Duration::from_mins(1);
-/// After a silence the host has to notice by itself; then it may take so long until all is answered. ejabberd holds on to a
-/// WebSocket that is gone for a minute before it knows, to the session for another one, and if another log-in asked for that
-/// session meanwhile, for two more, and delivers what it has for it after that.
-const AFTER_SILENCE: Duration = Duration::from_mins(5);
+/// After a silence the host has to notice by itself; then it may take so long until all is answered.
+const AFTER_SILENCE: Duration = Duration::from_secs(150);
 /// How many messages may be without an answer. Behind a connection that is away for long, more would be lost by rules that
 /// are not on trial here: Prosody keeps 500 stanzas for a session that may be resumed, and a plugin's mailbox holds 256.
 const MOST_OPEN: usize = 200;
 /// How long somebody waits for an answer before the next message goes out.
 const PAUSE: Duration = Duration::from_millis(40);
+/// The same on ejabberd, for each account, so that all together say fifty messages a second. Its own archive takes some
+/// hundreds; a session that it has not read to its end when another connection goes on with it is read further and counted no
+/// more, so that what came there comes twice.
+const PAUSE_EACH: Duration = Duration::from_millis(20);
 /// What is said until a bot is known to be there, and how long it has to answer before it is said again.
 const GREETING: &str = "hello";
 const GREETED: Duration = Duration::from_secs(1);
@@ -175,9 +178,7 @@ impl fmt::Display for Report {
 
 /// Does it, on a server of its own.
 pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> {
-    // What breaks are connections. ejabberd's own archive grows so slow under this traffic that its log-outs are on trial
-    // instead: what it still has to read of a session that somewhere else is gone on with, it delivers and does not count.
-    let server = plan.server.start_with(Archive::Nothing).await?;
+    let server = plan.server.start().await?;
     let front = Front::before(server.ports().http, server.certificate()).await?;
     let mut home = Home::new()?;
     let mut lines = Vec::new();
@@ -190,13 +191,16 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
         client.available().await?;
         lines.push((account.jid, faults, client));
     }
-    // A session that could not be gone on with leaves history.
+    // A session that could not be gone on with leaves history, part of it in the archive alone: ejabberd drops what it has for a
+    // session over WebSocket that was asked for by a connection which broke just then.
+    let catches_up = |manifest: &str| manifest.replacen("[plugin]", "[plugin]\ncatch_up = true", 1);
     let echo = home
-        .install("echo", &plugins::built("echo")?)?
+        .install_bytes("echo", &with_manifest(&plugins::built("echo")?.bytes()?, catches_up)?)?
         .grant("messages.read", &["*"])
         .grant("messages.send", &["*"])
         .grant("rooms.send", &["*"])
         .limit("messages_per_second", 10_000)
+        .limit("catch_up_messages", i64::try_from(MOST_OPEN * 2)?)
         .set("answer_late", true);
     home.set_policy(&Policy::default().with("echo", echo))?;
     // Who has nothing to say notices a silence by asking.
@@ -207,7 +211,11 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     let mut warming = JoinSet::new();
     for (number, (bot, faults, client)) in lines.into_iter().enumerate() {
         let random = SmallRng::seed_from_u64(plan.seed.wrapping_add(number as u64));
-        let line = Line { bot, faults, client, random, struck: struck.clone(), silence: plan.silence };
+        let pause = match plan.server {
+            Software::Prosody => PAUSE,
+            Software::Ejabberd => PAUSE.max(PAUSE_EACH * u32::try_from(plan.accounts)?),
+        };
+        let line = Line { bot, faults, client, random, pause, struck: struck.clone(), silence: plan.silence };
         let cuts = plan.cuts / plan.accounts + usize::from(number < plan.cuts % plan.accounts);
         let messages = plan.warm_up.div_ceil(plan.accounts);
         warming.spawn(async move { line.warm_up(messages).await.map(|line| (line, cuts)) });
@@ -252,6 +260,7 @@ struct Line {
     faults: Faults,
     client: Client,
     random: SmallRng,
+    pause: Duration,
     struck: tokio::sync::mpsc::UnboundedSender<()>,
     silence: bool,
 }
@@ -359,7 +368,7 @@ impl Line {
 
     /// Takes in what comes until a moment passes without anything.
     async fn hear(&mut self, said: &mut [Said], last: &mut Instant, report: &mut Report) -> Result<()> {
-        while let Some(heard) = self.client.next(PAUSE).await? {
+        while let Some(heard) = self.client.next(self.pause).await? {
             match heard {
                 Stanza::Message(message) if message.type_ == MessageType::Error => {
                     let id = message.id.as_ref().map(|id| &id.0);

@@ -61,14 +61,9 @@ impl Software {
 
     /// Starts one that archives every message, and returns when it accepts connections.
     pub async fn start(self) -> Result<XmppServer> {
-        self.start_with(Archive::Everything).await
-    }
-
-    /// The same, with another archive.
-    pub async fn start_with(self, archive: Archive) -> Result<XmppServer> {
         match self {
-            Self::Prosody => Prosody::start_with(archive).await,
-            Self::Ejabberd => Ejabberd::start_with(archive).await,
+            Self::Prosody => Prosody::start().await,
+            Self::Ejabberd => Ejabberd::start().await,
         }
     }
 }
