@@ -24,9 +24,9 @@ const ADDED: Duration = Duration::from_secs(20);
 pub enum Ejabberd {}
 
 impl Ejabberd {
-    /// Starts one that archives every message, and returns when it accepts connections.
-    pub async fn start() -> Result<XmppServer> {
-        XmppServer::start(&WAY, Archive::Everything).await
+    /// Starts one that archives what it is told to, and returns when it accepts connections.
+    pub async fn start_with(archive: Archive) -> Result<XmppServer> {
+        XmppServer::start(&WAY, archive).await
     }
 
     /// Whether it is there to be started.

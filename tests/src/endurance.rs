@@ -13,7 +13,7 @@ use jid::BareJid;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::message::MessageType;
 
@@ -24,7 +24,7 @@ use crate::front::Front;
 use crate::host::{Home, Host};
 use crate::plugins;
 use crate::policy::Policy;
-use crate::server::Software;
+use crate::server::{Archive, Software};
 use crate::transport::Transport;
 use crate::usage;
 
@@ -37,15 +37,17 @@ const AFTER_SILENCE: Duration = Duration::from_secs(150);
 const MOST_OPEN: usize = 200;
 /// How long somebody waits for an answer before the next message goes out.
 const PAUSE: Duration = Duration::from_millis(40);
-/// The same on ejabberd, for each account, so that all together say fifty messages a second. Its own archive takes some
-/// hundreds; a session that it has not read to its end when another connection goes on with it is read further and counted no
-/// more, so that what came there comes twice.
+/// The same where the server archives, for each account, so that all together say fifty messages a second: the archive that
+/// comes with ejabberd takes some hundreds. A session that ejabberd has not read to its end when another connection goes on with
+/// it is read further and counted no more, so that what came there comes twice.
 const PAUSE_EACH: Duration = Duration::from_millis(20);
 /// What is said until a bot is known to be there, and how long it has to answer before it is said again.
 const GREETING: &str = "hello";
 const GREETED: Duration = Duration::from_secs(1);
 /// How much more the host may have in memory at the end.
 const MOST_GROWN_KIB: u64 = 8 << 10;
+/// How long the host may have more than that.
+const GIVEN_BACK: Duration = Duration::from_secs(75);
 /// A connection lives at least so long: one that the host has not even made needs no cutting.
 const LEAST_LIFE: Duration = Duration::from_millis(1_500);
 const LONGEST_LIFE: Duration = Duration::from_millis(3_500);
@@ -67,6 +69,17 @@ pub struct Plan {
     pub silence: bool,
     /// What decides about faults.
     pub seed: u64,
+}
+
+impl Plan {
+    /// What the server archives, for a plugin that catches up on it. ejabberd drops what it has for a session over WebSocket if
+    /// the connection that asks for it breaks just then. Elsewhere nothing is to come from there.
+    fn archive(&self) -> Archive {
+        match (self.server, self.transport) {
+            (Software::Ejabberd, Transport::WebSocket) => Archive::Everything,
+            (Software::Ejabberd | Software::Prosody, _) => Archive::Nothing,
+        }
+    }
 }
 
 /// What came of it.
@@ -178,7 +191,7 @@ impl fmt::Display for Report {
 
 /// Does it, on a server of its own.
 pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> {
-    let server = plan.server.start().await?;
+    let server = plan.server.start_with(plan.archive()).await?;
     let front = Front::before(server.ports().http, server.certificate()).await?;
     let mut home = Home::new()?;
     let mut lines = Vec::new();
@@ -191,11 +204,13 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
         client.available().await?;
         lines.push((account.jid, faults, client));
     }
-    // A session that could not be gone on with leaves history, part of it in the archive alone: ejabberd drops what it has for a
-    // session over WebSocket that was asked for by a connection which broke just then.
-    let catches_up = |manifest: &str| manifest.replacen("[plugin]", "[plugin]\ncatch_up = true", 1);
+    let mut echo = plugins::built("echo")?.bytes()?;
+    if plan.archive() == Archive::Everything {
+        echo = with_manifest(&echo, |manifest| manifest.replacen("[plugin]", "[plugin]\ncatch_up = true", 1))?;
+    }
+    // A session that could not be gone on with leaves history.
     let echo = home
-        .install_bytes("echo", &with_manifest(&plugins::built("echo")?.bytes()?, catches_up)?)?
+        .install_bytes("echo", &echo)?
         .grant("messages.read", &["*"])
         .grant("messages.send", &["*"])
         .grant("rooms.send", &["*"])
@@ -211,9 +226,9 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     let mut warming = JoinSet::new();
     for (number, (bot, faults, client)) in lines.into_iter().enumerate() {
         let random = SmallRng::seed_from_u64(plan.seed.wrapping_add(number as u64));
-        let pause = match plan.server {
-            Software::Prosody => PAUSE,
-            Software::Ejabberd => PAUSE.max(PAUSE_EACH * u32::try_from(plan.accounts)?),
+        let pause = match plan.archive() {
+            Archive::Nothing => PAUSE,
+            Archive::Everything => PAUSE.max(PAUSE_EACH * u32::try_from(plan.accounts)?),
         };
         let line = Line { bot, faults, client, random, pause, struck: struck.clone(), silence: plan.silence };
         let cuts = plan.cuts / plan.accounts + usize::from(number < plan.cuts % plan.accounts);
@@ -239,7 +254,15 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     }
     report.resumed = host.lines("connection resumed", &[]).len();
     report.anew = host.lines("account connected", &[]).len().saturating_sub(plan.accounts);
-    report.resident_kib = (before, usage::resident_kib(host.id())?);
+    // What it needed for a while it gives back within a minute.
+    let end = Instant::now() + GIVEN_BACK;
+    loop {
+        report.resident_kib = (before, usage::resident_kib(host.id())?);
+        if report.memory_is_back() || Instant::now() >= end {
+            break;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
     if !report.is_good() {
         crate::log::keep("parlor", host.log());
         crate::log::keep(plan.server.as_str(), server.log());

@@ -61,9 +61,14 @@ impl Software {
 
     /// Starts one that archives every message, and returns when it accepts connections.
     pub async fn start(self) -> Result<XmppServer> {
+        self.start_with(Archive::Everything).await
+    }
+
+    /// Starts one that archives what it is told to.
+    pub async fn start_with(self, archive: Archive) -> Result<XmppServer> {
         match self {
-            Self::Prosody => Prosody::start().await,
-            Self::Ejabberd => Ejabberd::start().await,
+            Self::Prosody => Prosody::start_with(archive).await,
+            Self::Ejabberd => Ejabberd::start_with(archive).await,
         }
     }
 }
