@@ -21,6 +21,9 @@ const BUFFER: usize = 4 << 10;
 /// How many folders of a tree are watched; what lies in others is not seen to change. The system allows a user some thousands.
 const MOST_FOLDERS: usize = 1_000;
 
+/// How many links there may be on the way to a file; the system follows no more, either (`path_resolution(7)`).
+const MOST_LINKS: usize = 40;
+
 /// Files that are watched. Not they themselves but their folders: an editor puts another file in the place of the old one, and
 /// who rolls out puts another folder there.
 pub struct Watch {
@@ -105,8 +108,9 @@ impl Watch {
         let Wanted::Files(files) = &self.wanted else { return Ok(()) };
         // One that is gone changes nothing, but its owner has to hear of it.
         let mask = written() | WatchMask::MOVED_FROM | WatchMask::DELETE;
+        self.names.clear();
         for file in files {
-            for path in [std::path::absolute(file).ok(), file.canonicalize().ok()].into_iter().flatten() {
+            for path in ways(file) {
                 self.names.extend(path.iter().map(OsStr::to_owned));
                 for (distance, folder) in path.ancestors().skip(1).enumerate() {
                     // Once more where it is watched already, which does no harm: it may be another one of the same name.
@@ -177,6 +181,23 @@ impl Watch {
     }
 }
 
+/// The path of a file, and those by which the links on it lead there, one link after the other.
+fn ways(file: &Path) -> Vec<PathBuf> {
+    let mut ways: Vec<PathBuf> = std::path::absolute(file).into_iter().collect();
+    while let Some(way) = ways.last().filter(|_| ways.len() <= MOST_LINKS) {
+        let links = way.ancestors().filter_map(|part| Some((part, part.read_link().ok()?)));
+        // The first from the root on.
+        let Some((link, target)) = links.last() else { break };
+        let target = link.parent().unwrap_or(link).join(target);
+        let next = match way.strip_prefix(link) {
+            Ok(rest) if rest != Path::new("") => target.join(rest),
+            Ok(_) | Err(_) => target,
+        };
+        ways.push(next);
+    }
+    ways
+}
+
 /// Who writes has written when the file is closed; what is half way there is not looked at.
 fn written() -> WatchMask {
     WatchMask::CLOSE_WRITE | WatchMask::MOVED_TO | WatchMask::CREATE
@@ -195,9 +216,12 @@ mod tests {
         tokio::time::timeout(SOON, watch.changed()).await.expect("it tells that something was written");
     }
 
-    /// That nothing is told, by what is told after it: the next thing that happens is told alone.
-    fn is_quiet(watch: &Watch) -> bool {
-        watch.written.is_none()
+    /// Whether nothing has happened that will be told.
+    async fn is_quiet(watch: &mut Watch) -> bool {
+        // What the system has to say by now is heard.
+        tokio::task::yield_now().await;
+        let says = futures_util::poll!(std::pin::pin!(watch.changed()));
+        says.is_pending() && watch.written.is_none()
     }
 
     #[tokio::test]
@@ -213,7 +237,7 @@ mod tests {
         fs::rename(&file, folder.path().join("plugins.toml~")).unwrap();
         fs::write(&file, "c").unwrap();
         told(&mut watch).await;
-        assert!(is_quiet(&watch));
+        assert!(is_quiet(&mut watch).await);
         fs::remove_file(&file).unwrap();
         told(&mut watch).await;
         fs::write(&file, "d").unwrap();
@@ -266,12 +290,31 @@ mod tests {
         told(&mut watch).await;
         fs::write(&file, "c").unwrap();
         told(&mut watch).await;
-        assert!(is_quiet(&watch));
+        assert!(is_quiet(&mut watch).await);
         // What others do beside it is nothing to whom it does not concern.
         fs::write(base.path().join("beside"), "d").unwrap();
+        assert!(is_quiet(&mut watch).await);
         fs::write(&file, "e").unwrap();
+        assert!(!is_quiet(&mut watch).await);
+    }
+
+    /// As Kubernetes lays out what is mounted: `parlor.toml -> ..data/parlor.toml`, `..data -> ..2026`.
+    #[tokio::test]
+    async fn a_link_in_the_middle_of_others_may_lead_elsewhere() {
+        let base = tempfile::tempdir().unwrap();
+        for (folder, text) in [("..2026", "a"), ("..2027", "b")] {
+            fs::create_dir(base.path().join(folder)).unwrap();
+            fs::write(base.path().join(folder).join("parlor.toml"), text).unwrap();
+        }
+        let (data, file) = (base.path().join("..data"), base.path().join("parlor.toml"));
+        std::os::unix::fs::symlink("..2026", &data).unwrap();
+        std::os::unix::fs::symlink("..data/parlor.toml", &file).unwrap();
+        let mut watch = Watch::start([file.clone()]).unwrap();
+        std::os::unix::fs::symlink("..2027", base.path().join("new")).unwrap();
+        fs::rename(base.path().join("new"), &data).unwrap();
         told(&mut watch).await;
-        assert!(is_quiet(&watch));
+        fs::write(base.path().join("..2027/parlor.toml"), "c").unwrap();
+        told(&mut watch).await;
     }
 
     #[tokio::test]
@@ -314,6 +357,6 @@ mod tests {
             fs::write(&file, "a").unwrap();
             let _ = tokio::time::timeout(QUIET / 4, watch.changed()).await;
         }
-        assert!(is_quiet(&watch) && began.elapsed() < LONGEST + QUIET, "{:?}", began.elapsed());
+        assert!(watch.written.is_none() && began.elapsed() < LONGEST + QUIET, "{:?}", began.elapsed());
     }
 }
