@@ -483,7 +483,9 @@ impl Worker {
                 tracing::error!(%account, reason = %why, "connection lost, and auto_reconnect is off");
                 self.link = None;
                 self.session.lost(&why.to_string(), now, &mut self.effects);
-                self.connection.send_replace(Connection::Left(why.to_string()));
+                // Whoever starts the host again at once would throw the other one out in turn.
+                let over = if why.is_conflict() { Connection::Failed } else { Connection::Left };
+                self.connection.send_replace(over(why.to_string()));
             }
             LinkEvent::Trying => self.session.reconnecting(now, &mut self.effects),
             LinkEvent::Suspended { why } => {

@@ -21,7 +21,7 @@ pub struct Loopback(SocketAddr);
 #[derive(Debug, thiserror::Error)]
 pub enum NotLoopback {
     /// It is no address at all.
-    #[error("write an address and a port, such as 127.0.0.1:9100")]
+    #[error("write an address and a port, such as 127.0.0.1:PORT")]
     NoAddress,
     /// Others can reach it, or it is elsewhere.
     #[error("{0} is not this machine's alone, and nobody is asked there who they are: write 127.0.0.1:{port}, and leave the rest to a proxy or a collector beside it", port = .0.port())]

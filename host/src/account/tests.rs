@@ -199,6 +199,18 @@ async fn an_account_that_is_not_to_come_back_stays_away() {
     soon("the end of the account", account.stop()).await;
 }
 
+/// Who would start the host again after a cut must not after this: two of them would throw each other out for ever.
+#[tokio::test]
+async fn an_account_that_is_not_to_come_back_has_failed_when_it_is_thrown_out() {
+    let peer = Peer::start(Manners::default()).await;
+    let settings = Settings::default().with("auto_reconnect", false.into()).unwrap();
+    let (account, mut session) = connected_with(&peer, settings).await;
+    let conflict = "<conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>";
+    session.say_raw(&format!("<stream:error>{conflict}</stream:error></stream:stream>")).await;
+    until_it_is(&account, |connection| matches!(connection, Connection::Failed(_))).await;
+    soon("the end of the account", account.stop()).await;
+}
+
 /// Settings `csi_waiting_time`.
 #[tokio::test]
 async fn an_account_in_which_nothing_happens_says_so_and_says_when_something_does() {

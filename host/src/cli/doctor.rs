@@ -34,7 +34,7 @@ const LONGEST: usize = 1_000;
 /// What `parlor doctor` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It logs in once for each account, under a resource of its own, so that a host that runs stays connected.\n\nExamples:\n  parlor doctor\n  parlor doctor --json      the same for programs\n\nExit codes: 0 nothing is broken, 5 something is, 1 it could not look, 2 wrong usage"
+    after_help = "It logs in once for each account, under a resource of its own, so that a host that runs stays connected. A session that `sid`\nand `rid` name is left alone.\n\nExamples:\n  parlor doctor\n  parlor doctor --json      the same for programs\n\nExit codes: 0 nothing is broken, 5 something is, 1 it could not look, 2 wrong usage"
 )]
 pub struct DoctorArgs {
     #[command(flatten)]

@@ -34,7 +34,7 @@ const ASKED: usize = 3;
 /// What `parlor init` takes.
 #[derive(Debug, Default, Args)]
 #[command(
-    after_help = "On a terminal it asks for what no flag says. With an account and a password it logs in once, shows what the server can do,\nand writes nothing if that fails; with neither it writes a file to fill in.\n\nExamples:\n  parlor init                                            asks\n  parlor init --jid bot@example.org --register           makes the account, too, with a password of its own\n  pass show bot | parlor init --jid bot@example.org --password-stdin\n  parlor init --jid bot@example.org --password-command 'pass show bot' --server localhost:5222\n\nThe password goes into bot.password, or NAME.password beside a configuration NAME.toml; one that is there already is taken\nfor nobody's: --password-file says that it is this account's.\n\nExit codes: 0 written, 1 failed and nothing was written, but for the password of an account that was made, 2 wrong usage"
+    after_help = "On a terminal it asks for what no flag says. With an account and a password it logs in once, shows what the server can do,\nand writes nothing if that fails; with neither it writes a file to fill in.\n\nExamples:\n  parlor init                                            asks\n  parlor init --jid bot@example.org --register           makes the account, too, with a password of its own\n  pass show bot | parlor init --jid bot@example.org --password-stdin\n  parlor init --jid bot@example.org --password-command 'pass show bot' --server localhost:5222\n\nThe password goes into bot.password, or NAME.password beside a configuration NAME.toml; one that is there already is taken\nfor nobody's: --password-file says that it is this account's.\n\nExit codes: 0 written, 1 failed and nothing was written, but for the password of an account that was made, or may\nhave been, 2 wrong usage"
 )]
 pub struct InitArgs {
     /// The configuration to write; it must not be there yet.
@@ -244,7 +244,10 @@ impl InitArgs {
         };
         let looked = looked.with_context(|| {
             let or = "; put it right (--server and --ca-file say here what `server` and `ca_file` say in parlor.toml), or write it untested with --offline";
-            format!("{jid} cannot log in, so nothing was written{}", if *made == Made::No { or } else { "" })
+            match made {
+                Made::No => format!("{jid} cannot log in, so nothing was written{or}"),
+                Made::Perhaps | Made::Yes => format!("{jid} cannot log in, so no configuration was written"),
+            }
         })?;
         print(&format!("{jid} logs in. Its server has:\n{}", feature_lines(&looked.features)))
     }
@@ -360,7 +363,6 @@ fn new_secret(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-/// Writes a file that is not there yet; false if it is.
 /// Gives a file another name, which nothing may have. Where the file system knows no way to do that at once, by a second name.
 fn put_in_place(draft: &Path, path: &Path) -> io::Result<()> {
     match renameat_with(CWD, draft, CWD, path, RenameFlags::NOREPLACE) {
@@ -369,6 +371,7 @@ fn put_in_place(draft: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
+/// Writes a file that is not there yet; false if it is.
 fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
     let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(file) => file,

@@ -53,7 +53,7 @@ const WAITING_LINES: usize = 4_096;
 /// What `parlor run` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor run\n  parlor run --config /etc/parlor/parlor.toml --log-format journal\n  parlor run --set priority=5 --metrics 127.0.0.1:9100\n\nSignals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, without dropping a connection, and try accounts again\n                    that have failed\n\nBoth are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, or the last account was cut and `auto_reconnect` is off, 2 wrong usage, 6 every account has failed for good, such as by a wrong password: starting\nagain without a change is pointless, and may get the account locked out"
+    after_help = "Examples:\n  parlor run\n  parlor run --config /etc/parlor/parlor.toml --log-format journal\n  parlor run --set priority=5 --metrics 127.0.0.1:9100\n\nSignals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, without dropping a connection, and try accounts again\n                    that have failed\n\nBoth are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, or the last account was cut and `auto_reconnect` is off, 2 wrong usage, 6 every\naccount has failed for good, such as by a wrong password: starting again without a change is pointless, and may get the account\nlocked out"
 )]
 pub struct Run {
     #[command(flatten)]
@@ -164,11 +164,13 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
             Ok(())
         }
         Some(over) => {
-            let reason =
-                |(name, how): &(AccountName, Connection)| how.over().map(|why| format!("account {name}: {why}"));
+            let reason = |(name, how): &(AccountName, Connection)| {
+                let off = if matches!(how, Connection::Left(_)) { ", and auto_reconnect is off" } else { "" };
+                how.over().map(|why| format!("account {name}: {why}{off}"))
+            };
             let reasons = over.iter().filter_map(reason).collect::<Vec<_>>().join("\n");
             let is_futile = over.iter().all(|(_, how)| matches!(how, Connection::Failed(_)));
-            if is_futile { Err(Ended::Futile(reasons).into()) } else { bail!("{reasons}, and auto_reconnect is off") }
+            if is_futile { Err(Ended::Futile(reasons).into()) } else { bail!(reasons) }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
-use futures_util::future::{join_all, select_all};
+use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -36,18 +36,15 @@ impl Host {
     /// Waits until no account is connected or tried again, and gives how each stands: failed, or left after a cut. A house
     /// with one live account stands. Those are meant that there are when it is asked.
     pub async fn all_over(&self) -> Vec<(AccountName, Connection)> {
-        let mut reasons = Vec::new();
-        let mut waiting: Vec<_> = self
-            .accounts()
-            .into_iter()
-            .map(|account| Box::pin(over(account.name.clone(), account.connection())))
-            .collect();
-        while !waiting.is_empty() {
-            let (reason, _, rest) = select_all(waiting).await;
-            reasons.push(reason);
-            waiting = rest;
+        loop {
+            join_all(self.accounts().into_iter().map(|account| over(account.connection()))).await;
+            let state = |account: Arc<Shared>| (account.name.clone(), account.connection().borrow().clone());
+            let states: Vec<_> = self.accounts().into_iter().map(state).collect();
+            // One may be back by the time that another one is over.
+            if states.iter().all(|(_, connection)| connection.over().is_some()) {
+                return states;
+            }
         }
-        reasons
     }
 
     /// Tries those accounts again that have failed.
@@ -337,12 +334,9 @@ fn candidates(plugins: &BTreeMap<PluginId, Plugin>) -> Vec<order::Candidate> {
     admitted.collect()
 }
 
-async fn over(name: AccountName, mut connection: watch::Receiver<Connection>) -> (AccountName, Connection) {
-    let over = connection.wait_for(|connection| connection.over().is_some()).await;
-    if let Ok(over) = over {
-        return (name, over.clone());
+async fn over(mut connection: watch::Receiver<Connection>) {
+    if connection.wait_for(|connection| connection.over().is_some()).await.is_err() {
+        // The account was stopped, so nobody waits for its end.
+        std::future::pending::<()>().await;
     }
-    drop(over);
-    // The account was stopped, so nobody waits for its end.
-    std::future::pending().await
 }

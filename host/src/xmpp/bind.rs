@@ -32,8 +32,8 @@ pub(super) struct Previous {
     pub(super) location: Option<String>,
     /// For how long the server keeps it after a cut, if it said so.
     pub(super) kept: Option<Duration>,
-    /// How often it was asked for.
-    pub(super) asked: Arc<AtomicU32>,
+    /// How often in a row it was asked for, and nobody answered.
+    pub(super) unanswered: Arc<AtomicU32>,
 }
 
 /// How a stream begins.
@@ -68,12 +68,14 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
     let can_manage = features.stream_management.is_some();
     let mut handled = None;
     if let Some(previous) = previous.filter(|_| can_manage && can_resume) {
-        previous.asked.fetch_add(1, Ordering::Relaxed);
+        previous.unanswered.fetch_add(1, Ordering::Relaxed);
         say(stream, XmppStreamElement::SM(Sm::Resume(Resume { h: previous.heard, previd: previous.id.clone() })))
             .await?;
         // What makes no sense now would not at the next attempt, either.
         let nonsense = |cause: &str| ConnectError::NotResumed { cause: printable(cause) };
-        match answer(stream, domain, &mut Vec::new(), nonsense).await? {
+        let answered = answer(stream, domain, &mut Vec::new(), nonsense).await?;
+        previous.unanswered.store(0, Ordering::Relaxed);
+        match answered {
             Sm::Resumed(resumed) if resumed.previd == previous.id => {
                 return Ok(Begun::Resumed { handled: resumed.h });
             }

@@ -268,8 +268,8 @@ async fn the_unit_of_systemd_starts_what_there_is() {
             && unit.contains("ExecReload=/bin/kill -HUP $MAINPID\n")
             && unit.contains("WatchdogSec=")
             && unit.contains("\nTimeoutStartSec=")
-            // What a wrong password ends with (`bad_input::login`).
-            && unit.contains("\nRestartPreventExitStatus=6\n")
+            // Wrong usage, and what a wrong password ends with (`bad_input::login`).
+            && unit.contains("\nRestartPreventExitStatus=2 6\n")
             && unit.contains("\n# LoadCredential=")
     );
 }

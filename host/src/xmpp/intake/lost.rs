@@ -87,7 +87,7 @@ impl Lost {
     }
 
     /// Whether somebody else took this account's resource.
-    pub(in crate::xmpp) fn is_conflict(&self) -> bool {
+    pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Stream { condition, .. } if condition == "conflict")
     }
 }

@@ -189,7 +189,7 @@ async fn run(
                         after = Duration::ZERO;
                         continue;
                     }
-                    let asked = previous.as_ref().map_or(0, |previous| previous.asked.load(Ordering::Relaxed));
+                    let asked = previous.as_ref().map_or(0, |previous| previous.unanswered.load(Ordering::Relaxed));
                     if asked >= MOST_ASKED {
                         tracing::warn!(asked, reason = %why, "the server goes when it is asked for the session of before; beginning another");
                         previous = None;

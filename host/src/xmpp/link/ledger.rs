@@ -160,7 +160,7 @@ impl Ledger {
     /// What it takes to resume the session.
     pub(super) fn previous(&self) -> Option<Previous> {
         let (heard, location, kept) = (self.heard, self.location.clone(), self.kept);
-        self.id.clone().map(|id| Previous { id, heard, location, kept, asked: Arc::default() })
+        self.id.clone().map(|id| Previous { id, heard, location, kept, unanswered: Arc::default() })
     }
 
     /// The session is over at the server's end, or must not be gone on with.
