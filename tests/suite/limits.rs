@@ -354,6 +354,22 @@ async fn log_lines_a_second() {
     assert!(told >= 1_000 - written, "{told} of {} were told", 1_000 - written);
 }
 
+/// What a plugin makes the host say of it counts like what it says.
+#[tokio::test(flavor = "multi_thread")]
+async fn warnings_of_names_are_lines_of_the_plugins() {
+    let house = Plan::offline().caller(FULL, |entry| entry.limit("log_lines_per_second", 5)).start().await;
+    let began = Instant::now();
+    for number in 0..60 {
+        house.listen(FULL, &format!("nonsense{number}")).await;
+    }
+    // The first of them, and those that it says of itself, are written.
+    house.logged("nobody declares the event that a plugin listens to", &[("event", "nonsense0")]).await;
+    let lines = trace::with("account", house.name());
+    let warned = lines.iter().filter(|line| line.get("event").starts_with("nonsense")).count();
+    let room = 10 + 5 * began.elapsed().as_secs();
+    assert!(u64::try_from(warned).unwrap() <= room, "{warned} lines of 60, where there is room for {room}");
+}
+
 /// A flood is slowed down first, and refused when that is not enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_a_second() {

@@ -133,14 +133,13 @@ impl Shared {
         }
     }
 
-    /// A plugin listens to this name.
-    pub(crate) fn heard_of(&self, name: &EventName, plugin: &PluginId) {
-        if self.names.asked_for(name, plugin) {
-            self.warn_of(name, plugin);
-        }
+    /// A plugin listens to this name. Whether it is one to be warned of: nobody declares it.
+    pub(crate) fn heard_of(&self, name: &EventName, plugin: &PluginId) -> bool {
+        self.names.asked_for(name, plugin)
     }
 
-    fn warn_of(&self, name: &str, plugin: &PluginId) {
+    /// Warns of such a name.
+    pub(crate) fn warn_of(&self, name: &str, plugin: &PluginId) {
         let nearest = self.names.nearest(name);
         let event = harmless(name, 128);
         tracing::warn!(account = %self.name, %plugin, event, nearest, "nobody declares the event that a plugin listens to");

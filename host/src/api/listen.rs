@@ -41,7 +41,10 @@ fn subscribe(instance: &Arc<Instance>, event: &str, filter: Option<WitFilter>, o
     if router.count(instance.id) >= instance.limits.subscriptions as usize {
         return Err(CallError::OverLimit(format!("{} subscriptions", instance.limits.subscriptions)));
     }
-    instance.account.heard_of(&name, &instance.plugin);
+    // A line that its plugin brings about is one of the plugin's.
+    if instance.account.heard_of(&name, &instance.plugin) && instance.may_log() {
+        instance.account.warn_of(&name, &instance.plugin);
+    }
     Ok(router.subscribe(&instance.mailbox, &name, filter, once).0)
 }
 
