@@ -11,6 +11,9 @@ use tokio::time::Instant;
 
 use crate::log::Log;
 
+/// How long the outputs of a process that has ended are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// A child process with its log. Dropping it kills it and waits until it is gone.
 #[derive(Debug)]
 pub struct Process {
@@ -71,11 +74,13 @@ impl Process {
         self.child.try_wait().with_context(|| format!("cannot ask how {} is", self.name))
     }
 
-    /// Waits until it ended by itself.
+    /// Waits until it ended by itself, and until its last words are in the log.
     pub async fn wait(&mut self, limit: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.ended()? {
+                // Whom it started itself may have its outputs for longer.
+                let _ = tokio::time::timeout(LAST_WORDS, self.log.ended()).await;
                 return Ok(status);
             }
             if Instant::now() >= deadline {
