@@ -484,8 +484,11 @@ impl Worker {
                 self.link = None;
                 self.session.lost(&why.to_string(), now, &mut self.effects);
                 // Whoever starts the host again at once would throw the other one out in turn.
-                let over = if why.is_conflict() { Connection::Failed } else { Connection::Left };
-                self.connection.send_replace(over(why.to_string()));
+                self.connection.send_replace(if why.is_conflict() {
+                    Connection::Failed(why.to_string())
+                } else {
+                    Connection::Left(format!("{why}, and auto_reconnect is off"))
+                });
             }
             LinkEvent::Trying => self.session.reconnecting(now, &mut self.effects),
             LinkEvent::Suspended { why } => {

@@ -8,6 +8,9 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 /// Who may read a file that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
@@ -67,6 +70,14 @@ pub(crate) fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<(
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Gives a file another name, which nothing may have. Where the file system knows no way to do that at once, by a second name.
+pub(crate) fn put_in_place(draft: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, draft, CWD, path, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(draft, path),
+        renamed => Ok(renamed?),
+    }
 }
 
 /// Makes a folder, and those on the way, that only this user can look into.

@@ -362,7 +362,7 @@ async fn warnings_of_names_are_lines_of_the_plugins() {
     for number in 0..60 {
         house.listen(FULL, &format!("nonsense{number}")).await;
     }
-    // The first of them, and those that it says of itself, are written.
+    // The first is written, and by then all are that there was room for.
     house.logged("nobody declares the event that a plugin listens to", &[("event", "nonsense0")]).await;
     let lines = trace::with("account", house.name());
     let warned = lines.iter().filter(|line| line.get("event").starts_with("nonsense")).count();

@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use jid::Jid;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 use toml::Value;
 
 use super::ask::Terminal;
@@ -18,7 +16,7 @@ use super::doctor::feature_lines;
 use super::place::is_own;
 use super::show::print;
 use super::wait_for;
-use crate::atomic::make_private_folder;
+use crate::atomic::{make_private_folder, put_in_place};
 use crate::config::{Config, Endpoint, LinkSettings, Overrides};
 use crate::xmpp::{ConnectError, RegisterError, probe, random_password, register};
 
@@ -361,14 +359,6 @@ fn new_secret(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
     let written = written.and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all()));
     written.with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path.to_owned())
-}
-
-/// Gives a file another name, which nothing may have. Where the file system knows no way to do that at once, by a second name.
-fn put_in_place(draft: &Path, path: &Path) -> io::Result<()> {
-    match renameat_with(CWD, draft, CWD, path, RenameFlags::NOREPLACE) {
-        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(draft, path),
-        renamed => Ok(renamed?),
-    }
 }
 
 /// Writes a file that is not there yet; false if it is.

@@ -164,10 +164,8 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
             Ok(())
         }
         Some(over) => {
-            let reason = |(name, how): &(AccountName, Connection)| {
-                let off = if matches!(how, Connection::Left(_)) { ", and auto_reconnect is off" } else { "" };
-                how.over().map(|why| format!("account {name}: {why}{off}"))
-            };
+            let reason =
+                |(name, how): &(AccountName, Connection)| how.over().map(|why| format!("account {name}: {why}"));
             let reasons = over.iter().filter_map(reason).collect::<Vec<_>>().join("\n");
             let is_futile = over.iter().all(|(_, how)| matches!(how, Connection::Failed(_)));
             if is_futile { Err(Ended::Futile(reasons).into()) } else { bail!(reasons) }

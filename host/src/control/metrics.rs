@@ -3,7 +3,6 @@
 //! `GET /metrics` gives Prometheus' text format, version 0.0.4; `GET /health` answers 200 while all is well and 503 with one
 //! line for each thing that is not. No names of people, rooms or messages are in it.
 
-use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
@@ -11,10 +10,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
 
 use super::http::{self, Refusal};
+use super::listening::Listening;
 use super::show;
 use super::views::Status;
 use crate::host::Host;
@@ -26,11 +24,7 @@ const CONNECTIONS: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is listened on.
-pub struct Metrics {
-    task: JoinHandle<()>,
-    /// Dropped when nobody is to be answered any more.
-    enough: oneshot::Sender<Infallible>,
-}
+pub struct Metrics(Listening);
 
 /// The port cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -49,34 +43,22 @@ impl Metrics {
         let listener = listener.map_err(|cause| MetricsError { address, cause })?;
         let at = listener.local_addr().unwrap_or(address.address());
         tracing::info!(%at, "metrics are served");
-        let (enough, told) = oneshot::channel();
-        Ok(Self { task: tokio::spawn(accept(listener, host, told)), enough })
+        let listener = Arc::new(listener);
+        let next = move || {
+            let listener = Arc::clone(&listener);
+            async move { listener.accept().await.map(|(stream, _)| stream) }
+        };
+        let listening = Listening::start(next, CONNECTIONS, "metrics: a connection was not accepted", move |stream| {
+            let host = Arc::clone(&host);
+            // Who takes longer is left.
+            async move { drop(tokio::time::timeout(PATIENCE, converse(stream, &host)).await) }
+        });
+        Ok(Self(listening))
     }
 
     /// Ends every conversation. When this returns, nothing of the house is held.
     pub async fn stop(self) {
-        drop(self.enough);
-        let _ = self.task.await;
-    }
-}
-
-async fn accept(listener: TcpListener, host: Arc<Host>, mut told: oneshot::Receiver<Infallible>) {
-    let mut conversations = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = &mut told => return conversations.shutdown().await,
-            Some(_) = conversations.join_next(), if !conversations.is_empty() => {}
-            accepted = listener.accept(), if conversations.len() < CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    let host = Arc::clone(&host);
-                    conversations.spawn(async move { tokio::time::timeout(PATIENCE, converse(stream, &host)).await });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "metrics: a connection was not accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-        }
+        self.0.stop().await;
     }
 }
 

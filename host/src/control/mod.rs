@@ -20,6 +20,7 @@ pub mod chat;
 pub mod client;
 mod http;
 pub mod lines;
+mod listening;
 pub mod metrics;
 pub mod server;
 mod show;

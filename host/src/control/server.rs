@@ -1,6 +1,5 @@
 //! The host's end of the control socket: who may connect, and what is answered to what.
 
-use std::convert::Infallible;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -11,10 +10,10 @@ use serde::Serialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, JoinSet};
 
 use super::http::{self, Refusal, Request};
 use super::lines::{LEVELS, Lines, Wanted, rank};
+use super::listening::Listening;
 use super::show;
 use super::socket::{self, Address};
 use super::views::Failure;
@@ -59,9 +58,7 @@ pub struct House {
 
 /// The socket, while it is listened on.
 pub struct Control {
-    task: JoinHandle<()>,
-    /// Dropped when nobody is to be answered any more.
-    enough: oneshot::Sender<Infallible>,
+    listening: Listening,
     path: PathBuf,
 }
 
@@ -81,16 +78,21 @@ impl Control {
     pub fn start(house: House) -> Result<Self, ControlError> {
         let path = socket::path(&house.host.config().data);
         let listener = listen(&path).map_err(|cause| ControlError { path: path.clone(), cause })?;
-        let (enough, told) = oneshot::channel();
-        Ok(Self { task: tokio::spawn(accept(listener, house, told)), enough, path })
+        let listener = Arc::new(listener);
+        let next = move || {
+            let listener = Arc::clone(&listener);
+            async move { listener.accept().await.map(|(stream, _)| stream) }
+        };
+        let fault = "the control socket did not accept a connection";
+        let listening = Listening::start(next, CONNECTIONS, fault, move |stream| converse(stream, house.clone()));
+        Ok(Self { listening, path })
     }
 
     /// Ends every conversation. When this returns, nothing of the house is held.
     pub async fn stop(self) {
         // Who comes now finds no host.
         let _ = std::fs::remove_file(&self.path);
-        drop(self.enough);
-        let _ = self.task.await;
+        self.listening.stop().await;
     }
 }
 
@@ -106,27 +108,6 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600))?;
     std::fs::rename(&new, path)?;
     Ok(listener)
-}
-
-async fn accept(listener: UnixListener, house: House, mut told: oneshot::Receiver<Infallible>) {
-    let mut conversations = JoinSet::new();
-    loop {
-        tokio::select! {
-            // To abort this task would only ask them to end, and each of them holds the house.
-            _ = &mut told => return conversations.shutdown().await,
-            Some(_) = conversations.join_next(), if !conversations.is_empty() => {}
-            accepted = listener.accept(), if conversations.len() < CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    conversations.spawn(converse(stream, house.clone()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the control socket did not accept a connection");
-                    // Most likely there are too many open files: a pause gives them time to close.
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-        }
-    }
 }
 
 async fn converse(mut stream: UnixStream, house: House) {

@@ -57,8 +57,7 @@ fn account_view(account: &Shared) -> Account {
         Connection::Connecting => (own, "connecting", None),
         Connection::Connected(jid) => (jid.to_string(), "connected", None),
         Connection::Retrying(why) => (own, "retrying", Some(why)),
-        Connection::Left(why) => (own, "failed", Some(format!("{why}, and auto_reconnect is off"))),
-        Connection::Failed(why) => (own, "failed", Some(why)),
+        Connection::Left(why) | Connection::Failed(why) => (own, "failed", Some(why)),
     };
     let reason = reason.map(|reason| harmless(&reason, LONGEST));
     Account { name: account.name.to_string(), jid, connection: connection.to_owned(), reason }

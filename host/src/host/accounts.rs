@@ -173,10 +173,8 @@ impl Host {
         tracing::info!(account = %new.name, "account goes by what is written now");
         let begins = new.settings.auto_login && !old.settings.auto_login;
         let connection = account.connection().borrow().clone();
-        match connection {
-            Connection::Failed(_) | Connection::Left(_) => account.connect().await,
-            Connection::Offline if begins => account.connect().await,
-            _ => {}
+        if connection.over().is_some() || (begins && connection == Connection::Offline) {
+            account.connect().await;
         }
         if new.settings != old.settings {
             self.warn_of_unknown_settings(&account).await;

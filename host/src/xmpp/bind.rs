@@ -1,7 +1,6 @@
 //! From a stream that is logged in to one that stanzas go over: resumed (XEP-0198, section 5), or bound anew (RFC 6120,
 //! section 7) and then managed, where the server can.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use super::connect::{ConnectError, io_failure, printable, stream_failure};
 const MAX_EARLY: usize = 256;
 
 /// A session that may be gone on with.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Previous {
     pub(super) id: StreamId,
     /// How many stanzas of the server's came.
@@ -33,7 +32,7 @@ pub(super) struct Previous {
     /// For how long the server keeps it after a cut, if it said so.
     pub(super) kept: Option<Duration>,
     /// How often in a row it was asked for, and nobody answered.
-    pub(super) unanswered: Arc<AtomicU32>,
+    pub(super) unanswered: AtomicU32,
 }
 
 /// How a stream begins.

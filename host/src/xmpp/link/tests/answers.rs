@@ -7,13 +7,20 @@ use super::silence::beginning;
 use super::*;
 use crate::xmpp::peer::Step;
 
+/// Takes whoever comes, for as long as this is polled.
+async fn served(peer: &Peer) {
+    loop {
+        let _session = peer.accept().await;
+    }
+}
+
 /// What happens on the link where a server says this at that step.
 async fn answered(step: Step, said: &str) -> LinkEvent {
     let peer = Peer::start(Manners { says: Some((step, said.to_owned())), ..Manners::default() }).await;
     let mut link = beginning(&peer, step).await;
     let event = tokio::select! {
         event = next(&mut link) => event,
-        () = async { loop { let _session = peer.accept().await; } } => unreachable!("serving does not end"),
+        () = served(&peer) => unreachable!("serving does not end"),
     };
     drop(link);
     no_task_is_left().await;
@@ -73,14 +80,7 @@ async fn a_server_that_goes_whenever_it_is_asked_for_a_session_is_asked_for_it_n
         let peer = Peer::start(Manners { says: Some((Step::Resume, said.to_owned())), ..Manners::default() }).await;
         let mut link = beginning(&peer, Step::Resume).await;
         let mut tries = 0;
-        let mut serving = pin!(async {
-            loop {
-                let session = peer.accept().await;
-                if session.is_some() {
-                    std::future::pending::<()>().await;
-                }
-            }
-        });
+        let mut serving = pin!(served(&peer));
         let event = loop {
             tokio::select! {
                 event = next(&mut link) => match event {
@@ -89,7 +89,6 @@ async fn a_server_that_goes_whenever_it_is_asked_for_a_session_is_asked_for_it_n
                         // Nobody waits here for as long as a server is left alone.
                         link.follow(LinkSettings { keep_unsent: Duration::from_secs(tries), ..peer.settings() }, &peer.settings());
                     }
-                    LinkEvent::Trying => {}
                     event => break event,
                 },
                 () = &mut serving => unreachable!("serving does not end"),
