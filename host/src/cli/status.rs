@@ -8,7 +8,7 @@ use super::place::{self, Place};
 use super::show::{Mark, Put as _, marked, print, print_json, size, span, table};
 use crate::config::Config;
 use crate::control::VERSION;
-use crate::control::views::{Account, Limit, Plugin, Status};
+use crate::control::views::{Account, Limit, Plugin, Status, absolute};
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
@@ -125,8 +125,8 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
     Status {
         running: false,
         host: None,
-        data: config.data.clone(),
-        policy: config.plugins.clone(),
+        data: absolute(&config.data),
+        policy: absolute(&config.plugins),
         accounts: accounts.collect(),
         plugins,
     }

@@ -1,11 +1,9 @@
 //! What the house knows, as the control socket shows it.
 
-use std::path::{Path, PathBuf};
-
 use jiff::Timestamp;
 
 use super::VERSION;
-use super::views::{Account, Denied, Limit, Plugin, Process, Status, Usage};
+use super::views::{Account, Denied, Limit, Plugin, Process, Status, Usage, absolute};
 use crate::account::{Connection, Shared};
 use crate::harmless::harmless;
 use crate::host::{Host, PluginStatus};
@@ -37,11 +35,6 @@ pub(super) async fn status(host: &Host) -> Status {
         accounts: host.accounts().iter().map(|account| account_view(account)).collect(),
         plugins,
     }
-}
-
-/// A path that means the same to whoever asks from another folder.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// One plugin on each of its accounts, with what it was denied.

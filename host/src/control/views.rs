@@ -1,7 +1,7 @@
 //! What goes over the control socket, as JSON. Words of strangers are harmless in all of it.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -13,14 +13,19 @@ pub struct Status {
     /// The host.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<Process>,
-    /// The data folder; absolute where a host runs.
+    /// The data folder, absolute.
     pub data: PathBuf,
-    /// The policy file; absolute where a host runs.
+    /// The policy file, absolute.
     pub policy: PathBuf,
     /// Its accounts, ordered by name.
     pub accounts: Vec<Account>,
     /// Its plugins on their accounts, ordered by id and account.
     pub plugins: Vec<Plugin>,
+}
+
+/// A path that means the same to whoever asks from another folder.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The process that runs.

@@ -131,6 +131,9 @@ async fn a_stopped_host_is_said_to_be_stopped_and_its_left_over_socket_is_replac
     }
     let json = ended(home.run(&["status", "--json"]).await.unwrap(), 4).json().unwrap();
     assert_eq!((&json["running"], &json["plugins"][0]["state"]), (&false.into(), &"unknown".into()));
+    // As a running one says it: whoever reads it may have called from another folder.
+    assert_eq!(json["data"].as_str(), home.path().join("data").to_str());
+    assert_eq!(json["policy"].as_str(), home.path().join("plugins.toml").to_str());
 
     let mut host = start(&home, &Policy::default().with("echo", echo(&home))).await;
     ended(home.run(&["status"]).await.unwrap(), 0);

@@ -58,7 +58,7 @@ Ends with 0 only when every step was seen. Nothing is left behind, not even afte
         #[arg(long)]
         json: bool,
     },
-    /// Format, lints, unit tests, doc tests, and the suite against a real server
+    /// Format, lints, unit tests, doc tests, the suite against real servers, and the owner's story
     #[command(after_help = "Example:
   cargo xtask test
 
@@ -118,7 +118,7 @@ Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does
 
 A line for each step, and last `operated N/N`. Ends with 0 only when every step was seen.")]
     Operate {
-        /// Write what each command showed into docs/screens.md
+        /// Write what each command showed into docs/screens.md, and do not compare it
         #[arg(long)]
         screens: bool,
     },

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that has to pass, in the order of what fails soonest.
 
 use std::num::NonZero;
+use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
@@ -26,6 +27,8 @@ const STEPS: &[Step] = &[
     ("host", build::programs),
     ("plugins", build::plugins),
     ("suite", || tests("the suite", &["test", "--workspace", "--test", "suite"], 2)),
+    // After the suite, which leaves nothing beside it: it writes 500 messages a second.
+    ("the owner's story", || run("the owner's story", &mut Command::new(workspace::program("operate")), Output::Shown)),
 ];
 
 #[expect(clippy::print_stderr, reason = "a command shows what it does")]

@@ -160,7 +160,7 @@ impl DataArgs {
             self.known(config)?;
             return print(&format!("{} keeps nothing", self.plugin));
         }
-        let total = format!("{} entries, {}", rows.len(), size(bytes));
+        let total = format!("{}, {}", entries(rows.len()), size(bytes));
         print(&format!("{}{total}", table(&["ACCOUNT", "KEY", "SIZE", "VALUE"], &rows)))
     }
 
@@ -212,8 +212,12 @@ impl DataArgs {
         let quota = desk.entry(&self.plugin)?.grants.get(Permission::Storage).and_then(Scope::quota);
         crate::atomic::make_private_folder(&config.data)?;
         let mut file = DataFile::create(&config.data)?;
-        let entries = by_account.into_iter().map(|(name, kept)| (owner(&self.plugin, &config.accounts[&name]), kept));
-        file.import(quota.unwrap_or(DEFAULT_QUOTA), entries.collect())?;
-        print(&format!("{count} entries imported"))
+        let kept = by_account.into_iter().map(|(name, kept)| (owner(&self.plugin, &config.accounts[&name]), kept));
+        file.import(quota.unwrap_or(DEFAULT_QUOTA), kept.collect())?;
+        print(&format!("{} imported", entries(count)))
     }
+}
+
+fn entries(count: usize) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }

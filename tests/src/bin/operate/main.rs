@@ -23,7 +23,7 @@ const STEP: Duration = Duration::from_mins(3);
 /// Go through all that an owner does.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Write what each command showed into `docs/screens.md`.
+    /// Write what each command showed into `docs/screens.md`, and do not compare it.
     #[arg(long)]
     screens: bool,
 }
@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
 async fn operate(arguments: &Arguments, seen: &mut usize) -> Result<()> {
     let mut interrupt = Interrupt::new()?;
     // An interruption drops what is going on, and with it the story: its processes end, its folders go.
-    let mut story = Box::pin(interrupt.or(Story::begin())).await?;
+    let mut story = Box::pin(interrupt.or(Story::begin(arguments.screens))).await?;
     for (name, step) in steps::ALL {
         let begin = Instant::now();
         let work = async {
@@ -65,9 +65,6 @@ async fn operate(arguments: &Arguments, seen: &mut usize) -> Result<()> {
             }
         }
         *seen += 1;
-    }
-    if arguments.screens {
-        story.screens.write().context("docs/screens.md")?;
     }
     Ok(())
 }

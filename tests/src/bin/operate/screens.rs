@@ -3,19 +3,26 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use parlor_tests::docs;
 
+const PAGE: &str = "screens.md";
 const HEAD: &str = "<!-- Made by `cargo xtask operate --screens` from what the program printed; a change here is lost. -->\n\n\
     # Screens\n\nWhat each command of an owner's shows. Folders, ports and times are those of one run.\n";
 
 /// The screens so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Screens {
+    /// Whether the page is written anew, and not compared with.
+    pub(crate) rewrites: bool,
     all: Vec<(String, String, String)>,
 }
 
 impl Screens {
+    pub(crate) fn new(rewrites: bool) -> Self {
+        Self { rewrites, all: Vec::new() }
+    }
+
     /// Keeps what a command printed, under a title.
     pub(crate) fn keep(&mut self, title: &str, arguments: &[&str], output: &str, home: &Path) {
         let quoted = arguments
@@ -27,15 +34,51 @@ impl Screens {
         self.all.push((title.to_owned(), command.replace(&home.display().to_string(), "/srv/parlor"), output));
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// Writes the page.
     pub(crate) fn write(&self) -> Result<()> {
+        std::fs::write(docs::folder().join(PAGE), self.page()?).context(PAGE)
+    }
+
+    /// Compares with the page, but for what is different each time.
+    pub(crate) fn compare(&self) -> Result<()> {
+        let (written, shown) = (std::fs::read_to_string(docs::folder().join(PAGE)).context(PAGE)?, self.page()?);
+        let (mut written, mut shown) = (lasting(&written).into_iter(), lasting(&shown).into_iter());
+        loop {
+            match (written.next(), shown.next()) {
+                (None, None) => return Ok(()),
+                (written, shown) if written == shown => {}
+                (written, shown) => bail!(
+                    "docs/{PAGE} says {:?}, the program {:?}; `cargo xtask operate --screens` writes it anew",
+                    written.unwrap_or_default(),
+                    shown.unwrap_or_default()
+                ),
+            }
+        }
+    }
+
+    fn page(&self) -> Result<String> {
         let mut text = HEAD.to_owned();
         for (title, command, output) in &self.all {
             write!(text, "\n## {title}\n\n```console\n$ parlor {command}\n{}\n```\n", output.trim_end())?;
         }
-        std::fs::write(docs::folder().join("screens.md"), text)?;
-        Ok(())
+        Ok(text)
     }
+}
+
+/// The lines of a page without what is another one each time: figures, names made of them, units, and how far columns are apart.
+fn lasting(page: &str) -> Vec<String> {
+    let is_figure = |word: &str| word == "-" || word.contains(|letter: char| letter.is_ascii_digit());
+    let is_unit = |word: &str| matches!(word.trim_end_matches(','), "B" | "KiB" | "MiB" | "GiB" | "TiB");
+    let mask = |word| if is_figure(word) { "#" } else { word };
+    page.lines()
+        .map(|line| line.split_whitespace().filter(|word| !is_unit(word)).map(mask).collect::<Vec<_>>().join(" "))
+        .filter(|line| !line.is_empty())
+        .collect()
 }
 
 /// The text without the marks that a terminal takes for colours.

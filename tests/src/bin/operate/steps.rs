@@ -1,5 +1,6 @@
 //! What an owner does, one step after the other.
 
+use std::future::ready;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::time::Duration;
@@ -43,6 +44,7 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("remove takes plugin, store and data along", |story| Box::pin(remove(story))),
     ("shells and manuals know the commands", |story| Box::pin(manuals(story))),
     ("stop is clean", |story| Box::pin(stop(story))),
+    ("docs/screens.md shows what was shown", |story| Box::pin(ready(page(story)))),
 ];
 
 /// What echo asks for, by flags.
@@ -417,4 +419,13 @@ async fn stop(story: &mut Story) -> Result<String> {
     ensure!(ended.success(), "{ended}");
     ensure!(!story.home.path().join("data/control.sock").exists(), "it left its socket behind");
     Ok("0".to_owned())
+}
+
+fn page(story: &Story) -> Result<String> {
+    if story.screens.rewrites {
+        story.screens.write()?;
+        return Ok(format!("{} screens, written", story.screens.len()));
+    }
+    story.screens.compare()?;
+    Ok(format!("{} screens", story.screens.len()))
 }

@@ -32,7 +32,7 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    pub(crate) async fn begin() -> Result<Self> {
+    pub(crate) async fn begin(rewrites: bool) -> Result<Self> {
         let prosody = Prosody::start().await?;
         let web = Web::start().await?;
         let mut home = Home::new()?;
@@ -43,7 +43,7 @@ impl Story {
         let mut juliet = Client::login(&prosody.connector()?, &account, "balcony").await?;
         juliet.available().await?;
         let bot = BareJid::new("bot@localhost")?;
-        Ok(Self { juliet, host: None, home, web, prosody, bot, alice: Key::new(), screens: Screens::default() })
+        Ok(Self { juliet, host: None, home, web, prosody, bot, alice: Key::new(), screens: Screens::new(rewrites) })
     }
 
     /// Runs a command that has to end with this code.
