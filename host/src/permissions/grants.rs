@@ -170,6 +170,18 @@ impl Grants {
         Ok(())
     }
 
+    /// The same beside what was granted of it before; of what is none or one, such as a quota, this one counts.
+    pub fn grant_more<S: AsRef<str>>(&mut self, permission: Permission, entries: &[S]) -> Result<(), GrantError> {
+        let mut all = match permission.scope_kind() {
+            ScopeKind::None | ScopeKind::Quota => Vec::new(),
+            ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
+                self.get(permission).map(Scope::entries).unwrap_or_default()
+            }
+        };
+        all.extend(entries.iter().map(|entry| entry.as_ref().to_owned()));
+        self.grant(permission, &all)
+    }
+
     /// Takes a permission back. Whether it was granted.
     pub fn revoke(&mut self, permission: Permission) -> bool {
         self.0.remove(&permission).is_some()

@@ -129,7 +129,7 @@ impl Scope {
         })
     }
 
-    /// Reads what an owner wrote.
+    /// Reads what an owner wrote. What is listed twice, however it is spelled, counts once.
     pub fn parse<S: AsRef<str>>(kind: ScopeKind, entries: &[S]) -> Result<Self, BadScope> {
         match (kind, entries) {
             (ScopeKind::None, _) => return Err(BadScope::NotScoped),
@@ -143,11 +143,9 @@ impl Scope {
         let mut entries = entries.iter().map(AsRef::as_ref);
         Ok(Self(match kind {
             ScopeKind::None => Inner::Whole,
-            ScopeKind::Jids => {
-                Inner::Jids(entries.map(|entry| Pattern::parse(entry, JID_ENTRIES)).collect::<Result<_, _>>()?)
-            }
-            ScopeKind::Rooms => Inner::Rooms(entries.map(Pattern::parse_room).collect::<Result<_, _>>()?),
-            ScopeKind::Stanzas => Inner::Stanzas(entries.map(StanzaPattern::parse).collect::<Result<_, _>>()?),
+            ScopeKind::Jids => Inner::Jids(once(entries.map(|entry| Pattern::parse(entry, JID_ENTRIES)))?),
+            ScopeKind::Rooms => Inner::Rooms(once(entries.map(Pattern::parse_room))?),
+            ScopeKind::Stanzas => Inner::Stanzas(once(entries.map(StanzaPattern::parse))?),
             ScopeKind::Quota => Inner::Quota(entries.next().map_or(Err(BadScope::Empty), parse_size)?),
         }))
     }
@@ -224,6 +222,18 @@ impl Scope {
             }
         }
     }
+}
+
+/// Each of them once, so that who takes one back has not left it in another spelling.
+fn once<P: PartialEq>(patterns: impl Iterator<Item = Result<P, BadScope>>) -> Result<Box<[P]>, BadScope> {
+    let mut all = Vec::new();
+    for pattern in patterns {
+        let pattern = pattern?;
+        if !all.contains(&pattern) {
+            all.push(pattern);
+        }
+    }
+    Ok(all.into())
 }
 
 /// The entries of each list that lie within one of the other.

@@ -9,6 +9,7 @@ mod difference;
 mod error;
 mod granting;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,13 +34,13 @@ use super::store::{self, Unfit};
 use crate::config::{AccountName, Config};
 use crate::https::Url;
 use crate::nearest::nearest;
-use crate::permissions::Permission;
+use crate::permissions::{Permission, Scope};
 
 pub use carried::Carried;
 pub use difference::Difference;
 pub use error::DeskError;
 pub use granting::counting;
-use granting::{granting, taken_back};
+use granting::{granting, taken_back, taking_back};
 
 /// Where decisions are written down.
 #[derive(Debug)]
@@ -83,6 +84,15 @@ pub struct Wish {
     pub permission: Permission,
     /// For whom or what.
     pub scope: Option<Vec<String>>,
+}
+
+/// What it means that grants were taken back.
+#[derive(Debug)]
+pub struct Revoked {
+    /// What the plugin cannot do without and has not any more.
+    pub needed: Vec<Permission>,
+    /// What it keeps of permissions that went in part.
+    pub left: Vec<(Permission, Scope)>,
 }
 
 impl std::str::FromStr for Wish {
@@ -425,39 +435,23 @@ impl<'c> Desk<'c> {
         Ok(())
     }
 
-    /// Takes grants back: whole, or what is listed of them. The permissions that the plugin cannot do without and has not any more.
-    pub fn revoke(&self, id: &PluginId, wishes: &[Wish]) -> Result<Vec<Permission>, DeskError> {
+    /// Takes grants back: whole, or what is listed of them.
+    pub fn revoke(&self, id: &PluginId, wishes: &[Wish]) -> Result<Revoked, DeskError> {
         let mut file = PolicyFile::open(&self.config.plugins)?;
         let entry = self.known(file.policy(), id)?.clone();
-        let mut grants = entry.grants.clone();
-        let mut changes = Vec::new();
-        let mut gone = Vec::new();
-        for wish in wishes {
-            let permission = wish.permission;
-            let missing = |what: String| DeskError::NotGranted { id: id.clone(), what };
-            let Some(scope) = grants.get(permission) else { return Err(missing(permission.to_string())) };
-            let mut left = scope.entries();
-            for entry in wish.scope.iter().flatten() {
-                let at = left.iter().position(|one| one == entry);
-                left.remove(at.ok_or_else(|| missing(format!("{permission} for {entry}")))?);
-            }
-            let keys = vec!["grants".to_owned(), permission.to_string()];
-            if wish.scope.is_none() || left.is_empty() {
-                grants.revoke(permission);
-                gone.push(permission);
-                changes.push(Change::Unset(keys));
-            } else {
-                grants.grant(permission, &left).map_err(|error| DeskError::Decision(error.to_string()))?;
-                changes.push(Change::Set(keys, left.into()));
-            }
-        }
+        let (grants, changes) = taking_back(id, &entry.grants, wishes)?;
         file.change(id, &changes)?;
         let manifest = self.look(id, &entry).ok().map(|examined| examined.manifest);
-        gone.retain(|permission| {
-            let request = manifest.as_ref().and_then(|manifest| manifest.permissions.get(permission));
-            request.is_some_and(|request| !request.optional)
-        });
-        Ok(gone)
+        let asked = |permission| manifest.as_ref().and_then(|manifest| manifest.permissions.get(&permission));
+        let (mut needed, mut left) = (Vec::new(), Vec::new());
+        for permission in wishes.iter().map(|wish| wish.permission).collect::<BTreeSet<_>>() {
+            match grants.get(permission) {
+                Some(scope) => left.push((permission, scope.clone())),
+                None if asked(permission).is_some_and(|request| !request.optional) => needed.push(permission),
+                None => {}
+            }
+        }
+        Ok(Revoked { needed, left })
     }
 
     /// Sets one of a plugin's own settings, or takes the owner's value back; it has to fit the schema.
@@ -507,6 +501,14 @@ impl<'c> Desk<'c> {
             policy: self.config.plugins.clone(),
             near: nearest(id.as_str(), policy.plugins.keys().map(PluginId::as_str)).map(str::to_owned),
         })
+    }
+
+    /// Puts the very bytes that are installed into the store again: they were lost, and what was decided of them counts on.
+    pub fn restore(&self, id: &PluginId, offer: &Offer) -> Result<(), DeskError> {
+        // Held until it is written, so that nobody takes the plugin out meanwhile.
+        let file = PolicyFile::open(&self.config.plugins)?;
+        let present = self.known(file.policy(), id)?.digest;
+        self.keep(id, offer, Some(&present))
     }
 
     /// Puts an offer into the store.

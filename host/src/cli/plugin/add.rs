@@ -240,7 +240,7 @@ impl AddArgs {
         for wish in wishes {
             let Some(request) = manifest.permissions.get(&wish.permission) else { continue };
             let entries = wish.scope.unwrap_or_else(|| request.entries(wish.permission));
-            grants.grant(wish.permission, &entries)?;
+            grants.grant_more(wish.permission, &entries)?;
         }
         decision.insert("grants".to_owned(), grants.to_table().into());
         if !self.accounts.is_empty() {

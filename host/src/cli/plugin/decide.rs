@@ -10,7 +10,7 @@ use crate::cli::show::Put as _;
 use crate::cli::{Ended, tell};
 use crate::config::Config;
 use crate::plugins::PluginId;
-use crate::plugins::desk::{Desk, Wish};
+use crate::plugins::desk::{Desk, Revoked, Wish};
 use crate::store::DataFile;
 
 /// Which plugin.
@@ -189,9 +189,13 @@ impl RevokeArgs {
     /// Takes it back.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_write()?;
-        let needed = Desk::new(&config).revoke(&self.plugin, &self.grants)?;
+        let Revoked { needed, left } = Desk::new(&config).revoke(&self.plugin, &self.grants)?;
         let id = &self.plugin;
-        let mut sentence = format!("{} is not granted to {id} any more", names(&self.grants));
+        let mut sentence = format!("{} is taken back from {id}", names(&self.grants));
+        // Which may cover what was taken back: an account of a domain that is granted, a contact.
+        for (permission, scope) in left {
+            sentence.put(format_args!("; it keeps {permission} for {}", scope.entries().join(", ")));
+        }
         if needed.is_empty() {
             return done(&config, id, &sentence, self.json);
         }

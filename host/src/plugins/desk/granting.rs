@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{DeskError, Older, Wish};
-use crate::permissions::{Grants, Scope, ScopeKind};
+use crate::permissions::{GrantError, Grants, Permission, Scope};
 use crate::plugins::id::PluginId;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::edit::Change;
@@ -37,23 +37,62 @@ pub(super) fn granting(
         let Some(asked) = manifest.permissions.get(&wish.permission) else {
             return Err(DeskError::NotAsked { id: id.clone(), permission: wish.permission });
         };
-        let mut entries = match wish.permission.scope_kind() {
-            // One size, not one beside another.
-            ScopeKind::None | ScopeKind::Quota => Vec::new(),
-            ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas => {
-                grants.get(wish.permission).map(Scope::entries).unwrap_or_default()
-            }
-        };
         let more = wish.scope.clone().unwrap_or_else(|| asked.entries(wish.permission));
-        entries.extend(more.into_iter().filter(|entry| !entries.contains(entry)).collect::<Vec<_>>());
-        grants.grant(wish.permission, &entries).map_err(|error| DeskError::Decision(error.to_string()))?;
+        grants.grant_more(wish.permission, &more).map_err(|error| decision(&error))?;
         touched.insert(wish.permission);
     }
-    let table = grants.to_table();
-    let changes = touched.into_iter().filter_map(|permission| {
-        let value = table.get(permission.as_str())?.clone();
-        Some(Change::Set(vec!["grants".to_owned(), permission.to_string()], value))
+    let changes = written(&grants, touched);
+    Ok((grants, changes))
+}
+
+/// The grants without what is listed, and the changes that write that down.
+pub(super) fn taking_back(
+    id: &PluginId,
+    present: &Grants,
+    wishes: &[Wish],
+) -> Result<(Grants, Vec<Change>), DeskError> {
+    let mut grants = present.clone();
+    let mut touched = BTreeSet::new();
+    for wish in wishes {
+        let permission = wish.permission;
+        let missing = |what: String| DeskError::NotGranted { id: id.clone(), what };
+        let Some(scope) = grants.get(permission) else { return Err(missing(permission.to_string())) };
+        let mut left = scope.entries();
+        match &wish.scope {
+            None => left.clear(),
+            Some(entries) => {
+                // One address has several spellings.
+                let gone = Scope::parse(permission.scope_kind(), entries);
+                for entry in gone.map_err(|reason| decision(&GrantError::BadScope { permission, reason }))?.entries() {
+                    let at = left.iter().position(|one| *one == entry);
+                    left.remove(at.ok_or_else(|| missing(format!("{permission} for {entry}")))?);
+                }
+            }
+        }
+        if left.is_empty() {
+            grants.revoke(permission);
+        } else {
+            grants.grant(permission, &left).map_err(|error| decision(&error))?;
+        }
+        touched.insert(permission);
+    }
+    let changes = written(&grants, touched);
+    Ok((grants, changes))
+}
+
+/// How these permissions are written down, as they are granted now.
+fn written(grants: &Grants, touched: BTreeSet<Permission>) -> Vec<Change> {
+    let mut table = grants.to_table();
+    let changes = touched.into_iter().map(|permission| {
+        let keys = vec!["grants".to_owned(), permission.to_string()];
+        match table.remove(permission.as_str()) {
+            Some(value) => Change::Set(keys, value),
+            None => Change::Unset(keys),
+        }
     });
-    let written = changes.collect();
-    Ok((grants, written))
+    changes.collect()
+}
+
+fn decision(error: &GrantError) -> DeskError {
+    DeskError::Decision(error.to_string())
 }
