@@ -84,6 +84,22 @@ async fn a_plugin_of_the_web_is_installed_updated_and_outlives_its_source() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
     says(&run(&home, &["inspect", "echo"], 1).await, "is not in the component store any more");
+
+    // As after a restore of plugins.toml without the data folder. Nothing was decided anew, so nothing has to be.
+    let before = policy(&home);
+    drop(host);
+    let host = home.start().unwrap();
+    host.wait_count("plugin refused", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    web.put("/files/echo.wasm?a=b", version("0.1.0"));
+    let check = run(&home, &["update", "echo", "--check"], 0).await.stdout;
+    assert!(check.contains("echo 0.1.0 is not in the component store any more, and would be got again"), "{check}");
+    run(&home, &["inspect", "echo"], 1).await;
+    let again = run(&home, &["update", "echo", "--yes"], 0).await.stdout;
+    assert!(again.contains("echo 0.1.0 was lost, and is in the component store again"), "{again}");
+    assert!(again.contains("echo on main is running"), "{again}");
+    run(&home, &["inspect", "echo"], 0).await;
+    assert_eq!(policy(&home), before);
+    assert!(run(&home, &["update", "echo", "--yes"], 0).await.stdout.contains("the newest"));
 }
 
 #[tokio::test]

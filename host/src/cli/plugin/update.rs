@@ -169,6 +169,9 @@ fn change(
     let was = present.as_ref().map(|present| present.manifest.version.clone()).or_else(|| entry.version.clone());
     let was = was.map_or_else(|| entry.digest.short(), |version| version.to_string());
     let new = offer.manifest();
+    if offer.examined.digest == entry.digest && present.is_none() {
+        return restore(config, desk, id, offer, how);
+    }
     if offer.examined.digest == entry.digest {
         if !how.json {
             print(&format!("{id} {was} is the newest there is"))?;
@@ -225,6 +228,29 @@ fn change(
     if let Some(json) = json.as_object_mut() {
         json.extend([("changed".to_owned(), true.into()), ("version".to_owned(), was.into())]);
         json.insert("new".to_owned(), new.version.to_string().into());
+    }
+    Ok(Outcome { json, failure: failure(&told, &sentence) })
+}
+
+/// Gets again what is installed and was lost, as it was decided on.
+fn restore(config: &Config, desk: &Desk<'_>, id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outcome> {
+    let version = &offer.manifest().version;
+    let mut json = json!({ "plugin": id, "changed": false, "version": version, "new": version });
+    if how.check {
+        if !how.json {
+            print(&format!("{id} {version} is not in the component store any more, and would be got again"))?;
+        }
+        return Ok(Outcome { json, failure: None });
+    }
+    desk.restore(id, offer)?;
+    let sentence = format!("{id} {version} was lost, and is in the component store again");
+    let told = told(config, id, &sentence)?;
+    if !how.json {
+        show_done(&told, id, &sentence, false)?;
+    }
+    if let (Some(json), Value::Object(done)) = (json.as_object_mut(), done_json(&told, id, &sentence)) {
+        json.extend(done);
+        json.insert("changed".to_owned(), true.into());
     }
     Ok(Outcome { json, failure: failure(&told, &sentence) })
 }
