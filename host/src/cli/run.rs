@@ -3,7 +3,6 @@
 mod files;
 
 use std::fmt;
-use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -25,6 +24,7 @@ use files::{ConfigFile, Files};
 
 use super::Ended;
 use super::place::Place;
+use super::show::is_for_eyes;
 use crate::account::Connection;
 use crate::api::log::CHOSEN;
 use crate::config::{AccountName, Config, ConfigError, Overrides};
@@ -410,8 +410,8 @@ where
     match format {
         // Colours are for eyes: in a file or a journal they would be in the way.
         LogFormat::Text => {
-            let is_terminal = std::io::stderr().is_terminal();
-            log.with_ansi(is_terminal).event_format(Lined::new(Format::default().with_ansi(is_terminal))).boxed()
+            let has_colours = is_for_eyes(&std::io::stderr());
+            log.with_ansi(has_colours).event_format(Lined::new(Format::default().with_ansi(has_colours))).boxed()
         }
         LogFormat::Journal => {
             let format = Lined::new(Format::default().with_ansi(false).without_time());

@@ -1,7 +1,7 @@
 //! What commands print: tables for people, JSON for programs, and colours where eyes are.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -22,9 +22,13 @@ impl Put for String {
     }
 }
 
-/// Prints a text and a line's end.
+/// Prints a text and a line's end. Whoever has read enough and left keeps nothing from being done, or from being told by the
+/// exit code.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
-    writeln!(io::stdout().lock(), "{}", text.trim_end()).context("standard output")
+    match writeln!(io::stdout().lock(), "{}", text.trim_end()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output"),
+    }
 }
 
 /// What went wrong, in lines that move no cursor: it may repeat words out of a stranger's file, before anybody agreed to it.
@@ -105,9 +109,14 @@ impl Mark {
     }
 }
 
-/// The text, marked if the output is a terminal whose owner does not mind (`NO_COLOR`).
+/// Whether colours are in place there: it is a terminal, and its owner does not mind (`NO_COLOR`).
+pub(super) fn is_for_eyes(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The text, marked if the output is for eyes.
 pub(super) fn marked(text: &str, mark: Mark) -> String {
-    let plain = !io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let plain = !is_for_eyes(&io::stdout());
     if plain {
         return text.to_owned();
     }

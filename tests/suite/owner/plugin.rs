@@ -149,6 +149,48 @@ async fn a_grant_and_its_end_count_at_once_on_the_running_plugin() {
 }
 
 #[tokio::test]
+async fn what_is_taken_back_is_gone_however_it_was_spelled_and_what_stays_is_said() {
+    let (home, _) = home().await;
+    let twice =
+        super::echo(&home).grant("messages.send", &["juliet@example.org", "Juliet@EXAMPLE.org", "@example.net"]);
+    home.set_policy(&Policy::default().with("echo", twice)).unwrap();
+    let granted = |home| entry(home, "echo")["grants"]["messages.send"].clone();
+    let revoked = run(&home, &["revoke", "echo", "messages.send=JULIET@example.org"], 0).await.stdout;
+    let says = "messages.send for JULIET@example.org is taken back from echo; it keeps messages.send for @example.net";
+    assert!(revoked.contains(says), "{revoked}");
+    assert_eq!(granted(&home), toml::Value::from(vec!["@example.net"]));
+    run(&home, &["grant", "echo", "messages.send=Romeo@Example.org,romeo@example.org"], 0).await;
+    run(&home, &["grant", "echo", "messages.send=ROMEO@example.org"], 0).await;
+    assert_eq!(granted(&home), toml::Value::from(vec!["@example.net", "romeo@example.org"]));
+    run(&home, &["revoke", "echo", "messages.send=nobody at all"], 1).await;
+    assert_eq!(granted(&home), toml::Value::from(vec!["@example.net", "romeo@example.org"]));
+}
+
+#[tokio::test]
+async fn each_grant_that_is_given_counts() {
+    let (home, _) = home().await;
+    let file = file(&home, "echo.wasm", "0.1.0", "");
+    home.write("more.toml", "[grants]\n\"messages.send\" = [\"@example.net\"]\n\"rooms.send\" = [\"*\"]\n").unwrap();
+    let one = ["--grant", "messages.send=romeo@example.org", "--grant", "messages.send=juliet@example.org"];
+    let all = [&["add", &file, "--yes", "--policy", "more.toml", "--grant", "messages.read"][..], &one].concat();
+    run(&home, &all, 0).await;
+    let granted = vec!["@example.net", "romeo@example.org", "juliet@example.org"];
+    assert_eq!(entry(&home, "echo")["grants"]["messages.send"], toml::Value::from(granted));
+}
+
+#[tokio::test]
+async fn who_reads_no_further_keeps_nothing_from_being_done() {
+    let (home, _) = home().await;
+    let file = file(&home, "echo.wasm", "0.1.0", "");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = home.command(["plugin", "add", &file, "--yes", "--grant-all"]).unwrap();
+    command.stdin(std::process::Stdio::null()).stdout(writer);
+    assert_eq!(command.status().unwrap().code(), Some(0));
+    assert_eq!(entry(&home, "echo")["version"], "0.1.0".into());
+}
+
+#[tokio::test]
 async fn an_update_that_asks_for_more_waits_for_consent_and_can_be_taken_back() {
     let (home, bot) = home().await;
     let _host = start(&home, &Policy::default()).await;
