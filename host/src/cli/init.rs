@@ -48,7 +48,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "COMMAND", conflicts_with = "password_file")]
     password_command: Option<String>,
     /// Read the account's password from standard input, and keep it in a file that only you can read.
-    #[arg(long, conflicts_with_all = ["password_file", "password_command"])]
+    #[arg(long, requires = "jid", conflicts_with_all = ["password_file", "password_command"])]
     password_stdin: bool,
     /// Where the server is, HOST:PORT, if the DNS does not say.
     #[arg(long, value_name = "HOST:PORT", value_parser = endpoint)]
@@ -106,7 +106,12 @@ impl InitArgs {
         is_free(&self.config)?;
         is_own(&[self.config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))])?;
         let terminal = Terminal::open().filter(|_| !self.password_stdin);
-        let Some(jid) = self.account(terminal.as_ref())? else { return say_written(&self.to_fill_in(None)?) };
+        let Some(jid) = self.account(terminal.as_ref())? else {
+            if self.register {
+                bail!("nobody can be asked here which account to register: say --jid");
+            }
+            return say_written(&self.to_fill_in(None)?);
+        };
         let folder = self.config.parent().unwrap_or(Path::new(""));
         let secret = folder.join(self.password_name());
         let Some(password) = self.password(terminal.as_ref(), &secret)? else {
@@ -165,12 +170,8 @@ impl InitArgs {
     }
 
     fn password(&self, terminal: Option<&Terminal>, usual: &Path) -> anyhow::Result<Option<Given>> {
-        if let Some(file) = &self.password_file {
-            let file = file.canonicalize().with_context(|| format!("the password file {}", file.display()))?;
-            return Ok(Some(Given::Line("password_file", file.display().to_string())));
-        }
-        if let Some(command) = &self.password_command {
-            return Ok(Some(Given::Line("password_command", command.clone())));
+        if let Some(line) = self.password_line()? {
+            return Ok(Some(line));
         }
         if usual.exists() {
             let path = usual.display();
@@ -196,6 +197,15 @@ impl InitArgs {
         }
     }
 
+    /// The file or command that a flag names.
+    fn password_line(&self) -> anyhow::Result<Option<Given>> {
+        if let Some(file) = &self.password_file {
+            let file = file.canonicalize().with_context(|| format!("the password file {}", file.display()))?;
+            return Ok(Some(Given::Line("password_file", file.display().to_string())));
+        }
+        Ok(self.password_command.as_ref().map(|command| Given::Line("password_command", command.clone())))
+    }
+
     /// What the file is called into which the account's password goes.
     ///
     /// Several configurations may lie in one folder, and the password of one must not reach the server of another.
@@ -216,7 +226,7 @@ impl InitArgs {
         terminal: Option<&Terminal>,
         made: &mut Made,
     ) -> anyhow::Result<()> {
-        let text = self.text(jid, password)?;
+        let text = self.text(jid, Some(password))?;
         let _ = fs::remove_file(draft);
         write_new(draft, &text)?;
         if self.offline {
@@ -271,7 +281,7 @@ impl InitArgs {
         if !folder.as_os_str().is_empty() {
             fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         }
-        if !write_new(path, &self.frame(&jid)?)? {
+        if !write_new(path, &self.text(&jid, self.password_line()?.as_ref())?)? {
             is_free(path)?;
         }
         let mut written = vec![path.to_owned()];
@@ -279,19 +289,20 @@ impl InitArgs {
         Ok(written)
     }
 
-    fn text(&self, jid: &str, password: &Given) -> anyhow::Result<String> {
+    /// What is written: all that flags say, and what is known of the password.
+    fn text(&self, jid: &str, password: Option<&Given>) -> anyhow::Result<String> {
         let mut text = self.frame(jid)?;
         let mut put = |from: &str, to: String| {
             debug_assert!(text.contains(from), "{from}");
             text = text.replacen(from, &to, 1);
         };
         match password {
-            Given::Line(key, value) if *key == "password_command" => {
+            Some(Given::Line(key, value)) if *key == "password_command" => {
                 put(&format!("password_file = {}\n", quoted(&self.password_name())), String::new());
                 put("# password_command = \"pass show bot\"", format!("{key} = {}", quoted(value)));
             }
-            Given::Line(_, value) => put(&quoted(&self.password_name()), quoted(value)),
-            Given::Text(_) => {}
+            Some(Given::Line(_, value)) => put(&quoted(&self.password_name()), quoted(value)),
+            Some(Given::Text(_)) | None => {}
         }
         if let Some(server) = &self.server {
             put("# server = \"xmpp.example.org:5222\"", format!("server = {}", quoted(&server.to_string())));
@@ -361,9 +372,10 @@ fn new_secret(path: &Path, text: &str) -> anyhow::Result<PathBuf> {
     Ok(path.to_owned())
 }
 
-/// Writes a file that is not there yet; false if it is.
+/// Writes a file that is not there yet; false if it is. It decides what plugins may do, so nobody else may write it, whatever
+/// the umask lets others do.
 fn write_new(path: &Path, text: &str) -> anyhow::Result<bool> {
-    let mut file = match OpenOptions::new().write(true).create_new(true).open(path) {
+    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o644).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
         Err(error) => return Err(error).with_context(|| format!("cannot write {}", path.display())),

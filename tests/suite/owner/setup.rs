@@ -146,6 +146,41 @@ async fn a_password_that_lies_there_is_not_taken_for_another_account() {
 
 /// One that is named is meant: the usual one may be missing.
 #[tokio::test]
+async fn what_flags_say_is_written_where_something_is_left_to_fill_in() {
+    let (home, flags) = empty().await;
+    let server = ["--server", "xmpp.example.org:5223", "--tls", "direct", "--offline"];
+    let arguments = [&["init", "--jid", "bot@example.org"][..], &server, &[&flags[4], &flags[5]]].concat();
+    ended(home.run(&arguments).await.unwrap(), 0);
+    let written = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    for line in ["server = \"xmpp.example.org:5223\"", "tls = \"direct\" ", "ca_file = \""] {
+        assert!(written.lines().any(|one| one.starts_with(line)), "{line}: {written}");
+    }
+    let command = ["init", "--config", "other.toml", "--password-command", "pass show bot"];
+    ended(home.run(&command).await.unwrap(), 0);
+    let written = std::fs::read_to_string(home.path().join("other.toml")).unwrap();
+    let has = |key: &str| written.lines().any(|line| line.starts_with(key));
+    assert!(has("password_command = \"pass show bot\"") && !has("password_file"), "{written}");
+    let nobody = ended(home.run(&["init", "--config", "third.toml", "--register"]).await.unwrap(), 1);
+    assert!(nobody.stderr.contains("say --jid"), "{nobody:?}");
+    ended(home.run_with(&["init", "--config", "third.toml", "--password-stdin"], "x\n").await.unwrap(), 2);
+    assert!(!home.path().join("third.toml").exists());
+}
+
+/// Where users have groups of their own, files are often made for the group.
+#[tokio::test]
+async fn what_it_writes_is_for_nobody_else_to_write() {
+    let (home, _) = empty().await;
+    let parlor = parlor_tests::plugins::program("parlor").unwrap();
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "umask 002; exec \"$0\" init --config parlor.toml --offline"]).arg(parlor);
+    let made = shell.current_dir(home.path()).stdin(std::process::Stdio::null()).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    for name in ["parlor.toml", "plugins.toml"] {
+        assert_eq!(home.path().join(name).metadata().unwrap().permissions().mode() & 0o777, 0o644, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_policy_that_is_named_and_not_there_is_an_error() {
     let (home, _) = home().await;
     for command in ["run", "status", "doctor"] {
@@ -197,6 +232,25 @@ async fn a_house_in_order_is_found_to_be_and_stays_connected() {
     assert!(text.contains("fine     account main   the server has archive (XEP-0313)\n"), "{text}");
     assert_eq!(host.lines("account connected", &[]).len(), 1);
     assert_eq!(host.lines("connection lost", &[]).len(), 0);
+}
+
+/// To take it over would throw out whoever has it.
+#[tokio::test]
+async fn a_session_that_is_somebodys_is_not_looked_at() {
+    let (mut home, account) = home().await;
+    home.amend("main", "jid", Some(format!("{}/balcony", account.jid).into())).unwrap();
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("https://localhost:{}/http-bind", listener.local_addr().unwrap().port());
+    home.amend("main", "password_file", None).unwrap();
+    for (key, value) in [("bosh_service_url", url.as_str()), ("sid", "s1"), ("rid", "7")] {
+        home.set(key, value).unwrap();
+    }
+    home.set("prebind", true).unwrap();
+    let json = ended(home.run(&["doctor", "--json"]).await.unwrap(), 0).json().unwrap();
+    let found = finding(&json, "account main", "warning");
+    assert!(found["says"].as_str().unwrap().starts_with("not looked at"), "{found}");
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[tokio::test]
