@@ -254,6 +254,27 @@ async fn a_wrong_password_costs_nothing_until_it_is_needed_and_is_tried_again_wh
     is_untouched(&host, "second");
 }
 
+/// Has an account log in again, with a password that is wrong.
+async fn locked_out(home: &mut Home, host: &Host, name: &str) {
+    home.write("wrong.password", "wrong\n").unwrap();
+    home.amend(name, "password_file", Some("wrong.password".into())).unwrap();
+    home.amend(name, "transport", Some("tcp".into())).unwrap();
+    host.wait_count("account failed", &[("account", name)], 1, SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_house_ends_when_no_account_is_left_and_not_because_each_was_lost_once() {
+    let (mut home, mut host, [main, _]) = two().await;
+    let mut juliet = juliet().await;
+    locked_out(&mut home, &host, "main").await;
+    home.amend("main", "password_file", Some("main.password".into())).unwrap();
+    connected(&host, "main", 2).await;
+    locked_out(&mut home, &host, "second").await;
+    answers_once_there(&mut juliet, &main.jid, "the house stands").await;
+    home.remove_account("main").unwrap();
+    assert_eq!(host.ended(SOON).await.unwrap().code(), Some(6));
+}
+
 #[tokio::test]
 async fn a_broken_file_changes_nothing_and_the_error_names_line_and_column() {
     let (home, host, _) = two().await;

@@ -176,18 +176,18 @@ async fn a_file_that_is_refused_moves_no_cursor() {
 }
 
 /// Nobody, as every system calls it.
-const NOBODY: u32 = 65_534;
+pub(super) const NOBODY: u32 = 65_534;
 
 fn open_to_all(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     std::fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 /// Gives a folder and all in it to somebody.
-fn give(path: &Path, user: u32) {
+pub(super) fn give(path: &Path, user: u32) {
     std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
     if path.is_dir() {
         for entry in std::fs::read_dir(path).unwrap() {

@@ -1,5 +1,6 @@
 //! `parlor top` at a terminal: what it shows and does, and that it gives the terminal back, however it ends.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
 use parlor::cli::top::screen::Screen;
@@ -8,6 +9,7 @@ use parlor_tests::policy::Policy;
 use parlor_tests::process::Signal;
 use parlor_tests::terminal::Terminal;
 
+use super::hostile::{NOBODY, give, is_root};
 use super::{SOON, echo, ended, home, start};
 
 /// A host with echo, and a terminal on which `parlor top` shows it.
@@ -73,6 +75,20 @@ async fn the_house_is_seen_and_looked_after() {
     terminal.shows_what("all again", |picture| !picture.contains("no plugin is like that"), SOON).unwrap();
     left(terminal);
     assert_eq!(host.lines("account connected", &[]).len(), 1);
+}
+
+#[tokio::test]
+async fn root_changes_nothing_in_somebody_elses_house() {
+    let (home, _host, mut terminal) = shown().await;
+    terminal.shows("running", SOON).unwrap();
+    if !is_root() {
+        return left(terminal);
+    }
+    give(home.path(), NOBODY);
+    terminal.presses("dy").unwrap();
+    terminal.shows("belongs to", SOON).unwrap();
+    assert_eq!(home.path().join("plugins.toml").metadata().unwrap().uid(), NOBODY);
+    left(terminal);
 }
 
 #[tokio::test]

@@ -160,6 +160,7 @@ fn ask(config: &Config, logs: Option<&PluginId>) -> anyhow::Result<Look> {
 fn carry_out(config: &Config, order: &Order) -> anyhow::Result<String> {
     match order {
         Order::Enable(id, enabled) => {
+            place::is_own_house(config)?;
             let changed = Desk::new(config).enable(id, *enabled)?;
             let already = if changed { "" } else { " already" };
             let told = tell::tell(config, &[id])?;
