@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -50,7 +51,7 @@ const GAP: Duration = Duration::from_millis(10);
 /// The longest pause before a request is made again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The first number of a session: random, and with room for all that follow (XEP-0124, section 14).
-const RIDS: std::ops::Range<u64> = (1 << 16)..(1 << 48);
+const RIDS: Range<u64> = (1 << 16)..(1 << 48);
 
 /// A session, from its first request to its end.
 pub(super) struct Bosh {
@@ -74,6 +75,8 @@ pub(super) struct Bosh {
     waiting: VecDeque<Saying>,
     /// The header of the stream was written; a further one begins the stream anew.
     has_begun: bool,
+    /// How many in a row that were made again the server has not known.
+    unknown: u32,
     /// This end has said that it is over.
     is_closing: bool,
     over: bool,
@@ -182,6 +185,7 @@ impl Bosh {
             cutter: Cutter::default(),
             waiting: VecDeque::new(),
             has_begun: false,
+            unknown: 0,
             is_closing: false,
             over: false,
             ready: Vec::new(),
@@ -240,7 +244,7 @@ impl Bosh {
     /// Asks and takes in answers, as far as it goes without waiting.
     fn drive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
-            let mut late = false;
+            let mut late = None;
             for at in 0..self.under_way.len() {
                 match self.under_way[at].poll(&self.line, &self.terms, cx) {
                     Ok(()) => {}
@@ -253,21 +257,47 @@ impl Bosh {
                         self.end("");
                         return Err(io::Error::other(error.to_string()));
                     }
-                    Err(Late::Silent) => late = true,
+                    Err(Late::Broken) => {
+                        late = Some(at..at + 1);
+                        break;
+                    }
+                    Err(Late::Silent) => {
+                        // Where one connection is dead, the others are as well, and the server may wait for what never reached
+                        // it.
+                        self.idle.clear();
+                        late = Some(0..self.under_way.len());
+                        break;
+                    }
                 }
             }
-            if late {
-                // Where one connection is dead, the others are as well, and the server may wait for what never reached it.
-                self.idle.clear();
-                for asked in &mut self.under_way {
-                    asked.again(&self.line, &self.terms);
-                }
+            if let Some(late) = late {
+                self.again(late);
                 continue;
             }
             if self.under_way.front().is_some_and(|asked| asked.answered.is_some()) {
                 self.take_in();
             } else if !self.ask_next(cx) {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Makes requests again.
+    ///
+    /// Prosody 0.12 keeps a request that has overtaken the one before it until that comes. If its connection has broken by
+    /// then, Prosody answers into that connection all the same, and all that it says afterwards: nothing is heard any more. So
+    /// the later one comes first, again over a connection that lives, which takes the place of the broken one.
+    fn again(&mut self, late: Range<usize>) {
+        let (line, terms) = (&self.line, &self.terms);
+        match self.under_way.make_contiguous() {
+            [first, second] if late.start == 0 && terms.is_late_first && second.answered.is_none() => {
+                second.again(None, line, terms);
+                first.again(Some(second.written.subscribe()), line, terms);
+            }
+            all => {
+                for asked in &mut all[late] {
+                    asked.again(asked.before.clone(), line, terms);
+                }
             }
         }
     }
@@ -282,8 +312,10 @@ impl Bosh {
             self.idle.extend(connection);
         }
         // A server forgets a request whose connection broke, and with it that it may come again. Then it had nothing to say to
-        // it; and if the session is over, the next answer says so, too.
-        if times > 1 && answer.condition() == Some("item-not-found") && !self.under_way.is_empty() {
+        // it; and if the session is over, the next answer says so, too. What it said to two of them in a row is lost.
+        let is_unknown = times > 1 && answer.condition() == Some("item-not-found");
+        self.unknown = if is_unknown { self.unknown + 1 } else { 0 };
+        if self.unknown == 1 && !self.under_way.is_empty() {
             return;
         }
         self.ready.extend_from_slice(answer.payload.as_bytes());
@@ -366,6 +398,8 @@ impl Bosh {
 
 /// What became of a request that has no answer yet.
 enum Late {
+    /// Its connection broke.
+    Broken,
     /// Its connection is silent.
     Silent,
     /// It has failed for good.
@@ -382,12 +416,16 @@ impl UnderWay {
                     self.answered = Some(Answered { answer, connection: None });
                 }
                 Poll::Ready(Err(Failure { error, again, answer: None })) => {
+                    // One that was held back for a while reached the server: somebody on the way has less patience.
+                    if self.written.borrow().is_some_and(|at| at.elapsed() > PROMPT) {
+                        self.failing = None;
+                    }
                     let since = self.failing.unwrap_or_else(Instant::now);
                     if !again || since.elapsed() >= terms.inactivity {
                         return Err(Late::Failed(error));
                     }
                     tracing::debug!(%error, "a request of BOSH is made again");
-                    self.again(line, terms);
+                    return Err(Late::Broken);
                 }
                 Poll::Pending => {
                     if self.patience.as_mut().poll(cx).is_pending() {
@@ -403,8 +441,8 @@ impl UnderWay {
         Ok(())
     }
 
-    /// Makes it once more, on another connection.
-    fn again(&mut self, line: &Arc<Line>, terms: &Terms) {
+    /// Makes it once more, on another connection, when that one was written.
+    fn again(&mut self, before: Option<watch::Receiver<Option<Instant>>>, line: &Arc<Line>, terms: &Terms) {
         if self.answered.is_some() {
             return;
         }
@@ -416,6 +454,7 @@ impl UnderWay {
         self.times = self.times.saturating_add(1);
         self.written.send_replace(None);
         let asking = Arc::clone(line).ask(None, Arc::clone(&self.body), Arc::clone(&self.written));
+        self.before = before;
         let asking = Box::pin(after(self.before.clone(), asking));
         self.attempt = Box::pin(async move {
             sleep(pause).await;
@@ -435,11 +474,13 @@ impl UnderWay {
 
 /// Makes a request when the one before has been written, and a little later.
 async fn after<R>(before: Option<watch::Receiver<Option<Instant>>>, asking: impl Future<Output = R>) -> R {
-    if let Some(mut before) = before {
-        // One that is gone has its answer.
-        let written = before.wait_for(Option::is_some).await.ok().and_then(|written| *written);
-        if let Some(written) = written {
-            sleep_until(written + GAP).await;
+    let Some(mut before) = before else { return asking.await };
+    // One that is gone has its answer.
+    while let Some(written) = before.wait_for(Option::is_some).await.ok().and_then(|written| *written) {
+        sleep_until(written + GAP).await;
+        // It may have failed meanwhile.
+        if *before.borrow() == Some(written) {
+            break;
         }
     }
     asking.await

@@ -13,8 +13,11 @@ const HTTPBIND: &str = "http://jabber.org/protocol/httpbind";
 const LONGEST_HEAD: usize = 16 << 10;
 /// The longest name of a session.
 const LONGEST_SID: usize = 1 << 10;
-/// How long the server shall hold a request back, in seconds: nobody in between may take the connection for dead before.
-const WAIT: u64 = 60;
+/// How long the server shall hold a request back, in seconds: nobody in between may take the connection for dead before, and
+/// proxies usually do after 50 or 60 s.
+const WAIT: u64 = 45;
+/// How long one does that somebody else began the session with, who has usually asked for this.
+const USUAL_WAIT: u64 = 60;
 /// How many requests the server shall hold back.
 const HOLD: u64 = 1;
 /// What a server may say at most of the times that it names, in seconds.
@@ -84,13 +87,17 @@ pub(super) struct Terms {
     pub(super) inactivity: Duration,
     /// How long to wait before asking again where nothing was said.
     pub(super) polling: Duration,
+    /// Of two requests that are made again, the later one comes first: what Prosody needs, and what ejabberd 23.01 loses a
+    /// session by. Only the latter says how long a session may pause.
+    pub(super) is_late_first: bool,
 }
 
 impl Default for Terms {
     /// What holds where nobody has said anything: the session was begun by somebody else.
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { wait: seconds(WAIT), hold: 1, requests: 2, inactivity: seconds(30), polling: seconds(5) }
+        let (inactivity, polling) = (seconds(30), seconds(5));
+        Self { wait: seconds(USUAL_WAIT), hold: 1, requests: 2, inactivity, polling, is_late_first: false }
     }
 }
 
@@ -166,6 +173,7 @@ impl Answer {
             requests,
             inactivity: seconds("inactivity", inactivity.as_secs(), LONGEST),
             polling: seconds("polling", polling.as_secs(), WAIT),
+            is_late_first: self.attribute("maxpause").is_none(),
         }
     }
 
@@ -296,13 +304,15 @@ mod tests {
     #[test]
     fn terms_that_nobody_could_keep_to_are_set_right() {
         let seconds = Duration::from_secs;
-        let usual = read("wait='60' requests='2' hold='1' inactivity='45' polling='7'/>").terms();
-        let expected = Terms { wait: seconds(60), hold: 1, requests: 2, inactivity: seconds(45), polling: seconds(7) };
+        let usual = read("wait='40' requests='2' hold='1' inactivity='45' polling='7' maxpause='120'/>").terms();
+        let (inactivity, polling) = (seconds(45), seconds(7));
+        let expected = Terms { wait: seconds(40), hold: 1, requests: 2, inactivity, polling, is_late_first: false };
         assert_eq!(usual, expected);
-        assert_eq!(read("/>").terms(), Terms::default());
+        let silent = Terms { wait: seconds(45), is_late_first: true, ..Terms::default() };
+        assert_eq!(read("/>").terms(), silent);
         let wild =
             read("wait='99999999' requests='0' hold='-1' inactivity='18446744073709551615' polling='1e9'/>").terms();
-        assert_eq!((wild.wait, wild.requests, wild.hold), (seconds(60), 1, 1));
+        assert_eq!((wild.wait, wild.requests, wild.hold), (seconds(45), 1, 1));
         assert_eq!((wild.inactivity, wild.polling), (seconds(300), seconds(5)));
         assert_eq!(read("hold='0'/>").terms().requests, 1);
     }

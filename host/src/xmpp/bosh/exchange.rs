@@ -18,6 +18,10 @@ use crate::xmpp::tls::secure;
 /// How long an answer may be: a stanza of the greatest length, and some beside it.
 const MOST: usize = 2 * MAX_BYTES;
 
+/// What somebody on the way says who may let the same request through a moment later: Request Timeout, Too Early, Too Many
+/// Requests (RFC 9110, section 15.5.9; RFC 8470, section 5.2; RFC 6585, section 4).
+const PASSING: [u16; 3] = [408, 425, 429];
+
 /// A connection on which something may be asked.
 pub(super) type Connection = Wire<TlsStream<TcpStream>>;
 
@@ -82,7 +86,8 @@ impl Line {
                 })?
             }
             status => {
-                let failure = self.failure(&format!("it answers {status} {}", head.reason), status >= 500);
+                let is_passing = status >= 500 || PASSING.contains(&status);
+                let failure = self.failure(&format!("it answers {status} {}", head.reason), is_passing);
                 return Err(Failure { answer: Answer::of_status(status), ..failure });
             }
         };

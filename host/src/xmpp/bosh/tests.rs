@@ -13,6 +13,11 @@ fn body(attributes: &str, inside: &str) -> String {
 
 /// A session, and the connection on which it began.
 async fn session(peer: &Peer, tokens: &Tokens) -> (Bosh, Page) {
+    session_of(peer, tokens, CREATED).await
+}
+
+/// The same where the server says something else of it.
+async fn session_of(peer: &Peer, tokens: &Tokens, created: &str) -> (Bosh, Page) {
     let url = format!("https://localhost:{}/http-bind", peer.settings().server.unwrap().port.unwrap());
     let url = url.parse().unwrap();
     let settings = peer.settings();
@@ -20,7 +25,7 @@ async fn session(peer: &Peer, tokens: &Tokens) -> (Bosh, Page) {
         let mut page = peer.accept_page().await;
         let creation = page.hear().await.unwrap();
         assert!(creation.contains("to='localhost'") && !creation.contains("sid="), "{creation}");
-        page.say("200 OK", CREATED).await;
+        page.say("200 OK", created).await;
         page
     };
     let (opened, page) = tokio::join!(open(&settings, &url, "localhost", tokens), serve);
@@ -152,4 +157,109 @@ async fn no_more_requests_are_under_way_than_the_server_takes() {
     assert!(poll.ends_with("'/>") && said.contains("<r xmlns='x'/></body>"), "{poll} {said}");
     assert!(more.contains("<a xmlns='x'/><b xmlns='x'/></body>"), "{more}");
     assert!(heard.find("<message/>") < heard.find("<presence/>"), "{heard}");
+}
+
+/// Two requests whose connections break: which of them is made again first.
+async fn made_again(created: &str) -> (u64, [String; 2]) {
+    let (peer, tokens) = (Peer::start(Manners::default()).await, Tokens::default());
+    let (mut bosh, mut first) = session_of(&peer, &tokens, created).await;
+    let rid = tokens.rid().unwrap();
+    until(&mut bosh, "<stream:features/>").await;
+    let serve = async {
+        first.hear().await.unwrap();
+        let mut second = peer.accept_page().await;
+        second.hear().await.unwrap();
+        drop((first, second));
+        let mut pages = [peer.accept_page().await, peer.accept_page().await];
+        let said = [pages[0].hear().await.unwrap(), pages[1].hear().await.unwrap()];
+        for (page, said) in pages.iter_mut().zip(&said) {
+            let payload = if said.contains("<b ") { "<message/>" } else { "<presence/>" };
+            page.say("200 OK", &body("", payload)).await;
+        }
+        said
+    };
+    let talk = async {
+        for element in [&b"<a xmlns='x'/>"[..], b"<b xmlns='x'/>"] {
+            bosh.write_all(element).await.unwrap();
+            let _ = futures_util::poll!(std::pin::pin!(bosh.flush()));
+        }
+        until(&mut bosh, "<message/>").await
+    };
+    let (said, heard) = tokio::join!(serve, talk);
+    assert!(heard.find("<presence/>") < heard.find("<message/>"), "answers count in their order: {heard}");
+    (rid, said)
+}
+
+/// What Prosody keeps until the one before it comes must have a connection by then; what ejabberd keeps must not come twice.
+#[tokio::test]
+async fn of_two_requests_that_are_made_again_the_later_one_comes_first_where_it_has_to() {
+    for (created, order) in [(CREATED.to_owned(), [1, 0]), (CREATED.replace(" hold", " maxpause='120' hold"), [0, 1])] {
+        let (rid, said) = made_again(&created).await;
+        for (said, at) in said.iter().zip(order) {
+            assert!(said.contains(&format!("rid='{}'", rid + at)), "{created}: {at}: {said}");
+        }
+    }
+}
+
+/// It is over when nobody asks for so long; whose request is held back by the server is asking.
+#[tokio::test]
+async fn a_proxy_with_less_patience_than_the_server_ends_no_session() {
+    let peer = Peer::start(Manners::default()).await;
+    let created = CREATED.replace(" hold", " inactivity='1' hold");
+    let (mut bosh, page) = session_of(&peer, &Tokens::default(), &created).await;
+    until(&mut bosh, "<stream:features/>").await;
+    let serve = async {
+        let mut page = Some(page);
+        for held in [PROMPT + GAP, PROMPT + GAP, Duration::ZERO] {
+            let mut page = match page.take() {
+                Some(page) => page,
+                None => peer.accept_page().await,
+            };
+            page.hear().await.unwrap();
+            tokio::time::pause();
+            tokio::time::advance(held).await;
+            tokio::time::resume();
+            let (status, answer) = if held.is_zero() {
+                ("200 OK", body("", "<presence/>"))
+            } else {
+                ("504 Gateway Timeout", String::new())
+            };
+            page.say(status, &answer).await;
+        }
+    };
+    let (heard, ()) = tokio::join!(until(&mut bosh, "<presence/>"), serve);
+    assert!(heard.contains("<presence/>"), "{heard}");
+}
+
+/// Of one of them it had nothing to say; of two, what it said is lost.
+#[tokio::test]
+async fn a_server_that_has_forgotten_two_requests_has_lost_the_session() {
+    let (peer, tokens) = (Peer::start(Manners::default()).await, Tokens::default());
+    let (mut bosh, mut first) = session(&peer, &tokens).await;
+    until(&mut bosh, "<stream:features/>").await;
+    let unknown = body("type='terminate' condition='item-not-found'", "");
+    let serve = async {
+        first.hear().await.unwrap();
+        let mut second = peer.accept_page().await;
+        second.hear().await.unwrap();
+        drop((first, second));
+        let (mut later, mut earlier) = (peer.accept_page().await, peer.accept_page().await);
+        later.hear().await.unwrap();
+        earlier.hear().await.unwrap();
+        earlier.say("200 OK", &unknown).await;
+        // A third one is under way, to which it may know an answer.
+        let third = earlier.hear().await.unwrap();
+        assert!(third.contains("<c xmlns='x'/>"), "{third}");
+        later.say("200 OK", &unknown).await;
+        (later, earlier)
+    };
+    let talk = async {
+        for element in [&b"<a xmlns='x'/>"[..], b"<b xmlns='x'/>", b"<c xmlns='x'/>"] {
+            bosh.write_all(element).await.unwrap();
+            let _ = futures_util::poll!(std::pin::pin!(bosh.flush()));
+        }
+        until(&mut bosh, "</stream:stream>").await
+    };
+    let (_held, said) = tokio::join!(serve, talk);
+    assert!(said.contains("<connection-timeout"), "{said}");
 }
