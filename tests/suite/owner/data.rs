@@ -85,6 +85,7 @@ async fn what_cannot_be_imported_is_not_imported_by_half() {
             &format!("{{\"account\":\"main\",\"key\":\"k\",\"value\":\"{}\"}}", "x".repeat(2_000)),
             "more than the 1024 bytes",
         ),
+        (&"x".repeat(1_600_000), "line 2; nothing was imported: it has more than 1589248 bytes"),
     ] {
         let refused = home.run_with(&["plugin", "data", "echo", "import"], &format!("{first}{line}\n")).await.unwrap();
         let refused = ended(refused, 1);

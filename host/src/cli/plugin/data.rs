@@ -1,10 +1,10 @@
 //! `parlor plugin data`: what a plugin keeps on this machine.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,6 +22,8 @@ use crate::store::{DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Owner, is_key};
 
 /// How much of a value a list shows, in bytes.
 const SHOWN: usize = 60;
+/// The longest line that is read, in bytes: the longest value with each byte written as `\u001f`, and room for the rest.
+const LONGEST_LINE: u64 = 6 * LONGEST_VALUE as u64 + (16 << 10);
 /// The most entries that are imported at once.
 const MOST: usize = 1_000_000;
 
@@ -196,11 +198,20 @@ impl DataArgs {
         };
         let mut by_account = std::collections::BTreeMap::<AccountName, Vec<Kept>>::new();
         let mut count = 0;
-        for (index, line) in BufReader::new(input).lines().enumerate() {
-            let at = || format!("line {}; nothing was imported", index + 1);
-            let line: Line = serde_json::from_str(&line.with_context(at)?).with_context(at)?;
+        let mut input = BufReader::new(input);
+        loop {
+            let at = || format!("line {}; nothing was imported", count + 1);
+            let mut text = String::new();
+            let length = input.by_ref().take(LONGEST_LINE + 1).read_line(&mut text).with_context(at)?;
+            if length == 0 {
+                break;
+            }
+            if text.trim_end().len() as u64 > LONGEST_LINE {
+                return Err(anyhow!("it has more than {LONGEST_LINE} bytes").context(at()));
+            }
+            let line: Line = serde_json::from_str(&text).with_context(at)?;
             if !config.accounts.contains_key(&line.account) {
-                bail!("line {}: there is no account {}; nothing was imported", index + 1, line.account);
+                return Err(anyhow!("there is no account {}", line.account).context(at()));
             }
             by_account.entry(line.account.clone()).or_default().push(line.kept().with_context(at)?);
             count += 1;
