@@ -1,6 +1,7 @@
 //! From a stream that is logged in to one that stanzas go over: resumed (XEP-0198, section 5), or bound anew (RFC 6120,
 //! section 7) and then managed, where the server can.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ pub(super) struct Previous {
     pub(super) kept: Option<Duration>,
     /// How often in a row it was asked for, and nobody answered.
     pub(super) unanswered: AtomicU32,
+    /// How many stanzas of ours the server took in, where it has said that the session is over. It says so once, and then knows
+    /// nothing of it.
+    pub(super) settled: OnceLock<u32>,
 }
 
 /// How a stream begins.
@@ -65,8 +69,9 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
 ) -> Result<Begun, ConnectError> {
     let domain = wanted.domain().as_str();
     let can_manage = features.stream_management.is_some();
-    let mut handled = None;
-    if let Some(previous) = previous.filter(|_| can_manage && can_resume) {
+    let mut handled = previous.and_then(|previous| previous.settled.get().copied());
+    let mut is_refused = false;
+    if let Some(previous) = previous.filter(|_| can_manage && can_resume && handled.is_none()) {
         previous.unanswered.fetch_add(1, Ordering::Relaxed);
         say(stream, XmppStreamElement::SM(Sm::Resume(Resume { h: previous.heard, previd: previous.id.clone() })))
             .await?;
@@ -78,11 +83,14 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
             Sm::Resumed(resumed) if resumed.previd == previous.id => {
                 return Ok(Begun::Resumed { handled: resumed.h });
             }
-            Sm::Failed(failed) => handled = failed.h,
+            Sm::Failed(failed) => {
+                is_refused = true;
+                handled = failed.h.map(|handled| *previous.settled.get_or_init(|| handled));
+            }
             other => return Err(nonsense(&format!("it answers with {}", Element::from(other).name()))),
         }
     }
-    let jid = bind(stream, wanted).await?;
+    let jid = bind(stream, wanted).await.map_err(|error| if is_refused { with_the_session(error) } else { error })?;
     let mut early = Vec::new();
     let mut managed = None;
     if can_manage {
@@ -121,10 +129,22 @@ async fn bind<Io: AsyncBufRead + AsyncWrite + Unpin>(
                     condition: Element::from(error.defined_condition).name().to_owned(),
                 });
             }
-            // Nobody can write to an account that is not bound; whatever it is, it is not for us.
-            XmppStreamElement::Stanza(_) => {}
+            // Nobody can write to an account that is not bound; whatever it is, it is not for us. What is acknowledged was said
+            // in the session that could not be gone on with.
+            XmppStreamElement::Stanza(_) | XmppStreamElement::SM(Sm::Ack(_)) => {}
             _ => return Err(unexpected("no answer to the bind")),
         }
+    }
+}
+
+/// A server that has just refused to go on with a session may mean that one when it ends the stream: Prosody 0.12 does where
+/// more waited for the session than it keeps.
+fn with_the_session(error: ConnectError) -> ConnectError {
+    match &error {
+        ConnectError::Stream { condition, .. } if condition == "resource-constraint" => {
+            ConnectError::NotResumed { cause: error.to_string() }
+        }
+        _ => error,
     }
 }
 

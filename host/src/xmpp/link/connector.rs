@@ -118,7 +118,8 @@ async fn run(
         let mut location = previous.as_mut().and_then(|previous| previous.location.take());
         let wait = |pace: &Pace, previous: Option<&Previous>| {
             let now = Instant::now();
-            in_time(pace.wait(now, chance()), previous.and_then(|previous| previous.kept), cut, now)
+            let kept = previous.filter(|previous| previous.settled.get().is_none()).and_then(|previous| previous.kept);
+            in_time(pace.wait(now, chance()), kept, cut, now)
         };
         let mut after = first_wait.take().unwrap_or_else(|| wait(&pace, previous.as_ref()));
         loop {
@@ -179,7 +180,8 @@ async fn run(
                 }
                 Err(why @ ConnectError::NotResumed { .. }) => {
                     tracing::warn!(reason = %why, "the session cannot be gone on with");
-                    previous = None;
+                    // What is known of its end counts for the next one.
+                    previous = previous.filter(|previous| previous.settled.get().is_some());
                     after = Duration::ZERO;
                 }
                 Err(why) => {

@@ -1,6 +1,7 @@
 //! What was sent and not yet acknowledged (XEP-0198). Pure.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
@@ -160,7 +161,8 @@ impl Ledger {
     /// What it takes to resume the session.
     pub(super) fn previous(&self) -> Option<Previous> {
         let (heard, location, kept) = (self.heard, self.location.clone(), self.kept);
-        self.id.clone().map(|id| Previous { id, heard, location, kept, unanswered: AtomicU32::new(0) })
+        let (unanswered, settled) = (AtomicU32::new(0), OnceLock::new());
+        self.id.clone().map(|id| Previous { id, heard, location, kept, unanswered, settled })
     }
 
     /// The session is over at the server's end, or must not be gone on with.

@@ -99,6 +99,44 @@ async fn a_server_that_goes_whenever_it_is_asked_for_a_session_is_asked_for_it_n
     }
 }
 
+/// The second answer would be that nobody knows the session. Prosody 0.12 ends the stream with the session, where more waited
+/// for it than it keeps.
+#[tokio::test]
+async fn what_a_session_that_is_over_had_taken_in_is_not_sent_again_if_the_log_in_does_not_come_to_its_end() {
+    let over = "<failed xmlns='urn:xmpp:sm:3' h='2' previd='one'/>";
+    let full = "<a xmlns='urn:xmpp:sm:3' h='2'/><stream:error>\
+                <resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
+    for (rest, expected) in [(full, 0), ("", 1)] {
+        let said = format!("{over}{rest}</stream:stream>");
+        let peer = Peer::start(Manners { says: Some((Step::Resume, said)), ..Manners::default() }).await;
+        let (mut link, mut session) = pair(&peer).await;
+        for body in ["one", "two", "three"] {
+            link.send(message(body));
+        }
+        // Heard, and not acknowledged: the request comes after them.
+        assert_eq!(beside(&mut link, session.bodies_until("three")).await, ["one", "two", "three"]);
+        drop(session);
+        assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+        let mut failures = 0;
+        let mut serving = pin!(served(&peer));
+        let event = loop {
+            tokio::select! {
+                event = next(&mut link) => match event {
+                    LinkEvent::Retrying { why, .. } => {
+                        assert!(failures < expected && !matches!(why, ConnectError::NotXmpp { .. }), "{rest}: {why}");
+                        failures += 1;
+                    }
+                    event => break event,
+                },
+                () = &mut serving => unreachable!("serving does not end"),
+            }
+        };
+        let LinkEvent::Bound { again, .. } = event else { panic!("{rest}: {event:?}") };
+        assert_eq!(bodies(&again), ["three"], "{rest}");
+        assert_eq!(failures, expected, "{rest}");
+    }
+}
+
 #[tokio::test]
 async fn who_is_not_bound_is_told_why() {
     let refused = "<iq xmlns='jabber:client' type='error' id='$ID'><error type='cancel'>\
