@@ -141,7 +141,8 @@ async fn go_on(settings: &LinkSettings, prebind: &Prebind, tokens: &Tokens) -> R
     let domain = session.jid.domain().as_str();
     let ending = Ending::default();
     let transport = bosh::attach(settings, url, domain, (&session.sid, session.rid), tokens).await?.ok_or(gone)?;
-    let pending = Reached::begin(transport, settings, domain, &ending, (Channel::default(), false)).await?.pending;
+    let pending =
+        Reached::begin(transport, settings.timeouts(), domain, &ending, (Channel::default(), false)).await?.pending;
     let (_, stream): (StreamFeatures, XmppStream<_>) =
         pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
     let begun = Begun::Anew { jid: session.jid, managed: None, handled: None, early: Vec::new() };
@@ -164,12 +165,11 @@ impl Reached {
     /// Begins the stream on what was reached.
     async fn begin(
         transport: impl AsyncBufRead + AsyncWrite + Unpin + Send + 'static,
-        settings: &LinkSettings,
+        timeouts: Timeouts,
         domain: &str,
         ending: &Ending,
         (channel, can_resume): (Channel, bool),
     ) -> Result<Self, ConnectError> {
-        let timeouts = settings.timeouts();
         let transport: Transport = Box::new(Intake::new(transport, ending.clone(), timeouts.response_timeout));
         let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts).await;
         Ok(Self { pending: pending.map_err(|error| io_failure(&error))?, channel, can_resume })
@@ -187,7 +187,8 @@ pub(super) async fn open(
     // A test may have a network of its own.
     #[cfg(test)]
     if let Some(called) = super::simulated::call() {
-        return Reached::begin(BufStream::new(called?), settings, domain, ending, (Channel::default(), true)).await;
+        let (stream, timeouts) = (BufStream::new(called?), settings.timeouts());
+        return Reached::begin(stream, timeouts, domain, ending, (Channel::default(), true)).await;
     }
     let is_free = elsewhere.is_none();
     match (settings.transport, &settings.websocket, &settings.bosh) {
@@ -291,7 +292,7 @@ async fn open_tcp(
     } else {
         begin_tls(tcp, mode, domain, settings).await?
     };
-    Reached::begin(BufStream::new(secured.stream), settings, domain, ending, (secured.channel, true)).await
+    Reached::begin(BufStream::new(secured.stream), settings.timeouts(), domain, ending, (secured.channel, true)).await
 }
 
 async fn begin_tls(
@@ -321,7 +322,7 @@ async fn open_websocket(
     let (tcp, _) = reach(&host, Some(TlsMode::Direct), Some(&url.server)).await?;
     let secured = secure(tcp, &host, Some(b"http/1.1"), settings).await?;
     let socket = websocket::open(secured.stream, url).await?;
-    Reached::begin(socket, settings, domain, ending, (secured.channel, true)).await
+    Reached::begin(socket, settings.websocket_timeouts(), domain, ending, (secured.channel, true)).await
 }
 
 /// As [`open`], within requests of HTTP. They have more than one connection, so that a log-in is bound to none; and a session
@@ -334,7 +335,7 @@ async fn open_bosh(
     tokens: &Tokens,
 ) -> Result<Reached, ConnectError> {
     let session = bosh::open(settings, url, domain, tokens).await?;
-    Reached::begin(session, settings, domain, ending, (Channel::default(), false)).await
+    Reached::begin(session, settings.timeouts(), domain, ending, (Channel::default(), false)).await
 }
 
 /// A domain as DNS and certificates spell it; literal addresses without their brackets.
@@ -428,6 +429,11 @@ pub(super) fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+    use tokio_rustls::server::TlsStream;
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::Message;
+
     use super::*;
     use crate::xmpp::peer::{Manners, Peer};
 
@@ -527,5 +533,50 @@ mod tests {
         };
         assert_eq!(over_the_web(&peer, portal).await.err(), Some(refused()));
         assert!(!refused().is_final(), "it is tried again");
+    }
+
+    /// A stream over WebSocket by which nothing is said, with the server's end of it.
+    async fn over_websocket(
+        peer: &Peer,
+        settings: &LinkSettings,
+        ending: &Ending,
+    ) -> (XmppStream<Transport>, WebSocketStream<TlsStream<TcpStream>>) {
+        const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0'/>";
+        const FEATURES: &str = "<stream:features xmlns:stream='http://etherx.jabber.org/streams'/>";
+        let serve = async {
+            let mut socket = peer.accept_websocket().await;
+            for said in [OPEN, FEATURES] {
+                socket.send(Message::text(said)).await.unwrap();
+            }
+            socket
+        };
+        let tokens = Tokens::default();
+        let opening = async {
+            let reached = open(settings, None, "localhost", ending, &tokens).await?;
+            let (_, stream): (StreamFeatures, _) = reached.pending.recv_features().await.map_err(|_| refused())?;
+            Ok::<_, ConnectError>(stream)
+        };
+        let (stream, socket) = tokio::join!(Box::pin(opening), serve);
+        (stream.unwrap(), socket)
+    }
+
+    /// Settings `ping_interval`: what lies between closes a WebSocket over which nobody says anything, often after a minute.
+    #[tokio::test]
+    async fn over_a_websocket_silence_is_never_long() {
+        let peer = Peer::start(Manners::default()).await;
+        for (interval, expected) in [(180, 45), (30, 30), (0, 3600)] {
+            let settings = LinkSettings { ping_interval: Duration::from_secs(interval), ..peer.over_websocket() };
+            let (mut stream, _socket) = over_websocket(&peer, &settings, &Ending::default()).await;
+            tokio::time::pause();
+            let began = Instant::now();
+            let heard = tokio::time::timeout(Duration::from_hours(1), stream.next()).await;
+            let silence = began.elapsed();
+            tokio::time::resume();
+            assert!(matches!(heard, Ok(Some(Err(ReadError::SoftTimeout))) | Err(_)), "{heard:?}");
+            assert!(
+                silence.abs_diff(Duration::from_secs(expected)) < Duration::from_secs(1),
+                "{interval}: {silence:?}"
+            );
+        }
     }
 }

@@ -51,6 +51,8 @@ const DEAF: u32 = 2;
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// Two conflicts within this time are a fight, which goes on until somebody gives in.
 const CONFLICT_SPAN: Duration = Duration::from_mins(1);
+/// The longest silence over WebSocket: what lies between closes a connection over which nothing is said, nginx after a minute.
+const WEBSOCKET_SILENCE: Duration = Duration::from_secs(45);
 /// The longest silence, where the owner wants nobody to be asked.
 const FOR_EVER: Duration = Duration::from_hours(24 * 365);
 
@@ -58,6 +60,13 @@ impl LinkSettings {
     pub(super) fn timeouts(&self) -> Timeouts {
         let read_timeout = if self.ping_interval.is_zero() { FOR_EVER } else { self.ping_interval.min(FOR_EVER) };
         Timeouts { read_timeout, response_timeout: RESPONSE_LIMIT }
+    }
+
+    /// Those over WebSocket (RFC 7395, section 3.8).
+    pub(super) fn websocket_timeouts(&self) -> Timeouts {
+        let usual = self.timeouts();
+        let longest = if self.ping_interval.is_zero() { FOR_EVER } else { WEBSOCKET_SILENCE };
+        Timeouts { read_timeout: usual.read_timeout.min(longest), ..usual }
     }
 }
 

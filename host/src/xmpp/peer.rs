@@ -31,6 +31,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto::ring};
 use tokio_rustls::server::TlsStream;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response as Upgraded};
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use tokio_xmpp::xmlstream::{
     AcceptedStream, FallibleStreamElement, ReadError, StreamHeader, Timeouts, XmppStream, XmppStreamElement,
     accept_stream,
@@ -549,6 +553,22 @@ impl Peer {
     pub(super) async fn accept_page(&self) -> Page {
         let stream = self.acceptor.accept(self.accept_socket().await).await.unwrap();
         Page { stream, bytes: Vec::new() }
+    }
+
+    /// The next connection, as a WebSocket (RFC 7395).
+    pub(super) async fn accept_websocket(&self) -> WebSocketStream<TlsStream<TcpStream>> {
+        let stream = self.acceptor.accept(self.accept_socket().await).await.unwrap();
+        let speaks_xmpp = |_: &Request, mut response: Upgraded| {
+            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("xmpp"));
+            Ok(response)
+        };
+        accept_hdr_async(stream, speaks_xmpp).await.unwrap()
+    }
+
+    /// Settings that lead to it over WebSocket.
+    pub(super) fn over_websocket(&self) -> LinkSettings {
+        let url = format!("wss://localhost:{}/ws", self.port());
+        LinkSettings { websocket: Some(url.parse().unwrap()), ..self.settings() }
     }
 
     /// Answers one request like a web server that knows nothing of XMPP.
