@@ -25,7 +25,7 @@ use super::bind::{Begun, Previous, begin};
 use super::bosh::{self, Tokens};
 use super::discover::discover;
 use super::fetched;
-use super::intake::{Ending, Intake};
+use super::intake::{Ending, Intake, Lost};
 use super::password::{Password, Supplied};
 use super::reach::reach;
 use super::sasl::{Channel, Offer, authenticate, choose};
@@ -120,7 +120,18 @@ pub(super) async fn log_in(
         let offers = Offers { roster_versions: has("ver", "urn:xmpp:features:rosterver") };
         Ok(Opened { stream, begun, offers, hears_state: has("csi", ns::CSI), ending: ending.clone() })
     };
-    tokio::time::timeout(LIMIT, attempt).await.map_err(late)?
+    let outcome = tokio::time::timeout(LIMIT, attempt).await.map_err(late)?;
+    outcome.map_err(|error| told(error, &ending))
+}
+
+/// What went wrong, in the words of a server that closed what is below the stream.
+fn told(error: ConnectError, ending: &Ending) -> ConnectError {
+    match (error, ending.reason()) {
+        (ConnectError::HungUp | ConnectError::NotXmpp { .. }, Some(Lost::WebSocketClosed { cause })) => {
+            ConnectError::WebSocketClosed { cause }
+        }
+        (error, _) => error,
+    }
 }
 
 /// Goes on with a BOSH session that somebody else began, in place of a log-in: it is bound already, and what it offers is not
@@ -170,6 +181,8 @@ impl Reached {
         ending: &Ending,
         (channel, can_resume): (Channel, bool),
     ) -> Result<Self, ConnectError> {
+        // What became of a place that was tried before is not how this one ends.
+        ending.forget();
         let transport: Transport = Box::new(Intake::new(transport, ending.clone(), timeouts.response_timeout));
         let pending = initiate_stream(transport, ns::JABBER_CLIENT, header(domain), timeouts).await;
         Ok(Self { pending: pending.map_err(|error| io_failure(&error))?, channel, can_resume })
@@ -321,7 +334,7 @@ async fn open_websocket(
     let host = ascii(&url.server.host)?;
     let (tcp, _) = reach(&host, Some(TlsMode::Direct), Some(&url.server)).await?;
     let secured = secure(tcp, &host, Some(b"http/1.1"), settings).await?;
-    let socket = websocket::open(secured.stream, url).await?;
+    let socket = websocket::open(secured.stream, url, ending).await?;
     Reached::begin(socket, settings.websocket_timeouts(), domain, ending, (secured.channel, true)).await
 }
 
@@ -433,6 +446,8 @@ mod tests {
     use tokio_rustls::server::TlsStream;
     use tokio_tungstenite::WebSocketStream;
     use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
     use super::*;
     use crate::xmpp::peer::{Manners, Peer};
@@ -578,5 +593,19 @@ mod tests {
                 "{interval}: {silence:?}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_websocket_that_is_closed_says_why_the_stream_is_over() {
+        let peer = Peer::start(Manners::default()).await;
+        let (settings, ending) = (peer.over_websocket(), Ending::default());
+        // Of another place that was tried.
+        ending.note(Lost::Unknown);
+        let (mut stream, mut socket) = over_websocket(&peer, &settings, &ending).await;
+        let close = CloseFrame { code: CloseCode::Policy, reason: "too much".into() };
+        let closed = socket.send(Message::Close(Some(close))).await;
+        assert!(closed.is_ok() && !matches!(stream.next().await, Some(Ok(_))));
+        let why = ending.reason().unwrap();
+        assert!(why.to_string().contains("1008 too much") && why.may_resume(), "{why}");
     }
 }

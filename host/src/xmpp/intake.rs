@@ -37,6 +37,11 @@ impl Ending {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// It is that of another connection from now on.
+    pub(super) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
     /// The first reason is the cause, and later ones follow from it.
     pub(super) fn note(&self, why: Lost) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);

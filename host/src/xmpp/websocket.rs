@@ -15,12 +15,13 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::connect::{ConnectError, printable};
 use super::framing::{Written, written};
-use super::intake::{Cutter, MAX_BYTES, read_buffered};
+use super::intake::{Cutter, Ending, Lost, MAX_BYTES, read_buffered};
 use crate::config::WebUrl;
 
 /// The elements that begin and end a stream (RFC 7395, section 3.3).
@@ -39,12 +40,15 @@ pub(super) struct WebSocket<S> {
     /// Elements that the socket has not taken yet.
     waiting: VecDeque<Message>,
     over: bool,
+    /// Where it is noted why the server closes it.
+    ending: Ending,
 }
 
-/// Begins with the server of this address, over a connection that is encrypted already.
+/// Begins with the server of this address, over a connection that is encrypted already. Why the server closes it is noted.
 pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     url: &WebUrl,
+    ending: &Ending,
 ) -> Result<WebSocket<S>, ConnectError> {
     let refused = |cause: String| ConnectError::NoWebSocket { url: url.to_string(), cause: printable(&cause) };
     let mut request = url.to_string().into_client_request().map_err(|error| refused(error.to_string()))?;
@@ -62,7 +66,16 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
         cutter: Cutter::default(),
         waiting: VecDeque::new(),
         over: false,
+        ending: ending.clone(),
     })
+}
+
+impl<S> WebSocket<S> {
+    /// The server has closed it, and said why.
+    fn closed(&mut self, cause: &str) {
+        self.ending.note(Lost::WebSocketClosed { cause: printable(cause) });
+        self.over = true;
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
@@ -90,10 +103,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncBufRead for WebSocket<S> {
             this.ready.clear();
             this.taken = 0;
             match ready!(Pin::new(&mut this.socket).poll_next(cx)) {
-                Some(Ok(Message::Text(text))) => read_frame(text.as_str(), &mut this.ready)?,
+                Some(Ok(Message::Text(text))) => {
+                    if let Some(place) = read_frame(text.as_str(), &mut this.ready)? {
+                        this.closed(&format!("it wants to be asked at {place}, which websocket_url may name"));
+                    }
+                }
                 Some(Ok(Message::Binary(_))) => return Poll::Ready(Err(invalid("a message that is no text"))),
                 // The library answers pings.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Close(Some(CloseFrame { code, reason }))))
+                    if code != CloseCode::Normal || !reason.is_empty() =>
+                {
+                    this.closed(format!("{code} {reason}").trim_end());
+                }
                 Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed | Error::AlreadyClosed)) | None => {
                     this.over = true;
                 }
@@ -139,34 +161,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
     }
 }
 
-/// What a message says, as it would be said over TCP.
-fn read_frame(text: &str, out: &mut Vec<u8>) -> io::Result<()> {
+/// What a message says, as it would be said over TCP. Gives where the server wants to be asked instead, if it closes the stream for
+/// that (RFC 7395, section 3.6.1).
+fn read_frame(text: &str, out: &mut Vec<u8>) -> io::Result<Option<String>> {
     if !text.starts_with('<') {
         return Err(invalid("a message that does not begin with an element"));
     }
-    if text.len() <= MAX_FRAMING
-        && text.contains(FRAMING)
-        && let Ok(element) = text.parse::<Element>()
-    {
+    let Some(elements) = framing(text) else {
+        out.extend_from_slice(text.as_bytes());
+        return Ok(None);
+    };
+    for element in elements {
         if element.is("open", FRAMING) {
-            out.extend_from_slice(
-                b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'",
-            );
-            for name in ["from", "to", "id", "version"] {
-                if let Some(value) = element.attr(name) {
-                    out.extend_from_slice(format!(" {name}='{}'", escaped(value)).as_bytes());
-                }
-            }
-            out.push(b'>');
-            return Ok(());
-        }
-        if element.is("close", FRAMING) {
+            begin(&element, out);
+        } else if let Some(place) = element.attr("see-other-uri") {
+            return Ok(Some(place.to_owned()));
+        } else {
             out.extend_from_slice(b"</stream:stream>");
-            return Ok(());
         }
     }
-    out.extend_from_slice(text.as_bytes());
-    Ok(())
+    Ok(None)
+}
+
+/// What begins or ends a stream in this message, if nothing else is in it. Tigase says both in one where it sends somebody on.
+fn framing(text: &str) -> Option<Vec<Element>> {
+    if text.len() > MAX_FRAMING || !text.contains(FRAMING) {
+        return None;
+    }
+    let elements = match text.parse::<Element>() {
+        Ok(element) => vec![element],
+        Err(_) => {
+            format!("<several xmlns='several'>{text}</several>").parse::<Element>().ok()?.children().cloned().collect()
+        }
+    };
+    let is_framing = |element: &Element| element.is("open", FRAMING) || element.is("close", FRAMING);
+    (!elements.is_empty() && elements.iter().all(is_framing)).then_some(elements)
+}
+
+/// The header of the stream that this element opens.
+fn begin(element: &Element, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'");
+    for name in ["from", "to", "id", "version"] {
+        if let Some(value) = element.attr(name) {
+            out.extend_from_slice(format!(" {name}='{}'", escaped(value)).as_bytes());
+        }
+    }
+    out.push(b'>');
 }
 
 /// The message that says what was said as over TCP; none where there is nothing to say.
@@ -227,7 +267,10 @@ mod tests {
             "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' from='a&amp;b' \
              id='&apos;' version='1.0'>"
         );
-        assert_eq!(read("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"), "</stream:stream>");
+        let close = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
+        assert_eq!(read(close), "</stream:stream>");
+        let both = read(&format!("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' id='1'/>{close}"));
+        assert!(both.starts_with("<stream:stream ") && both.ends_with(" id='1'></stream:stream>"), "{both}");
     }
 
     #[test]
@@ -237,5 +280,7 @@ mod tests {
         assert!(read_frame("captive portal", &mut Vec::new()).is_err());
         let message = "<message><body>urn:ietf:params:xml:ns:xmpp-framing</body></message>";
         assert_eq!(read(message), message);
+        let odd = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/><presence xmlns='jabber:client'/>";
+        assert_eq!(read(odd), odd);
     }
 }

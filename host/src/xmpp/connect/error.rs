@@ -220,6 +220,12 @@ pub enum ConnectError {
         /// What was wrong.
         cause: String,
     },
+    /// The server closed the WebSocket in the middle, and said why.
+    #[error("the server closed the WebSocket during the log-in ({cause}); check websocket_url, or ask who runs it")]
+    WebSocketClosed {
+        /// The code and the words, or where it wants to be asked instead.
+        cause: String,
+    },
     /// What answers there speaks no XMPP over BOSH (XEP-0206).
     #[error(
         "{url} does not speak XMPP over BOSH ({cause}); check bosh_service_url, and whether this network wants a log-in of its own first"
@@ -332,6 +338,7 @@ impl ConnectError {
             | Self::NotXmpp { .. }
             | Self::NotResumed { .. }
             | Self::NoWebSocket { .. }
+            | Self::WebSocketClosed { .. }
             | Self::NoBosh { .. }
             | Self::NotDiscovered { .. }
             | Self::HungUp => false,

@@ -24,6 +24,12 @@ pub enum Lost {
         /// What the system said; none = the other end just went.
         cause: Option<String>,
     },
+    /// The server closed the WebSocket below the stream, and said why (RFC 6455, section 7.4; RFC 7395, section 3.6.1).
+    #[error("the server closed the WebSocket ({cause})")]
+    WebSocketClosed {
+        /// The code and the words, or where it wants to be asked instead.
+        cause: String,
+    },
     /// The server fell silent.
     #[error("the server did not answer any more")]
     TimedOut,
@@ -55,7 +61,13 @@ impl Lost {
     /// and the same bytes, sent again after a resumption, would end the next connection as well.
     pub(in crate::xmpp) fn may_resume(&self) -> bool {
         match self {
-            Self::Closed | Self::Cut { .. } | Self::TimedOut | Self::Deaf | Self::Moved | Self::Unknown => true,
+            Self::Closed
+            | Self::Cut { .. }
+            | Self::WebSocketClosed { .. }
+            | Self::TimedOut
+            | Self::Deaf
+            | Self::Moved
+            | Self::Unknown => true,
             Self::Stream { .. } | Self::TooLarge { .. } | Self::Unreadable | Self::Miscounted => false,
         }
     }

@@ -71,7 +71,7 @@ impl Pace {
         let (manner, least) = match lost {
             Some(Lost::Cut { .. }) => (Return::Soon, USABLE),
             None | Some(Lost::TimedOut | Lost::Deaf | Lost::Moved) => (Return::AtOnce, USABLE),
-            Some(Lost::Closed) => (Return::Spread, STABLE),
+            Some(Lost::Closed | Lost::WebSocketClosed { .. }) => (Return::Spread, STABLE),
             Some(Lost::Stream { condition, .. }) => (returns(condition), STABLE),
             Some(Lost::TooLarge { .. } | Lost::Unreadable | Lost::Miscounted | Lost::Unknown) => {
                 (Return::AtOnce, STABLE)

@@ -1,5 +1,10 @@
 //! What a hostile server, or a hostile peer behind an honest one, may try.
 
+use futures_util::SinkExt as _;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
 use super::*;
 use crate::xmpp::peer::Proves;
 
@@ -280,6 +285,34 @@ async fn a_portal_in_the_place_of_a_server_of_the_web_is_named_and_tried_again()
         let (event, ()) = tokio::join!(link.next(), peer.answer_like_a_portal());
         let LinkEvent::Retrying { why, .. } = event else { panic!("{event:?}") };
         assert!(said.iter().all(|said| why.to_string().contains(said)), "{why}");
+    }
+}
+
+/// RFC 7395, section 3.6.1, as Tigase says it in clusters; RFC 6455, section 7.4.
+#[tokio::test]
+async fn a_server_that_closes_a_websocket_is_understood() {
+    let open = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0'/>".to_owned();
+    let moved = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing' see-other-uri='wss://b.example/ws'/>".to_owned();
+    let busy = Message::Close(Some(CloseFrame { code: CloseCode::Again, reason: "too many".into() }));
+    let elsewhere = ["wss://b.example/ws", "websocket_url"];
+    for (said, expected) in [
+        (vec![Message::text(format!("{open}{moved}"))], elsewhere),
+        (vec![Message::text(open.clone()), Message::text(moved.clone())], elsewhere),
+        (vec![Message::text(moved)], elsewhere),
+        (vec![Message::text(open), busy], ["1013", "too many"]),
+    ] {
+        let peer = peer().await;
+        let mut link = Link::start(peer.over_websocket());
+        let serve = async {
+            let mut socket = peer.accept_websocket().await;
+            for message in said {
+                socket.send(message).await.unwrap();
+            }
+            socket
+        };
+        let (event, _socket) = tokio::join!(link.next(), serve);
+        let LinkEvent::Retrying { why, .. } = event else { panic!("{event:?}") };
+        assert!(expected.iter().all(|expected| why.to_string().contains(expected)), "{why}");
     }
 }
 
