@@ -27,7 +27,7 @@ use super::discover::discover;
 use super::fetched;
 use super::intake::{Ending, Intake, Lost};
 use super::password::{Password, Supplied};
-use super::reach::reach;
+use super::reach::{Unheard, reach, reach_in_turn};
 use super::sasl::{Channel, Offer, authenticate, choose};
 use super::tls::{Secured, secure};
 use super::websocket;
@@ -59,7 +59,8 @@ pub(super) struct Opened {
 }
 
 /// Connects, to the server that is named `elsewhere` if any, logs in, and goes on with a session or begins one as `wanted`.
-/// The password is read anew, and wiped at the end. `tokens` are those of the BOSH session from then on, if it is one.
+/// The password is read anew, and wiped at the end. `tokens` are those of the BOSH session from then on, if it is one; the
+/// `unheard` are tried last.
 pub(super) async fn log_in(
     settings: &LinkSettings,
     supplied: Option<&Supplied>,
@@ -67,6 +68,7 @@ pub(super) async fn log_in(
     elsewhere: Option<&Endpoint>,
     previous: Option<&Previous>,
     tokens: &Tokens,
+    unheard: &Unheard,
 ) -> Result<Opened, ConnectError> {
     let jid = &Jid::from(wanted.clone());
     // Who brings a password along logs in with it.
@@ -94,8 +96,10 @@ pub(super) async fn log_in(
     };
     let ending = Ending::default();
     let attempt = async {
-        let Reached { pending, channel, can_resume } = open(settings, elsewhere, domain, &ending, tokens).await?;
+        let Reached { pending, channel, can_resume } =
+            open(settings, elsewhere, domain, &ending, tokens, unheard).await?;
         let (features, stream) = pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
+        unheard.forget();
         let (mechanism, binding) = choose(Offer {
             way,
             mechanisms: &features.sasl_mechanisms,
@@ -196,6 +200,7 @@ pub(super) async fn open(
     domain: &str,
     ending: &Ending,
     tokens: &Tokens,
+    unheard: &Unheard,
 ) -> Result<Reached, ConnectError> {
     // A test may have a network of its own.
     #[cfg(test)]
@@ -215,7 +220,7 @@ pub(super) async fn open(
         }
         (TransportChoice::Auto | TransportChoice::Tcp, None, None) => {}
     }
-    match open_tcp(settings, elsewhere, domain, ending).await {
+    match open_tcp(settings, elsewhere, domain, ending, unheard).await {
         Err(error) if may_go_over_the_web(settings, elsewhere, &error) => {
             go_over_the_web(settings, domain, ending, tokens, error).await
         }
@@ -284,16 +289,18 @@ async fn open_tcp(
     elsewhere: Option<&Endpoint>,
     domain: &str,
     ending: &Ending,
+    unheard: &Unheard,
 ) -> Result<Reached, ConnectError> {
     let host = ascii(domain)?;
-    let (tcp, mode) = reach(&host, settings.tls, elsewhere.or(settings.server.as_ref())).await?;
+    let named = elsewhere.or(settings.server.as_ref());
+    let (tcp, mode) = reach_in_turn(&host, settings.tls, named, unheard).await?;
     let secured = if mode == TlsMode::Direct && settings.tls.is_none() {
         // Whoever says nothing there must not take the time for the other way.
         let direct = tokio::time::timeout(DIRECT_LIMIT, begin_tls(tcp, mode, domain, settings)).await;
         match direct.unwrap_or_else(|_| Err(ConnectError::TimedOut { domain: domain.to_owned() })) {
             Err(error) => {
                 tracing::info!(%domain, reason = %error, "no way by direct TLS, which the DNS names; trying STARTTLS");
-                let other = match reach(&host, Some(TlsMode::StartTls), None).await {
+                let other = match reach_in_turn(&host, Some(TlsMode::StartTls), None, unheard).await {
                     Ok((tcp, mode)) => begin_tls(tcp, mode, domain, settings).await,
                     Err(other) => Err(other),
                 };
@@ -567,7 +574,7 @@ mod tests {
         };
         let tokens = Tokens::default();
         let opening = async {
-            let reached = open(settings, None, "localhost", ending, &tokens).await?;
+            let reached = open(settings, None, "localhost", ending, &tokens, &Unheard::default()).await?;
             let (_, stream): (StreamFeatures, _) = reached.pending.recv_features().await.map_err(|_| refused())?;
             Ok::<_, ConnectError>(stream)
         };

@@ -23,6 +23,7 @@ use super::bosh::Tokens;
 use super::connect::{ConnectError, features_failure, log_in, open, printable};
 use super::intake::Ending;
 use super::password::Password;
+use super::reach::Unheard;
 use crate::config::LinkSettings;
 
 /// How long an answer may take.
@@ -97,7 +98,7 @@ pub enum RegisterError {
 pub async fn probe(settings: &LinkSettings) -> Result<Probe, ConnectError> {
     let wanted = settings.jid.to_bare().with_resource_str(&format!("parlor-look-{:08x}", rand::random::<u32>()));
     let wanted = wanted.map_err(|_| ConnectError::NoUser { jid: settings.jid.clone() })?;
-    let opened = log_in(settings, None, &wanted, None, None, &Tokens::default()).await?;
+    let opened = log_in(settings, None, &wanted, None, None, &Tokens::default(), &Unheard::default()).await?;
     let mut stream = opened.stream;
     let (jid, managed) = match opened.begun {
         Begun::Anew { jid, managed, .. } => (jid, managed.is_some()),
@@ -152,7 +153,8 @@ pub async fn register(settings: &LinkSettings) -> Result<(), RegisterError> {
     let Some(user) = jid.node() else { return Err(ConnectError::NoUser { jid: jid.clone() }.into()) };
     let domain = jid.domain().as_str();
     let password = Password::read(&settings.password).await.map_err(ConnectError::from)?;
-    let pending = open(settings, None, domain, &Ending::default(), &Tokens::default()).await?.pending;
+    let (ending, tokens, unheard) = (Ending::default(), Tokens::default(), Unheard::default());
+    let pending = open(settings, None, domain, &ending, &tokens, &unheard).await?.pending;
     let (_features, mut stream): (StreamFeatures, XmppStream<_>) =
         pending.recv_features().await.map_err(|error| features_failure(error, domain))?;
     let server = Jid::from(jid.domain().to_owned());

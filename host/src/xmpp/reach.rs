@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, FuturesUnordered};
@@ -10,13 +11,43 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::net::TcpStream;
 
 use super::connect::ConnectError;
-use super::srv::{Server, servers};
+use super::srv::{MAX_SERVERS, Server, servers};
 use crate::config::{Endpoint, TlsMode};
 
 /// How long one address may take.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
 /// How long it has before the next one is tried beside it, so that a few dead ones leave time for one that lives.
 const HEAD_START: Duration = Duration::from_secs(2);
+
+/// Servers that took a connection and have not said what they offer, in the order in which they took it: a balancer takes one with
+/// nobody behind it. They are tried after the others, so that all have their turn (RFC 6120, section 3.2.1).
+#[derive(Debug, Default)]
+pub(super) struct Unheard(Mutex<Vec<Server>>);
+
+impl Unheard {
+    /// A server has said what it offers, and the order is the usual one again.
+    pub(super) fn forget(&self) {
+        self.servers().clear();
+    }
+
+    fn took(&self, server: &Server) {
+        let mut servers = self.servers();
+        servers.retain(|known| known != server);
+        servers.push(server.clone());
+        if servers.len() > MAX_SERVERS {
+            servers.remove(0);
+        }
+    }
+
+    fn put_last(&self, servers: &mut [Server]) {
+        let unheard = self.servers();
+        servers.sort_by_key(|server| unheard.iter().position(|known| known == server).map_or(0, |at| at + 1));
+    }
+
+    fn servers(&self) -> MutexGuard<'_, Vec<Server>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A TCP connection to the first server that takes one, and when TLS begins on it; else why the last did not. It is the one that is
 /// `named`, or those that the DNS names for this mode of TLS, for both if there is none.
@@ -25,12 +56,25 @@ pub(super) async fn reach(
     tls: Option<TlsMode>,
     named: Option<&Endpoint>,
 ) -> Result<(TcpStream, TlsMode), ConnectError> {
+    reach_in_turn(domain, tls, named, &Unheard::default()).await
+}
+
+/// The same, where those were tried before and not heard.
+pub(super) async fn reach_in_turn(
+    domain: &str,
+    tls: Option<TlsMode>,
+    named: Option<&Endpoint>,
+    unheard: &Unheard,
+) -> Result<(TcpStream, TlsMode), ConnectError> {
     let nowhere =
         ConnectError::UnknownHost { host: domain.to_owned(), cause: "it says that it has no XMPP service".to_owned() };
-    let servers = servers(domain, named, tls).await;
+    let mut servers = servers(domain, named, tls).await;
+    unheard.put_last(&mut servers);
     let addresses = stream::iter(servers).then(addresses).flat_map(stream::iter);
     let attempts = addresses.map(|address| address.map(|(address, server)| reach_address(address, server)));
-    first_of(attempts, nowhere).await
+    let (tcp, server) = first_of(attempts, nowhere).await?;
+    unheard.took(&server);
+    Ok((tcp, server.tls))
 }
 
 /// Where a server is, or why nobody knows.
@@ -72,7 +116,7 @@ async fn first_of<T, A: Future<Output = Result<T, ConnectError>>>(
     }
 }
 
-async fn reach_address(address: SocketAddr, server: Server) -> Result<(TcpStream, TlsMode), ConnectError> {
+async fn reach_address(address: SocketAddr, server: Server) -> Result<(TcpStream, Server), ConnectError> {
     let named = || match server.host.parse::<std::net::IpAddr>() {
         Ok(_) => address.to_string(),
         Err(_) => format!("{}:{} ({address})", server.host, server.port),
@@ -87,7 +131,7 @@ async fn reach_address(address: SocketAddr, server: Server) -> Result<(TcpStream
         .map_err(unreachable)?;
     // Without this, Nagle's algorithm on both ends costs 40 ms a round trip.
     stream.set_nodelay(true).map_err(unreachable)?;
-    Ok((stream, server.tls))
+    Ok((stream, server))
 }
 
 #[cfg(test)]

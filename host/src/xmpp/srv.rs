@@ -6,7 +6,7 @@ use hickory_resolver::{ResolverBuilder, TokioResolver};
 use crate::config::{Endpoint, TlsMode};
 
 /// How many servers of one domain are tried.
-const MAX_SERVERS: usize = 8;
+pub(super) const MAX_SERVERS: usize = 8;
 
 /// A server to try.
 #[derive(Debug, Clone, PartialEq, Eq)]

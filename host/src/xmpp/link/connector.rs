@@ -18,6 +18,7 @@ use crate::traces;
 use crate::xmpp::bind::Previous;
 use crate::xmpp::connect::{ConnectError, Opened, log_in};
 use crate::xmpp::intake::Lost;
+use crate::xmpp::reach::Unheard;
 
 /// How often a server is asked in a row for a session of before, and goes without an answer. A connection that breaks just then
 /// so often is no accident.
@@ -104,6 +105,7 @@ async fn run(
     reports: mpsc::Sender<Report>,
 ) {
     let mut pace = Pace::default();
+    let unheard = Unheard::default();
     // Whether the last connection is one that a server had pointed to.
     let mut followed = false;
     let mut is_first = true;
@@ -143,7 +145,7 @@ async fn run(
             // A panic here, over something a server said, must not end the account.
             let (password, server) = (wish.password.as_ref(), server.as_ref());
             let span = traces::connecting(jid.domain().as_str());
-            let attempt = log_in(&settings, password, &jid, server, previous.as_ref(), &wish.tokens);
+            let attempt = log_in(&settings, password, &jid, server, previous.as_ref(), &wish.tokens, &unheard);
             let outcome = tokio::select! {
                 biased;
                 outcome = AssertUnwindSafe(attempt).catch_unwind() => outcome,

@@ -1,5 +1,7 @@
 //! Where a server is: as the DNS says (XEP-0368), and as a server says of a session that is cut (XEP-0198).
 
+use tokio::net::TcpListener;
+
 use super::*;
 use crate::xmpp::srv::scripted;
 
@@ -31,6 +33,41 @@ async fn where_the_dns_is_wrong_about_direct_tls_it_begins_after_a_first_exchang
     let settings = LinkSettings { tls: Some(TlsMode::Direct), ..unnamed(&peer) };
     let event = outcome(&peer, settings).await;
     assert!(matches!(event, LinkEvent::Retrying { .. }), "{event:?}");
+}
+
+/// A balancer with nobody behind it takes every connection.
+#[tokio::test]
+async fn a_server_that_takes_a_connection_and_hangs_up_leaves_the_next_attempt_to_the_others() {
+    let peer = peer().await;
+    let (one, other) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let [first, second] = [&one, &other].map(|listener| listener.local_addr().unwrap().port());
+    let settings = unnamed(&peer);
+    scripted::say(&[
+        (STARTTLS, 0, "127.0.0.1", first),
+        (STARTTLS, 10, "127.0.0.1", second),
+        (STARTTLS, 20, "127.0.0.1", peer.port()),
+    ]);
+    let mut link = Link::start(settings.clone());
+    let hang_up = async |listener: &TcpListener| loop {
+        drop(listener.accept().await);
+    };
+    let mut nobody = Box::pin(async { tokio::join!(hang_up(&one), hang_up(&other)) });
+    let mut served = Box::pin(peer.accept());
+    for failures in 1..=2 {
+        let event = tokio::select! {
+            event = next(&mut link) => event,
+            _ = &mut nobody => unreachable!("hanging up does not end"),
+        };
+        assert!(matches!(event, LinkEvent::Retrying { .. }), "{event:?}");
+        // Nobody waits here for as long as a server is left alone.
+        link.follow(LinkSettings { keep_unsent: Duration::from_secs(failures), ..settings.clone() }, &settings);
+    }
+    let (event, _session) = tokio::select! {
+        both = async { tokio::join!(next(&mut link), &mut served) } => both,
+        _ = &mut nobody => unreachable!("hanging up does not end"),
+    };
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
 
 #[tokio::test]
