@@ -10,6 +10,7 @@ mod outbox;
 mod owners;
 mod rewriting;
 mod shared;
+mod sleep;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -223,6 +224,7 @@ impl Worker {
         }
         self.left = self.sessions.take().await;
         let mut alarm = Alarm::new();
+        let mut look = sleep::looks();
         // How many things came from the link since commands had a turn.
         let mut heard = 0;
         loop {
@@ -252,6 +254,8 @@ impl Worker {
                     self.mind_clock();
                     self.session.tick(self.now(), &mut self.effects);
                 }
+                // A server within the process does not go while nobody looks.
+                _ = look.tick(), if self.within.is_none() => self.mind_clock(),
                 () = self.quiet.ring() => {
                     if let Some(link) = &mut self.link {
                         link.set_state(ClientState::Inactive);
@@ -277,14 +281,6 @@ impl Worker {
 
     fn now(&self) -> Timestamp {
         self.shared.clock.now()
-    }
-
-    /// Before the session hears of something new: a machine that slept, or whose clock was wrong, has not waited so long.
-    fn mind_clock(&mut self) {
-        if let Some(by) = self.watch.look() {
-            tracing::info!(account = %self.shared.name, seconds = by.as_secs(), "the machine's clock was set");
-            self.session.clock_set(by);
-        }
     }
 
     /// Takes so many commands, as far as some wait.

@@ -4,6 +4,7 @@ mod logins;
 mod simulated;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::config::Settings;
@@ -398,6 +399,32 @@ async fn until_said(session: &mut PeerSession, text: &str) {
             session.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'/>")).await;
         }
     }
+}
+
+/// Its connection is often gone, and nothing says so.
+#[tokio::test]
+async fn a_machine_that_slept_asks_the_server_whether_it_is_there() {
+    static SLEPT: AtomicI64 = AtomicI64::new(0);
+    let peer = Peer::start(Manners::default()).await;
+    let link = LinkSettings { ping_interval: Duration::from_hours(3), ..peer.settings() };
+    let config =
+        AccountConfig { name: "main".parse().unwrap(), link, owners: Vec::new(), settings: Settings::default() };
+    let clock = Clock::Set { then: Timestamp::now(), at: Instant::now(), by: &SLEPT };
+    let account = Account::begin(config, Store::in_memory(), clock, None);
+    account.shared().connect().await;
+    let mut session = soon("the log-in", peer.accept()).await.unwrap();
+    session.settle(&[]).await;
+    tokio::time::pause();
+    // Until nothing is left to be said.
+    let quiet = tokio::time::timeout(Duration::from_mins(2), until_said(&mut session, "never")).await;
+    assert!(quiet.is_err());
+    for by in [1, -3600, 3600] {
+        SLEPT.fetch_add(by, Ordering::Relaxed);
+        let asked = tokio::time::timeout(Duration::from_secs(20), session.hear_question()).await;
+        assert_eq!(asked.ok(), (by == 3600).then_some("r"), "{by}");
+    }
+    tokio::time::resume();
+    soon("the end of the account", account.stop()).await;
 }
 
 /// Settings `csi_waiting_time`: also where it is set while the account is connected.

@@ -293,6 +293,13 @@ impl Link {
         }
     }
 
+    /// Asks the server whether it is there, if there is a connection: it may have gone, and nothing would say so.
+    pub fn ask(&mut self) {
+        if let Stage::Live { live, .. } = &mut self.stage {
+            live.ask();
+        }
+    }
+
     /// Acknowledges nothing of what comes from now on, on this stream and those that follow. What comes is still given: answers
     /// to what is asked meanwhile.
     pub fn acknowledge_no_more(&mut self) {

@@ -852,7 +852,7 @@ impl Session {
     }
 
     /// Waits until the client asks whether anybody is there, says how it did, and answers.
-    pub(super) async fn hear_question(&mut self) -> &'static str {
+    pub(crate) async fn hear_question(&mut self) -> &'static str {
         match self.next().await.expect("the client is there") {
             XmppStreamElement::SM(Sm::Req(_)) => {
                 let handled = A { h: self.handled.load(Ordering::SeqCst) };

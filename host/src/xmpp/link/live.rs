@@ -88,6 +88,16 @@ impl Live {
         self.left = true;
     }
 
+    /// Asks the server whether it is there, as after a silence. What came before says nothing any more.
+    pub(super) fn ask(&mut self) {
+        self.silent = true;
+        self.heard = false;
+        // Who was asked before has as long as anybody.
+        if let Some(asked) = &mut self.asked {
+            asked.checked = Instant::now();
+        }
+    }
+
     /// Tells the server with the next that is written.
     pub(super) fn say_state(&mut self, state: ClientState) {
         self.state = Some(state);
