@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::component::MAX_BYTES;
 use super::store::{self, Unfit};
-use crate::https::{self, FetchError, Url, UrlError};
+use crate::https::{self, Answer, FetchError, Url, UrlError};
 
 pub use oci::{LogIn, LogInError, OciError, Reference, ReferenceError};
 
@@ -128,11 +128,12 @@ impl Source {
         match self {
             Self::File(path) => Ok(beside(path)?.into_iter().collect()),
             Self::Web(url) => {
-                let answer = https::get(&url.with_ending(SIGNATURE), &[], LONGEST_SIGNATURE)?;
-                match answer.status {
-                    // Whoever keeps a signature back could as well cut it off: what follows from none is the owner's rule.
-                    403 | 404 | 410 => Ok(Vec::new()),
-                    _ => Ok(vec![String::from_utf8_lossy(&answer.ok()?.body).into_owned()]),
+                // Whoever keeps a signature back could as well cut it off: what follows from none is the owner's rule.
+                match https::get(&url.with_ending(SIGNATURE), &[], LONGEST_SIGNATURE) {
+                    // No signature is as long as that.
+                    Err(FetchError::TooLarge { .. }) => Ok(Vec::new()),
+                    Ok(answer) if matches!(answer.status, 403 | 404 | 410) || is_page(&answer) => Ok(Vec::new()),
+                    answer => Ok(vec![String::from_utf8_lossy(&answer?.ok()?.body).into_owned()]),
                 }
             }
             Self::Registry(_) => {
@@ -140,6 +141,13 @@ impl Source {
             }
         }
     }
+}
+
+/// Whether it is a page for people: many servers have one for every path under which there is nothing.
+fn is_page(answer: &Answer) -> bool {
+    let is_html = |kind: &str| kind.trim_start().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+    answer.status == 200
+        && (answer.header("content-type").is_some_and(is_html) || answer.body.trim_ascii_start().starts_with(b"<"))
 }
 
 /// The signature beside a file.

@@ -210,6 +210,37 @@ async fn a_signature_counts_only_of_a_trusted_key_for_these_very_bytes() {
 }
 
 #[tokio::test]
+async fn a_page_in_the_place_of_a_signature_is_none() {
+    let (home, web) = web().await;
+    web.put("/echo.wasm", version("0.1.0"));
+    let (page, html) = ("<!doctype html><title>Not here</title>", "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n");
+    web.put("/missing", page);
+    for answer in [
+        format!("{html}Not here"),
+        format!("HTTP/1.1 200 OK\r\n\r\n\n{page}"),
+        format!("{html}{}", page.repeat(1_000)),
+        "HTTP/1.1 302 Found\r\nlocation: /missing\r\ncontent-length: 0\r\n\r\n".to_owned(),
+    ] {
+        web.put_raw("/echo.wasm.minisig", answer);
+        home.write("plugins.toml", "").unwrap();
+        let added = add(&home, &web.url("/echo.wasm"), 0).await;
+        assert!(added.stdout.contains("signed by nobody whom you trust\n"), "{}", added.stdout);
+        run(&home, &["remove", "echo", "--yes"], 0).await;
+        // It is as good as none where one has to be there, and no digest counts less for it.
+        home.write("plugins.toml", "require_signature = true\n").unwrap();
+        says(&add(&home, &web.url("/echo.wasm"), 1).await, "is not signed by anybody whom you trust");
+        let other = format!("--digest={}", digest_of(b"other"));
+        let refused = run(&home, &["add", &web.url("/echo.wasm"), "--yes", "--grant-all", &other], 1).await;
+        says(&refused, "was asked for; it was changed");
+    }
+    home.write("plugins.toml", "").unwrap();
+    web.put_raw("/echo.wasm.minisig", "HTTP/1.1 503 Not Now\r\ncontent-type: text/html\r\n\r\n");
+    says(&add(&home, &web.url("/echo.wasm"), 1).await, "the server says 503 Not Now");
+    web.put("/echo.wasm.minisig", "nonsense");
+    says(&add(&home, &web.url("/echo.wasm"), 1).await, "is none that minisign makes");
+}
+
+#[tokio::test]
 async fn names_that_look_alike_are_named_both() {
     let (home, _) = home().await;
     home.install_bytes("echo", &version("0.1.0")).unwrap();
