@@ -45,7 +45,7 @@ pub enum SourceError {
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     /// The file cannot be read.
-    #[error("{path} cannot be read ({cause}); give the path of a plugin's file", path = path.display())]
+    #[error("{path} cannot be read ({cause}); give the path of a plugin's file{}", meant(path, cause), path = path.display())]
     NoFile {
         /// Which.
         path: PathBuf,
@@ -148,6 +148,20 @@ fn is_page(answer: &Answer) -> bool {
     let is_html = |kind: &str| kind.trim_start().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
     answer.status == 200
         && (answer.header("content-type").is_some_and(is_html) || answer.body.trim_ascii_start().starts_with(b"<"))
+}
+
+/// What else may be meant by the path of a file that is not there: an address without what it begins with.
+fn meant(path: &Path, cause: &io::Error) -> String {
+    let host = path.components().next().and_then(|first| first.as_os_str().to_str()).unwrap_or_default();
+    let is_host = !host.starts_with('.') && (host.contains(['.', ':']) || host == "localhost");
+    let Some(text) = path.to_str().filter(|_| is_host && cause.kind() == ErrorKind::NotFound) else {
+        return String::new();
+    };
+    let scheme = if path.extension().is_some_and(|ending| ending == "wasm") { "https" } else { "oci" };
+    match Source::parse(&format!("{scheme}://{text}"), Path::new("")) {
+        Ok(source) if text.contains('/') => format!(", or write {source} if it comes from there"),
+        Ok(_) | Err(_) => String::new(),
+    }
 }
 
 /// The signature beside a file.

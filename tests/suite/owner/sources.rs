@@ -241,6 +241,24 @@ async fn a_page_in_the_place_of_a_signature_is_none() {
 }
 
 #[tokio::test]
+async fn what_looks_like_an_address_without_its_beginning_is_answered_with_it() {
+    let (home, _) = home().await;
+    for (text, meant) in [
+        ("ghcr.io/example/echo:0.1.0", "oci://ghcr.io/example/echo:0.1.0"),
+        ("localhost:5000/echo", "oci://localhost:5000/echo"),
+        ("example.org/files/echo.wasm", "https://example.org/files/echo.wasm"),
+    ] {
+        let refused = add(&home, text, 1).await;
+        says(&refused, &format!("give the path of a plugin's file, or write {meant}"));
+    }
+    for text in ["plugins/none.wasm", "../none.wasm", "./a.b/none", "none.wasm"] {
+        let refused = add(&home, text, 1).await;
+        says(&refused, "give the path of a plugin's file");
+        assert!(!refused.stderr.contains("or write"), "{}", refused.stderr);
+    }
+}
+
+#[tokio::test]
 async fn names_that_look_alike_are_named_both() {
     let (home, _) = home().await;
     home.install_bytes("echo", &version("0.1.0")).unwrap();
