@@ -116,6 +116,19 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// Whether it is this very server that gave nothing, and not somebody to whom it led, or nobody.
+    pub(crate) fn is_of(&self, server: &Url) -> bool {
+        match self {
+            Self::Unreachable { host, .. } | Self::Tls { host, .. } => *host == server.authority(),
+            Self::TimedOut { url }
+            | Self::TooLarge { url, .. }
+            | Self::Compressed { url, .. }
+            | Self::Status { url, .. }
+            | Self::Broken { url, .. } => url.same_server(server),
+            Self::Url(_) | Self::TooManyRedirects { .. } | Self::BadRedirect { .. } => false,
+        }
+    }
+
     /// The same without the address, for where that is a secret.
     pub(crate) fn without_address(&self) -> String {
         match self {

@@ -336,7 +336,7 @@ async fn a_signature_is_an_artifact_that_refers_to_the_component() {
         web.put(&listed, index(&all));
         says(&add(&home, &source, 1).await, &words);
     }
-    web.put(&listed, "<html>");
+    web.put(&listed, "[]");
     says(&add(&home, &source, 1).await, "the list of what refers to it cannot be read");
     assert_eq!(policy(&home), keys);
 
@@ -357,4 +357,88 @@ async fn a_signature_is_an_artifact_that_refers_to_the_component() {
     says(&run(&home, &["update", "echo", "--yes"], 1).await, unsigned);
     home.write("plugins.toml", &policy(&home).replace("require_signature = true\n", "")).unwrap();
     says(&run(&home, &["update", "echo", "--yes"], 1).await, "echo was signed by alice");
+}
+
+#[tokio::test]
+async fn a_registry_that_lists_nothing_that_refers_to_a_component_gives_one_without_signatures() {
+    let (home, web) = web().await;
+    let elsewhere = Web::start_as(web.certificate()).await.unwrap();
+    let gone = Web::start_as(web.certificate()).await.unwrap();
+    let nobody_there = gone.url("/x");
+    drop(gone);
+    let one = version("0.1.0");
+    let subject = push(&web, &one);
+    let source = reference(&web, ":0.1.0");
+    let pinned = reference(&web, &format!(":0.1.0@sha256:{}", "0".repeat(64)));
+    web.put(
+        &format!("{MANIFESTS}/sha256:{}", "0".repeat(64)),
+        manifest(&web, &[("application/wasm", &one)], &json!({})),
+    );
+    let listed = format!("/v2/plugins/echo/referrers/{subject}?artifactType={SIGNATURE}");
+    let tagged = format!("{MANIFESTS}/{}", subject.replace(':', "-"));
+    elsewhere.put_raw("/busy", "HTTP/1.1 429 Too Many Requests\r\n\r\n");
+    elsewhere.put_raw("/page", "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n<!doctype html>");
+    let answers = |web: &Web, answer: &str| web.put_raw(&listed, answer.to_owned());
+    let led = |to: &str| format!("HTTP/1.1 303 See Other\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+
+    let alice = Key::new();
+    let key = format!("[key.alice]\npublic = \"{}\"\n", alice.public());
+    let signature = alice.sign(&one, "echo 0.1.0");
+    let refers =
+        json!({ "artifactType": SIGNATURE, "subject": { "mediaType": MANIFEST, "digest": subject, "size": 1 } });
+    let attached = manifest(&web, &[("application/vnd.oci.image.layer.v1.tar", signature.as_bytes())], &refers);
+    web.put(&format!("{MANIFESTS}/{}", digest_of(&attached)), &attached);
+    let entry = json!({ "mediaType": MANIFEST, "artifactType": SIGNATURE, "digest": digest_of(&attached), "size": attached.len() });
+    let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [entry] }).to_string();
+
+    for answer in [
+        // GitHub's leads to its pages, which have too much to do; Google's to where people log in.
+        led(&elsewhere.url("/busy")),
+        led(&elsewhere.url("/page")),
+        led(&nobody_there),
+        led("http://localhost/login"),
+        led(&listed),
+        "HTTP/1.1 406 Not Acceptable\r\n\r\n".to_owned(),
+        "HTTP/1.1 501 Not Implemented\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n<!doctype html>".to_owned(),
+        "HTTP/1.1 200 OK\r\n\r\n{\"schemaVersion\":2,\"manifests\":null}".to_owned(),
+        "HTTP/1.1 200 OK\r\n\r\n{}".to_owned(),
+    ] {
+        answers(&web, &answer);
+        home.write("plugins.toml", &key).unwrap();
+        let added = add(&home, &source, 0).await;
+        assert!(added.stdout.contains("signed by nobody whom you trust\n"), "{answer}: {}", added.stdout);
+        remove(&home).await;
+        // Where somebody has to have signed it, nothing follows from an answer like that but a refusal; and bytes are held to
+        // their digest, whatever else the registry gives or does not give.
+        home.write("plugins.toml", &format!("require_signature = true\n\n{key}")).unwrap();
+        says(&add(&home, &source, 1).await, "is not signed by anybody whom you trust");
+        says(&add(&home, &pinned, 1).await, "was asked for; whoever runs the registry changed it");
+        // A list under a tag counts there.
+        web.put(&tagged, &index);
+        add(&home, &source, 0).await;
+        assert!(policy(&home).contains("signer = \"alice\""), "{answer}");
+        remove(&home).await;
+        web.remove(&tagged);
+    }
+
+    // A registry that is broken, or has too much to do, may have one that is not seen at the moment.
+    for status in ["429 Too Many Requests", "503 Service Unavailable"] {
+        answers(&web, &format!("HTTP/1.1 {status}\r\n\r\n"));
+        home.write("plugins.toml", &key).unwrap();
+        let refused = add(&home, &source, 1).await;
+        says(&refused, &format!("whether {source} is signed cannot be seen", source = &source[6..]));
+        says(&refused, &format!("the server says {status}; try again later"));
+        assert_eq!(policy(&home), key);
+        run(&home, &["add", &source, "--yes", "--grant-all", "--unsigned"], 0).await;
+        remove(&home).await;
+        home.write("plugins.toml", &format!("require_signature = true\n\n{key}")).unwrap();
+        says(&add(&home, &source, 1).await, "is signed cannot be seen");
+        let unsigned = run(&home, &["add", &source, "--yes", "--grant-all", "--unsigned"], 1).await;
+        says(&unsigned, "is not signed by anybody whom you trust");
+        web.put(&tagged, &index);
+        add(&home, &source, 0).await;
+        remove(&home).await;
+        web.remove(&tagged);
+    }
 }

@@ -6,6 +6,7 @@
 
 mod challenge;
 mod login;
+mod referrers;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,7 +19,6 @@ use serde::Deserialize;
 
 use self::challenge::{Challenge, encoded};
 use self::login::Credentials;
-use super::LONGEST_SIGNATURE;
 use crate::config::Hidden;
 use crate::harmless::harmless;
 use crate::https::{self, Answer, FetchError, Url, UrlError};
@@ -29,6 +29,8 @@ pub use login::{LogIn, LogInError};
 
 /// The media type of a manifest.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media type of a list of manifests.
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The media types of a layer that is a component: the one of the CNCF's guidance for Wasm, and those before it (wasm-to-oci, and
 /// wash of wasmCloud).
 const LAYERS: [&str; 3] = [
@@ -41,12 +43,6 @@ const TITLE: &str = "org.opencontainers.image.title";
 /// What Docker Hub is called, and who answers for it.
 const HUBS: [&str; 2] = ["docker.io", "index.docker.io"];
 const HUB: &str = "registry-1.docker.io";
-/// The media type of a list of manifests.
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// The type of an artifact that is a signature of minisign over the component of the artifact that it refers to.
-const SIGNATURE: &str = "application/vnd.minisign";
-/// How many signatures of one component are looked at.
-const MOST_SIGNATURES: usize = 8;
 /// How long a manifest may be, in bytes; registries have to take as much (section "Pushing manifests").
 const LONGEST_MANIFEST: usize = 4 << 20;
 /// How long the answer with a token may be.
@@ -125,6 +121,16 @@ pub enum OciError {
     /// The log-in is not to be had.
     #[error(transparent)]
     LogIn(#[from] LogInError),
+    /// Whether there are signatures is not known.
+    #[error(
+        "whether {reference} is signed cannot be seen: {cause}; try again later, and if it stays so, --unsigned takes it as if nobody had signed it"
+    )]
+    Unseen {
+        /// What was asked for.
+        reference: String,
+        /// What is in the way.
+        cause: Box<FetchError>,
+    },
     /// What came is not what was meant.
     #[error(
         "{reference} has the digest {found}, but {wanted} was asked for; whoever runs the registry changed it, or somebody is in between"
@@ -157,10 +163,10 @@ struct Manifest {
     subject: Option<Descriptor>,
 }
 
+/// A list of manifests. Some registries write `null` where it is empty.
 #[derive(Debug, Deserialize)]
 struct Index {
-    #[serde(default)]
-    manifests: Vec<Descriptor>,
+    manifests: Option<Vec<Descriptor>>,
 }
 
 /// Something of a registry, by its digest.
@@ -224,47 +230,6 @@ pub(super) fn pull(reference: &Reference, login: &LogIn) -> Result<(Vec<u8>, Pul
 }
 
 impl Pulled {
-    /// The signatures that refer to what was pulled (referrers of the distribution specification 1.1): artifacts of the type
-    /// [`SIGNATURE`], each with one file. What others attach is not looked at.
-    pub(super) fn signatures(&self) -> Result<Vec<String>, OciError> {
-        let Some(index) = self.referrers()? else { return Ok(Vec::new()) };
-        let index: Index = serde_json::from_slice(&index)
-            .map_err(|error| self.shape(format!("the list of what refers to it cannot be read ({error})")))?;
-        let known = |one: &&Descriptor| one.artifact_type.as_deref() == Some(SIGNATURE);
-        let attached = index.manifests.iter().filter(known).take(MOST_SIGNATURES);
-        attached.map(|attached| self.signature(attached)).collect()
-    }
-
-    fn signature(&self, attached: &Descriptor) -> Result<String, OciError> {
-        let digest = self.digest(attached)?;
-        let bytes = self.get(&format!("manifests/{digest}"), Some(MANIFEST), LONGEST_MANIFEST)?.ok()?.body;
-        self.reference.is(&bytes, digest)?;
-        let manifest = self.read(&bytes)?;
-        if manifest.subject.as_ref().is_none_or(|subject| subject.digest != self.manifest.to_string()) {
-            return Err(self.shape("a signature that is listed as its own refers to something else".to_owned()));
-        }
-        let [layer] = &manifest.layers[..] else {
-            return Err(self.shape("a signature that refers to it has not just one file".to_owned()));
-        };
-        Ok(String::from_utf8_lossy(&self.blob(layer, LONGEST_SIGNATURE)?.body).into_owned())
-    }
-
-    /// The list of what refers to it; none: there is nothing, or the registry gives nothing of the kind.
-    fn referrers(&self) -> Result<Option<Vec<u8>>, OciError> {
-        let what = format!("referrers/{}?artifactType={}", self.manifest, encoded(SIGNATURE));
-        // Where a registry does not list them, whoever attaches something keeps a list under a tag of this name.
-        let tag = format!("manifests/{}", self.manifest.to_string().replace(':', "-"));
-        for what in [what, tag] {
-            let answer = self.get(&what, Some(INDEX), LONGEST_MANIFEST)?;
-            match answer.status {
-                // Whoever keeps a signature back could as well cut it off: what follows from none is the owner's rule.
-                400 | 401 | 403 | 404 | 405 | 410 => {}
-                _ => return Ok(Some(answer.ok()?.body)),
-            }
-        }
-        Ok(None)
-    }
-
     /// The bytes of a blob, which are those that its digest says.
     fn blob(&self, blob: &Descriptor, most: usize) -> Result<Answer, OciError> {
         let digest = self.digest(blob)?;
@@ -277,8 +242,9 @@ impl Pulled {
         Ok(answer)
     }
 
-    fn get(&self, what: &str, accept: Option<&str>, most: usize) -> Result<Answer, OciError> {
-        self.reference.get(what, accept, self.authorization.as_ref(), most)
+    fn get(&self, what: &str, accept: Option<&str>, most: usize) -> Result<Answer, FetchError> {
+        let url = self.reference.url(what)?;
+        get(&url, accept, self.authorization.as_ref(), most)
     }
 
     fn read(&self, bytes: &[u8]) -> Result<Manifest, OciError> {
@@ -309,21 +275,6 @@ impl Reference {
         if found == wanted { Ok(()) } else { Err(OciError::Digest { reference: self.to_string(), found, wanted }) }
     }
 
-    /// Whoever the registry leads to is not told who we are.
-    fn get(
-        &self,
-        what: &str,
-        accept: Option<&str>,
-        authorization: Option<&Hidden<String>>,
-        most: usize,
-    ) -> Result<Answer, OciError> {
-        let url = self.url(what).map_err(FetchError::from)?;
-        let mut headers = Vec::new();
-        headers.extend(accept.map(|accept| ("accept", accept.to_owned())));
-        headers.extend(authorization.map(|Hidden(value)| ("authorization", value.clone())));
-        Ok(https::get(&url, &headers, most)?)
-    }
-
     /// The bytes of the manifest, and the header with which they were given.
     fn manifest(&self, login: &LogIn) -> Result<(Vec<u8>, Option<Hidden<String>>), OciError> {
         let which = match (&self.digest, &self.tag) {
@@ -331,9 +282,8 @@ impl Reference {
             (None, Some(tag)) => tag.clone(),
             (None, None) => "latest".to_owned(),
         };
-        let ask = |authorization: Option<&Hidden<String>>| {
-            self.get(&format!("manifests/{which}"), Some(MANIFEST), authorization, LONGEST_MANIFEST)
-        };
+        let url = self.url(&format!("manifests/{which}")).map_err(FetchError::from)?;
+        let ask = |authorization: Option<&Hidden<String>>| get(&url, Some(MANIFEST), authorization, LONGEST_MANIFEST);
         let first = ask(None)?;
         if first.status != 401 {
             return Ok((first.ok()?.body, None));
@@ -421,14 +371,10 @@ impl FromStr for Reference {
         };
         let (registry, rest) = rest.split_once('/').ok_or(ReferenceError::Shape)?;
         let (name, tag) = rest.split_once(':').map_or((rest, None), |(name, tag)| (name, Some(tag)));
-        let fits = |text: &str, most: usize, and: fn(char) -> bool| {
-            (1..=most).contains(&text.len())
-                && text.chars().all(|one| one.is_ascii_digit() || "._-".contains(one) || and(one))
-        };
         if name.split('/').any(|part| !fits(part, 255, |one| one.is_ascii_lowercase()) || part.starts_with('.')) {
             return Err(ReferenceError::Name);
         }
-        if tag.is_some_and(|tag| !fits(tag, 128, |one| one.is_ascii_alphabetic())) {
+        if tag.is_some_and(|tag| !is_tag(tag)) {
             return Err(ReferenceError::Tag);
         }
         let url = |host: &str| format!("https://{host}").parse().map_err(ReferenceError::Registry);
@@ -454,6 +400,27 @@ impl fmt::Display for Reference {
         }
         self.digest.map_or(Ok(()), |digest| write!(f, "@{digest}"))
     }
+}
+
+fn fits(text: &str, most: usize, and: fn(char) -> bool) -> bool {
+    (1..=most).contains(&text.len()) && text.chars().all(|one| one.is_ascii_digit() || "._-".contains(one) || and(one))
+}
+
+fn is_tag(text: &str) -> bool {
+    fits(text, 128, |one| one.is_ascii_alphabetic())
+}
+
+/// Whoever the registry leads to is not told who we are.
+fn get(
+    url: &Url,
+    accept: Option<&str>,
+    authorization: Option<&Hidden<String>>,
+    most: usize,
+) -> Result<Answer, FetchError> {
+    let mut headers = Vec::new();
+    headers.extend(accept.map(|accept| ("accept", accept.to_owned())));
+    headers.extend(authorization.map(|Hidden(value)| ("authorization", value.clone())));
+    https::get(url, &headers, most)
 }
 
 #[cfg(test)]
