@@ -114,10 +114,24 @@ async fn a_component_is_pulled_from_a_registry_and_held_to_its_digests() {
         (of(&layer("application/wasm", &digest, 1 << 40)), "has more than 67108864 bytes"),
         ("{}".to_owned(), "has not just one layer"),
         ("<html>".to_owned(), "its manifest cannot be read"),
-        (whole.replace("image.manifest", "image.index"), "its manifest is of the type"),
+        (whole.replace("image.manifest.v1", "image.manifest.v7"), "its manifest is of the type"),
     ] {
         web.put(&format!("{MANIFESTS}/bad"), text);
         says(&add(&home, &reference(":bad"), 1).await, words);
+    }
+    // Several at once are asked for, so that the registry gives them, and refused by name; which is meant is the owner's to say.
+    let one = digest_of(whole.as_bytes());
+    let several = |kind: &str| {
+        let entry = |digest: &str| json!({ "mediaType": MANIFEST, "digest": digest, "size": 1, "annotations": null });
+        json!({ "mediaType": kind, "manifests": [entry(&one), entry(&zeros)] }).to_string()
+    };
+    for kind in [INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"] {
+        web.put(&format!("{MANIFESTS}/bad"), several(kind));
+        let refused = add(&home, &reference(":bad"), 1).await;
+        says(&refused, "it is a list of 2 manifests");
+        says(&refused, &format!("such as {}", reference(&format!("@{one}"))));
+        let request = web.requests().into_iter().rfind(|request| request.contains("/bad ")).unwrap();
+        assert!(request.contains(kind), "{request}");
     }
     assert!(!policy(&home).contains("[plugin.echo"));
     for bad in ["oci://", "oci://localhost", "oci://localhost/UPPER", "oci://localhost/a@sha256:1"] {
@@ -129,7 +143,11 @@ async fn a_component_is_pulled_from_a_registry_and_held_to_its_digests() {
 async fn what_other_tools_push_is_taken_and_long_ways_are_gone() {
     let (home, web) = web().await;
     let echo = version("0.1.0");
-    for kind in ["application/vnd.wasm.content.layer.v1+wasm", "application/vnd.module.wasm.content.layer.v1+wasm"] {
+    for kind in [
+        "application/vnd.wasm.content.layer.v1+wasm",
+        "application/vnd.module.wasm.content.layer.v1+wasm",
+        "application/vnd.bytecodealliance.wasm.component.layer.v0+wasm",
+    ] {
         web.put(&format!("{MANIFESTS}/0.1.0"), manifest(&web, &[(kind, &echo)], &json!({})));
         add(&home, &reference(&web, ":0.1.0"), 0).await;
         remove(&home).await;

@@ -29,15 +29,13 @@ pub use login::{LogIn, LogInError};
 
 /// The media type of a manifest.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// The media type of a list of manifests.
+/// The media types of lists of manifests, of OCI and of Docker.
+const INDEXES: [&str; 2] = [INDEX, "application/vnd.docker.distribution.manifest.list.v2+json"];
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// The media types of a layer that is a component: the one of the CNCF's guidance for Wasm, and those before it (wasm-to-oci, and
-/// wash of wasmCloud).
-const LAYERS: [&str; 3] = [
-    "application/wasm",
-    "application/vnd.wasm.content.layer.v1+wasm",
-    "application/vnd.module.wasm.content.layer.v1+wasm",
-];
+/// The media type of a layer that is a component, by the CNCF's guidance for Wasm.
+const LAYER: &str = "application/wasm";
+/// How those end that tools have given it otherwise: wasm-to-oci, wash of wasmCloud, the images of runwasi.
+const WASM: &str = "+wasm";
 /// Which file a layer is (image specification, annotations): tools that push files without being told a type say at least that.
 const TITLE: &str = "org.opencontainers.image.title";
 /// What Docker Hub is called, and who answers for it.
@@ -165,7 +163,9 @@ struct Manifest {
 
 /// A list of manifests. Some registries write `null` where it is empty.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Index {
+    media_type: Option<String>,
     manifests: Option<Vec<Descriptor>>,
 }
 
@@ -177,18 +177,16 @@ struct Descriptor {
     artifact_type: Option<String>,
     digest: String,
     size: u64,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
+    annotations: Option<BTreeMap<String, String>>,
 }
 
 impl Descriptor {
     /// Whether it says that it is a component. Whether it is one is seen when it is there.
     fn is_wasm(&self) -> bool {
-        LAYERS.contains(&self.media_type.as_str())
-            || self
-                .annotations
-                .get(TITLE)
-                .is_some_and(|title| Path::new(title).extension().is_some_and(|ending| ending == "wasm"))
+        let title = self.annotations.as_ref().and_then(|annotations| annotations.get(TITLE));
+        self.media_type == LAYER
+            || self.media_type.ends_with(WASM)
+            || title.is_some_and(|title| Path::new(title).extension().is_some_and(|ending| ending == "wasm"))
     }
 }
 
@@ -219,10 +217,11 @@ pub(super) fn pull(reference: &Reference, login: &LogIn) -> Result<(Vec<u8>, Pul
     }
     let mut pulled =
         Pulled { reference: reference.clone(), manifest: Digest::of(&manifest), authorization, redirects: Vec::new() };
+    pulled.is_one(&manifest)?;
     let manifest = pulled.read(&manifest)?;
     let mut layers = manifest.layers.into_iter().filter(Descriptor::is_wasm);
     let (Some(layer), None) = (layers.next(), layers.next()) else {
-        return Err(shape(format!("it has not just one layer of the type {}", LAYERS[0])));
+        return Err(shape(format!("it has not just one layer of the type {LAYER}")));
     };
     let Answer { body, redirects, .. } = pulled.blob(&layer, MAX_BYTES)?;
     pulled.redirects = redirects;
@@ -245,6 +244,22 @@ impl Pulled {
     fn get(&self, what: &str, accept: Option<&str>, most: usize) -> Result<Answer, FetchError> {
         let url = self.reference.url(what)?;
         get(&url, accept, self.authorization.as_ref(), most)
+    }
+
+    /// Refuses a list of manifests, which says nothing of which one is meant.
+    fn is_one(&self, bytes: &[u8]) -> Result<(), OciError> {
+        // What cannot be read as one is none.
+        let Ok(Index { media_type, manifests }) = serde_json::from_slice(bytes) else { return Ok(()) };
+        let is_index = media_type.is_none_or(|kind| INDEXES.contains(&kind.as_str()));
+        let Some(all) = manifests.filter(|_| is_index) else { return Ok(()) };
+        let first = all.iter().find_map(|one| one.digest.parse::<Digest>().ok());
+        let such_as = first.map(|digest| {
+            let first = Reference { tag: None, digest: Some(digest), ..self.reference.clone() };
+            format!(", such as oci://{first}")
+        });
+        let count = all.len();
+        let advice = format!("give one of them by its digest{}", such_as.unwrap_or_default());
+        Err(self.shape(format!("it is a list of {count} manifests; {advice}")))
     }
 
     fn read(&self, bytes: &[u8]) -> Result<Manifest, OciError> {
@@ -283,7 +298,9 @@ impl Reference {
             (None, None) => "latest".to_owned(),
         };
         let url = self.url(&format!("manifests/{which}")).map_err(FetchError::from)?;
-        let ask = |authorization: Option<&Hidden<String>>| get(&url, Some(MANIFEST), authorization, LONGEST_MANIFEST);
+        // Lists, too: a registry that has one there says else that it has nothing.
+        let accept = format!("{MANIFEST}, {}", INDEXES.join(", "));
+        let ask = |authorization: Option<&Hidden<String>>| get(&url, Some(&accept), authorization, LONGEST_MANIFEST);
         let first = ask(None)?;
         if first.status != 401 {
             return Ok((first.ok()?.body, None));
