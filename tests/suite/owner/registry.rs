@@ -460,3 +460,24 @@ async fn a_registry_that_lists_nothing_that_refers_to_a_component_gives_one_with
         web.remove(&tagged);
     }
 }
+
+#[tokio::test]
+async fn what_a_registry_gives_to_everybody_needs_no_log_in_that_can_be_had() {
+    let (home, web) = web().await;
+    push(&web, &version("0.1.0"));
+    let source = reference(&web, ":0.1.0");
+    // As GitHub's and Docker's: nobody gets a thing without a token, and everybody gets a token.
+    web.guard("/v2/", "Bearer t0k3n", &format!("Bearer realm=\"{}\",service=\"r\"", web.url("/token")));
+    web.put("/token?scope=repository:plugins/echo:pull&service=r", "{\"token\":\"t0k3n\"}");
+    keep(&home, &json!({ "credsStore": "absent" }));
+    add(&home, &source, 0).await;
+    remove(&home).await;
+    home.write("auth.json", "{\"auths\": s3cr3t-2210").unwrap();
+    add(&home, &source, 0).await;
+    remove(&home).await;
+    // Where it is not given to everybody, what is wrong with the log-in is what is told.
+    web.remove("/token?scope=repository:plugins/echo:pull&service=r");
+    says(&add(&home, &source, 1).await, "cannot be read (line 1, column");
+    web.guard("/v2/", &basic(PASSWORD), "Basic realm=\"x\"");
+    says(&add(&home, &source, 1).await, "cannot be read (line 1, column");
+}

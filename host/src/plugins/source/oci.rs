@@ -297,33 +297,48 @@ impl Reference {
             (None, Some(tag)) => tag.clone(),
             (None, None) => "latest".to_owned(),
         };
-        let url = self.url(&format!("manifests/{which}")).map_err(FetchError::from)?;
         // Lists, too: a registry that has one there says else that it has nothing.
         let accept = format!("{MANIFEST}, {}", INDEXES.join(", "));
-        let ask = |authorization: Option<&Hidden<String>>| get(&url, Some(&accept), authorization, LONGEST_MANIFEST);
-        let first = ask(None)?;
+        let (answer, authorization) =
+            self.ask(&format!("manifests/{which}"), Some(&accept), LONGEST_MANIFEST, login)?;
+        Ok((answer.ok()?.body, authorization))
+    }
+
+    /// What the registry answers, and the header with which it did.
+    fn ask(
+        &self,
+        what: &str,
+        accept: Option<&str>,
+        most: usize,
+        login: &LogIn,
+    ) -> Result<(Answer, Option<Hidden<String>>), OciError> {
+        let url = self.url(what).map_err(FetchError::from)?;
+        let first = get(&url, accept, None, most)?;
         if first.status != 401 {
-            return Ok((first.ok()?.body, None));
+            return Ok((first, None));
         }
         let (registry, name) = (self.registry.authority(), self.name.clone());
         if !first.from.same_server(&self.server) {
             let elsewhere = first.from.authority();
             return Err(OciError::Elsewhere { registry, elsewhere });
         }
-        let found = login.find(&registry, &self.name)?;
-        let refused = |found: &Option<(Credentials, String)>| match found {
-            Some((_, which)) => {
-                OciError::Refused { registry: registry.clone(), name: name.clone(), which: which.clone() }
+        let found = login.find(&registry, &self.name);
+        // Many registries want a token of everybody, and give it to everybody: a log-in that is not to be had matters only
+        // where nobody gets anything without one.
+        let known = found.as_ref().ok().and_then(Option::as_ref);
+        let authorization = self.authorization(&first, known.map(|(credentials, _)| credentials))?;
+        if let Some(authorization) = authorization {
+            let answer = get(&url, accept, Some(&authorization), most)?;
+            let refuses = matches!(answer.status, 401 | 403) || (found.is_err() && answer.status != 200);
+            if !refuses {
+                return Ok((answer, Some(authorization)));
             }
-            None => OciError::Private { registry: registry.clone(), name: name.clone() },
-        };
-        let credentials = found.as_ref().map(|(credentials, _)| credentials);
-        let authorization = self.authorization(&first, credentials)?.ok_or_else(|| refused(&found))?;
-        let answer = ask(Some(&authorization))?;
-        match answer.status {
-            401 | 403 => Err(refused(&found)),
-            _ => Ok((answer.ok()?.body, Some(authorization))),
         }
+        Err(match found {
+            Ok(Some((_, which))) => OciError::Refused { registry, name, which },
+            Ok(None) => OciError::Private { registry, name },
+            Err(error) => error.into(),
+        })
     }
 
     /// What to say to a registry that wants to know who asks: a token that its own service gives, or the log-in itself.

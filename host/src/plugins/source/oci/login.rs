@@ -30,8 +30,8 @@ const HUB: (&[&str], &str) = (&["docker.io", "index.docker.io", "registry-1.dock
 /// Where a log-in comes from, in case a registry wants one.
 #[derive(Debug, Clone, Default)]
 pub enum LogIn {
-    /// From what other tools keep: `$REGISTRY_AUTH_FILE` alone, or `$XDG_RUNTIME_DIR/containers/auth.json` and then
-    /// `config.json` in `$DOCKER_CONFIG` or `~/.docker`.
+    /// From what other tools keep: `$REGISTRY_AUTH_FILE` alone, or podman's `auth.json` of this session and then of this user,
+    /// and then docker's `config.json`.
     #[default]
     Kept,
     /// From the owner.
@@ -117,7 +117,8 @@ impl LogIn {
                 Ok(Some((credentials, "the log-in that was given".to_owned())))
             }
             Self::Kept => {
-                for path in files(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)) {
+                let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+                for path in files(variable, rustix::process::getuid().as_raw()) {
                     if let Some(found) = find_in(&path, registry, name)? {
                         return Ok(Some((found, format!("the log-in in {}", path.display()))));
                     }
@@ -128,14 +129,19 @@ impl LogIn {
     }
 }
 
-/// The files that log-ins are looked for in.
-fn files(variable: impl Fn(&str) -> Option<PathBuf>) -> Vec<PathBuf> {
+/// The files that a user's log-ins are looked for in, as podman does (containers-auth.json(5)).
+fn files(variable: impl Fn(&str) -> Option<PathBuf>, user: u32) -> Vec<PathBuf> {
     if let Some(file) = variable("REGISTRY_AUTH_FILE") {
         return vec![file];
     }
-    let podman = variable("XDG_RUNTIME_DIR").map(|folder| folder.join("containers/auth.json"));
-    let docker = variable("DOCKER_CONFIG").or_else(|| variable("HOME").map(|home| home.join(".docker")));
-    podman.into_iter().chain(docker.map(|folder| folder.join("config.json"))).collect()
+    let home = |folder: &str| variable("HOME").map(|home| home.join(folder));
+    // Who has no session, such as root by sudo, has that of his number.
+    let session = variable("XDG_RUNTIME_DIR").map(|folder| folder.join("containers"));
+    let session = session.unwrap_or_else(|| PathBuf::from(format!("/run/containers/{user}")));
+    let user = variable("XDG_CONFIG_HOME").or_else(|| home(".config")).map(|folder| folder.join("containers"));
+    let podman = [Some(session), user].into_iter().flatten().map(|folder| folder.join("auth.json"));
+    let docker = variable("DOCKER_CONFIG").or_else(|| home(".docker"));
+    podman.chain(docker.map(|folder| folder.join("config.json"))).collect()
 }
 
 /// What a file has for a repository: by its helper for this registry, by its helper for all, or itself.
@@ -285,11 +291,23 @@ mod tests {
     #[test]
     fn one_file_that_is_named_is_the_only_one() {
         let all = |name: &str| Some(PathBuf::from(format!("/{name}")));
-        assert_eq!(files(all), [Path::new("/REGISTRY_AUTH_FILE")]);
+        assert_eq!(files(all, 7), [Path::new("/REGISTRY_AUTH_FILE")]);
+    }
+
+    #[test]
+    fn log_ins_are_looked_for_where_podman_and_docker_keep_them() {
+        let all = |name: &str| Some(PathBuf::from(format!("/{name}")));
         let usual = |name: &str| (name != "REGISTRY_AUTH_FILE").then(|| all(name)).flatten();
-        let expected = [Path::new("/XDG_RUNTIME_DIR/containers/auth.json"), Path::new("/DOCKER_CONFIG/config.json")];
-        assert_eq!(files(usual), expected);
+        let expected = [
+            "/XDG_RUNTIME_DIR/containers/auth.json",
+            "/XDG_CONFIG_HOME/containers/auth.json",
+            "/DOCKER_CONFIG/config.json",
+        ];
+        assert_eq!(files(usual, 7), expected.map(PathBuf::from));
         let least = |name: &str| (name == "HOME").then(|| all(name)).flatten();
-        assert_eq!(files(least), [Path::new("/HOME/.docker/config.json")]);
+        let expected =
+            ["/run/containers/7/auth.json", "/HOME/.config/containers/auth.json", "/HOME/.docker/config.json"];
+        assert_eq!(files(least, 7), expected.map(PathBuf::from));
+        assert_eq!(files(|_| None, 0), [Path::new("/run/containers/0/auth.json")]);
     }
 }
