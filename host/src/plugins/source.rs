@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use semver::Version;
 use serde::{Serialize, Serializer};
 
 use super::component::MAX_BYTES;
@@ -119,6 +120,19 @@ impl Source {
             Self::Registry(reference) => {
                 let (bytes, pulled) = oci::pull(reference, login)?;
                 Ok(Downloaded { bytes, redirects: pulled.redirects.clone(), pulled: Some(pulled) })
+            }
+        }
+    }
+
+    /// The versions that are newer than this one, the newest first, and where each comes from; none: nobody there says. A login is
+    /// given as to [`Self::fetch`].
+    pub fn newer(&self, than: &Version, login: &LogIn) -> Option<Vec<(Version, Self)>> {
+        match self {
+            Self::File(_) | Self::Web(_) => None,
+            Self::Registry(reference) => {
+                let newer = reference.newer(than, login)?;
+                let source = |reference| Self::Registry(Box::new(reference));
+                Some(newer.into_iter().map(|(version, reference)| (version, source(reference))).collect())
             }
         }
     }

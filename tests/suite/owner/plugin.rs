@@ -216,7 +216,7 @@ async fn an_update_that_asks_for_more_waits_for_consent_and_can_be_taken_back() 
         (&"0.2.0".into(), &"running".into())
     );
     assert_eq!(entry(&home, "echo")["source"].as_str(), Some("new.wasm"));
-    assert!(run(&home, &["update", "echo"], 0).await.stdout.contains("is the newest there is"));
+    assert!(run(&home, &["update", "echo"], 0).await.stdout.contains("new.wasm still gives echo 0.2.0"));
 
     let older = file(&home, "older.wasm", "0.1.9", "");
     let refused = run(&home, &["update", "echo", &older, "--yes"], 1).await;

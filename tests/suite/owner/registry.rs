@@ -481,3 +481,65 @@ async fn what_a_registry_gives_to_everybody_needs_no_log_in_that_can_be_had() {
     web.guard("/v2/", &basic(PASSWORD), "Basic realm=\"x\"");
     says(&add(&home, &source, 1).await, "cannot be read (line 1, column");
 }
+
+#[tokio::test]
+async fn newer_versions_that_a_registry_has_beside_a_fixed_tag_are_named() {
+    let (home, web) = web().await;
+    private(&web);
+    keep(&home, &json!({ "auths": { web.host(): auth(PASSWORD) } }));
+    let source = reference(&web, ":0.1.0");
+    add(&home, &source, 0).await;
+    let tags = "/v2/plugins/echo/tags/list?n=1000";
+    let still = format!("{source} still gives echo 0.1.0");
+    let json = async || run(&home, &["update", "echo", "--json"], 0).await.json().unwrap();
+    // It lists none, or nothing that is one.
+    let none = json().await;
+    assert_eq!((&none["changed"], &none["newer"]), (&json!(false), &Value::Null));
+    for answer in ["<html>", "{\"tags\":7}", &"x".repeat(2 << 20)] {
+        web.put(tags, answer);
+        assert_eq!(run(&home, &["update", "echo"], 0).await.stdout, format!("{still}\n"));
+    }
+    let list = |tags: &[&str]| json!({ "name": "plugins/echo", "tags": tags }).to_string();
+    web.put(tags, list(&["0.1.0", "0.0.9", "latest", "sha256-00", "0.2.0-rc.1", "1.0", "0.3.0\u{1b}[2J"]));
+    assert_eq!(run(&home, &["update", "echo"], 0).await.stdout, format!("{still}\n"));
+    assert_eq!(json().await["newer"], json!([]));
+
+    // More than one page, as far as the registry does not lead elsewhere.
+    let other = Web::start_as(web.certificate()).await.unwrap();
+    let page =
+        |next: &str, tags: &[&str]| format!("HTTP/1.1 200 OK\r\nlink: <{next}>; rel=\"next\"\r\n\r\n{}", list(tags));
+    web.put_raw(tags, page("/v2/plugins/echo/tags/list?n=1000&last=v0.10.0", &["0.1.0", "v0.10.0"]));
+    web.put_raw(
+        "/v2/plugins/echo/tags/list?n=1000&last=v0.10.0",
+        page(&other.url("/v2/plugins/echo/tags/list"), &["0.9.0", "0.2.0-rc.1"]),
+    );
+    let newest = reference(&web, ":v0.10.0");
+    for arguments in [&["update", "echo"][..], &["update", "echo", "--check"], &["update", "--all"]] {
+        assert_eq!(
+            run(&home, arguments, 0).await.stdout,
+            format!(
+                "{still}, and its registry has newer ones: 0.10.0, 0.9.0\nto take the newest: parlor plugin update echo {newest}\n"
+            )
+        );
+    }
+    let named = json().await;
+    let expected =
+        json!([{ "version": "0.10.0", "source": newest }, { "version": "0.9.0", "source": reference(&web, ":0.9.0") }]);
+    assert_eq!((&named["changed"], &named["version"], &named["newer"]), (&json!(false), &json!("0.1.0"), &expected));
+    assert!(other.requests().is_empty(), "{:?}", other.requests());
+
+    // Nothing of that changes where it comes from. What is named does, when the owner says so.
+    assert!(policy(&home).contains(&format!("source = \"{source}\"")), "{}", policy(&home));
+    let whole = manifest(&web, &[("application/wasm", &version("0.10.0"))], &json!({}));
+    web.put(&format!("{MANIFESTS}/v0.10.0"), &whole);
+    run(&home, &["update", "echo", &newest, "--yes"], 0).await;
+    assert!(policy(&home).contains(&format!("source = \"{newest}\"")), "{}", policy(&home));
+    assert_eq!(run(&home, &["update", "echo"], 0).await.stdout, format!("{newest} still gives echo 0.10.0\n"));
+
+    // A registry whose list has no end is not read for ever.
+    web.put_raw(tags, page(tags, &["0.11.0"]));
+    let before = web.requests().len();
+    assert_eq!(json().await["newer"][0]["version"], "0.11.0");
+    let asked = web.requests()[before..].iter().filter(|request| request.contains("/tags/list")).count();
+    assert!(asked < 10, "{asked}");
+}

@@ -16,13 +16,13 @@ use crate::permissions::Permission;
 use crate::plugins::PluginId;
 use crate::plugins::desk::{Carried, Desk, Difference, Offer, Older, counting, is_honest};
 use crate::plugins::policy::Entry;
-use crate::plugins::source::Source;
+use crate::plugins::source::{LogIn, Source};
 
 /// What is updated, and how.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
-    after_help = "The old version goes on until the new one is agreed to. On a terminal it asks; without one, --yes agrees, and what the new\nversion asks for beyond the old one has to be granted by name:\n\n  parlor plugin update echo                      from where it came from\n  parlor plugin update echo new/echo.wasm --yes\n  parlor plugin update --all --check             what could be updated; changes nothing\n  parlor plugin update echo --yes --grant rooms.send\n  parlor plugin update echo --yes --policy more.toml   with what [grants] says there\n\nExit codes: 0 updated, or nothing to do, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+    after_help = "The old version goes on until the new one is agreed to. On a terminal it asks; without one, --yes agrees, and what the new\nversion asks for beyond the old one has to be granted by name:\n\n  parlor plugin update echo                      from where it came from\n  parlor plugin update echo new/echo.wasm --yes\n  parlor plugin update --all --check             what could be updated; changes nothing\n  parlor plugin update echo oci://registry.example.org/plugins/echo:0.2.0\n  parlor plugin update echo --yes --grant rooms.send\n  parlor plugin update echo --yes --policy more.toml   with what [grants] says there\n\nExit codes: 0 updated, or nothing to do, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
 )]
 pub struct UpdateArgs {
     /// The plugin.
@@ -83,7 +83,8 @@ impl UpdateArgs {
 
     fn update(&self, config: &Config, desk: &Desk<'_>, id: &PluginId) -> anyhow::Result<Outcome> {
         let entry = desk.entry(id)?;
-        let offer = desk.offer(self.source.as_ref().unwrap_or(&entry.source), &self.origin.expected()?)?;
+        let (source, expected) = (self.source.as_ref().unwrap_or(&entry.source), self.origin.expected()?);
+        let offer = desk.offer(source, &expected)?;
         let older = if self.downgrade { Older::Wanted } else { Older::Refused };
         change(
             config,
@@ -91,7 +92,13 @@ impl UpdateArgs {
             id,
             &entry,
             &offer,
-            &How { older, check: self.check, wanted: &self.wanted, json: self.json },
+            &How {
+                older,
+                check: self.check,
+                wanted: &self.wanted,
+                json: self.json,
+                asked: Some((source, &expected.login)),
+            },
         )
     }
 }
@@ -144,7 +151,7 @@ impl RollbackArgs {
         let desk = Desk::new(&config);
         let (id, entry) = (&self.plugin, desk.entry(&self.plugin)?);
         let offer = desk.earlier(id, self.to.as_deref())?;
-        let how = How { older: Older::Had, check: false, wanted: &self.wanted, json: self.json };
+        let how = How { older: Older::Had, check: false, wanted: &self.wanted, json: self.json, asked: None };
         change(&config, &desk, id, &entry, &offer, &how)?.show(self.json)
     }
 }
@@ -154,6 +161,8 @@ struct How<'a> {
     check: bool,
     wanted: &'a Wanted,
     json: bool,
+    /// Who was asked for it, and with which log-in, where it does not come from the component store.
+    asked: Option<(&'a Source, &'a LogIn)>,
 }
 
 /// Puts an offer in the place of what is installed, if the owner agrees.
@@ -173,11 +182,7 @@ fn change(
         return restore(config, desk, id, offer, how);
     }
     if offer.examined.digest == entry.digest {
-        if !how.json {
-            print(&format!("{id} {was} is the newest there is"))?;
-        }
-        let json = json!({ "plugin": id, "changed": false, "version": was, "new": null });
-        return Ok(Outcome { json, failure: None });
+        return unchanged(id, offer, how);
     }
     is_honest(id, &offer.examined)?;
     desk.fits(id, entry, present.as_ref(), offer, how.older)?;
@@ -253,6 +258,30 @@ fn restore(config: &Config, desk: &Desk<'_>, id: &PluginId, offer: &Offer, how: 
         json.insert("changed".to_owned(), true.into());
     }
     Ok(Outcome { json, failure: failure(&told, &sentence) })
+}
+
+/// Says that nothing else is offered, and which newer versions are known to be there. A source names one of them for good, or
+/// whatever is offered there: only the owner knows whether to go on to another.
+fn unchanged(id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outcome> {
+    let version = &offer.manifest().version;
+    let newer = how.asked.and_then(|(source, login)| source.newer(version, login));
+    let source = how.asked.map_or_else(|| offer.source.clone(), |(source, _)| source.to_string());
+    if !how.json {
+        let mut text = format!("{source} still gives {id} {version}");
+        if let Some(all @ [(_, newest), ..]) = newer.as_deref() {
+            let versions = all.iter().map(|(version, _)| version.to_string()).collect::<Vec<_>>().join(", ");
+            text.put(format_args!(
+                ", and its registry has newer ones: {versions}\nto take the newest: parlor plugin update {id} {newest}"
+            ));
+        }
+        print(&text)?;
+    }
+    let named = |(version, source): &(Version, Source)| json!({ "version": version, "source": source });
+    let newer = newer.map(|all| all.iter().map(named).collect::<Vec<_>>());
+    let json = json!({
+        "plugin": id, "changed": false, "version": version, "new": null, "source": source, "newer": newer,
+    });
+    Ok(Outcome { json, failure: None })
 }
 
 /// What would become of a plugin with an offer, for programs.

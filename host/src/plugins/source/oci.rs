@@ -1,5 +1,5 @@
-//! Pulling a component from a registry (OCI distribution specification 1.1): the manifest, its one layer of wasm, and the
-//! signatures that refer to it.
+//! Pulling a component from a registry (OCI distribution specification 1.1): the manifest, its one layer of wasm, the
+//! signatures that refer to it, and which versions there are beside it.
 //!
 //! Nobody is told who asks before a registry itself has said that it wants to know. Then the log-in goes to where that registry
 //! gives its tokens, and the token to the registry; neither goes along when either leads elsewhere.
@@ -7,6 +7,7 @@
 mod challenge;
 mod login;
 mod referrers;
+mod tags;
 
 use std::collections::BTreeMap;
 use std::fmt;

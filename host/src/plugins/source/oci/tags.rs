@@ -1,0 +1,107 @@
+//! Which versions a repository has, as its tags say (distribution specification 1.1, "Listing Tags").
+
+use std::collections::BTreeMap;
+
+use semver::Version;
+use serde::Deserialize;
+
+use super::{LogIn, Reference, get, is_tag};
+use crate::https::{Answer, Url};
+
+/// How many tags are asked for at a time; there are registries that refuse to give more.
+const PAGE: usize = 1000;
+/// How long such a page may be, in bytes: as many tags of 128 letters have room in it.
+const LONGEST_PAGE: usize = 256 << 10;
+/// How many pages are asked for.
+const MOST_PAGES: usize = 5;
+/// How many versions are named.
+const MOST_NAMED: usize = 10;
+
+#[derive(Deserialize)]
+struct Tags {
+    tags: Option<Vec<String>>,
+}
+
+impl Reference {
+    /// The versions of this repository that are newer than this one, the newest first, each with what it is called there; none:
+    /// the registry does not say.
+    pub(in crate::plugins::source) fn newer(&self, than: &Version, login: &LogIn) -> Option<Vec<(Version, Self)>> {
+        let newer = |tag: String| Some((version(&tag).filter(|version| is_newer(version, than))?, tag));
+        let versions: BTreeMap<_, _> =
+            self.tags(login)?.into_iter().filter(|tag| is_tag(tag)).filter_map(newer).collect();
+        let named = versions.into_iter().rev().take(MOST_NAMED);
+        Some(named.map(|(version, tag)| (version, Self { tag: Some(tag), digest: None, ..self.clone() })).collect())
+    }
+
+    /// Its tags, as far as they are asked for.
+    fn tags(&self, login: &LogIn) -> Option<Vec<String>> {
+        let (mut answer, authorization) = self.ask(&format!("tags/list?n={PAGE}"), None, LONGEST_PAGE, login).ok()?;
+        let mut all = tags(&answer)?;
+        for _ in 1..MOST_PAGES {
+            let Some(next) = self.next_page(&answer) else { break };
+            let Ok(page) = get(&next, None, authorization.as_ref(), LONGEST_PAGE) else { break };
+            all.extend(tags(&page).unwrap_or_default());
+            answer = page;
+        }
+        Some(all)
+    }
+
+    /// The page behind this one, if it is this registry that has it: it is asked with the same log-in.
+    fn next_page(&self, page: &Answer) -> Option<Url> {
+        let next = page.from.to(next(page.header("link")?)?).ok()?;
+        next.same_server(&self.server).then_some(next)
+    }
+}
+
+/// The tags of one page.
+fn tags(page: &Answer) -> Option<Vec<String>> {
+    let page: Tags = (page.status == 200).then(|| serde_json::from_slice(&page.body).ok())??;
+    page.tags
+}
+
+/// The version that a tag is, written with a `v` before it or without.
+fn version(tag: &str) -> Option<Version> {
+    tag.strip_prefix('v').unwrap_or(tag).parse().ok()
+}
+
+/// Whether it is one to go on to: whoever has a release does not wait for what comes before one.
+fn is_newer(version: &Version, than: &Version) -> bool {
+    version > than && (version.pre.is_empty() || !than.pre.is_empty())
+}
+
+/// Where the next page is (RFC 8288, section 3).
+fn next(link: &str) -> Option<&str> {
+    let (target, parameters) = link.trim_start().strip_prefix('<')?.split_once('>')?;
+    let is_next = |parameter: &str| {
+        let (name, value) = parameter.split_once('=')?;
+        (name.trim().eq_ignore_ascii_case("rel") && value.trim().trim_matches('"') == "next").then_some(())
+    };
+    parameters.split(';').find_map(is_next).map(|()| target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_may_be_a_version_to_go_on_to() {
+        let newer =
+            |tag: &str, than: &str| version(tag).is_some_and(|version| is_newer(&version, &than.parse().unwrap()));
+        for tag in ["0.10.0", "v0.10.0", "1.0.0"] {
+            assert!(newer(tag, "0.9.0"), "{tag}");
+        }
+        for tag in ["0.9.0", "v0.8.9", "latest", "1.0", "1", "1.0.0-rc.1", "vv1.0.0", "sha256-00", "1.0.0_1", ""] {
+            assert!(!newer(tag, "0.9.0"), "{tag}");
+        }
+        assert!(newer("1.0.0-rc.2", "1.0.0-rc.1") && newer("1.0.0", "1.0.0-rc.1"));
+    }
+
+    #[test]
+    fn the_next_page_is_what_a_link_of_that_kind_says() {
+        assert_eq!(next("</v2/a/tags/list?last=b&n=2>; rel=\"next\""), Some("/v2/a/tags/list?last=b&n=2"));
+        assert_eq!(next(" <https://x/y>;title=z; REL=next"), Some("https://x/y"));
+        for none in ["", "/v2/a", "</v2/a", "</v2/a>", "</v2/a>; rel=\"prev\"", "</v2/a>; rel"] {
+            assert_eq!(next(none), None, "{none}");
+        }
+    }
+}
