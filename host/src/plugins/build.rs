@@ -6,6 +6,7 @@
 mod c;
 mod contract;
 mod environment;
+mod fresh;
 mod go;
 mod javascript;
 mod kept;
@@ -22,6 +23,8 @@ use std::process::ExitStatus;
 
 use wasm_encoder::{ComponentSection as _, CustomSection};
 
+pub use self::fresh::is_no_source;
+use self::fresh::{Sources, alone_in};
 use super::Traces;
 use super::admission::undeclared;
 use super::component::{examine, serves};
@@ -176,7 +179,7 @@ pub fn equip(folder: &Path) -> Result<(), BuildError> {
 }
 
 /// Where a build of this folder goes when nobody says; none where another program decides it.
-pub fn output(folder: &Path, manifest: &Manifest, traces: Traces) -> Option<PathBuf> {
+fn output(folder: &Path, manifest: &Manifest, traces: Traces) -> Option<PathBuf> {
     let package = manifest.name.as_str();
     match Language::of(folder)? {
         Language::Rust => None,
@@ -188,10 +191,28 @@ pub fn output(folder: &Path, manifest: &Manifest, traces: Traces) -> Option<Path
 
 /// Builds the plugin in a folder. The output of compilers goes to the standard error, as it comes.
 pub fn build(request: &Request) -> Result<Built, BuildError> {
+    let _alone = alone_in(&request.folder);
+    build_alone(request)
+}
+
+/// The file with lines that a folder is built into, to be tried. It is built if anything has changed since it was.
+pub fn fresh(folder: &Path) -> Result<PathBuf, BuildError> {
+    let _alone = alone_in(folder);
+    if let Some(file) = fresh::file(folder) {
+        return Ok(file);
+    }
+    let request = Request { folder: folder.to_owned(), output: None, traces: Traces::Lines };
+    build_alone(&request).map(|built| built.file)
+}
+
+/// Builds it where nobody else does.
+fn build_alone(request: &Request) -> Result<Built, BuildError> {
     let folder = &request.folder;
     let Some(language) = Language::of(folder) else {
         return Err(BuildError::NotAPlugin(folder.clone()));
     };
+    // Before anything is read: what is saved from now on may be in the file, or not.
+    let sources = Sources::of(folder);
     let (text, manifest) = read_manifest(folder)?;
     equip(folder)?;
     let made = match language {
@@ -210,16 +231,17 @@ pub fn build(request: &Request) -> Result<Built, BuildError> {
     check_component(&component).map_err(|reason| BuildError::Refused { package: made.package, reason })?;
 
     let file = request.output.clone().unwrap_or(made.output);
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    folder
+    let around = file.parent().filter(|around| !around.as_os_str().is_empty());
+    around
         .map_or(Ok(()), fs::create_dir_all)
         .and_then(|()| atomic::write(&file, &component, Readers::Usual))
         .map_err(|error| BuildError::File { path: file.clone(), error })?;
+    fresh::mark(folder, sources.as_ref(), &file)?;
     Ok(Built { file, size: component.len() as u64, digest: Digest::of(&component) })
 }
 
 /// The manifest as it is written, and as a host would read it: looked at before the slow part.
-pub(crate) fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
+fn read_manifest(folder: &Path) -> Result<(String, Manifest), BuildError> {
     let file = folder.join(MANIFEST);
     let text = match read_text(&file) {
         Ok(text) => text,

@@ -1,12 +1,31 @@
 //! C.
 
+use std::fs;
+
 use parlor_tests::folder::Folder;
 
 use super::{
-    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, is_ready_again, is_refused,
+    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, is_ready_again, is_refused, parlor,
     passes_its_tests, talks,
 };
 use crate::house::{Plan, SOON, friend, running};
+
+/// As `plugin dev` in one terminal and `plugin test` in another, in a folder that has just been cloned.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_may_build_one_folder_at_once() {
+    let folder = Folder::new().unwrap();
+    let new = parlor(&["plugin", "new", "parrot", "--lang", "c", "--in", folder.path().to_str().unwrap()]).await;
+    assert_eq!(new.code, Some(0), "{new:?}");
+    let plugin = folder.path().join("parrot");
+    for _ in 0..3 {
+        fs::remove_dir_all(plugin.join(".parlor")).unwrap();
+        let test = ["plugin", "test", plugin.to_str().unwrap()];
+        let (one, two, three, four) = tokio::join!(parlor(&test), parlor(&test), parlor(&test), parlor(&test));
+        for tested in [one, two, three, four] {
+            assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"), "{tested:?}");
+        }
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_c_builds_at_once_and_answers() {

@@ -113,6 +113,27 @@ async fn at_a_terminal_each_save_is_built_and_takes_over_and_a_mistake_leaves_th
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_saved_while_it_is_built_is_built_as_well() {
+    let (folder, home) = (Folder::new().unwrap(), Home::new().unwrap());
+    let plugin = plugin(&folder);
+    let mut terminal = at_terminal(&home, &plugin, &[]);
+    terminal.sees("# deeds 0.1.0 is there (", SOON).unwrap();
+    terminal.sees("alice: ", SOON).unwrap();
+    // What stands outside of functions takes its time, and says when it begins.
+    let slow = "say } from \"parlor\";\nconsole.log(\"it begins\");\nfor (let i = 0; i < 2e7; i++);\n";
+    edit_all(&plugin, &[("say } from \"parlor\";\n", slow), ("you said", "you shouted")]);
+    terminal.sees("it begins", SOON).unwrap();
+    edit(&plugin, "you shouted", "you whispered");
+    terminal.sees("# deeds 0.1.0 has taken over (", SOON).unwrap();
+    terminal.types("hello").unwrap();
+    terminal.sees("  to alice: you whispered: hello", SOON).unwrap();
+    terminal.types("/quit").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(!screen.contains("you shouted"), "{screen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_room_that_is_joined_before_there_is_a_plugin_is_joined_once_there_is_one() {
     let (folder, home) = (Folder::new().unwrap(), Home::new().unwrap());
     let plugin = plugin(&folder);

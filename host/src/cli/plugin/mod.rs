@@ -7,7 +7,6 @@ mod consent;
 mod data;
 mod decide;
 mod dev;
-mod fresh;
 mod inspect;
 mod list;
 mod new;

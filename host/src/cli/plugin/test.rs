@@ -8,10 +8,10 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::fresh::built;
 use super::workshop::Workshop;
 use crate::atomic::{self, Readers};
 use crate::cli::wait_for;
+use crate::plugins::build;
 use crate::rehearsal::script::{DEEDS, Row, STEPS};
 use crate::rehearsal::{Script, report, run};
 
@@ -83,7 +83,7 @@ impl TestArgs {
         if !self.plugin.exists() {
             bail!("there is no {}: name a plugin's folder, or its file", self.plugin.display());
         }
-        let file = built(&self.plugin)?;
+        let file = if self.plugin.is_dir() { build::fresh(&self.plugin)? } else { self.plugin.clone() };
         let folder = self.tests.clone().unwrap_or_else(|| {
             let around = if self.plugin.is_dir() { Some(&*self.plugin) } else { self.plugin.parent() };
             around.unwrap_or(Path::new("")).join("tests")

@@ -11,11 +11,11 @@ use super::DevArgs;
 use super::chat::{Chat, HELP, Typed};
 use super::console::Console;
 use super::real::Real;
-use crate::cli::plugin::fresh::{built, is_no_source};
 use crate::cli::plugin::workshop::Workshop;
 use crate::cli::show::size;
 use crate::clock::Clock;
 use crate::permissions::denial;
+use crate::plugins::build;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::rehearsal::trace::for_authors;
@@ -82,7 +82,7 @@ impl Session {
             Some(account) => Place::Account(Box::new(Real::at(&arguments.config, account)?)),
             None => Place::MadeUp { workshop: Workshop::open()?, stage: None },
         };
-        let watch = Watch::tree(folder.clone(), is_no_source);
+        let watch = Watch::tree(folder.clone(), build::is_no_source);
         let watch = watch.with_context(|| format!("{} cannot be watched", folder.display()))?;
         let console = Console::open().context("the terminal")?;
         Ok(Self {
@@ -192,7 +192,7 @@ impl Session {
             // The first one may take long, and says little.
             self.remark("building")?;
         }
-        self.building = Some(tokio::task::spawn_blocking(move || built(&folder)));
+        self.building = Some(tokio::task::spawn_blocking(move || Ok(build::fresh(&folder)?)));
         Ok(())
     }
 

@@ -1,0 +1,238 @@
+//! Whether what a folder was built into is of what lies there now, and one build of a folder after the other.
+//!
+//! What a build is of is known by the names, sizes and times of the source, as they were before anything was read: what is saved
+//! while it runs makes its file one of the day before, and so does what is removed, or put back with the time that it had.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+use std::fs::{self, File, Metadata, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::super::id::Digest;
+use super::{BuildError, Traces, kept, output, read_manifest, read_text};
+
+/// How many files and folders are looked at; a folder with more is built each time.
+const MOST: usize = 10_000;
+
+/// What the file that is tried was made of, in the folder that is parlor's.
+const STAMP: &str = "built";
+
+/// What is made of source, or tries it, or is nobody's but a tool's.
+pub fn is_no_source(name: &str) -> bool {
+    let made = ["target", "node_modules", "__pycache__", "tests"];
+    name.starts_with('.') || made.contains(&name) || Path::new(name).extension().is_some_and(|end| end == "wasm")
+}
+
+/// A folder's source at one moment, and the program that builds it, which brings the SDK.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sources(Digest);
+
+impl Sources {
+    /// None where that cannot be said, or is too much.
+    pub(super) fn of(folder: &Path) -> Option<Self> {
+        Self::built_by(&std::env::current_exe().ok()?, folder)
+    }
+
+    fn built_by(program: &Path, folder: &Path) -> Option<Self> {
+        let mut found = Found::default();
+        found.look(folder)?;
+        let mut text = identity(&program.metadata().ok()?);
+        for (path, identity) in &found.files {
+            let _ = write!(text, "\n{} {identity}", path.display());
+        }
+        Some(Self(Digest::of(text.as_bytes())))
+    }
+
+    /// What says that this file is of this source.
+    fn stamp(&self, file: &Path) -> Option<String> {
+        Some(format!("{}\n{}\n", self.0, identity(&file.metadata().ok()?)))
+    }
+}
+
+/// What was seen of a folder.
+#[derive(Debug, Default)]
+struct Found {
+    files: BTreeMap<PathBuf, String>,
+    folders: HashSet<(u64, u64)>,
+}
+
+impl Found {
+    fn look(&mut self, folder: &Path) -> Option<()> {
+        let own = folder.metadata().ok()?;
+        // Links are followed, as compilers do, and may lead back.
+        if !self.folders.insert((own.dev(), own.ino())) {
+            return Some(());
+        }
+        for entry in fs::read_dir(folder).ok()? {
+            let entry = entry.ok()?;
+            if is_no_source(&entry.file_name().to_string_lossy()) {
+                continue;
+            }
+            if self.files.len() + self.folders.len() > MOST {
+                return None;
+            }
+            let path = entry.path();
+            match path.metadata() {
+                Ok(metadata) if metadata.is_dir() => self.look(&path)?,
+                // One that leads nowhere may lead somewhere later.
+                metadata => drop(self.files.insert(path, metadata.map_or(String::new(), |found| identity(&found)))),
+            }
+        }
+        Some(())
+    }
+}
+
+/// What is another one as soon as somebody writes to a file, or puts another in its place.
+fn identity(file: &Metadata) -> String {
+    let (size, place) = (file.size(), (file.dev(), file.ino()));
+    let (written, changed) = ((file.mtime(), file.mtime_nsec()), (file.ctime(), file.ctime_nsec()));
+    format!("{size} {place:?} {written:?} {changed:?}")
+}
+
+/// The file that is tried, if it is of what lies in the folder.
+pub(super) fn file(folder: &Path) -> Option<PathBuf> {
+    let file = tried(folder)?;
+    let stamp = read_text(&folder.join(kept::OURS).join(STAMP)).ok()?;
+    (Sources::of(folder)?.stamp(&file)? == stamp).then_some(file)
+}
+
+/// Writes down what a file was made of, if it is the one that is tried.
+pub(super) fn mark(folder: &Path, sources: Option<&Sources>, file: &Path) -> Result<(), BuildError> {
+    let tried = tried(folder).filter(|tried| tried == file);
+    match tried.and_then(|file| sources?.stamp(&file)) {
+        Some(stamp) => kept::write(&folder.join(kept::OURS).join(STAMP), stamp),
+        None => Ok(()),
+    }
+}
+
+/// Where it would be; none where another program knows best what is new, as Cargo does.
+fn tried(folder: &Path) -> Option<PathBuf> {
+    let (_, manifest) = read_manifest(folder).ok()?;
+    output(folder, &manifest, Traces::Lines)
+}
+
+/// Keeps other processes from working in a folder for as long as there is what this gives, once those that do have ended. Where
+/// that cannot be had, as on some file systems, it goes on without.
+#[expect(clippy::print_stderr, reason = "why nothing happens is said to who waits")]
+pub(super) fn alone_in(folder: &Path) -> Option<File> {
+    let place = File::open(folder).ok()?;
+    match place.try_lock() {
+        Ok(()) => Some(place),
+        Err(TryLockError::WouldBlock) => {
+            eprintln!("waiting for another parlor that builds in {}", folder.display());
+            place.lock().ok().map(|()| place)
+        }
+        Err(TryLockError::Error(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::time::Duration;
+
+    use super::*;
+
+    const MANIFEST: &str =
+        "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says what it hears\"\n";
+
+    /// A plugin in Python, as if it had just been built.
+    fn built() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("lib")).unwrap();
+        fs::write(folder.path().join("plugin.toml"), MANIFEST).unwrap();
+        fs::write(folder.path().join("plugin.py"), "import lib.part").unwrap();
+        fs::write(folder.path().join("lib/part.py"), "part").unwrap();
+        is_built(folder.path());
+        folder
+    }
+
+    fn is_built(folder: &Path) {
+        let sources = Sources::of(folder);
+        is_built_of(folder, sources.as_ref());
+    }
+
+    fn is_built_of(folder: &Path, sources: Option<&Sources>) {
+        let file = folder.join("echo.wasm");
+        fs::write(&file, "component").unwrap();
+        mark(folder, sources, &file).unwrap();
+    }
+
+    fn is_fresh(folder: &tempfile::TempDir) -> bool {
+        file(folder.path()).is_some()
+    }
+
+    #[test]
+    fn a_file_is_used_while_nothing_but_tests_and_tools_files_is_written() {
+        let folder = built();
+        assert_eq!(file(folder.path()), Some(folder.path().join("echo.wasm")));
+        for name in ["tests/echo.chat", ".git/index", "__pycache__/plugin.pyc"] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        assert!(is_fresh(&folder));
+        fs::write(folder.path().join("lib/part.py"), "other").unwrap();
+        assert!(!is_fresh(&folder));
+    }
+
+    #[test]
+    fn what_is_saved_while_it_is_built_is_not_in_the_file() {
+        let folder = built();
+        let before = Sources::of(folder.path());
+        fs::write(folder.path().join("plugin.py"), "import lib.part, and_more").unwrap();
+        is_built_of(folder.path(), before.as_ref());
+        assert!(!is_fresh(&folder));
+        is_built(folder.path());
+        assert!(is_fresh(&folder));
+    }
+
+    #[test]
+    fn what_is_removed_linked_or_put_back_with_its_old_time_is_seen() {
+        let (folder, outside) = (built(), tempfile::tempdir().unwrap());
+        fs::remove_file(folder.path().join("lib/part.py")).unwrap();
+        assert!(!is_fresh(&folder), "a module is gone");
+
+        let folder = built();
+        let (part, other) = (folder.path().join("lib/part.py"), outside.path().join("part.py"));
+        let time = part.metadata().unwrap().modified().unwrap() - Duration::from_mins(1);
+        fs::write(&other, "trap").unwrap();
+        File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
+        fs::rename(&other, &part).unwrap();
+        assert!(!is_fresh(&folder), "an older one took its place");
+
+        let folder = built();
+        symlink(outside.path(), folder.path().join("shared")).unwrap();
+        // Compilers would go in circles as well.
+        symlink(folder.path(), folder.path().join("lib/back")).unwrap();
+        is_built(folder.path());
+        assert!(is_fresh(&folder));
+        fs::write(outside.path().join("more.py"), "more").unwrap();
+        assert!(!is_fresh(&folder), "what lies behind a link is new");
+    }
+
+    #[test]
+    fn another_file_or_another_parlor_is_seen() {
+        let folder = built();
+        fs::write(folder.path().join("echo.wasm"), "another").unwrap();
+        assert!(!is_fresh(&folder));
+        let program = folder.path().join("plugin.py");
+        let by = |program: &Path| Sources::built_by(program, folder.path());
+        let before = by(&program);
+        assert_eq!(before, by(&program));
+        assert_ne!(before, by(&folder.path().join("plugin.toml")));
+    }
+
+    #[test]
+    fn who_is_alone_in_a_folder_is_so_until_it_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = alone_in(folder.path());
+        assert!(first.is_some());
+        let other = File::open(folder.path()).unwrap();
+        assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
+        drop(first);
+        other.try_lock().unwrap();
+        assert!(alone_in(Path::new("/nowhere/at/all")).is_none());
+    }
+}
