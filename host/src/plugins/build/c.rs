@@ -23,7 +23,7 @@ pub(super) const MARK: &str = "plugin.c";
 const PLACE: &str = ".parlor/sdk";
 
 /// The compiler, and the version that the SDK was tried with.
-const ZIG: Pip = Pip { package: "ziglang==0.15.2", serves: "plugins in C" };
+const ZIG: Pip = Pip { package: "ziglang==0.15.2", module: "ziglang", serves: "plugins in C" };
 
 /// How everything is compiled: for size, and each function apart, so that the linker can leave it out.
 const FLAGS: &[&str] = &[

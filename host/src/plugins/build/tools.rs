@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::BuildError;
+use super::fresh::alone_in;
 use crate::harmless::harmless;
 
 /// How much of what a broken program says is shown, in bytes.
@@ -73,6 +74,8 @@ fn version(said: &str) -> Option<(u32, u32)> {
 pub(super) struct Pip {
     /// Such as `ziglang==0.15.2`.
     pub(super) package: &'static str,
+    /// What Python imports of it.
+    pub(super) module: &'static str,
     /// What it builds, in words.
     pub(super) serves: &'static str,
 }
@@ -81,19 +84,31 @@ impl Pip {
     /// The Python that has the package, installed if it is not there yet.
     pub(super) fn python(self) -> Result<PathBuf, BuildError> {
         let home = folder()?.join(self.package.replace("==", "-"));
-        let python = home.join(PYTHON);
-        if !python.exists() {
+        if !self.works(&home) {
             let say = format!("{} by pip", self.package);
             PYTHON_IN_USE.check(BuildError::NoPython)?;
-            install(&home, &say, self.serves, PYTHON, |place| {
-                let needs = "on Debian or Ubuntu it needs: apt-get install python3-venv";
-                self.run(Command::new("python3").args(["-m", "venv"]).arg(place), "python3 -m venv", needs)?;
-                let mut pip = Command::new(place.join(PYTHON));
-                pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", self.package]);
-                self.run(&mut pip, "pip", "pip has to reach its package index")
-            })?;
+            install(
+                &home,
+                &say,
+                self.serves,
+                |home| self.works(home),
+                |place| {
+                    let needs = "on Debian or Ubuntu it needs: apt-get install python3-venv";
+                    self.run(Command::new("python3").args(["-m", "venv"]).arg(place), "python3 -m venv", needs)?;
+                    let mut pip = Command::new(place.join(PYTHON));
+                    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", self.package]);
+                    self.run(&mut pip, "pip", "pip has to reach its package index")
+                },
+            )?;
         }
-        Ok(python)
+        Ok(home.join(PYTHON))
+    }
+
+    /// Whether it is there for the Python that it refers to: that is the machine's, which may be another one by now.
+    fn works(self, home: &Path) -> bool {
+        let mut python = Command::new(home.join(PYTHON));
+        let asked = silent(python.args(["-I", "-c", &format!("import {}", self.module)])).status();
+        asked.is_ok_and(|status| status.success())
     }
 
     fn run(self, command: &mut Command, program: &'static str, needs: &'static str) -> Result<(), BuildError> {
@@ -120,10 +135,11 @@ impl Npm {
     /// The folder with `node_modules`, installed if it is not there yet.
     pub(super) fn folder(self) -> Result<PathBuf, BuildError> {
         let home = folder()?.join(self.home);
-        if !home.exists() {
+        let is_there = |home: &Path| home.join("node_modules").is_dir();
+        if !is_there(&home) {
             let say = format!("{} by npm", self.packages.join(" and "));
             NODE_IN_USE.check(BuildError::NoNode)?;
-            install(&home, &say, self.serves, ".", |place| self.fill(place))?;
+            install(&home, &say, self.serves, is_there, |place| self.fill(place))?;
         }
         Ok(home)
     }
@@ -186,26 +202,47 @@ fn data_home(xdg: Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
     xdg.or_else(|| Some(home?.join(".local/share")))
 }
 
-/// Installs it beside where it belongs and then puts it there, so that there is never half of it.
+/// What is installed, while it is.
+const HALF: &str = "new-";
+
+/// Installs it beside where it belongs and then puts it there, so that there is never half of it. What lies there and does not
+/// work gives way to it.
 #[expect(clippy::print_stderr, reason = "what is installed is said before it is")]
 fn install(
     home: &Path,
     what: &str,
     serves: &str,
-    mark: &str,
+    works: impl Fn(&Path) -> bool,
     into: impl FnOnce(&Path) -> Result<(), BuildError>,
 ) -> Result<(), BuildError> {
     let around = home.parent().expect("a folder of its own");
-    eprintln!("installing {what} into {}, once for all {serves}", home.display());
     let failed = |error| BuildError::File { path: around.to_owned(), error };
     fs::create_dir_all(around).map_err(failed)?;
-    let fresh = tempfile::Builder::new().prefix("new-").tempdir_in(around).map_err(failed)?;
+    let _alone = alone_in(around);
+    if works(home) {
+        // Another one was faster.
+        return Ok(());
+    }
+    sweep(around);
+    let is_old = home.symlink_metadata().is_ok();
+    let why = if is_old { "; what is there does not work any more" } else { "" };
+    eprintln!("installing {what} into {}, once for all {serves}{why}", home.display());
+    let fresh = tempfile::Builder::new().prefix(HALF).tempdir_in(around).map_err(failed)?;
     let place = fresh.path().join("it");
     into(&place)?;
-    match fs::rename(&place, home) {
-        // Another one was faster.
-        Err(_) if home.join(mark).exists() => Ok(()),
-        renamed => renamed.map_err(failed),
+    if is_old {
+        fs::rename(home, fresh.path().join("old")).map_err(failed)?;
+    }
+    fs::rename(&place, home).map_err(failed)
+}
+
+/// Removes what was begun and never ended: whoever is interrupted leaves some hundred megabytes.
+fn sweep(around: &Path) {
+    for entry in fs::read_dir(around).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(HALF) {
+            // What cannot be removed harms nobody, and the next one tries again.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -219,6 +256,48 @@ mod tests {
         assert_eq!(version("v20.11.1"), Some((20, 11)));
         assert_eq!(version("three"), None);
         assert!(version("3.9") < Some(PYTHON_IN_USE.oldest) && version("3.10") >= Some(PYTHON_IN_USE.oldest));
+    }
+
+    #[test]
+    fn what_does_not_work_gives_way_and_what_was_left_half_done_goes() {
+        let tools = tempfile::tempdir().unwrap();
+        let (home, half) = (tools.path().join("zig-1"), tools.path().join("new-abc"));
+        fs::create_dir_all(half.join("it")).unwrap();
+        fs::create_dir_all(home.join("bin")).unwrap();
+        std::os::unix::fs::symlink("/nowhere/at/all/python3", home.join(PYTHON)).unwrap();
+        let works = |home: &Path| home.join(PYTHON).is_file();
+        let into = |place: &Path| {
+            fs::create_dir_all(place.join("bin")).unwrap();
+            fs::write(place.join(PYTHON), "").unwrap();
+            Ok(())
+        };
+        install(&home, "zig", "plugins", works, into).unwrap();
+        assert!(works(&home) && !half.exists());
+        install(&home, "zig", "plugins", works, |_| panic!("it is there")).unwrap();
+        assert_eq!(fs::read_dir(tools.path()).unwrap().count(), 1, "nothing is left over");
+    }
+
+    #[test]
+    fn what_cannot_be_installed_leaves_what_was_there() {
+        let tools = tempfile::tempdir().unwrap();
+        let home = tools.path().join("zig-1");
+        fs::create_dir(&home).unwrap();
+        let failed = install(&home, "zig", "plugins", |_| false, |_| Err(BuildError::NoVenv));
+        assert!(failed.is_err() && home.is_dir());
+        assert_eq!(fs::read_dir(tools.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_package_of_another_python_is_not_there() {
+        let home = tempfile::tempdir().unwrap();
+        let pip = Pip { package: "none==1", module: "no_such_module", serves: "nobody" };
+        fs::create_dir(home.path().join("bin")).unwrap();
+        let python = home.path().join(PYTHON);
+        for (program, works) in [("/nowhere/python3", false), ("/bin/false", false), ("/bin/true", true)] {
+            let _ = fs::remove_file(&python);
+            std::os::unix::fs::symlink(program, &python).unwrap();
+            assert_eq!(pip.works(home.path()), works, "{program}");
+        }
     }
 
     #[test]
