@@ -7,8 +7,9 @@
  *       if (message.body) await reply(message, `you said: ${message.body}`);
  *     });
  *
- * Wait for what gives a promise, by `await` or by giving it back: what became of it is the handler's then. What nobody waits for
- * is written to the log where it fails.
+ * Wait for what gives a promise, by `await` or by giving it back: what became of it is the handler's then. A call from here that
+ * nobody waits for is written to the log where it fails. An `async` function of your own that nobody waits for fails without a
+ * word: `people.forEach(async …)` waits for none, `await Promise.all(people.map(async …))` for all.
  *
  * Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
  *
@@ -114,6 +115,18 @@ export function command(
 
 /** Waits so many milliseconds. Other events are handled meanwhile. */
 export function sleep(milliseconds: number): Promise<void>;
+/**
+ * What a promise gives, or `TimedOut` if it has given nothing after so many milliseconds: for what somebody may never say.
+ *
+ *     const answers = new Map();
+ *     on("message", { kind: "chat" }, (message) => answers.get(message.chat)?.(message.body));
+ *
+ *     const answer = await within(60_000, new Promise((resolve) => answers.set(message.chat, resolve)));
+ *
+ * A handler has ended when all the host's calls that began in it have: `sleep` in a `Promise.race`, and a `waitUntil` that is
+ * late, hold its place until they end.
+ */
+export function within<T>(milliseconds: number, promise: Promise<T>): Promise<T>;
 
 /**
  * The id by which others know a message: in a room the room's, elsewhere the author's. A message without one cannot be referred

@@ -532,6 +532,20 @@ export const clearTimeout = (number) => void pending.delete(number);
 export const clearInterval = clearTimeout;
 Object.assign(globalThis, { setTimeout, setInterval, clearTimeout, clearInterval });
 
+// The time-out is one of the plugin's own timers: a call of the host's that lost the race could not be taken back, and who began
+// it would go on until it ends.
+export const within = noticing("within", async (milliseconds, promise) => {
+  let alarm;
+  const late = new Promise((_, broken) => {
+    alarm = setTimeout(() => broken(new TimedOut()), milliseconds);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(alarm);
+  }
+});
+
 // Saying something
 
 // The id by which others know a message: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461).

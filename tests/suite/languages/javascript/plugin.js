@@ -2,7 +2,7 @@
 
 import {
   acknowledge, bodyWithoutFallback, chats, occupantOf, off, on, once, onStop, reply, rooms, send, setSetting, sleep, storage,
-  timers,
+  TimedOut, timers, within,
 } from "parlor";
 
 // texts.chat
@@ -106,6 +106,29 @@ on("message", { prefix: "tick" }, (message) => {
 on("message", { prefix: "sooner" }, (message) => {
   setTimeout((text) => reply(message, text), 3_600_000, "late");
   setTimeout((text) => reply(message, text), 5000, "soon");
+});
+
+// within.chat
+
+const asked = new Map();
+
+on("message", { prefix: "ask" }, async (message) => {
+  const answer = new Promise((resolve) => asked.set(message.chat, resolve));
+  try {
+    await reply(message, await within(60_000, answer));
+  } catch (error) {
+    if (!(error instanceof TimedOut)) throw error;
+    await reply(message, "too late");
+  }
+});
+
+on("message", { prefix: "answer" }, (message) => {
+  for (const resolve of asked.values()) resolve(message.body);
+  asked.clear();
+});
+
+on("message", { prefix: "broken" }, async (message) => {
+  await within(1000, Promise.reject(new RangeError("told to"))).catch((error) => reply(message, error.name));
 });
 
 // handlers.chat
