@@ -100,13 +100,14 @@ pub(super) fn output(folder: &Path, package: &str, traces: Traces) -> PathBuf {
     folder.join(format!("{package}.wasm"))
 }
 
-/// The names of the author's own files, in order.
+/// The names of the author's own files, in order. What begins with a dot is an editor's or a file manager's.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>, BuildError> {
     let failed = |error| BuildError::File { path: folder.to_owned(), error };
     let mut sources = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let name = PathBuf::from(entry.map_err(failed)?.file_name());
-        if name.extension() == Some(OsStr::new("c")) {
+        let is_hidden = name.as_os_str().as_encoded_bytes().starts_with(b".");
+        if !is_hidden && name.extension() == Some(OsStr::new("c")) {
             // To the compiler a bare name may be an option, and one with @ a file full of them.
             sources.push(Path::new(".").join(name));
         }
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn what_ends_in_c_is_compiled_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["plugin.c", "dice.c", "dice.h", "plugin.toml", "@evil.c", "-o.c"] {
+        for name in ["plugin.c", "dice.c", "dice.h", "plugin.toml", "@evil.c", "-o.c", ".#dice.c", "._plugin.c"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         assert_eq!(
