@@ -172,6 +172,7 @@ async fn what_does_not_build_in_javascript_leaves_no_file_and_shows_the_authors_
 }
 
 const NUMBER: &str = "import { sleep } from \"parlor\";
+        folder.write("plugin/words.json", "{no: 1}").unwrap();
 
 export async function number<T extends number>(value: T): Promise<T> {
   if (value < 0) throw new RangeError(\"told to\");

@@ -46,6 +46,15 @@ async fn what_a_plugin_leaves_out_and_names_is_in_the_types() {
         .write("parrot/uses.ts", "import { rooms } from \"parlor\";\n\nawait rooms.open(\"r@x\", { nik: \"bot\" });\n")
         .unwrap();
     assert!(complaints(&plugin).await.contains("uses.ts(3,"), "what is no field is no field");
+    // Types alone are stripped, and a type that is imported as something else stays.
+    let takes = "import { type Message, on } from \"parlor\";\nimport words from \"./words.json\";\n\n\
+                 on(\"message\", (message: Message) => void (message.body === words.yes));\n";
+    folder.write("parrot/words.json", "{ \"yes\": \"yes\" }").unwrap();
+    folder.write("parrot/uses.ts", takes).unwrap();
+    assert_eq!(complaints(&plugin).await, "");
+    folder.write("parrot/uses.ts", takes.replace("type Message", "Message")).unwrap();
+    let complaints = complaints(&plugin).await;
+    assert!(complaints.contains("uses.ts(1,") && complaints.contains("TS1484"), "{complaints}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

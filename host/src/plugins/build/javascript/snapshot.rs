@@ -230,7 +230,10 @@ fn in_short(reason: &str) -> String {
         text = rest;
     }
     // A module that cannot be loaded is then looked for among the contract's.
-    text.replace("WIT import not found\n", "")
+    let text = text.replace("WIT import not found\n", "");
+    // Types are taken away without looking at what the other module has.
+    let advice = "\nif that is a type, say so where it is named: import { type X } or export { type X }";
+    if text.contains("Could not find export") { text + advice } else { text }
 }
 
 /// How wizer looks into the instance.
