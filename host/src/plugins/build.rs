@@ -119,7 +119,7 @@ pub enum BuildError {
     Compile { package: String, program: &'static str, status: ExitStatus },
     #[error("{package} did not compile: {reason}")]
     Source { package: String, reason: String },
-    #[error("no component can be made of {package}: {reason}; does it call parlor_sdk::plugin! once?")]
+    #[error("no component can be made of {package}: {reason}")]
     Component { package: String, reason: String },
     #[error("the component of {package} would be refused: {reason}")]
     Refused { package: String, reason: String },

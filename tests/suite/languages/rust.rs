@@ -74,6 +74,22 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     house.stop().await;
 }
 
+/// As chrono does, unless it is asked not to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crate_that_is_made_for_browsers_is_named_as_what_it_is() {
+    let (_alone, place) = rust_place().await;
+    let new = parlor(&["plugin", "new", "parrot", "--lang", "rust", "--in", place.to_str().unwrap()]).await;
+    assert_eq!(new.code, Some(0), "{new:?}");
+    let lib = place.join("parrot/src/lib.rs");
+    let browser = "\n#[link(wasm_import_module = \"__wbindgen_placeholder__\")]\nunsafe extern \"C\" {\n    \
+                   fn __wbindgen_describe(v: u32);\n}\n\n#[unsafe(no_mangle)]\npub extern \"C\" fn described() {\n    \
+                   unsafe { __wbindgen_describe(1) }\n}\n";
+    let text = fs::read_to_string(&lib).unwrap();
+    fs::write(&lib, text + browser).unwrap();
+    let folder = Folder::new().unwrap();
+    is_refused(&place.join("parrot"), &folder, &["__wbindgen_placeholder__", "without its default features"]).await;
+}
+
 const READY: &str = r#"use std::cell::Cell;
 use std::rc::Rc;
 

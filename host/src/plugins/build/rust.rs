@@ -35,9 +35,20 @@ pub(super) fn make(folder: &Path, traces: Traces) -> Result<Made, BuildError> {
         .validate(true)
         .module(&module)
         .and_then(ComponentEncoder::encode)
-        .map_err(|error| unmade(format!("{error:#}")))?;
+        .map_err(|error| unmade(advised(&format!("{error:#}"))))?;
     let metadata = project.metadata().map(|(name, text)| (name, text.to_owned())).collect();
     Ok(Made { component, metadata, output: project.output(traces), package: project.package })
+}
+
+/// Why no component can be made of what cargo made, with what usually helps.
+fn advised(reason: &str) -> String {
+    let advice = if reason.contains("__wbindgen") {
+        "a crate that it depends on is made for browsers as it comes: take that without its default features, such as chrono with \
+         default-features = false (and features = [\"alloc\"]), and the time from parlor_sdk::prelude::now"
+    } else {
+        "does it call parlor_sdk::plugin! once?"
+    };
+    format!("{reason}; {advice}")
 }
 
 /// Runs cargo, and gives the core module that it made.
