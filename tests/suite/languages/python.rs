@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use parlor_tests::folder::Folder;
+use parlor_tests::host::Home;
 use parlor_tests::policy::Entry;
 use tokio_xmpp::Stanza;
 use xmpp_parsers::message::{Lang, Message, MessageType, Thread};
@@ -79,7 +80,7 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
 /// What authors know from other programs: asyncio between handlers, tasks that live on, records, calls, stanzas, commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_python_does_what_its_author_expects_of_asyncio_and_of_the_sdk() {
-    does_as_expected("python", "38 passed, 0 failed\n").await;
+    does_as_expected("python", "41 passed, 0 failed\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +106,30 @@ async fn what_calls_the_host_while_it_is_built_is_told_where_to() {
     folder.write("plugin/plugin.py", "from parlor import setting\n\nGREETING = setting('greeting')\n").unwrap();
     let parts = ["plugin.py", "line 3", "settings.get is called while the plugin is built", "call it in @on_start"];
     is_refused(&folder.path().join("plugin"), &folder, &parts).await;
+}
+
+/// Else it would build on this machine and on no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_python_takes_nothing_of_the_machines_packages_but_those_of_an_active_environment() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/plugin.py", "import only_here\n").unwrap();
+    let asked =
+        Command::new("python3").args(["-c", "import sys; print('python%d.%d' % sys.version_info[:2])"]).output();
+    let version = String::from_utf8(asked.unwrap().stdout).unwrap();
+    let packages = format!("lib/{}/site-packages/only_here.py", version.trim());
+    folder.write(format!("user/{packages}"), "").unwrap();
+    folder.write(format!("environment/{packages}"), "").unwrap();
+    let mut home = Home::new().unwrap();
+    home.set_environment("PYTHONUSERBASE", folder.path().join("user").to_str().unwrap());
+    let plugin = folder.path().join("plugin");
+    let build = ["plugin", "build", plugin.to_str().unwrap()];
+    let refused = home.run(&build).await.unwrap();
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("No module named 'only_here'"), "{refused:?}");
+    home.set_environment("VIRTUAL_ENV", folder.path().join("environment").to_str().unwrap());
+    let built = home.run(&build).await.unwrap();
+    assert_eq!(built.code, Some(0), "{built:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@
 
 mod stubs;
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +27,9 @@ const CALL: &str = "import componentize_py; componentize_py.script()";
 /// The module that the host's calls go to; it brings the plugin's own along.
 const MAIN: &str = "parlor_main";
 const MAIN_TEXT: &str = "import plugin\nfrom parlor.guest import Guest\n";
+
+/// Names the virtual environment that an author has made active, whose packages are taken.
+const ENVIRONMENT: &str = "VIRTUAL_ENV";
 
 macro_rules! sdk {
     ($($name:literal),* $(,)?) => {
@@ -89,7 +93,7 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     let package = manifest.name.to_string();
     let wit = contract::of(manifest).map_err(|reason| BuildError::Component { package: package.clone(), reason })?;
     let python = COMPONENTIZE.python()?;
-    let work = tempfile::tempdir().map_err(|error| BuildError::File { path: std::env::temp_dir(), error })?;
+    let work = tempfile::tempdir().map_err(|error| BuildError::File { path: env::temp_dir(), error })?;
     let written = [("wit/plugin.wit", wit.as_str()), ("main/parlor_main.py", MAIN_TEXT)]
         .into_iter()
         .map(|(name, text)| (PathBuf::from(name), text))
@@ -99,6 +103,13 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     }
     let component = work.path().join("plugin.wasm");
     let mut command = Command::new(&python);
+    if env::var_os(ENVIRONMENT).is_none() {
+        // Else it takes what the machine's Python has, which is another thing on each machine, and lets the plugin's top write there.
+        let nothing = work.path().join("environment");
+        let packages = nothing.join("lib/site-packages");
+        fs::create_dir_all(&packages).map_err(|error| BuildError::File { path: packages, error })?;
+        command.env(ENVIRONMENT, nothing);
+    }
     command
         .args(["-I", "-c", CALL, "--quiet"])
         .arg("--wit-path")
