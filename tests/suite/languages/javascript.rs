@@ -12,7 +12,7 @@ use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
 
 use super::{
-    MANIFEST, asked, begins_and_answers, built, deeds, does_as_expected, example, is_ready_again, is_refused,
+    MANIFEST, asked, begins_and_answers, built, deeds, does_as_expected, example, is_ready_again, is_refused, parlor,
     passes_its_tests, talks,
 };
 use crate::house::{Plan, SOON, friend, id, running};
@@ -55,8 +55,11 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
         ("parsed", Some("urn:x & <1>")),
         ("broken", Some("Invalid xml")),
         ("ping", Some("result")),
+        ("words", Some("tea for 2")),
     ];
-    let house = deeds(&[("plugin.js", PLUGIN), ("lib/number.ts", NUMBER)], "h\u{fc}", &told).await;
+    let words = "{ \"drink\": \"tea\",\n  \"people\": [1, 2] }\n";
+    let house =
+        deeds(&[("plugin.js", PLUGIN), ("lib/number.ts", NUMBER), ("lib/words.json", words)], "h\u{fc}", &told).await;
     is_ready_again(&house).await;
     // Its stack, in its author's own lines, types or no types, and no end of the plugin.
     let lines = crate::trace::with("account", house.name());
@@ -163,16 +166,29 @@ async fn what_does_not_build_in_javascript_leaves_no_file_and_shows_the_authors_
         ("import \"./gone.js\";\n", ["there is no file gone.js", "plugin.js"]),
         ("import \"lodash\";\n", ["there is no module lodash here", "plugin.js"]),
         ("import \"./typed.ts\";\n", ["typed.ts:2:", "deeds did not compile"]),
+        ("import words from \"./words.json\";\n", ["/words.json", "line 1 column 2"]),
+        ("import { Message, on } from \"parlor\";\n", ["'Message'", "import { type X }"]),
         ("\n\nthrow new Error('at once');\n", ["at once", "plugin.js:3:"]),
     ] {
         folder.write("plugin/plugin.js", text).unwrap();
         folder.write("plugin/typed.ts", "const a = 1;\nconst b: = 2;\n").unwrap();
+        folder.write("plugin/words.json", "{no: 1}").unwrap();
         is_refused(&plugin, &folder, &parts).await;
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_plugin_in_javascript_and_one_in_typescript_is_told_which_is_built() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    folder.write("plugin/plugin.js", "console.log('the first');\n").unwrap();
+    folder.write("plugin/plugin.ts", "console.log('the second');\n").unwrap();
+    let built = parlor(&["plugin", "build", folder.path().join("plugin").to_str().unwrap()]).await;
+    assert_eq!(built.code, Some(0), "{built:?}");
+    assert!(built.stderr.contains("the first") && built.stderr.contains("plugin.ts beside it"), "{built:?}");
+}
+
 const NUMBER: &str = "import { sleep } from \"parlor\";
-        folder.write("plugin/words.json", "{no: 1}").unwrap();
 
 export async function number<T extends number>(value: T): Promise<T> {
   if (value < 0) throw new RangeError(\"told to\");
@@ -186,6 +202,7 @@ const PLUGIN: &str = r#"import {
   sleep, spawn, stanza, storage, waitUntil,
 } from "parlor";
 import { number } from "./lib/number.js";
+import words from "./lib/words.json";
 
 const deed = async (args, message, rest) => reply(message, `${args.join("|")} / ${rest}`);
 await command("deed", "Does it", deed);
@@ -294,6 +311,9 @@ on("message", { kind: "chat" }, async (message) => {
       break;
     case "ping":
       await reply(message, (await ask(stanza.iq("get").to("localhost").child(new Element("ping").ns(ns.ping)))).attributes.type);
+      break;
+    case "words":
+      await reply(message, `${words.drink} for ${words.people[1]}`);
       break;
     case "year":
       await reply(message, String(Math.abs(Date.now() - message.at) < 3600e3));

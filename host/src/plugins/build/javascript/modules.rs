@@ -1,5 +1,6 @@
 //! What `import` finds: `parlor`, and the plugin's own files.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -25,8 +26,11 @@ pub(super) struct Modules {
 
 impl Modules {
     pub(super) fn new(folder: &Path, tools: Tools, sdk: String) -> Result<Self, BuildError> {
-        let entry = MARKS.into_iter().find(|mark| folder.join(mark).is_file());
-        let entry = entry.ok_or_else(|| BuildError::NotAPlugin(folder.to_owned()))?;
+        let mut entries = MARKS.into_iter().filter(|mark| folder.join(mark).is_file());
+        let entry = entries.next().ok_or_else(|| BuildError::NotAPlugin(folder.to_owned()))?;
+        if let Some(other) = entries.next() {
+            says_what_is_left_out(entry, other);
+        }
         Ok(Self { folder: folder.to_owned(), entry, tools, sdk })
     }
 
@@ -69,11 +73,24 @@ impl Modules {
         }
         let name = name.trim_start_matches('/');
         let text = fs::read_to_string(self.folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
-        if Path::new(name).extension().is_some_and(|kind| kind == "ts") {
-            return self.tools.strip(&text).map_err(|reason| format!("/{name}:{reason}"));
+        match Path::new(name).extension().and_then(OsStr::to_str) {
+            Some("ts") => self.tools.strip(&text).map_err(|reason| format!("/{name}:{reason}")),
+            Some("json") => of_json(&text).map_err(|error| format!("/{name}: {error}")),
+            _ => Ok(text),
         }
-        Ok(text)
     }
+}
+
+/// A module whose default export is what a file of JSON says.
+fn of_json(text: &str) -> Result<String, serde_json::Error> {
+    serde_json::from_str::<serde::de::IgnoredAny>(text)?;
+    // By the parser: as a literal of JavaScript, `__proto__` would be another thing.
+    Ok(format!("export default JSON.parse({});\n", serde_json::to_string(text)?))
+}
+
+#[expect(clippy::print_stderr, reason = "it is for the author, who may edit the one that is not built")]
+fn says_what_is_left_out(entry: &str, other: &str) {
+    eprintln!("building {entry}; {other} beside it is not the plugin: remove one of them");
 }
 
 /// The same path without `.` and `..`, from the plugin's folder on; none if it leads out of it.
@@ -96,6 +113,14 @@ fn normal(path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_is_a_module_and_what_is_none_is_named_by_its_line() {
+        let module = of_json("{\"__proto__\": \"\u{2028}\"}").unwrap();
+        assert_eq!(module, "export default JSON.parse(\"{\\\"__proto__\\\": \\\"\u{2028}\\\"}\");\n");
+        let error = of_json("{\n  'no': 1\n}").unwrap_err().to_string();
+        assert!(error.contains("line 2 column 3"), "{error}");
+    }
 
     #[test]
     fn paths_stay_within_the_folder() {
