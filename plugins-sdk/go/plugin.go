@@ -19,8 +19,9 @@
 //
 // A call waits until it is done, and one handler runs at a time: while it waits, or sleeps, the other events of this plugin
 // wait as well, and so do goroutines. So do not wait in a handler for what another handler of the same plugin has to do; use
-// After and events. A goroutine goes on whenever a handler lets it, and not between handlers: what has to go on alone is a
-// timer.
+// After and events. Goroutines go on once a handler has returned, as far as they can, and again when a timer is due that they
+// wait for: time.Sleep in a goroutine, time.AfterFunc and time.NewTicker do what they do elsewhere. What panics in one of them
+// ends the plugin; what After and Every call goes into the log.
 //
 // A context is asked before each call, and Sleep ends with it; any other call that has begun is waited for.
 //
@@ -78,6 +79,7 @@ func initialize() wit.Result[wit.Unit, string] {
 		}
 		return starting(context.Background())
 	})
+	letOthersRun()
 	if errors.Is(err, ErrOffline) {
 		err = fmt.Errorf("%w: a plugin starts before its account is logged in; wait for `initialized`, or use OnReady", err)
 	}
@@ -88,6 +90,7 @@ func initialize() wit.Result[wit.Unit, string] {
 }
 
 func handleEvent(raw listen.Event) {
+	defer letOthersRun()
 	event, err := newEvent(raw)
 	if err != nil {
 		slog.Error("an event that this SDK does not know", "event", raw.Name, "error", err)

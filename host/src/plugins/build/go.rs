@@ -41,6 +41,7 @@ const SDK: &[(&str, &[u8])] = sdk![
     "empty.s",
     "errors.go",
     "go.mod",
+    "goroutines.go",
     "internal/abi/abi.go",
     "internal/abi/empty.s",
     "internal/abi/text.go",

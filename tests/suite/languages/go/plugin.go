@@ -28,8 +28,9 @@ func start(ctx context.Context) error {
 	_, swaps := parlor.OnMessage(parlor.Filter{Prefix: "swap"}, swap)
 	_, asks := parlor.OnMessage(parlor.Filter{Prefix: "ask"}, ask)
 	_, cannots := parlor.OnMessage(parlor.Filter{Prefix: "cannot"}, cannot)
+	_, times := parlor.OnMessage(parlor.Filter{Prefix: "time"}, wait)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
-	return errors.Join(cuts, reads, answers, looks, kinds, pauses, swaps, asks, cannots, agrees, add(ctx, "first"), add(ctx, "second"))
+	return errors.Join(cuts, reads, answers, looks, kinds, pauses, swaps, asks, cannots, times, agrees, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
@@ -87,6 +88,42 @@ func ask(ctx context.Context, message *parlor.Message) error {
 		return err
 	}
 	return parlor.Reply(ctx, message, iq.Query.Identity.Category)
+}
+
+// timers.chat
+
+func wait(ctx context.Context, message *parlor.Message) error {
+	say := func(text string) { parlor.Reply(ctx, message, text) }
+	switch message.Body {
+	case "time after":
+		time.AfterFunc(time.Hour, func() { say("late") })
+		time.AfterFunc(time.Second, func() { say("soon") })
+	case "time ticks":
+		go func() {
+			ticker := time.NewTicker(time.Minute)
+			defer ticker.Stop()
+			for count := range 3 {
+				<-ticker.C
+				say(fmt.Sprint("tick ", count))
+			}
+		}()
+	case "time pipe":
+		first, second := make(chan string), make(chan string)
+		go func() { say(<-second) }()
+		go func() { second <- <-first }()
+		go func() {
+			time.Sleep(10 * time.Second)
+			first <- "it went through"
+		}()
+	case "time over":
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		go func() {
+			defer cancel()
+			<-ctx.Done()
+			say(ctx.Err().Error())
+		}()
+	}
+	return nil
 }
 
 // cannot.chat
