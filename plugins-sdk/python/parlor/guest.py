@@ -1,6 +1,21 @@
 """What the host calls."""
 
-import _strptime  # noqa: F401 - `datetime.strptime` asks for it when it is called, and then there are no files.
+# What the library asks for when it is called: then there are no files.
+import _strptime  # noqa: F401
+import encodings.ascii
+import encodings.base64_codec
+import encodings.cp1252
+import encodings.hex_codec
+import encodings.idna
+import encodings.iso8859_15
+import encodings.latin_1
+import encodings.punycode
+import encodings.rot_13
+import encodings.unicode_escape
+import encodings.utf_16
+import encodings.utf_32
+import encodings.utf_8_sig  # noqa: F401
+
 import asyncio
 import inspect
 import logging

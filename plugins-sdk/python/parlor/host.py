@@ -26,6 +26,10 @@ class _Late:
 
     def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> Any:
         advice = "import it at the top of plugin.py"
+        encoding = name.removeprefix("encodings.")
+        if encoding != name:
+            # For a codec, that there is no module is no reason to say why.
+            raise LookupError(f"unknown encoding, or one that comes too late: {encoding}: import {name} at the top of plugin.py")
         raise ModuleNotFoundError(f"{name} is imported while the plugin runs, where there are no files: {advice}", name=name)
 
 

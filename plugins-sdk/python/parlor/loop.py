@@ -156,6 +156,10 @@ class Loop(support._Loop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         _log.error("%s", context.get("message", "a task failed"), exc_info=context.get("exception"))
 
+    def run_in_executor(self, _executor: Any, function: Callable[..., object], *_arguments: Any) -> Any:
+        name = getattr(function, "__qualname__", function)
+        raise NotImplementedError(f"there are no threads in a plugin to run {name} in: call it as it is")
+
     # The clock
 
     def time(self) -> float:

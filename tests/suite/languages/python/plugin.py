@@ -1,6 +1,7 @@
 """Does what plugins in Python do: each part is tried by a file in `tests`."""
 
 import asyncio
+import codecs
 import contextlib
 import logging
 import os
@@ -352,8 +353,16 @@ async def late(message: Message) -> None:
             import colorsys
 
             await reply(message, colorsys.__name__)
-        await reply(message, f"{datetime.strptime('2026-03-01', '%Y-%m-%d'):%Y-%m-%d}")
-    except ImportError as error:
+        if message.body == "late codecs":
+            said = codecs.encode("hello", "rot13"), "bücher.example".encode("idna"), b"\x80".decode("windows-1252")
+            await reply(message, " ".join(map(str, said)))
+        if message.body == "late koi8":
+            await reply(message, b"\xd4".decode("koi8-r"))
+        if message.body == "late thread":
+            await asyncio.to_thread(print, "never")
+        if message.body == "late strptime":
+            await reply(message, f"{datetime.strptime('2026-03-01', '%Y-%m-%d'):%Y-%m-%d}")
+    except (ImportError, LookupError, NotImplementedError) as error:
         await reply(message, str(error))
 
 
