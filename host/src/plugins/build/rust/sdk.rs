@@ -3,12 +3,16 @@
 //! It lies in `.parlor/` in the plugin's folder, where cargo and editors find it by a relative path, on every machine alike.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::super::fresh::alone_in;
 use super::super::{BuildError, contract, kept};
 
 /// Where it lies in a plugin's folder, as the plugin's `Cargo.toml` says it.
 const PLACE: &str = ".parlor/sdk";
+
+/// What it is called there.
+const NAME: &str = "parlor-sdk";
 
 macro_rules! sources {
     ($($name:literal),* $(,)?) => {
@@ -51,17 +55,12 @@ const SOURCES: &[(&str, &str)] = sources![
 const PACKAGE: &str = include_str!("../../../../../plugins-sdk/Cargo.toml");
 const WORKSPACE: &str = include_str!("../../../../../Cargo.toml");
 
-/// Puts it where the plugin's `Cargo.toml` looks for it; does nothing for one that looks elsewhere.
+/// Puts it where the plugin's `Cargo.toml`, or its workspace's, looks for it; does nothing for one that looks elsewhere.
 pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
-    let manifest = fs::read_to_string(folder.join(super::MARK)).unwrap_or_default();
-    let wanted = manifest.parse::<toml::Table>().is_ok_and(|manifest| {
-        let path = manifest.get("dependencies").and_then(|all| all.get("parlor-sdk")).and_then(|sdk| sdk.get("path"));
-        path.and_then(toml::Value::as_str) == Some(PLACE)
-    });
-    if !wanted {
-        return Ok(());
-    }
-    let place = folder.join(PLACE);
+    let Some(around) = wanted_in(folder) else { return Ok(()) };
+    // Its other plugins put it there as well.
+    let _alone = (around != folder).then(|| alone_in(&around));
+    let place = around.join(PLACE);
     kept::write(&place.join("Cargo.toml"), alone(PACKAGE, WORKSPACE))?;
     for (name, text) in SOURCES {
         kept::write(&place.join("src").join(name), text)?;
@@ -71,6 +70,25 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
         kept::write(&place.with_file_name("wit").join(format!("{name}.wit")), text)?;
     }
     Ok(())
+}
+
+/// The folder whose `.parlor` is to hold it.
+fn wanted_in(folder: &Path) -> Option<PathBuf> {
+    let own = manifest(folder)?;
+    let own = own.get("dependencies")?.get(NAME)?;
+    if own.get("workspace").and_then(toml::Value::as_bool) != Some(true) {
+        return (own.get("path")?.as_str()? == PLACE).then(|| folder.to_owned());
+    }
+    // The nearest one that says what it is, as cargo has it.
+    let whole = fs::canonicalize(folder).ok()?;
+    let workspace = |place: &Path| Some((place.to_owned(), manifest(place)?.get("workspace")?.clone()));
+    let (root, workspace) = whole.ancestors().find_map(workspace)?;
+    let path = workspace.get("dependencies")?.get(NAME)?.get("path")?.as_str()?;
+    (path == PLACE).then(|| if root == whole { folder.to_owned() } else { root })
+}
+
+fn manifest(folder: &Path) -> Option<toml::Table> {
+    fs::read_to_string(folder.join(super::MARK)).ok()?.parse().ok()
 }
 
 /// The manifest of a package without the workspace that it takes versions and lints from.
@@ -133,5 +151,28 @@ mod tests {
         assert_eq!(changed(), before);
         assert_ne!(fs::read_to_string(place.join("src/api.rs")).unwrap(), "broken");
         assert!(folder.path().join(".parlor/wit/world.wit").is_file());
+    }
+
+    #[test]
+    fn plugins_of_one_workspace_share_the_one_that_it_names() {
+        let root = tempfile::tempdir().unwrap();
+        let members = ["parrot", "deep/owl"].map(|name| root.path().join(name));
+        let names = |path: &str| {
+            let workspace = format!("[workspace.dependencies]\nparlor-sdk = {{ path = \"{path}\" }}\n");
+            fs::write(root.path().join("Cargo.toml"), workspace).unwrap();
+        };
+        names("../elsewhere/sdk");
+        for member in &members {
+            fs::create_dir_all(member).unwrap();
+            fs::write(member.join("Cargo.toml"), "[dependencies]\nparlor-sdk.workspace = true\n").unwrap();
+            equip(member).unwrap();
+        }
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 3);
+        names(PLACE);
+        for member in &members {
+            equip(member).unwrap();
+            assert!(!member.join(".parlor").exists());
+        }
+        assert!(root.path().join(PLACE).join("Cargo.toml").is_file());
     }
 }
