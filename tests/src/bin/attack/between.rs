@@ -105,12 +105,9 @@ async fn foreign_data(trial: &mut Trial) -> Result<String> {
     let text = serde_json::to_string(&seen)?;
     ensure!(!text.contains("canary"), "{text}");
     let heard = stage.messages();
-    ensure!(
-        heard
-            .iter()
-            .all(|(to, body)| to.starts_with(JULIET) || (!body.contains("canary") && !body.contains("\"message "))),
-        "it heard what was said to another: {heard:?}"
-    );
+    let is_anothers = |body: &str| body.contains("canary") || body.contains("\"message ");
+    let wrong = heard.iter().find(|(to, body)| !to.starts_with(JULIET) && is_anothers(body));
+    ensure!(wrong.is_none(), "it heard what was said to another: {wrong:?}");
     Ok("nothing of another's storage, settings or messages".to_owned())
 }
 
