@@ -245,10 +245,15 @@ async fn what_a_plugin_missed_while_it_was_down_itself_is_told_and_what_broke_it
     house.host.reload().await.unwrap();
     caught_up(&house, "1").await;
     assert_eq!(noted(&house, FULL).await, past(&["while it was away"]));
-    // It breaks in the midst of an order, so that it knows nothing of what it noted.
+    // It breaks in the midst of a message, which may be what broke it, and knows nothing of what it noted.
+    house.ears().promise("go").await;
+    let slow = house.order(FULL, "listen.on-and-wait", json!({ "name": "message", "promise": "go" })).await;
+    house.answer(FULL, "listen.on-and-wait", slow).await.ok();
+    says(&mut friend, &house, &["what it breaks over"]).await;
+    house.heard(FULL, slow).await;
     house.order(FULL, "deed.panic", Value::Null).await;
     house.logged("plugin ended", &[("plugin", FULL)]).await;
-    crate::house::running(&house, FULL).await;
+    house.logged("plugin missed nothing", &[("plugin", FULL)]).await;
     says(&mut friend, &house, &["after"]).await;
     hears_now(&house, FULL, "after").await;
     assert_eq!(noted(&house, FULL).await, [("after".to_owned(), false)]);
