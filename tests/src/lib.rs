@@ -25,6 +25,7 @@ pub mod plugins;
 pub mod policy;
 pub mod ports;
 pub mod process;
+pub mod programs;
 pub mod prosody;
 pub mod server;
 pub mod terminal;

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 use parlor_tests::conformance::record;
 use parlor_tests::conformance::root;
 use parlor_tests::conformance::tests_of::Test;
@@ -15,12 +15,11 @@ use parlor_tests::conformance::verdict::Run;
 use parlor_tests::folder::Folder;
 use parlor_tests::log::Mark;
 use parlor_tests::process::Process;
+use parlor_tests::programs;
 use parlor_tests::server::Software;
 
 /// How long all the tests together may take on one server.
 const LIMIT: Duration = Duration::from_mins(15);
-/// How many of the last words of a failed test are shown.
-const WORDS: usize = 4;
 
 /// The test programs.
 pub(crate) struct Programs {
@@ -31,30 +30,9 @@ pub(crate) struct Programs {
 impl Programs {
     /// Builds them and asks cargo where they are.
     pub(crate) async fn build() -> Result<Self> {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command
-            .args(["test", "--workspace", "--test", "suite", "--lib", "--no-run", "--message-format", "json"])
-            .current_dir(root())
-            .stdin(Stdio::null())
-            .stderr(Stdio::inherit());
-        // What the cargo that started this program said about this program is not said to that one.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO_BIN_NAME" {
-                command.env_remove(name);
-            }
-        }
-        let mut command = tokio::process::Command::from(command);
-        let output = command.kill_on_drop(true).output().await.context("cannot start cargo")?;
-        ensure!(output.status.success(), "cargo cannot build the tests");
-        let text = String::from_utf8_lossy(&output.stdout);
-        let program = |name: &str| {
-            let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-            let mut found = messages.filter(|one| one["target"]["name"] == name && one["executable"].is_string());
-            found.next().and_then(|one| one["executable"].as_str().map(PathBuf::from))
-        };
-        let missing = || "cargo does not say where the tests are";
-        Ok(Self { suite: program("suite").with_context(missing)?, units: program("parlor").with_context(missing)? })
+        let arguments = ["test", "--workspace", "--test", "suite", "--lib", "--no-run"];
+        let built = programs::Programs::build(&root(), arguments).await?;
+        Ok(Self { suite: built.of("suite")?, units: built.of("parlor")? })
     }
 
     /// Runs these tests of the host's library.
@@ -101,7 +79,10 @@ async fn run(title: &str, mut command: Command, tests: &[&Test]) -> Result<Run> 
     eprintln!("{clear}  {title}: {} passed, {} failed", run.passed.len(), run.failed.len());
     let log = process.log().all();
     for name in &run.failed {
-        eprintln!("    ✗ {name}\n{}", last_words(&log, name));
+        eprintln!("    ✗ {name}");
+        for line in programs::last_words(&log, name) {
+            eprintln!("      {line}");
+        }
     }
     if run.passed.is_empty() && run.failed.is_empty() {
         bail!("{title}: no test ran\n{}", process.log().tail());
@@ -124,13 +105,6 @@ fn step(line: &str, run: &mut Run) -> Option<bool> {
     Some(false)
 }
 
-/// What a failed test said at its end.
-fn last_words(log: &[String], name: &str) -> String {
-    let section = log.iter().skip_while(|line| **line != format!("---- {name} stdout ----")).skip(1);
-    let lines = section.take_while(|line| !line.starts_with("---- ")).skip_while(|line| !line.contains("panicked at"));
-    lines.take(WORDS).flat_map(|line| ["      ", line, "\n"]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,8 +117,5 @@ mod tests {
         assert_eq!(step("test chats::b ... FAILED", &mut run), Some(false));
         assert_eq!(step("test result: FAILED. 1 passed; 1 failed;", &mut run), Some(true));
         assert_eq!((run.passed.len(), run.failed.len()), (1, 1));
-        let log = ["---- a stdout ----", "noise", "thread 'a' panicked at x:1:", "because", "---- b stdout ----"];
-        let log: Vec<String> = log.iter().map(|&line| line.to_owned()).collect();
-        assert_eq!(last_words(&log, "a"), "      thread 'a' panicked at x:1:\n      because\n");
     }
 }
