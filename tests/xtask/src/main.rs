@@ -34,6 +34,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask operate       the owner's side, from init to remove
   cargo xtask package       a Debian package of the host
   cargo xtask attack        what a hostile plugin or peer may try, tried
+  cargo xtask detectors     what is promised, broken on purpose: the tests have to notice
   cargo xtask api           which of the private API a plugin can use, on two servers
   cargo xtask bench --json  what a plugin costs beside a native bot, for a script";
 
@@ -152,6 +153,28 @@ Ends with 0 only when no case escaped. Nothing is left behind, not even after Ct
         #[arg(long)]
         json: bool,
     },
+    /// Break what SECURITY.md promises, one thing after the other, and see that a test or an attack notices
+    #[command(after_help = "Examples:
+  cargo xtask detectors
+  cargo xtask detectors --only limit-on-memory --only grant-of-a-call
+  cargo xtask detectors --json | jq -c 'select(.outcome != \"fired\")'
+
+Reads tests/detectors.toml, and breaks a copy of the sources that lies in target/detectors; yours are not touched. The copy
+is of what git knows, with changes that are not committed. First each check has to pass there with nothing broken.
+A line for each one: what was broken, which check has to notice, and what it said. The last line is `detectors N/N`; with
+less than all of them it does not end with 0. It takes a build of the host for each, half an hour in all; the first time
+it compiles everything anew for the copy, which takes some gigabytes. Ctrl-C mends what is broken at that moment.")]
+    Detectors {
+        /// Only this one; may be given several times
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// Only list them
+        #[arg(long)]
+        list: bool,
+        /// One JSON object for each line, on standard output
+        #[arg(long)]
+        json: bool,
+    },
     /// Build the host for release, and a Debian package of it with service, manual pages and completions
     #[command(after_help = "Example:
   cargo xtask package && sudo apt install ./target/debian/parlor_*.deb
@@ -198,6 +221,7 @@ fn main() -> ExitCode {
                 .collect(),
             [("--quick", quick), ("--soak", soak), ("--list", list), ("--json", json)],
         ),
+        Task::Detectors { only, list, json } => detectors(&only, [("--list", list), ("--json", json)]),
         Task::Package { no_build } => package::debian(no_build),
         Task::Docs => docs(),
         Task::Bench { languages, json } => bench([("--languages", languages), ("--json", json)]),
@@ -257,6 +281,14 @@ fn attack(numbers: Vec<String>, flags: [(&'static str, bool); 4]) -> anyhow::Res
     build::everything()?;
     let flags = flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
     Err(run::replace_by(&workspace::program("attack"), numbers.into_iter().chain(flags)))
+}
+
+fn detectors(only: &[String], flags: [(&'static str, bool); 2]) -> anyhow::Result<()> {
+    setup::prepare(Servers::One)?;
+    build::everything()?;
+    let flags = flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
+    let only = only.iter().map(|name| format!("--only={name}"));
+    Err(run::replace_by(&workspace::program("detectors"), only.chain(flags)))
 }
 
 fn docs() -> anyhow::Result<()> {

@@ -1,0 +1,179 @@
+//! What has to notice: a test or an attack, built from the copy and run there.
+#![expect(clippy::print_stderr, reason = "progress beside the report")]
+
+use std::fmt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use parlor_tests::process::Process;
+use parlor_tests::programs::{Programs, last_words};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::tree::Tree;
+
+/// How long one check may take. It has dead-lines of its own, which are shorter, and are the ones that count.
+const LIMIT: Duration = Duration::from_mins(5);
+/// A line says so often that something still goes on.
+const QUIET: Duration = Duration::from_secs(30);
+/// Compiled often, run once.
+const QUICKLY: [&str; 3] = [
+    "--config=profile.dev.package.parlor.opt-level=0",
+    "--config=profile.dev.package.parlor.codegen-units=256",
+    "--config=profile.dev.package.parlor-tests.opt-level=0",
+];
+
+/// A check.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Check {
+    /// A test in the host's library, by its whole name.
+    Unit(String),
+    /// A test of the suite, by its whole name.
+    Suite(String),
+    /// A case of `cargo xtask attack`.
+    Attack(u8),
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unit(test) => write!(f, "unit test {test}"),
+            Self::Suite(test) => write!(f, "suite {test}"),
+            Self::Attack(case) => write!(f, "attack {case}"),
+        }
+    }
+}
+
+/// How a check ended.
+pub(crate) enum Outcome {
+    /// It saw nothing wrong.
+    Green,
+    /// It did, in these words.
+    Red(String),
+}
+
+/// A check that can be run.
+pub(crate) struct Built<'a> {
+    check: &'a Check,
+    command: Command,
+}
+
+impl Check {
+    /// Builds what it takes.
+    pub(crate) async fn build(&self, tree: &Tree) -> Result<Built<'_>> {
+        // Always of the whole workspace, as in `cargo xtask test`: a part of it has other features.
+        let arguments: &[&str] = match self {
+            Self::Unit(_) => &["test", "--workspace", "--lib", "--no-run"],
+            Self::Suite(_) => &["build", "--workspace", "--bin", "parlor", "--test", "suite"],
+            Self::Attack(_) => &["build", "--workspace", "--bin", "parlor", "--bin", "attack"],
+        };
+        let building = Programs::build(tree.root(), arguments.iter().chain(&QUICKLY).copied());
+        let programs = patiently(&format!("building {self}"), building).await?;
+        let (program, folder) = match self {
+            Self::Unit(_) => (programs.of("parlor")?, "host"),
+            Self::Suite(_) => (programs.of("suite")?, "tests"),
+            Self::Attack(_) => (programs.of("attack")?, "tests"),
+        };
+        let mut command = Command::new(program);
+        // What was said is wanted, and not where in the code of others.
+        command.current_dir(tree.root().join(folder)).env("RUST_BACKTRACE", "0");
+        match self {
+            Self::Unit(test) | Self::Suite(test) => command.args(["--exact", test]),
+            Self::Attack(case) => command.args(["--json", "--case", &case.to_string()]),
+        };
+        Ok(Built { check: self, command })
+    }
+}
+
+impl Built<'_> {
+    /// Runs it.
+    pub(crate) async fn run(self) -> Result<Outcome> {
+        let title = self.check.to_string();
+        let mut process = Process::start(&title, self.command)?;
+        let status = patiently(&title, process.wait(LIMIT)).await?;
+        let log = process.log().all();
+        let read = match self.check {
+            Check::Unit(test) | Check::Suite(test) => of_test(&log, test, status.code()),
+            Check::Attack(_) => of_attack(&log),
+        };
+        read.with_context(|| format!("it ended with {status}\n{}", process.log().tail()))
+    }
+}
+
+/// What a test program said. That it ends with 101 is how it says that a test failed; a signal is no test's own words.
+fn of_test(log: &[String], test: &str, code: Option<i32>) -> Result<Outcome> {
+    match code {
+        Some(0) if log.iter().any(|line| line.starts_with("test result: ok. 1 passed")) => Ok(Outcome::Green),
+        Some(0) => bail!("there is no test {test}"),
+        // The first line says where.
+        Some(101) => match last_words(log, test).get(1..) {
+            Some(words) if !words.is_empty() => Ok(Outcome::Red(words.join(" "))),
+            _ => bail!("{test} failed, and does not say why"),
+        },
+        _ => bail!("{test} did not come to its end"),
+    }
+}
+
+/// What `cargo xtask attack --json` said: its last line counts, and of one before, which may be too long to be read as JSON, the
+/// words are shown.
+fn of_attack(log: &[String]) -> Result<Outcome> {
+    let lines = log.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let count = lines.into_iter().find(|line| line["of"].is_number()).context("it came to no end")?;
+    let words = || log.iter().find_map(|line| line.split_once("\"ending\":\"")).map(|(_, words)| words);
+    let ending = || words().unwrap_or_default().split("\",\"outcome\"").next().unwrap_or_default().to_owned();
+    match (count["contained"].as_u64(), count["escaped"].as_u64()) {
+        (Some(1), Some(0)) => Ok(Outcome::Green),
+        (Some(0), Some(1)) => Ok(Outcome::Red(ending())),
+        _ => bail!("it cannot be tried here: {}", ending()),
+    }
+}
+
+/// Waits for something, and says now and then that it does.
+async fn patiently<T>(title: &str, work: impl Future<Output = T>) -> T {
+    let begin = Instant::now();
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(QUIET, work.as_mut()).await {
+            Ok(done) => return done,
+            Err(_) => eprintln!("  … {title}, {} s", begin.elapsed().as_secs()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|&line| line.to_owned()).collect()
+    }
+
+    #[test]
+    fn a_test_is_red_only_in_its_own_words() {
+        let passed = log(&["test a ... ok", "test result: ok. 1 passed; 0 failed; 0 ignored"]);
+        assert!(matches!(of_test(&passed, "a", Some(0)).unwrap(), Outcome::Green));
+        let failed = log(&["---- a stdout ----", "thread 'a' panicked at x:1:", "2 is not 3", "test result: FAILED."]);
+        let outcome = of_test(&failed, "a", Some(101)).unwrap();
+        assert!(matches!(outcome, Outcome::Red(why) if why.starts_with("2 is not 3")));
+        let none = log(&["running 0 tests", "test result: ok. 0 passed; 0 failed; 0 ignored"]);
+        assert!(of_test(&none, "a", Some(0)).is_err());
+        assert!(of_test(&log(&["test result: FAILED."]), "a", Some(101)).is_err());
+        assert!(of_test(&failed, "a", None).is_err());
+    }
+
+    #[test]
+    fn an_attack_is_red_when_it_escaped() {
+        let ended = |contained: u64, escaped: u64| {
+            let line = serde_json::json!({ "case": 1, "ending": "why", "outcome": "…" }).to_string();
+            let count = serde_json::json!({ "contained": contained, "escaped": escaped, "of": 84 }).to_string();
+            of_attack(&[line, "the rest of it".to_owned(), count])
+        };
+        assert!(matches!(ended(1, 0).unwrap(), Outcome::Green));
+        assert!(matches!(ended(0, 1).unwrap(), Outcome::Red(why) if why == "why"));
+        // It does not apply.
+        assert!(ended(0, 0).is_err());
+        assert!(of_attack(&log(&["error: no server"])).is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! `cargo xtask detectors`: whether what watches over the host would notice.
+//!
+//! Each entry of `tests/detectors.toml` is one thing that SECURITY.md promises, broken on purpose in a copy of the sources, and
+//! the one check that has to go red. First these checks pass on the copy as it is; then one thing after the other is broken,
+//! built, checked and mended.
+
+mod check;
+mod report;
+mod table;
+mod tree;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Parser;
+use parlor_tests::interrupt::{Interrupt, Interrupted};
+
+use crate::check::{Check, Outcome};
+use crate::report::{Report, Verdict};
+use crate::table::{Detector, Table};
+use crate::tree::Tree;
+
+/// Break what is promised, one thing after the other, and see each time that a check notices.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Only this one; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Only list them.
+    #[arg(long)]
+    list: bool,
+    /// One JSON object for each line.
+    #[arg(long)]
+    json: bool,
+}
+
+#[tokio::main]
+#[expect(clippy::print_stderr, reason = "a command says why it failed")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let tried = match Interrupt::new() {
+        // An interruption drops what is going on: programs end, and what was broken is mended.
+        Ok(mut interrupt) => interrupt.or(run(&arguments)).await,
+        Err(error) => Err(error),
+    };
+    match tried {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            error.downcast_ref::<Interrupted>().map_or(ExitCode::FAILURE, Interrupted::exit_code)
+        }
+    }
+}
+
+/// Whether all of the chosen ones fired.
+async fn run(arguments: &Arguments) -> Result<bool> {
+    let all = Table::read()?.detector;
+    for name in &arguments.only {
+        ensure!(all.iter().any(|one| one.name == *name), "there is no detector {name}; `--list` shows all of them");
+    }
+    let is_chosen = |one: &Detector| arguments.only.is_empty() || arguments.only.contains(&one.name);
+    let chosen: Vec<Detector> = all.into_iter().filter(is_chosen).collect();
+    let mut report = Report::new(arguments.json, chosen.len());
+    if arguments.list {
+        for detector in &chosen {
+            report.list(detector);
+        }
+        return Ok(true);
+    }
+    let tree = Tree::copy().await?;
+    for check in chosen.iter().map(|one| &one.seen_by).collect::<BTreeSet<_>>() {
+        passes(&tree, check).await.with_context(|| format!("{check}, with nothing broken"))?;
+    }
+    for detector in &chosen {
+        let begin = Instant::now();
+        let verdict = judge(&tree, detector).await.unwrap_or_else(Verdict::Untried);
+        report.detector(detector, &verdict, begin.elapsed());
+    }
+    Ok(report.end())
+}
+
+/// What fails anyway notices nothing.
+async fn passes(tree: &Tree, check: &Check) -> Result<()> {
+    match check.build(tree).await?.run().await? {
+        Outcome::Green => Ok(()),
+        Outcome::Red(why) => bail!("it fails: {why}"),
+    }
+}
+
+/// Breaks it, and looks whether its check goes red.
+async fn judge(tree: &Tree, detector: &Detector) -> Result<Verdict> {
+    let _broken = tree.break_on_purpose(detector)?;
+    let check = &detector.seen_by;
+    let built = check.build(tree).await.context("the change has to be one that compiles")?;
+    Ok(match built.run().await? {
+        Outcome::Green => Verdict::Silent,
+        Outcome::Red(why) => Verdict::Fired(why),
+    })
+}
