@@ -558,6 +558,7 @@ impl Peer {
     /// The next connection, as a WebSocket (RFC 7395).
     pub(super) async fn accept_websocket(&self) -> WebSocketStream<TlsStream<TcpStream>> {
         let stream = self.acceptor.accept(self.accept_socket().await).await.unwrap();
+        #[expect(clippy::result_large_err, reason = "it is the library's")]
         let speaks_xmpp = |_: &Request, mut response: Upgraded| {
             response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("xmpp"));
             Ok(response)

@@ -123,13 +123,13 @@ async fn a_plugin_in_python_takes_nothing_of_the_machines_packages_but_those_of_
     let mut home = Home::new().unwrap();
     home.set_environment("PYTHONUSERBASE", folder.path().join("user").to_str().unwrap());
     let plugin = folder.path().join("plugin");
-    let build = ["plugin", "build", plugin.to_str().unwrap()];
-    let refused = home.run(&build).await.unwrap();
+    let arguments = ["plugin", "build", plugin.to_str().unwrap()];
+    let refused = home.run(&arguments).await.unwrap();
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("No module named 'only_here'"), "{refused:?}");
     home.set_environment("VIRTUAL_ENV", folder.path().join("environment").to_str().unwrap());
-    let built = home.run(&build).await.unwrap();
-    assert_eq!(built.code, Some(0), "{built:?}");
+    let taken = home.run(&arguments).await.unwrap();
+    assert_eq!(taken.code, Some(0), "{taken:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
