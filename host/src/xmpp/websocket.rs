@@ -188,11 +188,10 @@ fn framing(text: &str) -> Option<Vec<Element>> {
     if text.len() > MAX_FRAMING || !text.contains(FRAMING) {
         return None;
     }
-    let elements = match text.parse::<Element>() {
-        Ok(element) => vec![element],
-        Err(_) => {
-            format!("<several xmlns='several'>{text}</several>").parse::<Element>().ok()?.children().cloned().collect()
-        }
+    let elements: Vec<_> = match format!("<several xmlns='several'>{text}</several>").parse::<Element>() {
+        Ok(several) => several.children().cloned().collect(),
+        // It may have a declaration of XML, as a document may.
+        Err(_) => vec![text.parse().ok()?],
     };
     let is_framing = |element: &Element| element.is("open", FRAMING) || element.is("close", FRAMING);
     (!elements.is_empty() && elements.iter().all(is_framing)).then_some(elements)
@@ -269,6 +268,7 @@ mod tests {
         );
         let close = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
         assert_eq!(read(close), "</stream:stream>");
+        assert_eq!(read(&format!("<?xml version='1.0'?>{close}")), "</stream:stream>");
         let both = read(&format!("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' id='1'/>{close}"));
         assert!(both.starts_with("<stream:stream ") && both.ends_with(" id='1'></stream:stream>"), "{both}");
     }
