@@ -63,9 +63,13 @@ async fn a_server_that_takes_a_connection_and_hangs_up_leaves_the_next_attempt_t
         // Nobody waits here for as long as a server is left alone.
         link.follow(LinkSettings { keep_unsent: Duration::from_secs(failures), ..settings.clone() }, &settings);
     }
-    let (event, _session) = tokio::select! {
-        both = async { tokio::join!(next(&mut link), &mut served) } => both,
-        _ = &mut nobody => unreachable!("hanging up does not end"),
+    let mut session = None;
+    let event = loop {
+        tokio::select! {
+            event = next(&mut link) => break event,
+            served = &mut served, if session.is_none() => session = Some(served),
+            _ = &mut nobody => unreachable!("hanging up does not end"),
+        }
     };
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
