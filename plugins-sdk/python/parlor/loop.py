@@ -156,9 +156,8 @@ class Loop(support._Loop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         _log.error("%s", context.get("message", "a task failed"), exc_info=context.get("exception"))
 
-    def run_in_executor(self, _executor: Any, function: Callable[..., object], *_arguments: Any) -> Any:
-        name = getattr(function, "__qualname__", function)
-        raise NotImplementedError(f"there are no threads in a plugin to run {name} in: call it as it is")
+    def run_in_executor(self, _executor: Any, _function: Callable[..., object], *_arguments: Any) -> Any:
+        raise NotImplementedError("there are no threads in a plugin: call the function as it is")
 
     # The clock
 
