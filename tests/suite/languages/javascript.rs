@@ -181,8 +181,8 @@ async fn what_does_not_build_in_javascript_leaves_no_file_and_shows_the_authors_
 async fn who_has_a_plugin_in_javascript_and_one_in_typescript_is_told_which_is_built() {
     let folder = Folder::new().unwrap();
     folder.write("plugin/plugin.toml", MANIFEST).unwrap();
-    folder.write("plugin/plugin.js", "console.log('the first');\n").unwrap();
-    folder.write("plugin/plugin.ts", "console.log('the second');\n").unwrap();
+    folder.write("plugin/plugin.js", "import \"parlor\";\nconsole.log('the first');\n").unwrap();
+    folder.write("plugin/plugin.ts", "import \"parlor\";\nconsole.log('the second');\n").unwrap();
     let built = parlor(&["plugin", "build", folder.path().join("plugin").to_str().unwrap()]).await;
     assert_eq!(built.code, Some(0), "{built:?}");
     assert!(built.stderr.contains("the first") && built.stderr.contains("plugin.ts beside it"), "{built:?}");
