@@ -13,6 +13,9 @@ import (
 // How often others may run before the host has its answer: who goes on may let another one go on.
 const turns = 20
 
+// The host does not ring sooner than that: each time costs an event.
+const shortest = 10 * time.Millisecond
+
 // When the host rings for Go's own timers, in nanoseconds of Go's clock; zero if it does not.
 var (
 	ringsAt int64
@@ -42,7 +45,7 @@ func letOthersRun() {
 		_ = ring.End()
 	}
 	var err error
-	ring, err = After(time.Duration(next-nanotime()), func(context.Context) error {
+	ring, err = After(max(time.Duration(next-nanotime()), shortest), func(context.Context) error {
 		ringsAt = 0
 		return nil
 	})

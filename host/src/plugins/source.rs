@@ -161,6 +161,8 @@ impl Source {
 fn is_page(answer: &Answer) -> bool {
     let is_html = |kind: &str| kind.trim_start().get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
     answer.status == 200
+        // Whatever its server takes it for, this is how a signature begins.
+        && !answer.body.starts_with(b"untrusted comment:")
         && (answer.header("content-type").is_some_and(is_html) || answer.body.trim_ascii_start().starts_with(b"<"))
 }
 

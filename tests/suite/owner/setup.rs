@@ -144,7 +144,6 @@ async fn a_password_that_lies_there_is_not_taken_for_another_account() {
     assert_eq!(std::fs::read_to_string(home.path().join("second.password")).unwrap().trim_end(), account.password);
 }
 
-/// One that is named is meant: the usual one may be missing.
 #[tokio::test]
 async fn what_flags_say_is_written_where_something_is_left_to_fill_in() {
     let (home, flags) = empty().await;
@@ -180,6 +179,7 @@ async fn what_it_writes_is_for_nobody_else_to_write() {
     }
 }
 
+/// One that is named is meant: the usual one may be missing.
 #[tokio::test]
 async fn a_policy_that_is_named_and_not_there_is_an_error() {
     let (home, _) = home().await;

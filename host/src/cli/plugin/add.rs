@@ -166,22 +166,29 @@ impl Wanted {
         let mut wishes: Vec<_> =
             written.iter().map(|(permission, scope)| Wish { permission, scope: entries(scope) }).collect();
         wishes.extend(self.grants.iter().cloned());
-        Ok(self.asked(wishes, id, manifest)?)
+        Ok(self.asked(wishes, &Grants::default(), id, manifest)?)
     }
 
-    /// The wishes of the flags; what the plugin does not ask for is refused.
-    pub(super) fn wishes(&self, id: &PluginId, manifest: &Manifest) -> Result<Vec<Wish>, DeskError> {
-        self.asked(self.grants.clone(), id, manifest)
+    /// The wishes of the flags; what the plugin does not ask for is refused. What is `written` is narrower on purpose.
+    pub(super) fn wishes(&self, written: &Grants, id: &PluginId, manifest: &Manifest) -> Result<Vec<Wish>, DeskError> {
+        self.asked(self.grants.clone(), written, id, manifest)
     }
 
     /// These, if the plugin asks for them; and all others that it asks for, if all is granted.
-    fn asked(&self, mut wishes: Vec<Wish>, id: &PluginId, manifest: &Manifest) -> Result<Vec<Wish>, DeskError> {
+    fn asked(
+        &self,
+        mut wishes: Vec<Wish>,
+        written: &Grants,
+        id: &PluginId,
+        manifest: &Manifest,
+    ) -> Result<Vec<Wish>, DeskError> {
         if let Some(unasked) = wishes.iter().find(|wish| !manifest.permissions.contains_key(&wish.permission)) {
             return Err(DeskError::NotAsked { id: id.clone(), permission: unasked.permission });
         }
         if self.grant_all {
             let named: Vec<_> = wishes.iter().map(|wish| wish.permission).collect();
-            let others = manifest.permissions.keys().filter(|permission| !named.contains(permission));
+            let is_named = |permission: &Permission| named.contains(permission) || written.has(*permission);
+            let others = manifest.permissions.keys().filter(|permission| !is_named(permission));
             wishes.extend(others.map(|permission| Wish { permission: *permission, scope: None }));
         }
         Ok(wishes)
@@ -202,7 +209,7 @@ impl AddArgs {
         let mut decision = self.wanted.decision()?;
         let written = decision.get("grants").and_then(Value::as_table).cloned().unwrap_or_default();
         let mut grants = Grants::from_table(&written)?;
-        let mut wishes = self.wanted.wishes(&id, manifest)?;
+        let mut wishes = self.wanted.wishes(&grants, &id, manifest)?;
         let terminal = if self.wanted.yes { None } else { Terminal::open_unless(self.json) };
         let undecided = |permission: &Permission| {
             !grants.has(*permission) && !wishes.iter().any(|wish| wish.permission == *permission)

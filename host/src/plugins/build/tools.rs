@@ -218,12 +218,15 @@ fn install(
     let around = home.parent().expect("a folder of its own");
     let failed = |error| BuildError::File { path: around.to_owned(), error };
     fs::create_dir_all(around).map_err(failed)?;
-    let _alone = alone_in(around);
+    let alone = alone_in(around);
     if works(home) {
         // Another one was faster.
         return Ok(());
     }
-    sweep(around);
+    // What another one is just making is not left over.
+    if alone.is_some() {
+        sweep(around);
+    }
     let is_old = home.symlink_metadata().is_ok();
     let why = if is_old { "; what is there does not work any more" } else { "" };
     eprintln!("installing {what} into {}, once for all {serves}{why}", home.display());

@@ -138,6 +138,10 @@ impl Live {
             }
             let item = ready!(Pin::new(&mut self.stream).poll_next(cx));
             self.heard = true;
+            // Where nothing is acknowledged, whatever comes is an answer.
+            if ledger.is_none() && !matches!(item, Some(Err(ReadError::SoftTimeout))) {
+                self.asked = None;
+            }
             match item {
                 Some(
                     Ok(FallibleStreamElement::Ok(XmppStreamElement::StreamError(_)))
@@ -219,6 +223,7 @@ impl Live {
                 } else {
                     let id = format!("{PROBE_PREFIX}{:016x}", rand::random::<u64>());
                     stream.as_mut().start_send(&Stanza::Iq(Iq::from_get(id, Ping)))?;
+                    self.asked.get_or_insert_with(Asked::now);
                 }
             } else if may_write && let Some(stanza) = queue.pop_front() {
                 match stream.as_mut().start_send(&stanza) {

@@ -232,7 +232,7 @@ fn in_short(reason: &str) -> String {
     // A module that cannot be loaded is then looked for among the contract's.
     let text = text.replace("WIT import not found\n", "");
     // Types are taken away without looking at what the other module has.
-    let advice = "\nif that is a type, say so where it is named: import { type X } or export { type X }";
+    let advice = "\nin TypeScript, if that is a type, say so where it is named: import { type X } or export { type X }";
     if text.contains("Could not find export") { text + advice } else { text }
 }
 

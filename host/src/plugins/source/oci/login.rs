@@ -135,11 +135,11 @@ fn files(variable: impl Fn(&str) -> Option<PathBuf>, user: u32) -> Vec<PathBuf> 
         return vec![file];
     }
     let home = |folder: &str| variable("HOME").map(|home| home.join(folder));
-    // Who has no session, such as root by sudo, has that of his number.
     let session = variable("XDG_RUNTIME_DIR").map(|folder| folder.join("containers"));
-    let session = session.unwrap_or_else(|| PathBuf::from(format!("/run/containers/{user}")));
+    // Who has no session has none there, either, but root, as by sudo; and others may not even look.
+    let session = session.or_else(|| (user == 0).then(|| PathBuf::from("/run/containers/0")));
     let user = variable("XDG_CONFIG_HOME").or_else(|| home(".config")).map(|folder| folder.join("containers"));
-    let podman = [Some(session), user].into_iter().flatten().map(|folder| folder.join("auth.json"));
+    let podman = [session, user].into_iter().flatten().map(|folder| folder.join("auth.json"));
     let docker = variable("DOCKER_CONFIG").or_else(|| home(".docker"));
     podman.chain(docker.map(|folder| folder.join("config.json"))).collect()
 }
@@ -305,8 +305,7 @@ mod tests {
         ];
         assert_eq!(files(usual, 7), expected.map(PathBuf::from));
         let least = |name: &str| (name == "HOME").then(|| all(name)).flatten();
-        let expected =
-            ["/run/containers/7/auth.json", "/HOME/.config/containers/auth.json", "/HOME/.docker/config.json"];
+        let expected = ["/HOME/.config/containers/auth.json", "/HOME/.docker/config.json"];
         assert_eq!(files(least, 7), expected.map(PathBuf::from));
         assert_eq!(files(|_| None, 0), [Path::new("/run/containers/0/auth.json")]);
     }

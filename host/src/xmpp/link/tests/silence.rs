@@ -70,6 +70,32 @@ async fn a_server_may_take_its_time_at_whatever_step() {
     }
 }
 
+/// Who is asked out of turn, as after a sleep of the machine, has no more time than after a silence.
+#[tokio::test]
+async fn who_is_asked_and_says_nothing_is_left_also_where_nothing_is_acknowledged() {
+    for resumption in [true, false] {
+        let peer = Peer::start(Manners { resumption, ..Manners::default() }).await;
+        let settings = LinkSettings { ping_interval: Duration::from_hours(3), ..peer.settings() };
+        let mut link = Link::start(settings);
+        let (event, mut session) = tokio::join!(next(&mut link), peer.accept());
+        assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+        let session = session.as_mut().unwrap();
+        link.ask();
+        beside(&mut link, session.hear_question()).await;
+        // Until the answer was read.
+        assert!(tokio::time::timeout(Duration::from_millis(200), link.next()).await.is_err());
+        tokio::time::pause();
+        assert!(tokio::time::timeout(2 * RESPONSE_LIMIT, link.next()).await.is_err(), "{resumption}: it had answered");
+        link.ask();
+        let began = Instant::now();
+        let event = link.next().await;
+        let silence = began.elapsed();
+        tokio::time::resume();
+        assert!(matches!(event, LinkEvent::Suspended { why: Lost::TimedOut }), "{resumption}: {event:?}");
+        assert!(silence < RESPONSE_LIMIT + Duration::from_secs(2), "{resumption}: {silence:?}");
+    }
+}
+
 /// What is said again when its time has passed begins nothing anew.
 #[tokio::test]
 async fn what_a_server_says_twice_is_not_gone_by() {
