@@ -44,13 +44,31 @@ impl Interrupt {
     }
 }
 
+/// Does the work of a whole program, or drops it when a signal comes.
+pub async fn interruptible<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    Interrupt::new()?.or(work).await
+}
+
+/// How such a program ends: well, with something missing, or with an error, which is said.
+#[expect(clippy::print_stderr, reason = "a command says why it failed")]
+pub fn ended(outcome: Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            error.downcast_ref::<Interrupted>().map_or(ExitCode::FAILURE, Interrupted::exit_code)
+        }
+    }
+}
+
 /// A signal came, of this number.
 #[derive(Debug)]
 pub struct Interrupted(u8);
 
 impl Interrupted {
     /// As a shell expects it of a program that a signal ended.
-    pub fn exit_code(&self) -> ExitCode {
+    fn exit_code(&self) -> ExitCode {
         ExitCode::from(128 + self.0)
     }
 }

@@ -16,7 +16,7 @@ use clap::Parser;
 use parlor_tests::conformance::list::List;
 use parlor_tests::conformance::tests_of::{self, Place, Test};
 use parlor_tests::folder::Folder;
-use parlor_tests::interrupt::{Interrupt, Interrupted};
+use parlor_tests::interrupt::{ended, interruptible};
 use parlor_tests::server::Software;
 
 use crate::report::Report;
@@ -37,22 +37,9 @@ struct Arguments {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "a command says why it failed")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let shown = match Interrupt::new() {
-        // An interruption drops what is going on: processes end, folders go.
-        Ok(mut interrupt) => interrupt.or(show(&arguments)).await,
-        Err(error) => Err(error),
-    };
-    match shown {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            error.downcast_ref::<Interrupted>().map_or(ExitCode::FAILURE, Interrupted::exit_code)
-        }
-    }
+    // An interruption drops what is going on: processes end, folders go.
+    ended(interruptible(show(&Arguments::parse())).await)
 }
 
 /// Runs the tests and shows what follows; whether nothing is missing that has to be there.

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use parlor_tests::interrupt::{Interrupt, Interrupted};
+use parlor_tests::interrupt::{Interrupt, ended};
 
 use crate::case::{Case, QUICK, TOTAL};
 use crate::report::Report;
@@ -57,16 +57,8 @@ struct Arguments {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "a command says why it failed")]
 async fn main() -> ExitCode {
-    match run(&Arguments::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            error.downcast_ref::<Interrupted>().map_or(ExitCode::FAILURE, Interrupted::exit_code)
-        }
-    }
+    ended(run(&Arguments::parse()).await)
 }
 
 /// Whether all of the chosen cases that apply are contained.

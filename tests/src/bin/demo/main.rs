@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Parser;
-use parlor_tests::interrupt::{Interrupt, Interrupted};
+use parlor_tests::interrupt::{Interrupt, Interrupted, ended};
 use parlor_tests::transport::Transport;
 
 use crate::report::Report;
@@ -32,21 +32,12 @@ struct Arguments {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "a command says why it failed")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut report = Report::new(arguments.json);
-    match show(&arguments, &mut report).await {
-        Ok(()) => {
-            report.end(true);
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            report.end(false);
-            eprintln!("error: {error:#}");
-            error.downcast_ref::<Interrupted>().map_or(ExitCode::FAILURE, Interrupted::exit_code)
-        }
-    }
+    let shown = show(&arguments, &mut report).await;
+    report.end(shown.is_ok());
+    ended(shown.map(|()| true))
 }
 
 async fn show(arguments: &Arguments, report: &mut Report) -> anyhow::Result<()> {

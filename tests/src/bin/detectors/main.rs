@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Parser;
-use parlor_tests::interrupt::{Interrupt, Interrupted};
+use parlor_tests::interrupt::{ended, interruptible};
 
 use crate::check::{Check, Outcome};
 use crate::report::{Report, Verdict};
@@ -37,22 +37,9 @@ struct Arguments {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "a command says why it failed")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let tried = match Interrupt::new() {
-        // An interruption drops what is going on: programs end, and what was broken is mended.
-        Ok(mut interrupt) => interrupt.or(run(&arguments)).await,
-        Err(error) => Err(error),
-    };
-    match tried {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            error.downcast_ref::<Interrupted>().map_or(ExitCode::FAILURE, Interrupted::exit_code)
-        }
-    }
+    // An interruption drops what is going on: programs end, and what was broken is mended.
+    ended(interruptible(run(&Arguments::parse())).await)
 }
 
 /// Whether all of the chosen ones fired.

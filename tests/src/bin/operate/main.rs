@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use parlor_tests::interrupt::{Interrupt, Interrupted};
+use parlor_tests::interrupt::{Interrupt, ended};
 
 use crate::story::Story;
 
@@ -29,19 +29,13 @@ struct Arguments {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stderr, clippy::print_stdout, reason = "a command shows what it does")]
+#[expect(clippy::print_stdout, reason = "a command shows what it does")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut seen = 0;
     let result = operate(&arguments, &mut seen).await;
     println!("operated {seen}/{}", steps::ALL.len());
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            error.downcast_ref::<Interrupted>().map_or(ExitCode::FAILURE, Interrupted::exit_code)
-        }
-    }
+    ended(result.map(|()| true))
 }
 
 #[expect(clippy::print_stdout, reason = "showing is what it is for")]
