@@ -236,7 +236,7 @@ fn build_alone(request: &Request) -> Result<Built, BuildError> {
         .map_or(Ok(()), fs::create_dir_all)
         .and_then(|()| atomic::write(&file, &component, Readers::Usual))
         .map_err(|error| BuildError::File { path: file.clone(), error })?;
-    fresh::mark(folder, sources.as_ref(), &file)?;
+    fresh::mark(folder, &manifest, sources.as_ref(), &file)?;
     Ok(Built { file, size: component.len() as u64, digest: Digest::of(&component) })
 }
 

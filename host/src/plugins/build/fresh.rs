@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::id::Digest;
+use super::super::manifest::Manifest;
 use super::{BuildError, Traces, kept, output, read_manifest, read_text};
 
 /// How many files and folders are looked at; a folder with more is built each time.
@@ -39,7 +40,9 @@ impl Sources {
         found.look(folder)?;
         let mut text = identity(&program.metadata().ok()?);
         for (path, identity) in &found.files {
-            let _ = write!(text, "\n{} {identity}", path.display());
+            // The folder may be called by another name the next time.
+            let name = path.strip_prefix(folder).unwrap_or(path);
+            let _ = write!(text, "\n{} {identity}", name.display());
         }
         Some(Self(Digest::of(text.as_bytes())))
     }
@@ -92,24 +95,25 @@ fn identity(file: &Metadata) -> String {
 
 /// The file that is tried, if it is of what lies in the folder.
 pub(super) fn file(folder: &Path) -> Option<PathBuf> {
-    let file = tried(folder)?;
+    let (_, manifest) = read_manifest(folder).ok()?;
+    // None where another program knows best what is new, as Cargo does.
+    let file = output(folder, &manifest, Traces::Lines)?;
     let stamp = read_text(&folder.join(kept::OURS).join(STAMP)).ok()?;
     (Sources::of(folder)?.stamp(&file)? == stamp).then_some(file)
 }
 
 /// Writes down what a file was made of, if it is the one that is tried.
-pub(super) fn mark(folder: &Path, sources: Option<&Sources>, file: &Path) -> Result<(), BuildError> {
-    let tried = tried(folder).filter(|tried| tried == file);
+pub(super) fn mark(
+    folder: &Path,
+    manifest: &Manifest,
+    sources: Option<&Sources>,
+    file: &Path,
+) -> Result<(), BuildError> {
+    let tried = output(folder, manifest, Traces::Lines).filter(|tried| tried == file);
     match tried.and_then(|file| sources?.stamp(&file)) {
         Some(stamp) => kept::write(&folder.join(kept::OURS).join(STAMP), stamp),
         None => Ok(()),
     }
-}
-
-/// Where it would be; none where another program knows best what is new, as Cargo does.
-fn tried(folder: &Path) -> Option<PathBuf> {
-    let (_, manifest) = read_manifest(folder).ok()?;
-    output(folder, &manifest, Traces::Lines)
 }
 
 /// Keeps other processes from working in a folder for as long as there is what this gives, once those that do have ended. Where
@@ -120,7 +124,7 @@ pub(super) fn alone_in(folder: &Path) -> Option<File> {
     match place.try_lock() {
         Ok(()) => Some(place),
         Err(TryLockError::WouldBlock) => {
-            eprintln!("waiting for another parlor that builds in {}", folder.display());
+            eprintln!("waiting for another parlor that works in {}", folder.display());
             place.lock().ok().map(|()| place)
         }
         Err(TryLockError::Error(_)) => None,
@@ -156,7 +160,8 @@ mod tests {
     fn is_built_of(folder: &Path, sources: Option<&Sources>) {
         let file = folder.join("echo.wasm");
         fs::write(&file, "component").unwrap();
-        mark(folder, sources, &file).unwrap();
+        let (_, manifest) = read_manifest(folder).unwrap();
+        mark(folder, &manifest, sources, &file).unwrap();
     }
 
     fn is_fresh(folder: &tempfile::TempDir) -> bool {
@@ -173,6 +178,8 @@ mod tests {
             fs::write(path, "").unwrap();
         }
         assert!(is_fresh(&folder));
+        let same = folder.path().join("lib/..");
+        assert_eq!(file(&same), Some(same.join("echo.wasm")), "by another name");
         fs::write(folder.path().join("lib/part.py"), "other").unwrap();
         assert!(!is_fresh(&folder));
     }
