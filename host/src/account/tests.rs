@@ -1,3 +1,5 @@
+//! An account beside a server that follows a script: what plugins and the owner see of it.
+
 mod contacts;
 mod leaving;
 mod logins;

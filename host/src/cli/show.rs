@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write as _};
 use anyhow::Context as _;
 use serde::Serialize;
 
+use super::is_closed_pipe;
 use crate::harmless::harmless;
 use crate::permissions::Risk;
 
@@ -26,7 +27,7 @@ impl Put for String {
 /// exit code.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     match writeln!(io::stdout().lock(), "{}", text.trim_end()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if is_closed_pipe(&error) => Ok(()),
         written => written.context("standard output"),
     }
 }

@@ -1,3 +1,5 @@
+//! Configurations as owners write them, and as they get them wrong.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,3 +1,5 @@
+//! Who hears of what: by subscription, by grant, and by what a plugin asked for.
+
 use jiff::Timestamp;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What the store keeps, and gives back.
+
 use std::sync::Arc;
 
 use jid::BareJid;

@@ -1,3 +1,5 @@
+//! Both servers start, serve clients, and leave nothing behind.
+
 use std::path::Path;
 
 use super::*;

@@ -225,39 +225,42 @@ fn change(
     let settled = settled(&carried, &was, "is");
     let more = if settled.is_empty() { String::new() } else { format!("\n{}", settled.trim_end()) };
     let sentence = format!("{id} {was} is replaced by {}{more}", new.version);
-    let told = told(config, id, &sentence)?;
+    changed(config, id, [&was, &new.version.to_string()], &sentence, how)
+}
+
+/// Tells the host and the owner what was done.
+fn changed(
+    config: &Config,
+    id: &PluginId,
+    [was, new]: [&str; 2],
+    sentence: &str,
+    how: &How<'_>,
+) -> anyhow::Result<Outcome> {
+    let told = told(config, id, sentence)?;
     if !how.json {
-        show_done(&told, id, &sentence, false)?;
+        show_done(&told, id, sentence, false)?;
     }
-    let mut json = done_json(&told, id, &sentence);
+    let mut json = done_json(&told, id, sentence);
     if let Some(json) = json.as_object_mut() {
         json.extend([("changed".to_owned(), true.into()), ("version".to_owned(), was.into())]);
-        json.insert("new".to_owned(), new.version.to_string().into());
+        json.insert("new".to_owned(), new.into());
     }
-    Ok(Outcome { json, failure: failure(&told, &sentence) })
+    Ok(Outcome { json, failure: failure(&told, sentence) })
 }
 
 /// Gets again what is installed and was lost, as it was decided on.
 fn restore(config: &Config, desk: &Desk<'_>, id: &PluginId, offer: &Offer, how: &How<'_>) -> anyhow::Result<Outcome> {
-    let version = &offer.manifest().version;
-    let mut json = json!({ "plugin": id, "changed": false, "version": version, "new": version });
+    let version = offer.manifest().version.to_string();
     if how.check {
         if !how.json {
             print(&format!("{id} {version} is not in the component store any more, and would be got again"))?;
         }
+        let json = json!({ "plugin": id, "changed": false, "version": version, "new": version });
         return Ok(Outcome { json, failure: None });
     }
     desk.restore(id, offer)?;
     let sentence = format!("{id} {version} was lost, and is in the component store again");
-    let told = told(config, id, &sentence)?;
-    if !how.json {
-        show_done(&told, id, &sentence, false)?;
-    }
-    if let (Some(json), Value::Object(done)) = (json.as_object_mut(), done_json(&told, id, &sentence)) {
-        json.extend(done);
-        json.insert("changed".to_owned(), true.into());
-    }
-    Ok(Outcome { json, failure: failure(&told, &sentence) })
+    changed(config, id, [&version, &version], &sentence, how)
 }
 
 /// Says that nothing else is offered, and which newer versions are known to be there. A source names one of them for good, or

@@ -1,3 +1,5 @@
+//! What grants let through, and what not.
+
 use std::cell::Cell;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! An instance without a guest: its limits, its dead-lines, and what is said of its losses.
+
 use super::mail::{loss, within};
 use super::*;
 use crate::config::{AccountConfig, LinkSettings, PasswordSource, TransportChoice, Way};

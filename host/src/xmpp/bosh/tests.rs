@@ -1,3 +1,5 @@
+//! Sessions whose requests fail, come late or are cut, beside a server that says when.
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;

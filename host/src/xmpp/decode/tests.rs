@@ -1,3 +1,5 @@
+//! Stanzas as servers and strangers write them, and what the session is told of them.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What is said on the stream for what plugins ask for.
+
 use jiff::Timestamp;
 use proptest::prelude::*;
 

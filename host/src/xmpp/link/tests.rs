@@ -1,3 +1,5 @@
+//! A link beside a server that follows a script.
+
 use futures_util::FutureExt as _;
 use tokio::runtime::Handle;
 

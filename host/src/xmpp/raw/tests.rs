@@ -1,3 +1,5 @@
+//! Stanzas as plugins write them by hand.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Words of servers that the library does not know, before and after they are mended.
+
 use super::*;
 use crate::xmpp::intake::sieve::Sieve;
 

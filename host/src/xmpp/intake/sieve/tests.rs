@@ -1,3 +1,5 @@
+//! Bytes as they come, cut anywhere: what is let through, dropped and refused.
+
 use proptest::prelude::*;
 
 use super::*;
