@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum as _};
 use parlor_tests::endurance::{self, Plan, Report};
+use parlor_tests::interrupt::{ended, interruptible};
 use parlor_tests::server::Software;
 use parlor_tests::transport::Transport;
 
@@ -32,20 +33,8 @@ struct Arguments {
 }
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "a command says why it failed")]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let done = tokio::select! {
-        done = run(&arguments) => done,
-        _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    ended(interruptible(run(&Arguments::parse())).await.map(|()| true))
 }
 
 fn servers(name: &str) -> Result<Vec<Software>> {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use parlor_tests::interrupt::{ended, interruptible};
 
 use crate::bots::{Pairing, Stage};
 use crate::measure::Round;
@@ -55,32 +56,15 @@ const LIMIT: Duration = Duration::from_secs(170);
 const LANGUAGES_LIMIT: Duration = Duration::from_mins(20);
 
 #[tokio::main]
-#[expect(clippy::print_stderr, reason = "a command says why it failed")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(signal) => signal,
-        Err(error) => {
-            eprintln!("error: cannot listen to signals: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
     let limit = if arguments.languages { LANGUAGES_LIMIT } else { LIMIT };
-    // What is dropped ends its processes and removes its folders.
-    let done = tokio::select! {
-        done = tokio::time::timeout(limit, Box::pin(bench(&arguments))) => {
-            done.with_context(|| format!("not done within {limit:?}")).flatten()
-        }
-        _ = tokio::signal::ctrl_c() => return ExitCode::from(130),
-        _ = terminate.recv() => return ExitCode::from(143),
+    let measured = async {
+        let done = tokio::time::timeout(limit, bench(&arguments)).await;
+        done.with_context(|| format!("not done within {limit:?}")).flatten().map(|()| true)
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    // What is dropped ends its processes and removes its folders.
+    ended(Box::pin(interruptible(measured)).await)
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
