@@ -5,10 +5,10 @@ mod sdk;
 mod toolchain;
 
 use std::fs;
-use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
+use serde_json::Value;
 use wit_component::ComponentEncoder;
 
 use self::project::Project;
@@ -65,26 +65,40 @@ fn compile(folder: &Path, project: &Project, toolchain: &Toolchain) -> Result<Ve
         .arg(project.anonymous_paths(toolchain))
         .args(project.with_names());
     toolchain.apply(&mut cargo);
-    // Its messages belong to people; the standard output is kept for the result.
-    cargo.stdin(Stdio::null()).stdout(Stdio::from(io::stderr()));
-    let status = cargo.status().map_err(|error| BuildError::NoRust { program: "cargo", error })?;
-    if !status.success() && !has_dependencies(folder) {
-        let what = format!("what {} depends on", project.package);
-        return Err(BuildError::Install { what, program: "cargo", status, needs: "cargo has to reach its registry" });
-    }
-    if !status.success() {
-        return Err(BuildError::Compile { package: project.package.clone(), program: "cargo", status });
+    // What it says belongs to people and goes where they look; what it has done is for this program.
+    cargo.arg("--message-format=json-render-diagnostics").stdin(Stdio::null()).stderr(Stdio::inherit());
+    let done = cargo.output().map_err(|error| BuildError::NoRust { program: "cargo", error })?;
+    if !done.status.success() {
+        return Err(failed(project.package.clone(), done.status, &done.stdout));
     }
     let path = project.module();
     fs::read(&path).map_err(|error| BuildError::File { path, error })
 }
 
-/// Whether all that the plugin depends on is on this machine.
-fn has_dependencies(folder: &Path) -> bool {
-    let mut cargo = Command::new("cargo");
-    environment::forget_outer_cargo(&mut cargo);
-    cargo.current_dir(folder).args(["metadata", "--offline", "--format-version", "1"]);
-    cargo.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // Where cargo does not even run, it is not for this.
-    cargo.status().is_ok_and(|status| status.success())
+/// Why cargo failed. It says how a build ended only where one began: before, it was after what the plugin depends on.
+fn failed(package: String, status: ExitStatus, said: &[u8]) -> BuildError {
+    let has_built =
+        |line: &[u8]| serde_json::from_slice::<Value>(line).is_ok_and(|message| message["reason"] == "build-finished");
+    if said.split(|byte| *byte == b'\n').any(has_built) {
+        return BuildError::Compile { package, program: "cargo", status };
+    }
+    let what = format!("what {package} depends on");
+    BuildError::Install { what, program: "cargo", status, needs: "cargo has to reach its registry" }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_mistake_of_the_author_is_told_from_what_is_not_to_be_had() {
+        let because = |said: &str| failed("parrot".to_owned(), ExitStatus::from_raw(101 << 8), said.as_bytes());
+        let compiled = "{\"reason\":\"compiler-artifact\"}\n{\"reason\":\"build-finished\",\"success\":false}\n";
+        assert!(matches!(because(compiled), BuildError::Compile { .. }));
+        for said in ["", "build-finished", "{\"reason\":\"compiler-artifact\"}\n"] {
+            assert!(matches!(because(said), BuildError::Install { .. }), "{said}");
+        }
+    }
 }
