@@ -81,16 +81,16 @@ impl Components {
     }
 
     /// Notes a version of a plugin, after the one that it replaces, so that the way back leads there. One that was noted before
-    /// stays where it is. Of too many the oldest are forgotten, but never `present`.
+    /// stays where it is. Of too many the oldest are forgotten, but never `present` nor the one that is noted.
     pub fn note(&self, id: &PluginId, version: Kept, present: Option<&Digest>) -> io::Result<()> {
-        let mut all = self.versions(id);
-        if all.iter().any(|kept| kept.digest == version.digest) {
+        let (mut all, new) = (self.versions(id), version.digest);
+        if all.iter().any(|kept| kept.digest == new) {
             return Ok(());
         }
         let replaced = all.iter().position(|kept| Some(&kept.digest) == present);
         all.insert(replaced.map_or(all.len(), |at| at + 1), version);
         while all.len() > KEPT {
-            let oldest = all.iter().position(|kept| Some(&kept.digest) != present).unwrap_or(0);
+            let oldest = all.iter().position(|kept| Some(&kept.digest) != present && kept.digest != new).unwrap_or(0);
             all.remove(oldest);
         }
         self.write_versions(id, &all)
@@ -188,6 +188,10 @@ mod tests {
         assert_eq!(minors(&store), [4, 5, 8, 6, 7]);
         store.note(&id, kept(&all[4], 4), None).unwrap();
         assert_eq!(minors(&store), [4, 5, 8, 6, 7]);
+        // Back at the very first: what is noted just now is not what there is too much of.
+        store.keep(b"newer").unwrap();
+        store.note(&id, kept(b"newer", 9), Some(&Digest::of(&all[4]))).unwrap();
+        assert_eq!(minors(&store), [4, 9, 8, 6, 7]);
         store.keep(b"nobody has it").unwrap();
         store.prune([(id.clone(), Digest::of(b"new"))]).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("components")).unwrap().count(), 5);
