@@ -119,22 +119,24 @@ impl Components {
         }
     }
 
-    /// Removes every component that no plugin has or had: those of `present` stay, and those in the notes of versions.
+    /// Removes the notes of every plugin that is not `present`, and every component that no other one has or had.
     pub fn prune(&self, present: impl IntoIterator<Item = (PluginId, Digest)>) -> io::Result<()> {
         let mut used = BTreeSet::new();
         for (id, digest) in present {
-            used.insert(self.path(&digest));
+            used.extend([self.path(&digest), self.versions_of(&id)]);
             used.extend(self.versions(&id).iter().map(|kept| self.path(&kept.digest)));
         }
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
-            let path = entry?.path();
-            if !used.contains(&path) {
-                fs::remove_file(path)?;
+        for folder in [&self.versions, &self.folder] {
+            let entries = match fs::read_dir(folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            for entry in entries {
+                let path = entry?.path();
+                if !used.contains(&path) {
+                    fs::remove_file(path)?;
+                }
             }
         }
         Ok(())
@@ -197,7 +199,12 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path().join("components")).unwrap().count(), 5);
         store.forget(&id).unwrap();
         store.forget(&id).unwrap();
-        store.prune([(id, Digest::of(b"new"))]).unwrap();
+        store.prune([(id.clone(), Digest::of(b"new"))]).unwrap();
         assert_eq!(fs::read_dir(folder.path().join("components")).unwrap().count(), 1);
+        // One that somebody took out by hand.
+        store.note(&id, kept(b"new", 8), None).unwrap();
+        store.prune([]).unwrap();
+        assert!(store.versions(&id).is_empty());
+        assert_eq!(fs::read_dir(folder.path().join("components")).unwrap().count(), 0);
     }
 }

@@ -8,6 +8,7 @@ mod carried;
 mod difference;
 mod error;
 mod granting;
+mod settings;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -27,7 +28,7 @@ use super::manifest::Manifest;
 use super::policy::edit::{Change, edit};
 use super::policy::file::PolicyFile;
 use super::policy::{Entry, Policy, SettingValues};
-use super::secret::{SecretSource, Secrets};
+use super::secret::Secrets;
 use super::signature::{self, KeyName, Signer};
 use super::source::{LogIn, Source};
 use super::store::{self, Unfit};
@@ -268,11 +269,11 @@ impl<'c> Desk<'c> {
         if file.policy().plugins.contains_key(id) {
             return Err(DeskError::Taken { id: id.clone() });
         }
-        // What is noted of an earlier plugin of this id is not this one's.
+        // What is noted of an earlier plugin of this id is not this one's, nor are the secrets that it may have left.
         self.components.forget(id).map_err(|cause| self.unwritten(cause))?;
+        self.prune(&file);
         self.keep(id, offer, None)?;
         file.change(id, &[Change::Add(table)])?;
-        self.prune(&file);
         Ok(())
     }
 
@@ -397,9 +398,6 @@ impl<'c> Desk<'c> {
         let mut file = PolicyFile::open(&self.config.plugins)?;
         self.known(file.policy(), id)?;
         file.change(id, &[Change::Remove])?;
-        // What is left over of it does nothing, and is removed with the next change.
-        let _ = self.components.forget(id);
-        let _ = self.secrets.forget(id, None);
         self.prune(&file);
         Ok(())
     }
@@ -452,47 +450,6 @@ impl<'c> Desk<'c> {
             }
         }
         Ok(Revoked { needed, left })
-    }
-
-    /// Sets one of a plugin's own settings, or takes the owner's value back; it has to fit the schema.
-    pub fn set(&self, id: &PluginId, name: &str, value: Option<serde_json::Value>) -> Result<(), DeskError> {
-        let mut file = PolicyFile::open(&self.config.plugins)?;
-        let entry = self.known(file.policy(), id)?.clone();
-        let examined = self.look(id, &entry)?;
-        let mut settings = entry.settings.clone();
-        let keys = vec!["settings".to_owned(), name.to_owned()];
-        let change = match value {
-            None => {
-                settings.0.remove(name);
-                Change::Unset(keys)
-            }
-            Some(value) => {
-                let written = Value::try_from(&value).map_err(|error| DeskError::Decision(error.to_string()))?;
-                settings.0.insert(name.to_owned(), value);
-                Change::Set(keys, written)
-            }
-        };
-        let is_gone = matches!(change, Change::Unset(_));
-        self.may_run(id, &Entry { settings, ..entry }, &examined)?;
-        file.change(id, &[change])?;
-        if is_gone {
-            // What is left over nobody refers to.
-            let _ = self.secrets.forget(id, Some(name));
-        }
-        Ok(())
-    }
-
-    /// Keeps a secret of a plugin in a file of the data folder that only this user can read, and refers to it.
-    pub fn keep_secret(&self, id: &PluginId, name: &str, text: &str) -> Result<(), DeskError> {
-        // What cannot be set is not written down either.
-        let policy = self.policy()?;
-        let entry = self.known(&policy, id)?;
-        if !self.look(id, entry)?.manifest.settings.contains_key(name) {
-            return self.set(id, name, Some(serde_json::Value::Null));
-        }
-        let path = self.make_data().and_then(|()| self.secrets.keep(id, name, text));
-        let path = path.map_err(|cause| self.unwritten(cause))?;
-        self.set(id, name, Some(SecretSource::File(path).written()))
     }
 
     fn known<'p>(&self, policy: &'p Policy, id: &PluginId) -> Result<&'p Entry, DeskError> {
@@ -549,11 +506,13 @@ impl<'c> Desk<'c> {
         crate::atomic::make_private_folder(&self.config.data)
     }
 
-    /// Removes what nobody has any more. What cannot be removed now is removed with the next change.
+    /// Removes what nobody has any more: it does nothing, and what cannot be removed now is removed with the next change.
     fn prune(&self, file: &PolicyFile) {
         let present = file.policy().plugins.iter().map(|(id, entry)| (id.clone(), entry.digest));
-        if let Err(error) = self.components.prune(present) {
-            tracing::debug!(%error, "the component store was not pruned");
+        for pruned in [self.components.prune(present), self.prune_secrets(file.policy())] {
+            if let Err(error) = pruned {
+                tracing::debug!(%error, "the data folder was not pruned");
+            }
         }
     }
 

@@ -171,17 +171,36 @@ impl Secrets {
         path.canonicalize()
     }
 
-    /// Removes what was kept of a setting, or of all of a plugin.
-    pub fn forget(&self, id: &PluginId, name: Option<&str>) -> io::Result<()> {
-        let folder = self.folder.join(id.as_str());
-        let removed = match name {
-            Some(name) => std::fs::remove_file(folder.join(name)),
-            None => std::fs::remove_dir_all(folder),
-        };
-        match removed {
+    /// Where that of a setting is kept, if one is.
+    pub fn path(&self, id: &PluginId, name: &str) -> PathBuf {
+        self.folder.join(id.as_str()).join(name)
+    }
+
+    /// Removes what was kept of a setting.
+    pub fn forget(&self, id: &PluginId, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.path(id, name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// Removes each of which this says, by the plugin's id and the file, that nobody has it any more.
+    pub fn prune(&self, is_left_over: impl Fn(&str, &Path) -> bool) -> io::Result<()> {
+        // Where none is kept, none is left over.
+        let Ok(folders) = std::fs::read_dir(&self.folder) else { return Ok(()) };
+        for folder in folders {
+            let folder = folder?;
+            let id = folder.file_name();
+            for file in std::fs::read_dir(folder.path())? {
+                let file = file?.path();
+                if is_left_over(&id.to_string_lossy(), &file) {
+                    std::fs::remove_file(file)?;
+                }
+            }
+            // It stays while anything is in it.
+            let _ = std::fs::remove_dir(folder.path());
+        }
+        Ok(())
     }
 }
 
@@ -233,11 +252,13 @@ mod tests {
         let (secrets, id) = (Secrets::new(data.path()), "echo".parse().unwrap());
         let path = secrets.keep(&id, "key", "s3cr3t").unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        secrets.forget(&id, Some("key")).unwrap();
+        secrets.forget(&id, "key").unwrap();
+        secrets.forget(&id, "key").unwrap();
         assert!(!path.exists());
         secrets.keep(&id, "key", "s3cr3t").unwrap();
-        secrets.forget(&id, None).unwrap();
-        secrets.forget(&id, None).unwrap();
-        assert!(!path.exists());
+        secrets.prune(|id, file| id != "echo" || !file.ends_with("echo/key")).unwrap();
+        assert!(path.exists());
+        secrets.prune(|id, _| id == "echo").unwrap();
+        assert!(!path.parent().unwrap().exists());
     }
 }

@@ -1,6 +1,7 @@
 //! SIGKILL at random points: the old state or the new one, never half of one.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,11 @@ fn entry(home: &Home, id: &str) -> Option<toml::Value> {
     table.get("plugin")?.get(id).cloned()
 }
 
+/// The file that the secret of echo is kept in.
+fn secret(home: &Home) -> PathBuf {
+    home.path().join("data/secrets/echo/key")
+}
+
 /// What the policy names is in the store, whole.
 fn is_whole(home: &Home, id: &str) {
     let Some(entry) = entry(home, id) else { return };
@@ -66,7 +72,11 @@ async fn a_command_that_is_killed_leaves_the_old_state_or_the_new_one() {
     home.set_policy(&Policy::default()).unwrap();
     let echo = built("echo").unwrap().bytes().unwrap();
     let version = |version: &str| {
-        let edit = |text: &str| text.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
+        let key = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n";
+        let edit = |text: &str| {
+            let text = text.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
+            format!("{text}\n{key}")
+        };
         let path = home.path().join(format!("{version}.wasm"));
         std::fs::write(&path, with_manifest(&echo, edit).unwrap()).unwrap();
         path.to_str().unwrap().to_owned()
@@ -98,17 +108,22 @@ async fn a_command_that_is_killed_leaves_the_old_state_or_the_new_one() {
         // Whatever was left behind, the next command works.
         let finished = home.run(&back).await.unwrap();
         assert_eq!(finished.code, Some(0), "{finished:?}");
+        ended(home.run_with(&["plugin", "config", "echo", "key"], "s3cr3t\n").await.unwrap(), 0);
         killed(&home, &remove, moment()).await;
         is_whole(&home, "echo");
         if entry(&home, "echo").is_none() {
             done += 1;
             ended(home.run(&add).await.unwrap(), 0);
+            assert!(!secret(&home).exists(), "it finds what the one before it kept secret");
+        } else {
+            assert!(secret(&home).exists(), "it has lost its secret");
         }
     }
     assert!(done > 0 && undone > 0, "no moment was in the middle: {done} done, {undone} undone");
     let beside: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     ended(home.run(&remove).await.unwrap(), 0);
     assert_eq!(std::fs::read_dir(home.path().join("data/components")).unwrap().count(), 0, "{beside:?}");
+    assert!(!secret(&home).exists());
 }
 
 /// How often an import is killed.

@@ -13,6 +13,9 @@ use super::{SOON, ended, home, juliet, start};
 /// What echo asks for, by flags.
 const GRANTS: [&str; 3] = ["--grant=messages.read", "--grant=messages.send", "--grant=rooms.send"];
 
+/// A secret among its settings.
+const KEY: &str = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n";
+
 /// A file of echo in this version, with further lines of its manifest.
 fn file(home: &Home, name: &str, version: &str, more: &str) -> String {
     let edit = |manifest: &str| {
@@ -23,6 +26,13 @@ fn file(home: &Home, name: &str, version: &str, more: &str) -> String {
     let path = home.path().join(name);
     std::fs::write(&path, bytes).unwrap();
     path.to_str().unwrap().to_owned()
+}
+
+/// A file of echo in this version, with more settings.
+fn with_settings(home: &Home, name: &str, version: &str, schema: &str) {
+    let bytes = std::fs::read(file(home, name, version, "")).unwrap();
+    let bytes = with_manifest(&bytes, |manifest| format!("{manifest}\n{schema}")).unwrap();
+    std::fs::write(home.path().join(name), bytes).unwrap();
 }
 
 fn policy(home: &Home) -> String {
@@ -415,14 +425,71 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     assert!(run(&home, &["config", "echo"], 0).await.stdout.contains("(from a command)"));
     let literal = policy(&home).replace("{ command = \"echo s3cr3t\" }", "\"s3cr3t\"");
     home.write("plugins.toml", &literal).unwrap();
-    let refused = run(&home, &["config", "echo", "many", "6"], 1).await;
-    assert!(
-        refused.stderr.contains("a secret is not written here") && !refused.stderr.contains("s3cr3t"),
-        "{refused:?}"
-    );
+    let doctor = ended(home.run(&["doctor", "--offline"]).await.unwrap(), 5).stdout;
+    assert!(doctor.contains("a secret is not written here") && !doctor.contains("s3cr3t"), "{doctor}");
     run(&home, &["config", "echo", "--unset", "key"], 0).await;
     run(&home, &["config", "echo", "--unset", "many"], 0).await;
     assert!(run(&home, &["config", "echo", "many"], 0).await.stdout.starts_with('3'));
+}
+
+/// Whatever else keeps the plugin from running: one thing after the other is put right.
+#[tokio::test]
+async fn a_setting_is_judged_by_itself() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let many = "[settings.many]\ntype = \"number\"\ndefault = 3\ndescription = \"how many\"\n";
+    with_settings(&home, "echo.wasm", "0.1.0", &format!("{KEY}{many}"));
+    run(&home, &["add", "echo.wasm", "--yes", "--grant-all"], 0).await;
+    run(&home, &["config", "echo", "many", "5"], 0).await;
+    run(&home, &["config", "echo", "room_prefix", "say "], 0).await;
+    ended(home.run_with(&["plugin", "config", "echo", "key"], "old\n").await.unwrap(), 0);
+    // Two that do not fit, as after another version that was put there by hand.
+    let spoiled = policy(&home).replace("many = 5", "many = true").replace("room_prefix =", "prefix =");
+    home.write("plugins.toml", &spoiled).unwrap();
+    run(&home, &["revoke", "echo", "messages.send"], 0).await;
+    ended(home.run_with(&["plugin", "config", "echo", "key"], "new\n").await.unwrap(), 0);
+    assert_eq!(std::fs::read_to_string(home.path().join("data/secrets/echo/key")).unwrap(), "new");
+    let refused = run(&home, &["config", "echo", "many", "false"], 1).await;
+    assert!(refused.stderr.contains("the setting `many`"), "{refused:?}");
+    run(&home, &["config", "echo", "--unset", "prefix"], 0).await;
+    run(&home, &["config", "echo", "many", "6"], 0).await;
+    let settings = entry(&home, "echo")["settings"].clone();
+    assert_eq!((settings.get("prefix"), settings["many"].as_integer()), (None, Some(6)));
+}
+
+#[tokio::test]
+async fn a_secret_goes_when_nothing_refers_to_it_any_more() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    with_settings(&home, "one.wasm", "0.1.0", KEY);
+    with_settings(&home, "two.wasm", "0.2.0", &KEY.replace("secret", "string"));
+    run(&home, &["add", "one.wasm", "--id", "echo", "--yes", "--grant-all"], 0).await;
+    let keep = async || ended(home.run_with(&["plugin", "config", "echo", "key"], "s3cr3t\n").await.unwrap(), 0);
+    let kept = home.path().join("data/secrets/echo/key");
+    keep().await;
+    run(&home, &["config", "echo", "key", "--command", "pass show key"], 0).await;
+    assert!(!kept.exists());
+
+    // What waits for the way back is another version's, whatever this one has under the same name.
+    keep().await;
+    run(&home, &["update", "echo", "two.wasm", "--yes"], 0).await;
+    run(&home, &["config", "echo", "key", "plain"], 0).await;
+    run(&home, &["config", "echo", "--unset", "key"], 0).await;
+    run(&home, &["rollback", "echo", "--yes"], 0).await;
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t");
+
+    // Another id that was written by hand, which refers to it still.
+    home.write("plugins.toml", &policy(&home).replace("plugin.echo", "plugin.parrot")).unwrap();
+    run(&home, &["add", "one.wasm", "--id", "other", "--yes", "--grant-all"], 0).await;
+    assert!(kept.exists() && !home.path().join("data/versions/echo.json").exists());
+    // And no entry at all.
+    let mut table: toml::Table = policy(&home).parse().unwrap();
+    table["plugin"].as_table_mut().unwrap().remove("parrot");
+    home.write("plugins.toml", &toml::to_string(&table).unwrap()).unwrap();
+    run(&home, &["remove", "other", "--yes"], 0).await;
+    for folder in ["secrets", "versions", "components"] {
+        assert_eq!(std::fs::read_dir(home.path().join("data").join(folder)).unwrap().count(), 0, "{folder}");
+    }
 }
 
 #[tokio::test]
@@ -543,10 +610,7 @@ async fn a_command_from_another_folder_finds_the_host_that_runs() {
 async fn a_secret_that_is_not_to_be_had_now_stops_nothing_that_runs() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default()).unwrap();
-    let schema = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n";
-    let bytes = built("echo").unwrap().bytes().unwrap();
-    let bytes = with_manifest(&bytes, |manifest| format!("{manifest}\n{schema}")).unwrap();
-    std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
+    with_settings(&home, "echo.wasm", "0.1.0", KEY);
     run(&home, &["add", "echo.wasm", "--yes", "--grant-all"], 0).await;
     ended(home.run_with(&["plugin", "config", "echo", "key"], "s3cr3t\n").await.unwrap(), 0);
     let host = super::start_as_it_is(&home).await;
@@ -568,17 +632,8 @@ async fn a_setting_that_the_next_version_does_not_know_is_put_aside_and_comes_ba
     let many = |kind: &str, default: &str| {
         format!("[settings.many]\ntype = \"{kind}\"\ndefault = {default}\ndescription = \"how many\"\n")
     };
-    let key = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n";
-    let version = |name: &str, version: &str, schema: &str| {
-        let bytes = built("echo").unwrap().bytes().unwrap();
-        let with = |manifest: &str| {
-            let manifest = manifest.replacen("version = \"0.1.0\"", &format!("version = \"{version}\""), 1);
-            format!("{manifest}\n{schema}")
-        };
-        std::fs::write(home.path().join(name), with_manifest(&bytes, with).unwrap()).unwrap();
-    };
-    version("one.wasm", "0.1.0", &format!("{key}{}", many("number", "3")));
-    version("two.wasm", "0.2.0", &many("string", "\"three\""));
+    with_settings(&home, "one.wasm", "0.1.0", &format!("{KEY}{}", many("number", "3")));
+    with_settings(&home, "two.wasm", "0.2.0", &many("string", "\"three\""));
     run(&home, &["add", "one.wasm", "--id", "echo", "--yes", "--grant-all"], 0).await;
     run(&home, &["config", "echo", "many", "5"], 0).await;
     run(&home, &["config", "echo", "room_prefix", "say "], 0).await;

@@ -119,7 +119,7 @@ impl ConfigArgs {
                 Value::from(text.as_str())
             }
         };
-        desk.set(id, name, Some(value))?;
+        desk.set(id, name, Some(&value))?;
         done(&config, id, &format!("{name} of {id} is set"), self.json)
     }
 }

@@ -1,8 +1,7 @@
 //! What becomes of the owner's settings when another version takes the place of the present one: what fits goes along, what
 //! does not is put aside, and comes back with the version that it was set for.
 
-use toml::Value as Toml;
-
+use super::settings::written;
 use super::{Desk, DeskError, Offer};
 use crate::plugins::admission::setting_fits;
 use crate::plugins::id::PluginId;
@@ -32,13 +31,9 @@ impl Carried {
 
     /// What has to be written for it.
     pub(super) fn changes(&self) -> Result<Vec<Change>, DeskError> {
-        let keys = |name: &str| vec!["settings".to_owned(), name.to_owned()];
-        let mut changes: Vec<_> = self.aside.0.keys().map(|name| Change::Unset(keys(name))).collect();
-        for (name, value) in &self.back.0 {
-            let written = Toml::try_from(value).map_err(|error| DeskError::Decision(error.to_string()))?;
-            changes.push(Change::Set(keys(name), written));
-        }
-        Ok(changes)
+        let aside = self.aside.0.keys().map(|name| written(name, None));
+        let back = self.back.0.iter().map(|(name, value)| written(name, Some(value)));
+        aside.chain(back).collect()
     }
 }
 

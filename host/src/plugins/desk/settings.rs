@@ -1,0 +1,93 @@
+//! One of a plugin's own settings is set, or taken back: judged by itself, whatever else keeps the plugin from running. And the
+//! files that secrets are kept in, which go when nothing refers to them any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use toml::Value as Toml;
+
+use super::{Desk, DeskError};
+use crate::plugins::admission::settings_fit;
+use crate::plugins::id::PluginId;
+use crate::plugins::policy::edit::Change;
+use crate::plugins::policy::file::PolicyFile;
+use crate::plugins::policy::{Entry, Policy, SettingValues};
+use crate::plugins::secret::SecretSource;
+
+impl Desk<'_> {
+    /// Sets one of a plugin's own settings, or takes the owner's value back. A value has to fit the schema.
+    pub fn set(&self, id: &PluginId, name: &str, value: Option<&Value>) -> Result<(), DeskError> {
+        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let entry = self.known(file.policy(), id)?;
+        if let Some(value) = value {
+            self.judge(id, entry, name, value)?;
+        }
+        self.write(&mut file, id, name, value)
+    }
+
+    /// Keeps a secret of a plugin in a file of the data folder that only this user can read, and refers to it.
+    pub fn keep_secret(&self, id: &PluginId, name: &str, text: &str) -> Result<(), DeskError> {
+        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let entry = self.known(file.policy(), id)?;
+        let reference = |path: PathBuf| SecretSource::File(path).written();
+        // Before it is written: what cannot be set must not cost the owner the one that is kept there.
+        self.judge(id, entry, name, &reference(self.secrets.path(id, name)))?;
+        let path = self.make_data().and_then(|()| self.secrets.keep(id, name, text));
+        let path = path.map_err(|cause| self.unwritten(cause))?;
+        self.write(&mut file, id, name, Some(&reference(path)))
+    }
+
+    /// Whether a value fits the schema. What is set beside it may be wrong, too, and is put right by itself.
+    fn judge(&self, id: &PluginId, entry: &Entry, name: &str, value: &Value) -> Result<(), DeskError> {
+        let manifest = self.look(id, entry)?.manifest;
+        let settings = SettingValues(BTreeMap::from([(name.to_owned(), value.clone())]));
+        settings_fit(id, &Entry { settings, ..entry.clone() }, &manifest)?;
+        Ok(())
+    }
+
+    fn write(&self, file: &mut PolicyFile, id: &PluginId, name: &str, value: Option<&Value>) -> Result<(), DeskError> {
+        file.change(id, &[written(name, value)?])?;
+        let kept = self.secrets.path(id, name).canonicalize();
+        if kept.is_ok_and(|kept| !self.referred(file.policy()).contains(&kept)) {
+            // What is left over nobody refers to.
+            let _ = self.secrets.forget(id, name);
+        }
+        Ok(())
+    }
+
+    /// The files of secrets that something refers to: what is set now, or what waits with an earlier version.
+    fn referred(&self, policy: &Policy) -> BTreeSet<PathBuf> {
+        let mut files = BTreeSet::new();
+        for (id, entry) in &policy.plugins {
+            let waiting = self.components.versions(id).into_iter().map(|kept| kept.settings);
+            for settings in waiting.chain([entry.settings.clone()]) {
+                files.extend(settings.0.values().filter_map(|value| match SecretSource::read(value) {
+                    Ok(SecretSource::File(path)) => path.canonicalize().ok(),
+                    Ok(SecretSource::Command(_)) | Err(_) => None,
+                }));
+            }
+        }
+        files
+    }
+
+    /// Removes the secrets of plugins that are gone. Who gives a plugin another id by hand leaves its secrets where they are.
+    pub(super) fn prune_secrets(&self, policy: &Policy) -> io::Result<()> {
+        let referred = self.referred(policy);
+        self.secrets.prune(|id, file| {
+            !policy.plugins.contains_key(id) && !file.canonicalize().is_ok_and(|file| referred.contains(&file))
+        })
+    }
+}
+
+/// What has to be written for a value, or for none.
+pub(super) fn written(name: &str, value: Option<&Value>) -> Result<Change, DeskError> {
+    let keys = vec!["settings".to_owned(), name.to_owned()];
+    Ok(match value {
+        None => Change::Unset(keys),
+        Some(value) => {
+            Change::Set(keys, Toml::try_from(value).map_err(|error| DeskError::Decision(error.to_string()))?)
+        }
+    })
+}
