@@ -1,6 +1,8 @@
 //! `parlor plugin`: a stranger's file is installed, changed and taken out, on a running host and on a stopped one.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Host};
@@ -590,6 +592,36 @@ async fn json_is_one_document_whatever_came_of_it() {
     let shown = run(&home, &["config", "two", "room_prefix", "--json"], 0).await.json().unwrap();
     assert_eq!((shown["value"].as_str(), shown["set"].as_bool()), (Some(long.as_str()), Some(true)));
     assert_eq!(run(&home, &["data", "two", "list", "--json"], 0).await.json().unwrap(), serde_json::json!([]));
+}
+
+/// The files say it by then: a program that is told that nothing changed would go on with the old version.
+#[tokio::test]
+async fn what_was_changed_is_told_although_the_host_does_not_hear_of_it() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    add(&home).await;
+    file(&home, "echo.wasm", "0.2.0", "");
+    let listener = UnixListener::bind(home.path().join("data/control.sock")).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut asked) = (stream.unwrap(), [0; 4096]);
+            // The first connection only looks whether somebody is there.
+            if stream.read(&mut asked).is_ok_and(|length| length > 0) {
+                let answer = b"HTTP/1.1 409 Conflict\r\nparlor-control: 1\r\n\r\n{\"error\":\"the host stops\"}";
+                stream.write_all(answer).unwrap();
+            }
+        }
+    });
+    let all = run(&home, &["update", "--all", "--yes", "--json"], 1).await.json().unwrap();
+    assert_eq!(
+        (&all[0]["changed"], &all[0]["version"], &all[0]["new"], &all[0]["host"]),
+        (&true.into(), &"0.1.0".into(), &"0.2.0".into(), &"untold".into())
+    );
+    assert!(all[0]["error"].as_str().unwrap().contains("but the host was not told: the host stops"), "{all}");
+    assert_eq!(entry(&home, "echo")["version"].as_str(), Some("0.2.0"));
+    let one = run(&home, &["rollback", "echo", "--yes", "--json"], 1).await;
+    assert!(one.stderr.contains("echo 0.2.0 is replaced by 0.1.0, but the host was not told"), "{one:?}");
+    assert_eq!(one.json().unwrap()["changed"], true);
 }
 
 /// The host was started in its folder and told of `parlor.toml` there, as anybody would.

@@ -236,16 +236,24 @@ fn changed(
     sentence: &str,
     how: &How<'_>,
 ) -> anyhow::Result<Outcome> {
-    let told = told(config, id, sentence)?;
-    if !how.json {
-        show_done(&told, id, sentence, false)?;
-    }
-    let mut json = done_json(&told, id, sentence);
+    let (mut json, failure) = match told(config, id, sentence) {
+        Ok(told) => {
+            if !how.json {
+                show_done(&told, id, sentence, false)?;
+            }
+            (done_json(&told, id, sentence), failure(&told, sentence))
+        }
+        // It is written down all the same.
+        Err(error) => {
+            let why = format!("{error:#}");
+            (json!({ "plugin": id, "done": sentence, "host": "untold", "plugins": [], "error": why }), Some(error))
+        }
+    };
     if let Some(json) = json.as_object_mut() {
         json.extend([("changed".to_owned(), true.into()), ("version".to_owned(), was.into())]);
         json.insert("new".to_owned(), new.into());
     }
-    Ok(Outcome { json, failure: failure(&told, sentence) })
+    Ok(Outcome { json, failure })
 }
 
 /// Gets again what is installed and was lost, as it was decided on.
