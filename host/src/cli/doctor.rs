@@ -30,6 +30,8 @@ const LITTLE_ROOM: u64 = 1 << 30;
 const NO_ROOM: u64 = 16 << 20;
 /// How much of a reason is shown, in bytes.
 const LONGEST: usize = 1_000;
+/// What to do about a plugin that may not run.
+const OR_DISABLE: &str = "do as it says, or `parlor plugin disable` it";
 
 /// What `parlor doctor` takes.
 #[derive(Debug, Args)]
@@ -84,6 +86,10 @@ impl Findings {
         self.put(check, State::Broken, &says.into(), Some(remedy));
     }
 
+    fn is_broken(&self, check: &str) -> bool {
+        self.findings.iter().any(|one| one.check == check && one.state == State::Broken)
+    }
+
     fn put(&mut self, check: &str, state: State, says: &str, remedy: Option<&str>) {
         let says = harmless(says, LONGEST);
         self.findings.push(Finding { check: check.to_owned(), state, says, remedy: remedy.map(str::to_owned) });
@@ -130,7 +136,7 @@ impl DoctorArgs {
         policy(config, findings)?;
         match status::of(config) {
             Ok(status) => host(&status, findings),
-            Err(error) => findings.broken("host", format!("{error:#}"), "stop that host and start this version"),
+            Err(error) => findings.broken("host", format!("{error:#}"), "do as it says"),
         }
         disk(&config.data, findings);
         if self.offline {
@@ -208,7 +214,7 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     let desk = Desk::new(config);
     let fit: BTreeMap<_, _> = policy.plugins.iter().map(|(id, entry)| (id, desk.fit(id, entry))).collect();
     let candidates = policy.plugins.iter().map(|(id, entry)| match &fit[id] {
-        Ok(_) if !entry.enabled => Candidate::missing(id, "it is disabled".to_owned()),
+        _ if !entry.enabled => Candidate::missing(id, "it is disabled".to_owned()),
         Ok(manifest) => Candidate::of(id, manifest),
         Err(error) => Candidate::missing(id, error.to_string()),
     });
@@ -216,16 +222,27 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     let is_claimed = |key: &str| fit.values().flatten().any(|manifest| manifest.settings.contains_key(key));
     unknown_settings(config, is_claimed, findings);
     for (id, entry) in &policy.plugins {
-        let check = format!("plugin {id}");
+        let check = check_of(id.as_str());
+        if !entry.enabled {
+            // Nothing is missing while it is not to run; its secrets are nobody's business then.
+            match &fit[id] {
+                Ok(_) => findings.fine(&check, "it is disabled"),
+                Err(error) => {
+                    let says = format!("it is disabled, and could not be enabled: {error}");
+                    findings.warn(&check, says, "do as it says, if it is to run again");
+                }
+            }
+            continue;
+        }
         let manifest = match &fit[id] {
             Ok(manifest) => manifest,
             Err(error) => {
-                findings.broken(&check, error.to_string(), "do as it says, or `parlor plugin disable` it");
+                findings.broken(&check, error.to_string(), OR_DISABLE);
                 continue;
             }
         };
         if let Some(refused) = refused.get(id) {
-            findings.broken(&check, refused.to_string(), "do as it says, or `parlor plugin disable` it");
+            findings.broken(&check, refused.to_string(), OR_DISABLE);
             continue;
         }
         match wait_for(secret::opened(&entry.settings, manifest))? {
@@ -249,15 +266,26 @@ fn host(status: &Status, findings: &mut Findings) {
         let says = format!("the host's account {} is {}{reason}", account.name, account.connection);
         findings.warn("host", says, "see below what a log-in says now; `parlor logs` says what happened");
     }
-    for plugin in status.plugins.iter().filter(|one| ["backing-off", "quarantined"].contains(&one.state.as_str())) {
+    for plugin in &status.plugins {
         let reason = plugin.reason.as_deref().unwrap_or("nobody knows why");
         let says = format!("{} is {}: {reason}", plugin.id, plugin.state);
-        findings.broken(
-            "host",
-            says,
-            &format!("`parlor logs {0}` says more, `parlor plugin rollback {0}` goes back", plugin.id),
-        );
+        let remedy = format!("`parlor logs {0}` says more, `parlor plugin rollback {0}` goes back", plugin.id);
+        if plugin.is_behind() {
+            findings.warn("host", says, &remedy);
+        } else if plugin.state == "refused" {
+            // What its file or the policy says against it has been told by now.
+            if !findings.is_broken(&check_of(&plugin.id)) {
+                findings.broken("host", says, OR_DISABLE);
+            }
+        } else if plugin.is_down() {
+            findings.broken("host", says, &remedy);
+        }
     }
+}
+
+/// What a plugin is called where it is looked at without a host.
+fn check_of(id: &str) -> String {
+    format!("plugin {id}")
 }
 
 /// How much room there is where the host writes.

@@ -55,16 +55,11 @@ impl Told {
 
     /// Why a plugin that should run does not, if one does not.
     pub(super) fn trouble(&self) -> Option<String> {
-        let bad = ["refused", "backing-off", "quarantined"];
-        if let Some((plugin, reason)) = self
-            .plugins
-            .iter()
-            .filter(|plugin| plugin.state == "running")
-            .find_map(|one| Some((one, one.reason.as_ref()?)))
-        {
-            return Some(format!("{}: {reason}", plugin.id));
+        let reason = |plugin: &Plugin| plugin.reason.clone().unwrap_or_else(|| plugin.state.clone());
+        if let Some(plugin) = self.plugins.iter().find(|plugin| plugin.is_behind()) {
+            return Some(format!("{}: {}", plugin.id, reason(plugin)));
         }
-        let plugin = self.plugins.iter().find(|plugin| bad.contains(&plugin.state.as_str()))?;
-        Some(format!("{} does not run: {}", plugin.id, plugin.reason.as_deref().unwrap_or(&plugin.state)))
+        let plugin = self.plugins.iter().find(|plugin| plugin.is_down())?;
+        Some(format!("{} does not run: {}", plugin.id, reason(plugin)))
     }
 }

@@ -109,9 +109,7 @@ fn ills(status: &Status) -> String {
     for account in status.accounts.iter().filter(|one| ["retrying", "failed"].contains(&one.connection.as_str())) {
         let _ = writeln!(text, "account {} is {}", account.name, account.connection);
     }
-    for plugin in
-        status.plugins.iter().filter(|one| ["backing-off", "quarantined", "refused"].contains(&one.state.as_str()))
-    {
+    for plugin in status.plugins.iter().filter(|one| one.is_down()) {
         let _ = writeln!(text, "plugin {} is {}", plugin.id, plugin.state);
     }
     text

@@ -89,6 +89,18 @@ pub struct Plugin {
     pub denied: Vec<Denied>,
 }
 
+impl Plugin {
+    /// Whether it is to run and does not, for as long as nobody does anything about it or it is tried again.
+    pub(crate) fn is_down(&self) -> bool {
+        ["backing-off", "quarantined", "refused"].contains(&self.state.as_str())
+    }
+
+    /// Whether it runs, but not as it was decided last; its reason says why.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.state == "running" && self.reason.is_some()
+    }
+}
+
 /// What an instance has used since it started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Usage {

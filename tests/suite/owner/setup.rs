@@ -299,6 +299,58 @@ async fn what_is_broken_is_named_with_its_remedy() {
 }
 
 #[tokio::test]
+async fn what_the_host_says_of_a_plugin_that_may_run_is_looked_at() {
+    let (home, _) = home().await;
+    let unruly = |behaviour: &str| {
+        let unruly = home.install("unruly", &parlor_tests::plugins::built("unruly").unwrap()).unwrap();
+        unruly.set("behaviour", behaviour)
+    };
+    let greedy = home.install("greedy", &parlor_tests::plugins::built("echo").unwrap()).unwrap();
+    let refused = Policy::default().with("unruly", unruly("initialize-fails")).with("greedy", greedy);
+    let host = start(&home, &refused).await;
+    let json = ended(home.run(&["doctor", "--json", "--offline"]).await.unwrap(), 5).json().unwrap();
+    finding(&json, "plugin unruly", "fine");
+    let found = finding(&json, "host", "broken");
+    assert_eq!(found["says"], "unruly is refused: failed to order");
+    assert_eq!(found["remedy"], "do as it says, or `parlor plugin disable` it");
+    // What the policy says against it is told once.
+    finding(&json, "plugin greedy", "broken");
+    assert!(!json.to_string().contains("greedy is refused"), "{json:#}");
+
+    // What runs is not broken, although it is not what was decided last.
+    drop(host);
+    let _host = start(&home, &Policy::default().with("unruly", unruly(""))).await;
+    home.set_policy(&Policy::default().with("unruly", unruly("initialize-fails"))).unwrap();
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    let json = ended(home.run(&["doctor", "--json", "--offline"]).await.unwrap(), 0).json().unwrap();
+    let found = finding(&json, "host", "warning");
+    assert!(found["says"].as_str().unwrap().ends_with("so this version goes on"), "{found}");
+}
+
+#[tokio::test]
+async fn what_is_disabled_is_not_broken_whatever_it_lacks() {
+    let (home, _) = home().await;
+    let mut greedy = home.install("greedy", &parlor_tests::plugins::built("echo").unwrap()).unwrap();
+    greedy.enabled = false;
+    let secret = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n";
+    let bytes = parlor_tests::plugins::built("echo").unwrap().bytes().unwrap();
+    let bytes = parlor_tests::component::with_manifest(&bytes, |text| format!("{text}\n{secret}")).unwrap();
+    let asked = home.path().join("asked");
+    let command = format!("touch '{}'; false", asked.display());
+    let quiet = home.install_bytes("quiet", &bytes).unwrap();
+    let quiet = quiet.grant("messages.read", &["*"]).grant("messages.send", &["*"]).grant("rooms.send", &["*"]);
+    let mut quiet = quiet.set("key", toml::Table::from_iter([("command".to_owned(), command.into())]));
+    quiet.enabled = false;
+    home.set_policy(&Policy::default().with("greedy", greedy).with("quiet", quiet)).unwrap();
+    let json = ended(home.run(&["doctor", "--json", "--offline"]).await.unwrap(), 0).json().unwrap();
+    let found = finding(&json, "plugin greedy", "warning");
+    assert!(found["says"].as_str().unwrap().starts_with("it is disabled, and could not be enabled: greedy needs"));
+    assert!(found["remedy"].as_str().unwrap().starts_with("do as it says"), "{found}");
+    finding(&json, "plugin quiet", "fine");
+    assert!(!asked.exists(), "its secret was opened");
+}
+
+#[tokio::test]
 async fn circles_and_misspelt_settings_are_found_and_what_ends_a_host_is_said() {
     let (home, _) = home().await;
     let bytes = parlor_tests::plugins::built("echo").unwrap().bytes().unwrap();
