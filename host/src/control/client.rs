@@ -35,7 +35,8 @@ pub struct Client {
 pub enum ClientError {
     /// It has the data folder, and does not listen.
     #[error(
-        "a host runs with the data folder {}, but nobody answers on its {}: stop that host and start it again",
+        "a host runs with the data folder {}, but nobody answers on its {}: it may still be compiling its plugins, which its log \
+         tells; if it is not, stop that host and start it again",
         data.display(), socket.display()
     )]
     Silent {
@@ -222,6 +223,14 @@ mod tests {
         assert!(matches!(cut, ClientError::Nonsense(_)), "{cut}");
         let refused = asked(b"HTTP/1.1 404 No\r\nparlor-control: 1\r\n\r\n{\"error\":\"there is none\"}").unwrap_err();
         assert_eq!(refused.to_string(), "there is none");
+    }
+
+    #[test]
+    fn a_host_that_does_not_answer_yet_is_not_said_to_be_dead() {
+        let silent = ClientError::Silent { data: "data".into(), socket: "data/control.sock".into() };
+        let says = "a host runs with the data folder data, but nobody answers on its data/control.sock: it may still be \
+                    compiling its plugins, which its log tells; if it is not, stop that host and start it again";
+        assert_eq!(silent.to_string(), says);
     }
 
     #[test]
