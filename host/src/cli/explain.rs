@@ -133,7 +133,8 @@ fn about(id: &PluginId, what: &str, entry: &Entry, manifest: Option<&Manifest>) 
         ),
         (true, Some(scope)) if scope.entries().is_empty() => (true, format!("needs {permission}, which is granted")),
         (true, Some(scope)) => {
-            (true, format!("needs {permission}, which is granted for {}", scope.entries().join(", ")))
+            let scope = harmless(&scope.entries().join(", "), usize::MAX);
+            (true, format!("needs {permission}, which is granted for {scope}"))
         }
         (true, None) => {
             let right =

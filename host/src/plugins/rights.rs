@@ -21,16 +21,16 @@ pub struct Right {
     pub what: &'static str,
     /// What the author asks for.
     pub asked: Option<Asked>,
-    /// What was granted: an empty list for what has no scope.
+    /// What was granted, harmless: an empty list for what has no scope.
     pub granted: Option<Vec<String>>,
-    /// The line of `plugins.toml` that grants what is asked for.
+    /// The line of `plugins.toml` that grants what is asked for, harmless.
     pub line: String,
 }
 
 /// What an author asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Asked {
-    /// For whom or what: empty for what has no scope.
+    /// For whom or what, harmless: empty for what has no scope.
     pub scope: Vec<String>,
     /// Why, in the author's words, harmless.
     pub reason: String,
@@ -66,16 +66,47 @@ fn right(id: &PluginId, permission: Permission, asked: Option<&Request>, granted
         // A JSON list of strings is also a TOML list of strings.
         entries => serde_json::Value::from(entries).to_string(),
     };
+    // An address may have what turns the words after it around. Each is shown whole: that is what is agreed to.
+    let shown = |entries: Vec<String>| entries.iter().map(|entry| harmless(entry, usize::MAX)).collect::<Vec<_>>();
+    let line = format!("in plugins.toml, under [plugin.{id}.grants]: \"{permission}\" = {value}");
     Right {
         permission,
         risk: permission.risk().to_string(),
         what: permission.describe(),
         asked: asked.map(|request| Asked {
-            scope: request.entries(permission),
+            scope: shown(request.entries(permission)),
             reason: harmless(&request.reason, LONGEST),
             optional: request.optional,
         }),
-        granted: granted.map(Scope::entries),
-        line: format!("in plugins.toml, under [plugin.{id}.grants]: \"{permission}\" = {value}"),
+        granted: granted.map(Scope::entries).map(shown),
+        line: harmless(&line, usize::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Isolates and their end (U+2066 to U+2069) are let through in a resource.
+    #[test]
+    fn an_address_that_turns_words_around_is_shown_and_not_obeyed() {
+        let text = r#"
+            [plugin]
+            name = "echo"
+            version = "0.1.0"
+            api = "0.1.0"
+            description = "Says what it hears"
+            [permissions]
+            "messages.send" = { scope = ["juliet@example.org/a\u2067b"], reason = "to answer" }
+        "#;
+        let manifest = Manifest::parse(text).unwrap();
+        let asked = manifest.permissions[&Permission::MessagesSend].entries(Permission::MessagesSend);
+        assert!(asked[0].contains('\u{2067}'), "the address is one: {asked:?}");
+        let mut grants = Grants::default();
+        grants.grant_more(Permission::MessagesSend, &asked).unwrap();
+        let right = rights(&"echo".parse().unwrap(), Some(&manifest), &grants).remove(0);
+        let shown = vec!["juliet@example.org/a\\u{2067}b".to_owned()];
+        assert_eq!((&right.asked.unwrap().scope, right.granted.as_ref()), (&shown, Some(&shown)));
+        assert!(right.line.ends_with("\"messages.send\" = [\"juliet@example.org/a\\u{2067}b\"]"), "{}", right.line);
     }
 }

@@ -9,6 +9,7 @@ use crate::cli::place::Place;
 use crate::cli::show::Put as _;
 use crate::cli::{Ended, tell};
 use crate::config::Config;
+use crate::harmless::harmless;
 use crate::plugins::PluginId;
 use crate::plugins::desk::{Desk, Revoked, Wish};
 use crate::store::DataFile;
@@ -194,7 +195,8 @@ impl RevokeArgs {
         let mut sentence = format!("{} is taken back from {id}", names(&self.grants));
         // Which may cover what was taken back: an account of a domain that is granted, a contact.
         for (permission, scope) in left {
-            sentence.put(format_args!("; it keeps {permission} for {}", scope.entries().join(", ")));
+            let scope = harmless(&scope.entries().join(", "), usize::MAX);
+            sentence.put(format_args!("; it keeps {permission} for {scope}"));
         }
         if needed.is_empty() {
             return done(&config, id, &sentence, self.json);
