@@ -26,6 +26,7 @@ mod recent;
 pub mod rehearsal;
 pub mod router;
 pub mod session;
+mod shell;
 pub mod stanza;
 pub mod store;
 pub mod systemd;

@@ -16,6 +16,7 @@ use super::manifest::Manifest;
 use super::policy::SettingValues;
 use super::setting::{MAX_TEXT, SettingKind};
 use crate::atomic::{self, Readers};
+use crate::shell::Shell;
 
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -111,17 +112,10 @@ impl SecretSource {
 
 async fn run(command: &str) -> Result<Vec<u8>, SecretError> {
     let failed = |error: io::Error| SecretError::Command(format!("cannot be run ({error})"));
-    let mut child = tokio::process::Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(failed)?;
-    let output = child.stdout.take().expect("stdout was asked to be a pipe");
+    let mut shell = Shell::run(command, Stdio::null()).map_err(failed)?;
+    let output = shell.child.stdout.take().expect("stdout was asked to be a pipe");
     let bytes = bounded(output).await.map_err(failed)?;
-    let status = child.wait().await.map_err(failed)?;
+    let status = shell.child.wait().await.map_err(failed)?;
     if status.success() { Ok(bytes) } else { Err(SecretError::Command(format!("ended with {status}"))) }
 }
 
@@ -210,6 +204,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::shell::tests::given_up;
 
     #[tokio::test]
     async fn a_secret_comes_from_a_closed_file_or_a_command() {
@@ -228,6 +223,12 @@ mod tests {
             assert!(!error.contains("s3cr3t"), "{error}");
         }
         assert!(SecretSource::File(folder.path().join("none")).open().await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_does_not_end_is_ended_with_all_that_it_has_started() {
+        let error = given_up(async |line| SecretSource::Command(line).open().await).await.unwrap_err();
+        assert_eq!(error.to_string(), "its command did not end within 10 s");
     }
 
     #[test]

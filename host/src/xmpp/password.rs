@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use zeroize::Zeroizing;
 
 use crate::config::PasswordSource;
+use crate::shell::Shell;
 
 /// How long a password command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
@@ -182,16 +183,9 @@ async fn read_file(path: &Path) -> Result<Password, PasswordError> {
 async fn read_command(command: &str) -> Result<Password, PasswordError> {
     let unreadable =
         |error: std::io::Error| PasswordError::Unreadable { origin: Origin::Command, cause: error.to_string() };
-    let mut child = tokio::process::Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(unreadable)?;
-    let mut stdout = child.stdout.take().expect("stdout was asked to be a pipe");
-    let mut stderr = child.stderr.take().expect("stderr was asked to be a pipe");
+    let mut shell = Shell::run(command, Stdio::piped()).map_err(unreadable)?;
+    let mut stdout = shell.child.stdout.take().expect("stdout was asked to be a pipe");
+    let mut stderr = shell.child.stderr.take().expect("stderr was asked to be a pipe");
     // Both pipes are read to a bound and then closed, so a chatty command ends by itself instead of waiting for a reader.
     let outcome = tokio::time::timeout(COMMAND_LIMIT, async {
         let (output, complaint) = tokio::join!(
@@ -206,7 +200,7 @@ async fn read_command(command: &str) -> Result<Password, PasswordError> {
                 bytes
             }
         );
-        Ok::<_, std::io::Error>((output?, complaint?, child.wait().await?))
+        Ok::<_, std::io::Error>((output?, complaint?, shell.child.wait().await?))
     })
     .await;
     let (output, complaint, status) = match outcome {
@@ -246,6 +240,7 @@ fn first_complaint(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::tests::given_up;
 
     async fn read_text(text: &[u8]) -> Result<String, PasswordError> {
         let folder = tempfile::tempdir().unwrap();
@@ -312,6 +307,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_command_that_does_not_end_is_ended() {
         assert_eq!(run("exec sleep 1000").await, Err(PasswordError::CommandTimedOut));
+    }
+
+    /// Each minute there would be more of them.
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_does_not_end_is_ended_with_all_that_it_has_started() {
+        assert_eq!(given_up(async |line| run(&line).await).await, Err(PasswordError::CommandTimedOut));
     }
 
     #[tokio::test]

@@ -1,0 +1,45 @@
+//! Command lines that an owner wrote, such as `password_command`, while `sh` runs them.
+//!
+//! What they print is a secret: it goes to whoever asked for it, and nothing here looks at it.
+
+use std::io;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
+
+/// A command line while it runs. Dropping it ends it, with every process that it has started.
+pub(crate) struct Shell {
+    /// The process of `sh`, whose output is a pipe.
+    pub(crate) child: Child,
+}
+
+impl Shell {
+    /// Runs a command line that has nothing to read. `errors` is where it complains.
+    pub(crate) fn run(line: &str, errors: Stdio) -> io::Result<Self> {
+        let child = Command::new("sh")
+            .args(["-c", line])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            // What it starts is found by that: `sh` alone may be gone while a part of a pipeline waits for ever.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok(Self { child })
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        // One that was waited for to its end has no number any more, and another process may have it.
+        let leader = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(leader) = leader {
+            // They may have ended just now, which is as good.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
