@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use tokio::sync::Notify;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, WasmBacktraceDetails};
 
@@ -14,12 +15,10 @@ use super::Traces;
 use super::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint};
 use super::id::Digest;
 use super::instance::{Context, Grouping};
-use super::limits::{MAX_TABLE_ELEMENTS, WASM_STACK};
+use super::limits::{Limits, MAX_TABLE_ELEMENTS, ROOM, WASM_STACK};
 use super::watchdog::{Ticker, Yard};
 use crate::bindings::{Plugin, PluginPre};
 
-/// How many instances may live at once. Each takes a slot of the pool: address space, not memory.
-pub(super) const MAX_INSTANCES: u32 = 1_000;
 /// The largest linear memory that a limit can allow: all that 32 bits reach.
 pub(super) const MAX_MEMORY: usize = 4 << 30;
 
@@ -40,6 +39,8 @@ pub struct Engine {
     compiled: Mutex<HashMap<Digest, Weak<Compiled>>>,
     /// What would not compile if it were tried again, and why: nobody waits for it twice.
     hopeless: Mutex<HashMap<Digest, CompileError>>,
+    /// An instance has left.
+    left: Notify,
 }
 
 /// A component that is ready to be instantiated.
@@ -108,6 +109,7 @@ impl Engine {
             compiling: tokio::sync::Mutex::default(),
             compiled: Mutex::default(),
             hopeless: Mutex::default(),
+            left: Notify::new(),
         })
     }
 
@@ -207,6 +209,16 @@ impl Engine {
         }
     }
 
+    /// Says that an instance has left, so that there may be room for another one.
+    pub(super) fn made_room(&self) {
+        self.left.notify_one();
+    }
+
+    /// Waits until an instance has left, for which nobody else has waited.
+    pub(super) async fn room(&self) {
+        self.left.notified().await;
+    }
+
     fn hopeless(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, CompileError>> {
         self.hopeless.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -267,15 +279,20 @@ pub(super) fn base(traces: Traces) -> Config {
     config
 }
 
+/// With places for all that limits allow by default, so that nobody takes those of others: of address space, where a memory takes
+/// 4 GiB and 32 MiB of guard behind it, and a table 8 MB. That is 16 TiB of the 128 that a process has on `x86_64` (47 bits), and
+/// of the 256 on `aarch64` (48 bits). The lists of all places take some 1.5 MB of the host's own memory.
 fn pooled(traces: Traces) -> Config {
+    let each = Limits::default();
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(MAX_INSTANCES)
+    pool.total_component_instances(ROOM)
         // These take no place of their own.
-        .total_core_instances(MAX_INSTANCES * 100)
-        .total_memories(MAX_INSTANCES + 200)
-        .total_tables(MAX_INSTANCES * 4)
-        // Each store keeps one stack, and handlers that are interrupted need more.
-        .total_stacks(MAX_INSTANCES * 4)
+        .total_core_instances(ROOM * each.instances)
+        .total_memories(ROOM * each.memories)
+        .total_tables(ROOM * each.tables)
+        // Each store keeps one stack, and handlers that are interrupted need more. Each is two of the mappings that the kernel
+        // allows, which is why there are no more of them.
+        .total_stacks(ROOM * 4)
         .max_memory_size(MAX_MEMORY)
         .table_elements(MAX_TABLE_ELEMENTS as usize)
         .max_unused_warm_slots(64);
@@ -286,11 +303,10 @@ fn pooled(traces: Traces) -> Config {
 
 #[cfg(test)]
 mod tests {
-    use wasmtime::{Instance, Module, Store};
+    use wasmtime::{Instance, Module, PoolConcurrencyLimitError, Store};
 
     use super::*;
     use crate::plugins::ceiling::Ceiling;
-    use crate::plugins::limits::Limits;
 
     /// A compiler process knows nothing of the pool, and the engine that runs what it makes has no compiler.
     #[test]
@@ -321,6 +337,34 @@ mod tests {
         drop(busy);
         engine.try_again(digest);
         assert!(matches!(compile(&component).await, Err(CompileError::Link(_))));
+    }
+
+    /// One plugin within its limits, on many accounts, would else take the places of all others.
+    #[tokio::test]
+    async fn there_is_room_for_all_that_limits_allow_by_default() {
+        let engine = wasmtime::Engine::new(&pooled(Traces::Functions)).unwrap();
+        let module = |text: &str| Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
+        let (memory, table) = (module("(module (memory 0))"), module("(module (table 0 funcref))"));
+        let limits = Limits::default();
+        let store = || {
+            let mut store = Store::new(&engine, Ceiling::new(&limits, Arc::default()));
+            store.limiter(|ceiling| ceiling);
+            store
+        };
+        let mut all = Vec::new();
+        for _ in 0..ROOM {
+            let mut one = store();
+            for (module, most) in [(&memory, limits.memories), (&table, limits.tables)] {
+                for _ in 0..most {
+                    Instance::new_async(&mut one, module, &[]).await.unwrap();
+                }
+            }
+            all.push(one);
+        }
+        for module in [&memory, &table] {
+            let error = Instance::new_async(&mut store(), module, &[]).await.unwrap_err();
+            assert!(error.is::<PoolConcurrencyLimitError>(), "{error:?}");
+        }
     }
 
     /// What an owner may allow, the pool has room for.

@@ -21,8 +21,8 @@ use serde_json::Value;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::Span;
-use wasmtime::Store;
 use wasmtime::component::{HasData, ResourceTable};
+use wasmtime::{PoolConcurrencyLimitError, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use self::mail::{SlowHandler, handle, next_mail, waiting_mail};
@@ -36,7 +36,7 @@ use super::clocks::{Monotonic, Wall};
 use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
-use super::limits::Limits;
+use super::limits::{Limits, ROOM};
 use super::log_level::ChosenLevel;
 use super::rate::Bucket;
 use super::settings::OwnSettings;
@@ -295,6 +295,13 @@ pub(super) enum Ended {
     Stopped,
     /// Its `initialize` said no, in its own words.
     Declined(String),
+    /// Others have all that the engine's pool has. That is no fault of its own.
+    NoRoom {
+        /// One sentence.
+        why: String,
+        /// wasmtime's whole account of it.
+        detail: String,
+    },
     /// It trapped, or hit a limit.
     Failed {
         /// One sentence.
@@ -343,7 +350,10 @@ pub(super) struct Start {
 pub(super) async fn run(start: Start) -> Ended {
     match live(start).await {
         Ok(ended) => ended,
-        Err(error) => Ended::Failed { why: reason(&error), detail: format!("{error:?}") },
+        Err(error) => {
+            let (why, detail) = (reason(&error), format!("{error:?}"));
+            if is_full(&error) { Ended::NoRoom { why, detail } } else { Ended::Failed { why, detail } }
+        }
     }
 }
 
@@ -514,8 +524,19 @@ pub(super) fn allowance(limits: &Limits) -> Allowance {
     Allowance { share: limits.cpu_share, burst: limits.cpu_burst, slice: limits.cpu_slice }
 }
 
+/// Whether there was nothing left of what all plugins share.
+fn is_full(error: &wasmtime::Error) -> bool {
+    error.is::<PoolConcurrencyLimitError>()
+}
+
 /// One sentence for the owner.
 fn reason(error: &wasmtime::Error) -> String {
+    if is_full(error) {
+        return format!(
+            "the host has room for {ROOM} plugins, counted on each account by itself, and all of it is taken: run some \
+             accounts in another parlor"
+        );
+    }
     if let Some(overrun) = error.downcast_ref::<Overrun>() {
         return overrun.to_string();
     }

@@ -10,6 +10,10 @@ use crate::nearest::nearest;
 /// The stack of a plugin's code. It belongs to the engine and is the same for all plugins.
 pub const WASM_STACK: Bytes = Bytes::kib(512);
 
+/// For how many plugins a host has room, counted on each account by itself: each of them has all that it may have by default
+/// of what the engine's pool has.
+pub const ROOM: u32 = 1_000;
+
 /// The most elements that a table can have: each instance has room for them in the engine's pool of address space.
 pub const MAX_TABLE_ELEMENTS: u32 = 1_000_000;
 

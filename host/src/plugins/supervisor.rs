@@ -50,6 +50,8 @@ const HANDOVER: Duration = Duration::from_secs(10);
 const MAX_FAILURES: u32 = 5;
 /// The first pause after a failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The pause where the house is full, unless another one leaves before that.
+const PAUSE_FOR_ROOM: Duration = Duration::from_mins(1);
 
 /// Where a plugin on one account stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +68,7 @@ pub enum State {
     Stopped,
     /// Its own `initialize` said no, with these words.
     Refused(String),
-    /// It failed, and starts again after the pause.
+    /// It failed, or there was no room for it, and starts again after the pause.
     BackingOff {
         /// One sentence.
         why: String,
@@ -346,6 +348,10 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
         if began.elapsed() >= HEALTHY {
             failures = 0;
         }
+        let is_crowded = matches!(ended, Ended::NoRoom { .. });
+        if !is_crowded {
+            shared.engine.made_room();
+        }
         let why = match ended {
             Ended::Stopped => {
                 tracing::info!(%plugin, %account, "plugin stopped");
@@ -357,17 +363,23 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
                 shared.state.send_replace(State::Refused(words));
                 return;
             }
+            // However often that happens, it comes to no quarantine.
+            Ended::NoRoom { why, detail } => {
+                tracing::warn!(%plugin, %account, reason = %why, "plugin found no room");
+                tracing::debug!(%plugin, %account, detail, "what there was no room for");
+                why
+            }
             Ended::Failed { why, detail } => {
                 failures += 1;
                 tracing::warn!(%plugin, %account, reason = %why, failures, "plugin ended");
                 tracing::debug!(%plugin, %account, detail, "how it ended");
-                if *shared.is_beside.borrow() {
-                    shared.state.send_replace(State::Quarantined(why));
-                    return;
-                }
                 why
             }
         };
+        if *shared.is_beside.borrow() {
+            shared.state.send_replace(State::Quarantined(why));
+            return;
+        }
         if failures >= MAX_FAILURES {
             // Whoever reads the log and asks then hears the same.
             shared.state.send_replace(State::Quarantined(why.clone()));
@@ -377,18 +389,21 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
             );
             return;
         }
-        let pause = FIRST_PAUSE * 2_u32.pow(failures - 1);
+        let pause = if is_crowded { PAUSE_FOR_ROOM } else { FIRST_PAUSE * 2_u32.pow(failures - 1) };
         // Plugins that failed together do not come back together.
         let pause = pause.mul_f64(rand::random_range(0.75..1.25));
         shared.state.send_replace(State::BackingOff { why, pause });
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = shared.engine.room(), if is_crowded => {}
             _ = stopped.wait_for(Option::is_some) => {
                 shared.state.send_replace(State::Stopped);
                 return;
             }
         }
-        shared.restarts.fetch_add(1, Relaxed);
+        if !is_crowded {
+            shared.restarts.fetch_add(1, Relaxed);
+        }
     }
 }
 
@@ -515,7 +530,7 @@ async fn watch_over(
         Ok(Ended::Failed { why, .. }) => {
             tracing::warn!(plugin = %instance.plugin, account = %shared.account.name, reason = %why, "plugin failed while stopping");
         }
-        Ok(Ended::Stopped | Ended::Declined(_)) => {}
+        Ok(Ended::Stopped | Ended::Declined(_) | Ended::NoRoom { .. }) => {}
         Err(_) => {
             tracing::warn!(
                 plugin = %instance.plugin, account = %shared.account.name,

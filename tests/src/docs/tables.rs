@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, ensure};
 use parlor::config::{Role, SETTINGS, SettingKind};
 use parlor::permissions::{CALLS, EVENTS, Permission, ScopeKind};
-use parlor::plugins::limits::{Limits, Row};
+use parlor::plugins::limits::{Limits, ROOM, Row};
 use parlor::rehearsal::script::{DEEDS, STEPS};
 
 /// The order in which events follow a log-in.
@@ -104,11 +104,15 @@ pub(super) fn permissions() -> String {
 
 /// What each plugin on each account may use up.
 pub(super) fn limits() -> String {
-    let mut page = "# Limits\n\n\
+    let mut page = format!(
+        "# Limits\n\n\
         What each plugin may use up, on each account by itself. An owner writes other numbers under `[plugin.NAME.limits]` in \
         `plugins.toml`; a running host takes them over when the file is saved.\n\n\
+        A host has room for {ROOM} plugins, counted on each account by itself, and for as many memories, tables and core instances as \
+        these defaults allow each of them. One that finds no room says so in `parlor status`, is not counted as one that fails, and \
+        starts when another one has left. More accounts than that are for another `parlor`, with a data folder of its own.\n\n\
         | limit | default | from | to | of what |\n|---|---|---|---|---|\n"
-        .to_owned();
+    );
     for row in Limits::table() {
         let Row { name, about, default, least, most } = row;
         let _ = writeln!(page, "| `{name}` | {default} | {least} | {most} | {about} |");

@@ -10,6 +10,8 @@ use parlor::control::lines::Lines;
 use parlor::control::server::{Control, House, ORDERS};
 use parlor::host::Host;
 use parlor::plugins::Compiler;
+use parlor::plugins::limits::{Limits, ROOM};
+use parlor_tests::component::graft;
 use parlor_tests::log::Mark;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
@@ -118,6 +120,40 @@ async fn a_plugin_that_does_not_run_is_shown_with_its_reason() {
     let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
     assert!(screen.contains("broken on main: failed to order"), "{screen}");
     assert!(screen.contains("greedy: greedy needs what was not granted"), "{screen}");
+}
+
+/// It is not the fault of who comes last.
+#[tokio::test]
+async fn a_plugin_for_which_there_is_no_room_says_so_and_runs_when_another_one_has_left() {
+    const MEMORIES: u32 = 100;
+    let (home, _) = home().await;
+    let mut bytes = built("unruly").unwrap().bytes().unwrap();
+    let memory = wat::parse_str("(module (memory 0))").unwrap();
+    // It has one of its own.
+    for _ in 1..MEMORIES {
+        graft(&mut bytes, &memory).unwrap();
+    }
+    let greedy = home.install_bytes("greedy", &bytes).unwrap().set("behaviour", "");
+    let greedy = greedy.limit("memories", MEMORIES).limit("instances", 200);
+    let count = ROOM * Limits::default().memories / MEMORIES;
+    let named = |number| format!("greedy-{number}");
+    let full = (0..count).fold(Policy::default(), |policy, number| policy.with(&named(number), greedy.clone()));
+    let host = start(&home, &full).await;
+    host.wait_count("plugin running", &[], count as usize, SOON).await.unwrap();
+
+    let full = full.with("echo", echo(&home));
+    home.set_policy(&full).unwrap();
+    let json = ended(home.run(&["reload", "--json"]).await.unwrap(), 0).json().unwrap();
+    let echo = json["plugins"].as_array().unwrap().iter().find(|one| one["id"] == "echo").unwrap();
+    assert_eq!(echo["state"], "backing-off");
+    let room =
+        format!("the host has room for {ROOM} plugins, counted on each account by itself, and all of it is taken");
+    assert!(echo["reason"].as_str().unwrap().starts_with(&room), "{echo}");
+
+    home.set_policy(&full.without(&named(0))).unwrap();
+    host.reload().unwrap();
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    assert!(host.lines("plugin quarantined", &[]).is_empty());
 }
 
 #[tokio::test]
