@@ -9,20 +9,22 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::http::{self, Refusal, Request};
 use super::lines::{LEVELS, Lines, Wanted, rank};
 use super::listening::Listening;
 use super::show;
 use super::socket::{self, Address};
-use super::views::Failure;
+use super::views::{Failure, Line};
 use crate::host::Host;
 use crate::plugins::PluginId;
 
 /// How many may be connected at once; further ones wait.
 const CONNECTIONS: usize = 32;
-/// How long a request may take to arrive.
+/// How many of them may follow the log. The others are left to who asks, and goes.
+const FOLLOWERS: usize = 24;
+/// How long a request may take to arrive, and an answer, or a part of it, to be taken.
 const REQUEST: Duration = Duration::from_secs(10);
 /// How much of a request that was refused is read for that, in bytes, and for how long.
 const UNREAD: u64 = 64 << 10;
@@ -33,6 +35,8 @@ pub const ORDERS: usize = 16;
 const SETTLING: Duration = Duration::from_mins(1);
 /// How many lines of the log are given unless asked otherwise.
 const USUAL_LINES: usize = 100;
+/// How much of the log is one part of an answer, in bytes.
+const PART: usize = 64 << 10;
 
 /// What the house is told to do by whoever may.
 #[derive(Debug)]
@@ -84,7 +88,9 @@ impl Control {
             async move { listener.accept().await.map(|(stream, _)| stream) }
         };
         let fault = "the control socket did not accept a connection";
-        let listening = Listening::start(next, CONNECTIONS, fault, move |stream| converse(stream, house.clone()));
+        let followers = Arc::new(Semaphore::new(FOLLOWERS));
+        let hear = move |stream| converse(stream, house.clone(), Arc::clone(&followers));
+        let listening = Listening::start(next, CONNECTIONS, fault, hear);
         Ok(Self { listening, path })
     }
 
@@ -110,11 +116,11 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn converse(mut stream: UnixStream, house: House) {
+async fn converse(mut stream: UnixStream, house: House, followers: Arc<Semaphore>) {
     let result = match may_ask(&stream) {
         Err(refusal) => Err(refusal),
         Ok(()) => match tokio::time::timeout(REQUEST, http::read(&mut stream)).await {
-            Ok(Ok(Some(request))) => serve(&mut stream, &request, &house).await,
+            Ok(Ok(Some(request))) => serve(&mut stream, &request, &house, &followers).await,
             Ok(Ok(None)) => return,
             Ok(Err(refusal)) => Err(refusal),
             Err(_) => Err(Refusal::new(408, format!("no request came within {} s", REQUEST.as_secs()))),
@@ -141,7 +147,12 @@ fn may_ask(stream: &UnixStream) -> Result<(), Refusal> {
     Err(Refusal::new(403, "only the user that the host runs as may ask it"))
 }
 
-async fn serve(stream: &mut UnixStream, request: &Request, house: &House) -> Result<(), Refusal> {
+async fn serve(
+    stream: &mut UnixStream,
+    request: &Request,
+    house: &House,
+    followers: &Semaphore,
+) -> Result<(), Refusal> {
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let (allowed, known) = match path[..] {
         ["v1", "status" | "logs"] | ["v1", "plugins", _] => ("GET", true),
@@ -155,7 +166,7 @@ async fn serve(stream: &mut UnixStream, request: &Request, house: &House) -> Res
         return Err(Refusal::new(405, format!("this is asked for with {allowed}")));
     }
     match path[..] {
-        ["v1", "logs"] => return logs(stream, request, house).await,
+        ["v1", "logs"] => return logs(stream, request, house, followers).await,
         ["v1", "plugins", id] => {
             let id = plugin(id)?;
             let found = show::plugin(&house.host, &id).await;
@@ -207,11 +218,11 @@ pub(super) async fn settle(host: &Host) {
 async fn json<T: Serialize>(stream: &mut UnixStream, value: &T) -> Result<(), Refusal> {
     let bytes = serde_json::to_vec(value).map_err(|error| Refusal::new(500, error.to_string()))?;
     // Who has left need not be answered.
-    let _ = http::answer(stream, 200, &bytes).await;
+    let _ = in_time(http::answer(stream, 200, &bytes)).await;
     Ok(())
 }
 
-async fn logs(stream: &mut UnixStream, request: &Request, house: &House) -> Result<(), Refusal> {
+async fn logs(stream: &mut UnixStream, request: &Request, house: &House, followers: &Semaphore) -> Result<(), Refusal> {
     let query = |name: &str| request.query.get(name).map(String::as_str).filter(|value| !value.is_empty());
     let level = query("level")
         .map(|level| rank(level).ok_or_else(|| Refusal::new(400, format!("a level is one of {}", LEVELS.join(", ")))))
@@ -220,6 +231,10 @@ async fn logs(stream: &mut UnixStream, request: &Request, house: &House) -> Resu
     let most = query("lines").map_or(Ok(USUAL_LINES), str::parse);
     let most = most.map_err(|_| Refusal::new(400, "`lines` is a whole number"))?;
     let follow = query("follow") == Some("true");
+    let too_many =
+        |_| Refusal::new(503, format!("{FOLLOWERS} follow the log already: end one of them, or look at it without -f"));
+    // Held as long as it follows.
+    let _place = if follow { Some(followers.try_acquire().map_err(too_many)?) } else { None };
     // What comes between looking and waiting is not missed: the news are asked for first.
     let mut news = house.lines.news();
     news.mark_unchanged();
@@ -243,12 +258,48 @@ async fn logs(stream: &mut UnixStream, request: &Request, house: &House) -> Resu
     }
 }
 
-async fn write_lines(stream: &mut UnixStream, lines: &[Arc<super::views::Line>]) -> io::Result<()> {
+async fn write_lines(stream: &mut UnixStream, lines: &[Arc<Line>]) -> io::Result<()> {
     use tokio::io::AsyncWriteExt as _;
     let mut text = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut text, &**line)?;
         text.push(b'\n');
     }
-    stream.write_all(&text).await
+    for part in text.chunks(PART) {
+        in_time(stream.write_all(part)).await?;
+    }
+    Ok(())
+}
+
+/// Writes to somebody who takes it. Who does not, such as a command that was stopped, loses its place.
+async fn in_time(writing: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    tokio::time::timeout(REQUEST, writing).await.unwrap_or_else(|_| {
+        tracing::info!("somebody who asked on the control socket did not read the answer, and was left");
+        Err(io::ErrorKind::TimedOut.into())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than any socket keeps for who does not read.
+    const LONG: usize = 16 << 20;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_loses_its_place() {
+        let (mut stream, _unread) = UnixStream::pair().unwrap();
+        let line = Line {
+            number: 1,
+            at: String::new(),
+            level: "info".to_owned(),
+            target: String::new(),
+            message: "x".repeat(LONG),
+            fields: std::collections::BTreeMap::new(),
+        };
+        let error = write_lines(&mut stream, &[Arc::new(line)]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let (mut stream, _unread) = UnixStream::pair().unwrap();
+        json(&mut stream, &"x".repeat(LONG)).await.unwrap();
+    }
 }

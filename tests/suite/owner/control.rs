@@ -232,6 +232,34 @@ async fn logs_are_shown_by_plugin_and_level_and_followed() {
     assert!(!follow.log().all().iter().any(|line| line.contains(&bot.password)));
 }
 
+/// Neither those that read nor those that have stopped to.
+#[tokio::test]
+async fn who_follows_the_log_keeps_nobody_from_asking() {
+    let (home, _) = home().await;
+    let _host = start(&home, &Policy::default()).await;
+    let mut followers: Vec<_> = (0..40)
+        .map(|_| {
+            let mut stream = UnixStream::connect(home.path().join("data/control.sock")).unwrap();
+            stream.write_all(b"GET /v1/logs?follow=true HTTP/1.1\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    ended(home.run(&["status"]).await.unwrap(), 0);
+    let refused = ended(home.run(&["logs", "-f"]).await.unwrap(), 1).stderr;
+    assert_eq!(refused, "parlor: 24 follow the log already: end one of them, or look at it without -f\n");
+    ended(home.run(&["logs"]).await.unwrap(), 0);
+    let mut follow = 0;
+    for stream in &mut followers {
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        match &status {
+            b"HTTP/1.1 200" => follow += 1,
+            other => assert_eq!(other, b"HTTP/1.1 503"),
+        }
+    }
+    assert_eq!(follow, 24);
+}
+
 #[tokio::test]
 async fn explain_says_what_was_denied_and_what_would_allow_it() {
     let (home, _) = home().await;
