@@ -268,6 +268,22 @@ async fn without_its_dependencies_a_plugin_starts_unless_the_owner_is_strict() {
     }
 }
 
+/// Rows 6.
+/// Settings `strict_plugin_dependencies`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_stumbles_is_waited_for_by_who_cannot_go_without_it() {
+    let mut house = House::new().await;
+    house.home.set("strict_plugin_dependencies", true).unwrap();
+    let policy = Policy::default()
+        .with("base", house.unruly("base", "initialize-traps-once"))
+        .with("content", house.needing("content", "", "base = \"^0.1\""));
+    let host = house.start(&policy).await;
+    for id in ["base", "content"] {
+        until_running(&host, id).await;
+    }
+    host.stop().await;
+}
+
 /// Rows 7.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_in_comes_after_every_initialize() {

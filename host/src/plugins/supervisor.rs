@@ -308,7 +308,8 @@ impl Shared {
                 let Some(dependency) = dependency else { return };
                 Box::pin(dependency.shared.settled()).await;
                 if dependency.shared.state.borrow().is_settled() {
-                    // It runs or failed: this one starts or is refused at once, and its own state changes.
+                    // It runs or failed: this one starts or is refused at once, and its own state changes. So it does when one that
+                    // was about to be tried again is.
                     std::future::pending::<()>().await;
                 }
             }

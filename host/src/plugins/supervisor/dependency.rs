@@ -21,7 +21,9 @@ pub(super) async fn dependencies(shared: &Shared) -> Result<(), String> {
             let now = state.borrow_and_update().clone();
             let trouble = match now {
                 State::Running | State::Stopping => break,
-                State::Waiting(_) | State::Starting => {
+                State::BackingOff { why, .. } if !dependency.required => format!("failed: {why}"),
+                // One that is tried again may run yet, and who cannot go without it waits for that.
+                State::Waiting(_) | State::Starting | State::BackingOff { .. } => {
                     shared.state.send_replace(State::Waiting(on.clone()));
                     if state.changed().await.is_ok() {
                         continue;
@@ -29,9 +31,7 @@ pub(super) async fn dependencies(shared: &Shared) -> Result<(), String> {
                     "is gone".to_owned()
                 }
                 State::Stopped => "has stopped".to_owned(),
-                State::Refused(why) | State::BackingOff { why, .. } | State::Quarantined(why) => {
-                    format!("failed: {why}")
-                }
+                State::Refused(why) | State::Quarantined(why) => format!("failed: {why}"),
             };
             if dependency.required {
                 return Err(format!("it depends on {on}, which {trouble}"));

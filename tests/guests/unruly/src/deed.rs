@@ -25,6 +25,8 @@ pub(crate) enum Deed {
     Fail,
     /// `trap`: a panic.
     Trap,
+    /// `trap-once`: a panic, and a setting that keeps its next life from another one.
+    TrapOnce,
     /// `spin`: loops without end and without a call.
     Spin,
     /// `recursion`: until the stack is full.
@@ -98,6 +100,7 @@ impl FromStr for Deed {
         Ok(match name {
             "fail" => Self::Fail,
             "trap" => Self::Trap,
+            "trap-once" => Self::TrapOnce,
             "spin" => Self::Spin,
             "recursion" => Self::Recursion,
             "grow-memory" => Self::GrowMemory,
@@ -141,6 +144,10 @@ impl Deed {
         match self {
             Self::Fail => Err("failed to order".into()),
             Self::Trap => panic!("trapped to order"),
+            Self::TrapOnce => {
+                settings::set("behaviour", "").await?;
+                panic!("trapped to order, once")
+            }
             Self::Spin => loop {
                 black_box(());
             },

@@ -38,6 +38,7 @@ impl Behaviour {
             "" => Self::Good,
             "initialize-fails" => Self::Initialize(Deed::Fail),
             "initialize-traps" => Self::Initialize(Deed::Trap),
+            "initialize-traps-once" => Self::Initialize(Deed::TrapOnce),
             "initialize-spins" => Self::Initialize(Deed::Spin),
             "initialize-never-returns" => Self::Initialize(Deed::WaitForEver),
             "initialize-sleeps" => Self::Initialize(Deed::Sleep),
