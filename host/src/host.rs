@@ -196,7 +196,9 @@ impl Host {
     /// False: there was none of this id.
     pub async fn remove_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
-        self.take_out(id).await.is_some()
+        let was_there = self.take_out(id).await.is_some();
+        self.forget_declared().await;
+        was_there
     }
 
     /// Ends a plugin on each of its accounts and starts it again, with what the policy said last. False: there was none of
@@ -208,6 +210,7 @@ impl Host {
         // The machine may have been busy with something else.
         self.engine.try_again(entry.digest);
         self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
+        self.forget_declared().await;
         true
     }
 
@@ -240,6 +243,24 @@ impl Host {
         plugin.stop().await;
         tracing::info!(plugin = %id, "plugin removed");
         Some(left)
+    }
+
+    /// Forgets what plugins declared that are not there any more, or declare something else by now. Only after a change: one that
+    /// is started again is not robbed of its names meanwhile.
+    async fn forget_declared(&self) {
+        let plugins = self.plugins.lock().await;
+        for account in self.accounts() {
+            account.names.forget_undeclared(|id, name| {
+                let runs = plugins.get(id).and_then(|plugin| plugin.on(&account.name));
+                runs.is_some_and(|runs| runs.admitted().manifest.provides().any(|provided| provided == name))
+            });
+            account.forget_secrets(|id, key| match plugins.get(id).map(|plugin| &plugin.standing) {
+                Some(Standing::Admitted { admitted, .. }) => admitted.manifest.secrets().any(|secret| secret == key),
+                // It may run again, and nobody is to have read its secret by then.
+                Some(Standing::Refused(_)) => true,
+                None => false,
+            });
+        }
     }
 
     fn strictness(&self) -> Strictness {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use parlor::plugins::policy;
 use parlor::plugins::{Instance, InstanceId};
 use parlor::router::Filter;
+use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Server};
 use parlor_tests::policy::Policy;
 use parlor_tests::process::Signal;
@@ -86,6 +87,26 @@ async fn after_a_trap_a_fresh_instance_begins_anew() {
     assert_ne!(fresh.id, number);
     assert_eq!(house.shared().router.count(fresh.id), 1, "its orders, and nothing of before");
     house.call(FULL, "promises.add", json!({ "name": "mine" })).await.ok();
+}
+
+/// Its manifest says what is its own: for as long as it is there, and in that version.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_declared_is_anybodys_once_it_is_gone() {
+    let plan = Plan::offline().caller(FULL, |entry| entry).plugin("unruly", "unruly", |entry| entry);
+    let mut house = plan.start().await;
+    let (event, promise) = (json!({ "name": "unruly" }), json!({ "name": "unrulyNever" }));
+    assert!(house.host.restart_plugin(&id("unruly")).await);
+    house.call(FULL, "api.emit", event.clone()).await.fails("denied");
+    let edit = |text: &str| text.replacen("events = [\"unruly\"]", "events = [\"other\"]", 1);
+    let other = with_manifest(&plugins::built("unruly").unwrap().bytes().unwrap(), edit).unwrap();
+    let other = house.home.install_bytes("unruly", &other).unwrap();
+    house.policy = std::mem::take(&mut house.policy).with("unruly", other);
+    house.home.set_policy(&house.policy).unwrap();
+    house.host.reload().await.unwrap();
+    house.call(FULL, "api.emit", event).await.ok();
+    house.call(FULL, "promises.add", promise.clone()).await.fails("denied");
+    assert!(house.host.remove_plugin(&id("unruly")).await);
+    house.call(FULL, "promises.add", promise).await.ok();
 }
 
 /// What ended a plugin is not given to the one that comes after it, however often it is ended.

@@ -1,6 +1,8 @@
 //! `settings`: a plugin's own, and a look at the host's (API rows 116–119).
 
 use parlor::config::{Config, Overrides, Role, SETTINGS, SettingKind, SettingRule};
+use parlor_tests::component::with_manifest;
+use parlor_tests::plugins;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 
@@ -332,6 +334,26 @@ async fn what_one_plugin_keeps_secret_nobody_has_by_claiming_it() {
     house.call(FULL, "settings.get", json!({ "key": "token" })).await.is(Value::Null);
     house.logged("a secret under [settings], where plugins see what they claim, is not given to anybody: set it with `parlor plugin config`", &[("setting", "token")]).await;
     assert!(!format!("{:?}", crate::trace::with("account", house.name())).contains("canary-2210"));
+}
+
+/// Row 117.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_keeps_secret_any_more_is_a_setting_like_any_other() {
+    let open = |manifest: &str| manifest.split_once("[settings.token]").unwrap().0.to_owned();
+    let open = with_manifest(&plugins::built("caller").unwrap().bytes().unwrap(), open).unwrap();
+    let plan = Plan::offline().set("token", "no canary").caller(BARE, |entry| entry);
+    let mut house = plan.bytes(FULL, &open, |entry| granted(entry).set("name", FULL)).start().await;
+    let get = json!({ "key": "token" });
+    house.call(FULL, "settings.get", get.clone()).await.is(Value::Null);
+    // It may run again.
+    house.policy.plugin.get_mut(BARE).unwrap().enabled = false;
+    house.home.set_policy(&house.policy).unwrap();
+    house.host.reload().await.unwrap();
+    house.call(FULL, "settings.get", get.clone()).await.is(Value::Null);
+    house.policy = std::mem::take(&mut house.policy).without(BARE);
+    house.home.set_policy(&house.policy).unwrap();
+    house.host.reload().await.unwrap();
+    house.call(FULL, "settings.get", get).await.is(json!({ "value": "no canary" }));
 }
 
 async fn changed(house: &House, plugin: &str, n: u64) -> Value {

@@ -1,6 +1,6 @@
 //! What plugins and the host hold of an account.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Guard};
@@ -37,8 +37,8 @@ pub struct Shared {
     pub(super) settings: ArcSwap<Settings>,
     /// Which names of events are known.
     pub names: Names,
-    /// Settings under `[settings]` that a plugin keeps secret.
-    pub(super) secrets: ArcSwap<BTreeSet<String>>,
+    /// Settings under `[settings]` that plugins keep secret, with those plugins.
+    pub(super) secrets: ArcSwap<BTreeMap<String, BTreeSet<PluginId>>>,
     /// Those of its BOSH session, while it has one.
     pub(super) tokens: Tokens,
     pub(super) commands: mpsc::Sender<Asked>,
@@ -103,14 +103,17 @@ impl Shared {
 
     /// Whether a plugin keeps a setting of this name secret.
     pub fn is_secret(&self, key: &str) -> bool {
-        self.secrets.load().contains(key)
+        self.secrets.load().contains_key(key)
     }
 
-    /// Nobody reads these settings of a plugin under `[settings]`, from now on.
+    /// Nobody reads these settings of a plugin under `[settings]`, from now on and for as long as it keeps them.
     pub(crate) fn keep_secret<'a>(&self, plugin: &PluginId, keys: impl Iterator<Item = &'a str>) {
-        let keys: Vec<&str> = keys.filter(|key| !self.is_secret(key)).collect();
+        let before = self.secrets.load();
+        let is_new = |key: &str| before.get(key).is_none_or(|plugins| !plugins.contains(plugin));
+        let keys: Vec<&str> = keys.filter(|key| is_new(key)).collect();
         let settings = self.settings();
-        for key in keys.iter().filter(|key| settings.given(key).is_some()) {
+        // Said once of each, however many keep it.
+        for key in keys.iter().filter(|key| !before.contains_key(**key) && settings.given(key).is_some()) {
             tracing::warn!(
                 account = %self.name, %plugin, setting = key,
                 "a secret under [settings], where plugins see what they claim, is not given to anybody: \
@@ -119,11 +122,25 @@ impl Shared {
         }
         if !keys.is_empty() {
             self.secrets.rcu(|known| {
-                let mut known = BTreeSet::clone(known);
-                known.extend(keys.iter().map(|key| (*key).to_owned()));
+                let mut known = BTreeMap::clone(known);
+                for key in &keys {
+                    known.entry((*key).to_owned()).or_default().insert(plugin.clone());
+                }
                 known
             });
         }
+    }
+
+    /// What those who kept it secret keep so no more is a setting like any other.
+    pub(crate) fn forget_secrets(&self, is_kept: impl Fn(&PluginId, &str) -> bool) {
+        self.secrets.rcu(|known| {
+            let mut known = BTreeMap::clone(known);
+            known.retain(|key, plugins| {
+                plugins.retain(|plugin| is_kept(plugin, key));
+                !plugins.is_empty()
+            });
+            known
+        });
     }
 
     /// Every plugin had its turn: names that nobody declared are warned about, and further ones at once.

@@ -100,6 +100,7 @@ impl Host {
             self.judge().await;
         }
         self.spread().await;
+        self.forget_declared().await;
         self.open(&coming).await;
         self.prune_cache().await;
         tracing::info!(config = %config.path.display(), "configuration read again");
@@ -303,7 +304,7 @@ impl Host {
 
 impl Plugin {
     /// It on this account, if it may run there.
-    fn on(&self, account: &AccountName) -> Option<&Supervised> {
+    pub(super) fn on(&self, account: &AccountName) -> Option<&Supervised> {
         match &self.standing {
             Standing::Admitted { on, .. } => on.get(account),
             Standing::Refused(_) => None,

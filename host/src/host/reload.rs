@@ -137,6 +137,7 @@ impl Host {
         self.add_all(coming).await;
         drop(returning);
         self.spread().await;
+        self.forget_declared().await;
         self.prune_cache().await;
         tracing::info!(policy = %path.display(), "policy read again");
         Ok(())

@@ -119,6 +119,11 @@ impl Manifest {
         secret.map(|(key, _)| key.as_str())
     }
 
+    /// The names that it fires: of its events, and of its promises.
+    pub fn provides(&self) -> impl Iterator<Item = &String> {
+        self.events.iter().chain(&self.promises)
+    }
+
     /// Reads a manifest.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         if text.len() > MAX_BYTES {

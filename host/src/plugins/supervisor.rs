@@ -182,8 +182,7 @@ impl Supervised {
         let (grants, log) = (admitted.grants.clone(), admitted.log);
         let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
         account.keep_secret(&admitted.id, settings.secrets());
-        let provides = admitted.manifest.events.iter().chain(&admitted.manifest.promises);
-        for (name, other) in account.names.declare(&admitted.id, provides) {
+        for (name, other) in account.names.declare(&admitted.id, admitted.manifest.provides()) {
             tracing::warn!(
                 plugin = %admitted.id, account = %account.name, name, %other,
                 "another plugin provides this name, too: whoever listens believes both"

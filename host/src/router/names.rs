@@ -48,6 +48,14 @@ impl Names {
         shared
     }
 
+    /// Forgets what those who declared it declare no more.
+    pub(crate) fn forget_undeclared(&self, is_declared: impl Fn(&PluginId, &str) -> bool) {
+        self.known().declared.retain(|name, plugins| {
+            plugins.retain(|plugin| is_declared(plugin, name));
+            !plugins.is_empty()
+        });
+    }
+
     /// Whether a plugin may fire this: nobody declares it, or it does itself. What is declared says whose it is, and others rely
     /// on that.
     pub(crate) fn may_fire(&self, name: &str, plugin: &PluginId) -> bool {
@@ -98,6 +106,10 @@ mod tests {
         assert!(names.declare(&two, [&"door".to_owned()].into_iter()).is_empty(), "that was said");
         assert!(names.may_fire("door", &one) && names.may_fire("door", &two) && names.may_fire("window", &other));
         assert!(!names.may_fire("door", &other));
+        names.forget_undeclared(|plugin, name| *plugin == two && name == "door");
+        assert!(!names.may_fire("door", &one) && names.may_fire("door", &two));
+        names.forget_undeclared(|_, _| false);
+        assert!(names.may_fire("door", &other), "nobody declares it any more");
     }
 
     /// Row 122.
