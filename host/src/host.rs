@@ -201,15 +201,13 @@ impl Host {
         was_there
     }
 
-    /// Ends a plugin on each of its accounts and starts it again, with what the policy said last. False: there was none of
-    /// this id.
+    /// Ends a plugin on each of its accounts and starts it again, by the entry that it ran by. False: there was none of this id.
     pub async fn restart_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
         let Some(entry) = self.plugins.lock().await.get(id).map(Plugin::held) else { return false };
-        let _leaving = self.take_out(id).await;
         // The machine may have been busy with something else.
         self.engine.try_again(entry.digest);
-        self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
+        self.begin_anew(BTreeMap::from([(id.clone(), entry)])).await;
         self.forget_declared().await;
         true
     }
@@ -243,6 +241,24 @@ impl Host {
         plugin.stop().await;
         tracing::info!(plugin = %id, "plugin removed");
         Some(left)
+    }
+
+    /// Ends these and adds them anew, by these entries. What was not put in the place of one of them is still not in its place.
+    async fn begin_anew(&self, entries: BTreeMap<PluginId, Entry>) {
+        let (mut returning, mut waiting) = (Vec::new(), Vec::new());
+        for id in entries.keys() {
+            if let Some(plugin) = self.plugins.lock().await.get(id) {
+                waiting.push((id.clone(), plugin.not_replaced.clone(), plugin.tried.clone()));
+            }
+            returning.extend(self.take_out(id).await);
+        }
+        self.add_all(entries).await;
+        let mut plugins = self.plugins.lock().await;
+        for (id, not_replaced, tried) in waiting {
+            if let Some(plugin) = plugins.get_mut(&id) {
+                (plugin.not_replaced, plugin.tried) = (not_replaced, tried);
+            }
+        }
     }
 
     /// Forgets what plugins declared that are not there any more, or declare something else by now. Only after a change: one that

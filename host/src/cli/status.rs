@@ -167,14 +167,16 @@ pub(super) fn plugins(plugins: &[Plugin]) -> String {
     }
     let rows: Vec<_> = plugins.iter().map(row).collect();
     let head = ["PLUGIN", "VERSION", "ACCOUNT", "STATE", "UP", "EVENTS", "SENT", "CPU", "MEMORY", "DENIED", "RESTARTS"];
-    let mut text = table(&head, &rows);
-    let reasons: Vec<_> = plugins.iter().filter_map(|one| Some((one, one.reason.as_ref()?))).collect();
-    if !reasons.is_empty() {
-        text.push('\n');
-    }
-    for (plugin, reason) in reasons {
+    table(&head, &rows) + &reasons(plugins)
+}
+
+/// Why some do not run, or not as the policy says: what stands below their table.
+pub(super) fn reasons(plugins: &[Plugin]) -> String {
+    let mut text = String::new();
+    for (plugin, reason) in plugins.iter().filter_map(|one| Some((one, one.reason.as_ref()?))) {
+        let apart = if text.is_empty() { "\n" } else { "" };
         let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
-        text.put(format_args!("{}{on}: {reason}\n", plugin.id));
+        text.put(format_args!("{apart}{}{on}: {reason}\n", plugin.id));
     }
     text
 }

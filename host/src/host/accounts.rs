@@ -216,11 +216,7 @@ impl Host {
                 other.insert(id, plugin.entry.clone());
             }
         }
-        let mut returning = Vec::new();
-        for id in other.keys() {
-            returning.extend(self.take_out(id).await);
-        }
-        self.add_all(other).await;
+        self.begin_anew(other).await;
     }
 
     /// Lets each plugin run on the accounts that its entry says, and on no other.

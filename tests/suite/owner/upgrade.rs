@@ -1,11 +1,14 @@
 //! Another version takes over while messages come: none is lost, none is answered twice, and one that fails changes nothing.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Finished, Home};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::{Entry, Policy};
+use serde_json::Value;
 
 use super::{SOON, ended, home, juliet, start};
 
@@ -88,7 +91,7 @@ async fn a_version_that_does_not_start_changes_nothing() {
         host.reload().unwrap();
         host.wait_count("plugin not replaced", &[("plugin", "echo")], round + 1, SOON).await.unwrap();
         let now = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
-        let of = |status: &serde_json::Value, key: &str| status["plugins"][0][key].clone();
+        let of = |status: &Value, key: &str| status["plugins"][0][key].clone();
         assert_eq!(
             (of(&now, "state"), &now["plugins"][0]["usage"]["since"]),
             ("running".into(), &before["plugins"][0]["usage"]["since"])
@@ -99,7 +102,7 @@ async fn a_version_that_does_not_start_changes_nothing() {
     host.reload().unwrap();
     host.wait_count("plugin replaced", &[("plugin", "echo")], 1, SOON).await.unwrap();
     let now = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
-    assert_eq!(now["plugins"][0]["reason"], serde_json::Value::Null);
+    assert_eq!(now["plugins"][0]["reason"], Value::Null);
 }
 
 async fn run(home: &Home, arguments: &[&str], code: i32) -> Finished {
@@ -142,6 +145,32 @@ async fn what_is_revoked_counts_for_the_version_that_goes_on() {
     assert_eq!(host.lines("plugin replaced", &[]).len(), 0);
 }
 
+/// Whoever looks finds what runs, and why it is not what he chose, whatever happens to it meanwhile.
+#[tokio::test]
+async fn a_version_that_did_not_start_is_told_of_after_a_restart_and_in_the_list() {
+    let (home, _) = home().await;
+    let _host = start(&home, &Policy::default()).await;
+    run(&home, &["add", &version(&home, "0.1.0"), "--yes", "--grant-all"], 0).await;
+    let list = async || run(&home, &["list", "--json"], 0).await.json().unwrap();
+    let before = list().await;
+    run(&home, &["update", "echo", &failing(&home, "0.2.0", "initialize-fails"), "--yes"], 1).await;
+    for _ in 0..2 {
+        let now = list().await;
+        for key in ["version", "digest", "source", "states"] {
+            assert_eq!(now[0][key], before[0][key], "{now}");
+        }
+        let reason = now[0]["reason"].as_str().unwrap();
+        assert!(reason.starts_with("0.2.0 did not start") && reason.ends_with("so this version goes on"), "{reason}");
+        let screen = run(&home, &["list"], 0).await.stdout;
+        assert!(screen.contains("0.1.0") && screen.contains(&format!("echo on main: {reason}")), "{screen}");
+        let mut stream = UnixStream::connect(home.path().join("data/control.sock")).unwrap();
+        stream.write_all(b"POST /v1/plugins/echo/restart HTTP/1.1\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("0.2.0 did not start"), "{answer}");
+    }
+}
+
 #[tokio::test]
 async fn the_way_back_from_a_version_that_did_not_start_ends_its_failure() {
     let (home, _) = home().await;
@@ -151,7 +180,7 @@ async fn the_way_back_from_a_version_that_did_not_start_ends_its_failure() {
     run(&home, &["update", "echo", &failing, "--yes"], 1).await;
     run(&home, &["rollback", "echo", "--yes"], 0).await;
     let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
-    assert_eq!(status["plugins"][0]["reason"], serde_json::Value::Null, "{status}");
+    assert_eq!(status["plugins"][0]["reason"], Value::Null, "{status}");
     // Who wants it after all tries it again.
     run(&home, &["update", "echo", &failing, "--yes"], 1).await;
     host.wait_count("plugin not replaced", &[("plugin", "echo")], 2, SOON).await.unwrap();
@@ -192,6 +221,6 @@ async fn a_version_whose_initialize_waits_for_the_session_takes_over() {
         home.set_policy(&Policy::default().with("waits", other)).unwrap();
         ended(home.run(&["reload"]).await.unwrap(), 0);
         let json = ended(home.run(&["status", "waits", "--json"]).await.unwrap(), 0).json().unwrap();
-        assert_eq!((&json[0]["state"], &json[0]["reason"]), (&"running".into(), &serde_json::Value::Null), "{json}");
+        assert_eq!((&json[0]["state"], &json[0]["reason"]), (&"running".into(), &Value::Null), "{json}");
     }
 }
