@@ -435,6 +435,11 @@ impl Plugin {
         tracing::info!(plugin = %id, "grants held to what the policy says");
     }
 
+    /// Whether anything of it runs, or will by itself.
+    fn lives(&self) -> bool {
+        self.supervised().any(|one| !one.state().borrow().is_over())
+    }
+
     fn is_admitted(&self) -> bool {
         matches!(self.standing, Standing::Admitted { .. })
     }

@@ -69,6 +69,10 @@ impl Host {
         }
     }
 
+    async fn lives(&self, id: &PluginId) -> bool {
+        self.plugins.lock().await.get(id).is_some_and(Plugin::lives)
+    }
+
     /// Does what this text of the policy says. Whoever calls it holds `changing`.
     async fn apply(&self, text: Option<String>) -> Result<(), PolicyError> {
         *self.read() = text.as_ref().map(|text| Digest::of(text.as_bytes()));
@@ -112,9 +116,12 @@ impl Host {
                 self.settle_on(&id, new).await
             } else if old.differs_in_grants_alone(new) && !outdated.contains(&id) {
                 self.decide_anew(&id, new).await
-            } else {
+            } else if self.lives(&id).await {
                 replaced.push((id, new));
                 continue;
+            } else {
+                // Where nothing runs there is nothing to keep: what comes starts like any other.
+                false
             };
             if done {
                 staying.insert(id);

@@ -105,6 +105,20 @@ async fn a_version_that_does_not_start_changes_nothing() {
     assert_eq!(now["plugins"][0]["reason"], Value::Null);
 }
 
+#[tokio::test]
+async fn where_nothing_runs_any_more_another_version_starts_like_any_other() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default().with("echo", unruly(&home, "initialize-traps"))).await;
+    host.wait_count("plugin quarantined", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    home.set_policy(&Policy::default().with("echo", unruly(&home, "initialize-traps-once"))).unwrap();
+    host.reload().unwrap();
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    let plugin = &status["plugins"][0];
+    assert_eq!((&plugin["state"], &plugin["reason"]), (&"running".into(), &Value::Null), "{status}");
+    assert!(host.lines("plugin not replaced", &[]).is_empty());
+}
+
 async fn run(home: &Home, arguments: &[&str], code: i32) -> Finished {
     ended(home.run(&[&["plugin"], arguments].concat()).await.unwrap(), code)
 }
