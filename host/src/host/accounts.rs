@@ -321,7 +321,7 @@ fn goes_on(account: &AccountConfig, others: &BTreeMap<AccountName, AccountConfig
 }
 
 /// Those that may run.
-fn candidates(plugins: &BTreeMap<PluginId, Plugin>) -> Vec<order::Candidate> {
+pub(super) fn candidates(plugins: &BTreeMap<PluginId, Plugin>) -> Vec<order::Candidate> {
     let admitted = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
         Standing::Admitted { admitted, .. } => Some(order::Candidate::of(id, &admitted.manifest)),
         Standing::Refused(_) => None,

@@ -7,14 +7,26 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::accounts::candidates;
 use super::{Host, LONGEST_REASON, Left, Plugin, Standing, dependencies};
 use crate::harmless::harmless;
 use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
+use crate::plugins::store::Unfit;
 use crate::plugins::{Admitted, PluginId, State, Supervised, order, secret, store};
 
 /// How long a new version of a plugin has until it takes the place of the old one.
 const REPLACE: Duration = Duration::from_secs(30);
+
+/// What came of putting what the policy names now in the place of what runs.
+enum Replaced {
+    /// It has taken over; or the present one goes on, and the status says why.
+    Settled,
+    /// This is no case for that, or the owner does not let the new one run: the present one ends, and the new one is added.
+    Anew,
+    /// Something that it cannot go without is not there, or not yet. The present one goes on.
+    Early(order::Candidate),
+}
 
 impl Host {
     /// Reads the policy again and does what it says now, without touching the connections. A policy that cannot be
@@ -108,7 +120,6 @@ impl Host {
         self.are_as_decided(same.keys()).await;
         // Bytes that somebody changed since they were approved run nothing, not even on.
         let mut staying = store::unchanged(same, &self.components).await;
-        // A new version may take its time to start, or never do: nothing else waits for it.
         let mut replaced = Vec::new();
         for (id, old) in other {
             let Some(new) = policy.plugins.get(&id).filter(|new| new.enabled) else { continue };
@@ -131,15 +142,7 @@ impl Host {
             let left = self.take_out(id).await;
             returning.extend(left.filter(|_| policy.plugins.contains_key(id)));
         }
-        for (id, new) in replaced {
-            let failed_before =
-                !outdated.contains(&id) && self.failed_to_start(&id, new).await && self.admit(&id, new).await.is_ok();
-            if failed_before || self.replace(&id, new).await {
-                staying.insert(id);
-            } else {
-                returning.extend(self.take_out(&id).await);
-            }
-        }
+        returning.extend(self.replace_all(&policy, replaced, &outdated, &mut staying).await);
         let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
         self.add_all(coming).await;
         drop(returning);
@@ -245,6 +248,81 @@ impl Host {
         true
     }
 
+    /// Puts what the policy names now in the place of what runs, where it can be had and starts; what goes on is among those that
+    /// stay. Gives those that ended instead, and are about to come back.
+    async fn replace_all(
+        &self,
+        policy: &Policy,
+        replaced: Vec<(PluginId, &Entry)>,
+        outdated: &BTreeSet<PluginId>,
+        staying: &mut BTreeSet<PluginId>,
+    ) -> Vec<Left> {
+        let (mut returning, mut early) = (Vec::new(), BTreeMap::new());
+        // A new version may take its time to start, or never do: nothing else waits for it.
+        for (id, new) in replaced {
+            let failed_before =
+                !outdated.contains(&id) && self.failed_to_start(&id, new).await && self.admit(&id, new).await.is_ok();
+            let result = if failed_before { Replaced::Settled } else { self.replace(&id, new).await };
+            match result {
+                Replaced::Settled => {
+                    staying.insert(id);
+                }
+                Replaced::Anew => returning.extend(self.take_out(&id).await),
+                Replaced::Early(candidate) => {
+                    early.insert(id, (new, candidate));
+                }
+            }
+        }
+        if early.is_empty() {
+            return returning;
+        }
+        // What they wait for may come with them, or have come just now.
+        let mut refused = self.refused_together(policy, staying, &early).await;
+        for (id, (new, candidate)) in early {
+            if let Some(why) = refused.remove(&id) {
+                self.goes_on(&id, new, None, &format!("{} did not start ({why})", candidate.version)).await;
+                staying.insert(id);
+            } else {
+                returning.extend(self.take_out(&id).await);
+            }
+        }
+        returning
+    }
+
+    /// Those that are refused even together with all that the policy is about to bring.
+    async fn refused_together(
+        &self,
+        policy: &Policy,
+        staying: &BTreeSet<PluginId>,
+        early: &BTreeMap<PluginId, (&Entry, order::Candidate)>,
+    ) -> BTreeMap<PluginId, order::Refused> {
+        let mut all = candidates(&*self.plugins.lock().await);
+        all.retain(|one| staying.contains(&one.id));
+        all.extend(early.values().map(|(_, candidate)| candidate.clone()));
+        for (id, entry) in &policy.plugins {
+            if !staying.contains(id) && !early.contains_key(id) {
+                all.push(match self.admit(id, entry).await {
+                    Ok(admitted) => order::Candidate::of(id, &admitted.manifest),
+                    Err(unfit) => order::Candidate::missing(id, unfit.to_string()),
+                });
+            }
+        }
+        order::plan(&all, self.strictness()).refused
+    }
+
+    /// Lets the present version go on, where the policy wants the plugin now, and notes why: another one is not to be had, or did
+    /// not start. `tried`: to try that again would be of no use.
+    async fn goes_on(&self, id: &PluginId, wanted: &Entry, tried: Option<Entry>, why: &str) {
+        let why = harmless(&format!("{why}, so this version goes on"), LONGEST_REASON);
+        tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
+        if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
+            plugin.entry.accounts.clone_from(&wanted.accounts);
+            plugin.beside.clear();
+            plugin.not_replaced = Some(why);
+            plugin.tried = tried;
+        }
+    }
+
     /// Whether this very entry was tried in the place of the present one already, and did not start. It is not tried again each
     /// time that something else is decided, or taken away from it, but when it is enabled anew.
     async fn failed_to_start(&self, id: &PluginId, entry: &Entry) -> bool {
@@ -254,27 +332,35 @@ impl Host {
     }
 
     /// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its `initialize`
-    /// has returned. If it does not get so far, the present one goes on, and the status says why. False: this is no case for
-    /// that, or the new one may not run.
-    async fn replace(&self, id: &PluginId, entry: &Entry) -> bool {
-        let Ok(loaded) = self.load(id, entry).await else { return false };
+    /// has returned. If it does not get so far, or cannot even be had, the present one goes on, and the status says why.
+    async fn replace(&self, id: &PluginId, entry: &Entry) -> Replaced {
+        let loaded = match self.load(id, entry).await {
+            Ok(loaded) => loaded,
+            // What the owner does not allow runs in no version.
+            Err(Unfit::Refused(_) | Unfit::UnknownAccount { .. }) => return Replaced::Anew,
+            Err(why) => {
+                let version = self.version(id, entry).await;
+                let version = version.map_or_else(|| "another version".to_owned(), |version| version.to_string());
+                let tried = why.is_final().then(|| entry.clone());
+                self.goes_on(id, entry, tried, &format!("{version} did not start ({why})")).await;
+                return Replaced::Settled;
+            }
+        };
         let strictness = self.strictness();
         let (beside, successions): (BTreeMap<_, _>, BTreeMap<_, _>) = {
             let plugins = self.plugins.lock().await;
             let Some(Plugin { entry: old, standing: Standing::Admitted { on, .. }, .. }) = plugins.get(id) else {
-                return false;
+                return Replaced::Anew;
             };
+            let new = order::Candidate::of(id, &loaded.admitted.manifest);
+            let mut all = candidates(&plugins);
+            all.retain(|other| other.id != *id);
+            all.push(new.clone());
+            let plan = order::plan(&all, strictness);
+            let Some(start) = plan.starts.iter().find(|start| start.id == *id) else { return Replaced::Early(new) };
             if old.accounts != entry.accounts {
-                return false;
+                return Replaced::Anew;
             }
-            let others =
-                plugins.iter().filter(|(other, _)| *other != id).filter_map(|(id, plugin)| match &plugin.standing {
-                    Standing::Admitted { admitted, .. } => Some(order::Candidate::of(id, &admitted.manifest)),
-                    Standing::Refused(_) => None,
-                });
-            let candidates: Vec<_> = others.chain([order::Candidate::of(id, &loaded.admitted.manifest)]).collect();
-            let plan = order::plan(&candidates, strictness);
-            let Some(start) = plan.starts.iter().find(|start| start.id == *id) else { return false };
             let started = on.iter().map(|(account, old)| {
                 let after = dependencies(&loaded, start, strictness, &plugins, account);
                 let (admitted, compiled) = (Arc::clone(&loaded.admitted), Arc::clone(&loaded.compiled));
@@ -298,14 +384,8 @@ impl Host {
         if let Some(why) = trouble {
             join_all(beside.into_values().map(Supervised::stop)).await;
             let version = &loaded.admitted.manifest.version;
-            let why = harmless(&format!("{version} did not start ({why}), so this version goes on"), LONGEST_REASON);
-            tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
-            if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
-                plugin.beside.clear();
-                plugin.not_replaced = Some(why);
-                plugin.tried = Some(entry.clone());
-            }
-            return true;
+            self.goes_on(id, entry, Some(entry.clone()), &format!("{version} did not start ({why})")).await;
+            return Replaced::Settled;
         }
         // Less than it was admitted with, where something was taken back meanwhile.
         let held = beside.values().next().map_or_else(|| loaded.admitted.grants.clone(), Supervised::grants);
@@ -322,6 +402,6 @@ impl Host {
             }
         }
         tracing::info!(plugin = %id, "plugin replaced");
-        true
+        Replaced::Settled
     }
 }

@@ -95,6 +95,11 @@ impl Unfit {
     pub(crate) fn component(from: &impl ToString, cause: ComponentError) -> Self {
         Self::Component { from: from.to_string(), cause }
     }
+
+    /// Whether the same bytes would fare no better if they were tried again.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::Compile(error) if matches!(error, CompileError::Link(_)) || error.again().is_some())
+    }
 }
 
 /// Reads, examines and admits what an entry names, off the runtime; gives its bytes, too.

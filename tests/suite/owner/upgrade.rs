@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 
-use parlor_tests::component::with_manifest;
+use parlor_tests::component::{graft_importing, with_manifest};
 use parlor_tests::host::{Finished, Home};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::{Entry, Policy};
 use serde_json::Value;
+use wasm_encoder::{ComponentTypeRef, ComponentValType, InstanceType, PrimitiveValType};
 
 use super::{SOON, ended, home, juliet, start};
 
@@ -103,6 +104,68 @@ async fn a_version_that_does_not_start_changes_nothing() {
     host.wait_count("plugin replaced", &[("plugin", "echo")], 1, SOON).await.unwrap();
     let now = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(now["plugins"][0]["reason"], Value::Null);
+}
+
+/// One that was built against an API in which a function of this name takes something else.
+fn unlinked(home: &Home) -> Entry {
+    let mut ty = InstanceType::new();
+    let signature = ty.ty();
+    let number = ComponentValType::Primitive(PrimitiveValType::U64);
+    signature.function().params([("of", PrimitiveValType::U64)]).result(Some(number));
+    ty.export("jid", ComponentTypeRef::Func(0));
+    let inner = wat::parse_str("(component (import \"from\" (instance)))").unwrap();
+    let mut bytes = built("unruly").unwrap().bytes().unwrap();
+    graft_importing(&mut bytes, "parlor:plugin/user@0.1.0", &ty, &inner).unwrap();
+    home.install_bytes("unlinked", &bytes).unwrap()
+}
+
+/// One that needs a plugin of the name `base`.
+fn dependent(home: &Home) -> Entry {
+    let edit = |text: &str| format!("{text}\n[dependencies]\nbase = \"*\"\n");
+    let bytes = with_manifest(&built("unruly").unwrap().bytes().unwrap(), edit).unwrap();
+    home.install_bytes("dependent", &bytes).unwrap()
+}
+
+#[tokio::test]
+async fn a_version_that_cannot_even_be_loaded_changes_nothing() {
+    let (mut home, _) = home().await;
+    home.set("strict_plugin_dependencies", true).unwrap();
+    let key = home.write("key", "canary-5518\n").unwrap();
+    let secret = toml::Table::from_iter([("command".to_owned(), format!("cat '{}'", key.display()).into())]);
+    let runs = home.install("caller", &built("caller").unwrap()).unwrap().set("token", secret);
+    let policy = Policy::default();
+    let host = start(&home, &policy.clone().with("echo", runs.clone())).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let status = async || ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    let before = status().await;
+    std::fs::remove_file(&key).unwrap();
+    for (entry, why) in [
+        (unlinked(&home), "it does not fit this host's API"),
+        (dependent(&home), "it needs base: base is not there"),
+        (runs.limit("mailbox", 7), "the secret token of echo is not to be had"),
+    ] {
+        home.set_policy(&policy.clone().with("echo", entry)).unwrap();
+        ended(home.run(&["reload"]).await.unwrap(), 0);
+        let now = status().await;
+        let plugin = &now["plugins"][0];
+        assert_eq!(plugin["state"], "running", "{why}: {now}");
+        assert_eq!(plugin["usage"]["since"], before["plugins"][0]["usage"]["since"], "{why}: {now}");
+        let reason = plugin["reason"].as_str().unwrap();
+        assert!(reason.contains(why) && reason.ends_with("so this version goes on"), "{reason}");
+    }
+    // What passes is tried again with the next change, whichever that is.
+    home.write("key", "canary-5518\n").unwrap();
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    assert_eq!(status().await["plugins"][0]["reason"], Value::Null);
+    // And what is missing may come together with who needs it.
+    home.set_policy(&policy.with("echo", dependent(&home)).with("base", unruly(&home, ""))).unwrap();
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    let now = status().await;
+    let both = now["plugins"].as_array().unwrap();
+    assert_eq!(both.len(), 2, "{now}");
+    for plugin in both {
+        assert_eq!((&plugin["state"], &plugin["reason"]), (&"running".into(), &Value::Null), "{now}");
+    }
 }
 
 #[tokio::test]
