@@ -34,7 +34,8 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    ended(interruptible(run(&Arguments::parse())).await.map(|()| true))
+    let arguments = Arguments::parse();
+    ended(Box::pin(interruptible(run(&arguments))).await.map(|()| true))
 }
 
 fn servers(name: &str) -> Result<Vec<Software>> {
