@@ -24,14 +24,15 @@ pub(super) fn written(element: &str) -> Option<Written<'_>> {
     }
     let end = element.find(['>', '/', ' ', '\t', '\n']).unwrap_or(element.len());
     let (name, rest) = element.split_at(end);
-    let attributes = &rest[..rest.find('>').unwrap_or(rest.len())];
     if name == "<stream:stream" {
-        return Some(Written::Begin(attributes));
+        return Some(Written::Begin(&rest[..rest.find('>').unwrap_or(rest.len())]));
     }
-    let default =
-        if attributes.contains(" xmlns=") { String::new() } else { format!(" xmlns='{}'", ns::JABBER_CLIENT) };
-    let is_prefixed = name.starts_with("<stream:") && !attributes.contains(" xmlns:stream=");
-    let prefix = if is_prefixed { format!(" xmlns:stream='{}'", ns::STREAM) } else { String::new() };
+    // The library declares a default namespace right behind the name or not at all. What looks like that further on is what
+    // somebody chose for an id or a nickname.
+    let default = if rest.starts_with(" xmlns=") { String::new() } else { format!(" xmlns='{}'", ns::JABBER_CLIENT) };
+    // It declares this prefix in the header alone, and uses it wherever something is in that namespace. To declare it for words
+    // that only look like it changes nothing.
+    let prefix = if element.contains("stream:") { format!(" xmlns:stream='{}'", ns::STREAM) } else { String::new() };
     Some(Written::Element(format!("{name}{default}{prefix}{rest}")))
 }
 
@@ -57,6 +58,20 @@ mod tests {
         assert_eq!(element("<r xmlns='urn:xmpp:sm:3'/>"), "<r xmlns='urn:xmpp:sm:3'/>");
         let error = element("<stream:error><reset xmlns='x'/></stream:error>");
         assert!(error.parse::<Element>().unwrap().is("error", ns::STREAM), "{error}");
+        let inside = element("<message><stream:x stream:y='z'/></message>").parse::<Element>().unwrap();
+        assert!(inside.is("message", ns::JABBER_CLIENT) && inside.has_child("x", ns::STREAM), "{inside:?}");
+    }
+
+    #[test]
+    fn what_somebody_chose_is_not_taken_for_a_namespace() {
+        for (text, name) in [
+            ("<iq type='result' id=' xmlns='/>", "iq"),
+            ("<message to='a@b/x xmlns=y'/>", "message"),
+            ("<presence to='a@b/x xmlns:stream=y stream:z'/>", "presence"),
+        ] {
+            let framed = element(text);
+            assert!(framed.parse::<Element>().unwrap().is(name, ns::JABBER_CLIENT), "{framed}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Servers that are reached in each way, or in none, and what is said of it.
 
+use minidom::Element;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -148,6 +149,25 @@ async fn over_a_websocket_silence_is_never_long() {
         assert!(matches!(heard, Ok(Some(Err(ReadError::SoftTimeout))) | Err(_)), "{heard:?}");
         assert!(silence.abs_diff(Duration::from_secs(expected)) < Duration::from_secs(1), "{interval}: {silence:?}");
     }
+}
+
+/// RFC 7395, section 3.3.3; RFC 6120, section 4.8.3. Who asks chooses the id, and servers end the stream over a stanza without a
+/// namespace.
+#[tokio::test]
+async fn over_a_websocket_a_stanza_is_one_whatever_somebody_wrote_into_it() {
+    let peer = Peer::start(Manners::default()).await;
+    let (mut stream, mut socket) = over_websocket(&peer, &peer.over_websocket(), &Ending::default()).await;
+    let answer = "<iq xmlns='jabber:client' type='result' id=' xmlns=' to='mallory@evil/ xmlns=x'/>";
+    stream.send(&answer.parse::<Element>().unwrap()).await.unwrap();
+    let mut heard = Vec::new();
+    // What opens the stream comes first.
+    while heard.len() < 2 {
+        if let Message::Text(text) = socket.next().await.unwrap().unwrap() {
+            heard.push(text.as_str().to_owned());
+        }
+    }
+    let framed: Element = heard[1].parse().unwrap();
+    assert!(framed.is("iq", ns::JABBER_CLIENT) && framed.attr("id") == Some(" xmlns="), "{}", heard[1]);
 }
 
 #[tokio::test]
