@@ -79,7 +79,7 @@ pub(crate) struct Manners {
     /// What it binds a log-in to, if to anything.
     pub(crate) binds: Option<Type>,
     /// What it says at this step in place of its answer, `$ID` being the question's; instead of its last header it offers no
-    /// resource binding.
+    /// resource binding, and a challenge comes before whatever it would have said.
     pub(crate) says: Option<(Step, String)>,
     /// Where it wants to be asked for a session that was cut.
     pub(crate) location: Option<String>,
@@ -612,12 +612,17 @@ impl Peer {
         let mut scram = Scram::<Sha256, Account>::new(Account { password: self.manners.password }, binding);
         let twist = |data: Vec<u8>, how: fn(String) -> String| how(String::from_utf8(data).unwrap()).into_bytes();
         let challenge = |data| XmppStreamElement::Sasl(Sasl::Challenge(Challenge { data }));
-        let success = |data| XmppStreamElement::Sasl(Sasl::Success(Success { data }));
+        let success = |data| Element::from(Success { data });
+        let mut asks = self.says(Step::Challenge, "");
         let success = loop {
             let data = match stream.next().await?.ok()?.into_read_error().ok()? {
                 XmppStreamElement::Sasl(Sasl::Auth(Auth { data, .. }) | Sasl::Response(Response { data })) => data,
                 other => panic!("expected SASL, found {other:?}"),
             };
+            if let Some(asked) = asks.take() {
+                stream.send(&asked.parse::<Element>().unwrap()).await.ok()?;
+                continue;
+            }
             let wants_certificate = self.manners.mechanisms.contains(&"EXTERNAL");
             match self.manners.proves {
                 Proves::Never if shows_certificate || !wants_certificate => break success(Vec::new()),
@@ -648,6 +653,7 @@ impl Peer {
                 }
             }
         };
+        let success = self.says(Step::Success, "").map_or(success, |said| said.parse().unwrap());
         let accepted = stream.accept_reset(&success).await.ok()?;
         let features = StreamFeatures {
             bind: self.says(Step::LastHeader, "").is_none().then_some(BindFeature { required: true }),

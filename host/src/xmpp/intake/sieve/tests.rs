@@ -106,6 +106,19 @@ fn memory_is_bounded() {
     }
 }
 
+/// RFC 6120, section 6.4.6.
+#[test]
+fn what_is_spelled_as_nothing_is_nothing() {
+    let sasl = "xmlns:s='urn:ietf:params:xml:ns:xmpp-sasl'";
+    for name in ["s:success", "s:challenge"] {
+        assert_eq!(after_header(&format!("<{name} {sasl}>=</{name}>")), format!("<{name} {sasl}></{name}>"));
+        let something = format!("<{name} {sasl}>dj0=</{name}>");
+        assert_eq!(after_header(&something), something);
+    }
+    let other = "<s:other>=</s:other><message><success>=</success></message>";
+    assert_eq!(after_header(other), other);
+}
+
 #[test]
 fn what_has_no_place_in_a_stream_ends_it() {
     for xml in ["<message><!-- x --></message>", "<message><?php x ?></message>", "<!DOCTYPE x>", "<stream:stream/>"] {

@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::*;
-use crate::xmpp::peer::Proves;
+use crate::xmpp::peer::{Proves, Step};
 
 const STREAM_ERRORS: &str = "xmlns='urn:ietf:params:xml:ns:xmpp-streams'";
 
@@ -25,7 +25,9 @@ async fn a_server_has_to_prove_that_it_knows_the_password() {
     let early = Manners { proves: Proves::Early, ..forged.clone() };
     let silent = Manners { proof: |_| String::new(), ..Manners::default() };
     let careless = Manners { proves: Proves::Never, ..Manners::default() };
-    for manners in [forged, early, silent, careless] {
+    let nothing = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>=</success>".to_owned();
+    let empty = Manners { says: Some((Step::Success, nothing)), ..Manners::default() };
+    for manners in [forged, early, silent, careless, empty] {
         let error = refused(manners).await;
         assert!(matches!(error, ConnectError::ServerUnproven { .. }), "{error}");
     }

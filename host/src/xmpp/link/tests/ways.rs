@@ -4,7 +4,7 @@ use xmpp_parsers::sasl_cb::Type;
 
 use super::*;
 use crate::config::Way;
-use crate::xmpp::peer::Proves;
+use crate::xmpp::peer::{Proves, Step};
 
 /// The server computes for itself what the log-in has to be bound to (RFC 9266; RFC 5929, section 4).
 #[tokio::test]
@@ -17,6 +17,30 @@ async fn a_log_in_is_bound_to_the_connection_or_to_the_servers_certificate() {
         let peer = Peer::start(Manners { mechanisms, binds: Some(kind), ..Manners::default() }).await;
         let (_link, session) = pair(&peer).await;
         assert!(session.has_said("SCRAM-SHA-256-PLUS") && session.has_said(said));
+    }
+}
+
+/// RFC 6120, section 6.4.6: what a server has to say of no length is a sign of its own.
+#[tokio::test]
+async fn a_server_may_spell_out_that_it_says_nothing() {
+    let cases: [(&'static [&'static str], Step, &str); 4] = [
+        (&["PLAIN"], Step::Success, "success"),
+        (&["ANONYMOUS"], Step::Success, "success"),
+        (&["EXTERNAL"], Step::Success, "success"),
+        (&["EXTERNAL"], Step::Challenge, "challenge"),
+    ];
+    for (mechanisms, step, name) in cases {
+        let said = format!("<{name} xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>=</{name}>");
+        let manners = Manners { mechanisms, proves: Proves::Never, says: Some((step, said)), ..Manners::default() };
+        let peer = Peer::start(manners).await;
+        let settings = match mechanisms {
+            ["EXTERNAL"] => peer.with_certificate(),
+            ["ANONYMOUS"] => LinkSettings { jid: jid("localhost"), way: Way::Anonymous, ..peer.settings() },
+            _ => LinkSettings { allow_plain: true, ..peer.settings() },
+        };
+        let mut link = Link::start(settings);
+        let (event, _session) = tokio::join!(link.next(), peer.accept());
+        assert!(matches!(event, LinkEvent::Bound { .. }), "{mechanisms:?} {name}: {event:?}");
     }
 }
 
