@@ -109,7 +109,7 @@ pub(super) fn choose(offer: Offer<'_>) -> Result<(Mechanism, Binding), ConnectEr
         // RFC 5802, section 6: "y" says that we could have bound, so that a server which offered -PLUS notices when
         // somebody struck it from the list.
         let offers_plus = mechanisms.iter().any(|name| name.starts_with("SCRAM-") && name.ends_with("-PLUS"));
-        let could = channel.exporter.is_some() && !offers_plus;
+        let could = (channel.exporter.is_some() || channel.end_point.is_some()) && !offers_plus;
         return Ok((mechanism, if could { Binding::Unsupported } else { Binding::None }));
     }
     if allow_plain && offers("PLAIN") {
@@ -177,6 +177,14 @@ mod tests {
         assert_eq!(pick(&all, &[TlsExporter], false, true), "SCRAM-SHA-256 n");
         assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], &[], true, false), "SCRAM-SHA-256-PLUS p=tls-exporter");
         assert_eq!(pick(&["SCRAM-SHA-256-PLUS"], &[], false, false), "-");
+    }
+
+    /// RFC 5802, section 6.
+    #[test]
+    fn a_server_hears_that_a_channel_could_have_been_bound_whatever_the_version_of_tls() {
+        for tls13 in [true, false] {
+            assert_eq!(pick(&["SCRAM-SHA-1", "SCRAM-SHA-256"], &[], tls13, true), "SCRAM-SHA-256 y", "{tls13}");
+        }
     }
 
     #[test]
