@@ -128,11 +128,15 @@ pub(super) async fn log_in(
     outcome.map_err(|error| told(error, &ending))
 }
 
-/// What went wrong, in the words of a server that closed what is below the stream.
+/// What went wrong, in the words of a server that closed what is below the stream, or that ended it by words which the library
+/// does not know.
 fn told(error: ConnectError, ending: &Ending) -> ConnectError {
     match (error, ending.reason()) {
         (ConnectError::HungUp | ConnectError::NotXmpp { .. }, Some(Lost::WebSocketClosed { cause })) => {
             ConnectError::WebSocketClosed { cause }
+        }
+        (ConnectError::NotXmpp { .. }, Some(Lost::Stream { condition, text, .. })) => {
+            ConnectError::Stream { condition, text }
         }
         (error, _) => error,
     }

@@ -82,26 +82,25 @@ const RULES: &[Rule] = &[
     rule("unsupported-version", Return::AtOnce, "it speaks no XMPP 1.0: it has to be updated"),
 ];
 
-/// Those that a stanza of ours may be the reason for.
-const ABOUT_STANZAS: [&str; 13] = [
-    "bad-format",
-    "bad-namespace-prefix",
-    "improper-addressing",
-    "internal-server-error",
-    "invalid-from",
-    "invalid-namespace",
-    "invalid-xml",
-    "not-well-formed",
-    "policy-violation",
-    "restricted-xml",
-    "undefined-condition",
-    "unsupported-encoding",
-    "unsupported-stanza-type",
+/// Those that no stanza of ours is the reason for.
+const ABOUT_STREAMS: [&str; 12] = [
+    "conflict",
+    "connection-timeout",
+    "host-gone",
+    "host-unknown",
+    "not-authorized",
+    "remote-connection-failed",
+    "reset",
+    "resource-constraint",
+    "see-other-host",
+    "system-shutdown",
+    "unsupported-feature",
+    "unsupported-version",
 ];
 
-/// Whether a stanza of ours may be why the stream ended.
+/// Whether a stanza of ours may be why the stream ended. Where nobody here knows the condition, it may.
 pub(super) fn is_about_a_stanza(condition: &str) -> bool {
-    ABOUT_STANZAS.contains(&condition)
+    !ABOUT_STREAMS.contains(&condition)
 }
 
 fn find(condition: &str) -> Option<&'static Rule> {
@@ -161,5 +160,14 @@ mod tests {
             "the server ended the stream: new-one; its log says more; ask who runs it"
         );
         assert_eq!(returns("new-one"), Return::AtOnce);
+    }
+
+    #[test]
+    fn a_stanza_may_be_the_reason_of_what_is_not_known_to_be_about_the_stream() {
+        assert!(ABOUT_STREAMS.iter().all(|condition| find(condition).is_some()));
+        assert!(!is_about_a_stanza("conflict") && !is_about_a_stanza("system-shutdown"));
+        for condition in ["not-well-formed", "policy-violation", "undefined-condition", "new-one"] {
+            assert!(is_about_a_stanza(condition), "{condition}");
+        }
     }
 }

@@ -130,8 +130,13 @@ pub(super) fn stream_error(bytes: &[u8]) -> Lost {
     let Some(element) = parse(bytes).filter(|element| element.is("error", ns::STREAM)) else { return Lost::Closed };
     let said = |child: &&Element| child.has_ns(ns::XMPP_STREAMS);
     let condition = element.children().filter(said).find(|child| child.name() != "text");
+    let condition = match condition.map_or("undefined-condition", Element::name) {
+        // So RFC 3920 called it, and MongooseIM still does.
+        "xml-not-well-formed" => "not-well-formed",
+        condition => condition,
+    };
     Lost::Stream {
-        condition: printable(condition.map_or("undefined-condition", Element::name)),
+        condition: printable(condition),
         text: element.get_child("text", ns::XMPP_STREAMS).map(|text| printable(&text.text())),
         elsewhere: element.get_child("see-other-host", ns::XMPP_STREAMS).map(|place| printable(&place.text())),
     }

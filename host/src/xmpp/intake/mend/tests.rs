@@ -125,6 +125,14 @@ fn a_presence_is_not_lost_over_a_detail() {
     }
 }
 
+/// RFC 3920, section 4.7.3.
+#[test]
+fn a_condition_of_before_is_known_by_its_name_of_today() {
+    let xml = format!("<stream:error><xml-not-well-formed xmlns='{}'/></stream:error>", ns::XMPP_STREAMS);
+    let condition = "not-well-formed".to_owned();
+    assert_eq!(stream_error(xml.as_bytes()), Lost::Stream { condition, text: None, elsewhere: None });
+}
+
 /// XEP-0440, section 3: a client takes a type that it knows. RFC 6120, section 4.3.2: what is not understood is passed over.
 #[test]
 fn features_of_another_day_hide_none_of_those_that_are_known() {

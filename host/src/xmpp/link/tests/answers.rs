@@ -57,6 +57,20 @@ async fn an_answer_that_is_none_is_named_and_the_log_in_tried_again() {
     }
 }
 
+/// The first is RFC 3920's name for what is called otherwise today.
+#[tokio::test]
+async fn a_stream_that_ends_by_words_that_nobody_knows_is_no_nonsense() {
+    for (said, expected) in [("xml-not-well-formed", "not-well-formed"), ("too-much-poetry", "too-much-poetry")] {
+        let why = format!("<{said} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>");
+        match answered(Step::Bind, &format!("<stream:error>{why}</stream:error></stream:stream>")).await {
+            LinkEvent::Retrying { why: ConnectError::Stream { condition, text: None }, .. } => {
+                assert_eq!(condition, expected);
+            }
+            event => panic!("{said}: {event:?}"),
+        }
+    }
+}
+
 /// It may never talk sense about that one.
 #[tokio::test]
 async fn a_session_about_which_a_server_talks_nonsense_is_not_asked_for_again() {

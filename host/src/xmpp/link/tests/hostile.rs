@@ -1,6 +1,7 @@
 //! What a hostile server, or a hostile peer behind an honest one, may try.
 
 use futures_util::SinkExt as _;
+use futures_util::future::join_all;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -55,12 +56,18 @@ async fn a_challenge_that_is_weak_or_endless_is_refused_before_it_is_computed() 
     assert!(began.elapsed() < Duration::from_secs(20));
 }
 
-/// What waits behind it would never be sent, and the account would be up for moments only.
+/// What waits behind it would never be sent, and the account would be up for moments only. The second condition is what RFC 3920
+/// calls the first, and the last one is in neither.
 #[tokio::test]
 async fn a_stanza_over_which_the_server_ends_the_stream_is_sent_twice_and_not_for_ever() {
+    join_all(["not-well-formed", "xml-not-well-formed", "too-much-poetry"].map(poisoned)).await;
+}
+
+/// Sends a message over which the server ends each stream with this condition.
+async fn poisoned(condition: &str) {
     let peer = peer().await;
     let (mut link, mut session) = pair(&peer).await;
-    let end = format!("<stream:error><not-well-formed {STREAM_ERRORS}/></stream:error></stream:stream>");
+    let end = stream_error(&format!("<{condition} $NS/>"));
     for (id, body) in [("1", "before"), ("2", "poison"), ("3", "after")] {
         let draft = Draft { body: Some(body.to_owned()), ..Draft::default() };
         let (to, kind) = (jid("friend@localhost"), MessageKind::Chat);
