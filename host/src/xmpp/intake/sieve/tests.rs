@@ -106,6 +106,24 @@ fn memory_is_bounded() {
     }
 }
 
+#[test]
+fn what_goes_out_is_cut_and_nothing_else() {
+    let stanzas = [
+        format!("<message to='a@b'><x a='{}'/></message>", "&#39;".repeat(1800)),
+        format!("<message to='a@b'>{}{}</message>", "<x>".repeat(70), "</x>".repeat(70)),
+        "<iq id='1' type='result'><a xmlns='u:a'/><b xmlns='u:b'/></iq>".to_owned(),
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'>=</auth>".to_owned(),
+    ];
+    let (mut cutter, mut cut) = (Cutter::default(), Vec::new());
+    let written = format!("{HEADER}{}</stream:stream>", stanzas.concat());
+    for chunk in written.as_bytes().chunks(1000) {
+        cutter.cut(chunk, |element| cut.push(element.to_owned())).unwrap();
+    }
+    // The declaration and the header come first, and the footer last.
+    assert_eq!(cut[2..cut.len() - 1], stanzas);
+    assert_eq!(cut.concat(), written);
+}
+
 /// RFC 6120, section 6.4.6.
 #[test]
 fn what_is_spelled_as_nothing_is_nothing() {
