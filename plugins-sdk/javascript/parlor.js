@@ -100,7 +100,8 @@ function typed(thrown) {
 // The names and kinds of each call's arguments: parlor writes them in here when it builds a plugin.
 const ARGUMENTS = {};
 
-function grouping(name, calls) {
+// `wrapped`: what makes of a call what authors have of it.
+function grouping(name, calls, wrapped = {}) {
   const call = (key, own) => (...values) => {
     const whole = ([argument, kind], at) =>
       // Of a record all may be left out.
@@ -123,7 +124,10 @@ function grouping(name, calls) {
           `${name}.${key} is not part of this plugin: ask for its permission in plugin.toml, and build again`,
         );
       }
-      known[key] ??= call(key, calls[key]);
+      if (!known[key]) {
+        const made = call(key, calls[key]);
+        known[key] = wrapped[key]?.(made) ?? made;
+      }
       return known[key];
     },
   });
@@ -158,6 +162,20 @@ function waited(result) {
   task.pending.add(done);
   return done;
 }
+
+// All that a call streams, and then the error that ended it, if one did. It asks once somebody reads, so that what nobody reads is
+// not open; the runtime would close neither end by itself.
+const streamed = (ask) => async function* (...values) {
+  const [stream, ended] = await ask(...values);
+  try {
+    for (let next; !(next = await waited(stream.next())).done; ) yield next.value;
+    const end = await waited(ended.read());
+    if (end.tag === "err") throw typed(end.val);
+  } finally {
+    stream.drop();
+    ended.drop();
+  }
+};
 
 // That it is waited for here is nothing that its author did.
 const settled = (promises) => Promise.race([...promises].map((one) => Promise.prototype.then.call(one, nothing, nothing)));
@@ -265,7 +283,7 @@ function misfit(place, what, value) {
 }
 
 export const api = grouping("api", apiCalls);
-export const archive = grouping("archive", archiveCalls);
+export const archive = grouping("archive", archiveCalls, { queryAll: streamed });
 export const chats = grouping("chats", chatsCalls);
 export const chatviews = grouping("chatviews", chatviewsCalls);
 export const commands = grouping("commands", commandsCalls);

@@ -27,7 +27,7 @@ async fn talked(messages: usize) -> (House, Client) {
 }
 
 /// The server said that it has one. Whoever listens hears of it once; so it is asked.
-async fn archive_is_known(house: &House) {
+pub(crate) async fn archive_is_known(house: &House) {
     loop {
         let answer = house.call(FULL, "archive.query", json!({ "max": 0 })).await;
         match answer.result {

@@ -6,7 +6,9 @@ use jid::{BareJid, Jid};
 use parlor::plugins::State;
 use parlor_tests::client::{Client, body};
 use parlor_tests::folder::Folder;
+use parlor_tests::peer::archive::{Script, honest};
 use parlor_tests::policy::Entry;
+use serde_json::Value;
 use tokio_xmpp::Stanza;
 use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
@@ -15,7 +17,8 @@ use super::{
     MANIFEST, asked, begins_and_answers, built, deeds, does_as_expected, example, is_ready_again, is_refused, parlor,
     passes_its_tests, talks,
 };
-use crate::house::{Plan, SOON, friend, id, running};
+use crate::archive::archive_is_known;
+use crate::house::{FULL, Plan, SOON, friend, granted, id, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_javascript_builds_at_once_and_answers() {
@@ -76,6 +79,41 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_javascript_does_what_its_author_expects_of_it_and_of_the_sdk() {
     does_as_expected("javascript", "20 passed, 0 failed\n").await;
+}
+
+/// A page at a time, with somebody who writes while the plugin waits for each; and once with an error in the midst.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_javascript_reads_a_whole_archive_beside_what_else_it_does() {
+    let folder = Folder::new().unwrap();
+    let reads = "[permissions]\n\"archive.read\" = { scope = [\"*\"], reason = \"to count\" }";
+    folder.write("plugin/plugin.toml", MANIFEST.replace("[permissions]", reads)).unwrap();
+    folder.write("plugin/plugin.js", READER).unwrap();
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    let mut pages = honest(20);
+    let script: Script = Box::new(move |page| {
+        if page.part("after").is_none() {
+            return pages(page);
+        }
+        if page.field("start").is_some() {
+            return vec![page.refuse("not-allowed")];
+        }
+        let mut stanzas: Vec<Element> = vec![HI.parse().unwrap()];
+        stanzas.extend(pages(page));
+        stanzas
+    });
+    let swift = |entry: Entry| entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000);
+    let plan = Plan::scripted(script).await.set("archived_messages_page_size", 1);
+    let plan = plan.caller(FULL, |entry| swift(granted(entry)));
+    let limited = |entry: Entry| swift(asked(entry)).grant("archive.read", &["*"]).limit("handles", 128);
+    let house = plan.bytes("deeds", &plugin, limited).start().await;
+    archive_is_known(&house).await;
+    running(&house, "deeds").await;
+    house.ears().emit("count", &Value::Null).await;
+    house.says(">hello<").await;
+    house.says(">counted 20 of 20, and uid-0 before StanzaError<").await;
+    assert_eq!(house.instance("deeds").await.open_archive_queries(), 0);
+    let lines = crate::trace::with("account", house.name());
+    assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
 }
 
 /// Its memory is what it was when it was built, and what seeds chance lies there.
@@ -187,6 +225,33 @@ async fn who_has_a_plugin_in_javascript_and_one_in_typescript_is_told_which_is_b
     assert_eq!(built.code, Some(0), "{built:?}");
     assert!(built.stderr.contains("the first") && built.stderr.contains("plugin.ts beside it"), "{built:?}");
 }
+
+const HI: &str = "<message xmlns='jabber:client' from='juliet@localhost/balcony' to='bot@localhost' type='chat'>\
+                  <body>hi</body></message>";
+
+const READER: &str = r#"import { archive, on, reply, send, storage } from "parlor";
+
+on("message", { prefix: "hi" }, (message) => reply(message, "hello"));
+
+on("count", async () => {
+  // Who leaves early leaves nothing open.
+  for (let times = 0; times < 150; times++) {
+    for await (const _ of archive.queryAll()) break;
+  }
+  let count = 0;
+  for await (const one of archive.queryAll()) {
+    await storage.set(one.id, one.message.body);
+    count++;
+  }
+  const some = [];
+  try {
+    for await (const one of archive.queryAll({ start: "2026-01-01" })) some.push(one.id);
+  } catch (error) {
+    const keys = await storage.keys();
+    await send("juliet@localhost", `counted ${count} of ${keys.length}, and ${some} before ${error.name}`);
+  }
+});
+"#;
 
 const NUMBER: &str = "import { sleep } from \"parlor\";
 

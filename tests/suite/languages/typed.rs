@@ -65,10 +65,10 @@ async fn the_plugins_in_typescript_here_fit_the_types() {
 }
 
 const USES: &str = r#"import {
-  acknowledge, archive, ask, bodyWithoutFallback, command, Element, ns, occupantOf, off, on, onMention, onReady, outgoing, parseXml, reference,
-  reply, rooms, spawn, stanza, vcard,
-  type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite, type Message, type Occupant,
-  type Status,
+  acknowledge, archive, ask, bodyWithoutFallback, command, Element, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
+  outgoing, parseXml, reference, reply, rooms, say, send, spawn, stanza, storage, vcard,
+  type ArchivedMessage, type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite,
+  type Message, type Occupant, type Status,
 } from "parlor";
 
 onReady(async () => {
@@ -83,6 +83,10 @@ onReady(async () => {
   const card: Card = await vcard.get("juliet@x");
   const page = await archive.query({ with: "juliet@x" });
   await archive.query(archive.next(page.rsm, 3));
+  for await (const one of archive.queryAll({ with: "juliet@x" })) {
+    const archived: ArchivedMessage = one;
+    console.log(archived.message.body);
+  }
   const found = page.messages[0].message;
   await reply(found, { body: bodyWithoutFallback(found), replyTo: found, quote: true });
   const receipt: string | undefined = await acknowledge(found);

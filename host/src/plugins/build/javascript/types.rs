@@ -8,6 +8,10 @@ use super::arguments::{Given, has_default};
 use super::contract;
 use crate::permissions::table;
 
+/// What the contract says of streams and futures, in words of JavaScript.
+const STREAMED: &str =
+    "Here it is read by `for await`: the error that ended it is thrown, and who leaves the loop ends it.";
+
 /// The file `contract.d.ts`.
 pub(super) fn of_contract() -> String {
     let contract = contract::whole();
@@ -27,12 +31,14 @@ pub(super) fn of_contract() -> String {
         if interface.functions.is_empty() {
             continue;
         }
-        comment(&mut out, "", &interface.docs, None);
+        comment(&mut out, "", &interface.docs, &[]);
         let _ = writeln!(out, "export const {}: {{", camel(name));
         for function in interface.functions.values() {
             let needs = table::call(name, &function.name).and_then(|call| call.permission);
             let needs = needs.map(|needs| format!("Permission: `{needs}`."));
-            comment(&mut out, "  ", &function.docs, needs.as_deref());
+            let streamed = file.streamed(function).map(|_| STREAMED.to_owned());
+            let more: Vec<_> = [streamed, needs].into_iter().flatten().collect();
+            comment(&mut out, "  ", &function.docs, &more);
             let _ = writeln!(out, "  {};", file.signature(function));
         }
         out.push_str("};\n");
@@ -74,10 +80,10 @@ impl File<'_> {
             TypeDefKind::Type(Type::Id(_)) => {}
             TypeDefKind::Record(record) => {
                 let mut write = |side: Side| {
-                    comment(out, "", &ty.docs, None);
+                    comment(out, "", &ty.docs, &[]);
                     let _ = writeln!(out, "export interface {} {{", self.name(&Type::Id(id), side));
                     for field in &record.fields {
-                        comment(out, "  ", &field.docs, None);
+                        comment(out, "  ", &field.docs, &[]);
                         let may_lack = side == Side::Argument && has_default(self.contract, &field.ty);
                         let mark = if may_lack { "?" } else { "" };
                         let _ = writeln!(out, "  {}{mark}: {};", camel(&field.name), self.name(&field.ty, side));
@@ -96,11 +102,11 @@ impl File<'_> {
                     Some(ty) => format!("{{ tag: {:?}; val: {} }}", case.name, self.name(ty, Side::Result)),
                     None => format!("{{ tag: {:?} }}", case.name),
                 });
-                comment(out, "", &ty.docs, None);
+                comment(out, "", &ty.docs, &[]);
                 let _ = writeln!(out, "export type {name} = {};", cases.collect::<Vec<_>>().join(" | "));
             }
             _ => {
-                comment(out, "", &ty.docs, None);
+                comment(out, "", &ty.docs, &[]);
                 let _ = writeln!(out, "export type {name} = {};", self.kind(&ty.kind, Side::Result));
             }
         }
@@ -113,8 +119,12 @@ impl File<'_> {
             format!("{}{mark}: {}", camel(&one.name), self.name(&one.ty, Side::Argument))
         });
         let parameters: Vec<_> = parameters.collect();
-        let result = function.result.as_ref().map_or("void".to_owned(), |result| self.result(result));
-        let result = if function.kind.is_async() { format!("Promise<{result}>") } else { result };
+        let result = || function.result.as_ref().map_or("void".to_owned(), |result| self.result(result));
+        let result = match self.streamed(function) {
+            Some(of) => format!("AsyncIterable<{of}>"),
+            None if function.kind.is_async() => format!("Promise<{}>", result()),
+            None => result(),
+        };
         format!("{}({}): {result}", camel(&function.name), parameters.join(", "))
     }
 
@@ -126,6 +136,15 @@ impl File<'_> {
             return result.ok.as_ref().map_or("void".to_owned(), |ok| self.name(ok, Side::Result));
         }
         self.name(ty, Side::Result)
+    }
+
+    /// What a call streams, with how that ended beside it: the SDK makes one of both.
+    fn streamed(&self, function: &Function) -> Option<String> {
+        let kind = |ty| contract::kind(self.contract, ty);
+        let Some(TypeDefKind::Result(result)) = kind(function.result.as_ref()?) else { return None };
+        let Some(TypeDefKind::Tuple(pair)) = kind(result.ok.as_ref()?) else { return None };
+        let Some(TypeDefKind::Stream(Some(of))) = kind(pair.types.first()?) else { return None };
+        Some(self.name(of, Side::Result))
     }
 
     fn name(&self, ty: &Type, side: Side) -> String {
@@ -175,18 +194,16 @@ impl File<'_> {
             TypeDefKind::Enum(names) => {
                 names.cases.iter().map(|case| format!("{:?}", case.name)).collect::<Vec<_>>().join(" | ")
             }
-            TypeDefKind::Stream(of) => format!("AsyncIterable<{}> & {{ drop(): void }}", maybe(of)),
-            TypeDefKind::Future(of) => format!("{{ read(): Promise<{}>; drop(): void }}", maybe(of)),
             TypeDefKind::Type(of) => self.name(of, side),
-            // The contract has none of the others.
+            // The contract has none of the others, but for streams that are read by the SDK.
             _ => "unknown".to_owned(),
         }
     }
 }
 
-fn comment(out: &mut String, indent: &str, docs: &Docs, more: Option<&str>) {
+fn comment(out: &mut String, indent: &str, docs: &Docs, more: &[String]) {
     let text = docs.contents.as_deref().unwrap_or_default();
-    let lines: Vec<&str> = text.lines().chain(more).map(str::trim_end).collect();
+    let lines: Vec<&str> = text.lines().chain(more.iter().map(String::as_str)).map(str::trim_end).collect();
     let _ = match lines.as_slice() {
         [] => Ok(()),
         [line] => writeln!(out, "{indent}/** {line} */"),
@@ -236,6 +253,7 @@ mod tests {
             "  setBookmark(bookmark: BookmarkArgument): Promise<void>;",
             "  kick(jid: Jid, nick: string, reason?: string | null): Promise<void>;",
             "  closeMany(jids: Jid[]): ",
+            "): AsyncIterable<ArchivedMessage>;",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
