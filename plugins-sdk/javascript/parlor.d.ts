@@ -298,8 +298,26 @@ export const storage: {
   keys(prefix?: string): Promise<string[]>;
   /** Those behind `after`, `limit` at most; `next` is the `after` of the next page. */
   page(prefix: string, after: string | undefined, limit: number): Promise<{ keys: string[]; next: string | null }>;
-  /** Keeps a value where `expected` is kept, and says whether it was; `undefined` = nothing, for either. */
+  /**
+   * Keeps what `change` makes of the value that is kept, and gives it; `undefined` = nothing, for either. What others write meanwhile
+   * is not lost: `change` is then called again, with that.
+   *
+   *     const count = await storage.change("count", (count = 0) => count + 1);
+   */
+  change<T = any, R = T>(
+    name: string, change: (value: T | undefined) => R | Promise<R>, options?: { expires?: number },
+  ): Promise<R>;
+  /**
+   * Keeps a value where `expected` is kept, and says whether it was; `undefined` = nothing, for either. They are compared as JSON,
+   * letter by letter, and the default of `get` is not kept:
+   *
+   *     const count = await storage.get("count");
+   *     const isMine = await storage.compareAndSet("count", count, (count ?? 0) + 1);
+   */
   compareAndSet(name: string, expected: unknown, value: unknown, options?: { expires?: number }): Promise<boolean>;
+  /** What is kept as bytes, which need not be JSON, such as what this plugin kept when it was written in another language. */
+  getBytes(name: string): Promise<Uint8Array | undefined>;
+  setBytes(name: string, value: Uint8Array, options?: { expires?: number }): Promise<void>;
 };
 
 /** The host's log; `console` writes there as well. */

@@ -797,21 +797,37 @@ const decode = (bytes) => decodeURIComponent(escape(Array.from(bytes, (byte) => 
 // How long a value is kept.
 const lasting = (expires) => (expires === undefined ? null : Math.max(1, counted(expires)));
 
+// A value as it is kept.
+function written(call, value) {
+  const text = JSON.stringify(value);
+  if (text === undefined) throw new TypeError(`storage.${call}: value has to be one of JSON, and is ${typeof value}`);
+  return encode(text);
+}
+
+const writtenOrNothing = (call, value) => (value === undefined ? null : written(call, value));
+
 const stores = {
   async get(name, otherwise) {
     const bytes = await kept.get(name);
     return bytes === null || bytes === undefined ? otherwise : JSON.parse(decode(bytes));
   },
-  async set(name, value, { expires } = {}) {
-    const text = JSON.stringify(value);
-    if (text === undefined) throw new TypeError(`storage.set: value has to be one of JSON, and is ${typeof value}`);
-    await kept.set(name, encode(text), lasting(expires));
-  },
+  set: async (name, value, { expires } = {}) => kept.set(name, written("set", value), lasting(expires)),
+  getBytes: async (name) => (await kept.get(name)) ?? undefined,
+  setBytes: async (name, value, { expires } = {}) => kept.set(name, value, lasting(expires)),
   delete: async (name) => kept.delete(name),
   page: async (prefix, after, limit) => kept.list(prefix, after ?? null, limit),
   async compareAndSet(name, expected, value, { expires } = {}) {
-    const bytes = (value) => (value === undefined ? null : encode(JSON.stringify(value)));
-    return kept.compareAndSet(name, bytes(expected), bytes(value), lasting(expires));
+    const [before, after] = [expected, value].map((one) => writtenOrNothing("compareAndSet", one));
+    return kept.compareAndSet(name, before, after, lasting(expires));
+  },
+  async change(name, change, { expires } = {}) {
+    for (;;) {
+      const before = await stores.getBytes(name);
+      const value = await change(before && JSON.parse(decode(before)));
+      // With what was read, however that was written.
+      const after = writtenOrNothing("change", value);
+      if (await kept.compareAndSet(name, before, after, lasting(expires))) return value;
+    }
   },
   async keys(prefix = "") {
     const keys = [];

@@ -113,6 +113,16 @@ on("statusChanged", (status: Status) => console.log(status.value));
 on("command", (given: Command) => console.log(given.rest));
 await command("x", "X", async (args, message, rest) => console.log(args.length, message.at.getTime(), rest.length));
 
+onReady(async () => {
+  const count: number = await storage.change("count", (count: number = 0) => count + 1);
+  await storage.change("count", (count = 0) => count + 1);
+  await storage.change("count", () => undefined);
+  const bytes: Uint8Array | undefined = await storage.getBytes("bytes");
+  if (bytes) await storage.setBytes("more", bytes, { expires: count });
+  // @ts-expect-error: a text is no bytes
+  await storage.setBytes("text", "text");
+});
+
 spawn(async () => {
   const answer: Element = await ask(stanza.iq("get").to("x").child(new Element("query").ns(ns.discoInfo)));
   console.log(answer.find("query", ns.discoInfo)?.all("feature").map((one) => one.attributes.var), parseXml("<a/>").content);

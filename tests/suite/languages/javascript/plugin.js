@@ -166,6 +166,26 @@ on("message", { prefix: "undefined" }, async (message) => {
   await storage.set("k", undefined).catch((error) => reply(message, `${error.name}: ${error.message}`));
 });
 
+// storage.chat
+
+on("message", { prefix: "count" }, async (message) => {
+  const add = (count = 0) => count + 1;
+  const counts = await Promise.all([storage.change("n", add), storage.change("n", add)]);
+  await reply(message, counts.sort().join(" "));
+});
+
+on("message", { prefix: "uncount" }, async (message) => {
+  await storage.change("n", () => undefined);
+  await reply(message, `${await storage.get("n")}`);
+});
+
+on("message", { prefix: "foreign" }, async (message) => {
+  // As another language may write it.
+  await storage.setBytes("n", Uint8Array.from('{ "x":\n1 }', (sign) => sign.charCodeAt(0)));
+  const { x } = await storage.change("n", (before) => ({ x: before.x + 1 }));
+  await reply(message, `${x} ${await storage.getBytes("n")} ${await storage.getBytes("none")}`);
+});
+
 // forgotten.chat
 
 on("message", { prefix: "forget" }, (message) => {
