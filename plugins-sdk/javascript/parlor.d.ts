@@ -68,7 +68,7 @@ export interface Subscription {
 }
 
 type Carried<Name> = Name extends keyof Events ? Events[Name] : any;
-type Handler<Name> = (carried: Carried<Name>, event: Event) => void | Promise<void>;
+type Handler<Name> = (carried: Carried<Name>, event: Event) => unknown;
 
 /**
  * Has a function called at each event of this name that the filter lets through. Most events need a grant. One that throws is
@@ -83,15 +83,15 @@ export function once<Name extends keyof Events | (string & {})>(name: Name, filt
 export function off<Name extends keyof Events | (string & {})>(name: Name, handler: Handler<Name>): boolean;
 
 /** Called once, when the plugin starts. One that throws refuses the start. */
-export function onStart(handler: () => void | Promise<void>): void;
+export function onStart(handler: () => unknown): void;
 /** Called once, when the plugin is told to stop. It has two seconds. One that throws is written to the log. */
-export function onStop(handler: () => void | Promise<void>): void;
+export function onStop(handler: () => unknown): void;
 
 /**
  * Called once, when the account is logged in and all that follows is done: the moment to send and to enter rooms, for which
  * `onStart` is too early. Where that has been so for long, because the plugin came later, it is called at once. Free.
  */
-export function onReady(handler: () => void | Promise<void>): void;
+export function onReady(handler: () => unknown): void;
 /** Called at each message in a room that names our nickname there. Needs `messages.read` for the room. */
 export function onMention(handler: Handler<"message">): Subscription;
 /**
@@ -99,18 +99,18 @@ export function onMention(handler: Handler<"message">): Subscription;
  * not ended before it has. While it lasts it has the place of a handler (the limit `handlers`), and an end of the plugin waits for
  * it as long as it may: what goes on for as long as the plugin does is a `setInterval`.
  */
-export function spawn(work: () => void | Promise<void>): void;
+export function spawn(work: () => unknown): void;
 
 /**
  * Adds a command that people give, such as `!weather Verona`. Free. `args` are its words, what stood in quotes being one; `rest`
  * is all that stands behind its name, as it was written.
  */
 export function command(
-  name: string, help: string, handler: (args: string[], message: Message, rest: string) => void | Promise<void>,
+  name: string, help: string, handler: (args: string[], message: Message, rest: string) => unknown,
 ): Promise<void>;
 export function command(
   name: string, help: string, usage: string,
-  handler: (args: string[], message: Message, rest: string) => void | Promise<void>,
+  handler: (args: string[], message: Message, rest: string) => unknown,
 ): Promise<void>;
 
 /** Waits so many milliseconds. Other events are handled meanwhile. */
@@ -366,8 +366,8 @@ export class OverLimit extends ParlorError {}
 export class NotDeclared extends ParlorError {}
 
 declare global {
-  function setTimeout<A extends unknown[]>(handler: (...values: A) => void | Promise<void>, milliseconds?: number, ...values: A): number;
-  function setInterval<A extends unknown[]>(handler: (...values: A) => void | Promise<void>, milliseconds?: number, ...values: A): number;
+  function setTimeout<A extends unknown[]>(handler: (...values: A) => unknown, milliseconds?: number, ...values: A): number;
+  function setInterval<A extends unknown[]>(handler: (...values: A) => unknown, milliseconds?: number, ...values: A): number;
   function clearTimeout(timer?: number): void;
   function clearInterval(timer?: number): void;
   const console: Record<"log" | "trace" | "debug" | "info" | "warn" | "error", (...values: unknown[]) => void>;

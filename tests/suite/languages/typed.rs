@@ -113,6 +113,16 @@ on("statusChanged", (status: Status) => console.log(status.value));
 on("command", (given: Command) => console.log(given.rest));
 await command("x", "X", async (args, message, rest) => console.log(args.length, message.at.getTime(), rest.length));
 
+// What a call gives may be given back, where nobody wants it.
+on("message", { kind: "chat" }, (message) => reply(message, "hi"));
+onMention((message) => reply(message, "at your service"));
+onStart(() => storage.keys());
+onReady(() => say("r@x", "here I am"));
+onStop(() => send("juliet@x", "bye"));
+await command("hi", "Greets", (args, message) => reply(message, args.join(" ")));
+setTimeout((text: string) => send("juliet@x", text), 10, "later");
+spawn(() => send("juliet@x", "now"));
+
 onReady(async () => {
   const count: number = await storage.change("count", (count: number = 0) => count + 1);
   await storage.change("count", (count = 0) => count + 1);
