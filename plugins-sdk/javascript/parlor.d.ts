@@ -320,7 +320,7 @@ export const storage: {
   setBytes(name: string, value: Uint8Array, options?: { expires?: number }): Promise<void>;
 };
 
-/** The host's log; `console` writes there as well. */
+/** The host's log; `console` writes there as well. An error is written with its stack, and with what it was caused by. */
 export const log: Record<"debug" | "info" | "warn" | "error" | "fatal", (...values: unknown[]) => void>;
 
 /** Why a call did not do what was asked. Nothing was sent unless it says so. */

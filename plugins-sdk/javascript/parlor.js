@@ -302,8 +302,15 @@ const kept = grouping("storage", storageCalls);
 
 // The log
 
-function shown(value) {
-  if (value instanceof Error) return `${value.name}: ${value.message}\n${value.stack ?? ""}`.trimEnd();
+function shown(value, around = []) {
+  if (value instanceof Error) {
+    const own = `${value.name}: ${value.message}\n${value.stack ?? ""}`.trimEnd();
+    const causes = [value.cause, ...(Array.isArray(value.errors) ? value.errors : [])];
+    // One may be caused by itself, and would never end.
+    const known = [...around, value];
+    const others = causes.filter((one) => one !== undefined && !known.includes(one));
+    return [own, ...others.map((one) => shown(one, known))].join("\ncaused by ");
+  }
   if (typeof value === "string") return value;
   try {
     return JSON.stringify(value) ?? String(value);
@@ -312,7 +319,7 @@ function shown(value) {
   }
 }
 
-const writes = (level) => (...values) => logCalls.write(level, values.map(shown).join(" ").toWellFormed());
+const writes = (level) => (...values) => logCalls.write(level, values.map((one) => shown(one)).join(" ").toWellFormed());
 
 export const log = {
   debug: writes("debug"),

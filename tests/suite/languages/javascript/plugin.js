@@ -186,6 +186,17 @@ on("message", { prefix: "foreign" }, async (message) => {
   await reply(message, `${x} ${await storage.getBytes("n")} ${await storage.getBytes("none")}`);
 });
 
+// errors.chat
+
+on("message", { prefix: "fail" }, async (message) => {
+  if (message.body === "fail at all") {
+    await Promise.any([new RangeError("one"), new TypeError("two")].map((error) => Promise.reject(error)));
+  }
+  const error = new Error("could not count");
+  error.cause = message.body === "fail by itself" ? error : new RangeError("told to");
+  throw error;
+});
+
 // forgotten.chat
 
 on("message", { prefix: "forget" }, (message) => {
