@@ -194,9 +194,9 @@ export class Element {
   children: (Element | string)[];
   /** Puts it into this namespace, like the elements inside it that name none. */
   ns(namespace: string): this;
-  to(jid: string): this;
-  /** One that is there already is replaced. */
-  attr(name: string, value: string | number | boolean): this;
+  to(jid: string | null | undefined): this;
+  /** One that is there already is replaced; `null` and `undefined`, such as the id of a message without one, are left out. */
+  attr(name: string, value: string | number | boolean | null | undefined): this;
   child(...children: Element[]): this;
   text(text: string | number): this;
   /** The first child of this name, in this namespace if one is given. */

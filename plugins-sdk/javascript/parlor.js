@@ -702,7 +702,9 @@ export class Element {
   }
 
   attr(name, value) {
-    this.attributes[name] = String(value);
+    // Ids and addresses may be missing, and what is missing is not written.
+    if (value === undefined || value === null) delete this.attributes[name];
+    else this.attributes[name] = String(value);
     return this;
   }
 

@@ -131,6 +131,8 @@ onReady(async () => {
   if (bytes) await storage.setBytes("more", bytes, { expires: count });
   // @ts-expect-error: a text is no bytes
   await storage.setBytes("text", "text");
+  const found: Message | undefined = undefined as Message | undefined;
+  console.log(String(stanza.message().to(found?.from).attr("id", found?.id)));
 });
 
 spawn(async () => {

@@ -1,8 +1,8 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, chats, occupantOf, off, on, once, onStop, reply, rooms, send, setSetting, sleep, storage,
-  TimedOut, timers, within,
+  acknowledge, bodyWithoutFallback, chats, Element, occupantOf, off, on, once, onStop, reply, rooms, send, setSetting,
+  sleep, storage, TimedOut, timers, within,
 } from "parlor";
 
 // texts.chat
@@ -195,6 +195,12 @@ on("message", { prefix: "fail" }, async (message) => {
   const error = new Error("could not count");
   error.cause = message.body === "fail by itself" ? error : new RangeError("told to");
   throw error;
+});
+
+// stanzas.chat
+
+on("message", { prefix: "received" }, async (message) => {
+  await reply(message, String(new Element("received").attr("id", message.id).attr("n", 1).to(undefined)));
 });
 
 // forgotten.chat
