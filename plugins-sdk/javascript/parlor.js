@@ -477,6 +477,7 @@ export function spawn(work) {
 }
 
 const ownCommands = new Map();
+let hearsCommands = false;
 
 // The host says the name without the plugin's id, and in small letters.
 const shortName = (name) => name.slice(name.lastIndexOf(".") + 1).toLowerCase();
@@ -484,11 +485,22 @@ const shortName = (name) => name.slice(name.lastIndexOf(".") + 1).toLowerCase();
 export const command = noticing("command", async (name, help, usage, handler) => {
   if (typeof usage === "function") [usage, handler] = ["", usage];
   const add = async () => {
-    if (ownCommands.size === 0) {
-      on("command", (given) => ownCommands.get(given.name)?.(given.args, given.message, given.rest));
+    if (!hearsCommands) {
+      on("command", (given) => ownCommands.get(given.name)?.handler(given.args, given.message, given.rest));
+      hearsCommands = true;
     }
-    ownCommands.set(shortName(name), handler);
-    await commands.add(name, help, usage);
+    const short = shortName(name);
+    const before = ownCommands.get(short);
+    const own = { handler };
+    // It may be given before this call has returned.
+    ownCommands.set(short, own);
+    try {
+      await commands.add(name, help, usage);
+    } catch (error) {
+      // Another one may have been added meanwhile.
+      if (ownCommands.get(short) === own) ownCommands.set(short, before);
+      throw error;
+    }
   };
   if (started) await add();
   else starts.unshift(add);

@@ -1,7 +1,7 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, chats, Element, occupantOf, off, on, once, onStop, reply, rooms, send, setSetting,
+  acknowledge, bodyWithoutFallback, chats, command, Element, occupantOf, off, on, once, onStop, reply, rooms, send, setSetting,
   sleep, storage, TimedOut, timers, within,
 } from "parlor";
 
@@ -195,6 +195,15 @@ on("message", { prefix: "fail" }, async (message) => {
   const error = new Error("could not count");
   error.cause = message.body === "fail by itself" ? error : new RangeError("told to");
   throw error;
+});
+
+// commands.chat
+
+await command("again", "Says which it is", (_, message) => reply(message, "the first"));
+
+on("message", { prefix: "add" }, async (message) => {
+  const added = command("again", "is to be\none line", () => reply(message, "the second"));
+  await added.catch((error) => reply(message, error.name));
 });
 
 // stanzas.chat
