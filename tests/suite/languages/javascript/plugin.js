@@ -58,9 +58,14 @@ on("message", { prefix: "no more" }, async (message) => {
 const built = Date.now();
 
 on("message", { prefix: "cannot" }, async (message) => {
-  const missing = ["fetch", "XMLHttpRequest", "WebSocket", "process", "require", "Worker"];
+  const missing = [
+    "fetch", "XMLHttpRequest", "WebSocket", "process", "require", "Worker", "URL", "Intl", "TextEncoder", "TextDecoder", "crypto",
+    "structuredClone", "AbortController",
+  ];
   const there = missing.filter((name) => name in globalThis);
-  await reply(message, `${built} [${there}] ${new Date().getTimezoneOffset()} ${new Date().getHours()}`);
+  const now = new Date();
+  const inBerlin = now.toLocaleTimeString("de", { timeZone: "Europe/Berlin" }) !== now.toLocaleTimeString();
+  await reply(message, `${built} [${there}] ${now.getTimezoneOffset()} ${now.getHours()} ${inBerlin}`);
 });
 
 // kinds.chat
