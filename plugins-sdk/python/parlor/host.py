@@ -4,11 +4,13 @@ import functools
 import importlib
 import inspect
 import sys
-from typing import Any
+from typing import Any, get_args, get_origin
 
+from componentize_py_async_support.streams import StreamReader
 from componentize_py_types import Err
 
 from . import errors, records
+from .streams import Stream
 
 # At build time there is no host: what is called then would fail in ways that nobody understands.
 _is_there = False
@@ -42,8 +44,8 @@ class Grouping:
     """One interface of `wit/`: its functions, with typed exceptions in the place of error values.
 
     What a call needs not be told may be left out, and where it takes a record, the record's fields may be named instead:
-    `await rooms.open(jid, nick="bot")`. A function that needs a permission which `plugin.toml` does not ask for is not part of
-    the component; calling it raises `NotDeclared`.
+    `await rooms.open(jid, nick="bot")`. One that gives a stream is for `async for`. A function that needs a permission which
+    `plugin.toml` does not ask for is not part of the component; calling it raises `NotDeclared`.
     """
 
     def __init__(self, name: str) -> None:
@@ -69,7 +71,9 @@ class Grouping:
 
 
 def _raising(name: str, function: Any) -> Any:
-    parameters = [(f"{name}: {one.name}", one.annotation) for one in inspect.signature(function).parameters.values()]
+    signature = inspect.signature(function)
+    parameters = [(f"{name}: {one.name}", one.annotation) for one in signature.parameters.values()]
+    streams = _is_stream(signature.return_annotation)
 
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
@@ -82,9 +86,17 @@ def _raising(name: str, function: Any) -> Any:
             result = function(*given)
         except Err as error:
             raise errors.from_wit(error.value) from None
+        if streams:
+            return Stream(_later(result))
         return _later(result) if inspect.isawaitable(result) else result
 
     return call
+
+
+def _is_stream(of: Any) -> bool:
+    """Whether a call gives a stream: it comes together with how it ended."""
+    parts = get_args(of) if get_origin(of) is tuple else ()
+    return bool(parts) and get_origin(parts[0]) is StreamReader
 
 
 async def _later(result: Any) -> Any:

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
+use parlor_tests::peer::archive::{Script, honest};
 use parlor_tests::policy::Entry;
 use tokio_xmpp::Stanza;
 use xmpp_parsers::message::{Lang, Message, MessageType, Thread};
 
 use super::{
-    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, is_refused, passes_its_tests, talks,
+    MANIFEST, asked, begins_and_answers, built, deeds, does_as_expected, example, is_refused, passes_its_tests, talks,
 };
 use crate::house::{Plan, SOON, friend, running};
 
@@ -81,6 +82,35 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_python_does_what_its_author_expects_of_asyncio_and_of_the_sdk() {
     does_as_expected("python", "41 passed, 0 failed\n").await;
+}
+
+/// Whoever waits for messages of an archive may have enough of it, and go on or not: nothing is left of what nobody reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_in_python_is_read_to_its_end_also_where_a_wait_was_cut_short() {
+    let folder = Folder::new().unwrap();
+    let permissions = "[permissions]\n\"archive.read\" = { scope = [\"*\"], reason = \"to look back\" }";
+    folder.write("plugin/plugin.toml", MANIFEST.replace("[permissions]", permissions)).unwrap();
+    folder.write("plugin/plugin.py", ARCHIVE).unwrap();
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    // Second pages are held back until somebody asks how many messages there are, which nobody is told before.
+    let (mut archive, mut held) = (honest(4), Vec::new());
+    let script: Script = Box::new(move |asked| match (asked.max(), asked.part("after")) {
+        (0, _) if held.is_empty() => vec![asked.refuse("internal-server-error")],
+        (0, _) => held.drain(..).chain(archive(asked)).collect(),
+        (_, Some(_)) if asked.field("start").is_some() => vec![asked.refuse("internal-server-error")],
+        (_, Some("uid-0")) => {
+            held.extend(archive(asked));
+            Vec::new()
+        }
+        _ => archive(asked),
+    });
+    let reads = |entry: Entry| asked(entry).grant("archive.read", &["*"]);
+    let plan = Plan::scripted(script).await.set("archived_messages_page_size", 1);
+    let house = plan.bytes("deeds", &plugin, reads).start().await;
+    let read = "['message 0', 'message 1', 'message 2', 'message 3'], ['message 0'], internal-server-error";
+    house.logged(read, &[("plugin", "deeds")]).await;
+    assert_eq!(house.instance("deeds").await.open_archive_queries(), 0);
+    house.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,6 +194,58 @@ async fn what_does_not_build_leaves_no_file_and_shows_the_authors_own_line() {
     folder.write("plugin/plugin.py", "def answer(:\n").unwrap();
     is_refused(&folder.path().join("plugin"), &folder, &["plugin.py", "line 1", "deeds did not compile"]).await;
 }
+
+const ARCHIVE: &str = r#"
+import asyncio
+import logging
+
+from parlor import archive, errors, on_ready, sleep
+
+log = logging.getLogger(__name__)
+
+
+async def release() -> bool:
+    """Has the server send what it holds back; whether there was anything."""
+    try:
+        await archive.query(max=0)
+        return True
+    except errors.StanzaError:
+        return False
+
+
+async def cut_short(messages) -> None:
+    """Waits for a message that does not come before nobody waits for it any more."""
+    waits = asyncio.create_task(anext(messages))
+    await sleep(0)
+    waits.cancel()
+    while not await release():
+        pass
+
+
+@on_ready
+async def ready() -> None:
+    while True:
+        try:
+            await release()
+            break
+        except errors.Unsupported:
+            # It is not known yet whether there is one.
+            await sleep(0.01)
+    for _ in range(9):
+        messages = archive.query_all()
+        await anext(messages)
+        await cut_short(messages)
+    messages = archive.query_all()
+    bodies = [(await anext(messages)).message.body]
+    await cut_short(messages)
+    bodies += [one.message.body async for one in messages]
+    seen = []
+    try:
+        async for one in archive.query_all(start="2020-01-01T00:00:00Z"):
+            seen.append(one.message.body)
+    except errors.StanzaError as error:
+        log.info("%s, %s, %s", bodies, seen, error.condition)
+"#;
 
 const PLUGIN: &str = r#"
 import asyncio

@@ -50,12 +50,14 @@ const SDK: &[(&str, &str)] = sdk![
     "records.py",
     "said.py",
     "stanza.py",
+    "streams.py",
     "timers.py",
     "values.py",
 ];
 
 /// What of it is nothing for editors: it names what is only there in a component.
-const WITHIN: [&str; 7] = ["__init__.py", "guest.py", "host.py", "logs.py", "loop.py", "messages.py", "records.py"];
+const WITHIN: [&str; 8] =
+    ["__init__.py", "guest.py", "host.py", "logs.py", "loop.py", "messages.py", "records.py", "streams.py"];
 
 /// What editors read in its place: types, and no code.
 const EDITORS: &[(&str, &str)] = &[

@@ -27,6 +27,9 @@ const ADDED: [(&str, &str); 1] = [(
 /// Calls that take an element of the SDK's in the place of XML.
 const TAKES_ELEMENTS: [&str; 2] = ["send", "send-iq"];
 
+/// What the SDK makes of a stream and of how it ended.
+const STREAM: &str = "AsyncIterator";
+
 /// The stubs of the groupings that `parlor` has under their own names, by the file's name.
 pub(super) fn of_contract() -> Vec<(String, String)> {
     let contract = contract::whole();
@@ -47,7 +50,8 @@ impl Stub<'_> {
         docs(&mut out, "", &self.interface.docs, None);
         out.push_str(
             "from dataclasses import dataclass\nfrom datetime import datetime\nfrom enum import Enum\n\
-             from typing import Any, List, Optional, Tuple, Union\n\nfrom componentize_py_types import Result\n",
+             from typing import Any, AsyncIterator, List, Optional, Tuple, Union\n\n\
+             from componentize_py_types import Result\n",
         );
         if name != "types" {
             out.push_str("\nfrom . import types\n");
@@ -60,8 +64,11 @@ impl Stub<'_> {
         }
         for function in self.interface.functions.values() {
             let needs = table::call(name, &function.name).and_then(|call| call.permission);
-            let needs = needs.map(|needs| format!("Permission: `{needs}`."));
-            let _ = writeln!(out, "\n{}:", self.signature(function));
+            let signature = self.signature(function);
+            let read =
+                if signature.contains(STREAM) { " It is read by `async for`, which raises what ended it." } else { "" };
+            let needs = needs.map(|needs| format!("Permission: `{needs}`.{read}"));
+            let _ = writeln!(out, "\n{signature}:");
             docs(&mut out, "    ", &function.docs, needs.as_deref());
             out.push_str("    ...\n");
         }
@@ -141,7 +148,8 @@ impl Stub<'_> {
     fn signature(&self, function: &Function) -> String {
         let parameters = self.parameters(function).join(", ");
         let result = function.result.as_ref().map_or("None".to_owned(), |result| self.result(result));
-        let begin = if function.kind.is_async() { "async def" } else { "def" };
+        let is_awaited = function.kind.is_async() && !result.starts_with(STREAM);
+        let begin = if is_awaited { "async def" } else { "def" };
         format!("{begin} {}({parameters}) -> {result}", snake(&function.name))
     }
 
@@ -215,12 +223,17 @@ impl Stub<'_> {
             // Some calls are named `list`, which is then no type any more.
             TypeDefKind::List(of) => format!("List[{}]", self.name(of)),
             TypeDefKind::Tuple(tuple) => {
-                format!("Tuple[{}]", tuple.types.iter().map(|ty| self.name(ty)).collect::<Vec<_>>().join(", "))
+                let types: Vec<_> = tuple.types.iter().map(|ty| self.name(ty)).collect();
+                match types.as_slice() {
+                    [stream, _ended] if stream.starts_with(STREAM) => stream.clone(),
+                    types => format!("Tuple[{}]", types.join(", ")),
+                }
             }
             TypeDefKind::Result(result) => {
                 format!("Result[{}, {}]", self.maybe(result.ok.as_ref()), self.maybe(result.err.as_ref()))
             }
-            // Streams and futures have no types of their own in what componentize-py makes.
+            TypeDefKind::Stream(Some(of)) => format!("{STREAM}[{}]", self.name(of)),
+            // How a stream ended is raised.
             _ => "Any".to_owned(),
         }
     }
@@ -288,6 +301,9 @@ mod tests {
             ("rooms", "def get_or_create(jid: str, attributes: Attributes = ..., create: bool = ..., *, nick: "),
             ("rooms", "def open_many(jids: List[str], attributes: Attributes = ..., *, nick: "),
             ("archive", "    start: Union[str, datetime, None] = ...\n"),
+            ("archive", "\ndef query_all(options: Options = ..., *, with_: Optional[str] = ..., "),
+            ("archive", ") -> AsyncIterator[ArchivedMessage]:\n"),
+            ("archive", "    Permission: `archive.read`. It is read by `async for`, which raises what ended it.\n"),
             ("types", "    requesting: bool\n"),
             ("types", "    def rest(self) -> str:\n"),
             ("api", "async def send_iq(iq: Union[str, Element]) -> str:\n"),

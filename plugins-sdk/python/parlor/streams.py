@@ -1,0 +1,56 @@
+"""What the host gives piece by piece, for `async for`."""
+
+import asyncio
+import collections
+from typing import Any, Awaitable, Optional
+
+from componentize_py_types import Err
+
+from . import errors
+from .loop import loop
+
+#: How many pieces are taken over from the host at once.
+_BATCH = 50
+
+
+class Stream:
+    """All that a call gives, as it is read. What ended it early is raised once, behind the last piece that came. Whoever waits may
+    be cancelled, and go on later. It is closed once nobody holds it."""
+
+    def __init__(self, call: Awaitable[Any]) -> None:
+        #: Gives the two ends that are the plugin's: of the pieces, and of how they ended.
+        self._call = call
+        self._pieces: Any = None
+        self._outcome: Any = None
+        self._ready: collections.deque[Any] = collections.deque()
+        self._reading: Optional[asyncio.Task[None]] = None
+        #: What is raised where nothing is ready any more.
+        self._ended: Optional[Exception] = None
+
+    def __aiter__(self) -> "Stream":
+        return self
+
+    async def __anext__(self) -> Any:
+        while not self._ready:
+            if self._ended is not None:
+                ended, self._ended = self._ended, StopAsyncIteration()
+                raise ended
+            if self._reading is None or self._reading.done():
+                self._reading = loop.create_task(self._read())
+            # What was begun cannot be taken back, and an end that is being read cannot be closed: it goes on where whoever waits is
+            # cancelled, and holds all of this meanwhile.
+            await asyncio.wait([self._reading])
+        return self._ready.popleft()
+
+    async def _read(self) -> None:
+        try:
+            if self._pieces is None:
+                self._pieces, self._outcome = await self._call
+            self._ready.extend(await self._pieces.read(_BATCH))
+            if self._pieces.writer_dropped:
+                with self._pieces:
+                    outcome = await self._outcome.read()
+                self._ended = errors.from_wit(outcome.value) if isinstance(outcome, Err) else StopAsyncIteration()
+        except Exception as error:
+            # Nobody may want to know.
+            self._ended = error
