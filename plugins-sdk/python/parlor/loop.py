@@ -24,6 +24,9 @@ _log = logging.getLogger("parlor")
 #: For how many seconds the host is asked to wait at once: what is due later is looked at again then.
 LONGEST = 3600.0
 
+#: A step of its clock, in seconds.
+STEP = 0.001
+
 
 class Call:
     """A call of the host, and all that began in it. It has returned long before the last of that is done, perhaps."""
@@ -188,15 +191,22 @@ class Loop(support._Loop):
         """Has the host tell when the next timer is due, unless it does already: what it was asked for cannot be taken back."""
         if not self._timers:
             return
-        due = min(self._timers[0].when(), self.time() + LONGEST)
-        if self._wakes and min(self._wakes) <= due:
-            return
+        now = self.time()
+        due = min(self._timers[0].when(), now + LONGEST)
+        if self._wakes:
+            soonest = min(self._wakes)
+            if soonest <= max(due, now + STEP):
+                return
+            # Each of these is an open call of the plugin's. Where one is not enough, the next one takes half its time at most, and
+            # what is due is looked at again then: so they are few, in whatever order timers are set.
+            due = min(due, now + (soonest - now) / 2)
         self._wakes.append(due)
         # It begins at once, whatever runs now.
         asyncio.Task(self._wake(due), loop=self, context=self._context(self._home), eager_start=True)
 
     async def _wake(self, due: float) -> None:
-        await timers.sleep(max(0, math.ceil((due - self.time()) * 1000)))
+        # What a sum of times is off by is not worth another step.
+        await timers.sleep(max(0, math.ceil((due - self.time()) * 1000 - 0.001)))
         self._wakes.remove(due)
         now = max(due, self.time())
         while self._timers and self._timers[0].when() <= now:
