@@ -6,13 +6,16 @@ from .host import Grouping
 
 _log = Grouping("log")
 
+#: So many bytes of each end of a text fit into a line of the host's log, which has 4,096.
+_HALF = 2040
+
 
 class Handler(logging.Handler):
     """Gives records to the host, which bounds, marks and keeps them."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            _log.write(_level(record.levelno), self.format(record))
+            _log.write(_level(record.levelno), _fitted(self.format(record)))
         except Exception:
             self.handleError(record)
 
@@ -28,6 +31,24 @@ def _level(number: int) -> object:
     if number >= logging.INFO:
         return levels.INFO
     return levels.DEBUG
+
+
+def _fitted(text: str) -> str:
+    """Of what is too long, both ends: the host would keep the beginning, and a traceback ends with what was raised."""
+    if 8 * len(text) <= 2 * _HALF:
+        return text
+    begin, end = _beginning(text), _beginning(text[::-1])[::-1]
+    return text if len(begin) + len(end) >= len(text) else f"{begin}…{end}"
+
+
+def _beginning(text: str) -> str:
+    size = 0
+    for at, one in enumerate(text):
+        # The host shows by its number what is not to be obeyed: a line feed is `\u{a}`.
+        size += len(one.encode()) if one.isprintable() else len(f"{ord(one):x}") + 4
+        if size > _HALF:
+            return text[:at]
+    return text
 
 
 def start() -> None:

@@ -49,6 +49,7 @@ fn editors_are_told_what_there_is(folder: &Folder) {
 async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
     let told = [
         ("raise", None),
+        ("chain", None),
         ("print", None),
         ("setting", Some("hi")),
         ("keep", Some("{'a': [1, 2]} ['k'] True None")),
@@ -72,6 +73,8 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
     let lines = crate::trace::with("account", house.name());
     let raised = lines.iter().find(|line| line.get("message").contains("ValueError: told to")).unwrap();
     assert!(raised.get("message").contains("plugin.py"), "{raised:?}");
+    let end = "RuntimeError: told to by another one";
+    assert!(lines.iter().any(|line| line.get("message").ends_with(end)), "the end of a long one is not there");
     assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
     let printed = lines.iter().find(|line| line.get("message").starts_with("it printed")).unwrap();
     assert!(!printed.get("message").contains('\x1b'), "{printed:?}");
@@ -281,6 +284,11 @@ async def answer(message: Message) -> None:
     match message.body:
         case "raise":
             raise ValueError("told to")
+        case "chain":
+            try:
+                raise ValueError("long " * 1000)
+            except ValueError as error:
+                raise RuntimeError("told to by another one") from error
         case "print":
             print("it printed\x1b[31m this")
         case "setting":
