@@ -9,7 +9,7 @@ shows what there is. `command.rest` is what was typed after the name, as it was.
 """
 
 import inspect
-from typing import Any, Awaitable, Callable
+from typing import Any, Awaitable, Callable, Optional
 
 from . import guest, listen
 from .host import Grouping, is_there
@@ -19,8 +19,8 @@ _commands = Grouping("commands")
 
 Handler = Callable[..., Awaitable[None]]
 
-#: By their short names, in small letters, as the host tells them.
-_handlers: dict[str, Handler] = {}
+#: By their short names, in small letters, as the host tells them. None: it was refused.
+_handlers: dict[str, Optional[Handler]] = {}
 
 
 def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler], Handler]:
@@ -30,13 +30,23 @@ def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler]
         if not inspect.iscoroutinefunction(handler):
             raise TypeError(f"{handler!r} does what {name} says, and has to be an `async def`")
 
+        # `PLUGIN.NAME` is said and told as NAME as well.
+        short = name.lower().rpartition(".")[2]
+        before = _handlers.get(short)
+
         async def add() -> None:
-            await _commands.add(name, help, usage)
+            try:
+                await _commands.add(name, help, usage)
+            except Exception:
+                # What was added before is still there.
+                if _handlers[short] is handler:
+                    _handlers[short] = before
+                raise
 
         if not _handlers:
             listen.on("command")(_given)
-        # `PLUGIN.NAME` is said and told as NAME as well.
-        _handlers[name.lower().rpartition(".")[2]] = handler
+        # It may be given before the host has said that it was added.
+        _handlers[short] = handler
         if is_there():
             spawn(add())
         else:

@@ -224,6 +224,13 @@ async def answer(message: Message) -> None:
             await reply(message, str([one.extensions.hints for one in made] + [outgoing("text").extensions.hints]))
 
 
+@on("message", prefix="replace")
+async def replace(message: Message) -> None:
+    @command("python.say", help="long " * 1000)
+    async def another(given: Command) -> None:
+        await reply(given.message, "another")
+
+
 @on("messageError")
 async def failed(message: Message) -> None:
     try:
