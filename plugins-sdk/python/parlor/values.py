@@ -20,7 +20,7 @@ def setting(key: str, default: Any = None) -> Any:
 
 async def set_setting(key: str, value: Any) -> None:
     """Changes a setting for this account and this process."""
-    await _settings.set(key, json.dumps(value))
+    await _settings.set(key, _json(value))
 
 
 class Settings:
@@ -45,7 +45,7 @@ class Settings:
 
 
 def _pairs(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(key, json.dumps(value)) for key, value in values.items()]
+    return [(key, _json(value)) for key, value in values.items()]
 
 
 class Promises:
@@ -66,7 +66,7 @@ class Promises:
 
 async def emit(name: str, value: Any = None) -> None:
     """Fires an event that every plugin may hear, and resolves the promise of the same name."""
-    await _api.emit(name, None if value is None else json.dumps(value))
+    await _api.emit(name, None if value is None else _json(value))
 
 
 async def wait_until(name: str) -> Any:
@@ -92,7 +92,7 @@ class Storage:
 
     async def set(self, key: str, value: Any, expires: Optional[float] = None) -> None:
         """Keeps a value, for ever or for so many seconds (0.001 at least)."""
-        await _storage.set(key, json.dumps(value).encode(), _milliseconds(expires))
+        await _storage.set(key, _json(value).encode(), _milliseconds(expires))
 
     async def compare_and_set(
         self, key: str, expected: Any, value: Any, expires: Optional[float] = None
@@ -116,8 +116,19 @@ class Storage:
             after = page.next
 
 
+def _json(value: Any) -> str:
+    # Escaped, most letters would take up to three times the room.
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half of a character has no other form.
+        return json.dumps(value)
+    return text
+
+
 def _bytes(value: Any) -> Optional[bytes]:
-    return None if value is None else json.dumps(value).encode()
+    return None if value is None else _json(value).encode()
 
 
 def _milliseconds(expires: Optional[float]) -> Optional[int]:

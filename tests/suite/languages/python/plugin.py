@@ -320,6 +320,21 @@ async def call(message: Message) -> None:
                 await reply(message, f"{await wait_until('kept')} {error}")
 
 
+# storage.chat
+
+
+@on("message", kind="chat", prefix="keep ")
+async def keep(message: Message) -> None:
+    match message.body.split()[1:]:
+        case ["letters"]:
+            letters = "я" * 50_000
+            await storage.set("letters", letters)
+            await reply(message, str(await storage.get("letters") == letters))
+        case ["half"]:
+            await storage.set("half", "\ud83c")
+            await reply(message, str(await storage.get("half") == "\ud83c"))
+
+
 # types.chat
 
 
