@@ -1,7 +1,7 @@
 """Settings, storage, events and promises: JSON on the way, Python's own values here."""
 
 import json
-from typing import Any, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence
 
 from . import listen
 from .host import Grouping
@@ -79,6 +79,15 @@ async def promise(name: str) -> None:
     await _promises.add(name)
 
 
+class Page(NamedTuple):
+    """Some of the keys in storage."""
+
+    #: In order.
+    keys: list[str]
+    #: Give it as `after` for the next page; None when this was the last.
+    next: Optional[str]
+
+
 class Storage:
     """What the plugin keeps on this machine, per account: JSON values under text keys. Needs `storage`.
 
@@ -87,18 +96,41 @@ class Storage:
 
     async def get(self, key: str, default: Any = None) -> Any:
         """The value, or `default` if there is none."""
-        value = await _storage.get(key)
-        return default if value is None else json.loads(value)
+        return _read(await _storage.get(key), default)
 
     async def set(self, key: str, value: Any, expires: Optional[float] = None) -> None:
         """Keeps a value, for ever or for so many seconds (0.001 at least)."""
-        await _storage.set(key, _json(value).encode(), _milliseconds(expires))
+        await self.set_bytes(key, _json(value).encode(), expires)
+
+    async def change(self, key: str, change: Callable[[Any], Any], expires: Optional[float] = None) -> Any:
+        """Keeps what a function makes of the value, and gives it; None = no value, for either. Nothing is lost that others keep
+        meanwhile: the function is called again then.
+
+            await storage.change("count", lambda count: (count or 0) + 1)
+        """
+        while True:
+            kept = await _storage.get(key)
+            value = change(_read(kept))
+            if await _storage.compare_and_set(key, kept, _bytes(value), _milliseconds(expires)):
+                return value
 
     async def compare_and_set(
         self, key: str, expected: Any, value: Any, expires: Optional[float] = None
     ) -> bool:
-        """Sets a value if the present one is `expected`, as JSON writes both; None = no value. Whether it was."""
-        return bool(await _storage.compare_and_set(key, _bytes(expected), _bytes(value), _milliseconds(expires)))
+        """Sets a value if the present one reads as `expected`; None = no value, for either. Whether it did. `change` is shorter.
+
+            while True:
+                count = await storage.get("count")
+                if await storage.compare_and_set("count", count, (count or 0) + 1):
+                    break
+
+        With `get("count", 0)` that would never end: where there is no value there is no 0.
+        """
+        kept = await _storage.get(key)
+        # The same value may have been written in another way: by an earlier version, or with its keys in another order.
+        if _sorted(_read(kept)) != _sorted(expected):
+            return False
+        return bool(await _storage.compare_and_set(key, kept, _bytes(value), _milliseconds(expires)))
 
     async def delete(self, key: str) -> bool:
         """Whether there was one."""
@@ -109,11 +141,25 @@ class Storage:
         keys: list[str] = []
         after = None
         while True:
-            page = await _storage.list(prefix, after, 1000)
+            page = await self.page(prefix, after)
             keys += page.keys
             if page.next is None:
                 return keys
             after = page.next
+
+    async def page(self, prefix: str = "", after: Optional[str] = None, limit: int = 1000) -> Page:
+        """The keys that begin so behind `after`: `limit` of them at most, which is 1 to 1000."""
+        page = await _storage.list(prefix, after, limit)
+        return Page(page.keys, page.next)
+
+    async def get_bytes(self, key: str) -> Optional[bytes]:
+        """What is kept as it is: `get` reads JSON alone."""
+        kept: Optional[bytes] = await _storage.get(key)
+        return kept
+
+    async def set_bytes(self, key: str, value: bytes, expires: Optional[float] = None) -> None:
+        """Keeps bytes, for ever or for so many seconds."""
+        await _storage.set(key, value, _milliseconds(expires))
 
 
 def _json(value: Any) -> str:
@@ -125,6 +171,15 @@ def _json(value: Any) -> str:
         # Half of a character has no other form.
         return json.dumps(value)
     return text
+
+
+def _read(kept: Optional[bytes], default: Any = None) -> Any:
+    return default if kept is None else json.loads(kept)
+
+
+def _sorted(value: Any) -> str:
+    """The same text for what JSON makes the same of."""
+    return json.dumps(json.loads(json.dumps(value)), sort_keys=True)
 
 
 def _bytes(value: Any) -> Optional[bytes]:

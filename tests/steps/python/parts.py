@@ -17,7 +17,6 @@ _api = Grouping("api")
 _listen = Grouping("listen")
 _promises = Grouping("promises")
 _settings = Grouping("settings")
-_storage = Grouping("storage")
 _timers = Grouping("timers")
 
 
@@ -73,11 +72,11 @@ async def in_storage(steps: Steps) -> None:
     await steps.note("all keys", storage.keys, ",".join)
     await steps.note("keys that begin so", lambda: storage.keys("b/"), ",".join)
     page = lambda page: f"{','.join(page.keys)} then {page.next or 'none'}"
-    await steps.note("a page of one", lambda: _storage.list("", None, 1), page)
+    await steps.note("a page of one", lambda: storage.page("", None, 1), page)
     await steps.note("forget it", lambda: storage.delete("b/ü"))
     await steps.note("forget it again", lambda: storage.delete("b/ü"))
-    await steps.note("put one where nothing is", lambda: _storage.compare_and_set("n", None, b"1", None))
-    await steps.note("put two where one is", lambda: _storage.compare_and_set("n", b"1", b"2", None))
+    await steps.note("put one where nothing is", lambda: storage.compare_and_set("n", None, 1))
+    await steps.note("put two where one is", lambda: storage.compare_and_set("n", 1, 2))
     await steps.fails("keep too much", lambda: storage.set("much", "x" * 100_000))
     await steps.fails("keep it under no key", lambda: storage.set("", "x"))
 

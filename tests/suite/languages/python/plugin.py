@@ -326,6 +326,10 @@ async def call(message: Message) -> None:
 @on("message", kind="chat", prefix="keep ")
 async def keep(message: Message) -> None:
     match message.body.split()[1:]:
+        case ["count"]:
+            counts = await asyncio.gather(*(storage.change("count", lambda count: (count or 0) + 1) for _ in range(2)))
+            await reply(message, f"{sorted(counts)} {await storage.get('count')}")
+            await reply(message, f"{await storage.change('count', lambda _: None)} {await storage.keys()}")
         case ["letters"]:
             letters = "я" * 50_000
             await storage.set("letters", letters)
@@ -333,6 +337,17 @@ async def keep(message: Message) -> None:
         case ["half"]:
             await storage.set("half", "\ud83c")
             await reply(message, str(await storage.get("half") == "\ud83c"))
+        case ["alike"]:
+            # Letters were escaped once.
+            await storage.set_bytes("alike", b'{"b": "\\u044f", "a": [1]}')
+            expected = [{"a": [1], "b": "ю"}, {"a": (1,), "b": "я"}, {"a": (1,), "b": "я"}]
+            await reply(message, str([await storage.compare_and_set("alike", one, 2) for one in expected]))
+        case ["bytes"]:
+            for name in ("b/1", "b/2"):
+                await storage.set_bytes(name, b"\x00\xff")
+            kept, page = await storage.get_bytes("b/1"), await storage.page("b/", limit=1)
+            rest = await storage.page("b/", page.next)
+            await reply(message, f"{kept.hex()} {await storage.get_bytes('b/3')} {page.keys} {rest.keys} {rest.next}")
 
 
 # types.chat
