@@ -1050,7 +1050,12 @@ const char *parlor_jid(void) {
 
 __attribute__((__weak__)) void parlor_stop(void) {}
 
+/* It is there where something prints, and asking for it here does not bring it. */
+extern FILE *const stdout __attribute__((__weak__));
+
 bool exports_parlor_plugin_guest_initialize(plugin_string_t *error) {
+  /* The log is no terminal, for which C would keep lines until there are many. */
+  if (&stdout) setvbuf(stdout, NULL, _IOLBF, 0);
   if (parlor_start() == PARLOR_OK) {
     forget_all();
     return true;

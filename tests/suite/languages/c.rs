@@ -38,7 +38,8 @@ async fn a_new_plugin_in_c_builds_at_once_and_answers() {
 async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
     let told = [
         ("fail", None),
-        ("print", None),
+        ("print this", None),
+        ("print that", None),
         ("setting", Some("h\u{fc} \"\\\n")),
         ("keep", Some("1 k v gone")),
         ("later", Some("it is later")),
@@ -59,7 +60,7 @@ async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
     let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));
     assert!(logged("a handler of message failed: told to"));
     assert!(logged("a handler of message failed: not granted: messages.send for nobody@nowhere.invalid"));
-    assert!(logged("it printed this"));
+    assert!(logged("it printed print this") && logged("it printed print that"));
     assert!(!logged("plugin ended"));
     house.stop().await;
 }
@@ -187,7 +188,7 @@ static parlor_error answer(const parlor_event *event, void *context) {
   const char *body = message->body ? message->body : "";
   (void)context;
   if (!strcmp(body, "fail")) return parlor_fail("told to");
-  if (!strcmp(body, "print")) return printf("it printed this\n") > 0 && !fflush(stdout) ? PARLOR_OK : PARLOR_OTHER;
+  if (!strncmp(body, "print", 5)) return printf("it printed %s\n", body) > 0 ? PARLOR_OK : PARLOR_OTHER;
   if (!strcmp(body, "setting")) return parlor_chat_reply(message, "%s", parlor_setting_text("greeting", ""));
   if (!strcmp(body, "keep")) return keep(message);
   /* The context outlives the handler. */
