@@ -11,17 +11,25 @@
 
 typedef struct block {
   struct block *next;
+  /* The newer, the larger. */
+  uint64_t number;
   /* As much as any type may want. */
   _Alignas(16) unsigned char data[];
 } block;
 
+/* The newest first. */
 static block *blocks;
+static uint64_t taken;
+
+/* What is known of the last call that failed: its texts are such memory. */
+static parlor_failure failure;
 
 static void *take(size_t size) {
   /* One more, which is zero: so every text that the host hands over ends as C wants it. */
   block *fresh = malloc(sizeof(block) + size + 1);
   if (!fresh) abort();
   fresh->next = blocks;
+  fresh->number = ++taken;
   fresh->data[size] = 0;
   blocks = fresh;
   return fresh->data;
@@ -32,6 +40,32 @@ static void forget_all(void) {
     block *next = blocks->next;
     free(blocks);
     blocks = next;
+  }
+}
+
+static bool is_of_failure(const void *text) {
+  const void *const texts[] = {failure.text, failure.permission, failure.scope, failure.hint, failure.argument, failure.name, failure.condition, failure.xml};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    if (texts[i] == text) return true;
+  }
+  return false;
+}
+
+uint64_t parlor_mark(void) {
+  return taken;
+}
+
+void parlor_forget(uint64_t mark) {
+  for (block **at = &blocks; *at && (*at)->number > mark;) {
+    block *one = *at;
+    if (is_of_failure(one->data)) {
+      /* Whoever forgets first and returns the error then still has it in the log; the next one to forget looks at it again. */
+      one->number = UINT64_MAX;
+      at = &one->next;
+    } else {
+      *at = one->next;
+      free(one);
+    }
   }
 }
 
@@ -430,8 +464,6 @@ const char *parlor_unquote(const char *json) {
 }
 
 /* ---- Errors ------------------------------------------------------------------------------------------------------------ */
-
-static parlor_failure failure;
 
 const parlor_failure *parlor_failed(void) {
   return &failure;
@@ -1020,16 +1052,19 @@ parlor_error parlor_storage_delete(const char *key) {
 parlor_error parlor_storage_keys(const char *prefix, const char ***keys, size_t *count) {
   plugin_string_t begin = parlor_text(prefix), after;
   const char **all = NULL;
-  size_t known = 0;
+  size_t known = 0, room = 0;
   bool more = false;
   do {
     parlor_plugin_storage_page_t page;
     parlor_plugin_types_error_t error;
     if (!parlor_plugin_storage_list(&begin, more ? &after : NULL, 1000, &page, &error)) return parlor_done(false, &error);
-    const char **longer = parlor_memory((known + page.keys.len + 1) * sizeof *longer);
-    if (known) memcpy(longer, all, known * sizeof *longer);
-    for (size_t i = 0; i < page.keys.len; i++) longer[known++] = some(page.keys.ptr[i]);
-    all = longer;
+    if (known + page.keys.len >= room) {
+      room = 2 * (known + page.keys.len) + 1;
+      const char **longer = parlor_memory(room * sizeof *longer);
+      if (known) memcpy(longer, all, known * sizeof *longer);
+      all = longer;
+    }
+    for (size_t i = 0; i < page.keys.len; i++) all[known++] = some(page.keys.ptr[i]);
     more = page.next.is_some;
     after = page.next.val;
   } while (more);

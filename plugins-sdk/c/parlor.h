@@ -15,7 +15,8 @@
  * A plugin imports what it calls, and nothing else: each function here names the permission that it needs.
  *
  * Texts are UTF-8 and end with NUL; NULL stands for none, and U+FFFD for what was cut inside a character. What the host hands over, and what `parlor_format` and its like make,
- * lives until the handler returns, and nobody frees it. Who wants it longer copies it, for instance by `strdup`.
+ * lives until the handler returns, and nobody frees it. Who wants it longer copies it, for instance by `strdup`; a handler that is
+ * given much forgets it on the way by `parlor_forget`.
  *
  * A call waits until it is done. One handler runs at a time: while it waits, or sleeps, the other events of this plugin wait as
  * well. So do not wait in a handler for what another handler of the same plugin has to do; use `parlor_after` and events.
@@ -405,6 +406,19 @@ void parlor_log(parlor_level level, const char *format, ...) PARLOR_FORMAT(2, 3)
 
 /* Memory that lives until the handler returns. */
 void *parlor_memory(size_t size);
+
+/* Frees, in the midst of a handler, what the host has handed over and what was made since a mark of the same handler: for one that
+ * is given more than there is memory for. What `parlor_failed` says stays.
+ *
+ *     for (size_t i = 0; !error && i < count; i++) {
+ *         uint64_t mark = parlor_mark();
+ *         error = parlor_storage_get(keys[i], &text);
+ *         if (!error && text) length += strlen(text);
+ *         parlor_forget(mark);
+ *     }
+ */
+uint64_t parlor_mark(void);
+void parlor_forget(uint64_t mark);
 
 /* A text as `printf` would write it. */
 const char *parlor_format(const char *format, ...) PARLOR_FORMAT(1, 2);

@@ -42,6 +42,7 @@ async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
         ("print that", None),
         ("setting", Some("h\u{fc} \"\\\n")),
         ("keep", Some("1 k v gone")),
+        ("much", Some("invalid jid")),
         ("later", Some("it is later")),
         ("ticks", Some("three ticks")),
         ("promise", Some("{\"x\": 1}")),
@@ -110,6 +111,7 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
 const PLUGIN: &str = r#"
 #include <parlor.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int ticks;
@@ -175,6 +177,30 @@ static parlor_error keep(const parlor_message *message) {
   return error ? error : parlor_chat_reply(message, "%zu %s %s %s", count, keys[0], kept, gone ? gone : "gone");
 }
 
+/* More than there is memory for. */
+static parlor_error much(const parlor_message *message) {
+  const char *text, *kept;
+  char *long_one = malloc(200001);
+  memset(long_one, 'x', 200000);
+  long_one[200000] = 0;
+  parlor_error error = parlor_storage_set("much", long_one, 0);
+  for (int i = 0; !error && i < 400; i++) {
+    uint64_t mark = parlor_mark();
+    error = parlor_storage_get("much", &kept);
+    if (!error && strcmp(kept, long_one)) error = parlor_fail("it is another one");
+    parlor_forget(mark);
+  }
+  free(long_one);
+  if (!error) error = parlor_storage_delete("much");
+  if (error) return error;
+  /* What failed is known also when the rest is forgotten. */
+  uint64_t mark = parlor_mark();
+  parlor_chat_send("@", "hello");
+  parlor_forget(mark);
+  text = parlor_failed()->text;
+  return parlor_chat_reply(message, "%.11s", text);
+}
+
 static parlor_error promise(const parlor_message *message) {
   const char *value;
   parlor_error error = parlor_promise("deedsDone");
@@ -191,6 +217,7 @@ static parlor_error answer(const parlor_event *event, void *context) {
   if (!strncmp(body, "print", 5)) return printf("it printed %s\n", body) > 0 ? PARLOR_OK : PARLOR_OTHER;
   if (!strcmp(body, "setting")) return parlor_chat_reply(message, "%s", parlor_setting_text("greeting", ""));
   if (!strcmp(body, "keep")) return keep(message);
+  if (!strcmp(body, "much")) return much(message);
   /* The context outlives the handler. */
   if (!strcmp(body, "later")) return parlor_after(10, later, strdup(message->chat));
   if (!strcmp(body, "ticks")) return parlor_every(10, tick, strdup(message->chat));
