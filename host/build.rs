@@ -66,7 +66,8 @@ fn named_in_go(text: &str) -> String {
         .replace("go.bytecodealliance.org/pkg/wit/runtime", "parlor/internal/abi")
 }
 
-/// With texts that are UTF-8 wherever an author cut them: the host ends a plugin whose texts are none.
+/// With texts that are UTF-8 wherever an author cut them: the host ends a plugin whose texts are none. And what a call is given is
+/// held by the call's own pinner, and so no longer than until it has been read.
 fn whole_in_go(text: &str) -> String {
     let mut whole = String::new();
     for line in text.lines() {
@@ -75,8 +76,10 @@ fn whole_in_go(text: &str) -> String {
         if let Some(text) = lowered {
             writeln!(whole, "{text} = witRuntime.Text({text})").expect("a String takes all");
         }
-        whole += line;
-        whole.push('\n');
+        // Nothing that needs memory comes but by way of the return area, and whoever has one has a pinner.
+        let gives = line.trim_start().starts_with("wasm_import_") && line.ends_with("returnArea)");
+        let (begin, end) = if gives { ("witRuntime.Begin(pinner)\n", "witRuntime.End()\n") } else { ("", "") };
+        whole.extend([begin, line, "\n", end]);
     }
     let needs_import = whole.contains("witRuntime.") && !whole.contains("witRuntime \"");
     if needs_import { whole.replacen("import (", "import (\nwitRuntime \"parlor/internal/abi\"", 1) } else { whole }

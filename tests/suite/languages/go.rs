@@ -24,6 +24,7 @@ async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_
         ("print", None),
         ("setting", Some("h\u{fc} \"\\\n")),
         ("keep", Some("[1 2] [k] true false")),
+        ("much", Some("20")),
         ("later", Some("it is later")),
         ("ticks", Some("three ticks")),
         ("sleep", Some("true true")),
@@ -118,6 +119,7 @@ import (
 	"time"
 
 	"parlor"
+	"parlor/contract/storage"
 )
 
 func main() { parlor.Start(start) }
@@ -165,6 +167,8 @@ func answer(ctx context.Context, message *parlor.Message) error {
 		return says(parlor.Setting("greeting", ""), nil)
 	case "keep":
 		return says(keep(ctx))
+	case "much":
+		return says(much(ctx))
 	case "later":
 		_, err := parlor.After(10*time.Millisecond, func(ctx context.Context) error { return says("it is later", nil) })
 		return err
@@ -238,6 +242,31 @@ func keep(ctx context.Context) (string, error) {
 	}
 	_, there, err := parlor.Stored[[]int](ctx, "k")
 	return fmt.Sprint(kept, keys, gone, there), err
+}
+
+// More than there is memory for; what is held on to stays as it was.
+func much(ctx context.Context) (string, error) {
+	text := strings.Repeat("much", 50_000)
+	if err := parlor.Store(ctx, "much", text, 0); err != nil {
+		return "", err
+	}
+	var held [][]byte
+	for n := range 400 {
+		value, err := parlor.Value(storage.Get("much"))
+		if err != nil {
+			return "", err
+		}
+		if n%20 == 0 {
+			held = append(held, value.Some())
+		}
+	}
+	for _, one := range held {
+		if string(one) != `"`+text+`"` {
+			return "", errors.New("it has changed")
+		}
+	}
+	_, err := parlor.Forget(ctx, "much")
+	return fmt.Sprint(len(held)), err
 }
 
 func ticks(then func() error) error {

@@ -141,6 +141,9 @@ mod tests {
         equip(folder.path()).unwrap();
         let rooms = fs::read_to_string(folder.path().join(".parlor/sdk/contract/rooms/wit_bindings.go")).unwrap();
         assert!(rooms.contains("package rooms\n") && rooms.contains("func Open("), "{}", &rooms[..1000]);
+        // Each call holds what it is given itself.
+        let calls = rooms.matches("pinner := &runtime.Pinner{}\n").count();
+        assert!(calls > 0 && rooms.matches("\nwitRuntime.Begin(pinner)\n").count() == calls, "{calls}");
         for (name, text) in SDK.iter().chain(BINDINGS) {
             let text = String::from_utf8_lossy(text);
             assert!(!text.contains("bytecodealliance.org"), "{name} wants a module that is not there");

@@ -29,13 +29,27 @@ func Allocate(pinner *runtime.Pinner, size, align uintptr) unsafe.Pointer {
 	return memory
 }
 
-// What the host has written and nobody has read yet: it is held until the next event has been read, by then all of it is
-// held by who uses it.
-var given runtime.Pinner
+// What the host has written and nobody has read yet is held by the pinner of the call that it answers, or by that of events. When
+// it has been read it is held by who uses it, as all memory of Go's is, and by nobody else.
+var (
+	events runtime.Pinner
+	given  = &events
+)
+
+// Begin says whose pinner holds what the host writes until End. In between no goroutine may go on but this one, and so nothing of
+// Go's be allocated but for the host.
+func Begin(pinner *runtime.Pinner) {
+	given = pinner
+}
+
+// End says that a call has its answer, which is not read yet.
+func End() {
+	given = &events
+}
 
 // Unpin is called by the generated code when an event has been read.
 func Unpin() {
-	given.Unpin()
+	events.Unpin()
 }
 
 // Before Go runs there is no memory of its own yet.
@@ -64,7 +78,7 @@ func reallocate(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer
 		return unsafe.Add(fresh, -uintptr(fresh)&(align-1))
 	}
 	pauseClock(true)
-	fresh := Allocate(&given, size, align)
+	fresh := Allocate(given, size, align)
 	pauseClock(false)
 	return fresh
 }

@@ -1,13 +1,15 @@
 package abi
 
-import (
-	"runtime"
-	"unsafe"
-)
+import "unsafe"
 
 const blocked = 0xFFFFFFFF
 
-// Wait gives how a read of a stream or a future went: whether the other end is gone, and how much came.
+// Where the host says what a wait ended with: whose it was, and how it went. It is there from the beginning, for Wait allocates
+// nothing.
+var payload [2]uint32
+
+// Wait gives how a read of a stream or a future went: whether the other end is gone, and how much came. It stands between Begin
+// and End.
 func Wait(code uint32, handle int32) (ended bool, count int) {
 	if code == blocked {
 		code = waitFor(handle)
@@ -18,13 +20,10 @@ func Wait(code uint32, handle int32) (ended bool, count int) {
 func waitFor(handle int32) uint32 {
 	set := waitableSetNew()
 	waitableJoin(handle, set)
-	pinner := &runtime.Pinner{}
-	defer pinner.Unpin()
-	payload := Allocate(pinner, 8, 4)
-	waitableSetWait(set, payload)
+	waitableSetWait(set, unsafe.Pointer(&payload))
 	waitableJoin(handle, 0)
 	waitableSetDrop(set)
-	return unsafe.Slice((*uint32)(payload), 2)[1]
+	return payload[1]
 }
 
 //go:wasmimport $root [waitable-set-new]
