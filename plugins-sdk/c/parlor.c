@@ -264,11 +264,12 @@ void parlor_xml_open(parlor_xml *xml, const char *name) {
 }
 
 void parlor_xml_attribute(parlor_xml *xml, const char *name, const char *value) {
-  if (!xml->in_tag) return;
+  if (!xml->in_tag || !value) return;
   append(xml, parlor_format(" %s='%s'", name, parlor_escape(value)));
 }
 
 void parlor_xml_text(parlor_xml *xml, const char *text) {
+  if (!text) return;
   end_tag(xml);
   append(xml, parlor_escape(text));
 }

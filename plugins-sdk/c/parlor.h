@@ -286,10 +286,11 @@ typedef struct parlor_xml {
 /* Begins an element inside the one that is open. */
 void parlor_xml_open(parlor_xml *xml, const char *name);
 
-/* Gives an attribute to the element that was opened last; before there is anything inside it. Its namespace is "xmlns". */
+/* Gives an attribute to the element that was opened last; before there is anything inside it. Its namespace is "xmlns". One whose
+ * value is NULL is left out. */
 void parlor_xml_attribute(parlor_xml *xml, const char *name, const char *value);
 
-/* Puts text inside, at the end. */
+/* Puts text inside, at the end; NULL is none. */
 void parlor_xml_text(parlor_xml *xml, const char *text);
 
 /* Ends the element that is open. */

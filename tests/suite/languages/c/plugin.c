@@ -108,6 +108,9 @@ static parlor_error ask(const parlor_event *event, void *context) {
   parlor_xml_attribute(&iq, "to", "garden@rooms.example.org");
   parlor_xml_open(&iq, "query");
   parlor_xml_attribute(&iq, "xmlns", PARLOR_NS_DISCO_INFO);
+  /* It has none. */
+  parlor_xml_attribute(&iq, "node", event->message->thread);
+  parlor_xml_text(&iq, event->message->thread);
   parlor_error error = parlor_stanza_ask(parlor_xml_end(&iq), &answer);
   if (error) return error;
   const parlor_element *query = parlor_xml_find(parlor_xml_read(answer), "query", PARLOR_NS_DISCO_INFO);
