@@ -659,7 +659,11 @@ parlor_error parlor_command_add(const char *name, const char *help, const char *
   uint64_t number;
   parlor_plugin_types_error_t error;
   if (!parlor_plugin_listen_on(&event, NULL, &number, &error)) return parlor_done(false, &error);
-  if (!parlor_plugin_commands_add(&texts[0], &texts[1], &texts[2], &error)) return parlor_done(false, &error);
+  if (!parlor_plugin_commands_add(&texts[0], &texts[1], &texts[2], &error)) {
+    parlor_error failed = parlor_done(false, &error);
+    parlor_plugin_listen_not(number, &error);
+    return failed;
+  }
   /* The host says it without the plugin's id. */
   const char *dot = strrchr(name, '.');
   const char *own = dot ? dot + 1 : name;

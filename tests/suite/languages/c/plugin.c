@@ -37,6 +37,16 @@ static parlor_error greet_no_more(const parlor_event *event, void *context) {
   return error ? error : parlor_reply(event->message, "gone");
 }
 
+/* Each one that is refused would else leave a subscription, of which there are no more than 256. */
+static parlor_error refuse(const parlor_event *event, void *context) {
+  (void)context;
+  for (int i = 0; i < 256; i++) {
+    if (parlor_command_add("no name!", "Is refused", "", greet, "third") != PARLOR_INVALID) return parlor_fail("it was not refused");
+  }
+  parlor_error error = parlor_once("message", &(parlor_filter){.prefix = "never"}, greet_no_more, NULL);
+  return error ? error : parlor_reply(event->message, "there is room");
+}
+
 /* settings.chat */
 
 static parlor_error read(const parlor_event *event, void *context) {
@@ -175,6 +185,7 @@ static parlor_error kind(const parlor_event *event, void *context) {
 parlor_error parlor_start(void) {
   parlor_error error = parlor_on_mention(mentioned, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "🍕"}, cut, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "refuse"}, refuse, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "settings"}, read, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "list"}, list, "words");
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "rooms"}, list, "auto_join_rooms");
