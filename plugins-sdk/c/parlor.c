@@ -192,6 +192,14 @@ const char *parlor_format(const char *format, ...) {
   return text;
 }
 
+time_t parlor_time(const char *at) {
+  struct tm read = {0};
+  const char *end = at ? strptime(at, "%Y-%m-%dT%H:%M:%S", &read) : NULL;
+  if (!end) return -1;
+  if (*end == '.') end += 1 + strspn(end + 1, "0123456789");
+  return strcmp(end, "Z") ? -1 : timegm(&read);
+}
+
 static bool is_space(char sign) {
   return sign == ' ' || (sign >= '\t' && sign <= '\r');
 }

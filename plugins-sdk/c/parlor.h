@@ -31,6 +31,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "plugin.h"
 
@@ -96,7 +97,7 @@ typedef struct parlor_message {
   const char *nick;    /* in a room, who said it */
   const char *kind;    /* chat, normal, headline, groupchat or error */
   const char *body, *subject, *thread;
-  const char *at;      /* when, such as 2026-11-20T06:24:00Z */
+  const char *at;      /* when, such as 2026-11-20T06:24:00Z; `parlor_time` reads it */
   bool delayed;        /* it is history; do not answer it */
   bool own;            /* this account wrote it */
   const parlor_plugin_types_message_t *all; /* everything else */
@@ -423,6 +424,10 @@ void parlor_forget(uint64_t mark);
 
 /* A text as `printf` would write it. */
 const char *parlor_format(const char *format, ...) PARLOR_FORMAT(1, 2);
+
+/* A time of the host's, such as an event's or a message's `at`, in whole seconds; -1 where it is none. How long ago that is:
+ * `difftime(time(NULL), parlor_time(message->at))`. */
+time_t parlor_time(const char *at);
 
 /* A text for the inside of XML, in elements and attributes. What XML cannot hold becomes U+FFFD. */
 const char *parlor_escape(const char *text);

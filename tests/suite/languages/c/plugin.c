@@ -25,6 +25,12 @@ static parlor_error cut(const parlor_event *event, void *context) {
   return parlor_reply(event->message, "%.2s", event->message->body);
 }
 
+static parlor_error when(const parlor_event *event, void *context) {
+  (void)context;
+  double ago = difftime(parlor_time(event->message->at), parlor_time("2026-01-01T11:00:00.5Z"));
+  return parlor_reply(event->message, "%g %d %d", ago, (int)parlor_time("yesterday"), (int)parlor_time(NULL));
+}
+
 /* commands.chat */
 
 static parlor_error greet(const parlor_event *event, void *context) {
@@ -185,6 +191,7 @@ static parlor_error kind(const parlor_event *event, void *context) {
 parlor_error parlor_start(void) {
   parlor_error error = parlor_on_mention(mentioned, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "🍕"}, cut, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "when"}, when, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "refuse"}, refuse, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "settings"}, read, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "list"}, list, "words");
