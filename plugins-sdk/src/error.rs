@@ -50,7 +50,7 @@ pub enum Error {
     Stanza(Box<StanzaError>),
     /// The promise was rejected, for this reason.
     Rejected(String),
-    /// It was sent, and no answer came in time.
+    /// It was sent, and no answer came in time; or what [`timers::within`](crate::timers::within) was to wait for did not.
     TimedOut,
     /// There is no connection to the server.
     Offline,

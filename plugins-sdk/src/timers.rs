@@ -13,8 +13,10 @@
 //! # Ok(()) }
 //! ```
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::bindings::parlor::plugin::timers;
@@ -24,6 +26,25 @@ use crate::runtime::{self, Handler};
 /// Waits. Other events of this plugin are handled meanwhile.
 pub async fn sleep(duration: Duration) {
     timers::sleep(milliseconds(duration)).await;
+}
+
+/// What `work` gives, or [`Error::TimedOut`] if it has given nothing after `duration`: for what may never come. Then `work` is
+/// dropped, and the calls that it waits for are given up.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # async fn example() -> Result<()> {
+/// timers::within(Duration::from_secs(60), wait_until("weatherReady")).await??;
+/// # Ok(()) }
+/// ```
+pub async fn within<T>(duration: Duration, work: impl Future<Output = T>) -> Result<T> {
+    let mut work = pin!(work);
+    let mut end = pin!(sleep(duration));
+    poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Ok(value)),
+        Poll::Pending => end.as_mut().poll(context).map(|()| Err(Error::TimedOut)),
+    })
+    .await
 }
 
 /// Runs `closure` once, after `duration`.
@@ -65,7 +86,15 @@ fn milliseconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use super::*;
+
+    #[test]
+    fn what_is_there_at_once_needs_no_clock() {
+        let mut work = pin!(within(Duration::ZERO, async { 7 }));
+        assert_eq!(work.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(7)));
+    }
 
     #[test]
     fn a_part_of_a_millisecond_counts_as_a_whole_one() {

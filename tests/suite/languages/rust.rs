@@ -43,6 +43,10 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
                 \"storage\" = { scope = [\"1 MiB\"], reason = \"to keep\" }\n\"stanza.send\" = { scope = [\"iq\"], reason = \"to ask\" }\n\
                 [settings.pause]\ntype = \"duration\"\ndefault = \"1500 ms\"\ndescription = \"How long\"\n";
     fs::write(plugin.join("plugin.toml"), manifest + asks).unwrap();
+    // As the template's README says.
+    let cargo = fs::read_to_string(plugin.join("Cargo.toml")).unwrap();
+    let futures = "[dependencies]\nfutures = { version = \"0.3\", default-features = false, features = [\"alloc\"] }\n";
+    fs::write(plugin.join("Cargo.toml"), cargo.replace("[dependencies]\n", futures)).unwrap();
     let deeds = built(&plugin, &Folder::new().unwrap()).await;
     let all = |entry: Entry| {
         let entry = talks(entry).grant("rooms.send", &["*"]).grant("rooms.read", &["*"]);
@@ -56,6 +60,8 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
         ("now", "true true"),
         ("swap", "[true, false, true, true] Some(1.5s)"),
         ("ask", "server"),
+        ("within", "Err(TimedOut) Ok(())"),
+        ("join", "20540"),
         ("cannot", "true true true true true"),
         ("!deeds.whole I don't  know", "I|don't|know / I don't  know"),
         ("help", "invalid name: the command help is the host's; choose another name, or deeds.help"),
@@ -145,6 +151,19 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
             let identity = query.and_then(|query| query.find("identity", ns::DISCO_INFO));
             let category = identity.and_then(|identity| identity.attribute("category"));
             chats::reply(&message, category.unwrap_or("nothing")).await.map(drop)
+        }
+        Some("within") => {
+            let late = timers::within(Duration::from_millis(10), std::future::pending::<()>()).await;
+            let soon = timers::within(Duration::from_secs(3600), timers::sleep(Duration::from_millis(10))).await;
+            chats::reply(&message, format!("{late:?} {soon:?}")).await.map(drop)
+        }
+        Some("join") => {
+            let squares = futures::future::join_all((0..40).map(|n| async move {
+                timers::sleep(Duration::from_millis(40 - n)).await;
+                n * n
+            }))
+            .await;
+            chats::reply(&message, squares.iter().sum::<u64>().to_string()).await.map(drop)
         }
         Some("cannot") => {
             let file = std::fs::read("plugin.toml").is_err();
