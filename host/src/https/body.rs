@@ -8,6 +8,8 @@ use super::MOST_HEADERS;
 
 /// How long a head may be, in bytes.
 const LONGEST_HEAD: usize = 32 << 10;
+/// How often a server may say that its answer is yet to come.
+const MOST_FOREWORDS: usize = 8;
 /// How long the line before a chunk may be.
 const LONGEST_LINE: usize = 1 << 10;
 
@@ -99,7 +101,19 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
     }
 
+    /// How the answer begins. What a server says before it, asked to or not, has no body and is passed over (RFC 9110, section
+    /// 15.2), but that it speaks something else than HTTP from there on.
     pub(crate) async fn head(&mut self) -> Result<Head, String> {
+        for _ in 0..=MOST_FOREWORDS {
+            let head = self.next_head().await?;
+            if !matches!(head.status, 100 | 102..=199) {
+                return Ok(head);
+            }
+        }
+        Err("it announces an answer again and again, and gives none".to_owned())
+    }
+
+    async fn next_head(&mut self) -> Result<Head, String> {
         loop {
             let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
             let mut parsed = httparse::Response::new(&mut headers);
@@ -237,5 +251,20 @@ mod tests {
         assert_eq!(Wire::new(long.as_bytes()).head().await.err().as_deref(), Some("its head does not end"));
         assert!(Wire::new(&b"hello\r\n\r\n"[..]).head().await.is_err());
         assert!(Wire::new(&b"HTTP/1.1 200"[..]).head().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_an_answer_is_passed_over_and_not_for_ever() {
+        const HINTS: &str = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n";
+        let said = format!("HTTP/1.1 100 Continue\r\n\r\n{HINTS}HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc");
+        let mut wire = Wire::new(said.as_bytes());
+        let head = wire.head().await.unwrap();
+        assert_eq!((head.status, head.header("link")), (200, None));
+        assert_eq!(wire.body(&head, 3).await, Ok(b"abc".to_vec()));
+        let endless = HINTS.repeat(MOST_FOREWORDS + 1);
+        let error = Wire::new(endless.as_bytes()).head().await.err();
+        assert_eq!(error.as_deref(), Some("it announces an answer again and again, and gives none"));
+        let other = Wire::new(&b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n"[..]).head().await.unwrap();
+        assert_eq!(other.status, 101);
     }
 }
