@@ -261,6 +261,10 @@ impl Bosh {
                         late = Some(at..at + 1);
                         break;
                     }
+                    Err(Late::Unheard) => {
+                        late = Some(0..at + 1);
+                        break;
+                    }
                     Err(Late::Silent) => {
                         // Where one connection is dead, the others are as well, and the server may wait for what never reached
                         // it.
@@ -400,6 +404,8 @@ impl Bosh {
 enum Late {
     /// Its connection broke.
     Broken,
+    /// The server wants it once more, with those before it.
+    Unheard,
     /// Its connection is silent.
     Silent,
     /// It has failed for good.
@@ -415,9 +421,9 @@ impl UnderWay {
                 Poll::Ready(Err(Failure { answer: Some(answer), .. })) => {
                     self.answered = Some(Answered { answer, connection: None });
                 }
-                Poll::Ready(Err(Failure { error, again, answer: None })) => {
+                Poll::Ready(Err(Failure { error, again, with_former, answer: None })) => {
                     // One that was held back for a while reached the server: somebody on the way has less patience.
-                    if !self.is_due && self.written.borrow().is_some_and(|at| at.elapsed() > PROMPT) {
+                    if !self.is_due && !with_former && self.written.borrow().is_some_and(|at| at.elapsed() > PROMPT) {
                         self.failing = None;
                     }
                     let since = self.failing.unwrap_or_else(Instant::now);
@@ -425,7 +431,7 @@ impl UnderWay {
                         return Err(Late::Failed(error));
                     }
                     tracing::debug!(%error, "a request of BOSH is made again");
-                    return Err(Late::Broken);
+                    return Err(if with_former { Late::Unheard } else { Late::Broken });
                 }
                 Poll::Pending => {
                     if self.patience.as_mut().poll(cx).is_pending() {

@@ -179,7 +179,12 @@ impl Answer {
 
     /// Whether the session is over.
     pub(super) fn terminates(&self) -> bool {
-        matches!(self.attribute("type"), Some("terminate" | "error"))
+        self.attribute("type") == Some("terminate")
+    }
+
+    /// Whether it is no answer, and the session goes on with the same request (XEP-0124, section 17.3).
+    pub(super) fn is_passing(&self) -> bool {
+        self.attribute("type") == Some("error")
     }
 
     /// Why it is over (XEP-0124, section 17.2); none where there is nothing to say.
@@ -329,6 +334,8 @@ mod tests {
         let odd = read("type='terminate' condition='&lt;evil/>'/>").farewell();
         assert!(odd.contains("<undefined-condition") && !odd.contains("evil"), "{odd}");
         assert_eq!(read("condition='item-not-found'/>").condition(), None);
+        let passing = read("type='error'/>");
+        assert!(passing.is_passing() && !passing.terminates());
         let legacy = [400, 403, 404, 500].map(|status| Answer::of_status(status).map(|answer| answer.farewell()));
         assert!(legacy[1].as_ref().is_some_and(|text| text.contains("policy-violation")) && legacy[3].is_none());
     }

@@ -44,6 +44,8 @@ pub(super) struct Failure {
     pub(super) error: ConnectError,
     /// The connection failed, or somebody on the way, and not the server itself: it may still answer the same request.
     pub(super) again: bool,
+    /// The server wants it once more, and with it all from before that it has not answered (XEP-0124, section 17.3).
+    pub(super) with_former: bool,
     /// What it means within a session.
     pub(super) answer: Option<Answer>,
 }
@@ -58,7 +60,7 @@ impl Line {
     ) -> Result<Answered, Failure> {
         let mut wire = match connection {
             Some(wire) => wire,
-            None => self.connect().await.map_err(|error| Failure { error, again: true, answer: None })?,
+            None => self.connect().await.map_err(|error| Failure { error, ..self.failure("", true) })?,
         };
         let cut = |cause: String| self.failure(&cause, true);
         let request = format!(
@@ -91,6 +93,10 @@ impl Line {
                 return Err(Failure { answer: Answer::of_status(status), ..failure });
             }
         };
+        if answer.is_passing() {
+            let failure = self.failure("it says that there was an error, and that it goes on", true);
+            return Err(Failure { with_former: true, ..failure });
+        }
         let connection = (head.keeps_open() && !wire.has_more()).then_some(wire);
         Ok(Answered { answer, connection })
     }
@@ -106,6 +112,7 @@ impl Line {
         Failure {
             error: ConnectError::NoBosh { url: self.url.to_string(), cause: printable(cause) },
             again,
+            with_former: false,
             answer: None,
         }
     }

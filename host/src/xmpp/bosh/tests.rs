@@ -72,6 +72,63 @@ async fn a_request_whose_connection_breaks_is_made_again_as_it_was() {
     assert_eq!(tokens.sid(), None);
 }
 
+/// XEP-0124, section 17.3.
+#[tokio::test]
+async fn after_an_error_that_passes_a_request_and_what_is_open_before_it_are_made_again_as_they_were() {
+    let peer = Peer::start(Manners::default()).await;
+    let created = CREATED.replace(" hold", " maxpause='120' hold");
+    let (mut bosh, mut first) = session_of(&peer, &Tokens::default(), &created).await;
+    until(&mut bosh, "<stream:features/>").await;
+    let serve = async {
+        let older = first.hear().await.unwrap();
+        let mut second = peer.accept_page().await;
+        let younger = second.hear().await.unwrap();
+        second.say("200 OK", &body("type='error'", "")).await;
+        let mut pages = Vec::new();
+        for (asked, payload) in [(older, "<presence/>"), (younger, "<message/>")] {
+            let mut page = peer.accept_page().await;
+            assert_eq!(page.hear().await.unwrap(), asked);
+            page.say("200 OK", &body("", payload)).await;
+            pages.push(page);
+        }
+        pages
+    };
+    let talk = async {
+        for element in [&b"<a xmlns='x'/>"[..], b"<b xmlns='x'/>"] {
+            bosh.write_all(element).await.unwrap();
+            let _ = futures_util::poll!(std::pin::pin!(bosh.flush()));
+        }
+        until(&mut bosh, "<message/>").await
+    };
+    let (_pages, heard) = tokio::join!(serve, talk);
+    assert!(heard.find("<presence/>") < heard.find("<message/>") && !heard.contains("</stream:stream>"), "{heard}");
+}
+
+#[tokio::test]
+async fn an_error_that_does_not_pass_ends_the_session() {
+    let peer = Peer::start(Manners::default()).await;
+    let created = CREATED.replace(" hold", " inactivity='1' hold");
+    let (mut bosh, page) = session_of(&peer, &Tokens::default(), &created).await;
+    let serve = async {
+        let mut page = Some(page);
+        for passed in [0, 1] {
+            let mut page = match page.take() {
+                Some(page) => page,
+                None => peer.accept_page().await,
+            };
+            page.hear().await.unwrap();
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(passed)).await;
+            tokio::time::resume();
+            page.say("200 OK", &body("type='error'", "")).await;
+        }
+    };
+    let mut text = String::new();
+    let (read, ()) = tokio::join!(bosh.read_to_string(&mut text), serve);
+    let error = read.unwrap_err().to_string();
+    assert!(error.contains("there was an error"), "{error}");
+}
+
 #[tokio::test]
 async fn what_the_server_says_last_is_said_as_over_tcp() {
     let over = |condition: &str| body(&format!("type='terminate' condition='{condition}'"), "");
