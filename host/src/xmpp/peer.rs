@@ -902,6 +902,17 @@ impl Session {
     pub(super) async fn goodbye(mut self) {
         let _ = self.stream.shutdown().await;
     }
+
+    /// Waits until the client closes its stream. False: it just goes.
+    pub(super) async fn hear_goodbye(&mut self) -> bool {
+        loop {
+            match self.stream.next().await {
+                Some(Err(ReadError::StreamFooterReceived)) => return true,
+                Some(Ok(_) | Err(ReadError::SoftTimeout)) => {}
+                Some(Err(_)) | None => return false,
+            }
+        }
+    }
 }
 
 struct Account {

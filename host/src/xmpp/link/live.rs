@@ -146,8 +146,11 @@ impl Live {
                 Some(
                     Ok(FallibleStreamElement::Ok(XmppStreamElement::StreamError(_)))
                     | Err(ReadError::StreamFooterReceived),
-                )
-                | None => return Poll::Ready(None),
+                ) => {
+                    self.close_too(cx);
+                    return Poll::Ready(None);
+                }
+                None => return Poll::Ready(None),
                 Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::Stanza(stanza)))) => {
                     count(ledger);
                     return Poll::Ready(Some(stanza));
@@ -298,6 +301,11 @@ impl Live {
         {
             let _ = Sink::<&StreamError>::poll_flush(stream, cx);
         }
+    }
+
+    /// Closes a stream that the server has closed (RFC 6120, section 4.4), as far as that can be done at once.
+    fn close_too(&mut self, cx: &mut Context<'_>) {
+        let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
     }
 
     /// Ends the stream over a count that cannot be.

@@ -213,6 +213,20 @@ async fn a_lost_connection_says_why() {
     assert!(matches!(event, LinkEvent::Suspended { why: Lost::Cut { .. } }), "{event:?}");
 }
 
+/// RFC 6120, section 4.4.
+#[tokio::test]
+async fn a_stream_that_the_server_closes_is_closed_here_too() {
+    let error = format!("<stream:error><system-shutdown {STREAM_ERRORS}/></stream:error></stream:stream>");
+    for said in ["</stream:stream>", &error] {
+        let peer = peer().await;
+        let (mut link, mut session) = pair(&peer).await;
+        session.say_raw(said).await;
+        let event = link.next().await;
+        assert!(matches!(event, LinkEvent::Suspended { .. }), "{event:?}");
+        assert!(session.hear_goodbye().await, "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_second_conflict_within_a_minute_is_the_end() {
     let peer = peer().await;
