@@ -24,7 +24,7 @@ use self::body::{Saying, Terms, creation, request};
 use self::exchange::{Answered, Connection, Failure, Line};
 use super::connect::ConnectError;
 use super::framing::{Written, written};
-use super::intake::{Cutter, read_buffered};
+use super::intake::{Cutter, Ending, read_buffered};
 use super::link::PROBE_PREFIX;
 use crate::config::LinkSettings;
 use crate::https::Url;
@@ -95,7 +95,7 @@ struct UnderWay {
     written: Arc<watch::Sender<Option<Instant>>>,
     before: Option<watch::Receiver<Option<Instant>>>,
     attempt: Pin<Box<dyn Future<Output = Result<Answered, Failure>> + Send>>,
-    /// When the connection is given up, unless it has answered.
+    /// When the connection is given up, unless it has answered, or something comes still.
     patience: Pin<Box<Sleep>>,
     /// The server has no reason to hold it back.
     is_due: bool,
@@ -106,14 +106,15 @@ struct UnderWay {
     answered: Option<Answered>,
 }
 
-/// Begins a session with the server of this domain, at this address.
+/// Begins a session with the server of this domain, at this address. When something comes is noted.
 pub(super) async fn open(
     settings: &LinkSettings,
     url: &Url,
     domain: &str,
     tokens: &Tokens,
+    ending: &Ending,
 ) -> Result<Bosh, ConnectError> {
-    let line = Arc::new(Line { settings: settings.clone(), url: url.clone() });
+    let line = Arc::new(Line { settings: settings.clone(), url: url.clone(), ending: ending.clone() });
     let rid = rand::random_range(RIDS);
     let written = Arc::new(watch::Sender::new(None));
     let asked = Arc::clone(&line).ask(None, creation(rid, domain).into(), written).await;
@@ -145,8 +146,9 @@ pub(super) async fn attach(
     domain: &str,
     (sid, rid): (&str, u64),
     tokens: &Tokens,
+    ending: &Ending,
 ) -> Result<Option<Bosh>, ConnectError> {
-    let line = Arc::new(Line { settings: settings.clone(), url: url.clone() });
+    let line = Arc::new(Line { settings: settings.clone(), url: url.clone(), ending: ending.clone() });
     let mut bosh = Bosh::new(Arc::clone(&line), domain, sid.to_owned(), rid, Terms::default(), tokens);
     // It is beyond what features are for.
     bosh.ready.extend_from_slice(b"<stream:features/>");
@@ -436,6 +438,12 @@ impl UnderWay {
                 Poll::Pending => {
                     if self.patience.as_mut().poll(cx).is_pending() {
                         return Ok(());
+                    }
+                    // The line is slow, and something comes: of this answer, or of the other one.
+                    let quiet = line.ending.heard() + PROMPT;
+                    if quiet > Instant::now() {
+                        self.patience.as_mut().reset(quiet);
+                        continue;
                     }
                     if self.failing.is_some_and(|since| since.elapsed() >= terms.inactivity) {
                         return Err(Late::Failed(line.failure("it does not answer any more", true).error));

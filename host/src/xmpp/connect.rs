@@ -159,7 +159,8 @@ async fn go_on(settings: &LinkSettings, prebind: &Prebind, tokens: &Tokens) -> R
     let Some(url) = &settings.bosh else { return Err(gone) };
     let domain = session.jid.domain().as_str();
     let ending = Ending::default();
-    let transport = bosh::attach(settings, url, domain, (&session.sid, session.rid), tokens).await?.ok_or(gone)?;
+    let transport =
+        bosh::attach(settings, url, domain, (&session.sid, session.rid), tokens, &ending).await?.ok_or(gone)?;
     let pending =
         Reached::begin(transport, settings.timeouts(), domain, &ending, (Channel::default(), false)).await?.pending;
     let (_, stream): (StreamFeatures, XmppStream<_>) =
@@ -358,7 +359,7 @@ async fn open_bosh(
     ending: &Ending,
     tokens: &Tokens,
 ) -> Result<Reached, ConnectError> {
-    let session = bosh::open(settings, url, domain, tokens).await?;
+    let session = bosh::open(settings, url, domain, tokens, ending).await?;
     Reached::begin(session, settings.timeouts(), domain, ending, (Channel::default(), false)).await
 }
 

@@ -7,46 +7,25 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
 
 use self::sieve::Sieve;
 
+mod ending;
 mod lost;
 mod mend;
 pub(super) mod sieve;
 
+pub(super) use self::ending::{Ending, Listening};
 pub(super) use self::mend::MALFORMED;
 pub(super) use self::sieve::{Cutter, MAX_BYTES};
 pub use lost::Lost;
 
 /// A buffer that grew past this for one large stanza is given back.
 const KEEP: usize = 64 * 1024;
-
-/// How one connection ended, as far as it is known. Shared by who sees it and who wants to know.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Ending(Arc<Mutex<Option<Lost>>>);
-
-impl Ending {
-    /// Why, if it has ended.
-    pub(super) fn reason(&self) -> Option<Lost> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// It is that of another connection from now on.
-    pub(super) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-
-    /// The first reason is the cause, and later ones follow from it.
-    pub(super) fn note(&self, why: Lost) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
-    }
-}
 
 /// A transport that hands on only whole elements, within the limits.
 pub(super) struct Intake<T> {
@@ -58,13 +37,13 @@ pub(super) struct Intake<T> {
     taken: usize,
     broken: Option<Lost>,
     ending: Ending,
-    /// When something came last, and how long silence may last before the library gives up.
-    heard: Instant,
+    /// How long silence may last before the library gives up.
     patience: Duration,
 }
 
 impl<T> Intake<T> {
     pub(super) fn new(inner: T, ending: Ending, patience: Duration) -> Self {
+        ending.hear();
         Self {
             inner: Some(inner),
             sieve: Sieve::default(),
@@ -72,7 +51,6 @@ impl<T> Intake<T> {
             taken: 0,
             broken: None,
             ending,
-            heard: Instant::now(),
             patience,
         }
     }
@@ -98,7 +76,7 @@ impl<T> Drop for Intake<T> {
     fn drop(&mut self) {
         // The library left a connection that was alive: it waited too long, or did not understand.
         if self.inner.is_some() {
-            let silent = self.heard.elapsed() >= self.patience;
+            let silent = self.ending.heard().elapsed() >= self.patience;
             self.ending.note(if silent { Lost::TimedOut } else { Lost::Unreadable });
         }
     }
@@ -154,7 +132,7 @@ impl<T: AsyncBufRead + Unpin> AsyncBufRead for Intake<T> {
                 this.ending.note(why);
             }
             Pin::new(this.inner()?).consume(amount);
-            this.heard = Instant::now();
+            this.ending.hear();
         }
         Poll::Ready(Ok(&this.ready[this.taken..]))
     }

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::connect::{ConnectError, printable};
 use super::framing::{Written, written};
-use super::intake::{Cutter, Ending, Lost, MAX_BYTES, read_buffered};
+use super::intake::{Cutter, Ending, Listening, Lost, MAX_BYTES, read_buffered};
 use crate::config::WebUrl;
 
 /// The elements that begin and end a stream (RFC 7395, section 3.3).
@@ -31,7 +31,8 @@ const MAX_FRAMING: usize = 16 * 1024;
 
 /// A stream of XMPP within a WebSocket.
 pub(super) struct WebSocket<S> {
-    socket: WebSocketStream<S>,
+    /// What comes of a message is noted below it, since the message comes whole.
+    socket: WebSocketStream<Listening<S>>,
     /// What came, as it would have come over TCP, and how much of it was read.
     ready: Vec<u8>,
     taken: usize,
@@ -54,6 +55,7 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     let mut request = url.to_string().into_client_request().map_err(|error| refused(error.to_string()))?;
     request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("xmpp"));
     let limits = WebSocketConfig::default().max_message_size(Some(MAX_BYTES)).max_frame_size(Some(MAX_BYTES));
+    let stream = Listening::new(stream, ending);
     let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(limits)).await;
     let (socket, _) = opened.map_err(|error| match error {
         Error::Http(response) => refused(format!("it answers {}", response.status())),

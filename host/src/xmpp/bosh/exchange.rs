@@ -11,7 +11,7 @@ use super::body::{Answer, NotBosh};
 use crate::config::{LinkSettings, TlsMode};
 use crate::https::{NoBody, Url, Wire};
 use crate::xmpp::connect::{ConnectError, ascii, printable};
-use crate::xmpp::intake::MAX_BYTES;
+use crate::xmpp::intake::{Ending, Listening, MAX_BYTES};
 use crate::xmpp::reach::reach;
 use crate::xmpp::tls::secure;
 
@@ -23,13 +23,15 @@ const MOST: usize = 2 * MAX_BYTES;
 const PASSING: [u16; 3] = [408, 425, 429];
 
 /// A connection on which something may be asked.
-pub(super) type Connection = Wire<TlsStream<TcpStream>>;
+pub(super) type Connection = Wire<Listening<TlsStream<TcpStream>>>;
 
 /// Whom to ask.
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) settings: LinkSettings,
     pub(super) url: Url,
+    /// Where it is noted when something comes, on whichever connection.
+    pub(super) ending: Ending,
 }
 
 /// An answer, and the connection, where it may be used again.
@@ -105,7 +107,7 @@ impl Line {
         let host = ascii(self.url.host())?;
         let (tcp, _) = reach(&host, Some(TlsMode::Direct), Some(&self.url.server())).await?;
         let secured = secure(tcp, &host, Some(b"http/1.1"), &self.settings).await?;
-        Ok(Wire::new(secured.stream))
+        Ok(Wire::new(Listening::new(secured.stream, &self.ending)))
     }
 
     pub(super) fn failure(&self, cause: &str, again: bool) -> Failure {

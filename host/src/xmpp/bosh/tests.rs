@@ -22,7 +22,7 @@ async fn session(peer: &Peer, tokens: &Tokens) -> (Bosh, Page) {
 async fn session_of(peer: &Peer, tokens: &Tokens, created: &str) -> (Bosh, Page) {
     let url = format!("https://localhost:{}/http-bind", peer.settings().server.unwrap().port.unwrap());
     let url = url.parse().unwrap();
-    let settings = peer.settings();
+    let (settings, ending) = (peer.settings(), Ending::default());
     let serve = async {
         let mut page = peer.accept_page().await;
         let creation = page.hear().await.unwrap();
@@ -30,7 +30,7 @@ async fn session_of(peer: &Peer, tokens: &Tokens, created: &str) -> (Bosh, Page)
         page.say("200 OK", created).await;
         page
     };
-    let (opened, page) = tokio::join!(open(&settings, &url, "localhost", tokens), serve);
+    let (opened, page) = tokio::join!(open(&settings, &url, "localhost", tokens, &ending), serve);
     let mut bosh = opened.unwrap();
     bosh.write_all(HEADER).await.unwrap();
     (bosh, page)
@@ -258,6 +258,32 @@ async fn of_two_requests_that_are_made_again_the_later_one_comes_first_where_it_
             assert!(said.contains(&format!("rid='{}'", rid + at)), "{created}: {at}: {said}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_slowly_is_waited_for() {
+    let peer = Peer::start(Manners::default()).await;
+    // The server answers at once, or was never reached.
+    let created = CREATED.replace("hold='1'", "hold='0'");
+    let (mut bosh, mut page) = session_of(&peer, &Tokens::default(), &created).await;
+    let asked = tokio::select! {
+        asked = page.hear() => asked,
+        said = until(&mut bosh, "<presence/>") => panic!("{said}"),
+    };
+    assert!(asked.is_some());
+    let answer = body("", "<presence/>");
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
+    let (most, last) = answer.as_bytes().split_at(answer.len() - 1);
+    tokio::time::pause();
+    for piece in most.chunks(most.len() / 4) {
+        page.say_raw(piece).await;
+        let began = Instant::now();
+        let whole = timeout(PROMPT * 2 / 3, until(&mut bosh, "<presence/>")).await;
+        assert!(whole.is_err() && bosh.line.ending.heard() >= began, "{whole:?}");
+    }
+    tokio::time::resume();
+    page.say_raw(last).await;
+    until(&mut bosh, "<presence/>").await;
 }
 
 /// It is over when nobody asks for so long; whose request is held back by the server is asking.

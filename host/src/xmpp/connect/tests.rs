@@ -1,6 +1,7 @@
 //! Servers that are reached in each way, or in none, and what is said of it.
 
 use minidom::Element;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -168,6 +169,24 @@ async fn over_a_websocket_a_stanza_is_one_whatever_somebody_wrote_into_it() {
     }
     let framed: Element = heard[1].parse().unwrap();
     assert!(framed.is("iq", ns::JABBER_CLIENT) && framed.attr("id") == Some(" xmlns="), "{}", heard[1]);
+}
+
+#[tokio::test]
+async fn a_piece_of_a_message_over_a_websocket_is_no_silence() {
+    let peer = Peer::start(Manners::default()).await;
+    let (settings, ending) = (peer.over_websocket(), Ending::default());
+    let (mut stream, mut socket) = over_websocket(&peer, &settings, &ending).await;
+    tokio::time::pause();
+    // The head of a frame of forty bytes, and some of them.
+    for piece in [&b"\x81\x28<message>"[..], b"<body>"] {
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let began = Instant::now();
+        socket.get_mut().write_all(piece).await.unwrap();
+        socket.get_mut().flush().await.unwrap();
+        let whole = tokio::time::timeout(Duration::from_secs(1), stream.next()).await;
+        assert!(whole.is_err() && ending.heard() >= began, "{whole:?}");
+    }
+    tokio::time::resume();
 }
 
 #[tokio::test]

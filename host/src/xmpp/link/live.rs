@@ -36,8 +36,6 @@ pub(super) struct Live {
     asked: Option<Asked>,
     /// It has acknowledged something on this connection.
     acknowledged: bool,
-    /// Something came since then.
-    heard: bool,
     /// Looks at `asked` now and then.
     patience: Pin<Box<Sleep>>,
     /// There was silence for long enough to ask whether anybody is there.
@@ -74,7 +72,6 @@ impl Live {
             unasked: false,
             asked: None,
             acknowledged: false,
-            heard: false,
             patience: Box::pin(tokio::time::sleep(RESPONSE_LIMIT)),
             silent: false,
             state: None,
@@ -91,7 +88,6 @@ impl Live {
     /// Asks the server whether it is there, as after a silence. What came before says nothing any more.
     pub(super) fn ask(&mut self) {
         self.silent = true;
-        self.heard = false;
         // Who was asked before has as long as anybody.
         if let Some(asked) = &mut self.asked {
             asked.checked = Instant::now();
@@ -137,9 +133,8 @@ impl Live {
                 return Poll::Ready(None);
             }
             let item = ready!(Pin::new(&mut self.stream).poll_next(cx));
-            self.heard = true;
             // Where nothing is acknowledged, whatever comes is an answer.
-            if ledger.is_none() && !matches!(item, Some(Err(ReadError::SoftTimeout))) {
+            if ledger.is_none() && matches!(item, Some(Ok(_))) {
                 self.asked = None;
             }
             match item {
@@ -172,10 +167,7 @@ impl Live {
                     tracing::debug!("a stanza that the library does not read was dropped");
                     count(ledger);
                 }
-                Some(Err(ReadError::SoftTimeout)) => {
-                    self.heard = false;
-                    self.silent = true;
-                }
+                Some(Err(ReadError::SoftTimeout)) => self.ask(),
                 // An element that does not belong here, or one that is not what it should be.
                 Some(
                     Ok(
@@ -187,6 +179,9 @@ impl Live {
                     self.ending.note(Lost::Unreadable);
                     return Poll::Ready(self.complain(cx));
                 }
+                // The library knows of what is whole alone. How long the rest may take is bounded by the question.
+                Some(Err(ReadError::HardError(error)))
+                    if error.kind() == io::ErrorKind::TimedOut && self.is_being_told() => {}
                 Some(Err(ReadError::HardError(error))) => {
                     if error.kind() == io::ErrorKind::InvalidData {
                         self.ending.note(Lost::Unreadable);
@@ -245,7 +240,6 @@ impl Live {
             } else if asks {
                 stream.as_mut().start_send(&R)?;
                 self.unasked = false;
-                self.heard = false;
                 self.asked = Some(Asked::now());
             } else if let Some(ledger) = ledger {
                 stream.as_mut().start_send(&A { h: ledger.heard() })?;
@@ -259,18 +253,24 @@ impl Live {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether something has come of what is not whole yet, and nothing is wrong but that.
+    fn is_being_told(&self) -> bool {
+        self.ending.reason().is_none() && self.ending.heard().elapsed() < RESPONSE_LIMIT
+    }
+
     /// Why the server is left that was asked what it has taken in: it said nothing at all for too long, or no end of other
-    /// things. An acknowledgement may be late behind much else, but not for ever.
+    /// things. An acknowledgement may be late behind much else, such as a large stanza on a slow line, but not for ever.
     fn out_of_patience(&mut self, cx: &mut Context<'_>) -> Option<Lost> {
         let asked = self.asked.as_mut()?;
         let last = asked.first + ACK_LIMIT;
         while self.patience.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
+            let has_come = self.ending.heard() > asked.checked;
             if now >= last {
-                return Some(if self.heard { Lost::Deaf } else { Lost::TimedOut });
+                return Some(if has_come { Lost::Deaf } else { Lost::TimedOut });
             }
             if now >= asked.checked + RESPONSE_LIMIT {
-                if !std::mem::take(&mut self.heard) {
+                if !has_come {
                     return Some(Lost::TimedOut);
                 }
                 asked.checked = now;

@@ -96,6 +96,47 @@ async fn who_is_asked_and_says_nothing_is_left_also_where_nothing_is_acknowledge
     }
 }
 
+/// An acknowledgement cannot overtake it.
+#[tokio::test]
+async fn a_large_stanza_on_a_slow_line_is_no_silence() {
+    let peer = peer().await;
+    let (mut link, mut session) = pair(&peer).await;
+    link.send(message("unheard"));
+    beside(&mut link, session.hear_question_only()).await;
+    tokio::time::pause();
+    session.say_raw("<message from='a@b/c'><body>").await;
+    for _ in 0..5 {
+        session.say_raw("and so on ").await;
+        let event = tokio::time::timeout(Duration::from_secs(20), link.next()).await;
+        assert!(event.is_err(), "{event:?}");
+    }
+    session.say_raw("to its end</body></message>").await;
+    let Incoming::Message(message) = incoming(&mut link).await else { panic!("a message was sent") };
+    tokio::time::resume();
+    assert!(message.body.is_some_and(|body| body.ends_with("and so on to its end")));
+}
+
+#[tokio::test]
+async fn a_stanza_that_does_not_end_is_not_waited_for_for_ever() {
+    for resumption in [true, false] {
+        let peer = Peer::start(Manners { resumption, ..Manners::default() }).await;
+        let (mut link, mut session) = pair(&peer).await;
+        beside(&mut link, session.say_raw("<message from='a@b/c'><body>")).await;
+        tokio::time::pause();
+        let began = Instant::now();
+        let event = loop {
+            session.say_raw("and so on ").await;
+            if let Ok(event) = tokio::time::timeout(Duration::from_secs(20), link.next()).await {
+                break event;
+            }
+        };
+        tokio::time::resume();
+        assert!(matches!(event, LinkEvent::Suspended { why: Lost::Deaf }), "{resumption}: {event:?}");
+        let longest = peer.settings().ping_interval + ACK_LIMIT + Duration::from_secs(2);
+        assert!(began.elapsed() <= longest, "{resumption}: {:?}", began.elapsed());
+    }
+}
+
 /// What is said again when its time has passed begins nothing anew.
 #[tokio::test]
 async fn what_a_server_says_twice_is_not_gone_by() {

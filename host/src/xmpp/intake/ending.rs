@@ -1,0 +1,95 @@
+//! What all who have to do with one connection know of it: when something came last, and how it ended.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::lost::Lost;
+
+/// How one connection ended, as far as it is known. Shared by who sees it and who wants to know.
+#[derive(Debug, Clone)]
+pub(in crate::xmpp) struct Ending(Arc<Mutex<Known>>);
+
+#[derive(Debug)]
+struct Known {
+    why: Option<Lost>,
+    heard: Instant,
+}
+
+impl Default for Ending {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Known { why: None, heard: Instant::now() })))
+    }
+}
+
+impl Ending {
+    /// Why, if it has ended.
+    pub(in crate::xmpp) fn reason(&self) -> Option<Lost> {
+        self.known().why.clone()
+    }
+
+    /// It is that of another connection from now on.
+    pub(in crate::xmpp) fn forget(&self) {
+        self.known().why = None;
+    }
+
+    /// The first reason is the cause, and later ones follow from it.
+    pub(in crate::xmpp) fn note(&self, why: Lost) {
+        self.known().why.get_or_insert(why);
+    }
+
+    /// When something came last, be it a piece of a stanza.
+    pub(in crate::xmpp) fn heard(&self) -> Instant {
+        self.known().heard
+    }
+
+    /// Something came.
+    pub(in crate::xmpp) fn hear(&self) {
+        self.known().heard = Instant::now();
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A transport that says when something comes, for what is above it and hands on nothing but what is whole.
+pub(in crate::xmpp) struct Listening<S> {
+    inner: S,
+    ending: Ending,
+}
+
+impl<S> Listening<S> {
+    pub(in crate::xmpp) fn new(inner: S, ending: &Ending) -> Self {
+        Self { inner, ending: ending.clone() }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Listening<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.ending.hear();
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Listening<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
