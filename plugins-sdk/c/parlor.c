@@ -841,8 +841,11 @@ static const char *quotation(const parlor_message *message, uint32_t *length) {
   return quoted;
 }
 
+/* The id by which replies and reactions know it: in a room the room's, elsewhere the author's, which stays where a relay gives it
+ * another one on the way (XEP-0444, section 4.2; XEP-0461, section 4.1). */
 static const char *reference(const parlor_message *message) {
-  return from_room(message) ? message->stanza_id : message->id;
+  if (from_room(message)) return message->stanza_id;
+  return message->origin_id ? message->origin_id : message->id;
 }
 
 /* What the contract makes of it; it lives until the handler returns, like all that it is made of. */

@@ -244,7 +244,8 @@ typedef struct parlor_outgoing {
   const char *emoji;
   bool request_receipt;           /* asks the other side to say that it came */
   const char *receipt;            /* the id of a message of theirs that came */
-  const char *marker, *marked;    /* received, displayed or acknowledged, and the id of the message that it is about */
+  const char *marker, *marked;    /* received, displayed or acknowledged, and the id of the message that it is about: in a room its
+                                   * `stanza_id`, elsewhere its `id` */
   const char *chat_state;         /* active, composing, paused, inactive or gone */
 } parlor_outgoing;
 

@@ -1,6 +1,7 @@
 package parlor
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -27,7 +28,8 @@ type Outgoing struct {
 	// RequestReceipt asks the other side to say that it came; Receipt is the id of a message of theirs that came.
 	RequestReceipt bool
 	Receipt        string
-	// Marker is received, displayed or acknowledged, and Marked the id of the message that it is about.
+	// Marker is received, displayed or acknowledged, and Marked the id of the message that it is about: in a room its StanzaID,
+	// elsewhere its ID.
 	Marker, Marked string
 	// ChatState is active, composing, paused, inactive or gone.
 	ChatState string
@@ -207,11 +209,11 @@ func OccupantOf(message *Message) (*Occupant, error) {
 	return nil, nil
 }
 
-// Reference is the id by which others know it: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461,
-// section 3.1). Empty: it has none, and cannot be referred to.
+// Reference is the id by which replies and reactions know it: in a room the room's, elsewhere the author's, which stays where a relay
+// gives it another one on the way (XEP-0444, section 4.2; XEP-0461, section 4.1). Empty: it has none, and cannot be referred to.
 func (message *Message) Reference() string {
 	if message.Kind == "groupchat" {
 		return message.StanzaID
 	}
-	return message.ID
+	return cmp.Or(message.OriginID, message.ID)
 }

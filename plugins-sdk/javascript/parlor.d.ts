@@ -129,8 +129,8 @@ export function sleep(milliseconds: number): Promise<void>;
 export function within<T>(milliseconds: number, promise: Promise<T>): Promise<T>;
 
 /**
- * The id by which others know a message: in a room the room's, elsewhere the author's. A message without one cannot be referred
- * to: `replyTo` is then left out, and `reactTo` is `Invalid`.
+ * The id by which replies and reactions know a message: in a room the room's, elsewhere the author's, which stays where a relay gives
+ * it another one on the way. A message without one cannot be referred to: `replyTo` is then left out, and `reactTo` is `Invalid`.
  */
 export function reference(message: Said): string | undefined;
 /**
@@ -154,6 +154,7 @@ export interface Wish {
   receipt?: string;
   requestReceipt?: boolean;
   marker?: "received" | "displayed" | "acknowledged";
+  /** The id of the message that `marker` is about: in a room its `stanzaId`, elsewhere its `id`. */
   marked?: string;
   chatState?: "active" | "composing" | "paused" | "inactive" | "gone";
 }

@@ -585,8 +585,10 @@ export const within = noticing("within", async (milliseconds, promise) => {
 
 // Saying something
 
-// The id by which others know a message: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461).
-export const reference = (message) => (message.kind === "groupchat" ? message.stanzaId : message.id) ?? undefined;
+// The id by which replies and reactions know a message: in a room the room's, elsewhere the author's, which stays where a relay gives
+// it another one on the way (XEP-0444, section 4.2; XEP-0461, section 4.1).
+export const reference = ({ kind, stanzaId, originId, id }) =>
+  (kind === "groupchat" ? stanzaId : originId ?? id) ?? undefined;
 
 function named(message) {
   const id = reference(message);

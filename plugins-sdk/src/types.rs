@@ -39,10 +39,10 @@ impl Message {
         self.at.parse().map_err(|error| Error::invalid("at", error))
     }
 
-    /// The id by which others know it: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461, section
-    /// 3.1). None: it has none, and cannot be referred to.
+    /// The id by which replies and reactions know it: in a room the room's, elsewhere the author's, which stays where a relay gives
+    /// it another one on the way (XEP-0444, section 4.2; XEP-0461, section 4.1). None: it has none, and cannot be referred to.
     pub fn reference(&self) -> Option<&str> {
-        if self.is_groupchat() { self.stanza_id.as_deref() } else { self.id.as_deref() }
+        if self.is_groupchat() { self.stanza_id.as_deref() } else { self.origin_id.as_deref().or(self.id.as_deref()) }
     }
 
     /// The body without what is only there for clients that lack `feature`, such as the quotation of a reply for those
@@ -217,12 +217,14 @@ impl Outgoing {
 
     /// Says that this message was `displayed`, `received` or `acknowledged` (XEP-0333).
     pub fn marking(message: &Message, marker: impl Into<String>) -> Result<Self> {
-        let Some(id) = message.reference() else {
+        // Outside of rooms it goes by the message's own id, whatever else the author calls it.
+        let id = if message.is_groupchat() { &message.stanza_id } else { &message.id };
+        let Some(id) = id.clone() else {
             return Err(Error::invalid("message", "has no id that a marker could name"));
         };
         Ok(Self::carrying(Extensions {
             marker: Some(marker.into()),
-            marked: Some(id.to_owned()),
+            marked: Some(id),
             hints: vec![STORE.to_owned()],
             ..Extensions::default()
         }))

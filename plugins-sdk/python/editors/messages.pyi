@@ -31,8 +31,8 @@ def body_without_fallback(message: Message, feature: str = ...) -> str:
     ...
 
 def reference_of(message: Message) -> Optional[str]:
-    """The id by which others know a message: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461,
-    section 3.1). None: it cannot be referred to."""
+    """The id by which replies and reactions know a message: in a room the room's, elsewhere the author's, which stays where a relay
+    gives it another one on the way (XEP-0444, section 4.2; XEP-0461, section 4.1). None: it cannot be referred to."""
     ...
 
 def occupant_of(message: Message) -> Optional[Occupant]:

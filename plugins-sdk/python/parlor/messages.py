@@ -40,12 +40,12 @@ def outgoing(
         reply=_types.Reply(reference, reply_to.from_) if reference else None,
         fallback=[_types.Fallback(ns.REPLY, (0, len(quoted)))] if quoted else [],
         replace=replace,
-        reactions=_types.Reactions(_named(reaction, "reaction"), emojis or []) if reaction is not None else None,
+        reactions=_types.Reactions(_named(reference_of(reaction), "reaction"), emojis or []) if reaction is not None else None,
         receipt_requested=request_receipt,
         # Its author knows a message by no other id than its own (XEP-0184).
         receipt=getattr(receipt, "id", receipt),
         marker=marker,
-        marked=marked if marked is None or isinstance(marked, str) else _named(marked, "marker"),
+        marked=marked if marked is None or isinstance(marked, str) else _named(_mark_of(marked), "marker"),
         chat_state=chat_state,
         hints=[_STORE] if about and body is None else [],
     )
@@ -68,13 +68,17 @@ def _quotation(message: Any) -> str:
 
 
 def reference_of(message: Any) -> Optional[str]:
-    """The id by which others know a message: in a room the room's, elsewhere the author's (XEP-0444, section 3.1; XEP-0461,
-    section 3.1). None: it cannot be referred to."""
+    """The id by which replies and reactions know a message: in a room the room's, elsewhere the author's, which stays where a relay
+    gives it another one on the way (XEP-0444, section 4.2; XEP-0461, section 4.1). None: it cannot be referred to."""
+    return message.stanza_id if message.kind == "groupchat" else message.origin_id or message.id
+
+
+def _mark_of(message: Any) -> Optional[str]:
+    # Outside of rooms a marker goes by the message's own id, whatever else the author calls it.
     return message.stanza_id if message.kind == "groupchat" else message.id
 
 
-def _named(message: Any, what: str) -> str:
-    reference = reference_of(message)
+def _named(reference: Optional[str], what: str) -> str:
     if not reference:
         raise Invalid("message", f"has no id that a {what} could name")
     return reference

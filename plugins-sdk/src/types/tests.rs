@@ -61,6 +61,11 @@ fn a_quotation_is_there_for_those_who_know_no_replies() {
 fn a_message_is_named_by_what_others_know_it_by() {
     assert_eq!(message("chat", "").reference(), Some("author's"));
     assert_eq!(message("groupchat", "").reference(), Some("archive's"));
+    let relayed = |kind| Message { origin_id: Some("kept".to_owned()), ..message(kind, "") };
+    assert_eq!(relayed("chat").reference(), Some("kept"));
+    assert_eq!(relayed("groupchat").reference(), Some("archive's"));
+    let marked = |kind| Outgoing::marking(&relayed(kind), "displayed").unwrap().extensions.unwrap().marked.unwrap();
+    assert_eq!((marked("chat"), marked("groupchat")), ("author's".to_owned(), "archive's".to_owned()));
     let anonymous = Message { stanza_id: None, ..message("groupchat", "") };
     assert!(Outgoing::reacting_to(&anonymous, ["👍"]).is_err() && Outgoing::marking(&anonymous, "displayed").is_err());
     assert!(Outgoing::new("hi").replying_to(&anonymous).extensions.is_none());

@@ -163,6 +163,9 @@ static parlor_error agree(const parlor_event *event, void *context) {
   (void)context;
   const parlor_message *message = event->message;
   if (message->body && !strcmp(message->body, "ack")) return parlor_acknowledge(message);
+  if (message->body && !strcmp(message->body, "👍")) {
+    return parlor_chat_send_message(message->chat, &(parlor_outgoing){.react_to = message, .emoji = "👍"}, NULL);
+  }
   const char *said = parlor_body_without_fallback(message, PARLOR_NS_REPLY), *id;
   if (strcmp(said, "+1")) return PARLOR_OK;
   parlor_error error = parlor_reply(message, "%s", said);

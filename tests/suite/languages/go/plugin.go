@@ -181,6 +181,10 @@ func agree(ctx context.Context, message *parlor.Message) error {
 		_, err := parlor.Acknowledge(ctx, message)
 		return err
 	}
+	if message.Body == "👍" {
+		_, err := parlor.ReplyMessage(ctx, message, parlor.Outgoing{ReactTo: message, Emojis: []string{message.Body}})
+		return err
+	}
 	said := message.BodyWithoutFallback("urn:xmpp:reply:0")
 	if said != "+1" {
 		return nil

@@ -255,6 +255,7 @@ on("message", { prefix: "who" }, async (message) => {
 
 on("message", async (message) => {
   if (message.body === "ack") await acknowledge(message);
+  if (message.body === "👍") await reply(message, { reactTo: message, emojis: ["👍"] });
   const said = bodyWithoutFallback(message);
   if (said !== "+1") return;
   await reply(message, said);
