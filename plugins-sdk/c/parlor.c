@@ -802,7 +802,8 @@ parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occu
   return PARLOR_OK;
 }
 
-const char *parlor_body_without_fallback(const parlor_message *message, const char *feature) {
+/* The body without what is only there for clients that lack one of these features. */
+static const char *body_without(const parlor_message *message, const char *const *features, size_t count) {
   const char *body = message->body ? message->body : "";
   const parlor_plugin_types_list_fallback_t parts = message->all->extensions.val.fallback;
   char *kept = take(strlen(body)), *end = kept;
@@ -813,7 +814,9 @@ const char *parlor_body_without_fallback(const parlor_message *message, const ch
     bool is_kept = true;
     for (size_t i = 0; message->all->extensions.is_some && i < parts.len; i++) {
       const parlor_plugin_types_fallback_t *one = &parts.ptr[i];
-      if (one->feature.is_some && strcmp(some(one->feature.val), feature)) continue;
+      bool is_meant = !one->feature.is_some;
+      for (size_t j = 0; !is_meant && j < count; j++) is_meant = !strcmp(some(one->feature.val), features[j]);
+      if (!is_meant) continue;
       if (!one->part.is_some || (one->part.val.f0 <= at && at < one->part.val.f1)) is_kept = false;
     }
     if (!is_kept) continue;
@@ -824,14 +827,23 @@ const char *parlor_body_without_fallback(const parlor_message *message, const ch
   return kept;
 }
 
+const char *parlor_body_without_fallback(const parlor_message *message, const char *feature) {
+  return body_without(message, &feature, 1);
+}
+
+/* The body without what stands there for a reply or for reactions, which plugins read beside it. */
+static const char *said(const parlor_message *message) {
+  return body_without(message, (const char *const[]){PARLOR_NS_REPLY, PARLOR_NS_REACTIONS}, 2);
+}
+
 /* What a message says, each line with a mark before it, and of how many characters that is. */
 static const char *quotation(const parlor_message *message, uint32_t *length) {
-  const char *said = parlor_body_without_fallback(message, PARLOR_NS_REPLY);
-  char *quoted = take(strlen(said) * 3 + 3), *end = quoted;
-  for (bool begins = true; *said; said++) {
+  const char *text = said(message);
+  char *quoted = take(strlen(text) * 3 + 3), *end = quoted;
+  for (bool begins = true; *text; text++) {
     if (begins) end = stpcpy(end, "> ");
-    begins = *said == '\n';
-    if (said[0] != '\r' || said[1] != '\n') *end++ = *said;
+    begins = *text == '\n';
+    if (text[0] != '\r' || text[1] != '\n') *end++ = *text;
   }
   if (end > quoted && end[-1] != '\n') *end++ = '\n';
   *end = 0;
@@ -869,8 +881,10 @@ static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_out
     const char *quoted = quotation(to, &part->part.val.f1);
     part->part.is_some = true;
     part->feature = option(PARLOR_NS_REPLY);
-    extensions->fallback = (parlor_plugin_types_list_fallback_t){part, 1};
-    whole->body = option(parlor_format("%s%s", quoted, message->body ? message->body : ""));
+    if (*quoted) {
+      extensions->fallback = (parlor_plugin_types_list_fallback_t){part, 1};
+      whole->body = option(parlor_format("%s%s", quoted, message->body ? message->body : ""));
+    }
   }
   if (message->react_to) {
     if (!reference(message->react_to)) return invalid("has no id that a reaction could name");
@@ -1175,7 +1189,7 @@ static const parlor_command *command_of(const parlor_plugin_types_command_t *all
   command->name = some(all->name);
   command->count = all->args.len;
   const parlor_message message = {.body = maybe(all->message.body), .all = &all->message};
-  command->rest = rest_of(command->name, parlor_body_without_fallback(&message, PARLOR_NS_REPLY));
+  command->rest = rest_of(command->name, said(&message));
   command->arguments = parlor_memory((all->args.len + 1) * sizeof *command->arguments);
   for (size_t i = 0; i < all->args.len; i++) command->arguments[i] = some(all->args.ptr[i]);
   return command;

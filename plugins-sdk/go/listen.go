@@ -311,7 +311,7 @@ func (event *Event) carry(payload types.Payload) (err error) {
 		event.Message, err = NewMessage(command.Message)
 		event.Command = &Command{Name: command.Name, Arguments: command.Args, Message: event.Message}
 		if event.Message != nil {
-			event.Command.Rest = restOf(command.Name, event.Message.BodyWithoutFallback(replies))
+			event.Command.Rest = restOf(command.Name, event.Message.said())
 		}
 	default:
 		err = fmt.Errorf("a payload of case %d", payload.Tag())

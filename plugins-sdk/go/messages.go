@@ -122,10 +122,11 @@ func (message Outgoing) wire() (types.Outgoing, error) {
 		extensions.Reply = wit.Some(types.Reply{Id: to.Reference(), To: wit.Some(to.From)})
 	}
 	if message.ReplyTo != nil && message.Quote {
-		quoted := message.ReplyTo.quotation()
-		part := wit.Tuple2[uint32, uint32]{F1: uint32(utf8.RuneCountInString(quoted))}
-		extensions.Fallback = []types.Fallback{{Feature: wit.Some(replies), Part: wit.Some(part)}}
-		message.Body = quoted + message.Body
+		if quoted := message.ReplyTo.quotation(); quoted != "" {
+			part := wit.Tuple2[uint32, uint32]{F1: uint32(utf8.RuneCountInString(quoted))}
+			extensions.Fallback = []types.Fallback{{Feature: wit.Some(NSReply), Part: wit.Some(part)}}
+			message.Body = quoted + message.Body
+		}
 	}
 	if to := message.ReactTo; to != nil {
 		if to.Reference() == "" {
@@ -154,24 +155,30 @@ func Acknowledge(ctx context.Context, message *Message) (string, error) {
 	return SendMessage(ctx, message.From, Outgoing{Receipt: message.ID})
 }
 
-// What a quotation in a reply is for those who do not know (XEP-0461).
-const replies = "urn:xmpp:reply:0"
-
 // BodyWithoutFallback is the body without what is only there for clients that lack a feature, such as the quotation of a reply for
 // those without urn:xmpp:reply:0.
 func (message *Message) BodyWithoutFallback(feature string) string {
+	return message.bodyWithout(feature)
+}
+
+// The body without what stands there for a reply or for reactions, which plugins read beside it.
+func (message *Message) said() string {
+	return message.bodyWithout(NSReply, NSReactions)
+}
+
+func (message *Message) bodyWithout(features ...string) string {
 	parts := message.All.Extensions.Some().Fallback
 	var kept []rune
 	for at, sign := range []rune(message.Body) {
-		if !slices.ContainsFunc(parts, func(one types.Fallback) bool { return covers(one, feature, uint32(at)) }) {
+		if !slices.ContainsFunc(parts, func(one types.Fallback) bool { return covers(one, features, uint32(at)) }) {
 			kept = append(kept, sign)
 		}
 	}
 	return string(kept)
 }
 
-func covers(one types.Fallback, feature string, at uint32) bool {
-	if meant, ok := one.Feature.Get(); ok && meant != feature {
+func covers(one types.Fallback, features []string, at uint32) bool {
+	if meant, ok := one.Feature.Get(); ok && !slices.Contains(features, meant) {
 		return false
 	}
 	part, ok := one.Part.Get()
@@ -179,11 +186,11 @@ func covers(one types.Fallback, feature string, at uint32) bool {
 }
 
 func (message *Message) quotation() string {
-	said := strings.TrimSuffix(strings.ReplaceAll(message.BodyWithoutFallback(replies), "\r\n", "\n"), "\n")
-	if said == "" {
+	text := strings.TrimSuffix(strings.ReplaceAll(message.said(), "\r\n", "\n"), "\n")
+	if text == "" {
 		return ""
 	}
-	return "> " + strings.ReplaceAll(said, "\n", "\n> ") + "\n"
+	return "> " + strings.ReplaceAll(text, "\n", "\n> ") + "\n"
 }
 
 // OccupantOf is who said a message in a room, or from there to us alone, as the room knows them now: role, affiliation, and the real JID where the room shows

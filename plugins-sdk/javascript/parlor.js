@@ -418,7 +418,7 @@ function value(payload) {
 
 // What stands behind a command's name; the prefix is before it, in the same word or in one of its own.
 function restOf({ name, message }) {
-  let rest = bodyWithoutFallback(message).trim();
+  let rest = said(message).trim();
   for (let space; (space = rest.search(/\s/)) >= 0; ) {
     const word = rest.slice(0, space);
     rest = rest.slice(space).trimStart();
@@ -597,15 +597,20 @@ function named(message) {
 }
 
 // The body without what is only there for clients that lack something (XEP-0428).
-export function bodyWithoutFallback({ body, extensions }, feature = ns.reply) {
-  const meant = (extensions?.fallback ?? []).filter((one) => (one.feature ?? feature) === feature);
+export const bodyWithoutFallback = (message, feature = ns.reply) => bodyWithout(message, [feature]);
+
+// The body without what stands there for a reply or for reactions, which plugins read beside it.
+const said = (message) => bodyWithout(message, [ns.reply, ns.reactions]);
+
+function bodyWithout({ body, extensions }, features) {
+  const meant = (extensions?.fallback ?? []).filter(({ feature }) => features.includes(feature ?? features[0]));
   const parts = meant.map(({ part }) => part ?? [0, Infinity]);
   return [...(body ?? "")].filter((_, at) => !parts.some(([start, end]) => start <= at && at < end)).join("");
 }
 
 function quotation(message) {
-  const said = bodyWithoutFallback(message).replace(/\r?\n$/, "");
-  return said ? said.split(/\r?\n/).map((line) => `> ${line}\n`).join("") : "";
+  const text = said(message).replace(/\r?\n$/, "");
+  return text ? text.split(/\r?\n/).map((line) => `> ${line}\n`).join("") : "";
 }
 
 export function outgoing(wish) {

@@ -55,19 +55,24 @@ impl Message {
     /// # }
     /// ```
     pub fn body_without_fallback(&self, feature: &str) -> String {
+        self.body_without(|meant| meant == feature)
+    }
+
+    /// The body without what is only there for clients that lack one of these features.
+    fn body_without(&self, is_read: impl Fn(&str) -> bool) -> String {
         let parts = self.extensions.iter().flat_map(|extensions| &extensions.fallback);
-        let parts = parts.filter(|part| part.feature.as_deref().is_none_or(|meant| meant == feature));
+        let parts = parts.filter(|part| part.feature.as_deref().is_none_or(&is_read));
         let parts: Vec<(u32, u32)> = parts.map(|part| part.part.unwrap_or((0, u32::MAX))).collect();
         let is_kept = |at: u32| !parts.iter().any(|(start, end)| (*start..*end).contains(&at));
         let characters = (0_u32..).zip(self.body.as_deref().unwrap_or_default().chars());
         characters.filter(|(at, _)| is_kept(*at)).map(|(_, character)| character).collect()
     }
 
-    /// The body without the quotation that a reply begins with, as it was written.
+    /// The body without the quotation that a reply begins with, or what stands there for reactions, as it was written.
     fn said(&self) -> &str {
         let body = self.body.as_deref().unwrap_or_default();
         let parts = self.extensions.iter().flat_map(|extensions| &extensions.fallback);
-        let mut quotations = parts.filter(|part| part.feature.as_deref().is_none_or(|feature| feature == ns::REPLY));
+        let mut quotations = parts.filter(|part| part.feature.as_deref().is_none_or(stands_for_what_is_read));
         match quotations.find_map(|one| one.part.map_or(Some(u32::MAX), |(start, end)| (start == 0).then_some(end))) {
             None => body,
             Some(end) => body.char_indices().nth(end as usize).map_or("", |(at, _)| &body[at..]),
@@ -78,6 +83,11 @@ impl Message {
     pub fn is_error(&self) -> bool {
         self.kind == "error"
     }
+}
+
+/// Whether a part of a body stands for what plugins read beside it: that is not said.
+fn stands_for_what_is_read(feature: &str) -> bool {
+    matches!(feature, ns::REPLY | ns::REACTIONS)
 }
 
 impl Command {
@@ -175,8 +185,11 @@ impl Outgoing {
     /// message (XEP-0461, section 3.2).
     #[must_use]
     pub fn quoting(mut self, message: &Message) -> Self {
-        let quoted = message.body_without_fallback(ns::REPLY);
+        let quoted = message.body_without(stands_for_what_is_read);
         let quoted: String = quoted.lines().flat_map(|line| ["> ", line, "\n"]).collect();
+        if quoted.is_empty() {
+            return self.replying_to(message);
+        }
         let length = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
         let shift = length(&quoted);
         let extensions = self.extensions.get_or_insert_default();

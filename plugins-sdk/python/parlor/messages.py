@@ -55,16 +55,25 @@ def outgoing(
 def body_without_fallback(message: Any, feature: str = ns.REPLY) -> str:
     """The body without what is only there for clients that lack `feature`; without one, the quotation that an answer may begin
     with, for those that know no replies (XEP-0461). Empty where there is no body."""
+    return _body_without(message, feature)
+
+
+def said(message: Any) -> str:
+    """The body without what stands there for a reply or for reactions, which plugins read beside it."""
+    return _body_without(message, ns.REPLY, ns.REACTIONS)
+
+
+def _body_without(message: Any, *features: str) -> str:
     fallback = message.extensions.fallback if message.extensions is not None else []
-    meant = [one.part for one in fallback if one.feature in (None, feature)]
+    meant = [one.part for one in fallback if one.feature is None or one.feature in features]
     body = message.body or ""
     parts = [(0, len(body)) if part is None else part for part in meant]
     return "".join(one for at, one in enumerate(body) if not any(start <= at < end for start, end in parts))
 
 
 def _quotation(message: Any) -> str:
-    said = body_without_fallback(message).replace("\r\n", "\n").removesuffix("\n")
-    return "".join(f"> {line}\n" for line in said.split("\n")) if said else ""
+    text = said(message).replace("\r\n", "\n").removesuffix("\n")
+    return "".join(f"> {line}\n" for line in text.split("\n")) if text else ""
 
 
 def reference_of(message: Any) -> Optional[str]:

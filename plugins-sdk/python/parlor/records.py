@@ -79,9 +79,9 @@ def _write(name: str) -> Callable[[Any, Any], None]:
 def _rest(command: Any) -> str:
     """What was typed after the command's name, without the white space around it: no quotes are resolved."""
     # Not before: what it needs needs this.
-    from .messages import body_without_fallback
+    from .messages import said
 
-    body = body_without_fallback(command.message)
+    body = said(command.message)
     end = 0
     for word in body.split():
         end = body.index(word, end) + len(word)

@@ -55,6 +55,12 @@ fn a_quotation_is_there_for_those_who_know_no_replies() {
     let extensions = reply.extensions.unwrap();
     assert_eq!(extensions.fallback[0].part, Some((0, 13)));
     assert_eq!(extensions.reply.unwrap().id, "author's");
+
+    let reaction = with_fallback("> hi\n👍", &[(Some(ns::REACTIONS), None)]);
+    let reply = Outgoing::new("yes").quoting(&reaction);
+    assert_eq!(reply.body.as_deref(), Some("yes"), "nothing was said");
+    let extensions = reply.extensions.unwrap();
+    assert!(extensions.fallback.is_empty() && extensions.reply.is_some());
 }
 
 #[test]
@@ -91,4 +97,6 @@ fn what_stands_behind_a_commands_name_is_there_as_it_was_written() {
         "hi",
         "what a reply quotes is not said"
     );
+    let message = with_fallback("> say what?\n👍\n!say hi", &[(Some(ns::REACTIONS), Some((0, 14)))]);
+    assert_eq!(Command { name: "say".to_owned(), args: Vec::new(), message }.rest(), "hi", "nor is a reaction");
 }
