@@ -143,6 +143,26 @@ async fn what_is_said_is_heard_by_who_may_and_is_in() {
     assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
 }
 
+/// Row 108. Events messageSend.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_we_say_in_a_room_is_told_to_who_may_read_the_room() {
+    let room = prosody().await.fresh_room();
+    let plan = Plan::new().await.three().caller("there", |entry| entry.grant("messages.read", &[room.as_str()]));
+    let house = plan.caller("here", |entry| entry.grant("messages.read", &["@localhost"])).start().await;
+    let said = json!({ "name": "messageSend", "room": room.to_string() });
+    let (full, there) = (house.listen_with(FULL, said.clone()).await, house.listen_with("there", said).await);
+    let (here, narrow) = (house.listen("here", "messageSend").await, house.listen(NARROW, "messageSend").await);
+    house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Romeo" })).await.ok();
+    let id = house.call(FULL, "rooms.send", json!({ "jid": room.to_string(), "body": "good evening" })).await.ok();
+    for (plugin, ear) in [(FULL, full), ("there", there)] {
+        let message = house.heard(plugin, ear).await["payload"]["message"].clone();
+        assert_eq!((&message["id"], &message["chat"]), (&id, &json!(room.to_string())), "{message}");
+        assert_eq!((&message["nick"], &message["own"]), (&json!("Romeo"), &json!(true)), "{message}");
+    }
+    assert!(house.heard_so_far("here", here).await.is_empty(), "no account of that domain heard it");
+    assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
+}
+
 /// Rows 92-99, 105-108.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_done_or_seen_in_a_room_without_the_grant_for_it() {

@@ -254,7 +254,12 @@ impl Session {
     /// A message of ours leaves, whether a plugin wrote it as a stanza or not.
     pub fn leaving(&mut self, mut message: Box<Message>, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);
-        let in_room = self.name_occupant(&mut message);
+        let in_room = if message.kind == MessageKind::Groupchat {
+            message.nick = self.rooms.shown.get(&message.chat).map(|room| room.nick.clone());
+            true
+        } else {
+            self.name_occupant(&mut message)
+        };
         // What is said in a room enters it when the room says it to all.
         let is_chat = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
         let enters = is_chat && !in_room && message.body.is_some() && self.chats.open.contains_key(&message.chat);

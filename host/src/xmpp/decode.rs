@@ -176,7 +176,12 @@ fn read_message(
 pub(super) fn leaving(stanza: &Stanza, own: &FullJid, now: Timestamp) -> Option<Message> {
     let Stanza::Message(message) = stanza else { return None };
     let message = WireMessage { from: Some(own.clone().into()), ..message.clone() };
-    let message = read_message(message, None, None, own, now);
+    let mut message = read_message(message, None, None, own, now);
+    // The room has not said it yet, and how we are called there stands in no stanza of ours.
+    if message.kind == MessageKind::Groupchat {
+        message.chat = message.to.to_bare().into();
+        message.nick = None;
+    }
     // Nobody has stored it yet, and no invitation is for us.
     Some(Message { at: now, delayed: false, claimed_at: None, stanza_id: None, own: true, invite: None, ..message })
 }

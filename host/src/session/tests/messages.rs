@@ -415,6 +415,9 @@ fn what_is_told_of_a_message_that_leaves() {
         let to = message.to.clone();
         desk.run(|session, now, effects| session.leaving(Box::new(message), now, effects));
         assert_eq!(desk.lines(), events, "{to}");
+        let Payload::Message(told) = desk.last(sent) else { panic!("a message") };
+        let nick = (to == jid(ROOM)).then_some("bot");
+        assert_eq!((told.nick.as_deref(), told.chat.to_bare()), (nick, to.to_bare()), "what we are called there");
     }
     match desk.last(sent) {
         Payload::Message(message) => assert_eq!(message.chat, jid(&juliet), "a conversation of its own"),

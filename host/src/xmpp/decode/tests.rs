@@ -442,6 +442,11 @@ fn a_message_on_its_way_out_is_ours_and_news() {
     );
     assert!(message.own && !message.delayed && message.stanza_id.is_none() && message.at == now());
     assert_eq!(message.body.as_deref(), Some("hi"));
+    let said =
+        RawStanza::parse("<message to='hall@muc' type='groupchat'><body>hi</body></message>", &jid("me@house/here"));
+    let said = said.unwrap().leaving(&own(), now()).unwrap();
+    assert_eq!((&said.from, &said.chat), (&jid("me@house/here"), &jid("hall@muc")));
+    assert!(said.own && said.nick.is_none(), "the room says what we are called there");
     let presence = RawStanza::parse("<presence/>", &jid("me@house/here")).unwrap();
     assert!(presence.leaving(&own(), now()).is_none());
 }
