@@ -129,20 +129,35 @@ impl Session {
         let Some(stage) = self.rooms.stage(room) else { return };
         self.room_heard(room);
         match presence.kind {
-            PresenceKind::Error(error) => match stage {
-                Stage::Entering => self.not_entered(room, &CallError::Stanza(error), turn),
-                Stage::Leaving => self.left(room, turn),
-                // A change of status that was refused, for instance, by a room that may not know us any more.
-                Stage::Configuring | Stage::Inside => self.ask_whether_inside(room, turn),
-                Stage::Outside { .. } => {}
-            },
+            PresenceKind::Error(error) => {
+                // Whom it did not let in it does not see off.
+                self.rooms.no_farewell_is_due(room);
+                match stage {
+                    Stage::Entering => self.not_entered(room, &CallError::Stanza(error), turn),
+                    Stage::Leaving => self.left(room, turn),
+                    // A change of status that was refused, for instance, by a room that may not know us any more.
+                    Stage::Configuring | Stage::Inside => self.ask_whether_inside(room, turn),
+                    Stage::Outside { .. } => {}
+                }
+            }
             PresenceKind::Available if !matches!(stage, Stage::Outside { .. }) => {
                 self.occupant_here(room, stage, presence, turn);
             }
             PresenceKind::Unavailable if !matches!(stage, Stage::Outside { .. }) => {
                 self.occupant_gone(room, stage, &presence, turn);
             }
-            _ => self.ignored += 1,
+            _ => {
+                self.seen_off_late(room, &presence);
+                self.ignored += 1;
+            }
+        }
+    }
+
+    /// A room that we are not in may say that we left it, later than anybody waited for that.
+    pub(super) fn seen_off_late(&mut self, room: &BareJid, presence: &Presence) {
+        let ourselves = presence.muc.as_ref().is_some_and(|muc| muc.status.contains(&OURSELVES));
+        if ourselves && presence.kind == PresenceKind::Unavailable {
+            self.rooms.farewell_came(room);
         }
     }
 
@@ -261,12 +276,12 @@ impl Session {
     }
 
     fn we_are_out(&mut self, jid: &BareJid, stage: Stage, muc: &MucUser, turn: &mut Turn<'_>) {
-        let Some(membership) = self.rooms.membership(jid) else { return };
         let why = why_left(muc);
+        let was_due = self.rooms.farewell_came(jid);
         match stage {
             Stage::Leaving => self.left(jid, turn),
             // It answers a farewell, perhaps one that nobody waits for any more: a room that lets nobody in says why.
-            Stage::Entering if std::mem::take(&mut membership.farewell_due) || why == "left" => {}
+            Stage::Entering if was_due || why == "left" => {}
             Stage::Entering => {
                 let reason = muc.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 let error = CallError::Other(format!("the room {jid} let nobody in ({why}){reason}"));
@@ -276,6 +291,9 @@ impl Session {
                 // A server takes an account that hides out of its rooms, and a service that restarts or has trouble takes
                 // everybody out; nobody wanted that.
                 let hides = why == "left" && self.status.value.is_hidden();
+                if was_due && why == "left" && !hides {
+                    return self.enters_still(jid);
+                }
                 let comes_back = hides || matches!(why, "shutdown" | "error");
                 self.own_occupant_left(jid, muc, turn);
                 let error = CallError::Other(format!("the room {jid} put us out ({why})"));

@@ -86,6 +86,7 @@ impl Session {
         if self.rooms.has(&bare) {
             return self.room_presence(&bare, presence, turn);
         }
+        self.seen_off_late(&bare, &presence);
         if bare == self.own.to_bare() {
             // The own clients are not contacts of ours, and nobody subscribes to himself.
             return;

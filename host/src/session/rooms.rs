@@ -157,8 +157,6 @@ pub(super) struct Membership {
     configure: Option<Vec<(String, ConfigValue)>>,
     joiners: Vec<Answer<Arc<Room>>>,
     leavers: Vec<Answer<()>>,
-    /// A farewell that an earlier leaving is still owed comes before what answers the new entering.
-    pub(super) farewell_due: bool,
     /// The nickname that was asked for; the room's may have got a suffix.
     nick: String,
     /// How often entering it again did not work out.
@@ -193,6 +191,8 @@ pub(super) struct Rooms {
     pub(super) told: u64,
     /// The automatic joins that have not ended.
     auto: HashSet<BareJid>,
+    /// How often each room has still to answer on this stream that we left: before it answers what we sent after that.
+    farewells: HashMap<BareJid, u32>,
     /// None until they have come.
     pub(super) bookmarks: Option<Bookmarks>,
     /// They were asked for, and no place has answered that had to.
@@ -254,6 +254,29 @@ impl Rooms {
     /// Whoever waits to get into a room, to be told that it will not happen.
     pub(super) fn take_joiners(&mut self, jid: &BareJid) -> Vec<Answer<Arc<Room>>> {
         self.memberships.get_mut(jid).map(|membership| std::mem::take(&mut membership.joiners)).unwrap_or_default()
+    }
+
+    /// We leave, and the room has to say so.
+    fn farewell_sent(&mut self, jid: &BareJid) {
+        // Who invites us to room after room that says nothing makes us remember no more than these.
+        if self.farewells.len() < MAX_ROOMS || self.farewells.contains_key(jid) {
+            *self.farewells.entry(jid.clone()).or_default() += 1;
+        }
+    }
+
+    /// A room says that we left it; whether that was still to come.
+    pub(super) fn farewell_came(&mut self, jid: &BareJid) -> bool {
+        let Some(due) = self.farewells.get_mut(jid) else { return false };
+        *due -= 1;
+        if *due == 0 {
+            self.farewells.remove(jid);
+        }
+        true
+    }
+
+    /// What was still to come from a room will not come.
+    pub(super) fn no_farewell_is_due(&mut self, jid: &BareJid) {
+        self.farewells.remove(jid);
     }
 
     pub(super) fn forget_abandoned(&mut self) {
@@ -337,11 +360,9 @@ impl Session {
         if !self.is_live() {
             return Err(CallError::Offline);
         }
-        let farewell_due = match self.rooms.stage(jid) {
-            Some(Stage::Entering | Stage::Configuring | Stage::Inside) => return Ok(()),
-            Some(Stage::Leaving) => true,
-            Some(Stage::Outside { .. }) | None => false,
-        };
+        if matches!(self.rooms.stage(jid), Some(Stage::Entering | Stage::Configuring | Stage::Inside)) {
+            return Ok(());
+        }
         let address = self.address_in(jid, wish.nick)?;
         if !self.rooms.has(jid) {
             self.make_room_for_room()?;
@@ -383,7 +404,6 @@ impl Session {
             configure: wish.configure,
             joiners,
             leavers: Vec::new(),
-            farewell_due,
             nick,
             tries: 0,
             nicks_tried: 0,

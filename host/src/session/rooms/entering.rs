@@ -17,7 +17,7 @@ use crate::session::{Occupant, Session, Turn};
 use crate::stanza::{History, Outgoing, PresenceOut};
 
 /// How long entering a room may take.
-const JOIN_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const JOIN_PATIENCE: Duration = Duration::from_secs(30);
 /// How long after our entering a room may take to say what its subject is, before what it says counts as new.
 const PAST_PATIENCE: Duration = Duration::from_secs(5);
 /// How many other nicknames are tried where ours is taken.
@@ -56,17 +56,33 @@ impl Session {
         } else {
             self.presence_to(Some(address.into()))
         };
-        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        membership.stage = Stage::Entering;
-        membership.is_missed = false;
-        membership.tells = Tells::Past;
+        let Some(membership) = self.rooms.memberships.get(jid) else { return };
         let mut join = membership.join.clone();
         if let Some(until) = membership.known_until {
             let since = until.checked_sub(CLOCKS_DIFFER).unwrap_or(until);
             join.history = Some(History { since: Some(since), ..History::default() });
         }
-        self.set_room_deadline(jid, Some(JOIN_PATIENCE));
+        self.is_entering(jid);
         turn.send(Outgoing::Presence(PresenceOut { join: Some(join), ..presence }));
+    }
+
+    fn is_entering(&mut self, jid: &BareJid) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        membership.stage = Stage::Entering;
+        membership.is_missed = false;
+        membership.tells = Tells::Past;
+        self.set_room_deadline(jid, Some(JOIN_PATIENCE));
+    }
+
+    /// What has let us in was late: it answers an entering that we have taken back, and the room says so now. What we sent
+    /// after that it answers next, so that nobody is told that we are out.
+    pub(in crate::session) fn enters_still(&mut self, jid: &BareJid) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        if membership.stage == Stage::Inside {
+            membership.reason = Reason::Again;
+        }
+        self.emptied(jid);
+        self.is_entering(jid);
     }
 
     /// Enters again what a lost stream, or our own hiding, put us out of.
@@ -136,7 +152,6 @@ impl Session {
     pub(in crate::session) fn entered(&mut self, jid: &BareJid, created: bool, turn: &mut Turn<'_>) {
         self.set_room_deadline(jid, Some(PAST_PATIENCE));
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        membership.farewell_due = false;
         (membership.tries, membership.nicks_tried) = (0, 0);
         membership.known_until.get_or_insert(turn.now);
         membership.stage = Stage::Inside;

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use jid::BareJid;
 
+use super::entering::JOIN_PATIENCE;
 use super::{MAX_WAITERS, Reason, Room, Stage, Tells, not_open};
 use crate::error::CallError;
 use crate::event::Payload;
+use crate::session::lifecycle::Link;
 use crate::session::{Answer, Session, Turn};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
 
@@ -101,6 +103,7 @@ impl Session {
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
         let kind = PresenceOutKind::Unavailable;
+        self.rooms.farewell_sent(jid);
         turn.send(Outgoing::Presence(PresenceOut { to: Some(address.into()), kind, ..PresenceOut::default() }));
     }
 
@@ -121,6 +124,10 @@ impl Session {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         membership.deadline = None;
         match membership.stage {
+            // Our entering waits for the stream: no room could have answered it.
+            Stage::Entering if self.link == Link::Suspended && membership.joiners.is_empty() => {
+                self.set_room_deadline(jid, Some(JOIN_PATIENCE));
+            }
             Stage::Entering => {
                 // The room may have let us in without our hearing of it.
                 self.send_farewell(jid, turn);
@@ -140,12 +147,12 @@ impl Session {
     /// The stream is gone, and with it our being in rooms. With `give_up`, whoever waits to get in waits no longer.
     pub(in crate::session) fn rooms_cut(&mut self, give_up: GiveUp, turn: &mut Turn<'_>) {
         let all: Vec<BareJid> = self.rooms.shown.keys().cloned().collect();
+        self.rooms.farewells.clear();
         for jid in all {
             let Some(membership) = self.rooms.memberships.get_mut(&jid) else { continue };
             for key in [membership.deadline.take(), membership.silence.take()].into_iter().flatten() {
                 self.deadlines.cancel(key);
             }
-            membership.farewell_due = false;
             (membership.tries, membership.nicks_tried) = (0, 0);
             if give_up == GiveUp::Yes {
                 for joiner in std::mem::take(&mut membership.joiners) {

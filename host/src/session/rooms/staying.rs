@@ -100,6 +100,7 @@ impl Session {
 
     /// It knows us.
     fn is_found(&mut self, jid: &BareJid) {
+        self.rooms.no_farewell_is_due(jid);
         if let Some(membership) = self.rooms.membership(jid) {
             membership.is_missed = false;
         }

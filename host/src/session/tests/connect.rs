@@ -184,6 +184,22 @@ fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
     assert!(told(&mut desk, before).0);
 }
 
+/// Our entering waits in a queue: to be in the room and out of it again and again is nobody's wish.
+#[test]
+fn what_enters_a_room_during_a_cut_is_sent_once() {
+    let mut desk = Desk::connected(settings(&[("auto_join_rooms", json!([ROOM]))]));
+    desk.run(Session::suspended);
+    desk.forget();
+    for _ in 0..8 {
+        desk.wait(30);
+    }
+    desk.run(Session::resumed);
+    let lines = desk.lines();
+    assert!(!lines.iter().any(|line| line.contains(ROOM)), "{lines:?}");
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(desk.session.snapshot().rooms[&bare(ROOM)].joined);
+}
+
 #[test]
 fn a_stream_that_could_not_be_resumed_is_built_up_anew() {
     let mut desk = Desk::connected(Settings::default());

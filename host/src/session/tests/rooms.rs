@@ -763,6 +763,60 @@ fn a_farewell_that_is_answered_late_ends_no_other_entering() {
     assert!(got(&mut opened).unwrap().unwrap().joined);
 }
 
+/// It was slow, or its server could not be reached for a while, and answers each of our presences in its turn.
+#[test]
+fn a_room_that_answers_late_is_not_taken_for_left() {
+    let answers = |desk: &mut Desk| {
+        for (kind, joined) in
+            [(PresenceKind::Available, true), (PresenceKind::Unavailable, false), (PresenceKind::Available, true)]
+        {
+            desk.presence(occupant("bot", kind, &[110]));
+            assert_eq!(room(desk).joined, joined);
+        }
+        let told = ["chatRoomOpened", "occupantLeft", "roomLeft"].map(|name| desk.count(name));
+        assert_eq!(told, [1, 0, 0], "{:?}", desk.lines);
+        // That was all that it had to answer.
+        desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+        assert_eq!((desk.count("roomLeft"), room(desk).joined), (1, false));
+    };
+    let mut desk = Desk::connected(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
+    desk.wait(30);
+    desk.wait(10);
+    answers(&mut desk);
+
+    let mut desk = Desk::connected(Settings::default());
+    let mut first = desk.open_room(None);
+    desk.wait(30);
+    assert_eq!(got(&mut first).unwrap().unwrap_err(), CallError::TimedOut);
+    let mut second = desk.open_room(None);
+    answers(&mut desk);
+    assert!(got(&mut second).unwrap().is_ok());
+}
+
+/// Nobody waits for it any more, and what comes after it is news.
+#[test]
+fn a_farewell_that_is_answered_after_all_is_not_waited_for_again() {
+    for is_known in [true, false] {
+        let mut desk = Desk::connected(Settings::default());
+        desk.in_room();
+        let _closed = close(&mut desk);
+        desk.wait(10);
+        let gone = || occupant("bot", PresenceKind::Unavailable, &[110]);
+        if is_known {
+            let _opened = desk.open_room(None);
+            desk.presence(gone());
+        } else {
+            desk.presence(gone());
+            let _opened = desk.open_room(None);
+        }
+        desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+        assert!(room(&desk).joined);
+        desk.forget();
+        desk.presence(gone());
+        assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"], "{is_known}");
+    }
+}
+
 #[test]
 fn nothing_is_sent_to_a_room_after_our_farewell() {
     let mut desk = Desk::connected(Settings::default());
