@@ -635,14 +635,16 @@ fn muc_user<'a>(stanza: &'a Stanza, child: &str) -> Option<&'a Element> {
     x.children().find(|one| one.name() == child)
 }
 
-/// Row 108. Events roomInviteSent.
+/// Row 108. Events roomInviteSent, roomInviteDeclined.
 #[tokio::test(flavor = "multi_thread")]
 async fn people_are_invited_both_ways_and_may_be_declined() {
     let (house, room) = start().await;
     let jid = room.to_string();
     house.call(FULL, "rooms.open", json!({ "jid": jid, "nick": "Romeo" })).await.ok();
-    refuses_to_tell(&house, "rooms.read", &["roomInviteSent"]).await;
+    refuses_to_tell(&house, "rooms.read", &["roomInviteSent", "roomInviteDeclined"]).await;
     let (full, narrow) = (house.listen(FULL, "roomInviteSent").await, house.listen(NARROW, "roomInviteSent").await);
+    let (declined, hidden) =
+        (house.listen(FULL, "roomInviteDeclined").await, house.listen(NARROW, "roomInviteDeclined").await);
     let mut paris = friend("paris").await;
     let person = paris.jid().to_bare().to_string();
     let direct = json!({ "jid": jid, "user": person, "reason": "come", "direct": true, "password": "p" });
@@ -658,8 +660,19 @@ async fn people_are_invited_both_ways_and_may_be_declined() {
     assert_eq!(found, (jid.clone(), "come".to_owned(), "p".to_owned()));
     house.call(FULL, "rooms.invite", json!({ "jid": jid, "user": person, "reason": "do" })).await.ok();
     assert_eq!(house.heard(FULL, full).await["payload"]["invite"]["reason"], "do");
-    paris.wait_for("an invitation", SOON, |stanza| muc_user(stanza, "invite").map(drop)).await.unwrap();
+    let inviter = |stanza: &Stanza| Some(muc_user(stanza, "invite")?.attr("from")?.to_owned());
+    let inviter = paris.wait_for("an invitation", SOON, inviter).await.unwrap();
+    let no = format!(
+        "<x xmlns='http://jabber.org/protocol/muc#user'><decline to='{inviter}'><reason>too far</reason></decline></x>"
+    );
+    let mut message = xmpp_parsers::message::Message::normal(Some(room.clone().into()));
+    message.payloads.push(no.parse().unwrap());
+    paris.send(message).await.unwrap();
+    let told = house.heard(FULL, declined).await["payload"]["invite"].clone();
+    assert_eq!((&told["room"], &told["reason"]), (&json!(jid), &json!("too far")), "{told}");
+    assert!(told["from"].as_str().unwrap().starts_with(&person), "{told}");
     assert!(house.heard_so_far(NARROW, narrow).await.is_empty());
+    assert!(house.heard_so_far(NARROW, hidden).await.is_empty());
 
     // The other way round, and no.
     let hers = prosody().await.fresh_room();

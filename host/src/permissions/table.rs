@@ -227,6 +227,7 @@ pub const EVENTS: &[EventRule] = &[
     shown(RoomsRead, "chatRoomOpened", "room"),
     shown(RoomsRead, "roomInviteSent", "invite"),
     shown(RoomsRead, "roomInviteReceived", "invite"),
+    shown(RoomsRead, "roomInviteDeclined", "invite"),
     shown(RoomsRead, "roomsAutoJoined", "none").promised(),
     shown(RoomsRead, "roomsPanelRendered", "none").promised(),
     shown(RoomsRead, "bookmarksInitialized", "none").promised(),

@@ -146,9 +146,13 @@ impl Session {
         let in_room = self.name_occupant(&mut message);
         message.delayed &= !self.waited_behind_a_cut(&message);
         let mut enters = false;
-        if let Some(invite) = message.invite.take() {
-            if !message.own {
+        let (invite, declined) = (message.invite.take(), message.declined.take());
+        if invite.is_some() || declined.is_some() {
+            if let Some(invite) = invite.filter(|_| !message.own) {
                 self.invited(*invite, turn);
+            }
+            if let Some(no) = declined.filter(|_| !message.own) {
+                self.declined(*no, turn);
             }
             if message.body.is_none() {
                 return;

@@ -92,6 +92,8 @@ pub struct Message {
     pub error: Option<Box<StanzaError>>,
     /// An invitation to a room that it carries (XEP-0045, section 7.8; XEP-0249).
     pub invite: Option<Box<Invite>>,
+    /// The no to an invitation of ours (XEP-0045, section 7.8.2): `from` says it.
+    pub declined: Option<Box<Invite>>,
     /// Status codes by which a room says what changed about itself (XEP-0045, section 10.2.1).
     pub room_status: Vec<u16>,
     /// The stanza itself, for those who may see XML.

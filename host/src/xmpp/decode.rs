@@ -165,6 +165,7 @@ fn read_message(
         extensions: found.extensions,
         error: found.error,
         invite: found.invite,
+        declined: found.declined,
         room_status: found.room_status,
         from,
         to,

@@ -208,6 +208,8 @@ fn events_are_seen_by_grant_and_scope() {
     assert!(!sees("occupantJoined", occupant("staff@conference.example.org")));
     assert!(sees("roomInviteReceived", invite("lobby@conference.example.org")));
     assert!(!sees("roomInviteReceived", invite("staff@conference.example.org")));
+    assert!(sees("roomInviteDeclined", invite("lobby@conference.example.org")));
+    assert!(!sees("roomInviteDeclined", invite("staff@conference.example.org")));
     assert!(sees("roomsAutoJoined", Payload::None), "it names no room");
     assert!(!sees("roomLeft", Payload::Json("{}".into())), "nobody can tell which room");
     assert!(sees("send", Payload::Stanza("<presence xmlns='jabber:client'/>".into())));

@@ -25,9 +25,7 @@ impl Session {
             self.ignored += 1;
             return;
         }
-        if let Some(reason) = &mut invite.reason {
-            reason.truncate(reason.floor_char_boundary(MAX_REASON));
-        }
+        cut_reason(&mut invite);
         let join = RoomJoin { password: invite.password.clone(), history: None };
         let wish = RoomWish { join, ..RoomWish::default() };
         let room = invite.room.clone();
@@ -39,5 +37,21 @@ impl Session {
             // Nobody waits for it: an invitation that leads nowhere is the inviter's loss.
             let _ = self.try_open(&room, wish, Reason::Invited, turn);
         }
+    }
+
+    /// Whom we invited does not come. Of a room that is not open anybody could say so.
+    pub(in crate::session) fn declined(&mut self, mut no: Invite, turn: &mut Turn<'_>) {
+        if !self.rooms.has(&no.room) {
+            self.ignored += 1;
+            return;
+        }
+        cut_reason(&mut no);
+        self.fire("roomInviteDeclined", Payload::Invite(Arc::new(no)), turn);
+    }
+}
+
+fn cut_reason(invite: &mut Invite) {
+    if let Some(reason) = &mut invite.reason {
+        reason.truncate(reason.floor_char_boundary(MAX_REASON));
     }
 }

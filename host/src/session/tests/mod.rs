@@ -120,6 +120,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         extensions: None,
         error: None,
         invite: None,
+        declined: None,
         room_status: Vec::new(),
         raw: some_raw(),
     }

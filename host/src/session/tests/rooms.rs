@@ -1081,6 +1081,23 @@ fn invitations_of_ours_are_told() {
         let Payload::Invite(invite) = desk.last("roomInviteSent") else { panic!("an invitation") };
         assert_eq!((&invite.room, &invite.to, &invite.from), (&bare(ROOM), &jid(ROMEO), &jid("bot@example.org/house")));
     }
+    let no = |body: &str| {
+        let muc = "http://jabber.org/protocol/muc#user";
+        let no = format!("<decline from='{ROMEO}'><reason>{}</reason></decline>", "x".repeat(5_000));
+        format!("<message from='{ROOM}' to='bot@example.org/house'>{body}<x xmlns='{muc}'>{no}</x></message>")
+    };
+    let ignored = desk.session.ignored();
+    desk.hear_xml(&no(""));
+    assert!(desk.lines().is_empty(), "of a room that is not open anybody could say so");
+    assert_eq!(desk.session.ignored(), ignored + 1);
+    desk.in_room();
+    desk.hear_xml(&no(""));
+    assert_eq!(desk.lines(), ["roomInviteDeclined"], "and nothing that was said");
+    let Payload::Invite(told) = desk.last("roomInviteDeclined") else { panic!("an invitation") };
+    assert_eq!((&told.room, &told.from, &told.to), (&bare(ROOM), &jid(ROMEO), &jid("bot@example.org")));
+    assert_eq!(told.reason.as_ref().unwrap().len(), 4_096);
+    desk.hear_xml(&no("<body>He does not come</body>"));
+    assert_eq!(desk.lines()[..2], ["roomInviteDeclined", "message"]);
 }
 
 /// Settings auto_join_on_invite.

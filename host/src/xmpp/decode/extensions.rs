@@ -38,6 +38,7 @@ pub(super) struct Found {
     pub(super) extensions: Option<Box<Extensions>>,
     pub(super) error: Option<Box<StanzaError>>,
     pub(super) invite: Option<Box<Invite>>,
+    pub(super) declined: Option<Box<Invite>>,
     pub(super) room_status: Vec<u16>,
 }
 
@@ -85,6 +86,7 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
                 let (before, invite) = (found.invite.take(), muc::invite(payload, from, own).map(Box::new));
                 // The one that a room sends on says more than the older form, which services write before it or behind.
                 found.invite = if payload.has_ns(ns::MUC_USER) { invite.or(before) } else { before.or(invite) };
+                found.declined = found.declined.take().or_else(|| muc::declined(payload, from, own).map(Box::new));
             }
             _ => read_extension(payload, lang, &mut found),
         }

@@ -81,6 +81,18 @@ pub(super) fn invite(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
     })
 }
 
+/// The no to an invitation of ours in this payload, which the room sends on (XEP-0045, section 7.8.2).
+pub(super) fn declined(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
+    let no = x.get_child("decline", ns::MUC_USER).filter(|_| x.has_ns(ns::MUC_USER) && from.is_bare())?;
+    Some(Invite {
+        room: from.to_bare(),
+        from: jid_attribute(no, "from").unwrap_or_else(|| from.clone()),
+        to: Jid::from(own.to_bare()),
+        reason: reason(no),
+        password: None,
+    })
+}
+
 fn reason(element: &Element) -> Option<String> {
     let reason = element.children().find(|child| child.name() == "reason" && child.ns() == element.ns());
     reason.map(Element::text).filter(|reason| !reason.is_empty())

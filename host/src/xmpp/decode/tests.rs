@@ -557,6 +557,20 @@ fn invitations_come_from_the_room_or_the_inviter() {
 }
 
 #[test]
+fn a_no_to_an_invitation_comes_from_the_room() {
+    let no = "<x xmlns='http://jabber.org/protocol/muc#user'><decline from='hecate@far'><reason>too busy</reason>\
+              </decline></x>";
+    let told = message("from='room@muc' to='me@house/here'", no);
+    assert!(told.invite.is_none() && told.body.is_none());
+    let told = told.declined.unwrap();
+    assert_eq!((told.room.as_str(), told.from, told.to), ("room@muc", jid("hecate@far"), jid("me@house")));
+    assert_eq!(told.reason.as_deref(), Some("too busy"));
+    for from in ["from='mallory@evil/x'", "from='room@muc/hecate'", "from='room@muc' type='groupchat'"] {
+        assert!(message(from, no).declined.is_none(), "{from}");
+    }
+}
+
+#[test]
 fn presences() {
     let away = presence("from='a@b/c'", "<show>xa</show><status>out</status><priority>-5</priority>");
     assert_eq!((away.show, away.status.as_deref(), away.priority), (Some(Show::Xa), Some("out"), -5));
