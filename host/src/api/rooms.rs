@@ -479,6 +479,7 @@ mod tests {
                 nick: None,
                 password: Some("canary".to_owned()),
                 extensions: None,
+                is_cut: false,
             };
             (room, Arc::new(mark))
         };

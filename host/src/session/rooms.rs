@@ -197,6 +197,8 @@ pub(super) struct Rooms {
     pub(super) bookmarks: Option<Bookmarks>,
     /// They were asked for, and no place has answered that had to.
     pub(super) bookmarks_asked: bool,
+    /// A place that may hold some did not say which.
+    bookmarks_untold: bool,
     /// They lie where they used to be, and none of them where new ones are put down.
     bookmarks_older: bool,
 }

@@ -95,6 +95,8 @@ pub struct Bookmark {
     pub password: Option<String>,
     /// What other clients keep with it, as XML; it has to survive a change of ours (XEP-0402, section 2).
     pub extensions: Option<String>,
+    /// There is more of that than is kept.
+    pub is_cut: bool,
 }
 
 /// Where the bookmarks of an account may be.

@@ -131,7 +131,7 @@ pub(super) fn bookmark(bookmark: WitBookmark) -> Result<Bookmark, CallError> {
         let bad = |error: jid::Error| CallError::invalid("bookmark.nick", error.to_string());
         room.with_resource_str(nick).map_err(bad)?;
     }
-    Ok(Bookmark { room, name, autojoin, nick, password, extensions: None })
+    Ok(Bookmark { room, name, autojoin, nick, password, extensions: None, is_cut: false })
 }
 
 impl From<&Bookmark> for WitBookmark {

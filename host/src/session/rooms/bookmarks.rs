@@ -29,7 +29,9 @@ pub enum NoBookmarks {
     NotYet,
     /// The settings do not want any.
     NotWanted,
-    /// The server keeps none, or did not say in time which.
+    /// The server keeps none.
+    NotKept,
+    /// The server may keep some, and did not say which.
     NotTold,
 }
 
@@ -40,8 +42,9 @@ impl From<NoBookmarks> for CallError {
             NoBookmarks::NotWanted => {
                 Self::Unsupported("bookmarks: the setting allow_bookmarks or allow_muc is false".to_owned())
             }
+            NoBookmarks::NotKept => Self::Unsupported("bookmarks: the server keeps none (XEP-0402)".to_owned()),
             NoBookmarks::NotTold => {
-                let why = "bookmarks: the server keeps none (XEP-0402), or did not say which when it was asked";
+                let why = "bookmarks: the server did not say which there are when it was asked; try again in a minute";
                 Self::Unsupported(why.to_owned())
             }
         }
@@ -128,8 +131,10 @@ impl Session {
                 NoBookmarks::NotYet
             } else if !self.settings.allow_muc || !self.settings.allow_bookmarks {
                 NoBookmarks::NotWanted
-            } else {
+            } else if self.rooms.bookmarks_untold {
                 NoBookmarks::NotTold
+            } else {
+                NoBookmarks::NotKept
             }
         })
     }
@@ -146,9 +151,9 @@ impl Session {
 
     /// They did not come in time, or could not be had at that moment.
     pub(in crate::session) fn fetch_bookmarks_again(&mut self, turn: &mut Turn<'_>) {
-        // Where they are wanted no more, or a new stream has asked already, nobody waits for this.
+        // Where they are wanted no more, or a new stream has asked already or will, nobody waits for this.
         let wanted = self.settings.allow_muc && self.settings.allow_bookmarks;
-        if wanted && self.is_live() && !self.rooms.bookmarks_asked {
+        if wanted && self.is_live() && self.announced && !self.rooms.bookmarks_asked {
             self.fetch_bookmarks(turn);
         }
     }
@@ -169,6 +174,7 @@ impl Session {
     /// What is known from now on; what another client changes is followed.
     fn bookmarks_came(&mut self, all: Vec<Bookmark>, place: BookmarkPlace, turn: &mut Turn<'_>) {
         self.rooms.bookmarks_older = place != BookmarkPlace::Items;
+        self.rooms.bookmarks_untold = false;
         self.rooms.bookmarks = Some(all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect());
         self.changed = true;
         self.leave_what_is_not_bookmarked(turn);
@@ -181,7 +187,10 @@ impl Session {
         match (place.older(), so_far) {
             (Some(older), _) => self.ask_bookmarks(older, so_far, turn),
             (None, Newer::Empty) => self.bookmarks_came(Vec::new(), BookmarkPlace::Items, turn),
-            (None, Newer::Nowhere | Newer::Unsaid) => self.bookmarks_settled(turn),
+            (None, Newer::Nowhere | Newer::Unsaid) => {
+                self.rooms.bookmarks_untold = so_far == Newer::Unsaid;
+                self.bookmarks_settled(turn);
+            }
         }
     }
 
@@ -203,6 +212,7 @@ impl Session {
                 self.no_bookmarks_in(place, newer.and(&error), turn);
             }
             (BookmarkQuestion::All { .. }, result) => {
+                self.rooms.bookmarks_untold = true;
                 if let Err(CallError::TimedOut | CallError::Stanza(_)) = result {
                     self.deadlines.set(ASK_AGAIN, Late::BookmarksAgain);
                 }
@@ -269,6 +279,10 @@ impl Session {
 
     /// What is to be entered is entered, and what was entered for its bookmark is left with it (XEP-0402, section 4.2).
     fn bookmark_changed(&mut self, change: BookmarkChange, turn: &mut Turn<'_>) {
+        // One that we have put down is not all that there are, where the others are not known.
+        if !matches!(self.known_bookmarks(), Ok(_) | Err(NoBookmarks::NotKept)) {
+            return;
+        }
         let bookmarks = self.rooms.bookmarks.get_or_insert_with(OrdMap::new);
         self.changed = true;
         match change {
@@ -321,15 +335,32 @@ impl Session {
         }
     }
 
+    /// What other clients keep in a bookmark is not to be lost (XEP-0402, section 2), so it has to be known before one is
+    /// changed. A server that has not said it is asked once more.
+    fn may_change_bookmarks(&mut self, turn: &mut Turn<'_>) -> Result<(), CallError> {
+        match self.known_bookmarks() {
+            Ok(_) | Err(NoBookmarks::NotKept) => Ok(()),
+            Err(unknown) => {
+                if unknown == NoBookmarks::NotTold {
+                    self.fetch_bookmarks_again(turn);
+                }
+                Err(unknown.into())
+            }
+        }
+    }
+
     pub(super) fn set_bookmark(&mut self, mut bookmark: Bookmark, answer: Answer<()>, turn: &mut Turn<'_>) {
         if !self.settings.allow_bookmarks {
             return turn.answer(answer, Err(NoBookmarks::NotWanted.into()));
         }
-        // What other clients keep in one is not to be lost (XEP-0402, section 2), so it has to be known.
-        if let Err(unknown @ NoBookmarks::NotYet) = self.known_bookmarks() {
-            return turn.answer(answer, Err(unknown.into()));
+        if let Err(error) = self.may_change_bookmarks(turn) {
+            return turn.answer(answer, Err(error));
         }
         let known = self.bookmark(&bookmark.room);
+        if known.is_some_and(|known| known.is_cut) {
+            let why = format!("other clients keep too much in the bookmark of {}: change it there", bookmark.room);
+            return turn.answer(answer, Err(CallError::OverLimit(why)));
+        }
         let count = self.rooms.bookmarks.as_ref().map_or(0, OrdMap::len);
         if known.is_none() && count >= MAX_BOOKMARKS {
             return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_BOOKMARKS} bookmarks"))));
@@ -363,6 +394,9 @@ impl Session {
     }
 
     pub(super) fn remove_bookmark(&mut self, room: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
+        if let Err(error) = self.may_change_bookmarks(turn) {
+            return turn.answer(answer, Err(error));
+        }
         if self.bookmark(room).is_none() {
             return turn.answer(answer, Err(CallError::NotFound(format!("a bookmark of {room}"))));
         }

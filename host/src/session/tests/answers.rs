@@ -47,6 +47,7 @@ fn bookmark() -> Box<Bookmark> {
         nick: None,
         password: None,
         extensions: None,
+        is_cut: false,
     })
 }
 

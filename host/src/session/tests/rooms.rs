@@ -1196,6 +1196,7 @@ fn bookmark(autojoin: bool) -> stanza::Bookmark {
         nick: Some("Puck".to_owned()),
         password: Some("secret".to_owned()),
         extensions: Some("<extensions xmlns='urn:xmpp:bookmarks:1'/>".to_owned()),
+        is_cut: false,
     }
 }
 
@@ -1251,7 +1252,7 @@ fn a_server_without_bookmarks_holds_up_nothing() {
         desk.answer(None, id, Err(stanza_error("service-unavailable")));
     }
     assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
-    assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotTold), "nothing is to be waited for");
+    assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotKept), "nothing is to be waited for");
     let mut desk = Desk::new(Settings::default());
     desk.run(Session::plugins_initialized);
     desk.bind();
@@ -1339,6 +1340,40 @@ fn bookmarks_that_did_not_come_are_asked_for_again() {
     assert!(desk.lines().contains(&"> available to room@muc.example.org/Puck entering".to_owned()), "{:?}", desk.lines);
     desk.wait(60);
     assert_eq!(asked(&desk), 3, "they came");
+}
+
+/// Row 32. What other clients keep in them would be lost (XEP-0402, section 2).
+#[test]
+fn no_bookmark_is_changed_before_they_are_known() {
+    let changed = |ask: &Ask| matches!(ask, Ask::PublishBookmark { .. } | Ask::RetractBookmark(_));
+    let set = |desk: &mut Desk| {
+        let bookmark = Box::new(stanza::Bookmark { extensions: None, ..bookmark(true) });
+        got(&mut desk.deed(|answer| RoomDeed::SetBookmark(bookmark, answer)))
+    };
+    for late in [true, false] {
+        let mut desk = Desk::new(Settings::default());
+        desk.run(Session::plugins_initialized);
+        desk.bind();
+        desk.roster_alone(Vec::new());
+        assert!(matches!(set(&mut desk), Some(Err(CallError::NotReady(_)))), "they are on their way");
+        if late {
+            desk.wait(10);
+        } else {
+            refuse_bookmarks(&mut desk, &["internal-server-error"]);
+        }
+        assert_eq!(desk.session.snapshot().bookmarks, Err(NoBookmarks::NotTold));
+        assert!(matches!(set(&mut desk), Some(Err(CallError::Unsupported(_)))));
+        let removed = got(&mut desk.deed(RoomDeed::RemoveBookmark));
+        assert!(matches!(removed, Some(Err(CallError::NotReady(_)))), "they are asked for again: {removed:?}");
+        desk.bookmarks(vec![bookmark(false)]);
+        assert_eq!(desk.count_asked(changed), 0);
+        assert!(set(&mut desk).is_none(), "it is asked for");
+        desk.asked(|ask| *ask == Ask::PublishBookmark { bookmark: Box::new(bookmark(true)), plain: false });
+    }
+    let cut = stanza::Bookmark { extensions: None, is_cut: true, ..bookmark(false) };
+    let mut desk = bookmarked(Settings::default(), vec![cut]);
+    assert!(matches!(set(&mut desk), Some(Err(CallError::OverLimit(_)))));
+    assert_eq!(desk.count_asked(changed), 0);
 }
 
 #[test]

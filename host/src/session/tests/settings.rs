@@ -68,6 +68,7 @@ fn bookmarks_are_fetched_and_forgotten() {
             nick: Some(nick.to_owned()),
             password: None,
             extensions: None,
+            is_cut: false,
         };
         desk.bookmarks(vec![bookmark("Puck")]);
         assert_eq!(desk.lines(), ["> available to room@muc.example.org/Puck entering"]);

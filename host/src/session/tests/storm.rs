@@ -143,7 +143,7 @@ fn deed(what: u8, open: &mut Open) -> RoomDeed {
 
 fn mark(desk: &mut Desk, which: u8, autojoin: bool) {
     let room = room(which);
-    let set = Bookmark { room, name: None, autojoin, nick: None, password: None, extensions: None };
+    let set = Bookmark { room, name: None, autojoin, nick: None, password: None, extensions: None, is_cut: false };
     let change = if which < 200 { BookmarkChange::Set(set) } else { BookmarkChange::AllRemoved };
     desk.hear(Incoming::Bookmarks(vec![change]));
 }

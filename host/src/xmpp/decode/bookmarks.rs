@@ -62,10 +62,8 @@ fn item(item: &Element, namespace: &str) -> Option<Bookmark> {
     let room = BareJid::new(item.attr("id")?).ok()?;
     let conference = item.get_child("conference", ns::BOOKMARKS2)?;
     let extensions = conference.get_child("extensions", ns::BOOKMARKS2).map(String::from);
-    Some(Bookmark {
-        extensions: extensions.filter(|xml| xml.len() <= MAX_EXTENSIONS),
-        ..read(room, conference, ns::BOOKMARKS2)
-    })
+    let is_cut = extensions.as_ref().is_some_and(|xml| xml.len() > MAX_EXTENSIONS);
+    Some(Bookmark { extensions: extensions.filter(|_| !is_cut), is_cut, ..read(room, conference, ns::BOOKMARKS2) })
 }
 
 fn legacy(conference: &Element) -> Option<Bookmark> {
@@ -83,5 +81,6 @@ fn read(room: BareJid, conference: &Element, namespace: &str) -> Bookmark {
         nick: child("nick"),
         password: child("password"),
         extensions: None,
+        is_cut: false,
     }
 }

@@ -914,7 +914,13 @@ fn bookmarks_are_read_from_all_places() {
     let Body::Bookmarks(all) = all else { panic!("{all:?}") };
     let shown: Vec<_> = all.iter().map(|one| (one.room.as_str(), one.autojoin, one.nick.as_deref())).collect();
     assert_eq!(shown, [("r@muc", true, Some("Puck")), ("s@muc", false, Some("Puck")), ("t@muc", true, Some("Puck"))]);
-    assert!(all[0].extensions.as_ref().unwrap().contains("urn:other"));
+    assert!(all[0].extensions.as_ref().unwrap().contains("urn:other") && !all[0].is_cut);
+    let long = item("r@muc", "1").replace("<x ", &format!("<y>{}</y><x ", "x".repeat(16 << 10)));
+    let long = format!(
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:bookmarks:1'>{long}</items></pubsub>"
+    );
+    let Body::Bookmarks(long) = body_of(&long) else { panic!("{long}") };
+    assert!(long[0].extensions.is_none() && long[0].is_cut);
     let storage = "<storage xmlns='storage:bookmarks'><url url='x'/><conference jid='r@muc' autojoin='true'>\
                    <nick>Puck</nick><password>p</password></conference></storage>";
     let node = |items: &str| {

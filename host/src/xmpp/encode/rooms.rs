@@ -129,7 +129,7 @@ pub(super) fn bookmarks(place: BookmarkPlace) -> Element {
 
 /// Published so that nobody but the account ever sees it (XEP-0402, section 3; XEP-0223).
 pub(super) fn published(bookmark: Bookmark, plain: bool) -> Element {
-    let Bookmark { room, name: called, autojoin, nick, password, extensions } = bookmark;
+    let Bookmark { room, name: called, autojoin, nick, password, extensions, is_cut: _ } = bookmark;
     let conference = Element::builder("conference", ns::BOOKMARKS2)
         .attr(name("name"), called.map(clean))
         .attr(name("autojoin"), if autojoin { "true" } else { "false" })

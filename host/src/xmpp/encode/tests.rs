@@ -426,7 +426,7 @@ proptest! {
         password in prop::option::of(text()),
     ) {
         let room = "room@muc.example.org".parse().unwrap();
-        let bookmark = Bookmark { room, name: called, autojoin, nick, password, extensions: None };
+        let bookmark = Bookmark { room, name: called, autojoin, nick, password, extensions: None, is_cut: false };
         let pubsub = asked_as_read(Ask::PublishBookmark { bookmark: Box::new(bookmark.clone()), plain: false });
         let item = pubsub.get_child("publish", ns::PUBSUB).unwrap().children().next().unwrap();
         let items = Element::builder("items", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2).append(item.clone());
@@ -559,6 +559,7 @@ fn a_bookmark_is_published_for_nobody_else_with_what_others_keep_in_it() {
         nick: Some("Puck".to_owned()),
         password: None,
         extensions: Some("<extensions xmlns='urn:xmpp:bookmarks:1'><x xmlns='urn:other'/></extensions>".to_owned()),
+        is_cut: false,
     };
     for (create, child) in [(true, "<create "), (false, "<configure node=")] {
         let prepared = asked(Ask::PrepareBookmarks { create }).replace('\'', "\"");
