@@ -157,10 +157,10 @@ impl Session {
             if message.body.is_none() {
                 return;
             }
-        } else if !in_room && message.body.is_some() && message.kind != MessageKind::Headline {
+        } else if !in_room && message.says_something() && message.kind != MessageKind::Headline {
             enters = self.said(&message, turn);
         }
-        let notifies = message.body.is_some() && is_news(&message);
+        let notifies = message.says_something() && is_news(&message);
         self.tell(message, enters, notifies, turn);
     }
 
@@ -225,7 +225,7 @@ impl Session {
         if is_subject {
             self.subject_set(&message, turn);
         }
-        let (enters, notifies) = (message.body.is_some(), mentioned && is_news(&message));
+        let (enters, notifies) = (message.says_something(), mentioned && is_news(&message));
         self.tell(message, enters, notifies, turn);
     }
 
@@ -266,7 +266,7 @@ impl Session {
         };
         // What is said in a room enters it when the room says it to all.
         let is_chat = matches!(message.kind, MessageKind::Chat | MessageKind::Normal);
-        let enters = is_chat && !in_room && message.body.is_some() && self.chats.open.contains_key(&message.chat);
+        let enters = is_chat && !in_room && message.says_something() && self.chats.open.contains_key(&message.chat);
         let message = Arc::from(message);
         turn.fire_named(self.names.get("messageSend"), Payload::Message(Arc::clone(&message)));
         if enters {

@@ -103,13 +103,22 @@ pub struct Message {
 /// The namespace of replies. Who replies in most clients writes what is replied to before it, for those who know no
 /// replies (XEP-0461, section 3.2).
 pub const REPLY: &str = "urn:xmpp:reply:0";
+/// The namespace of reactions (XEP-0444). Whoever knows none reads the emoji as a reply.
+const REACTIONS: &str = "urn:xmpp:reactions:0";
 
 impl Message {
-    /// The body without the quotation that a reply begins with; empty where there is none.
+    /// Whether there is a text that does not only stand in for a reply's quotation, or for a reaction (XEP-0428, section 3).
+    pub fn says_something(&self) -> bool {
+        self.body.as_deref().is_some_and(|body| body.is_empty() || !self.said().is_empty())
+    }
+
+    /// The body without the quotation that a reply begins with, and without what stands in for a reaction; empty where there is
+    /// none.
     pub fn said(&self) -> &str {
         let body = self.body.as_deref().unwrap_or_default();
         let parts = self.extensions.iter().flat_map(|extensions| &extensions.fallback);
-        let mut quotations = parts.filter(|part| part.feature.as_deref().is_none_or(|feature| feature == REPLY));
+        let is_known = |feature: &str| feature == REPLY || feature == REACTIONS;
+        let mut quotations = parts.filter(|part| part.feature.as_deref().is_none_or(is_known));
         match quotations
             .find_map(|quotation| quotation.part.map_or(Some(u32::MAX), |(start, end)| (start == 0).then_some(end)))
         {

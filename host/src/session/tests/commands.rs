@@ -236,6 +236,16 @@ fn what_a_reply_quotes_is_neither_a_command_nor_a_mention() {
     assert_eq!(reply("> é\n!roll 2", 3).said(), "!roll 2", "the end of the line may be outside");
     assert_eq!(reply("> é", 99).said(), "");
     assert_eq!(message(ROMEO, MessageKind::Chat, "> quoted by hand").said(), "> quoted by hand");
+    let standing_in = |feature: Option<&str>, part: Option<(u32, u32)>| {
+        let fallback = vec![Fallback { feature: feature.map(str::to_owned), part }];
+        let extensions = Some(Box::new(Extensions { fallback, ..Extensions::default() }));
+        Message { extensions, ..message(ROMEO, MessageKind::Chat, "> bot: what time is it?\n👍") }
+    };
+    let thumb = standing_in(Some("urn:xmpp:reactions:0"), None);
+    assert_eq!((thumb.said(), thumb.says_something()), ("", false), "all of it stands in for the reaction");
+    assert!(standing_in(Some("urn:xmpp:reply:0"), Some((0, 23))).says_something());
+    assert!(standing_in(Some("urn:example:new"), None).says_something(), "nobody here knows what that would be");
+    assert!(message(ROMEO, MessageKind::Chat, "").says_something());
     assert_eq!(Message { body: None, ..reply("", 1) }.said(), "");
 }
 

@@ -349,12 +349,21 @@ fn what_is_told_of_a_message_that_comes() {
     desk.message(chat(romeo));
     desk.forget();
     let (told, added, noted) = ("message", "messageAdded", "messageNotification");
+    // As it reaches those who know no reactions.
+    let thumb = |to: Message| {
+        let id = "1".to_owned();
+        let fallback = vec![Fallback { feature: Some("urn:xmpp:reactions:0".to_owned()), part: None }];
+        let reactions = Some(Reactions { id, emojis: vec!["👍".to_owned()] });
+        let extensions = Some(Box::new(Extensions { fallback, reactions, ..Extensions::default() }));
+        Message { extensions, body: Some("> bot, what time is it?\n👍".to_owned()), ..to }
+    };
     for (message, events) in [
         (chat(romeo), &[told, added, noted][..]),
         (message(romeo, MessageKind::Normal, "hi"), &[told, added, noted]),
         (message(romeo, MessageKind::Headline, "hi"), &[told, noted]),
         (Message { delayed: true, ..chat(romeo) }, &[told, added]),
         (Message { body: None, ..chat(romeo) }, &[told]),
+        (thumb(chat(romeo)), &[told]),
         (Message { carbon: Some(Carbon::Received), ..chat(romeo) }, &[told, added]),
         (Message { carbon: Some(Carbon::Sent), ..own() }, &[told, added]),
         (chat("tybalt@example.org/street"), &[told, noted]),
@@ -367,6 +376,8 @@ fn what_is_told_of_a_message_that_comes() {
     desk.in_room();
     desk.lines();
     let said = |nick: &str, body: &str| message(&format!("{ROOM}/{nick}"), MessageKind::Groupchat, body);
+    desk.message(thumb(said("juliet", "")));
+    assert_eq!(desk.lines(), [told], "it names nobody");
     for (body, is_mention) in [
         ("hi all", false),
         ("bot", true),
