@@ -135,6 +135,29 @@ fn who_comes_goes_and_changes_is_told() {
     assert_eq!(room(&desk).occupants.len(), 3);
 }
 
+/// RFC 7622, section 3.4: what is the same once it is prepared is the same.
+#[test]
+fn a_new_nickname_is_spelled_as_in_the_address_that_follows() {
+    for written in ["Anna ❤\u{fe0f}", "Ann\u{e9}", "Anne\u{301}", "Anna…"] {
+        let mut desk = Desk::connected(Settings::default());
+        desk.in_room();
+        let muc = "http://jabber.org/protocol/muc#user";
+        let here = |nick: &str| {
+            format!(
+                "<presence from='{ROOM}/{nick}'><x xmlns='{muc}'><item affiliation='none' role='visitor'/></x></presence>"
+            )
+        };
+        desk.hear_xml(&here("anna"));
+        desk.hear_xml(&format!(
+            "<presence type='unavailable' from='{ROOM}/anna'><x xmlns='{muc}'><item affiliation='none' role='visitor' \
+             nick='{written}'/><status code='303'/></x></presence>"
+        ));
+        desk.hear_xml(&here(written));
+        assert_eq!(desk.lines(), ["occupantJoined", "occupantChanged"], "{written}");
+        assert_eq!(room(&desk).occupants.len(), 3, "{written}");
+    }
+}
+
 /// A room may name us by our nickname alone.
 #[test]
 fn what_we_may_do_in_a_room_is_in_its_record() {

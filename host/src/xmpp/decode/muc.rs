@@ -1,7 +1,7 @@
 //! `muc#user`, `muc#owner`, `muc#admin` and direct invitations (XEP-0045, XEP-0249). Walked by hand: the library's types
 //! lack half of it.
 
-use jid::{FullJid, Jid};
+use jid::{FullJid, Jid, ResourcePart};
 use minidom::Element;
 use xmpp_parsers::ns;
 
@@ -28,7 +28,8 @@ pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
         affiliation: word(item, "affiliation", &AFFILIATIONS),
         role: word(item, "role", &ROLES),
         jid: item.and_then(|item| jid_attribute(item, "jid")),
-        nick: attribute("nick"),
+        // Spelled as in the address that its presence will come from.
+        nick: attribute("nick").and_then(|nick| Some(ResourcePart::new(&nick).ok()?.as_str().to_owned())),
         reason: item.and_then(reason).or_else(|| destroy.and_then(reason)),
         status: status(x),
         destroyed: destroy.map(|destroy| bare_jid_attribute(destroy, "jid")),
