@@ -14,6 +14,7 @@ use crate::config::Archiving;
 use crate::error::{CallError, StanzaError};
 use crate::recent::Recent;
 use crate::session::deadlines::Late;
+use crate::session::messages::name_occupant;
 use crate::session::questions::{PATIENCE, Waiting, random_id};
 use crate::session::{Answer, Session, Turn};
 use crate::stanza::{
@@ -384,8 +385,8 @@ impl Session {
                 Some(author) => author.to_bare() == self.own.to_bare(),
                 None => message.nick.is_some() && message.nick.as_deref() == nick,
             };
-        } else if message.kind != MessageKind::Groupchat && self.rooms.has(&message.chat) {
-            message.chat = if message.own { message.to.clone() } else { message.from.clone() };
+        } else if message.kind != MessageKind::Groupchat {
+            name_occupant(&mut message, &self.rooms, &self.roster);
         }
         if !running.keep(Archived { id, stamp, message, weight }) {
             self.ignored += 1;

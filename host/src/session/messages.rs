@@ -11,7 +11,8 @@ use crate::recent::Recent;
 use crate::session::effect::{Effect, Sent};
 use crate::session::names::Names;
 use crate::session::questions::random_id;
-use crate::session::rooms::{Stage, Tells};
+use crate::session::rooms::{Rooms, Stage, Tells};
+use crate::session::roster::Roster;
 use crate::session::{Answer, Session, Turn, View};
 use crate::stanza::{Draft, Message, MessageKind, Outgoing};
 
@@ -133,13 +134,8 @@ impl Session {
         }
     }
 
-    /// Somebody in a room who writes to us alone is a conversation of its own (XEP-0045, section 7.5).
     fn name_occupant(&self, message: &mut Message) -> bool {
-        let in_room = self.rooms.has(&message.chat);
-        if in_room {
-            message.chat = if message.own { message.to.clone() } else { message.from.clone() };
-        }
-        in_room
+        name_occupant(message, &self.rooms, &self.roster)
     }
 
     fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
@@ -325,6 +321,18 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Somebody in a room who writes to us alone is a conversation of its own (XEP-0045, section 7.5). Of a room that is not open,
+/// where another client of the account may be, the message itself says so; of a contact it says nothing.
+pub(super) fn name_occupant(message: &mut Message, rooms: &Rooms, roster: &Roster) -> bool {
+    let other = if message.own { &message.to } else { &message.from };
+    let is_told = message.of_occupant && other.is_full();
+    let in_room = rooms.has(&message.chat) || (is_told && !roster.has(&message.chat.to_bare()));
+    if in_room {
+        message.chat = other.clone();
+    }
+    in_room
 }
 
 /// The events of the hot path, apart from all other names.

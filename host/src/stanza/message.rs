@@ -86,6 +86,8 @@ pub struct Message {
     pub carbon: Option<Carbon>,
     /// This account wrote it; `session` also sets it for its echoes in rooms.
     pub own: bool,
+    /// It says that it is between somebody in a room and us alone (XEP-0045, section 7.5).
+    pub of_occupant: bool,
     /// What it carries beside its text.
     pub extensions: Option<Box<Extensions>>,
     /// For the kind `error`: which.

@@ -162,6 +162,7 @@ fn read_message(
         claimed_at: found.claim,
         carbon,
         own: is_own,
+        of_occupant: found.of_occupant,
         extensions: found.extensions,
         error: found.error,
         invite: found.invite,

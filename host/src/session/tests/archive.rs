@@ -173,6 +173,22 @@ fn a_room_is_asked_for_its_own_archive_whether_we_are_in_it_or_not() {
     assert_eq!(asked_page(&desk).0, Some(jid(ROOM)), "we know that it is one");
 }
 
+/// Rows 37. Another client of the account is in the room, or was.
+#[test]
+fn what_was_said_with_an_occupant_alone_is_a_conversation_of_its_own() {
+    let mut desk = with_archive();
+    let juliet = format!("{ROOM}/juliet");
+    let mut page = query(&mut desk, of(Some(juliet.as_str()), 5, Cursor::Start));
+    let (_, id, asked) = asked_page(&desk);
+    let sent = Message { own: true, to: jid(&juliet), chat: jid(ROOM), of_occupant: true, ..hello(OWN) };
+    result(&mut desk, OWN, &asked.queryid, "1", sent);
+    result(&mut desk, OWN, &asked.queryid, "2", Message { of_occupant: true, ..hello(&juliet) });
+    desk.answer(None, id, Ok(fin(true)));
+    let page = got(&mut page).unwrap().unwrap();
+    assert_eq!(ids(&page), ["1", "2"]);
+    assert!(page.messages.iter().all(|one| one.message.chat == jid(&juliet)), "{:?}", page.messages);
+}
+
 #[test]
 fn a_room_without_an_archive_says_so_and_whoever_is_no_room_is_in_the_own_archive() {
     let mut desk = with_archive();

@@ -166,6 +166,27 @@ fn an_occupant_who_writes_to_us_alone_is_a_conversation_of_its_own() {
     };
     desk.message(copy);
     assert_eq!(last_message(&desk).chat, jid(&format!("{ROOM}/juliet")));
+
+    // Another client of the account is in the room.
+    let mut desk = Desk::connected(settings(&[("allow_non_roster_messaging", true.into())]));
+    let said = |from: &str, to: &str| {
+        let x = "<x xmlns='http://jabber.org/protocol/muc#user'/>";
+        format!("<message xmlns='jabber:client' type='chat' from='{from}' to='{to}'><body>psst</body>{x}</message>")
+    };
+    let copy = |which: &str, said: &str| {
+        format!(
+            "<message from='bot@example.org'><{which} xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>{said}\
+             </forwarded></{which}></message>"
+        )
+    };
+    let (phone, juliet) = ("bot@example.org/phone", format!("{ROOM}/juliet"));
+    for copy in [copy("sent", &said(phone, &juliet)), copy("received", &said(&juliet, phone))] {
+        desk.hear_xml(&copy);
+        assert_eq!(desk.lines(), ["message"], "and opens no chat with the room");
+        assert_eq!(last_message(&desk).chat, jid(&juliet));
+    }
+    desk.hear_xml(&said("romeo@example.org/orchard", phone));
+    assert_eq!(last_message(&desk).chat, jid(ROMEO), "a contact is no occupant, whatever he says");
 }
 
 #[test]

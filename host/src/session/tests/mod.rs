@@ -117,6 +117,7 @@ fn message(from: &str, kind: MessageKind, body: &str) -> Message {
         claimed_at: None,
         carbon: None,
         own: false,
+        of_occupant: false,
         extensions: None,
         error: None,
         invite: None,

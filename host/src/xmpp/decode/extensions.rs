@@ -40,6 +40,7 @@ pub(super) struct Found {
     pub(super) invite: Option<Box<Invite>>,
     pub(super) declined: Option<Box<Invite>>,
     pub(super) room_status: Vec<u16>,
+    pub(super) of_occupant: bool,
 }
 
 impl Found {
@@ -87,6 +88,7 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
                 // The one that a room sends on says more than the older form, which services write before it or behind.
                 found.invite = if payload.has_ns(ns::MUC_USER) { invite.or(before) } else { before.or(invite) };
                 found.declined = found.declined.take().or_else(|| muc::declined(payload, from, own).map(Box::new));
+                found.of_occupant |= muc::is_of_occupant(payload);
             }
             _ => read_extension(payload, lang, &mut found),
         }

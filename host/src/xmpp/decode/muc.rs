@@ -94,6 +94,12 @@ pub(super) fn declined(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite>
     })
 }
 
+/// Whether a message that carries this is between somebody in a room and us alone (XEP-0045, section 7.5).
+pub(super) fn is_of_occupant(x: &Element) -> bool {
+    let speaks_of_rooms = || x.children().any(|child| matches!(child.name(), "invite" | "decline"));
+    x.has_ns(ns::MUC_USER) && !speaks_of_rooms()
+}
+
 fn reason(element: &Element) -> Option<String> {
     let reason = element.children().find(|child| child.name() == "reason" && child.ns() == element.ns());
     reason.map(Element::text).filter(|reason| !reason.is_empty())

@@ -557,6 +557,15 @@ fn invitations_come_from_the_room_or_the_inviter() {
 }
 
 #[test]
+fn what_is_between_an_occupant_and_us_says_so() {
+    let x = |content: &str| format!("<x xmlns='http://jabber.org/protocol/muc#user'>{content}</x>");
+    let is = |kind: &str, x: &str| message(&format!("from='room@muc/n' type='{kind}'"), x).of_occupant;
+    assert!(is("chat", &x("")) && is("chat", &x("<item role='visitor'/>")));
+    assert!(!is("groupchat", &x("")) && !is("error", &x("")) && !is("chat", "<x xmlns='urn:other'/>"));
+    assert!(!is("normal", &x("<invite from='a@b'/>")) && !is("normal", &x("<decline from='a@b'/>")));
+}
+
+#[test]
 fn a_no_to_an_invitation_comes_from_the_room() {
     let no = "<x xmlns='http://jabber.org/protocol/muc#user'><decline from='hecate@far'><reason>too busy</reason>\
               </decline></x>";
