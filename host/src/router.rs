@@ -92,10 +92,10 @@ impl Filter {
         (self.delayed || !message.delayed)
             && (self.kinds.is_empty() || self.kinds.contains(&message.kind))
             && self.from.as_ref().is_none_or(|from| covers(from, &message.from))
-            && self
-                .room
-                .as_ref()
-                .is_none_or(|room| message.kind == MessageKind::Groupchat && message.chat.to_bare() == *room)
+            // What is said with one occupant alone is of another conversation, and so is what becomes of it.
+            && self.room.as_ref().is_none_or(|room| {
+                matches!(message.kind, MessageKind::Groupchat | MessageKind::Error) && message.chat == *room
+            })
             && self.prefix.as_ref().is_none_or(|prefix| {
                 let begins = |text: &str| text.starts_with(prefix.as_str());
                 begins(message.said()) || message.body.as_deref().is_some_and(begins)

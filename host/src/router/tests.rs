@@ -281,3 +281,26 @@ fn of_what_was_before_a_room_was_entered_its_archive_tells_who_catches_up_there(
     router.route_missed(mailbox.instance, message(Some("d"), "d"), &|_| false);
     assert_eq!(places(&mut receiver), [place("d", true)], "each archive numbers for itself");
 }
+
+#[test]
+fn what_a_room_refuses_is_told_to_who_listens_to_the_room() {
+    let router = Router::default();
+    let (mailbox, mut receiver) = mailbox(8);
+    mailbox.grant(Arc::new(Grants::all()));
+    let room = Some("hall@rooms.example.org".parse().unwrap());
+    let here = router.subscribe(&mailbox, "messageError", Filter { room, ..Filter::default() }, false);
+    let all = router.subscribe(&mailbox, "messageError", Filter::default(), false);
+    let refused = |chat: &str| {
+        let Event { payload: Payload::Message(message), .. } = in_room(None, "hi", false) else { unreachable!() };
+        let message = Message { kind: MessageKind::Error, chat: chat.parse().unwrap(), ..Message::clone(&message) };
+        Event { name: "messageError".into(), at: Timestamp::UNIX_EPOCH, payload: Payload::Message(Arc::new(message)) }
+    };
+    for (chat, told) in [
+        ("hall@rooms.example.org", vec![here, all]),
+        ("hall@rooms.example.org/Juliet", vec![all]),
+        ("den@rooms.example.org", vec![all]),
+    ] {
+        router.route(refused(chat), router.live(), &|_| false);
+        assert_eq!(heard(&mut receiver), [told], "{chat}");
+    }
+}
