@@ -161,8 +161,9 @@ impl Session {
             }
             match membership.stage {
                 Stage::Leaving => self.left(&jid, turn),
+                // What we enter by ourselves, or were in, is entered when somebody logs in again.
                 Stage::Entering | Stage::Outside { wanted: true }
-                    if give_up == GiveUp::Yes && membership.reason != Reason::Again =>
+                    if give_up == GiveUp::Yes && matches!(membership.reason, Reason::Asked | Reason::Invited) =>
                 {
                     self.drop_room(&jid);
                     self.rooms.auto.remove(&jid);

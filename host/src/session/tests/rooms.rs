@@ -685,6 +685,35 @@ fn a_room_that_was_never_there_is_entered_when_it_is() {
     assert!(desk.lines().contains(&"chatRoomOpened".to_owned()));
 }
 
+/// Row 52. A log-out is another thing: it forgets all rooms.
+#[test]
+fn a_room_that_we_are_to_enter_by_ourselves_is_entered_at_the_next_log_in() {
+    let automatic = || {
+        let mut desk = Desk::new(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
+        desk.run(Session::plugins_initialized);
+        desk.bind();
+        desk.roster(Vec::new());
+        desk
+    };
+    let mut down = automatic();
+    down.presence(presence(ROOM, PresenceKind::Error(stanza_error("remote-server-not-found"))));
+    let mut put_out = Desk::connected(Settings::default());
+    put_out.in_room();
+    put_out.presence(occupant("bot", PresenceKind::Unavailable, &[110, 332]));
+    for (mut desk, what) in [(automatic(), "on its way"), (down, "down"), (put_out, "put out")] {
+        desk.run(Session::closed);
+        desk.wait(640);
+        desk.run(|session, _, _| session.connecting());
+        desk.forget();
+        desk.bind();
+        desk.roster(Vec::new());
+        let entering = desk.lines().into_iter().filter(|line| line.ends_with("entering")).collect::<Vec<_>>();
+        assert_eq!(entering, ["> available to room@muc.example.org/bot entering"], "{what}");
+        desk.run(Session::logged_out);
+        assert!(desk.session.snapshot().rooms.is_empty());
+    }
+}
+
 /// What its first words say of a nickname that has just changed they say of a room that is gone for ever.
 #[test]
 fn a_room_that_is_gone_is_entered_anew() {
