@@ -1,5 +1,7 @@
 //! Why a call of a plugin did not do what was asked: the domain form of `error` in `wit/types.wit`.
 
+use jid::BareJid;
+
 use crate::permissions::Permission;
 
 /// The answer to a call that did not work out. Never a trap: the plugin goes on and may do something else.
@@ -84,6 +86,8 @@ pub struct StanzaError {
     pub kind: String,
     /// The entity's own words.
     pub text: Option<String>,
+    /// With `gone`, where that is now which was asked, if it says so.
+    pub gone_to: Option<BareJid>,
     /// The whole error as XML.
     pub xml: String,
 }

@@ -92,6 +92,7 @@ pub(super) fn failure(error: &ConnectError) -> CallError {
             condition: condition.to_owned(),
             kind: "auth".to_owned(),
             text: Some(error.to_string()),
+            gone_to: None,
             xml: format!("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{condition}/></failure>"),
         }))
     };

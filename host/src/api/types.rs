@@ -46,7 +46,7 @@ impl From<CallError> for wit::Error {
 }
 
 impl From<StanzaError> for wit::StanzaError {
-    fn from(StanzaError { condition, kind, text, xml }: StanzaError) -> Self {
+    fn from(StanzaError { condition, kind, text, gone_to: _, xml }: StanzaError) -> Self {
         Self { condition, kind, text, xml }
     }
 }

@@ -261,16 +261,22 @@ fn caps(c: &Element) -> Option<Caps> {
 /// What an `<error/>` says. It need not be well made: an odd one is still an answer.
 fn stanza_error(error: &Element) -> StanzaError {
     let defined = |child: &&Element| child.has_ns(ns::XMPP_STANZAS);
+    let condition = error.children().filter(defined).find(|child| child.name() != "text");
     StanzaError {
-        condition: error
-            .children()
-            .filter(defined)
-            .find(|child| child.name() != "text")
-            .map_or_else(|| "undefined-condition".to_owned(), |child| child.name().to_owned()),
+        condition: condition.map_or("undefined-condition", Element::name).to_owned(),
+        gone_to: condition.filter(|condition| condition.name() == "gone").and_then(gone_to),
         kind: error.attr("type").unwrap_or("cancel").to_owned(),
         text: error.children().filter(defined).find(|child| child.name() == "text").map(Element::text),
         xml: String::from(error),
     }
+}
+
+/// Where somebody is who is gone (RFC 6120, section 8.3.3.5), without what is to be done there (RFC 5122).
+fn gone_to(gone: &Element) -> Option<BareJid> {
+    let uri = gone.text();
+    let address = uri.trim().strip_prefix("xmpp:")?.split(['?', '#']).next()?;
+    // What is written with escapes is somebody else's address without them.
+    Jid::new(address).ok().filter(|_| !address.contains('%')).map(Jid::into_bare)
 }
 
 /// An attribute that holds a JID.

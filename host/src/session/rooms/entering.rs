@@ -300,7 +300,13 @@ impl Session {
         let membership = self.rooms.memberships.get_mut(jid);
         let before = membership.map(|membership| std::mem::take(&mut membership.before)).unwrap_or_default();
         self.tell_changes_since(jid, &before, turn);
-        let farewell = Farewell { why: "refused", reason: Some(error.to_string()), alternative: None };
+        let farewell = match error {
+            // Nobody gets in any more (XEP-0045, section 10.9).
+            CallError::Stanza(error) if error.condition == "gone" => {
+                Farewell { why: "destroyed", reason: error.text.clone(), alternative: error.gone_to.clone() }
+            }
+            _ => Farewell { why: "refused", reason: Some(error.to_string()), alternative: None },
+        };
         self.outside(jid, wanted, farewell, turn);
     }
 

@@ -66,7 +66,8 @@ fn some_raw() -> RawStanza {
 
 #[expect(clippy::unnecessary_box_returns, reason = "stanzas carry it boxed")]
 fn stanza_error(condition: &str) -> Box<StanzaError> {
-    Box::new(StanzaError { condition: condition.to_owned(), kind: "cancel".to_owned(), text: None, xml: String::new() })
+    let (condition, kind) = (condition.to_owned(), "cancel".to_owned());
+    Box::new(StanzaError { condition, kind, text: None, gone_to: None, xml: String::new() })
 }
 
 fn item(jid: &str, subscription: &str) -> RosterItem {

@@ -291,6 +291,20 @@ fn a_room_that_refuses_our_return_is_left() {
     desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(stanza_error("forbidden"))));
     assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
     assert!(!room(&desk).joined);
+    assert_eq!((room(&desk).left, room(&desk).reason.as_deref()), (Some("refused"), Some("forbidden")));
+
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.bind();
+    desk.roster(Vec::new());
+    let ns = "urn:ietf:params:xml:ns:xmpp-stanzas";
+    desk.hear_xml(&format!(
+        "<presence type='error' from='{ROOM}'><error type='cancel'><gone xmlns='{ns}'>xmpp:hall@muc.example.org?join\
+         </gone><text xmlns='{ns}'>We moved</text></error></presence>"
+    ));
+    let Payload::Room(left) = desk.last("roomLeft") else { panic!("a room") };
+    assert_eq!((left.left, left.reason.as_deref()), (Some("destroyed"), Some("We moved")));
+    assert_eq!(left.alternative, Some(bare("hall@muc.example.org")));
 }
 
 fn configured(

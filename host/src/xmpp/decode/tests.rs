@@ -535,6 +535,30 @@ fn errors_keep_odd_conditions() {
 }
 
 #[test]
+fn who_is_gone_may_say_where_to() {
+    let to = |condition: &str, text: &str| {
+        let condition = format!("<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>{text}</{condition}>");
+        message("from='r@muc' type='error'", &format!("<error type='cancel'>{condition}</error>"))
+            .error
+            .unwrap()
+            .gone_to
+    };
+    for uri in ["xmpp:s@muc?join", "xmpp:s@muc", " xmpp:s@muc/nick "] {
+        assert_eq!(to("gone", uri), Some("s@muc".parse().unwrap()), "{uri}");
+    }
+    for (condition, uri) in [
+        ("gone", ""),
+        ("gone", "xmpp:"),
+        ("gone", "s@muc"),
+        ("gone", "https://s.muc/"),
+        ("gone", "xmpp:a%20b@muc"),
+        ("conflict", "xmpp:s@muc"),
+    ] {
+        assert_eq!(to(condition, uri), None, "{condition} {uri}");
+    }
+}
+
+#[test]
 fn invitations_come_from_the_room_or_the_inviter() {
     let mediated = "<x xmlns='http://jabber.org/protocol/muc#user'><invite from='friend@far/x'><reason>tea</reason>\
                     </invite><password>p</password></x>";
