@@ -45,12 +45,30 @@ func Begin(pinner *runtime.Pinner) {
 // End says that a call has its answer, which is not read yet.
 func End() {
 	given = &events
+	collect()
 }
 
 // Unpin is called by the generated code when an event has been read.
 func Unpin() {
 	events.Unpin()
+	collect()
 }
+
+// How much the host was given since the collector last had its turn, and how much that may be.
+var handedOut uintptr
+
+const most = 1 << 20
+
+// Lets the collector look whether it is needed, as it does when something large is wanted. While the host asks for memory it may
+// not; and who only reads what the host gives asks for little else.
+func collect() {
+	if handedOut > most {
+		handedOut = 0
+		large = make([]byte, 64<<10)
+	}
+}
+
+var large []byte
 
 // Before Go runs there is no memory of its own yet.
 var running bool
@@ -62,7 +80,15 @@ func init() {
 //go:linkname sbrk runtime.sbrk
 func sbrk(size uintptr) unsafe.Pointer
 
-// Collecting garbage reads the clock, and nothing of the host may be called while it asks for memory: so the adapter between
+// While these are held the collector neither begins nor helps.
+//
+//go:linkname acquirem runtime.acquirem
+func acquirem() unsafe.Pointer
+
+//go:linkname releasem runtime.releasem
+func releasem(unsafe.Pointer)
+
+// Getting memory may read the clock, and nothing of the host may be called while it asks for some: so the adapter between
 // the first WASI and the second says the last time again meanwhile.
 //
 //go:wasmimport wasi_snapshot_preview1 adapter_monotonic_clock_set_paused
@@ -78,7 +104,11 @@ func reallocate(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer
 		return unsafe.Add(fresh, -uintptr(fresh)&(align-1))
 	}
 	pauseClock(true)
+	// The collector would ask what day it is when it is done, and for that no adapter has an answer.
+	thread := acquirem()
 	fresh := Allocate(given, size, align)
+	releasem(thread)
 	pauseClock(false)
+	handedOut += size
 	return fresh
 }
