@@ -24,6 +24,9 @@ class Stream:
         self._outcome: Any = None
         self._ready: collections.deque[Any] = collections.deque()
         self._reading: Optional[asyncio.Task[None]] = None
+        #: A read has come to its end. `asyncio.wait` would do, but ties what is read to the task that waited and was cancelled, and
+        #: so to itself: it would be closed only when Python looks for such knots.
+        self._news = asyncio.Event()
         #: What is raised where nothing is ready any more.
         self._ended: Optional[Exception] = None
 
@@ -36,10 +39,11 @@ class Stream:
                 ended, self._ended = self._ended, StopAsyncIteration()
                 raise ended
             if self._reading is None or self._reading.done():
+                self._news.clear()
                 self._reading = loop.create_task(self._read())
             # What was begun cannot be taken back, and an end that is being read cannot be closed: it goes on where whoever waits is
             # cancelled, and holds all of this meanwhile.
-            await asyncio.wait([self._reading])
+            await self._news.wait()
         return self._ready.popleft()
 
     async def _read(self) -> None:
@@ -54,3 +58,5 @@ class Stream:
         except Exception as error:
             # Nobody may want to know.
             self._ended = error
+        finally:
+            self._news.set()
