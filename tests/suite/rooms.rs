@@ -660,10 +660,10 @@ async fn people_are_invited_both_ways_and_may_be_declined() {
     assert_eq!(found, (jid.clone(), "come".to_owned(), "p".to_owned()));
     house.call(FULL, "rooms.invite", json!({ "jid": jid, "user": person, "reason": "do" })).await.ok();
     assert_eq!(house.heard(FULL, full).await["payload"]["invite"]["reason"], "do");
-    let inviter = |stanza: &Stanza| Some(muc_user(stanza, "invite")?.attr("from")?.to_owned());
-    let inviter = paris.wait_for("an invitation", SOON, inviter).await.unwrap();
+    let who_invites = |stanza: &Stanza| Some(muc_user(stanza, "invite")?.attr("from")?.to_owned());
+    let asker = paris.wait_for("an invitation", SOON, who_invites).await.unwrap();
     let no = format!(
-        "<x xmlns='http://jabber.org/protocol/muc#user'><decline to='{inviter}'><reason>too far</reason></decline></x>"
+        "<x xmlns='http://jabber.org/protocol/muc#user'><decline to='{asker}'><reason>too far</reason></decline></x>"
     );
     let mut message = xmpp_parsers::message::Message::normal(Some(room.clone().into()));
     message.payloads.push(no.parse().unwrap());
