@@ -18,11 +18,12 @@ pub(in crate::xmpp) struct Ending(Arc<Mutex<Known>>);
 struct Known {
     why: Option<Lost>,
     heard: Instant,
+    pieces: u64,
 }
 
 impl Default for Ending {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(Known { why: None, heard: Instant::now() })))
+        Self(Arc::new(Mutex::new(Known { why: None, heard: Instant::now(), pieces: 0 })))
     }
 }
 
@@ -47,9 +48,16 @@ impl Ending {
         self.known().heard
     }
 
+    /// How often something came.
+    pub(in crate::xmpp) fn pieces(&self) -> u64 {
+        self.known().pieces
+    }
+
     /// Something came.
     pub(in crate::xmpp) fn hear(&self) {
-        self.known().heard = Instant::now();
+        let mut known = self.known();
+        known.heard = Instant::now();
+        known.pieces += 1;
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

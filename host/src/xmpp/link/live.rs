@@ -54,12 +54,14 @@ struct Asked {
     first: Instant,
     /// When it was looked last whether anything came since.
     checked: Instant,
+    /// How often something had come by then.
+    pieces: u64,
 }
 
 impl Asked {
-    fn now() -> Self {
+    fn now(ending: &Ending) -> Self {
         let now = Instant::now();
-        Self { first: now, checked: now }
+        Self { first: now, checked: now, pieces: ending.pieces() }
     }
 }
 
@@ -91,7 +93,7 @@ impl Live {
         self.silent = true;
         // Who was asked before has as long as anybody.
         if let Some(asked) = &mut self.asked {
-            asked.checked = Instant::now();
+            *asked = Asked { first: asked.first, ..Asked::now(&self.ending) };
         }
     }
 
@@ -218,11 +220,11 @@ impl Live {
             } else if std::mem::take(&mut self.silent) {
                 if ledger.is_some() {
                     stream.as_mut().start_send(&R)?;
-                    self.asked.get_or_insert_with(Asked::now);
+                    self.asked.get_or_insert_with(|| Asked::now(&self.ending));
                 } else {
                     let id = format!("{PROBE_PREFIX}{:016x}", rand::random::<u64>());
                     stream.as_mut().start_send(&Stanza::Iq(Iq::from_get(id, Ping)))?;
-                    self.asked.get_or_insert_with(Asked::now);
+                    self.asked.get_or_insert_with(|| Asked::now(&self.ending));
                 }
             } else if may_write && let Some(outbound) = queue.pop_front() {
                 match stream.as_mut().start_send(&outbound.stanza) {
@@ -241,7 +243,7 @@ impl Live {
             } else if asks {
                 stream.as_mut().start_send(&R)?;
                 self.unasked = false;
-                self.asked = Some(Asked::now());
+                self.asked = Some(Asked::now(&self.ending));
             } else if let Some(ledger) = ledger {
                 stream.as_mut().start_send(&A { h: ledger.heard() })?;
                 self.acks_due -= 1;
@@ -266,7 +268,7 @@ impl Live {
         let last = asked.first + ACK_LIMIT;
         while self.patience.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let has_come = self.ending.heard() > asked.checked;
+            let has_come = self.ending.pieces() != asked.pieces;
             if now >= last {
                 return Some(if has_come { Lost::Deaf } else { Lost::TimedOut });
             }
@@ -274,7 +276,7 @@ impl Live {
                 if !has_come {
                     return Some(Lost::TimedOut);
                 }
-                asked.checked = now;
+                *asked = Asked { first: asked.first, ..Asked::now(&self.ending) };
             }
             self.patience.as_mut().reset(last.min(asked.checked + RESPONSE_LIMIT));
         }
