@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jid::Jid;
-use jiff::Timestamp;
 use minidom::Element;
 use minidom::rxml::NcName;
 use xmpp_parsers::iq::Iq;
@@ -65,15 +64,6 @@ pub(super) fn element(stanza: &Stanza) -> Element {
         Stanza::Message(message) => message.clone().into(),
         Stanza::Presence(presence) => presence.clone().into(),
         Stanza::Iq(iq) => iq.clone().into(),
-    }
-}
-
-/// Says of a message when it was sent first (XEP-0203), unless it says already of when it is. Not who sent it: in a room that
-/// would show who is behind the nickname.
-pub(super) fn stamp(message: &mut Message, first: Timestamp) {
-    if !message.payloads.iter().any(|payload| payload.is("delay", ns::DELAY)) {
-        let stamp = first.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        message.payloads.push(Element::builder("delay", ns::DELAY).attr(name("stamp"), stamp).build());
     }
 }
 

@@ -18,7 +18,7 @@ use xmpp_parsers::iq::Iq;
 use xmpp_parsers::stanza::Stanza;
 
 use self::connector::{Connector, Report, Wanted};
-use self::ledger::{Ledger, Outbound};
+use self::ledger::Ledger;
 use self::live::Live;
 pub(super) use self::live::PROBE_PREFIX;
 use super::bind::Begun;
@@ -109,8 +109,7 @@ pub enum LinkEvent {
         /// came since then.
         taken_up: bool,
         /// What the old session's server has not acknowledged, or was never sent, oldest first: messages, and presences
-        /// that ask for a subscription or answer such. The rest meant something only within the old session. Messages that
-        /// were sent before say when that was (XEP-0203).
+        /// that ask for a subscription or answer such. The rest meant something only within the old session.
         again: Vec<RawStanza>,
     },
     /// The connection is lost; a new one is being made.
@@ -153,7 +152,7 @@ pub struct Link {
     connector: Option<Connector>,
     stage: Stage,
     /// What waits to be written.
-    queue: VecDeque<Outbound>,
+    queue: VecDeque<Stanza>,
     /// What the server has not acknowledged; none where nothing is managed.
     ledger: Option<Ledger>,
     /// What came before the stream was ready.
@@ -280,7 +279,7 @@ impl Link {
         match &self.stage {
             Stage::Over => {}
             Stage::Within(server) => server.hear(outgoing),
-            Stage::Connecting | Stage::Live { .. } => self.queue.push_back(Outbound::new(encode(outgoing))),
+            Stage::Connecting | Stage::Live { .. } => self.queue.push_back(encode(outgoing)),
         }
     }
 
@@ -396,7 +395,7 @@ impl Link {
                 tracing::debug!(
                     handled,
                     again = again.len(),
-                    first = again.front().map(|first| ledger::id(&first.stanza)),
+                    first = again.front().map(ledger::id),
                     "the session is gone on with"
                 );
                 again.append(&mut self.queue);
@@ -419,7 +418,7 @@ impl Link {
                 let again = if is_late { too_old(again) } else { again };
                 let again: Vec<_> = again
                     .into_iter()
-                    .map(|outbound| RawStanza(Arc::new(outbound.once_more())))
+                    .map(|stanza| RawStanza(Arc::new(stanza)))
                     .filter(RawStanza::outlives_its_stream)
                     .collect();
                 suspects.retain(|suspect| again.iter().any(|stanza| ledger::id(&stanza.0) == suspect));
@@ -467,7 +466,7 @@ impl Link {
         {
             ledger.give_up();
             if why.is_about_a_stanza() {
-                ledger.accuse().iter().for_each(|outbound| given_up(&outbound.stanza));
+                ledger.accuse().iter().for_each(given_up);
             }
         }
         self.want(why.clone());
@@ -525,9 +524,9 @@ fn given_up(stanza: &Stanza) {
 }
 
 /// What is left of what was to be sent when the cut was longer than messages are kept: who it was for has gone on without it.
-fn too_old(waiting: VecDeque<Outbound>) -> VecDeque<Outbound> {
+fn too_old(stanzas: VecDeque<Stanza>) -> VecDeque<Stanza> {
     let (messages, rest): (VecDeque<_>, VecDeque<_>) =
-        waiting.into_iter().partition(|outbound| matches!(outbound.stanza, Stanza::Message(_)));
+        stanzas.into_iter().partition(|stanza| matches!(stanza, Stanza::Message(_)));
     if !messages.is_empty() {
         tracing::warn!(
             messages = messages.len(),

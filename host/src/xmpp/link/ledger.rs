@@ -6,42 +6,14 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use jid::FullJid;
-use jiff::Timestamp;
 use xmpp_parsers::sm::{Enabled, StreamId};
 use xmpp_parsers::stanza::Stanza;
 
 use super::Left;
 use crate::xmpp::bind::Previous;
-use crate::xmpp::encode::stamp;
 
 /// How many stanzas may be under way without an acknowledgement; more wait.
 pub(super) const WINDOW: usize = 512;
-
-/// A stanza on its way out.
-#[derive(Debug)]
-pub(super) struct Outbound {
-    pub(super) stanza: Stanza,
-    /// When it was written first; none = it was not.
-    first: Option<Timestamp>,
-}
-
-impl Outbound {
-    pub(super) fn new(stanza: Stanza) -> Self {
-        Self { stanza, first: None }
-    }
-
-    /// As it goes to another session. A message that may have been heard already says of when it is (XEP-0198, section 4); on
-    /// the same session the server sees to it that nobody hears it twice.
-    pub(super) fn once_more(self) -> Stanza {
-        match (self.stanza, self.first) {
-            (Stanza::Message(mut message), Some(first)) => {
-                stamp(&mut message, first);
-                Stanza::Message(message)
-            }
-            (stanza, _) => stanza,
-        }
-    }
-}
 
 /// The books of one session, which outlive its connections.
 #[derive(Debug)]
@@ -56,7 +28,7 @@ pub(super) struct Ledger {
     heard: u32,
     /// How many of ours the server has acknowledged. Both ends count modulo 2³².
     acknowledged: u32,
-    unacknowledged: VecDeque<Outbound>,
+    unacknowledged: VecDeque<Stanza>,
     /// The ids of what a stream of before may have ended over. Each of these goes alone.
     suspects: HashSet<String>,
     /// What comes is not counted any more.
@@ -136,9 +108,8 @@ impl Ledger {
     }
 
     /// A stanza was written.
-    pub(super) fn wrote(&mut self, outbound: Outbound, now: Timestamp) {
-        let first = outbound.first.or(Some(now));
-        self.unacknowledged.push_back(Outbound { first, ..outbound });
+    pub(super) fn wrote(&mut self, stanza: Stanza) {
+        self.unacknowledged.push_back(stanza);
     }
 
     /// Whether this may be written now: a suspect goes alone, so that nothing else is taken for the reason.
@@ -146,17 +117,17 @@ impl Ledger {
         let is_suspect = |stanza: &Stanza| !self.suspects.is_empty() && self.suspects.contains(id(stanza));
         match self.unacknowledged.front() {
             None => true,
-            Some(first) => self.unacknowledged.len() < WINDOW && !is_suspect(&first.stanza) && !is_suspect(next),
+            Some(first) => self.unacknowledged.len() < WINDOW && !is_suspect(first) && !is_suspect(next),
         }
     }
 
     /// The server ended the stream over a stanza, and does not say which. Each that was under way goes alone from now on; one
     /// that went so already and was under way again is the one, and is given and not kept.
-    pub(super) fn accuse(&mut self) -> Vec<Outbound> {
+    pub(super) fn accuse(&mut self) -> Vec<Stanza> {
         let under_way = std::mem::take(&mut self.unacknowledged);
         let (guilty, rest): (Vec<_>, Vec<_>) =
-            under_way.into_iter().partition(|outbound| self.suspects.contains(id(&outbound.stanza)));
-        self.suspects.extend(rest.iter().map(|outbound| id(&outbound.stanza).to_owned()));
+            under_way.into_iter().partition(|stanza| self.suspects.contains(id(stanza)));
+        self.suspects.extend(rest.iter().map(|stanza| id(stanza).to_owned()));
         self.unacknowledged = rest.into();
         guilty
     }
@@ -178,9 +149,9 @@ impl Ledger {
         if done > open {
             return Err(Miscounted { handled, sent: self.acknowledged.wrapping_add(open) });
         }
-        for outbound in self.unacknowledged.drain(..done as usize) {
+        for stanza in self.unacknowledged.drain(..done as usize) {
             if !self.suspects.is_empty() {
-                self.suspects.remove(id(&outbound.stanza));
+                self.suspects.remove(id(&stanza));
             }
         }
         self.acknowledged = handled;
@@ -201,7 +172,7 @@ impl Ledger {
 
     /// What the server has not acknowledged, oldest first. After it has said how many it took in, these are the ones that
     /// it has not seen.
-    pub(super) fn take(&mut self) -> VecDeque<Outbound> {
+    pub(super) fn take(&mut self) -> VecDeque<Stanza> {
         std::mem::take(&mut self.unacknowledged)
     }
 }
@@ -212,22 +183,19 @@ mod tests {
     use xmpp_parsers::message::Message;
 
     use super::*;
-    use crate::xmpp::encode::element;
-
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn ledger() -> Ledger {
         Ledger::new(Enabled { id: Some(StreamId("one".to_owned())), location: None, max: None, resume: true })
     }
 
-    fn stanza(id: u32) -> Outbound {
+    fn stanza(id: u32) -> Stanza {
         let mut message = Message::new(None);
         message.id = Some(xmpp_parsers::message::Id(id.to_string()));
-        Outbound::new(Stanza::Message(message))
+        Stanza::Message(message)
     }
 
-    fn ids(stanzas: VecDeque<Outbound>) -> Vec<u32> {
-        let id = |outbound: Outbound| match outbound.stanza {
+    fn ids(stanzas: VecDeque<Stanza>) -> Vec<u32> {
+        let id = |stanza| match stanza {
             Stanza::Message(message) => message.id.unwrap().0.parse().unwrap(),
             other => panic!("only messages were sent, not {other:?}"),
         };
@@ -237,7 +205,7 @@ mod tests {
     #[test]
     fn a_count_that_cannot_be_is_refused_and_changes_nothing() {
         let mut ledger = ledger();
-        (0..3).for_each(|id| ledger.wrote(stanza(id), NOW));
+        (0..3).for_each(|id| ledger.wrote(stanza(id)));
         assert_eq!(ledger.acknowledge(4), Err(Miscounted { handled: 4, sent: 3 }));
         ledger.acknowledge(2).unwrap();
         assert_eq!(ledger.acknowledge(1), Err(Miscounted { handled: 1, sent: 3 }));
@@ -248,7 +216,7 @@ mod tests {
     fn what_cannot_be_resumed_still_knows_what_was_lost() {
         let mut ledger = ledger();
         assert!(ledger.previous().is_some());
-        ledger.wrote(stanza(7), NOW);
+        ledger.wrote(stanza(7));
         ledger.give_up();
         assert!(ledger.previous().is_none());
         assert_eq!(ids(ledger.take()), [7]);
@@ -257,36 +225,18 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_to_another_session_says_when_it_was_sent_first_and_says_so_once() {
-        let xml = |stanza: &Stanza| String::from(&element(stanza));
-        let [first, later] = [1_000_000_000, 1_000_000_100].map(|at| Timestamp::from_second(at).unwrap());
-        let mut ledger = ledger();
-        ledger.wrote(stanza(1), first);
-        // The session is resumed, and lost after that.
-        for outbound in ledger.take() {
-            ledger.wrote(outbound, later);
-        }
-        let again = ledger.take().pop_front().unwrap().once_more();
-        assert!(xml(&again).contains("2001-09-09T01:46:40Z"), "{}", xml(&again));
-        ledger.wrote(Outbound::new(again), later);
-        let again = ledger.take().pop_front().unwrap().once_more();
-        assert_eq!(xml(&again).matches("stamp=").count(), 1, "{}", xml(&again));
-        assert!(!xml(&stanza(2).once_more()).contains("stamp="), "it was not sent yet");
-    }
-
-    #[test]
     fn a_session_is_left_only_when_nothing_is_under_way() {
         let jid = FullJid::new("bot@localhost/here").unwrap();
         let mut ledger = ledger();
         ledger.count();
-        ledger.wrote(stanza(1), NOW);
+        ledger.wrote(stanza(1));
         assert!(ledger.left(jid.clone()).is_none());
         ledger.acknowledge(1).unwrap();
         let left = ledger.left(jid.clone()).unwrap();
         assert_eq!((left.id.as_str(), left.heard, left.acknowledged), ("one", 1, 1));
         let mut taken_up = Ledger::taken_up(&left);
         assert_eq!(taken_up.previous().map(|previous| previous.heard), Some(1));
-        taken_up.wrote(stanza(2), NOW);
+        taken_up.wrote(stanza(2));
         assert_eq!(taken_up.acknowledge(0), Err(Miscounted { handled: 0, sent: 2 }));
         taken_up.acknowledge(2).unwrap();
         taken_up.give_up();
@@ -307,7 +257,7 @@ mod tests {
                 let mut under_way = Vec::new();
                 waiting.extend((0..written).map(|_| { next += 1; next }));
                 for id in waiting.drain(..) {
-                    ledger.wrote(stanza(id), NOW);
+                    ledger.wrote(stanza(id));
                     under_way.push(id);
                 }
                 under_way.truncate(under_way.len().saturating_sub(lost as usize));

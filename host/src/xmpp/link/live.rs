@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::{Sink, SinkExt, Stream, StreamExt as _};
-use jiff::Timestamp;
 use tokio::time::{Instant, Sleep};
 use tokio_xmpp::xmlstream::{FallibleStreamElement, ReadError, StreamElementError, XmppStream, XmppStreamElement};
 use xmpp_parsers::csi::{Active, Inactive};
@@ -16,7 +15,7 @@ use xmpp_parsers::sm::{A, HandledCountTooHigh, Nonza as Sm, R};
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 
-use super::ledger::{Ledger, Miscounted, Outbound};
+use super::ledger::{Ledger, Miscounted};
 use super::{ACK_LIMIT, ClientState, RESPONSE_LIMIT};
 use crate::xmpp::connect::Transport;
 use crate::xmpp::intake::{Ending, Lost};
@@ -118,7 +117,7 @@ impl Live {
     /// Writes what is queued, and gives the next stanza; none = the connection is over.
     pub(super) fn poll(
         &mut self,
-        queue: &mut VecDeque<Outbound>,
+        queue: &mut VecDeque<Stanza>,
         ledger: &mut Option<Ledger>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Stanza>> {
@@ -198,13 +197,13 @@ impl Live {
     /// Writes what there is to write, as far as the transport and the server's acknowledgements let it.
     fn poll_write(
         &mut self,
-        queue: &mut VecDeque<Outbound>,
+        queue: &mut VecDeque<Stanza>,
         ledger: &mut Option<Ledger>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let mut stream = Pin::new(&mut self.stream);
         loop {
-            let fits = |next: &Outbound| ledger.as_ref().is_none_or(|ledger| ledger.has_room(&next.stanza));
+            let fits = |next: &Stanza| ledger.as_ref().is_none_or(|ledger| ledger.has_room(next));
             let may_write = queue.front().is_some_and(fits);
             let asks = self.unasked && self.asked.is_none();
             if !may_write && !asks && !self.silent && self.acks_due == 0 && self.state.is_none() {
@@ -226,11 +225,11 @@ impl Live {
                     stream.as_mut().start_send(&Stanza::Iq(Iq::from_get(id, Ping)))?;
                     self.asked.get_or_insert_with(|| Asked::now(&self.ending));
                 }
-            } else if may_write && let Some(outbound) = queue.pop_front() {
-                match stream.as_mut().start_send(&outbound.stanza) {
+            } else if may_write && let Some(stanza) = queue.pop_front() {
+                match stream.as_mut().start_send(&stanza) {
                     Ok(()) => {
                         if let Some(ledger) = ledger {
-                            ledger.wrote(outbound, Timestamp::now());
+                            ledger.wrote(stanza);
                             self.unasked = true;
                         }
                     }
@@ -322,7 +321,7 @@ impl Live {
 
     /// Writes what is queued, waits until the server has taken it in, and goes without a word, so that the session may be
     /// gone on with. What comes meanwhile is not counted: the server says it once more. False: it did not work out.
-    pub(super) async fn leave(mut self, queue: &mut VecDeque<Outbound>, ledger: &mut Option<Ledger>) -> bool {
+    pub(super) async fn leave(mut self, queue: &mut VecDeque<Stanza>, ledger: &mut Option<Ledger>) -> bool {
         std::future::poll_fn(|cx| {
             loop {
                 let written = self.poll_write(queue, ledger, cx);
@@ -358,7 +357,7 @@ impl Live {
 
     /// Writes what is queued, says how much came (XEP-0198, section 4), closes the stream and waits for the server to do the
     /// same.
-    pub(super) async fn close(mut self, queue: &mut VecDeque<Outbound>, ledger: &mut Option<Ledger>) {
+    pub(super) async fn close(mut self, queue: &mut VecDeque<Stanza>, ledger: &mut Option<Ledger>) {
         self.acks_due = self.acks_due.max(u32::from(ledger.is_some()));
         let written = std::future::poll_fn(|cx| self.poll_write(queue, ledger, cx)).await;
         if written.is_err() || self.stream.shutdown().await.is_err() {
