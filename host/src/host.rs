@@ -270,11 +270,15 @@ impl Host {
                 let runs = plugins.get(id).and_then(|plugin| plugin.on(&account.name));
                 runs.is_some_and(|runs| runs.admitted().manifest.provides().any(|provided| provided == name))
             });
-            account.forget_secrets(|id, key| match plugins.get(id).map(|plugin| &plugin.standing) {
-                Some(Standing::Admitted { admitted, .. }) => admitted.manifest.secrets().any(|secret| secret == key),
-                // It may run again, and nobody is to have read its secret by then.
-                Some(Standing::Refused(_)) => true,
-                None => false,
+            account.forget_secrets(|id, key| {
+                match plugins.get(id).map(|plugin| (&plugin.standing, &plugin.not_replaced)) {
+                    Some((Standing::Admitted { admitted, .. }, None)) => {
+                        admitted.manifest.secrets().any(|secret| secret == key)
+                    }
+                    // It may run again, or its next version run, and nobody is to have read its secret by then.
+                    Some((Standing::Admitted { .. } | Standing::Refused(_), _)) => true,
+                    None => false,
+                }
             });
         }
     }

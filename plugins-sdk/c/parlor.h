@@ -141,7 +141,7 @@ typedef struct parlor_contact {
   const parlor_plugin_types_contact_t *all; /* everything else */
 } parlor_contact;
 
-/* Somebody wants us in a room. */
+/* Somebody wants us in a room; of `roomInviteDeclined`, who does not come to one of ours. */
 typedef struct parlor_invite {
   const char *room, *from;
   const char *reason, *password; /* or NULL */

@@ -301,7 +301,7 @@ export const storage: {
   page(prefix: string, after: string | undefined, limit: number): Promise<{ keys: string[]; next: string | null }>;
   /**
    * Keeps what `change` makes of the value that is kept, and gives it; `undefined` = nothing, for either. What others write meanwhile
-   * is not lost: `change` is then called again, with that.
+   * is not lost: `change` is then called again, with that. It is kept for ever, unless `expires` is given each time.
    *
    *     const count = await storage.change("count", (count = 0) => count + 1);
    */

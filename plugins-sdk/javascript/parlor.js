@@ -447,6 +447,8 @@ async function dispatch(event) {
 }
 
 const starts = [];
+// Before all of these, in their order: the last one of a name stays.
+const commandsFirst = [];
 const stops = [];
 export const onStart = (handler) => void starts.push(handler);
 export const onStop = (handler) => void stops.push(handler);
@@ -503,7 +505,7 @@ export const command = noticing("command", async (name, help, usage, handler) =>
     }
   };
   if (started) await add();
-  else starts.unshift(add);
+  else commandsFirst.push(add);
 });
 
 // Timers
@@ -900,7 +902,7 @@ export const guest = {
     try {
       await run(async () => {
         while (waiting.length > 0) waiting.shift().begin();
-        for (const start of starts) await start();
+        for (const start of [...commandsFirst, ...starts]) await start();
       });
     } catch (error) {
       log.error("it does not start:", error);

@@ -271,7 +271,7 @@ impl<'c> Desk<'c> {
         }
         // What is noted of an earlier plugin of this id is not this one's, nor are the secrets that it may have left.
         self.components.forget(id).map_err(|cause| self.unwritten(cause))?;
-        self.prune(&file);
+        self.prune(&file, id);
         self.keep(id, offer, None)?;
         file.change(id, &[Change::Add(table)])?;
         Ok(())
@@ -313,7 +313,7 @@ impl<'c> Desk<'c> {
         let put = self.components.put_aside(id, &entry.digest, carried.aside.clone());
         put.map_err(|cause| self.unwritten(cause))?;
         file.change(id, &changes)?;
-        self.prune(&file);
+        self.prune(&file, id);
         Ok(carried)
     }
 
@@ -398,7 +398,7 @@ impl<'c> Desk<'c> {
         let mut file = PolicyFile::open(&self.config.plugins)?;
         self.known(file.policy(), id)?;
         file.change(id, &[Change::Remove])?;
-        self.prune(&file);
+        self.prune(&file, id);
         Ok(())
     }
 
@@ -507,9 +507,9 @@ impl<'c> Desk<'c> {
     }
 
     /// Removes what nobody has any more: it does nothing, and what cannot be removed now is removed with the next change.
-    fn prune(&self, file: &PolicyFile) {
+    fn prune(&self, file: &PolicyFile, id: &PluginId) {
         let present = file.policy().plugins.iter().map(|(id, entry)| (id.clone(), entry.digest));
-        for pruned in [self.components.prune(present), self.prune_secrets(file.policy())] {
+        for pruned in [self.components.prune(present), self.prune_secrets(file.policy(), id)] {
             if let Err(error) = pruned {
                 tracing::debug!(%error, "the data folder was not pruned");
             }

@@ -37,7 +37,11 @@ class Stream:
         while not self._ready:
             if self._ended is not None:
                 ended, self._ended = self._ended, StopAsyncIteration()
-                raise ended
+                try:
+                    raise ended
+                finally:
+                    # It knows this frame, and whoever reads: with its name here they would keep each other.
+                    del ended
             if self._reading is None or self._reading.done():
                 self._news.clear()
                 self._reading = loop.create_task(self._read())

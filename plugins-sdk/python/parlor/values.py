@@ -104,7 +104,7 @@ class Storage:
 
     async def change(self, key: str, change: Callable[[Any], Any], expires: Optional[float] = None) -> Any:
         """Keeps what a function makes of the value, and gives it; None = no value, for either. Nothing is lost that others keep
-        meanwhile: the function is called again then.
+        meanwhile: the function is called again then. It is kept for ever, unless `expires` is given each time.
 
             await storage.change("count", lambda count: (count or 0) + 1)
         """
@@ -128,7 +128,12 @@ class Storage:
         """
         kept = await _storage.get(key)
         # The same value may have been written in another way: by an earlier version, or with its keys in another order.
-        if _sorted(_read(kept)) != _sorted(expected):
+        try:
+            present = _read(kept)
+        except ValueError:
+            # Bytes that are no JSON read as nothing that is expected.
+            return False
+        if _sorted(present) != _sorted(expected):
             return False
         return bool(await _storage.compare_and_set(key, kept, _bytes(value), _milliseconds(expires)))
 

@@ -489,9 +489,13 @@ async fn a_secret_goes_when_nothing_refers_to_it_any_more() {
     table["plugin"].as_table_mut().unwrap().remove("parrot");
     home.write("plugins.toml", &toml::to_string(&table).unwrap()).unwrap();
     run(&home, &["remove", "other", "--yes"], 0).await;
-    for folder in ["secrets", "versions", "components"] {
+    for folder in ["versions", "components"] {
         assert_eq!(std::fs::read_dir(home.path().join("data").join(folder)).unwrap().count(), 0, "{folder}");
     }
+    // It cannot be had again, and the file that does not name it may be the wrong one.
+    assert!(kept.exists());
+    run(&home, &["add", "one.wasm", "--id", "echo", "--yes", "--grant-all"], 0).await;
+    assert!(!kept.exists());
 }
 
 #[tokio::test]

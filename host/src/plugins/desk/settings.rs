@@ -72,11 +72,14 @@ impl Desk<'_> {
         files
     }
 
-    /// Removes the secrets of plugins that are gone. Who gives a plugin another id by hand leaves its secrets where they are.
-    pub(super) fn prune_secrets(&self, policy: &Policy) -> io::Result<()> {
+    /// Removes the secrets of a plugin that is gone, and of no other: a policy without them may be the wrong one, and they cannot
+    /// be had again. Who gives a plugin another id by hand leaves its secrets where they are.
+    pub(super) fn prune_secrets(&self, policy: &Policy, gone: &PluginId) -> io::Result<()> {
         let referred = self.referred(policy);
         self.secrets.prune(|id, file| {
-            !policy.plugins.contains_key(id) && !file.canonicalize().is_ok_and(|file| referred.contains(&file))
+            id == gone.as_str()
+                && !policy.plugins.contains_key(id)
+                && !file.canonicalize().is_ok_and(|file| referred.contains(&file))
         })
     }
 }
