@@ -29,6 +29,9 @@ use crate::session::{Command, Wins};
 use crate::store::Store;
 use crate::xmpp::{Impossible, Within};
 
+/// How long somebody who is waited for may take to come; a plugin may keep its account from it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A plugin that can be put on a stage.
 #[derive(Clone)]
 pub struct Player {
@@ -212,7 +215,6 @@ impl Stage {
 
     /// Waits until people can reach the account; not for long, since a plugin may have logged it out.
     pub async fn until_reachable(&self) {
-        const PATIENCE: Duration = Duration::from_secs(5);
         let Some(account) = &self.account else { return };
         // Who speaks to it before is told later what was said, as history.
         let available = |answer| Command::WaitUntil { name: "statusInitialized".into(), answer };
@@ -362,7 +364,14 @@ impl Stage {
         let key = "auto_join_rooms";
         let values = self.given.settings.get(key).map(|rooms| (key.to_owned(), rooms)).into_iter().collect();
         let change = |answer| Command::ChangeSettings { values, wins: Wins::Always, answer };
-        account.shared().ask(change).await.map_err(|error| error.to_string())
+        account.shared().ask(change).await.map_err(|error| error.to_string())?;
+        if self.server.is_cut() {
+            return Ok(());
+        }
+        // What somebody says there next is heard only by who is in.
+        let enter = |answer| Command::OpenRoom { jid: room.clone(), wish: Box::default(), answer };
+        let _ = tokio::time::timeout(PATIENCE, account.shared().ask(enter)).await;
+        Ok(())
     }
 
     /// Where the plugin stands.

@@ -207,6 +207,11 @@ impl Within {
         Ok(())
     }
 
+    /// Whether nothing reaches the account.
+    pub fn is_cut(&self) -> bool {
+        self.server().is_cut
+    }
+
     /// The connection is there again, and nothing was lost.
     pub fn resume(&self) -> Result<(), Impossible> {
         let mut server = self.server();

@@ -151,8 +151,16 @@ async fn a_room_that_is_joined_before_there_is_a_plugin_is_joined_once_there_is_
     terminal.types("/join garden").unwrap();
     terminal.types("/room hi").unwrap();
     terminal.sees("  to garden: alice: hi", SOON).unwrap();
+    // As many at once as somebody pastes: what is said in one is said to who is in.
+    let rooms = (0..20).map(|number| format!("room{number}")).collect::<Vec<_>>();
+    terminal.presses(&rooms.iter().map(|room| format!("/join {room}\r/room hi\r")).collect::<String>()).unwrap();
+    for room in &rooms {
+        terminal.sees(&format!("  to {room}: alice: hi"), SOON).unwrap();
+    }
     terminal.types("/quit").unwrap();
-    assert_eq!(terminal.ended(SOON).unwrap().0, Some(0));
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(0));
+    assert!(!screen.contains("is not in"), "{screen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
