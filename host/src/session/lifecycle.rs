@@ -146,6 +146,7 @@ impl Session {
             return;
         }
         self.link = Link::Suspended;
+        self.cut_at = now;
         self.changed = true;
         self.fire("disconnected", Payload::None, turn);
         self.fire("will-reconnect", Payload::None, turn);

@@ -47,8 +47,8 @@ impl Seen {
         self.0.knows(self.hash(room.map(|room| &**room), id))
     }
 
-    /// Notes a message; `false`: it was there before. One that `waited` behind a cut may be said once more by the server.
-    fn note(&mut self, message: &Message, waited: bool) -> bool {
+    /// Notes a message; `false`: it was there before. One that comes `again`, maybe, is told by its words.
+    fn note(&mut self, message: &Message, again: bool) -> bool {
         // The account's archive and a room's number their messages each for itself.
         let room = (message.kind == MessageKind::Groupchat).then_some(&message.chat);
         match &message.stanza_id {
@@ -56,12 +56,13 @@ impl Seen {
             // It may have come before the room said that it numbers what is said.
             Some(_) if room.is_some() && message.delayed && message.body.is_some() => !self.knows_words(message),
             None if room.is_some() && message.body.is_some() => self.note_words(message),
-            Some(_) | None if room.is_none() && message.id.is_some() => self.note_direct(message) || !waited,
+            Some(_) | None if room.is_none() && message.id.is_some() => self.note_direct(message) || !again,
             Some(_) | None => true,
         }
     }
 
-    /// Where two connections tried to go on with one session, servers say once more, stamped, what has come already.
+    /// Where two connections tried to go on with one session, or one could not be gone on with, servers say once more, stamped,
+    /// what has come already.
     fn note_direct(&mut self, message: &Message) -> bool {
         self.0.note(self.0.hash((&message.from, &message.id, &message.body)))
     }
@@ -114,9 +115,7 @@ impl Session {
             self.ignored += 1;
             return;
         }
-        if message.kind != MessageKind::Error
-            && !self.seen.note(&message, message.delayed && self.waited_behind_a_cut(&message))
-        {
+        if message.kind != MessageKind::Error && !self.seen.note(&message, self.comes_again(&message)) {
             self.ignored += 1;
             return;
         }
@@ -166,6 +165,14 @@ impl Session {
     fn waited_behind_a_cut(&self, message: &Message) -> bool {
         let since = self.bound_at.checked_sub(CLOCKS_DIFFER).unwrap_or(self.bound_at);
         self.resumed && message.carbon.is_none() && message.at >= since
+    }
+
+    /// Whether the server may have said it before a cut, and not have heard that it came: on the same session, or on one that it
+    /// has ended since, of which it kept what was not acknowledged.
+    fn comes_again(&self, message: &Message) -> bool {
+        let until = self.cut_at.checked_add(CLOCKS_DIFFER).unwrap_or(self.cut_at);
+        let was_said = message.carbon.is_none() && message.at <= until;
+        message.delayed && (was_said || self.waited_behind_a_cut(message))
     }
 
     /// Something was said in a private chat; it opens one with a contact, or where strangers are welcome. `true`: it is open.

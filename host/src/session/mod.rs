@@ -73,6 +73,8 @@ pub struct Session {
     stream: u64,
     /// When the last one was.
     bound_at: Timestamp,
+    /// When one was cut last.
+    cut_at: Timestamp,
     /// Whether it was cut and resumed since (XEP-0198).
     resumed: bool,
     deadlines: deadlines::Deadlines,
@@ -135,6 +137,7 @@ impl Session {
             link: lifecycle::Link::Starting,
             stream: 0,
             bound_at: Timestamp::UNIX_EPOCH,
+            cut_at: Timestamp::UNIX_EPOCH,
             resumed: false,
             deadlines: deadlines::Deadlines::default(),
             status,
@@ -359,7 +362,9 @@ impl Session {
 
     /// The clock that all times are read from was set by this much: no dead-line is nearer or farther for it.
     pub fn clock_set(&mut self, by: SignedDuration) {
-        self.bound_at = self.bound_at.checked_add(by).unwrap_or(self.bound_at);
+        for at in [&mut self.bound_at, &mut self.cut_at] {
+            *at = at.checked_add(by).unwrap_or(*at);
+        }
         self.deadlines.clock_set(by);
     }
 

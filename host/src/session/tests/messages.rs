@@ -235,6 +235,38 @@ fn what_the_archive_knows_already_is_not_told_twice() {
     assert_eq!(desk.session.seen.len(), messages::REMEMBERED);
 }
 
+/// A server that ends a session keeps what was not acknowledged, though it has come: Prosody 0.12 does where it cannot read on.
+#[test]
+fn what_came_before_a_cut_is_not_told_twice_by_the_next_session() {
+    let mut desk = Desk::connected(Settings::default());
+    let said =
+        |at| Message { at, id: Some("1".to_owned()), ..message("juliet@example.org/x", MessageKind::Chat, "hi") };
+    let again = |at| Message { delayed: true, ..said(at) };
+    let first = desk.now;
+    desk.message(said(first));
+    desk.wait(60);
+    desk.message(again(first));
+    assert_eq!(desk.count("message"), 2, "nothing was cut");
+    desk.run(Session::suspended);
+    let cut = desk.now;
+    desk.wait(60);
+    desk.bind();
+    desk.forget();
+    desk.message(again(first));
+    desk.message(again(cut));
+    assert_eq!(desk.count("message"), 0);
+    desk.session.clock_set(SignedDuration::from_hours(1));
+    desk.message(again(cut + Duration::from_hours(1)));
+    assert_eq!(desk.count("message"), 0, "the clock was set");
+    // Whoever numbers messages as before says the same again.
+    desk.message(again(cut + Duration::from_hours(2)));
+    desk.message(Message { body: Some("ho".to_owned()), ..again(cut) });
+    desk.message(said(desk.now));
+    let copy = Message { carbon: Some(Carbon::Received), ..again(cut) };
+    desk.message(copy);
+    assert_eq!(desk.count("message"), 4);
+}
+
 /// Rules duplicate.
 #[test]
 fn what_came_before_the_account_said_that_it_numbers_messages_is_not_told_twice() {
