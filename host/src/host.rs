@@ -83,6 +83,8 @@ struct Plugin {
     beside: Vec<Reins>,
     /// The version of what may not run.
     version: Option<semver::Version>,
+    /// It may not run for nothing but what it depends on.
+    is_early: bool,
 }
 
 enum Standing {
@@ -181,6 +183,7 @@ impl Host {
             return Err(AddError::Taken { id, running: running.entry.source.clone(), refused: entry.source });
         }
         self.add_all(BTreeMap::from([(id.clone(), entry)])).await;
+        self.spread().await;
         let settling = match self.plugins.lock().await.get(&id).map(|plugin| &plugin.standing) {
             Some(Standing::Refused(reason)) => return Err(AddError::Refused { id, reason: reason.clone() }),
             Some(Standing::Admitted { on, .. }) => join_all(on.values().map(Supervised::settled)),
@@ -201,13 +204,15 @@ impl Host {
         was_there
     }
 
-    /// Ends a plugin on each of its accounts and starts it again, by the entry that it ran by. False: there was none of this id.
+    /// Ends a plugin on each of its accounts and starts it again, by the entry that it ran by, and then those that were kept back
+    /// by it. False: there was none of this id.
     pub async fn restart_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
         let Some(entry) = self.plugins.lock().await.get(id).map(Plugin::held) else { return false };
         // The machine may have been busy with something else.
         self.engine.try_again(entry.digest);
         self.begin_anew(BTreeMap::from([(id.clone(), entry)])).await;
+        self.spread().await;
         self.forget_declared().await;
         true
     }
@@ -305,8 +310,11 @@ impl Host {
         self.store.close().await;
     }
 
-    /// Examines, admits, orders and starts these.
-    async fn add_all(&self, entries: BTreeMap<PluginId, Entry>) {
+    /// Examines, admits, orders and starts these, and with them those that only what they depend on has kept back.
+    async fn add_all(&self, mut entries: BTreeMap<PluginId, Entry>) {
+        for (id, plugin) in self.plugins.lock().await.iter().filter(|(_, plugin)| plugin.is_early) {
+            entries.entry(id.clone()).or_insert_with(|| plugin.entry.clone());
+        }
         let (mut loaded, mut versions) = (BTreeMap::new(), BTreeMap::new());
         for (id, entry) in entries {
             let result = self.load(&id, &entry).await;
@@ -318,15 +326,16 @@ impl Host {
             loaded.insert(id, (entry, result));
         }
         let mut plugins = self.plugins.lock().await;
-        let running = plugins.iter().filter_map(|(id, plugin)| match &plugin.standing {
-            Standing::Admitted { admitted, .. } => Some(Candidate::of(id, &admitted.manifest)),
-            Standing::Refused(_) => None,
+        let there = plugins.iter().filter(|(id, _)| !loaded.contains_key(*id));
+        let there = there.map(|(id, plugin)| match &plugin.standing {
+            Standing::Admitted { admitted, .. } => Candidate::of(id, &admitted.manifest),
+            Standing::Refused(why) => Candidate::missing(id, why.clone()),
         });
         let new = loaded.iter().map(|(id, (_, result))| match result {
             Ok(one) => Candidate::of(id, &one.admitted.manifest),
             Err(unfit) => Candidate::missing(id, unfit.to_string()),
         });
-        let candidates: Vec<_> = running.chain(new).collect();
+        let candidates: Vec<_> = there.chain(new).collect();
         // Before the first of them runs, whichever that is.
         for (id, one) in loaded.iter().filter_map(|(id, (_, result))| Some((id, result.as_ref().ok()?))) {
             for account in self.accounts() {
@@ -347,18 +356,20 @@ impl Host {
             plugins.insert(start.id.clone(), Plugin::new(entry.clone(), standing, None));
         }
         for (id, (entry, result)) in loaded {
-            let reason = match (result, plan.refused.remove(&id)) {
-                (Err(unfit), _) => unfit.to_string(),
-                (Ok(_), Some(refused)) => refused.to_string(),
+            let (reason, is_early) = match (result, plan.refused.remove(&id)) {
+                (Err(unfit), _) => (unfit.to_string(), false),
+                (Ok(_), Some(refused)) => (refused.to_string(), true),
                 (Ok(_), None) => continue,
             };
             // It may repeat names that stand in the file.
             let reason = harmless(&reason, LONGEST_REASON);
-            if entry.enabled {
+            // It may be looked at again each time that something else comes.
+            let was_told = plugins.get(&id).is_some_and(|was| was.is_refused_for(&reason));
+            if entry.enabled && !was_told {
                 tracing::error!(plugin = %id, %reason, "plugin refused");
             }
             let version = versions.remove(&id).flatten();
-            plugins.insert(id, Plugin::new(entry, Standing::Refused(reason), version));
+            plugins.insert(id, Plugin { is_early, ..Plugin::new(entry, Standing::Refused(reason), version) });
         }
     }
 
@@ -402,7 +413,7 @@ fn has_accounts(config: &Config, id: &PluginId, entry: &Entry) -> Result<(), Unf
 impl Plugin {
     /// What the policy names, in whose place nothing else is tried.
     fn new(entry: Entry, standing: Standing, version: Option<semver::Version>) -> Self {
-        Self { entry, standing, not_replaced: None, tried: None, beside: Vec::new(), version }
+        Self { entry, standing, not_replaced: None, tried: None, beside: Vec::new(), version, is_early: false }
     }
 
     /// It is what the policy names now, so that no other version waits for its place any more.
@@ -446,6 +457,10 @@ impl Plugin {
 
     fn is_admitted(&self) -> bool {
         matches!(self.standing, Standing::Admitted { .. })
+    }
+
+    fn is_refused_for(&self, reason: &str) -> bool {
+        matches!(&self.standing, Standing::Refused(told) if told == reason)
     }
 
     fn supervised(&self) -> impl Iterator<Item = &Supervised> {

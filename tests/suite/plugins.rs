@@ -40,9 +40,12 @@ impl House {
     /// The host in this process, as another program would embed it.
     async fn start(&self, policy: &Policy) -> Host {
         self.home.set_policy(policy).unwrap();
+        timeout(SOON, Host::start(self.config(), Compiler::ThisProcess)).await.unwrap().unwrap()
+    }
+
+    fn config(&self) -> Config {
         let overrides = Overrides { environment: |_| None, ..Overrides::default() };
-        let config = Config::load(&self.home.path().join("parlor.toml"), &overrides).unwrap();
-        timeout(SOON, Host::start(config, Compiler::ThisProcess)).await.unwrap().unwrap()
+        Config::load(&self.home.path().join("parlor.toml"), &overrides).unwrap()
     }
 
     fn echo(&self, id: &str) -> Entry {
@@ -82,6 +85,15 @@ async fn until_running(host: &Host, id: &str) {
     let deadline = Instant::now() + SOON;
     while state(host, id).await != Some(State::Running) {
         assert!(Instant::now() < deadline, "{id} does not run: {:?}", state(host, id).await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Waits until a plugin is refused in words that begin like this.
+async fn until_refused(host: &Host, id: &str, words: &str) {
+    let deadline = Instant::now() + SOON;
+    while !matches!(state(host, id).await, Some(State::Refused(why)) if why.starts_with(words)) {
+        assert!(Instant::now() < deadline, "{id} is not refused: {:?}", state(host, id).await);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -281,6 +293,63 @@ async fn one_that_stumbles_is_waited_for_by_who_cannot_go_without_it() {
     for id in ["base", "content"] {
         until_running(&host, id).await;
     }
+    host.stop().await;
+}
+
+/// Rows 6.
+/// Settings `strict_plugin_dependencies`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_refused_for_a_dependency_starts_when_that_one_is_started_anew() {
+    let mut house = House::new().await;
+    house.home.set("strict_plugin_dependencies", true).unwrap();
+    // For whoever has nothing else in the policy.
+    house.home.set("behaviour", "initialize-fails").unwrap();
+    let key = house.home.path().join("key");
+    let secret = toml::Table::from_iter([("command".to_owned(), format!("cat '{}'", key.display()).into())]);
+    let keyed = house.home.install("keyed", &built("caller").unwrap()).unwrap().set("token", secret);
+    let policy = Policy::default()
+        .with("base", house.home.install("base", &built("unruly").unwrap()).unwrap())
+        .with("content", house.needing("content", "", "base = \"*\""))
+        .with("above", house.needing("above", "", "content = \"*\""))
+        .with("keyed", keyed)
+        .with("opened", house.needing("opened", "", "keyed = \"*\""));
+    let host = house.start(&policy).await;
+    until_refused(&host, "content", "it depends on base, which failed").await;
+    until_refused(&host, "above", "it depends on content, which failed").await;
+    until_refused(&host, "opened", "it needs keyed: keyed does not run").await;
+    // Nothing changes before the owner says so.
+    house.home.set("behaviour", "").unwrap();
+    house.home.write("key", "secret\n").unwrap();
+    host.reconfigure(house.config()).await;
+    until_refused(&host, "content", "it depends on base, which failed").await;
+    for (again, waited) in [("base", ["content", "above"].as_slice()), ("keyed", ["opened"].as_slice())] {
+        assert!(host.restart_plugin(&again.parse().unwrap()).await);
+        for id in waited {
+            until_running(&host, id).await;
+        }
+        if again == "base" {
+            until_refused(&host, "opened", "it needs keyed: keyed does not run").await;
+        }
+    }
+    host.stop().await;
+}
+
+/// Rows 6.
+/// Settings `strict_plugin_dependencies`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_refused_for_a_dependency_starts_when_the_policy_lets_that_one_run() {
+    let mut house = House::new().await;
+    house.home.set("strict_plugin_dependencies", true).unwrap();
+    let policy = |behaviour: &str| {
+        Policy::default()
+            .with("base", house.unruly("base", behaviour))
+            .with("content", house.needing("content", "", "base = \"*\""))
+    };
+    let host = house.start(&policy("initialize-fails")).await;
+    until_refused(&host, "content", "it depends on base, which failed").await;
+    house.home.set_policy(&policy("")).unwrap();
+    host.reload().await.unwrap();
+    until_running(&host, "content").await;
     host.stop().await;
 }
 

@@ -13,7 +13,7 @@ use crate::config::{AccountConfig, AccountName, Config, Settings};
 use crate::plugins::order::{self, Strictness};
 use crate::plugins::policy::Entry;
 use crate::plugins::store::{Loaded, Unfit};
-use crate::plugins::{PluginId, Supervised};
+use crate::plugins::{Dependency, PluginId, Supervised};
 
 /// Names of a plugin's settings, each with the value that wins.
 type Wins = BTreeMap<String, Option<Value>>;
@@ -219,7 +219,8 @@ impl Host {
         self.begin_anew(other).await;
     }
 
-    /// Lets each plugin run on the accounts that its entry says, and on no other.
+    /// Lets each plugin run on the accounts that its entry says, and on no other. One that was kept back there by what it depends
+    /// on starts anew where that runs again.
     pub(super) async fn spread(&self) {
         let mut leaving = Vec::new();
         {
@@ -232,13 +233,22 @@ impl Host {
                     continue;
                 };
                 let chosen = self.chosen(entry);
-                let missing: Vec<_> = chosen.iter().filter(|one| !on.contains_key(&one.name)).cloned().collect();
                 let loaded = Loaded { admitted: Arc::clone(admitted), compiled: Arc::clone(compiled) };
+                // What one depends on comes before it, and may have begun anew just now.
+                let is_lacking = |account: &AccountName| {
+                    let after = dependencies(&loaded, &start, strictness, &plugins, account);
+                    after.iter().any(Dependency::is_lacking)
+                };
+                let is_missing = |account: &AccountName| {
+                    on.get(account).is_none_or(|one| one.is_kept_back() && !is_lacking(account))
+                };
+                let missing: Vec<_> = chosen.iter().filter(|one| is_missing(&one.name)).cloned().collect();
                 let new = self.start_on(&missing, &loaded, &start, strictness, &plugins);
                 let Some(Plugin { standing: Standing::Admitted { on, .. }, .. }) = plugins.get_mut(&start.id) else {
                     continue;
                 };
                 leaving.extend(on.extract_if(.., |name, _| !chosen.iter().any(|one| one.name == *name)));
+                leaving.extend(new.keys().filter_map(|name| on.remove_entry(name)));
                 on.extend(new);
             }
         }

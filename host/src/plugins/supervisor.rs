@@ -108,6 +108,8 @@ struct Shared {
     account: Arc<account::Shared>,
     /// What it is started after.
     after: Vec<Dependency>,
+    /// It waits for none of these any more.
+    has_begun: std::sync::atomic::AtomicBool,
     state: watch::Sender<State>,
     /// The one that runs now.
     instance: watch::Sender<Option<Arc<Instance>>>,
@@ -196,6 +198,7 @@ impl Supervised {
             engine,
             account,
             after,
+            has_begun: std::sync::atomic::AtomicBool::new(false),
             state: watch::Sender::new(State::Starting),
             instance: watch::Sender::new(None),
             restarts: std::sync::atomic::AtomicU64::new(0),

@@ -1,8 +1,9 @@
 //! What a plugin is started after, and waiting for it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
-use super::{Shared, State};
+use super::{Shared, State, Supervised};
 
 /// A plugin that another one is started after.
 #[derive(Clone)]
@@ -12,7 +13,21 @@ pub struct Dependency {
     pub(super) shared: Arc<Shared>,
 }
 
-/// Waits for what a plugin depends on. `Err`: it is not to start, and the sentence says why.
+impl Dependency {
+    /// Whether it will not run, and the other one does not start without it.
+    pub fn is_lacking(&self) -> bool {
+        self.required && self.shared.state.borrow().is_over()
+    }
+}
+
+impl Supervised {
+    /// Whether it has not started, and will not, because of one that it cannot go without.
+    pub fn is_kept_back(&self) -> bool {
+        !self.shared.has_begun.load(Relaxed) && self.shared.after.iter().any(Dependency::is_lacking)
+    }
+}
+
+/// Waits for what a plugin depends on, and notes that it begins. `Err`: it is not to start, and the sentence says why.
 pub(super) async fn dependencies(shared: &Shared) -> Result<(), String> {
     for dependency in &shared.after {
         let on = &dependency.shared.admitted.id;
@@ -43,5 +58,6 @@ pub(super) async fn dependencies(shared: &Shared) -> Result<(), String> {
             break;
         }
     }
+    shared.has_begun.store(true, Relaxed);
     Ok(())
 }
