@@ -378,13 +378,18 @@ impl Host {
         let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::tried))).await;
         let trouble = beside.values().find_map(|new| match &*new.state().borrow() {
             State::Running => None,
-            State::Refused(why) | State::Quarantined(why) => Some(why.clone()),
-            _ => Some(format!("its initialize did not return within {} s", REPLACE.as_secs())),
+            // There may be room for it the next time.
+            State::BackingOff { why, .. } => Some((why.clone(), None)),
+            State::Refused(why) | State::Quarantined(why) => Some((why.clone(), Some(entry.clone()))),
+            _ => {
+                let why = format!("its initialize did not return within {} s", REPLACE.as_secs());
+                Some((why, Some(entry.clone())))
+            }
         });
-        if let Some(why) = trouble {
+        if let Some((why, tried)) = trouble {
             join_all(beside.into_values().map(Supervised::stop)).await;
             let version = &loaded.admitted.manifest.version;
-            self.goes_on(id, entry, Some(entry.clone()), &format!("{version} did not start ({why})")).await;
+            self.goes_on(id, entry, tried, &format!("{version} did not start ({why})")).await;
             return Replaced::Settled;
         }
         // Less than it was admitted with, where something was taken back meanwhile.

@@ -380,7 +380,10 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
             }
         };
         if *shared.is_beside.borrow() {
-            shared.state.send_replace(State::Quarantined(why));
+            // Whoever wants it there tries it again, where there was only no room.
+            let pause = PAUSE_FOR_ROOM;
+            let state = if is_crowded { State::BackingOff { why, pause } } else { State::Quarantined(why) };
+            shared.state.send_replace(state);
             return;
         }
         if failures >= MAX_FAILURES {

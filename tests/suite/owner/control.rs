@@ -150,10 +150,20 @@ async fn a_plugin_for_which_there_is_no_room_says_so_and_runs_when_another_one_h
         format!("the host has room for {ROOM} plugins, counted on each account by itself, and all of it is taken");
     assert!(echo["reason"].as_str().unwrap().starts_with(&room), "{echo}");
 
-    home.set_policy(&full.without(&named(0))).unwrap();
+    home.set_policy(&full.clone().without(&named(0))).unwrap();
     host.reload().unwrap();
     host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
     assert!(host.lines("plugin quarantined", &[]).is_empty());
+
+    // The same of what is to take another one's place: it is tried again.
+    let other = full.without(&named(0)).with(&named(1), greedy.limit("mailbox", 7));
+    for (policy, replaced) in [(&other, false), (&other.clone().without(&named(2)), true)] {
+        home.set_policy(policy).unwrap();
+        let json = ended(home.run(&["reload", "--json"]).await.unwrap(), 0).json().unwrap();
+        let plugins = json["plugins"].as_array().unwrap();
+        let other = plugins.iter().find(|one| one["id"] == named(1)).unwrap();
+        assert_eq!((&other["state"], other["reason"].is_null()), (&"running".into(), replaced), "{other}");
+    }
 }
 
 #[tokio::test]
