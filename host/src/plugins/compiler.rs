@@ -88,9 +88,15 @@ pub enum CompileError {
     /// It does not compile.
     #[error("it does not compile: {0}")]
     Compile(String),
-    /// The compiler used up what it may.
+    /// The compiler used up the CPU time that it may.
     #[error("compiling it took more than {}, which no honest file takes; it is not compiled any further", show_duration(*.0))]
     TooLong(Duration),
+    /// The compiler was not done in time, although it used no more of the processor than it may.
+    #[error(
+        "compiling it was not done within {}, since the machine is busy with other things; a host tries again at `parlor reload`",
+        show_duration(*.0)
+    )]
+    Slow(Duration),
     /// It became more machine code than any honest file does.
     #[error("it became more than {MAX_ARTIFACT} bytes of machine code, which no honest file does")]
     TooLarge,
@@ -132,7 +138,12 @@ impl CompileError {
             Self::Compile(why) => Some(Self::Compile(why.clone())),
             Self::TooLong(limit) => Some(Self::TooLong(*limit)),
             Self::TooLarge => Some(Self::TooLarge),
-            Self::Died { .. } | Self::Start { .. } | Self::Foreign(_) | Self::Link(_) | Self::Host(_) => None,
+            Self::Slow(_)
+            | Self::Died { .. }
+            | Self::Start { .. }
+            | Self::Foreign(_)
+            | Self::Link(_)
+            | Self::Host(_) => None,
         }
     }
 }

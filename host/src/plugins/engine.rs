@@ -307,6 +307,8 @@ mod tests {
 
     use super::*;
     use crate::plugins::ceiling::Ceiling;
+    use crate::plugins::compiler::Bounds;
+    use crate::plugins::store::Unfit;
 
     /// A compiler process knows nothing of the pool, and the engine that runs what it makes has no compiler.
     #[test]
@@ -337,6 +339,17 @@ mod tests {
         drop(busy);
         engine.try_again(digest);
         assert!(matches!(compile(&component).await, Err(CompileError::Link(_))));
+    }
+
+    /// It is no fault of the file's. The clock goes on as soon as the test waits, before any program could end.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_busy_machine_has_not_compiled_is_tried_again() {
+        let (program, bounds, traces) = ("/bin/cat".into(), Bounds::default(), Traces::Functions);
+        let compiler = Compiler::Process { program, bounds, traces };
+        let engine = Engine::start(compiler, None).unwrap();
+        let Err(error) = engine.compile(Digest::of(b"a plugin"), Vec::new(), false).await else { panic!("compiled") };
+        assert!(matches!(error, CompileError::Slow(_)), "{error}");
+        assert!(engine.hopeless().is_empty() && !Unfit::from(error).is_final());
     }
 
     /// One plugin within its limits, on many accounts, would else take the places of all others.

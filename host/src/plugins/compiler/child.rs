@@ -33,7 +33,7 @@ pub(super) async fn compile(
     let Ok(ended) = tokio::time::timeout(bounds.time, converse(&mut child, component)).await else {
         // It may have ended just now, which is as good.
         let _ = child.kill().await;
-        return Err(CompileError::TooLong(bounds.time));
+        return Err(CompileError::Slow(bounds.time));
     };
     let Ended { status, code, words } = ended.map_err(start)?;
     if code.len() > MAX_ARTIFACT {
