@@ -1,12 +1,13 @@
 //! `parlor logs`: what the running host said.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use std::io::{self, Write as _};
 
 use super::Ended;
 use super::place::{self, Place};
 use super::show::{Mark, Put as _, marked};
+use crate::control::client::ClientError;
 use crate::control::lines::SAYS;
 use crate::control::views::Line;
 use crate::plugins::PluginId;
@@ -14,7 +15,7 @@ use crate::plugins::PluginId;
 /// What `parlor logs` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The host keeps its last ten thousand lines. Control characters are shown and not obeyed.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, 1 failed, 2 wrong usage"
+    after_help = "The host keeps its last ten thousand lines. Control characters are shown and not obeyed.\n\nExamples:\n  parlor logs                       the last lines\n  parlor logs echo -f               those about echo, as they come\n  parlor logs --level warn -n 20    the last 20 warnings and errors\n  parlor logs --json | jq .message  for programs, one object a line\n\nExit codes: 0 done, 4 no host runs, or it has stopped, 1 failed, 2 wrong usage"
 )]
 pub struct LogsArgs {
     /// Only lines about this plugin.
@@ -71,11 +72,25 @@ impl LogsArgs {
             target.put(format_args!("&level={}", level.as_str()));
         }
         for line in host.lines(&target)? {
-            let line = line?;
+            let line = match line {
+                // That it ended is said below.
+                Err(ClientError::Broken(_)) if self.follow => break,
+                line => line?,
+            };
             let text = if self.json { serde_json::to_string(&line)? } else { show(&line) };
             writeln!(io::stdout().lock(), "{text}").context("standard output")?;
         }
-        Ok(())
+        if !self.follow {
+            return Ok(());
+        }
+        // Nobody who waits for the next line is to take this for silence.
+        if host.is_heard() {
+            bail!(
+                "the host no longer sends: it was started again meanwhile, or nobody read its lines for ten seconds; \
+                 `parlor logs -f` follows it again"
+            );
+        }
+        Err(Ended::Stopped(config.data).into())
     }
 }
 

@@ -117,6 +117,9 @@ enum Ended {
     /// No host runs with this data folder.
     #[error("no host runs with the data folder {}; `parlor run` starts one", .0.display())]
     NotRunning(PathBuf),
+    /// The host with this data folder was there, and is not any more.
+    #[error("the host with the data folder {} has stopped; `parlor run` starts it again", .0.display())]
+    Stopped(PathBuf),
     /// Something is broken.
     #[error("broken: {0}")]
     Broken(usize),
@@ -131,7 +134,7 @@ impl Ended {
         match self {
             Self::Usage(_) => ExitCode::from(USAGE),
             Self::Declined(_) => ExitCode::from(3),
-            Self::NotRunning(_) => ExitCode::from(4),
+            Self::NotRunning(_) | Self::Stopped(_) => ExitCode::from(4),
             Self::Broken(_) => ExitCode::from(5),
             Self::Futile(_) => ExitCode::from(6),
         }

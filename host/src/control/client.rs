@@ -116,14 +116,24 @@ impl Client {
         self.ask("POST", target)
     }
 
-    /// The lines that it sends, until it is stopped.
+    /// The lines that it sends, until it is stopped. One that is cut off says that the connection broke.
     pub fn lines(&self, target: &str) -> Result<impl Iterator<Item = Result<Line, ClientError>>, ClientError> {
-        let body = self.send("GET", target)?;
+        let mut body = self.send("GET", target)?;
         body.get_ref().set_read_timeout(None)?;
-        Ok(body.lines().map(|line| {
-            let line = line?;
-            serde_json::from_str(&line).map_err(|error| ClientError::Nonsense(error.to_string()))
+        Ok(std::iter::from_fn(move || -> Option<Result<Line, ClientError>> {
+            let mut line = String::new();
+            match body.read_line(&mut line) {
+                Ok(0) => None,
+                Ok(_) if !line.ends_with('\n') => Some(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())),
+                Ok(_) => Some(serde_json::from_str(&line).map_err(|error| ClientError::Nonsense(error.to_string()))),
+                Err(error) => Some(Err(error.into())),
+            }
         }))
+    }
+
+    /// Whether anybody listens there still.
+    pub fn is_heard(&self) -> bool {
+        connect(&self.path).is_ok()
     }
 
     fn ask<T: DeserializeOwned>(&self, method: &str, target: &str) -> Result<T, ClientError> {

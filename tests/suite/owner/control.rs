@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 
 use parlor::config::{Config, Overrides};
@@ -218,7 +218,7 @@ async fn a_data_folder_with_a_long_name_has_a_socket_too() {
 async fn logs_are_shown_by_plugin_and_level_and_followed() {
     let (home, bot) = home().await;
     let quiet = home.install("quiet", &built("unruly").unwrap()).unwrap().set("behaviour", "");
-    let host = start(&home, &Policy::default().with("echo", echo(&home)).with("quiet", quiet)).await;
+    let mut host = start(&home, &Policy::default().with("echo", echo(&home)).with("quiet", quiet)).await;
     let all = ended(home.run(&["logs"]).await.unwrap(), 0).stdout;
     assert!(all.contains("echo@main plugin running") && all.contains("quiet@main plugin running"), "{all}");
     let echo_alone = ended(home.run(&["logs", "echo"]).await.unwrap(), 0).stdout;
@@ -229,7 +229,7 @@ async fn logs_are_shown_by_plugin_and_level_and_followed() {
     assert!(unknown.stderr.starts_with("parlor: there is no plugin ehco"), "{unknown:?}");
 
     let follow = home.command(["logs", "-f", "--json", "quiet"]).unwrap();
-    let follow = Process::start("follow", follow).unwrap();
+    let mut follow = Process::start("follow", follow).unwrap();
     let mut mark = Mark::default();
     let first = |line: &str| line.contains("plugin running").then_some(());
     follow.log().wait("what was there before", &mut mark, SOON, first).await.unwrap();
@@ -240,6 +240,30 @@ async fn logs_are_shown_by_plugin_and_level_and_followed() {
     let line: serde_json::Value = serde_json::from_str(&line.await.unwrap()).unwrap();
     assert_eq!((&line["fields"]["plugin"], &line["level"]), (&"quiet".into(), &"info".into()));
     assert!(!follow.log().all().iter().any(|line| line.contains(&bot.password)));
+    // Silence would be no news, and this is.
+    assert!(host.stop(SOON).await.unwrap().success());
+    assert_eq!(follow.wait(SOON).await.unwrap().code(), Some(4));
+    let says = "parlor: the host with the data folder data has stopped; `parlor run` starts it again";
+    assert!(follow.log().all().iter().any(|line| line == says), "{}", follow.log().tail());
+}
+
+#[tokio::test]
+async fn who_follows_the_log_and_is_left_by_a_host_that_goes_on_is_told_so() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    std::fs::create_dir(home.path().join("data")).unwrap();
+    let listener = UnixListener::bind(home.path().join("data/control.sock")).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut asked) = (stream.unwrap(), [0; 4096]);
+            // Some connections only look whether somebody is there.
+            if stream.read(&mut asked).is_ok_and(|length| length > 0) {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nparlor-control: 1\r\n\r\n{\"number\":").unwrap();
+            }
+        }
+    });
+    let left = ended(home.run(&["logs", "-f"]).await.unwrap(), 1);
+    assert!(left.stderr.starts_with("parlor: the host no longer sends: "), "{left:?}");
 }
 
 /// Neither those that read nor those that have stopped to.
