@@ -8,6 +8,10 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
+/// What whoever wrote one that does not end has to know: it is no part of what stands in front of the terminal, and one that
+/// asks there is stopped by the system until its time is over.
+pub(crate) const ASKS_NOBODY: &str = "it can ask nobody, not on a terminal either: unlock what it reads before, such as gpg-agent for pass, or name a file";
+
 /// A command line while it runs. Dropping it ends it, with every process that it has started.
 pub(crate) struct Shell {
     /// The process of `sh`, whose output is a pipe.

@@ -44,7 +44,7 @@ pub struct InitArgs {
     /// The file with the account's password, in its first line.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// The command that prints the account's password.
+    /// The command that prints the account's password. It can ask nobody: whatever it reads has to be unlocked.
     #[arg(long, value_name = "COMMAND", conflicts_with = "password_file")]
     password_command: Option<String>,
     /// Read the account's password from standard input, and keep it in a file that only you can read.
@@ -399,6 +399,7 @@ jid = JID
 
 # Where the password is found; never the password itself. Keep exactly one of these.
 # The file holds it in its first line: umask 077; echo 'the password' > bot.password
+# A command has 10 s and can ask nobody, not on a terminal either: unlock what it reads before, such as gpg-agent for pass.
 password_file = "bot.password"
 # password_command = "pass show bot"
 # password_env = "BOT_PASSWORD"

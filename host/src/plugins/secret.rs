@@ -16,7 +16,7 @@ use super::manifest::Manifest;
 use super::policy::SettingValues;
 use super::setting::{MAX_TEXT, SettingKind};
 use crate::atomic::{self, Readers};
-use crate::shell::Shell;
+use crate::shell::{ASKS_NOBODY, Shell};
 
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -96,7 +96,8 @@ impl SecretSource {
                 bounded(file).await.map_err(unreadable)?
             }
             Self::Command(command) => {
-                let late = || SecretError::Command(format!("did not end within {} s", PATIENCE.as_secs()));
+                let late =
+                    || SecretError::Command(format!("did not end within {} s; {ASKS_NOBODY}", PATIENCE.as_secs()));
                 tokio::time::timeout(PATIENCE, run(command)).await.map_err(|_| late())??
             }
         };
@@ -228,7 +229,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_command_that_does_not_end_is_ended_with_all_that_it_has_started() {
         let error = given_up(async |line| SecretSource::Command(line).open().await).await.unwrap_err();
-        assert_eq!(error.to_string(), "its command did not end within 10 s");
+        assert_eq!(error.to_string(), format!("its command did not end within 10 s; {ASKS_NOBODY}"));
     }
 
     #[test]

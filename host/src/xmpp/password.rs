@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use zeroize::Zeroizing;
 
 use crate::config::PasswordSource;
-use crate::shell::Shell;
+use crate::shell::{ASKS_NOBODY, Shell};
 
 /// How long a password command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(10);
@@ -159,7 +159,7 @@ pub enum PasswordError {
         complaint: Option<String>,
     },
     /// The command did not end.
-    #[error("password_command did not end within {} s; it must not ask anybody", COMMAND_LIMIT.as_secs())]
+    #[error("password_command did not end within {} s; {ASKS_NOBODY}", COMMAND_LIMIT.as_secs())]
     CommandTimedOut,
 }
 
@@ -306,7 +306,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_command_that_does_not_end_is_ended() {
-        assert_eq!(run("exec sleep 1000").await, Err(PasswordError::CommandTimedOut));
+        let late = run("exec sleep 1000").await.unwrap_err();
+        assert_eq!(late, PasswordError::CommandTimedOut);
+        assert!(late.to_string().contains("it can ask nobody, not on a terminal either: unlock"), "{late}");
     }
 
     /// Each minute there would be more of them.

@@ -37,7 +37,7 @@ pub struct ConfigArgs {
     /// The file that holds the secret; only its owner may be able to read it.
     #[arg(long, value_name = "FILE", requires = "setting", conflicts_with = "value")]
     file: Option<PathBuf>,
-    /// The command that prints the secret.
+    /// The command that prints the secret. It can ask nobody: whatever it reads has to be unlocked.
     #[arg(long, value_name = "COMMAND", requires = "setting", conflicts_with_all = ["value", "file"])]
     command: Option<String>,
     /// Take the owner's value back.
