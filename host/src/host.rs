@@ -153,11 +153,15 @@ impl Host {
         let lock = lock(&config.data)?;
         let engine = Arc::new(Engine::start(compiler, Some(&config.data))?);
         let store = Store::open(&config.data)?;
+        let components = Components::new(&config.data);
+        if let Err(error) = components.note_policy(&config.plugins) {
+            tracing::warn!(%error, "the data folder cannot note its policy: what that names may be removed when another policy is changed that uses this folder");
+        }
         let accounts = config.accounts.values();
         let accounts: BTreeMap<_, _> =
             accounts.map(|one| (one.name.clone(), Account::start(one.clone(), store.clone()))).collect();
         let host = Self {
-            components: Components::new(&config.data),
+            components,
             config: ArcSwap::from_pointee(config),
             engine,
             store,

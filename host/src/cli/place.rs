@@ -20,7 +20,8 @@ pub struct Place {
     /// The folder for what the host keeps, instead of the configuration's `data`.
     #[arg(long)]
     pub data: Option<PathBuf>,
-    /// The policy, instead of the configuration's `plugins`.
+    /// The policy, instead of the configuration's `plugins`. While its file is there, what it names stays in the data folder,
+    /// whatever is changed in another policy.
     #[arg(long)]
     pub plugins: Option<PathBuf>,
 }

@@ -1,11 +1,13 @@
 //! The component store: what was installed, by digest, in the data folder; and which versions each plugin had.
 //!
 //! A file of the store is written before the policy names it, so that a policy never names what is not there. Whoever
-//! changes the store holds the lock of the policy.
+//! changes the store holds the lock of the policy. There may be several policies, one at a time: what any of them names stays.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use semver::Version;
@@ -24,6 +26,8 @@ const KEPT: usize = 5;
 pub struct Components {
     folder: PathBuf,
     versions: PathBuf,
+    /// The paths of the policies, one a line.
+    policies: PathBuf,
 }
 
 /// A version that a plugin has, or had.
@@ -52,7 +56,25 @@ fn is_empty(settings: &SettingValues) -> bool {
 impl Components {
     /// The store in a data folder; nothing is made before something is kept.
     pub fn new(data: &Path) -> Self {
-        Self { folder: data.join("components"), versions: data.join("versions") }
+        Self { folder: data.join("components"), versions: data.join("versions"), policies: data.join("policies") }
+    }
+
+    /// The policies that this data folder was used with. They may be gone.
+    pub fn policies(&self) -> Vec<PathBuf> {
+        let text = fs::read(&self.policies).unwrap_or_default();
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| PathBuf::from(OsStr::from_bytes(line))).collect()
+    }
+
+    /// Notes a policy that this data folder is used with, so that no change of another one takes away what it names.
+    pub fn note_policy(&self, policy: &Path) -> io::Result<()> {
+        let (mut all, policy) = (self.policies(), std::path::absolute(policy)?);
+        if all.contains(&policy) {
+            return Ok(());
+        }
+        all.push(policy);
+        let lines: Vec<_> = all.iter().map(|path| path.as_os_str().as_bytes()).collect();
+        atomic::write(&self.policies, &lines.join(&b'\n'), Readers::Owner)
     }
 
     /// Where the component of this digest is, if it is there.
@@ -169,6 +191,17 @@ mod tests {
         fs::write(&path, b"two").unwrap();
         store.keep(b"one").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"one");
+    }
+
+    #[test]
+    fn policies_are_noted_once_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Components::new(folder.path());
+        assert!(store.policies().is_empty());
+        for name in ["plugins.toml", "other.toml", "plugins.toml"] {
+            store.note_policy(&Path::new("/etc/parlor").join(name)).unwrap();
+        }
+        assert_eq!(store.policies(), ["/etc/parlor/plugins.toml", "/etc/parlor/other.toml"].map(PathBuf::from));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use super::log_level::LogLevel;
 use super::manifest::Manifest;
 use super::policy::edit::{Change, edit};
 use super::policy::file::PolicyFile;
-use super::policy::{Entry, Policy, SettingValues};
+use super::policy::{Entry, Policy, PolicyError, SettingValues};
 use super::secret::Secrets;
 use super::signature::{self, KeyName, Signer};
 use super::source::{LogIn, Source};
@@ -270,7 +270,9 @@ impl<'c> Desk<'c> {
             return Err(DeskError::Taken { id: id.clone() });
         }
         // What is noted of an earlier plugin of this id is not this one's, nor are the secrets that it may have left.
-        self.components.forget(id).map_err(|cause| self.unwritten(cause))?;
+        if self.policies(&file).is_ok_and(|all| !all.iter().any(|policy| policy.plugins.contains_key(id))) {
+            self.components.forget(id).map_err(|cause| self.unwritten(cause))?;
+        }
         self.prune(&file, id);
         self.keep(id, offer, None)?;
         file.change(id, &[Change::Add(table)])?;
@@ -479,6 +481,7 @@ impl<'c> Desk<'c> {
             settings: SettingValues::default(),
         };
         self.make_data()
+            .and_then(|()| self.components.note_policy(&self.config.plugins))
             .and_then(|()| self.components.keep(&offer.bytes))
             .and_then(|()| self.components.note(id, kept, present))
             .map_err(|cause| self.unwritten(cause))
@@ -506,13 +509,24 @@ impl<'c> Desk<'c> {
         crate::atomic::make_private_folder(&self.config.data)
     }
 
+    /// What this policy says, and each other one that the data folder was used with. An error: nobody knows what one of them names.
+    fn policies(&self, file: &PolicyFile) -> Result<Vec<Policy>, PolicyError> {
+        let others = self.components.policies();
+        let mut all = others.iter().map(|path| Policy::load(path)).collect::<Result<Vec<_>, _>>()?;
+        all.push(file.policy().clone());
+        Ok(all)
+    }
+
     /// Removes what nobody has any more: it does nothing, and what cannot be removed now is removed with the next change.
     fn prune(&self, file: &PolicyFile, id: &PluginId) {
-        let present = file.policy().plugins.iter().map(|(id, entry)| (id.clone(), entry.digest));
-        for pruned in [self.components.prune(present), self.prune_secrets(file.policy(), id)] {
-            if let Err(error) = pruned {
-                tracing::debug!(%error, "the data folder was not pruned");
-            }
+        let noted = self.components.note_policy(&self.config.plugins);
+        let pruned = noted.and_then(|()| self.policies(file).map_err(io::Error::other)).and_then(|all| {
+            let entries = all.iter().flat_map(|policy| &policy.plugins);
+            let components = self.components.prune(entries.map(|(id, entry)| (id.clone(), entry.digest)));
+            self.prune_secrets(&all, id).and(components)
+        });
+        if let Err(error) = pruned {
+            tracing::debug!(%error, "the data folder was not pruned");
         }
     }
 

@@ -459,6 +459,38 @@ async fn a_setting_is_judged_by_itself() {
     assert_eq!((settings.get("prefix"), settings["many"].as_integer()), (None, Some(6)));
 }
 
+/// Whoever tries other plugins with `--plugins` for a while.
+#[tokio::test]
+async fn what_another_policy_of_the_data_folder_names_stays() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let [one, two, three] =
+        ["0.1.0", "0.2.0", "0.3.0"].map(|version| file(&home, &format!("{version}.wasm"), version, ""));
+    run(&home, &["add", &one, "--yes", "--grant-all"], 0).await;
+    run(&home, &["update", "echo", &two, "--yes"], 0).await;
+    home.write("other.toml", &policy(&home)).unwrap();
+    run(&home, &["remove", "echo", "--yes", "--plugins", "other.toml"], 0).await;
+    run(&home, &["add", &three, "--id", "other", "--yes", "--grant-all", "--plugins", "other.toml"], 0).await;
+    let kept = || std::fs::read_dir(home.path().join("data/components")).unwrap().count();
+    assert_eq!(kept(), 3);
+    // The other way round as well.
+    run(&home, &["rollback", "echo", "--yes"], 0).await;
+    assert_eq!(entry(&home, "echo")["version"].as_str(), Some("0.1.0"));
+    assert_eq!(kept(), 3);
+    // Nobody knows what one names that cannot be read, and one that is gone names nothing.
+    let other = std::fs::read_to_string(home.path().join("other.toml")).unwrap();
+    home.write("other.toml", "nonsense").unwrap();
+    run(&home, &["remove", "echo", "--yes"], 0).await;
+    assert_eq!(kept(), 3);
+    home.write("other.toml", &other).unwrap();
+    run(&home, &["add", &one, "--yes", "--grant-all"], 0).await;
+    run(&home, &["remove", "echo", "--yes"], 0).await;
+    assert_eq!(kept(), 1);
+    std::fs::remove_file(home.path().join("other.toml")).unwrap();
+    run(&home, &["add", &one, "--yes", "--grant-all"], 0).await;
+    assert_eq!(kept(), 1);
+}
+
 #[tokio::test]
 async fn a_secret_goes_when_nothing_refers_to_it_any_more() {
     let (home, _) = home().await;
