@@ -478,7 +478,9 @@ export function spawn(work) {
   else starts.unshift(begin);
 }
 
+// By their names. Behind the one that the host has stand those that it has not answered yet.
 const ownCommands = new Map();
+let lastCommand = 0;
 let hearsCommands = false;
 
 // The host says the name without the plugin's id, and in small letters.
@@ -488,21 +490,22 @@ export const command = noticing("command", async (name, help, usage, handler) =>
   if (typeof usage === "function") [usage, handler] = ["", usage];
   const add = async () => {
     if (!hearsCommands) {
-      on("command", (given) => ownCommands.get(given.name)?.handler(given.args, given.message, given.rest));
+      on("command", (given) => ownCommands.get(given.name)?.at(-1)?.handler(given.args, given.message, given.rest));
       hearsCommands = true;
     }
     const short = shortName(name);
-    const before = ownCommands.get(short);
-    const own = { handler };
+    const own = { number: ++lastCommand, handler };
+    const keep = (stays) => ownCommands.set(short, ownCommands.get(short).filter(stays));
     // It may be given before this call has returned.
-    ownCommands.set(short, own);
+    ownCommands.set(short, [...(ownCommands.get(short) ?? []), own]);
     try {
       await commands.add(name, help, usage);
     } catch (error) {
-      // Another one may have been added meanwhile.
-      if (ownCommands.get(short) === own) ownCommands.set(short, before);
+      keep((one) => one !== own);
       throw error;
     }
+    // It has taken the place of those before it, whatever becomes of them.
+    keep((one) => one.number >= own.number);
   };
   if (started) await add();
   else commandsFirst.push(add);

@@ -9,7 +9,8 @@ shows what there is. `command.rest` is what was typed after the name, as it was.
 """
 
 import inspect
-from typing import Any, Awaitable, Callable, Optional
+import itertools
+from typing import Any, Awaitable, Callable
 
 from . import guest, listen
 from .host import Grouping, is_there
@@ -19,8 +20,10 @@ _commands = Grouping("commands")
 
 Handler = Callable[..., Awaitable[None]]
 
-#: By their short names, in small letters, as the host tells them. None: it was refused.
-_handlers: dict[str, Optional[Handler]] = {}
+#: By their short names, in small letters, as the host tells them. Behind the one that the host has stand those that it has not
+#: answered yet.
+_handlers: dict[str, list[tuple[int, Handler]]] = {}
+_numbers = itertools.count()
 
 
 def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler], Handler]:
@@ -32,21 +35,21 @@ def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler]
 
         # `PLUGIN.NAME` is said and told as NAME as well.
         short = name.lower().rpartition(".")[2]
-        before = _handlers.get(short)
+        number = next(_numbers)
 
         async def add() -> None:
             try:
                 await _commands.add(name, help, usage)
             except Exception:
-                # What was added before is still there.
-                if _handlers[short] is handler:
-                    _handlers[short] = before
+                _keep(short, lambda other: other != number)
                 raise
+            # It has taken the place of those before it, whatever becomes of them.
+            _keep(short, lambda other: other >= number)
 
         if not _handlers:
             listen.on("command")(_given)
         # It may be given before the host has said that it was added.
-        _handlers[short] = handler
+        _handlers.setdefault(short, []).append((number, handler))
         if is_there():
             spawn(add())
         else:
@@ -56,7 +59,11 @@ def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler]
     return register
 
 
+def _keep(short: str, stays: Callable[[int], bool]) -> None:
+    _handlers[short] = [one for one in _handlers[short] if stays(one[0])]
+
+
 async def _given(command: Any) -> None:
-    handler = _handlers.get(command.name)
-    if handler is not None:
-        await handler(command)
+    handlers = _handlers.get(command.name)
+    if handlers:
+        await handlers[-1][1](command)

@@ -64,6 +64,8 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
         ("join", "20540"),
         ("cannot", "true true true true true"),
         ("!deeds.whole I don't  know", "I|don't|know / I don't  know"),
+        ("refuse", "true true"),
+        ("!deeds.whole once more", "once|more / once more"),
         ("help", "invalid name: the command help is the host's; choose another name, or deeds.help"),
     ] {
         juliet.chat(bot.clone(), said).await.unwrap();
@@ -172,6 +174,15 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
             let environment = std::env::var("HOME").is_err();
             let text = include_str!("../plugin.toml").contains("deeds");
             chats::reply(&message, format!("{file} {socket} {thread} {environment} {text}")).await.map(drop)
+        }
+        Some("refuse") => {
+            let add = |says: &'static str| {
+                commands::add("deeds.whole", "is to be\none line", "", move |command: Command| async move {
+                    chats::reply(&command.message, says).await.map(drop)
+                })
+            };
+            let (one, other) = futures::future::join(add("one"), add("other")).await;
+            chats::reply(&message, format!("{} {}", one.is_err(), other.is_err())).await.map(drop)
         }
         Some("help") => {
             let error = commands::add("help", "Helps", "", |_| async { Ok(()) }).await.unwrap_err();

@@ -207,8 +207,10 @@ on("message", { prefix: "fail" }, async (message) => {
 await command("again", "Says which it is", (_, message) => reply(message, "the first"));
 
 on("message", { prefix: "add" }, async (message) => {
-  const added = command("again", "is to be\none line", () => reply(message, "the second"));
-  await added.catch((error) => reply(message, error.name));
+  const add = (says) => command("again", "is to be\none line", () => reply(message, says));
+  const added = message.body === "add two" ? [add("the second"), add("the third")] : [add("the second")];
+  const outcomes = await Promise.allSettled(added);
+  await reply(message, outcomes.map(({ reason }) => reason?.name).join(" "));
 });
 
 // stanzas.chat

@@ -226,9 +226,11 @@ async def answer(message: Message) -> None:
 
 @on("message", prefix="replace")
 async def replace(message: Message) -> None:
-    @command("python.say", help="long " * 1000)
-    async def another(given: Command) -> None:
-        await reply(given.message, "another")
+    for _ in message.body.split():
+
+        @command("python.say", help="long " * 1000)
+        async def another(given: Command) -> None:
+            await reply(given.message, "another")
 
 
 @on("messageError")
