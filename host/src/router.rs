@@ -98,7 +98,7 @@ impl Filter {
             })
             && self.prefix.as_ref().is_none_or(|prefix| {
                 let begins = |text: &str| text.starts_with(prefix.as_str());
-                begins(message.said()) || message.body.as_deref().is_some_and(begins)
+                begins(&message.said()) || message.body.as_deref().is_some_and(begins)
             })
     }
 

@@ -68,17 +68,6 @@ impl Message {
         characters.filter(|(at, _)| is_kept(*at)).map(|(_, character)| character).collect()
     }
 
-    /// The body without the quotation that a reply begins with, or what stands there for reactions, as it was written.
-    fn said(&self) -> &str {
-        let body = self.body.as_deref().unwrap_or_default();
-        let parts = self.extensions.iter().flat_map(|extensions| &extensions.fallback);
-        let mut quotations = parts.filter(|part| part.feature.as_deref().is_none_or(stands_for_what_is_read));
-        match quotations.find_map(|one| one.part.map_or(Some(u32::MAX), |(start, end)| (start == 0).then_some(end))) {
-            None => body,
-            Some(end) => body.char_indices().nth(end as usize).map_or("", |(at, _)| &body[at..]),
-        }
-    }
-
     /// Whether it says that a message could not be delivered. Never answer one: the answer may come back the same way.
     pub fn is_error(&self) -> bool {
         self.kind == "error"
@@ -100,16 +89,17 @@ impl Command {
     /// let text = command.rest();
     /// # }
     /// ```
-    pub fn rest(&self) -> &str {
-        let mut rest = self.message.said().trim();
+    pub fn rest(&self) -> String {
+        let said = self.message.body_without(stands_for_what_is_read);
+        let mut rest = said.trim();
         // The prefix stands before the name, in the same word or in one of its own.
         while let Some((word, after)) = rest.split_once(char::is_whitespace) {
             rest = after.trim_start();
             if word.to_lowercase().ends_with(&self.name) {
-                return rest;
+                return rest.to_owned();
             }
         }
-        ""
+        String::new()
     }
 }
 

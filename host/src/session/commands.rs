@@ -219,7 +219,8 @@ impl Session {
             return;
         }
         let prefix = self.settings.command_prefix.as_str();
-        let Some(line) = message.said().strip_prefix(prefix) else { return };
+        let said = message.said();
+        let Some(line) = said.strip_prefix(prefix) else { return };
         if prefix.is_empty() {
             return;
         }

@@ -197,7 +197,7 @@ impl Session {
         if message.nick.as_deref() == Some(room.nick.as_str()) {
             message.own = true;
         }
-        let mentioned = mentions(message.said(), &room.nick);
+        let mentioned = mentions(&message.said(), &room.nick);
         self.room_heard(&jid);
         // With a body or in a thread it is a message like any other (XEP-0045, section 8.1).
         let is_subject = message.subject.is_some() && message.body.is_none() && message.thread.is_none();

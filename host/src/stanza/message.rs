@@ -1,5 +1,6 @@
 //! Messages, in and out.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jid::Jid;
@@ -114,20 +115,35 @@ impl Message {
         self.body.as_deref().is_some_and(|body| body.is_empty() || !self.said().is_empty())
     }
 
-    /// The body without the quotation that a reply begins with, and without what stands in for a reaction; empty where there is
+    /// The body without what it quotes for a reply, and without what stands in for a reaction, wherever that is; empty where there is
     /// none.
-    pub fn said(&self) -> &str {
+    pub fn said(&self) -> Cow<'_, str> {
         let body = self.body.as_deref().unwrap_or_default();
         let parts = self.extensions.iter().flat_map(|extensions| &extensions.fallback);
         let is_known = |feature: &str| feature == REPLY || feature == REACTIONS;
-        let mut quotations = parts.filter(|part| part.feature.as_deref().is_none_or(is_known));
-        match quotations
-            .find_map(|quotation| quotation.part.map_or(Some(u32::MAX), |(start, end)| (start == 0).then_some(end)))
-        {
-            None => body,
-            Some(end) => body.char_indices().nth(end as usize).map_or("", |(at, _)| body[at..].trim_start()),
+        let parts = parts.filter(|part| part.feature.as_deref().is_none_or(is_known));
+        let mut parts: Vec<(u32, u32)> = parts.map(|part| part.part.unwrap_or((0, u32::MAX))).collect();
+        if parts.is_empty() {
+            return Cow::Borrowed(body);
         }
+        parts.sort_unstable();
+        let (mut said, mut rest, mut at) = (String::new(), body, 0);
+        // They may overlap, end before they begin, or lie behind the end: then nothing is left to leave out.
+        for (start, end) in parts {
+            let (kept, behind) = rest.split_at(place(rest, start.saturating_sub(at)));
+            said.push_str(kept);
+            at = at.max(start);
+            rest = &behind[place(behind, end.saturating_sub(at))..];
+            at = at.max(end);
+        }
+        said.push_str(rest);
+        Cow::Owned(said.trim_start().to_owned())
     }
+}
+
+/// Where the character of this number begins, in bytes; the end of the text where there is none.
+fn place(text: &str, number: u32) -> usize {
+    text.char_indices().nth(number as usize).map_or(text.len(), |(at, _)| at)
 }
 
 /// What a message carries beside its text. Fields as in `extensions` of `wit/types.wit`.

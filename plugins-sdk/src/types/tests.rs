@@ -44,6 +44,10 @@ fn what_is_there_for_others_is_left_out() {
     );
     assert_eq!(with_fallback("reacted", &[(reply, None)]).body_without_fallback(ns::REPLY), "");
     assert_eq!(with_fallback("👍👍", &[(reply, Some((1, 9)))]).body_without_fallback(ns::REPLY), "👍");
+    let both = [(reply, Some((6, 99))), (None, Some((1, 5))), (reply, Some((9, 2))), (reply, Some((40, 50)))];
+    assert_eq!(with_fallback("+> 👍\n1\n> 👍", &both).body_without_fallback(ns::REPLY), "+1", "wherever it is");
+    let nothing = [(reply, Some((2, 1))), (reply, Some((1, 1))), (reply, Some((2, u32::MAX)))];
+    assert_eq!(with_fallback("+1", &nothing).body_without_fallback(ns::REPLY), "+1", "there is nothing");
     assert_eq!(Message { body: None, ..message("chat", "") }.body_without_fallback(ns::REPLY), "");
 }
 
@@ -84,7 +88,7 @@ fn a_message_is_named_by_what_others_know_it_by() {
 fn what_stands_behind_a_commands_name_is_there_as_it_was_written() {
     let rest = |name: &str, body: &str| {
         let command = Command { name: name.to_owned(), args: Vec::new(), message: message("chat", body) };
-        command.rest().to_owned()
+        command.rest()
     };
     assert_eq!(rest("say", "!say I don't  \"know\"\nit "), "I don't  \"know\"\nit");
     assert_eq!(rest("say", "!Echo.SAY hi"), "hi");
@@ -99,4 +103,7 @@ fn what_stands_behind_a_commands_name_is_there_as_it_was_written() {
     );
     let message = with_fallback("> say what?\n👍\n!say hi", &[(Some(ns::REACTIONS), Some((0, 14)))]);
     assert_eq!(Command { name: "say".to_owned(), args: Vec::new(), message }.rest(), "hi", "nor is a reaction");
+    let parts = [(None, Some((5, 10))), (Some(ns::REPLY), Some((12, 99)))];
+    let message = with_fallback("!say > é\n hi\n> what?", &parts);
+    assert_eq!(Command { name: "say".to_owned(), args: Vec::new(), message }.rest(), "hi", "wherever it is");
 }

@@ -5,7 +5,7 @@ use crate::permissions::Grants;
 use crate::plugins::PluginId;
 use crate::router::Mailbox;
 use crate::session::commands::ANSWERS;
-use crate::stanza::{Carbon, Extensions};
+use crate::stanza::{Carbon, Extensions, Fallback};
 
 /// How many commands each may have.
 const MOST: usize = 64;
@@ -226,12 +226,7 @@ fn help_is_answered_where_it_was_asked() {
 /// As most clients write a reply (XEP-0461, section 3.2).
 #[test]
 fn what_a_reply_quotes_is_neither_a_command_nor_a_mention() {
-    use crate::stanza::{Extensions, Fallback};
-    let reply = |body: &str, quoted: u32| {
-        let fallback = vec![Fallback { feature: Some("urn:xmpp:reply:0".to_owned()), part: Some((0, quoted)) }];
-        let extensions = Some(Box::new(Extensions { fallback, ..Extensions::default() }));
-        Message { extensions, ..message(ROMEO, MessageKind::Chat, body) }
-    };
+    let reply = |body: &str, quoted: u32| quoting(body, &[(0, quoted)]);
     assert_eq!(reply("> é\n!roll 2", 4).said(), "!roll 2");
     assert_eq!(reply("> é\n!roll 2", 3).said(), "!roll 2", "the end of the line may be outside");
     assert_eq!(reply("> é", 99).said(), "");
@@ -242,11 +237,44 @@ fn what_a_reply_quotes_is_neither_a_command_nor_a_mention() {
         Message { extensions, ..message(ROMEO, MessageKind::Chat, "> bot: what time is it?\n👍") }
     };
     let thumb = standing_in(Some("urn:xmpp:reactions:0"), None);
-    assert_eq!((thumb.said(), thumb.says_something()), ("", false), "all of it stands in for the reaction");
+    assert_eq!((&*thumb.said(), thumb.says_something()), ("", false), "all of it stands in for the reaction");
     assert!(standing_in(Some("urn:xmpp:reply:0"), Some((0, 23))).says_something());
     assert!(standing_in(Some("urn:example:new"), None).says_something(), "nobody here knows what that would be");
     assert!(message(ROMEO, MessageKind::Chat, "").says_something());
     assert_eq!(Message { body: None, ..reply("", 1) }.said(), "");
+
+    assert_eq!(quoting("!roll 👍2\n> é", &[(6, 7), (8, 99)]).said(), "!roll 2", "wherever it is quoted");
+    assert_eq!(quoting("> é\n!roll\n> é\n 2", &[(10, 14), (0, 4)]).said(), "!roll\n 2");
+    assert_eq!(quoting("!roll 2", &[(5, 1), (3, 3), (40, 50)]).said(), "!roll 2", "there is nothing");
+    let mut desk = Desk::connected(Settings::default());
+    desk.add(&plugin("echo"), "say").unwrap();
+    desk.message(quoting("!say a> b\n c", &[(6, 10)]));
+    let Payload::Command { args, .. } = desk.last("command") else { panic!() };
+    assert_eq!(args, &["a", "c"]);
+}
+
+/// A reply that quotes in these parts of it.
+fn quoting(body: &str, parts: &[(u32, u32)]) -> Message {
+    let part = |part: &(u32, u32)| Fallback { feature: Some("urn:xmpp:reply:0".to_owned()), part: Some(*part) };
+    let fallback = parts.iter().map(part).collect();
+    let extensions = Some(Box::new(Extensions { fallback, ..Extensions::default() }));
+    Message { extensions, ..message(ROMEO_HOME, MessageKind::Chat, body) }
+}
+
+proptest::proptest! {
+    /// Whatever somebody claims to quote, in whatever order.
+    #[test]
+    fn what_is_quoted_is_cut_and_nothing_else(
+        body in proptest::collection::vec(proptest::sample::select(vec!['a', 'é', '👍', ' ', '\n']), 0..12),
+        parts in proptest::collection::vec((0..15_u32, 0..15_u32), 1..5),
+    ) {
+        let is_quoted = |at: u32| parts.iter().any(|(start, end)| (*start..*end).contains(&at));
+        let said = (0..).zip(&body).filter(|(at, _)| !is_quoted(*at)).map(|(_, character)| character);
+        let said: String = said.collect();
+        let message = quoting(&body.iter().collect::<String>(), &parts);
+        let cut = message.said();
+        proptest::prop_assert_eq!(&*cut, said.trim_start());
+    }
 }
 
 /// Else it could tell strangers by way of the host what it has heard.
