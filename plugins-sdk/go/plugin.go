@@ -19,9 +19,13 @@
 //
 // A call waits until it is done, and one handler runs at a time: while it waits, or sleeps, the other events of this plugin
 // wait as well, and so do goroutines. So do not wait in a handler for what another handler of the same plugin has to do; use
-// After and events. Goroutines go on once a handler has returned, as far as they can, and again when a timer is due that they
-// wait for: time.Sleep in a goroutine, time.AfterFunc and time.NewTicker do what they do elsewhere. What panics in one of them
-// ends the plugin; what After and Every call goes into the log.
+// After and events. Goroutines go on once a handler has returned, and again when a timer is due that they wait for: time.Sleep in a
+// goroutine, time.AfterFunc and time.NewTicker do what they do elsewhere. What panics in one of them ends the plugin; what After and
+// Every call goes into the log.
+//
+// There is one thread, and a goroutine has it until it waits for another one or for a timer, or calls runtime.Gosched: one that
+// computes for long does so in one go. After each handler goroutines have some hundred turns. Those that have more to do go on 10
+// milliseconds later, and so on, with the plugin's events in between.
 //
 // A context is asked before each call, and Sleep ends with it; any other call that has begun is waited for.
 //

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 	_ "time/tzdata"
@@ -114,6 +115,24 @@ func wait(ctx context.Context, message *parlor.Message) error {
 		go func() {
 			time.Sleep(10 * time.Second)
 			first <- "it went through"
+		}()
+	case "time relay":
+		numbers := make(chan int)
+		go func() {
+			defer close(numbers)
+			for n := range 20_000 {
+				numbers <- n
+			}
+		}()
+		go func() {
+			count := 0
+			for range numbers {
+				count++
+			}
+			for range 100 {
+				runtime.Gosched()
+			}
+			say(fmt.Sprint(count, " went through"))
 		}()
 	case "time over":
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
