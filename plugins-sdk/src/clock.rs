@@ -1,5 +1,8 @@
 //! What time it is, and chance. Free for every plugin: the standard library has neither where plugins run.
 //!
+//! Chance is the machine's own (`wasi:random`), and other at each start. Who asks the crate `getrandom` for it, as `rand` does with
+//! its default features, does not compile for plugins: it knows no way there.
+//!
 //! ```no_run
 //! # use parlor_sdk::prelude::*;
 //! # fn example(message: &Message) -> Result<()> {

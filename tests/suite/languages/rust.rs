@@ -45,8 +45,9 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     fs::write(plugin.join("plugin.toml"), manifest + asks).unwrap();
     // As the template's README says.
     let cargo = fs::read_to_string(plugin.join("Cargo.toml")).unwrap();
-    let futures = "[dependencies]\nfutures = { version = \"0.3\", default-features = false, features = [\"alloc\"] }\n";
-    fs::write(plugin.join("Cargo.toml"), cargo.replace("[dependencies]\n", futures)).unwrap();
+    let crates = "[dependencies]\nfutures = { version = \"0.3\", default-features = false, features = [\"alloc\"] }\n\
+                  rand = { version = \"0.10\", default-features = false }\n";
+    fs::write(plugin.join("Cargo.toml"), cargo.replace("[dependencies]\n", crates)).unwrap();
     let deeds = built(&plugin, &Folder::new().unwrap()).await;
     let all = |entry: Entry| {
         let entry = talks(entry).grant("rooms.send", &["*"]).grant("rooms.read", &["*"]);
@@ -62,6 +63,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
         ("ask", "server"),
         ("within", "Err(TimedOut) Ok(())"),
         ("join", "20540"),
+        ("draw", "first"),
         ("cannot", "true true true true true"),
         ("!deeds.whole I don't  know", "I|don't|know / I don't  know"),
         ("refuse", "true true"),
@@ -72,6 +74,8 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
         juliet.wait_body(&bot, answer, SOON).await.unwrap();
     }
     is_ready_again(&house).await;
+    juliet.chat(bot.clone(), "draw").await.unwrap();
+    juliet.wait_body(&bot, "another", SOON).await.unwrap();
 
     let room = prosody().await.fresh_room();
     house.call(FULL, "rooms.open", json!({ "jid": room.to_string(), "nick": "Bot" })).await.ok();
@@ -103,6 +107,8 @@ use std::rc::Rc;
 
 use parlor_sdk::prelude::*;
 use parlor_sdk::stanza::{Element, IqKind, ns};
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
 
 parlor_sdk::plugin!(start);
 
@@ -166,6 +172,13 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
             }))
             .await;
             chats::reply(&message, squares.iter().sum::<u64>().to_string()).await.map(drop)
+        }
+        Some("draw") => {
+            let drawn: u64 = SmallRng::seed_from_u64(random()).random();
+            let earlier: Option<u64> = storage::get("drawn").await?;
+            storage::set("drawn", &drawn).await?;
+            let text = earlier.map_or("first", |earlier| if earlier == drawn { "as before" } else { "another" });
+            chats::reply(&message, text).await.map(drop)
         }
         Some("cannot") => {
             let file = std::fs::read("plugin.toml").is_err();
