@@ -98,19 +98,37 @@ pub async fn compare_and_set<T: Serialize + DeserializeOwned>(
     expected: Option<&T>,
     value: Option<&T>,
 ) -> Result<bool> {
-    let key = key.as_ref();
+    swap(key.as_ref(), expected, value, None).await
+}
+
+/// The same, and keeps the value for so long.
+pub async fn compare_and_set_for<T: Serialize + DeserializeOwned>(
+    key: impl AsRef<str>,
+    expected: Option<&T>,
+    value: &T,
+    time: Duration,
+) -> Result<bool> {
+    swap(key.as_ref(), expected, Some(value), Some(time)).await
+}
+
+async fn swap<T: Serialize + DeserializeOwned>(
+    key: &str,
+    expected: Option<&T>,
+    value: Option<&T>,
+    time: Option<Duration>,
+) -> Result<bool> {
     let value = value.map(serde_json::to_vec).transpose()?;
-    let Some(expected) = expected else { return compare_and_set_bytes(key, None, value, None).await };
+    let Some(expected) = expected else { return compare_and_set_bytes(key, None, value, time).await };
     // The same value may have been written in another way: by an earlier version, or out of a map without an order.
     let Some(kept) = get_bytes(key).await? else { return Ok(false) };
     let present: T = serde_json::from_slice(&kept).map_err(|error| Error::invalid(key, error))?;
     if serde_json::to_value(&present)? != serde_json::to_value(expected)? {
         return Ok(false);
     }
-    compare_and_set_bytes(key, Some(kept), value, None).await
+    compare_and_set_bytes(key, Some(kept), value, time).await
 }
 
-/// The same for bytes, perhaps only for so long.
+/// As [`compare_and_set`] for bytes, perhaps only for so long.
 pub async fn compare_and_set_bytes(
     key: impl AsRef<str>,
     expected: Option<Vec<u8>>,

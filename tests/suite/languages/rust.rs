@@ -59,7 +59,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
     for (said, answer) in [
         ("ready", "ready once"),
         ("now", "true true"),
-        ("swap", "[true, false, true, true] Some(1.5s)"),
+        ("swap", "[true, false, true, true, true] Some(1.5s)"),
         ("ask", "server"),
         ("within", "Err(TimedOut) Ok(())"),
         ("join", "20540"),
@@ -150,6 +150,7 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
             for (expected, value) in [(None, Some(&1)), (None, Some(&2)), (Some(&1), Some(&3)), (Some(&3), None)] {
                 swapped.push(storage::compare_and_set("k", expected, value).await?);
             }
+            swapped.push(storage::compare_and_set_for("k", None, &4, Duration::from_secs(3600)).await?);
             chats::reply(&message, format!("{swapped:?} {:?}", settings::duration("pause")?)).await.map(drop)
         }
         Some("ask") => {
