@@ -853,11 +853,22 @@ static const char *quotation(const parlor_message *message, uint32_t *length) {
   return quoted;
 }
 
-/* The id by which replies and reactions know it: in a room the room's, elsewhere the author's, which stays where a relay gives it
- * another one on the way (XEP-0444, section 4.2; XEP-0461, section 4.1). */
-static const char *reference(const parlor_message *message) {
+const char *parlor_reference(const parlor_message *message) {
   if (from_room(message)) return message->stanza_id;
   return message->origin_id ? message->origin_id : message->id;
+}
+
+/* The words of a text, which may be NULL. */
+static plugin_list_string_t words(const char *text) {
+  if (!text) text = "";
+  plugin_list_string_t all = {parlor_memory((strlen(text) / 2 + 1) * sizeof(plugin_string_t)), 0};
+  for (text = past_spaces(text); *text; text = past_spaces(text)) {
+    size_t size = 0;
+    while (text[size] && !is_space(text[size])) size++;
+    all.ptr[all.len++] = parlor_text(copied(text, size));
+    text += size;
+  }
+  return all;
 }
 
 /* What the contract makes of it; it lives until the handler returns, like all that it is made of. */
@@ -872,9 +883,9 @@ static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_out
   extensions->marked = option(message->marked);
   extensions->chat_state = option(message->chat_state);
   const parlor_message *to = message->reply_to;
-  if (to && reference(to)) {
+  if (to && parlor_reference(to)) {
     extensions->reply.is_some = true;
-    extensions->reply.val = (parlor_plugin_types_reply_t){parlor_text(reference(to)), {true, parlor_text(to->from)}};
+    extensions->reply.val = (parlor_plugin_types_reply_t){parlor_text(parlor_reference(to)), {true, parlor_text(to->from)}};
   }
   if (to && message->quote) {
     parlor_plugin_types_fallback_t *part = parlor_memory(sizeof *part);
@@ -887,11 +898,9 @@ static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_out
     }
   }
   if (message->react_to) {
-    if (!reference(message->react_to)) return invalid("has no id that a reaction could name");
-    plugin_string_t *emoji = parlor_memory(sizeof *emoji);
-    if (message->emoji) *emoji = parlor_text(message->emoji);
+    if (!parlor_reference(message->react_to)) return invalid("has no id that a reaction could name");
     extensions->reactions.is_some = true;
-    extensions->reactions.val = (parlor_plugin_types_reactions_t){parlor_text(reference(message->react_to)), {emoji, message->emoji ? 1 : 0}};
+    extensions->reactions.val = (parlor_plugin_types_reactions_t){parlor_text(parlor_reference(message->react_to)), words(message->emoji)};
   }
   /* They have no body, by which servers see what is worth keeping (XEP-0334). */
   if (message->react_to || message->receipt || message->marker) extensions->hints = (plugin_list_string_t){&store, 1};
@@ -939,6 +948,14 @@ static parlor_error chat_reply(const parlor_message *to, const char *text) {
 static parlor_error room_reply(const parlor_message *to, const char *text) {
   parlor_error error = answerable(to);
   return error ? error : room(to->chat, text, to->thread);
+}
+
+parlor_error parlor_reply_message(const parlor_message *to, const parlor_outgoing *message, const char **id) {
+  parlor_error error = answerable(to);
+  if (error) return error;
+  parlor_outgoing answer = *message;
+  if (!answer.thread) answer.thread = to->thread;
+  return (from_room(to) ? parlor_room_send_message : parlor_chat_send_message)(to->chat, &answer, id);
 }
 
 parlor_error parlor_chat_send(const char *jid, const char *format, ...) {

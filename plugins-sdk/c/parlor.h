@@ -240,7 +240,7 @@ typedef struct parlor_outgoing {
   const parlor_message *reply_to; /* what it answers */
   bool quote;                     /* puts what that says before the body, for clients that show answers as any other message */
   const char *replace;            /* the id of the message that it corrects */
-  const parlor_message *react_to; /* what `emoji` is about; NULL takes the reaction back */
+  const parlor_message *react_to; /* what `emoji` is about: several with spaces between them; NULL takes them back */
   const char *emoji;
   bool request_receipt;           /* asks the other side to say that it came */
   const char *receipt;            /* the id of a message of theirs that came */
@@ -254,6 +254,14 @@ parlor_error parlor_chat_send_message(const char *jid, const parlor_outgoing *me
 
 /* The same to everybody in a room that we are in. Needs rooms.send. */
 parlor_error parlor_room_send_message(const char *room, const parlor_outgoing *message, const char **id);
+
+/* Answers with it where a message was said, in a chat or in a room, and in its thread unless the answer names one. Needs
+ * messages.send and rooms.send. */
+parlor_error parlor_reply_message(const parlor_message *to, const parlor_outgoing *message, const char **id);
+
+/* The id by which replies and reactions know a message: in a room the room's, elsewhere the author's, which stays where a relay gives
+ * it another one on the way (XEP-0444, section 4.2; XEP-0461, section 4.1). NULL: it has none, and cannot be referred to. */
+const char *parlor_reference(const parlor_message *message);
 
 /* Tells the author of a message that it came, if it asked to be told (XEP-0184). It tells the author that somebody is there, so that
  * nothing but a plugin decides to send it. Needs messages.send. */

@@ -36,6 +36,7 @@ from .messages import acknowledge as acknowledge
 from .messages import body_without_fallback as body_without_fallback
 from .messages import occupant_of as occupant_of
 from .messages import outgoing as outgoing
+from .messages import reference_of as reference_of
 from .messages import reply as reply
 from .messages import say as say
 from .messages import send as send

@@ -164,13 +164,14 @@ static parlor_error agree(const parlor_event *event, void *context) {
   const parlor_message *message = event->message;
   if (message->body && !strcmp(message->body, "ack")) return parlor_acknowledge(message);
   if (message->body && !strcmp(message->body, "👍")) {
-    return parlor_chat_send_message(message->chat, &(parlor_outgoing){.react_to = message, .emoji = "👍"}, NULL);
+    return parlor_chat_send_message(message->chat, &(parlor_outgoing){.react_to = message, .emoji = " 👍  🎉 "}, NULL);
   }
+  if (message->body && !strcmp(message->body, "id")) return parlor_reply(message, "%s", parlor_reference(message));
   const char *said = parlor_body_without_fallback(message, PARLOR_NS_REPLY), *id;
   if (strcmp(said, "+1")) return PARLOR_OK;
   parlor_error error = parlor_reply(message, "%s", said);
   if (error) return error;
-  error = parlor_chat_send_message(message->chat, &(parlor_outgoing){.body = "so it is", .reply_to = message, .quote = true}, &id);
+  error = parlor_reply_message(message, &(parlor_outgoing){.body = "so it is", .reply_to = message, .quote = true}, &id);
   return error || *id ? error : parlor_fail("it has no id");
 }
 

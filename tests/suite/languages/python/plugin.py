@@ -15,8 +15,8 @@ from datetime import datetime, timedelta, timezone
 
 from parlor import (
     Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, command, emit, errors, every, ns,
-    occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reply, rooms, send, setting, settings, sleep,
-    spawn, storage, wait_until,
+    occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, rooms, send, setting,
+    settings, sleep, spawn, storage, wait_until,
 )
 
 log = logging.getLogger(__name__)
@@ -215,6 +215,8 @@ async def answer(message: Message) -> None:
                     log.warning("it reacts to nothing")
                 return
             await reply(message, outgoing(reaction=message, emojis=["👍"]))
+        case ["name"]:
+            await reply(message, reference_of(message) or "nobody knows it")
         case ["mark"]:
             await reply(message, outgoing(marker="displayed", marked=message))
         case ["receipt"]:
