@@ -281,8 +281,12 @@ impl Session {
         match stage {
             Stage::Leaving => self.left(jid, turn),
             // It answers a farewell, perhaps one that nobody waits for any more: a room that lets nobody in says why.
-            Stage::Entering if was_due || why == "left" => {}
+            Stage::Entering if why == "left" => {}
             Stage::Entering => {
+                if was_due {
+                    // It may have put us out before it heard our farewell, and be about to let us in.
+                    self.send_farewell(jid, turn);
+                }
                 let reason = muc.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
                 let error = CallError::Other(format!("the room {jid} let nobody in ({why}){reason}"));
                 self.not_entered(jid, &error, turn);

@@ -277,7 +277,7 @@ impl Rooms {
     }
 
     /// What was still to come from a room will not come.
-    pub(super) fn no_farewell_is_due(&mut self, jid: &BareJid) {
+    pub(super) fn no_farewell_is_due(&mut self, jid: &Jid) {
         self.farewells.remove(jid);
     }
 

@@ -99,7 +99,7 @@ impl Session {
         self.auto_join_ended(jid, turn);
     }
 
-    pub(super) fn send_farewell(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+    pub(in crate::session) fn send_farewell(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
         let Some(room) = self.rooms.shown.get(jid) else { return };
         let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
         let kind = PresenceOutKind::Unavailable;

@@ -134,6 +134,10 @@ impl Session {
             Arc::make_mut(room).about = Arc::new(about);
             self.changed = true;
         }
+        // It was asked when we were in, and answers in order: a farewell of before is never answered.
+        if self.rooms.stage(entity).is_some_and(super::Stage::is_in) {
+            self.rooms.no_farewell_is_due(entity);
+        }
     }
 
     pub(super) fn set_subject(&mut self, jid: &BareJid, subject: String, answer: Answer<()>, turn: &mut Turn<'_>) {

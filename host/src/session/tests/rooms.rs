@@ -883,6 +883,37 @@ fn a_farewell_that_is_answered_after_all_is_not_waited_for_again() {
     }
 }
 
+/// A room that does not know us owes no answer to it. What it says of itself comes after all that it had to answer.
+#[test]
+fn a_farewell_that_is_never_answered_is_not_waited_for_once_the_room_has_said_what_it_is() {
+    let mut desk = Desk::connected(Settings::default());
+    let _first = desk.open_room(None);
+    desk.wait(30);
+    let mut second = desk.open_room(None);
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(got(&mut second).unwrap().unwrap().joined);
+    let id = desk.asked_of(ROOM, |ask| matches!(ask, Ask::DiscoInfo { .. }));
+    desk.answer(Some(ROOM), id, Ok(Body::Disco(stanza::Disco::default())));
+    desk.forget();
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
+    assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
+}
+
+/// Whom it bans it does not see off.
+#[test]
+fn a_room_that_has_not_answered_a_farewell_may_still_say_why_it_lets_nobody_in() {
+    let mut desk = Desk::connected(Settings::default());
+    let _first = desk.open_room(None);
+    desk.wait(30);
+    let mut second = desk.open_room(None);
+    desk.forget();
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 301]));
+    let error = got(&mut second).unwrap().unwrap_err().to_string();
+    assert!(error.contains("let nobody in (banned)"), "{error}");
+    assert_eq!(desk.lines(), ["> unavailable to room@muc.example.org/bot"], "in case it lets us in after that");
+    assert!(desk.session.snapshot().rooms.is_empty());
+}
+
 #[test]
 fn nothing_is_sent_to_a_room_after_our_farewell() {
     let mut desk = Desk::connected(Settings::default());
