@@ -125,18 +125,18 @@ pub(super) async fn log_in(
         Ok(Opened { stream, begun, offers, hears_state: has("csi", ns::CSI), ending: ending.clone() })
     };
     let outcome = tokio::time::timeout(LIMIT, attempt).await.map_err(late)?;
-    outcome.map_err(|error| told(error, &ending))
+    outcome.map_err(|error| told(error, &ending, domain))
 }
 
 /// What went wrong, in the words of a server that closed what is below the stream, or that ended it by words which the library
 /// does not know.
-fn told(error: ConnectError, ending: &Ending) -> ConnectError {
+fn told(error: ConnectError, ending: &Ending, domain: &str) -> ConnectError {
     match (error, ending.reason()) {
         (ConnectError::HungUp | ConnectError::NotXmpp { .. }, Some(Lost::WebSocketClosed { cause })) => {
             ConnectError::WebSocketClosed { cause }
         }
-        (ConnectError::NotXmpp { .. }, Some(Lost::Stream { condition, text, .. })) => {
-            ConnectError::Stream { condition, text }
+        (ConnectError::NotXmpp { .. }, Some(Lost::Stream { condition, text, elsewhere })) => {
+            ended(&condition, text, elsewhere, domain)
         }
         (error, _) => error,
     }
@@ -301,12 +301,12 @@ async fn open_tcp(
     let (tcp, mode) = reach_in_turn(&host, settings.tls, named, unheard).await?;
     let secured = if mode == TlsMode::Direct && settings.tls.is_none() {
         // Whoever says nothing there must not take the time for the other way.
-        let direct = tokio::time::timeout(DIRECT_LIMIT, begin_tls(tcp, mode, domain, settings)).await;
+        let direct = tokio::time::timeout(DIRECT_LIMIT, begin_tls(tcp, mode, domain, settings, ending)).await;
         match direct.unwrap_or_else(|_| Err(ConnectError::TimedOut { domain: domain.to_owned() })) {
             Err(error) => {
                 tracing::info!(%domain, reason = %error, "no way by direct TLS, which the DNS names; trying STARTTLS");
                 let other = match reach_in_turn(&host, Some(TlsMode::StartTls), None, unheard).await {
-                    Ok((tcp, mode)) => begin_tls(tcp, mode, domain, settings).await,
+                    Ok((tcp, mode)) => begin_tls(tcp, mode, domain, settings, ending).await,
                     Err(other) => Err(other),
                 };
                 // Where there is no other way, what is wrong is with the first.
@@ -315,7 +315,7 @@ async fn open_tcp(
             secured => secured?,
         }
     } else {
-        begin_tls(tcp, mode, domain, settings).await?
+        begin_tls(tcp, mode, domain, settings, ending).await?
     };
     Reached::begin(BufStream::new(secured.stream), settings.timeouts(), domain, ending, (secured.channel, true)).await
 }
@@ -325,12 +325,13 @@ async fn begin_tls(
     mode: TlsMode,
     domain: &str,
     settings: &LinkSettings,
+    ending: &Ending,
 ) -> Result<Secured<TcpStream>, ConnectError> {
     let host = ascii(domain)?;
     match mode {
         TlsMode::Direct => secure(tcp, &host, Some(b"xmpp-client"), settings).await,
         TlsMode::StartTls => {
-            let tcp = start_tls(tcp, domain, settings.timeouts()).await?;
+            let tcp = start_tls(tcp, domain, settings.timeouts(), ending).await?;
             secure(tcp, &host, None, settings).await
         }
     }
@@ -374,9 +375,14 @@ pub(super) fn ascii(domain: &str) -> Result<String, ConnectError> {
 }
 
 /// Says nothing but STARTTLS on a plain stream, and gives the socket back for the handshake.
-async fn start_tls(tcp: TcpStream, domain: &str, timeouts: Timeouts) -> Result<TcpStream, ConnectError> {
+async fn start_tls(
+    tcp: TcpStream,
+    domain: &str,
+    timeouts: Timeouts,
+    ending: &Ending,
+) -> Result<TcpStream, ConnectError> {
     // Anybody on the way can write here, so the limits count all the more.
-    let intake = Intake::new(BufStream::new(tcp), Ending::default(), timeouts.response_timeout);
+    let intake = Intake::new(BufStream::new(tcp), ending.clone(), timeouts.response_timeout);
     let pending = initiate_stream(intake, ns::JABBER_CLIENT, header(domain), timeouts)
         .await
         .map_err(|error| io_failure(&error))?;
@@ -426,16 +432,20 @@ pub(super) fn features_failure(error: RecvFeaturesError, domain: &str) -> Connec
 }
 
 pub(super) fn stream_failure(error: &StreamError, domain: &str) -> ConnectError {
-    match &error.condition {
-        DefinedCondition::HostUnknown | DefinedCondition::HostGone => {
-            return ConnectError::HostUnknown { domain: domain.to_owned() };
-        }
-        DefinedCondition::SeeOtherHost(place) => return ConnectError::Elsewhere { place: printable(place) },
-        _ => {}
-    }
-    ConnectError::Stream {
-        condition: error.condition.to_string(),
-        text: error.get_best_text(Vec::new()).map(|(_, text)| printable(text)),
+    let elsewhere = match &error.condition {
+        DefinedCondition::SeeOtherHost(place) => Some(printable(place)),
+        _ => None,
+    };
+    let text = error.get_best_text(Vec::new()).map(|(_, text)| printable(text));
+    ended(&error.condition.to_string(), text, elsewhere, domain)
+}
+
+/// What it means that a server ends the stream like this, and perhaps sends us elsewhere.
+fn ended(condition: &str, text: Option<String>, elsewhere: Option<String>, domain: &str) -> ConnectError {
+    match (condition, elsewhere) {
+        (_, Some(place)) => ConnectError::Elsewhere { place },
+        ("host-unknown" | "host-gone", None) => ConnectError::HostUnknown { domain: domain.to_owned() },
+        (condition, None) => ConnectError::Stream { condition: condition.to_owned(), text },
     }
 }
 

@@ -95,6 +95,7 @@ impl Pace {
         self.failures = self.failures.saturating_add(1);
         self.manner = match why {
             ConnectError::Stream { condition, .. } => returns(condition),
+            ConnectError::HostUnknown { .. } => returns("host-unknown"),
             _ => Return::AtOnce,
         };
     }
@@ -241,5 +242,9 @@ mod tests {
         let mut pace = Pace::default();
         pace.failed(&ConnectError::Stream { condition: "policy-violation".to_owned(), text: None });
         assert_eq!(pace.wait(start, 0.0), seconds(30));
+        // One that starts, and has not read yet for whom it is there.
+        let mut pace = Pace::default();
+        pace.failed(&ConnectError::HostUnknown { domain: "house".to_owned() });
+        assert_eq!(pace.wait(start, 1.0), seconds(5));
     }
 }

@@ -2,6 +2,7 @@
 
 use futures_util::SinkExt as _;
 use futures_util::future::join_all;
+use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -340,36 +341,38 @@ async fn a_server_that_closes_a_websocket_is_understood() {
 }
 
 /// RFC 6120, section 4.9.3.
+const CONDITIONS: [&str; 25] = [
+    "bad-format",
+    "bad-namespace-prefix",
+    "conflict",
+    "connection-timeout",
+    "host-gone",
+    "host-unknown",
+    "improper-addressing",
+    "internal-server-error",
+    "invalid-from",
+    "invalid-namespace",
+    "invalid-xml",
+    "not-authorized",
+    "not-well-formed",
+    "policy-violation",
+    "remote-connection-failed",
+    "reset",
+    "resource-constraint",
+    "restricted-xml",
+    "see-other-host",
+    "system-shutdown",
+    "undefined-condition",
+    "unsupported-encoding",
+    "unsupported-feature",
+    "unsupported-stanza-type",
+    "unsupported-version",
+];
+
 #[tokio::test]
 async fn each_stream_error_says_what_to_do_and_only_one_is_the_end_at_once() {
     let peer = peer().await;
-    for condition in [
-        "bad-format",
-        "bad-namespace-prefix",
-        "conflict",
-        "connection-timeout",
-        "host-gone",
-        "host-unknown",
-        "improper-addressing",
-        "internal-server-error",
-        "invalid-from",
-        "invalid-namespace",
-        "invalid-xml",
-        "not-authorized",
-        "not-well-formed",
-        "policy-violation",
-        "remote-connection-failed",
-        "reset",
-        "resource-constraint",
-        "restricted-xml",
-        "see-other-host",
-        "system-shutdown",
-        "undefined-condition",
-        "unsupported-encoding",
-        "unsupported-feature",
-        "unsupported-stanza-type",
-        "unsupported-version",
-    ] {
+    for condition in CONDITIONS {
         let (mut link, mut session) = pair(&peer).await;
         session
             .say_raw(&stream_error(&format!("<{condition} $NS>localhost</{condition}><text $NS>so be it</text>")))
@@ -386,6 +389,47 @@ async fn each_stream_error_says_what_to_do_and_only_one_is_the_end_at_once() {
                 assert!(!why.may_resume());
             }
             (_, event) => panic!("{condition}: {event:?}"),
+        }
+    }
+}
+
+/// Where nothing is encrypted yet: in the place of what the server offers, and of its part of STARTTLS. The last two are RFC 3920's
+/// name for what is called otherwise today, and nobody's. Nobody has proved anything by then, so that none of them is a verdict.
+#[tokio::test]
+async fn each_stream_error_before_tls_says_what_to_do_as_well() {
+    const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+                          from='localhost' id='one' version='1.0'>";
+    const OFFER: &str = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>";
+    let peer = peer().await;
+    for condition in CONDITIONS.into_iter().chain(["xml-not-well-formed", "too-much-poetry"]) {
+        for offer in ["", OFFER] {
+            let mut link = Link::start(peer.settings());
+            let error = format!("<{condition} $NS>localhost</{condition}><text $NS>so be it</text>");
+            let said = format!("{HEADER}{offer}{}", stream_error(&error));
+            let serve = async {
+                let mut socket = peer.accept_socket().await;
+                socket.write_all(said.as_bytes()).await.unwrap();
+                socket
+            };
+            // The socket is held, so that nothing of what was said is lost.
+            let (event, _socket) = tokio::join!(link.next(), serve);
+            match (condition, event) {
+                ("host-unknown" | "host-gone", LinkEvent::Failed(error @ ConnectError::HostUnknown { .. })) => {
+                    assert!(!error.is_verdict(), "{error}");
+                }
+                // It is asked at once.
+                ("see-other-host", LinkEvent::Trying) => {}
+                (_, LinkEvent::Retrying { after, why: why @ ConnectError::Stream { .. } }) => {
+                    let sentence = why.to_string();
+                    let (what, remedy) = sentence.split_once("; ").unwrap();
+                    let condition = condition.strip_prefix("xml-").unwrap_or(condition);
+                    assert_eq!(what, format!("the server ended the stream: {condition} (so be it)"));
+                    assert!(remedy.len() > 20, "{sentence}");
+                    let had_enough = matches!(condition, "policy-violation" | "resource-constraint");
+                    assert_eq!(after >= Duration::from_secs(30), had_enough, "{sentence}: {after:?}");
+                }
+                (_, event) => panic!("{condition}: {event:?}"),
+            }
         }
     }
 }
