@@ -62,6 +62,11 @@ impl Asked {
         let now = Instant::now();
         Self { first: now, checked: now, pieces: ending.pieces() }
     }
+
+    /// What came up to now counts no longer. Who was asked before has as long as anybody.
+    fn once_more(&mut self, ending: &Ending) {
+        *self = Self { first: self.first, ..Self::now(ending) };
+    }
 }
 
 impl Live {
@@ -90,9 +95,8 @@ impl Live {
     /// Asks the server whether it is there, as after a silence. What came before says nothing any more.
     pub(super) fn ask(&mut self) {
         self.silent = true;
-        // Who was asked before has as long as anybody.
         if let Some(asked) = &mut self.asked {
-            *asked = Asked { first: asked.first, ..Asked::now(&self.ending) };
+            asked.once_more(&self.ending);
         }
     }
 
@@ -275,7 +279,7 @@ impl Live {
                 if !has_come {
                     return Some(Lost::TimedOut);
                 }
-                *asked = Asked { first: asked.first, ..Asked::now(&self.ending) };
+                asked.once_more(&self.ending);
             }
             self.patience.as_mut().reset(last.min(asked.checked + RESPONSE_LIMIT));
         }
