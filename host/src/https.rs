@@ -21,7 +21,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::harmless::harmless;
 use crate::xmpp::client_config;
-pub(crate) use body::{NoBody, Wire};
+pub(crate) use body::{Head, NoBody, Wire};
 pub use url::{Url, UrlError};
 
 /// How long one download may take, redirects counted.

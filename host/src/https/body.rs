@@ -77,6 +77,11 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         !self.bytes.is_empty()
     }
 
+    /// The connection, for those who speak something else than HTTP on it from here on, and what came of that already.
+    pub(crate) fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.bytes)
+    }
+
     /// The body behind this head, of at most so many bytes.
     pub(crate) async fn body(&mut self, head: &Head, most: usize) -> Result<Vec<u8>, NoBody> {
         if let Some(encoding) = head.header("content-encoding").filter(|one| !one.eq_ignore_ascii_case("identity")) {

@@ -13,16 +13,19 @@ use minidom::Element;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::generate_request;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::connect::{ConnectError, printable};
 use super::framing::{Written, written};
 use super::intake::{Cutter, Ending, Listening, Lost, MAX_BYTES, read_buffered};
 use crate::config::WebUrl;
+use crate::https::{Head, Wire};
 
 /// The elements that begin and end a stream (RFC 7395, section 3.3).
 const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
@@ -54,15 +57,15 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
     let refused = |cause: String| ConnectError::NoWebSocket { url: url.to_string(), cause: printable(&cause) };
     let mut request = url.to_string().into_client_request().map_err(|error| refused(error.to_string()))?;
     request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("xmpp"));
+    let (request, key) = generate_request(request).map_err(|error| refused(error.to_string()))?;
+    let mut wire = Wire::new(Listening::new(stream, ending));
+    wire.send(&request).await.map_err(|error| refused(error.to_string()))?;
+    let head = wire.head().await.map_err(refused)?;
+    goes_over(&head, &key).map_err(refused)?;
+    let (stream, come) = wire.into_parts();
     let limits = WebSocketConfig::default().max_message_size(Some(MAX_BYTES)).max_frame_size(Some(MAX_BYTES));
-    let stream = Listening::new(stream, ending);
-    let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(limits)).await;
-    let (socket, _) = opened.map_err(|error| match error {
-        Error::Http(response) => refused(format!("it answers {}", response.status())),
-        other => refused(other.to_string()),
-    })?;
     Ok(WebSocket {
-        socket,
+        socket: WebSocketStream::from_partially_read(stream, come, Role::Client, Some(limits)).await,
         ready: Vec::new(),
         taken: 0,
         cutter: Cutter::default(),
@@ -70,6 +73,32 @@ pub(super) async fn open<S: AsyncRead + AsyncWrite + Unpin>(
         over: false,
         ending: ending.clone(),
     })
+}
+
+/// Whether the server goes over to XMPP within a WebSocket, as it was asked to under this key (RFC 6455, section 4.1); else what is
+/// wrong. The library takes no answer that says more than it has to, as proxies do: `Connection: keep-alive, Upgrade`.
+fn goes_over(head: &Head, key: &str) -> Result<(), String> {
+    if head.status != 101 {
+        return Err(format!("it answers {} {}", head.status, head.reason));
+    }
+    let says = |name: &str, word: &str| {
+        let said = head.headers.iter().filter(|(known, _)| known == name);
+        said.flat_map(|(_, value)| value.split(',')).any(|said| said.trim().eq_ignore_ascii_case(word))
+    };
+    for (name, word) in [("upgrade", "websocket"), ("connection", "upgrade")] {
+        if !says(name, word) {
+            return Err(format!(
+                "its answer does not say {name}: {word}, which a proxy in between may have to pass on"
+            ));
+        }
+    }
+    if head.header("sec-websocket-accept") != Some(derive_accept_key(key.as_bytes()).as_str()) {
+        return Err("its answer is not to what it was asked".to_owned());
+    }
+    if head.header("sec-websocket-protocol") != Some("xmpp") {
+        return Err("it does not say that it speaks xmpp there".to_owned());
+    }
+    Ok(())
 }
 
 impl<S> WebSocket<S> {
@@ -251,6 +280,42 @@ mod tests {
         let mut out = Vec::new();
         read_frame(text, &mut out).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    /// What is made of an answer with these headers, to the question of RFC 6455, section 1.3.
+    async fn answered(headers: [&str; 4]) -> Result<(), String> {
+        let answer = format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n\r\n", headers.join("\r\n"));
+        let head = Wire::new(answer.as_bytes()).head().await?;
+        goes_over(&head, "dGhlIHNhbXBsZSBub25jZQ==")
+    }
+
+    #[tokio::test]
+    async fn an_answer_may_say_more_than_it_has_to_and_not_less() {
+        const UPGRADE: &str = "Upgrade: websocket";
+        const CONNECTION: &str = "Connection: Upgrade";
+        const ACCEPT: &str = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+        const PROTOCOL: &str = "Sec-WebSocket-Protocol: xmpp";
+        for said in [
+            CONNECTION,
+            "connection: keep-alive, upgrade",
+            "Connection: Upgrade,Keep-Alive",
+            "Connection: keep-alive\r\nConnection: Upgrade",
+        ] {
+            assert_eq!(answered(["upgrade: WebSocket", said, ACCEPT, PROTOCOL]).await, Ok(()), "{said}");
+        }
+        for (headers, expected) in [
+            (["Upgrade: h2c", CONNECTION, ACCEPT, PROTOCOL], "upgrade: websocket"),
+            ([UPGRADE, "Connection: keep-alive", ACCEPT, PROTOCOL], "connection: upgrade"),
+            (
+                [UPGRADE, CONNECTION, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOp=", PROTOCOL],
+                "what it was asked",
+            ),
+            ([UPGRADE, CONNECTION, ACCEPT, "Sec-WebSocket-Protocol: mqtt"], "xmpp"),
+            ([UPGRADE, CONNECTION, ACCEPT, "Server: nginx"], "xmpp"),
+        ] {
+            let error = answered(headers).await.unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
     }
 
     #[test]
