@@ -130,7 +130,7 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
 
 fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(roster::TABLES)?;
-    connection.execute_batch(session::TABLES)?;
+    session::make_table(connection)?;
     connection.execute_batch(position::TABLES)?;
     connection.execute_batch(data::TABLES)
 }

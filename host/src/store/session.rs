@@ -6,15 +6,27 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::Store;
 use crate::xmpp::Left;
 
-pub(super) const TABLES: &str = "
+const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS session (
     account TEXT NOT NULL PRIMARY KEY,
     jid TEXT NOT NULL,
     id TEXT NOT NULL,
     heard INTEGER NOT NULL,
-    acknowledged INTEGER NOT NULL
+    acknowledged INTEGER NOT NULL,
+    location TEXT
 ) WITHOUT ROWID, STRICT;
 ";
+
+/// Makes the table, or adds to one of before what it has not.
+pub(super) fn make_table(file: &Connection) -> rusqlite::Result<()> {
+    file.execute_batch(TABLES)?;
+    let known = "SELECT count(*) FROM pragma_table_info('session') WHERE name = 'location'";
+    let known: i64 = file.query_row(known, [], |row| row.get(0))?;
+    if known == 0 {
+        file.execute_batch("ALTER TABLE session ADD COLUMN location TEXT")?;
+    }
+    Ok(())
+}
 
 /// Keeps the session of one account from one process to the next.
 #[derive(Debug)]
@@ -45,19 +57,22 @@ impl SessionKeeper {
     pub fn keep(&self, left: Left) {
         let account = self.account.clone();
         self.store.put(move |file| {
-            let Left { jid, id, heard, acknowledged } = left;
-            let insert = "INSERT OR REPLACE INTO session VALUES (?1, ?2, ?3, ?4, ?5)";
-            file.execute(insert, params![account, jid.as_str(), id, heard, acknowledged]).map(drop)
+            let Left { jid, id, heard, acknowledged, location } = left;
+            let insert = "INSERT OR REPLACE INTO session (account, jid, id, heard, acknowledged, location) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            file.execute(insert, params![account, jid.as_str(), id, heard, acknowledged, location]).map(drop)
         });
     }
 }
 
 fn take(file: &mut Connection, account: &str) -> rusqlite::Result<Option<Left>> {
-    let taken = "DELETE FROM session WHERE account = ?1 RETURNING jid, id, heard, acknowledged";
-    let row =
-        file.query_row(taken, [account], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
-    // Nobody but another program writes an address that is none.
-    Ok(row.optional()?.and_then(|(jid, id, heard, acknowledged)| {
-        Some(Left { jid: FullJid::new(&jid).ok()?, id, heard, acknowledged })
-    }))
+    let taken = "DELETE FROM session WHERE account = ?1 RETURNING jid, id, heard, acknowledged, location";
+    let row = file.query_row(taken, [account], |row| {
+        let jid: String = row.get(0)?;
+        // Nobody but another program writes an address that is none.
+        let Ok(jid) = FullJid::new(&jid) else { return Ok(None) };
+        let (id, heard, acknowledged, location) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+        Ok(Some(Left { jid, id, heard, acknowledged, location }))
+    });
+    Ok(row.optional()?.flatten())
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use jid::BareJid;
+use jid::{BareJid, FullJid};
 
 use super::*;
 use crate::session::{Contact, KeepRoster};
 use crate::stanza::RosterItem;
+use crate::xmpp::Left;
 
 fn bare(text: &str) -> BareJid {
     BareJid::new(text).unwrap()
@@ -63,6 +64,29 @@ async fn a_roster_is_there_again_after_a_restart() {
     assert!(another.load().await.is_none(), "each account has its own");
     keeper(&store).keep(KeepRoster::Nothing);
     assert_eq!(loaded(&store).await, None);
+}
+
+#[tokio::test]
+async fn a_session_is_given_once_with_where_it_is_also_by_a_file_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    Store::open(folder.path()).unwrap().close().await;
+    let before = Connection::open(folder.path().join(FILE)).unwrap();
+    before.execute_batch("ALTER TABLE session DROP COLUMN location").unwrap();
+    drop(before);
+    let store = Store::open(folder.path()).unwrap();
+    let keeper = SessionKeeper::new(store.clone(), &bare("bot@example.org"));
+    let left = |location: Option<&str>| Left {
+        jid: FullJid::new("bot@example.org/house").unwrap(),
+        id: "one".to_owned(),
+        heard: 7,
+        acknowledged: 8,
+        location: location.map(str::to_owned),
+    };
+    for location in [None, Some("[2001:db8::1]:5222")] {
+        keeper.keep(left(location));
+        assert_eq!(keeper.take().await, Some(left(location)));
+        assert_eq!(keeper.take().await, None);
+    }
 }
 
 /// Else the server would say that nothing has changed since, and what is missing would be missing for ever.

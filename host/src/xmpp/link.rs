@@ -94,6 +94,8 @@ pub struct Left {
     pub heard: u32,
     /// How many of ours the server has taken in.
     pub acknowledged: u32,
+    /// Where the server wants to be asked for it, if it said so.
+    pub location: Option<String>,
 }
 
 /// What happens on a link.

@@ -69,7 +69,7 @@ impl Ledger {
     pub(super) fn taken_up(left: &Left) -> Self {
         Self {
             id: Some(StreamId(left.id.clone())),
-            location: None,
+            location: left.location.clone(),
             kept: None,
             heard: left.heard,
             acknowledged: left.acknowledged,
@@ -82,7 +82,8 @@ impl Ledger {
     /// What a later process has to know; none while something is under way, or where the session cannot be resumed.
     pub(super) fn left(&self, jid: FullJid) -> Option<Left> {
         let id = self.id.clone().filter(|_| self.is_settled())?;
-        Some(Left { jid, id: id.0, heard: self.heard, acknowledged: self.acknowledged })
+        let location = self.location.clone();
+        Some(Left { jid, id: id.0, heard: self.heard, acknowledged: self.acknowledged, location })
     }
 
     /// Whether the server has taken in all that was written.

@@ -94,6 +94,22 @@ async fn a_session_is_asked_for_where_its_server_said_and_if_it_is_not_there_the
 }
 
 #[tokio::test]
+async fn a_session_that_a_former_process_left_is_asked_for_where_its_server_said() {
+    let base = peer().await;
+    let node = base.twin().await;
+    let first = base.twin().await.with_location(node.place());
+    scripted::say(&[(STARTTLS, 0, "127.0.0.1", first.port())]);
+    let mut link = Link::start(unnamed(&base));
+    let (event, session) = tokio::join!(link.next(), first.accept());
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    let left = link.leave().await.expect("nothing is under way");
+    drop(session);
+    let mut link = Link::log_in(unnamed(&base), LogIn { left: Some(left), ..LogIn::default() });
+    let (event, _session) = again(&mut link, &node).await;
+    assert!(matches!(event, LinkEvent::Bound { taken_up: true, .. }), "{event:?}");
+}
+
+#[tokio::test]
 async fn whoever_names_the_server_knows_better_where_a_session_is_asked_for() {
     let base = peer().await;
     let (node, first) = (base.twin().await, base.twin().await);
