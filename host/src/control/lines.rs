@@ -1,10 +1,11 @@
 //! The last lines of the log, kept in memory for whoever asks. Bounded in lines and in bytes.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt::{Debug, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 use tokio::sync::watch;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -15,7 +16,7 @@ use crate::harmless::harmless;
 
 /// So many lines are kept; the oldest go first, of the plugin with the most.
 const MOST_LINES: usize = 10_000;
-/// So many bytes of texts are kept.
+/// So many bytes are kept.
 const MOST_BYTES: usize = 4 << 20;
 /// A longer text of a line is cut.
 const LONGEST: usize = 4 << 10;
@@ -24,6 +25,49 @@ const MOST_FIELDS: usize = 16;
 
 /// The target of lines that plugins wrote themselves. No other line has it.
 pub const SAYS: &str = "plugin";
+
+/// A line as it is kept: there are thousands, so that what the program knows by itself is not copied into each. It is shown as a
+/// [`Line`].
+#[derive(Debug)]
+pub struct Said {
+    number: u64,
+    at: Timestamp,
+    level: &'static str,
+    target: &'static str,
+    message: Box<str>,
+    fields: Box<[(&'static str, Box<str>)]>,
+}
+
+impl Said {
+    fn line(&self) -> Line {
+        let fields = self.fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into_string()));
+        Line {
+            number: self.number,
+            at: self.at.to_string(),
+            level: self.level.to_owned(),
+            target: self.target.to_owned(),
+            message: self.message.clone().into_string(),
+            fields: fields.collect(),
+        }
+    }
+
+    /// The plugin that wrote it or that it is about.
+    fn owner(&self) -> Option<&str> {
+        self.fields.iter().find(|(name, _)| *name == "plugin").map(|(_, value)| &**value)
+    }
+
+    /// How many bytes it takes.
+    fn size(&self) -> usize {
+        let fields = self.fields.iter().map(|field| size_of_val(field) + field.1.len());
+        size_of::<Self>() + self.message.len() + fields.sum::<usize>()
+    }
+}
+
+impl Serialize for Said {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.line().serialize(serializer)
+    }
+}
 
 /// The ring of lines. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -38,7 +82,7 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Kept {
-    lines: VecDeque<Arc<Line>>,
+    lines: VecDeque<Arc<Said>>,
     bytes: usize,
     /// The bytes of each plugin's lines, those that it wrote and those about it, and of all others'.
     shares: HashMap<Option<String>, usize>,
@@ -46,9 +90,9 @@ struct Kept {
 }
 
 impl Kept {
-    fn put(&mut self, line: Line) {
-        self.bytes += size(&line);
-        *self.shares.entry(owner(&line).cloned()).or_default() += size(&line);
+    fn put(&mut self, line: Said) {
+        self.bytes += line.size();
+        *self.shares.entry(line.owner().map(str::to_owned)).or_default() += line.size();
         self.lines.push_back(Arc::new(line));
         while self.lines.len() > MOST_LINES || self.bytes > MOST_BYTES {
             self.forget();
@@ -57,22 +101,18 @@ impl Kept {
 
     /// The oldest line goes, of those about whom there are most: a plugin that floods the log takes its own lines away.
     fn forget(&mut self) {
-        let largest = self.shares.iter().max_by_key(|(_, bytes)| **bytes).map(|(owner, _)| owner.as_ref());
-        let oldest = self.lines.iter().position(|line| largest.is_none_or(|largest| owner(line) == largest));
+        let largest = self.shares.iter().max_by_key(|(_, bytes)| **bytes).map(|(owner, _)| owner.as_deref());
+        let oldest = self.lines.iter().position(|line| largest.is_none_or(|largest| line.owner() == largest));
         let Some(gone) = self.lines.remove(oldest.unwrap_or(0)) else { return };
-        self.bytes -= size(&gone);
-        let owner = owner(&gone).cloned();
+        self.bytes -= gone.size();
+        let owner = gone.owner().map(str::to_owned);
         if let Some(share) = self.shares.get_mut(&owner) {
-            *share -= size(&gone);
+            *share -= gone.size();
             if *share == 0 {
                 self.shares.remove(&owner);
             }
         }
     }
-}
-
-fn owner(line: &Line) -> Option<&String> {
-    line.fields.get("plugin")
 }
 
 /// Which lines somebody wants.
@@ -93,9 +133,9 @@ pub fn rank(level: &str) -> Option<u8> {
 }
 
 impl Wanted {
-    fn takes(&self, line: &Line) -> bool {
-        self.plugin.as_ref().is_none_or(|plugin| line.fields.get("plugin") == Some(plugin))
-            && self.level.is_none_or(|level| rank(&line.level).is_some_and(|rank| rank <= level))
+    fn takes(&self, line: &Said) -> bool {
+        self.plugin.as_deref().is_none_or(|plugin| line.owner() == Some(plugin))
+            && self.level.is_none_or(|level| rank(line.level).is_some_and(|rank| rank <= level))
     }
 }
 
@@ -110,7 +150,7 @@ impl Lines {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, mut line: Line) {
+    fn put(&self, mut line: Said) {
         let mut kept = self.kept();
         kept.next += 1;
         line.number = kept.next;
@@ -121,7 +161,7 @@ impl Lines {
     }
 
     /// The lines that are wanted after the one of this number, and the number of the newest line of all.
-    pub fn after(&self, number: u64, wanted: &Wanted) -> (Vec<Arc<Line>>, u64) {
+    pub fn after(&self, number: u64, wanted: &Wanted) -> (Vec<Arc<Said>>, u64) {
         let kept = self.kept();
         let skip = kept.lines.partition_point(|line| line.number <= number);
         let lines = kept.lines.iter().skip(skip).filter(|line| wanted.takes(line)).cloned().collect();
@@ -134,22 +174,19 @@ impl Lines {
     }
 }
 
-fn size(line: &Line) -> usize {
-    line.message.len() + line.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() + 64
-}
-
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut texts = Texts::default();
         event.record(&mut texts);
         let metadata = event.metadata();
-        self.put(Line {
+        let level = LEVELS.into_iter().find(|known| known.eq_ignore_ascii_case(metadata.level().as_str()));
+        self.put(Said {
             number: 0,
-            at: Timestamp::now().to_string(),
-            level: metadata.level().as_str().to_ascii_lowercase(),
-            target: metadata.target().to_owned(),
-            message: texts.message,
-            fields: texts.fields,
+            at: Timestamp::now(),
+            level: level.unwrap_or_default(),
+            target: metadata.target(),
+            message: texts.message.into_boxed_str(),
+            fields: texts.fields.into_boxed_slice(),
         });
     }
 }
@@ -157,7 +194,7 @@ impl<S: Subscriber> Layer<S> for Lines {
 #[derive(Default)]
 struct Texts {
     message: String,
-    fields: BTreeMap<String, String>,
+    fields: Vec<(&'static str, Box<str>)>,
 }
 
 impl Visit for Texts {
@@ -166,7 +203,7 @@ impl Visit for Texts {
         if field.name() == "message" {
             self.message = text;
         } else if self.fields.len() < MOST_FIELDS {
-            self.fields.insert(field.name().to_owned(), text);
+            self.fields.push((field.name(), text.into_boxed_str()));
         }
     }
 
@@ -195,9 +232,10 @@ mod tests {
         let lines = with_lines(|| tracing::warn!(plugin = "echo", n = 3, evil = %"a\x1b[2Jb\nc", "said \x07{}", 1));
         let (kept, newest) = lines.after(0, &Wanted::default());
         assert_eq!(newest, 1);
-        assert_eq!((kept[0].number, kept[0].level.as_str(), kept[0].message.as_str()), (1, "warn", "said \\u{7}1"));
-        assert_eq!(kept[0].fields["evil"], "a\\u{1b}[2Jb\\u{a}c");
-        assert_eq!((kept[0].fields["plugin"].as_str(), kept[0].fields["n"].as_str()), ("echo", "3"));
+        let line = kept[0].line();
+        assert_eq!((line.number, line.level.as_str(), line.message.as_str()), (1, "warn", "said \\u{7}1"));
+        assert_eq!(line.fields["evil"], "a\\u{1b}[2Jb\\u{a}c");
+        assert_eq!((line.fields["plugin"].as_str(), line.fields["n"].as_str()), ("echo", "3"));
     }
 
     #[test]
@@ -209,7 +247,7 @@ mod tests {
         });
         let of = |plugin: Option<&str>, level: Option<&str>, after| {
             let wanted = Wanted { plugin: plugin.map(str::to_owned), level: level.and_then(rank) };
-            lines.after(after, &wanted).0.iter().map(|line| line.message.clone()).collect::<Vec<_>>()
+            lines.after(after, &wanted).0.iter().map(|line| line.message.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(of(Some("echo"), None, 0), ["one", "three"]);
         assert_eq!(of(Some("echo"), Some("info"), 0), ["one"]);
@@ -229,5 +267,10 @@ mod tests {
         let lines = with_lines(|| (0..MOST_LINES + 5).for_each(|_| tracing::info!("x")));
         assert_eq!(lines.after(0, &Wanted::default()).0.len(), MOST_LINES);
         assert_eq!(lines.after(0, &Wanted::default()).0[0].number, 6);
+        // A field takes more than its text.
+        let many =
+            || tracing::info!(a = 1, b = 1, c = 1, d = 1, e = 1, f = 1, g = 1, h = 1, i = 1, j = 1, k = 1, l = 1, "x");
+        let lines = with_lines(|| (0..MOST_LINES).for_each(|_| many()));
+        assert!(lines.after(0, &Wanted::default()).0.len() < MOST_LINES);
     }
 }

@@ -16,7 +16,7 @@ use super::lines::{LEVELS, Lines, Wanted, rank};
 use super::listening::Listening;
 use super::show;
 use super::socket::{self, Address};
-use super::views::{Failure, Line};
+use super::views::Failure;
 use crate::host::Host;
 use crate::plugins::PluginId;
 
@@ -258,7 +258,7 @@ async fn logs(stream: &mut UnixStream, request: &Request, house: &House, followe
     }
 }
 
-async fn write_lines(stream: &mut UnixStream, lines: &[Arc<Line>]) -> io::Result<()> {
+async fn write_lines(stream: &mut UnixStream, lines: &[Arc<impl Serialize>]) -> io::Result<()> {
     use tokio::io::AsyncWriteExt as _;
     let mut text = Vec::new();
     for line in lines {
@@ -282,6 +282,7 @@ async fn in_time(writing: impl Future<Output = io::Result<()>>) -> io::Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::views::Line;
 
     /// More than any socket keeps for who does not read.
     const LONG: usize = 16 << 20;
