@@ -9,7 +9,7 @@ use jid::FullJid;
 use xmpp_parsers::sm::{Enabled, StreamId};
 use xmpp_parsers::stanza::Stanza;
 
-use super::Left;
+use super::{Left, QUEUE};
 use crate::xmpp::bind::Previous;
 
 /// How many stanzas may be under way without an acknowledgement; more wait.
@@ -155,6 +155,10 @@ impl Ledger {
                 self.suspects.remove(id(&stanza));
             }
         }
+        if self.unacknowledged.is_empty() {
+            // The room that a flood took is given back.
+            self.unacknowledged.shrink_to(QUEUE);
+        }
         self.acknowledged = handled;
         Ok(done)
     }
@@ -211,6 +215,15 @@ mod tests {
         ledger.acknowledge(2).unwrap();
         assert_eq!(ledger.acknowledge(1), Err(Miscounted { handled: 1, sent: 3 }));
         assert_eq!(ids(ledger.take()), [2]);
+    }
+
+    #[test]
+    fn the_room_that_a_flood_took_is_given_back() {
+        let mut ledger = ledger();
+        let flood = u32::try_from(WINDOW).unwrap();
+        (0..flood).for_each(|id| ledger.wrote(stanza(id)));
+        ledger.acknowledge(flood).unwrap();
+        assert!(ledger.unacknowledged.capacity() <= 2 * QUEUE, "{}", ledger.unacknowledged.capacity());
     }
 
     #[test]

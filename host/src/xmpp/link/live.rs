@@ -16,7 +16,7 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stream_error::{DefinedCondition, StreamError};
 
 use super::ledger::{Ledger, Miscounted};
-use super::{ACK_LIMIT, ClientState, RESPONSE_LIMIT};
+use super::{ACK_LIMIT, ClientState, QUEUE, RESPONSE_LIMIT};
 use crate::xmpp::connect::Transport;
 use crate::xmpp::intake::{Ending, Lost};
 
@@ -251,6 +251,10 @@ impl Live {
                 stream.as_mut().start_send(&A { h: ledger.heard() })?;
                 self.acks_due -= 1;
             }
+        }
+        if queue.is_empty() {
+            // After a cut under load there was much more in it than is let in otherwise.
+            queue.shrink_to(QUEUE);
         }
         if self.unflushed {
             ready!(Sink::<&Stanza>::poll_flush(stream, cx))?;
