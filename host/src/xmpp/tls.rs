@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::client::{WantsClientCert, WebPkiServerVerifier, verify_server_name};
+use tokio_rustls::rustls::client::{Resumption, WantsClientCert, WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
     CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error as TlsError, ProtocolVersion,
@@ -47,6 +47,8 @@ pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
         .await
         .map_err(|error| ConnectError::Tls { cause: error.to_string() })??;
     config.alpn_protocols = protocol.into_iter().map(<[u8]>::to_vec).collect();
+    // It is for this connection alone, so that nobody would ever use a ticket, and each connection would hold a store of them.
+    config.resumption = Resumption::disabled();
     let stream =
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| explain(&error, domain))?;
     let (_, session) = stream.get_ref();
