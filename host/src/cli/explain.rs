@@ -17,7 +17,7 @@ use crate::plugins::components::Components;
 use crate::plugins::desk::Desk;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::Entry;
-use crate::plugins::rights::{Right, rights};
+use crate::plugins::rights::{Right, rights, shown};
 use crate::plugins::store;
 
 /// What `parlor explain` takes.
@@ -133,7 +133,7 @@ fn about(id: &PluginId, what: &str, entry: &Entry, manifest: Option<&Manifest>) 
         ),
         (true, Some(scope)) if scope.entries().is_empty() => (true, format!("needs {permission}, which is granted")),
         (true, Some(scope)) => {
-            let scope = harmless(&scope.entries().join(", "), usize::MAX);
+            let scope = shown(&scope.entries()).join(", ");
             (true, format!("needs {permission}, which is granted for {scope}"))
         }
         (true, None) => {

@@ -66,21 +66,25 @@ fn right(id: &PluginId, permission: Permission, asked: Option<&Request>, granted
         // A JSON list of strings is also a TOML list of strings.
         entries => serde_json::Value::from(entries).to_string(),
     };
-    // An address may have what turns the words after it around. Each is shown whole: that is what is agreed to.
-    let shown = |entries: Vec<String>| entries.iter().map(|entry| harmless(entry, usize::MAX)).collect::<Vec<_>>();
     let line = format!("in plugins.toml, under [plugin.{id}.grants]: \"{permission}\" = {value}");
     Right {
         permission,
         risk: permission.risk().to_string(),
         what: permission.describe(),
         asked: asked.map(|request| Asked {
-            scope: shown(request.entries(permission)),
+            scope: shown(&request.entries(permission)),
             reason: harmless(&request.reason, LONGEST),
             optional: request.optional,
         }),
-        granted: granted.map(Scope::entries).map(shown),
+        granted: granted.map(|scope| shown(&scope.entries())),
         line: harmless(&line, usize::MAX),
     }
+}
+
+/// The entries of a scope, harmless: an address may have what turns the words after it around. Each is shown whole, since that is
+/// what is agreed to.
+pub fn shown(entries: &[String]) -> Vec<String> {
+    entries.iter().map(|entry| harmless(entry, usize::MAX)).collect()
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use crate::cli::place::Place;
 use crate::cli::show::Put as _;
 use crate::cli::{Ended, tell};
 use crate::config::Config;
-use crate::harmless::harmless;
 use crate::plugins::PluginId;
 use crate::plugins::desk::{Desk, Revoked, Wish};
+use crate::plugins::rights::shown;
 use crate::store::DataFile;
 
 /// Which plugin.
@@ -195,8 +195,7 @@ impl RevokeArgs {
         let mut sentence = format!("{} is taken back from {id}", names(&self.grants));
         // Which may cover what was taken back: an account of a domain that is granted, a contact.
         for (permission, scope) in left {
-            let scope = harmless(&scope.entries().join(", "), usize::MAX);
-            sentence.put(format_args!("; it keeps {permission} for {scope}"));
+            sentence.put(format_args!("; it keeps {permission} for {}", shown(&scope.entries()).join(", ")));
         }
         if needed.is_empty() {
             return done(&config, id, &sentence, self.json);
