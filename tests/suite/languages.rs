@@ -64,6 +64,14 @@ async fn built(folder: &Path, into: &Folder) -> Vec<u8> {
     fs::read(file).unwrap()
 }
 
+/// Builds a plugin of this file, which may also ask for archives, and gives the component.
+async fn built_reader(file: &str, text: &str, into: &Folder) -> Vec<u8> {
+    let reads = "[permissions]\n\"archive.read\" = { scope = [\"*\"], reason = \"to look back\" }";
+    into.write("plugin/plugin.toml", MANIFEST.replace("[permissions]", reads)).unwrap();
+    into.write(format!("plugin/{file}"), text).unwrap();
+    built(&into.path().join("plugin"), into).await
+}
+
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../example-plugins").join(name)
 }

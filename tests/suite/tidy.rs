@@ -178,7 +178,6 @@ fn every_module_says_what_it_is() {
     let silent: Vec<_> = sources(ALL)
         .iter()
         .filter(|source| !source.text.starts_with("//!") && !source.text.starts_with("#![doc = include_str!"))
-        .filter(|source| !source.path.ends_with("/tests.rs"))
         .map(|source| source.path.clone())
         .collect();
     nobody(&silent, "a module opens with `//!`");

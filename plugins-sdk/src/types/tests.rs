@@ -1,3 +1,5 @@
+//! What a plugin reads out of a message: its text, its name, and what stands behind a command's.
+
 use super::*;
 
 fn message(kind: &str, body: &str) -> Message {

@@ -14,8 +14,8 @@ use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
 
 use super::{
-    MANIFEST, asked, begins_and_answers, built, deeds, does_as_expected, example, is_ready_again, is_refused, parlor,
-    passes_its_tests, talks,
+    MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, example, is_ready_again,
+    is_refused, parlor, passes_its_tests, talks,
 };
 use crate::archive::archive_is_known;
 use crate::house::{FULL, Plan, SOON, friend, granted, id, running};
@@ -85,10 +85,7 @@ async fn a_plugin_in_javascript_does_what_its_author_expects_of_it_and_of_the_sd
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_javascript_reads_a_whole_archive_beside_what_else_it_does() {
     let folder = Folder::new().unwrap();
-    let reads = "[permissions]\n\"archive.read\" = { scope = [\"*\"], reason = \"to count\" }";
-    folder.write("plugin/plugin.toml", MANIFEST.replace("[permissions]", reads)).unwrap();
-    folder.write("plugin/plugin.js", READER).unwrap();
-    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    let plugin = built_reader("plugin.js", READER, &folder).await;
     let mut pages = honest(20);
     let script: Script = Box::new(move |page| {
         if page.part("after").is_none() {

@@ -14,7 +14,8 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::message::{Lang, Message, MessageType, Thread};
 
 use super::{
-    MANIFEST, asked, begins_and_answers, built, deeds, does_as_expected, example, is_refused, passes_its_tests, talks,
+    MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, example, is_refused,
+    passes_its_tests, talks,
 };
 use crate::house::{Plan, SOON, friend, running};
 
@@ -91,10 +92,7 @@ async fn a_plugin_in_python_does_what_its_author_expects_of_asyncio_and_of_the_s
 #[tokio::test(flavor = "multi_thread")]
 async fn an_archive_in_python_is_read_to_its_end_also_where_a_wait_was_cut_short() {
     let folder = Folder::new().unwrap();
-    let permissions = "[permissions]\n\"archive.read\" = { scope = [\"*\"], reason = \"to look back\" }";
-    folder.write("plugin/plugin.toml", MANIFEST.replace("[permissions]", permissions)).unwrap();
-    folder.write("plugin/plugin.py", ARCHIVE).unwrap();
-    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    let plugin = built_reader("plugin.py", ARCHIVE, &folder).await;
     // Second pages are held back until somebody asks how many messages there are, which nobody is told before.
     let (mut archive, mut held) = (honest(4), Vec::new());
     let script: Script = Box::new(move |asked| match (asked.max(), asked.part("after")) {
