@@ -1,5 +1,7 @@
 //! `parlor status`: the house on one screen.
 
+use std::time::Duration;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -12,6 +14,7 @@ use crate::control::views::{Account, Limit, Plugin, Status, absolute};
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
+use crate::plugins::quantity::show_duration;
 
 /// What `parlor status` takes.
 #[derive(Debug, Args)]
@@ -83,8 +86,11 @@ fn closely(all: &[Plugin]) -> String {
 fn used(limit: &Limit) -> String {
     match (limit.name.as_str(), limit.used) {
         (_, None) => "-".to_owned(),
-        ("memory", Some(bytes)) => size(bytes as u64),
-        ("cpu_share", Some(share)) => format!("{share:.3}"),
+        ("memory" | "storage_per_second", Some(bytes)) => size(bytes as u64),
+        ("cpu_burst" | "cpu_slice" | "handler", Some(seconds)) => {
+            show_duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+        }
+        ("cpu_share" | "messages_per_second", Some(share)) => format!("{share:.3}"),
         (_, Some(count)) => count.to_string(),
     }
 }

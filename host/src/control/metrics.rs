@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use super::http::{self, Refusal};
 use super::listening::Listening;
 use super::show;
-use super::views::Status;
+use super::views::{Plugin, Status, Usage};
 use crate::host::Host;
 use crate::loopback::Loopback;
 
@@ -85,7 +85,7 @@ async fn answer(request: &http::Request, host: &Host) -> Result<(u16, String), R
         return Err(Refusal::new(405, "this is asked for with GET"));
     }
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
-    let status = show::status(host).await;
+    let status = show::closely(host).await;
     match path[..] {
         ["metrics"] => Ok((200, metrics(&status))),
         ["health"] => {
@@ -139,15 +139,12 @@ fn metrics(status: &Status) -> String {
         .iter()
         .map(|one| (format!("{{account=\"{}\"}}", one.name), f64::from(u8::from(one.connection == "connected"))));
     put("account_connected", "gauge", "Whether the account is connected.", accounts.collect());
-    let labels = |one: &super::views::Plugin| {
-        let account = one.account.as_deref().unwrap_or_default();
-        format!("{{plugin=\"{}\",account=\"{account}\"}}", one.id)
-    };
+    let labels = |one: &Plugin| format!("{{{}}}", names(one));
     let running = status.plugins.iter().map(|one| (labels(one), f64::from(u8::from(one.state == "running"))));
     put("plugin_running", "gauge", "Whether the plugin runs.", running.collect());
     let restarts = status.plugins.iter().map(|one| (labels(one), number(one.restarts)));
     put("plugin_restarts_total", "counter", "How often it was started again by itself.", restarts.collect());
-    let mut usage = |name: &str, kind: &str, help: &str, value: fn(&super::views::Usage) -> f64| {
+    let mut usage = |name: &str, kind: &str, help: &str, value: fn(&Usage) -> f64| {
         let used = status.plugins.iter().filter_map(|one| Some((labels(one), value(one.usage.as_ref()?))));
         put(name, kind, help, used.collect());
     };
@@ -157,7 +154,28 @@ fn metrics(status: &Status) -> String {
     usage("plugin_cpu_seconds_total", "counter", "CPU time that it has used.", |used| number(used.cpu_ms) / 1e3);
     usage("plugin_memory_bytes", "gauge", "Memory that it holds.", |used| number(used.memory));
     usage("plugin_memory_limit_bytes", "gauge", "Memory that it may hold.", |used| number(used.memory_limit));
+    let limits = |value: fn(f64, f64) -> f64| -> Vec<(String, f64)> {
+        let all = status.plugins.iter().flat_map(|one| one.limits.iter().map(move |limit| (one, limit)));
+        // What has no use, or no bound, says nothing to whoever compares the two.
+        all.filter_map(|(one, limit)| {
+            let value = value(limit.used?, limit.most?);
+            Some((format!("{{{},limit=\"{}\"}}", names(one), limit.name), value))
+        })
+        .collect()
+    };
+    put(
+        "plugin_limit_used",
+        "gauge",
+        "How much of a limit it uses, of sizes and times in bytes and seconds.",
+        limits(|used, _| used),
+    );
+    put("plugin_limit", "gauge", "How much it may use of it.", limits(|_, most| most));
     text
+}
+
+/// Which plugin it is, and on which account.
+fn names(plugin: &Plugin) -> String {
+    format!("plugin=\"{}\",account=\"{}\"", plugin.id, plugin.account.as_deref().unwrap_or_default())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the format has no other numbers")]

@@ -15,12 +15,17 @@ const LONGEST: usize = 4 << 10;
 
 /// The whole house.
 pub(super) async fn status(host: &Host) -> Status {
-    let plugins = host
-        .status()
-        .await
-        .iter()
-        .map(|one| Plugin { limits: Vec::new(), denied: Vec::new(), ..plugin_view(one) })
-        .collect();
+    let mut status = closely(host).await;
+    for plugin in &mut status.plugins {
+        plugin.limits.clear();
+        plugin.denied.clear();
+    }
+    status
+}
+
+/// The same, with all limits of each plugin and what it was denied.
+pub(super) async fn closely(host: &Host) -> Status {
+    let plugins = host.status().await.iter().map(plugin_view).collect();
     Status {
         running: true,
         host: Some(Process {
@@ -100,7 +105,7 @@ fn usage_view(usage: &plugins::Usage) -> Usage {
 }
 
 fn limit_view(limit: &plugins::LimitUse) -> Limit {
-    Limit { name: limit.name.to_owned(), used: limit.used, of: limit.of.clone() }
+    Limit { name: limit.name.to_owned(), used: limit.used, of: limit.of.clone(), most: limit.most }
 }
 
 fn denied_view(denial: &plugins::Denial) -> Denied {

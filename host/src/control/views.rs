@@ -133,10 +133,13 @@ pub struct Usage {
 pub struct Limit {
     /// Its key under `[plugin.NAME.limits]`.
     pub name: String,
-    /// So much, in bytes for sizes; none for what is measured each time anew, or before the plugin starts.
+    /// So much, in bytes for sizes and in seconds for times; none for what nobody can say from outside of a call.
     pub used: Option<f64>,
     /// Of so much, as an owner would write it.
     pub of: String,
+    /// The same as a number, in the unit of `used`; none where nothing is bounded.
+    #[serde(default)]
+    pub most: Option<f64>,
 }
 
 /// A call that was denied.

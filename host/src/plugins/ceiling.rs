@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use wasmtime::ResourceLimiter;
+use wasmtime::component::Component;
 
 use super::limits::Limits;
 use super::quantity::Bytes;
@@ -31,6 +32,21 @@ pub(super) struct Taken {
     pub(super) memory: AtomicU64,
     /// Elements of its largest table.
     pub(super) table_elements: AtomicU64,
+    /// Its memories.
+    pub(super) memories: AtomicU64,
+    /// Its tables.
+    pub(super) tables: AtomicU64,
+}
+
+impl Taken {
+    /// Counts what an instance of this component has, from its first moment to its last.
+    pub(super) fn count(&self, component: &Component) {
+        // It is not known only of components that import modules, which no plugin does.
+        if let Some(required) = component.resources_required() {
+            self.memories.store(required.num_memories.into(), Relaxed);
+            self.tables.store(required.num_tables.into(), Relaxed);
+        }
+    }
 }
 
 /// What a guest wanted too much of.

@@ -112,8 +112,8 @@ pub struct Instance {
     promises: AtomicUsize,
     /// Commands that people may say to it.
     commands: AtomicUsize,
-    /// Handlers that have begun and not returned.
-    handlers: AtomicUsize,
+    /// When each handler began that has not returned.
+    handlers: Mutex<Vec<Instant>>,
     /// Calls that wait for the session: their time is not held against the plugin.
     waits: watch::Sender<usize>,
     timers: Mutex<Timers>,
@@ -169,7 +169,7 @@ impl Instance {
             rooms,
             promises: AtomicUsize::new(0),
             commands: AtomicUsize::new(0),
-            handlers: AtomicUsize::new(0),
+            handlers: Mutex::default(),
             waits: watch::Sender::new(0),
             timers: Mutex::default(),
             timers_changed: Notify::new(),
@@ -361,6 +361,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
     let Start { instance, compiled, engine, mailbox, initialized, stop, mut backlog, rest } = start;
     let mut store = store(&engine, &instance);
     let plugin = compiled.pre.instantiate_async(&mut store).await?;
+    instance.taken.count(compiled.pre.instance_pre().component());
     let guest = plugin.parlor_plugin_guest();
     let outcome = store
         .run_concurrent(async |accessor| {

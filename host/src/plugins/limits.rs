@@ -23,6 +23,8 @@ trait Amount: Sized + PartialOrd {
     const WANTS: &str;
     fn read(value: &toml::Value) -> Option<Self>;
     fn show(&self) -> String;
+    /// In bytes or seconds where it is a size or a time; none where nothing is bounded.
+    fn number(&self) -> Option<f64>;
 }
 
 impl Amount for Bytes {
@@ -32,6 +34,9 @@ impl Amount for Bytes {
     }
     fn show(&self) -> String {
         self.to_string()
+    }
+    fn number(&self) -> Option<f64> {
+        Some(self.as_f64())
     }
 }
 
@@ -44,6 +49,9 @@ impl Amount for u32 {
     fn show(&self) -> String {
         self.to_string()
     }
+    fn number(&self) -> Option<f64> {
+        Some((*self).into())
+    }
 }
 
 impl Amount for Duration {
@@ -53,6 +61,9 @@ impl Amount for Duration {
     }
     fn show(&self) -> String {
         quantity::show_duration(*self)
+    }
+    fn number(&self) -> Option<f64> {
+        Some(self.as_secs_f64())
     }
 }
 
@@ -64,6 +75,9 @@ impl Amount for Option<Duration> {
     fn show(&self) -> String {
         self.map_or_else(|| "none".to_owned(), |duration| duration.show())
     }
+    fn number(&self) -> Option<f64> {
+        self.and_then(|duration| duration.number())
+    }
 }
 
 impl Amount for f64 {
@@ -74,6 +88,9 @@ impl Amount for f64 {
     }
     fn show(&self) -> String {
         self.to_string()
+    }
+    fn number(&self) -> Option<f64> {
+        Some(*self)
     }
 }
 
@@ -138,6 +155,10 @@ fn show<T: Amount>(amount: &T) -> String {
     amount.show()
 }
 
+fn number<T: Amount>(amount: &T) -> Option<f64> {
+    amount.number()
+}
+
 /// The table: each line is a field, its default and its bounds.
 macro_rules! limits {
     ($($(#[doc = $about:literal])+ $name:ident: $amount:ty = $default:expr, $least:expr => $most:expr;)+) => {
@@ -171,9 +192,10 @@ macro_rules! limits {
                 Ok(())
             }
 
-            /// What holds for the plugin, in the order of the struct, as an owner would write it.
-            pub fn shown(&self) -> Vec<(&'static str, String)> {
-                vec![$((stringify!($name), show::<$amount>(&self.$name)),)+]
+            /// What holds for the plugin, in the order of the struct, as an owner would write it and as a number: in bytes or
+            /// seconds where it is a size or a time, none where nothing is bounded.
+            pub fn shown(&self) -> Vec<(&'static str, String, Option<f64>)> {
+                vec![$((stringify!($name), show::<$amount>(&self.$name), number::<$amount>(&self.$name)),)+]
             }
 
             /// The whole table, in the order of the struct.

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,8 @@ pub struct Account {
     interrupted: AtomicBool,
     /// It is in the yard now.
     in_yard: AtomicBool,
+    /// How much of the burst was used up when it was last looked at, and when that was.
+    spent: Mutex<Option<(Duration, Instant)>>,
 }
 
 impl Account {
@@ -52,6 +54,17 @@ impl Account {
     /// Whether the instance runs in the yard, because it has used more than its share.
     pub fn in_yard(&self) -> bool {
         self.in_yard.load(Relaxed)
+    }
+
+    /// How much CPU time the instance has used without ever waiting.
+    pub(super) fn unbroken(&self) -> Duration {
+        Duration::from_nanos(self.unbroken.load(Relaxed))
+    }
+
+    /// How much is used up of what it may use at once. More than that: it is overdrawn.
+    pub(super) fn spent(&self, share: f64) -> Duration {
+        let spent = *self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.map_or(Duration::ZERO, |(spent, at)| spent.saturating_sub(at.elapsed().mul_f64(share)))
     }
 }
 
@@ -159,6 +172,9 @@ impl<R> Metered<R> {
         let used = i64::try_from(used).unwrap_or(i64::MAX).saturating_add(signed(POLL_COST * polls));
         self.balance =
             self.balance.saturating_add(signed(earned)).min(signed(self.allowance.burst)).saturating_sub(used);
+        let spent = signed(self.allowance.burst).saturating_sub(self.balance);
+        let spent = Duration::from_nanos(u64::try_from(spent).unwrap_or(0));
+        *self.account.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some((spent, now));
     }
 
     /// Until when the overdraft is paid off.
@@ -337,19 +353,19 @@ impl TickerShared {
     }
 
     fn park(&self) {
-        let mut parked = self.parked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
         *parked = true;
         self.is_parked.store(true, std::sync::atomic::Ordering::SeqCst);
         // A poll that began before `is_parked` was visible shows in `awake`.
         while *parked && self.awake.load(std::sync::atomic::Ordering::SeqCst) == 0 && !self.stopped.load(Relaxed) {
-            parked = self.wake.wait(parked).unwrap_or_else(std::sync::PoisonError::into_inner);
+            parked = self.wake.wait(parked).unwrap_or_else(PoisonError::into_inner);
         }
         *parked = false;
         self.is_parked.store(false, std::sync::atomic::Ordering::SeqCst);
     }
 
     fn unpark(&self) {
-        let mut parked = self.parked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
         *parked = false;
         self.wake.notify_one();
     }
@@ -448,8 +464,10 @@ mod tests {
         let mut metered = Metered::<()>::new(inner, Arc::clone(&account), SMALL, ticker.clone());
         assert!(matches!((&mut metered).await, Step::Move));
         assert!(account.in_yard());
+        assert!(account.spent(0.0) > SMALL.burst, "{:?} is not overdrawn", account.spent(0.0));
         assert!(matches!((&mut metered).await, Step::Move));
         assert!(!account.in_yard());
+        assert!(account.spent(0.0) <= SMALL.burst / 2, "{:?} is not earned back", account.spent(0.0));
         assert!(account.used() >= Duration::from_millis(4));
         ticker.stop();
     }

@@ -56,6 +56,10 @@ async fn status_shows_accounts_and_plugins_with_what_they_use() {
     assert!(limit("memory")["used"].as_f64().unwrap() >= 65536.0, "{json}");
     assert_eq!((&limit("subscriptions")["used"], &limit("subscriptions")["of"]), (&2.0.into(), &"256".into()));
     assert_eq!((&limit("stop")["used"], &limit("stop")["of"]), (&serde_json::Value::Null, &"2 s".into()));
+    assert_eq!((&limit("stop")["most"], &limit("memory")["most"]), (&2.0.into(), &(64.0 * 1_048_576.0).into()));
+    assert_eq!((&limit("memories")["used"], &limit("memories")["of"]), (&1.0.into(), &"4".into()));
+    assert!(limit("tables")["used"].as_f64().unwrap() >= 1.0, "{json}");
+    assert!(limit("messages_per_second")["used"].as_f64().unwrap() > 0.0, "{json}");
     let closely = ended(home.run(&["status", "echo"]).await.unwrap(), 0).stdout;
     assert!(closely.contains("subscriptions         2        256"), "{closely}");
     let error = ended(home.run(&["status", "ehco"]).await.unwrap(), 1).stderr;

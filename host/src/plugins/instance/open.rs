@@ -26,8 +26,14 @@ impl Instance {
         if !span.is_disabled() {
             self.traced().push(span.clone());
         }
-        self.handlers.fetch_add(1, Relaxed);
-        Handling { instance: Arc::clone(self), span }
+        let began = Instant::now();
+        self.handlers().push(began);
+        Handling { instance: Arc::clone(self), began, span }
+    }
+
+    /// When each handler began that has not returned, the oldest first. Held for a moment only.
+    pub(super) fn handlers(&self) -> MutexGuard<'_, Vec<Instant>> {
+        self.handlers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn traced(&self) -> MutexGuard<'_, Vec<Span>> {
@@ -135,12 +141,18 @@ impl Instance {
 /// A handler that has not returned.
 pub(super) struct Handling {
     instance: Arc<Instance>,
+    began: Instant,
     pub(super) span: Span,
 }
 
 impl Drop for Handling {
     fn drop(&mut self) {
-        self.instance.handlers.fetch_sub(1, Relaxed);
+        let mut handlers = self.instance.handlers();
+        // Which of several that began at once does not matter.
+        if let Some(place) = handlers.iter().position(|began| *began == self.began) {
+            handlers.remove(place);
+        }
+        drop(handlers);
         if !self.span.is_disabled() {
             self.instance.traced().retain(|other| *other != self.span);
         }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::Instance;
 
@@ -39,10 +40,12 @@ pub struct Usage {
 pub struct LimitUse {
     /// Its key in `[plugin.X.limits]`.
     pub name: &'static str,
-    /// So much, in bytes for sizes; none for what is measured each time anew, or before the plugin starts.
+    /// So much, in bytes for sizes and in seconds for times; none for what nobody can say from outside of a call.
     pub used: Option<f64>,
     /// Of so much, as an owner would write it.
     pub of: String,
+    /// The same as a number, in the unit of `used`; none where nothing is bounded.
+    pub most: Option<f64>,
 }
 
 impl Instance {
@@ -59,22 +62,28 @@ impl Instance {
             slowed: self.cpu.in_yard(),
             memory: self.taken.memory.load(Relaxed),
             memory_limit: self.limits.memory.0,
-            limits: self.limits.shown().into_iter().map(|(name, of)| self.limit_use(name, of)).collect(),
+            limits: self.limit_uses(),
         }
     }
 
-    fn limit_use(&self, name: &'static str, of: String) -> LimitUse {
-        LimitUse { name, used: self.used(name), of }
+    fn limit_uses(&self) -> Vec<LimitUse> {
+        let shown = self.limits.shown().into_iter();
+        shown.map(|(name, of, most)| LimitUse { name, used: self.used(name), of, most }).collect()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "nobody counts further than a float does")]
     fn used(&self, limit: &str) -> Option<f64> {
         let count = match limit {
             "memory" => self.taken.memory.load(Relaxed),
+            "memories" => self.taken.memories.load(Relaxed),
+            "tables" => self.taken.tables.load(Relaxed),
             "table_elements" => self.taken.table_elements.load(Relaxed),
-            "handlers" => self.handlers.load(Relaxed) as u64,
+            "handlers" => self.handlers().len() as u64,
             "mailbox" => self.mailbox.waiting() as u64,
             "cpu_share" => return Some(self.cpu_share()),
+            "cpu_burst" => return Some(self.cpu.spent(self.limits.cpu_share).as_secs_f64()),
+            "cpu_slice" => return Some(self.cpu.unbroken().as_secs_f64()),
+            "handler" => return Some(self.oldest_handler().as_secs_f64()),
             "subscriptions" => self.account.router.count(self.id) as u64,
             "promises" => self.promises.load(Relaxed) as u64,
             "timers" => self.timers().len() as u64,
@@ -84,11 +93,13 @@ impl Instance {
             "rooms" => self.rooms.count(&self.account.snapshot().rooms) as u64,
             "commands" => self.commands.load(Relaxed) as u64,
             "log_lines_per_second" => return Some(self.log_lines.used().ceil()),
+            "messages_per_second" => return Some(self.sent.load(Relaxed) as f64 / self.uptime()),
             "messages_burst" => return Some(self.outgoing.used().ceil()),
             "calls_per_second" => return Some(self.orders.used().ceil()),
             "storage_per_second" => return Some(self.stored.used().ceil()),
             "events_per_second" => return Some(self.emitted.used().ceil()),
-            // What is measured anew each time that it is asked for, and what was checked before it started.
+            // wasmtime counts instances, handles and what goes over the boundary, and tells nobody; the others bound one deed
+            // each: a start, an end, a look at what was missed.
             _ => return None,
         };
         Some(count as f64)
@@ -96,38 +107,56 @@ impl Instance {
 
     /// Its share of one core over the time that it has run. Right after the start that says nothing.
     fn cpu_share(&self) -> f64 {
-        let uptime = self.account.clock.now().duration_since(self.since).as_secs_f64();
-        self.cpu.used().as_secs_f64() / uptime.max(1.0)
+        self.cpu.used().as_secs_f64() / self.uptime()
+    }
+
+    /// For how many seconds it has run; one at least, so that there is something to divide by.
+    fn uptime(&self) -> f64 {
+        self.account.clock.now().duration_since(self.since).as_secs_f64().max(1.0)
+    }
+
+    /// How long the handler takes already that began first.
+    fn oldest_handler(&self) -> Duration {
+        self.handlers().first().map(Instant::elapsed).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use crate::event::{Event, EventName, Payload};
     use crate::plugins::limits::Limits;
 
     /// A limit that is not shown is forgotten on purpose alone.
     #[tokio::test]
     async fn each_limit_shows_its_use_or_has_none() {
-        let none = [
-            "memories",
-            "tables",
-            "instances",
-            "handles",
-            "hostcall_bytes",
-            "cpu_burst",
-            "cpu_slice",
-            "catch_up_messages",
-            "catch_up_age",
-            "messages_per_second",
-            "initialize",
-            "handler",
-            "stop",
-        ];
+        let none =
+            ["instances", "handles", "hostcall_bytes", "catch_up_messages", "catch_up_age", "initialize", "stop"];
         let (instance, _mailbox) = crate::plugins::disconnected_instance("", Limits::default());
         let usage = instance.usage();
         assert_eq!(usage.limits.len(), Limits::NAMES.len());
         for one in usage.limits {
             assert_eq!(one.used.is_none(), none.contains(&one.name), "{one:?}");
+            // That one bounds nothing unless its owner says so.
+            assert_eq!(one.most.is_none(), one.name == "handler", "{one:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_handler_that_began_first_is_the_one_that_its_limit_is_about() {
+        let (instance, _mailbox) = crate::plugins::disconnected_instance("", Limits::default());
+        let event = Event { name: EventName::from("timer"), at: instance.account.clock.now(), payload: Payload::None };
+        let used =
+            |name: &str| instance.usage().limits.into_iter().find(|one| one.name == name).and_then(|one| one.used);
+        let first = instance.handling(&event);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let second = instance.handling(&event);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!((used("handlers"), used("handler")), (Some(2.0), Some(5.0)));
+        drop(first);
+        assert_eq!((used("handlers"), used("handler")), (Some(1.0), Some(2.0)));
+        drop(second);
+        assert_eq!((used("handlers"), used("handler")), (Some(0.0), Some(0.0)));
     }
 }
