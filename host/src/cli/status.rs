@@ -142,7 +142,8 @@ pub(super) fn screen(status: &Status) -> String {
     let mut text = match &status.host {
         Some(host) => {
             let title = marked(&format!("parlor {}", host.version), Mark::Bold);
-            let mut line = format!("{title}  up {}, process {}, {}\n", span(host.uptime), host.pid, size(host.memory));
+            let (up, memory) = (span(host.uptime), size(host.memory));
+            let mut line = format!("{title}  up {up}, process {}, {memory}, {} tasks\n", host.pid, host.tasks);
             if host.version != VERSION {
                 line.put(format_args!("this command is of version {VERSION}: restart the host to run that one\n"));
             }

@@ -133,6 +133,7 @@ fn metrics(status: &Status) -> String {
         put("info", "gauge", "The version that runs.", vec![(version, 1.0)]);
         put("uptime_seconds", "gauge", "How long the host has run.", vec![(String::new(), number(host.uptime))]);
         put("resident_memory_bytes", "gauge", "Memory of the host in RAM.", vec![(String::new(), number(host.memory))]);
+        put("tasks", "gauge", "Tasks of the host and its plugins.", vec![(String::new(), number(host.tasks))]);
     }
     let accounts = status
         .accounts

@@ -34,6 +34,7 @@ pub(super) async fn closely(host: &Host) -> Status {
             since: host.began().to_string(),
             uptime: seconds_since(host.began()),
             memory: memory::resident(),
+            tasks: host.tasks() as u64,
         }),
         data: absolute(&host.config().data),
         policy: absolute(&host.config().plugins),

@@ -41,6 +41,9 @@ pub struct Process {
     pub uptime: u64,
     /// How many bytes of memory it holds (resident).
     pub memory: u64,
+    /// How many tasks it has: its own, three of each plugin that runs on an account, and one of whoever asks.
+    #[serde(default)]
+    pub tasks: u64,
 }
 
 /// An account.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
+
 use super::{Host, Plugin, Standing};
 use crate::config::AccountName;
 use crate::plugins::id::Digest;
@@ -48,6 +50,11 @@ impl Host {
         all.extend(self.leaving.rows(|id| !plugins.contains_key(id)));
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
+    }
+
+    /// How many tasks there are, on the runtime that this is called on and in the yard.
+    pub(crate) fn tasks(&self) -> usize {
+        Handle::current().metrics().num_alive_tasks() + self.engine.tasks_in_yard()
     }
 }
 

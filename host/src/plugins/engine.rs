@@ -238,6 +238,11 @@ impl Engine {
     pub(super) fn yard(&self) -> &Yard {
         &self.yard
     }
+
+    /// How many tasks there are in the yard.
+    pub(crate) fn tasks_in_yard(&self) -> usize {
+        self.yard.handle().metrics().num_alive_tasks()
+    }
 }
 
 impl Drop for Engine {

@@ -32,6 +32,9 @@ async fn status_shows_accounts_and_plugins_with_what_they_use() {
     let json = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(json["running"], true);
     assert_eq!(json["host"]["pid"], host.id());
+    // The account's, three of the plugin, the socket's and one of who asks, at least.
+    let tasks = json["host"]["tasks"].as_u64().unwrap();
+    assert!((6..50).contains(&tasks), "{tasks} tasks");
     assert_eq!(json["accounts"][0]["connection"], "connected");
     assert!(json["accounts"][0]["jid"].as_str().unwrap().starts_with(&format!("{}/", bot.jid)), "{json}");
     let plugin = &json["plugins"][0];
@@ -45,7 +48,8 @@ async fn status_shows_accounts_and_plugins_with_what_they_use() {
     assert!(plugin["usage"]["memory_limit"].as_u64().unwrap() > plugin["usage"]["memory"].as_u64().unwrap());
 
     let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
-    for word in ["PLUGIN", "echo", "running", "main", "connected", &bot.jid.to_string(), &host.id().to_string()] {
+    let (own, process) = (bot.jid.to_string(), host.id().to_string());
+    for word in ["PLUGIN", "echo", "running", "main", "connected", " tasks\n", &own, &process] {
         assert!(screen.contains(word), "no {word} in\n{screen}");
     }
     assert!(!screen.contains('\x1b'), "colours where no terminal is: {screen:?}");

@@ -104,6 +104,7 @@ async fn metrics_and_health_are_served_on_loopback_alone() {
     assert!(metrics.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4"), "{metrics}");
     for line in [
         "# TYPE parlor_uptime_seconds gauge\n",
+        "# TYPE parlor_tasks gauge\nparlor_tasks ",
         "parlor_account_connected{account=\"main\"} 1\n",
         "parlor_plugin_running{plugin=\"echo\",account=\"main\"} 1\n",
         "# TYPE parlor_plugin_events_total counter\n",

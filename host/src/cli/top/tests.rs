@@ -59,6 +59,7 @@ fn house(plugins: Vec<Plugin>) -> Status {
             since: "2025-01-01T00:00:00Z".into(),
             uptime: 3_725,
             memory: 45 << 20,
+            tasks: 12,
         }),
         data: "data".into(),
         policy: "plugins.toml".into(),
