@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::case::{Case, case};
 use crate::report::short;
-use crate::stage::{Plan, SOON, Stage};
+use crate::stage::{Plan, SOON, Stage, seen_by};
 use crate::trial::{Absent, Trial};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -188,8 +188,7 @@ async fn disk_full(trial: &mut Trial) -> Result<String> {
         kept += 1;
     }
     // Its own view of the disk, from outside.
-    let own = format!("/proc/{}/root", stage.host.id());
-    let data = Path::new(&own).join(stage.home.path().strip_prefix("/")?).join("data");
+    let data = seen_by(stage.host.id(), &stage.home.path().join("data"))?;
     fill(&data.join("filler"))?;
     // What the database has room for inside of its files is still taken.
     let refused = loop {

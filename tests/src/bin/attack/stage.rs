@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -172,6 +173,38 @@ impl Footprint {
     }
 }
 
+/// A host's tasks, but for those that its plugins have while they are in the state that they are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tasks {
+    /// If those that are about to start or to end have all of theirs.
+    least: u64,
+    /// If they have none but what supervises them.
+    most: u64,
+}
+
+impl Tasks {
+    /// Those in this answer to `parlor status --json`.
+    fn of(status: &Value) -> Result<Self> {
+        let all = status["host"]["tasks"].as_u64().with_context(|| format!("no tasks in {status}"))?;
+        let (mut least, mut most) = (all, all);
+        for plugin in status["plugins"].as_array().into_iter().flatten() {
+            // One supervises it; while it lives there is one more on its runtime, and one that moves it to another.
+            let (few, many) = match plugin["state"].as_str() {
+                Some("running") => (3, 3),
+                Some("starting" | "stopping") => (1, 3),
+                Some("waiting" | "backing-off") => (1, 1),
+                _ => (0, 0),
+            };
+            (least, most) = (least.saturating_sub(many), most.saturating_sub(few));
+        }
+        Ok(Self { least, most })
+    }
+
+    fn are_back_at(self, base: Self) -> bool {
+        self.least <= base.most
+    }
+}
+
 /// The house. Dropping it ends it.
 pub(crate) struct Stage {
     // The process goes first: its files are in the home.
@@ -182,7 +215,10 @@ pub(crate) struct Stage {
     peer: Peer,
     _folder: Folder,
     base: Footprint,
+    base_tasks: Option<Tasks>,
     rest: Option<Footprint>,
+    /// The data folder, as it is seen from here. None: the program around the host lets nobody ask.
+    data: Option<PathBuf>,
     said: u64,
     /// The sorted times of the neighbour's answers: before, during, after.
     trips: [Vec<Duration>; 3],
@@ -226,6 +262,12 @@ impl Stage {
         host.wait_count("account connected", &[], 1, SOON).await?;
         host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await?;
         let base = Footprint::of(host.id())?;
+        let data = home.path().join("data");
+        let data = match surroundings {
+            Surroundings::Usual => Some(data),
+            Surroundings::Embedded => None,
+            Surroundings::SmallDisk(_) => Some(seen_by(host.id(), &data)?),
+        };
         let line = Pump::start(session);
         let mut stage = Self {
             host,
@@ -235,7 +277,9 @@ impl Stage {
             peer,
             _folder: folder,
             base,
+            base_tasks: None,
             rest: None,
+            data,
             said: 0,
             trips: Default::default(),
             allowed: Vec::new(),
@@ -245,7 +289,7 @@ impl Stage {
         // Whatever the first messages make ready is ready afterwards.
         stage.converse(TURNS).await?;
         stage.trips[0] = stage.converse(TURNS).await?;
-        stage.begin_anew()?;
+        stage.begin_anew().await?;
         Ok(stage)
     }
 
@@ -373,12 +417,14 @@ impl Stage {
     pub(crate) async fn open_storage(&mut self) -> Result<()> {
         self.call("storage.set", &json!({ "key": "first", "value": "" })).await?;
         self.call("storage.get", &json!({ "key": "first" })).await?;
-        self.begin_anew()
+        self.begin_anew().await
     }
 
     /// What the host holds now is what counts as before.
-    fn begin_anew(&mut self) -> Result<()> {
+    async fn begin_anew(&mut self) -> Result<()> {
+        // First, since whoever asks for tasks is a file of the host's meanwhile.
         self.base = Footprint::of(self.host.id())?;
+        self.base_tasks = self.tasks().await?;
         usage::forget_peak(self.host.id())
     }
 
@@ -394,7 +440,7 @@ impl Stage {
             self.host.wait_count("plugin running", &[("plugin", plugin)], 1, SOON).await?;
         }
         self.converse(TURNS).await?;
-        self.begin_anew()
+        self.begin_anew().await
     }
 
     /// The neighbour's conversation while the attack goes on, and the server's question whether the connection is there.
@@ -453,6 +499,14 @@ impl Stage {
         self.line.tell(Told::Hold(time)).await
     }
 
+    /// The host's tasks, if it can be asked.
+    async fn tasks(&self) -> Result<Option<Tasks>> {
+        let Some(data) = &self.data else { return Ok(None) };
+        let data = data.display().to_string();
+        let status = self.home.run(&["status", "--json", "--data", &data]).await?.json()?;
+        Tasks::of(&status).map(Some)
+    }
+
     /// What `parlor status` shows of a plugin.
     pub(crate) async fn status(&self, plugin: &str) -> Result<Value> {
         let status = self.home.run(&["status", "--json"]).await?.json()?;
@@ -483,21 +537,7 @@ impl Stage {
             let after = share(&self.trips[2], 99);
             ensure!(after <= bound, "the neighbour's p99 is {after:?}, and was {before:?} before");
         }
-        let deadline = Instant::now() + SOON;
-        loop {
-            let now = Footprint::of(self.host.id())?;
-            self.rest = Some(now);
-            if now.is_back_at(self.base) {
-                break;
-            }
-            ensure!(
-                Instant::now() < deadline,
-                "the host holds {now:?}, and held {:?} before; its files: {}",
-                self.base,
-                open_files(self.host.id())
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        self.come_to_rest().await?;
         let (peak, most) = (usage::peak_kib(self.host.id())?, self.base.resident_kib + PEAK_KIB);
         ensure!(peak <= most, "the host held {} MiB at once, and {} are the most", peak >> 10, most >> 10);
         for line in self.host.log().all() {
@@ -509,6 +549,32 @@ impl Stage {
         }
         self.keep_alive().await.context("the connection, after the attack")?;
         self.nothing_went_out()
+    }
+
+    /// Waits until the host holds no more than before.
+    async fn come_to_rest(&mut self) -> Result<()> {
+        let deadline = Instant::now() + SOON;
+        let mut tasks = None;
+        loop {
+            let now = Footprint::of(self.host.id())?;
+            self.rest = Some(now);
+            if now.is_back_at(self.base) {
+                // Asked for last: each question takes a process of its own.
+                tasks = self.tasks().await?;
+                if tasks.zip(self.base_tasks).is_none_or(|(tasks, base)| tasks.are_back_at(base)) {
+                    return Ok(());
+                }
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "the host holds {now:?}, and held {:?} before; beside its plugins' it has {tasks:?}, and had {:?}; its \
+                 files: {}",
+                self.base,
+                self.base_tasks,
+                open_files(self.host.id())
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Nothing was sent that no grant allows: messages to who may be written to, and no change of what the server keeps.
@@ -602,6 +668,11 @@ impl Stage {
 }
 
 /// What the files are that a process holds open.
+/// A folder as a process sees it that may have a disk of its own there.
+pub(crate) fn seen_by(process: u32, folder: &Path) -> Result<PathBuf> {
+    Ok(Path::new(&format!("/proc/{process}/root")).join(folder.strip_prefix("/")?))
+}
+
 fn open_files(process: u32) -> String {
     let entries = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
     let mut names: Vec<_> =
