@@ -19,6 +19,7 @@ pub mod front;
 pub mod host;
 pub mod interrupt;
 pub mod log;
+pub mod memories;
 pub mod minisign;
 pub mod peer;
 pub mod plugins;

@@ -5,8 +5,8 @@ use std::fs;
 use parlor_tests::folder::Folder;
 
 use super::{
-    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, is_ready_again, is_refused, parlor,
-    passes_its_tests, talks,
+    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, holds_no_password, is_ready_again,
+    is_refused, parlor, passes_its_tests, talks,
 };
 use crate::house::{Plan, SOON, friend, running};
 
@@ -56,6 +56,7 @@ async fn a_plugin_in_c_waits_keeps_and_goes_on_after_a_handler_that_fails() {
         ("ping", Some("true")),
     ];
     let house = deeds(&[("plugin.c", PLUGIN)], "h\u{fc} \"\\\n", &told).await;
+    holds_no_password(&house);
     is_ready_again(&house).await;
     let lines = crate::trace::with("account", house.name());
     let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));

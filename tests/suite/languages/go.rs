@@ -4,8 +4,8 @@ use parlor_tests::folder::Folder;
 use parlor_tests::policy::Entry;
 
 use super::{
-    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, is_ready_again, is_refused,
-    passes_its_tests, talks,
+    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, holds_no_password, is_ready_again,
+    is_refused, passes_its_tests, talks,
 };
 use crate::house::{Plan, SOON, friend, running};
 
@@ -42,6 +42,7 @@ async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_
     ];
     let files = [("plugin.go", PLUGIN), ("number.go", NUMBER), ("go.mod", MODULE)];
     let house = deeds(&files, "h\u{fc} \"\\\n", &told).await;
+    holds_no_password(&house);
     is_ready_again(&house).await;
     let lines = crate::trace::with("account", house.name());
     let logged = |text: &str| lines.iter().any(|line| line.get("message").contains(text));

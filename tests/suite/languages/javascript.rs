@@ -14,8 +14,8 @@ use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
 
 use super::{
-    MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, example, is_ready_again,
-    is_refused, parlor, passes_its_tests, talks,
+    MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, example, holds_no_password,
+    is_ready_again, is_refused, parlor, passes_its_tests, talks,
 };
 use crate::archive::archive_is_known;
 use crate::house::{FULL, Plan, SOON, friend, granted, id, running};
@@ -63,6 +63,7 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
     let words = "{ \"drink\": \"tea\",\n  \"people\": [1, 2] }\n";
     let house =
         deeds(&[("plugin.js", PLUGIN), ("lib/number.ts", NUMBER), ("lib/words.json", words)], "h\u{fc}", &told).await;
+    holds_no_password(&house);
     is_ready_again(&house).await;
     // Its stack, in its author's own lines, types or no types, and no end of the plugin.
     let lines = crate::trace::with("account", house.name());

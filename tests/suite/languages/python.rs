@@ -14,8 +14,8 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::message::{Lang, Message, MessageType, Thread};
 
 use super::{
-    MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, example, is_refused,
-    passes_its_tests, talks,
+    MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, example, holds_no_password,
+    is_refused, passes_its_tests, talks,
 };
 use crate::house::{Plan, SOON, friend, running};
 
@@ -70,6 +70,7 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
         ("wake", Some("woken")),
     ];
     let house = deeds(&[("plugin.py", PLUGIN)], "hi", &told).await;
+    holds_no_password(&house);
     // Its traceback, in its author's own lines, and no end of the plugin.
     let lines = crate::trace::with("account", house.name());
     let raised = lines.iter().find(|line| line.get("message").contains("ValueError: told to")).unwrap();

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use parlor_tests::memories;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 
@@ -129,7 +130,8 @@ async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
     has_none("the data folder", &data, &[PASSWORD, TOKEN, SAID])
 }
 
-/// Looks for the secrets in all memory that the hostile plugin has, also where it never asked for any.
+/// Looks for the secrets in all memory that the hostile plugin has, also where it never asked for any, and for the password in that
+/// of all plugins.
 async fn search_memory(stage: &mut Stage) -> Result<()> {
     // Its orders lie there, too: so no word that is looked for stands in one as it is.
     let masked = |word: &str| word.bytes().map(|byte| byte ^ 0x5a).collect::<Vec<u8>>();
@@ -140,6 +142,11 @@ async fn search_memory(stage: &mut Stage) -> Result<()> {
     let found = stage.call("deed.search", &order).await?["ok"].clone();
     // The one that it was told is there, so that the others would be found.
     ensure!(found == json!([words.len() - 1]), "its memory holds {found} of {words:?}");
+    // Looked at from outside, nobody else has the password either. The neighbour's memory has the name of its setting.
+    let (all, here) = (disguises(PASSWORD), "room_prefix");
+    let words: Vec<_> = all.iter().map(String::as_str).chain([here]).collect();
+    let found = memories::found(stage.host.id(), &words)?;
+    ensure!(found == [here], "the memory of plugins holds {found:?}");
     Ok(())
 }
 

@@ -1,0 +1,105 @@
+//! What the plugins of a process hold in their linear memories, looked at from outside: in whatever language they are written.
+
+use std::fs::{self, File};
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+
+use anyhow::{Context, Result};
+
+/// So much lies closed before each linear memory, at least: the guard of the one before.
+const BEFORE: u64 = 32 << 20;
+/// And so much behind it: the rest of what 32 bits can name. Nothing else in a process lies between two such pieces.
+const BEHIND: u64 = 1 << 30;
+/// The largest that there can be.
+const LARGEST: u64 = 4 << 30;
+/// How much is read at once.
+const PART: u64 = 1 << 20;
+
+/// Which of these words lie in a linear memory of any plugin of this process, which is this one or was started by it.
+pub fn found<'w>(process: u32, words: &[&'w str]) -> Result<Vec<&'w str>> {
+    let file = |name: &str| format!("/proc/{process}/{name}");
+    let maps = fs::read_to_string(file("maps")).with_context(|| format!("cannot read {}", file("maps")))?;
+    let memory = File::open(file("mem")).with_context(|| format!("cannot read {}", file("mem")))?;
+    // A word may begin in one part and end in the next.
+    let more = words.iter().map(|word| word.len() as u64).max().unwrap_or(0);
+    let mut is_found = vec![false; words.len()];
+    let mut bytes = Vec::new();
+    for place in linear(&maps) {
+        for from in place.clone().step_by(usize::try_from(PART)?) {
+            bytes.resize(usize::try_from((place.end - from).min(PART + more))?, 0);
+            // A plugin that ended meanwhile holds nothing.
+            if memory.read_exact_at(&mut bytes, from).is_err() {
+                break;
+            }
+            for (is_found, word) in is_found.iter_mut().zip(words) {
+                *is_found = *is_found || holds(&bytes, word.as_bytes());
+            }
+        }
+    }
+    Ok(words.iter().zip(is_found).filter(|(_, is_found)| *is_found).map(|(word, _)| *word).collect())
+}
+
+fn holds(bytes: &[u8], word: &[u8]) -> bool {
+    // Nearly every place is left at its first byte.
+    bytes.iter().enumerate().any(|(at, byte)| word.first() == Some(byte) && bytes[at..].starts_with(word))
+}
+
+/// Where linear memories are, of all that a process has mapped.
+fn linear(maps: &str) -> Vec<Range<u64>> {
+    let pieces: Vec<_> = maps.lines().filter_map(piece).collect();
+    let places = pieces.windows(3).filter_map(|three| {
+        let [(before, "---p"), (open, "rw-p"), (behind, "---p")] = three else { return None };
+        let is_one = before.end == open.start
+            && open.end == behind.start
+            && before.end - before.start >= BEFORE
+            && behind.end - behind.start >= BEHIND
+            && open.end - open.start <= LARGEST;
+        is_one.then(|| open.clone())
+    });
+    places.collect()
+}
+
+/// What a line of the map says of a piece of memory that is of no file: where it is, and what may be done with it.
+fn piece(line: &str) -> Option<(Range<u64>, &str)> {
+    let mut words = line.split_whitespace();
+    let (from, to) = words.next()?.split_once('-')?;
+    let may = words.next()?;
+    // Behind where it is in its file, on which disk and which one it is there stands its name.
+    let is_of_a_file = words.nth(3).is_some();
+    let place = u64::from_str_radix(from, 16).ok()?..u64::from_str_radix(to, 16).ok()?;
+    (!is_of_a_file).then_some((place, may))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Linux showed it of a host with one plugin: the tables, a guard, the memory, the other memories, and a thread's heap.
+    #[test]
+    fn a_linear_memory_is_told_from_what_else_is_mapped() {
+        let maps = "\
+            5581a0000000-5581a0021000 rw-p 00000000 00:00 0                          [heap]\n\
+            6f24d0ec0000-6f4a16000000 rw-p 00000000 00:00 0 \n\
+            6f4a16000000-6f4a18000000 ---p 00000000 00:00 0 \n\
+            6f4a18000000-6f4a18120000 rw-p 00000000 00:00 0 \n\
+            6f4a18120000-7f0958000000 ---p 00000000 00:00 0 \n\
+            7f0958000000-7f0958021000 rw-p 00000000 00:00 0 \n\
+            7f0958021000-7f095c000000 ---p 00000000 00:00 0 \n\
+            7f095d000000-7f095d200000 r-xp 00001000 fd:01 4711                       /usr/bin/parlor\n";
+        let mut found = linear(maps).into_iter();
+        assert_eq!((found.next(), found.next()), (Some(0x6f4a_1800_0000..0x6f4a_1812_0000), None));
+    }
+
+    #[test]
+    fn a_word_is_found_wherever_it_lies() {
+        for bytes in ["word", "a word", "wordy", "wowoword"] {
+            assert!(holds(bytes.as_bytes(), b"word"), "{bytes}");
+        }
+        assert!(!holds(b"a wor", b"word") && !holds(b"", b"word"));
+    }
+
+    #[test]
+    fn a_process_without_plugins_holds_nothing_in_them() {
+        assert!(found(std::process::id(), &["no plugin was told this"]).unwrap().is_empty());
+    }
+}
