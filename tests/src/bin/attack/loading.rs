@@ -44,7 +44,7 @@ impl Stage {
         // While the host looks at it.
         self.during().await?;
         let got = self.host.wait_count("plugin refused", &[("plugin", id)], 1, SOON).await?.get("reason");
-        ensure!(got.contains(reason), "{id} has to be refused for {reason:?}, but: {got}");
+        ensure!(!got.is_empty() && got.contains(reason), "{id} has to be refused for {reason:?}, but: {got:?}");
         ensure!(self.host.lines("plugin running", &[("plugin", id)]).is_empty(), "{id} ran");
         let without = self.policy.clone();
         self.reload(without).await

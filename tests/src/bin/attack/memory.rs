@@ -118,6 +118,7 @@ async fn gigabyte(trial: &mut Trial) -> Result<String> {
     stage.order("do gigabyte").await?;
     stage.during().await?;
     let second = stage.host.wait_count("plugin ended", &[("plugin", "unruly")], 2, SOON).await?.get("reason");
+    ensure!(!second.is_empty(), "nobody says why it ended");
     Ok(format!("{first}; {second}"))
 }
 
@@ -143,6 +144,7 @@ async fn bad_pointers(trial: &mut Trial) -> Result<String> {
         let line = stage.host.wait_count("plugin ended", &[("plugin", "unruly")], lives + 1, SOON).await?;
         reasons.push(line.get("reason"));
     }
+    ensure!(reasons.iter().all(|reason| !reason.is_empty()), "nobody says why: {reasons:?}");
     stage.host.wait_count("plugin running", &[("plugin", "unruly")], 4, SOON).await?;
     Ok(format!("ended each time: {}", reasons.join("; ")))
 }

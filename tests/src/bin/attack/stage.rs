@@ -379,7 +379,7 @@ impl Stage {
     pub(crate) async fn ended(&self, plugin: &str, reason: &str) -> Result<String> {
         let line = self.host.wait_count("plugin ended", &[("plugin", plugin)], 1, SOON).await?;
         let got = line.get("reason");
-        ensure!(got.contains(reason), "{plugin} has to end with {reason:?}, but: {got}");
+        ensure!(!got.is_empty() && got.contains(reason), "{plugin} has to end with {reason:?}, but: {got:?}");
         Ok(format!("ended: {got}"))
     }
 

@@ -47,8 +47,12 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    /// Starts the house, and lets the neighbour and everything else settle.
+    /// Starts the house, and lets the neighbour and everything else settle. Of a case with several houses nothing may be left in the
+    /// one before either.
     pub(crate) async fn start(&mut self, plan: Plan) -> Result<&mut Stage> {
+        if let Some(before) = &mut self.stage {
+            Box::pin(before.aftermath()).await.context("afterwards, in the house before")?;
+        }
         let stage = Box::pin(Stage::set(plan)).await?;
         Ok(self.stage.insert(stage))
     }
