@@ -29,6 +29,7 @@ use super::encode::encode;
 use super::intake::Lost;
 use super::password::Supplied;
 use super::raw::RawStanza;
+use super::stream_error::is_about_syntax;
 use super::within::Within;
 use crate::config::LinkSettings;
 use crate::stanza::{Incoming, Offers, Outgoing};
@@ -447,7 +448,11 @@ impl Link {
         let stage = std::mem::replace(&mut self.stage, Stage::Connecting);
         let Stage::Live { live, resumed, .. } = stage else { return None };
         let is_ignored = resumed && live.is_ignored();
-        let why = live.into_reason();
+        let is_torn = resumed && !live.has_acknowledged();
+        let why = match live.into_reason() {
+            Lost::Stream { condition, .. } if is_torn && is_about_syntax(&condition) => Lost::Torn { condition },
+            why => why,
+        };
         self.deaf = if is_ignored && matches!(why, Lost::TimedOut | Lost::Deaf) { self.deaf + 1 } else { 0 };
         let asked_for = self.connector.as_ref().map(|connector| connector.jid.clone());
         if why.is_revocation() {

@@ -98,6 +98,15 @@ const ABOUT_STREAMS: [&str; 12] = [
     "unsupported-version",
 ];
 
+/// Those that say that what we write is not what it should be, as it looks to a parser.
+const ABOUT_SYNTAX: [&str; 5] =
+    ["bad-format", "bad-namespace-prefix", "invalid-xml", "not-well-formed", "restricted-xml"];
+
+/// Whether the server could not read what we wrote.
+pub(super) fn is_about_syntax(condition: &str) -> bool {
+    ABOUT_SYNTAX.contains(&condition)
+}
+
 /// Whether a stanza of ours may be why the stream ended. Where nobody here knows the condition, it may.
 pub(super) fn is_about_a_stanza(condition: &str) -> bool {
     !ABOUT_STREAMS.contains(&condition)

@@ -15,6 +15,15 @@ pub enum Lost {
         /// Where it wants us to go instead (`see-other-host`).
         elsewhere: Option<String>,
     },
+    /// The server went on with a session, took in nothing of what followed, and could not read it: some go on with the parser of
+    /// the connection of before, which stood within a stanza when it was cut.
+    #[error(
+        "the server went on with the session within a stanza that the cut had torn, and could not read on ({condition})"
+    )]
+    Torn {
+        /// The condition (RFC 6120, section 4.9.3).
+        condition: String,
+    },
     /// The server closed the stream in good order.
     #[error("the server closed the stream")]
     Closed,
@@ -68,7 +77,9 @@ impl Lost {
             | Self::Deaf
             | Self::Moved
             | Self::Unknown => true,
-            Self::Stream { .. } | Self::TooLarge { .. } | Self::Unreadable | Self::Miscounted => false,
+            Self::Stream { .. } | Self::Torn { .. } | Self::TooLarge { .. } | Self::Unreadable | Self::Miscounted => {
+                false
+            }
         }
     }
 

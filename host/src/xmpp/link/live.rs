@@ -34,7 +34,7 @@ pub(super) struct Live {
     unasked: bool,
     /// Since when it owes an answer; none = it has answered.
     asked: Option<Asked>,
-    /// It has acknowledged something on this connection.
+    /// It has acknowledged something on this connection, or all that there was.
     acknowledged: bool,
     /// Looks at `asked` now and then.
     patience: Pin<Box<Sleep>>,
@@ -118,6 +118,11 @@ impl Live {
         self.asked.is_some() && !self.acknowledged
     }
 
+    /// Whether the server has taken in something on this connection, as far as it says.
+    pub(super) fn has_acknowledged(&self) -> bool {
+        self.acknowledged
+    }
+
     /// Writes what is queued, and gives the next stanza; none = the connection is over.
     pub(super) fn poll(
         &mut self,
@@ -158,9 +163,11 @@ impl Live {
                 }
                 Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Ack(A { h }))))) => {
                     self.asked = None;
-                    self.acknowledged = true;
-                    if let Some(Err(miscounted)) = ledger.as_mut().map(|ledger| ledger.acknowledge(h)) {
-                        return Poll::Ready(self.protest(miscounted, cx));
+                    match ledger.as_mut().map(|ledger| (ledger.acknowledge(h), ledger.is_settled())) {
+                        Some((Err(miscounted), _)) => return Poll::Ready(self.protest(miscounted, cx)),
+                        // To say that nothing has come acknowledges nothing.
+                        Some((Ok(0), false)) => {}
+                        Some((Ok(_), _)) | None => self.acknowledged = true,
                     }
                 }
                 Some(Ok(FallibleStreamElement::Ok(XmppStreamElement::SM(Sm::Req(_))))) => {

@@ -70,7 +70,7 @@ impl Pace {
     pub(super) fn wanted(&mut self, lost: Option<&Lost>, now: Instant) {
         let (manner, least) = match lost {
             Some(Lost::Cut { .. }) => (Return::Soon, USABLE),
-            None | Some(Lost::TimedOut | Lost::Deaf | Lost::Moved) => (Return::AtOnce, USABLE),
+            None | Some(Lost::TimedOut | Lost::Deaf | Lost::Moved | Lost::Torn { .. }) => (Return::AtOnce, USABLE),
             Some(Lost::Closed | Lost::WebSocketClosed { .. }) => (Return::Spread, STABLE),
             Some(Lost::Stream { condition, .. }) => (returns(condition), STABLE),
             Some(Lost::TooLarge { .. } | Lost::Unreadable | Lost::Miscounted | Lost::Unknown) => {

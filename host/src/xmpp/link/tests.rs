@@ -373,6 +373,39 @@ async fn a_session_that_is_resumed_and_deaf_is_begun_anew_and_nothing_is_lost() 
     assert_eq!(beside(&mut link, session.bodies_until("last")).await, ["last"]);
 }
 
+/// So it does as soon as what follows cannot stand within a stanza.
+#[tokio::test]
+async fn a_session_that_is_resumed_within_a_torn_stanza_is_begun_anew_and_no_stanza_is_suspected() {
+    let peer = peer().await;
+    let (mut link, session) = pair(&peer).await;
+    link.send(message("one"));
+    link.send(message("two"));
+    drop(session);
+    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
+    let (event, mut session) = again(&mut link, &peer).await;
+    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    session.say("<a xmlns='urn:xmpp:sm:3' h='0'/>").await;
+    let words = "<not-well-formed xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>";
+    session.say(&format!("<stream:error>{words}</stream:error>")).await;
+    let event = link.next().await;
+    assert!(matches!(event, LinkEvent::Suspended { why: Lost::Torn { .. } }), "{event:?}");
+    drop(session);
+    let (event, mut session) = again(&mut link, &peer).await;
+    let LinkEvent::Bound { again: kept, .. } = event else { panic!("{event:?}") };
+    assert_eq!(bodies(&kept), ["one", "two"]);
+    assert!(link.ledger.as_ref().unwrap().suspects().is_empty());
+    // Where something was taken in on this connection, a stanza of ours may be the reason.
+    link.send(message("three"));
+    drop(session);
+    assert!(matches!(next(&mut link).await, LinkEvent::Suspended { .. }));
+    (_, session) = again(&mut link, &peer).await;
+    beside(&mut link, session.bodies_until("three")).await;
+    session.say("<a xmlns='urn:xmpp:sm:3' h='1'/>").await;
+    session.say(&format!("<stream:error>{words}</stream:error>")).await;
+    let event = next(&mut link).await;
+    assert!(matches!(event, LinkEvent::Suspended { why: Lost::Stream { .. } }), "{event:?}");
+}
+
 #[tokio::test]
 async fn a_server_that_talks_and_acknowledges_nothing_is_left() {
     let peer = peer().await;
