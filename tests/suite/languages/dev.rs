@@ -153,7 +153,8 @@ async fn a_room_that_is_joined_before_there_is_a_plugin_is_joined_once_there_is_
     terminal.sees("  to garden: alice: hi", SOON).unwrap();
     // As many at once as somebody pastes: what is said in one is said to who is in.
     let rooms = (0..20).map(|number| format!("room{number}")).collect::<Vec<_>>();
-    terminal.presses(&rooms.iter().map(|room| format!("/join {room}\r/room hi\r")).collect::<String>()).unwrap();
+    let lines: Vec<_> = rooms.iter().map(|room| format!("/join {room}\r/room hi\r")).collect();
+    terminal.presses(&lines.concat()).unwrap();
     for room in &rooms {
         terminal.sees(&format!("  to {room}: alice: hi"), SOON).unwrap();
     }

@@ -384,9 +384,9 @@ async fn a_session_that_is_resumed_within_a_torn_stanza_is_begun_anew_and_no_sta
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     let (event, mut session) = again(&mut link, &peer).await;
     assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
-    session.say("<a xmlns='urn:xmpp:sm:3' h='0'/>").await;
+    session.say_raw("<a xmlns='urn:xmpp:sm:3' h='0'/>").await;
     let words = "<not-well-formed xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>";
-    session.say(&format!("<stream:error>{words}</stream:error>")).await;
+    session.say_raw(&format!("<stream:error>{words}</stream:error>")).await;
     let event = link.next().await;
     assert!(matches!(event, LinkEvent::Suspended { why: Lost::Torn { .. } }), "{event:?}");
     drop(session);
@@ -400,8 +400,8 @@ async fn a_session_that_is_resumed_within_a_torn_stanza_is_begun_anew_and_no_sta
     assert!(matches!(next(&mut link).await, LinkEvent::Suspended { .. }));
     (_, session) = again(&mut link, &peer).await;
     beside(&mut link, session.bodies_until("three")).await;
-    session.say("<a xmlns='urn:xmpp:sm:3' h='1'/>").await;
-    session.say(&format!("<stream:error>{words}</stream:error>")).await;
+    session.say_raw("<a xmlns='urn:xmpp:sm:3' h='1'/>").await;
+    session.say_raw(&format!("<stream:error>{words}</stream:error>")).await;
     let event = next(&mut link).await;
     assert!(matches!(event, LinkEvent::Suspended { why: Lost::Stream { .. } }), "{event:?}");
 }
