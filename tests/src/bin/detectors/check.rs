@@ -17,13 +17,6 @@ use crate::tree::Tree;
 const LIMIT: Duration = Duration::from_mins(5);
 /// A line says so often that something still goes on.
 const QUIET: Duration = Duration::from_secs(30);
-/// Compiled often, run once.
-const QUICKLY: [&str; 3] = [
-    "--config=profile.dev.package.parlor.opt-level=0",
-    "--config=profile.dev.package.parlor.codegen-units=256",
-    "--config=profile.dev.package.parlor-tests.opt-level=0",
-];
-
 /// A check.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -69,7 +62,7 @@ impl Check {
             Self::Suite(_) => &["build", "--workspace", "--bin", "parlor", "--test", "suite"],
             Self::Attack(_) => &["build", "--workspace", "--bin", "parlor", "--bin", "attack"],
         };
-        let building = Programs::build(tree.root(), arguments.iter().chain(&QUICKLY).copied());
+        let building = Programs::build(tree.root(), arguments.iter().copied());
         let programs = patiently(&format!("building {self}"), building).await?;
         let (program, folder) = match self {
             Self::Unit(_) => (programs.of("parlor")?, "host"),
