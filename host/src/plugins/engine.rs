@@ -346,10 +346,16 @@ mod tests {
         assert!(matches!(compile(&component).await, Err(CompileError::Link(_))));
     }
 
-    /// It is no fault of the file's. The clock goes on as soon as the test waits, before any program could end.
+    /// It is no fault of the file's. The clock goes on as soon as the test waits.
     #[tokio::test(start_paused = true)]
     async fn what_a_busy_machine_has_not_compiled_is_tried_again() {
-        let (program, bounds, traces) = ("/bin/cat".into(), Bounds::default(), Traces::Functions);
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("compiler");
+        // Written by somebody else: what this process has open for writing, or one that it starts just now, does not start.
+        let script = "printf '#!/bin/sh\\nexec sleep 1000\\n' > \"$0\" && chmod +x \"$0\"";
+        let written = std::process::Command::new("sh").args(["-c", script]).arg(&program).status().unwrap();
+        assert!(written.success());
+        let (bounds, traces) = (Bounds::default(), Traces::Functions);
         let compiler = Compiler::Process { program, bounds, traces };
         let engine = Engine::start(compiler, None).unwrap();
         let Err(error) = engine.compile(Digest::of(b"a plugin"), Vec::new(), false).await else { panic!("compiled") };
