@@ -180,7 +180,7 @@ async fn what_takes_too_much_to_compile_is_refused_with_what_was_too_much() {
 async fn a_compiler_whose_result_nobody_waits_for_ends() {
     let home = home();
     // By its own number it is known among others.
-    let bounds = Bounds { memory: Bytes((2 << 30) + 4096), ..Bounds::default() };
+    let bounds = Bounds { memory: Bytes((3 << 30) + 4096), ..Bounds::default() };
     let host = embedding(&home, program("parlor").unwrap(), bounds).await;
     let (id, entry) = decided(&home, "heavy", heavy(&home, 40));
     let argument = format!("--memory={}", bounds.memory.0);
@@ -197,7 +197,7 @@ async fn a_compiler_that_is_none_is_named() {
     for (program, reason) in [
         ("/nowhere/parlor", "the compiler /nowhere/parlor cannot be run"),
         ("/bin/true", "the compiler made code that does not run here"),
-        ("/bin/false", "the compiler, which may use 2 GiB of memory, ended with exit status: 1"),
+        ("/bin/false", "the compiler, which may use 3 GiB of memory, ended with exit status: 1"),
     ] {
         let home = home();
         let host = embedding(&home, program.into(), Bounds::default()).await;
