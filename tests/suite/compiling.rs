@@ -123,7 +123,7 @@ async fn a_compiler_has_nothing_of_the_host_and_ends_with_it() {
         assert!(Instant::now() < deadline, "it keeps what it has: {limits}");
         tokio::task::yield_now().await;
     };
-    assert_eq!(limit(&limits, "Max address space"), (2_u64 << 30).to_string());
+    assert_eq!(limit(&limits, "Max address space"), (3_u64 << 30).to_string());
     assert_eq!(limit(&limits, "Max cpu time"), "120");
     assert_eq!(limit(&limits, "Max file size"), "0");
     assert_eq!(limit(&limits, "Max core file size"), "0");
