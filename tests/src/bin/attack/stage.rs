@@ -667,12 +667,12 @@ impl Stage {
     }
 }
 
-/// What the files are that a process holds open.
 /// A folder as a process sees it that may have a disk of its own there.
 pub(crate) fn seen_by(process: u32, folder: &Path) -> Result<PathBuf> {
     Ok(Path::new(&format!("/proc/{process}/root")).join(folder.strip_prefix("/")?))
 }
 
+/// What the files are that a process holds open.
 fn open_files(process: u32) -> String {
     let entries = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
     let mut names: Vec<_> =
