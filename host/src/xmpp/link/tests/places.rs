@@ -74,8 +74,18 @@ async fn a_server_that_takes_a_connection_and_hangs_up_leaves_the_next_attempt_t
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
 
-#[tokio::test]
-async fn a_session_is_asked_for_where_its_server_said_and_if_it_is_not_there_the_usual_way() {
+/// A link whose server has said that its session is at another place.
+struct Clustered {
+    base: Peer,
+    /// That place.
+    node: Peer,
+    /// Where it was begun.
+    first: Peer,
+    link: Link,
+    session: Option<Session>,
+}
+
+async fn clustered() -> Clustered {
     let base = peer().await;
     let node = base.twin().await;
     let first = base.twin().await.with_location(node.place());
@@ -83,6 +93,12 @@ async fn a_session_is_asked_for_where_its_server_said_and_if_it_is_not_there_the
     let mut link = Link::start(unnamed(&base));
     let (event, session) = tokio::join!(link.next(), first.accept());
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    Clustered { base, node, first, link, session }
+}
+
+#[tokio::test]
+async fn a_session_is_asked_for_where_its_server_said_and_if_it_is_not_there_the_usual_way() {
+    let Clustered { base: _base, node, first, mut link, session } = clustered().await;
     drop(session);
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     let (event, session) = again(&mut link, &node).await;
@@ -95,13 +111,7 @@ async fn a_session_is_asked_for_where_its_server_said_and_if_it_is_not_there_the
 
 #[tokio::test]
 async fn a_session_that_a_former_process_left_is_asked_for_where_its_server_said() {
-    let base = peer().await;
-    let node = base.twin().await;
-    let first = base.twin().await.with_location(node.place());
-    scripted::say(&[(STARTTLS, 0, "127.0.0.1", first.port())]);
-    let mut link = Link::start(unnamed(&base));
-    let (event, session) = tokio::join!(link.next(), first.accept());
-    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+    let Clustered { base, node, first: _first, link, session } = clustered().await;
     let left = link.leave().await.expect("nothing is under way");
     drop(session);
     let mut link = Link::log_in(unnamed(&base), LogIn { left: Some(left), ..LogIn::default() });
