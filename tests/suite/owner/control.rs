@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use parlor::config::{Config, Overrides};
@@ -19,7 +19,7 @@ use parlor_tests::process::{Process, Signal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-use super::{SOON, echo, ended, home, juliet, start};
+use super::{SOON, echo, ended, home, juliet, stand_in, start};
 
 #[tokio::test]
 async fn status_shows_accounts_and_plugins_with_what_they_use() {
@@ -259,17 +259,7 @@ async fn logs_are_shown_by_plugin_and_level_and_followed() {
 async fn who_follows_the_log_and_is_left_by_a_host_that_goes_on_is_told_so() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default()).unwrap();
-    std::fs::create_dir(home.path().join("data")).unwrap();
-    let listener = UnixListener::bind(home.path().join("data/control.sock")).unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, mut asked) = (stream.unwrap(), [0; 4096]);
-            // Some connections only look whether somebody is there.
-            if stream.read(&mut asked).is_ok_and(|length| length > 0) {
-                stream.write_all(b"HTTP/1.1 200 OK\r\nparlor-control: 1\r\n\r\n{\"number\":").unwrap();
-            }
-        }
-    });
+    stand_in(&home, b"HTTP/1.1 200 OK\r\nparlor-control: 1\r\n\r\n{\"number\":");
     let left = ended(home.run(&["logs", "-f"]).await.unwrap(), 1);
     assert!(left.stderr.starts_with("parlor: the host no longer sends: "), "{left:?}");
 }

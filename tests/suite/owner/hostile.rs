@@ -1,8 +1,6 @@
 //! What an owner's machine may do to a house: files that are broken or newer, a full disk, other users, other versions.
 
-use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -13,7 +11,7 @@ use parlor_tests::plugins::{built, program};
 use parlor_tests::policy::Policy;
 use parlor_tests::process::Process;
 
-use super::{SOON, echo, ended, home, juliet, start, start_as_it_is};
+use super::{SOON, echo, ended, home, juliet, stand_in, start, start_as_it_is};
 
 fn policy(home: &Home) -> String {
     std::fs::read_to_string(home.path().join("plugins.toml")).unwrap()
@@ -272,18 +270,7 @@ async fn another_user_is_turned_away_from_the_socket_even_if_it_is_open() {
 async fn a_host_of_another_version_is_named_and_nothing_is_asked_of_it() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
-    std::fs::create_dir(home.path().join("data")).unwrap();
-    let listener = UnixListener::bind(home.path().join("data/control.sock")).unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, mut asked) = (stream.unwrap(), [0; 4096]);
-            // The first connection only looks whether somebody is there.
-            if stream.read(&mut asked).is_ok_and(|length| length > 0) {
-                let answer = b"HTTP/1.1 200 OK\r\nparlor-version: 9.9.9\r\nparlor-control: 2\r\n\r\n{}";
-                stream.write_all(answer).unwrap();
-            }
-        }
-    });
+    stand_in(&home, b"HTTP/1.1 200 OK\r\nparlor-version: 9.9.9\r\nparlor-control: 2\r\n\r\n{}");
     let says = "the host that runs is parlor 9.9.9, this is parlor";
     for arguments in [&["status"][..], &["logs"], &["explain", "echo"], &["plugin", "list"]] {
         let refused = ended(home.run(arguments).await.unwrap(), 1);

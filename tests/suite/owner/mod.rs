@@ -16,6 +16,8 @@ mod top;
 mod upgrade;
 mod watch;
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use parlor_tests::client::Client;
@@ -54,6 +56,21 @@ async fn start_as_it_is(home: &Home) -> Host {
     let host = home.start().unwrap();
     host.wait_count("account connected", &[], 1, SOON).await.unwrap();
     host
+}
+
+/// Somebody who answers every question to the host of this folder with these bytes.
+fn stand_in(home: &Home, answer: &'static [u8]) {
+    std::fs::create_dir(home.path().join("data")).unwrap();
+    let listener = UnixListener::bind(home.path().join("data/control.sock")).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut asked) = (stream.unwrap(), [0; 4096]);
+            // Some connections only look whether somebody is there.
+            if stream.read(&mut asked).is_ok_and(|length| length > 0) {
+                stream.write_all(answer).unwrap();
+            }
+        }
+    });
 }
 
 /// Runs a command that has to end with this code.
