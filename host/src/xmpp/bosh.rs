@@ -43,7 +43,7 @@ const MOST_WAITING: usize = 256 << 10;
 const MOST_UNREAD: usize = 1 << 20;
 /// How much longer an answer may take than the server said.
 const MARGIN: Duration = Duration::from_secs(10);
-/// How long one may take that the server has no reason to hold back; the second time twice as long, and so on.
+/// How long one may take that the server has no reason to hold back; after a second silence twice as long, and so on.
 const PROMPT: Duration = Duration::from_secs(10);
 /// How long one request comes after the other: they have connections of their own, and ejabberd 23.01 loses a session whose
 /// requests overtake each other. For as long it is waited after an answer, whether this end has something to say to it.
@@ -75,8 +75,6 @@ pub(super) struct Bosh {
     waiting: VecDeque<Saying>,
     /// The header of the stream was written; a further one begins the stream anew.
     has_begun: bool,
-    /// How many in a row that were made again the server has not known.
-    unknown: u32,
     /// This end has said that it is over.
     is_closing: bool,
     over: bool,
@@ -101,8 +99,9 @@ struct UnderWay {
     is_due: bool,
     /// Since when it goes wrong.
     failing: Option<Instant>,
-    /// How often it was made.
+    /// How often it was made, and how often of these nothing was heard.
     times: u32,
+    silences: u32,
     answered: Option<Answered>,
 }
 
@@ -117,7 +116,7 @@ pub(super) async fn open(
     let line = Arc::new(Line { settings: settings.clone(), url: url.clone(), ending: ending.clone() });
     let rid = rand::random_range(RIDS);
     let written = Arc::new(watch::Sender::new(None));
-    let asked = Arc::clone(&line).ask(None, creation(rid, domain).into(), written).await;
+    let asked = Arc::clone(&line).ask(None, creation(rid, domain).into(), None, written).await;
     let Answered { answer, connection } = asked.map_err(|failure| failure.error)?;
     if answer.terminates() {
         return Err(match answer.condition().unwrap_or("it gives no reason") {
@@ -187,7 +186,6 @@ impl Bosh {
             cutter: Cutter::default(),
             waiting: VecDeque::new(),
             has_begun: false,
-            unknown: 0,
             is_closing: false,
             over: false,
             ready: Vec::new(),
@@ -271,6 +269,9 @@ impl Bosh {
                         // Where one connection is dead, the others are as well, and the server may wait for what never reached
                         // it.
                         self.idle.clear();
+                        for asked in &mut self.under_way {
+                            asked.silences = asked.silences.saturating_add(1);
+                        }
                         late = Some(0..self.under_way.len());
                         break;
                     }
@@ -318,10 +319,9 @@ impl Bosh {
             self.idle.extend(connection);
         }
         // A server forgets a request whose connection broke, and with it that it may come again. Then it had nothing to say to
-        // it; and if the session is over, the next answer says so, too. What it said to two of them in a row is lost.
-        let is_unknown = times > 1 && answer.condition() == Some("item-not-found");
-        self.unknown = if is_unknown { self.unknown + 1 } else { 0 };
-        if self.unknown == 1 && !self.under_way.is_empty() {
+        // it, or it would say that again: so does Prosody 0.12 with what it said to the last two. If the session is over, the
+        // answer to the youngest says so, too.
+        if times > 1 && answer.condition() == Some("item-not-found") && !self.under_way.is_empty() {
             return;
         }
         self.ready.extend_from_slice(answer.payload.as_bytes());
@@ -377,9 +377,9 @@ impl Bosh {
         let limit = if is_due { PROMPT } else { self.terms.wait + MARGIN };
         let (written, receiver) = watch::channel(None);
         let (written, before) = (Arc::new(written), self.written.replace(receiver));
-        let asking = Arc::clone(&self.line).ask(connection, Arc::clone(&body), Arc::clone(&written));
+        let line = Arc::clone(&self.line);
         self.under_way.push_back(UnderWay {
-            attempt: Box::pin(after(before.clone(), asking)),
+            attempt: Box::pin(line.ask(connection, Arc::clone(&body), before.clone(), Arc::clone(&written))),
             body,
             is_empty,
             began: Instant::now(),
@@ -389,6 +389,7 @@ impl Bosh {
             is_due,
             failing: None,
             times: 1,
+            silences: 0,
             answered: None,
         });
         self.rid += 1;
@@ -464,12 +465,13 @@ impl UnderWay {
         // At once the first time: servers close connections that nobody used for a while.
         let pause = Duration::from_millis(250 << self.times.min(6)).min(LONGEST_PAUSE);
         let pause = if self.times == 1 { Duration::ZERO } else { pause.mul_f64(rand::random()) };
-        let prompt = PROMPT.saturating_mul(self.times).min(terms.wait + MARGIN);
+        // A connection that breaks says nothing of how long the server takes.
+        let prompt = PROMPT.saturating_mul(self.silences.max(1)).min(terms.wait + MARGIN);
         self.times = self.times.saturating_add(1);
         self.written.send_replace(None);
-        let asking = Arc::clone(line).ask(None, Arc::clone(&self.body), Arc::clone(&self.written));
         self.before = before;
-        let asking = Box::pin(after(self.before.clone(), asking));
+        let written = Arc::clone(&self.written);
+        let asking = Arc::clone(line).ask(None, Arc::clone(&self.body), self.before.clone(), written);
         self.attempt = Box::pin(async move {
             sleep(pause).await;
             asking.await
@@ -484,20 +486,6 @@ impl UnderWay {
             self.patience.as_mut().reset(Instant::now() + PROMPT);
         }
     }
-}
-
-/// Makes a request when the one before has been written, and a little later.
-async fn after<R>(before: Option<watch::Receiver<Option<Instant>>>, asking: impl Future<Output = R>) -> R {
-    let Some(mut before) = before else { return asking.await };
-    // One that is gone has its answer.
-    while let Some(written) = before.wait_for(Option::is_some).await.ok().and_then(|written| *written) {
-        sleep_until(written + GAP).await;
-        // It may have failed meanwhile.
-        if *before.borrow() == Some(written) {
-            break;
-        }
-    }
-    asking.await
 }
 
 impl AsyncRead for Bosh {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
+use super::GAP;
 use super::body::{Answer, NotBosh};
 use crate::config::{LinkSettings, TlsMode};
 use crate::https::{NoBody, Url, Wire};
@@ -53,17 +54,21 @@ pub(super) struct Failure {
 }
 
 impl Line {
-    /// Says this, on a connection that is there already, or on a new one, and tells when it is written.
+    /// Says this, on a connection that is there already, or on a new one, a little after the one before was written, and tells
+    /// when it is written itself.
     pub(super) async fn ask(
         self: Arc<Self>,
         connection: Option<Connection>,
         body: Arc<str>,
+        before: Option<watch::Receiver<Option<Instant>>>,
         written: Arc<watch::Sender<Option<Instant>>>,
     ) -> Result<Answered, Failure> {
         let mut wire = match connection {
             Some(wire) => wire,
             None => self.connect().await.map_err(|error| Failure { error, ..self.failure("", true) })?,
         };
+        // Its connection is there by now: the less time is between the two, the less can break there.
+        turn(before).await;
         let cut = |cause: String| self.failure(&cause, true);
         let request = format!(
             "POST {} HTTP/1.1\r\nhost: {}\r\nuser-agent: parlor/{}\r\naccept-encoding: identity\r\n\
@@ -116,6 +121,17 @@ impl Line {
             again,
             with_former: false,
             answer: None,
+        }
+    }
+}
+
+/// Waits until the one before was written, and a little longer, or has its answer.
+async fn turn(before: Option<watch::Receiver<Option<Instant>>>) {
+    let Some(mut before) = before else { return };
+    while let Some(written) = before.wait_for(Option::is_some).await.ok().and_then(|written| *written) {
+        // It may fail meanwhile, and be written again.
+        if !matches!(timeout_at(written + GAP, before.changed()).await, Ok(Ok(()))) {
+            break;
         }
     }
 }

@@ -286,6 +286,28 @@ async fn an_answer_that_comes_slowly_is_waited_for() {
     until(&mut bosh, "<presence/>").await;
 }
 
+#[tokio::test]
+async fn a_silence_after_breaks_is_noticed_as_soon_as_one_without_them() {
+    let peer = Peer::start(Manners::default()).await;
+    // The server answers at once, or was never reached.
+    let created = CREATED.replace("hold='1'", "hold='0'");
+    let (mut bosh, mut page) = session_of(&peer, &Tokens::default(), &created).await;
+    let serve = async {
+        let asked = page.hear().await.unwrap();
+        for _ in 0..2 {
+            page = peer.accept_page().await;
+            assert_eq!(page.hear().await.unwrap(), asked);
+        }
+        tokio::time::pause();
+        tokio::time::advance(PROMPT + GAP).await;
+        tokio::time::resume();
+        let mut page = timeout(PROMPT, peer.accept_page()).await.expect("it is made again");
+        assert_eq!(page.hear().await.unwrap(), asked);
+        page.say("200 OK", &body("", "<presence/>")).await;
+    };
+    tokio::join!(until(&mut bosh, "<presence/>"), serve);
+}
+
 /// It is over when nobody asks for so long; whose request is held back by the server is asking.
 #[tokio::test]
 async fn a_proxy_with_less_patience_than_the_server_ends_no_session() {
@@ -316,35 +338,38 @@ async fn a_proxy_with_less_patience_than_the_server_ends_no_session() {
     assert!(heard.contains("<presence/>"), "{heard}");
 }
 
-/// Of one of them it had nothing to say; of two, what it said is lost.
+/// To those it had nothing to say. If the session is over, it says so to the youngest as well.
 #[tokio::test]
-async fn a_server_that_has_forgotten_two_requests_has_lost_the_session() {
-    let (peer, tokens) = (Peer::start(Manners::default()).await, Tokens::default());
-    let (mut bosh, mut first) = session(&peer, &tokens).await;
-    until(&mut bosh, "<stream:features/>").await;
+async fn a_server_may_forget_requests_whose_connections_broke_but_not_the_youngest() {
     let unknown = body("type='terminate' condition='item-not-found'", "");
-    let serve = async {
-        first.hear().await.unwrap();
-        let mut second = peer.accept_page().await;
-        second.hear().await.unwrap();
-        drop((first, second));
-        let (mut later, mut earlier) = (peer.accept_page().await, peer.accept_page().await);
-        later.hear().await.unwrap();
-        earlier.hear().await.unwrap();
-        earlier.say("200 OK", &unknown).await;
-        // A third one is under way, to which it may know an answer.
-        let third = earlier.hear().await.unwrap();
-        assert!(third.contains("<c xmlns='x'/>"), "{third}");
-        later.say("200 OK", &unknown).await;
-        (later, earlier)
-    };
-    let talk = async {
-        for element in [&b"<a xmlns='x'/>"[..], b"<b xmlns='x'/>", b"<c xmlns='x'/>"] {
-            bosh.write_all(element).await.unwrap();
-            let _ = futures_util::poll!(std::pin::pin!(bosh.flush()));
-        }
-        until(&mut bosh, "</stream:stream>").await
-    };
-    let (_held, said) = tokio::join!(serve, talk);
-    assert!(said.contains("<connection-timeout"), "{said}");
+    let known = body("", "<presence/>");
+    for (last, heard) in [(&known, "<presence/>"), (&unknown, "<connection-timeout")] {
+        let (peer, tokens) = (Peer::start(Manners::default()).await, Tokens::default());
+        let (mut bosh, mut first) = session(&peer, &tokens).await;
+        until(&mut bosh, "<stream:features/>").await;
+        let serve = async {
+            first.hear().await.unwrap();
+            let mut second = peer.accept_page().await;
+            second.hear().await.unwrap();
+            drop((first, second));
+            let (mut later, mut earlier) = (peer.accept_page().await, peer.accept_page().await);
+            later.hear().await.unwrap();
+            earlier.hear().await.unwrap();
+            earlier.say("200 OK", &unknown).await;
+            let third = earlier.hear().await.unwrap();
+            assert!(third.contains("<c xmlns='x'/>"), "{third}");
+            later.say("200 OK", &unknown).await;
+            earlier.say("200 OK", last).await;
+            (later, earlier)
+        };
+        let talk = async {
+            for element in [&b"<a xmlns='x'/>"[..], b"<b xmlns='x'/>", b"<c xmlns='x'/>"] {
+                bosh.write_all(element).await.unwrap();
+                let _ = futures_util::poll!(std::pin::pin!(bosh.flush()));
+            }
+            until(&mut bosh, heard).await
+        };
+        let (_held, said) = tokio::join!(serve, talk);
+        assert_eq!(said.contains("<connection-timeout"), *last == unknown, "{said}");
+    }
 }
