@@ -28,10 +28,7 @@ pub use crate::bindings::parlor::plugin::storage::Page;
 /// [`Error::Invalid`] with the key as its argument: what is kept is not a `T`.
 pub async fn get<T: DeserializeOwned>(key: impl AsRef<str>) -> Result<Option<T>> {
     let key = key.as_ref();
-    match get_bytes(key).await? {
-        None => Ok(None),
-        Some(json) => serde_json::from_slice(&json).map(Some).map_err(|error| Error::invalid(key, error)),
-    }
+    get_bytes(key).await?.map(|json| read(key, &json)).transpose()
 }
 
 /// Keeps a value as JSON. When this returns it is on disk.
@@ -77,9 +74,53 @@ pub async fn list(prefix: impl AsRef<str>, after: Option<String>, limit: u32) ->
     storage::list(prefix.as_ref().to_owned(), after, limit).await.map_err(Error::from)
 }
 
+/// Keeps what a function makes of the value, and gives it; none = no value, for either. Nothing is lost that others keep meanwhile,
+/// such as a handler beside this one: the function is called again then, with that.
+///
+/// [`Error::Invalid`] with the key as its argument: what is kept is not a `T`.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # async fn example() -> Result<()> {
+/// let count = storage::change("count", |count: Option<u32>| Some(count.unwrap_or_default() + 1)).await?;
+/// info!("counted up to {count:?}");
+/// # Ok(()) }
+/// ```
+pub async fn change<T: Serialize + DeserializeOwned>(
+    key: impl AsRef<str>,
+    change: impl FnMut(Option<T>) -> Option<T>,
+) -> Result<Option<T>> {
+    exchange(key.as_ref(), change, None).await
+}
+
+/// The same, and keeps what the function makes for so long.
+pub async fn change_for<T: Serialize + DeserializeOwned>(
+    key: impl AsRef<str>,
+    change: impl FnMut(Option<T>) -> Option<T>,
+    time: Duration,
+) -> Result<Option<T>> {
+    exchange(key.as_ref(), change, Some(time)).await
+}
+
+async fn exchange<T: Serialize + DeserializeOwned>(
+    key: &str,
+    mut change: impl FnMut(Option<T>) -> Option<T>,
+    time: Option<Duration>,
+) -> Result<Option<T>> {
+    loop {
+        let kept = get_bytes(key).await?;
+        let value = change(kept.as_deref().map(|json| read(key, json)).transpose()?);
+        let json = value.as_ref().map(serde_json::to_vec).transpose()?;
+        // With what was read, however that was written.
+        if compare_and_set_bytes(key, kept, json, time).await? {
+            return Ok(value);
+        }
+    }
+}
+
 /// Puts a value in the place of another, only if what is kept still reads as that one; `expected` none = if there is none, `value`
-/// none = it is deleted. False: somebody was faster, and nothing has changed. A `HashSet` is never read in the same order twice:
-/// keep a `BTreeSet`.
+/// none = it is deleted. False: somebody was faster, and nothing has changed; [`change`] begins anew by itself. A `HashSet` is never
+/// read in the same order twice: keep a `BTreeSet`.
 ///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
@@ -121,7 +162,7 @@ async fn swap<T: Serialize + DeserializeOwned>(
     let Some(expected) = expected else { return compare_and_set_bytes(key, None, value, time).await };
     // The same value may have been written in another way: by an earlier version, or out of a map without an order.
     let Some(kept) = get_bytes(key).await? else { return Ok(false) };
-    let present: T = serde_json::from_slice(&kept).map_err(|error| Error::invalid(key, error))?;
+    let present: T = read(key, &kept)?;
     if serde_json::to_value(&present)? != serde_json::to_value(expected)? {
         return Ok(false);
     }
@@ -137,6 +178,10 @@ pub async fn compare_and_set_bytes(
 ) -> Result<bool> {
     let key = key.as_ref().to_owned();
     storage::compare_and_set(key, expected, value, time.map(milliseconds)).await.map_err(Error::from)
+}
+
+fn read<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T> {
+    serde_json::from_slice(json).map_err(|error| Error::invalid(key, error))
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -60,6 +60,7 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
         ("ready", "ready once"),
         ("now", "true true"),
         ("swap", "[true, false, true, true, true] Some(1.5s)"),
+        ("count", "[Some(1), Some(2), Some(3)] None []"),
         ("ask", "server"),
         ("within", "Err(TimedOut) Ok(())"),
         ("join", "20540"),
@@ -152,6 +153,14 @@ async fn answer(ready: Rc<Cell<u32>>, message: Message) -> Result<()> {
             }
             swapped.push(storage::compare_and_set_for("k", None, &4, Duration::from_secs(3600)).await?);
             chats::reply(&message, format!("{swapped:?} {:?}", settings::duration("pause")?)).await.map(drop)
+        }
+        Some("count") => {
+            let add = || storage::change("count", |count: Option<u32>| Some(count.unwrap_or_default() + 1));
+            let mut counts = futures::future::try_join_all([add(), add(), add()]).await?;
+            counts.sort();
+            let gone = storage::change_for("count", |_: Option<u32>| None, Duration::from_secs(3600)).await?;
+            let keys = storage::keys("count").await?;
+            chats::reply(&message, format!("{counts:?} {gone:?} {keys:?}")).await.map(drop)
         }
         Some("ask") => {
             let query = Element::new("query").ns(ns::DISCO_INFO);
