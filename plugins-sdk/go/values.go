@@ -131,6 +131,37 @@ func StoreIf(ctx context.Context, key string, expected, value any, lasts time.Du
 	})
 }
 
+// Change keeps what a function makes of the value that is kept, and gives it; for ever (0), or for so long. Where nothing is kept
+// the function is given the zero value of its type; a map, a slice or a pointer that is nil is nothing, for either. What is kept
+// meanwhile is not lost: the function is called again then, with that. Needs storage.
+//
+//	count, err := parlor.Change(ctx, "count", func(count int) int { return count + 1 }, 0)
+func Change[T any](ctx context.Context, key string, change func(T) T, lasts time.Duration) (T, error) {
+	for {
+		var value T
+		kept, err := call(ctx, func() wit.Result[wit.Option[[]uint8], types.Error] { return storage.Get(key) })
+		if err != nil {
+			return value, err
+		}
+		if text, ok := kept.Get(); ok {
+			if err := json.Unmarshal(text, &value); err != nil {
+				return value, err
+			}
+		}
+		value = change(value)
+		fresh, err := optional(value)
+		if err != nil {
+			return value, err
+		}
+		isKept, err := call(ctx, func() wit.Result[bool, types.Error] {
+			return storage.CompareAndSet(key, kept, fresh, expires(lasts))
+		})
+		if isKept || err != nil {
+			return value, err
+		}
+	}
+}
+
 func optional(value any) (wit.Option[[]uint8], error) {
 	if value == nil {
 		return wit.None[[]uint8](), nil

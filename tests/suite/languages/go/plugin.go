@@ -27,11 +27,14 @@ func start(ctx context.Context) error {
 	_, kinds := parlor.OnMessage(parlor.Filter{Kind: "chat normal", Prefix: "kind"}, kind)
 	_, pauses := parlor.OnMessage(parlor.Filter{Prefix: "pause"}, pause)
 	_, swaps := parlor.OnMessage(parlor.Filter{Prefix: "swap"}, swap)
+	_, counts := parlor.OnMessage(parlor.Filter{Prefix: "count"}, count)
+	_, uncounts := parlor.OnMessage(parlor.Filter{Prefix: "uncount"}, uncount)
 	_, asks := parlor.OnMessage(parlor.Filter{Prefix: "ask"}, ask)
 	_, cannots := parlor.OnMessage(parlor.Filter{Prefix: "cannot"}, cannot)
 	_, times := parlor.OnMessage(parlor.Filter{Prefix: "time"}, wait)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
-	return errors.Join(cuts, reads, answers, looks, kinds, pauses, swaps, asks, cannots, times, agrees, add(ctx, "first"), add(ctx, "second"))
+	said := errors.Join(cuts, reads, answers, looks, kinds, pauses, swaps, counts, uncounts, asks, cannots, times, agrees)
+	return errors.Join(said, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
@@ -68,6 +71,24 @@ func swap(ctx context.Context, message *parlor.Message) error {
 	}
 	_, ok, err := parlor.Stored[int](ctx, "k")
 	return errors.Join(err, parlor.Reply(ctx, message, fmt.Sprint(done, ok)))
+}
+
+func count(ctx context.Context, message *parlor.Message) error {
+	var faster error
+	calls := 0
+	n, err := parlor.Change(ctx, "n", func(n int) int {
+		if calls++; calls == 1 {
+			faster = parlor.Store(ctx, "n", n+10, 0)
+		}
+		return n + 1
+	}, time.Minute)
+	return errors.Join(faster, err, parlor.Reply(ctx, message, fmt.Sprint(n, calls)))
+}
+
+func uncount(ctx context.Context, message *parlor.Message) error {
+	gone, err := parlor.Change(ctx, "n", func(*int) *int { return nil }, 0)
+	_, ok, read := parlor.Stored[int](ctx, "n")
+	return errors.Join(err, read, parlor.Reply(ctx, message, fmt.Sprint(gone == nil, ok)))
 }
 
 // stanzas.chat
