@@ -18,10 +18,12 @@ use std::process::Stdio;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Finished, Home};
 use parlor_tests::memories;
+use parlor_tests::peer::archive::Script;
 use parlor_tests::policy::Entry;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::house::{House, Plan, SOON, friend, id, running};
+use crate::archive::archive_is_known;
+use crate::house::{FULL, House, Plan, SOON, friend, granted, id, running};
 
 /// Runs `parlor` as an author does.
 async fn parlor(arguments: &[&str]) -> Finished {
@@ -71,6 +73,18 @@ async fn built_reader(file: &str, text: &str, into: &Folder) -> Vec<u8> {
     into.write("plugin/plugin.toml", MANIFEST.replace("[permissions]", reads)).unwrap();
     into.write(format!("plugin/{file}"), text).unwrap();
     built(&into.path().join("plugin"), into).await
+}
+
+/// Runs such a plugin where the archive gives a message at a time, with fewer handles than it uses unless it closes what it opens.
+async fn with_archive(script: Script, plugin: &[u8]) -> House {
+    let swift = |entry: Entry| entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000);
+    let plan = Plan::scripted(script).await.set("archived_messages_page_size", 1);
+    let plan = plan.caller(FULL, |entry| swift(granted(entry)));
+    let limited = |entry: Entry| swift(asked(entry)).grant("archive.read", &["*"]).limit("handles", 128);
+    let house = plan.bytes("deeds", plugin, limited).start().await;
+    archive_is_known(&house).await;
+    running(&house, "deeds").await;
+    house
 }
 
 fn example(name: &str) -> PathBuf {

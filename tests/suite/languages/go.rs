@@ -1,11 +1,13 @@
 //! Go.
 
 use parlor_tests::folder::Folder;
+use parlor_tests::peer::archive::{Script, honest};
 use parlor_tests::policy::Entry;
+use serde_json::Value;
 
 use super::{
-    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, holds_no_password, is_ready_again,
-    is_refused, passes_its_tests, talks,
+    MANIFEST, begins_and_answers, built, built_reader, deeds, does_as_expected, example, holds_no_password,
+    is_ready_again, is_refused, passes_its_tests, talks, with_archive,
 };
 use crate::house::{Plan, SOON, friend, running};
 
@@ -63,6 +65,28 @@ async fn a_plugin_in_go_does_what_its_author_expects_of_it_and_of_the_sdk() {
     does_as_expected("go", "22 passed, 0 failed\n").await;
 }
 
+/// A page at a time: often only its beginning, once all of it, and once with an error in the midst.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_go_reads_a_whole_archive_or_as_much_as_it_wants() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/go.mod", MODULE).unwrap();
+    let plugin = built_reader("plugin.go", READER, &folder).await;
+    let mut pages = honest(4);
+    let script: Script = Box::new(move |page| {
+        if page.part("after").is_some() && page.field("start").is_some() {
+            return vec![page.refuse("not-allowed")];
+        }
+        pages(page)
+    });
+    let house = with_archive(script, &plugin).await;
+    house.ears().emit("read", &Value::Null).await;
+    house.says(">[uid-0 uid-1 uid-2 uid-3], and [uid-0] before not-allowed<").await;
+    assert_eq!(house.instance("deeds").await.open_archive_queries(), 0);
+    let lines = crate::trace::with("account", house.name());
+    assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
+    house.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn karma_is_counted_also_after_a_restart() {
     let folder = Folder::new().unwrap();
@@ -98,6 +122,54 @@ async fn what_does_not_build_in_go_leaves_no_file_and_shows_the_authors_own_line
 }
 
 const MODULE: &str = "module deeds\n\ngo 1.24\n\nrequire parlor v0.1.0\n\nreplace parlor => ./.parlor/sdk\n";
+
+const READER: &str = r#"package main
+
+import (
+	"context"
+	"fmt"
+
+	"parlor"
+	"parlor/contract/archive"
+	"parlor/contract/wit"
+)
+
+func main() { parlor.Start(start) }
+
+func start(ctx context.Context) error {
+	_, err := parlor.On("read", parlor.Filter{}, tell)
+	return err
+}
+
+func tell(ctx context.Context, event *parlor.Event) error {
+	// Who leaves early leaves nothing open.
+	for range 150 {
+		if _, err := read(ctx, archive.Options{}, 1); err != nil {
+			return err
+		}
+	}
+	all, err := read(ctx, archive.Options{}, 20)
+	if err != nil {
+		return err
+	}
+	some, err := read(ctx, archive.Options{Start: wit.Some("2026-01-01")}, 20)
+	_, err = parlor.Send(ctx, "juliet@localhost", fmt.Sprintf("%v, and %v before %v", all, some, err))
+	return err
+}
+
+func read(ctx context.Context, options archive.Options, most int) ([]string, error) {
+	var ids []string
+	for message, err := range parlor.QueryAll(ctx, options) {
+		if err != nil {
+			return ids, err
+		}
+		if ids = append(ids, message.StanzaID); len(ids) == most {
+			break
+		}
+	}
+	return ids, nil
+}
+"#;
 
 const NUMBER: &str = r#"package main
 

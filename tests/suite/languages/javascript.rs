@@ -15,10 +15,9 @@ use xmpp_parsers::minidom::Element;
 
 use super::{
     MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, example, holds_no_password,
-    is_ready_again, is_refused, parlor, passes_its_tests, talks,
+    is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
 };
-use crate::archive::archive_is_known;
-use crate::house::{FULL, Plan, SOON, friend, granted, id, running};
+use crate::house::{Plan, SOON, friend, id, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_javascript_builds_at_once_and_answers() {
@@ -99,13 +98,7 @@ async fn a_plugin_in_javascript_reads_a_whole_archive_beside_what_else_it_does()
         stanzas.extend(pages(page));
         stanzas
     });
-    let swift = |entry: Entry| entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000);
-    let plan = Plan::scripted(script).await.set("archived_messages_page_size", 1);
-    let plan = plan.caller(FULL, |entry| swift(granted(entry)));
-    let limited = |entry: Entry| swift(asked(entry)).grant("archive.read", &["*"]).limit("handles", 128);
-    let house = plan.bytes("deeds", &plugin, limited).start().await;
-    archive_is_known(&house).await;
-    running(&house, "deeds").await;
+    let house = with_archive(script, &plugin).await;
     house.ears().emit("count", &Value::Null).await;
     house.says(">hello<").await;
     house.says(">counted 20 of 20, and uid-0 before StanzaError<").await;

@@ -1,0 +1,65 @@
+package parlor
+
+import (
+	"context"
+	"iter"
+
+	"parlor/contract/archive"
+)
+
+// How many messages are taken over from the host at once.
+const messagesAtOnce = 50
+
+// QueryAll reads an archive to its end, oldest first, however long it is: the host asks for the next page once everything before it
+// was read. Max bounds how many come in all. What ended it early comes last, with no message. The archive knows a message by its
+// StanzaID. Needs archive.read.
+//
+//	for message, err := range parlor.QueryAll(ctx, archive.Options{With: wit.Some("juliet@example.org")}) {
+//		if err != nil {
+//			return err
+//		}
+//		slog.Info(message.From + ": " + message.Body)
+//	}
+//
+// Other handlers wait until it has been read; who leaves early leaves nothing open.
+func QueryAll(ctx context.Context, options archive.Options) iter.Seq2[*Message, error] {
+	return func(yield func(*Message, error) bool) {
+		take := func(message *Message) bool { return yield(message, nil) }
+		if err := eachOf(ctx, options, take); err != nil {
+			yield(nil, err)
+		}
+	}
+}
+
+// Reads until there is no more, or whoever takes has enough.
+func eachOf(ctx context.Context, options archive.Options, take func(*Message) bool) error {
+	if err := ended(ctx); err != nil {
+		return err
+	}
+	opened, err := Value(archive.QueryAll(options))
+	if err != nil {
+		return err
+	}
+	stream, outcome := opened.F0, opened.F1
+	defer outcome.Drop()
+	defer stream.Drop()
+	messages := make([]archive.ArchivedMessage, messagesAtOnce)
+	for {
+		if err := ended(ctx); err != nil {
+			return err
+		}
+		count := stream.Read(messages)
+		if count == 0 {
+			return Done(outcome.Read())
+		}
+		for _, archived := range messages[:count] {
+			message, err := NewMessage(archived.Message)
+			if err != nil {
+				return err
+			}
+			if !take(message) {
+				return nil
+			}
+		}
+	}
+}
