@@ -73,15 +73,13 @@ func again(from, key string, at time.Time) bool {
 }
 
 func add(ctx context.Context, chat string, vote standing) (standing, error) {
-	now, ok, err := parlor.Stored[standing](ctx, key(chat, vote.Name))
-	if err != nil {
-		return now, err
-	}
-	if !ok {
-		now.Name = vote.Name
-	}
-	now.Points += vote.Points
-	return now, parlor.Store(ctx, key(chat, vote.Name), now, 0)
+	return parlor.Change(ctx, key(chat, vote.Name), func(now standing) standing {
+		if now.Name == "" {
+			now.Name = vote.Name
+		}
+		now.Points += vote.Points
+		return now
+	}, 0)
 }
 
 func (now standing) String() string {
