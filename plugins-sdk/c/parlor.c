@@ -940,9 +940,14 @@ static parlor_error answerable(const parlor_message *message) {
   return strcmp(message->kind, "error") ? PARLOR_OK : invalid("an error must not be answered (RFC 6120, section 8.3.1)");
 }
 
+/* Who is answered in private; of a message from a room, its author there. */
+static const char *in_private(const parlor_message *to) {
+  return from_room(to) ? to->from : to->chat;
+}
+
 static parlor_error chat_reply(const parlor_message *to, const char *text) {
   parlor_error error = answerable(to);
-  return error ? error : chat(from_room(to) ? to->from : to->chat, text, to->thread);
+  return error ? error : chat(in_private(to), text, to->thread);
 }
 
 static parlor_error room_reply(const parlor_message *to, const char *text) {
@@ -950,12 +955,21 @@ static parlor_error room_reply(const parlor_message *to, const char *text) {
   return error ? error : room(to->chat, text, to->thread);
 }
 
-parlor_error parlor_reply_message(const parlor_message *to, const parlor_outgoing *message, const char **id) {
+/* In the thread of what it answers, unless it names one; by the call of a chat or of a room, as above. */
+static parlor_error reply_message(sending *send, const char *jid, const parlor_message *to, const parlor_outgoing *message, const char **id) {
   parlor_error error = answerable(to);
   if (error) return error;
   parlor_outgoing answer = *message;
   if (!answer.thread) answer.thread = to->thread;
-  return (from_room(to) ? parlor_room_send_message : parlor_chat_send_message)(to->chat, &answer, id);
+  return send_message(send, jid, &answer, id);
+}
+
+parlor_error parlor_chat_reply_message(const parlor_message *to, const parlor_outgoing *message, const char **id) {
+  return reply_message(parlor_plugin_chats_send, in_private(to), to, message, id);
+}
+
+parlor_error parlor_reply_message(const parlor_message *to, const parlor_outgoing *message, const char **id) {
+  return reply_message(from_room(to) ? parlor_plugin_rooms_send : parlor_plugin_chats_send, to->chat, to, message, id);
 }
 
 parlor_error parlor_chat_send(const char *jid, const char *format, ...) {

@@ -255,6 +255,10 @@ parlor_error parlor_chat_send_message(const char *jid, const parlor_outgoing *me
 /* The same to everybody in a room that we are in. Needs rooms.send. */
 parlor_error parlor_room_send_message(const char *room, const parlor_outgoing *message, const char **id);
 
+/* Answers with it in private, in the same chat; for a message from a room, to its author there. In its thread, unless the answer
+ * names one. Needs messages.send. */
+parlor_error parlor_chat_reply_message(const parlor_message *to, const parlor_outgoing *message, const char **id);
+
 /* Answers with it where a message was said, in a chat or in a room, and in its thread unless the answer names one. Needs
  * messages.send and rooms.send. */
 parlor_error parlor_reply_message(const parlor_message *to, const parlor_outgoing *message, const char **id);

@@ -72,45 +72,53 @@ func Reply(ctx context.Context, to *Message, body string) error {
 
 // ReplyMessage is the same with all that a message may have, and gives its id. Needs messages.send and rooms.send.
 func ReplyMessage(ctx context.Context, to *Message, message Outgoing) (string, error) {
-	if err := to.answerable(); err != nil {
+	answer, err := message.answering(to)
+	if err != nil {
 		return "", err
 	}
-	if message.Thread == "" {
-		message.Thread = to.Thread
-	}
 	if to.Kind == "groupchat" {
-		return SayMessage(ctx, to.Chat, message)
+		return SayMessage(ctx, to.Chat, answer)
 	}
-	return SendMessage(ctx, to.Chat, message)
+	return SendMessage(ctx, to.Chat, answer)
 }
 
 // ReplyInChat answers in private, in the same chat; for a message from a room, to its author there. Needs messages.send.
 func ReplyInChat(ctx context.Context, to *Message, body string) error {
-	if err := to.answerable(); err != nil {
-		return err
-	}
-	whom := to.Chat
-	if to.Kind == "groupchat" {
-		whom = to.From
-	}
-	_, err := SendMessage(ctx, whom, Outgoing{Body: body, Thread: to.Thread})
+	_, err := ReplyMessageInChat(ctx, to, Outgoing{Body: body})
 	return err
+}
+
+// ReplyMessageInChat is the same with all that a message may have, and gives its id. Needs messages.send.
+func ReplyMessageInChat(ctx context.Context, to *Message, message Outgoing) (string, error) {
+	answer, err := message.answering(to)
+	if err != nil {
+		return "", err
+	}
+	if to.Kind == "groupchat" {
+		return SendMessage(ctx, to.From, answer)
+	}
+	return SendMessage(ctx, to.Chat, answer)
 }
 
 // ReplyInRoom answers a message in its room. Needs rooms.send.
 func ReplyInRoom(ctx context.Context, to *Message, body string) error {
-	if err := to.answerable(); err != nil {
+	answer, err := Outgoing{Body: body}.answering(to)
+	if err != nil {
 		return err
 	}
-	_, err := SayMessage(ctx, to.Chat, Outgoing{Body: body, Thread: to.Thread})
+	_, err = SayMessage(ctx, to.Chat, answer)
 	return err
 }
 
-func (message *Message) answerable() error {
-	if message.Kind == "error" {
-		return &Invalid{Argument: "message", Reason: "an error must not be answered (RFC 6120, section 8.3.1)"}
+// In the thread of what it answers, unless it names one. An error is not answered.
+func (message Outgoing) answering(to *Message) (Outgoing, error) {
+	if to.Kind == "error" {
+		return message, &Invalid{Argument: "message", Reason: "an error must not be answered (RFC 6120, section 8.3.1)"}
 	}
-	return nil
+	if message.Thread == "" {
+		message.Thread = to.Thread
+	}
+	return message, nil
 }
 
 func (message Outgoing) wire() (types.Outgoing, error) {

@@ -167,6 +167,8 @@ export function send(jid: string, message: string | Wish): Promise<string>;
 export function say(room: string, message: string | Wish): Promise<string>;
 /** Answers where a message was said: in its room, or in its chat; in its thread, unless the answer names one. Errors are not. */
 export function reply(to: Said, message: string | Wish): Promise<string>;
+/** Answers in private, in the same chat; for a message from a room, to its author there. Needs `messages.send`. */
+export function replyInChat(to: Said, message: string | Wish): Promise<string>;
 /**
  * Tells the author of a message that it came, if it asked to be told (XEP-0184), and gives the id of the receipt. It tells the
  * author that somebody is there, so that nothing but a plugin decides to send it. Needs `messages.send`.

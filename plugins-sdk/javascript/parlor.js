@@ -649,13 +649,20 @@ export function outgoing(wish) {
 export const send = noticing("send", async (jid, message) => chats.send(jid, outgoing(message)));
 export const say = noticing("say", async (room, message) => rooms.send(room, outgoing(message)));
 
-export const reply = noticing("reply", async (to, message) => {
+export const reply = noticing("reply", async (to, message) =>
+  (to.kind === "groupchat" ? say : send)(to.chat, answer(to, message)));
+
+export const replyInChat = noticing("replyInChat", async (to, message) =>
+  send(to.kind === "groupchat" ? to.from : to.chat, answer(to, message)));
+
+// In the thread of what it answers.
+function answer(to, message) {
   if (to.kind === "error") {
     throw new Invalid({ name: "message", reason: "an error must not be answered (RFC 6120, section 8.3.1)" });
   }
   const wish = typeof message === "object" ? message : { body: message };
-  return (to.kind === "groupchat" ? say : send)(to.chat, { ...wish, thread: wish.thread ?? to.thread ?? undefined });
-});
+  return { ...wish, thread: wish.thread ?? to.thread ?? undefined };
+}
 
 export const acknowledge = noticing("acknowledge", async ({ id, from, kind, own, delayed, extensions }) => {
   // Everybody in a room would send one, and errors and history are not answered.

@@ -38,6 +38,7 @@ from .messages import occupant_of as occupant_of
 from .messages import outgoing as outgoing
 from .messages import reference_of as reference_of
 from .messages import reply as reply
+from .messages import reply_in_chat as reply_in_chat
 from .messages import say as say
 from .messages import send as send
 from .said import command as command

@@ -52,6 +52,11 @@ async def reply(to: Message, message: Union[str, Outgoing]) -> str:
     """Answers where a message was said: in its room, or in its chat, and in its thread. An error is not answered: `Invalid`."""
     ...
 
+async def reply_in_chat(to: Message, message: Union[str, Outgoing]) -> str:
+    """Answers in private, in the same chat and thread; for a message from a room, to its author there. An error is not answered:
+    `Invalid`. Needs `messages.send`."""
+    ...
+
 async def acknowledge(message: Message) -> Optional[str]:
     """Tells the author of a message that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if one was sent.
     It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs `messages.send`."""

@@ -32,7 +32,7 @@ from .guest import on_ready, on_start, on_stop
 from .host import Grouping
 from .listen import Subscription, off, on, on_mention
 from .loop import spawn
-from .messages import acknowledge, body_without_fallback, occupant_of, outgoing, reference_of, reply, say, send
+from .messages import acknowledge, body_without_fallback, occupant_of, outgoing, reference_of, reply, reply_in_chat, say, send
 from .said import command
 from .stanza import Element, ns, parse_xml
 from .timers import after, every, sleep
@@ -62,6 +62,6 @@ __all__ = [
     "Command", "Contact", "Element", "Error", "Message", "Occupant", "Room", "Subscription", "acknowledge", "after", "api",
     "archive", "body_without_fallback", "chats", "chatviews", "command", "commands", "connection", "contacts", "disco", "emit", "errors", "escape",
     "every", "ns", "occupant_of", "off", "on", "on_mention", "on_ready", "on_start", "on_stop", "outgoing", "parse_xml", "promise",
-    "promises", "quoteattr", "reference_of", "reply", "rooms", "say", "send", "set_setting", "setting", "settings", "sleep", "spawn",
-    "storage", "timers", "tokens", "types", "user", "vcard", "wait_until",
+    "promises", "quoteattr", "reference_of", "reply", "reply_in_chat", "rooms", "say", "send", "set_setting", "setting", "settings",
+    "sleep", "spawn", "storage", "timers", "tokens", "types", "user", "vcard", "wait_until",
 ]

@@ -119,12 +119,22 @@ async def say(room: str, message: Union[str, Any]) -> str:
 
 async def reply(to: Any, message: Union[str, Any]) -> str:
     """Answers where a message was said: in its room, or in its chat, and in its thread. An error is not answered: `Invalid`."""
+    return await (say if to.kind == "groupchat" else send)(to.chat, _answer(to, message))
+
+
+async def reply_in_chat(to: Any, message: Union[str, Any]) -> str:
+    """Answers in private, in the same chat and thread; for a message from a room, to its author there. An error is not answered:
+    `Invalid`. Needs `messages.send`."""
+    return await send(to.from_ if to.kind == "groupchat" else to.chat, _answer(to, message))
+
+
+def _answer(to: Any, message: Union[str, Any]) -> Any:
     if to.kind == "error":
         raise Invalid("message", "an error must not be answered (RFC 6120, section 8.3.1)")
     answer = _message(message)
     if answer.thread is None and to.thread is not None:
-        answer = _types.Outgoing(answer.body, answer.subject, to.thread, answer.extensions)
-    return await (say if to.kind == "groupchat" else send)(to.chat, answer)
+        return _types.Outgoing(answer.body, answer.subject, to.thread, answer.extensions)
+    return answer
 
 
 async def acknowledge(message: Any) -> Optional[str]:

@@ -66,7 +66,7 @@ async fn the_plugins_in_typescript_here_fit_the_types() {
 
 const USES: &str = r#"import {
   acknowledge, archive, ask, bodyWithoutFallback, command, Element, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
-  outgoing, parseXml, reference, reply, rooms, say, send, spawn, stanza, storage, vcard,
+  outgoing, parseXml, reference, reply, replyInChat, rooms, say, send, spawn, stanza, storage, vcard,
   type ArchivedMessage, type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite,
   type Message, type Occupant, type Status,
 } from "parlor";
@@ -115,6 +115,7 @@ await command("x", "X", async (args, message, rest) => console.log(args.length, 
 
 // What a call gives may be given back, where nobody wants it.
 on("message", { kind: "chat" }, (message) => reply(message, "hi"));
+on("message", { kind: "groupchat" }, (message) => replyInChat(message, { body: "hi", replyTo: message }));
 onMention((message) => reply(message, "at your service"));
 onStart(() => storage.keys());
 onReady(() => say("r@x", "here I am"));

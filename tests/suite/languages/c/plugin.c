@@ -157,6 +157,11 @@ static parlor_error who(const parlor_event *event, void *context) {
   return parlor_reply(event->message, "%s, %s", occupant->nick, occupant->role);
 }
 
+static parlor_error alone(const parlor_event *event, void *context) {
+  (void)context;
+  return parlor_chat_reply_message(event->message, &(parlor_outgoing){.body = "you alone", .reply_to = event->message}, NULL);
+}
+
 /* replies.chat */
 
 static parlor_error agree(const parlor_event *event, void *context) {
@@ -209,6 +214,7 @@ parlor_error parlor_start(void) {
   for (size_t i = 0; !error && i < sizeof told / sizeof *told; i++) error = parlor_on(told[i], NULL, tell, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "cannot"}, cannot, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "who"}, who, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "alone"}, alone, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat normal", .prefix = "kind"}, kind, NULL);
   if (!error) error = parlor_on("message", NULL, agree, NULL);

@@ -24,6 +24,7 @@ func start(ctx context.Context) error {
 	_, reads := parlor.OnMessage(parlor.Filter{Prefix: "settings"}, read)
 	_, answers := parlor.OnMessage(parlor.Filter{Prefix: "poll"}, poll)
 	_, looks := parlor.OnMessage(parlor.Filter{Prefix: "who"}, who)
+	_, whispers := parlor.OnMessage(parlor.Filter{Prefix: "alone"}, alone)
 	_, kinds := parlor.OnMessage(parlor.Filter{Kind: "chat normal", Prefix: "kind"}, kind)
 	_, pauses := parlor.OnMessage(parlor.Filter{Prefix: "pause"}, pause)
 	_, swaps := parlor.OnMessage(parlor.Filter{Prefix: "swap"}, swap)
@@ -33,8 +34,10 @@ func start(ctx context.Context) error {
 	_, cannots := parlor.OnMessage(parlor.Filter{Prefix: "cannot"}, cannot)
 	_, times := parlor.OnMessage(parlor.Filter{Prefix: "time"}, wait)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
-	said := errors.Join(cuts, reads, answers, looks, kinds, pauses, swaps, counts, uncounts, asks, cannots, times, agrees)
-	return errors.Join(said, add(ctx, "first"), add(ctx, "second"))
+	heard := errors.Join(
+		cuts, reads, answers, looks, whispers, kinds, pauses, swaps, counts, uncounts, asks, cannots, times, agrees,
+	)
+	return errors.Join(heard, add(ctx, "first"), add(ctx, "second"))
 }
 
 // texts.chat
@@ -206,6 +209,11 @@ func who(ctx context.Context, message *parlor.Message) error {
 		return errors.Join(err, parlor.Reply(ctx, message, "nobody"))
 	}
 	return parlor.Reply(ctx, message, who.Nick+", "+who.Role)
+}
+
+func alone(ctx context.Context, message *parlor.Message) error {
+	_, err := parlor.ReplyMessageInChat(ctx, message, parlor.Outgoing{Body: "you alone", ReplyTo: message})
+	return err
 }
 
 // kinds.chat

@@ -1,8 +1,8 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, chats, command, Element, occupantOf, off, on, once, onStop, reply, rooms, send, setSetting,
-  sleep, storage, TimedOut, timers, within,
+  acknowledge, bodyWithoutFallback, chats, command, Element, occupantOf, off, on, once, onStop, reply, replyInChat, rooms, send,
+  setSetting, sleep, storage, TimedOut, timers, within,
 } from "parlor";
 
 // texts.chat
@@ -252,6 +252,8 @@ on("message", { prefix: "who" }, async (message) => {
   const who = occupantOf(message);
   await reply(message, who ? `${who.nick}, ${who.role}` : "nobody");
 });
+
+on("message", { prefix: "alone" }, (message) => replyInChat(message, { body: "you alone", replyTo: message }));
 
 // replies.chat
 

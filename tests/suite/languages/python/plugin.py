@@ -15,8 +15,8 @@ from datetime import datetime, timedelta, timezone
 
 from parlor import (
     Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, command, emit, errors, every, ns,
-    occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, rooms, send, setting,
-    settings, sleep, spawn, storage, wait_until,
+    occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat, rooms,
+    send, setting, settings, sleep, spawn, storage, wait_until,
 )
 
 log = logging.getLogger(__name__)
@@ -494,6 +494,11 @@ async def no_more(message: Message) -> None:
 async def who(message: Message) -> None:
     one = occupant_of(message)
     await reply(message, f"{one.nick}, {one.role}" if one else "nobody")
+
+
+@on("message", prefix="alone")
+async def alone(message: Message) -> None:
+    await reply_in_chat(message, outgoing("you alone", reply_to=message))
 
 
 # replies.chat
