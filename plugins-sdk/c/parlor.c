@@ -783,16 +783,12 @@ static const parlor_occupant *shown_occupant(const parlor_plugin_types_occupant_
   return shown;
 }
 
-parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant) {
+parlor_error parlor_room_occupant(const char *room, const char *nick, const parlor_occupant **occupant) {
   *occupant = NULL;
-  /* Who writes from a room to us alone is a chat of its own. */
-  const char *slash = from_room(message) ? NULL : strchr(message->chat, '/');
-  const char *nick = slash ? slash + 1 : from_room(message) ? message->nick : NULL;
-  if (!nick) return PARLOR_OK;
-  plugin_string_t room = parlor_text(slash ? parlor_format("%.*s", (int)(slash - message->chat), message->chat) : message->chat);
+  plugin_string_t jid = parlor_text(room);
   parlor_plugin_rooms_list_occupant_t there;
   parlor_plugin_types_error_t error;
-  if (!parlor_plugin_rooms_occupants(&room, &there, &error)) return parlor_done(false, &error);
+  if (!parlor_plugin_rooms_occupants(&jid, &there, &error)) return parlor_done(false, &error);
   for (size_t i = 0; i < there.len; i++) {
     const parlor_plugin_types_occupant_t *one = &there.ptr[i];
     if (strcmp(some(one->nick), nick)) continue;
@@ -800,6 +796,16 @@ parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occu
     break;
   }
   return PARLOR_OK;
+}
+
+parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant) {
+  *occupant = NULL;
+  /* Who writes from a room to us alone is a chat of its own. */
+  const char *slash = from_room(message) ? NULL : strchr(message->chat, '/');
+  const char *nick = slash ? slash + 1 : from_room(message) ? message->nick : NULL;
+  if (!nick) return PARLOR_OK;
+  const char *room = slash ? parlor_format("%.*s", (int)(slash - message->chat), message->chat) : message->chat;
+  return parlor_room_occupant(room, nick, occupant);
 }
 
 /* The body without what is only there for clients that lack one of these features. */
@@ -996,6 +1002,57 @@ parlor_error parlor_reply(const parlor_message *to, const char *format, ...) {
   FORMATTED(const char *text);
   return from_room(to) ? room_reply(to, text) : chat_reply(to, text);
 }
+
+/* ---- Rooms ------------------------------------------------------------------------------------------------------------- */
+
+parlor_error parlor_room_open(const char *room, const char *nick, const char *password) {
+  plugin_string_t jid = parlor_text(room);
+  parlor_plugin_rooms_attributes_t attributes = {.nick = option(nick), .password = option(password)};
+  parlor_plugin_types_room_t opened;
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_rooms_open(&jid, &attributes, &opened, &error), &error);
+}
+
+parlor_error parlor_room_close(const char *room) {
+  plugin_string_t jid = parlor_text(room);
+  parlor_plugin_types_error_t error;
+  return parlor_done(parlor_plugin_rooms_close(&jid, &error), &error);
+}
+
+typedef bool putting_out(plugin_string_t *, plugin_string_t *, plugin_string_t *, parlor_plugin_types_error_t *);
+
+/* By the call that is given, so that a plugin imports no other one; so below. */
+static parlor_error put_out(putting_out *call, const char *room, const char *whom, const char *reason) {
+  plugin_string_t jid = parlor_text(room), who = parlor_text(whom), why = parlor_text(reason);
+  parlor_plugin_types_error_t error;
+  return parlor_done(call(&jid, &who, reason ? &why : NULL, &error), &error);
+}
+
+parlor_error parlor_room_kick(const char *room, const char *nick, const char *reason) {
+  return put_out(parlor_plugin_rooms_kick, room, nick, reason);
+}
+
+parlor_error parlor_room_ban(const char *room, const char *jid, const char *reason) {
+  return put_out(parlor_plugin_rooms_ban, room, jid, reason);
+}
+
+typedef bool making(plugin_string_t *, plugin_string_t *, plugin_string_t *, plugin_string_t *, parlor_plugin_types_error_t *);
+
+static parlor_error make(making *call, const char *room, const char *whom, const char *what, const char *reason) {
+  plugin_string_t jid = parlor_text(room), who = parlor_text(whom), be = parlor_text(what), why = parlor_text(reason);
+  parlor_plugin_types_error_t error;
+  return parlor_done(call(&jid, &who, &be, reason ? &why : NULL, &error), &error);
+}
+
+parlor_error parlor_room_set_role(const char *room, const char *nick, const char *role, const char *reason) {
+  return make(parlor_plugin_rooms_set_role, room, nick, role, reason);
+}
+
+parlor_error parlor_room_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason) {
+  return make(parlor_plugin_rooms_set_affiliation, room, jid, affiliation, reason);
+}
+
+/* ---- Stanzas ----------------------------------------------------------------------------------------------------------- */
 
 parlor_error parlor_stanza_send(const char *xml) {
   plugin_string_t stanza = parlor_text(xml);

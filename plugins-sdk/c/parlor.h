@@ -279,6 +279,29 @@ const char *parlor_body_without_fallback(const parlor_message *message, const ch
  * gone. Needs rooms.read for it. */
 parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant);
 
+/* ---- Rooms ------------------------------------------------------------------------------------------------------------- */
+
+/* Enters a room, and returns when we are in. The nickname and the password may be NULL: then they are those of the bookmark, and else
+ * the nickname is that of the settings. Needs rooms.join for it. */
+parlor_error parlor_room_open(const char *room, const char *nick, const char *password);
+
+/* Leaves it. Needs rooms.join for it. */
+parlor_error parlor_room_close(const char *room);
+
+/* Puts into `occupant` who is in a room under this nickname; NULL where nobody is. Needs rooms.read for it. */
+parlor_error parlor_room_occupant(const char *room, const char *nick, const parlor_occupant **occupant);
+
+/* Puts an occupant out, who may come back; or a person by their real JID, for good. This and the next two need rooms.moderate for the
+ * room, which may refuse it (PARLOR_STANZA); the reason may be NULL. */
+parlor_error parlor_room_kick(const char *room, const char *nick, const char *reason);
+parlor_error parlor_room_ban(const char *room, const char *jid, const char *reason);
+
+/* Gives an occupant a role: none, visitor, participant or moderator. */
+parlor_error parlor_room_set_role(const char *room, const char *nick, const char *role, const char *reason);
+
+/* Gives a person an affiliation: none, outcast, member, admin or owner. */
+parlor_error parlor_room_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason);
+
 /* ---- Stanzas ----------------------------------------------------------------------------------------------------------- */
 
 /* A stanza in the making. Names are the plugin's; values may come from anywhere, and are escaped.

@@ -162,6 +162,30 @@ static parlor_error alone(const parlor_event *event, void *context) {
   return parlor_chat_reply_message(event->message, &(parlor_outgoing){.body = "you alone", .reply_to = event->message}, NULL);
 }
 
+/* rooms.chat */
+
+static parlor_error visit(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  static const char room[] = "attic@rooms.example.org";
+  parlor_error error = parlor_room_open(room, "robot", NULL);
+  if (!error) error = parlor_room_send(room, "here I am");
+  return error ? error : parlor_room_close(room);
+}
+
+/* The context is what is said before the nickname. */
+static parlor_error obey(const parlor_event *event, void *context) {
+  const char *room = event->message->chat, *nick = event->message->body + strlen(context);
+  const parlor_occupant *who;
+  parlor_error error = parlor_room_occupant(room, nick, &who);
+  if (error || !who) return error ? error : parlor_reply(event->message, "nobody is %s", nick);
+  switch (*(const char *)context) {
+    case 'k': return parlor_room_kick(room, nick, "so it is");
+    case 'b': return parlor_room_ban(room, who->jid, NULL);
+    case 'm': return parlor_room_set_role(room, nick, "visitor", NULL);
+    default: return parlor_room_set_affiliation(room, who->jid, "member", "welcome");
+  }
+}
+
 /* replies.chat */
 
 static parlor_error agree(const parlor_event *event, void *context) {
@@ -215,6 +239,9 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "cannot"}, cannot, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "who"}, who, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "alone"}, alone, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "visit"}, visit, NULL);
+  static const char *const orders[] = {"kick ", "ban ", "mute ", "adopt "};
+  for (size_t i = 0; !error && i < sizeof orders / sizeof *orders; i++) error = parlor_on("message", &(parlor_filter){.prefix = orders[i]}, obey, (void *)orders[i]);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat normal", .prefix = "kind"}, kind, NULL);
   if (!error) error = parlor_on("message", NULL, agree, NULL);
