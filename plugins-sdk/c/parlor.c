@@ -44,7 +44,7 @@ static void forget_all(void) {
 }
 
 static bool is_of_failure(const void *text) {
-  const void *const texts[] = {failure.text, failure.permission, failure.scope, failure.hint, failure.argument, failure.name, failure.condition, failure.xml};
+  const void *const texts[] = {failure.text, failure.permission, failure.scope, failure.hint, failure.argument, failure.name, failure.condition, failure.kind, failure.xml};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     if (texts[i] == text) return true;
   }
@@ -500,7 +500,9 @@ parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error) {
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_STANZA:
       failure.condition = some(error->val.stanza.condition);
+      failure.kind = some(error->val.stanza.kind);
       failure.xml = some(error->val.stanza.xml);
+      failure.temporary = !strcmp(failure.kind, "wait");
       failure.text = error->val.stanza.text.is_some ? parlor_format("%s: %s", failure.condition, some(error->val.stanza.text.val)) : failure.condition;
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_NOT_FOUND:
@@ -509,6 +511,7 @@ parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error) {
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_NOT_READY:
       failure.name = some(error->val.not_ready);
+      failure.temporary = true;
       failure.text = parlor_format("too early: %s has not come yet", failure.name);
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_UNSUPPORTED:
@@ -519,9 +522,11 @@ parlor_error parlor_done(bool done, const parlor_plugin_types_error_t *error) {
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_TIMED_OUT:
       failure.text = "no answer came in time";
+      failure.temporary = true;
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_OFFLINE:
       failure.text = "there is no connection to the server";
+      failure.temporary = true;
       break;
     case PARLOR_PLUGIN_TYPES_ERROR_STOPPED:
       failure.text = "what the call waited for has ended";

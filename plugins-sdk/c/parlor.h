@@ -69,8 +69,10 @@ typedef struct parlor_failure {
   const char *hint;       /* … and what the owner types to allow it */
   const char *argument;   /* PARLOR_INVALID: its name as the contract spells it */
   const char *name;       /* PARLOR_NOT_FOUND, PARLOR_NOT_READY: which thing, or which promise */
-  const char *condition;  /* PARLOR_STANZA: such as item-not-found */
-  const char *xml;        /* PARLOR_STANZA: the whole error */
+  const char *condition;  /* PARLOR_STANZA: such as item-not-found, … */
+  const char *kind;       /* … what to do about it: auth, cancel, continue, modify or wait, … */
+  const char *xml;        /* … and the whole error */
+  bool temporary;         /* the same call may well work later */
 } parlor_failure;
 
 const parlor_failure *parlor_failed(void);

@@ -94,6 +94,16 @@ type OverLimit struct{ Limit string }
 
 func (over *OverLimit) Error() string { return "over a limit: " + over.Limit }
 
+// IsTemporary says whether the same call may well work later.
+func IsTemporary(err error) bool {
+	var early *NotReady
+	var stanza *StanzaError
+	if errors.As(err, &stanza) {
+		return stanza.Kind == "wait"
+	}
+	return errors.As(err, &early) || errors.Is(err, ErrTimedOut) || errors.Is(err, ErrOffline)
+}
+
 // Value makes Go's own way of a generated function's: room, err := parlor.Value(rooms.Open(jid, rooms.Attributes{})).
 func Value[T any](result wit.Result[T, types.Error]) (T, error) {
 	if result.Tag() == wit.ResultOk {

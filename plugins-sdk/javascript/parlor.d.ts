@@ -327,7 +327,10 @@ export const storage: {
 export const log: Record<"debug" | "info" | "warn" | "error" | "fatal", (...values: unknown[]) => void>;
 
 /** Why a call did not do what was asked. Nothing was sent unless it says so. */
-export class ParlorError extends Error {}
+export class ParlorError extends Error {
+  /** Whether the same call may well work later. */
+  readonly isTemporary: boolean;
+}
 /** The owner did not grant it. */
 export class Denied extends ParlorError {
   readonly permission: string;

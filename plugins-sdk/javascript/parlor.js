@@ -25,6 +25,10 @@ export class ParlorError extends Error {
   get name() {
     return this.constructor.name;
   }
+
+  get isTemporary() {
+    return [NotReady, TimedOut, Offline].some((Case) => this instanceof Case) || this.kind === "wait";
+  }
 }
 
 export class Denied extends ParlorError {

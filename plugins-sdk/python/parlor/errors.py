@@ -6,6 +6,9 @@ from typing import Any, Optional
 class Error(Exception):
     """Any reason why the host did not do what was asked."""
 
+    #: Whether the same call may well work later.
+    is_temporary: bool = False
+
 
 class Denied(Error):
     """The owner did not grant it."""
@@ -40,6 +43,7 @@ class StanzaError(Error):
         self.condition = condition
         #: `auth`, `cancel`, `continue`, `modify` or `wait`.
         self.kind = kind
+        self.is_temporary = kind == "wait"
         self.text = text
         #: The whole error element.
         self.xml = xml
@@ -51,6 +55,8 @@ class NotFound(Error):
 
 class NotReady(Error):
     """It is too early: wait for the promise of this name first."""
+
+    is_temporary = True
 
 
 class Unsupported(Error):
@@ -64,9 +70,13 @@ class Rejected(Error):
 class TimedOut(Error):
     """It was sent, and no answer came in time."""
 
+    is_temporary = True
+
 
 class Offline(Error):
     """There is no connection to the server."""
+
+    is_temporary = True
 
 
 class Stopped(Error):

@@ -66,7 +66,7 @@ async fn the_plugins_in_typescript_here_fit_the_types() {
 
 const USES: &str = r#"import {
   acknowledge, archive, ask, bodyWithoutFallback, command, Element, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
-  outgoing, parseXml, reference, reply, replyInChat, rooms, say, send, spawn, stanza, storage, vcard,
+  outgoing, ParlorError, parseXml, reference, reply, replyInChat, rooms, say, send, spawn, stanza, storage, vcard,
   type ArchivedMessage, type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite,
   type Message, type Occupant, type Status,
 } from "parlor";
@@ -122,7 +122,7 @@ onReady(() => say("r@x", "here I am"));
 onStop(() => send("juliet@x", "bye"));
 await command("hi", "Greets", (args, message) => reply(message, args.join(" ")));
 setTimeout((text: string) => send("juliet@x", text), 10, "later");
-spawn(() => send("juliet@x", "now"));
+spawn(() => send("juliet@x", "now").catch((error) => console.warn(error instanceof ParlorError && error.isTemporary)));
 
 onReady(async () => {
   const count: number = await storage.change("count", (count: number = 0) => count + 1);

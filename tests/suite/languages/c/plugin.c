@@ -147,6 +147,26 @@ static parlor_error parse(const parlor_event *event, void *context) {
   return parlor_reply(event->message, "%s", element ? shown(element) : "no XML");
 }
 
+/* errors.chat */
+
+static bool too_early;
+
+/* Before the account logs in. */
+static void look_early(void) {
+  parlor_plugin_rooms_list_bookmark_t bookmarks;
+  parlor_plugin_types_error_t error;
+  too_early = parlor_done(parlor_plugin_rooms_bookmarks(&bookmarks, &error), &error) == PARLOR_NOT_READY && parlor_failed()->temporary;
+}
+
+static parlor_error later(const parlor_event *event, void *context) {
+  (void)context;
+  const char *answer;
+  parlor_error error = parlor_stanza_ask("<iq type='get' to='garden@rooms.example.org'><nonsense xmlns='urn:x'/></iq>", &answer);
+  if (error != PARLOR_STANZA) return parlor_fail("it was answered");
+  const parlor_failure *failed = parlor_failed();
+  return parlor_reply(event->message, "%d %s %d", too_early, failed->kind, failed->temporary);
+}
+
 /* messages.chat */
 
 static parlor_error who(const parlor_event *event, void *context) {
@@ -222,6 +242,7 @@ static parlor_error kind(const parlor_event *event, void *context) {
 }
 
 parlor_error parlor_start(void) {
+  look_early();
   parlor_error error = parlor_on_mention(mentioned, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "🍕"}, cut, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "when"}, when, NULL);
@@ -239,6 +260,7 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "cannot"}, cannot, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "who"}, who, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "alone"}, alone, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "later?"}, later, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "visit"}, visit, NULL);
   static const char *const orders[] = {"kick ", "ban ", "mute ", "adopt "};
   for (size_t i = 0; !error && i < sizeof orders / sizeof *orders; i++) error = parlor_on("message", &(parlor_filter){.prefix = orders[i]}, obey, (void *)orders[i]);

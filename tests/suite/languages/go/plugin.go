@@ -25,6 +25,7 @@ func start(ctx context.Context) error {
 	_, answers := parlor.OnMessage(parlor.Filter{Prefix: "poll"}, poll)
 	_, looks := parlor.OnMessage(parlor.Filter{Prefix: "who"}, who)
 	_, whispers := parlor.OnMessage(parlor.Filter{Prefix: "alone"}, alone)
+	_, laters := parlor.OnMessage(parlor.Filter{Prefix: "later?"}, later)
 	_, kinds := parlor.OnMessage(parlor.Filter{Kind: "chat normal", Prefix: "kind"}, kind)
 	_, pauses := parlor.OnMessage(parlor.Filter{Prefix: "pause"}, pause)
 	_, swaps := parlor.OnMessage(parlor.Filter{Prefix: "swap"}, swap)
@@ -35,7 +36,7 @@ func start(ctx context.Context) error {
 	_, times := parlor.OnMessage(parlor.Filter{Prefix: "time"}, wait)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
-		cuts, reads, answers, looks, whispers, kinds, pauses, swaps, counts, uncounts, asks, cannots, times, agrees,
+		cuts, reads, answers, looks, whispers, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots, times, agrees,
 	)
 	return errors.Join(heard, add(ctx, "first"), add(ctx, "second"))
 }
@@ -214,6 +215,21 @@ func who(ctx context.Context, message *parlor.Message) error {
 func alone(ctx context.Context, message *parlor.Message) error {
 	_, err := parlor.ReplyMessageInChat(ctx, message, parlor.Outgoing{Body: "you alone", ReplyTo: message})
 	return err
+}
+
+// errors.chat
+
+func later(ctx context.Context, message *parlor.Message) error {
+	_, wrong := parlor.Send(ctx, "@", "hello")
+	told := []error{
+		&parlor.StanzaError{Kind: "wait"}, &parlor.StanzaError{Kind: "cancel"}, &parlor.NotReady{},
+		fmt.Errorf("told: %w", parlor.ErrOffline), parlor.ErrTimedOut, &parlor.OverLimit{}, wrong,
+	}
+	var temporary []bool
+	for _, one := range told {
+		temporary = append(temporary, parlor.IsTemporary(one))
+	}
+	return parlor.Reply(ctx, message, fmt.Sprint(temporary))
 }
 
 // kinds.chat

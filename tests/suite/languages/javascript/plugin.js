@@ -1,8 +1,8 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, chats, command, Element, occupantOf, off, on, once, onStop, reply, replyInChat, rooms, send,
-  setSetting, sleep, storage, TimedOut, timers, within,
+  acknowledge, bodyWithoutFallback, chats, command, Element, NotReady, occupantOf, off, Offline, on, once, onStop, OverLimit, reply,
+  replyInChat, rooms, send, setSetting, sleep, StanzaError, storage, TimedOut, timers, within,
 } from "parlor";
 
 // texts.chat
@@ -200,6 +200,12 @@ on("message", { prefix: "fail" }, async (message) => {
   const error = new Error("could not count");
   error.cause = message.body === "fail by itself" ? error : new RangeError("told to");
   throw error;
+});
+
+on("message", { prefix: "later?" }, async (message) => {
+  const told = ["wait", "cancel"].map((kind) => new StanzaError({ condition: "x", kind, text: null, xml: "" }));
+  told.push(new NotReady("x"), new Offline(), new TimedOut(), new OverLimit("x"), await send("@", "hello").catch((error) => error));
+  await reply(message, told.map((one) => one.isTemporary).join(" "));
 });
 
 // commands.chat

@@ -354,6 +354,20 @@ async def keep(message: Message) -> None:
             await reply(message, f"{kept.hex()} {await storage.get_bytes('b/3')} {page.keys} {rest.keys} {rest.next}")
 
 
+# errors.chat
+
+
+@on("message", prefix="later?")
+async def later(message: Message) -> None:
+    told = [errors.StanzaError("x", kind, None, "") for kind in ("wait", "cancel")]
+    told += [errors.NotReady("x"), errors.Offline("x"), errors.TimedOut("x"), errors.OverLimit("x")]
+    try:
+        await send("@", "hello")
+    except errors.Error as error:
+        told.append(error)
+    await reply(message, str([one.is_temporary for one in told]))
+
+
 # types.chat
 
 
