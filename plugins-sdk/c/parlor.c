@@ -1229,6 +1229,12 @@ void exports_parlor_plugin_guest_stop(void) {
   parlor_stop();
 }
 
+static const char **texts(plugin_list_string_t all) {
+  const char **each = parlor_memory((all.len + 1) * sizeof *each);
+  for (size_t i = 0; i < all.len; i++) each[i] = some(all.ptr[i]);
+  return each;
+}
+
 static const parlor_message *message_of(const parlor_plugin_types_message_t *all) {
   parlor_message *message = parlor_memory(sizeof *message);
   *message = (parlor_message){
@@ -1236,6 +1242,15 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
       .from = some(all->from), .to = some(all->to), .nick = maybe(all->nick), .kind = some(all->kind), .body = maybe(all->body),
       .subject = maybe(all->subject), .thread = maybe(all->thread), .at = some(all->at), .delayed = all->delayed, .own = all->own,
       .all = all};
+  if (!all->extensions.is_some) return message;
+  const parlor_plugin_types_extensions_t *extensions = &all->extensions.val;
+  message->replaces = maybe(extensions->replace);
+  if (extensions->reply.is_some) message->replies_to = some(extensions->reply.val.id);
+  if (extensions->reactions.is_some) {
+    message->reacts_to = some(extensions->reactions.val.id);
+    message->emojis = texts(extensions->reactions.val.emojis);
+    message->emoji_count = extensions->reactions.val.emojis.len;
+  }
   return message;
 }
 
@@ -1283,8 +1298,7 @@ static const parlor_command *command_of(const parlor_plugin_types_command_t *all
   command->count = all->args.len;
   const parlor_message message = {.body = maybe(all->message.body), .all = &all->message};
   command->rest = rest_of(command->name, said(&message));
-  command->arguments = parlor_memory((all->args.len + 1) * sizeof *command->arguments);
-  for (size_t i = 0; i < all->args.len; i++) command->arguments[i] = some(all->args.ptr[i]);
+  command->arguments = texts(all->args);
   return command;
 }
 

@@ -99,6 +99,9 @@ typedef struct parlor_message {
   const char *nick;    /* in a room, who said it */
   const char *kind;    /* chat, normal, headline, groupchat or error */
   const char *body, *subject, *thread;
+  const char *replies_to, *replaces, *reacts_to; /* the id of the message that it answers, corrects, or reacts to … */
+  const char **emojis; /* … by these, in the place of all earlier ones; by none, where it takes them back */
+  size_t emoji_count;
   const char *at;      /* when, such as 2026-11-20T06:24:00Z; `parlor_time` reads it */
   bool delayed;        /* it is history; do not answer it */
   bool own;            /* this account wrote it */

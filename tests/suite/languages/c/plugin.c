@@ -224,6 +224,17 @@ static parlor_error agree(const parlor_event *event, void *context) {
   return error || *id ? error : parlor_fail("it has no id");
 }
 
+static parlor_error tell_what_it_is_about(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_message *message = event->message;
+  if (message->replies_to) return parlor_reply(message, "an answer to %s", message->replies_to);
+  if (message->replaces) return parlor_reply(message, "in the place of %s", message->replaces);
+  if (!message->reacts_to) return PARLOR_OK;
+  const char *all = "";
+  for (size_t i = 0; i < message->emoji_count; i++) all = parlor_format("%s %s", all, message->emojis[i]);
+  return parlor_reply(message, "%zu for %s:%s", message->emoji_count, message->reacts_to, all);
+}
+
 /* cannot.chat */
 
 static parlor_error cannot(const parlor_event *event, void *context) {
@@ -267,6 +278,7 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "no more"}, greet_no_more, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.kind = "chat normal", .prefix = "kind"}, kind, NULL);
   if (!error) error = parlor_on("message", NULL, agree, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.from = "erin@example.org"}, tell_what_it_is_about, NULL);
   if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "first");
   if (!error) error = parlor_command_add("Grüße", "Greets", "", greet, "second");
   return error;
