@@ -154,8 +154,8 @@ export interface Wish {
   receipt?: string;
   requestReceipt?: boolean;
   marker?: "received" | "displayed" | "acknowledged";
-  /** The id of the message that `marker` is about: in a room its `stanzaId`, elsewhere its `id`. */
-  marked?: string;
+  /** The message that `marker` is about, or its id: in a room its `stanzaId`, elsewhere its `id`. */
+  marked?: Said | string;
   chatState?: "active" | "composing" | "paused" | "inactive" | "gone";
 }
 

@@ -599,11 +599,13 @@ export const within = noticing("within", async (milliseconds, promise) => {
 export const reference = ({ kind, stanzaId, originId, id }) =>
   (kind === "groupchat" ? stanzaId : originId ?? id) ?? undefined;
 
-function named(message) {
-  const id = reference(message);
-  if (!id) throw new Invalid({ name: "message", reason: "has no id that a reaction could name" });
+function named(id, what) {
+  if (!id) throw new Invalid({ name: "message", reason: `has no id that a ${what} could name` });
   return id;
 }
+
+// Outside of rooms a marker goes by the message's own id, whatever else the author calls it.
+const markedId = ({ kind, stanzaId, id }) => named(kind === "groupchat" ? stanzaId : id, "marker");
 
 // The body without what is only there for clients that lack something (XEP-0428).
 export const bodyWithoutFallback = (message, feature = ns.reply) => bodyWithout(message, [feature]);
@@ -637,12 +639,12 @@ export function outgoing(wish) {
       reply: replied ? { id: replied, to: replyTo.from } : null,
       fallback: quoted ? [{ feature: ns.reply, part: [0, [...quoted].length] }] : [],
       replace: replace ?? null,
-      reactions: reactTo ? { id: named(reactTo), emojis: emojis ?? [] } : null,
+      reactions: reactTo ? { id: named(reference(reactTo), "reaction"), emojis: emojis ?? [] } : null,
       receiptRequested: requestReceipt ?? false,
       receipt: receipt ?? null,
       markable: false,
       marker: marker ?? null,
-      marked: marked ?? null,
+      marked: marked && typeof marked === "object" ? markedId(marked) : marked ?? null,
       chatState: chatState ?? null,
       // They have no body, by which servers see what is worth keeping (XEP-0334).
       hints: reactTo || receipt || marker ? ["store"] : [],

@@ -89,6 +89,7 @@ onReady(async () => {
   }
   const found = page.messages[0].message;
   await reply(found, { body: bodyWithoutFallback(found), replyTo: found, quote: true });
+  await reply(found, { marker: "displayed", marked: found });
   const receipt: string | undefined = await acknowledge(found);
   console.log(receipt, autojoin, card.nickname, outgoing("x"));
   // @ts-expect-error: a bookmark is one of a room

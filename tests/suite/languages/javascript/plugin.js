@@ -265,6 +265,7 @@ on("message", { prefix: "alone" }, (message) => replyInChat(message, { body: "yo
 
 on("message", async (message) => {
   if (message.body === "ack") await acknowledge(message);
+  if (message.body === "mark") await reply(message, { marker: "displayed", marked: message });
   if (message.body === "👍") await reply(message, { reactTo: message, emojis: ["👍"] });
   const said = bodyWithoutFallback(message);
   if (said !== "+1") return;
