@@ -212,6 +212,11 @@ func OccupantOf(message *Message) (*Occupant, error) {
 	if nick == "" {
 		return nil, nil
 	}
+	return OccupantIn(room, nick)
+}
+
+// OccupantIn is who is in a room under this nickname. Nil: nobody is. Needs rooms.read for it.
+func OccupantIn(room, nick string) (*Occupant, error) {
 	there, err := Value(rooms.Occupants(room))
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ func start(ctx context.Context) error {
 	_, reads := parlor.OnMessage(parlor.Filter{Prefix: "settings"}, read)
 	_, answers := parlor.OnMessage(parlor.Filter{Prefix: "poll"}, poll)
 	_, looks := parlor.OnMessage(parlor.Filter{Prefix: "who"}, who)
+	_, finds := parlor.OnMessage(parlor.Filter{Prefix: "find "}, find)
 	_, whispers := parlor.OnMessage(parlor.Filter{Prefix: "alone"}, alone)
 	_, laters := parlor.OnMessage(parlor.Filter{Prefix: "later?"}, later)
 	_, kinds := parlor.OnMessage(parlor.Filter{Kind: "chat normal", Prefix: "kind"}, kind)
@@ -36,7 +37,7 @@ func start(ctx context.Context) error {
 	_, times := parlor.OnMessage(parlor.Filter{Prefix: "time"}, wait)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
-		cuts, reads, answers, looks, whispers, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots, times, agrees,
+		cuts, reads, answers, looks, whispers, finds, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots, times, agrees,
 	)
 	return errors.Join(heard, add(ctx, "first"), add(ctx, "second"))
 }
@@ -210,6 +211,14 @@ func who(ctx context.Context, message *parlor.Message) error {
 		return errors.Join(err, parlor.Reply(ctx, message, "nobody"))
 	}
 	return parlor.Reply(ctx, message, who.Nick+", "+who.Role)
+}
+
+func find(ctx context.Context, message *parlor.Message) error {
+	one, err := parlor.OccupantIn(message.Chat, strings.TrimPrefix(message.Body, "find "))
+	if err != nil || one == nil {
+		return errors.Join(err, parlor.Reply(ctx, message, "nobody"))
+	}
+	return parlor.Reply(ctx, message, one.Jid.Some())
 }
 
 func alone(ctx context.Context, message *parlor.Message) error {
