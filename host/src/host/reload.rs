@@ -301,8 +301,9 @@ impl Host {
         all.extend(early.values().map(|(_, candidate)| candidate.clone()));
         for (id, entry) in &policy.plugins {
             if !staying.contains(id) && !early.contains_key(id) {
-                all.push(match self.admit(id, entry).await {
-                    Ok(admitted) => order::Candidate::of(id, &admitted.manifest),
+                // Got ready, too: what is allowed and cannot be had keeps nobody's place.
+                all.push(match self.load(id, entry).await {
+                    Ok(loaded) => order::Candidate::of(id, &loaded.admitted.manifest),
                     Err(unfit) => order::Candidate::missing(id, unfit.to_string()),
                 });
             }

@@ -131,7 +131,7 @@ async fn a_version_that_cannot_even_be_loaded_changes_nothing() {
     home.set("strict_plugin_dependencies", true).unwrap();
     let key = home.write("key", "canary-5518\n").unwrap();
     let secret = toml::Table::from_iter([("command".to_owned(), format!("cat '{}'", key.display()).into())]);
-    let runs = home.install("caller", &built("caller").unwrap()).unwrap().set("token", secret);
+    let runs = home.install("caller", &built("caller").unwrap()).unwrap().set("token", secret.clone());
     let policy = Policy::default();
     let host = start(&home, &policy.clone().with("echo", runs.clone())).await;
     host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
@@ -141,7 +141,7 @@ async fn a_version_that_cannot_even_be_loaded_changes_nothing() {
     for (entry, why) in [
         (unlinked(&home), "it does not fit this host's API"),
         (dependent(&home), "it needs base: base is not there"),
-        (runs.limit("mailbox", 7), "the secret token of echo is not to be had"),
+        (runs.clone().limit("mailbox", 7), "the secret token of echo is not to be had"),
     ] {
         home.set_policy(&policy.clone().with("echo", entry)).unwrap();
         ended(home.run(&["reload"]).await.unwrap(), 0);
@@ -152,7 +152,17 @@ async fn a_version_that_cannot_even_be_loaded_changes_nothing() {
         let reason = plugin["reason"].as_str().unwrap();
         assert!(reason.contains(why) && reason.ends_with("so this version goes on"), "{reason}");
     }
+    // What it needs comes with it, is allowed, and cannot be had.
+    let base = home.install("base", &built("caller").unwrap()).unwrap().set("token", secret);
+    home.set_policy(&policy.clone().with("base", base).with("echo", dependent(&home))).unwrap();
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    let now = status().await;
+    let echo = &now["plugins"][1];
+    assert_eq!(echo["usage"]["since"], before["plugins"][0]["usage"]["since"], "{now}");
+    let reason = echo["reason"].as_str().unwrap();
+    assert!(reason.contains("it needs base") && reason.ends_with("so this version goes on"), "{reason}");
     // What passes is tried again with the next change, whichever that is.
+    home.set_policy(&policy.clone().with("echo", runs.limit("mailbox", 7))).unwrap();
     home.write("key", "canary-5518\n").unwrap();
     ended(home.run(&["reload"]).await.unwrap(), 0);
     assert_eq!(status().await["plugins"][0]["reason"], Value::Null);
