@@ -13,7 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::account::Account;
 use crate::atomic::make_private_folder;
@@ -61,6 +61,8 @@ pub struct Host {
     plugins: Mutex<BTreeMap<PluginId, Plugin>>,
     /// Those that say good-bye, or are about to come back.
     leaving: Leaving,
+    /// A version found no room beside the one that runs.
+    crowded: Notify,
     /// Held while plugins or accounts are added, removed or looked through, so that no two changes see the same state and undo each
     /// other. `plugins` itself is held for moments only.
     changing: Mutex<()>,
@@ -78,7 +80,7 @@ struct Plugin {
     /// Why the version that the policy names has not taken the place of this one.
     not_replaced: Option<String>,
     /// What was tried in its place and did not start.
-    tried: Option<Entry>,
+    tried: Option<Tried>,
     /// What holds the version that is tried in its place now.
     beside: Vec<Reins>,
     /// The version of what may not run.
@@ -92,6 +94,15 @@ enum Standing {
     Refused(String),
     /// It runs, or tries to, on these accounts.
     Admitted { admitted: Arc<Admitted>, compiled: Arc<Compiled>, on: BTreeMap<AccountName, Supervised> },
+}
+
+/// What was tried in the place of what runs.
+#[derive(Clone)]
+enum Tried {
+    /// It did not start, and would not the next time.
+    Failed(Entry),
+    /// There was no room for it. When another plugin has left, it is tried again.
+    NoRoom(Entry),
 }
 
 /// Why the house does not stand.
@@ -168,6 +179,7 @@ impl Host {
             accounts: accounts.into(),
             plugins: Mutex::default(),
             leaving: Leaving::default(),
+            crowded: Notify::new(),
             changing: Mutex::default(),
             read: std::sync::Mutex::new(text.map(|text| Digest::of(text.as_bytes()))),
             _lock: lock,
@@ -266,6 +278,9 @@ impl Host {
         for (id, not_replaced, tried) in waiting {
             if let Some(plugin) = plugins.get_mut(&id) {
                 (plugin.not_replaced, plugin.tried) = (not_replaced, tried);
+                if plugin.wants_room().is_some() {
+                    self.crowded.notify_one();
+                }
             }
         }
     }
@@ -379,7 +394,15 @@ impl Host {
 
     /// Drops what was compiled of plugins that are not there any more.
     async fn prune_cache(&self) {
-        let used = self.plugins.lock().await.values().map(|plugin| plugin.entry.digest).collect();
+        let used = {
+            let plugins = self.plugins.lock().await;
+            plugins
+                .values()
+                .flat_map(|plugin| [Some(&plugin.entry), plugin.wants_room()])
+                .flatten()
+                .map(|one| one.digest)
+                .collect()
+        };
         self.engine.keep_only(used).await;
     }
 
@@ -426,6 +449,14 @@ impl Plugin {
         self.tried = None;
     }
 
+    /// What is tried in its place as soon as there is room for it.
+    fn wants_room(&self) -> Option<&Entry> {
+        match &self.tried {
+            Some(Tried::NoRoom(entry)) => Some(entry),
+            Some(Tried::Failed(_)) | None => None,
+        }
+    }
+
     /// Its entry, with no more grants than it has now.
     fn held(&self) -> Entry {
         let mut entry = self.entry.clone();
@@ -439,6 +470,9 @@ impl Plugin {
     fn hold_to(&mut self, id: &PluginId, grants: &Grants) {
         for reins in &self.beside {
             reins.hold_to(grants);
+        }
+        if let Some(Tried::NoRoom(entry)) = &mut self.tried {
+            entry.grants = entry.grants.within(grants);
         }
         let Standing::Admitted { admitted, on, .. } = &mut self.standing else { return };
         let both = self.entry.grants.within(grants);

@@ -145,6 +145,7 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
         // These never end.
         () = manager.keep_watchdog(&host) => None,
         () = memory::give_back() => None,
+        never = host.use_room() => match never {},
     };
     manager.stopping();
     control.stop().await;

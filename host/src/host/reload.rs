@@ -2,18 +2,20 @@
 //! another version.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
 use super::accounts::candidates;
-use super::{Host, LONGEST_REASON, Left, Plugin, Standing, dependencies};
+use super::{Host, LONGEST_REASON, Left, Plugin, Standing, Tried, dependencies};
 use crate::harmless::harmless;
 use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::store::Unfit;
-use crate::plugins::{Admitted, PluginId, State, Supervised, order, secret, store};
+use crate::plugins::{Admitted, PAUSE_FOR_ROOM, PluginId, State, Supervised, order, secret, store};
 
 /// How long a new version of a plugin has until it takes the place of the old one.
 const REPLACE: Duration = Duration::from_secs(30);
@@ -312,8 +314,8 @@ impl Host {
     }
 
     /// Lets the present version go on, where the policy wants the plugin now, and notes why: another one is not to be had, or did
-    /// not start. `tried`: to try that again would be of no use.
-    async fn goes_on(&self, id: &PluginId, wanted: &Entry, tried: Option<Entry>, why: &str) {
+    /// not start. `tried`: that it would be of no use to try that again, or only when there is room; none: with the next change.
+    async fn goes_on(&self, id: &PluginId, wanted: &Entry, tried: Option<Tried>, why: &str) {
         let why = harmless(&format!("{why}, so this version goes on"), LONGEST_REASON);
         tracing::error!(plugin = %id, reason = %why, "plugin not replaced");
         if let Some(plugin) = self.plugins.lock().await.get_mut(id) {
@@ -321,15 +323,53 @@ impl Host {
             plugin.beside.clear();
             plugin.not_replaced = Some(why);
             plugin.tried = tried;
+            if plugin.wants_room().is_some() {
+                self.crowded.notify_one();
+            }
         }
+    }
+
+    /// Tries those versions again for which there was no room beside the ones that run, as soon as another plugin has left. Whoever
+    /// has a house polls this beside everything else; it never returns.
+    pub async fn use_room(&self) -> Infallible {
+        loop {
+            self.crowded.notified().await;
+            while self.is_crowded().await {
+                tokio::select! {
+                    () = self.engine.room() => {}
+                    () = tokio::time::sleep(PAUSE_FOR_ROOM) => {}
+                }
+                self.try_for_room().await;
+            }
+        }
+    }
+
+    async fn is_crowded(&self) -> bool {
+        self.plugins.lock().await.values().any(|plugin| plugin.wants_room().is_some())
+    }
+
+    async fn try_for_room(&self) {
+        let _changing = self.changing.lock().await;
+        let wanting: Vec<_> = {
+            let plugins = self.plugins.lock().await;
+            plugins.iter().filter_map(|(id, plugin)| Some((id.clone(), plugin.wants_room()?.clone()))).collect()
+        };
+        for (id, entry) in wanting {
+            self.replace(&id, &entry).await;
+        }
+        // Others may have waited for one of these.
+        self.add_all(BTreeMap::new()).await;
+        self.spread().await;
+        self.forget_declared().await;
+        self.prune_cache().await;
     }
 
     /// Whether this very entry was tried in the place of the present one already, and did not start. It is not tried again each
     /// time that something else is decided, or taken away from it, but when it is enabled anew.
     async fn failed_to_start(&self, id: &PluginId, entry: &Entry) -> bool {
-        self.plugins.lock().await.get(id).and_then(|plugin| plugin.tried.as_ref()).is_some_and(|tried| {
-            tried.differs_in_grants_alone(entry) && entry.grants.within(&tried.grants) == entry.grants
-        })
+        let plugins = self.plugins.lock().await;
+        let Some(Tried::Failed(tried)) = plugins.get(id).and_then(|plugin| plugin.tried.as_ref()) else { return false };
+        tried.differs_in_grants_alone(entry) && entry.grants.within(&tried.grants) == entry.grants
     }
 
     /// Starts another version of a plugin beside the present one, on the same accounts, and lets it take over once its `initialize`
@@ -342,7 +382,7 @@ impl Host {
             Err(why) => {
                 let version = self.version(id, entry).await;
                 let version = version.map_or_else(|| "another version".to_owned(), |version| version.to_string());
-                let tried = why.is_final().then(|| entry.clone());
+                let tried = why.is_final().then(|| Tried::Failed(entry.clone()));
                 self.goes_on(id, entry, tried, &format!("{version} did not start ({why})")).await;
                 return Replaced::Settled;
             }
@@ -379,18 +419,21 @@ impl Host {
         let _ = tokio::time::timeout(REPLACE, join_all(beside.values().map(Supervised::tried))).await;
         let trouble = beside.values().find_map(|new| match &*new.state().borrow() {
             State::Running => None,
-            // There may be room for it the next time.
-            State::BackingOff { why, .. } => Some((why.clone(), None)),
-            State::Refused(why) | State::Quarantined(why) => Some((why.clone(), Some(entry.clone()))),
+            State::BackingOff { why, .. } => Some((why.clone(), Tried::NoRoom(entry.clone()))),
+            State::Refused(why) | State::Quarantined(why) => Some((why.clone(), Tried::Failed(entry.clone()))),
             _ => {
                 let why = format!("its initialize did not return within {} s", REPLACE.as_secs());
-                Some((why, Some(entry.clone())))
+                Some((why, Tried::Failed(entry.clone())))
             }
         });
         if let Some((why, tried)) = trouble {
             join_all(beside.into_values().map(Supervised::stop)).await;
+            if matches!(tried, Tried::NoRoom(_)) {
+                // What it has left on one account is not the room that it lacks on another.
+                let _ = self.engine.room().now_or_never();
+            }
             let version = &loaded.admitted.manifest.version;
-            self.goes_on(id, entry, tried, &format!("{version} did not start ({why})")).await;
+            self.goes_on(id, entry, Some(tried), &format!("{version} did not start ({why})")).await;
             return Replaced::Settled;
         }
         // Less than it was admitted with, where something was taken back meanwhile.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use wasmtime::component::{Component, Linker};
@@ -21,6 +22,8 @@ use crate::bindings::{Plugin, PluginPre};
 
 /// The largest linear memory that a limit can allow: all that 32 bits reach.
 pub(super) const MAX_MEMORY: usize = 4 << 30;
+/// The pause where the house is full, unless another one leaves before that.
+pub(crate) const PAUSE_FOR_ROOM: Duration = Duration::from_mins(1);
 
 /// Everything that instances of all accounts share.
 pub struct Engine {
@@ -215,7 +218,7 @@ impl Engine {
     }
 
     /// Waits until an instance has left, for which nobody else has waited.
-    pub(super) async fn room(&self) {
+    pub(crate) async fn room(&self) {
         self.left.notified().await;
     }
 

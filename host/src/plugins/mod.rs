@@ -40,6 +40,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 pub use admission::Admitted;
 pub use compiler::{Bounds, Compiler};
 pub use denials::{Denial, Denials};
+pub(crate) use engine::PAUSE_FOR_ROOM;
 pub use engine::{Compiled, Engine, EngineError};
 pub use id::PluginId;
 #[cfg(test)]

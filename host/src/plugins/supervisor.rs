@@ -23,7 +23,7 @@ use super::admission::Admitted;
 use super::books::Books;
 use super::catch_up;
 use super::denials::{Denial, Denials};
-use super::engine::{Compiled, Engine};
+use super::engine::{Compiled, Engine, PAUSE_FOR_ROOM};
 use super::id::PluginId;
 use super::instance::{self, Backlog, Ended, Instance, Parting, Rooms, Start};
 use super::log_level::ChosenLevel;
@@ -50,8 +50,6 @@ const HANDOVER: Duration = Duration::from_secs(10);
 const MAX_FAILURES: u32 = 5;
 /// The first pause after a failure; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The pause where the house is full, unless another one leaves before that.
-const PAUSE_FOR_ROOM: Duration = Duration::from_mins(1);
 
 /// Where a plugin on one account stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

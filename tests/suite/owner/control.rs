@@ -134,7 +134,7 @@ async fn a_plugin_that_does_not_run_is_shown_with_its_reason() {
 #[tokio::test]
 async fn a_plugin_for_which_there_is_no_room_says_so_and_runs_when_another_one_has_left() {
     const MEMORIES: u32 = 100;
-    let (home, _) = home().await;
+    let (mut home, _) = home().await;
     let mut bytes = built("unruly").unwrap().bytes().unwrap();
     let memory = wat::parse_str("(module (memory 0))").unwrap();
     // It has one of its own.
@@ -163,9 +163,20 @@ async fn a_plugin_for_which_there_is_no_room_says_so_and_runs_when_another_one_h
     host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
     assert!(host.lines("plugin quarantined", &[]).is_empty());
 
-    // The same of what is to take another one's place: it is tried again.
-    let other = full.without(&named(0)).with(&named(1), greedy.limit("mailbox", 7));
-    for (policy, replaced) in [(&other, false), (&other.clone().without(&named(2)), true)] {
+    // The same of what is to take another one's place: it is tried again, whoever leaves and why.
+    let other = full.without(&named(0)).with(&named(1), greedy.clone().limit("mailbox", 7));
+    home.set_policy(&other).unwrap();
+    let json = ended(home.run(&["reload", "--json"]).await.unwrap(), 0).json().unwrap();
+    let waits = json["plugins"].as_array().unwrap().iter().find(|one| one["id"] == named(1)).unwrap();
+    assert!(waits["reason"].as_str().unwrap().ends_with("so this version goes on"), "{waits}");
+    home.set("blacklisted_plugins", vec![named(2)]).unwrap();
+    host.wait_count("plugin replaced", &[("plugin", named(1).as_str())], 1, SOON).await.unwrap();
+    home.set("blacklisted_plugins", Vec::<String>::new()).unwrap();
+    host.wait_count("plugin running", &[("plugin", named(2).as_str())], 2, SOON).await.unwrap();
+
+    // And with the policy.
+    let other = other.with(&named(1), greedy.limit("mailbox", 8));
+    for (policy, replaced) in [(&other, false), (&other.clone().without(&named(3)), true)] {
         home.set_policy(policy).unwrap();
         let json = ended(home.run(&["reload", "--json"]).await.unwrap(), 0).json().unwrap();
         let plugins = json["plugins"].as_array().unwrap();
