@@ -475,6 +475,23 @@ async fn what_a_registry_gives_to_everybody_needs_no_log_in_that_can_be_had() {
     home.write("auth.json", "{\"auths\": s3cr3t-2210").unwrap();
     add(&home, &source, 0).await;
     remove(&home).await;
+    home.write("auth.json", "{}").unwrap();
+    // Of several ways to log in, the one that is for everybody.
+    let both = format!("Basic realm=\"x\"\r\nwww-authenticate: Bearer realm=\"{}\",service=\"r\"", web.url("/token"));
+    web.guard("/v2/", "Bearer t0k3n", &both);
+    add(&home, &source, 0).await;
+    remove(&home).await;
+    // A token service that is broken, or has too much to do, asks for no log-in.
+    for status in ["429 Too Many Requests", "503 Service Unavailable"] {
+        web.put_raw(
+            "/token?scope=repository:plugins/echo:pull&service=r",
+            format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n"),
+        );
+        let refused = add(&home, &source, 1).await;
+        says(&refused, &format!("is not to be had: the server says {status}"));
+        assert!(!refused.stderr.contains("docker login"), "{refused:?}");
+    }
+    home.write("auth.json", "{\"auths\": s3cr3t-2210").unwrap();
     // Where it is not given to everybody, what is wrong with the log-in is what is told.
     web.remove("/token?scope=repository:plugins/echo:pull&service=r");
     says(&add(&home, &source, 1).await, "cannot be read (line 1, column");

@@ -351,7 +351,12 @@ impl Reference {
         let basic = |user: &str, password: &str| {
             Hidden(format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
         };
-        let (realm, service) = match refused.header("www-authenticate").and_then(Challenge::read) {
+        let challenges = refused.headers.iter().filter(|(name, _)| name == "www-authenticate");
+        // Of several ways the one by a token, which may be given to everybody.
+        let challenge = challenges
+            .filter_map(|(_, value)| Challenge::read(value))
+            .min_by_key(|challenge| *challenge == Challenge::Basic);
+        let (realm, service) = match challenge {
             Some(Challenge::Bearer { realm, service }) => (realm, service),
             Some(Challenge::Basic) => {
                 return Ok(match credentials {
@@ -381,6 +386,8 @@ impl Reference {
             };
             https::get_here(&url, &header, LONGEST_TOKEN)?
         };
+        // One that is broken, or has too much to do, says nothing about who asks.
+        let answer = if matches!(answer.status, 429 | 500..=599) { answer.ok()? } else { answer };
         if answer.status != 200 {
             return Ok(None);
         }
