@@ -8,6 +8,8 @@ use crate::config::{BadEndpoint, Endpoint};
 /// How long an address may be, in bytes: as much as RFC 9110 (section 4.1) wants everybody to take. Registries lead to addresses
 /// that are signed, with a token of some thousand bytes in them.
 const LONGEST: usize = 8000;
+/// How each begins.
+const SCHEME: &str = "https://";
 /// The port of the web.
 const PORT: u16 = 443;
 
@@ -37,7 +39,11 @@ impl FromStr for Url {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let rest = text.strip_prefix("https://").ok_or(UrlError::Scheme)?;
+        // Written with large letters it is the same (RFC 3986, section 3.1).
+        let (scheme, rest) = text.split_at_checked(SCHEME.len()).ok_or(UrlError::Scheme)?;
+        if !scheme.eq_ignore_ascii_case(SCHEME) {
+            return Err(UrlError::Scheme);
+        }
         if rest.len() > LONGEST {
             return Err(UrlError::Path);
         }
@@ -100,11 +106,12 @@ impl Url {
         if reference.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':')) {
             return reference.parse();
         }
-        let folder = if reference.starts_with('/') {
-            ""
-        } else {
-            let path = self.path.split('?').next().unwrap_or_default();
-            &path[..=path.rfind('/').unwrap_or(0)]
+        let path = self.path.split('?').next().unwrap_or_default();
+        let folder = match reference.chars().next() {
+            Some('/') => "",
+            // The same under another query.
+            Some('?') => path,
+            _ => &path[..=path.rfind('/').unwrap_or(0)],
         };
         format!("https://{}{folder}{reference}", self.server).parse()
     }
@@ -146,6 +153,8 @@ mod tests {
         assert_eq!(to("//other.example/x").as_deref(), Some("https://other.example/x"));
         assert_eq!(to("/x?y").as_deref(), Some("https://example.org:8443/x?y"));
         assert_eq!(to("x").as_deref(), Some("https://example.org:8443/a/x"));
+        assert_eq!(to("?x=y").as_deref(), Some("https://example.org:8443/a/b?x=y"));
+        assert_eq!(to("HTTPS://other.example/x").as_deref(), Some("https://other.example/x"));
         assert_eq!(to("http://example.org/x"), None);
         assert_eq!(to("file:///etc/passwd"), None);
         assert_eq!(here.with_ending(".minisig").path(), "/a/b.minisig?c");
