@@ -165,7 +165,8 @@ fn headers(text: &str) -> Vec<Header> {
     for line in text.split_inclusive('\n') {
         let range = start..start + line.len();
         start = range.end;
-        if !line.trim_start().starts_with('[') {
+        // Some editors begin a file with a mark that is no text.
+        if !line.trim_start_matches('\u{feff}').trim_start().starts_with('[') {
             continue;
         }
         let Ok(table) = DeTable::parse(line) else { continue };
@@ -239,7 +240,8 @@ fn set(text: &str, path: &[&str], value: &Value) -> Option<String> {
     let root = document.get_ref();
     if let Some(place) = find(root, path) {
         let span = place.value.span();
-        return Some(format!("{}{value}{}", &text[..span.start], &text[span.end..]));
+        let new = noted_list(text, &place, value).unwrap_or_else(|| value.to_string());
+        return Some(format!("{}{new}{}", &text[..span.start], &text[span.end..]));
     }
     let (key, above) = path.split_last()?;
     let line = format!("{} = {value}", written_key(key));
@@ -268,6 +270,58 @@ fn set(text: &str, path: &[&str], value: &Value) -> Option<String> {
     let end = end_of_section(text, &headers, index);
     let gap = if text[..end].ends_with('\n') { "" } else { "\n" };
     Some(format!("{}{gap}{line}\n{}", &text[..end], &text[end..]))
+}
+
+/// A list of texts in which something is noted, with other texts in it: what is noted stays, but for what stands behind a text that
+/// goes. None: it is no such list, or their order is another one.
+fn noted_list(text: &str, place: &Place<'_>, value: &Value) -> Option<String> {
+    let (old, new) = (place.value.get_ref().as_array()?, value.as_array()?);
+    let begins = place.value.span().start;
+    let mut list = text.get(place.value.span()).filter(|list| list.contains('#'))?.to_owned();
+    let is_same = |item: &Spanned<DeValue<'_>>, value: &Value| item.get_ref().as_str() == value.as_str();
+    // From the end, so that what stands before keeps its place.
+    for item in old.iter().rev().filter(|item| !new.iter().any(|value| is_same(item, value))) {
+        let span = item.span();
+        list = without_item(&list, span.start - begins, span.end - begins);
+    }
+    let more = new.iter().filter(|value| !old.iter().any(|item| is_same(item, value)));
+    for value in more {
+        list = with_item(&list, value)?;
+    }
+    let means: Table = format!("{LIST}{list}").parse().ok()?;
+    (means.values().next() == Some(value)).then_some(list)
+}
+
+/// What a list is put behind to be read by itself.
+const LIST: &str = "list = ";
+
+/// A list without the item that stands there, and without its line if there is nothing else on it.
+fn without_item(list: &str, start: usize, item_end: usize) -> String {
+    let rest = list[item_end..].trim_start_matches([' ', '\t']);
+    let end = rest.strip_prefix(',').map_or(item_end, |rest| list.len() - rest.len());
+    let line = list[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let next = list[end..].find('\n').map_or(list.len(), |newline| end + newline + 1);
+    let behind = list[end..next].trim();
+    if line > 0 && list[line..start].trim().is_empty() && (behind.is_empty() || behind.starts_with('#')) {
+        return format!("{}{}", &list[..line], &list[next..]);
+    }
+    format!("{}{}", &list[..start], list[end..].trim_start_matches(' '))
+}
+
+/// A list with one more item, on a line of its own if the last one ends its line; none where there is no last one.
+fn with_item(list: &str, value: &Value) -> Option<String> {
+    let read = format!("{LIST}{list}");
+    let document = DeTable::parse(&read).ok()?;
+    let (_, items) = document.get_ref().iter().next()?;
+    let last = items.get_ref().as_array()?.last()?.span();
+    let (start, end) = (last.start - LIST.len(), last.end - LIST.len());
+    let rest = list[end..].trim_start_matches([' ', '\t']);
+    let rest = rest.strip_prefix(',').unwrap_or(&list[end..]);
+    let before = format!("{},", &list[..end]);
+    let Some(newline) = rest.find('\n') else { return Some(format!("{before} {value}{rest}")) };
+    let line = list[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let indent = if line > 0 && list[line..start].trim().is_empty() { &list[line..start] } else { "  " };
+    Some(format!("{before}{}\n{indent}{value},{}", &rest[..newline], &rest[newline..]))
 }
 
 fn unset(text: &str, path: &[&str]) -> Option<String> {
@@ -332,6 +386,37 @@ enabled = true
         edited(set_to(&["digest"], "sha256:11"), "echo", "sha256:00", "sha256:11");
         edited(set_to(&["grants", "messages.read"], vec!["a@b"]), "echo", r#"["*"]   # all"#, r#"["a@b"]   # all"#);
         edited(set_to(&["enabled"], false), "snoop", "enabled = true", "enabled = false");
+    }
+
+    #[test]
+    fn what_is_noted_in_a_list_stays() {
+        let file = |list: &str| format!("[plugin.echo.grants]\n\"messages.send\" = {list} # kept\n");
+        let to = |list: &str, items: &[&str]| {
+            let change = set_to(&["grants", "messages.send"], items.to_vec());
+            edit(&file(list), "echo", &[change]).unwrap()
+        };
+        let several = "[ # whom it may write to\n  \"a@b\", # my friend\n  # the others\n  \"c@d\" # hers\n]";
+        assert_eq!(
+            to(several, &["c@d", "@e", "@f"]),
+            file("[ # whom it may write to\n  # the others\n  \"c@d\", # hers\n  \"@e\",\n  \"@f\",\n]")
+        );
+        assert_eq!(to(several, &["a@b"]), file("[ # whom it may write to\n  \"a@b\", # my friend\n  # the others\n]"));
+        let one_line = "[ # all\n  \"a@b\", \"c@d\", \"@e\" ]";
+        assert_eq!(to(one_line, &["a@b", "@e", "@f"]), file("[ # all\n  \"a@b\", \"@e\", \"@f\" ]"));
+        // In another order, or with nothing left of it, it is another list.
+        assert_eq!(to(several, &["c@d", "a@b"]), file("[\"c@d\", \"a@b\"]"));
+        assert_eq!(to(several, &["@e"]), file("[\"@e\"]"));
+        assert_eq!(to("[\"a#b@c\"]", &["a#b@c", "@e"]), file("[\"a#b@c\", \"@e\"]"));
+    }
+
+    /// As editors of other systems write it.
+    #[test]
+    fn a_mark_at_the_beginning_and_other_ends_of_lines_are_understood() {
+        let text = "\u{feff}[plugin.echo]\r\nsource = \"x\"\r\n\r\n[plugin.snoop]\r\nsource = \"y\"\r\n";
+        let with = |changes: &[Change]| edit(text, "echo", changes).unwrap();
+        assert_eq!(with(&[set_to(&["enabled"], false)]), text.replacen("\"x\"\r\n", "\"x\"\r\nenabled = false\n", 1));
+        assert_eq!(with(&[unset_of(&["source"])]), text.replacen("source = \"x\"\r\n", "", 1));
+        assert_eq!(with(&[Change::Remove]), "\r\n[plugin.snoop]\r\nsource = \"y\"\r\n");
     }
 
     #[test]
