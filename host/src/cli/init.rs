@@ -2,7 +2,7 @@
 //! there. A password goes into a file of its own, or stays where it is.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write};
+use std::io::{self, BufRead as _, ErrorKind, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -181,8 +181,13 @@ impl InitArgs {
         }
         let given = if self.password_stdin {
             let mut text = String::new();
-            io::stdin().take(LONGEST_PASSWORD).read_to_string(&mut text).context("standard input")?;
-            Some(text.lines().next().unwrap_or_default().to_owned())
+            // Room for the line's end, so that what is too long is seen to be, and not cut.
+            io::stdin().lock().take(LONGEST_PASSWORD + 2).read_line(&mut text).context("standard input")?;
+            let line = text.trim_end_matches(['\r', '\n']);
+            if line.len() as u64 > LONGEST_PASSWORD {
+                bail!("the password has more than {LONGEST_PASSWORD} bytes, which is more than a server takes");
+            }
+            Some(line.to_owned())
         } else if let Some(terminal) = terminal {
             let also = if self.register { " (nothing: one is made up)" } else { "" };
             Some(terminal.ask_hidden(&format!("Its password{also}:"))?.unwrap_or_default())

@@ -397,6 +397,8 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     run(&home, &["config", "echo", "many", "5"], 0).await;
     let settings = entry(&home, "echo")["settings"].clone();
     assert_eq!((settings["room_prefix"].as_str(), settings["many"].as_integer()), (Some("say "), Some(5)));
+    run(&home, &["config", "echo", "many", "-5"], 0).await;
+    assert_eq!(entry(&home, "echo")["settings"]["many"].as_integer(), Some(-5));
     for (arguments, words) in [
         (&["config", "echo", "many", "x"][..], "is not JSON"),
         (&["config", "echo", "many", "true"], "it has to be a number"),
@@ -412,6 +414,10 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     assert_eq!(entry(&home, "echo")["settings"]["key"]["file"].as_str(), kept.to_str());
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t");
     assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // What is too long is not cut, and does not cost the owner the one that is kept.
+    let long = home.run_with(&["plugin", "config", "echo", "key"], &"x".repeat(16 * 1024 + 1)).await.unwrap();
+    assert!(ended(long, 1).stderr.contains("more than 16384 bytes"));
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t");
     let inspected = run(&home, &["inspect", "echo"], 0).await.stdout;
     assert!(inspected.contains(&format!("secret    key (present, in {})", kept.display())), "{inspected}");
     for arguments in [&["config", "echo"][..], &["config", "echo", "--json"], &["inspect", "echo"], &["list", "--json"]]

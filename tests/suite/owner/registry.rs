@@ -218,6 +218,7 @@ async fn who_is_known_to_a_registry_is_said_to_its_token_service_and_the_token_t
     call("-", &format!("{PASSWORD}\n"), 0).await;
     remove(&home).await;
     says(&call("-", "", 1).await, "there is no password in -");
+    says(&call("-", &"x".repeat(70_000), 1).await, "has more than 65536 bytes");
     says(&call("-", "wrong-2210\n", 1).await, "does not give plugins/echo to the log-in that was given");
     run(&home, &["add", &source, "--username", "me"], 2).await;
     run(&home, &["update", "--all", "--username", "me", "--password-file", "password"], 2).await;

@@ -47,6 +47,9 @@ async fn an_account_is_tested_before_anything_is_written() {
     assert!(wrong.stderr.contains("cannot log in, so nothing was written"), "{wrong:?}");
     assert!(wrong.stderr.contains("refused the password"), "{wrong:?}");
     assert_eq!(names(&home), [""; 0]);
+    let long = ended(home.run_with(&arguments, &"x".repeat(1_025)).await.unwrap(), 1);
+    assert!(long.stderr.contains("the password has more than 1024 bytes"), "{long:?}");
+    assert_eq!(names(&home), [""; 0]);
     let nobody = with(&["init", "--jid", &jid, "--password-stdin"], &flags[2..]);
     let closed = format!("127.0.0.1:{}", ports::free().unwrap());
     let nobody: Vec<_> = nobody.into_iter().chain(["--server", &closed]).collect();

@@ -108,19 +108,24 @@ impl Origin {
 /// The first line of a file, or of the standard input.
 fn password(path: &Path) -> anyhow::Result<String> {
     let mut line = String::new();
+    // Room for the line's end, so that what is too long is seen to be, and not cut.
+    let most = LONGEST_PASSWORD + 2;
     let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(LONGEST_PASSWORD).read_line(&mut line)
+        std::io::stdin().lock().take(most).read_line(&mut line)
     } else {
         let file = File::open(path).with_context(|| format!("cannot read the password in {}", path.display()))?;
         if is_open(&file.metadata()?.permissions()) {
             bail!("others on this machine may read the password: chmod 600 {}", path.display());
         }
-        BufReader::new(file.take(LONGEST_PASSWORD)).read_line(&mut line)
+        BufReader::new(file.take(most)).read_line(&mut line)
     };
     read.with_context(|| format!("cannot read the password in {}", path.display()))?;
     let password = line.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
         bail!("there is no password in {}", path.display());
+    }
+    if password.len() as u64 > LONGEST_PASSWORD {
+        bail!("the first line of {} has more than {LONGEST_PASSWORD} bytes, which no password has", path.display());
     }
     Ok(password.to_owned())
 }

@@ -33,6 +33,7 @@ pub struct ConfigArgs {
     /// The setting.
     setting: Option<String>,
     /// Its new value.
+    #[arg(allow_negative_numbers = true)]
     value: Option<String>,
     /// The file that holds the secret; only its owner may be able to read it.
     #[arg(long, value_name = "FILE", requires = "setting", conflicts_with = "value")]
@@ -130,13 +131,18 @@ fn secret(name: &str) -> anyhow::Result<String> {
     if input.is_terminal() {
         bail!("{name} is a secret: give it on standard input, such as `pass show key | parlor plugin config …`");
     }
-    let mut text = String::new();
-    input.lock().take(LONGEST_SECRET).read_to_string(&mut text).context("standard input")?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() {
-        bail!("there is nothing on standard input");
+    let mut bytes = Vec::new();
+    // Room for a line's end, and for one more, so that what is too long is seen to be, and not cut.
+    input.lock().take(LONGEST_SECRET + 3).read_to_end(&mut bytes).context("standard input")?;
+    let end = bytes.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+    bytes.truncate(end);
+    match bytes.len() as u64 {
+        0 => bail!("there is nothing on standard input"),
+        1..=LONGEST_SECRET => String::from_utf8(bytes).context("standard input"),
+        _ => {
+            bail!("there are more than {LONGEST_SECRET} bytes on standard input, which is more than a secret may have")
+        }
     }
-    Ok(text.to_owned())
 }
 
 type Shown = (String, Setting, Option<Value>);
