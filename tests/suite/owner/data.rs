@@ -1,11 +1,13 @@
 //! `parlor plugin data`: what a plugin keeps is listed, exported and imported, beside a running host and without one.
 
+use std::io::Write as _;
+
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::Home;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 
-use super::{ended, home};
+use super::{SOON, ended, home};
 
 /// Echo as one that may keep something.
 async fn prepared() -> Home {
@@ -92,4 +94,29 @@ async fn what_cannot_be_imported_is_not_imported_by_half() {
         assert!(refused.stderr.contains(words), "{line}: {refused:?}");
         assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, "");
     }
+}
+
+/// There may be more of it than memory, and no end.
+#[tokio::test]
+async fn what_is_too_much_is_not_read_to_its_end() {
+    let home = prepared().await;
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let mut command = home.command(["plugin", "data", "echo", "import"]).unwrap();
+    command.stdin(reader).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let mut child = command.spawn().unwrap();
+    // Of several under one key the last counts.
+    let line = |key: &str, length| {
+        format!("{{\"account\":\"main\",\"key\":\"{key}\",\"value\":\"{}\"}}\n", "x".repeat(length))
+    };
+    let text = [line("a", 600), line("a", 500), line("b", 600)].concat();
+    writer.write_all(text.as_bytes()).unwrap();
+    let ending = tokio::task::spawn_blocking(move || child.wait().unwrap());
+    let status = tokio::time::timeout(SOON, ending).await.expect("it goes on reading").unwrap();
+    assert_eq!(status.code(), Some(1));
+    drop(writer);
+    let text = [line("a", 600), line("a", 200), line("b", 600)].concat();
+    let imported = home.run_with(&["plugin", "data", "echo", "import"], &text).await.unwrap();
+    assert!(ended(imported, 0).stdout.contains("3 entries imported"));
+    let kept = ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout;
+    assert_eq!(kept, [line("a", 200), line("b", 600)].concat());
 }

@@ -1,5 +1,6 @@
 //! `parlor plugin data`: what a plugin keeps on this machine.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use crate::permissions::{DEFAULT_QUOTA, Permission, Scope};
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::policy::Policy;
-use crate::store::{DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Owner, is_key};
+use crate::store::{DataError, DataFile, Kept, LONGEST_KEY, LONGEST_VALUE, Owner, is_key};
 
 /// How much of a value a list shows, in bytes.
 const SHOWN: usize = 60;
@@ -196,7 +197,9 @@ impl DataArgs {
             Some(path) => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
             None => Box::new(io::stdin().lock()),
         };
-        let mut by_account = std::collections::BTreeMap::<AccountName, Vec<Kept>>::new();
+        let quota = Desk::new(config).entry(&self.plugin)?.grants.get(Permission::Storage).and_then(Scope::quota);
+        let quota = quota.unwrap_or(DEFAULT_QUOTA);
+        let mut by_account = BTreeMap::<AccountName, Entries>::new();
         let mut count = 0;
         let mut input = BufReader::new(input);
         loop {
@@ -213,19 +216,42 @@ impl DataArgs {
             if !config.accounts.contains_key(&line.account) {
                 return Err(anyhow!("there is no account {}", line.account).context(at()));
             }
-            by_account.entry(line.account.clone()).or_default().push(line.kept().with_context(at)?);
+            let all = by_account.entry(line.account.clone()).or_default();
+            all.put(line.kept().with_context(at)?);
+            // Before there is more of it than memory.
+            if all.bytes > quota {
+                return Err(DataError::TooMuch(quota).into());
+            }
             count += 1;
             if count > MOST {
                 bail!("more than {MOST} entries; import them in parts");
             }
         }
-        let desk = Desk::new(config);
-        let quota = desk.entry(&self.plugin)?.grants.get(Permission::Storage).and_then(Scope::quota);
         crate::atomic::make_private_folder(&config.data)?;
         let mut file = DataFile::create(&config.data)?;
-        let kept = by_account.into_iter().map(|(name, kept)| (owner(&self.plugin, &config.accounts[&name]), kept));
-        file.import(quota.unwrap_or(DEFAULT_QUOTA), kept.collect())?;
+        let kept = by_account.into_iter().map(|(name, all)| {
+            (owner(&self.plugin, &config.accounts[&name]), all.kept.into_values().collect::<Vec<_>>())
+        });
+        file.import(quota, kept.collect())?;
         print(&format!("{} imported", entries(count)))
+    }
+}
+
+/// What is imported for one account: of several entries under one key, the last.
+#[derive(Default)]
+struct Entries {
+    kept: BTreeMap<String, Kept>,
+    /// What their keys and values have.
+    bytes: u64,
+}
+
+impl Entries {
+    fn put(&mut self, kept: Kept) {
+        let bytes = |kept: &Kept| (kept.key.len() + kept.value.len()) as u64;
+        self.bytes += bytes(&kept);
+        if let Some(earlier) = self.kept.insert(kept.key.clone(), kept) {
+            self.bytes -= bytes(&earlier);
+        }
     }
 }
 
