@@ -213,10 +213,21 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     findings.fine("policy", format!("{} is in order; plugins: {}", config.plugins.display(), policy.plugins.len()));
     let desk = Desk::new(config);
     let fit: BTreeMap<_, _> = policy.plugins.iter().map(|(id, entry)| (id, desk.fit(id, entry))).collect();
-    let candidates = policy.plugins.iter().map(|(id, entry)| match &fit[id] {
+    let mut lacking = BTreeMap::new();
+    // Nothing is missing while one is not to run; its secrets are nobody's business then.
+    for (id, entry) in policy.plugins.iter().filter(|(_, entry)| entry.enabled) {
+        if let Ok(manifest) = &fit[id]
+            && let Err((setting, error)) = wait_for(secret::opened(&entry.settings, manifest))?
+        {
+            let says = format!("its secret {setting} is not to be had: {error}");
+            lacking.insert(id, (says, format!("`parlor plugin config {id} {setting}` keeps another")));
+        }
+    }
+    let candidates = policy.plugins.iter().map(|(id, entry)| match (&fit[id], lacking.get(id)) {
         _ if !entry.enabled => Candidate::missing(id, "it is disabled".to_owned()),
-        Ok(manifest) => Candidate::of(id, manifest),
-        Err(error) => Candidate::missing(id, error.to_string()),
+        (Ok(_), Some((says, _))) => Candidate::missing(id, says.clone()),
+        (Ok(manifest), None) => Candidate::of(id, manifest),
+        (Err(error), _) => Candidate::missing(id, error.to_string()),
     });
     let refused = order::plan(&candidates.collect::<Vec<_>>(), Strictness::of(&config.settings)).refused;
     let is_claimed = |key: &str| fit.values().flatten().any(|manifest| manifest.settings.contains_key(key));
@@ -224,7 +235,6 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
     for (id, entry) in &policy.plugins {
         let check = check_of(id.as_str());
         if !entry.enabled {
-            // Nothing is missing while it is not to run; its secrets are nobody's business then.
             match &fit[id] {
                 Ok(_) => findings.fine(&check, "it is disabled"),
                 Err(error) => {
@@ -234,23 +244,11 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
             }
             continue;
         }
-        let manifest = match &fit[id] {
-            Ok(manifest) => manifest,
-            Err(error) => {
-                findings.broken(&check, error.to_string(), OR_DISABLE);
-                continue;
-            }
-        };
-        if let Some(refused) = refused.get(id) {
-            findings.broken(&check, refused.to_string(), OR_DISABLE);
-            continue;
-        }
-        match wait_for(secret::opened(&entry.settings, manifest))? {
-            Ok(_) => findings.fine(&check, "it may run"),
-            Err((setting, error)) => {
-                let says = format!("its secret {setting} is not to be had: {error}");
-                findings.broken(&check, says, &format!("`parlor plugin config {id} {setting}` keeps another"));
-            }
+        match (&fit[id], refused.get(id), lacking.get(id)) {
+            (Err(error), _, _) => findings.broken(&check, error.to_string(), OR_DISABLE),
+            (Ok(_), Some(refused), _) => findings.broken(&check, refused.to_string(), OR_DISABLE),
+            (Ok(_), None, Some((says, remedy))) => findings.broken(&check, says, remedy),
+            (Ok(_), None, None) => findings.fine(&check, "it may run"),
         }
     }
     Ok(())

@@ -302,6 +302,27 @@ async fn what_is_broken_is_named_with_its_remedy() {
 }
 
 #[tokio::test]
+async fn who_needs_a_plugin_whose_secret_is_missing_is_broken_too() {
+    let (mut home, _) = home().await;
+    home.set("strict_plugin_dependencies", true).unwrap();
+    let built = |name: &str| parlor_tests::plugins::built(name).unwrap();
+    let key = toml::Table::from_iter([("file".to_owned(), "no.key".into())]);
+    let keyless = home.install("keyless", &built("caller")).unwrap().set("token", key);
+    let bytes = built("unruly").bytes().unwrap();
+    let needs = |text: &str| format!("{text}\n[dependencies]\nkeyless = \"*\"\n");
+    let bytes = parlor_tests::component::with_manifest(&bytes, needs).unwrap();
+    let needy = home.install_bytes("needy", &bytes).unwrap();
+    home.set_policy(&Policy::default().with("keyless", keyless).with("needy", needy)).unwrap();
+    let json = ended(home.run(&["doctor", "--json", "--offline"]).await.unwrap(), 5).json().unwrap();
+    for (check, words) in
+        [("plugin keyless", "its secret token is not to be had"), ("plugin needy", "it needs keyless")]
+    {
+        let found = finding(&json, check, "broken");
+        assert!(found["says"].as_str().unwrap().contains(words), "{found}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_host_says_of_a_plugin_that_may_run_is_looked_at() {
     let (home, _) = home().await;
     let unruly = |behaviour: &str| {
