@@ -3,6 +3,7 @@
 //! [`Instance`] is what the host's calls see of it; [`Context`] is what lives inside its Store. Dropping the future of
 //! [`run`] ends it, and nothing else holds a piece of it.
 
+mod detail;
 mod mail;
 mod open;
 mod usage;
@@ -25,6 +26,7 @@ use wasmtime::component::{HasData, ResourceTable};
 use wasmtime::{PoolConcurrencyLimitError, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use self::detail::detail;
 use self::mail::{SlowHandler, handle, next_mail, waiting_mail};
 pub(crate) use self::open::{OpenArchiveQuery, OpenCall, Rooms};
 pub use self::usage::{LimitUse, Usage};
@@ -299,14 +301,14 @@ pub(super) enum Ended {
     NoRoom {
         /// One sentence.
         why: String,
-        /// wasmtime's whole account of it.
+        /// wasmtime's account of it.
         detail: String,
     },
     /// It trapped, or hit a limit.
     Failed {
         /// One sentence.
         why: String,
-        /// wasmtime's whole account of it, with the guest's backtrace.
+        /// wasmtime's account of it, with the guest's backtrace.
         detail: String,
     },
 }
@@ -351,7 +353,7 @@ pub(super) async fn run(start: Start) -> Ended {
     match live(start).await {
         Ok(ended) => ended,
         Err(error) => {
-            let (why, detail) = (reason(&error), format!("{error:?}"));
+            let (why, detail) = (reason(&error), detail(&error));
             if is_full(&error) { Ended::NoRoom { why, detail } } else { Ended::Failed { why, detail } }
         }
     }

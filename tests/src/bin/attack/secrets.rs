@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use parlor_tests::component::graft;
 use parlor_tests::memories;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
@@ -259,7 +260,24 @@ async fn backtraces(trial: &mut Trial) -> Result<String> {
     ensure!(detail.contains("wasm backtrace"), "the log is not at trace, so that nothing is shown by it: {detail}");
     stage.host.wait_count("plugin running", &[("plugin", "victim")], 2, SOON).await?;
     search(stage, &[]).await?;
+    spells_out_no_name(trial).await?;
     Ok(format!("{how}; no secret in what is said of it"))
+}
+
+/// The names in a trace are the plugin's own words: in C++ this one would stand for more text than there is memory.
+async fn spells_out_no_name(trial: &mut Trial) -> Result<()> {
+    let ten_times = |name: String, place: char| name + "S_I" + &format!("S{place}_").repeat(10) + "E";
+    let name = "0123456789".chars().fold("_Z1f1AIiiE".to_owned(), ten_times);
+    let traps = format!("(module (func $start (@name \"{name}\") unreachable) (start $start))");
+    let mut bytes = parlor_tests::plugins::built("unruly")?.bytes()?;
+    graft(&mut bytes, &wat::parse_str(traps)?)?;
+    let plan = Plan::new()?.log("info,parlor::plugins=debug").bytes("grafted", &bytes, |entry| entry)?;
+    let stage = trial.start(plan).await?;
+    stage.during().await?;
+    stage.ended("grafted", "it panicked or aborted").await?;
+    let detail = stage.logged("how it ended", "grafted").await?.get("detail");
+    ensure!(detail.contains(&name), "the name is not shown as it stands there: {detail}");
+    Ok(())
 }
 
 async fn events(trial: &mut Trial) -> Result<String> {
