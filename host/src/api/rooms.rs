@@ -413,9 +413,10 @@ async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWi
         instance.require(Permission::RoomsConfigure, Target::Room(&jid))?;
     }
     let place = instance.open_room(&jid)?;
-    let wish = Box::new(wish.clone());
     let opening = async {
         pace(instance).await?;
+        // Only now: of a list of rooms, all but a few wait, and each may be wished as much as fills a stanza.
+        let wish = Box::new(wish.clone());
         let _waits = instance.waits_for_session();
         instance.account.ask(|answer| Command::OpenRoom { jid, wish, answer }).await
     };

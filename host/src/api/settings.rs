@@ -22,15 +22,15 @@ impl Host for Context {
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn set(accessor: &Accessor<T, Self>, key: String, value: String) -> Result<(), Error> {
-        answer(change(accessor, "value", &[(key, value)], Layer::Set).await)
+        answer(change(accessor, "value", vec![(key, value)], Layer::Set).await)
     }
 
     async fn set_many(accessor: &Accessor<T, Self>, values: Vec<(String, String)>) -> Result<(), Error> {
-        answer(change(accessor, "values", &values, Layer::Set).await)
+        answer(change(accessor, "values", values, Layer::Set).await)
     }
 
     async fn update(accessor: &Accessor<T, Self>, values: Vec<(String, String)>) -> Result<(), Error> {
-        answer(change(accessor, "values", &values, Layer::Offered).await)
+        answer(change(accessor, "values", values, Layer::Offered).await)
     }
 }
 
@@ -58,7 +58,7 @@ fn get(instance: &Instance, key: &str) -> Result<Option<String>, CallError> {
 async fn change<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     argument: &str,
-    values: &[(String, String)],
+    values: Vec<(String, String)>,
     layer: Layer,
 ) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor, "settings.change")?;
@@ -70,10 +70,12 @@ async fn change<T: Send + 'static>(
 async fn change_all(
     instance: &Instance,
     argument: &str,
-    values: &[(String, String)],
+    values: Vec<(String, String)>,
     layer: Layer,
 ) -> Result<(), CallError> {
-    let (own, host) = divide(instance, OwnSettings::read(argument, bounded(argument, values)?)?)?;
+    let (own, host) = divide(instance, OwnSettings::read(argument, bounded(argument, &values)?)?)?;
+    // As a text they may be longer than what is read of them, and the call may wait for its turn.
+    drop(values);
     instance.settings.check(layer, &own)?;
     if !host.is_empty() {
         let wins = match layer {
@@ -170,8 +172,8 @@ mod tests {
         assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"canary\""));
         instance.account.keep_secret(&instance.plugin, ["token"].into_iter());
         assert_eq!(get(&instance, "token").unwrap(), None);
-        let claimed = [("token".to_owned(), "\"mine\"".to_owned())];
-        change_all(&instance, "values", &claimed, Layer::Offered).await.unwrap();
+        let claimed = vec![("token".to_owned(), "\"mine\"".to_owned())];
+        change_all(&instance, "values", claimed, Layer::Offered).await.unwrap();
         assert_eq!(get(&instance, "token").unwrap().as_deref(), Some("\"mine\""));
     }
 }

@@ -8,7 +8,7 @@ use crate::bindings::parlor::plugin::types as wit;
 use crate::error::{CallError, StanzaError};
 use crate::event::Payload;
 use crate::plugins::Context;
-use crate::session::{Chat, Contact, Occupant, Room, Status, View};
+use crate::session::{Chat, Contact, Occupant, Room, Status, View, check_draft};
 use crate::stanza::{Carbon, Draft, Extensions, Fallback, Hint, Invite, Message, Reactions, ReplyTo, Show};
 
 impl wit::Host for Context {}
@@ -258,11 +258,14 @@ pub(super) fn payload(payload: &Payload, xml: bool) -> wit::Payload {
     }
 }
 
-/// A message that a plugin wants to send. What it may hold the session checks, as for all messages.
+/// A message that a plugin wants to send. What it may hold the session checks, as for all messages. So does this: a call may wait for
+/// its turn, and hundreds of them that carry as much as a call can would be a gigabyte.
 pub(super) fn draft(outgoing: wit::Outgoing) -> Result<Draft, CallError> {
     let wit::Outgoing { body, subject, thread, extensions: carried } = outgoing;
     let extensions = carried.map(extensions).transpose()?.map(Box::new);
-    Ok(Draft { body, subject, thread, extensions })
+    let draft = Draft { body, subject, thread, extensions };
+    check_draft(&draft)?;
+    Ok(draft)
 }
 
 fn extensions(carried: wit::Extensions) -> Result<Extensions, CallError> {
@@ -310,6 +313,37 @@ mod tests {
             let text = date_time(at);
             prop_assert!(text.ends_with('Z') && text.len() == "2026-11-20T06:24:00.000Z".len(), "{}", text);
             prop_assert_eq!(text.parse::<Timestamp>().unwrap(), at);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_message_is_refused_before_it_waits_for_its_turn() {
+        let fallback = (0..100_000).map(|_| wit::Fallback { feature: None, part: None }).collect();
+        let carried = wit::Extensions {
+            thread_parent: None,
+            reply: None,
+            fallback,
+            replace: None,
+            reactions: None,
+            receipt_requested: false,
+            receipt: None,
+            markable: false,
+            marker: None,
+            marked: None,
+            chat_state: None,
+            hints: Vec::new(),
+        };
+        let long = || Some("x".repeat(1 << 20));
+        let message = |body, subject, extensions| wit::Outgoing { body, subject, thread: None, extensions };
+        for (outgoing, expected) in [
+            (message(long(), None, None), "message.body"),
+            (message(None, long(), None), "message.subject"),
+            (message(Some("hi".to_owned()), None, Some(carried)), "message.extensions.fallback"),
+        ] {
+            match draft(outgoing) {
+                Err(CallError::Invalid { argument, .. }) => assert_eq!(argument, expected),
+                other => panic!("{expected}: {:?}", other.map(drop)),
+            }
         }
     }
 }

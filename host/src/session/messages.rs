@@ -19,6 +19,7 @@ use crate::stanza::{Draft, Message, MessageKind, Outgoing};
 mod draft;
 mod numbering;
 
+pub(crate) use draft::check as check_draft;
 pub(super) use draft::{check_text, written_len};
 pub(super) use numbering::{Numbering, STANZA_IDS};
 
@@ -303,7 +304,7 @@ impl Session {
     }
 
     fn may_send(&self, to: &Jid, kind: MessageKind, draft: &Draft) -> Result<(), CallError> {
-        draft::check(draft)?;
+        check_draft(draft)?;
         match kind {
             MessageKind::Groupchat if to.is_full() => {
                 return Err(CallError::invalid("jid", "is an occupant's; a room has a bare JID"));

@@ -49,6 +49,7 @@ pub use commands::Spoken;
 pub use contacts::ContactWish;
 pub use disco::KnownDisco;
 pub use effect::{Due, Effect, Sent};
+pub(crate) use messages::check_draft;
 pub use occupants::Occupant;
 pub use owners::OWNER_COMMANDS;
 pub use presence::ContactResource;

@@ -56,7 +56,8 @@ impl Request {
             xml: options.xml,
             limit: settings.archived_messages_limit,
             page: settings.archived_messages_page_size,
-            asked: Options { max, ..options },
+            // What was answered before is of any length, and answered anew.
+            asked: Options { max, first: None, last: None, ..options },
         })
     }
 

@@ -12,7 +12,7 @@ use crate::stanza::{Affiliated, Bookmark, History, RoomJoin};
 
 /// How many fields of a room's configuration one call may set.
 const MAX_FIELDS: usize = 100;
-/// How many values one field may have.
+/// How many values all of them may have that have several.
 const MAX_VALUES: usize = 1_000;
 /// How long all texts of a configuration may be together, in bytes.
 const MAX_CONFIG: usize = 64 << 10;
@@ -78,6 +78,10 @@ pub(super) fn fields(argument: &str, fields: &[(String, WitValue)]) -> Result<Ve
     if fields.len() > MAX_FIELDS {
         return Err(CallError::invalid(argument, format!("more than {MAX_FIELDS} fields")));
     }
+    // An empty text is no byte of a text, and takes memory all the same.
+    if fields.iter().map(|(_, value)| values(value)).sum::<usize>() > MAX_VALUES {
+        return Err(CallError::invalid(argument, format!("more than {MAX_VALUES} values")));
+    }
     let read = fields.iter().map(|(name, value)| field(argument, name, value)).collect::<Result<_, _>>()?;
     let bytes: usize = fields.iter().map(|(name, value)| name.len() + length(value)).sum();
     if bytes > MAX_CONFIG {
@@ -94,6 +98,13 @@ fn length(value: &WitValue) -> usize {
     }
 }
 
+fn values(value: &WitValue) -> usize {
+    match value {
+        WitValue::Flag(_) | WitValue::Text(_) => 0,
+        WitValue::Texts(texts) => texts.len(),
+    }
+}
+
 fn field(argument: &str, name: &str, value: &WitValue) -> Result<(String, ConfigValue), CallError> {
     words(argument, name, MAX_TEXT)?;
     if name.is_empty() {
@@ -107,9 +118,6 @@ fn field(argument: &str, name: &str, value: &WitValue) -> Result<(String, Config
             ConfigValue::Text(text.clone())
         }
         WitValue::Texts(texts) => {
-            if texts.len() > MAX_VALUES {
-                return Err(CallError::invalid(argument, format!("more than {MAX_VALUES} values")));
-            }
             texts.iter().try_for_each(|text| words(&argument, text, MAX_TEXT).map(drop))?;
             ConfigValue::Texts(texts.clone())
         }
@@ -150,5 +158,21 @@ impl From<Affiliated> for WitAffiliated {
     fn from(person: Affiliated) -> Self {
         let Affiliated { jid, affiliation, nick, reason } = person;
         Self { jid: jid.to_string(), affiliation, nick, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty one is no byte of a text.
+    #[test]
+    fn values_are_counted_over_all_fields() {
+        let of = |counts: [usize; 2]| {
+            let given = counts.map(|count| ("field".to_owned(), WitValue::Texts(vec![String::new(); count])));
+            fields("fields", &given).map(|read| read.len())
+        };
+        assert_eq!(of([500, 500]), Ok(2));
+        assert_eq!(of([500, 501]), Err(CallError::invalid("fields", "more than 1000 values")));
     }
 }

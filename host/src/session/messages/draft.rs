@@ -18,7 +18,7 @@ const MAX_FALLBACKS: usize = 8;
 const MAX_WRITTEN: usize = 240 * 1_024;
 
 /// Whether this may be sent.
-pub(super) fn check(draft: &Draft) -> Result<(), CallError> {
+pub(crate) fn check(draft: &Draft) -> Result<(), CallError> {
     let extensions = draft.extensions.as_deref().filter(|extensions| **extensions != Extensions::default());
     if draft.body.is_none() && draft.subject.is_none() && extensions.is_none_or(says_nothing) {
         return Err(CallError::invalid("message", "is empty; give a body, a subject or an extension"));
