@@ -2,6 +2,7 @@
 //!
 //! The account's task reads the index without a lock; plugins change it by putting a new one in its place.
 
+mod filter;
 mod names;
 mod told;
 
@@ -11,18 +12,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use jid::{BareJid, Jid};
+use jid::BareJid;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::event::{Event, EventName, Payload};
 use crate::permissions::Grants;
 use crate::plugins::InstanceId;
-use crate::stanza::{Message, MessageKind};
 
+pub use filter::Filter;
 pub use names::Names;
 pub use told::{CaughtUpRooms, Course, Place};
 
+use filter::Heard;
 use told::{Told, Verdict};
 
 /// Names one subscription or timer. Never used twice in a process.
@@ -35,87 +37,6 @@ impl SubscriptionId {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Relaxed))
     }
-}
-
-/// What a subscription leaves out. Every field that is given must match; see `filter` in `wit/listen.wit`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented once, in the contract")]
-pub struct Filter {
-    pub from: Option<Jid>,
-    pub room: Option<BareJid>,
-    pub kinds: Vec<MessageKind>,
-    pub prefix: Option<String>,
-    pub own: bool,
-    pub delayed: bool,
-    pub xml: bool,
-}
-
-impl Filter {
-    fn matches(&self, event: &Event) -> bool {
-        match &event.payload {
-            // Of the other events that carry messages some are about own ones by their nature.
-            Payload::Message(message) => {
-                (self.own || !message.own || &*event.name != "message") && self.matches_message(message)
-            }
-            Payload::Command { message, .. } => (self.own || !message.own) && self.matches_message(message),
-            Payload::Occupant(occupant) => {
-                self.is_free_of_message_fields()
-                    && self.room.as_ref().is_none_or(|room| *room == occupant.room)
-                    && self.from.as_ref().is_none_or(|from| {
-                        occupant.jid.as_ref().is_some_and(|jid| covers(from, jid))
-                            || from.resource().is_some_and(|nick| nick.as_str() == occupant.nick)
-                                && from.to_bare() == occupant.room
-                    })
-            }
-            Payload::Room(room) => {
-                self.is_free_of_message_fields()
-                    && self.from.is_none()
-                    && self.room.as_ref().is_none_or(|wanted| *wanted == room.jid)
-            }
-            Payload::Invite(invite) => {
-                self.is_free_of_message_fields()
-                    && self.room.as_ref().is_none_or(|room| *room == invite.room)
-                    && self.from.as_ref().is_none_or(|from| covers(from, &invite.from))
-            }
-            Payload::Contact(contact) => self.matches_person(&contact.jid),
-            Payload::Chat(chat) => self.matches_person(&chat.jid),
-            Payload::None
-            | Payload::Text(_)
-            | Payload::Status(_)
-            | Payload::Stanza(_)
-            | Payload::Feature { .. }
-            | Payload::Json(_) => self.from.is_none() && self.room.is_none() && self.is_free_of_message_fields(),
-        }
-    }
-
-    fn matches_message(&self, message: &Message) -> bool {
-        (self.delayed || !message.delayed)
-            && (self.kinds.is_empty() || self.kinds.contains(&message.kind))
-            && self.from.as_ref().is_none_or(|from| covers(from, &message.from))
-            // What is said with one occupant alone is of another conversation, and so is what becomes of it.
-            && self.room.as_ref().is_none_or(|room| {
-                matches!(message.kind, MessageKind::Groupchat | MessageKind::Error) && message.chat == *room
-            })
-            && self.prefix.as_ref().is_none_or(|prefix| {
-                let begins = |text: &str| text.starts_with(prefix.as_str());
-                begins(&message.said()) || message.body.as_deref().is_some_and(begins)
-            })
-    }
-
-    fn matches_person(&self, jid: &BareJid) -> bool {
-        self.is_free_of_message_fields()
-            && self.room.is_none()
-            && self.from.as_ref().is_none_or(|from| from.to_bare() == *jid)
-    }
-
-    fn is_free_of_message_fields(&self) -> bool {
-        self.kinds.is_empty() && self.prefix.is_none()
-    }
-}
-
-/// Whether an address that was asked for stands for another: a bare one also for its full ones.
-fn covers(wanted: &Jid, jid: &Jid) -> bool {
-    wanted == jid || (wanted.is_bare() && wanted.to_bare() == jid.to_bare())
 }
 
 /// How much may wait in one mailbox, in bytes of memory: a message of many empty elements takes fifty times what it was on
@@ -504,6 +425,7 @@ impl Router {
     ) {
         let index = self.index.load();
         let Some(listeners) = index.get(&*event.name) else { return };
+        let heard = Heard::new(event);
         let mut over = Vec::new();
         let is_meant = |one: &&Listener| match only {
             None => !one.mailbox.shadowed.load(Relaxed),
@@ -523,7 +445,7 @@ impl Router {
             let mut subscriptions = Vec::new();
             let mut xml = false;
             for subscription in &listener.subscriptions {
-                if !subscription.filter.matches(event) {
+                if !subscription.filter.matches(&heard) {
                     continue;
                 }
                 // The grants are the instance's, so the first subscription that matches asks for all of them.

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::*;
+use crate::stanza::{Extensions, Fallback, Message, MessageKind};
 use crate::store::Archive;
 use crate::xmpp::RawStanza;
 
@@ -303,4 +304,21 @@ fn what_a_room_refuses_is_told_to_who_listens_to_the_room() {
         router.route(refused(chat), router.live(), &|_| false);
         assert_eq!(heard(&mut receiver), [told], "{chat}");
     }
+}
+
+/// However many subscriptions of a plugin ask how it begins.
+#[test]
+fn what_a_message_says_beside_its_quotation_is_made_out_once() {
+    let Event { payload: Payload::Message(message), name, at } = message(None, "> long\n!roll") else {
+        panic!("no message")
+    };
+    let fallback = vec![Fallback { feature: None, part: Some((0, 7)) }];
+    let extensions = Some(Box::new(Extensions { fallback, ..Extensions::default() }));
+    let message = Message { extensions, ..Message::clone(&message) };
+    let event = Event { name, at, payload: Payload::Message(Arc::new(message.clone())) };
+    let heard = Heard::new(&event);
+    let begins = |prefix: &str| Filter { prefix: Some(prefix.to_owned()), ..Filter::default() }.matches(&heard);
+    assert!(begins("!roll") && begins("> long") && !begins("long"));
+    assert_eq!(heard.said(&message), "!roll");
+    assert!(std::ptr::eq(heard.said(&message), heard.said(&message)));
 }
