@@ -1,5 +1,7 @@
 //! Host calls: floods of them, and calls that are cut off in the middle.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::host::Surroundings;
 use parlor_tests::policy::Entry;
@@ -96,7 +98,10 @@ async fn blocking(trial: &mut Trial) -> Result<String> {
     let policy = stage.policy.clone().without("unruly");
     let begin = std::time::Instant::now();
     stage.reload(policy).await?;
-    Ok(format!("holds up nothing but itself; removed in {:.1} s", begin.elapsed().as_secs_f64()))
+    let took = begin.elapsed();
+    // It has two seconds to say good-bye, and all that waits is cut off.
+    ensure!(took < Duration::from_secs(10), "it was removed after {took:?}");
+    Ok(format!("holds up nothing but itself; removed in {:.1} s", took.as_secs_f64()))
 }
 
 async fn killed_in_mid_call(trial: &mut Trial) -> Result<String> {

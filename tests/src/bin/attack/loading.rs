@@ -196,7 +196,7 @@ async fn unknown_imports(trial: &mut Trial) -> Result<String> {
     let foreign = with_text(&good, "parlor:plugin/promises@0.1.0", "parlor:plugin/sockets7@0.1.0");
     stage.refuses("foreign", &foreign, "which is not in the contract").await?;
     let other = with_text(&good, "parlor:plugin/promises@", "wasi_x:plugin/promises@");
-    stage.refuses("other", &other, "").await?;
+    stage.refuses("other", &other, "malformed").await?;
     let other = with_text(&good, "parlor:plugin/promises@", "parlor:plugim/promises@");
     stage.refuses("alike", &other, "nothing but parlor:plugin and an empty WASI").await?;
     Ok("refused, each import named".to_owned())
@@ -212,7 +212,7 @@ async fn undeclared(trial: &mut Trial) -> Result<String> {
     stage.refuses_entry("sly", entry, "calls what its manifest does not ask for").await?;
     // A grant for what the manifest does not name does not help it either.
     let entry = stage.home.install_bytes("sly2", &sly)?.grant("messages.send", &["*"]);
-    stage.refuses_entry("sly2", entry, "").await?;
+    stage.refuses_entry("sly2", entry, "calls what its manifest does not ask for").await?;
     Ok("refused, the call named".to_owned())
 }
 
@@ -289,14 +289,14 @@ async fn symlinks(trial: &mut Trial) -> Result<String> {
     std::os::unix::fs::symlink(&secret, stage.home.path().join("plugins/link.wasm"))?;
     let digest = plugins::digest(&secret)?;
     let entry = Entry::new("plugins/link.wasm", digest);
-    stage.refuses_entry("link", entry, "").await?;
+    stage.refuses_entry("link", entry, "not WebAssembly").await?;
     // A link whose end is swapped after approval.
     let good = stage.home.install("real", &plugins::built("unruly")?)?;
     std::os::unix::fs::symlink("real.wasm", stage.home.path().join("plugins/moving.wasm"))?;
     let entry = Entry { source: "plugins/moving.wasm".to_owned(), ..good };
     std::fs::remove_file(stage.home.path().join("plugins/moving.wasm"))?;
     std::os::unix::fs::symlink("/dev/zero", stage.home.path().join("plugins/moving.wasm"))?;
-    stage.refuses_entry("moving", entry.clone(), "").await?;
+    stage.refuses_entry("moving", entry, "it is not a file").await?;
     for line in stage.host.log().all() {
         ensure!(!line.contains(crate::stage::PASSWORD), "the log shows what a link leads to: {line}");
     }

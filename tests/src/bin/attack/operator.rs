@@ -198,6 +198,7 @@ async fn disk_full(trial: &mut Trial) -> Result<String> {
         }
         ensure!(kept < 100, "nothing is refused on a full disk");
     };
+    ensure!(refused.to_string().contains("the host's disk failed"), "it was refused for something else: {refused}");
     stage.during().await?;
     ensure!(
         stage.call("storage.get", &json!({ "key": "k0" })).await?.get("ok").is_some(),

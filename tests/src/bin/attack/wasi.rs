@@ -75,7 +75,8 @@ async fn huge_random(trial: &mut Trial) -> Result<String> {
         stage.logged("plugin running", "grafted").await?;
         for bytes in ["1099511627776", "-1"] {
             let stage = house(trial, interface, &ty(), &ask(bytes)?).await?;
-            stage.logged("plugin quarantined", "grafted").await?;
+            let reason = stage.logged("plugin quarantined", "grafted").await?.get("reason");
+            ensure!(reason.contains("exceeds limit"), "it was ended for something else: {reason}");
         }
     }
     Ok("1 KiB is given, 1 TiB ends it before the host has made any of it".to_owned())
@@ -129,6 +130,7 @@ async fn exit(trial: &mut Trial) -> Result<String> {
     let probe = probe("exit", "(param \"status\" (result))", "(param i32)", "i32.const 0 call $call")?;
     let stage = house(trial, "wasi:cli/exit@0.2.6", &ty, &probe).await?;
     let reason = stage.logged("plugin quarantined", "grafted").await?.get("reason");
+    ensure!(reason.contains("Exited with i32 exit status 0"), "it was ended for something else: {reason}");
     ensure!(stage.host.lines("plugin ended", &[("plugin", "echo")]).is_empty(), "it took the neighbour along");
     Ok(format!("ends that plugin alone: {reason}"))
 }
