@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use parlor_tests::component::graft;
 use parlor_tests::memories;
 use parlor_tests::policy::Entry;
@@ -280,12 +280,12 @@ async fn spells_out_no_name(trial: &mut Trial) -> Result<()> {
     Ok(())
 }
 
+/// What a plugin listens to that wants to see a log-in.
+const HEARD: [&str; 7] = ["send", "stanza", "sendMessage", "connected", "beforeLogin", "reconnected", "messageSend"];
+
 async fn events(trial: &mut Trial) -> Result<String> {
     let stage = house(trial).await?;
-    for (n, name) in ["send", "stanza", "sendMessage", "connected", "beforeLogin", "reconnected", "messageSend"]
-        .into_iter()
-        .enumerate()
-    {
+    for (n, name) in HEARD.into_iter().enumerate() {
         let listen = json!({ "name": name, "xml": true, "own": true, "delayed": true });
         stage.order_call(u64::try_from(n)? + 10, "listen.on", &listen).await?;
         stage.answer().await?;
@@ -299,7 +299,18 @@ async fn events(trial: &mut Trial) -> Result<String> {
     has_none("what it heard", &heard, &[PASSWORD, TOKEN, STORED])?;
     let log = stage.host.log().all().join("\n");
     has_none("the log", &log, &[PASSWORD, TOKEN, STORED])?;
-    Ok("a log-in heard from the first stanza on, without its secrets".to_owned())
+    // And by one that says nothing of what it hears, and so does not hear itself: it keeps all of it in its memory. What it was told
+    // to have the victim keep went with an earlier life.
+    let plan = plan()?;
+    let caller = plan.policy.plugin["caller"].clone().set("listens", HEARD.join(","));
+    let stage = furnish(trial, plan.with("caller", caller)).await?;
+    stage.order_call(1, "deed.panic", &Value::Null).await?;
+    stage.host.wait_count("plugin running", &[("plugin", "caller")], 2, SOON).await?;
+    stage.cut().await?;
+    search(stage, &[]).await?;
+    let heard = stage.status("caller").await?["usage"]["handled"].as_u64().context("nothing is counted")?;
+    ensure!(heard >= 40, "it heard no more than {heard} of what was sent");
+    Ok("a log-in heard from the first stanza on, and none of its secrets in the memory of who heard it".to_owned())
 }
 
 async fn own_answers(trial: &mut Trial) -> Result<String> {
