@@ -47,6 +47,10 @@ const MAX_TYPE_DEPTH: usize = 500;
 const BUDGET: Duration = Duration::from_secs(20);
 /// The most imports and exports of the whole.
 const MAX_NAMES: u32 = 1_000;
+/// The most instances of components. With a resource in it each of them is a type of its own, as large as all that it exports, and
+/// again for whatever is made of it: so a file of a few kilobytes can stand for gigabytes. Plugins have one, those that were put
+/// together of several have one for each.
+const MAX_INSTANCES: u32 = 16;
 
 /// The versions of the contract that this host serves, one for each `major.minor`.
 pub const SERVED: [Version; 1] = [Version::new(0, 1, 0)];
@@ -242,6 +246,7 @@ struct Found<'b> {
     functions: u32,
     types: u32,
     names: u32,
+    instances: u32,
     type_bytes: usize,
 }
 
@@ -339,6 +344,9 @@ impl<'b> Found<'b> {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => self.parts += 1,
             Payload::ComponentImportSection(section) => self.names = self.names.saturating_add(section.count()),
             Payload::ComponentExportSection(section) => self.names = self.names.saturating_add(section.count()),
+            Payload::ComponentInstanceSection(section) => {
+                self.instances = self.instances.saturating_add(section.count());
+            }
             _ => {}
         }
         self.sections += 1;
@@ -347,6 +355,7 @@ impl<'b> Found<'b> {
         at_most(self.functions as usize, MAX_FUNCTIONS as usize, "functions")?;
         at_most(self.types as usize, MAX_TYPES as usize, "types")?;
         at_most(self.type_bytes, MAX_TYPE_BYTES, "bytes of component types")?;
+        at_most(self.instances as usize, MAX_INSTANCES as usize, "instances of components")?;
         at_most(self.names as usize, MAX_NAMES as usize, "imports and exports")
     }
 

@@ -102,6 +102,18 @@ fn a_plugin_is_read_with_the_functions_that_it_imports() {
 }
 
 #[test]
+fn a_component_is_not_instantiated_again_and_again() {
+    let resource = "(component $c (type $r (resource (rep i32))) (export \"r\" (type $r)))";
+    // What it exports to the host is one more.
+    let with = |instances: usize| plugin(&format!("{resource} {}", "(instance (instantiate $c))".repeat(instances)));
+    assert!(examine(&with(15)).is_ok());
+    let expected = ComponentError::TooMany { what: "instances of components", most: 16 };
+    for instances in [16, 900] {
+        assert_eq!(examine(&with(instances)), Err(expected.clone()), "{instances}");
+    }
+}
+
+#[test]
 fn what_is_no_component_is_told_apart() {
     assert_eq!(examine(b""), Err(ComponentError::Empty));
     assert_eq!(examine(b"\x7fELF\x02\x01\x01"), Err(ComponentError::Precompiled));
