@@ -68,12 +68,16 @@ fn may_fire(instance: &Instance, name: &EventName) -> Result<(), CallError> {
     Err(CallError::NotOwner(format!("{name}, which another plugin declares")))
 }
 
+/// The longest address that RFC 7622 allows, in bytes; the parser need not see more.
+const LONGEST_ADDRESS: usize = 3 * 1023 + 2;
+/// How long all addresses of a call may be together, in bytes: they are held while one after the other is done, and whoever reads them
+/// keeps a thread from everybody else.
+const MOST_ADDRESSES: usize = 64 << 10;
+
 /// An address that a plugin gave.
 fn jid(argument: &str, text: &str) -> Result<Jid, CallError> {
-    // The longest address that RFC 7622 allows; the parser need not see more.
-    const LONGEST: usize = 3 * 1023 + 2;
-    if text.len() > LONGEST {
-        return Err(CallError::invalid(argument, format!("longer than {LONGEST} bytes")));
+    if text.len() > LONGEST_ADDRESS {
+        return Err(CallError::invalid(argument, format!("longer than {LONGEST_ADDRESS} bytes")));
     }
     // A final dot is no part of a domain (RFC 7622, section 3.2), whatever the parser makes of it.
     let address = text.find('/').unwrap_or(text.len());
@@ -97,7 +101,10 @@ fn bare_jid(argument: &str, text: &str) -> Result<BareJid, CallError> {
 
 /// Several that are looked for. One that is no address belongs to nobody, and spoils nothing for the others.
 fn bare_jids(argument: &str, texts: &[String]) -> Result<Vec<Option<BareJid>>, CallError> {
-    Ok(bounded(argument, texts)?.iter().map(|text| bare_jid(argument, text).ok()).collect())
+    let lengths = bounded(argument, texts)?.iter().map(String::len);
+    // What is longer than any address is not read.
+    not_too_long(argument, lengths.filter(|length| *length <= LONGEST_ADDRESS))?;
+    Ok(texts.iter().map(|text| bare_jid(argument, text).ok()).collect())
 }
 
 /// A point in time as ISO 8601 writes it; without an offset it is UTC.
@@ -128,12 +135,17 @@ fn bounded<'a, T>(argument: &str, list: &'a [T]) -> Result<&'a [T], CallError> {
 
 /// A list of addresses, of a length that the host is willing to hold while one after the other is done.
 fn addresses<'a>(argument: &str, list: &'a [String]) -> Result<&'a [String], CallError> {
-    const MOST: usize = 64 << 10;
-    let bytes: usize = bounded(argument, list)?.iter().map(String::len).sum();
-    if bytes > MOST {
-        return Err(CallError::invalid(argument, format!("has {bytes} bytes; at most {MOST} are allowed")));
-    }
+    not_too_long(argument, bounded(argument, list)?.iter().map(String::len))?;
     Ok(list)
+}
+
+/// Whether addresses of these lengths are no more than one call may have.
+fn not_too_long(argument: &str, lengths: impl Iterator<Item = usize>) -> Result<(), CallError> {
+    let bytes: usize = lengths.sum();
+    if bytes > MOST_ADDRESSES {
+        return Err(CallError::invalid(argument, format!("has {bytes} bytes; at most {MOST_ADDRESSES} are allowed")));
+    }
+    Ok(())
 }
 
 /// A text of a plugin's, of a length that the host is willing to carry.
@@ -268,6 +280,17 @@ mod tests {
             assert_eq!(jid("jid", text).unwrap().as_str(), meant, "{text}");
         }
         assert!(jid("jid", "a@b..").is_err());
+    }
+
+    /// Reading an address takes long for its length, and nobody else has that thread meanwhile.
+    #[test]
+    fn no_call_has_more_addresses_read_than_are_soon_done() {
+        let address = |length: usize| format!("{}@b", "é".repeat(length / 2 - 1));
+        assert_eq!(bare_jids("jids", &vec![address(64); 1_000]).map(|read| read.len()), Ok(1_000));
+        let refused = bare_jids("jids", &vec![address(1_000); 1_000]).unwrap_err();
+        assert_eq!(refused, CallError::invalid("jids", "has 1000000 bytes; at most 65536 are allowed"));
+        // What nobody reads counts for nothing.
+        assert_eq!(bare_jids("jids", &vec![address(10_000); 100]), Ok(vec![None; 100]));
     }
 
     #[test]
