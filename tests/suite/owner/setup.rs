@@ -311,8 +311,8 @@ async fn who_needs_a_plugin_whose_secret_is_missing_is_broken_too() {
     let bytes = built("unruly").bytes().unwrap();
     let needs = |text: &str| format!("{text}\n[dependencies]\nkeyless = \"*\"\n");
     let bytes = parlor_tests::component::with_manifest(&bytes, needs).unwrap();
-    let needy = home.install_bytes("needy", &bytes).unwrap();
-    home.set_policy(&Policy::default().with("keyless", keyless).with("needy", needy)).unwrap();
+    let dependent = home.install_bytes("needy", &bytes).unwrap();
+    home.set_policy(&Policy::default().with("keyless", keyless).with("needy", dependent)).unwrap();
     let json = ended(home.run(&["doctor", "--json", "--offline"]).await.unwrap(), 5).json().unwrap();
     for (check, words) in
         [("plugin keyless", "its secret token is not to be had"), ("plugin needy", "it needs keyless")]

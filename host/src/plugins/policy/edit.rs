@@ -313,8 +313,8 @@ fn with_item(list: &str, value: &Value) -> Option<String> {
     let read = format!("{LIST}{list}");
     let document = DeTable::parse(&read).ok()?;
     let (_, items) = document.get_ref().iter().next()?;
-    let last = items.get_ref().as_array()?.last()?.span();
-    let (start, end) = (last.start - LIST.len(), last.end - LIST.len());
+    let place = items.get_ref().as_array()?.last()?.span();
+    let (start, end) = (place.start - LIST.len(), place.end - LIST.len());
     let rest = list[end..].trim_start_matches([' ', '\t']);
     let rest = rest.strip_prefix(',').unwrap_or(&list[end..]);
     let before = format!("{},", &list[..end]);
