@@ -1,5 +1,7 @@
 //! Sessions whose requests fail, come late or are cut, beside a server that says when.
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
@@ -34,6 +36,17 @@ async fn session_of(peer: &Peer, tokens: &Tokens, created: &str) -> (Bosh, Page)
     let mut bosh = opened.unwrap();
     bosh.write_all(HEADER).await.unwrap();
     (bosh, page)
+}
+
+/// What two connections bring, in the order in which it comes, whichever of them was there first.
+async fn both(peer: &Peer) -> [(Page, String); 2] {
+    let hear = async |mut page: Page| {
+        let said = page.hear().await.unwrap();
+        (page, said)
+    };
+    let pages = [peer.accept_page().await, peer.accept_page().await];
+    let mut heard = pages.map(hear).into_iter().collect::<FuturesUnordered<_>>();
+    [heard.next().await.unwrap(), heard.next().await.unwrap()]
 }
 
 /// Reads until this was said.
@@ -230,13 +243,12 @@ async fn made_again(created: &str, all: bool) -> (u64, [String; 2]) {
         second.hear().await.unwrap();
         drop(second);
         let _kept = (!all).then_some(first);
-        let mut pages = [peer.accept_page().await, peer.accept_page().await];
-        let said = [pages[0].hear().await.unwrap(), pages[1].hear().await.unwrap()];
-        for (page, said) in pages.iter_mut().zip(&said) {
+        let mut heard = both(&peer).await;
+        for (page, said) in &mut heard {
             let payload = if said.contains("<b ") { "<message/>" } else { "<presence/>" };
             page.say("200 OK", &body("", payload)).await;
         }
-        said
+        heard.map(|(_, said)| said)
     };
     let talk = async {
         for element in [&b"<a xmlns='x'/>"[..], b"<b xmlns='x'/>"] {
@@ -292,11 +304,12 @@ async fn an_answer_that_comes_slowly_is_waited_for() {
 async fn a_silence_after_breaks_is_noticed_as_soon_as_one_without_them() {
     let peer = Peer::start(Manners::default()).await;
     // The server answers at once, or was never reached.
-    let created = CREATED.replace("hold='1'", "hold='0'");
+    let created = CREATED.replace("hold='1'", "inactivity='60' hold='0'");
     let (mut bosh, mut page) = session_of(&peer, &Tokens::default(), &created).await;
     let serve = async {
         let asked = page.hear().await.unwrap();
         for _ in 0..2 {
+            drop(page);
             page = peer.accept_page().await;
             assert_eq!(page.hear().await.unwrap(), asked);
         }
@@ -354,9 +367,7 @@ async fn a_server_may_forget_requests_whose_connections_broke_but_not_the_younge
             let mut second = peer.accept_page().await;
             second.hear().await.unwrap();
             drop((first, second));
-            let (mut later, mut earlier) = (peer.accept_page().await, peer.accept_page().await);
-            later.hear().await.unwrap();
-            earlier.hear().await.unwrap();
+            let [(mut later, _), (mut earlier, _)] = both(&peer).await;
             earlier.say("200 OK", &unknown).await;
             let third = earlier.hear().await.unwrap();
             assert!(third.contains("<c xmlns='x'/>"), "{third}");
