@@ -6,7 +6,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -25,6 +26,9 @@ use super::connect::{CertificateFault, ConnectError};
 use super::sasl::{Channel, end_point};
 use crate::config::{LinkSettings, Way};
 
+/// How long what the system trusts counts as read.
+const FRESH: Duration = Duration::from_mins(1);
+
 /// A TLS stream, and what a log-in can bind to it.
 pub(super) struct Secured<S> {
     pub(super) stream: TlsStream<S>,
@@ -42,7 +46,7 @@ pub(super) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
     let name = ServerName::try_from(domain.to_owned())
         .map_err(|_| ConnectError::UnknownHost { host: domain.to_owned(), cause: "not a host name".to_owned() })?;
     let (ca_file, way) = (settings.ca_file.clone(), settings.way.clone());
-    // Certificates are read from disk, and anew each time, so that a renewed file needs no restart.
+    // Certificates are read from disk, so that a renewed file needs no restart.
     let mut config = tokio::task::spawn_blocking(move || config_for(ca_file, &way))
         .await
         .map_err(|error| ConnectError::Tls { cause: error.to_string() })??;
@@ -86,12 +90,8 @@ fn trusting(ca_file: Option<PathBuf>) -> Result<ConfigBuilder<ClientConfig, Want
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(error.to_string()))?;
+    let Some(path) = ca_file else { return Ok(builder.with_root_certificates(system_roots()?)) };
     let mut roots = RootCertStore::empty();
-    let Some(path) = ca_file else {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let found = if roots.is_empty() { Err(ConnectError::NoTrustedCertificates) } else { Ok(roots) };
-        return Ok(builder.with_root_certificates(found?));
-    };
     let named = certificates(&path)?;
     for certificate in &named {
         let broken = |error: TlsError| ConnectError::CaFile { path: path.clone(), cause: error.to_string() };
@@ -100,6 +100,44 @@ fn trusting(ca_file: Option<PathBuf>) -> Result<ConfigBuilder<ClientConfig, Want
     let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
     let authorities = authorities.build().map_err(|error| failed(error.to_string()))?;
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Named { authorities, named })))
+}
+
+/// Whom the system trusts: one store for all connections. Hundreds of accounts that come back at once would each read one, and
+/// keep it.
+fn system_roots() -> Result<Arc<RootCertStore>, ConnectError> {
+    static SYSTEM: Mutex<Option<Roots>> = Mutex::new(None);
+    let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
+    let roots = Roots::renewed(&mut system, Instant::now(), || {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots
+    });
+    if roots.is_empty() { Err(ConnectError::NoTrustedCertificates) } else { Ok(roots) }
+}
+
+/// What was read, and when.
+struct Roots {
+    at: Instant,
+    store: Arc<RootCertStore>,
+}
+
+impl Roots {
+    /// The same store for as long as nothing else is read; that is tried no more often than each minute.
+    fn renewed(last: &mut Option<Self>, now: Instant, read: impl FnOnce() -> RootCertStore) -> Arc<RootCertStore> {
+        if let Some(last) = last
+            && !last.store.is_empty()
+            && now.saturating_duration_since(last.at) < FRESH
+        {
+            return Arc::clone(&last.store);
+        }
+        let read = read();
+        let store = match last.take() {
+            Some(last) if last.store.roots == read.roots => last.store,
+            _ => Arc::new(read),
+        };
+        *last = Some(Self { at: now, store: Arc::clone(&store) });
+        store
+    }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConnectError> {
@@ -199,4 +237,36 @@ fn explain(error: &io::Error, domain: &str) -> ConnectError {
         other => return ConnectError::Tls { cause: other.to_string() },
     };
     ConnectError::Certificate { domain: domain.to_owned(), fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trusting(name: &str) -> RootCertStore {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        roots
+    }
+
+    #[test]
+    fn what_the_system_trusts_is_one_store_until_it_is_another() {
+        let (one, other) = (trusting("one"), trusting("other"));
+        let (mut last, began) = (None, Instant::now());
+        let first = Roots::renewed(&mut last, began, || one.clone());
+        let soon = Roots::renewed(&mut last, began + FRESH / 2, || unreachable!("it was read a moment ago"));
+        let later = Roots::renewed(&mut last, began + FRESH, || one.clone());
+        assert!(Arc::ptr_eq(&first, &soon) && Arc::ptr_eq(&first, &later));
+        let changed = Roots::renewed(&mut last, began + FRESH * 2, || other.clone());
+        assert_eq!(changed.roots, other.roots);
+        assert_eq!(first.roots, one.roots);
+    }
+
+    #[test]
+    fn a_system_that_trusts_nobody_is_asked_again_at_once() {
+        let (mut last, now) = (None, Instant::now());
+        assert!(Roots::renewed(&mut last, now, RootCertStore::empty).is_empty());
+        assert_eq!(Roots::renewed(&mut last, now, || trusting("one")).len(), 1);
+    }
 }

@@ -311,11 +311,6 @@ async fn deed(n: u64, function: &str, args: &Value) -> Result<Value> {
             let sends = (0..times).map(|number| parlor_sdk::chats::send(&jid, format!("{number:0length$}"))).collect();
             Ok(counted(all(sends).await))
         }
-        // The same with stanzas.
-        "send-stanza" => {
-            let stanza = text(args, "stanza")?;
-            Ok(counted(all((0..times).map(|_| api::send(&stanza)).collect()).await))
-        }
         // Fires so many events at once; gives how many were fired, and why the others were not.
         "emit" => {
             let name = text(args, "name")?;
