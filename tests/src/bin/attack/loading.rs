@@ -143,7 +143,8 @@ async fn nesting(trial: &mut Trial) -> Result<String> {
     stage.refuses("types", &nested_types(20_000), "nested types").await?;
     // With a resource in it each instance is a type of its own, as large as all that it exports.
     let copies = "(instance (instantiate $c))".repeat(900);
-    let instances = format!("(component (component $c (type $r (resource (rep i32))) (export \"r\" (type $r))) {copies})");
+    let instances =
+        format!("(component (component $c (type $r (resource (rep i32))) (export \"r\" (type $r))) {copies})");
     stage.refuses("instances", &wat::parse_str(instances)?, "instances of components").await?;
     Ok("refused, without recursion".to_owned())
 }
