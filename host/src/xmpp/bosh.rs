@@ -21,7 +21,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use xmpp_parsers::ns;
 
 use self::body::{Saying, Terms, creation, request};
-use self::exchange::{Answered, Connection, Failure, Line, Turn};
+use self::exchange::{Answered, Connection, Failure, Line};
 use super::connect::ConnectError;
 use super::framing::{Written, written};
 use super::intake::{Cutter, Ending, read_buffered};
@@ -48,8 +48,6 @@ const PROMPT: Duration = Duration::from_secs(10);
 /// How long one request comes after the other: they have connections of their own, and ejabberd 23.01 loses a session whose
 /// requests overtake each other. For as long it is waited after an answer, whether this end has something to say to it.
 const GAP: Duration = Duration::from_millis(10);
-/// How long the one that has to come first must have been under way where connections break: what is written may not have come.
-const LONG_GAP: Duration = Duration::from_millis(500);
 /// The longest pause before a request is made again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The first number of a session: random, and with room for all that follow (XEP-0124, section 14).
@@ -93,7 +91,7 @@ struct UnderWay {
     began: Instant,
     /// When it was written, for the next one, and the same of the one before.
     written: Arc<watch::Sender<Option<Instant>>>,
-    before: Option<Turn>,
+    before: Option<watch::Receiver<Option<Instant>>>,
     attempt: Pin<Box<dyn Future<Output = Result<Answered, Failure>> + Send>>,
     /// When the connection is given up, unless it has answered, or something comes still.
     patience: Pin<Box<Sleep>>,
@@ -295,14 +293,13 @@ impl Bosh {
     ///
     /// Prosody 0.12 keeps a request that has overtaken the one before it until that comes. If its connection has broken by
     /// then, Prosody answers into that connection all the same, and all that it says afterwards: nothing is heard any more. So
-    /// the later one comes first, again over a connection that lives, which takes the place of the broken one; and the earlier
-    /// one is given up, even if nothing is wrong with it, and comes after it.
+    /// the later one comes first, again over a connection that lives, which takes the place of the broken one.
     fn again(&mut self, late: Range<usize>) {
         let (line, terms) = (&self.line, &self.terms);
         match self.under_way.make_contiguous() {
-            [first, second] if terms.is_late_first && first.answered.is_none() && second.answered.is_none() => {
+            [first, second] if late.start == 0 && terms.is_late_first && second.answered.is_none() => {
                 second.again(None, line, terms);
-                first.again(Some(Turn { before: second.written.subscribe(), gap: LONG_GAP }), line, terms);
+                first.again(Some(second.written.subscribe()), line, terms);
             }
             all => {
                 for asked in &mut all[late] {
@@ -379,8 +376,7 @@ impl Bosh {
         let is_due = self.terms.hold == 0 || self.is_closing;
         let limit = if is_due { PROMPT } else { self.terms.wait + MARGIN };
         let (written, receiver) = watch::channel(None);
-        let before = self.written.replace(receiver).map(|before| Turn { before, gap: GAP });
-        let written = Arc::new(written);
+        let (written, before) = (Arc::new(written), self.written.replace(receiver));
         let line = Arc::clone(&self.line);
         self.under_way.push_back(UnderWay {
             attempt: Box::pin(line.ask(connection, Arc::clone(&body), before.clone(), Arc::clone(&written))),
@@ -461,7 +457,7 @@ impl UnderWay {
     }
 
     /// Makes it once more, on another connection, when that one was written.
-    fn again(&mut self, before: Option<Turn>, line: &Arc<Line>, terms: &Terms) {
+    fn again(&mut self, before: Option<watch::Receiver<Option<Instant>>>, line: &Arc<Line>, terms: &Terms) {
         if self.answered.is_some() {
             return;
         }

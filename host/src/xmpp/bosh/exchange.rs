@@ -1,13 +1,13 @@
 //! One request and its answer, over HTTP/1.1 within TLS.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
+use super::GAP;
 use super::body::{Answer, NotBosh};
 use crate::config::{LinkSettings, TlsMode};
 use crate::https::{NoBody, Url, Wire};
@@ -35,26 +35,6 @@ pub(super) struct Line {
     pub(super) ending: Ending,
 }
 
-/// When it is the turn of a request.
-#[derive(Debug, Clone)]
-pub(super) struct Turn {
-    /// When the one before was written, once it is.
-    pub(super) before: watch::Receiver<Option<Instant>>,
-    /// How long ago that must be, unless it has its answer.
-    pub(super) gap: Duration,
-}
-
-impl Turn {
-    async fn comes(mut self) {
-        while let Some(written) = self.before.wait_for(Option::is_some).await.ok().and_then(|written| *written) {
-            // It may fail meanwhile, and be written again.
-            if !matches!(timeout_at(written + self.gap, self.before.changed()).await, Ok(Ok(()))) {
-                break;
-            }
-        }
-    }
-}
-
 /// An answer, and the connection, where it may be used again.
 pub(super) struct Answered {
     pub(super) answer: Answer,
@@ -74,12 +54,13 @@ pub(super) struct Failure {
 }
 
 impl Line {
-    /// Says this, on a connection that is there already, or on a new one, when it is its turn, and tells when it is written.
+    /// Says this, on a connection that is there already, or on a new one, a little after the one before was written, and tells
+    /// when it is written itself.
     pub(super) async fn ask(
         self: Arc<Self>,
         connection: Option<Connection>,
         body: Arc<str>,
-        turn: Option<Turn>,
+        before: Option<watch::Receiver<Option<Instant>>>,
         written: Arc<watch::Sender<Option<Instant>>>,
     ) -> Result<Answered, Failure> {
         let mut wire = match connection {
@@ -87,9 +68,7 @@ impl Line {
             None => self.connect().await.map_err(|error| Failure { error, ..self.failure("", true) })?,
         };
         // Its connection is there by now: the less time is between the two, the less can break there.
-        if let Some(turn) = turn {
-            turn.comes().await;
-        }
+        turn(before).await;
         let cut = |cause: String| self.failure(&cause, true);
         let request = format!(
             "POST {} HTTP/1.1\r\nhost: {}\r\nuser-agent: parlor/{}\r\naccept-encoding: identity\r\n\
@@ -142,6 +121,17 @@ impl Line {
             again,
             with_former: false,
             answer: None,
+        }
+    }
+}
+
+/// Waits until the one before was written, and a little longer, or has its answer.
+async fn turn(before: Option<watch::Receiver<Option<Instant>>>) {
+    let Some(mut before) = before else { return };
+    while let Some(written) = before.wait_for(Option::is_some).await.ok().and_then(|written| *written) {
+        // It may fail meanwhile, and be written again.
+        if !matches!(timeout_at(written + GAP, before.changed()).await, Ok(Ok(()))) {
+            break;
         }
     }
 }
