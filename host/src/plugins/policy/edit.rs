@@ -299,7 +299,7 @@ const LIST: &str = "list = ";
 fn without_item(list: &str, start: usize, item_end: usize) -> String {
     let rest = list[item_end..].trim_start_matches([' ', '\t']);
     let end = rest.strip_prefix(',').map_or(item_end, |rest| list.len() - rest.len());
-    let line = list[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = line_of(list, start);
     let next = list[end..].find('\n').map_or(list.len(), |newline| end + newline + 1);
     let behind = list[end..next].trim();
     if line > 0 && list[line..start].trim().is_empty() && (behind.is_empty() || behind.starts_with('#')) {
@@ -319,9 +319,14 @@ fn with_item(list: &str, value: &Value) -> Option<String> {
     let rest = rest.strip_prefix(',').unwrap_or(&list[end..]);
     let before = format!("{},", &list[..end]);
     let Some(newline) = rest.find('\n') else { return Some(format!("{before} {value}{rest}")) };
-    let line = list[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    let line = line_of(list, start);
     let indent = if line > 0 && list[line..start].trim().is_empty() { &list[line..start] } else { "  " };
     Some(format!("{before}{}\n{indent}{value},{}", &rest[..newline], &rest[newline..]))
+}
+
+/// Where the line begins in which that stands.
+fn line_of(text: &str, at: usize) -> usize {
+    text[..at].rfind('\n').map_or(0, |newline| newline + 1)
 }
 
 fn unset(text: &str, path: &[&str]) -> Option<String> {
@@ -340,7 +345,7 @@ fn unset(text: &str, path: &[&str]) -> Option<String> {
         }
         return Some(format!("{}{}", &text[..start], &text[end..]));
     }
-    let start = text[..place.key.start].rfind('\n').map_or(0, |newline| newline + 1);
+    let start = line_of(text, place.key.start);
     let end = text[value.end..].find('\n').map_or(text.len(), |newline| value.end + newline + 1);
     Some(format!("{}{}", &text[..start], &text[end..]))
 }
