@@ -1,7 +1,10 @@
 //! `api`: events of a plugin's own, raw stanzas, waiting for promises.
 
 use std::fmt;
+use std::pin::pin;
+use std::task::Poll;
 
+use futures_util::poll;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
 
@@ -133,10 +136,18 @@ fn stanza(
 
 async fn send<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor, "api.send")?;
-    // What is made of a text takes many times as much, so it is not held while the call waits for its turn.
-    stanza(&instance, xml, RawStanza::parse)?;
-    pace(&instance).await?;
-    let stanza = stanza(&instance, xml, RawStanza::parse)?;
+    let read = || stanza(&instance, xml, RawStanza::parse);
+    let mut stanza = read()?;
+    let mut turn = pin!(pace(&instance));
+    match poll!(turn.as_mut()) {
+        Poll::Ready(comes) => comes?,
+        Poll::Pending => {
+            // What is made of a text takes many times as much, so it is not held while the call waits.
+            drop(stanza);
+            turn.await?;
+            stanza = read()?;
+        }
+    }
     let by = instance.id;
     instance.account.ask(|answer| Command::SendRaw { by, stanza, answer }).await
 }
