@@ -46,8 +46,6 @@ const GREETING: &str = "hello";
 const GREETED: Duration = Duration::from_secs(1);
 /// How much more the host may have in memory at the end.
 const MOST_GROWN_KIB: u64 = 8 << 10;
-/// How long the host may have more than that.
-const GIVEN_BACK: Duration = Duration::from_secs(75);
 /// A connection lives at least so long: one that the host has not even made needs no cutting.
 const LEAST_LIFE: Duration = Duration::from_millis(1_500);
 const LONGEST_LIFE: Duration = Duration::from_millis(3_500);
@@ -255,7 +253,7 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     report.resumed = host.lines("connection resumed", &[]).len();
     report.anew = host.lines("account connected", &[]).len().saturating_sub(plan.accounts);
     // What it needed for a while it gives back within a minute.
-    let end = Instant::now() + GIVEN_BACK;
+    let end = Instant::now() + usage::GIVEN_BACK;
     loop {
         report.resident_kib = (before, usage::resident_kib(host.id())?);
         if report.memory_is_back() || Instant::now() >= end {

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+/// How long a host may have more in memory than it needs: it gives back within a minute.
+pub const GIVEN_BACK: Duration = Duration::from_secs(75);
+
 /// The CPU time of all threads of a process, ended ones included. Exact to a microsecond, unlike `/proc/PID/stat`, whose
 /// unit of 10 ms is as much as two hundred messages.
 #[cfg(target_os = "linux")]

@@ -40,8 +40,6 @@ const TURNS: u64 = 40;
 const STANDSTILL: Duration = Duration::from_secs(2);
 /// What may be left in memory of an attack: the engine keeps some slots warm.
 const SPARE_KIB: u64 = 24 << 10;
-/// How long it may hold more: it gives back within a minute.
-const GIVEN_BACK: Duration = Duration::from_secs(75);
 /// How much more than before an attack may be held at any moment of it: its plugins' memory, and what is on its way.
 const PEAK_KIB: u64 = 384 << 10;
 /// Threads that the runtime keeps for a while for work that blocks.
@@ -556,7 +554,7 @@ impl Stage {
 
     /// Waits until the host holds no more than before.
     async fn come_to_rest(&mut self) -> Result<()> {
-        let deadline = Instant::now() + GIVEN_BACK;
+        let deadline = Instant::now() + usage::GIVEN_BACK;
         let mut tasks = None;
         loop {
             let now = Footprint::of(self.host.id())?;
