@@ -71,10 +71,11 @@ pub struct Plan {
 
 impl Plan {
     /// What the server archives, for a plugin that catches up on it. ejabberd drops what it has for a session over WebSocket if
-    /// the connection that asks for it breaks just then. Elsewhere nothing is to come from there.
+    /// the connection that asks for it breaks just then, and Prosody may say what it has for one over BOSH to a connection that
+    /// is broken. Elsewhere nothing is to come from there.
     fn archive(&self) -> Archive {
         match (self.server, self.transport) {
-            (Software::Ejabberd, Transport::WebSocket) => Archive::Everything,
+            (Software::Ejabberd, Transport::WebSocket) | (Software::Prosody, Transport::Bosh) => Archive::Everything,
             (Software::Ejabberd | Software::Prosody, _) => Archive::Nothing,
         }
     }
