@@ -1,4 +1,5 @@
-//! What the code of one instance may take of the engine: memory, tables, instances.
+//! What the code of one instance may take of the engine: memory, tables, instances; and how the limits are called that the
+//! engine enforces by itself.
 //!
 //! A guest that wants more is ended: it could only abort, with a less telling reason.
 
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use wasmtime::ResourceLimiter;
-use wasmtime::component::Component;
+use wasmtime::component::{Component, ResourceTableError};
 
 use super::limits::Limits;
 use super::quantity::Bytes;
@@ -60,6 +61,27 @@ pub(super) enum Exceeded {
     Table(usize),
     #[error("it wanted more table elements than it declares itself")]
     TableGrowth,
+    #[error("it wanted more handles than its limit of {0}")]
+    Handles(u32),
+    #[error("it handed over more in one call than its limit of {0}")]
+    Hostcall(Bytes),
+}
+
+impl Exceeded {
+    /// The same error under the name of our limit, where wasmtime has it in words of its own, which tell no owner what to raise.
+    pub(super) fn named(error: wasmtime::Error, limits: &Limits) -> wasmtime::Error {
+        // Handles that are held, and what they stand for, are counted by themselves, and either may be full first.
+        let is_full = matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full));
+        // For these wasmtime has no type that can be named here.
+        let words = error.root_cause().to_string();
+        if is_full || words.ends_with("store handle limit exceeded") {
+            error.context(Self::Handles(limits.handles))
+        } else if words.ends_with("fuel allocated for hostcalls has been exhausted") {
+            error.context(Self::Hostcall(limits.hostcall_bytes))
+        } else {
+            error
+        }
+    }
 }
 
 impl Ceiling {

@@ -350,9 +350,11 @@ pub(super) struct Start {
 
 /// Runs an instance from its first call to its last.
 pub(super) async fn run(start: Start) -> Ended {
+    let limits = start.instance.limits.clone();
     match live(start).await {
         Ok(ended) => ended,
         Err(error) => {
+            let error = Exceeded::named(error, &limits);
             let (why, detail) = (reason(&error), detail(&error));
             if is_full(&error) { Ended::NoRoom { why, detail } } else { Ended::Failed { why, detail } }
         }

@@ -1,9 +1,12 @@
 //! An instance without a guest: its limits, its dead-lines, and what is said of its losses.
 
+use wasmtime::component::{Component, Linker};
+
 use super::mail::{loss, within};
 use super::*;
 use crate::config::{AccountConfig, LinkSettings, PasswordSource, TransportChoice, Way};
 use crate::permissions::Grants;
+use crate::plugins::Compiler;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
@@ -104,6 +107,42 @@ fn a_reason_is_one_line_whatever_the_guest_is_called() {
     let error = wasmtime::Error::msg(format!("unknown import `a\n\u{1b}[2J{}`", "x".repeat(9_999)));
     let reason = reason(&error);
     assert!(reason.len() < LONGEST_REASON + 8 && !reason.contains(char::is_control), "{reason}");
+}
+
+/// What a component makes without a call of ours counts like what it is given.
+#[tokio::test]
+async fn streams_and_futures_of_its_own_are_handles() {
+    let engine = Engine::start(Compiler::ThisProcess, None).unwrap();
+    let limits = Limits { handles: 64, ..Limits::default() };
+    for kind in ["stream", "future"] {
+        let text = format!(
+            r#"(component
+                (type $made ({kind} u8))
+                (core func $new (canon {kind}.new $made))
+                (core module $many
+                    (import "made" "new" (func $new (result i64)))
+                    (func (export "go") (param $left i32)
+                        (loop $again
+                            (drop (call $new))
+                            (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))
+                (core instance $many (instantiate $many (with "made" (instance (export "new" (func $new))))))
+                (func (export "go") (param "times" u32) (canon lift (core func $many "go"))))"#
+        );
+        let component = Component::new(engine.wasmtime(), wat::parse_str(text).unwrap()).unwrap();
+        for (times, ends) in [(10, false), (1_000, true)] {
+            let (instance, _mailbox) = instance("", limits.clone());
+            let mut store = store(&engine, &instance);
+            let linked = Linker::new(engine.wasmtime()).instantiate_async(&mut store, &component).await.unwrap();
+            let go = linked.get_typed_func::<(u32,), ()>(&mut store, "go").unwrap();
+            let ended = go.call_async(&mut store, (times,)).await.err();
+            let said = ended.map(|error| reason(&Exceeded::named(error, &limits)));
+            assert_eq!(
+                said.as_deref(),
+                ends.then_some("it wanted more handles than its limit of 64"),
+                "{times} {kind}s"
+            );
+        }
+    }
 }
 
 /// Whoever opens a room and waits for it no longer has it entered all the same.

@@ -1,7 +1,7 @@
 //! A plugin that looks for what there is of the machine, through the WASI that languages' runtimes are given.
 //!
 //! The chat message `see PORT` has it try everything, with a server of the machine at that port; `sockets` has it take as many
-//! as it gets; `clocks` has it say in which steps its clocks go.
+//! as it gets, `pollables` as many waits; `clocks` has it say in which steps its clocks go.
 
 #[expect(clippy::pedantic, reason = "generated code, which nobody edits or reads")]
 mod bindings;
@@ -25,6 +25,7 @@ async fn start() -> Result<()> {
         let answer = match message.body.as_deref().and_then(|body| body.split_once(' ')) {
             Some(("see", port)) => see(port.parse().unwrap_or_default()),
             Some(("sockets", _)) => sockets(),
+            Some(("pollables", _)) => pollables(),
             Some(("clocks", _)) => clocks(),
             _ => return Ok(()),
         };
@@ -74,6 +75,16 @@ fn sockets() -> String {
     // Kept on purpose.
     std::mem::forget((tcp, udp));
     format!("got {got} sockets")
+}
+
+/// As many as it gets, all held at once.
+fn pollables() -> String {
+    const HOUR: u64 = 3_600_000_000_000;
+    for _ in 0..100_000 {
+        // Kept on purpose.
+        std::mem::forget(monotonic_clock::subscribe_duration(HOUR));
+    }
+    "got 100000 pollables".to_owned()
 }
 
 /// The smallest step of each clock, in nanoseconds, and what else there is to see of the machine.
