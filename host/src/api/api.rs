@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::poll;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, may_fire, may_hear, order, pace, question, types};
+use super::{answer, caller, may_fire, may_hear, order, pace, put, types};
 use crate::bindings::parlor::plugin::api::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Error, Payload as WitPayload};
 use crate::error::CallError;
@@ -80,11 +81,13 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 
     async fn send(accessor: &Accessor<T, Self>, stanza: String) -> Result<(), Error> {
-        answer(send(accessor, &stanza).await)
+        let (instance, _open) = caller(accessor, "api.send")?;
+        answer(send(&instance, &stanza).await)
     }
 
     async fn send_iq(accessor: &Accessor<T, Self>, iq: String) -> Result<String, Error> {
-        answer(send_iq(accessor, &iq).await)
+        let (instance, _open) = caller(accessor, "api.send-iq")?;
+        answer(send_iq(&instance, &iq).await)
     }
 
     async fn wait_until(accessor: &Accessor<T, Self>, promise: String) -> Result<WitPayload, Error> {
@@ -134,29 +137,41 @@ fn stanza(
     Ok(stanza)
 }
 
-async fn send<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "api.send")?;
-    let read = || stanza(&instance, xml, RawStanza::parse);
-    let mut stanza = read()?;
-    let mut turn = pin!(pace(&instance));
+/// What was read, once the plugin may send it. What is made of a text takes many times as much, so it is not held while the call
+/// waits, but read again.
+async fn in_turn(
+    instance: &Instance,
+    stanza: RawStanza,
+    read: impl Fn() -> Result<RawStanza, CallError>,
+) -> Result<RawStanza, CallError> {
+    let mut turn = pin!(pace(instance));
     match poll!(turn.as_mut()) {
-        Poll::Ready(comes) => comes?,
+        Poll::Ready(comes) => {
+            comes?;
+            Ok(stanza)
+        }
         Poll::Pending => {
-            // What is made of a text takes many times as much, so it is not held while the call waits.
             drop(stanza);
             turn.await?;
-            stanza = read()?;
+            read()
         }
     }
+}
+
+async fn send(instance: &Instance, xml: &str) -> Result<(), CallError> {
+    let read = || stanza(instance, xml, RawStanza::parse);
+    let stanza = in_turn(instance, read()?, read).await?;
     let by = instance.id;
     instance.account.ask(|answer| Command::SendRaw { by, stanza, answer }).await
 }
 
-async fn send_iq<T: Send + 'static>(accessor: &Accessor<T, Grouping>, xml: &str) -> Result<String, CallError> {
-    let (instance, _open) = caller(accessor, "api.send-iq")?;
-    let iq = stanza(&instance, xml, RawStanza::parse_request)?;
+async fn send_iq(instance: &Arc<Instance>, xml: &str) -> Result<String, CallError> {
+    let read = || stanza(instance, xml, RawStanza::parse_request);
+    let iq = read()?;
+    let question = instance.open_question()?;
+    let iq = in_turn(instance, iq, read).await?;
     let by = instance.id;
-    let result = question(&instance, |answer| Command::SendIq { by, iq, answer }).await?;
+    let result = put(instance, question, |answer| Command::SendIq { by, iq, answer }).await?;
     Ok(result.to_xml())
 }
 
@@ -171,4 +186,30 @@ async fn wait_until<T: Send + 'static>(
     let _waits = instance.waits_for_session();
     let payload = order(&instance, |answer| Command::WaitUntil { name, answer }).await?;
     Ok(types::payload(&payload, false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+
+    /// It takes many times what its text does, and hundreds of calls may wait.
+    #[tokio::test(start_paused = true)]
+    async fn a_stanza_is_not_held_while_its_call_waits_and_goes_by_what_is_granted_then() {
+        const MESSAGE: &str = "<message to='romeo@example.org'><body>hi</body></message>";
+        const IQ: &str = "<iq type='get' to='romeo@example.org'><x xmlns='urn:x'/></iq>";
+        for asks in [false, true] {
+            let limits = Limits { messages_per_second: 1, messages_burst: 1, ..Limits::default() };
+            let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"message\", \"iq\"]", limits);
+            instance.outgoing.take(1.0).unwrap();
+            let mut call = pin!(async {
+                if asks { send_iq(&instance, IQ).await.map(drop) } else { send(&instance, MESSAGE).await }
+            });
+            assert!(poll!(call.as_mut()).is_pending());
+            instance.mailbox.grant(Arc::default());
+            let result = call.await;
+            assert!(matches!(result, Err(CallError::Denied { .. })), "{result:?}");
+        }
+    }
 }

@@ -38,7 +38,7 @@ use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
 use crate::event::EventName;
 use crate::permissions::table;
-use crate::plugins::{Bucket, Grouping, Instance, OpenCall};
+use crate::plugins::{Bucket, Grouping, Instance, OpenCall, OpenQuestion};
 use crate::session::{Answer, Command};
 use crate::xmpp::{is_sendable, is_sendable_time};
 
@@ -191,6 +191,15 @@ async fn order<R>(instance: &Instance, command: impl FnOnce(Answer<R>) -> Comman
 async fn question<R>(instance: &Arc<Instance>, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
     let question = instance.open_question()?;
     pace(instance).await?;
+    put(instance, question, command).await
+}
+
+/// Has it asked, now that it is the plugin's turn, and waits for the answer.
+async fn put<R>(
+    instance: &Arc<Instance>,
+    question: OpenQuestion,
+    command: impl FnOnce(Answer<R>) -> Command,
+) -> Result<R, CallError> {
     let question = question.sent();
     let _waits = instance.waits_for_session();
     let result = instance.account.ask(command).await;

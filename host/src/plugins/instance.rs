@@ -28,7 +28,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use self::detail::detail;
 use self::mail::{SlowHandler, handle, next_mail, waiting_mail};
-pub(crate) use self::open::{OpenArchiveQuery, OpenCall, Rooms};
+pub(crate) use self::open::{OpenArchiveQuery, OpenCall, OpenQuestion, Rooms};
 pub use self::usage::{LimitUse, Usage};
 use super::InstanceId;
 use super::admission::Admitted;

@@ -45,7 +45,7 @@ pub use engine::{Compiled, Engine, EngineError};
 pub use id::PluginId;
 #[cfg(test)]
 pub(crate) use instance::tests::instance as disconnected_instance;
-pub(crate) use instance::{Context, Grouping, OpenArchiveQuery, OpenCall};
+pub(crate) use instance::{Context, Grouping, OpenArchiveQuery, OpenCall, OpenQuestion};
 pub use instance::{Instance, LimitUse, Usage};
 pub use log_level::LogLevel;
 pub(crate) use rate::Bucket;
