@@ -537,7 +537,8 @@ impl House {
         let up = connection.wait_for(|one| matches!(one, Connection::Connected(_) | Connection::Failed(_)));
         let up = timeout(SOON, up).await.unwrap_or_else(|_| panic!("no log-in\n{}", trace::tail(self.name())));
         assert!(matches!(*up.unwrap(), Connection::Connected(_)), "{}", trace::tail(self.name()));
-        let initialized = shared.ask(|answer| Command::WaitUntil { name: "initialized".into(), answer });
+        let by = InstanceId::next();
+        let initialized = shared.ask(|answer| Command::WaitUntil { by, name: "initialized".into(), answer });
         timeout(SOON, initialized).await.unwrap().unwrap();
     }
 

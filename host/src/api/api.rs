@@ -184,7 +184,8 @@ async fn wait_until<T: Send + 'static>(
     // What an event may show only with a grant, its promise may not show without.
     may_hear(&instance, promise)?;
     let _waits = instance.waits_for_session();
-    let payload = order(&instance, |answer| Command::WaitUntil { name, answer }).await?;
+    let by = instance.id;
+    let payload = order(&instance, |answer| Command::WaitUntil { by, name, answer }).await?;
     Ok(types::payload(&payload, false))
 }
 

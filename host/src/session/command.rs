@@ -287,6 +287,8 @@ pub enum Command {
     },
     /// API row 13.
     WaitUntil {
+        /// Who.
+        by: InstanceId,
         /// The promise.
         name: EventName,
         /// The answer.

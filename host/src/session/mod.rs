@@ -244,7 +244,7 @@ impl Session {
                 let result = self.reject_promise(by, &name, reason, turn);
                 turn.answer(answer, result);
             }
-            Command::WaitUntil { name, answer } => self.wait_until(&name, answer, turn),
+            Command::WaitUntil { by, name, answer } => self.wait_until(by, &name, answer, turn),
             Command::AddFeature { by, name, answer } => {
                 let result = self.add_feature(by, name);
                 turn.answer(answer, result);

@@ -10,7 +10,9 @@ use crate::session::names::{self, Names};
 use crate::session::{Answer, Session, Turn};
 
 /// How many calls may wait in all.
-pub(super) const MAX_WAITERS: usize = 4_096;
+pub(super) const MAX_WAITERS: usize = 8_192;
+/// How many of them may be one plugin's, whatever its limit `open_calls` is: so that it takes no other one's place.
+pub(super) const MAX_OWN_WAITERS: usize = 1_024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Owner {
@@ -29,7 +31,20 @@ enum State {
 struct Promise {
     owner: Owner,
     state: State,
-    waiters: Vec<Answer<Payload>>,
+    waiters: Vec<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    by: InstanceId,
+    answer: Answer<Payload>,
+}
+
+impl Waiter {
+    /// It waits for what does not come any more.
+    fn stopped(self) -> Effect {
+        Effect::Answer(Due::new(self.answer, Err(CallError::Stopped)))
+    }
 }
 
 impl Promise {
@@ -95,7 +110,7 @@ impl Promises {
             return;
         }
         self.waiters -= promise.waiters.len();
-        let waiting = promise.waiters.drain(..).filter(|answer| !answer.is_abandoned());
+        let waiting = promise.waiters.drain(..).map(|waiter| waiter.answer).filter(|answer| !answer.is_abandoned());
         out.extend(waiting.map(|answer| Effect::Answer(Due::new(answer, result.clone()))));
         promise.state = result.map_or_else(State::Rejected, State::Resolved);
     }
@@ -114,7 +129,7 @@ impl Promises {
         for promise in self.by_name.values_mut().filter(|promise| promise.owner == Owner::Host) {
             self.waiters -= promise.waiters.len();
             let waiters = promise.waiters.drain(..);
-            out.extend(waiters.map(|answer| Effect::Answer(Due::new(answer, Err(CallError::Stopped)))));
+            out.extend(waiters.map(Waiter::stopped));
         }
     }
 
@@ -167,9 +182,11 @@ impl Promises {
     }
 
     /// `None`: the answer is kept until the promise settles.
-    fn wait(&mut self, name: &str, answer: Answer<Payload>, session_over: bool) -> Option<Due> {
-        if self.waiters >= MAX_WAITERS {
+    fn wait(&mut self, by: InstanceId, name: &str, answer: Answer<Payload>, session_over: bool) -> Option<Due> {
+        let mut own = self.waiters_of(by);
+        if own >= MAX_OWN_WAITERS || self.waiters >= MAX_WAITERS {
             self.forget_abandoned();
+            own = self.waiters_of(by);
         }
         let Some(promise) = self.by_name.get_mut(name) else {
             return Some(Due::new(answer, Err(CallError::NotFound(format!("the promise {name}")))));
@@ -178,11 +195,14 @@ impl Promises {
             State::Resolved(payload) => Ok(payload.clone()),
             State::Rejected(error) => Err(error.clone()),
             State::Pending if session_over && promise.owner == Owner::Host => Err(CallError::Stopped),
+            State::Pending if own >= MAX_OWN_WAITERS => {
+                Err(CallError::OverLimit(format!("{MAX_OWN_WAITERS} calls of one plugin wait for promises")))
+            }
             State::Pending if self.waiters >= MAX_WAITERS => {
                 Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for promises")))
             }
             State::Pending => {
-                promise.waiters.push(answer);
+                promise.waiters.push(Waiter { by, answer });
                 self.waiters += 1;
                 return None;
             }
@@ -190,9 +210,14 @@ impl Promises {
         Some(Due::new(answer, result))
     }
 
+    fn waiters_of(&self, by: InstanceId) -> usize {
+        let own = |promise: &Promise| promise.waiters.iter().filter(|waiter| waiter.by == by).count();
+        self.by_name.values().map(own).sum()
+    }
+
     fn forget_abandoned(&mut self) {
         for promise in self.by_name.values_mut() {
-            promise.waiters.retain(|answer| !answer.is_abandoned());
+            promise.waiters.retain(|waiter| !waiter.answer.is_abandoned());
         }
         self.waiters = self.by_name.values().map(|promise| promise.waiters.len()).sum();
     }
@@ -203,7 +228,7 @@ impl Promises {
         let orphaned = self.by_name.extract_if(|_, promise| promise.owner == Owner::Plugin(gone));
         for (_, promise) in orphaned {
             let waiters = promise.waiters.into_iter();
-            out.extend(waiters.map(|answer| Effect::Answer(Due::new(answer, Err(CallError::Stopped)))));
+            out.extend(waiters.map(Waiter::stopped));
         }
         self.forget_abandoned();
     }
@@ -299,8 +324,14 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn wait_until(&mut self, name: &EventName, answer: Answer<Payload>, turn: &mut Turn<'_>) {
+    pub(super) fn wait_until(
+        &mut self,
+        by: InstanceId,
+        name: &EventName,
+        answer: Answer<Payload>,
+        turn: &mut Turn<'_>,
+    ) {
         let over = self.is_over();
-        turn.out.extend(self.promises.wait(name, answer, over).map(Effect::Answer));
+        turn.out.extend(self.promises.wait(by, name, answer, over).map(Effect::Answer));
     }
 }

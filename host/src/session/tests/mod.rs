@@ -370,8 +370,12 @@ impl Desk {
     }
 
     fn wait_until(&mut self, name: &str) -> Receiver<Result<Payload, CallError>> {
+        self.wait_until_as(InstanceId(1), name)
+    }
+
+    fn wait_until_as(&mut self, by: InstanceId, name: &str) -> Receiver<Result<Payload, CallError>> {
         let (answer, receiver) = Answer::channel();
-        self.command(Command::WaitUntil { name: name.into(), answer });
+        self.command(Command::WaitUntil { by, name: name.into(), answer });
         receiver
     }
 }

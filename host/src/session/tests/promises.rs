@@ -118,7 +118,7 @@ fn an_instance_that_ends_takes_its_promises_along() {
 }
 
 #[test]
-fn a_plugin_owns_so_many_and_so_many_may_wait() {
+fn a_plugin_owns_so_many_and_no_more() {
     let mut desk = Desk::new(Settings::default());
     let names: Vec<String> = (0..65).map(|number| format!("promise{number}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -126,10 +126,31 @@ fn a_plugin_owns_so_many_and_so_many_may_wait() {
     add(&mut desk, ONE, &names[..64]).unwrap();
     add(&mut desk, ONE, &names[..64]).unwrap();
     assert!(matches!(add(&mut desk, ONE, &names[64..]), Err(CallError::OverLimit(_))));
-    let waiting: Vec<_> = (0..promises::MAX_WAITERS).map(|_| desk.wait_until("promise0")).collect();
-    assert!(matches!(got(&mut desk.wait_until("promise0")), Some(Err(CallError::OverLimit(_)))));
+}
+
+#[test]
+fn so_many_calls_of_a_plugin_may_wait_and_take_no_place_of_another_one() {
+    let mut desk = Desk::new(Settings::default());
+    add(&mut desk, TWO, &["ready", "other"]).unwrap();
+    // However many promises it waits for.
+    let names = ["ready", "other"].into_iter().cycle().take(promises::MAX_OWN_WAITERS);
+    let waiting: Vec<_> = names.map(|name| desk.wait_until_as(ONE, name)).collect();
+    assert!(matches!(got(&mut desk.wait_until_as(ONE, "ready")), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut desk.wait_until_as(TWO, "ready")).is_none(), "a neighbour waits all the same");
     drop(waiting);
-    assert!(got(&mut desk.wait_until("promise0")).is_none(), "those who left make room");
+    assert!(got(&mut desk.wait_until_as(ONE, "ready")).is_none(), "those who left make room");
+}
+
+#[test]
+fn so_many_calls_may_wait_in_all() {
+    let mut desk = Desk::new(Settings::default());
+    add(&mut desk, ONE, &["ready"]).unwrap();
+    // As many as are needed, each with as many as it may have.
+    let plugins = (10..).flat_map(|number| std::iter::repeat_n(InstanceId(number), promises::MAX_OWN_WAITERS));
+    let waiting: Vec<_> = plugins.take(promises::MAX_WAITERS).map(|by| desk.wait_until_as(by, "ready")).collect();
+    assert!(matches!(got(&mut desk.wait_until_as(TWO, "ready")), Some(Err(CallError::OverLimit(_)))));
+    drop(waiting);
+    assert!(got(&mut desk.wait_until_as(TWO, "ready")).is_none(), "those who left make room");
 }
 
 #[test]

@@ -240,7 +240,10 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
         }
         Step::Wish(who, what) => wish(desk, open, &jid(address(who)), what),
         Step::Card(who, what) => card(desk, open, jid(address(who)), what),
-        Step::Await(name) => desk.command(Command::WaitUntil { name: promise(name), answer: open.answer() }),
+        Step::Await(name) => {
+            let (by, name) = (instance(name), promise(name));
+            desk.command(Command::WaitUntil { by, name, answer: open.answer() });
+        }
         Step::Deed(which, what) => {
             let jid = room(which);
             desk.command(Command::Room { jid, deed: deed(what, open) });

@@ -16,7 +16,7 @@ use crate::plugins::component::examine;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::store::read;
-use crate::plugins::{Compiler, State};
+use crate::plugins::{Compiler, InstanceId, State};
 use crate::session::Command;
 
 /// How long the account may take from its log-in until others see it.
@@ -83,7 +83,8 @@ impl Real {
                 bail!("account {}: {why}", self.account);
             }
             // What is said before the account is available comes later, as history, which nobody answers.
-            let available = |answer| Command::WaitUntil { name: "statusInitialized".into(), answer };
+            let by = InstanceId::next();
+            let available = |answer| Command::WaitUntil { by, name: "statusInitialized".into(), answer };
             let _ = tokio::time::timeout(PATIENCE, account.ask(available)).await;
         }
         self.running = Some(examined.digest);
