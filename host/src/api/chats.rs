@@ -1,11 +1,10 @@
 //! `chats`: private chats.
 
-use futures_util::future::join_all;
 use jid::BareJid;
 use wasmtime::component::Accessor;
 
 use super::types::draft;
-use super::{addresses, answer, bare_jid, bare_jids, caller, jid, order, pace};
+use super::{addresses, answer, bare_jid, bare_jids, caller, each, jid, order, pace};
 use crate::bindings::parlor::plugin::chats::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::{Chat as WitChat, Error, Outgoing};
 use crate::error::CallError;
@@ -47,8 +46,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         if addresses("jids", &jids)?.is_empty() {
             return answer(Err(CallError::invalid("jids", "at least one")));
         }
-        let opened = join_all(jids.iter().map(|jid| open(&instance, "jids", jid))).await;
-        Ok(opened.into_iter().map(answer).collect())
+        Ok(each(jids.iter().map(|jid| open(&instance, "jids", jid))).await)
     }
 
     async fn close(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
@@ -60,8 +58,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn close_many(accessor: &Accessor<T, Self>, jids: Vec<String>) -> Result<Vec<Result<(), Error>>, Error> {
         let (instance, _open) = caller(accessor, "chats.close-many")?;
         instance.require(Permission::ChatsWrite, Target::None)?;
-        let closed = join_all(addresses("jids", &jids)?.iter().map(|jid| close(&instance, "jids", jid))).await;
-        Ok(closed.into_iter().map(answer).collect())
+        Ok(each(addresses("jids", &jids)?.iter().map(|jid| close(&instance, "jids", jid))).await)
     }
 
     async fn focus(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {

@@ -28,6 +28,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use futures_util::future::join_all;
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -173,6 +174,24 @@ fn renamed(error: CallError, argument: &str) -> CallError {
     }
 }
 
+/// What comes of calls, in their order. They are begun a few at a time: what one needs while it waits is a hundred times as much as the
+/// address that it is made of, and hundreds of lists may wait.
+async fn each<C, R>(mut calls: impl Iterator<Item = C>) -> Vec<Result<R, Error>>
+where
+    C: Future<Output = Result<R, CallError>>,
+{
+    /// As many as a plugin may have rooms, unless its owner says otherwise.
+    const AT_ONCE: usize = 100;
+    let mut results = Vec::new();
+    loop {
+        let some: Vec<_> = calls.by_ref().take(AT_ONCE).collect();
+        if some.is_empty() {
+            return results;
+        }
+        results.extend(join_all(some).await.into_iter().map(answer));
+    }
+}
+
 /// Waits until the plugin may send another stanza.
 async fn pace(instance: &Instance) -> Result<(), CallError> {
     slow_down(&instance.outgoing, 1.0, || format!("{} stanzas a second", instance.limits.messages_per_second)).await?;
@@ -241,6 +260,9 @@ fn answer<R>(result: Result<R, CallError>) -> Result<R, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -300,6 +322,24 @@ mod tests {
         assert_eq!(refused, CallError::invalid("jids", "has 1000000 bytes; at most 65536 are allowed"));
         // What nobody reads counts for nothing.
         assert_eq!(bare_jids("jids", &vec![address(10_000); 100]), Ok(vec![None; 100]));
+    }
+
+    /// Of a thousand that wait, most are not even begun.
+    #[tokio::test(start_paused = true)]
+    async fn a_list_is_worked_through_a_few_at_a_time_and_in_its_order() {
+        let (under_way, most, left) = (Cell::new(0), Cell::new(0), 1_000_u32);
+        let results = each((0..left).map(async |number| {
+            under_way.set(under_way.get() + 1);
+            most.set(under_way.get().max(most.get()));
+            // The later it comes in the list, the sooner it is done.
+            tokio::time::sleep(Duration::from_secs((left - number).into())).await;
+            under_way.set(under_way.get() - 1);
+            if number == 7 { Err(CallError::Stopped) } else { Ok(number) }
+        }))
+        .await;
+        assert_eq!(most.get(), 100);
+        let came: Vec<_> = results.into_iter().map(Result::ok).collect();
+        assert_eq!(came, (0..left).map(|number| (number != 7).then_some(number)).collect::<Vec<_>>());
     }
 
     #[test]

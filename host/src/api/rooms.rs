@@ -4,13 +4,14 @@ mod arguments;
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use jid::BareJid;
 use wasmtime::component::Accessor;
 
 use self::arguments::{affiliation, fields, has_affiliation, nick, optional, role, wish};
 use super::types::draft;
-use super::{addresses, answer, bare_jid, bare_jids, caller, fits, jid as full_jid, order, pace, question, words};
+use super::{
+    addresses, answer, bare_jid, bare_jids, caller, each, fits, jid as full_jid, order, pace, question, words,
+};
 use crate::bindings::parlor::plugin::rooms::{
     Affiliated as WitAffiliated, Attributes, Bookmark as WitBookmark, ConfigValue as WitValue, Host, HostWithStore,
     Invitation,
@@ -80,8 +81,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
             let rooms = covered(&instance, Permission::RoomsJoin)?;
             return Ok(rooms.iter().map(|room| Ok((&**room).into())).collect());
         }
-        let opened = join_all(jids.iter().map(|jid| open(&instance, "jids", jid, &wish))).await;
-        Ok(opened.into_iter().map(answer).collect())
+        Ok(each(jids.iter().map(|jid| open(&instance, "jids", jid, &wish))).await)
     }
 
     async fn close(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
@@ -98,8 +98,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         } else {
             jids.iter().map(|jid| bare_jid("jids", jid)).collect()
         };
-        let closed = join_all(all.into_iter().map(async |jid| close(&instance, jid?).await)).await;
-        Ok(closed.into_iter().map(answer).collect())
+        Ok(each(all.into_iter().map(async |jid| close(&instance, jid?).await)).await)
     }
 
     async fn send(accessor: &Accessor<T, Self>, jid: String, message: Outgoing) -> Result<String, Error> {
