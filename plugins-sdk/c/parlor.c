@@ -780,6 +780,31 @@ static bool from_room(const parlor_message *message) {
   return !strcmp(message->kind, "groupchat");
 }
 
+static const char **texts(plugin_list_string_t all) {
+  const char **each = parlor_memory((all.len + 1) * sizeof *each);
+  for (size_t i = 0; i < all.len; i++) each[i] = some(all.ptr[i]);
+  return each;
+}
+
+static const parlor_message *message_of(const parlor_plugin_types_message_t *all) {
+  parlor_message *message = parlor_memory(sizeof *message);
+  *message = (parlor_message){
+      .id = maybe(all->id), .stanza_id = maybe(all->stanza_id), .origin_id = maybe(all->origin_id), .chat = some(all->chat),
+      .from = some(all->from), .to = some(all->to), .nick = maybe(all->nick), .kind = some(all->kind), .body = maybe(all->body),
+      .subject = maybe(all->subject), .thread = maybe(all->thread), .at = some(all->at), .delayed = all->delayed, .own = all->own,
+      .all = all};
+  if (!all->extensions.is_some) return message;
+  const parlor_plugin_types_extensions_t *extensions = &all->extensions.val;
+  message->replaces = maybe(extensions->replace);
+  if (extensions->reply.is_some) message->replies_to = some(extensions->reply.val.id);
+  if (extensions->reactions.is_some) {
+    message->reacts_to = some(extensions->reactions.val.id);
+    message->emojis = texts(extensions->reactions.val.emojis);
+    message->emoji_count = extensions->reactions.val.emojis.len;
+  }
+  return message;
+}
+
 static const parlor_occupant *shown_occupant(const parlor_plugin_types_occupant_t *all) {
   parlor_occupant *shown = parlor_memory(sizeof *shown);
   *shown = (parlor_occupant){
@@ -1057,6 +1082,63 @@ parlor_error parlor_room_set_affiliation(const char *room, const char *jid, cons
   return make(parlor_plugin_rooms_set_affiliation, room, jid, affiliation, reason);
 }
 
+/* ---- Archives ---------------------------------------------------------------------------------------------------------- */
+
+/* How many messages come at once. */
+#define PAGE 50
+
+/* Whether another page comes after one of which this was answered: an empty one is the last, whatever else it says (XEP-0059,
+ * section 2.5). */
+static bool has_next(const parlor_plugin_archive_options_t *answered) {
+  return answered->last.is_some && !(answered->complete.is_some && answered->complete.val);
+}
+
+/* Asks for one page. Where the owner lets an answer have fewer messages, fewer are asked for, of this page and those after it. */
+static parlor_error ask_page(parlor_plugin_archive_options_t *options, parlor_plugin_archive_page_t *page) {
+  parlor_plugin_types_error_t error;
+  bool done = parlor_plugin_archive_query(options, page, &error);
+  while (!done && error.tag == PARLOR_PLUGIN_TYPES_ERROR_OVER_LIMIT && options->max.val > 1) {
+    options->max.val /= 2;
+    done = parlor_plugin_archive_query(options, page, &error);
+  }
+  if (!done) return parlor_done(false, &error);
+  const char *after = maybe(options->after);
+  bool is_where_it_was = after && has_next(&page->rsm) && !strcmp(after, some(page->rsm.last.val));
+  return is_where_it_was ? parlor_fail("the archive gives the same page again and again") : PARLOR_OK;
+}
+
+parlor_error parlor_archive_read(const parlor_archive_options *options, parlor_reader *reader, void *context) {
+  parlor_plugin_archive_options_t asked = {.max = {true, PAGE}};
+  if (options) {
+    asked.with = (parlor_plugin_archive_option_jid_t){options->with != NULL, parlor_text(options->with)};
+    asked.start = option(options->start);
+    asked.end = option(options->end);
+    asked.after = option(options->after);
+    asked.xml = options->xml;
+  }
+  /* The id that the next page comes after: with a page all else of it is forgotten. */
+  char *last = NULL;
+  parlor_error error = PARLOR_OK;
+  for (bool enough = false; !error && !enough;) {
+    uint64_t mark = parlor_mark();
+    parlor_plugin_archive_page_t page;
+    error = ask_page(&asked, &page);
+    for (size_t i = 0; !error && !enough && i < page.messages.len; i++) {
+      error = reader(message_of(&page.messages.ptr[i].message), &enough, context);
+    }
+    if (!error && !enough && !has_next(&page.rsm)) enough = true;
+    if (!error && !enough) {
+      free(last);
+      last = strdup(some(page.rsm.last.val));
+      if (!last) abort();
+    }
+    parlor_forget(mark);
+    asked.after = option(last);
+  }
+  free(last);
+  return error;
+}
+
 /* ---- Stanzas ----------------------------------------------------------------------------------------------------------- */
 
 parlor_error parlor_stanza_send(const char *xml) {
@@ -1227,31 +1309,6 @@ bool exports_parlor_plugin_guest_initialize(plugin_string_t *error) {
 
 void exports_parlor_plugin_guest_stop(void) {
   parlor_stop();
-}
-
-static const char **texts(plugin_list_string_t all) {
-  const char **each = parlor_memory((all.len + 1) * sizeof *each);
-  for (size_t i = 0; i < all.len; i++) each[i] = some(all.ptr[i]);
-  return each;
-}
-
-static const parlor_message *message_of(const parlor_plugin_types_message_t *all) {
-  parlor_message *message = parlor_memory(sizeof *message);
-  *message = (parlor_message){
-      .id = maybe(all->id), .stanza_id = maybe(all->stanza_id), .origin_id = maybe(all->origin_id), .chat = some(all->chat),
-      .from = some(all->from), .to = some(all->to), .nick = maybe(all->nick), .kind = some(all->kind), .body = maybe(all->body),
-      .subject = maybe(all->subject), .thread = maybe(all->thread), .at = some(all->at), .delayed = all->delayed, .own = all->own,
-      .all = all};
-  if (!all->extensions.is_some) return message;
-  const parlor_plugin_types_extensions_t *extensions = &all->extensions.val;
-  message->replaces = maybe(extensions->replace);
-  if (extensions->reply.is_some) message->replies_to = some(extensions->reply.val.id);
-  if (extensions->reactions.is_some) {
-    message->reacts_to = some(extensions->reactions.val.id);
-    message->emojis = texts(extensions->reactions.val.emojis);
-    message->emoji_count = extensions->reactions.val.emojis.len;
-  }
-  return message;
 }
 
 /* What parts words, for the host as well: White_Space of Unicode. */

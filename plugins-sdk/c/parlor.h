@@ -307,6 +307,34 @@ parlor_error parlor_room_set_role(const char *room, const char *nick, const char
 /* Gives a person an affiliation: none, outcast, member, admin or owner. */
 parlor_error parlor_room_set_affiliation(const char *room, const char *jid, const char *affiliation, const char *reason);
 
+/* ---- Archives ---------------------------------------------------------------------------------------------------------- */
+
+/* Which messages of an archive (XEP-0313). What is left out counts for all of it. */
+typedef struct parlor_archive_options {
+  const char *with;        /* only what was said with this person, or in this room, whose own archive it is then */
+  const char *start, *end; /* nothing older, and nothing newer, than such as 2026-11-20T06:24:00Z or 2026-11-20 */
+  const char *after;       /* only what came after the message that the archive knows by this id, its `stanza_id` */
+  bool xml;                /* with the whole stanza in `all->xml`; needs stanza.read */
+} parlor_archive_options;
+
+/* Is given one message after the other. It ends the reading well where it sets `enough`, and with an error where it does not return
+ * PARLOR_OK. */
+typedef parlor_error parlor_reader(const parlor_message *message, bool *enough, void *context);
+
+/* Reads an archive to its end, oldest first, however long it is; the options may be NULL. One page is in memory at a time: what the
+ * reader is given, and what it makes, may be forgotten as soon as it returns, so let it copy what it keeps. An error that ends it
+ * early is returned after all that came before. Needs archive.read.
+ *
+ *     static parlor_error count(const parlor_message *message, bool *enough, void *context) {
+ *         size_t *links = context;
+ *         if (message->body && strstr(message->body, "https://")) *enough = ++*links == 10;
+ *         return PARLOR_OK;
+ *     }
+ *
+ *     parlor_error error = parlor_archive_read(&(parlor_archive_options){.with = "juliet@example.org"}, count, &links);
+ */
+parlor_error parlor_archive_read(const parlor_archive_options *options, parlor_reader *reader, void *context);
+
 /* ---- Stanzas ----------------------------------------------------------------------------------------------------------- */
 
 /* A stanza in the making. Names are the plugin's; values may come from anywhere, and are escaped.

@@ -75,10 +75,11 @@ async fn built_reader(file: &str, text: &str, into: &Folder) -> Vec<u8> {
     built(&into.path().join("plugin"), into).await
 }
 
-/// Runs such a plugin where the archive gives a message at a time, with fewer handles than it uses unless it closes what it opens.
+/// Runs such a plugin where the archive gives a message at a time, whoever asks, with fewer handles than it uses unless it closes
+/// what it opens.
 async fn with_archive(script: Script, plugin: &[u8]) -> House {
     let swift = |entry: Entry| entry.limit("messages_per_second", 10_000).limit("messages_burst", 10_000);
-    let plan = Plan::scripted(script).await.set("archived_messages_page_size", 1);
+    let plan = Plan::scripted(script).await.set("archived_messages_page_size", 1).set("archived_messages_limit", 1);
     let plan = plan.caller(FULL, |entry| swift(granted(entry)));
     let limited = |entry: Entry| swift(asked(entry)).grant("archive.read", &["*"]).limit("handles", 128);
     let house = plan.bytes("deeds", plugin, limited).start().await;

@@ -3,10 +3,12 @@
 use std::fs;
 
 use parlor_tests::folder::Folder;
+use parlor_tests::peer::archive::{Script, honest};
+use serde_json::Value;
 
 use super::{
-    MANIFEST, begins_and_answers, built, deeds, does_as_expected, example, holds_no_password, is_ready_again,
-    is_refused, parlor, passes_its_tests, talks,
+    MANIFEST, begins_and_answers, built, built_reader, deeds, does_as_expected, example, holds_no_password,
+    is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
 };
 use crate::house::{Plan, SOON, friend, running};
 
@@ -72,6 +74,41 @@ async fn a_plugin_in_c_does_what_its_author_expects_of_it_and_of_the_sdk() {
     does_as_expected("c", "29 passed, 0 failed\n").await;
 }
 
+/// A page at a time, in no more memory than half of it takes: all of it, as much as is wanted, and up to an error, its own, the
+/// server's, and that of a server which begins anew each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_in_c_reads_a_whole_archive_or_as_much_as_it_wants() {
+    let folder = Folder::new().unwrap();
+    let plugin = built_reader("plugin.c", READER, &folder).await;
+    let mut pages = honest(300);
+    let script: Script = Box::new(move |page| {
+        let mut page = page.clone();
+        if page.part("after").is_some() && page.field("start").is_some() {
+            return vec![page.refuse("not-allowed")];
+        }
+        if page.field("end").is_some() {
+            page.set.retain(|(part, _)| part != "after");
+        }
+        pages(&page)
+    });
+    let house = with_archive(script, &plugin).await;
+    house.ears().emit("read", &Value::Null).await;
+    for outcome in [
+        "300 to uid-299: well",
+        "2 to uid-1: well",
+        "2 to uid-299: well",
+        "0 to : told to",
+        "1 to uid-0: not-allowed",
+        "1 to uid-0: the archive gives the same page again and again",
+    ] {
+        house.says(&format!(">{outcome}<")).await;
+    }
+    assert_eq!(house.instance("deeds").await.open_archive_queries(), 0);
+    let lines = crate::trace::with("account", house.name());
+    assert!(lines.iter().all(|line| line.get("message") != "plugin ended"));
+    house.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_dice_roll_in_chats() {
     let folder = Folder::new().unwrap();
@@ -108,6 +145,57 @@ async fn what_does_not_build_in_c_leaves_no_file_and_shows_the_authors_own_line(
     folder.write("plugin/plugin.c", calls).unwrap();
     is_refused(&folder.path().join("plugin"), &folder, &["rooms.send needs rooms.send"]).await;
 }
+
+const READER: &str = r#"
+#include <parlor.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What came: no more than so many are wanted, unless that is 0. */
+typedef struct taken {
+  size_t count, most, memory;
+  char last[16];
+  bool fails;
+} taken;
+
+static parlor_error take(const parlor_message *message, bool *enough, void *context) {
+  taken *all = context;
+  if (all->fails) return parlor_fail("told to");
+  /* What half of it needs, all of it needs no more than. */
+  if (++all->count == 150) all->memory = __builtin_wasm_memory_size(0);
+  snprintf(all->last, sizeof all->last, "%s", message->stanza_id);
+  *enough = all->count == all->most;
+  return PARLOR_OK;
+}
+
+static const char *outcome(const parlor_archive_options *options, taken all) {
+  parlor_error error = parlor_archive_read(options, take, &all);
+  const char *end = !error ? "well" : error == PARLOR_STANZA ? parlor_failed()->condition : parlor_failed()->text;
+  bool grew = all.memory && all.memory != __builtin_wasm_memory_size(0);
+  return parlor_format("%zu to %s%s: %s", all.count, all.last, grew ? " in more memory" : "", end);
+}
+
+static parlor_error tell(const parlor_event *event, void *context) {
+  (void)event, (void)context;
+  const char *outcomes[] = {
+      outcome(NULL, (taken){0}),
+      outcome(NULL, (taken){.most = 2}),
+      outcome(&(parlor_archive_options){.after = "uid-297"}, (taken){0}),
+      outcome(NULL, (taken){.fails = true}),
+      outcome(&(parlor_archive_options){.start = "2026-01-01"}, (taken){0}),
+      outcome(&(parlor_archive_options){.end = "2100-01-01"}, (taken){0}),
+  };
+  for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++) {
+    parlor_error error = parlor_chat_send("juliet@localhost", "%s", outcomes[i]);
+    if (error) return error;
+  }
+  return PARLOR_OK;
+}
+
+parlor_error parlor_start(void) {
+  return parlor_on("read", NULL, tell, NULL);
+}
+"#;
 
 const PLUGIN: &str = r#"
 #include <parlor.h>
