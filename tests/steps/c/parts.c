@@ -1,5 +1,6 @@
 /* What is done in each part. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -271,6 +272,20 @@ static void rooms(const steps *told) {
   say_in(told, false, "speak where one is not");
 }
 
+/* What the first and the last message begin with. */
+typedef struct ends {
+  char first[16], last[16];
+} ends;
+
+static parlor_error see(const parlor_message *message, bool *enough, void *context) {
+  ends *seen = context;
+  const char *body = message->body ? message->body : "";
+  (void)enough;
+  snprintf(seen->last, sizeof seen->last, "%.*s", (int)strcspn(body, " "), body);
+  if (!*seen->first) memcpy(seen->first, seen->last, sizeof seen->first);
+  return PARLOR_OK;
+}
+
 static void archive(const steps *told) {
   parlor_plugin_archive_options_t options = {.with = SOME(told->friend), .max = {true, 2}}, rest;
   parlor_plugin_archive_page_t page = {0}, next = {0};
@@ -282,6 +297,9 @@ static void archive(const steps *told) {
   note("the next", asked, "%zu", next.messages.len);
   options.after = (plugin_option_string_t)SOME("nowhere");
   fails("after what is not there", parlor_done(parlor_plugin_archive_query(&options, &page, &error), &error));
+  ends seen = {0};
+  asked = parlor_archive_read(&(parlor_archive_options){.with = told->friend}, see, &seen);
+  note("all of the archive", asked, "%s to %s", seen.first, seen.last);
 }
 
 static void contacts(const steps *told) {

@@ -245,6 +245,19 @@ func (steps *steps) rooms() {
 	steps.fails("speak where one is not", err)
 }
 
+// What the first and the last message begin with.
+func (steps *steps) ends() (string, error) {
+	var words []string
+	for message, err := range parlor.QueryAll(steps.ctx, archive.Options{With: wit.Some(steps.friend)}) {
+		if err != nil {
+			return "", err
+		}
+		word, _, _ := strings.Cut(message.Body, " ")
+		words = append(words, word)
+	}
+	return words[0] + " to " + words[len(words)-1], nil
+}
+
 func (steps *steps) account() {
 	friend := steps.friend
 	options := archive.Options{With: wit.Some(friend), Max: wit.Some(uint32(2))}
@@ -255,6 +268,8 @@ func (steps *steps) account() {
 	options.After = wit.Some("nowhere")
 	_, err = parlor.Value(archive.Query(options))
 	steps.fails("after what is not there", err)
+	ends, err := steps.ends()
+	steps.note("all of the archive", ends, err)
 
 	contact := func(what string, shown func(types.Contact) string) {
 		text := "none"

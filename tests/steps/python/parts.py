@@ -188,10 +188,15 @@ async def account(steps: Steps) -> None:
         pages.append(await archive.query(options(None)))
         return len(pages[0].messages)
 
+    async def ends() -> str:
+        words = [(one.message.body or "").split(" ")[0] async for one in archive.query_all(with_=friend)]
+        return f"{words[0]} to {words[-1]}"
+
     count = lambda page: len(page.messages)
     await steps.note("a page of the archive", first)
     await steps.note("the next", lambda: archive.query(archive.next(pages[0].rsm, 3)), count)
     await steps.fails("after what is not there", lambda: archive.query(options("nowhere")))
+    await steps.note("all of the archive", ends)
 
     full = lambda contact: contact.fullname if contact else "none"
     await steps.note("somebody who is no contact", lambda: contacts.get(friend), full)

@@ -167,6 +167,11 @@ async function account(steps: Steps): Promise<void> {
   await steps.note("a page of the archive", async () => (page = await archive.query(options)).messages.length);
   await steps.note("the next", async () => (await archive.query(archive.next(page.rsm, 3))).messages.length);
   await steps.fails("after what is not there", () => archive.query({ ...options, after: "nowhere" }));
+  await steps.note("all of the archive", async () => {
+    const words: string[] = [];
+    for await (const one of archive.queryAll({ with: friend })) words.push((one.message.body ?? "").split(" ")[0]);
+    return `${words[0]} to ${words[words.length - 1]}`;
+  });
 
   await steps.note("somebody who is no contact", () => contacts.get(friend)?.fullname ?? "none");
   await steps.note("add a contact", async () => {

@@ -167,6 +167,17 @@ async fn rooms(steps: &mut Steps) {
     steps.fails("speak where one is not", rooms::send(room, "hello").await);
 }
 
+/// What the first and the last message begin with.
+async fn ends(friend: &str) -> Result<String> {
+    let mut messages = archive::query_all(archive::Options::with(friend)).await?;
+    let mut words = Vec::new();
+    while let Some(archived) = messages.next().await? {
+        let body = archived.message.body.unwrap_or_default();
+        words.push(body.split(' ').next().unwrap_or_default().to_owned());
+    }
+    Ok(format!("{} to {}", or_none(words.first().cloned()), or_none(words.pop())))
+}
+
 async fn account(steps: &mut Steps) {
     let friend = &steps.friend.clone();
     let options = || archive::Options::with(friend).max(2);
@@ -177,6 +188,7 @@ async fn account(steps: &mut Steps) {
         steps.note("the next", next.map(|page| page.messages.len()));
     }
     steps.fails("after what is not there", archive::query(options().after("nowhere")).await);
+    steps.note("all of the archive", ends(friend).await);
     steps.note("somebody who is no contact", contacts::get(friend).map(|one| or_none(one.map(|one| one.fullname))));
     let added = contacts::add(friend, Some("Fr\u{e4}nd")).await;
     steps.note("add a contact", added.map(|one| format!("{} {}", one.fullname, one.subscription)));
