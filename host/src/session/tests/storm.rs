@@ -149,7 +149,6 @@ fn mark(desk: &mut Desk, which: u8, autojoin: bool) {
 }
 
 fn take(desk: &mut Desk, open: &mut Open, step: Step) {
-    let text = |text: &str| Box::new(Draft { body: Some(text.to_owned()), ..Draft::default() });
     match step {
         Step::Bind => desk.bind(),
         Step::Suspend => desk.run(Session::suspended),
@@ -211,12 +210,11 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
             answer: open.answer(),
         }),
         Step::Leave(which) => desk.command(Command::CloseRoom { jid: room(which), answer: open.answer() }),
-        Step::Say(to, public) => desk.command(Command::SendMessage {
-            to: jid(address(to)),
-            kind: if public { MessageKind::Groupchat } else { MessageKind::Chat },
-            draft: text("hi"),
-            answer: open.answer(),
-        }),
+        Step::Say(to, public) => {
+            let kind = if public { MessageKind::Groupchat } else { MessageKind::Chat };
+            let draft = Box::new(Draft { body: Some("hi".to_owned()), ..Draft::default() });
+            desk.command(Command::SendMessage { to: jid(address(to)), kind, draft, answer: open.answer() });
+        }
         Step::Iq => {
             let iq = raw("<iq xmlns='jabber:client' type='get' id='x'><ping xmlns='urn:xmpp:ping'/></iq>");
             desk.command(Command::SendIq { by: InstanceId(1), iq, answer: open.answer() });
