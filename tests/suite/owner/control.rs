@@ -1,6 +1,7 @@
 //! `parlor status`, `logs` and `explain`, and the socket below them.
 
 use std::io::{Read as _, Write as _};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -12,14 +13,18 @@ use parlor::host::Host;
 use parlor::plugins::Compiler;
 use parlor::plugins::limits::{Limits, ROOM};
 use parlor_tests::component::graft;
+use parlor_tests::host::Server;
 use parlor_tests::log::Mark;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
+use parlor_tests::ports;
 use parlor_tests::process::{Process, Signal};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
-use super::{SOON, echo, ended, home, juliet, stand_in, start};
+use super::{SOON, echo, ended, home, juliet, service, stand_in, start};
+use crate::house::prosody;
 
 #[tokio::test]
 async fn status_shows_accounts_and_plugins_with_what_they_use() {
@@ -68,6 +73,79 @@ async fn status_shows_accounts_and_plugins_with_what_they_use() {
     assert!(closely.contains("subscriptions         2        256"), "{closely}");
     let error = ended(home.run(&["status", "ehco"]).await.unwrap(), 1).stderr;
     assert!(error.contains("there is no plugin ehco in") && error.contains("did you mean"), "{error}");
+}
+
+#[tokio::test]
+async fn status_and_health_say_of_each_account_how_it_stands_and_why() {
+    let (mut home, main) = home().await;
+    let prosody = prosody().await;
+    let starttls = prosody.ports().starttls;
+    // Taken by a socket that does not listen.
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let nobody = taken.local_addr().unwrap();
+    let mute = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let mute_port = mute.local_addr().unwrap().port();
+    let [idle, refused, silent, wrong] =
+        ["idle", "refused", "silent", "wrong"].map(|name| prosody.fresh_account(name).unwrap());
+    for (name, account, port) in
+        [("idle", &idle, starttls), ("refused", &refused, nobody.port()), ("wrong", &wrong, starttls)]
+    {
+        home.add_account(name, account, Server::StartTls(port, prosody.certificate())).unwrap();
+    }
+    let idles = toml::Table::from_iter([("auto_login".to_owned(), false.into())]);
+    home.amend("idle", "settings", Some(idles.into())).unwrap();
+    std::fs::write(home.password_file("wrong"), "wrong\n").unwrap();
+    home.set_policy(&Policy::default()).unwrap();
+    let port = ports::free().unwrap();
+    let host = home.start_with(&["--metrics", &format!("127.0.0.1:{port}")]).unwrap();
+    for (message, account) in
+        [("account connected", "main"), ("cannot connect, trying again", "refused"), ("account failed", "wrong")]
+    {
+        host.wait_count(message, &[("account", account)], 1, SOON).await.unwrap();
+    }
+    // It comes last, since it is not waited for for ever.
+    home.add_account("silent", &silent, Server::StartTls(mute_port, prosody.certificate())).unwrap();
+    let _held = tokio::time::timeout(SOON, mute.accept()).await.unwrap().unwrap();
+
+    let refusal = format!(
+        "{nobody} refuses connections; check that the server runs, and that `server` in parlor.toml names its port"
+    );
+    let denial =
+        format!("the server refused the password of {}; check the jid and where its password comes from", wrong.jid);
+    let expected = [
+        ("idle", &idle, "offline", None),
+        ("main", &main, "connected", None),
+        ("refused", &refused, "retrying", Some(refusal.as_str())),
+        ("silent", &silent, "connecting", None),
+        ("wrong", &wrong, "failed", Some(denial.as_str())),
+    ];
+    let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    let health = service::ask(port, &format!("GET /health HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
+    let metrics = service::ask(port, &format!("GET /metrics HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
+
+    let shown = status["accounts"].as_array().unwrap();
+    assert_eq!(shown.len(), expected.len(), "{status}");
+    let lines: Vec<Vec<&str>> = screen.lines().map(|line| line.split_whitespace().collect()).collect();
+    for (one, (name, account, connection, why)) in shown.iter().zip(expected) {
+        let jid = one["jid"].as_str().unwrap();
+        // Only who is connected has a resource.
+        let own = jid.split_once('/').map_or(jid, |(bare, _)| bare);
+        assert_eq!(
+            (&one["name"], own, jid == own, &one["connection"], one["reason"].as_str()),
+            (&name.into(), account.jid.as_str(), connection != "connected", &connection.into(), why),
+            "{status}"
+        );
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        let line = format!("{name} {jid} {connection}{why}");
+        assert!(lines.contains(&line.split(' ').collect()), "no {line:?} in\n{screen}");
+        let gauge = format!("parlor_account_connected{{account=\"{name}\"}} {}\n", u8::from(connection == "connected"));
+        assert!(metrics.contains(&gauge), "no {gauge:?} in {metrics}");
+    }
+    // One that is to be offline, or may still come, is no ill.
+    assert!(health.starts_with("HTTP/1.1 503 "), "{health}");
+    assert!(health.ends_with("\r\n\r\naccount refused is retrying\naccount wrong is failed\n"), "{health}");
 }
 
 /// Whoever looks just then would take it for one that is gone, and `top` would have another one under its cursor.

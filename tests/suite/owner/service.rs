@@ -75,7 +75,8 @@ async fn lines_for_the_journal_begin_with_their_level() {
     assert!(line.starts_with("<6> INFO account connected ") && !line.contains('\x1b'), "{line:?}");
 }
 
-fn ask(port: u16, request: &str) -> String {
+/// What is answered on a port of loopback.
+pub(super) fn ask(port: u16, request: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
