@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use crate::house::{BARE, FULL, NARROW, Plan, prosody};
+use crate::house::{BARE, FULL, NARROW, Plan, SOON, prosody};
 
 /// Rows 4, 8, 13-16.
 #[tokio::test(flavor = "multi_thread")]
@@ -189,4 +190,62 @@ async fn a_cut_and_its_end_are_told() {
     let status = house.heard(BARE, feedback).await["payload"]["status"].clone();
     assert!(status["value"].is_string(), "{status}");
     house.call(BARE, "connection.connected", Value::Null).await.is(true);
+}
+
+/// Rows 51.
+/// Events `connfeedback`, `connected`, `disconnected`, `will-reconnect`, `reconnecting`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_told_of_from_the_first_attempt_to_the_last() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let way = listener.local_addr().unwrap().port();
+    let house = Plan::new().await.through(way).await.unconnected().three().start().await;
+    let server = prosody().await.ports().starttls;
+    let next = async || timeout(SOON, listener.accept()).await.unwrap().unwrap().0;
+    let through = |mut near: TcpStream| {
+        tokio::spawn(async move {
+            let mut far = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).await.unwrap();
+            // However it ends, both sides are closed.
+            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        })
+    };
+    let feedback = house.listen(BARE, "connfeedback").await;
+    let is_up = async |expected: bool| house.call(BARE, "connection.connected", Value::Null).await.is(expected);
+    let says = async |value: &str, words: &str| {
+        let status = house.heard(BARE, feedback).await["payload"]["status"].take();
+        assert_eq!(status["value"], value, "{status}");
+        assert!(status["message"].as_str().unwrap().contains(words), "{words:?} is not in {status}");
+    };
+    let names = ["connected", "disconnected", "will-reconnect", "reconnecting", "reconnected"];
+    let mut heard = Vec::new();
+    for name in names {
+        heard.push(house.listen(BARE, name).await);
+    }
+    is_up(false).await;
+
+    // The way stands still, and leads nowhere in the end.
+    let login = house.order(FULL, "user.login", Value::Null).await;
+    let still = next().await;
+    is_up(false).await;
+    assert!(house.heard_so_far(BARE, feedback).await.is_empty(), "nothing has happened yet");
+    drop(still);
+    says("offline", "; trying again in ").await;
+    house.answer(FULL, "user.login", login).await.fails("other");
+
+    let stream = through(next().await);
+    says("online", "").await;
+    is_up(true).await;
+
+    // By the time that it comes back, the server does not let it in any more.
+    std::fs::write(house.home.password_file(house.name()), "wrong\n").unwrap();
+    stream.abort();
+    says("offline", "the connection was cut").await;
+    is_up(false).await;
+    let refused = through(next().await);
+    says("offline", "the server refused the password").await;
+    is_up(false).await;
+    assert!(house.heard_so_far(BARE, feedback).await.is_empty(), "nobody tries again");
+    for (name, (n, times)) in names.iter().zip(heard.into_iter().zip([1, 1, 1, 1, 0])) {
+        assert_eq!(house.heard_so_far(BARE, n).await.len(), times, "{name}");
+    }
+    refused.abort();
 }
