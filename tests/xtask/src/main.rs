@@ -90,11 +90,17 @@ Nothing is left behind, not even after Ctrl-C.")]
   cargo xtask faults
   cargo xtask faults --transport tls --seed 7
   cargo xtask faults --cuts 1000 --accounts 24 --transport all --server both
+  cargo xtask faults --seeds 5000
+  cargo xtask faults --seeds 1 --seed 417     one that failed, once more
 
 A line for each server and each way to it: which faults came how often, how often a session was gone on with or begun anew,
 the longest time without an answer, and the host's memory before and after.
 
-Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does not end with 0.")]
+Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does not end with 0.
+
+With --seeds there is no server: an account lives on a network within its process, under a clock that stands still, and all that
+goes wrong follows from one number. It ends with 0 when so many numbers were tried, and at the first that fails names it, with
+what happened.")]
     Faults {
         /// How often a connection breaks, on each server and each way to it
         #[arg(long, default_value_t = 100)]
@@ -108,9 +114,17 @@ Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does
         /// Which server they reach: prosody or ejabberd, or both
         #[arg(long, default_value = "prosody")]
         server: String,
-        /// What decides about faults; a new one each time, unless given
+        /// What decides about faults; a new one each time, unless given. With --seeds the first one; 0, unless given
         #[arg(long)]
         seed: Option<u64>,
+        /// Instead, try this many numbers on a network within the process
+        #[arg(
+            long,
+            value_name = "N",
+            value_parser = clap::value_parser!(u64).range(1..),
+            conflicts_with_all = ["cuts", "accounts", "transport", "server"]
+        )]
+        seeds: Option<u64>,
     },
     /// Go through all that an owner does: set up, install from everywhere, change under load, break, mend, take down
     #[command(after_help = "Examples:
@@ -212,7 +226,10 @@ fn main() -> ExitCode {
         Task::Demo { keep, transport, json } => demo(keep, &transport, json),
         Task::Test => test::run_all(),
         Task::Api { row, server, json } => api(row, server, json),
-        Task::Faults { cuts, accounts, transport, server, seed } => faults(cuts, accounts, transport, server, seed),
+        Task::Faults { seeds: Some(count), seed, .. } => test::seeds(count, seed.unwrap_or_default()),
+        Task::Faults { cuts, accounts, transport, server, seed, seeds: None } => {
+            faults(cuts, accounts, transport, server, seed)
+        }
         Task::Operate { screens } => operate(screens),
         Task::Attack { case, quick, soak, minutes, list, json } => attack(
             case.iter()

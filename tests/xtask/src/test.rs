@@ -1,4 +1,5 @@
-//! `cargo xtask test`: everything that has to pass, in the order of what fails soonest.
+//! `cargo xtask test`: everything that has to pass, in the order of what fails soonest. And `cargo xtask faults --seeds`: one of
+//! its unit tests, for longer.
 
 use std::num::NonZero;
 use std::process::Command;
@@ -13,6 +14,9 @@ use crate::{build, setup, workspace};
 
 /// How many tests run at once.
 const THREADS: &str = "RUST_TEST_THREADS";
+
+/// The host's test in which all that breaks follows from a number.
+const WHATEVER_BREAKS: &str = "account::tests::simulated::nothing_is_lost_whatever_breaks";
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -49,6 +53,22 @@ pub(crate) fn run_all() -> Result<()> {
     Ok(())
 }
 
+/// Runs that test with so many numbers, from this one on. It says itself with which of them it fails.
+#[expect(clippy::print_stderr, reason = "a command shows what it does")]
+pub(crate) fn seeds(count: u64, first: u64) -> Result<()> {
+    // The whole workspace, as whatever else is built.
+    let unit_tests = ["test", "--workspace", "--lib"];
+    let building = unit_tests.into_iter().chain(["--no-run"]);
+    run("building the unit tests", &mut workspace::cargo(building), Output::Shown)?;
+    let start = Instant::now();
+    let mut command = workspace::cargo(unit_tests.into_iter().chain(["--", "--exact", WHATEVER_BREAKS]));
+    command.env("PARLOR_SEED", first.to_string()).env("PARLOR_SEEDS", count.to_string());
+    let what = format!("seeds from {first} on: {count}");
+    run(&what, &mut command, Output::Kept)?;
+    eprintln!("{what}, all good, in {}", clock(start.elapsed()));
+    Ok(())
+}
+
 /// Tests compute little and wait much, for servers, dead-lines and silence: more at once than there are cores.
 fn tests(title: &str, arguments: &[&str], per_core: usize) -> Result<()> {
     let mut command = workspace::cargo(arguments.iter().copied());
@@ -61,4 +81,17 @@ fn tests(title: &str, arguments: &[&str], per_core: usize) -> Result<()> {
 
 fn cargo(title: &str, arguments: &[&str], output: Output) -> Result<()> {
     run(title, &mut workspace::cargo(arguments.iter().copied()), output)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cargo runs what has another name without a word: nothing.
+    #[test]
+    fn the_test_that_takes_numbers_is_there() {
+        let file = include_str!("../../../host/src/account/tests/simulated.rs");
+        let (_, name) = WHATEVER_BREAKS.rsplit_once("::").unwrap();
+        assert!(file.contains(&format!("\nfn {name}()")) && file.contains("number(\"PARLOR_SEEDS\")"));
+    }
 }

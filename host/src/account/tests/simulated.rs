@@ -1,6 +1,6 @@
 //! The account with its session and link, on a network on which anything may go wrong, under a clock that stands still. What
-//! went wrong follows from one number: where a test fails, it names that, and `PARLOR_SEED` has it happen once more.
-//! `PARLOR_SEEDS` says how many numbers are tried.
+//! went wrong follows from one number: where a test fails, it names that. `PARLOR_SEEDS` says how many numbers are tried, and
+//! `PARLOR_SEED` which one is the first, or the only one; `cargo xtask faults --seeds N` sets both.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -314,13 +314,14 @@ fn number(variable: &str) -> Option<u64> {
 /// is shown is so; questions end, and not before their time, whatever becomes of the machine's clock; and nothing is left.
 #[test]
 fn nothing_is_lost_whatever_breaks() {
-    let (first, count) = match number("PARLOR_SEED") {
-        Some(seed) => (seed, 1),
-        None => (0, number("PARLOR_SEEDS").unwrap_or(SEEDS)),
+    let (first, count) = match (number("PARLOR_SEED"), number("PARLOR_SEEDS")) {
+        (Some(seed), count) => (seed, count.unwrap_or(1)),
+        (None, count) => (0, count.unwrap_or(SEEDS)),
     };
-    for seed in first..first + count {
+    for seed in (0..count).map(|more| first.wrapping_add(more)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live(seed))) {
-            panic_with(&format!("seed {seed}; PARLOR_SEED={seed} has it happen once more"), panic);
+            let which = format!("seed {seed}; `cargo xtask faults --seeds 1 --seed {seed}` has it happen once more");
+            panic_with(&which, panic);
         }
     }
 }
