@@ -161,7 +161,7 @@ async fn a_session_is_gone_on_with_after_a_restart() {
         // Everything works on it.
         let jid = contact.jid().to_bare();
         house.call(FULL, "chats.send", json!({ "jid": jid.to_string(), "body": "again" })).await.ok();
-        contact.wait_body(&house.account().jid, "again", crate::house::SOON).await.unwrap();
+        contact.wait_body(&house.account().jid, "again", SOON).await.unwrap();
         let heard = house.listen(FULL, "message").await;
         contact.chat(house.account().jid.clone(), "hello").await.unwrap();
         assert_eq!(house.heard(FULL, heard).await["payload"]["message"]["body"], "hello");

@@ -386,7 +386,7 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
     let (home, _) = home().await;
     let entry = echo(&home).grant("messages.send", &["nobody@nowhere.invalid"]);
     let host = start(&home, &Policy::default().with("echo", entry)).await;
-    let prosody = crate::house::prosody().await;
+    let prosody = prosody().await;
     let account = prosody.fresh_account("romeo").unwrap();
     let connector = prosody.connector().unwrap();
     let mut romeo = parlor_tests::client::Client::login(&connector, &account, "garden").await.unwrap();
