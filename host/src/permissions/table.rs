@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 use super::Permission::{
     self, ArchiveRead, ChatsRead, ChatsWrite, ContactsRead, ContactsWrite, DiscoOwn, DiscoRead, MessagesRead,
-    MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, StanzaRead,
-    StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
+    MessagesSend, RoomsConfigure, RoomsJoin, RoomsModerate, RoomsRead, RoomsSend, SessionControl, SettingsRead,
+    SettingsWrite, StanzaRead, StanzaSend, StatusRead, StatusWrite, Storage, TokensRead, VcardRead, VcardWrite,
 };
 
 /// What one call needs.
@@ -159,6 +159,23 @@ pub const CALLS: &[Call] = &[
     needs(VcardRead, "vcard", "get"),
     needs(VcardRead, "vcard", "update"),
     needs(VcardWrite, "vcard", "set"),
+];
+
+/// What calls need besides, for some of their arguments or for more than they would else give.
+pub const BESIDES: &[Call] = &[
+    // Help names a command where its plugin may speak.
+    needs(MessagesSend, "commands", "add"),
+    needs(RoomsSend, "commands", "add"),
+    // The password of a bookmarked room.
+    needs(RoomsJoin, "rooms", "bookmarks"),
+    needs(RoomsJoin, "rooms", "get-or-create"),
+    needs(RoomsConfigure, "rooms", "get-or-create"),
+    needs(RoomsConfigure, "rooms", "open"),
+    needs(RoomsConfigure, "rooms", "open-many"),
+    needs(SettingsRead, "settings", "get"),
+    needs(SettingsWrite, "settings", "set"),
+    needs(SettingsWrite, "settings", "set-many"),
+    needs(SettingsWrite, "settings", "update"),
 ];
 
 const fn open(name: &'static str, payload: &'static str) -> EventRule {
@@ -346,13 +363,17 @@ mod tests {
     #[test]
     fn every_permission_guards_something() {
         for &permission in Permission::ALL {
-            let guards = CALLS.iter().any(|call| call.permission == Some(permission))
+            let guards = CALLS.iter().chain(BESIDES).any(|call| call.permission == Some(permission))
                 || EVENTS.iter().any(|rule| rule.permission == Some(permission));
-            // The host's own settings are asked for by key, in the calls that are free for a plugin's own.
-            assert!(
-                guards || matches!(permission, Permission::SettingsRead | Permission::SettingsWrite),
-                "{permission} guards nothing"
-            );
+            assert!(guards, "{permission} guards nothing");
+        }
+    }
+
+    #[test]
+    fn what_calls_need_besides_is_of_calls_that_are_there_and_something_else() {
+        for besides in BESIDES {
+            let row = call(besides.grouping, besides.function);
+            assert!(row.is_some_and(|row| row.permission != besides.permission), "{besides:?}");
         }
     }
 

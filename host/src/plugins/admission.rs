@@ -213,6 +213,23 @@ pub fn undeclared(examined: &Examined) -> Vec<(Import, Permission)> {
         .collect()
 }
 
+/// The permissions that a manifest asks for although the component imports no call that may need them.
+///
+/// One that also lets events through is not among them: what a plugin hears is only known when it runs.
+pub fn unused(examined: &Examined) -> Vec<Permission> {
+    let is_imported = |call: &table::Call| {
+        examined.imports.iter().any(|import| import.grouping == call.grouping && import.function == call.function)
+    };
+    let is_used = |permission: Permission| {
+        table::EVENTS.iter().any(|event| event.permission == Some(permission))
+            || table::CALLS
+                .iter()
+                .chain(table::BESIDES)
+                .any(|call| call.permission == Some(permission) && is_imported(call))
+    };
+    examined.manifest.permissions.keys().copied().filter(|permission| !is_used(*permission)).collect()
+}
+
 /// What was granted and asked for.
 fn granted(id: &PluginId, entry: &Entry, manifest: &Manifest, warnings: &mut Vec<String>) -> Result<Grants, Refusal> {
     let lacking: Vec<_> = manifest

@@ -26,7 +26,7 @@ use wasm_encoder::{ComponentSection as _, CustomSection};
 pub use self::fresh::is_no_source;
 use self::fresh::{Sources, alone_in};
 use super::Traces;
-use super::admission::undeclared;
+use super::admission::{undeclared, unused};
 use super::component::{examine, serves};
 use super::id::Digest;
 use super::manifest::{Manifest, SECTION};
@@ -56,6 +56,8 @@ pub struct Built {
     pub size: u64,
     /// `sha256:` and the digest of its bytes in lower-case hex, as `plugins.toml` names it.
     pub digest: Digest,
+    /// What its author should know, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// Where parlor keeps what authors need, for this user: tools, and what was compiled to be tried.
@@ -228,7 +230,8 @@ fn build_alone(request: &Request) -> Result<Built, BuildError> {
         section(&mut component, name, text);
     }
     section(&mut component, SECTION, &text);
-    check_component(&component).map_err(|reason| BuildError::Refused { package: made.package, reason })?;
+    let warnings =
+        check_component(&component).map_err(|reason| BuildError::Refused { package: made.package, reason })?;
 
     let file = request.output.clone().unwrap_or(made.output);
     let around = file.parent().filter(|around| !around.as_os_str().is_empty());
@@ -237,7 +240,7 @@ fn build_alone(request: &Request) -> Result<Built, BuildError> {
         .and_then(|()| atomic::write(&file, &component, Readers::Usual))
         .map_err(|error| BuildError::File { path: file.clone(), error })?;
     fresh::mark(folder, &manifest, sources.as_ref(), &file)?;
-    Ok(Built { file, size: component.len() as u64, digest: Digest::of(&component) })
+    Ok(Built { file, size: component.len() as u64, digest: Digest::of(&component), warnings })
 }
 
 /// The manifest as it is written, and as a host would read it: looked at before the slow part.
@@ -270,20 +273,23 @@ fn read_text(file: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// The component as a host would examine and admit it: nobody ships what no host would run.
-fn check_component(component: &[u8]) -> Result<(), String> {
+/// The component as a host would examine and admit it: nobody ships what no host would run. Gives what its author should know.
+fn check_component(component: &[u8]) -> Result<Vec<String>, String> {
     let examined = examine(component).map_err(|error| error.to_string())?;
     let undeclared: Vec<_> = undeclared(&examined)
         .into_iter()
         .map(|(import, permission)| format!("{}.{} needs {permission}", import.grouping, import.function))
         .collect();
-    if undeclared.is_empty() {
-        return Ok(());
+    if !undeclared.is_empty() {
+        return Err(format!(
+            "{MANIFEST} does not declare what its calls need: {}; add it under [permissions] with a reason",
+            undeclared.join(", ")
+        ));
     }
-    Err(format!(
-        "{MANIFEST} does not declare what its calls need: {}; add it under [permissions] with a reason",
-        undeclared.join(", ")
-    ))
+    let warning = |permission| {
+        format!("{MANIFEST} asks for {permission}, and no call of the plugin needs it; take it out of [permissions]")
+    };
+    Ok(unused(&examined).into_iter().map(warning).collect())
 }
 
 /// The custom sections that registries and tools read, from the manifest.

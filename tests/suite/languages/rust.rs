@@ -22,9 +22,20 @@ async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_
     fs::write(&lib, text.replace("Ok(())\n}\n", "Ok(1)\n}\n")).unwrap();
     is_refused(&plugin, &folder, &["src/lib.rs:", "parrot did not compile"]).await;
 
-    // Who takes away what the plugin declares is told which call needs it.
+    // Who declares what no call needs is told so, and has the file all the same.
     fs::write(&lib, text).unwrap();
     let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
+    let more = "\"vcard.read\" = { scope = [\"*\"], reason = \"for nothing\" }\n";
+    fs::write(plugin.join("plugin.toml"), manifest.clone() + more).unwrap();
+    let output = folder.path().join("idle.wasm");
+    let arguments = ["plugin", "build", plugin.to_str().unwrap(), "--json", "-o", output.to_str().unwrap()];
+    let finished = parlor(&arguments).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    assert!(finished.stderr.contains("warning: plugin.toml asks for vcard.read, and no call"), "{finished:?}");
+    let warnings = finished.json().unwrap()["warnings"].as_array().unwrap().len();
+    assert!(warnings == 1 && output.exists(), "{finished:?}");
+
+    // Who takes away what the plugin declares is told which call needs it.
     let without: Vec<_> = manifest.lines().filter(|line| !line.starts_with("\"messages.send\"")).collect();
     fs::write(plugin.join("plugin.toml"), without.join("\n")).unwrap();
     is_refused(&plugin, &folder, &["chats.send needs messages.send", "plugin.toml does not declare"]).await;

@@ -31,6 +31,9 @@ impl BuildArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let (folder, output) = (self.folder.clone(), self.output.clone());
         let built = build::build(&build::Request { folder, output, traces: Traces::Functions })?;
+        for warning in &built.warnings {
+            writeln!(io::stderr().lock(), "warning: {warning}").context("standard error")?;
+        }
         let text = if self.json { serde_json::to_string(&built)? } else { report(&built) };
         writeln!(io::stdout().lock(), "{text}").context("standard output")
     }
@@ -65,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_report_shows_file_size_and_digest() {
-        let built = Built { file: PathBuf::from("echo.wasm"), size: 12, digest: Digest::of(b"") };
+        let built = Built { file: PathBuf::from("echo.wasm"), size: 12, digest: Digest::of(b""), warnings: Vec::new() };
         let digest = format!("sha256:e3b0c442{}", &built.digest.to_hex()[8..]);
         assert_eq!(report(&built), format!("echo.wasm\n  size    12 bytes\n  digest  {digest}"));
     }

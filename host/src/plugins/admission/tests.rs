@@ -95,6 +95,16 @@ fn calls_that_the_manifest_does_not_ask_for_are_named() {
 }
 
 #[test]
+fn what_is_asked_for_and_no_call_may_need_is_found_unless_it_lets_events_through() {
+    let found = |calls: &[(&str, &str)]| unused(&examined(calls));
+    assert_eq!(found(&[("log", "write")]), [Permission::MessagesSend, Permission::RoomsSend]);
+    assert_eq!(found(&[("chats", "send")]), [Permission::RoomsSend]);
+    assert!(found(&[("chats", "send"), ("rooms", "send")]).is_empty());
+    // Where it may speak, the host names its commands.
+    assert!(found(&[("commands", "add")]).is_empty());
+}
+
+#[test]
 fn what_is_needed_and_not_granted_is_named_with_the_line_to_add() {
     let refusal = judge(&entry("", "\"messages.send\" = false", "")).unwrap_err().to_string();
     assert!(
