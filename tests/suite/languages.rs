@@ -151,6 +151,7 @@ async fn begins_and_answers(language: &str, folder: &Path, into: &Folder) {
         // Cargo has its own place for what it makes.
         Err(_) => built(&plugin, into).await,
     };
+    says_its_language(language, &parrot, into).await;
     let house = Plan::new().await.bytes("parrot", &parrot, talks).start().await;
     house.logged("ready", &[("plugin", "parrot")]).await;
     let mut friend = friend("friend").await;
@@ -158,6 +159,18 @@ async fn begins_and_answers(language: &str, folder: &Path, into: &Folder) {
     friend.chat(bot.clone(), "hello").await.unwrap();
     friend.wait_body(&bot, "you said: hello", SOON).await.unwrap();
     house.stop().await;
+}
+
+/// Who is offered such a plugin sees what it is written in.
+async fn says_its_language(language: &str, plugin: &[u8], into: &Folder) {
+    let file = into.path().join("offered.wasm");
+    fs::write(&file, plugin).unwrap();
+    let finished = parlor(&["plugin", "inspect", file.to_str().unwrap(), "--json"]).await;
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let names =
+        [("rust", "Rust"), ("python", "Python"), ("js", "JavaScript"), ("ts", "TypeScript"), ("go", "Go"), ("c", "C")];
+    let (_, name) = names.into_iter().find(|(short, _)| *short == language).unwrap();
+    assert_eq!(finished.json().unwrap()["language"], name);
 }
 
 /// Builds a plugin of these files, runs it with this setting, and tells it this and that; what is answered is as it is here.

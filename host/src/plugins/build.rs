@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use wasm_encoder::{ComponentSection as _, CustomSection};
+use wasm_metadata::Producers;
 
 pub use self::fresh::is_no_source;
 use self::fresh::{Sources, alone_in};
@@ -146,6 +147,7 @@ enum Language {
     Rust,
     Python,
     JavaScript,
+    TypeScript,
     Go,
     C,
 }
@@ -158,11 +160,23 @@ impl Language {
             (Self::Rust, rust::MARK),
             (Self::Python, python::MARK),
             (Self::JavaScript, js),
-            (Self::JavaScript, ts),
+            (Self::TypeScript, ts),
             (Self::Go, go::MARK),
             (Self::C, c::MARK),
         ];
         marks.into_iter().find(|(_, mark)| folder.join(mark).is_file()).map(|(language, _)| language)
+    }
+
+    /// As people call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::Python => "Python",
+            Self::JavaScript => "JavaScript",
+            Self::TypeScript => "TypeScript",
+            Self::Go => "Go",
+            Self::C => "C",
+        }
     }
 }
 
@@ -170,7 +184,7 @@ impl Language {
 pub fn equip(folder: &Path) -> Result<(), BuildError> {
     match Language::of(folder) {
         Some(Language::Rust) => rust::equip(folder)?,
-        Some(Language::JavaScript) => javascript::equip(folder)?,
+        Some(Language::JavaScript | Language::TypeScript) => javascript::equip(folder)?,
         Some(Language::Go) => go::equip(folder)?,
         Some(Language::C) => c::equip(folder)?,
         Some(Language::Python) => python::equip(folder)?,
@@ -187,7 +201,9 @@ fn output(folder: &Path, manifest: &Manifest, traces: Traces) -> Option<PathBuf>
         Language::Rust => None,
         Language::C => Some(c::output(folder, package, traces)),
         // What these say when they fail has lines in any case.
-        Language::Python | Language::JavaScript | Language::Go => Some(folder.join(format!("{package}.wasm"))),
+        Language::Python | Language::JavaScript | Language::TypeScript | Language::Go => {
+            Some(folder.join(format!("{package}.wasm")))
+        }
     }
 }
 
@@ -220,12 +236,13 @@ fn build_alone(request: &Request) -> Result<Built, BuildError> {
     let made = match language {
         Language::Rust => rust::make(folder, request.traces)?,
         Language::Python => python::make(folder, &manifest)?,
-        Language::JavaScript => javascript::make(folder, &manifest)?,
+        Language::JavaScript | Language::TypeScript => javascript::make(folder, &manifest)?,
         Language::Go => go::make(folder, &manifest)?,
         Language::C => c::make(folder, &manifest, request.traces)?,
     };
 
-    let mut component = made.component;
+    let mut component = written_in(language, &made.component)
+        .map_err(|reason| BuildError::Component { package: made.package.clone(), reason })?;
     for (name, text) in &made.metadata {
         section(&mut component, name, text);
     }
@@ -301,6 +318,14 @@ fn metadata(manifest: &Manifest) -> Vec<(&'static str, String)> {
         ("licenses", manifest.license.clone().unwrap_or_default()),
     ];
     texts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
+}
+
+/// The component with its language beside what the tools that made it say of themselves: of several languages that runtimes and
+/// adapters in it name, nobody could tell which is the author's.
+fn written_in(language: Language, component: &[u8]) -> Result<Vec<u8>, String> {
+    let mut producers = Producers::empty();
+    producers.add("language", language.name(), "");
+    producers.add_to_wasm(component).map_err(|error| format!("{error:#}"))
 }
 
 fn section(component: &mut Vec<u8>, name: &str, text: &str) {

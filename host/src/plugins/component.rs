@@ -10,8 +10,8 @@ use std::{
 
 use semver::Version;
 use wasmparser::{
-    ComponentExternalKind, CompositeInnerType, Encoding, FuncValidatorAllocations, Parser, Payload, ValidPayload,
-    Validator, WasmFeatures, component_types::ComponentEntityType, types::Types,
+    ComponentExternalKind, CompositeInnerType, Encoding, FuncValidatorAllocations, KnownCustom, Parser, Payload,
+    ProducersSectionReader, ValidPayload, Validator, WasmFeatures, component_types::ComponentEntityType, types::Types,
 };
 
 use super::{
@@ -20,6 +20,13 @@ use super::{
 };
 use crate::harmless::harmless;
 use crate::permissions::table;
+
+/// The section in which the tools that made a component say what it was made of, and its field for languages.
+const PRODUCERS: &str = "producers";
+const LANGUAGE: &str = "language";
+/// How many languages of a file are told, and how much of the name of each, in bytes.
+const MAX_LANGUAGES: usize = 4;
+const LONGEST_LANGUAGE: usize = 32;
 
 /// The most bytes of a plugin's file.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -72,6 +79,8 @@ pub struct Examined {
     pub size: usize,
     /// What its author declares.
     pub manifest: Arc<Manifest>,
+    /// In which language it is written, as it says itself, harmless; none = it does not say.
+    pub language: Option<String>,
     /// The functions of the contract that it imports, in the order of their names.
     pub imports: Vec<Import>,
     /// Whether its language's runtime wants WASI; it gets an empty one.
@@ -199,7 +208,8 @@ pub fn examine(bytes: &[u8]) -> Result<Examined, ComponentError> {
     imports.sort_unstable();
     imports.dedup();
     guest(&types, &found.exports)?;
-    Ok(Examined { digest: Digest::of(bytes), size: bytes.len(), manifest: Arc::new(manifest), imports, wasi })
+    let (digest, language) = (Digest::of(bytes), found.language);
+    Ok(Examined { digest, size: bytes.len(), manifest: Arc::new(manifest), language, imports, wasi })
 }
 
 /// Whether this host serves the version of the contract that a plugin is for.
@@ -239,6 +249,7 @@ fn features() -> WasmFeatures {
 #[derive(Default)]
 struct Found<'b> {
     manifest: Option<&'b [u8]>,
+    language: Option<String>,
     imports: Vec<&'b str>,
     exports: Vec<&'b str>,
     parts: usize,
@@ -368,6 +379,11 @@ impl<'b> Found<'b> {
                     return Err(ComponentError::SeveralManifests);
                 }
             }
+            Payload::CustomSection(section) if section.name() == PRODUCERS && self.language.is_none() => {
+                if let KnownCustom::Producers(producers) = section.as_known() {
+                    self.language = language(producers);
+                }
+            }
             Payload::ComponentImportSection(section) => {
                 for import in section.clone() {
                     self.imports.push(import.map_err(|error| malformed(&error))?.name.name);
@@ -386,6 +402,14 @@ impl<'b> Found<'b> {
         }
         Ok(())
     }
+}
+
+/// The languages that a section of producers names. It is for people alone: one that is broken names none.
+fn language(producers: ProducersSectionReader<'_>) -> Option<String> {
+    let field = producers.into_iter().map_while(Result::ok).find(|field| field.name == LANGUAGE)?;
+    let named = field.values.into_iter().map_while(Result::ok).take(MAX_LANGUAGES);
+    let named: Vec<_> = named.map(|value| harmless(value.name, LONGEST_LANGUAGE)).collect();
+    Some(named.join(", ")).filter(|named| !named.trim().is_empty())
 }
 
 /// The interface that a name of the contract means, if it is one, and its version is served.

@@ -105,6 +105,7 @@ pub(super) fn sheet(examined: &Examined, source: &str) -> String {
     line("source", &harmless(source, LONGEST));
     line("digest", &examined.digest.to_string());
     line("size", &size(examined.size as u64));
+    line("language", examined.language.as_deref().unwrap_or("unknown"));
     line("contract", &manifest.api.to_string());
     if !manifest.authors.is_empty() {
         line("authors", &harmless(&manifest.authors.join(", "), LONGEST));
@@ -174,6 +175,7 @@ fn as_json(
         "signer": signer,
         "digest": examined.digest,
         "size": examined.size,
+        "language": examined.language,
         "wasi": examined.wasi,
         "permissions": rights(id, Some(manifest), grants.unwrap_or(&Grants::default())),
         "settings": manifest.settings.iter().map(setting).collect::<Vec<_>>(),

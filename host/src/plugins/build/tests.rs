@@ -41,6 +41,22 @@ fn a_plugin_for_another_version_of_the_contract_is_refused_before_anything_is_co
 }
 
 #[test]
+fn the_language_stands_beside_what_tools_say_of_themselves() {
+    let text = r#"(component (@custom "producers" "\01\0cprocessed-by\01\05maker\011"))"#;
+    let component = wat::parse_str(text).expect("a component");
+    let written = written_in(Language::TypeScript, &component).expect("written");
+    let sections: Vec<_> = wasmparser::Parser::new(0)
+        .parse_all(&written)
+        .filter_map(|part| match part.expect("valid") {
+            wasmparser::Payload::CustomSection(custom) if custom.name() == "producers" => Some(custom.data()),
+            _ => None,
+        })
+        .collect();
+    let expected: &[u8] = b"\x02\x0cprocessed-by\x01\x05maker\x011\x08language\x01\x0aTypeScript\x00";
+    assert_eq!(sections, [expected]);
+}
+
+#[test]
 fn a_section_is_appended_as_a_parser_reads_it() {
     let mut component = wat::parse_str("(component)").expect("a component");
     section(&mut component, SECTION, "[plugin]\n");

@@ -1,5 +1,7 @@
 //! Files as `parlor plugin build` makes them, and as somebody who means harm makes them.
 
+use wasm_encoder::{ProducersField, ProducersSection, Section as _};
+
 use super::*;
 
 const MANIFEST: &str =
@@ -99,6 +101,36 @@ fn a_plugin_is_read_with_the_functions_that_it_imports() {
     assert_eq!(examined.manifest.name.as_str(), "echo");
     let quiet = examine(&plugin("")).unwrap();
     assert!(quiet.imports.is_empty() && !quiet.wasi);
+}
+
+#[test]
+fn the_language_is_what_the_whole_says_of_itself_bounded_and_harmless() {
+    let written_in = |names: &[&str]| {
+        let mut languages = ProducersField::new();
+        for name in names {
+            languages.value(name, "");
+        }
+        let mut producers = ProducersSection::new();
+        producers.field("processed-by", &ProducersField::new()).field("language", &languages);
+        let mut bytes = plugin("");
+        producers.append_to(&mut bytes);
+        examine(&bytes).unwrap().language
+    };
+    assert_eq!(written_in(&["Rust"]).as_deref(), Some("Rust"));
+    assert_eq!(written_in(&["C", "Go"]).as_deref(), Some("C, Go"));
+    assert_eq!(written_in(&["\x1b[2J\u{202e}\n"]).as_deref(), Some("\\u{1b}[2J\\u{202e}\\u{a}"));
+    let long = "x".repeat(100_000);
+    let cut = written_in(&[long.as_str(); 50]).unwrap();
+    assert!(cut.starts_with("xxx") && cut.len() < MAX_LANGUAGES * (LONGEST_LANGUAGE + 8), "{cut}");
+    let nobody: [&[&str]; 2] = [&[], &[""]];
+    for nothing in nobody {
+        assert_eq!(written_in(nothing), None);
+    }
+    let without = |text: &str| examine(&plugin(text)).unwrap().language;
+    assert_eq!(without(""), None);
+    assert_eq!(without("(@custom \"producers\" \"\\ff\")"), None);
+    // What is nested in it may be an adapter, in a language of its own.
+    assert_eq!(without("(core module (@custom \"producers\" \"\\01\\08language\\01\\04Rust\\00\"))"), None);
 }
 
 #[test]
