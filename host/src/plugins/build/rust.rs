@@ -26,8 +26,13 @@ pub(super) fn equip(folder: &Path) -> Result<(), BuildError> {
 
 /// Compiles it, and makes a component of the result.
 pub(super) fn make(folder: &Path, traces: Traces) -> Result<Made, BuildError> {
+    let toolchain = match Toolchain::find(folder) {
+        // Its cargo is as old, and says less clearly what is wrong.
+        Err(old @ BuildError::TooOld { .. }) => return Err(old),
+        found => found,
+    };
     let project = Project::find(folder)?;
-    let toolchain = Toolchain::find(folder)?;
+    let toolchain = toolchain?;
     let module = compile(folder, &project, &toolchain)?;
     let unmade = |reason: String| BuildError::Component { package: project.package.clone(), reason };
     let module = names::keep(module, project.kept(traces)).map_err(|error| unmade(error.to_string()))?;

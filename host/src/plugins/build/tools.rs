@@ -18,9 +18,9 @@ const MAX_SAID: usize = 300;
 const PYTHON: &str = "bin/python3";
 
 /// A language's own program, of which any version will do that is not too old.
-struct InUse {
+pub(super) struct InUse {
     program: &'static str,
-    /// Makes it say its version, as `3.11` or `v20.1.0`.
+    /// Makes it say its version, as `3.11`, `v20.1.0` or `rustc 1.95.0 (59807616e 2026-04-14)`.
     asked: &'static [&'static str],
     oldest: (u32, u32),
     oldest_said: &'static str,
@@ -43,20 +43,39 @@ const NODE_IN_USE: InUse = InUse {
     remedy: "install a newer Node.js with npm, or put it first in PATH: https://nodejs.org",
 };
 
+/// The oldest is that of the SDK, below which cargo refuses it.
+pub(super) const RUSTC_IN_USE: InUse = InUse {
+    program: "rustc",
+    asked: &["--version"],
+    oldest: (1, 95),
+    oldest_said: "1.95",
+    remedy: "with rustup: rustup update; else install it from https://rustup.rs, and put it first in PATH",
+};
+
 impl InUse {
     /// Asks it before anything is installed with it: what comes later would say less clearly what is wrong.
     fn check(&self, missing: fn(io::Error) -> BuildError) -> Result<(), BuildError> {
+        self.check_with(&mut Command::new(self.program), missing)
+    }
+
+    /// The same of one that is called in this way.
+    pub(super) fn check_with(
+        &self,
+        command: &mut Command,
+        missing: fn(io::Error) -> BuildError,
+    ) -> Result<(), BuildError> {
         let (program, remedy) = (self.program, self.remedy);
-        let output = Command::new(program).args(self.asked).stdin(Stdio::null()).output().map_err(missing)?;
+        let output = command.args(self.asked).stdin(Stdio::null()).output().map_err(missing)?;
         let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        match version(&said).filter(|_| output.status.success()) {
+        let named = said.split_whitespace().find_map(|word| Some((word, version(word)?)));
+        match named.filter(|_| output.status.success()) {
             None => {
                 let error = String::from_utf8_lossy(&output.stderr);
                 let said = [said.as_str(), error.trim(), &output.status.to_string()].map(str::trim).join(" ");
                 Err(BuildError::Broken { program, said: harmless(said.trim(), MAX_SAID), remedy })
             }
-            Some(version) if version < self.oldest => {
-                Err(BuildError::TooOld { program, found: said, oldest: self.oldest_said, remedy })
+            Some((word, version)) if version < self.oldest => {
+                Err(BuildError::TooOld { program, found: word.to_owned(), oldest: self.oldest_said, remedy })
             }
             Some(_) => Ok(()),
         }
@@ -259,6 +278,13 @@ mod tests {
         assert_eq!(version("v20.11.1"), Some((20, 11)));
         assert_eq!(version("three"), None);
         assert!(version("3.9") < Some(PYTHON_IN_USE.oldest) && version("3.10") >= Some(PYTHON_IN_USE.oldest));
+    }
+
+    #[test]
+    fn a_compiler_is_asked_for_what_the_sdk_is_asked_for() {
+        let (oldest, said) = (RUSTC_IN_USE.oldest, RUSTC_IN_USE.oldest_said);
+        // Both are of one workspace.
+        assert_eq!((Some(oldest), said), (version(env!("CARGO_PKG_RUST_VERSION")), env!("CARGO_PKG_RUST_VERSION")));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::super::tools::RUSTC_IN_USE;
 use super::super::{BuildError, environment};
 
 /// What plugins are compiled for: WebAssembly without an operating system.
@@ -47,10 +48,10 @@ impl Toolchain {
     /// The best that there is for the plugin in `folder`: the compiler that is in use there, else the system's; with the
     /// target's library installed, else with its source.
     pub(in super::super) fn find(folder: &Path) -> Result<Self, BuildError> {
-        let compilers: Vec<Compiler> = [None, Some(PathBuf::from(SYSTEM_RUSTC))]
-            .into_iter()
-            .filter_map(|rustc| Compiler::ask(rustc, folder))
-            .collect();
+        let in_use = Compiler::ask(None, folder)?;
+        // If that of the system is too old, the one in use may still be given the target.
+        let system = Compiler::ask(Some(PathBuf::from(SYSTEM_RUSTC)), folder).ok().flatten();
+        let compilers: Vec<Compiler> = [in_use, system].into_iter().flatten().collect();
         let search_path = env::var_os("PATH").unwrap_or_default();
         let folders: Vec<PathBuf> = env::split_paths(&search_path).collect();
         choose(&compilers, &folders).ok_or(BuildError::NoTarget)
@@ -72,14 +73,23 @@ impl Toolchain {
 }
 
 impl Compiler {
-    /// None: it is not there, or does not run.
-    fn ask(rustc: Option<PathBuf>, folder: &Path) -> Option<Self> {
-        let mut command = Command::new(rustc.as_deref().unwrap_or(Path::new("rustc")));
-        environment::forget_outer_cargo(&mut command);
-        let output = command.current_dir(folder).args(["--print", "sysroot"]).output().ok()?;
-        let sysroot = String::from_utf8(output.stdout).ok()?;
-        (output.status.success() && !sysroot.trim().is_empty())
-            .then(|| Self { rustc, sysroot: PathBuf::from(sysroot.trim()) })
+    /// None: it is not there, or does not run. An error: it is too old.
+    fn ask(rustc: Option<PathBuf>, folder: &Path) -> Result<Option<Self>, BuildError> {
+        let command = || {
+            let mut command = Command::new(rustc.as_deref().unwrap_or(Path::new("rustc")));
+            environment::forget_outer_cargo(&mut command);
+            command.current_dir(folder);
+            command
+        };
+        match RUSTC_IN_USE.check_with(&mut command(), |error| BuildError::NoRust { program: "rustc", error }) {
+            Ok(()) => {}
+            Err(old @ BuildError::TooOld { .. }) => return Err(old),
+            Err(_) => return Ok(None),
+        }
+        let Ok(output) = command().args(["--print", "sysroot"]).output() else { return Ok(None) };
+        let Ok(sysroot) = String::from_utf8(output.stdout) else { return Ok(None) };
+        let has_one = output.status.success() && !sysroot.trim().is_empty();
+        Ok(has_one.then(|| Self { rustc, sysroot: PathBuf::from(sysroot.trim()) }))
     }
 
     fn rustlib(&self) -> PathBuf {
