@@ -1,5 +1,6 @@
 //! The pages in `docs/`, made from the contract, from the host's tables, and from the sentences of `docs/words.toml`.
 
+mod config;
 mod contract;
 mod manifest;
 mod tables;
@@ -35,6 +36,7 @@ pub fn pages() -> Result<BTreeMap<String, String>> {
         ("limits.md".to_owned(), tables::limits()),
         ("testing.md".to_owned(), tables::testing()),
         ("manifest.md".to_owned(), manifest::page()),
+        ("config.md".to_owned(), config::page()),
         ("errors.md".to_owned(), contract::errors(&interfaces)?),
     ]);
     for interface in &interfaces {
@@ -53,11 +55,21 @@ fn read(path: &str) -> Result<String> {
     std::fs::read_to_string(root().join(path)).with_context(|| format!("cannot read {path}"))
 }
 
+/// What counts where a key is left out; none = it has to be there.
+fn default(value: Option<&str>) -> String {
+    match value {
+        None => "has to be there".to_owned(),
+        Some("none") => "none".to_owned(),
+        Some(value) => format!("`{value}`"),
+    }
+}
+
 fn index(interfaces: &[contract::Interface]) -> String {
     let mut text = "# The private API\n\nWhat a plugin can hear, call and be told.\n\n".to_owned();
     text += "Begin with [your first plugin](first-plugin.md); [what each language costs](languages.md) may help to choose, and [what a plugin cannot do](cannot.md) says what to do instead.\n\n";
     text += "- [The manifest, `plugin.toml`](manifest.md)\n- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
-    text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Tests of plugins](testing.md)\n\nThe groupings:\n\n";
+    text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Tests of plugins](testing.md)\n\n";
+    text += "For owners:\n\n- [The configuration, `parlor.toml`](config.md)\n\nThe groupings:\n\n";
     for interface in interfaces {
         let first = interface.docs.lines().next().unwrap_or_default();
         let _ = writeln!(text, "- [{name}](api/{name}.md): {first}", name = interface.name);

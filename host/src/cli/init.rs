@@ -411,8 +411,12 @@ password_file = "bot.password"
 
 # server = "xmpp.example.org:5222"   # if the DNS does not say where the server is
 # tls = "starttls"                   # or "direct", in place of what the DNS says
+# transport = "auto"                 # or "tcp", "websocket" or "bosh"; websocket_url and bosh_service_url are settings
 # ca_file = "ca.pem"                 # trust these authorities, or this very certificate, in place of the system's authorities
+# certificate = "bot.crt"            # log in with this in place of a password; needs the setting authentication = "external"
+# certificate_key = "bot.key"        # its private key, which nobody else may read
 # owners = ["juliet@example.org"]    # may show, enable, disable and restart plugins from their client (ad-hoc commands)
+# keep_unsent = "1 h"                # so long may a cut last for messages that were not sent to be sent after it
 # allow_plain = false                # send the password as it is, inside of TLS, to a server that can do no better
 
 # Settings for this account alone go over those below.
@@ -451,6 +455,7 @@ const PLUGINS: &str = r#"# Which plugins there are, and what each may do. What i
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::keys::{ACCOUNT, Key, TOP};
     use crate::config::{Config, Overrides};
 
     fn overrides() -> Overrides {
@@ -488,7 +493,9 @@ mod tests {
             Some(rest) if rest.contains(" = ") || rest.starts_with('[') => rest,
             _ => line,
         });
-        let without = |line: &&str| !line.starts_with("password_command") && !line.starts_with("password_env");
+        // There is one password, and none where there is a certificate.
+        let others = ["password_command", "password_env", "certificate"];
+        let without = |line: &&str| !others.iter().any(|key| line.starts_with(key));
         let text: Vec<_> = lines.filter(without).collect();
         fs::write(&path, text.join("\n")).unwrap();
         fs::write(folder.path().join("ca.pem"), "").unwrap();
@@ -508,6 +515,18 @@ mod tests {
             .unwrap();
         let grants = policy["plugin"]["echo"]["grants"].as_table().unwrap();
         assert!(crate::permissions::Grants::from_table(grants).is_ok());
+    }
+
+    /// Whoever fills it in finds every key.
+    #[test]
+    fn every_key_is_among_its_lines() {
+        let has = |begin: &str| CONFIG.lines().any(|line| line.trim_start_matches("# ").starts_with(begin));
+        for Key { name, .. } in TOP {
+            assert!(has(&format!("{name} = ")) || has(&format!("[{name}")), "{name}");
+        }
+        for Key { name, .. } in ACCOUNT {
+            assert!(has(&format!("{name} = ")) || has(&format!("[account.main.{name}]")), "{name}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use jid::BareJid;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::error::ConfigError;
+use super::keys::ACCOUNT_NAMES;
 use super::link::LinkSettings;
 use super::sections::{Section, Written};
 use super::settings::{Settings, setting};
@@ -85,23 +86,6 @@ pub struct AccountConfig {
     pub settings: Settings,
 }
 
-const KEYS: &[&str] = &[
-    "allow_plain",
-    "ca_file",
-    "certificate",
-    "certificate_key",
-    "jid",
-    "keep_unsent",
-    "owners",
-    "password_command",
-    "password_env",
-    "password_file",
-    "server",
-    "settings",
-    "tls",
-    "transport",
-];
-
 impl AccountConfig {
     /// Reads `[account.<name>]`. Paths in it are relative to `folder`. Its settings are still those of the host.
     pub(super) fn read(
@@ -114,12 +98,12 @@ impl AccountConfig {
         if let Some(at) = section.place_of("password") {
             return Err(ConfigError::LiteralPassword { at });
         }
-        if let Some((key, at)) = section.other_than(KEYS)
+        if let Some((key, at)) = section.other_than(&ACCOUNT_NAMES)
             && let Some(rule) = setting(key)
         {
             return Err(ConfigError::SettingOfAccount { at, key: rule.key, account: name });
         }
-        section.allow_only(KEYS)?;
+        section.allow_only(&ACCOUNT_NAMES)?;
         let link = LinkSettings::read(&name, section, folder, environment, &settings)?;
         let owners = owners(section)?;
         Ok(Self { name, link, owners, settings })

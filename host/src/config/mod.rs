@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 mod account;
 mod error;
+pub mod keys;
 mod link;
 mod sections;
 mod settings;
@@ -96,7 +97,7 @@ impl Config {
     pub(crate) fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
         let document = Document::parse(path, text)?;
         let top = document.top();
-        top.allow_only(&["account", "data", "log", "plugins", "settings", "watch"])?;
+        top.allow_only(&keys::TOP_NAMES)?;
 
         let folder = path.parent().unwrap_or(Path::new(""));
         let variable = |name: &str| (overrides.environment)(name).filter(|value| !value.is_empty());

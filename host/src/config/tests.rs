@@ -403,6 +403,24 @@ fn endpoints_have_a_host_and_perhaps_a_port() {
     }
 }
 
+/// What owners are told of a key is what the reader does.
+#[test]
+fn a_default_that_is_written_out_changes_nothing() {
+    let (_folder, path) = folder(MINIMAL);
+    let read = |text: &str| {
+        fs::write(&path, text).unwrap();
+        format!("{:?}", Config::load(&path, &quiet()).unwrap())
+    };
+    let usual = read(MINIMAL);
+    for (keys, before, after) in [(keys::TOP, "", MINIMAL), (keys::ACCOUNT, MINIMAL, "")] {
+        assert!(keys.is_sorted_by_key(|key| key.name), "{keys:?}");
+        for key in keys {
+            let Some(default) = key.default.filter(|default| *default != "none") else { continue };
+            assert_eq!(read(&format!("{before}{} = {default}\n{after}", key.name)), usual, "{}", key.name);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_is_accepted_or_refused_and_never_more(text in "[\\[\\]a-c.=\"\n {},#0-9é]{0,60}") {

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use parlor::plugins::manifest::{MAX_BYTES, MAX_ENTRIES, keys};
 use parlor::plugins::setting;
 
+use super::default;
+
 /// The tables of a manifest, with what is said above their keys.
 const TABLES: [(&str, &str, &str); 5] = [
     ("plugin", "[plugin]", "Who it is. The one table that has to be there."),
@@ -47,11 +49,7 @@ pub(super) fn page() -> String {
         let _ = write!(page, "\n## `{heading}`\n\n{about}\n\n");
         page += "| key | value | default | limit | what it is for | example |\n|---|---|---|---|---|---|\n";
         for key in keys.iter().filter(|key| key.table == table) {
-            let default = match key.default {
-                None => "has to be there".to_owned(),
-                Some("none") => "none".to_owned(),
-                Some(value) => format!("`{value}`"),
-            };
+            let default = default(key.default);
             let keys::Key { name, shape, limit, about, example, .. } = key;
             let _ = writeln!(page, "| `{name}` | {shape} | {default} | {limit} | {about} | `{example}` |");
         }

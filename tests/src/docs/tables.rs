@@ -36,11 +36,11 @@ pub(super) fn events(words: &BTreeMap<String, String>) -> Result<String> {
 /// Settings.
 pub(super) fn settings(words: &BTreeMap<String, String>) -> Result<String> {
     ensure!(words.len() == SETTINGS.len(), "docs/words.toml has {} settings, the host {}", words.len(), SETTINGS.len());
-    let mut text = "# Settings\n\nThe host's, under `[settings]` in `parlor.toml`, as `PARLOR_SETTING_KEY` in the \
-                    environment, or by `--set KEY=VALUE`; flags win over the environment, and that over the file. A \
-                    plugin with `settings.read` reads them; one with `settings.write` changes those of the role \
-                    *effect* for its account, until the process ends. Those of the *operator* no plugin changes, and a \
-                    *secret* no plugin reads. *Data* is kept for a front end.\n\n\
+    let mut text = "# Settings\n\nThe host's, under `[settings]` in [`parlor.toml`](config.md), as \
+                    `PARLOR_SETTING_KEY` in the environment, or by `--set KEY=VALUE`; flags win over the environment, \
+                    and that over the file. A plugin with `settings.read` reads them; one with `settings.write` \
+                    changes those of the role *effect* for its account, until the process ends. Those of the \
+                    *operator* no plugin changes, and a *secret* no plugin reads. *Data* is kept for a front end.\n\n\
                     | setting | value | default | role | what it does |\n|---|---|---|---|---|\n"
         .to_owned();
     for rule in SETTINGS {

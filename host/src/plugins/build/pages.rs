@@ -36,6 +36,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "api/user.md",
     "api/vcard.md",
     "cannot.md",
+    "config.md",
     "errors.md",
     "events.md",
     "first-plugin.md",

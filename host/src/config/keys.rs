@@ -1,0 +1,155 @@
+//! Every key of `parlor.toml` that is no setting, in one table for each place: the reader refuses what is not in it, and the page
+//! for owners is made of it.
+
+/// One key, as owners are told of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// How it is called.
+    pub name: &'static str,
+    /// What its value has to be.
+    pub shape: &'static str,
+    /// What counts where it is left out, as it would be written; none = it has to be there.
+    pub default: Option<&'static str>,
+    /// What it is for.
+    pub about: &'static str,
+}
+
+const fn key(name: &'static str, shape: &'static str, default: Option<&'static str>, about: &'static str) -> Key {
+    Key { name, shape, default, about }
+}
+
+/// It may be left out, and nothing counts in its place.
+const NONE: Option<&str> = Some("none");
+
+/// What stands at the top of the file, ordered by name.
+pub const TOP: &[Key] = &[
+    key(
+        "account",
+        "tables",
+        None,
+        "The accounts, each with the keys of `[account.NAME]` below. A NAME is of your choice: 1 to 32 of `a`-`z`, `0`-`9`, `-` and `_`, a letter or digit first.",
+    ),
+    key(
+        "data",
+        "a folder",
+        Some("\"data\""),
+        "Where the host keeps plugins, their storage, caches and the control socket. Also `PARLOR_DATA` and `--data`.",
+    ),
+    key(
+        "log",
+        "text",
+        Some("\"info\""),
+        "What to log: `error`, `warn`, `info`, `debug` or `trace`, or more of some parts, such as `\"info,parlor=debug\"`. Where nothing is said, the setting `debug` makes it `debug`. Also `PARLOR_LOG` and `--log`.",
+    ),
+    key(
+        "plugins",
+        "a file",
+        Some("\"plugins.toml\""),
+        "Which plugins there are, and what each may do. Also `PARLOR_PLUGINS` and `--plugins`.",
+    ),
+    key("settings", "a table", NONE, "Settings for all accounts: [Settings](settings.md)."),
+    key(
+        "watch",
+        "true or false",
+        Some("true"),
+        "Read this file and the policy again whenever they are saved; else on SIGHUP and by `parlor reload` alone.",
+    ),
+];
+
+/// What stands under `[account.NAME]`, ordered by name.
+pub const ACCOUNT: &[Key] = &[
+    key(
+        "allow_plain",
+        "true or false",
+        Some("false"),
+        "Send the password as it is (SASL PLAIN), inside of TLS, to a server that can do no better. Else there is no log-in at such a server.",
+    ),
+    key(
+        "ca_file",
+        "a file",
+        NONE,
+        "Trust the authorities in this file (PEM), or this very certificate of a server, in place of the system's authorities.",
+    ),
+    key(
+        "certificate",
+        "a file",
+        NONE,
+        "Log in with this certificate (PEM, with those between it and its authority behind it) and no password. It goes with `certificate_key` and the setting `authentication = \"external\"`, and with no other.",
+    ),
+    key(
+        "certificate_key",
+        "a file",
+        NONE,
+        "The private key of `certificate` (PEM). One that others can read is refused: `chmod 600`.",
+    ),
+    key(
+        "jid",
+        "a JID",
+        None,
+        "The account's address, such as `\"bot@example.org\"`. A resource behind it (`/house`) is asked for; else it is `parlor-` and eight random hex digits. With the setting `authentication = \"anonymous\"` it is the server's domain alone.",
+    ),
+    key(
+        "keep_unsent",
+        "a time",
+        Some("\"1 h\""),
+        "How long a cut may last for messages that were not sent to be sent after it. After a longer one the log says how many were not. A whole number and `ms`, `s`, `min`, `h` or `d`; `\"0 s\"` keeps none.",
+    ),
+    key(
+        "owners",
+        "a list of JIDs",
+        Some("[]"),
+        "Who may show the house, and enable, disable and restart plugins, from their own client (ad-hoc commands, XEP-0050).",
+    ),
+    key(
+        "password_command",
+        "text",
+        NONE,
+        "A line for the shell that prints the password, within 10 s. It can ask nobody: what it reads has to be unlocked.",
+    ),
+    key("password_env", "text", NONE, "The name of the variable of the environment that holds the password."),
+    key(
+        "password_file",
+        "a file",
+        NONE,
+        "The file with the password in its first line. One that others can read is warned of: `chmod 600`.",
+    ),
+    key(
+        "server",
+        "a host, or `host:port`",
+        NONE,
+        "Where the server is, such as `\"xmpp.example.org:5222\"` or `\"[::1]:5222\"`; else the DNS says (SRV).",
+    ),
+    key(
+        "settings",
+        "a table",
+        NONE,
+        "[Settings](settings.md) for this account alone, which go over those of `[settings]`.",
+    ),
+    key(
+        "tls",
+        "`\"starttls\"` or `\"direct\"`",
+        NONE,
+        "When TLS begins: after a first exchange, or at once (XEP-0368); else as the DNS says. There is no connection without TLS.",
+    ),
+    key(
+        "transport",
+        "`\"auto\"`, `\"tcp\"`, `\"websocket\"` or `\"bosh\"`",
+        Some("\"auto\""),
+        "What carries the stream, where neither of the settings `websocket_url` and `bosh_service_url` names an address: `auto` is TCP, and what the domain says of the web (XEP-0156) where nobody can be reached by TCP and no `server` is named; `websocket` and `bosh` are where the domain says. Where both name one, `bosh` takes the second.",
+    ),
+];
+
+/// The names of the keys in [`TOP`].
+pub(super) static TOP_NAMES: [&str; TOP.len()] = names(TOP);
+/// The names of the keys in [`ACCOUNT`].
+pub(super) static ACCOUNT_NAMES: [&str; ACCOUNT.len()] = names(ACCOUNT);
+
+const fn names<const COUNT: usize>(keys: &[Key]) -> [&'static str; COUNT] {
+    let mut names = [""; COUNT];
+    let mut at = 0;
+    while at < COUNT {
+        names[at] = keys[at].name;
+        at += 1;
+    }
+    names
+}

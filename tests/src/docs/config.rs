@@ -1,0 +1,37 @@
+//! The page about `parlor.toml`, made of the tables that its reader goes by.
+
+use std::fmt::Write as _;
+
+use parlor::config::keys::{ACCOUNT, Key, TOP};
+
+pub(super) fn page() -> String {
+    let mut page = "# The configuration\n\n\
+        `parlor.toml` says which accounts there are, and how the house is run; `parlor init` writes one, in which every key stands \
+        as a comment, and `parlor doctor` says what is wrong with it. Paths in it are relative to its folder. A key that is not on \
+        this page is refused, with its line. What plugins may do is not here, but in `plugins.toml`; `--metrics` and `--traces` are \
+        flags of `parlor run`.\n\n\
+        A host that runs goes by the file as soon as it is saved: accounts come and go, and settings count at once. An account is \
+        connected anew only where the file leads elsewhere: `jid`, `server`, `transport`, `tls`, `ca_file`, the certificate, \
+        `authentication`, or an address in its settings. Its password, `allow_plain`, `keep_unsent` and `ping_interval` count from \
+        its next connection; `data`, `plugins`, `log` and `watch` when the host is started again.\n"
+        .to_owned();
+    for (heading, about, keys) in [
+        ("At the top", "Flags win over the environment, and that over the file.", TOP),
+        (
+            "`[account.NAME]`",
+            "An account names one of `password_file`, `password_command` and `password_env`, and never the password itself. Where it \
+             names none, the variable `PARLOR_PASSWORD_NAME` counts (the name in capitals, `_` for `-`), and after it the setting \
+             `credentials_url`. None is needed with a certificate, for an anonymous account, for a BOSH session that somebody else \
+             began, and where `auto_login` is off.",
+            ACCOUNT,
+        ),
+    ] {
+        // Writing to a string does not fail, here and below.
+        let _ = write!(page, "\n## {heading}\n\n{about}\n\n");
+        page += "| key | value | default | what it is for |\n|---|---|---|---|\n";
+        for Key { name, shape, default, about } in keys {
+            let _ = writeln!(page, "| `{name}` | {shape} | {} | {about} |", super::default(*default));
+        }
+    }
+    page
+}
