@@ -69,7 +69,7 @@ fn index(interfaces: &[contract::Interface]) -> String {
     text += "Begin with [your first plugin](first-plugin.md); [what each language costs](languages.md) may help to choose, and [what a plugin cannot do](cannot.md) says what to do instead.\n\n";
     text += "- [The manifest, `plugin.toml`](manifest.md)\n- [Events and promises](events.md)\n- [Settings](settings.md)\n- [Permissions](permissions.md)\n";
     text += "- [Limits](limits.md)\n- [Errors](errors.md)\n- [Tests of plugins](testing.md)\n\n";
-    text += "For owners:\n\n- [The configuration, `parlor.toml`](config.md)\n\nThe groupings:\n\n";
+    text += "For owners:\n\n- [The configuration, `parlor.toml`](config.md)\n- [The control socket, and exit codes](control.md)\n\nThe groupings:\n\n";
     for interface in interfaces {
         let first = interface.docs.lines().next().unwrap_or_default();
         let _ = writeln!(text, "- [{name}](api/{name}.md): {first}", name = interface.name);

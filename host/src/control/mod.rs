@@ -5,6 +5,8 @@
 //! the headers `parlor-version`, the host's, and `parlor-control`, [`PROTOCOL`]: a client that knows another number says so
 //! and asks nothing further. Bodies are JSON; a failure is `{"error": "one sentence"}`.
 //!
+//! `docs/control.md` is the page for owners, which a test goes through.
+//!
 //! | request | answer |
 //! |---|---|
 //! | `GET /v1/status` | [`Status`](views::Status): the house, its accounts, and each plugin on each account |

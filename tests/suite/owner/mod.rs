@@ -7,6 +7,7 @@ mod control;
 mod data;
 mod hostile;
 mod killed;
+mod page;
 mod plugin;
 mod registry;
 mod service;

@@ -37,6 +37,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "api/vcard.md",
     "cannot.md",
     "config.md",
+    "control.md",
     "errors.md",
     "events.md",
     "first-plugin.md",

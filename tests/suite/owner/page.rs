@@ -1,0 +1,128 @@
+//! The page `docs/control.md`, line by line: what it says can be asked is answered, and what is shown has the fields that it names.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use parlor_tests::host::Home;
+use parlor_tests::policy::Policy;
+use parlor_tests::ports;
+use serde_json::Value;
+
+use super::{SOON, echo, ended, home, juliet, start};
+
+fn page() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/control.md")).unwrap()
+}
+
+/// Methods and targets: those of its tables, and what it has curl ask.
+fn requests(page: &str) -> Vec<(String, String)> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()?.split_once(' '));
+    let commands = page.lines().filter(|line| line.starts_with("$ curl ")).map(|line| {
+        let method = if line.contains(" -X POST ") { "POST" } else { "GET" };
+        let address = line.split_once("http://").unwrap().1;
+        (method, address[address.find('/').unwrap()..].trim_end_matches('\''))
+    });
+    // Who follows the log would never have all of the answer.
+    let plain = |target: &str| target.replace("ID", "echo").replace("&follow=true", "");
+    rows.chain(commands).map(|(method, target)| (method.to_owned(), plain(target))).collect()
+}
+
+/// The head of what is answered, and the body.
+fn ask(mut stream: impl Read + Write, method: &str, target: &str) -> (String, String) {
+    let request = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+fn control(home: &Home) -> UnixStream {
+    UnixStream::connect(home.path().join("data/control.sock")).unwrap()
+}
+
+#[tokio::test]
+async fn what_the_page_says_can_be_asked_is_answered() {
+    let (mut home, _) = home().await;
+    let port = ports::free().unwrap();
+    home.set_environment("PARLOR_METRICS", &format!("127.0.0.1:{port}"));
+    let _host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    ended(home.run(&["status"]).await.unwrap(), 0);
+    let requests = requests(&page());
+    assert!(requests.len() >= 12, "{requests:?}");
+    for (method, target) in &requests {
+        let (head, body) = if target.starts_with("/v1/") {
+            ask(control(&home), method, target)
+        } else {
+            ask(TcpStream::connect(("127.0.0.1", port)).unwrap(), method, target)
+        };
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{method} {target}: {head}\n{body}");
+        assert!(head.contains("\r\nparlor-control: 1"), "{head}");
+    }
+}
+
+/// The fields that stand below a heading, and whether they are always there.
+fn fields(page: &str, heading: &str) -> BTreeMap<String, bool> {
+    let section = page.split(&format!("\n### {heading}\n")).nth(1).unwrap_or_else(|| panic!("no {heading}"));
+    let section = section.split("\n##").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    rows.map(|(name, about)| (name.to_owned(), !about.contains("left out"))).collect()
+}
+
+/// What is shown has these fields and no others. What a house that is well does not show is taken from the page as it is.
+fn compare(page: &str, heading: &str, shown: &Value) {
+    let fields = fields(page, heading);
+    let all: Vec<_> = match shown {
+        Value::Array(all) => all.iter().collect(),
+        one => vec![one],
+    };
+    for one in &all {
+        for name in one.as_object().unwrap().keys() {
+            assert!(fields.contains_key(name), "{heading}: the page has no {name}");
+        }
+    }
+    for (name, is_always) in &fields {
+        let mut there = all.iter().map(|one| one.get(name).is_some());
+        let is_shown = if *is_always { !all.is_empty() && there.all(|it| it) } else { there.any(|it| it) };
+        assert!(is_shown || ["reason", "remedy"].contains(&name.as_str()), "{heading}: there is no {name}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_shown_has_the_fields_that_the_page_names() {
+    let (home, bot) = home().await;
+    let entry = echo(&home).grant("messages.send", &["nobody@nowhere.invalid"]);
+    let host = start(&home, &Policy::default().with("echo", entry)).await;
+    let mut juliet = juliet().await;
+    juliet.chat(bot.jid.clone(), "hear me").await.unwrap();
+    host.wait_count("call denied", &[("plugin", "echo")], 1, SOON).await.unwrap();
+
+    let get = |target: &str| ask(control(&home), "GET", target).1;
+    let status: Value = serde_json::from_str(&get("/v1/status")).unwrap();
+    let plugin: Value = serde_json::from_str(&get("/v1/plugins/echo")).unwrap();
+    let lines: Vec<Value> = get("/v1/logs").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let list = ended(home.run(&["plugin", "list", "--json"]).await.unwrap(), 0).json().unwrap();
+    let inspected = ended(home.run(&["plugin", "inspect", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
+    // What it finds depends on the machine; the exit code says so.
+    let findings = home.run(&["doctor", "--offline", "--json"]).await.unwrap().json().unwrap();
+    let page = page();
+    for (heading, shown) in [
+        ("The house", &status),
+        ("The process", &status["host"]),
+        ("An account", &status["accounts"]),
+        ("A plugin", &plugin),
+        ("What it has used", &plugin[0]["usage"]),
+        ("A limit", &plugin[0]["limits"]),
+        ("A denied call", &plugin[0]["denied"]),
+        ("A line of the log", &Value::Array(lines)),
+        ("An entry of `parlor plugin list --json`", &list),
+        ("`parlor plugin inspect --json`", &inspected),
+        ("A permission", &inspected["permissions"]),
+        ("A finding of `parlor doctor --json`", &findings["findings"]),
+    ] {
+        compare(&page, heading, shown);
+    }
+}
