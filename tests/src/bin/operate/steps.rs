@@ -10,8 +10,10 @@ use parlor_tests::minisign::Key;
 use parlor_tests::plugins::digest_of;
 use parlor_tests::process::Signal;
 use parlor_tests::terminal::Terminal;
+use tokio_xmpp::Stanza;
+use xmpp_parsers::presence;
 
-use crate::story::{SOON, Story, says};
+use crate::story::{COMMANDS, SOON, Story, says};
 
 type Work<'s> = Pin<Box<dyn Future<Output = Result<String>> + 's>>;
 
@@ -39,6 +41,11 @@ pub(crate) const ALL: &[(&str, Step)] = &[
     ("two commands at once lose nothing", |story| Box::pin(two(story))),
     ("commands killed at random leave the old state or the new", |story| Box::pin(killed(story))),
     ("data is exported and imported", |story| Box::pin(data(story))),
+    ("disable and enable count at once", |story| Box::pin(disable(story))),
+    ("add takes what is decided from a file", |story| Box::pin(add_decided(story))),
+    ("an account that is written down logs in, and leaves again", |story| Box::pin(account(story))),
+    ("settings of the host and of a plugin count at once", |story| Box::pin(settings(story))),
+    ("an owner gives commands from chat, and nobody else", |story| Box::pin(chat(story))),
     ("metrics and health are served on loopback", |story| Box::pin(metrics(story))),
     ("a killed host leaves a socket behind, and the next one starts", |story| Box::pin(again(story))),
     ("remove takes plugin, store and data along", |story| Box::pin(remove(story))),
@@ -358,6 +365,98 @@ async fn data(story: &mut Story) -> Result<String> {
     story.show("data list", &["plugin", "data", "echo", "list"], 0).await?;
     ensure!(story.run(&["plugin", "data", "echo", "export"], 0).await?.stdout == line, "it is not what was imported");
     Ok("one entry".to_owned())
+}
+
+async fn disable(story: &mut Story) -> Result<String> {
+    story.show("disable", &["plugin", "disable", "echo"], 0).await?;
+    let state = story.state("echo").await?;
+    ensure!(state == "disabled", "it is {state}");
+    says(&story.show("enable", &["plugin", "enable", "echo"], 0).await?, "echo on main is running")?;
+    story.talk("enabled").await?;
+    Ok(format!("{state}, running"))
+}
+
+async fn add_decided(story: &mut Story) -> Result<String> {
+    let decided = "accounts = [\"main\"]\n\n[grants]\n\"messages.read\" = [\"contacts\"]\n\
+                   \"messages.send\" = [\"contacts\"]\n\"rooms.send\" = [\"*\"]\n\n[limits]\nmemory = \"32 MiB\"\n";
+    story.home.write("starling-policy.toml", decided)?;
+    let arguments = ["plugin", "add", "echo.wasm", "--id", "starling", YES[0], "--policy", "starling-policy.toml"];
+    let text = story.show("add, with a policy file", &arguments, 0).await?;
+    says(&text, "starling on main is running")?;
+    let policy: toml::Table = story.policy()?.parse()?;
+    let entry = &policy["plugin"]["starling"];
+    ensure!(entry["limits"]["memory"].as_str() == Some("32 MiB"), "{entry}");
+    ensure!(entry["grants"].get("stanza.send").is_none(), "what the file does not grant was granted");
+    story.run(&["plugin", "remove", "starling", YES[0]], 0).await?;
+    Ok("grants and limits".to_owned())
+}
+
+async fn account(story: &mut Story) -> Result<String> {
+    let second = story.prosody.fresh_account("second")?;
+    story.home.write("second.password", &format!("{}\n", second.password))?;
+    let table = format!(
+        "\n[account.second]\njid = \"{}\"\npassword_file = \"second.password\"\nserver = \"127.0.0.1:{}\"\nca_file = \"ca.pem\"\n",
+        second.jid,
+        story.prosody.ports().starttls
+    );
+    let config = story.config()?;
+    story.configure(&format!("{config}{table}")).await?;
+    for message in ["account connected", "plugin running"] {
+        story.host()?.wait_count(message, &[("account", "second")], 1, SOON).await?;
+    }
+    says(&story.show("status, with another account", &["status"], 0).await?, second.jid.as_str())?;
+    story.configure(&config).await?;
+    story.host()?.wait_count("account removed", &[("account", "second")], 1, SOON).await?;
+    let times = story.host()?.lines("account connected", &[("account", "main")]).len();
+    ensure!(times == 1, "the other account connected {times} times");
+    Ok(second.jid.to_string())
+}
+
+async fn settings(story: &mut Story) -> Result<String> {
+    let room = story.prosody.fresh_room();
+    let nick = jid::Jid::from(room.with_resource_str("bot")?);
+    let seen = |kind: presence::Type| {
+        let nick = nick.clone();
+        move |stanza: &Stanza| match stanza {
+            Stanza::Presence(one) if one.type_ == kind => one.from.as_ref().filter(|from| **from == nick).map(drop),
+            _ => None,
+        }
+    };
+    story.juliet.join(&room, "juliet", SOON).await?;
+    story.juliet.unlock(&room, SOON).await?;
+    let config = story.config()?;
+    let rooms = format!("\n[settings]\nauto_join_rooms = [{{ jid = \"{room}\", nick = \"bot\" }}]\n");
+    story.configure(&config.replacen("\n[settings]\n", &rooms, 1)).await?;
+    story.juliet.wait_for("the bot in the room", SOON, seen(presence::Type::None)).await?;
+    let text = story.show("config, a value", &["plugin", "config", "echo", "room_prefix", "say "], 0).await?;
+    says(&text, "echo on main is running")?;
+    story.juliet.say(&room, "say live").await?;
+    story.juliet.wait_body(&room, "live", SOON).await?;
+    story.configure(&config).await?;
+    story.juliet.wait_for("the bot leaving the room", SOON, seen(presence::Type::Unavailable)).await?;
+    story.juliet.leave(&room, "juliet").await?;
+    Ok("a room, a prefix".to_owned())
+}
+
+async fn chat(story: &mut Story) -> Result<String> {
+    let line = story.host()?.wait_count("account connected", &[("account", "main")], 1, SOON).await?;
+    let bot: jid::Jid = line.get("jid").parse().context("the bound JID")?;
+    let begin = "node='restart' action='execute'";
+    ensure!(story.command(&bot, begin, "").await.is_err(), "somebody who is no owner was let in");
+    let (config, owner) = (story.config()?, story.juliet.jid().to_bare());
+    let owners = format!("[account.main]\nowners = [\"{owner}\"]\n");
+    story.configure(&config.replacen("[account.main]\n", &owners, 1)).await?;
+    let before = story.host()?.lines("plugin running", &[("plugin", "echo")]).len();
+    let begun = story.command(&bot, begin, "").await?;
+    let session = begun.attr("sessionid").context("the command has no session")?;
+    let complete = format!("node='restart' sessionid='{session}' action='complete'");
+    let chosen = "<x xmlns='jabber:x:data' type='submit'><field var='plugin'><value>echo</value></field></x>";
+    let done = story.command(&bot, &complete, chosen).await?;
+    let note = done.get_child("note", COMMANDS).context("the command says nothing")?.text();
+    says(&note, "on main is running")?;
+    story.host()?.wait_count("plugin running", &[("plugin", "echo")], before + 1, SOON).await?;
+    story.configure(&config).await?;
+    Ok(note)
 }
 
 async fn metrics(story: &mut Story) -> Result<String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use jid::BareJid;
+use jid::{BareJid, Jid};
 use parlor_tests::client::Client;
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Finished, Home, Host};
@@ -13,11 +13,16 @@ use parlor_tests::plugins;
 use parlor_tests::prosody::Prosody;
 use parlor_tests::server::XmppServer;
 use parlor_tests::web::Web;
+use tokio_xmpp::minidom::Element;
+use xmpp_parsers::iq::Iq;
 
 use crate::screens::Screens;
 
 /// How long anything ordinary may take.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// The namespace of ad-hoc commands (XEP-0050).
+pub(crate) const COMMANDS: &str = "http://jabber.org/protocol/commands";
 
 /// All that the steps need. Dropping it ends and removes it.
 pub(crate) struct Story {
@@ -69,6 +74,19 @@ impl Story {
         Ok(std::fs::read_to_string(self.home.path().join("plugins.toml"))?)
     }
 
+    /// What `parlor.toml` says.
+    pub(crate) fn config(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.home.path().join("parlor.toml"))?)
+    }
+
+    /// Saves another configuration, and waits until the host goes by it.
+    pub(crate) async fn configure(&self, config: &str) -> Result<()> {
+        let read = "configuration read again";
+        let before = self.host()?.lines(read, &[]).len();
+        self.home.write("parlor.toml", config)?;
+        self.host()?.wait_count(read, &[], before + 1, SOON).await.map(drop)
+    }
+
     pub(crate) fn host(&self) -> Result<&Host> {
         self.host.as_ref().context("no host runs")
     }
@@ -94,6 +112,13 @@ impl Story {
     pub(crate) async fn talk(&mut self, text: &str) -> Result<()> {
         self.juliet.chat(self.bot.clone(), text).await?;
         self.juliet.wait_body(&self.bot, text, SOON).await.map(drop)
+    }
+
+    /// Puts an ad-hoc command with these attributes and what was filled in, and gives the answer.
+    pub(crate) async fn command(&mut self, to: &Jid, attributes: &str, filled: &str) -> Result<Element> {
+        let payload: Element = format!("<command xmlns='{COMMANDS}' {attributes}>{filled}</command>").parse()?;
+        let question = Iq::Set { from: None, to: Some(to.clone()), id: String::new(), payload };
+        self.juliet.ask(question, SOON).await?.context("the answer has nothing in it")
     }
 
     /// Where a plugin stands, by the status.
