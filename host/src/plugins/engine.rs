@@ -24,6 +24,12 @@ use crate::bindings::{Plugin, PluginPre};
 pub(super) const MAX_MEMORY: usize = 4 << 30;
 /// The pause where the house is full, unless another one leaves before that.
 pub(crate) const PAUSE_FOR_ROOM: Duration = Duration::from_mins(1);
+/// How many stacks the pool has for each plugin: each store keeps one, and handlers that are interrupted need more.
+const STACKS: u32 = 4;
+/// So many of a process's mappings are for all else: the program and its libraries, threads, heaps, and files.
+const MAPPINGS_OF_THE_HOST: u64 = 2_000;
+/// The code of a plugin is three mappings: what comes before the instructions, those, and what comes behind them.
+const MAPPINGS_OF_CODE: u32 = 3;
 
 /// Everything that instances of all accounts share.
 pub struct Engine {
@@ -31,6 +37,8 @@ pub struct Engine {
     linker: Linker<Context>,
     /// The same, plus an empty WASI.
     wasi_linker: Linker<Context>,
+    /// For how many plugins there is room.
+    places: u32,
     ticker: Ticker,
     yard: Yard,
     compiler: Compiler,
@@ -80,7 +88,16 @@ impl Engine {
         // An engine that compiles elsewhere has no compiler at all.
         let has_own = matches!(compiler, Compiler::ThisProcess);
         let traces = compiler.traces();
-        let wasmtime = wasmtime::Engine::new(pooled(traces).enable_compiler(has_own))
+        let mappings = most_mappings();
+        let places = places(mappings);
+        if places < ROOM {
+            tracing::warn!(
+                places,
+                mappings,
+                "room for fewer plugins than elsewhere, since the kernel allows a process few mappings; raise vm.max_map_count"
+            );
+        }
+        let wasmtime = wasmtime::Engine::new(pooled(traces, places).enable_compiler(has_own))
             .or_else(|error| {
                 // Some containers limit address space; plugins then start a little slower.
                 tracing::warn!(
@@ -102,6 +119,7 @@ impl Engine {
         let mut wasi_linker = linker.clone();
         wasmtime_wasi::p2::add_to_linker_async(&mut wasi_linker).map_err(EngineError::Wasmtime)?;
         Ok(Self {
+            places,
             ticker: Ticker::start(&wasmtime)?,
             yard: Yard::start()?,
             linker,
@@ -212,6 +230,11 @@ impl Engine {
         }
     }
 
+    /// For how many plugins there is room, counted on each account by itself.
+    pub(super) fn places(&self) -> u32 {
+        self.places
+    }
+
     /// Says that an instance has left, so that there may be room for another one.
     pub(super) fn made_room(&self) {
         self.left.notify_one();
@@ -282,25 +305,39 @@ pub(super) fn base(traces: Traces) -> Config {
         // Deep recursion ends that guest with a trap.
         .max_wasm_stack(WASM_STACK.as_usize())
         .async_stack_size(2 * WASM_STACK.as_usize())
-        // Copy-on-write images double the mappings of an instance, and the kernel allows 65,530 of them.
+        // Copy-on-write images double the mappings of an instance, and the kernel allows a process so many and no more.
         .memory_init_cow(false);
     config
 }
 
-/// With places for all that limits allow by default, so that nobody takes those of others: of address space, where a memory takes
-/// 4 GiB and 32 MiB of guard behind it, and a table 8 MB. That is 16 TiB of the 128 that a process has on `x86_64` (47 bits), and
-/// of the 256 on `aarch64` (48 bits). The lists of all places take some 1.5 MB of the host's own memory.
-fn pooled(traces: Traces) -> Config {
+/// How many mappings the kernel allows a process, where it says so.
+fn most_mappings() -> Option<u64> {
+    std::fs::read_to_string("/proc/sys/vm/max_map_count").ok()?.trim().parse().ok()
+}
+
+/// For how many plugins there is room where a process may have so many mappings; past them even the host's own memory is
+/// refused, and it aborts. Each plugin may have two for each stack, the guard and the stack, and two for each memory, what is open
+/// of it and what is not. All tables are one.
+fn places(mappings: Option<u64>) -> u32 {
+    let each = 2 * STACKS + 2 * Limits::default().memories + MAPPINGS_OF_CODE;
+    let Some(mappings) = mappings else { return ROOM };
+    let places = mappings.saturating_sub(MAPPINGS_OF_THE_HOST) / u64::from(each);
+    u32::try_from(places).unwrap_or(ROOM).clamp(1, ROOM)
+}
+
+/// With places for all that limits allow so many plugins by default, so that nobody takes those of others: of address space, where a
+/// memory takes 4 GiB and 32 MiB of guard behind it, and a table 8 MB. For as many as there can be that is 16 TiB of the 128 that a
+/// process has on `x86_64` (47 bits), and of the 256 on `aarch64` (48 bits). The lists of all places take some 1.5 MB of the host's
+/// own memory.
+fn pooled(traces: Traces, places: u32) -> Config {
     let each = Limits::default();
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(ROOM)
+    pool.total_component_instances(places)
         // These take no place of their own.
-        .total_core_instances(ROOM * each.instances)
-        .total_memories(ROOM * each.memories)
-        .total_tables(ROOM * each.tables)
-        // Each store keeps one stack, and handlers that are interrupted need more. Each is two of the mappings that the kernel
-        // allows, which is why there are no more of them.
-        .total_stacks(ROOM * 4)
+        .total_core_instances(places * each.instances)
+        .total_memories(places * each.memories)
+        .total_tables(places * each.tables)
+        .total_stacks(places * STACKS)
         .max_memory_size(MAX_MEMORY)
         .table_elements(MAX_TABLE_ELEMENTS as usize)
         .max_unused_warm_slots(64);
@@ -324,7 +361,7 @@ mod tests {
         for traces in [Traces::Functions, Traces::Lines] {
             let compiler = wasmtime::Engine::new(&base(traces)).unwrap();
             let code = compiler.precompile_component(&wat::parse_str("(component)").unwrap()).unwrap();
-            for config in [&mut pooled(traces), &mut base(traces)] {
+            for config in [&mut pooled(traces, ROOM), &mut base(traces)] {
                 let engine = wasmtime::Engine::new(config.enable_compiler(false)).unwrap();
                 Artifact::made_of(code.clone()).load(&engine).unwrap();
                 assert!(Component::new(&engine, "(component)").is_err());
@@ -366,10 +403,27 @@ mod tests {
         assert!(engine.hopeless().is_empty() && !Unfit::from(error).is_final());
     }
 
+    /// What is not taken for plugins has to do for the host.
+    #[test]
+    fn there_is_room_for_as_many_as_the_kernel_allows_mappings_for() {
+        assert_eq!(places(Some(65_530)), ROOM);
+        assert_eq!(places(Some(10_000)), 421);
+        assert_eq!(places(Some(u64::MAX)), ROOM);
+        assert_eq!(places(Some(0)), 1);
+        // Where the kernel does not say it.
+        assert_eq!(places(None), ROOM);
+    }
+
     /// One plugin within its limits, on many accounts, would else take the places of all others.
     #[tokio::test]
     async fn there_is_room_for_all_that_limits_allow_by_default() {
-        let engine = wasmtime::Engine::new(&pooled(Traces::Functions)).unwrap();
+        for places in [3, ROOM] {
+            room_for(places).await;
+        }
+    }
+
+    async fn room_for(places: u32) {
+        let engine = wasmtime::Engine::new(&pooled(Traces::Functions, places)).unwrap();
         let module = |text: &str| Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
         let (memory, table) = (module("(module (memory 0))"), module("(module (table 0 funcref))"));
         let limits = Limits::default();
@@ -379,7 +433,7 @@ mod tests {
             store
         };
         let mut all = Vec::new();
-        for _ in 0..ROOM {
+        for _ in 0..places {
             let mut one = store();
             for (module, most) in [(&memory, limits.memories), (&table, limits.tables)] {
                 for _ in 0..most {
@@ -397,7 +451,7 @@ mod tests {
     /// What an owner may allow, the pool has room for.
     #[tokio::test]
     async fn the_largest_tables_and_memories_that_limits_allow_are_there() {
-        let engine = wasmtime::Engine::new(&pooled(Traces::Functions)).unwrap();
+        let engine = wasmtime::Engine::new(&pooled(Traces::Functions, 1)).unwrap();
         let text = format!("(module (table {MAX_TABLE_ELEMENTS} funcref) (memory 65520))");
         let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();
         let mut limits = Limits::default();

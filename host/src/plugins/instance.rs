@@ -38,7 +38,7 @@ use super::clocks::{Monotonic, Wall};
 use super::denials::{Denial, Denials};
 use super::engine::{Compiled, Engine};
 use super::id::PluginId;
-use super::limits::{Limits, ROOM};
+use super::limits::Limits;
 use super::log_level::ChosenLevel;
 use super::rate::Bucket;
 use super::settings::OwnSettings;
@@ -350,13 +350,13 @@ pub(super) struct Start {
 
 /// Runs an instance from its first call to its last.
 pub(super) async fn run(start: Start) -> Ended {
-    let limits = start.instance.limits.clone();
+    let (limits, places) = (start.instance.limits.clone(), start.engine.places());
     match live(start).await {
         Ok(ended) => ended,
+        Err(error) if is_full(&error) => Ended::NoRoom { why: no_room(places), detail: detail(&error) },
         Err(error) => {
             let error = Exceeded::named(error, &limits);
-            let (why, detail) = (reason(&error), detail(&error));
-            if is_full(&error) { Ended::NoRoom { why, detail } } else { Ended::Failed { why, detail } }
+            Ended::Failed { why: reason(&error), detail: detail(&error) }
         }
     }
 }
@@ -534,14 +534,16 @@ fn is_full(error: &wasmtime::Error) -> bool {
     error.is::<PoolConcurrencyLimitError>()
 }
 
+/// The same in one sentence for the owner.
+fn no_room(places: u32) -> String {
+    format!(
+        "the host has room for {places} plugins, counted on each account by itself, and all of it is taken: run some \
+         accounts in another parlor"
+    )
+}
+
 /// One sentence for the owner.
 fn reason(error: &wasmtime::Error) -> String {
-    if is_full(error) {
-        return format!(
-            "the host has room for {ROOM} plugins, counted on each account by itself, and all of it is taken: run some \
-             accounts in another parlor"
-        );
-    }
     if let Some(overrun) = error.downcast_ref::<Overrun>() {
         return overrun.to_string();
     }

@@ -10,8 +10,8 @@ use crate::nearest::nearest;
 /// The stack of a plugin's code. It belongs to the engine and is the same for all plugins.
 pub const WASM_STACK: Bytes = Bytes::kib(512);
 
-/// For how many plugins a host has room, counted on each account by itself: each of them has all that it may have by default
-/// of what the engine's pool has.
+/// For how many plugins a host has room at most, counted on each account by itself: each of them has all that it may have by default
+/// of what the engine's pool has. Where the kernel allows a process few mappings, it is fewer.
 pub const ROOM: u32 = 1_000;
 
 /// The most elements that a table can have: each instance has room for them in the engine's pool of address space.

@@ -109,8 +109,9 @@ pub(super) fn limits() -> String {
         What each plugin may use up, on each account by itself. An owner writes other numbers under `[plugin.NAME.limits]` in \
         `plugins.toml`; a running host takes them over when the file is saved.\n\n\
         A host has room for {ROOM} plugins, counted on each account by itself, and for as many memories, tables and core instances as \
-        these defaults allow each of them. One that finds no room says so in `parlor status`, is not counted as one that fails, and \
-        starts when another one has left. More accounts than that are for another `parlor`, with a data folder of its own.\n\n\
+        these defaults allow each of them; for fewer, as its log says, where the kernel allows a process fewer than some 21,000 \
+        mappings (`vm.max_map_count`; 65,530 unless somebody changed it). One that finds no room says so in \
+        `parlor status`, is not counted as one that fails, and starts when another one has left. More accounts than that are for another `parlor`, with a data folder of its own.\n\n\
         | limit | default | from | to | of what |\n|---|---|---|---|---|\n"
     );
     for row in Limits::table() {
