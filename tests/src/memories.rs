@@ -16,32 +16,49 @@ const LARGEST: u64 = 4 << 30;
 const PART: u64 = 1 << 20;
 
 /// Which of these words lie in a linear memory of any plugin of this process, which is this one or was started by it.
-pub fn found<'w>(process: u32, words: &[&'w str]) -> Result<Vec<&'w str>> {
+pub fn found<W: AsRef<[u8]> + Copy>(process: u32, words: &[W]) -> Result<Vec<W>> {
+    let each = found_in_each(process, words)?;
+    let lies_somewhere = |number: &usize| each.iter().any(|memory| memory[*number]);
+    Ok((0..words.len()).filter(lies_somewhere).map(|number| words[number]).collect())
+}
+
+/// For each linear memory of this process, which of these words lie in it.
+pub fn found_in_each<W: AsRef<[u8]>>(process: u32, words: &[W]) -> Result<Vec<Vec<bool>>> {
     let file = |name: &str| format!("/proc/{process}/{name}");
     let maps = fs::read_to_string(file("maps")).with_context(|| format!("cannot read {}", file("maps")))?;
     let memory = File::open(file("mem")).with_context(|| format!("cannot read {}", file("mem")))?;
     // A word may begin in one part and end in the next.
-    let more = words.iter().map(|word| word.len() as u64).max().unwrap_or(0);
-    let mut is_found = vec![false; words.len()];
+    let more = words.iter().map(|word| word.as_ref().len() as u64).max().unwrap_or(0);
+    let mut each = Vec::new();
     let mut bytes = Vec::new();
     for place in linear(&maps) {
+        let mut is_found = vec![false; words.len()];
         for from in place.clone().step_by(usize::try_from(PART)?) {
             bytes.resize(usize::try_from((place.end - from).min(PART + more))?, 0);
             // A plugin that ended meanwhile holds nothing.
             if memory.read_exact_at(&mut bytes, from).is_err() {
                 break;
             }
-            for (is_found, word) in is_found.iter_mut().zip(words) {
-                *is_found = *is_found || holds(&bytes, word.as_bytes());
-            }
+            look(&bytes, words, &mut is_found);
         }
+        each.push(is_found);
     }
-    Ok(words.iter().zip(is_found).filter(|(_, is_found)| *is_found).map(|(word, _)| *word).collect())
+    Ok(each)
 }
 
-fn holds(bytes: &[u8], word: &[u8]) -> bool {
-    // Nearly every place is left at its first byte.
-    bytes.iter().enumerate().any(|(at, byte)| word.first() == Some(byte) && bytes[at..].starts_with(word))
+/// Notes which of these words lie in these bytes. Each place is looked at once, however many words there are, and nearly every
+/// one is left at its first byte.
+fn look<W: AsRef<[u8]>>(bytes: &[u8], words: &[W], is_found: &mut [bool]) {
+    let mut begins_one = [false; 256];
+    for first in words.iter().filter_map(|word| word.as_ref().first()) {
+        begins_one[usize::from(*first)] = true;
+    }
+    for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| begins_one[usize::from(**byte)]) {
+        for (is_found, word) in is_found.iter_mut().zip(words) {
+            let word = word.as_ref();
+            *is_found = *is_found || !word.is_empty() && bytes[at..].starts_with(word);
+        }
+    }
 }
 
 /// Where linear memories are, of all that a process has mapped.
@@ -92,10 +109,16 @@ mod tests {
 
     #[test]
     fn a_word_is_found_wherever_it_lies() {
+        let found = |bytes: &str| {
+            let mut found = [false; 3];
+            look(bytes.as_bytes(), &["word", "", "two"], &mut found);
+            found
+        };
         for bytes in ["word", "a word", "wordy", "wowoword"] {
-            assert!(holds(bytes.as_bytes(), b"word"), "{bytes}");
+            assert_eq!(found(bytes), [true, false, false], "{bytes}");
         }
-        assert!(!holds(b"a wor", b"word") && !holds(b"", b"word"));
+        assert_eq!(found("two words"), [true, false, true]);
+        assert_eq!((found("a wor"), found("")), ([false; 3], [false; 3]));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Secrets: canaries are planted wherever secrets are kept, and looked for wherever they might come out.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::component::graft;
 use parlor_tests::memories;
+use parlor_tests::plugins::built;
 use parlor_tests::policy::Entry;
 use serde_json::{Value, json};
 
@@ -28,13 +30,20 @@ pub(crate) fn cases() -> Vec<Case> {
 
 /// The victim's secret setting.
 const TOKEN: &str = "canary-token-8e3b61aa";
+/// A setting of the victim's that is no secret, and yet nobody else's business.
+const GREETING: &str = "canary-greeting-52d9a0e6";
 /// What it stored.
 const STORED: &str = "canary-stored-47ce90d2";
 /// What juliet said.
 const SAID: &str = "canary-said-0b7d2f15";
+/// Where the other examples would be if anybody were there.
+const ROOM: &str = "lobby@rooms.localhost";
+/// Who has the example snoop about.
+const IAGO: &str = "iago@localhost";
 
-/// A house with secrets in it: a victim with a secret setting and something stored, and the hostile plugin beside it, which
-/// may read the host's settings and listen to its own stanzas.
+/// A house with secrets in it: a victim with settings, one of them secret, and something stored, and the hostile plugin beside it,
+/// which may read the host's settings and listen to its own stanzas. The other examples in Rust are there, too, so that many
+/// memories are looked at.
 async fn house(trial: &mut Trial) -> Result<&mut Stage> {
     furnish(trial, plan()?).await
 }
@@ -50,15 +59,25 @@ fn plan() -> Result<Plan> {
             .grant("stanza.read", &["message", "presence", "iq"])
     };
     let plan = Plan::new()?.log("trace,cranelift=info,wasmtime=info,regalloc2=info").metrics().caller(grants)?;
-    let entry = plan.home.install("victim", &parlor_tests::plugins::built("caller")?)?;
+    let entry = plan.home.install("victim", &built("caller")?)?;
     plan.home.write("victim.token", &format!("{TOKEN}\n"))?;
-    let victim = entry.set("name", "victim").set("token", kept_in("victim.token")).grant_whole("storage");
-    Ok(plan.with("victim", victim))
+    let victim = entry.set("name", "victim").set("token", kept_in("victim.token")).set("greeting", GREETING);
+    let in_rooms = |entry: Entry| entry.grant("rooms.read", &[ROOM]).grant("rooms.send", &[ROOM]);
+    let greeter = in_rooms(plan.home.install("greeter", &built("greeter")?)?);
+    let moderator = in_rooms(plan.home.install("moderator", &built("moderator")?)?);
+    let moderator = moderator.grant("messages.read", &[ROOM]).grant("rooms.moderate", &[ROOM]);
+    // Not by mallory, whose orders would then lie in its memory, too.
+    let snoop = plan.home.install("snoop", &built("snoop")?)?;
+    let snoop = snoop.grant("messages.read", &[IAGO]).grant("messages.send", &[IAGO]);
+    let plan = plan.with("greeter", greeter).with("moderator", moderator).with("snoop", snoop);
+    Ok(plan.with("victim", victim.grant_whole("storage")))
 }
 
 async fn furnish(trial: &mut Trial, plan: Plan) -> Result<&mut Stage> {
     let stage = trial.start(plan).await?;
-    stage.logged("plugin running", "victim").await?;
+    for plugin in stage.policy.plugin.keys() {
+        stage.logged("plugin running", plugin).await?;
+    }
     let set = json!({ "n": 1, "call": "storage.set", "args": { "key": "secret", "value": STORED } });
     stage.call("api.emit", &json!({ "name": "victim.order", "payload": set })).await?;
     stage.open_storage().await?;
@@ -103,7 +122,7 @@ async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
     stage.during().await?;
     search_memory(stage).await?;
     let log = stage.host.log().all().join("\n");
-    has_none("the log", &log, &[PASSWORD, TOKEN, STORED, SAID])?;
+    has_none("the log", &log, &[PASSWORD, TOKEN, GREETING, STORED, SAID])?;
     let mut shown = serde_json::to_string(extra)?;
     shown.push_str(&stage.metrics().await?);
     for arguments in [
@@ -125,29 +144,54 @@ async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
     has_none("what the command line shows", &shown, &[PASSWORD, TOKEN, STORED, SAID])?;
     let mallory: String =
         stage.messages().into_iter().filter(|(to, _)| !to.starts_with(JULIET)).map(|(_, body)| body + "\n").collect();
-    has_none("what the hostile plugin says", &mallory, &[PASSWORD, TOKEN, STORED, SAID])?;
+    has_none("what the hostile plugin says", &mallory, &[PASSWORD, TOKEN, GREETING, STORED, SAID])?;
     // Storage is where what was stored is; the password and the token have no place there.
     let data = files(&stage.home.path().join("data"))?;
     has_none("the data folder", &data, &[PASSWORD, TOKEN, SAID])
 }
 
-/// Looks for the secrets in all memory that the hostile plugin has, also where it never asked for any, and for the password in that
-/// of all plugins.
+/// Looks for the secrets in all memory that the hostile plugin has, also where it never asked for any, and for those that are not
+/// its own in that of each plugin.
 async fn search_memory(stage: &mut Stage) -> Result<()> {
     // Its orders lie there, too: so no word that is looked for stands in one as it is.
     let masked = |word: &str| word.bytes().map(|byte| byte ^ 0x5a).collect::<Vec<u8>>();
     let here = "canary-that-it-was-told";
-    let mut words: Vec<_> = [PASSWORD, TOKEN, STORED, SAID].into_iter().flat_map(disguises).collect();
+    let mut words: Vec<_> = [PASSWORD, TOKEN, GREETING, STORED, SAID].into_iter().flat_map(disguises).collect();
     words.push(here.to_owned());
     let order = json!({ "masked": words.iter().map(|word| masked(word)).collect::<Vec<_>>(), "told": here });
     let found = stage.call("deed.search", &order).await?["ok"].clone();
     // The one that it was told is there, so that the others would be found.
     ensure!(found == json!([words.len() - 1]), "its memory holds {found} of {words:?}");
-    // Looked at from outside, nobody else has the password either. The neighbour's memory has the name of its setting.
-    let (all, here) = (disguises(PASSWORD), "room_prefix");
-    let words: Vec<_> = all.iter().map(String::as_str).chain([here]).collect();
-    let found = memories::found(stage.host.id(), &words)?;
-    ensure!(found == [here], "the memory of plugins holds {found:?}");
+    only_what_is_its_own(stage.host.id())
+}
+
+/// Looked at from outside: nobody has the password, one plugin may have what is the victim's, and nothing else then, and what juliet
+/// said is the neighbour's alone.
+fn only_what_is_its_own(host: u32) -> Result<()> {
+    /// The name of a setting of the neighbour's.
+    const NEIGHBOURS: &str = "room_prefix";
+    let secrets = [PASSWORD, TOKEN, GREETING, STORED, SAID];
+    let words: Vec<_> =
+        secrets.iter().flat_map(|secret| disguises(secret).into_iter().map(move |one| (*secret, one))).collect();
+    let looked_for: Vec<_> = words.iter().map(|(_, word)| word.as_str()).chain([NEIGHBOURS]).collect();
+    let (mut victims, mut neighbours) = (0, 0);
+    for memory in memories::found_in_each(host, &looked_for)? {
+        let held: BTreeSet<_> =
+            words.iter().zip(&memory).filter(|(_, found)| **found).map(|((secret, _), _)| *secret).collect();
+        let is_neighbours = memory.last() == Some(&true);
+        neighbours += usize::from(is_neighbours);
+        match (is_neighbours, held.is_empty()) {
+            (_, true) => {}
+            (true, false) => ensure!(held == BTreeSet::from([SAID]), "the neighbour's memory holds {held:?}"),
+            (false, false) => {
+                victims += 1;
+                ensure!(held.is_subset(&[TOKEN, GREETING, STORED].into()), "a plugin's memory holds {held:?}");
+            }
+        }
+    }
+    ensure!(victims <= 1, "{victims} plugins hold what is the victim's");
+    // It was looked at, so that the others were as well.
+    ensure!(neighbours >= 1, "the neighbour's memory was not found");
     Ok(())
 }
 
@@ -214,6 +258,7 @@ async fn read_back(trial: &mut Trial) -> Result<String> {
         "credentials_url",
         "token",
         "victim.token",
+        "victim.greeting",
         "plugin.victim.token",
         "account",
         "account.main.password",
@@ -230,6 +275,12 @@ async fn read_back(trial: &mut Trial) -> Result<String> {
         seen.push(stage.call("settings.update", &json!({ "values": values })).await?);
     }
     seen.push(stage.call("settings.get", &json!({ "key": "victim.token" })).await?);
+    // And the one that tries all that it was not granted.
+    stage.allow(IAGO);
+    let body = "<body>snoop</body>";
+    let from = format!("from='{IAGO}/lair' to='bot@localhost/parlor'");
+    stage.raw(format!("<message xmlns='jabber:client' type='chat' {from} id='snoop'>{body}</message>")).await?;
+    while !stage.hear(IAGO).await?.starts_with("snooped ") {}
     search(stage, &seen).await?;
     Ok(format!("{} keys, no secret under any", keys.len()))
 }
@@ -269,7 +320,7 @@ async fn spells_out_no_name(trial: &mut Trial) -> Result<()> {
     let ten_times = |name: String, place: char| name + "S_I" + &format!("S{place}_").repeat(10) + "E";
     let name = "0123456789".chars().fold("_Z1f1AIiiE".to_owned(), ten_times);
     let traps = format!("(module (func $start (@name \"{name}\") unreachable) (start $start))");
-    let mut bytes = parlor_tests::plugins::built("unruly")?.bytes()?;
+    let mut bytes = built("unruly")?.bytes()?;
     graft(&mut bytes, &wat::parse_str(traps)?)?;
     let plan = Plan::new()?.log("info,parlor::plugins=debug").bytes("grafted", &bytes, |entry| entry)?;
     let stage = trial.start(plan).await?;
