@@ -1,5 +1,7 @@
 //! Secrets stay where they are, whatever the owner asks to see.
 
+use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use parlor_tests::certificate::Certificate;
@@ -9,6 +11,7 @@ use parlor_tests::log::Mark;
 use parlor_tests::peer::{Peer, somebody};
 use parlor_tests::process::{Process, Signal};
 use parlor_tests::prosody::Account;
+use tokio::time::Instant;
 
 const SOON: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "canary-7c1e0b52f3";
@@ -24,6 +27,31 @@ async fn no_filter_makes_the_log_show_the_stream() {
         for secret in [PASSWORD, BODY, &base64(encoded.as_bytes())] {
             assert!(!text.contains(secret), "{secret} is in the log under {log}");
         }
+    }
+}
+
+/// It would hold every password and secret, whatever the limit is of who starts the host.
+#[tokio::test]
+async fn a_host_that_crashes_leaves_no_core() {
+    let home = Home::new().unwrap();
+    let text = "[settings]\nauto_login = false\n[account.main]\njid = \"bot@example.org\"\npassword_env = \"NONE\"\n";
+    home.write("parlor.toml", text).unwrap();
+    let run = home.command(["run", "--config", "parlor.toml"]).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -S -c $(ulimit -H -c) && exec \"$0\" \"$@\""]);
+    command.arg(run.get_program()).args(run.get_args()).current_dir(home.path());
+    let mut host = Process::start("parlor", command).unwrap();
+    let deadline = Instant::now() + SOON;
+    loop {
+        // First, since what the shell may have counts only from there on.
+        let is_it = fs::read_link(format!("/proc/{}/exe", host.id())).is_ok_and(|program| program.ends_with("parlor"));
+        let limits = fs::read_to_string(format!("/proc/{}/limits", host.id())).unwrap();
+        let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+        if is_it && core.split_whitespace().next() == Some("0") {
+            break;
+        }
+        assert!(Instant::now() < deadline && host.ended().unwrap().is_none(), "it may leave a core: {limits}");
+        tokio::task::yield_now().await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::level_filters::LevelFilter;
@@ -90,6 +91,7 @@ enum LogFormat {
 impl Run {
     /// Runs until a signal, or until every account has failed.
     pub fn execute(self) -> anyhow::Result<()> {
+        leave_no_core().context("it cannot be ruled out that a core of this process is written")?;
         self.place.is_named_policy_there()?;
         let overrides = Overrides { log: self.log, settings: self.settings, ..self.place.overrides() };
         let config = Config::load(&self.place.config, &overrides)?;
@@ -115,6 +117,13 @@ impl Run {
         runtime.shutdown_background();
         result
     }
+}
+
+/// A core would hold passwords and what plugins keep secret. Whoever wants one all the same allows it to the process that runs
+/// (`prlimit --core=unlimited: --pid`), since the hard limit stays as it was.
+fn leave_no_core() -> rustix::io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum })
 }
 
 /// `KEY=JSON`, taken apart.
