@@ -256,7 +256,7 @@ impl Host {
         let (plugin, left) = {
             let mut plugins = self.plugins.lock().await;
             let plugin = plugins.remove(id)?;
-            let left = self.leaving.begin(id, plugin.rows(id));
+            let left = self.leaving.begin(id, plugin.rows(id, None));
             (plugin, left)
         };
         plugin.stop().await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::house::{BARE, FULL, House, Plan, granted};
+use crate::house::{BARE, FULL, House, Plan, granted, id};
 
 async fn house() -> House {
     Plan::offline().three().caller("other", granted).start().await
@@ -72,6 +72,23 @@ async fn a_quota_is_kept_and_what_is_forgotten_makes_room() {
     assert_eq!(get(&house, FULL, "a").await.as_str().unwrap().len(), 900);
     house.call(FULL, "storage.delete", json!({ "key": "a" })).await.is(true);
     set("b", 900).await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_much_of_its_quota_a_plugin_keeps_is_shown() {
+    let small = |entry: parlor_tests::policy::Entry| entry.grant("storage", &["1 KiB"]);
+    let house = Plan::offline().caller(FULL, small).start().await;
+    let shown = async || {
+        let status = house.host.status_with_storage().await.into_iter().find(|one| one.id == id(FULL)).unwrap();
+        let storage = status.usage.unwrap().limits.into_iter().find(|one| one.name == "storage").unwrap();
+        (storage.used, storage.of, storage.most)
+    };
+    assert_eq!(shown().await, (Some(0.0), "1 KiB".to_owned(), Some(1024.0)));
+    house.call(FULL, "storage.set-long", json!({ "key": "k", "length": 500 })).await.ok();
+    // The key, the value, and what each entry counts beside them.
+    assert_eq!(shown().await.0, Some(565.0));
+    house.call(FULL, "storage.delete", json!({ "key": "k" })).await.is(true);
+    assert_eq!(shown().await.0, Some(0.0));
 }
 
 /// Rows 126.

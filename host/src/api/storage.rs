@@ -7,7 +7,7 @@ use crate::bindings::parlor::plugin::storage::{Host, HostWithStore, Page};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::clock::Clock;
 use crate::error::CallError;
-use crate::permissions::{Permission, Scope};
+use crate::permissions::Permission;
 use crate::plugins::{Context, Grouping, Instance};
 use crate::store::{LONGEST_KEY, LONGEST_VALUE, Only, Owner, StoreError, Write, Written, is_key};
 
@@ -115,8 +115,7 @@ async fn pace(instance: &Instance, bytes: usize) -> Result<(), CallError> {
 
 /// How much the plugin may keep.
 fn quota(instance: &Instance) -> Result<u64, CallError> {
-    let quota = instance.mailbox.grants().get(Permission::Storage).and_then(Scope::quota);
-    quota.ok_or_else(|| instance.deny(Permission::Storage, None))
+    instance.quota().ok_or_else(|| instance.deny(Permission::Storage, None))
 }
 
 fn owner(instance: &Instance) -> Owner {

@@ -15,7 +15,7 @@ const LONGEST: usize = 4 << 10;
 
 /// The whole house.
 pub(super) async fn status(host: &Host) -> Status {
-    let mut status = closely(host).await;
+    let mut status = house(host, &host.status().await);
     for plugin in &mut status.plugins {
         plugin.limits.clear();
         plugin.denied.clear();
@@ -25,7 +25,15 @@ pub(super) async fn status(host: &Host) -> Status {
 
 /// The same, with all limits of each plugin and what it was denied.
 pub(super) async fn closely(host: &Host) -> Status {
-    let plugins = host.status().await.iter().map(plugin_view).collect();
+    house(host, &host.status_with_storage().await)
+}
+
+/// One plugin on each of its accounts, with all of its limits and what it was denied.
+pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
+    host.status_with_storage().await.iter().filter(|one| one.id == *id).map(plugin_view).collect()
+}
+
+fn house(host: &Host, plugins: &[PluginStatus]) -> Status {
     Status {
         running: true,
         host: Some(Process {
@@ -39,13 +47,8 @@ pub(super) async fn closely(host: &Host) -> Status {
         data: absolute(&host.config().data),
         policy: absolute(&host.config().plugins),
         accounts: host.accounts().iter().map(|account| account_view(account)).collect(),
-        plugins,
+        plugins: plugins.iter().map(plugin_view).collect(),
     }
-}
-
-/// One plugin on each of its accounts, with what it was denied.
-pub(super) async fn plugin(host: &Host, id: &PluginId) -> Vec<Plugin> {
-    host.status().await.iter().filter(|one| one.id == *id).map(plugin_view).collect()
 }
 
 fn account_view(account: &Shared) -> Account {

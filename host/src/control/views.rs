@@ -134,7 +134,7 @@ pub struct Usage {
 /// How much of a limit is used now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Limit {
-    /// Its key under `[plugin.NAME.limits]`.
+    /// Its key under `[plugin.NAME.limits]`; `storage` stands under `[plugin.NAME.grants]`.
     pub name: String,
     /// So much, in bytes for sizes and in seconds for times; none for what nobody can say from outside of a call.
     pub used: Option<f64>,

@@ -2,14 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::{Host, Plugin, Standing};
+use crate::clock::Clock;
 use crate::config::AccountName;
 use crate::plugins::id::Digest;
 use crate::plugins::source::Source;
 use crate::plugins::{Denial, PluginId, State, Usage};
+use crate::store::Owner;
+
+/// How long whoever looks waits to be told how much plugins keep.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where one plugin stands on one account.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,8 +52,19 @@ pub struct PluginStatus {
 impl Host {
     /// Where every plugin stands, by their ids.
     pub async fn status(&self) -> Vec<PluginStatus> {
+        self.standing(None).await
+    }
+
+    /// The same, and how much each of them keeps in its storage.
+    pub async fn status_with_storage(&self) -> Vec<PluginStatus> {
+        // A disk that does not answer keeps nobody from looking.
+        let kept = timeout(PATIENCE, self.store.data(Clock::Machine).sizes()).await;
+        self.standing(kept.ok().and_then(Result::ok).as_ref()).await
+    }
+
+    async fn standing(&self, kept: Option<&BTreeMap<Owner, u64>>) -> Vec<PluginStatus> {
         let plugins = self.plugins.lock().await;
-        let mut all: Vec<_> = plugins.iter().flat_map(|(id, plugin)| plugin.rows(id)).collect();
+        let mut all: Vec<_> = plugins.iter().flat_map(|(id, plugin)| plugin.rows(id, kept)).collect();
         all.extend(self.leaving.rows(|id| !plugins.contains_key(id)));
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
@@ -59,8 +77,9 @@ impl Host {
 }
 
 impl Plugin {
-    /// Where it stands on each account; one row without an account if it may not run.
-    pub(super) fn rows(&self, id: &PluginId) -> Vec<PluginStatus> {
+    /// Where it stands on each account; one row without an account if it may not run. What plugins keep is known to whoever
+    /// has asked the store.
+    pub(super) fn rows(&self, id: &PluginId, kept: Option<&BTreeMap<Owner, u64>>) -> Vec<PluginStatus> {
         let entry = &self.entry;
         let refused = |state| PluginStatus {
             id: id.clone(),
@@ -82,7 +101,10 @@ impl Plugin {
             Standing::Admitted { admitted, on, .. } => on
                 .iter()
                 .map(|(account, supervised)| {
-                    let usage = supervised.instance().map(|instance| instance.usage());
+                    let usage = supervised.instance().map(|instance| {
+                        let owner = Owner { account: instance.account.own.clone(), plugin: id.clone() };
+                        instance.usage(kept.map(|kept| kept.get(&owner).copied().unwrap_or(0)))
+                    });
                     PluginStatus {
                         version: Some(admitted.manifest.version.clone()),
                         account: Some(account.clone()),

@@ -3,6 +3,7 @@
 //! Writes that wait for the thread at the same time are made durable together, so that many writers pay for one flush of the disk
 //! between them. Each write is acknowledged after that flush, and each either happens as a whole or not at all.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -54,7 +55,7 @@ pub fn is_key(text: &str) -> bool {
 }
 
 /// Whose data.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Owner {
     /// The account.
     pub account: BareJid,
@@ -177,6 +178,11 @@ impl PluginData {
     ) -> Result<(Vec<String>, Option<String>), StoreError> {
         let now = self.now();
         self.read(move |file| keys(file, &owner, &prefix, after.as_deref(), most, now)).await
+    }
+
+    /// How many bytes each plugin keeps on each account, as its quota counts them; whoever keeps nothing may be left out.
+    pub async fn sizes(&self) -> Result<BTreeMap<Owner, u64>, StoreError> {
+        self.read(sizes).await
     }
 
     /// Changes a key, and waits until that is on disk.
@@ -334,6 +340,20 @@ fn keys(
         last = Some(key);
     }
     Ok((found, None))
+}
+
+fn sizes(file: &Connection) -> rusqlite::Result<BTreeMap<Owner, u64>> {
+    let mut statement = file.prepare("SELECT account, plugin, bytes FROM plugin_data_size")?;
+    let mut rows = statement.query([])?;
+    let mut all = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (account, plugin, bytes): (String, String, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        // What is no address or id is nobody's.
+        if let (Ok(account), Ok(plugin)) = (account.parse(), plugin.parse()) {
+            all.insert(Owner { account, plugin }, u64::try_from(bytes).unwrap_or(0));
+        }
+    }
+    Ok(all)
 }
 
 /// Makes one change, if it may be made.

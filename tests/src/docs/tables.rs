@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
 use parlor::config::{Role, SETTINGS, SettingKind};
-use parlor::permissions::{CALLS, EVENTS, Permission, ScopeKind};
-use parlor::plugins::limits::{Limits, ROOM, Row};
+use parlor::permissions::{CALLS, DEFAULT_QUOTA, EVENTS, Permission, ScopeKind};
+use parlor::plugins::limits::{Limits, ROOM, Row, WASM_STACK};
+use parlor::plugins::quantity::Bytes;
 use parlor::rehearsal::script::{DEEDS, STEPS};
 
 /// The order in which events follow a log-in.
@@ -118,6 +119,14 @@ pub(super) fn limits() -> String {
         let Row { name, about, default, least, most } = row;
         let _ = writeln!(page, "| `{name}` | {default} | {least} | {most} | {about} |");
     }
+    let quota = Bytes(DEFAULT_QUOTA);
+    let _ = writeln!(
+        page,
+        "\nThe stack of a plugin's code is {WASM_STACK} for all plugins, which nobody can change. What a plugin may keep in its \
+        storage stands with its grant, such as `storage = [\"1 MiB\"]` under `[plugin.NAME.grants]`; `storage = true` is {quota}.\n\n\
+        `parlor status NAME` shows how much a plugin uses of each, its storage among them. Where it shows `-`, there is no use to \
+        show: what bounds one deed each, such as a start or a call, and what the engine counts and tells nobody."
+    );
     page
 }
 

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Instance;
+use crate::permissions::{Permission, Scope};
+use crate::plugins::quantity::Bytes;
 
 /// What an instance has used since it started.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,14 +33,14 @@ pub struct Usage {
     pub memory: u64,
     /// Bytes of memory that it may hold.
     pub memory_limit: u64,
-    /// All of its limits, in the order of [`Limits`](crate::plugins::limits::Limits).
+    /// All of its limits, in the order of [`Limits`](crate::plugins::limits::Limits), and then its quota if it may keep anything.
     pub limits: Vec<LimitUse>,
 }
 
 /// How much of a limit is used now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitUse {
-    /// Its key in `[plugin.X.limits]`.
+    /// Its key in `[plugin.X.limits]`; `storage` stands in `[plugin.X.grants]`.
     pub name: &'static str,
     /// So much, in bytes for sizes and in seconds for times; none for what nobody can say from outside of a call.
     pub used: Option<f64>,
@@ -49,8 +51,8 @@ pub struct LimitUse {
 }
 
 impl Instance {
-    /// What it has used so far.
-    pub fn usage(&self) -> Usage {
+    /// What it has used so far. How many bytes it keeps in its storage the store knows, if it was asked.
+    pub fn usage(&self, kept: Option<u64>) -> Usage {
         Usage {
             since: self.since,
             handled: self.handled.load(Relaxed),
@@ -62,13 +64,25 @@ impl Instance {
             slowed: self.cpu.in_yard(),
             memory: self.taken.memory.load(Relaxed),
             memory_limit: self.limits.memory.0,
-            limits: self.limit_uses(),
+            limits: self.limit_uses(kept),
         }
     }
 
-    fn limit_uses(&self) -> Vec<LimitUse> {
+    /// How many bytes it may keep in its storage; none: it was not granted any.
+    pub fn quota(&self) -> Option<u64> {
+        self.mailbox.grants().get(Permission::Storage).and_then(Scope::quota)
+    }
+
+    fn limit_uses(&self, kept: Option<u64>) -> Vec<LimitUse> {
         let shown = self.limits.shown().into_iter();
-        shown.map(|(name, of, most)| LimitUse { name, used: self.used(name), of, most }).collect()
+        let limits = shown.map(|(name, of, most)| LimitUse { name, used: self.used(name), of, most });
+        let storage = self.quota().map(Bytes).map(|quota| LimitUse {
+            name: "storage",
+            used: kept.map(|kept| Bytes(kept).as_f64()),
+            of: quota.to_string(),
+            most: Some(quota.as_f64()),
+        });
+        limits.chain(storage).collect()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "nobody counts further than a float does")]
@@ -134,12 +148,20 @@ mod tests {
         let none =
             ["instances", "handles", "hostcall_bytes", "catch_up_messages", "catch_up_age", "initialize", "stop"];
         let (instance, _mailbox) = crate::plugins::disconnected_instance("", Limits::default());
-        let usage = instance.usage();
+        let usage = instance.usage(Some(7));
         assert_eq!(usage.limits.len(), Limits::NAMES.len());
         for one in usage.limits {
             assert_eq!(one.used.is_none(), none.contains(&one.name), "{one:?}");
             // That one bounds nothing unless its owner says so.
             assert_eq!(one.most.is_none(), one.name == "handler", "{one:?}");
+        }
+        // What it may keep is a grant.
+        let (instance, _mailbox) = crate::plugins::disconnected_instance("storage = [\"1 MiB\"]", Limits::default());
+        for kept in [Some(7), None] {
+            let limits = instance.usage(kept).limits;
+            let one = limits.last().unwrap();
+            assert_eq!((limits.len(), one.name), (Limits::NAMES.len() + 1, "storage"));
+            assert_eq!((one.used, one.of.as_str(), one.most), (kept.map(|_| 7.0), "1 MiB", Some(1_048_576.0)));
         }
     }
 
@@ -148,7 +170,7 @@ mod tests {
         let (instance, _mailbox) = crate::plugins::disconnected_instance("", Limits::default());
         let event = Event { name: EventName::from("timer"), at: instance.account.clock.now(), payload: Payload::None };
         let used =
-            |name: &str| instance.usage().limits.into_iter().find(|one| one.name == name).and_then(|one| one.used);
+            |name: &str| instance.usage(None).limits.into_iter().find(|one| one.name == name).and_then(|one| one.used);
         let first = instance.handling(&event);
         tokio::time::advance(Duration::from_secs(3)).await;
         let second = instance.handling(&event);
