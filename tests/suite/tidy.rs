@@ -224,3 +224,48 @@ fn every_call_of_the_contract_is_made_by_a_test() {
     }
     assert!(calls > 40, "the contract was read: {calls} calls");
 }
+
+/// What stands in `SECURITY.md` behind a promise: what shows that it is kept.
+fn shown_by(page: &str) -> Vec<&str> {
+    let rows = page.lines().skip_while(|line| !line.ends_with("| shown by |")).skip(2);
+    let rows = rows.take_while(|line| line.starts_with('|')).map(|line| line.trim_matches('|').split('|'));
+    rows.map(|cells| {
+        let cells: Vec<_> = cells.map(str::trim).collect();
+        let [_, _, shown_by] = cells[..] else { panic!("not an attack, a promise and what shows it: {cells:?}") };
+        shown_by
+    })
+    .collect()
+}
+
+/// A promise that nothing shows is none.
+#[test]
+fn what_security_promises_is_shown_by_what_is_there() {
+    let page = std::fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let suite: String = sources(&["tests/suite"]).into_iter().map(|source| source.text).collect();
+    let is_there = |path: String| root().join(&path).exists() || root().join(format!("{path}.rs")).is_file();
+    let mut numbers = BTreeSet::new();
+    for what in shown_by(&page).into_iter().flat_map(|all| all.split(", ")) {
+        if let Some(word) = what.strip_prefix('`').and_then(|what| what.strip_suffix('`')) {
+            let found = match (word.strip_prefix("suite::"), word.strip_prefix("cargo xtask ")) {
+                (Some(test), _) => match test.split_once("::") {
+                    Some((module, test)) => {
+                        is_there(format!("tests/suite/{module}")) && suite.contains(&format!("fn {test}("))
+                    }
+                    None => is_there(format!("tests/suite/{test}")),
+                },
+                (None, Some(command)) => is_there(format!("tests/src/bin/{command}")),
+                (None, None) => is_there(word.to_owned()),
+            };
+            assert!(found, "there is no {word}");
+        } else {
+            let (first, last) = what.split_once('–').unwrap_or((what, what));
+            let number =
+                |text: &str| text.parse::<u8>().unwrap_or_else(|_| panic!("{what:?} is neither case nor test"));
+            numbers.extend(number(first)..=number(last));
+        }
+    }
+    let attacks: String = sources(&["tests/src/bin/attack"]).into_iter().map(|source| source.text).collect();
+    let cases: BTreeSet<u8> =
+        attacks.split("case!(").filter_map(|text| text.split_once(", ")?.0.parse().ok()).collect();
+    assert_eq!(numbers, cases, "the cases of `cargo xtask attack`");
+}
