@@ -73,7 +73,8 @@ impl Report {
         if self.json {
             let line = json!({
                 "p99_ms": { "alone": p99[0], "beside": p99[1], "begin": p99[2] }, "ratio": soaked.ratio(),
-                "cycles": soaked.cycles, "ended": soaked.ended, "resident_kib": { "before": base, "after": rest },
+                "cycles": soaked.cycles, "ended": soaked.ended, "limits": soaked.limits,
+                "resident_kib": { "before": base, "after": rest },
             });
             println!("{line}");
         } else {
@@ -83,6 +84,8 @@ impl Report {
                 "thirty bad plugins, begun {} times, {} ended; the connection was never lost",
                 soaked.cycles, soaked.ended
             );
+            let limits: Vec<_> = soaked.limits.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+            println!("each of them with {}, and the defaults otherwise", limits.join(", "));
             println!("p99 alone {alone} ms, beside them {beside} ms, while they begin {begin} ms");
             println!("RSS {} → {} MiB", size(base), size(rest));
             println!("ratio {:.2}", soaked.ratio());

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use parlor_tests::policy::{Entry, Policy};
+use toml::Table;
 
 use crate::stage::{Plan, SOON, Stage, share};
 
@@ -35,6 +36,8 @@ pub(crate) struct Soaked {
     pub(crate) cycles: usize,
     /// How many of them were ended.
     pub(crate) ended: usize,
+    /// The limits that each of them had, where those were not the defaults.
+    pub(crate) limits: Table,
     /// The host's memory before and after, in KiB.
     pub(crate) resident_kib: [Option<u64>; 2],
 }
@@ -64,6 +67,9 @@ fn crowd(stage: &Stage, base: &Policy) -> Result<Policy> {
     Ok(policy)
 }
 
+/// By default the thirty would be allowed seven cores between them, and the good one would be measured on a machine that was
+/// promised away; like this it is one and a half. The memory of the ten that take all stays within what the host may hold at once
+/// (`PEAK_KIB`).
 fn held(entry: Entry) -> Entry {
     // The log is for what the host says of them: the harness keeps its last lines alone.
     entry.limit("memory", "32 MiB").limit("cpu_share", 0.05).limit("log_lines_per_second", 0)
@@ -101,7 +107,9 @@ pub(crate) async fn soak(time: Duration) -> Result<Soaked> {
     tokio::time::timeout(4 * SOON, house.aftermath()).await.context("it does not come to rest")??;
     let (_, resident_kib) = house.measured();
     let cycles = begins.len();
-    Ok(Soaked { alone: median(without)?, beside: median(beside)?, begin: median(begins)?, cycles, ended, resident_kib })
+    let (alone, beside, begin) = (median(without)?, median(beside)?, median(begins)?);
+    let limits = crowd.plugin.get("spinner0").map(|entry| entry.limits.clone()).unwrap_or_default();
+    Ok(Soaked { alone, beside, begin, cycles, ended, limits, resident_kib })
 }
 
 fn median(mut times: Vec<Duration>) -> Result<Duration> {
