@@ -83,10 +83,13 @@ impl Room {
 }
 
 impl Occupant {
-    /// It is out, and this is what the room says of that: whoever was banned is an outcast now.
-    fn went(&mut self, muc: &MucUser) {
+    /// It is out, and this is what the room says of that: whoever was banned is an outcast now. What it was before it went it is
+    /// no more; its last status is what it said in going (XEP-0045, section 7.14).
+    fn went(&mut self, muc: &MucUser, status: Option<String>) {
         self.left = Some(why_left(muc));
-        self.reason = kept_reason(muc);
+        self.reason = kept_reason(muc, status.as_deref());
+        self.show = None;
+        self.status = status;
         if !muc.affiliation.is_empty() {
             self.affiliation.clone_from(&muc.affiliation);
         }
@@ -116,11 +119,11 @@ fn why_left(muc: &MucUser) -> &'static str {
     }
 }
 
-fn kept_reason(muc: &MucUser) -> Option<String> {
-    muc.reason.clone().map(|mut reason| {
-        reason.truncate(reason.floor_char_boundary(MAX_REASON));
-        reason
-    })
+/// Why, in words. Of whom it had trouble with a service says it as a status, where it gives no reason.
+fn kept_reason(muc: &MucUser, status: Option<&str>) -> Option<String> {
+    let of_trouble = status.filter(|_| why_left(muc) == "error");
+    let reason = muc.reason.as_deref().or(of_trouble)?;
+    Some(reason[..reason.floor_char_boundary(MAX_REASON)].to_owned())
 }
 
 impl Session {
@@ -263,20 +266,21 @@ impl Session {
             }
             return;
         }
+        let status = kept_status(presence.status.clone());
         if ourselves {
-            return self.we_are_out(jid, stage, muc, turn);
+            return self.we_are_out(jid, stage, muc, status, turn);
         }
         let Some(occupant) = Arc::make_mut(room).let_go(nick) else { return };
         self.changed = true;
         if matches!(stage, Stage::Inside | Stage::Configuring) {
             let mut occupant = Arc::unwrap_or_clone(occupant);
-            occupant.went(muc);
+            occupant.went(muc, status);
             self.fire_occupant("occupantLeft", Arc::new(occupant), turn);
         }
     }
 
-    fn we_are_out(&mut self, jid: &BareJid, stage: Stage, muc: &MucUser, turn: &mut Turn<'_>) {
-        let why = why_left(muc);
+    fn we_are_out(&mut self, jid: &BareJid, stage: Stage, muc: &MucUser, status: Option<String>, turn: &mut Turn<'_>) {
+        let (why, reason) = (why_left(muc), kept_reason(muc, status.as_deref()));
         let was_due = self.rooms.farewell_came(jid);
         match stage {
             Stage::Leaving => self.left(jid, turn),
@@ -287,7 +291,7 @@ impl Session {
                     // It may have put us out before it heard our farewell, and be about to let us in.
                     self.send_farewell(jid, turn);
                 }
-                let reason = muc.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 let error = CallError::Other(format!("the room {jid} let nobody in ({why}){reason}"));
                 self.not_entered(jid, &error, turn);
             }
@@ -299,11 +303,11 @@ impl Session {
                     return self.enters_still(jid);
                 }
                 let comes_back = hides || matches!(why, "shutdown" | "error");
-                self.own_occupant_left(jid, muc, turn);
+                self.own_occupant_left(jid, muc, status, turn);
                 let error = CallError::Other(format!("the room {jid} put us out ({why})"));
                 let joiners = self.rooms.take_joiners(jid);
                 let alternative = muc.destroyed.clone().flatten();
-                self.outside(jid, comes_back, Farewell { why, reason: kept_reason(muc), alternative }, turn);
+                self.outside(jid, comes_back, Farewell { why, reason, alternative }, turn);
                 if comes_back {
                     self.comes_back(jid, !hides);
                 }
@@ -317,11 +321,11 @@ impl Session {
     }
 
     /// Says of ourselves what would be said of others, so that a plugin learns why.
-    fn own_occupant_left(&mut self, jid: &BareJid, muc: &MucUser, turn: &mut Turn<'_>) {
+    fn own_occupant_left(&mut self, jid: &BareJid, muc: &MucUser, status: Option<String>, turn: &mut Turn<'_>) {
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         let Some(own) = room.occupants.get(&room.nick) else { return };
         let mut own = Occupant::clone(own);
-        own.went(muc);
+        own.went(muc, status);
         Arc::make_mut(room).affiliation.clone_from(&own.affiliation);
         self.fire_occupant("occupantLeft", Arc::new(own), turn);
     }

@@ -135,6 +135,23 @@ fn who_comes_goes_and_changes_is_told() {
     assert_eq!(room(&desk).occupants.len(), 3);
 }
 
+/// XEP-0045, section 7.14.
+#[test]
+fn what_somebody_says_in_leaving_is_told_and_no_status_of_before() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    for (said, told) in
+        [(None, None), (Some(""), None), (Some("gone where the goblins go"), Some("gone where the goblins go"))]
+    {
+        let here = occupant("romeo", PresenceKind::Available, &[]);
+        desk.presence(Presence { show: Some(stanza::Show::Dnd), status: Some("sighing".to_owned()), ..here });
+        let gone = occupant("romeo", PresenceKind::Unavailable, &[]);
+        desk.presence(Presence { status: said.map(str::to_owned), ..gone });
+        let left = last_occupant(&desk, "occupantLeft");
+        assert_eq!((left.left, left.show, left.status.as_deref(), &left.reason), (Some("left"), None, told, &None));
+    }
+}
+
 /// RFC 7622, section 3.4: what is the same once it is prepared is the same.
 #[test]
 fn a_new_nickname_is_spelled_as_in_the_address_that_follows() {
@@ -203,10 +220,17 @@ fn being_put_out_is_told_with_the_reason() {
     ] {
         let mut desk = Desk::connected(Settings::default());
         desk.in_room();
-        let gone = occupant("bot", PresenceKind::Unavailable, status);
-        desk.presence(with_muc(gone, |muc| muc.destroyed = destroyed.then_some(None)));
+        let gone = with_muc(occupant("bot", PresenceKind::Unavailable, status), |muc| {
+            muc.destroyed = destroyed.then_some(None);
+        });
+        desk.presence(Presence { status: Some("Disconnected: timed out".to_owned()), ..gone });
         assert_eq!(desk.lines(), ["occupantLeft", "roomLeft"]);
-        assert_eq!((last_occupant(&desk, "occupantLeft").left, room(&desk).left), (Some(why), Some(why)));
+        let left = last_occupant(&desk, "occupantLeft");
+        assert_eq!((left.left, room(&desk).left), (Some(why), Some(why)));
+        assert_eq!(left.status.as_deref(), Some("Disconnected: timed out"));
+        // As Prosody says it of whom it had trouble with.
+        let reason = (why == "error").then_some("Disconnected: timed out");
+        assert_eq!((left.reason.as_deref(), room(&desk).reason.as_deref()), (reason, reason), "{why}");
         assert!(!room(&desk).joined && room(&desk).occupants.is_empty());
         desk.wait(30);
         assert_eq!(desk.lines().len(), usize::from(comes_back), "{why}: a service that restarts wanted nothing of us");
