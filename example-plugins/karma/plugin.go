@@ -35,6 +35,10 @@ func key(chat, name string) string {
 var thanked = map[string]time.Time{}
 
 func count(ctx context.Context, message *parlor.Message) error {
+	// What another client of the account was told is not for this one to answer.
+	if message.Carbon != "" {
+		return nil
+	}
 	for _, vote := range votes(message.Body) {
 		if strings.EqualFold(vote.Name, message.Nick) {
 			if err := parlor.Reply(ctx, message, "Nobody thanks oneself."); err != nil {

@@ -21,7 +21,8 @@ awaited: set[str] = set()
 @on("message", kind="chat")
 async def remind(message: Message) -> None:
     body = (message.body or "").strip()
-    if not body.lower().startswith("remind me"):
+    # What another client of the account was asked is not for this one to answer.
+    if message.carbon or not body.lower().startswith("remind me"):
         return
     wish = WISH.fullmatch(body)
     if wish is None:

@@ -966,8 +966,9 @@ parlor_error parlor_room_send_message(const char *jid, const parlor_outgoing *me
 
 parlor_error parlor_acknowledge(const parlor_message *message) {
   bool asks = message->all->extensions.is_some && message->all->extensions.val.receipt_requested && message->id;
-  /* Everybody in a room would send one, and errors and history are not answered. */
+  /* Everybody in a room would send one, and errors, history and copies are not answered. */
   if (!asks || from_room(message) || !strcmp(message->kind, "error") || message->own || message->delayed) return PARLOR_OK;
+  if (message->all->carbon.is_some) return PARLOR_OK;
   return parlor_chat_send_message(message->from, &(parlor_outgoing){.receipt = message->id}, NULL);
 }
 

@@ -70,6 +70,8 @@ type Message struct {
 	At                    time.Time
 	// Delayed says that it is history; do not answer it.
 	Delayed bool
+	// Carbon is received or sent where it is a copy of what another client of this account did, else empty; do not answer a copy.
+	Carbon string
 	// Own says that this account wrote it.
 	Own bool
 	// All is everything else.
@@ -330,6 +332,6 @@ func NewMessage(all types.Message) (*Message, error) {
 	return &Message{
 		ID: all.Id.Some(), StanzaID: all.StanzaId.Some(), OriginID: all.OriginId.Some(), Chat: all.Chat, From: all.From,
 		To: all.To, Nick: all.Nick.Some(), Kind: all.Kind, Body: all.Body.Some(), Subject: all.Subject.Some(),
-		Thread: all.Thread.Some(), At: at, Delayed: all.Delayed, Own: all.Own, All: &all,
+		Thread: all.Thread.Some(), At: at, Delayed: all.Delayed, Carbon: all.Carbon.Some(), Own: all.Own, All: &all,
 	}, nil
 }

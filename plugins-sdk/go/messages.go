@@ -156,8 +156,9 @@ func (message Outgoing) wire() (types.Outgoing, error) {
 // if none was sent. It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs messages.send.
 func Acknowledge(ctx context.Context, message *Message) (string, error) {
 	wish := message.All.Extensions.Some().ReceiptRequested && message.ID != ""
-	// Everybody in a room would send one, and errors and history are not answered.
-	if !wish || message.Kind == "groupchat" || message.Kind == "error" || message.Own || message.Delayed {
+	// Everybody in a room would send one, and errors, history and copies are not answered.
+	may := message.Kind != "groupchat" && message.Kind != "error" && !message.Own && !message.Delayed && message.Carbon == ""
+	if !wish || !may {
 		return "", nil
 	}
 	return SendMessage(ctx, message.From, Outgoing{Receipt: message.ID})

@@ -8,8 +8,8 @@
 //	}
 //
 //	func answer(ctx context.Context, message *parlor.Message) error {
-//		if message.Body == "" {
-//			return nil // it says that somebody types, for instance
+//		if message.Body == "" || message.Carbon != "" {
+//			return nil // it says that somebody types, for instance, or another client of the account received it
 //		}
 //		return parlor.Reply(ctx, message, "you said: "+message.Body)
 //	}

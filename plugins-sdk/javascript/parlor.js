@@ -670,9 +670,9 @@ function answer(to, message) {
   return { ...wish, thread: wish.thread ?? to.thread ?? undefined };
 }
 
-export const acknowledge = noticing("acknowledge", async ({ id, from, kind, own, delayed, extensions }) => {
-  // Everybody in a room would send one, and errors and history are not answered.
-  const may = kind !== "groupchat" && kind !== "error" && !own && !delayed;
+export const acknowledge = noticing("acknowledge", async ({ id, from, kind, own, delayed, carbon, extensions }) => {
+  // Everybody in a room would send one, and errors, history and copies are not answered.
+  const may = kind !== "groupchat" && kind !== "error" && !own && !delayed && !carbon;
   return may && id && extensions?.receiptRequested ? send(from, { receipt: id }) : undefined;
 });
 

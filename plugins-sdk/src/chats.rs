@@ -123,8 +123,9 @@ pub async fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> Result<
 /// ```
 pub async fn acknowledge(message: &Message) -> Result<Option<String>> {
     let asks = message.extensions.as_ref().is_some_and(|extensions| extensions.receipt_requested);
-    // Everybody in a room would send one, and errors and history are not answered.
-    let may = !message.is_groupchat() && !message.is_error() && !message.own && !message.delayed;
+    let is_said_now = !message.own && !message.delayed && message.carbon.is_none();
+    // Everybody in a room would send one, and errors, history and copies are not answered.
+    let may = is_said_now && !message.is_groupchat() && !message.is_error();
     match &message.id {
         Some(id) if asks && may => send(&message.from, Outgoing::receipt(id)).await.map(Some),
         _ => Ok(None),

@@ -9,7 +9,7 @@
 //!
 //! async fn start() -> Result<()> {
 //!     on_message(|message| async move {
-//!         if let Some(body) = &message.body {
+//!         if let (Some(body), None) = (&message.body, &message.carbon) {
 //!             message.reply(body).await?;
 //!         }
 //!         Ok(())

@@ -13,7 +13,8 @@ async fn start() -> Result<()> {
         chat = chat.with_delayed();
     }
     chat.run(|message: Message| async move {
-        if let Some(body) = &message.body {
+        // A copy of what another client of the account received is left to that one.
+        if let (Some(body), None) = (&message.body, &message.carbon) {
             chats::reply(&message, body).await?;
         }
         Ok(())

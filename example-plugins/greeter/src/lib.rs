@@ -42,6 +42,10 @@ async fn greet(occupant: Occupant) -> Result<()> {
 
 /// Waiting here holds up nobody: other messages are answered meanwhile.
 async fn answer(message: Message) -> Result<()> {
+    // What another client of the account was asked is not for this one to answer.
+    if message.carbon.is_some() {
+        return Ok(());
+    }
     let body = message.body.as_deref().unwrap_or_default().trim();
     let (word, rest) = body.split_once(' ').unwrap_or((body, ""));
     let text = match word {

@@ -141,8 +141,8 @@ async def acknowledge(message: Any) -> Optional[str]:
     """Tells the author of a message that it came, if it asked to be told (XEP-0184); gives the id of the receipt, if one was sent.
     It tells the author that somebody is there, so that nothing but a plugin decides to send it. Needs `messages.send`."""
     asks = message.extensions is not None and message.extensions.receipt_requested
-    # Everybody in a room would send one, and errors and history are not answered.
-    may = message.kind not in ("groupchat", "error") and not message.own and not message.delayed
+    # Everybody in a room would send one, and errors, history and copies are not answered.
+    may = message.kind not in ("groupchat", "error") and not message.own and not message.delayed and not message.carbon
     if not (asks and may and message.id):
         return None
     return await send(message.from_, outgoing(receipt=message))

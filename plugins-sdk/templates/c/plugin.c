@@ -4,7 +4,8 @@
 
 static parlor_error answer(const parlor_event *event, void *context) {
   (void)context;
-  if (!event->message->body) return PARLOR_OK;
+  /* A copy of what another client of the account received is left to that one. */
+  if (!event->message->body || event->message->all->carbon.is_some) return PARLOR_OK;
   return parlor_chat_reply(event->message, "you said: %s", event->message->body);
 }
 

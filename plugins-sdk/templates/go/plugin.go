@@ -17,7 +17,8 @@ func start(ctx context.Context) error {
 }
 
 func answer(ctx context.Context, message *parlor.Message) error {
-	if message.Body == "" {
+	// A copy of what another client of the account received is left to that one.
+	if message.Body == "" || message.Carbon != "" {
 		return nil
 	}
 	return parlor.ReplyInChat(ctx, message, "you said: "+message.Body)

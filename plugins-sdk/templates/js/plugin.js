@@ -3,7 +3,8 @@
 import { log, on, onStart, reply } from "parlor";
 
 on("message", { kind: "chat" }, async (message) => {
-  if (message.body) await reply(message, `you said: ${message.body}`);
+  // A copy of what another client of the account received is left to that one.
+  if (message.body && !message.carbon) await reply(message, `you said: ${message.body}`);
 });
 
 onStart(() => log.info("ready"));

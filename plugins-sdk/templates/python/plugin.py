@@ -9,7 +9,8 @@ log = logging.getLogger(__name__)
 
 @on("message", kind="chat")
 async def answer(message: Message) -> None:
-    if message.body:
+    # A copy of what another client of the account received is left to that one.
+    if message.body and not message.carbon:
         await reply(message, f"you said: {message.body}")
 
 

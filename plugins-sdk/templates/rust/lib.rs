@@ -11,7 +11,8 @@ async fn start() -> Result<()> {
 }
 
 async fn answer(message: Message) -> Result<()> {
-    if let Some(body) = &message.body {
+    // A copy of what another client of the account received is left to that one.
+    if let (Some(body), None) = (&message.body, &message.carbon) {
         chats::reply(&message, format!("you said: {body}")).await?;
     }
     Ok(())

@@ -3,7 +3,8 @@
 import { log, on, onStart, reply, type Message } from "parlor";
 
 async function answer(message: Message): Promise<void> {
-  if (message.body) await reply(message, `you said: ${message.body}`);
+  // A copy of what another client of the account received is left to that one.
+  if (message.body && !message.carbon) await reply(message, `you said: ${message.body}`);
 }
 
 on("message", { kind: "chat" }, answer);
