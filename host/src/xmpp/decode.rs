@@ -138,14 +138,21 @@ fn read_message(
     let body = best(&message.bodies);
     let lang = body.map_or("", |(lang, _)| lang.0.as_str());
     let mut found = extensions::read(&message.payloads, kind, lang, &from, own);
-    if let Some(parent) =
-        message.thread.as_ref().and_then(|thread| thread.parent.clone()).filter(|_| kind != MessageKind::Error)
-    {
+    let id = message.id.as_ref().and_then(|id| match kind {
+        // What came back was called so, whatever that is.
+        MessageKind::Error => Some(id.0.clone()),
+        MessageKind::Chat | MessageKind::Normal | MessageKind::Headline | MessageKind::Groupchat => {
+            extensions::sendable_id(&id.0)
+        }
+    });
+    let thread = message.thread.as_ref().and_then(|thread| extensions::sendable_id(&thread.id));
+    let parent = message.thread.as_ref().and_then(|thread| thread.parent.as_deref()).and_then(extensions::sendable_id);
+    if let Some(parent) = parent.filter(|_| thread.is_some() && kind != MessageKind::Error) {
         found.extensions().thread_parent = Some(parent);
     }
     let other = if is_own && kind != MessageKind::Groupchat { &to } else { &from };
     Message {
-        id: message.id.as_ref().map(|id| id.0.clone()),
+        id,
         stanza_id: found.stanza_id,
         origin_id: found.origin_id,
         chat: if other.is_bare() { other.clone() } else { other.to_bare().into() },
@@ -156,7 +163,7 @@ fn read_message(
         kind,
         body: body.map(|(_, text)| text.clone()),
         subject: best(&message.subjects).map(|(_, text)| text.clone()),
-        thread: message.thread.as_ref().map(|thread| thread.id.clone()),
+        thread,
         at: found.delay.or(forwarded_at).unwrap_or(now),
         delayed: found.delay.is_some(),
         claimed_at: found.claim,

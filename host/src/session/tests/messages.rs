@@ -206,6 +206,9 @@ fn a_subject_changes_the_room() {
     assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].subject.as_deref(), Some("Verona"));
     desk.message(Message { body: Some("body".to_owned()), ..subject("no subject of the room") });
     assert_eq!(desk.count("roomSubjectChanged"), 1);
+    let threadless = "<subject>Mantua</subject><thread/>";
+    desk.hear_xml(&format!("<message from='{ROOM}/juliet' type='groupchat'>{threadless}</message>"));
+    assert_eq!(desk.count("roomSubjectChanged"), 2, "a thread without an id is none");
 }
 
 #[test]

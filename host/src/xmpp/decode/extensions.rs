@@ -13,7 +13,7 @@ use super::{is_same_bare, jid_attribute, muc, stanza_error};
 use crate::error::StanzaError;
 use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, REPLY, Reactions, ReplyTo};
 use crate::xmpp::encode::{FALLBACK, HINTS};
-use crate::xmpp::is_sendable_time;
+use crate::xmpp::{is_sendable, is_sendable_time};
 
 /// Of delays, in old servers (XEP-0091).
 const OLDER_DELAY: &str = "jabber:x:delay";
@@ -100,9 +100,13 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
     found
 }
 
-/// An id; an empty one is none, nor is one that no archive would give.
+/// An id; one that cannot be sent is none, since whoever answers names it.
+pub(super) fn sendable_id(id: &str) -> Option<String> {
+    (!id.is_empty() && id.len() <= MAX_ID && is_sendable(id)).then(|| id.to_owned())
+}
+
 fn id_of(payload: &Element) -> Option<String> {
-    payload.attr("id").filter(|id| !id.is_empty() && id.len() <= MAX_ID).map(str::to_owned)
+    payload.attr("id").and_then(sendable_id)
 }
 
 /// Whether who stamped this may say when a message was sent: the own account or server, which stored it, or the room. A

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::stanza::{Answer, ArchiveFin, Body, Disco, Fallback, Query, Request, RosterItem};
+use crate::stanza::{
+    Answer, ArchiveFin, Body, Disco, Draft, Extensions, Fallback, Query, ReplyTo, Request, RosterItem,
+};
 use crate::xmpp::peer::jid;
 
 fn own() -> FullJid {
@@ -414,6 +416,27 @@ fn ids_that_are_empty_are_none() {
     assert!(found.extensions.is_none() && found.origin_id.is_none());
 }
 
+/// Whoever answers names them.
+#[test]
+fn ids_and_threads_that_cannot_be_sent_are_none() {
+    let long = "x".repeat(1_025);
+    for odd in ["", "a\u{85}b", long.as_str()] {
+        let found = message(
+            &format!("from='a@b' id='{odd}'"),
+            &format!("<thread parent='p'>{odd}</thread><origin-id xmlns='urn:xmpp:sid:0' id='{odd}'/>"),
+        );
+        assert_eq!((found.id, found.thread, found.origin_id), (None, None, None), "{odd:.9}");
+        assert!(found.extensions.is_none(), "a parent of no thread: {odd:.9}");
+        let orphan = message("from='a@b'", &format!("<thread parent='{odd}'>t</thread>"));
+        assert_eq!((orphan.thread.as_deref(), orphan.extensions), (Some("t"), None), "{odd:.9}");
+        let error = message(&format!("from='a@b' type='error' id='{odd}'"), "");
+        assert_eq!(error.id.as_deref(), Some(odd), "what came back was called so");
+    }
+    let found = message(&format!("from='a@b' id='{}'", &long[1..]), "<thread parent='p'>t</thread>");
+    assert_eq!((found.id.as_deref(), found.thread.as_deref()), (Some(&long[1..]), Some("t")));
+    assert_eq!(found.extensions.unwrap().thread_parent.as_deref(), Some("p"));
+}
+
 /// RFC 6120, section 8.3.1: an error carries what was sent, which nobody says once more.
 #[test]
 fn what_an_error_brings_back_is_not_said_again() {
@@ -803,7 +826,33 @@ fn any_element() -> impl Strategy<Value = String> {
     })
 }
 
+/// What somebody may write where an id belongs.
+fn any_id() -> impl Strategy<Value = String> {
+    let long = prop::sample::select(vec![1_024_usize, 1_025]).prop_map(|length| "x".repeat(length));
+    prop_oneof!["[a-z \u{7f}-\u{9f}é]{0,4}", long]
+}
+
 proptest! {
+    #[test]
+    fn whatever_somebody_calls_it_can_be_answered(
+        kind in prop::sample::select(vec!["chat", "normal", "headline", "groupchat"]),
+        ids in [any_id(), any_id(), any_id(), any_id()],
+    ) {
+        let [id, origin, thread, parent] = ids;
+        let message = message(
+            &format!("from='friend@far/x' type='{kind}' id='{id}'"),
+            &format!("<thread parent='{parent}'>{thread}</thread><origin-id xmlns='urn:xmpp:sid:0' id='{origin}'/>"),
+        );
+        let thread_parent = message.extensions.and_then(|extensions| extensions.thread_parent);
+        for id in [None, message.id, message.origin_id] {
+            let reply = id.map(|id| ReplyTo { id, to: Some(message.from.clone()) });
+            let extensions = Extensions { thread_parent: thread_parent.clone(), reply, ..Extensions::default() };
+            let (body, thread) = (Some("hi".to_owned()), message.thread.clone());
+            let draft = Draft { body, thread, extensions: Some(Box::new(extensions)), ..Draft::default() };
+            prop_assert_eq!(crate::session::check_draft(&draft), Ok(()));
+        }
+    }
+
     #[test]
     fn nothing_makes_it_panic_and_nobody_speaks_for_the_account(
         stanza in prop::sample::select(vec!["message", "presence", "iq"]),
