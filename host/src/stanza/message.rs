@@ -164,6 +164,27 @@ pub struct Extensions {
     pub hints: Vec<Hint>,
 }
 
+impl Extensions {
+    /// Whether there are only such as make sense beside something else.
+    pub fn say_nothing(&self) -> bool {
+        let Self {
+            thread_parent: _,
+            reply: _,
+            fallback: _,
+            replace: _,
+            reactions,
+            receipt_requested: _,
+            receipt,
+            markable: _,
+            marker,
+            marked: _,
+            chat_state,
+            hints: _,
+        } = self;
+        reactions.is_none() && receipt.is_none() && marker.is_none() && chat_state.is_none()
+    }
+}
+
 /// A part of the body for clients that lack something (XEP-0428).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented once, in the contract")]

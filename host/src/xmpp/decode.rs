@@ -150,6 +150,9 @@ fn read_message(
     if let Some(parent) = parent.filter(|_| thread.is_some() && kind != MessageKind::Error) {
         found.extensions().thread_parent = Some(parent);
     }
+    // Some clients and gateways write an empty body beside a receipt or a chat state, and say nothing by it.
+    let says_enough = found.extensions.as_ref().is_some_and(|extensions| !extensions.say_nothing());
+    let body = body.map(|(_, text)| text).filter(|text| !(says_enough && text.is_empty())).cloned();
     let other = if is_own && kind != MessageKind::Groupchat { &to } else { &from };
     Message {
         id,
@@ -161,7 +164,7 @@ fn read_message(
             _ => None,
         },
         kind,
-        body: body.map(|(_, text)| text.clone()),
+        body,
         subject: best(&message.subjects).map(|(_, text)| text.clone()),
         thread,
         at: found.delay.or(forwarded_at).unwrap_or(now),

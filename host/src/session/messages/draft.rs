@@ -20,7 +20,7 @@ const MAX_WRITTEN: usize = 240 * 1_024;
 /// Whether this may be sent.
 pub(crate) fn check(draft: &Draft) -> Result<(), CallError> {
     let extensions = draft.extensions.as_deref().filter(|extensions| **extensions != Extensions::default());
-    if draft.body.is_none() && draft.subject.is_none() && extensions.is_none_or(says_nothing) {
+    if draft.body.is_none() && draft.subject.is_none() && extensions.is_none_or(Extensions::say_nothing) {
         return Err(CallError::invalid("message", "is empty; give a body, a subject or an extension"));
     }
     if draft.body.as_deref() == Some("") {
@@ -48,25 +48,6 @@ fn texts_of(extensions: &Extensions) -> impl Iterator<Item = &String> {
     let reply = reply.iter().map(|reply| &reply.id);
     let reactions = reactions.iter().flat_map(|reactions| std::iter::once(&reactions.id).chain(&reactions.emojis));
     ids.chain(reply).chain(reactions).chain(fallback.iter().filter_map(|one| one.feature.as_ref()))
-}
-
-/// What only makes sense beside something else.
-fn says_nothing(extensions: &Extensions) -> bool {
-    let Extensions {
-        thread_parent: _,
-        reply: _,
-        fallback: _,
-        replace: _,
-        reactions,
-        receipt_requested: _,
-        receipt,
-        markable: _,
-        marker,
-        marked: _,
-        chat_state,
-        hints: _,
-    } = extensions;
-    reactions.is_none() && receipt.is_none() && marker.is_none() && chat_state.is_none()
 }
 
 fn check_extensions(extensions: &Extensions, draft: &Draft) -> Result<(), CallError> {

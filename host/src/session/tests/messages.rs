@@ -429,6 +429,14 @@ fn what_is_told_of_a_message_that_comes() {
         desk.message(message);
         assert_eq!(desk.lines(), events, "{kind} from {from}");
     }
+    for (beside, events) in [
+        ("", &[told, added, noted][..]),
+        ("<received xmlns='urn:xmpp:receipts' id='1'/>", &[told]),
+        ("<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>", &[told]),
+    ] {
+        desk.hear_xml(&format!("<message from='{romeo}' type='chat'><body/>{beside}</message>"));
+        assert_eq!(desk.lines(), events, "an empty body beside {beside}");
+    }
     desk.in_room();
     desk.lines();
     let said = |nick: &str, body: &str| message(&format!("{ROOM}/{nick}"), MessageKind::Groupchat, body);

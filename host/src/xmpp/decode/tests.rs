@@ -416,6 +416,25 @@ fn ids_that_are_empty_are_none() {
     assert!(found.extensions.is_none() && found.origin_id.is_none());
 }
 
+#[test]
+fn an_empty_body_beside_what_says_something_by_itself_is_none() {
+    for beside in [
+        "<received xmlns='urn:xmpp:receipts' id='1'/>",
+        "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/>",
+        "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
+        "<reactions xmlns='urn:xmpp:reactions:0' id='1'/>",
+    ] {
+        assert_eq!(message("from='a@b'", &format!("<body/>{beside}")).body, None, "{beside}");
+        let said = message("from='a@b'", &format!("<body>hi</body>{beside}"));
+        assert_eq!(said.body.as_deref(), Some("hi"), "{beside}");
+    }
+    let asks = "<request xmlns='urn:xmpp:receipts'/><store xmlns='urn:xmpp:hints'/>";
+    for alone in ["", asks, "<received xmlns='urn:xmpp:receipts'/>"] {
+        let said = message("from='a@b'", &format!("<body/>{alone}"));
+        assert_eq!(said.body.as_deref(), Some(""), "{alone}");
+    }
+}
+
 /// Whoever answers names them.
 #[test]
 fn ids_and_threads_that_cannot_be_sent_are_none() {
