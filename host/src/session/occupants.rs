@@ -126,6 +126,11 @@ fn kept_reason(muc: &MucUser, status: Option<&str>) -> Option<String> {
     Some(reason[..reason.floor_char_boundary(MAX_REASON)].to_owned())
 }
 
+/// What a room says of somebody, else what it said before.
+fn said_or_known(said: String, known: Option<&String>) -> String {
+    if said.is_empty() { known.cloned().unwrap_or_else(|| "none".to_owned()) } else { said }
+}
+
 impl Session {
     /// A presence from a room that is open, or from somebody in it.
     pub(super) fn room_presence(&mut self, room: &BareJid, presence: Presence, turn: &mut Turn<'_>) {
@@ -175,11 +180,12 @@ impl Session {
         let Some(room) = self.rooms.shown.get(jid) else { return };
         // Once we are in, nobody else has our nickname.
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
+        let before = room.occupants.get(nick.as_str());
         let mut occupant = Occupant {
             room: jid.clone(),
             nick: nick.to_string(),
-            role: muc.role,
-            affiliation: muc.affiliation,
+            role: said_or_known(muc.role, before.map(|before| &before.role)),
+            affiliation: said_or_known(muc.affiliation, before.map(|before| &before.affiliation)),
             jid: muc.jid,
             show: presence.show,
             status: kept_status(presence.status),
@@ -189,7 +195,6 @@ impl Session {
             reason: None,
             occupant_id: muc.occupant_id.filter(|id| !id.is_empty() && id.len() <= MAX_OCCUPANT_ID),
         };
-        let before = room.occupants.get(&occupant.nick);
         if !ours && before.is_none() && !self.has_room_for_occupant(room) {
             self.ignored += 1;
             return;

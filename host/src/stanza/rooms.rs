@@ -24,9 +24,9 @@ pub struct Invite {
 /// What a room says of an occupant, or of what happened to it (XEP-0045, `muc#user`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MucUser {
-    /// `none`, `outcast`, `member`, `admin` or `owner`.
+    /// `none`, `outcast`, `member`, `admin` or `owner`; empty where the room does not say.
     pub affiliation: String,
-    /// `none`, `visitor`, `participant` or `moderator`.
+    /// `none`, `visitor`, `participant` or `moderator`; empty where the room does not say.
     pub role: String,
     /// The real JID, where the room shows it.
     pub jid: Option<Jid>,

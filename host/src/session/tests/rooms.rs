@@ -839,6 +839,30 @@ fn who_was_banned_is_an_outcast_in_what_is_told_and_kept() {
     assert_eq!(room(&desk).affiliation, "outcast");
 }
 
+/// Some services leave out the item with which they say it.
+#[test]
+fn an_affiliation_of_which_nothing_is_said_stays() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let say = |desk: &mut Desk, nick: &str, kind: &str, content: &str| {
+        let x = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{content}</x>");
+        desk.hear_xml(&format!("<presence from='{ROOM}/{nick}'{kind}>{x}</presence>"));
+    };
+    let is = |who: &Occupant| (who.role.clone(), who.affiliation.clone());
+    let words = |role: &str, affiliation: &str| (role.to_owned(), affiliation.to_owned());
+    say(&mut desk, "romeo", "", "<item affiliation='admin' role='moderator'/>");
+    say(&mut desk, "romeo", "", "");
+    assert_eq!(is(&room(&desk).occupants["romeo"]), words("moderator", "admin"));
+    say(&mut desk, "romeo", "", "<item role='visitor'/>");
+    assert_eq!(is(&last_occupant(&desk, "occupantChanged")), words("visitor", "admin"));
+    say(&mut desk, "romeo", " type='unavailable'", "");
+    assert_eq!(last_occupant(&desk, "occupantLeft").affiliation, "admin");
+    say(&mut desk, "tybalt", "", "");
+    assert_eq!(is(&last_occupant(&desk, "occupantJoined")), words("none", "none"), "nothing was ever said");
+    say(&mut desk, "bot", " type='unavailable'", "<status code='110'/>");
+    assert_eq!((last_occupant(&desk, "occupantLeft").own, room(&desk).affiliation.as_str()), (true, "member"));
+}
+
 /// Nobody waits for it any more, and it says nothing of what was asked since.
 #[test]
 fn a_farewell_that_is_answered_late_ends_no_other_entering() {

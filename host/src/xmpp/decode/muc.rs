@@ -41,10 +41,12 @@ pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
     }
 }
 
-/// One of these words; occupants are many, and what they are kept with is no place for a room's prose.
+/// One of these words, or empty where nothing is said; occupants are many, and what they are kept with is no place for a room's
+/// prose.
 fn word(item: Option<&Element>, name: &str, words: &[&str]) -> String {
-    let said = item.and_then(|item| item.attr(name)).filter(|said| words.contains(said));
-    said.unwrap_or(words[0]).to_owned()
+    let Some(said) = item.and_then(|item| item.attr(name)) else { return String::new() };
+    let word = if words.contains(&said) { said } else { words[0] };
+    word.to_owned()
 }
 
 /// The status codes in an `<x/>` of `muc#user`.

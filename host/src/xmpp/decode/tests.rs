@@ -547,7 +547,8 @@ fn roles_and_affiliations_are_words_of_the_xep_or_none() {
     }
     let owner =
         presence("from='r@muc/n'", "<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='owner'/></x>");
-    assert_eq!(owner.muc.unwrap().affiliation, "owner");
+    let owner = owner.muc.unwrap();
+    assert_eq!((owner.role.as_str(), owner.affiliation.as_str()), ("", "owner"), "its role is not said");
 }
 
 #[test]
@@ -670,9 +671,10 @@ fn occupants() {
     );
     assert_eq!((kicked.status, kicked.destroyed), (vec![110, 307], None));
     let destroyed = user("<item/><destroy jid='other@muc'><reason>over</reason></destroy>");
-    assert_eq!((destroyed.affiliation.as_str(), destroyed.reason.as_deref()), ("none", Some("over")));
+    assert_eq!((destroyed.affiliation.as_str(), destroyed.reason.as_deref()), ("", Some("over")), "it is not said");
     assert_eq!(destroyed.destroyed, Some(Some("other@muc".parse().unwrap())));
-    assert_eq!(user("<destroy/>").destroyed, Some(None));
+    let bare = user("<destroy/>");
+    assert_eq!((bare.destroyed, bare.role.as_str(), bare.affiliation.as_str()), (Some(None), "", ""));
 }
 
 #[test]
