@@ -117,10 +117,10 @@ pub(crate) fn kept(rows: &[Row]) -> Result<()> {
 async fn row(language: Language, prosody: &XmppServer, folder: &Folder) -> Result<Row> {
     let name = language.name;
     eprintln!("{name}: building");
-    let home = Home::new()?;
+    let author = Home::new()?;
     // Installs what it is built with, if that is not there: nobody promised how long a download takes.
-    let plugin = begin(language, &home, &folder.path().join(language.lang)).await?;
-    let plugin = built(&home, &plugin).await?;
+    let plugin = begin(language, &author, &folder.path().join(language.lang)).await?;
+    let plugin = built(&author, &plugin).await?;
     eprintln!("{name}: from nothing to an answer");
     let (answer, again) = Box::pin(begun(language, prosody, folder)).await?;
     eprintln!("{name}: running");
