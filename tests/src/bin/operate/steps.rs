@@ -447,8 +447,8 @@ async fn chat(story: &mut Story) -> Result<String> {
     let owners = format!("[account.main]\nowners = [\"{owner}\"]\n");
     story.configure(&config.replacen("[account.main]\n", &owners, 1)).await?;
     let before = story.host()?.lines("plugin running", &[("plugin", "echo")]).len();
-    let begun = story.command(&bot, begin, "").await?;
-    let session = begun.attr("sessionid").context("the command has no session")?;
+    let form = story.command(&bot, begin, "").await?;
+    let session = form.attr("sessionid").context("the command has no session")?;
     let complete = format!("node='restart' sessionid='{session}' action='complete'");
     let chosen = "<x xmlns='jabber:x:data' type='submit'><field var='plugin'><value>echo</value></field></x>";
     let done = story.command(&bot, &complete, chosen).await?;
