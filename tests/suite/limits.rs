@@ -130,7 +130,7 @@ async fn cpu_share() {
     let house = plan.caller(FULL, busy).start().await;
     let instance = house.instance(FULL).await;
     let began = Instant::now();
-    let work = house.order(FULL, "deed.work", json!({ "times": 200 })).await;
+    let work = house.order(FULL, "deed.work", json!({ "times": 40 })).await;
     house.logged("plugin moved", &[("plugin", FULL), ("in_yard", "true")]).await;
     house.call(BARE, "user.jid", Value::Null).await.ok();
     house.answer(FULL, "deed.work", work).await.ok();

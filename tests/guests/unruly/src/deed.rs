@@ -57,7 +57,7 @@ pub(crate) enum Deed {
     FloodLog,
     /// `odd-log`: a line with control characters, and one that is too long.
     OddLog,
-    /// `big-argument`: a text of 32 MiB across the boundary.
+    /// `big-argument`: a text of 8 MiB across the boundary.
     BigArgument,
     /// `many-timers`: until it gets no more.
     ManyTimers,
@@ -197,7 +197,7 @@ impl Deed {
                 Ok("wrote odd lines".to_owned())
             }
             Self::BigArgument => {
-                settings::set("behaviour", "x".repeat(32 << 20)).await?;
+                settings::set("behaviour", "x".repeat(8 << 20)).await?;
                 Ok("it was taken".to_owned())
             }
             Self::ManyTimers => {
