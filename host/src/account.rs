@@ -3,6 +3,7 @@
 //! [`Shared`] is what everybody else holds: plugins read the snapshot without a hop and send commands here.
 
 mod alarm;
+mod arrived;
 mod leaving;
 mod logins;
 mod missed;
@@ -35,7 +36,7 @@ use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
 use crate::stanza::{AdHocRequest, Outgoing, Reply};
 use crate::store::{KeptRoster, RosterKeeper, SessionKeeper, Store};
-use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Lost, Tokens, Within};
+use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Lost, RawStanza, Tokens, Within};
 
 pub use logins::Credentials;
 pub use shared::{Connection, Shared};
@@ -69,6 +70,7 @@ enum Order {
     Heir { new: InstanceId, of: InstanceId, done: oneshot::Sender<()> },
     Swap { old: Option<Arc<Mailbox>>, new: Arc<Mailbox>, done: oneshot::Sender<()> },
     TellMissed(Missed),
+    SendAgain(Vec<RawStanza>),
     Reply { to: Jid, id: String, reply: Reply },
     HearNobody { done: oneshot::Sender<()> },
     Rewrite { config: Box<AccountConfig>, done: oneshot::Sender<()> },
@@ -403,6 +405,7 @@ impl Worker {
                 }
                 let _ = done.send(());
             }
+            Order::SendAgain(stanzas) => self.session.send_again(stanzas, self.now(), &mut self.effects),
             Order::Reply { to, id, reply } => self.put_out(Outgoing::Reply { to: Some(to), id, reply }, None),
             Order::Rewrite { config, done } => {
                 self.rewrite(*config).await;
@@ -453,8 +456,8 @@ impl Worker {
         match event {
             LinkEvent::Stanza(incoming) if self.hears_nobody && incoming.speaks() && self.is_kept_for_later() => {}
             LinkEvent::Stanza(incoming) => self.session.incoming(incoming, now, &mut self.effects),
-            LinkEvent::Bound { jid, offers, taken_up, again } => {
-                tracing::info!(%account, %jid, taken_up, again = again.len(), "account connected");
+            LinkEvent::Bound { jid, offers, taken_up, again, doubtful } => {
+                tracing::info!(%account, %jid, taken_up, again = again.len(), doubtful, "account connected");
                 self.connection.send_replace(Connection::Connected(jid.clone().into()));
                 // What waits here is younger than what the link had taken; and what the session wanted to say to the old
                 // stream has lost its sense.
@@ -464,7 +467,11 @@ impl Worker {
                 if taken_up {
                     self.session.taken_up(now, &mut self.effects);
                 }
-                self.session.send_again(again, now, &mut self.effects);
+                if doubtful > 0 && self.session.has_archive() {
+                    tokio::spawn(Arc::clone(&self.shared).send_what_has_not_arrived(again, doubtful));
+                } else {
+                    self.session.send_again(again, now, &mut self.effects);
+                }
                 self.effects.extend(waiting.into_iter().filter_map(|(outgoing, sent)| match sent {
                     Some(sent) => Some(Effect::SendFor(outgoing, sent)),
                     None if outgoing.outlives_its_stream() => Some(Effect::Send(outgoing)),

@@ -168,6 +168,72 @@ async fn what_was_taken_in_is_sent_once_on_whatever_stream_follows() {
     }
 }
 
+/// What the server had taken in before the stream was lost, without a word, is in the archive, and is not said twice; what is not
+/// there is. An archive that says nothing of use is no reason to keep anything back.
+/// Rows 34.
+#[tokio::test]
+async fn what_has_arrived_by_the_archive_is_not_sent_again() {
+    const MAM: &str = "urn:xmpp:mam:2";
+    for (has_it, expected) in [(true, vec!["two", "three"]), (false, vec!["one", "two", "three"])] {
+        let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;
+        let (account, mut session) = connected(&peer).await;
+        session.settle(&[("bot@localhost", MAM)]).await;
+        let shared = account.shared();
+        soon("an archive", shared.own_archive().wait_for(|archive| archive.is_some_and(|own| own.exists)))
+            .await
+            .unwrap();
+        let with_id = |body: &str| {
+            let xml = format!("<message to='friend@localhost' id='id-{body}'><body>{body}</body></message>");
+            let stanza = RawStanza::parse(&xml, &shared.snapshot().jid).unwrap();
+            shared.ask(|answer| Command::SendRaw { by: InstanceId::next(), stanza, answer })
+        };
+        for body in ["one", "two"] {
+            soon("room", with_id(body)).await.unwrap();
+        }
+        soon("both", session.hear_text("id-two")).await;
+        drop(session);
+        until_it_is(&account, |connection| matches!(connection, Connection::Retrying(_))).await;
+        soon("room", with_id("three")).await.unwrap();
+        let mut session = soon("the connection", peer.accept()).await.unwrap();
+        let (question, id) = soon("a question", until_asked(&mut session, MAM)).await;
+        let queryid = question.split("queryid='").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
+        // Somebody else's words are no proof, whatever their id is.
+        for (number, (from, to)) in [("bot", "friend"), ("friend", "bot")].into_iter().enumerate() {
+            let said = if from == "bot" { "one" } else { "two" };
+            session
+                .say(&format!(
+                    "<message xmlns='jabber:client' from='bot@localhost'><result xmlns='{MAM}' queryid='{queryid}' \
+                     id='{number}'><forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' \
+                     stamp='2026-01-01T00:00:00Z'/><message xmlns='jabber:client' type='chat' from='{from}@localhost/x' \
+                     to='{to}@localhost' id='id-{said}'><body>{said}</body></message></forwarded></result></message>"
+                ))
+                .await;
+        }
+        let inner = if has_it {
+            let set = "<set xmlns='http://jabber.org/protocol/rsm'><first>0</first><last>1</last></set>";
+            format!("<fin xmlns='{MAM}' complete='true'>{set}</fin>")
+        } else {
+            String::new()
+        };
+        session.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'>{inner}</iq>")).await;
+        assert_eq!(soon("the last message", session.bodies_until("three")).await, expected);
+        soon("the end of the account", account.stop()).await;
+    }
+}
+
+/// Answers every question with nothing until one has this in it: as XML, and its id.
+async fn until_asked(session: &mut PeerSession, text: &str) -> (String, String) {
+    loop {
+        let (xml, id) = session.hear_xml().await;
+        if xml.contains(text) {
+            return (xml.replace('"', "'"), id);
+        }
+        if !id.is_empty() {
+            session.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'/>")).await;
+        }
+    }
+}
+
 /// What only the lost session could have answered ends with a typed error, and is not asked again.
 /// Rows 11.
 #[tokio::test]

@@ -296,6 +296,11 @@ impl Session {
         }
     }
 
+    /// Whether the account has an archive, as far as anybody has said on this stream or one before.
+    pub fn has_archive(&self) -> bool {
+        self.archives.own == Support::Yes
+    }
+
     /// Where what was said with this address is archived, as far as it has told what it is.
     fn archived_at(&self, other: &Jid, turn: &Turn<'_>) -> Option<Place> {
         let known = self.disco.known.of(other, turn.now)?;

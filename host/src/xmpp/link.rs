@@ -114,6 +114,8 @@ pub enum LinkEvent {
         /// What the old session's server has not acknowledged, or was never sent, oldest first: messages, and presences
         /// that ask for a subscription or answer such. The rest meant something only within the old session.
         again: Vec<RawStanza>,
+        /// How many of these, the first ones, were written: the server may have taken them in, and has not said so.
+        doubtful: usize,
     },
     /// The connection is lost; a new one is being made.
     Suspended {
@@ -407,26 +409,26 @@ impl Link {
                 again.append(&mut self.queue);
                 self.queue = if is_late { too_old(again) } else { again };
                 match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
-                    Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new() },
+                    Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new(), doubtful: 0 },
                     None => LinkEvent::Resumed,
                 }
             }
             Begun::Anew { jid, managed, handled, early } => {
                 let mut suspects = self.ledger.as_ref().map(|ledger| ledger.suspects().clone()).unwrap_or_default();
-                let mut old = self.ledger.take().map(|mut ledger| {
-                    if let Some(handled) = handled {
-                        // A count that cannot be says nothing; then all is sent again.
-                        let _ = ledger.acknowledge(handled);
-                    }
-                    ledger.take()
-                });
-                let again = old.iter_mut().flat_map(|old| old.drain(..)).chain(self.queue.drain(..)).collect();
-                let again = if is_late { too_old(again) } else { again };
-                let again: Vec<_> = again
-                    .into_iter()
-                    .map(|stanza| RawStanza(Arc::new(stanza)))
-                    .filter(RawStanza::outlives_its_stream)
-                    .collect();
+                let (mut written, mut is_told) = (VecDeque::new(), false);
+                if let Some(mut ledger) = self.ledger.take() {
+                    // A count that cannot be says nothing; then all is sent again.
+                    is_told = handled.is_some_and(|handled| ledger.acknowledge(handled).is_ok());
+                    written = ledger.take();
+                }
+                let kept = |stanzas: VecDeque<Stanza>| {
+                    let stanzas = if is_late { too_old(stanzas) } else { stanzas };
+                    let stanzas = stanzas.into_iter().map(|stanza| RawStanza(Arc::new(stanza)));
+                    stanzas.filter(RawStanza::outlives_its_stream).collect::<Vec<_>>()
+                };
+                let mut again = kept(written);
+                let doubtful = if is_told { 0 } else { again.len() };
+                again.extend(kept(std::mem::take(&mut self.queue)));
                 suspects.retain(|suspect| again.iter().any(|stanza| ledger::id(&stanza.0) == suspect));
                 self.ledger = managed.map(Ledger::new);
                 if let Some(ledger) = &mut self.ledger {
@@ -438,7 +440,7 @@ impl Link {
                 self.early = early.into();
                 self.own = Some(jid.clone());
                 self.is_new = false;
-                LinkEvent::Bound { jid, offers, taken_up: false, again }
+                LinkEvent::Bound { jid, offers, taken_up: false, again, doubtful }
             }
         };
         self.stage = Stage::Live { live: Box::new(live), hears_state, resumed };

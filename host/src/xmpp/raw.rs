@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use minidom::rxml;
 use minidom::{Element, Node};
 use xmpp_parsers::iq::Iq;
+use xmpp_parsers::message::MessageType;
 use xmpp_parsers::ns;
 use xmpp_parsers::presence::Type;
 use xmpp_parsers::stanza::Stanza;
@@ -171,6 +172,11 @@ impl RawStanza {
     /// Whether it is an IQ get or set, which is owed an answer.
     pub fn is_request(&self) -> bool {
         matches!(&*self.0, Stanza::Iq(Iq::Get { .. } | Iq::Set { .. }))
+    }
+
+    /// Whether it is a message that is not for all in a room.
+    pub(crate) fn is_said_to_a_person(&self) -> bool {
+        matches!(&*self.0, Stanza::Message(message) if message.type_ != MessageType::Groupchat)
     }
 
     /// As [`Outgoing::outlives_its_stream`](crate::stanza::Outgoing::outlives_its_stream).

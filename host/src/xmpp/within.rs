@@ -258,9 +258,13 @@ impl Within {
         let own = server.own.clone();
         loop {
             return Poll::Ready(match server.coming.pop_front() {
-                Some(Coming::Bound) => {
-                    LinkEvent::Bound { jid: own, offers: Offers::default(), taken_up: false, again: Vec::new() }
-                }
+                Some(Coming::Bound) => LinkEvent::Bound {
+                    jid: own,
+                    offers: Offers::default(),
+                    taken_up: false,
+                    again: Vec::new(),
+                    doubtful: 0,
+                },
                 Some(Coming::Cut) => LinkEvent::Suspended { why: Lost::Cut { cause: None } },
                 Some(Coming::Back) => LinkEvent::Resumed,
                 Some(Coming::Closed) => LinkEvent::Closed,
