@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::alarm::Alarm;
+use self::arrived::InQuestion;
 use self::leaving::{Farewell, tell_leaving};
 use self::logins::Logins;
 use self::missed::Missed;
@@ -36,7 +37,7 @@ use crate::router::{Mailbox, Names, Router, Shadow};
 use crate::session::{Answer, Command, Effect, OwnArchive, Sent, Session};
 use crate::stanza::{AdHocRequest, Outgoing, Reply};
 use crate::store::{KeptRoster, RosterKeeper, SessionKeeper, Store};
-use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Lost, RawStanza, Tokens, Within};
+use crate::xmpp::{ClientState, ConnectError, Left, Link, LinkEvent, LogIn, Lost, Tokens, Within};
 
 pub use logins::Credentials;
 pub use shared::{Connection, Shared};
@@ -70,7 +71,6 @@ enum Order {
     Heir { new: InstanceId, of: InstanceId, done: oneshot::Sender<()> },
     Swap { old: Option<Arc<Mailbox>>, new: Arc<Mailbox>, done: oneshot::Sender<()> },
     TellMissed(Missed),
-    SendAgain(Vec<RawStanza>),
     Reply { to: Jid, id: String, reply: Reply },
     HearNobody { done: oneshot::Sender<()> },
     Rewrite { config: Box<AccountConfig>, done: oneshot::Sender<()> },
@@ -151,6 +151,7 @@ impl Account {
             owner_requests: requests,
             parked: VecDeque::new(),
             outbox: VecDeque::new(),
+            in_question: None,
             hears_nobody: false,
             quiet: Alarm::new(),
             effects: Vec::new(),
@@ -211,6 +212,8 @@ struct Worker {
     parked: VecDeque<Asked>,
     /// What the link had no room for.
     outbox: VecDeque<(Outgoing, Option<Sent>)>,
+    /// What the archive is asked for before it is sent again.
+    in_question: Option<InQuestion>,
     /// The house stops: what somebody says is left to the server.
     hears_nobody: bool,
     /// When the server is told that nobody looks (XEP-0352); none = never, or it was told.
@@ -263,6 +266,7 @@ impl Worker {
                         link.set_state(ClientState::Inactive);
                     }
                 }
+                found = arrived::told(&mut self.in_question) => self.has_arrived(found),
                 next = next_on_link(&mut self.link, !has_room) => {
                     heard += 1;
                     if let Some(event) = next {
@@ -405,7 +409,6 @@ impl Worker {
                 }
                 let _ = done.send(());
             }
-            Order::SendAgain(stanzas) => self.session.send_again(stanzas, self.now(), &mut self.effects),
             Order::Reply { to, id, reply } => self.put_out(Outgoing::Reply { to: Some(to), id, reply }, None),
             Order::Rewrite { config, done } => {
                 self.rewrite(*config).await;
@@ -462,16 +465,13 @@ impl Worker {
                 // What waits here is younger than what the link had taken; and what the session wanted to say to the old
                 // stream has lost its sense.
                 let waiting = std::mem::take(&mut self.outbox);
+                let (own, since) = (jid.clone(), self.session.stream_since());
                 self.session.bound(jid, offers, now, &mut self.effects);
                 self.shared.router.stream_begins(self.session.stream());
                 if taken_up {
                     self.session.taken_up(now, &mut self.effects);
                 }
-                if doubtful > 0 && self.session.has_archive() {
-                    tokio::spawn(Arc::clone(&self.shared).send_what_has_not_arrived(again, doubtful));
-                } else {
-                    self.session.send_again(again, now, &mut self.effects);
-                }
+                self.send_again(again, doubtful, &own, since);
                 self.effects.extend(waiting.into_iter().filter_map(|(outgoing, sent)| match sent {
                     Some(sent) => Some(Effect::SendFor(outgoing, sent)),
                     None if outgoing.outlives_its_stream() => Some(Effect::Send(outgoing)),
@@ -503,6 +503,7 @@ impl Worker {
                 tracing::info!(%account, "connection resumed");
                 self.connection.send_replace(Connection::Connected(self.shared.snapshot().jid.clone()));
                 self.session.resumed(now, &mut self.effects);
+                self.ask_archive_again();
             }
             LinkEvent::Retrying { after, why } => {
                 tracing::warn!(%account, reason = %why, after_ms = after.as_millis(), "cannot connect, trying again");

@@ -1,72 +1,193 @@
 //! What a lost stream took with it, and may have arrived all the same: the server took it in, and its word of that was lost with
 //! the stream. Nobody can tell but the archive, in which the server keeps what it took in (XEP-0313).
+//!
+//! What was written is held back until the archive has said what it knows, and with it what is younger and for people; what is for
+//! rooms is in no archive of the account's. Where it does not say, all is sent again: a message that comes twice is better than none.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use jid::BareJid;
+use jid::{BareJid, FullJid};
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
 
-use super::{Order, Shared};
-use crate::error::CallError;
+use super::{Shared, Worker};
 use crate::session::{Command, Pager};
-use crate::stanza::{ArchiveQuery, Cursor};
+use crate::stanza::{ArchiveQuery, Cursor, Message};
 use crate::xmpp::RawStanza;
 
 /// How many messages are asked for at once.
 const PAGE: u32 = 50;
 /// How far it is looked back. What came meanwhile is in the archive, too.
 const MOST: u32 = 2_000;
+/// How long the archive may take for all of it.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How much may be held back; with more nothing is.
+const MOST_HELD: usize = 1_024;
 
-/// Whom something is for, and its id.
-type Mark = (BareJid, String);
+/// Whom something is for, its id and what it says: plugins may give the same id twice.
+type Mark = (BareJid, String, Option<String>);
 
-impl Shared {
-    /// Has the session send what the archive has not: of these, the first `doubtful` ones may be there. Where it does not say,
-    /// all of them are sent, since a message that comes twice is better than none.
-    pub(super) async fn send_what_has_not_arrived(self: Arc<Self>, mut stanzas: Vec<RawStanza>, doubtful: usize) {
-        let sought: HashSet<Mark> = stanzas.iter().take(doubtful).filter_map(mark).collect();
-        let arrived = match self.in_archive(sought).await {
-            Ok(arrived) => arrived,
-            Err(error) => {
-                tracing::info!(
-                    account = %self.name, %error,
-                    "the archive does not say whether messages of the lost stream have arrived; they are sent again"
-                );
-                HashSet::new()
-            }
-        };
-        stanzas.retain(|stanza| mark(stanza).is_none_or(|mark| !arrived.contains(&mark)));
-        if !arrived.is_empty() {
-            tracing::info!(
-                account = %self.name, messages = arrived.len(),
-                "messages that the lost stream took with it have arrived, and are not sent again"
-            );
+/// How often something is there.
+type Marks = HashMap<Mark, usize>;
+
+/// What waits for the archive's word.
+pub(super) struct InQuestion {
+    stanzas: Vec<Held>,
+    /// Nothing older is meant.
+    since: Timestamp,
+    began: Instant,
+    asking: Pin<Box<dyn Future<Output = Marks> + Send>>,
+}
+
+struct Held {
+    stanza: RawStanza,
+    /// By what the archive would show it; none: it was not written.
+    mark: Option<Mark>,
+}
+
+impl InQuestion {
+    fn ask(&mut self, shared: &Arc<Shared>) {
+        let mut sought = Marks::new();
+        for mark in self.stanzas.iter().filter_map(|held| held.mark.clone()) {
+            *sought.entry(mark).or_default() += 1;
         }
-        // An account that ends takes them with it.
-        let _ = self.order(Order::SendAgain(stanzas)).await;
+        self.asking = Box::pin(in_archive(Arc::clone(shared), sought, self.since));
     }
 
-    /// Which of these the account has said, by its own archive.
-    async fn in_archive(&self, mut sought: HashSet<Mark>) -> Result<HashSet<Mark>, CallError> {
-        let newest = ArchiveQuery { cursor: Cursor::Before(String::new()), ..ArchiveQuery::default() };
-        let (mut pager, mut found) = (Pager::new(newest, PAGE, Some(MOST)), HashSet::new());
-        while !sought.is_empty()
-            && let Some(next) = pager.next_page()
-        {
-            let page = self.ask(|answer| Command::QueryArchive { query: Box::new(next), answer }).await?;
-            pager.took(&page)?;
-            let own = page.messages.into_iter().map(|archived| archived.message).filter(|message| message.own);
-            for message in own {
-                let Some(id) = message.id else { continue };
-                found.extend(sought.take(&(message.to.to_bare(), id)));
-            }
-        }
-        Ok(found)
+    /// All but what is there.
+    fn without(self, mut found: Marks) -> Vec<RawStanza> {
+        let mut is_there = |held: &Held| {
+            let count = held.mark.as_ref().and_then(|mark| found.get_mut(mark)).filter(|count| **count > 0);
+            count.map(|count| *count -= 1).is_some()
+        };
+        self.stanzas.into_iter().filter(|held| !is_there(held)).map(|held| held.stanza).collect()
     }
 }
 
-/// By what the own archive would show it; none: it is not kept there, as what is said in rooms.
-fn mark(stanza: &RawStanza) -> Option<Mark> {
-    let id = stanza.id().filter(|id| !id.is_empty() && stanza.is_said_to_a_person())?;
-    Some((stanza.to()?.to_bare(), id.to_owned()))
+/// The archive's word, or never where nothing is in question.
+pub(super) async fn told(in_question: &mut Option<InQuestion>) -> Marks {
+    match in_question {
+        Some(in_question) => in_question.asking.as_mut().await,
+        None => pending().await,
+    }
+}
+
+impl Worker {
+    /// After a log-in, sends again what the stream since then has lost; the first `doubtful` ones of it once it is known that they
+    /// have not arrived.
+    pub(super) fn send_again(&mut self, again: Vec<RawStanza>, doubtful: usize, own: &FullJid, since: Timestamp) {
+        let now = self.now();
+        let mark = |stanza: &RawStanza| stanza.leaving(own, now).and_then(|message| mark(&message));
+        let (mut stanzas, mut at_once, mut began, mut from) = (Vec::new(), Vec::new(), Instant::now(), since);
+        if let Some(before) = self.in_question.take() {
+            (began, from) = (before.began, before.since.min(since));
+            stanzas = before.stanzas;
+            if began.elapsed() > self.settings.keep_unsent {
+                tracing::warn!(
+                    account = %self.shared.name, messages = stanzas.len(),
+                    "messages are not sent, since they have waited for longer than keep_unsent of the account says"
+                );
+                stanzas.clear();
+            }
+        }
+        for (place, stanza) in again.into_iter().enumerate() {
+            if stanza.is_said_to_a_person() {
+                let mark = if place < doubtful { mark(&stanza) } else { None };
+                stanzas.push(Held { stanza, mark });
+            } else {
+                at_once.push(stanza);
+            }
+        }
+        let is_known = stanzas.iter().all(|held| held.mark.is_none());
+        if is_known || stanzas.len() > MOST_HELD || !self.session.has_archive() {
+            at_once.extend(stanzas.into_iter().map(|held| held.stanza));
+        } else {
+            let mut in_question = InQuestion { stanzas, since: from, began, asking: Box::pin(pending()) };
+            in_question.ask(&self.shared);
+            self.in_question = Some(in_question);
+        }
+        self.session.send_again(at_once, now, &mut self.effects);
+    }
+
+    /// The archive has said what it knows.
+    pub(super) fn has_arrived(&mut self, found: Marks) {
+        let Some(mut in_question) = self.in_question.take() else { return };
+        if !self.shared.snapshot().connected {
+            // It is asked again on the next stream.
+            in_question.asking = Box::pin(pending());
+            self.in_question = Some(in_question);
+            return;
+        }
+        let all = in_question.stanzas.len();
+        let stanzas = in_question.without(found);
+        if stanzas.len() < all {
+            tracing::info!(
+                account = %self.shared.name, messages = all - stanzas.len(),
+                "messages that the lost stream took with it have arrived, and are not sent again"
+            );
+        }
+        self.session.send_again(stanzas, self.now(), &mut self.effects);
+    }
+
+    /// The stream of the question goes on.
+    pub(super) fn ask_archive_again(&mut self) {
+        if let Some(in_question) = &mut self.in_question {
+            in_question.ask(&self.shared);
+        }
+    }
+
+    /// Nobody will wait for the archive's word.
+    pub(super) fn send_what_is_in_question(&mut self) {
+        if let Some(in_question) = self.in_question.take() {
+            self.session.send_again(in_question.without(Marks::new()), self.now(), &mut self.effects);
+            self.apply();
+        }
+    }
+}
+
+/// By what the own archive would show it; none: it has no id.
+fn mark(message: &Message) -> Option<Mark> {
+    Some((message.to.to_bare(), message.id.clone()?, message.body.clone()))
+}
+
+/// Which of these the account has said since then, by its own archive, as far as that tells in time.
+async fn in_archive(shared: Arc<Shared>, mut sought: Marks, since: Timestamp) -> Marks {
+    let newest = ArchiveQuery { start: Some(since), cursor: Cursor::Before(String::new()), ..ArchiveQuery::default() };
+    let (mut pager, mut found) = (Pager::new(newest, PAGE, Some(MOST)), Marks::new());
+    let deadline = Instant::now() + PATIENCE;
+    while !sought.is_empty()
+        && let Some(next) = pager.next_page()
+    {
+        let asked = shared.ask(|answer| Command::QueryArchive { query: Box::new(next), answer });
+        let error = match timeout_at(deadline, asked).await {
+            Ok(Ok(page)) => {
+                let error = pager.took(&page).err();
+                let own = page.messages.iter().map(|archived| &archived.message).filter(|message| message.own);
+                for mark in own.filter_map(|message| mark(message)) {
+                    if let Some(count) = sought.get_mut(&mark) {
+                        *count -= 1;
+                        if *count == 0 {
+                            sought.remove(&mark);
+                        }
+                        *found.entry(mark).or_default() += 1;
+                    }
+                }
+                error.map(|error| error.to_string())
+            }
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("it has not answered within {} s", PATIENCE.as_secs())),
+        };
+        if let Some(error) = error {
+            tracing::info!(
+                account = %shared.name, error,
+                "the archive does not say of all messages of the lost stream whether they have arrived"
+            );
+            break;
+        }
+    }
+    found
 }

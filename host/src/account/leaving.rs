@@ -24,6 +24,9 @@ impl Worker {
     /// Leaves, if there is a stream.
     pub(super) async fn close(&mut self, farewell: Farewell) {
         self.quiet.set(None, self.now());
+        if self.link.is_some() {
+            self.send_what_is_in_question();
+        }
         let link = self.link.take();
         let ends = link.is_some();
         if let Some(mut link) = link {

@@ -160,12 +160,16 @@ impl Session {
         self.tell(message, enters, notifies, turn);
     }
 
+    /// When the stream of now or the last one began, by whichever clock.
+    pub fn stream_since(&self) -> Timestamp {
+        self.bound_at.checked_sub(CLOCKS_DIFFER).unwrap_or(self.bound_at)
+    }
+
     /// Whether it was said to this very session, and came late because the stream was cut meanwhile: servers stamp what they
     /// say once more when a stream is resumed. It is news, as it would have been without the cut. What is older than the session
     /// was stored for whoever comes, and so was what is said to a session that a former process left.
     fn waited_behind_a_cut(&self, message: &Message) -> bool {
-        let since = self.bound_at.checked_sub(CLOCKS_DIFFER).unwrap_or(self.bound_at);
-        self.resumed && message.carbon.is_none() && message.at >= since
+        self.resumed && message.carbon.is_none() && message.at >= self.stream_since()
     }
 
     /// Whether the server may have said it before a cut, and not have heard that it came: on the same session, or on one that it
