@@ -44,7 +44,9 @@ fn forwarded(from: &str, wrapper: &str, namespace: &str) -> String {
 }
 
 async fn carbons(trial: &mut Trial) -> Result<String> {
-    let stage = trial.start(Plan::new()?.caller(|entry| entry)?).await?;
+    let plan = Plan::new()?.caller(|entry| entry.grant("messages.read", &["*"]))?;
+    let stage = trial.start(plan).await?;
+    stage.call("listen.on", &json!({ "name": "message", "from": JULIET })).await?;
     for from in [
         "mallory@localhost/lair",
         MALLORY,
@@ -62,8 +64,7 @@ async fn carbons(trial: &mut Trial) -> Result<String> {
     nobody_was_echoed(stage, "forged")?;
     // The same from the account itself is believed, so that the above shows something.
     stage.raw(forwarded(BOT, "received", "urn:xmpp:carbons:2")).await?;
-    let heard = stage.hear(JULIET).await?;
-    ensure!(heard == "forged", "a carbon of the account itself is not believed: {heard}");
+    while !stage.answer().await?.contains("forged") {}
     Ok("not believed, but from the account itself".to_owned())
 }
 
