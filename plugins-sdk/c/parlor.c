@@ -1094,6 +1094,13 @@ static bool has_next(const parlor_plugin_archive_options_t *answered) {
   return answered->last.is_some && !(answered->complete.is_some && answered->complete.val);
 }
 
+/* Outlives what is forgotten. */
+static char *lasting(const char *text) {
+  char *own = strdup(text);
+  if (!own) abort();
+  return own;
+}
+
 /* Asks for one page. Where the owner lets an answer have fewer messages, fewer are asked for, of this page and those after it. */
 static parlor_error ask_page(parlor_plugin_archive_options_t *options, parlor_plugin_archive_page_t *page) {
   parlor_plugin_types_error_t error;
@@ -1117,8 +1124,10 @@ parlor_error parlor_archive_read(const parlor_archive_options *options, parlor_r
     asked.after = option(options->after);
     asked.xml = options->xml;
   }
-  /* The id that the next page comes after: with a page all else of it is forgotten. */
-  char *last = NULL;
+  /* The id that the next page comes after: with a page all else of it is forgotten. And one of before, which is moved here after
+     1, 2, 4, 8 ... pages, to see that an archive goes in a circle. */
+  char *last = NULL, *before = NULL;
+  unsigned long pages = 0, next = 1;
   parlor_error error = PARLOR_OK;
   for (bool enough = false; !error && !enough;) {
     uint64_t mark = parlor_mark();
@@ -1130,12 +1139,18 @@ parlor_error parlor_archive_read(const parlor_archive_options *options, parlor_r
     if (!error && !enough && !has_next(&page.rsm)) enough = true;
     if (!error && !enough) {
       free(last);
-      last = strdup(some(page.rsm.last.val));
-      if (!last) abort();
+      last = lasting(some(page.rsm.last.val));
+      if (before && !strcmp(before, last)) error = parlor_fail("the archive gives the same pages again and again");
+      if (++pages == next) {
+        free(before);
+        before = lasting(last);
+        next *= 2;
+      }
     }
     parlor_forget(mark);
     asked.after = option(last);
   }
+  free(before);
   free(last);
   return error;
 }
