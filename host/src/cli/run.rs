@@ -91,7 +91,7 @@ enum LogFormat {
 impl Run {
     /// Runs until a signal, or until every account has failed.
     pub fn execute(self) -> anyhow::Result<()> {
-        leave_no_core().context("it cannot be ruled out that a core of this process is written")?;
+        leave_no_core()?;
         self.place.is_named_policy_there()?;
         let overrides = Overrides { log: self.log, settings: self.settings, ..self.place.overrides() };
         let config = Config::load(&self.place.config, &overrides)?;
@@ -120,10 +120,13 @@ impl Run {
 }
 
 /// A core would hold passwords and what plugins keep secret. Whoever wants one all the same allows it to the process that runs
-/// (`prlimit --core=unlimited: --pid`), since the hard limit stays as it was.
-fn leave_no_core() -> rustix::io::Result<()> {
+/// (`prlimit --core=unlimited: --pid`), since the hard limit stays as it was. One byte holds no core, and is the one limit that
+/// Linux takes as a word not to start a program that would be handed it, either (`core_pattern` with a `|`, as on most desktops).
+pub(super) fn leave_no_core() -> anyhow::Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Core);
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum })
+    let current = Some(maximum.map_or(1, |most| most.min(1)));
+    setrlimit(Resource::Core, Rlimit { current, maximum })
+        .context("it cannot be ruled out that a core of this process is written")
 }
 
 /// `KEY=JSON`, taken apart.

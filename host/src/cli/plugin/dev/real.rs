@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
 use crate::account::Connection;
+use crate::cli::run::leave_no_core;
 use crate::config::{AccountName, Config, Overrides};
 use crate::host::Host;
 use crate::nearest::{nearest, suggestion};
@@ -35,6 +36,7 @@ pub(super) struct Real {
 impl Real {
     /// On this account of this configuration. It does not log in before there is a plugin.
     pub(super) fn at(config: &Path, account: &AccountName) -> anyhow::Result<Self> {
+        leave_no_core()?;
         let folder = tempfile::tempdir().context("no folder for what is kept can be made")?;
         let (data, plugins) = (folder.path().join("data"), folder.path().join("plugins.toml"));
         let overrides = Overrides { data: Some(data), plugins: Some(plugins), ..Overrides::default() };
