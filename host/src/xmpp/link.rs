@@ -371,9 +371,6 @@ impl Link {
             live.say_state(self.state);
         }
         let resumed = matches!(begun, Begun::Resumed { .. });
-        if resumed {
-            live.goes_on();
-        }
         let is_late = self.cut.take().is_some_and(|cut| cut.elapsed() > self.keep_unsent);
         let event = match begun {
             Begun::Resumed { handled } => {

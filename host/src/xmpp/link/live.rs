@@ -30,7 +30,7 @@ pub(super) struct Live {
     ending: Ending,
     /// How many acknowledgements the server has asked for and not got.
     acks_due: u32,
-    /// Stanzas were written, or the session was gone on with, since the server was last asked what it has taken in.
+    /// Stanzas were written since the server was last asked what it has taken in.
     unasked: bool,
     /// Since when it owes an answer; none = it has answered.
     asked: Option<Asked>,
@@ -98,12 +98,6 @@ impl Live {
         if let Some(asked) = &mut self.asked {
             asked.once_more(&self.ending);
         }
-    }
-
-    /// The session is one that was cut: the server is asked what it has taken in also where nothing is to be written. That it
-    /// knows the session does not say that it understands what comes on this connection.
-    pub(super) fn goes_on(&mut self) {
-        self.unasked = true;
     }
 
     /// Tells the server with the next that is written.

@@ -96,49 +96,6 @@ async fn who_is_asked_and_says_nothing_is_left_also_where_nothing_is_acknowledge
     }
 }
 
-/// Where nothing is to be sent, too, and whatever the owner says about silence.
-#[tokio::test]
-async fn a_session_that_is_resumed_and_deaf_is_noticed_at_once() {
-    let peer = peer().await;
-    let mut link = Link::start(LinkSettings { ping_interval: Duration::ZERO, ..peer.settings() });
-    let (event, session) = tokio::join!(link.next(), peer.accept());
-    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
-    drop(session);
-    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
-    // One that understands is stayed with.
-    let (event, mut session) = again(&mut link, &peer).await;
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
-    assert_eq!(beside(&mut link, session.hear_question()).await, "r");
-    // Until the answer was read.
-    assert!(tokio::time::timeout(Duration::from_millis(200), link.next()).await.is_err());
-    tokio::time::pause();
-    assert!(tokio::time::timeout(2 * RESPONSE_LIMIT, link.next()).await.is_err(), "it had answered");
-    tokio::time::resume();
-    drop(session);
-    assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
-    for _ in 0..DEAF {
-        let (event, _session) = again(&mut link, &peer).await;
-        assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
-        tokio::time::pause();
-        let began = Instant::now();
-        let event = link.next().await;
-        let silence = began.elapsed();
-        tokio::time::resume();
-        assert!(matches!(event, LinkEvent::Suspended { why: Lost::TimedOut }), "{event:?}");
-        assert!(silence < RESPONSE_LIMIT + Duration::from_secs(2), "{silence:?}");
-    }
-    let serve = async {
-        loop {
-            let session = peer.accept().await.unwrap();
-            if !session.resumed {
-                return session;
-            }
-        }
-    };
-    let (event, _session) = tokio::join!(next(&mut link), serve);
-    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
-}
-
 /// An acknowledgement cannot overtake it.
 #[tokio::test]
 async fn a_large_stanza_on_a_slow_line_is_no_silence() {
