@@ -270,7 +270,7 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     assert_eq!(made.code, Some(0), "{made:?}");
     let (plugin, lib) = (place.join("parrot"), place.join("parrot/src/lib.rs"));
     let text = fs::read_to_string(&lib).unwrap();
-    let text = text.replace("    if let Some(body)", "    fall(&message);\n    if let Some(body)");
+    let text = text.replace("    if let (Some(body)", "    fall(&message);\n    if let (Some(body)");
     let fall = "\n#[inline(never)]\nfn fall(message: &Message) {\n    assert!(message.body.as_deref() != Some(\"fall\"), \"told to\");\n}\n";
     fs::write(&lib, text + fall).unwrap();
     fs::write(plugin.join("tests/first.chat"), "== it falls\nalice: fall\n").unwrap();
@@ -282,12 +282,12 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     let mut terminal = Terminal::start(command).unwrap();
     terminal.sees("# parrot 0.1.0 is there (", 10 * SOON).unwrap();
     terminal.types("fall").unwrap();
-    terminal.sees("log error: panicked at src/lib.rs:23:5:", SOON).unwrap();
+    terminal.sees("log error: panicked at src/lib.rs:24:5:", SOON).unwrap();
     terminal.sees("plugin ends: it panicked or aborted", SOON).unwrap();
     terminal.sees("parrot::fall", SOON).unwrap();
-    terminal.sees("at src/lib.rs:23:5", SOON).unwrap();
+    terminal.sees("at src/lib.rs:24:5", SOON).unwrap();
     terminal.sees("parrot::answer", SOON).unwrap();
-    terminal.sees("at src/lib.rs:14:5", SOON).unwrap();
+    terminal.sees("at src/lib.rs:15:5", SOON).unwrap();
     terminal.types("/after 1 s").unwrap();
     terminal.types("hello").unwrap();
     terminal.sees("  to alice: you said: hello", SOON).unwrap();
@@ -297,7 +297,7 @@ async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     // Its tests show the same.
     let tested = parlor(&["plugin", "test", plugin.to_str().unwrap()]).await;
     assert_eq!(tested.code, Some(1), "{tested:?}");
-    has(&tested.stdout, &["plugin ends: it panicked or aborted", "parrot::fall", "at src/lib.rs:23:5"]);
+    has(&tested.stdout, &["plugin ends: it panicked or aborted", "parrot::fall", "at src/lib.rs:24:5"]);
 
     // The file for owners has the names, and is no larger for the rest.
     let (output, folder) = (place.join("small.wasm"), plugin.to_str().unwrap());
