@@ -21,10 +21,11 @@ use crate::xmpp::RawStanza;
 
 /// How many messages are asked for at once.
 const PAGE: u32 = 50;
-/// How far it is looked back. What came meanwhile is in the archive, too.
-const MOST: u32 = 2_000;
+/// How far it is looked back. What came meanwhile is in the archive, too; but all of it comes over the same line, before what is
+/// new, and a line that broke a moment ago may be a narrow one.
+const MOST: u32 = 200;
 /// How long the archive may take for all of it.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How much may be held back; with more nothing is.
 const MOST_HELD: usize = 1_024;
 
