@@ -1101,8 +1101,9 @@ static char *lasting(const char *text) {
   return own;
 }
 
-/* Asks for one page. Where the owner lets an answer have fewer messages, fewer are asked for, of this page and those after it. */
-static parlor_error ask_page(parlor_plugin_archive_options_t *options, parlor_plugin_archive_page_t *page) {
+/* Asks for one page. Where the owner lets an answer have fewer messages, fewer are asked for, of this page and those after it. One
+ * that ends where it begins, or where one of before did, is an error. */
+static parlor_error ask_page(parlor_plugin_archive_options_t *options, const char *before, parlor_plugin_archive_page_t *page) {
   parlor_plugin_types_error_t error;
   bool done = parlor_plugin_archive_query(options, page, &error);
   while (!done && error.tag == PARLOR_PLUGIN_TYPES_ERROR_OVER_LIMIT && options->max.val > 1) {
@@ -1110,8 +1111,9 @@ static parlor_error ask_page(parlor_plugin_archive_options_t *options, parlor_pl
     done = parlor_plugin_archive_query(options, page, &error);
   }
   if (!done) return parlor_done(false, &error);
-  const char *after = maybe(options->after);
-  bool is_where_it_was = after && has_next(&page->rsm) && !strcmp(after, some(page->rsm.last.val));
+  if (!has_next(&page->rsm)) return PARLOR_OK;
+  const char *after = maybe(options->after), *last = some(page->rsm.last.val);
+  bool is_where_it_was = (after && !strcmp(after, last)) || (before && !strcmp(before, last));
   return is_where_it_was ? parlor_fail("the archive gives the same page again and again") : PARLOR_OK;
 }
 
@@ -1132,7 +1134,7 @@ parlor_error parlor_archive_read(const parlor_archive_options *options, parlor_r
   for (bool enough = false; !error && !enough;) {
     uint64_t mark = parlor_mark();
     parlor_plugin_archive_page_t page;
-    error = ask_page(&asked, &page);
+    error = ask_page(&asked, before, &page);
     for (size_t i = 0; !error && !enough && i < page.messages.len; i++) {
       error = reader(message_of(&page.messages.ptr[i].message), &enough, context);
     }
@@ -1140,7 +1142,6 @@ parlor_error parlor_archive_read(const parlor_archive_options *options, parlor_r
     if (!error && !enough) {
       free(last);
       last = lasting(some(page.rsm.last.val));
-      if (before && !strcmp(before, last)) error = parlor_fail("the archive gives the same pages again and again");
       if (++pages == next) {
         free(before);
         before = lasting(last);
