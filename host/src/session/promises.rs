@@ -183,10 +183,10 @@ impl Promises {
 
     /// `None`: the answer is kept until the promise settles.
     fn wait(&mut self, by: InstanceId, name: &str, answer: Answer<Payload>, session_over: bool) -> Option<Due> {
-        let mut own = self.waiters_of(by);
-        if own >= MAX_OWN_WAITERS || self.waiters >= MAX_WAITERS {
+        let mut is_own_full = self.is_full_of(by);
+        if is_own_full || self.waiters >= MAX_WAITERS {
             self.forget_abandoned();
-            own = self.waiters_of(by);
+            is_own_full = self.is_full_of(by);
         }
         let Some(promise) = self.by_name.get_mut(name) else {
             return Some(Due::new(answer, Err(CallError::NotFound(format!("the promise {name}")))));
@@ -195,7 +195,7 @@ impl Promises {
             State::Resolved(payload) => Ok(payload.clone()),
             State::Rejected(error) => Err(error.clone()),
             State::Pending if session_over && promise.owner == Owner::Host => Err(CallError::Stopped),
-            State::Pending if own >= MAX_OWN_WAITERS => {
+            State::Pending if is_own_full => {
                 Err(CallError::OverLimit(format!("{MAX_OWN_WAITERS} calls of one plugin wait for promises")))
             }
             State::Pending if self.waiters >= MAX_WAITERS => {
@@ -210,9 +210,10 @@ impl Promises {
         Some(Due::new(answer, result))
     }
 
-    fn waiters_of(&self, by: InstanceId) -> usize {
+    /// Whether as many wait as may of this plugin's. They are counted only where there are so many at all.
+    fn is_full_of(&self, by: InstanceId) -> bool {
         let own = |promise: &Promise| promise.waiters.iter().filter(|waiter| waiter.by == by).count();
-        self.by_name.values().map(own).sum()
+        self.waiters >= MAX_OWN_WAITERS && self.by_name.values().map(own).sum::<usize>() >= MAX_OWN_WAITERS
     }
 
     fn forget_abandoned(&mut self) {
