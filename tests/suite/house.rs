@@ -537,9 +537,7 @@ impl House {
         let up = connection.wait_for(|one| matches!(one, Connection::Connected(_) | Connection::Failed(_)));
         let up = timeout(SOON, up).await.unwrap_or_else(|_| panic!("no log-in\n{}", trace::tail(self.name())));
         assert!(matches!(*up.unwrap(), Connection::Connected(_)), "{}", trace::tail(self.name()));
-        let by = InstanceId::next();
-        let initialized = shared.ask(|answer| Command::WaitUntil { by, name: "initialized".into(), answer });
-        timeout(SOON, initialized).await.unwrap().unwrap();
+        timeout(SOON, shared.until("initialized")).await.unwrap().unwrap();
     }
 
     /// Stops it, and starts what stands in its home again; its accounts are connected and ready when this returns.

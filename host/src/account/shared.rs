@@ -191,6 +191,12 @@ impl Shared {
         arrives.await.unwrap_or(Err(CallError::Stopped))
     }
 
+    /// Waits for a promise of the host's in nobody's name.
+    pub async fn until(&self, promise: &str) -> Result<Payload, CallError> {
+        let (by, name) = (InstanceId::next(), promise.into());
+        self.ask(|answer| Command::WaitUntil { by, name, answer }).await
+    }
+
     /// Ends the stream cleanly; it is not connected again until somebody logs in.
     pub async fn disconnect(&self) -> Result<(), CallError> {
         self.order_and_wait(Order::Disconnect).await

@@ -24,7 +24,7 @@ use crate::plugins::limits::Limits;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
 use crate::plugins::store::read;
-use crate::plugins::{Admitted, Compiled, Engine, InstanceId, PluginId, State, Supervised};
+use crate::plugins::{Admitted, Compiled, Engine, PluginId, State, Supervised};
 use crate::session::{Command, Wins};
 use crate::store::Store;
 use crate::xmpp::{Impossible, Within};
@@ -217,9 +217,7 @@ impl Stage {
     pub async fn until_reachable(&self) {
         let Some(account) = &self.account else { return };
         // Who speaks to it before is told later what was said, as history.
-        let by = InstanceId::next();
-        let available = |answer| Command::WaitUntil { by, name: "statusInitialized".into(), answer };
-        let _ = tokio::time::timeout(PATIENCE, account.shared().ask(available)).await;
+        let _ = tokio::time::timeout(PATIENCE, account.shared().until("statusInitialized")).await;
     }
 
     /// What it is admitted as.

@@ -10,9 +10,7 @@ use crate::xmpp::Supplied;
 const ROSTER: &str = "<query xmlns='jabber:iq:roster' ver='v1'><item jid='romeo@far' subscription='both'/></query>";
 
 async fn known(account: &Account) -> Vec<String> {
-    let by = InstanceId::next();
-    let ready = account.shared().ask(|answer| Command::WaitUntil { by, name: "rosterContactsFetched".into(), answer });
-    soon("the roster", ready).await.unwrap();
+    soon("the roster", account.shared().until("rosterContactsFetched")).await.unwrap();
     account.shared().snapshot().contacts.iter().flat_map(|contacts| contacts.keys()).map(ToString::to_string).collect()
 }
 

@@ -147,9 +147,7 @@ impl Stage {
                 .await?;
         let account = host.account(&"main".parse()?).context("the account is configured")?;
         // Plugins listen and the account is connected when this comes.
-        let by = InstanceId::next();
-        let initialized = account.ask(|answer| Command::WaitUntil { by, name: "initialized".into(), answer });
-        timeout(LIMIT, initialized).await.context("the account does not get ready")??;
+        timeout(LIMIT, account.until("initialized")).await.context("the account does not get ready")??;
         let (mailbox, said) = Mailbox::new(InstanceId::next(), 100, Arc::new(Grants::all()));
         for name in ["meter.done", "meter.failed", "serviceDiscovered"] {
             account.router.subscribe(&mailbox, name, Filter::default(), false);

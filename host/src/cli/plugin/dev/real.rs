@@ -17,8 +17,7 @@ use crate::plugins::component::examine;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::store::read;
-use crate::plugins::{Compiler, InstanceId, State};
-use crate::session::Command;
+use crate::plugins::{Compiler, State};
 
 /// How long the account may take from its log-in until others see it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -85,9 +84,7 @@ impl Real {
                 bail!("account {}: {why}", self.account);
             }
             // What is said before the account is available comes later, as history, which nobody answers.
-            let by = InstanceId::next();
-            let available = |answer| Command::WaitUntil { by, name: "statusInitialized".into(), answer };
-            let _ = tokio::time::timeout(PATIENCE, account.ask(available)).await;
+            let _ = tokio::time::timeout(PATIENCE, account.until("statusInitialized")).await;
         }
         self.running = Some(examined.digest);
         Ok(Some((examined.digest, examined.manifest)))
