@@ -41,7 +41,8 @@ pub(super) struct InQuestion {
     /// Nothing older is meant.
     since: Timestamp,
     began: Instant,
-    asking: Pin<Box<dyn Future<Output = Marks> + Send>>,
+    /// None: there is no stream to ask on.
+    asking: Option<Pin<Box<dyn Future<Output = Marks> + Send>>>,
 }
 
 struct Held {
@@ -51,12 +52,16 @@ struct Held {
 }
 
 impl InQuestion {
+    fn new(since: Timestamp) -> Self {
+        Self { stanzas: Vec::new(), since, began: Instant::now(), asking: None }
+    }
+
     fn ask(&mut self, shared: &Arc<Shared>) {
         let mut sought = Marks::new();
         for mark in self.stanzas.iter().filter_map(|held| held.mark.clone()) {
             *sought.entry(mark).or_default() += 1;
         }
-        self.asking = Box::pin(in_archive(Arc::clone(shared), sought, self.since));
+        self.asking = Some(Box::pin(in_archive(Arc::clone(shared), sought, self.since)));
     }
 
     /// All but what is there.
@@ -71,8 +76,8 @@ impl InQuestion {
 
 /// The archive's word, or never where nothing is in question.
 pub(super) async fn told(in_question: &mut Option<InQuestion>) -> Marks {
-    match in_question {
-        Some(in_question) => in_question.asking.as_mut().await,
+    match in_question.as_mut().and_then(|in_question| in_question.asking.as_mut()) {
+        Some(asking) => asking.await,
         None => pending().await,
     }
 }
@@ -83,35 +88,39 @@ impl Worker {
     pub(super) fn send_again(&mut self, again: Vec<RawStanza>, doubtful: usize, own: &FullJid, since: Timestamp) {
         let now = self.now();
         let mark = |stanza: &RawStanza| stanza.leaving(own, now).and_then(|message| mark(&message));
-        let (mut stanzas, mut at_once, mut began, mut from) = (Vec::new(), Vec::new(), Instant::now(), since);
-        if let Some(before) = self.in_question.take() {
-            (began, from) = (before.began, before.since.min(since));
-            stanzas = before.stanzas;
-            if began.elapsed() > self.settings.keep_unsent {
-                tracing::warn!(
-                    account = %self.shared.name, messages = stanzas.len(),
-                    "messages are not sent, since they have waited for longer than keep_unsent of the account says"
-                );
-                stanzas.clear();
-            }
-        }
+        let mut in_question = self.still_in_question().unwrap_or_else(|| InQuestion::new(since));
+        in_question.since = in_question.since.min(since);
+        let mut at_once = Vec::new();
         for (place, stanza) in again.into_iter().enumerate() {
             if stanza.is_said_to_a_person() {
                 let mark = if place < doubtful { mark(&stanza) } else { None };
-                stanzas.push(Held { stanza, mark });
+                in_question.stanzas.push(Held { stanza, mark });
             } else {
                 at_once.push(stanza);
             }
         }
-        let is_known = stanzas.iter().all(|held| held.mark.is_none());
-        if is_known || stanzas.len() > MOST_HELD || !self.session.has_archive() {
-            at_once.extend(stanzas.into_iter().map(|held| held.stanza));
+        let held = &in_question.stanzas;
+        let is_known = held.iter().all(|held| held.mark.is_none());
+        if is_known || held.len() > MOST_HELD || !self.session.has_archive() {
+            at_once.extend(in_question.without(Marks::new()));
         } else {
-            let mut in_question = InQuestion { stanzas, since: from, began, asking: Box::pin(pending()) };
             in_question.ask(&self.shared);
             self.in_question = Some(in_question);
         }
         self.session.send_again(at_once, now, &mut self.effects);
+    }
+
+    /// What waited before this log-in, unless it has waited for too long.
+    fn still_in_question(&mut self) -> Option<InQuestion> {
+        let in_question = self.in_question.take()?;
+        if in_question.began.elapsed() <= self.settings.keep_unsent {
+            return Some(in_question);
+        }
+        tracing::warn!(
+            account = %self.shared.name, messages = in_question.stanzas.len(),
+            "messages are not sent, since they have waited for longer than keep_unsent of the account says"
+        );
+        None
     }
 
     /// The archive has said what it knows.
@@ -119,7 +128,7 @@ impl Worker {
         let Some(mut in_question) = self.in_question.take() else { return };
         if !self.shared.snapshot().connected {
             // It is asked again on the next stream.
-            in_question.asking = Box::pin(pending());
+            in_question.asking = None;
             self.in_question = Some(in_question);
             return;
         }

@@ -170,9 +170,10 @@ async fn what_was_taken_in_is_sent_once_on_whatever_stream_follows() {
 
 const MAM: &str = "urn:xmpp:mam:2";
 
-/// An account that has lost a stream on which it wrote "one" and "two", and since then said a third thing.
-async fn cut_while_writing(peer: &Peer, third: &str) -> Account {
-    let (account, mut session) = connected(peer).await;
+/// An account that has lost a stream on which it wrote "one" and "two", has said a third thing since then, and begins another stream.
+async fn cut_while_writing(third: &str) -> (Peer, Account, PeerSession) {
+    let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;
+    let (account, mut session) = connected(&peer).await;
     session.settle(&[("bot@localhost", MAM)]).await;
     let shared = account.shared();
     let mut archive = shared.own_archive();
@@ -184,7 +185,8 @@ async fn cut_while_writing(peer: &Peer, third: &str) -> Account {
     drop(session);
     until_it_is(&account, |connection| matches!(connection, Connection::Retrying(_))).await;
     soon("room", send_with_id(shared, third)).await.unwrap();
-    account
+    let session = soon("the connection", peer.accept()).await.unwrap();
+    (peer, account, session)
 }
 
 async fn send_with_id(shared: &Shared, body: &str) -> Result<(), CallError> {
@@ -227,9 +229,7 @@ async fn what_has_arrived_by_the_archive_is_not_sent_again() {
         (&[][..], false, "three", vec!["one", "two", "three"]),
     ];
     for (said, is_answer, third, expected) in cases {
-        let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;
-        let account = cut_while_writing(&peer, third).await;
-        let mut session = soon("the connection", peer.accept()).await.unwrap();
+        let (_peer, account, mut session) = cut_while_writing(third).await;
         tell_archived(&mut session, said, is_answer).await;
         let mut bodies = Vec::new();
         while bodies.len() < expected.len() {
@@ -243,9 +243,7 @@ async fn what_has_arrived_by_the_archive_is_not_sent_again() {
 /// Each cut makes more of it doubtful, and nothing less.
 #[tokio::test]
 async fn what_is_in_question_at_a_cut_is_asked_for_on_the_next_stream() {
-    let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;
-    let account = cut_while_writing(&peer, "three").await;
-    let mut session = soon("the connection", peer.accept()).await.unwrap();
+    let (peer, account, mut session) = cut_while_writing("three").await;
     soon("a question", until_asked(&mut session, MAM)).await;
     drop(session);
     let mut session = soon("the connection", peer.accept()).await.unwrap();
@@ -257,33 +255,29 @@ async fn what_is_in_question_at_a_cut_is_asked_for_on_the_next_stream() {
 /// Nobody waits for the archive's word any more, and never is worse than twice.
 #[tokio::test]
 async fn what_is_in_question_when_the_account_ends_is_sent() {
-    let peer = Peer::start(Manners { memory: Memory::None, ..Manners::default() }).await;
-    let account = cut_while_writing(&peer, "three").await;
-    let mut session = soon("the connection", peer.accept()).await.unwrap();
+    let (_peer, account, mut session) = cut_while_writing("three").await;
     soon("a question", until_asked(&mut session, MAM)).await;
     let (bodies, ()) = tokio::join!(soon("the last message", session.bodies_until("three")), account.stop());
     assert_eq!(bodies, ["one", "two", "three"]);
 }
 
-/// The next text of a message; what else comes does not count, and is answered with nothing.
+/// The next text of a message.
 async fn next_body(session: &mut PeerSession) -> String {
-    loop {
-        let (xml, id) = session.hear_xml().await;
-        if let Some((_, rest)) = xml.split_once("<body>") {
-            return rest.split('<').next().unwrap().to_owned();
-        }
-        if !id.is_empty() {
-            session.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'/>")).await;
-        }
-    }
+    let body = |xml: &str, _: &str| Some(xml.split_once("<body>")?.1.split('<').next().unwrap().to_owned());
+    until(session, body).await
 }
 
-/// Answers every question with nothing until one has this in it: as XML, and its id.
+/// The next stanza with this in it: as XML, and its id.
 async fn until_asked(session: &mut PeerSession, text: &str) -> (String, String) {
+    until(session, |xml, id| xml.contains(text).then(|| (xml.replace('"', "'"), id.to_owned()))).await
+}
+
+/// Answers every question with nothing until this comes of one stanza, as XML, and its id.
+async fn until<R>(session: &mut PeerSession, comes: impl Fn(&str, &str) -> Option<R>) -> R {
     loop {
         let (xml, id) = session.hear_xml().await;
-        if xml.contains(text) {
-            return (xml.replace('"', "'"), id);
+        if let Some(it) = comes(&xml, &id) {
+            return it;
         }
         if !id.is_empty() {
             session.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'/>")).await;
@@ -515,15 +509,9 @@ async fn rooms_are_entered_again_where_the_session_was_lost() {
 
 /// Answers every question with nothing until a presence says this.
 async fn until_said(session: &mut PeerSession, text: &str) {
-    loop {
-        let (xml, id) = session.hear_xml().await;
-        if xml.starts_with("<presence") && xml.replace('\'', "\"").contains(text) {
-            return;
-        }
-        if !id.is_empty() {
-            session.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'/>")).await;
-        }
-    }
+    let says =
+        |xml: &str, _: &str| (xml.starts_with("<presence") && xml.replace('\'', "\"").contains(text)).then_some(());
+    until(session, says).await;
 }
 
 /// Its connection is often gone, and nothing says so.
