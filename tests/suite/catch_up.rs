@@ -271,6 +271,25 @@ async fn of_too_much_so_many_are_told_and_the_log_says_so() {
     house.restart().await.logged("plugin running", &[("plugin", FULL)]).await;
 }
 
+/// An archive keeps what the account says, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_account_said_itself_is_no_part_of_what_is_told() {
+    let limited = |entry| granted(entry).limit("catch_up_messages", 3);
+    let house = begun(Plan::new().await.set("keepalive", false).catches_up(FULL, limited).start().await).await;
+    let (bot, account, mut friend) = (house.account().jid.clone(), house.account().clone(), friend("friend").await);
+    let meanwhile = async || {
+        let mut other = client(&account).await;
+        for text in ["one", "two", "three"] {
+            tell(&mut friend, &bot, &[text]).await;
+            tell(&mut other, &friend.jid().to_bare(), &["an answer", "and another"]).await;
+        }
+        other.close().await.unwrap();
+    };
+    let house = house.restart_after(meanwhile).await;
+    caught_up(&house, "3").await;
+    assert_eq!(noted(&house, FULL).await, past(&["one", "two", "three"]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_an_archive_the_log_says_so_and_all_else_goes_on() {
     let house = Plan::scripted_without_archive().await.catches_up(FULL, granted).start().await;

@@ -27,6 +27,9 @@ use crate::store::{Archive, Handled, Position, StoreError};
 
 /// How many messages are asked for at once.
 const PAGE: u32 = 50;
+/// How many messages are read for each that may be told: in an archive is also what the account said itself, and what its plugin
+/// may not hear.
+const READ_FOR_EACH: u32 = 10;
 /// How long an archive is left alone that cannot answer now; twice as long each time.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest that it is left alone.
@@ -274,10 +277,14 @@ async fn tell_after(
     of: &Archive,
     from: Position,
 ) -> Result<Outcome, CatchUpError> {
-    let most = instance.limits.catch_up_messages;
-    let mut pager = Pager::new(query(instance, of, &from), PAGE, Some(most));
+    let may_be_told = instance.limits.catch_up_messages;
+    let may_be_read = Some(may_be_told.saturating_mul(READ_FOR_EACH));
+    let most = usize::try_from(may_be_told).unwrap_or(usize::MAX);
+    let mut pager = Pager::new(query(instance, of, &from), PAGE, may_be_read);
     let (mut told, mut is_first, mut is_complete) = (0, true, true);
-    while let Some(next) = pager.next_page() {
+    while told < most
+        && let Some(next) = pager.next_page()
+    {
         let asked = first_page(instance, next).await;
         let page = match asked {
             Err(CallError::NotFound(_)) if is_first => {
@@ -288,7 +295,7 @@ async fn tell_after(
                 );
                 let since = Position { id: None, at: from.at };
                 let all = ArchiveQuery { start: Some(from.at), ..query(instance, of, &since) };
-                pager = Pager::new(all, PAGE, Some(most));
+                pager = Pager::new(all, PAGE, may_be_read);
                 is_first = false;
                 continue;
             }
@@ -296,8 +303,10 @@ async fn tell_after(
         };
         is_first = false;
         pager.took(&page)?;
-        is_complete = page.fin.complete || page.messages.is_empty();
-        told += hand_over(instance, books, of, page).await?;
+        let is_last = page.fin.complete || page.messages.is_empty();
+        let (more, is_all) = hand_over(instance, books, of, page, most - told).await?;
+        told += more;
+        is_complete = is_last && is_all;
     }
     Ok(if is_complete { Outcome::Told(told) } else { Outcome::TooMany(told) })
 }
@@ -310,26 +319,29 @@ fn query(instance: &Instance, of: &Archive, from: &Position) -> ArchiveQuery {
     ArchiveQuery { start: oldest.filter(|oldest| from.at < *oldest), cursor, ..all(of) }
 }
 
-/// Has the account's task tell it, as the plugin makes room. How many it hears.
+/// Has the account's task tell it, as the plugin makes room, until it hears as many as it may. How many it hears, and whether that
+/// was all.
 async fn hand_over(
     instance: &Arc<Instance>,
     books: &Books,
     of: &Archive,
     page: ArchivePage,
-) -> Result<usize, CallError> {
+    most: usize,
+) -> Result<(usize, bool), CallError> {
     let mut left = page.messages;
     if let Some(mut shelf) = books.open().await {
         let ledger = shelf.ledger(of);
         left.retain(|archived| is_missed(of, archived) && !ledger.knows(&archived.id));
     }
     let mut told = 0;
-    while !left.is_empty() {
+    while !left.is_empty() && told < most {
         room_for_the_past(instance).await;
-        let (more, rest) = instance.account.tell_missed(&instance.mailbox, left).await?;
-        told += more;
-        left = rest;
+        let mut later = left.split_off(left.len().min(most - told));
+        let (more, mut rest) = instance.account.tell_missed(&instance.mailbox, left).await?;
+        rest.append(&mut later);
+        (told, left) = (told + more, rest);
     }
-    Ok(told)
+    Ok((told, left.is_empty()))
 }
 
 /// Whether it is what a plugin hears as `message`: somebody else's, and what was said in a room only from its own archive.

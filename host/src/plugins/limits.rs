@@ -255,7 +255,7 @@ limits! {
     /// Commands that people may say to it.
     commands: u32 = 64, 0 => 1_024;
     /// Messages that it is told after it has missed them, each time, from the account's archive and from each room's; for plugins
-    /// that catch up.
+    /// that catch up. At most ten times as many are read for it.
     catch_up_messages: u32 = 5_000, 1 => 1_000_000;
     /// How old they are at most.
     catch_up_age: Duration = Duration::from_hours(7 * 24), Duration::from_mins(1) => Duration::from_hours(366 * 24);
