@@ -53,6 +53,8 @@ fn command(folder: &Folder, certificate: &Certificate, ports: Ports, archive: Ar
     // Schedulers that spin while they wait for work would take the cores from those who have some.
     command.args(["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-noinput"]);
     command.args(["-mnesia", "dir", &quoted(&folder.join("data"))]).args(["-s", "ejabberd"]);
+    // Who asks the archive first would else be told of an error.
+    command.arg("-eval").arg(format!("ok = ejabberd_sql_sup:start(<<\"{DOMAIN}\">>)."));
     command.env("ERL_LIBS", libraries).env("HOME", folder.path()).env("ERL_CRASH_DUMP", "/dev/null");
     command.env("EJABBERD_CONFIG_PATH", file).env("EJABBERD_LOG_PATH", folder.join("ejabberd.log"));
     Ok(command)
@@ -96,6 +98,8 @@ fn add_account(server: &XmppServer, name: &str, password: &str) -> Result<()> {
 fn config(folder: &Folder, ports: Ports, archive: Archive) -> String {
     let Ports { starttls, direct, http } = ports;
     let (archived, pem) = (if archive == Archive::Everything { "always" } else { "never" }, folder.join("both.pem"));
+    // Its own database writes all that it has of somebody for each message, until it has 2 GB and takes none.
+    let database = quoted(&folder.join("archive.sqlite"));
     let mut text = format!(
         r#"hosts: ["{DOMAIN}"]
 loglevel: info
@@ -104,6 +108,8 @@ certfiles: [{pem}]
 auth_method: [mnesia]
 auth_password_format: plain
 auth_use_cache: false
+sql_type: sqlite
+sql_database: {database}
 disable_sasl_mechanisms: ["DIGEST-MD5", "X-OAUTH2", "PLAIN"]
 s2s_access: none
 access_rules: {{everybody: {{allow: all}}}}
@@ -135,7 +141,7 @@ modules:
   mod_client_state: {{}}
   mod_disco: {{}}
   mod_last: {{}}
-  mod_mam: {{default: {archived}, assume_mam_usage: true}}
+  mod_mam: {{db_type: sql, default: {archived}, assume_mam_usage: true}}
   mod_muc:
     host: {ROOMS}
     access: everybody

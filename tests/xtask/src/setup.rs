@@ -15,8 +15,8 @@ use crate::workspace;
 
 /// The server of demo and tests, with the Lua modules that it needs for TLS, many connections and storage.
 const SERVER: &[&str] = &["prosody", "prosody-modules", "lua-sec", "lua-event", "lua-dbi-sqlite3", "lua-unbound"];
-/// The second server of the suite, with its Erlang libraries.
-const EJABBERD: &[&str] = &["ejabberd"];
+/// The second server of the suite, with what keeps its archive.
+const EJABBERD: &[&str] = &["ejabberd", "erlang-p1-sqlite3"];
 /// What plugins in Python are built with.
 const PYTHON: &str = "python3-venv";
 /// What plugins in JavaScript are built with.
@@ -105,7 +105,7 @@ fn advice(system: System, server: &[&str], compiler: bool) -> String {
             }
             if server.contains(&"ejabberd") {
                 line += if line.is_empty() { "" } else { "\n" };
-                line += "  install ejabberd 23.01 or newer, so that `ejabberdctl` and `erl` are in the PATH";
+                line += "  install ejabberd 23.01 or newer with SQLite, so that `ejabberdctl` and `erl` are in the PATH";
             }
             if server.contains(&PYTHON) {
                 line += if line.is_empty() { "" } else { "\n" };
@@ -136,7 +136,7 @@ fn missing_server(system: System, servers: Servers) -> Vec<&'static str> {
             SERVER.iter().chain(second).copied().filter(|package| !is_installed(package)).collect()
         }
         System::Other => {
-            let wanted = ["prosody"].into_iter().chain(second.iter().copied());
+            let wanted = ["prosody"].into_iter().chain(second.first().copied());
             wanted.filter(|server| find(if *server == "ejabberd" { "ejabberdctl" } else { server }).is_none()).collect()
         }
     };
