@@ -70,13 +70,14 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What the server archives, for a plugin that catches up on it. ejabberd drops what it has for a session over WebSocket if
-    /// the connection that asks for it breaks just then, and Prosody may say what it has for one over BOSH to a connection that
-    /// is broken. Elsewhere nothing is to come from there.
+    /// What the server archives, for a plugin that catches up on it: where servers lose sessions themselves. Prosody 0.12 goes on
+    /// with half a frame of WebSocket that a cut has left, and may say what it has for a session over BOSH to a connection that is
+    /// broken; ejabberd 23.01 drops what it has for one over WebSocket if the connection that asks for it breaks just then. Over
+    /// TCP nothing is to come from there.
     fn archive(&self) -> Archive {
-        match (self.server, self.transport) {
-            (Software::Ejabberd, Transport::WebSocket) | (Software::Prosody, Transport::Bosh) => Archive::Everything,
-            (Software::Ejabberd | Software::Prosody, _) => Archive::Nothing,
+        match self.transport {
+            Transport::WebSocket | Transport::Bosh => Archive::Everything,
+            Transport::StartTls | Transport::Direct => Archive::Nothing,
         }
     }
 }
