@@ -25,7 +25,7 @@ const PAGE: u32 = 50;
 /// new, and a line that broke a moment ago may be a narrow one.
 const MOST: u32 = 200;
 /// How long the archive may take for all of it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How much may be held back; with more nothing is.
 const MOST_HELD: usize = 1_024;
 
