@@ -499,10 +499,14 @@ impl Worker {
                 self.connection.send_replace(Connection::Retrying(why.to_string()));
                 self.session.suspended(now, &mut self.effects);
             }
-            LinkEvent::Resumed => {
-                tracing::info!(%account, "connection resumed");
+            LinkEvent::Resumed { doubtful } => {
+                tracing::info!(%account, doubtful, "connection resumed");
                 self.connection.send_replace(Connection::Connected(self.shared.snapshot().jid.clone()));
                 self.session.resumed(now, &mut self.effects);
+                if doubtful {
+                    self.session.doubt_stream();
+                    self.shared.router.stream_begins(self.session.stream());
+                }
                 self.ask_archive_again();
             }
             LinkEvent::Retrying { after, why } => {

@@ -169,6 +169,14 @@ impl Session {
         self.ask_all_whether_inside(turn);
     }
 
+    /// What was on its way over the stream that was [`resumed`](Self::resumed) just now may be lost. Nothing is built up anew; who
+    /// catches up does so as if another stream had begun, and each room been entered.
+    pub fn doubt_stream(&mut self) {
+        self.stream += 1;
+        self.rooms.enter_in_doubt();
+        self.changed = true;
+    }
+
     /// A connection is being tried for again.
     pub fn reconnecting(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         let turn = &mut self.turn(now, effects);

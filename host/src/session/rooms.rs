@@ -253,6 +253,19 @@ impl Rooms {
             .map(Jid::from)
     }
 
+    /// What was said in the rooms that we are in may have been lost, as if we entered them now.
+    pub(super) fn enter_in_doubt(&mut self) {
+        let inside: Vec<BareJid> =
+            self.shown.values().filter(|room| room.joined).map(|room| room.jid.clone()).collect();
+        for jid in inside {
+            self.enterings += 1;
+            if let Some(room) = self.shown.get_mut(&jid) {
+                Arc::make_mut(room).entered = self.enterings;
+            }
+        }
+        self.told += 1;
+    }
+
     /// Whoever waits to get into a room, to be told that it will not happen.
     pub(super) fn take_joiners(&mut self, jid: &BareJid) -> Vec<Answer<Arc<Room>>> {
         self.memberships.get_mut(jid).map(|membership| std::mem::take(&mut membership.joiners)).unwrap_or_default()

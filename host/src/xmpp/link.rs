@@ -125,7 +125,10 @@ pub enum LinkEvent {
     /// A new connection is being tried for, after one that was lost or failed.
     Trying,
     /// There is a connection again, and nothing was lost (XEP-0198).
-    Resumed,
+    Resumed {
+        /// An attempt before was cut off without an answer. ejabberd 23.01 may then have lost what waited for the session.
+        doubtful: bool,
+    },
     /// A log-in failed, and will be tried again.
     Retrying {
         /// After this long.
@@ -181,7 +184,7 @@ pub struct Link {
 
 enum Stage {
     Connecting,
-    Live { live: Box<Live>, hears_state: bool, resumed: bool },
+    Live { live: Box<Live>, hears_state: bool, resumed: bool, is_contested: bool },
     Within(Within),
     Over,
 }
@@ -255,7 +258,7 @@ impl Link {
                 },
                 Stage::Within(server) => Some(ready!(server.poll(cx))),
                 Stage::Connecting => match ready!(poll_report(&mut self.connector, cx)) {
-                    Some(Report::Opened(opened)) => self.opened(*opened),
+                    Some(Report::Opened { opened, is_contested }) => self.opened(*opened, is_contested),
                     Some(Report::Trying) => Some(LinkEvent::Trying),
                     Some(Report::Retrying { after, why }) => Some(LinkEvent::Retrying { after, why }),
                     Some(Report::Failed(why)) => Some(self.fail(why)),
@@ -363,7 +366,7 @@ impl Link {
         self.ledger?.left(self.own?)
     }
 
-    fn opened(&mut self, opened: Opened) -> Option<LinkEvent> {
+    fn opened(&mut self, opened: Opened, is_contested: bool) -> Option<LinkEvent> {
         let Opened { stream, begun, offers, hears_state, ending } = opened;
         let mut live = Live::new(stream, ending);
         // Each stream begins active, a resumed one, too (XEP-0352, section 5).
@@ -407,7 +410,7 @@ impl Link {
                 self.queue = if is_late { too_old(again) } else { again };
                 match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
                     Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new(), doubtful: 0 },
-                    None => LinkEvent::Resumed,
+                    None => LinkEvent::Resumed { doubtful: is_contested },
                 }
             }
             Begun::Anew { jid, managed, handled, early } => {
@@ -440,7 +443,7 @@ impl Link {
                 LinkEvent::Bound { jid, offers, taken_up: false, again, doubtful }
             }
         };
-        self.stage = Stage::Live { live: Box::new(live), hears_state, resumed };
+        self.stage = Stage::Live { live: Box::new(live), hears_state, resumed, is_contested };
         Some(event)
     }
 
@@ -448,7 +451,7 @@ impl Link {
     fn lost(&mut self) -> Option<LinkEvent> {
         self.cut.get_or_insert_with(Instant::now);
         let stage = std::mem::replace(&mut self.stage, Stage::Connecting);
-        let Stage::Live { live, resumed, .. } = stage else { return None };
+        let Stage::Live { live, resumed, is_contested, .. } = stage else { return None };
         let is_ignored = resumed && live.is_ignored();
         let is_torn = resumed && !live.has_acknowledged();
         let why = match live.into_reason() {
@@ -462,7 +465,8 @@ impl Link {
             let error = ConnectError::Revoked { jid, text: why.text().map(str::to_owned) };
             return Some(self.fail(error));
         }
-        if why.is_conflict() {
+        // Who throws us out after an attempt that nobody answered may be that attempt.
+        if why.is_conflict() && !is_contested {
             let now = Instant::now();
             if self.conflict.replace(now).is_some_and(|first| now - first <= CONFLICT_SPAN) {
                 let jid = self.own.clone().or(asked_for)?;

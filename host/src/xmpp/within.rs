@@ -266,7 +266,7 @@ impl Within {
                     doubtful: 0,
                 },
                 Some(Coming::Cut) => LinkEvent::Suspended { why: Lost::Cut { cause: None } },
-                Some(Coming::Back) => LinkEvent::Resumed,
+                Some(Coming::Back) => LinkEvent::Resumed { doubtful: false },
                 Some(Coming::Closed) => LinkEvent::Closed,
                 Some(Coming::Stanza(element)) => match Stanza::try_from(element) {
                     Ok(stanza) => LinkEvent::Stanza(decode(stanza, &own, server.clock.now())),

@@ -78,7 +78,7 @@ async fn main() -> Result<()> {
             LinkEvent::Stanza(_)
             | LinkEvent::Suspended { .. }
             | LinkEvent::Trying
-            | LinkEvent::Resumed
+            | LinkEvent::Resumed { .. }
             | LinkEvent::Retrying { .. } => {}
         }
     }

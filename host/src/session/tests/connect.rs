@@ -200,6 +200,25 @@ fn what_enters_a_room_during_a_cut_is_sent_once() {
     assert!(desk.session.snapshot().rooms[&bare(ROOM)].joined);
 }
 
+/// Archives are asked as after a new stream and a new entering; nothing else is.
+#[test]
+fn a_stream_that_is_resumed_in_doubt_counts_as_another() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let before = desk.session.snapshot();
+    desk.run(Session::suspended);
+    desk.run(Session::resumed);
+    assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].entered, before.rooms[&bare(ROOM)].entered);
+    let stream = desk.session.stream();
+    desk.forget();
+    desk.session.doubt_stream();
+    assert_eq!(desk.session.stream(), stream + 1);
+    let snapshot = desk.session.snapshot();
+    assert!(snapshot.rooms[&bare(ROOM)].entered > before.rooms[&bare(ROOM)].entered);
+    assert!(snapshot.rooms_told > before.rooms_told && snapshot.rooms[&bare(ROOM)].joined);
+    assert_eq!(desk.lines(), Vec::<String>::new());
+}
+
 #[test]
 fn a_stream_that_could_not_be_resumed_is_built_up_anew() {
     let mut desk = Desk::connected(Settings::default());

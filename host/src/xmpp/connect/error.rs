@@ -283,6 +283,11 @@ impl ConnectError {
         matches!(self, Self::UnknownHost { .. } | Self::Refused { .. } | Self::Unreachable { .. })
     }
 
+    /// Whether the connection went before the server had answered: it may have done what it was asked for, or still do it.
+    pub(in crate::xmpp) fn is_no_answer(&self) -> bool {
+        matches!(self, Self::HungUp | Self::TimedOut { .. } | Self::WebSocketClosed { .. })
+    }
+
     /// Whether the account itself was judged, or somebody may be listening: trying again is pointless, or even harmful, since
     /// servers lock accounts out.
     pub fn is_verdict(&self) -> bool {

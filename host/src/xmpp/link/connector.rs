@@ -27,7 +27,12 @@ pub(super) const MOST_ASKED: u32 = 4;
 /// What the connector has to say.
 pub(super) enum Report {
     /// Here is a connection.
-    Opened(Box<Opened>),
+    Opened {
+        /// What it is.
+        opened: Box<Opened>,
+        /// An attempt before it was cut off without an answer, so that the server may do what that one asked for as well.
+        is_contested: bool,
+    },
     /// A log-in begins, which is not the first.
     Trying,
     /// A log-in failed; the next one comes after this long.
@@ -118,6 +123,7 @@ async fn run(
         pace.wanted(lost.as_ref(), cut);
         let mut elsewhere = lost.as_ref().and_then(Lost::elsewhere).and_then(|place| follow(place, followed));
         let mut location = previous.as_mut().and_then(|previous| previous.location.take());
+        let mut is_contested = false;
         let wait = |pace: &Pace, previous: Option<&Previous>| {
             let now = Instant::now();
             let kept = previous.filter(|previous| previous.settled.get().is_none()).and_then(|previous| previous.kept);
@@ -151,7 +157,7 @@ async fn run(
                 outcome = AssertUnwindSafe(attempt).catch_unwind() => outcome,
                 // It may lead to where nobody ever answers.
                 Ok(()) = follows.changed() => {
-                    after = Duration::ZERO;
+                    (after, is_contested) = (Duration::ZERO, true);
                     continue;
                 }
             };
@@ -159,13 +165,14 @@ async fn run(
                 outcome.unwrap_or_else(|_| Err(ConnectError::NotXmpp { cause: "the log-in broke over it".to_owned() }));
             if let Err(why) = &outcome {
                 traces::failed(&span, why);
+                is_contested |= why.is_no_answer();
             }
             drop(span);
             match outcome {
                 Ok(opened) => {
                     pace.delivered(Instant::now());
                     was_in = true;
-                    if reports.send(Report::Opened(Box::new(opened))).await.is_err() {
+                    if reports.send(Report::Opened { opened: Box::new(opened), is_contested }).await.is_err() {
                         return;
                     }
                     break;

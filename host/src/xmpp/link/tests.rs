@@ -275,7 +275,7 @@ async fn a_cut_connection_is_resumed_without_loss_and_not_at_once() {
     link.send(message("said meanwhile"));
     assert!(matches!(link.next().await, LinkEvent::Trying));
     let (event, mut session) = again(&mut link, &peer).await;
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
     assert!(session.resumed);
     assert_eq!(beside(&mut link, session.hear_body()).await, "said meanwhile");
     assert!(began.elapsed() > Duration::from_millis(1500), "the second log-in came after {:?}", began.elapsed());
@@ -296,7 +296,7 @@ async fn what_the_server_had_not_taken_in_goes_again_after_a_resumption() {
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     link.send(message("four"));
     let (event, mut session) = again(&mut link, &peer).await;
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
     assert_eq!(beside(&mut link, session.bodies_until("four")).await, ["two", "three", "four"]);
 }
 
@@ -352,7 +352,7 @@ async fn a_session_that_is_resumed_and_deaf_is_begun_anew_and_nothing_is_lost() 
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     for _ in 0..DEAF {
         let (event, _session) = again(&mut link, &peer).await;
-        assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+        assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
         // Nobody reads what is said, and time flies.
         tokio::time::pause();
         let event = link.next().await;
@@ -384,7 +384,7 @@ async fn a_session_that_is_resumed_within_a_torn_stanza_is_begun_anew_and_no_sta
     drop(session);
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     let (event, mut session) = again(&mut link, &peer).await;
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
     session.say_raw("<a xmlns='urn:xmpp:sm:3' h='0'/>").await;
     let words = "<not-well-formed xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>";
     session.say_raw(&format!("<stream:error>{words}</stream:error>")).await;
@@ -493,7 +493,7 @@ async fn a_server_that_wants_to_know_hears_whether_anybody_looks() {
     drop(session);
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     let (event, mut session) = again(&mut link, &peer).await;
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
     // A resumed stream begins active.
     beside(&mut link, session.hear_text("<inactive xmlns='urn:xmpp:csi:0'")).await;
 }
@@ -513,7 +513,7 @@ async fn a_full_queue_says_when_there_is_room() {
     assert!(matches!(link.next_or_room().await, Some(LinkEvent::Trying)));
     assert!(link.next_or_room().now_or_never().is_none());
     let (event, _session) = tokio::join!(link.next_or_room(), peer.accept());
-    assert!(matches!(event, Some(LinkEvent::Resumed)), "{event:?}");
+    assert!(matches!(event, Some(LinkEvent::Resumed { .. })), "{event:?}");
     assert!(link.next_or_room().await.is_none());
     assert!(link.has_room());
 }

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
+use super::silence::beginning;
 use super::*;
 use crate::xmpp::peer::{Proves, Step};
 
@@ -173,7 +174,7 @@ async fn half_a_stanza_and_then_nothing_is_silence_and_the_session_goes_on() {
     assert!(silence <= peer.settings().ping_interval + RESPONSE_LIMIT + Duration::from_secs(2), "{silence:?}");
     drop(session);
     let (event, session) = again(&mut link, &peer).await;
-    assert!(matches!(event, LinkEvent::Resumed) && session.resumed, "{event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }) && session.resumed, "{event:?}");
 }
 
 /// The next session is a new one.
@@ -244,6 +245,35 @@ async fn a_second_conflict_within_a_minute_is_the_end() {
     assert!(matches!(&error, ConnectError::Conflict { jid } if jid.as_str() == "bot@localhost/here"), "{error}");
     assert!(matches!(link.next().await, LinkEvent::Closed));
     no_task_is_left().await;
+}
+
+/// A server that comes to what an attempt asked for when another one is there already throws that one out.
+#[tokio::test]
+async fn an_attempt_that_nobody_answered_is_no_other_client() {
+    let peer = Peer::start(Manners { thinks: Some(Step::Resume), ..Manners::default() }).await;
+    let mut link = beginning(&peer, Step::Resume).await;
+    tokio::select! {
+        event = next(&mut link) => panic!("{event:?}"),
+        _ = peer.accept() => panic!("the server did not think"),
+        () = peer.thinks() => {}
+    }
+    let event = next(&mut link).await;
+    assert!(matches!(event, LinkEvent::Retrying { why: ConnectError::HungUp, .. }), "{event:?}");
+    peer.go_on();
+    // Nobody waits here for as long as a server is left alone.
+    link.follow(LinkSettings { keep_unsent: Duration::from_secs(9), ..peer.settings() }, &peer.settings());
+    let (event, mut session) = again(&mut link, &peer).await;
+    assert!(matches!(event, LinkEvent::Resumed { doubtful: true }), "{event:?}");
+    let conflict = format!("<stream:error><conflict {STREAM_ERRORS}/></stream:error></stream:stream>");
+    for _ in 0..2 {
+        session.say_raw(&conflict).await;
+        let event = next(&mut link).await;
+        assert!(matches!(&event, LinkEvent::Suspended { why } if why.is_conflict()), "{event:?}");
+        session = again(&mut link, &peer).await.1;
+    }
+    session.say_raw(&conflict).await;
+    let event = next(&mut link).await;
+    assert!(matches!(&event, LinkEvent::Failed(ConnectError::Conflict { .. })), "{event:?}");
 }
 
 fn stream_error(inside: &str) -> String {

@@ -31,7 +31,7 @@ async fn a_password_that_is_gone_for_a_moment_is_waited_for() {
     assert!(matches!(why, ConnectError::Password(_)), "{why}");
     std::fs::write(&path, "secret\n").unwrap();
     let (event, _session) = again(&mut link, &peer).await;
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_certificate_that_is_no_good_for_a_while_is_waited_out() {
     }
     link.follow(good.settings(), &before);
     let (event, _session) = again(&mut link, &good).await;
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_server_without_tls_or_an_acceptable_way_in_is_waited_for() {
     assert!(matches!(hindrance(&mut link, &odd).await, ConnectError::NoMechanism { .. }));
     link.follow(good.settings(), &odd.settings());
     let (event, _session) = again(&mut link, &good).await;
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
 }
 
 /// Trying again would have the server lock the account out.

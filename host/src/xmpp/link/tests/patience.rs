@@ -17,7 +17,7 @@ async fn after_a_cut_that_was_too_long_messages_are_not_sent_and_all_else_is() {
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     link.send(message("too old"));
     let (event, mut session) = again(&mut link, &peer).await;
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
     link.send(message("new"));
     assert_eq!(beside(&mut link, session.bodies_until("new")).await, ["new"]);
 

@@ -102,11 +102,11 @@ async fn a_session_is_asked_for_where_its_server_said_and_if_it_is_not_there_the
     drop(session);
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     let (event, session) = again(&mut link, &node).await;
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
     drop((session, node));
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     let (event, _session) = again(&mut link, &first).await;
-    assert!(matches!(event, LinkEvent::Resumed), "nobody waits, and nobody hears of it: {event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "nobody waits, and nobody hears of it: {event:?}");
 }
 
 #[tokio::test]
@@ -130,5 +130,5 @@ async fn whoever_names_the_server_knows_better_where_a_session_is_asked_for() {
     drop(session);
     assert!(matches!(link.next().await, LinkEvent::Suspended { .. }));
     let (event, _session) = again(&mut link, &first).await;
-    assert!(matches!(event, LinkEvent::Resumed), "{event:?}");
+    assert!(matches!(event, LinkEvent::Resumed { .. }), "{event:?}");
 }

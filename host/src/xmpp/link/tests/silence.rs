@@ -63,7 +63,7 @@ async fn a_server_may_take_its_time_at_whatever_step() {
     for step in Step::ALL {
         let event = thinking(step, Some(Duration::from_secs(20))).await;
         let goes_on = match step {
-            Step::Resume => matches!(event, LinkEvent::Resumed),
+            Step::Resume => matches!(event, LinkEvent::Resumed { .. }),
             _ => matches!(event, LinkEvent::Bound { .. }),
         };
         assert!(goes_on, "{step:?}: {event:?}");
