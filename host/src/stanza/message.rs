@@ -106,21 +106,23 @@ pub struct Message {
 /// The namespace of replies. Who replies in most clients writes what is replied to before it, for those who know no
 /// replies (XEP-0461, section 3.2).
 pub const REPLY: &str = "urn:xmpp:reply:0";
-/// The namespace of reactions (XEP-0444). Whoever knows none reads the emoji as a reply.
-const REACTIONS: &str = "urn:xmpp:reactions:0";
+/// What else others write into a body for those who do not know it, and is said by nobody: reactions (XEP-0444), which are read as
+/// a reply then, and that a message is taken back (XEP-0424).
+const NOT_SAID: [&str; 2] = ["urn:xmpp:reactions:0", "urn:xmpp:message-retract:1"];
 
 impl Message {
-    /// Whether there is a text that does not only stand in for a reply's quotation, or for a reaction (XEP-0428, section 3).
+    /// Whether there is a text that does not only stand in for a reply's quotation, for a reaction or for taking something back
+    /// (XEP-0428, section 3).
     pub fn says_something(&self) -> bool {
         self.body.as_deref().is_some_and(|body| body.is_empty() || !self.said().is_empty())
     }
 
-    /// The body without what it quotes for a reply, and without what stands in for a reaction, wherever that is; empty where there is
-    /// none.
+    /// The body without what it quotes for a reply, and without what stands in for a reaction or for taking something back, wherever
+    /// that is; empty where there is none.
     pub fn said(&self) -> Cow<'_, str> {
         let body = self.body.as_deref().unwrap_or_default();
         let parts = self.extensions.iter().flat_map(|extensions| &extensions.fallback);
-        let is_known = |feature: &str| feature == REPLY || feature == REACTIONS;
+        let is_known = |feature: &str| feature == REPLY || NOT_SAID.contains(&feature);
         let parts = parts.filter(|part| part.feature.as_deref().is_none_or(is_known));
         let mut parts: Vec<(u32, u32)> = parts.map(|part| part.part.unwrap_or((0, u32::MAX))).collect();
         if parts.is_empty() {

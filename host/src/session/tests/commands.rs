@@ -238,6 +238,8 @@ fn what_a_reply_quotes_is_neither_a_command_nor_a_mention() {
     };
     let thumb = standing_in(Some("urn:xmpp:reactions:0"), None);
     assert_eq!((&*thumb.said(), thumb.says_something()), ("", false), "all of it stands in for the reaction");
+    let gone = standing_in(Some("urn:xmpp:message-retract:1"), None);
+    assert_eq!((&*gone.said(), gone.says_something()), ("", false), "all of it stands in for taking something back");
     assert!(standing_in(Some("urn:xmpp:reply:0"), Some((0, 23))).says_something());
     assert!(standing_in(Some("urn:example:new"), None).says_something(), "nobody here knows what that would be");
     assert!(message(ROMEO, MessageKind::Chat, "").says_something());

@@ -429,6 +429,12 @@ fn what_is_told_of_a_message_that_comes() {
         desk.message(message);
         assert_eq!(desk.lines(), events, "{kind} from {from}");
     }
+    // As clients take back what was said, for those who do not know how (XEP-0424, section 3.1).
+    desk.hear_xml(&format!(
+        "<message from='{romeo}' type='chat'><retract xmlns='urn:xmpp:message-retract:1' id='1'/><fallback \
+         xmlns='urn:xmpp:fallback:0' for='urn:xmpp:message-retract:1'/><body>Somebody took a message back.</body></message>"
+    ));
+    assert_eq!(desk.lines(), [told]);
     for (beside, events) in [
         ("", &[told, added, noted][..]),
         ("<received xmlns='urn:xmpp:receipts' id='1'/>", &[told]),
