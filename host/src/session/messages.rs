@@ -140,6 +140,12 @@ impl Session {
 
     fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let in_room = self.name_occupant(&mut message);
+        // Nobody but its author has kept it from who was there: clients stamp what was written without a network, and some all that
+        // they send, as gateways do.
+        if message.delayed && message.claimed_at.is_some_and(|at| at >= self.stream_since()) {
+            message.delayed = false;
+            message.at = turn.now;
+        }
         message.delayed &= !self.waited_behind_a_cut(&message);
         let mut enters = false;
         let (invite, declined) = (message.invite.take(), message.declined.take());

@@ -79,9 +79,10 @@ pub struct Message {
     pub thread: Option<String>,
     /// When it was sent (XEP-0203), else when it came.
     pub at: Timestamp,
-    /// It was stored on the way, as somebody says whose word counts.
+    /// It was stored on the way, as somebody says whose word counts, or who gives no name.
     pub delayed: bool,
-    /// When it was sent, as somebody says whose word does not count; `session` believes it of a room's past.
+    /// When it was sent, as somebody says whose word does not count, or who gives no name; `session` believes it of a room's past, and
+    /// of what was before the stream.
     pub claimed_at: Option<Timestamp>,
     /// It is a copy.
     pub carbon: Option<Carbon>,

@@ -184,6 +184,31 @@ fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
     assert!(told(&mut desk, before).0);
 }
 
+/// Rules delayed: Dino stamps what was written without a network so, Kaidan all that it sends, and Spectrum what a network dates.
+#[test]
+fn what_its_author_stamped_is_news_to_who_was_there() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.wait(60);
+    for (seconds, by, is_history) in [
+        (0, "", false),
+        (30, "", false),
+        (30, "from='example.org'", true),
+        // The server may have stored it before we were there.
+        (3_600, "", true),
+    ] {
+        let stamp: Timestamp = desk.now - Duration::from_secs(seconds);
+        desk.forget();
+        desk.hear_xml(&format!(
+            "<message from='{ROMEO}/orchard' type='chat'><body>hi</body><delay xmlns='urn:xmpp:delay' {by} \
+             stamp='{stamp}'/></message>"
+        ));
+        let Payload::Message(told) = desk.last("message") else { panic!("it carries a message") };
+        let at = if is_history { stamp } else { desk.now };
+        assert_eq!((told.delayed, told.at), (is_history, at), "{seconds} {by}");
+        assert_eq!(desk.count("messageNotification"), usize::from(!is_history), "{seconds} {by}");
+    }
+}
+
 /// Our entering waits in a queue: to be in the room and out of it again and again is nobody's wish.
 #[test]
 fn what_enters_a_room_during_a_cut_is_sent_once() {

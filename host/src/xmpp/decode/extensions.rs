@@ -35,6 +35,8 @@ pub(super) struct Found {
     pub(super) delay: Option<Timestamp>,
     /// When it was sent, as anybody else says.
     pub(super) claim: Option<Timestamp>,
+    /// When it was sent, as somebody says who does not give a name, and not in a room.
+    unsigned: Option<Timestamp>,
     pub(super) extensions: Option<Box<Extensions>>,
     pub(super) error: Option<Box<StanzaError>>,
     pub(super) invite: Option<Box<Invite>>,
@@ -47,6 +49,16 @@ impl Found {
     /// Allocated only for a message that carries any.
     pub(super) fn extensions(&mut self) -> &mut Extensions {
         self.extensions.get_or_insert_default()
+    }
+
+    /// Where the time of this stamp belongs, by whose word it is.
+    fn stamped(&mut self, delay: &Element, kind: MessageKind, from: &Jid, own: &FullJid) -> &mut Option<Timestamp> {
+        match delay.attr("from") {
+            Some(by) if counts(by, kind, from, own) => &mut self.delay,
+            None if kind != MessageKind::Groupchat => &mut self.unsigned,
+            // In a room it may be any occupant's.
+            Some(_) | None => &mut self.claim,
+        }
     }
 }
 
@@ -75,7 +87,7 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
                 found.origin_id = found.origin_id.take().or_else(|| id_of(payload));
             }
             "delay" if payload.has_ns(ns::DELAY) => {
-                let known = if counts(payload, kind, from, own) { &mut found.delay } else { &mut found.claim };
+                let known = found.stamped(payload, kind, from, own);
                 *known = known.or_else(|| stamp(payload));
             }
             "x" if payload.has_ns(OLDER_DELAY) => older = older.or(Some(payload)),
@@ -93,9 +105,13 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
             _ => read_extension(payload, lang, &mut found),
         }
     }
-    if let Some(delay) = older.filter(|_| found.delay.is_none() && found.claim.is_none()) {
-        let known = if counts(delay, kind, from, own) { &mut found.delay } else { &mut found.claim };
-        *known = older_stamp(delay);
+    let is_stamped = found.delay.or(found.unsigned).or(found.claim).is_some();
+    if let Some(delay) = older.filter(|_| !is_stamped) {
+        *found.stamped(delay, kind, from, own) = older_stamp(delay);
+    }
+    // It may be the own server's, which stored it, and anybody's: the session knows more.
+    if let Some(at) = found.unsigned.filter(|_| found.delay.is_none()) {
+        (found.delay, found.claim) = (Some(at), Some(at));
     }
     found
 }
@@ -109,17 +125,12 @@ fn id_of(payload: &Element) -> Option<String> {
     payload.attr("id").and_then(sendable_id)
 }
 
-/// Whether who stamped this may say when a message was sent: the own account or server, which stored it, or the room. A
-/// stamp that nobody signed is the own server's, but in a room it may be any occupant's.
-fn counts(delay: &Element, kind: MessageKind, from: &Jid, own: &FullJid) -> bool {
-    match (delay.attr("from"), kind) {
-        (Some(by), MessageKind::Groupchat) => names(by, from),
-        (None, MessageKind::Groupchat) => false,
-        (Some(by), _) => {
-            by == own.domain().as_str() || names(by, own) || names(by, &BareJid::from_parts(None, own.domain()))
-        }
-        (None, _) => true,
+/// Whether who stamped this may say when a message was sent: the own account or server, which stored it, or the room.
+fn counts(by: &str, kind: MessageKind, from: &Jid, own: &FullJid) -> bool {
+    if kind == MessageKind::Groupchat {
+        return names(by, from);
     }
+    by == own.domain().as_str() || names(by, own) || names(by, &BareJid::from_parts(None, own.domain()))
 }
 
 /// Whether this text is the address of `archive` without its resource.
