@@ -43,6 +43,8 @@ pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Ti
         if let Some(Ok(inner)) = inner {
             author = real_author(&inner);
             let mut message = read_message(inner, None, stamp, own, now);
+            // The archive knows when it came; what its author stamped it with may be any time.
+            message.at = stamp.filter(|_| message.claimed_at.is_some()).unwrap_or(message.at);
             stamp = stamp.or_else(|| message.delayed.then_some(message.at));
             message.delayed = true;
             message.stanza_id = Some(id.clone());

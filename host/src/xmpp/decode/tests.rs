@@ -180,6 +180,13 @@ fn a_result_of_an_archive_is_history_with_the_archives_id() {
     assert!(result.weight > xml.len());
     let Incoming::Archived(result) = archived("", RESULT, &forwarded(INNER)) else { panic!("a result was sent") };
     assert_eq!((result.from, result.stamp), (jid("me@house"), None), "no sender is the own account, no stamp is none");
+    for (by, expected) in [("", at), ("from='house'", Timestamp::UNIX_EPOCH)] {
+        let delay = format!("<delay xmlns='urn:xmpp:delay' {by} stamp='1970-01-01T00:00:00Z'/>");
+        let inner = format!("<message xmlns='jabber:client' from='friend@far/x' to='me@house'>{delay}</message>");
+        let content = forwarded(&format!("{STAMP}{inner}"));
+        let Incoming::Archived(result) = archived("", RESULT, &content) else { panic!("a result was sent") };
+        assert_eq!(result.message.unwrap().at, expected, "stamped by its author or by who stored it: {by}");
+    }
 }
 
 #[test]
