@@ -106,14 +106,15 @@ fn why_left(muc: &MucUser) -> &'static str {
     } else if has(TROUBLE) {
         // Comes beside 307, which older clients know.
         "error"
+    } else if has(SHUTDOWN) {
+        // So does this in Spectrum.
+        "shutdown"
     } else if has(KICKED) {
         "kicked"
     } else if has(NOT_A_MEMBER) {
         "affiliation"
     } else if has(MEMBERS_ONLY) {
         "members-only"
-    } else if has(SHUTDOWN) {
-        "shutdown"
     } else {
         "left"
     }
