@@ -179,11 +179,11 @@ impl Session {
     }
 
     /// Whether the server may have said it before a cut, and not have heard that it came: on the same session, or on one that it
-    /// has ended since, of which it kept what was not acknowledged.
+    /// has ended since, of which it kept what was not acknowledged. So may its author's client, whose stamp does not count.
     fn comes_again(&self, message: &Message) -> bool {
         let until = self.cut_at.checked_add(CLOCKS_DIFFER).unwrap_or(self.cut_at);
         let was_said = message.carbon.is_none() && message.at <= until;
-        message.delayed && (was_said || self.waited_behind_a_cut(message))
+        message.claimed_at.is_some() || (message.delayed && (was_said || self.waited_behind_a_cut(message)))
     }
 
     /// Something was said in a private chat; it opens one with a contact, or where strangers are welcome. `true`: it is open.

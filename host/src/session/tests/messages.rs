@@ -364,6 +364,33 @@ fn an_archives_id_counts_only_where_the_archive_says_that_it_gives_any() {
     hear(&mut desk, public(), None);
 }
 
+/// A client that has not heard that its message arrived sends it once more when there is a network again: Gajim signs the stamp.
+#[test]
+fn what_its_author_sends_once_more_with_a_stamp_is_told_once() {
+    for signed in [false, true] {
+        let mut desk = Desk::connected(Settings::default());
+        let now = desk.now;
+        let said = |id: &str, claimed_at: Option<Timestamp>| Message {
+            id: Some(id.to_owned()),
+            delayed: claimed_at.is_some() && !signed,
+            claimed_at,
+            ..message(&format!("{ROMEO}/orchard"), MessageKind::Chat, "hi")
+        };
+        for (id, stamp, is_told) in [
+            ("1", None, true),
+            ("1", Some(now), false),
+            ("1", None, true),
+            ("2", Some(now), true),
+            ("2", Some(now), false),
+            ("3", Some(now), true),
+        ] {
+            desk.forget();
+            desk.message(said(id, stamp));
+            assert_eq!(desk.count("message") == 1, is_told, "{id} {stamp:?} {signed}");
+        }
+    }
+}
+
 /// As ejabberd does whose session two connections tried to go on with.
 #[test]
 fn what_a_server_says_once_more_with_a_stamp_is_told_once() {
