@@ -128,8 +128,12 @@ pub(super) fn remedy(condition: &str) -> &'static str {
 
 /// One sentence: that the server ended the stream, why, and what can be done.
 pub(super) fn sentence(condition: &str, text: Option<&str>) -> String {
-    let words = text.map(|text| format!(" ({text})")).unwrap_or_default();
-    format!("the server ended the stream: {condition}{words}; {}", remedy(condition))
+    format!("the server ended the stream: {condition}{}; {}", words(text), remedy(condition))
+}
+
+/// What the server says beside a condition, for the middle of a sentence.
+pub(super) fn words(text: Option<&str>) -> String {
+    text.map(|text| format!(" ({text})")).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use jid::{FullJid, Jid};
 
 use super::LIMIT;
 use crate::xmpp::password::PasswordError;
-use crate::xmpp::stream_error::sentence;
+use crate::xmpp::stream_error::{sentence, words};
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,10 +101,12 @@ pub enum ConnectError {
         jid: Jid,
     },
     /// The server does not take the certificate for the account.
-    #[error("the server does not take the certificate for {}; check that it names this jid, has not expired, and is signed by an authority that the server trusts", jid.to_bare())]
+    #[error("the server does not take the certificate for {}{}; check that it names this jid, has not expired, and is signed by an authority that the server trusts", jid.to_bare(), words(text.as_deref()))]
     CertificateRefused {
         /// Whose.
         jid: Jid,
+        /// The server's own words.
+        text: Option<String>,
     },
     /// The server took the certificate for another account.
     #[error("the server took the certificate for {jid} in place of {}; check what the certificate names, and the jid", wanted.to_bare())]
@@ -123,16 +125,20 @@ pub enum ConnectError {
         cause: String,
     },
     /// The account is disabled.
-    #[error("the account {} is disabled; ask who runs its server", jid.to_bare())]
+    #[error("the account {} is disabled{}; ask who runs its server", jid.to_bare(), words(text.as_deref()))]
     AccountDisabled {
         /// Which.
         jid: Jid,
+        /// The server's own words.
+        text: Option<String>,
     },
     /// The log-in was refused for another reason.
-    #[error("the server refused the log-in: {condition}")]
+    #[error("the server refused the log-in: {condition}{}; its log says more; ask who runs it", words(text.as_deref()))]
     LoginRefused {
         /// The condition (RFC 6120, section 6.5).
         condition: String,
+        /// The server's own words.
+        text: Option<String>,
         /// Trying again may help.
         temporary: bool,
     },
@@ -185,7 +191,7 @@ pub enum ConnectError {
         condition: String,
     },
     /// The server no longer lets the account in, which it said in the middle of a session.
-    #[error("the server threw {jid} out as not authorized{}; check its password, and whether the account still exists", text.as_deref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    #[error("the server threw {jid} out as not authorized{}; check its password, and whether the account still exists", words(text.as_deref()))]
     Revoked {
         /// Who.
         jid: FullJid,

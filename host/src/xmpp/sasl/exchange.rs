@@ -15,7 +15,7 @@ use tokio_xmpp::xmlstream::{
     FallibleStreamElement, InitiatingStream, ReadError, StreamElementError, XmppStream, XmppStreamElement,
 };
 use xmpp_parsers::ns;
-use xmpp_parsers::sasl::{DefinedCondition, Nonza, Response};
+use xmpp_parsers::sasl::{DefinedCondition, Failure, Nonza, Response};
 use zeroize::Zeroizing;
 
 use super::scram::Scram;
@@ -66,7 +66,7 @@ pub(in crate::xmpp) async fn authenticate<Io: AsyncBufRead + AsyncWrite + Unpin>
                 }
                 return Ok(stream.initiate_reset());
             }
-            (Nonza::Failure(failure), _) => return Err(refusal(mechanism, failure.defined_condition, jid)),
+            (Nonza::Failure(failure), _) => return Err(refusal(mechanism, failure, jid)),
             _ => return Err(unexpected("its log-in goes another way".to_owned())),
         }
     }
@@ -110,19 +110,23 @@ fn auth(mechanism: &str, data: &[u8]) -> Element {
         .build()
 }
 
-fn refusal(mechanism: Mechanism, condition: DefinedCondition, jid: &Jid) -> ConnectError {
-    match condition {
+fn refusal(mechanism: Mechanism, failure: Failure, jid: &Jid) -> ConnectError {
+    let Failure { defined_condition, texts } = failure;
+    let text = texts.get("en").or_else(|| texts.values().next()).filter(|text| !text.trim().is_empty());
+    let text = text.map(|text| printable(text.trim()));
+    match defined_condition {
         // Prosody says account-disabled of any certificate that it does not trust.
         DefinedCondition::NotAuthorized | DefinedCondition::InvalidAuthzid | DefinedCondition::AccountDisabled
             if mechanism == Mechanism::External =>
         {
-            ConnectError::CertificateRefused { jid: jid.clone() }
+            ConnectError::CertificateRefused { jid: jid.clone(), text }
         }
         DefinedCondition::NotAuthorized => ConnectError::NotAuthorized { jid: jid.clone() },
-        DefinedCondition::AccountDisabled => ConnectError::AccountDisabled { jid: jid.clone() },
+        DefinedCondition::AccountDisabled => ConnectError::AccountDisabled { jid: jid.clone(), text },
         other => ConnectError::LoginRefused {
             temporary: matches!(other, DefinedCondition::TemporaryAuthFailure | DefinedCondition::Aborted),
             condition: Element::from(other).name().to_owned(),
+            text,
         },
     }
 }
@@ -149,7 +153,7 @@ async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
             && qname.0.as_str() == ns::SASL
             && qname.1 == "failure"
         {
-            return Err(ConnectError::LoginRefused { condition: "unknown".to_owned(), temporary: false });
+            return Err(ConnectError::LoginRefused { condition: "unknown".to_owned(), text: None, temporary: false });
         }
         match element.map(|element| element.and_then(FallibleStreamElement::into_read_error)) {
             Some(Ok(XmppStreamElement::Sasl(nonza))) => return Ok(nonza),
@@ -167,19 +171,40 @@ async fn hear<Io: AsyncBufRead + AsyncWrite + Unpin>(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::xmpp::peer::jid;
 
     #[test]
     fn what_a_server_refuses_is_told_apart() {
-        let refused = |condition| refusal(Mechanism::Plain, condition, &jid("bot@house"));
+        let failure = |defined_condition| Failure { defined_condition, texts: BTreeMap::new() };
+        let refused = |condition| refusal(Mechanism::Plain, failure(condition), &jid("bot@house"));
         assert!(matches!(refused(DefinedCondition::NotAuthorized), ConnectError::NotAuthorized { .. }));
         assert!(matches!(refused(DefinedCondition::AccountDisabled), ConnectError::AccountDisabled { .. }));
         let expired = refused(DefinedCondition::CredentialsExpired);
         assert!(expired.is_final() && expired.to_string().contains("credentials-expired"), "{expired}");
         assert!(!refused(DefinedCondition::TemporaryAuthFailure).is_final());
-        let stranger = refusal(Mechanism::External, DefinedCondition::InvalidAuthzid, &jid("bot@house"));
+        let stranger = refusal(Mechanism::External, failure(DefinedCondition::InvalidAuthzid), &jid("bot@house"));
         assert!(stranger.is_final() && stranger.to_string().contains("certificate"), "{stranger}");
+    }
+
+    /// RFC 6120, section 6.5: what to do is often in the text alone.
+    #[test]
+    fn a_server_that_says_why_it_refuses_is_quoted() {
+        let refused = |mechanism, defined_condition, texts: &[(&str, &str)]| {
+            let texts = texts.iter().map(|(lang, text)| ((*lang).to_owned(), (*text).to_owned())).collect();
+            refusal(mechanism, Failure { defined_condition, texts }, &jid("bot@house")).to_string()
+        };
+        let both = [("de", "Bitte die Adresse bestätigen"), ("en", "Confirm the address\nfirst")];
+        let said = refused(Mechanism::Plain, DefinedCondition::AccountDisabled, &both);
+        assert_eq!(said, "the account bot@house is disabled (Confirm the address\\u{a}first); ask who runs its server");
+        let said = refused(Mechanism::Plain, DefinedCondition::CredentialsExpired, &both[..1]);
+        assert!(said.contains("credentials-expired (Bitte die Adresse bestätigen); "), "{said}");
+        let said = refused(Mechanism::External, DefinedCondition::NotAuthorized, &[("", "It is revoked")]);
+        assert!(said.contains("the certificate for bot@house (It is revoked); "), "{said}");
+        let said = refused(Mechanism::Plain, DefinedCondition::AccountDisabled, &[("en", " ")]);
+        assert_eq!(said, "the account bot@house is disabled; ask who runs its server");
     }
 
     /// RFC 4013, section 3: two spellings, one password.

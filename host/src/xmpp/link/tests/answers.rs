@@ -152,6 +152,15 @@ async fn what_a_session_that_is_over_had_taken_in_is_not_sent_again_if_the_log_i
 }
 
 #[tokio::test]
+async fn who_is_refused_hears_the_servers_own_words() {
+    let text = "<text>Confirm the address first</text>";
+    let said = format!("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><account-disabled/>{text}</failure>");
+    let event = answered(Step::Success, &said).await;
+    let LinkEvent::Failed(why @ ConnectError::AccountDisabled { .. }) = event else { panic!("{event:?}") };
+    assert!(why.to_string().contains("(Confirm the address first)"), "{why}");
+}
+
+#[tokio::test]
 async fn who_is_not_bound_is_told_why() {
     let refused = "<iq xmlns='jabber:client' type='error' id='$ID'><error type='cancel'>\
                    <conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>";
