@@ -10,6 +10,7 @@ use minidom::rxml::Namespace;
 use minidom::{Element, Node};
 use xmpp_parsers::ns;
 use xmpp_parsers::sasl_cb::SaslChannelBinding;
+use xmpp_parsers::sm::Enabled;
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stanza_error::StanzaError;
 use xmpp_parsers::stream_features::StreamFeatures;
@@ -82,6 +83,19 @@ pub(super) fn features(bytes: &[u8]) -> Option<Vec<u8>> {
         });
     }
     StreamFeatures::try_from(element.clone()).ok()?;
+    Some(String::from(&element).into_bytes())
+}
+
+/// That a session is managed, as the library takes it; none where it does so already, or where nothing helps. For how long the server
+/// keeps it after a cut is a whole number to the library. Prosody says `inf` where its owner wants it kept for ever, and `5400.0` where
+/// one has divided. That is then not known, and the session is there all the same.
+pub(super) fn enabled(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut element = parse(bytes)?;
+    if Enabled::try_from(element.clone()).is_ok() {
+        return None;
+    }
+    element.attrs_mut().remove(&Namespace::NONE, "max");
+    Enabled::try_from(element.clone()).ok()?;
     Some(String::from(&element).into_bytes())
 }
 

@@ -288,6 +288,11 @@ impl Sieve {
                 tracing::debug!("features of the server's that are not known were left out");
                 self.held = mended;
             }
+        } else if local(name) == b"enabled" {
+            if let Some(mended) = mend::enabled(&self.held) {
+                tracing::debug!("for how long the server keeps the session is not known, and was left out");
+                self.held = mended;
+            }
         } else if local(name) == b"error" {
             self.farewell = Some(mend::stream_error(&self.held));
         } else if matches!(local(name), b"success" | b"challenge") && self.held[self.seen.head..].starts_with(b"=</") {

@@ -160,3 +160,16 @@ fn features_of_another_day_hide_none_of_those_that_are_known() {
     let other = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/>";
     assert_eq!(given(other).unwrap().others.len(), 1);
 }
+
+/// Prosody 13 with a `smacks_hibernation_time` of `"never"`, Prosody on Lua 5.4 where it is a quotient, and what others may say.
+#[test]
+fn a_session_that_is_kept_for_an_odd_time_is_managed() {
+    let enabled_for = |max: &str| format!("<enabled xmlns='{}' id='one' resume='true' max='{max}'/>", ns::SM);
+    for odd in ["inf", "5400.0", "-1", ""] {
+        let mended = enabled(enabled_for(odd).as_bytes()).unwrap();
+        let read = Enabled::try_from(parse(&mended).unwrap()).unwrap();
+        assert_eq!((read.id.map(|id| id.0), read.resume, read.max), (Some("one".to_owned()), true, None), "{odd}");
+    }
+    assert_eq!(enabled(enabled_for("600").as_bytes()), None);
+    assert_eq!(enabled(b"<enabled xmlns='urn:other' max='inf'/>"), None);
+}

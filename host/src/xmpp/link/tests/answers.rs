@@ -176,3 +176,9 @@ async fn a_server_that_manages_no_streams_after_all_is_gone_on_with() {
     let event = answered(Step::Enable, refused).await;
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
+
+#[tokio::test]
+async fn a_server_that_keeps_a_session_for_ever_is_gone_on_with() {
+    let event = answered(Step::Enable, "<enabled xmlns='urn:xmpp:sm:3' id='two' resume='true' max='inf'/>").await;
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
+}
