@@ -22,9 +22,10 @@ use xmpp_parsers::ns;
 
 use self::body::{Saying, Terms, creation, request};
 use self::exchange::{Answered, Connection, Failure, Line};
-use super::connect::ConnectError;
+use super::connect::{ConnectError, ended};
 use super::framing::{Written, written};
-use super::intake::{Cutter, Ending, read_buffered};
+use super::intake::sieve::Sieve;
+use super::intake::{Cutter, Ending, Lost, read_buffered};
 use super::link::PROBE_PREFIX;
 use crate::config::LinkSettings;
 use crate::https::Url;
@@ -119,6 +120,10 @@ pub(super) async fn open(
     let asked = Arc::clone(&line).ask(None, creation(rid, domain).into(), None, written).await;
     let Answered { answer, connection } = asked.map_err(|failure| failure.error)?;
     if answer.terminates() {
+        // It says more than the condition, which then says no more than that it is there.
+        if let Some(Lost::Stream { condition, text, elsewhere }) = said_last(&answer.payload) {
+            return Err(ended(&condition, text, elsewhere, domain));
+        }
         return Err(match answer.condition().unwrap_or("it gives no reason") {
             // Prosody says the latter of domains that it does not know.
             "host-unknown" | "host-gone" | "improper-addressing" => {
@@ -136,6 +141,13 @@ pub(super) async fn open(
     bosh.idle.extend(connection);
     bosh.ready.extend_from_slice(answer.payload.as_bytes());
     Ok(bosh)
+}
+
+/// By what the server ends the stream, if that is in this.
+fn said_last(payload: &str) -> Option<Lost> {
+    let mut sieve = Sieve::default();
+    sieve.push(format!("<stream:stream>{payload}").as_bytes(), &mut Vec::new()).ok()?;
+    sieve.farewell()
 }
 
 /// Goes on with a session of this name, whose next request has this number. None: the server does not know it.

@@ -441,7 +441,7 @@ pub(super) fn stream_failure(error: &StreamError, domain: &str) -> ConnectError 
 }
 
 /// What it means that a server ends the stream like this, and perhaps sends us elsewhere.
-fn ended(condition: &str, text: Option<String>, elsewhere: Option<String>, domain: &str) -> ConnectError {
+pub(super) fn ended(condition: &str, text: Option<String>, elsewhere: Option<String>, domain: &str) -> ConnectError {
     match (condition, elsewhere) {
         (_, Some(place)) => ConnectError::Elsewhere { place },
         ("host-unknown" | "host-gone", None) => ConnectError::HostUnknown { domain: domain.to_owned() },

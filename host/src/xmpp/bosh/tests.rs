@@ -169,6 +169,45 @@ async fn what_the_server_says_last_is_said_as_over_tcp() {
     }
 }
 
+/// Why a session does not begin with a server that answers this.
+async fn refused(inside: &str) -> ConnectError {
+    let peer = Peer::start(Manners::default()).await;
+    let url = format!("https://localhost:{}/http-bind", peer.port());
+    let url = url.parse().unwrap();
+    let (settings, tokens, ending) = (peer.settings(), Tokens::default(), Ending::default());
+    let stream = "xmlns:stream='http://etherx.jabber.org/streams'";
+    let answer = body(&format!("{stream} type='terminate' condition='remote-stream-error'"), inside);
+    let serve = async {
+        let mut page = peer.accept_page().await;
+        page.hear().await.unwrap();
+        page.say("200 OK", &answer).await;
+        page
+    };
+    let (opened, _page) = tokio::join!(open(&settings, &url, "localhost", &tokens, &ending), serve);
+    opened.err().unwrap()
+}
+
+/// XEP-0124, section 17.2. So ejabberd refuses an address that had too many log-ins, and a domain that it does not serve.
+#[tokio::test]
+async fn a_stream_error_in_place_of_a_session_is_understood_as_over_tcp() {
+    let error = |inside: &str| format!("<stream:features/><stream:error>{inside}</stream:error>");
+    let namespace = "xmlns='urn:ietf:params:xml:ns:xmpp-streams'";
+    let text = format!("<policy-violation {namespace}/><text {namespace}>Too many log-ins</text>");
+    let (condition, text) = match refused(&error(&text)).await {
+        ConnectError::Stream { condition, text } => (condition, text),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((condition.as_str(), text.as_deref()), ("policy-violation", Some("Too many log-ins")));
+    let unknown = refused(&error(&format!("<host-unknown {namespace}/>"))).await;
+    assert!(matches!(&unknown, ConnectError::HostUnknown { domain } if domain == "localhost"), "{unknown}");
+    let elsewhere = refused(&error(&format!("<see-other-host {namespace}>other:5222</see-other-host>"))).await;
+    assert_eq!(elsewhere.elsewhere(), Some("other:5222"));
+    for nothing in ["", "<stream:error/", "<x/>"] {
+        let error = refused(nothing).await;
+        assert!(error.to_string().contains("remote-stream-error"), "{nothing}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_answer_ends_the_session_in_one_sentence() {
     for (answer, said) in [
