@@ -17,7 +17,7 @@ use xmpp_parsers::sm::{Enable, Enabled, Failed, Nonza as Sm, Resume, StreamId};
 use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::stream_features::StreamFeatures;
 
-use super::connect::{ConnectError, io_failure, printable, stream_failure};
+use super::connect::{ConnectError, io_failure, printable, said, stream_failure};
 
 /// How many stanzas may come before the session is managed.
 const MAX_EARLY: usize = 256;
@@ -126,6 +126,7 @@ async fn bind<Io: AsyncBufRead + AsyncWrite + Unpin>(
             XmppStreamElement::Stanza(Stanza::Iq(Iq::Error { id, error, .. })) if id == asked => {
                 return Err(ConnectError::NotBound {
                     jid: wanted.clone(),
+                    text: said(&error.texts),
                     condition: Element::from(error.defined_condition).name().to_owned(),
                 });
             }

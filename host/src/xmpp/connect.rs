@@ -3,6 +3,7 @@
 //! Everything here either works or says in one typed sentence what its reader can do. When to try again is for `link`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -455,6 +456,12 @@ pub(super) fn io_failure(error: &io::Error) -> ConnectError {
         UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => ConnectError::HungUp,
         _ => ConnectError::NotXmpp { cause: printable(&error.to_string()) },
     }
+}
+
+/// What a server says beside a condition, in English where it says it in several languages.
+pub(super) fn said(texts: &BTreeMap<String, String>) -> Option<String> {
+    let text = texts.get("en").or_else(|| texts.values().next())?.trim();
+    (!text.is_empty()).then(|| printable(text))
 }
 
 /// What a server says ends up in logs and terminals: short, and nothing but text.

@@ -6,7 +6,7 @@ use jid::{FullJid, Jid};
 
 use super::LIMIT;
 use crate::xmpp::password::PasswordError;
-use crate::xmpp::stream_error::{sentence, words};
+use crate::xmpp::stream_error::{remedy, sentence, words};
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -183,12 +183,14 @@ pub enum ConnectError {
         place: String,
     },
     /// The server gave no resource.
-    #[error("the server did not let {jid} in: {condition}")]
+    #[error("the server did not let {jid} in: {condition}{}; {}", words(text.as_deref()), remedy(condition))]
     NotBound {
         /// What was asked for.
         jid: FullJid,
         /// The condition (RFC 6120, section 7.6.2).
         condition: String,
+        /// The server's own words.
+        text: Option<String>,
     },
     /// The server no longer lets the account in, which it said in the middle of a session.
     #[error("the server threw {jid} out as not authorized{}; check its password, and whether the account still exists", words(text.as_deref()))]

@@ -94,7 +94,7 @@ impl Pace {
     pub(super) fn failed(&mut self, why: &ConnectError) {
         self.failures = self.failures.saturating_add(1);
         self.manner = match why {
-            ConnectError::Stream { condition, .. } => returns(condition),
+            ConnectError::Stream { condition, .. } | ConnectError::NotBound { condition, .. } => returns(condition),
             ConnectError::HostUnknown { .. } => returns("host-unknown"),
             _ => Return::AtOnce,
         };
@@ -241,6 +241,11 @@ mod tests {
         assert_eq!(waits(&stream_error("reset"), 1.0), Duration::ZERO);
         let mut pace = Pace::default();
         pace.failed(&ConnectError::Stream { condition: "policy-violation".to_owned(), text: None });
+        assert_eq!(pace.wait(start, 0.0), seconds(30));
+        // One that has no room for another session.
+        let mut pace = Pace::default();
+        let (jid, condition) = ("bot@house/here".parse().unwrap(), "resource-constraint".to_owned());
+        pace.failed(&ConnectError::NotBound { jid, condition, text: None });
         assert_eq!(pace.wait(start, 0.0), seconds(30));
         // One that starts, and has not read yet for whom it is there.
         let mut pace = Pace::default();

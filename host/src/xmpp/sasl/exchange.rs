@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::scram::Scram;
 use super::{Binding, Mechanism};
-use crate::xmpp::connect::{ConnectError, io_failure, printable, stream_failure};
+use crate::xmpp::connect::{ConnectError, io_failure, printable, said, stream_failure};
 use crate::xmpp::password::Password;
 
 /// Logs in as the user of `jid`, and gives the stream, which has to begin anew. Without a password where the mechanism wants
@@ -112,8 +112,7 @@ fn auth(mechanism: &str, data: &[u8]) -> Element {
 
 fn refusal(mechanism: Mechanism, failure: Failure, jid: &Jid) -> ConnectError {
     let Failure { defined_condition, texts } = failure;
-    let text = texts.get("en").or_else(|| texts.values().next()).filter(|text| !text.trim().is_empty());
-    let text = text.map(|text| printable(text.trim()));
+    let text = said(&texts);
     match defined_condition {
         // Prosody says account-disabled of any certificate that it does not trust.
         DefinedCondition::NotAuthorized | DefinedCondition::InvalidAuthzid | DefinedCondition::AccountDisabled
