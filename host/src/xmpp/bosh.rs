@@ -336,6 +336,10 @@ impl Bosh {
         if times > 1 && answer.condition() == Some("item-not-found") && !self.under_way.is_empty() {
             return;
         }
+        // The session is over by another request, which is told why (XEP-0124, section 17.2).
+        if answer.condition() == Some("other-request") && !self.under_way.is_empty() && !self.is_closing {
+            return;
+        }
         self.ready.extend_from_slice(answer.payload.as_bytes());
         let is_last = self.is_closing && self.under_way.is_empty() && self.waiting.is_empty();
         if answer.terminates() || is_last {

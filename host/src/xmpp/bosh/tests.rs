@@ -169,6 +169,32 @@ async fn what_the_server_says_last_is_said_as_over_tcp() {
     }
 }
 
+/// ejabberd answers so what it has held back, when it ends a session by what came after.
+#[tokio::test]
+async fn why_a_session_is_over_is_what_the_other_request_is_told() {
+    let peer = Peer::start(Manners::default()).await;
+    let (mut bosh, mut first) = session(&peer, &Tokens::default()).await;
+    until(&mut bosh, "<stream:features/>").await;
+    let over = |condition: &str| body(&format!("type='terminate' condition='{condition}'"), "");
+    let serve = async {
+        first.hear().await.unwrap();
+        let mut second = peer.accept_page().await;
+        second.hear().await.unwrap();
+        first.say("200 OK", &over("other-request")).await;
+        second.say("200 OK", &over("policy-violation")).await;
+        second
+    };
+    let talk = async {
+        // The first request is made by listening.
+        assert!(futures_util::poll!(std::pin::pin!(bosh.read(&mut [0; 1]))).is_pending());
+        bosh.write_all(b"<a xmlns='x'/>").await.unwrap();
+        let _ = futures_util::poll!(std::pin::pin!(bosh.flush()));
+        until(&mut bosh, "</stream:stream>").await
+    };
+    let (_second, heard) = tokio::join!(serve, talk);
+    assert!(heard.contains("<policy-violation") && !heard.contains("<undefined-condition"), "{heard}");
+}
+
 /// Why a session does not begin with a server that answers this.
 async fn refused(inside: &str) -> ConnectError {
     let peer = Peer::start(Manners::default()).await;
