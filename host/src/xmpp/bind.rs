@@ -1,5 +1,5 @@
 //! From a stream that is logged in to one that stanzas go over: resumed (XEP-0198, section 5), or bound anew (RFC 6120,
-//! section 7) and then managed, where the server can.
+//! section 7), begun where the server still wants to be told so, and then managed, where it can.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +21,8 @@ use super::connect::{ConnectError, io_failure, printable, said, stream_failure};
 
 /// How many stanzas may come before the session is managed.
 const MAX_EARLY: usize = 256;
+/// The feature of those that wait until a session is begun.
+const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 
 /// A session that may be gone on with.
 #[derive(Debug)]
@@ -92,6 +94,9 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
     }
     let jid = bind(stream, wanted).await.map_err(|error| if is_refused { with_the_session(error) } else { error })?;
     let mut early = Vec::new();
+    if waits_for_session(features) {
+        ask(stream, wanted, "session", Element::bare("session", SESSION), &mut early).await?;
+    }
     let mut managed = None;
     if can_manage {
         say(stream, XmppStreamElement::SM(Sm::Enable(Enable { max: None, resume: can_resume }))).await?;
@@ -108,21 +113,40 @@ async fn bind<Io: AsyncBufRead + AsyncWrite + Unpin>(
     stream: &mut XmppStream<Io>,
     wanted: &FullJid,
 ) -> Result<FullJid, ConnectError> {
-    let asked = format!("bind-{:016x}", rand::random::<u64>());
     let query = BindQuery::new(Some(wanted.resource().to_string()));
-    say(stream, XmppStreamElement::Stanza(Stanza::Iq(Iq::from_set(asked.clone(), query)))).await?;
+    // Nobody can write to an account that is not bound; whatever comes, it is not for us.
+    let payload = ask(stream, wanted, "bind", query.into(), &mut Vec::new()).await?;
+    let bound = payload.and_then(|payload| BindResponse::try_from(payload).ok());
+    Ok(bound.ok_or_else(|| unexpected("its answer to the bind names no full JID"))?.jid)
+}
+
+/// Whether the server takes in nothing before somebody says that the session begins (RFC 3921, section 3). Most of those that offer
+/// it can do without; `MongooseIM` waits for it, unless it was told otherwise.
+fn waits_for_session(features: &StreamFeatures) -> bool {
+    let mut offers = features.others.iter().filter(|feature| feature.is("session", SESSION));
+    offers.any(|offer| !offer.has_child("optional", SESSION))
+}
+
+/// The answer to a question that has to come before any other; the stanzas that come before it are put aside.
+async fn ask<Io: AsyncBufRead + AsyncWrite + Unpin>(
+    stream: &mut XmppStream<Io>,
+    wanted: &FullJid,
+    what: &str,
+    payload: Element,
+    early: &mut Vec<Stanza>,
+) -> Result<Option<Element>, ConnectError> {
+    let asked = format!("{what}-{:016x}", rand::random::<u64>());
+    let question = Iq::Set { from: None, to: None, id: asked.clone(), payload };
+    say(stream, XmppStreamElement::Stanza(Stanza::Iq(question))).await?;
     loop {
         let element = match hear(stream, wanted.domain().as_str()).await? {
             Heard::Element(element) => *element,
             Heard::Odd => continue,
-            Heard::Refused => return Err(unexpected("no answer to the bind")),
+            Heard::Refused => return Err(unexpected(&format!("no answer to the {what}"))),
             Heard::Nonsense(cause) => return Err(unexpected(&cause)),
         };
         match element {
-            XmppStreamElement::Stanza(Stanza::Iq(Iq::Result { id, payload, .. })) if id == asked => {
-                let bound = payload.and_then(|payload| BindResponse::try_from(payload).ok());
-                return Ok(bound.ok_or_else(|| unexpected("its answer to the bind names no full JID"))?.jid);
-            }
+            XmppStreamElement::Stanza(Stanza::Iq(Iq::Result { id, payload, .. })) if id == asked => return Ok(payload),
             XmppStreamElement::Stanza(Stanza::Iq(Iq::Error { id, error, .. })) if id == asked => {
                 return Err(ConnectError::NotBound {
                     jid: wanted.clone(),
@@ -130,10 +154,10 @@ async fn bind<Io: AsyncBufRead + AsyncWrite + Unpin>(
                     condition: Element::from(error.defined_condition).name().to_owned(),
                 });
             }
-            // Nobody can write to an account that is not bound; whatever it is, it is not for us. What is acknowledged was said
-            // in the session that could not be gone on with.
+            XmppStreamElement::Stanza(stanza) if early.len() < MAX_EARLY => early.push(stanza),
+            // What is acknowledged was said in the session that could not be gone on with.
             XmppStreamElement::Stanza(_) | XmppStreamElement::SM(Sm::Ack(_)) => {}
-            _ => return Err(unexpected("no answer to the bind")),
+            _ => return Err(unexpected(&format!("no answer to the {what}"))),
         }
     }
 }

@@ -51,6 +51,9 @@ use xmpp_parsers::stream_features::StreamFeatures;
 
 use crate::config::{Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
 
+/// What a session is begun by (RFC 3921, section 3).
+const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
+
 /// What the server offers and knows.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one thing that a server may or may not do")]
@@ -72,6 +75,8 @@ pub(crate) struct Manners {
     pub(crate) issued: Issued,
     /// It offers to compress the stream (XEP-0138).
     pub(crate) compression: bool,
+    /// What is within its offer to begin a session (RFC 3921, section 3), if it makes one: where nothing is, it waits for that.
+    pub(crate) session: Option<&'static str>,
     /// What becomes of SCRAM's challenge, and of the proof at its end, on the way out.
     pub(crate) challenge: fn(String) -> String,
     pub(crate) proof: fn(String) -> String,
@@ -102,6 +107,7 @@ impl Default for Manners {
             expired: false,
             issued: Issued::ByItself,
             compression: false,
+            session: None,
             challenge: std::convert::identity,
             proof: std::convert::identity,
             proves: Proves::AtTheEnd,
@@ -497,8 +503,16 @@ impl Peer {
     /// A client, through everything up to a bound or resumed session; none when it goes away on the way.
     pub(crate) async fn accept(&self) -> Option<Session> {
         let mut session = Box::pin(self.accept_unbound()).await?;
+        let mut waits = self.manners.session == Some("");
         loop {
             match session.next().await? {
+                XmppStreamElement::Stanza(Stanza::Iq(Iq::Set { id, payload, .. })) if payload.has_ns(SESSION) => {
+                    assert!(std::mem::take(&mut waits) && session.jid.is_some(), "nobody waits for that");
+                    session.send_stanza(Iq::from_result(id, None::<BindResponse>).into()).await;
+                    if !self.manners.resumption {
+                        return Some(session);
+                    }
+                }
                 XmppStreamElement::Stanza(Stanza::Iq(iq)) => {
                     let Iq::Set { id, payload, .. } = iq else { panic!("expected a bind, found {iq:?}") };
                     self.think(Step::Bind).await;
@@ -510,11 +524,12 @@ impl Peer {
                     let jid: FullJid = format!("bot@localhost/{resource}").parse().unwrap();
                     session.send_stanza(Iq::from_result(id, Some(BindResponse { jid: jid.clone() })).into()).await;
                     session.jid = Some(jid);
-                    if !self.manners.resumption {
+                    if !self.manners.resumption && !waits {
                         return Some(session);
                     }
                 }
                 XmppStreamElement::SM(Sm::Enable(_)) => {
+                    assert!(!waits, "the session was not begun");
                     self.think(Step::Enable).await;
                     if let Some(said) = self.says(Step::Enable, "") {
                         session.say_raw(&said).await;
@@ -662,6 +677,9 @@ impl Peer {
                 self.manners.client_state.then(|| Element::bare("csi", ns::CSI)),
                 self.manners.roster_versions.then(|| Element::bare("ver", "urn:xmpp:features:rosterver")),
                 self.manners.compression.then(|| Element::bare("compression", "http://jabber.org/features/compress")),
+                self.manners
+                    .session
+                    .map(|inside| format!("<session xmlns='{SESSION}'>{inside}</session>").parse().unwrap()),
             ]
             .into_iter()
             .flatten()

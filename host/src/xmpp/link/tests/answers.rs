@@ -185,3 +185,17 @@ async fn a_server_that_keeps_a_session_for_ever_is_gone_on_with() {
     let event = answered(Step::Enable, "<enabled xmlns='urn:xmpp:sm:3' id='two' resume='true' max='inf'/>").await;
     assert!(matches!(event, LinkEvent::Bound { .. }), "{event:?}");
 }
+
+/// `MongooseIM` takes in nothing else until then, and ends the stream after five seconds.
+#[tokio::test]
+async fn a_session_is_begun_where_the_server_waits_for_that() {
+    for resumption in [true, false] {
+        for (offer, begins) in
+            [(Some(""), true), (Some("<optional xmlns='urn:ietf:params:xml:ns:xmpp-session'/>"), false)]
+        {
+            let peer = Peer::start(Manners { session: offer, resumption, ..Manners::default() }).await;
+            let (_link, session) = pair(&peer).await;
+            assert_eq!(session.has_said("urn:ietf:params:xml:ns:xmpp-session"), begins, "{offer:?}");
+        }
+    }
+}
