@@ -129,7 +129,7 @@ pub const ACCOUNT: &[Key] = &[
         "tls",
         "`\"starttls\"` or `\"direct\"`",
         NONE,
-        "When TLS begins: after a first exchange, or at once (XEP-0368); else as the DNS says. There is no connection without TLS.",
+        "When TLS begins: after a first exchange, or at once (XEP-0368); else as the DNS says, or at once where `server` names port 5223. There is no connection without TLS.",
     ),
     key(
         "transport",

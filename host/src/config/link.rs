@@ -158,7 +158,7 @@ pub struct LinkSettings {
     pub server: Option<Endpoint>,
     /// What carries the stream. Addresses that settings name win.
     pub transport: TransportChoice,
-    /// When TLS begins; none = as the DNS says of each server (XEP-0368), else after a first exchange.
+    /// When TLS begins; none = as the DNS says of each server (XEP-0368), at once at port 5223, else after a first exchange.
     pub tls: Option<TlsMode>,
     /// Certificates to trust in place of the system's.
     pub ca_file: Option<PathBuf>,

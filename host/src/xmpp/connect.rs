@@ -300,7 +300,7 @@ async fn open_tcp(
     let host = ascii(domain)?;
     let named = elsewhere.or(settings.server.as_ref());
     let (tcp, mode) = reach_in_turn(&host, settings.tls, named, unheard).await?;
-    let secured = if mode == TlsMode::Direct && settings.tls.is_none() {
+    let secured = if mode == TlsMode::Direct && settings.tls.is_none() && named.is_none() {
         // Whoever says nothing there must not take the time for the other way.
         let direct = tokio::time::timeout(DIRECT_LIMIT, begin_tls(tcp, mode, domain, settings, ending)).await;
         match direct.unwrap_or_else(|_| Err(ConnectError::TimedOut { domain: domain.to_owned() })) {

@@ -20,7 +20,9 @@ pub(super) struct Server {
 /// The servers to try, in order. `domain` is in its ASCII form. Without a mode of TLS both kinds are looked up, and mixed by their
 /// priorities (XEP-0368, section 3).
 pub(super) async fn servers(domain: &str, named: Option<&Endpoint>, tls: Option<TlsMode>) -> Vec<Server> {
-    let mode = tls.unwrap_or(TlsMode::StartTls);
+    // The port that was for TLS alone before there was any other way.
+    let is_for_tls = named.is_some_and(|named| named.port == Some(usual_port(TlsMode::Direct)));
+    let mode = tls.unwrap_or(if is_for_tls { TlsMode::Direct } else { TlsMode::StartTls });
     if let Some(named) = named {
         return vec![Server { host: named.host.clone(), port: named.port.unwrap_or(usual_port(mode)), tls: mode }];
     }
@@ -174,6 +176,11 @@ mod tests {
         assert_eq!(found, [server("xmpp.example", 5223, TlsMode::Direct)]);
         let found = servers("example.org", Some(&named), None).await;
         assert_eq!(found, [server("xmpp.example", 5222, TlsMode::StartTls)]);
+        let of_old = Endpoint { port: Some(5223), ..named };
+        for (tls, expected) in [(None, TlsMode::Direct), (Some(TlsMode::StartTls), TlsMode::StartTls)] {
+            let found = servers("example.org", Some(&of_old), tls).await;
+            assert_eq!(found, [server("xmpp.example", 5223, expected)]);
+        }
         let found = servers("127.0.0.1", None, None).await;
         assert_eq!(found, [server("127.0.0.1", 5222, TlsMode::StartTls)]);
     }
