@@ -34,8 +34,8 @@ pub(super) use own::{GATHER, MAX_OWN};
 
 /// How many of the server's services are asked on connecting.
 pub(super) const MAX_SERVICES: usize = 64;
-/// How many calls may wait for answers.
-const MAX_WAITERS: usize = 1_024;
+/// How many calls may wait for answers; each counts as a question of its plugin's, whoever else waits for the same.
+const MAX_WAITERS: usize = MAX_OUTSTANDING;
 /// The feature of an entity that says what others belong to it.
 const ITEMS: &str = "http://jabber.org/protocol/disco#items";
 
@@ -162,9 +162,8 @@ impl Session {
         if let Some(waiters) = self.disco.waiting.get_mut(&entity) {
             return waiters.push(answer);
         }
-        if self.questions.len() >= MAX_OUTSTANDING {
-            let limit = format!("{MAX_OUTSTANDING} IQs wait for answers");
-            return turn.answer(answer, Err(CallError::OverLimit(limit)));
+        if let Err(error) = self.make_room_for_question() {
+            return turn.answer(answer, Err(error));
         }
         self.learn(entity.clone(), PATIENCE, turn);
         self.disco.waiting.entry(entity).or_default().push(answer);

@@ -16,8 +16,8 @@ use crate::session::{Answer, Session, Turn, cards, contacts};
 use crate::stanza::{self, AdHocRequest, Ask, Body, Outgoing, Query, Reply, Request};
 use crate::xmpp::RawStanza;
 
-/// How many questions of plugins may be open at once.
-pub(super) const MAX_OUTSTANDING: usize = 1_024;
+/// How many questions of plugins may be open at once: those of eight plugins that ask as much as the limit `iqs` may allow one.
+pub(super) const MAX_OUTSTANDING: usize = 8_192;
 /// How long an answer may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the roster may take, since everything after it waits.

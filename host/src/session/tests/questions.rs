@@ -1,6 +1,7 @@
 //! Questions, and whose answers count.
 
 use super::*;
+use crate::plugins::limits::Limits;
 use crate::session::questions;
 use crate::stanza::Reply;
 
@@ -86,6 +87,24 @@ fn only_requests_are_sent_and_only_so_many() {
     assert!(matches!(got(&mut send_iq(&mut desk, None).0), Some(Err(CallError::OverLimit(_)))));
     drop(open);
     assert!(got(&mut send_iq(&mut desk, None).0).is_none());
+}
+
+#[test]
+fn a_plugin_that_asks_as_much_as_one_may_takes_no_place_of_another_one() {
+    let iqs = Limits::table().into_iter().find(|limit| limit.name == "iqs").expect("a limit of that name");
+    let most: usize = iqs.most.parse().unwrap();
+    let mut desk = Desk::connected(Settings::default());
+    let open: Vec<_> = (0..most).map(|_| send_iq(&mut desk, None)).collect();
+    assert!(got(&mut send_iq(&mut desk, None).0).is_none(), "a neighbour asks all the same");
+    drop(open);
+    let mut discover = |entity: &str| {
+        let (answer, receiver) = Answer::channel();
+        desk.command(Command::Discover { entity: jid(entity), answer });
+        receiver
+    };
+    let open: Vec<_> = (0..most).map(|_| discover("a@b/c")).collect();
+    assert!(got(&mut discover("a@b/d")).is_none(), "and what somebody can do");
+    drop(open);
 }
 
 /// RFC 6120, sections 8.2.3 and 8.3.3.1.
