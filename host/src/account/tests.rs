@@ -472,8 +472,8 @@ async fn rooms_are_entered_again_where_the_session_was_lost() {
         session.settle(&[]).await;
         let shared = Arc::clone(account.shared());
         let opening = tokio::spawn(async move {
-            let (jid, wish) = (ROOM.parse().unwrap(), Box::default());
-            shared.ask(|answer| Command::OpenRoom { jid, wish, answer }).await
+            let (by, jid, wish) = (InstanceId::next(), ROOM.parse().unwrap(), Box::default());
+            shared.ask(|answer| Command::OpenRoom { by, jid, wish, answer }).await
         });
         soon("the entrance", until_said(&mut session, "to=\"hall@rooms.localhost/bot\"")).await;
         let occupant = |nick: &str, status: &str| {

@@ -415,9 +415,9 @@ async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWi
     let opening = async {
         pace(instance).await?;
         // Only now: of a list of rooms, all but a few wait, and each may be wished as much as fills a stanza.
-        let wish = Box::new(wish.clone());
+        let (by, wish) = (instance.id, Box::new(wish.clone()));
         let _waits = instance.waits_for_session();
-        instance.account.ask(|answer| Command::OpenRoom { jid, wish, answer }).await
+        instance.account.ask(|answer| Command::OpenRoom { by, jid, wish, answer }).await
     };
     let opened = opening.await;
     place.ended(opened.is_ok());
@@ -426,7 +426,8 @@ async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWi
 
 async fn close(instance: &Instance, jid: BareJid) -> Result<(), CallError> {
     instance.require(Permission::RoomsJoin, Target::Room(&jid))?;
-    order(instance, |answer| Command::CloseRoom { jid, answer }).await
+    let by = instance.id;
+    order(instance, |answer| Command::CloseRoom { by, jid, answer }).await
 }
 
 async fn send<T: Send + 'static>(

@@ -24,7 +24,7 @@ use crate::plugins::limits::Limits;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
 use crate::plugins::store::read;
-use crate::plugins::{Admitted, Compiled, Engine, PluginId, State, Supervised};
+use crate::plugins::{Admitted, Compiled, Engine, InstanceId, PluginId, State, Supervised};
 use crate::session::{Command, Wins};
 use crate::store::Store;
 use crate::xmpp::{Impossible, Within};
@@ -368,7 +368,8 @@ impl Stage {
             return Ok(());
         }
         // What somebody says there next is heard only by who is in.
-        let enter = |answer| Command::OpenRoom { jid: room.clone(), wish: Box::default(), answer };
+        let (by, jid) = (InstanceId::next(), room.clone());
+        let enter = |answer| Command::OpenRoom { by, jid, wish: Box::default(), answer };
         let _ = tokio::time::timeout(PATIENCE, account.shared().ask(enter)).await;
         Ok(())
     }

@@ -123,6 +123,8 @@ pub enum Command {
     },
     /// API row 97.
     OpenRoom {
+        /// Who.
+        by: InstanceId,
         /// Which.
         jid: BareJid,
         /// How.
@@ -132,6 +134,8 @@ pub enum Command {
     },
     /// API row 105.
     CloseRoom {
+        /// Who.
+        by: InstanceId,
         /// Which.
         jid: BareJid,
         /// The answer.

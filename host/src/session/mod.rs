@@ -29,6 +29,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod view;
+mod waiters;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
 use crate::plugins::InstanceId;
+use crate::session::waiters::Waiter;
 use crate::stanza::{Incoming, Outgoing};
 
 pub use archive::{ArchivePage, Archived, OwnArchive, Pager};
@@ -221,8 +223,8 @@ impl Session {
                 let result = self.set_chat_attribute(&jid, &attribute);
                 turn.answer(answer, result);
             }
-            Command::OpenRoom { jid, wish, answer } => self.open_room(&jid, *wish, answer, turn),
-            Command::CloseRoom { jid, answer } => self.close_room(&jid, answer, turn),
+            Command::OpenRoom { by, jid, wish, answer } => self.open_room(&jid, *wish, Waiter { by, answer }, turn),
+            Command::CloseRoom { by, jid, answer } => self.close_room(&jid, Waiter { by, answer }, turn),
             Command::GetCard { jid, force, answer } => self.get_card(&jid, force, answer, turn),
             Command::UpdateCard { jid, force, answer } => self.update_card(&jid, force, answer, turn),
             Command::SetCard { change, answer } => self.set_card(change, answer, turn),

@@ -318,7 +318,7 @@ impl Session {
                     self.comes_back(jid, !hides);
                 }
                 for joiner in joiners {
-                    turn.answer(joiner, Err(error.clone()));
+                    turn.answer(joiner.answer, Err(error.clone()));
                 }
                 self.auto_join_ended(jid, turn);
             }

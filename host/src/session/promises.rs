@@ -7,6 +7,7 @@ use crate::event::{self, EventName, Payload};
 use crate::plugins::InstanceId;
 use crate::session::effect::{Due, Effect};
 use crate::session::names::{self, Names};
+use crate::session::waiters::Waiter;
 use crate::session::{Answer, Session, Turn};
 
 /// How many calls may wait in all.
@@ -31,20 +32,7 @@ enum State {
 struct Promise {
     owner: Owner,
     state: State,
-    waiters: Vec<Waiter>,
-}
-
-#[derive(Debug)]
-struct Waiter {
-    by: InstanceId,
-    answer: Answer<Payload>,
-}
-
-impl Waiter {
-    /// It waits for what does not come any more.
-    fn stopped(self) -> Effect {
-        Effect::Answer(Due::new(self.answer, Err(CallError::Stopped)))
-    }
+    waiters: Vec<Waiter<Payload>>,
 }
 
 impl Promise {

@@ -18,8 +18,10 @@ use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 
 use crate::error::CallError;
+use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Late};
-use crate::session::{Answer, Occupant, Session, Turn, View, ViewChange};
+use crate::session::waiters::Waiter;
+use crate::session::{Occupant, Session, Turn, View, ViewChange};
 use crate::stanza::{History, RoomJoin};
 
 pub(super) use bookmarks::BookmarkQuestion;
@@ -32,8 +34,10 @@ pub(super) use moderating::RoomQuestion;
 
 /// How many rooms an account may have open.
 pub const MAX_ROOMS: usize = 1_000;
-/// How many calls may wait for one room.
-pub(super) const MAX_WAITERS: usize = 1_024;
+/// How many calls may wait to get into one room, and how many to get out of it.
+const MAX_WAITERS: usize = 2_048;
+/// How many of them may be one plugin's, whatever its limit `open_calls` is: so that it takes no other one's place.
+pub(super) const MAX_OWN_WAITERS: usize = 256;
 
 /// A room. Fields as in `room` of `wit/types.wit`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,8 +159,8 @@ pub(super) struct Membership {
     bookmarked: bool,
     join: RoomJoin,
     configure: Option<Vec<(String, ConfigValue)>>,
-    joiners: Vec<Answer<Arc<Room>>>,
-    leavers: Vec<Answer<()>>,
+    joiners: Vec<Waiter<Arc<Room>>>,
+    leavers: Vec<Waiter<()>>,
     /// The nickname that was asked for; the room's may have got a suffix.
     nick: String,
     /// How often entering it again did not work out.
@@ -267,7 +271,7 @@ impl Rooms {
     }
 
     /// Whoever waits to get into a room, to be told that it will not happen.
-    pub(super) fn take_joiners(&mut self, jid: &BareJid) -> Vec<Answer<Arc<Room>>> {
+    pub(super) fn take_joiners(&mut self, jid: &BareJid) -> Vec<Waiter<Arc<Room>>> {
         self.memberships.get_mut(jid).map(|membership| std::mem::take(&mut membership.joiners)).unwrap_or_default()
     }
 
@@ -296,8 +300,8 @@ impl Rooms {
 
     pub(super) fn forget_abandoned(&mut self) {
         for membership in self.memberships.values_mut() {
-            membership.joiners.retain(|answer| !answer.is_abandoned());
-            membership.leavers.retain(|answer| !answer.is_abandoned());
+            membership.joiners.retain(|joiner| !joiner.answer.is_abandoned());
+            membership.leavers.retain(|leaver| !leaver.answer.is_abandoned());
         }
     }
 
@@ -333,10 +337,10 @@ pub struct RoomWish {
 }
 
 impl Session {
-    pub(super) fn open_room(&mut self, jid: &BareJid, wish: RoomWish, answer: Answer<Arc<Room>>, turn: &mut Turn<'_>) {
+    pub(super) fn open_room(&mut self, jid: &BareJid, wish: RoomWish, joiner: Waiter<Arc<Room>>, turn: &mut Turn<'_>) {
         let (maximize, focus) = (wish.maximize, wish.bring_to_foreground && self.focus.is_some());
         if let Err(error) = self.try_open(jid, wish, Reason::Asked, turn) {
-            return turn.answer(answer, Err(error));
+            return turn.answer(joiner.answer, Err(error));
         }
         for change in [(maximize, ViewChange::Maximize), (focus, ViewChange::Focus)] {
             if change.0 {
@@ -347,15 +351,13 @@ impl Session {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         // Who asked for it now does not want it to go with a bookmark.
         membership.bookmarked = false;
-        match membership.stage {
-            Stage::Inside => {
-                let room = self.rooms.shown.get(jid).map(Arc::clone);
-                turn.answer(answer, room.ok_or_else(|| not_open(jid)));
-            }
-            _ if membership.joiners.len() >= MAX_WAITERS => {
-                turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for {jid}"))));
-            }
-            _ => membership.joiners.push(answer),
+        if membership.stage == Stage::Inside {
+            let room = self.rooms.shown.get(jid).map(Arc::clone);
+            return turn.answer(joiner.answer, room.ok_or_else(|| not_open(jid)));
+        }
+        match may_wait(&mut membership.joiners, joiner.by, jid) {
+            Ok(()) => membership.joiners.push(joiner),
+            Err(error) => turn.answer(joiner.answer, Err(error)),
         }
     }
 
@@ -408,7 +410,7 @@ impl Session {
             self.cancel_deadlines(&old);
             joiners = old.joiners;
             for leaver in old.leavers {
-                turn.answer(leaver, Ok(()));
+                turn.answer(leaver.answer, Ok(()));
             }
         }
         let membership = Membership {
@@ -479,6 +481,20 @@ impl Session {
             self.deadlines.cancel(old);
         }
     }
+}
+
+/// Whether another call of this plugin's may wait for a room beside these. Those that were given up make room.
+fn may_wait<T>(waiters: &mut Vec<Waiter<T>>, by: InstanceId, jid: &BareJid) -> Result<(), CallError> {
+    if waiters.len() >= MAX_OWN_WAITERS {
+        waiters.retain(|waiter| !waiter.answer.is_abandoned());
+    }
+    if waiters.iter().filter(|waiter| waiter.by == by).count() >= MAX_OWN_WAITERS {
+        return Err(CallError::OverLimit(format!("{MAX_OWN_WAITERS} calls of one plugin wait for {jid}")));
+    }
+    if waiters.len() >= MAX_WAITERS {
+        return Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for {jid}")));
+    }
+    Ok(())
 }
 
 fn not_open(jid: &BareJid) -> CallError {

@@ -79,7 +79,7 @@ impl Session {
         self.ask_room(jid, Ask::CancelRoomConfig, RoomQuestion::GivenUp, turn);
         self.leave(jid, None, turn);
         for joiner in joiners {
-            turn.answer(joiner, Err(error.clone()));
+            turn.answer(joiner.answer, Err(error.clone()));
         }
     }
 

@@ -214,7 +214,7 @@ impl Session {
             self.fire("chatRoomOpened", Payload::Room(Arc::clone(&room)), turn);
         }
         for joiner in joiners {
-            turn.answer(joiner, Ok(Arc::clone(&room)));
+            turn.answer(joiner.answer, Ok(Arc::clone(&room)));
         }
         self.auto_join_ended(jid, turn);
     }
@@ -236,7 +236,7 @@ impl Session {
             self.drop_room(jid);
         }
         for joiner in joiners {
-            turn.answer(joiner, Err(error.clone()));
+            turn.answer(joiner.answer, Err(error.clone()));
         }
         self.auto_join_ended(jid, turn);
     }
@@ -289,7 +289,7 @@ impl Session {
         }
         self.set_room_deadline(jid, Some(TRY_AGAIN * 2_u32.pow(tries.min(TRIES_UNTOLD))));
         for joiner in joiners {
-            turn.answer(joiner, Err(error.clone()));
+            turn.answer(joiner.answer, Err(error.clone()));
         }
         self.auto_join_ended(jid, turn);
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use jid::BareJid;
 
 use super::entering::JOIN_PATIENCE;
-use super::{MAX_WAITERS, Reason, Room, Stage, Tells, not_open};
+use super::{Reason, Room, Stage, Tells, may_wait, not_open};
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::session::lifecycle::Link;
-use crate::session::{Answer, Session, Turn};
+use crate::session::waiters::Waiter;
+use crate::session::{Session, Turn};
 use crate::stanza::{Outgoing, PresenceOut, PresenceOutKind};
 
 /// How long leaving a room may take.
@@ -58,25 +59,25 @@ impl Session {
         self.rooms.shown.remove(jid)
     }
 
-    pub(in crate::session) fn close_room(&mut self, jid: &BareJid, answer: Answer<()>, turn: &mut Turn<'_>) {
-        match self.rooms.memberships.get(jid) {
-            None => turn.answer(answer, Err(not_open(jid))),
-            Some(membership) if membership.leavers.len() >= MAX_WAITERS => {
-                turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for {jid}"))));
-            }
-            Some(_) => self.leave(jid, Some(answer), turn),
+    pub(in crate::session) fn close_room(&mut self, jid: &BareJid, leaver: Waiter<()>, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else {
+            return turn.answer(leaver.answer, Err(not_open(jid)));
+        };
+        match may_wait(&mut membership.leavers, leaver.by, jid) {
+            Ok(()) => self.leave(jid, Some(leaver), turn),
+            Err(error) => turn.answer(leaver.answer, Err(error)),
         }
     }
 
     /// Leaves a room that is known. Whoever waits to get in waits no longer.
-    pub(super) fn leave(&mut self, jid: &BareJid, answer: Option<Answer<()>>, turn: &mut Turn<'_>) {
+    pub(super) fn leave(&mut self, jid: &BareJid, leaver: Option<Waiter<()>>, turn: &mut Turn<'_>) {
         let live = self.is_live();
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let joiners = std::mem::take(&mut membership.joiners);
         match membership.stage {
-            Stage::Leaving => membership.leavers.extend(answer),
+            Stage::Leaving => membership.leavers.extend(leaver),
             Stage::Entering | Stage::Configuring | Stage::Inside if live => {
-                membership.leavers.extend(answer);
+                membership.leavers.extend(leaver);
                 membership.stage = Stage::Leaving;
                 self.set_room_deadline(jid, Some(LEAVE_PATIENCE));
                 self.send_farewell(jid, turn);
@@ -88,13 +89,13 @@ impl Session {
                 } else {
                     self.drop_room(jid);
                 }
-                if let Some(answer) = answer {
-                    turn.answer(answer, Ok(()));
+                if let Some(leaver) = leaver {
+                    turn.answer(leaver.answer, Ok(()));
                 }
             }
         }
         for joiner in joiners {
-            turn.answer(joiner, Err(CallError::Stopped));
+            turn.answer(joiner.answer, Err(CallError::Stopped));
         }
         self.auto_join_ended(jid, turn);
     }
@@ -115,7 +116,7 @@ impl Session {
             self.fire("roomLeft", Payload::Room(room), turn);
         }
         for leaver in leavers.into_iter().flatten() {
-            turn.answer(leaver, Ok(()));
+            turn.answer(leaver.answer, Ok(()));
         }
     }
 
@@ -156,7 +157,7 @@ impl Session {
             (membership.tries, membership.nicks_tried) = (0, 0);
             if give_up == GiveUp::Yes {
                 for joiner in std::mem::take(&mut membership.joiners) {
-                    turn.answer(joiner, Err(CallError::Offline));
+                    turn.answer(joiner.answer, Err(CallError::Offline));
                 }
             }
             match membership.stage {

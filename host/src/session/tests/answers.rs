@@ -336,7 +336,12 @@ fn a_room_that_never_answers_lets_nobody_wait() {
     let (mut desk, mut asked) = desk();
     let before = waiting(&desk);
     let (answer, mut opened) = Answer::channel();
-    desk.command(Command::OpenRoom { jid: bare("mute@muc.example.org"), wish: Box::default(), answer });
+    desk.command(Command::OpenRoom {
+        by: InstanceId(1),
+        jid: bare("mute@muc.example.org"),
+        wish: Box::default(),
+        answer,
+    });
     let mut subject = desk.deed(|answer| RoomDeed::Subject("x".to_owned(), answer));
     let (answer, mut closed) = Answer::channel();
     desk.wait(120);
@@ -344,7 +349,7 @@ fn a_room_that_never_answers_lets_nobody_wait() {
     desk.wait(120);
     assert_eq!(got(&mut opened).unwrap().unwrap_err(), CallError::TimedOut);
     assert_eq!(got(&mut subject).unwrap().unwrap_err(), CallError::TimedOut);
-    desk.command(Command::CloseRoom { jid: bare(ROOM), answer });
+    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
     desk.wait(120);
     assert!(got(&mut closed).is_some(), "a room that says nothing is left all the same");
     assert_eq!(waiting(&desk)[..6], before[..6]);

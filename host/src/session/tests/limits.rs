@@ -1,6 +1,7 @@
 //! Everything is bounded.
 
 use super::*;
+use crate::session::rooms::MAX_OWN_WAITERS;
 use crate::session::{chats, occupants, presence, roster};
 
 #[test]
@@ -73,7 +74,7 @@ fn rooms_and_occupants_are_so_many() {
     let open = |desk: &mut Desk, number: usize| {
         let (answer, receiver) = Answer::channel();
         let jid = bare(&format!("r{number}@muc.example.org"));
-        desk.command(Command::OpenRoom { jid, wish: Box::default(), answer });
+        desk.command(Command::OpenRoom { by: InstanceId(1), jid, wish: Box::default(), answer });
         receiver
     };
     let opened: Vec<_> = (0..MAX_ROOMS).map(|number| open(&mut desk, number)).collect();
@@ -88,12 +89,40 @@ fn rooms_and_occupants_are_so_many() {
 }
 
 #[test]
+fn so_many_calls_of_a_plugin_may_wait_for_a_room_and_take_no_place_of_another_one() {
+    const ONE: InstanceId = InstanceId(1);
+    const TWO: InstanceId = InstanceId(2);
+    fn enter(desk: &mut Desk, by: InstanceId) -> Receiver<Result<Arc<Room>, CallError>> {
+        let (answer, receiver) = Answer::channel();
+        desk.command(Command::OpenRoom { by, jid: bare(ROOM), wish: Box::default(), answer });
+        receiver
+    }
+    fn leave(desk: &mut Desk, by: InstanceId) -> Receiver<Result<(), CallError>> {
+        let (answer, receiver) = Answer::channel();
+        desk.command(Command::CloseRoom { by, jid: bare(ROOM), answer });
+        receiver
+    }
+    let mut desk = Desk::connected(Settings::default());
+    let waiting: Vec<_> = (0..MAX_OWN_WAITERS).map(|_| enter(&mut desk, ONE)).collect();
+    assert!(matches!(got(&mut enter(&mut desk, ONE)), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut enter(&mut desk, TWO)).is_none(), "a neighbour waits all the same");
+    drop(waiting);
+    assert!(got(&mut enter(&mut desk, ONE)).is_none(), "those who left make room");
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    let waiting: Vec<_> = (0..MAX_OWN_WAITERS).map(|_| leave(&mut desk, ONE)).collect();
+    assert!(matches!(got(&mut leave(&mut desk, ONE)), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut leave(&mut desk, TWO)).is_none(), "a neighbour waits all the same");
+    drop(waiting);
+    assert!(got(&mut leave(&mut desk, ONE)).is_none(), "those who left make room");
+}
+
+#[test]
 fn all_rooms_together_have_so_many_occupants_and_each_room_some() {
     let mut desk = Desk::connected(Settings::default());
     let room = |number: usize| format!("r{number}@muc.example.org");
     let enter = |desk: &mut Desk, number: usize| {
         let (answer, receiver) = Answer::channel();
-        desk.command(Command::OpenRoom { jid: bare(&room(number)), wish: Box::default(), answer });
+        desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(&room(number)), wish: Box::default(), answer });
         let from = jid(&format!("{}/bot", room(number)));
         desk.presence(Presence { from, ..occupant("bot", PresenceKind::Available, &[110]) });
         drop(receiver);
@@ -146,7 +175,7 @@ fn what_is_known_of_occupants_takes_so_many_bytes() {
     assert_eq!(desk.session.snapshot().rooms[&bare(ROOM)].occupants[&long(9)].role, "none");
     // A room that we are in again begins anew.
     let (answer, _closed) = Answer::channel();
-    desk.command(Command::CloseRoom { jid: bare(ROOM), answer });
+    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
     desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
     desk.in_room();
     for number in 0..100 {

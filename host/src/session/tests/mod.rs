@@ -342,7 +342,7 @@ impl Desk {
     fn open_room(&mut self, nick: Option<&str>) -> Receiver<Result<Arc<Room>, CallError>> {
         let (answer, receiver) = Answer::channel();
         let wish = Box::new(RoomWish { nick: nick.map(str::to_owned), ..RoomWish::default() });
-        self.command(Command::OpenRoom { jid: bare(ROOM), wish, answer });
+        self.command(Command::OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish, answer });
         receiver
     }
 

@@ -7,7 +7,7 @@ use crate::stanza::BookmarkPlace;
 
 fn close(desk: &mut Desk) -> Receiver<Result<(), CallError>> {
     let (answer, receiver) = Answer::channel();
-    desk.command(Command::CloseRoom { jid: bare(ROOM), answer });
+    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
     receiver
 }
 
@@ -338,7 +338,7 @@ fn configured(
 ) -> Receiver<Result<Arc<Room>, CallError>> {
     let (answer, opened) = Answer::channel();
     let wish = Box::new(RoomWish { configure, ..RoomWish::default() });
-    desk.command(Command::OpenRoom { jid: bare(ROOM), wish, answer });
+    desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish, answer });
     desk.presence(occupant("bot", PresenceKind::Available, &[110, 201]));
     opened
 }
@@ -777,7 +777,7 @@ fn a_room_that_is_made_anew_when_we_come_back_is_configured_as_it_was_wanted() {
     let (answer, mut opened) = Answer::channel();
     let configure = Some(vec![("membersonly".to_owned(), ConfigValue::Flag(true))]);
     let wish = Box::new(RoomWish { configure, ..RoomWish::default() });
-    desk.command(Command::OpenRoom { jid: bare(ROOM), wish, answer });
+    desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish, answer });
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert!(got(&mut opened).unwrap().is_ok(), "somebody else has made it");
     desk.bind();
@@ -825,7 +825,7 @@ fn closing_a_room_that_is_being_come_back_to_is_told() {
     desk.bind();
     desk.forget();
     let (answer, mut closed) = Answer::channel();
-    desk.command(Command::CloseRoom { jid: bare(ROOM), answer });
+    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
     assert!(got(&mut closed).unwrap().is_ok());
     assert_eq!(desk.lines(), ["roomLeft"]);
 }
@@ -870,7 +870,7 @@ fn a_farewell_that_is_answered_late_ends_no_other_entering() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
     let (answer, _closed) = Answer::channel();
-    desk.command(Command::CloseRoom { jid: bare(ROOM), answer });
+    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
     desk.wait(10);
     let mut opened = desk.open_room(None);
     desk.presence(occupant("bot", PresenceKind::Unavailable, &[110]));
@@ -968,7 +968,7 @@ fn nothing_is_sent_to_a_room_after_our_farewell() {
     let mut desk = Desk::connected(Settings::default());
     desk.in_room();
     let (answer, _closed) = Answer::channel();
-    desk.command(Command::CloseRoom { jid: bare(ROOM), answer });
+    desk.command(Command::CloseRoom { by: InstanceId(1), jid: bare(ROOM), answer });
     desk.forget();
     let (answer, _set) = Answer::channel();
     desk.command(Command::SetStatus { value: Some(StatusValue::Dnd), message: None, answer });
@@ -1325,7 +1325,7 @@ fn how_a_room_is_shown_is_kept_and_told() {
     let open = |desk: &mut Desk, maximize, bring_to_foreground| {
         let (answer, mut opened) = Answer::channel();
         let wish = Box::new(RoomWish { maximize, bring_to_foreground, ..RoomWish::default() });
-        desk.command(Command::OpenRoom { jid: bare(ROOM), wish, answer });
+        desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish, answer });
         assert!(got(&mut opened).unwrap().is_ok());
     };
     open(&mut desk, false, true);

@@ -202,6 +202,7 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
         Step::Open(who) => desk.command(Command::OpenChat { jid: jid(address(who)).to_bare(), answer: open.answer() }),
         Step::Shut(who) => desk.command(Command::CloseChat { jid: jid(address(who)).to_bare(), answer: open.answer() }),
         Step::Enter(which, configure) => desk.command(Command::OpenRoom {
+            by: InstanceId(1),
             jid: room(which),
             wish: Box::new(RoomWish {
                 configure: configure.then(|| vec![("roomname".to_owned(), ConfigValue::Text("x".to_owned()))]),
@@ -209,7 +210,9 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
             }),
             answer: open.answer(),
         }),
-        Step::Leave(which) => desk.command(Command::CloseRoom { jid: room(which), answer: open.answer() }),
+        Step::Leave(which) => {
+            desk.command(Command::CloseRoom { by: InstanceId(1), jid: room(which), answer: open.answer() })
+        }
         Step::Say(to, public) => {
             let kind = if public { MessageKind::Groupchat } else { MessageKind::Chat };
             let draft = Box::new(Draft { body: Some("hi".to_owned()), ..Draft::default() });
