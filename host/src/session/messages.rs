@@ -58,6 +58,9 @@ impl Seen {
             Some(_) if room.is_some() && message.delayed && message.body.is_some() => !self.knows_words(message),
             None if room.is_some() && message.body.is_some() => self.note_words(message),
             Some(_) | None if room.is_none() && message.id.is_some() => self.note_direct(message) || !again,
+            Some(_) | None if room.is_none() && message.body.is_some() && message.carbon.is_none() => {
+                self.note_nameless(message, again)
+            }
             Some(_) | None => true,
         }
     }
@@ -66,6 +69,18 @@ impl Seen {
     /// what has come already.
     fn note_direct(&mut self, message: &Message) -> bool {
         self.0.note(self.0.hash((&message.from, &message.id, &message.body)))
+    }
+
+    /// One without an id is known by who said what, and about when: who says the same once more says it later. What is told though it
+    /// comes again is not noted, since the next one of the same words may be another one.
+    fn note_nameless(&mut self, message: &Message, again: bool) -> bool {
+        let (words, step) =
+            ((&message.from, &message.body), message.at.as_second().div_euclid(CLOCKS_DIFFER.as_secs()));
+        if again {
+            return !(step - 1..=step + 1).any(|step| self.0.knows(self.0.hash((words, step))));
+        }
+        self.0.note(self.0.hash((words, step)));
+        true
     }
 
     /// What comes first on a stream comes before the account has said that it numbers messages; and if the stream breaks then,

@@ -270,6 +270,34 @@ fn what_came_before_a_cut_is_not_told_twice_by_the_next_session() {
     assert_eq!(desk.count("message"), 4);
 }
 
+/// Some programs give no id, and one that could not be sent back is none.
+#[test]
+fn what_has_no_id_and_came_before_a_cut_is_not_told_twice_either() {
+    let mut desk = Desk::connected(Settings::default());
+    let said = |at| Message { at, ..message("juliet@example.org/x", MessageKind::Chat, "hi") };
+    let again = |at| Message { delayed: true, ..said(at) };
+    let first = desk.now;
+    desk.message(said(first));
+    desk.message(said(first));
+    assert_eq!(desk.count("message"), 2, "nothing was cut");
+    desk.wait(60);
+    desk.run(Session::suspended);
+    let cut = desk.now;
+    desk.wait(60);
+    desk.bind();
+    desk.forget();
+    // Stamped by the server's clock.
+    desk.message(again(first - Duration::from_secs(2)));
+    desk.message(again(first + Duration::from_secs(2)));
+    assert_eq!(desk.count("message"), 0);
+    // Said when nobody heard it any more, and twice.
+    desk.message(again(cut));
+    desk.message(again(cut));
+    desk.message(Message { body: Some("ho".to_owned()), ..again(first) });
+    desk.message(Message { body: None, ..again(first) });
+    assert_eq!(desk.count("message"), 4);
+}
+
 /// Rules duplicate.
 #[test]
 fn what_came_before_the_account_said_that_it_numbers_messages_is_not_told_twice() {
@@ -444,7 +472,7 @@ fn what_is_told_of_a_message_that_comes() {
         (chat(romeo), &[told, added, noted][..]),
         (message(romeo, MessageKind::Normal, "hi"), &[told, added, noted]),
         (message(romeo, MessageKind::Headline, "hi"), &[told, noted]),
-        (Message { delayed: true, ..chat(romeo) }, &[told, added]),
+        (Message { delayed: true, at: desk.now, ..chat(romeo) }, &[told, added]),
         (Message { body: None, ..chat(romeo) }, &[told]),
         (thumb(chat(romeo)), &[told]),
         (Message { carbon: Some(Carbon::Received), ..chat(romeo) }, &[told, added]),
