@@ -32,7 +32,7 @@ pub(super) struct Ledger {
     keeper: PositionKeeper,
     /// Up to where all is handled; none: nobody has said yet where the plugin begins.
     up_to: Option<Position>,
-    /// Handled in former lives, and later than that.
+    /// Handled in former lives, and later than that, until something is that came after it.
     beyond: Vec<String>,
     /// All that was missed until this stream was told.
     caught_up: u64,
@@ -112,7 +112,6 @@ impl Ledger {
         match place {
             Place::CaughtUp(_, stream) => {
                 self.caught_up = self.caught_up.max(stream);
-                self.beyond.clear();
                 self.advance();
             }
             place @ Place::Message { .. } => {
@@ -160,6 +159,7 @@ impl Ledger {
         if self.missed.is_empty() {
             while let Some(entry) = self.live.pop_front_if(|entry| entry.done && entry.stream <= caught_up) {
                 self.up_to = Some(entry.at);
+                self.beyond.clear();
             }
         }
         self.keep();
@@ -264,6 +264,24 @@ mod tests {
         assert!(!ledger.knows("1") && ledger.knows("2"));
         ledger.passed(missed(1));
         assert_eq!(kept(&ledger).await, known("1", &["2"]));
+    }
+
+    #[tokio::test]
+    async fn what_overtook_what_was_cut_off_is_not_given_again_by_whoever_follows_either() {
+        let (_store, mut ledger) = ledger();
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
+        ledger.began(live(1)).unwrap();
+        ledger.passed(live(2));
+        ledger.restart();
+        ledger.passed(missed(1));
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
+        assert_eq!(kept(&ledger).await, known("1", &["2"]));
+        // Nothing was said meanwhile.
+        ledger.restart();
+        assert!(ledger.knows("2"));
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
+        ledger.passed(live(3));
+        assert_eq!(kept(&ledger).await, known("3", &[]));
     }
 
     #[tokio::test]
