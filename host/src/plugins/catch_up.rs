@@ -293,9 +293,7 @@ async fn tell_after(
                     room = of.room().map(tracing::field::display), since = %from.at,
                     "the archive has forgotten the message that a plugin handled last; telling what it has since then"
                 );
-                let since = Position { id: None, at: from.at };
-                let all = ArchiveQuery { start: Some(from.at), ..query(instance, of, &since) };
-                pager = Pager::new(all, PAGE, may_be_read);
+                pager = Pager::new(query_since(instance, of, &from), PAGE, may_be_read);
                 is_first = false;
                 continue;
             }
@@ -317,6 +315,12 @@ fn query(instance: &Instance, of: &Archive, from: &Position) -> ArchiveQuery {
     let oldest = age.and_then(|age| instance.account.clock.now().checked_sub(age).ok());
     let cursor = from.id.clone().map_or(Cursor::Start, Cursor::After);
     ArchiveQuery { start: oldest.filter(|oldest| from.at < *oldest), cursor, ..all(of) }
+}
+
+/// What came since then, by time alone, but nothing that is older than this.
+fn query_since(instance: &Instance, of: &Archive, from: &Position) -> ArchiveQuery {
+    let query = query(instance, of, from);
+    ArchiveQuery { start: query.start.max(Some(from.at)), cursor: Cursor::Start, ..query }
 }
 
 /// Has the account's task tell it, as the plugin makes room, until it hears as many as it may. How many it hears, and whether that
@@ -358,5 +362,24 @@ fn is_missed(of: &Archive, archived: &Archived) -> bool {
 async fn room_for_the_past(instance: &Instance) {
     while !instance.mailbox.has_room_for_the_past() {
         instance.took.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+
+    #[tokio::test]
+    async fn what_is_asked_for_by_time_is_no_older_than_the_limit_says() {
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        let (now, age) = (instance.account.clock.now(), instance.limits.catch_up_age);
+        let start = |at| {
+            let from = Position { id: Some("forgotten".to_owned()), at };
+            query_since(&instance, &Archive::Own, &from).start.unwrap()
+        };
+        assert_eq!(start(now - age / 2), now - age / 2);
+        assert!(start(now - age * 2) >= now - age);
     }
 }
