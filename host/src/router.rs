@@ -205,9 +205,10 @@ impl Mailbox {
         self.sender.try_send(Box::new(Mail::passes(place))).is_ok()
     }
 
-    /// Whether something may be put in that can wait: half of it is kept for what cannot.
+    /// Whether something may be put in that can wait: half of it is kept for what cannot, also of what it may take.
     pub(crate) fn has_room_for_the_past(&self) -> bool {
-        self.sender.capacity() > self.sender.max_capacity() / 2
+        let is_light = self.waiting() < UNWEIGHED || self.waiting.load(Relaxed) <= MAX_WAITING / 2;
+        is_light && self.sender.capacity() > self.sender.max_capacity() / 2
     }
 
     fn judge(&self, event: &Event, course: Course) -> Verdict {

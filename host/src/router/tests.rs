@@ -251,6 +251,24 @@ fn what_can_wait_leaves_half_of_a_mailbox_to_what_cannot() {
     assert_eq!(mailbox.take_lost(), 0, "a place that is not said is none that is lost");
 }
 
+#[test]
+fn what_can_wait_leaves_half_of_what_a_mailbox_may_take_to_what_cannot() {
+    const HEAVY: usize = 1 << 20;
+    let router = Router::default();
+    let (mailbox, mut receiver) = mailbox(1_000);
+    router.subscribe(&mailbox, "tick", Filter::default(), false);
+    let heavy = || Event { payload: Payload::Json("x".repeat(HEAVY).into()), ..event("tick") };
+    while mailbox.has_room_for_the_past() {
+        router.route_missed(mailbox.instance, heavy(), &|_| false);
+    }
+    for _ in 0..10 {
+        router.route(heavy(), router.live(), &|_| false);
+    }
+    assert_eq!(mailbox.take_lost(), 0, "there is room for what cannot wait");
+    assert!(heard(&mut receiver).len() > MAX_WAITING / HEAVY / 2);
+    assert!(mailbox.has_room_for_the_past());
+}
+
 /// The same said in a room, at this moment or before it was entered.
 fn in_room(id: Option<&str>, body: &str, delayed: bool) -> Event {
     let Event { payload: Payload::Message(message), .. } = message(id, body) else { unreachable!() };
