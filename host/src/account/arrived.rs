@@ -40,7 +40,6 @@ pub(super) struct InQuestion {
     stanzas: Vec<Held>,
     /// Nothing older is meant.
     since: Timestamp,
-    began: Instant,
     /// None: there is no stream to ask on.
     asking: Option<Pin<Box<dyn Future<Output = Marks> + Send>>>,
 }
@@ -49,11 +48,24 @@ struct Held {
     stanza: RawStanza,
     /// By what the archive would show it; none: it was not written.
     mark: Option<Mark>,
+    /// Since when it waits.
+    since: Instant,
 }
 
 impl InQuestion {
     fn new(since: Timestamp) -> Self {
-        Self { stanzas: Vec::new(), since, began: Instant::now(), asking: None }
+        Self { stanzas: Vec::new(), since, asking: None }
+    }
+
+    fn hold(&mut self, stanza: RawStanza, mark: Option<Mark>) {
+        self.stanzas.push(Held { stanza, mark, since: Instant::now() });
+    }
+
+    /// Drops what has waited for longer than this. How many there are.
+    fn drop_older(&mut self, age: Duration) -> usize {
+        let before = self.stanzas.len();
+        self.stanzas.retain(|held| held.since.elapsed() <= age);
+        before - self.stanzas.len()
     }
 
     fn ask(&mut self, shared: &Arc<Shared>) {
@@ -94,7 +106,7 @@ impl Worker {
         for (place, stanza) in again.into_iter().enumerate() {
             if stanza.is_said_to_a_person() {
                 let mark = if place < doubtful { mark(&stanza) } else { None };
-                in_question.stanzas.push(Held { stanza, mark });
+                in_question.hold(stanza, mark);
             } else {
                 at_once.push(stanza);
             }
@@ -110,17 +122,17 @@ impl Worker {
         self.session.send_again(at_once, now, &mut self.effects);
     }
 
-    /// What waited before this log-in, unless it has waited for too long.
+    /// What waited before this log-in, but for what has waited for too long.
     fn still_in_question(&mut self) -> Option<InQuestion> {
-        let in_question = self.in_question.take()?;
-        if in_question.began.elapsed() <= self.settings.keep_unsent {
-            return Some(in_question);
+        let mut in_question = self.in_question.take()?;
+        let messages = in_question.drop_older(self.settings.keep_unsent);
+        if messages > 0 {
+            tracing::warn!(
+                account = %self.shared.name, messages,
+                "messages are not sent, since they have waited for longer than keep_unsent of the account says"
+            );
         }
-        tracing::warn!(
-            account = %self.shared.name, messages = in_question.stanzas.len(),
-            "messages are not sent, since they have waited for longer than keep_unsent of the account says"
-        );
-        None
+        (!in_question.stanzas.is_empty()).then_some(in_question)
     }
 
     /// The archive has said what it knows.
@@ -200,4 +212,21 @@ async fn in_archive(shared: Arc<Shared>, mut sought: Marks, since: Timestamp) ->
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_is_dropped_for_its_own_age_alone() {
+        let mut in_question = InQuestion::new(Timestamp::UNIX_EPOCH);
+        for id in ["old", "young"] {
+            let xml = format!("<message to='friend@localhost' id='{id}'><body>hi</body></message>");
+            in_question.hold(RawStanza::parse(&xml, &"bot@localhost".parse().unwrap()).unwrap(), None);
+            tokio::time::advance(Duration::from_secs(40)).await;
+        }
+        assert_eq!(in_question.drop_older(Duration::from_secs(60)), 1);
+        assert_eq!(in_question.stanzas.iter().map(|held| held.stanza.id()).collect::<Vec<_>>(), [Some("young")]);
+    }
 }
