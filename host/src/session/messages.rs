@@ -71,8 +71,8 @@ impl Seen {
         self.0.note(self.0.hash((&message.from, &message.id, &message.body)))
     }
 
-    /// One without an id is known by who said what, and about when: who says the same once more says it later. What is told though it
-    /// comes again is not noted, since the next one of the same words may be another one.
+    /// One without an id is known by who said what, and about when: who says the same once more says it later. One that comes
+    /// again and is told is not noted: the next one of the same words may be another one.
     fn note_nameless(&mut self, message: &Message, again: bool) -> bool {
         let (words, step) =
             ((&message.from, &message.body), message.at.as_second().div_euclid(CLOCKS_DIFFER.as_secs()));
