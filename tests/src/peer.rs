@@ -1,16 +1,18 @@
 //! A scripted server: the cheapest other side that a client can talk to, for measuring the client alone.
 //!
-//! It is TLS from the first byte, takes any password by PLAIN, and answers what a client asks with the least that is an
-//! answer. It knows one client at a time. The host's own tests have another, `host/src/xmpp/peer.rs`, which says why.
+//! It is TLS from the first byte, takes any password by PLAIN, unless it demands a proof of one, and answers what a client
+//! asks with the least that is an answer. It knows one client at a time. The host's own tests have another,
+//! `host/src/xmpp/peer.rs`, which says why.
 
 pub mod archive;
+mod proofs;
 pub mod tap;
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use jid::{BareJid, FullJid, Jid};
 use tokio::io::BufStream;
@@ -34,6 +36,7 @@ use xmpp_parsers::stream_features::StreamFeatures;
 
 use crate::certificate::Certificate;
 use crate::prosody::DOMAIN;
+use proofs::Proofs;
 use tap::{Tap, Tapped};
 
 /// A port on which a client is expected.
@@ -44,6 +47,7 @@ pub struct Peer {
     archive: Option<Arc<Mutex<archive::Script>>>,
     said: Option<Said>,
     answers: Answers,
+    proofs: Option<Proofs>,
     resumes: bool,
 }
 
@@ -80,6 +84,7 @@ impl Peer {
             archive: None,
             said: None,
             answers: Answers::default(),
+            proofs: None,
             resumes: false,
         })
     }
@@ -103,6 +108,18 @@ impl Peer {
     pub fn answering(mut self, answers: Answers) -> Self {
         self.answers = answers;
         self
+    }
+
+    /// Demands a proof of this password, by SCRAM, in the place of any password itself.
+    pub fn demanding_proof(mut self, password: &str) -> Result<Self> {
+        self.proofs = Some(Proofs::of(password)?);
+        Ok(self)
+    }
+
+    /// What was made of the password so far where a proof of it is demanded: whoever has any of it is nearer to it. Each log-in adds
+    /// two, the proof and the message that it came in.
+    pub fn made_of_password(&self) -> Vec<Vec<u8>> {
+        self.proofs.as_ref().map(Proofs::made).unwrap_or_default()
     }
 
     /// With XEP-0198: sessions can be resumed, and nothing is ever acknowledged, so that all of it comes again.
@@ -136,14 +153,18 @@ impl Peer {
         let tap = Tap::default();
         let stream = BufStream::new(Tapped { stream, tap: tap.clone() });
         let stream = accept_stream(stream, ns::JABBER_CLIENT, Timeouts::default()).await?;
-        let features = StreamFeatures { sasl_mechanisms: ["PLAIN".to_owned()].into(), ..StreamFeatures::default() };
+        let mechanism = if self.proofs.is_some() { "SCRAM-SHA-256" } else { "PLAIN" };
+        let features = StreamFeatures { sasl_mechanisms: [mechanism.to_owned()].into(), ..StreamFeatures::default() };
         let mut stream = stream.send_header(header("1")).await?.send_features(&features).await?;
-        let first = next(&mut stream).await?;
-        ensure!(
-            matches!(first, XmppStreamElement::Sasl(Nonza::Auth(_))),
-            "the client does not log in, but says {first:?}"
-        );
-        let success = XmppStreamElement::Sasl(Nonza::Success(Success { data: vec![] }));
+        let auth = match next(&mut stream).await? {
+            XmppStreamElement::Sasl(Nonza::Auth(auth)) => auth,
+            first => bail!("the client does not log in, but says {first:?}"),
+        };
+        let data = match &self.proofs {
+            Some(proofs) => Box::pin(proofs.demand(&mut stream, &auth.data)).await?,
+            None => Vec::new(),
+        };
+        let success = XmppStreamElement::Sasl(Nonza::Success(Success { data }));
         let stream = stream.accept_reset(&success).await?;
         let features = StreamFeatures {
             bind: Some(BindFeature { required: true }),

@@ -4,6 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use parlor_tests::certificate::Certificate;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::{Home, Server};
@@ -20,12 +22,25 @@ const BODY: &str = "canary-in-a-message-94ab";
 #[tokio::test]
 async fn no_filter_makes_the_log_show_the_stream() {
     for log in ["trace", "trace,tokio_xmpp=trace,tokio_xmpp::xmlstream::capture=trace,sasl=trace,rustls=trace"] {
-        let lines = Box::pin(everything_that_is_logged(log)).await;
-        assert!(lines.iter().any(|line| line.contains("TRACE")), "the filter {log} was not taken: {lines:#?}");
-        let text = lines.join("\n");
-        let encoded = format!("\0bot\0{PASSWORD}");
-        for secret in [PASSWORD, BODY, &base64(encoded.as_bytes())] {
-            assert!(!text.contains(secret), "{secret} is in the log under {log}");
+        let folder = Folder::new().unwrap();
+        let certificate = Certificate::make(&folder).unwrap();
+        let plain = Peer::listen(&certificate).await.unwrap();
+        let proving = Peer::listen(&certificate).await.unwrap().demanding_proof(PASSWORD).unwrap();
+        for (peer, made) in [(plain, 0), (proving, 6)] {
+            let lines = Box::pin(everything_that_is_logged(log, &peer, &certificate)).await;
+            assert!(lines.iter().any(|line| line.contains("TRACE")), "the filter {log} was not taken: {lines:#?}");
+            let text = lines.join("\n");
+            let mut secrets = vec![PASSWORD.to_owned(), BODY.to_owned()];
+            secrets.push(BASE64_STANDARD.encode(format!("\0bot\0{PASSWORD}")));
+            let keys = peer.made_of_password();
+            assert_eq!(keys.len(), made, "the log-in was another one");
+            for key in keys {
+                let as_text = String::from_utf8_lossy(&key).into_owned();
+                secrets.extend([as_text, BASE64_STANDARD.encode(&key), hex::encode(&key), format!("{key:?}")]);
+            }
+            for secret in secrets {
+                assert!(!text.contains(&secret), "{secret} is in the log under {log}");
+            }
         }
     }
 }
@@ -57,14 +72,11 @@ async fn a_host_that_crashes_leaves_no_core() {
     }
 }
 
-/// What a host says that logs in by PLAIN, where the password is on the stream itself, and hears a message.
-async fn everything_that_is_logged(log: &str) -> Vec<String> {
-    let folder = Folder::new().unwrap();
-    let certificate = Certificate::make(&folder).unwrap();
-    let peer = Peer::listen(&certificate).await.unwrap();
+/// What a host says that logs in, by PLAIN, where the password is on the stream itself, or by a proof of it, and hears a message.
+async fn everything_that_is_logged(log: &str, peer: &Peer, certificate: &Certificate) -> Vec<String> {
     let mut home = Home::new().unwrap();
     let account = Account { jid: "bot@localhost".parse().unwrap(), password: PASSWORD.to_owned() };
-    home.add_account("main", &account, Server::Plain(peer.port(), &certificate)).unwrap();
+    home.add_account("main", &account, Server::Plain(peer.port(), certificate)).unwrap();
     let command = home.command(["run", "--config", "parlor.toml", "--log", log]).unwrap();
     let mut host = Process::start("parlor", command).unwrap();
     let mut session = peer.accept(SOON).await.unwrap();
@@ -78,16 +90,4 @@ async fn everything_that_is_logged(log: &str) -> Vec<String> {
     host.wait(SOON).await.unwrap();
     tokio::time::timeout(SOON, host.log().ended()).await.unwrap();
     host.log().all()
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = chunk.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - chunk.len()));
-        for digit in 0..=chunk.len() {
-            text.push(char::from(DIGITS[bits >> (18 - 6 * digit) & 63]));
-        }
-    }
-    text
 }

@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use parlor_tests::component::graft;
 use parlor_tests::memories;
 use parlor_tests::plugins::built;
@@ -36,6 +38,8 @@ const GREETING: &str = "canary-greeting-52d9a0e6";
 const STORED: &str = "canary-stored-47ce90d2";
 /// What juliet said.
 const SAID: &str = "canary-said-0b7d2f15";
+/// What a proof that the password is known is made of, and the proof.
+const MADE: &str = "what was made of the password";
 /// Where the other examples would be if anybody were there.
 const ROOM: &str = "lobby@rooms.localhost";
 /// Who has the example snoop about.
@@ -84,35 +88,47 @@ async fn furnish(trial: &mut Trial, plan: Plan) -> Result<&mut Stage> {
     Ok(stage)
 }
 
-/// Base64, without a crate: the digits of the middle of a text, for each of the three places that it may begin at.
-fn base64_middles(text: &str) -> Vec<String> {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits = |bytes: &[u8]| {
-        let chunks = bytes.chunks_exact(3).flat_map(|chunk| {
-            let bits = chunk.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
-            [18, 12, 6, 0].map(|shift| char::from(DIGITS[bits >> shift & 63]))
-        });
-        chunks.collect::<String>()
+/// The base64 of the middle of it, for each of the three places that it may begin at in what is encoded.
+fn base64_middles(secret: &[u8]) -> Vec<String> {
+    let middle = |skip: usize| {
+        let rest = &secret[skip..];
+        BASE64_STANDARD.encode(&rest[..rest.len() - rest.len() % 3])
     };
-    (0..3).map(|skip| digits(&text.as_bytes()[skip..])).collect()
+    (0..3).map(middle).collect()
 }
 
-/// A secret as it is, in base64, in hex, and URL-coded.
-fn disguises(secret: &str) -> Vec<String> {
-    let bytes = secret.as_bytes();
-    let hex = hex::encode(bytes);
-    let url = bytes.iter().fold(String::new(), |url, byte| url + &format!("%{byte:02X}"));
-    let numbers = format!("{bytes:?}").trim_matches(['[', ']']).to_owned();
-    let mut all = vec![secret.to_owned(), hex.to_uppercase(), hex, url, numbers, secret.replace('-', "%2D")];
+/// A secret as it is, in base64, in hex, as numbers, and URL-coded.
+fn disguises(secret: &[u8]) -> Vec<String> {
+    let hex = hex::encode(secret);
+    let url_coded = |is_kept: fn(u8) -> bool| {
+        let coded = |byte: &u8| if is_kept(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
+        secret.iter().map(coded).collect::<String>()
+    };
+    let numbers = format!("{secret:?}").trim_matches(['[', ']']).to_owned();
+    let mut all = vec![String::from_utf8_lossy(secret).into_owned(), hex.to_uppercase(), hex, numbers];
+    all.extend([url_coded(|_| false), url_coded(|byte| byte.is_ascii_alphanumeric())]);
     all.extend(base64_middles(secret));
     all
 }
 
+/// The same of bytes that are no text. They are written as their base64, which may be in disguise in its turn.
+fn disguises_of_key(key: &[u8]) -> Vec<String> {
+    [disguises(key), disguises(BASE64_STANDARD.encode(key).as_bytes())].concat()
+}
+
 fn has_none(what: &str, text: &str, secrets: &[&str]) -> Result<()> {
     for secret in secrets {
-        for disguise in disguises(secret) {
+        for disguise in disguises(secret.as_bytes()) {
             ensure!(!text.contains(&disguise), "{what} holds {secret} as {disguise}");
         }
+    }
+    Ok(())
+}
+
+/// And nothing that was made of the password in a log-in.
+fn has_no_key(what: &str, text: &str, keys: &[Vec<u8>]) -> Result<()> {
+    for disguise in keys.iter().flat_map(|key| disguises_of_key(key)) {
+        ensure!(!text.contains(&disguise), "{what} holds {MADE} as {disguise}");
     }
     Ok(())
 }
@@ -120,7 +136,8 @@ fn has_none(what: &str, text: &str, secrets: &[&str]) -> Result<()> {
 /// Looks for the secrets in everything that the host wrote and everything that it lets see.
 async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
     stage.during().await?;
-    search_memory(stage).await?;
+    let keys = stage.made_of_password();
+    search_memory(stage, &keys).await?;
     let log = stage.host.log().all().join("\n");
     has_none("the log", &log, &[PASSWORD, TOKEN, GREETING, STORED, SAID])?;
     let mut shown = serde_json::to_string(extra)?;
@@ -147,33 +164,47 @@ async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
     has_none("what the hostile plugin says", &mallory, &[PASSWORD, TOKEN, GREETING, STORED, SAID])?;
     // Storage is where what was stored is; the password and the token have no place there.
     let data = files(&stage.home.path().join("data"))?;
-    has_none("the data folder", &data, &[PASSWORD, TOKEN, SAID])
+    has_none("the data folder", &data, &[PASSWORD, TOKEN, SAID])?;
+    has_no_key("the log", &log, &keys)?;
+    has_no_key("what the command line shows", &shown, &keys)?;
+    has_no_key("what the hostile plugin says", &mallory, &keys)?;
+    has_no_key("the data folder", &data, &keys)
 }
 
 /// Looks for the secrets in all memory that the hostile plugin has, also where it never asked for any, and for those that are not
 /// its own in that of each plugin.
-async fn search_memory(stage: &mut Stage) -> Result<()> {
+async fn search_memory(stage: &mut Stage, keys: &[Vec<u8>]) -> Result<()> {
     // Its orders lie there, too: so no word that is looked for stands in one as it is.
     let masked = |word: &str| word.bytes().map(|byte| byte ^ 0x5a).collect::<Vec<u8>>();
     let here = "canary-that-it-was-told";
-    let mut words: Vec<_> = [PASSWORD, TOKEN, GREETING, STORED, SAID].into_iter().flat_map(disguises).collect();
+    let secrets = [PASSWORD, TOKEN, GREETING, STORED, SAID];
+    let mut words: Vec<_> = secrets.into_iter().flat_map(|secret| disguises(secret.as_bytes())).collect();
     words.push(here.to_owned());
     let order = json!({ "masked": words.iter().map(|word| masked(word)).collect::<Vec<_>>(), "told": here });
     let found = stage.call("deed.search", &order).await?["ok"].clone();
     // The one that it was told is there, so that the others would be found.
     ensure!(found == json!([words.len() - 1]), "its memory holds {found} of {words:?}");
-    only_what_is_its_own(stage.host.id())
+    only_what_is_its_own(stage.host.id(), keys)
 }
 
-/// Looked at from outside: nobody has the password, one plugin may have what is the victim's, and nothing else then, and what juliet
-/// said is the neighbour's alone.
-fn only_what_is_its_own(host: u32) -> Result<()> {
+/// Looked at from outside: nobody has the password or what was made of it, one plugin may have what is the victim's, and nothing else
+/// then, and what juliet said is the neighbour's alone.
+fn only_what_is_its_own(host: u32, keys: &[Vec<u8>]) -> Result<()> {
     /// The name of a setting of the neighbour's.
     const NEIGHBOURS: &str = "room_prefix";
     let secrets = [PASSWORD, TOKEN, GREETING, STORED, SAID];
-    let words: Vec<_> =
-        secrets.iter().flat_map(|secret| disguises(secret).into_iter().map(move |one| (*secret, one))).collect();
-    let looked_for: Vec<_> = words.iter().map(|(_, word)| word.as_str()).chain([NEIGHBOURS]).collect();
+    let mut words: Vec<(&str, Vec<u8>)> = Vec::new();
+    for secret in secrets {
+        words.extend(disguises(secret.as_bytes()).into_iter().map(|one| (secret, one.into_bytes())));
+    }
+    for key in keys {
+        // Most of a memory is zero: what begins so would be looked for at nearly each place of it.
+        let itself: Vec<u8> = key.iter().copied().skip_while(|byte| *byte == 0).collect();
+        words.extend(
+            [itself, BASE64_STANDARD.encode(key).into_bytes(), hex::encode(key).into_bytes()].map(|one| (MADE, one)),
+        );
+    }
+    let looked_for: Vec<_> = words.iter().map(|(_, word)| word.as_slice()).chain([NEIGHBOURS.as_bytes()]).collect();
     let (mut victims, mut neighbours) = (0, 0);
     for memory in memories::found_in_each(host, &looked_for)? {
         let held: BTreeSet<_> =
@@ -286,17 +317,26 @@ async fn read_back(trial: &mut Trial) -> Result<String> {
 }
 
 async fn debug_output(trial: &mut Trial) -> Result<String> {
-    let stage = house(trial).await?;
+    logs_in_twice(house(trial).await?).await?;
+    // What goes over the stream then is made of the password, and whoever has it is nearer to it.
+    let stage = furnish(trial, plan()?.proving()).await?;
+    logs_in_twice(stage).await?;
+    let made = stage.made_of_password().len();
+    ensure!(made == 8, "two log-ins by proof make 8 things of the password, and not {made}");
+    Ok("four log-ins at trace, two of them by proof, no secret in the log".to_owned())
+}
+
+/// With everything that is printed of it.
+async fn logs_in_twice(stage: &mut Stage) -> Result<()> {
     // What juliet says is hers.
     let said = format!(
         "<message xmlns='jabber:client' from='{JULIET}/balcony' to='bot@localhost/parlor' id='s'><subject>{SAID}</subject></message>"
     );
     stage.raw(said).await?;
-    // A log-in anew, at trace, with everything that it prints.
+    // A log-in anew.
     stage.cut().await?;
     stage.during().await?;
-    search(stage, &[]).await?;
-    Ok("two log-ins at trace, no secret in the log".to_owned())
+    search(stage, &[]).await
 }
 
 async fn backtraces(trial: &mut Trial) -> Result<String> {
@@ -354,7 +394,7 @@ async fn events(trial: &mut Trial) -> Result<String> {
     // to have the victim keep went with an earlier life.
     let plan = plan()?;
     let caller = plan.policy.plugin["caller"].clone().set("listens", HEARD.join(","));
-    let stage = furnish(trial, plan.with("caller", caller)).await?;
+    let stage = furnish(trial, plan.with("caller", caller).proving()).await?;
     stage.order_call(1, "deed.panic", &Value::Null).await?;
     stage.host.wait_count("plugin running", &[("plugin", "caller")], 2, SOON).await?;
     stage.cut().await?;

@@ -56,6 +56,7 @@ pub(crate) struct Plan {
     pub(crate) policy: Policy,
     archive: Option<u64>,
     resumes: bool,
+    proves: bool,
     metrics: bool,
     /// The page where the host finds the password.
     page: Option<&'static str>,
@@ -78,6 +79,7 @@ impl Plan {
             policy: Policy::default().with("echo", echo),
             archive: None,
             resumes: false,
+            proves: false,
             metrics: false,
             page: None,
             log: "info",
@@ -142,6 +144,12 @@ impl Plan {
     /// With a server whose sessions can be resumed.
     pub(crate) fn resuming(mut self) -> Self {
         self.resumes = true;
+        self
+    }
+
+    /// With a server that demands a proof of the password in the place of the password itself.
+    pub(crate) fn proving(mut self) -> Self {
+        self.proves = true;
         self
     }
 
@@ -231,7 +239,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn set(plan: Plan) -> Result<Self> {
-        let Plan { mut home, policy, archive, resumes, metrics, page, log, surroundings } = plan;
+        let Plan { mut home, policy, archive, resumes, proves, metrics, page, log, surroundings } = plan;
         let folder = Folder::new()?;
         let certificate = Certificate::make(&folder)?;
         let mut peer = Peer::listen(&certificate).await?;
@@ -240,6 +248,9 @@ impl Stage {
         }
         if resumes {
             peer = peer.resuming();
+        }
+        if proves {
+            peer = peer.demanding_proof(PASSWORD)?;
         }
         let account =
             Account { jid: BareJid::new("bot@localhost").context("a bad address")?, password: PASSWORD.to_owned() };
@@ -355,6 +366,11 @@ impl Stage {
     /// All that the host has sent, as it was on the wire.
     pub(crate) fn wire(&self) -> String {
         self.line.tap.heard(0)
+    }
+
+    /// What was made of the password in log-ins so far, where a proof of it is demanded.
+    pub(crate) fn made_of_password(&self) -> Vec<Vec<u8>> {
+        self.peer.made_of_password()
     }
 
     /// Each message that the host sent: to whom, and its text.
