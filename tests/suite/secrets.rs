@@ -16,22 +16,24 @@ use parlor_tests::prosody::Account;
 use tokio::time::Instant;
 
 const SOON: Duration = Duration::from_secs(30);
-const PASSWORD: &str = "canary-7c1e0b52f3";
-const BODY: &str = "canary-in-a-message-94ab";
 
 #[tokio::test]
 async fn no_filter_makes_the_log_show_the_stream() {
     for log in ["trace", "trace,tokio_xmpp=trace,tokio_xmpp::xmlstream::capture=trace,sasl=trace,rustls=trace"] {
+        let [password, body] =
+            ["password", "message"].map(|what| format!("canary-{what}-{:016x}", rand::random::<u64>()));
         let folder = Folder::new().unwrap();
         let certificate = Certificate::make(&folder).unwrap();
         let plain = Peer::listen(&certificate).await.unwrap();
-        let proving = Peer::listen(&certificate).await.unwrap().demanding_proof(PASSWORD).unwrap();
+        let proving = Peer::listen(&certificate).await.unwrap().demanding_proof(&password).unwrap();
         for (peer, made) in [(plain, 0), (proving, 6)] {
-            let lines = Box::pin(everything_that_is_logged(log, &peer, &certificate)).await;
+            let account = Account { jid: "bot@localhost".parse().unwrap(), password: password.clone() };
+            let server = Server::Plain(peer.port(), &certificate);
+            let lines = Box::pin(everything_that_is_logged(log, &peer, &account, server, &body)).await;
             assert!(lines.iter().any(|line| line.contains("TRACE")), "the filter {log} was not taken: {lines:#?}");
             let text = lines.join("\n");
-            let mut secrets = vec![PASSWORD.to_owned(), BODY.to_owned()];
-            secrets.push(BASE64_STANDARD.encode(format!("\0bot\0{PASSWORD}")));
+            let mut secrets = vec![password.clone(), body.clone()];
+            secrets.push(BASE64_STANDARD.encode(format!("\0bot\0{password}")));
             let keys = peer.made_of_password();
             assert_eq!(keys.len(), made, "the log-in was another one");
             for key in keys {
@@ -73,14 +75,19 @@ async fn a_host_that_crashes_leaves_no_core() {
 }
 
 /// What a host says that logs in, by PLAIN, where the password is on the stream itself, or by a proof of it, and hears a message.
-async fn everything_that_is_logged(log: &str, peer: &Peer, certificate: &Certificate) -> Vec<String> {
+async fn everything_that_is_logged(
+    log: &str,
+    peer: &Peer,
+    account: &Account,
+    server: Server<'_>,
+    body: &str,
+) -> Vec<String> {
     let mut home = Home::new().unwrap();
-    let account = Account { jid: "bot@localhost".parse().unwrap(), password: PASSWORD.to_owned() };
-    home.add_account("main", &account, Server::Plain(peer.port(), certificate)).unwrap();
+    home.add_account("main", account, server).unwrap();
     let command = home.command(["run", "--config", "parlor.toml", "--log", log]).unwrap();
     let mut host = Process::start("parlor", command).unwrap();
     let mut session = peer.accept(SOON).await.unwrap();
-    session.say(&somebody(), 1, BODY).await.unwrap();
+    session.say(&somebody(), 1, body).await.unwrap();
     let connected = |line: &str| line.contains("account connected").then_some(());
     host.log().wait("the account", &mut Mark::default(), SOON, connected).await.unwrap();
     host.signal(Signal::Terminate).unwrap();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use anyhow::{Context as _, Result, ensure};
 use base64::Engine as _;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::between::kept_in;
 use crate::case::{Case, case};
-use crate::stage::{JULIET, PASSWORD, Plan, SOON, Stage};
+use crate::stage::{JULIET, PASSWORD, Plan, SOON, Stage, canary};
 use crate::trial::Trial;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -31,19 +32,24 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The victim's secret setting.
-const TOKEN: &str = "canary-token-8e3b61aa";
+static TOKEN: LazyLock<String> = LazyLock::new(|| canary("token"));
 /// A setting of the victim's that is no secret, and yet nobody else's business.
-const GREETING: &str = "canary-greeting-52d9a0e6";
+static GREETING: LazyLock<String> = LazyLock::new(|| canary("greeting"));
 /// What it stored.
-const STORED: &str = "canary-stored-47ce90d2";
+static STORED: LazyLock<String> = LazyLock::new(|| canary("stored"));
 /// What juliet said.
-const SAID: &str = "canary-said-0b7d2f15";
+static SAID: LazyLock<String> = LazyLock::new(|| canary("said"));
 /// What a proof that the password is known is made of, and the proof.
 const MADE: &str = "what was made of the password";
 /// Where the other examples would be if anybody were there.
 const ROOM: &str = "lobby@rooms.localhost";
 /// Who has the example snoop about.
 const IAGO: &str = "iago@localhost";
+
+/// All that was planted.
+fn planted() -> [&'static str; 5] {
+    [PASSWORD.as_str(), TOKEN.as_str(), GREETING.as_str(), STORED.as_str(), SAID.as_str()]
+}
 
 /// A house with secrets in it: a victim with settings, one of them secret, and something stored, and the hostile plugin beside it,
 /// which may read the host's settings and listen to its own stanzas. The other examples in Rust are there, too, so that many
@@ -64,8 +70,8 @@ fn plan() -> Result<Plan> {
     };
     let plan = Plan::new()?.log("trace,cranelift=info,wasmtime=info,regalloc2=info").metrics().caller(grants)?;
     let entry = plan.home.install("victim", &built("caller")?)?;
-    plan.home.write("victim.token", &format!("{TOKEN}\n"))?;
-    let victim = entry.set("name", "victim").set("token", kept_in("victim.token")).set("greeting", GREETING);
+    plan.home.write("victim.token", &format!("{}\n", TOKEN.as_str()))?;
+    let victim = entry.set("name", "victim").set("token", kept_in("victim.token")).set("greeting", GREETING.as_str());
     let in_rooms = |entry: Entry| entry.grant("rooms.read", &[ROOM]).grant("rooms.send", &[ROOM]);
     let greeter = in_rooms(plan.home.install("greeter", &built("greeter")?)?);
     let moderator = in_rooms(plan.home.install("moderator", &built("moderator")?)?);
@@ -82,7 +88,7 @@ async fn furnish(trial: &mut Trial, plan: Plan) -> Result<&mut Stage> {
     for plugin in stage.policy.plugin.keys() {
         stage.logged("plugin running", plugin).await?;
     }
-    let set = json!({ "n": 1, "call": "storage.set", "args": { "key": "secret", "value": STORED } });
+    let set = json!({ "n": 1, "call": "storage.set", "args": { "key": "secret", "value": STORED.as_str() } });
     stage.call("api.emit", &json!({ "name": "victim.order", "payload": set })).await?;
     stage.open_storage().await?;
     Ok(stage)
@@ -139,7 +145,7 @@ async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
     let keys = stage.made_of_password();
     search_memory(stage, &keys).await?;
     let log = stage.host.log().all().join("\n");
-    has_none("the log", &log, &[PASSWORD, TOKEN, GREETING, STORED, SAID])?;
+    has_none("the log", &log, &planted())?;
     let mut shown = serde_json::to_string(extra)?;
     shown.push_str(&stage.metrics().await?);
     for arguments in [
@@ -158,13 +164,13 @@ async fn search(stage: &mut Stage, extra: &[Value]) -> Result<()> {
         shown.push_str(&finished.stdout);
         shown.push_str(&finished.stderr);
     }
-    has_none("what the command line shows", &shown, &[PASSWORD, TOKEN, STORED, SAID])?;
+    has_none("what the command line shows", &shown, &[&PASSWORD, &TOKEN, &STORED, &SAID])?;
     let mallory: String =
         stage.messages().into_iter().filter(|(to, _)| !to.starts_with(JULIET)).map(|(_, body)| body + "\n").collect();
-    has_none("what the hostile plugin says", &mallory, &[PASSWORD, TOKEN, GREETING, STORED, SAID])?;
+    has_none("what the hostile plugin says", &mallory, &planted())?;
     // Storage is where what was stored is; the password and the token have no place there.
     let data = files(&stage.home.path().join("data"))?;
-    has_none("the data folder", &data, &[PASSWORD, TOKEN, SAID])?;
+    has_none("the data folder", &data, &[&PASSWORD, &TOKEN, &SAID])?;
     has_no_key("the log", &log, &keys)?;
     has_no_key("what the command line shows", &shown, &keys)?;
     has_no_key("what the hostile plugin says", &mallory, &keys)?;
@@ -177,8 +183,7 @@ async fn search_memory(stage: &mut Stage, keys: &[Vec<u8>]) -> Result<()> {
     // Its orders lie there, too: so no word that is looked for stands in one as it is.
     let masked = |word: &str| word.bytes().map(|byte| byte ^ 0x5a).collect::<Vec<u8>>();
     let here = "canary-that-it-was-told";
-    let secrets = [PASSWORD, TOKEN, GREETING, STORED, SAID];
-    let mut words: Vec<_> = secrets.into_iter().flat_map(|secret| disguises(secret.as_bytes())).collect();
+    let mut words: Vec<_> = planted().into_iter().flat_map(|secret| disguises(secret.as_bytes())).collect();
     words.push(here.to_owned());
     let order = json!({ "masked": words.iter().map(|word| masked(word)).collect::<Vec<_>>(), "told": here });
     let found = stage.call("deed.search", &order).await?["ok"].clone();
@@ -192,9 +197,8 @@ async fn search_memory(stage: &mut Stage, keys: &[Vec<u8>]) -> Result<()> {
 fn only_what_is_its_own(host: u32, keys: &[Vec<u8>]) -> Result<()> {
     /// The name of a setting of the neighbour's.
     const NEIGHBOURS: &str = "room_prefix";
-    let secrets = [PASSWORD, TOKEN, GREETING, STORED, SAID];
     let mut words: Vec<(&str, Vec<u8>)> = Vec::new();
-    for secret in secrets {
+    for secret in planted() {
         words.extend(disguises(secret.as_bytes()).into_iter().map(|one| (secret, one.into_bytes())));
     }
     for key in keys {
@@ -213,10 +217,13 @@ fn only_what_is_its_own(host: u32, keys: &[Vec<u8>]) -> Result<()> {
         neighbours += usize::from(is_neighbours);
         match (is_neighbours, held.is_empty()) {
             (_, true) => {}
-            (true, false) => ensure!(held == BTreeSet::from([SAID]), "the neighbour's memory holds {held:?}"),
+            (true, false) => ensure!(held == BTreeSet::from([SAID.as_str()]), "the neighbour's memory holds {held:?}"),
             (false, false) => {
                 victims += 1;
-                ensure!(held.is_subset(&[TOKEN, GREETING, STORED].into()), "a plugin's memory holds {held:?}");
+                ensure!(
+                    held.is_subset(&[TOKEN.as_str(), GREETING.as_str(), STORED.as_str()].into()),
+                    "a plugin's memory holds {held:?}"
+                );
             }
         }
     }
@@ -259,11 +266,11 @@ async fn errors(trial: &mut Trial) -> Result<String> {
         seen.push(stage.call(call, &args).await?);
     }
     // And the owner's own mistakes: a policy that is wrong right beside the secret.
-    let text = stage.policy.to_toml()?;
+    let (text, token) = (stage.policy.to_toml()?, TOKEN.as_str());
     for wrong in [
-        format!("{text}\ntoken = \"{TOKEN}\"\n"),
-        text.replace("\"victim.token\"", &format!("\"{TOKEN}\\q\"")),
-        text.replace("\"victim.token\"", &format!("[\"{TOKEN}\"]")),
+        format!("{text}\ntoken = \"{token}\"\n"),
+        text.replace("\"victim.token\"", &format!("\"{token}\\q\"")),
+        text.replace("\"victim.token\"", &format!("[\"{token}\"]")),
     ] {
         stage.home.write("plugins.toml", &wrong)?;
         let before = stage.errors();
@@ -273,7 +280,7 @@ async fn errors(trial: &mut Trial) -> Result<String> {
             read = stage.host.wait_count("policy read again", &[], 1, SOON) => drop(read?),
         }
         let checked = stage.home.run(&["plugin", "list"]).await?;
-        has_none("an error of the command line", &(checked.stdout + &checked.stderr), &[TOKEN])?;
+        has_none("an error of the command line", &(checked.stdout + &checked.stderr), &[token])?;
     }
     let policy = stage.policy.clone();
     stage.reload(policy).await?;
@@ -329,10 +336,11 @@ async fn debug_output(trial: &mut Trial) -> Result<String> {
 /// With everything that is printed of it.
 async fn logs_in_twice(stage: &mut Stage) -> Result<()> {
     // What juliet says is hers.
-    let said = format!(
-        "<message xmlns='jabber:client' from='{JULIET}/balcony' to='bot@localhost/parlor' id='s'><subject>{SAID}</subject></message>"
+    let said = SAID.as_str();
+    let message = format!(
+        "<message xmlns='jabber:client' from='{JULIET}/balcony' to='bot@localhost/parlor' id='s'><subject>{said}</subject></message>"
     );
-    stage.raw(said).await?;
+    stage.raw(message).await?;
     // A log-in anew.
     stage.cut().await?;
     stage.during().await?;
@@ -387,9 +395,9 @@ async fn events(trial: &mut Trial) -> Result<String> {
     stage.during().await?;
     let heard: String =
         stage.messages().into_iter().filter(|(to, _)| !to.starts_with(JULIET)).map(|(_, body)| body).collect();
-    has_none("what it heard", &heard, &[PASSWORD, TOKEN, STORED])?;
+    has_none("what it heard", &heard, &[&PASSWORD, &TOKEN, &STORED])?;
     let log = stage.host.log().all().join("\n");
-    has_none("the log", &log, &[PASSWORD, TOKEN, STORED])?;
+    has_none("the log", &log, &[&PASSWORD, &TOKEN, &STORED])?;
     // And by one that says nothing of what it hears, and so does not hear itself: it keeps all of it in its memory. What it was told
     // to have the victim keep went with an earlier life.
     let plan = plan()?;
@@ -430,23 +438,23 @@ async fn own_answers(trial: &mut Trial) -> Result<String> {
     let wire = stage.wire();
     let after =
         wire.rfind("<auth").map_or(&wire[..], |at| wire[at..].split_once("</auth>").map_or("", |(_, rest)| rest));
-    has_none("what strangers are answered", after, &[PASSWORD, TOKEN, STORED])?;
+    has_none("what strangers are answered", after, &[&PASSWORD, &TOKEN, &STORED])?;
     Ok("nothing of it is in any answer".to_owned())
 }
 
 async fn credentials_url(trial: &mut Trial) -> Result<String> {
-    const KEY: &str = "canary-key-c15e9d40";
+    let key = canary("key");
     let server = TcpListener::bind("127.0.0.1:0")?;
     server.set_nonblocking(true)?;
     let mut with_password = plan()?;
-    let url = format!("https://bot:{KEY}@{}/credentials?key={KEY}", server.local_addr()?);
+    let url = format!("https://bot:{key}@{}/credentials?key={key}", server.local_addr()?);
     with_password.home.set("credentials_url", url)?;
     let stage = furnish(trial, with_password).await?;
-    asks_for_the_address(stage, KEY).await?;
+    asks_for_the_address(stage, &key).await?;
     ensure!(server.accept().is_err(), "the host fetches from there though it has a password");
     // And where the password is there and nowhere else.
-    let stage = furnish(trial, plan()?.page("/canary-key-c15e9d40")).await?;
-    asks_for_the_address(stage, KEY).await?;
+    let stage = furnish(trial, plan()?.page(format!("/{key}"))).await?;
+    asks_for_the_address(stage, &key).await?;
     Ok("the address and what it gives are shown to nobody; nothing is fetched where a password is configured"
         .to_owned())
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -33,7 +33,7 @@ use xmpp_parsers::minidom::Element;
 /// How long anything may take. Much less is usual.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// The password of the account: whoever shows it gives itself away.
-pub(crate) const PASSWORD: &str = "canary-password-5d1f0c77";
+pub(crate) static PASSWORD: LazyLock<String> = LazyLock::new(|| canary("password"));
 /// So many messages one conversation with the neighbour has.
 const TURNS: u64 = 40;
 /// An answer that comes later than this is not slow: something stood still. How fast the others are is measured.
@@ -50,6 +50,11 @@ pub(crate) const MALLORY: &str = "mallory@localhost";
 /// The neighbour's friend.
 pub(crate) const JULIET: &str = "juliet@localhost";
 
+/// Something to plant and to look for. It is another one each time that this program runs: what has it, has it from this run.
+pub(crate) fn canary(what: &str) -> String {
+    format!("canary-{what}-{:016x}", rand::random::<u64>())
+}
+
 /// What a house is made of.
 pub(crate) struct Plan {
     pub(crate) home: Home,
@@ -59,7 +64,7 @@ pub(crate) struct Plan {
     proves: bool,
     metrics: bool,
     /// The page where the host finds the password.
-    page: Option<&'static str>,
+    page: Option<String>,
     log: &'static str,
     surroundings: Surroundings,
 }
@@ -136,7 +141,7 @@ impl Plan {
     }
 
     /// With the password on a page of this path, and nowhere else.
-    pub(crate) fn page(mut self, path: &'static str) -> Self {
+    pub(crate) fn page(mut self, path: String) -> Self {
         self.page = Some(path);
         self
     }
@@ -250,17 +255,17 @@ impl Stage {
             peer = peer.resuming();
         }
         if proves {
-            peer = peer.demanding_proof(PASSWORD)?;
+            peer = peer.demanding_proof(&PASSWORD)?;
         }
         let account =
-            Account { jid: BareJid::new("bot@localhost").context("a bad address")?, password: PASSWORD.to_owned() };
+            Account { jid: BareJid::new("bot@localhost").context("a bad address")?, password: PASSWORD.clone() };
         home.add_account("main", &account, Server::Plain(peer.port(), &certificate))?;
         let mut web = None;
         if let Some(page) = page {
             let server = Web::start_as(&certificate).await?;
-            server.put(page, json!({ "jid": account.jid.to_string(), "password": PASSWORD }).to_string());
+            server.put(&page, json!({ "jid": account.jid.to_string(), "password": account.password }).to_string());
             home.amend("main", "password_file", None)?;
-            home.set("credentials_url", server.url(page))?;
+            home.set("credentials_url", server.url(&page))?;
             web = Some(server);
         }
         home.set_policy(&policy)?;
