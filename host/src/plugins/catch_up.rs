@@ -368,18 +368,31 @@ async fn room_for_the_past(instance: &Instance) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugins::disconnected_instance;
+    use crate::plugins::instance::tests::instance;
     use crate::plugins::limits::Limits;
 
     #[tokio::test]
+    async fn an_archive_is_not_asked_for_what_is_older_than_the_limit() {
+        let limits = Limits { catch_up_age: Duration::from_hours(2), ..Limits::default() };
+        let (instance, _mailbox) = instance("", limits);
+        let now = instance.account.clock.now();
+        let handled = |before| Position { id: Some("uid".to_owned()), at: now - SignedDuration::from_hours(before) };
+        // What comes after the last that was handled is young enough by itself.
+        assert_eq!(query(&instance, &Archive::Own, &handled(1)).start, None);
+        let start = query(&instance, &Archive::Own, &handled(3)).start;
+        assert!(start.is_some_and(|start| start >= now - SignedDuration::from_hours(2)), "{start:?}, now {now}");
+    }
+
+    #[tokio::test]
     async fn what_is_asked_for_by_time_is_no_older_than_the_limit_says() {
-        let (instance, _mailbox) = disconnected_instance("", Limits::default());
-        let (now, age) = (instance.account.clock.now(), instance.limits.catch_up_age);
-        let start = |at| {
-            let from = Position { id: Some("forgotten".to_owned()), at };
+        let limits = Limits { catch_up_age: Duration::from_hours(2), ..Limits::default() };
+        let (instance, _mailbox) = instance("", limits);
+        let now = instance.account.clock.now();
+        let start = |before| {
+            let from = Position { id: Some("forgotten".to_owned()), at: now - SignedDuration::from_hours(before) };
             query_since(&instance, &Archive::Own, &from).start.unwrap()
         };
-        assert_eq!(start(now - age / 2), now - age / 2);
-        assert!(start(now - age * 2) >= now - age);
+        assert_eq!(start(1), now - SignedDuration::from_hours(1));
+        assert!(start(3) >= now - SignedDuration::from_hours(2));
     }
 }
