@@ -368,13 +368,13 @@ async fn room_for_the_past(instance: &Instance) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugins::instance::tests::instance;
+    use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
 
     #[tokio::test]
     async fn an_archive_is_not_asked_for_what_is_older_than_the_limit() {
         let limits = Limits { catch_up_age: Duration::from_hours(2), ..Limits::default() };
-        let (instance, _mailbox) = instance("", limits);
+        let (instance, _mailbox) = disconnected_instance("", limits);
         let now = instance.account.clock.now();
         let handled = |before| Position { id: Some("uid".to_owned()), at: now - SignedDuration::from_hours(before) };
         // What comes after the last that was handled is young enough by itself.
@@ -386,7 +386,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_asked_for_by_time_is_no_older_than_the_limit_says() {
         let limits = Limits { catch_up_age: Duration::from_hours(2), ..Limits::default() };
-        let (instance, _mailbox) = instance("", limits);
+        let (instance, _mailbox) = disconnected_instance("", limits);
         let now = instance.account.clock.now();
         let start = |before| {
             let from = Position { id: Some("forgotten".to_owned()), at: now - SignedDuration::from_hours(before) };
