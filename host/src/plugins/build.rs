@@ -28,7 +28,7 @@ pub use self::fresh::is_no_source;
 use self::fresh::{Sources, alone_in};
 use super::Traces;
 use super::admission::{undeclared, unused};
-use super::component::{examine, serves};
+use super::component::{Examined, examine, serves};
 use super::id::Digest;
 use super::manifest::{Manifest, SECTION};
 use crate::atomic::{self, Readers};
@@ -303,10 +303,15 @@ fn check_component(component: &[u8]) -> Result<Vec<String>, String> {
             undeclared.join(", ")
         ));
     }
+    Ok(warnings(&examined))
+}
+
+/// What the author of a plugin should know that can be run all the same, one sentence each.
+pub fn warnings(examined: &Examined) -> Vec<String> {
     let warning = |permission| {
         format!("{MANIFEST} asks for {permission}, and no call of the plugin needs it; take it out of [permissions]")
     };
-    Ok(unused(&examined).into_iter().map(warning).collect())
+    unused(examined).into_iter().map(warning).collect()
 }
 
 /// The custom sections that registries and tools read, from the manifest.

@@ -19,7 +19,6 @@ use crate::nearest::nearest;
 use crate::permissions::{Grants, Permission};
 use crate::plugins::admission::undeclared;
 use crate::plugins::component::{Examined, examine};
-use crate::plugins::id::Digest;
 use crate::plugins::limits::Limits;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::SettingValues;
@@ -53,9 +52,9 @@ impl Player {
         Ok(Self { engine: Arc::clone(engine), compiled, examined: Arc::new(examined) })
     }
 
-    /// Which bytes it is.
-    pub fn digest(&self) -> Digest {
-        self.examined.digest
+    /// What was found in its file.
+    pub fn examined(&self) -> &Arc<Examined> {
+        &self.examined
     }
 
     /// What its author declares.

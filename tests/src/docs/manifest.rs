@@ -14,8 +14,8 @@ const TABLES: [(&str, &str, &str); 5] = [
         "permissions",
         "[permissions]",
         "What it asks for, each by its name, `\"GROUPING.VERB\" = { … }`, in quotation marks for the dot. A call or an event \
-         whose permission is not asked for is not there at all. `parlor plugin build` warns of one that no call of the plugin \
-         needs; not of one that also lets events through, and not in Python, JavaScript and TypeScript, where all calls that \
+         whose permission is not asked for is not there at all. `parlor plugin build`, `test` and `dev` warn of one that no \
+         call of the plugin needs; not of one that also lets events through, and not in Python, JavaScript and TypeScript, where all calls that \
          are asked for are in the file.",
     ),
     (

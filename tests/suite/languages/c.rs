@@ -3,6 +3,7 @@
 use std::fs;
 
 use parlor_tests::folder::Folder;
+use parlor_tests::host::Home;
 use parlor_tests::peer::archive::{Script, honest};
 use serde_json::Value;
 
@@ -27,6 +28,29 @@ async fn several_may_build_one_folder_at_once() {
             assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"), "{tested:?}");
         }
     }
+}
+
+/// Whoever never says `plugin build` learns it as well, each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_build_warns_of_is_said_by_test_and_dev_too() {
+    let folder = Folder::new().unwrap();
+    let new = parlor(&["plugin", "new", "parrot", "--lang", "c", "--in", folder.path().to_str().unwrap()]).await;
+    assert_eq!(new.code, Some(0), "{new:?}");
+    let plugin = folder.path().join("parrot");
+    let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
+    let more = "\"vcard.read\" = { scope = [\"*\"], reason = \"for nothing\" }\n";
+    fs::write(plugin.join("plugin.toml"), manifest + more).unwrap();
+    let plugin = plugin.to_str().unwrap();
+    let built = parlor(&["plugin", "build", plugin]).await;
+    let warning = built.stderr.lines().last().unwrap_or_default();
+    assert!(warning.starts_with("warning: plugin.toml asks for vcard.read, and no call"), "{built:?}");
+    // The second one has nothing to build.
+    for _ in 0..2 {
+        let tested = parlor(&["plugin", "test", plugin]).await;
+        assert_eq!((tested.stdout.as_str(), tested.stderr.trim_end()), ("2 passed, 0 failed\n", warning));
+    }
+    let talked = Home::new().unwrap().run_with(&["plugin", "dev", plugin], "hello\n").await.unwrap();
+    assert_eq!(talked.stdout.matches(&format!("# {warning}\n")).count(), 1, "{talked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

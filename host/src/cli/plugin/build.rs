@@ -31,12 +31,18 @@ impl BuildArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let (folder, output) = (self.folder.clone(), self.output.clone());
         let built = build::build(&build::Request { folder, output, traces: Traces::Functions })?;
-        for warning in &built.warnings {
-            writeln!(io::stderr().lock(), "warning: {warning}").context("standard error")?;
-        }
+        warn(&built.warnings)?;
         let text = if self.json { serde_json::to_string(&built)? } else { report(&built) };
         writeln!(io::stdout().lock(), "{text}").context("standard output")
     }
+}
+
+/// Says what an author should know, apart from what was asked for.
+pub(super) fn warn(warnings: &[String]) -> anyhow::Result<()> {
+    warnings
+        .iter()
+        .try_for_each(|warning| writeln!(io::stderr().lock(), "warning: {warning}"))
+        .context("standard error")
 }
 
 fn report(built: &Built) -> String {

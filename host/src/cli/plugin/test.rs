@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::build::warn;
 use super::workshop::Workshop;
 use crate::atomic::{self, Readers};
 use crate::cli::wait_for;
@@ -91,6 +92,10 @@ impl TestArgs {
         let scripts = scripts(&folder)?;
         let workshop = Workshop::open()?;
         let player = wait_for(workshop.load(&file))??;
+        if self.plugin.is_dir() {
+            // Also where nothing had to be built: what it warns of is still so.
+            warn(&build::warnings(player.examined()))?;
+        }
         let mut out = io::stdout().lock();
         let (mut passed, mut failed, mut written) = (0_usize, 0_usize, 0_usize);
         let mut all = Vec::new();

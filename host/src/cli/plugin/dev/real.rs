@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -13,7 +12,7 @@ use crate::cli::run::leave_no_core;
 use crate::config::{AccountName, Config, Overrides};
 use crate::host::Host;
 use crate::nearest::{nearest, suggestion};
-use crate::plugins::component::examine;
+use crate::plugins::component::{Examined, examine};
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::store::read;
@@ -50,7 +49,7 @@ impl Real {
     }
 
     /// Lets this file run, in the place of what ran before. None: it runs already.
-    pub(super) async fn replace(&mut self, file: &Path) -> anyhow::Result<Option<(Digest, Arc<Manifest>)>> {
+    pub(super) async fn replace(&mut self, file: &Path) -> anyhow::Result<Option<Examined>> {
         let bytes = read(file)?;
         let examined = examine(&bytes).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
         if self.running == Some(examined.digest) {
@@ -87,7 +86,7 @@ impl Real {
             let _ = tokio::time::timeout(PATIENCE, account.until("statusInitialized")).await;
         }
         self.running = Some(examined.digest);
-        Ok(Some((examined.digest, examined.manifest)))
+        Ok(Some(examined))
     }
 
     /// What somebody is told who wants to talk to it.

@@ -1,6 +1,7 @@
 //! What goes on while an author works: lines are typed, files are saved, builds end, the plugin does something.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -221,27 +222,33 @@ impl Session {
 
     async fn replace(&mut self, file: &Path) -> anyhow::Result<()> {
         let is_first = self.running.is_none();
-        let (digest, name) = match &mut self.place {
+        let examined = match &mut self.place {
             Place::MadeUp { workshop, stage } => {
                 let player = workshop.load(file).await?;
-                let (digest, name) = (player.digest(), name(player.manifest()));
-                if self.running.as_ref().is_some_and(|(running, _)| *running == digest) {
+                let examined = Arc::clone(player.examined());
+                if self.running.as_ref().is_some_and(|(running, _)| *running == examined.digest) {
                     return Ok(());
                 }
                 match stage {
-                    Some(stage) => stage.replace(player).await.map_err(|why| anyhow::anyhow!("{name}: {why}"))?,
+                    Some(stage) => {
+                        let replaced = stage.replace(player).await;
+                        replaced.map_err(|why| anyhow::anyhow!("{}: {why}", name(&examined.manifest)))?;
+                    }
                     None => begin(stage, player, &self.notes).await?,
                 }
-                (digest, name)
+                examined
             }
             Place::Account(real) => {
-                let Some((digest, manifest)) = real.replace(file).await? else { return Ok(()) };
-                (digest, name(&manifest))
+                let Some(examined) = real.replace(file).await? else { return Ok(()) };
+                Arc::new(examined)
             }
         };
-        let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-        self.running = Some((digest, name.clone()));
+        let (name, bytes) = (name(&examined.manifest), file.metadata().map_or(0, |metadata| metadata.len()));
+        self.running = Some((examined.digest, name.clone()));
         self.tell()?;
+        for warning in build::warnings(&examined) {
+            self.remark(&format!("warning: {warning}"))?;
+        }
         let what = if is_first { "is there" } else { "has taken over" };
         self.remark(&format!("{name} {what} ({})", size(bytes)))?;
         if let (true, Place::Account(real)) = (is_first, &self.place) {
