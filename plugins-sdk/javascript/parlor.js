@@ -104,6 +104,17 @@ function typed(thrown) {
 // The names and kinds of each call's arguments: parlor writes them in here when it builds a plugin.
 const ARGUMENTS = {};
 
+// Which permission each call needs, if any: written in as well. A call that a plugin does not ask for is not there.
+const NEEDS = {};
+
+function missing(name, key) {
+  const needed = NEEDS[`${name}.${key}`];
+  if (!needed) return new TypeError(`${name} has no ${key}; .parlor/docs/api/${name}.md names what it has`);
+  return new NotDeclared(
+    `${name}.${key} is not part of this plugin: it needs ${needed}; ask for that in plugin.toml, and build again`,
+  );
+}
+
 // `wrapped`: what makes of a call what authors have of it.
 function grouping(name, calls, wrapped = {}) {
   const call = (key, own) => (...values) => {
@@ -123,11 +134,7 @@ function grouping(name, calls, wrapped = {}) {
   return new Proxy(known, {
     get(_, key) {
       if (key === "then" || typeof key === "symbol") return undefined;
-      if (!(key in calls)) {
-        throw new NotDeclared(
-          `${name}.${key} is not part of this plugin: ask for its permission in plugin.toml, and build again`,
-        );
-      }
+      if (!(key in calls)) throw missing(name, key);
       if (!known[key]) {
         const made = call(key, calls[key]);
         known[key] = wrapped[key]?.(made) ?? made;

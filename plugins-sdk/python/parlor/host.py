@@ -16,6 +16,10 @@ from .streams import Stream
 _is_there = False
 
 
+# Which permission each call needs, if any: parlor writes it in here when it builds a plugin.
+_NEEDS: dict[str, str] = {}
+
+
 def begin() -> None:
     """There is a host from now on."""
     global _is_there
@@ -60,14 +64,22 @@ class Grouping:
     def __getattr__(self, name: str) -> Any:
         function = getattr(self._module, name, None)
         if function is None:
-            raise errors.NotDeclared(
-                f"{self._name}.{name} is not part of this plugin: ask for its permission in plugin.toml, and build again"
-            )
+            raise self._missing(name)
         if isinstance(function, type) or not callable(function):
             return function
         wrapped = _raising(f"{self._name}.{name}", function)
         setattr(self, name, wrapped)
         return wrapped
+
+    def _missing(self, name: str) -> Exception:
+        call = f"{self._name}.{name}"
+        if call in _NEEDS:
+            needed = f"it needs {_NEEDS[call]}; ask for that"
+        elif self._module is None:
+            needed = "ask for a permission of its grouping"
+        else:
+            return AttributeError(f"{self._name} has no {name}; .parlor/docs/api/{self._name}.md names what it has")
+        return errors.NotDeclared(f"{call} is not part of this plugin: {needed} in plugin.toml, and build again")
 
 
 def _raising(name: str, function: Any) -> Any:

@@ -46,7 +46,13 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
         ("early", Some("waiting")),
         ("resolve", Some("it came: 7")),
         ("denied", Some("Denied messages.send nobody@nowhere.invalid true")),
-        ("undeclared", Some("NotDeclared")),
+        (
+            "undeclared",
+            Some(
+                "NotDeclared: rooms.get is not part of this plugin: it needs rooms.read; ask for that in plugin.toml, and build again",
+            ),
+        ),
+        ("typo", Some("TypeError: chats has no sned; .parlor/docs/api/chats.md names what it has")),
         ("invalid", Some("jid")),
         ("year", Some("true")),
         ("!deed one 'two three'", Some("one|two three / one 'two three'")),
@@ -254,7 +260,7 @@ export async function number<T extends number>(value: T): Promise<T> {
 ";
 
 const PLUGIN: &str = r#"import {
-  ask, command, Denied, Element, emit, Invalid, ns, on, onReady, onStart, parseXml, promise, reply, rooms, send, setting,
+  ask, chats, command, Denied, Element, emit, Invalid, ns, on, onReady, onStart, parseXml, promise, reply, rooms, send, setting,
   sleep, spawn, stanza, storage, waitUntil,
 } from "parlor";
 import { number } from "./lib/number.js";
@@ -331,7 +337,14 @@ on("message", { kind: "chat" }, async (message) => {
       try {
         rooms.get("room@conference.localhost");
       } catch (error) {
-        await reply(message, error.name);
+        await reply(message, `${error.name}: ${error.message}`);
+      }
+      break;
+    case "typo":
+      try {
+        chats.sned(message.chat);
+      } catch (error) {
+        await reply(message, `${error.name}: ${error.message}`);
       }
       break;
     case "invalid":

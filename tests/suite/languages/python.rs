@@ -58,7 +58,13 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
         ("later", Some("it is later")),
         ("promise", Some("{'x': 1}")),
         ("denied", Some("not granted: messages.send for nobody@nowhere.invalid")),
-        ("undeclared", Some("NotDeclared")),
+        (
+            "undeclared",
+            Some(
+                "rooms.get is not part of this plugin: it needs rooms.read; ask for that in plugin.toml, and build again",
+            ),
+        ),
+        ("typo", Some("chats has no sned; .parlor/docs/api/chats.md names what it has")),
         ("invalid", Some("jid")),
         ("year", Some("True")),
         ("compare", Some("[False, True, True, False] {'x': 3}")),
@@ -254,7 +260,7 @@ import asyncio
 from datetime import datetime, timezone
 
 from parlor import (
-    Command, Message, after, command, connection, emit, errors, escape, on, on_ready, promise, quoteattr, reply, rooms, send,
+    Command, Message, after, chats, command, connection, emit, errors, escape, on, on_ready, promise, quoteattr, reply, rooms, send,
     setting, storage, wait_until,
 )
 
@@ -321,7 +327,12 @@ async def answer(message: Message) -> None:
             try:
                 rooms.get("room@conference.localhost")
             except errors.NotDeclared as error:
-                await reply(message, type(error).__name__)
+                await reply(message, str(error))
+        case "typo":
+            try:
+                await chats.sned(message.chat)
+            except AttributeError as error:
+                await reply(message, str(error))
         case "invalid":
             try:
                 await send("@", "hello")

@@ -3,6 +3,7 @@
 //! Some languages import every function of their world, called or not. A plugin of theirs is built against a world that holds
 //! what its manifest asks for, so that it imports no more than that.
 
+use serde_json::{Map, Value};
 use wit_component::{OutputToString, WitPrinter};
 use wit_parser::{PackageId, Resolve, SourceMap, Type, TypeDefKind, WorldItem};
 
@@ -82,6 +83,16 @@ fn parsed() -> Result<(Resolve, PackageId), String> {
     let mut contract = Resolve::default();
     let package = contract.push_group(group).map_err(|error| error.to_string())?;
     Ok((contract, package))
+}
+
+/// Which permission each call needs that needs one, by its name as a language spells it: where a plugin does not ask for it, the
+/// call is not there, and nothing but the SDK can say what is missing.
+pub(super) fn needs(spelled: impl Fn(&str) -> String) -> Value {
+    let needs = table::CALLS.iter().filter_map(|call| {
+        let name = format!("{}.{}", spelled(call.grouping), spelled(call.function));
+        call.permission.map(|permission| (name, Value::from(permission.to_string())))
+    });
+    Value::Object(needs.collect::<Map<_, _>>())
 }
 
 /// What a type of a contract is, under whatever name; none for those that WIT brings along.

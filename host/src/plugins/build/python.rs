@@ -31,6 +31,9 @@ const MAIN_TEXT: &str = "import plugin\nfrom parlor.guest import Guest\n";
 /// Names the virtual environment that an author has made active, whose packages are taken.
 const ENVIRONMENT: &str = "VIRTUAL_ENV";
 
+/// The SDK's line for what calls need that a plugin may not have.
+const NEEDS: &str = "_NEEDS: dict[str, str] = {}";
+
 macro_rules! sdk {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("../../../../plugins-sdk/python/parlor/", $name)))),*]
@@ -98,8 +101,8 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     let work = tempfile::tempdir().map_err(|error| BuildError::File { path: env::temp_dir(), error })?;
     let written = [("wit/plugin.wit", wit.as_str()), ("main/parlor_main.py", MAIN_TEXT)]
         .into_iter()
-        .map(|(name, text)| (PathBuf::from(name), text))
-        .chain(SDK.iter().map(|(name, text)| (Path::new("sdk/parlor").join(name), *text)));
+        .map(|(name, text)| (PathBuf::from(name), text.to_owned()))
+        .chain(SDK.iter().map(|(name, text)| (Path::new("sdk/parlor").join(name), with_needs(text))));
     for (name, text) in written {
         kept::write(&work.path().join(name), text)?;
     }
@@ -134,9 +137,23 @@ pub(super) fn make(folder: &Path, manifest: &Manifest) -> Result<Made, BuildErro
     })
 }
 
+/// A file of the SDK; the one that says what is missing knows what it needs.
+fn with_needs(text: &str) -> String {
+    text.replacen(NEEDS, &format!("_NEEDS: dict[str, str] = {}", contract::needs(stubs::snake)), 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sdk_knows_what_the_calls_need_that_a_plugin_does_not_ask_for() {
+        let files: Vec<_> = SDK.iter().filter(|(_, text)| text.contains(NEEDS)).map(|(name, _)| *name).collect();
+        assert_eq!(files, ["host.py"]);
+        let text = with_needs(&format!("a\n{NEEDS}\nb\n"));
+        assert!(text.contains("\"rooms.get_many\":\"rooms.read\"") && !text.contains("\"api.emit\""), "{text}");
+        assert_eq!(text.lines().count(), 3, "lines in tracebacks stay what they are");
+    }
 
     #[test]
     fn every_file_of_the_sdk_is_there() {

@@ -6,17 +6,21 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use wit_parser::{Function, Resolve, Type, TypeDefKind, TypeId};
 
-use super::super::contract::kind;
+use super::super::contract::{kind, needs};
 use super::types::camel;
 
 /// The SDK's line that the table goes into.
 const PLACE: &str = "const ARGUMENTS = {};";
 
-/// The SDK, with the kinds of the arguments of each call that is in a plugin's contract.
+/// The line for what calls need that a plugin may not have.
+const NEEDS: &str = "const NEEDS = {};";
+
+/// The SDK, with the kinds of the arguments of each call that is in a plugin's contract, and what all others need.
 pub(super) fn into_sdk(sdk: &str, wit: &str) -> Result<String, String> {
     let mut contract = Resolve::default();
     contract.push_str("plugin.wit", wit).map_err(|error| format!("{error:#}"))?;
-    Ok(sdk.replacen(PLACE, &format!("const ARGUMENTS = {};", table(&contract)), 1))
+    let sdk = sdk.replacen(PLACE, &format!("const ARGUMENTS = {};", table(&contract)), 1);
+    Ok(sdk.replacen(NEEDS, &format!("const NEEDS = {};", needs(camel)), 1))
 }
 
 /// For each call the names and kinds of its arguments.
@@ -168,6 +172,8 @@ mod tests {
         let sdk = into_sdk(SDK, &wit).unwrap();
         assert!(sdk.contains("\"rooms.open\":[[\"jid\",[\"text\"]],[\"attributes\",[\"record\",{"));
         assert!(!sdk.contains("\"rooms.kick\":["), "no more than the plugin may call");
+        assert!(sdk.contains("\"rooms.kick\":\"rooms.moderate\""), "what it may not call, and why");
+        assert!(!sdk.contains("\"api.emit\":\""), "it is free");
         assert_eq!(sdk.lines().count(), SDK.lines().count(), "lines in stacks stay what they are");
     }
 }

@@ -256,7 +256,7 @@ fn docs(out: &mut String, indent: &str, docs: &Docs, more: Option<&str>) {
     };
 }
 
-fn snake(name: &str) -> String {
+pub(super) fn snake(name: &str) -> String {
     /// The words of Python that are no names.
     #[rustfmt::skip]
     const KEYWORDS: [&str; 32] = [
