@@ -92,11 +92,13 @@ const CASES = {
 };
 
 // The runtime throws the contract's error as it is; this one knows where it was called, too.
-function typed(thrown) {
+function typed(thrown, stack) {
   const raw = thrown instanceof Error ? thrown.payload ?? thrown.cause ?? thrown : thrown;
   if (raw instanceof Error || typeof raw?.tag !== "string") return thrown;
   const Case = CASES[raw.tag];
-  return Case ? new Case(raw.val) : new ParlorError(String(raw.val));
+  const error = Case ? new Case(raw.val) : new ParlorError(String(raw.val));
+  if (stack) Object.defineProperty(error, "stack", { value: stack, writable: true, configurable: true });
+  return error;
 }
 
 // Groupings
@@ -128,7 +130,9 @@ function grouping(name, calls, wrapped = {}) {
     } catch (thrown) {
       throw typed(thrown);
     }
-    return typeof result?.then === "function" ? noticed(`${name}.${key}`, waited(result)) : result;
+    if (typeof result?.then !== "function") return result;
+    // When the answer comes, nothing says any more who asked for it.
+    return noticed(`${name}.${key}`, waited(result, new Error().stack));
   };
   const known = {};
   return new Proxy(known, {
@@ -156,7 +160,7 @@ class Task {
 // In which call of the host everything that runs now was woken.
 let current = new Task();
 
-function waited(result) {
+function waited(result, stack) {
   const task = current;
   const done = result.then(
     (value) => {
@@ -167,7 +171,7 @@ function waited(result) {
     (thrown) => {
       current = task;
       task.pending.delete(done);
-      throw typed(thrown);
+      throw typed(thrown, stack);
     },
   );
   task.pending.add(done);
