@@ -156,6 +156,18 @@ async fn a_plugin_that_breaks_shows_how_and_comes_back() {
     ended(&finished, 0);
 }
 
+/// A stack, above all, which is one line of the log.
+#[tokio::test]
+async fn what_is_logged_is_read_below_line_by_line() {
+    let order = r#"call {"n":1,"call":"log.write","args":{"level":"error","message":"it went wrong\n    at lost"}}"#;
+    let folder = stage("caller", &format!("== it says much\nset chat = true\nalice: {order}\n"));
+    let finished = tried(&folder, &[]).await;
+    ended(&finished, 1);
+    let shown = "      #   line 3, log error: it went wrong\n      #       at lost\n";
+    assert!(finished.stdout.contains(shown), "{}", finished.stdout);
+    assert!(finished.stdout.contains("+   log error: it went wrong\\u{a}    at lost\n"), "{}", finished.stdout);
+}
+
 #[tokio::test]
 async fn settings_change_and_what_is_told_of_a_start_has_to_be_written() {
     let folder = stage(

@@ -17,6 +17,9 @@ use crate::xmpp::Deed;
 /// More than this is not kept: a plugin that goes on for ever ends the test and not the machine.
 const MOST: usize = 10_000;
 
+/// How the end of a line is written in the log, where all that is said at once is one line, a stack as well.
+pub const LINE_END: &str = "\\u{a}";
+
 /// Something that happened.
 #[derive(Debug, Clone)]
 pub enum Happened {

@@ -20,14 +20,11 @@ use crate::plugins::build;
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::rehearsal::trace::for_authors;
-use crate::rehearsal::{Happened, Notes, Player, Shown, Stage};
+use crate::rehearsal::{Happened, LINE_END, Notes, Player, Shown, Stage};
 use crate::watch::Watch;
 
 /// How long nothing happens before a script goes on with its next line, or ends.
 const QUIET: Duration = Duration::from_millis(200);
-
-/// How the end of a line is written in the log.
-const LINE_END: &str = "\\u{a}";
 
 /// Where the plugin runs.
 enum Place {
