@@ -791,8 +791,8 @@ static const parlor_message *message_of(const parlor_plugin_types_message_t *all
   *message = (parlor_message){
       .id = maybe(all->id), .stanza_id = maybe(all->stanza_id), .origin_id = maybe(all->origin_id), .chat = some(all->chat),
       .from = some(all->from), .to = some(all->to), .nick = maybe(all->nick), .kind = some(all->kind), .body = maybe(all->body),
-      .subject = maybe(all->subject), .thread = maybe(all->thread), .at = some(all->at), .delayed = all->delayed, .own = all->own,
-      .all = all};
+      .subject = maybe(all->subject), .thread = maybe(all->thread), .at = some(all->at), .carbon = maybe(all->carbon),
+      .delayed = all->delayed, .own = all->own, .all = all};
   if (!all->extensions.is_some) return message;
   const parlor_plugin_types_extensions_t *extensions = &all->extensions.val;
   message->replaces = maybe(extensions->replace);
@@ -968,7 +968,7 @@ parlor_error parlor_acknowledge(const parlor_message *message) {
   bool asks = message->all->extensions.is_some && message->all->extensions.val.receipt_requested && message->id;
   /* Everybody in a room would send one, and errors, history and copies are not answered. */
   if (!asks || from_room(message) || !strcmp(message->kind, "error") || message->own || message->delayed) return PARLOR_OK;
-  if (message->all->carbon.is_some) return PARLOR_OK;
+  if (message->carbon) return PARLOR_OK;
   return parlor_chat_send_message(message->from, &(parlor_outgoing){.receipt = message->id}, NULL);
 }
 

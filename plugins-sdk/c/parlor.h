@@ -3,7 +3,8 @@
  *     #include <parlor.h>
  *
  *     static parlor_error answer(const parlor_event *event, void *context) {
- *         if (!event->message->body) return PARLOR_OK; // it says that somebody types, for instance
+ *         // It says that somebody types, for instance, or another client of the account received it.
+ *         if (!event->message->body || event->message->carbon) return PARLOR_OK;
  *         return parlor_chat_reply(event->message, "you said: %s", event->message->body);
  *     }
  *
@@ -103,6 +104,7 @@ typedef struct parlor_message {
   const char **emojis; /* … by these, in the place of all earlier ones; by none, where it takes them back */
   size_t emoji_count;
   const char *at;      /* when, such as 2026-11-20T06:24:00Z; `parlor_time` reads it */
+  const char *carbon;  /* received or sent, where it is a copy of what another client of this account did, else NULL; do not answer one */
   bool delayed;        /* it is history; do not answer it */
   bool own;            /* this account wrote it */
   const parlor_plugin_types_message_t *all; /* everything else */
