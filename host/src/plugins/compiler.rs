@@ -149,8 +149,16 @@ impl CompileError {
     }
 }
 
+/// What it said, if anything; where that is how Rust says that there is no more memory, what is to be done about it.
 fn said(words: &str) -> String {
-    if words.is_empty() { String::new() } else { format!(": {words}") }
+    if words.contains("memory allocation of") {
+        ": the file is too large for that; one in Go becomes so by what needs a network, such as net/http, and is to go without it"
+            .to_owned()
+    } else if words.is_empty() {
+        String::new()
+    } else {
+        format!(": {words}")
+    }
 }
 
 impl Compiler {
@@ -190,5 +198,17 @@ impl Artifact {
         // compiler, or by the cache after it has found them authenticated with this host's key. A component that a stranger
         // sends is compiled, and refused before that if it looks like machine code (`component::examine`).
         unsafe { Component::deserialize(engine, &self.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::said;
+
+    #[test]
+    fn a_compiler_without_memory_says_what_makes_files_so_large() {
+        assert_eq!((said(""), said("it broke")), (String::new(), ": it broke".to_owned()));
+        let said = said("memory allocation of 240 bytes failed note: run with `RUST_BACKTRACE=1`");
+        assert!(said.contains("too large") && said.contains("net/http") && !said.contains("240"), "{said}");
     }
 }
