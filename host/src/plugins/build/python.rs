@@ -26,7 +26,16 @@ const CALL: &str = "import componentize_py; componentize_py.script()";
 
 /// The module that the host's calls go to; it brings the plugin's own along.
 const MAIN: &str = "parlor_main";
-const MAIN_TEXT: &str = "import plugin\nfrom parlor.guest import Guest\n";
+const MAIN_TEXT: &str = r#"
+try:
+    import plugin
+except ModuleNotFoundError as error:
+    # That the machine has it is of no use here.
+    advice = "what is all Python is brought along by `pip install --target . NAME`; .parlor/docs/cannot.md says more"
+    error.add_note(f"neither Python nor the plugin's folder has it: {advice}")
+    raise
+from parlor.guest import Guest
+"#;
 
 /// Names the virtual environment that an author has made active, whose packages are taken.
 const ENVIRONMENT: &str = "VIRTUAL_ENV";
