@@ -809,7 +809,8 @@ static const parlor_occupant *shown_occupant(const parlor_plugin_types_occupant_
   parlor_occupant *shown = parlor_memory(sizeof *shown);
   *shown = (parlor_occupant){
       .room = some(all->room), .nick = some(all->nick), .role = some(all->role), .affiliation = some(all->affiliation),
-      .jid = all->jid.is_some ? some(all->jid.val) : NULL, .left = maybe(all->left), .all = all};
+      .jid = all->jid.is_some ? some(all->jid.val) : NULL, .left = maybe(all->left),
+      .previous_nick = maybe(all->previous_nick), .own = all->own, .all = all};
   return shown;
 }
 

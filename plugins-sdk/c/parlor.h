@@ -125,6 +125,8 @@ typedef struct parlor_occupant {
   const char *affiliation; /* none, outcast, member, admin or owner */
   const char *jid;         /* the real one, where the room shows it, else NULL */
   const char *left;        /* who has gone: how, such as kicked; else NULL */
+  const char *previous_nick; /* of occupantChanged, where the nickname did: the one before; else NULL */
+  bool own;                /* it is this account */
   const parlor_plugin_types_occupant_t *all; /* everything else */
 } parlor_occupant;
 

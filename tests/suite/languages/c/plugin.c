@@ -107,6 +107,10 @@ static parlor_error tell(const parlor_event *event, void *context) {
   const parlor_room *room = event->room;
   const parlor_contact *contact = event->contact;
   const parlor_invite *invite = event->invite;
+  if (occupant && !strcmp(event->name, "occupantChanged")) {
+    if (!occupant->previous_nick) return PARLOR_OK;
+    return parlor_room_send(occupant->room, "%s was %s%s", occupant->nick, occupant->previous_nick, occupant->own ? ", and I am" : "");
+  }
   if (occupant) return parlor_room_send(occupant->room, "%s is %s, %s", occupant->nick, occupant->role, occupant->left ? occupant->left : "here");
   if (room) return parlor_room_send(room->jid, "as %s, %s: %s", room->nick, room->affiliation, room->subject ? room->subject : "nothing");
   if (contact) return parlor_chat_send(contact->jid, "%s, %s, %s%s", contact->subscription, contact->chat_status, contact->status ? contact->status : "nothing", contact->requesting ? ", asks" : "");
@@ -266,7 +270,7 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "reject"}, reject, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "ask"}, ask, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "read "}, parse, NULL);
-  static const char *const told[] = {"occupantJoined", "occupantLeft", "roomSubjectChanged", "contactRequest", "contactPresenceChanged", "roomInviteReceived"};
+  static const char *const told[] = {"occupantJoined", "occupantLeft", "occupantChanged", "roomSubjectChanged", "contactRequest", "contactPresenceChanged", "roomInviteReceived"};
   for (size_t i = 0; !error && i < sizeof told / sizeof *told; i++) error = parlor_on(told[i], NULL, tell, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "cannot"}, cannot, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "who"}, who, NULL);
