@@ -276,7 +276,10 @@ export const ns: {
   readonly reply: "urn:xmpp:reply:0";
 };
 
-/** One of the plugin's own settings, or with the grant `settings.read` one of the host's. */
+/**
+ * One of the plugin's own settings, or with the grant `settings.read` one of the host's. A duration comes in seconds, and timers take
+ * milliseconds: `setInterval(look, setting("pause", 240) * 1000)`.
+ */
 export function setting<T = any>(name: string): T | undefined;
 export function setting<T>(name: string, otherwise: T): T;
 /** Changes a setting for this account and this process. */

@@ -2,7 +2,8 @@
 
     @command("roll", help="Rolls dice", usage="[SIDES]")
     async def roll(command: Command) -> None:
-        await reply(command.message, str(randint(1, int(command.args[0]))))
+        sides = int(command.args[0]) if command.args else 6
+        await reply(command.message, str(randint(1, sides)))
 
 Somebody says `!roll 20`, or `!roll 'of twenty'`: the prefix is the owner's, quotes are the host's to resolve, and `!help`
 shows what there is. `command.rest` is what was typed after the name, as it was.

@@ -13,7 +13,7 @@ _storage = Grouping("storage")
 
 
 def setting(key: str, default: Any = None) -> Any:
-    """One of the plugin's own settings, or with the grant `settings.read` one of the host's."""
+    """One of the plugin's own settings, or with the grant `settings.read` one of the host's. A duration comes in seconds."""
     text = _settings.get(key)
     return default if text is None else json.loads(text)
 
