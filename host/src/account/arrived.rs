@@ -226,7 +226,7 @@ mod tests {
             in_question.hold(RawStanza::parse(&xml, &"bot@localhost".parse().unwrap()).unwrap(), None);
             tokio::time::advance(Duration::from_secs(40)).await;
         }
-        assert_eq!(in_question.drop_older(Duration::from_secs(60)), 1);
+        assert_eq!(in_question.drop_older(Duration::from_mins(1)), 1);
         assert_eq!(in_question.stanzas.iter().map(|held| held.stanza.id()).collect::<Vec<_>>(), [Some("young")]);
     }
 }

@@ -148,6 +148,14 @@ fn mark(desk: &mut Desk, which: u8, autojoin: bool) {
     desk.hear(Incoming::Bookmarks(vec![change]));
 }
 
+/// Whose calls these are.
+const BY: InstanceId = InstanceId(1);
+
+fn room_wish(configure: bool) -> RoomWish {
+    let configure = configure.then(|| vec![("roomname".to_owned(), ConfigValue::Text("x".to_owned()))]);
+    RoomWish { configure, ..RoomWish::default() }
+}
+
 fn take(desk: &mut Desk, open: &mut Open, step: Step) {
     match step {
         Step::Bind => desk.bind(),
@@ -202,17 +210,12 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
         Step::Open(who) => desk.command(Command::OpenChat { jid: jid(address(who)).to_bare(), answer: open.answer() }),
         Step::Shut(who) => desk.command(Command::CloseChat { jid: jid(address(who)).to_bare(), answer: open.answer() }),
         Step::Enter(which, configure) => desk.command(Command::OpenRoom {
-            by: InstanceId(1),
+            by: BY,
             jid: room(which),
-            wish: Box::new(RoomWish {
-                configure: configure.then(|| vec![("roomname".to_owned(), ConfigValue::Text("x".to_owned()))]),
-                ..RoomWish::default()
-            }),
+            wish: Box::new(room_wish(configure)),
             answer: open.answer(),
         }),
-        Step::Leave(which) => {
-            desk.command(Command::CloseRoom { by: InstanceId(1), jid: room(which), answer: open.answer() })
-        }
+        Step::Leave(which) => desk.command(Command::CloseRoom { by: BY, jid: room(which), answer: open.answer() }),
         Step::Say(to, public) => {
             let kind = if public { MessageKind::Groupchat } else { MessageKind::Chat };
             let draft = Box::new(Draft { body: Some("hi".to_owned()), ..Draft::default() });
