@@ -1,9 +1,9 @@
-//! Telling the running host that the policy changed, and what came of it.
+//! Telling the running host that the policy changed, or to start a plugin again, and what came of it.
 
 use serde::Serialize;
 
-use super::place;
 use super::show::Put as _;
+use super::{Ended, place};
 use crate::config::Config;
 use crate::control::views::{Plugin, Status};
 use crate::plugins::PluginId;
@@ -30,10 +30,19 @@ pub(super) fn tell(config: &Config, ids: &[&PluginId]) -> anyhow::Result<Told> {
         let sentence = format!("the host that runs reads {} instead; nothing changes for it", before.policy.display());
         return Ok(Told { host: "elsewhere", plugins: Vec::new(), sentence });
     }
-    let status: Status = host.post("/v1/reload")?;
+    Ok(applied(host.post("/v1/reload")?, ids))
+}
+
+/// Has the host end a plugin and start it again, by what it has of it, and gives where it stands then.
+pub(super) fn restart(config: &Config, id: &PluginId) -> anyhow::Result<Told> {
+    let host = place::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
+    Ok(applied(host.post(&format!("/v1/plugins/{id}/restart"))?, &[id]))
+}
+
+fn applied(status: Status, ids: &[&PluginId]) -> Told {
     let is_meant = |plugin: &Plugin| ids.iter().any(|id| id.as_str() == plugin.id);
     let plugins: Vec<_> = status.plugins.into_iter().filter(is_meant).collect();
-    Ok(Told { host: "applied", plugins, sentence: "the running host has applied it".to_owned() })
+    Told { host: "applied", plugins, sentence: "the running host has applied it".to_owned() }
 }
 
 impl Told {

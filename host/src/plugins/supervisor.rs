@@ -389,7 +389,7 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
             shared.state.send_replace(State::Quarantined(why.clone()));
             tracing::error!(
                 %plugin, %account, reason = %why, failures,
-                remedy = "change its entry in plugins.toml and reload, or start parlor again", "plugin quarantined"
+                remedy = "`parlor plugin restart` tries it again; or change its entry in plugins.toml", "plugin quarantined"
             );
             return;
         }

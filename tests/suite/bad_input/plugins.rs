@@ -202,11 +202,15 @@ async fn an_initialize_that_traps_is_tried_five_times_and_then_left_to_the_owner
     let mut host = start(&home, policy).await;
     let line = host.wait_count("plugin quarantined", &[("plugin", "bad")], 1, SOON).await.unwrap();
     assert_eq!(line.get("reason"), "it panicked or aborted");
-    assert_eq!(line.get("remedy"), "change its entry in plugins.toml and reload, or start parlor again");
+    assert_eq!(line.get("remedy"), "`parlor plugin restart` tries it again; or change its entry in plugins.toml");
     assert_eq!(host.lines("plugin ended", &[("plugin", "bad")]).len(), 5);
     assert!(host.lines("plugin running", &[("plugin", "bad")]).is_empty());
 
-    // The remedy is one.
+    // Each remedy is one.
+    let again = home.run(&["plugin", "restart", "bad"]).await.unwrap();
+    assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.stderr.contains("bad does not run: it panicked or aborted"), "{again:?}");
+    host.wait_count("plugin ended", &[("plugin", "bad")], 6, SOON).await.unwrap();
     home.set_policy(&Policy::default().with("bad", unruly(&home, "bad", "")).with("echo", echo(&home))).unwrap();
     host.reload().unwrap();
     host.wait_count("plugin running", &[("plugin", "bad")], 1, SOON).await.unwrap();

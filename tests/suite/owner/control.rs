@@ -208,6 +208,34 @@ async fn a_plugin_that_does_not_run_is_shown_with_its_reason() {
     assert!(screen.contains("greedy: greedy needs what was not granted"), "{screen}");
 }
 
+#[tokio::test]
+async fn a_plugin_is_started_again_by_a_command_that_says_how_it_stands_then() {
+    let (home, _) = home().await;
+    let broken = home.install("broken", &built("unruly").unwrap()).unwrap().set("behaviour", "initialize-fails");
+    let mut off = echo(&home);
+    off.enabled = false;
+    let policy = Policy::default().with("broken", broken).with("echo", echo(&home)).with("off", off);
+    home.set_policy(&policy).unwrap();
+    ended(home.run(&["plugin", "restart", "echo"]).await.unwrap(), 4);
+    let host = start(&home, &policy).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+
+    let again = ended(home.run(&["plugin", "restart", "echo"]).await.unwrap(), 0);
+    assert_eq!(again.stdout, "echo is restarted; the running host has applied it\necho on main is running\n");
+    host.wait_count("plugin running", &[("plugin", "echo")], 2, SOON).await.unwrap();
+    let json = ended(home.run(&["plugin", "restart", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!((&json["done"], &json["plugins"][0]["state"]), (&"echo is restarted".into(), &"running".into()));
+    for (id, words) in [
+        ("broken", "broken is restarted, but broken does not run: failed to order"),
+        ("off", "off is disabled; `parlor plugin enable off` lets it run"),
+        ("nobody", "there is no plugin nobody; `parlor plugin list` shows those that there are"),
+    ] {
+        let refused = ended(home.run(&["plugin", "restart", id]).await.unwrap(), 1);
+        assert_eq!(refused.stderr, format!("parlor: {words}\n"));
+    }
+    assert_eq!(host.lines("account connected", &[]).len(), 1);
+}
+
 /// It is not the fault of who comes last.
 #[tokio::test]
 async fn a_plugin_for_which_there_is_no_room_says_so_and_runs_when_another_one_has_left() {

@@ -1,9 +1,9 @@
-//! `parlor plugin enable`, `disable`, `remove`, `grant` and `revoke`: decisions about what is installed.
+//! `parlor plugin enable`, `disable`, `restart`, `remove`, `grant` and `revoke`: decisions about what is installed.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::add::{done, done_as_wanted, show_done};
+use super::add::{done, done_as_wanted, failure, show_done};
 use crate::cli::ask::Terminal;
 use crate::cli::place::Place;
 use crate::cli::show::Put as _;
@@ -37,6 +37,30 @@ impl OneArgs {
         let state = if enabled { "enabled" } else { "disabled" };
         let already = if changed { "" } else { " already" };
         done(&config, &self.plugin, &format!("{} is {state}{already}", self.plugin), self.json)
+    }
+}
+
+/// What is ended and started again.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  parlor plugin restart echo    such as after five failures in a row, when its host leaves it alone\n\nIt starts by the entry that the host has read; what it keeps on this machine stays. Exit codes: 0 it was started again, 1 failed, or it does not run, 2 wrong usage, 4 no host runs"
+)]
+pub struct RestartArgs {
+    #[command(flatten)]
+    one: OneArgs,
+}
+
+impl RestartArgs {
+    /// Has the host do it.
+    pub fn run(&self) -> anyhow::Result<()> {
+        let id = &self.one.plugin;
+        let told = tell::restart(&self.one.place.load()?, id)?;
+        if told.plugins.iter().all(|plugin| plugin.state == "disabled") {
+            bail!("{id} is disabled; `parlor plugin enable {id}` lets it run");
+        }
+        let sentence = format!("{id} is restarted");
+        show_done(&told, id, &sentence, self.one.json)?;
+        failure(&told, &sentence).map_or(Ok(()), Err)
     }
 }
 

@@ -22,7 +22,7 @@ use clap::Subcommand;
 /// command says which.
 #[derive(Debug, Subcommand)]
 #[command(
-    after_help = "Exit codes: 0 done, 3 not agreed to, 1 failed, 2 wrong usage. A command that fails has changed nothing, unless it says so."
+    after_help = "Exit codes: 0 done, 3 not agreed to, 4 no host runs, 1 failed, 2 wrong usage. A command that fails has changed nothing, unless it says so."
 )]
 pub enum PluginCommand {
     /// Install a plugin: show what it is and what it asks for, and ask
@@ -35,6 +35,8 @@ pub enum PluginCommand {
     Enable(decide::OneArgs),
     /// Keep a plugin from running
     Disable(decide::OneArgs),
+    /// End a running plugin and start it again
+    Restart(decide::RestartArgs),
     /// Choose from which level on what a plugin says stands in the log
     Log(decide::LogArgs),
     /// Take a plugin out
@@ -70,6 +72,7 @@ impl PluginCommand {
             Self::Inspect(arguments) => arguments.run(),
             Self::Enable(arguments) => arguments.enable(true),
             Self::Disable(arguments) => arguments.enable(false),
+            Self::Restart(arguments) => arguments.run(),
             Self::Log(arguments) => arguments.run(),
             Self::Remove(arguments) => arguments.run(),
             Self::Grant(arguments) => arguments.run(),

@@ -13,7 +13,6 @@ use super::state::{Look, Order};
 use crate::cli::show::Put as _;
 use crate::cli::{Ended, place, tell};
 use crate::config::Config;
-use crate::control::views::Status;
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 
@@ -167,10 +166,9 @@ fn carry_out(config: &Config, order: &Order) -> anyhow::Result<String> {
             Ok(format!("{id} is {}{already}; {}", if *enabled { "enabled" } else { "disabled" }, told.line()))
         }
         Order::Restart(id) => {
-            let host = place::host(config)?.ok_or_else(|| Ended::NotRunning(config.data.clone()))?;
-            let status: Status = host.post(&format!("/v1/plugins/{id}/restart"))?;
+            let told = tell::restart(config, id)?;
             let mut text = format!("{id} was restarted");
-            for plugin in status.plugins.iter().filter(|plugin| plugin.id == id.as_str()) {
+            for plugin in &told.plugins {
                 let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
                 text.put(format_args!("; it is {}{on}", plugin.state));
             }

@@ -373,6 +373,8 @@ async fn disable(story: &mut Story) -> Result<String> {
     ensure!(state == "disabled", "it is {state}");
     says(&story.show("enable", &["plugin", "enable", "echo"], 0).await?, "echo on main is running")?;
     story.talk("enabled").await?;
+    says(&story.run(&["plugin", "restart", "echo"], 0).await?.stdout, "echo on main is running")?;
+    story.talk("started again").await?;
     Ok(format!("{state}, running"))
 }
 
