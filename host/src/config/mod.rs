@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use jid::Jid;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 mod account;
 mod error;
@@ -166,10 +167,14 @@ fn log(overrides: &Overrides, written: Option<Written<&str>>, settings: &Setting
         (None, None, Some(Written { value, at })) => (Origin::File(at), value.to_owned()),
         (None, None, None) => return Ok(if settings.debug { "debug" } else { "info" }.to_owned()),
     };
-    match EnvFilter::builder().parse(&log) {
-        Ok(_) => Ok(log),
-        Err(_) => Err(ConfigError::BadLog { origin, log: log.chars().take(128).collect() }),
-    }
+    let is_understood = EnvFilter::builder().parse(&log).is_ok() && log.split(',').all(can_be_meant);
+    if is_understood { Ok(log) } else { Err(ConfigError::BadLog { origin, log: log.chars().take(128).collect() }) }
+}
+
+/// Whether a part of what to log can be meant. A word that is no level is the name of a part of the program, all of which is shown.
+/// A misspelt level would be one, too, and nothing would be logged any more, not even errors.
+fn can_be_meant(part: &str) -> bool {
+    part.contains(['=', '[']) || part.starts_with("parlor") || part.parse::<LevelFilter>().is_ok()
 }
 
 fn account(

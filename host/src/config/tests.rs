@@ -191,11 +191,21 @@ fn a_wrong_flag_or_variable_is_named() {
         Config::load(&path, &variable).unwrap_err().to_string(),
         "PARLOR_SETTING_DEFAULT_STATE: the setting \"default_state\" must be one of \"online\", \"chat\", \"away\", \"dnd\", \"xa\", \"offline\", \"unavailable\""
     );
-    let log = Overrides { log: Some("parlor=loud".into()), ..quiet() };
-    assert_eq!(
-        Config::load(&path, &log).unwrap_err().to_string(),
-        "--log: \"parlor=loud\" does not say what to log: write a level such as \"info\", or \"info,parlor=debug\""
-    );
+    // A level that is misspelt would be taken for a part of the program, and nothing would be logged.
+    for wrong in ["parlor=loud", "debgu", "info,wran", "info, debug"] {
+        let log = Overrides { log: Some(wrong.into()), ..quiet() };
+        assert_eq!(
+            Config::load(&path, &log).unwrap_err().to_string(),
+            format!(
+                "--log: {wrong:?} does not say what to log: write a level such as \"info\", or \"info,parlor=debug\""
+            )
+        );
+    }
+    for right in ["WARN", "off", "info,parlor=debug", "info,", "parlor", "warn,parlor::plugins", "info,[handle]=debug"]
+    {
+        let log = Overrides { log: Some(right.into()), ..quiet() };
+        assert_eq!(Config::load(&path, &log).unwrap().log, right);
+    }
 }
 
 #[test]

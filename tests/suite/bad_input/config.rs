@@ -48,6 +48,7 @@ async fn what_a_flag_says_that_does_not_fit_is_a_wrong_usage_too() {
         (&["run", "--set", "priority=900"][..], "priority"),
         (&["run", "--set", "nickname=5"], "nickname"),
         (&["run", "--log", "parlor=loud"], "--log"),
+        (&["run", "--log", "debgu"], "--log"),
         (&["explain", "nosuch", "no.such"], "there is no plugin nosuch"),
     ] {
         let end = End::of(&home, arguments).await;
