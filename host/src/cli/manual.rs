@@ -25,9 +25,16 @@ impl CompletionsArgs {
     /// Prints them.
     pub fn run(&self) -> anyhow::Result<()> {
         let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut super::Arguments::command(), "parlor", &mut text);
+        clap_complete::generate(self.shell, &mut typed(), "parlor", &mut text);
         print(&String::from_utf8_lossy(&text))
     }
+}
+
+/// The commands that people type. Those that a host runs for itself would be offered by shells, although no help shows them.
+fn typed() -> Command {
+    let all = super::Arguments::command();
+    let typed = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    Command::new("parlor").version(env!("CARGO_PKG_VERSION")).subcommands(typed)
 }
 
 /// Of which command.

@@ -409,6 +409,7 @@ async fn shells_and_manuals_know_every_command() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let text = ended(home.run(&["completions", shell]).await.unwrap(), 0).stdout;
         assert!(text.contains("rollback") && text.contains("grant-all"), "{shell}: {text}");
+        assert!(!text.contains("compile-component"), "{shell}: {text}");
     }
     let page = ended(home.run(&["man", "plugin", "add"]).await.unwrap(), 0).stdout;
     assert!(page.starts_with(".ie \\n(.g .ds Aq") && page.contains("grant\\-all"), "{page}");
