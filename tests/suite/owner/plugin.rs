@@ -388,7 +388,7 @@ async fn two_commands_at_once_and_a_hand_at_the_file_lose_nothing() {
 async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     let (home, _) = home().await;
     home.set_policy(&Policy::default()).unwrap();
-    let schema = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n[settings.many]\ntype = \"number\"\ndefault = 3\ndescription = \"how many\"\n";
+    let schema = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n[settings.many]\ntype = \"number\"\ndefault = 3\ndescription = \"how many\"\n[settings.items]\ntype = \"list\"\ndescription = \"which\"\n";
     let bytes = built("echo").unwrap().bytes().unwrap();
     let bytes = with_manifest(&bytes, |manifest| format!("{manifest}\n{schema}")).unwrap();
     std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
@@ -400,7 +400,10 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     run(&home, &["config", "echo", "many", "-5"], 0).await;
     assert_eq!(entry(&home, "echo")["settings"]["many"].as_integer(), Some(-5));
     for (arguments, words) in [
-        (&["config", "echo", "many", "x"][..], "is not JSON"),
+        (&["config", "echo", "many", "x"][..], "it has to be a number"),
+        (&["config", "echo", "answer_late", "True"], "it has to be true or false"),
+        (&["config", "echo", "items", "a"], "write one as '[\"a\", \"b\"]'"),
+        (&["config", "echo", "room_prefx"], "did you mean \"room_prefix\"?"),
         (&["config", "echo", "many", "true"], "it has to be a number"),
         (&["config", "echo", "may", "1"], "has no setting"),
         (&["config", "echo", "key", "s3cr3t"], "is a secret"),

@@ -1,5 +1,6 @@
 //! `parlor plugin config`: a plugin's own settings, by the schema that its author wrote.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::PathBuf;
 
@@ -63,8 +64,7 @@ impl ConfigArgs {
         if let Some(name) = &self.unset {
             // What an earlier version had may still be written there.
             if !schema.contains_key(name) && !entry.settings.0.contains_key(name) {
-                let near = suggestion(nearest(name, schema.keys().map(String::as_str)));
-                bail!("{id} has no setting {name:?}{near}");
+                bail!(unknown(id, name, schema));
             }
             desk.set(id, name, None)?;
             return done(&config, id, &format!("{name} of {id} has its default again"), self.json);
@@ -102,7 +102,7 @@ impl ConfigArgs {
             }
             (Some(_), _) if source.is_some() => bail!("{name} is no secret: give its value"),
             (_, None) => {
-                let Some(setting) = schema.get(name) else { bail!("{id} has no setting {name:?}") };
+                let Some(setting) = schema.get(name) else { bail!(unknown(id, name, schema)) };
                 let set = entry.settings.0.get(name);
                 if self.json {
                     return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
@@ -110,9 +110,12 @@ impl ConfigArgs {
                 let value = set.or(setting.default.as_ref());
                 return print(&value.map_or_else(|| "not set".to_owned(), |value| harmless(&value.to_string(), SHOWN)));
             }
-            (Some(SettingKind::Number | SettingKind::Boolean | SettingKind::List), Some(text)) => {
-                serde_json::from_str(text).with_context(|| format!("the value of {name} is not JSON"))?
+            // What is neither is refused by the schema, which says what it has to be.
+            (Some(SettingKind::Number | SettingKind::Boolean), Some(text)) => {
+                serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()))
             }
+            (Some(SettingKind::List), Some(text)) => serde_json::from_str(text)
+                .with_context(|| format!("the value of {name} is no list: write one as '[\"a\", \"b\"]'"))?,
             (Some(SettingKind::Duration), Some(text)) => {
                 text.parse::<u64>().map_or_else(|_| Value::from(text.as_str()), Value::from)
             }
@@ -123,6 +126,12 @@ impl ConfigArgs {
         desk.set(id, name, Some(&value))?;
         done(&config, id, &format!("{name} of {id} is set"), self.json)
     }
+}
+
+/// That a plugin has no such setting, and which was meant.
+fn unknown(id: &PluginId, name: &str, schema: &BTreeMap<String, Setting>) -> String {
+    let near = suggestion(nearest(name, schema.keys().map(String::as_str)));
+    format!("{id} has no setting {name:?}{near}")
 }
 
 /// A secret from standard input, without the line's end.
