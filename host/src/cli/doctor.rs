@@ -36,7 +36,7 @@ const OR_DISABLE: &str = "do as it says, or `parlor plugin disable` it";
 /// What `parlor doctor` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "It logs in once for each account, under a resource of its own, so that a host that runs stays connected. A session that `sid`\nand `rid` name is left alone.\n\nExamples:\n  parlor doctor\n  parlor doctor --json      the same for programs\n\nExit codes: 0 nothing is broken, 5 something is, 1 it could not look, 2 wrong usage"
+    after_help = "It logs in once for each account, under a resource of its own, so that a host that runs stays connected. A session that `sid` and `rid` name is left alone.\n\nExamples:\n  parlor doctor\n  parlor doctor --json      the same for programs\n\nExit codes: 0 nothing is broken, 5 something is, 1 it could not look, 2 wrong usage"
 )]
 pub struct DoctorArgs {
     #[command(flatten)]

@@ -72,3 +72,29 @@ impl ManArgs {
         std::io::stdout().lock().write_all(&text).context("standard output")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How wide help is at most, as clap has it.
+    const WIDTH: usize = 100;
+
+    fn look(command: &Command) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ') && !line.ends_with(':');
+        for (line, next) in help.lines().zip(help.lines().skip(1)) {
+            assert!(!is_prose(line) || !is_prose(next), "{}: {line:?} goes on in {next:?}", command.get_name());
+        }
+        for line in help.lines().filter(|line| line.starts_with(' ')) {
+            assert!(line.chars().count() <= WIDTH, "{}: {line:?}", command.get_name());
+        }
+        command.get_subcommands().for_each(look);
+    }
+
+    /// What is broken by hand is broken by the terminal once more, elsewhere; and an example that it breaks is no line to copy.
+    #[test]
+    fn help_leaves_it_to_the_terminal_where_lines_end() {
+        look(&super::super::Arguments::command());
+    }
+}

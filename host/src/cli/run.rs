@@ -54,7 +54,7 @@ const WAITING_LINES: usize = 4_096;
 /// What `parlor run` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor run\n  parlor run --config /etc/parlor/parlor.toml --log-format journal\n  parlor run --set priority=5 --metrics 127.0.0.1:9100\n\nSignals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, without dropping a connection, and try accounts again\n                    that have failed\n\nBoth are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, or the last account was cut and `auto_reconnect` is off, 2 wrong usage, 6 every\naccount has failed for good, such as by a wrong password: starting again without a change is pointless, and may get the account\nlocked out"
+    after_help = "Examples:\n  parlor run\n  parlor run --config /etc/parlor/parlor.toml --log-format journal\n  parlor run --set priority=5 --metrics 127.0.0.1:9100\n\nSignals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, and try accounts that have failed\n\nNo connection is dropped by reading. Both are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, or the last account was cut and `auto_reconnect` is off, 2 wrong usage, 6 every account has failed for good, such as by a wrong password: starting again without a change is pointless, and may get the account locked out"
 )]
 pub struct Run {
     #[command(flatten)]

@@ -127,9 +127,9 @@ const fn row(word: &'static str, example: &'static str, about: &'static str) -> 
 pub const STEPS: [Row; 25] = [
     row("start", "start", "the plugin starts; else before the first step that needs it"),
     row("says", "alice: hello", "alice writes to the plugin; a bar begins further lines"),
-    row("says", "garden/alice: hello", "alice writes in the room garden; a name with spaces stands in quotes"),
+    row("says", "garden/alice: hello", "alice writes in a room; a name with spaces stands in quotes"),
     row("whispers:", "garden/alice whispers: hello", "alice writes from the room to the account alone"),
-    row("reacts", "alice reacts 👍 to \"Pizza\"", "to the last message there that begins so; nothing = none any more"),
+    row("reacts", "alice reacts 👍 to \"Pizza\"", "to the last message that begins so; nothing = none any more"),
     row("replies", "alice replies to \"Pizza\": yes", "alice answers it, and quotes it as clients do"),
     row("corrects", "garden/alice corrects \"helo\": hello", "and says something of hers in other words"),
     row("enters", "garden/alice enters", "alice enters the room"),

@@ -43,7 +43,7 @@ impl OneArgs {
 /// What is ended and started again.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  parlor plugin restart echo    such as after five failures in a row, when its host leaves it alone\n\nIt starts by the entry that the host has read; what it keeps on this machine stays. Exit codes: 0 it was started again, 1 failed, or it does not run, 2 wrong usage, 4 no host runs"
+    after_help = "Example:\n  parlor plugin restart echo    such as after five failures in a row\n\nIt starts by the entry that the host has read; what it keeps on this machine stays. Exit codes: 0 it was started again, 1 failed, or it does not run, 2 wrong usage, 4 no host runs"
 )]
 pub struct RestartArgs {
     #[command(flatten)]
@@ -96,7 +96,7 @@ impl LogArgs {
 /// What is taken out.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin remove echo          asks first, on a terminal\n  parlor plugin remove echo --yes\n  parlor plugin remove echo --yes --with-data\n\nWhat it keeps on this machine stays, unless --with-data says otherwise; that may be said afterwards, too. Without a terminal\n--yes has to say it. Exit codes: 0 removed, 3 not agreed to, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin remove echo          asks first, on a terminal\n  parlor plugin remove echo --yes\n  parlor plugin remove echo --yes --with-data\n\nWhat it keeps on this machine stays, unless --with-data says otherwise; that may be said afterwards, too. Without a terminal --yes has to say it. Exit codes: 0 removed, 3 not agreed to, 1 failed, 2 wrong usage"
 )]
 pub struct RemoveArgs {
     #[command(flatten)]
@@ -168,7 +168,7 @@ fn keeps(config: &Config, id: &PluginId) -> anyhow::Result<bool> {
 /// What is granted.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin grant echo messages.read                               as it asks\n  parlor plugin grant echo messages.send=juliet@example.org,@example.net    beside what was granted before\n\nIt counts at once, on the running plugin. Exit codes: 0 granted, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin grant echo messages.read                 as it asks\n  parlor plugin grant echo messages.send=@example.org    beside what was granted before\n\nIt counts at once, on the running plugin. Exit codes: 0 granted, 1 failed, 2 wrong usage"
 )]
 pub struct GrantArgs {
     /// The plugin.
@@ -195,7 +195,7 @@ impl GrantArgs {
 /// What is taken back.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor plugin revoke echo messages.send                       all of it\n  parlor plugin revoke echo messages.send=juliet@example.org    that one alone\n\nIt counts at once, on the running plugin. A plugin stops when it loses what it cannot do without.\nExit codes: 0 revoked, 1 failed, 2 wrong usage"
+    after_help = "Examples:\n  parlor plugin revoke echo messages.send                       all of it\n  parlor plugin revoke echo messages.send=juliet@example.org    that one alone\n\nIt counts at once, on the running plugin. A plugin stops when it loses what it cannot do without. Exit codes: 0 revoked, 1 failed, 2 wrong usage"
 )]
 pub struct RevokeArgs {
     /// The plugin.

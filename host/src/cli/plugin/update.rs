@@ -22,7 +22,7 @@ use crate::plugins::source::{LogIn, Source};
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
-    after_help = "The old version goes on until the new one is agreed to. On a terminal it asks; without one, --yes agrees, and what the new\nversion asks for beyond the old one has to be granted by name:\n\n  parlor plugin update echo                      from where it came from\n  parlor plugin update echo new/echo.wasm --yes\n  parlor plugin update --all --check             what could be updated; changes nothing\n  parlor plugin update echo oci://registry.example.org/plugins/echo:0.2.0\n  parlor plugin update echo --yes --grant rooms.send\n  parlor plugin update echo --yes --policy more.toml   with what [grants] says there\n\nExit codes: 0 updated, or nothing to do, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
+    after_help = "The old version goes on until the new one is agreed to. On a terminal it asks; without one, --yes agrees, and what the new version asks for beyond the old one has to be granted by name:\n\n  parlor plugin update echo                      from where it came from\n  parlor plugin update echo new/echo.wasm --yes\n  parlor plugin update --all --check             what could be updated; changes nothing\n  parlor plugin update echo oci://registry.example.org/plugins/echo:0.2.0\n  parlor plugin update echo --yes --grant rooms.send\n  parlor plugin update echo --yes --policy more.toml   with what [grants] says there\n\nExit codes: 0 updated, or nothing to do, 3 not agreed to or not granted what it needs, 1 failed, 2 wrong usage"
 )]
 pub struct UpdateArgs {
     /// The plugin.
