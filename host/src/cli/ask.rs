@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Stdin, Stdout, Write as _};
 
-use rustix::termios::LocalModes;
+use rustix::process::{Signal, kill_current_process_group};
 
 use super::modes::Without;
 
@@ -40,11 +40,34 @@ impl Terminal {
 
     /// Asks for what nobody who looks on may read; the answer as it was typed.
     pub(super) fn ask_hidden(&self, question: &str) -> io::Result<Option<String>> {
-        let hidden = Without::begin(LocalModes::ECHO)?;
-        let answer = self.ask(question);
+        let hidden = Without::echo()?;
+        let line = self.line(question);
+        let is_interrupted = line.as_ref().is_ok_and(|line| hidden.is_interrupted(line));
         drop(hidden);
         writeln!(self.output.lock())?;
-        answer
+        if is_interrupted {
+            // As the terminal would have done it, which is as it was now.
+            kill_current_process_group(Signal::INT)?;
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let line = line?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let text = String::from_utf8(line).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        Ok(Some(text.trim().to_owned()))
+    }
+
+    /// Asks, and gives the line that is typed; nothing at the end of the input.
+    fn line(&self, question: &str) -> io::Result<Vec<u8>> {
+        let mut out = self.output.lock();
+        write!(out, "{question} ")?;
+        out.flush()?;
+        let mut input = self.input.lock();
+        // A terminal gives one line at a time, whatever ends it.
+        let line = input.fill_buf()?.to_vec();
+        input.consume(line.len());
+        Ok(line)
     }
 
     /// Asks a question whose answer is no unless it is yes.

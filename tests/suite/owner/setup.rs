@@ -215,6 +215,22 @@ async fn somebody_at_a_terminal_is_asked_and_the_password_is_not_shown() {
     assert_eq!(std::fs::read_to_string(home.path().join("bot.password")).unwrap(), "open sesame 7\n");
 }
 
+/// Else nothing would be seen any more of what is typed there.
+#[tokio::test]
+async fn who_leaves_while_a_password_is_asked_for_has_the_terminal_as_it_was() {
+    let home = Home::new().unwrap();
+    let mut terminal = Terminal::start(home.command(["init"]).unwrap()).unwrap();
+    terminal.sees("The account's address", SOON).unwrap();
+    terminal.types("bot@example.org").unwrap();
+    terminal.sees("Its password:", SOON).unwrap();
+    assert!(!terminal.is_cooked().unwrap(), "what is typed is shown");
+    terminal.presses("sesame\x03").unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, None, "it ended by a signal: {screen}");
+    assert!(terminal.is_cooked().unwrap(), "the terminal was not given back: {screen}");
+    assert!(!home.path().join("parlor.toml").exists());
+}
+
 fn finding<'f>(json: &'f Value, check: &str, state: &str) -> &'f Value {
     let all = json["findings"].as_array().unwrap();
     all.iter()
