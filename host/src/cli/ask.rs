@@ -46,7 +46,7 @@ impl Terminal {
         drop(hidden);
         writeln!(self.output.lock())?;
         if is_interrupted {
-            // As the terminal would have done it, which is as it was now.
+            // What the terminal would have done, now that it is as before.
             kill_current_process_group(Signal::INT)?;
             return Err(io::ErrorKind::Interrupted.into());
         }

@@ -92,6 +92,28 @@ async fn whoever_says_no_or_nothing_has_changed_nothing() {
 }
 
 #[tokio::test]
+async fn a_secret_is_asked_for_and_not_shown() {
+    let home = prepared().await;
+    let schema = "[settings.key]\ntype = \"secret\"\ndescription = \"the key\"\n";
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let bytes = with_manifest(&bytes, |manifest| format!("{manifest}\n{schema}")).unwrap();
+    std::fs::write(home.path().join("echo.wasm"), bytes).unwrap();
+    let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm", "--yes", "--grant-all"]);
+    assert_eq!(terminal.ended(SOON).unwrap().0, Some(0));
+    let kept = home.path().join("data/secrets/echo/key");
+    for (typed, code) in [("", 1), ("s3cr3t", 0)] {
+        assert!(!kept.exists());
+        let mut terminal = at_terminal(&home, &["plugin", "config", "echo", "key"]);
+        terminal.sees("The secret key, which is not shown:", SOON).unwrap();
+        terminal.types(typed).unwrap();
+        let (ended, screen) = terminal.ended(SOON).unwrap();
+        assert_eq!(ended, Some(code), "{screen}");
+        assert!(!screen.contains("s3cr3t"), "{screen}");
+    }
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "s3cr3t");
+}
+
+#[tokio::test]
 async fn removing_asks_first() {
     let home = prepared().await;
     let mut terminal = at_terminal(&home, &["plugin", "add", "echo.wasm", "--yes", "--grant-all"]);

@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::add::done;
+use crate::cli::ask::Terminal;
 use crate::cli::place::Place;
 use crate::cli::show::{print, print_json, table};
 use crate::harmless::harmless;
@@ -26,7 +27,7 @@ const LONGEST_SECRET: u64 = 16 << 10;
 /// What is shown or set.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is read from standard input, so that it stands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or --command say, and is never shown. It counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
+    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is asked for, or read from standard input, so that it stands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or --command say, and is never shown. It counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
 )]
 pub struct ConfigArgs {
     /// The plugin.
@@ -90,7 +91,7 @@ impl ConfigArgs {
             }
             (Some(SettingKind::Secret), None) => {
                 let Some(source) = source else {
-                    desk.keep_secret(id, name, &secret(name)?)?;
+                    desk.keep_secret(id, name, &secret(name, self.json)?)?;
                     return done(
                         &config,
                         id,
@@ -134,8 +135,12 @@ fn unknown(id: &PluginId, name: &str, schema: &BTreeMap<String, Setting>) -> Str
     format!("{id} has no setting {name:?}{near}")
 }
 
-/// A secret from standard input, without the line's end.
-fn secret(name: &str) -> anyhow::Result<String> {
+/// A secret from whoever sits at the terminal, or from standard input, without the line's end.
+fn secret(name: &str, as_json: bool) -> anyhow::Result<String> {
+    if let Some(terminal) = Terminal::open_unless(as_json) {
+        let typed = terminal.ask_hidden(&format!("The secret {name}, which is not shown:"))?;
+        return typed.filter(|typed| !typed.is_empty()).context("nothing was typed, so nothing was changed");
+    }
     let input = io::stdin();
     if input.is_terminal() {
         bail!("{name} is a secret: give it on standard input, such as `pass show key | parlor plugin config …`");
