@@ -1,5 +1,6 @@
 //! What commands print: tables for people, JSON for programs, and colours where eyes are.
 
+use std::ffi::OsString;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 
@@ -110,9 +111,16 @@ impl Mark {
     }
 }
 
-/// Whether colours are in place there: it is a terminal, and its owner does not mind (`NO_COLOR`).
+/// Whether colours are in place there: it is a terminal that has them, and its owner does not mind.
 pub(super) fn is_for_eyes(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    stream.is_terminal() && has_colours(|name| std::env::var_os(name))
+}
+
+/// What the environment says of colours: nobody minds (`NO_COLOR`), and the terminal does not show them as letters, as those within
+/// editors do.
+fn has_colours(environment: impl Fn(&str) -> Option<OsString>) -> bool {
+    environment("NO_COLOR").is_none_or(|value| value.is_empty())
+        && environment("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// The text, marked if the output is for eyes.
@@ -139,6 +147,13 @@ mod tests {
         let rows = [vec!["echo".to_owned(), "ä".to_owned()], vec!["x".to_owned(), "running".to_owned()]];
         assert_eq!(table(&["PLUGIN", "ST"], &rows), "PLUGIN  ST\necho    ä\nx       running\n");
         assert_eq!(table(&["A"], &[]), "A\n");
+    }
+
+    #[test]
+    fn colours_are_for_terminals_that_have_them_and_owners_who_want_them() {
+        let has = |name: &'static str, value: &'static str| has_colours(|asked| (asked == name).then(|| value.into()));
+        assert!(has("TERM", "xterm") && has("NO_COLOR", "") && has("NEITHER", "1"));
+        assert!(!has("TERM", "dumb") && !has("NO_COLOR", "1"));
     }
 
     #[test]
