@@ -37,9 +37,11 @@ impl Session {
     }
 
     /// Who sent this, if it is an owner at a client. Servers vouch for the sender (RFC 6120, section 8.1.2.1); somebody in a
-    /// room speaks as the room's occupant, never under his own address.
+    /// room speaks as the room's occupant, never under his own address. The account may be its owner's own: then any of its
+    /// other clients may be the owner's, but what comes from this very one a plugin has sent.
     pub(super) fn owner(&self, from: Option<&Jid>) -> Option<FullJid> {
         let from = from?.try_as_full().ok()?;
-        self.owners.contains(&from.to_bare()).then(|| from.clone())
+        let is_owner = *from != self.own && self.owners.contains(&from.to_bare());
+        is_owner.then(|| from.clone())
     }
 }

@@ -38,6 +38,21 @@ fn only_an_owner_at_a_client_gives_commands() {
     }
 }
 
+/// A plugin that may send IQs may also send them to this very client, and must not give commands by that.
+#[test]
+fn what_this_very_client_sends_is_no_command_of_an_owners() {
+    let mut desk = owned();
+    desk.session.set_owners(vec![bare("bot@example.org")]);
+    desk.forget();
+    let mut given = |client: &str| {
+        desk.hear_xml(&format!("<iq xmlns='jabber:client' type='set' id='1' from='{client}'>{COMMAND}</iq>"));
+        desk.lines()
+    };
+    assert_eq!(given("bot@example.org/telephone"), ["command disable"]);
+    let lines = given("bot@example.org/house");
+    assert!(!lines.is_empty() && lines.iter().all(|line| !line.starts_with("command")), "{lines:?}");
+}
+
 #[test]
 fn an_owners_client_learns_what_the_nodes_are_and_nobody_elses() {
     let mut desk = owned();
