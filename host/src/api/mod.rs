@@ -194,8 +194,21 @@ where
 
 /// Waits until the plugin may send another stanza.
 async fn pace(instance: &Instance) -> Result<(), CallError> {
-    slow_down(&instance.outgoing, 1.0, || format!("{} stanzas a second", instance.limits.messages_per_second)).await?;
-    instance.sent.fetch_add(1, Relaxed);
+    pace_for(instance, 1).await
+}
+
+/// Waits until the plugin may tell something to everybody who sees the account: each room that is open is told by itself.
+async fn pace_for_all(instance: &Instance) -> Result<(), CallError> {
+    let rooms = instance.account.snapshot().rooms.len();
+    pace_for(instance, u32::try_from(rooms).unwrap_or(u32::MAX).saturating_add(1)).await
+}
+
+async fn pace_for(instance: &Instance, stanzas: u32) -> Result<(), CallError> {
+    // More than may go at once would never get through.
+    let amount = f64::from(stanzas.min(instance.limits.messages_burst));
+    let limit = || format!("{} stanzas a second", instance.limits.messages_per_second);
+    slow_down(&instance.outgoing, amount, limit).await?;
+    instance.sent.fetch_add(stanzas.into(), Relaxed);
     Ok(())
 }
 

@@ -2,13 +2,13 @@
 
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, jid, pace, text};
+use super::{answer, caller, jid, pace_for_all, text};
 use crate::account::Credentials;
 use crate::bindings::parlor::plugin::types::{Error, Status as WitStatus};
 use crate::bindings::parlor::plugin::user::{Credentials as WitCredentials, Host, HostWithStore};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
-use crate::plugins::{Context, Grouping};
+use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{Command, StatusValue};
 use crate::xmpp::Supplied;
 
@@ -93,10 +93,46 @@ async fn set<T: Send + 'static>(
     message: Option<String>,
 ) -> Result<(), CallError> {
     let (instance, _open) = caller(accessor, "user.set")?;
+    change(&instance, value, message).await
+}
+
+async fn change(instance: &Instance, value: Option<StatusValue>, message: Option<String>) -> Result<(), CallError> {
     if let Some(message) = &message {
         text("message", message, MAX_MESSAGE)?;
     }
     instance.require(Permission::StatusWrite, Target::None)?;
-    pace(&instance).await?;
+    pace_for_all(instance).await?;
     instance.account.ask(|answer| Command::SetStatus { value, message, answer }).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use jid::BareJid;
+
+    use super::*;
+    use crate::config::Settings;
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+    use crate::session::{Room, Session, Snapshot};
+
+    /// All others wait until the server has taken in what it is told for each room.
+    #[tokio::test]
+    async fn a_status_counts_once_for_each_room_that_is_told_it() {
+        let room = |number: u32| {
+            let jid: BareJid = format!("{number}@muc.example.org").parse().unwrap();
+            (jid.clone(), Arc::new(Room::new(jid, "bot".to_owned())))
+        };
+        for (rooms, counted) in [(0, 1), (4, 5), (100, 101)] {
+            let limits = Limits { messages_per_second: 0, messages_burst: 5, ..Limits::default() };
+            let (instance, _mailbox) = disconnected_instance("\"status.write\" = true", limits);
+            let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
+            instance.account.publish(Snapshot { rooms: (0..rooms).map(room).collect(), ..snapshot });
+            change(&instance, Some(StatusValue::Away), None).await.unwrap();
+            assert_eq!(instance.sent.load(Relaxed), counted);
+            assert_eq!(instance.outgoing.take(4.0).is_ok(), rooms == 0, "what is left, with {rooms} rooms");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use jid::Jid;
 use wasmtime::component::Accessor;
 
 use super::types::date_time;
-use super::{answer, caller, jid, question, words};
+use super::{answer, caller, jid, pace_for_all, question, words};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::bindings::parlor::plugin::vcard::{Card as WitCard, CardData, Host, HostWithStore};
 use crate::card::{CardChange, MAX_FIELD, MAX_PICTURE, Picture, PictureChange};
@@ -83,6 +83,10 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
     }
     let change = Box::new(change(data)?);
     instance.require(Permission::VcardWrite, Target::None)?;
+    if change.picture.is_some() {
+        // Presence says that there is another one.
+        pace_for_all(&instance).await?;
+    }
     question(&instance, |answer| Command::SetCard { change, answer }).await
 }
 
