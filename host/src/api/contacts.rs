@@ -12,6 +12,7 @@ use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance};
 use crate::session::{Command, Contact, ContactWish, Contacts};
+use crate::stanza::RosterItem;
 
 impl Host for Context {
     fn get(&mut self, jid: String) -> Result<Option<WitContact>, Error> {
@@ -92,11 +93,19 @@ async fn add<T: Send + 'static>(
     jid: &str,
     fullname: Option<String>,
 ) -> Result<WitContact, CallError> {
-    let instance = change(accessor, jid, ContactWish::Add { fullname }).await?;
-    // No more is shown than what the plugin made itself, so that reading needs no grant here. Somebody else may have taken
-    // it out since.
-    let contact = known(&instance)?.get(&bare_jid("jid", jid)?).map(|contact| (&**contact).into());
+    let instance = change(accessor, jid, ContactWish::Add { fullname: fullname.clone() }).await?;
+    // Somebody else may have taken it out since.
+    let contact = known(&instance)?.get(&bare_jid("jid", jid)?).map(|contact| added(&instance, contact, fullname));
     contact.ok_or_else(|| CallError::NotFound(format!("{jid} in the roster")))
+}
+
+/// What is shown of somebody who was put in. Whoever may not read the roster sees no more than what the plugin made itself: who was
+/// there before has a name, groups and a presence.
+fn added(instance: &Instance, contact: &Contact, name: Option<String>) -> WitContact {
+    if instance.mailbox.grants().has(Permission::ContactsRead) {
+        return contact.into();
+    }
+    (&Contact::new(RosterItem { name, groups: Vec::new(), ..contact.to_item() })).into()
 }
 
 /// Does something with a contact. Gives who asked.
@@ -111,4 +120,44 @@ async fn change<T: Send + 'static>(
     instance.require(Permission::ContactsWrite, Target::None)?;
     question(&instance, |answer| Command::Contact { jid, wish, answer }).await?;
     Ok(instance)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+    use crate::session::ContactResource;
+
+    /// Who adds somebody who is there already must not learn of them what only a reader may.
+    #[tokio::test]
+    async fn adding_shows_what_was_there_before_to_readers_alone() {
+        let item = RosterItem {
+            jid: "juliet@example.org".parse().unwrap(),
+            name: Some("Capulet's daughter".to_owned()),
+            subscription: "both".to_owned(),
+            ask: false,
+            groups: vec!["Verona".to_owned()],
+        };
+        let client = ContactResource {
+            name: "balcony".to_owned(),
+            priority: 0,
+            show: None,
+            status: Some("wherefore".to_owned()),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let contact = Contact { resources: vec![client], ..Contact::new(item) };
+        let write = "\"contacts.write\" = true";
+        for (grants, name, shown) in [
+            (write.to_owned(), None, ("juliet@example.org", 0, "offline", 0)),
+            (write.to_owned(), Some("J."), ("J.", 0, "offline", 0)),
+            (format!("{write}\n\"contacts.read\" = true"), None, ("Capulet's daughter", 1, "online", 1)),
+        ] {
+            let (instance, _mailbox) = disconnected_instance(&grants, Limits::default());
+            let told = added(&instance, &contact, name.map(str::to_owned));
+            let seen = (&*told.fullname, told.groups.len(), &*told.chat_status, told.resources.len());
+            assert_eq!(seen, shown, "{grants}");
+            assert_eq!(told.status.is_some(), shown.3 == 1, "{grants}");
+        }
+    }
 }
