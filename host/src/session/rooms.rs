@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::OrdMap;
-use jid::{BareJid, FullJid, Jid};
+use jid::{BareJid, FullJid, Jid, NodeRef};
 use jiff::Timestamp;
 
 use crate::error::CallError;
@@ -444,8 +444,7 @@ impl Session {
         let nick = nick
             .or_else(|| self.bookmark(room).and_then(|bookmark| bookmark.nick.clone()))
             .or_else(|| self.settings.nickname.clone().filter(|_| !self.settings.muc_nickname_from_jid))
-            // As people read it (XEP-0106, section 4).
-            .or_else(|| self.own.node().map(|node| node.unescape().unwrap_or(node.as_str().into()).into_owned()))
+            .or_else(|| self.own.node().map(unescaped))
             .ok_or_else(|| {
                 CallError::invalid("attributes.nick", "is not given, and this account has no name to use instead")
             })?;
@@ -495,6 +494,14 @@ fn may_wait<T>(waiters: &mut Vec<Waiter<T>>, by: InstanceId, jid: &BareJid) -> R
         return Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for {jid}")));
     }
     Ok(())
+}
+
+/// A local part as people read it (XEP-0106, section 4).
+fn unescaped(node: &NodeRef) -> String {
+    let written = node.as_str();
+    // The library looks at two signs behind each backslash, whether they are there or not.
+    let is_cut = written.match_indices('\\').any(|(at, _)| at + 2 >= written.len());
+    if is_cut { written.to_owned() } else { node.unescape().unwrap_or(written.into()).into_owned() }
 }
 
 fn not_open(jid: &BareJid) -> CallError {

@@ -82,6 +82,24 @@ fn the_nickname_is_the_given_the_settings_or_the_accounts() {
 }
 
 #[test]
+fn the_nickname_of_an_account_is_its_name_as_people_read_it_if_it_can_be_read() {
+    for (account, expected) in [
+        ("d\\27artagnan@example.org", "d'artagnan"),
+        ("back\\slash@example.org", "back\\slash"),
+        // There is nothing, or not enough, behind the backslash.
+        ("bot\\@example.org", "bot\\"),
+        ("bot\\2@example.org", "bot\\2"),
+        ("\\27bot\\@example.org", "\\27bot\\"),
+    ] {
+        let mut desk = Desk::connected(Settings::default());
+        let own = FullJid::new(&format!("{account}/house")).unwrap();
+        desk.run(|session, now, effects| session.bound(own, Offers::default(), now, effects));
+        let _opened = desk.open_room(None);
+        assert_eq!(room(&desk).nick, expected, "{account}");
+    }
+}
+
+#[test]
 fn a_room_that_lets_nobody_in_says_why() {
     for condition in ["conflict", "forbidden", "registration-required", "not-authorized", "service-unavailable"] {
         let mut desk = Desk::connected(Settings::default());
