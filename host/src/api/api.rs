@@ -129,9 +129,12 @@ fn stanza(
     xml: &str,
     read: fn(&str, &jid::Jid) -> Result<RawStanza, CallError>,
 ) -> Result<RawStanza, CallError> {
-    let stanza = read(xml, &instance.account.snapshot().jid)?;
-    // An IQ to the own account does whatever its owner may do there, whether it names the recipient or not.
-    let is_own = |to: &jid::Jid| stanza.kind() == "iq" && *to == instance.account.own;
+    let snapshot = instance.account.snapshot();
+    let stanza = read(xml, &snapshot.jid)?;
+    // An IQ to the own account does whatever its owner may do there, whether it names the recipient or not. Who logs in as nobody in
+    // particular has another address there than is configured.
+    let own = snapshot.jid.to_bare();
+    let is_own = |to: &jid::Jid| stanza.kind() == "iq" && (*to == own || *to == instance.account.own);
     let to = stanza.to().filter(|to| !is_own(to));
     instance.require(Permission::StanzaSend, Target::Stanza { kind: stanza.kind(), to: to.as_ref() })?;
     Ok(stanza)
@@ -192,8 +195,27 @@ async fn wait_until<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Settings;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
+    use crate::session::Session;
+
+    /// The server names an account that logs in as nobody in particular.
+    #[tokio::test]
+    async fn an_iq_to_the_own_account_needs_all_of_them_however_the_server_calls_it() {
+        let (instance, _mailbox) = disconnected_instance("\"stanza.send\" = [\"iq:@example.org\"]", Limits::default());
+        let named = Session::new("stranger@example.org/here".parse().unwrap(), Settings::default());
+        instance.account.publish(named.snapshot());
+        let send = |to: &str| {
+            let xml = format!("<iq type='set' id='1' to='{to}'><x xmlns='urn:x'/></iq>");
+            stanza(&instance, &xml, RawStanza::parse).map(drop)
+        };
+        for own in ["stranger@example.org", "bot@example.org"] {
+            let result = send(own);
+            assert!(matches!(result, Err(CallError::Denied { .. })), "{own}: {result:?}");
+        }
+        assert_eq!(send("romeo@example.org"), Ok(()));
+    }
 
     /// It takes many times what its text does, and hundreds of calls may wait.
     #[tokio::test(start_paused = true)]
