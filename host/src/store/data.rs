@@ -30,6 +30,8 @@ const WAITING: usize = 2_048;
 const PAGE: usize = 64 << 10;
 /// How many entries are looked at for one page, whether they have expired or not.
 const LOOKED_AT: usize = 2_000;
+/// How many that have expired make room for one write at most: enough for the longest, however little each of them takes.
+const PURGED: i64 = 4_200;
 
 pub(super) const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS plugin_data (
@@ -380,7 +382,7 @@ fn write(file: &Connection, owner: &Owner, quota: u64, write: &Write, now: i64) 
     let mut after = bytes(file)? - taken + needed;
     // A quota that was made smaller, or that data from elsewhere went over, still lets a plugin have less.
     if needed > taken && after > quota {
-        purge(file, owner, now, &write.key)?;
+        purge(file, owner, now, &write.key, after - quota)?;
         after = bytes(file)? - taken + needed;
         if after > quota {
             return Ok(Written::TooMuch);
@@ -408,18 +410,31 @@ fn set_size(file: &Connection, owner: &Owner, bytes: i64) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Removes what has expired of one plugin, but for the key that is being written.
-fn purge(file: &Connection, owner: &Owner, now: i64, but: &str) -> rusqlite::Result<()> {
-    let whose = params![owner.account.as_str(), owner.plugin.as_str(), now, but];
-    let gone = "account = ?1 AND plugin = ?2 AND expires <= ?3 AND key <> ?4";
-    let sum = format!(
-        "SELECT coalesce(sum(length(CAST(key AS BLOB)) + length(value) + {ENTRY}), 0) FROM plugin_data WHERE {gone}"
-    );
-    let bytes: i64 = file.query_row(&sum, whose, |row| row.get(0))?;
+/// Removes of what has expired of one plugin as much as it takes to have so many bytes more, but for the key that is being written.
+/// All of it may be hundreds of thousands of entries, and every plugin waits for the thread that writes.
+fn purge(file: &Connection, owner: &Owner, now: i64, but: &str, room: i64) -> rusqlite::Result<()> {
+    let (account, plugin) = (owner.account.as_str(), owner.plugin.as_str());
+    let mut expired = file.prepare(&format!(
+        "SELECT key, length(CAST(key AS BLOB)) + length(value) + {ENTRY} FROM plugin_data
+         WHERE account = ?1 AND plugin = ?2 AND expires <= ?3 AND key <> ?4
+         ORDER BY expires LIMIT {PURGED}"
+    ))?;
+    let (mut gone, mut bytes) = (Vec::new(), 0_i64);
+    let mut rows = expired.query(params![account, plugin, now, but])?;
+    while bytes < room
+        && let Some(row) = rows.next()?
+    {
+        gone.push(row.get::<_, String>(0)?);
+        bytes += row.get::<_, i64>(1)?;
+    }
+    drop(rows);
+    let mut delete = file.prepare("DELETE FROM plugin_data WHERE account = ?1 AND plugin = ?2 AND key = ?3")?;
+    for key in &gone {
+        delete.execute(params![account, plugin, key])?;
+    }
     if bytes > 0 {
-        file.execute(&format!("DELETE FROM plugin_data WHERE {gone}"), whose)?;
         let less = "UPDATE plugin_data_size SET bytes = bytes - ?3 WHERE account = ?1 AND plugin = ?2";
-        file.execute(less, params![owner.account.as_str(), owner.plugin.as_str(), bytes])?;
+        file.execute(less, params![account, plugin, bytes])?;
     }
     Ok(())
 }
@@ -612,6 +627,21 @@ mod tests {
         assert_eq!(write(&data, swap).await, Written::Fresh);
     }
 
+    /// One thread writes for all.
+    #[tokio::test]
+    async fn for_a_write_no_more_is_removed_of_what_has_expired_than_it_needs() {
+        let (_store, data) = data();
+        let gone = |number| Write { expires: Some(now() - 1), ..put(&format!("{number:04}"), b"") };
+        join_all((0..100).map(|number| write(&data, gone(number)))).await;
+        // Each of them takes 68 bytes.
+        let small = |write| data.write(owner("a"), 100 * 68, write);
+        assert_eq!(small(put("new", b"")).await.unwrap(), Written::Fresh);
+        assert_eq!(data.sizes().await.unwrap()[&owner("a")], 99 * 68 + 67);
+        assert_eq!(small(put("long", &[0; 6_665])).await.unwrap(), Written::Fresh, "in the place of all the others");
+        assert_eq!(data.sizes().await.unwrap()[&owner("a")], 100 * 68);
+        assert_eq!(small(put("more", b"")).await.unwrap(), Written::TooMuch);
+    }
+
     #[tokio::test]
     async fn pages_follow_one_another() {
         let (_store, data) = data();
@@ -652,7 +682,8 @@ mod tests {
     fn what_has_expired_is_found_without_looking_at_the_rest() {
         let folder = tempfile::tempdir().unwrap();
         let file = DataFile::create(folder.path()).unwrap();
-        let gone = "SELECT key FROM plugin_data WHERE account = 'a' AND plugin = 'b' AND expires <= 7 AND key <> 'c'";
+        let gone = "SELECT key FROM plugin_data
+                    WHERE account = 'a' AND plugin = 'b' AND expires <= 7 AND key <> 'c' ORDER BY expires LIMIT 9";
         let plan: String =
             file.connection.query_row(&format!("EXPLAIN QUERY PLAN {gone}"), [], |row| row.get("detail")).unwrap();
         assert!(plan.contains("plugin_data_expires"), "{plan}");
