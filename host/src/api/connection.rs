@@ -2,12 +2,12 @@
 
 use wasmtime::component::Accessor;
 
-use super::{answer, caller};
+use super::{answer, caller, pace_order};
 use crate::bindings::parlor::plugin::connection::{Host, HostWithStore};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
-use crate::plugins::{Context, Grouping};
+use crate::plugins::{Context, Grouping, Instance};
 
 impl Host for Context {
     fn connected(&mut self) -> bool {
@@ -17,12 +17,29 @@ impl Host for Context {
 
 impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn disconnect(accessor: &Accessor<T, Self>) -> Result<(), Error> {
-        answer(disconnect(accessor).await)
+        let (instance, _open) = caller(accessor, "connection.disconnect")?;
+        answer(disconnect(&instance).await)
     }
 }
 
-async fn disconnect<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "connection.disconnect")?;
+async fn disconnect(instance: &Instance) -> Result<(), CallError> {
     instance.require(Permission::SessionControl, Target::None)?;
+    pace_order(instance).await?;
     instance.account.disconnect().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+
+    /// Every plugin is told of it.
+    #[tokio::test]
+    async fn nobody_disconnects_more_often_than_calls_may_be() {
+        let limits = Limits { calls_per_second: 0, ..Limits::default() };
+        let (instance, _mailbox) = disconnected_instance("\"session.control\" = true", limits);
+        let result = disconnect(&instance).await;
+        assert!(matches!(result, Err(CallError::OverLimit(_))), "{result:?}");
+    }
 }

@@ -212,10 +212,15 @@ async fn pace_for(instance: &Instance, stanzas: u32) -> Result<(), CallError> {
     Ok(())
 }
 
-/// Has the account's task do something that sends nothing, once the plugin may: what that task does for one, all the others wait
-/// for.
+/// Waits until the plugin may have the account's task do something more that sends nothing: what that task does for one, all the
+/// others wait for.
+async fn pace_order(instance: &Instance) -> Result<(), CallError> {
+    slow_down(&instance.orders, 1.0, || format!("{} calls a second", instance.limits.calls_per_second)).await
+}
+
+/// Has it do that, once the plugin may.
 async fn order<R>(instance: &Instance, command: impl FnOnce(Answer<R>) -> Command) -> Result<R, CallError> {
-    slow_down(&instance.orders, 1.0, || format!("{} calls a second", instance.limits.calls_per_second)).await?;
+    pace_order(instance).await?;
     instance.account.ask(command).await
 }
 

@@ -1,8 +1,10 @@
 //! `user`: the account that a plugin runs for.
 
+use std::sync::Arc;
+
 use wasmtime::component::Accessor;
 
-use super::{answer, caller, jid, pace_for_all, text};
+use super::{answer, caller, jid, pace_for_all, pace_order, text};
 use crate::account::Credentials;
 use crate::bindings::parlor::plugin::types::{Error, Status as WitStatus};
 use crate::bindings::parlor::plugin::user::{Credentials as WitCredentials, Host, HostWithStore};
@@ -45,19 +47,17 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     async fn login(accessor: &Accessor<T, Self>, credentials: Option<WitCredentials>) -> Result<(), Error> {
         // Taken over at once, so that the password is wiped whatever comes of it.
         let credentials = credentials.map(|WitCredentials { jid, password }| (jid, Supplied::new(password)));
-        answer(login(accessor, credentials).await)
+        let (instance, _open) = caller(accessor, "user.login")?;
+        answer(login(&instance, credentials).await)
     }
 
     async fn logout(accessor: &Accessor<T, Self>) -> Result<(), Error> {
-        answer(logout(accessor).await)
+        let (instance, _open) = caller(accessor, "user.logout")?;
+        answer(logout(&instance).await)
     }
 }
 
-async fn login<T: Send + 'static>(
-    accessor: &Accessor<T, Grouping>,
-    credentials: Option<(String, Supplied)>,
-) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "user.login")?;
+async fn login(instance: &Arc<Instance>, credentials: Option<(String, Supplied)>) -> Result<(), CallError> {
     let account = &instance.account;
     let credentials = match credentials {
         None => None,
@@ -76,13 +76,14 @@ async fn login<T: Send + 'static>(
         }
     };
     instance.require(Permission::SessionControl, Target::None)?;
+    pace_order(instance).await?;
     let _waits = instance.waits_for_session();
     account.log_in(credentials).await
 }
 
-async fn logout<T: Send + 'static>(accessor: &Accessor<T, Grouping>) -> Result<(), CallError> {
-    let (instance, _open) = caller(accessor, "user.logout")?;
+async fn logout(instance: &Arc<Instance>) -> Result<(), CallError> {
     instance.require(Permission::SessionControl, Target::None)?;
+    pace_order(instance).await?;
     let _waits = instance.waits_for_session();
     instance.account.log_out().await
 }
@@ -107,7 +108,6 @@ async fn change(instance: &Instance, value: Option<StatusValue>, message: Option
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::Ordering::Relaxed;
 
     use jid::BareJid;
@@ -134,5 +134,16 @@ mod tests {
             assert_eq!(instance.sent.load(Relaxed), counted);
             assert_eq!(instance.outgoing.take(4.0).is_ok(), rooms == 0, "what is left, with {rooms} rooms");
         }
+    }
+
+    /// Every plugin is told of it.
+    #[tokio::test]
+    async fn nobody_logs_out_or_in_more_often_than_calls_may_be() {
+        let limits = Limits { calls_per_second: 0, ..Limits::default() };
+        let (instance, _mailbox) = disconnected_instance("\"session.control\" = true", limits);
+        let result = logout(&instance).await;
+        assert!(matches!(result, Err(CallError::OverLimit(_))), "{result:?}");
+        let result = login(&instance, None).await;
+        assert!(matches!(result, Err(CallError::OverLimit(_))), "{result:?}");
     }
 }
