@@ -8,13 +8,18 @@ pub(crate) fn harmless(text: &str, longest: usize) -> String {
             line.push('…');
             break;
         }
-        if one.is_control() || is_direction(one) || matches!(one, '\u{2028}' | '\u{2029}') {
+        if is_harmful(one) {
             line.extend(one.escape_unicode());
         } else {
             line.push(one);
         }
     }
     line
+}
+
+/// Whether a character ends a line, moves a cursor or turns around what follows.
+pub(crate) fn is_harmful(one: char) -> bool {
+    one.is_control() || is_direction(one) || matches!(one, '\u{2028}' | '\u{2029}')
 }
 
 /// Characters that change the direction of what follows.

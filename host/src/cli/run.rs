@@ -1,6 +1,7 @@
 //! `parlor run`: the house stands until it is told to stop.
 
 mod files;
+mod one_line;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use files::{ConfigFile, Files};
+use one_line::OneLine;
 
 use super::Ended;
 use super::place::Place;
@@ -275,15 +277,18 @@ fn said(read: Result<(), PolicyError>) -> Result<(), String> {
     })
 }
 
-/// Lines for people, in which nobody takes a plugin's own words for the host's: they have `plugin:` before them.
+/// Lines for people, in which nobody takes a plugin's own words for the host's: they have `plugin:` before them. Each is one line,
+/// whatever others have written of what is in it.
 struct Lined<T> {
     host: Format<Full, T>,
     plugin: Format<Full, T>,
+    has_colours: bool,
 }
 
 impl<T: Clone> Lined<T> {
-    fn new(format: Format<Full, T>) -> Self {
-        Self { host: format.clone().with_target(false), plugin: format.with_target(true) }
+    fn new(format: Format<Full, T>, has_colours: bool) -> Self {
+        let format = format.with_ansi(has_colours);
+        Self { host: format.clone().with_target(false), plugin: format.with_target(true), has_colours }
     }
 }
 
@@ -300,7 +305,9 @@ where
         event: &tracing::Event<'_>,
     ) -> fmt::Result {
         let format = if event.metadata().target() == SAYS { &self.plugin } else { &self.host };
-        format.format_event(context, writer, event)
+        let mut line = OneLine::begin(writer, self.has_colours);
+        format.format_event(context, Writer::new(&mut line), event)?;
+        line.end()
     }
 }
 
@@ -424,10 +431,10 @@ where
         // Colours are for eyes: in a file or a journal they would be in the way.
         LogFormat::Text => {
             let has_colours = is_for_eyes(&std::io::stderr());
-            log.with_ansi(has_colours).event_format(Lined::new(Format::default().with_ansi(has_colours))).boxed()
+            log.with_ansi(has_colours).event_format(Lined::new(Format::default(), has_colours)).boxed()
         }
         LogFormat::Journal => {
-            let format = Lined::new(Format::default().with_ansi(false).without_time());
+            let format = Lined::new(Format::default().without_time(), false);
             log.with_ansi(false).event_format(Journal(format)).boxed()
         }
         LogFormat::Json => log.json().flatten_event(true).boxed(),
