@@ -28,6 +28,12 @@ mod extensions;
 mod iq;
 mod muc;
 
+/// How much of the words of an error is kept, in bytes: a room that lets nobody in is remembered with them, and each call that waited
+/// is told of them.
+const MAX_ERROR_TEXT: usize = 4 << 10;
+/// How long an error may be as XML to be kept whole.
+const MAX_ERROR: usize = 16 << 10;
+
 /// What a stanza says, for the account that is bound as `own`, at `now`.
 pub(super) fn decode(stanza: Stanza, own: &FullJid, now: Timestamp) -> Incoming {
     match stanza {
@@ -272,12 +278,23 @@ fn caps(c: &Element) -> Option<Caps> {
 fn stanza_error(error: &Element) -> StanzaError {
     let defined = |child: &&Element| child.has_ns(ns::XMPP_STANZAS);
     let condition = error.children().filter(defined).find(|child| child.name() != "text");
+    let called = condition.map_or("undefined-condition", Element::name);
+    let kind = error.attr("type").unwrap_or("cancel");
+    let mut text = error.children().filter(defined).find(|child| child.name() == "text").map(Element::text);
+    if let Some(text) = &mut text {
+        text.truncate(text.floor_char_boundary(MAX_ERROR_TEXT));
+    }
+    let mut xml = String::from(error);
+    if xml.len() > MAX_ERROR {
+        let short = Element::builder("error", ns::DEFAULT_NS).attr(super::encode::name("type"), kind);
+        xml = String::from(&short.append(Element::bare(called, ns::XMPP_STANZAS)).build());
+    }
     StanzaError {
-        condition: condition.map_or("undefined-condition", Element::name).to_owned(),
+        condition: called.to_owned(),
         gone_to: condition.filter(|condition| condition.name() == "gone").and_then(gone_to),
-        kind: error.attr("type").unwrap_or("cancel").to_owned(),
-        text: error.children().filter(defined).find(|child| child.name() == "text").map(Element::text),
-        xml: String::from(error),
+        kind: kind.to_owned(),
+        text,
+        xml,
     }
 }
 

@@ -592,6 +592,24 @@ fn errors_keep_odd_conditions() {
     assert!(self::message("from='a@b'", "<error type='cancel'/>").error.is_none());
 }
 
+/// A room would be remembered with it, and a thousand calls may wait for one.
+#[test]
+fn an_error_is_kept_as_far_as_anybody_reads() {
+    let (words, more) = ("é".repeat(5_000), "x".repeat(20_000));
+    let error = message(
+        "from='r@muc' type='error'",
+        &format!(
+            "<error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
+             <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>{words}</text><more xmlns='urn:x'>{more}</more></error>"
+        ),
+    );
+    let error = error.error.unwrap();
+    assert_eq!((error.condition.as_str(), error.kind.as_str()), ("resource-constraint", "wait"));
+    assert_eq!(error.text.as_ref().map(String::len), Some(4_096));
+    let is_short = error.xml.len() < 1_000 && error.xml.contains("<resource-constraint") && error.xml.contains("wait");
+    assert!(is_short, "{:.2000}", error.xml);
+}
+
 #[test]
 fn who_is_gone_may_say_where_to() {
     let to = |condition: &str, text: &str| {
