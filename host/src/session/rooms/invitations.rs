@@ -11,6 +11,9 @@ use crate::stanza::{Invite, RoomJoin};
 const MAX_INVITED: usize = 16;
 /// How much of a reason is kept, in bytes.
 const MAX_REASON: usize = 4_096;
+/// The longest password that is taken of an invitation, as of a bookmark, in bytes. It is sent to the room, and a stanza that is
+/// larger than our own server takes ends the stream.
+const MAX_PASSWORD: usize = 4_096;
 
 impl Session {
     pub(in crate::session) fn invited(&mut self, mut invite: Invite, turn: &mut Turn<'_>) {
@@ -26,6 +29,7 @@ impl Session {
             return;
         }
         cut_reason(&mut invite);
+        invite.password = invite.password.filter(|password| password.len() <= MAX_PASSWORD);
         let join = RoomJoin { password: invite.password.clone(), history: None };
         let wish = RoomWish { join, ..RoomWish::default() };
         let room = invite.room.clone();

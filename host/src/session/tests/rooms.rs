@@ -1294,6 +1294,28 @@ fn nobody_is_followed_to_what_is_no_room() {
     assert_eq!(desk.session.snapshot().rooms.len(), 16, "so many at once");
 }
 
+/// The own server ends the stream over a stanza that it finds too large, and the room is entered again after each reconnect.
+#[test]
+fn a_password_is_not_so_long_that_the_server_ends_the_stream_over_it() {
+    for (length, taken) in [(4_096, true), (4_097, false), (1 << 20, false)] {
+        let mut desk = Desk::connected(settings(&[("auto_join_on_invite", true.into())]));
+        let password = "p".repeat(length);
+        let invite = stanza::Invite {
+            room: bare(ROOM),
+            from: jid("mallory@example.net"),
+            to: jid("bot@example.org"),
+            reason: None,
+            password: Some(password.clone()),
+        };
+        let invite = Some(Box::new(invite));
+        desk.message(Message { body: None, invite, ..message("mallory@example.net", MessageKind::Normal, "") });
+        let Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) = desk.sent.last() else {
+            panic!("the room is not entered")
+        };
+        assert_eq!(join.password, taken.then_some(password), "{length}");
+    }
+}
+
 #[test]
 fn what_is_forged_changes_nothing() {
     let mut desk = Desk::connected(Settings::default());
