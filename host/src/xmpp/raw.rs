@@ -32,6 +32,9 @@ const MAX_DEPTH: usize = 64;
 const MAX_ELEMENTS: usize = 4096;
 /// How many attributes an element may have.
 const MAX_ATTRIBUTES: usize = 64;
+/// The namespace that declarations of namespaces are in. Written anew, what is in it would be one itself, which servers end the
+/// stream over.
+pub(super) const DECLARATIONS: &str = "http://www.w3.org/2000/xmlns/";
 /// What a node of a parsed stanza takes beside its text.
 const NODE: usize = 200;
 
@@ -291,7 +294,7 @@ fn check_shape(xml: &str) -> Result<(), CallError> {
         match event {
             None => break,
             Some(rxml::Event::XmlDeclaration(..)) => return Err(invalid("an XML declaration belongs to a stream")),
-            Some(rxml::Event::StartElement(_, _, attributes)) => {
+            Some(rxml::Event::StartElement(_, (namespace, _), attributes)) => {
                 depth += 1;
                 elements += 1;
                 if depth > MAX_DEPTH {
@@ -302,6 +305,10 @@ fn check_shape(xml: &str) -> Result<(), CallError> {
                 }
                 if attributes.len() > MAX_ATTRIBUTES {
                     return Err(invalid(format!("more than {MAX_ATTRIBUTES} attributes on an element")));
+                }
+                let mut namespaces = attributes.iter().map(|((namespace, _), _)| namespace).chain([&namespace]);
+                if namespaces.any(|namespace| *namespace == rxml::Namespace::XMLNS) {
+                    return Err(invalid(format!("nothing can be in the namespace {DECLARATIONS}")));
                 }
                 if attributes.iter().any(|(_, value)| !is_sendable(value)) {
                     return Err(invalid("a control character in an attribute"));

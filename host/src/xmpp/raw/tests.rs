@@ -121,6 +121,26 @@ fn prefixes_change_nothing() {
     assert!(server.contains("jabber:server"), "{server}");
 }
 
+/// It would be written as `<xmlns:x/>` or as a declaration, over which servers end the stream of all plugins.
+#[test]
+fn nothing_is_sent_that_is_well_formed_only_until_it_is_written_anew() {
+    for x in [
+        "<x xmlns='http://www.w3.org/2000/xmlns/'/>",
+        "<d:x xmlns:d='http://www.w3.org/2000/xmlns/'/>",
+        "<x xmlns='urn:x' xmlns:d='http://www.w3.org/2000/xmlns/' d:stream=''/>",
+        "<x xmlns='urn:x'><d:y xmlns:d='http://www.w3.org/2000/xmlns/'/></x>",
+    ] {
+        refused(&format!("<message to='a@b'>{x}</message>"));
+        assert!(RawStanza::parse_request(&format!("<iq type='get'>{x}</iq>"), &jid("bot@house/here")).is_err(), "{x}");
+    }
+    for declared in ["xmlns:stream='urn:y'", "xmlns:xml='http://www.w3.org/XML/1998/namespace'", "xmlns:root='urn:y'"] {
+        let xml =
+            format!("<message xmlns:root='urn:root' to='a@b'><x xmlns='urn:x' {declared} xml:lang='de'/></message>");
+        let xml = parse(&xml).unwrap().to_xml();
+        assert_eq!(parse(&xml).unwrap().to_xml(), xml);
+    }
+}
+
 #[test]
 fn passwords_are_not_shown() {
     let shown = |xml: &str| parse(xml).unwrap().to_shown_xml();
