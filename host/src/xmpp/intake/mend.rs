@@ -19,6 +19,7 @@ use super::lost::Lost;
 use super::sieve::MAX_TOKEN;
 use crate::xmpp::connect::printable;
 use crate::xmpp::encode::name;
+use crate::xmpp::raw::DECLARATIONS;
 
 /// Stands for what somebody asked and nobody can read: it is answered like every question of an unknown kind.
 const UNREADABLE: &str = "urn:parlor:unreadable";
@@ -58,7 +59,7 @@ pub(super) fn mend(bytes: &[u8]) -> Option<Vec<u8>> {
         _ => mend_iq(&mut element),
     }
     Stanza::try_from(element.clone()).ok()?;
-    Some(String::from(&element).into_bytes())
+    Some(written(&element).into_bytes())
 }
 
 /// Whether it asks more than one thing. The library would take the first for all of it.
@@ -83,7 +84,7 @@ pub(super) fn features(bytes: &[u8]) -> Option<Vec<u8>> {
         });
     }
     StreamFeatures::try_from(element.clone()).ok()?;
-    Some(String::from(&element).into_bytes())
+    Some(written(&element).into_bytes())
 }
 
 /// That a session is managed, as the library takes it; none where it does so already, or where nothing helps. For how long the server
@@ -162,6 +163,33 @@ fn parse(bytes: &[u8]) -> Option<Element> {
     let owned = prefixes.map(|(prefix, namespace)| (prefix.map(str::to_owned), namespace.to_owned()));
     let prefixes: BTreeMap<Option<String>, String> = owned.into();
     Element::from_reader_with_prefixes(bytes, prefixes).ok()
+}
+
+/// The element anew, as XML. The library keeps who declared which prefix and says so again, but panics where one is declared
+/// within another of the same name, as `stream` may be by anybody, and where XML's own is.
+fn written(element: &Element) -> String {
+    String::from(&without_prefixes(element))
+}
+
+/// The same without them: the library declares then what is needed. What is in the namespace of declarations themselves has no
+/// name without one, and is left out.
+fn without_prefixes(element: &Element) -> Element {
+    let mut plain = Element::bare(element.name(), element.ns());
+    for ((namespace, name), value) in
+        element.attrs().iter().filter(|((namespace, _), _)| **namespace != Namespace::XMLNS)
+    {
+        plain.attrs_mut().insert(namespace.clone(), name.clone(), value.clone());
+    }
+    for node in element.nodes() {
+        match node {
+            Node::Text(text) => plain.append_text_node(text.as_str()),
+            Node::Element(child) if child.has_ns(DECLARATIONS) => {}
+            Node::Element(child) => {
+                plain.append_child(without_prefixes(child));
+            }
+        }
+    }
+    plain
 }
 
 /// Text right below a stanza means nothing, and makes the library drop it.

@@ -125,6 +125,30 @@ fn a_presence_is_not_lost_over_a_detail() {
     }
 }
 
+/// A stranger chooses them, and servers pass them on.
+#[test]
+fn a_stanza_is_mended_whatever_prefixes_it_declares() {
+    for declared in [
+        "xmlns:stream='urn:y'",
+        "xmlns:stream='http://etherx.jabber.org/streams'",
+        "xmlns:xml='http://www.w3.org/XML/1998/namespace'",
+        "xmlns:root='urn:y'",
+        "xmlns:tns0='urn:y' root:a='1'",
+        "xmlns:d='http://www.w3.org/2000/xmlns/' d:tns0=''",
+    ] {
+        let x = format!("<x xmlns='urn:x' {declared}>text<y/></x><x xmlns='http://www.w3.org/2000/xmlns/'/>");
+        let root = "xmlns:root='urn:root' from='a@b' type='odd'";
+        let xml = mended(&format!("<message {root}><body xml:lang='de'>hallo</body>{x}</message>"));
+        let xml = xml.unwrap_or_else(|| panic!("{declared} was not mended"));
+        assert!(xml.contains("urn:x") && xml.contains(">text<") && xml.contains("xml:lang='de'"), "{xml}");
+        assert!(!xml.contains("2000/xmlns") && !xml.contains("xmlns:x"), "{xml}");
+        assert!(
+            mended(&format!("<presence from='a@b'><show>odd</show>{x}</presence>")).is_some()
+                || declared.contains("root:")
+        );
+    }
+}
+
 /// RFC 3920, section 4.7.3.
 #[test]
 fn a_condition_of_before_is_known_by_its_name_of_today() {
