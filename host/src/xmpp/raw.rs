@@ -32,6 +32,9 @@ const MAX_DEPTH: usize = 64;
 const MAX_ELEMENTS: usize = 4096;
 /// How many attributes an element may have.
 const MAX_ATTRIBUTES: usize = 64;
+/// How long the name of a namespace may be, in bytes. It is kept, and written, for each element that is in it, however it was
+/// declared.
+const MAX_NAMESPACE: usize = 256;
 /// The namespace that declarations of namespaces are in. Written anew, what is in it would be one itself, which servers end the
 /// stream over.
 pub(super) const DECLARATIONS: &str = "http://www.w3.org/2000/xmlns/";
@@ -306,8 +309,11 @@ fn check_shape(xml: &str) -> Result<(), CallError> {
                 if attributes.len() > MAX_ATTRIBUTES {
                     return Err(invalid(format!("more than {MAX_ATTRIBUTES} attributes on an element")));
                 }
-                let mut namespaces = attributes.iter().map(|((namespace, _), _)| namespace).chain([&namespace]);
-                if namespaces.any(|namespace| *namespace == rxml::Namespace::XMLNS) {
+                let namespaces = || attributes.iter().map(|((namespace, _), _)| namespace).chain([&namespace]);
+                if namespaces().any(|namespace| namespace.len() > MAX_NAMESPACE) {
+                    return Err(invalid(format!("a namespace of more than {MAX_NAMESPACE} bytes")));
+                }
+                if namespaces().any(|namespace| *namespace == rxml::Namespace::XMLNS) {
                     return Err(invalid(format!("nothing can be in the namespace {DECLARATIONS}")));
                 }
                 if attributes.iter().any(|(_, value)| !is_sendable(value)) {

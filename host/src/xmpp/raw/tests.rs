@@ -167,6 +167,15 @@ fn bombs_are_refused_before_they_are_built() {
     let attributes = (0..=MAX_ATTRIBUTES).map(|n| format!("a{n}=''")).collect::<Vec<_>>().join(" ");
     refused(&format!("<message><x xmlns='urn:x' {attributes}/></message>"));
     refused(&"<a>".repeat(50_000));
+    // What is declared once is kept and written for each of them: this would be 32 MiB.
+    let (long, many) = ("u".repeat(8_000), "<n:y/>".repeat(MAX_ELEMENTS - 2));
+    let reason = refused(&format!("<message><x xmlns='urn:x' xmlns:n='{long}'>{many}</x></message>"));
+    assert!(reason.contains("namespace"), "{reason}");
+    let many = "<y n:a=''/>".repeat(MAX_ELEMENTS - 2);
+    let reason = refused(&format!("<message><x xmlns='urn:x' xmlns:n='{long}'>{many}</x></message>"));
+    assert!(reason.contains("namespace"), "{reason}");
+    let longest = "u".repeat(MAX_NAMESPACE);
+    assert!(parse(&format!("<message to='a@b'><x xmlns='{longest}'/></message>")).is_ok());
 }
 
 proptest! {
