@@ -15,6 +15,9 @@ pub(super) const MAX_ATTRIBUTES: usize = 200_000;
 /// The longest name or attribute; the library's parser gives up the stream at 8192.
 pub(super) const MAX_TOKEN: usize = 8000;
 
+/// The longest name of a namespace. The library copies it for each element that is in it, of which there may be 60,000 in 256 KiB.
+const MAX_NAMESPACE: usize = 256;
+
 const CDATA: &[u8] = b"<![CDATA[";
 /// The child that the library wants at most once in a message. Presences are looked at anyway.
 const ONCE: &[u8] = b"thread";
@@ -126,6 +129,9 @@ impl Sieve {
                     let end = find(bytes, |byte| byte == quote);
                     let amount = self.take(bytes, end)?;
                     if end.is_some() {
+                        // The quote behind it is counted.
+                        let is_long = self.seen.token > MAX_NAMESPACE + 1 && self.declares();
+                        self.limit(is_long, "a namespace that is too long");
                         self.at = At::Open;
                         self.seen.token = 0;
                     }
@@ -195,6 +201,15 @@ impl Sieve {
         self.seen.token += amount;
         self.limit(self.seen.token > MAX_TOKEN, "a name or an attribute that is too long");
         Ok(amount)
+    }
+
+    /// Whether the attribute that has just been read declares a namespace.
+    fn declares(&self) -> bool {
+        let before = &self.held[..self.held.len().saturating_sub(self.seen.token + 1)];
+        let name = before.trim_ascii_end().strip_suffix(b"=").unwrap_or(before).trim_ascii_end();
+        let is_edge = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'');
+        let name = name.rsplit(is_edge).next().unwrap_or_default();
+        name == b"xmlns" || name.starts_with(b"xmlns:")
     }
 
     fn hold(&mut self, bytes: &[u8]) -> Result<(), Lost> {

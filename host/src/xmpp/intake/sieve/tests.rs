@@ -51,12 +51,23 @@ fn nothing_of_a_stanza_is_given_before_its_end() {
 }
 
 #[test]
+fn no_other_attribute_is_as_short_as_the_name_of_a_namespace() {
+    for attribute in ["xmlns:n='", "xmlns='"].map(|name| format!("{name}{}'", "u".repeat(MAX_NAMESPACE))) {
+        let xml = format!("<message><x {attribute} xmlnsx='{}'/></message>", "u".repeat(MAX_TOKEN / 2));
+        assert_eq!(after_header(&xml), xml);
+    }
+}
+
+#[test]
 fn a_stanza_over_a_limit_is_replaced_and_the_next_one_passes() {
     let deep = |levels: usize| format!("{}{}", "<x>".repeat(levels), "</x>".repeat(levels));
     let next = "<message><body>next</body></message>";
     let bombs = [
         deep(50_000),
         "<x/>".repeat(MAX_ELEMENTS),
+        // The library would copy it for each of them.
+        format!("<x xmlns='{}'>{}</x>", "u".repeat(MAX_NAMESPACE + 1), "<y/>".repeat(9)),
+        format!("<x a='' xmlns:n = \"{}\"/>", "u".repeat(MAX_NAMESPACE + 1)),
         format!("<x {}/>", "a='' ".repeat(MAX_ATTRIBUTES + 1)),
         format!("<x a='{}'/>", "y".repeat(MAX_TOKEN + 1)),
         format!("<{}/>", "y".repeat(MAX_TOKEN + 1)),
