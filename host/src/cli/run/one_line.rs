@@ -77,7 +77,9 @@ mod tests {
     fn line(parts: &[&str], has_colours: bool) -> String {
         let mut text = String::new();
         let mut line = OneLine::begin(Writer::new(&mut text), has_colours);
-        parts.iter().for_each(|part| line.write_str(part).unwrap());
+        for part in parts {
+            line.write_str(part).unwrap();
+        }
         line.end().unwrap();
         text
     }

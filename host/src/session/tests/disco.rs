@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::session::disco::{GATHER, MAX_CLAIMS, MAX_ENTITIES, MAX_FEATURES, MAX_OWN, MAX_SERVICES, MAX_VERIFIED};
+use crate::session::questions::MAX_OUTSTANDING;
 use crate::stanza::{Caps, Disco, Field, Form, Identity, Reply};
 
 const SERVER: &str = "example.org";
@@ -514,7 +515,7 @@ fn hashes_are_so_many_too() {
 #[test]
 fn calls_that_nobody_waits_for_are_forgotten() {
     let mut desk = Desk::connected(Settings::default());
-    let receivers: Vec<_> = (0..1_024).map(|_| desk.discover("slow.example.org")).collect();
+    let receivers: Vec<_> = (0..MAX_OUTSTANDING).map(|_| desk.discover("slow.example.org")).collect();
     assert!(matches!(got(&mut desk.discover("slow.example.org")), Some(Err(CallError::OverLimit(_)))));
     drop(receivers);
     desk.gone(InstanceId::next());
