@@ -204,10 +204,12 @@ async fn pace_for_all(instance: &Instance) -> Result<(), CallError> {
 }
 
 async fn pace_for(instance: &Instance, stanzas: u32) -> Result<(), CallError> {
-    // More than may go at once would never get through.
-    let amount = f64::from(stanzas.min(instance.limits.messages_burst));
     let limit = || format!("{} stanzas a second", instance.limits.messages_per_second);
-    slow_down(&instance.outgoing, amount, limit).await?;
+    // One after the other, as if each was sent by itself: whoever has just said something has not as many left at once. No more
+    // than may go at once, or it would take minutes.
+    for _ in 0..stanzas.min(instance.limits.messages_burst) {
+        slow_down(&instance.outgoing, 1.0, limit).await?;
+    }
     instance.sent.fetch_add(stanzas.into(), Relaxed);
     Ok(())
 }

@@ -118,22 +118,37 @@ mod tests {
     use crate::plugins::limits::Limits;
     use crate::session::{Room, Session, Snapshot};
 
-    /// All others wait until the server has taken in what it is told for each room.
-    #[tokio::test]
-    async fn a_status_counts_once_for_each_room_that_is_told_it() {
+    /// One that may change the status in so many rooms.
+    fn in_rooms(rooms: u32, limits: Limits) -> Arc<Instance> {
         let room = |number: u32| {
             let jid: BareJid = format!("{number}@muc.example.org").parse().unwrap();
             (jid.clone(), Arc::new(Room::new(jid, "bot".to_owned())))
         };
+        let (instance, _mailbox) = disconnected_instance("\"status.write\" = true", limits);
+        let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
+        instance.account.publish(Snapshot { rooms: (0..rooms).map(room).collect(), ..snapshot });
+        instance
+    }
+
+    /// All others wait until the server has taken in what it is told for each room.
+    #[tokio::test]
+    async fn a_status_counts_once_for_each_room_that_is_told_it() {
         for (rooms, counted) in [(0, 1), (4, 5), (100, 101)] {
             let limits = Limits { messages_per_second: 0, messages_burst: 5, ..Limits::default() };
-            let (instance, _mailbox) = disconnected_instance("\"status.write\" = true", limits);
-            let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
-            instance.account.publish(Snapshot { rooms: (0..rooms).map(room).collect(), ..snapshot });
+            let instance = in_rooms(rooms, limits);
             change(&instance, Some(StatusValue::Away), None).await.unwrap();
             assert_eq!(instance.sent.load(Relaxed), counted);
             assert_eq!(instance.outgoing.take(4.0).is_ok(), rooms == 0, "what is left, with {rooms} rooms");
         }
+    }
+
+    /// Such as after it has opened them.
+    #[tokio::test(start_paused = true)]
+    async fn a_status_in_many_rooms_waits_as_so_many_stanzas_would_and_is_not_refused() {
+        let instance = in_rooms(100, Limits { messages_per_second: 10, messages_burst: 50, ..Limits::default() });
+        instance.outgoing.take(50.0).unwrap();
+        change(&instance, Some(StatusValue::Away), None).await.unwrap();
+        assert_eq!(instance.sent.load(Relaxed), 101);
     }
 
     /// Every plugin is told of it.
