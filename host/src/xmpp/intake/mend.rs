@@ -97,7 +97,7 @@ pub(super) fn enabled(bytes: &[u8]) -> Option<Vec<u8>> {
     }
     element.attrs_mut().remove(&Namespace::NONE, "max");
     Enabled::try_from(element.clone()).ok()?;
-    Some(String::from(&element).into_bytes())
+    Some(written(&element).into_bytes())
 }
 
 /// What stands for a stanza over the limits, of which nothing but the start tag is looked at.

@@ -188,7 +188,9 @@ fn features_of_another_day_hide_none_of_those_that_are_known() {
 /// Prosody 13 with a `smacks_hibernation_time` of `"never"`, Prosody on Lua 5.4 where it is a quotient, and what others may say.
 #[test]
 fn a_session_that_is_kept_for_an_odd_time_is_managed() {
-    let enabled_for = |max: &str| format!("<enabled xmlns='{}' id='one' resume='true' max='{max}'/>", ns::SM);
+    let declared = "xmlns:xml='http://www.w3.org/XML/1998/namespace'";
+    let enabled_for =
+        |max: &str| format!("<enabled xmlns='{}' {declared} id='one' resume='true' max='{max}'/>", ns::SM);
     for odd in ["inf", "5400.0", "-1", ""] {
         let mended = enabled(enabled_for(odd).as_bytes()).unwrap();
         let read = Enabled::try_from(parse(&mended).unwrap()).unwrap();
