@@ -48,6 +48,8 @@ pub(super) enum Begun {
     Resumed {
         /// How many stanzas of ours the server took in.
         handled: u32,
+        /// It was asked for the session before, and did not answer.
+        is_asked_again: bool,
     },
     /// There is a new session.
     Anew {
@@ -74,7 +76,7 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
     let mut handled = previous.and_then(|previous| previous.settled.get().copied());
     let mut is_refused = false;
     if let Some(previous) = previous.filter(|_| can_manage && can_resume && handled.is_none()) {
-        previous.unanswered.fetch_add(1, Ordering::Relaxed);
+        let is_asked_again = previous.unanswered.fetch_add(1, Ordering::Relaxed) > 0;
         say(stream, XmppStreamElement::SM(Sm::Resume(Resume { h: previous.heard, previd: previous.id.clone() })))
             .await?;
         // What makes no sense now would not at the next attempt, either.
@@ -83,7 +85,7 @@ pub(super) async fn begin<Io: AsyncBufRead + AsyncWrite + Unpin>(
         previous.unanswered.store(0, Ordering::Relaxed);
         match answered {
             Sm::Resumed(resumed) if resumed.previd == previous.id => {
-                return Ok(Begun::Resumed { handled: resumed.h });
+                return Ok(Begun::Resumed { handled: resumed.h, is_asked_again });
             }
             Sm::Failed(failed) => {
                 is_refused = true;

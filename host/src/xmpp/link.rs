@@ -126,7 +126,7 @@ pub enum LinkEvent {
     Trying,
     /// There is a connection again, and nothing was lost (XEP-0198).
     Resumed {
-        /// An attempt before was cut off without an answer. ejabberd 23.01 may then have lost what waited for the session.
+        /// The server was asked for it before, and did not answer. ejabberd 23.01 may then have lost what waited for the session.
         doubtful: bool,
     },
     /// A log-in failed, and will be tried again.
@@ -376,7 +376,7 @@ impl Link {
         let resumed = matches!(begun, Begun::Resumed { .. });
         let is_late = self.cut.take().is_some_and(|cut| cut.elapsed() > self.keep_unsent);
         let event = match begun {
-            Begun::Resumed { handled } => {
+            Begun::Resumed { handled, is_asked_again } => {
                 let Some(ledger) = self.ledger.as_mut().filter(|ledger| ledger.previous().is_some()) else {
                     self.want(Lost::Miscounted);
                     return None;
@@ -410,7 +410,7 @@ impl Link {
                 self.queue = if is_late { too_old(again) } else { again };
                 match self.own.clone().filter(|_| std::mem::take(&mut self.is_new)) {
                     Some(jid) => LinkEvent::Bound { jid, offers, taken_up: true, again: Vec::new(), doubtful: 0 },
-                    None => LinkEvent::Resumed { doubtful: is_contested },
+                    None => LinkEvent::Resumed { doubtful: is_asked_again },
                 }
             }
             Begun::Anew { jid, managed, handled, early } => {
