@@ -214,6 +214,13 @@ impl<'c> Desk<'c> {
         }
     }
 
+    /// Whether the house has these accounts.
+    pub fn has_accounts(&self, names: &[AccountName]) -> Result<(), DeskError> {
+        let Some(account) = names.iter().find(|name| !self.config.accounts.contains_key(*name)) else { return Ok(()) };
+        let known = self.config.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
+        Err(DeskError::UnknownAccount { account: account.clone(), config: self.config.path.clone(), known })
+    }
+
     /// What would be written down for an offer, checked as a host would check it: whether it may run.
     ///
     /// `decision` has the keys of an entry but for what the file itself says: `accounts`, `enabled`, `log`, `grants`,
@@ -250,11 +257,7 @@ impl<'c> Desk<'c> {
     }
 
     fn may_run(&self, id: &PluginId, entry: &Entry, examined: &Examined) -> Result<(), DeskError> {
-        if let Some(account) = entry.accounts.iter().flatten().find(|name| !self.config.accounts.contains_key(*name)) {
-            let known = self.config.accounts.keys().map(AccountName::as_str).collect::<Vec<_>>().join(", ");
-            let (account, config) = (account.clone(), self.config.path.clone());
-            return Err(DeskError::UnknownAccount { account, config, known });
-        }
+        self.has_accounts(entry.accounts.as_deref().unwrap_or_default())?;
         let settings = &self.config.settings;
         // One that is disabled has to be fit to be enabled.
         let entry = Entry { enabled: true, ..entry.clone() };

@@ -291,6 +291,11 @@ async fn without_a_terminal_nothing_is_installed_that_was_not_agreed_to() {
         let refused = run(&home, &arguments, code).await;
         assert!(refused.stderr.contains(words), "{arguments:?}: {refused:?}");
     }
+    // A slip in a name is told before the file is shown, or even got.
+    let unknown = run(&home, &["add", &file, "--account", "nobody"], 1).await;
+    assert!(unknown.stderr.contains("there is no account nobody") && unknown.stdout.is_empty(), "{unknown:?}");
+    let unknown = run(&home, &["add", "nothing.wasm", "--account", "nobody"], 1).await;
+    assert!(unknown.stderr.contains("there is no account nobody"), "{unknown:?}");
     assert_eq!(policy(&home), before);
     assert!(!home.path().join("data").exists(), "what was refused left something behind");
 }

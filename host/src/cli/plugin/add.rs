@@ -206,6 +206,8 @@ impl AddArgs {
         let config = self.place.load_to_write()?;
         place::is_policy_in_force(&config)?;
         let desk = Desk::new(&config);
+        // Nobody reads through all that it asks for, only to hear of a slip in a name.
+        desk.has_accounts(&self.accounts)?;
         let offer = desk.offer(&self.source, &self.origin.expected()?)?;
         let manifest = offer.manifest();
         let id = self.id.clone().unwrap_or_else(|| manifest.name.clone());
