@@ -208,15 +208,26 @@ async fn root_leaves_nothing_in_a_house_that_its_user_could_not_read() {
         &["plugin", "disable", "echo"][..],
         &["plugin", "revoke", "echo", "messages.send"],
         &["plugin", "add", "plugins/echo.wasm", "--id", "other", "--yes", "--grant-all"],
+        &["plugin", "config", "echo", "room_prefix", "x"],
+        &["plugin", "config", "echo", "--unset", "room_prefix"],
+        &["plugin", "update", "echo", "--yes"],
         &["plugin", "data", "echo", "import"],
         &["init", "--config", "new.toml", "--jid", "a@b.example", "--offline"],
     ] {
         let refused = ended(home.run(arguments).await.unwrap(), 1);
         assert!(refused.stderr.contains("run `sudo -u '"), "{arguments:?}: {refused:?}");
     }
-    assert_eq!((policy(&home), files(home.path())), before);
     // Who only looks may.
     ended(home.run(&["status"]).await.unwrap(), 4);
+    for arguments in [
+        &["plugin", "list"][..],
+        &["plugin", "config", "echo"],
+        &["plugin", "config", "echo", "room_prefix"],
+        &["plugin", "update", "echo", "--check"],
+    ] {
+        ended(home.run(arguments).await.unwrap(), 0);
+    }
+    assert_eq!((policy(&home), files(home.path())), before);
     give(&home.path().join("plugins.toml"), 0);
     open_to_all(&home.path().join("plugins.toml"), 0o600);
     let found = ended(home.run(&["doctor"]).await.unwrap(), 5);

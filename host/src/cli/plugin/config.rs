@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::add::done;
 use crate::cli::ask::Terminal;
-use crate::cli::place::Place;
+use crate::cli::place::{self, Place};
 use crate::cli::show::{print, print_json, table};
 use crate::harmless::harmless;
 use crate::nearest::{nearest, suggestion};
@@ -56,12 +56,15 @@ pub struct ConfigArgs {
 impl ConfigArgs {
     /// Shows or sets them.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load_to_write()?;
+        let config = self.place.load()?;
         let desk = Desk::new(&config);
         let id = &self.plugin;
         let entry = desk.entry(id)?;
         let examined = desk.look(id, &entry)?;
         let schema = &examined.manifest.settings;
+        if self.changes(schema) {
+            place::is_own_house(&config)?;
+        }
         if let Some(name) = &self.unset {
             // What an earlier version had may still be written there.
             if !schema.contains_key(name) && !entry.settings.0.contains_key(name) {
@@ -126,6 +129,13 @@ impl ConfigArgs {
         };
         desk.set(id, name, Some(&value))?;
         done(&config, id, &format!("{name} of {id} is set"), self.json)
+    }
+
+    /// Whether something is to be set. A secret is asked for where none is given.
+    fn changes(&self, schema: &BTreeMap<String, Setting>) -> bool {
+        let is_secret = |name: &String| schema.get(name).is_some_and(|setting| setting.kind == SettingKind::Secret);
+        let is_given = self.value.is_some() || self.file.is_some() || self.command.is_some() || self.unset.is_some();
+        is_given || self.setting.as_ref().is_some_and(is_secret)
     }
 }
 

@@ -55,7 +55,7 @@ pub struct UpdateArgs {
 impl UpdateArgs {
     /// Updates one, or all.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load_to_write()?;
+        let config = if self.check { self.place.load()? } else { self.place.load_to_write()? };
         let desk = Desk::new(&config);
         let ids = match &self.plugin {
             Some(id) => vec![id.clone()],
