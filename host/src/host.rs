@@ -215,7 +215,7 @@ impl Host {
     /// False: there was none of this id.
     pub async fn remove_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
-        let was_there = self.take_out(id).await.is_some();
+        let was_there = self.take_away(id).await;
         self.forget_declared().await;
         was_there
     }
@@ -225,11 +225,15 @@ impl Host {
     pub async fn restart_plugin(&self, id: &PluginId) -> bool {
         let _changing = self.changing.lock().await;
         let Some(entry) = self.plugins.lock().await.get(id).map(Plugin::held) else { return false };
+        let is_enabled = entry.enabled;
         // The machine may have been busy with something else.
         self.engine.try_again(entry.digest);
         self.begin_anew(BTreeMap::from([(id.clone(), entry)])).await;
         self.spread().await;
         self.forget_declared().await;
+        if !is_enabled {
+            tracing::info!(plugin = %id, "plugin is disabled, and is not started");
+        }
         true
     }
 
@@ -260,8 +264,16 @@ impl Host {
             (plugin, left)
         };
         plugin.stop().await;
-        tracing::info!(plugin = %id, "plugin removed");
         Some(left)
+    }
+
+    /// The same with one that does not come back.
+    async fn take_away(&self, id: &PluginId) -> bool {
+        let was_there = self.take_out(id).await.is_some();
+        if was_there {
+            tracing::info!(plugin = %id, "plugin removed");
+        }
+        was_there
     }
 
     /// Ends these and adds them anew, by these entries. What was not put in the place of one of them is still not in its place.

@@ -96,9 +96,7 @@ impl Host {
         // What takes something away waits for nothing: not for secrets, nor for what starts or never does.
         self.hold_to(&policy).await;
         self.log_as_decided(&policy).await;
-        // What comes back, if only to be seen as disabled, is not gone meanwhile.
-        let mut returning = self.take_out_all(|id| policy.plugins.get(id).is_none_or(|entry| !entry.enabled)).await;
-        returning.retain(|left| policy.plugins.contains_key(left.id()));
+        let mut returning = self.take_out_all(&policy).await;
         let mut values = self.opened(&policy).await;
         let mut outdated = BTreeSet::new();
         let running: BTreeMap<_, _> = {
@@ -141,8 +139,11 @@ impl Host {
             }
         }
         for id in running.keys().filter(|id| !staying.contains(*id) && replaced.iter().all(|(one, _)| one != *id)) {
-            let left = self.take_out(id).await;
-            returning.extend(left.filter(|_| policy.plugins.contains_key(id)));
+            if policy.plugins.contains_key(id) {
+                returning.extend(self.take_out(id).await);
+            } else {
+                self.take_away(id).await;
+            }
         }
         returning.extend(self.replace_all(&policy, replaced, &outdated, &mut staying).await);
         let coming = policy.plugins.into_iter().filter(|(id, _)| !staying.contains(id)).collect();
@@ -184,16 +185,25 @@ impl Host {
         }
     }
 
-    async fn take_out_all(&self, is_meant: impl Fn(&PluginId) -> bool) -> Vec<Left> {
-        let plugins = self.plugins.lock().await;
-        let admitted = plugins.iter().filter(|(_, plugin)| plugin.is_admitted());
-        let leaving: Vec<_> = admitted.map(|(id, _)| id.clone()).filter(is_meant).collect();
-        drop(plugins);
-        let mut all = Vec::new();
+    /// Ends those that the policy does not name any more, or has disabled. What comes back, if only to be seen as disabled, is not
+    /// gone meanwhile: it is what this gives.
+    async fn take_out_all(&self, policy: &Policy) -> Vec<Left> {
+        let leaving: Vec<_> = {
+            let plugins = self.plugins.lock().await;
+            let admitted = plugins.iter().filter(|(_, plugin)| plugin.is_admitted()).map(|(id, _)| id);
+            let may_run = |id: &PluginId| policy.plugins.get(id).is_some_and(|entry| entry.enabled);
+            admitted.filter(|id| !may_run(id)).cloned().collect()
+        };
+        let mut disabled = Vec::new();
         for id in leaving {
-            all.extend(self.take_out(&id).await);
+            if policy.plugins.contains_key(&id) {
+                disabled.extend(self.take_out(&id).await);
+                tracing::info!(plugin = %id, "plugin disabled");
+            } else {
+                self.take_away(&id).await;
+            }
         }
-        all
+        disabled
     }
 
     /// The values of the settings of those that run, with their secrets. Of one whose secret is not to be had now there are

@@ -152,13 +152,6 @@ impl Leaving {
     }
 }
 
-impl Left {
-    /// Which one.
-    pub(super) fn id(&self) -> &PluginId {
-        &self.id
-    }
-}
-
 impl Drop for Left {
     fn drop(&mut self) {
         self.among.held().remove(&self.id);

@@ -233,6 +233,11 @@ async fn a_plugin_is_started_again_by_a_command_that_says_how_it_stands_then() {
         let refused = ended(home.run(&["plugin", "restart", id]).await.unwrap(), 1);
         assert_eq!(refused.stderr, format!("parlor: {words}\n"));
     }
+    host.wait_count("plugin is disabled, and is not started", &[("plugin", "off")], 1, SOON).await.unwrap();
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    host.wait_count("policy read again", &[], 1, SOON).await.unwrap();
+    // What is still installed was not removed, whether it runs or not.
+    assert!(host.lines("plugin removed", &[]).is_empty(), "{}", host.log().tail());
     assert_eq!(host.lines("account connected", &[]).len(), 1);
 }
 

@@ -41,7 +41,7 @@ async fn what_an_editor_writes_counts_at_once() {
     // Moved away first, and then written anew.
     std::fs::rename(home.path().join("plugins.toml"), home.path().join("plugins.toml~")).unwrap();
     home.write("plugins.toml", &policy.replace("enabled = true", "enabled = false")).unwrap();
-    host.wait_count("plugin removed", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    host.wait_count("plugin disabled", &[("plugin", "echo")], 1, SOON).await.unwrap();
     assert_eq!(host.lines("account connected", &[]).len(), 1);
 }
 

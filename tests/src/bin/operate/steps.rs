@@ -207,7 +207,7 @@ async fn top(story: &mut Story) -> Result<String> {
 async fn saved(story: &mut Story) -> Result<String> {
     let good = story.policy()?;
     story.home.write("plugins.toml", &good.replace("\n[plugin.echo]\n", "\n[plugin.echo]\nenabled = false\n"))?;
-    story.host()?.wait_count("plugin removed", &[("plugin", "echo")], 1, SOON).await?;
+    story.host()?.wait_count("plugin disabled", &[("plugin", "echo")], 1, SOON).await?;
     story.home.write("plugins.toml", &format!("{good}\n[plugin.half\n"))?;
     story.host()?.wait_count("the policy was not read; nothing has changed", &[], 1, SOON).await?;
     story.home.write("plugins.toml", &good)?;
