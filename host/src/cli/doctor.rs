@@ -20,6 +20,7 @@ use crate::plugins::desk::Desk;
 use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::Policy;
 use crate::plugins::secret;
+use crate::store::Store;
 use crate::xmpp::{Feature, probe};
 
 /// How far two clocks may be apart, in seconds.
@@ -137,6 +138,9 @@ impl DoctorArgs {
         match status::of(config) {
             Ok(status) => host(&status, findings),
             Err(error) => findings.broken("host", format!("{error:#}"), "do as it says"),
+        }
+        if let Err(error) = Store::look(&config.data) {
+            findings.broken("data", error.to_string(), "do as it says");
         }
         disk(&config.data, findings);
         if self.offline {

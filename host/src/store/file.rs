@@ -1,6 +1,7 @@
 //! Opening the file: whose it is, what is in it, and what becomes of one that cannot be used.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,10 @@ const VERSION: i32 = 1;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many files may have been set aside.
 const ASIDE: u32 = 1_000;
+/// How long the header of a database is, and where in it two numbers are: see section 1.3 of <https://sqlite.org/fileformat2.html>.
+const HEADER: u64 = 100;
+const USER_VERSION: usize = 60;
+const APPLICATION_ID: usize = 68;
 
 /// Why a file is not used.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +83,16 @@ pub(super) fn open_anew(path: &Path) -> Connection {
     })
 }
 
+/// Why [`open`] would leave the file as it is, and not use it, if it would. Nothing is written, and nothing set aside.
+pub(super) fn look(path: &Path) -> Result<(), OpenError> {
+    let cause = match numbers_in(path) {
+        Ok((APPLICATION, version)) if version > VERSION => Unfit::Newer(version),
+        Err(cause) if !cause.is_for_good() => cause,
+        Ok(_) | Err(_) => return Ok(()),
+    };
+    Err(OpenError { path: path.to_owned(), remedy: cause.remedy(), cause })
+}
+
 /// A second connection, which only reads, so that no reader waits for a write to reach the disk.
 pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -107,9 +122,8 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     connection.busy_timeout(PATIENCE)?;
     // One that read first and writes then would be refused at once if another process wrote in between, and not be waited for.
     connection.set_transaction_behavior(TransactionBehavior::Immediate);
-    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
     let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    let present = (number("application_id")?, number("user_version")?);
+    let present = numbers(&connection)?;
     match present {
         (APPLICATION, version) if version > VERSION => return Err(Unfit::Newer(version)),
         (APPLICATION, _) => {}
@@ -128,6 +142,32 @@ pub(super) fn try_open(path: &Path) -> Result<Connection, Unfit> {
     Ok(connection)
 }
 
+/// Whose a database says that it is, and the version of its tables.
+fn numbers(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    Ok((number("application_id")?, number("user_version")?))
+}
+
+/// The same of a file that nobody is to touch; zeros where there is none.
+fn numbers_in(path: &Path) -> Result<(i32, i32), Unfit> {
+    // What was written last is there, until somebody carries it over.
+    if beside(path, "-wal").exists() {
+        return Ok(numbers(&open_to_read(path)?)?);
+    }
+    // SQLite would leave such files there, even of one that it only reads.
+    let file = match File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, 0)),
+        opened => opened?,
+    };
+    let mut header = Vec::new();
+    file.take(HEADER).read_to_end(&mut header)?;
+    let number = |at: usize| {
+        let bytes = header.get(at..).and_then(|rest| rest.first_chunk::<4>());
+        bytes.map_or(0, |bytes| i32::from_be_bytes(*bytes))
+    };
+    Ok((number(APPLICATION_ID), number(USER_VERSION)))
+}
+
 fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(roster::TABLES)?;
     session::make_table(connection)?;
@@ -135,13 +175,16 @@ fn make_tables(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(data::TABLES)
 }
 
+/// The file of the same name with more behind it.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
 /// Moves a file that cannot be used out of the way, with what `SQLite` keeps beside it.
 pub(super) fn set_aside(path: &Path, why: &str) {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
+    let beside = |suffix: &str| beside(path, suffix);
     let free = (1..ASIDE).map(|number| format!(".broken-{number}")).find(|aside| !beside(aside).exists());
     let aside = free.unwrap_or_else(|| ".broken-1".to_owned());
     // What was written last lies there. It goes first: it would be taken for the new file's.

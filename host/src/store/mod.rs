@@ -99,6 +99,11 @@ impl Store {
         Ok(Self::serve(connection, path, true))
     }
 
+    /// Why it could not be opened, without doing it: nothing is made, changed or set aside.
+    pub fn look(folder: &Path) -> Result<(), OpenError> {
+        file::look(&folder.join(FILE))
+    }
+
     /// One that forgets everything at its end.
     #[cfg(test)]
     pub fn in_memory() -> Self {

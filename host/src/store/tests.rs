@@ -185,6 +185,33 @@ async fn a_file_that_is_newer_or_locked_stays_where_it_is_with_what_was_written_
 }
 
 #[tokio::test]
+async fn a_file_that_is_newer_is_seen_to_be_and_not_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    let files = || std::fs::read_dir(folder.path()).unwrap().count();
+    Store::look(folder.path()).unwrap();
+    assert_eq!(files(), 0);
+    Store::open(folder.path()).unwrap().close().await;
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("SELECT count(*) FROM roster_version").unwrap();
+    Store::look(folder.path()).unwrap();
+    let expected = "cannot be used, and is left as it is (it was written by a newer parlor (version 99 of its tables, this one knows 1))";
+    // First beside the file alone, since somebody has it, and then in it.
+    other.execute_batch("PRAGMA user_version = 99").unwrap();
+    assert!(path.with_file_name("parlor.db-wal").exists());
+    let error = Store::look(folder.path()).unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+    drop(other);
+    assert_eq!(files(), 1);
+    assert_eq!(Store::look(folder.path()).unwrap_err().to_string(), error);
+    assert_eq!(files(), 1);
+    assert_eq!(Store::open(folder.path()).unwrap_err().to_string(), error);
+    // What is broken is begun anew, and so keeps no host from starting.
+    std::fs::write(&path, "x".repeat(10_000)).unwrap();
+    Store::look(folder.path()).unwrap();
+}
+
+#[tokio::test]
 async fn what_was_written_last_goes_aside_with_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE);

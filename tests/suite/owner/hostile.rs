@@ -152,6 +152,29 @@ async fn a_full_disk_is_told_and_leaves_the_old_state() {
     assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout.lines().count(), 201);
 }
 
+#[tokio::test]
+async fn what_a_newer_parlor_has_kept_is_left_alone_and_found() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    write_keeper(&home);
+    ended(home.run(&ADD).await.unwrap(), 0);
+    ended(home.run_with(&["plugin", "data", "echo", "import"], ENTRY).await.unwrap(), 0);
+    ended(home.run(&["doctor", "--offline"]).await.unwrap(), 0);
+    let data = home.path().join("data");
+    let mut bytes = std::fs::read(data.join("parlor.db")).unwrap();
+    // Where SQLite has the version that its user gives it.
+    bytes[60..64].copy_from_slice(&99_i32.to_be_bytes());
+    std::fs::write(data.join("parlor.db"), &bytes).unwrap();
+    let says = "data/parlor.db cannot be used, and is left as it is (it was written by a newer parlor (version 99 of its \
+                tables, this one knows 1)): run that parlor, or move the file away";
+    let before = files(&data);
+    let found = ended(home.run(&["doctor", "--offline"]).await.unwrap(), 5);
+    assert!(found.stdout.contains(says), "{found:?}");
+    assert_eq!((files(&data), std::fs::read(data.join("parlor.db")).unwrap()), (before, bytes));
+    let refused = ended(home.run(&["run"]).await.unwrap(), 1);
+    assert!(refused.stderr.contains(says), "{refused:?}");
+}
+
 /// Before anybody has agreed to anything: whatever is wrong with a stranger's file, its words obey nobody.
 #[tokio::test]
 async fn a_file_that_is_refused_moves_no_cursor() {
