@@ -17,8 +17,10 @@ use crate::host::LOCK;
 const STARTING: Duration = Duration::from_mins(1);
 /// How often it is looked for meanwhile.
 const AGAIN: Duration = Duration::from_millis(50);
-/// How long an answer may take: what is asked for may be a plugin that compiles for long.
-const ANSWER: Duration = Duration::from_mins(5);
+/// How long the answer to a question may take. Who connects to a host and asks nothing loses the place to others sooner than that.
+const QUESTION: Duration = Duration::from_secs(15);
+/// How long a change may take: it may be a plugin that compiles for long.
+const CHANGE: Duration = Duration::from_mins(5);
 /// How long an answer may be, in bytes.
 const LONGEST: u64 = 64 << 20;
 /// How long a line of an answer's head may be.
@@ -68,9 +70,26 @@ pub enum ClientError {
     /// The answer is no answer.
     #[error("the host answered nonsense ({0}): restart it")]
     Nonsense(String),
+    /// It does not answer in time.
+    #[error(
+        "the host was asked and does not answer: its process may be suspended (`kill -CONT` lets it go on), or the machine too \
+         busy; if it is neither, end that process and start the host again"
+    )]
+    Hangs,
     /// The connection broke.
     #[error("the host did not answer ({0}): its log says why")]
-    Broken(#[from] io::Error),
+    Broken(#[source] io::Error),
+}
+
+impl From<io::Error> for ClientError {
+    fn from(cause: io::Error) -> Self {
+        // What a socket says whose time is over; which of them is up to the system.
+        if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+            Self::Hangs
+        } else {
+            Self::Broken(cause)
+        }
+    }
 }
 
 /// The host that runs with this data folder, or none. A host that is just starting is waited for.
@@ -108,17 +127,17 @@ fn is_taken(data: &Path) -> bool {
 impl Client {
     /// Asks for something.
     pub fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
-        self.ask("GET", target)
+        self.ask("GET", target, QUESTION)
     }
 
     /// Tells it to do something.
     pub fn post<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
-        self.ask("POST", target)
+        self.ask("POST", target, CHANGE)
     }
 
     /// The lines that it sends, until it is stopped. One that is cut off says that the connection broke.
     pub fn lines(&self, target: &str) -> Result<impl Iterator<Item = Result<Line, ClientError>>, ClientError> {
-        let mut body = self.send("GET", target)?;
+        let mut body = self.send("GET", target, QUESTION)?;
         body.get_ref().set_read_timeout(None)?;
         Ok(std::iter::from_fn(move || -> Option<Result<Line, ClientError>> {
             let mut line = String::new();
@@ -136,16 +155,16 @@ impl Client {
         connect(&self.path).is_ok()
     }
 
-    fn ask<T: DeserializeOwned>(&self, method: &str, target: &str) -> Result<T, ClientError> {
+    fn ask<T: DeserializeOwned>(&self, method: &str, target: &str, patience: Duration) -> Result<T, ClientError> {
         let mut bytes = Vec::new();
-        self.send(method, target)?.take(LONGEST).read_to_end(&mut bytes)?;
+        self.send(method, target, patience)?.take(LONGEST).read_to_end(&mut bytes)?;
         serde_json::from_slice(&bytes).map_err(|error| ClientError::Nonsense(error.to_string()))
     }
 
-    /// Sends a request, and gives the body of the answer if it is what was asked for.
-    fn send(&self, method: &str, target: &str) -> Result<BufReader<UnixStream>, ClientError> {
+    /// Sends a request, and gives the body of the answer if it is what was asked for. No part of it may take longer than `patience`.
+    fn send(&self, method: &str, target: &str, patience: Duration) -> Result<BufReader<UnixStream>, ClientError> {
         let mut stream = connect(&self.path)?;
-        stream.set_read_timeout(Some(ANSWER))?;
+        stream.set_read_timeout(Some(patience))?;
         let request = format!("{method} {target} HTTP/1.1\r\nhost: parlor\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes())?;
         let mut answer = BufReader::new(stream);
@@ -233,6 +252,17 @@ mod tests {
         assert!(matches!(cut, ClientError::Nonsense(_)), "{cut}");
         let refused = asked(b"HTTP/1.1 404 No\r\nparlor-control: 1\r\n\r\n{\"error\":\"there is none\"}").unwrap_err();
         assert_eq!(refused.to_string(), "there is none");
+    }
+
+    /// As where its process is suspended: the system takes the connection for it.
+    #[test]
+    fn a_host_that_never_answers_is_waited_for_no_longer_than_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let _listener = UnixListener::bind(socket::path(folder.path())).unwrap();
+        let client = find(folder.path()).unwrap().unwrap();
+        let error = client.ask::<serde_json::Value>("GET", "/v1/status", Duration::from_millis(1)).unwrap_err();
+        assert!(matches!(error, ClientError::Hangs), "{error}");
+        assert!(error.to_string().contains("`kill -CONT` lets it go on"), "{error}");
     }
 
     #[test]
