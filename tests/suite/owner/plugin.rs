@@ -637,6 +637,10 @@ async fn json_is_one_document_whatever_came_of_it() {
     let one = run(&home, &["update", "two", "--json"], 0).await.json().unwrap();
     assert_eq!((&one["changed"], &one["version"], &one["new"]), (&false.into(), &"0.2.0".into(), &Value::Null));
 
+    // Nothing new is no failure, as something new is none: `new` tells them apart.
+    let check = run(&home, &["update", "two", "--check", "--json"], 0).await.json().unwrap();
+    assert_eq!((&check["version"], &check["new"]), (&"0.2.0".into(), &Value::Null));
+
     let long = format!("\u{202e}{}", "x".repeat(500));
     run(&home, &["config", "two", "room_prefix", &long], 0).await;
     let shown = run(&home, &["config", "two", "room_prefix", "--json"], 0).await.json().unwrap();
