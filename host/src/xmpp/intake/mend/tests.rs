@@ -196,6 +196,12 @@ fn a_session_that_is_kept_for_an_odd_time_is_managed() {
         let read = Enabled::try_from(parse(&mended).unwrap()).unwrap();
         assert_eq!((read.id.map(|id| id.0), read.resume, read.max), (Some("one".to_owned()), true, None), "{odd}");
     }
+    // Whatever it declares, as stanzas may.
+    for declared in ["xmlns:xml='http://www.w3.org/XML/1998/namespace'", "xmlns:d='http://www.w3.org/2000/xmlns/'"] {
+        let odd = enabled_for("inf").replace(" id=", &format!(" {declared} id="));
+        let read = Enabled::try_from(parse(&enabled(odd.as_bytes()).unwrap()).unwrap()).unwrap();
+        assert_eq!((read.resume, read.max), (true, None), "{declared}");
+    }
     assert_eq!(enabled(enabled_for("600").as_bytes()), None);
     assert_eq!(enabled(b"<enabled xmlns='urn:other' max='inf'/>"), None);
 }
