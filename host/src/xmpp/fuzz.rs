@@ -63,9 +63,29 @@ mod tests {
 
     use super::*;
 
+    /// What may stand in any start tag: whoever writes a stanza chooses what it declares.
+    const DECLARATIONS: &[&str] = &[
+        " xmlns:stream='urn:y'",
+        " xmlns:stream='http://etherx.jabber.org/streams'",
+        " xmlns:xml='http://www.w3.org/XML/1998/namespace'",
+        " xml:lang='de'",
+        " xmlns='http://www.w3.org/2000/xmlns/'",
+        " xmlns:d='http://www.w3.org/2000/xmlns/'",
+        " xmlns:d='http://www.w3.org/2000/xmlns/' d:tns0=''",
+        " xmlns='urn:x'",
+        " xmlns=''",
+        " xmlns:root='urn:y' root:a='1'",
+        " xmlns:tns0='urn:y' tns0:a='1'",
+    ];
+
+    /// One as long as may be, or a little longer.
+    fn long_declaration() -> impl Strategy<Value = String> {
+        (250_usize..262).prop_map(|length| format!(" xmlns:root='{}'", "u".repeat(length)))
+    }
+
     /// Pieces of which odd stanzas are made: what is put together by chance is nearly one.
     fn pieces() -> impl Strategy<Value = String> {
-        let piece = prop::sample::select(vec![
+        let mut pieces = vec![
             "<message",
             "<presence",
             "<iq",
@@ -96,12 +116,16 @@ mod tests {
             "<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>",
             "</forwarded></received>",
             "<x xmlns='http://jabber.org/protocol/muc#user'>",
-            "</x>",
             "<delay xmlns='urn:xmpp:delay' stamp='x'/>",
             "<error type='cancel'><gone/></error>",
             "&lt;",
             "&#0;",
             "&bomb;",
+            "<x xmlns='urn:x'",
+            "<p:y xmlns:p='urn:y' p:a='1'/>",
+            "<stream:x/>",
+            "</x>",
+            "<enabled xmlns='urn:xmpp:sm:3' max='inf'",
             "<?xml version='1.0'?>",
             "<!DOCTYPE x>",
             "\u{0}",
@@ -112,9 +136,50 @@ mod tests {
             "'",
             "=",
             " ",
-        ]);
-        prop::collection::vec(prop_oneof![9 => piece.prop_map(str::to_owned), 1 => "\\PC{0,8}"], 0..24)
+        ];
+        pieces.extend(DECLARATIONS);
+        let piece = prop::sample::select(pieces).prop_map(str::to_owned);
+        prop::collection::vec(prop_oneof![18 => piece, 2 => "\\PC{0,8}", 1 => long_declaration()], 0..24)
             .prop_map(|pieces| pieces.concat())
+    }
+
+    fn declarations() -> impl Strategy<Value = String> {
+        let long = prop_oneof![9 => Just(String::new()), 1 => long_declaration()];
+        (prop::sample::subsequence(DECLARATIONS, 0..4), long).prop_map(|(some, long)| some.concat() + &long)
+    }
+
+    /// Elements within one another that are odd in nothing but what they declare.
+    fn elements() -> impl Strategy<Value = String> {
+        let leaf = declarations().prop_map(|declared| format!("<x{declared}/>"));
+        leaf.prop_recursive(3, 8, 2, |inner| {
+            let name = prop::sample::select(vec!["x", "x", "root:x", "stream:x"]);
+            (name, declarations(), prop::collection::vec(inner, 0..3)).prop_map(|(name, declared, inner)| {
+                let inner = inner.concat();
+                format!("<{name}{declared}>{inner}</{name}>")
+            })
+        })
+    }
+
+    /// Whole stanzas, and what else is read of a stream, that are odd in what they declare: chance alone puts few of them together.
+    fn stanzas() -> impl Strategy<Value = String> {
+        let head = prop::sample::select(vec![
+            ("message", " to='x@y'"),
+            ("message", " type='odd'"),
+            ("presence", ""),
+            ("iq", " type='get' id='1'"),
+            ("iq", " type='error' id='1'"),
+            ("iq", " type='odd' id='1'"),
+            ("enabled", " xmlns='urn:xmpp:sm:3' max='inf'"),
+            ("stream:features", ""),
+        ]);
+        let odd = prop::sample::select(vec!["", "", "<show>odd</show>", "<thread/><thread/>", "<error type='odd'/>"]);
+        // What is declared below has one of the same name above it.
+        let declared =
+            prop::sample::select(vec!["", " xmlns:root='urn:root'", " xmlns:root='urn:r' xmlns:stream='urn:s'"]);
+        (head, declared, odd, prop::collection::vec(elements(), 0..3)).prop_map(|(head, declared, odd, elements)| {
+            let ((name, attributes), elements) = (head, elements.concat());
+            format!("<{name}{declared}{attributes}>{odd}{elements}</{name}>")
+        })
     }
 
     proptest! {
@@ -131,7 +196,17 @@ mod tests {
         }
 
         #[test]
+        fn whatever_a_stanza_of_a_server_declares_nothing_panics(first: u8, text in stanzas()) {
+            from_the_server(&[&[first], text.as_bytes()].concat());
+        }
+
+        #[test]
         fn whatever_a_plugin_sends_is_one_stanza_or_refused(text in pieces()) {
+            from_a_plugin(&text);
+        }
+
+        #[test]
+        fn whatever_a_stanza_of_a_plugin_declares_it_is_one_or_refused(text in stanzas()) {
             from_a_plugin(&text);
         }
     }
