@@ -109,7 +109,8 @@ fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitCh
 async fn open(instance: &std::sync::Arc<Instance>, argument: &str, text: &str) -> Result<WitChat, CallError> {
     let jid = bare_jid(argument, text)?;
     let _waits = instance.waits_for_session();
-    let chat = order(instance, |answer| Command::OpenChat { jid, answer }).await?;
+    let by = instance.id;
+    let chat = order(instance, |answer| Command::OpenChat { by, jid, answer }).await?;
     Ok((&*chat).into())
 }
 

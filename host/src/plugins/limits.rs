@@ -244,7 +244,8 @@ limits! {
     promises: u32 = 64, 0 => 4_096;
     /// Timers.
     timers: u32 = 64, 0 => 4_096;
-    /// Calls that wait for an answer; of those that wait for promises 1,024 at most, of those for one room 256.
+    /// Calls that wait for an answer; of those that wait for promises 1,024 at most, of those for one room 256, of those for
+    /// chats that are not ready yet 256.
     open_calls: u32 = 256, 1 => 65_536;
     /// Queries of archives, and streams of them, at once.
     archive_queries: u32 = 8, 0 => 1_024;

@@ -8,12 +8,16 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::error::CallError;
 use crate::event::Payload;
-use crate::session::{Answer, Attribute, Session, Turn, View, ViewChange};
+use crate::plugins::InstanceId;
+use crate::session::waiters::Waiter;
+use crate::session::{Attribute, Session, Turn, View, ViewChange};
 
 /// How many chats are open at once; the one that was idle longest makes room.
 pub(super) const MAX_OPEN: usize = 1_024;
 /// How many calls may wait for chats to be ready.
-pub(super) const MAX_PENDING: usize = 1_024;
+pub(super) const MAX_PENDING: usize = 2_048;
+/// How many of them may be one plugin's, whatever its limit `open_calls` is: so that it takes no other one's place.
+pub(super) const MAX_OWN_PENDING: usize = 256;
 /// How exactly `last_active` is kept, so that a lively chat costs no new snapshot with each message.
 const ACTIVITY_STEP: SignedDuration = SignedDuration::from_mins(1);
 
@@ -33,17 +37,31 @@ pub struct Chat {
 #[derive(Debug, Default)]
 pub(super) struct Chats {
     pub(super) open: OrdMap<BareJid, Arc<Chat>>,
-    pending: Vec<(BareJid, Answer<Arc<Chat>>)>,
+    pending: Vec<(BareJid, Waiter<Arc<Chat>>)>,
 }
 
 impl Chats {
     pub(super) fn forget_abandoned(&mut self) {
-        self.pending.retain(|(_, answer)| !answer.is_abandoned());
+        self.pending.retain(|(_, waiter)| !waiter.answer.is_abandoned());
+    }
+
+    /// Whether another call of this plugin's may wait. Those that were given up make room.
+    fn may_wait(&mut self, by: InstanceId) -> Result<(), CallError> {
+        if self.pending.len() >= MAX_OWN_PENDING {
+            self.forget_abandoned();
+        }
+        if self.pending.iter().filter(|(_, waiter)| waiter.by == by).count() >= MAX_OWN_PENDING {
+            return Err(CallError::OverLimit(format!("{MAX_OWN_PENDING} calls of one plugin wait for chats")));
+        }
+        if self.pending.len() >= MAX_PENDING {
+            return Err(CallError::OverLimit(format!("{MAX_PENDING} calls wait for chats")));
+        }
+        Ok(())
     }
 
     pub(super) fn end_waits(&mut self, turn: &mut Turn<'_>) {
-        for (_, answer) in self.pending.drain(..) {
-            turn.answer(answer, Err(CallError::Offline));
+        for (_, waiter) in self.pending.drain(..) {
+            turn.answer(waiter.answer, Err(CallError::Offline));
         }
     }
 
@@ -54,32 +72,29 @@ impl Chats {
 }
 
 impl Session {
-    pub(super) fn open_chat(&mut self, jid: BareJid, answer: Answer<Arc<Chat>>, turn: &mut Turn<'_>) {
+    pub(super) fn open_chat(&mut self, jid: BareJid, waiter: Waiter<Arc<Chat>>, turn: &mut Turn<'_>) {
         if self.rooms.has(&jid) {
-            return turn
-                .answer(answer, Err(CallError::invalid("jid", format!("{jid} is a room; it is opened as one"))));
+            let error = CallError::invalid("jid", format!("{jid} is a room; it is opened as one"));
+            return turn.answer(waiter.answer, Err(error));
         }
         if self.promises.is_resolved("chatBoxesFetched") && self.is_live() {
             let result = self.chat_with(jid, turn);
-            return turn.answer(answer, result);
+            return turn.answer(waiter.answer, result);
         }
         if self.is_over() || self.promises.is_resolved("chatBoxesFetched") {
-            return turn.answer(answer, Err(CallError::Offline));
+            return turn.answer(waiter.answer, Err(CallError::Offline));
         }
-        if self.chats.pending.len() >= MAX_PENDING {
-            self.chats.forget_abandoned();
+        match self.chats.may_wait(waiter.by) {
+            Ok(()) => self.chats.pending.push((jid, waiter)),
+            Err(error) => turn.answer(waiter.answer, Err(error)),
         }
-        if self.chats.pending.len() >= MAX_PENDING {
-            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_PENDING} calls wait for chats"))));
-        }
-        self.chats.pending.push((jid, answer));
     }
 
     /// Chats are ready: whoever was too early gets its answer.
     pub(super) fn chats_ready(&mut self, turn: &mut Turn<'_>) {
-        for (jid, answer) in std::mem::take(&mut self.chats.pending) {
+        for (jid, waiter) in std::mem::take(&mut self.chats.pending) {
             let result = self.chat_with(jid, turn);
-            turn.answer(answer, result);
+            turn.answer(waiter.answer, result);
         }
     }
 

@@ -91,6 +91,8 @@ pub enum Command {
     },
     /// API row 76.
     OpenChat {
+        /// Who.
+        by: InstanceId,
         /// With whom.
         jid: BareJid,
         /// The answer.

@@ -210,7 +210,7 @@ impl Session {
             Command::SendRaw { by, stanza, answer } => self.send_raw(by, stanza, answer, turn),
             Command::SendIq { by, iq, answer } => self.send_iq(by, &iq, answer, turn),
             Command::QueryArchive { query, answer } => self.query_archive(*query, answer, turn),
-            Command::OpenChat { jid, answer } => self.open_chat(jid, answer, turn),
+            Command::OpenChat { by, jid, answer } => self.open_chat(jid, Waiter { by, answer }, turn),
             Command::CloseChat { jid, answer } => {
                 let result = self.close_chat(&jid, turn);
                 turn.answer(answer, result);

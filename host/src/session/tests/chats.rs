@@ -3,8 +3,12 @@
 use super::*;
 
 fn open(desk: &mut Desk, with: &str) -> Receiver<Result<Arc<Chat>, CallError>> {
+    open_as(desk, InstanceId(1), with)
+}
+
+fn open_as(desk: &mut Desk, by: InstanceId, with: &str) -> Receiver<Result<Arc<Chat>, CallError>> {
     let (answer, receiver) = Answer::channel();
-    desk.command(Command::OpenChat { jid: bare(with), answer });
+    desk.command(Command::OpenChat { by, jid: bare(with), answer });
     receiver
 }
 

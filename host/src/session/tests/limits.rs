@@ -117,6 +117,27 @@ fn so_many_calls_of_a_plugin_may_wait_for_a_room_and_take_no_place_of_another_on
 }
 
 #[test]
+fn so_many_calls_may_wait_for_chats_and_those_of_a_plugin_take_no_place_of_another_one() {
+    fn open(desk: &mut Desk, by: u64) -> Receiver<Result<Arc<Chat>, CallError>> {
+        let (answer, receiver) = Answer::channel();
+        desk.command(Command::OpenChat { by: InstanceId(by), jid: bare(ROMEO), answer });
+        receiver
+    }
+    let mut desk = Desk::new(Settings::default());
+    let waiting: Vec<_> = (0..chats::MAX_OWN_PENDING).map(|_| open(&mut desk, 1)).collect();
+    assert!(matches!(got(&mut open(&mut desk, 1)), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut open(&mut desk, 2)).is_none(), "a neighbour waits all the same");
+    drop(waiting);
+    assert!(got(&mut open(&mut desk, 1)).is_none(), "those who left make room");
+    // As many plugins as are needed, each with as many calls as it may have.
+    let plugins = (10..).flat_map(|number| std::iter::repeat_n(number, chats::MAX_OWN_PENDING));
+    let waiting: Vec<_> = plugins.take(chats::MAX_PENDING).map(|by| open(&mut desk, by)).collect();
+    assert!(matches!(got(&mut open(&mut desk, 2)), Some(Err(CallError::OverLimit(_)))));
+    drop(waiting);
+    assert!(got(&mut open(&mut desk, 2)).is_none(), "those who left make room");
+}
+
+#[test]
 fn all_rooms_together_have_so_many_occupants_and_each_room_some() {
     let mut desk = Desk::connected(Settings::default());
     let room = |number: usize| format!("r{number}@muc.example.org");

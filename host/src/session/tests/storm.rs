@@ -207,7 +207,9 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
             };
             desk.answer(from, id, if fine { Ok(body) } else { Err(stanza_error("forbidden")) });
         }
-        Step::Open(who) => desk.command(Command::OpenChat { jid: jid(address(who)).to_bare(), answer: open.answer() }),
+        Step::Open(who) => {
+            desk.command(Command::OpenChat { by: BY, jid: jid(address(who)).to_bare(), answer: open.answer() })
+        }
         Step::Shut(who) => desk.command(Command::CloseChat { jid: jid(address(who)).to_bare(), answer: open.answer() }),
         Step::Enter(which, configure) => desk.command(Command::OpenRoom {
             by: BY,
