@@ -87,7 +87,8 @@ async fn set<T: Send + 'static>(accessor: &Accessor<T, Grouping>, data: CardData
         // Presence says that there is another one.
         pace_for_all(&instance).await?;
     }
-    question(&instance, |answer| Command::SetCard { change, answer }).await
+    let by = instance.id;
+    question(&instance, |answer| Command::SetCard { by, change, answer }).await
 }
 
 fn change(data: CardData) -> Result<CardChange, CallError> {

@@ -249,7 +249,8 @@ limits! {
     open_calls: u32 = 256, 1 => 65_536;
     /// Queries of archives, and streams of them, at once.
     archive_queries: u32 = 8, 0 => 1_024;
-    /// Questions to the server and to others (IQs) that wait for an answer, but for those of archives; one that is given up counts for half a minute.
+    /// Questions to the server and to others (IQs) that wait for an answer, but for those of archives; one that is given up
+    /// counts for half a minute. Of changes of the own card that wait for one another 8 at most.
     iqs: u32 = 64, 0 => 1_024;
     /// Rooms that it has opened, nobody else before it, and that are open still.
     rooms: u32 = 100, 0 => 1_000;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::card::{Avatar, Card, CardChange};
 use crate::error::{CallError, StanzaError};
 use crate::event::Payload;
+use crate::plugins::InstanceId;
 use crate::session::questions::Waiting;
 use crate::session::roster::Contact;
 use crate::session::{Answer, Session, Turn};
@@ -22,7 +23,9 @@ pub(super) const MAX_CARDS: usize = 1_000;
 /// How much all of them may weigh, in bytes.
 const MAX_WEIGHT: usize = 16 << 20;
 /// How many changes of the own card may wait for one another.
-const MAX_CHANGES: usize = 64;
+pub(super) const MAX_CHANGES: usize = 64;
+/// How many of them may be one plugin's, whatever its limit `iqs` is: so that it takes no other one's place.
+pub(super) const MAX_OWN_CHANGES: usize = 8;
 /// How long the own card may become, in bytes: what a stanza can carry.
 const MAX_WHOLE: usize = 240 * 1024;
 /// A card whose picture seems to change more often than this is fetched only when somebody asks for it.
@@ -69,6 +72,7 @@ impl Fetch {
 /// A change of the own card.
 #[derive(Debug)]
 pub(super) struct Change {
+    pub(super) by: InstanceId,
     pub(super) change: Box<CardChange>,
     pub(super) answer: Answer<()>,
 }
@@ -125,6 +129,18 @@ impl Cards {
         gone
     }
 
+    /// Whether another change of this plugin's may wait. Those that were given up make room.
+    fn may_wait(&mut self, by: InstanceId) -> Result<(), CallError> {
+        self.changes.retain(|change| !change.answer.is_abandoned());
+        if self.changes.iter().filter(|change| change.by == by).count() >= MAX_OWN_CHANGES {
+            return Err(CallError::OverLimit(format!("{MAX_OWN_CHANGES} changes of the card by one plugin wait")));
+        }
+        if self.changes.len() >= MAX_CHANGES {
+            return Err(CallError::OverLimit(format!("{MAX_CHANGES} changes of the card wait")));
+        }
+        Ok(())
+    }
+
     #[cfg(test)]
     pub(super) fn sizes(&self) -> (usize, usize) {
         (self.entries.len(), self.changes.len())
@@ -154,15 +170,14 @@ impl Session {
     }
 
     /// API row 71.
-    pub(super) fn set_card(&mut self, change: Box<CardChange>, answer: Answer<()>, turn: &mut Turn<'_>) {
+    pub(super) fn set_card(&mut self, change: Change, turn: &mut Turn<'_>) {
         if !self.is_live() {
-            return turn.answer(answer, Err(CallError::Offline));
+            return turn.answer(change.answer, Err(CallError::Offline));
         }
-        self.cards.changes.retain(|change| !change.answer.is_abandoned());
-        if self.cards.changes.len() >= MAX_CHANGES {
-            return turn.answer(answer, Err(CallError::OverLimit(format!("{MAX_CHANGES} changes of the card wait"))));
+        if let Err(error) = self.cards.may_wait(change.by) {
+            return turn.answer(change.answer, Err(error));
         }
-        self.cards.changes.push_back(Change { change, answer });
+        self.cards.changes.push_back(change);
         self.next_change(turn);
     }
 

@@ -163,6 +163,8 @@ pub enum Command {
     },
     /// API row 71.
     SetCard {
+        /// Who.
+        by: InstanceId,
         /// What is to change.
         change: Box<CardChange>,
         /// The answer.

@@ -96,7 +96,9 @@ fn questions() -> Vec<Question> {
         question("vcard.update", cards, |desk| {
             Call::start(desk, |answer| Command::UpdateCard { jid: jid(ROMEO), force: true, answer })
         }),
-        question("vcard.set", cards, |desk| Call::start(desk, |answer| Command::SetCard { change: change(), answer })),
+        question("vcard.set", cards, |desk| {
+            Call::start(desk, |answer| Command::SetCard { by: InstanceId(1), change: change(), answer })
+        }),
         question("contacts.add", ANY, |desk| wish(desk, "new@example.net", ContactWish::Add { fullname: None })),
         question("contacts.remove", ANY, |desk| wish(desk, ROMEO, ContactWish::Remove)),
         question("contacts.rename", ANY, |desk| wish(desk, ROMEO, ContactWish::Rename("x".to_owned()))),

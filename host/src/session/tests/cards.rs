@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::card::{Avatar, Card, CardChange, Picture, PictureChange};
-use crate::session::cards::MAX_CARDS;
+use crate::session::cards::{MAX_CARDS, MAX_CHANGES, MAX_OWN_CHANGES};
+
+const ONE: InstanceId = InstanceId(1);
+const TWO: InstanceId = InstanceId(2);
 
 fn picture(base64: &str) -> Picture {
     Picture::read(base64).unwrap()
@@ -30,8 +33,12 @@ fn update(desk: &mut Desk, who: &str, force: bool) -> Receiver<Result<(), CallEr
 }
 
 fn set(desk: &mut Desk, change: CardChange) -> Receiver<Result<(), CallError>> {
+    set_as(desk, ONE, change)
+}
+
+fn set_as(desk: &mut Desk, by: InstanceId, change: CardChange) -> Receiver<Result<(), CallError>> {
     let (answer, receiver) = Answer::channel();
-    desk.command(Command::SetCard { change: Box::new(change), answer });
+    desk.command(Command::SetCard { by, change: Box::new(change), answer });
     receiver
 }
 
@@ -239,8 +246,10 @@ fn a_change_that_fails_holds_up_no_other() {
     assert_eq!(got(&mut late), Some(Err(CallError::TimedOut)));
     desk.bind();
     assert_eq!(got(&mut next), Some(Err(CallError::Offline)));
-    let many: Vec<_> = (0..70).map(|_| set(&mut desk, named("G"))).collect();
-    assert_eq!(desk.session.cards.sizes().1, 64);
+    // As many plugins as are needed, each with as many as it may have.
+    let plugins = (10..).flat_map(|number| std::iter::repeat_n(InstanceId(number), MAX_OWN_CHANGES));
+    let many: Vec<_> = plugins.take(MAX_CHANGES + 6).map(|by| set_as(&mut desk, by, named("G"))).collect();
+    assert_eq!(desk.session.cards.sizes().1, MAX_CHANGES);
     drop(many);
     let mut last = set(&mut desk, named("H"));
     come(&mut desk, card("Old", None));
@@ -250,6 +259,17 @@ fn a_change_that_fails_holds_up_no_other() {
     let id = asked(&desk, is_set).1;
     desk.answer(None, id, Ok(Body::Empty));
     assert_eq!(got(&mut last), Some(Ok(())));
+}
+
+#[test]
+fn so_many_changes_of_a_plugin_wait_and_take_no_place_of_another_one() {
+    let mut desk = Desk::connected(Settings::default());
+    // One more is under way.
+    let waiting: Vec<_> = (0..=MAX_OWN_CHANGES).map(|_| set_as(&mut desk, ONE, named("A"))).collect();
+    assert!(matches!(got(&mut set_as(&mut desk, ONE, named("B"))), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut set_as(&mut desk, TWO, named("C"))).is_none(), "a neighbour waits all the same");
+    drop(waiting);
+    assert!(got(&mut set_as(&mut desk, ONE, named("D"))).is_none(), "those that were given up make room");
 }
 
 fn seen(avatar: Avatar) -> Presence {

@@ -279,7 +279,7 @@ fn card(desk: &mut Desk, open: &mut Open, jid: Jid, what: u8) {
         1 => desk.command(Command::UpdateCard { jid, force, answer: open.answer() }),
         _ => {
             let change = Box::new(CardChange { role: Some("bot".to_owned()), ..CardChange::default() });
-            desk.command(Command::SetCard { change, answer: open.answer() });
+            desk.command(Command::SetCard { by: BY, change, answer: open.answer() });
         }
     }
 }
