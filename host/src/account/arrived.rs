@@ -184,7 +184,7 @@ async fn in_archive(shared: Arc<Shared>, mut sought: Marks, since: Timestamp) ->
     while !sought.is_empty()
         && let Some(next) = pager.next_page()
     {
-        let asked = shared.ask(|answer| Command::QueryArchive { query: Box::new(next), answer });
+        let asked = shared.ask(|answer| Command::QueryArchive { by: None, query: Box::new(next), answer });
         let error = match timeout_at(deadline, asked).await {
             Ok(Ok(page)) => {
                 let error = pager.took(&page).err();

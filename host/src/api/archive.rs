@@ -92,8 +92,8 @@ async fn query_all<T: Send + 'static>(
 
 /// Asks for one page.
 async fn ask(instance: &Instance, query: ArchiveQuery) -> Result<ArchivePage, CallError> {
-    let query = Box::new(query);
-    instance.account.ask(|answer| Command::QueryArchive { query, answer }).await
+    let (by, query) = (Some(instance.id), Box::new(query));
+    instance.account.ask(|answer| Command::QueryArchive { by, query, answer }).await
 }
 
 /// Asks for a page that does not follow one which came before, and whether it is what it seems.

@@ -247,7 +247,7 @@ limits! {
     /// Calls that wait for an answer; of those that wait for promises 1,024 at most, of those for one room 256, of those for
     /// chats that are not ready yet 256.
     open_calls: u32 = 256, 1 => 65_536;
-    /// Queries of archives, and streams of them, at once.
+    /// Queries of archives, and streams of them, at once; of their pages 64 at most.
     archive_queries: u32 = 8, 0 => 1_024;
     /// Questions to the server and to others (IQs) that wait for an answer, but for those of archives; one that is given up
     /// counts for half a minute. Of changes of the own card that wait for one another 8 at most.

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::config::Archiving;
 use crate::error::{CallError, StanzaError};
+use crate::plugins::InstanceId;
 use crate::recent::Recent;
 use crate::session::deadlines::Late;
 use crate::session::messages::name_occupant;
@@ -29,6 +30,9 @@ pub use pager::Pager;
 const NO_ARCHIVE: &str = "This server does not support XEP-0313, Message Archive Management";
 /// How many pages may be asked for at once, for all plugins together.
 pub(super) const MAX_RUNNING: usize = 256;
+/// How many may be asked for, or wait to be, for one plugin, whatever its limit `archive_queries` is: so that it takes no other one's
+/// place.
+pub(super) const MAX_OWN: usize = 64;
 /// How much of one page is kept, by the weight of its results. One result is kept in any case.
 pub(super) const MAX_WEIGHT: usize = 4 << 20;
 /// How many addresses may be asked at once whether they are rooms.
@@ -93,15 +97,19 @@ enum Place {
     Nowhere,
 }
 
+/// A page that is to be asked for.
 #[derive(Debug)]
-struct Pending {
-    query: ArchiveQuery,
-    answer: Answer<ArchivePage>,
+pub(super) struct Pending {
+    /// For which plugin; none: for the host itself.
+    pub(super) by: Option<InstanceId>,
+    pub(super) query: ArchiveQuery,
+    pub(super) answer: Answer<ArchivePage>,
 }
 
 /// A page that was asked for.
 #[derive(Debug)]
 struct Running {
+    by: Option<InstanceId>,
     /// Whom: the own bare JID, or the room's.
     archive: BareJid,
     of_room: bool,
@@ -168,6 +176,19 @@ impl Archives {
         }
     }
 
+    /// Whether as many pages are asked for in a plugin's name as may be. Those that it gave up make room; but while somebody is asked
+    /// whether it is a room they do not, so that the plugin has no more of them asked.
+    fn is_full_of(&mut self, by: InstanceId) -> bool {
+        let waiting = self.waiting.values().flatten().filter(|pending| pending.by == Some(by)).count();
+        let is_full = |running: &HashMap<String, Running>| {
+            waiting + running.values().filter(|running| running.by == Some(by)).count() >= MAX_OWN
+        };
+        if is_full(&self.running) {
+            self.running.retain(|_, running| !running.answer.is_abandoned());
+        }
+        is_full(&self.running)
+    }
+
     /// How many pages were asked for, and how many queries wait to be asked.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
@@ -176,9 +197,9 @@ impl Archives {
 }
 
 impl Running {
-    fn new(archive: BareJid, of_room: bool, query: ArchiveQuery, known: bool, answer: Answer<ArchivePage>) -> Self {
-        let kept = VecDeque::new();
-        Self { archive, of_room, query, kept, weight: 0, cut: false, cursor_known: known, answer }
+    fn new(archive: BareJid, of_room: bool, known: bool, asked: Pending) -> Self {
+        let (Pending { by, query, answer }, kept) = (asked, VecDeque::new());
+        Self { by, archive, of_room, query, kept, weight: 0, cut: false, cursor_known: known, answer }
     }
 
     /// Keeps a result, as far as it was asked for and there is room: of a page that is paged backwards the newest, else the
@@ -273,24 +294,28 @@ fn refused(query: &ArchiveQuery, of_room: bool, error: Box<StanzaError>) -> Call
 
 impl Session {
     /// Asks for one page; a room's archive of the room.
-    pub(super) fn query_archive(&mut self, query: ArchiveQuery, answer: Answer<ArchivePage>, turn: &mut Turn<'_>) {
+    pub(super) fn query_archive(&mut self, asked: Pending, turn: &mut Turn<'_>) {
         if !self.is_live() {
-            return turn.answer(answer, Err(CallError::Offline));
+            return turn.answer(asked.answer, Err(CallError::Offline));
         }
-        let Some(other) = self.may_be_room(query.with.as_ref()) else {
-            return self.ask_archive(None, query, answer, turn);
+        if asked.by.is_some_and(|by| self.archives.is_full_of(by)) {
+            let error = CallError::OverLimit(format!("{MAX_OWN} pages of archives are being asked for by one plugin"));
+            return turn.answer(asked.answer, Err(error));
+        }
+        let Some(other) = self.may_be_room(asked.query.with.as_ref()) else {
+            return self.ask_archive(None, asked, turn);
         };
         if let Some(waiting) = self.archives.waiting.get_mut(&other) {
             if waiting.len() >= MAX_RUNNING {
-                return turn.answer(answer, Err(too_many()));
+                return turn.answer(asked.answer, Err(too_many()));
             }
-            return waiting.push(Pending { query, answer });
+            return waiting.push(asked);
         }
         match self.archived_at(&other, turn) {
-            Some(place) => self.ask_at(place, other, query, answer, turn),
-            None if self.archives.waiting.len() >= MAX_ASKED => turn.answer(answer, Err(too_many())),
+            Some(place) => self.ask_at(place, other, asked, turn),
+            None if self.archives.waiting.len() >= MAX_ASKED => turn.answer(asked.answer, Err(too_many())),
             None => {
-                self.archives.waiting.insert(other.clone(), vec![Pending { query, answer }]);
+                self.archives.waiting.insert(other.clone(), vec![asked]);
                 self.learn(Jid::from(other), ENTITY_PATIENCE, turn);
             }
         }
@@ -312,18 +337,11 @@ impl Session {
         }
     }
 
-    fn ask_at(
-        &mut self,
-        place: Place,
-        other: BareJid,
-        query: ArchiveQuery,
-        answer: Answer<ArchivePage>,
-        turn: &mut Turn<'_>,
-    ) {
+    fn ask_at(&mut self, place: Place, other: BareJid, asked: Pending, turn: &mut Turn<'_>) {
         match place {
-            Place::Account => self.ask_archive(None, query, answer, turn),
-            Place::Room => self.ask_archive(Some(other), query, answer, turn),
-            Place::Nowhere => turn.answer(answer, Err(unsupported())),
+            Place::Account => self.ask_archive(None, asked, turn),
+            Place::Room => self.ask_archive(Some(other), asked, turn),
+            Place::Nowhere => turn.answer(asked.answer, Err(unsupported())),
         }
     }
 
@@ -334,22 +352,17 @@ impl Session {
         (self.rooms.has(&with) || !is_person).then_some(with)
     }
 
-    fn ask_archive(
-        &mut self,
-        room: Option<BareJid>,
-        mut query: ArchiveQuery,
-        answer: Answer<ArchivePage>,
-        turn: &mut Turn<'_>,
-    ) {
+    fn ask_archive(&mut self, room: Option<BareJid>, mut pending: Pending, turn: &mut Turn<'_>) {
         if room.is_none() && self.archives.own != Support::Yes {
-            return turn.answer(answer, Err(unsupported()));
+            return turn.answer(pending.answer, Err(unsupported()));
         }
         if self.archives.running.len() >= MAX_RUNNING {
             self.archives.forget_abandoned();
         }
         if self.archives.running.len() >= MAX_RUNNING {
-            return turn.answer(answer, Err(too_many()));
+            return turn.answer(pending.answer, Err(too_many()));
         }
+        let query = &mut pending.query;
         query.queryid = random_id();
         let to = room.clone().map(Jid::from);
         let of_room = room.is_some();
@@ -361,7 +374,7 @@ impl Session {
         let mut asked = query.clone();
         asked.with = asked.with.filter(|_| !of_room);
         let id = query.queryid.clone();
-        self.archives.running.insert(id.clone(), Running::new(archive, of_room, query, known, answer));
+        self.archives.running.insert(id.clone(), Running::new(archive, of_room, known, pending));
         let patience = Duration::from_millis(self.settings.message_archiving_timeout.into());
         self.ask(to, Ask::Archive(Box::new(asked)), Waiting::Archive(id), patience, turn);
     }
@@ -447,8 +460,8 @@ impl Session {
             // Servers say nothing of people to strangers.
             Err(_) => Place::Account,
         };
-        for Pending { query, answer } in waiting.into_iter().filter(|pending| !pending.answer.is_abandoned()) {
-            self.ask_at(place, other.clone(), query, answer, turn);
+        for pending in waiting.into_iter().filter(|pending| !pending.answer.is_abandoned()) {
+            self.ask_at(place, other.clone(), pending, turn);
         }
     }
 

@@ -84,6 +84,8 @@ pub enum Command {
     },
     /// One page of an archive (API row 39).
     QueryArchive {
+        /// Who; none: the host itself.
+        by: Option<InstanceId>,
         /// What is asked for.
         query: Box<ArchiveQuery>,
         /// The answer.

@@ -209,7 +209,9 @@ impl Session {
             Command::SendMessage { to, kind, draft, answer } => self.send_message(to, kind, *draft, answer, turn),
             Command::SendRaw { by, stanza, answer } => self.send_raw(by, stanza, answer, turn),
             Command::SendIq { by, iq, answer } => self.send_iq(by, &iq, answer, turn),
-            Command::QueryArchive { query, answer } => self.query_archive(*query, answer, turn),
+            Command::QueryArchive { by, query, answer } => {
+                self.query_archive(archive::Pending { by, query: *query, answer }, turn);
+            }
             Command::OpenChat { by, jid, answer } => self.open_chat(jid, Waiter { by, answer }, turn),
             Command::CloseChat { jid, answer } => {
                 let result = self.close_chat(&jid, turn);

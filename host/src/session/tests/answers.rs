@@ -81,11 +81,15 @@ fn questions() -> Vec<Question> {
             Call::start(desk, |answer| Command::SendIq { by: InstanceId(1), iq, answer })
         }),
         question("archive.query", &["an empty page", "an odd page"], |desk| {
-            Call::start(desk, |answer| Command::QueryArchive { query: query(None), answer })
+            Call::start(desk, |answer| Command::QueryArchive { by: Some(InstanceId(1)), query: query(None), answer })
         }),
         // Whether it is a room is asked first; who does not say so is looked for in the own archive.
         question("archive.query of a stranger", &["an empty page", "an odd page"], |desk| {
-            Call::start(desk, |answer| Command::QueryArchive { query: query(Some("who@example.net")), answer })
+            Call::start(desk, |answer| Command::QueryArchive {
+                by: Some(InstanceId(1)),
+                query: query(Some("who@example.net")),
+                answer,
+            })
         }),
         question("disco.supports", &["empty features", "odd features", "too many features"], |desk| {
             Call::start(desk, |answer| Command::Discover { entity: jid(FRIEND), answer })

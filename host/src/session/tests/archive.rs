@@ -1,7 +1,7 @@
 //! Archives: what is asked of whom, and which results are believed.
 
 use super::*;
-use crate::session::archive::{MAX_ASKED, MAX_RUNNING, MAX_WEIGHT};
+use crate::session::archive::{MAX_ASKED, MAX_OWN, MAX_RUNNING, MAX_WEIGHT};
 use crate::stanza::{ArchiveFin, ArchivePreferences, ArchiveQuery, ArchiveResult, Cursor, Disco, Identity, MAM};
 
 const OWN: &str = "bot@example.org";
@@ -32,8 +32,12 @@ fn with_archive() -> Desk {
 }
 
 fn query(desk: &mut Desk, query: ArchiveQuery) -> Page {
+    query_as(desk, None, query)
+}
+
+fn query_as(desk: &mut Desk, by: Option<InstanceId>, query: ArchiveQuery) -> Page {
     let (answer, page) = Answer::channel();
-    desk.command(Command::QueryArchive { query: Box::new(query), answer });
+    desk.command(Command::QueryArchive { by, query: Box::new(query), answer });
     page
 }
 
@@ -393,6 +397,28 @@ fn queries_and_entities_are_bounded_and_nothing_is_left_of_who_is_gone() {
     drop((page, strangers));
     desk.run(|session, _, effects| session.instance_gone(InstanceId::next(), effects));
     assert_eq!(desk.session.archives.len(), 0);
+}
+
+#[test]
+fn so_many_pages_are_asked_for_by_a_plugin_and_take_no_place_of_another_one() {
+    fn ask(desk: &mut Desk, by: u64, with: Option<usize>) -> Page {
+        let with = with.map(|number| format!("s{number}@example.net"));
+        query_as(desk, Some(InstanceId(by)), of(with.as_deref(), 5, Cursor::Start))
+    }
+    let mut desk = with_archive();
+    let open: Vec<_> = (0..MAX_OWN).map(|_| ask(&mut desk, 1, None)).collect();
+    assert!(matches!(got(&mut ask(&mut desk, 1, None)), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut ask(&mut desk, 2, None)).is_none(), "a neighbour asks all the same");
+    drop(open);
+    assert!(got(&mut ask(&mut desk, 1, None)).is_none(), "those that were given up make room");
+    // Nor does it have ever more strangers asked whether they are rooms, by giving up each time.
+    for number in 0..MAX_OWN {
+        assert!(got(&mut ask(&mut desk, 1, Some(number))).is_none());
+    }
+    assert!(matches!(got(&mut ask(&mut desk, 1, Some(MAX_OWN))), Some(Err(CallError::OverLimit(_)))));
+    assert!(got(&mut ask(&mut desk, 2, Some(MAX_OWN))).is_none(), "a neighbour has one asked all the same");
+    desk.wait(10);
+    assert!(got(&mut ask(&mut desk, 1, Some(MAX_OWN))).is_none(), "none of them has said anything");
 }
 
 /// Rows 41.
