@@ -283,12 +283,12 @@ fn stanza_error(error: &Element) -> StanzaError {
     let mut text = error.children().filter(defined).find(|child| child.name() == "text").map(Element::text);
     if let Some(text) = &mut text {
         text.truncate(text.floor_char_boundary(MAX_ERROR_TEXT));
+        text.shrink_to_fit();
     }
-    let mut xml = String::from(error);
-    if xml.len() > MAX_ERROR {
+    let xml = xml_within(error, MAX_ERROR).unwrap_or_else(|| {
         let short = Element::builder("error", ns::DEFAULT_NS).attr(super::encode::name("type"), kind);
-        xml = String::from(&short.append(Element::bare(called, ns::XMPP_STANZAS)).build());
-    }
+        String::from(&short.append(Element::bare(called, ns::XMPP_STANZAS)).build())
+    });
     StanzaError {
         condition: called.to_owned(),
         gone_to: condition.filter(|condition| condition.name() == "gone").and_then(gone_to),
@@ -296,6 +296,16 @@ fn stanza_error(error: &Element) -> StanzaError {
         text,
         xml,
     }
+}
+
+/// An element as XML, where that is no longer than so many bytes. It is written no further: the namespace that a stanza declares once
+/// is written for each element in it, which may be two hundred times as long as the stanza was.
+fn xml_within(element: &Element, most: usize) -> Option<String> {
+    let mut room = vec![0_u8; most];
+    let mut left = room.as_mut_slice();
+    element.write_to(&mut left).ok()?;
+    let length = most - left.len();
+    std::str::from_utf8(&room[..length]).ok().map(str::to_owned)
 }
 
 /// Where somebody is who is gone (RFC 6120, section 8.3.3.5), without what is to be done there (RFC 5122).

@@ -4,7 +4,7 @@ use jid::BareJid;
 use minidom::Element;
 use xmpp_parsers::ns;
 
-use super::bare_jid_attribute;
+use super::{bare_jid_attribute, xml_within};
 use crate::stanza::{Body, Bookmark, BookmarkChange, MAX_BOOKMARKS};
 
 /// The longest extensions of one bookmark that are kept, in bytes.
@@ -61,9 +61,10 @@ fn item(item: &Element, namespace: &str) -> Option<Bookmark> {
     }
     let room = BareJid::new(item.attr("id")?).ok()?;
     let conference = item.get_child("conference", ns::BOOKMARKS2)?;
-    let extensions = conference.get_child("extensions", ns::BOOKMARKS2).map(String::from);
-    let is_cut = extensions.as_ref().is_some_and(|xml| xml.len() > MAX_EXTENSIONS);
-    Some(Bookmark { extensions: extensions.filter(|_| !is_cut), is_cut, ..read(room, conference, ns::BOOKMARKS2) })
+    let written = conference.get_child("extensions", ns::BOOKMARKS2);
+    let extensions = written.and_then(|written| xml_within(written, MAX_EXTENSIONS));
+    let is_cut = written.is_some() && extensions.is_none();
+    Some(Bookmark { extensions, is_cut, ..read(room, conference, ns::BOOKMARKS2) })
 }
 
 fn legacy(conference: &Element) -> Option<Bookmark> {

@@ -608,6 +608,17 @@ fn an_error_is_kept_as_far_as_anybody_reads() {
     assert_eq!(error.text.as_ref().map(String::len), Some(4_096));
     let is_short = error.xml.len() < 1_000 && error.xml.contains("<resource-constraint") && error.xml.contains("wait");
     assert!(is_short, "{:.2000}", error.xml);
+    assert!(error.text.is_some_and(|text| text.capacity() < 5_000), "nor is there room for the rest");
+}
+
+#[test]
+fn xml_is_written_as_far_as_it_may_be_long() {
+    let element: Element = "<x xmlns='urn:x' a='1'>é<y xmlns='urn:y'/></x>".parse().unwrap();
+    let whole = String::from(&element);
+    assert_eq!(xml_within(&element, whole.len()), Some(whole.clone()));
+    for less in 0..whole.len() {
+        assert_eq!(xml_within(&element, less), None);
+    }
 }
 
 #[test]
