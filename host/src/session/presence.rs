@@ -32,10 +32,11 @@ pub struct ContactResource {
     pub since: Timestamp,
 }
 
-/// A status text as it is kept.
+/// A status text as it is kept. What is cut off takes no more room, or each of thousands would hold as much as a stanza may have.
 pub(super) fn kept_status(status: Option<String>) -> Option<String> {
     status.filter(|status| !status.is_empty()).map(|mut status| {
         status.truncate(status.floor_char_boundary(MAX_STATUS));
+        status.shrink_to_fit();
         status
     })
 }

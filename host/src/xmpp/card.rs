@@ -69,6 +69,7 @@ pub(super) fn read(element: &Element) -> Result<(Card, WholeCard), BadPicture> {
 /// As much of a field as is kept.
 fn kept(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(MAX_FIELD));
+    text.shrink_to_fit();
     text
 }
 
@@ -166,7 +167,9 @@ mod tests {
         }
         assert_eq!(read(&element("<EMAIL>plain@e.org</EMAIL>")).unwrap().0.email, text("plain@e.org"));
         let long = format!("<FN>{}</FN>", "é".repeat(MAX_FIELD));
-        assert_eq!(read(&element(&long)).unwrap().0.full_name.unwrap().len(), MAX_FIELD);
+        let name = read(&element(&long)).unwrap().0.full_name.unwrap();
+        assert_eq!(name.len(), MAX_FIELD);
+        assert!(name.capacity() < 2 * MAX_FIELD, "what is cut off takes no room");
         let huge = format!("<PHOTO><BINVAL>{}</BINVAL></PHOTO>", "A".repeat(300_000));
         assert_eq!(read(&element(&huge)), Err(BadPicture::TooLarge));
     }

@@ -57,5 +57,6 @@ impl Session {
 fn cut_reason(invite: &mut Invite) {
     if let Some(reason) = &mut invite.reason {
         reason.truncate(reason.floor_char_boundary(MAX_REASON));
+        reason.shrink_to_fit();
     }
 }

@@ -29,6 +29,8 @@ fn a_contact_has_so_many_clients() {
     let romeo = &desk.session.snapshot().contacts.unwrap()[&bare(ROMEO)];
     assert_eq!(romeo.resources.len(), presence::MAX_RESOURCES);
     assert_eq!(romeo.status().unwrap().len(), 1_024);
+    let kept = presence::kept_status(Some("x".repeat(5_000))).unwrap();
+    assert!(kept.capacity() < 2_000, "what is cut off takes no room");
 }
 
 #[test]

@@ -173,6 +173,7 @@ fn roster_item(item: &Element, place: Place) -> Option<RosterItem> {
 /// As much of a name as is kept.
 fn kept(mut name: String) -> String {
     name.truncate(name.floor_char_boundary(RosterItem::LONGEST_NAME));
+    name.shrink_to_fit();
     name
 }
 

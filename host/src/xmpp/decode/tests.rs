@@ -1046,6 +1046,17 @@ fn affiliations_are_read_one_by_one() {
 }
 
 #[test]
+fn names_in_a_roster_take_no_more_room_than_is_kept_of_them() {
+    let item = format!("<item jid='a@b' name='{0}'><group>{0}</group></item>", "x".repeat(5_000));
+    let roster = body_of(&format!("<query xmlns='jabber:iq:roster'>{item}</query>"));
+    let Body::Roster { items, .. } = roster else { panic!("{roster:?}") };
+    for name in [items[0].name.as_ref().unwrap(), &items[0].groups[0]] {
+        assert_eq!(name.len(), RosterItem::LONGEST_NAME);
+        assert!(name.capacity() < 2_000, "what is cut off takes no room");
+    }
+}
+
+#[test]
 fn bookmarks_are_read_from_all_places() {
     let item = |id: &str, autojoin: &str| {
         format!(
