@@ -73,7 +73,7 @@ impl Fetch {
 #[derive(Debug)]
 pub(super) struct Change {
     pub(super) by: InstanceId,
-    pub(super) change: Box<CardChange>,
+    pub(super) wish: Box<CardChange>,
     pub(super) answer: Answer<()>,
 }
 
@@ -318,17 +318,17 @@ impl Session {
             Ok(found) => found,
             Err(error) => return self.change_failed(change, error, turn),
         };
-        if change.change.needs_picture() && card.picture.is_none() {
+        if change.wish.needs_picture() && card.picture.is_none() {
             let error = CallError::invalid("data.image-type", "there is no image that it could be the type of");
             return self.change_failed(change, error, turn);
         }
-        let card = card.changed(&change.change);
+        let card = card.changed(&change.wish);
         let rest = whole.as_ref().map_or(0, WholeCard::length);
         if rest + card.weight() > MAX_WHOLE {
             let error = CallError::OverLimit(format!("the whole card may have {MAX_WHOLE} bytes"));
             return self.change_failed(change, error, turn);
         }
-        let ask = Ask::SetCard { whole, change: change.change.clone() };
+        let ask = Ask::SetCard { whole, change: change.wish.clone() };
         self.ask_for_plugin(None, ask, Waiting::CardSet(change, Box::new(card)), turn);
     }
 

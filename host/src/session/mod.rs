@@ -229,7 +229,7 @@ impl Session {
             Command::CloseRoom { by, jid, answer } => self.close_room(&jid, Waiter { by, answer }, turn),
             Command::GetCard { jid, force, answer } => self.get_card(&jid, force, answer, turn),
             Command::UpdateCard { jid, force, answer } => self.update_card(&jid, force, answer, turn),
-            Command::SetCard { by, change, answer } => self.set_card(cards::Change { by, change, answer }, turn),
+            Command::SetCard { by, change, answer } => self.set_card(cards::Change { by, wish: change, answer }, turn),
             Command::Contact { jid, wish, answer } => self.wish_contact(jid, wish, answer, turn),
             Command::Room { jid, deed } => self.room_deed(&jid, deed, turn),
             Command::SetStatus { value, message, answer } => {

@@ -208,7 +208,7 @@ fn take(desk: &mut Desk, open: &mut Open, step: Step) {
             desk.answer(from, id, if fine { Ok(body) } else { Err(stanza_error("forbidden")) });
         }
         Step::Open(who) => {
-            desk.command(Command::OpenChat { by: BY, jid: jid(address(who)).to_bare(), answer: open.answer() })
+            desk.command(Command::OpenChat { by: BY, jid: jid(address(who)).to_bare(), answer: open.answer() });
         }
         Step::Shut(who) => desk.command(Command::CloseChat { jid: jid(address(who)).to_bare(), answer: open.answer() }),
         Step::Enter(which, configure) => desk.command(Command::OpenRoom {
