@@ -471,8 +471,10 @@ async fn odd_archives_end_every_query_in_a_typed_way() {
         ),
     ];
     for (what, script, expected) in scripts {
+        // Where an answer comes, a busy machine has its time for it.
+        let patience = if expected["end"]["case"] == "timed-out" { 500 } else { 20_000 };
         let house =
-            Plan::scripted(script).await.set("message_archiving_timeout", 500).caller(FULL, swift).start().await;
+            Plan::scripted(script).await.set("message_archiving_timeout", patience).caller(FULL, swift).start().await;
         archive_is_known(&house).await;
         let answer = house.call(FULL, "archive.query-all", json!({})).await.ok();
         assert_eq!(answer["count"], expected["count"], "{what}: {answer}");
