@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jid::BareJid;
+use jiff::Timestamp;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
@@ -82,6 +83,17 @@ impl Plan {
     }
 }
 
+/// Messages to one bot that were said one after the other.
+#[derive(Debug)]
+pub struct Stretch {
+    /// To whom.
+    pub bot: BareJid,
+    /// The first and the last of them.
+    pub numbers: RangeInclusive<usize>,
+    /// When these were said, to be found in the logs.
+    pub said: RangeInclusive<Timestamp>,
+}
+
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -94,13 +106,13 @@ pub struct Report {
     /// Messages that the server itself sent back.
     pub refused: usize,
     /// Which messages to whom had no answer.
-    pub unanswered: Vec<(BareJid, RangeInclusive<usize>)>,
+    pub unanswered: Vec<Stretch>,
     /// Answers beyond the first.
     pub doubled: usize,
     /// Those of them that are the first answer, sent again: the bot heard the message once.
     pub sent_again: usize,
     /// Which messages to whom had more than one answer.
-    pub answered_more: Vec<(BareJid, RangeInclusive<usize>)>,
+    pub answered_more: Vec<Stretch>,
     /// How often a session was gone on with.
     pub resumed: usize,
     /// How often one was begun, the first ones not counted.
@@ -173,14 +185,21 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (bot, range) in &self.unanswered {
-            writeln!(f, "{bot} did not answer {} to {}", range.start(), range.end())?;
+        for Stretch { bot, numbers, said } in &self.unanswered {
+            let (first, last) = (numbers.start(), numbers.end());
+            writeln!(f, "{bot} did not answer {first} to {last}, said from {} to {}", said.start(), said.end())?;
         }
         if self.refused > 0 {
             writeln!(f, "the server itself sent back {}", self.refused)?;
         }
-        for (bot, range) in &self.answered_more {
-            writeln!(f, "{bot} answered {} to {} more than once", range.start(), range.end())?;
+        for Stretch { bot, numbers, said } in &self.answered_more {
+            let (first, last) = (numbers.start(), numbers.end());
+            writeln!(
+                f,
+                "{bot} answered {first} to {last} more than once, said from {} to {}",
+                said.start(),
+                said.end()
+            )?;
         }
         if self.sent_again > 0 {
             writeln!(f, "of the answers that came twice {} are one that was sent again", self.sent_again)?;
@@ -385,7 +404,7 @@ impl Line {
 
     async fn say(&mut self, said: &mut Vec<Said>) -> Result<()> {
         let id = self.client.chat(self.bot.clone(), &format!("message {}", said.len())).await?;
-        said.push(Said { id, answers: Vec::new(), refused: false });
+        said.push(Said { id, at: Timestamp::now(), answers: Vec::new(), refused: false });
         Ok(())
     }
 
@@ -418,9 +437,13 @@ impl Line {
     }
 
     /// Which messages are like this.
-    fn those(&self, said: &[Said], are: impl Fn(&Said) -> bool) -> Vec<(BareJid, RangeInclusive<usize>)> {
+    fn those(&self, said: &[Said], are: impl Fn(&Said) -> bool) -> Vec<Stretch> {
         let numbers = said.iter().enumerate().filter(|(_, one)| are(one)).map(|(number, _)| number);
-        ranges(numbers).into_iter().map(|range| (self.bot.clone(), range)).collect()
+        let stretch = |numbers: RangeInclusive<usize>| {
+            let said = said[*numbers.start()].at..=said[*numbers.end()].at;
+            Stretch { bot: self.bot.clone(), numbers, said }
+        };
+        ranges(numbers).into_iter().map(stretch).collect()
     }
 }
 
@@ -439,6 +462,7 @@ fn ranges(numbers: impl Iterator<Item = usize>) -> Vec<RangeInclusive<usize>> {
 /// A message that was sent to the bot.
 struct Said {
     id: String,
+    at: Timestamp,
     /// The ids of its answers.
     answers: Vec<String>,
     /// The server sent it back: whoever said it knows that the bot has not heard it.
