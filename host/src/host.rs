@@ -267,15 +267,6 @@ impl Host {
         Some(left)
     }
 
-    /// The same with one that does not come back.
-    async fn take_away(&self, id: &PluginId) -> bool {
-        let was_there = self.take_out(id).await.is_some();
-        if was_there {
-            tracing::info!(plugin = %id, "plugin removed");
-        }
-        was_there
-    }
-
     /// Ends these and adds them anew, by these entries. What was not put in the place of one of them is still not in its place.
     async fn begin_anew(&self, entries: BTreeMap<PluginId, Entry>) {
         let (mut returning, mut waiting) = (Vec::new(), Vec::new());

@@ -32,7 +32,8 @@ pub(crate) async fn archive_is_known(house: &House) {
         let answer = house.call(FULL, "archive.query", json!({ "max": 0 })).await;
         match answer.result {
             Ok(_) => return,
-            Err(error) => assert_eq!(error["case"], "unsupported", "{error}"),
+            // Or the server has not answered yet that it has one.
+            Err(error) => assert!(error["case"] == "unsupported" || error["case"] == "timed-out", "{error}"),
         }
     }
 }

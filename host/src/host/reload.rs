@@ -185,6 +185,15 @@ impl Host {
         }
     }
 
+    /// Takes one out that does not come back. False: there was none.
+    pub(super) async fn take_away(&self, id: &PluginId) -> bool {
+        let was_there = self.take_out(id).await.is_some();
+        if was_there {
+            tracing::info!(plugin = %id, "plugin removed");
+        }
+        was_there
+    }
+
     /// Ends those that the policy does not name any more, or has disabled. What comes back, if only to be seen as disabled, is not
     /// gone meanwhile: it is what this gives.
     async fn take_out_all(&self, policy: &Policy) -> Vec<Left> {
