@@ -25,6 +25,14 @@ pub use rooms::{
     MAX_BOOKMARKS, MAX_FORM_FIELDS, MucUser, RoomJoin,
 };
 
+/// The beginning of a text, so many bytes of it at most. What is cut off takes no more room, or each of thousands would hold as much
+/// as a stanza may have.
+pub(crate) fn kept(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
+    text.shrink_to_fit();
+    text
+}
+
 /// What came over the stream, as far as it may be believed.
 #[derive(Debug)]
 pub enum Incoming {

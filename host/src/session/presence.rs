@@ -12,7 +12,7 @@ use crate::session::deadlines::{DeadlineKey, Late};
 use crate::session::lifecycle::Link;
 use crate::session::roster::Contact;
 use crate::session::{Session, Turn};
-use crate::stanza::{Outgoing, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show};
+use crate::stanza::{Outgoing, Presence, PresenceKind, PresenceOut, PresenceOutKind, Show, kept};
 
 /// How many clients of one contact are kept.
 pub(super) const MAX_RESOURCES: usize = 64;
@@ -32,13 +32,9 @@ pub struct ContactResource {
     pub since: Timestamp,
 }
 
-/// A status text as it is kept. What is cut off takes no more room, or each of thousands would hold as much as a stanza may have.
+/// A status text as it is kept.
 pub(super) fn kept_status(status: Option<String>) -> Option<String> {
-    status.filter(|status| !status.is_empty()).map(|mut status| {
-        status.truncate(status.floor_char_boundary(MAX_STATUS));
-        status.shrink_to_fit();
-        status
-    })
+    status.filter(|status| !status.is_empty()).map(|status| kept(status, MAX_STATUS))
 }
 
 /// Who was online on a stream that is gone, or before we hid, by contact and client, and has not been heard of since.

@@ -8,6 +8,7 @@ use xmpp_parsers::ns;
 
 use super::encode::clean;
 use crate::card::{BadPicture, Card, CardChange, MAX_FIELD, Picture, PictureChange};
+use crate::stanza::kept;
 
 /// A whole card, opaque to everything above this folder. Cheap to clone; prints as nothing.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,11 +40,11 @@ impl fmt::Debug for WholeCard {
 pub(super) fn read(element: &Element) -> Result<(Card, WholeCard), BadPicture> {
     let text = |parent: &Element, name: &str| {
         let text = parent.get_child(name, ns::VCARD)?.text();
-        Some(kept(text.trim().to_owned())).filter(|text| !text.is_empty())
+        Some(kept(text.trim().to_owned(), MAX_FIELD)).filter(|text| !text.is_empty())
     };
     let field = |name| text(element, name);
     let email = element.children().filter(|child| child.is("EMAIL", ns::VCARD)).find_map(|email| {
-        let plain = || Some(kept(email.text().trim().to_owned())).filter(|text| !text.is_empty());
+        let plain = || Some(kept(email.text().trim().to_owned(), MAX_FIELD)).filter(|text| !text.is_empty());
         text(email, "USERID").or_else(plain)
     });
     let photo = element.get_child("PHOTO", ns::VCARD);
@@ -64,13 +65,6 @@ pub(super) fn read(element: &Element) -> Result<(Card, WholeCard), BadPicture> {
         picture,
     };
     Ok((card, WholeCard(Arc::new(element.clone()))))
-}
-
-/// As much of a field as is kept.
-fn kept(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(MAX_FIELD));
-    text.shrink_to_fit();
-    text
 }
 
 /// The card after a change; everything that the change does not name stays as it was.

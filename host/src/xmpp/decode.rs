@@ -20,7 +20,7 @@ use super::raw::{RawStanza, is_one_line};
 use crate::card::Avatar;
 use crate::error::StanzaError;
 use crate::harmless::harmless;
-use crate::stanza::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show};
+use crate::stanza::{Caps, Carbon, Incoming, Message, MessageKind, Presence, PresenceKind, RosterItem, Show, kept};
 
 mod archive;
 mod bookmarks;
@@ -280,11 +280,7 @@ fn stanza_error(error: &Element) -> StanzaError {
     let condition = error.children().filter(defined).find(|child| child.name() != "text");
     let called = condition.map_or("undefined-condition", Element::name);
     let kind = error.attr("type").unwrap_or("cancel");
-    let mut text = error.children().filter(defined).find(|child| child.name() == "text").map(Element::text);
-    if let Some(text) = &mut text {
-        text.truncate(text.floor_char_boundary(MAX_ERROR_TEXT));
-        text.shrink_to_fit();
-    }
+    let text = error.children().filter(defined).find(|child| child.name() == "text");
     let xml = xml_within(error, MAX_ERROR).unwrap_or_else(|| {
         let short = Element::builder("error", ns::DEFAULT_NS).attr(super::encode::name("type"), kind);
         String::from(&short.append(Element::bare(called, ns::XMPP_STANZAS)).build())
@@ -293,7 +289,7 @@ fn stanza_error(error: &Element) -> StanzaError {
         condition: called.to_owned(),
         gone_to: condition.filter(|condition| condition.name() == "gone").and_then(gone_to),
         kind: kind.to_owned(),
-        text,
+        text: text.map(|text| kept(text.text(), MAX_ERROR_TEXT)),
         xml,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Reason, RoomWish, Stage};
 use crate::event::Payload;
 use crate::session::{Session, Turn};
-use crate::stanza::{Invite, RoomJoin};
+use crate::stanza::{Invite, RoomJoin, kept};
 
 /// How many rooms may be on their way to being entered because somebody invited us.
 const MAX_INVITED: usize = 16;
@@ -55,8 +55,5 @@ impl Session {
 }
 
 fn cut_reason(invite: &mut Invite) {
-    if let Some(reason) = &mut invite.reason {
-        reason.truncate(reason.floor_char_boundary(MAX_REASON));
-        reason.shrink_to_fit();
-    }
+    invite.reason = invite.reason.take().map(|reason| kept(reason, MAX_REASON));
 }

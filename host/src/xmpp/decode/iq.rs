@@ -11,7 +11,8 @@ use xmpp_parsers::stanza::Stanza;
 
 use super::{archive, bare_jid_attribute, bookmarks, is_own_account, jid_attribute, muc, stanza_error};
 use crate::stanza::{
-    AdHoc, AdHocAction, Answer, Body, COMMANDS, Disco, Field, Form, Identity, Incoming, MAM, Query, Request, RosterItem,
+    AdHoc, AdHocAction, Answer, Body, COMMANDS, Disco, Field, Form, Identity, Incoming, MAM, Query, Request,
+    RosterItem, kept,
 };
 use crate::xmpp::card;
 use crate::xmpp::intake::MALFORMED;
@@ -156,25 +157,18 @@ fn roster_item(item: &Element, place: Place) -> Option<RosterItem> {
     };
     let mut groups: Vec<String> = Vec::new();
     for group in item.children().filter(|child| child.is("group", ns::ROSTER)).take(MAX_GROUPS) {
-        let name = kept(group.text());
+        let name = kept(group.text(), RosterItem::LONGEST_NAME);
         if !name.is_empty() && !groups.contains(&name) {
             groups.push(name);
         }
     }
     Some(RosterItem {
         jid: bare_jid_attribute(item, "jid")?,
-        name: item.attr("name").map(|name| kept(name.to_owned())),
+        name: item.attr("name").map(|name| kept(name.to_owned(), RosterItem::LONGEST_NAME)),
         subscription: subscription.to_owned(),
         ask: item.attr("ask") == Some("subscribe"),
         groups,
     })
-}
-
-/// As much of a name as is kept.
-fn kept(mut name: String) -> String {
-    name.truncate(name.floor_char_boundary(RosterItem::LONGEST_NAME));
-    name.shrink_to_fit();
-    name
 }
 
 /// Walked by hand, so that one odd form among the extensions does not hide what an entity can do.
