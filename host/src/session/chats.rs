@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::error::CallError;
 use crate::event::Payload;
 use crate::plugins::InstanceId;
-use crate::session::waiters::Waiter;
+use crate::session::waiters::{self, Waiter};
 use crate::session::{Attribute, Session, Turn, View, ViewChange};
 
 /// How many chats are open at once; the one that was idle longest makes room.
@@ -50,13 +50,8 @@ impl Chats {
         if self.pending.len() >= MAX_OWN_PENDING {
             self.forget_abandoned();
         }
-        if self.pending.iter().filter(|(_, waiter)| waiter.by == by).count() >= MAX_OWN_PENDING {
-            return Err(CallError::OverLimit(format!("{MAX_OWN_PENDING} calls of one plugin wait for chats")));
-        }
-        if self.pending.len() >= MAX_PENDING {
-            return Err(CallError::OverLimit(format!("{MAX_PENDING} calls wait for chats")));
-        }
-        Ok(())
+        let waiting = self.pending.iter().map(|(_, waiter)| waiter);
+        waiters::may_wait(waiting, by, (MAX_OWN_PENDING, MAX_PENDING), "chats")
     }
 
     pub(super) fn end_waits(&mut self, turn: &mut Turn<'_>) {

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Late};
-use crate::session::waiters::Waiter;
+use crate::session::waiters::{self, Waiter};
 use crate::session::{Occupant, Session, Turn, View, ViewChange};
 use crate::stanza::{History, RoomJoin};
 
@@ -487,13 +487,7 @@ fn may_wait<T>(waiters: &mut Vec<Waiter<T>>, by: InstanceId, jid: &BareJid) -> R
     if waiters.len() >= MAX_OWN_WAITERS {
         waiters.retain(|waiter| !waiter.answer.is_abandoned());
     }
-    if waiters.iter().filter(|waiter| waiter.by == by).count() >= MAX_OWN_WAITERS {
-        return Err(CallError::OverLimit(format!("{MAX_OWN_WAITERS} calls of one plugin wait for {jid}")));
-    }
-    if waiters.len() >= MAX_WAITERS {
-        return Err(CallError::OverLimit(format!("{MAX_WAITERS} calls wait for {jid}")));
-    }
-    Ok(())
+    waiters::may_wait(waiters.iter(), by, (MAX_OWN_WAITERS, MAX_WAITERS), jid)
 }
 
 /// A local part as people read it (XEP-0106, section 4).
