@@ -21,8 +21,8 @@ use super::connect::{ConnectError, io_failure, printable, said, stream_failure};
 
 /// How many stanzas may come before the session is managed.
 const MAX_EARLY: usize = 256;
-/// The feature of those that wait until a session is begun.
-const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
+/// What a session is begun by, for those that wait for it (RFC 3921, section 3).
+pub(super) const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 
 /// A session that may be gone on with.
 #[derive(Debug)]

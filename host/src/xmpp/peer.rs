@@ -49,10 +49,8 @@ use xmpp_parsers::stanza::Stanza;
 use xmpp_parsers::starttls::{Nonza as Tls, Proceed, StartTls};
 use xmpp_parsers::stream_features::StreamFeatures;
 
+use super::bind::SESSION;
 use crate::config::{Endpoint, LinkSettings, PasswordSource, TlsMode, TransportChoice, Way};
-
-/// What a session is begun by (RFC 3921, section 3).
-const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 
 /// What the server offers and knows.
 #[derive(Debug, Clone)]
