@@ -27,18 +27,16 @@ impl Terminal {
 
     /// Asks, and gives the answer without spaces around it; none at the end of the input.
     pub(super) fn ask(&self, question: &str) -> io::Result<Option<String>> {
-        let mut out = self.output.lock();
-        write!(out, "{question} ")?;
-        out.flush()?;
+        self.prompt(question)?;
         let mut line = String::new();
         if self.input.lock().read_line(&mut line)? == 0 {
-            writeln!(out)?;
+            writeln!(self.output.lock())?;
             return Ok(None);
         }
         Ok(Some(line.trim().to_owned()))
     }
 
-    /// Asks for what nobody who looks on may read; the answer as it was typed.
+    /// The same for what nobody who looks on may read.
     pub(super) fn ask_hidden(&self, question: &str) -> io::Result<Option<String>> {
         let hidden = Without::echo()?;
         let line = self.line(question);
@@ -60,14 +58,18 @@ impl Terminal {
 
     /// Asks, and gives the line that is typed; nothing at the end of the input.
     fn line(&self, question: &str) -> io::Result<Vec<u8>> {
-        let mut out = self.output.lock();
-        write!(out, "{question} ")?;
-        out.flush()?;
+        self.prompt(question)?;
         let mut input = self.input.lock();
         // A terminal gives one line at a time, whatever ends it.
         let line = input.fill_buf()?.to_vec();
         input.consume(line.len());
         Ok(line)
+    }
+
+    fn prompt(&self, question: &str) -> io::Result<()> {
+        let mut out = self.output.lock();
+        write!(out, "{question} ")?;
+        out.flush()
     }
 
     /// Asks a question whose answer is no unless it is yes.
