@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use serde::de::DeserializeOwned;
 
 use super::socket::{self, Address};
@@ -83,12 +84,7 @@ pub enum ClientError {
 
 impl From<io::Error> for ClientError {
     fn from(cause: io::Error) -> Self {
-        // What a socket says whose time is over; which of them is up to the system.
-        if matches!(cause.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
-            Self::Hangs
-        } else {
-            Self::Broken(cause)
-        }
+        if is_late(&cause) { Self::Hangs } else { Self::Broken(cause) }
     }
 }
 
@@ -97,10 +93,11 @@ pub fn find(data: &Path) -> Result<Option<Client>, ClientError> {
     let path = socket::path(data);
     let until = Instant::now() + STARTING;
     loop {
-        match connect(&path) {
+        match connect(&path, QUESTION) {
             Ok(_) => return Ok(Some(Client { path })),
             // Nobody listens: nobody is there, or he is not ready yet.
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
+            Err(error) if is_late(&error) => return Err(ClientError::Hangs),
             Err(cause) => return Err(ClientError::Unusable { path, cause }),
         }
         if !is_taken(data) {
@@ -113,8 +110,18 @@ pub fn find(data: &Path) -> Result<Option<Client>, ClientError> {
     }
 }
 
-fn connect(path: &Path) -> io::Result<UnixStream> {
-    UnixStream::connect(Address::of(path)?.path())
+/// What a socket says whose time is over; which of them is up to the system.
+fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// A connection, on which nothing that is sent may take longer than `patience`. Nor may connecting: where a host that hangs was asked
+/// so often that the system takes no more for it, that would wait for good.
+fn connect(path: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let socket = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(patience))?;
+    net::connect(&socket, &SocketAddrUnix::new(Address::of(path)?.path())?)?;
+    Ok(socket.into())
 }
 
 /// Whether a host holds the data folder.
@@ -152,7 +159,7 @@ impl Client {
 
     /// Whether anybody listens there still.
     pub fn is_heard(&self) -> bool {
-        connect(&self.path).is_ok()
+        connect(&self.path, QUESTION).is_ok()
     }
 
     fn ask<T: DeserializeOwned>(&self, method: &str, target: &str, patience: Duration) -> Result<T, ClientError> {
@@ -163,7 +170,7 @@ impl Client {
 
     /// Sends a request, and gives the body of the answer if it is what was asked for. No part of it may take longer than `patience`.
     fn send(&self, method: &str, target: &str, patience: Duration) -> Result<BufReader<UnixStream>, ClientError> {
-        let mut stream = connect(&self.path)?;
+        let mut stream = connect(&self.path, QUESTION)?;
         stream.set_read_timeout(Some(patience))?;
         let request = format!("{method} {target} HTTP/1.1\r\nhost: parlor\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes())?;
@@ -263,6 +270,22 @@ mod tests {
         let error = client.ask::<serde_json::Value>("GET", "/v1/status", Duration::from_millis(1)).unwrap_err();
         assert!(matches!(error, ClientError::Hangs), "{error}");
         assert!(error.to_string().contains("`kill -CONT` lets it go on"), "{error}");
+    }
+
+    #[test]
+    fn where_the_system_takes_no_more_for_a_host_it_is_waited_for_no_longer_than_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = socket::path(folder.path());
+        let listener = UnixListener::bind(&path).unwrap();
+        net::listen(&listener, 0).unwrap();
+        let mut taken = Vec::new();
+        let error = loop {
+            match connect(&path, Duration::from_millis(1)) {
+                Ok(stream) => taken.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert!(taken.len() < 8 && matches!(ClientError::from(error), ClientError::Hangs), "{}", taken.len());
     }
 
     #[test]
