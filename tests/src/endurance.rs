@@ -94,6 +94,15 @@ pub struct Stretch {
     pub said: RangeInclusive<Timestamp>,
 }
 
+impl Stretch {
+    /// What the bot did with them, and when they were said.
+    fn told(&self, did: &str, how_often: &str) -> String {
+        let Self { bot, numbers, said } = self;
+        let (first, last) = (numbers.start(), numbers.end());
+        format!("{bot} {did} {first} to {last}{how_often}, said from {} to {}", said.start(), said.end())
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -185,21 +194,14 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Stretch { bot, numbers, said } in &self.unanswered {
-            let (first, last) = (numbers.start(), numbers.end());
-            writeln!(f, "{bot} did not answer {first} to {last}, said from {} to {}", said.start(), said.end())?;
+        for stretch in &self.unanswered {
+            writeln!(f, "{}", stretch.told("did not answer", ""))?;
         }
         if self.refused > 0 {
             writeln!(f, "the server itself sent back {}", self.refused)?;
         }
-        for Stretch { bot, numbers, said } in &self.answered_more {
-            let (first, last) = (numbers.start(), numbers.end());
-            writeln!(
-                f,
-                "{bot} answered {first} to {last} more than once, said from {} to {}",
-                said.start(),
-                said.end()
-            )?;
+        for stretch in &self.answered_more {
+            writeln!(f, "{}", stretch.told("answered", " more than once"))?;
         }
         if self.sent_again > 0 {
             writeln!(f, "of the answers that came twice {} are one that was sent again", self.sent_again)?;
