@@ -18,14 +18,16 @@ use tokio::time::{Instant, sleep};
 use tokio_xmpp::Stanza;
 use xmpp_parsers::message::MessageType;
 
+use crate::archive;
 use crate::client::{Client, body};
 use crate::component::with_manifest;
+use crate::connector::Connector;
 use crate::faults::{Fault, Faults, Way};
 use crate::front::Front;
 use crate::host::{Home, Host};
 use crate::plugins;
 use crate::policy::Policy;
-use crate::server::{Archive, Software};
+use crate::server::{Account, Archive, Software};
 use crate::transport::Transport;
 use crate::usage;
 
@@ -92,14 +94,32 @@ pub struct Stretch {
     pub numbers: RangeInclusive<usize>,
     /// When these were said, to be found in the logs.
     pub said: RangeInclusive<Timestamp>,
+    /// How many of them the archive of the bot's account has; none = it was not asked.
+    pub archived: Option<usize>,
 }
 
 impl Stretch {
-    /// What the bot did with them, and when they were said.
+    /// What the bot did with them, when they were said, and what the archive has of them.
     fn told(&self, did: &str, how_often: &str) -> String {
-        let Self { bot, numbers, said } = self;
+        let Self { bot, numbers, said, .. } = self;
         let (first, last) = (numbers.start(), numbers.end());
-        format!("{bot} {did} {first} to {last}{how_often}, said from {} to {}", said.start(), said.end())
+        let archive = match self.shares() {
+            Some((has, lacks)) => format!("; of these the server's own archive has {has} and lacks {lacks}"),
+            None => String::new(),
+        };
+        format!("{bot} {did} {first} to {last}{how_often}, said from {} to {}{archive}", said.start(), said.end())
+    }
+
+    /// How many of them the archive has, and how many it lacks.
+    fn shares(&self) -> Option<(usize, usize)> {
+        let has = self.archived?;
+        Some((has, self.numbers.clone().count().saturating_sub(has)))
+    }
+
+    /// Looks for them among the ids that the archive has.
+    fn look_up(&mut self, said: &[Said], ids: &BTreeSet<String>) {
+        let those = &said[self.numbers.clone()];
+        self.archived = Some(those.iter().filter(|one| ids.contains(&one.id)).count());
     }
 }
 
@@ -116,6 +136,8 @@ pub struct Report {
     pub refused: usize,
     /// Which messages to whom had no answer.
     pub unanswered: Vec<Stretch>,
+    /// Whose archive says nothing of them, and why.
+    pub not_asked: Vec<String>,
     /// Answers beyond the first.
     pub doubled: usize,
     /// Those of them that are the first answer, sent again: the bot heard the message once.
@@ -173,6 +195,7 @@ impl Report {
         self.lost += other.lost;
         self.refused += other.refused;
         self.unanswered.extend(other.unanswered);
+        self.not_asked.extend(other.not_asked);
         self.doubled += other.doubled;
         self.sent_again += other.sent_again;
         self.answered_more.extend(other.answered_more);
@@ -196,6 +219,16 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for stretch in &self.unanswered {
             writeln!(f, "{}", stretch.told("did not answer", ""))?;
+        }
+        let shares = self.unanswered.iter().filter_map(Stretch::shares);
+        if let Some((has, lacks)) = shares.reduce(|one, other| (one.0 + other.0, one.1 + other.1)) {
+            writeln!(
+                f,
+                "of these the server's own archive has {has} and lacks {lacks}; what it lacks nobody could get again"
+            )?;
+        }
+        for why in &self.not_asked {
+            writeln!(f, "what the server's own archive has of these is not known: {why}")?;
         }
         if self.refused > 0 {
             writeln!(f, "the server itself sent back {}", self.refused)?;
@@ -223,7 +256,7 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
         home.add_account(&format!("bot{number}"), &account, way)?;
         let mut client = Client::login(&server.connector()?, &server.fresh_account("juliet")?, "balcony").await?;
         client.available().await?;
-        lines.push((account.jid, faults, client));
+        lines.push((account, faults, client));
     }
     let mut echo = plugins::built("echo")?.bytes()?;
     if plan.archive() == Archive::Everything {
@@ -247,11 +280,11 @@ pub async fn run(plan: Plan, mut progress: impl FnMut(usize)) -> Result<Report> 
     let mut warming = JoinSet::new();
     for (number, (bot, faults, client)) in lines.into_iter().enumerate() {
         let random = SmallRng::seed_from_u64(plan.seed.wrapping_add(number as u64));
-        let pause = match plan.archive() {
-            Archive::Nothing => PAUSE,
-            Archive::Everything => PAUSE.max(PAUSE_EACH * u32::try_from(plan.accounts)?),
+        let (pause, archive) = match plan.archive() {
+            Archive::Nothing => (PAUSE, None),
+            Archive::Everything => (PAUSE.max(PAUSE_EACH * u32::try_from(plan.accounts)?), Some(server.connector()?)),
         };
-        let line = Line { bot, faults, client, random, pause, struck: struck.clone(), silence: plan.silence };
+        let line = Line { bot, archive, faults, client, random, pause, struck: struck.clone(), silence: plan.silence };
         let cuts = plan.cuts / plan.accounts + usize::from(number < plan.cuts % plan.accounts);
         let messages = plan.warm_up.div_ceil(plan.accounts);
         warming.spawn(async move { line.warm_up(messages).await.map(|line| (line, cuts)) });
@@ -300,7 +333,9 @@ async fn stop(host: &mut Host) -> Result<()> {
 
 /// A bot, its way to the server, and who talks to it.
 struct Line {
-    bot: BareJid,
+    bot: Account,
+    /// How the archive of the bot's account is asked, if there is one.
+    archive: Option<Connector>,
     faults: Faults,
     client: Client,
     random: SmallRng,
@@ -347,6 +382,16 @@ impl Line {
         report.doubled = said.iter().map(|one| one.answers.len().saturating_sub(1)).sum();
         report.sent_again = said.iter().map(Said::sent_again).sum();
         report.unanswered = self.those(&said, |one| one.answers.is_empty());
+        if !report.unanswered.is_empty() {
+            match archived(self.archive.as_ref(), &self.bot, &said).await {
+                Ok(ids) => {
+                    for stretch in &mut report.unanswered {
+                        stretch.look_up(&said, &ids);
+                    }
+                }
+                Err(error) => report.not_asked.push(format!("{}: {error:#}", self.bot.jid)),
+            }
+        }
         report.answered_more = self.those(&said, |one| one.answers.len() > 1);
         Ok(report)
     }
@@ -355,8 +400,8 @@ impl Line {
     async fn warm_up(mut self, messages: usize) -> Result<Self> {
         self.greet().await?;
         for _ in 0..messages {
-            self.client.chat(self.bot.clone(), GREETING).await?;
-            self.client.wait_body(&self.bot, GREETING, SOON).await?;
+            self.client.chat(self.bot.jid.clone(), GREETING).await?;
+            self.client.wait_body(&self.bot.jid, GREETING, SOON).await?;
             self.client.forget();
         }
         Ok(self)
@@ -367,12 +412,12 @@ impl Line {
     async fn greet(&mut self) -> Result<()> {
         let end = Instant::now() + SOON;
         while Instant::now() < end {
-            self.client.chat(self.bot.clone(), GREETING).await?;
-            if self.client.wait_body(&self.bot, GREETING, GREETED).await.is_ok() {
+            self.client.chat(self.bot.jid.clone(), GREETING).await?;
+            if self.client.wait_body(&self.bot.jid, GREETING, GREETED).await.is_ok() {
                 return Ok(());
             }
         }
-        anyhow::bail!("{} is connected, and does not answer", self.bot)
+        anyhow::bail!("{} is connected, and does not answer", self.bot.jid)
     }
 
     /// How the next connection is carried: most as they come, some late, some in crumbs, some over a narrow way, and some end at a
@@ -405,7 +450,7 @@ impl Line {
     }
 
     async fn say(&mut self, said: &mut Vec<Said>) -> Result<()> {
-        let id = self.client.chat(self.bot.clone(), &format!("message {}", said.len())).await?;
+        let id = self.client.chat(self.bot.jid.clone(), &format!("message {}", said.len())).await?;
         said.push(Said { id, at: Timestamp::now(), answers: Vec::new(), refused: false });
         Ok(())
     }
@@ -443,10 +488,24 @@ impl Line {
         let numbers = said.iter().enumerate().filter(|(_, one)| are(one)).map(|(number, _)| number);
         let stretch = |numbers: RangeInclusive<usize>| {
             let said = said[*numbers.start()].at..=said[*numbers.end()].at;
-            Stretch { bot: self.bot.clone(), numbers, said }
+            Stretch { bot: self.bot.jid.clone(), numbers, said, archived: None }
         };
         ranges(numbers).into_iter().map(stretch).collect()
     }
+}
+
+/// The ids of what the archive of the bot's account has, from the first message on.
+async fn archived(connector: Option<&Connector>, bot: &Account, said: &[Said]) -> Result<BTreeSet<String>> {
+    let connector = connector.context("the server archives nothing over this transport here")?;
+    let ids = archive::ids(connector, bot).await?;
+    anyhow::ensure!(reaches_back(&ids, said), "the archive does not reach back to the first message that was answered");
+    Ok(ids)
+}
+
+/// Whether the archive still has what it was given first: Prosody in memory keeps a thousand messages for each account. What was
+/// answered, it has had.
+fn reaches_back(ids: &BTreeSet<String>, said: &[Said]) -> bool {
+    said.iter().find(|one| !one.answers.is_empty()).is_none_or(|first| ids.contains(&first.id))
 }
 
 /// Numbers in order, as few ranges.
@@ -480,5 +539,55 @@ impl Said {
     /// How many of its answers are one that came before.
     fn sent_again(&self) -> usize {
         self.answers.len() - self.answers.iter().collect::<BTreeSet<_>>().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(number: usize, answered: bool) -> Said {
+        let answers = if answered { vec![format!("answer {number}")] } else { Vec::new() };
+        Said { id: format!("balcony-{number}"), at: Timestamp::UNIX_EPOCH, answers, refused: false }
+    }
+
+    fn unanswered(numbers: RangeInclusive<usize>) -> Stretch {
+        let bot = BareJid::new("bot@localhost").unwrap();
+        Stretch { bot, numbers, said: Timestamp::UNIX_EPOCH..=Timestamp::UNIX_EPOCH, archived: None }
+    }
+
+    fn ids(numbers: impl IntoIterator<Item = usize>) -> BTreeSet<String> {
+        numbers.into_iter().map(|number| format!("balcony-{number}")).collect()
+    }
+
+    #[test]
+    fn what_the_archive_lacks_is_told_from_what_it_has_and_all_of_it_is_lost() {
+        let said: Vec<_> = (0..10).map(|number| said(number, number < 2)).collect();
+        let mut report =
+            Report { sent: 10, lost: 8, unanswered: vec![unanswered(2..=6), unanswered(8..=9)], ..Report::default() };
+        report.unanswered[0].look_up(&said, &ids([0, 1, 4, 8]));
+        report.not_asked.push("bot@localhost: it is away".to_owned());
+        let shown = report.to_string();
+        let expected = [
+            "bot@localhost did not answer 2 to 6, said from 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z; of these the server's \
+             own archive has 1 and lacks 4",
+            "bot@localhost did not answer 8 to 9, said from 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z",
+            "of these the server's own archive has 1 and lacks 4; what it lacks nobody could get again",
+            "what the server's own archive has of these is not known: bot@localhost: it is away",
+            "lost 8 · doubled 0 · of 10",
+        ];
+        assert_eq!(shown.lines().collect::<Vec<_>>(), expected);
+        let mut total = Report::default();
+        total.add(report);
+        assert_eq!(total.to_string(), shown);
+    }
+
+    /// What it has dropped is not what it never had.
+    #[test]
+    fn an_archive_that_has_dropped_what_was_answered_says_nothing_of_what_was_not() {
+        let some = [said(0, false), said(1, true), said(2, false), said(3, true)];
+        assert!(reaches_back(&ids([1, 3]), &some));
+        assert!(!reaches_back(&ids([3]), &some));
+        assert!(reaches_back(&BTreeSet::new(), &[said(0, false)]), "nothing is known to have come");
     }
 }

@@ -5,6 +5,7 @@
 //! says what was waited for and shows the last lines of the log. Nothing here looks into the host: it is driven from
 //! outside, by its command line, its files, its log and its XMPP stream.
 
+pub mod archive;
 pub mod certificate;
 pub mod client;
 pub mod component;

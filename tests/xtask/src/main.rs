@@ -96,7 +96,8 @@ Nothing is left behind, not even after Ctrl-C.")]
 A line for each server and each way to it: which faults came how often, how often a session was gone on with or begun anew,
 the longest time without an answer, and the host's memory before and after.
 
-Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does not end with 0.
+Its last line is `lost 0 · doubled 0 · of N`; anything else there, and it does not end with 0. The lines before it say which
+messages these were, when they were said, and how many of the lost ones the server's own archive has.
 
 With --seeds there is no server: an account lives on a network within its process, under a clock that stands still, and all that
 goes wrong follows from one number. It ends with 0 when so many numbers were tried, and at the first that fails names it, with
