@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -59,9 +60,24 @@ pub(super) struct Opened {
     pub(super) ending: Ending,
 }
 
+/// What is known of the attempts before.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    /// The servers that are tried last.
+    unheard: Unheard,
+    /// The last one came so far that it asked for a session.
+    has_asked: AtomicBool,
+}
+
+impl Attempts {
+    /// Whether the last one asked for a session, so that the server may still give it to a connection that is gone.
+    pub(super) fn have_asked(&self) -> bool {
+        self.has_asked.load(Ordering::Relaxed)
+    }
+}
+
 /// Connects, to the server that is named `elsewhere` if any, logs in, and goes on with a session or begins one as `wanted`.
-/// The password is read anew, and wiped at the end. `tokens` are those of the BOSH session from then on, if it is one; the
-/// `unheard` are tried last.
+/// The password is read anew, and wiped at the end. `tokens` are those of the BOSH session from then on, if it is one.
 pub(super) async fn log_in(
     settings: &LinkSettings,
     supplied: Option<&Supplied>,
@@ -69,8 +85,9 @@ pub(super) async fn log_in(
     elsewhere: Option<&Endpoint>,
     previous: Option<&Previous>,
     tokens: &Tokens,
-    unheard: &Unheard,
+    attempts: &Attempts,
 ) -> Result<Opened, ConnectError> {
+    let Attempts { unheard, has_asked } = attempts;
     let jid = &Jid::from(wanted.clone());
     // Who brings a password along logs in with it.
     let way = if supplied.is_some() { &Way::Password } else { &settings.way };
@@ -79,7 +96,10 @@ pub(super) async fn log_in(
     }
     let domain = jid.domain().as_str();
     let late = |_| ConnectError::TimedOut { domain: domain.to_owned() };
-    if let Some(prebind) = settings.prebind.as_ref().filter(|_| supplied.is_none()) {
+    let is_prebound = settings.prebind.is_some() && supplied.is_none();
+    // Whoever gives sessions away begins them.
+    has_asked.store(is_prebound, Ordering::Relaxed);
+    if let Some(prebind) = settings.prebind.as_ref().filter(|_| is_prebound) {
         return tokio::time::timeout(LIMIT, go_on(settings, prebind, tokens)).await.map_err(late)?;
     }
     let configured;
@@ -115,6 +135,7 @@ pub(super) async fn log_in(
         if !features.can_bind() {
             return Err(ConnectError::NotXmpp { cause: "it offers no resource binding".to_owned() });
         }
+        has_asked.store(true, Ordering::Relaxed);
         let begun = begin(&mut stream, &features, wanted, previous, can_resume).await?;
         if let (Way::Certificate { .. }, Begun::Anew { jid, .. }) = (way, &begun)
             && jid.to_bare() != wanted.to_bare()

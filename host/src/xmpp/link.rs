@@ -465,7 +465,7 @@ impl Link {
             let error = ConnectError::Revoked { jid, text: why.text().map(str::to_owned) };
             return Some(self.fail(error));
         }
-        // Who throws us out after an attempt that nobody answered may be that attempt.
+        // Who throws us out after an attempt whose question for a session nobody answered may be that attempt.
         if why.is_conflict() && !is_contested {
             let now = Instant::now();
             if self.conflict.replace(now).is_some_and(|first| now - first <= CONFLICT_SPAN) {

@@ -20,7 +20,7 @@ use xmpp_parsers::time::TimeQuery;
 
 use super::bind::{Begun, Heard, hear, say};
 use super::bosh::Tokens;
-use super::connect::{ConnectError, features_failure, log_in, open, printable};
+use super::connect::{Attempts, ConnectError, features_failure, log_in, open, printable};
 use super::intake::Ending;
 use super::password::Password;
 use super::reach::Unheard;
@@ -98,7 +98,7 @@ pub enum RegisterError {
 pub async fn probe(settings: &LinkSettings) -> Result<Probe, ConnectError> {
     let wanted = settings.jid.to_bare().with_resource_str(&format!("parlor-look-{:08x}", rand::random::<u32>()));
     let wanted = wanted.map_err(|_| ConnectError::NoUser { jid: settings.jid.clone() })?;
-    let opened = log_in(settings, None, &wanted, None, None, &Tokens::default(), &Unheard::default()).await?;
+    let opened = log_in(settings, None, &wanted, None, None, &Tokens::default(), &Attempts::default()).await?;
     let mut stream = opened.stream;
     let (jid, managed) = match opened.begun {
         Begun::Anew { jid, managed, .. } => (jid, managed.is_some()),

@@ -16,9 +16,8 @@ use super::pace::{Pace, in_time};
 use crate::config::{Endpoint, LinkSettings, TransportChoice};
 use crate::traces;
 use crate::xmpp::bind::Previous;
-use crate::xmpp::connect::{ConnectError, Opened, log_in};
+use crate::xmpp::connect::{Attempts, ConnectError, Opened, log_in};
 use crate::xmpp::intake::Lost;
-use crate::xmpp::reach::Unheard;
 
 /// How often a server is asked in a row for a session of before, and goes without an answer. A connection that breaks just then
 /// so often is no accident.
@@ -30,7 +29,8 @@ pub(super) enum Report {
     Opened {
         /// What it is.
         opened: Box<Opened>,
-        /// An attempt before it was cut off without an answer, so that the server may do what that one asked for as well.
+        /// An attempt before it asked for a session and was cut off without an answer, so that the server may give it that one as
+        /// well.
         is_contested: bool,
     },
     /// A log-in begins, which is not the first.
@@ -110,7 +110,7 @@ async fn run(
     reports: mpsc::Sender<Report>,
 ) {
     let mut pace = Pace::default();
-    let unheard = Unheard::default();
+    let attempts = Attempts::default();
     // Whether the last connection is one that a server had pointed to.
     let mut followed = false;
     let mut is_first = true;
@@ -151,13 +151,13 @@ async fn run(
             // A panic here, over something a server said, must not end the account.
             let (password, server) = (wish.password.as_ref(), server.as_ref());
             let span = traces::connecting(jid.domain().as_str());
-            let attempt = log_in(&settings, password, &jid, server, previous.as_ref(), &wish.tokens, &unheard);
+            let attempt = log_in(&settings, password, &jid, server, previous.as_ref(), &wish.tokens, &attempts);
             let outcome = tokio::select! {
                 biased;
                 outcome = AssertUnwindSafe(attempt).catch_unwind() => outcome,
                 // It may lead to where nobody ever answers.
                 Ok(()) = follows.changed() => {
-                    (after, is_contested) = (Duration::ZERO, true);
+                    (after, is_contested) = (Duration::ZERO, is_contested || attempts.have_asked());
                     continue;
                 }
             };
@@ -165,7 +165,7 @@ async fn run(
                 outcome.unwrap_or_else(|_| Err(ConnectError::NotXmpp { cause: "the log-in broke over it".to_owned() }));
             if let Err(why) = &outcome {
                 traces::failed(&span, why);
-                is_contested |= why.is_no_answer();
+                is_contested |= attempts.have_asked() && why.is_no_answer();
             }
             drop(span);
             match outcome {

@@ -276,6 +276,39 @@ async fn an_attempt_that_nobody_answered_is_no_other_client() {
     assert!(matches!(&event, LinkEvent::Failed(ConnectError::Conflict { .. })), "{event:?}");
 }
 
+/// A server gives no session that nobody has asked for yet.
+#[tokio::test]
+async fn an_attempt_that_broke_before_it_asked_for_a_session_excuses_no_conflict() {
+    join_all([Step::SecureHeader, Step::Success, Step::LastHeader].map(broken_at)).await;
+}
+
+/// Breaks an attempt at this step, and throws the next one out, and the one after that.
+async fn broken_at(step: Step) {
+    let peer = Peer::start(Manners { thinks: Some(step), ..Manners::default() }).await;
+    let mut link = beginning(&peer, step).await;
+    tokio::select! {
+        event = next(&mut link) => panic!("{step:?}: {event:?}"),
+        _ = peer.accept() => panic!("{step:?}: the server did not think"),
+        () = peer.thinks() => {}
+    }
+    let event = next(&mut link).await;
+    assert!(matches!(event, LinkEvent::Retrying { .. }), "{step:?}: {event:?}");
+    peer.go_on();
+    // Nobody waits here for as long as a server is left alone.
+    link.follow(LinkSettings { keep_unsent: Duration::from_secs(9), ..peer.settings() }, &peer.settings());
+    let (event, mut session) = again(&mut link, &peer).await;
+    assert!(matches!(event, LinkEvent::Bound { .. }), "{step:?}: {event:?}");
+    let conflict = format!("<stream:error><conflict {STREAM_ERRORS}/></stream:error></stream:stream>");
+    session.say_raw(&conflict).await;
+    let event = next(&mut link).await;
+    assert!(matches!(&event, LinkEvent::Suspended { why } if why.is_conflict()), "{step:?}: {event:?}");
+    peer.go_on();
+    session = again(&mut link, &peer).await.1;
+    session.say_raw(&conflict).await;
+    let event = next(&mut link).await;
+    assert!(matches!(&event, LinkEvent::Failed(ConnectError::Conflict { .. })), "{step:?}: {event:?}");
+}
+
 fn stream_error(inside: &str) -> String {
     format!("<stream:error>{inside}</stream:error></stream:stream>").replace("$NS", STREAM_ERRORS)
 }
