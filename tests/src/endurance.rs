@@ -74,13 +74,15 @@ pub struct Plan {
 
 impl Plan {
     /// What the server archives, for a plugin that catches up on it: where servers lose sessions themselves. Prosody 0.12 goes on
-    /// with half a frame of WebSocket that a cut has left, and may say what it has for a session over BOSH to a connection that is
-    /// broken; ejabberd 23.01 drops what it has for one over WebSocket if the connection that asks for it breaks just then. Over
-    /// TCP nothing is to come from there.
+    /// within a stanza or a frame of WebSocket that a cut has torn, cannot read on and ends the session; and it may say what it has
+    /// for a session over BOSH to a connection that is broken. ejabberd 23.01 drops what it has for one over WebSocket if the
+    /// connection that asks for it breaks just then; of it over TCP alone nothing is to come from there.
     fn archive(&self) -> Archive {
-        match self.transport {
-            Transport::WebSocket | Transport::Bosh => Archive::Everything,
-            Transport::StartTls | Transport::Direct => Archive::Nothing,
+        match (self.server, self.transport) {
+            (Software::Prosody, _) | (Software::Ejabberd, Transport::WebSocket | Transport::Bosh) => {
+                Archive::Everything
+            }
+            (Software::Ejabberd, Transport::StartTls | Transport::Direct) => Archive::Nothing,
         }
     }
 }
