@@ -156,8 +156,9 @@ impl Session {
     fn direct(&mut self, mut message: Box<Message>, turn: &mut Turn<'_>) {
         let in_room = self.name_occupant(&mut message);
         // Nobody but its author has kept it from who was there: clients stamp what was written without a network, and some all that
-        // they send, as gateways do.
-        if message.delayed && message.claimed_at.is_some_and(|at| at >= self.stream_since()) {
+        // they send, as gateways do. Where the server has stored it, its own stamp counts, which is another one.
+        let is_unsigned = message.claimed_at == Some(message.at);
+        if message.delayed && is_unsigned && message.at >= self.stream_since() {
             message.delayed = false;
             message.at = turn.now;
         }

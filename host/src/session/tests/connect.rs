@@ -209,6 +209,21 @@ fn what_its_author_stamped_is_news_to_who_was_there() {
     }
 }
 
+/// Rules delayed: Gajim signs its stamps, and a clock may be fast, or somebody lie.
+#[test]
+fn what_the_server_has_stored_is_history_whatever_its_author_stamped_it_with() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.wait(60);
+    let (stored, claimed): (Timestamp, Timestamp) = (desk.now - Duration::from_secs(3_600), desk.now);
+    let stamp = |by: &str, at: Timestamp| format!("<delay xmlns='urn:xmpp:delay' from='{by}' stamp='{at}'/>");
+    let (author, server) = (stamp(ROMEO, claimed), stamp("example.org", stored));
+    desk.forget();
+    desk.hear_xml(&format!("<message from='{ROMEO}/orchard' type='chat'><body>hi</body>{author}{server}</message>"));
+    let Payload::Message(told) = desk.last("message") else { panic!("it carries a message") };
+    assert_eq!((told.delayed, told.at), (true, stored));
+    assert_eq!(desk.count("messageNotification"), 0);
+}
+
 /// Our entering waits in a queue: to be in the room and out of it again and again is nobody's wish.
 #[test]
 fn what_enters_a_room_during_a_cut_is_sent_once() {
