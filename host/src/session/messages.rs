@@ -233,8 +233,10 @@ impl Session {
         match membership.tells {
             // Whatever it is stamped with; but what is past is stamped (XEP-0045, section 7.2.14), its subject alone not always.
             Tells::Past if is_subject || message.delayed || message.claimed_at.is_some() => {
-                message.delayed = true;
-                message.at = message.claimed_at.unwrap_or(message.at);
+                // The room's own stamp is better than any other.
+                if !std::mem::replace(&mut message.delayed, true) {
+                    message.at = message.claimed_at.unwrap_or(message.at);
+                }
             }
             // Some services pass on what an occupant wrote in the room's name, who would hide from bots.
             Tells::Present if message.delayed => {

@@ -571,6 +571,10 @@ fn a_stamp_whose_author_does_not_count_is_believed_of_a_rooms_past_alone() {
     let _opened = desk.open_room(None);
     desk.message(said());
     assert!(last_message(&desk).delayed && last_message(&desk).at == claimed);
+    // The room has stamped it, too.
+    desk.message(Message { delayed: true, body: Some("ho".to_owned()), ..said() });
+    let told = last_message(&desk);
+    assert_eq!((told.body.as_deref(), told.delayed, told.at), (Some("ho"), true, Timestamp::UNIX_EPOCH));
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     desk.subject("");
     desk.message(said());
