@@ -150,17 +150,24 @@ fn numbers(connection: &Connection) -> rusqlite::Result<(i32, i32)> {
 
 /// The same of a file that nobody is to touch; zeros where there is none.
 fn numbers_in(path: &Path) -> Result<(i32, i32), Unfit> {
+    let kind = match path.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, 0)),
+        found => found?.file_type(),
+    };
+    if kind.is_symlink() {
+        return Err(Unfit::Link);
+    }
+    // Who opens a pipe waits for whoever writes into it.
+    if !kind.is_file() {
+        return Err(std::io::Error::other("it is no file").into());
+    }
     // What was written last is there, until somebody carries it over.
     if beside(path, "-wal").exists() {
         return Ok(numbers(&open_to_read(path)?)?);
     }
     // SQLite would leave such files there, even of one that it only reads.
-    let file = match File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, 0)),
-        opened => opened?,
-    };
     let mut header = Vec::new();
-    file.take(HEADER).read_to_end(&mut header)?;
+    File::open(path)?.take(HEADER).read_to_end(&mut header)?;
     let number = |at: usize| {
         let bytes = header.get(at..).and_then(|rest| rest.first_chunk::<4>());
         bytes.map_or(0, |bytes| i32::from_be_bytes(*bytes))

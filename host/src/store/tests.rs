@@ -211,6 +211,25 @@ async fn a_file_that_is_newer_is_seen_to_be_and_not_touched() {
     Store::look(folder.path()).unwrap();
 }
 
+/// As its owner does who is told to move it away, and leaves what lies beside it.
+#[tokio::test]
+async fn a_file_that_is_gone_or_a_link_is_seen_to_be_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, moved) = (folder.path().join(FILE), folder.path().join("moved.db"));
+    Store::open(folder.path()).unwrap().close().await;
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+    Store::look(folder.path()).unwrap_err();
+    std::fs::rename(&path, &moved).unwrap();
+    std::os::unix::fs::symlink(&moved, &path).unwrap();
+    Store::look(folder.path()).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(path.with_file_name("parlor.db-wal"), "").unwrap();
+    Store::look(folder.path()).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let error = Store::look(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("it is no file"), "{error}");
+}
+
 #[tokio::test]
 async fn what_was_written_last_goes_aside_with_its_file() {
     let folder = tempfile::tempdir().unwrap();
