@@ -6,6 +6,9 @@ use crate::error::CallError;
 use crate::session::archive::ArchivePage;
 use crate::stanza::{ArchiveQuery, Cursor};
 
+/// How many pages in a row may have nothing that is kept. Each may be of another place: that is no circle, and has no end.
+const MOST_EMPTY: u32 = 2_000;
+
 /// Page after page of one archive, forwards; or backwards, where its query has [`Cursor::Before`].
 #[derive(Debug)]
 pub struct Pager {
@@ -19,13 +22,15 @@ pub struct Pager {
     mark: Option<String>,
     since_mark: u32,
     next_mark: u32,
+    /// How many pages came last that had nothing.
+    empty: u32,
 }
 
 impl Pager {
     /// From where `query` begins, in pages of `size`, until `most` messages came. Its own `max` does not matter.
     pub fn new(query: ArchiveQuery, size: u32, most: Option<u32>) -> Self {
         let over = most == Some(0);
-        Self { query, size, left: most, over, mark: None, since_mark: 0, next_mark: 1 }
+        Self { query, size, left: most, over, mark: None, since_mark: 0, next_mark: 1, empty: 0 }
     }
 
     /// The next page; none: it is over.
@@ -34,7 +39,7 @@ impl Pager {
         (!self.over).then(|| ArchiveQuery { max, ..self.query.clone() })
     }
 
-    /// Takes note of a page. An error: the archive goes round in circles.
+    /// Takes note of a page. An error: the archive goes round in circles, or on for ever with nothing in it.
     pub fn took(&mut self, page: &ArchivePage) -> Result<(), CallError> {
         let came = u32::try_from(page.messages.len()).unwrap_or(u32::MAX);
         if let Some(left) = &mut self.left {
@@ -54,6 +59,11 @@ impl Pager {
         if is_where_it_was || self.mark.as_ref() == Some(&edge) {
             self.over = true;
             return Err(CallError::Other("the archive gives the same page again and again".to_owned()));
+        }
+        self.empty = if page.messages.is_empty() { self.empty + 1 } else { 0 };
+        if self.empty > MOST_EMPTY {
+            self.over = true;
+            return Err(CallError::Other("the archive gives page after page with nothing on it".to_owned()));
         }
         self.since_mark += 1;
         if self.since_mark == self.next_mark {
@@ -115,6 +125,15 @@ mod tests {
     #[test]
     fn nothing_wanted_asks_for_nothing() {
         assert_eq!(cursor(&Pager::new(ArchiveQuery::default(), 50, Some(0))), None);
+    }
+
+    #[test]
+    fn an_archive_that_says_for_ever_that_there_is_more_is_asked_no_more() {
+        let mut pager = Pager::new(ArchiveQuery::default(), 50, Some(100));
+        let failed =
+            (0..=MOST_EMPTY).position(|place| pager.took(&page(None, Some(&place.to_string()), false)).is_err());
+        assert_eq!(failed, Some(MOST_EMPTY as usize));
+        assert_eq!(cursor(&pager), None);
     }
 
     proptest::proptest! {
