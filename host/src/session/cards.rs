@@ -12,6 +12,7 @@ use crate::card::{Avatar, Card, CardChange};
 use crate::error::{CallError, StanzaError};
 use crate::event::Payload;
 use crate::plugins::InstanceId;
+use crate::session::occupants::is_occupant;
 use crate::session::questions::Waiting;
 use crate::session::roster::Contact;
 use crate::session::{Answer, Session, Turn};
@@ -104,10 +105,18 @@ impl Cards {
         self.entries.get(jid).map(|entry| &entry.known)
     }
 
-    fn remove(&mut self, jid: &Jid) {
+    pub(super) fn remove(&mut self, jid: &Jid) {
         if let Some(entry) = self.entries.remove(jid) {
             self.ages.remove(&entry.number);
             self.weight -= entry.known.card.weight();
+        }
+    }
+
+    /// Forgets the cards of all occupants of a room.
+    pub(super) fn forget_occupants(&mut self, room: &BareJid) {
+        let theirs: Vec<Jid> = self.entries.keys().filter(|jid| is_occupant(jid, room)).cloned().collect();
+        for occupant in theirs {
+            self.remove(&occupant);
         }
     }
 

@@ -127,6 +127,11 @@ fn kept_reason(muc: &MucUser, status: Option<&str>) -> Option<String> {
     Some(reason[..reason.floor_char_boundary(MAX_REASON)].to_owned())
 }
 
+/// Whether this is the address of somebody in this room.
+pub(super) fn is_occupant(jid: &Jid, room: &BareJid) -> bool {
+    jid.as_str().strip_prefix(room.as_str()).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// What a room says of somebody, else what it said before.
 fn said_or_known(said: String, known: Option<&String>) -> String {
     if said.is_empty() { known.cloned().unwrap_or_else(|| "none".to_owned()) } else { said }
@@ -251,6 +256,8 @@ impl Session {
             self.ignored += 1;
             return;
         };
+        // Whoever is called so next may be somebody else.
+        self.cards.remove(&presence.from);
         // Asked only where somebody takes another name, since all rooms are looked at for it.
         let has_bytes = muc.nick.is_none() || self.has_bytes();
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
@@ -338,6 +345,13 @@ impl Session {
 }
 
 impl Session {
+    /// We are out of a room: nobody tells us any more who leaves, and whoever has a nickname there next may be somebody else.
+    pub(super) fn forget_occupants(&mut self, room: &BareJid) {
+        self.cards.forget_occupants(room);
+        self.disco.known.forget_occupants(room);
+        self.changed = true;
+    }
+
     /// Tells something of an occupant, with an id only where it can be believed.
     pub(super) fn fire_occupant(&mut self, name: &'static str, mut occupant: Arc<Occupant>, turn: &mut Turn<'_>) {
         let has_ids = self.rooms.shown.get(&occupant.room).is_some_and(|room| room.has_occupant_ids());

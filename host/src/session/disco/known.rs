@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use imbl::{HashMap, HashSet};
-use jid::Jid;
+use jid::{BareJid, Jid};
 use jiff::Timestamp;
 
 use super::caps;
+use crate::session::occupants::is_occupant;
 use crate::stanza::{Caps, Disco};
 
 /// How many entities' own answers are kept.
@@ -117,6 +118,12 @@ impl KnownDisco {
     pub(super) fn gone(&mut self, entity: &Jid) -> bool {
         let claimed = self.claims.remove(entity).is_some();
         self.entities.remove(entity).is_some() || claimed
+    }
+
+    /// Nobody says any more who is in a room.
+    pub(in crate::session) fn forget_occupants(&mut self, room: &BareJid) {
+        self.claims.retain(|entity, _| !is_occupant(entity, room));
+        self.entities.retain(|entity, _| !is_occupant(entity, room));
     }
 
     /// Forgets everybody, but not what hashes stand for.

@@ -42,6 +42,7 @@ impl Session {
             }
         }
         self.set_room_deadline(jid, None);
+        self.forget_occupants(jid);
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             bid_farewell(Arc::make_mut(room), why);
             let room = Arc::clone(room);
@@ -54,7 +55,7 @@ impl Session {
         if let Some(membership) = self.rooms.memberships.remove(jid) {
             self.cancel_deadlines(&membership);
         }
-        self.changed = true;
+        self.forget_occupants(jid);
         self.move_focus(jid, None);
         self.rooms.shown.remove(jid)
     }
@@ -190,8 +191,8 @@ impl Session {
                 membership.before = std::mem::take(&mut room.occupants);
             }
             room.empty();
-            self.changed = true;
         }
+        self.forget_occupants(jid);
     }
 }
 

@@ -306,6 +306,37 @@ fn a_picture_that_changes_is_fetched_again_where_somebody_wanted_it() {
     assert!(got(&mut asked_for).unwrap().is_err());
 }
 
+/// Row 69. A nickname is nobody's for good.
+#[test]
+fn the_card_of_an_occupant_is_not_that_of_who_has_the_nickname_next() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let juliet = format!("{ROOM}/juliet");
+    let is_asked_for = |desk: &mut Desk| {
+        let before = gets(desk);
+        let mut answer = get(desk, &juliet, false);
+        let is_asked_for = gets(desk) > before;
+        if is_asked_for {
+            come(desk, card("Juliet", None));
+        }
+        assert!(got(&mut answer).unwrap().is_ok());
+        is_asked_for
+    };
+    assert!(is_asked_for(&mut desk));
+    assert!(!is_asked_for(&mut desk), "it is known while she is there");
+    desk.presence(occupant("juliet", PresenceKind::Unavailable, &[]));
+    desk.presence(occupant("juliet", PresenceKind::Available, &[]));
+    assert!(is_asked_for(&mut desk), "she left");
+    let mut renamed = occupant("juliet", PresenceKind::Unavailable, &[303]);
+    renamed.muc.as_mut().unwrap().nick = Some("capulet".to_owned());
+    desk.presence(renamed);
+    desk.presence(occupant("juliet", PresenceKind::Available, &[]));
+    assert!(is_asked_for(&mut desk), "she is called otherwise");
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307]));
+    desk.in_room();
+    assert!(is_asked_for(&mut desk), "nobody told us who left meanwhile");
+}
+
 #[test]
 fn presence_says_what_is_known_of_the_own_picture() {
     let mut desk = Desk::connected(Settings::default());

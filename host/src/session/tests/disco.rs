@@ -422,6 +422,23 @@ fn a_verified_hash_speaks_for_everybody_who_claims_it() {
     assert!(got(&mut desk.discover(JULIET)).is_none(), "she may come back as something else");
 }
 
+/// Rows 114-115. Nobody told us who left meanwhile.
+#[test]
+fn what_an_occupant_could_do_is_forgotten_once_we_are_out_of_the_room() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let juliet = format!("{ROOM}/juliet");
+    let muc = occupant("juliet", PresenceKind::Available, &[]).muc;
+    desk.presence(Presence { muc, ..claiming(&juliet, VER) });
+    let mut asked = desk.discover(&juliet);
+    desk.info(&juliet, client());
+    assert_eq!(*got(&mut asked).unwrap().unwrap(), client());
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307]));
+    assert_eq!(desk.session.disco.sizes()[1], 0, "who is not heard of takes nobody's room");
+    desk.in_room();
+    assert!(got(&mut desk.discover(&juliet)).is_none(), "whoever has the nickname now is asked");
+}
+
 /// Rows 114-115. Nobody poisons what is believed of others.
 #[test]
 fn a_hash_that_does_not_fit_speaks_for_nobody_else() {
