@@ -36,6 +36,8 @@ const NOT_A_MEMBER: u16 = 321;
 const MEMBERS_ONLY: u16 = 322;
 const SHUTDOWN: u16 = 332;
 const TROUBLE: u16 = 333;
+/// Not of the standard's: Prosody's `mod_ping_muc` says so in the room's name, once its server cannot be reached.
+const UNREACHABLE: u16 = 330;
 const SHOWS_JIDS: u16 = 100;
 const LOGGED: u16 = 170;
 
@@ -103,8 +105,8 @@ fn why_left(muc: &MucUser) -> &'static str {
         "destroyed"
     } else if has(BANNED) {
         "banned"
-    } else if has(TROUBLE) {
-        // Comes beside 307, which older clients know.
+    } else if has(TROUBLE) || has(UNREACHABLE) {
+        // The first comes beside 307, which older clients know.
         "error"
     } else if has(SHUTDOWN) {
         // So does this in Spectrum.

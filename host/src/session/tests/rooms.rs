@@ -232,6 +232,7 @@ fn being_put_out_is_told_with_the_reason() {
         (&[110, 321], false, "affiliation", false),
         (&[110, 322], false, "members-only", false),
         (&[110, 307, 333], false, "error", true),
+        (&[110, 330], false, "error", true),
         (&[110, 332], false, "shutdown", true),
         (&[332, 307], false, "shutdown", true),
         (&[110], true, "destroyed", false),
