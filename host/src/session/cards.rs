@@ -253,6 +253,23 @@ impl Session {
         }
     }
 
+    /// Lets somebody who was no contact when the card was fetched show it.
+    pub(super) fn show_known_card(&mut self, jid: &BareJid) {
+        if let Some(known) = self.cards.get(jid).map(Arc::clone) {
+            self.show_card(jid, Some(&known));
+        }
+    }
+
+    /// The same for all of them: the roster came.
+    pub(super) fn show_known_cards(&mut self) {
+        let without = |jid: &BareJid| self.roster.get(jid).is_some_and(|contact| contact.card.is_none());
+        let known = self.cards.entries.keys().filter(|jid| jid.is_bare()).map(Jid::to_bare);
+        let known: Vec<BareJid> = known.filter(without).collect();
+        for jid in &known {
+            self.show_known_card(jid);
+        }
+    }
+
     fn tell_card(&mut self, owner: &Jid, known: &Arc<KnownCard>, turn: &mut Turn<'_>) {
         let bare = owner.to_bare();
         if owner.is_bare() {

@@ -226,7 +226,10 @@ impl Session {
             }),
             // Without a roster there is nowhere to keep the request, yet somebody may answer it.
             None if self.roster.contacts.is_none() => Some(Arc::new(Contact::stranger(from).called(nick))),
-            None => self.roster.add_stranger(&from, nick),
+            None => self.roster.add_stranger(&from, nick).and_then(|_| {
+                self.show_known_card(&from);
+                self.roster.get(&from).map(Arc::clone)
+            }),
         };
         match contact {
             Some(contact) => {

@@ -368,6 +368,7 @@ impl Session {
 
     fn roster_fetched(&mut self, cached: Result<(), CallError>, turn: &mut Turn<'_>) {
         self.name_chats();
+        self.show_known_cards();
         if cached.is_ok() {
             self.fire("cachedRoster", Payload::None, turn);
         }
@@ -438,6 +439,9 @@ impl Session {
         let Some(contact) = self.roster.put(item) else { return };
         self.changed = true;
         self.name_chat(&contact.jid);
+        if contact.card.is_none() {
+            self.show_known_card(&contact.jid);
+        }
         if self.roster.version.is_some() {
             turn.out.push(Effect::Keep(KeepRoster::Changed { version, contact }));
         }

@@ -104,6 +104,31 @@ fn a_card_is_fetched_once_and_shown_by_its_contact() {
     assert_eq!(gets(&desk), 3, "a log-out forgets it");
 }
 
+/// Rows 65.
+#[test]
+fn a_card_that_was_fetched_before_is_shown_by_whoever_becomes_a_contact() {
+    let (tybalt, paris) = ("tybalt@example.org", "paris@example.org");
+    let shows = |desk: &Desk, who: &str| desk.session.snapshot().contacts.unwrap()[&bare(who)].card.is_some();
+    let mut desk = Desk::connected(Settings::default());
+    for who in [tybalt, paris] {
+        let _card = get(&mut desk, who, false);
+        come(&mut desk, card("X", None));
+    }
+    desk.push(item(tybalt, "none"));
+    assert!(shows(&desk, tybalt));
+    desk.presence(presence(paris, PresenceKind::Subscribe));
+    let Payload::Contact(asking) = desk.last("contactRequest").clone() else { panic!("a contact") };
+    assert!(asking.card.is_some() && shows(&desk, paris));
+
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    let _card = get(&mut desk, ROMEO, false);
+    come(&mut desk, card("Romeo", None));
+    desk.roster(vec![item(ROMEO, "both")]);
+    assert!(shows(&desk, ROMEO), "the roster came later");
+}
+
 /// Rows 72.
 /// Events `vcardUpdated`.
 #[test]
