@@ -159,14 +159,15 @@ fn read_message(
     // Some clients and gateways write an empty body beside a receipt or a chat state, and say nothing by it.
     let says_enough = found.extensions.as_ref().is_some_and(|extensions| !extensions.say_nothing());
     let body = body.map(|(_, text)| text).filter(|text| !(says_enough && text.is_empty())).cloned();
-    let other = if is_own && kind != MessageKind::Groupchat { &to } else { &from };
+    let other = if is_own { &to } else { &from };
     Message {
         id,
         stanza_id: found.stanza_id,
         origin_id: found.origin_id,
         chat: if other.is_bare() { other.clone() } else { other.to_bare().into() },
         nick: match kind {
-            MessageKind::Groupchat => from.resource().map(|nick| nick.as_str().to_owned()),
+            // How we are called in a room stands in no stanza of ours.
+            MessageKind::Groupchat if !is_own => from.resource().map(|nick| nick.as_str().to_owned()),
             _ => None,
         },
         kind,
@@ -194,12 +195,7 @@ fn read_message(
 pub(super) fn leaving(stanza: &Stanza, own: &FullJid, now: Timestamp) -> Option<Message> {
     let Stanza::Message(message) = stanza else { return None };
     let message = WireMessage { from: Some(own.clone().into()), ..message.clone() };
-    let mut message = read_message(message, None, None, own, now);
-    // The room has not said it yet, and how we are called there stands in no stanza of ours.
-    if message.kind == MessageKind::Groupchat {
-        message.chat = message.to.to_bare().into();
-        message.nick = None;
-    }
+    let message = read_message(message, None, None, own, now);
     // Nobody has stored it yet, and no invitation is for us.
     Some(Message { at: now, delayed: false, claimed_at: None, stanza_id: None, own: true, invite: None, ..message })
 }

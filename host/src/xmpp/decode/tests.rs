@@ -90,6 +90,13 @@ fn a_groupchat_message_belongs_to_its_room() {
     assert_eq!((message.subject.as_deref(), message.body), (Some("s"), None));
 }
 
+/// Some servers keep what was said in rooms in the account's archive, too.
+#[test]
+fn what_we_said_in_a_room_belongs_to_the_room() {
+    let message = message("from='me@house/phone' to='room@muc' type='groupchat'", "<body>hi</body>");
+    assert_eq!((message.chat, message.nick, message.own), (jid("room@muc"), None, true));
+}
+
 #[test]
 fn the_text_without_a_language_is_taken_first() {
     let both = message("", "<body xml:lang='de'>hallo</body><body>hello</body>");
