@@ -14,8 +14,8 @@
  * Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
  *
  * What is not wrapped here is there under the contract's own names: `contacts.get(jid)`, `await rooms.open(jid, attributes)`.
- * A call whose permission `plugin.toml` does not ask for throws `NotDeclared`. `Promise.all` works, and `setTimeout` is the
- * host's clock.
+ * A call whose permission `plugin.toml` does not ask for throws `NotDeclared`, and a field that there is not, such as a misspelled
+ * one of a filter, is a `TypeError`. `Promise.all` works, and `setTimeout` is the host's clock.
  */
 import * as contract from "./contract.js";
 

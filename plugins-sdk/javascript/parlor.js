@@ -279,7 +279,7 @@ const FITTED = {
     return value.map((one, at) => fitted(`${place}[${at}]`, one, of[at]));
   },
   record(place, value, of) {
-    if (typeof value !== "object" || Array.isArray(value)) misfit(place, "an object", value);
+    refuseOthers(place, value, Object.keys(of));
     const field = ([name, kind]) => {
       const given = value[name] ?? (kind[0] === "list" ? [] : undefined);
       return [name, fitted(`${place}.${name}`, given, kind)];
@@ -291,6 +291,13 @@ const FITTED = {
     return of[value.tag] ? { tag: value.tag, val: fitted(`${place}.val`, value.val, of[value.tag]) } : { tag: value.tag };
   },
 };
+
+// Who misspells a field would have left it out, without a word: a filter would let everything through.
+function refuseOthers(place, value, names) {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) misfit(place, "an object", value);
+  const other = Object.keys(value).find((name) => !names.includes(name));
+  if (other !== undefined) throw new TypeError(`${place} has no ${other}; it has ${names.join(", ")}`);
+}
 
 function misfit(place, what, value) {
   const is = value === null ? "null" : Array.isArray(value) ? "a list" : typeof value;
@@ -312,7 +319,8 @@ export const settings = grouping("settings", settingsCalls);
 export const timers = grouping("timers", timersCalls);
 export const tokens = grouping("tokens", tokensCalls);
 export const user = grouping("user", userCalls);
-export const vcard = grouping("vcard", vcardCalls);
+// What `get` gave may be changed and handed in: when it was fetched is nothing to set.
+export const vcard = grouping("vcard", vcardCalls, { set: (set) => ({ vcardUpdated, ...data } = {}) => set(data) });
 const kept = grouping("storage", storageCalls);
 
 // The log
@@ -402,8 +410,11 @@ function quietly(end) {
   }
 }
 
+const FILTER = ["from", "room", "kind", "prefix", "own", "delayed", "xml"];
+
 function subscribe(name, filter, handler, once) {
-  if (typeof filter === "function") [filter, handler] = [undefined, filter];
+  if (typeof filter === "function" && handler === undefined) [filter, handler] = [undefined, filter];
+  if (filter !== undefined && filter !== null) refuseOthers(`listen.${once ? "once" : "on"}: filter`, filter, FILTER);
   if (typeof handler !== "function") throw new TypeError(`what listens to ${name} has to be a function`);
   const subscription = new Subscription(name, filter, handler, once);
   subscriptions.add(subscription);
@@ -635,8 +646,14 @@ function quotation(message) {
   return text ? text.split(/\r?\n/).map((line) => `> ${line}\n`).join("") : "";
 }
 
+const WISH = [
+  "body", "subject", "thread", "replyTo", "quote", "replace", "reactTo", "emojis", "receipt", "requestReceipt", "marker", "marked",
+  "chatState",
+];
+
 export function outgoing(wish) {
   if (typeof wish !== "object" || wish === null) return outgoing({ body: wish });
+  refuseOthers("message", wish, WISH);
   const replied = wish.replyTo && reference(wish.replyTo);
   const quoted = wish.quote && wish.replyTo ? quotation(wish.replyTo) : "";
   const { body, subject, thread, replyTo, replace, reactTo, emojis, receipt, requestReceipt, marker, marked, chatState } =
@@ -852,7 +869,10 @@ const encode = (text) => Uint8Array.from(unescape(encodeURIComponent(text)), (si
 const decode = (bytes) => decodeURIComponent(escape(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")));
 
 // How long a value is kept.
-const lasting = (expires) => (expires === undefined ? null : Math.max(1, counted(expires)));
+function lasting(call, options = {}) {
+  refuseOthers(`storage.${call}: options`, options, ["expires"]);
+  return options.expires === undefined ? null : Math.max(1, counted(options.expires));
+}
 
 // A value as it is kept.
 function written(call, value) {
@@ -868,22 +888,23 @@ const stores = {
     const bytes = await kept.get(name);
     return bytes === null || bytes === undefined ? otherwise : JSON.parse(decode(bytes));
   },
-  set: async (name, value, { expires } = {}) => kept.set(name, written("set", value), lasting(expires)),
+  set: async (name, value, options) => kept.set(name, written("set", value), lasting("set", options)),
   getBytes: async (name) => (await kept.get(name)) ?? undefined,
-  setBytes: async (name, value, { expires } = {}) => kept.set(name, value, lasting(expires)),
+  setBytes: async (name, value, options) => kept.set(name, value, lasting("setBytes", options)),
   delete: async (name) => kept.delete(name),
   page: async (prefix, after, limit) => kept.list(prefix, after ?? null, limit),
-  async compareAndSet(name, expected, value, { expires } = {}) {
+  async compareAndSet(name, expected, value, options) {
     const [before, after] = [expected, value].map((one) => writtenOrNothing("compareAndSet", one));
-    return kept.compareAndSet(name, before, after, lasting(expires));
+    return kept.compareAndSet(name, before, after, lasting("compareAndSet", options));
   },
-  async change(name, change, { expires } = {}) {
+  async change(name, change, options) {
+    const expires = lasting("change", options);
     for (;;) {
       const before = await stores.getBytes(name);
       const value = await change(before && JSON.parse(decode(before)));
       // With what was read, however that was written.
       const after = writtenOrNothing("change", value);
-      if (await kept.compareAndSet(name, before, after, lasting(expires))) return value;
+      if (await kept.compareAndSet(name, before, after, expires)) return value;
     }
   },
   async keys(prefix = "") {

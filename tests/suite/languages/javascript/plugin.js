@@ -2,7 +2,7 @@
 
 import {
   acknowledge, bodyWithoutFallback, chats, command, Element, NotReady, occupantOf, off, Offline, on, once, onStop, OverLimit, reply,
-  replyInChat, rooms, send, setSetting, sleep, StanzaError, storage, TimedOut, timers, within,
+  replyInChat, rooms, send, setSetting, sleep, StanzaError, storage, TimedOut, timers, vcard, within,
 } from "parlor";
 
 // texts.chat
@@ -30,13 +30,19 @@ on("message", { prefix: "types" }, async (message) => {
     () => timers.after(-1n),
     () => timers.sleep(0n),
     () => storage.set("k", 1, { expires: Number.MAX_VALUE }),
+    () => storage.set("k", 1, { expiers: 1000 }),
+    () => on("message", { form: message.from }, () => {}),
+    () => once("message", () => {}, { from: message.from }),
+    () => send(message.chat, { text: "hello" }),
+    () => chats.send(message.chat, { body: "hello", extensions: { reply: { id: "m1", from: message.from } } }),
+    () => vcard.set({ vcardUpdated: "2026-01-01T00:00:00Z", nickname: 5 }),
   ];
   const errors = [];
   for (const call of wrong) {
     try {
       await call();
     } catch (error) {
-      errors.push(`${error.name}: ${error.message}`);
+      errors.push(`${error.name}: ${error.message.replace(/, thread.*/, " …")}`);
     }
   }
   await reply(message, errors.join("\n"));
