@@ -2,7 +2,7 @@
 
 from typing import Any, Callable, Coroutine, TypeVar
 
-Function = TypeVar("Function", bound=Callable[[], Coroutine[Any, Any, None]])
+Function = TypeVar("Function", bound=Callable[[], Coroutine[Any, Any, Any]])
 
 def on_start(function: Function) -> Function:
     """Has an `async` function called once, when the plugin starts. One that raises refuses the start."""

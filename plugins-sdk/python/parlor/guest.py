@@ -31,7 +31,7 @@ from .timers import sleep
 
 _log = logging.getLogger("parlor")
 
-Function = Callable[[], Awaitable[None]]
+Function = Callable[[], Awaitable[Any]]
 
 _starts: list[Function] = []
 _readies: list[Function] = []
@@ -41,13 +41,13 @@ _has_started = False
 
 def on_start(function: Function) -> Function:
     """Has an `async` function called once, when the plugin starts. One that raises refuses the start."""
-    return _later(_starts, function)
+    return _later(_starts, function, "on_start")
 
 
 def on_ready(function: Function) -> Function:
     """Has an `async` function called once, as soon as the account is connected and initialized: in `on_start` nothing can be
     sent yet. One that raises is written to the log."""
-    _later(_readies, function)
+    _later(_readies, function, "on_ready")
     if _has_started:
         spawn(_when_ready([function]))
     return function
@@ -55,12 +55,13 @@ def on_ready(function: Function) -> Function:
 
 def on_stop(function: Function) -> Function:
     """Has an `async` function called once, when the plugin is told to stop. It has two seconds."""
-    return _later(_stops, function)
+    return _later(_stops, function, "on_stop")
 
 
-def _later(functions: list[Function], function: Function) -> Function:
+def _later(functions: list[Function], function: Function, taker: str) -> Function:
     if not inspect.iscoroutinefunction(function):
         raise TypeError(f"{function!r} has to be an `async def`")
+    listen.refuse_method(function, taker)
     functions.append(function)
     return function
 

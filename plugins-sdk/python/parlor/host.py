@@ -102,6 +102,9 @@ def _raising(name: str, function: Any) -> Any:
             return Stream(_later(result))
         return _later(result) if inspect.isawaitable(result) else result
 
+    if inspect.iscoroutinefunction(function) and not streams:
+        # Type checkers may know an older Python than the one that runs it.
+        getattr(inspect, "markcoroutinefunction")(call)
     return call
 
 

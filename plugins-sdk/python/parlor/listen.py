@@ -24,7 +24,7 @@ from .host import Grouping, is_there
 _listen = Grouping("listen")
 _log = logging.getLogger("parlor")
 
-Handler = Callable[..., Awaitable[None]]
+Handler = Callable[..., Awaitable[Any]]
 
 
 class Subscription:
@@ -102,12 +102,13 @@ def on(
     come from this `sender` or this `room`, is not of this `kind` (or one of these), or does not begin with this `prefix`.
     """
 
+    if not isinstance(name, str):
+        raise TypeError(f'{getattr(name, "__name__", name)} is no event\'s name: write @on("message") above the function')
+
     def subscribe(handler: Handler) -> Subscription:
         if not inspect.iscoroutinefunction(handler):
             raise TypeError(f"{handler!r} listens to {name}, and has to be an `async def`")
-        if next(iter(inspect.signature(handler).parameters), None) == "self":
-            method = handler.__name__
-            raise TypeError(f"{method} is a method: write on({name!r}, …)(self.{method}) where its object is made")
+        refuse_method(handler, f"on({name!r}, …)")
         kinds = kind if kind is None or isinstance(kind, str) else " ".join(kind)
         wanted = (sender, room, kinds, prefix, own, delayed, xml)
         subscription = Subscription(name, once, None if wanted == _ALL else _listen.Filter(*wanted), handler)
@@ -118,6 +119,13 @@ def on(
         return subscription
 
     return subscribe
+
+
+def refuse_method(function: Any, taker: str) -> None:
+    """`TypeError`: it is a method of no object yet, so that whoever calls it would have none to give."""
+    if next(iter(inspect.signature(function).parameters), None) == "self":
+        method = function.__name__
+        raise TypeError(f"{method} is a method: write {taker}(self.{method}) where its object is made")
 
 
 def off(name: str, handler: Union[Handler, Subscription]) -> bool:

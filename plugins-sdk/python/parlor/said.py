@@ -19,7 +19,7 @@ from .loop import spawn
 
 _commands = Grouping("commands")
 
-Handler = Callable[..., Awaitable[None]]
+Handler = Callable[..., Awaitable[Any]]
 
 #: By their short names, in small letters, as the host tells them. Behind the one that the host has stand those that it has not
 #: answered yet.
@@ -30,9 +30,13 @@ _numbers = itertools.count()
 def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler], Handler]:
     """Has the host call an `async` function with each `Command` of this name."""
 
+    if not isinstance(name, str):
+        raise TypeError(f'{getattr(name, "__name__", name)} is no command\'s name: write @command("hello") above the function')
+
     def register(handler: Handler) -> Handler:
         if not inspect.iscoroutinefunction(handler):
             raise TypeError(f"{handler!r} does what {name} says, and has to be an `async def`")
+        listen.refuse_method(handler, f"command({name!r}, …)")
 
         # `PLUGIN.NAME` is said and told as NAME as well.
         short = name.lower().rpartition(".")[2]

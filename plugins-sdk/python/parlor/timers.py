@@ -9,7 +9,7 @@ from .loop import loop, spawn
 
 _timers = Grouping("timers")
 
-Later = Callable[[], Awaitable[None]]
+Later = Callable[[], Awaitable[Any]]
 
 #: The shortest period, in seconds.
 SHORTEST = 0.01
@@ -42,7 +42,11 @@ class Timer:
 
 
 def after(seconds: float, later: Later) -> Timer:
-    """Calls an `async` function without arguments once, after so many seconds; at once, if that has passed."""
+    """Calls an `async` function without arguments once, after so many seconds; at once, if that has passed. One that takes some
+    is given them by `functools`:
+
+        after(240, partial(reply, message, "Tea!"))
+    """
     _check(later)
     # All of them hang on one wait of the loop's; of the host's own timers a plugin has few.
     return Timer(loop.call_later(max(0, seconds), lambda: spawn(later())).cancel)
@@ -78,4 +82,4 @@ class _Beat:
 
 def _check(later: Later) -> None:
     if not inspect.iscoroutinefunction(later):
-        raise TypeError(f"{later!r} has to be an `async def`")
+        raise TypeError(f"{later!r} has to be an `async def`; one with arguments is `functools.partial(reply, message, …)`")

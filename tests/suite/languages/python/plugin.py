@@ -3,6 +3,7 @@
 import asyncio
 import codecs
 import contextlib
+import functools
 import logging
 import os
 import random
@@ -14,9 +15,9 @@ import zoneinfo
 from datetime import datetime, timedelta, timezone
 
 from parlor import (
-    Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, command, emit, errors, every, ns,
-    occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat, rooms,
-    send, setting, settings, sleep, spawn, storage, wait_until,
+    Command, Element, Message, acknowledge, after, api, archive, body_without_fallback, chats, command, emit, errors, every,
+    ns, occupant_of, off, on, on_mention, on_ready, on_start, outgoing, parse_xml, promises, reference_of, reply, reply_in_chat,
+    rooms, send, setting, settings, sleep, spawn, storage, wait_until,
 )
 
 log = logging.getLogger(__name__)
@@ -175,19 +176,27 @@ class Counter:
 
 on("message", prefix="count")(Counter().heard)
 
-try:
+class Method:
+    async def heard(self, message: Message) -> None: ...
 
-    class Method:
-        @on("message")
-        async def heard(self, message: Message) -> None: ...
 
-except TypeError as error:
-    refused = str(error)
+refused = []
+for wrong in [
+    lambda: on("message")(Method.heard),
+    lambda: command("heard")(Method.heard),
+    lambda: on_ready(Method.heard),
+    lambda: on(Method.heard),
+    lambda: command(Method.heard),
+]:
+    try:
+        wrong()
+    except TypeError as error:
+        refused.append(str(error))
 
 
 @on("message", prefix="method")
 async def method(message: Message) -> None:
-    await reply(message, refused)
+    await reply(message, "\n".join(refused))
 
 
 @on("message", prefix="once", once=True, kind=["chat", "normal"])
@@ -461,6 +470,16 @@ async def overdue(message: Message) -> None:
         await reply(message, "now")
 
     timer = after(-3, now)
+
+
+@on("message", prefix="tea")
+async def tea(message: Message) -> None:
+    after(240, functools.partial(reply, message, "Tea!"))
+    after(300, functools.partial(chats.send, message.chat, body="Cold!"))
+    try:
+        after(240, lambda: reply(message, "Tea!"))
+    except TypeError as error:
+        await reply(message, str(error).rpartition("> ")[2])
 
 
 # cannot.chat
