@@ -916,6 +916,7 @@ static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_out
   extensions->replace = option(message->replace);
   extensions->receipt_requested = message->request_receipt;
   extensions->receipt = option(message->receipt);
+  extensions->markable = message->request_markers;
   extensions->marker = option(message->marker);
   extensions->marked = option(message->marked);
   extensions->chat_state = option(message->chat_state);

@@ -252,6 +252,8 @@ typedef struct parlor_outgoing {
   const parlor_message *react_to; /* what `emoji` is about: several with spaces between them; NULL takes them back */
   const char *emoji;
   bool request_receipt;           /* asks the other side to say that it came */
+  bool request_markers;           /* asks to be told by markers that it came and was read (XEP-0333): they are messages whose
+                                   * `all->extensions` has a marker */
   const char *receipt;            /* the id of a message of theirs that came */
   const char *marker, *marked;    /* received, displayed or acknowledged, and the id of the message that it is about: in a room its
                                    * `stanza_id`, elsewhere its `id` */

@@ -28,6 +28,8 @@ type Outgoing struct {
 	// RequestReceipt asks the other side to say that it came; Receipt is the id of a message of theirs that came.
 	RequestReceipt bool
 	Receipt        string
+	// RequestMarkers asks to be told by markers that it came and was read (XEP-0333): they are messages whose All has a Marker.
+	RequestMarkers bool
 	// Marker is received, displayed or acknowledged, and Marked the id of the message that it is about: in a room its StanzaID,
 	// elsewhere its ID.
 	Marker, Marked string
@@ -124,7 +126,8 @@ func (message Outgoing) answering(to *Message) (Outgoing, error) {
 func (message Outgoing) wire() (types.Outgoing, error) {
 	extensions := types.Extensions{
 		Replace: option(message.Replace), ReceiptRequested: message.RequestReceipt, Receipt: option(message.Receipt),
-		Marker: option(message.Marker), Marked: option(message.Marked), ChatState: option(message.ChatState),
+		Markable: message.RequestMarkers, Marker: option(message.Marker), Marked: option(message.Marked),
+		ChatState: option(message.ChatState),
 	}
 	if to := message.ReplyTo; to != nil && to.Reference() != "" {
 		extensions.Reply = wit.Some(types.Reply{Id: to.Reference(), To: wit.Some(to.From)})

@@ -153,6 +153,8 @@ export interface Wish {
   emojis?: string[];
   receipt?: string;
   requestReceipt?: boolean;
+  /** Asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`. */
+  requestMarkers?: boolean;
   marker?: "received" | "displayed" | "acknowledged";
   /** The message that `marker` is about, or its id: in a room its `stanzaId`, elsewhere its `id`. */
   marked?: Said | string;

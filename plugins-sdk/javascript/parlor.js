@@ -647,8 +647,8 @@ function quotation(message) {
 }
 
 const WISH = [
-  "body", "subject", "thread", "replyTo", "quote", "replace", "reactTo", "emojis", "receipt", "requestReceipt", "marker", "marked",
-  "chatState",
+  "body", "subject", "thread", "replyTo", "quote", "replace", "reactTo", "emojis", "receipt", "requestReceipt", "requestMarkers",
+  "marker", "marked", "chatState",
 ];
 
 export function outgoing(wish) {
@@ -670,7 +670,7 @@ export function outgoing(wish) {
       reactions: reactTo ? { id: named(reference(reactTo), "reaction"), emojis: emojis ?? [] } : null,
       receiptRequested: requestReceipt ?? false,
       receipt: receipt ?? null,
-      markable: false,
+      markable: wish.requestMarkers ?? false,
       marker: marker ?? null,
       marked: marked && typeof marked === "object" ? markedId(marked) : marked ?? null,
       chatState: chatState ?? null,

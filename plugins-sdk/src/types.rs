@@ -245,6 +245,13 @@ impl Outgoing {
         self
     }
 
+    /// Asks to be told by markers that it came and was read (XEP-0333): they are messages with `marker`.
+    #[must_use]
+    pub fn with_markers(mut self) -> Self {
+        self.extensions.get_or_insert_default().markable = true;
+        self
+    }
+
     fn carrying(extensions: Extensions) -> Self {
         Self { extensions: Some(extensions), ..Self::default() }
     }

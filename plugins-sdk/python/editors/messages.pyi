@@ -16,12 +16,14 @@ def outgoing(
     emojis: Optional[List[str]] = None,
     receipt: Union[str, Message, None] = None,
     request_receipt: bool = False,
+    request_markers: bool = False,
     marker: Optional[str] = None,
     marked: Union[str, Message, None] = None,
     chat_state: Optional[str] = None,
 ) -> Outgoing:
     """A message that is to be sent. `reply_to` and `reaction` take the message that they are about, `receipt` and `marked` the
     message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
+    `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
     `Invalid`: a message that has no id cannot be reacted to or marked."""
     ...
 

@@ -26,12 +26,14 @@ def outgoing(
     emojis: Optional[list[str]] = None,
     receipt: Any = None,
     request_receipt: bool = False,
+    request_markers: bool = False,
     marker: Optional[str] = None,
     marked: Any = None,
     chat_state: Optional[str] = None,
 ) -> Any:
     """A message that is to be sent. `reply_to` and `reaction` take the message that they are about, `receipt` and `marked` the
     message or its id. `quote` puts what `reply_to` says before the body, for clients that show replies as any other message.
+    `request_markers` asks to be told by markers that it came and was read (XEP-0333): they are messages with `extensions.marker`.
     `Invalid`: a message that has no id cannot be reacted to or marked."""
     reference = reference_of(reply_to) if reply_to is not None else None
     quoted = _quotation(reply_to) if quote and reply_to is not None else ""
@@ -44,6 +46,7 @@ def outgoing(
         receipt_requested=request_receipt,
         # Its author knows a message by no other id than its own (XEP-0184).
         receipt=getattr(receipt, "id", receipt),
+        markable=request_markers,
         marker=marker,
         marked=marked if marked is None or isinstance(marked, str) else _named(_mark_of(marked), "marker"),
         chat_state=chat_state,

@@ -70,6 +70,14 @@ fn a_quotation_is_there_for_those_who_know_no_replies() {
 }
 
 #[test]
+fn a_message_asks_for_receipts_and_for_markers() {
+    let asks = |message: Outgoing| message.extensions.map(|asked| (asked.receipt_requested, asked.markable));
+    assert_eq!(asks(Outgoing::new("hi")), None);
+    assert_eq!(asks(Outgoing::new("hi").with_receipt()), Some((true, false)));
+    assert_eq!(asks(Outgoing::new("hi").with_receipt().with_markers()), Some((true, true)));
+}
+
+#[test]
 fn a_message_is_named_by_what_others_know_it_by() {
     assert_eq!(message("chat", "").reference(), Some("author's"));
     assert_eq!(message("groupchat", "").reference(), Some("archive's"));

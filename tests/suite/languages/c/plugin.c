@@ -186,6 +186,18 @@ static parlor_error alone(const parlor_event *event, void *context) {
   return parlor_chat_reply_message(event->message, &(parlor_outgoing){.body = "you alone", .reply_to = event->message}, NULL);
 }
 
+static parlor_error ask_for_markers(const parlor_event *event, void *context) {
+  (void)context;
+  return parlor_reply_message(event->message, &(parlor_outgoing){.body = "read this", .request_markers = true}, NULL);
+}
+
+static parlor_error sent(const parlor_event *event, void *context) {
+  (void)context;
+  const parlor_plugin_types_message_t *all = event->message->all;
+  parlor_log(PARLOR_WARN, "markers: %s", all->extensions.is_some && all->extensions.val.markable ? "true" : "false");
+  return PARLOR_OK;
+}
+
 /* rooms.chat */
 
 static parlor_error visit(const parlor_event *event, void *context) {
@@ -275,6 +287,8 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "cannot"}, cannot, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "who"}, who, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "alone"}, alone, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "mark me"}, ask_for_markers, NULL);
+  if (!error) error = parlor_on("messageSend", &(parlor_filter){.prefix = "read this"}, sent, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "later?"}, later, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "visit"}, visit, NULL);
   static const char *const orders[] = {"kick ", "ban ", "mute ", "adopt "};

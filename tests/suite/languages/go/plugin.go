@@ -26,6 +26,8 @@ func start(ctx context.Context) error {
 	_, looks := parlor.OnMessage(parlor.Filter{Prefix: "who"}, who)
 	_, finds := parlor.OnMessage(parlor.Filter{Prefix: "find "}, find)
 	_, whispers := parlor.OnMessage(parlor.Filter{Prefix: "alone"}, alone)
+	_, marks := parlor.OnMessage(parlor.Filter{Prefix: "mark me"}, askForMarkers)
+	_, sents := parlor.On("messageSend", parlor.Filter{Prefix: "read this"}, sent)
 	_, laters := parlor.OnMessage(parlor.Filter{Prefix: "later?"}, later)
 	_, kinds := parlor.OnMessage(parlor.Filter{Kind: "chat normal", Prefix: "kind"}, kind)
 	_, pauses := parlor.OnMessage(parlor.Filter{Prefix: "pause"}, pause)
@@ -37,7 +39,8 @@ func start(ctx context.Context) error {
 	_, times := parlor.OnMessage(parlor.Filter{Prefix: "time"}, wait)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
-		cuts, reads, answers, looks, whispers, finds, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots, times, agrees,
+		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
+		times, agrees,
 	)
 	return errors.Join(heard, add(ctx, "first"), add(ctx, "second"))
 }
@@ -224,6 +227,16 @@ func find(ctx context.Context, message *parlor.Message) error {
 func alone(ctx context.Context, message *parlor.Message) error {
 	_, err := parlor.ReplyMessageInChat(ctx, message, parlor.Outgoing{Body: "you alone", ReplyTo: message})
 	return err
+}
+
+func askForMarkers(ctx context.Context, message *parlor.Message) error {
+	_, err := parlor.ReplyMessage(ctx, message, parlor.Outgoing{Body: "read this", RequestMarkers: true})
+	return err
+}
+
+func sent(ctx context.Context, event *parlor.Event) error {
+	slog.Warn(fmt.Sprint("markers: ", event.Message.All.Extensions.Some().Markable))
+	return nil
 }
 
 // errors.chat

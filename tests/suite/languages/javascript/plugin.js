@@ -265,6 +265,9 @@ on("message", { prefix: "who" }, async (message) => {
   await reply(message, who ? `${who.nick}, ${who.role}` : "nobody");
 });
 
+on("message", { prefix: "mark me" }, (message) => reply(message, { body: "read this", requestMarkers: true }));
+on("messageSend", { prefix: "read this" }, ({ extensions }) => console.warn(`markers: ${extensions?.markable}`));
+
 on("message", { prefix: "alone" }, (message) => replyInChat(message, { body: "you alone", replyTo: message }));
 
 // replies.chat

@@ -529,6 +529,16 @@ async def who(message: Message) -> None:
     await reply(message, f"{one.nick}, {one.role}" if one else "nobody")
 
 
+@on("message", prefix="mark me")
+async def ask_for_markers(message: Message) -> None:
+    await reply(message, outgoing("read this", request_markers=True))
+
+
+@on("messageSend", prefix="read this")
+async def sent(message: Message) -> None:
+    log.warning("markers: %s", message.extensions is not None and message.extensions.markable)
+
+
 @on("message", prefix="alone")
 async def alone(message: Message) -> None:
     await reply_in_chat(message, outgoing("you alone", reply_to=message))
