@@ -234,6 +234,26 @@ impl FromEvent for Payload {
     }
 }
 
+/// A text, or a stanza as XML.
+///
+/// ```no_run
+/// # use parlor_sdk::prelude::*;
+/// # fn example() -> Result<()> {
+/// on("rosterPush").run(|stanza: String| async move {
+///     info!("the roster changes: {stanza}");
+///     Ok(())
+/// })?;
+/// # Ok(()) }
+/// ```
+impl FromEvent for String {
+    fn from_event(event: Event) -> Result<Self> {
+        match event.payload {
+            Payload::Text(text) | Payload::Stanza(text) => Ok(text),
+            other => Err(Error::other(format_args!("it carries {}, and no text", other.shape()))),
+        }
+    }
+}
+
 /// The payload of another plugin's event, read by `serde`.
 ///
 /// ```no_run
@@ -268,7 +288,6 @@ macro_rules! from_payload {
 }
 
 from_payload!(
-    Text => String,
     Status => Status,
     Contact => Contact,
     Chat => Chat,
@@ -279,3 +298,19 @@ from_payload!(
     Invite => Invite,
     Command => Command,
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_what_an_event_carries_and_a_stanza_is_one() {
+        let taken = |payload| {
+            let (name, at) = ("tested".to_owned(), "2026-11-20T06:24:00Z".to_owned());
+            String::from_event(Event { name, at, subscriptions: Vec::new(), payload })
+        };
+        assert_eq!(taken(Payload::Text("hello".to_owned())), Ok("hello".to_owned()));
+        assert_eq!(taken(Payload::Stanza("<iq/>".to_owned())), Ok("<iq/>".to_owned()));
+        assert_eq!(taken(Payload::None), Err(Error::Other("it carries nothing, and no text".to_owned())));
+    }
+}
