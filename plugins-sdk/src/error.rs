@@ -10,6 +10,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call did not do what was asked. Nothing was sent unless the case says so.
 ///
+/// `?` makes one of a number, a text or a time that cannot be read, too; `.map_err(Error::other)?` of any other error.
+///
 /// ```no_run
 /// # use parlor_sdk::prelude::*;
 /// # async fn example() -> Result<()> {
@@ -172,6 +174,26 @@ impl From<Box<dyn std::error::Error>> for Error {
     }
 }
 
+macro_rules! from_what_cannot_be_read {
+    ($($other:ty),+ $(,)?) => {
+        $(impl From<$other> for Error {
+            fn from(error: $other) -> Self {
+                Self::other(error)
+            }
+        })+
+    };
+}
+
+from_what_cannot_be_read!(
+    std::num::ParseIntError,
+    std::num::ParseFloatError,
+    std::num::TryFromIntError,
+    std::str::ParseBoolError,
+    std::str::Utf8Error,
+    std::string::FromUtf8Error,
+    jiff::Error,
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +208,17 @@ mod tests {
         assert_eq!(error.to_string(), "not granted: rooms.send for hall@example.org");
         assert!(error.is_denied());
         assert_eq!(error.hint(), Some("write it"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_passed_on_as_it_is() {
+        let sides = |text: &str| -> Result<u8> { Ok(u8::try_from(text.parse::<u32>()?)?) };
+        assert_eq!(sides("6"), Ok(6));
+        assert_eq!(sides("six"), Err(Error::Other("invalid digit found in string".into())));
+        assert!(matches!(sides("600"), Err(Error::Other(_))));
+        let time = |text: &str| -> Result<i64> { Ok(text.parse::<jiff::Timestamp>()?.as_second()) };
+        assert_eq!(time("1970-01-01T00:01:00Z"), Ok(60));
+        assert!(matches!(time("at noon"), Err(Error::Other(_))));
     }
 
     #[test]
