@@ -263,7 +263,8 @@ typedef struct parlor_outgoing {
 /* Sends all that a message may have to somebody; its id is put into `id`, which may be NULL. Needs messages.send. */
 parlor_error parlor_chat_send_message(const char *jid, const parlor_outgoing *message, const char **id);
 
-/* The same to everybody in a room that we are in. Needs rooms.send. */
+/* The same to everybody in a room that we are in. Needs rooms.send. By that id a correction names it (`replace`); in replies and
+ * reactions others name it by the room's own, the `stanza_id` of its echo, which a filter with `own` lets through. */
 parlor_error parlor_room_send_message(const char *room, const parlor_outgoing *message, const char **id);
 
 /* Answers with it in private, in the same chat; for a message from a room, to its author there. In its thread, unless the answer

@@ -51,7 +51,8 @@ func SendMessage(ctx context.Context, jid string, message Outgoing) (string, err
 	return call(ctx, func() wit.Result[string, types.Error] { return chats.Send(jid, wire) })
 }
 
-// Say says something to everybody in a room that we are in. Needs rooms.send.
+// Say says something to everybody in a room that we are in. Needs rooms.send. By the id that it gives a correction names it (Replace);
+// in replies and reactions others name it by the room's own, the StanzaID of its echo, which Filter{Own: true} lets through.
 func Say(ctx context.Context, room, body string) (string, error) {
 	return SayMessage(ctx, room, Outgoing{Body: body})
 }

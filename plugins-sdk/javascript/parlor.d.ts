@@ -165,7 +165,10 @@ export interface Wish {
 export function outgoing(wish: string | Wish): contract.Outgoing;
 /** Sends something to somebody, and gives its id once it is queued. Needs `messages.send`. */
 export function send(jid: string, message: string | Wish): Promise<string>;
-/** The same to everybody in a room. Needs `rooms.send`. */
+/**
+ * The same to everybody in a room. Needs `rooms.send`. By the id that it gives a correction names it (`replace`); in replies and
+ * reactions others name it by the room's own, which its echo brings: `on("message", { own: true }, ({ id, stanzaId }) => …)`.
+ */
 export function say(room: string, message: string | Wish): Promise<string>;
 /** Answers where a message was said: in its room, or in its chat; in its thread, unless the answer names one. Errors are not. */
 export function reply(to: Said, message: string | Wish): Promise<string>;

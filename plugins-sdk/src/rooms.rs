@@ -190,6 +190,9 @@ pub async fn close_many(jids: impl IntoIterator<Item = impl AsRef<str>>) -> Resu
 }
 
 /// Says something in a room that we are in, and gives the message's id once it is queued.
+///
+/// By that id a correction names it ([`Outgoing::replacing`]); in replies and reactions others name it by the room's own, the
+/// `stanza_id` of its echo, which [`Listen::with_own`](crate::listen::Listen::with_own) lets through.
 pub async fn send(jid: impl AsRef<str>, message: impl Into<Outgoing>) -> Result<String> {
     rooms::send(jid.as_ref().to_owned(), message.into()).await.map_err(Error::from)
 }

@@ -116,7 +116,8 @@ async def send(jid: str, message: Union[str, Any]) -> str:
 
 
 async def say(room: str, message: Union[str, Any]) -> str:
-    """The same to everybody in a room. Needs `rooms.send`."""
+    """The same to everybody in a room. Needs `rooms.send`. By the id that it gives a correction names it (`replace`); in replies and
+    reactions others name it by the room's own, the `stanza_id` of its echo, which `@on("message", own=True)` hears."""
     return await _rooms.send(room, _message(message))
 
 
