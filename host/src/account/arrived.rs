@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jid::{BareJid, FullJid};
 use jiff::Timestamp;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Shared, Worker};
 use crate::session::{Command, Pager};
@@ -26,6 +26,9 @@ const PAGE: u32 = 50;
 const MOST: u32 = 200;
 /// How long the archive may take for all of it.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long after its answer it is asked once more for what it did not have. A server that is busy may still be at what the lost
+/// stream brought, beside the question on the next one: so is ejabberd 23.01.
+const ONCE_MORE: Duration = Duration::from_secs(1);
 /// How much may be held back; with more nothing is.
 const MOST_HELD: usize = 1_024;
 
@@ -177,10 +180,21 @@ fn mark(message: &Message) -> Option<Mark> {
 }
 
 /// Which of these the account has said since then, by its own archive, as far as that tells in time.
-async fn in_archive(shared: Arc<Shared>, mut sought: Marks, since: Timestamp) -> Marks {
+async fn in_archive(shared: Arc<Shared>, sought: Marks, since: Timestamp) -> Marks {
+    let deadline = Instant::now() + PATIENCE;
+    match look(&shared, sought.clone(), since, deadline).await {
+        Ok(found) if found != sought => {
+            sleep(ONCE_MORE).await;
+            look(&shared, sought, since, deadline).await.unwrap_or(found)
+        }
+        Ok(found) | Err(found) => found,
+    }
+}
+
+/// The same by one look into it. An error is as far as it told.
+async fn look(shared: &Shared, mut sought: Marks, since: Timestamp, deadline: Instant) -> Result<Marks, Marks> {
     let newest = ArchiveQuery { start: Some(since), cursor: Cursor::Before(String::new()), ..ArchiveQuery::default() };
     let (mut pager, mut found) = (Pager::new(newest, PAGE, Some(MOST)), Marks::new());
-    let deadline = Instant::now() + PATIENCE;
     while !sought.is_empty()
         && let Some(next) = pager.next_page()
     {
@@ -208,10 +222,10 @@ async fn in_archive(shared: Arc<Shared>, mut sought: Marks, since: Timestamp) ->
                 account = %shared.name, error,
                 "the archive does not say of all messages of the lost stream whether they have arrived"
             );
-            break;
+            return Err(found);
         }
     }
-    found
+    Ok(found)
 }
 
 #[cfg(test)]
