@@ -10,7 +10,7 @@ use parlor::config::{AccountName, Config, Overrides};
 use parlor::event::{Event, Payload};
 use parlor::host::Host;
 use parlor::permissions::{Grants, Permission, ScopeKind};
-use parlor::plugins::{Compiler, Instance, InstanceId, PluginId, State};
+use parlor::plugins::{Instance, InstanceId, PluginId, State};
 use parlor::router::{Filter, Mailbox};
 use parlor::session::Command;
 use parlor_tests::client::Client;
@@ -30,6 +30,7 @@ use tokio::time::timeout;
 use xmpp_parsers::minidom::Element;
 
 use crate::answer::Answer;
+use crate::compiled;
 use crate::trace::{self, Line};
 
 /// How long anything may take that happens at once on an idle machine.
@@ -325,7 +326,7 @@ impl Plan {
 async fn open(home: &Home, policy: &Policy, accounts: &[(String, Account)]) -> (Host, Vec<Ears>) {
     let overrides = Overrides { environment: |_| None, ..Overrides::default() };
     let config = Config::load(&home.path().join("parlor.toml"), &overrides).unwrap();
-    let host = Host::start(config, Compiler::ThisProcess).await.unwrap();
+    let host = compiled::start(config, policy).await;
     let ears = accounts.iter().map(|(name, _)| {
         let shared = host.account(&name.parse().unwrap()).unwrap();
         Ears::open(shared, policy.plugin.keys())

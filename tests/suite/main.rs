@@ -4,6 +4,7 @@
 
 // What the tests stand on.
 mod answer;
+mod compiled;
 mod house;
 mod seed;
 mod trace;

@@ -1,0 +1,75 @@
+//! Machine code that the houses of this process hand on to one another: most of them run the same few plugins, one of which takes
+//! seconds of a processor to compile. Tests of compiling itself have hosts of their own.
+
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::Path;
+use std::sync::LazyLock;
+
+use parlor::config::Config;
+use parlor::host::Host;
+use parlor::plugins::Compiler;
+use parlor_tests::component::with_manifest;
+use parlor_tests::folder::Folder;
+use parlor_tests::plugins::built;
+use parlor_tests::policy::Policy;
+
+use crate::house::{House, Plan};
+
+/// Where the cache of a data folder lies, in files of the names that digests have.
+const CACHE: &str = "compiled";
+/// What its entries are authenticated with: theirs have one key, so that each takes what another one has made.
+const KEY: &str = "compiled.key";
+
+/// What was compiled so far. It goes with this process, so that nothing is taken that another build has made.
+static SHARED: LazyLock<Folder> = LazyLock::new(|| {
+    let shared = Folder::new().unwrap();
+    shared.make_folder(CACHE).unwrap();
+    shared.write(KEY, rand::random::<[u8; 32]>()).unwrap();
+    shared
+});
+
+/// Starts a host in this process. What others have compiled of the plugins of its policy it finds in its cache, as at a second
+/// start; what it compiles itself, others find.
+pub(crate) async fn start(config: Config, policy: &Policy) -> Host {
+    let data = config.data.clone();
+    DirBuilder::new().recursive(true).mode(0o700).create(data.join(CACHE)).unwrap();
+    named_too(&SHARED.join(KEY), &data.join(KEY));
+    // One file with a name in each place: a host that drops or replaces an entry takes its own name away.
+    let digests = policy.plugin.values().filter_map(|entry| entry.digest.strip_prefix("sha256:"));
+    let places = digests.map(|digest| Path::new(CACHE).join(digest));
+    let entries: Vec<_> = places.map(|place| (SHARED.join(&place), data.join(&place))).collect();
+    for (shared, own) in &entries {
+        named_too(shared, own);
+    }
+    let host = Host::start(config, Compiler::ThisProcess).await.unwrap();
+    for (shared, own) in &entries {
+        named_too(own, shared);
+    }
+    host
+}
+
+/// Gives a file another name as well, if there is such a file and nothing of that name.
+fn named_too(file: &Path, name: &Path) {
+    let named = fs::hard_link(file, name);
+    let is_fine =
+        named.as_ref().err().is_none_or(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists));
+    assert!(is_fine, "{}: {named:?}", name.display());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_house_has_compiled_the_next_one_finds() {
+    // No other test has these bytes.
+    let bytes = built("echo").unwrap().bytes().unwrap();
+    let bytes = with_manifest(&bytes, |manifest| format!("{manifest}\n# of this test\n")).unwrap();
+    let start = async || Plan::offline().bytes("echo", &bytes, |entry| entry).start().await;
+    let code = |house: &House| {
+        let mut entries = fs::read_dir(house.home.path().join("data").join(CACHE)).unwrap();
+        entries.next().unwrap().unwrap().metadata().unwrap().ino()
+    };
+    let (one, other) = (start().await, start().await);
+    assert_eq!(code(&one), code(&other), "it was compiled anew");
+    one.stop().await;
+    other.stop().await;
+}
