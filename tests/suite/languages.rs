@@ -40,6 +40,13 @@ async fn parlor_in(place: &Path, arguments: &[&str]) -> Finished {
     Finished { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
+/// Begins a plugin in this language, as an author does, and gives its folder.
+async fn begun(name: &str, language: &str, around: &Path) -> PathBuf {
+    let new = parlor(&["plugin", "new", name, "--lang", language, "--in", around.to_str().unwrap()]).await;
+    assert_eq!(new.code, Some(0), "{new:?}");
+    around.join(name)
+}
+
 /// Where plugins in Rust lie, one at a time and always at the same place: cargo compares paths before it takes what it compiled
 /// before, the standard library among it.
 async fn rust_place() -> (MutexGuard<'static, ()>, PathBuf) {
@@ -101,9 +108,7 @@ async fn the_same_source_gives_the_same_bytes() {
         for place in ["here", "elsewhere/and/deeper"] {
             let around = folder.path().join(place);
             fs::create_dir_all(&around).unwrap();
-            let new = parlor(&["plugin", "new", "parrot", "--lang", language, "--in", around.to_str().unwrap()]).await;
-            assert_eq!(new.code, Some(0), "{new:?}");
-            all.push(built(&around.join("parrot"), &folder).await);
+            all.push(built(&begun("parrot", language, &around).await, &folder).await);
         }
         assert!(all[0] == all[1], "{language}: they differ");
     }
@@ -139,11 +144,8 @@ fn talks(entry: Entry) -> Entry {
 
 /// Begins a plugin in this language, builds it as it is, and lets somebody talk to it on a real server.
 async fn begins_and_answers(language: &str, folder: &Path, into: &Folder) {
-    let around = folder.to_str().unwrap();
-    let finished = parlor(&["plugin", "new", "parrot", "--lang", language, "--in", around]).await;
-    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let plugin = begun("parrot", language, folder).await;
     // Its own test passes at once, after the build that it begins with.
-    let plugin = folder.join("parrot");
     let tested = parlor(&["plugin", "test", plugin.to_str().unwrap()]).await;
     assert_eq!((tested.code, tested.stdout.as_str()), (Some(0), "2 passed, 0 failed\n"), "{tested:?}");
     let parrot = match fs::read(plugin.join("parrot.wasm")) {

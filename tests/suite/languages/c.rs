@@ -8,7 +8,7 @@ use parlor_tests::peer::archive::{Script, honest};
 use serde_json::Value;
 
 use super::{
-    MANIFEST, begins_and_answers, built, built_reader, deeds, does_as_expected, example, holds_no_password,
+    MANIFEST, begins_and_answers, begun, built, built_reader, deeds, does_as_expected, example, holds_no_password,
     is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
 };
 use crate::house::{Plan, SOON, friend, running};
@@ -17,9 +17,7 @@ use crate::house::{Plan, SOON, friend, running};
 #[tokio::test(flavor = "multi_thread")]
 async fn several_may_build_one_folder_at_once() {
     let folder = Folder::new().unwrap();
-    let new = parlor(&["plugin", "new", "parrot", "--lang", "c", "--in", folder.path().to_str().unwrap()]).await;
-    assert_eq!(new.code, Some(0), "{new:?}");
-    let plugin = folder.path().join("parrot");
+    let plugin = begun("parrot", "c", folder.path()).await;
     for _ in 0..3 {
         fs::remove_dir_all(plugin.join(".parlor")).unwrap();
         let test = ["plugin", "test", plugin.to_str().unwrap()];
@@ -34,9 +32,7 @@ async fn several_may_build_one_folder_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_build_warns_of_is_said_by_test_and_dev_too() {
     let folder = Folder::new().unwrap();
-    let new = parlor(&["plugin", "new", "parrot", "--lang", "c", "--in", folder.path().to_str().unwrap()]).await;
-    assert_eq!(new.code, Some(0), "{new:?}");
-    let plugin = folder.path().join("parrot");
+    let plugin = begun("parrot", "c", folder.path()).await;
     let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
     let more = "\"vcard.read\" = { scope = [\"*\"], reason = \"for nothing\" }\n";
     fs::write(plugin.join("plugin.toml"), manifest + more).unwrap();

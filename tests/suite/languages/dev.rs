@@ -9,7 +9,7 @@ use parlor_tests::host::{Finished, Home, Server};
 use parlor_tests::process::Signal;
 use parlor_tests::terminal::Terminal;
 
-use super::{MANIFEST, parlor, rust_place};
+use super::{MANIFEST, begun, parlor, rust_place};
 use crate::house::{SOON, friend, prosody};
 
 /// Says what it heard, or does what it is told.
@@ -269,9 +269,8 @@ async fn on_an_account_people_talk_to_each_new_build_and_nothing_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trap_in_rust_shows_the_authors_own_function_and_line() {
     let (_alone, place) = rust_place().await;
-    let made = parlor(&["plugin", "new", "parrot", "--lang", "rust", "--in", place.to_str().unwrap()]).await;
-    assert_eq!(made.code, Some(0), "{made:?}");
-    let (plugin, lib) = (place.join("parrot"), place.join("parrot/src/lib.rs"));
+    let plugin = begun("parrot", "rust", &place).await;
+    let lib = plugin.join("src/lib.rs");
     let text = fs::read_to_string(&lib).unwrap();
     let text = text.replace("    if let (Some(body)", "    fall(&message);\n    if let (Some(body)");
     let fall = "\n#[inline(never)]\nfn fall(message: &Message) {\n    assert!(message.body.as_deref() != Some(\"fall\"), \"told to\");\n}\n";

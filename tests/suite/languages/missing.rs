@@ -5,12 +5,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
 
-use super::parlor;
+use super::begun;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_missing_is_named_with_what_to_do_and_leaves_nothing_behind() {
     let folder = Folder::new().unwrap();
-    let around = folder.path().to_str().unwrap();
     for (language, missing, remedy) in [
         ("rust", "cannot run cargo", "https://rustup.rs"),
         ("python", "cannot run python3", "apt-get install python3-venv"),
@@ -19,12 +18,10 @@ async fn what_is_missing_is_named_with_what_to_do_and_leaves_nothing_behind() {
         ("js", "cannot run npm", "apt-get install npm"),
         ("ts", "cannot run npm", "apt-get install npm"),
     ] {
-        let finished = parlor(&["plugin", "new", language, "--lang", language, "--in", around]).await;
-        assert_eq!(finished.code, Some(0), "{finished:?}");
+        let plugin = begun(language, language, folder.path()).await;
         let mut home = Home::new().unwrap();
         home.set_environment("PATH", "/nowhere");
         home.set_environment("XDG_DATA_HOME", folder.path().join("data").to_str().unwrap());
-        let plugin = folder.path().join(language);
         let finished = home.run(&["plugin", "build", plugin.to_str().unwrap()]).await.unwrap();
         assert_eq!(finished.code, Some(1), "{finished:?}");
         for part in [missing, remedy] {
@@ -64,11 +61,8 @@ fn programs(folder: &Folder, all: &[(&str, &str)]) -> String {
 
 /// Builds a new plugin in these surroundings, which has to fail with each of these parts of a message and leave nothing.
 async fn fails_to_build(language: &str, surroundings: &[(&str, &str)], folder: &Folder, parts: &[&str]) {
-    let around = folder.path().to_str().unwrap();
-    let plugin = folder.path().join("parrot");
-    let _ = std::fs::remove_dir_all(&plugin);
-    let finished = parlor(&["plugin", "new", "parrot", "--lang", language, "--in", around]).await;
-    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let _ = std::fs::remove_dir_all(folder.path().join("parrot"));
+    let plugin = begun("parrot", language, folder.path()).await;
     let mut home = Home::new().unwrap();
     home.set_environment("XDG_DATA_HOME", folder.path().join("data").to_str().unwrap());
     for (name, value) in surroundings {

@@ -7,7 +7,7 @@ use parlor_tests::policy::Entry;
 
 use serde_json::json;
 
-use super::{begins_and_answers, built, is_ready_again, is_refused, parlor, rust_place, talks};
+use super::{begins_and_answers, begun, built, is_ready_again, is_refused, parlor, rust_place, talks};
 use crate::house::{FULL, Plan, SOON, friend, prosody, running};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,10 +44,7 @@ async fn a_new_plugin_in_rust_builds_at_once_and_answers_and_a_mistake_is_shown_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_name() {
     let (_alone, place) = rust_place().await;
-    let around = place.to_str().unwrap();
-    let new = parlor(&["plugin", "new", "deeds", "--lang", "rust", "--in", around]).await;
-    assert_eq!(new.code, Some(0), "{new:?}");
-    let plugin = place.join("deeds");
+    let plugin = begun("deeds", "rust", &place).await;
     fs::write(plugin.join("src/lib.rs"), READY).unwrap();
     let manifest = fs::read_to_string(plugin.join("plugin.toml")).unwrap();
     let asks = "\"rooms.send\" = { scope = [\"*\"], reason = \"to answer\" }\n\"rooms.read\" = { scope = [\"*\"], reason = \"to know whom\" }\n\
@@ -102,16 +99,15 @@ async fn a_plugin_in_rust_is_ready_once_is_given_what_was_typed_and_hears_its_na
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crate_that_is_made_for_browsers_is_named_as_what_it_is() {
     let (_alone, place) = rust_place().await;
-    let new = parlor(&["plugin", "new", "parrot", "--lang", "rust", "--in", place.to_str().unwrap()]).await;
-    assert_eq!(new.code, Some(0), "{new:?}");
-    let lib = place.join("parrot/src/lib.rs");
+    let plugin = begun("parrot", "rust", &place).await;
+    let lib = plugin.join("src/lib.rs");
     let browser = "\n#[link(wasm_import_module = \"__wbindgen_placeholder__\")]\nunsafe extern \"C\" {\n    \
                    fn __wbindgen_describe(v: u32);\n}\n\n#[unsafe(no_mangle)]\npub extern \"C\" fn described() {\n    \
                    unsafe { __wbindgen_describe(1) }\n}\n";
     let text = fs::read_to_string(&lib).unwrap();
     fs::write(&lib, text + browser).unwrap();
     let folder = Folder::new().unwrap();
-    is_refused(&place.join("parrot"), &folder, &["__wbindgen_placeholder__", "without its default features"]).await;
+    is_refused(&plugin, &folder, &["__wbindgen_placeholder__", "without its default features"]).await;
 }
 
 const READY: &str = r#"use std::cell::Cell;

@@ -7,7 +7,7 @@ use std::process::Command;
 use parlor_tests::folder::Folder;
 use tokio::sync::Mutex;
 
-use super::{built, example, parlor};
+use super::{begun, built, example};
 
 /// The compiler that they are tried with.
 const TYPESCRIPT: &str = "typescript@5.9.3";
@@ -37,9 +37,7 @@ async fn complaints(plugin: &Path) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_plugin_leaves_out_and_names_is_in_the_types() {
     let folder = Folder::new().unwrap();
-    let new = parlor(&["plugin", "new", "parrot", "--lang", "ts", "--in", folder.path().to_str().unwrap()]).await;
-    assert_eq!(new.code, Some(0), "{new:?}");
-    let plugin = folder.path().join("parrot");
+    let plugin = begun("parrot", "ts", folder.path()).await;
     folder.write("parrot/uses.ts", USES).unwrap();
     assert_eq!(complaints(&plugin).await, "");
     folder
