@@ -17,7 +17,7 @@ use super::{
     MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, example, holds_no_password,
     is_refused, passes_its_tests, talks,
 };
-use crate::house::{Plan, SOON, friend, running};
+use crate::house::{House, Plan, SOON, friend, running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_plugin_in_python_builds_at_once_and_answers() {
@@ -77,6 +77,7 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
     ];
     let house = deeds(&[("plugin.py", PLUGIN)], "hi", &told).await;
     holds_no_password(&house);
+    stays_in_the_thread(&house).await;
     // Its traceback, in its author's own lines, and no end of the plugin.
     let lines = crate::trace::with("account", house.name());
     let raised = lines.iter().find(|line| line.get("message").contains("ValueError: told to")).unwrap();
@@ -87,6 +88,20 @@ async fn a_plugin_in_python_waits_keeps_and_goes_on_after_what_it_raises() {
     let printed = lines.iter().find(|line| line.get("message").starts_with("it printed")).unwrap();
     assert!(!printed.get("message").contains('\x1b'), "{printed:?}");
     house.stop().await;
+}
+
+/// A reply stays in the thread of what it answers.
+async fn stays_in_the_thread(house: &House) {
+    let (mut friend, bot) = (friend("friend").await, house.account().jid.clone());
+    let mut asked = Message::new_with_type(MessageType::Chat, Some(bot.into()));
+    asked = asked.with_body(Lang::default(), "setting".to_owned());
+    asked.thread = Some(Thread { parent: None, id: "t1".to_owned() });
+    friend.send(asked).await.unwrap();
+    let thread = friend.wait_for("an answer", SOON, |stanza| match stanza {
+        Stanza::Message(message) if message.bodies.values().any(|body| body == "hi") => Some(message.thread.clone()),
+        _ => None,
+    });
+    assert_eq!(thread.await.unwrap().map(|thread| thread.id), Some("t1".to_owned()));
 }
 
 /// What authors know from other programs: asyncio between handlers, tasks that live on, records, calls, stanzas, commands.
@@ -118,22 +133,6 @@ async fn an_archive_in_python_is_read_to_its_end_also_where_a_wait_was_cut_short
     let read = "['message 0', 'message 1', 'message 2', 'message 3'], ['message 0'], internal-server-error";
     house.logged(read, &[("plugin", "deeds")]).await;
     assert_eq!(house.instance("deeds").await.open_archive_queries(), 0);
-    house.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reply_in_python_stays_in_the_thread() {
-    let house = deeds(&[("plugin.py", PLUGIN)], "hi", &[]).await;
-    let (mut friend, bot) = (friend("friend").await, house.account().jid.clone());
-    let mut asked = Message::new_with_type(MessageType::Chat, Some(bot.into()));
-    asked = asked.with_body(Lang::default(), "setting".to_owned());
-    asked.thread = Some(Thread { parent: None, id: "t1".to_owned() });
-    friend.send(asked).await.unwrap();
-    let thread = friend.wait_for("an answer", SOON, |stanza| match stanza {
-        Stanza::Message(message) if message.bodies.values().any(|body| body == "hi") => Some(message.thread.clone()),
-        _ => None,
-    });
-    assert_eq!(thread.await.unwrap().map(|thread| thread.id), Some("t1".to_owned()));
     house.stop().await;
 }
 
