@@ -26,9 +26,9 @@ const STEPS: &[Step] = &[
     ("lints", || {
         cargo("lints", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], Output::Shown)
     }),
+    ("programs", programs),
     ("unit tests", || tests("unit tests", &["test", "--workspace", "--lib", "--bins"], 4)),
     ("doc tests", || cargo("doc tests", &["test", "--workspace", "--doc"], Output::Shown)),
-    ("host", build::programs),
     ("plugins", build::plugins),
     ("suite", || tests("the suite", &["test", "--workspace", "--test", "suite"], 2)),
     // After the suite, which leaves nothing beside it: it writes 500 messages a second.
@@ -67,6 +67,13 @@ pub(crate) fn seeds(count: u64, first: u64) -> Result<()> {
     run(&what, &mut command, Output::Kept)?;
     eprintln!("{what}, all good, in {}", clock(start.elapsed()));
     Ok(())
+}
+
+/// Builds all that runs, at once: the last of it are a few large programs, each of which keeps one core busy for a minute or two.
+fn programs() -> Result<()> {
+    let tests = ["test", "--workspace", "--lib", "--bins", "--test", "suite", "--no-run"];
+    cargo("building the tests", &tests, Output::Shown)?;
+    build::programs()
 }
 
 /// Tests compute little and wait much, for servers, dead-lines and silence: more at once than there are cores.
