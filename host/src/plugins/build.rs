@@ -66,6 +66,15 @@ pub fn data_folder() -> Result<PathBuf, BuildError> {
     tools::data()
 }
 
+/// How much of what was compiled is kept for authors, in bytes: some versions of a plugin in Python, hundreds of others.
+pub const MOST_COMPILED: u64 = 256 << 20;
+
+/// Where that is kept, in parlor's own folder for this user; where there is none, it is compiled anew in each process.
+pub fn compiled_folder() -> Option<PathBuf> {
+    let folder = data_folder().ok()?.join("tried");
+    atomic::make_private_folder(&folder).is_ok().then_some(folder)
+}
+
 /// Languages, and why plugins in them cannot be built here, in one sentence; none where they can. Nothing is installed by asking.
 pub fn toolchains() -> [(&'static str, Option<String>); 3] {
     let problem = |found: Result<(), BuildError>| found.err().map(|error| error.to_string());

@@ -1,11 +1,14 @@
 //! JavaScript and TypeScript.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 
 use jid::{BareJid, Jid};
 use parlor::plugins::State;
 use parlor_tests::client::{Client, body};
 use parlor_tests::folder::Folder;
+use parlor_tests::host::Home;
 use parlor_tests::peer::archive::{Script, honest};
 use parlor_tests::policy::Entry;
 use serde_json::Value;
@@ -14,8 +17,8 @@ use xmpp_parsers::message::Message;
 use xmpp_parsers::minidom::Element;
 
 use super::{
-    MANIFEST, asked, begins_and_answers, built, built_reader, deeds, does_as_expected, example, holds_no_password,
-    is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
+    MANIFEST, asked, begins_and_answers, begun, built, built_reader, deeds, does_as_expected, example,
+    holds_no_password, is_ready_again, is_refused, parlor, passes_its_tests, talks, with_archive,
 };
 use crate::house::{Plan, SOON, friend, id, running};
 
@@ -29,6 +32,32 @@ async fn a_new_plugin_in_javascript_builds_at_once_and_answers() {
 async fn a_new_plugin_in_typescript_builds_at_once_and_answers() {
     let folder = Folder::new().unwrap();
     begins_and_answers("ts", folder.path(), &folder).await;
+}
+
+/// It takes most of a build, and authors build at each save.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runtime_is_compiled_once_whatever_plugin_it_evaluates() {
+    let folder = Folder::new().unwrap();
+    let plugin = begun("parrot", "js", folder.path()).await;
+    // Brings the tools, which are then lent to a folder where nothing is compiled yet.
+    built(&plugin, &folder).await;
+    let tools = parlor::plugins::build::data_folder().unwrap().join("tools");
+    folder.make_folder("data/parlor").unwrap();
+    symlink(tools, folder.join("data/parlor/tools")).unwrap();
+    let mut home = Home::new().unwrap();
+    home.set_environment("XDG_DATA_HOME", folder.join("data").to_str().unwrap());
+    let source = fs::read_to_string(plugin.join("plugin.js")).unwrap();
+    let mut kept = Vec::new();
+    for line in ["", "console.log('another one');\n"] {
+        fs::write(plugin.join("plugin.js"), format!("{source}{line}")).unwrap();
+        let finished = home.run(&["plugin", "build", plugin.to_str().unwrap()]).await.unwrap();
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        let entries = fs::read_dir(folder.join("data/parlor/tried/compiled")).unwrap();
+        // What is written anew is another file.
+        kept.push(entries.map(|entry| entry.unwrap().metadata().unwrap().ino()).collect::<Vec<_>>());
+    }
+    assert_eq!(kept[0].len(), 1);
+    assert_eq!(kept[0], kept[1], "it was compiled anew");
 }
 
 /// Row 12.

@@ -3,12 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::atomic::make_private_folder;
 use crate::plugins::{Compiler, Engine, build};
 use crate::rehearsal::Player;
-
-/// How much of what was compiled is kept, in bytes: some versions of a plugin in Python, hundreds of others.
-const MOST_KEPT: u64 = 256 << 20;
 
 /// An engine for authors.
 pub(super) struct Workshop {
@@ -16,18 +12,16 @@ pub(super) struct Workshop {
 }
 
 impl Workshop {
-    /// Opens it. What is compiled is kept in parlor's own folder for this user; where there is none, it is compiled anew in
-    /// each process.
+    /// Opens it.
     pub(super) fn open() -> anyhow::Result<Self> {
-        let data = build::data_folder().ok().map(|data| data.join("tried"));
-        let data = data.filter(|data| make_private_folder(data).is_ok());
-        Ok(Self { engine: Arc::new(Engine::start(Compiler::for_authors(), data.as_deref())?) })
+        let kept = build::compiled_folder();
+        Ok(Self { engine: Arc::new(Engine::start(Compiler::for_authors(), kept.as_deref())?) })
     }
 
     /// Reads and compiles a plugin's file.
     pub(super) async fn load(&self, file: &Path) -> anyhow::Result<Player> {
         let player = Player::load(&self.engine, file).await?;
-        self.engine.keep_newest(MOST_KEPT).await;
+        self.engine.keep_newest(build::MOST_COMPILED).await;
         Ok(player)
     }
 }

@@ -14,6 +14,8 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::link::LOADER;
 use super::modules::{CONTRACT, Modules};
+use crate::plugins::build;
+use crate::plugins::compiler::{Cache, Compiler, Fingerprint};
 use crate::plugins::id::Digest;
 
 /// The function of the runtime that evaluates modules.
@@ -117,7 +119,7 @@ async fn evaluate(component: &[u8], modules: Arc<Modules>) -> Result<Vec<u8>, Fa
     // It runs once.
     config.wasm_component_model_async(true).cranelift_opt_level(OptLevel::None).epoch_interruption(true);
     let engine = Engine::new(&config).map_err(other)?;
-    let instrumented = Component::new(&engine, &instrumented).map_err(other)?;
+    let instrumented = compiled(&engine, instrumented).await?;
     let linker = linker(&engine, &instrumented, &modules).map_err(other)?;
     // What the runtime seeds with them is in the file that is built, for everybody to read, whatever it is.
     let random = || Deterministic::new(Digest::of(component).as_bytes().to_vec());
@@ -156,6 +158,25 @@ async fn evaluate(component: &[u8], modules: Arc<Modules>) -> Result<Vec<u8>, Fa
         .snapshot_component(context, &mut State { store: &mut store, instance })
         .await
         .map_err(|error| Failure::Component(format!("{error:#}")))
+}
+
+/// Compiles the runtime, which takes most of a build. It is the same each time, unless the plugin asks for other permissions.
+async fn compiled(engine: &Engine, runtime: Vec<u8>) -> Result<Component, Failure> {
+    let cache = build::compiled_folder().and_then(|folder| Cache::open(&folder, Fingerprint::of(engine)).ok());
+    let digest = Digest::of(&runtime);
+    let found = cache.as_ref().and_then(|cache| cache.find(&digest));
+    if let Some(component) = found.and_then(|artifact| artifact.load(engine).ok()) {
+        return Ok(component);
+    }
+    let artifact = Compiler::ThisProcess.compile(engine, runtime).await;
+    let artifact = artifact.map_err(|error| Failure::Component(error.to_string()))?;
+    let component = artifact.load(engine).map_err(|error| Failure::Component(format!("{error:#}")))?;
+    if let Some(cache) = cache {
+        // Where it cannot be kept, the next build takes as long.
+        let _ = cache.keep(&digest, artifact);
+        cache.keep_newest(build::MOST_COMPILED);
+    }
+    Ok(component)
 }
 
 fn linker(engine: &Engine, component: &Component, modules: &Arc<Modules>) -> wasmtime::Result<Linker<Building>> {
