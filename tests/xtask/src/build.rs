@@ -10,11 +10,12 @@ use crate::workspace;
 
 /// As for a release, what the workspace's profile does not optimize: the host, and what it is compared with. Few units, since
 /// what stands in two of them is not inlined.
-const AS_RELEASED: [&str; 4] = [
+const AS_RELEASED: [&str; 5] = [
     "--config=profile.dev.package.parlor.opt-level=3",
     "--config=profile.dev.package.parlor.codegen-units=16",
     "--config=profile.dev.package.parlor-tests.opt-level=3",
     "--config=profile.dev.package.xmpp-parsers.opt-level=3",
+    "--config=profile.dev.package.wasmtime-wasi.opt-level=3",
 ];
 
 /// The host, the tests' programs and the plugins.
