@@ -214,7 +214,7 @@ fn what_its_author_stamped_is_news_to_who_was_there() {
 fn what_the_server_has_stored_is_history_whatever_its_author_stamped_it_with() {
     let mut desk = Desk::connected(Settings::default());
     desk.wait(60);
-    let (stored, claimed): (Timestamp, Timestamp) = (desk.now - Duration::from_secs(3_600), desk.now);
+    let (stored, claimed): (Timestamp, Timestamp) = (desk.now - Duration::from_hours(1), desk.now);
     let stamp = |by: &str, at: Timestamp| format!("<delay xmlns='urn:xmpp:delay' from='{by}' stamp='{at}'/>");
     let (author, server) = (stamp(ROMEO, claimed), stamp("example.org", stored));
     desk.forget();
