@@ -317,6 +317,11 @@ impl Session {
                 if was_due && why == "left" && !hides {
                     return self.enters_still(jid);
                 }
+                // MongooseIM says so to all clients of an account that share a nickname, whichever of them left, and some
+                // services leave the code out: the room knows.
+                if why == "left" && !hides && !muc.status.contains(&OURSELVES) {
+                    return self.ask_whether_inside(jid, turn);
+                }
                 let comes_back = hides || matches!(why, "shutdown" | "error");
                 self.own_occupant_left(jid, muc, status, turn);
                 let error = CallError::Other(format!("the room {jid} put us out ({why})"));

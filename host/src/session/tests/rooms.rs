@@ -236,7 +236,7 @@ fn being_put_out_is_told_with_the_reason() {
         (&[110, 332], false, "shutdown", true),
         (&[332, 307], false, "shutdown", true),
         (&[110], true, "destroyed", false),
-        (&[], false, "left", false),
+        (&[110], false, "left", false),
     ] {
         let mut desk = Desk::connected(Settings::default());
         desk.in_room();
@@ -263,6 +263,23 @@ fn being_put_out_is_told_with_the_reason() {
         }
         assert!(got(&mut closed).unwrap().is_ok());
         assert!(desk.session.snapshot().rooms.is_empty());
+    }
+}
+
+/// As MongooseIM tells it to all clients of an account that share a nickname, when one of them leaves.
+#[test]
+fn a_room_that_says_only_that_our_nickname_left_is_asked_whether_we_did() {
+    let entering = "> available to room@muc.example.org/bot entering";
+    for (told, then) in [(Ok(Body::Empty), &[][..]), (Err(stanza_error("not-acceptable")), &[entering])] {
+        let mut desk = Desk::connected(Settings::default());
+        desk.in_room();
+        desk.presence(occupant("bot", PresenceKind::Unavailable, &[]));
+        assert_eq!(desk.lines(), ["> ask Ping"]);
+        assert!(room(&desk).joined);
+        let id = desk.asked(|ask| *ask == Ask::Ping);
+        desk.answer(Some(&format!("{ROOM}/bot")), id, told);
+        assert_eq!(desk.lines(), then, "nobody is told that we left");
+        assert_eq!(room(&desk).joined, then.is_empty());
     }
 }
 
