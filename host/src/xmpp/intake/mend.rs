@@ -234,6 +234,11 @@ fn mend_message(message: &mut Element) {
 }
 
 fn mend_presence(presence: &mut Element) {
+    // It is no type (RFC 6121, section 4.7.1): who is there says none. Some clients write it, and Tigase and MongooseIM pass
+    // it on.
+    if presence.attr("type") == Some("available") {
+        presence.attrs_mut().remove(&Namespace::NONE, "type");
+    }
     let mut first = first_of_each();
     retain(presence, |child| {
         first(child)

@@ -125,6 +125,15 @@ fn a_presence_is_not_lost_over_a_detail() {
     }
 }
 
+/// Who spells out what others say by saying nothing; Tigase and MongooseIM pass it on.
+#[test]
+fn who_says_in_so_many_words_to_be_there_is_there() {
+    let xml = mended("<presence from='a@b/c' type='available'><show>away</show><x xmlns='urn:x'/></presence>");
+    let xml = xml.expect("it means something");
+    assert!(xml.contains("away") && xml.contains("urn:x") && !xml.contains("available"), "{xml}");
+    assert_eq!(mended("<presence from='a@b/c' type='invisible'/>"), None, "that means nothing");
+}
+
 /// A stranger chooses them, and servers pass them on.
 #[test]
 fn a_stanza_is_mended_whatever_prefixes_it_declares() {
