@@ -161,6 +161,15 @@ impl Session {
         if message.from.resource().is_some_and(|nick| nick.as_str() != shown.nick) {
             return;
         }
+        let may_be_out = match error.condition.as_str() {
+            // It does not know us (XEP-0045, section 7.4).
+            "not-acceptable" => true,
+            // There is none, also in the words of Openfire.
+            "item-not-found" | "recipient-unavailable" => message.from.is_bare(),
+            // Tigase tells nothing else to who is not in it. A visitor is not allowed to speak anywhere.
+            "forbidden" => message.from.is_bare() && shown.role != "visitor",
+            _ => false,
+        };
         let of_room =
             |waiting: &Waiting| is_subject(waiting) && matches!(waiting, Waiting::Room(jid, _) if *jid == room);
         if let Some(id) = &message.id
@@ -168,8 +177,7 @@ impl Session {
         {
             self.room_answered(&jid, question, Err(CallError::Stanza(error.clone())), turn);
         }
-        if error.condition == "not-acceptable" || (error.condition == "item-not-found" && message.from.is_bare()) {
-            // It does not know us (XEP-0045, section 7.4), or there is none.
+        if may_be_out {
             self.ask_whether_inside(&room, turn);
         }
     }

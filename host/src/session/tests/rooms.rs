@@ -1088,6 +1088,28 @@ fn a_room_that_does_not_know_us_is_entered_again() {
     assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"]);
 }
 
+/// Openfire says so of a room that is gone, and Tigase to who is not in it, as others do to visitors.
+#[test]
+fn a_room_that_refuses_what_we_say_is_asked_whether_we_are_in() {
+    for (condition, from, role, is_asked) in [
+        ("recipient-unavailable", ROOM.to_owned(), "participant", true),
+        ("recipient-unavailable", format!("{ROOM}/juliet"), "participant", false),
+        ("forbidden", ROOM.to_owned(), "participant", true),
+        ("forbidden", ROOM.to_owned(), "visitor", false),
+        ("forbidden", format!("{ROOM}/bot"), "participant", false),
+        ("resource-constraint", ROOM.to_owned(), "participant", false),
+    ] {
+        let mut desk = Desk::connected(Settings::default());
+        desk.in_room();
+        desk.presence(with_muc(occupant("bot", PresenceKind::Available, &[110]), |muc| role.clone_into(&mut muc.role)));
+        desk.forget();
+        let error = Some(stanza_error(condition));
+        desk.message(Message { error, body: None, ..message(&from, MessageKind::Error, "") });
+        let asked = desk.lines().contains(&"> ask Ping".to_owned());
+        assert_eq!(asked, is_asked, "{condition} from {from} to a {role}");
+    }
+}
+
 #[test]
 fn why_we_are_out_is_in_the_record() {
     let mut desk = Desk::connected(Settings::default());
