@@ -349,8 +349,12 @@ impl Membership {
     }
 }
 
+/// Whether somebody else has our nickname. Tigase has another condition for it, by which it also lets nobody make a room, and says
+/// which it is in its text alone.
 fn is_conflict(error: &CallError) -> bool {
-    matches!(error, CallError::Stanza(error) if error.condition == "conflict")
+    let CallError::Stanza(error) = error else { return false };
+    let says_so = || error.text.as_deref().is_some_and(|text| text.starts_with("Nickname already in use"));
+    error.condition == "conflict" || (error.condition == "not-allowed" && says_so())
 }
 
 /// Whether it may be otherwise in a while. A service that is down is one that its server does not find.

@@ -708,6 +708,26 @@ fn our_ghost_does_not_keep_us_out() {
     assert_eq!(room(&desk).left, Some("refused"));
 }
 
+/// By the same condition it lets nobody make a room.
+#[test]
+fn a_nickname_that_tigase_does_not_allow_is_one_that_somebody_has() {
+    for (text, then) in [
+        (Some("Nickname already in use."), "> available to room@muc.example.org/bot_2 entering"),
+        (Some("Room creation is not allowed"), "roomLeft"),
+        (None, "roomLeft"),
+    ] {
+        let mut desk = Desk::connected(Settings::default());
+        desk.in_room();
+        desk.bind();
+        desk.roster(Vec::new());
+        desk.forget();
+        let mut error = stanza_error("not-allowed");
+        error.text = text.map(str::to_owned);
+        desk.presence(presence(&format!("{ROOM}/bot"), PresenceKind::Error(error)));
+        assert_eq!(desk.lines().last().map(String::as_str), Some(then), "{text:?}");
+    }
+}
+
 #[test]
 fn a_service_that_is_down_is_tried_again_until_it_is_back() {
     let mut desk = Desk::connected(Settings::default());
