@@ -512,6 +512,8 @@ pub enum Ask {
     PrepareBookmarks {
         /// It is not there yet.
         create: bool,
+        /// How many that is, is said by a number, and not left to the server.
+        counted: bool,
     },
     /// Forget a bookmark (XEP-0402).
     RetractBookmark(BareJid),

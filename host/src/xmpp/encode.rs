@@ -244,7 +244,7 @@ fn question(to: Option<Jid>, id: String, ask: Ask) -> Iq {
         Ask::Affiliations { affiliation } => (false, rooms::admin_item(None, ("affiliation", affiliation), None)),
         Ask::Bookmarks { place } => (false, rooms::bookmarks(place)),
         Ask::PublishBookmark { bookmark, plain } => (true, rooms::published(*bookmark, plain)),
-        Ask::PrepareBookmarks { create } => (true, rooms::prepared(create)),
+        Ask::PrepareBookmarks { create, counted } => (true, rooms::prepared(create, counted)),
         Ask::RetractBookmark(room) => (true, rooms::retracted(&room)),
     };
     if is_set { Iq::Set { from: None, to, id, payload } } else { Iq::Get { from: None, to, id, payload } }

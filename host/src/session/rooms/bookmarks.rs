@@ -94,11 +94,24 @@ pub(in crate::session) enum Publishing {
     /// At once.
     AtOnce,
     /// Its place is made ready.
-    Preparing,
+    Preparing { counted: bool },
     /// Its place is made.
-    Creating,
+    Creating { counted: bool },
     /// In a place that is ready.
     Prepared,
+}
+
+impl Publishing {
+    /// What is tried next where the server refuses this. Openfire knows no word for as many as there are, and wants a number.
+    fn otherwise(self, error: &StanzaError) -> Option<Self> {
+        match self {
+            Self::AtOnce => Some(Self::Preparing { counted: false }),
+            Self::Preparing { counted } if error.condition == "item-not-found" => Some(Self::Creating { counted }),
+            Self::Preparing { counted: false } => Some(Self::Preparing { counted: true }),
+            Self::Creating { counted: false } => Some(Self::Creating { counted: true }),
+            Self::Preparing { counted: true } | Self::Creating { counted: true } | Self::Prepared => None,
+        }
+    }
 }
 
 impl BookmarkQuestion {
@@ -223,9 +236,14 @@ impl Session {
                 tracing::warn!(%room, %error, "a bookmark stays where older clients keep them");
                 self.rooms.bookmarks_older = true;
             }
-            (BookmarkQuestion::Set { bookmark, step: Publishing::Preparing | Publishing::Creating, answer }, Ok(_)) => {
-                self.publish_bookmark(bookmark, Publishing::Prepared, answer, turn);
-            }
+            (
+                BookmarkQuestion::Set {
+                    bookmark,
+                    step: Publishing::Preparing { .. } | Publishing::Creating { .. },
+                    answer,
+                },
+                Ok(_),
+            ) => self.publish_bookmark(bookmark, Publishing::Prepared, answer, turn),
             (BookmarkQuestion::Set { bookmark, step, answer }, Ok(_)) => {
                 self.carry_bookmarks(&bookmark.room, step == Publishing::Prepared, turn);
                 self.bookmark_changed(BookmarkChange::Set(*bookmark), turn);
@@ -235,14 +253,11 @@ impl Session {
                 self.bookmark_changed(BookmarkChange::Removed(room), turn);
                 turn.answer(answer, Ok(()));
             }
-            (BookmarkQuestion::Set { bookmark, step: Publishing::AtOnce, answer }, Err(CallError::Stanza(_))) => {
-                self.publish_bookmark(bookmark, Publishing::Preparing, answer, turn);
-            }
-            (
-                BookmarkQuestion::Set { bookmark, step: Publishing::Preparing, answer },
-                Err(CallError::Stanza(error)),
-            ) if error.condition == "item-not-found" => {
-                self.publish_bookmark(bookmark, Publishing::Creating, answer, turn);
+            (BookmarkQuestion::Set { bookmark, step, answer }, Err(CallError::Stanza(error))) => {
+                match step.otherwise(&error) {
+                    Some(next) => self.publish_bookmark(bookmark, next, answer, turn),
+                    None => turn.answer(answer, Err(CallError::Stanza(error))),
+                }
             }
             (BookmarkQuestion::Set { answer, .. } | BookmarkQuestion::Remove(_, answer), Err(error)) => {
                 turn.answer(answer, Err(error));
@@ -372,8 +387,8 @@ impl Session {
     fn publish_bookmark(&mut self, bookmark: Box<Bookmark>, step: Publishing, answer: Answer<()>, turn: &mut Turn<'_>) {
         let ask = match step {
             Publishing::AtOnce => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: false },
-            Publishing::Preparing => Ask::PrepareBookmarks { create: false },
-            Publishing::Creating => Ask::PrepareBookmarks { create: true },
+            Publishing::Preparing { counted } => Ask::PrepareBookmarks { create: false, counted },
+            Publishing::Creating { counted } => Ask::PrepareBookmarks { create: true, counted },
             Publishing::Prepared => Ask::PublishBookmark { bookmark: bookmark.clone(), plain: true },
         };
         let waiting = Waiting::Bookmarks(BookmarkQuestion::Set { bookmark, step, answer });

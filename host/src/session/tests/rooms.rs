@@ -1666,9 +1666,9 @@ fn bookmarks_are_put_down_and_forgotten() {
     // A server that does not know what the place has to be like is asked to make it so first.
     let id = desk.asked(|ask| *ask == publish(false));
     desk.answer(None, id, Err(stanza_error("resource-constraint")));
-    let id = desk.asked(|ask| *ask == Ask::PrepareBookmarks { create: false });
+    let id = desk.asked(|ask| *ask == Ask::PrepareBookmarks { create: false, counted: false });
     desk.answer(None, id, Err(stanza_error("item-not-found")));
-    let id = desk.asked(|ask| *ask == Ask::PrepareBookmarks { create: true });
+    let id = desk.asked(|ask| *ask == Ask::PrepareBookmarks { create: true, counted: false });
     desk.answer(None, id, Ok(Body::Empty));
     let id = desk.asked(|ask| *ask == publish(true));
     desk.answer(None, id, Ok(Body::Empty));
@@ -1681,6 +1681,42 @@ fn bookmarks_are_put_down_and_forgotten() {
     assert_eq!(got(&mut removed), Some(Ok(())));
     assert!(desk.session.snapshot().bookmarks.unwrap().is_empty());
     assert!(matches!(got(&mut desk.deed(RoomDeed::RemoveBookmark)), Some(Err(CallError::NotFound(_)))));
+}
+
+/// Row 32. Openfire stumbles over the word for as many as there are, whether the place is there or not.
+#[test]
+fn a_bookmark_is_put_down_where_a_server_has_to_be_told_how_many_there_may_be() {
+    let set = |desk: &mut Desk| {
+        let bookmark = Box::new(stanza::Bookmark { extensions: None, ..bookmark(true) });
+        desk.deed(|answer| RoomDeed::SetBookmark(bookmark, answer))
+    };
+    let stumbles = |desk: &mut Desk, asked: &Ask, condition: &str| {
+        let id = desk.asked(|ask| ask == asked);
+        desk.answer(None, id, Err(stanza_error(condition)));
+    };
+    let prepare = |create, counted| Ask::PrepareBookmarks { create, counted };
+    let publish = |plain| Ask::PublishBookmark { bookmark: Box::new(bookmark(true)), plain };
+    for is_there in [true, false] {
+        let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
+        let mut set = set(&mut desk);
+        stumbles(&mut desk, &publish(false), "internal-server-error");
+        if !is_there {
+            stumbles(&mut desk, &prepare(false, false), "item-not-found");
+        }
+        stumbles(&mut desk, &prepare(!is_there, false), "internal-server-error");
+        let id = desk.asked(|ask| *ask == prepare(!is_there, true));
+        desk.answer(None, id, Ok(Body::Empty));
+        let id = desk.asked(|ask| *ask == publish(true));
+        desk.answer(None, id, Ok(Body::Empty));
+        assert_eq!(got(&mut set), Some(Ok(())));
+    }
+    // One that will not have it at all is asked for no more than that.
+    let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
+    let mut set = set(&mut desk);
+    stumbles(&mut desk, &publish(false), "conflict");
+    stumbles(&mut desk, &prepare(false, false), "bad-request");
+    stumbles(&mut desk, &prepare(false, true), "bad-request");
+    assert!(matches!(got(&mut set), Some(Err(CallError::Stanza(error))) if error.condition == "bad-request"));
 }
 
 /// Row 32. Where there is one bookmark in the newer place, the older ones are not looked at.

@@ -9,7 +9,7 @@ use xmpp_parsers::muc::muc::History as WireHistory;
 use xmpp_parsers::ns;
 
 use super::{MUC_ADMIN, MUC_OWNER, clean, name, text};
-use crate::stanza::{Bookmark, BookmarkPlace, History, Invitation, RoomJoin};
+use crate::stanza::{Bookmark, BookmarkPlace, History, Invitation, MAX_BOOKMARKS, RoomJoin};
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
 const ROOM_CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
@@ -17,10 +17,11 @@ const NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
 const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
 const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 
+const MAX_ITEMS: &str = "pubsub#max_items";
 /// As XEP-0402, section 3, has them.
 const OPTIONS: [(&str, &str); 4] = [
     ("pubsub#persist_items", "true"),
-    ("pubsub#max_items", "max"),
+    (MAX_ITEMS, "max"),
     ("pubsub#send_last_published_item", "never"),
     ("pubsub#access_model", "whitelist"),
 ];
@@ -139,13 +140,13 @@ pub(super) fn published(bookmark: Bookmark, plain: bool) -> Element {
         .append_all(extensions.and_then(|xml| xml.parse::<Element>().ok()));
     let item = Element::builder("item", ns::PUBSUB).attr(name("id"), room.to_string()).append(conference);
     let publish = Element::builder("publish", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2).append(item);
-    let options = options(PUBLISH_OPTIONS, |var| !plain || KNOWN_OPTIONS.contains(&var));
+    let options = options(PUBLISH_OPTIONS, false, |var| !plain || KNOWN_OPTIONS.contains(&var));
     let options = Element::builder("publish-options", ns::PUBSUB).append(options);
     Element::builder("pubsub", ns::PUBSUB).append(publish).append(options).build()
 }
 
-pub(super) fn prepared(create: bool) -> Element {
-    let form = options(NODE_CONFIG, |_| true);
+pub(super) fn prepared(create: bool, counted: bool) -> Element {
+    let form = options(NODE_CONFIG, counted, |_| true);
     if create {
         let create = Element::builder("create", ns::PUBSUB).attr(name("node"), ns::BOOKMARKS2);
         let configure = Element::builder("configure", ns::PUBSUB).append(form);
@@ -155,9 +156,12 @@ pub(super) fn prepared(create: bool) -> Element {
     Element::builder("pubsub", PUBSUB_OWNER).append(configure).build()
 }
 
-fn options(form: &str, wanted: impl Fn(&str) -> bool) -> Element {
-    let options = OPTIONS.into_iter().filter(|(var, _)| wanted(var));
-    submitted_as(form, options.map(|(var, value)| (var.to_owned(), vec![value.to_owned()])).collect())
+fn options(form: &str, counted: bool, wanted: impl Fn(&str) -> bool) -> Element {
+    let options = OPTIONS.into_iter().filter(|(var, _)| wanted(var)).map(|(var, value)| {
+        let value = if counted && var == MAX_ITEMS { MAX_BOOKMARKS.to_string() } else { value.to_owned() };
+        (var.to_owned(), vec![value])
+    });
+    submitted_as(form, options.collect())
 }
 
 /// Asks that the account's other clients are told, too (XEP-0060, section 7.2.2.1).

@@ -561,9 +561,14 @@ fn a_bookmark_is_published_for_nobody_else_with_what_others_keep_in_it() {
         extensions: Some("<extensions xmlns='urn:xmpp:bookmarks:1'><x xmlns='urn:other'/></extensions>".to_owned()),
         is_cut: false,
     };
-    for (create, child) in [(true, "<create "), (false, "<configure node=")] {
-        let prepared = asked(Ask::PrepareBookmarks { create }).replace('\'', "\"");
-        assert!(prepared.contains(child) && prepared.contains("max_items"), "{prepared}");
+    for (create, counted, child, most) in [
+        (true, false, "<create ", ">max<"),
+        (false, false, "<configure node=", ">max<"),
+        (true, true, "<create ", ">1000<"),
+        (false, true, "<configure node=", ">1000<"),
+    ] {
+        let prepared = asked(Ask::PrepareBookmarks { create, counted }).replace('\'', "\"");
+        assert!(prepared.contains(child) && prepared.contains("max_items") && prepared.contains(most), "{prepared}");
     }
     let plain = asked(Ask::PublishBookmark { bookmark: Box::new(bookmark.clone()), plain: true });
     assert!(!plain.contains("max_items") && plain.contains("whitelist"), "{plain}");
