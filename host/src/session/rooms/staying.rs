@@ -5,7 +5,7 @@ use std::time::Duration;
 use jid::{BareJid, Jid};
 
 use super::{Reason, RoomQuestion};
-use crate::error::CallError;
+use crate::error::{CallError, StanzaError};
 use crate::session::deadlines::Late;
 use crate::session::{Session, Turn};
 use crate::stanza::Ask;
@@ -81,6 +81,8 @@ impl Session {
             Err(CallError::Stanza(error)) => match error.condition.as_str() {
                 // Another client under our nickname answered, and does not know pings.
                 "service-unavailable" | "feature-not-implemented" => self.is_found(jid),
+                // MongooseIM says so to who is in a room where nobody may ask another; to strangers it says something else.
+                "not-allowed" if says_that_nobody_is_asked(error) => self.is_found(jid),
                 // Our nickname changed a moment ago, which is over when this is said again: then there is no such room.
                 "item-not-found" => match self.rooms.membership(jid) {
                     Some(membership) if membership.is_missed => self.fell_out(jid, turn),
@@ -114,4 +116,9 @@ impl Session {
         self.wish_nick_back(jid);
         self.enter(jid, turn);
     }
+}
+
+/// Other services tell strangers the same, without these words.
+fn says_that_nobody_is_asked(error: &StanzaError) -> bool {
+    error.text.as_deref().is_some_and(|text| text.starts_with("Queries to the conference members are not allowed"))
 }

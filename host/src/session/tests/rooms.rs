@@ -1088,6 +1088,24 @@ fn a_silent_room_is_asked_whether_we_are_in() {
     assert_eq!(desk.lines(), ["> ask Ping"]);
 }
 
+/// As MongooseIM says it to who is in such a room. To enter it once more, it would tell of nobody.
+#[test]
+fn a_room_where_nobody_may_ask_another_knows_us_still() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.account_told();
+    desk.in_room();
+    desk.room_told();
+    desk.forget();
+    desk.wait(15 * 60);
+    assert_eq!(desk.lines(), ["> ask Ping"]);
+    let id = desk.asked(|ask| *ask == Ask::Ping);
+    let mut error = stanza_error("not-allowed");
+    error.text = Some("Queries to the conference members are not allowed in this room".to_owned());
+    desk.answer(Some(&format!("{ROOM}/bot")), id, Err(error));
+    assert!(desk.lines().is_empty() && room(&desk).joined);
+    assert_eq!(room(&desk).occupants.len(), 2);
+}
+
 #[test]
 fn a_room_that_does_not_know_us_is_entered_again() {
     let mut desk = Desk::connected(Settings::default());
