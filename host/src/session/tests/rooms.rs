@@ -266,7 +266,7 @@ fn being_put_out_is_told_with_the_reason() {
     }
 }
 
-/// As MongooseIM tells it to all clients of an account that share a nickname, when one of them leaves.
+/// As `MongooseIM` tells it to all clients of an account that share a nickname, when one of them leaves.
 #[test]
 fn a_room_that_says_only_that_our_nickname_left_is_asked_whether_we_did() {
     let entering = "> available to room@muc.example.org/bot entering";
@@ -653,7 +653,7 @@ fn whoever_names_us_may_do_so_in_capitals() {
     }
 }
 
-/// As MongooseIM writes it.
+/// As `MongooseIM` writes it.
 #[test]
 fn a_subject_beside_an_empty_body_is_one() {
     let mut desk = Desk::connected(Settings::default());
@@ -1088,7 +1088,7 @@ fn a_silent_room_is_asked_whether_we_are_in() {
     assert_eq!(desk.lines(), ["> ask Ping"]);
 }
 
-/// As MongooseIM says it to who is in such a room. To enter it once more, it would tell of nobody.
+/// As `MongooseIM` says it to who is in such a room. To enter it once more, it would tell of nobody.
 #[test]
 fn a_room_where_nobody_may_ask_another_knows_us_still() {
     let mut desk = Desk::connected(Settings::default());

@@ -125,7 +125,7 @@ fn a_presence_is_not_lost_over_a_detail() {
     }
 }
 
-/// Who spells out what others say by saying nothing; Tigase and MongooseIM pass it on.
+/// Who spells out what others say by saying nothing; Tigase and `MongooseIM` pass it on.
 #[test]
 fn who_says_in_so_many_words_to_be_there_is_there() {
     let xml = mended("<presence from='a@b/c' type='available'><show>away</show><x xmlns='urn:x'/></presence>");
