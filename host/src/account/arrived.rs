@@ -21,9 +21,9 @@ use crate::xmpp::RawStanza;
 
 /// How many messages are asked for at once.
 const PAGE: u32 = 50;
-/// How far it is looked back. What came meanwhile is in the archive, too; but all of it comes over the same line, before what is
-/// new, and a line that broke a moment ago may be a narrow one.
-const MOST: u32 = 200;
+/// How far it is looked back: what came meanwhile is in the archive, too, such as what a server kept for a session that had gone
+/// deaf. But all of it comes over the same line, before what is new, and a line that broke a moment ago may be a narrow one.
+const MOST: u32 = 1_000;
 /// How long the archive may take for all of it.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long after its answer it is asked once more for what it did not have. A server that is busy may still be at what the lost

@@ -197,10 +197,16 @@ async fn send_with_id(shared: &Shared, body: &str) -> Result<(), CallError> {
 
 /// The archive has what was said by these to these, and says so, or gives an answer that is none.
 async fn tell_archived(session: &mut PeerSession, said: &[(&str, &str, &str)], is_answer: bool) {
+    let fin = if is_answer { format!("<fin xmlns='{MAM}' complete='true'/>") } else { String::new() };
+    tell_page(session, 0, said, &fin).await;
+}
+
+/// A page of that, whose ids begin with this number.
+async fn tell_page(session: &mut PeerSession, first: usize, said: &[(&str, &str, &str)], fin: &str) {
     let (question, id) = soon("a question", until_asked(session, MAM)).await;
     assert!(question.contains("var='start'"), "ids of long ago do not count: {question}");
     let queryid = question.split("queryid='").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
-    for (number, (from, to, body)) in said.iter().enumerate() {
+    for (number, (from, to, body)) in (first..).zip(said) {
         session
             .say(&format!(
                 "<message xmlns='jabber:client' from='bot@localhost'><result xmlns='{MAM}' queryid='{queryid}' id='{number}'>\
@@ -210,7 +216,6 @@ async fn tell_archived(session: &mut PeerSession, said: &[(&str, &str, &str)], i
             ))
             .await;
     }
-    let fin = if is_answer { format!("<fin xmlns='{MAM}' complete='true'/>") } else { String::new() };
     session.say(&format!("<iq xmlns='jabber:client' type='result' id='{id}'>{fin}</iq>")).await;
 }
 
@@ -242,6 +247,22 @@ async fn what_has_arrived_by_the_archive_is_not_sent_again() {
         assert_eq!(bodies, expected);
         soon("the end of the account", account.stop()).await;
     }
+}
+
+/// As where a server kept for a session that had gone deaf what was said to it for a minute.
+#[tokio::test]
+async fn what_has_arrived_is_found_behind_much_that_came_since() {
+    const PAGE: usize = 50;
+    let (_peer, account, mut session) = cut_while_writing("three").await;
+    let others = [("friend", "bot", "more"); PAGE];
+    for first in (1..=10).rev().map(|page| page * PAGE) {
+        let (last, rsm) = (first + PAGE - 1, "http://jabber.org/protocol/rsm");
+        let set = format!("<set xmlns='{rsm}'><first>{first}</first><last>{last}</last></set>");
+        tell_page(&mut session, first, &others, &format!("<fin xmlns='{MAM}'>{set}</fin>")).await;
+    }
+    tell_archived(&mut session, &[("bot", "friend", "one"), ("bot", "friend", "two")], true).await;
+    assert_eq!(soon("the last message", session.bodies_until("three")).await, ["three"]);
+    soon("the end of the account", account.stop()).await;
 }
 
 /// Each cut makes more of it doubtful, and nothing less.
