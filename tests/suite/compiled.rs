@@ -15,7 +15,7 @@ use parlor_tests::folder::Folder;
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 
-use crate::house::{House, Plan};
+use crate::house::{House, Plan, granted};
 
 /// Where the cache of a data folder lies, in files of the names that digests have.
 const CACHE: &str = "compiled";
@@ -63,7 +63,7 @@ async fn what_one_house_has_compiled_the_next_one_finds() {
     // No other test has these bytes.
     let bytes = built("echo").unwrap().bytes().unwrap();
     let bytes = with_manifest(&bytes, |manifest| format!("{manifest}\n# of this test\n")).unwrap();
-    let start = async || Plan::offline().bytes("echo", &bytes, |entry| entry).start().await;
+    let start = async || Plan::offline().bytes("echo", &bytes, granted).start().await;
     let code = |house: &House| {
         let mut entries = fs::read_dir(house.home.path().join("data").join(CACHE)).unwrap();
         entries.next().unwrap().unwrap().metadata().unwrap().ino()
