@@ -322,7 +322,7 @@ async fn what_an_archive_cannot_say_for_a_while_is_told_as_soon_as_it_can() {
 
 const ROOM: &str = "hall@rooms.localhost";
 
-/// A room of a scripted server: it says what it is, and lets us in when it is asked to.
+/// A room of a scripted server: it says what it is, and when it is asked to, it lets us in, says something, or puts us out.
 fn hall(question: &Question) -> Option<Vec<Element>> {
     if question.to.as_ref()?.as_str() != ROOM {
         return None;
@@ -337,19 +337,41 @@ fn hall(question: &Question) -> Option<Vec<Element>> {
         let xmlns = "http://jabber.org/protocol/disco#info";
         return Some(vec![result(&format!("<query xmlns='{xmlns}'>{identity}{features}</query>"))]);
     }
-    let nick = question.payload.attr("nick").filter(|_| question.payload.name() == "let-in")?;
-    let item = "<item affiliation='member' role='participant'/><status code='110'/>";
-    let user = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{item}</x>");
-    let presence = format!("<presence xmlns='jabber:client' from='{ROOM}/{nick}'>{user}</presence>");
-    Some(vec![presence.parse().unwrap(), result("")])
+    let (asked, presence) = (&question.payload, |nick: &str, attributes: &str, inside: &str| -> Element {
+        let user = format!("<x xmlns='http://jabber.org/protocol/muc#user'>{inside}<status code='110'/></x>");
+        format!("<presence xmlns='jabber:client' from='{ROOM}/{nick}' {attributes}>{user}</presence>").parse().unwrap()
+    });
+    let said = match asked.name() {
+        "let-in" => presence(asked.attr("nick")?, "", "<item affiliation='member' role='participant'/>"),
+        "put-out" => presence(asked.attr("nick")?, "type='unavailable'", "<item role='none'/><status code='307'/>"),
+        "say" => {
+            let number = asked.attr("number")?.parse().ok()?;
+            let mut message = said_in_hall(number);
+            let id = format!("<stanza-id xmlns='urn:xmpp:sid:0' by='{ROOM}' id='{}'/>", uid(number));
+            message.append_child(id.parse().unwrap());
+            message
+        }
+        _ => return None,
+    };
+    Some(vec![said, result("")])
+}
+
+fn said_in_hall(number: u64) -> Element {
+    let body = format!("<body>{}</body>", text(number));
+    let from = format!("from='{ROOM}/Juliet' type='groupchat' id='by-{number}'");
+    format!("<message xmlns='jabber:client' {from}>{body}</message>").parse().unwrap()
 }
 
 async fn enter_hall(house: &House, nick: &str) {
     let opened = house.order(FULL, "rooms.open", json!({ "jid": ROOM, "nick": nick })).await;
     house.says(&format!("{ROOM}/{nick}")).await;
-    let asks = format!("<iq type='get' to='{ROOM}'><let-in xmlns='urn:example:hall' nick='{nick}'/></iq>");
-    house.call(FULL, "api.send-iq", json!({ "iq": asks })).await.ok();
+    have_hall(house, &format!("let-in nick='{nick}'")).await;
     house.answer(FULL, "rooms.open", opened).await.ok();
+}
+
+async fn have_hall(house: &House, what: &str) {
+    let asks = format!("<iq type='get' to='{ROOM}'><{what} xmlns='urn:example:hall'/></iq>");
+    house.call(FULL, "api.send-iq", json!({ "iq": asks })).await.ok();
 }
 
 /// A page of its archive, when it has so many messages.
@@ -360,12 +382,7 @@ fn page_of_hall(asked: &Asked, total: u64) -> Vec<Element> {
         (None, Some(after)) => (after.unwrap() + 1, total.min(after.unwrap() + 1 + asked.max())),
         (None, None) => (0, total.min(asked.max())),
     };
-    let said = |number| -> Element {
-        let body = format!("<body>{}</body>", text(number));
-        let from = format!("from='{ROOM}/Juliet' type='groupchat' id='by-{number}'");
-        format!("<message xmlns='jabber:client' {from}>{body}</message>").parse().unwrap()
-    };
-    let results = (begin..end).map(|number| asked.wrap(&asked.archive(), &uid(number), said(number)));
+    let results = (begin..end).map(|number| asked.wrap(&asked.archive(), &uid(number), said_in_hall(number)));
     let mut stanzas: Vec<_> = results.collect();
     stanzas.push(asked.fin((begin < end).then(|| (begin, end - 1)), end == total, Some(total)));
     stanzas
@@ -402,6 +419,36 @@ async fn what_a_room_cannot_say_for_a_while_is_told_as_soon_as_it_can_up_to_the_
     house.logged(more, &[("plugin", FULL), ("room", ROOM), ("messages", "120")]).await;
     let expected: Vec<_> = (3..123).map(|number| (text(number), true)).collect();
     assert_eq!(noted(&house, FULL).await, expected);
+}
+
+/// As where a server has said something into a connection that was broken, and went on over another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_brought_between_what_was_is_told_once() {
+    let total = Arc::new(AtomicU64::new(3));
+    let (there, mut own) = (Arc::clone(&total), honest(0));
+    let script = move |asked: &Asked| match asked.to {
+        None => own(asked),
+        Some(_) => page_of_hall(asked, there.load(Relaxed)),
+    };
+    let plan = Plan::scripted(Box::new(script)).await.answering(hall).catches_up(FULL, granted);
+    let house = begun(plan.start().await).await;
+    enter_hall(&house, "bot").await;
+    house.logged("plugin will catch up from here on", &[("plugin", FULL), ("room", ROOM)]).await;
+    for number in [3, 4, 7] {
+        have_hall(&house, &format!("say number='{number}'")).await;
+        hears_now(&house, FULL, &text(number)).await;
+    }
+    let mut expected: Vec<_> = [3, 4, 7].map(|number| (text(number), false)).into();
+    // The second time, nothing is missing any more.
+    for (all, nick, missed) in [(9, "again", &[8, 5, 6][..]), (10, "third", &[9])] {
+        let former = if nick == "again" { "bot" } else { "again" };
+        have_hall(&house, &format!("put-out nick='{former}'")).await;
+        total.store(all, Relaxed);
+        enter_hall(&house, nick).await;
+        house.logged("plugin caught up", &[("room", ROOM), ("messages", &missed.len().to_string())]).await;
+        expected.extend(missed.iter().map(|number| (text(*number), true)));
+        assert_eq!(noted(&house, FULL).await, expected);
+    }
 }
 
 /// The archive of before is another one now: what the plugin has handled is not in it.

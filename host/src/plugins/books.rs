@@ -86,6 +86,13 @@ impl Books {
         }
     }
 
+    /// A new instance takes another one's place.
+    pub(super) async fn succeed(&self) {
+        if let Some(mut shelf) = self.open().await {
+            shelf.ledgers.values_mut().for_each(Ledger::succeed);
+        }
+    }
+
     /// The instance ended in the midst of what it did.
     pub(super) async fn broke(&self) {
         if let Some(mut shelf) = self.open().await {

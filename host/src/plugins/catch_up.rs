@@ -4,20 +4,22 @@
 //! Missed is what came after the last message that the plugin has handled (`books`), while the host was down, after a cut that
 //! could not be resumed, while we were out of the room, or while the plugin itself was down. It is told as `message` events that are
 //! delayed, to subscriptions that want such, and shows nothing that the plugin's grants would not have shown. The account's task
-//! tells it, between two events, so that nothing is told twice (`router/told`).
+//! tells it, between two events, so that nothing is told twice (`router/told`). Missed is also what a stream did not bring of the
+//! last messages before that.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jid::{BareJid, Jid};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 
 use super::books::Books;
 use super::instance::Instance;
+use super::ledger::LOOKED_BACK;
 use crate::api::archive::first_page;
 use crate::error::CallError;
 use crate::router::Place;
@@ -281,6 +283,7 @@ async fn tell_after(
     let may_be_read = Some(may_be_told.saturating_mul(READ_FOR_EACH));
     let most = usize::try_from(may_be_told).unwrap_or(usize::MAX);
     let mut pager = Pager::new(query(instance, of, &from), PAGE, may_be_read);
+    let gaps = gaps(instance, books, of, &from).await?;
     let (mut told, mut is_first, mut is_complete) = (0, true, true);
     while told < most
         && let Some(next) = pager.next_page()
@@ -306,15 +309,53 @@ async fn tell_after(
         told += more;
         is_complete = is_last && is_all;
     }
-    Ok(if is_complete { Outcome::Told(told) } else { Outcome::TooMany(told) })
+    // Rather these are left out than what the place would pass.
+    let (more, _) = tell(instance, gaps, most - told).await?;
+    told += more;
+    if is_complete {
+        return Ok(Outcome::Told(told));
+    }
+    if let Some(mut shelf) = books.open().await {
+        shelf.ledger(of).leave_rest();
+    }
+    Ok(Outcome::TooMany(told))
+}
+
+/// What the plugin lacks of the last messages before this position.
+async fn gaps(
+    instance: &Arc<Instance>,
+    books: &Books,
+    of: &Archive,
+    place: &Position,
+) -> Result<VecDeque<Archived>, CallError> {
+    let may_look_back = books.open().await.is_some_and(|mut shelf| shelf.ledger(of).may_look_back());
+    let Some(id) = place.id.clone().filter(|_| may_look_back) else { return Ok(VecDeque::new()) };
+    let max = u32::from(LOOKED_BACK).min(instance.limits.catch_up_messages.saturating_mul(READ_FOR_EACH));
+    let last = ArchiveQuery { max, cursor: Cursor::Before(id), start: oldest(instance), ..all(of) };
+    let mut messages = match first_page(instance, last).await {
+        Ok(page) => page.messages,
+        Err(gone @ (CallError::Offline | CallError::Stopped)) => return Err(gone),
+        // Such as that the archive has forgotten the place: it is no reason not to tell what came after it.
+        Err(_) => return Ok(VecDeque::new()),
+    };
+    messages.retain(|archived| is_missed(of, archived) && archived.message.says_something());
+    if let Some(mut shelf) = books.open().await {
+        let lacks = shelf.ledger(of).lacks(messages.iter().map(|archived| archived.id.as_str()));
+        messages.retain(|archived| lacks.contains(&archived.id));
+    }
+    Ok(messages)
 }
 
 /// What came after it, but nothing that is older than this.
 fn query(instance: &Instance, of: &Archive, from: &Position) -> ArchiveQuery {
-    let age = SignedDuration::try_from(instance.limits.catch_up_age).ok();
-    let oldest = age.and_then(|age| instance.account.clock.now().checked_sub(age).ok());
     let cursor = from.id.clone().map_or(Cursor::Start, Cursor::After);
-    ArchiveQuery { start: oldest.filter(|oldest| from.at < *oldest), cursor, ..all(of) }
+    ArchiveQuery { start: oldest(instance).filter(|oldest| from.at < *oldest), cursor, ..all(of) }
+}
+
+/// How old it may be.
+fn oldest(instance: &Instance) -> Option<Timestamp> {
+    let age = SignedDuration::try_from(instance.limits.catch_up_age).ok();
+    age.and_then(|age| instance.account.clock.now().checked_sub(age).ok())
 }
 
 /// What came since then, by time alone, but nothing that is older than this.
@@ -323,8 +364,7 @@ fn query_since(instance: &Instance, of: &Archive, from: &Position) -> ArchiveQue
     ArchiveQuery { start: query.start.max(Some(from.at)), cursor: Cursor::Start, ..query }
 }
 
-/// Has the account's task tell it, as the plugin makes room, until it hears as many as it may. How many it hears, and whether that
-/// was all.
+/// What the plugin lacks of a page of what came after the place. How much of that it hears, and whether that was all.
 async fn hand_over(
     instance: &Arc<Instance>,
     books: &Books,
@@ -337,6 +377,12 @@ async fn hand_over(
         let ledger = shelf.ledger(of);
         left.retain(|archived| is_missed(of, archived) && !ledger.knows(&archived.id));
     }
+    tell(instance, left, most).await
+}
+
+/// Has the account's task tell it, as the plugin makes room, until it hears as many as it may. How many it hears, and whether that
+/// was all.
+async fn tell(instance: &Arc<Instance>, mut left: VecDeque<Archived>, most: usize) -> Result<(usize, bool), CallError> {
     let mut told = 0;
     while !left.is_empty() && told < most {
         room_for_the_past(instance).await;

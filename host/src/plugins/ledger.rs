@@ -4,6 +4,10 @@
 //! handled, and of the rest those that have, by name. What comes over a stream, or from a room that was entered, is put beyond what
 //! was missed before that, until this was told: else what is still to be told would be passed. No I/O but by the keeper, which
 //! never waits.
+//!
+//! What a stream brought need not be all that was said: a server may say something into a connection that is broken, and go on over
+//! another one (Prosody 0.12 over BOSH does). So an instance is told, on the next stream, what it lacks of the last messages before
+//! the place. They have no place of their own: who ends before it was told has lost them.
 
 use std::collections::VecDeque;
 
@@ -12,6 +16,8 @@ use crate::store::{Handled, Position, PositionKeeper};
 
 /// How many messages are known by name; a handler that so many others have overtaken counts as returned.
 const MOST: usize = 256;
+/// How many messages before the place are looked at again, for what is missing between them.
+pub(super) const LOOKED_BACK: u8 = 50;
 
 /// A handler that has begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +38,13 @@ pub(super) struct Ledger {
     keeper: PositionKeeper,
     /// Up to where all is handled; none: nobody has said yet where the plugin begins.
     up_to: Option<Position>,
+    /// Where it was before, oldest first, as long as all in between was told as it came.
+    before: VecDeque<Position>,
+    /// Some messages before the next place that is reached live are to stay in the archive.
+    is_incomplete: bool,
+    /// What lies before the place and is told now, and what of it was told.
+    gaps: VecDeque<String>,
+    filled: VecDeque<String>,
     /// Handled in former lives, and later than that, until something is that came after it.
     beyond: Vec<String>,
     /// All that was missed until this stream was told.
@@ -46,6 +59,10 @@ impl Ledger {
         Self {
             keeper,
             up_to: None,
+            before: VecDeque::new(),
+            is_incomplete: false,
+            gaps: VecDeque::new(),
+            filled: VecDeque::new(),
             beyond: Vec::new(),
             caught_up: 0,
             missed: VecDeque::new(),
@@ -76,8 +93,32 @@ impl Ledger {
             || self.beyond.iter().any(|known| known == id)
     }
 
+    /// Whether it is known what was told of the messages before the place.
+    pub(super) fn may_look_back(&self) -> bool {
+        !self.before.is_empty()
+    }
+
+    /// Of the last messages before the place, oldest first, those that the plugin lacks. What is older than all that it is known to
+    /// have been told is none of them.
+    pub(super) fn lacks<'a>(&mut self, last: impl Iterator<Item = &'a str>) -> Vec<String> {
+        let was_told = |id: &str| self.before.iter().any(|place| place.id.as_deref() == Some(id));
+        let known = last
+            .skip_while(|id| !was_told(id))
+            .filter(|id| !was_told(id) && !self.knows(id) && !self.filled.iter().any(|filled| filled == id));
+        let lacking: Vec<_> = known.map(str::to_owned).collect();
+        self.gaps.extend(lacking.iter().cloned());
+        self.gaps.drain(..self.gaps.len().saturating_sub(MOST));
+        lacking
+    }
+
+    /// The plugin is not told all that it missed.
+    pub(super) fn leave_rest(&mut self) {
+        self.is_incomplete = true;
+    }
+
     /// Where the plugin goes on, or begins.
     pub(super) fn begin(&mut self, handled: Handled) {
+        self.before.clear();
         self.up_to = Some(handled.up_to);
         self.beyond = handled.beyond;
         self.keep();
@@ -89,6 +130,11 @@ impl Ledger {
             self.passed(place);
             return None;
         };
+        if let Some(gap) = self.gaps.iter().position(|gap| at.id.as_ref() == Some(gap)) {
+            self.filled.extend(self.gaps.remove(gap));
+            self.filled.drain(..self.filled.len().saturating_sub(MOST));
+            return None;
+        }
         self.next += 1;
         let ticket = Ticket(self.next);
         let (queue, stream) = match course {
@@ -129,8 +175,16 @@ impl Ledger {
         self.advance();
     }
 
+    /// Another instance takes the place of the one that was told this: it does not know what that was told beside it.
+    pub(super) fn succeed(&mut self) {
+        self.before.clear();
+    }
+
     /// A new instance begins: what the last one left was missed.
     pub(super) fn restart(&mut self) {
+        self.before.clear();
+        self.gaps.clear();
+        self.filled.clear();
         self.beyond = self.handled_beyond();
         self.missed.clear();
         self.live.clear();
@@ -148,21 +202,30 @@ impl Ledger {
         let caught_up = self.caught_up;
         while self.missed.iter().chain(&self.live).filter(|entry| entry.done).count() > MOST {
             if let Some(entry) = self.missed.pop_front() {
-                self.up_to = Some(entry.at);
+                self.reach(entry.at);
             } else if let Some(entry) = self.live.pop_front().filter(|entry| entry.stream <= caught_up) {
-                self.up_to = Some(entry.at);
+                self.reach(entry.at);
             }
         }
         while let Some(entry) = self.missed.pop_front_if(|entry| entry.done) {
-            self.up_to = Some(entry.at);
+            self.reach(entry.at);
         }
         if self.missed.is_empty() {
             while let Some(entry) = self.live.pop_front_if(|entry| entry.done && entry.stream <= caught_up) {
-                self.up_to = Some(entry.at);
+                self.reach(entry.at);
+                // What was left, or handled in former lives, lies before this, too.
+                if std::mem::take(&mut self.is_incomplete) || !self.beyond.is_empty() {
+                    self.before.clear();
+                }
                 self.beyond.clear();
             }
         }
         self.keep();
+    }
+
+    fn reach(&mut self, place: Position) {
+        self.before.extend(self.up_to.replace(place));
+        self.before.drain(..self.before.len().saturating_sub(LOOKED_BACK.into()));
     }
 
     fn keep(&self) {
@@ -282,6 +345,65 @@ mod tests {
         ledger.passed(Place::CaughtUp(Archive::Own, 1));
         ledger.passed(live(3));
         assert_eq!(kept(&ledger).await, known("3", &[]));
+        assert_eq!(lacking(&mut ledger, 0..3), [""; 0]);
+    }
+
+    /// What the plugin lacks of these.
+    fn lacking(ledger: &mut Ledger, last: impl IntoIterator<Item = u32>) -> Vec<String> {
+        let ids: Vec<_> = last.into_iter().map(|id| id.to_string()).collect();
+        ledger.lacks(ids.iter().map(String::as_str))
+    }
+
+    #[tokio::test]
+    async fn what_a_stream_did_not_bring_is_told_on_the_next_one_and_moves_the_place_nowhere() {
+        let (_store, mut ledger) = ledger();
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
+        assert!(!ledger.may_look_back());
+        let slow = ledger.began(live(2)).unwrap();
+        for id in [3, 6, 7] {
+            ledger.passed(live(id));
+        }
+        assert!(!ledger.may_look_back(), "the place is where it was");
+        ledger.returned(slow);
+        assert!(ledger.may_look_back());
+        assert_eq!(lacking(&mut ledger, [8, 9]), [""; 0], "nothing there was told");
+        assert_eq!(lacking(&mut ledger, 1..=6), ["4", "5"]);
+        for id in [4, 5] {
+            ledger.passed(missed(id));
+            assert_eq!(kept(&ledger).await, known("7", &[]));
+        }
+        assert_eq!(lacking(&mut ledger, 1..=6), [""; 0], "they were told");
+        ledger.passed(missed(8));
+        assert_eq!(kept(&ledger).await, known("8", &[]));
+    }
+
+    #[tokio::test]
+    async fn it_is_looked_back_for_so_many_messages_and_not_beyond_another_instance() {
+        let (_store, mut ledger) = ledger();
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
+        let most = u32::from(LOOKED_BACK);
+        for id in 1..=most + 5 {
+            ledger.passed(live(2 * id));
+        }
+        let lacks = lacking(&mut ledger, 0..2 * (most + 5));
+        assert_eq!((lacks.len(), lacks[0].as_str()), (usize::from(LOOKED_BACK), "11"));
+        ledger.succeed();
+        assert!(!ledger.may_look_back());
+        // What is under way by then.
+        ledger.passed(missed(11));
+        assert_eq!(ledger.up_to(), Some(&at(2 * (most + 5))));
+    }
+
+    #[tokio::test]
+    async fn what_was_left_in_the_archive_stays_there() {
+        let (_store, mut ledger) = ledger();
+        ledger.passed(missed(1));
+        ledger.leave_rest();
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
+        for id in [5, 6, 8] {
+            ledger.passed(live(id));
+        }
+        assert_eq!(lacking(&mut ledger, 0..8), ["7"]);
     }
 
     #[tokio::test]

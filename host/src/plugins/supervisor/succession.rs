@@ -22,6 +22,7 @@ impl Succession {
         let new = self.shared.instance.borrow().clone();
         let Some(new) = new else { return old.stop().await };
         let account = &self.shared.account;
+        self.shared.books.succeed().await;
         self.shared.is_beside.send_replace(false);
         let before = old.instance().map(|instance| (Arc::clone(&instance.mailbox), instance.limits.stop));
         let limit = before.as_ref().map_or(Duration::ZERO, |(_, limit)| (*limit).max(HANDOVER));
