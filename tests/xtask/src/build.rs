@@ -18,6 +18,10 @@ const AS_RELEASED: [&str; 5] = [
     "--config=profile.dev.package.wasmtime-wasi.opt-level=3",
 ];
 
+/// Always the whole workspace: cargo unites the features of what it builds together, and a part of the workspace has other
+/// features than the whole, for which wasmtime would be compiled a second time.
+const PROGRAMS: [&str; 4] = ["build", "--workspace", "--bins", "--lib"];
+
 /// The host, the tests' programs and the plugins.
 pub(crate) fn everything() -> Result<()> {
     begin();
@@ -28,7 +32,7 @@ pub(crate) fn everything() -> Result<()> {
 /// The same, and what a message passes through is compiled as for a release: to be measured.
 pub(crate) fn to_be_measured() -> Result<()> {
     begin();
-    build(&AS_RELEASED)?;
+    build(workspace::cargo(PROGRAMS.into_iter().chain(AS_RELEASED)))?;
     plugins()
 }
 
@@ -38,16 +42,17 @@ fn begin() {
 }
 
 /// The host and the tests' programs.
-///
-/// Always the whole workspace: cargo unites the features of what it builds together, and a part of the workspace has other
-/// features than the whole, for which wasmtime would be compiled a second time.
 pub(crate) fn programs() -> Result<()> {
-    build(&[])
+    build(workspace::cargo(PROGRAMS))
 }
 
-fn build(config: &[&str]) -> Result<()> {
-    let arguments = ["build", "--workspace", "--bins", "--lib"].iter().chain(config);
-    run("building the host", &mut workspace::cargo(arguments.copied()), Output::Shown)
+/// The same, with lints.
+pub(crate) fn linted_programs() -> Result<()> {
+    build(workspace::linting_cargo(PROGRAMS))
+}
+
+fn build(mut cargo: Command) -> Result<()> {
+    run("building the host", &mut cargo, Output::Shown)
 }
 
 /// Every plugin of the workspace, by the host's own command, as their authors build them.

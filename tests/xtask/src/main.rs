@@ -177,7 +177,7 @@ Ends with 0 only when no case escaped. Nothing is left behind, not even after Ct
 Reads tests/detectors.toml, and breaks a copy of the sources that lies in target/detectors; yours are not touched. The copy
 is of what git knows, with changes that are not committed. First each check has to pass there with nothing broken.
 A line for each one: what was broken, which check has to notice, and what it said. The last line is `detectors N/N`; with
-less than all of them it does not end with 0. It takes a build of the host for each, half an hour in all; the first time
+less than all of them it does not end with 0. It takes a build of the host for each, more than an hour in all; the first time
 it compiles everything anew for the copy, which takes some gigabytes. Ctrl-C mends what is broken at that moment.")]
     Detectors {
         /// Only this one; may be given several times

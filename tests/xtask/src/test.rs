@@ -22,13 +22,10 @@ type Step = (&'static str, fn() -> Result<()>);
 
 const STEPS: &[Step] = &[
     ("set-up", || setup::prepare(Servers::Both)),
-    ("formatting", || cargo("formatting", &["fmt", "--all", "--check"], Output::Kept)),
-    ("lints", || {
-        cargo("lints", &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], Output::Shown)
-    }),
-    ("programs", programs),
+    ("formatting", || run("formatting", &mut workspace::cargo(["fmt", "--all", "--check"]), Output::Kept)),
+    ("lints and programs", programs),
     ("unit tests", || tests("unit tests", &["test", "--workspace", "--lib", "--bins"], 4)),
-    ("doc tests", || cargo("doc tests", &["test", "--workspace", "--doc"], Output::Shown)),
+    ("doc tests", || run("doc tests", &mut workspace::linting_cargo(["test", "--workspace", "--doc"]), Output::Shown)),
     ("plugins", build::plugins),
     ("suite", || tests("the suite", &["test", "--workspace", "--test", "suite"], 2)),
     // After the suite, which leaves nothing beside it: it writes 500 messages a second.
@@ -72,22 +69,18 @@ pub(crate) fn seeds(count: u64, first: u64) -> Result<()> {
 /// Builds all that runs, at once: the last of it are a few large programs, each of which keeps one core busy for a minute or two.
 fn programs() -> Result<()> {
     let tests = ["test", "--workspace", "--lib", "--bins", "--test", "suite", "--no-run"];
-    cargo("building the tests", &tests, Output::Shown)?;
-    build::programs()
+    run("building the tests", &mut workspace::linting_cargo(tests), Output::Shown)?;
+    build::linted_programs()
 }
 
 /// Tests compute little and wait much, for servers, dead-lines and silence: more at once than there are cores.
 fn tests(title: &str, arguments: &[&str], per_core: usize) -> Result<()> {
-    let mut command = workspace::cargo(arguments.iter().copied());
+    let mut command = workspace::linting_cargo(arguments.iter().copied());
     if env::var_os(THREADS).is_none() {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         command.env(THREADS, (per_core * cores).to_string());
     }
     run(title, &mut command, Output::Shown)
-}
-
-fn cargo(title: &str, arguments: &[&str], output: Output) -> Result<()> {
-    run(title, &mut workspace::cargo(arguments.iter().copied()), output)
 }
 
 #[cfg(test)]
