@@ -41,6 +41,8 @@ pub(super) fn kept_status(status: Option<String>) -> Option<String> {
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
     of: BTreeMap<BareJid, BTreeSet<String>>,
+    /// Who asked to see our presence then, and has not been heard to ask since.
+    requests: BTreeSet<BareJid>,
     deadline: Option<DeadlineKey>,
 }
 
@@ -54,6 +56,10 @@ impl Doubts {
         {
             self.of.remove(jid);
         }
+    }
+
+    fn are_none(&self) -> bool {
+        self.of.is_empty() && self.requests.is_empty()
     }
 }
 
@@ -154,19 +160,23 @@ impl Session {
         let online = contacts.filter(|contact| !contact.resources.is_empty());
         let clients = |contact: &Contact| contact.resources.iter().map(|client| client.name.clone()).collect();
         self.roster.doubts.of = online.map(|contact| (contact.jid.clone(), clients(contact))).collect();
+        let contacts = self.roster.contacts.iter().flat_map(|contacts| contacts.values());
+        let asking = contacts.filter(|contact| contact.requesting);
+        self.roster.doubts.requests = asking.map(|contact| contact.jid.clone()).collect();
         self.await_presence(None);
     }
 
-    /// Our presence is sent, to which the server answers with that of the contacts (RFC 6121, section 4.2.2).
+    /// Our presence is sent, to which the server answers with that of the contacts (RFC 6121, section 4.2.2), and with the requests
+    /// that nobody has answered (section 3.1.3).
     pub(super) fn await_presence(&mut self, patience: Option<Duration>) {
-        let patience = patience.filter(|_| !self.roster.doubts.of.is_empty());
+        let patience = patience.filter(|_| !self.roster.doubts.are_none());
         let deadline = patience.map(|patience| self.deadlines.set(patience, Late::Doubts));
         if let Some(old) = std::mem::replace(&mut self.roster.doubts.deadline, deadline) {
             self.deadlines.cancel(old);
         }
     }
 
-    /// Whoever would have been heard of by now is offline.
+    /// Whoever would have been heard of by now is offline, or asks no more: another client has answered.
     pub(super) fn doubts_end(&mut self, turn: &mut Turn<'_>) {
         // What has come meanwhile may wait at the other end of a stream that is cut.
         if self.link == Link::Suspended {
@@ -176,6 +186,13 @@ impl Session {
             if self.roster.get(&jid).is_some() {
                 let is_there = |client: &ContactResource| !clients.contains(&client.name);
                 self.update_presence(&jid, turn, |contact| contact.resources.retain(is_there));
+            }
+        }
+        let requests = std::mem::take(&mut self.roster.doubts.requests);
+        // They are not repeated to who hides, nor by ejabberd to who has a negative priority.
+        if !self.status.value.is_hidden() && self.settings.priority >= 0 {
+            for jid in requests {
+                self.request_is_over(&jid, turn);
             }
         }
     }
@@ -217,6 +234,7 @@ impl Session {
             }
             return;
         }
+        self.roster.doubts.requests.remove(&from);
         let contact = match known {
             // A request that is pending is repeated by the server at will.
             Some(contact) if contact.requesting => None,

@@ -275,3 +275,48 @@ fn a_new_roster_keeps_who_is_online_and_who_asks() {
     let known: Vec<_> = contacts.keys().map(ToString::to_string).collect();
     assert_eq!(known, ["nurse@example.org", "paris@example.org"]);
 }
+
+fn who_asks(desk: &Desk) -> Vec<String> {
+    let contacts = desk.session.snapshot().contacts.unwrap();
+    contacts.values().filter(|contact| contact.requesting).map(|contact| contact.jid.to_string()).collect()
+}
+
+/// Events contactRemoved.
+#[test]
+fn a_request_that_is_not_repeated_on_a_new_stream_was_answered_by_another_client() {
+    let (nurse, paris, tybalt) = ("nurse@example.org", "paris@example.org", "tybalt@example.org");
+    let mut desk = Desk::connected(Settings::default());
+    desk.push(item(nurse, "none"));
+    for who in [nurse, paris, tybalt] {
+        desk.presence(presence(who, PresenceKind::Subscribe));
+    }
+    desk.run(Session::suspended);
+    desk.run(Session::resumed);
+    desk.wait(10);
+    assert_eq!(who_asks(&desk), [nurse, paris, tybalt], "a stream that goes on repeats nothing");
+    desk.run(Session::suspended);
+    desk.bind();
+    desk.roster(vec![item(nurse, "none")]);
+    desk.forget();
+    desk.presence(presence(paris, PresenceKind::Subscribe));
+    desk.wait(9);
+    assert_eq!(who_asks(&desk), [nurse, paris, tybalt]);
+    assert_eq!((desk.count("contactRequest"), desk.count("contactRemoved")), (0, 0));
+    desk.wait(1);
+    assert_eq!(who_asks(&desk), [paris]);
+    assert_eq!(desk.count("contactRemoved"), 1, "one of them is a contact all the same");
+    desk.presence(presence(tybalt, PresenceKind::Subscribe));
+    assert_eq!((who_asks(&desk).len(), desk.count("contactRequest")), (2, 1), "he asks anew");
+}
+
+#[test]
+fn requests_stay_where_the_server_does_not_repeat_them() {
+    for (key, value) in [("priority", Value::from(-1)), ("default_state", Value::from("offline"))] {
+        let mut desk = Desk::connected(settings(&[(key, value)]));
+        desk.presence(presence("paris@example.org", PresenceKind::Subscribe));
+        desk.bind();
+        desk.roster(Vec::new());
+        desk.wait(10);
+        assert_eq!(who_asks(&desk), ["paris@example.org"], "{key}");
+    }
+}
