@@ -217,6 +217,7 @@ async fn catch_up(instance: &Arc<Instance>, books: &Books, source: &Source) -> R
     if ledger.is_caught_up(source.since) {
         return Ok(Outcome::Told(0));
     }
+    ledger.falls_behind();
     let (known, keeper) = (ledger.up_to().cloned(), ledger.keeper().clone());
     drop(shelf);
     if !source.exists {
@@ -375,7 +376,7 @@ async fn hand_over(
     let mut left = page.messages;
     if let Some(mut shelf) = books.open().await {
         let ledger = shelf.ledger(of);
-        left.retain(|archived| is_missed(of, archived) && !ledger.knows(&archived.id));
+        left.retain(|archived| is_missed(of, archived) && !ledger.meets(&archived.id));
     }
     tell(instance, left, most).await
 }

@@ -2,8 +2,9 @@
 //!
 //! Handled is what the plugin's handler returned from. Handlers overlap: all up to the first one that has not returned is
 //! handled, and of the rest those that have, by name. What comes over a stream, or from a room that was entered, is put beyond what
-//! was missed before that, until this was told: else what is still to be told would be passed. No I/O but by the keeper, which
-//! never waits.
+//! was missed before that, until this was told: else what is still to be told would be passed. What came live and is found in the
+//! archive among what was missed holds the place up until its handler has returned, and never is the place, which would go back to
+//! it. No I/O but by the keeper, which never waits.
 //!
 //! What a stream brought need not be all that was said: a server may say something into a connection that is broken, and go on over
 //! another one (Prosody 0.12 over BOSH does). So an instance is told, on the next stream, what it lacks of the last messages before
@@ -30,6 +31,8 @@ struct Entry {
     /// The stream that it came over, or the time that its room was entered; what was missed is older than all.
     stream: u64,
     done: bool,
+    /// It came live, and the archive has it among what was missed.
+    is_met: bool,
 }
 
 /// The places of what one plugin handles on one account, over all of its instances.
@@ -45,9 +48,9 @@ pub(super) struct Ledger {
     /// What lies before the place and is told now, and what of it was told.
     gaps: VecDeque<String>,
     filled: VecDeque<String>,
-    /// Handled in former lives, and later than that, until something is that came after it.
+    /// Handled in former lives, or found among what was missed, and maybe later than that, until something is that came after it.
     beyond: Vec<String>,
-    /// All that was missed until this stream was told.
+    /// All that was missed until this stream was told; 0: it is being told.
     caught_up: u64,
     missed: VecDeque<Entry>,
     live: VecDeque<Entry>,
@@ -86,8 +89,21 @@ impl Ledger {
         self.caught_up >= stream
     }
 
+    /// What was missed is about to be told, once more: until it was, the place is nothing that came live.
+    pub(super) fn falls_behind(&mut self) {
+        self.caught_up = 0;
+    }
+
+    /// Whether a message that the archive has among those that were missed was handled, or is being handled.
+    pub(super) fn meets(&mut self, id: &str) -> bool {
+        if let Some(place) = self.live.iter().position(|entry| entry.at.id.as_deref() == Some(id)) {
+            self.missed.extend(self.live.remove(place).map(|entry| Entry { is_met: true, ..entry }));
+        }
+        self.knows(id)
+    }
+
     /// Whether a message that is beyond was handled, or is being handled.
-    pub(super) fn knows(&self, id: &str) -> bool {
+    fn knows(&self, id: &str) -> bool {
         let entries = self.missed.iter().chain(&self.live);
         entries.filter_map(|entry| entry.at.id.as_deref()).any(|known| known == id)
             || self.beyond.iter().any(|known| known == id)
@@ -141,7 +157,7 @@ impl Ledger {
             Course::Missed => (&mut self.missed, 0),
             Course::Live(stream) => (&mut self.live, stream),
         };
-        queue.push_back(Entry { ticket, at, stream, done: false });
+        queue.push_back(Entry { ticket, at, stream, done: false, is_met: false });
         Some(ticket)
     }
 
@@ -202,19 +218,20 @@ impl Ledger {
         let caught_up = self.caught_up;
         while self.missed.iter().chain(&self.live).filter(|entry| entry.done).count() > MOST {
             if let Some(entry) = self.missed.pop_front() {
-                self.reach(entry.at);
+                self.reach(entry);
             } else if let Some(entry) = self.live.pop_front().filter(|entry| entry.stream <= caught_up) {
-                self.reach(entry.at);
+                self.reach(entry);
             }
         }
         while let Some(entry) = self.missed.pop_front_if(|entry| entry.done) {
-            self.reach(entry.at);
+            self.reach(entry);
         }
         if self.missed.is_empty() {
             while let Some(entry) = self.live.pop_front_if(|entry| entry.done && entry.stream <= caught_up) {
-                self.reach(entry.at);
+                self.reach(entry);
                 // What was left, or handled in former lives, lies before this, too.
-                if std::mem::take(&mut self.is_incomplete) || !self.beyond.is_empty() {
+                let is_known = |id: &String| self.before.iter().any(|place| place.id.as_ref() == Some(id));
+                if std::mem::take(&mut self.is_incomplete) || !self.beyond.iter().all(is_known) {
                     self.before.clear();
                 }
                 self.beyond.clear();
@@ -223,8 +240,15 @@ impl Ledger {
         self.keep();
     }
 
-    fn reach(&mut self, place: Position) {
-        self.before.extend(self.up_to.replace(place));
+    fn reach(&mut self, entry: Entry) {
+        let before = if entry.is_met {
+            self.beyond.extend(entry.at.id.clone());
+            self.beyond.drain(..self.beyond.len().saturating_sub(MOST));
+            Some(entry.at)
+        } else {
+            self.up_to.replace(entry.at)
+        };
+        self.before.extend(before);
         self.before.drain(..self.before.len().saturating_sub(LOOKED_BACK.into()));
     }
 
@@ -248,7 +272,11 @@ mod tests {
     }
 
     fn live(id: u32) -> Place {
-        Place::Message { of: Archive::Own, at: at(id), course: Course::Live(1) }
+        over(1, id)
+    }
+
+    fn over(stream: u64, id: u32) -> Place {
+        Place::Message { of: Archive::Own, at: at(id), course: Course::Live(stream) }
     }
 
     fn missed(id: u32) -> Place {
@@ -302,6 +330,58 @@ mod tests {
         ledger.passed(Place::CaughtUp(Archive::Own, 1));
         assert_eq!(kept(&ledger).await, known("9", &[]));
         assert!(ledger.is_caught_up(1) && !ledger.is_caught_up(2));
+    }
+
+    #[tokio::test]
+    async fn a_handler_of_the_stream_before_holds_the_place_and_does_not_move_it_back() {
+        let (_store, mut ledger) = ledger();
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
+        let slow = ledger.began(live(1)).unwrap();
+        ledger.falls_behind();
+        assert!(ledger.meets("1") && !ledger.meets("2") && !ledger.meets("3"));
+        ledger.passed(missed(2));
+        ledger.passed(missed(3));
+        ledger.passed(Place::CaughtUp(Archive::Own, 2));
+        assert_eq!(kept(&ledger).await, known("0", &["2", "3"]), "who is killed now has not handled all");
+        ledger.returned(slow);
+        assert_eq!(kept(&ledger).await, known("3", &["1"]));
+        ledger.passed(over(2, 5));
+        assert_eq!(kept(&ledger).await, known("5", &[]));
+        assert_eq!(lacking(&mut ledger, 0..5), ["4"], "what is known to have been told still is");
+    }
+
+    #[tokio::test]
+    async fn what_came_between_two_cuts_is_not_gone_back_to() {
+        let (_store, mut ledger) = ledger();
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
+        ledger.falls_behind();
+        ledger.passed(over(2, 5));
+        // The next stream is there before all was told that this one missed.
+        ledger.falls_behind();
+        assert!(!ledger.meets("4") && ledger.meets("5") && !ledger.meets("6"));
+        ledger.passed(missed(4));
+        ledger.passed(missed(6));
+        ledger.passed(Place::CaughtUp(Archive::Own, 3));
+        assert_eq!(kept(&ledger).await, known("6", &["5"]));
+        ledger.restart();
+        assert!(ledger.meets("5"), "it is not told again");
+    }
+
+    #[tokio::test]
+    async fn what_a_stream_did_not_bring_is_not_passed_while_it_is_told() {
+        let (_store, mut ledger) = ledger();
+        ledger.passed(Place::CaughtUp(Archive::Own, 1));
+        let slow = ledger.began(live(1)).unwrap();
+        ledger.passed(live(4));
+        ledger.falls_behind();
+        assert!(ledger.meets("1"));
+        ledger.returned(slow);
+        assert_eq!(kept(&ledger).await, known("0", &["1", "4"]), "the archive may have some between them");
+        ledger.passed(missed(2));
+        assert!(ledger.meets("4"));
+        ledger.passed(missed(3));
+        ledger.passed(Place::CaughtUp(Archive::Own, 2));
+        assert_eq!(kept(&ledger).await, known("3", &["1", "4"]));
     }
 
     #[tokio::test]
