@@ -58,10 +58,8 @@ pub(super) async fn handle<'a>(
     // The event is handed over at once: a future that held it would be kilobytes, and be copied each time that it is moved.
     let callee = guest.func_handle_event();
     let call = accessor.with(|store| callee.start_call_concurrent(store, (api::listen::event(instance, &mail),)));
-    let handler = within(instance.limits.handler, async move {
-        let () = callee.finish_call_concurrent(accessor, call?).await?;
-        Ok(())
-    });
+    let handler = async move { callee.finish_call_concurrent(accessor, call?).await };
+    let handler = within(instance.limits.handler, handler);
     let begun = instance.books.began(mail.place.take()).await;
     let handling = instance.handling(&mail.event);
     Some(async move {
