@@ -12,7 +12,7 @@ use crate::account::{Account, Connection, Shared};
 use crate::config::{AccountConfig, AccountName, Config, Settings};
 use crate::plugins::order::{self, Strictness};
 use crate::plugins::policy::Entry;
-use crate::plugins::store::{Loaded, Unfit};
+use crate::plugins::store::Loaded;
 use crate::plugins::{Dependency, PluginId, Supervised};
 
 /// Names of a plugin's settings, each with the value that wins.
@@ -204,7 +204,7 @@ impl Host {
             // Of one that runs, a secret that is not to be had now decides nothing.
             let is_other = match self.load(&id, &entry).await {
                 Ok(_) => !is_admitted,
-                Err(why) => is_admitted && matches!(why, Unfit::Refused(_) | Unfit::UnknownAccount { .. }),
+                Err(why) => is_admitted && why.forbids(),
             };
             if is_other {
                 other.insert(id, entry);

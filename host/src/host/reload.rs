@@ -14,7 +14,6 @@ use super::{Host, LONGEST_REASON, Left, Plugin, Standing, Tried, dependencies};
 use crate::harmless::harmless;
 use crate::plugins::id::Digest;
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
-use crate::plugins::store::Unfit;
 use crate::plugins::{Admitted, PAUSE_FOR_ROOM, PluginId, State, Supervised, order, secret, store};
 
 /// How long a new version of a plugin has until it takes the place of the old one.
@@ -397,7 +396,7 @@ impl Host {
         let loaded = match self.load(id, entry).await {
             Ok(loaded) => loaded,
             // What the owner does not allow runs in no version.
-            Err(Unfit::Refused(_) | Unfit::UnknownAccount { .. }) => return Replaced::Anew,
+            Err(why) if why.forbids() => return Replaced::Anew,
             Err(why) => {
                 let version = self.version(id, entry).await;
                 let version = version.map_or_else(|| "another version".to_owned(), |version| version.to_string());

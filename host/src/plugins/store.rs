@@ -96,6 +96,12 @@ impl Unfit {
         Self::Component { from: from.to_string(), cause }
     }
 
+    /// Whether the owner does not let it run. A slip in a setting takes nothing back: what runs goes on with the values that it has.
+    pub(crate) fn forbids(&self) -> bool {
+        let is_slip = matches!(self, Self::Refused(Refusal::UnknownSetting { .. } | Refusal::Setting { .. }));
+        !is_slip && matches!(self, Self::Refused(_) | Self::UnknownAccount { .. })
+    }
+
     /// Whether the same bytes would fare no better if they were tried again.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::Compile(error) if matches!(error, CompileError::Link(_)) || error.again().is_some())

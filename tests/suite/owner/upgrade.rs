@@ -177,6 +177,50 @@ async fn a_version_that_cannot_even_be_loaded_changes_nothing() {
     }
 }
 
+/// Whoever slips while he writes a value: what runs keeps those that it has, and only a start refuses it.
+#[tokio::test]
+async fn a_slip_in_a_setting_ends_nothing_that_runs() {
+    let (home, _) = home().await;
+    let of = |entry: Entry| Policy::default().with("echo", entry);
+    let host = start(&home, &of(unruly(&home, ""))).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let status = async || ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    let since = async |why: &str| {
+        let now = status().await;
+        assert_eq!(now["plugins"][0]["state"], "running", "{why}: {now}");
+        now["plugins"][0]["usage"]["since"].as_str().unwrap().to_owned()
+    };
+    let before = since("before").await;
+    let misfit = unruly(&home, "").set("behaviour", 7);
+    for (entry, why) in [
+        (unruly(&home, "").set("behavior", ""), "echo has no setting `behavior`; did you mean `behaviour`?"),
+        (misfit.clone(), "the setting `behaviour` under [plugin.echo.settings] in plugins.toml does not fit"),
+        // Whatever else is decided with it.
+        (misfit.clone().limit("mailbox", 7), "the setting `behaviour`"),
+    ] {
+        home.set_policy(&of(entry)).unwrap();
+        ended(home.run(&["reload"]).await.unwrap(), 0);
+        assert_eq!(since(why).await, before, "{why}");
+        let list = run(&home, &["list", "--json"], 0).await.json().unwrap();
+        let reason = list[0]["reason"].as_str().unwrap();
+        assert!(reason.contains(why) && reason.ends_with("so this version goes on"), "{reason}");
+        host.wait_count("plugin not replaced", &[("plugin", "echo"), ("reason", reason)], 1, SOON).await.unwrap();
+    }
+    // What was meant ends it, and starts nothing anew.
+    home.set_policy(&of(unruly(&home, ""))).unwrap();
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    assert_eq!(since("put right").await, before);
+    assert_eq!(status().await["plugins"][0]["reason"], Value::Null);
+    // What does not run yet is refused.
+    let both = of(unruly(&home, "")).with("other", misfit);
+    home.set_policy(&both).unwrap();
+    ended(home.run(&["reload"]).await.unwrap(), 0);
+    let now = status().await;
+    let other = &now["plugins"][1];
+    assert_eq!((&other["id"], &other["state"]), (&"other".into(), &"refused".into()), "{now}");
+    assert!(other["reason"].as_str().unwrap().contains("the setting `behaviour`"), "{now}");
+}
+
 #[tokio::test]
 async fn where_nothing_runs_any_more_another_version_starts_like_any_other() {
     let (home, _) = home().await;
