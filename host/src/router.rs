@@ -105,7 +105,10 @@ pub struct Mailbox {
     sender: mpsc::Sender<Box<Mail>>,
     /// The weight of what waits.
     waiting: Arc<AtomicUsize>,
+    /// How many were lost since there is this mailbox.
     lost: AtomicU64,
+    /// Of how many of them was told.
+    lost_told: AtomicU64,
     grants: ArcSwap<Grants>,
     /// How often they were changed.
     decided: AtomicU64,
@@ -141,6 +144,7 @@ impl Mailbox {
             sender,
             waiting: Arc::default(),
             lost: AtomicU64::new(0),
+            lost_told: AtomicU64::new(0),
             grants: ArcSwap::new(grants),
             decided: AtomicU64::new(0),
             shadowed: AtomicBool::new(false),
@@ -228,10 +232,19 @@ impl Mailbox {
         self.sender.capacity() > 0
     }
 
+    /// How many were lost, whether anybody was told of them or not.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Relaxed)
+    }
+
     /// How many were lost since this was last asked.
     pub fn take_lost(&self) -> u64 {
+        let lost = self.lost();
         // Read first: a write to a shared line for each event would cost more than the event.
-        if self.lost.load(Relaxed) == 0 { 0 } else { self.lost.swap(0, Relaxed) }
+        if lost == self.lost_told.load(Relaxed) {
+            return 0;
+        }
+        lost.saturating_sub(self.lost_told.fetch_max(lost, Relaxed))
     }
 }
 

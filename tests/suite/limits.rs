@@ -176,6 +176,7 @@ async fn handlers_in_flight() {
 async fn the_mailbox_and_what_it_lost_is_told() {
     let house = Plan::offline().caller(FULL, |entry| entry.limit("handlers", 1).limit("mailbox", 4)).start().await;
     let lagged = house.listen(FULL, "lagged").await;
+    let mut all = 0;
     for lost in [10, 3] {
         house.ears().promise("go").await;
         let slow = house.order(FULL, "listen.on-and-wait", json!({ "name": "work", "promise": "go" })).await;
@@ -186,6 +187,9 @@ async fn the_mailbox_and_what_it_lost_is_told() {
         for number in 0..4 + lost {
             house.ears().emit("work", &json!(number)).await;
         }
+        // Whoever looks need not wait until the plugin is told.
+        all += lost;
+        assert_eq!(house.instance(FULL).await.usage(None).lost, all);
         house.ears().emit("go", &Value::Null).await;
         assert_eq!(house.heard(FULL, lagged).await["payload"], json!({ "json": { "lost": lost } }));
         for number in 0..4 {
@@ -194,6 +198,7 @@ async fn the_mailbox_and_what_it_lost_is_told() {
         house.call(FULL, "listen.not", json!({ "order": slow })).await.ok();
         assert!(house.heard_so_far(FULL, slow).await.is_empty());
         assert!(house.heard_so_far(FULL, lagged).await.is_empty());
+        assert_eq!(house.instance(FULL).await.usage(None).lost, all);
     }
 }
 

@@ -78,6 +78,12 @@ fn closely(all: &[Plugin]) -> String {
             plugin.limits.iter().map(|limit| vec![limit.name.clone(), used(limit), limit.of.clone()]).collect();
         text.put(format_args!("\non {}\n", plugin.account.as_deref().unwrap_or("no account")));
         text.push_str(&table(&["LIMIT", "USED", "OF"], &rows));
+        if let Some(lost) = plugin.usage.as_ref().map(|usage| usage.lost).filter(|lost| *lost > 0) {
+            let id = &plugin.id;
+            text.put(format_args!(
+                "events lost because its mailbox was full: {lost}; a larger `mailbox` under [plugin.{id}.limits] holds more\n"
+            ));
+        }
     }
     text
 }
@@ -211,4 +217,32 @@ fn row(plugin: &Plugin) -> Vec<String> {
     }
     cells.push(plugin.restarts.to_string());
     cells
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_full_mailbox_lost_is_said_below_the_limits() {
+        let mut plugin = json!({
+            "id": "echo", "account": "main", "state": "running", "version": "0.1.0", "digest": "sha256:00",
+            "source": "echo.wasm", "restarts": 0,
+            "usage": {
+                "since": "2025-01-01T00:00:00Z", "uptime": 60, "handled": 4, "sent": 2, "denials": 0, "cpu_ms": 5,
+                "cpu_share": 0.01, "cpu_limit": 0.25, "slowed": false, "memory": 1 << 16, "memory_limit": 64 << 20,
+            },
+            "limits": [{ "name": "mailbox", "used": 0.0, "of": "256", "most": 256.0 }],
+        });
+        let screen = |plugin: &serde_json::Value| closely(&[serde_json::from_value(plugin.clone()).unwrap()]);
+        // A host of before does not say.
+        assert!(!screen(&plugin).contains("lost"));
+        plugin["usage"]["lost"] = 0.into();
+        assert!(!screen(&plugin).contains("lost"));
+        plugin["usage"]["lost"] = 13.into();
+        let says = "\nevents lost because its mailbox was full: 13; a larger `mailbox` under [plugin.echo.limits] holds more\n";
+        assert!(screen(&plugin).ends_with(says), "{}", screen(&plugin));
+    }
 }

@@ -152,6 +152,7 @@ fn metrics(status: &Status) -> String {
     usage("plugin_events_total", "counter", "Events that the instance has handled.", |used| number(used.handled));
     usage("plugin_sent_total", "counter", "Stanzas that it has sent.", |used| number(used.sent));
     usage("plugin_denials_total", "counter", "Calls that it was denied.", |used| number(used.denials));
+    usage("plugin_events_lost_total", "counter", "Events that its full mailbox lost.", |used| number(used.lost));
     usage("plugin_cpu_seconds_total", "counter", "CPU time that it has used.", |used| number(used.cpu_ms) / 1e3);
     usage("plugin_memory_bytes", "gauge", "Memory that it holds.", |used| number(used.memory));
     usage("plugin_memory_limit_bytes", "gauge", "Memory that it may hold.", |used| number(used.memory_limit));

@@ -99,6 +99,7 @@ fn usage_view(usage: &plugins::Usage) -> Usage {
         handled: usage.handled,
         sent: usage.sent,
         denials: usage.denials,
+        lost: usage.lost,
         cpu_ms: u64::try_from(usage.cpu.as_millis()).unwrap_or(u64::MAX),
         cpu_share: usage.cpu_share,
         cpu_limit: usage.cpu_limit,

@@ -117,6 +117,9 @@ pub struct Usage {
     pub sent: u64,
     /// Calls that were denied.
     pub denials: u64,
+    /// Events that were lost because its mailbox was full.
+    #[serde(default)]
+    pub lost: u64,
     /// CPU time, in milliseconds.
     pub cpu_ms: u64,
     /// Its share of one core over the time that it has run, 1 = a whole one.

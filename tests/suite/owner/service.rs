@@ -109,6 +109,7 @@ async fn metrics_and_health_are_served_on_loopback_alone() {
         "parlor_account_connected{account=\"main\"} 1\n",
         "parlor_plugin_running{plugin=\"echo\",account=\"main\"} 1\n",
         "# TYPE parlor_plugin_events_total counter\n",
+        "parlor_plugin_events_lost_total{plugin=\"echo\",account=\"main\"} 0\n",
         "parlor_plugin_memory_limit_bytes{plugin=\"echo\",account=\"main\"} ",
         "parlor_plugin_limit_used{plugin=\"echo\",account=\"main\",limit=\"subscriptions\"} 2\n",
         "parlor_plugin_limit{plugin=\"echo\",account=\"main\",limit=\"subscriptions\"} 256\n",

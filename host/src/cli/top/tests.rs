@@ -17,6 +17,7 @@ fn usage(handled: u64, cpu_ms: u64) -> Usage {
         handled,
         sent: handled / 2,
         denials: 0,
+        lost: 0,
         cpu_ms,
         cpu_share: 0.01,
         cpu_limit: 0.25,

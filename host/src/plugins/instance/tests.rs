@@ -100,6 +100,7 @@ async fn a_loss_is_told_with_its_whole_count_although_the_mailbox_is_full() {
     let mail = loss(&instance).unwrap();
     assert!(matches!(&mail.event.payload, Payload::Json(json) if &**json == "{\"lost\":5}"), "{mail:?}");
     assert!(loss(&instance).is_none());
+    assert_eq!(instance.usage(None).lost, 5, "who was told of it is no matter to whoever counts");
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Usage {
     pub sent: u64,
     /// Calls that were denied.
     pub denials: u64,
+    /// Events that were lost because its mailbox was full.
+    pub lost: u64,
     /// CPU time.
     pub cpu: Duration,
     /// The share of one core that it has used over the time that it has run.
@@ -58,6 +60,7 @@ impl Instance {
             handled: self.handled.load(Relaxed),
             sent: self.sent.load(Relaxed),
             denials: self.denials.load(Relaxed),
+            lost: self.mailbox.lost(),
             cpu: self.cpu.used(),
             cpu_share: self.cpu_share(),
             cpu_limit: self.limits.cpu_share,
