@@ -14,7 +14,7 @@ pub enum CallError {
         permission: Permission,
         /// What it would have to cover.
         scope: Option<String>,
-        /// What the owner writes to allow it.
+        /// What the owner types or writes to allow it.
         hint: String,
     },
     /// It belongs to another plugin; no grant would change that.

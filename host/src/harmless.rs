@@ -17,6 +17,12 @@ pub(crate) fn harmless(text: &str, longest: usize) -> String {
     line
 }
 
+/// The text as one word for a shell, which finds nothing in it to obey: a resource may have anything.
+pub(crate) fn shell_word(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(&byte);
+    if text.bytes().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 /// Whether a character ends a line, moves a cursor or turns around what follows.
 pub(crate) fn is_harmful(one: char) -> bool {
     one.is_control() || is_direction(one) || matches!(one, '\u{2028}' | '\u{2029}')

@@ -344,7 +344,7 @@ export class Denied extends ParlorError {
   readonly permission: string;
   /** What it would have to cover, such as a JID. */
   readonly scope: string | null;
-  /** What the owner writes to allow it. */
+  /** What the owner types or writes to allow it. */
   readonly hint: string;
 }
 /** An argument is not what it should be. */

@@ -32,7 +32,7 @@ pub enum Error {
         permission: String,
         /// What it would have to cover, such as a JID.
         scope: Option<String>,
-        /// What the owner writes to allow it.
+        /// What the owner types or writes to allow it.
         hint: String,
     },
     /// An argument is not what it should be.

@@ -87,16 +87,16 @@ async fn nothing_is_read_opened_or_sent_without_the_grant() {
     assert!(!friend.received_xml().iter().any(|xml| xml.starts_with("<message")));
 }
 
-/// The line that a denial hints at, put into the owner's file, is what it says that it is.
+/// What a denial hints at, granted, is what it says that it is.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_denials_hint_pasted_into_the_policy_makes_the_call_work() {
+async fn what_a_denial_hints_at_makes_the_call_work_once_it_is_granted() {
     let (house, mut friend) = open_house().await;
     let jid = friend.jid().to_bare().to_string();
     let send = json!({ "jid": jid, "body": "at last" });
     let hint = house.call(BARE, "chats.send", send.clone()).await.denied("messages.send", Some(&jid));
-    let (place, line) = hint.split_once(": ").unwrap();
-    let section = place.strip_prefix("in plugins.toml, under ").unwrap();
-    assert_eq!(section, format!("[plugin.{BARE}.grants]"));
+    let wish = hint.strip_prefix(&format!("parlor plugin grant {BARE} ")).unwrap();
+    let (permission, scope) = wish.split_once('=').unwrap();
+    let (section, line) = (format!("[plugin.{BARE}.grants]"), format!("\"{permission}\" = [\"{scope}\"]"));
     let policy = house.policy.to_toml().unwrap();
     assert!(policy.contains(&format!("{section}\n")), "{policy}");
     let policy = policy.replace(&format!("{section}\n"), &format!("{section}\n{line}\n"));

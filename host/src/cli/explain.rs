@@ -172,7 +172,7 @@ fn show(explanation: &Explanation) -> String {
     for denied in &explanation.denied {
         let scope = denied.scope.as_ref().map(|scope| format!(" for {scope}")).unwrap_or_default();
         let at = denied.at.split('.').next().unwrap_or_default();
-        text.put(format_args!("  {at}  {}{scope}\n      to allow it, {}\n", denied.permission, denied.hint));
+        text.put(format_args!("  {at}  {}{scope}\n      to allow it: {}\n", denied.permission, denied.hint));
     }
     if !explanation.running {
         text.push_str("\nthe host is stopped, so it cannot say what was denied\n");

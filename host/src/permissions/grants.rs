@@ -13,6 +13,7 @@ use super::scope::{BadScope, Scope};
 use super::table;
 use crate::error::CallError;
 use crate::event::{Event, Payload};
+use crate::harmless::shell_word;
 
 /// Whom or what a call is about.
 #[derive(Debug, Clone, Copy)]
@@ -268,15 +269,25 @@ impl FromIterator<(Permission, Scope)> for Grants {
     }
 }
 
-/// The answer to a call that needs a grant which is not there, with the line that would allow it.
+/// The answer to a call that needs a grant which is not there, with the command that would allow it beside what was granted
+/// before.
 pub fn denial(plugin: &str, permission: Permission, scope: Option<String>) -> CallError {
-    let value = match (permission.scope_kind(), &scope) {
-        (ScopeKind::None, _) => "true".to_owned(),
-        // A JSON string is also a TOML string, and stays on its line.
-        (_, Some(scope)) => format!("[{}]", serde_json::Value::from(scope.as_str())),
-        (_, None) => example(permission).to_owned(),
+    let wish = match (permission.scope_kind(), scope.as_deref()) {
+        // As the plugin asks for it.
+        (ScopeKind::None | ScopeKind::Quota, _) => permission.to_string(),
+        (_, Some(scope)) => format!("{permission}={scope}"),
+        (ScopeKind::Jids | ScopeKind::Rooms, None) => format!("{permission}=*"),
+        (ScopeKind::Stanzas, None) => format!("{permission}=message"),
     };
-    let hint = format!("in plugins.toml, under [plugin.{plugin}.grants]: \"{permission}\" = {value}");
+    let hint = match scope.as_deref() {
+        // The command takes a comma for the end of an entry, and no spaces around one; a resource may have both. A JSON
+        // string is also a TOML string, and stays on its line.
+        Some(scope) if scope.contains(',') || scope.trim() != scope => {
+            let entry = serde_json::Value::from(scope);
+            format!("in plugins.toml, under [plugin.{plugin}.grants], in the list \"{permission}\": {entry}")
+        }
+        _ => format!("parlor plugin grant {plugin} {}", shell_word(&wish)),
+    };
     CallError::Denied { permission, scope, hint }
 }
 

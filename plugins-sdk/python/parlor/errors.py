@@ -19,7 +19,7 @@ class Denied(Error):
         self.permission = permission
         #: What it would have to cover, such as a JID.
         self.scope = scope
-        #: What the owner writes to allow it.
+        #: What the owner types or writes to allow it.
         self.hint = hint
 
 

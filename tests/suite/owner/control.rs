@@ -434,12 +434,24 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
     let denied = &json["denied"][0];
     assert_eq!(denied["permission"], "messages.send");
     assert!(denied["scope"].as_str().unwrap().starts_with(&account.jid.to_string()), "{json}");
-    assert!(denied["hint"].as_str().unwrap().contains("[plugin.echo.grants]"), "{json}");
+    let hint = denied["hint"].as_str().unwrap().to_owned();
 
     let text = ended(home.run(&["explain", "echo"]).await.unwrap(), 0).stdout;
     for words in ["echo may:", "messages.send", "granted for nobody@nowhere.invalid", "denied lately:"] {
         assert!(text.contains(words), "no {words} in\n{text}");
     }
+    assert!(text.contains(&format!("      to allow it: {hint}\n")), "{text}");
+    // What is hinted at allows it, beside what was granted before.
+    let command: Vec<_> = hint.strip_prefix("parlor ").unwrap().split(' ').collect();
+    ended(home.run(&command).await.unwrap(), 0);
+    romeo.chat(bot.to_bare(), "and now?").await.unwrap();
+    romeo.wait_body(&bot.to_bare(), "and now?", SOON).await.unwrap();
+    let text = ended(home.run(&["explain", "echo", "chats.send"]).await.unwrap(), 0).stdout;
+    assert!(
+        text.starts_with("chats.send: yes, it needs messages.send, which is granted for nobody@nowhere.invalid, "),
+        "{text}"
+    );
+
     let text = ended(home.run(&["explain", "echo", "contacts.get-all"]).await.unwrap(), 0).stdout;
     assert!(text.starts_with("contacts.get-all: no, it needs contacts.read, which echo does not ask for"), "{text}");
     let text = ended(home.run(&["explain", "echo", "timers.sleep"]).await.unwrap(), 0).stdout;

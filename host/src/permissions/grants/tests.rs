@@ -287,32 +287,57 @@ fn admission_names_what_is_lacking_altogether() {
     assert_eq!(wanted.covers(&held), []);
 }
 
+/// What these grants are once a shell has run the command that is hinted at.
+fn granted_by(hint: &str, mut grants: Grants) -> Grants {
+    let printed = std::process::Command::new("sh").arg("-c").arg(format!("printf '%s\\n' {hint}")).output().unwrap();
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let words: Vec<_> = printed.lines().collect();
+    let &["parlor", "plugin", "grant", "echo", wish] = words.as_slice() else { panic!("{words:?}") };
+    match wish.split_once('=') {
+        Some((permission, entries)) => {
+            let entries: Vec<_> = entries.split(',').map(str::trim).collect();
+            grants.grant_more(permission.parse().unwrap(), &entries).unwrap();
+        }
+        None => {
+            let permission: Permission = wish.parse().unwrap();
+            grants.0.insert(permission, Scope::whole(permission.scope_kind()));
+        }
+    }
+    grants
+}
+
 #[test]
-fn a_denial_says_the_line_that_would_allow_it() {
+fn a_denial_says_the_command_that_would_allow_it() {
     let hint = |permission, scope: Option<&str>| match denial("echo", permission, scope.map(str::to_owned)) {
         CallError::Denied { hint, .. } => hint,
         other => panic!("{other}"),
     };
     assert_eq!(
         hint(Permission::MessagesSend, Some("juliet@example.org")),
-        r#"in plugins.toml, under [plugin.echo.grants]: "messages.send" = ["juliet@example.org"]"#
+        "parlor plugin grant echo messages.send=juliet@example.org"
     );
-    assert_eq!(
-        hint(Permission::ContactsRead, None),
-        r#"in plugins.toml, under [plugin.echo.grants]: "contacts.read" = true"#
-    );
+    assert_eq!(hint(Permission::MessagesSend, None), "parlor plugin grant echo 'messages.send=*'");
+    assert_eq!(hint(Permission::ContactsRead, None), "parlor plugin grant echo contacts.read");
     assert_eq!(
         denial("echo", Permission::MessagesSend, Some("juliet@example.org".into())).to_string(),
         "not granted: messages.send for juliet@example.org"
     );
     for &permission in Permission::ALL {
-        let line = hint(permission, None);
-        let line = line.split_once(": ").unwrap().1;
-        assert!(grants(line).has(permission), "{line} can be pasted");
+        let hint = hint(permission, None);
+        assert!(granted_by(&hint, Grants::default()).has(permission), "{hint} can be pasted");
     }
-    let odd = "juliet@example.org/\"bal\\cony\"";
-    let line = hint(Permission::MessagesSend, Some(odd));
-    assert!(may_send(&grants(line.split_once(": ").unwrap().1), odd), "{line} can be pasted");
+    let before = grants(r#""messages.send" = ["@example.net"]"#);
+    for odd in ["\"bal\\cony\"", "$(touch x)", "it's; `here` & *", "größe ✓"] {
+        let odd = format!("juliet@example.org/{odd}");
+        let hint = hint(Permission::MessagesSend, Some(&odd));
+        let after = granted_by(&hint, before.clone());
+        assert!(may_send(&after, &odd), "{hint} can be pasted");
+        assert!(may_send(&after, "nurse@example.net"), "{hint} takes nothing away");
+    }
+    assert_eq!(
+        hint(Permission::MessagesSend, Some("juliet@example.org/a,\"b\"")),
+        r#"in plugins.toml, under [plugin.echo.grants], in the list "messages.send": "juliet@example.org/a,\"b\"""#
+    );
 }
 
 // What an independent and slow reader of the rules says of one entry. Addresses here are lower-case ASCII, so that

@@ -321,7 +321,7 @@ impl Session {
                 }
                 Happened::Denied { permission, scope } => {
                     if let Some(hint) = self.hint(&permission, scope) {
-                        self.remark(&format!("to allow it, {hint}"))?;
+                        self.remark(&format!("to allow it: {hint}"))?;
                     }
                 }
                 Happened::Trace(trace) => self.remark(&for_authors(&trace))?,
@@ -332,7 +332,7 @@ impl Session {
         Ok(())
     }
 
-    /// What the owner would write.
+    /// What the owner would type.
     fn hint(&self, permission: &str, scope: Option<String>) -> Option<String> {
         let name = self.running.as_ref().and_then(|(_, name)| name.split(' ').next())?;
         match denial(name, permission.parse().ok()?, scope) {
