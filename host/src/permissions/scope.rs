@@ -188,6 +188,14 @@ impl Scope {
         }))
     }
 
+    /// Which of its entries covers by itself all that the other scope does, whoever is in the roster.
+    pub fn covering(&self, other: &Self) -> Option<String> {
+        self.entries().into_iter().find(|entry| {
+            let one = Self::parse(self.kind(), std::slice::from_ref(entry)).ok();
+            one.and_then(|one| one.within(other)).is_some_and(|both| both == *other)
+        })
+    }
+
     /// How many bytes it grants, if it is a quota.
     pub fn quota(&self) -> Option<u64> {
         match self.0 {

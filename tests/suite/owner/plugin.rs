@@ -174,6 +174,11 @@ async fn what_is_taken_back_is_gone_however_it_was_spelled_and_what_stays_is_sai
     run(&home, &["grant", "echo", "messages.send=Romeo@Example.org,romeo@example.org"], 0).await;
     run(&home, &["grant", "echo", "messages.send=ROMEO@example.org"], 0).await;
     assert_eq!(granted(&home), toml::Value::from(vec!["@example.net", "romeo@example.org"]));
+    // Who is covered by more than an entry of his own can be taken out with that alone.
+    let covered = run(&home, &["revoke", "echo", "messages.send=tybalt@Example.NET"], 1).await.stderr;
+    let says = "echo was not granted messages.send for tybalt@example.net by itself: @example.net covers it; \
+                `parlor plugin revoke echo messages.send=@example.net` takes that back";
+    assert!(covered.contains(says), "{covered}");
     run(&home, &["revoke", "echo", "messages.send=nobody at all"], 1).await;
     assert_eq!(granted(&home), toml::Value::from(vec!["@example.net", "romeo@example.org"]));
 }

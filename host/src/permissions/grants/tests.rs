@@ -80,6 +80,27 @@ fn what_two_grants_have_in_common_is_in_both() {
 }
 
 #[test]
+fn the_entry_that_covers_another_one_is_found() {
+    let scope = |kind, entries: &[&str]| Scope::parse(kind, entries).unwrap();
+    let granted = scope(ScopeKind::Jids, &["romeo@example.net", "contacts", "@example.org"]);
+    for (one, by) in [
+        ("juliet@example.org/balcony", Some("@example.org")),
+        ("@example.org", Some("@example.org")),
+        ("romeo@example.net/garden", Some("romeo@example.net")),
+        ("juliet@example.net", None),
+        ("example.org", None),
+        ("*", None),
+    ] {
+        assert_eq!(granted.covering(&scope(ScopeKind::Jids, &[one])).as_deref(), by, "{one}");
+    }
+    let stanzas = scope(ScopeKind::Stanzas, &["iq", "message:@example.org"]);
+    let covering = |one: &str| stanzas.covering(&scope(ScopeKind::Stanzas, &[one]));
+    assert_eq!(covering("message:juliet@example.org").as_deref(), Some("message:@example.org"));
+    assert_eq!((covering("iq:example.org").as_deref(), covering("presence")), (Some("iq"), None));
+    assert_eq!(granted.covering(&stanzas), None, "of another kind");
+}
+
+#[test]
 fn a_bare_jid_covers_its_resources_and_a_full_one_only_itself() {
     let bare = grants(r#""messages.send" = ["Juliet@Example.org"]"#);
     assert!(may_send(&bare, "juliet@example.org"));

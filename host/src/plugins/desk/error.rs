@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::config::AccountName;
+use crate::harmless::shell_word;
 use crate::nearest::suggestion;
 use crate::permissions::Permission;
 use crate::plugins::admission::Refusal;
@@ -138,6 +139,20 @@ pub enum DeskError {
         /// The permission, perhaps with what it was to cover.
         what: String,
     },
+    /// It was granted with more, and cannot be taken out of that.
+    #[error(
+        "{id} was not granted {permission} for {entry} by itself: {by} covers it; `parlor plugin revoke {id} {}` takes that back", wish(*permission, by)
+    )]
+    Covered {
+        /// The plugin.
+        id: PluginId,
+        /// The permission.
+        permission: Permission,
+        /// What it was to cover no more.
+        entry: String,
+        /// The entry that covers it.
+        by: String,
+    },
     /// What was decided is not what `plugins.toml` understands.
     #[error("{0}")]
     Decision(String),
@@ -201,6 +216,11 @@ impl From<PolicyError> for DeskError {
     fn from(error: PolicyError) -> Self {
         Self::Edit(error.into())
     }
+}
+
+/// How an entry of a permission is spelled on a command line.
+fn wish(permission: Permission, entry: &str) -> String {
+    shell_word(&format!("{permission}={entry}"))
 }
 
 /// Where the signature of such a file is found.

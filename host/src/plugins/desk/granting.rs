@@ -62,10 +62,17 @@ pub(super) fn taking_back(
             None => left.clear(),
             Some(entries) => {
                 // One address has several spellings.
-                let gone = Scope::parse(permission.scope_kind(), entries);
-                for entry in gone.map_err(|reason| decision(&GrantError::BadScope { permission, reason }))?.entries() {
-                    let at = left.iter().position(|one| *one == entry);
-                    left.remove(at.ok_or_else(|| missing(format!("{permission} for {entry}")))?);
+                let bad = |reason| decision(&GrantError::BadScope { permission, reason });
+                let gone = Scope::parse(permission.scope_kind(), entries).map_err(bad)?;
+                for entry in gone.entries() {
+                    let Some(at) = left.iter().position(|one| *one == entry) else {
+                        let one = Scope::parse(permission.scope_kind(), std::slice::from_ref(&entry)).map_err(bad)?;
+                        return Err(match scope.covering(&one) {
+                            Some(by) => DeskError::Covered { id: id.clone(), permission, entry, by },
+                            None => missing(format!("{permission} for {entry}")),
+                        });
+                    };
+                    left.remove(at);
                 }
             }
         }
