@@ -775,4 +775,11 @@ async fn what_a_file_is_can_be_seen_before_it_is_installed() {
     run(&home, &["add", &file, "--yes", "--grant-all"], 0).await;
     let json = run(&home, &["inspect", "echo", "--json"], 0).await.json().unwrap();
     assert_eq!((&json["installed"], &json["permissions"][0]["granted"][0]), (&true.into(), &"message".into()));
+    // What it has is told, and what it has not is what can be allowed.
+    assert!(!sheet.contains("      granted") && sheet.contains("      to allow it: "), "{sheet}");
+    let sheet = run(&home, &["inspect", "echo"], 0).await.stdout;
+    assert!(sheet.contains("      granted for message\n") && !sheet.contains("to allow it"), "{sheet}");
+    run(&home, &["revoke", "echo", "stanza.send"], 0).await;
+    let sheet = run(&home, &["inspect", "echo"], 0).await.stdout;
+    assert!(!sheet.contains("granted for message\n") && sheet.matches("to allow it").count() == 1, "{sheet}");
 }

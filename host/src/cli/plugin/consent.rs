@@ -12,12 +12,21 @@ use crate::plugins::rights::{Right, rights};
 
 /// What a plugin asks for in words, the most harmful first; a sentence where it asks for nothing.
 pub(super) fn asked(id: &PluginId, manifest: &Manifest, only: impl Fn(&Permission) -> bool) -> String {
-    let rights = wanted(id, manifest, only);
+    in_words(&wanted(id, manifest, only))
+}
+
+/// The same of what is installed, with what was granted of it.
+pub(super) fn asked_and_granted(id: &PluginId, manifest: &Manifest, grants: &Grants) -> String {
+    let rights = rights(id, Some(manifest), grants).into_iter().filter(|right| right.asked.is_some());
+    in_words(&rights.collect::<Vec<_>>())
+}
+
+fn in_words(rights: &[Right]) -> String {
     if rights.is_empty() {
         return "It asks for nothing.\n".to_owned();
     }
     let mut text = format!("{}\n", marked("It asks for:", Mark::Bold));
-    for right in &rights {
+    for right in rights {
         text.push_str(&right_lines(right));
     }
     text

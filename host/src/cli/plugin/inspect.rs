@@ -72,7 +72,7 @@ impl InspectArgs {
         if let Some(signer) = signer {
             print(&format!("  {:9} {signer}", "signed by"))?;
         }
-        print(&consent::asked(&id, &examined.manifest, |_| true))
+        print(&consent::asked_and_granted(&id, &examined.manifest, &grants.unwrap_or_default()))
     }
 }
 
