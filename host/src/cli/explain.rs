@@ -11,7 +11,7 @@ use crate::control::client::ClientError;
 use crate::control::views::{Denied, Plugin};
 use crate::harmless::harmless;
 use crate::nearest::{nearest, suggestion};
-use crate::permissions::{Grants, Permission, table};
+use crate::permissions::{Grants, Permission, Scope, ScopeKind, table};
 use crate::plugins::PluginId;
 use crate::plugins::components::Components;
 use crate::plugins::desk::Desk;
@@ -95,7 +95,7 @@ impl ExplainArgs {
             about,
             denied,
         };
-        if self.json { print_json(&explanation) } else { print(&show(&explanation)) }
+        if self.json { print_json(&explanation) } else { print(&show(&explanation, &entry.grants)) }
     }
 }
 
@@ -146,7 +146,23 @@ fn about(id: &PluginId, what: &str, entry: &Entry, manifest: Option<&Manifest>) 
     Ok(About { what: what.to_owned(), permission: Some(permission), allowed, verdict })
 }
 
-fn show(explanation: &Explanation) -> String {
+/// Whether what was denied is granted by now, as far as that can be said without the contact list.
+fn is_granted(denied: &Denied, grants: &Grants) -> bool {
+    let Ok(permission) = denied.permission.parse::<Permission>() else { return false };
+    let Some(granted) = grants.get(permission) else { return false };
+    let kind = permission.scope_kind();
+    match (kind, &denied.scope) {
+        // The operator's own settings are denied by name, and no grant helps.
+        (ScopeKind::None | ScopeKind::Quota, scope) => scope.is_none(),
+        (ScopeKind::Stanzas, None) => true,
+        (ScopeKind::Jids | ScopeKind::Rooms, None) => granted.covering(&Scope::whole(kind)).is_some(),
+        (ScopeKind::Jids | ScopeKind::Rooms | ScopeKind::Stanzas, Some(scope)) => {
+            Scope::parse(kind, &[scope]).is_ok_and(|wanted| granted.covering(&wanted).is_some())
+        }
+    }
+}
+
+fn show(explanation: &Explanation, grants: &Grants) -> String {
     let id = &explanation.plugin;
     let mut text = String::new();
     if !explanation.enabled {
@@ -172,7 +188,12 @@ fn show(explanation: &Explanation) -> String {
     for denied in &explanation.denied {
         let scope = denied.scope.as_ref().map(|scope| format!(" for {scope}")).unwrap_or_default();
         let at = denied.at.split('.').next().unwrap_or_default();
-        text.put(format_args!("  {at}  {}{scope}\n      to allow it: {}\n", denied.permission, denied.hint));
+        let remedy = if is_granted(denied, grants) {
+            "it is granted now".to_owned()
+        } else {
+            format!("to allow it: {}", denied.hint)
+        };
+        text.put(format_args!("  {at}  {}{scope}\n      {remedy}\n", denied.permission));
     }
     if !explanation.running {
         text.push_str("\nthe host is stopped, so it cannot say what was denied\n");

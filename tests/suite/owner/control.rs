@@ -451,6 +451,8 @@ async fn explain_says_what_was_denied_and_what_would_allow_it() {
         text.starts_with("chats.send: yes, it needs messages.send, which is granted for nobody@nowhere.invalid, "),
         "{text}"
     );
+    assert!(text.contains("denied lately:") && text.contains("      it is granted now\n"), "{text}");
+    assert!(!text.contains("to allow it"), "{text}");
 
     let text = ended(home.run(&["explain", "echo", "contacts.get-all"]).await.unwrap(), 0).stdout;
     assert!(text.starts_with("contacts.get-all: no, it needs contacts.read, which echo does not ask for"), "{text}");
