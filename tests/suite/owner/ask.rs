@@ -65,6 +65,10 @@ async fn each_can_be_decided_by_itself_and_for_whom() {
     terminal.sees("Grant messages.read for *?", SOON).unwrap();
     terminal.types("y").unwrap();
     terminal.sees("Grant messages.send for *?", SOON).unwrap();
+    // What is no address is asked for again.
+    terminal.types("foo bar").unwrap();
+    terminal.sees("\"foo bar\" is no address", SOON).unwrap();
+    terminal.sees("Grant messages.send for *?", SOON).unwrap();
     terminal.types("contacts, @example.org").unwrap();
     terminal.sees("Grant rooms.send for *?", SOON).unwrap();
     terminal.types("y").unwrap();

@@ -3,7 +3,7 @@
 use crate::cli::Ended;
 use crate::cli::ask::{Terminal, is_yes};
 use crate::cli::explain::right_lines;
-use crate::cli::show::{Mark, marked};
+use crate::cli::show::{Mark, harmless_lines, marked, print};
 use crate::permissions::{Grants, Permission, Risk};
 use crate::plugins::PluginId;
 use crate::plugins::desk::Wish;
@@ -46,7 +46,6 @@ pub(super) fn ask(
     only: impl Fn(&Permission) -> bool,
 ) -> anyhow::Result<Vec<Wish>> {
     let rights = wanted(id, manifest, only);
-    let declined = || anyhow::Error::from(Ended::Declined("nothing was changed".to_owned()));
     if rights.is_empty() {
         return if terminal.agrees(&format!("{doing}?"))? { Ok(Vec::new()) } else { Err(declined()) };
     }
@@ -59,34 +58,48 @@ pub(super) fn ask(
     let mut wishes = Vec::new();
     for right in rights {
         let permission = right.permission;
-        let asked = right.asked.as_ref();
-        let mut scope = None;
-        let mut granted = true;
-        if each {
-            let entries = asked.map(|asked| asked.scope.join(", ")).filter(|entries| !entries.is_empty());
-            let what = entries.map(|entries| format!(" for {entries}")).unwrap_or_default();
-            let other = if what.is_empty() { "" } else { ", or write for whom or what instead" };
-            let question = format!("Grant {permission}{what}? [y/N]{other}:");
-            let answer = terminal.ask(&question)?.ok_or_else(declined)?;
-            granted = is_yes(&answer);
-            if !granted
-                && !answer.is_empty()
-                && !["n", "no"].contains(&answer.to_ascii_lowercase().as_str())
-                && !other.is_empty()
-            {
-                scope = Some(answer.split(',').map(|entry| entry.trim().to_owned()).collect());
-                granted = true;
-            }
-        }
-        if granted && permission.risk() == Risk::High {
+        let mut wish = if each { one(terminal, &right)? } else { Some(Wish { permission, scope: None }) };
+        if wish.is_some() && permission.risk() == Risk::High {
             let name = marked(permission.as_str(), Mark::Red);
-            granted = terminal.agrees(&format!("{name} is of high risk: {} Grant it?", right.what))?;
+            let question = format!("{name} is of high risk: {} Grant it?", right.what);
+            wish = if terminal.agrees(&question)? { wish } else { None };
         }
-        if granted {
-            wishes.push(Wish { permission, scope });
-        } else if asked.is_some_and(|asked| !asked.optional) {
-            return Err(Ended::Declined(format!("{id} cannot do without {permission}; nothing was changed")).into());
+        match wish {
+            Some(wish) => wishes.push(wish),
+            None if right.asked.as_ref().is_some_and(|asked| !asked.optional) => {
+                let sentence = format!("{id} cannot do without {permission}; nothing was changed");
+                return Err(Ended::Declined(sentence).into());
+            }
+            None => {}
         }
     }
     Ok(wishes)
+}
+
+/// Asks for one permission, until the answer is one: none is a no.
+fn one(terminal: &Terminal, right: &Right) -> anyhow::Result<Option<Wish>> {
+    let permission = right.permission;
+    let entries = right.asked.as_ref().map(|asked| asked.scope.join(", ")).filter(|entries| !entries.is_empty());
+    let what = entries.map(|entries| format!(" for {entries}")).unwrap_or_default();
+    let other = if what.is_empty() { "" } else { ", or write for whom or what instead" };
+    let question = format!("Grant {permission}{what}? [y/N]{other}:");
+    loop {
+        let answer = terminal.ask(&question)?.ok_or_else(declined)?;
+        if is_yes(&answer) {
+            return Ok(Some(Wish { permission, scope: None }));
+        }
+        let is_no = answer.is_empty() || ["n", "no"].contains(&answer.to_ascii_lowercase().as_str());
+        if is_no || other.is_empty() {
+            return Ok(None);
+        }
+        let scope: Vec<_> = answer.split(',').map(|entry| entry.trim().to_owned()).collect();
+        match Grants::default().grant(permission, &scope) {
+            Ok(()) => return Ok(Some(Wish { permission, scope: Some(scope) })),
+            Err(error) => print(&harmless_lines(&error.to_string()))?,
+        }
+    }
+}
+
+fn declined() -> anyhow::Error {
+    Ended::Declined("nothing was changed".to_owned()).into()
 }
