@@ -22,7 +22,6 @@ use crate::harmless::harmless;
 use crate::permissions::Grants;
 use crate::plugins::admission::settings_fit;
 use crate::plugins::components::Components;
-use crate::plugins::id::Digest;
 use crate::plugins::order::{self, Candidate, Strictness};
 use crate::plugins::policy::{Entry, Policy, PolicyError, SettingValues};
 use crate::plugins::source::Source;
@@ -31,6 +30,7 @@ use crate::plugins::{
     Admitted, Compiled, Compiler, Dependency, Engine, EngineError, Instance, LogLevel, PluginId, Reins, Supervised,
 };
 use crate::store::{OpenError, Store};
+use reload::Read;
 use standing::{Leaving, Left};
 
 pub use standing::PluginStatus;
@@ -66,8 +66,8 @@ pub struct Host {
     /// Held while plugins or accounts are added, removed or looked through, so that no two changes see the same state and undo each
     /// other. `plugins` itself is held for moments only.
     changing: Mutex<()>,
-    /// The text of the policy as it was read last, whether it was understood or not; none: there was no file.
-    read: std::sync::Mutex<Option<Digest>>,
+    /// The policy as it was read last. Held for moments only.
+    read: std::sync::Mutex<Read>,
     /// Held for as long as the house stands: one house for each data folder.
     _lock: File,
     began: Timestamp,
@@ -181,7 +181,7 @@ impl Host {
             leaving: Leaving::default(),
             crowded: Notify::new(),
             changing: Mutex::default(),
-            read: std::sync::Mutex::new(text.map(|text| Digest::of(text.as_bytes()))),
+            read: Read::of(text.as_deref()).into(),
             _lock: lock,
             began: Timestamp::now(),
         };
@@ -599,6 +599,7 @@ fn lock(data: &Path) -> Result<File, StartError> {
 mod tests {
     use super::*;
     use crate::config::Overrides;
+    use crate::plugins::id::Digest;
 
     /// A house that does not log in, in a folder of its own.
     async fn house(folder: &Path) -> Host {

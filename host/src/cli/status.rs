@@ -139,6 +139,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         host: None,
         data: absolute(&config.data),
         policy: absolute(&config.plugins),
+        policy_error: None,
         accounts: accounts.collect(),
         plugins,
     }
@@ -157,7 +158,11 @@ pub(super) fn screen(status: &Status) -> String {
         }
         None => format!("{}\n", marked("stopped", Mark::Bold)),
     };
-    text.put(format_args!("data {}, policy {}\n\n", status.data.display(), status.policy.display()));
+    text.put(format_args!("data {}, policy {}\n", status.data.display(), status.policy.display()));
+    if let Some(error) = &status.policy_error {
+        text.put(format_args!("the policy does not count as it is written now, the one before does: {error}\n"));
+    }
+    text.push('\n');
     let accounts: Vec<_> = status
         .accounts
         .iter()

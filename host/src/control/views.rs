@@ -17,6 +17,9 @@ pub struct Status {
     pub data: PathBuf,
     /// The policy file, absolute.
     pub policy: PathBuf,
+    /// Why that file, as it is written now, is not what the host goes by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_error: Option<String>,
     /// Its accounts, ordered by name.
     pub accounts: Vec<Account>,
     /// Its plugins on their accounts, ordered by id and account.

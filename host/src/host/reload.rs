@@ -19,6 +19,21 @@ use crate::plugins::{Admitted, PAUSE_FOR_ROOM, PluginId, State, Supervised, orde
 /// How long a new version of a plugin has until it takes the place of the old one.
 const REPLACE: Duration = Duration::from_secs(30);
 
+/// The policy as it was read last.
+pub(super) struct Read {
+    /// Its text, whether it was understood or not; none: there was no file, or it could not be read.
+    text: Option<Digest>,
+    /// Why that is not what the house goes by; none: it is.
+    fault: Option<String>,
+}
+
+impl Read {
+    /// A text that counts.
+    pub(super) fn of(text: Option<&str>) -> Self {
+        Self { text: text.map(|text| Digest::of(text.as_bytes())), fault: None }
+    }
+}
+
 /// What came of putting what the policy names now in the place of what runs.
 enum Replaced {
     /// It has taken over; or the present one goes on, and the status says why.
@@ -35,10 +50,11 @@ impl Host {
     pub async fn reload(&self) -> Result<(), PolicyError> {
         let _changing = self.changing.lock().await;
         let config = self.config();
-        let text = Policy::read(&config.plugins)?;
+        let text = Policy::read(&config.plugins).inspect_err(|error| self.note(None, error.to_string()))?;
         if text.is_none() && !self.plugins.lock().await.is_empty() {
-            *self.read() = None;
-            return Err(PolicyError::Gone { path: config.plugins.clone() });
+            let gone = PolicyError::Gone { path: config.plugins.clone() };
+            self.note(None, gone.to_string());
+            return Err(gone);
         }
         self.apply(text).await
     }
@@ -47,19 +63,21 @@ impl Host {
     /// gone or empty is more likely on its way to being written than meant: then nothing changes, either.
     pub async fn reload_if_changed(&self) -> Result<(), PolicyError> {
         let _changing = self.changing.lock().await;
-        let text = Policy::read(&self.config().plugins)?;
-        if *self.read() == text.as_ref().map(|text| Digest::of(text.as_bytes())) {
+        let config = self.config();
+        let text = Policy::read(&config.plugins).inspect_err(|error| self.note(None, error.to_string()))?;
+        let digest = Read::of(text.as_deref()).text;
+        if self.read().text == digest {
             return Ok(());
         }
-        let config = self.config();
         match &text {
             None => {
-                *self.read() = None;
+                self.note(None, PolicyError::Gone { path: config.plugins.clone() }.to_string());
                 tracing::warn!(policy = %config.plugins.display(), "the policy is gone; nothing has changed. Put it back, or an empty one if no plugin is to run");
                 return Ok(());
             }
             Some(text) if text.trim().is_empty() => {
-                *self.read() = Some(Digest::of(text.as_bytes()));
+                let path = config.plugins.display();
+                self.note(digest, format!("{path} is empty; `parlor reload` makes it count if no plugin is to run"));
                 tracing::warn!(policy = %config.plugins.display(), "the policy is empty; nothing has changed. SIGHUP makes it count if it is meant");
                 return Ok(());
             }
@@ -68,7 +86,17 @@ impl Host {
         self.apply(text).await
     }
 
-    fn read(&self) -> MutexGuard<'_, Option<Digest>> {
+    /// Why the policy, as it is written now, is not what the house goes by; none: it is.
+    pub fn policy_fault(&self) -> Option<String> {
+        self.read().fault.clone()
+    }
+
+    /// Notes why what was read now does not count.
+    fn note(&self, text: Option<Digest>, fault: String) {
+        *self.read() = Read { text, fault: Some(fault) };
+    }
+
+    fn read(&self) -> MutexGuard<'_, Read> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -88,10 +116,12 @@ impl Host {
 
     /// Does what this text of the policy says. Whoever calls it holds `changing`.
     async fn apply(&self, text: Option<String>) -> Result<(), PolicyError> {
-        *self.read() = text.as_ref().map(|text| Digest::of(text.as_bytes()));
+        let read = Read::of(text.as_deref());
         let config = self.config();
         let path = &config.plugins;
-        let policy = text.map_or_else(|| Ok(Policy::default()), |text| Policy::understand(&text, path))?;
+        let policy = text.map_or_else(|| Ok(Policy::default()), |text| Policy::understand(&text, path));
+        let policy = policy.inspect_err(|error| self.note(read.text, error.to_string()))?;
+        *self.read() = read;
         // What takes something away waits for nothing: not for secrets, nor for what starts or never does.
         self.hold_to(&policy).await;
         self.log_as_decided(&policy).await;

@@ -27,6 +27,12 @@ fn less(policy: &str) -> String {
     kept.collect::<Vec<_>>().join("\n") + "\n"
 }
 
+/// Why the policy does not count, as a program is told.
+async fn policy_error(home: &Home) -> serde_json::Value {
+    let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    status["policy_error"].clone()
+}
+
 #[tokio::test]
 async fn what_an_editor_writes_counts_at_once() {
     let (home, host, policy) = standing().await;
@@ -52,13 +58,21 @@ async fn what_is_half_written_or_gone_changes_nothing() {
     let line = host.wait_count(NOT_READ, &[], 1, SOON).await.unwrap();
     let place = format!("plugins.toml:{}:", policy.lines().count() + 2);
     assert!(line.get("reason").starts_with(&place), "{}", line.get("reason"));
+    // Whoever looks later learns of it, too.
+    let error = policy_error(&home).await;
+    assert!(error.as_str().unwrap().contains(&place), "{error}");
+    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    let says = "\nthe policy does not count as it is written now, the one before does: ";
+    assert!(screen.contains(says) && screen.contains(&place), "{screen}");
     home.write("plugins.toml", "").unwrap();
     host.wait_count("the policy is empty; nothing has changed. SIGHUP makes it count if it is meant", &[], 1, SOON)
         .await
         .unwrap();
+    assert!(policy_error(&home).await.as_str().unwrap().contains("plugins.toml is empty"));
     assert!(host.lines("plugin removed", &[]).is_empty(), "{}", host.log().tail());
     home.write("plugins.toml", &policy).unwrap();
     host.wait_count(READ, &[], 1, SOON).await.unwrap();
+    assert!(policy_error(&home).await.is_null());
     assert_eq!(host.lines("plugin running", &[("plugin", "echo")]).len(), 1);
     // Who means it says so.
     home.write("plugins.toml", "").unwrap();
@@ -72,6 +86,7 @@ async fn a_policy_that_is_gone_takes_out_nobody_whoever_asks() {
     std::fs::remove_file(home.path().join("plugins.toml")).unwrap();
     let gone = "the policy is gone; nothing has changed. Put it back, or an empty one if no plugin is to run";
     host.wait_count(gone, &[], 1, SOON).await.unwrap();
+    assert!(policy_error(&home).await.as_str().unwrap().contains("plugins.toml is gone"));
     let reload = ended(home.run(&["reload"]).await.unwrap(), 1);
     assert!(reload.stderr.contains("plugins.toml is gone; put it back"), "{reload:?}");
     std::fs::copy(home.path().join("plugins/echo.wasm"), home.path().join("parrot.wasm")).unwrap();

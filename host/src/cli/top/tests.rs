@@ -64,6 +64,7 @@ fn house(plugins: Vec<Plugin>) -> Status {
         }),
         data: "data".into(),
         policy: "plugins.toml".into(),
+        policy_error: None,
         accounts,
         plugins,
     }
