@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::config::{Config, Overrides};
 use crate::control::client::{self, Client};
-use crate::control::views::Status;
+use crate::control::views::{Status, absolute};
 use crate::host::LOCK;
 
 /// Which house is meant.
@@ -102,8 +102,7 @@ pub(super) fn is_policy_in_force(config: &Config) -> anyhow::Result<()> {
     }
     let Some(host) = host(config)? else { return Ok(()) };
     let status: Status = host.get("/v1/status")?;
-    let is_its_own = std::path::absolute(policy).ok() == std::path::absolute(&status.policy).ok();
-    if !is_its_own || status.plugins.is_empty() {
+    if !is_its_policy(&status, config) || status.plugins.is_empty() {
         return Ok(());
     }
     let mut ids: Vec<_> = status.plugins.into_iter().map(|plugin| plugin.id).collect();
@@ -113,6 +112,13 @@ pub(super) fn is_policy_in_force(config: &Config) -> anyhow::Result<()> {
         policy.display(),
         ids.join(", ")
     )
+}
+
+/// Whether this host goes by the policy that is meant: it may have been started with another one.
+pub(super) fn is_its_policy(status: &Status, config: &Config) -> bool {
+    // One that is gone has no other name.
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| absolute(path));
+    real(&status.policy) == real(&config.plugins)
 }
 
 /// The host that runs in this place, or none.

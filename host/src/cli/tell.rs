@@ -26,7 +26,7 @@ pub(super) fn tell(config: &Config, ids: &[&PluginId]) -> anyhow::Result<Told> {
         return Ok(Told { host: "stopped", plugins: Vec::new(), sentence });
     };
     let before: Status = host.get("/v1/status")?;
-    if before.policy.canonicalize().ok() != config.plugins.canonicalize().ok() {
+    if !place::is_its_policy(&before, config) {
         let sentence = format!("the host that runs reads {} instead; nothing changes for it", before.policy.display());
         return Ok(Told { host: "elsewhere", plugins: Vec::new(), sentence });
     }

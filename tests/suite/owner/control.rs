@@ -190,6 +190,26 @@ async fn a_plugin_is_listed_while_it_is_started_again_and_while_it_leaves() {
 }
 
 #[tokio::test]
+async fn what_another_policy_names_is_not_said_to_be_what_runs() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    std::fs::copy(home.path().join("plugins.toml"), home.path().join("other.toml")).unwrap();
+    let other = ["plugin", "list", "--plugins", "other.toml"];
+    let json = ended(home.run(&[&other[..], &["--json"]].concat()).await.unwrap(), 0).json().unwrap();
+    assert_eq!((&json[0]["id"], &json[0]["states"]), (&"echo".into(), &serde_json::json!([])), "{json}");
+    let screen = ended(home.run(&other).await.unwrap(), 0).stdout;
+    let own = home.path().join("plugins.toml");
+    let says = format!("\nthe host that runs reads {} instead\n", own.display());
+    assert!(screen.contains(&says) && !screen.contains("running"), "{screen}");
+    // By another name it is the same one.
+    std::os::unix::fs::symlink("plugins.toml", home.path().join("link.toml")).unwrap();
+    let same = ["plugin", "list", "--plugins", "link.toml", "--json"];
+    let json = ended(home.run(&same).await.unwrap(), 0).json().unwrap();
+    assert_eq!(json[0]["states"][0], "running", "{json}");
+}
+
+#[tokio::test]
 async fn a_plugin_that_does_not_run_is_shown_with_its_reason() {
     let (home, _) = home().await;
     let broken = home.install("broken", &built("unruly").unwrap()).unwrap().set("behaviour", "initialize-fails");

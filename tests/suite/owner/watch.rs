@@ -87,6 +87,14 @@ async fn a_policy_that_is_gone_takes_out_nobody_whoever_asks() {
     let gone = "the policy is gone; nothing has changed. Put it back, or an empty one if no plugin is to run";
     host.wait_count(gone, &[], 1, SOON).await.unwrap();
     assert!(policy_error(&home).await.as_str().unwrap().contains("plugins.toml is gone"));
+    // What runs is listed, whatever the file says.
+    let list = ended(home.run(&["plugin", "list", "--json"]).await.unwrap(), 0).json().unwrap();
+    assert_eq!(
+        (&list[0]["id"], &list[0]["states"], &list[0]["enabled"], &list[0]["grants"]),
+        (&"echo".into(), &json!(["running"]), &json!(null), &json!(null))
+    );
+    let list = ended(home.run(&["plugin", "list"]).await.unwrap(), 0).stdout;
+    assert!(list.contains("plugins.toml does not name echo, which the host still has"), "{list}");
     let reload = ended(home.run(&["reload"]).await.unwrap(), 1);
     assert!(reload.stderr.contains("plugins.toml is gone; put it back"), "{reload:?}");
     std::fs::copy(home.path().join("plugins/echo.wasm"), home.path().join("parrot.wasm")).unwrap();

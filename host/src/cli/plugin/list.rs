@@ -1,12 +1,14 @@
 //! `parlor plugin list`: what is installed.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::place::Place;
-use crate::cli::show::{print, print_json, table};
+use crate::cli::place::{self, Place};
+use crate::cli::show::{Put as _, print, print_json, table};
 use crate::cli::status;
-use crate::control::views::Status;
+use crate::control::views::{Plugin, Status};
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
 use crate::plugins::id::Digest;
@@ -30,41 +32,67 @@ impl ListArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
         let policy = Policy::load(&config.plugins)?;
-        let house = status::of(&config)?;
+        let mut house = status::of(&config)?;
+        let is_elsewhere = !place::is_its_policy(&house, &config);
+        // What is called the same in another policy is another plugin. What leaves just now is to be seen nowhere.
+        house.plugins.retain(|one| !is_elsewhere && (one.state != "stopping" || is_named(&policy, one)));
         let desk = Desk::new(&config);
-        let rows: Vec<_> = policy.plugins.iter().map(|(id, entry)| Row::of(id, entry, &house, &desk)).collect();
+        let running = house.plugins.iter().filter_map(|one| one.id.parse::<PluginId>().ok());
+        let ids: BTreeSet<PluginId> = policy.plugins.keys().cloned().chain(running).collect();
+        let rows: Vec<_> = ids.iter().map(|id| Row::of(id, policy.plugins.get(id), &house, &desk)).collect();
         if self.json {
             return print_json(&rows.iter().map(Row::json).collect::<Vec<_>>());
         }
-        if rows.is_empty() {
-            return print("no plugins; `parlor plugin add FILE` adds one");
+        let unnamed: Vec<_> = rows.iter().filter(|row| row.entry.is_none()).map(|row| row.id.as_str()).collect();
+        let mut text = if rows.is_empty() {
+            "no plugins; `parlor plugin add FILE` adds one\n".to_owned()
+        } else {
+            let rows: Vec<_> = rows.iter().map(|row| row.cells(&house)).collect();
+            let head = ["PLUGIN", "VERSION", "ENABLED", "ACCOUNTS", "STATE", "DIGEST", "SOURCE"];
+            table(&head, &rows) + &status::reasons(&house.plugins)
+        };
+        if is_elsewhere {
+            text.put(format_args!("\nthe host that runs reads {} instead\n", house.policy.display()));
         }
-        let rows: Vec<_> = rows.iter().map(|row| row.cells(&house)).collect();
-        let head = ["PLUGIN", "VERSION", "ENABLED", "ACCOUNTS", "STATE", "DIGEST", "SOURCE"];
-        print(&(table(&head, &rows) + &status::reasons(&house.plugins)))
+        if !unnamed.is_empty() {
+            let (policy, unnamed) = (config.plugins.display(), unnamed.join(", "));
+            text.put(format_args!(
+                "\n{policy} does not name {unnamed}, which the host still has by what it said before: put that back; or, if \
+                 it is not wanted any more, say `parlor reload`\n"
+            ));
+        }
+        print(&text)
     }
 }
 
+fn is_named(policy: &Policy, plugin: &Plugin) -> bool {
+    policy.plugins.keys().any(|id| id.as_str() == plugin.id)
+}
+
 /// A plugin, as the owner decided about it. What it is, is that of what a host has now, where one runs: the policy may name another
-/// version, which did not start.
+/// version, which did not start, or none at all any more.
 struct Row<'a> {
     id: &'a PluginId,
-    entry: &'a Entry,
+    entry: Option<&'a Entry>,
     version: Option<String>,
-    digest: Digest,
-    source: String,
+    digest: Option<Digest>,
+    source: Option<String>,
     states: Vec<&'a str>,
     reason: Option<&'a str>,
 }
 
 impl<'a> Row<'a> {
-    fn of(id: &'a PluginId, entry: &'a Entry, house: &'a Status, desk: &Desk<'_>) -> Self {
+    fn of(id: &'a PluginId, entry: Option<&'a Entry>, house: &'a Status, desk: &Desk<'_>) -> Self {
         let on: Vec<_> = house.plugins.iter().filter(|one| one.id == id.as_str()).collect();
         let mut states: Vec<_> = on.iter().map(|one| one.state.as_str()).collect();
         states.dedup();
-        let (version, digest, source) = match on.first() {
-            Some(one) => (one.version.clone(), one.digest.parse().unwrap_or(entry.digest), one.source.clone()),
-            None => (desk.version(id, entry).map(|one| one.to_string()), entry.digest, entry.source.to_string()),
+        let (version, digest, source) = match (on.first(), entry) {
+            (Some(one), _) => (one.version.clone(), one.digest.parse::<Digest>().ok(), Some(one.source.clone())),
+            (None, Some(entry)) => {
+                let version = desk.version(id, entry).map(|one| one.to_string());
+                (version, Some(entry.digest), Some(entry.source.to_string()))
+            }
+            (None, None) => (None, None, None),
         };
         let reason = on.iter().find_map(|one| one.reason.as_deref());
         Self { id, entry, version, digest, source, states, reason }
@@ -73,23 +101,28 @@ impl<'a> Row<'a> {
     fn json(&self) -> Value {
         let Self { id, entry, version, digest, source, states, reason } = self;
         json!({
-            "id": id, "version": version, "enabled": entry.enabled, "accounts": entry.accounts,
-            "states": states, "reason": reason, "source": source, "digest": digest, "signer": entry.signer,
-            "grants": entry.grants.to_table(),
+            "id": id, "version": version, "enabled": entry.map(|entry| entry.enabled),
+            "accounts": entry.and_then(|entry| entry.accounts.as_ref()), "states": states, "reason": reason, "source": source,
+            "digest": digest, "signer": entry.and_then(|entry| entry.signer.as_ref()),
+            "grants": entry.map(|entry| entry.grants.to_table()),
         })
     }
 
     fn cells(&self, house: &Status) -> Vec<String> {
-        let accounts: Option<Vec<_>> =
-            self.entry.accounts.as_ref().map(|names| names.iter().map(ToString::to_string).collect());
+        let accounts = |entry: &Entry| {
+            let names = entry.accounts.as_ref()?.iter().map(ToString::to_string);
+            Some(names.collect::<Vec<_>>().join(", "))
+        };
+        let unknown = || "-".to_owned();
+        let states = if self.states.is_empty() { unknown() } else { self.states.join(", ") };
         vec![
             self.id.to_string(),
-            self.version.clone().unwrap_or_else(|| "-".to_owned()),
-            if self.entry.enabled { "yes" } else { "no" }.to_owned(),
-            accounts.map_or_else(|| "all".to_owned(), |names| names.join(", ")),
-            if house.running { self.states.join(", ") } else { "host stopped".to_owned() },
-            self.digest.short(),
-            self.source.clone(),
+            self.version.clone().unwrap_or_else(unknown),
+            self.entry.map_or_else(unknown, |entry| if entry.enabled { "yes" } else { "no" }.to_owned()),
+            self.entry.map_or_else(unknown, |entry| accounts(entry).unwrap_or_else(|| "all".to_owned())),
+            if house.running { states } else { "host stopped".to_owned() },
+            self.digest.map_or_else(unknown, |digest| digest.short()),
+            self.source.clone().unwrap_or_else(unknown),
         ]
     }
 }
