@@ -41,7 +41,7 @@ const INITIALIZE: Duration = Duration::from_secs(10);
 /// How long the reason of a refusal may be, in bytes.
 const LONGEST_REASON: usize = 4 << 10;
 
-/// The file in the data folder that a house holds locked for as long as it stands.
+/// The file in the data folder that a house holds locked for as long as it stands. Its process is in it while it listens.
 pub(crate) const LOCK: &str = "parlor.lock";
 
 /// How often, and after which pause, the data folder is asked for again: whoever looks whether a house stands holds the
@@ -587,7 +587,8 @@ fn lock(data: &Path) -> Result<File, StartError> {
     let file = File::options().create(true).truncate(false).write(true).open(data.join(LOCK)).map_err(unusable)?;
     for _ in 0..LOCK_TRIES {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            // Nobody listens yet.
+            Ok(()) => return file.set_len(0).map(|()| file).map_err(unusable),
             Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }

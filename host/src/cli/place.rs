@@ -1,10 +1,12 @@
 //! Where a house is: the flags that every command for its owner takes, and what they lead to.
 
+use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
+use ratatui::crossterm::terminal::is_raw_mode_enabled;
 
 use crate::config::{Config, Overrides};
 use crate::control::client::{self, Client};
@@ -123,5 +125,19 @@ pub(super) fn is_its_policy(status: &Status, config: &Config) -> bool {
 
 /// The host that runs in this place, or none.
 pub(super) fn host(config: &Config) -> anyhow::Result<Option<Client>> {
-    Ok(client::find(&config.data)?)
+    Ok(client::find(&config.data, || say_that_it_waits(&config.data))?)
+}
+
+fn say_that_it_waits(data: &Path) {
+    // It would stand in the picture of `parlor top`.
+    if is_raw_mode_enabled().unwrap_or(false) {
+        return;
+    }
+    // Who does not hear it waits all the same.
+    let _ = writeln!(
+        io::stderr(),
+        "waiting for the host that has the data folder {} and does not listen yet, for a minute at most: it may be compiling its \
+         plugins, or stopping",
+        data.display()
+    );
 }

@@ -56,7 +56,7 @@ const WAITING_LINES: usize = 4_096;
 /// What `parlor run` takes.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  parlor run\n  parlor run --config /etc/parlor/parlor.toml --log-format journal\n  parlor run --set priority=5 --metrics 127.0.0.1:9100\n\nSignals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, and try accounts that have failed\n\nNo connection is dropped by reading. Both are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, or the last account was cut and `auto_reconnect` is off, 2 wrong usage, 6 every account has failed for good, such as by a wrong password: starting again without a change is pointless, and may get the account locked out"
+    after_help = "Examples:\n  parlor run\n  parlor run --config /etc/parlor/parlor.toml --log-format journal\n  parlor run --set priority=5 --metrics 127.0.0.1:9100\n\nSignals:\n  SIGINT, SIGTERM   plugins say good-bye, then the accounts; a second one ends at once\n  SIGHUP            read the configuration and the policy again, and try accounts that have failed; make the control socket\n                    again if it is gone\n\nNo connection is dropped by reading. Both are read again when they are written, too, unless the configuration says `watch = false`.\n\nExit codes: 0 stopped as asked, 1 failed, or the last account was cut and `auto_reconnect` is off, 2 wrong usage, 6 every account has failed for good, such as by a wrong password: starting again without a change is pointless, and may get the account locked out"
 )]
 pub struct Run {
     #[command(flatten)]
@@ -147,7 +147,7 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
         () = signals.stop() => return Ok(()),
     };
     let (orders, mut ordered) = mpsc::channel(ORDERS);
-    let control = Control::start(House { host: Arc::clone(&host), lines, orders: orders.clone() })?;
+    let mut control = Control::start(House { host: Arc::clone(&host), lines, orders: orders.clone() })?;
     let metrics = match metrics {
         Some(address) => Some(Metrics::start(address, Arc::clone(&host)).await?),
         None => None,
@@ -155,7 +155,7 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
     let mut chat = Chat::start(&host, &orders);
     manager.ready();
     let over = tokio::select! {
-        over = serve(&host, &mut chat, &mut ordered, &mut signals, &mut files, &manager) => over,
+        over = serve(&host, &mut chat, &mut ordered, &mut signals, &mut files, &mut control, &manager) => over,
         // These never end.
         () = manager.keep_watchdog(&host) => None,
         () = memory::give_back() => None,
@@ -195,6 +195,7 @@ async fn serve(
     ordered: &mut mpsc::Receiver<Order>,
     signals: &mut Signals,
     files: &mut Files,
+    control: &mut Control,
     manager: &Notifier,
 ) -> Option<Vec<(AccountName, Connection)>> {
     loop {
@@ -210,6 +211,7 @@ async fn serve(
         };
         if matches!(task, Task::Reload) {
             manager.reloading();
+            control.mend().await;
         }
         tokio::select! {
             () = carry_out(host, chat, files, task) => manager.ready(),

@@ -16,6 +16,8 @@ use crate::host::LOCK;
 
 /// How long a host may take until it listens: it compiles its plugins first.
 const STARTING: Duration = Duration::from_mins(1);
+/// How long it is waited for without a word.
+const QUIET: Duration = Duration::from_secs(2);
 /// How often it is looked for meanwhile.
 const AGAIN: Duration = Duration::from_millis(50);
 /// How long the answer to a question may take. Who connects to a host and asks nothing loses the place to others sooner than that.
@@ -47,6 +49,19 @@ pub enum ClientError {
         data: PathBuf,
         /// Its socket.
         socket: PathBuf,
+    },
+    /// It listened, and what it listened on is not there any more.
+    #[error(
+        "a host runs with the data folder {}, but its socket {} is gone: `kill -HUP {process}` has it make another one",
+        data.display(), socket.display()
+    )]
+    Lost {
+        /// Its data folder.
+        data: PathBuf,
+        /// Its socket.
+        socket: PathBuf,
+        /// Its process.
+        process: u32,
     },
     /// The socket cannot be used.
     #[error("{} cannot be used ({cause}): only the user that the host runs as may use it", path.display())]
@@ -88,11 +103,18 @@ impl From<io::Error> for ClientError {
     }
 }
 
-/// The host that runs with this data folder, or none. A host that is just starting is waited for.
-pub fn find(data: &Path) -> Result<Option<Client>, ClientError> {
+/// The host that runs with this data folder, or none. A host that is just starting, or stopping, is waited for; where that takes
+/// longer than one would sit there without a word, `waits` is called.
+pub fn find(data: &Path, waits: impl FnOnce()) -> Result<Option<Client>, ClientError> {
+    find_after(QUIET, data, waits)
+}
+
+fn find_after(quiet: Duration, data: &Path, waits: impl FnOnce()) -> Result<Option<Client>, ClientError> {
     let path = socket::path(data);
-    let until = Instant::now() + STARTING;
+    let began = Instant::now();
+    let mut waits = Some(waits);
     loop {
+        let process = listener(data);
         match connect(&path, QUESTION) {
             Ok(_) => return Ok(Some(Client { path })),
             // Nobody listens: nobody is there, or he is not ready yet.
@@ -103,7 +125,16 @@ pub fn find(data: &Path) -> Result<Option<Client>, ClientError> {
         if !is_taken(data) {
             return Ok(None);
         }
-        if Instant::now() >= until {
+        if began.elapsed() >= quiet {
+            // It listened before it was looked for, and does not stop: nobody is about to listen there.
+            if let Some(process) = process.filter(|_| listener(data) == process) {
+                return Err(ClientError::Lost { data: data.to_owned(), socket: path, process });
+            }
+            if let Some(waits) = waits.take() {
+                waits();
+            }
+        }
+        if began.elapsed() >= STARTING {
             return Err(ClientError::Silent { data: data.to_owned(), socket: path });
         }
         std::thread::sleep(AGAIN);
@@ -129,6 +160,11 @@ fn is_taken(data: &Path) -> bool {
     let Ok(file) = File::options().write(true).open(data.join(LOCK)) else { return false };
     // The lock goes with the file at once; a host that starts just now tries for longer than that.
     matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// The process that listens there by its own word; none where it has not come so far, or is stopping.
+fn listener(data: &Path) -> Option<u32> {
+    std::fs::read_to_string(data.join(LOCK)).ok()?.parse().ok()
 }
 
 impl Client {
@@ -240,7 +276,7 @@ mod tests {
                 }
             }
         });
-        find(folder.path()).unwrap().unwrap().get("/v1/status")
+        find(folder.path(), || {}).unwrap().unwrap().get("/v1/status")
     }
 
     #[test]
@@ -266,7 +302,7 @@ mod tests {
     fn a_host_that_never_answers_is_waited_for_no_longer_than_meant() {
         let folder = tempfile::tempdir().unwrap();
         let _listener = UnixListener::bind(socket::path(folder.path())).unwrap();
-        let client = find(folder.path()).unwrap().unwrap();
+        let client = find(folder.path(), || {}).unwrap().unwrap();
         let error = client.ask::<serde_json::Value>("GET", "/v1/status", Duration::from_millis(1)).unwrap_err();
         assert!(matches!(error, ClientError::Hangs), "{error}");
         assert!(error.to_string().contains("`kill -CONT` lets it go on"), "{error}");
@@ -296,13 +332,41 @@ mod tests {
         assert_eq!(silent.to_string(), says);
     }
 
+    /// A data folder that a host holds which wrote this there.
+    fn held(wrote: &str) -> (tempfile::TempDir, File) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(LOCK), wrote).unwrap();
+        let lock = File::open(folder.path().join(LOCK)).unwrap();
+        lock.try_lock().unwrap();
+        (folder, lock)
+    }
+
+    #[test]
+    fn a_host_that_does_not_listen_yet_is_waited_for_and_that_is_said() {
+        let (folder, lock) = held("");
+        // It ends as soon as somebody waits for it.
+        let found = find_after(Duration::ZERO, folder.path(), move || drop(lock)).unwrap();
+        assert!(found.is_none());
+    }
+
+    #[test]
+    fn a_host_that_has_lost_its_socket_is_not_waited_for() {
+        let (folder, _lock) = held("4711");
+        let error = find_after(Duration::ZERO, folder.path(), || panic!("it was waited for")).unwrap_err();
+        assert!(matches!(error, ClientError::Lost { process: 4711, .. }), "{error}");
+        assert!(
+            error.to_string().contains("control.sock is gone: `kill -HUP 4711` has it make another one"),
+            "{error}"
+        );
+    }
+
     #[test]
     fn where_nobody_has_the_folder_nobody_is_found() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(find(folder.path()).unwrap().is_none());
+        assert!(find(folder.path(), || {}).unwrap().is_none());
         // What a dead host leaves behind: a socket that nobody listens on, and a lock that nobody holds.
         drop(UnixListener::bind(socket::path(folder.path())).unwrap());
         std::fs::write(folder.path().join(LOCK), "").unwrap();
-        assert!(find(folder.path()).unwrap().is_none());
+        assert!(find(folder.path(), || {}).unwrap().is_none());
     }
 }

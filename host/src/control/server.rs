@@ -1,7 +1,7 @@
 //! The host's end of the control socket: who may connect, and what is answered to what.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::listening::Listening;
 use super::show;
 use super::socket::{self, Address};
 use super::views::Failure;
-use crate::host::Host;
+use crate::host::{Host, LOCK};
 use crate::plugins::PluginId;
 
 /// How many may be connected at once; further ones wait.
@@ -62,8 +62,11 @@ pub struct House {
 
 /// The socket, while it is listened on.
 pub struct Control {
+    house: House,
     listening: Listening,
     path: PathBuf,
+    /// Which file lies there, if it is ours.
+    made: Option<(u64, u64)>,
 }
 
 /// Why nobody can be listened to.
@@ -81,25 +84,60 @@ impl Control {
     /// name is of a host that is gone.
     pub fn start(house: House) -> Result<Self, ControlError> {
         let path = socket::path(&house.host.config().data);
-        let listener = listen(&path).map_err(|cause| ControlError { path: path.clone(), cause })?;
-        let listener = Arc::new(listener);
-        let next = move || {
-            let listener = Arc::clone(&listener);
-            async move { listener.accept().await.map(|(stream, _)| stream) }
-        };
-        let fault = "the control socket did not accept a connection";
-        let followers = Arc::new(Semaphore::new(FOLLOWERS));
-        let hear = move |stream| converse(stream, house.clone(), Arc::clone(&followers));
-        let listening = Listening::start(next, CONNECTIONS, fault, hear);
-        Ok(Self { listening, path })
+        let listening = hear(&house, &path)?;
+        note(&path, &std::process::id().to_string());
+        Ok(Self { house, listening, made: identity(&path), path })
+    }
+
+    /// Listens anew where somebody took the socket away. Whoever is connected by the old one is left.
+    pub async fn mend(&mut self) {
+        if self.made.is_some() && self.made == identity(&self.path) {
+            return;
+        }
+        match hear(&self.house, &self.path) {
+            Ok(listening) => {
+                self.made = identity(&self.path);
+                std::mem::replace(&mut self.listening, listening).stop().await;
+                tracing::warn!("the control socket was gone, and is made anew");
+            }
+            Err(error) => tracing::error!(%error, "the control socket is gone"),
+        }
     }
 
     /// Ends every conversation. When this returns, nothing of the house is held.
     pub async fn stop(self) {
+        let Self { house, listening, path, .. } = self;
+        drop(house);
         // Who comes now finds no host.
-        let _ = std::fs::remove_file(&self.path);
-        self.listening.stop().await;
+        note(&path, "");
+        let _ = std::fs::remove_file(&path);
+        listening.stop().await;
     }
+}
+
+/// Hears whoever connects there.
+fn hear(house: &House, path: &Path) -> Result<Listening, ControlError> {
+    let listener = listen(path).map_err(|cause| ControlError { path: path.to_owned(), cause })?;
+    let listener = Arc::new(listener);
+    let next = move || {
+        let listener = Arc::clone(&listener);
+        async move { listener.accept().await.map(|(stream, _)| stream) }
+    };
+    let fault = "the control socket did not accept a connection";
+    let (house, followers) = (house.clone(), Arc::new(Semaphore::new(FOLLOWERS)));
+    let hear = move |stream| converse(stream, house.clone(), Arc::clone(&followers));
+    Ok(Listening::start(next, CONNECTIONS, fault, hear))
+}
+
+/// Says beside the socket who listens there: without that, whoever finds nobody takes it for a host that is starting.
+fn note(path: &Path, process: &str) {
+    // Then it is waited for in vain.
+    let _ = std::fs::write(path.with_file_name(LOCK), process);
+}
+
+/// Which file this is, by whatever name.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.symlink_metadata().ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn listen(path: &Path) -> io::Result<UnixListener> {

@@ -190,6 +190,26 @@ async fn a_plugin_is_listed_while_it_is_started_again_and_while_it_leaves() {
 }
 
 #[tokio::test]
+async fn a_socket_that_was_taken_away_is_said_to_be_gone_and_made_anew_by_a_hang_up() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default()).await;
+    ended(home.run(&["status"]).await.unwrap(), 0);
+    let socket = home.path().join("data/control.sock");
+    std::fs::remove_file(&socket).unwrap();
+    let error = ended(home.run(&["status"]).await.unwrap(), 1).stderr;
+    let says = format!("is gone: `kill -HUP {}` has it make another one", host.id());
+    assert!(error.contains(&says), "{error}");
+    host.reload().unwrap();
+    host.wait_count("the control socket was gone, and is made anew", &[], 1, SOON).await.unwrap();
+    ended(home.run(&["status"]).await.unwrap(), 0);
+    assert_eq!(socket.symlink_metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // One that is there stays.
+    host.reload().unwrap();
+    host.wait_count("policy read again", &[], 2, SOON).await.unwrap();
+    assert_eq!(host.lines("the control socket was gone, and is made anew", &[]).len(), 1);
+}
+
+#[tokio::test]
 async fn what_another_policy_names_is_not_said_to_be_what_runs() {
     let (home, _) = home().await;
     let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
