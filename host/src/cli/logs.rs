@@ -60,7 +60,7 @@ impl Level {
 impl LogsArgs {
     /// Prints them.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
+        let config = self.place.load_to_look()?;
         let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
         let mut target = format!("/v1/logs?lines={}&follow={}", self.lines, self.follow);
         if let Some(plugin) = &self.plugin {

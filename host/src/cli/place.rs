@@ -8,6 +8,7 @@ use anyhow::bail;
 use clap::Args;
 use ratatui::crossterm::terminal::is_raw_mode_enabled;
 
+use super::show::harmless_lines;
 use crate::config::{Config, Overrides};
 use crate::control::client::{self, Client};
 use crate::control::views::{Status, absolute};
@@ -42,6 +43,38 @@ impl Place {
 
     fn load_as_it_is(&self) -> anyhow::Result<Config> {
         Ok(Config::load(&self.config, &self.overrides())?)
+    }
+
+    /// The same for a command that looks at what runs.
+    pub(super) fn load_to_look(&self) -> anyhow::Result<Config> {
+        self.is_named_policy_there()?;
+        self.load_of_host()
+    }
+
+    /// The same for a command that takes something from what runs.
+    pub(super) fn load_to_stop(&self) -> anyhow::Result<Config> {
+        let config = self.load_of_host()?;
+        is_own_house(&config)?;
+        Ok(config)
+    }
+
+    /// A host that runs goes on whatever somebody writes into the configuration, and so does what needs no more of that than where
+    /// the host is. The host itself says which policy it goes by.
+    fn load_of_host(&self) -> anyhow::Result<Config> {
+        let error = match Config::load(&self.config, &self.overrides()) {
+            Ok(config) => return Ok(config),
+            Err(error) => error,
+        };
+        let Ok(mut config) = Config::places_alone(&self.config, &self.overrides()) else { return Err(error.into()) };
+        let Ok(Some(host)) = host(&config) else { return Err(error.into()) };
+        if self.plugins.is_none() {
+            let status: Status = host.get("/v1/status")?;
+            config.plugins = status.policy;
+        }
+        let says = harmless_lines(&format!("{error}; the host that runs goes on as it was"));
+        // Who does not hear it is answered all the same.
+        let _ = writeln!(io::stderr(), "parlor: {says}");
+        Ok(config)
     }
 
     /// Refuses a policy that was named on purpose and is not there. The usual one may be missing: then there are no plugins.

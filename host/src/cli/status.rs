@@ -34,7 +34,7 @@ pub struct StatusArgs {
 impl StatusArgs {
     /// Asks, and shows the answer; from the files if nobody answers.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load()?;
+        let config = self.place.load_to_look()?;
         let running = match &self.plugin {
             None => {
                 let status = of(&config)?;

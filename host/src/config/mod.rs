@@ -94,6 +94,24 @@ impl Config {
         Self::parse(path, &read(path)?, overrides)
     }
 
+    /// Of a file that cannot be used, where the host that was started by it may be: as flags and the environment say, or the file,
+    /// as far as it can be read, or the usual places. There is no account in it.
+    pub(crate) fn places_alone(path: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        let text = read(path).unwrap_or_default();
+        let document = Document::parse(path, &text).or_else(|_| Document::parse(path, ""))?;
+        let (data, plugins) = places(&document.top(), path.parent().unwrap_or(Path::new("")), overrides)?;
+        Ok(Self {
+            path: path.to_owned(),
+            data,
+            plugins,
+            log: String::new(),
+            watch: false,
+            settings: Settings::default(),
+            accounts: BTreeMap::new(),
+            warnings: Vec::new(),
+        })
+    }
+
     /// What the text of the file at this path says.
     pub(crate) fn parse(path: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
         let document = Document::parse(path, text)?;
@@ -101,14 +119,7 @@ impl Config {
         top.allow_only(&keys::TOP_NAMES)?;
 
         let folder = path.parent().unwrap_or(Path::new(""));
-        let variable = |name: &str| (overrides.environment)(name).filter(|value| !value.is_empty());
-        let place = |flag: &Option<PathBuf>, variable_name, key, default| -> Result<PathBuf, ConfigError> {
-            let written = top.text(key)?.map_or(default, |written| written.value);
-            let chosen = flag.clone().or_else(|| variable(variable_name).map(PathBuf::from));
-            Ok(chosen.unwrap_or_else(|| folder.join(written)))
-        };
-        let data = place(&overrides.data, "PARLOR_DATA", "data", "data")?;
-        let plugins = place(&overrides.plugins, "PARLOR_PLUGINS", "plugins", "plugins.toml")?;
+        let (data, plugins) = places(&top, folder, overrides)?;
         let over = settings_over_the_file(overrides)?;
         let base = with_section(Settings::default(), top.section("settings")?.as_ref())?;
         let settings = with_all(base.clone(), &over)?;
@@ -134,6 +145,19 @@ impl Config {
         let warnings = misspelt.chain(accounts.values().flat_map(AccountConfig::warnings)).collect();
         Ok(Self { path: path.to_owned(), data, plugins, log, watch, settings, accounts, warnings })
     }
+}
+
+/// The data folder and the policy.
+fn places(top: &Section<'_>, folder: &Path, overrides: &Overrides) -> Result<(PathBuf, PathBuf), ConfigError> {
+    let variable = |name: &str| (overrides.environment)(name).filter(|value| !value.is_empty());
+    let place = |flag: &Option<PathBuf>, variable_name, key, default| -> Result<PathBuf, ConfigError> {
+        let written = top.text(key)?.map_or(default, |written| written.value);
+        let chosen = flag.clone().or_else(|| variable(variable_name).map(PathBuf::from));
+        Ok(chosen.unwrap_or_else(|| folder.join(written)))
+    };
+    let data = place(&overrides.data, "PARLOR_DATA", "data", "data")?;
+    let plugins = place(&overrides.plugins, "PARLOR_PLUGINS", "plugins", "plugins.toml")?;
+    Ok((data, plugins))
 }
 
 /// Whether two addresses are one account of a server, and nobody gave each a resource of its own: everything would come to

@@ -189,6 +189,30 @@ async fn a_plugin_is_listed_while_it_is_started_again_and_while_it_leaves() {
     assert_eq!(status["plugins"].as_array().unwrap().len(), 1, "{status}");
 }
 
+/// Whatever somebody writes into `parlor.toml`: it is not what runs.
+#[tokio::test]
+async fn a_host_is_looked_at_and_held_back_though_its_configuration_is_wrong_by_now() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    for wrong in [format!("{config}\n[half"), format!("nonsense = 1\n{config}")] {
+        home.write("parlor.toml", &wrong).unwrap();
+        let status = ended(home.run(&["status", "--json"]).await.unwrap(), 0);
+        assert!(status.stderr.contains("parlor.toml:"), "{status:?}");
+        assert!(status.stderr.ends_with("; the host that runs goes on as it was\n"), "{status:?}");
+        assert_eq!(status.json().unwrap()["plugins"][0]["state"], "running");
+        assert!(ended(home.run(&["logs", "echo"]).await.unwrap(), 0).stdout.contains("plugin running"));
+    }
+    ended(home.run(&["plugin", "disable", "echo"]).await.unwrap(), 0);
+    host.wait_count("plugin disabled", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    // What gives something is not done by half of what the owner wrote; nor is anything said of a host that there is not.
+    let refused = ended(home.run(&["plugin", "enable", "echo"]).await.unwrap(), 1);
+    assert!(refused.stderr.contains("parlor.toml:"), "{refused:?}");
+    let refused = ended(home.run(&["status", "--data", "elsewhere"]).await.unwrap(), 1);
+    assert!(!refused.stderr.contains("the host that runs"), "{refused:?}");
+}
+
 #[tokio::test]
 async fn a_socket_that_was_taken_away_is_said_to_be_gone_and_made_anew_by_a_hang_up() {
     let (home, _) = home().await;

@@ -32,7 +32,7 @@ pub struct OneArgs {
 impl OneArgs {
     /// Lets it run, or not.
     pub fn enable(&self, enabled: bool) -> anyhow::Result<()> {
-        let config = self.place.load_to_write()?;
+        let config = if enabled { self.place.load_to_write()? } else { self.place.load_to_stop()? };
         let changed = Desk::new(&config).enable(&self.plugin, enabled)?;
         let state = if enabled { "enabled" } else { "disabled" };
         let already = if changed { "" } else { " already" };
@@ -213,7 +213,7 @@ pub struct RevokeArgs {
 impl RevokeArgs {
     /// Takes it back.
     pub fn run(&self) -> anyhow::Result<()> {
-        let config = self.place.load_to_write()?;
+        let config = self.place.load_to_stop()?;
         let Revoked { needed, left } = Desk::new(&config).revoke(&self.plugin, &self.grants)?;
         let id = &self.plugin;
         let mut sentence = format!("{} is taken back from {id}", names(&self.grants));
