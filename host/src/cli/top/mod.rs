@@ -40,6 +40,12 @@ impl TopArgs {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             bail!("`parlor top` needs a terminal to draw on; `parlor status --json` says the same to programs");
         }
+        if !screen::can_be_drawn_on(std::env::var_os("TERM").as_deref()) {
+            bail!(
+                "`parlor top` draws, and `TERM` is not set or says that this terminal cannot be drawn on; `parlor status` says the \
+                 same in lines"
+            );
+        }
         let config = self.place.load()?;
         // Before anything is drawn: whoever is told what to do first should be able to read it.
         let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };

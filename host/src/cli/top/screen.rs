@@ -1,8 +1,15 @@
 //! The terminal while something is drawn on it: taken at the start, and given back as it was, however that ends.
 
+use std::ffi::OsStr;
 use std::io;
 
 use ratatui::{DefaultTerminal, Frame};
+
+/// Whether a terminal of this kind, as `TERM` has it, can be drawn on. Those within editors, and what nobody knows, would show as
+/// letters what is to move the cursor.
+pub(super) fn can_be_drawn_on(kind: Option<&OsStr>) -> bool {
+    kind.is_some_and(|kind| !kind.is_empty() && kind != "dumb")
+}
 
 /// A terminal that is ours until this is dropped. A panic gives it back, too, before it says anything.
 #[derive(Debug)]
@@ -32,5 +39,17 @@ impl Drop for Screen {
         // A terminal that has gone needs nothing back.
         let _ = ratatui::try_restore();
         let _ = self.0.show_cursor();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_moves_no_cursor_is_not_drawn_on() {
+        let can = |kind: &str| can_be_drawn_on(Some(OsStr::new(kind)));
+        assert!(can("xterm") && can("linux"));
+        assert!(!can("dumb") && !can("") && !can_be_drawn_on(None));
     }
 }
