@@ -1,12 +1,13 @@
 //! The house: its accounts, its plugins, and what the owner does with them while they run.
 
 mod accounts;
+mod lock;
 mod reload;
 mod standing;
 
 use std::collections::BTreeMap;
-use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,6 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify};
 
 use crate::account::Account;
-use crate::atomic::make_private_folder;
 use crate::config::{AccountName, Config};
 use crate::harmless::harmless;
 use crate::permissions::Grants;
@@ -30,9 +30,11 @@ use crate::plugins::{
     Admitted, Compiled, Compiler, Dependency, Engine, EngineError, Instance, LogLevel, PluginId, Reins, Supervised,
 };
 use crate::store::{OpenError, Store};
+use lock::lock;
 use reload::Read;
 use standing::{Leaving, Left};
 
+pub(crate) use lock::LOCK;
 pub use standing::PluginStatus;
 
 /// How long plugins may hold up the log-in (API row 7).
@@ -40,14 +42,6 @@ const INITIALIZE: Duration = Duration::from_secs(10);
 
 /// How long the reason of a refusal may be, in bytes.
 const LONGEST_REASON: usize = 4 << 10;
-
-/// The file in the data folder that a house holds locked for as long as it stands. Its process is in it while it listens.
-pub(crate) const LOCK: &str = "parlor.lock";
-
-/// How often, and after which pause, the data folder is asked for again: whoever looks whether a house stands holds the
-/// lock for a moment.
-const LOCK_TRIES: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// A running house.
 pub struct Host {
@@ -112,6 +106,14 @@ pub enum StartError {
     #[error("the data folder {path} cannot be used ({cause}): make it writable, or name another with --data", path = path.display())]
     Data {
         /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The lock in it is another user's.
+    #[error("{path} cannot be opened ({cause}): another user may have run parlor there; give it, and all that lies beside it, to the user that the host runs as", path = path.display())]
+    Lock {
+        /// Which file.
         path: PathBuf,
         /// Why.
         cause: std::io::Error,
@@ -580,24 +582,10 @@ fn dependencies(
     after.collect()
 }
 
-/// Makes the data folder, readable by its owner alone, and locks it.
-fn lock(data: &Path) -> Result<File, StartError> {
-    let unusable = |cause| StartError::Data { path: data.to_owned(), cause };
-    make_private_folder(data).map_err(unusable)?;
-    let file = File::options().create(true).truncate(false).write(true).open(data.join(LOCK)).map_err(unusable)?;
-    for _ in 0..LOCK_TRIES {
-        match file.try_lock() {
-            // Nobody listens yet.
-            Ok(()) => return file.set_len(0).map(|()| file).map_err(unusable),
-            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(source)) => return Err(unusable(source)),
-        }
-    }
-    Err(StartError::Busy(data.to_owned()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::config::Overrides;
     use crate::plugins::id::Digest;

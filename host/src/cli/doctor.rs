@@ -15,6 +15,7 @@ use crate::atomic;
 use crate::config::{AccountConfig, Config, Prebind, Settings};
 use crate::control::views::Status;
 use crate::harmless::harmless;
+use crate::host::LOCK;
 use crate::plugins::build::toolchains;
 use crate::plugins::desk::Desk;
 use crate::plugins::order::{self, Candidate, Strictness};
@@ -184,6 +185,12 @@ fn files(config: &Config, findings: &mut Findings) {
         for path in [&config.path, &config.plugins].into_iter().filter(|path| is_anothers(path)) {
             let says = format!("{} belongs to another user than the data folder", path.display());
             findings.broken("files", says, "chown it to the user that the host runs as");
+        }
+        // Whoever started a host there as another user has left more than this.
+        let lock = config.data.join(LOCK);
+        if lock.metadata().is_ok_and(|one| one.uid() != found.uid()) {
+            let says = format!("{} belongs to another user than the data folder", lock.display());
+            findings.broken("files", says, &format!("chown --recursive --reference={0} {0}", config.data.display()));
         }
         if atomic::is_open(&found.permissions()) {
             let says = format!("others on this machine may look into the data folder {}", config.data.display());

@@ -98,7 +98,7 @@ impl Place {
 /// Refuses to let root write into another user's house: what root makes there is root's alone, and the host could not read it any
 /// more, so that not even a revoke would count.
 pub(super) fn is_own_house(config: &Config) -> anyhow::Result<()> {
-    let folder = config.plugins.parent().unwrap_or(Path::new(""));
+    let folder = config.plugins.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Whoever holds the lock is who the host runs as; before its first start, whoever was given the folders.
     is_own(&[&config.data.join(LOCK), &config.data, folder])
 }

@@ -26,7 +26,7 @@ use files::{ConfigFile, Files};
 use one_line::OneLine;
 
 use super::Ended;
-use super::place::Place;
+use super::place::{Place, is_own_house};
 use super::show::is_for_eyes;
 use crate::account::Connection;
 use crate::api::log::CHOSEN;
@@ -97,6 +97,7 @@ impl Run {
         self.place.is_named_policy_there()?;
         let overrides = Overrides { log: self.log, settings: self.settings, ..self.place.overrides() };
         let config = Config::load(&self.place.config, &overrides)?;
+        is_own_house(&config)?;
         let written = ConfigFile::of(&self.place.config, overrides);
         let lines = Lines::default();
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -224,6 +224,10 @@ async fn root_leaves_nothing_in_a_house_that_its_user_could_not_read() {
     }
     let (home, _) = home().await;
     home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
+    give(home.path(), NOBODY);
+    // Before its first start, too.
+    let refused = ended(home.run(&["run"]).await.unwrap(), 1);
+    assert!(refused.stderr.contains("run `sudo -u '"), "{refused:?}");
     std::fs::create_dir(home.path().join("data")).unwrap();
     give(home.path(), NOBODY);
     let before = (policy(&home), files(home.path()));
@@ -235,6 +239,7 @@ async fn root_leaves_nothing_in_a_house_that_its_user_could_not_read() {
         &["plugin", "config", "echo", "--unset", "room_prefix"],
         &["plugin", "update", "echo", "--yes"],
         &["plugin", "data", "echo", "import"],
+        &["run"],
         &["init", "--config", "new.toml", "--jid", "a@b.example", "--offline"],
     ] {
         let refused = ended(home.run(arguments).await.unwrap(), 1);
@@ -255,6 +260,10 @@ async fn root_leaves_nothing_in_a_house_that_its_user_could_not_read() {
     open_to_all(&home.path().join("plugins.toml"), 0o600);
     let found = ended(home.run(&["doctor"]).await.unwrap(), 5);
     assert!(found.stdout.contains("plugins.toml belongs to another user than the data folder"), "{found:?}");
+    home.write("data/parlor.lock", "").unwrap();
+    let found = ended(home.run(&["doctor", "--offline"]).await.unwrap(), 5);
+    let says = "data/parlor.lock belongs to another user than the data folder";
+    assert!(found.stdout.contains(says) && found.stdout.contains("chown --recursive"), "{found:?}");
 }
 
 #[tokio::test]
