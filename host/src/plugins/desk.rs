@@ -176,8 +176,7 @@ impl<'c> Desk<'c> {
 
     /// Who has signed it: of several, the first that counts. If none does, the first says why not.
     fn signer(&self, source: &Source, bytes: &[u8], signatures: &[String]) -> Result<Option<Signer>, DeskError> {
-        let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let (policy, mut first) = (self.policy()?, None);
+        let (policy, today, mut first) = (self.policy()?, signature::today(), None);
         for signature in signatures {
             match signature::verify(bytes, signature, &policy.keys, today) {
                 Ok(signer) => return Ok(Some(signer)),
@@ -389,6 +388,10 @@ impl<'c> Desk<'c> {
                 })?
             }
         };
+        if !self.policy()?.lets_through(kept.signer.as_ref()) {
+            let (version, policy) = (kept.version.clone(), self.config.plugins.clone());
+            return Err(DeskError::KeptUnsigned { id: id.clone(), version, policy });
+        }
         let path = self.components.path(&kept.digest);
         let bytes = store::read(&path)?;
         let found = Digest::of(&bytes);

@@ -20,7 +20,7 @@ use super::{
     limits::Limits,
     log_level::LogLevel,
     secret::SecretSource,
-    signature::{KeyName, Keys, TrustedKey},
+    signature::{self, KeyName, Keys, TrustedKey},
     source::Source,
 };
 use crate::{
@@ -143,6 +143,12 @@ impl Policy {
             ReadError::Unreadable(cause) => PolicyError::Read { path: path.to_owned(), cause },
             ReadError::TooLong => PolicyError::TooLong { path: path.to_owned() },
         })
+    }
+
+    /// Whether its rule about signatures lets through what this key has signed, or nobody.
+    pub fn lets_through(&self, signer: Option<&KeyName>) -> bool {
+        let counts = |key: &TrustedKey| key.counts(signature::today());
+        !self.require_signature || signer.and_then(|name| self.keys.get(name)).is_some_and(counts)
     }
 
     /// What the text of the file at this path says.

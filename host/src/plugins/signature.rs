@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use minisign_verify::{PublicKey, Signature};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -94,7 +96,17 @@ fn key_id(signature: &str) -> Option<String> {
     Some(format!("{:016X}", u64::from_le_bytes(id)))
 }
 
+/// The day on which signatures have to count, in UTC.
+pub fn today() -> Date {
+    Timestamp::now().to_zoned(TimeZone::UTC).date()
+}
+
 impl TrustedKey {
+    /// Whether it counts on this day.
+    pub(super) fn counts(&self, today: Date) -> bool {
+        self.until.is_none_or(|until| until >= today)
+    }
+
     /// Reads `[key.NAME]` of a policy.
     pub(super) fn read(section: &Section<'_>) -> Result<Self, DocumentError> {
         section.allow(&["public", "until"])?;

@@ -210,6 +210,38 @@ async fn a_signature_counts_only_of_a_trusted_key_for_these_very_bytes() {
 }
 
 #[tokio::test]
+async fn what_would_not_be_installed_today_is_not_gone_back_to() {
+    let (home, web) = web().await;
+    let alice = Key::new();
+    let key = |rule: &str| format!("{rule}[key.alice]\npublic = \"{}\"\n", alice.public());
+    home.write("plugins.toml", &key("")).unwrap();
+    for (number, is_signed) in [("0.1.0", false), ("0.2.0", true), ("0.3.0", true)] {
+        let (bytes, path) = (version(number), format!("/{number}.wasm"));
+        web.put(&path, &bytes);
+        if is_signed {
+            web.put(&format!("{path}.minisig"), alice.sign(&bytes, "echo"));
+        }
+        if number == "0.1.0" {
+            add(&home, &web.url(&path), 0).await;
+        } else {
+            run(&home, &["update", "echo", &web.url(&path), "--yes"], 0).await;
+        }
+    }
+    let decided = policy(&home);
+    home.write("plugins.toml", &decided.replace(&key(""), &key("require_signature = true\n\n"))).unwrap();
+    says(&run(&home, &["rollback", "echo", "--yes", "--to", "0.1.0"], 1).await, "version 0.1.0 of echo was not signed");
+    run(&home, &["rollback", "echo", "--yes"], 0).await;
+    run(&home, &["update", "echo", &web.url("/0.3.0.wasm"), "--yes"], 0).await;
+    let expired = format!("{}until = 2020-12-31\n", key("require_signature = true\n\n"));
+    home.write("plugins.toml", &decided.replace(&key(""), &expired)).unwrap();
+    says(&run(&home, &["rollback", "echo", "--yes"], 1).await, "version 0.2.0 of echo was not signed");
+    assert!(policy(&home).contains("version = \"0.3.0\""));
+    // Who does not ask for signatures goes back to what there was.
+    home.write("plugins.toml", &decided).unwrap();
+    run(&home, &["rollback", "echo", "--yes", "--to", "0.1.0"], 0).await;
+}
+
+#[tokio::test]
 async fn a_page_in_the_place_of_a_signature_is_none() {
     let (home, web) = web().await;
     web.put("/echo.wasm", version("0.1.0"));

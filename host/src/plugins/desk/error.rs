@@ -87,6 +87,18 @@ pub enum DeskError {
         /// Where it is required.
         policy: PathBuf,
     },
+    /// What is kept is not signed by anybody who counts today, and somebody has to.
+    #[error(
+        "version {version} of {id} was not signed by anybody whom you trust today, and {} says `require_signature = true`; `parlor plugin update {id} SOURCE --downgrade` takes one that is", policy.display()
+    )]
+    KeptUnsigned {
+        /// The plugin.
+        id: PluginId,
+        /// Which version.
+        version: semver::Version,
+        /// Where it is required.
+        policy: PathBuf,
+    },
     /// The present one was signed, and the new one is not.
     #[error("{id} was signed by {was}, and what is offered now is not signed; --downgrade takes it nevertheless")]
     NotSignedAgain {
