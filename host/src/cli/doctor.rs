@@ -35,6 +35,10 @@ const LONGEST: usize = 1_000;
 /// What to do about a plugin that may not run.
 const OR_DISABLE: &str = "do as it says, or `parlor plugin disable` it";
 
+/// Why that is so where the policy wants signatures.
+const UNDER_THE_RULE: &str =
+    "`require_signature = true` counts where something is installed, not for what is there already";
+
 /// What `parlor doctor` takes.
 #[derive(Debug, Args)]
 #[command(
@@ -259,6 +263,10 @@ fn policy(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
             (Err(error), _, _) => findings.broken(&check, error.to_string(), OR_DISABLE),
             (Ok(_), Some(refused), _) => findings.broken(&check, refused.to_string(), OR_DISABLE),
             (Ok(_), None, Some((says, remedy))) => findings.broken(&check, says, remedy),
+            (Ok(_), None, None) if !policy.lets_through(entry.signer.as_ref()) => {
+                let says = format!("it may run, but was not signed by anybody whom you trust today: {UNDER_THE_RULE}");
+                findings.warn(&check, says, "install one that is, or `parlor plugin disable` it");
+            }
             (Ok(_), None, None) => findings.fine(&check, "it may run"),
         }
     }

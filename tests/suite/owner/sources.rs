@@ -236,9 +236,16 @@ async fn what_would_not_be_installed_today_is_not_gone_back_to() {
     home.write("plugins.toml", &decided.replace(&key(""), &expired)).unwrap();
     says(&run(&home, &["rollback", "echo", "--yes"], 1).await, "version 0.2.0 of echo was not signed");
     assert!(policy(&home).contains("version = \"0.3.0\""));
+    // What is there runs on, and its owner learns of it.
+    let found = ended(home.run(&["doctor", "--offline"]).await.unwrap(), 0).stdout;
+    assert!(found.contains("it may run, but was not signed by anybody whom you trust today"), "{found}");
+    let listed = run(&home, &["list"], 0).await.stdout;
+    assert!(listed.contains("  SIGNER  ") && listed.contains("  alice   "), "{listed}");
     // Who does not ask for signatures goes back to what there was.
     home.write("plugins.toml", &decided).unwrap();
     run(&home, &["rollback", "echo", "--yes", "--to", "0.1.0"], 0).await;
+    let found = ended(home.run(&["doctor", "--offline"]).await.unwrap(), 0).stdout;
+    assert!(found.contains("it may run\n"), "{found}");
 }
 
 #[tokio::test]

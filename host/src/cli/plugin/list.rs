@@ -47,9 +47,18 @@ impl ListArgs {
         let mut text = if rows.is_empty() {
             "no plugins; `parlor plugin add FILE` adds one\n".to_owned()
         } else {
-            let rows: Vec<_> = rows.iter().map(|row| row.cells(&house)).collect();
-            let head = ["PLUGIN", "VERSION", "ENABLED", "ACCOUNTS", "STATE", "DIGEST", "SOURCE"];
-            table(&head, &rows) + &status::reasons(&house.plugins)
+            let mut head = vec!["PLUGIN", "VERSION", "ENABLED", "ACCOUNTS", "STATE", "DIGEST", "SOURCE"];
+            let mut cells: Vec<_> = rows.iter().map(|row| row.cells(&house)).collect();
+            // Where nobody signs and nobody has to, it would say nothing.
+            if policy.require_signature || policy.plugins.values().any(|entry| entry.signer.is_some()) {
+                // What may be long stays the last.
+                head.insert(6, "SIGNER");
+                for (row, cells) in rows.iter().zip(&mut cells) {
+                    let signer = row.entry.and_then(|entry| entry.signer.as_ref());
+                    cells.insert(6, signer.map_or_else(|| "-".to_owned(), ToString::to_string));
+                }
+            }
+            table(&head, &cells) + &status::reasons(&house.plugins)
         };
         if is_elsewhere {
             text.put(format_args!("\nthe host that runs reads {} instead\n", house.policy.display()));
