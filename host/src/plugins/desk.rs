@@ -30,7 +30,7 @@ use super::policy::file::PolicyFile;
 use super::policy::{Entry, Policy, PolicyError, SettingValues};
 use super::secret::Secrets;
 use super::signature::{self, KeyName, Signer};
-use super::source::{LogIn, Source};
+use super::source::{Downloaded, LogIn, Source};
 use super::store::{self, Unfit};
 use crate::config::{AccountName, Config};
 use crate::https::Url;
@@ -161,8 +161,7 @@ impl<'c> Desk<'c> {
             return Err(DeskError::OtherBytes { from: source.clone(), found, wanted });
         }
         // Not even examined before it is known who answers for it.
-        let signatures = if expected.unsigned { Vec::new() } else { source.signatures(&fetched)? };
-        let signer = self.signer(source, &fetched.bytes, &signatures)?;
+        let signer = if expected.unsigned { None } else { self.signer(source, &fetched)? };
         if signer.is_none() && self.policy()?.require_signature {
             return Err(DeskError::Unsigned { from: source.clone(), policy: self.config.plugins.clone() });
         }
@@ -174,11 +173,12 @@ impl<'c> Desk<'c> {
         Ok(Offer { signer, comment, redirects: fetched.redirects, ..Offer::of(name, fetched.bytes)? })
     }
 
-    /// Who has signed it: of several, the first that counts. If none does, the first says why not.
-    fn signer(&self, source: &Source, bytes: &[u8], signatures: &[String]) -> Result<Option<Signer>, DeskError> {
+    /// Who has signed what came from there: of several, the first that counts. If none does, the first says why not.
+    pub fn signer(&self, source: &Source, fetched: &Downloaded) -> Result<Option<Signer>, DeskError> {
+        let signatures = source.signatures(fetched)?;
         let (policy, today, mut first) = (self.policy()?, signature::today(), None);
-        for signature in signatures {
-            match signature::verify(bytes, signature, &policy.keys, today) {
+        for signature in &signatures {
+            match signature::verify(&fetched.bytes, signature, &policy.keys, today) {
                 Ok(signer) => return Ok(Some(signer)),
                 Err(cause) => first = first.or(Some(cause)),
             }

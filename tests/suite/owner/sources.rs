@@ -176,12 +176,18 @@ async fn a_signature_counts_only_of_a_trusted_key_for_these_very_bytes() {
     ] {
         sign(&signature);
         says(&add(&home, "plugins/echo.wasm", 1).await, &words);
+        let looked = run(&home, &["inspect", "plugins/echo.wasm"], 0).await.stdout;
+        assert!(looked.contains("signed by nobody whom you trust: ") && looked.contains(&words), "{looked}");
     }
     let unsigned = run(&home, &["add", "plugins/echo.wasm", "--yes", "--grant-all", "--unsigned"], 1).await;
     says(&unsigned, "is not signed by anybody whom you trust");
     assert_eq!(policy(&home), policy_text);
 
     sign(&alice.sign(&one, "echo\x1b[2J 0.1.0"));
+    let looked = run(&home, &["inspect", "plugins/echo.wasm"], 0).await.stdout;
+    assert!(looked.contains("signed by alice, who says “echo\\u{1b}[2J 0.1.0”"), "{looked}");
+    let looked = run(&home, &["inspect", "plugins/echo.wasm", "--json"], 0).await.json().unwrap();
+    assert_eq!(looked["signer"], "alice");
     let added = add(&home, "plugins/echo.wasm", 0).await;
     assert!(added.stdout.contains("signed by alice, who says “echo\\u{1b}[2J 0.1.0”"), "{}", added.stdout);
     assert!(policy(&home).contains("signer = \"alice\"") && policy(&home).starts_with(&policy_text));

@@ -16,12 +16,16 @@ use crate::plugins::desk::{Desk, Offer};
 use crate::plugins::policy::SettingValues;
 use crate::plugins::rights::rights;
 use crate::plugins::setting::SettingKind;
-use crate::plugins::source::LogIn;
+use crate::plugins::signature::KeyName;
+use crate::plugins::source::{Downloaded, LogIn, Source};
 
 /// How much of what an author wrote is shown, in bytes.
 pub(super) const LONGEST: usize = 1_000;
 /// How long the query of an address is at most that is shown whole, in bytes.
 const LONGEST_QUERY: usize = 100;
+
+/// Who signed what no key signed that counts.
+const NOBODY: &str = "nobody whom you trust";
 
 /// What is looked at.
 #[derive(Debug, Args)]
@@ -43,19 +47,22 @@ impl InspectArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let is_file = self.what.contains(['/', '.']);
         // A file can be looked at where no house is.
-        let (examined, source, grants, id, signer, values) = match self.what.parse::<PluginId>() {
+        let (examined, source, grants, id, (signer, by_whom), values) = match self.what.parse::<PluginId>() {
             Ok(id) if !is_file => {
                 let config = self.place.load()?;
                 let desk = Desk::new(&config);
                 let entry = desk.entry(&id)?;
                 let source = entry.source.to_string();
-                (desk.look(&id, &entry)?, source, Some(entry.grants), id, entry.signer, Some(entry.settings))
+                let by_whom = entry.signer.as_ref().map(ToString::to_string);
+                (desk.look(&id, &entry)?, source, Some(entry.grants), id, (entry.signer, by_whom), Some(entry.settings))
             }
             _ => {
-                // Whose signatures count is for a house to say.
-                let offer = Offer::of(self.what.clone(), super::add::source(&self.what)?.fetch(&LogIn::Kept)?.bytes)?;
+                let source = super::add::source(&self.what)?;
+                let fetched = source.fetch(&LogIn::Kept)?;
+                let signer = self.signer(&source, &fetched);
+                let offer = Offer::of(self.what.clone(), fetched.bytes)?;
                 let id = offer.manifest().name.clone();
-                (offer.examined, self.what.clone(), None, id, None, None)
+                (offer.examined, self.what.clone(), None, id, signer, None)
             }
         };
         if self.json {
@@ -69,11 +76,31 @@ impl InspectArgs {
                 print(&format!("  {:9} {name} {}", "secret", harmless(&where_, LONGEST)))?;
             }
         }
-        if let Some(signer) = signer {
-            print(&format!("  {:9} {signer}", "signed by"))?;
+        if let Some(by_whom) = by_whom {
+            print(&format!("  {:9} {by_whom}", "signed by"))?;
         }
         print(&consent::asked_and_granted(&id, &examined.manifest, &grants.unwrap_or_default()))
     }
+
+    /// Who has signed what is not installed, and the same in words, or why nobody has. Whose signatures count is for a house to
+    /// say: where none is, nothing is said.
+    fn signer(&self, source: &Source, fetched: &Downloaded) -> (Option<KeyName>, Option<String>) {
+        let Ok(config) = self.place.load() else { return (None, None) };
+        match Desk::new(&config).signer(source, fetched) {
+            Ok(signer) => {
+                let (signer, comment) = signer.map(|signer| (signer.key, signer.comment)).unzip();
+                let words = signed_by(signer.as_ref(), comment.as_deref());
+                (signer, Some(words))
+            }
+            Err(error) => (None, Some(format!("{NOBODY}: {}", harmless(&error.to_string(), LONGEST)))),
+        }
+    }
+}
+
+/// Who signed something, in words.
+fn signed_by(signer: Option<&KeyName>, comment: Option<&str>) -> String {
+    let comment = comment.map(|comment| format!(", who says “{comment}”")).unwrap_or_default();
+    signer.map_or_else(|| NOBODY.to_owned(), ToString::to_string) + &comment
 }
 
 /// What is offered, for people, with how it came and who answers for it.
@@ -82,9 +109,8 @@ pub(super) fn offered(offer: &Offer) -> String {
     for url in &offer.redirects {
         text.put(format_args!("  {:9} {}\n", "led to", harmless(&without_token(url), LONGEST)));
     }
-    let comment = offer.comment.as_ref().map(|comment| format!(", who says “{comment}”")).unwrap_or_default();
-    let signer = offer.signer.as_ref().map_or_else(|| "nobody whom you trust".to_owned(), ToString::to_string);
-    text.put(format_args!("  {:9} {signer}{comment}\n", "signed by"));
+    let by_whom = signed_by(offer.signer.as_ref(), offer.comment.as_deref());
+    text.put(format_args!("  {:9} {by_whom}\n", "signed by"));
     text
 }
 
