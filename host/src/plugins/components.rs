@@ -97,15 +97,19 @@ impl Components {
         self.versions.join(id.as_str()).with_extension("json")
     }
 
-    /// The versions that a plugin had, in the order in which they were installed. None of a file that cannot be read.
-    pub fn versions(&self, id: &PluginId) -> Vec<Kept> {
-        fs::read(self.versions_of(id)).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default()
+    /// The versions that a plugin had, in the order in which they were installed. None of a file that is not understood.
+    pub fn versions(&self, id: &PluginId) -> io::Result<Vec<Kept>> {
+        match fs::read(self.versions_of(id)) {
+            Ok(json) => Ok(serde_json::from_slice(&json).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Notes a version of a plugin, after the one that it replaces, so that the way back leads there. One that was noted before
     /// stays where it is. Of too many the oldest are forgotten, but never `present` nor the one that is noted.
     pub fn note(&self, id: &PluginId, version: Kept, present: Option<&Digest>) -> io::Result<()> {
-        let (mut all, new) = (self.versions(id), version.digest);
+        let (mut all, new) = (self.versions(id)?, version.digest);
         if all.iter().any(|kept| kept.digest == new) {
             return Ok(());
         }
@@ -120,7 +124,7 @@ impl Components {
 
     /// Keeps with a version that is left what the owner had set for it alone.
     pub fn put_aside(&self, id: &PluginId, left: &Digest, settings: SettingValues) -> io::Result<()> {
-        let mut all = self.versions(id);
+        let mut all = self.versions(id)?;
         match all.iter_mut().find(|kept| kept.digest == *left) {
             Some(kept) if kept.settings != settings => kept.settings = settings,
             _ => return Ok(()),
@@ -146,7 +150,7 @@ impl Components {
         let mut used = BTreeSet::new();
         for (id, digest) in present {
             used.extend([self.path(&digest), self.versions_of(&id)]);
-            used.extend(self.versions(&id).iter().map(|kept| self.path(&kept.digest)));
+            used.extend(self.versions(&id)?.iter().map(|kept| self.path(&kept.digest)));
         }
         for folder in [&self.versions, &self.folder] {
             let entries = match fs::read_dir(folder) {
@@ -215,7 +219,8 @@ mod tests {
             let before = (minor > 0).then(|| Digest::of(&all[usize::try_from(minor).unwrap() - 1]));
             store.note(&id, kept(bytes, minor), before.as_ref()).unwrap();
         }
-        let minors = |store: &Components| store.versions(&id).iter().map(|kept| kept.version.minor).collect::<Vec<_>>();
+        let minors =
+            |store: &Components| store.versions(&id).unwrap().iter().map(|kept| kept.version.minor).collect::<Vec<_>>();
         assert_eq!(minors(&store), [3, 4, 5, 6, 7]);
         // Back at an earlier one, and on from there: the one that was left is not the way back.
         store.keep(b"new").unwrap();
@@ -237,7 +242,7 @@ mod tests {
         // One that somebody took out by hand.
         store.note(&id, kept(b"new", 8), None).unwrap();
         store.prune([]).unwrap();
-        assert!(store.versions(&id).is_empty());
+        assert!(store.versions(&id).unwrap().is_empty());
         assert_eq!(fs::read_dir(folder.path().join("components")).unwrap().count(), 0);
     }
 }

@@ -367,7 +367,7 @@ impl<'c> Desk<'c> {
     /// The version to which a plugin goes back: the one of this number or digest, or the one before the present one.
     pub fn earlier(&self, id: &PluginId, wanted: Option<&str>) -> Result<Offer, DeskError> {
         let entry = self.entry(id)?;
-        let all = self.components.versions(id);
+        let all = self.kept(id)?;
         let others = || all.iter().filter(|kept| kept.digest != entry.digest);
         let kept = match wanted {
             None => {
@@ -495,7 +495,7 @@ impl<'c> Desk<'c> {
 
     /// Puts what is installed into the store, so that there is a way back: a file that the owner put there by hand is not in it.
     fn keep_present(&self, id: &PluginId, entry: &Entry, present: &Examined) -> Result<(), DeskError> {
-        if self.components.versions(id).iter().any(|kept| kept.digest == entry.digest) {
+        if self.kept(id)?.iter().any(|kept| kept.digest == entry.digest) {
             return Ok(());
         }
         let source = entry.source.to_string();
@@ -509,6 +509,11 @@ impl<'c> Desk<'c> {
             bytes,
         };
         self.keep(id, &offer, Some(&entry.digest))
+    }
+
+    /// The versions that a plugin had.
+    fn kept(&self, id: &PluginId) -> Result<Vec<Kept>, DeskError> {
+        self.components.versions(id).map_err(|cause| DeskError::Unread { folder: self.config.data.clone(), cause })
     }
 
     fn make_data(&self) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! From an entry of the policy to code that is ready to run: found, examined, admitted, compiled.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,6 +48,16 @@ pub enum Unfit {
         id: PluginId,
         /// Where it came from.
         from: Source,
+    },
+    /// What was installed is in the component store, and cannot be read.
+    #[error("{path}, which was installed as {id}, cannot be read ({cause}): run parlor as the user that the host runs as, or take it away and get it again by `parlor plugin update {id}`", path = path.display())]
+    Kept {
+        /// Which plugin.
+        id: PluginId,
+        /// Where it is kept.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
     },
     /// The file is not a plugin for this host.
     #[error("{from}: {cause}")]
@@ -176,11 +186,19 @@ pub(crate) async fn unchanged(entries: BTreeMap<PluginId, Entry>, components: &C
 /// The bytes that the owner approved: from the component store, or from where the entry says that they are. Others are
 /// refused before they are even looked at: they are nobody's to parse.
 pub(crate) fn approved(id: &PluginId, entry: &Entry, components: &Components) -> Result<Vec<u8>, Unfit> {
-    if let Ok(bytes) = read(&components.path(&entry.digest))
-        && Digest::of(&bytes) == entry.digest
-    {
-        return Ok(bytes);
-    }
+    let unreadable = match read(&components.path(&entry.digest)) {
+        Ok(bytes) if Digest::of(&bytes) == entry.digest => return Ok(bytes),
+        Err(Unfit::File { path, cause }) if cause.kind() != ErrorKind::NotFound => {
+            Some(Unfit::Kept { id: id.clone(), path, cause })
+        }
+        Ok(_) | Err(_) => None,
+    };
+    // What lies where it came from may be another file by now, and that is no wonder.
+    from_source(id, entry).map_err(|error| unreadable.unwrap_or(error))
+}
+
+/// The same from where the entry says that they are.
+fn from_source(id: &PluginId, entry: &Entry) -> Result<Vec<u8>, Unfit> {
     // Nothing is downloaded but when the owner says so.
     let Source::File(path) = &entry.source else {
         return Err(Unfit::Lost { id: id.clone(), from: entry.source.clone() });

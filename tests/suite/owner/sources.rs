@@ -254,6 +254,37 @@ async fn what_would_not_be_installed_today_is_not_gone_back_to() {
     assert!(found.contains("it may run\n"), "{found}");
 }
 
+/// As for another user, who may not look into the data folder.
+#[tokio::test]
+async fn what_is_installed_and_cannot_be_read_is_neither_changed_nor_lost() {
+    let (home, _) = home().await;
+    home.install_bytes("echo", &version("0.1.0")).unwrap();
+    add(&home, "plugins/echo.wasm", 0).await;
+    home.replace("echo", &version("0.2.0")).unwrap();
+    run(&home, &["update", "echo", "--yes"], 0).await;
+    home.replace("echo", &version("0.3.0")).unwrap();
+    let (digest, before) = (digest_of(&version("0.2.0")), policy(&home));
+    let kept = home.path().join("data/components").join(digest.trim_start_matches("sha256:")).with_extension("wasm");
+    // What nobody can read as a file, whoever runs this.
+    std::fs::remove_file(&kept).unwrap();
+    std::fs::create_dir(&kept).unwrap();
+    for arguments in [
+        &["inspect", "echo"][..],
+        &["config", "echo"],
+        &["config", "echo", "room_prefix", "x"],
+        &["update", "echo", "--check"],
+    ] {
+        let refused = run(&home, arguments, 1).await;
+        says(&refused, "which was installed as echo, cannot be read");
+        assert!(!refused.stderr.contains("someone changed the file"), "{refused:?}");
+    }
+    let notes = home.path().join("data/versions/echo.json");
+    std::fs::remove_file(&notes).unwrap();
+    std::fs::create_dir(&notes).unwrap();
+    says(&run(&home, &["rollback", "echo", "--yes"], 1).await, "what the data folder data keeps cannot be read");
+    assert_eq!(policy(&home), before);
+}
+
 #[tokio::test]
 async fn a_page_in_the_place_of_a_signature_is_none() {
     let (home, web) = web().await;

@@ -14,9 +14,10 @@ use crate::config::Config;
 use crate::harmless::harmless;
 use crate::permissions::Permission;
 use crate::plugins::PluginId;
-use crate::plugins::desk::{Carried, Desk, Difference, Offer, Older, counting, is_honest};
+use crate::plugins::desk::{Carried, Desk, DeskError, Difference, Offer, Older, counting, is_honest};
 use crate::plugins::policy::Entry;
 use crate::plugins::source::{LogIn, Source};
+use crate::plugins::store::Unfit;
 
 /// What is updated, and how.
 #[derive(Debug, Args)]
@@ -174,7 +175,12 @@ fn change(
     offer: &Offer,
     how: &How<'_>,
 ) -> anyhow::Result<Outcome> {
-    let present = desk.look(id, entry).ok();
+    let present = match desk.look(id, entry) {
+        Ok(present) => Some(present),
+        // Of what is there nobody may say that it is lost.
+        Err(DeskError::Unfit(unfit @ Unfit::Kept { .. })) => return Err(unfit.into()),
+        Err(_) => None,
+    };
     let was = present.as_ref().map(|present| present.manifest.version.clone()).or_else(|| entry.version.clone());
     let was = was.map_or_else(|| entry.digest.short(), |version| version.to_string());
     let new = offer.manifest();

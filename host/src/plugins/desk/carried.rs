@@ -44,7 +44,8 @@ impl Desk<'_> {
         let fits = |name: &str, value: &serde_json::Value| matches!(setting_fits(manifest, name, value), Some(Ok(())));
         let (mut aside, mut back) = (entry.settings.clone(), SettingValues::default());
         aside.0.retain(|name, value| !fits(name, value));
-        let versions = self.components().versions(id);
+        // Where that cannot be read, nothing is written either.
+        let versions = self.components().versions(id).unwrap_or_default();
         if let Some(kept) = versions.into_iter().find(|kept| kept.digest == offer.examined.digest) {
             back = kept.settings;
             // What the owner has set meanwhile counts.

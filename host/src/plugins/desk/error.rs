@@ -208,6 +208,14 @@ pub enum DeskError {
     /// The policy cannot be changed.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// The component store cannot be read.
+    #[error("what the data folder {} keeps cannot be read ({cause}): run parlor as the user that the host runs as", folder.display())]
+    Unread {
+        /// The data folder.
+        folder: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
     /// The component store cannot be written.
     #[error("the data folder {} cannot be written ({cause}); nothing has changed", folder.display())]
     Store {

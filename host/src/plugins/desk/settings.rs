@@ -50,7 +50,10 @@ impl Desk<'_> {
     fn write(&self, file: &mut PolicyFile, id: &PluginId, name: &str, value: Option<&Value>) -> Result<(), DeskError> {
         file.change(id, &[written(name, value)?])?;
         let kept = self.secrets.path(id, name).canonicalize();
-        let is_left = |kept: &Path| self.policies(file).is_ok_and(|all| !self.referred(&all).contains(kept));
+        let is_left = |kept: &Path| {
+            let referred = self.policies(file).map_err(io::Error::other).and_then(|all| self.referred(&all));
+            referred.is_ok_and(|files| !files.contains(kept))
+        };
         if kept.is_ok_and(|kept| is_left(&kept)) {
             // Nobody refers to it.
             let _ = self.secrets.forget(id, name);
@@ -59,10 +62,10 @@ impl Desk<'_> {
     }
 
     /// The files of secrets that something refers to: what is set now, or what waits with an earlier version.
-    fn referred(&self, policies: &[Policy]) -> BTreeSet<PathBuf> {
+    fn referred(&self, policies: &[Policy]) -> io::Result<BTreeSet<PathBuf>> {
         let mut files = BTreeSet::new();
         for (id, entry) in policies.iter().flat_map(|policy| &policy.plugins) {
-            let waiting = self.components.versions(id).into_iter().map(|kept| kept.settings);
+            let waiting = self.components.versions(id)?.into_iter().map(|kept| kept.settings);
             for settings in waiting.chain([entry.settings.clone()]) {
                 files.extend(settings.0.values().filter_map(|value| match SecretSource::read(value) {
                     Ok(SecretSource::File(path)) => path.canonicalize().ok(),
@@ -70,13 +73,13 @@ impl Desk<'_> {
                 }));
             }
         }
-        files
+        Ok(files)
     }
 
     /// Removes the secrets of a plugin that is gone, and of no other: a policy without them may be the wrong one, and they cannot
     /// be had again. Who gives a plugin another id by hand leaves its secrets where they are.
     pub(super) fn prune_secrets(&self, policies: &[Policy], gone: &PluginId) -> io::Result<()> {
-        let referred = self.referred(policies);
+        let referred = self.referred(policies)?;
         let is_named = policies.iter().any(|policy| policy.plugins.contains_key(gone));
         self.secrets.prune(|id, file| {
             id == gone.as_str() && !is_named && !file.canonicalize().is_ok_and(|file| referred.contains(&file))
