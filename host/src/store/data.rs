@@ -465,7 +465,13 @@ pub enum DataError {
 impl DataFile {
     /// The file in this data folder; none if nothing was ever kept there.
     pub fn open(data: &Path) -> Result<Option<Self>, DataError> {
-        if data.join(super::FILE).exists() { Self::create(data).map(Some) } else { Ok(None) }
+        let path = data.join(super::FILE);
+        // Whoever may not look into the folder does not know.
+        match path.try_exists() {
+            Ok(true) => Self::create(data).map(Some),
+            Ok(false) => Ok(None),
+            Err(cause) => Err(DataError::File { path, cause: cause.to_string() }),
+        }
     }
 
     /// The file in this data folder, made if need be.
@@ -591,6 +597,18 @@ mod tests {
         assert_eq!(write(&data, delete()).await, Written::Replaced);
         assert_eq!(write(&data, delete()).await, Written::Fresh);
         assert_eq!(get(&data, "k").await, None);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_looked_into_is_not_taken_for_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(DataFile::open(folder.path()).unwrap().is_none());
+        assert!(DataFile::open(&folder.path().join("none")).unwrap().is_none());
+        // One that leads to itself lets nobody in, not even root.
+        let data = folder.path().join("data");
+        std::os::unix::fs::symlink("data", &data).unwrap();
+        let error = DataFile::open(&data).unwrap_err().to_string();
+        assert!(error.contains("data/parlor.db cannot be used ("), "{error}");
     }
 
     #[tokio::test]

@@ -55,6 +55,20 @@ async fn what_is_imported_is_listed_and_exported_again() {
     }
 }
 
+/// As where another user asks than the host's.
+#[tokio::test]
+async fn what_cannot_be_read_is_not_called_nothing() {
+    let home = prepared().await;
+    std::fs::rename(home.path().join("data"), home.path().join("elsewhere")).unwrap();
+    // A folder that leads to itself lets nobody in, whoever runs this.
+    std::os::unix::fs::symlink("data", home.path().join("data")).unwrap();
+    for what in [&["export"][..], &["list"], &["list", "--json"]] {
+        let refused = ended(home.run(&[&["plugin", "data", "echo"], what].concat()).await.unwrap(), 1);
+        assert_eq!(refused.stdout, "");
+        assert!(refused.stderr.contains("data/parlor.db cannot be used"), "{refused:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_a_removed_plugin_has_kept_can_be_removed_afterwards() {
     let home = prepared().await;
