@@ -1,8 +1,9 @@
 //! `plugins.toml` while a command changes it: locked against other commands, compared with what was read before it is
 //! replaced, and replaced whole.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -110,7 +111,12 @@ fn lock(policy: &Path) -> Result<File, EditError> {
     name.push(".lock");
     let path = policy.with_file_name(name);
     let failed = |cause| EditError::Write { path: path.clone(), cause };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path).map_err(failed)?;
+    // Whoever can open it can lock it and keep the owner waiting. One that others may open is from before; its owner closes it,
+    // and where it is somebody else's it works as well.
+    if atomic::is_open(&file.metadata().map_err(failed)?.permissions()) {
+        let _ = file.set_permissions(Permissions::from_mode(0o600));
+    }
     let until = Instant::now() + PATIENCE;
     loop {
         match file.try_lock() {
@@ -175,6 +181,19 @@ mod tests {
         fs::write(&real, "[plugin.echo\n").unwrap();
         let error = PolicyFile::open(&link).unwrap_err().to_string();
         assert!(error.contains("plugins.toml:1:"), "{error}");
+    }
+
+    #[test]
+    fn nobody_else_can_lock_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, lock) = (folder.path().join("plugins.toml"), folder.path().join(".plugins.toml.lock"));
+        let mode = || lock.metadata().unwrap().permissions().mode() & 0o777;
+        PolicyFile::open(&path).unwrap();
+        assert_eq!(mode(), 0o600);
+        // As it was made before.
+        fs::set_permissions(&lock, Permissions::from_mode(0o644)).unwrap();
+        PolicyFile::open(&path).unwrap();
+        assert_eq!(mode(), 0o600);
     }
 
     #[test]
