@@ -258,7 +258,7 @@ fn nick(nick: &Element) -> Option<String> {
     let text = nick.text();
     let name = text.trim();
     let name = &name[..name.floor_char_boundary(RosterItem::LONGEST_NAME)];
-    // Nor does a name turn around what follows it.
+    // Nor does a name turn around what follows it, or differ from another in what nobody sees.
     let is_plain = is_one_line(name) && harmless(name, name.len()) == name;
     (!name.is_empty() && is_plain).then(|| name.to_owned())
 }
