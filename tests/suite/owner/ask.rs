@@ -114,6 +114,16 @@ async fn a_secret_is_asked_for_and_not_shown() {
         assert_eq!(ended, Some(code), "{screen}");
         assert!(!screen.contains("s3cr3t"), "{screen}");
     }
+    // Whoever only wants to know whether it is there is told, and keeps it.
+    let mut terminal = at_terminal(&home, &["plugin", "config", "echo", "key"]);
+    terminal.sees("The secret key (present, in ", SOON).unwrap();
+    terminal.sees("; a new one, which is not shown, or nothing to leave it:", SOON).unwrap();
+    terminal.types("").unwrap();
+    let (ended, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(ended, Some(1), "{screen}");
+    let mut terminal = at_terminal(&home, &["plugin", "config", "echo", "key", "--json"]);
+    let (ended, screen) = terminal.ended(SOON).unwrap();
+    assert!(ended == Some(0) && screen.contains("\"set\": true") && !screen.contains("s3cr3t"), "{screen}");
     assert_eq!(std::fs::read_to_string(kept).unwrap(), "s3cr3t");
 }
 

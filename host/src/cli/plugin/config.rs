@@ -27,7 +27,7 @@ const LONGEST_SECRET: u64 = 16 << 10;
 /// What is shown or set.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is asked for, or read from standard input, so that it stands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or --command say, and is never shown. It counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
+    after_help = "A value is JSON where the schema wants no text, such as 5, true or [\"a\", \"b\"]. A secret is asked for, or read from standard input, so that it stands in no list of processes; it is kept in a file of the data folder that only you can read, or wherever --file or --command say, and is never shown. To name one is to set it; without a name all are shown, and which secrets are there. What is set counts at once, on the running plugin.\n\nExamples:\n  parlor plugin config echo                       its settings, with their defaults\n  parlor plugin config echo room_prefix 'say '    set one\n  parlor plugin config echo --unset room_prefix   back to the default\n  pass show key | parlor plugin config weather api_key\n  parlor plugin config weather api_key --command 'pass show key'\n\nExit codes: 0 done, 1 it does not fit and nothing has changed, or it is set and the plugin does not run with it, 2 wrong usage"
 )]
 pub struct ConfigArgs {
     /// The plugin.
@@ -93,8 +93,13 @@ impl ConfigArgs {
                 bail!("{name} is a secret: give it on standard input, where nobody else can read it")
             }
             (Some(SettingKind::Secret), None) => {
+                let set = entry.settings.0.get(name);
                 let Some(source) = source else {
-                    desk.keep_secret(id, name, &secret(name, self.json)?)?;
+                    // Nobody gives one there: whoever asks wants to know whether it is set.
+                    if let (true, true, Some(setting)) = (self.json, io::stdin().is_terminal(), schema.get(name)) {
+                        return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
+                    }
+                    desk.keep_secret(id, name, &secret(name, set, self.json)?)?;
                     return done(
                         &config,
                         id,
@@ -145,10 +150,19 @@ fn unknown(id: &PluginId, name: &str, schema: &BTreeMap<String, Setting>) -> Str
     format!("{id} has no setting {name:?}{near}")
 }
 
-/// A secret from whoever sits at the terminal, or from standard input, without the line's end.
-fn secret(name: &str, as_json: bool) -> anyhow::Result<String> {
+/// A secret from whoever sits at the terminal, or from standard input, without the line's end. `present` refers to the one that is
+/// set already.
+fn secret(name: &str, present: Option<&Value>, as_json: bool) -> anyhow::Result<String> {
     if let Some(terminal) = Terminal::open_unless(as_json) {
-        let typed = terminal.ask_hidden(&format!("The secret {name}, which is not shown:"))?;
+        // Who only wants to know whether there is one must not lose it.
+        let question = match present {
+            None => format!("The secret {name}, which is not shown:"),
+            Some(present) => {
+                let present = harmless(&kept(present), SHOWN);
+                format!("The secret {name} {present}; a new one, which is not shown, or nothing to leave it:")
+            }
+        };
+        let typed = terminal.ask_hidden(&question)?;
         return typed.filter(|typed| !typed.is_empty()).context("nothing was typed, so nothing was changed");
     }
     let input = io::stdin();
