@@ -93,6 +93,7 @@ async fn what_cannot_be_imported_is_not_imported_by_half() {
     let first = "{\"account\":\"main\",\"key\":\"first\",\"value\":\"x\"}\n";
     for (line, words) in [
         ("nonsense", "line 2; nothing was imported"),
+        ("\n[]", "line 3; nothing was imported: invalid length 0, expected an object as `export` prints it"),
         ("{\"account\":\"nobody\",\"key\":\"k\",\"value\":\"x\"}", "there is no account nobody"),
         ("{\"account\":\"main\",\"key\":\"\",\"value\":\"x\"}", "line 2; nothing was imported"),
         ("{\"account\":\"main\",\"key\":\"k\"}", "just one of `value` and `hex`"),
@@ -108,6 +109,23 @@ async fn what_cannot_be_imported_is_not_imported_by_half() {
         assert!(refused.stderr.contains(words), "{line}: {refused:?}");
         assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, "");
     }
+}
+
+#[tokio::test]
+async fn what_had_expired_is_not_imported_and_empty_lines_are_no_entries() {
+    let home = prepared().await;
+    let line =
+        |value: &str, more: &str| format!("{{\"account\":\"main\",\"key\":\"a\",\"value\":\"{value}\"{more}}}\n");
+    let import = async |text: &str| {
+        let imported = home.run_with(&["plugin", "data", "echo", "import", "-"], text).await.unwrap();
+        ended(imported, 0).stdout
+    };
+    let said = import(&format!("\n{}  \n", line("new", ""))).await;
+    assert!(said.contains("1 entry imported\n"), "{said}");
+    // Nor does it take away what is there.
+    let said = import(&line("old", ",\"expires\":1")).await;
+    assert!(said.contains("0 entries imported; 1 entry had expired"), "{said}");
+    assert_eq!(ended(home.run(&["plugin", "data", "echo", "export"]).await.unwrap(), 0).stdout, line("new", ""));
 }
 
 /// There may be more of it than memory, and no end.

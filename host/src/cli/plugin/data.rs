@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -61,14 +62,14 @@ enum What {
         after_help = "Examples:\n  parlor plugin data echo import echo.jsonl\n  zcat echo.jsonl.gz | parlor plugin data echo import\n\nExit codes: 0 imported, 1 failed and nothing imported, 2 wrong usage"
     )]
     Import {
-        /// The file; standard input if none is named.
+        /// The file; standard input if none is named, or `-`.
         file: Option<PathBuf>,
     },
 }
 
 /// A line of an export.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object as `export` prints it")]
 struct Line {
     account: AccountName,
     key: String,
@@ -194,16 +195,20 @@ impl DataArgs {
 
     fn import(&self, config: &Config, from: Option<&PathBuf>) -> anyhow::Result<()> {
         let input: Box<dyn io::Read> = match from {
-            Some(path) => Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?),
-            None => Box::new(io::stdin().lock()),
+            Some(path) if path.as_path() != Path::new("-") => {
+                Box::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?)
+            }
+            Some(_) | None => Box::new(io::stdin().lock()),
         };
         let quota = Desk::new(config).entry(&self.plugin)?.grants.get(Permission::Storage).and_then(Scope::quota);
         let quota = quota.unwrap_or(DEFAULT_QUOTA);
         let mut by_account = BTreeMap::<AccountName, Entries>::new();
-        let mut count = 0;
+        let (mut number, mut count, mut expired) = (0_usize, 0, 0);
+        let now = Timestamp::now().as_millisecond();
         let mut input = BufReader::new(input);
         loop {
-            let at = || format!("line {}; nothing was imported", count + 1);
+            number += 1;
+            let at = || format!("line {number}; nothing was imported");
             let mut text = String::new();
             let length = input.by_ref().take(LONGEST_LINE + 1).read_line(&mut text).with_context(at)?;
             if length == 0 {
@@ -212,12 +217,23 @@ impl DataArgs {
             if text.trim_end().len() as u64 > LONGEST_LINE {
                 return Err(anyhow!("it has more than {LONGEST_LINE} bytes").context(at()));
             }
+            // Such as an editor leaves at the end.
+            if text.trim().is_empty() {
+                continue;
+            }
             let line: Line = serde_json::from_str(&text).with_context(at)?;
             if !config.accounts.contains_key(&line.account) {
                 return Err(anyhow!("there is no account {}", line.account).context(at()));
             }
-            let all = by_account.entry(line.account.clone()).or_default();
-            all.put(line.kept().with_context(at)?);
+            let account = line.account.clone();
+            let kept = line.kept().with_context(at)?;
+            // It would be gone at once, and what is there under its key with it.
+            if kept.expires.is_some_and(|expires| expires <= now) {
+                expired += 1;
+                continue;
+            }
+            let all = by_account.entry(account).or_default();
+            all.put(kept);
             // Before there is more of it than memory.
             if all.bytes > quota {
                 return Err(DataError::TooMuch(quota).into());
@@ -233,7 +249,8 @@ impl DataArgs {
             (owner(&self.plugin, &config.accounts[&name]), all.kept.into_values().collect::<Vec<_>>())
         });
         file.import(quota, kept.collect())?;
-        print(&format!("{} imported", entries(count)))
+        let left_out = if expired == 0 { String::new() } else { format!("; {} had expired", entries(expired)) };
+        print(&format!("{} imported{left_out}", entries(count)))
     }
 }
 
