@@ -64,8 +64,12 @@ impl LogsArgs {
         let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
         let mut target = format!("/v1/logs?lines={}&follow={}", self.lines, self.follow);
         if let Some(plugin) = &self.plugin {
-            // A name that was mistyped would wait for ever.
-            host.get::<serde_json::Value>(&format!("/v1/plugins/{plugin}"))?;
+            // A name that was mistyped would wait for ever. One that was removed has left lines.
+            if let Err(error) = host.get::<serde_json::Value>(&format!("/v1/plugins/{plugin}"))
+                && host.lines(&format!("/v1/logs?lines=1&plugin={plugin}"))?.next().is_none()
+            {
+                return Err(error.into());
+            }
             target.put(format_args!("&plugin={plugin}"));
         }
         if let Some(level) = self.level {

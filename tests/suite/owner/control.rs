@@ -434,6 +434,9 @@ async fn logs_are_shown_by_plugin_and_level_and_followed() {
     let line: serde_json::Value = serde_json::from_str(&line.await.unwrap()).unwrap();
     assert_eq!((&line["fields"]["plugin"], &line["level"]), (&"quiet".into(), &"info".into()));
     assert!(!follow.log().all().iter().any(|line| line.contains(&bot.password)));
+    // What is gone has left its lines.
+    let left = ended(home.run(&["logs", "quiet"]).await.unwrap(), 0).stdout;
+    assert!(left.contains("quiet@main plugin stopped"), "{left}");
     // Silence would be no news, and this is.
     assert!(host.stop(SOON).await.unwrap().success());
     assert_eq!(follow.wait(SOON).await.unwrap().code(), Some(4));
