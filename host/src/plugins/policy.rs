@@ -183,6 +183,21 @@ impl Policy {
     }
 }
 
+/// Whether a text can be a decision about a plugin that is not installed yet: the keys of an entry, but for what its file says
+/// itself.
+pub(crate) fn is_decision(text: &str) -> Result<(), DocumentError> {
+    let document = Document::parse(text)?;
+    let root = document.root();
+    root.allow(&["accounts", "enabled", "grants", "limits", "log", "settings"])?;
+    root.get("enabled").map(|node| node.boolean()).transpose()?;
+    root.get("log").map(|node| node.parse::<LogLevel>()).transpose()?;
+    accounts(&root)?;
+    grants(&root)?;
+    limits(&root)?;
+    settings(&root, Path::new(""))?;
+    Ok(())
+}
+
 fn entry(section: &Section<'_>, folder: &Path) -> Result<Entry, DocumentError> {
     section.allow(&[
         "source", "digest", "version", "signer", "accounts", "enabled", "log", "grants", "limits", "settings",

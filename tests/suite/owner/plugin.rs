@@ -313,11 +313,16 @@ async fn a_policy_file_decides_and_is_checked() {
     let grants =
         "[grants]\n\"messages.read\" = [\"*\"]\n\"messages.send\" = [\"contacts\"]\n\"rooms.send\" = [\"*\"]\n";
     for (text, words) in [
-        ("grant = 1\n", "unknown key \"grant\""),
+        ("grant = 1\n", "decision.toml:1:1: unknown key `grant`; did you mean `grants`?"),
         ("[grants]\n\"messages.send\" = true\n", "needs to know for what"),
+        ("[grants]\n\"messages.red\" = true\n", "decision.toml:2:1: "),
         ("[limits]\nmemory = \"1 B\"\n", "the limit `memory` has to be from 64 KiB"),
         ("[settings]\nnothing = 1\n", "has no setting `nothing`"),
-        ("[grants\n", "is not TOML"),
+        (
+            "[settings]\nroom_prefix = 1\n",
+            "the setting `room_prefix` under [settings] in decision.toml does not fit: it has to be a text",
+        ),
+        ("[grants\n", "decision.toml:"),
     ] {
         let text = if text.starts_with("[grants") || text.starts_with("grant =") {
             text.to_owned()

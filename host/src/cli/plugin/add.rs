@@ -25,6 +25,7 @@ use crate::plugins::admission::Refusal;
 use crate::plugins::desk::{Desk, DeskError, Expected, Wish, is_honest};
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
+use crate::plugins::policy::is_decision;
 use crate::plugins::source::{LogIn, Source, SourceError};
 
 /// How long a password may be, in bytes.
@@ -148,12 +149,8 @@ impl Wanted {
             Ok(None) => bail!("there is no {}", path.display()),
             Err(_) => bail!("{} cannot be read as a text of at most {LARGEST} bytes", path.display()),
         };
-        let table: Table = text.parse().with_context(|| format!("{} is not TOML", path.display()))?;
-        let known = ["accounts", "enabled", "grants", "limits", "log", "settings"];
-        if let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) {
-            bail!("{}: unknown key {key:?}; known are {}", path.display(), known.join(", "));
-        }
-        Ok(table)
+        is_decision(&text).map_err(|error| anyhow!("{}:{error}", path.display()))?;
+        text.parse::<Table>().with_context(|| format!("{} is not TOML", path.display()))
     }
 
     /// The same of what is installed: the flags, and the grants in the file. Whatever else such a file says was decided already.
@@ -197,6 +194,16 @@ impl Wanted {
             wishes.extend(others.map(|permission| Wish { permission: *permission, scope: None }));
         }
         Ok(wishes)
+    }
+
+    /// Why a plugin is not installed. A setting that does not fit stands in the file with the decision, and nowhere else yet.
+    fn why_not(&self, error: DeskError, id: &PluginId) -> anyhow::Error {
+        match (&self.policy, error) {
+            (Some(path), DeskError::Refused(Refusal::Setting { name, why, .. })) => {
+                anyhow!("the setting `{name}` under [settings] in {} does not fit: {why}", path.display())
+            }
+            (_, error) => needs_consent(error, id),
+        }
     }
 }
 
@@ -264,7 +271,7 @@ impl AddArgs {
         if self.disabled {
             decision.insert("enabled".to_owned(), false.into());
         }
-        desk.add(&id, &offer, &decision).map_err(|error| needs_consent(error, &id))?;
+        desk.add(&id, &offer, &decision).map_err(|error| self.wanted.why_not(error, &id))?;
         done(&config, &id, &format!("{id} {} is installed", manifest.version), self.json)
     }
 }
