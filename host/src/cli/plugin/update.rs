@@ -39,7 +39,8 @@ pub struct UpdateArgs {
     /// Only say what would change.
     #[arg(long)]
     check: bool,
-    /// Take an older version, another build of the same one, or one without the signature that it had, too.
+    /// Take an older version, another build of the same one from an address or a registry (from a file it is taken anyway), or one
+    /// without the signature that it had, too.
     #[arg(long)]
     downgrade: bool,
     #[command(flatten)]
