@@ -18,7 +18,7 @@ use super::show::print;
 use super::wait_for;
 use crate::atomic::{make_private_folder, put_in_place};
 use crate::config::{Config, Endpoint, LinkSettings, Overrides};
-use crate::xmpp::{ConnectError, RegisterError, probe, random_password, register};
+use crate::xmpp::{ConnectError, RegisterError, client_config, probe, random_password, register};
 
 /// The file beside `parlor.toml` that says which plugins there are.
 const POLICY: &str = "plugins.toml";
@@ -106,16 +106,18 @@ impl InitArgs {
         is_free(&self.config)?;
         is_own(&[self.config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))])?;
         let terminal = Terminal::open().filter(|_| !self.password_stdin);
+        let folder = self.config.parent().unwrap_or(Path::new(""));
+        let secret = folder.join(self.password_name());
         let Some(jid) = self.account(terminal.as_ref())? else {
             if self.register {
                 bail!("nobody can be asked here which account to register: say --jid");
             }
-            return say_written(&self.to_fill_in(None)?);
+            say_written(&self.to_fill_in(None)?)?;
+            return self.say_left(None, &secret);
         };
-        let folder = self.config.parent().unwrap_or(Path::new(""));
-        let secret = folder.join(self.password_name());
         let Some(password) = self.password(terminal.as_ref(), &secret)? else {
-            return say_written(&self.to_fill_in(Some(&jid))?);
+            say_written(&self.to_fill_in(Some(&jid))?)?;
+            return self.say_left(Some(&jid), &secret);
         };
         if !folder.as_os_str().is_empty() {
             make_private_folder(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
@@ -294,6 +296,19 @@ impl InitArgs {
         Ok(written)
     }
 
+    /// Says what is left to fill in: nobody is to take what was written for what was tested.
+    fn say_left(&self, jid: Option<&str>, secret: &Path) -> anyhow::Result<()> {
+        let mut left = Vec::new();
+        if jid.is_none() {
+            left.push(format!("`jid` into {}", self.config.display()));
+        }
+        if self.password_line()?.is_none() {
+            left.push(format!("password into {}", secret.display()));
+        }
+        let left = left.join(" and its ");
+        print(&format!("nothing was tested: write the account's {left}; `parlor doctor` tests it then"))
+    }
+
     /// What is written: all that flags say, and what is known of the password.
     fn text(&self, jid: &str, password: Option<&Given>) -> anyhow::Result<String> {
         let mut text = self.frame(jid)?;
@@ -321,6 +336,7 @@ impl InitArgs {
         }
         if let Some(file) = &self.ca_file {
             let file = file.canonicalize().with_context(|| format!("the certificates in {}", file.display()))?;
+            client_config(Some(file.clone())).context("--ca-file")?;
             put("# ca_file = \"ca.pem\"  ", format!("ca_file = {}  ", quoted(&file.display().to_string())));
         }
         Ok(text)

@@ -158,10 +158,16 @@ async fn what_flags_say_is_written_where_something_is_left_to_fill_in() {
         assert!(written.lines().any(|one| one.starts_with(line)), "{line}: {written}");
     }
     let command = ["init", "--config", "other.toml", "--password-command", "pass show bot"];
-    ended(home.run(&command).await.unwrap(), 0);
+    let left = ended(home.run(&command).await.unwrap(), 0).stdout;
+    let says = "nothing was tested: write the account's `jid` into other.toml; `parlor doctor` tests it then";
+    assert!(left.contains(says), "{left}");
     let written = std::fs::read_to_string(home.path().join("other.toml")).unwrap();
     let has = |key: &str| written.lines().any(|line| line.starts_with(key));
     assert!(has("password_command = \"pass show bot\"") && !has("password_file"), "{written}");
+    home.write("empty.pem", "").unwrap();
+    let nobody = ["init", "--config", "third.toml", "--offline", "--ca-file", "empty.pem"];
+    let nobody = ended(home.run(&nobody).await.unwrap(), 1);
+    assert!(nobody.stderr.contains("empty.pem cannot be used"), "{nobody:?}");
     let nobody = ended(home.run(&["init", "--config", "third.toml", "--register"]).await.unwrap(), 1);
     assert!(nobody.stderr.contains("say --jid"), "{nobody:?}");
     ended(home.run_with(&["init", "--config", "third.toml", "--password-stdin"], "x\n").await.unwrap(), 2);
