@@ -6,7 +6,9 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use parlor_tests::component::with_manifest;
 use parlor_tests::host::Home;
+use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
 use parlor_tests::ports;
 use serde_json::Value;
@@ -72,6 +74,23 @@ fn fields(page: &str, heading: &str) -> BTreeMap<String, bool> {
     rows.map(|(name, about)| (name.to_owned(), !about.contains("left out"))).collect()
 }
 
+/// What `parlor plugin update --json` prints where there is something new, once it is there, when there is nothing new any more, and
+/// when nobody can look.
+async fn updates(home: &Home) -> Value {
+    let newer = |manifest: &str| manifest.replacen("version = \"0.1.0\"", "version = \"0.2.0\"", 1);
+    let file = home.path().join("newer.wasm");
+    std::fs::write(&file, with_manifest(&built("echo").unwrap().bytes().unwrap(), newer).unwrap()).unwrap();
+    let mut all = Vec::new();
+    for arguments in [&["newer.wasm", "--check"][..], &["newer.wasm", "--yes"], &[]] {
+        let arguments = [&["plugin", "update", "echo", "--json"], arguments].concat();
+        all.push(ended(home.run(&arguments).await.unwrap(), 0).json().unwrap());
+    }
+    std::fs::remove_file(file).unwrap();
+    let gone = ended(home.run(&["plugin", "update", "--all", "--json"]).await.unwrap(), 1).json().unwrap();
+    all.push(gone[0].clone());
+    all.into()
+}
+
 /// What is shown has these fields and no others. What a house that is well does not show is taken from the page as it is.
 fn compare(page: &str, heading: &str, shown: &Value) {
     let fields = fields(page, heading);
@@ -87,10 +106,8 @@ fn compare(page: &str, heading: &str, shown: &Value) {
     for (name, is_always) in &fields {
         let mut there = all.iter().map(|one| one.get(name).is_some());
         let is_shown = if *is_always { !all.is_empty() && there.all(|it| it) } else { there.any(|it| it) };
-        assert!(
-            is_shown || ["policy_error", "reason", "remedy"].contains(&name.as_str()),
-            "{heading}: there is no {name}: {shown}"
-        );
+        let of_trouble = ["policy_error", "reason", "remedy", "trouble"];
+        assert!(is_shown || of_trouble.contains(&name.as_str()), "{heading}: there is no {name}: {shown}");
     }
 }
 
@@ -111,6 +128,12 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
     let inspected = ended(home.run(&["plugin", "inspect", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
     // What it finds depends on the machine; the exit code says so.
     let findings = home.run(&["doctor", "--offline", "--json"]).await.unwrap().json().unwrap();
+    let explained = ended(home.run(&["explain", "echo", "chats.send", "--json"]).await.unwrap(), 0).json().unwrap();
+    let settings = ended(home.run(&["plugin", "config", "echo", "--json"]).await.unwrap(), 0).json().unwrap();
+    let line = "{\"account\":\"main\",\"key\":\"k\",\"value\":\"x\"}\n";
+    ended(home.run_with(&["plugin", "data", "echo", "import"], line).await.unwrap(), 0);
+    let data = ended(home.run(&["plugin", "data", "echo", "list", "--json"]).await.unwrap(), 0).json().unwrap();
+    let updates = updates(&home).await;
     let page = page();
     for (heading, shown) in [
         ("The house", &status),
@@ -124,6 +147,10 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
         ("An entry of `parlor plugin list --json`", &list),
         ("`parlor plugin inspect --json`", &inspected),
         ("A permission", &inspected["permissions"]),
+        ("`parlor explain --json`", &explained),
+        ("An entry of `parlor plugin config --json`", &settings),
+        ("An entry of `parlor plugin data ID list --json`", &data),
+        ("`parlor plugin update --json`", &updates),
         ("A finding of `parlor doctor --json`", &findings["findings"]),
     ] {
         compare(&page, heading, shown);

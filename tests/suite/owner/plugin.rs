@@ -686,6 +686,11 @@ async fn what_was_changed_is_told_although_the_host_does_not_hear_of_it() {
     let one = run(&home, &["rollback", "echo", "--yes", "--json"], 1).await;
     assert!(one.stderr.contains("echo 0.2.0 is replaced by 0.1.0, but the host was not told"), "{one:?}");
     assert_eq!(one.json().unwrap()["changed"], true);
+    let disabled = run(&home, &["disable", "echo", "--json"], 1).await;
+    assert!(disabled.stderr.contains("echo is disabled, but the host was not told"), "{disabled:?}");
+    let disabled = disabled.json().unwrap();
+    assert_eq!((&disabled["done"], &disabled["host"]), (&"echo is disabled".into(), &"untold".into()));
+    assert_eq!(entry(&home, "echo")["enabled"].as_bool(), Some(false));
 }
 
 /// The host was started in its folder and told of `parlor.toml` there, as anybody would.

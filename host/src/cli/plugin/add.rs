@@ -313,10 +313,19 @@ pub(super) fn done_as_wanted(config: &Config, id: &PluginId, sentence: &str, as_
     say(config, id, sentence, as_json).map(drop)
 }
 
+/// The same where the host did not hear of it: it is written down all the same.
+pub(super) fn untold_json(error: &anyhow::Error, id: &PluginId, sentence: &str) -> serde_json::Value {
+    json!({ "plugin": id, "done": sentence, "host": "untold", "plugins": [], "error": format!("{error:#}") })
+}
+
 fn say(config: &Config, id: &PluginId, sentence: &str, as_json: bool) -> anyhow::Result<tell::Told> {
-    let told = told(config, id, sentence)?;
-    show_done(&told, id, sentence, as_json)?;
-    Ok(told)
+    let told = told(config, id, sentence);
+    match &told {
+        Ok(told) => show_done(told, id, sentence, as_json)?,
+        Err(error) if as_json => print_json(&untold_json(error, id, sentence))?,
+        Err(_) => {}
+    }
+    told
 }
 
 /// Says what was done, and what the host made of it.

@@ -4,7 +4,7 @@ use clap::Args;
 use semver::Version;
 use serde_json::{Value, json};
 
-use super::add::{Origin, Wanted, done_json, failure, needs_consent, show_done, source, told};
+use super::add::{Origin, Wanted, done_json, failure, needs_consent, show_done, source, told, untold_json};
 use super::{consent, inspect};
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
@@ -250,11 +250,7 @@ fn changed(
             }
             (done_json(&told, id, sentence), failure(&told, sentence))
         }
-        // It is written down all the same.
-        Err(error) => {
-            let why = format!("{error:#}");
-            (json!({ "plugin": id, "done": sentence, "host": "untold", "plugins": [], "error": why }), Some(error))
-        }
+        Err(error) => (untold_json(&error, id, sentence), Some(error)),
     };
     if let Some(json) = json.as_object_mut() {
         json.extend([("changed".to_owned(), true.into()), ("version".to_owned(), was.into())]);
