@@ -14,7 +14,11 @@ use toml::{
     value::Datetime,
 };
 
+use crate::harmless::harmless;
 use crate::nearest::nearest;
+
+/// How much of a key is shown, in bytes.
+const LONGEST_KEY: usize = 1_000;
 
 /// Why a file that should hold a TOML text cannot be read.
 pub(crate) enum ReadError {
@@ -110,7 +114,8 @@ fn written_twice(text: &str, span: Option<Range<usize>>) -> String {
     let first = first_header(before, header)
         .map(|offset| format!("; the first is in line {}", Position::of(text, offset).line))
         .unwrap_or_default();
-    format!("`{}` is there twice{first}; keep one of them, or rename one", key.escape_debug())
+    // As it stands there, with its quotes.
+    format!("`{}` is there twice{first}; keep one of them, or rename one", harmless(key, LONGEST_KEY))
 }
 
 /// Where the table that `header` opens was opened before it.
@@ -355,6 +360,8 @@ mod tests {
             "4:9: `echo` is there twice; the first is in line 1; keep one of them, or rename one"
         );
         assert_eq!(refusal("[x]\na = 1\na = 2\n"), "3:1: `a` is there twice; keep one of them, or rename one");
+        let quoted = "3:1: `\"a.b\"` is there twice; keep one of them, or rename one";
+        assert_eq!(refusal("[x]\n\"a.b\" = 1\n\"a.b\" = 2\n"), quoted);
     }
 
     #[test]

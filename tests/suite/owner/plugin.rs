@@ -414,6 +414,11 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     assert_eq!((settings["room_prefix"].as_str(), settings["many"].as_integer()), (Some("say "), Some(5)));
     run(&home, &["config", "echo", "many", "-5"], 0).await;
     assert_eq!(entry(&home, "echo")["settings"]["many"].as_integer(), Some(-5));
+    for (written, meant) in [(".5", 0.5), ("1e308", 1e308)] {
+        run(&home, &["config", "echo", "many", written], 0).await;
+        assert_eq!(entry(&home, "echo")["settings"]["many"].as_float(), Some(meant));
+        assert!(policy(&home).lines().all(|line| line.len() < 200), "{}", policy(&home));
+    }
     for (arguments, words) in [
         (&["config", "echo", "many", "x"][..], "it has to be a number"),
         (&["config", "echo", "answer_late", "True"], "it has to be true or false"),

@@ -119,8 +119,9 @@ impl ConfigArgs {
                 let value = set.or(setting.default.as_ref());
                 return print(&value.map_or_else(|| "not set".to_owned(), |value| harmless(&value.to_string(), SHOWN)));
             }
+            (Some(SettingKind::Number), Some(text)) => number(text),
             // What is neither is refused by the schema, which says what it has to be.
-            (Some(SettingKind::Number | SettingKind::Boolean), Some(text)) => {
+            (Some(SettingKind::Boolean), Some(text)) => {
                 serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.as_str()))
             }
             (Some(SettingKind::List), Some(text)) => serde_json::from_str(text)
@@ -142,6 +143,14 @@ impl ConfigArgs {
         let is_given = self.value.is_some() || self.file.is_some() || self.command.is_some() || self.unset.is_some();
         is_given || self.setting.as_ref().is_some_and(is_secret)
     }
+}
+
+/// A number, also as JSON does not have it: `.5`, `+5`. What is none stays the text that it is.
+fn number(text: &str) -> Value {
+    let json = serde_json::from_str::<Value>(text).ok();
+    let whole = || text.parse::<i64>().ok().map(Value::from);
+    let broken = || text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from);
+    json.or_else(whole).or_else(broken).unwrap_or_else(|| Value::from(text))
 }
 
 /// That a plugin has no such setting, and which was meant.

@@ -130,7 +130,7 @@ fn block(path: &[&str], table: &Table) -> String {
     let mut text = format!("{}\n", header(path));
     for (key, value) in table.iter().filter(|(_, value)| !value.is_table()) {
         // Writing into a String cannot fail.
-        let _ = writeln!(text, "{} = {value}", written_key(key));
+        let _ = writeln!(text, "{} = {}", written_key(key), written_value(value));
     }
     for (key, value) in table {
         if let Some(inner) = value.as_table().filter(|inner| !inner.is_empty()) {
@@ -149,6 +149,19 @@ fn header(path: &[&str]) -> String {
 fn written_key(key: &str) -> String {
     let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if bare { key.to_owned() } else { Value::from(key).to_string() }
+}
+
+/// A value as people would write it: a number with hundreds of zeros has its exponent.
+fn written_value(value: &Value) -> String {
+    match value {
+        Value::Float(number) if is_far(number.abs()) => format!("{number:e}"),
+        _ => value.to_string(),
+    }
+}
+
+/// Whether a number without its sign has many zeros.
+fn is_far(number: f64) -> bool {
+    number.is_finite() && (number >= 1e16 || (number > 0.0 && number < 1e-5))
 }
 
 /// A header's line: the keys in it, and where the line is.
@@ -240,11 +253,11 @@ fn set(text: &str, path: &[&str], value: &Value) -> Option<String> {
     let root = document.get_ref();
     if let Some(place) = find(root, path) {
         let span = place.value.span();
-        let new = noted_list(text, &place, value).unwrap_or_else(|| value.to_string());
+        let new = noted_list(text, &place, value).unwrap_or_else(|| written_value(value));
         return Some(format!("{}{new}{}", &text[..span.start], &text[span.end..]));
     }
     let (key, above) = path.split_last()?;
-    let line = format!("{} = {value}", written_key(key));
+    let line = format!("{} = {}", written_key(key), written_value(value));
     let Some(table) = find(root, above) else {
         // The table is not there either: it goes into an inline one, or gets a header after the plugin's last section.
         let plugin = find(root, path.get(..2)?)?;
@@ -391,6 +404,18 @@ enabled = true
         edited(set_to(&["digest"], "sha256:11"), "echo", "sha256:00", "sha256:11");
         edited(set_to(&["grants", "messages.read"], vec!["a@b"]), "echo", r#"["*"]   # all"#, r#"["a@b"]   # all"#);
         edited(set_to(&["enabled"], false), "snoop", "enabled = true", "enabled = false");
+    }
+
+    #[test]
+    fn a_number_with_many_zeros_has_its_exponent() {
+        for (number, written) in [(1e308, "1e308"), (-1.5e-9, "-1.5e-9"), (0.5, "0.5"), (0.0, "0.0"), (2e3, "2000.0")] {
+            edited(
+                set_to(&["version"], number),
+                "snoop",
+                "enabled = true\n",
+                &format!("enabled = true\nversion = {written}\n"),
+            );
+        }
     }
 
     #[test]
