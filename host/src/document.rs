@@ -34,10 +34,18 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Option<String>, ReadError> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ReadError::Unreadable(error)),
     };
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     // One more than allowed, so that a file that is too long is seen to be.
-    file.take(most + 1).read_to_string(&mut text).map_err(ReadError::Unreadable)?;
-    if text.len() as u64 > most { Err(ReadError::TooLong) } else { Ok(Some(text)) }
+    file.take(most + 1).read_to_end(&mut bytes).map_err(ReadError::Unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(ReadError::TooLong);
+    }
+    String::from_utf8(bytes).map(Some).map_err(|error| {
+        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
+        let Position { line, column } = Position::of(&good, good.len());
+        let cause = format!("line {line}, column {column} is not UTF-8");
+        ReadError::Unreadable(io::Error::new(io::ErrorKind::InvalidData, cause))
+    })
 }
 
 /// What is wrong with a TOML text, and where; line and column count from 1.

@@ -94,7 +94,7 @@ pub enum ClientError {
     Hangs,
     /// The connection broke.
     #[error("the host did not answer ({0}): its log says why")]
-    Broken(#[source] io::Error),
+    Broken(io::Error),
 }
 
 impl From<io::Error> for ClientError {
@@ -293,6 +293,9 @@ mod tests {
         assert!(matches!(asked(b"HTTP/1.1 200 OK\r\n"), Err(ClientError::Nonsense(_))));
         let cut = asked(b"HTTP/1.1 200 OK\r\nparlor-control: 1\r\n\r\n{\"a\":").unwrap_err();
         assert!(matches!(cut, ClientError::Nonsense(_)), "{cut}");
+        // Once is enough, however the error is printed.
+        let broken = anyhow::Error::from(ClientError::from(io::Error::from(io::ErrorKind::ConnectionReset)));
+        assert!(format!("{broken:#}").ends_with("): its log says why"), "{broken:#}");
         let refused = asked(b"HTTP/1.1 404 No\r\nparlor-control: 1\r\n\r\n{\"error\":\"there is none\"}").unwrap_err();
         assert_eq!(refused.to_string(), "there is none");
     }

@@ -339,8 +339,10 @@ enabled = false
         assert!(Policy::load(&path).unwrap_err().to_string().contains("plugins.toml:3:"));
         fs::write(&path, " ".repeat(1024 * 1024 + 1)).unwrap();
         assert!(matches!(Policy::load(&path), Err(PolicyError::TooLong { .. })));
-        fs::write(&path, [0xff]).unwrap();
-        assert!(matches!(Policy::load(&path), Err(PolicyError::Read { .. })));
+        fs::write(&path, b"# caf\xc3\xa9\n# na\xefve\n").unwrap();
+        let error = Policy::load(&path).unwrap_err();
+        assert!(matches!(error, PolicyError::Read { .. }), "{error}");
+        assert!(error.to_string().contains("plugins.toml (line 2, column 5 is not UTF-8)"), "{error}");
     }
 
     #[test]

@@ -449,7 +449,8 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
         assert!(!shown.contains("s3cr3t"), "{shown}");
     }
     assert!(!policy(&home).contains("s3cr3t"));
-    run(&home, &["config", "echo", "--unset", "key"], 0).await;
+    let unset = run(&home, &["config", "echo", "--unset", "key"], 0).await;
+    assert!(unset.stdout.starts_with("key of echo is not set any more;"), "{unset:?}");
     assert!(!kept.exists());
     run(&home, &["config", "echo", "key", "--command", "echo s3cr3t"], 0).await;
     assert_eq!(entry(&home, "echo")["settings"]["key"]["command"].as_str(), Some("echo s3cr3t"));
@@ -459,7 +460,8 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     let doctor = ended(home.run(&["doctor", "--offline"]).await.unwrap(), 5).stdout;
     assert!(doctor.contains("a secret is not written here") && !doctor.contains("s3cr3t"), "{doctor}");
     run(&home, &["config", "echo", "--unset", "key"], 0).await;
-    run(&home, &["config", "echo", "--unset", "many"], 0).await;
+    let unset = run(&home, &["config", "echo", "--unset", "many"], 0).await;
+    assert!(unset.stdout.starts_with("many of echo has its default again;"), "{unset:?}");
     assert!(run(&home, &["config", "echo", "many"], 0).await.stdout.starts_with('3'));
 }
 

@@ -71,7 +71,9 @@ impl ConfigArgs {
                 bail!(unknown(id, name, schema));
             }
             desk.set(id, name, None)?;
-            return done(&config, id, &format!("{name} of {id} has its default again"), self.json);
+            let has_default = schema.get(name).is_some_and(|setting| setting.default.is_some());
+            let how = if has_default { "has its default again" } else { "is not set any more" };
+            return done(&config, id, &format!("{name} of {id} {how}"), self.json);
         }
         let Some(name) = &self.setting else {
             let shown = |(name, setting): (&String, &Setting)| {
