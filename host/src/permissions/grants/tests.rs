@@ -314,15 +314,12 @@ fn granted_by(hint: &str, mut grants: Grants) -> Grants {
     let printed = String::from_utf8(printed.stdout).unwrap();
     let words: Vec<_> = printed.lines().collect();
     let &["parlor", "plugin", "grant", "echo", wish] = words.as_slice() else { panic!("{words:?}") };
-    match wish.split_once('=') {
-        Some((permission, entries)) => {
-            let entries: Vec<_> = entries.split(',').map(str::trim).collect();
-            grants.grant_more(permission.parse().unwrap(), &entries).unwrap();
-        }
-        None => {
-            let permission: Permission = wish.parse().unwrap();
-            grants.0.insert(permission, Scope::whole(permission.scope_kind()));
-        }
+    if let Some((permission, entries)) = wish.split_once('=') {
+        let entries: Vec<_> = entries.split(',').map(str::trim).collect();
+        grants.grant_more(permission.parse().unwrap(), &entries).unwrap();
+    } else {
+        let permission: Permission = wish.parse().unwrap();
+        grants.0.insert(permission, Scope::whole(permission.scope_kind()));
     }
     grants
 }
