@@ -296,7 +296,13 @@ fn operate(screens: bool) -> anyhow::Result<()> {
 
 fn attack(numbers: Vec<String>, flags: [(&'static str, bool); 4]) -> anyhow::Result<()> {
     setup::prepare(Servers::One)?;
-    build::everything()?;
+    // What a neighbour feels is what it feels of the program that is released.
+    let is_measured = flags.contains(&("--soak", true));
+    if is_measured {
+        build::to_be_measured()?;
+    } else {
+        build::everything()?;
+    }
     let flags = flags.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
     Err(run::replace_by(&workspace::program("attack"), numbers.into_iter().chain(flags)))
 }
