@@ -34,11 +34,16 @@ pub(crate) fn open_plain(path: &Path, more: libc::c_int) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
 }
 
+/// The folder that a file lies in: the present one where its path names none.
+pub(crate) fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes a file. When this returns it is durable; when the process is killed before that, the file is the old one.
 pub(crate) fn write(file: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
     let name =
         file.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it is not a file's name"))?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(file);
     let mut hidden = OsString::from(".");
     hidden.push(name);
     // One name for all, so that what a killed process left behind is written over by the next.

@@ -16,7 +16,7 @@ use super::doctor::feature_lines;
 use super::place::is_own;
 use super::show::print;
 use super::wait_for;
-use crate::atomic::{make_private_folder, put_in_place};
+use crate::atomic::{folder_of, make_private_folder, put_in_place};
 use crate::config::{Config, Endpoint, LinkSettings, Overrides};
 use crate::xmpp::{ConnectError, RegisterError, client_config, probe, random_password, register};
 
@@ -104,7 +104,7 @@ impl InitArgs {
     /// Asks, tests and writes.
     pub fn run(&self) -> anyhow::Result<()> {
         is_free(&self.config)?;
-        is_own(&[self.config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))])?;
+        is_own(&[folder_of(&self.config)])?;
         let terminal = Terminal::open().filter(|_| !self.password_stdin);
         let folder = self.config.parent().unwrap_or(Path::new(""));
         let secret = folder.join(self.password_name());

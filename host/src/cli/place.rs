@@ -9,6 +9,7 @@ use clap::Args;
 use ratatui::crossterm::terminal::is_raw_mode_enabled;
 
 use super::show::harmless_lines;
+use crate::atomic::folder_of;
 use crate::config::{Config, Overrides};
 use crate::control::client::{self, Client};
 use crate::control::views::{Status, absolute};
@@ -98,9 +99,8 @@ impl Place {
 /// Refuses to let root write into another user's house: what root makes there is root's alone, and the host could not read it any
 /// more, so that not even a revoke would count.
 pub(super) fn is_own_house(config: &Config) -> anyhow::Result<()> {
-    let folder = config.plugins.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Whoever holds the lock is who the host runs as; before its first start, whoever was given the folders.
-    is_own(&[&config.data.join(LOCK), &config.data, folder])
+    is_own(&[&config.data.join(LOCK), &config.data, folder_of(&config.plugins)])
 }
 
 /// The same for one folder, if it is there.

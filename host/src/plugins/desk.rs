@@ -32,6 +32,7 @@ use super::secret::Secrets;
 use super::signature::{self, KeyName, Signer};
 use super::source::{Downloaded, LogIn, Source};
 use super::store::{self, Unfit};
+use crate::atomic::{folder_of, make_private_folder};
 use crate::config::{AccountName, Config};
 use crate::https::Url;
 use crate::nearest::nearest;
@@ -189,8 +190,7 @@ impl<'c> Desk<'c> {
     /// A file's path for `plugins.toml`: relative if it lies beside that or below.
     fn named(&self, path: &Path) -> Result<String, DeskError> {
         let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let folder = self.config.plugins.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new(".")).canonicalize().unwrap_or_default();
+        let folder = folder_of(&self.config.plugins).canonicalize().unwrap_or_default();
         let source = whole.strip_prefix(&folder).unwrap_or(&whole);
         source.to_str().map(str::to_owned).ok_or_else(|| {
             DeskError::Decision(format!(
@@ -517,7 +517,7 @@ impl<'c> Desk<'c> {
     }
 
     fn make_data(&self) -> io::Result<()> {
-        crate::atomic::make_private_folder(&self.config.data)
+        make_private_folder(&self.config.data)
     }
 
     /// What this policy says, and each other one that the data folder was used with. An error: nobody knows what one of them names.

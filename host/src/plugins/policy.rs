@@ -147,7 +147,7 @@ impl Policy {
 
     /// Whether its rule about signatures lets through what this key has signed, or nobody.
     pub fn lets_through(&self, signer: Option<&KeyName>) -> bool {
-        let counts = |key: &TrustedKey| key.counts(signature::today());
+        let counts = |key: &TrustedKey| key.ended(signature::today()).is_none();
         !self.require_signature || signer.and_then(|name| self.keys.get(name)).is_some_and(counts)
     }
 

@@ -80,7 +80,7 @@ pub fn verify(bytes: &[u8], signature: &str, keys: &Keys, today: Date) -> Result
             Err(minisign_verify::Error::UnexpectedKeyId) => continue,
             Err(_) => return Err(SignatureError::Wrong(name.clone())),
         }
-        if let Some(until) = key.until.filter(|until| *until < today) {
+        if let Some(until) = key.ended(today) {
             return Err(SignatureError::Expired { name: name.clone(), until });
         }
         let comment = harmless(signature.trusted_comment(), LONGEST_COMMENT);
@@ -102,9 +102,9 @@ pub fn today() -> Date {
 }
 
 impl TrustedKey {
-    /// Whether it counts on this day.
-    pub(super) fn counts(&self, today: Date) -> bool {
-        self.until.is_none_or(|until| until >= today)
+    /// The last day on which it counted, if it does not any more.
+    pub(super) fn ended(&self, today: Date) -> Option<Date> {
+        self.until.filter(|until| *until < today)
     }
 
     /// Reads `[key.NAME]` of a policy.

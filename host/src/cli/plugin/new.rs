@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
+use crate::atomic::folder_of;
 use crate::plugins::{PluginId, build};
 
 /// What it is called, and in which language it is written.
@@ -90,10 +91,9 @@ fn make(folder: &Path, name: &str, template: Template) -> anyhow::Result<()> {
     if folder.exists() {
         bail!("{} is there already; take another name, or remove it first", folder.display());
     }
-    let around = folder.parent().filter(|around| !around.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let cannot = || format!("cannot make {}", folder.display());
     // Filled beside where it belongs, and then put there.
-    let fresh = tempfile::Builder::new().prefix(".new-").tempdir_in(around).with_context(cannot)?;
+    let fresh = tempfile::Builder::new().prefix(".new-").tempdir_in(folder_of(folder)).with_context(cannot)?;
     let place = fresh.path().join(name);
     fs::create_dir(&place).with_context(cannot)?;
     for (file, text) in template {
