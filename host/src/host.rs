@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify};
@@ -62,6 +62,8 @@ pub struct Host {
     changing: Mutex<()>,
     /// The policy as it was read last. Held for moments only.
     read: std::sync::Mutex<Read>,
+    /// Why the configuration, as it was read last, does not count; none: it does.
+    config_fault: ArcSwapOption<String>,
     /// Held for as long as the house stands: one house for each data folder.
     _lock: File,
     began: Timestamp,
@@ -184,6 +186,7 @@ impl Host {
             crowded: Notify::new(),
             changing: Mutex::default(),
             read: Read::of(text.as_deref()).into(),
+            config_fault: ArcSwapOption::empty(),
             _lock: lock,
             began: Timestamp::now(),
         };

@@ -267,6 +267,7 @@ async fn configured(host: &Arc<Host>, chat: &mut Chat, read: Result<Config, Conf
             Ok(())
         }
         Err(error) => {
+            host.configuration_refused(error.to_string());
             tracing::error!(reason = %error, "the configuration was not read; nothing has changed");
             Err(error.to_string())
         }

@@ -140,6 +140,7 @@ fn stopped(config: &Config, policy: &Policy) -> Status {
         data: absolute(&config.data),
         policy: absolute(&config.plugins),
         policy_error: None,
+        config_error: None,
         accounts: accounts.collect(),
         plugins,
     }
@@ -159,8 +160,8 @@ pub(super) fn screen(status: &Status) -> String {
         None => format!("{}\n", marked("stopped", Mark::Bold)),
     };
     text.put(format_args!("data {}, policy {}\n", status.data.display(), status.policy.display()));
-    if let Some(error) = &status.policy_error {
-        text.put(format_args!("the policy does not count as it is written now, the one before does: {error}\n"));
+    for warning in status.warnings() {
+        text.put(format_args!("{warning}\n"));
     }
     text.push('\n');
     let accounts: Vec<_> = status

@@ -153,8 +153,10 @@ fn house(status: &Status) -> Vec<String> {
     if let Some(host) = &status.host {
         lines.push(format!("parlor {}, up {} s", host.version, host.uptime));
     }
+    lines.extend(status.warnings());
     for account in &status.accounts {
-        lines.push(format!("account {}: {}", account.name, account.connection));
+        let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        lines.push(format!("account {}: {}{reason}", account.name, account.connection));
     }
     lines.extend(plugins(&status.plugins));
     lines
@@ -176,4 +178,36 @@ fn plugins(plugins: &[Plugin]) -> Vec<String> {
         lines.push(format!("and {} more", plugins.len() - LINES));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::views::Account;
+
+    #[test]
+    fn an_owner_in_a_chat_learns_what_does_not_count_and_why_an_account_is_not_connected() {
+        let status = Status {
+            running: true,
+            host: None,
+            data: "data".into(),
+            policy: "plugins.toml".into(),
+            policy_error: Some("plugins.toml is gone".to_owned()),
+            config_error: Some("parlor.toml:1:1: no".to_owned()),
+            accounts: vec![Account {
+                name: "second".to_owned(),
+                jid: "second@example.org".to_owned(),
+                connection: "retrying".to_owned(),
+                reason: Some("no route to the host".to_owned()),
+            }],
+            plugins: Vec::new(),
+        };
+        let says = [
+            "the configuration does not count as it is written now, the one before does: parlor.toml:1:1: no",
+            "the policy does not count as it is written now, the one before does: plugins.toml is gone",
+            "account second: retrying: no route to the host",
+            "no plugins",
+        ];
+        assert_eq!(house(&status), says);
+    }
 }

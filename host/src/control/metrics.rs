@@ -135,6 +135,11 @@ fn metrics(status: &Status) -> String {
         put("resident_memory_bytes", "gauge", "Memory of the host in RAM.", vec![(String::new(), number(host.memory))]);
         put("tasks", "gauge", "Tasks of the host and its plugins.", vec![(String::new(), number(host.tasks))]);
     }
+    let counts = |error: Option<&String>| vec![(String::new(), f64::from(u8::from(error.is_none())))];
+    let config = counts(status.config_error.as_ref());
+    put("config_in_force", "gauge", "Whether the configuration counts as it is written now.", config);
+    let policy = counts(status.policy_error.as_ref());
+    put("policy_in_force", "gauge", "Whether the policy counts as it is written now.", policy);
     let accounts = status
         .accounts
         .iter()

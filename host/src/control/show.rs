@@ -47,6 +47,7 @@ fn house(host: &Host, plugins: &[PluginStatus]) -> Status {
         data: absolute(&host.config().data),
         policy: absolute(&host.config().plugins),
         policy_error: host.policy_fault().map(|fault| harmless(&fault, LONGEST)),
+        config_error: host.config_fault().map(|fault| harmless(&fault, LONGEST)),
         accounts: host.accounts().iter().map(|account| account_view(account)).collect(),
         plugins: plugins.iter().map(plugin_view).collect(),
     }

@@ -20,10 +20,28 @@ pub struct Status {
     /// Why that file, as it is written now, is not what the host goes by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_error: Option<String>,
+    /// The same of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_error: Option<String>,
     /// Its accounts, ordered by name.
     pub accounts: Vec<Account>,
     /// Its plugins on their accounts, ordered by id and account.
     pub plugins: Vec<Plugin>,
+}
+
+impl Status {
+    /// Which of its files do not count as they are written now, and why.
+    pub(crate) fn faults(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let files = [("configuration", &self.config_error), ("policy", &self.policy_error)];
+        files.into_iter().filter_map(|(file, error)| Some((file, error.as_deref()?)))
+    }
+
+    /// The same, a sentence each.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
+        self.faults().map(|(file, error)| {
+            format!("the {file} does not count as it is written now, the one before does: {error}")
+        })
+    }
 }
 
 /// A path that means the same to whoever asks from another folder.

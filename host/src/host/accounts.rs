@@ -77,6 +77,7 @@ impl Host {
         let (data, plugins, log) = (was.data.clone(), was.plugins.clone(), was.log.clone());
         let config = Arc::new(Config { data, plugins, log, watch: was.watch, ..config });
         self.config.store(Arc::clone(&config));
+        self.config_fault.store(None);
         let (before, after) = (&was.accounts, &config.accounts);
         let going: Vec<_> = before.values().filter(|old| !goes_on(old, after)).map(|old| &old.name).collect();
         self.close(&going).await;

@@ -91,6 +91,16 @@ impl Host {
         self.read().fault.clone()
     }
 
+    /// Why the configuration, as it is written now, is not what the house goes by; none: it is.
+    pub fn config_fault(&self) -> Option<String> {
+        self.config_fault.load_full().map(Arc::unwrap_or_clone)
+    }
+
+    /// Notes why the configuration does not count that was read now; one that counts is for [`Host::reconfigure`].
+    pub fn configuration_refused(&self, fault: String) {
+        self.config_fault.store(Some(Arc::new(fault)));
+    }
+
     /// Notes why what was read now does not count.
     fn note(&self, text: Option<Digest>, fault: String) {
         *self.read() = Read { text, fault: Some(fault) };

@@ -4,10 +4,11 @@ use jid::Jid;
 use parlor_tests::host::{Home, Host};
 use parlor_tests::plugins::built;
 use parlor_tests::policy::Policy;
+use parlor_tests::ports;
 use parlor_tests::terminal::Terminal;
 use serde_json::json;
 
-use super::{SOON, echo, ended, home, juliet, start};
+use super::{SOON, echo, ended, home, juliet, service, start};
 
 const READ: &str = "policy read again";
 const NOT_READ: &str = "the policy was not read; nothing has changed";
@@ -111,6 +112,44 @@ async fn a_policy_that_is_gone_takes_out_nobody_whoever_asks() {
     host.wait_count("plugin removed", &[("plugin", "echo")], 1, SOON).await.unwrap();
     ended(home.run(&add).await.unwrap(), 0);
     host.wait_count("plugin running", &[("plugin", "parrot")], 1, SOON).await.unwrap();
+}
+
+/// Whoever looks has not read the log of that moment.
+#[tokio::test]
+async fn a_file_that_does_not_count_is_seen_wherever_the_house_is_shown() {
+    const CONFIG_NOT_READ: &str = "the configuration was not read; nothing has changed";
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default().with("echo", echo(&home))).unwrap();
+    let port = ports::free().unwrap();
+    let host = home.start_with(&["--metrics", &format!("127.0.0.1:{port}")]).unwrap();
+    host.wait_count("metrics are served", &[], 1, SOON).await.unwrap();
+    let metrics = || service::ask(port, &format!("GET /metrics HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
+    let status = async || ended(home.run(&["status", "--json"]).await.unwrap(), 0).json().unwrap();
+    let [config, policy] =
+        ["parlor.toml", "plugins.toml"].map(|name| std::fs::read_to_string(home.path().join(name)).unwrap());
+    assert!(metrics().contains("\nparlor_config_in_force 1\n"), "{}", metrics());
+    assert!(metrics().contains("\nparlor_policy_in_force 1\n"), "{}", metrics());
+    home.write("parlor.toml", &format!("nonsense = 1\n{config}")).unwrap();
+    host.wait_count(CONFIG_NOT_READ, &[], 1, SOON).await.unwrap();
+    home.write("plugins.toml", &format!("{policy}\n[half")).unwrap();
+    host.wait_count(NOT_READ, &[], 1, SOON).await.unwrap();
+
+    let json = status().await;
+    assert!(json["config_error"].as_str().unwrap().contains("parlor.toml:"), "{json}");
+    assert!(json["policy_error"].as_str().unwrap().contains("plugins.toml:"), "{json}");
+    let screen = ended(home.run(&["status"]).await.unwrap(), 0).stdout;
+    assert!(
+        screen.contains("\nthe configuration does not count as it is written now, the one before does: "),
+        "{screen}"
+    );
+    assert!(metrics().contains("\nparlor_config_in_force 0\n"), "{}", metrics());
+    assert!(metrics().contains("\nparlor_policy_in_force 0\n"), "{}", metrics());
+
+    home.write("parlor.toml", &config).unwrap();
+    home.write("plugins.toml", &policy).unwrap();
+    host.wait_count(READ, &[], 1, SOON).await.unwrap();
+    let json = status().await;
+    assert!(json["config_error"].is_null() && json["policy_error"].is_null(), "{json}");
 }
 
 #[tokio::test]

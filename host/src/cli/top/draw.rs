@@ -11,7 +11,7 @@ use ratatui::widgets::{Cell, Clear, Paragraph, Row, Table, TableState};
 use super::state::{Column, Log, Order, Top, View, columns, row_id};
 use crate::cli::show::{Put as _, size, span};
 use crate::control::VERSION;
-use crate::control::views::{self, Account, Plugin};
+use crate::control::views::{self, Account, Plugin, Status};
 use crate::harmless::harmless;
 
 /// The least that makes sense.
@@ -48,7 +48,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, top: &mut Top, now: Instant) {
         frame.render_widget(Paragraph::new(text), area);
         return;
     }
-    let accounts = accounts(&top.status.accounts);
+    let mut accounts = accounts(&top.status.accounts);
+    accounts.extend(faults(&top.status));
     let heads = u16::try_from(accounts.len()).unwrap_or(u16::MAX);
     let [head, accounts_area, _, body, message, foot] = Layout::vertical([
         Constraint::Length(1),
@@ -105,6 +106,11 @@ fn accounts(all: &[Account]) -> Vec<Line<'static>> {
         lines.push(Line::from(format!("and {} more accounts; `parlor status` shows all", sorted.len() - shown)).dim());
     }
     lines
+}
+
+/// Why a file does not count. Where there is little room, that is what is to be seen.
+fn faults(status: &Status) -> impl Iterator<Item = Line<'static>> {
+    status.faults().map(|(file, error)| Line::from(format!("{file} not in force: {}", safe(error))).red())
 }
 
 fn account_line(account: &Account) -> Line<'static> {

@@ -65,6 +65,7 @@ fn house(plugins: Vec<Plugin>) -> Status {
         data: "data".into(),
         policy: "plugins.toml".into(),
         policy_error: None,
+        config_error: None,
         accounts,
         plugins,
     }
@@ -107,6 +108,20 @@ fn the_house_stands_on_one_screen() {
     insta::assert_snapshot!("44x12", drawn(&mut top, 44, 12, now));
     press(&mut top, "?");
     insta::assert_snapshot!("help", drawn(&mut top, 80, 24, now));
+}
+
+#[test]
+fn a_file_that_does_not_count_is_named_with_its_reason_where_there_is_little_room() {
+    let (mut top, now) = screen();
+    assert!(!drawn(&mut top, 80, 24, now).contains("not in force"));
+    top.status.policy_error = Some("plugins.toml:3:1: an unclosed table\x1b[2J".into());
+    top.status.config_error = Some("parlor.toml:1:1: the key nonsense is not known".into());
+    for (width, height) in [(80, 24), (60, 12)] {
+        let picture = drawn(&mut top, width, height, now);
+        assert!(picture.contains("configuration not in force: parlor.toml:1:1: the key non"), "{picture}");
+        assert!(picture.contains("policy not in force: plugins.toml:3:1: an unclosed table"), "{picture}");
+        assert!(picture.contains("broken") && !picture.contains('\x1b'), "{picture}");
+    }
 }
 
 #[test]
