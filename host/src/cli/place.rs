@@ -1,5 +1,6 @@
 //! Where a house is: the flags that every command for its owner takes, and what they lead to.
 
+use std::fmt;
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -73,8 +74,7 @@ impl Place {
             config.plugins = status.policy;
         }
         let says = harmless_lines(&format!("{error}; the host that runs goes on as it was"));
-        // Who does not hear it is answered all the same.
-        let _ = writeln!(io::stderr(), "parlor: {says}");
+        say(format_args!("parlor: {says}"));
         Ok(config)
     }
 
@@ -162,15 +162,19 @@ pub(super) fn host(config: &Config) -> anyhow::Result<Option<Client>> {
 }
 
 fn say_that_it_waits(data: &Path) {
+    say(format_args!(
+        "waiting for the host that has the data folder {} and does not listen yet, for a minute at most: it may be compiling its \
+         plugins, or stopping",
+        data.display()
+    ));
+}
+
+/// Says something beside the answer.
+fn say(what: fmt::Arguments<'_>) {
     // It would stand in the picture of `parlor top`.
     if is_raw_mode_enabled().unwrap_or(false) {
         return;
     }
-    // Who does not hear it waits all the same.
-    let _ = writeln!(
-        io::stderr(),
-        "waiting for the host that has the data folder {} and does not listen yet, for a minute at most: it may be compiling its \
-         plugins, or stopping",
-        data.display()
-    );
+    // Who does not hear it is answered all the same.
+    let _ = writeln!(io::stderr(), "{what}");
 }

@@ -91,6 +91,28 @@ async fn root_changes_nothing_in_somebody_elses_house() {
     left(terminal);
 }
 
+/// As `parlor status` and `parlor plugin disable` do; what gives something waits until the file is right.
+#[tokio::test]
+async fn the_house_is_seen_and_held_back_though_its_configuration_is_wrong_by_now() {
+    let (home, _) = home().await;
+    let host = start(&home, &Policy::default().with("echo", echo(&home))).await;
+    host.wait_count("plugin running", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    home.write("parlor.toml", &format!("nonsense = 1\n{config}")).unwrap();
+    host.wait_count("the configuration was not read; nothing has changed", &[], 1, SOON).await.unwrap();
+    let mut terminal = Terminal::start(home.command(["top"]).unwrap()).unwrap();
+    let picture = terminal.shows("e enable", SOON).unwrap();
+    assert!(picture.contains("configuration not in force: "), "{picture}");
+    terminal.presses("dy").unwrap();
+    terminal.shows("echo is disabled; the running host has applied it", SOON).unwrap();
+    host.wait_count("plugin disabled", &[("plugin", "echo")], 1, SOON).await.unwrap();
+    terminal.presses("e").unwrap();
+    let why = |picture: &str| picture.lines().any(|line| line.starts_with("parlor.toml:1:"));
+    terminal.shows_what("why not", why, SOON).unwrap();
+    assert!(std::fs::read_to_string(home.path().join("plugins.toml")).unwrap().contains("enabled = false"));
+    left(terminal);
+}
+
 #[tokio::test]
 async fn another_size_gets_another_picture() {
     let (_home, _host, mut terminal) = shown().await;

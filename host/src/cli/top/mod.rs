@@ -46,11 +46,11 @@ impl TopArgs {
                  same in lines"
             );
         }
-        let config = self.place.load()?;
+        let config = self.place.load_to_look()?;
         // Before anything is drawn: whoever is told what to do first should be able to read it.
         let Some(host) = place::host(&config)? else { return Err(Ended::NotRunning(config.data).into()) };
         let mut top = Top::new(host.get("/v1/status")?, Instant::now());
-        let sources = Sources::start(config).context("signals cannot be listened to")?;
+        let sources = Sources::start(config, self.place.clone()).context("signals cannot be listened to")?;
         let mut screen = Screen::open().context("the terminal cannot be drawn on")?;
         loop {
             screen.draw(|frame| draw::draw(frame, &mut top, Instant::now())).context("the terminal")?;

@@ -10,8 +10,9 @@ use ratatui::crossterm::event::{self, Event, KeyEvent, KeyEventKind};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::state::{Look, Order};
+use crate::cli::place::{self, Place};
 use crate::cli::show::Put as _;
-use crate::cli::{Ended, place, tell};
+use crate::cli::{Ended, tell};
 use crate::config::Config;
 use crate::plugins::PluginId;
 use crate::plugins::desk::Desk;
@@ -42,7 +43,7 @@ pub(super) enum News {
 
 /// Everything that tells news.
 pub(super) struct Sources {
-    config: Config,
+    place: Place,
     news: Receiver<News>,
     teller: Teller,
     logs: Sender<Option<PluginId>>,
@@ -63,7 +64,7 @@ impl Drop for Teller {
 
 impl Sources {
     /// Begins to wait for all of them. Their threads end with the process.
-    pub(super) fn start(config: Config) -> io::Result<Self> {
+    pub(super) fn start(config: Config, place: Place) -> io::Result<Self> {
         let (sender, news) = mpsc::channel();
         let teller = Teller(sender);
         let (logs, wanted) = mpsc::channel();
@@ -82,11 +83,11 @@ impl Sources {
             });
             let _ = own.0.send(News::Stop);
         });
-        let (own, asked) = (teller.clone(), config.clone());
-        thread::spawn(move || look(&asked, &wanted, &own));
+        let own = teller.clone();
+        thread::spawn(move || look(&config, &wanted, &own));
         let own = teller.clone();
         thread::spawn(move || read(&own));
-        Ok(Self { config, news, teller, logs })
+        Ok(Self { place, news, teller, logs })
     }
 
     /// The next thing that happens, within this time.
@@ -102,9 +103,9 @@ impl Sources {
 
     /// Does this; what comes of it is told.
     pub(super) fn carry_out(&self, order: Order) {
-        let (config, teller) = (self.config.clone(), self.teller.clone());
+        let (place, teller) = (self.place.clone(), self.teller.clone());
         thread::spawn(move || {
-            let done = carry_out(&config, &order).map_err(|error| format!("{error:#}"));
+            let done = carry_out(&place, &order).map_err(|error| format!("{error:#}"));
             let _ = teller.0.send(News::Done(done));
         });
     }
@@ -156,17 +157,18 @@ fn ask(config: &Config, logs: Option<&PluginId>) -> anyhow::Result<Look> {
     Ok(Look { status, logs })
 }
 
-fn carry_out(config: &Config, order: &Order) -> anyhow::Result<String> {
+fn carry_out(place: &Place, order: &Order) -> anyhow::Result<String> {
     match order {
         Order::Enable(id, enabled) => {
-            place::is_own_house(config)?;
-            let changed = Desk::new(config).enable(id, *enabled)?;
+            // As by command: what takes something is done though the configuration is wrong by now.
+            let config = if *enabled { place.load_to_write()? } else { place.load_to_stop()? };
+            let changed = Desk::new(&config).enable(id, *enabled)?;
             let already = if changed { "" } else { " already" };
-            let told = tell::tell(config, &[id])?;
+            let told = tell::tell(&config, &[id])?;
             Ok(format!("{id} is {}{already}; {}", if *enabled { "enabled" } else { "disabled" }, told.line()))
         }
         Order::Restart(id) => {
-            let told = tell::restart(config, id)?;
+            let told = tell::restart(&place.load_to_look()?, id)?;
             let mut text = format!("{id} was restarted");
             for plugin in &told.plugins {
                 let on = plugin.account.as_ref().map(|account| format!(" on {account}")).unwrap_or_default();
