@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, ErrorKind, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use jid::Jid;
 use toml::Value;
@@ -145,9 +145,7 @@ impl InitArgs {
                 Made::Yes => "is registered",
             };
             let path = kept.display();
-            return Err(
-                error.context(format!("{jid} {how}, and its password is in {path}; go on with --password-file {path}"))
-            );
+            bail!("{error:#}\n{jid} {how}, and its password is in {path}: go on with --password-file {path}");
         }
         let mut written = vec![self.config.clone()];
         written.extend(kept);
@@ -257,12 +255,13 @@ impl InitArgs {
             }
             looked => looked,
         };
-        let looked = looked.with_context(|| {
-            let or = "; put it right (--server and --ca-file say here what `server` and `ca_file` say in parlor.toml), or write it untested with --offline";
-            match made {
-                Made::No => format!("{jid} cannot log in, so nothing was written{or}"),
-                Made::Perhaps | Made::Yes => format!("{jid} cannot log in, so no configuration was written"),
-            }
+        // First why, then what to do.
+        let looked = looked.map_err(|error| match made {
+            Made::No => anyhow!(
+                "{jid} cannot log in: {error}\nnothing was written: put it right (--server and --ca-file say here what `server` and \
+                 `ca_file` say in parlor.toml), or write it untested with --offline"
+            ),
+            Made::Perhaps | Made::Yes => anyhow!("{jid} cannot log in: {error}\nno configuration was written"),
         })?;
         print(&format!("{jid} logs in. Its server has:\n{}", feature_lines(&looked.features)))
     }
@@ -351,7 +350,7 @@ fn enroll(link: &LinkSettings, made: &mut Made) -> anyhow::Result<()> {
         Err(RegisterError::Unanswered { .. }) => Made::Perhaps,
         Err(_) => Made::No,
     };
-    registered.context("no configuration was written")?;
+    registered.map_err(|error| anyhow!("{error}\nno configuration was written"))?;
     print(&format!("{} is registered", link.jid.to_bare()))
 }
 
