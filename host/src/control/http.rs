@@ -1,6 +1,8 @@
 //! As much of HTTP/1.1 (RFC 9112) as the control socket speaks: one request on a connection, one answer, closed.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -13,10 +15,22 @@ const LONGEST_BODY: usize = 64 << 10;
 /// How many headers it may have.
 const MOST_HEADERS: usize = 64;
 
+/// How much of a request that was refused is read for that, in bytes, and for how long.
+const UNREAD: u64 = 64 << 10;
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// What the body of an answer is.
+pub(super) const JSON: &str = "application/json";
+/// Plain text, as collectors of metrics read it.
+pub(super) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// What somebody asks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
+    /// How; `GET` of one that asks with `HEAD`.
     pub(super) method: String,
+    /// The head of the answer is wanted alone (RFC 9110, section 9.3.2).
+    pub(super) head_alone: bool,
     /// The path, taken apart at its slashes.
     pub(super) path: Vec<String>,
     /// What stands behind the question mark.
@@ -30,12 +44,33 @@ pub(super) struct Request {
 pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) error: String,
+    /// How it may be asked for, where that is what was wrong.
+    pub(super) allow: Option<&'static str>,
 }
 
 impl Refusal {
     pub(super) fn new(status: u16, error: impl Into<String>) -> Self {
-        Self { status, error: error.into() }
+        Self { status, error: error.into(), allow: None }
     }
+
+    /// It is there, and asked for with this (RFC 9110, section 15.5.6).
+    pub(super) fn method(allowed: &str) -> Self {
+        let allow = if allowed == "GET" { "GET, HEAD" } else { "POST" };
+        Self { allow: Some(allow), ..Self::new(405, format!("this is asked for with {allowed}")) }
+    }
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Answer<'b> {
+    pub(super) status: u16,
+    /// [`JSON`] or [`TEXT`].
+    pub(super) kind: &'static str,
+    pub(super) body: &'b [u8],
+    /// As in a [`Refusal`].
+    pub(super) allow: Option<&'static str>,
+    /// As in a [`Request`].
+    pub(super) head_alone: bool,
 }
 
 /// Reads a request. None: the other side left before it asked anything.
@@ -101,35 +136,34 @@ fn request(method: &str, target: &str) -> Result<Request, Refusal> {
         return Err(Refusal::new(400, "a path and its questions are of letters, digits, -, ., _ and ~"));
     }
     let path = path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    Ok(Request { method: method.to_owned(), path, query, host: None })
+    let head_alone = method == "HEAD";
+    let method = if head_alone { "GET" } else { method };
+    Ok(Request { method: method.to_owned(), head_alone, path, query, host: None })
 }
 
 /// Writes a whole answer.
-pub(super) async fn answer(stream: &mut (impl AsyncWrite + Unpin), status: u16, json: &[u8]) -> std::io::Result<()> {
-    let length = format!("content-length: {}\r\n", json.len());
-    stream.write_all(head(status, "application/json", &length).as_bytes()).await?;
-    stream.write_all(json).await?;
+pub(super) async fn answer(stream: &mut (impl AsyncWrite + Unpin), answer: Answer<'_>) -> io::Result<()> {
+    let allow = answer.allow.map(|methods| format!("allow: {methods}\r\n")).unwrap_or_default();
+    let more = format!("content-length: {}\r\n{allow}", answer.body.len());
+    stream.write_all(head(answer.status, answer.kind, &more).as_bytes()).await?;
+    if !answer.head_alone {
+        stream.write_all(answer.body).await?;
+    }
     stream.shutdown().await
 }
 
-/// Writes a whole answer of plain text, as collectors of metrics read it.
-pub(super) async fn answer_text(
-    stream: &mut (impl AsyncWrite + Unpin),
-    status: u16,
-    text: &str,
-) -> std::io::Result<()> {
-    let length = format!("content-length: {}\r\n", text.len());
-    stream.write_all(head(status, "text/plain; version=0.0.4; charset=utf-8", &length).as_bytes()).await?;
-    stream.write_all(text.as_bytes()).await?;
-    stream.shutdown().await
+/// Leaves somebody who was refused: what was sent and not read would take the answer away from whoever sent it.
+pub(super) async fn leave(stream: impl AsyncRead + Unpin) {
+    let (mut rest, mut nowhere) = (stream.take(UNREAD), tokio::io::sink());
+    let _ = tokio::time::timeout(LEAVING, tokio::io::copy(&mut rest, &mut nowhere)).await;
 }
 
 /// Begins an answer of lines that goes on until the connection is closed.
-pub(super) async fn begin_lines(stream: &mut (impl AsyncWrite + Unpin)) -> std::io::Result<()> {
+pub(super) async fn begin_lines(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     stream.write_all(head(200, "application/x-ndjson", "").as_bytes()).await
 }
 
-fn head(status: u16, kind: &str, length: &str) -> String {
+fn head(status: u16, kind: &str, more: &str) -> String {
     let reason = match status {
         200 => "OK",
         400 => "Bad Request",
@@ -145,7 +179,7 @@ fn head(status: u16, kind: &str, length: &str) -> String {
         _ => "Error",
     };
     format!(
-        "HTTP/1.1 {status} {reason}\r\ncontent-type: {kind}\r\n{length}cache-control: no-store\r\nconnection: close\r\n\
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: {kind}\r\n{more}cache-control: no-store\r\nconnection: close\r\n\
          {VERSION_HEADER}: {VERSION}\r\n{PROTOCOL_HEADER}: {PROTOCOL}\r\n\r\n"
     )
 }
@@ -183,6 +217,19 @@ mod tests {
         assert_eq!(of(long.as_bytes()).await, Err(431));
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(MOST_HEADERS + 1));
         assert_eq!(of(many.as_bytes()).await, Err(400));
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_the_head_alone_gets_that_of_what_get_gives() {
+        let request = of(b"HEAD /v1/status HTTP/1.1\r\n\r\n").await.unwrap().unwrap();
+        assert_eq!((request.method.as_str(), request.head_alone), ("GET", true));
+        for (head_alone, end) in [(true, "\r\n\r\n"), (false, "\r\n\r\n{}")] {
+            let allow = Refusal::method("GET").allow;
+            let mut written = Vec::new();
+            answer(&mut written, Answer { status: 405, kind: JSON, body: b"{}", allow, head_alone }).await.unwrap();
+            let text = String::from_utf8(written).unwrap();
+            assert!(text.contains("\r\ncontent-length: 2\r\nallow: GET, HEAD\r\n") && text.ends_with(end), "{text}");
+        }
     }
 
     proptest! {

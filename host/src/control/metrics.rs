@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
-use super::http::{self, Refusal};
+use super::http::{self, Answer, Refusal, TEXT};
 use super::listening::Listening;
 use super::show;
 use super::views::{Plugin, Status, Usage};
@@ -63,17 +63,25 @@ impl Metrics {
 }
 
 async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, host: &Host) {
-    let (status, text) = match http::read(&mut stream).await {
+    let mut head_alone = false;
+    let answered = match http::read(&mut stream).await {
         Ok(None) => return,
-        Ok(Some(request)) => answer(&request, host).await.unwrap_or_else(|refusal| refused(&refusal)),
-        Err(refusal) => refused(&refusal),
+        Ok(Some(request)) => {
+            head_alone = request.head_alone;
+            answer(&request, host).await
+        }
+        Err(refusal) => Err(refusal),
+    };
+    let is_refused = answered.is_err();
+    let (status, text, allow) = match answered {
+        Ok((status, text)) => (status, text, None),
+        Err(refusal) => (refusal.status, format!("{}\n", refusal.error), refusal.allow),
     };
     // Who has left need not be answered.
-    let _ = http::answer_text(&mut stream, status, &text).await;
-}
-
-fn refused(refusal: &Refusal) -> (u16, String) {
-    (refusal.status, format!("{}\n", refusal.error))
+    let _ = http::answer(&mut stream, Answer { status, kind: TEXT, body: text.as_bytes(), allow, head_alone }).await;
+    if is_refused {
+        http::leave(stream).await;
+    }
 }
 
 async fn answer(request: &http::Request, host: &Host) -> Result<(u16, String), Refusal> {
@@ -82,7 +90,7 @@ async fn answer(request: &http::Request, host: &Host) -> Result<(u16, String), R
         return Err(Refusal::new(403, "this is asked for by the address of this machine"));
     }
     if request.method != "GET" {
-        return Err(Refusal::new(405, "this is asked for with GET"));
+        return Err(Refusal::method("GET"));
     }
     let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
     let status = show::closely(host).await;

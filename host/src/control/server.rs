@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use super::http::{self, Refusal, Request};
+use super::http::{self, Answer, JSON, Refusal, Request};
 use super::lines::{LEVELS, Lines, Wanted, rank};
 use super::listening::Listening;
 use super::show;
@@ -26,9 +26,6 @@ const CONNECTIONS: usize = 32;
 const FOLLOWERS: usize = 24;
 /// How long a request may take to arrive, and an answer, or a part of it, to be taken.
 const REQUEST: Duration = Duration::from_secs(10);
-/// How much of a request that was refused is read for that, in bytes, and for how long.
-const UNREAD: u64 = 64 << 10;
-const LEAVING: Duration = Duration::from_secs(1);
 /// How many orders may wait for the house.
 pub const ORDERS: usize = 16;
 /// How long a change is waited for before the answer says how far it is.
@@ -155,10 +152,14 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 async fn converse(mut stream: UnixStream, house: House, followers: Arc<Semaphore>) {
+    let mut head_alone = false;
     let result = match may_ask(&stream) {
         Err(refusal) => Err(refusal),
         Ok(()) => match tokio::time::timeout(REQUEST, http::read(&mut stream)).await {
-            Ok(Ok(Some(request))) => serve(&mut stream, &request, &house, &followers).await,
+            Ok(Ok(Some(request))) => {
+                head_alone = request.head_alone;
+                serve(&mut stream, &request, &house, &followers).await
+            }
             Ok(Ok(None)) => return,
             Ok(Err(refusal)) => Err(refusal),
             Err(_) => Err(Refusal::new(408, format!("no request came within {} s", REQUEST.as_secs()))),
@@ -166,11 +167,10 @@ async fn converse(mut stream: UnixStream, house: House, followers: Arc<Semaphore
     };
     // Who has left need not be answered.
     if let Err(refusal) = result {
-        let json = serde_json::to_vec(&Failure { error: refusal.error }).unwrap_or_default();
-        let _ = http::answer(&mut stream, refusal.status, &json).await;
-        // What was sent and not read would take the answer away from whoever sent it.
-        let (mut rest, mut nowhere) = (stream.take(UNREAD), tokio::io::sink());
-        let _ = tokio::time::timeout(LEAVING, tokio::io::copy(&mut rest, &mut nowhere)).await;
+        let Refusal { status, error, allow } = refusal;
+        let body = serde_json::to_vec(&Failure { error }).unwrap_or_default();
+        let _ = http::answer(&mut stream, Answer { status, kind: JSON, body: &body, allow, head_alone }).await;
+        http::leave(stream).await;
     }
 }
 
@@ -201,7 +201,7 @@ async fn serve(
         return Err(Refusal::new(404, "there is no such thing on the control socket"));
     }
     if request.method != allowed {
-        return Err(Refusal::new(405, format!("this is asked for with {allowed}")));
+        return Err(Refusal::method(allowed));
     }
     match path[..] {
         ["v1", "logs"] => return logs(stream, request, house, followers).await,
@@ -211,7 +211,7 @@ async fn serve(
             if found.is_empty() {
                 return Err(no_plugin(&id));
             }
-            return json(stream, &found).await;
+            return json(stream, &found, request.head_alone).await;
         }
         ["v1", what @ ("reload" | "configure")] => {
             // What is done now may take long. What was taken away does not wait for that.
@@ -232,7 +232,7 @@ async fn serve(
         }
         _ => {}
     }
-    json(stream, &show::status(&house.host).await).await
+    json(stream, &show::status(&house.host).await, request.head_alone).await
 }
 
 fn plugin(id: &str) -> Result<PluginId, Refusal> {
@@ -253,10 +253,11 @@ pub(super) async fn settle(host: &Host) {
     let _ = tokio::time::timeout(SETTLING, host.settled()).await;
 }
 
-async fn json<T: Serialize>(stream: &mut UnixStream, value: &T) -> Result<(), Refusal> {
-    let bytes = serde_json::to_vec(value).map_err(|error| Refusal::new(500, error.to_string()))?;
+async fn json<T: Serialize>(stream: &mut UnixStream, value: &T, head_alone: bool) -> Result<(), Refusal> {
+    let body = serde_json::to_vec(value).map_err(|error| Refusal::new(500, error.to_string()))?;
     // Who has left need not be answered.
-    let _ = in_time(http::answer(stream, 200, &bytes)).await;
+    let answer = Answer { status: 200, kind: JSON, body: &body, allow: None, head_alone };
+    let _ = in_time(http::answer(stream, answer)).await;
     Ok(())
 }
 
@@ -278,7 +279,10 @@ async fn logs(stream: &mut UnixStream, request: &Request, house: &House, followe
     news.mark_unchanged();
     let (lines, mut newest) = house.lines.after(0, &wanted);
     let last = &lines[lines.len().saturating_sub(most)..];
-    if http::begin_lines(stream).await.is_err() || write_lines(stream, last).await.is_err() || !follow {
+    if http::begin_lines(stream).await.is_err() || request.head_alone {
+        return Ok(());
+    }
+    if write_lines(stream, last).await.is_err() || !follow {
         return Ok(());
     }
     let mut left = [0; 1];
@@ -339,6 +343,6 @@ mod tests {
         let error = write_lines(&mut stream, &[Arc::new(line)]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let (mut stream, _unread) = UnixStream::pair().unwrap();
-        json(&mut stream, &"x".repeat(LONG)).await.unwrap();
+        json(&mut stream, &"x".repeat(LONG), false).await.unwrap();
     }
 }

@@ -118,6 +118,10 @@ async fn metrics_and_health_are_served_on_loopback_alone() {
         assert!(metrics.contains(line), "no {line:?} in {metrics}");
     }
     assert!(get("/health").ends_with("\r\n\r\nok\n"));
+    // As those ask who want to know no more than whether it is well.
+    let head = ask(port, "HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("\r\ncontent-length: 3\r\n"), "{head}");
+    assert!(head.ends_with("\r\n\r\n"), "{head}");
     // A plugin that may not run is an ill, and is named.
     home.write(
         "plugins.toml",
@@ -141,7 +145,12 @@ async fn metrics_and_health_are_served_on_loopback_alone() {
     ] {
         let answer = ask(port, request);
         assert!(answer.starts_with(&format!("HTTP/1.1 {code} ")), "{request:?}: {answer}");
+        assert_eq!(answer.contains("\r\nallow: GET, HEAD\r\n"), code == "405", "{request:?}: {answer}");
     }
+    // What was not read of a request does not take its answer away.
+    let long = "x".repeat(65_600);
+    let request = format!("POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{long}", long.len());
+    assert!(ask(port, &request).starts_with("HTTP/1.1 413 "));
     process.signal(Signal::Terminate).unwrap();
     assert!(process.wait(SOON).await.unwrap().success());
 }
