@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::future::join_all;
@@ -67,6 +67,8 @@ pub struct Host {
     /// Held for as long as the house stands: one house for each data folder.
     _lock: File,
     began: Timestamp,
+    /// The same by the clock that nobody sets.
+    stands_since: Instant,
 }
 
 /// Something that the policy names.
@@ -189,6 +191,7 @@ impl Host {
             config_fault: ArcSwapOption::empty(),
             _lock: lock,
             began: Timestamp::now(),
+            stands_since: Instant::now(),
         };
         host.add_all(policy.plugins).await;
         host.prune_cache().await;
@@ -257,6 +260,11 @@ impl Host {
     /// Since when it stands.
     pub fn began(&self) -> Timestamp {
         self.began
+    }
+
+    /// For how long it stands, also where the clock was set meanwhile.
+    pub fn uptime(&self) -> Duration {
+        self.stands_since.elapsed()
     }
 
     /// Ends a plugin. It is seen to be leaving until this returns, or, where it comes back, what it gives is dropped; none:

@@ -1,7 +1,5 @@
 //! What the house knows, as the control socket shows it.
 
-use jiff::Timestamp;
-
 use super::VERSION;
 use super::views::{Account, Denied, Limit, Plugin, Process, Status, Usage, absolute};
 use crate::account::{Connection, Shared};
@@ -40,7 +38,7 @@ fn house(host: &Host, plugins: &[PluginStatus]) -> Status {
             version: VERSION.to_owned(),
             pid: std::process::id(),
             since: host.began().to_string(),
-            uptime: seconds_since(host.began()),
+            uptime: host.uptime().as_secs(),
             memory: memory::resident(),
             tasks: host.tasks() as u64,
         }),
@@ -97,7 +95,7 @@ fn plugin_view(status: &PluginStatus) -> Plugin {
 fn usage_view(usage: &plugins::Usage) -> Usage {
     Usage {
         since: usage.since.to_string(),
-        uptime: seconds_since(usage.since),
+        uptime: usage.uptime.as_secs(),
         handled: usage.handled,
         sent: usage.sent,
         denials: usage.denials,
@@ -122,9 +120,4 @@ fn denied_view(denial: &plugins::Denial) -> Denied {
         scope: denial.scope.as_deref().map(|scope| harmless(scope, LONGEST)),
         hint: harmless(&denial.hint, LONGEST),
     }
-}
-
-/// Whole seconds, none if the clock was set back.
-fn seconds_since(when: Timestamp) -> u64 {
-    u64::try_from(Timestamp::now().duration_since(when).as_secs()).unwrap_or(0)
 }

@@ -86,6 +86,8 @@ pub struct Instance {
     taken: Arc<Taken>,
     /// When it started.
     since: Timestamp,
+    /// The same by the clock that nobody sets.
+    began: Instant,
     /// Messages and other stanzas that it sends.
     pub outgoing: Bucket,
     /// Events that it emits.
@@ -157,6 +159,7 @@ impl Instance {
             sent: AtomicU64::new(0),
             taken: Arc::default(),
             since: account.clock.now(),
+            began: Instant::now(),
             emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
             outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
             orders: Bucket::new(limits.calls_per_second.into(), limits.calls_per_second.into()),

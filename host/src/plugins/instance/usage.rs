@@ -15,6 +15,8 @@ use crate::plugins::quantity::Bytes;
 pub struct Usage {
     /// When it started.
     pub since: Timestamp,
+    /// For how long it has run, also where the clock was set meanwhile.
+    pub uptime: Duration,
     /// Events that it has handled.
     pub handled: u64,
     /// Stanzas that it has sent.
@@ -57,6 +59,7 @@ impl Instance {
     pub fn usage(&self, kept: Option<u64>) -> Usage {
         Usage {
             since: self.since,
+            uptime: self.began.elapsed(),
             handled: self.handled.load(Relaxed),
             sent: self.sent.load(Relaxed),
             denials: self.denials.load(Relaxed),
@@ -129,7 +132,7 @@ impl Instance {
 
     /// For how many seconds it has run; one at least, so that there is something to divide by.
     fn uptime(&self) -> f64 {
-        self.account.clock.now().duration_since(self.since).as_secs_f64().max(1.0)
+        self.began.elapsed().as_secs_f64().max(1.0)
     }
 
     /// How long the handler takes already that began first.
@@ -166,6 +169,18 @@ mod tests {
             assert_eq!((limits.len(), one.name), (Limits::NAMES.len() + 1, "storage"));
             assert_eq!((one.used, one.of.as_str(), one.most), (kept.map(|_| 7.0), "1 MiB", Some(1_048_576.0)));
         }
+    }
+
+    /// A machine without a clock of its own learns the time some seconds after it was started.
+    #[tokio::test(start_paused = true)]
+    async fn how_long_it_has_run_and_what_it_used_a_second_is_not_measured_by_the_clock_on_the_wall() {
+        let (instance, _mailbox) = crate::plugins::disconnected_instance("", Limits::default());
+        instance.sent.store(45, std::sync::atomic::Ordering::Relaxed);
+        // Of which the one on the wall sees nothing.
+        tokio::time::advance(Duration::from_secs(90)).await;
+        let usage = instance.usage(None);
+        let rate = usage.limits.iter().find(|one| one.name == "messages_per_second").and_then(|one| one.used);
+        assert_eq!((usage.uptime, rate), (Duration::from_secs(90), Some(0.5)));
     }
 
     #[tokio::test(start_paused = true)]
