@@ -278,6 +278,13 @@ fn host(status: &Status, findings: &mut Findings) {
         return findings.fine("host", "none runs; `parlor run` starts one");
     };
     findings.fine("host", format!("parlor {} runs, process {}", host.version, host.pid));
+    for (file, error) in status.faults() {
+        // What is wrong in the file itself has been told by now.
+        if !findings.is_broken(file) {
+            let says = format!("its {file} does not count as it is written now, the one before does: {error}");
+            findings.broken("host", says, "do as it says; `parlor reload` reads it again");
+        }
+    }
     for account in status.accounts.iter().filter(|account| account.connection != "connected") {
         let reason = account.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
         let says = format!("the host's account {} is {}{reason}", account.name, account.connection);

@@ -88,6 +88,13 @@ async fn a_policy_that_is_gone_takes_out_nobody_whoever_asks() {
     let gone = "the policy is gone; nothing has changed. Put it back, or an empty one if no plugin is to run";
     host.wait_count(gone, &[], 1, SOON).await.unwrap();
     assert!(policy_error(&home).await.as_str().unwrap().contains("plugins.toml is gone"));
+    // Of itself a file that is not there is no fault.
+    let json = ended(home.run(&["doctor", "--offline", "--json"]).await.unwrap(), 5).json().unwrap();
+    let is_it = |one: &serde_json::Value| {
+        (&one["check"], &one["state"]) == (&"host".into(), &"broken".into())
+            && one["says"].as_str().unwrap().contains("plugins.toml is gone")
+    };
+    assert!(json["findings"].as_array().unwrap().iter().any(is_it), "{json:#}");
     // What runs is listed, whatever the file says.
     let list = ended(home.run(&["plugin", "list", "--json"]).await.unwrap(), 0).json().unwrap();
     assert_eq!(
