@@ -72,6 +72,8 @@ impl Arguments {
     /// Does what was asked, and says how it went: 0 fine, 1 failed, 2 a wrong usage (mostly found by clap), others as [`Ended`]
     /// says.
     pub fn execute(self) -> ExitCode {
+        // Whoever reads the journal by its levels finds why a host ended, too.
+        let before = if let Command::Run(run) = &self.command { run.before_failure() } else { "" };
         let result = match self.command {
             Command::Run(run) => run.execute(),
             Command::Init(init) => init.run(),
@@ -91,7 +93,7 @@ impl Arguments {
             // Whoever read what was printed has read enough.
             Err(error) if error.downcast_ref().is_some_and(is_closed_pipe) => ExitCode::SUCCESS,
             Err(error) => {
-                fail(&format!("{error:#}"));
+                fail(before, &format!("{error:#}"));
                 match error.downcast_ref() {
                     Some(ended) => Ended::code(ended),
                     None if error.downcast_ref().is_some_and(ConfigError::is_usage) => ExitCode::from(USAGE),
@@ -155,7 +157,8 @@ fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(value)
 }
 
-/// The last word to whoever typed the command, who may have left.
-fn fail(message: &str) {
-    let _ = writeln!(io::stderr(), "parlor: {}", show::harmless_lines(message));
+/// The last word to whoever typed the command, who may have left. Each of its lines begins with what is to stand `before` it.
+fn fail(before: &str, message: &str) {
+    let says = show::harmless_lines(message).replace('\n', &format!("\n{before}"));
+    let _ = writeln!(io::stderr(), "{before}parlor: {says}");
 }

@@ -50,6 +50,8 @@ use crate::xmpp;
 /// A guest may take a whole slice for its turn, so tokio's 61 would let a timer wait for 61 ms; looking after each turn
 /// costs a system call for each, which at a hundred messages in flight was a third of the host's CPU time.
 const TURNS: u32 = 8;
+/// What an error begins with in the journal.
+const ERROR: &str = "<3>";
 /// How many lines of the log may wait for whoever reads it.
 const WAITING_LINES: usize = 4_096;
 
@@ -119,6 +121,14 @@ impl Run {
         // A name look-up that hangs must not hold up the end.
         runtime.shutdown_background();
         result
+    }
+
+    /// What stands before each line that says why it failed, as before those of the log.
+    pub(super) fn before_failure(&self) -> &'static str {
+        match self.log_format {
+            LogFormat::Journal => ERROR,
+            LogFormat::Text | LogFormat::Json => "",
+        }
     }
 }
 
@@ -329,13 +339,12 @@ where
         mut writer: Writer<'_>,
         event: &tracing::Event<'_>,
     ) -> fmt::Result {
-        let level = match *event.metadata().level() {
-            tracing::Level::ERROR => 3,
-            tracing::Level::WARN => 4,
-            tracing::Level::INFO => 6,
-            tracing::Level::DEBUG | tracing::Level::TRACE => 7,
-        };
-        write!(writer, "<{level}>")?;
+        writer.write_str(match *event.metadata().level() {
+            tracing::Level::ERROR => ERROR,
+            tracing::Level::WARN => "<4>",
+            tracing::Level::INFO => "<6>",
+            tracing::Level::DEBUG | tracing::Level::TRACE => "<7>",
+        })?;
         self.0.format_event(context, writer, event)
     }
 }

@@ -73,6 +73,12 @@ async fn lines_for_the_journal_begin_with_their_level() {
         .await
         .unwrap();
     assert!(line.starts_with("<6> INFO account connected ") && !line.contains('\x1b'), "{line:?}");
+    // So does why it ended, which is found among the errors: `journalctl -p err`.
+    let failed = ended(home.run(&["run", "--log-format", "journal"]).await.unwrap(), 1).stderr;
+    assert!(failed.starts_with("<3>parlor: another parlor runs with the data folder "), "{failed}");
+    assert!(failed.lines().all(|line| line.starts_with('<')), "{failed}");
+    let failed = ended(home.run(&["run"]).await.unwrap(), 1).stderr;
+    assert!(failed.starts_with("parlor: another parlor runs "), "{failed}");
 }
 
 /// What is answered on a port of loopback.
