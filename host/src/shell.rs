@@ -8,6 +8,8 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
+use crate::systemd::VARIABLES;
+
 /// What whoever wrote one that does not end has to know: it is no part of what stands in front of the terminal, and one that
 /// asks there is stopped by the system until its time is over.
 pub(crate) const ASKS_NOBODY: &str = "it can ask nobody, not on a terminal either: unlock what it reads before, such as gpg-agent for pass, or name a file";
@@ -21,7 +23,11 @@ pub(crate) struct Shell {
 impl Shell {
     /// Runs a command line that has nothing to read. `errors` is where it complains.
     pub(crate) fn run(line: &str, errors: Stdio) -> io::Result<Self> {
-        let child = Command::new("sh")
+        let mut command = Command::new("sh");
+        for name in VARIABLES {
+            command.env_remove(name);
+        }
+        let child = command
             .args(["-c", line])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -13,6 +13,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::host::Host;
 
+/// What the service manager tells this process alone. Whoever is started by it and takes it for its own would speak for the house:
+/// stop it, with `STOPPING=1`.
+pub(crate) const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
 /// Where the service manager listens.
 #[derive(Debug)]
 pub struct Notifier {

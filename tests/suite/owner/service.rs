@@ -60,6 +60,22 @@ async fn the_service_manager_hears_of_each_turn() {
     hears(&manager, "STOPPING=1");
 }
 
+/// One that takes the service manager for its own would have the host stopped.
+#[tokio::test]
+async fn no_command_of_the_owners_can_speak_for_the_host() {
+    let (mut home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let socket = home.path().join("notify").display().to_string();
+    home.set_environment("NOTIFY_SOCKET", &socket);
+    home.set_environment("WATCHDOG_USEC", "60000000");
+    let password = home.password_file("main").display().to_string();
+    let command = format!("test -z \"$NOTIFY_SOCKET$WATCHDOG_USEC\" && cat '{password}'");
+    home.amend("main", "password_file", None).unwrap();
+    home.amend("main", "password_command", Some(command.into())).unwrap();
+    let host = home.start().unwrap();
+    host.wait_count("account connected", &[], 1, SOON).await.unwrap();
+}
+
 #[tokio::test]
 async fn lines_for_the_journal_begin_with_their_level() {
     let (home, _) = home().await;
