@@ -11,8 +11,11 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::harmless::harmless;
 use crate::host::Host;
 
+/// How much of why a file does not count is told, in bytes.
+const LONGEST: usize = 1 << 10;
 /// What the service manager tells this process alone. Whoever is started by it and takes it for its own would speak for the house:
 /// stop it, with `STOPPING=1`.
 pub(crate) const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
@@ -41,9 +44,15 @@ impl Notifier {
         Self { to, watchdog }
     }
 
-    /// Accounts and plugins had their first turn.
-    pub fn ready(&self) {
-        self.tell("READY=1");
+    /// Accounts and plugins had their first turn, or what was written is read. A signal to read says nothing of what came of it, so
+    /// that whoever looks is told by the status if a file does not count.
+    pub fn ready(&self, host: &Host) {
+        let says = |file: &str, fault: Option<String>| {
+            let fault = harmless(&fault?, LONGEST);
+            Some(format!("the {file} does not count as it is written now, the one before does: {fault}"))
+        };
+        let fault = says("configuration", host.config_fault()).or_else(|| says("policy", host.policy_fault()));
+        self.tell(&format!("READY=1\nSTATUS={}", fault.unwrap_or_default()));
     }
 
     /// The configuration and the policy are read again; [`ready`](Self::ready) says when that is done.

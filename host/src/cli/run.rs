@@ -164,7 +164,7 @@ async fn stand(config: Config, written: ConfigFile, lines: Lines, metrics: Optio
         None => None,
     };
     let mut chat = Chat::start(&host, &orders);
-    manager.ready();
+    manager.ready(&host);
     let over = tokio::select! {
         over = serve(&host, &mut chat, &mut ordered, &mut signals, &mut files, &mut control, &manager) => over,
         // These never end.
@@ -225,7 +225,7 @@ async fn serve(
             control.mend().await;
         }
         tokio::select! {
-            () = carry_out(host, chat, files, task) => manager.ready(),
+            () = carry_out(host, chat, files, task) => manager.ready(host),
             () = signals.stop() => return None,
         }
     }

@@ -52,7 +52,17 @@ async fn the_service_manager_hears_of_each_turn() {
     host.reload().unwrap();
     let manager = tokio::task::spawn_blocking(move || {
         hears(&manager, "RELOADING=1\nMONOTONIC_USEC=");
-        hears(&manager, "READY=1");
+        hears(&manager, "READY=1\nSTATUS=");
+        manager
+    });
+    let manager = manager.await.unwrap();
+    let config = std::fs::read_to_string(home.path().join("parlor.toml")).unwrap();
+    home.write("parlor.toml", &format!("nonsense = 1\n{config}")).unwrap();
+    let manager = tokio::task::spawn_blocking(move || {
+        hears(
+            &manager,
+            "READY=1\nSTATUS=the configuration does not count as it is written now, the one before does: parlor",
+        );
         manager
     });
     let manager = manager.await.unwrap();
