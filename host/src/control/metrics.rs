@@ -156,6 +156,9 @@ fn metrics(status: &Status) -> String {
     let labels = |one: &Plugin| format!("{{{}}}", names(one));
     let running = status.plugins.iter().map(|one| (labels(one), f64::from(u8::from(one.state == "running"))));
     put("plugin_running", "gauge", "Whether the plugin runs.", running.collect());
+    // One that is disabled does not run, either, and nobody is to be woken for that.
+    let down = status.plugins.iter().map(|one| (labels(one), f64::from(u8::from(one.is_down()))));
+    put("plugin_down", "gauge", "Whether the plugin should run and does not.", down.collect());
     let restarts = status.plugins.iter().map(|one| (labels(one), number(one.restarts)));
     put("plugin_restarts_total", "counter", "How often it was started again by itself.", restarts.collect());
     let mut usage = |name: &str, kind: &str, help: &str, value: fn(&Usage) -> f64| {

@@ -140,6 +140,7 @@ async fn metrics_and_health_are_served_on_loopback_alone() {
         "# TYPE parlor_tasks gauge\nparlor_tasks ",
         "parlor_account_connected{account=\"main\"} 1\n",
         "parlor_plugin_running{plugin=\"echo\",account=\"main\"} 1\n",
+        "parlor_plugin_down{plugin=\"echo\",account=\"main\"} 0\n",
         "# TYPE parlor_plugin_events_total counter\n",
         "parlor_plugin_events_lost_total{plugin=\"echo\",account=\"main\"} 0\n",
         "parlor_plugin_memory_limit_bytes{plugin=\"echo\",account=\"main\"} ",
@@ -168,6 +169,8 @@ async fn metrics_and_health_are_served_on_loopback_alone() {
         .unwrap();
     let ill = get("/health");
     assert!(ill.starts_with("HTTP/1.1 503 ") && ill.ends_with("plugin echo is refused\n"), "{ill}");
+    let down = get("/metrics");
+    assert!(down.contains("\nparlor_plugin_down{plugin=\"echo\",account=\"\"} 1\n"), "{down}");
     for (request, code) in [
         ("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403"),
         ("GET /metrics HTTP/1.1\r\n\r\n", "403"),
