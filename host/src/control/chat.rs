@@ -24,6 +24,8 @@ use crate::stanza::{AdHocAction, AdHocAnswer, AdHocRefusal, AdHocRequest, AdHocS
 const PLUGIN: &str = "plugin";
 /// How many lines an answer has at most, and how many plugins are offered; others can be typed by clients that let one.
 const LINES: usize = 200;
+/// How many bytes its lines have. A server ends the stream over a stanza that is too long; some let no more than 64 KiB through.
+const LONGEST: usize = 16 << 10;
 
 /// Owners are heard.
 pub struct Chat {
@@ -97,7 +99,7 @@ async fn answer(
     };
     let session = command.session.unwrap_or_else(steps::session);
     let answer = |stage| Ok(AdHocAnswer { node: node.to_owned(), session: session.clone(), stage });
-    let done = |lines: Vec<String>| AdHocStage::Done { lines, failed: false };
+    let done = |lines: Vec<String>| AdHocStage::Done { lines: short(lines), failed: false };
     if command.action == AdHocAction::Cancel {
         return if has_begun { answer(AdHocStage::Cancelled) } else { Err(AdHocRefusal::BadAction) };
     }
@@ -173,9 +175,21 @@ fn plugins(plugins: &[Plugin]) -> Vec<String> {
     if plugins.is_empty() {
         return vec!["no plugins".to_owned()];
     }
-    let mut lines: Vec<_> = plugins.iter().take(LINES).map(line).collect();
-    if plugins.len() > LINES {
-        lines.push(format!("and {} more", plugins.len() - LINES));
+    plugins.iter().map(line).collect()
+}
+
+/// As many lines as there is room for.
+fn short(mut lines: Vec<String>) -> Vec<String> {
+    let mut bytes = 0;
+    let fits = |line: &&String| {
+        bytes += line.len() + 1;
+        bytes <= LONGEST
+    };
+    let fitting = lines.iter().take(LINES).take_while(fits).count();
+    let more = lines.len() - fitting;
+    if more > 0 {
+        lines.truncate(fitting);
+        lines.push(format!("and {more} more; `parlor status` shows all"));
     }
     lines
 }
@@ -184,6 +198,17 @@ fn plugins(plugins: &[Plugin]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::control::views::Account;
+
+    #[test]
+    fn an_answer_is_no_longer_than_servers_let_through() {
+        let lines = |length: usize, count: usize| vec!["x".repeat(length); count];
+        assert_eq!(short(lines(10, LINES)), lines(10, LINES));
+        let many = short(lines(10, LINES + 3));
+        assert_eq!((many.len(), many[LINES].as_str()), (LINES + 1, "and 3 more; `parlor status` shows all"));
+        // As reasons may be.
+        let long = short(lines(4 << 10, 50));
+        assert_eq!((long.len(), long[3].as_str()), (4, "and 47 more; `parlor status` shows all"));
+    }
 
     #[test]
     fn an_owner_in_a_chat_learns_what_does_not_count_and_why_an_account_is_not_connected() {
