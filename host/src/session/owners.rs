@@ -36,6 +36,11 @@ impl Session {
         self.owners = owners;
     }
 
+    /// Whether this is a command, for somebody who may give it.
+    pub(super) fn has_command(&self, from: Option<&Jid>, node: &str) -> bool {
+        self.owner(from).is_some() && command_node(node).is_some()
+    }
+
     /// Who sent this, if it is an owner at a client. Servers vouch for the sender (RFC 6120, section 8.1.2.1); somebody in a
     /// room speaks as the room's occupant, never under his own address. The account may be its owner's own: then any of its
     /// other clients may be the owner's, but what comes from this very one a plugin has sent.

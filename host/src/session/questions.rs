@@ -408,6 +408,10 @@ impl Session {
                 // As where nobody can do that: which accounts have an owner is nobody's business.
                 None => Reply::Refuse { kind: "cancel", condition: "service-unavailable" },
             },
+            // There is nothing below a command, and it is there all the same.
+            Query::DiscoItems { node: Some(node) } if self.has_command(request.from.as_ref(), &node) => {
+                Reply::NoItems { node: Some(node) }
+            }
             // Where we are is not said, and a list that is empty says no more (XEP-0045, section 6.7).
             Query::DiscoItems { node: Some(node) } if node != OWN_ROOMS && !self.disco.own.has_node(&node) => {
                 Reply::Refuse { kind: "cancel", condition: "item-not-found" }

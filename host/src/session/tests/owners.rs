@@ -56,11 +56,16 @@ fn what_this_very_client_sends_is_no_command_of_an_owners() {
 #[test]
 fn an_owners_client_learns_what_the_nodes_are_and_nobody_elses() {
     let mut desk = owned();
-    let mut asked = |from: &str, node: &str| {
-        let query = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{node}'/>");
+    let mut of = |what: &str, from: &str, node: &str| {
+        let query = format!("<query xmlns='http://jabber.org/protocol/disco#{what}' node='{node}'/>");
         desk.hear_xml(&format!("<iq xmlns='jabber:client' type='get' id='1' from='{from}'>{query}</iq>"));
         desk.lines().concat()
     };
+    // A client that looks whether there is more below it, such as a browser of services, finds an empty list.
+    let below = of("items", "juliet@example.org/balcony", "restart");
+    assert!(!below.is_empty() && !below.contains("item-not-found"), "{below}");
+    assert!(of("items", "romeo@example.org/garden", "restart").contains("item-not-found"));
+    let mut asked = |from: &str, node: &str| of("info", from, node);
     let list = asked("juliet@example.org/balcony", COMMANDS);
     assert!(list.contains("\"command-list\""), "{list}");
     let one = asked("juliet@example.org/balcony", "restart");
