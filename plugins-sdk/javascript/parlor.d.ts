@@ -341,6 +341,7 @@ export class ParlorError extends Error {
 }
 /** The owner did not grant it. */
 export class Denied extends ParlorError {
+  constructor(denial: { permission: string; scope: string | null; hint: string });
   readonly permission: string;
   /** What it would have to cover, such as a JID. */
   readonly scope: string | null;
@@ -349,33 +350,61 @@ export class Denied extends ParlorError {
 }
 /** An argument is not what it should be. */
 export class Invalid extends ParlorError {
+  constructor(argument: { name: string; reason: string });
   /** Its name as the contract spells it. */
   readonly argument: string;
   readonly reason: string;
 }
 /** It was sent, and the other side answered with an error (RFC 6120, section 8.3). */
 export class StanzaError extends ParlorError {
+  constructor(answer: { condition: string; kind: string; text: string | null; xml: string });
   readonly condition: string;
   readonly kind: string;
   readonly text: string | null;
   readonly xml: string;
 }
 /** The thing of this name does not exist. */
-export class NotFound extends ParlorError {}
+export class NotFound extends ParlorError {
+  constructor(what: string);
+  /** What there is not. */
+  readonly what: string;
+}
 /** It is too early: wait for the promise of this name first. */
-export class NotReady extends ParlorError {}
+export class NotReady extends ParlorError {
+  constructor(promise: string);
+  /** What `waitUntil` takes. */
+  readonly promise: string;
+}
 /** The host, or the server, cannot do that. */
-export class Unsupported extends ParlorError {}
+export class Unsupported extends ParlorError {
+  constructor(reason: string);
+  /** Which of them, and what. */
+  readonly reason: string;
+}
 /** The promise was rejected. */
-export class Rejected extends ParlorError {}
+export class Rejected extends ParlorError {
+  constructor(reason: string);
+  /** As its plugin gave it. */
+  readonly reason: string;
+}
 /** It was sent, and no answer came in time. */
-export class TimedOut extends ParlorError {}
+export class TimedOut extends ParlorError {
+  constructor();
+}
 /** There is no connection to the server. */
-export class Offline extends ParlorError {}
+export class Offline extends ParlorError {
+  constructor();
+}
 /** What the call waited for has ended. */
-export class Stopped extends ParlorError {}
+export class Stopped extends ParlorError {
+  constructor();
+}
 /** A limit of this plugin is used up. */
-export class OverLimit extends ParlorError {}
+export class OverLimit extends ParlorError {
+  constructor(limit: string);
+  /** Which one. */
+  readonly limit: string;
+}
 /** The plugin's manifest does not ask for what this call needs, so that the call is not there at all. */
 export class NotDeclared extends ParlorError {}
 

@@ -52,11 +52,41 @@ export class StanzaError extends ParlorError {
   }
 }
 
-export class NotFound extends ParlorError {}
-export class NotReady extends ParlorError {}
-export class Unsupported extends ParlorError {}
-export class Rejected extends ParlorError {}
-export class OverLimit extends ParlorError {}
+export class NotFound extends ParlorError {
+  constructor(what) {
+    super(`not found: ${what}`);
+    this.what = what;
+  }
+}
+
+export class NotReady extends ParlorError {
+  constructor(promise) {
+    super(`too early: ${promise} has not come yet`);
+    this.promise = promise;
+  }
+}
+
+export class Unsupported extends ParlorError {
+  constructor(reason) {
+    super(`unsupported: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+export class Rejected extends ParlorError {
+  constructor(reason) {
+    super(`rejected: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+export class OverLimit extends ParlorError {
+  constructor(limit) {
+    super(`over a limit: ${limit}`);
+    this.limit = limit;
+  }
+}
+
 export class NotDeclared extends ParlorError {}
 
 export class TimedOut extends ParlorError {

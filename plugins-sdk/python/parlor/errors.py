@@ -1,6 +1,6 @@
 """Why a call did not do what was asked. Every one is an `Error`; nothing was sent unless its text says so."""
 
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 
 class Error(Exception):
@@ -52,23 +52,43 @@ class StanzaError(Error):
 class NotFound(Error):
     """The thing of this name does not exist."""
 
+    def __init__(self, what: str) -> None:
+        super().__init__(f"not found: {what}")
+        #: What there is not.
+        self.what = what
+
 
 class NotReady(Error):
     """It is too early: wait for the promise of this name first."""
 
     is_temporary = True
 
+    def __init__(self, promise: str) -> None:
+        super().__init__(f"too early: {promise} has not come yet")
+        #: What `wait_until` takes.
+        self.promise = promise
+
 
 class Unsupported(Error):
     """The host, or the server, cannot do that."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"unsupported: {reason}")
+        #: Which of them, and what.
+        self.reason = reason
 
 
 class Rejected(Error):
     """The promise was rejected, for this reason."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"rejected: {reason}")
+        #: As its plugin gave it.
+        self.reason = reason
 
-class TimedOut(Error):
-    """It was sent, and no answer came in time."""
+
+class TimedOut(Error, TimeoutError):
+    """It was sent, and no answer came in time. `except TimeoutError` catches it together with what `asyncio.timeout` raises."""
 
     is_temporary = True
 
@@ -86,6 +106,11 @@ class Stopped(Error):
 class OverLimit(Error):
     """A limit of this plugin is used up."""
 
+    def __init__(self, limit: str) -> None:
+        super().__init__(f"over a limit: {limit}")
+        #: Which one.
+        self.limit = limit
+
 
 class NotDeclared(Error):
     """The plugin's manifest does not ask for what this call needs, so that the call is not there at all."""
@@ -101,7 +126,7 @@ def from_wit(error: object) -> Error:
         return Invalid(value.name, value.reason)
     if case == "Stanza":
         return StanzaError(value.condition, value.kind, value.text, value.xml)
-    simple: dict[str, type[Error]] = {
+    simple: dict[str, Callable[[str], Error]] = {
         "NotFound": NotFound,
         "NotReady": NotReady,
         "Unsupported": Unsupported,

@@ -72,13 +72,13 @@ def _typed(error: errors.Error) -> str:
         case errors.NotFound():
             return "not-found"
         case errors.NotReady():
-            return f"not-ready {error}"
+            return f"not-ready {error.promise}"
         case errors.Unsupported():
             return "unsupported"
         case errors.StanzaError():
             return f"stanza {error.condition}"
         case errors.Rejected():
-            return f"rejected {error}"
+            return f"rejected {error.reason}"
         case errors.TimedOut():
             return "timed-out"
         case errors.Offline():

@@ -76,10 +76,10 @@ function typed(error: unknown): string {
   if (error instanceof Denied) return `denied ${error.permission}`;
   if (error instanceof Invalid) return `invalid ${error.argument}`;
   if (error instanceof NotFound) return "not-found";
-  if (error instanceof NotReady) return `not-ready ${error.message}`;
+  if (error instanceof NotReady) return `not-ready ${error.promise}`;
   if (error instanceof Unsupported) return "unsupported";
   if (error instanceof StanzaError) return `stanza ${error.condition}`;
-  if (error instanceof Rejected) return `rejected ${error.message}`;
+  if (error instanceof Rejected) return `rejected ${error.reason}`;
   if (error instanceof TimedOut) return "timed-out";
   if (error instanceof Offline) return "offline";
   if (error instanceof Stopped) return "stopped";

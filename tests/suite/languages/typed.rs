@@ -65,7 +65,8 @@ async fn the_plugins_in_typescript_here_fit_the_types() {
 
 const USES: &str = r#"import {
   acknowledge, archive, ask, bodyWithoutFallback, command, Element, ns, occupantOf, off, on, onMention, onReady, onStart, onStop,
-  outgoing, ParlorError, parseXml, reference, reply, replyInChat, rooms, say, send, spawn, stanza, storage, vcard,
+  NotFound, NotReady, outgoing, OverLimit, ParlorError, parseXml, reference, Rejected, reply,
+  replyInChat, rooms, say, send, spawn, stanza, StanzaError, storage, TimedOut, Unsupported, vcard, waitUntil,
   type ArchivedMessage, type Attributes, type Bookmark, type Card, type Command, type Event, type Extensions, type Invite,
   type Message, type Occupant, type Status,
 } from "parlor";
@@ -134,6 +135,21 @@ onReady(async () => {
   await storage.setBytes("text", "text");
   const found: Message | undefined = undefined as Message | undefined;
   console.log(String(stanza.message().to(found?.from).attr("id", found?.id)));
+});
+
+spawn(async () => {
+  try {
+    await rooms.close("r@x");
+  } catch (error) {
+    if (error instanceof NotReady) await waitUntil(error.promise);
+    else if (error instanceof NotFound) console.log(error.what);
+    else if (error instanceof Rejected || error instanceof Unsupported) console.log(error.reason);
+    else if (error instanceof OverLimit) console.log(error.limit);
+    else throw error;
+  }
+  console.log(new StanzaError({ condition: "x", kind: "wait", text: null, xml: "" }), new TimedOut());
+  // @ts-expect-error: it is made of what was answered
+  console.log(new StanzaError("wait"));
 });
 
 spawn(async () => {

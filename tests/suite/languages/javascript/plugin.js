@@ -1,8 +1,9 @@
 // What authors expect of JavaScript and of the SDK: see tests.
 
 import {
-  acknowledge, bodyWithoutFallback, chats, command, Element, NotReady, occupantOf, off, Offline, on, once, onStop, OverLimit, reply,
-  replyInChat, rooms, send, setSetting, sleep, StanzaError, storage, TimedOut, timers, vcard, within,
+  acknowledge, bodyWithoutFallback, chats, command, Element, NotReady, occupantOf, off, Offline, on, once, onStop, OverLimit,
+  promise, promises, reply, replyInChat, rooms, send, setSetting, sleep, StanzaError, storage, TimedOut, timers, Unsupported, vcard,
+  waitUntil, within,
 } from "parlor";
 
 // texts.chat
@@ -212,6 +213,14 @@ on("message", { prefix: "later?" }, async (message) => {
   const told = ["wait", "cancel"].map((kind) => new StanzaError({ condition: "x", kind, text: null, xml: "" }));
   told.push(new NotReady("x"), new Offline(), new TimedOut(), new OverLimit("x"), await send("@", "hello").catch((error) => error));
   await reply(message, told.map((one) => one.isTemporary).join(" "));
+});
+
+on("message", { prefix: "which" }, async (message) => {
+  await promise("broken");
+  await promises.reject("broken", "no time");
+  const told = [new NotReady("x"), new Unsupported("x"), new OverLimit("x")];
+  for (const name of ["broken", "nobody's"]) await waitUntil(name).catch((error) => told.push(error));
+  await reply(message, told.map((one) => `${one.what ?? one.promise ?? one.reason ?? one.limit}: ${one.message}`).join("\n"));
 });
 
 // commands.chat

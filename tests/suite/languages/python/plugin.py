@@ -330,7 +330,7 @@ async def call(message: Message) -> None:
             try:
                 await wait_until("broken")
             except errors.Rejected as error:
-                await reply(message, f"{await wait_until('kept')} {error}")
+                await reply(message, f"{await wait_until('kept')} {error.reason}")
 
 
 # storage.chat
@@ -375,6 +375,25 @@ async def later(message: Message) -> None:
     except errors.Error as error:
         told.append(error)
     await reply(message, str([one.is_temporary for one in told]))
+
+
+@on("message", prefix="which")
+async def which(message: Message) -> None:
+    await promises.add_all(["broken"])
+    await promises.reject("broken", "no time")
+    ready, cannot, over = errors.NotReady("x"), errors.Unsupported("x"), errors.OverLimit("x")
+    told = [f"{ready.promise}: {ready}", f"{cannot.reason}: {cannot}", f"{over.limit}: {over}"]
+    for name in ("broken", "nobody's"):
+        try:
+            await wait_until(name)
+        except errors.Rejected as error:
+            told.append(f"{error.reason}: {error}")
+        except errors.NotFound as error:
+            told.append(f"{error.what}: {error}")
+    try:
+        raise errors.TimedOut("in time")
+    except TimeoutError as error:
+        await reply(message, "\n".join(told) if isinstance(error, errors.Error) else "another")
 
 
 # types.chat
