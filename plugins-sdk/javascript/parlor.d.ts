@@ -319,8 +319,8 @@ export const storage: {
     name: string, change: (value: T | undefined) => R | Promise<R>, options?: { expires?: number },
   ): Promise<R>;
   /**
-   * Keeps a value where `expected` is kept, and says whether it was; `undefined` = nothing, for either. They are compared as JSON,
-   * letter by letter, and the default of `get` is not kept:
+   * Keeps a value where what is kept reads as `expected`, and says whether it was; `undefined` = nothing, for either. The default of
+   * `get` is not kept:
    *
    *     const count = await storage.get("count");
    *     const isMine = await storage.compareAndSet("count", count, (count ?? 0) + 1);

@@ -911,6 +911,20 @@ function written(call, value) {
   return encode(text);
 }
 
+// Whether what is kept reads as the same. It may have been written in another way: by an earlier version, or in another language.
+function isSame(present, expected) {
+  const inOrder = ([name], [other]) => (name < other ? -1 : 1);
+  const sorted = (_, value) =>
+    value && typeof value === "object" && !Array.isArray(value) ? Object.fromEntries(Object.entries(value).sort(inOrder)) : value;
+  const meant = (bytes) => JSON.stringify(JSON.parse(decode(bytes), sorted));
+  try {
+    return meant(present) === meant(expected);
+  } catch {
+    // Bytes that are no JSON read as nothing that is expected.
+    return false;
+  }
+}
+
 const writtenOrNothing = (call, value) => (value === undefined ? null : written(call, value));
 
 const stores = {
@@ -925,7 +939,10 @@ const stores = {
   page: async (prefix, after, limit) => kept.list(prefix, after ?? null, limit),
   async compareAndSet(name, expected, value, options) {
     const [before, after] = [expected, value].map((one) => writtenOrNothing("compareAndSet", one));
-    return kept.compareAndSet(name, before, after, lasting("compareAndSet", options));
+    const expires = lasting("compareAndSet", options);
+    if (before === null) return kept.compareAndSet(name, null, after, expires);
+    const present = (await kept.get(name)) ?? null;
+    return present !== null && isSame(present, before) && kept.compareAndSet(name, present, after, expires);
   },
   async change(name, change, options) {
     const expires = lasting("change", options);

@@ -198,6 +198,17 @@ on("message", { prefix: "foreign" }, async (message) => {
   await reply(message, `${x} ${await storage.getBytes("n")} ${await storage.getBytes("none")}`);
 });
 
+on("message", { prefix: "alike" }, async (message) => {
+  const keep = (text) => storage.setBytes("n", Uint8Array.from(text, (sign) => sign.charCodeAt(0)));
+  await keep('{ "b": "\\u044f", "a": [1] }');
+  const expected = [{ a: [1], b: "ю" }, { a: [1], b: "я" }, { a: [1], b: "я" }];
+  const swapped = [];
+  for (const one of expected) swapped.push(await storage.compareAndSet("n", one, 2));
+  await keep("no JSON");
+  swapped.push(await storage.compareAndSet("n", 2, 3), await storage.compareAndSet("none", 2, 3));
+  await reply(message, swapped.join(" "));
+});
+
 // errors.chat
 
 on("message", { prefix: "fail" }, async (message) => {
