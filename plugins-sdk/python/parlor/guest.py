@@ -92,6 +92,8 @@ class Guest(exports.Guest):
             for function in _starts:
                 await function()
         except (Exception, asyncio.CancelledError) as error:
+            # The host is given one sentence, which names no line of the author's.
+            _log.exception("it does not start")
             advice = "; wait for `initialized`, or send in @on_ready" if isinstance(error, errors.Offline) else ""
             raise Err(f"{type(error).__name__}: {error}{advice}") from error
         global _has_started

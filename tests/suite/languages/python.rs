@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use parlor::plugins::State;
 use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
 use parlor_tests::peer::archive::{Script, honest};
@@ -133,6 +134,26 @@ async fn an_archive_in_python_is_read_to_its_end_also_where_a_wait_was_cut_short
     let read = "['message 0', 'message 1', 'message 2', 'message 3'], ['message 0'], internal-server-error";
     house.logged(read, &[("plugin", "deeds")]).await;
     assert_eq!(house.instance("deeds").await.open_archive_queries(), 0);
+    house.stop().await;
+}
+
+/// What needs a connection is too early then, and its author is told what to do, and where it stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_sends_is_refused_with_what_helps_and_its_traceback() {
+    let folder = Folder::new().unwrap();
+    folder.write("plugin/plugin.toml", MANIFEST).unwrap();
+    let sends = "from parlor import on_start, send\n\n\n@on_start\nasync def start() -> None:\n    \
+                 await send(\"juliet@localhost\", \"hello\")\n";
+    folder.write("plugin/plugin.py", sends).unwrap();
+    let plugin = built(&folder.path().join("plugin"), &folder).await;
+    let house = Plan::new().await.bytes("deeds", &plugin, asked).start().await;
+    let state = house.state("deeds").await;
+    assert!(matches!(&state, State::Refused(reason) if reason.contains("or send in @on_ready")), "{state:?}");
+    let lines = crate::trace::with("account", house.name());
+    let refused = lines.iter().find(|line| line.get("message").starts_with("it does not start")).unwrap();
+    for part in ["plugin.py", "line 6, in start"] {
+        assert!(refused.get("message").contains(part), "{part} is missing: {refused:?}");
+    }
     house.stop().await;
 }
 
