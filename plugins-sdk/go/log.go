@@ -3,12 +3,15 @@ package parlor
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"parlor/contract/log"
 )
 
-// Logger writes to the host's log, as slog does by itself: this is what slog.Default() gives. Free.
+// Logger writes to the host's log, as slog does by itself: this is what slog.Default() gives. What is worse than an error, from
+// slog.LevelError+4 on, is fatal there. Free.
 func Logger() *slog.Logger { return slog.Default() }
 
 // The host adds time, plugin and account.
@@ -44,15 +47,31 @@ func (handler *logHandler) WithGroup(name string) slog.Handler {
 	return &logHandler{fields: handler.fields, group: handler.group + name + "."}
 }
 
+// As slog.Handler says: a field that is nothing is left out, and a group without a name is none.
 func writeField(line *strings.Builder, group string, field slog.Attr) {
-	value := field.Value.Resolve()
-	if value.Kind() == slog.KindGroup {
-		for _, inner := range value.Group() {
-			writeField(line, group+field.Key+".", inner)
+	field.Value = field.Value.Resolve()
+	if field.Equal(slog.Attr{}) {
+		return
+	}
+	if field.Value.Kind() == slog.KindGroup {
+		if field.Key != "" {
+			group += field.Key + "."
+		}
+		for _, inner := range field.Value.Group() {
+			writeField(line, group, inner)
 		}
 		return
 	}
-	line.WriteString(" " + group + field.Key + "=" + value.String())
+	line.WriteString(" " + group + field.Key + "=" + quoted(field.Value.String()))
+}
+
+// In quotes where it would read as more than one field, or as none.
+func quoted(value string) string {
+	isOdd := func(char rune) bool { return char == '"' || char == '=' || unicode.IsSpace(char) || !unicode.IsPrint(char) }
+	if value == "" || strings.ContainsFunc(value, isOdd) {
+		return strconv.Quote(value)
+	}
+	return value
 }
 
 func level(level slog.Level) uint8 {
@@ -63,7 +82,9 @@ func level(level slog.Level) uint8 {
 		return log.LevelInfo
 	case level < slog.LevelError:
 		return log.LevelWarn
-	default:
+	case level < slog.LevelError+4:
 		return log.LevelError
+	default:
+		return log.LevelFatal
 	}
 }

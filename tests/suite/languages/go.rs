@@ -56,13 +56,14 @@ async fn a_plugin_in_go_waits_keeps_and_goes_on_after_what_it_returns_and_after_
     }
     assert!(logged("it printed this"));
     assert!(logged("a line with=fields n=1"));
+    assert!(lines.iter().any(|line| line.is("it is over", &[("fatal", "true")])), "worse than an error is fatal");
     assert!(!logged("plugin ended"));
     house.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_go_does_what_its_author_expects_of_it_and_of_the_sdk() {
-    does_as_expected("go", "26 passed, 0 failed\n").await;
+    does_as_expected("go", "27 passed, 0 failed\n").await;
 }
 
 /// A page at a time: often only its beginning, once all of it, and once with an error in the midst.
@@ -236,6 +237,7 @@ func answer(ctx context.Context, message *parlor.Message) error {
 	case "print":
 		fmt.Println("it printed this")
 		slog.With("with", "fields").Warn("a line", "n", 1)
+		slog.Log(ctx, slog.LevelError+4, "it is over")
 	case "setting":
 		return says(parlor.Setting("greeting", ""), nil)
 	case "keep":

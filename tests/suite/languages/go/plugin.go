@@ -37,10 +37,11 @@ func start(ctx context.Context) error {
 	_, asks := parlor.OnMessage(parlor.Filter{Prefix: "ask"}, ask)
 	_, cannots := parlor.OnMessage(parlor.Filter{Prefix: "cannot"}, cannot)
 	_, times := parlor.OnMessage(parlor.Filter{Prefix: "time"}, wait)
+	_, tells := parlor.OnMessage(parlor.Filter{Prefix: "fields"}, fields)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
 		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
-		times, agrees,
+		times, tells, agrees,
 	)
 	return errors.Join(heard, add(ctx, "first"), add(ctx, "second"))
 }
@@ -236,6 +237,14 @@ func askForMarkers(ctx context.Context, message *parlor.Message) error {
 
 func sent(ctx context.Context, event *parlor.Event) error {
 	slog.Warn(fmt.Sprint("markers: ", event.Message.All.Extensions.Some().Markable))
+	return nil
+}
+
+// logs.chat
+
+func fields(ctx context.Context, message *parlor.Message) error {
+	slog.Warn("told", "said", "two words", "by", "alice", "nothing", "", slog.Attr{}, slog.Group("", "n", 1), slog.Group("g", "n", 2))
+	slog.Default().WithGroup("g").With("n", 3).Error("worse", "n", "a=b")
 	return nil
 }
 
