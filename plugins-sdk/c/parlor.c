@@ -940,6 +940,13 @@ static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_out
     extensions->reactions.is_some = true;
     extensions->reactions.val = (parlor_plugin_types_reactions_t){parlor_text(parlor_reference(message->react_to)), words(message->emoji)};
   }
+  const parlor_message *of = message->mark_of;
+  if (of) {
+    /* Outside of rooms a marker goes by the message's own id, whatever else the author calls it. */
+    const char *id = from_room(of) ? of->stanza_id : of->id;
+    if (!id) return invalid("has no id that a marker could name");
+    extensions->marked = option(id);
+  }
   /* They have no body, by which servers see what is worth keeping (XEP-0334). */
   if (message->react_to || message->receipt || message->marker) extensions->hints = (plugin_list_string_t){&store, 1};
   return PARLOR_OK;

@@ -255,8 +255,9 @@ typedef struct parlor_outgoing {
   bool request_markers;           /* asks to be told by markers that it came and was read (XEP-0333): they are messages whose
                                    * `all->extensions` has a marker */
   const char *receipt;            /* the id of a message of theirs that came */
-  const char *marker, *marked;    /* received, displayed or acknowledged, and the id of the message that it is about: in a room its
-                                   * `stanza_id`, elsewhere its `id` */
+  const char *marker;             /* received, displayed or acknowledged … */
+  const parlor_message *mark_of;  /* … and the message that it is about … */
+  const char *marked;             /* … or its id: in a room its `stanza_id`, elsewhere its `id` */
   const char *chat_state;         /* active, composing, paused, inactive or gone */
 } parlor_outgoing;
 

@@ -30,9 +30,10 @@ type Outgoing struct {
 	Receipt        string
 	// RequestMarkers asks to be told by markers that it came and was read (XEP-0333): they are messages whose All has a Marker.
 	RequestMarkers bool
-	// Marker is received, displayed or acknowledged, and Marked the id of the message that it is about: in a room its StanzaID,
-	// elsewhere its ID.
+	// Marker is received, displayed or acknowledged, and MarkOf the message that it is about; or Marked is its id, in a room its
+	// StanzaID, elsewhere its ID.
 	Marker, Marked string
+	MarkOf         *Message
 	// ChatState is active, composing, paused, inactive or gone.
 	ChatState string
 }
@@ -146,6 +147,13 @@ func (message Outgoing) wire() (types.Outgoing, error) {
 		}
 		extensions.Reactions = wit.Some(types.Reactions{Id: to.Reference(), Emojis: message.Emojis})
 	}
+	if of := message.MarkOf; of != nil {
+		id := of.markedID()
+		if id == "" {
+			return types.Outgoing{}, &Invalid{Argument: "message", Reason: "has no id that a marker could name"}
+		}
+		extensions.Marked = wit.Some(id)
+	}
 	// They have no body, by which servers see what is worth keeping (XEP-0334).
 	if message.ReactTo != nil || message.Receipt != "" || message.Marker != "" {
 		extensions.Hints = []string{"store"}
@@ -154,6 +162,14 @@ func (message Outgoing) wire() (types.Outgoing, error) {
 		Body: option(message.Body), Subject: option(message.Subject), Thread: option(message.Thread),
 		Extensions: wit.Some(extensions),
 	}, nil
+}
+
+// Outside of rooms a marker goes by the message's own id, whatever else the author calls it.
+func (message *Message) markedID() string {
+	if message.Kind == "groupchat" {
+		return message.StanzaID
+	}
+	return message.ID
 }
 
 // Acknowledge tells the author of a message that it came, if it asked to be told (XEP-0184), and gives the id of the receipt; empty

@@ -231,6 +231,9 @@ static parlor_error agree(const parlor_event *event, void *context) {
   if (message->body && !strcmp(message->body, "👍")) {
     return parlor_chat_send_message(message->chat, &(parlor_outgoing){.react_to = message, .emoji = " 👍  🎉 "}, NULL);
   }
+  if (message->body && !strcmp(message->body, "mark")) {
+    return parlor_reply_message(message, &(parlor_outgoing){.marker = "displayed", .mark_of = message}, NULL);
+  }
   if (message->body && !strcmp(message->body, "id")) return parlor_reply(message, "%s", parlor_reference(message));
   const char *said = parlor_body_without_fallback(message, PARLOR_NS_REPLY), *id;
   if (strcmp(said, "+1")) return PARLOR_OK;

@@ -280,6 +280,10 @@ func agree(ctx context.Context, message *parlor.Message) error {
 		_, err := parlor.ReplyMessage(ctx, message, parlor.Outgoing{ReactTo: message, Emojis: []string{message.Body}})
 		return err
 	}
+	if message.Body == "mark" {
+		_, err := parlor.ReplyMessage(ctx, message, parlor.Outgoing{Marker: "displayed", MarkOf: message})
+		return err
+	}
 	said := message.BodyWithoutFallback("urn:xmpp:reply:0")
 	if said != "+1" {
 		return nil
