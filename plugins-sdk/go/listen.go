@@ -67,7 +67,11 @@ type Message struct {
 	// Kind is chat, normal, headline, groupchat or error.
 	Kind                  string
 	Body, Subject, Thread string
-	At                    time.Time
+	// RepliesTo, Replaces and ReactsTo are the id of the message that it answers, corrects, or reacts to by Emojis, in the place of
+	// all earlier ones; by none, where it takes them back.
+	RepliesTo, Replaces, ReactsTo string
+	Emojis                        []string
+	At                            time.Time
 	// Delayed says that it is history; do not answer it.
 	Delayed bool
 	// Carbon is received or sent where it is a copy of what another client of this account did, else empty; do not answer a copy.
@@ -329,9 +333,12 @@ func NewMessage(all types.Message) (*Message, error) {
 	if err != nil {
 		return nil, err
 	}
+	extensions := all.Extensions.Some()
 	return &Message{
 		ID: all.Id.Some(), StanzaID: all.StanzaId.Some(), OriginID: all.OriginId.Some(), Chat: all.Chat, From: all.From,
 		To: all.To, Nick: all.Nick.Some(), Kind: all.Kind, Body: all.Body.Some(), Subject: all.Subject.Some(),
-		Thread: all.Thread.Some(), At: at, Delayed: all.Delayed, Carbon: all.Carbon.Some(), Own: all.Own, All: &all,
+		Thread: all.Thread.Some(), RepliesTo: extensions.Reply.Some().Id, Replaces: extensions.Replace.Some(),
+		ReactsTo: extensions.Reactions.Some().Id, Emojis: extensions.Reactions.Some().Emojis, At: at, Delayed: all.Delayed,
+		Carbon: all.Carbon.Some(), Own: all.Own, All: &all,
 	}, nil
 }

@@ -272,6 +272,15 @@ func kind(ctx context.Context, message *parlor.Message) error {
 // replies.chat
 
 func agree(ctx context.Context, message *parlor.Message) error {
+	switch {
+	case message.Chat != "erin@example.org":
+	case message.RepliesTo != "":
+		return parlor.Reply(ctx, message, "an answer to "+message.RepliesTo)
+	case message.Replaces != "":
+		return parlor.Reply(ctx, message, "in the place of "+message.Replaces)
+	case message.ReactsTo != "":
+		return parlor.Reply(ctx, message, fmt.Sprintf("%d for %s: %v", len(message.Emojis), message.ReactsTo, message.Emojis))
+	}
 	if message.Body == "ack" {
 		_, err := parlor.Acknowledge(ctx, message)
 		return err
