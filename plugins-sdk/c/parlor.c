@@ -200,6 +200,12 @@ time_t parlor_time(const char *at) {
   return strcmp(end, "Z") ? -1 : timegm(&read);
 }
 
+const char *parlor_time_text(time_t at) {
+  struct tm utc;
+  if (at == -1 || !gmtime_r(&at, &utc)) return NULL;
+  return parlor_format("%04d-%02d-%02dT%02d:%02d:%02dZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+}
+
 static bool is_space(char sign) {
   return sign == ' ' || (sign >= '\t' && sign <= '\r');
 }

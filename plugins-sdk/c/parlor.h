@@ -320,7 +320,8 @@ parlor_error parlor_room_set_affiliation(const char *room, const char *jid, cons
 /* Which messages of an archive (XEP-0313). What is left out counts for all of it. */
 typedef struct parlor_archive_options {
   const char *with;        /* only what was said with this person, or in this room, whose own archive it is then */
-  const char *start, *end; /* nothing older, and nothing newer, than such as 2026-11-20T06:24:00Z or 2026-11-20 */
+  const char *start, *end; /* nothing older, and nothing newer, than such as 2026-11-20T06:24:00Z or 2026-11-20; `parlor_time_text`
+                              writes it */
   const char *after;       /* only what came after the message that the archive knows by this id, its `stanza_id` */
   bool xml;                /* with the whole stanza in `all->xml`; needs stanza.read */
 } parlor_archive_options;
@@ -505,6 +506,9 @@ const char *parlor_format(const char *format, ...) PARLOR_FORMAT(1, 2);
 /* A time of the host's, such as an event's or a message's `at`, in whole seconds; -1 where it is none. How long ago that is:
  * `difftime(time(NULL), parlor_time(message->at))`. */
 time_t parlor_time(const char *at);
+
+/* The other way: such as `start` and `end` of an archive's options want it. NULL for -1, which is no time. */
+const char *parlor_time_text(time_t at);
 
 /* A text for the inside of XML, in elements and attributes. What XML cannot hold becomes U+FFFD. */
 const char *parlor_escape(const char *text);

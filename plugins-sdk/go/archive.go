@@ -3,8 +3,10 @@ package parlor
 import (
 	"context"
 	"iter"
+	"time"
 
 	"parlor/contract/archive"
+	"parlor/contract/wit"
 )
 
 // How many messages are taken over from the host at once.
@@ -29,6 +31,15 @@ func QueryAll(ctx context.Context, options archive.Options) iter.Seq2[*Message, 
 			yield(nil, err)
 		}
 	}
+}
+
+// Time is a point in time as the contract takes it: archive.Options{Start: parlor.Time(time.Now().AddDate(0, 0, -7))}. The zero time
+// is none.
+func Time(at time.Time) wit.Option[string] {
+	if at.IsZero() {
+		return wit.None[string]()
+	}
+	return wit.Some(at.UTC().Format(time.RFC3339Nano))
 }
 
 // Reads until there is no more, or whoever takes has enough.

@@ -28,7 +28,8 @@ static parlor_error cut(const parlor_event *event, void *context) {
 static parlor_error when(const parlor_event *event, void *context) {
   (void)context;
   double ago = difftime(parlor_time(event->message->at), parlor_time("2026-01-01T11:00:00.5Z"));
-  return parlor_reply(event->message, "%g %d %d", ago, (int)parlor_time("yesterday"), (int)parlor_time(NULL));
+  const char *week = parlor_time_text(parlor_time("2026-01-01T11:00:00.5Z") - 7 * 24 * 3600), *never = parlor_time_text(-1);
+  return parlor_reply(event->message, "%g %d %d %s %s", ago, (int)parlor_time("yesterday"), (int)parlor_time(NULL), week, never ? never : "never");
 }
 
 /* commands.chat */

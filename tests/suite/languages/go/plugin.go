@@ -37,11 +37,12 @@ func start(ctx context.Context) error {
 	_, asks := parlor.OnMessage(parlor.Filter{Prefix: "ask"}, ask)
 	_, cannots := parlor.OnMessage(parlor.Filter{Prefix: "cannot"}, cannot)
 	_, times := parlor.OnMessage(parlor.Filter{Prefix: "time"}, wait)
+	_, whens := parlor.OnMessage(parlor.Filter{Prefix: "when"}, when)
 	_, tells := parlor.OnMessage(parlor.Filter{Prefix: "fields"}, fields)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
 		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
-		times, tells, agrees,
+		times, whens, tells, agrees,
 	)
 	return errors.Join(heard, add(ctx, "first"), add(ctx, "second"))
 }
@@ -52,6 +53,11 @@ func cut(ctx context.Context, message *parlor.Message) error {
 	half := message.Body[:1]
 	slog.Warn(half)
 	return parlor.Reply(ctx, message, half)
+}
+
+func when(ctx context.Context, message *parlor.Message) error {
+	week := message.At.In(time.FixedZone("", 3600)).AddDate(0, 0, -7)
+	return parlor.Reply(ctx, message, fmt.Sprintf("%q %q", parlor.Time(week).Some(), parlor.Time(time.Time{}).Some()))
 }
 
 // settings.chat
