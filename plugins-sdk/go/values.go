@@ -174,10 +174,11 @@ func optional(value any) (wit.Option[[]uint8], error) {
 }
 
 func expires(lasts time.Duration) wit.Option[uint64] {
-	if lasts <= 0 {
+	if lasts == 0 {
 		return wit.None[uint64]()
 	}
-	return wit.Some(milliseconds(lasts))
+	// What was to end before now is gone as soon as can be, and not kept for ever.
+	return wit.Some(max(1, milliseconds(lasts)))
 }
 
 // Stored reads what is kept, and says whether there is anything. Needs storage.

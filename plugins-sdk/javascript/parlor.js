@@ -901,7 +901,7 @@ const decode = (bytes) => decodeURIComponent(escape(Array.from(bytes, (byte) => 
 // How long a value is kept.
 function lasting(call, options = {}) {
   refuseOthers(`storage.${call}: options`, options, ["expires"]);
-  return options.expires === undefined ? null : Math.max(1, counted(options.expires));
+  return options.expires === undefined || options.expires === null ? null : Math.max(1, counted(options.expires));
 }
 
 // A value as it is kept.

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bindings::parlor::plugin::storage;
 use crate::error::{Error, Result};
+use crate::timers;
 
 pub use crate::bindings::parlor::plugin::storage::Page;
 
@@ -184,6 +185,18 @@ fn read<T: DeserializeOwned>(key: &str, json: &[u8]) -> Result<T> {
     serde_json::from_slice(json).map_err(|error| Error::invalid(key, error))
 }
 
+/// What is to last for no time at all is gone as soon as can be.
 fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    timers::milliseconds(time).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_lasts_a_millisecond_at_least() {
+        assert_eq!(milliseconds(Duration::ZERO), 1);
+        assert_eq!(milliseconds(Duration::from_micros(1_500)), 2);
+    }
 }

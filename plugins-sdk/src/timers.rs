@@ -80,7 +80,7 @@ impl Timer {
 }
 
 /// Rounded up, so that nobody is woken too early.
-fn milliseconds(duration: Duration) -> u64 {
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 

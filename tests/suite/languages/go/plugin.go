@@ -37,12 +37,13 @@ func start(ctx context.Context) error {
 	_, asks := parlor.OnMessage(parlor.Filter{Prefix: "ask"}, ask)
 	_, cannots := parlor.OnMessage(parlor.Filter{Prefix: "cannot"}, cannot)
 	_, times := parlor.OnMessage(parlor.Filter{Prefix: "time"}, wait)
+	_, pasts := parlor.OnMessage(parlor.Filter{Prefix: "past"}, past)
 	_, whens := parlor.OnMessage(parlor.Filter{Prefix: "when"}, when)
 	_, tells := parlor.OnMessage(parlor.Filter{Prefix: "fields"}, fields)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
 		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
-		times, whens, tells, agrees,
+		times, pasts, whens, tells, agrees,
 	)
 	return errors.Join(heard, add(ctx, "first"), add(ctx, "second"))
 }
@@ -104,6 +105,12 @@ func uncount(ctx context.Context, message *parlor.Message) error {
 	gone, err := parlor.Change(ctx, "n", func(*int) *int { return nil }, 0)
 	_, ok, read := parlor.Stored[int](ctx, "n")
 	return errors.Join(err, read, parlor.Reply(ctx, message, fmt.Sprint(gone == nil, ok)))
+}
+
+func past(ctx context.Context, message *parlor.Message) error {
+	_, ok, read := parlor.Stored[int](ctx, "past")
+	kept := parlor.Store(ctx, "past", 1, -time.Hour)
+	return errors.Join(read, kept, parlor.Reply(ctx, message, fmt.Sprint(ok)))
 }
 
 // stanzas.chat

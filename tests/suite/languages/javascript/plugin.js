@@ -198,6 +198,12 @@ on("message", { prefix: "foreign" }, async (message) => {
   await reply(message, `${x} ${await storage.getBytes("n")} ${await storage.getBytes("none")}`);
 });
 
+on("message", { prefix: "last" }, async (message) => {
+  const names = ["l/null", "l/none", "l/past"];
+  await reply(message, (await Promise.all(names.map((name) => storage.get(name, "gone")))).join(" "));
+  await Promise.all([null, undefined, -1].map((expires, at) => storage.set(names[at], at, { expires })));
+});
+
 on("message", { prefix: "alike" }, async (message) => {
   const keep = (text) => storage.setBytes("n", Uint8Array.from(text, (sign) => sign.charCodeAt(0)));
   await keep('{ "b": "\\u044f", "a": [1] }');
