@@ -408,6 +408,7 @@ export class OverLimit extends ParlorError {
 /** The plugin's manifest does not ask for what this call needs, so that the call is not there at all. */
 export class NotDeclared extends ParlorError {}
 
+/** Those that are set outside of functions begin when the plugin does. */
 declare global {
   function setTimeout<A extends unknown[]>(handler: (...values: A) => unknown, milliseconds?: number, ...values: A): number;
   function setInterval<A extends unknown[]>(handler: (...values: A) => unknown, milliseconds?: number, ...values: A): number;

@@ -154,6 +154,8 @@ function grouping(name, calls, wrapped = {}) {
       // Of a record all may be left out.
       fitted(`${name}.${key}: ${argument}`, values[at] ?? (kind[0] === "record" ? {} : values[at]), kind);
     const given = ARGUMENTS[`${name}.${key}`].map(whole);
+    // The build ends with the next line, and does not know whose it was.
+    if (!started) log.error(`${name}.${key} is called here:\n${new Error().stack}`);
     let result;
     try {
       result = own(...given);
@@ -583,12 +585,19 @@ let alarm;
 const LONGEST = 24 * 60 * 60 * 1000;
 
 function timer(repeats, milliseconds, handler, values) {
-  const now = performance.now();
   const wait = Math.max(repeats ? 10 : 0, Math.round(milliseconds ?? 0) || 0);
   const number = ++lastTimer;
-  watch(now, now + wait);
-  pending.set(number, { at: now + wait, period: repeats ? wait : undefined, work: () => handler(...values) });
+  const one = { at: Infinity, wait, period: repeats ? wait : undefined, work: () => handler(...values) };
+  // What is set while the plugin is built begins with the plugin.
+  if (started) begin(one);
+  pending.set(number, one);
   return number;
+}
+
+function begin(one) {
+  const now = performance.now();
+  watch(now, now + one.wait);
+  one.at = now + one.wait;
 }
 
 // Has the host ring when something is due, unless it does before that.
@@ -997,6 +1006,7 @@ export const guest = {
     try {
       await run(async () => {
         while (waiting.length > 0) waiting.shift().begin();
+        for (const one of pending.values()) begin(one);
         for (const start of [...commandsFirst, ...starts]) await start();
       });
     } catch (error) {

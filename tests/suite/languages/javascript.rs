@@ -113,7 +113,7 @@ async fn a_plugin_in_javascript_waits_keeps_and_goes_on_after_what_it_throws() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_in_javascript_does_what_its_author_expects_of_it_and_of_the_sdk() {
-    does_as_expected("javascript", "35 passed, 0 failed\n").await;
+    does_as_expected("javascript", "36 passed, 0 failed\n").await;
 }
 
 /// A page at a time, with somebody who writes while the plugin waits for each; and once with an error in the midst.
@@ -233,6 +233,10 @@ async fn what_does_not_build_in_javascript_leaves_no_file_and_shows_the_authors_
         ("import words from \"./words.json\";\n", ["/words.json", "line 1 column 2"]),
         ("import { Message, on } from \"parlor\";\n", ["'Message'", "import { type X }"]),
         ("\n\nthrow new Error('at once');\n", ["at once", "plugin.js:3:"]),
+        (
+            "import { setting } from \"parlor\";\n\nsetting(\"greeting\");\n",
+            ["settings.get is called while the plugin is built", "plugin.js:3:"],
+        ),
     ] {
         folder.write("plugin/plugin.js", text).unwrap();
         folder.write("plugin/typed.ts", "const a = 1;\nconst b: = 2;\n").unwrap();

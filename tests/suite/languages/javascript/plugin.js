@@ -81,6 +81,12 @@ on("message", { kind: ["chat", "normal"], prefix: "kind" }, (message) => reply(m
 
 // timers.chat
 
+let isLate = false;
+setTimeout(() => (isLate = true), 2000);
+clearTimeout(setTimeout(() => console.warn("it was cleared"), 1000));
+
+on("message", { prefix: "late?" }, (message) => reply(message, `${isLate}`));
+
 on("message", { prefix: "many" }, async (message) => {
   const fired = [];
   for (let second = 100; second > 0; second--) {

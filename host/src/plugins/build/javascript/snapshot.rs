@@ -14,6 +14,7 @@ use wasmtime_wizer::{ComponentInstanceState, Wizer};
 
 use super::link::LOADER;
 use super::modules::{CONTRACT, Modules};
+use super::types::camel;
 use crate::plugins::build;
 use crate::plugins::compiler::{Cache, Compiler, Fingerprint};
 use crate::plugins::id::Digest;
@@ -196,7 +197,7 @@ fn linker(engine: &Engine, component: &Component, modules: &Arc<Modules>) -> was
                         })?;
                         continue;
                     }
-                    no_host(&mut instance, function, ty.async_())?;
+                    no_host(&mut instance, name, function, ty.async_())?;
                 }
             }
         }
@@ -220,20 +221,26 @@ fn says(values: &[Val]) {
 }
 
 /// A call that has nobody to go to yet.
-fn no_host(grouping: &mut LinkerInstance<'_, Building>, function: &str, is_async: bool) -> wasmtime::Result<()> {
-    fn refused(function: &str) -> wasmtime::Error {
+fn no_host(
+    grouping: &mut LinkerInstance<'_, Building>,
+    name: &str,
+    function: &str,
+    is_async: bool,
+) -> wasmtime::Result<()> {
+    fn refused(called: &str) -> wasmtime::Error {
         wasmtime::Error::msg(format!(
-            "{function} is called while the plugin is built: there is no host yet; call it in onStart"
+            "{called} is called while the plugin is built: there is no host yet; call it in onStart"
         ))
     }
-    let name = function.to_owned();
+    let short = name.strip_prefix(CONTRACT).and_then(|name| name.split('@').next()).unwrap_or(name);
+    let called = format!("{}.{}", camel(short), camel(function));
     if is_async {
         grouping.func_new_concurrent(function, move |_, _, _, _| {
-            let error = refused(&name);
+            let error = refused(&called);
             Box::pin(async move { Err(error) })
         })
     } else {
-        grouping.func_new(function, move |_, _, _, _| Err(refused(&name)))
+        grouping.func_new(function, move |_, _, _, _| Err(refused(&called)))
     }
 }
 
