@@ -94,3 +94,29 @@ proptest! {
         prop_assert_eq!(parsed.children().count(), 0);
     }
 }
+
+/// Who knows one from another language finds it.
+#[test]
+fn every_language_has_the_same_namespaces_by_the_same_names() {
+    let others = [
+        (include_str!("../../python/parlor/stanza.py"), "", ""),
+        (include_str!("../../javascript/parlor.js"), "", ":"),
+        (include_str!("../../javascript/parlor.d.ts"), "", ":"),
+        (include_str!("../../go/stanza.go"), "ns", ""),
+        (include_str!("../../c/parlor.h"), "parlorns", ""),
+    ];
+    let plain = |text: &str| text.replace('_', "").to_lowercase();
+    let here = include_str!("../stanza.rs").lines();
+    let here = here.filter_map(|line| line.trim().strip_prefix("pub const ")?.split_once(": &str = "));
+    let mut count = 0;
+    for (name, value) in here {
+        let value = value.trim_end_matches(';');
+        for (source, before, behind) in others {
+            let word = format!("{before}{}{behind}", plain(name));
+            let names_it = |line: &str| line.contains(value) && plain(line).split_whitespace().any(|one| one == word);
+            assert!(source.lines().any(names_it), "{word} is not {value}");
+        }
+        count += 1;
+    }
+    assert!(count > 20, "{count} namespaces");
+}
