@@ -227,6 +227,7 @@ static const char *escaped(const unsigned char *text) {
 }
 
 const char *parlor_escape(const char *text) {
+  if (!text) text = "";
   /* No character becomes more than six. */
   char *whole = take(strlen(text) * 6), *end = whole;
   for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
@@ -420,6 +421,7 @@ const char *parlor_xml_value(const parlor_element *element, const char *name) {
 }
 
 const char *parlor_quote(const char *text) {
+  if (!text) return "null";
   char *quoted = take(strlen(text) * 6 + 2), *end = quoted;
   *end++ = '"';
   for (; *text; text++) {
@@ -775,10 +777,10 @@ static parlor_error room(const char *jid, const char *text, const char *thread) 
   return parlor_done(parlor_plugin_rooms_send(&to, &message, &id, &error), &error);
 }
 
-/* A message that is not what it has to be. */
-static parlor_error invalid(const char *reason) {
-  failure = (parlor_failure){.error = PARLOR_INVALID, .argument = "message"};
-  failure.text = parlor_format("invalid message: %s", reason);
+/* What is not what it has to be. */
+static parlor_error invalid(const char *argument, const char *reason) {
+  failure = (parlor_failure){.error = PARLOR_INVALID, .argument = argument};
+  failure.text = parlor_format("invalid %s: %s", argument, reason);
   return PARLOR_INVALID;
 }
 
@@ -942,7 +944,7 @@ static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_out
     }
   }
   if (message->react_to) {
-    if (!parlor_reference(message->react_to)) return invalid("has no id that a reaction could name");
+    if (!parlor_reference(message->react_to)) return invalid("message", "has no id that a reaction could name");
     extensions->reactions.is_some = true;
     extensions->reactions.val = (parlor_plugin_types_reactions_t){parlor_text(parlor_reference(message->react_to)), words(message->emoji)};
   }
@@ -950,7 +952,7 @@ static parlor_error wire(const parlor_outgoing *message, parlor_plugin_types_out
   if (of) {
     /* Outside of rooms a marker goes by the message's own id, whatever else the author calls it. */
     const char *id = from_room(of) ? of->stanza_id : of->id;
-    if (!id) return invalid("has no id that a marker could name");
+    if (!id) return invalid("message", "has no id that a marker could name");
     extensions->marked = option(id);
   }
   /* They have no body, by which servers see what is worth keeping (XEP-0334). */
@@ -989,7 +991,7 @@ parlor_error parlor_acknowledge(const parlor_message *message) {
 
 /* An error is not answered. */
 static parlor_error answerable(const parlor_message *message) {
-  return strcmp(message->kind, "error") ? PARLOR_OK : invalid("an error must not be answered (RFC 6120, section 8.3.1)");
+  return strcmp(message->kind, "error") ? PARLOR_OK : invalid("message", "an error must not be answered (RFC 6120, section 8.3.1)");
 }
 
 /* Who is answered in private; of a message from a room, its author there. */
@@ -1250,6 +1252,7 @@ parlor_error parlor_setting_set(const char *key, const char *json) {
 }
 
 parlor_error parlor_storage_set(const char *key, const char *text, uint64_t expires) {
+  if (!text) return invalid("value", "there is none to keep; parlor_storage_delete forgets the one that is there");
   plugin_string_t name = parlor_text(key);
   plugin_list_u8_t value = {(uint8_t *)text, strlen(text)};
   parlor_plugin_types_error_t error;

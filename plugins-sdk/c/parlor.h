@@ -459,7 +459,8 @@ size_t parlor_setting_list(const char *key, const char ***items);
 /* Changes a setting, as JSON, for this account and this process. Free. */
 parlor_error parlor_setting_set(const char *key, const char *json);
 
-/* Keeps a text under a key, on the disk when this returns, for ever (0) or for so many milliseconds. Needs storage. */
+/* Keeps a text under a key, on the disk when this returns, for ever (0) or for so many milliseconds. NULL is PARLOR_INVALID. Needs
+ * storage. */
 parlor_error parlor_storage_set(const char *key, const char *text, uint64_t expires);
 
 /* Puts what is kept into `text`, or NULL. Needs storage. */
@@ -510,10 +511,10 @@ time_t parlor_time(const char *at);
 /* The other way: such as `start` and `end` of an archive's options want it. NULL for -1, which is no time. */
 const char *parlor_time_text(time_t at);
 
-/* A text for the inside of XML, in elements and attributes. What XML cannot hold becomes U+FFFD. */
+/* A text for the inside of XML, in elements and attributes. What XML cannot hold becomes U+FFFD, and NULL an empty text. */
 const char *parlor_escape(const char *text);
 
-/* A text as JSON has it, in quotes. */
+/* A text as JSON has it, in quotes; NULL is null. */
 const char *parlor_quote(const char *text);
 
 /* The text of a JSON string; NULL if it is something else. */

@@ -89,6 +89,17 @@ static parlor_error swap(const parlor_event *event, void *context) {
   return error ? error : parlor_reply(event->message, "%d %d %d %s %d", first, second, third, kept, fourth);
 }
 
+static parlor_error keep_nothing(const parlor_event *event, void *context) {
+  (void)context;
+  /* It has none. */
+  const char *none = event->message->thread, *kept;
+  bool is_invalid = parlor_storage_set("nothing", none, 0) == PARLOR_INVALID;
+  const char *argument = parlor_failed()->argument;
+  parlor_error error = parlor_storage_get("nothing", &kept);
+  if (error) return error;
+  return parlor_reply(event->message, "%d %s %s <%s> %s", is_invalid, argument, kept ? kept : "none", parlor_escape(none), parlor_quote(none));
+}
+
 /* promises.chat */
 
 static parlor_error reject(const parlor_event *event, void *context) {
@@ -283,6 +294,7 @@ parlor_error parlor_start(void) {
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "rooms"}, list, "auto_join_rooms");
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "change"}, change, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "swap"}, swap, NULL);
+  if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "nothing"}, keep_nothing, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "reject"}, reject, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "ask"}, ask, NULL);
   if (!error) error = parlor_on("message", &(parlor_filter){.prefix = "read "}, parse, NULL);
