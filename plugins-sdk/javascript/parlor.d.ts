@@ -307,8 +307,8 @@ export const storage: {
   delete(name: string): Promise<boolean>;
   /** All keys that begin so, in order. */
   keys(prefix?: string): Promise<string[]>;
-  /** Those behind `after`, `limit` at most; `next` is the `after` of the next page. */
-  page(prefix: string, after: string | undefined, limit: number): Promise<{ keys: string[]; next: string | null }>;
+  /** Those behind `after`, `limit` at most, which is 1 to 1000; `next` is the `after` of the next page, and null where this is the last. */
+  page(prefix?: string, after?: string | null, limit?: number): Promise<{ keys: string[]; next: string | null }>;
   /**
    * Keeps what `change` makes of the value that is kept, and gives it; `undefined` = nothing, for either. What others write meanwhile
    * is not lost: `change` is then called again, with that. It is kept for ever, unless `expires` is given each time.

@@ -130,6 +130,8 @@ onReady(async () => {
   await storage.change("count", (count = 0) => count + 1);
   await storage.change("count", () => undefined);
   const bytes: Uint8Array | undefined = await storage.getBytes("bytes");
+  const page = await storage.page("c");
+  await storage.page("c", page.next);
   if (bytes) await storage.setBytes("more", bytes, { expires: count });
   // @ts-expect-error: a text is no bytes
   await storage.setBytes("text", "text");

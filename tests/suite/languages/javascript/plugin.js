@@ -210,6 +210,13 @@ on("message", { prefix: "last" }, async (message) => {
   await Promise.all([null, undefined, -1].map((expires, at) => storage.set(names[at], at, { expires })));
 });
 
+on("message", { prefix: "page" }, async (message) => {
+  for (const n of [1, 2]) await storage.set(`p/${n}`, n);
+  const [all, one] = [await storage.page("p/"), await storage.page("p/", null, 1)];
+  const rest = await storage.page("p/", one.next);
+  await reply(message, `${all.keys} ${all.next ?? "none"} ${rest.keys}`);
+});
+
 on("message", { prefix: "alike" }, async (message) => {
   const keep = (text) => storage.setBytes("n", Uint8Array.from(text, (sign) => sign.charCodeAt(0)));
   await keep('{ "b": "\\u044f", "a": [1] }');
