@@ -216,7 +216,8 @@ parlor_error parlor_wait_until(const char *name, const char **value);
 
 /* ---- Timers ------------------------------------------------------------------------------------------------------------ */
 
-/* Calls a handler once, after so many milliseconds. Free. */
+/* Calls a handler once, after so many milliseconds. A plugin may have 64 of these and of the next at once, unless its owner says
+ * otherwise. Free. */
 parlor_error parlor_after(uint64_t milliseconds, parlor_handler *handler, void *context);
 
 /* Calls it again and again; a period is at least 10 milliseconds. Free. */

@@ -7,7 +7,8 @@ import (
 	"parlor/contract/timers"
 )
 
-// After calls a function once, after so long. Free.
+// After calls a function once, after so long. A plugin may have 64 of these and of Every's at once, unless its owner says otherwise;
+// of what time.AfterFunc calls as many as it likes. Free.
 func After(after time.Duration, later func(context.Context) error) (Subscription, error) {
 	return timer(subscribe(timers.After(milliseconds(after)), &listener{handle: ignoring(later), once: true}))
 }
