@@ -48,10 +48,16 @@ type Event struct {
 	Text string
 	// JSON is of events that carry it, such as plugins' own.
 	JSON json.RawMessage
+
+	// It carries nothing at all.
+	isEmpty bool
 }
 
-// Decode reads the event's JSON into a value.
+// Decode reads the event's JSON into a value. What was fired with nothing reads like null.
 func (event *Event) Decode(value any) error {
+	if event.isEmpty {
+		return json.Unmarshal([]byte("null"), value)
+	}
 	return json.Unmarshal(event.JSON, value)
 }
 
@@ -290,6 +296,7 @@ func newEvent(raw listen.Event) (*Event, error) {
 func (event *Event) carry(payload types.Payload) (err error) {
 	switch payload.Tag() {
 	case types.PayloadNone:
+		event.isEmpty = true
 	case types.PayloadText:
 		event.Text = payload.Text()
 	case types.PayloadStanza:

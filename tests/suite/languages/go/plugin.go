@@ -38,12 +38,14 @@ func start(ctx context.Context) error {
 	_, cannots := parlor.OnMessage(parlor.Filter{Prefix: "cannot"}, cannot)
 	_, times := parlor.OnMessage(parlor.Filter{Prefix: "time"}, wait)
 	_, pasts := parlor.OnMessage(parlor.Filter{Prefix: "past"}, past)
+	_, emits := parlor.OnMessage(parlor.Filter{Prefix: "emit"}, emit)
+	_, decodes := parlor.On("goFired", parlor.Filter{}, decode)
 	_, whens := parlor.OnMessage(parlor.Filter{Prefix: "when"}, when)
 	_, tells := parlor.OnMessage(parlor.Filter{Prefix: "fields"}, fields)
 	_, agrees := parlor.OnMessage(parlor.Filter{}, agree)
 	heard := errors.Join(
 		cuts, reads, answers, looks, whispers, finds, marks, sents, laters, kinds, pauses, swaps, counts, uncounts, asks, cannots,
-		times, pasts, whens, tells, agrees,
+		times, emits, decodes, pasts, whens, tells, agrees,
 	)
 	return errors.Join(heard, add(ctx, "first"), add(ctx, "second"))
 }
@@ -251,6 +253,19 @@ func askForMarkers(ctx context.Context, message *parlor.Message) error {
 func sent(ctx context.Context, event *parlor.Event) error {
 	slog.Warn(fmt.Sprint("markers: ", event.Message.All.Extensions.Some().Markable))
 	return nil
+}
+
+// events.chat
+
+func emit(ctx context.Context, message *parlor.Message) error {
+	return errors.Join(parlor.Emit(ctx, "goFired", nil), parlor.Emit(ctx, "goFired", 7))
+}
+
+func decode(ctx context.Context, event *parlor.Event) error {
+	told := 3
+	err := event.Decode(&told)
+	slog.Warn(fmt.Sprint("told ", told))
+	return err
 }
 
 // logs.chat
