@@ -1,6 +1,5 @@
 //! Where a house is: the flags that every command for its owner takes, and what they lead to.
 
-use std::fmt;
 use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +14,8 @@ use crate::config::{Config, Overrides};
 use crate::control::client::{self, Client};
 use crate::control::views::{Status, absolute};
 use crate::host::LOCK;
+use crate::plugins::desk::Desk;
+use crate::plugins::policy::file::PATIENCE;
 
 /// Which house is meant.
 #[derive(Debug, Clone, Args)]
@@ -73,8 +74,7 @@ impl Place {
             let status: Status = host.get("/v1/status")?;
             config.plugins = status.policy;
         }
-        let says = harmless_lines(&format!("{error}; the host that runs goes on as it was"));
-        say(format_args!("parlor: {says}"));
+        say(&format!("parlor: {error}; the host that runs goes on as it was"));
         Ok(config)
     }
 
@@ -162,19 +162,27 @@ pub(super) fn host(config: &Config) -> anyhow::Result<Option<Client>> {
 }
 
 fn say_that_it_waits(data: &Path) {
-    say(format_args!(
+    say(&format!(
         "waiting for the host that has the data folder {} and does not listen yet, for a minute at most: it may be compiling its \
          plugins, or stopping",
         data.display()
     ));
 }
 
+/// The desk of this house, for a command that decides something there.
+pub(super) fn desk(config: &Config) -> Desk<'_> {
+    Desk::new(config).saying(|policy| {
+        let (policy, most) = (policy.display(), PATIENCE.as_secs());
+        say(&format!("waiting for another command that is changing {policy}, for {most} s at most"));
+    })
+}
+
 /// Says something beside the answer.
-fn say(what: fmt::Arguments<'_>) {
+pub(super) fn say(sentence: &str) {
     // It would stand in the picture of `parlor top`.
     if is_raw_mode_enabled().unwrap_or(false) {
         return;
     }
     // Who does not hear it is answered all the same.
-    let _ = writeln!(io::stderr(), "{what}");
+    let _ = writeln!(io::stderr(), "{}", harmless_lines(sentence));
 }

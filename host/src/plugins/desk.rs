@@ -50,6 +50,8 @@ pub struct Desk<'c> {
     config: &'c Config,
     components: Components,
     secrets: Secrets,
+    /// Told which policy it is when another command that changes it has to be waited for.
+    waits: fn(&Path),
 }
 
 /// A file that somebody offers, looked at and not run.
@@ -126,7 +128,20 @@ impl Offer {
 impl<'c> Desk<'c> {
     /// The desk of this house.
     pub fn new(config: &'c Config) -> Self {
-        Self { config, components: Components::new(&config.data), secrets: Secrets::new(&config.data) }
+        let (components, secrets) = (Components::new(&config.data), Secrets::new(&config.data));
+        Self { config, components, secrets, waits: |_| {} }
+    }
+
+    /// The same, which says so when it has to wait for another command.
+    #[must_use]
+    pub fn saying(self, waits: fn(&Path)) -> Self {
+        Self { waits, ..self }
+    }
+
+    /// The policy, to be changed.
+    fn open(&self) -> Result<PolicyFile, DeskError> {
+        let policy = &self.config.plugins;
+        Ok(PolicyFile::open(policy, || (self.waits)(policy))?)
     }
 
     /// The component store.
@@ -267,7 +282,7 @@ impl<'c> Desk<'c> {
     /// Installs an offer under a new id.
     pub fn add(&self, id: &PluginId, offer: &Offer, decision: &Table) -> Result<(), DeskError> {
         let table = self.check(id, offer, decision)?;
-        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let mut file = self.open()?;
         if file.policy().plugins.contains_key(id) {
             return Err(DeskError::Taken { id: id.clone() });
         }
@@ -284,7 +299,7 @@ impl<'c> Desk<'c> {
     /// Changes the version of a plugin: to a newer one, or back. `more` is granted beside what was granted before. What becomes
     /// of settings that do not simply go along.
     pub fn update(&self, id: &PluginId, offer: &Offer, more: &[Wish], older: Older) -> Result<Carried, DeskError> {
-        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?.clone();
         let present = self.look(id, &entry).ok();
         self.fits(id, &entry, present.as_ref(), offer, older)?;
@@ -403,7 +418,7 @@ impl<'c> Desk<'c> {
 
     /// Takes a plugin out.
     pub fn remove(&self, id: &PluginId) -> Result<(), DeskError> {
-        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let mut file = self.open()?;
         self.known(file.policy(), id)?;
         file.change(id, &[Change::Remove])?;
         self.prune(&file, id);
@@ -412,7 +427,7 @@ impl<'c> Desk<'c> {
 
     /// Lets a plugin run, or not. Whether that is a change.
     pub fn enable(&self, id: &PluginId, enabled: bool) -> Result<bool, DeskError> {
-        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let mut file = self.open()?;
         if self.known(file.policy(), id)?.enabled == enabled {
             return Ok(false);
         }
@@ -422,7 +437,7 @@ impl<'c> Desk<'c> {
 
     /// Has a plugin's lines in the log from another level on; none = as everything else. Whether that is a change.
     pub fn log_from(&self, id: &PluginId, level: Option<LogLevel>) -> Result<bool, DeskError> {
-        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let mut file = self.open()?;
         if self.known(file.policy(), id)?.log == level {
             return Ok(false);
         }
@@ -433,7 +448,7 @@ impl<'c> Desk<'c> {
 
     /// Grants more: what is listed comes beside what was granted before.
     pub fn grant(&self, id: &PluginId, wishes: &[Wish]) -> Result<(), DeskError> {
-        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?.clone();
         let examined = self.look(id, &entry)?;
         let (_, changes) = granting(id, &examined.manifest, &entry.grants, wishes)?;
@@ -443,7 +458,7 @@ impl<'c> Desk<'c> {
 
     /// Takes grants back: whole, or what is listed of them.
     pub fn revoke(&self, id: &PluginId, wishes: &[Wish]) -> Result<Revoked, DeskError> {
-        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?.clone();
         let (grants, changes) = taking_back(id, &entry.grants, wishes)?;
         file.change(id, &changes)?;
@@ -471,7 +486,7 @@ impl<'c> Desk<'c> {
     /// Puts the very bytes that are installed into the store again: they were lost, and what was decided of them counts on.
     pub fn restore(&self, id: &PluginId, offer: &Offer) -> Result<(), DeskError> {
         // Held until it is written, so that nobody takes the plugin out meanwhile.
-        let file = PolicyFile::open(&self.config.plugins)?;
+        let file = self.open()?;
         let present = self.known(file.policy(), id)?.digest;
         self.keep(id, offer, Some(&present))
     }

@@ -163,3 +163,17 @@ async fn who_wants_json_is_asked_nothing() {
     ended(&["plugin", "update", "echo", "--json"], 3);
     assert!(grants(&home).is_some());
 }
+
+#[tokio::test]
+async fn another_command_that_changes_the_policy_is_waited_for_and_that_is_said() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default().with("echo", super::echo(&home))).unwrap();
+    let other = std::fs::File::create(home.path().join(".plugins.toml.lock")).unwrap();
+    other.lock().unwrap();
+    let mut terminal = at_terminal(&home, &["plugin", "disable", "echo"]);
+    terminal.sees("waiting for another command that is changing ", SOON).unwrap();
+    drop(other);
+    terminal.sees("echo is disabled; the host is stopped", SOON).unwrap();
+    let (code, screen) = terminal.ended(SOON).unwrap();
+    assert_eq!(code, Some(0), "{screen}");
+}

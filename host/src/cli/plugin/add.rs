@@ -22,7 +22,7 @@ use crate::config::{AccountName, Config, Hidden};
 use crate::permissions::{Grants, Permission, Scope};
 use crate::plugins::PluginId;
 use crate::plugins::admission::Refusal;
-use crate::plugins::desk::{Desk, DeskError, Expected, Wish, is_honest};
+use crate::plugins::desk::{DeskError, Expected, Wish, is_honest};
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::is_decision;
@@ -212,7 +212,7 @@ impl AddArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_write()?;
         place::is_policy_in_force(&config)?;
-        let desk = Desk::new(&config);
+        let desk = place::desk(&config);
         // Nobody reads through all that it asks for, only to hear of a slip in a name.
         desk.has_accounts(&self.accounts)?;
         let offer = desk.offer(&self.source, &self.origin.expected()?)?;

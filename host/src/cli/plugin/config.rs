@@ -15,7 +15,6 @@ use crate::cli::show::{print, print_json, table};
 use crate::harmless::harmless;
 use crate::nearest::{nearest, suggestion};
 use crate::plugins::PluginId;
-use crate::plugins::desk::Desk;
 use crate::plugins::secret::SecretSource;
 use crate::plugins::setting::{Setting, SettingKind};
 
@@ -57,7 +56,7 @@ impl ConfigArgs {
     /// Shows or sets them.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load()?;
-        let desk = Desk::new(&config);
+        let desk = place::desk(&config);
         let id = &self.plugin;
         let entry = desk.entry(id)?;
         let examined = desk.look(id, &entry)?;

@@ -5,12 +5,12 @@ use clap::Args;
 
 use super::add::{done, done_as_wanted, failure, show_done};
 use crate::cli::ask::Terminal;
-use crate::cli::place::Place;
+use crate::cli::place::{self, Place};
 use crate::cli::show::Put as _;
 use crate::cli::{Ended, tell};
 use crate::config::Config;
 use crate::plugins::PluginId;
-use crate::plugins::desk::{Desk, Revoked, Wish};
+use crate::plugins::desk::{Revoked, Wish};
 use crate::plugins::rights::shown;
 use crate::store::DataFile;
 
@@ -33,7 +33,7 @@ impl OneArgs {
     /// Lets it run, or not.
     pub fn enable(&self, enabled: bool) -> anyhow::Result<()> {
         let config = if enabled { self.place.load_to_write()? } else { self.place.load_to_stop()? };
-        let changed = Desk::new(&config).enable(&self.plugin, enabled)?;
+        let changed = place::desk(&config).enable(&self.plugin, enabled)?;
         let state = if enabled { "enabled" } else { "disabled" };
         let already = if changed { "" } else { " already" };
         done(&config, &self.plugin, &format!("{} is {state}{already}", self.plugin), self.json)
@@ -86,7 +86,7 @@ impl LogArgs {
     /// Writes it down.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_write()?;
-        let changed = Desk::new(&config).log_from(&self.plugin, self.level.parse().ok())?;
+        let changed = place::desk(&config).log_from(&self.plugin, self.level.parse().ok())?;
         let already = if changed { "" } else { " already" };
         let how = if self.level == "default" { "as everything else" } else { &format!("from {} on", self.level) };
         done(&config, &self.plugin, &format!("{} is logged {how}{already}", self.plugin), self.json)
@@ -114,7 +114,7 @@ impl RemoveArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         let id = &self.one.plugin;
         let config = self.one.place.load_to_write()?;
-        let desk = Desk::new(&config);
+        let desk = place::desk(&config);
         let is_installed = match desk.entry(id) {
             Ok(_) => true,
             Err(_) if self.with_data && keeps(&config, id)? => false,
@@ -187,7 +187,7 @@ impl GrantArgs {
     /// Grants it.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_write()?;
-        Desk::new(&config).grant(&self.plugin, &self.grants)?;
+        place::desk(&config).grant(&self.plugin, &self.grants)?;
         done(&config, &self.plugin, &format!("{} is granted {}", self.plugin, names(&self.grants)), self.json)
     }
 }
@@ -214,7 +214,7 @@ impl RevokeArgs {
     /// Takes it back.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_stop()?;
-        let Revoked { needed, left } = Desk::new(&config).revoke(&self.plugin, &self.grants)?;
+        let Revoked { needed, left } = place::desk(&config).revoke(&self.plugin, &self.grants)?;
         let id = &self.plugin;
         let mut sentence = format!("{} is taken back from {id}", names(&self.grants));
         // Which may cover what was taken back: an account of a domain that is granted, a contact.

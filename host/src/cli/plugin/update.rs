@@ -8,7 +8,7 @@ use super::add::{Origin, Wanted, done_json, failure, needs_consent, show_done, s
 use super::{consent, inspect};
 use crate::cli::Ended;
 use crate::cli::ask::Terminal;
-use crate::cli::place::Place;
+use crate::cli::place::{self, Place};
 use crate::cli::show::{Put as _, harmless_lines, print, print_json};
 use crate::config::Config;
 use crate::harmless::harmless;
@@ -58,7 +58,7 @@ impl UpdateArgs {
     /// Updates one, or all.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = if self.check { self.place.load()? } else { self.place.load_to_write()? };
-        let desk = Desk::new(&config);
+        let desk = place::desk(&config);
         let ids = match &self.plugin {
             Some(id) => vec![id.clone()],
             None => desk.policy()?.plugins.into_keys().collect(),
@@ -150,7 +150,7 @@ impl RollbackArgs {
     /// Goes back.
     pub fn run(&self) -> anyhow::Result<()> {
         let config = self.place.load_to_write()?;
-        let desk = Desk::new(&config);
+        let desk = place::desk(&config);
         let (id, entry) = (&self.plugin, desk.entry(&self.plugin)?);
         let offer = desk.earlier(id, self.to.as_deref())?;
         let how = How { older: Older::Had, check: false, wanted: &self.wanted, json: self.json, asked: None };

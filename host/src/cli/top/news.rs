@@ -15,7 +15,6 @@ use crate::cli::show::Put as _;
 use crate::cli::{Ended, tell};
 use crate::config::Config;
 use crate::plugins::PluginId;
-use crate::plugins::desk::Desk;
 
 /// How often the host is asked.
 const LOOK: Duration = Duration::from_secs(1);
@@ -162,7 +161,7 @@ fn carry_out(place: &Place, order: &Order) -> anyhow::Result<String> {
         Order::Enable(id, enabled) => {
             // As by command: what takes something is done though the configuration is wrong by now.
             let config = if *enabled { place.load_to_write()? } else { place.load_to_stop()? };
-            let changed = Desk::new(&config).enable(id, *enabled)?;
+            let changed = place::desk(&config).enable(id, *enabled)?;
             let already = if changed { "" } else { " already" };
             let told = tell::tell(&config, &[id])?;
             Ok(format!("{id} is {}{already}; {}", if *enabled { "enabled" } else { "disabled" }, told.line()))

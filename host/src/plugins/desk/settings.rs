@@ -19,7 +19,7 @@ use crate::plugins::secret::SecretSource;
 impl Desk<'_> {
     /// Sets one of a plugin's own settings, or takes the owner's value back. A value has to fit the schema.
     pub fn set(&self, id: &PluginId, name: &str, value: Option<&Value>) -> Result<(), DeskError> {
-        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?;
         if let Some(value) = value {
             self.judge(id, entry, name, value)?;
@@ -29,7 +29,7 @@ impl Desk<'_> {
 
     /// Keeps a secret of a plugin in a file of the data folder that only this user can read, and refers to it.
     pub fn keep_secret(&self, id: &PluginId, name: &str, text: &str) -> Result<(), DeskError> {
-        let mut file = PolicyFile::open(&self.config.plugins)?;
+        let mut file = self.open()?;
         let entry = self.known(file.policy(), id)?;
         let reference = |path: PathBuf| SecretSource::File(path).written();
         // Before it is written: what cannot be set must not cost the owner the one that is kept there.

@@ -13,7 +13,9 @@ use crate::atomic::{self, Readers};
 use crate::plugins::id::PluginId;
 
 /// How long another command may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long it is waited for without a word.
+const QUIET: Duration = Duration::from_secs(1);
 /// How often it is looked for meanwhile.
 const AGAIN: Duration = Duration::from_millis(20);
 
@@ -61,10 +63,10 @@ pub struct PolicyFile {
 }
 
 impl PolicyFile {
-    /// Waits for its turn, and reads it.
-    pub fn open(path: &Path) -> Result<Self, EditError> {
+    /// Waits for its turn, and reads it. Where that takes longer than one would sit there without a word, `waits` is called.
+    pub fn open(path: &Path, waits: impl FnOnce()) -> Result<Self, EditError> {
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let lock = lock(&real)?;
+        let lock = lock(&real, waits)?;
         let text = Policy::read(path)?;
         let policy = match &text {
             None => Policy::default(),
@@ -105,7 +107,7 @@ impl PolicyFile {
 }
 
 /// Locks a file beside the policy; the policy itself is replaced, and a lock on it would go with the old one.
-fn lock(policy: &Path) -> Result<File, EditError> {
+fn lock(policy: &Path, waits: impl FnOnce()) -> Result<File, EditError> {
     let mut name = std::ffi::OsString::from(".");
     name.push(policy.file_name().unwrap_or_default());
     name.push(".lock");
@@ -117,14 +119,20 @@ fn lock(policy: &Path) -> Result<File, EditError> {
     if atomic::is_open(&file.metadata().map_err(failed)?.permissions()) {
         let _ = file.set_permissions(Permissions::from_mode(0o600));
     }
-    let until = Instant::now() + PATIENCE;
+    let (began, mut waits) = (Instant::now(), Some(waits));
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(AGAIN),
+            Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {}
             Err(TryLockError::WouldBlock) => return Err(EditError::Busy(policy.to_owned())),
             Err(TryLockError::Error(cause)) => return Err(failed(cause)),
         }
+        if began.elapsed() >= QUIET
+            && let Some(waits) = waits.take()
+        {
+            waits();
+        }
+        std::thread::sleep(AGAIN);
     }
 }
 
@@ -138,6 +146,10 @@ mod tests {
         Change::Add(format!("source = \"{source}\"\ndigest = \"{digest}\"\n").parse().unwrap())
     }
 
+    fn open(path: &Path) -> Result<PolicyFile, EditError> {
+        PolicyFile::open(path, || {})
+    }
+
     fn id(id: &str) -> PluginId {
         id.parse().unwrap()
     }
@@ -146,7 +158,7 @@ mod tests {
     fn a_change_is_written_and_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plugins.toml");
-        let mut file = PolicyFile::open(&path).unwrap();
+        let mut file = open(&path).unwrap();
         file.change(&id("echo"), &[entry("echo.wasm")]).unwrap();
         assert_eq!(file.policy(), &Policy::load(&path).unwrap());
         file.change(&id("echo"), &[Change::Set(vec!["enabled".into()], false.into())]).unwrap();
@@ -161,7 +173,7 @@ mod tests {
     fn what_somebody_wrote_meanwhile_is_not_lost() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plugins.toml");
-        let mut file = PolicyFile::open(&path).unwrap();
+        let mut file = open(&path).unwrap();
         file.change(&id("echo"), &[entry("echo.wasm")]).unwrap();
         let mine = format!("{}# mine\n", fs::read_to_string(&path).unwrap());
         fs::write(&path, &mine).unwrap();
@@ -175,11 +187,11 @@ mod tests {
         let (real, link) = (folder.path().join("real.toml"), folder.path().join("plugins.toml"));
         fs::write(&real, "# mine\n").unwrap();
         std::os::unix::fs::symlink(&real, &link).unwrap();
-        PolicyFile::open(&link).unwrap().change(&id("echo"), &[entry("echo.wasm")]).unwrap();
+        open(&link).unwrap().change(&id("echo"), &[entry("echo.wasm")]).unwrap();
         assert!(link.symlink_metadata().unwrap().is_symlink());
         assert!(fs::read_to_string(&real).unwrap().starts_with("# mine\n\n[plugin.echo]\n"));
         fs::write(&real, "[plugin.echo\n").unwrap();
-        let error = PolicyFile::open(&link).unwrap_err().to_string();
+        let error = open(&link).unwrap_err().to_string();
         assert!(error.contains("plugins.toml:1:"), "{error}");
     }
 
@@ -188,11 +200,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, lock) = (folder.path().join("plugins.toml"), folder.path().join(".plugins.toml.lock"));
         let mode = || lock.metadata().unwrap().permissions().mode() & 0o777;
-        PolicyFile::open(&path).unwrap();
+        open(&path).unwrap();
         assert_eq!(mode(), 0o600);
         // As it was made before.
         fs::set_permissions(&lock, Permissions::from_mode(0o644)).unwrap();
-        PolicyFile::open(&path).unwrap();
+        open(&path).unwrap();
         assert_eq!(mode(), 0o600);
     }
 
@@ -204,11 +216,26 @@ mod tests {
             for number in 0..8 {
                 let path = &path;
                 scope.spawn(move || {
-                    let mut file = PolicyFile::open(path).unwrap();
+                    let mut file = open(path).unwrap();
                     file.change(&id(&format!("p{number}")), &[entry("x.wasm")]).unwrap();
                 });
             }
         });
         assert_eq!(Policy::load(&path).unwrap().plugins.len(), 8);
+    }
+
+    #[test]
+    fn who_waits_long_for_another_hears_of_it_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plugins.toml");
+        let (mut held, mut said) = (Some(open(&path).unwrap()), 0);
+        PolicyFile::open(&path, || {
+            said += 1;
+            drop(held.take());
+        })
+        .unwrap();
+        assert_eq!(said, 1);
+        PolicyFile::open(&path, || said += 1).unwrap();
+        assert_eq!(said, 1, "nobody waits for nobody");
     }
 }
