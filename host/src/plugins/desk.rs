@@ -36,7 +36,7 @@ use crate::atomic::{folder_of, make_private_folder};
 use crate::config::{AccountName, Config};
 use crate::https::Url;
 use crate::nearest::nearest;
-use crate::permissions::{Permission, Scope};
+use crate::permissions::{Grants, Permission, Scope};
 
 pub use carried::Carried;
 pub use difference::Difference;
@@ -104,11 +104,16 @@ impl std::str::FromStr for Wish {
 
     /// `messages.send`, or `messages.send=juliet@example.org,@example.net`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, scope) = match text.split_once('=') {
+        let (name, scope): (_, Option<Vec<_>>) = match text.split_once('=') {
             None => (text, None),
             Some((name, entries)) => (name, Some(entries.split(',').map(|entry| entry.trim().to_owned()).collect())),
         };
-        Ok(Self { permission: name.trim().parse().map_err(|error| format!("{error}"))?, scope })
+        let permission: Permission = name.trim().parse().map_err(|error| format!("{error}"))?;
+        // What is no scope whoever asks for it.
+        if let Some(entries) = &scope {
+            Grants::default().grant_more(permission, entries).map_err(|error| error.to_string())?;
+        }
+        Ok(Self { permission, scope })
     }
 }
 

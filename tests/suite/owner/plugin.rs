@@ -179,7 +179,7 @@ async fn what_is_taken_back_is_gone_however_it_was_spelled_and_what_stays_is_sai
     let says = "echo was not granted messages.send for tybalt@example.net by itself: @example.net covers it; \
                 `parlor plugin revoke echo messages.send=@example.net` takes that back";
     assert!(covered.contains(says), "{covered}");
-    run(&home, &["revoke", "echo", "messages.send=nobody at all"], 1).await;
+    run(&home, &["revoke", "echo", "messages.send=nobody at all"], 2).await;
     assert_eq!(granted(&home), toml::Value::from(vec!["@example.net", "romeo@example.org"]));
 }
 
@@ -284,7 +284,17 @@ async fn without_a_terminal_nothing_is_installed_that_was_not_agreed_to() {
         (vec!["add", &file, "--yes", "--grant", "stanza.send"], 1, "echo does not ask for stanza.send"),
         (vec!["add", &file, "--yes", "--grant-all", "--account", "nobody"], 1, "there is no account nobody"),
         (vec!["add", &file, "--yes", "--grant-all", "--id", "../x"], 2, "cannot be a plugin's id"),
-        (vec!["add", &file, "--yes", "--grant", "messages.send=@@"], 1, "is no address"),
+        (vec!["add", &file, "--yes", "--grant", "messages.send=@@"], 2, "is no address"),
+        // What cannot be meant, whatever the house has, is a wrong usage with each command.
+        (vec!["grant", "echo", "messages.send=@@"], 2, "is no address"),
+        (vec!["revoke", "nobody", "messages.send=@@"], 2, "is no address"),
+        (vec!["grant", "echo", "contacts.read=@example.org"], 2, "contacts.read"),
+        (vec!["inspect", "http://localhost/echo.wasm"], 2, "nothing goes over the web without TLS"),
+        (vec!["add", "http://localhost/echo.wasm"], 2, "nothing goes over the web without TLS"),
+        (vec!["inspect", "oci://localhost"], 2, "is not a reference of a registry"),
+        (vec!["inspect", "Echo"], 2, "write `echo`"),
+        (vec!["enable", "Echo"], 2, "write `echo`"),
+        (vec!["inspect", "all"], 2, "the host keeps that name for itself"),
         (vec!["add", "nothing.wasm", "--yes"], 1, "nothing.wasm cannot be read"),
         (vec!["add", "parlor.toml", "--yes"], 1, "the file is not WebAssembly"),
         (vec!["update", "echo"], 1, "there is no plugin echo in plugins.toml"),

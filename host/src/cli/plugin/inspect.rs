@@ -1,10 +1,12 @@
 //! `parlor plugin inspect`: what a plugin is, before or after it was installed.
 
+use anyhow::bail;
 use clap::Args;
 use semver::Version;
 use serde_json::{Map, Value, json};
 
 use super::consent;
+use crate::cli::Ended;
 use crate::cli::place::Place;
 use crate::cli::show::{Mark, Put as _, marked, print, print_json, size};
 use crate::harmless::harmless;
@@ -45,9 +47,9 @@ pub struct InspectArgs {
 impl InspectArgs {
     /// Shows it.
     pub fn run(&self) -> anyhow::Result<()> {
-        let is_file = self.what.contains(['/', '.']);
+        let (is_file, read) = (self.what.contains(['/', '.']), self.what.parse::<PluginId>());
         // A file can be looked at where no house is.
-        let (examined, source, grants, id, (signer, by_whom), values) = match self.what.parse::<PluginId>() {
+        let (examined, source, grants, id, (signer, by_whom), values) = match read {
             Ok(id) if !is_file => {
                 let config = self.place.load()?;
                 let desk = Desk::new(&config);
@@ -56,8 +58,14 @@ impl InspectArgs {
                 let by_whom = entry.signer.as_ref().map(ToString::to_string);
                 (desk.look(&id, &entry)?, source, Some(entry.grants), id, (entry.signer, by_whom), Some(entry.settings))
             }
-            _ => {
-                let source = super::add::source(&self.what)?;
+            read => {
+                let source = super::add::source(&self.what).map_err(|error| Ended::Usage(error.to_string()))?;
+                if let (Err(error), Source::File(path)) = (read, &source)
+                    && !is_file
+                    && !path.exists()
+                {
+                    bail!(Ended::Usage(error.to_string()));
+                }
                 let fetched = source.fetch(&LogIn::Kept)?;
                 let signer = self.signer(&source, &fetched);
                 let offer = Offer::of(self.what.clone(), fetched.bytes)?;
