@@ -1,8 +1,9 @@
 //! `parlor plugin`: a stranger's file is installed, changed and taken out, on a running host and on a stopped one.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
+use std::process::Stdio;
 
 use parlor_tests::component::with_manifest;
 use parlor_tests::host::{Home, Host};
@@ -450,6 +451,20 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     // What is too long is not cut, and does not cost the owner the one that is kept.
     let long = home.run_with(&["plugin", "config", "echo", "key"], &"x".repeat(16 * 1024 + 1)).await.unwrap();
     assert!(ended(long, 1).stderr.contains("more than 16384 bytes"));
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t");
+    // Who has nothing to give, or gives nothing, is told what to do.
+    let nothing = run(&home, &["config", "echo", "key"], 1).await.stderr;
+    let advice = "such as `pass show key | parlor plugin config echo key`; or say where it is by --file or --command";
+    assert!(nothing.contains(&format!("there is nothing on standard input: give it there, {advice}")), "{nothing}");
+    let mut command = home.command(["plugin", "config", "echo", "key"]).unwrap();
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let stderr = child.stderr.take().unwrap();
+    let line = tokio::task::spawn_blocking(move || BufReader::new(stderr).lines().next().unwrap().unwrap());
+    let said = tokio::time::timeout(SOON, line).await.unwrap().unwrap();
+    assert_eq!(said, format!("waiting for the secret key on standard input, {advice}"));
+    child.stdin.take().unwrap().write_all(b"s3cr3t\n").unwrap();
+    assert!(child.wait().unwrap().success());
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), "s3cr3t");
     let inspected = run(&home, &["inspect", "echo"], 0).await.stdout;
     assert!(inspected.contains(&format!("secret    key (present, in {})", kept.display())), "{inspected}");

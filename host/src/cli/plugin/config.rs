@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -22,6 +25,8 @@ use crate::plugins::setting::{Setting, SettingKind};
 const SHOWN: usize = 200;
 /// How long a secret may be, in bytes.
 const LONGEST_SECRET: u64 = 16 << 10;
+/// How long a secret on standard input is waited for without a word.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// What is shown or set.
 #[derive(Debug, Args)]
@@ -100,7 +105,7 @@ impl ConfigArgs {
                     if let (true, true, Some(setting)) = (self.json, io::stdin().is_terminal(), schema.get(name)) {
                         return print_json(&one_as_json(&(name.clone(), setting.clone(), set.cloned())));
                     }
-                    desk.keep_secret(id, name, &secret(name, set, self.json)?)?;
+                    desk.keep_secret(id, name, &secret(id, name, set, self.json)?)?;
                     return done(
                         &config,
                         id,
@@ -162,7 +167,7 @@ fn unknown(id: &PluginId, name: &str, schema: &BTreeMap<String, Setting>) -> Str
 
 /// A secret from whoever sits at the terminal, or from standard input, without the line's end. `present` refers to the one that is
 /// set already.
-fn secret(name: &str, present: Option<&Value>, as_json: bool) -> anyhow::Result<String> {
+fn secret(id: &PluginId, name: &str, present: Option<&Value>, as_json: bool) -> anyhow::Result<String> {
     if let Some(terminal) = Terminal::open_unless(as_json) {
         // Who only wants to know whether there is one must not lose it.
         let question = match present {
@@ -175,17 +180,31 @@ fn secret(name: &str, present: Option<&Value>, as_json: bool) -> anyhow::Result<
         let typed = terminal.ask_hidden(&question)?;
         return typed.filter(|typed| !typed.is_empty()).context("nothing was typed, so nothing was changed");
     }
-    let input = io::stdin();
-    if input.is_terminal() {
-        bail!("{name} is a secret: give it on standard input, such as `pass show key | parlor plugin config …`");
+    let advice = format!(
+        "such as `pass show key | parlor plugin config {id} {name}`; or say where it is by --file or --command"
+    );
+    if io::stdin().is_terminal() {
+        bail!("{name} is a secret: give it on standard input, {advice}");
     }
-    let mut bytes = Vec::new();
-    // Room for a line's end, and for one more, so that what is too long is seen to be, and not cut.
-    input.lock().take(LONGEST_SECRET + 3).read_to_end(&mut bytes).context("standard input")?;
+    let (gives, given) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // Room for a line's end, and for one more, so that what is too long is seen to be, and not cut.
+        let read = io::stdin().lock().take(LONGEST_SECRET + 3).read_to_end(&mut bytes);
+        let _ = gives.send(read.map(|_| bytes));
+    });
+    let read = match given.recv_timeout(QUIET) {
+        Err(RecvTimeoutError::Timeout) => {
+            place::say(&format!("waiting for the secret {name} on standard input, {advice}"));
+            given.recv().context("standard input")?
+        }
+        read => read.context("standard input")?,
+    };
+    let mut bytes = read.context("standard input")?;
     let end = bytes.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
     bytes.truncate(end);
     match bytes.len() as u64 {
-        0 => bail!("there is nothing on standard input"),
+        0 => bail!("{name} is a secret, and there is nothing on standard input: give it there, {advice}"),
         1..=LONGEST_SECRET => String::from_utf8(bytes).context("standard input"),
         _ => {
             bail!("there are more than {LONGEST_SECRET} bytes on standard input, which is more than a secret may have")
