@@ -296,7 +296,7 @@ async fn log_ins_are_kept_in_each_way_that_docker_keeps_them() {
     keep(&home, &json!({ "auths": { web.host(): { "identitytoken": "ident+ity" } } }));
     let challenge = format!("Bearer realm=\"{}\",service=\"r\"", web.url("/exchange"));
     web.guard("/v2/", "Bearer t0k3n", &challenge);
-    web.put("/exchange", "{\"access_token\":\"t0k3n\"}");
+    web.put("/exchange", "{\"token\":\"\",\"access_token\":\"t0k3n\"}");
     add(&home, &source, 0).await;
     let posted = web.requests().into_iter().find(|request| request.starts_with("POST /exchange ")).unwrap();
     let form = "grant_type=refresh_token&client_id=parlor&scope=repository:plugins/echo:pull&service=r&refresh_token=ident%2Bity";
@@ -478,10 +478,12 @@ async fn what_a_registry_gives_to_everybody_needs_no_log_in_that_can_be_had() {
     remove(&home).await;
     home.write("auth.json", "{}").unwrap();
     // Of several ways to log in, the one that is for everybody.
-    let both = format!("Basic realm=\"x\"\r\nwww-authenticate: Bearer realm=\"{}\",service=\"r\"", web.url("/token"));
-    web.guard("/v2/", "Bearer t0k3n", &both);
-    add(&home, &source, 0).await;
-    remove(&home).await;
+    for between in ["\r\nwww-authenticate: ", ", "] {
+        let both = format!("Basic realm=\"x\"{between}Bearer realm=\"{}\",service=\"r\"", web.url("/token"));
+        web.guard("/v2/", "Bearer t0k3n", &both);
+        add(&home, &source, 0).await;
+        remove(&home).await;
+    }
     // A token service that is broken, or has too much to do, asks for no log-in.
     for status in ["429 Too Many Requests", "503 Service Unavailable"] {
         web.put_raw(

@@ -354,7 +354,7 @@ impl Reference {
         let challenges = refused.headers.iter().filter(|(name, _)| name == "www-authenticate");
         // Of several ways the one by a token, which may be given to everybody.
         let challenge = challenges
-            .filter_map(|(_, value)| Challenge::read(value))
+            .flat_map(|(_, value)| Challenge::read(value))
             .min_by_key(|challenge| *challenge == Challenge::Basic);
         let (realm, service) = match challenge {
             Some(Challenge::Bearer { realm, service }) => (realm, service),
@@ -392,8 +392,9 @@ impl Reference {
             return Ok(None);
         }
         let token: Option<Token> = serde_json::from_slice(&answer.body).ok();
-        let plain = |token: &String| token.bytes().all(|byte| byte.is_ascii_graphic());
-        let token = token.and_then(|token| token.token.or(token.access_token)).filter(plain);
+        // One of the two may be there and empty.
+        let plain = |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let token = token.and_then(|token| [token.token, token.access_token].into_iter().flatten().find(plain));
         Ok(token.map(|token| Hidden(format!("Bearer {token}"))))
     }
 }

@@ -12,31 +12,64 @@ pub(super) enum Challenge {
 }
 
 impl Challenge {
-    /// Reads the header `www-authenticate`; none: it asks for something else.
-    pub(super) fn read(header: &str) -> Option<Self> {
-        let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
-        if scheme.eq_ignore_ascii_case("basic") {
-            return Some(Self::Basic);
-        }
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return None;
-        }
-        let (mut realm, mut service) = (None, None);
-        let mut rest = rest;
-        while let Some((name, after)) = rest.split_once('=') {
-            let (value, after) = match after.strip_prefix('"') {
-                Some(quoted) => quoted.split_once('"')?,
-                None => after.split_at(after.find(',').unwrap_or(after.len())),
+    /// Reads the header `www-authenticate`, which may name several ways; those that are none of these are left out.
+    pub(super) fn read(header: &str) -> Vec<Self> {
+        let mut found: Vec<(&str, Option<String>, Option<String>)> = Vec::new();
+        for part in parts(header) {
+            let (first, rest) = part.split_once([' ', '\t']).unwrap_or((part, ""));
+            let rest = rest.trim_start();
+            // A comma divides both ways and what belongs to one of them; of the latter each has its `=`.
+            let is_scheme = !first.contains('=') && !rest.starts_with('=');
+            if is_scheme {
+                found.push((first, None, None));
+            }
+            let parameter = if is_scheme { rest } else { part };
+            let (Some((_, realm, service)), Some((name, value))) = (found.last_mut(), parameter.split_once('=')) else {
+                continue;
             };
-            match name.trim_start_matches([',', ' ']).trim_end().to_ascii_lowercase().as_str() {
-                "realm" => realm = Some(value.to_owned()),
-                "service" => service = Some(value.to_owned()),
+            match name.trim_end().to_ascii_lowercase().as_str() {
+                "realm" => *realm = unquoted(value.trim_start()),
+                "service" => *service = unquoted(value.trim_start()),
                 _ => {}
             }
-            rest = after;
         }
-        Some(Self::Bearer { realm: realm?, service })
+        let known =
+            found.into_iter().filter_map(|(scheme, realm, service)| match scheme.to_ascii_lowercase().as_str() {
+                "basic" => Some(Self::Basic),
+                "bearer" => realm.map(|realm| Self::Bearer { realm, service }),
+                _ => None,
+            });
+        known.collect()
     }
+}
+
+/// What stands between the commas of a header, but for those in quotes.
+fn parts(header: &str) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    let divides = move |one: char| {
+        if std::mem::take(&mut is_escaped) {
+            return false;
+        }
+        match one {
+            '\\' => is_escaped = is_quoted,
+            '"' => is_quoted = !is_quoted,
+            ',' => return !is_quoted,
+            _ => {}
+        }
+        false
+    };
+    header.split(divides).map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// A value as it is meant; none: its quotes do not end.
+fn unquoted(value: &str) -> Option<String> {
+    let Some(quoted) = value.strip_prefix('"') else { return Some(value.to_owned()) };
+    let mut signs = quoted.strip_suffix('"')?.chars();
+    let mut text = String::new();
+    while let Some(sign) = signs.next() {
+        text.push(if sign == '\\' { signs.next()? } else { sign });
+    }
+    Some(text)
 }
 
 /// A value as it stands in a query or a form.
@@ -58,19 +91,33 @@ mod tests {
 
     #[test]
     fn a_challenge_is_read_by_its_names() {
-        let bearer = |realm: &str, service: Option<&str>| {
-            Some(Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) })
+        let bearer = |realm: &str, service: Option<&str>| Challenge::Bearer {
+            realm: realm.to_owned(),
+            service: service.map(str::to_owned),
         };
-        assert_eq!(
-            Challenge::read("Bearer realm=\"https://a/t\",service=\"r, s\",scope=\"repository:a:pull\""),
-            bearer("https://a/t", Some("r, s"))
-        );
-        assert_eq!(Challenge::read("bearer xrealm=\"https://b\", Realm=\"https://a\""), bearer("https://a", None));
-        assert_eq!(Challenge::read("Bearer service=r,realm=https://a"), bearer("https://a", Some("r")));
-        assert_eq!(Challenge::read("Basic realm=\"x\""), Some(Challenge::Basic));
-        for none in ["", "Negotiate", "Bearer", "Bearer service=\"a\"", "Bearer realm=\"a"] {
-            assert_eq!(Challenge::read(none), None, "{none}");
+        for (header, expected) in [
+            (
+                r#"Bearer realm="https://a/t",service="r, s",scope="repository:a:pull""#,
+                bearer("https://a/t", Some("r, s")),
+            ),
+            (r#"bearer xrealm="https://b", Realm="https://a""#, bearer("https://a", None)),
+            ("Bearer service=r,realm=https://a", bearer("https://a", Some("r"))),
+            ("Bearer\trealm = \"https://a\" , service=\t\"r\"", bearer("https://a", Some("r"))),
+            (r#"Bearer realm="https://a",service="\"r\\, s\"""#, bearer("https://a", Some(r#""r\, s""#))),
+            (r#"Basic realm="x""#, Challenge::Basic),
+            ("Basic", Challenge::Basic),
+        ] {
+            assert_eq!(Challenge::read(header), [expected], "{header}");
         }
+        for none in ["", "Negotiate", "Bearer", "Bearer service=\"a\"", "Bearer realm=\"a", "realm=\"a\"", ", ,"] {
+            assert!(Challenge::read(none).is_empty(), "{none}");
+        }
+        // Several at once, in any order: what belongs to one is not taken for another's.
+        let of_bearer = r#"Bearer realm="https://a",service="r, Basic s""#;
+        let both = [bearer("https://a", Some("r, Basic s")), Challenge::Basic];
+        assert_eq!(Challenge::read(&format!(r#"Negotiate YQ==, {of_bearer}, Basic realm="x""#)), both);
+        let [first, second] = both;
+        assert_eq!(Challenge::read(&format!(r#"Basic realm="x", Digest realm="y", {of_bearer}"#)), [second, first]);
         assert_eq!(encoded("a b&c=/:"), "a%20b%26c%3D/:");
     }
 }
