@@ -84,14 +84,12 @@ pub enum LogInError {
     },
 }
 
-/// A file of log-ins, as docker, podman, oras and others keep it.
+/// A file of log-ins, as docker, podman, oras and others keep it. Some write `null` where there is nothing.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Kept {
-    #[serde(default)]
-    auths: BTreeMap<String, Auth>,
-    #[serde(default)]
-    cred_helpers: BTreeMap<String, String>,
+    auths: Option<BTreeMap<String, Auth>>,
+    cred_helpers: Option<BTreeMap<String, String>>,
     creds_store: Option<String>,
 }
 
@@ -99,6 +97,9 @@ struct Kept {
 struct Auth {
     auth: Option<String>,
     identitytoken: Option<String>,
+    /// These two in place of `auth`, as people write it, and what makes secrets for clusters.
+    username: Option<String>,
+    password: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -158,7 +159,7 @@ fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials
     let kept: Kept = serde_json::from_str(&text).map_err(unreadable)?;
     let (names, server) = HUB;
     let (registry, server) = if names.contains(&registry) { ("index.docker.io", server) } else { (registry, registry) };
-    let helper = kept.cred_helpers.iter().find(|(key, _)| plain(key) == registry).map(|(_, helper)| helper);
+    let helper = kept.cred_helpers.iter().flatten().find(|(key, _)| plain(key) == registry).map(|(_, helper)| helper);
     if let Some(helper) = helper.or(kept.creds_store.as_ref()).filter(|name| !name.is_empty()) {
         let asked = ask(helper, server);
         let failed = |cause| LogInError::Helper { name: harmless(helper, 64), path: path.to_owned(), cause };
@@ -169,12 +170,15 @@ fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials
     // The narrowest counts: `registry/folder/name`, `registry/folder`, `registry`.
     let whole = format!("{registry}/{name}");
     let ends = whole.match_indices('/').map(|(at, _)| at).chain([whole.len()]);
-    let found = ends.rev().find_map(|end| kept.auths.iter().find(|(key, _)| *plain(key) == whole[..end]));
+    let found = ends.rev().find_map(|end| kept.auths.iter().flatten().find(|(key, _)| *plain(key) == whole[..end]));
     let Some((key, auth)) = found else { return Ok(None) };
     if let Some(token) = auth.identitytoken.clone().filter(|token| !token.is_empty()) {
         return Ok(Some(Credentials::Identity(token)));
     }
-    let Some(auth) = auth.auth.as_ref().filter(|auth| !auth.is_empty()) else { return Ok(None) };
+    let Some(auth) = auth.auth.as_ref().filter(|auth| !auth.is_empty()) else {
+        let both = auth.username.clone().zip(auth.password.clone()).filter(|(user, _)| !user.is_empty());
+        return Ok(both.map(|(user, password)| Credentials::Password { user, password }));
+    };
     let bad = || wrong(format!("`auth` of {} is not the base64 of name:password", harmless(key, 200)));
     let decoded = BASE64_STANDARD.decode(auth.trim()).map_err(|_| bad())?;
     let text = String::from_utf8(decoded).map_err(|_| bad())?;
@@ -267,7 +271,17 @@ mod tests {
             assert_eq!(find(&text, other).unwrap(), None, "{other}");
         }
         assert_eq!(find("{}", "r.example").unwrap(), None);
-        assert_eq!(find("{\"auths\":{\"r.example\":{}}}", "r.example").unwrap(), None);
+        for none in
+            ["null", "{\"r.example\":{}}", "{\"r.example\":{\"auth\":\"\",\"username\":\"\",\"password\":\"\"}}"]
+        {
+            let text = format!("{{\"auths\":{none},\"credHelpers\":null,\"credsStore\":null}}");
+            assert_eq!(find(&text, "r.example").unwrap(), None, "{none}");
+        }
+        let both = "\"username\":\"e\",\"password\":\"5\"";
+        let plain =
+            |auth: &str| find(&format!("{{\"auths\":{{\"r.example\":{{{auth}{both}}}}}}}"), "r.example").unwrap();
+        assert_eq!(plain(""), Some(password("e", "5")));
+        assert_eq!(plain("\"auth\":\"ZDo0\","), Some(password("d", "4")), "`auth` counts before them");
     }
 
     #[test]
