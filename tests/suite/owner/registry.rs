@@ -366,6 +366,18 @@ async fn a_signature_is_an_artifact_that_refers_to_the_component() {
     assert!(added.stdout.contains("signed by alice, who says “echo 0.1.0”"), "{}", added.stdout);
     assert!(policy(&home).contains("signer = \"alice\""));
     remove(&home).await;
+    // Nor does one that was deleted and is listed still, or is none, and the list may have several pages.
+    let gone = json!({ "mediaType": MANIFEST, "artifactType": SIGNATURE, "digest": digest_of(b"gone"), "size": 1 });
+    let link = format!("</v2/plugins/echo/referrers/{subject}?page=1>; rel=\"prev\", <?page=2>; rel=\"next\"");
+    let first = index(&[gone, attach(SIGNATURE, &[&good, &good], &subject)]);
+    web.put_raw(&listed, format!("HTTP/1.1 200 OK\r\nlink: {link}\r\n\r\n{first}"));
+    let second = format!("/v2/plugins/echo/referrers/{subject}?page=2");
+    web.put(&second, index(&both));
+    add(&home, &source, 0).await;
+    assert!(policy(&home).contains("signer = \"alice\""));
+    remove(&home).await;
+    web.put_raw(&second, "HTTP/1.1 503 Not Now\r\n\r\n");
+    says(&add(&home, &source, 1).await, "is signed cannot be seen");
     // A registry that keeps no list has one under a tag.
     web.remove(&listed);
     says(&add(&home, &source, 1).await, unsigned);

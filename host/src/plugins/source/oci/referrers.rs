@@ -7,8 +7,9 @@
 use serde::de::IgnoredAny;
 
 use super::challenge::encoded;
-use super::{Descriptor, INDEX, Index, LONGEST_MANIFEST, MANIFEST, OciError, Pulled};
-use crate::https::{Answer, FetchError};
+use super::tags::MOST_PAGES;
+use super::{Descriptor, INDEX, Index, LONGEST_MANIFEST, MANIFEST, OciError, Pulled, get};
+use crate::https::{Answer, FetchError, Url};
 use crate::plugins::source::LONGEST_SIGNATURE;
 
 /// The type of an artifact that is a signature of minisign over the component of the artifact that it refers to.
@@ -20,8 +21,15 @@ impl Pulled {
     /// The signatures that refer to what was pulled: artifacts of the type [`SIGNATURE`], each with one file. What others attach
     /// is not looked at.
     pub(in crate::plugins::source) fn signatures(&self) -> Result<Vec<String>, OciError> {
-        let attached = self.attached()?;
-        attached.iter().take(MOST_SIGNATURES).map(|attached| self.signature(attached)).collect()
+        let (mut found, mut failed) = (Vec::new(), None);
+        for attached in self.attached()?.iter().take(MOST_SIGNATURES) {
+            match self.signature(attached) {
+                Ok(signature) => found.push(signature),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        // One that was deleted and is listed still, or is none, hides no other.
+        failed.filter(|_| found.is_empty()).map_or(Ok(found), Err)
     }
 
     fn signature(&self, attached: &Descriptor) -> Result<String, OciError> {
@@ -59,22 +67,35 @@ impl Pulled {
         failed.map_or_else(|| Ok(Vec::new()), Err)
     }
 
-    /// A list of what refers to it; empty where the registry has no such list.
+    /// A list of what refers to it, as far as it is asked for; empty where the registry has no such list.
     fn list(&self, what: &str) -> Result<Vec<Descriptor>, OciError> {
-        let body = match self.get(what, Some(INDEX), LONGEST_MANIFEST).and_then(Answer::ok) {
-            Ok(answer) => answer.body,
+        let (mut all, mut next) = (Vec::new(), Some(self.reference.url(what).map_err(FetchError::from)?));
+        for _ in 0..MOST_PAGES {
+            let Some(url) = next else { break };
+            let (listed, further) = self.page(&url)?;
+            all.extend(listed);
+            next = further;
+        }
+        Ok(all)
+    }
+
+    /// One page of such a list, and where the next one is.
+    fn page(&self, url: &Url) -> Result<(Vec<Descriptor>, Option<Url>), OciError> {
+        let answer = get(url, Some(INDEX), self.authorization.as_ref(), LONGEST_MANIFEST);
+        let page = match answer.and_then(Answer::ok) {
+            Ok(answer) => answer,
             Err(error) if error.is_of(&self.reference.server) && !is_no(&error) => {
                 return Err(OciError::Unseen { reference: self.reference.to_string(), cause: Box::new(error) });
             }
-            Err(_) => return Ok(Vec::new()),
+            Err(_) => return Ok((Vec::new(), None)),
         };
         // A page for people.
-        if serde_json::from_slice::<IgnoredAny>(&body).is_err() {
-            return Ok(Vec::new());
+        if serde_json::from_slice::<IgnoredAny>(&page.body).is_err() {
+            return Ok((Vec::new(), None));
         }
-        let index: Index = serde_json::from_slice(&body)
+        let index: Index = serde_json::from_slice(&page.body)
             .map_err(|error| self.shape(format!("the list of what refers to it cannot be read ({error})")))?;
-        Ok(index.manifests.unwrap_or_default())
+        Ok((index.manifests.unwrap_or_default(), self.reference.next_page(&page)))
     }
 }
 

@@ -12,8 +12,8 @@ use crate::https::{Answer, Url};
 const PAGE: usize = 1000;
 /// How long such a page may be, in bytes: as many tags of 128 letters have room in it.
 const LONGEST_PAGE: usize = 256 << 10;
-/// How many pages are asked for.
-const MOST_PAGES: usize = 5;
+/// How many pages of a list are asked for.
+pub(super) const MOST_PAGES: usize = 5;
 /// How many versions are named.
 const MOST_NAMED: usize = 10;
 
@@ -47,8 +47,9 @@ impl Reference {
     }
 
     /// The page behind this one, if it is this registry that has it: it is asked with the same log-in.
-    fn next_page(&self, page: &Answer) -> Option<Url> {
-        let next = page.from.to(next(page.header("link")?)?).ok()?;
+    pub(super) fn next_page(&self, page: &Answer) -> Option<Url> {
+        let mut links = page.headers.iter().filter(|(name, _)| name == "link");
+        let next = page.from.to(links.find_map(|(_, value)| next(value))?).ok()?;
         next.same_server(&self.server).then_some(next)
     }
 }
@@ -69,14 +70,25 @@ fn is_newer(version: &Version, than: &Version) -> bool {
     version > than && (version.pre.is_empty() || !than.pre.is_empty())
 }
 
-/// Where the next page is (RFC 8288, section 3).
-fn next(link: &str) -> Option<&str> {
-    let (target, parameters) = link.trim_start().strip_prefix('<')?.split_once('>')?;
-    let is_next = |parameter: &str| {
-        let (name, value) = parameter.split_once('=')?;
-        (name.trim().eq_ignore_ascii_case("rel") && value.trim().trim_matches('"') == "next").then_some(())
-    };
-    parameters.split(';').find_map(is_next).map(|()| target)
+/// Where the next page is, as one of the links of a header says (RFC 8288, section 3).
+fn next(links: &str) -> Option<&str> {
+    let mut rest = links;
+    while let Some((_, link)) = rest.split_once('<') {
+        let (target, behind) = link.split_once('>')?;
+        let (parameters, further) = behind.split_at(behind.find('<').unwrap_or(behind.len()));
+        if parameters.split(';').any(is_next) {
+            return Some(target);
+        }
+        rest = further;
+    }
+    None
+}
+
+/// Whether what belongs to a link says that it leads to the next page.
+fn is_next(parameter: &str) -> bool {
+    let Some((name, value)) = parameter.split_once('=') else { return false };
+    let mut kinds = value.trim_matches([' ', '\t', ',', '"']).split_ascii_whitespace();
+    name.trim().eq_ignore_ascii_case("rel") && kinds.any(|kind| kind.eq_ignore_ascii_case("next"))
 }
 
 #[cfg(test)]
@@ -100,7 +112,11 @@ mod tests {
     fn the_next_page_is_what_a_link_of_that_kind_says() {
         assert_eq!(next("</v2/a/tags/list?last=b&n=2>; rel=\"next\""), Some("/v2/a/tags/list?last=b&n=2"));
         assert_eq!(next(" <https://x/y>;title=z; REL=next"), Some("https://x/y"));
-        for none in ["", "/v2/a", "</v2/a", "</v2/a>", "</v2/a>; rel=\"prev\"", "</v2/a>; rel"] {
+        assert_eq!(next("</first>; rel=\"first\", </v2/a?last=b,c>; rel=\"next last\", </z>"), Some("/v2/a?last=b,c"));
+        assert_eq!(next("</v2/a>; rel=next, </v2/b>; rel=\"last\""), Some("/v2/a"));
+        for none in
+            ["", "/v2/a", "</v2/a", "</v2/a>", "</v2/a>; rel=\"prev\"", "</v2/a>; rel", "</a>, </b>; rel=nextmost"]
+        {
             assert_eq!(next(none), None, "{none}");
         }
     }
