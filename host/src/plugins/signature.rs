@@ -74,19 +74,20 @@ pub enum SignatureError {
 pub fn verify(bytes: &[u8], signature: &str, keys: &Keys, today: Date) -> Result<Signer, SignatureError> {
     let id = key_id(signature).ok_or(SignatureError::Malformed)?;
     let signature = Signature::decode(signature).map_err(|_| SignatureError::Malformed)?;
+    // Ids are what whoever makes a key says, and a key may be there twice, with a day and without: any of them may count.
+    let (mut expired, mut wrong) = (None, None);
     for (name, key) in keys {
-        match key.public.verify(bytes, &signature, true) {
-            Ok(()) => {}
-            Err(minisign_verify::Error::UnexpectedKeyId) => continue,
-            Err(_) => return Err(SignatureError::Wrong(name.clone())),
+        match (key.public.verify(bytes, &signature, true), key.ended(today)) {
+            (Ok(()), None) => {
+                let comment = harmless(signature.trusted_comment(), LONGEST_COMMENT);
+                return Ok(Signer { key: name.clone(), comment });
+            }
+            (Ok(()), Some(until)) => expired = expired.or(Some(SignatureError::Expired { name: name.clone(), until })),
+            (Err(minisign_verify::Error::UnexpectedKeyId), _) => {}
+            (Err(_), _) => wrong = wrong.or(Some(SignatureError::Wrong(name.clone()))),
         }
-        if let Some(until) = key.ended(today) {
-            return Err(SignatureError::Expired { name: name.clone(), until });
-        }
-        let comment = harmless(signature.trusted_comment(), LONGEST_COMMENT);
-        return Ok(Signer { key: name.clone(), comment });
     }
-    Err(SignatureError::UnknownKey(id))
+    Err(expired.or(wrong).unwrap_or(SignatureError::UnknownKey(id)))
 }
 
 /// The id of the key that a signature names, as minisign prints it.
@@ -187,6 +188,37 @@ mod tests {
         assert!(matches!(verify(b"test", &forged, &known, day("2026-01-01")), Err(SignatureError::Wrong(_))));
         for broken in ["", "x", "a\nb\nc\nd", &SIGNATURE[..150]] {
             assert_eq!(verify(b"test", broken, &known, day("2026-01-01")), Err(SignatureError::Malformed));
+        }
+    }
+
+    #[test]
+    fn of_several_keys_with_one_id_any_may_count() {
+        let mut bytes = BASE64_STANDARD.decode(KEY).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        let other = format!("[key.a]\npublic = \"{}\"\n", BASE64_STANDARD.encode(bytes));
+        let old = format!("[key.b]\npublic = \"{KEY}\"\nuntil = 2020-12-31\n");
+        let new = format!("[key.c]\npublic = \"{KEY}\"\n");
+        let of = |text: String| verify(b"test", SIGNATURE, &keys(&text).unwrap(), day("2026-01-01"));
+        assert_eq!(of(format!("{other}{old}{new}")).unwrap().key.to_string(), "c");
+        assert!(matches!(of(format!("{other}{old}")), Err(SignatureError::Expired { .. })));
+        assert!(matches!(of(other), Err(SignatureError::Wrong(_))));
+    }
+
+    /// As mail programs and other systems leave it, and in the way of the first versions of minisign.
+    #[test]
+    fn the_ends_of_lines_and_what_follows_do_not_matter() {
+        let known = keys(&format!("[key.jedi]\npublic = \"{KEY}\"\n")).unwrap();
+        let of = |signature: &str| verify(b"test", signature, &known, day("2026-01-01")).map(|signer| signer.key);
+        let other_ends = SIGNATURE.replace('\n', "\r\n");
+        for signature in [&other_ends, &format!("{other_ends}\r\n"), &format!("\u{feff}{SIGNATURE}\n\nbest wishes\n")] {
+            assert_eq!(of(signature).unwrap().to_string(), "jedi", "{signature:?}");
+        }
+        // Said to be of the other way than it is.
+        assert!(matches!(of(&SIGNATURE.replace("\nRUQ", "\nRWQ")), Err(SignatureError::Wrong(_))));
+        // Without the line that nobody signed, or with a space less in the one that somebody did.
+        let (_, rest) = SIGNATURE.split_once('\n').unwrap();
+        for signature in [rest, &SIGNATURE.replace("trusted comment: timestamp", "trusted comment:timestamp")] {
+            assert!(of(signature).is_err(), "{signature:?}");
         }
     }
 
