@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use idna::AsciiDenyList;
+
 use crate::config::{BadEndpoint, Endpoint};
 
 /// How long an address may be, in bytes: as much as RFC 9110 (section 4.1) wants everybody to take. Registries lead to addresses
@@ -30,6 +32,12 @@ pub enum UrlError {
     /// There is no such host.
     #[error("its host is none: {0}")]
     Host(BadEndpoint),
+    /// No server can be called that.
+    #[error("its host is none: no server can have that name")]
+    Name,
+    /// It names a user, or even a password.
+    #[error("leave out what stands before the @: nobody is logged in by an address")]
+    User,
     /// It has signs that would have to be escaped.
     #[error("behind the host it has to be of plain characters, others as %XX, and at most {LONGEST} bytes long")]
     Path,
@@ -54,8 +62,20 @@ impl FromStr for Url {
         if !path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\')) {
             return Err(UrlError::Path);
         }
+        if server.contains('@') {
+            return Err(UrlError::User);
+        }
         let server: Endpoint = server.parse().map_err(UrlError::Host)?;
-        Ok(Self { server, path: format!("{slash}{path}") })
+        // Hosts are the same in any letters, and servers know an international one by this name alone.
+        let host = if server.host.contains(':') {
+            server.host.to_ascii_lowercase()
+        } else {
+            let host = idna::domain_to_ascii_cow(server.host.as_bytes(), AsciiDenyList::URL);
+            host.map_err(|_| UrlError::Name)?.into_owned()
+        };
+        let (place, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+        let place = without_dots(&format!("{slash}{place}"));
+        Ok(Self { server: Endpoint { host, ..server }, path: format!("{place}{query}") })
     }
 }
 
@@ -111,10 +131,28 @@ impl Url {
             Some('/') => "",
             // The same under another query.
             Some('?') => path,
+            None | Some('#') => self.path.as_str(),
             _ => &path[..=path.rfind('/').unwrap_or(0)],
         };
         format!("https://{}{folder}{reference}", self.server).parse()
     }
+}
+
+/// A path without `.` and `..` in it, which nobody serves (RFC 3986, section 5.2.4).
+fn without_dots(path: &str) -> String {
+    let mut kept = Vec::new();
+    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
+    while let Some(segment) = segments.next() {
+        if segment == ".." {
+            kept.pop();
+        }
+        if !matches!(segment, "." | "..") {
+            kept.push(segment);
+        } else if segments.peek().is_none() {
+            kept.push("");
+        }
+    }
+    format!("/{}", kept.join("/"))
 }
 
 impl fmt::Display for Url {
@@ -143,6 +181,58 @@ mod tests {
         for bad in ["https://x/a b", "https://x/\r\nhost: y", "https://x/ü"] {
             assert_eq!(bad.parse::<Url>(), Err(UrlError::Path), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_host_has_one_name_and_nobody_before_it() {
+        assert_eq!(url("https://EXAMPLE.org/A").to_string(), "https://example.org/A");
+        assert!(url("https://example.ORG:443/x").same_server(&url("https://Example.org/y")));
+        assert_eq!(url("https://b\u{fc}cher.example/").to_string(), "https://xn--bcher-kva.example/");
+        assert_eq!(url("https://[2001:DB8::1]/").to_string(), "https://[2001:db8::1]/");
+        // A sign that would become a slash.
+        assert!("https://example.org\u{ff0f}.evil.example/".parse::<Url>().is_err());
+        for user in ["https://u:p@x/", "https://example.org@evil.example/x", "https://@x/"] {
+            assert_eq!(user.parse::<Url>(), Err(UrlError::User), "{user}");
+        }
+        assert_eq!(url("https://x/a@b").path(), "/a@b");
+    }
+
+    /// The examples of RFC 3986, section 5.4.
+    #[test]
+    fn references_are_resolved_as_everywhere() {
+        let here = url("https://a/b/c/d;p?q");
+        for (reference, expected) in [
+            ("g", "/b/c/g"),
+            ("./g", "/b/c/g"),
+            ("g/", "/b/c/g/"),
+            ("/g", "/g"),
+            ("?y", "/b/c/d;p?y"),
+            ("g?y", "/b/c/g?y"),
+            ("#s", "/b/c/d;p?q"),
+            ("g#s", "/b/c/g"),
+            (";x", "/b/c/;x"),
+            ("", "/b/c/d;p?q"),
+            (".", "/b/c/"),
+            ("./", "/b/c/"),
+            ("..", "/b/"),
+            ("../", "/b/"),
+            ("../g", "/b/g"),
+            ("../..", "/"),
+            ("../../g", "/g"),
+            ("../../../g", "/g"),
+            ("/./g", "/g"),
+            ("/../g", "/g"),
+            ("g.", "/b/c/g."),
+            ("..g", "/b/c/..g"),
+            ("./g/.", "/b/c/g/"),
+            ("g/../h", "/b/c/h"),
+            ("g;x=1/../y", "/b/c/y"),
+            ("g?y/../x", "/b/c/g?y/../x"),
+        ] {
+            assert_eq!(here.to(reference).unwrap().path(), expected, "{reference:?}");
+        }
+        assert_eq!(here.to("//g").unwrap().to_string(), "https://g/");
+        assert_eq!(here.to("http:g"), Err(UrlError::Scheme));
     }
 
     #[test]

@@ -204,7 +204,7 @@ mod tests {
         assert!(matches!(of(other), Err(SignatureError::Wrong(_))));
     }
 
-    /// As mail programs and other systems leave it, and in the way of the first versions of minisign.
+    /// As mail programs and other systems leave it.
     #[test]
     fn the_ends_of_lines_and_what_follows_do_not_matter() {
         let known = keys(&format!("[key.jedi]\npublic = \"{KEY}\"\n")).unwrap();

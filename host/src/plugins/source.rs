@@ -86,7 +86,7 @@ pub struct Downloaded {
 impl Source {
     /// Reads a source; a relative path begins at `folder`.
     pub fn parse(text: &str, folder: &Path) -> Result<Self, SourceError> {
-        let shown = || text.chars().take(200).collect::<String>();
+        let shown = || shown(text);
         if let Some(reference) = text.strip_prefix("oci://") {
             let reference: Reference = reference.parse().map_err(|error| SourceError::Reference(shown(), error))?;
             return Ok(Self::Registry(Box::new(reference)));
@@ -166,6 +166,14 @@ fn is_page(answer: &Answer) -> bool {
         && (answer.header("content-type").is_some_and(is_html) || answer.body.trim_ascii_start().starts_with(b"<"))
 }
 
+/// An address as an error shows it: without a password that somebody wrote into it.
+fn shown(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    let (server, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let server = server.rfind('@').map_or_else(|| server.to_owned(), |at| format!("…{}", &server[at..]));
+    format!("{scheme}://{server}{path}").chars().take(200).collect()
+}
+
 /// What else may be meant by the path of a file that is not there: an address without what it begins with.
 fn meant(path: &Path, cause: &io::Error) -> String {
     let host = path.components().next().and_then(|first| first.as_os_str().to_str()).unwrap_or_default();
@@ -228,5 +236,11 @@ mod tests {
         let error = of("http://example.org/x.wasm").unwrap_err().to_string();
         assert!(error.contains("nothing goes over the web without TLS"), "{error}");
         assert!(of("oci://example.org").is_err() && of("ftp://example.org/x").is_err());
+        for text in
+            ["https://me:s3cr3t@example.org/x", "oci://me:s3cr3t@example.org/x:1", "ftp://me:s3cr3t@example.org/x"]
+        {
+            let error = of(text).unwrap_err().to_string();
+            assert!(error.contains("://…@example.org/x") && !error.contains("s3cr3t"), "{error}");
+        }
     }
 }

@@ -76,7 +76,7 @@ pub enum ReferenceError {
     #[error("a name is of small letters, digits, ., _, - and /")]
     Name,
     /// The tag has signs that no tag has.
-    #[error("a tag is of 1 to 128 letters, digits, ., _ and -")]
+    #[error("a tag is of 1 to 128 letters, digits, ., _ and -, the first one none of . and -")]
     Tag,
     /// The digest is none.
     #[error("{0}")]
@@ -403,6 +403,9 @@ impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        if text.split('/').next().is_some_and(|registry| registry.contains('@')) {
+            return Err(ReferenceError::Registry(UrlError::User));
+        }
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => {
                 let digest = digest.parse().map_err(|error| ReferenceError::Digest(format!("{error}")))?;
@@ -448,7 +451,7 @@ fn fits(text: &str, most: usize, and: fn(char) -> bool) -> bool {
 }
 
 fn is_tag(text: &str) -> bool {
-    fits(text, 128, |one| one.is_ascii_alphabetic())
+    fits(text, 128, |one| one.is_ascii_alphabetic()) && !text.starts_with(['.', '-'])
 }
 
 /// Whoever the registry leads to is not told who we are.
@@ -494,6 +497,8 @@ mod tests {
             "example.org/../x",
             "example.org/A",
             "example.org/a:",
+            "example.org/a:..",
+            "example.org/a:-x",
             "example.org/a:b c",
             "u@h/a",
             "example.org/a@sha256:0",
