@@ -207,9 +207,11 @@ impl<'c> Desk<'c> {
         first.map_or(Ok(None), |cause| Err(DeskError::Signature { from: source.clone(), cause }))
     }
 
-    /// A file's path for `plugins.toml`: relative if it lies beside that or below.
+    /// A file's path for `plugins.toml`: relative if it lies beside that or below. A link stays one: it may lead to a newer version
+    /// later on.
     fn named(&self, path: &Path) -> Result<String, DeskError> {
-        let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let lies = folder_of(path).canonicalize().ok().zip(path.file_name());
+        let whole = lies.map_or_else(|| path.to_owned(), |(folder, name)| folder.join(name));
         let folder = folder_of(&self.config.plugins).canonicalize().unwrap_or_default();
         let source = whole.strip_prefix(&folder).unwrap_or(&whole);
         source.to_str().map(str::to_owned).ok_or_else(|| {

@@ -349,3 +349,19 @@ async fn names_that_look_alike_are_named_both() {
     }
     run(&home, &["add", "plugins/ech0.wasm", "--yes", "--grant-all", "--id", "ech0"], 0).await;
 }
+
+#[tokio::test]
+async fn a_link_stays_the_source_and_leads_to_the_next_version() {
+    let (home, _) = home().await;
+    let link = home.path().join("plugins/echo.wasm");
+    for (number, name) in [("0.1.0", "one"), ("0.2.0", "two")] {
+        home.install_bytes(name, &version(number)).unwrap();
+    }
+    std::os::unix::fs::symlink("one.wasm", &link).unwrap();
+    add(&home, "plugins/echo.wasm", 0).await;
+    assert!(policy(&home).contains("source = \"plugins/echo.wasm\""), "{}", policy(&home));
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("two.wasm", &link).unwrap();
+    run(&home, &["update", "echo", "--yes"], 0).await;
+    assert!(run(&home, &["inspect", "echo"], 0).await.stdout.contains("echo 0.2.0"));
+}
