@@ -575,3 +575,16 @@ async fn newer_versions_that_a_registry_has_beside_a_fixed_tag_are_named() {
     let asked = web.requests()[before..].iter().filter(|request| request.contains("/tags/list")).count();
     assert!(asked < 10, "{asked}");
 }
+
+#[tokio::test]
+async fn a_tag_that_is_not_there_is_answered_with_those_that_are() {
+    let (home, web) = web().await;
+    push(&web, &version("0.1.0"));
+    let source = reference(&web, "");
+    says(&add(&home, &source, 1).await, "the server says 404 Not Found");
+    let tags = json!({ "name": "plugins/echo", "tags": ["0.0.9", "0.1.0", "sha256-00", "x\u{1b}[2J"] });
+    web.put("/v2/plugins/echo/tags/list?n=1000", tags.to_string());
+    let words = format!("{}:latest is not there; of that name its registry has 0.0.9, 0.1.0\n", &source[6..]);
+    says(&add(&home, &source, 1).await, &words);
+    says(&add(&home, &reference(&web, &format!("@{}", digest_of(b"x"))), 1).await, "the server says 404 Not Found");
+}

@@ -89,6 +89,14 @@ pub enum OciError {
     /// The download failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// It has no such tag.
+    #[error("{reference} is not there; of that name its registry has {known}")]
+    NoTag {
+        /// What was asked for.
+        reference: String,
+        /// Some of the tags that there are.
+        known: String,
+    },
     /// The registry wants to know who asks.
     #[error(
         "{registry} gives {name} to nobody without a log-in: let `docker login {registry}`, or the same of podman or oras, keep one, or give --username and --password-file"
@@ -302,6 +310,13 @@ impl Reference {
         let accept = format!("{MANIFEST}, {}", INDEXES.join(", "));
         let (answer, authorization) =
             self.ask(&format!("manifests/{which}"), Some(&accept), LONGEST_MANIFEST, login)?;
+        if answer.status == 404
+            && self.digest.is_none()
+            && let Some(known) = self.known(login)
+        {
+            let reference = Self { tag: Some(which), ..self.clone() }.to_string();
+            return Err(OciError::NoTag { reference, known });
+        }
         Ok((answer.ok()?.body, authorization))
     }
 

@@ -14,7 +14,7 @@ const PAGE: usize = 1000;
 const LONGEST_PAGE: usize = 256 << 10;
 /// How many pages of a list are asked for.
 pub(super) const MOST_PAGES: usize = 5;
-/// How many versions are named.
+/// How many versions, or tags, are named.
 const MOST_NAMED: usize = 10;
 
 #[derive(Deserialize)]
@@ -31,6 +31,16 @@ impl Reference {
             self.tags(login)?.into_iter().filter(|tag| is_tag(tag)).filter_map(newer).collect();
         let named = versions.into_iter().rev().take(MOST_NAMED);
         Some(named.map(|(version, tag)| (version, Self { tag: Some(tag), digest: None, ..self.clone() })).collect())
+    }
+
+    /// Some of its tags, for whoever asked for one that is not there; none: the registry does not say.
+    pub(super) fn known(&self, login: &LogIn) -> Option<String> {
+        let tags = self.tags(login)?;
+        // The others are lists of what refers to something.
+        let meant: Vec<_> =
+            tags.iter().map(String::as_str).filter(|tag| is_tag(tag) && !tag.starts_with("sha256-")).collect();
+        let last = &meant[meant.len().saturating_sub(MOST_NAMED)..];
+        (!last.is_empty()).then(|| last.join(", "))
     }
 
     /// Its tags, as far as they are asked for.
