@@ -159,7 +159,12 @@ fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials
     let kept: Kept = serde_json::from_str(&text).map_err(unreadable)?;
     let (names, server) = HUB;
     let (registry, server) = if names.contains(&registry) { ("index.docker.io", server) } else { (registry, registry) };
-    let helper = kept.cred_helpers.iter().flatten().find(|(key, _)| plain(key) == registry).map(|(_, helper)| helper);
+    let helper = kept
+        .cred_helpers
+        .iter()
+        .flatten()
+        .find(|(key, _)| plain(key).eq_ignore_ascii_case(registry))
+        .map(|(_, helper)| helper);
     if let Some(helper) = helper.or(kept.creds_store.as_ref()).filter(|name| !name.is_empty()) {
         let asked = ask(helper, server);
         let failed = |cause| LogInError::Helper { name: harmless(helper, 64), path: path.to_owned(), cause };
@@ -170,7 +175,9 @@ fn find_in(path: &Path, registry: &str, name: &str) -> Result<Option<Credentials
     // The narrowest counts: `registry/folder/name`, `registry/folder`, `registry`.
     let whole = format!("{registry}/{name}");
     let ends = whole.match_indices('/').map(|(at, _)| at).chain([whole.len()]);
-    let found = ends.rev().find_map(|end| kept.auths.iter().flatten().find(|(key, _)| *plain(key) == whole[..end]));
+    let found = ends
+        .rev()
+        .find_map(|end| kept.auths.iter().flatten().find(|(key, _)| plain(key).eq_ignore_ascii_case(&whole[..end])));
     let Some((key, auth)) = found else { return Ok(None) };
     if let Some(token) = auth.identitytoken.clone().filter(|token| !token.is_empty()) {
         return Ok(Some(Credentials::Identity(token)));
@@ -266,6 +273,8 @@ mod tests {
         assert_eq!(find(&other, "r.example").unwrap(), Some(password("a", "1:2")));
         assert_eq!(find(&text, "s.example:5000").unwrap(), Some(password("b", "2")));
         assert_eq!(find(&text, "docker.io").unwrap(), Some(password("c", "3")));
+        let large = text.replace("r.example", "R.Example");
+        assert_eq!(find(&large, "r.example").unwrap(), Some(password("d", "4")), "a host has one name in any letters");
         assert_eq!(find(&text, "t.example").unwrap(), Some(Credentials::Identity("i".to_owned())));
         for other in ["example", "r.example.evil", "s.example", "evil.example"] {
             assert_eq!(find(&text, other).unwrap(), None, "{other}");
