@@ -8,8 +8,8 @@ use parlor_tests::plugins;
 use parlor_tests::process::{self, Process, Signal, exists};
 use tokio::time::Instant;
 
-/// How long a few cases may take. Much less is usual.
-const SOON: Duration = Duration::from_mins(5);
+/// How long a few cases may take, each of which may wait for a minute. Much less is usual.
+const SOON: Duration = Duration::from_mins(10);
 
 fn attack(arguments: &[&str]) -> Process {
     let mut command = Command::new(plugins::program("attack").unwrap());
