@@ -246,7 +246,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         let (instance, open) = caller(accessor, "rooms.set-bookmark")?;
         let bookmark = Box::new(arguments::bookmark(bookmark)?);
         let room = Caller { jid: bookmark.room.clone(), instance, open };
-        answer(room.ask(Permission::RoomsJoin, |answer| RoomDeed::SetBookmark(bookmark, answer)).await)
+        answer(set_bookmark(&room, bookmark).await)
     }
 
     async fn remove_bookmark(accessor: &Accessor<T, Self>, jid: String) -> Result<(), Error> {
@@ -424,6 +424,17 @@ async fn open(instance: &Arc<Instance>, argument: &str, jid: &str, wish: &RoomWi
     Ok((&*opened?).into())
 }
 
+/// With `autojoin` the account enters the room by itself, at once and with each log-in: it is opened all the same.
+async fn set_bookmark(room: &Caller, bookmark: Box<Bookmark>) -> Result<(), CallError> {
+    room.instance.require(Permission::RoomsJoin, Target::Room(&room.jid))?;
+    let place = bookmark.autojoin.then(|| room.instance.open_room(&room.jid)).transpose()?;
+    let set = room.ask(Permission::RoomsJoin, |answer| RoomDeed::SetBookmark(bookmark, answer)).await;
+    if let Some(place) = place {
+        place.ended(set.is_ok());
+    }
+    set
+}
+
 async fn close(instance: &Instance, jid: BareJid) -> Result<(), CallError> {
     instance.require(Permission::RoomsJoin, Target::Room(&jid))?;
     let by = instance.id;
@@ -497,5 +508,40 @@ mod tests {
             let found = found.map(|all| all.into_iter().map(|mark| (mark.jid, mark.password)).collect::<Vec<_>>());
             assert_eq!(found, seen, "{grants}");
         }
+    }
+
+    /// Else bookmarks would open as many rooms as an account can have, and leave none for others.
+    #[tokio::test]
+    async fn a_bookmark_that_enters_a_room_opens_it_and_counts_as_that() {
+        let limits = Limits { rooms: 1, ..Limits::default() };
+        let (instance, _mailbox) = disconnected_instance("\"rooms.join\" = [\"@muc.example.org\"]", limits);
+        let mark = |name: &str, autojoin: bool| {
+            let room: BareJid = format!("{name}@muc.example.org").parse().unwrap();
+            Bookmark { room, name: None, autojoin, nick: None, password: None, extensions: None, is_cut: false }
+        };
+        let set = async |bookmark: Bookmark| {
+            let open = instance.open_call("rooms.set-bookmark").unwrap();
+            let room = Caller { instance: Arc::clone(&instance), jid: bookmark.room.clone(), open };
+            set_bookmark(&room, Box::new(bookmark)).await
+        };
+        let show = |rooms: &[&str], bookmarked: &[Bookmark]| {
+            let room = |jid: &BareJid| (jid.clone(), Arc::new(Room::new(jid.clone(), "bot".to_owned())));
+            let snapshot = Session::new("bot@example.org".parse().unwrap(), Settings::default()).snapshot();
+            let rooms = rooms.iter().map(|name| room(&mark(name, true).room)).collect();
+            let bookmarks = bookmarked.iter().map(|one| (one.room.clone(), Arc::new(one.clone()))).collect();
+            instance.account.publish(Snapshot { rooms, bookmarks: Ok(bookmarks), ..snapshot });
+        };
+        let is_refused = |result: Result<(), CallError>| matches!(result, Err(CallError::OverLimit(_)));
+        // Nobody enters it: what is wrong is that there is no connection.
+        assert!(!is_refused(set(mark("two", false)).await));
+        instance.open_room(&mark("one", true).room).unwrap().ended(true);
+        show(&["one"], &[]);
+        assert!(is_refused(set(mark("two", true)).await));
+        assert!(!is_refused(set(mark("one", true)).await), "it is the one that is counted");
+        // It is closed, and would be entered again.
+        show(&[], &[mark("one", true)]);
+        assert!(is_refused(set(mark("two", true)).await));
+        show(&[], &[mark("one", false)]);
+        assert!(!is_refused(set(mark("two", true)).await));
     }
 }

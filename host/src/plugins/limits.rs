@@ -252,7 +252,8 @@ limits! {
     /// Questions to the server and to others (IQs) that wait for an answer, but for those of archives; one that is given up
     /// counts for half a minute. Of changes of the own card that wait for one another 8 at most.
     iqs: u32 = 64, 0 => 1_024;
-    /// Rooms that it has opened, nobody else before it, and that are open still.
+    /// Rooms that it has opened, nobody else before it, and that are open still, or would be entered again for a bookmark. To put
+    /// down a bookmark with `autojoin` opens its room, too.
     rooms: u32 = 100, 0 => 1_000;
     /// Commands that people may say to it.
     commands: u32 = 64, 0 => 1_024;

@@ -44,4 +44,10 @@ impl Snapshot {
     pub fn is_contact(&self, jid: &BareJid) -> bool {
         self.contacts.as_ref().is_some_and(|contacts| contacts.contains_key(jid)) && !self.strangers.contains(jid)
     }
+
+    /// Whether this room is open, or a bookmark says that the account enters it by itself, now or with its next log-in.
+    pub(crate) fn is_kept_open(&self, room: &BareJid) -> bool {
+        let says_so = |all: &Bookmarks| all.get(room).is_some_and(|bookmark| bookmark.autojoin);
+        self.rooms.contains_key(room) || self.bookmarks.as_ref().is_ok_and(says_so)
+    }
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use imbl::OrdMap;
 use jid::BareJid;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -15,7 +14,7 @@ use tracing::Span;
 use super::Instance;
 use crate::error::CallError;
 use crate::event::Event;
-use crate::session::{PATIENCE, Room};
+use crate::session::{PATIENCE, Snapshot};
 use crate::traces;
 
 impl Instance {
@@ -91,14 +90,14 @@ impl Instance {
     }
 
     /// Counts a room as one that this plugin has opened, unless it is open already. It stops to be when the guard is told that the
-    /// room was not opened, or when it is closed.
+    /// room was not opened, or when it is closed and no bookmark would have it entered again.
     pub fn open_room(self: &Arc<Self>, room: &BareJid) -> Result<OpeningRoom, CallError> {
         let snapshot = self.account.snapshot();
         let mut rooms = self.rooms.held();
         rooms.retain(|room, stage| match stage {
             Stage::Opening => true,
-            Stage::Open => snapshot.rooms.contains_key(room),
-            Stage::GivenUp(at) => snapshot.rooms.contains_key(room) || at.elapsed() < GIVEN_UP,
+            Stage::Open => snapshot.is_kept_open(room),
+            Stage::GivenUp(at) => snapshot.is_kept_open(room) || at.elapsed() < GIVEN_UP,
         });
         let is_new = !rooms.contains_key(room) && !snapshot.rooms.contains_key(room);
         if is_new {
@@ -221,9 +220,9 @@ impl Rooms {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many of them are still among these.
-    pub(super) fn count(&self, open: &OrdMap<BareJid, Arc<Room>>) -> usize {
-        self.held().keys().filter(|room| open.contains_key(*room)).count()
+    /// How many of them are open still, or would be again.
+    pub(super) fn count(&self, snapshot: &Snapshot) -> usize {
+        self.held().keys().filter(|room| snapshot.is_kept_open(room)).count()
     }
 }
 
