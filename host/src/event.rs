@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jid::{BareJid, Jid};
 use jiff::Timestamp;
 
-use crate::session::{Chat, Contact, Occupant, Room, Status};
+use crate::session::{Chat, Contact, ContactResource, Occupant, Room, Status};
 use crate::stanza::{Invite, Message};
 use crate::xmpp::is_one_line;
 
@@ -56,21 +56,27 @@ pub enum Payload {
 impl Payload {
     /// About how many bytes of memory it takes that nobody else holds.
     pub fn weight(&self) -> usize {
-        /// What a record takes that is bounded where it is made.
+        /// What a record takes beside its longest texts.
         const RECORD: usize = 1 << 10;
-        match self {
-            Self::Text(text) | Self::Stanza(text) => RECORD + text.len(),
-            Self::Json(json) => RECORD + json.len(),
-            Self::Message(message) | Self::Command { message, .. } => RECORD + message.raw.weight(),
-            Self::None => 0,
-            Self::Status(_)
-            | Self::Contact(_)
-            | Self::Chat(_)
-            | Self::Room(_)
-            | Self::Occupant(_)
-            | Self::Feature { .. }
-            | Self::Invite(_) => RECORD,
-        }
+        let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let of_what_is_in_it = match self {
+            Self::None => return 0,
+            Self::Text(text) | Self::Stanza(text) => text.len(),
+            Self::Json(json) => json.len(),
+            Self::Message(message) => message.raw.weight(),
+            Self::Command { args, message, .. } => message.raw.weight() + args.iter().map(String::len).sum::<usize>(),
+            Self::Contact(contact) => {
+                let (clients, groups) = (contact.resources.len(), contact.groups.len());
+                contact.texts() + clients * size_of::<ContactResource>() + groups * size_of::<String>()
+            }
+            Self::Occupant(occupant) => occupant.bytes() + optional(&occupant.reason),
+            Self::Room(room) => optional(&room.subject) + optional(&room.reason),
+            Self::Invite(invite) => optional(&invite.reason) + optional(&invite.password),
+            Self::Feature { var, .. } => var.len(),
+            Self::Status(status) => status.message.len(),
+            Self::Chat(chat) => chat.fullname.len(),
+        };
+        RECORD + of_what_is_in_it
     }
 }
 

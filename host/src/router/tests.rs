@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::stanza::{Extensions, Fallback, Message, MessageKind};
+use crate::session::{Contact, ContactResource};
+use crate::stanza::{Extensions, Fallback, Message, MessageKind, RosterItem};
 use crate::store::Archive;
 use crate::xmpp::RawStanza;
 
@@ -152,6 +153,35 @@ fn a_mailbox_holds_so_much_however_few_events_that_is() {
     assert_eq!(slow.waiting.load(Relaxed), 0, "what was read weighs nothing");
     router.route(heavy(), router.live(), &|_| false);
     assert_eq!(heard(&mut slow_mail).len(), 1);
+}
+
+/// Each presence of one of them is an event with all of them, and each event a copy.
+#[test]
+fn a_contact_weighs_what_its_clients_say() {
+    let client = ContactResource {
+        name: "x".repeat(1_000),
+        priority: 0,
+        show: None,
+        status: Some("x".repeat(1_000)),
+        since: Timestamp::UNIX_EPOCH,
+    };
+    let item = RosterItem {
+        jid: "juliet@example.org".parse().unwrap(),
+        name: None,
+        subscription: "both".to_owned(),
+        ask: false,
+        groups: Vec::new(),
+    };
+    let contact = Arc::new(Contact { resources: vec![client; 64], ..Contact::new(item) });
+    let router = Router::default();
+    let (slow, mut mail) = mailbox(1_000);
+    router.subscribe(&slow, "tick", Filter::default(), false);
+    for _ in 0..1_000 {
+        let came = Event { payload: Payload::Contact(Arc::clone(&contact)), ..event("tick") };
+        router.route(came, router.live(), &|_| false);
+    }
+    let waits = heard(&mut mail).len();
+    assert!((100..300).contains(&waits), "{waits} of more than 128 KiB each, in {MAX_WAITING} bytes");
 }
 
 fn catching_up(grants: &Grants) -> (Arc<Mailbox>, mpsc::Receiver<Box<Mail>>) {

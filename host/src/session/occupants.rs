@@ -62,7 +62,7 @@ pub struct Occupant {
 
 impl Occupant {
     /// How many bytes it takes: the nickname twice, since it is a key as well.
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let optional = |text: Option<&str>| text.map_or(0, str::len);
         let chosen = 2 * self.nick.len() + optional(self.status.as_deref()) + optional(self.occupant_id.as_deref());
         size_of::<Self>() + chosen + optional(self.jid.as_ref().map(Jid::as_str))

@@ -114,6 +114,13 @@ impl Contact {
         self.resources.first()?.status.as_deref()
     }
 
+    /// How many bytes its texts take, but for those of its card, which all share who show it.
+    pub(crate) fn texts(&self) -> usize {
+        let said = |client: &ContactResource| client.name.len() + client.status.as_ref().map_or(0, String::len);
+        let groups: usize = self.groups.iter().map(String::len).sum();
+        self.jid.as_str().len() + self.fullname.len() + groups + self.resources.iter().map(said).sum::<usize>()
+    }
+
     /// Whether it may already see our presence.
     pub(super) fn sees_us(&self) -> bool {
         matches!(self.subscription.as_str(), "from" | "both")
