@@ -11,7 +11,7 @@ use crate::bindings::parlor::plugin::types::{Contact as WitContact, Error};
 use crate::error::CallError;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Grouping, Instance};
-use crate::session::{Command, Contact, ContactWish, Contacts};
+use crate::session::{Command, Contact, ContactWish, Contacts, KnownCard};
 use crate::stanza::RosterItem;
 
 impl Host for Context {
@@ -76,16 +76,22 @@ fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitCo
 
 /// What a contact takes in a plugin's memory beside its texts: the record, as the contract lays it out.
 const RECORD: usize = 132;
+/// The same of one of its clients, with the stamp that says since when it is there.
+const CLIENT: usize = 44 + "2026-11-20T06:24:00.000Z".len();
 
 /// Whether a plugin can hold all of these at once.
 fn fit<'a>(instance: &Instance, contacts: impl Iterator<Item = &'a Contact>) -> Result<(), CallError> {
-    let texts = |contact: &Contact| {
-        let picture = contact.card.as_ref().and_then(|known| known.card.picture.as_ref());
-        let groups: usize = contact.groups.iter().map(String::len).sum();
-        contact.jid.as_str().len() + contact.fullname.len() + groups + picture.map_or(0, |it| it.base64().len())
+    let of_card = |known: &KnownCard| {
+        let picture = known.card.picture.as_ref().map_or(0, |picture| picture.base64().len());
+        picture + known.card.url.as_ref().map_or(0, String::len)
+    };
+    let rest = |contact: &Contact| {
+        // What the first client says stands there once more.
+        let status = contact.status().map_or(0, str::len);
+        contact.texts() + status + CLIENT * contact.resources.len() + contact.card.as_deref().map_or(0, of_card)
     };
     let remedy = "ask for fewer with `contacts.get-many`";
-    fits(instance, "contacts", remedy, contacts.map(|one| RECORD + texts(one)))
+    fits(instance, "contacts", remedy, contacts.map(|one| RECORD + rest(one)))
 }
 
 async fn add<T: Send + 'static>(
@@ -159,5 +165,30 @@ mod tests {
             assert_eq!(seen, shown, "{grants}");
             assert_eq!(told.status.is_some(), shown.3 == 1, "{grants}");
         }
+    }
+
+    /// Each may be there with many clients that all say a lot, and their plugin would end over it.
+    #[tokio::test]
+    async fn what_clients_say_counts_towards_what_a_plugin_can_hold() {
+        let client = ContactResource {
+            name: "x".repeat(1_000),
+            priority: 0,
+            show: None,
+            status: Some("x".repeat(1_000)),
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let item = RosterItem {
+            jid: "juliet@example.org".parse().unwrap(),
+            name: None,
+            subscription: "both".to_owned(),
+            ask: false,
+            groups: Vec::new(),
+        };
+        let contact = Contact { resources: vec![client; 64], ..Contact::new(item) };
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        // Of more than 128 KiB each, in 64 MiB.
+        let holds = |contacts| fit(&instance, std::iter::repeat_n(&contact, contacts));
+        assert_eq!(holds(100), Ok(()));
+        assert!(matches!(holds(600), Err(CallError::OverLimit(_))));
     }
 }
