@@ -134,6 +134,8 @@ struct Beside {
     old: Option<InstanceId>,
     /// What the other one leaves.
     backlog: oneshot::Receiver<Backlog>,
+    /// The rooms that the other one has opened, which stay open: whoever takes its place has them.
+    rooms: Arc<Rooms>,
 }
 
 impl Supervised {
@@ -160,7 +162,8 @@ impl Supervised {
     ) -> (Self, Succession) {
         let account = Arc::clone(&old.shared.account);
         let (sender, backlog) = oneshot::channel();
-        let beside = Beside { old: old.instance().map(|instance| instance.id), backlog };
+        let rooms = Arc::clone(&old.shared.rooms);
+        let beside = Beside { old: old.instance().map(|instance| instance.id), backlog, rooms };
         let books = match (admitted.manifest.catch_up, &old.shared.books) {
             (true, known) if known.are_kept() => known.clone(),
             _ => books(&admitted, &account),
@@ -188,6 +191,7 @@ impl Supervised {
                 "another plugin provides this name, too: whoever listens believes both"
             );
         }
+        let rooms = beside.as_ref().map(|beside| Arc::clone(&beside.rooms)).unwrap_or_default();
         let shared = Arc::new(Shared {
             admitted,
             settings,
@@ -201,7 +205,7 @@ impl Supervised {
             instance: watch::Sender::new(None),
             restarts: std::sync::atomic::AtomicU64::new(0),
             denied: Arc::default(),
-            rooms: Arc::default(),
+            rooms,
             books,
             grants: ArcSwap::from_pointee(grants),
             is_beside: watch::Sender::new(beside.is_some()),
@@ -430,7 +434,7 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
             shared.books.restart().await;
             None
         }
-        Some(Beside { old, backlog }) => {
+        Some(Beside { old, backlog, rooms: _ }) => {
             instance.mailbox.shadow(Shadow::On);
             if let Some(old) = old {
                 shared.account.heir(instance.id, old).await;

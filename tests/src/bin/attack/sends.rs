@@ -275,6 +275,15 @@ async fn mass_joins(trial: &mut Trial) -> Result<String> {
     ensure!(at_once == 100, "{at_once} rooms were entered, and 100 are the most");
     let most = 50 + 10 * (usize::try_from(begin.elapsed().as_secs())? + 1);
     ensure!((50..=most).contains(&slowly), "{slowly} rooms were entered in {:?}", begin.elapsed());
+    // Whoever takes its place has them already, and does not enter as many again.
+    let entry = stage.policy.plugin.get("joiner").context("there is no joiner")?.clone().limit("mailbox", 7);
+    let policy = stage.policy.clone().with("joiner", entry);
+    stage.reload(policy).await?;
+    stage.logged("plugin replaced", "joiner").await?;
+    let status = stage.home.run(&["status", "joiner", "--json"]).await?.json()?;
+    let mut limits = status[0]["limits"].as_array().into_iter().flatten();
+    let used = limits.find(|one| one["name"] == "rooms").map(|one| one["used"].clone()).unwrap_or_default();
+    ensure!(used == 100.0, "{used} rooms are counted of the 100 that were entered");
     let policy = stage.policy.clone().without("joiner");
     stage.reload(policy).await?;
     remove(stage).await?;
