@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use jid::BareJid;
+
 use super::{answer, bare_jid, jid, may_hear, types, words};
 use crate::bindings::parlor::plugin::listen::{Event, Filter as WitFilter, Host};
 use crate::bindings::parlor::plugin::types::Error;
 use crate::error::CallError;
+use crate::event::Payload;
 use crate::permissions::{Permission, Target};
 use crate::plugins::{Context, Instance};
 use crate::router::{Filter, Mail, SubscriptionId};
-use crate::stanza::MessageKind;
+use crate::stanza::{Invite, MessageKind};
 
 /// What a filter with `xml` asks for.
 pub(super) const WHOLE_MESSAGES: Target<'static> = Target::Stanza { kind: "message", to: None };
@@ -87,12 +90,24 @@ pub(crate) fn may_see_xml(instance: &Instance) -> bool {
 pub(crate) fn event(instance: &Instance, mail: &Mail) -> Event {
     // The grant may have been taken back since the subscription was made. That is no call that could be denied.
     let xml = mail.xml && may_see_xml(instance);
+    let payload = match &mail.event.payload {
+        // The password opens the door, which is for who may enter.
+        Payload::Invite(invite) if invite.password.is_some() && !may_enter(instance, &invite.room) => {
+            let shown = Invite { password: None, ..Invite::clone(invite) };
+            types::payload(&Payload::Invite(Arc::new(shown)), xml)
+        }
+        payload => types::payload(payload, xml),
+    };
     Event {
         name: mail.event.name.to_string(),
         at: types::date_time(mail.event.at),
         subscriptions: mail.subscriptions.iter().map(|id| id.0).collect(),
-        payload: types::payload(&mail.event.payload, xml),
+        payload,
     }
+}
+
+fn may_enter(instance: &Instance, room: &BareJid) -> bool {
+    instance.mailbox.grants().may_do(Permission::RoomsJoin, Target::Room(room), &|_| false)
 }
 
 #[cfg(test)]
@@ -102,7 +117,7 @@ mod tests {
     use jid::FullJid;
 
     use super::*;
-    use crate::bindings::parlor::plugin::types::Payload;
+    use crate::bindings::parlor::plugin::types::Payload as WitPayload;
     use crate::plugins::disconnected_instance;
     use crate::plugins::limits::Limits;
     use crate::xmpp::RawStanza;
@@ -145,13 +160,41 @@ mod tests {
         let happened = Arc::new(crate::event::Event {
             name: "message".into(),
             at: jiff::Timestamp::UNIX_EPOCH,
-            payload: crate::event::Payload::Message(Arc::from(message)),
+            payload: Payload::Message(Arc::from(message)),
         });
         for (grants, shown) in [("\"stanza.read\" = [\"message\"]", true), ("", false)] {
             let (instance, _mailbox) = disconnected_instance(grants, Limits::default());
             let told = event(&instance, &Mail::new(Arc::clone(&happened), Vec::new(), true));
-            let Payload::Message(message) = told.payload else { panic!("{:?}", told.payload) };
+            let WitPayload::Message(message) = told.payload else { panic!("{:?}", told.payload) };
             assert_eq!(message.xml.is_some_and(|xml| xml.contains("hi")), shown, "{grants}");
+            assert_eq!(instance.denials.load(Relaxed), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_may_not_enter_a_room_is_not_told_its_password() {
+        let invite = Invite {
+            room: "vault@muc.example.org".parse().unwrap(),
+            from: "juliet@example.org".parse().unwrap(),
+            to: "bot@example.org".parse().unwrap(),
+            reason: Some("come".to_owned()),
+            password: Some("canary".to_owned()),
+        };
+        let happened = Arc::new(crate::event::Event {
+            name: "roomInviteReceived".into(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+            payload: Payload::Invite(Arc::new(invite)),
+        });
+        let read = "\"rooms.read\" = [\"*\"]";
+        for (grants, shown) in [
+            (read.to_owned(), None),
+            (format!("{read}\n\"rooms.join\" = [\"lobby@muc.example.org\"]"), None),
+            (format!("{read}\n\"rooms.join\" = [\"vault@muc.example.org\"]"), Some("canary")),
+        ] {
+            let (instance, _mailbox) = disconnected_instance(&grants, Limits::default());
+            let told = event(&instance, &Mail::new(Arc::clone(&happened), Vec::new(), false));
+            let WitPayload::Invite(told) = told.payload else { panic!("{:?}", told.payload) };
+            assert_eq!((told.password.as_deref(), told.reason.as_deref()), (shown, Some("come")), "{grants}");
             assert_eq!(instance.denials.load(Relaxed), 0);
         }
     }
