@@ -25,10 +25,7 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
         answer(
             async {
                 let (instance, _open) = caller(accessor, "storage.get")?;
-                quota(&instance)?;
-                let key = check_key("key", key)?;
-                pace(&instance, CALL).await?;
-                instance.account.data().get(owner(&instance), key).await.map_err(|error| failed(&error))
+                get(&instance, key).await
             }
             .await,
         )
@@ -83,6 +80,29 @@ impl<T: Send + 'static> HostWithStore<T> for Grouping {
     }
 }
 
+async fn get(instance: &Instance, key: String) -> Result<Option<Vec<u8>>, CallError> {
+    quota(instance)?;
+    let key = check_key("key", key)?;
+    pace(instance, CALL).await?;
+    let mut reading = Reading { instance, bytes: LONGEST_VALUE };
+    let value = instance.account.data().get(owner(instance), key).await.map_err(|error| failed(&error))?;
+    reading.bytes = value.as_ref().map_or(0, Vec::len);
+    Ok(value)
+}
+
+/// A value that is being read. How long it is the disk alone knows; whoever does not wait for it may have had the longest.
+struct Reading<'a> {
+    instance: &'a Instance,
+    bytes: usize,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        // What each call counts was taken before.
+        owe(self.instance, self.bytes.saturating_sub(CALL));
+    }
+}
+
 async fn change<T: Send + 'static>(
     accessor: &Accessor<T, Grouping>,
     key: String,
@@ -97,8 +117,11 @@ async fn change<T: Send + 'static>(
         return Err(too_long("value"));
     }
     let expires = expires.map(|after| check_expires(after, instance.account.clock)).transpose()?;
+    let expected = if let Only::If(Some(expected)) = &only { expected.len() } else { 0 };
     let bytes = key.len() + value.as_ref().map_or(0, Vec::len);
     pace(&instance, bytes.max(CALL)).await?;
+    // Both together may be more than a second brings, for which nobody could wait.
+    owe(&instance, expected);
     let write = Write { key, value, expires, only };
     match instance.account.data().write(owner(&instance), quota, write).await.map_err(|error| failed(&error))? {
         Written::TooMuch => Err(CallError::OverLimit(format!("{quota} bytes of storage"))),
@@ -111,6 +134,12 @@ async fn change<T: Send + 'static>(
 async fn pace(instance: &Instance, bytes: usize) -> Result<(), CallError> {
     let limit = || format!("{} of storage a second", instance.limits.storage_per_second);
     slow_down(&instance.stored, bytes as f64, limit).await
+}
+
+/// Counts what was not known before, or was not waited for.
+#[expect(clippy::cast_precision_loss, reason = "no call has so many bytes")]
+fn owe(instance: &Instance, bytes: usize) {
+    instance.stored.owe(bytes as f64);
 }
 
 /// How much the plugin may keep.
@@ -149,6 +178,38 @@ fn failed(error: &StoreError) -> CallError {
         StoreError::File { .. } => {
             tracing::error!(%error, "what a plugin keeps was not read or written");
             CallError::Other("the host's disk failed; its log says more".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::*;
+    use crate::plugins::disconnected_instance;
+    use crate::plugins::limits::Limits;
+
+    /// One thread reads for all plugins.
+    #[tokio::test]
+    async fn what_is_read_counts_as_what_is_written_does_also_if_nobody_waits_for_it() {
+        let mut limits = Limits::default();
+        limits.set("storage_per_second", &"512 KiB".into()).unwrap();
+        for waits in [true, false] {
+            let (instance, _mailbox) = disconnected_instance("storage = [\"1 MiB\"]", limits.clone());
+            let value = Some(vec![0; LONGEST_VALUE]);
+            let write = Write { key: "long".to_owned(), value, expires: None, only: Only::Always };
+            instance.account.data().write(owner(&instance), 1 << 20, write).await.unwrap();
+            assert!(instance.stored.used() < 1.0, "only calls count");
+            let mut call = Box::pin(get(&instance, "long".to_owned()));
+            if waits {
+                assert_eq!(call.await.map(|value| value.map(|value| value.len())), Ok(Some(LONGEST_VALUE)));
+            } else {
+                let _ = poll!(call.as_mut());
+                drop(call);
+            }
+            // Half of what a second brings.
+            assert!(instance.stored.used() > 100_000.0, "{waits}: {}", instance.stored.used());
         }
     }
 }

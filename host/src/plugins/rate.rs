@@ -24,17 +24,27 @@ impl Bucket {
         self.take_at(amount, Instant::now())
     }
 
+    /// Takes so many that are used up already, since nobody knew before how many that would be: what comes next waits for them.
+    pub fn owe(&self, amount: f64) {
+        let now = Instant::now();
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        *level = (self.filled(*level, now) - amount, now);
+    }
+
     /// How many of the burst are used up.
     pub fn used(&self) -> f64 {
-        let (tokens, at) = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
-        let tokens = (tokens + at.elapsed().as_secs_f64() * self.rate).min(self.burst);
-        self.burst - tokens
+        let level = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        self.burst - self.filled(level, Instant::now())
+    }
+
+    /// How many there are now of what was there then.
+    fn filled(&self, (tokens, at): (f64, Instant), now: Instant) -> f64 {
+        (tokens + now.saturating_duration_since(at).as_secs_f64() * self.rate).min(self.burst)
     }
 
     fn take_at(&self, amount: f64, now: Instant) -> Result<(), Duration> {
         let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
-        let (tokens, at) = *level;
-        let tokens = (tokens + now.saturating_duration_since(at).as_secs_f64() * self.rate).min(self.burst);
+        let tokens = self.filled(*level, now);
         if tokens >= amount {
             *level = (tokens - amount, now);
             Ok(())
@@ -67,6 +77,15 @@ mod tests {
         assert!(bucket.take_at(8.0, start).is_ok() && bucket.take_at(2.0, start).is_ok());
         let wait = bucket.take_at(5.0, start).unwrap_err();
         assert!(wait > Duration::from_millis(490) && wait <= Duration::from_millis(500), "{wait:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_used_before_it_was_counted_is_waited_for() {
+        let bucket = Bucket::new(10.0, 10.0);
+        bucket.owe(25.0);
+        assert!(bucket.take(1.0).unwrap_err() > Duration::from_millis(1_590));
+        tokio::time::advance(Duration::from_millis(1_610)).await;
+        assert!(bucket.take(1.0).is_ok() && bucket.take(1.0).is_err());
     }
 
     #[test]
