@@ -272,8 +272,8 @@ limits! {
     events_per_second: u32 = 500, 1 => 1_000_000;
     /// Other calls that the account's task carries out, such as `chats.show` or `promises.add`, each second; as many at once.
     calls_per_second: u32 = 500, 1 => 1_000_000;
-    /// What it writes to its storage and reads there, each second; as much at once. Each call counts for 512 bytes at least, a page
-    /// of keys for 16 KiB.
+    /// What it writes to its storage and reads there, each second; as much at once. Each call counts for 512 bytes at least, a
+    /// page of keys for 16 KiB.
     storage_per_second: Bytes = Bytes::mib(8), Bytes::kib(512) => Bytes::mib(1024);
     /// Time of its own that `initialize` may take.
     initialize: Duration = Duration::from_secs(10), Duration::from_millis(100) => Duration::from_mins(10);

@@ -30,8 +30,8 @@ use tokio_xmpp::Stanza;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::minidom::Element;
 
-/// How long anything may take. Much less is usual; but a machine may be busy with other tests, and the build that compiles a plugin
-/// need not be an optimized one.
+/// How long anything may take. Much less is usual; but a machine may be busy with other tests, and the build that compiles
+/// a plugin need not be an optimized one.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
 /// The password of the account: whoever shows it gives itself away.
 pub(crate) static PASSWORD: LazyLock<String> = LazyLock::new(|| canary("password"));
