@@ -37,8 +37,7 @@ impl Host for Context {
     }
 
     fn get_all(&mut self) -> Result<Vec<WitRoom>, Error> {
-        let rooms = answer(covered(&self.instance, Permission::RoomsRead))?;
-        Ok(rooms.iter().map(|room| (&**room).into()).collect())
+        answer(all(&self.instance))
     }
 
     fn occupants(&mut self, jid: String) -> Result<Vec<WitOccupant>, Error> {
@@ -317,13 +316,36 @@ async fn view<T: Send + 'static>(
 
 fn get(instance: &Instance, jids: &[Option<BareJid>]) -> Result<Vec<Option<WitRoom>>, CallError> {
     let snapshot = instance.account.snapshot();
-    jids.iter()
-        .map(|jid| {
-            let Some(jid) = jid else { return Ok(None) };
-            instance.require(Permission::RoomsRead, Target::Room(jid))?;
-            Ok(snapshot.rooms.get(jid).map(|room| (&**room).into()))
-        })
-        .collect()
+    let find = |jid: &Option<BareJid>| {
+        let Some(jid) = jid else { return Ok(None) };
+        instance.require(Permission::RoomsRead, Target::Room(jid))?;
+        Ok(snapshot.rooms.get(jid))
+    };
+    let found = jids.iter().map(find).collect::<Result<Vec<_>, CallError>>()?;
+    fit(instance, found.iter().flatten().map(|room| &***room))?;
+    Ok(found.into_iter().map(|room| room.map(|room| (&**room).into())).collect())
+}
+
+fn all(instance: &Instance) -> Result<Vec<WitRoom>, CallError> {
+    let rooms = covered(instance, Permission::RoomsRead)?;
+    fit(instance, rooms.iter().map(|room| &**room))?;
+    Ok(rooms.iter().map(|room| (&**room).into()).collect())
+}
+
+/// What a room takes in a plugin's memory beside its texts, as the contract lays it out; a list of them says how long each is.
+const ROOM: usize = 124;
+const FEATURE: usize = 8;
+
+/// Whether a plugin can hold all of these at once.
+fn fit<'a>(instance: &Instance, rooms: impl Iterator<Item = &'a Room>) -> Result<(), CallError> {
+    let optional = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    let texts = |room: &Room| {
+        let jids = room.jid.as_str().len() + room.alternative.as_ref().map_or(0, |jid| jid.as_str().len());
+        let features: usize = room.about.features.iter().map(|feature| FEATURE + feature.len()).sum();
+        let said = [&room.subject, &room.reason, &room.about.name].into_iter().map(optional).sum::<usize>();
+        jids + room.nick.len() + said + features
+    };
+    fits(instance, "rooms", "ask for fewer with `rooms.get-many`", rooms.map(|room| ROOM + texts(room)))
 }
 
 /// All open rooms that this grant covers; an error where there is no such grant.
@@ -478,6 +500,17 @@ mod tests {
         assert_eq!(found.iter().map(|room| room.jid.as_str()).collect::<Vec<_>>(), ["mine@muc.example.org"]);
         let denied = covered(&instance, Permission::RoomsRead).unwrap_err();
         assert!(matches!(denied, CallError::Denied { scope: None, .. }), "{denied:?}");
+    }
+
+    #[tokio::test]
+    async fn what_rooms_say_of_themselves_counts_towards_what_a_plugin_can_hold() {
+        let mut room = Room::new("a@muc.example.org".parse().unwrap(), "bot".to_owned());
+        Arc::make_mut(&mut room.about).features = vec!["x".repeat(992); 64];
+        let (instance, _mailbox) = disconnected_instance("", Limits::default());
+        // Of some 64 KiB each, in 64 MiB.
+        let holds = |rooms| fit(&instance, std::iter::repeat_n(&room, rooms));
+        assert_eq!(holds(1_000), Ok(()));
+        assert!(matches!(holds(1_100), Err(CallError::OverLimit(_))));
     }
 
     #[tokio::test]
