@@ -17,7 +17,7 @@ use super::compiler::{Artifact, Cache, CompileError, Compiler, Fingerprint};
 use super::id::Digest;
 use super::instance::{Context, Grouping};
 use super::limits::{Limits, MAX_TABLE_ELEMENTS, ROOM, WASM_STACK};
-use super::watchdog::{Ticker, Yard};
+use super::watchdog::{Seats, Ticker, Yard};
 use crate::bindings::{Plugin, PluginPre};
 
 /// The largest linear memory that a limit can allow: all that 32 bits reach.
@@ -41,6 +41,7 @@ pub struct Engine {
     places: u32,
     ticker: Ticker,
     yard: Yard,
+    seats: Seats,
     compiler: Compiler,
     /// None where no data folder has one: everything is compiled at each start then.
     cache: Option<Arc<Cache>>,
@@ -122,6 +123,7 @@ impl Engine {
             places,
             ticker: Ticker::start(&wasmtime)?,
             yard: Yard::start()?,
+            seats: Seats::of_this_machine(),
             linker,
             wasi_linker,
             wasmtime,
@@ -259,6 +261,10 @@ impl Engine {
 
     pub(super) fn ticker(&self) -> Ticker {
         self.ticker.clone()
+    }
+
+    pub(super) fn seats(&self) -> Seats {
+        self.seats.clone()
     }
 
     pub(super) fn yard(&self) -> &Yard {

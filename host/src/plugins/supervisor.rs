@@ -465,7 +465,8 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
         instance::run(start).await
     };
     let allowance = instance::allowance(&instance.limits);
-    let metered = Metered::new(life, Arc::clone(&instance.cpu), allowance, shared.engine.ticker());
+    let metered =
+        Metered::new(life, Arc::clone(&instance.cpu), allowance, shared.engine.ticker(), shared.engine.seats());
     let mut life = Life::begin(metered, Arc::clone(&shared.engine), Arc::clone(&instance));
     let ended = watch_over(shared, &instance, &mut life, initialized, stop_sender, stopped).await;
     // Ended first, then forgotten: a guest that still ran could register something after it was forgotten.

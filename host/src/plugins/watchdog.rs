@@ -7,15 +7,17 @@
 //! and a runtime under `SCHED_IDLE` is what protects the neighbours.
 
 use std::future::Future;
+use std::num::NonZero;
 use std::pin::Pin;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
 use wasmtime::{Engine, UpdateDeadline};
 
@@ -97,6 +99,31 @@ pub(super) fn on_epoch(account: &Account, allowance: Allowance) -> Result<Update
 #[error("it computed for {} ms without a pause", .0.as_millis())]
 pub(super) struct Overrun(Duration);
 
+/// Who may compute at length beside the connection: so few at a time that those who do not find a thread at once. The others wait
+/// for their turn, and for a slice each.
+#[derive(Debug, Clone)]
+pub(super) struct Seats(Arc<Semaphore>);
+
+type Seat = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
+
+impl Seats {
+    /// One for every other thread of the runtime, which has as many as the machine has cores.
+    pub(super) fn of_this_machine() -> Self {
+        Self::new(std::thread::available_parallelism().map_or(1, NonZero::get) / 2)
+    }
+
+    fn new(seats: usize) -> Self {
+        Self(Arc::new(Semaphore::new(seats.max(1))))
+    }
+
+    /// The next that is free, in the order of who asks.
+    fn next(&self) -> Seat {
+        let seats = Arc::clone(&self.0);
+        // Nobody closes it.
+        Box::pin(async move { seats.acquire_owned().await.ok() })
+    }
+}
+
 /// How a [`Metered`] future ends a stay on a runtime.
 #[derive(Debug)]
 pub(super) enum Step<R> {
@@ -119,6 +146,9 @@ pub(super) struct Metered<R> {
     settled_at: Instant,
     /// Closed while the account is overdrawn.
     gate: Option<Pin<Box<Sleep>>>,
+    seats: Seats,
+    /// The one that is waited for.
+    seat: Option<Seat>,
     wakes: Arc<Wakes>,
     /// `wakes`, as futures want it.
     waker: Waker,
@@ -131,8 +161,9 @@ impl<R> Metered<R> {
         account: Arc<Account>,
         allowance: Allowance,
         ticker: Ticker,
+        seats: Seats,
     ) -> Self {
-        let wakes = Arc::new(Wakes::default());
+        let wakes = Arc::new(Wakes::new());
         Self {
             inner: Box::pin(inner),
             waker: Waker::from(Arc::clone(&wakes)),
@@ -143,6 +174,8 @@ impl<R> Metered<R> {
             balance: signed(allowance.burst),
             settled_at: Instant::now(),
             gate: None,
+            seats,
+            seat: None,
         }
     }
 
@@ -164,10 +197,17 @@ impl<R> Metered<R> {
         }
     }
 
-    /// Charges what some polls used, and credits the share of the time that went by.
-    fn settle(&mut self, used: u64, polls: u32) {
+    /// For how long it could have gone on by now and was not let: the yard runs when nobody else wants to.
+    fn starved(&self, opened: Option<Instant>) -> Duration {
+        let ready = self.wakes.woken().max(self.settled_at);
+        opened.map_or(ready, |opened| opened.max(ready)).elapsed()
+    }
+
+    /// Charges what some polls used, and credits the share of the time that went by, but for that in which it was starved: who wants
+    /// the processor all the time would earn its way back by not getting it, and the neighbours would feel it again.
+    fn settle(&mut self, used: u64, polls: u32, starved: Duration) {
         let now = Instant::now();
-        let earned = now.duration_since(self.settled_at).mul_f64(self.allowance.share);
+        let earned = now.duration_since(self.settled_at).saturating_sub(starved).mul_f64(self.allowance.share);
         self.settled_at = now;
         let used = i64::try_from(used).unwrap_or(i64::MAX).saturating_add(signed(POLL_COST * polls));
         self.balance =
@@ -188,21 +228,30 @@ impl<R> Future for Metered<R> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Step<R>> {
         let this = self.get_mut();
+        let mut opened = None;
         if let Some(gate) = this.gate.as_mut() {
-            if gate.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
-            }
+            ready!(gate.as_mut().poll(context));
+            opened = Some(gate.deadline().into_std());
             this.gate = None;
         }
+        let in_yard = this.account.in_yard();
+        let mut seat = None;
+        if this.account.interrupted.load(Relaxed) && !in_yard {
+            seat = ready!(this.seat.get_or_insert_with(|| this.seats.next()).as_mut().poll(context));
+            this.seat = None;
+        }
+        let starved = if in_yard { this.starved(opened) } else { Duration::ZERO };
         this.wakes.task.register(context.waker());
         let began = thread_cpu();
         this.account.poll_began.store(began, Relaxed);
         this.account.interrupted.store(false, Relaxed);
         let (polled, polls) = this.turns();
+        drop(seat);
         let used = thread_cpu().saturating_sub(began);
         let account = &this.account;
         account.used.fetch_add(used, Relaxed);
-        if account.interrupted.load(Relaxed) {
+        let computes = account.interrupted.load(Relaxed);
+        if computes {
             account.unbroken.fetch_add(used, Relaxed);
         } else {
             account.unbroken.store(0, Relaxed);
@@ -210,8 +259,7 @@ impl<R> Future for Metered<R> {
         if let Poll::Ready(result) = polled {
             return Poll::Ready(Step::Done(result));
         }
-        this.settle(used, polls);
-        let in_yard = this.account.in_yard();
+        this.settle(used, polls, starved);
         if this.balance < 0 {
             if !in_yard {
                 this.account.in_yard.store(true, Relaxed);
@@ -224,7 +272,7 @@ impl<R> Future for Metered<R> {
             } else {
                 context.waker().wake_by_ref();
             }
-        } else if in_yard && this.balance >= signed(this.allowance.burst) / 2 {
+        } else if in_yard && !computes && this.balance >= signed(this.allowance.burst) / 2 {
             this.account.in_yard.store(false, Relaxed);
             return Poll::Ready(Step::Move);
         }
@@ -237,10 +285,13 @@ impl<R> Future for Metered<R> {
 
 /// The waker of an instance's futures. A call that wakes its own instance in mid-poll, as most do, is kept for the end of that
 /// poll: a task that a runtime has to take up again is offered to all its threads, and one of them wakes up for nothing.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Wakes {
     /// [`Self::POLLING`], [`Self::WOKEN`], both or none.
     state: AtomicU8,
+    began: Instant,
+    /// When it was woken last between two polls, in nanoseconds from `began` on.
+    woken: AtomicU64,
     /// The task that polls the instance.
     task: AtomicWaker,
 }
@@ -248,6 +299,15 @@ struct Wakes {
 impl Wakes {
     const POLLING: u8 = 1;
     const WOKEN: u8 = 2;
+
+    fn new() -> Self {
+        Self { state: AtomicU8::new(0), began: Instant::now(), woken: AtomicU64::new(0), task: AtomicWaker::new() }
+    }
+
+    /// When it was woken last between two polls.
+    fn woken(&self) -> Instant {
+        self.began + Duration::from_nanos(self.woken.load(Relaxed))
+    }
 
     /// A poll begins, which answers all earlier wake-ups.
     fn begin(&self) {
@@ -272,6 +332,7 @@ impl Wake for Wakes {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if self.state.fetch_or(Self::WOKEN, AcqRel) == 0 {
+            self.woken.store(nanos(self.began.elapsed()), Relaxed);
             self.task.wake();
         }
     }
@@ -461,7 +522,7 @@ mod tests {
             }
         };
         let ticker = ticker();
-        let mut metered = Metered::<()>::new(inner, Arc::clone(&account), SMALL, ticker.clone());
+        let mut metered = Metered::<()>::new(inner, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
         assert!(matches!((&mut metered).await, Step::Move));
         assert!(account.in_yard());
         assert!(account.spent(0.0) > SMALL.burst, "{:?} is not overdrawn", account.spent(0.0));
@@ -469,6 +530,68 @@ mod tests {
         assert!(!account.in_yard());
         assert!(account.spent(0.0) <= SMALL.burst / 2, "{:?} is not earned back", account.spent(0.0));
         assert!(account.used() >= Duration::from_millis(4));
+        ticker.stop();
+    }
+
+    /// Polls it once on the test's own thread. Whether it is to be moved.
+    fn moves(metered: &mut Metered<()>) -> bool {
+        let polled = Pin::new(metered).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(!matches!(polled, Poll::Ready(Step::Done(()))));
+        polled.is_ready()
+    }
+
+    type Guest = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    #[tokio::test]
+    async fn a_guest_in_the_yard_earns_its_way_back_by_waiting_and_not_by_being_kept_waiting() {
+        let ticker = ticker();
+        let wants_more: Guest = Box::pin(async { restless(u32::MAX, &AtomicU64::new(0)).await });
+        for (guest, waits) in [(wants_more, false), (Box::pin(std::future::pending()), true)] {
+            let account = Arc::new(Account::default());
+            account.in_yard.store(true, Relaxed);
+            let mut metered = Metered::new(guest, account, SMALL, ticker.clone(), Seats::new(1));
+            metered.balance /= 4;
+            assert!(!moves(&mut metered));
+            // Others have the processor for so long that its share of that is its whole burst.
+            burn(Duration::from_millis(20));
+            if waits {
+                metered.waker.wake_by_ref();
+            }
+            assert_eq!(moves(&mut metered), waits);
+        }
+        ticker.stop();
+    }
+
+    #[tokio::test]
+    async fn no_more_guests_compute_at_length_beside_the_connection_than_there_are_seats() {
+        let (ticker, seats) = (ticker(), Seats::new(1));
+        let computes = || {
+            let account = Arc::new(Account::default());
+            let (polls, interrupted) = (Arc::new(AtomicU64::new(0)), Arc::clone(&account));
+            let counted = Arc::clone(&polls);
+            let guest: Guest = Box::pin(std::future::poll_fn(move |_| {
+                counted.fetch_add(1, Relaxed);
+                interrupted.interrupted.store(true, Relaxed);
+                Poll::Pending
+            }));
+            (Metered::new(guest, account, SMALL, ticker.clone(), seats.clone()), polls)
+        };
+        let (mut guest, polls) = computes();
+        // Nobody is asked for one before it is known to compute.
+        let held = Arc::clone(&seats.0).try_acquire_owned().unwrap();
+        assert!(!moves(&mut guest));
+        assert_eq!(polls.load(Relaxed), 1);
+        assert!(!moves(&mut guest));
+        assert_eq!(polls.load(Relaxed), 1, "the one seat is taken");
+        drop(held);
+        assert!(!moves(&mut guest));
+        assert_eq!(polls.load(Relaxed), 2);
+        assert_eq!(seats.0.available_permits(), 1, "it is for a slice");
+        // In the yard it is in nobody's way.
+        let _held = Arc::clone(&seats.0).try_acquire_owned().unwrap();
+        guest.account.in_yard.store(true, Relaxed);
+        assert!(!moves(&mut guest));
+        assert_eq!(polls.load(Relaxed), 3);
         ticker.stop();
     }
 
@@ -489,7 +612,7 @@ mod tests {
         let account = Arc::new(Account::default());
         account.unbroken.store(nanos(Duration::from_millis(4)), Relaxed);
         let ticker = ticker();
-        let metered = Metered::new(async {}, Arc::clone(&account), SMALL, ticker.clone());
+        let metered = Metered::new(async {}, Arc::clone(&account), SMALL, ticker.clone(), Seats::new(1));
         assert!(matches!(metered.await, Step::Done(())));
         assert_eq!(account.unbroken.load(Relaxed), 0);
         ticker.stop();
@@ -528,13 +651,13 @@ mod tests {
 
         let counted = Arc::clone(&polls);
         let life = async move { restless(3, &counted).await };
-        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone());
+        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
         assert!(Pin::new(&mut metered).poll(&mut context).is_ready());
         assert_eq!((polls.load(Relaxed), rung.0.load(Relaxed)), (3, 0), "it went on without its runtime");
 
         let counted = Arc::clone(&polls);
         let life = async move { restless(u32::MAX, &counted).await };
-        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone());
+        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
         assert!(Pin::new(&mut metered).poll(&mut context).is_pending());
         assert_eq!(
             (polls.load(Relaxed), rung.0.load(Relaxed)),
@@ -554,7 +677,7 @@ mod tests {
             *keep.lock().unwrap() = Some(context.waker().clone());
             Poll::<()>::Pending
         });
-        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone());
+        let mut metered = Metered::new(life, Arc::default(), SMALL, ticker.clone(), Seats::new(1));
         for rings in 1..=3 {
             assert!(Pin::new(&mut metered).poll(&mut Context::from_waker(&waker)).is_pending());
             let inner = kept.lock().unwrap().clone().unwrap();
