@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jid::BareJid;
 use jiff::Timestamp;
@@ -127,13 +127,24 @@ pub struct PluginData {
 /// Writes that wait for the thread.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    writes: Mutex<Vec<Waits>>,
+    /// None: the thread has ended, and nothing is written any more.
+    writes: Mutex<Option<Vec<Waits>>>,
     room: Arc<Semaphore>,
 }
 
 impl Default for Waiting {
     fn default() -> Self {
-        Self { writes: Mutex::default(), room: Arc::new(Semaphore::new(WAITING)) }
+        Self { writes: Mutex::new(Some(Vec::new())), room: Arc::new(Semaphore::new(WAITING)) }
+    }
+}
+
+/// Held by the thread: however that ends, whoever waits for it hears of the end.
+pub(super) struct Served(pub(super) Arc<Waiting>);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Dropped answers say so. What comes from now on is not taken.
+        drop(self.0.held().take());
     }
 }
 
@@ -197,7 +208,8 @@ impl PluginData {
         let slot = jobs.reserve().await.map_err(|_| StoreError::Ended)?;
         let (answer, arrives) = oneshot::channel();
         let is_first = {
-            let mut writes = self.waiting.writes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut writes = self.waiting.held();
+            let writes = writes.as_mut().ok_or(StoreError::Ended)?;
             writes.push(Waits { owner, quota, write, now: self.now(), answer });
             writes.len() == 1
         };
@@ -250,9 +262,14 @@ impl PluginData {
 }
 
 impl Waiting {
+    /// Held for a moment only.
+    fn held(&self) -> MutexGuard<'_, Option<Vec<Waits>>> {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes all that waits durable at once.
     fn flush(&self, file: &mut Connection) -> rusqlite::Result<()> {
-        let writes = std::mem::take(&mut *self.writes.lock().unwrap_or_else(PoisonError::into_inner));
+        let writes = self.held().as_mut().map(std::mem::take).unwrap_or_default();
         // On disk even if the machine loses power, unlike what is only a cache.
         file.pragma_update(None, "synchronous", "full")?;
         let result = (|| {
@@ -733,6 +750,26 @@ mod tests {
         let kept = Kept { key: "k".to_owned(), value: b"x".to_vec(), expires: None };
         file.import(MIB, vec![(owner("a"), vec![kept])]).unwrap();
         assert!(file.keeps(&"a".parse().unwrap()).unwrap());
+    }
+
+    /// As by a fault of `SQLite`.
+    #[tokio::test]
+    async fn whoever_waits_for_a_thread_that_fails_hears_that_it_has_ended() {
+        let (store, data) = data();
+        let (fail, held) = std::sync::mpsc::channel::<()>();
+        assert!(store.put(move |_| {
+            let _ = held.recv();
+            panic!("on purpose, for a test")
+        }));
+        let writes = (0..3).map(|number| data.write(owner("a"), MIB, put(&format!("{number}"), b"x")));
+        let mut writing = std::pin::pin!(join_all(writes));
+        assert!(futures_util::poll!(writing.as_mut()).is_pending());
+        drop(fail);
+        let within = std::time::Duration::from_secs(30);
+        let all = tokio::time::timeout(within, writing).await.expect("nobody waits for ever");
+        assert!(all.iter().all(|one| matches!(one, Err(StoreError::Ended))), "{all:?}");
+        let after = tokio::time::timeout(within, data.write(owner("a"), MIB, put("4", b"x"))).await;
+        assert!(matches!(after, Ok(Err(StoreError::Ended))), "{after:?}");
     }
 
     #[tokio::test]

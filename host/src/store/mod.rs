@@ -30,7 +30,7 @@ pub use roster::{KeptRoster, RosterKeeper};
 pub use session::SessionKeeper;
 
 use crate::clock::Clock;
-use data::Waiting;
+use data::{Served, Waiting};
 use reader::Reads;
 
 /// How many jobs may wait for the thread.
@@ -116,14 +116,17 @@ impl Store {
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS);
         let (alive, ended) = watch::channel(());
         let mut connection = file::in_memory();
+        let shared = Arc::<Waiting>::default();
+        let served = Served(Arc::clone(&shared));
         tokio::spawn(async move {
+            let _served = served;
             while let Some(job) = waiting.recv().await {
                 // There is no file that could break.
                 let _ = job(&mut connection);
             }
             drop(alive);
         });
-        Self { jobs, reads: None, waiting: Arc::default(), path: PathBuf::new(), ended }
+        Self { jobs, reads: None, waiting: shared, path: PathBuf::new(), ended }
     }
 
     fn serve(mut connection: Connection, path: PathBuf, is_on_disk: bool) -> Self {
@@ -134,7 +137,10 @@ impl Store {
         // Says to the reader that the file is another one.
         let begun = Arc::new(AtomicU64::new(0));
         let reads = is_on_disk.then(|| reader::serve(path.clone(), Arc::clone(&begun), Arc::clone(&alive))).flatten();
+        let shared = Arc::<Waiting>::default();
+        let served = Served(Arc::clone(&shared));
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            let _served = served;
             while let Some(job) = waiting.blocking_recv() {
                 if job(&mut connection) == Health::Broken {
                     // Closed first, so that nothing holds the file when it is set aside.
@@ -150,7 +156,7 @@ impl Store {
         if let Err(error) = thread {
             tracing::error!(%error, "the store's thread cannot be started; nothing is kept on disk");
         }
-        Self { jobs, reads, waiting: Arc::default(), path, ended }
+        Self { jobs, reads, waiting: shared, path, ended }
     }
 
     /// What plugins keep. It does not keep the thread going.
