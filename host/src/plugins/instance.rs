@@ -4,6 +4,7 @@
 //! [`run`] ends it, and nothing else holds a piece of it.
 
 mod detail;
+mod lasting;
 mod mail;
 mod open;
 mod usage;
@@ -27,6 +28,8 @@ use wasmtime::{PoolConcurrencyLimitError, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use self::detail::detail;
+use self::lasting::Buckets;
+pub(super) use self::lasting::Lasting;
 use self::mail::{SlowHandler, handle, next_mail, waiting_mail};
 pub(crate) use self::open::{OpenArchiveQuery, OpenCall, OpenQuestion, Rooms};
 pub use self::usage::{LimitUse, Usage};
@@ -135,12 +138,12 @@ impl Instance {
         settings: Arc<OwnSettings>,
         log: Arc<ChosenLevel>,
         account: Arc<account::Shared>,
-        denied: Arc<Denials>,
-        rooms: Arc<Rooms>,
+        lasting: Lasting,
         books: Books,
     ) -> (Arc<Self>, mpsc::Receiver<Box<Mail>>) {
         let id = InstanceId::next();
         let limits = admitted.limits.clone();
+        let Lasting { denied, rooms, buckets: Buckets { outgoing, emitted, orders, stored, log_lines } } = lasting;
         let (capacity, grants) = (limits.mailbox as usize, Arc::new(admitted.grants.clone()));
         let (mailbox, receiver) = match books.rooms() {
             Some(rooms) => Mailbox::catching_up(id, capacity, grants, rooms.clone()),
@@ -160,11 +163,11 @@ impl Instance {
             taken: Arc::default(),
             since: account.clock.now(),
             began: Instant::now(),
-            emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
-            outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
-            orders: Bucket::new(limits.calls_per_second.into(), limits.calls_per_second.into()),
-            stored: Bucket::new(limits.storage_per_second.as_f64(), limits.storage_per_second.as_f64()),
-            log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
+            emitted,
+            outgoing,
+            orders,
+            stored,
+            log_lines,
             log_dropped: AtomicU64::new(0),
             traced: Mutex::default(),
             open_calls: AtomicUsize::new(0),

@@ -1,22 +1,22 @@
 //! A token bucket: so many a second, and a burst on top.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Counts what a plugin does against what it may do. Only the plugin's own thread takes from it.
-#[derive(Debug)]
+/// Counts what a plugin does against what it may do. Only the plugin's own thread takes from it. Clones are the same one.
+#[derive(Debug, Clone)]
 pub struct Bucket {
     rate: f64,
     burst: f64,
-    level: Mutex<(f64, Instant)>,
+    level: Arc<Mutex<(f64, Instant)>>,
 }
 
 impl Bucket {
     /// `rate` a second, and up to `burst` at once. It begins full. What is more than a burst never gets through.
     pub fn new(rate: f64, burst: f64) -> Self {
-        Self { rate: rate.max(0.001), burst, level: Mutex::new((burst, Instant::now())) }
+        Self { rate: rate.max(0.001), burst, level: Arc::new(Mutex::new((burst, Instant::now()))) }
     }
 
     /// Takes so many. `Err` says how long to wait until there are as many again; then nothing was taken.

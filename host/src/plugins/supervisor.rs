@@ -22,10 +22,10 @@ use super::InstanceId;
 use super::admission::Admitted;
 use super::books::Books;
 use super::catch_up;
-use super::denials::{Denial, Denials};
+use super::denials::Denial;
 use super::engine::{Compiled, Engine, PAUSE_FOR_ROOM};
 use super::id::PluginId;
-use super::instance::{self, Backlog, Ended, Instance, Parting, Rooms, Start};
+use super::instance::{self, Backlog, Ended, Instance, Lasting, Parting, Rooms, Start};
 use super::log_level::ChosenLevel;
 use super::quantity::show_duration;
 use super::settings::OwnSettings;
@@ -112,10 +112,8 @@ struct Shared {
     /// The one that runs now.
     instance: watch::Sender<Option<Arc<Instance>>>,
     restarts: std::sync::atomic::AtomicU64,
-    /// The last calls that it was denied.
-    denied: Arc<Denials>,
-    /// The rooms that it has opened.
-    rooms: Arc<Rooms>,
+    /// What one instance leaves to the next.
+    lasting: Lasting,
     /// Up to where in the archive it has come, if it catches up.
     books: Books,
     /// What it may see and do: what it was admitted with, or what the owner decided since.
@@ -162,7 +160,7 @@ impl Supervised {
     ) -> (Self, Succession) {
         let account = Arc::clone(&old.shared.account);
         let (sender, backlog) = oneshot::channel();
-        let rooms = Arc::clone(&old.shared.rooms);
+        let rooms = Arc::clone(&old.shared.lasting.rooms);
         let beside = Beside { old: old.instance().map(|instance| instance.id), backlog, rooms };
         let books = match (admitted.manifest.catch_up, &old.shared.books) {
             (true, known) if known.are_kept() => known.clone(),
@@ -192,6 +190,7 @@ impl Supervised {
             );
         }
         let rooms = beside.as_ref().map(|beside| Arc::clone(&beside.rooms)).unwrap_or_default();
+        let lasting = Lasting::new(&admitted.limits, rooms);
         let shared = Arc::new(Shared {
             admitted,
             settings,
@@ -204,8 +203,7 @@ impl Supervised {
             state: watch::Sender::new(State::Starting),
             instance: watch::Sender::new(None),
             restarts: std::sync::atomic::AtomicU64::new(0),
-            denied: Arc::default(),
-            rooms,
+            lasting,
             books,
             grants: ArcSwap::from_pointee(grants),
             is_beside: watch::Sender::new(beside.is_some()),
@@ -239,7 +237,7 @@ impl Supervised {
 
     /// The last calls that it was denied.
     pub fn denied(&self) -> Vec<Denial> {
-        self.shared.denied.last()
+        self.shared.lasting.denied.last()
     }
 
     /// This one, for another that is to be started after it.
@@ -419,12 +417,12 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
 async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Parting>>) -> Ended {
     shared.settings.restart();
     let (settings, log, account) = (Arc::clone(&shared.settings), Arc::clone(&shared.log), Arc::clone(&shared.account));
-    let (denied, rooms, books) = (Arc::clone(&shared.denied), Arc::clone(&shared.rooms), shared.books.clone());
+    let (lasting, books) = (shared.lasting.clone(), shared.books.clone());
     if let Err(error) = books.learn_rooms().await {
         let plugin = &shared.admitted.id;
         tracing::warn!(%plugin, account = %account.name, %error, "plugin may be told again what rooms said before");
     }
-    let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, account, denied, rooms, books);
+    let (instance, mailbox) = Instance::new(&shared.admitted, settings, log, account, lasting, books);
     shared.instance.send_replace(Some(Arc::clone(&instance)));
     // After it can be seen: whoever changes the grants later changes those of the instance, too.
     shared.hand_over_grants(&instance);

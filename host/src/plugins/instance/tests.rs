@@ -17,6 +17,12 @@ const MANIFEST: &str =
 
 /// An instance of an account that is never connected, with the grants of this TOML. Needs a runtime.
 pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Receiver<Box<Mail>>) {
+    let lasting = Lasting::new(&limits, Arc::default());
+    after(lasting, grants, limits)
+}
+
+/// The same of one that comes after others, which have left this.
+fn after(lasting: Lasting, grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Receiver<Box<Mail>>) {
     let account = AccountConfig {
         name: "main".parse().unwrap(),
         link: LinkSettings {
@@ -50,15 +56,7 @@ pub(crate) fn instance(grants: &str, limits: Limits) -> (Arc<Instance>, mpsc::Re
     };
     let settings = Arc::new(OwnSettings::new(Arc::clone(&admitted.manifest), admitted.settings.0.clone()));
     let account = account::Account::start(account, crate::store::Store::in_memory());
-    Instance::new(
-        &admitted,
-        settings,
-        Arc::default(),
-        Arc::clone(account.shared()),
-        Arc::default(),
-        Arc::default(),
-        Books::default(),
-    )
+    Instance::new(&admitted, settings, Arc::default(), Arc::clone(account.shared()), lasting, Books::default())
 }
 
 #[tokio::test]
@@ -70,6 +68,29 @@ async fn what_a_plugin_makes_the_host_log_is_counted_as_its_own_lines() {
     assert_eq!(instance.denials.load(Relaxed), 100);
     // The bucket fills while the loop runs; a slow machine gives it a few more.
     assert!(instance.log_dropped.load(Relaxed) > 50, "{} lines were dropped", instance.log_dropped.load(Relaxed));
+}
+
+/// It may fail five times in a row, and as often as it likes if it lives for a minute each time.
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_could() {
+    let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
+    let lasting = Lasting::new(&limits, Arc::default());
+    let buckets = |instance: &Instance| {
+        let Instance { outgoing, emitted, orders, stored, log_lines, .. } = instance;
+        [outgoing, emitted, orders, stored, log_lines].map(Bucket::clone)
+    };
+    let (first, _mailbox) = after(lasting.clone(), "", limits.clone());
+    for bucket in buckets(&first) {
+        bucket.owe(5.0);
+    }
+    drop(first);
+    let (next, _mailbox) = after(lasting, "", limits);
+    for bucket in buckets(&next) {
+        assert!(bucket.used() > 4.0, "{bucket:?}");
+    }
+    assert!(next.outgoing.take(1.0).is_err());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(next.outgoing.take(5.0).is_ok() && next.outgoing.take(1.0).is_err());
 }
 
 #[tokio::test(start_paused = true)]

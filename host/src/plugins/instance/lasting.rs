@@ -1,0 +1,43 @@
+//! What outlives the instances of a plugin on one account: who comes after one that failed goes on where that one left off.
+
+use std::sync::Arc;
+
+use super::Rooms;
+use crate::plugins::denials::Denials;
+use crate::plugins::limits::Limits;
+use crate::plugins::rate::Bucket;
+
+/// What one instance leaves to the next one. Clones are the same one.
+#[derive(Debug, Clone)]
+pub(in crate::plugins) struct Lasting {
+    /// The last calls that the plugin was denied.
+    pub(in crate::plugins) denied: Arc<Denials>,
+    /// The rooms that it has opened.
+    pub(in crate::plugins) rooms: Arc<Rooms>,
+    /// What it may do at once: who fails again and again would have that anew each time.
+    pub(super) buckets: Buckets,
+}
+
+impl Lasting {
+    /// Of a plugin with these limits, which has opened these rooms.
+    pub(in crate::plugins) fn new(limits: &Limits, rooms: Arc<Rooms>) -> Self {
+        let buckets = Buckets {
+            outgoing: Bucket::new(limits.messages_per_second.into(), limits.messages_burst.into()),
+            emitted: Bucket::new(limits.events_per_second.into(), limits.events_per_second.into()),
+            orders: Bucket::new(limits.calls_per_second.into(), limits.calls_per_second.into()),
+            stored: Bucket::new(limits.storage_per_second.as_f64(), limits.storage_per_second.as_f64()),
+            log_lines: Bucket::new(limits.log_lines_per_second.into(), limits.log_lines_per_second.into()),
+        };
+        Self { denied: Arc::default(), rooms, buckets }
+    }
+}
+
+/// One for each thing that a plugin may do so often a second; what they are for stands at the instance.
+#[derive(Debug, Clone)]
+pub(super) struct Buckets {
+    pub(super) outgoing: Bucket,
+    pub(super) emitted: Bucket,
+    pub(super) orders: Bucket,
+    pub(super) stored: Bucket,
+    pub(super) log_lines: Bucket,
+}
