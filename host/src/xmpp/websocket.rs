@@ -31,6 +31,9 @@ use crate::https::{Head, Wire};
 const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// The longest of them.
 const MAX_FRAMING: usize = 16 * 1024;
+/// How many tags they have at most. They are empty; and trees are copied and dropped recursively, so that what is nested deep enough
+/// would overflow the stack, which ends the process. What is no framing is held to the limits of a stanza above.
+const MOST_TAGS: usize = 8;
 
 /// A stream of XMPP within a WebSocket.
 pub(super) struct WebSocket<S> {
@@ -216,7 +219,7 @@ fn read_frame(text: &str, out: &mut Vec<u8>) -> io::Result<Option<String>> {
 
 /// What begins or ends a stream in this message, if nothing else is in it. Tigase says both in one where it sends somebody on.
 fn framing(text: &str) -> Option<Vec<Element>> {
-    if text.len() > MAX_FRAMING || !text.contains(FRAMING) {
+    if text.len() > MAX_FRAMING || !text.contains(FRAMING) || text.matches('<').count() > MOST_TAGS {
         return None;
     }
     let elements: Vec<_> = match format!("<several xmlns='several'>{text}</several>").parse::<Element>() {
@@ -347,6 +350,8 @@ mod tests {
         assert!(read_frame("captive portal", &mut Vec::new()).is_err());
         let message = "<message><body>urn:ietf:params:xml:ns:xmpp-framing</body></message>";
         assert_eq!(read(message), message);
+        let deep = format!("<open xmlns='{FRAMING}'>{}{}</open>", "<a>".repeat(100), "</a>".repeat(100));
+        assert_eq!(read(&deep), deep, "no tree is made of it");
         let odd = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/><presence xmlns='jabber:client'/>";
         assert_eq!(read(odd), odd);
     }
