@@ -49,6 +49,16 @@ impl Hasher for Sha {
     }
 }
 
+/// What an entry is.
+enum Found {
+    /// Authentic code for this engine.
+    Fit(Artifact),
+    /// Authentic code of this component for an engine of before.
+    Outdated,
+    /// Anything else.
+    Foreign,
+}
+
 /// The cache of one data folder.
 #[derive(Debug)]
 pub(in crate::plugins) struct Cache {
@@ -83,26 +93,39 @@ impl Cache {
         let path = self.path(digest);
         let found = match read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-            found => found.ok().and_then(|bytes| self.authentic(digest, bytes)),
+            Err(_) => Found::Foreign,
+            Ok(bytes) => self.judge(digest, bytes),
         };
-        if found.is_none() {
-            tracing::warn!(path = %path.display(), "an entry of the compile cache is not what this host wrote; it is dropped");
-            self.forget(digest);
+        match found {
+            Found::Fit(artifact) => return Some(artifact),
+            // As after each update of parlor.
+            Found::Outdated => {
+                tracing::debug!(path = %path.display(), "an entry of the compile cache is of another version; it is made anew");
+            }
+            Found::Foreign => {
+                tracing::warn!(path = %path.display(), "an entry of the compile cache is not what this host wrote; it is dropped");
+            }
         }
-        found
+        self.forget(digest);
+        None
     }
 
-    fn authentic(&self, digest: &Digest, mut bytes: Vec<u8>) -> Option<Artifact> {
-        let length = bytes.len().checked_sub(TRAILER)?;
+    fn judge(&self, digest: &Digest, mut bytes: Vec<u8>) -> Found {
+        let Some(length) = bytes.len().checked_sub(TRAILER) else { return Found::Foreign };
         let (signed, tag) = bytes.split_at(bytes.len() - TAG_BYTES);
-        hmac::verify(&self.key, signed, tag).ok()?;
+        if hmac::verify(&self.key, signed, tag).is_err() {
+            return Found::Foreign;
+        }
         let (of, made_for) = signed[length..].split_at(DIGEST_BYTES);
-        // Authentic, but something else: another component's, or code for an engine of before.
-        if of != digest.as_bytes() || made_for != self.fingerprint.0 {
-            return None;
+        // Authentic, but another component's: somebody put it there.
+        if of != digest.as_bytes() {
+            return Found::Foreign;
+        }
+        if made_for != self.fingerprint.0 {
+            return Found::Outdated;
         }
         bytes.truncate(length);
-        Some(Artifact(bytes))
+        Found::Fit(Artifact(bytes))
     }
 
     /// Keeps what was made of a component.
@@ -253,7 +276,12 @@ mod tests {
         assert_eq!(found(&cache, b"b"), None);
         assert_eq!(found(&cache, b"a").unwrap(), b"code");
         let other = Cache::open(data.path(), Fingerprint([2; DIGEST_BYTES])).unwrap();
+        // Which is no reason to warn anybody: so it is after each update.
+        let (bytes, [own, another]) = (fs::read(&path).unwrap(), [b"a", b"b"].map(|one| Digest::of(one)));
+        assert!(matches!(other.judge(&own, bytes.clone()), Found::Outdated));
+        assert!(matches!(other.judge(&another, bytes), Found::Foreign));
         assert_eq!(found(&other, b"a"), None);
+        assert!(!path.exists());
     }
 
     #[test]
