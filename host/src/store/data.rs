@@ -244,7 +244,12 @@ impl PluginData {
         // Whoever asked may be gone when it is answered.
         if let Some(reads) = &self.reads {
             let reads = reads.upgrade().ok_or(StoreError::Ended)?;
-            let job: Reads = Box::new(move |file| drop(answer.send(file.and_then(read))));
+            let job: Reads = Box::new(move |file| {
+                let result = file.and_then(read);
+                let health = file::health(&result);
+                drop(answer.send(result));
+                health
+            });
             reads.send(job).await.map_err(|_| StoreError::Ended)?;
         } else {
             let jobs = self.jobs.upgrade().ok_or(StoreError::Ended)?;
@@ -278,7 +283,11 @@ impl Waiting {
             for waits in &writes {
                 // One that fails takes no other along.
                 let one = change.savepoint()?;
-                let outcome = write(&one, &waits.owner, waits.quota, &waits.write, waits.now);
+                let outcome = match write(&one, &waits.owner, waits.quota, &waits.write, waits.now) {
+                    // The file is begun anew for that: nobody is to be told that something is in it.
+                    Err(error) if file::is_broken(&error) => return Err(error),
+                    outcome => outcome,
+                };
                 if outcome.is_ok() {
                     one.commit()?;
                 }

@@ -218,6 +218,7 @@ pub(super) fn health<T>(result: &rusqlite::Result<T>) -> Health {
     }
 }
 
-fn is_broken(error: &rusqlite::Error) -> bool {
+/// Whether nothing is left to be done with the file but to begin it anew.
+pub(super) fn is_broken(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }

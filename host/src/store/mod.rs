@@ -136,7 +136,9 @@ impl Store {
         let alive = Arc::new(alive);
         // Says to the reader that the file is another one.
         let begun = Arc::new(AtomicU64::new(0));
-        let reads = is_on_disk.then(|| reader::serve(path.clone(), Arc::clone(&begun), Arc::clone(&alive))).flatten();
+        let reads = is_on_disk
+            .then(|| reader::serve(path.clone(), Arc::clone(&begun), Arc::clone(&alive), jobs.downgrade()))
+            .flatten();
         let shared = Arc::<Waiting>::default();
         let served = Served(Arc::clone(&shared));
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {

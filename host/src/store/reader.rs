@@ -7,16 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, watch};
 
-use super::{JOBS, file};
+use super::{Health, JOBS, Job, file};
 
-/// What is to be read.
-pub(super) type Reads = Box<dyn FnOnce(rusqlite::Result<&Connection>) + Send>;
+/// What is to be read. It says whether the file turned out to be broken.
+pub(super) type Reads = Box<dyn FnOnce(rusqlite::Result<&Connection>) -> Health + Send>;
 
-/// Starts it. None: it cannot be started, and what is to be read has to be asked of the writer.
+/// Starts it. The writer, to which `jobs` lead, has `begun` the file anew so often, and is told when it has to again. None: it
+/// cannot be started, and what is to be read has to be asked of the writer.
 pub(super) fn serve(
     path: PathBuf,
     begun: Arc<AtomicU64>,
     alive: Arc<watch::Sender<()>>,
+    jobs: mpsc::WeakSender<Job>,
 ) -> Option<mpsc::Sender<Reads>> {
     let (reads, mut waiting) = mpsc::channel::<Reads>(JOBS);
     let thread = std::thread::Builder::new().name("store-reader".to_owned()).spawn(move || {
@@ -28,9 +30,18 @@ pub(super) fn serve(
                 connection = file::open_to_read(&path);
                 seen = now;
             }
-            match &connection {
+            let health = match &connection {
                 Ok(connection) => read(Ok(connection)),
                 Err(error) => read(Err(super::data::again(error))),
+            };
+            if health == Health::Broken
+                && let Some(jobs) = jobs.upgrade()
+            {
+                let begun = Arc::clone(&begun);
+                // The writer may have met it meanwhile. One that is too far behind is told by the next read.
+                let job: Job =
+                    Box::new(move |_| if begun.load(Relaxed) == seen { Health::Broken } else { Health::Fine });
+                let _ = jobs.try_send(job);
             }
         }
         drop(connection);

@@ -264,6 +264,39 @@ async fn a_file_that_breaks_meanwhile_is_begun_anew() {
     assert_eq!(loaded(&store).await.unwrap().0, "v2");
 }
 
+/// Else whatever touches what is broken of it would fail for ever.
+#[tokio::test]
+async fn a_file_is_begun_anew_also_where_only_plugins_meet_that_it_is_broken() {
+    let owner = || Owner { account: bare("bot@example.org"), plugin: "echo".parse().unwrap() };
+    let put = |key: &str| Write { key: key.to_owned(), value: Some(vec![7; 300]), expires: None, only: Only::Always };
+    for reads in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.data(Clock::Machine).write(owner(), 1 << 20, put("k")).await.unwrap();
+        store.run(|file| file.pragma_update_and_check(None, "wal_checkpoint", "truncate", |_| Ok(()))).await.unwrap();
+        store.close().await;
+        let path = folder.path().join(FILE);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // As above.
+        bytes[8_192..].fill(0xaa);
+        std::fs::write(&path, bytes).unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let data = store.data(Clock::Machine);
+        if reads {
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+            assert!(data.get(owner(), "k".to_owned()).await.is_err());
+            while data.get(owner(), "k".to_owned()).await.is_err() {
+                assert!(std::time::Instant::now() < deadline, "what was met in reading is never mended");
+            }
+        } else {
+            data.write(owner(), 1 << 20, put("k")).await.unwrap_err();
+        }
+        assert_eq!(data.write(owner(), 1 << 20, put("k")).await.unwrap(), Written::Fresh);
+        assert!(data.get(owner(), "k".to_owned()).await.unwrap().is_some());
+        assert!(path.with_file_name("parlor.db.broken-1").exists(), "nothing is thrown away");
+    }
+}
+
 #[tokio::test]
 async fn rows_that_nobody_wrote_are_not_believed() {
     let store = Store::in_memory();
