@@ -502,11 +502,12 @@ impl Host {
         // Whoever looks meanwhile sees the new one; nobody else changes anything.
         let old = self.plugins.lock().await.insert(id.clone(), new);
         if let Some(Plugin { standing: Standing::Admitted { on: mut old, .. }, .. }) = old {
-            for (account, succession) in successions {
-                if let Some(old) = old.remove(&account) {
-                    succession.take_over(old).await;
-                }
-            }
+            // On all accounts at once: on each of them, handlers in flight may take their time, and the new one, which nothing starts
+            // again before it has taken over, may fail meanwhile.
+            let takings = successions
+                .into_iter()
+                .filter_map(|(account, succession)| Some(succession.take_over(old.remove(&account)?)));
+            join_all(takings).await;
         }
         tracing::info!(plugin = %id, "plugin replaced");
         Replaced::Settled

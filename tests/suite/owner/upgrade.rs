@@ -105,6 +105,26 @@ async fn a_version_that_does_not_start_changes_nothing() {
     assert_eq!(now["plugins"][0]["reason"], Value::Null);
 }
 
+/// Each of them may take ten seconds to come to its end.
+#[tokio::test]
+async fn a_version_takes_over_on_all_accounts_at_once() {
+    let home = Home::new().unwrap();
+    let account = |name: &str| format!("[account.{name}]\njid = \"{name}@example.org\"\npassword_env = \"NONE\"\n");
+    let accounts = ["one", "two", "three"].map(account).concat();
+    home.write("parlor.toml", &format!("[settings]\nauto_login = false\n{accounts}")).unwrap();
+    let stays = || unruly(&home, "stop-never-returns");
+    home.set_policy(&Policy::default().with("echo", stays())).unwrap();
+    let host = home.start().unwrap();
+    host.wait_count("plugin running", &[("plugin", "echo")], 3, SOON).await.unwrap();
+    home.set_policy(&Policy::default().with("echo", stays().limit("mailbox", 7))).unwrap();
+    host.reload().unwrap();
+    host.wait_count("plugin running", &[("plugin", "echo")], 6, SOON).await.unwrap();
+    let began = std::time::Instant::now();
+    host.wait_count("plugin replaced", &[("plugin", "echo")], 1, 2 * SOON).await.unwrap();
+    assert!(began.elapsed().as_secs() < 18, "one after the other: {:?}", began.elapsed());
+    assert_eq!(host.lines("plugin did not stop within 10 s and was ended", &[]).len(), 3);
+}
+
 /// One that was built against an API in which a function of this name takes something else.
 fn unlinked(home: &Home) -> Entry {
     let mut ty = InstanceType::new();
