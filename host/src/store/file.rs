@@ -101,6 +101,11 @@ pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// Whether what is kept there is gone with the process.
+pub(super) fn is_in_memory(connection: &Connection) -> bool {
+    connection.path().is_none_or(str::is_empty)
+}
+
 /// A store that is gone with the process.
 pub(super) fn in_memory() -> Connection {
     let connection = Connection::open_in_memory().expect("SQLite opens a database in memory");

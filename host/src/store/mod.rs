@@ -149,7 +149,11 @@ impl Store {
                     drop(connection);
                     file::set_aside(&file, "it turned out to be broken");
                     connection = file::open_anew(&file);
-                    begun.fetch_add(1, Relaxed);
+                    if file::is_in_memory(&connection) {
+                        begun.store(reader::NO_FILE, Relaxed);
+                    } else {
+                        begun.fetch_add(1, Relaxed);
+                    }
                 }
             }
             drop(connection);

@@ -9,6 +9,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Health, JOBS, Job, file};
 
+/// How often the file was begun anew where there is none any more: what is kept is in the writer's memory alone.
+pub(super) const NO_FILE: u64 = u64::MAX;
+
 /// What is to be read. It says whether the file turned out to be broken.
 pub(super) type Reads = Box<dyn FnOnce(rusqlite::Result<&Connection>) -> Health + Send>;
 
@@ -26,6 +29,14 @@ pub(super) fn serve(
         let mut connection = file::open_to_read(&path);
         while let Some(read) = waiting.blocking_recv() {
             let now = begun.load(Relaxed);
+            if now == NO_FILE {
+                // Dropped where the writer has ended, which says so to whoever asked.
+                if let Some(jobs) = jobs.upgrade() {
+                    let job: Job = Box::new(move |file| read(Ok(&*file)));
+                    let _ = jobs.blocking_send(job);
+                }
+                continue;
+            }
             if connection.is_err() || now != seen {
                 connection = file::open_to_read(&path);
                 seen = now;

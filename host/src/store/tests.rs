@@ -297,6 +297,23 @@ async fn a_file_is_begun_anew_also_where_only_plugins_meet_that_it_is_broken() {
     }
 }
 
+/// As where the disk is full as well.
+#[tokio::test]
+async fn what_is_kept_in_memory_alone_for_want_of_a_file_is_found_there() {
+    let owner = || Owner { account: bare("bot@example.org"), plugin: "echo".parse().unwrap() };
+    let put = || Write { key: "k".to_owned(), value: Some(vec![7; 300]), expires: None, only: Only::Always };
+    let folder = tempfile::tempdir().unwrap();
+    let (here, away) = (folder.path().join("here"), folder.path().join("away"));
+    std::fs::create_dir(&here).unwrap();
+    let store = Store::open(&here).unwrap();
+    let data = store.data(Clock::Machine);
+    std::fs::rename(&here, &away).unwrap();
+    let broken = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    store.run(move |_| Err::<(), _>(rusqlite::Error::SqliteFailure(broken, None))).await.unwrap_err();
+    assert_eq!(data.write(owner(), 1 << 20, put()).await.unwrap(), Written::Fresh);
+    assert_eq!(data.get(owner(), "k".to_owned()).await.unwrap().map(|value| value.len()), Some(300));
+}
+
 #[tokio::test]
 async fn rows_that_nobody_wrote_are_not_believed() {
     let store = Store::in_memory();
