@@ -16,6 +16,7 @@ use xmpp_parsers::minidom::Element;
 
 use crate::cut::cut_for_good;
 use crate::house::{FULL, House, NARROW, Plan, SOON, client, friend, granted, narrowly_granted, prosody};
+use crate::trace::BREAKS;
 
 /// A caller that does not catch up.
 const LATE: &str = "late";
@@ -253,6 +254,25 @@ async fn what_a_plugin_missed_while_it_was_down_itself_is_told_and_what_broke_it
     house.heard(FULL, slow).await;
     house.order(FULL, "deed.panic", Value::Null).await;
     house.logged("plugin ended", &[("plugin", FULL)]).await;
+    house.logged("plugin missed nothing", &[("plugin", FULL)]).await;
+    says(&mut friend, &house, &["after"]).await;
+    hears_now(&house, FULL, "after").await;
+    assert_eq!(noted(&house, FULL).await, [("after".to_owned(), false)]);
+}
+
+/// It would break over it each time, until nobody but its owner starts it again, and then once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_the_host_under_a_plugin_is_not_told_again_either() {
+    let house = begun(Plan::new().await.catches_up(FULL, granted).start().await).await;
+    let mut friend = friend("friend").await;
+    house.ears().promise("go").await;
+    let slow = house.order(FULL, "listen.on-and-wait", json!({ "name": "message", "promise": "go" })).await;
+    house.answer(FULL, "listen.on-and-wait", slow).await.ok();
+    says(&mut friend, &house, &["what it breaks over"]).await;
+    house.heard(FULL, slow).await;
+    house.order(FULL, "log.write", json!({ "level": "info", "message": BREAKS })).await;
+    let reason = "the host failed while it served a call; please report this";
+    house.logged("plugin ended", &[("plugin", FULL), ("reason", reason)]).await;
     house.logged("plugin missed nothing", &[("plugin", FULL)]).await;
     says(&mut friend, &house, &["after"]).await;
     hears_now(&house, FULL, "after").await;

@@ -373,7 +373,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
     let plugin = compiled.pre.instantiate_async(&mut store).await?;
     instance.taken.count(compiled.pre.instance_pre().component());
     let guest = plugin.parlor_plugin_guest();
-    let outcome = store
+    store
         .run_concurrent(async |accessor| {
             let (mut mailbox, mut stop) = (mailbox, stop);
             let mut initialize = pin!(guest.call_initialize(accessor).fuse());
@@ -467,11 +467,7 @@ async fn live(start: Start) -> wasmtime::Result<Ended> {
             }
         })
         .await
-        .flatten();
-    if outcome.is_err() {
-        instance.books.broke().await;
-    }
-    outcome
+        .flatten()
 }
 
 /// How long a timer that is due waits before it looks again whether the mailbox has room.

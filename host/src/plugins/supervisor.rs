@@ -470,6 +470,11 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
     // Ended first, then forgotten: a guest that still ran could register something after it was forgotten.
     drop(life);
     let _ = gone.await;
+    // However it failed, also by a dead-line or a fault of the host. Beside another one it has begun with nothing, and what that one
+    // is at is not done.
+    if matches!(ended, Ended::Failed { .. }) && !*shared.is_beside.borrow() {
+        shared.books.broke().await;
+    }
     shared.account.forget(instance.id).await;
     ended
 }
@@ -535,6 +540,7 @@ async fn watch_over(
     }
     match tokio::time::timeout(limit, life.outcome()).await {
         Ok(Ended::Failed { why, .. }) => {
+            shared.books.broke().await;
             tracing::warn!(plugin = %instance.plugin, account = %shared.account.name, reason = %why, "plugin failed while stopping");
         }
         Ok(Ended::Stopped | Ended::Declined(_) | Ended::NoRoom { .. }) => {}
