@@ -502,8 +502,8 @@ impl Host {
         // Whoever looks meanwhile sees the new one; nobody else changes anything.
         let old = self.plugins.lock().await.insert(id.clone(), new);
         if let Some(Plugin { standing: Standing::Admitted { on: mut old, .. }, .. }) = old {
-            // On all accounts at once: on each of them, handlers in flight may take their time, and the new one, which nothing starts
-            // again before it has taken over, may fail meanwhile.
+            // On all accounts at once: on each of them, handlers in flight may take their time, and the new one, which nothing
+            // starts again before it has taken over, may fail meanwhile.
             let takings = successions
                 .into_iter()
                 .filter_map(|(account, succession)| Some(succession.take_over(old.remove(&account)?)));

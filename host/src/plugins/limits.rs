@@ -266,8 +266,8 @@ limits! {
     log_lines_per_second: u32 = 50, 0 => 10_000;
     /// Stanzas that it sends, each second, over time.
     messages_per_second: u32 = 10, 0 => 1_000_000;
-    /// Stanzas that it may send at once. A status, which each open room is told by itself, takes one for each room and one more, but
-    /// no more than there are here, and goes out at once all the same.
+    /// Stanzas that it may send at once. A status, which each open room is told by itself, takes one for each room and one more,
+    /// but no more than there are here, and goes out at once all the same.
     messages_burst: u32 = 50, 1 => 1_000_000;
     /// Events of its own that it fires, each second; as many at once.
     events_per_second: u32 = 500, 1 => 1_000_000;

@@ -470,8 +470,8 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
     // Ended first, then forgotten: a guest that still ran could register something after it was forgotten.
     drop(life);
     let _ = gone.await;
-    // However it failed, also by a dead-line or a fault of the host. Beside another one it has begun with nothing, and what that one
-    // is at is not done.
+    // However it failed, also by a dead-line or a fault of the host. Beside another one it has begun with nothing, and what that
+    // one is at is not done.
     if matches!(ended, Ended::Failed { .. }) && !*shared.is_beside.borrow() {
         shared.books.broke().await;
     }

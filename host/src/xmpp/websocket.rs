@@ -31,8 +31,8 @@ use crate::https::{Head, Wire};
 const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// The longest of them.
 const MAX_FRAMING: usize = 16 * 1024;
-/// How many tags they have at most. They are empty; and trees are copied and dropped recursively, so that what is nested deep enough
-/// would overflow the stack, which ends the process. What is no framing is held to the limits of a stanza above.
+/// How many tags they have at most. They are empty; and trees are copied and dropped recursively, so that what is nested deep
+/// enough would overflow the stack, which ends the process. What is no framing is held to the limits of a stanza above.
 const MOST_TAGS: usize = 8;
 
 /// A stream of XMPP within a WebSocket.
