@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jid::{BareJid, FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
+use minidom::rxml::Namespace;
 use xmpp_parsers::iq::Iq;
 use xmpp_parsers::message::{Lang, Message as WireMessage, MessageType};
 use xmpp_parsers::ns;
@@ -83,23 +84,26 @@ fn decode_message(mut message: WireMessage, own: &FullJid, now: Timestamp) -> In
         return Incoming::Refused("a carbon without a message");
     };
     let stamp = forwarded.get_child("delay", ns::DELAY).and_then(extensions::stamp);
-    let inner = forwarded.remove_child("message", ns::DEFAULT_NS).map(WireMessage::try_from);
-    match inner {
-        Some(Ok(inner)) if came_back && inner.type_ != MessageType::Error => {
+    match forwarded_message(&mut forwarded) {
+        Some(inner) if came_back && inner.type_ != MessageType::Error => {
             Incoming::Refused("a carbon that came back as an error")
         }
-        Some(Ok(inner)) if inner.type_ == MessageType::Groupchat => {
-            Incoming::Refused("a carbon of a groupchat message")
-        }
-        Some(Ok(inner)) if !is_copy_for(&inner, carbon, own) => {
+        Some(inner) if inner.type_ == MessageType::Groupchat => Incoming::Refused("a carbon of a groupchat message"),
+        Some(inner) if !is_copy_for(&inner, carbon, own) => {
             Incoming::Refused("a carbon of what this account neither sent nor received")
         }
-        Some(Ok(inner)) if archive::find(&inner).is_some() => {
-            Incoming::Refused("an archive result that nobody asked for")
-        }
-        Some(Ok(inner)) => Incoming::Message(Box::new(read_message(inner, Some(carbon), stamp, own, now))),
-        Some(Err(_)) | None => Incoming::Refused("a carbon without a message"),
+        Some(inner) if archive::find(&inner).is_some() => Incoming::Refused("an archive result that nobody asked for"),
+        Some(inner) => Incoming::Message(Box::new(read_message(inner, Some(carbon), stamp, own, now))),
+        None => Incoming::Refused("a carbon without a message"),
     }
+}
+
+/// The message that was forwarded, where it can be read. What language it is in as a whole is left out, as `intake` does: a text
+/// without one is told from others by that.
+fn forwarded_message(forwarded: &mut Element) -> Option<WireMessage> {
+    let mut message = forwarded.remove_child("message", ns::DEFAULT_NS)?;
+    message.attrs_mut().remove(&Namespace::XML, "lang");
+    WireMessage::try_from(message).ok()
 }
 
 /// Whether a message of ours was copied as sent, one to us as received.

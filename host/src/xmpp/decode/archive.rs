@@ -8,7 +8,7 @@ use minidom::Element;
 use xmpp_parsers::message::Message as WireMessage;
 use xmpp_parsers::ns;
 
-use super::{extensions, jid_attribute, read_message};
+use super::{extensions, forwarded_message, jid_attribute, read_message};
 use crate::stanza::{ArchiveFin, ArchivePreferences, ArchiveResult, Incoming, MAM};
 use crate::xmpp::raw::weight;
 
@@ -39,8 +39,7 @@ pub(super) fn result(mut message: WireMessage, at: usize, own: &FullJid, now: Ti
     let mut author = None;
     if let Some(mut forwarded) = result.remove_child("forwarded", ns::FORWARD) {
         stamp = forwarded.get_child("delay", ns::DELAY).and_then(extensions::stamp);
-        let inner = forwarded.remove_child("message", ns::DEFAULT_NS).map(WireMessage::try_from);
-        if let Some(Ok(inner)) = inner {
+        if let Some(inner) = forwarded_message(&mut forwarded) {
             author = real_author(&inner);
             let mut message = read_message(inner, None, stamp, own, now);
             // The archive knows when it came; what its author stamped it with may be any time.

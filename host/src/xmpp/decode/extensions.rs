@@ -201,7 +201,7 @@ fn reactions(payload: &Element) -> Vec<String> {
 }
 
 /// Which parts of the body are only there for clients that lack something; all of it where none is named. Those of a body in
-/// another language are none of this one.
+/// another language are none of this one, where there are such of its own, or of none.
 fn read_fallback(payload: &Element, lang: &str, found: &mut Found) {
     let number = |body: &Element, name: &str| body.attr(name).and_then(|number| number.parse().ok());
     let part = |body: &Element| match (number(body, "start"), number(body, "end")) {
@@ -212,11 +212,11 @@ fn read_fallback(payload: &Element, lang: &str, found: &mut Found) {
     };
     let feature = payload.attr("for").map(str::to_owned);
     let all = payload.children().next().is_none().then_some(None);
-    let is_body = |child: &&Element| child.name() == "body" && child.ns() == payload.ns();
-    let is_of = |child: &&Element| child.attr_ns(&Namespace::XML, "lang").unwrap_or_default() == lang;
-    let of_this = payload.children().filter(is_body).any(|child| is_of(&child));
-    let bodies = payload.children().filter(is_body).filter(|child| !of_this || is_of(child)).filter_map(part);
-    for part in all.into_iter().chain(bodies) {
+    let bodies = || payload.children().filter(move |child| child.name() == "body" && child.ns() == payload.ns());
+    let is_in = |body: &Element, lang: &str| body.attr_ns(&Namespace::XML, "lang").unwrap_or_default() == lang;
+    let lang = [lang, ""].into_iter().find(|lang| bodies().any(|body| is_in(body, lang)));
+    let parts = bodies().filter(|body| lang.is_none_or(|lang| is_in(body, lang))).filter_map(part);
+    for part in all.into_iter().chain(parts) {
         let fallback = &mut found.extensions().fallback;
         if fallback.len() < MAX_FALLBACKS {
             fallback.push(Fallback { feature: feature.clone(), part });

@@ -102,6 +102,13 @@ fn the_text_without_a_language_is_taken_first() {
     let both = message("", "<body xml:lang='de'>hallo</body><body>hello</body>");
     assert_eq!(both.body.as_deref(), Some("hello"));
     assert_eq!(message("", "<body xml:lang='de'>hallo</body>").body.as_deref(), Some("hallo"));
+    // What is forwarded may be in a language as a whole, which is that of such a text.
+    let inner = INNER.replace("<body>", "<body xml:lang='de'>hallo</body><body>");
+    let inner = inner.replace("type='chat'", "type='chat' xml:lang='en'");
+    let Incoming::Message(copy) = carbon("from='me@house'", "sent", &inner) else { panic!("a copy was sent") };
+    assert_eq!(copy.body.as_deref(), Some("hi"));
+    let Incoming::Archived(result) = archived("", RESULT, &forwarded(&inner)) else { panic!("a result was sent") };
+    assert_eq!(result.message.unwrap().body.as_deref(), Some("hi"));
 }
 
 /// Rules carbon.
@@ -426,6 +433,11 @@ fn parts_of_a_body_that_are_only_there_for_others() {
     let german =
         message("from='a@b'", &german.replace("<body start", "<body xmlns='urn:xmpp:feature-fallback:0' start"));
     assert_eq!(german.extensions.unwrap().fallback, fallback(Some((0, 40))));
+    // Those of no language are of a body that has one from its stanza.
+    let english =
+        format!("<body>x</body><fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:reply:0'>{both}</fallback>");
+    let english = message("from='a@b' xml:lang='en'", &english);
+    assert_eq!(english.extensions.unwrap().fallback, fallback(Some((0, 33))));
 }
 
 #[test]

@@ -49,8 +49,9 @@ fn is_message_type(kind: &[u8]) -> bool {
 /// The stanza as the library takes it; none where it does so already, or where nothing helps.
 pub(super) fn mend(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut element = parse(bytes)?;
+    let is_told_apart = tell_languages_apart(&mut element);
     if !is_crowded(&element) && Stanza::try_from(element.clone()).is_ok() {
-        return None;
+        return is_told_apart.then(|| written(&element).into_bytes());
     }
     keep_elements_alone(&mut element);
     match element.name() {
@@ -65,6 +66,24 @@ pub(super) fn mend(bytes: &[u8]) -> Option<Vec<u8>> {
 /// Whether it asks more than one thing. The library would take the first for all of it.
 fn is_crowded(element: &Element) -> bool {
     element.name() == "iq" && matches!(element.attr("type"), Some("get" | "set")) && element.children().count() > 1
+}
+
+/// Who leaves out the language of a text means that of the stanza or of the stream, and the library puts it in. Which of several texts
+/// was the one without nobody can tell then (RFC 6121, section 5.2.3); so such a stanza is said to be in none. Whether it is one.
+fn tell_languages_apart(element: &mut Element) -> bool {
+    let is_error = |child: &&Element| child.name() == "error" && own(child);
+    let has_several = has_several_texts(element) || element.children().filter(is_error).any(has_several_texts);
+    if has_several {
+        element.attrs_mut().insert(Namespace::XML, name("lang"), String::new());
+    }
+    has_several
+}
+
+fn has_several_texts(parent: &Element) -> bool {
+    ["body", "subject", "status", "text"].into_iter().any(|text| {
+        let is_one = |child: &&Element| child.name() == text && (own(child) || child.has_ns(ns::XMPP_STANZAS));
+        parent.children().filter(is_one).nth(1).is_some()
+    })
 }
 
 /// What a server can, as the library takes it; none where it does so already, or where nothing helps. It reads all of it or

@@ -19,8 +19,9 @@ pub(super) const MAX_TOKEN: usize = 8000;
 const MAX_NAMESPACE: usize = 256;
 
 const CDATA: &[u8] = b"<![CDATA[";
-/// The child that the library wants at most once in a message. Presences are looked at anyway.
-const ONCE: &[u8] = b"thread";
+/// The children that the library wants at most once in a message, or whose languages it mixes up where there are several. Presences
+/// are looked at anyway.
+const ONCE: [&[u8]; 3] = [b"thread", b"body", b"subject"];
 
 #[derive(Debug, Clone, Copy, Default)]
 enum At {
@@ -69,8 +70,8 @@ struct Seen {
     attributes: usize,
     /// Elements right below it.
     children: usize,
-    /// [`ONCE`] was among them.
-    once: bool,
+    /// Which of [`ONCE`] were among them.
+    once: [bool; ONCE.len()],
     /// Something that the library may refuse.
     odd: bool,
     /// The limit that it is over.
@@ -245,8 +246,8 @@ impl Sieve {
         }
         if self.level == 2 {
             self.seen.children += 1;
-            if name == ONCE {
-                self.seen.odd |= std::mem::replace(&mut self.seen.once, true);
+            if let Some(place) = ONCE.iter().position(|once| *once == name) {
+                self.seen.odd |= std::mem::replace(&mut self.seen.once[place], true);
             }
         }
         self.seen.elements += 1;
@@ -295,7 +296,7 @@ impl Sieve {
             if (self.seen.odd || mend::is_odd(head, self.seen.children))
                 && let Some(mended) = mend::mend(&self.held)
             {
-                tracing::debug!("a stanza that would have been dropped was mended");
+                tracing::debug!("a stanza that would have been dropped or misread was mended");
                 self.held = mended;
             }
         } else if local(name) == b"features" {

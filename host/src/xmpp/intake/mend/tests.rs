@@ -21,7 +21,7 @@ fn mended(xml: &str) -> Option<String> {
 #[test]
 fn a_good_stanza_is_left_as_it_is() {
     for xml in [
-        "<message from='a@b/c' type='chat'><body>hi</body><body xml:lang='de'>hallo</body></message>",
+        "<message from='a@b/c' type='chat' xml:lang='de'><body>hallo</body><subject>gruß</subject></message>",
         "<presence from='a@b/c'><show>away</show><priority>-3</priority></presence>",
         "<iq from='a@b/c' id='1' type='error'><error type='wait'><conflict \
          xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>",
@@ -109,6 +109,30 @@ fn a_message_keeps_what_came_first() {
     assert!(xml.contains("one") && xml.contains("drei") && xml.contains("u:x"), "{xml}");
     for lost in ["stray", "<thread>2", "odd"] {
         assert!(!xml.contains(lost), "{lost}: {xml}");
+    }
+}
+
+/// RFC 6121, section 5.2.3: who leaves it out means the language of the stanza, or of the stream.
+#[test]
+fn of_several_texts_the_one_without_a_language_can_be_told() {
+    let stanzas = "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'";
+    for xml in [
+        "<message from='a@b' xml:lang='en'><body xml:lang='cs'>čaj</body><body>tea</body></message>".to_owned(),
+        "<message from='a@b' xml:lang='en'><subject>tea</subject><subject xml:lang='cs'>čaj</subject></message>"
+            .to_owned(),
+        "<presence from='a@b/c' xml:lang='en'><status>tea</status><status xml:lang='cs'>čaj</status></presence>"
+            .to_owned(),
+        format!(
+            "<iq from='a@b' id='7' type='error' xml:lang='en'><error type='wait'><conflict {stanzas}/>\
+             <text {stanzas}>tea</text><text {stanzas} xml:lang='cs'>čaj</text></error></iq>"
+        ),
+    ] {
+        let read = mended(&xml).unwrap_or_else(|| panic!("{xml} was lost"));
+        assert!(read.contains(">tea<") && read.contains(">čaj<") && read.contains("xml:lang='cs'"), "{read}");
+        assert!(!read.contains("'en'"), "{read}");
+        // Nor does it take the language of the stream.
+        let given = mend(xml.as_bytes()).and_then(|bytes| String::from_utf8(bytes).ok());
+        assert!(given.is_some_and(|given| given.contains("xml:lang=''")), "{xml}");
     }
 }
 
