@@ -34,6 +34,8 @@ mod muc;
 const MAX_ERROR_TEXT: usize = 4 << 10;
 /// How long an error may be as XML to be kept whole.
 const MAX_ERROR: usize = 16 << 10;
+/// What an error may say that can be done about it (RFC 6120, section 8.3.2).
+const ERROR_KINDS: [&str; 5] = ["auth", "cancel", "continue", "modify", "wait"];
 
 /// What a stanza says, for the account that is bound as `own`, at `now`.
 pub(super) fn decode(stanza: Stanza, own: &FullJid, now: Timestamp) -> Incoming {
@@ -279,8 +281,10 @@ fn stanza_error(error: &Element) -> StanzaError {
     let defined = |child: &&Element| child.has_ns(ns::XMPP_STANZAS);
     let condition = error.children().filter(defined).find(|child| child.name() != "text");
     let called = condition.map_or("undefined-condition", Element::name);
-    let kind = error.attr("type").unwrap_or("cancel");
-    let text = error.children().filter(defined).find(|child| child.name() == "text");
+    let kind = error.attr("type").filter(|kind| ERROR_KINDS.contains(kind)).unwrap_or("cancel");
+    let texts = || error.children().filter(defined).filter(|child| child.name() == "text");
+    let plain = texts().find(|text| text.attr_ns(&Namespace::XML, "lang").is_none());
+    let text = plain.or_else(|| texts().next());
     let xml = xml_within(error, MAX_ERROR).unwrap_or_else(|| {
         let short = Element::builder("error", ns::DEFAULT_NS).attr(super::encode::name("type"), kind);
         String::from(&short.append(Element::bare(called, ns::XMPP_STANZAS)).build())

@@ -611,6 +611,33 @@ fn errors_keep_odd_conditions() {
     assert!(self::message("from='a@b'", "<error type='cancel'/>").error.is_none());
 }
 
+/// The contract names five.
+#[test]
+fn what_to_do_about_an_error_is_one_of_the_words_of_the_rfc() {
+    for (said, read) in [("type='wait'", "wait"), ("type='please'", "cancel"), ("type=''", "cancel"), ("", "cancel")] {
+        let error = format!("<error {said}><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>");
+        assert_eq!(message("from='a@b' type='error'", &error).error.unwrap().kind, read, "{said}");
+        let PresenceKind::Error(error) = presence("from='r@muc/n' type='error'", &error).kind else {
+            panic!("an error")
+        };
+        assert_eq!((error.kind.as_str(), error.condition.as_str()), (read, "conflict"), "{said}");
+    }
+}
+
+#[test]
+fn of_what_an_error_says_the_text_without_a_language_comes_first() {
+    let text =
+        |lang: &str, text: &str| format!("<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' {lang}>{text}</text>");
+    let (plain, cs, de) = (text("", "full"), text("xml:lang='cs'", "plno"), text("xml:lang='de'", "voll"));
+    for (texts, first) in [(format!("{cs}{plain}{de}"), "full"), (format!("{de}{cs}"), "voll")] {
+        let error = format!(
+            "<error type='wait'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>{texts}</error>"
+        );
+        let error = message("from='r@muc' type='error'", &error).error.unwrap();
+        assert_eq!(error.text.as_deref(), Some(first));
+    }
+}
+
 /// A room would be remembered with it, and a thousand calls may wait for one.
 #[test]
 fn an_error_is_kept_as_far_as_anybody_reads() {
