@@ -258,6 +258,12 @@ fn mend_presence(presence: &mut Element) {
     if presence.attr("type") == Some("available") {
         presence.attrs_mut().remove(&Namespace::NONE, "type");
     }
+    // White space around a word or a number says nothing; the library takes neither with it.
+    for detail in presence.children_mut().filter(|child| own(child) && matches!(child.name(), "show" | "priority")) {
+        let said = detail.text();
+        detail.take_nodes();
+        detail.append_text_node(said.trim_matches([' ', '\t', '\r', '\n']));
+    }
     let mut first = first_of_each();
     retain(presence, |child| {
         first(child)

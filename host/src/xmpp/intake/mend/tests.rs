@@ -149,6 +149,13 @@ fn a_presence_is_not_lost_over_a_detail() {
     }
 }
 
+#[test]
+fn white_space_around_what_a_presence_says_means_nothing() {
+    let xml = "<presence from='a@b/c'>\n <show>\n dnd\t</show>\n <priority> 5 </priority>\n <show>xa</show></presence>";
+    let xml = mended(xml).expect("it means something");
+    assert!(xml.contains("<show>dnd</show>") && xml.contains("<priority>5</priority>"), "{xml}");
+}
+
 /// Who spells out what others say by saying nothing; Tigase and `MongooseIM` pass it on.
 #[test]
 fn who_says_in_so_many_words_to_be_there_is_there() {
