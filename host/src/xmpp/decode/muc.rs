@@ -66,7 +66,7 @@ pub(super) fn invite(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
             room: bare_jid_attribute(x, "jid")?,
             from: from.clone(),
             to: to(),
-            reason: x.attr("reason").filter(|reason| !reason.is_empty()).map(str::to_owned),
+            reason: x.attr("reason").map(str::to_owned).or_else(|| older_reason(x)).filter(|reason| !reason.is_empty()),
             password: x.attr("password").map(str::to_owned),
         });
     }
@@ -82,6 +82,12 @@ pub(super) fn invite(x: &Element, from: &Jid, own: &FullJid) -> Option<Invite> {
         reason: reason(invite),
         password: x.get_child("password", ns::MUC_USER).map(Element::text),
     })
+}
+
+/// Why somebody invites us whose client writes what there was before XEP-0249: there it is the text.
+fn older_reason(x: &Element) -> Option<String> {
+    let text = x.text();
+    Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// The no to an invitation of ours in this payload, which the room sends on (XEP-0045, section 7.8.2).

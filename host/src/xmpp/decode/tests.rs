@@ -711,6 +711,16 @@ fn invitations_come_from_the_room_or_the_inviter() {
     let invite = direct.invite.unwrap();
     assert_eq!((invite.room.as_str(), invite.from), ("room@muc", jid("friend@far/x")));
     assert!(message("from='friend@far/x'", "<x xmlns='jabber:x:conference' jid='@@'/>").invite.is_none());
+    // Before there was an attribute for it, the reason was the text.
+    for (x, reason) in [
+        ("<x xmlns='jabber:x:conference' jid='room@muc'>\n come over </x>", Some("come over")),
+        ("<x xmlns='jabber:x:conference' jid='room@muc' reason='tea'>come over</x>", Some("tea")),
+        ("<x xmlns='jabber:x:conference' jid='room@muc' reason=''/>", None),
+        ("<x xmlns='jabber:x:conference' jid='room@muc'>\n</x>", None),
+    ] {
+        let invite = message("from='friend@far/x'", x).invite.unwrap();
+        assert_eq!((invite.reason.as_deref(), invite.from), (reason, jid("friend@far/x")), "{x}");
+    }
 }
 
 #[test]
