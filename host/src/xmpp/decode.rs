@@ -221,10 +221,7 @@ fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
         Type::Unsubscribe => PresenceKind::Unsubscribe,
         Type::Unsubscribed => PresenceKind::Unsubscribed,
         Type::Probe => PresenceKind::Probe,
-        Type::Error => PresenceKind::Error(Box::new(match payload("error", ns::DEFAULT_NS) {
-            Some(error) => stanza_error(error),
-            None => stanza_error(&Element::bare("error", ns::DEFAULT_NS)),
-        })),
+        Type::Error => PresenceKind::Error(Box::new(error_in(&presence.payloads))),
     };
     Presence {
         // Elsewhere it changes nothing: contacts are called what the roster calls them.
@@ -274,6 +271,12 @@ fn nick(nick: &Element) -> Option<String> {
 fn caps(c: &Element) -> Option<Caps> {
     let attribute = |name: &str| c.attr(name).filter(|value| !value.is_empty()).map(str::to_owned);
     Some(Caps { hash: attribute("hash")?, node: attribute("node")?, ver: attribute("ver")? })
+}
+
+/// What the error of a stanza says that is one. Where there is nothing to read, it is one all the same.
+fn error_in(payloads: &[Element]) -> StanzaError {
+    let error = payloads.iter().find(|payload| payload.is("error", ns::DEFAULT_NS));
+    error.map_or_else(|| stanza_error(&Element::bare("error", ns::DEFAULT_NS)), stanza_error)
 }
 
 /// What an `<error/>` says. It need not be well made: an odd one is still an answer.

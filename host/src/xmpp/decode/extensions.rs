@@ -9,7 +9,7 @@ use minidom::rxml::Namespace;
 use xmpp_parsers::ns;
 
 use super::archive::MAX_ID;
-use super::{is_same_bare, jid_attribute, muc, stanza_error};
+use super::{error_in, is_same_bare, jid_attribute, muc};
 use crate::error::StanzaError;
 use crate::stanza::{Extensions, Fallback, Hint, Invite, MessageKind, REPLY, Reactions, ReplyTo};
 use crate::xmpp::encode::{FALLBACK, HINTS};
@@ -68,8 +68,7 @@ pub(super) fn read(payloads: &[Element], kind: MessageKind, lang: &str, from: &J
     let mut found = Found::default();
     if kind == MessageKind::Error {
         // The rest is what was sent and came back; nothing of it is said by anybody (RFC 6120, section 8.3.1).
-        let error = payloads.iter().find(|payload| payload.is("error", ns::DEFAULT_NS));
-        found.error = error.map(|error| Box::new(stanza_error(error)));
+        found.error = Some(Box::new(error_in(payloads)));
         return found;
     }
     let mut older = None;

@@ -608,6 +608,12 @@ fn errors_keep_odd_conditions() {
     assert!(error.xml.contains("very-odd"));
     let PresenceKind::Error(error) = presence("from='r@muc/n' type='error'", "").kind else { panic!("an error") };
     assert_eq!(error.condition, "undefined-condition");
+    let error = self::message("from='r@muc' type='error' id='7'", "<body>what came back</body>").error;
+    assert_eq!(
+        error.map(|error| error.condition).as_deref(),
+        Some("undefined-condition"),
+        "nor need a message say why"
+    );
     assert!(self::message("from='a@b'", "<error type='cancel'/>").error.is_none());
 }
 
