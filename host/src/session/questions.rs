@@ -413,7 +413,9 @@ impl Session {
                 Reply::NoItems { node: Some(node) }
             }
             // Where we are is not said, and a list that is empty says no more (XEP-0045, section 6.7).
-            Query::DiscoItems { node: Some(node) } if node != OWN_ROOMS && !self.disco.own.has_node(&node) => {
+            Query::DiscoItems { node: Some(node) }
+                if !node.is_empty() && node != OWN_ROOMS && !self.disco.own.has_node(&node) =>
+            {
                 Reply::Refuse { kind: "cancel", condition: "item-not-found" }
             }
             Query::DiscoItems { node } => Reply::NoItems { node },

@@ -149,10 +149,11 @@ impl Own {
 
     /// The answer to somebody who asks, of a node or not. What the last presence spoke of is still true for who heard it.
     pub(in crate::session) fn answer(&self, node: Option<String>) -> Reply {
-        let Some(wanted) = &node else {
-            return Reply::Disco { node: None, disco: Disco::clone(&self.shown.disco) };
-        };
-        let statement = self.statements().find(|one| caps::node(&one.caps) == *wanted);
+        // An empty one is none, as it is to servers.
+        if node.as_deref().is_none_or(str::is_empty) {
+            return Reply::Disco { node, disco: Disco::clone(&self.shown.disco) };
+        }
+        let statement = self.statements().find(|one| Some(caps::node(&one.caps)) == node);
         match statement {
             Some(statement) => Reply::Disco { disco: Disco::clone(&statement.disco), node },
             None => Reply::Refuse { kind: "cancel", condition: "item-not-found" },

@@ -149,11 +149,18 @@ fn every_request_is_answered() {
     assert_eq!(ask(&mut desk, Query::DiscoItems { node: node.clone() }), refuse("item-not-found"));
     assert_eq!(ask(&mut desk, Query::DiscoInfo { node }), refuse("item-not-found"));
     assert_eq!(ask(&mut desk, Query::Other), refuse("service-unavailable"));
-    match ask(&mut desk, Query::DiscoInfo { node: None }) {
-        Reply::Disco { node: None, disco } => {
-            assert_eq!((disco.identities[0].category.as_str(), disco.identities[0].kind.as_str()), ("client", "bot"));
-            assert!(disco.features.contains(&"urn:xmpp:ping".to_owned()));
+    // Who names an empty node means none, and is answered in the same words.
+    let empty = Some(String::new());
+    assert_eq!(ask(&mut desk, Query::DiscoItems { node: empty.clone() }), Reply::NoItems { node: empty.clone() });
+    for asked in [None, empty] {
+        match ask(&mut desk, Query::DiscoInfo { node: asked.clone() }) {
+            Reply::Disco { node, disco } => {
+                assert_eq!(node, asked);
+                let itself = &disco.identities[0];
+                assert_eq!((itself.category.as_str(), itself.kind.as_str()), ("client", "bot"));
+                assert!(disco.features.contains(&"urn:xmpp:ping".to_owned()));
+            }
+            other => panic!("{other:?}"),
         }
-        other => panic!("{other:?}"),
     }
 }
