@@ -310,32 +310,33 @@ fn malformed(iq: &mut Element) {
 /// An error that says what can be read of this one.
 fn mend_error(error: Option<&Element>) -> Element {
     let said = |child: &&Element| child.has_ns(ns::XMPP_STANZAS);
-    let condition =
-        error.and_then(|error| error.children().filter(said).find(|child| child.name() != "text")).map(Element::name);
+    let condition = error.and_then(|error| error.children().filter(said).find(|child| child.name() != "text"));
     let text = error.and_then(|error| error.get_child("text", ns::XMPP_STANZAS)).map(Element::text);
     let kind = error.and_then(|error| error.attr("type"));
     let kind = kind.filter(|kind| matches!(*kind, "auth" | "cancel" | "continue" | "modify" | "wait"));
     let by = error.and_then(|error| error.attr("by")).filter(|by| Jid::new(by).is_ok());
     // One condition of its own may be beside the defined one (RFC 6120, section 8.3.2).
     let specific = error.and_then(|error| error.children().find(|child| !said(child)));
-    let build = |condition: &str, text: Option<String>| {
+    let build = |condition: Element, text: Option<String>| {
         let text = text.map(|text| Element::builder("text", ns::XMPP_STANZAS).append(text).build());
         Element::builder("error", ns::JABBER_CLIENT)
             .attr(name("type"), kind.unwrap_or("cancel"))
             .attr(name("by"), by)
-            .append(Element::bare(condition, ns::XMPP_STANZAS))
+            .append(condition)
             .append_all(text)
             .append_all(specific.cloned())
             .build()
     };
-    let known = condition.map(|condition| build(condition, text.clone()));
-    if let Some(known) = known
-        && StanzaError::try_from(known.clone()).is_ok()
-    {
-        return known;
-    }
-    let text = text.or_else(|| condition.map(str::to_owned));
-    build("undefined-condition", text)
+    let bare = |condition: &str| Element::bare(condition, ns::XMPP_STANZAS);
+    // Two of them hold an address (RFC 6120, sections 8.3.3.5 and 8.3.3.14), all others nothing.
+    let whole = |one: &Element| Element::builder(one.name(), ns::XMPP_STANZAS).append(one.text()).build();
+    let conditions = condition.into_iter().flat_map(|one| [whole(one), bare(one.name())]);
+    let mut errors = conditions.map(|condition| build(condition, text.clone()));
+    let known = errors.find(|error| StanzaError::try_from(error.clone()).is_ok());
+    known.unwrap_or_else(|| {
+        let text = text.clone().or_else(|| condition.map(|condition| condition.name().to_owned()));
+        build(bare("undefined-condition"), text)
+    })
 }
 
 /// The attributes of a start tag, their values with their quotes.

@@ -67,6 +67,20 @@ fn an_error_keeps_who_found_it_and_the_first_condition_of_its_own() {
     assert!(xml.contains("forbidden") && xml.contains("u:a") && !xml.contains("@@"), "{xml}");
 }
 
+/// RFC 6120, sections 8.3.3.5 and 8.3.3.14.
+#[test]
+fn an_error_keeps_where_to_go_instead() {
+    for (condition, wanted) in [("gone", true), ("redirect", true), ("conflict", false)] {
+        let xml = mended(&format!(
+            "<iq from='a@b' id='7' type='error'><error type='modify'><{condition} \
+             xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>xmpp:there@muc</{condition}><a xmlns='u:a'/><b xmlns='u:b'/>\
+             </error></iq>"
+        ));
+        let xml = xml.unwrap_or_else(|| panic!("{condition} was lost"));
+        assert!(xml.contains(condition) && xml.contains("xmpp:there@muc") == wanted, "{xml}");
+    }
+}
+
 /// RFC 6120, sections 8.2.3 and 8.3.3.1: it has one child and a type that there is.
 #[test]
 fn a_question_that_cannot_be_read_stays_a_question() {
