@@ -8,7 +8,7 @@ use std::process::Stdio;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
-use crate::systemd::VARIABLES;
+use crate::systemd;
 
 /// What whoever wrote one that does not end has to know: it is no part of what stands in front of the terminal, and one that
 /// asks there is stopped by the system until its time is over.
@@ -24,7 +24,7 @@ impl Shell {
     /// Runs a command line that has nothing to read. `errors` is where it complains.
     pub(crate) fn run(line: &str, errors: Stdio) -> io::Result<Self> {
         let mut command = Command::new("sh");
-        for name in VARIABLES {
+        for name in systemd::VARIABLES {
             command.env_remove(name);
         }
         let child = command

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::control::views::not_in_force;
 use crate::harmless::harmless;
 use crate::host::Host;
 
@@ -47,10 +48,7 @@ impl Notifier {
     /// Accounts and plugins had their first turn, or what was written is read. A signal to read says nothing of what came of it, so
     /// that whoever looks is told by the status if a file does not count.
     pub fn ready(&self, host: &Host) {
-        let says = |file: &str, fault: Option<String>| {
-            let fault = harmless(&fault?, LONGEST);
-            Some(format!("the {file} does not count as it is written now, the one before does: {fault}"))
-        };
+        let says = |file: &str, fault: Option<String>| Some(not_in_force(file, &harmless(&fault?, LONGEST)));
         let fault = says("configuration", host.config_fault()).or_else(|| says("policy", host.policy_fault()));
         self.tell(&format!("READY=1\nSTATUS={}", fault.unwrap_or_default()));
     }

@@ -38,10 +38,13 @@ impl Status {
 
     /// The same, a sentence each.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
-        self.faults().map(|(file, error)| {
-            format!("the {file} does not count as it is written now, the one before does: {error}")
-        })
+        self.faults().map(|(file, error)| not_in_force(file, error))
     }
+}
+
+/// That a file of the house does not count, and why.
+pub(crate) fn not_in_force(file: &str, error: &str) -> String {
+    format!("the {file} does not count as it is written now, the one before does: {error}")
 }
 
 /// A path that means the same to whoever asks from another folder.
