@@ -436,13 +436,14 @@ impl FromStr for Reference {
         if tag.is_some_and(|tag| !is_tag(tag)) {
             return Err(ReferenceError::Tag);
         }
-        let url = |host: &str| format!("https://{host}").parse().map_err(ReferenceError::Registry);
-        let is_hub = HUBS.contains(&registry);
+        let url = |host: &str| format!("https://{host}").parse::<Url>().map_err(ReferenceError::Registry);
+        let registry = url(registry)?;
+        let is_hub = HUBS.contains(&registry.authority().as_str());
         // What has no owner there belongs to Docker itself.
         let library = if is_hub && !name.contains('/') { "library/" } else { "" };
         Ok(Self {
-            registry: url(registry)?,
-            server: url(if is_hub { HUB } else { registry })?,
+            server: if is_hub { url(HUB)? } else { registry.clone() },
+            registry,
             name: name.to_owned(),
             repository: format!("{library}{name}"),
             tag: tag.map(str::to_owned),
@@ -491,11 +492,12 @@ mod tests {
         for (text, asked) in [
             ("docker.io/a/b", "https://registry-1.docker.io/v2/a/b/x"),
             ("index.docker.io/a", "https://registry-1.docker.io/v2/library/a/x"),
+            ("Docker.IO/a", "https://registry-1.docker.io/v2/library/a/x"),
             ("example.org/a", "https://example.org/v2/a/x"),
         ] {
             let reference: Reference = text.parse().unwrap();
             assert_eq!(reference.url("x").unwrap().to_string(), asked);
-            assert_eq!(reference.to_string(), text);
+            assert_eq!(reference.to_string(), text.to_ascii_lowercase());
         }
     }
 
