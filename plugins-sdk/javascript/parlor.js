@@ -945,7 +945,7 @@ const stores = {
   getBytes: async (name) => (await kept.get(name)) ?? undefined,
   setBytes: async (name, value, options) => kept.set(name, value, lasting("setBytes", options)),
   delete: async (name) => kept.delete(name),
-  page: async (prefix = "", after = undefined, limit = 1000) => kept.list(prefix, after ?? null, limit),
+  page: async (prefix = "", after, limit = 1000) => kept.list(prefix, after ?? null, limit),
   async compareAndSet(name, expected, value, options) {
     const [before, after] = [expected, value].map((one) => writtenOrNothing("compareAndSet", one));
     const expires = lasting("compareAndSet", options);
