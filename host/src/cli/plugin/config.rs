@@ -186,12 +186,12 @@ fn secret(id: &PluginId, name: &str, present: Option<&Value>, as_json: bool) -> 
     if io::stdin().is_terminal() {
         bail!("{name} is a secret: give it on standard input, {advice}");
     }
-    let (gives, given) = mpsc::channel();
+    let (sender, given) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         // Room for a line's end, and for one more, so that what is too long is seen to be, and not cut.
         let read = io::stdin().lock().take(LONGEST_SECRET + 3).read_to_end(&mut bytes);
-        let _ = gives.send(read.map(|_| bytes));
+        let _ = sender.send(read.map(|_| bytes));
     });
     let read = match given.recv_timeout(QUIET) {
         Err(RecvTimeoutError::Timeout) => {
