@@ -88,13 +88,13 @@ pub enum LogInError {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Kept {
-    auths: Option<BTreeMap<String, Auth>>,
+    auths: Option<BTreeMap<String, KeptLogIn>>,
     cred_helpers: Option<BTreeMap<String, String>>,
     creds_store: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Auth {
+struct KeptLogIn {
     auth: Option<String>,
     identitytoken: Option<String>,
     /// These two in place of `auth`, as people write it, and what makes secrets for clusters.
