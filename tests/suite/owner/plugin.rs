@@ -209,7 +209,7 @@ async fn who_reads_no_further_keeps_nothing_from_being_done() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = home.command(["plugin", "add", &file, "--yes", "--grant-all"]).unwrap();
-    command.stdin(std::process::Stdio::null()).stdout(writer);
+    command.stdin(Stdio::null()).stdout(writer);
     assert_eq!(command.status().unwrap().code(), Some(0));
     assert_eq!(entry(&home, "echo")["version"], "0.1.0".into());
 }
