@@ -177,6 +177,8 @@ pub(super) struct Membership {
     heard: Duration,
     /// It said that it does not know us, or that there is no such room.
     is_missed: bool,
+    /// What others are told of us has changed since we asked to be let in.
+    untold: bool,
     /// Up to when we know what was said.
     known_until: Option<Timestamp>,
     /// Who was there before we had to enter again.
@@ -255,6 +257,14 @@ impl Rooms {
             .filter(|room| room.joined && self.stage(&room.jid) != Some(Stage::Leaving))
             .filter_map(|room| room.jid.with_resource_str(&room.nick).ok())
             .map(Jid::from)
+    }
+
+    /// What others are told of us has changed. A room that we are entering hears of it when we are in: where it does not let us in,
+    /// that would be another entering.
+    pub(super) fn changed_while_entering(&mut self) {
+        for membership in self.memberships.values_mut().filter(|membership| membership.stage == Stage::Entering) {
+            membership.untold = true;
+        }
     }
 
     /// What was said in the rooms that we are in may have been lost, as if we entered them now.
@@ -429,6 +439,7 @@ impl Session {
             silence: None,
             heard: self.deadlines.elapsed(),
             is_missed: false,
+            untold: false,
             known_until: None,
             before: OrdMap::new(),
         };

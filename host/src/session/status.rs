@@ -151,6 +151,7 @@ impl Session {
             // The server tells the rooms by itself (RFC 6121, section 4.6.3).
             return;
         }
+        self.rooms.changed_while_entering();
         let occupied: Vec<Jid> = self.rooms.occupied().collect();
         for occupant in occupied {
             turn.send(Outgoing::Presence(self.presence_to(Some(occupant))));

@@ -63,7 +63,21 @@ impl Session {
             join.history = Some(History { since: Some(since), ..History::default() });
         }
         self.is_entering(jid);
+        if let Some(membership) = self.rooms.memberships.get_mut(jid) {
+            membership.untold = false;
+        }
         turn.send(Outgoing::Presence(PresenceOut { join: Some(join), ..presence }));
+    }
+
+    /// We are in, and what the presence that entered said of us may be true no more.
+    fn tell_what_has_changed(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        if !std::mem::take(&mut membership.untold) || self.status.value.is_hidden() {
+            return;
+        }
+        let Some(room) = self.rooms.shown.get(jid) else { return };
+        let Ok(address) = room.jid.with_resource_str(&room.nick) else { return };
+        turn.send(Outgoing::Presence(self.presence_to(Some(address.into()))));
     }
 
     fn is_entering(&mut self, jid: &BareJid) {
@@ -165,6 +179,7 @@ impl Session {
             self.changed = true;
         }
         self.watch(jid);
+        self.tell_what_has_changed(jid, turn);
         self.ask_about(jid, turn);
         self.tell_changes_since(jid, &before, turn);
         self.send_to_room_again(jid, turn);

@@ -85,3 +85,33 @@ fn rooms_hear_of_it_and_are_entered_again_after_hiding() {
     desk.presence(occupant("bot", PresenceKind::Available, &[110]));
     assert_eq!(desk.lines().last().unwrap(), "chatRoomOpened");
 }
+
+/// The presence that enters was sent before, and the room is no contact of ours.
+#[test]
+fn a_room_that_was_being_entered_is_told_what_was_set_meanwhile_once_we_are_in() {
+    let mut desk = Desk::connected(Settings::default());
+    let _opened = desk.open_room(None);
+    desk.forget();
+    set(&mut desk, Some("away"), Some("lunch")).unwrap();
+    assert_eq!(desk.lines(), ["> available away 'lunch' priority 0", "statusChanged", "statusMessageChanged"]);
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert_eq!(desk.lines()[0], "> available away 'lunch' to room@muc.example.org/bot");
+    // Who enters with it has said it.
+    desk.bind();
+    desk.roster(Vec::new());
+    desk.forget();
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(room_is_told_nothing(&desk), "{:?}", desk.lines);
+    // Nor does it hear of who hides.
+    desk.bind();
+    desk.roster(Vec::new());
+    set(&mut desk, Some("dnd"), None).unwrap();
+    set(&mut desk, Some("offline"), None).unwrap();
+    desk.forget();
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    assert!(room_is_told_nothing(&desk), "{:?}", desk.lines);
+}
+
+fn room_is_told_nothing(desk: &Desk) -> bool {
+    !desk.lines.iter().any(|line| line.starts_with("> available") || line.starts_with("> unavailable"))
+}
