@@ -58,6 +58,9 @@ impl Session {
         };
         let Some(membership) = self.rooms.memberships.get(jid) else { return };
         let mut join = membership.join.clone();
+        // It may have another one since.
+        let put_down = self.bookmark(jid).filter(|_| membership.bookmarked);
+        join.password = put_down.and_then(|bookmark| bookmark.password.clone()).or(join.password);
         if let Some(until) = membership.known_until {
             let since = until.checked_sub(CLOCKS_DIFFER).unwrap_or(until);
             join.history = Some(History { since: Some(since), ..History::default() });

@@ -1501,6 +1501,38 @@ fn bookmarked_rooms_are_entered_on_connecting() {
     assert_eq!((desk.count("bookmarksInitialized"), desk.count("initialized")), (1, 1));
 }
 
+/// Another client has put it down while we were away, or before we fell out.
+#[test]
+fn a_bookmarked_room_is_entered_again_with_the_password_that_it_has_now() {
+    let changed = || stanza::Bookmark { password: Some("changed".to_owned()), ..bookmark(true) };
+    let said = |desk: &Desk| match desk.sent.last() {
+        Some(Outgoing::Presence(PresenceOut { join: Some(join), .. })) => join.password.clone(),
+        other => panic!("{other:?}"),
+    };
+    let mut desk = bookmarked(Settings::default(), vec![bookmark(true)]);
+    desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
+    desk.bind();
+    desk.roster_alone(Vec::new());
+    desk.bookmarks(vec![changed()]);
+    assert_eq!(said(&desk).as_deref(), Some("changed"));
+
+    let mut desk = bookmarked(Settings::default(), vec![bookmark(true)]);
+    desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
+    desk.hear(Incoming::Bookmarks(vec![Set(changed())]));
+    desk.presence(occupant("Puck", PresenceKind::Unavailable, &[]));
+    let id = desk.asked(|ask| *ask == Ask::Ping);
+    desk.answer(Some(&format!("{ROOM}/Puck")), id, Err(stanza_error("not-acceptable")));
+    assert_eq!(said(&desk).as_deref(), Some("changed"));
+
+    // Whoever asked for the room knows its password better.
+    let mut desk = bookmarked(Settings::default(), vec![bookmark(false)]);
+    let (answer, _opened) = Answer::channel();
+    let join = stanza::RoomJoin { password: Some("known".to_owned()), history: None };
+    let wish = Box::new(RoomWish { join, ..RoomWish::default() });
+    desk.command(Command::OpenRoom { by: InstanceId(1), jid: bare(ROOM), wish, answer });
+    assert_eq!(said(&desk).as_deref(), Some("known"));
+}
+
 /// Row 32.
 #[test]
 fn a_server_without_bookmarks_holds_up_nothing() {
