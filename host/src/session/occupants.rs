@@ -308,7 +308,11 @@ impl Session {
                 }
                 let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
                 let error = CallError::Other(format!("the room {jid} let nobody in ({why}){reason}"));
-                self.not_entered(jid, &error, turn);
+                if matches!(why, "shutdown" | "error") {
+                    self.not_entered_now(jid, &error, turn);
+                } else {
+                    self.not_entered(jid, &error, turn);
+                }
             }
             Stage::Configuring | Stage::Inside => {
                 // A server takes an account that hides out of its rooms, and a service that restarts or has trouble takes

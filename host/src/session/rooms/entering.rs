@@ -259,6 +259,14 @@ impl Session {
         self.auto_join_ended(jid, turn);
     }
 
+    /// Entering did not work out for now: its service goes down, or has trouble, which is no word about us.
+    pub(in crate::session) fn not_entered_now(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+        match self.rooms.memberships.get(jid).map(|membership| membership.reason) {
+            Some(Reason::Automatic | Reason::Again) => self.try_later(jid, error, turn),
+            Some(Reason::Asked | Reason::Invited) | None => self.not_entered(jid, error, turn),
+        }
+    }
+
     /// Whether another try is made, or will be. Nobody can be asked for another nickname where nobody asked to enter, and
     /// ours may be held by what a broken stream left of us; and a service that is down comes back.
     fn try_again(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) -> bool {
@@ -302,6 +310,11 @@ impl Session {
         membership.tries = tries.saturating_add(1);
         membership.stage = Stage::Outside { wanted: true };
         let joiners = std::mem::take(&mut membership.joiners);
+        if let Some(room) = self.rooms.shown.get_mut(jid) {
+            // Whom it has named so far may be gone by then, of which nobody would tell us.
+            Arc::make_mut(room).empty();
+        }
+        self.forget_occupants(jid);
         if tries == TRIES_UNTOLD && std::mem::replace(&mut membership.reason, Reason::Automatic) == Reason::Again {
             self.refused(jid, true, error, turn);
         }

@@ -761,6 +761,40 @@ fn a_service_that_is_down_is_tried_again_until_it_is_back() {
     assert!(room(&desk).joined);
 }
 
+/// It may be on its way out while we are on our way in.
+#[test]
+fn a_service_that_goes_down_while_it_lets_us_in_is_tried_again() {
+    for status in [&[110, 332][..], &[110, 333, 307]] {
+        let mut desk = Desk::new(settings(&[("auto_join_rooms", serde_json::json!([ROOM]))]));
+        desk.run(Session::plugins_initialized);
+        desk.bind();
+        desk.account_told();
+        desk.roster(Vec::new());
+        for entering in ["for the first time", "again"] {
+            desk.presence(occupant("juliet", PresenceKind::Available, &[]));
+            desk.presence(occupant("bot", PresenceKind::Unavailable, status));
+            assert_eq!(desk.count("roomLeft"), 0, "{entering}");
+            desk.forget();
+            desk.wait(10);
+            assert_eq!(desk.lines(), ["> available to room@muc.example.org/bot entering"], "{entering}");
+            desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+            assert!(room(&desk).joined);
+            assert!(room(&desk).occupants.keys().eq(["bot"]), "who was named before may be gone");
+            desk.room_told();
+            desk.bind();
+            desk.account_told();
+            desk.roster(Vec::new());
+        }
+    }
+    // Who asked is told.
+    let mut desk = Desk::connected(Settings::default());
+    let mut opened = desk.open_room(None);
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 332]));
+    let error = got(&mut opened).unwrap().unwrap_err().to_string();
+    assert!(error.contains("let nobody in (shutdown)"), "{error}");
+    assert!(desk.session.snapshot().rooms.is_empty());
+}
+
 /// The settings name it, and its service starts later than we do.
 #[test]
 fn a_room_that_was_never_there_is_entered_when_it_is() {
