@@ -12,6 +12,7 @@ use crate::session::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::session::effect::{Effect, Sent};
 use crate::session::owners::{OWNER_COMMANDS, command_node};
 use crate::session::rooms::{BookmarkQuestion, RoomQuestion};
+use crate::session::roster::ASK_AGAIN;
 use crate::session::{Answer, Session, Turn, cards, contacts};
 use crate::stanza::{self, AdHocRequest, Ask, Body, Outgoing, Query, Reply, Request};
 use crate::xmpp::RawStanza;
@@ -31,9 +32,11 @@ const OWN_ROOMS: &str = "http://jabber.org/protocol/muc#rooms";
 /// What to do with an answer.
 #[derive(Debug)]
 pub(super) enum Waiting {
-    /// The roster; `versioned` where an empty answer says that what is known still holds.
+    /// The roster; `versioned` where an empty answer says that what is known still holds. `late` where nobody waits for it any
+    /// longer, and it is taken when it comes.
     Roster {
         versioned: bool,
+        late: bool,
     },
     Contact(contacts::Pending),
     /// Somebody's card.
@@ -215,7 +218,7 @@ impl Session {
     pub(super) fn ask_roster(&mut self, turn: &mut Turn<'_>) {
         let version = self.roster.known_version();
         let versioned = version.as_ref().is_some_and(|version| !version.is_empty());
-        self.ask(None, Ask::Roster { version }, Waiting::Roster { versioned }, ROSTER_PATIENCE, turn);
+        self.ask(None, Ask::Roster { version }, Waiting::Roster { versioned, late: false }, ROSTER_PATIENCE, turn);
     }
 
     /// Asks for a plugin, unless too many questions of plugins are open.
@@ -246,10 +249,7 @@ impl Session {
     /// Nobody will answer any more, for this reason.
     fn question_failed(&mut self, waiting: Waiting, error: CallError, turn: &mut Turn<'_>) {
         match waiting {
-            Waiting::Roster { .. } => {
-                self.roster_failed("the server gave no answer in time", turn);
-                self.ask_roster_again();
-            }
+            Waiting::Roster { .. } => self.ask_roster(turn),
             Waiting::Info(entity, node) => self.disco_came(&entity, node.as_deref(), Err(error), turn),
             Waiting::Archive(queryid) => self.archive_failed(&queryid, error, turn),
             Waiting::Items | Waiting::Carbons | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
@@ -329,7 +329,7 @@ impl Session {
         };
         self.deadlines.cancel(question.deadline);
         match question.waiting {
-            Waiting::Roster { versioned } => match answer.outcome {
+            Waiting::Roster { versioned, .. } => match answer.outcome {
                 Ok(Body::Roster { version, items }) => self.roster_came(version, items, turn),
                 Ok(Body::Empty) if versioned => self.roster_is_current(turn),
                 Ok(_) => self.roster_failed("the server's answer was no roster", turn),
@@ -380,6 +380,13 @@ impl Session {
     }
 
     pub(super) fn question_late(&mut self, id: &str, turn: &mut Turn<'_>) {
+        // A server that has just started, or a long roster, takes its time each time that it is asked.
+        if let Some(Question { waiting: Waiting::Roster { late, .. }, deadline, .. }) = self.questions.0.get_mut(id)
+            && !std::mem::replace(late, true)
+        {
+            *deadline = self.deadlines.set(ASK_AGAIN, Late::Question(id.to_owned()));
+            return self.roster_failed("the server gave no answer in time", turn);
+        }
         let Some(question) = self.questions.0.remove(id) else { return };
         self.question_failed(question.waiting, CallError::TimedOut, turn);
     }

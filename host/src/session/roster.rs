@@ -23,7 +23,7 @@ pub(super) const MAX_CONTACTS: usize = 50_000;
 /// How many strangers may ask to be let in at once.
 pub(super) const MAX_REQUESTS: usize = 1_000;
 /// When the roster is asked for again after no answer came.
-const ASK_AGAIN: Duration = Duration::from_mins(1);
+pub(super) const ASK_AGAIN: Duration = Duration::from_mins(1);
 /// How long the name of a version may be, in bytes; a longer one is not kept.
 const MAX_VERSION: usize = 1_024;
 /// The promises that a roster resolves, in the order of their events.

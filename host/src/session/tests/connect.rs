@@ -82,6 +82,25 @@ fn no_roster_is_told_to_those_who_wait_and_holds_up_nothing_else() {
     }
 }
 
+/// It is long, or the server has just started.
+#[test]
+fn a_roster_that_comes_after_nobody_waited_for_it_any_longer_is_taken() {
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    desk.bind();
+    desk.account_told();
+    desk.wait(20);
+    desk.bookmarks(Vec::new());
+    desk.wait(59);
+    assert!(desk.session.snapshot().contacts.is_none());
+    desk.forget();
+    desk.roster_alone(vec![item(ROMEO, "both")]);
+    assert_eq!(desk.lines(), ["roster", "rosterGroupsFetched", "rosterContactsFetched"]);
+    assert_eq!(desk.session.snapshot().contacts.unwrap().len(), 1);
+    desk.wait(60);
+    assert!(desk.lines().is_empty(), "nothing is left to be asked for");
+}
+
 /// Carbons and the server's services hang on it.
 #[test]
 fn a_server_that_could_not_say_what_it_can_do_is_asked_again() {
