@@ -120,6 +120,9 @@ fn refusal(mechanism: Mechanism, failure: Failure, jid: &Jid) -> ConnectError {
         {
             ConnectError::CertificateRefused { jid: jid.clone(), text }
         }
+        DefinedCondition::NotAuthorized if text.as_deref().is_some_and(is_about_the_way) => {
+            ConnectError::LoginRefused { condition: "not-authorized".to_owned(), text, temporary: false }
+        }
         DefinedCondition::NotAuthorized => ConnectError::NotAuthorized { jid: jid.clone() },
         DefinedCondition::AccountDisabled => ConnectError::AccountDisabled { jid: jid.clone(), text },
         other => ConnectError::LoginRefused {
@@ -128,6 +131,13 @@ fn refusal(mechanism: Mechanism, failure: Failure, jid: &Jid) -> ConnectError {
             text,
         },
     }
+}
+
+/// Whether it is not the password that the server does not take, but how it was shown. ejabberd says so in its text alone: of an
+/// account whose password it keeps hashed in another way, and of a log-in that is bound to a connection which somebody in between
+/// has ended.
+fn is_about_the_way(text: &str) -> bool {
+    ["Incompatible SCRAM methods", "Invalid channel binding"].contains(&text)
 }
 
 fn unexpected(cause: String) -> ConnectError {
@@ -174,6 +184,7 @@ mod tests {
 
     use super::*;
     use crate::xmpp::peer::jid;
+    use crate::xmpp::sasl::scram::Hash;
 
     #[test]
     fn what_a_server_refuses_is_told_apart() {
@@ -202,6 +213,13 @@ mod tests {
         assert!(said.contains("credentials-expired (Bitte die Adresse bestätigen); "), "{said}");
         let said = refused(Mechanism::External, DefinedCondition::NotAuthorized, &[("", "It is revoked")]);
         assert!(said.contains("the certificate for bot@house (It is revoked); "), "{said}");
+        for why in ["Incompatible SCRAM methods", "Invalid channel binding"] {
+            let said = refused(Mechanism::Scram(Hash::Sha256), DefinedCondition::NotAuthorized, &[("en", why)]);
+            assert!(said.contains(&format!("not-authorized ({why}); ")) && !said.contains("password"), "{said}");
+        }
+        let wrong = [("en", "Invalid username or password")];
+        let said = refused(Mechanism::Scram(Hash::Sha256), DefinedCondition::NotAuthorized, &wrong);
+        assert!(said.contains("the password of bot@house"), "{said}");
         let said = refused(Mechanism::Plain, DefinedCondition::AccountDisabled, &[("en", " ")]);
         assert_eq!(said, "the account bot@house is disabled; ask who runs its server");
     }
