@@ -162,12 +162,16 @@ impl Session {
         turn: &mut Turn<'_>,
     ) {
         let Pending { jid, item, subscribe, pushed, answer } = pending;
-        if let Err(error) = outcome {
-            return turn.answer(answer, Err(CallError::Stanza(error)));
+        let is_removal = item.as_ref().is_some_and(|item| item.subscription == "remove");
+        match outcome {
+            // It is not there any more (RFC 6121, section 2.5.3), of which no push has told: a server may lose what it knew.
+            Err(error) if is_removal && error.condition == "item-not-found" => {}
+            Err(error) => return turn.answer(answer, Err(CallError::Stanza(error))),
+            Ok(()) => {}
         }
         // The push may come after the answer; whoever reads after the call has to see it all the same (API row 128).
         match item.filter(|_| !pushed) {
-            Some(item) if item.subscription == "remove" => {
+            Some(_) if is_removal => {
                 if let Some(contact) = self.remove_contact(&jid, None, turn) {
                     self.fire("contactRemoved", Payload::Contact(contact), turn);
                 }

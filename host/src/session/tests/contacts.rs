@@ -343,6 +343,26 @@ fn what_cannot_be_done_with_a_contact_is_said_before_anything_is_sent() {
     assert_eq!(early, Some(Err(CallError::NotReady("rosterContactsFetched"))));
 }
 
+/// RFC 6121, section 2.5.3.
+#[test]
+fn who_is_gone_from_the_servers_roster_can_be_removed() {
+    let mut desk = Desk::connected(Settings::default());
+    let mut removed = wish(&mut desk, ROMEO, ContactWish::Remove);
+    let id = set(&desk).0;
+    desk.forget();
+    desk.answer(None, id, Err(stanza_error("item-not-found")));
+    assert_eq!(got(&mut removed), Some(Ok(())));
+    assert!(contact(&desk, ROMEO).is_none());
+    assert_eq!(desk.lines(), ["contactRemoved"]);
+    // What is to be changed has to be there.
+    let juliet = "juliet@example.org";
+    let mut renamed = wish(&mut desk, juliet, ContactWish::Rename("J.".to_owned()));
+    let id = set(&desk).0;
+    desk.answer(None, id, Err(stanza_error("item-not-found")));
+    assert!(matches!(got(&mut renamed), Some(Err(CallError::Stanza(error))) if error.condition == "item-not-found"));
+    assert_eq!(contact(&desk, juliet).unwrap().fullname, juliet);
+}
+
 /// Rows 66-68.
 #[test]
 fn a_server_that_refuses_is_late_or_goes_away_is_told_to_who_asked() {
