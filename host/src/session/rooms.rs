@@ -259,8 +259,8 @@ impl Rooms {
             .map(Jid::from)
     }
 
-    /// What others are told of us has changed. A room that we are entering hears of it when we are in: where it does not let us in,
-    /// that would be another entering.
+    /// What others are told of us has changed. A room that we are entering hears of it when we are in: where it does not let us
+    /// in, that would be another entering.
     pub(super) fn changed_while_entering(&mut self) {
         for membership in self.memberships.values_mut().filter(|membership| membership.stage == Stage::Entering) {
             membership.untold = true;
