@@ -302,6 +302,11 @@ impl Session {
     /// Tries it in a while, however often that was done: a service may be down for hours. Who waits does not wait for that, and
     /// after some tries whoever believes that we are still in hears that we are not.
     fn try_later(&mut self, jid: &BareJid, error: &CallError, turn: &mut Turn<'_>) {
+        if let Some(room) = self.rooms.shown.get_mut(jid) {
+            // Whom it has named so far may be gone by then, of which nobody would tell us.
+            Arc::make_mut(room).empty();
+        }
+        self.forget_occupants(jid);
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         let tries = membership.tries;
         if tries == 0 {
@@ -310,11 +315,6 @@ impl Session {
         membership.tries = tries.saturating_add(1);
         membership.stage = Stage::Outside { wanted: true };
         let joiners = std::mem::take(&mut membership.joiners);
-        if let Some(room) = self.rooms.shown.get_mut(jid) {
-            // Whom it has named so far may be gone by then, of which nobody would tell us.
-            Arc::make_mut(room).empty();
-        }
-        self.forget_occupants(jid);
         if tries == TRIES_UNTOLD && std::mem::replace(&mut membership.reason, Reason::Automatic) == Reason::Again {
             self.refused(jid, true, error, turn);
         }
