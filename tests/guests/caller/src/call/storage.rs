@@ -1,7 +1,6 @@
 //! `storage`. Values are texts here, and come back as they are.
 
-use std::time::Duration;
-
+use parlor_sdk::bindings::parlor::plugin::storage as contract;
 use parlor_sdk::prelude::*;
 use parlor_sdk::storage;
 
@@ -9,13 +8,16 @@ use super::{arg, text, unknown};
 
 pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
     let bytes = |name: &str| arg::<Option<String>>(args, name).map(|text| text.map(String::into_bytes));
-    let time = || arg::<Option<u64>>(args, "expires").map(|time| time.map(Duration::from_millis));
+    // Past the SDK, which has no way to say that a value is to last for no time at all.
+    let expires = || arg::<Option<u64>>(args, "expires");
     Ok(match function {
         "get" => storage::get_bytes(text(args, "key")?)
             .await?
             .map(|value| String::from_utf8_lossy(&value).into_owned())
             .into(),
-        "set" => storage::set_bytes(text(args, "key")?, text(args, "value")?, time()?).await.map(Value::from)?,
+        "set" => {
+            contract::set(text(args, "key")?, text(args, "value")?.into_bytes(), expires()?).await.map(Value::from)?
+        }
         // As long as it is told, since an order cannot carry that.
         "set-long" => {
             storage::set_bytes(text(args, "key")?, vec![b'x'; arg(args, "length")?], None).await.map(Value::from)?
@@ -27,9 +29,7 @@ pub(super) async fn call(function: &str, args: &Value) -> Result<Value> {
         }
         "keys" => storage::keys(text(args, "prefix")?).await?.into(),
         "compare-and-set" => {
-            storage::compare_and_set_bytes(text(args, "key")?, bytes("expected")?, bytes("value")?, time()?)
-                .await?
-                .into()
+            contract::compare_and_set(text(args, "key")?, bytes("expected")?, bytes("value")?, expires()?).await?.into()
         }
         _ => return Err(unknown(function)),
     })
