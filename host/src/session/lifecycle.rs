@@ -59,6 +59,7 @@ impl Session {
         self.stream += 1;
         self.bound_at = now;
         self.resumed = false;
+        self.arriving = None;
         self.changed = true;
         if self.promises.is_pending("connectionInitialized") {
             self.fire("connectionInitialized", Payload::None, turn);

@@ -162,7 +162,7 @@ impl Session {
             message.delayed = false;
             message.at = turn.now;
         }
-        message.delayed &= !self.waited_behind_a_cut(&message);
+        message.delayed &= !(self.waited_behind_a_cut(&message) || self.came_as_we_did(&message));
         let mut enters = false;
         let (invite, declined) = (message.invite.take(), message.declined.take());
         if invite.is_some() || declined.is_some() {
@@ -192,6 +192,16 @@ impl Session {
     /// was stored for whoever comes, and so was what is said to a session that a former process left.
     fn waited_behind_a_cut(&self, message: &Message) -> bool {
         self.resumed && message.carbon.is_none() && message.at >= self.stream_since()
+    }
+
+    /// Whether it was said to an account that had connected, and stored until its first presence came. No plugin of this process
+    /// or of a former one has heard it; and its author may have seen us log in.
+    fn came_as_we_did(&self, message: &Message) -> bool {
+        let Some(arriving) = &self.arriving else { return false };
+        // Some servers stamp whole seconds alone, and mean any time in it.
+        let is_whole = message.at.subsec_nanosecond() == 0;
+        let since = if is_whole { floor(*arriving.start()) } else { *arriving.start() };
+        message.carbon.is_none() && (since..=*arriving.end()).contains(&message.at)
     }
 
     /// Whether the server may have said it before a cut, and not have heard that it came: on the same session, or on one that it
@@ -370,6 +380,10 @@ pub(super) fn name_occupant(message: &mut Message, rooms: &Rooms, roster: &Roste
         message.chat = other.clone();
     }
     in_room
+}
+
+fn floor(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// The events of the hot path, apart from all other names.

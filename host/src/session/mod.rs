@@ -31,6 +31,7 @@ mod tests;
 mod view;
 mod waiters;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jid::{BareJid, Jid};
@@ -84,6 +85,8 @@ pub struct Session {
     status: Status,
     /// The connect order of this stream has got as far as the first presence.
     announced: bool,
+    /// Between binding the stream and its first presence: what is said then is stored, since nobody seems to be there.
+    arriving: Option<RangeInclusive<Timestamp>>,
     roster: roster::Roster,
     cards: cards::Cards,
     chats: chats::Chats,
@@ -145,6 +148,7 @@ impl Session {
             deadlines: deadlines::Deadlines::default(),
             status,
             announced: false,
+            arriving: None,
             roster: roster::Roster::default(),
             cards: cards::Cards::default(),
             chats: chats::Chats::default(),
@@ -370,6 +374,7 @@ impl Session {
         for at in [&mut self.bound_at, &mut self.cut_at] {
             *at = at.checked_add(by).unwrap_or(*at);
         }
+        self.arriving = None;
         self.deadlines.clock_set(by);
     }
 

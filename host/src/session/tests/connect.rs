@@ -203,6 +203,43 @@ fn what_was_said_during_a_cut_is_news_when_the_session_goes_on() {
     assert!(told(&mut desk, before).0);
 }
 
+/// The server stores it until the first presence: its author may have seen us log in, and nobody else hears it.
+#[test]
+fn what_is_said_while_we_connect_is_news() {
+    let mut desk = Desk::new(Settings::default());
+    desk.run(Session::plugins_initialized);
+    // In the middle of a second, which some servers do not tell from its beginning.
+    desk.now = "2026-11-23T12:00:00.5Z".parse().unwrap();
+    let bound: Timestamp = desk.now;
+    let told = |desk: &mut Desk, at: Timestamp| {
+        let late = Message { at, delayed: true, ..message("romeo@example.org/orchard", MessageKind::Chat, "hi") };
+        desk.forget();
+        desk.message(late);
+        let Payload::Message(told) = desk.last("message") else { panic!("it carries a message") };
+        (told.delayed, told.at == at)
+    };
+    let begin = |desk: &mut Desk, taken_up: bool| {
+        desk.bind();
+        if taken_up {
+            desk.run(Session::taken_up);
+        }
+        desk.wait(3);
+        desk.roster(vec![item(ROMEO, "both")]);
+        desk.wait(10);
+    };
+    begin(&mut desk, false);
+    for (after_ms, is_history) in [(0, false), (2_900, false), (-500, false), (-501, true), (-100, true), (5_000, true)]
+    {
+        let at = bound + SignedDuration::from_millis(after_ms);
+        assert_eq!(told(&mut desk, at), (is_history, true), "{after_ms} ms after it was bound");
+    }
+    // What a former process was told is stored as well where that has left the session.
+    desk.run(Session::suspended);
+    let bound: Timestamp = desk.now;
+    begin(&mut desk, true);
+    assert_eq!(told(&mut desk, bound + SignedDuration::from_millis(100)), (true, true));
+}
+
 /// Rules delayed: Dino stamps what was written without a network so, Kaidan all that it sends, and Spectrum what a network dates.
 #[test]
 fn what_its_author_stamped_is_news_to_who_was_there() {
