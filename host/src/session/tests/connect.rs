@@ -235,6 +235,7 @@ fn what_is_said_while_we_connect_is_news() {
     }
     // What a former process was told is stored as well where that has left the session.
     desk.run(Session::suspended);
+    desk.wait(60);
     let bound: Timestamp = desk.now;
     begin(&mut desk, true);
     assert_eq!(told(&mut desk, bound + SignedDuration::from_millis(100)), (true, true));

@@ -458,6 +458,7 @@ fn what_is_told_of_a_message_that_comes() {
     let romeo = "romeo@example.org/orchard";
     let own = || Message { own: true, chat: jid(ROMEO), ..chat("bot@example.org/phone") };
     desk.message(chat(romeo));
+    desk.wait(1);
     desk.forget();
     let (told, added, noted) = ("message", "messageAdded", "messageNotification");
     // As it reaches those who know no reactions.
