@@ -245,6 +245,9 @@ async fn mass_joins(trial: &mut Trial) -> Result<String> {
     )?;
     let stage = trial.start(plan).await?;
     stage.logged("plugin running", "joiner").await?;
+    // For which the host opens a file of the store's that stays open.
+    stage.home.run(&["status", "joiner", "--json"]).await?.json()?;
+    stage.begin_anew().await?;
     // Where neither may go.
     let many = |domain: &str, count: u32| (0..count).map(|number| format!("room{number}@{domain}")).collect::<Vec<_>>();
     stage.order_call(1, "rooms.open-many", &json!({ "jids": many("elsewhere.localhost", 50) })).await?;

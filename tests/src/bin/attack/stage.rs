@@ -229,6 +229,7 @@ pub(crate) struct Stage {
     peer: Peer,
     _folder: Folder,
     base: Footprint,
+    base_files: String,
     base_tasks: Option<Tasks>,
     rest: Option<Footprint>,
     /// The data folder, as it is seen from here. None: the program around the host lets nobody ask.
@@ -295,6 +296,7 @@ impl Stage {
             _folder: folder,
             base,
             base_tasks: None,
+            base_files: String::new(),
             rest: None,
             data,
             said: 0,
@@ -443,9 +445,10 @@ impl Stage {
     }
 
     /// What the host holds now is what counts as before.
-    async fn begin_anew(&mut self) -> Result<()> {
+    pub(crate) async fn begin_anew(&mut self) -> Result<()> {
         // First, since whoever asks for tasks is a file of the host's meanwhile.
         self.base = Footprint::of(self.host.id())?;
+        self.base_files = open_files(self.host.id());
         self.base_tasks = self.tasks().await?;
         usage::forget_peak(self.host.id())
     }
@@ -591,10 +594,11 @@ impl Stage {
             ensure!(
                 Instant::now() < deadline,
                 "the host holds {now:?}, and held {:?} before; beside its plugins' it has {tasks:?}, and had {:?}; its \
-                 files: {}",
+                 files: {}; before: {}",
                 self.base,
                 self.base_tasks,
-                open_files(self.host.id())
+                open_files(self.host.id()),
+                self.base_files
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
