@@ -188,7 +188,10 @@ impl Session {
     fn bookmarks_came(&mut self, all: Vec<Bookmark>, place: BookmarkPlace, turn: &mut Turn<'_>) {
         self.rooms.bookmarks_older = place != BookmarkPlace::Items;
         self.rooms.bookmarks_untold = false;
-        self.rooms.bookmarks = Some(all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect());
+        let all = all.into_iter().map(|one| (one.room.clone(), Arc::new(one))).collect();
+        for before in self.rooms.bookmarks.replace(all).unwrap_or_default().values() {
+            self.bookmark_names_us(before);
+        }
         self.changed = true;
         self.leave_what_is_not_bookmarked(turn);
         self.bookmarks_settled(turn);
@@ -306,7 +309,9 @@ impl Session {
                     self.ignored += 1;
                     return;
                 }
-                bookmarks.insert(bookmark.room.clone(), Arc::new(bookmark.clone()));
+                if let Some(before) = bookmarks.insert(bookmark.room.clone(), Arc::new(bookmark.clone())) {
+                    self.bookmark_names_us(&before);
+                }
                 if bookmark.autojoin {
                     self.enter_bookmarked(&bookmark, turn);
                 } else {
@@ -322,6 +327,19 @@ impl Session {
                     self.leave_bookmarked(room, turn);
                 }
             }
+        }
+    }
+
+    /// Where a bookmark gives us another nickname than `before`, its room is entered with that the next time. Else we keep the one
+    /// that we have: a plugin may have changed it.
+    fn bookmark_names_us(&mut self, before: &Bookmark) {
+        let room = &before.room;
+        if self.bookmark(room).is_none_or(|bookmark| bookmark.nick == before.nick) {
+            return;
+        }
+        let Ok(address) = self.address_in(room, None) else { return };
+        if let Some(membership) = self.rooms.membership(room).filter(|membership| membership.bookmarked) {
+            membership.is_called(address.resource().as_str());
         }
     }
 

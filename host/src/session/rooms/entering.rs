@@ -346,6 +346,7 @@ impl Session {
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.reason = Reason::Automatic;
         }
+        self.wish_nick_back(jid);
         self.set_room_deadline(jid, soon.then_some(COME_BACK));
     }
 

@@ -1567,6 +1567,49 @@ fn a_bookmarked_room_is_entered_again_with_the_password_that_it_has_now() {
     assert_eq!(said(&desk).as_deref(), Some("known"));
 }
 
+/// As the password. Nobody is renamed by it who is in.
+#[test]
+fn a_bookmarked_room_is_entered_again_with_the_nickname_that_it_has_now() {
+    let changed = || stanza::Bookmark { nick: Some("Oberon".to_owned()), ..bookmark(true) };
+    let entering = |nick: &str| Some(format!("> available to room@muc.example.org/{nick} entering"));
+    let inside = || {
+        let mut desk = bookmarked(Settings::default(), vec![bookmark(true)]);
+        desk.presence(occupant("Puck", PresenceKind::Available, &[110]));
+        desk.forget();
+        desk
+    };
+    let mut desk = inside();
+    desk.bind();
+    desk.roster_alone(Vec::new());
+    desk.bookmarks(vec![changed()]);
+    assert_eq!(desk.lines().pop(), entering("Oberon"));
+
+    let mut desk = inside();
+    desk.hear(Incoming::Bookmarks(vec![Set(changed())]));
+    assert!(desk.lines().is_empty() && room(&desk).nick == "Puck");
+    desk.presence(occupant("Puck", PresenceKind::Unavailable, &[]));
+    let id = desk.asked(|ask| *ask == Ask::Ping);
+    desk.answer(Some(&format!("{ROOM}/Puck")), id, Err(stanza_error("not-acceptable")));
+    assert_eq!(desk.lines().pop(), entering("Oberon"));
+
+    let mut desk = inside();
+    desk.hear(Incoming::Bookmarks(vec![Set(changed())]));
+    desk.presence(occupant("Puck", PresenceKind::Unavailable, &[110, 332]));
+    desk.wait(30);
+    assert_eq!(desk.lines().pop(), entering("Oberon"));
+
+    // It says nothing new, so that what we are called since stays.
+    let mut desk = inside();
+    let renamed = occupant("Puck", PresenceKind::Unavailable, &[110, 303]);
+    desk.presence(with_muc(renamed, |muc| muc.nick = Some("Robin".to_owned())));
+    desk.presence(occupant("Robin", PresenceKind::Available, &[110]));
+    desk.hear(Incoming::Bookmarks(vec![Set(bookmark(true))]));
+    desk.bind();
+    desk.roster_alone(Vec::new());
+    desk.bookmarks(vec![bookmark(true)]);
+    assert_eq!(desk.lines().pop(), entering("Robin"));
+}
+
 /// Row 32.
 #[test]
 fn a_server_without_bookmarks_holds_up_nothing() {
