@@ -25,6 +25,8 @@ pub(super) enum Late {
     AccountAgain,
     /// The server could not say what it can do.
     ServerAgain,
+    /// The server is asked once more for copies, or for none.
+    CarbonsAgain,
     /// This room is asked once more what it can do.
     RoomAgain(BareJid),
     /// Whoever was online on the former stream and has not been heard of on this one is offline.

@@ -95,6 +95,8 @@ pub struct Session {
     focus: Option<BareJid>,
     promises: promises::Promises,
     questions: questions::Questions,
+    /// When the server is asked once more to switch carbons, which it could not.
+    carbons_again: Option<deadlines::DeadlineKey>,
     /// What came for a session that a former process left, until the roster says from whom.
     held: Option<Vec<Incoming>>,
     seen: messages::Seen,
@@ -156,6 +158,7 @@ impl Session {
             focus: None,
             promises: promises::Promises::new(&names),
             questions: questions::Questions::default(),
+            carbons_again: None,
             held: None,
             seen: messages::Seen::new(),
             again: again::Again::default(),
@@ -298,6 +301,7 @@ impl Session {
                 deadlines::Late::BookmarksAgain => self.fetch_bookmarks_again(turn),
                 deadlines::Late::AccountAgain => self.ask_account_again(turn),
                 deadlines::Late::ServerAgain => self.ask_server_again(turn),
+                deadlines::Late::CarbonsAgain => self.switch_carbons(turn),
                 deadlines::Late::RoomAgain(room) => self.ask_about_again(&room, turn),
                 deadlines::Late::Doubts => self.doubts_end(turn),
                 deadlines::Late::Caps => self.caps_due(turn),

@@ -252,7 +252,8 @@ impl Session {
             Waiting::Roster { .. } => self.ask_roster(turn),
             Waiting::Info(entity, node) => self.disco_came(&entity, node.as_deref(), Err(error), turn),
             Waiting::Archive(queryid) => self.archive_failed(&queryid, error, turn),
-            Waiting::Items | Waiting::Carbons | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
+            Waiting::Carbons => self.carbons_failed(&error),
+            Waiting::Items | Waiting::ArchivePreferences | Waiting::ArchivePreferencesSet => {}
             Waiting::Room(room, asked) => self.room_answered(&room, asked, Err(error), turn),
             Waiting::Bookmarks(asked) => self.bookmarks_answered(asked, Err(error), turn),
             Waiting::Contact(pending) => turn.answer(pending.answer, Err(error)),
@@ -280,6 +281,16 @@ impl Session {
         if self.can(&self.server(), CARBONS, turn) == Some(true) {
             let ask = if self.settings.message_carbons { Ask::EnableCarbons } else { Ask::DisableCarbons };
             self.ask(None, ask, Waiting::Carbons, PATIENCE, turn);
+        }
+    }
+
+    /// The server may be able to switch them in a while. One without carbons loses nothing else by it.
+    fn carbons_failed(&mut self, error: &CallError) {
+        if error.may_pass() {
+            let again = self.deadlines.set(ASK_AGAIN, Late::CarbonsAgain);
+            if let Some(old) = self.carbons_again.replace(again) {
+                self.deadlines.cancel(old);
+            }
         }
     }
 
@@ -360,8 +371,13 @@ impl Session {
                     self.archive_preferences_came(preferences, turn);
                 }
             }
-            // A server without carbons loses nothing else by it, and one that archives as it likes goes on to do so.
-            Waiting::Carbons | Waiting::ArchivePreferencesSet => {}
+            Waiting::Carbons => {
+                if let Err(error) = answer.outcome {
+                    self.carbons_failed(&CallError::Stanza(error));
+                }
+            }
+            // One that archives as it likes goes on to do so.
+            Waiting::ArchivePreferencesSet => {}
             Waiting::Room(room, asked) => {
                 self.room_heard(&room);
                 self.room_answered(&room, asked, answer.outcome.map_err(CallError::Stanza), turn);

@@ -33,6 +33,41 @@ fn copies_are_switched_on_and_off_where_the_server_has_them() {
     assert!(desk.lines().is_empty(), "it has none");
 }
 
+/// The server may be busy, or slow, when it is asked. One that cannot do it is not asked again.
+#[test]
+fn copies_are_asked_for_again_where_the_server_could_not_say() {
+    let answer = |desk: &mut Desk, outcome| {
+        let id = desk.asked(|ask| *ask == Ask::EnableCarbons);
+        desk.answer(None, id, outcome);
+    };
+    let asks_after = |desk: &mut Desk, seconds| {
+        desk.forget();
+        desk.wait(seconds);
+        desk.lines().contains(&"> ask carbons".to_owned())
+    };
+    let busy = || Box::new(StanzaError { kind: "wait".to_owned(), ..*stanza_error("resource-constraint") });
+    let mut desk = Desk::connected(Settings::default());
+    can(&mut desk, "example.org", CARBONS);
+    answer(&mut desk, Err(busy()));
+    assert!(!asks_after(&mut desk, 59) && asks_after(&mut desk, 1));
+    // It says nothing at all.
+    assert!(!asks_after(&mut desk, 30) && asks_after(&mut desk, 60));
+    answer(&mut desk, Ok(Body::Empty));
+    assert!(!asks_after(&mut desk, 60), "it copies by now");
+    // What waits for its time goes with a log-out, and another log-in asks anew.
+    desk.bind();
+    can(&mut desk, "example.org", CARBONS);
+    answer(&mut desk, Err(busy()));
+    desk.run(Session::logged_out);
+    desk.run(|session, _, _| session.connecting());
+    desk.bind();
+    can(&mut desk, "example.org", CARBONS);
+    answer(&mut desk, Err(busy()));
+    assert!(asks_after(&mut desk, 60));
+    answer(&mut desk, Err(stanza_error("feature-not-implemented")));
+    assert!(!asks_after(&mut desk, 60));
+}
+
 /// Settings `message_archiving`.
 #[test]
 fn the_archive_is_told_what_it_is_to_keep() {
