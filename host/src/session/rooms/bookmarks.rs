@@ -330,8 +330,8 @@ impl Session {
         }
     }
 
-    /// Where a bookmark gives us another nickname than `before`, its room is entered with that the next time. Else we keep the one
-    /// that we have: a plugin may have changed it.
+    /// Where a bookmark gives us another nickname than `before`, its room is entered with that the next time. Else we keep the
+    /// one that we have: a plugin may have changed it.
     fn bookmark_names_us(&mut self, before: &Bookmark) {
         let room = &before.room;
         if self.bookmark(room).is_none_or(|bookmark| bookmark.nick == before.nick) {
