@@ -167,6 +167,10 @@ pub(super) struct Membership {
     tries: u32,
     /// How many other nicknames were tried.
     nicks_tried: u32,
+    /// How often its service had to put us out soon after we had come.
+    put_out: u32,
+    /// When we came in last.
+    entered_at: Duration,
     /// Of when it is what comes now.
     pub(super) tells: Tells,
     /// For entering, leaving, the end of the past and the next try.
@@ -434,6 +438,8 @@ impl Session {
             nick,
             tries: 0,
             nicks_tried: 0,
+            put_out: 0,
+            entered_at: Duration::ZERO,
             tells: Tells::Past,
             deadline: None,
             silence: None,

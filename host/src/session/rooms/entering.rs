@@ -26,8 +26,12 @@ const MAX_NICKS: u32 = 6;
 const TRIES_UNTOLD: u32 = 6;
 /// When a room is asked again that could not say what it is.
 const ASK_AGAIN: Duration = Duration::from_mins(5);
-/// When a room is entered again whose service had to put everybody out.
+/// When a room is entered again whose service had to put us out.
 const COME_BACK: Duration = Duration::from_secs(30);
+/// How often that is doubled, where it puts us out again and again.
+const MAX_DOUBLED: u32 = 5;
+/// How long we have to stay for that not to count any more.
+const STAYED: Duration = Duration::from_mins(10);
 /// When it is tried for the second time; after that, twice as late each time, up to some ten minutes.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
 /// How much earlier than what we know a room's past is asked for: clocks differ, and what comes twice is told once.
@@ -171,6 +175,7 @@ impl Session {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         (membership.tries, membership.nicks_tried) = (0, 0);
         membership.known_until.get_or_insert(turn.now);
+        membership.entered_at = self.deadlines.elapsed();
         membership.stage = Stage::Inside;
         let before = std::mem::take(&mut membership.before);
         // Kept: a room that went with its service is made anew when we come back, as it was wanted.
@@ -343,11 +348,17 @@ impl Session {
 
     /// We are out of a room, and everybody was told; it is entered again by itself, `soon` or when we show ourselves.
     pub(in crate::session) fn comes_back(&mut self, jid: &BareJid, soon: bool) {
-        if let Some(membership) = self.rooms.memberships.get_mut(jid) {
-            membership.reason = Reason::Automatic;
-        }
         self.wish_nick_back(jid);
-        self.set_room_deadline(jid, soon.then_some(COME_BACK));
+        let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
+        membership.reason = Reason::Automatic;
+        if self.deadlines.elapsed().saturating_sub(membership.entered_at) >= STAYED {
+            membership.put_out = 0;
+        }
+        let wait = COME_BACK * 2_u32.pow(membership.put_out.min(MAX_DOUBLED));
+        if soon {
+            membership.put_out = membership.put_out.saturating_add(1);
+        }
+        self.set_room_deadline(jid, soon.then_some(wait));
     }
 
     pub(in crate::session) fn auto_join_ended(&mut self, jid: &BareJid, turn: &mut Turn<'_>) {

@@ -795,6 +795,32 @@ fn a_service_that_goes_down_while_it_lets_us_in_is_tried_again() {
     assert!(desk.session.snapshot().rooms.is_empty());
 }
 
+/// It has trouble with what we are or say, and has it again as soon as we are back.
+#[test]
+fn a_room_that_puts_us_out_again_and_again_is_entered_less_and_less_often() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    let mut come_and_go = |stays: u64, wait: u64| {
+        desk.wait(stays);
+        desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307, 333]));
+        let mut entered_after = |seconds| {
+            desk.forget();
+            desk.wait(seconds);
+            desk.lines().iter().any(|line| line.contains("entering"))
+        };
+        assert!(!entered_after(wait - 1) && entered_after(1), "{wait}");
+        desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+        assert!(room(&desk).joined);
+    };
+    for wait in [30, 60, 120, 240, 480, 960, 960, 960] {
+        come_and_go(1, wait);
+    }
+    // It got over it.
+    for wait in [30, 60] {
+        come_and_go(if wait == 30 { 600 } else { 1 }, wait);
+    }
+}
+
 /// The settings name it, and its service starts later than we do.
 #[test]
 fn a_room_that_was_never_there_is_entered_when_it_is() {
