@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    parlor::cli::Arguments::parse().execute()
+    parlor::cli::Arguments::typed().execute()
 }

@@ -26,6 +26,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
 use crate::plugins::compiler::COMMAND;
+use crate::plugins::source::without_passwords;
 
 /// A bot house for XMPP: plugins that strangers wrote, held to what you granted.
 #[derive(Debug, Parser)]
@@ -69,6 +70,11 @@ enum Command {
 }
 
 impl Arguments {
+    /// What was typed, or the end with what is wrong about it.
+    pub fn typed() -> Self {
+        Self::try_parse().unwrap_or_else(|error| discreet(error).exit())
+    }
+
     /// Does what was asked, and says how it went: 0 fine, 1 failed, 2 a wrong usage (mostly found by clap), others as [`Ended`]
     /// says.
     pub fn execute(self) -> ExitCode {
@@ -102,6 +108,16 @@ impl Arguments {
             }
         }
     }
+}
+
+/// What clap says repeats what was typed, which may be an address with a password in it, and others may read where it ends up.
+fn discreet(error: clap::Error) -> clap::Error {
+    let said = error.to_string();
+    let shown = without_passwords(&said);
+    if shown == said {
+        return error;
+    }
+    clap::Error::raw(error.kind(), shown.strip_prefix("error: ").unwrap_or(&shown))
 }
 
 /// The exit code for a wrong usage, as clap has it.
@@ -161,4 +177,29 @@ fn wait_for<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
 fn fail(before: &str, message: &str) {
     let says = show::harmless_lines(message).replace('\n', &format!("\n{before}"));
     let _ = writeln!(io::stderr(), "{before}parlor: {says}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_an_address_that_was_typed_is_not_repeated() {
+        for typed in [
+            "parlor plugin add https://me:s3cr3t@example.org/x.wasm",
+            "parlor plugin update https://me:s3cr3t@example.org/x.wasm",
+            "parlor plugin list oci://me:s3cr3t@example.org/x:1",
+            "parlor oci://me:s3cr3t@example.org/x:1",
+            "parlor run --metrics=http://me:s3cr3t@example.org/x",
+        ] {
+            let error = Arguments::try_parse_from(typed.split(' ')).unwrap_err();
+            let (kind, error) = (error.kind(), discreet(error));
+            let said = error.to_string();
+            assert!(said.contains("://…@example.org/x") && !said.contains("s3cr3t"), "{said}");
+            assert!(said.starts_with("error: ") && !said.contains("error: error: "), "{said}");
+            assert_eq!((error.kind(), error.exit_code()), (kind, i32::from(USAGE)));
+        }
+        let help = Arguments::try_parse_from(["parlor", "plugin", "add", "--help"]).unwrap_err();
+        assert_eq!(discreet(help).exit_code(), 0);
+    }
 }

@@ -166,12 +166,22 @@ fn is_page(answer: &Answer) -> bool {
         && (answer.header("content-type").is_some_and(is_html) || answer.body.trim_ascii_start().starts_with(b"<"))
 }
 
-/// An address as an error shows it: without a password that somebody wrote into it.
+/// An address as an error shows it.
 fn shown(text: &str) -> String {
-    let (scheme, rest) = text.split_once("://").unwrap_or_default();
-    let (server, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let server = server.rfind('@').map_or_else(|| server.to_owned(), |at| format!("…{}", &server[at..]));
-    format!("{scheme}://{server}{path}").chars().take(200).collect()
+    without_passwords(text).chars().take(200).collect()
+}
+
+/// A text without the passwords that somebody wrote into its addresses.
+pub(crate) fn without_passwords(text: &str) -> String {
+    let mut addresses = text.split("://");
+    let mut shown = addresses.next().unwrap_or_default().to_owned();
+    for rest in addresses {
+        let is_over = |one: char| matches!(one, '/' | '?' | '#') || one.is_whitespace();
+        let server = &rest[..rest.find(is_over).unwrap_or(rest.len())];
+        let (hidden, at) = server.rfind('@').map_or(("", 0), |at| ("…", at));
+        shown.extend(["://", hidden, &rest[at..]]);
+    }
+    shown
 }
 
 /// What else may be meant by the path of a file that is not there: an address without what it begins with.
