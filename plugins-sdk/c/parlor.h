@@ -464,7 +464,8 @@ parlor_error parlor_setting_set(const char *key, const char *json);
  * storage. */
 parlor_error parlor_storage_set(const char *key, const char *text, uint64_t expires);
 
-/* Puts what is kept into `text`, or NULL. Needs storage. */
+/* Puts what is kept into `text`, or NULL. Bytes that a plugin in another language kept under this id may hold a NUL, with which `text`
+ * ends: `parlor_plugin_storage_get` of `plugin.h` says how many there are. Needs storage. */
 parlor_error parlor_storage_get(const char *key, const char **text);
 
 /* Keeps a text where another one is kept, and puts whether it was into `done`: for what several may change at once. NULL is nothing,
