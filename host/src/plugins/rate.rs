@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Counts what a plugin does against what it may do. Only the plugin's own thread takes from it. Clones are the same one.
+/// Counts what a plugin does against what it may do. Only what runs of the plugin itself takes from it. Clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     rate: f64,
@@ -17,6 +17,12 @@ impl Bucket {
     /// `rate` a second, and up to `burst` at once. It begins full. What is more than a burst never gets through.
     pub fn new(rate: f64, burst: f64) -> Self {
         Self { rate: rate.max(0.001), burst, level: Arc::new(Mutex::new((burst, Instant::now()))) }
+    }
+
+    /// This one, going on where another one stands, which goes on with it.
+    #[must_use]
+    pub fn after(self, other: &Self) -> Self {
+        Self { level: Arc::clone(&other.level), ..self }
     }
 
     /// Takes so many. `Err` says how long to wait until there are as many again; then nothing was taken.

@@ -25,7 +25,7 @@ use super::catch_up;
 use super::denials::Denial;
 use super::engine::{Compiled, Engine, PAUSE_FOR_ROOM};
 use super::id::PluginId;
-use super::instance::{self, Backlog, Ended, Instance, Lasting, Parting, Rooms, Start};
+use super::instance::{self, Backlog, Ended, Instance, Lasting, Parting, Start};
 use super::log_level::ChosenLevel;
 use super::quantity::show_duration;
 use super::settings::OwnSettings;
@@ -132,8 +132,8 @@ struct Beside {
     old: Option<InstanceId>,
     /// What the other one leaves.
     backlog: oneshot::Receiver<Backlog>,
-    /// The rooms that the other one has opened, which stay open: whoever takes its place has them.
-    rooms: Arc<Rooms>,
+    /// What the other one passes on: whoever takes its place has the rooms that it has opened.
+    before: Lasting,
 }
 
 impl Supervised {
@@ -160,8 +160,8 @@ impl Supervised {
     ) -> (Self, Succession) {
         let account = Arc::clone(&old.shared.account);
         let (sender, backlog) = oneshot::channel();
-        let rooms = Arc::clone(&old.shared.lasting.rooms);
-        let beside = Beside { old: old.instance().map(|instance| instance.id), backlog, rooms };
+        let before = old.shared.lasting.clone();
+        let beside = Beside { old: old.instance().map(|instance| instance.id), backlog, before };
         let books = match (admitted.manifest.catch_up, &old.shared.books) {
             (true, known) if known.are_kept() => known.clone(),
             _ => books(&admitted, &account),
@@ -189,8 +189,10 @@ impl Supervised {
                 "another plugin provides this name, too: whoever listens believes both"
             );
         }
-        let rooms = beside.as_ref().map(|beside| Arc::clone(&beside.rooms)).unwrap_or_default();
-        let lasting = Lasting::new(&admitted.limits, rooms);
+        let lasting = match &beside {
+            Some(beside) => beside.before.passed_on(&admitted.limits),
+            None => Lasting::new(&admitted.limits, Arc::default()),
+        };
         let shared = Arc::new(Shared {
             admitted,
             settings,
@@ -432,7 +434,7 @@ async fn live_once(shared: &Arc<Shared>, stopped: &mut watch::Receiver<Option<Pa
             shared.books.restart().await;
             None
         }
-        Some(Beside { old, backlog, rooms: _ }) => {
+        Some(Beside { old, backlog, before: _ }) => {
             instance.mailbox.shadow(Shadow::On);
             if let Some(old) = old {
                 shared.account.heir(instance.id, old).await;

@@ -30,6 +30,20 @@ impl Lasting {
         };
         Self { denied: Arc::default(), rooms, buckets }
     }
+
+    /// For another version, with these limits: the rooms stay open, and what was done at once is not there to be done once more.
+    pub(in crate::plugins) fn passed_on(&self, limits: &Limits) -> Self {
+        let new = Self::new(limits, Arc::clone(&self.rooms));
+        let (old, fresh) = (&self.buckets, new.buckets);
+        let buckets = Buckets {
+            outgoing: fresh.outgoing.after(&old.outgoing),
+            emitted: fresh.emitted.after(&old.emitted),
+            orders: fresh.orders.after(&old.orders),
+            stored: fresh.stored.after(&old.stored),
+            log_lines: fresh.log_lines.after(&old.log_lines),
+        };
+        Self { buckets, ..new }
+    }
 }
 
 /// One for each thing that a plugin may do so often a second; what they are for stands at the instance.

@@ -93,6 +93,20 @@ async fn who_comes_after_one_that_failed_may_do_no_more_at_once_than_that_one_co
     assert!(next.outgoing.take(5.0).is_ok() && next.outgoing.take(1.0).is_err());
 }
 
+/// As an update is, whatever its limits are.
+#[tokio::test(start_paused = true)]
+async fn who_takes_the_place_of_another_one_has_no_burst_anew() {
+    let limits = Limits { messages_per_second: 10, messages_burst: 5, ..Limits::default() };
+    let wider = Limits { messages_burst: 8, ..limits.clone() };
+    let lasting = Lasting::new(&limits, Arc::default());
+    let (old, _mailbox) = after(lasting.clone(), "", limits);
+    assert!(old.outgoing.take(5.0).is_ok());
+    let (new, _mailbox) = after(lasting.passed_on(&wider), "", wider);
+    assert!(new.outgoing.take(1.0).is_err());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(new.outgoing.take(8.0).is_ok() && old.outgoing.take(1.0).is_err(), "both are one plugin");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handler_has_its_time_and_no_more() {
     let second = Some(Duration::from_secs(1));
