@@ -383,10 +383,12 @@ async fn supervise(shared: Arc<Shared>, mut stopped: watch::Receiver<Option<Part
         };
         if *shared.is_beside.borrow() {
             // Whoever wants it there tries it again, where there was only no room.
-            let pause = PAUSE_FOR_ROOM;
+            let (why, pause) = (why.clone(), PAUSE_FOR_ROOM);
             let state = if is_crowded { State::BackingOff { why, pause } } else { State::Quarantined(why) };
             shared.state.send_replace(state);
-            return;
+            if !succession::takes_over(shared.is_beside.subscribe(), &mut stopped).await {
+                return;
+            }
         }
         if failures >= MAX_FAILURES {
             // Whoever reads the log and asks then hears the same.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::{HANDOVER, Shared, Supervised, lock};
 use crate::plugins::instance::{Backlog, Parting};
@@ -20,7 +20,12 @@ impl Succession {
     /// handled. Then the old one ends.
     pub async fn take_over(self, old: Supervised) {
         let new = self.shared.instance.borrow().clone();
-        let Some(new) = new else { return old.stop().await };
+        let Some(new) = new else {
+            // It failed just now, and is started again, as one that fails in that place. Two at once would answer twice.
+            old.stop().await;
+            self.shared.is_beside.send_replace(false);
+            return;
+        };
         let account = &self.shared.account;
         self.shared.books.succeed().await;
         self.shared.is_beside.send_replace(false);
@@ -43,5 +48,36 @@ impl Succession {
         // It may have failed just now.
         let _ = self.backlog.send(mail);
         old.stop().await;
+    }
+}
+
+/// Whether one that failed beside another one takes its place all the same: whoever gives it that may not have heard of it yet.
+pub(super) async fn takes_over(
+    mut beside: watch::Receiver<bool>,
+    stopped: &mut watch::Receiver<Option<Parting>>,
+) -> bool {
+    tokio::select! {
+        biased;
+        _ = stopped.wait_for(Option::is_some) => false,
+        taken = beside.wait_for(|beside| !beside) => taken.is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// It may fail when it has been seen to run, and the other one is to go.
+    #[tokio::test]
+    async fn one_that_failed_is_over_unless_it_has_the_other_ones_place() {
+        let (beside, (stop, mut stopped)) = (watch::Sender::new(true), watch::channel(None));
+        assert!(takes_over(beside.subscribe(), &mut stopped).now_or_never().is_none());
+        beside.send_replace(false);
+        assert_eq!(takes_over(beside.subscribe(), &mut stopped).now_or_never(), Some(true));
+        beside.send_replace(true);
+        stop.send_replace(Some(Parting::Now));
+        assert_eq!(takes_over(beside.subscribe(), &mut stopped).now_or_never(), Some(false));
     }
 }
