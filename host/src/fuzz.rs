@@ -15,7 +15,7 @@ use crate::plugins::component;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::policy::{Policy, edit};
 
-pub use crate::xmpp::fuzz::{from_a_plugin, from_the_server};
+pub use crate::xmpp::fuzz::{from_a_plugin, from_the_server, over_bosh, over_websocket};
 
 /// The longest that an error may be about something of any length: it is shown to people, and logged.
 const LONGEST_ERROR: usize = 16 << 10;
@@ -163,6 +163,23 @@ mod tests {
             0 => Err("nothing was understood".to_owned()),
             _ => Ok(()),
         });
+    }
+
+    #[test]
+    fn whatever_a_server_answers_over_bosh() {
+        fuzz("bosh", &seeds("bosh"), 4_000, |bytes| {
+            over_bosh(bytes).then_some(()).ok_or_else(|| "it was refused".to_owned())
+        });
+    }
+
+    #[test]
+    fn whatever_a_server_says_over_websocket() {
+        fuzz(
+            "websocket",
+            &seeds("websocket"),
+            4_000,
+            text(|text| over_websocket(text).then_some(()).ok_or_else(|| "it was refused".to_owned())),
+        );
     }
 
     #[test]

@@ -150,6 +150,17 @@ fn said_last(payload: &str) -> Option<Lost> {
     sieve.farewell()
 }
 
+/// Whether this is an answer, all of which is looked at.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn is_answer(text: &str) -> bool {
+    let Ok(answer) = body::Answer::read(text) else { return false };
+    let Terms { wait, inactivity, polling, .. } = answer.terms();
+    assert!(wait.max(inactivity).max(polling) <= Duration::from_mins(5), "{answer:?}");
+    assert!(answer.payload.len() <= text.len(), "{answer:?}");
+    drop((said_last(&answer.payload), answer.farewell()));
+    true
+}
+
 /// Goes on with a session of this name, whose next request has this number. None: the server does not know it.
 pub(super) async fn attach(
     settings: &LinkSettings,

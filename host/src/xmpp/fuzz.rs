@@ -1,6 +1,7 @@
 //! The ways in for bytes that somebody hostile chose, without a connection around them: for `tests/fuzz` and for property
 //! tests. Not part of a normal build.
 
+use futures_util::FutureExt as _;
 use jid::{FullJid, Jid};
 use jiff::Timestamp;
 use minidom::Element;
@@ -9,6 +10,8 @@ use xmpp_parsers::stanza::Stanza;
 use super::decode::decode;
 use super::intake::sieve::Sieve;
 use super::raw::RawStanza;
+use super::{bosh, websocket};
+use crate::https::Wire;
 use crate::stanza::Incoming;
 
 const HEADER: &str = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -40,6 +43,26 @@ pub(crate) fn told(bytes: &[u8], piece: usize, own: &FullJid, now: Timestamp) ->
     let Ok(stream) = Element::from_reader(out.as_slice()) else { return Vec::new() };
     let stanzas = stream.children().filter_map(|child| Stanza::try_from(child.clone()).ok());
     stanzas.map(|stanza| decode(stanza, own, now)).collect()
+}
+
+/// What a server may send over BOSH: an answer of HTTP, and in it one of BOSH. Whether it is that.
+pub fn over_bosh(bytes: &[u8]) -> bool {
+    let body = async {
+        let mut wire = Wire::new(bytes);
+        let head = wire.head().await.ok()?;
+        wire.body(&head, bytes.len()).await.ok()
+    };
+    let body = body.now_or_never().expect("nothing is waited for");
+    body.is_some_and(|body| bosh::is_answer(&String::from_utf8_lossy(&body)))
+}
+
+/// What a server may send in one message over WebSocket. Whether it can be part of a stream.
+pub fn over_websocket(text: &str) -> bool {
+    let mut out = Vec::new();
+    let is_read = websocket::read_frame(text, &mut out).is_ok();
+    // A quote becomes six bytes, and what opens a stream is nearly as long as its header.
+    assert!(out.len() <= text.len() * 6 + 1024, "{} bytes became {}", text.len(), out.len());
+    is_read
 }
 
 /// What a plugin may hand to `api.send` and `api.send-iq`. Whatever is taken is one stanza when it is written out, which

@@ -197,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
 
 /// What a message says, as it would be said over TCP. Gives where the server wants to be asked instead, if it closes the stream for
 /// that (RFC 7395, section 3.6.1).
-fn read_frame(text: &str, out: &mut Vec<u8>) -> io::Result<Option<String>> {
+pub(super) fn read_frame(text: &str, out: &mut Vec<u8>) -> io::Result<Option<String>> {
     if !text.starts_with('<') {
         return Err(invalid("a message that does not begin with an element"));
     }

@@ -1,0 +1,6 @@
+//! A message from a server over WebSocket.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &str| {
+    parlor::fuzz::over_websocket(input);
+});
