@@ -35,11 +35,11 @@ func key(chat, name string) string {
 var thanked = map[string]time.Time{}
 
 func count(ctx context.Context, message *parlor.Message) error {
-	// What another client of the account was told is not for this one to answer.
-	if message.Carbon != "" {
+	// What another client of the account was told is not for this one to answer, and a correction thanks nobody again.
+	if message.Carbon != "" || message.Replaces != "" {
 		return nil
 	}
-	for _, vote := range votes(message.Body) {
+	for _, vote := range votes(message.BodyWithoutFallback(parlor.NSReply)) {
 		if strings.EqualFold(vote.Name, message.Nick) {
 			if err := parlor.Reply(ctx, message, "Nobody thanks oneself."); err != nil {
 				return err

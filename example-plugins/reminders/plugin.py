@@ -4,7 +4,7 @@ import logging
 import re
 from datetime import datetime, timedelta, timezone
 
-from parlor import Message, after, errors, on, on_ready, reply, send, storage
+from parlor import Message, after, body_without_fallback, errors, on, on_ready, reply, send, storage
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +20,10 @@ awaited: set[str] = set()
 # A prefix would be compared letter by letter, and phones begin a text with a capital.
 @on("message", kind="chat")
 async def remind(message: Message) -> None:
-    body = (message.body or "").strip()
-    # What another client of the account was asked is not for this one to answer.
-    if message.carbon or not body.lower().startswith("remind me"):
+    body = body_without_fallback(message).strip()
+    # What another client of the account was asked is not for this one to answer, and a correction is no second wish.
+    corrects = message.extensions is not None and message.extensions.replace is not None
+    if message.carbon or corrects or not body.lower().startswith("remind me"):
         return
     wish = WISH.fullmatch(body)
     if wish is None:

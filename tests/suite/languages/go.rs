@@ -92,7 +92,7 @@ async fn a_plugin_in_go_reads_a_whole_archive_or_as_much_as_it_wants() {
 async fn karma_is_counted_also_after_a_restart() {
     let folder = Folder::new().unwrap();
     let karma = built(&example("karma"), &folder).await;
-    passes_its_tests("karma", &folder, "5 passed, 0 failed\n").await;
+    passes_its_tests("karma", &folder, "6 passed, 0 failed\n").await;
     let keeps = |entry: Entry| talks(entry).grant("rooms.send", &["*"]).grant("storage", &["1 MiB"]);
     let house = Plan::new().await.bytes("karma", &karma, keeps).start().await;
     running(&house, "karma").await;
