@@ -273,7 +273,8 @@ impl Session {
         } else {
             (message.from.clone(), MessageKind::Chat)
         };
-        let draft = Draft { body: Some(text.trim_end().to_owned()), ..Draft::default() };
+        let (body, thread) = (Some(text.trim_end().to_owned()), message.thread.clone());
+        let draft = Draft { body, thread, ..Draft::default() };
         turn.send(self.outgoing(to, kind, random_id(), draft));
     }
 

@@ -223,6 +223,17 @@ fn help_is_answered_where_it_was_asked() {
 }
 
 /// Row 127.
+/// As what plugins answer does.
+#[test]
+fn help_stays_in_the_thread_that_it_was_asked_in() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.add(&plugin("echo"), "say").unwrap();
+    desk.message(Message { thread: Some("t1".to_owned()), ..message(ROMEO_HOME, MessageKind::Chat, "!help") });
+    let Some(Outgoing::Message { draft, .. }) = desk.sent.last() else { panic!() };
+    assert_eq!(draft.thread.as_deref(), Some("t1"));
+}
+
+/// Row 127.
 /// As most clients write a reply (XEP-0461, section 3.2).
 #[test]
 fn what_a_reply_quotes_is_neither_a_command_nor_a_mention() {
