@@ -106,6 +106,7 @@ def on(
         raise TypeError(f'{getattr(name, "__name__", name)} is no event\'s name: write @on("message") above the function')
 
     def subscribe(handler: Handler) -> Subscription:
+        refuse_generator(handler)
         if not inspect.iscoroutinefunction(handler):
             raise TypeError(f"{handler!r} listens to {name}, and has to be an `async def`")
         refuse_method(handler, f"on({name!r}, …)")
@@ -119,6 +120,13 @@ def on(
         return subscription
 
     return subscribe
+
+
+def refuse_generator(function: Any) -> None:
+    """`TypeError`: it yields its answers, as plugins of other bots do."""
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        name = getattr(function, "__name__", function)
+        raise TypeError(f"{name} yields what nobody would say: answer by `await reply(…)` in an `async def`")
 
 
 def refuse_method(function: Any, taker: str) -> None:

@@ -28,12 +28,14 @@ _numbers = itertools.count()
 
 
 def command(name: str, *, help: str = "", usage: str = "") -> Callable[[Handler], Handler]:
-    """Has the host call an `async` function with each `Command` of this name."""
+    """Has the host call an `async` function with each `Command` of this name. It answers by `reply`; what it
+    returns nobody says."""
 
     if not isinstance(name, str):
         raise TypeError(f'{getattr(name, "__name__", name)} is no command\'s name: write @command("hello") above the function')
 
     def register(handler: Handler) -> Handler:
+        listen.refuse_generator(handler)
         if not inspect.iscoroutinefunction(handler):
             raise TypeError(f"{handler!r} does what {name} says, and has to be an `async def`")
         listen.refuse_method(handler, f"command({name!r}, …)")

@@ -180,6 +180,10 @@ class Method:
     async def heard(self, message: Message) -> None: ...
 
 
+async def yields(_: object):
+    yield "hello"
+
+
 refused = []
 for wrong in [
     lambda: on("message")(Method.heard),
@@ -187,6 +191,8 @@ for wrong in [
     lambda: on_ready(Method.heard),
     lambda: on(Method.heard),
     lambda: command(Method.heard),
+    lambda: on("message")(yields),
+    lambda: command("yields")(yields),
 ]:
     try:
         wrong()
