@@ -54,7 +54,7 @@ export interface Filter {
   room?: string;
   /** Of messages; several, and any of them will do. */
   kind?: Kind | readonly Kind[];
-  /** How a message's body begins. */
+  /** How a message's body begins, or what is left of it without what a reply quotes: so cut it off what `bodyWithoutFallback` gives. */
   prefix?: string;
   own?: boolean;
   delayed?: boolean;

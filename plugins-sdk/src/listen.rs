@@ -142,7 +142,8 @@ impl Listen {
         self.kind(owned(kinds).join(" "))
     }
 
-    /// Only messages whose body begins like this, byte for byte.
+    /// Only messages whose body begins like this, byte for byte, or what is left of it without what a reply quotes: so cut it off
+    /// what [`Message::body_without_fallback`] gives.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.filter.prefix = Some(prefix.into());
         self

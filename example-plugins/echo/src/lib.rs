@@ -24,7 +24,9 @@ async fn start() -> Result<()> {
     on("message").kind("groupchat").prefix(&prefix).run(move |message: Message| {
         let prefix = prefix.clone();
         async move {
-            match message.body.as_deref().and_then(|body| body.strip_prefix(&prefix)) {
+            // A reply may begin with what it answers, for clients that know no replies.
+            let said = message.body_without_fallback(stanza::ns::REPLY);
+            match said.trim_start().strip_prefix(&prefix) {
                 Some(rest) if !rest.is_empty() => rooms::reply(&message, rest).await.map(drop),
                 _ => Ok(()),
             }
