@@ -197,14 +197,18 @@ pub(crate) fn get_here(url: &Url, headers: &[(&str, String)], most: usize) -> Re
 
 /// Waits for what is asked of this address.
 fn wait(url: &Url, asked: impl Future<Output = Result<Answer, FetchError>>) -> Result<Answer, FetchError> {
-    let late = || FetchError::TimedOut { url: url.clone() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|cause| FetchError::Unreachable { host: url.host().to_owned(), cause })?;
-    let answer =
-        runtime.block_on(async { tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(late())) });
+    let answer = runtime.block_on(in_time(url, asked));
     // A name look-up that hangs must not hold up the end.
     runtime.shutdown_background();
     answer
+}
+
+/// What comes of this address, unless it takes too long.
+async fn in_time(url: &Url, asked: impl Future<Output = Result<Answer, FetchError>>) -> Result<Answer, FetchError> {
+    let late = || FetchError::TimedOut { url: url.clone() };
+    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// Asks this very server for something of at most so many bytes, which may be a secret, trusting what `ca_file` says in place
@@ -337,4 +341,17 @@ async fn connect(url: &Url, ca_file: Option<&Path>) -> Result<TlsStream<TcpStrea
     let mut config = config.map_err(|error| unsafe_(error.to_string()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|error| unsafe_(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever keeps it, and however many redirects there were.
+    #[tokio::test(start_paused = true)]
+    async fn a_download_that_does_not_come_is_given_up() {
+        let url: Url = "https://example.org/echo.wasm".parse().unwrap();
+        let late = in_time(&url, std::future::pending()).await.err().map(|error| error.to_string());
+        assert_eq!(late.as_deref(), Some("https://example.org/echo.wasm did not come within 120 s; try again later"));
+    }
 }
