@@ -134,6 +134,9 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
     ended(home.run_with(&["plugin", "data", "echo", "import"], line).await.unwrap(), 0);
     let data = ended(home.run(&["plugin", "data", "echo", "list", "--json"]).await.unwrap(), 0).json().unwrap();
     let updates = updates(&home).await;
+    home.write("tried/own.chat", "== good\nalice: a\n  to alice: a\n== bad\nalice: b\n  to alice: c\n").unwrap();
+    let arguments = ["plugin", "test", "plugins/echo.wasm", "--tests", "tried", "--json"];
+    let tried = ended(home.run(&arguments).await.unwrap(), 1).json().unwrap();
     let page = page();
     for (heading, shown) in [
         ("The house", &status),
@@ -152,6 +155,8 @@ async fn what_is_shown_has_the_fields_that_the_page_names() {
         ("An entry of `parlor plugin data ID list --json`", &data),
         ("`parlor plugin update --json`", &updates),
         ("A finding of `parlor doctor --json`", &findings["findings"]),
+        ("`parlor plugin test --json`", &tried),
+        ("A test that was tried", &tried["tests"]),
     ] {
         compare(&page, heading, shown);
     }

@@ -72,6 +72,18 @@ mod tests {
         assert!(arguments.json);
     }
 
+    /// For whom it is printed.
+    #[test]
+    fn the_page_for_programs_names_each_field() {
+        let built = Built { file: PathBuf::new(), size: 0, digest: Digest::of(b""), warnings: Vec::new() };
+        let page = include_str!("../../../../docs/control.md");
+        let section = page.split("\n### `parlor plugin build --json`\n").nth(1).unwrap().split("\n##").next().unwrap();
+        let named: Vec<_> = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        let shown = serde_json::to_value(&built).unwrap();
+        assert_eq!(named.len(), shown.as_object().unwrap().len());
+        assert!(named.iter().all(|name| shown.get(name).is_some()), "{named:?}: {shown}");
+    }
+
     #[test]
     fn the_report_shows_file_size_and_digest() {
         let built = Built { file: PathBuf::from("echo.wasm"), size: 12, digest: Digest::of(b""), warnings: Vec::new() };
