@@ -323,3 +323,37 @@ async fn the_unit_of_systemd_starts_what_there_is() {
             && unit.contains("\n# LoadCredential=")
     );
 }
+
+/// Whoever takes over the process finds next to nothing that it may do.
+#[test]
+fn the_unit_of_systemd_holds_the_service_to_what_it_needs() {
+    let unit = include_str!("../../../dist/parlor.service");
+    let settings: Vec<_> = unit.lines().filter(|line| !line.starts_with('#')).collect();
+    for setting in [
+        "User=parlor",
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "AmbientCapabilities=",
+        "ProtectSystem=strict",
+        "ReadWritePaths=/etc/parlor",
+        "StateDirectoryMode=0700",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "ProtectProc=invisible",
+        "ProtectKernelTunables=yes",
+        "ProtectKernelModules=yes",
+        "ProtectControlGroups=yes",
+        "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+        "RestrictNamespaces=yes",
+        "RestrictSUIDSGID=yes",
+        "SystemCallArchitectures=native",
+        "SystemCallFilter=@system-service",
+        "UMask=0077",
+        "LimitCORE=1",
+    ] {
+        assert!(settings.contains(&setting), "{setting}");
+    }
+    // With that no plugin could be compiled.
+    assert!(!settings.iter().any(|line| line.starts_with("MemoryDenyWriteExecute")), "{settings:?}");
+}
