@@ -129,6 +129,8 @@ mod tests {
             for page in ["manifest.md", "testing.md", "events.md", "cannot.md"] {
                 assert!(readme.contains(page) && folder.join(".parlor/docs").join(page).is_file(), "{page}");
             }
+            // It is read at a glance.
+            assert!(readme.lines().count() <= 40, "{language:?}: more than a screen");
             let left: Vec<_> = fs::read_dir(around.path()).unwrap().map(|one| one.unwrap().file_name()).collect();
             assert_eq!(left, ["parrot"]);
         }
