@@ -1,8 +1,9 @@
-"""Waiting, and doing things later. Times are in seconds, as everywhere in Python."""
+"""Waiting, and doing things later. Times are in seconds, as everywhere in Python, or a `timedelta`."""
 
 import asyncio
 import inspect
-from typing import Any, Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Awaitable, Callable, Union
 
 from .host import Grouping
 from .loop import loop, spawn
@@ -10,6 +11,7 @@ from .loop import loop, spawn
 _timers = Grouping("timers")
 
 Later = Callable[[], Awaitable[Any]]
+Seconds = Union[float, timedelta]
 
 #: The shortest period, in seconds.
 SHORTEST = 0.01
@@ -18,8 +20,14 @@ SHORTEST = 0.01
 _sleep = asyncio.sleep
 
 
-async def sleep(seconds: float, result: Any = None) -> Any:
+def in_seconds(time: Seconds) -> float:
+    """How many seconds that is."""
+    return time.total_seconds() if isinstance(time, timedelta) else time
+
+
+async def sleep(seconds: Seconds, result: Any = None) -> Any:
     """Waits. Other events are handled meanwhile. `asyncio.sleep` is the same."""
+    seconds = in_seconds(seconds)
     if seconds > 0:
         return await _sleep(seconds, result)
     # What never waits for the host would never let anything else run.
@@ -41,7 +49,7 @@ class Timer:
         self._end()
 
 
-def after(seconds: float, later: Later) -> Timer:
+def after(seconds: Seconds, later: Later) -> Timer:
     """Calls an `async` function without arguments once, after so many seconds; at once, if that has passed. One that takes some
     is given them by `functools`:
 
@@ -49,15 +57,16 @@ def after(seconds: float, later: Later) -> Timer:
     """
     _check(later)
     # All of them hang on one wait of the loop's; of the host's own timers a plugin has few.
-    return Timer(loop.call_later(max(0, seconds), lambda: spawn(later())).cancel)
+    return Timer(loop.call_later(max(0, in_seconds(seconds)), lambda: spawn(later())).cancel)
 
 
-def every(seconds: float, later: Later) -> Timer:
+def every(seconds: Seconds, later: Later) -> Timer:
     """Calls it again and again; a period is 0.01 s at least. One call does not wait for the one before."""
     _check(later)
-    if not seconds >= 0:
-        raise ValueError(f"a period of {seconds} seconds")
-    return Timer(_Beat(max(SHORTEST, seconds), later).end)
+    period = in_seconds(seconds)
+    if not period >= 0:
+        raise ValueError(f"a period of {period} seconds")
+    return Timer(_Beat(max(SHORTEST, period), later).end)
 
 
 class _Beat:

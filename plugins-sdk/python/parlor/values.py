@@ -5,6 +5,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Optional, Sequence
 
 from . import listen
 from .host import Grouping
+from .timers import Seconds, in_seconds
 
 _api = Grouping("api")
 _promises = Grouping("promises")
@@ -98,11 +99,11 @@ class Storage:
         """The value, or `default` if there is none."""
         return _read(await _storage.get(key), default)
 
-    async def set(self, key: str, value: Any, expires: Optional[float] = None) -> None:
-        """Keeps a value, for ever or for so many seconds (0.001 at least)."""
+    async def set(self, key: str, value: Any, expires: Optional[Seconds] = None) -> None:
+        """Keeps a value, for ever, or for so many seconds (0.001 at least) or a `timedelta`."""
         await self.set_bytes(key, _json(value).encode(), expires)
 
-    async def change(self, key: str, change: Callable[[Any], Any], expires: Optional[float] = None) -> Any:
+    async def change(self, key: str, change: Callable[[Any], Any], expires: Optional[Seconds] = None) -> Any:
         """Keeps what a function makes of the value, and gives it; None = no value, for either. Nothing is lost that others keep
         meanwhile: the function is called again then. It is kept for ever, unless `expires` is given each time.
 
@@ -115,7 +116,7 @@ class Storage:
                 return value
 
     async def compare_and_set(
-        self, key: str, expected: Any, value: Any, expires: Optional[float] = None
+        self, key: str, expected: Any, value: Any, expires: Optional[Seconds] = None
     ) -> bool:
         """Sets a value if the present one reads as `expected`; None = no value, for either. Whether it did. `change` is shorter.
 
@@ -162,8 +163,8 @@ class Storage:
         kept: Optional[bytes] = await _storage.get(key)
         return kept
 
-    async def set_bytes(self, key: str, value: bytes, expires: Optional[float] = None) -> None:
-        """Keeps bytes, for ever or for so many seconds."""
+    async def set_bytes(self, key: str, value: bytes, expires: Optional[Seconds] = None) -> None:
+        """Keeps bytes, for ever, or for so many seconds or a `timedelta`."""
         await _storage.set(key, value, _milliseconds(expires))
 
 
@@ -191,8 +192,8 @@ def _bytes(value: Any) -> Optional[bytes]:
     return None if value is None else _json(value).encode()
 
 
-def _milliseconds(expires: Optional[float]) -> Optional[int]:
-    return None if expires is None else max(1, round(expires * 1000))
+def _milliseconds(expires: Optional[Seconds]) -> Optional[int]:
+    return None if expires is None else max(1, round(in_seconds(expires) * 1000))
 
 
 promises = Promises()

@@ -68,7 +68,7 @@ async def beat() -> None:
 
 
 async def fails() -> None:
-    await sleep(1)
+    await sleep(timedelta(seconds=1))
     raise ValueError("alone")
 
 
@@ -351,7 +351,7 @@ async def keep(message: Message) -> None:
             await reply(message, f"{await storage.change('count', lambda _: None)} {await storage.keys()}")
         case ["letters"]:
             letters = "я" * 50_000
-            await storage.set("letters", letters)
+            await storage.set("letters", letters, expires=timedelta(hours=1))
             await reply(message, str(await storage.get("letters") == letters))
         case ["half"]:
             await storage.set("half", "\ud83c")
@@ -485,7 +485,7 @@ async def many_beats(message: Message) -> None:
                 timer.cancel()
             await reply(message, "300")
 
-    timers = [every(1, beat) for _ in range(100)]
+    timers = [every(timedelta(seconds=1), beat) for _ in range(100)]
 
 
 @on("message", prefix="overdue")
@@ -500,7 +500,7 @@ async def overdue(message: Message) -> None:
 @on("message", prefix="tea")
 async def tea(message: Message) -> None:
     after(240, functools.partial(reply, message, "Tea!"))
-    after(300, functools.partial(chats.send, message.chat, body="Cold!"))
+    after(timedelta(minutes=5), functools.partial(chats.send, message.chat, body="Cold!"))
     try:
         after(240, lambda: reply(message, "Tea!"))
     except TypeError as error:
