@@ -219,6 +219,17 @@ mod tests {
         assert_eq!(of(many.as_bytes()).await, Err(400));
     }
 
+    /// For whom they are.
+    #[test]
+    fn the_page_names_each_status_of_a_failure() {
+        let (_, page) = include_str!("../../../docs/control.md").split_once("A failure is `{\"error\"").unwrap();
+        let sentence = page.split("\n\n").next().unwrap();
+        for status in 400..600 {
+            let is_given = !head(status, JSON, "").contains(&format!("{status} Error\r\n"));
+            assert_eq!(is_given, sentence.contains(&format!(" {status} (")), "{status}: {sentence}");
+        }
+    }
+
     #[tokio::test]
     async fn who_asks_for_the_head_alone_gets_that_of_what_get_gives() {
         let request = of(b"HEAD /v1/status HTTP/1.1\r\n\r\n").await.unwrap().unwrap();
