@@ -33,3 +33,14 @@ impl Collector {
     /// Nothing.
     pub fn stop(self) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_wants_traces_of_a_program_without_them_is_told_how_to_get_them() {
+        let refused = Collector::start("127.0.0.1:4318".parse().unwrap(), Handle::current()).unwrap_err();
+        assert!(refused.to_string().contains("build it with `cargo install --features opentelemetry`"), "{refused}");
+    }
+}
