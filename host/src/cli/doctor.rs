@@ -318,14 +318,17 @@ fn disk(data: &Path, findings: &mut Findings) {
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
     match room(there) {
         Err(error) => findings.warn("disk", format!("{}: {error}", there.display()), "look by hand: df"),
-        Ok(room) => {
-            let says = format!("{} free at {}", size(room), there.display());
-            match room {
-                0..NO_ROOM => findings.broken("disk", says, "make room: nothing can be stored or installed"),
-                NO_ROOM..LITTLE_ROOM => findings.warn("disk", says, "make room"),
-                _ => findings.fine("disk", says),
-            }
-        }
+        Ok(room) => free(room, there, findings),
+    }
+}
+
+/// Whether so many bytes are enough.
+fn free(room: u64, there: &Path, findings: &mut Findings) {
+    let says = format!("{} free at {}", size(room), there.display());
+    match room {
+        0..NO_ROOM => findings.broken("disk", says, "make room: nothing can be stored or installed"),
+        NO_ROOM..LITTLE_ROOM => findings.warn("disk", says, "make room"),
+        _ => findings.fine("disk", says),
     }
 }
 
@@ -402,4 +405,22 @@ fn screen(findings: &Findings) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_told_of_before_it_is_full() {
+        let mut findings = Findings::default();
+        for room in [0, NO_ROOM - 1, NO_ROOM, LITTLE_ROOM - 1, LITTLE_ROOM] {
+            free(room, Path::new("/srv"), &mut findings);
+        }
+        let states: Vec<_> = findings.findings.iter().map(|one| one.state).collect();
+        assert_eq!(states, [State::Broken, State::Broken, State::Warning, State::Warning, State::Fine]);
+        let first = &findings.findings[0];
+        assert_eq!(first.remedy.as_deref(), Some("make room: nothing can be stored or installed"));
+        assert!(first.says.ends_with(" free at /srv"), "{}", first.says);
+    }
 }

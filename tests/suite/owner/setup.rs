@@ -266,6 +266,22 @@ async fn a_house_in_order_is_found_to_be_and_stays_connected() {
     assert_eq!(host.lines("connection lost", &[]).len(), 0);
 }
 
+/// By so little that certificates count all the same.
+#[tokio::test]
+async fn a_clock_that_is_wrong_is_found_by_the_servers() {
+    let (mut home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let clock = home.path().join("clock");
+    std::fs::write(&clock, 120_i64.to_ne_bytes()).unwrap();
+    let library = parlor_tests::plugins::program("libparlor_clock.so").unwrap();
+    home.set_environment("LD_PRELOAD", library.to_str().unwrap());
+    home.set_environment("PARLOR_CLOCK", clock.to_str().unwrap());
+    let json = ended(home.run(&["doctor", "--json"]).await.unwrap(), 0).json().unwrap();
+    let found = finding(&json, "clock", "warning");
+    assert!(found["says"].as_str().unwrap().starts_with("this clock and the server's are 1"), "{found}");
+    assert_eq!(found["remedy"], "set this machine's clock by NTP");
+}
+
 /// To take it over would throw out whoever has it.
 #[tokio::test]
 async fn a_session_that_is_somebodys_is_not_looked_at() {
