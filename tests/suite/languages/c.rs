@@ -1,6 +1,8 @@
 //! C.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use parlor_tests::folder::Folder;
 use parlor_tests::host::Home;
@@ -53,6 +55,16 @@ async fn what_a_build_warns_of_is_said_by_test_and_dev_too() {
 async fn a_new_plugin_in_c_builds_at_once_and_answers() {
     let folder = Folder::new().unwrap();
     begins_and_answers("c", folder.path(), &folder).await;
+    editors_find_every_header(&folder.path().join("parrot"));
+}
+
+/// What clangd is told leads to the SDK, and keeps nobody from C's own headers: of those of another machine there are none here.
+fn editors_find_every_header(plugin: &Path) {
+    let flags = fs::read_to_string(plugin.join("compile_flags.txt")).unwrap();
+    let mut compiler = Command::new("cc");
+    let looked =
+        compiler.arg("-fsyntax-only").args(flags.lines()).arg("plugin.c").current_dir(plugin).output().unwrap();
+    assert!(looked.status.success() && looked.stderr.is_empty(), "{}", String::from_utf8_lossy(&looked.stderr));
 }
 
 /// Row 12.
