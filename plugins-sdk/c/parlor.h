@@ -15,9 +15,9 @@
  * Beside it stands `plugin.toml`, which says what the plugin asks for, and why. `parlor plugin build` makes one file of both.
  * A plugin imports what it calls, and nothing else: each function here names the permission that it needs.
  *
- * Texts are UTF-8 and end with NUL; NULL stands for none, and U+FFFD for what was cut inside a character. What the host hands over, and what `parlor_format` and its like make,
- * lives until the handler returns, and nobody frees it. Who wants it longer copies it, for instance by `strdup`; a handler that is
- * given much forgets it on the way by `parlor_forget`.
+ * Texts are UTF-8 and end with NUL; NULL stands for none, and U+FFFD for what was cut inside a character. What the host hands
+ * over, and what `parlor_format` and its like make, lives until the handler returns, and nobody frees it. Who wants it longer
+ * copies it, for instance by `strdup`; a handler that is given much forgets it on the way by `parlor_forget`.
  *
  * A call waits until it is done. One handler runs at a time: while it waits, or sleeps, the other events of this plugin wait as
  * well. So do not wait in a handler for what another handler of the same plugin has to do; use `parlor_after` and events.
@@ -290,8 +290,8 @@ parlor_error parlor_acknowledge(const parlor_message *message);
  * PARLOR_NS_REPLY; empty where there is no body. */
 const char *parlor_body_without_fallback(const parlor_message *message, const char *feature);
 
-/* Puts into `occupant` who said a message in a room, or from there to us alone, as the room knows them now; NULL where the room itself said it, or who did has
- * gone. Needs rooms.read for it. */
+/* Puts into `occupant` who said a message in a room, or from there to us alone, as the room knows them now; NULL where the room
+ * itself said it, or who did has gone. Needs rooms.read for it. */
 parlor_error parlor_occupant_of(const parlor_message *message, const parlor_occupant **occupant);
 
 /* ---- Rooms ------------------------------------------------------------------------------------------------------------- */
