@@ -490,6 +490,34 @@ async fn settings_are_checked_by_their_schema_and_secrets_are_not_shown() {
     assert!(run(&home, &["config", "echo", "many"], 0).await.stdout.starts_with('3'));
 }
 
+/// What is typed is read by its type, and is in the policy as the owner would have written it there.
+#[tokio::test]
+async fn a_choice_an_address_and_a_span_of_time_are_set_and_checked() {
+    let (home, _) = home().await;
+    home.set_policy(&Policy::default()).unwrap();
+    let schema = "[settings.tone]\ntype = \"choice\"\nchoices = [\"kind\", \"curt\"]\ndescription = \"how\"\n\
+                  [settings.boss]\ntype = \"jid\"\ndescription = \"whom\"\n\
+                  [settings.pause]\ntype = \"duration\"\ndescription = \"how long\"\n";
+    with_settings(&home, "echo.wasm", "0.1.0", schema);
+    run(&home, &["add", "echo.wasm", "--yes", "--grant-all"], 0).await;
+    for (name, value) in [("tone", "curt"), ("boss", "juliet@example.org"), ("pause", "10 min")] {
+        run(&home, &["config", "echo", name, value], 0).await;
+        assert_eq!(entry(&home, "echo")["settings"][name].as_str(), Some(value));
+    }
+    for (name, value, words) in [
+        ("tone", "loud", "it has to be one of kind, curt"),
+        ("boss", "a@@b c", "it has to be an address such as \"user@example.org\""),
+        ("pause", "soon", "write a whole number and a unit, one of ms, s, min, h, d, such as `10 s`"),
+    ] {
+        let before = policy(&home);
+        let refused = run(&home, &["config", "echo", name, value], 1).await;
+        assert!(refused.stderr.contains(words), "{refused:?}");
+        assert_eq!(policy(&home), before);
+    }
+    run(&home, &["config", "echo", "pause", "90"], 0).await;
+    assert_eq!(entry(&home, "echo")["settings"]["pause"].as_integer(), Some(90));
+}
+
 /// Whatever else keeps the plugin from running: one thing after the other is put right.
 #[tokio::test]
 async fn a_setting_is_judged_by_itself() {
