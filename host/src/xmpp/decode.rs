@@ -226,6 +226,7 @@ fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
     Presence {
         // Elsewhere it changes nothing: contacts are called what the roster calls them.
         nick: payload("nick", ns::NICK).filter(|_| kind == PresenceKind::Subscribe).and_then(nick),
+        muc: muc::user(&presence.payloads, &kind).map(|x| Box::new(muc::occupant(x, &presence.payloads))),
         kind,
         show: presence.show.as_ref().map(|show| match show {
             WireShow::Away => Show::Away,
@@ -237,7 +238,6 @@ fn decode_presence(presence: WirePresence, own: &FullJid) -> Presence {
         priority: presence.priority.0,
         delay: payload("delay", ns::DELAY).and_then(extensions::stamp),
         avatar: payload("x", AVATAR).and_then(avatar),
-        muc: payload("x", ns::MUC_USER).map(|x| Box::new(muc::occupant(x, &presence.payloads))),
         caps: payload("c", ns::CAPS).and_then(caps).map(Box::new),
         from: presence.from.unwrap_or_else(|| own.to_bare().into()),
     }

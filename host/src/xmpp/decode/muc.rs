@@ -6,7 +6,7 @@ use minidom::Element;
 use xmpp_parsers::ns;
 
 use super::{bare_jid_attribute, jid_attribute};
-use crate::stanza::{Affiliated, Body, FormField, Invite, MAX_AFFILIATED, MAX_FORM_FIELDS, MucUser};
+use crate::stanza::{Affiliated, Body, FormField, Invite, MAX_AFFILIATED, MAX_FORM_FIELDS, MucUser, PresenceKind};
 use crate::xmpp::encode::{MUC_ADMIN, MUC_OWNER};
 
 const DIRECT_INVITE: &str = "jabber:x:conference";
@@ -18,9 +18,18 @@ const MAX_VALUES: usize = 512;
 const ROLES: [&str; 4] = ["none", "visitor", "participant", "moderator"];
 const AFFILIATIONS: [&str; 5] = ["none", "outcast", "member", "admin", "owner"];
 
+/// Where a room says something of an occupant. `MongooseIM` 6.2 and 6.3 say of who has come, and so that we are in, under the name
+/// of what asks to be let in, and may send that along.
+pub(super) fn user<'a>(payloads: &'a [Element], kind: &PresenceKind) -> Option<&'a Element> {
+    let usual = payloads.iter().find(|payload| payload.is("x", ns::MUC_USER));
+    let is_misnamed = |payload: &&Element| payload.is("x", ns::MUC) && payload.has_child("item", ns::MUC);
+    usual.or_else(|| payloads.iter().find(is_misnamed).filter(|_| *kind == PresenceKind::Available))
+}
+
 /// What a room says of an occupant, in a presence that carries these.
 pub(super) fn occupant(x: &Element, payloads: &[Element]) -> MucUser {
-    let child = |name: &str| x.get_child(name, ns::MUC_USER);
+    let namespace = x.ns();
+    let child = |name: &str| x.get_child(name, namespace.as_str());
     let item = child("item");
     let destroy = child("destroy");
     let attribute = |name: &str| item.and_then(|item| item.attr(name)).map(str::to_owned);
@@ -51,8 +60,9 @@ fn word(item: Option<&Element>, name: &str, words: &[&str]) -> String {
 
 /// The status codes in an `<x/>` of `muc#user`.
 pub(super) fn status(x: &Element) -> Vec<u16> {
+    let namespace = x.ns();
     x.children()
-        .filter(|child| child.is("status", ns::MUC_USER))
+        .filter(|child| child.is("status", namespace.as_str()))
         .filter_map(|status| status.attr("code")?.parse().ok())
         .take(MAX_STATUS)
         .collect()

@@ -585,6 +585,24 @@ fn roles_and_affiliations_are_words_of_the_xep_or_none() {
     assert_eq!((owner.role.as_str(), owner.affiliation.as_str()), ("", "owner"), "its role is not said");
 }
 
+/// Those of `MongooseIM` 6.2 and 6.3 do, of whoever comes; what else was said of presences it says as others do.
+#[test]
+fn a_room_may_say_who_has_come_under_the_name_of_what_asks_to_be_let_in() {
+    const ASKS: &str = "<x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='9'/></x>";
+    const SAYS: &str = "<x xmlns='http://jabber.org/protocol/muc'><item role='moderator' affiliation='owner' \
+                        jid='me@house/here'><reason>tea</reason></item><status code='110'/><status code='201'/></x>";
+    let come = presence("from='r@muc/n'", &format!("{ASKS}{SAYS}")).muc.unwrap();
+    assert_eq!((come.role.as_str(), come.affiliation.as_str()), ("moderator", "owner"));
+    assert_eq!((come.status.as_slice(), come.reason.as_deref()), (&[110, 201][..], Some("tea")));
+    assert_eq!(come.jid, Some(jid("me@house/here")));
+    let usual = "<x xmlns='http://jabber.org/protocol/muc#user'><item role='visitor'/></x>";
+    let both = presence("from='r@muc/n'", &format!("{SAYS}{usual}")).muc.unwrap();
+    assert!(both.role == "visitor" && both.status.is_empty(), "what an occupant wrote is not the room's");
+    assert_eq!(presence("from='r@muc/n'", ASKS).muc, None);
+    // With this MongooseIM answers who is not in a room; that says no more than a ping would.
+    assert_eq!(presence("from='r@muc/n' type='unavailable'", SAYS).muc, None);
+}
+
 #[test]
 fn a_stamp_of_which_xep_0082_has_no_way_of_writing_is_none() {
     for (stamp, delayed) in [("0000-01-01T00:00:00Z", true), ("-000044-03-15T00:00:00Z", false)] {
