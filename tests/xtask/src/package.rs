@@ -30,7 +30,7 @@ pub(crate) fn debian(no_build: bool) -> Result<()> {
     for (shell, name) in SHELLS {
         completions(&program, shell, &folder.join(name))?;
     }
-    let mut package = workspace::cargo(["deb", "--package", "parlor", "--no-build"]);
+    let mut package = workspace::cargo(["deb", "--package", "parlor", "--no-build", "--strip"]);
     // As all of Debian's tools ask for it: whoever makes the package answers for it.
     match (env::var("DEBFULLNAME"), env::var("DEBEMAIL")) {
         (Ok(name), Ok(address)) => drop(package.arg("--maintainer").arg(format!("{name} <{address}>"))),
