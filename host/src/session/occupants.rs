@@ -188,6 +188,7 @@ impl Session {
         let Some(room) = self.rooms.shown.get(jid) else { return };
         // Once we are in, nobody else has our nickname.
         let ours = ourselves || (stage.is_in() && room.nick == nick.as_str());
+        let is_renamed = ours && stage.is_in() && room.nick != nick.as_str();
         let before = room.occupants.get(nick.as_str());
         let mut occupant = Occupant {
             room: jid.clone(),
@@ -213,6 +214,10 @@ impl Session {
             occupant.jid = before.and_then(|before| before.jid.clone());
         }
         let occupant = Arc::new(occupant);
+        // Where another client of the account stays under the old nickname, a room does not say that ours was changed.
+        if is_renamed && let Some(membership) = self.rooms.membership(jid) {
+            membership.is_called(&occupant.nick);
+        }
         let Some(room) = self.rooms.shown.get_mut(jid) else { return };
         let room = Arc::make_mut(room);
         if ourselves && stage == Stage::Entering {

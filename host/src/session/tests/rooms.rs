@@ -224,6 +224,18 @@ fn our_own_new_nickname_is_known() {
     assert_eq!(desk.lines().last().unwrap(), "> available to room@muc.example.org/bot2 entering", "and kept");
 }
 
+/// As rooms tell it where another client of the account stays there under the old one.
+#[test]
+fn our_own_new_nickname_is_kept_where_nobody_says_that_the_old_one_was_changed() {
+    let mut desk = Desk::connected(Settings::default());
+    desk.in_room();
+    desk.presence(occupant("bot2", PresenceKind::Available, &[110]));
+    assert_eq!(room(&desk).nick, "bot2");
+    desk.bind();
+    desk.roster(Vec::new());
+    assert_eq!(desk.lines().last().unwrap(), "> available to room@muc.example.org/bot2 entering");
+}
+
 #[test]
 fn being_put_out_is_told_with_the_reason() {
     for (status, destroyed, why, comes_back) in [
