@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import deque
 from datetime import datetime, timedelta, timezone
 
 from parlor import Message, after, body_without_fallback, errors, on, on_ready, reply, send, storage
@@ -15,15 +16,18 @@ AGAIN = 60
 
 # The keys of those that a timer waits for.
 awaited: set[str] = set()
+# The last messages that were understood, as their corrections name them.
+understood: deque[tuple[str, str | None]] = deque(maxlen=1000)
 
 
 # A prefix would be compared letter by letter, and phones begin a text with a capital.
 @on("message", kind="chat")
 async def remind(message: Message) -> None:
     body = body_without_fallback(message).strip()
-    # What another client of the account was asked is not for this one to answer, and a correction is no second wish.
-    corrects = message.extensions is not None and message.extensions.replace is not None
-    if message.carbon or corrects or not body.lower().startswith("remind me"):
+    # What another client of the account was asked is not for this one to answer, and a corrected wish is no second one.
+    corrects = message.extensions.replace if message.extensions else None
+    said = (message.chat, corrects or message.id)
+    if message.carbon or (corrects and said in understood) or not body.lower().startswith("remind me"):
         return
     wish = WISH.fullmatch(body)
     if wish is None:
@@ -38,6 +42,7 @@ async def remind(message: Message) -> None:
         await reply(message, "I have too much to remember already.")
         return
     wait_for(key, due)
+    understood.append(said)
     await reply(message, f"I will, at {due:%H:%M:%S} UTC.")
 
 

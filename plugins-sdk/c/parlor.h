@@ -177,8 +177,8 @@ typedef parlor_error parlor_handler(const parlor_event *event, void *context);
 typedef struct parlor_filter {
   const char *from, *room;
   const char *kind;   /* of messages; several with spaces between them, such as "chat normal" */
-  const char *prefix; /* how a message's body begins, or what is left of it without what a reply quotes: so cut it off what
-                       * `parlor_body_without_fallback` gives */
+  const char *prefix; /* how a message's body begins, or what is left of it without what a reply quotes and the white space
+                       * behind that: so cut it off what `parlor_body_without_fallback` gives, trimmed */
   bool own, delayed, xml;
 } parlor_filter;
 

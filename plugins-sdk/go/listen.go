@@ -105,8 +105,8 @@ type Filter struct {
 	Room string
 	// Kind is that of messages, or several with spaces between them: "chat normal".
 	Kind string
-	// Prefix is how a message's body begins, or what is left of it without what a reply quotes: so cut it off what
-	// BodyWithoutFallback gives.
+	// Prefix is how a message's body begins, or what is left of it without what a reply quotes and the white space
+	// behind that: so cut it off what BodyWithoutFallback gives, trimmed.
 	Prefix string
 	// Own lets messages of this account through, Delayed history.
 	Own, Delayed bool

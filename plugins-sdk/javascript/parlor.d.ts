@@ -54,7 +54,10 @@ export interface Filter {
   room?: string;
   /** Of messages; several, and any of them will do. */
   kind?: Kind | readonly Kind[];
-  /** How a message's body begins, or what is left of it without what a reply quotes: so cut it off what `bodyWithoutFallback` gives. */
+  /**
+   * How a message's body begins, or what is left of it without what a reply quotes and the white space behind that: so cut it off
+   * what `bodyWithoutFallback` gives, trimmed.
+   */
   prefix?: string;
   own?: boolean;
   delayed?: boolean;

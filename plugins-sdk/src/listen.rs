@@ -142,8 +142,8 @@ impl Listen {
         self.kind(owned(kinds).join(" "))
     }
 
-    /// Only messages whose body begins like this, byte for byte, or what is left of it without what a reply quotes: so cut it off
-    /// what [`Message::body_without_fallback`] gives.
+    /// Only messages whose body begins like this, byte for byte, or what is left of it without what a reply quotes and the white
+    /// space behind that: so cut it off what [`Message::body_without_fallback`] gives, trimmed.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.filter.prefix = Some(prefix.into());
         self

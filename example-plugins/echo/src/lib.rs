@@ -26,7 +26,7 @@ async fn start() -> Result<()> {
         async move {
             // A reply may begin with what it answers, for clients that know no replies.
             let said = message.body_without_fallback(stanza::ns::REPLY);
-            match said.trim_start().strip_prefix(&prefix) {
+            match said.strip_prefix(&prefix).or_else(|| said.trim_start().strip_prefix(&prefix)) {
                 Some(rest) if !rest.is_empty() => rooms::reply(&message, rest).await.map(drop),
                 _ => Ok(()),
             }

@@ -2,6 +2,7 @@
 
 mod oci;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -168,7 +169,11 @@ fn is_page(answer: &Answer) -> bool {
 
 /// An address as an error shows it.
 fn shown(text: &str) -> String {
-    without_passwords(text).chars().take(200).collect()
+    let shown = match text.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{}", discreet(rest)),
+        None => text.to_owned(),
+    };
+    shown.chars().take(200).collect()
 }
 
 /// A text without the passwords that somebody wrote into its addresses.
@@ -176,12 +181,20 @@ pub(crate) fn without_passwords(text: &str) -> String {
     let mut addresses = text.split("://");
     let mut shown = addresses.next().unwrap_or_default().to_owned();
     for rest in addresses {
-        let is_over = |one: char| matches!(one, '/' | '?' | '#') || one.is_whitespace();
-        let server = &rest[..rest.find(is_over).unwrap_or(rest.len())];
-        let (hidden, at) = server.rfind('@').map_or(("", 0), |at| ("…", at));
-        shown.extend(["://", hidden, &rest[at..]]);
+        let (address, after) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+        shown.extend(["://", &discreet(address), after]);
     }
     shown
+}
+
+/// An address behind its scheme. What stands before its last `@` is a name and a password also where that has what would end it
+/// if it were encoded, as it has to be; a port does not make it one.
+fn discreet(address: &str) -> Cow<'_, str> {
+    let server = &address[..address.find(['/', '?', '#']).unwrap_or(address.len())];
+    let is_no_port = |after: &str| !after.ends_with(']') && !after.bytes().all(|digit| digit.is_ascii_digit());
+    let is_cut = server.rsplit_once(':').is_some_and(|(_, after)| is_no_port(after));
+    let at = server.rfind('@').or_else(|| address.rfind('@').filter(|_| is_cut));
+    at.map_or(Cow::Borrowed(address), |at| format!("…{}", &address[at..]).into())
 }
 
 /// What else may be meant by the path of a file that is not there: an address without what it begins with.
@@ -246,11 +259,19 @@ mod tests {
         let error = of("http://example.org/x.wasm").unwrap_err().to_string();
         assert!(error.contains("nothing goes over the web without TLS"), "{error}");
         assert!(of("oci://example.org").is_err() && of("ftp://example.org/x").is_err());
-        for text in
-            ["https://me:s3cr3t@example.org/x", "oci://me:s3cr3t@example.org/x:1", "ftp://me:s3cr3t@example.org/x"]
-        {
+        for text in [
+            "https://me:s3cr3t@example.org/x",
+            "oci://me:s3cr3t@example.org/x:1",
+            "ftp://me:s3cr3t@example.org/x",
+            "ftp://me:my s3cr3t@example.org/x",
+            "ftp://me:a#s3cr3t@example.org/x",
+            "https://me:a/s3cr3t@example.org/x",
+        ] {
             let error = of(text).unwrap_err().to_string();
             assert!(error.contains("://…@example.org/x") && !error.contains("s3cr3t"), "{error}");
+        }
+        for plain in ["ftp://example.org:80/x@1", "ftp://example.org/a:b@1", "ftp://[::1]/x@1"] {
+            assert_eq!(without_passwords(plain), plain);
         }
     }
 }

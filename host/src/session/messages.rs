@@ -210,7 +210,7 @@ impl Session {
         let until = self.cut_at.checked_add(CLOCKS_DIFFER).unwrap_or(self.cut_at);
         let was_said = message.carbon.is_none() && message.at <= until;
         (message.claimed_at.is_some() && message.body.is_some())
-            || (message.delayed && (was_said || self.waited_behind_a_cut(message)))
+            || (message.delayed && (was_said || self.waited_behind_a_cut(message) || self.came_as_we_did(message)))
     }
 
     /// Something was said in a private chat; it opens one with a contact, or where strangers are welcome. `true`: it is open.

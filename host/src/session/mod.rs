@@ -301,7 +301,7 @@ impl Session {
                 deadlines::Late::BookmarksAgain => self.fetch_bookmarks_again(turn),
                 deadlines::Late::AccountAgain => self.ask_account_again(turn),
                 deadlines::Late::ServerAgain => self.ask_server_again(turn),
-                deadlines::Late::CarbonsAgain => self.switch_carbons(turn),
+                deadlines::Late::CarbonsAgain => self.ask_carbons_again(turn),
                 deadlines::Late::RoomAgain(room) => self.ask_about_again(&room, turn),
                 deadlines::Late::Doubts => self.doubts_end(turn),
                 deadlines::Late::Caps => self.caps_due(turn),

@@ -223,6 +223,9 @@ impl Session {
         if ourselves && stage == Stage::Entering {
             room.welcomed(muc.status.contains(&SHOWS_JIDS), muc.status.contains(&LOGGED));
         }
+        if is_renamed && let Some(other) = room.occupants.get_mut(&room.nick) {
+            Arc::make_mut(other).own = false;
+        }
         if ours {
             room.nick.clone_from(&occupant.nick);
             room.role.clone_from(&occupant.role);

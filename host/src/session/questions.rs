@@ -10,6 +10,7 @@ use crate::error::CallError;
 use crate::plugins::InstanceId;
 use crate::session::deadlines::{DeadlineKey, Deadlines, Late};
 use crate::session::effect::{Effect, Sent};
+use crate::session::lifecycle::Link;
 use crate::session::owners::{OWNER_COMMANDS, command_node};
 use crate::session::rooms::{BookmarkQuestion, RoomQuestion};
 use crate::session::roster::ASK_AGAIN;
@@ -287,11 +288,23 @@ impl Session {
     /// The server may be able to switch them in a while. One without carbons loses nothing else by it.
     fn carbons_failed(&mut self, error: &CallError) {
         if error.may_pass() {
-            let again = self.deadlines.set(ASK_AGAIN, Late::CarbonsAgain);
-            if let Some(old) = self.carbons_again.replace(again) {
-                self.deadlines.cancel(old);
-            }
+            self.put_carbons_off();
         }
+    }
+
+    fn put_carbons_off(&mut self) {
+        let again = self.deadlines.set(ASK_AGAIN, Late::CarbonsAgain);
+        if let Some(old) = self.carbons_again.replace(again) {
+            self.deadlines.cancel(old);
+        }
+    }
+
+    /// What is asked during a cut would all be asked when it is over.
+    pub(super) fn ask_carbons_again(&mut self, turn: &mut Turn<'_>) {
+        if self.link == Link::Suspended {
+            return self.put_carbons_off();
+        }
+        self.switch_carbons(turn);
     }
 
     pub(super) fn ask_info(&mut self, entity: Jid, node: Option<String>, patience: Duration, turn: &mut Turn<'_>) {

@@ -138,10 +138,11 @@ impl Session {
     pub(super) fn announce_first(&mut self, turn: &mut Turn<'_>) {
         self.announced = true;
         self.changed = true;
+        let is_shown = !self.status.value.is_hidden();
         // Where a former process left the session, what that one was told is stored as well.
         let is_taken_up = self.held.is_some();
-        self.arriving = (!is_taken_up).then_some(self.bound_at..=turn.now);
-        if !self.status.value.is_hidden() {
+        self.arriving = (is_shown && !is_taken_up).then_some(self.bound_at..=turn.now);
+        if is_shown {
             self.caps_told();
             turn.send(Outgoing::Presence(self.presence_to(None)));
         }

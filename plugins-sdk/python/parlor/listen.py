@@ -100,7 +100,8 @@ def on(
 
     What is left out never wakes the plugin: own messages (`own`) and history (`delayed`) unless asked for, and what does not
     come from this `sender` or this `room`, is not of this `kind` (or one of these), or does not begin with this `prefix`.
-    The last counts also for what a reply says behind its quotation: so cut it off what `body_without_fallback` gives.
+    The last counts also for what a reply says behind its quotation: so cut it off what `body_without_fallback` gives,
+    stripped.
     """
 
     if not isinstance(name, str):

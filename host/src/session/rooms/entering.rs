@@ -175,7 +175,10 @@ impl Session {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
         (membership.tries, membership.nicks_tried) = (0, 0);
         membership.known_until.get_or_insert(turn.now);
-        membership.entered_at = self.deadlines.elapsed();
+        // Who comes back after a cut was in it all the time, as far as anybody has been told.
+        if membership.reason != Reason::Again {
+            membership.entered_at = self.deadlines.elapsed();
+        }
         membership.stage = Stage::Inside;
         let before = std::mem::take(&mut membership.before);
         // Kept: a room that went with its service is made anew when we come back, as it was wanted.

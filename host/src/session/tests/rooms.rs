@@ -231,6 +231,8 @@ fn our_own_new_nickname_is_kept_where_nobody_says_that_the_old_one_was_changed()
     desk.in_room();
     desk.presence(occupant("bot2", PresenceKind::Available, &[110]));
     assert_eq!(room(&desk).nick, "bot2");
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[]));
+    assert!(!last_occupant(&desk, "occupantLeft").own && room(&desk).joined, "that was the other one");
     desk.bind();
     desk.roster(Vec::new());
     assert_eq!(desk.lines().last().unwrap(), "> available to room@muc.example.org/bot2 entering");
@@ -831,6 +833,16 @@ fn a_room_that_puts_us_out_again_and_again_is_entered_less_and_less_often() {
     for wait in [30, 60] {
         come_and_go(if wait == 30 { 600 } else { 1 }, wait);
     }
+    // That a stream was cut meanwhile is not its fault.
+    desk.wait(599);
+    desk.bind();
+    desk.roster(Vec::new());
+    desk.presence(occupant("bot", PresenceKind::Available, &[110]));
+    desk.wait(1);
+    desk.presence(occupant("bot", PresenceKind::Unavailable, &[110, 307, 333]));
+    desk.forget();
+    desk.wait(30);
+    assert!(desk.lines().iter().any(|line| line.contains("entering")));
 }
 
 /// The settings name it, and its service starts later than we do.

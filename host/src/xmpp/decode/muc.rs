@@ -19,11 +19,11 @@ const ROLES: [&str; 4] = ["none", "visitor", "participant", "moderator"];
 const AFFILIATIONS: [&str; 5] = ["none", "outcast", "member", "admin", "owner"];
 
 /// Where a room says something of an occupant. `MongooseIM` 6.2 and 6.3 say of who has come, and so that we are in, under the name
-/// of what asks to be let in, and may send that along.
+/// of what asks to be let in. A room's own words come last, behind what an occupant may have written.
 pub(super) fn user<'a>(payloads: &'a [Element], kind: &PresenceKind) -> Option<&'a Element> {
     let usual = payloads.iter().find(|payload| payload.is("x", ns::MUC_USER));
     let is_misnamed = |payload: &&Element| payload.is("x", ns::MUC) && payload.has_child("item", ns::MUC);
-    usual.or_else(|| payloads.iter().find(is_misnamed).filter(|_| *kind == PresenceKind::Available))
+    usual.or_else(|| payloads.iter().rfind(is_misnamed).filter(|_| *kind == PresenceKind::Available))
 }
 
 /// What a room says of an occupant, in a presence that carries these.
