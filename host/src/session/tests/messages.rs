@@ -245,6 +245,8 @@ fn what_came_before_a_cut_is_not_told_twice_by_the_next_session() {
     let said =
         |at| Message { at, id: Some("1".to_owned()), ..message("juliet@example.org/x", MessageKind::Chat, "hi") };
     let again = |at| Message { delayed: true, ..said(at) };
+    // It was not said while we connected.
+    desk.wait(1);
     let first = desk.now;
     desk.message(said(first));
     desk.wait(60);
