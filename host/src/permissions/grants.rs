@@ -291,6 +291,16 @@ pub fn denial(plugin: &str, permission: Permission, scope: Option<String>) -> Ca
     CallError::Denied { permission, scope, hint }
 }
 
+/// The same where the plugin does not even ask for it: what is not asked for cannot be granted.
+pub fn undeclared(permission: Permission, scope: Option<String>) -> CallError {
+    let wish = example(permission);
+    let hint = format!(
+        "its author has to ask for it, in plugin.toml under [permissions]: \"{permission}\" = {{ scope = {wish}, reason = \"…\" }}, \
+         and to build it again; no grant helps before"
+    );
+    CallError::Denied { permission, scope, hint }
+}
+
 /// What could be written for a permission.
 fn example(permission: Permission) -> &'static str {
     match permission.scope_kind() {

@@ -9,7 +9,7 @@ mod permission;
 mod scope;
 pub mod table;
 
-pub use grants::{GrantError, Grants, Missing, Target, denial};
+pub use grants::{GrantError, Grants, Missing, Target, denial, undeclared};
 pub use permission::{Permission, Risk, ScopeKind, UnknownPermission};
 pub use scope::{BadScope, DEFAULT_QUOTA, MOST_ENTRIES, Scope};
 pub use table::{CALLS, Call, EVENTS, EventRule, call, event};

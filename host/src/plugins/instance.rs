@@ -53,7 +53,7 @@ use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
 use crate::harmless::harmless;
-use crate::permissions::{Permission, Target, denial};
+use crate::permissions::{Permission, Target, denial, undeclared};
 use crate::router::{Mail, Mailbox};
 
 /// How much of a guest's own words a status shows, in bytes.
@@ -83,6 +83,8 @@ pub struct Instance {
     pub denials: AtomicU64,
     /// The last of them.
     denied: Arc<Denials>,
+    /// What it asks for; nothing else can be granted.
+    asks_for: Box<[Permission]>,
     /// How many stanzas it sent.
     pub sent: AtomicU64,
     /// What it holds of the engine.
@@ -159,6 +161,7 @@ impl Instance {
             handled: AtomicU64::new(0),
             denials: AtomicU64::new(0),
             denied,
+            asks_for: admitted.manifest.permissions.keys().copied().collect(),
             sent: AtomicU64::new(0),
             taken: Arc::default(),
             since: account.clock.now(),
@@ -214,7 +217,11 @@ impl Instance {
                 "call denied"
             );
         }
-        let error = denial(self.plugin.as_str(), permission, scope);
+        let error = if self.asks_for.contains(&permission) {
+            denial(self.plugin.as_str(), permission, scope)
+        } else {
+            undeclared(permission, scope)
+        };
         if let CallError::Denied { permission, scope, hint } = &error {
             self.denied.put(Denial {
                 at: self.account.clock.now(),

@@ -233,6 +233,27 @@ async fn what_cannot_be_worked_on_is_said_with_what_to_do() {
     assert!(!plugin.join("deeds.wasm").exists());
 }
 
+/// As where its `plugin.toml` does not ask for what one of its events needs, which only shows when it starts.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_does_not_start_is_not_talked_to_as_if_it_were_there() {
+    let folder = Folder::new().unwrap();
+    let plugin = plugin(&folder);
+    edit(&plugin, "function lost", "on(\"occupantJoined\", () => {});\n\nfunction lost");
+    let finished = scripted(&plugin, "hello\n").await;
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    has(
+        &finished.stdout,
+        &[
+            "  denied rooms.read\n",
+            "# to allow it: its author has to ask for it, in plugin.toml under [permissions]: \"rooms.read\" = { scope = [\"*\"]",
+            "# deeds 0.1.0 does not run: ",
+            "alice: hello\n# it does not run, and hears nothing: ",
+            "; /restart starts it now\n",
+        ],
+    );
+    assert!(finished.stderr.contains("the script ended before the plugin ran"), "{finished:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn on_an_account_people_talk_to_each_new_build_and_nothing_stays() {
     let prosody = prosody().await;

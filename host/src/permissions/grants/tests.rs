@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
+use crate::plugins::manifest::Manifest;
 use crate::session::{Contact, Occupant};
 use crate::stanza::Invite;
 
@@ -322,6 +323,22 @@ fn granted_by(hint: &str, mut grants: Grants) -> Grants {
         grants.0.insert(permission, Scope::whole(permission.scope_kind()));
     }
     grants
+}
+
+/// Its line in the manifest is one, whatever the permission is.
+#[test]
+fn a_denial_of_what_is_not_asked_for_says_how_to_ask() {
+    for &permission in Permission::ALL {
+        let CallError::Denied { hint, .. } = undeclared(permission, None) else { panic!("it is denied") };
+        let (_, line) = hint.split_once("[permissions]: ").unwrap();
+        let (line, after) = line.split_once(", and to build it again").unwrap();
+        assert_eq!(after, "; no grant helps before");
+        let manifest = format!(
+            "[plugin]\nname = \"echo\"\nversion = \"0.1.0\"\napi = \"0.1.0\"\ndescription = \"Says it\"\n[permissions]\n{line}\n"
+        );
+        let manifest = Manifest::parse(&manifest).unwrap_or_else(|error| panic!("{line}: {error}"));
+        assert!(manifest.permissions.contains_key(&permission), "{line}");
+    }
 }
 
 #[test]

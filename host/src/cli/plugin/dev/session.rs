@@ -15,10 +15,13 @@ use super::real::Real;
 use crate::cli::plugin::workshop::Workshop;
 use crate::cli::show::size;
 use crate::clock::Clock;
-use crate::permissions::denial;
-use crate::plugins::build;
+use crate::error::CallError;
+use crate::permissions::{Permission, denial, undeclared};
 use crate::plugins::id::Digest;
 use crate::plugins::manifest::Manifest;
+use crate::plugins::quantity::show_duration;
+use crate::plugins::{State, build};
+use crate::rehearsal::script::Act;
 use crate::rehearsal::trace::for_authors;
 use crate::rehearsal::{Happened, LINE_END, Notes, Player, Shown, Stage};
 use crate::watch::Watch;
@@ -48,6 +51,10 @@ pub(super) struct Session {
     place: Place,
     /// The plugin that runs, as it was built last.
     running: Option<(Digest, String)>,
+    /// What that asks for.
+    asks_for: Vec<Permission>,
+    /// Whether one has ever run.
+    has_run: bool,
     building: Option<Building>,
     /// Something was saved while it was built.
     is_outdated: bool,
@@ -92,6 +99,8 @@ impl Session {
             chat: Chat::default(),
             place,
             running: None,
+            asks_for: Vec::new(),
+            has_run: false,
             building: None,
             is_outdated: false,
             hold: None,
@@ -133,11 +142,27 @@ impl Session {
         }
     }
 
-    fn has_left(&self) -> anyhow::Result<()> {
-        if self.running.is_none() && !self.console.is_terminal() {
+    fn has_left(&mut self) -> anyhow::Result<()> {
+        let why = self.absence();
+        if (self.running.is_none() || (why.is_some() && !self.has_run)) && !self.console.is_terminal() {
             bail!("the script ended before the plugin ran; what is wrong with it is above");
         }
         Ok(())
+    }
+
+    /// Why it does not run, if so, once it was built.
+    fn absence(&mut self) -> Option<String> {
+        let Place::MadeUp { stage: Some(stage), .. } = &self.place else { return None };
+        match stage.state()? {
+            State::Waiting(_) | State::Starting | State::Stopping => None,
+            State::Running => {
+                self.has_run = true;
+                None
+            }
+            State::Stopped => Some("it has stopped".to_owned()),
+            State::Refused(why) | State::Quarantined(why) => Some(why),
+            State::BackingOff { why, pause } => Some(format!("{why}; it starts again in {}", show_duration(pause))),
+        }
     }
 
     /// Ends the plugin and its account, and gives the terminal back.
@@ -242,12 +267,17 @@ impl Session {
         };
         let (name, bytes) = (name(&examined.manifest), file.metadata().map_or(0, |metadata| metadata.len()));
         self.running = Some((examined.digest, name.clone()));
+        self.asks_for = examined.manifest.permissions.keys().copied().collect();
         self.tell()?;
         for warning in build::warnings(&examined) {
             self.remark(&format!("warning: {warning}"))?;
         }
-        let what = if is_first { "is there" } else { "has taken over" };
-        self.remark(&format!("{name} {what} ({})", size(bytes)))?;
+        let what = match (self.absence(), is_first) {
+            (Some(why), _) => format!("does not run: {why}"),
+            (None, true) => format!("is there ({})", size(bytes)),
+            (None, false) => format!("has taken over ({})", size(bytes)),
+        };
+        self.remark(&format!("{name} {what}"))?;
         if let (true, Place::Account(real)) = (is_first, &self.place) {
             self.remark(&real.invitation())?;
         } else if is_first && self.console.is_terminal() {
@@ -272,29 +302,39 @@ impl Session {
                     self.remark(line)?;
                 }
             }
-            Ok(Typed::Happens(acts)) => match &mut self.place {
-                Place::MadeUp { stage: Some(stage), .. } => {
-                    for act in acts {
-                        if let Err(reason) = stage.act(&act, &mut self.shown).await {
-                            self.remark(&reason)?;
-                            break;
-                        }
-                    }
-                }
-                Place::MadeUp { stage: None, .. } => {
-                    // Nobody went anywhere.
-                    self.chat = before;
-                    self.remark("there is nobody to talk to yet: it has not been built")?;
-                }
-                Place::Account(real) => {
-                    let invitation = real.invitation();
-                    self.remark(&invitation)?;
-                }
-            },
+            Ok(Typed::Happens(acts)) => self.happen(acts, before).await?,
         }
         self.rest();
         self.prompt()?;
         Ok(false)
+    }
+
+    /// Has it happen, among the people who are made up; `before` is how they stood.
+    async fn happen(&mut self, acts: Vec<Act>, before: Chat) -> anyhow::Result<()> {
+        if !acts.contains(&Act::Restart)
+            && let Some(why) = self.absence()
+        {
+            self.remark(&format!("it does not run, and hears nothing: {why}; /restart starts it now"))?;
+        }
+        match &mut self.place {
+            Place::MadeUp { stage: Some(stage), .. } => {
+                for act in acts {
+                    if let Err(reason) = stage.act(&act, &mut self.shown).await {
+                        return self.remark(&reason);
+                    }
+                }
+                Ok(())
+            }
+            Place::MadeUp { stage: None, .. } => {
+                // Nobody went anywhere.
+                self.chat = before;
+                self.remark("there is nobody to talk to yet: it has not been built")
+            }
+            Place::Account(real) => {
+                let invitation = real.invitation();
+                self.remark(&invitation)
+            }
+        }
     }
 
     /// Lets a script wait for what comes of it.
@@ -335,8 +375,14 @@ impl Session {
     /// What the owner would type.
     fn hint(&self, permission: &str, scope: Option<String>) -> Option<String> {
         let name = self.running.as_ref().and_then(|(_, name)| name.split(' ').next())?;
-        match denial(name, permission.parse().ok()?, scope) {
-            crate::error::CallError::Denied { hint, .. } => Some(hint),
+        let permission = permission.parse().ok()?;
+        let denied = if self.asks_for.contains(&permission) {
+            denial(name, permission, scope)
+        } else {
+            undeclared(permission, scope)
+        };
+        match denied {
+            CallError::Denied { hint, .. } => Some(hint),
             _ => None,
         }
     }

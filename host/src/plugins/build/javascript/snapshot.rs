@@ -261,7 +261,8 @@ fn in_short(reason: &str) -> String {
     let text = text.replace("WIT import not found\n", "");
     // Types are taken away without looking at what the other module has.
     let advice = "\nin TypeScript, if that is a type, say so where it is named: import { type X } or export { type X }";
-    if text.contains("Could not find export") { text + advice } else { text }
+    let own = if text.contains("in module 'parlor'") { "\nwhat parlor exports stands in parlor.d.ts" } else { "" };
+    if text.contains("Could not find export") { text + own + advice } else { text }
 }
 
 /// How wizer looks into the instance.
