@@ -15,8 +15,15 @@ struct Frame {
     place: Option<String>,
 }
 
+impl Frame {
+    /// As wasmtime calls a function that no name stands for: `<unknown>!<wasm function 672>`.
+    fn is_nameless(&self) -> bool {
+        self.place.is_none() && self.name.ends_with('>') && self.name.contains("<wasm function ")
+    }
+}
+
 /// The author's own functions out of wasmtime's account of a trap, innermost first, each with its file and line. Where there are
-/// none, or their lines are not known, it is the whole account.
+/// none, or their lines are not known, it is the whole account; and where not even names are, that is said.
 pub fn for_authors(detail: &str) -> String {
     let frames = frames(detail);
     let mut text = String::new();
@@ -28,6 +35,9 @@ pub fn for_authors(detail: &str) -> String {
         } else {
             others += 1;
         }
+    }
+    if text.is_empty() && !frames.is_empty() && frames.iter().all(Frame::is_nameless) {
+        return "where it was cannot be said: what it was built with keeps no names of functions".to_owned();
     }
     if text.is_empty() {
         return detail.trim_end().to_owned();
@@ -125,5 +135,15 @@ and 4 functions of the SDK and the language's own";
         let without = TRAP.replace("/plugin/src", "/elsewhere");
         assert_eq!(for_authors(&without), without);
         assert_eq!(for_authors("it is full\n"), "it is full");
+    }
+
+    /// As where an interpreter was compiled without them, such as that of JavaScript.
+    #[test]
+    fn numbers_without_names_are_not_shown() {
+        let nameless = "error while executing at wasm backtrace:\n    0: 0x11c405 - <unknown>!<wasm function 672>\n    1: 0x7a - \
+                        <unknown>!<wasm function 3>\n\nCaused by:\n    wasm trap: interrupt";
+        assert!(for_authors(nameless).starts_with("where it was cannot be said"));
+        let named = nameless.replace("<unknown>!<wasm function 3>", "main.answer");
+        assert_eq!(for_authors(&named), named);
     }
 }
