@@ -149,7 +149,8 @@ pub(super) fn testing() -> String {
         `plugin.toml` asks for. `alice` is `alice@example.org`, `garden` a room, `garden/alice` alice in it, and the plugin's \
         account is `bot@example.org`; whole addresses can be written as well. `parlor plugin test --update` writes down what \
         was seen: write what happens, let it write the rest, and read whether that is what you meant.\n\n\
-        Where a plugin ends by a mistake, the author's own functions are shown with their files and lines. What was compiled is \
+        Where a plugin in Rust or C ends by a mistake, the author's own functions are shown with their files and lines; in the other \
+        languages it is what the language says of it. What was compiled is \
         kept for the next time, in `parlor/tried` where the programs of this user keep their data.\n\n\
         A folder is built first if anything in it, or behind a link in it, has changed since it was. What it takes from elsewhere, such \
         as `#include \"../common.h\"`, is not looked at: `parlor plugin build` builds in any case.\n\n\

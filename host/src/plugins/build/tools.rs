@@ -171,6 +171,8 @@ impl Npm {
             "--no-fund",
             "--ignore-scripts",
             "--loglevel=error",
+            // It tries a registry that is out of reach for minutes otherwise, without a word.
+            "--fetch-retries=1",
         ]);
         let status = quiet(npm.args(self.packages).current_dir(place)).status().map_err(BuildError::NoNode)?;
         if status.success() {

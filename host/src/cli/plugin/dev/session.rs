@@ -58,6 +58,8 @@ pub(super) struct Session {
     building: Option<Building>,
     /// Something was saved while it was built.
     is_outdated: bool,
+    /// What was built last could not take its place.
+    is_broken: bool,
     /// Nothing is read before this.
     hold: Option<Instant>,
     /// Nothing more comes to be read.
@@ -103,6 +105,7 @@ impl Session {
             has_run: false,
             building: None,
             is_outdated: false,
+            is_broken: false,
             hold: None,
             is_at_end: false,
         })
@@ -230,6 +233,11 @@ impl Session {
             Err(error) => Err(error),
         };
         self.tell()?;
+        let was_broken = std::mem::replace(&mut self.is_broken, replaced.is_err());
+        if let (true, Ok(false), Some((_, name))) = (was_broken, &replaced, &self.running) {
+            let unchanged = format!("it builds again, and {name} is what runs already");
+            self.remark(&unchanged)?;
+        }
         if let Err(error) = replaced {
             let goes_on = match &self.running {
                 Some((_, name)) => format!("{name} goes on as it was"),
@@ -242,14 +250,15 @@ impl Session {
         self.prompt()
     }
 
-    async fn replace(&mut self, file: &Path) -> anyhow::Result<()> {
+    /// `false`: it is what runs already.
+    async fn replace(&mut self, file: &Path) -> anyhow::Result<bool> {
         let is_first = self.running.is_none();
         let examined = match &mut self.place {
             Place::MadeUp { workshop, stage } => {
                 let player = workshop.load(file).await?;
                 let examined = Arc::clone(player.examined());
                 if self.running.as_ref().is_some_and(|(running, _)| *running == examined.digest) {
-                    return Ok(());
+                    return Ok(false);
                 }
                 match stage {
                     Some(stage) => {
@@ -261,7 +270,7 @@ impl Session {
                 examined
             }
             Place::Account(real) => {
-                let Some(examined) = real.replace(file).await? else { return Ok(()) };
+                let Some(examined) = real.replace(file).await? else { return Ok(false) };
                 Arc::new(examined)
             }
         };
@@ -283,7 +292,7 @@ impl Session {
         } else if is_first && self.console.is_terminal() {
             self.remark("say something; /help shows what else there is, /quit ends")?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Does what a line says. True: somebody leaves.
