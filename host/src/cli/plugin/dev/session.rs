@@ -58,12 +58,19 @@ pub(super) struct Session {
     building: Option<Building>,
     /// Something was saved while it was built.
     is_outdated: bool,
-    /// What was built last could not take its place.
-    is_broken: bool,
+    last: Last,
     /// Nothing is read before this.
     hold: Option<Instant>,
     /// Nothing more comes to be read.
     is_at_end: bool,
+}
+
+/// How the last build ended.
+enum Last {
+    /// What was built runs.
+    InPlace,
+    /// There was nothing to run, or it could not take the place of what runs.
+    Broken,
 }
 
 /// What happened next.
@@ -105,7 +112,7 @@ impl Session {
             has_run: false,
             building: None,
             is_outdated: false,
-            is_broken: false,
+            last: Last::InPlace,
             hold: None,
             is_at_end: false,
         })
@@ -233,8 +240,9 @@ impl Session {
             Err(error) => Err(error),
         };
         self.tell()?;
-        let was_broken = std::mem::replace(&mut self.is_broken, replaced.is_err());
-        if let (true, Ok(false), Some((_, name))) = (was_broken, &replaced, &self.running) {
+        let last = if replaced.is_ok() { Last::InPlace } else { Last::Broken };
+        let before = std::mem::replace(&mut self.last, last);
+        if let (Last::Broken, Ok(false), Some((_, name))) = (before, &replaced, &self.running) {
             let unchanged = format!("it builds again, and {name} is what runs already");
             self.remark(&unchanged)?;
         }
