@@ -198,10 +198,8 @@ impl Session {
     /// or of a former one has heard it; and its author may have seen us log in.
     fn came_as_we_did(&self, message: &Message) -> bool {
         let Some(arriving) = &self.arriving else { return false };
-        // Some servers stamp whole seconds alone, and mean any time in it.
-        let is_whole = message.at.subsec_nanosecond() == 0;
-        let since = if is_whole { floor(*arriving.start()) } else { *arriving.start() };
-        message.carbon.is_none() && (since..=*arriving.end()).contains(&message.at)
+        // A whole second, as some servers stamp, may have been before; what was said while nobody was there is history.
+        message.carbon.is_none() && arriving.contains(&message.at)
     }
 
     /// Whether the server may have said it before a cut, and not have heard that it came: on the same session, or on one that it
@@ -380,10 +378,6 @@ pub(super) fn name_occupant(message: &mut Message, rooms: &Rooms, roster: &Roste
         message.chat = other.clone();
     }
     in_room
-}
-
-fn floor(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// The events of the hot path, apart from all other names.
