@@ -79,6 +79,14 @@ impl Deadlines {
         key
     }
 
+    /// Puts another one, or none, in the place of the one whose key is kept there.
+    pub(super) fn replace(&mut self, place: &mut Option<DeadlineKey>, new: Option<(Duration, Late)>) {
+        let new = new.map(|(after, late)| self.set(after, late));
+        if let Some(old) = std::mem::replace(place, new) {
+            self.cancel(old);
+        }
+    }
+
     pub(super) fn cancel(&mut self, key: DeadlineKey) {
         self.waiting.remove(&key);
     }

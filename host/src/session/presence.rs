@@ -170,10 +170,8 @@ impl Session {
     /// that nobody has answered (section 3.1.3).
     pub(super) fn await_presence(&mut self, patience: Option<Duration>) {
         let patience = patience.filter(|_| !self.roster.doubts.are_none());
-        let deadline = patience.map(|patience| self.deadlines.set(patience, Late::Doubts));
-        if let Some(old) = std::mem::replace(&mut self.roster.doubts.deadline, deadline) {
-            self.deadlines.cancel(old);
-        }
+        let doubts = patience.map(|patience| (patience, Late::Doubts));
+        self.deadlines.replace(&mut self.roster.doubts.deadline, doubts);
     }
 
     /// Whoever would have been heard of by now is offline, or asks no more: another client has answered.

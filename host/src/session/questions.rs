@@ -293,10 +293,7 @@ impl Session {
     }
 
     fn put_carbons_off(&mut self) {
-        let again = self.deadlines.set(ASK_AGAIN, Late::CarbonsAgain);
-        if let Some(old) = self.carbons_again.replace(again) {
-            self.deadlines.cancel(old);
-        }
+        self.deadlines.replace(&mut self.carbons_again, Some((ASK_AGAIN, Late::CarbonsAgain)));
     }
 
     /// What is asked during a cut would all be asked when it is over.

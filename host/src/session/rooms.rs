@@ -492,10 +492,7 @@ impl Session {
     /// Replaces the dead-line for what is under way in a room.
     fn set_room_deadline(&mut self, jid: &BareJid, after: Option<Duration>) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        let deadline = after.map(|after| self.deadlines.set(after, Late::Room(jid.clone())));
-        if let Some(old) = std::mem::replace(&mut membership.deadline, deadline) {
-            self.deadlines.cancel(old);
-        }
+        self.deadlines.replace(&mut membership.deadline, after.map(|after| (after, Late::Room(jid.clone()))));
     }
 }
 

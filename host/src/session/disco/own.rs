@@ -328,8 +328,6 @@ impl Session {
         let own = &mut self.disco.own;
         own.told = None;
         own.priority = None;
-        if let Some(key) = own.gathering.take() {
-            self.deadlines.cancel(key);
-        }
+        self.deadlines.replace(&mut own.gathering, None);
     }
 }

@@ -37,11 +37,9 @@ impl Session {
     pub(in crate::session) fn outside(&mut self, jid: &BareJid, wanted: bool, why: Farewell, turn: &mut Turn<'_>) {
         if let Some(membership) = self.rooms.memberships.get_mut(jid) {
             membership.stage = Stage::Outside { wanted };
-            if let Some(key) = membership.silence.take() {
-                self.deadlines.cancel(key);
-            }
+            self.deadlines.replace(&mut membership.silence, None);
+            self.deadlines.replace(&mut membership.deadline, None);
         }
-        self.set_room_deadline(jid, None);
         self.forget_occupants(jid);
         if let Some(room) = self.rooms.shown.get_mut(jid) {
             bid_farewell(Arc::make_mut(room), why);
@@ -152,9 +150,8 @@ impl Session {
         self.rooms.farewells.clear();
         for jid in all {
             let Some(membership) = self.rooms.memberships.get_mut(&jid) else { continue };
-            for key in [membership.deadline.take(), membership.silence.take()].into_iter().flatten() {
-                self.deadlines.cancel(key);
-            }
+            self.deadlines.replace(&mut membership.deadline, None);
+            self.deadlines.replace(&mut membership.silence, None);
             (membership.tries, membership.nicks_tried) = (0, 0);
             if give_up == GiveUp::Yes {
                 for joiner in std::mem::take(&mut membership.joiners) {

@@ -32,10 +32,7 @@ impl Session {
 
     fn watch_again_in(&mut self, jid: &BareJid, after: Duration) {
         let Some(membership) = self.rooms.memberships.get_mut(jid) else { return };
-        let deadline = self.deadlines.set(after, Late::RoomSilent(jid.clone()));
-        if let Some(old) = membership.silence.replace(deadline) {
-            self.deadlines.cancel(old);
-        }
+        self.deadlines.replace(&mut membership.silence, Some((after, Late::RoomSilent(jid.clone()))));
     }
 
     /// One dead-line for a room, however much is said there: it looks when it passes.
