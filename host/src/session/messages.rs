@@ -162,7 +162,7 @@ impl Session {
             message.delayed = false;
             message.at = turn.now;
         }
-        message.delayed &= !(self.waited_behind_a_cut(&message) || self.came_as_we_did(&message));
+        message.delayed &= !self.was_said_to_us(&message);
         let mut enters = false;
         let (invite, declined) = (message.invite.take(), message.declined.take());
         if invite.is_some() || declined.is_some() {
@@ -187,19 +187,15 @@ impl Session {
         self.bound_at.checked_sub(CLOCKS_DIFFER).unwrap_or(self.bound_at)
     }
 
-    /// Whether it was said to this very session, and came late because the stream was cut meanwhile: servers stamp what they
-    /// say once more when a stream is resumed. It is news, as it would have been without the cut. What is older than the session
-    /// was stored for whoever comes, and so was what is said to a session that a former process left.
-    fn waited_behind_a_cut(&self, message: &Message) -> bool {
-        self.resumed && message.carbon.is_none() && message.at >= self.stream_since()
-    }
-
-    /// Whether it was said to an account that had connected, and stored until its first presence came. No plugin of this process
-    /// or of a former one has heard it; and its author may have seen us log in.
-    fn came_as_we_did(&self, message: &Message) -> bool {
-        let Some(arriving) = &self.arriving else { return false };
+    /// Whether it was said to this very session, and came late; it is news, as it would have been in time. Either the stream was
+    /// cut meanwhile: servers stamp what they say once more when a stream is resumed. Or it was stored until our first presence
+    /// came: no plugin of this process or of a former one has heard it, and its author may have seen us log in. What is older than
+    /// the session was stored for whoever comes, and so was what is said to a session that a former process left.
+    fn was_said_to_us(&self, message: &Message) -> bool {
+        let waited_behind_a_cut = self.resumed && message.at >= self.stream_since();
         // A whole second, as some servers stamp, may have been before; what was said while nobody was there is history.
-        message.carbon.is_none() && arriving.contains(&message.at)
+        let came_as_we_did = self.arriving.as_ref().is_some_and(|arriving| arriving.contains(&message.at));
+        message.carbon.is_none() && (waited_behind_a_cut || came_as_we_did)
     }
 
     /// Whether the server may have said it before a cut, and not have heard that it came: on the same session, or on one that it
@@ -208,7 +204,7 @@ impl Session {
         let until = self.cut_at.checked_add(CLOCKS_DIFFER).unwrap_or(self.cut_at);
         let was_said = message.carbon.is_none() && message.at <= until;
         (message.claimed_at.is_some() && message.body.is_some())
-            || (message.delayed && (was_said || self.waited_behind_a_cut(message) || self.came_as_we_did(message)))
+            || (message.delayed && (was_said || self.was_said_to_us(message)))
     }
 
     /// Something was said in a private chat; it opens one with a contact, or where strangers are welcome. `true`: it is open.
