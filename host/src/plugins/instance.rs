@@ -43,6 +43,7 @@ use super::engine::{Compiled, Engine};
 use super::id::PluginId;
 use super::limits::Limits;
 use super::log_level::ChosenLevel;
+use super::manifest::Manifest;
 use super::rate::Bucket;
 use super::settings::OwnSettings;
 use super::timers::Timers;
@@ -53,7 +54,7 @@ use crate::config::Settings;
 use crate::error::CallError;
 use crate::event::{Event, EventName, Payload};
 use crate::harmless::harmless;
-use crate::permissions::{Permission, Target, denial, undeclared};
+use crate::permissions::{Permission, Target};
 use crate::router::{Mail, Mailbox};
 
 /// How much of a guest's own words a status shows, in bytes.
@@ -83,8 +84,8 @@ pub struct Instance {
     pub denials: AtomicU64,
     /// The last of them.
     denied: Arc<Denials>,
-    /// What it asks for; nothing else can be granted.
-    asks_for: Box<[Permission]>,
+    /// What its author declares.
+    manifest: Arc<Manifest>,
     /// How many stanzas it sent.
     pub sent: AtomicU64,
     /// What it holds of the engine.
@@ -161,7 +162,7 @@ impl Instance {
             handled: AtomicU64::new(0),
             denials: AtomicU64::new(0),
             denied,
-            asks_for: admitted.manifest.permissions.keys().copied().collect(),
+            manifest: Arc::clone(&admitted.manifest),
             sent: AtomicU64::new(0),
             taken: Arc::default(),
             since: account.clock.now(),
@@ -217,11 +218,7 @@ impl Instance {
                 "call denied"
             );
         }
-        let error = if self.asks_for.contains(&permission) {
-            denial(self.plugin.as_str(), permission, scope)
-        } else {
-            undeclared(permission, scope)
-        };
+        let error = self.manifest.denial(&self.plugin, permission, scope);
         if let CallError::Denied { permission, scope, hint } = &error {
             self.denied.put(Denial {
                 at: self.account.clock.now(),

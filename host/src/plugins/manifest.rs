@@ -13,8 +13,9 @@ use super::{
     setting::{Setting, SettingKind},
 };
 use crate::document::{Document, DocumentError, Node, Section};
+use crate::error::CallError;
 use crate::event;
-use crate::permissions::{Grants, Permission, Scope, table};
+use crate::permissions::{Grants, Permission, Scope, denial, table, undeclared};
 
 /// The custom section of a component that holds the manifest.
 pub const SECTION: &str = "parlor:manifest";
@@ -122,6 +123,16 @@ impl Manifest {
     /// The names that it fires: of its events, and of its promises.
     pub fn provides(&self) -> impl Iterator<Item = &String> {
         self.events.iter().chain(&self.promises)
+    }
+
+    /// The denial of a call to this plugin, which its owner calls by this id, with what would allow it: a grant, or a line of its
+    /// author's where it does not even ask.
+    pub fn denial(&self, plugin: &PluginId, permission: Permission, scope: Option<String>) -> CallError {
+        if self.permissions.contains_key(&permission) {
+            denial(plugin.as_str(), permission, scope)
+        } else {
+            undeclared(permission, scope)
+        }
     }
 
     /// Reads a manifest.

@@ -16,8 +16,7 @@ use crate::cli::plugin::workshop::Workshop;
 use crate::cli::show::size;
 use crate::clock::Clock;
 use crate::error::CallError;
-use crate::permissions::{Permission, denial, undeclared};
-use crate::plugins::id::Digest;
+use crate::plugins::component::Examined;
 use crate::plugins::manifest::Manifest;
 use crate::plugins::quantity::show_duration;
 use crate::plugins::{State, build};
@@ -50,9 +49,7 @@ pub(super) struct Session {
     chat: Chat,
     place: Place,
     /// The plugin that runs, as it was built last.
-    running: Option<(Digest, String)>,
-    /// What that asks for.
-    asks_for: Vec<Permission>,
+    running: Option<Arc<Examined>>,
     /// Whether one has ever run.
     has_run: bool,
     building: Option<Building>,
@@ -108,7 +105,6 @@ impl Session {
             chat: Chat::default(),
             place,
             running: None,
-            asks_for: Vec::new(),
             has_run: false,
             building: None,
             is_outdated: false,
@@ -122,7 +118,9 @@ impl Session {
     pub(super) async fn go_on(&mut self) -> anyhow::Result<()> {
         self.build()?;
         loop {
-            let done = match self.next().await? {
+            let next = self.next().await?;
+            self.has_run |= matches!(self.state(), Some(State::Running));
+            let done = match next {
                 Next::Line(Some(line)) => self.typed(&line).await?,
                 Next::Line(None) => {
                     self.is_at_end = true;
@@ -152,7 +150,7 @@ impl Session {
         }
     }
 
-    fn has_left(&mut self) -> anyhow::Result<()> {
+    fn has_left(&self) -> anyhow::Result<()> {
         let why = self.absence();
         if (self.running.is_none() || (why.is_some() && !self.has_run)) && !self.console.is_terminal() {
             bail!("the script ended before the plugin ran; what is wrong with it is above");
@@ -160,15 +158,18 @@ impl Session {
         Ok(())
     }
 
-    /// Why it does not run, if so, once it was built.
-    fn absence(&mut self) -> Option<String> {
-        let Place::MadeUp { stage: Some(stage), .. } = &self.place else { return None };
-        match stage.state()? {
-            State::Waiting(_) | State::Starting | State::Stopping => None,
-            State::Running => {
-                self.has_run = true;
-                None
-            }
+    /// How it is, once it was built.
+    fn state(&self) -> Option<State> {
+        match &self.place {
+            Place::MadeUp { stage, .. } => stage.as_ref()?.state(),
+            Place::Account(_) => None,
+        }
+    }
+
+    /// Why it does not run, if so.
+    fn absence(&self) -> Option<String> {
+        match self.state()? {
+            State::Waiting(_) | State::Starting | State::Running | State::Stopping => None,
             State::Stopped => Some("it has stopped".to_owned()),
             State::Refused(why) | State::Quarantined(why) => Some(why),
             State::BackingOff { why, pause } => Some(format!("{why}; it starts again in {}", show_duration(pause))),
@@ -242,13 +243,13 @@ impl Session {
         self.tell()?;
         let last = if replaced.is_ok() { Last::InPlace } else { Last::Broken };
         let before = std::mem::replace(&mut self.last, last);
-        if let (Last::Broken, Ok(false), Some((_, name))) = (before, &replaced, &self.running) {
-            let unchanged = format!("it builds again, and {name} is what runs already");
+        if let (Last::Broken, Ok(false), Some(running)) = (before, &replaced, &self.running) {
+            let unchanged = format!("it builds again, and {} is what runs already", name(&running.manifest));
             self.remark(&unchanged)?;
         }
         if let Err(error) = replaced {
             let goes_on = match &self.running {
-                Some((_, name)) => format!("{name} goes on as it was"),
+                Some(running) => format!("{} goes on as it was", name(&running.manifest)),
                 None => "it is built again when you save something".to_owned(),
             };
             self.remark(&format!("{error:#}"))?;
@@ -265,7 +266,7 @@ impl Session {
             Place::MadeUp { workshop, stage } => {
                 let player = workshop.load(file).await?;
                 let examined = Arc::clone(player.examined());
-                if self.running.as_ref().is_some_and(|(running, _)| *running == examined.digest) {
+                if self.running.as_ref().is_some_and(|running| running.digest == examined.digest) {
                     return Ok(false);
                 }
                 match stage {
@@ -283,8 +284,7 @@ impl Session {
             }
         };
         let (name, bytes) = (name(&examined.manifest), file.metadata().map_or(0, |metadata| metadata.len()));
-        self.running = Some((examined.digest, name.clone()));
-        self.asks_for = examined.manifest.permissions.keys().copied().collect();
+        self.running = Some(Arc::clone(&examined));
         self.tell()?;
         for warning in build::warnings(&examined) {
             self.remark(&format!("warning: {warning}"))?;
@@ -391,14 +391,8 @@ impl Session {
 
     /// What the owner would type.
     fn hint(&self, permission: &str, scope: Option<String>) -> Option<String> {
-        let name = self.running.as_ref().and_then(|(_, name)| name.split(' ').next())?;
-        let permission = permission.parse().ok()?;
-        let denied = if self.asks_for.contains(&permission) {
-            denial(name, permission, scope)
-        } else {
-            undeclared(permission, scope)
-        };
-        match denied {
+        let manifest = &self.running.as_ref()?.manifest;
+        match manifest.denial(&manifest.name, permission.parse().ok()?, scope) {
             CallError::Denied { hint, .. } => Some(hint),
             _ => None,
         }
