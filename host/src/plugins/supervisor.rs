@@ -18,7 +18,6 @@ use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::InstanceId;
 use super::admission::Admitted;
 use super::books::Books;
 use super::catch_up;
@@ -37,6 +36,7 @@ use crate::store::Owner;
 
 use dependency::dependencies;
 use life::Life;
+use succession::Beside;
 
 pub use dependency::Dependency;
 pub use reins::Reins;
@@ -126,16 +126,6 @@ struct Shared {
     rest: Mutex<Option<oneshot::Receiver<Backlog>>>,
 }
 
-/// How an instance begins that is to take another one's place.
-struct Beside {
-    /// The other one, if it runs.
-    old: Option<InstanceId>,
-    /// What the other one leaves.
-    backlog: oneshot::Receiver<Backlog>,
-    /// What the other one passes on: whoever takes its place has the rooms that it has opened.
-    before: Lasting,
-}
-
 impl Supervised {
     /// Starts it.
     pub fn start(
@@ -147,28 +137,6 @@ impl Supervised {
     ) -> Self {
         let books = books(&admitted, &account);
         Self::begin(admitted, compiled, engine, account, after, books, None)
-    }
-
-    /// Starts it beside another one on the same account, whose place it is to take: it hears nothing until then. If it fails
-    /// before, it is over.
-    pub fn start_beside(
-        old: &Self,
-        admitted: Arc<Admitted>,
-        compiled: Arc<Compiled>,
-        engine: Arc<Engine>,
-        after: Vec<Dependency>,
-    ) -> (Self, Succession) {
-        let account = Arc::clone(&old.shared.account);
-        let (sender, backlog) = oneshot::channel();
-        let before = old.shared.lasting.clone();
-        let beside = Beside { old: old.instance().map(|instance| instance.id), backlog, before };
-        let books = match (admitted.manifest.catch_up, &old.shared.books) {
-            (true, known) if known.are_kept() => known.clone(),
-            _ => books(&admitted, &account),
-        };
-        let new = Self::begin(admitted, compiled, engine, account, after, books, Some(beside));
-        let succession = Succession { shared: Arc::clone(&new.shared), backlog: sender };
-        (new, succession)
     }
 
     fn begin(

@@ -5,14 +5,51 @@ use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
-use super::{HANDOVER, Shared, Supervised, lock};
-use crate::plugins::instance::{Backlog, Parting};
+use super::{Dependency, HANDOVER, Shared, Supervised, books, lock};
+use crate::plugins::InstanceId;
+use crate::plugins::admission::Admitted;
+use crate::plugins::engine::{Compiled, Engine};
+use crate::plugins::instance::{Backlog, Lasting, Parting};
+
+/// How an instance begins that is to take another one's place.
+pub(super) struct Beside {
+    /// The other one, if it runs.
+    pub(super) old: Option<InstanceId>,
+    /// What the other one leaves.
+    pub(super) backlog: oneshot::Receiver<Backlog>,
+    /// What the other one passes on: whoever takes its place has the rooms that it has opened.
+    pub(super) before: Lasting,
+}
 
 /// How one that was started beside another one takes its place.
 pub struct Succession {
     pub(super) shared: Arc<Shared>,
     /// Where what the old one leaves is put.
     pub(super) backlog: oneshot::Sender<Backlog>,
+}
+
+impl Supervised {
+    /// Starts it beside another one on the same account, whose place it is to take: it hears nothing until then. If it fails
+    /// before, it is over.
+    pub fn start_beside(
+        old: &Self,
+        admitted: Arc<Admitted>,
+        compiled: Arc<Compiled>,
+        engine: Arc<Engine>,
+        after: Vec<Dependency>,
+    ) -> (Self, Succession) {
+        let account = Arc::clone(&old.shared.account);
+        let (sender, backlog) = oneshot::channel();
+        let before = old.shared.lasting.clone();
+        let beside = Beside { old: old.instance().map(|instance| instance.id), backlog, before };
+        let books = match (admitted.manifest.catch_up, &old.shared.books) {
+            (true, known) if known.are_kept() => known.clone(),
+            _ => books(&admitted, &account),
+        };
+        let new = Self::begin(admitted, compiled, engine, account, after, books, Some(beside));
+        let succession = Succession { shared: Arc::clone(&new.shared), backlog: sender };
+        (new, succession)
+    }
 }
 
 impl Succession {
