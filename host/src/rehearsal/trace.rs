@@ -36,11 +36,12 @@ pub fn for_authors(detail: &str) -> String {
             others += 1;
         }
     }
-    if text.is_empty() && !frames.is_empty() && frames.iter().all(Frame::is_nameless) {
-        return "where it was cannot be said: what it was built with keeps no names of functions".to_owned();
-    }
     if text.is_empty() {
-        return detail.trim_end().to_owned();
+        return if !frames.is_empty() && frames.iter().all(Frame::is_nameless) {
+            "where it was cannot be said: what it was built with keeps no names of functions".to_owned()
+        } else {
+            detail.trim_end().to_owned()
+        };
     }
     let _ = write!(text, "and {others} functions of the SDK and the language's own");
     text
