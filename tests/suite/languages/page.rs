@@ -1,12 +1,21 @@
-//! The page `docs/first-plugin.md`, line by line.
+//! The pages `docs/first-plugin.md` and `docs/second-plugin.md`, line by line.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use parlor_tests::folder::Folder;
+use parlor_tests::policy::Entry;
 
+use super::typed::complaints;
 use super::{example, parlor_in, rust_place, talks};
 use crate::house::{Plan, SOON, friend, running};
+
+/// The first page, on which the folder is made.
+const FIRST: &str = "first-plugin.md";
+/// The second one, which goes on in that folder.
+const SECOND: &str = "second-plugin.md";
+/// What the second one says before it comes to the languages.
+const EVERYWHERE: &str = "In every language";
 
 /// A part of a section, in order.
 enum Step {
@@ -16,11 +25,11 @@ enum Step {
     Write(String, String),
 }
 
-/// What the section of a language says to do.
-fn steps(language: &str) -> Vec<Step> {
-    let page = fs::read_to_string(example("../docs/first-plugin.md")).unwrap();
-    let begin = format!("\n## {language}\n");
-    let section = page.split(&begin).nth(1).unwrap_or_else(|| panic!("{language} has no section"));
+/// What a section of a page says to do.
+fn steps(page: &str, title: &str) -> Vec<Step> {
+    let text = fs::read_to_string(example("../docs").join(page)).unwrap();
+    let begin = format!("\n## {title}\n");
+    let section = text.split(&begin).nth(1).unwrap_or_else(|| panic!("{page} has no section {title}"));
     let section = section.split("\n## ").next().unwrap();
     let mut steps = Vec::new();
     for block in section.split("\n```").skip(1).step_by(2) {
@@ -30,62 +39,77 @@ fn steps(language: &str) -> Vec<Step> {
             None => steps.extend(text.lines().map(|line| Step::Type(line.strip_prefix("$ ").unwrap().to_owned()))),
         }
     }
-    assert!(steps.len() >= 6, "{language}: too little");
+    assert!(steps.len() >= 2, "{page}, {title}: too little");
     steps
 }
 
-/// Does it, in a folder, and gives the plugin that comes out.
-async fn follow(language: &str, around: &Path) -> Vec<u8> {
-    let mut place = around.to_owned();
-    for step in steps(language) {
+/// Does it, in a folder, from which it may lead into another one.
+async fn follow(page: &str, title: &str, place: &mut PathBuf) {
+    for step in steps(page, title) {
         match step {
             Step::Write(file, text) => fs::write(place.join(file), text).unwrap(),
             Step::Type(line) => match line.split_whitespace().collect::<Vec<_>>().as_slice() {
                 ["cd", folder] => place.push(folder),
                 ["parlor", arguments @ ..] => {
-                    let finished = parlor_in(&place, arguments).await;
+                    let finished = parlor_in(place, arguments).await;
                     assert_eq!(finished.code, Some(0), "{line}: {finished:?}");
                 }
                 _ => panic!("nobody knows how to: {line}"),
             },
         }
     }
-    fs::read(place.join("parrot.wasm")).unwrap()
 }
 
-async fn shouts(language: &str, around: &Path) {
-    let parrot = follow(language, around).await;
-    let house = Plan::new().await.bytes("parrot", &parrot, talks).start().await;
-    running(&house, "parrot").await;
+async fn shouts_and_then_counts(language: &str, around: &Path) {
+    let mut place = around.to_owned();
+    follow(FIRST, language, &mut place).await;
+    let shouts = fs::read(place.join("parrot.wasm")).unwrap();
+    follow(SECOND, EVERYWHERE, &mut place).await;
+    follow(SECOND, language, &mut place).await;
+    let counts = fs::read(place.join("parrot.wasm")).unwrap();
+
     let mut friend = friend("friend").await;
+    let told = friend.jid().to_bare().to_string();
+    let owned = |entry: Entry| {
+        let entry = entry.grant("messages.send", &["*"]).grant("storage", &["1 MiB"]);
+        entry.set("to", told).set("every", "1 s")
+    };
+    let house = Plan::new().await.bytes("parrot", &shouts, talks).bytes("second", &counts, owned).start().await;
+    running(&house, "parrot").await;
+    running(&house, "second").await;
     let bot = house.account().jid.clone();
-    friend.chat(bot.clone(), "hello").await.unwrap();
-    friend.wait_body(&bot, "HELLO", SOON).await.unwrap();
+    for (said, answer) in [("hello", "HELLO"), ("!drank tea", "tea: 1"), ("!drank green tea", "green tea: 1, tea: 1")] {
+        friend.chat(bot.clone(), said).await.unwrap();
+        friend.wait_body(&bot, answer, SOON).await.unwrap();
+    }
     house.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_s_first_plugin_in_rust_shouts() {
+async fn the_pages_plugin_in_rust_shouts_and_then_counts() {
     let (_alone, place) = rust_place().await;
-    shouts("Rust", &place).await;
+    shouts_and_then_counts("Rust", &place).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_s_first_plugin_in_typescript_shouts() {
-    shouts("TypeScript", Folder::new().unwrap().path()).await;
+async fn the_pages_plugin_in_typescript_shouts_and_then_counts() {
+    let folder = Folder::new().unwrap();
+    shouts_and_then_counts("TypeScript", folder.path()).await;
+    // A build strips types, and does not check them.
+    assert_eq!(complaints(&folder.path().join("parrot")).await, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_s_first_plugin_in_python_shouts() {
-    shouts("Python", Folder::new().unwrap().path()).await;
+async fn the_pages_plugin_in_python_shouts_and_then_counts() {
+    shouts_and_then_counts("Python", Folder::new().unwrap().path()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_s_first_plugin_in_go_shouts() {
-    shouts("Go", Folder::new().unwrap().path()).await;
+async fn the_pages_plugin_in_go_shouts_and_then_counts() {
+    shouts_and_then_counts("Go", Folder::new().unwrap().path()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_s_first_plugin_in_c_shouts() {
-    shouts("C", Folder::new().unwrap().path()).await;
+async fn the_pages_plugin_in_c_shouts_and_then_counts() {
+    shouts_and_then_counts("C", Folder::new().unwrap().path()).await;
 }

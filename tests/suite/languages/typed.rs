@@ -28,7 +28,7 @@ async fn compiler() -> PathBuf {
 }
 
 /// What it says of a plugin's folder that was built, and so has the types; empty where all is well.
-async fn complaints(plugin: &Path) -> String {
+pub(super) async fn complaints(plugin: &Path) -> String {
     let checked = Command::new("node").arg(compiler().await).arg("-p").arg(plugin).output().unwrap();
     String::from_utf8(checked.stdout).unwrap()
 }

@@ -45,6 +45,7 @@ const PAGES: &[(&str, &[u8])] = pages![
     "limits.md",
     "manifest.md",
     "permissions.md",
+    "second-plugin.md",
     "settings.md",
     "testing.md",
 ];
